@@ -1,0 +1,1 @@
+"""What every floor stands on: errors with a place, registries, paths, keys, the schema of settings."""

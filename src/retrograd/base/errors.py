@@ -1,0 +1,93 @@
+"""Errors that say where, what was found, what was expected, and the cure; each kind has its exit code."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+
+class Problem(NamedTuple):
+    """One mistake: its place, what is wrong with it, and how to mend it."""
+
+    where: str
+    message: str
+    cure: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        return f"{place}{self.message}" + (f"; {self.cure}" if self.cure else "")
+
+
+class RetrogradError(Exception):
+    """A fault that the user can mend; `str(error)` is what the command line prints after `error:`.
+
+    Give one message (with its place and cure), or several `Problem`s that were found in one go.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str | Sequence[Problem], *, where: str = "", cure: str = "") -> None:
+        self.problems = (Problem(where, message, cure),) if isinstance(message, str) else tuple(message)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class UsageError(RetrogradError, ValueError):
+    """The command line or a call asks for something that does not exist or cannot be."""
+
+
+class ConfigError(RetrogradError, ValueError):
+    """A setting of a configuration is unknown, of the wrong type or impossible."""
+
+
+class ShapeError(RetrogradError, ValueError):
+    """Arrays do not fit a layer or one another."""
+
+
+class DataError(RetrogradError, ValueError):
+    """A data file or array cannot be used as it is."""
+
+
+class LabelError(DataError, IndexError):
+    """A label or identifier lies outside the range that the network knows."""
+
+
+class DataTypeError(DataError, TypeError):
+    """Values are of a type that cannot be used there, such as fractions for class labels."""
+
+
+class RunInUseError(RetrogradError):
+    """Another process writes to this run folder."""
+
+    exit_code = 3
+
+
+class ModelFileError(RetrogradError, ValueError):
+    """A model or checkpoint file is damaged, foreign, or does not fit the network."""
+
+    exit_code = 4
+
+
+class NonFiniteError(RetrogradError, ArithmeticError):
+    """Training met NaN or infinity."""
+
+    exit_code = 5
+
+
+class ResourceError(RetrogradError, OSError):
+    """Disk full, no permission, read-only, or out of memory."""
+
+    exit_code = 6
+
+
+class RetrogradWarning(UserWarning):
+    """Something that works but that the user should know; the command line prints it after `warning:`."""
+
+
+def did_you_mean(found: str, known: Iterable[str]) -> str:
+    """Return `did you mean 'x'?` for the nearest known name, else the list of what is known."""
+    names = sorted(known)
+    near = difflib.get_close_matches(found, names, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return f"known: {', '.join(names)}" if names else ""

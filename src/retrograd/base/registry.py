@@ -1,0 +1,64 @@
+"""A registry maps a name in a configuration to the dataclass that it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from retrograd.base.errors import ConfigError, did_you_mean
+
+T = TypeVar("T")
+
+
+class Entry(NamedTuple, Generic[T]):
+    """What is registered under a name: the class, and facts about it (for a layer, its examples)."""
+
+    cls: type[T]
+    facts: Mapping[str, Any]
+
+
+class Registry(Generic[T]):
+    """Names of one kind of thing (`layer`, `loss`, `optimizer`...), in order of registration."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, Entry[T]] = {}
+        self._names: dict[type, str] = {}
+
+    def register(self, name: str, **facts: Any) -> Callable[[type[T]], type[T]]:
+        """Return a class decorator that files the class under `name`."""
+
+        def file(cls: type[T]) -> type[T]:
+            if name in self._entries:
+                raise ConfigError(f"the {self.kind} '{name}' is registered twice")
+            self._entries[name] = Entry(cls, facts)
+            self._names[cls] = name
+            cls.registered_name = name  # type: ignore[attr-defined]  # errors name what the user wrote
+            return cls
+
+        return file
+
+    def __getitem__(self, name: str) -> type[T]:
+        return self.entry(name).cls
+
+    def entry(self, name: str) -> Entry[T]:
+        """Return class and facts; an unknown name is a ConfigError with the nearest known one."""
+        if name not in self._entries:
+            raise ConfigError(f"unknown {self.kind} '{name}'", cure=did_you_mean(name, self._entries))
+        return self._entries[name]
+
+    def name_of(self, cls: type) -> str:
+        """Return the name under which a class is filed (of the nearest registered base class)."""
+        for base in cls.__mro__:
+            if base in self._names:
+                return self._names[base]
+        raise ConfigError(f"{cls.__name__} is not a registered {self.kind}", cure=f"decorate it with @{self.kind}")
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)

@@ -1,0 +1,389 @@
+"""Settings: frozen dataclasses that are read from and written to plain mappings, all mistakes at once.
+
+A field's annotation says what is allowed; the same annotation feeds YAML, Python calls, error messages and the JSON
+Schema. Three kinds of fields: plain values (checked by pydantic), other `Settings`, and things that a registry names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from retrograd.base.errors import ConfigError, Problem, did_you_mean
+from retrograd.base.registry import Registry
+
+
+@dataclass(frozen=True)
+class Expect:
+    """The words for a field's type in an error message."""
+
+    words: str
+
+
+@dataclass(frozen=True)
+class Registered:
+    """Marks a field that holds something of a registry, given by name, by `{name: settings}` or as an object.
+
+    `otherwise` is a plain annotation that is allowed as well (a number in place of a schedule, say); `coerce` turns
+    such a plain value into what the field holds.
+    """
+
+    registry: Registry[Any]
+    otherwise: Any = None
+    coerce: Callable[[Any], Any] | None = None
+
+
+@dataclass(frozen=True)
+class Custom:
+    """Marks a field with a reader of its own: `parse(value, path)` raises ConfigError, `dump(value)` is plain."""
+
+    parse: Callable[[Any, str], Any]
+    dump: Callable[[Any, bool], Any]
+    schema: Callable[[], dict[str, Any]]
+    words: str
+
+
+PositiveInt = Annotated[int, Field(gt=0), Expect("a positive integer")]
+NonNegativeInt = Annotated[int, Field(ge=0), Expect("an integer, 0 or larger")]
+Number = Annotated[float, Field(allow_inf_nan=False), Expect("a finite number")]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False), Expect("a finite number > 0")]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False), Expect("a finite number >= 0")]
+Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), Expect("a number in [0, 1)")]
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), Expect("a number in [0, 1]")]
+
+S = TypeVar("S", bound="Settings")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Base of everything that a configuration can hold; a subclass is a frozen dataclass whose fields are its keys.
+
+    Raises:  ConfigError at construction, naming every field whose value does not fit its annotation.
+    """
+
+    def __post_init__(self) -> None:
+        problems: list[Problem] = []
+        for field in fields(type(self)):
+            try:
+                value = _read(field.annotation, getattr(self, field.name), field.name)
+                object.__setattr__(self, field.name, value)
+            except ConfigError as error:
+                problems += error.problems
+        if not problems:
+            problems += self.rules()
+        if problems:
+            place = _own_name(type(self))
+            raise ConfigError([_within(place, problem) if place else problem for problem in problems])
+
+    def rules(self) -> Iterator[Problem]:
+        """Yield the problems that concern several fields together; `where` is the field's name."""
+        return iter(())
+
+
+@dataclass(frozen=True)
+class SettingField:
+    """A field of a Settings class: name, resolved annotation, and default (MISSING when it must be given)."""
+
+    name: str
+    annotation: Any
+    default: Any
+
+
+@functools.cache
+def fields(cls: type) -> tuple[SettingField, ...]:
+    """Return the fields that a configuration may set (those with `init`), in order."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return tuple(
+        SettingField(
+            f.name, hints[f.name], f.default_factory() if f.default_factory is not MISSING else f.default
+        )
+        for f in dataclasses.fields(cls)
+        if f.init
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- plain -> object
+
+
+def parse(cls: type[S], value: Any, path: str = "") -> S:
+    """Return the Settings that a plain value stands for: a mapping of fields, or the first field's value alone.
+
+    Raises:  ConfigError with every problem found, each `where` beginning with `path`.
+    """
+    if isinstance(value, cls):
+        return value
+    known = {field.name: field for field in fields(cls)}
+    if value is None:
+        value = {}
+    elif not isinstance(value, Mapping):
+        if not known:
+            raise ConfigError(f"takes no settings, found {show(value)}", where=path)
+        value = {next(iter(known)): value}
+    problems = [
+        Problem(_join(path, str(key)), "unknown key", did_you_mean(str(key), known)) for key in value if key not in known
+    ]
+    problems += [
+        Problem(_join(path, name), "missing", f"expected {describe(field.annotation)}")
+        for name, field in known.items()
+        if field.default is MISSING and name not in value
+    ]
+    given = {key: item for key, item in value.items() if key in known}
+    if problems:  # still look at what was given, so that all mistakes are told in one go
+        raise ConfigError(problems + list(_problems_of(known, given, path)))
+    try:
+        return cls(**given)
+    except ConfigError as error:
+        own = _own_name(cls)
+        raise ConfigError([_within(path, problem, without=own) for problem in error.problems]) from None
+
+
+def parse_registered(registry: Registry[Any], value: Any, path: str = "") -> Any:
+    """Return the object for `name`, `{name: settings}`, or an object that is registered already."""
+    if isinstance(value, Settings) and type(value) in _classes(registry):
+        return value
+    if isinstance(value, str):
+        name, inner = value, None
+    elif isinstance(value, Mapping) and len(value) == 1:
+        name, inner = next(iter(value.items()))
+    else:
+        raise ConfigError(f"expected a {registry.kind} (its name, or {{name: settings}}), found {show(value)}", where=path)
+    if not isinstance(name, str) or name not in registry:
+        raise ConfigError(f"unknown {registry.kind} '{name}'", where=path, cure=did_you_mean(str(name), registry))
+    return parse(registry[name], inner, _join(path, name))
+
+
+def _problems_of(known: Mapping[str, SettingField], given: Mapping[str, Any], path: str) -> Iterable[Problem]:
+    for name, value in given.items():
+        try:
+            _read(known[name].annotation, value, _join(path, name))
+        except ConfigError as error:
+            yield from error.problems
+
+
+def _read(annotation: Any, value: Any, path: str) -> Any:
+    """Return the value that a field holds for what was given, or raise ConfigError."""
+    base, marks = _unwrap(annotation)
+    custom = next((mark for mark in marks if isinstance(mark, Custom)), None)
+    if custom is not None:
+        return custom.parse(value, path)
+    registered = next((mark for mark in marks if isinstance(mark, Registered)), None)
+    if registered is not None:
+        return _read_registered(registered, base, value, path)
+    nested = _settings_class(base)
+    if nested is not None:
+        return None if value is None and _optional(base) else parse(nested, value, path)
+    frozen = freeze(value)
+    try:
+        return _adapter(annotation).validate_python(frozen)
+    except ValidationError:
+        raise ConfigError(
+            f"expected {describe(annotation)}, found {show(value)}", where=path, cure=_near_literal(annotation, value)
+        ) from None
+
+
+def _read_registered(mark: Registered, base: Any, value: Any, path: str) -> Any:
+    if value is None and _optional(base):
+        return None
+    named = isinstance(value, (str, Mapping)) or type(value) in _classes(mark.registry)
+    if mark.otherwise is None or named:
+        return parse_registered(mark.registry, value, path)
+    try:
+        plain = _read(mark.otherwise, value, path)
+    except ConfigError:
+        raise ConfigError(
+            f"expected {describe(mark.otherwise)}, or a {mark.registry.kind}; found {show(value)}", where=path
+        ) from None
+    return mark.coerce(plain) if mark.coerce else plain
+
+
+# ---------------------------------------------------------------------------------------------------- object -> plain
+
+
+def dump(settings: Settings, *, filled: bool = True) -> dict[str, Any]:
+    """Return the plain mapping that `parse` reads back; `filled=False` leaves defaults out."""
+    return {
+        field.name: _write(field.annotation, getattr(settings, field.name), filled)
+        for field in fields(type(settings))
+        if filled or field.default is MISSING or getattr(settings, field.name) != field.default
+    }
+
+
+def dump_registered(registry: Registry[Any], value: Settings, *, filled: bool = True) -> Any:
+    """Return `name`, or `{name: settings}` when there are settings to tell."""
+    name, inner = registry.name_of(type(value)), dump(value, filled=filled)
+    return {name: inner} if inner else name
+
+
+def _write(annotation: Any, value: Any, filled: bool) -> Any:
+    _, marks = _unwrap(annotation)
+    for mark in marks:
+        if isinstance(mark, Custom):
+            return mark.dump(value, filled)
+        if isinstance(mark, Registered) and isinstance(value, Settings):
+            return dump_registered(mark.registry, value, filled=filled)
+    if isinstance(value, Settings):
+        return dump(value, filled=filled)
+    return thaw(value)
+
+
+# --------------------------------------------------------------------------------------------------------- JSON Schema
+
+
+def json_schema(cls: type) -> dict[str, Any]:
+    """Return the JSON Schema of a Settings class; registries become `oneOf` of their names and mappings."""
+    properties = {}
+    for field in fields(cls):
+        properties[field.name] = field_schema(field.annotation)
+        if field.default is not MISSING and isinstance(field.default, (bool, int, float, str)):
+            properties[field.name] = {**properties[field.name], "default": field.default}
+    required = [field.name for field in fields(cls) if field.default is MISSING]
+    text = (cls.__doc__ or "").strip().splitlines()
+    schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
+    if required:
+        schema["required"] = required
+    return {"description": text[0], **schema} if text else schema
+
+
+def registry_schema(registry: Registry[Any]) -> dict[str, Any]:
+    """Return a reference into `$defs` for one registry (see `registry_definitions`)."""
+    return {"$ref": f"#/$defs/{registry.kind.replace(' ', '_')}"}
+
+
+def registry_definition(registry: Registry[Any]) -> dict[str, Any]:
+    """Return the schema of anything that a registry names: a name alone, or a mapping of one name."""
+    bare = [n for n in registry if all(f.default is not MISSING for f in fields(registry[n]))]
+    options: list[dict[str, Any]] = [{"enum": bare}] if bare else []
+    for name in registry:
+        cls = registry[name]
+        first = fields(cls)[:1]
+        inner = [json_schema(cls), *(field_schema(field.annotation) for field in first)]
+        properties = {name: {"anyOf": inner}}
+        options.append({"type": "object", "properties": properties, "required": [name]})
+    return {"anyOf": options}
+
+
+def field_schema(annotation: Any) -> dict[str, Any]:
+    """Return the JSON Schema of one field."""
+    base, marks = _unwrap(annotation)
+    for mark in marks:
+        if isinstance(mark, Custom):
+            return mark.schema()
+        if isinstance(mark, Registered):
+            options = [registry_schema(mark.registry)]
+            options += [field_schema(mark.otherwise)] if mark.otherwise is not None else []
+            options += [{"type": "null"}] if _optional(base) else []
+            return options[0] if len(options) == 1 else {"anyOf": options}
+    nested = _settings_class(base)
+    if nested is not None:
+        inner = [json_schema(nested), *(field_schema(f.annotation) for f in fields(nested)[:1])]
+        return {"anyOf": [*inner, {"type": "null"}] if _optional(base) else inner}
+    return _adapter(annotation).json_schema()
+
+
+# ---------------------------------------------------------------------------------------------------------------- words
+
+
+def describe(annotation: Any) -> str:
+    """Return an annotation in words, as an error message names what was expected."""
+    base, marks = _unwrap(annotation)
+    for mark in marks:
+        if isinstance(mark, (Expect, Custom)):
+            return mark.words
+        if isinstance(mark, Registered):
+            return f"a {mark.registry.kind}"
+    if get_origin(base) in (Union, types.UnionType):
+        return " or ".join(describe(option) for option in get_args(base))
+    if get_origin(base) is Literal:
+        return "one of " + ", ".join(str(option) for option in get_args(base))
+    if get_origin(base) is tuple:
+        return f"a list, each {describe(get_args(base)[0])}"
+    if get_origin(base) is dict:
+        return "a mapping"
+    words = {bool: "true or false", int: "an integer", float: "a number", str: "text", type(None): "null"}
+    return words.get(base, "a mapping" if _settings_class(base) else getattr(base, "__name__", str(base)))
+
+
+def show(value: Any) -> str:
+    """Return what was found, short enough for one line."""
+    text = "null" if value is None else repr(thaw(value)) if not isinstance(value, bool) else str(value).lower()
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def freeze(value: Any) -> Any:
+    """Turn lists into tuples and NumPy values into Python's, so that settings stay hashable."""
+    if hasattr(value, "tolist") and hasattr(value, "dtype"):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return tuple(freeze(item) for item in value)
+    return value
+
+
+def thaw(value: Any) -> Any:
+    """Turn tuples into lists, for YAML and JSON."""
+    if isinstance(value, (list, tuple)):
+        return [thaw(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: thaw(item) for key, item in value.items()}
+    return value
+
+
+# ------------------------------------------------------------------------------------------------------------- internal
+
+
+@functools.cache
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation, config=ConfigDict(strict=True, arbitrary_types_allowed=True))
+
+
+def _unwrap(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
+    if get_origin(annotation) is Annotated:
+        base, *marks = get_args(annotation)
+        return base, tuple(marks)
+    return annotation, ()
+
+
+def _options(base: Any) -> tuple[Any, ...]:
+    return get_args(base) if get_origin(base) in (Union, types.UnionType) else (base,)
+
+
+def _optional(base: Any) -> bool:
+    return type(None) in _options(base)
+
+
+def _settings_class(base: Any) -> Any:
+    return next((option for option in _options(base) if isinstance(option, type) and issubclass(option, Settings)), None)
+
+
+def _classes(registry: Registry[Any]) -> set[type]:
+    return {registry[name] for name in registry}
+
+
+def _own_name(cls: type) -> str:
+    return getattr(cls, "registered_name", "")
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _within(path: str, problem: Problem, without: str = "") -> Problem:
+    where = problem.where
+    if without and (where == without or where.startswith(without + ".")):
+        where = where[len(without) + 1 :]
+    return problem._replace(where=_join(path, where) if where else path)
+
+
+def _near_literal(annotation: Any, value: Any) -> str:
+    base, _ = _unwrap(annotation)
+    words = [option for part in _options(base) if get_origin(part) is Literal for option in get_args(part)]
+    if not isinstance(value, str) or not words:
+        return ""
+    hint = did_you_mean(value, [word for word in words if isinstance(word, str)])
+    return hint if hint.startswith("did") else ""
