@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -31,11 +31,13 @@ class Expect:
 class Registered:
     """Marks a field that holds something of a registry, given by name, by `{name: settings}` or as an object.
 
-    `otherwise` is a plain annotation that is allowed as well (a number in place of a schedule, say); `coerce` turns
-    such a plain value into what the field holds.
+    `only` narrows it to one class of them. `otherwise` is a plain annotation that is allowed as well (a number in
+    place of a schedule, say); `coerce` turns such a plain value into what the field holds, and a class with
+    `plain_form` is written back as its first field.
     """
 
     registry: Registry[Any]
+    only: type | None = None
     otherwise: Any = None
     coerce: Callable[[Any], Any] | None = None
 
@@ -68,6 +70,8 @@ class Settings:
     Raises:  ConfigError at construction, naming every field whose value does not fit its annotation.
     """
 
+    plain_form: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         problems: list[Problem] = []
         for field in fields(type(self)):
@@ -98,13 +102,13 @@ class SettingField:
 
 @functools.cache
 def fields(cls: type) -> tuple[SettingField, ...]:
-    """Return the fields that a configuration may set (those with `init`), in order."""
+    """Return the fields that a configuration may set, in order; keyword-only ones (those of a base class) last."""
     hints = typing.get_type_hints(cls, include_extras=True)
     return tuple(
         SettingField(
             f.name, hints[f.name], f.default_factory() if f.default_factory is not MISSING else f.default
         )
-        for f in dataclasses.fields(cls)
+        for f in sorted(dataclasses.fields(cls), key=lambda f: bool(f.kw_only))
         if f.init
     )
 
@@ -193,7 +197,7 @@ def _read_registered(mark: Registered, base: Any, value: Any, path: str) -> Any:
         return None
     named = isinstance(value, (str, Mapping)) or type(value) in _classes(mark.registry)
     if mark.otherwise is None or named:
-        return parse_registered(mark.registry, value, path)
+        return _narrowed(mark, parse_registered(mark.registry, value, path), path)
     try:
         plain = _read(mark.otherwise, value, path)
     except ConfigError:
@@ -201,6 +205,15 @@ def _read_registered(mark: Registered, base: Any, value: Any, path: str) -> Any:
             f"expected {describe(mark.otherwise)}, or a {mark.registry.kind}; found {show(value)}", where=path
         ) from None
     return mark.coerce(plain) if mark.coerce else plain
+
+
+def _narrowed(mark: Registered, found: Any, path: str) -> Any:
+    if mark.only is None or isinstance(found, mark.only):
+        return found
+    fitting = [name for name in mark.registry if issubclass(mark.registry[name], mark.only)]
+    raise ConfigError(
+        f"'{mark.registry.name_of(type(found))}' cannot stand here", where=path, cure=f"choose one of {', '.join(fitting)}"
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- object -> plain
@@ -227,6 +240,8 @@ def _write(annotation: Any, value: Any, filled: bool) -> Any:
         if isinstance(mark, Custom):
             return mark.dump(value, filled)
         if isinstance(mark, Registered) and isinstance(value, Settings):
+            if value.plain_form:
+                return thaw(getattr(value, fields(type(value))[0].name))
             return dump_registered(mark.registry, value, filled=filled)
     if isinstance(value, Settings):
         return dump(value, filled=filled)

@@ -1,0 +1,1 @@
+"""Backpropagation: the pass, the contract that every layer keeps."""

@@ -1,0 +1,194 @@
+"""Backpropagation: forward through the nodes, the losses, and back again, adding up deltas.
+
+A delta is the derivative of the total loss by a node's output. Everything here is a pure function of its arguments;
+compile it with `jax.jit` and what nobody reads costs nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from retrograd.network.layer import Backward, Context, Forward, Layer, Params, State, Static
+from retrograd.network.network import TRANSPOSED, Network, Node, located, own_params, take
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A loss on some outputs and columns, with its weight in the total; targets are the columns behind the first."""
+
+    name: str
+    loss: Layer
+    inputs: tuple[str, ...]
+    weight: float = 1.0
+
+
+class Record(NamedTuple):
+    """What a forward pass leaves: every node's output (and the batch's columns), tapes, and new state."""
+
+    outputs: dict[str, Any]
+    tapes: dict[str, Any]
+    state: dict[str, State]
+
+
+class Pass(NamedTuple):
+    """Everything that one forward and backward pass computed, by node."""
+
+    loss: Array
+    losses: dict[str, Array]
+    outputs: dict[str, Any]
+    deltas: dict[str, Any]
+    grads: dict[str, Params]
+    state: dict[str, State]
+
+
+def backprop(
+    network: Network,
+    objectives: Sequence[Objective],
+    params: Mapping[str, Params],
+    state: Mapping[str, State],
+    ctx: Context,
+    batch: Mapping[str, Any],
+    scale: float | Array = 1.0,
+) -> Pass:
+    """Return loss, outputs, deltas, gradients and new state of one batch.
+
+    `scale` multiplies the loss (a micro-batch counts for its share of the whole batch).
+    """
+    outputs, tapes, new_state = forward(network, params, state, ctx, batch)
+    losses, deltas = compare(objectives, outputs, ctx, scale)
+    deltas, grads = backward(network, params, tapes, deltas)
+    return Pass(total(objectives, losses), losses, outputs, deltas, grads, new_state)
+
+
+def forward(
+    network: Network,
+    params: Mapping[str, Params],
+    state: Mapping[str, State],
+    ctx: Context,
+    batch: Mapping[str, Any],
+) -> Record:
+    """Run the nodes in order."""
+    outputs: dict[str, Any] = dict(batch)
+    tapes: dict[str, Any] = {}
+    new_state: dict[str, State] = {}
+    for node in network.nodes:
+        inputs = tuple(take(outputs, reference) for reference in node.inputs)
+        with located(node), jax.named_scope(node.name):
+            own_state = state.get(node.name, {})
+            train = ctx.train and not (node.frozen and own_state)  # frozen running statistics are used, not updated
+            here = Context(train, ctx.key, node.name)
+            step = record(node.layer, own_params(params, node), own_state, here, inputs)
+        outputs[node.name], tapes[node.name] = step.y, step.tape
+        if node.name in state:
+            new_state[node.name] = step.state
+    return Record(outputs, tapes, new_state)
+
+
+def backward(
+    network: Network, params: Mapping[str, Params], tapes: Mapping[str, Any], deltas: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Params]]:
+    """Run the nodes in reverse: each turns its output's delta into its inputs' deltas and its parameters' gradients."""
+    deltas = dict(deltas)
+    grads: dict[str, Params] = {name: {} for name in params}
+    for node in reversed(network.nodes):
+        dy = deltas.get(node.name)
+        if dy is None:  # no loss reaches this node
+            continue
+        with jax.named_scope(f"{node.name}/backward"):
+            inputs, own = adjoint(node.layer, own_params(params, node), tapes[node.name], dy)
+        for reference, delta in zip(node.inputs, inputs, strict=True):
+            add_delta(deltas, reference, delta)  # an output that several nodes read sums their deltas
+        for name, grad in own.items():
+            add_grad(grads, node, name, grad)
+    return deltas, {name: {key: grads[name].get(key, jnp.zeros_like(own[key])) for key in own} for name, own in params.items()}
+
+
+def compare(
+    objectives: Sequence[Objective], outputs: Mapping[str, Any], ctx: Context, scale: float | Array = 1.0
+) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Return each objective's loss, and the deltas with which the backward pass begins."""
+    losses: dict[str, Array] = {}
+    deltas: dict[str, Any] = {}
+    for objective in objectives:
+        inputs = tuple(take(outputs, reference) for reference in objective.inputs)
+        step = record(objective.loss, {}, {}, ctx.at(objective.name), inputs)
+        losses[objective.name] = step.y * scale
+        seed = jnp.asarray(objective.weight, step.y.dtype) * scale
+        back = adjoint(objective.loss, {}, step.tape, seed.astype(step.y.dtype))
+        for reference, delta in zip(objective.inputs, back.inputs, strict=True):
+            add_delta(deltas, reference, delta)
+    return losses, deltas
+
+
+def total(objectives: Sequence[Objective], losses: Mapping[str, Array]) -> Array:
+    """Return the weighted sum of the losses."""
+    return functools.reduce(jnp.add, (losses[objective.name] * objective.weight for objective in objectives))
+
+
+# --------------------------------------------------------------------------------------------------------- one layer
+
+
+def record(layer: Layer, params: Params, state: State, ctx: Context, inputs: tuple[Any, ...]) -> Forward:
+    """Run a layer forward; one without a backward of its own is recorded by `jax.vjp`."""
+    if layer.derivation == "written":
+        return layer.forward(params, state, ctx, *inputs)
+    smooth = tuple(i for i, x in enumerate(inputs) if jnp.issubdtype(jnp.result_type(x), jnp.inexact))
+
+    def run(params: Params, *chosen: Any) -> tuple[Any, State]:
+        full = list(inputs)
+        for i, x in zip(smooth, chosen, strict=True):
+            full[i] = x
+        step = layer.forward(params, state, ctx, *full)
+        return step.y, step.state
+
+    y, pull_back, new_state = jax.vjp(run, params, *(inputs[i] for i in smooth), has_aux=True)
+    parts = tuple((part, value.shape, value.dtype) for part, value in y.items()) if isinstance(y, dict) else ()
+    return Forward(y, (pull_back, Static((smooth, len(inputs), parts))), new_state)
+
+
+def adjoint(layer: Layer, params: Params, tape: Any, dy: Any) -> Backward:
+    """Run a layer backward."""
+    if layer.derivation == "written":
+        return layer.backward(params, tape, dy)
+    pull_back, static = tape
+    smooth, count, parts = static.value
+    if parts:  # a part that nobody read has no delta
+        dy = {part: jnp.zeros(shape, dtype) if dy.get(part) is None else dy[part] for part, shape, dtype in parts}
+    grads, *deltas = pull_back(dy)
+    inputs = dict(zip(smooth, deltas, strict=True))
+    return Backward(tuple(inputs.get(i) for i in range(count)), grads)
+
+
+# ------------------------------------------------------------------------------------------------------------ adding
+
+
+def add_delta(deltas: dict[str, Any], reference: str, delta: Any) -> None:
+    """Add a delta to a node's, or to one part of a node with several outputs; None adds nothing."""
+    if delta is None:
+        return
+    name, _, part = reference.partition(".")
+    if not part:
+        held = deltas.get(name)
+        deltas[name] = delta if held is None else jax.tree.map(jnp.add, held, delta)
+        return
+    parts = dict(deltas.get(name) or {})
+    parts[part] = delta if parts.get(part) is None else parts[part] + delta
+    deltas[name] = parts
+
+
+def add_grad(grads: dict[str, Params], node: Node, name: str, grad: Array) -> None:
+    """Add a gradient where its parameter lives: on the node, or on the node that it is shared from."""
+    owner, param = node.name, name
+    path = dict(node.share).get(name)
+    if path is not None:
+        owner, _, param = path.removesuffix(TRANSPOSED).rpartition("/")
+        grad = grad.T if path.endswith(TRANSPOSED) else grad
+    held = grads[owner].get(param)
+    grads[owner][param] = grad if held is None else held + grad

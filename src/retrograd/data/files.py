@@ -1,0 +1,69 @@
+"""Opening data files: only regular ones, only up to a size, gzip decompressed on the way."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import stat
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from retrograd.base.errors import DataError, ResourceError
+
+CHUNK_BYTES = 1 << 20
+
+
+def check_file(path: Path, max_bytes: int) -> None:
+    """Refuse what is not a regular file of at most `max_bytes`, without opening it (a FIFO would block)."""
+    try:
+        status = os.stat(path)
+    except PermissionError:
+        raise ResourceError("permission denied", where=str(path)) from None
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        raise DataError("not found", where=str(path), cure="check the path; data are never fetched from a URL") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError("not a regular file", where=str(path), cure="name a file with data")
+    if status.st_size > max_bytes:
+        raise too_large(path, f"{status.st_size:,} bytes", max_bytes)
+
+
+def too_large(path: Path | str, found: str, max_bytes: int) -> DataError:
+    """Return the error for data beyond the limit, which names the limit's setting."""
+    cure = "raise data.max_bytes (--max-bytes) if there is memory for it"
+    return DataError(f"{found}, more than the limit of {max_bytes:,} bytes", where=str(path), cure=cure)
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for reading, decompressed when its name ends in .gz; what goes wrong on the way is a DataError."""
+    try:
+        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else open(path, "rb") as stream:
+            yield stream
+    except PermissionError:
+        raise ResourceError("permission denied", where=str(path)) from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"damaged gzip file: {error}", where=str(path)) from None
+
+
+def chunks(path: Path, max_bytes: int) -> Iterator[bytes]:
+    """Yield a file's (decompressed) bytes piece by piece, up to the limit."""
+    check_file(path, max_bytes)
+    total = 0
+    with open_bytes(path) as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            total += len(chunk)
+            if total > max_bytes:
+                raise too_large(path, "decompresses to more than that", max_bytes)
+            yield chunk
+
+
+def file_digest(path: Path, max_bytes: int) -> str:
+    """Return the SHA-256 of a file's (decompressed) bytes as hexadecimal text."""
+    digest = hashlib.sha256()
+    for chunk in chunks(path, max_bytes):
+        digest.update(chunk)
+    return digest.hexdigest()

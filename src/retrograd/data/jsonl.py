@@ -1,0 +1,67 @@
+"""JSON Lines: one object a line, its keys the columns; cells become text, so that they are read as in any table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from retrograd.base.errors import DataError
+from retrograd.data.rows import RowCollector
+from retrograd.data.settings import DataSettings
+from retrograd.data.table import Table
+from retrograd.data.text import open_lines
+
+
+def read_jsonl(path: Path, settings: DataSettings) -> Table:
+    """Return a JSONL file as a Table of text; a key that a line lacks is a missing value.
+
+    Raises:  DataError naming the line that is no JSON object, repeats a key or holds a list or an object
+    """
+    names: dict[str, None] = {}  # a dict keeps the keys in the order of their first appearance
+    for _, row in _objects(path, settings):
+        names.update(dict.fromkeys(row))
+    collector = RowCollector(path, list(names))
+    for line, row in _objects(path, settings):
+        collector.add(line, [row.get(name) for name in names])
+    return collector.table()
+
+
+def _objects(path: Path, settings: DataSettings) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """Yield line number and object of each line; blank lines are none."""
+    with open_lines(path, settings) as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield number, _parsed(line, number, path)
+
+
+def _parsed(line: str, number: int, path: Path) -> dict[str, str | None]:
+    where = f"{path}:{number}"
+    try:  # numbers stay text: no digit is lost, and none is too long to convert
+        row = json.loads(line, parse_int=str, parse_float=str, parse_constant=str, object_pairs_hook=_without_repeats)
+    except RecursionError:
+        raise DataError(f"line {number} is nested too deep", where=where) from None
+    except json.JSONDecodeError as error:
+        raise DataError(f"line {number}, column {error.colno}: {error.msg}", where=where) from None
+    except ValueError as error:
+        raise DataError(f"line {number}: {error}", where=where) from None
+    if not isinstance(row, dict):
+        raise DataError(f"line {number}: expected an object such as {{'x': 1}}", where=where)
+    return {name: _cell(value, name, number, where) for name, value in row.items()}
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        raise ValueError("duplicate key")
+    return row
+
+
+def _cell(value: Any, name: str, number: int, where: str) -> str | None:
+    if isinstance(value, (dict, list)):
+        kind = "an object" if isinstance(value, dict) else "a list"
+        raise DataError(f"line {number}, key '{name}': a cell cannot be {kind}", where=where)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value

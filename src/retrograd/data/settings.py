@@ -1,0 +1,125 @@
+"""The `data:` section of a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from retrograd.base.errors import Problem, did_you_mean
+from retrograd.base.schema import Expect, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Settings
+
+BUILTINS = (
+    "xor", "and", "circles", "moons", "spirals", "sine",
+    "digits", "iris", "wine", "breast_cancer", "diabetes",
+)  # fmt: skip
+KINDS = ("number", "category", "boolean", "date", "identifier")
+MISSING_WORDS = (
+    "", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "-NaN", "NULL", "Null", "null", "None", "none",
+)  # fmt: skip
+
+Task = Literal["binary", "multiclass", "regression", "unsupervised"]
+Scale = Annotated[
+    Literal["none", "standard", "minmax"] | dict[Literal["divide"], PositiveFloat],
+    Expect("none, standard, minmax or {divide: n}"),
+]
+Kind = Annotated[str, Expect(f"one of {', '.join(KINDS)}, or a date's format such as %d/%m/%Y")]
+Character = Annotated[str, Field(min_length=1, max_length=1), Expect("a single character")]
+BuiltinName = Annotated[str | None, Field(json_schema_extra={"enum": [*BUILTINS, None]}), Expect("a built-in's name")]
+
+
+@dataclass(frozen=True)
+class SplitSettings(Settings):
+    """How the rows are divided into training, validation and test part.
+
+    `auto` is `stratified` for classes and `random` for numbers; fewer than 10 rows all train. `time` puts the oldest
+    rows (by `column`, or in the order of the file) into training; `group` keeps rows with the same value in `column`
+    together; `none` trains on every row. A part that has its own file is not split off; with a validation file and
+    `auto` nothing is.
+    """
+
+    method: Literal["auto", "random", "stratified", "time", "group", "none"] = "auto"
+    valid: Fraction = 0.15
+    test: Fraction = 0.15
+    column: str | None = None
+    seed: NonNegativeInt = 0
+
+    def rules(self) -> Iterator[Problem]:
+        """Yield what is wrong between fields."""
+        if self.valid + self.test >= 1:
+            yield Problem("valid", f"valid and test take {self.valid + self.test:g} of the rows", "leave some for training")
+        if self.method == "group" and self.column is None:
+            yield Problem("column", "missing", "name the column whose values are the groups")
+        if self.column is not None and self.method not in ("time", "group"):
+            yield Problem("column", f"not used by the method '{self.method}'", "choose method: time or method: group")
+
+
+@dataclass(frozen=True)
+class DataSettings(Settings):
+    """Where the data come from and how they become numbers.
+
+    Either `builtin` or `path` (CSV, TSV, Parquet, JSONL, NPY, NPZ; the text formats also as .gz). `None` means: decided
+    by the kind of data. Tables are standardised, arrays and most built-ins are taken as they are.
+    """
+
+    builtin: BuiltinName = None
+    path: str | None = None
+    valid_path: str | None = None
+    test_path: str | None = None
+    # what the columns are
+    target: str | tuple[str, ...] | None = None  # default: a column named target, label, class or y, else the last
+    task: Literal["auto", "binary", "multiclass", "regression", "unsupervised"] = "auto"
+    features: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
+    weight: str | None = None
+    kinds: dict[str, Kind] = field(default_factory=dict)
+    # how they become numbers
+    scale: Scale | None = None
+    scale_target: Literal["none", "standard", "minmax"] | None = None
+    categories: Literal["one_hot", "embed"] = "one_hot"
+    max_categories: PositiveInt = 64  # of a column; rarer ones count as unseen
+    missing: Literal["mean", "median", "drop", "error"] = "mean"
+    missing_values: tuple[str, ...] = MISSING_WORDS
+    invalid: Literal["error", "missing"] = "error"  # cells that are not of their column's kind
+    keep_integers: bool = False  # integer arrays x are identifiers for an embedding, not numbers
+    split: SplitSettings = SplitSettings()
+    # how files are read
+    header: bool | None = None  # default: decided by the first line
+    separator: Character | None = None
+    decimal: Literal[".", ","] = "."
+    encoding: str | None = None
+    max_bytes: PositiveInt = 512 * 1024**2  # of a file, decompressed
+    # for the built-ins that are generated
+    samples: PositiveInt | None = None
+    noise: NonNegativeFloat | None = None
+    seed: NonNegativeInt = 0
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names of the target columns, as far as they were given."""
+        return (self.target,) if isinstance(self.target, str) else self.target or ()
+
+    def rules(self) -> Iterator[Problem]:
+        """Yield what is wrong between fields."""
+        if self.builtin is not None:
+            yield from self._builtin_rules(self.builtin)
+        for name, kind in self.kinds.items():
+            if kind not in KINDS and "%" not in kind:
+                yield Problem(f"kinds.{name}", f"unknown kind '{kind}'", did_you_mean(kind, KINDS))
+        for name in sorted(set(self.targets) & set(self.features or ())):
+            yield Problem("features", f"'{name}' is the target as well", "a network that is told the answer learns nothing")
+
+    def _builtin_rules(self, name: str) -> Iterator[Problem]:
+        if name not in BUILTINS:
+            is_path = any(mark in name for mark in "./\\")
+            cure = f"for a file write data: {{path: {name}}}" if is_path else did_you_mean(name, BUILTINS)
+            yield Problem("builtin", f"unknown built-in data set '{name}'", cure)
+        if self.path is not None:
+            yield Problem("path", f"the data are the built-in '{name}' already", "give one of builtin and path")
+
+
+def plain_scale(scale: Any) -> tuple[str, float]:
+    """Return a scale setting as its method's name and, for `divide`, the divisor."""
+    return ("divide", float(scale["divide"])) if isinstance(scale, dict) else (scale, 1.0)

@@ -1,0 +1,146 @@
+"""A table in memory: a polars frame that still knows where each of its rows came from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from retrograd.base.errors import DataError, Problem
+
+SHOWN = 5  # faulty cells or lines that an error lists before it only counts
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows and named columns. `where` is the file (or what else it is); `lines[i]` is row i's line in that file."""
+
+    frame: pl.DataFrame
+    where: str = "table"
+    lines: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names, in order."""
+        return tuple(self.frame.columns)
+
+    def place(self, row: int) -> tuple[str, str]:
+        """Return where a row stands, as `file:line` and in words."""
+        if self.lines is None:
+            return self.where, f"row {row + 1}"
+        return f"{self.where}:{self.lines[row]}", f"line {self.lines[row]}"
+
+    def take(self, rows: np.ndarray) -> Table:
+        """Return the table of the given rows (indices), in their order."""
+        lines = None if self.lines is None else self.lines[rows]
+        return replace(self, frame=self.frame[rows], lines=lines)
+
+    def column(self, name: str) -> pl.Series:
+        """Return one column; an unknown name is an error that lists the known ones."""
+        if name not in self.frame.columns:
+            raise DataError(f"no column '{name}'; have: {', '.join(self.names)}", where=self.where)
+        return self.frame[name]
+
+    def with_missing(self, words: Sequence[str]) -> Table:
+        """Return the table with text stripped of blanks, and with NaN and the `words` for a missing value as nulls."""
+        text, floats = pl.col(pl.String), pl.col(pl.Float32, pl.Float64)
+        stripped = text.str.strip_chars()
+        missing = pl.lit(pl.Series([list(words)], dtype=pl.List(pl.String))).first()
+        nulled = pl.when(stripped.is_in(missing)).then(None).otherwise(stripped)
+        return replace(self, frame=self.frame.with_columns(nulled.name.keep(), floats.fill_nan(None)))
+
+
+@dataclass(frozen=True)
+class BadCell:
+    """A cell that is not what its column holds."""
+
+    row: int
+    column: str
+    found: Any
+    expected: str
+
+
+def bad_cells_error(table: Table, cells: Sequence[BadCell], cure: str) -> DataError:
+    """Return the error that lists the first faulty cells by line and column and counts the others."""
+    problems = []
+    for cell in cells[:SHOWN]:
+        where, words = table.place(cell.row)
+        message = f"{words}, column '{cell.column}': expected {cell.expected}, found {_shown(cell.found)}"
+        problems.append(Problem(where, message))
+    return DataError(listed(problems, len(cells), "such cells", cure, table.where))
+
+
+def listed(problems: Sequence[Problem], total: int, things: str, cure: str, where: str) -> list[Problem]:
+    """Return the first problems and, as the last line, the count of the rest; the cure stands once, in the last line."""
+    if total > len(problems):
+        return [*problems, Problem(where, f"and {total - len(problems)} more {things}", cure)]
+    return [*problems[:-1], problems[-1]._replace(cure=cure)]
+
+
+def checked(table: Table) -> Table:
+    """Return the table if it has rows and columns that can become numbers, else raise DataError."""
+    if not len(table) or not table.names:
+        raise DataError("empty: no data rows", where=table.where)
+    for name, kind in table.frame.schema.items():
+        if kind.is_nested() or kind in (pl.Object, pl.Binary, pl.Time, pl.Duration):
+            cure = f"leave it out with `exclude: [{name}]`, or turn it into numbers or text first"
+            raise DataError(f"column '{name}' holds {kind} values", where=table.where, cure=cure)
+    return table
+
+
+def from_any_frame(frame: Any, where: str = "data frame") -> Table:
+    """Return the Table of a polars or pandas data frame."""
+    if isinstance(frame, pl.LazyFrame):
+        frame = frame.collect()
+    if isinstance(frame, pl.DataFrame):
+        return checked(Table(frame, where))
+    if not hasattr(frame, "columns"):
+        raise DataError(f"expected a data frame, found {type(frame).__name__}", where=where)
+    names = [str(name) for name in frame.columns]
+    refuse_duplicates(names, where)
+    series = {name: _foreign_series(frame.iloc[:, i], name, where) for i, name in enumerate(names)}
+    return checked(Table(pl.DataFrame(series), where))
+
+
+def refuse_duplicates(names: Iterable[str], where: str) -> None:
+    """Raise DataError when a column's name occurs twice."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise DataError(f"duplicate column '{name}'", where=where, cure="give each column a name of its own")
+        seen.add(name)
+
+
+def table_digest(table: Table) -> str:
+    """Return the SHA-256 of a table's names, types and cells as hexadecimal text."""
+    digest = hashlib.sha256()
+    for series in table.frame.iter_columns():
+        cells = series.cast(pl.String).fill_null("\0")
+        digest.update(f"{series.name}\0{series.dtype}\0{len(cells)}\0".encode())
+        for start in range(0, len(cells), 100_000):
+            digest.update("\n".join(cells[start : start + 100_000]).encode())
+    return digest.hexdigest()
+
+
+def _foreign_series(values: Any, name: str, where: str) -> pl.Series:
+    """Return a pandas column (of any of its types) as a polars one, by way of NumPy."""
+    array = values.to_numpy()
+    try:
+        if array.dtype == object:
+            cells = [None if cell is None or cell != cell else cell for cell in array.tolist()]
+            return pl.Series(name, cells, strict=True)
+        return pl.Series(name, array)
+    except (TypeError, ValueError, pl.exceptions.PolarsError):
+        raise DataError(f"column '{name}' holds values of several types", where=where, cure="make them all text") from None
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

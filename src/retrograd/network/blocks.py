@@ -1,0 +1,61 @@
+"""Blocks: entries that expand into several nodes, with paths below the block's name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from retrograd.base.schema import PositiveInt
+from retrograd.network.entries import Entries, EntryLists
+from retrograd.network.layers.add import Add
+from retrograd.network.layers.concat import Concat
+from retrograd.network.layers.multiply import Multiply
+from retrograd.network.network import Block, Scope, blocks
+
+MERGES = {"add": Add, "multiply": Multiply, "concat": Concat}
+
+
+@blocks.register("residual")
+@dataclass(frozen=True)
+class Residual(Block):
+    """Add what the layers compute to what they were given: y = layers(x) + shortcut(x).
+
+    The shortcut is x itself unless layers are given for it (a projection, where the shapes differ). In backward the
+    delta of y reaches x by both ways and adds up. See: He et al. 2015, arXiv:1512.03385.
+    """
+
+    layers: Entries
+    shortcut: Entries = ()
+
+    def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
+        y = scope.chain(self.layers, *inputs)
+        skip = scope.chain(self.shortcut, *inputs)
+        return scope.add(Add(), y, skip, name="add")
+
+
+@blocks.register("branches")
+@dataclass(frozen=True)
+class Branches(Block):
+    """Send the input down several paths and merge their outputs; an empty path passes the input on."""
+
+    paths: EntryLists
+    merge: Literal["add", "multiply", "concat"] = "concat"
+
+    def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
+        ends = [scope.within(str(i), lambda inner, path=path: inner.chain(path, *inputs)) for i, path in enumerate(self.paths, 1)]
+        return scope.add(MERGES[self.merge](), *ends, name=self.merge)
+
+
+@blocks.register("repeat")
+@dataclass(frozen=True)
+class Repeat(Block):
+    """Stack the same layers several times, each time with parameters of its own."""
+
+    times: PositiveInt
+    layers: Entries
+
+    def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
+        y = inputs
+        for i in range(1, self.times + 1):
+            y = (scope.within(str(i), lambda inner, given=y: inner.chain(self.layers, *given)),)
+        return y[0]

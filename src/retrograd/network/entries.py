@@ -1,0 +1,150 @@
+"""Entries of a network as a configuration writes them: `relu`, `{dense: 64}`, `{dense: {...}, name: ..., inputs: [...]}`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from retrograd.base.errors import ConfigError, Problem, did_you_mean
+from retrograd.base.schema import Custom, dump_registered, parse, registry_schema, show
+from retrograd.network.layer import Layer, layers
+from retrograd.network.network import Block, Entry, blocks
+
+COMMON = ("name", "inputs", "share", "frozen")  # keys that every entry may carry beside its kind
+
+
+def parse_entry(value: Any, path: str) -> Entry:
+    """Return the entry that a name or a mapping stands for.
+
+    Raises:  ConfigError with every mistake in it.
+    """
+    if isinstance(value, Entry):
+        return value
+    if isinstance(value, (Layer, Block)):
+        return Entry(value)
+    if isinstance(value, str):
+        value = {value: None}
+    if not isinstance(value, Mapping) or not value:
+        raise ConfigError(f"expected a layer (its name, or {{name: settings}}), found {show(value)}", where=path)
+    kinds = [str(key) for key in value if key in layers or key in blocks]
+    unknown = [str(key) for key in value if key not in kinds and key not in COMMON]
+    if len(kinds) != 1:
+        raise ConfigError(_kind_problems(kinds, unknown, path))
+    problems = [Problem(f"{path}.{key}", "unknown key", did_you_mean(key, COMMON)) for key in unknown]
+    kind = kinds[0]
+    common: dict[str, Any] = {}
+    for key in COMMON:
+        if value.get(key) is not None:
+            try:
+                common[key] = _common(key, value[key], f"{path}.{key}")
+            except ConfigError as error:
+                problems += error.problems
+    try:
+        layer = parse((layers if kind in layers else blocks)[kind], value[kind], f"{path}.{kind}")
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return Entry(layer, **common)
+
+
+def parse_entries(value: Any, path: str = "network") -> tuple[Entry, ...]:
+    """Return the entries of a list, with the mistakes of all of them at once."""
+    if isinstance(value, (str, Mapping, Entry, Layer, Block)):
+        value = [value]
+    if not isinstance(value, (list, tuple)):
+        raise ConfigError(f"expected a list of layers, found {show(value)}", where=path)
+    entries, problems = [], []
+    for i, item in enumerate(value):
+        try:
+            entries.append(parse_entry(item, f"{path}.{i}"))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return tuple(entries)
+
+
+def parse_paths(value: Any, path: str) -> tuple[tuple[Entry, ...], ...]:
+    """Return several lists of entries."""
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ConfigError(f"expected a list of lists of layers, found {show(value)}", where=path)
+    return tuple(parse_entries(item, f"{path}.{i}") for i, item in enumerate(value))
+
+
+def dump_entry(entry: Entry | Layer | Block, filled: bool = True) -> Any:
+    """Return what `parse_entry` reads back."""
+    entry = entry if isinstance(entry, Entry) else Entry(entry)
+    plain = dump_registered(layers if isinstance(entry.layer, Layer) else blocks, entry.layer, filled=filled)
+    common: dict[str, Any] = {"name": entry.name} if entry.name else {}
+    common |= {"inputs": list(entry.inputs)} if entry.inputs is not None else {}
+    common |= {"share": dict(entry.share)} if entry.share else {}
+    common |= {"frozen": True} if entry.frozen else {}
+    if not common:
+        return plain
+    return ({plain: {}} if isinstance(plain, str) else plain) | common
+
+
+def dump_entries(entries: tuple[Any, ...], filled: bool = True) -> list[Any]:
+    """Return what `parse_entries` reads back."""
+    return [dump_entry(entry, filled) for entry in entries]
+
+
+def entry_schema() -> dict[str, Any]:
+    """Return the JSON Schema of one entry."""
+    return {"$ref": "#/$defs/entry"}
+
+
+def entry_definition() -> dict[str, Any]:
+    """Return the definition that `entry_schema` points to."""
+    common = {
+        "name": {"type": "string"},
+        "inputs": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+        "share": {"type": "object", "additionalProperties": {"type": "string"}},
+        "frozen": {"type": "boolean"},
+    }
+    return {"anyOf": [registry_schema(layers), registry_schema(blocks), {"type": "object", "properties": common}]}
+
+
+def _kind_problems(kinds: list[str], unknown: list[str], path: str) -> list[Problem]:
+    known = [*layers, *blocks]
+    if kinds:
+        return [Problem(path, f"names two layers, {kinds[0]} and {kinds[1]}", "write each as a list entry of its own")]
+    if not unknown:
+        return [Problem(path, "names no layer", f"known: {', '.join(known)}")]
+    return [Problem(path, f"unknown layer kind '{key}'", did_you_mean(key, known)) for key in unknown]
+
+
+def _common(key: str, value: Any, path: str) -> Any:
+    if key == "name" and isinstance(value, str):
+        return value
+    if key == "frozen" and isinstance(value, bool):
+        return value
+    if key == "inputs":
+        names = [value] if isinstance(value, str) else value
+        if isinstance(names, (list, tuple)) and names and all(isinstance(name, str) for name in names):
+            return tuple(names)
+    if key == "share" and isinstance(value, Mapping) and all(isinstance(item, str) for item in value.values()):
+        return tuple((str(name), item) for name, item in value.items())
+    expected = {
+        "name": "text",
+        "frozen": "true or false",
+        "inputs": "names of nodes or columns",
+        "share": "a mapping such as {weight: embed/weight}",
+    }[key]
+    raise ConfigError(f"expected {expected}, found {show(value)}", where=path)
+
+
+Entries = Annotated[
+    tuple[Entry, ...],
+    Custom(parse_entries, dump_entries, lambda: {"type": "array", "items": entry_schema()}, "a list of layers"),
+]
+EntryLists = Annotated[
+    tuple[tuple[Entry, ...], ...],
+    Custom(
+        parse_paths,
+        lambda paths, filled: [dump_entries(path, filled) for path in paths],
+        lambda: {"type": "array", "items": {"type": "array", "items": entry_schema()}},
+        "a list of lists of layers",
+    ),
+]

@@ -1,0 +1,194 @@
+"""What a layer is: a frozen description with a forward and a backward; and what those two hand to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from pydantic import Field
+
+from retrograd.base.errors import ShapeError, UsageError
+from retrograd.base.keys import fold_path
+from retrograd.base.registry import Registry
+from retrograd.base.schema import Expect, Settings
+
+Spec = jax.ShapeDtypeStruct
+Params = dict[str, Array]
+State = dict[str, Array]
+Output = Any  # an array, or a dict of arrays for a layer with several outputs
+
+layers: Registry[Layer] = Registry("layer")
+
+Units = Annotated[
+    Annotated[int, Field(gt=0)] | Literal["classes", "targets"],
+    Expect("a positive integer (or classes, targets: filled from the data)"),
+]
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Static:
+    """A pytree without leaves: what forward decided while tracing (mode, shape, formula) crosses jit inside a tape."""
+
+    value: Any
+
+
+class Init(NamedTuple):
+    """A layer's first parameters and state, by name."""
+
+    params: Params = {}
+    state: State = {}
+
+
+class Forward(NamedTuple):
+    """The output, what backward will need, and the layer's new state."""
+
+    y: Output
+    tape: Any = ()
+    state: State = {}
+
+
+class Backward(NamedTuple):
+    """One delta per input of the layer (None where there is none), and the gradient of each parameter."""
+
+    inputs: tuple[Any, ...]
+    grads: Params = {}
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Context:
+    """How a pass runs: training or not (static), and the random key of this step at this path."""
+
+    train: bool = field(default=False, metadata={"static": True})
+    key: Array | None = None
+    path: str = field(default="", metadata={"static": True})
+
+    def at(self, path: str) -> Context:
+        """Return the context of one node."""
+        return Context(self.train, self.key, path)
+
+    def random_key(self) -> Array:
+        """Return this step's key for this node. It is folded only when a layer draws."""
+        if self.key is None:
+            raise UsageError(f"{self.path or 'the layer'} draws random numbers", cure="give Context(key=...) a key")
+        return fold_path(self.key, self.path) if self.path else self.key
+
+
+class Equations(NamedTuple):
+    """A layer's formulas, forward and backward, as plain text and as LaTeX."""
+
+    forward: str
+    backward: tuple[str, ...]
+    latex_forward: str
+    latex_backward: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Layer(Settings):
+    """A frozen, hashable description of one operation; it holds no arrays.
+
+    A subclass writes `forward` and, under it, `backward`: the adjoint of that forward, which sees only params, tape
+    and dy. Without a `backward` of its own a layer is recorded with `jax.vjp`.
+    """
+
+    equations: ClassVar[Equations]
+    surrogate: ClassVar[str] = ""  # why backward deliberately is not the adjoint, if so
+    mixes_batch: ClassVar[bool] = False  # an example's output depends on the batch around it, or on its position
+    keeps_scale: ClassVar[bool] = False  # initialisers look through it to the activation behind
+
+    def init(self, key: Array, *inputs: Spec) -> Init:
+        """Return first parameters and state for inputs of these shapes."""
+        return Init()
+
+    def forward(self, params: Params, state: State, ctx: Context, *inputs: Any) -> Forward:
+        """Return the output, the tape and the new state."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def backward(self, params: Params, tape: Any, dy: Any) -> Backward:
+        """Return the deltas of the inputs and the gradients of the parameters."""
+        raise NotImplementedError(f"{type(self).__name__} has no backward of its own")
+
+    @property
+    def kind(self) -> str:
+        """The name under which the layer is registered."""
+        return getattr(self, "registered_name", type(self).__name__)
+
+    @property
+    def derivation(self) -> str:
+        """`written` when the layer states its own backward, else `jax.vjp`."""
+        return "jax.vjp" if type(self).backward is Layer.backward else "written"
+
+
+@dataclass(frozen=True)
+class Activation(Layer):
+    """A function applied to each element (or, for softmax, along the last axis).
+
+    `initializer` names the initial weights that keep the scale of signals through this activation.
+    """
+
+    initializer: ClassVar[str] = "glorot_uniform"
+
+    def forward(self, params: Params, state: State, ctx: Context, *inputs: Any) -> Forward:
+        """Return f(x), with x or y on the tape."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+
+# ------------------------------------------------------------------------------------------------ examples of inputs
+
+
+class Input(NamedTuple):
+    """One input of an example: its shape (batch first) and what kind of values belong there.
+
+    kind: `real`, `positive`, `probabilities` (rows sum to 1), `labels` (integers below `classes`), `binary` (0 or 1 as
+    numbers), `signs` (-1 or 1), `mask` (true or false, at least one true in a row).
+    """
+
+    shape: tuple[int, ...]
+    kind: str = "real"
+    classes: int = 0
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether the contract asks for a delta here."""
+        return self.kind in ("real", "positive", "probabilities")
+
+
+class Example(NamedTuple):
+    """Settings of a layer, and the inputs that it may be given: drives contract test, round trip and manual."""
+
+    settings: dict[str, Any]
+    inputs: tuple[Input, ...]
+
+
+def examples(*cases: tuple[dict[str, Any], list[Any]]) -> tuple[Example, ...]:
+    """Return examples from (settings, inputs) pairs; an input given as a bare shape holds real numbers."""
+    return tuple(
+        Example(settings, tuple(i if isinstance(i, Input) else Input(tuple(i)) for i in inputs))
+        for settings, inputs in cases
+    )
+
+
+# --------------------------------------------------------------------------------------------- small shared arithmetic
+
+
+def rows(x: Array) -> Array:
+    """Return [..., features] as a matrix [rows, features]."""
+    return x.reshape(-1, x.shape[-1])
+
+
+def expect_features(x: Array, features: int, what: str = "input") -> None:
+    """Raise ShapeError unless the last axis of x has this length."""
+    if x.ndim < 2 or x.shape[-1] != features:
+        raise ShapeError(f"{what}: expected (batch, ..., {features}), got {tuple(x.shape)}; it expects {features} "
+                         f"features and gets {x.shape[-1] if x.ndim else 'a scalar'}")  # fmt: skip
+
+
+def unbroadcast(dy: Array, shape: tuple[int, ...]) -> Array:
+    """Sum dy over the axes along which a value of `shape` was broadcast: the adjoint of broadcasting."""
+    extra = dy.ndim - len(shape)
+    axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and dy.shape[i + extra] != 1)
+    return jnp.sum(dy, axes).reshape(shape) if axes else dy

@@ -1,0 +1,1 @@
+"""Layers, one concept a file; importing this package registers them all."""

@@ -1,0 +1,49 @@
+"""The sum of several inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from jax import Array
+
+from retrograd.base.errors import ShapeError
+from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, Static, examples, layers
+
+
+@layers.register("add", examples=examples(({}, [(3, 4), (3, 4)]), ({}, [(2, 1), (2, 1), (2, 1)])))
+@dataclass(frozen=True)
+class Add(Layer):
+    """Add inputs of one shape element by element.
+
+        y = x1 + x2 + ...
+
+    Shapes:  each x [batch, ...] -> y, the same
+    Tape:    the number of inputs
+    Raises:  ShapeError when the shapes differ: nothing is broadcast.
+    """
+
+    equations = Equations(
+        forward="y = x₁ + x₂ + ...",
+        backward=("dxᵢ = dy",),
+        latex_forward=r"y = \textstyle\sum_i x_i",
+        latex_backward=(r"\delta_{x_i} = \delta_y",),
+    )
+
+    def forward(self, params: Params, state: State, ctx: Context, *inputs: Array) -> Forward:  # noqa: D102
+        expect_same_shapes(inputs)
+        return Forward(sum(inputs[1:], start=inputs[0]), Static(len(inputs)))
+
+    def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
+        """Every input receives dy."""
+        return Backward((dy,) * tape.value)
+
+
+def expect_same_shapes(inputs: tuple[Array, ...]) -> None:
+    """Raise ShapeError unless all inputs of a merge have one shape."""
+    shapes = [tuple(x.shape) for x in inputs]
+    if len(set(shapes)) > 1:
+        raise ShapeError(
+            f"expected inputs of one shape, got {' and '.join(map(str, shapes))}",
+            cure="change the units before it, or give a residual block a `shortcut`",
+        )

@@ -1,0 +1,92 @@
+"""The dense (fully connected) layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from jax import Array, lax
+
+from retrograd.base.schema import Registered
+from retrograd.network.initializers import GlorotUniform, Initial, InitialOrNone, Zeros, draw
+from retrograd.network.layer import (
+    Activation,
+    Backward,
+    Context,
+    Equations,
+    Forward,
+    Init,
+    Layer,
+    Params,
+    Spec,
+    State,
+    Units,
+    examples,
+    expect_features,
+    layers,
+    rows,
+)
+
+MANY_ROWS = 512  # from here on XLA's plain product of a materialised transpose is up to 1.9 times faster
+
+
+@layers.register(
+    "dense",
+    examples=examples(
+        ({"units": 3}, [(5, 4)]),
+        ({"units": 1, "bias": False}, [(1, 4)]),
+        ({"units": 2}, [(3, 5, 4)]),
+        ({"units": 4}, [(520, 3)]),
+    ),
+)
+@dataclass(frozen=True)
+class Dense(Layer):
+    """Multiply each row by a weight matrix and add a bias.
+
+        y = x W + b
+
+    Shapes:  x [batch, ..., features] -> y [batch, ..., units]
+    Params:  weight [features, units], bias [units]
+    Tape:    x
+    Raises:  ShapeError when the last axis of x is not `features`.
+    See:     PyTorch stores the weight as [units, features]; here the formula reads as the mathematics.
+    """
+
+    units: Units
+    activation: Annotated[Layer | None, Registered(layers, only=Activation)] = None
+    weight: Initial = None  # None: chosen by the activation that follows
+    bias: InitialOrNone = Zeros()
+
+    equations = Equations(
+        forward="y = x W + b",
+        backward=("dx = dy Wᵀ", "dW = xᵀ dy", "db = sum of dy over the rows"),
+        latex_forward=r"y = x W + b",
+        latex_backward=(
+            r"\delta_x = \delta_y W^\top",
+            r"\nabla_W = x^\top \delta_y",
+            r"\nabla_b = \textstyle\sum_{rows} \delta_y",
+        ),
+    )
+
+    def init(self, key: Array, x: Spec) -> Init:  # noqa: D102
+        shape = (x.shape[-1], int(self.units))
+        params = {"weight": draw(self.weight or GlorotUniform(), key, "weight", shape)}
+        if self.bias:
+            params["bias"] = draw(self.bias, key, "bias", shape[1:])
+        return Init(params)
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        weight = params["weight"].astype(x.dtype)
+        expect_features(x, weight.shape[0])
+        y = x @ weight
+        return Forward(y + params["bias"].astype(x.dtype) if "bias" in params else y, x)
+
+    def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
+        """dx = dy Wᵀ, dW = xᵀ dy, db = the sum of dy over the rows."""
+        x, weight = tape, params["weight"]
+        flat, dflat = rows(x), rows(dy)
+        transposed = lax.optimization_barrier(flat.T) if len(flat) >= MANY_ROWS else flat.T
+        grads = {"weight": (transposed @ dflat).astype(weight.dtype)}
+        if "bias" in params:
+            grads["bias"] = dflat.sum(0, dtype=params["bias"].dtype)
+        return Backward((dy @ weight.T.astype(dy.dtype),), grads)

@@ -1,0 +1,39 @@
+"""The rectified linear unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array
+
+from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
+
+
+@layers.register("relu", examples=examples(({}, [(5, 4)]), ({}, [(1, 3, 2)])))
+@dataclass(frozen=True)
+class ReLU(Activation):
+    """Keep what is positive.
+
+        y = max(x, 0)
+
+    Shapes:  x [batch, ...] -> y, the same
+    Tape:    y
+    See:     Nair & Hinton 2010. The derivative at 0 is 0, as in PyTorch.
+    """
+
+    initializer = "he_normal"
+    equations = Equations(
+        forward="y = max(x, 0)",
+        backward=("dx = dy where y > 0, else 0",),
+        latex_forward=r"y = \max(x, 0)",
+        latex_backward=(r"\delta_x = \delta_y \cdot [y > 0]",),
+    )
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        y = jnp.maximum(x, jnp.zeros_like(x))  # NaN passes through
+        return Forward(y, y)
+
+    def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
+        """dx = dy where y > 0, else 0."""
+        return Backward((jnp.where(tape > 0, dy, jnp.zeros_like(dy)),))

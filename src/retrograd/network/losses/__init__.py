@@ -1,0 +1,1 @@
+"""Losses: layers with a scalar output."""

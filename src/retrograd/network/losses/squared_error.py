@@ -1,0 +1,44 @@
+"""The mean of squared differences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jax import Array
+
+from retrograd.network.layer import Equations, examples
+from retrograd.network.losses.loss import ElementwiseLoss, losses
+
+
+@losses.register(
+    "mean_squared_error",
+    examples=examples(
+        ({}, [(5, 3), (5, 3)]),
+        ({"scale": 0.5}, [(1, 1), (1, 1)]),
+        ({"reduction": "sum"}, [(4, 2), (4, 2), (4,)]),
+    ),
+)
+@dataclass(frozen=True)
+class MeanSquaredError(ElementwiseLoss):
+    """Average the squared difference between prediction and target over all elements.
+
+        L = scale / n * sum((y - t)^2)
+
+    Shapes:  y [batch, ...], t the same -> scalar
+    See:     many texts sum the halves over the batch: their learning rate is another one.
+    """
+
+    equations = Equations(
+        forward="L = 1/n Σ (y - t)²",
+        backward=("dL/dy = 2/n (y - t)",),
+        latex_forward=r"L = \frac{1}{n} \sum (y - t)^2",
+        latex_backward=(r"\frac{\partial L}{\partial y} = \frac{2}{n} (y - t)",),
+    )
+
+    @staticmethod
+    def terms(prediction: Array, target: Array) -> Array:  # noqa: D102
+        return (prediction - target) ** 2
+
+    @staticmethod
+    def slopes(prediction: Array, target: Array) -> Array:  # noqa: D102
+        return 2 * (prediction - target)
