@@ -21,7 +21,7 @@ class Case(NamedTuple):
     kind: str
     config: dict[str, Any]
     arrays: dict[str, np.ndarray]
-    tol: float
+    tol: dict[str, float]  # rtol and atol in float64
 
 
 @functools.cache

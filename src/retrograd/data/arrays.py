@@ -63,11 +63,13 @@ def _read_array(stream: IO[bytes], size: int, where: str) -> np.ndarray:
             np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         )
         shape, _, dtype = read_header(stream)
+        _check_header(shape, dtype, size - stream.tell(), where)
+        stream.seek(0)
+        return np.lib.format.read_array(stream, allow_pickle=False)
+    except DataError:
+        raise
     except (ValueError, EOFError) as error:
         raise DataError(f"not a NumPy array file: {str(error).splitlines()[0]}", where=where) from None
-    _check_header(shape, dtype, size - stream.tell(), where)
-    stream.seek(0)
-    return np.lib.format.read_array(stream, allow_pickle=False)
 
 
 def _check_header(shape: tuple[int, ...], dtype: np.dtype, body: int, where: str) -> None:

@@ -11,7 +11,7 @@ from retrograd.base.errors import DataError
 from retrograd.data.rows import RowCollector
 from retrograd.data.settings import MISSING_WORDS, DataSettings
 from retrograd.data.table import Table, refuse_duplicates
-from retrograd.data.text import open_lines
+from retrograd.data.text import open_lines, text_encoding
 
 PEEK_ROWS = 100  # rows that decide whether the first line is a header
 SEPARATORS = ",;\t|"
@@ -24,7 +24,7 @@ def read_delimited(path: Path, settings: DataSettings) -> Table:
 
     Raises:  DataError naming the lines that do not fit the header, a NUL, a quote that is never closed
     """
-    with open_lines(path, settings) as lines:
+    with open_lines(path, text_encoding(path, settings)) as lines:
         first = next(lines, "")
         separator = settings.separator or _find_separator(first, settings.decimal)
         records = _records(chain([first], lines), separator, path)
@@ -101,9 +101,8 @@ def _is_number(cell: str) -> bool:
 
 
 def _names(first: list[str], is_header: bool, path: Path) -> list[str]:
-    numbered = [f"column_{i + 1}" for i in range(len(first))]
     if not is_header:
-        return numbered
-    names = [cell.strip() or number for cell, number in zip(first, numbered, strict=True)]
+        return [f"column_{i + 1}" for i in range(len(first))]
+    names = [cell.strip() or f"unnamed_{i + 1}" for i, cell in enumerate(first)]
     refuse_duplicates(names, f"{path}:1")
     return names

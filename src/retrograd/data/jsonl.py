@@ -11,7 +11,7 @@ from retrograd.base.errors import DataError
 from retrograd.data.rows import RowCollector
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
-from retrograd.data.text import open_lines
+from retrograd.data.text import open_lines, text_encoding
 
 
 def read_jsonl(path: Path, settings: DataSettings) -> Table:
@@ -19,18 +19,19 @@ def read_jsonl(path: Path, settings: DataSettings) -> Table:
 
     Raises:  DataError naming the line that is no JSON object, repeats a key or holds a list or an object
     """
+    encoding = text_encoding(path, settings)
     names: dict[str, None] = {}  # a dict keeps the keys in the order of their first appearance
-    for _, row in _objects(path, settings):
+    for _, row in _objects(path, encoding):
         names.update(dict.fromkeys(row))
     collector = RowCollector(path, list(names))
-    for line, row in _objects(path, settings):
+    for line, row in _objects(path, encoding):
         collector.add(line, [row.get(name) for name in names])
     return collector.table()
 
 
-def _objects(path: Path, settings: DataSettings) -> Iterator[tuple[int, dict[str, str | None]]]:
+def _objects(path: Path, encoding: str) -> Iterator[tuple[int, dict[str, str | None]]]:
     """Yield line number and object of each line; blank lines are none."""
-    with open_lines(path, settings) as lines:
+    with open_lines(path, encoding) as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 yield number, _parsed(line, number, path)

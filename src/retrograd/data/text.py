@@ -15,13 +15,17 @@ from retrograd.data.settings import DataSettings
 LINE_LIMIT = 1 << 22  # characters; a longer line is not a row of a table
 
 
+def text_encoding(path: Path, settings: DataSettings) -> str:
+    """Return the encoding of a text file, after a look at all of it."""
+    return find_encoding(chunks(path, settings.max_bytes), path, settings.encoding)
+
+
 @contextmanager
-def open_lines(path: Path, settings: DataSettings) -> Iterator[Iterator[str]]:
+def open_lines(path: Path, encoding: str) -> Iterator[Iterator[str]]:
     """Open a text file as an iterator over its lines, each with its line end.
 
     Raises:  DataError for a NUL, an endless line or bytes that do not fit the encoding, naming the line
     """
-    encoding = find_encoding(chunks(path, settings.max_bytes), path, settings.encoding)
     with open_bytes(path) as stream, io.TextIOWrapper(stream, encoding=encoding, newline="") as text:
         yield _checked(text, path, encoding)
 

@@ -1,0 +1,205 @@
+"""Fitted columns of a table: each turns its cells into numbers, and can be written to JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import polars as pl
+from pydantic import ConfigDict, Field
+
+from retrograd.base.errors import DataError, RetrogradWarning
+from retrograd.data.kinds import ColumnKind
+from retrograd.data.scaling import Finite, Scaling, fit_scaling
+from retrograd.data.settings import DataSettings, plain_scale
+
+YEAR_DAYS, WEEK_DAYS, DAY = 365.2425, 7.0, 1.0  # the cycles that a date goes through, in days
+
+
+@dataclass(frozen=True)
+class _Column:
+    """What all fitted columns share. `flag` adds a feature that is 1 where the value is missing."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    name: str
+    flag: bool
+
+    @property
+    def column_kind(self) -> ColumnKind:
+        """How cells of this column are read."""
+        raise NotImplementedError
+
+    @property
+    def value_features(self) -> tuple[str, ...]:
+        """The names of the features without the flag."""
+        return (self.name,)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the features that the column becomes."""
+        return (*self.value_features, f"{self.name}_missing") if self.flag else self.value_features
+
+    def encode(self, values: pl.Series) -> np.ndarray:
+        """Return the features of parsed values, float32 [rows, features]."""
+        missing = values.is_null().to_numpy()
+        encoded = self.encode_values(values)
+        return np.column_stack([encoded, missing]).astype(np.float32) if self.flag else encoded.astype(np.float32)
+
+    def encode_values(self, values: pl.Series) -> np.ndarray:
+        """Return the features without the flag; a missing value is filled."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class NumberColumn(_Column):
+    """A column of numbers, scaled; what is missing becomes `fill`."""
+
+    fill: Finite
+    scaling: Scaling
+    kind: Literal["number"] = "number"
+
+    @property
+    def column_kind(self) -> ColumnKind:
+        """How cells of this column are read."""
+        return ColumnKind("number")
+
+    def encode_values(self, values: pl.Series) -> np.ndarray:
+        """Return the scaled numbers [rows, 1]."""
+        return self.scaling.apply(values.fill_null(self.fill).to_numpy()[:, None])
+
+
+@dataclass(frozen=True)
+class BooleanColumn(_Column):
+    """A column of truths as 0 and 1; what is missing becomes `fill`, the share of true."""
+
+    fill: Finite
+    kind: Literal["boolean"] = "boolean"
+
+    @property
+    def column_kind(self) -> ColumnKind:
+        """How cells of this column are read."""
+        return ColumnKind("boolean")
+
+    def encode_values(self, values: pl.Series) -> np.ndarray:
+        """Return 0 and 1 [rows, 1]."""
+        return values.fill_null(self.fill).to_numpy()[:, None]
+
+
+@dataclass(frozen=True)
+class DateColumn(_Column):
+    """A column of dates: days since 1970 (scaled), and sine and cosine of its place in year, week and, with times, day."""
+
+    form: str
+    times: bool
+    fill: Finite
+    scaling: Scaling
+    kind: Literal["date"] = "date"
+
+    @property
+    def column_kind(self) -> ColumnKind:
+        """How cells of this column are read."""
+        return ColumnKind("date", self.form)
+
+    @property
+    def cycles(self) -> dict[str, float]:
+        """Names and lengths (in days) of the cycles that become features."""
+        cycles = {"year": YEAR_DAYS, "week": WEEK_DAYS}
+        return {**cycles, "day": DAY} if self.times else cycles
+
+    @property
+    def value_features(self) -> tuple[str, ...]:
+        """The names of the features without the flag."""
+        waves = [f"{self.name}_{cycle}_{wave}" for cycle in self.cycles for wave in ("sin", "cos")]
+        return (self.name, *waves)
+
+    def encode_values(self, values: pl.Series) -> np.ndarray:
+        """Return the scaled days and the cycles [rows, 1 + 2 cycles]."""
+        days = values.fill_null(self.fill).to_numpy()
+        angles = [2 * np.pi * days / length for length in self.cycles.values()]
+        waves = [wave(angle) for angle in angles for wave in (np.sin, np.cos)]
+        return np.column_stack([self.scaling.apply(days[:, None]), *waves])
+
+
+@dataclass(frozen=True)
+class CategoryColumn(_Column):
+    """A column of words, known from training: one 0/1 feature for each, or one identifier for an embedding.
+
+    A missing or unseen word has all features 0, or the identifier 0; the known ones are counted from 1.
+    """
+
+    words: Annotated[tuple[str, ...], Field(min_length=1)]
+    embed: bool
+    kind: Literal["category"] = "category"
+
+    @property
+    def column_kind(self) -> ColumnKind:
+        """How cells of this column are read."""
+        return ColumnKind("category")
+
+    @property
+    def value_features(self) -> tuple[str, ...]:
+        """The names of the features without the flag."""
+        return () if self.embed else tuple(f"{self.name}={word}" for word in self.words)
+
+    def identifiers(self, values: pl.Series) -> np.ndarray:
+        """Return each word's number, 0 for a missing or unseen one, int32 [rows]."""
+        numbers = {word: i for i, word in enumerate(self.words, start=1)}
+        return values.replace_strict(numbers, default=0, return_dtype=pl.Int32).fill_null(0).to_numpy()
+
+    def encode_values(self, values: pl.Series) -> np.ndarray:
+        """Return the one-hot rows [rows, words], or no feature for an embedded column."""
+        if self.embed:
+            return np.empty((len(values), 0))
+        return self.identifiers(values)[:, None] == np.arange(1, len(self.words) + 1)
+
+
+Column = NumberColumn | BooleanColumn | DateColumn | CategoryColumn
+
+
+def fit_column(name: str, kind: ColumnKind, values: pl.Series, settings: DataSettings, scale: object) -> Column:
+    """Return a column fitted on the parsed values of the training rows.
+
+    Raises:  DataError when the training rows hold no value at all
+    Warns:   RetrogradWarning when they all hold the same one
+    """
+    present = values.drop_nulls()
+    if present.is_empty():
+        raise DataError(f"column '{name}' is empty in the training part", cure=f"leave it out with `exclude: [{name}]`")
+    flag = len(present) < len(values)
+    if present.n_unique() == 1 and not flag:
+        message = f"column '{name}' is constant ({present[0]}): it tells the network nothing; `exclude: [{name}]`"
+        warnings.warn(message, RetrogradWarning, stacklevel=2)
+    if kind.kind == "category":
+        return _fit_category(name, present, flag, settings)
+    fill = float(present.median() if settings.missing == "median" else present.mean())
+    if kind.kind == "boolean":
+        return BooleanColumn(name, flag, fill)
+    scaling = _fit_scaling(name, present, scale)
+    if kind.kind == "date":
+        has_times = bool((present % 1 != 0).any())
+        return DateColumn(name, flag, kind.form, has_times, fill, scaling)
+    return NumberColumn(name, flag, fill, scaling)
+
+
+def _fit_scaling(name: str, present: pl.Series, scale: object) -> Scaling:
+    method, divisor = plain_scale(scale)
+    try:
+        return fit_scaling(present.to_numpy()[:, None], method, divisor)
+    except DataError as error:
+        raise DataError(f"column '{name}': {error.problems[0].message}", cure=error.problems[0].cure) from None
+
+
+def _fit_category(name: str, present: pl.Series, flag: bool, settings: DataSettings) -> CategoryColumn:
+    """Keep the most frequent words, sorted; ties are broken by the alphabet, so that the result is reproducible."""
+    counts = present.value_counts(name="rows").sort(["rows", present.name], descending=[True, False])
+    kept = counts[present.name].head(settings.max_categories)
+    return CategoryColumn(name, flag, tuple(sorted(kept.to_list())), settings.categories == "embed")
+
+
+def column_fields(column: Column) -> dict[str, object]:
+    """Return a column as plain JSON types."""
+    return dataclasses.asdict(column)

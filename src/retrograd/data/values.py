@@ -1,0 +1,88 @@
+"""Reading cells as numbers, truths, dates or words, whatever type their column has."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import polars as pl
+
+TRUE_WORDS = ("true", "yes")
+FALSE_WORDS = ("false", "no")
+YEAR = r"^\d{4}\D|\D\d{4}(\D|$)"  # polars would take the 20 of 20-1-2 for the year 20
+DATE_FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y")
+TIME_FORMATS = ("", " %H:%M", " %H:%M:%S%.f", "T%H:%M", "T%H:%M:%S%.f", "T%H:%M:%S%.f%#z", " %H:%M:%S%.f%#z")
+MICROSECONDS_PER_DAY = 86_400_000_000
+
+
+class Parsed(NamedTuple):
+    """A column read as one kind: its values (null where missing or unreadable), and which cells were unreadable."""
+
+    values: pl.Series
+    bad: pl.Series
+
+
+def numbers(series: pl.Series) -> Parsed:
+    """Read cells as finite numbers (Float64)."""
+    series = _plain(series)
+    if series.dtype.is_temporal():
+        return _unreadable(series, pl.Float64)
+    return _parsed(series, _finite(series.cast(pl.Float64, strict=False)))
+
+
+def booleans(series: pl.Series) -> Parsed:
+    """Read true, yes, 1 as 1.0 and false, no, 0 as 0.0 (Float64)."""
+    series = _plain(series)
+    words = series.cast(pl.String).str.to_lowercase().str.strip_suffix(".0")
+    table = {word: 1.0 for word in (*TRUE_WORDS, "1")} | {word: 0.0 for word in (*FALSE_WORDS, "0")}
+    return _parsed(series, words.replace_strict(table, default=None, return_dtype=pl.Float64))
+
+
+def dates(series: pl.Series, form: str) -> Parsed:
+    """Read dates, by their format where they are text, as days since 1970 (Float64; the time of day is the fraction)."""
+    series = _plain(series)
+    if series.dtype == pl.String:
+        shown = series.to_frame("text").select(pl.when(pl.col("text").str.contains(YEAR)).then(pl.col("text"))).to_series()
+        moments = shown.str.to_datetime(form, strict=False, ambiguous="earliest")
+    elif series.dtype in (pl.Date, pl.Datetime):
+        moments = series
+    else:
+        return _unreadable(series, pl.Float64)
+    return _parsed(series, moments.dt.epoch("us").cast(pl.Float64) / MICROSECONDS_PER_DAY)
+
+
+def words(series: pl.Series) -> Parsed:
+    """Read cells as text; 1, 1.0 and "1" are the same word, and so are true and "true"."""
+    series = _plain(series)
+    text = series.cast(pl.String)
+    if series.dtype.is_float():
+        whole = series.cast(pl.Int64, strict=False)
+        is_whole = whole.cast(pl.Float64) == series.cast(pl.Float64)
+        text = whole.cast(pl.String).zip_with(is_whole.fill_null(False), text)
+    return _parsed(series, text)
+
+
+def find_date_format(cells: pl.Series) -> tuple[str, ...]:
+    """Return the formats under which (nearly) all of these cells are dates."""
+    formats = [date + time for date in DATE_FORMATS for time in TIME_FORMATS]
+    sample = cells.head(100)
+    likely = [form for form in formats if 2 * dates(sample, form).bad.sum() < len(sample)]
+    counts = {form: int(dates(cells, form).bad.sum()) for form in likely}
+    best = min(counts.values(), default=0)
+    return tuple(form for form, count in counts.items() if count == best)
+
+
+def _plain(series: pl.Series) -> pl.Series:
+    """Return categories as their text."""
+    return series.cast(pl.String) if series.dtype in (pl.Categorical, pl.Enum) else series
+
+
+def _finite(values: pl.Series) -> pl.Series:
+    return values.set(~values.is_finite().fill_null(True), None)
+
+
+def _parsed(series: pl.Series, values: pl.Series) -> Parsed:
+    return Parsed(values.alias(series.name), series.is_not_null() & values.is_null())
+
+
+def _unreadable(series: pl.Series, dtype: type[pl.DataType]) -> Parsed:
+    return _parsed(series, pl.Series(series.name, [None] * len(series), dtype=dtype))
