@@ -28,6 +28,9 @@ class Objective:
     inputs: tuple[str, ...]
     weight: float = 1.0
 
+    def __str__(self) -> str:
+        return f"{self.name} ({self.loss.kind} of {', '.join(self.inputs)})"
+
 
 class Record(NamedTuple):
     """What a forward pass leaves: every node's output (and the batch's columns), tapes, and new state."""
@@ -55,14 +58,14 @@ def backprop(
     state: Mapping[str, State],
     ctx: Context,
     batch: Mapping[str, Any],
-    scale: float | Array = 1.0,
+    shares: Mapping[str, Array] | None = None,
 ) -> Pass:
     """Return loss, outputs, deltas, gradients and new state of one batch.
 
-    `scale` multiplies the loss (a micro-batch counts for its share of the whole batch).
+    `shares` multiplies the losses by name: a micro-batch counts for its share of the whole batch.
     """
     outputs, tapes, new_state = forward(network, params, state, ctx, batch)
-    losses, deltas = compare(objectives, outputs, ctx, scale)
+    losses, deltas = compare(objectives, outputs, ctx, shares)
     deltas, grads = backward(network, params, tapes, deltas)
     return Pass(total(objectives, losses), losses, outputs, deltas, grads, new_state)
 
@@ -111,17 +114,21 @@ def backward(
 
 
 def compare(
-    objectives: Sequence[Objective], outputs: Mapping[str, Any], ctx: Context, scale: float | Array = 1.0
+    objectives: Sequence[Objective],
+    outputs: Mapping[str, Any],
+    ctx: Context,
+    shares: Mapping[str, Array] | None = None,
 ) -> tuple[dict[str, Array], dict[str, Any]]:
     """Return each objective's loss, and the deltas with which the backward pass begins."""
     losses: dict[str, Array] = {}
     deltas: dict[str, Any] = {}
     for objective in objectives:
         inputs = tuple(take(outputs, reference) for reference in objective.inputs)
-        step = record(objective.loss, {}, {}, ctx.at(objective.name), inputs)
-        losses[objective.name] = step.y * scale
-        seed = jnp.asarray(objective.weight, step.y.dtype) * scale
-        back = adjoint(objective.loss, {}, step.tape, seed.astype(step.y.dtype))
+        with located(objective):
+            step = record(objective.loss, {}, {}, ctx.at(objective.name), inputs)
+        share = jnp.asarray((shares or {}).get(objective.name, 1), step.y.dtype)
+        losses[objective.name] = step.y * share
+        back = adjoint(objective.loss, {}, step.tape, share * jnp.asarray(objective.weight, step.y.dtype))
         for reference, delta in zip(objective.inputs, back.inputs, strict=True):
             add_delta(deltas, reference, delta)
     return losses, deltas

@@ -1,85 +1,123 @@
-"""NumPy files (.npy, .npz): sizes are checked against the header first, pickled objects are never loaded."""
+"""Arrays from the Python API or NumPy files: checked, with equal row counts, the target as a small table."""
 
 from __future__ import annotations
 
-import zipfile
-from pathlib import Path
-from typing import IO, Any
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import polars as pl
 
-from retrograd.base.errors import DataError
-from retrograd.data.files import check_file, open_bytes, too_large
-from retrograd.data.settings import DataSettings
+from retrograd.base.errors import DataError, DataTypeError
+from retrograd.data.numpy_files import PLAIN_KINDS
+from retrograd.data.table import Table, checked, table_digest
 
-PLAIN_KINDS = "biufUS"  # booleans, integers, floats, text
+INT32 = np.iinfo(np.int32)
 
 
-def read_npy(path: Path, settings: DataSettings) -> np.ndarray:
-    """Return the array of a .npy file.
+@dataclass(frozen=True)
+class Arrays:
+    """Input arrays by name (`x` among them) and what belongs to their rows: target columns and weights."""
 
-    Raises:  DataError for a foreign or damaged file, one that holds less than its header says, or Python objects
+    inputs: dict[str, np.ndarray]
+    target: Table | None = None
+    weight: np.ndarray | None = None
+    where: str = "arrays"
+
+    def __len__(self) -> int:
+        return len(self.inputs["x"])
+
+    def take(self, rows: np.ndarray) -> Arrays:
+        """Return the given rows (indices), in their order."""
+        inputs = {name: array[rows] for name, array in self.inputs.items()}
+        target = None if self.target is None else self.target.take(rows)
+        return Arrays(inputs, target, None if self.weight is None else self.weight[rows], self.where)
+
+
+def as_arrays(x: Any, y: Any = None, *, keep_integers: bool = False, where: str = "arrays") -> Arrays:
+    """Return Arrays for NumPy or JAX arrays or nested lists; `x` may be a mapping of several, with one named `x`.
+
+    Integers of the further arrays become int32, fractions float32. An array `sample_weight` weighs the rows.
+
+    Raises:  DataError for unequal row counts, NaN or infinity; DataTypeError for values that are no numbers
     """
-    check_file(path, settings.max_bytes)
-    with open_bytes(path) as stream:
-        return _read_array(stream, path.stat().st_size, str(path))
+    given = dict(x) if isinstance(x, Mapping) else {"x": x}
+    if "x" not in given:
+        raise DataError(f"no array 'x'; have: {', '.join(given)}", where=where)
+    arrays = {name: _numbers(name, array, where) for name, array in given.items()}
+    target = None if y is None else target_table(y, where)
+    rows = {name: len(array) for name, array in arrays.items()} | ({} if target is None else {"y": len(target)})
+    if len(set(rows.values())) > 1:
+        counts = ", ".join(f"{name} has {count}" for name, count in rows.items())
+        raise DataError(f"the arrays differ in their number of rows: {counts}", where=where)
+    weight = arrays.pop("sample_weight", None)
+    inputs = {
+        name: array if name == "x" and not keep_integers else _narrow(name, array, where)
+        for name, array in arrays.items()
+    }
+    if inputs["x"].ndim == 1:
+        inputs["x"] = inputs["x"][:, None]
+    return Arrays(inputs, target, weight, where)
 
 
-def read_npz(path: Path, settings: DataSettings) -> dict[str, np.ndarray]:
-    """Return the arrays of a .npz file by name; their decompressed size counts against `max_bytes`."""
-    check_file(path, settings.max_bytes)
+def target_table(y: Any, where: str) -> Table:
+    """Return y [rows], [rows, 1] or [rows, targets] as a table with the column y, or y1, y2, ..."""
+    array = np.asarray(y)
+    array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+    if array.ndim not in (1, 2):
+        raise DataError(f"y: expected rows or rows of numbers, found the shape {array.shape}", where=where)
+    columns = {"y": array} if array.ndim == 1 else {f"y{i + 1}": array[:, i] for i in range(array.shape[1])}
+    return checked(Table(pl.DataFrame({name: _series(column, where) for name, column in columns.items()}), where))
+
+
+def arrays_digest(arrays: Arrays) -> str:
+    """Return the SHA-256 of the arrays' names, types, shapes and values as hexadecimal text."""
+    parts = dict(arrays.inputs)
+    if arrays.weight is not None:
+        parts["sample_weight"] = arrays.weight
+    digest = hashlib.sha256()
+    for name, array in parts.items():
+        digest.update(f"{name} {array.dtype} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    if arrays.target is not None:
+        digest.update(table_digest(arrays.target).encode())
+    return digest.hexdigest()
+
+
+def _numbers(name: str, values: Any, where: str) -> np.ndarray:
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise DataTypeError(f"{name}: expected an array of numbers, found {array.dtype}", where=where)
+    if array.ndim == 0 or len(array) == 0:
+        raise DataError(f"{name} is empty: no rows", where=where)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        index = tuple(int(i[0]) for i in np.nonzero(~np.isfinite(array)))
+        count = int((~np.isfinite(array)).sum())
+        cure = "arrays are taken as they are: fill them, or use a table, where missing values are filled"
+        raise DataError(f"{name} holds {count} NaN or infinite values, the first at {index}", where=where, cure=cure)
+    return array
+
+
+def _narrow(name: str, array: np.ndarray, where: str) -> np.ndarray:
+    """Return integers as int32 and fractions as float32, the types that networks compute with."""
+    if array.dtype.kind == "f":
+        return array.astype(np.float32)
+    if array.dtype.kind == "b":
+        return array
+    if array.size and (array.min() < INT32.min or array.max() > INT32.max):
+        raise DataError(f"{name} holds integers beyond 32 bits", where=where)
+    return array.astype(np.int32)
+
+
+def _series(column: np.ndarray, where: str) -> pl.Series:
+    if column.dtype.kind not in PLAIN_KINDS + "O":
+        raise DataTypeError(f"y holds values of the type {column.dtype}", where=where, cure="use numbers or text")
+    if column.dtype.kind == "S":
+        column = column.astype(str)
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            _check_members(members, path, settings.max_bytes)
-            return {_array_name(member): _read_member(archive, member, path) for member in members}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise DataError(f"cannot be read as .npz: {error}", where=str(path)) from None
-
-
-def _check_members(members: list[zipfile.ZipInfo], path: Path, max_bytes: int) -> None:
-    names = [_array_name(member) for member in members]
-    if len(set(names)) < len(names):
-        raise DataError("holds a duplicate array name", where=str(path))
-    total = sum(member.file_size for member in members)
-    if total > max_bytes:
-        raise too_large(path, f"its arrays take {total:,} bytes", max_bytes)
-
-
-def _array_name(member: zipfile.ZipInfo) -> str:
-    return member.filename.removesuffix(".npy")
-
-
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> np.ndarray:
-    with archive.open(member) as stream:
-        return _read_array(stream, member.file_size, f"{path}: {_array_name(member)}")
-
-
-def _read_array(stream: IO[bytes], size: int, where: str) -> np.ndarray:
-    """Read one array of `size` bytes, header included."""
-    try:
-        version = np.lib.format.read_magic(stream)
-        read_header: Any = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        shape, _, dtype = read_header(stream)
-        _check_header(shape, dtype, size - stream.tell(), where)
-        stream.seek(0)
-        return np.lib.format.read_array(stream, allow_pickle=False)
-    except DataError:
-        raise
-    except (ValueError, EOFError) as error:
-        raise DataError(f"not a NumPy array file: {str(error).splitlines()[0]}", where=where) from None
-
-
-def _check_header(shape: tuple[int, ...], dtype: np.dtype, body: int, where: str) -> None:
-    """Compare what the header says with the bytes that follow it, before memory is asked for."""
-    if dtype.hasobject:
-        raise DataError("holds pickled objects, which could run code", where=where, cure="save it as numbers or text")
-    if dtype.kind not in PLAIN_KINDS:
-        raise DataError(f"holds values of the type {dtype}", where=where, cure="save it as numbers or text")
-    needed = dtype.itemsize
-    for length in shape:
-        needed *= length  # Python's integers do not overflow
-    if needed != body or any(length < 0 for length in shape):
-        raise DataError(f"header says {shape} {dtype} = {needed:,} bytes, file has {body:,}", where=where)
+        series = pl.Series(column.tolist() if column.dtype.kind in "OU" else column)
+    except (TypeError, pl.exceptions.PolarsError):
+        raise DataTypeError("y holds values of several types", where=where, cure="make them all text") from None
+    return series.fill_nan(None) if series.dtype.is_float() else series

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import warnings
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import polars as pl
 from pydantic import ConfigDict, Field
 
-from retrograd.base.errors import DataError, RetrogradWarning
+from retrograd.base.errors import DataError
 from retrograd.data.kinds import ColumnKind
 from retrograd.data.scaling import Finite, Scaling, fit_scaling
 from retrograd.data.settings import DataSettings, plain_scale
@@ -91,7 +89,7 @@ class BooleanColumn(_Column):
 
 @dataclass(frozen=True)
 class DateColumn(_Column):
-    """A column of dates: days since 1970 (scaled), and sine and cosine of its place in year, week and, with times, day."""
+    """A column of dates: days since 1970, scaled, and sine and cosine of the place in year, week and perhaps day."""
 
     form: str
     times: bool
@@ -164,15 +162,11 @@ def fit_column(name: str, kind: ColumnKind, values: pl.Series, settings: DataSet
     """Return a column fitted on the parsed values of the training rows.
 
     Raises:  DataError when the training rows hold no value at all
-    Warns:   RetrogradWarning when they all hold the same one
     """
     present = values.drop_nulls()
     if present.is_empty():
         raise DataError(f"column '{name}' is empty in the training part", cure=f"leave it out with `exclude: [{name}]`")
     flag = len(present) < len(values)
-    if present.n_unique() == 1 and not flag:
-        message = f"column '{name}' is constant ({present[0]}): it tells the network nothing; `exclude: [{name}]`"
-        warnings.warn(message, RetrogradWarning, stacklevel=2)
     if kind.kind == "category":
         return _fit_category(name, present, flag, settings)
     fill = float(present.median() if settings.missing == "median" else present.mean())
@@ -195,11 +189,6 @@ def _fit_scaling(name: str, present: pl.Series, scale: object) -> Scaling:
 
 def _fit_category(name: str, present: pl.Series, flag: bool, settings: DataSettings) -> CategoryColumn:
     """Keep the most frequent words, sorted; ties are broken by the alphabet, so that the result is reproducible."""
-    counts = present.value_counts(name="rows").sort(["rows", present.name], descending=[True, False])
-    kept = counts[present.name].head(settings.max_categories)
+    counts = present.alias("word").value_counts(name="rows").sort(["rows", "word"], descending=[True, False])
+    kept = counts["word"].head(settings.max_categories)
     return CategoryColumn(name, flag, tuple(sorted(kept.to_list())), settings.categories == "embed")
-
-
-def column_fields(column: Column) -> dict[str, object]:
-    """Return a column as plain JSON types."""
-    return dataclasses.asdict(column)

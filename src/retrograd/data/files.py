@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from retrograd.base.errors import DataError, ResourceError
 
@@ -24,7 +24,9 @@ def check_file(path: Path, max_bytes: int) -> None:
     except PermissionError:
         raise ResourceError("permission denied", where=str(path)) from None
     except (OSError, ValueError):  # ValueError: a NUL in the name
-        raise DataError("not found", where=str(path), cure="check the path; data are never fetched from a URL") from None
+        raise DataError(
+            "not found", where=str(path), cure="check the path; data are never fetched from a URL"
+        ) from None
     if not stat.S_ISREG(status.st_mode):
         raise DataError("not a regular file", where=str(path), cure="name a file with data")
     if status.st_size > max_bytes:
@@ -41,8 +43,8 @@ def too_large(path: Path | str, found: str, max_bytes: int) -> DataError:
 def open_bytes(path: Path) -> Iterator[IO[bytes]]:
     """Open a file for reading, decompressed when its name ends in .gz; what goes wrong on the way is a DataError."""
     try:
-        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else open(path, "rb") as stream:
-            yield stream
+        with open(path, "rb") as raw:
+            yield cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if path.suffix.lower() == ".gz" else raw
     except PermissionError:
         raise ResourceError("permission denied", where=str(path)) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:

@@ -27,5 +27,5 @@ def read_parquet(path: Path, settings: DataSettings) -> Table:
             raise too_large(path, f"{announced:,} rows take {needed:,} bytes", settings.max_bytes)
         return checked(Table(pl.read_parquet(path, glob=False), str(path)))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).partition("\n")[0]
         raise DataError(f"cannot be read as Parquet: {reason}", where=str(path)) from None

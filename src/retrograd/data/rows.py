@@ -55,6 +55,6 @@ class RowCollector:
             self._faults.append(Problem(f"{self._path}:{line}", message))
 
     def _flush(self) -> None:
-        schema = {name: pl.String for name in self._names}
+        schema = dict.fromkeys(self._names, pl.String)
         self._frames.append(pl.DataFrame(self._rows, schema=schema, orient="row"))
         self._rows = []

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 from retrograd.base.errors import DataError
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+CHUNK_NUMBERS = 1 << 20
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -32,6 +33,15 @@ class Scaling:
         """Return the scaled numbers, in float64."""
         return (np.asarray(x, np.float64) - np.array(self.offset)) / np.array(self.scale)
 
+    def to_float32(self, x: np.ndarray) -> np.ndarray:
+        """Return the scaled numbers in float32, without holding a float64 copy of all of x."""
+        y = np.empty(x.shape, np.float32)
+        rows = max(1, CHUNK_NUMBERS // max(1, x[0].size if len(x) else 1))
+        with np.errstate(over="ignore"):  # what overflows is infinite, which the caller looks for
+            for start in range(0, len(x), rows):
+                y[start : start + rows] = self.apply(x[start : start + rows])
+        return y
+
     def undo(self, y: np.ndarray) -> np.ndarray:
         """Return the numbers whose scaled form is y, in float64."""
         return np.asarray(y, np.float64) * np.array(self.scale) + np.array(self.offset)
@@ -42,17 +52,14 @@ def fit_scaling(x: np.ndarray, method: str, divisor: float = 1.0) -> Scaling:
 
     A constant feature is only shifted, so it becomes 0 and never NaN.
     """
-    x = np.asarray(x, np.float64)
-    axes, width = tuple(range(x.ndim - 1)), x.shape[-1]
-    offset, scale = np.zeros(width), np.full(width, divisor if method == "divide" else 1.0)
+    width = x.shape[-1]
+    if method in ("none", "divide"):
+        return Scaling((0.0,) * width, (divisor if method == "divide" else 1.0,) * width)
+    x, axes = np.asarray(x, np.float64), tuple(range(x.ndim - 1))
     with np.errstate(over="ignore", invalid="ignore"):  # found below, with words
-        if method == "standard":
-            offset, scale = x.mean(axes), x.std(axes)
-        elif method == "minmax":
-            offset, scale = x.min(axes), np.ptp(x, axes)
+        spread = np.ptp(x, axes)
+        offset, scale = (x.mean(axes), x.std(axes)) if method == "standard" else (x.min(axes), spread)
     if not (np.isfinite(offset).all() and np.isfinite(scale).all()):
         raise DataError("numbers too large to be scaled", cure="divide them by a power of ten first")
-    if method in ("standard", "minmax"):
-        constant = (np.ptp(x, axes) == 0) | (scale == 0)  # the rounded deviation of a constant need not be 0
-        scale = np.where(constant, 1.0, scale)
-    return Scaling(tuple(offset.tolist()), tuple(scale.tolist()))
+    constant = (spread == 0) | (scale == 0)  # the rounded deviation of a constant need not be 0
+    return Scaling(tuple(offset.tolist()), tuple(np.where(constant, 1.0, scale).tolist()))

@@ -9,7 +9,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from retrograd.base.errors import Problem, did_you_mean
-from retrograd.base.schema import Expect, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Settings
+from retrograd.base.schema import (
+    Expect,
+    Fraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Settings,
+)
 
 BUILTINS = (
     "xor", "and", "circles", "moons", "spirals", "sine",
@@ -49,7 +57,9 @@ class SplitSettings(Settings):
     def rules(self) -> Iterator[Problem]:
         """Yield what is wrong between fields."""
         if self.valid + self.test >= 1:
-            yield Problem("valid", f"valid and test take {self.valid + self.test:g} of the rows", "leave some for training")
+            yield Problem(
+                "valid", f"valid and test take {self.valid + self.test:g} of the rows", "leave some for training"
+            )
         if self.method == "group" and self.column is None:
             yield Problem("column", "missing", "name the column whose values are the groups")
         if self.column is not None and self.method not in ("time", "group"):
@@ -109,7 +119,9 @@ class DataSettings(Settings):
             if kind not in KINDS and "%" not in kind:
                 yield Problem(f"kinds.{name}", f"unknown kind '{kind}'", did_you_mean(kind, KINDS))
         for name in sorted(set(self.targets) & set(self.features or ())):
-            yield Problem("features", f"'{name}' is the target as well", "a network that is told the answer learns nothing")
+            yield Problem(
+                "features", f"'{name}' is the target as well", "a network that is told the answer learns nothing"
+            )
 
     def _builtin_rules(self, name: str) -> Iterator[Problem]:
         if name not in BUILTINS:

@@ -78,7 +78,7 @@ def bad_cells_error(table: Table, cells: Sequence[BadCell], cure: str) -> DataEr
 
 
 def listed(problems: Sequence[Problem], total: int, things: str, cure: str, where: str) -> list[Problem]:
-    """Return the first problems and, as the last line, the count of the rest; the cure stands once, in the last line."""
+    """Return the first problems and the count of the rest; the cure stands once, in the last line."""
     if total > len(problems):
         return [*problems, Problem(where, f"and {total - len(problems)} more {things}", cure)]
     return [*problems[:-1], problems[-1]._replace(cure=cure)]
@@ -138,7 +138,9 @@ def _foreign_series(values: Any, name: str, where: str) -> pl.Series:
             return pl.Series(name, cells, strict=True)
         return pl.Series(name, array)
     except (TypeError, ValueError, pl.exceptions.PolarsError):
-        raise DataError(f"column '{name}' holds values of several types", where=where, cure="make them all text") from None
+        raise DataError(
+            f"column '{name}' holds values of several types", where=where, cure="make them all text"
+        ) from None
 
 
 def _shown(value: Any) -> str:

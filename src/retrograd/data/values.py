@@ -33,15 +33,17 @@ def booleans(series: pl.Series) -> Parsed:
     """Read true, yes, 1 as 1.0 and false, no, 0 as 0.0 (Float64)."""
     series = _plain(series)
     words = series.cast(pl.String).str.to_lowercase().str.strip_suffix(".0")
-    table = {word: 1.0 for word in (*TRUE_WORDS, "1")} | {word: 0.0 for word in (*FALSE_WORDS, "0")}
+    table = dict.fromkeys((*TRUE_WORDS, "1"), 1.0) | dict.fromkeys((*FALSE_WORDS, "0"), 0.0)
     return _parsed(series, words.replace_strict(table, default=None, return_dtype=pl.Float64))
 
 
 def dates(series: pl.Series, form: str) -> Parsed:
-    """Read dates, by their format where they are text, as days since 1970 (Float64; the time of day is the fraction)."""
+    """Read dates as days since 1970 (Float64; the time of day is the fraction); text is read by its format."""
     series = _plain(series)
     if series.dtype == pl.String:
-        shown = series.to_frame("text").select(pl.when(pl.col("text").str.contains(YEAR)).then(pl.col("text"))).to_series()
+        shown = (
+            series.to_frame("text").select(pl.when(pl.col("text").str.contains(YEAR)).then(pl.col("text"))).to_series()
+        )
         moments = shown.str.to_datetime(form, strict=False, ambiguous="earliest")
     elif series.dtype in (pl.Date, pl.Datetime):
         moments = series

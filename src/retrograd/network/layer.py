@@ -23,8 +23,8 @@ Output = Any  # an array, or a dict of arrays for a layer with several outputs
 layers: Registry[Layer] = Registry("layer")
 
 Units = Annotated[
-    Annotated[int, Field(gt=0)] | Literal["classes", "targets"],
-    Expect("a positive integer (or classes, targets: filled from the data)"),
+    Annotated[int, Field(gt=0)] | Literal["classes", "targets", "features"],
+    Expect("a positive integer (or classes, targets, features: filled from the data)"),
 ]
 
 
@@ -96,7 +96,6 @@ class Layer(Settings):
     """
 
     equations: ClassVar[Equations]
-    surrogate: ClassVar[str] = ""  # why backward deliberately is not the adjoint, if so
     mixes_batch: ClassVar[bool] = False  # an example's output depends on the batch around it, or on its position
     keeps_scale: ClassVar[bool] = False  # initialisers look through it to the activation behind
 
@@ -111,6 +110,11 @@ class Layer(Settings):
     def backward(self, params: Params, tape: Any, dy: Any) -> Backward:
         """Return the deltas of the inputs and the gradients of the parameters."""
         raise NotImplementedError(f"{type(self).__name__} has no backward of its own")
+
+    @property
+    def surrogate(self) -> str:
+        """Why backward deliberately is not the adjoint of forward, if so: forward then says where by stop_gradient."""
+        return ""
 
     @property
     def kind(self) -> str:

@@ -16,7 +16,7 @@ from retrograd.base.keys import fold_path
 from retrograd.base.registry import Registry
 from retrograd.base.schema import Settings, fields
 from retrograd.network.initializers import GlorotUniform, initializers
-from retrograd.network.layer import Activation, Context, Layer, Params, Spec, State, Units
+from retrograd.network.layer import FROM_DATA, Activation, Context, Layer, Params, Spec, State
 
 blocks: Registry[Block] = Registry("block")
 
@@ -84,6 +84,7 @@ class Scope:
 
     def __init__(self, nodes: list[Node], prefix: str = "", parent: Scope | None = None, frozen: bool = False) -> None:
         self.nodes, self.prefix, self.parent, self.frozen = nodes, prefix, parent, frozen
+        self.made: dict[int, list[str]] = parent.made if parent else {}  # a layer as written -> the nodes it became
         self._outputs: dict[str, str] = {}  # an entry's name -> the reference of its output
         self._counts: dict[str, int] = {}
 
@@ -125,6 +126,7 @@ class Scope:
     def _add_layer(self, entry: Entry, path: str, inputs: tuple[str, ...]) -> str:
         layer = entry.layer
         assert isinstance(layer, Layer)
+        self.made.setdefault(id(layer), []).append(path)
         activation = getattr(layer, "activation", None)
         if activation is not None:  # a node of its own, so that its delta can be seen
             layer = dataclasses.replace(layer, activation=None)  # type: ignore[call-arg]
@@ -178,6 +180,18 @@ class Network:
     def fill(self, sizes: Mapping[str, int]) -> Network:
         """Return the network with `classes`, `targets` and the like replaced by sizes known from the data."""
         return Network(*(_fill(entry, sizes) for entry in self.entries), inputs=self.inputs)
+
+    def filled_entries(self) -> tuple[Entry | Layer | Block, ...]:
+        """Return the entries with the initialisers that were chosen for them written out."""
+
+        def fill(thing: Any) -> Any:
+            chosen = {self.by_name[path].layer.weight for path in self._scope.made.get(id(thing), ())
+                      if hasattr(self.by_name[path].layer, "weight")}  # fmt: skip
+            if len(chosen) == 1:  # a repeated layer can stand before different activations: then it stays open
+                return dataclasses.replace(thing, weight=chosen.pop())
+            return _mapped(thing, fill)
+
+        return tuple(_mapped(entry, fill) for entry in self.entries)
 
     def init(self, key: Array, columns: Mapping[str, Any]) -> Variables:
         """Return first parameters (float32) and state. `columns` are arrays or specs, the batch axis included.
@@ -273,17 +287,17 @@ def own_params(params: Mapping[str, Params], node: Node) -> Params:
 
 
 class located:  # noqa: N801  # reads as a sentence: `with located(node):`
-    """Put the node's path in front of every error that a layer raises inside."""
+    """Put the place (a node's path, an objective's name) in front of every error that a layer raises inside."""
 
-    def __init__(self, node: Node) -> None:
-        self.node = node
+    def __init__(self, place: object) -> None:
+        self.place = place
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, RetrogradError) and not getattr(error, "located", False):
-            moved = [Problem(f"{self.node}{': ' + p.where if p.where else ''}", p.message, p.cure) for p in error.problems]
+            moved = [Problem(f"{self.place}{': ' + p.where if p.where else ''}", p.message, p.cure) for p in error.problems]
             fresh = type(error)(moved)
             fresh.located = True  # type: ignore[attr-defined]
             raise fresh from None
@@ -301,10 +315,11 @@ def _choose_initializers(nodes: Sequence[Node]) -> tuple[Node, ...]:
 
     def behind(name: str) -> str | None:
         for reader in readers.get(name, ()):
-            if isinstance(reader.layer, Activation):
+            if reader.layer.keeps_scale:
+                if found := behind(reader.name):
+                    return found
+            elif isinstance(reader.layer, Activation):
                 return reader.layer.initializer
-            if reader.layer.keeps_scale and (found := behind(reader.name)):
-                return found
         return None
 
     def finish(node: Node) -> Node:
@@ -317,26 +332,34 @@ def _choose_initializers(nodes: Sequence[Node]) -> tuple[Node, ...]:
     return tuple(finish(node) for node in nodes)
 
 
-def _fill(thing: Any, sizes: Mapping[str, int]) -> Any:
-    """Replace symbolic widths in a layer, block or entry, however deep."""
+def _mapped(thing: Any, change: Callable[[Any], Any]) -> Any:
+    """Apply `change` to what an entry, a tuple or a Settings object holds; return the same object if nothing changed."""
     if isinstance(thing, Entry):
-        return dataclasses.replace(thing, layer=_fill(thing.layer, sizes))
+        return dataclasses.replace(thing, layer=change(thing.layer))
     if isinstance(thing, tuple):
-        return tuple(_fill(item, sizes) for item in thing)
+        return tuple(_mapped(item, change) if isinstance(item, (tuple, Entry)) else change(item) for item in thing)
     if not isinstance(thing, Settings):
         return thing
-    changed = {}
-    for field in fields(type(thing)):
-        value = getattr(thing, field.name)
-        filled = sizes.get(value, value) if field.annotation == Units and isinstance(value, str) else _fill(value, sizes)
-        if filled is not value:
-            changed[field.name] = filled
+    held = {field.name: getattr(thing, field.name) for field in fields(type(thing))}
+    changed = {n: _mapped(v, change) if isinstance(v, (tuple, Entry)) else change(v) for n, v in held.items()}
+    changed = {name: value for name, value in changed.items() if value is not held[name] and value != held[name]}
     return dataclasses.replace(thing, **changed) if changed else thing
+
+
+def _fill(thing: Any, sizes: Mapping[str, int]) -> Any:
+    """Replace symbolic widths in a layer, block or entry, however deep."""
+    if not isinstance(thing, (Settings, Entry)):
+        return thing
+    if isinstance(thing, Layer):
+        widths = [field.name for field in fields(type(thing)) if field.annotation in FROM_DATA]
+        known = {name: sizes[getattr(thing, name)] for name in widths if getattr(thing, name) in sizes}
+        return dataclasses.replace(thing, **known) if known else thing
+    return _mapped(thing, lambda inner: _fill(inner, sizes))
 
 
 def _check_filled(node: Node) -> None:
     for field in fields(type(node.layer)):
-        if field.annotation == Units and isinstance(getattr(node.layer, field.name), str):
+        if field.annotation in FROM_DATA and isinstance(getattr(node.layer, field.name), str):
             raise ShapeError(f"'{getattr(node.layer, field.name)}' is not known here", where=field.name,
                              cure="Network.fill gives it a number, or write one")  # fmt: skip
 

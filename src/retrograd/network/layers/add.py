@@ -8,7 +8,18 @@ from typing import Any
 from jax import Array
 
 from retrograd.base.errors import ShapeError
-from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, Static, examples, layers
+from retrograd.network.layer import (
+    Backward,
+    Context,
+    Equations,
+    Forward,
+    Layer,
+    Params,
+    State,
+    Static,
+    examples,
+    layers,
+)
 
 
 @layers.register("add", examples=examples(({}, [(3, 4), (3, 4)]), ({}, [(2, 1), (2, 1), (2, 1)])))

@@ -9,11 +9,25 @@ import jax.numpy as jnp
 from jax import Array
 
 from retrograd.base.errors import ShapeError
-from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, Static, examples, layers
+from retrograd.network.layer import (
+    Backward,
+    Context,
+    Equations,
+    Forward,
+    Layer,
+    Params,
+    State,
+    Static,
+    examples,
+    layers,
+)
 
 
 @layers.register(
-    "concat", examples=examples(({}, [(3, 4), (3, 2)]), ({}, [(1, 2, 1), (1, 2, 3), (1, 2, 2)]), ({"axis": 1}, [(2, 3, 4), (2, 1, 4)]))
+    "concat",
+    examples=examples(
+        ({}, [(3, 4), (3, 2)]), ({}, [(1, 2, 1), (1, 2, 3), (1, 2, 2)]), ({"axis": 1}, [(2, 3, 4), (2, 1, 4)])
+    ),
 )
 @dataclass(frozen=True)
 class Concat(Layer):
@@ -40,7 +54,9 @@ class Concat(Layer):
         others = {tuple(n for i, n in enumerate(x.shape) if i != axis) for x in inputs}
         if axis == 0 or len(others) > 1:
             shapes = " and ".join(str(tuple(x.shape)) for x in inputs)
-            raise ShapeError(f"cannot join {shapes} along axis {self.axis}", cure="only that axis may differ; it is not the batch's")
+            raise ShapeError(
+                f"cannot join {shapes} along axis {self.axis}", cure="only that axis may differ; it is not the batch's"
+            )
         cuts = tuple(sum(x.shape[axis] for x in inputs[:i]) for i in range(1, len(inputs)))
         return Forward(jnp.concatenate(inputs, axis), Static((cuts, axis)))
 

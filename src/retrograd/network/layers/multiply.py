@@ -37,6 +37,4 @@ class Multiply(Layer):
 
     def backward(self, params: Params, tape: tuple[Array, ...], dy: Array) -> Backward:
         """dx_i = dy times the product of the others (not y / x_i, which fails at 0)."""
-        return Backward(
-            tuple(functools.reduce(jnp.multiply, tape[:i] + tape[i + 1 :], dy) for i in range(len(tape)))
-        )
+        return Backward(tuple(functools.reduce(jnp.multiply, tape[:i] + tape[i + 1 :], dy) for i in range(len(tape))))

@@ -1,0 +1,68 @@
+"""Options that several verbs share, and values checked before anything is loaded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retrograd.base.errors import UsageError
+from retrograd.record.run import find_run
+from retrograd.train.predict import Model, load
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Return a parser of whole numbers that are not smaller."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise typer.BadParameter(f"expected a finite whole number, at least {least}, found '{text}'") from None
+        if number < least:
+            raise typer.BadParameter(f"expected at least {least}, found {number}")
+        return number
+
+    return parse
+
+
+def finite_positive(text: str) -> float:
+    """Return a finite number > 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise typer.BadParameter(f"expected a finite number > 0, found '{text}'")
+    return number
+
+
+def existing_file(path: Path) -> Path:
+    """Return a path that is a regular file.
+
+    Raises:  UsageError for a missing file, a directory, a pipe or a device, before anything is opened.
+    """
+    if not path.exists():
+        raise UsageError("not found", where=str(path))
+    if not path.is_file():
+        raise UsageError("not a regular file", where=str(path))
+    return path
+
+
+def model_at(name: str, root: Path, allow_nonfinite: bool = False) -> Model:
+    """Return the model that a file, a run folder, or a run's name stands for."""
+    path = Path(name)
+    return load(path if path.is_file() else find_run(root, name).path, allow_nonfinite=allow_nonfinite)
+
+
+def command_of(function: Callable[..., object]) -> typer.core.TyperCommand:
+    """Return the click command of one verb's function."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88})(function)
+    return typer.main.get_command(app)  # type: ignore[return-value]
+
+
+RunsRoot = Annotated[Path, typer.Option("--runs", help="folder that holds the runs")]

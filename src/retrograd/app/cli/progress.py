@@ -1,0 +1,48 @@
+"""Live progress on standard error: a bar in a terminal, a few plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+
+from retrograd.train.stop import Epoch
+
+PLAIN_LINES = 20  # at most about so many without a terminal
+
+
+class Progress:
+    """A watcher that shows epoch, loss and the validation part's scores as training goes on."""
+
+    def __init__(self, epochs: int, quiet: bool) -> None:
+        self.epochs, self.quiet = epochs, quiet
+        self.console = Console(stderr=True)
+        self.bar: Bar | None = None
+        self.every = max(1, epochs // PLAIN_LINES)
+
+    def __enter__(self) -> Progress:
+        if self.console.is_terminal and not self.quiet:
+            columns = (TextColumn("epoch {task.completed}/{task.total}"), BarColumn(20), TextColumn("{task.description}"))
+            self.bar = Bar(*columns, TimeRemainingColumn(compact=True), console=self.console, transient=True)
+            self.task = self.bar.add_task("", total=self.epochs)
+            self.bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def __call__(self, epoch: Epoch) -> None:
+        """Show one epoch."""
+        if self.bar:
+            self.bar.update(self.task, completed=epoch.epoch, description=words(epoch))
+        elif not self.quiet and (epoch.epoch == 1 or epoch.epoch % self.every == 0):
+            print(f"epoch {epoch.epoch:>5}  {words(epoch)}", file=sys.stderr, flush=True)
+
+
+def words(epoch: Epoch) -> str:
+    """Return loss and scores in one short line."""
+    scores = "  ".join(f"{name} {value:.4f}" for name, value in epoch.scores.items())
+    return f"loss {epoch.loss:.4f}  {scores}"

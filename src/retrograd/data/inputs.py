@@ -1,0 +1,219 @@
+"""Fitted inputs: from a table's columns, or from arrays, to the columns of a batch."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import polars as pl
+from pydantic import ConfigDict, Field
+
+from retrograd.base.errors import DataError, RetrogradWarning, ShapeError, did_you_mean
+from retrograd.data.arrays import Arrays
+from retrograd.data.columns import CategoryColumn, Column, fit_column
+from retrograd.data.kinds import ColumnKind
+from retrograd.data.report import Report
+from retrograd.data.scaling import Scaling, fit_scaling
+from retrograd.data.settings import DataSettings, plain_scale
+from retrograd.data.table import BadCell, Table, bad_cells_error
+
+BAD_CELL_CURE = (
+    "`invalid: missing` takes such cells as missing (with `missing: drop` their rows are left out), "
+    "`kinds: {{{column}: category}}` keeps the column as words"
+)
+NO_GAPS_CURE = "`missing: mean` or `missing: median` fills them, `missing: drop` leaves their rows out"
+
+
+@dataclass(frozen=True)
+class TableInputs:
+    """The columns of a table that the network sees.
+
+    `ignored` are columns of the training table that it does not see: they may be there or not.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    columns: tuple[Annotated[Column, Field(discriminator="kind")], ...]
+    ignored: tuple[str, ...]
+    missing_values: tuple[str, ...]
+    invalid: Literal["error", "missing"]
+    missing: Literal["mean", "median", "drop", "error"]
+    kind: Literal["table"] = "table"
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the features of `x`, in order."""
+        return tuple(name for column in self.columns for name in column.features)
+
+    @property
+    def embedded(self) -> dict[str, int]:
+        """Batch columns of identifiers, and how many identifiers each has (0, unseen, included)."""
+        embedded = [column for column in self.columns if isinstance(column, CategoryColumn) and column.embed]
+        return {column.name: len(column.words) + 1 for column in embedded}
+
+    def encode(self, table: Table, report: Report) -> dict[str, np.ndarray]:
+        """Return `x`, float32 [rows, features], and the identifiers of each embedded column, int32 [rows].
+
+        Raises:  DataError for a missing or an unknown column, and for cells that are not of their column's kind
+        """
+        self.check_names(table)
+        kinds = {column.name: column.column_kind for column in self.columns}
+        parsed = parse_columns(table, kinds, self.invalid, self.missing)
+        for column in self.columns:
+            _count(column, parsed[column.name], report)
+        encoded = [column.encode(parsed[column.name]) for column in self.columns]
+        x = np.hstack(encoded) if encoded else np.empty((len(table), 0), np.float32)
+        _refuse_overflow(x, self.features, table)
+        identifiers = {
+            column.name: column.identifiers(parsed[column.name])
+            for column in self.columns
+            if isinstance(column, CategoryColumn) and column.embed
+        }
+        return ({"x": x} if self.features else {}) | identifiers
+
+    def check_names(self, table: Table) -> None:
+        """Refuse a table that lacks a column or has one that training did not know; their order does not matter."""
+        names = [column.name for column in self.columns]
+        for name in names:
+            if name not in table.names:
+                have = f"have: {', '.join(table.names)}"
+                raise DataError(f"missing column '{name}'; {have}", where=table.where)
+        for name in table.names:
+            if name not in names and name not in self.ignored:
+                cure = did_you_mean(name, names) or "remove it"
+                raise DataError(f"extra column '{name}' that training did not have", where=table.where, cure=cure)
+
+
+@dataclass(frozen=True)
+class ArrayInputs:
+    """An array `x` and further arrays with as many rows.
+
+    `shape` is that of one row of x; without `scaling`, x keeps its integers as identifiers. `others` are the names of
+    the further arrays, whose values are taken as they are.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    shape: tuple[int, ...]
+    scaling: Scaling | None
+    others: tuple[str, ...]
+    kind: Literal["arrays"] = "arrays"
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the features of a flat x, in order."""
+        return tuple(f"x{i + 1}" for i in range(self.shape[0])) if len(self.shape) == 1 else ()
+
+    @property
+    def embedded(self) -> dict[str, int]:
+        """Batch columns of identifiers with a known count: none, arrays do not tell it."""
+        return {}
+
+    def encode(self, arrays: Arrays) -> dict[str, np.ndarray]:
+        """Return `x` (float32, or int32 for identifiers) and the further arrays.
+
+        Raises:  DataError for a missing or an extra array; ShapeError for rows of another shape
+        """
+        self._check_names(arrays)
+        x = arrays.inputs["x"]
+        if x.shape[1:] != self.shape:
+            raise ShapeError(f"x: expected rows of shape {self.shape}, got {x.shape[1:]}", where=arrays.where)
+        if self.scaling is not None:
+            x = self.scaling.to_float32(x)
+            if not np.isfinite(x).all():
+                cure = "choose `scale: standard`"
+                raise DataError("x holds values too large for a 32-bit number", where=arrays.where, cure=cure)
+        return {**arrays.inputs, "x": x}
+
+    def _check_names(self, arrays: Arrays) -> None:
+        names, found = ("x", *self.others), tuple(arrays.inputs)
+        for name in names:
+            if name not in found:
+                raise DataError(f"missing array '{name}'; have: {', '.join(found)}", where=arrays.where)
+        for name in found:
+            if name not in names:
+                raise DataError(f"extra array '{name}' that training did not have", where=arrays.where)
+
+
+Inputs = TableInputs | ArrayInputs
+
+
+def fit_table(
+    table: Table, kinds: Mapping[str, ColumnKind], ignored: tuple[str, ...], settings: DataSettings, scale: object
+) -> TableInputs:
+    """Return inputs fitted on the training rows of a table; `kinds` names the feature columns.
+
+    Warns:  RetrogradWarning of columns that hold the same value in every row, unless numbers are taken as they are
+    """
+    parsed = parse_columns(table, kinds, settings.invalid, settings.missing)
+    if scale in ("standard", "minmax"):
+        _warn_of_constants([name for name in kinds if parsed[name].n_unique() == 1], table.where)
+    columns = tuple(fit_column(name, kind, parsed[name], settings, scale) for name, kind in kinds.items())
+    _refuse_collisions(columns)
+    return TableInputs(columns, ignored, settings.missing_values, settings.invalid, settings.missing)
+
+
+def fit_arrays(arrays: Arrays, settings: DataSettings) -> ArrayInputs:
+    """Return inputs fitted on the training rows of arrays, taken as they are unless `scale` says otherwise."""
+    x = arrays.inputs["x"]
+    others = tuple(name for name in arrays.inputs if name != "x")
+    if settings.keep_integers:
+        return ArrayInputs(x.shape[1:], None, others)
+    method, divisor = plain_scale(settings.scale or "none")
+    return ArrayInputs(x.shape[1:], fit_scaling(x, method, divisor), others)
+
+
+def parse_columns(table: Table, kinds: Mapping[str, ColumnKind], invalid: str, missing: str) -> dict[str, pl.Series]:
+    """Return each column's parsed values; cells of another kind are errors or missing, as `invalid` says."""
+    parsed = {name: kind.parse(table.column(name)) for name, kind in kinds.items()}
+    if invalid == "error":
+        bad = [
+            BadCell(row, name, table.frame[name][row], kinds[name].expected)
+            for name, (_, faults) in parsed.items()
+            for row in faults.arg_true()
+        ]
+        if bad:
+            raise bad_cells_error(table, bad, BAD_CELL_CURE.format(column=bad[0].column))
+    values = {name: column.values for name, column in parsed.items()}
+    if missing == "error":
+        gaps = [BadCell(row, name, None, "a value") for name in values for row in values[name].is_null().arg_true()]
+        if gaps:
+            raise bad_cells_error(table, gaps, NO_GAPS_CURE)
+    return values
+
+
+def _warn_of_constants(names: list[str], where: str) -> None:
+    if names:
+        shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        message = f"{where}: constant in the training part, so of no use to the network: {shown}; see `exclude:`"
+        warnings.warn(message, RetrogradWarning, stacklevel=2)
+
+
+def _count(column: Column, values: pl.Series, report: Report) -> None:
+    if values.null_count():
+        report.missing[column.name] += values.null_count()
+    if isinstance(column, CategoryColumn):
+        unseen = values.filter(values.is_not_null() & ~values.is_in(list(column.words)))
+        if len(unseen):
+            report.unseen[column.name] += len(unseen)
+            report.examples.setdefault(column.name, unseen[0])
+
+
+def _refuse_overflow(x: np.ndarray, features: tuple[str, ...], table: Table) -> None:
+    finite = np.isfinite(x)
+    if not finite.all():
+        row, column = (int(index[0]) for index in np.nonzero(~finite))
+        where, words = table.place(row)
+        cure = "choose `scale: standard`, or divide the column by a power of ten"
+        raise DataError(f"{words}, column '{features[column]}': too large for a 32-bit number", where=where, cure=cure)
+
+
+def _refuse_collisions(columns: tuple[Column, ...]) -> None:
+    taken = {"x", "y", "sample_weight"}
+    for column in columns:
+        if isinstance(column, CategoryColumn) and column.embed and column.name in taken:
+            cure = "rename the column, or choose `categories: one_hot`"
+            raise DataError(f"the embedded column '{column.name}' has the name of another batch column", cure=cure)

@@ -1,0 +1,208 @@
+"""The plan for a data set: what each column is for, what is learned, and how training rows become a preprocessing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from retrograd.base.errors import ConfigError, DataError
+from retrograd.data.arrays import Arrays
+from retrograd.data.inputs import fit_arrays, fit_table, parse_columns
+from retrograd.data.kinds import ColumnKind, find_kinds, kinds_notes
+from retrograd.data.preprocessing import Preprocessing
+from retrograd.data.settings import DataSettings, Task
+from retrograd.data.table import BadCell, Table, bad_cells_error
+from retrograd.data.target import Labels, Target, fit_labels, fit_quantities, quantities
+from retrograd.data.task import find_targets, find_task
+from retrograd.data.values import numbers, words
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is learned: the task, its target columns, and for classes their labels, known from all rows."""
+
+    task: Task
+    names: tuple[str, ...]
+    labels: Labels | None = None
+
+    def fit(self, train: Table, scale: str) -> Target | None:
+        """Return the target fitted on training rows; of classes nothing is fitted."""
+        if self.labels is not None or not self.names:
+            return self.labels
+        return fit_quantities(train, self.names, scale if self.task == "regression" else "none")
+
+    def class_names(self, table: Table) -> np.ndarray | None:
+        """Return each row's label as text, by which a split is stratified; None for other tasks."""
+        if self.labels is None:
+            return None
+        return np.array([str(label) for label in self.labels.classes])[self.labels.encode(table).astype(int).ravel()]
+
+    def notes(self, hint: str) -> tuple[str, ...]:
+        """Return in sentences what is learned; `hint` says how the target was found."""
+        if not self.names:
+            return ("no target: unsupervised",)
+        shown = ", ".join(self.names)
+        if self.labels is None:
+            return (f"{self.task} of {shown}{hint}",)
+        classes = ", ".join(str(label) for label in self.labels.classes[:10])
+        more = f" and {len(self.labels.classes) - 10} more" if len(self.labels.classes) > 10 else ""
+        is_plain = self.labels.classes == (0, 1)
+        one = f"; 1 stands for {self.labels.classes[1]}" if self.labels.binary and not is_plain else ""
+        return (f"{self.task} classes of {shown}{hint}: {classes}{more}{one}",)
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """The plan for tables: which columns the network sees, and of which kind they are."""
+
+    settings: DataSettings
+    features: dict[str, ColumnKind]
+    ignored: tuple[str, ...]
+    goal: Goal
+    notes: tuple[str, ...]
+
+    def clean(self, table: Table) -> Table:
+        """Return the rows that can be used; with `missing: drop` those that lack a value are left out."""
+        return complete_rows(
+            table.with_missing(self.settings.missing_values), self.features, self.goal.names, self.settings
+        )
+
+    def fit(self, train: Table) -> Preprocessing:
+        """Return the preprocessing fitted on (clean) training rows."""
+        settings = self.settings
+        is_scaled = settings.scale in (None, "standard", "minmax")
+        target = self.goal.fit(train, settings.scale_target or ("standard" if is_scaled else "none"))
+        inputs = fit_table(train, self.features, self.ignored, settings, settings.scale or "standard")
+        return Preprocessing(inputs, target, settings.weight)
+
+    def class_names(self, table: Table) -> np.ndarray | None:
+        """Return each row's label as text, or None."""
+        return self.goal.class_names(table)
+
+    def split_keys(self, table: Table) -> np.ndarray | None:
+        """Return the moments or groups by which the rows are split; None without a split column."""
+        split = self.settings.split
+        if split.column is None:
+            return None
+        series = table.column(split.column)
+        is_time = split.method == "time"
+        values = (
+            find_kinds(table, (split.column,), self.settings)[split.column].parse(series).values if is_time else series
+        )
+        if is_time and values.dtype == pl.String:
+            raise DataError(f"column '{split.column}' holds neither numbers nor dates", where=table.where)
+        gaps = values.is_null().arg_true()
+        if len(gaps):
+            cells = [BadCell(row, split.column, series[row], "a moment" if is_time else "a group") for row in gaps]
+            raise bad_cells_error(table, cells, "complete these rows, or split otherwise")
+        return values.to_numpy() if is_time else words(values).values.to_numpy()
+
+
+@dataclass(frozen=True)
+class ArrayPlan:
+    """The plan for arrays, which are taken as they are unless the settings say otherwise."""
+
+    settings: DataSettings
+    goal: Goal
+    notes: tuple[str, ...]
+
+    def clean(self, arrays: Arrays) -> Arrays:
+        """Return the rows: arrays have no gaps."""
+        return arrays
+
+    def fit(self, train: Arrays) -> Preprocessing:
+        """Return the preprocessing fitted on training rows."""
+        target = None
+        if train.target is not None:
+            target = self.goal.fit(train.target, self.settings.scale_target or "none")
+        return Preprocessing(fit_arrays(train, self.settings), target)
+
+    def class_names(self, arrays: Arrays) -> np.ndarray | None:
+        """Return each row's label as text, or None."""
+        return None if arrays.target is None else self.goal.class_names(arrays.target)
+
+    def split_keys(self, arrays: Arrays) -> np.ndarray | None:
+        """Return None: arrays have no column to split by."""
+        return None
+
+
+def plan_table(table: Table, settings: DataSettings) -> TablePlan:
+    """Find out what the columns of a table are, and check every cell before anything is fitted.
+
+    Raises:  DataError for columns that do not exist, are empty or hold cells of another kind; for too few classes
+    """
+    table = table.with_missing(settings.missing_values)
+    targets = find_targets(table.names, settings)
+    names = _feature_names(table, targets, settings)
+    kinds = find_kinds(table, names, settings)
+    features = {name: kind for name, kind in kinds.items() if kind.kind != "identifier"}
+    if not features:
+        cure = "see `features:`, `exclude:` and `kinds:`"
+        raise DataError("no feature columns are left", where=table.where, cure=cure)
+    rows = complete_rows(table, features, targets, settings)
+    parse_columns(rows, features, settings.invalid, settings.missing)
+    goal = find_goal(rows, targets, settings)
+    hint = "" if settings.targets else " (assumed to be the target; `target:` names another)"
+    notes = (*goal.notes(hint), *kinds_notes(kinds))
+    if len(rows) < len(table):
+        notes = (*notes, f"{len(table) - len(rows)} of {len(table)} rows are left out: they lack values")
+    ignored = tuple(name for name in table.names if name not in features)
+    return TablePlan(settings, features, ignored, goal, notes)
+
+
+def plan_arrays(arrays: Arrays, settings: DataSettings) -> ArrayPlan:
+    """Find out what the target of arrays is."""
+    if settings.split.column is not None:
+        raise ConfigError("arrays have no columns", where="data.split.column", cure="split otherwise")
+    if arrays.target is None:
+        goal = Goal("unsupervised", ())
+    else:
+        goal = find_goal(arrays.target, arrays.target.names, settings)
+    return ArrayPlan(settings, goal, goal.notes(""))
+
+
+def find_goal(table: Table, targets: tuple[str, ...], settings: DataSettings) -> Goal:
+    """Return the task and its targets; every target cell is checked."""
+    if not targets:
+        return Goal("unsupervised", ())
+    kinds = [_target_kind(table, name, settings) for name in targets]
+    task = find_task([table.column(name) for name in targets], kinds, settings, table.where)
+    if task == "unsupervised":
+        return Goal(task, ())
+    if task == "regression":
+        quantities(table, targets)
+        return Goal(task, targets)
+    return Goal(task, targets, fit_labels(table, targets[0], kinds[0].kind == "number", task))
+
+
+def complete_rows(
+    table: Table, features: dict[str, ColumnKind], targets: tuple[str, ...], settings: DataSettings
+) -> Table:
+    """Return the table, with `missing: drop` without the rows that lack a feature or a target."""
+    if settings.missing != "drop":
+        return table
+    values = parse_columns(table, features, settings.invalid, settings.missing)
+    columns = [*values.values(), *(table.column(name) for name in targets)]
+    is_complete = np.all([column.is_not_null().to_numpy() for column in columns], axis=0)
+    if not is_complete.any():
+        raise DataError("empty: every row lacks a value", where=table.where, cure="choose `missing: mean`")
+    return table if is_complete.all() else table.take(np.flatnonzero(is_complete))
+
+
+def _feature_names(table: Table, targets: tuple[str, ...], settings: DataSettings) -> tuple[str, ...]:
+    others = [*targets, *settings.exclude]
+    others += [name for name in (settings.weight, settings.split.column) if name is not None]
+    for name in (*others, *(settings.features or ())):
+        table.column(name)
+    return settings.features or tuple(name for name in table.names if name not in others)
+
+
+def _target_kind(table: Table, name: str, settings: DataSettings) -> ColumnKind:
+    """Return the kind of a target column; a name or count that a feature would lack sense as is a target like any."""
+    kind = find_kinds(table, (name,), settings)[name]
+    if kind.kind == "identifier":
+        is_number = not numbers(table.column(name)).bad.any()
+        return ColumnKind("number" if is_number else "category")
+    return kind

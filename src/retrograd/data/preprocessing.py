@@ -1,0 +1,118 @@
+"""Preprocessing: from a user's data to batch columns and from a network's outputs back; plain JSON in a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from retrograd.base.errors import DataError, ModelFileError
+from retrograd.data.arrays import Arrays, as_arrays
+from retrograd.data.inputs import Inputs, TableInputs
+from retrograd.data.report import Report
+from retrograd.data.table import Table, from_any_frame
+from retrograd.data.target import Decoded, Labels, Target, quantities
+from retrograd.data.weights import checked_weights
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Fitted inputs, target and weight column; no row outside the training part has shaped their numbers."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    inputs: Annotated[Inputs, Field(discriminator="kind")]
+    target: Annotated[Target, Field(discriminator="kind")] | None
+    weight: str | None = None
+    format: Literal[1] = 1
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the features of `x`; empty where x is not flat."""
+        return self.inputs.features
+
+    @property
+    def classes(self) -> tuple[bool | int | str, ...] | None:
+        """The class labels, in the order of their numbers; None for other tasks."""
+        return self.target.classes if isinstance(self.target, Labels) else None
+
+    def transform(self, data: Any, *, with_target: bool, report: Report | None = None) -> dict[str, np.ndarray]:
+        """Return batch columns for a Table, a data frame or arrays (x, or a mapping with x) like those of training.
+
+        With `with_target` also `y` and, where there are weights, `sample_weight`; without it both may be absent.
+        `report` counts missing values and unseen words.
+
+        Raises:  DataError for columns or cells that do not fit; LabelError for a label that training did not know
+        """
+        report = Report() if report is None else report
+        if isinstance(self.inputs, TableInputs):
+            table = data if isinstance(data, Table) else from_any_frame(data)
+            table = table.with_missing(self.inputs.missing_values)
+            batch = self.inputs.encode(table, report)
+            return {**batch, **self._table_target(table)} if with_target else batch
+        arrays = data if isinstance(data, Arrays) else self._as_arrays(data)
+        batch = self.inputs.encode(arrays)
+        return {**batch, **self._array_target(arrays)} if with_target else batch
+
+    def decode(self, outputs: np.ndarray, *, from_logits: bool = True) -> Decoded:
+        """Return a network's outputs as labels and probabilities, or as values in their own unit.
+
+        For classes the outputs are logits [rows, units] (one unit for two classes), or with `from_logits=False`
+        probabilities.
+        """
+        if self.target is None:
+            return Decoded(values=np.asarray(outputs))
+        return self.target.decode(np.asarray(outputs), from_logits)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types; `from_json` gives an equal object, with the same transform to the last bit."""
+        return _adapter().dump_python(self, mode="json")
+
+    @staticmethod
+    def from_json(plain: Any) -> Preprocessing:
+        """Return the preprocessing that was written; whatever is not exactly that is a ModelFileError."""
+        found = plain.get("format") if isinstance(plain, Mapping) else None
+        if isinstance(found, int) and found > FORMAT:
+            cure = "use a newer version of retrograd"
+            raise ModelFileError(f"preprocessing has format {found}, this version reads up to {FORMAT}", cure=cure)
+        try:
+            return _adapter().validate_python(plain)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(str(step) for step in first["loc"])
+            raise ModelFileError(f"preprocessing is damaged: {first['msg']}", where=place) from None
+
+    def _as_arrays(self, data: Any) -> Arrays:
+        if isinstance(data, Table) or hasattr(data, "columns"):
+            raise DataError("the model was trained on arrays, not on a table", cure="give the array x")
+        given = dict(data) if isinstance(data, Mapping) else {"x": data}
+        y = given.pop("y", None)
+        return as_arrays(given, y, keep_integers=self.inputs.kind == "arrays" and self.inputs.scaling is None)
+
+    def _table_target(self, table: Table) -> dict[str, np.ndarray]:
+        found: dict[str, np.ndarray] = {}
+        if self.target is not None:
+            found["y"] = self.target.encode(table)
+        if self.weight is not None and self.weight in table.names:
+            weights = quantities(table, (self.weight,))
+            found["sample_weight"] = checked_weights(weights, table.where)
+        return found
+
+    def _array_target(self, arrays: Arrays) -> dict[str, np.ndarray]:
+        found: dict[str, np.ndarray] = {}
+        if self.target is not None:
+            if arrays.target is None:
+                raise DataError("no array 'y'", where=arrays.where, cure="give the targets as well")
+            found["y"] = self.target.encode(arrays.target)
+        if arrays.weight is not None:
+            found["sample_weight"] = checked_weights(arrays.weight, arrays.where)
+        return found
+
+
+def _adapter() -> TypeAdapter[Preprocessing]:
+    return TypeAdapter(Preprocessing)

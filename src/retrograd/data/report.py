@@ -1,0 +1,30 @@
+"""What a transformation met on its way: missing values that were filled, and words that training did not know."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Report:
+    """Counts by column, added up over the tables that were transformed."""
+
+    missing: Counter[str] = field(default_factory=Counter)
+    unseen: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def sentences(self) -> tuple[str, ...]:
+        """Return the counts as sentences."""
+        missing = [
+            f"column '{name}': {_counted(count, 'missing value')} filled" for name, count in self.missing.items()
+        ]
+        unseen = [
+            f"column '{name}': {_counted(count, 'cell')} unseen in training, such as '{self.examples[name]}'"
+            for name, count in self.unseen.items()
+        ]
+        return (*missing, *unseen)
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -1,0 +1,153 @@
+"""Reading what the settings name: a built-in, or files of any kind that is known."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from retrograd.base.errors import ConfigError, DataError
+from retrograd.data.arrays import Arrays, arrays_digest, as_arrays
+from retrograd.data.builtin import TARGET, read_builtin
+from retrograd.data.delimited import read_delimited
+from retrograd.data.files import check_file, file_digest
+from retrograd.data.jsonl import read_jsonl
+from retrograd.data.numpy_files import read_npy, read_npz
+from retrograd.data.parquet import read_parquet
+from retrograd.data.settings import DataSettings
+from retrograd.data.table import Table, table_digest
+
+Rows = Table | Arrays
+
+TABLE_READERS: dict[str, Callable[[Path, DataSettings], Table]] = {
+    ".csv": read_delimited,
+    ".tsv": lambda path, settings: read_delimited(path, replace(settings, separator=settings.separator or "\t")),
+    ".txt": read_delimited,
+    ".data": read_delimited,
+    ".jsonl": read_jsonl,
+    ".ndjson": read_jsonl,
+    ".parquet": read_parquet,
+}
+KNOWN_SUFFIXES = (*TABLE_READERS, ".npy", ".npz")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Data as they were read: all rows, parts that came separately, and settings with the source's own defaults."""
+
+    name: str
+    settings: DataSettings
+    rows: Rows
+    parts: dict[str, Rows]
+    digest: str
+
+
+def read_source(settings: DataSettings, base_dir: Path) -> Source:
+    """Return the data that the settings name; relative paths start at `base_dir`.
+
+    Raises:  ConfigError when they name none; DataError for what cannot be read
+    """
+    if settings.builtin is not None:
+        return _builtin_source(settings)
+    if settings.path is None:
+        raise ConfigError(
+            "no data", where="data", cure="name a built-in (`data: xor`) or a file (`data: {path: FILE}`)"
+        )
+    paths = {"train": base_dir / settings.path}
+    parts = read_parts(paths["train"], settings)
+    rows = parts.pop("train")
+    if isinstance(rows, Arrays) and paths["train"].suffix == ".npy" and settings.targets:
+        paths["y"] = base_dir / settings.targets[0]
+        rows = _with_target(rows, paths["y"], settings)
+    for part, name in (("valid", settings.valid_path), ("test", settings.test_path)):
+        if name is not None:
+            paths[part] = base_dir / name
+            parts[part] = read_file(paths[part], settings)
+    digest = _joined([file_digest(path, settings.max_bytes) for path in paths.values()])
+    return Source(paths["train"].stem, settings, rows, parts, digest)
+
+
+def read_file(path: Path, settings: DataSettings) -> Rows:
+    """Return the rows of one file, as prediction and evaluation need them; the target may be absent."""
+    return read_parts(path, settings)["train"]
+
+
+def read_parts(path: Path, settings: DataSettings) -> dict[str, Rows]:
+    """Return the rows of a file as `train`, and those of `valid` and `test` where a .npz file holds them.
+
+    Raises:  DataError for a file that is missing, no regular file, too large, damaged or of an unknown kind
+    """
+    check_file(path, settings.max_bytes)
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    try:
+        if suffix in TABLE_READERS:
+            return {"train": TABLE_READERS[suffix](path, settings)}
+        if suffix == ".npy":
+            array = read_npy(path, settings)
+            return {"train": as_arrays(array, keep_integers=settings.keep_integers, where=str(path))}
+        if suffix == ".npz":
+            return _npz_parts(read_npz(path, settings), settings, str(path))
+    except MemoryError:
+        cure = "use a smaller file; data.max_bytes (--max-bytes) refuses large ones before they are read"
+        raise DataError("too large for the memory there is", where=str(path), cure=cure) from None
+    raise DataError(f"unknown kind of file '{suffix}'", where=str(path), cure=f"known: {', '.join(KNOWN_SUFFIXES)}")
+
+
+def frame_source(table: Table, parts: dict[str, Table], settings: DataSettings) -> Source:
+    """Return a source of data frames."""
+    digest = _joined([table_digest(each) for each in (table, *parts.values())])
+    return Source(table.where, settings, table, dict(parts), digest)
+
+
+def arrays_source(rows: Arrays, parts: dict[str, Arrays], settings: DataSettings) -> Source:
+    """Return a source of arrays."""
+    digest = _joined([arrays_digest(each) for each in (rows, *parts.values())])
+    return Source(rows.where, settings, rows, dict(parts), digest)
+
+
+def _builtin_source(settings: DataSettings) -> Source:
+    found = read_builtin(settings)
+    split = settings.split
+    if found.is_truth_table and split.method == "auto":
+        split = replace(split, method="none")
+    own = replace(
+        settings,
+        target=settings.target or TARGET,
+        task=found.task if settings.task == "auto" and not settings.targets else settings.task,
+        scale=settings.scale or found.scale,
+        split=split,
+    )
+    return Source(settings.builtin or "", own, found.table, {}, table_digest(found.table))
+
+
+def _with_target(rows: Arrays, path: Path, settings: DataSettings) -> Arrays:
+    """Return the rows of a .npy file with the target that stands in another one."""
+    y = read_npy(path, settings)
+    return as_arrays(rows.inputs, y, keep_integers=settings.keep_integers, where=str(path))
+
+
+def _npz_parts(arrays: dict[str, np.ndarray], settings: DataSettings, where: str) -> dict[str, Rows]:
+    """Sort the arrays of a .npz file: `x_valid` belongs to the validation part when there is an `x`."""
+    parts: dict[str, dict[str, np.ndarray]] = {"train": {}, "valid": {}, "test": {}}
+    for name, array in arrays.items():
+        base, _, part = name.rpartition("_")
+        if base in arrays and part in ("valid", "test"):
+            parts[part][base] = array
+        else:
+            parts["train"][name] = array
+    target = settings.targets[0] if settings.targets else "y"
+    if settings.targets and target not in parts["train"]:
+        raise DataError(f"no array '{target}'; have: {', '.join(arrays)}", where=where)
+    return {
+        part: as_arrays(found, found.pop(target, None), keep_integers=settings.keep_integers, where=where)
+        for part, found in parts.items()
+        if found
+    }
+
+
+def _joined(digests: list[str]) -> str:
+    """Return one digest for several."""
+    return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()

@@ -1,0 +1,128 @@
+"""Dividing rows into training, validation and test part: index arrays, the same for the same seed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from retrograd.base.errors import DataError
+from retrograd.data.settings import SplitSettings
+
+FEW_ROWS = 10  # fewer than these are too few for a validation part that says anything
+
+
+class Split(NamedTuple):
+    """Row numbers of the three parts, each in ascending order."""
+
+    train: np.ndarray
+    valid: np.ndarray
+    test: np.ndarray
+
+
+def choose_method(settings: SplitSettings, rows: int, has_classes: bool, has_valid: bool) -> str:
+    """Return the method that `auto` stands for, or the chosen one."""
+    if settings.method != "auto":
+        return settings.method
+    if has_valid or rows < FEW_ROWS:
+        return "none"
+    return "stratified" if has_classes else "random"
+
+
+def split_rows(
+    method: str, settings: SplitSettings, rows: int, labels: np.ndarray | None, keys: np.ndarray | None
+) -> Split:
+    """Return the parts of rows by a method; `labels` are the classes by row, `keys` the moments or groups."""
+    valid, test, seed = settings.valid, settings.test, settings.seed
+    if method == "none" or not (valid or test):
+        return keep_all(rows)
+    if method == "stratified":
+        if labels is None:
+            raise DataError("only classes can be stratified", cure="choose `split: {method: random}`")
+        return split_stratified(labels, valid, test, seed)
+    if method == "time":
+        return split_by_time(np.arange(rows) if keys is None else keys, valid, test)
+    if method == "group" and keys is not None:
+        return split_by_group(keys, valid, test, seed)
+    return split_random(rows, valid, test, seed)
+
+
+def keep_all(rows: int) -> Split:
+    """Return a split that trains on every row."""
+    return Split(np.arange(rows), np.arange(0), np.arange(0))
+
+
+def split_random(rows: int, valid: float, test: float, seed: int) -> Split:
+    """Return parts of rows drawn at random."""
+    return _cut(_rng(seed).permutation(rows), valid, test)
+
+
+def split_stratified(labels: np.ndarray, valid: float, test: float, seed: int) -> Split:
+    """Return parts in which each class has (nearly) the same share as in the whole.
+
+    Each class is shuffled and spread evenly over [0, 1); cutting all rows in the order of these places cuts every class
+    at the same share, and the parts have the exact size.
+
+    Raises:  DataError for a class with a single row, which cannot be in two parts
+    """
+    classes, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if counts.min() < 2:
+        cure = "add rows of it, leave it out, or choose `split: {method: random}`"
+        raise DataError(f"class '{classes[counts.argmin()]}' has 1 row, too few for a stratified split", cure=cure)
+    order = _rng(seed).permutation(len(labels))
+    places = np.empty(len(labels))
+    for number, count in enumerate(counts):
+        places[order[numbers[order] == number]] = (np.arange(count) + 0.5) / count
+    return _cut(order[np.argsort(places[order], kind="stable")], valid, test)
+
+
+def split_by_time(times: np.ndarray, valid: float, test: float) -> Split:
+    """Return the oldest rows for training, the newest for the test; rows of one moment stay together."""
+    order = np.argsort(times, kind="stable")
+    between = np.flatnonzero(np.diff(times[order])) + 1  # where a cut tears no moment apart
+    allowed = np.concatenate([[0], between, [len(order)]])
+    first, second = (allowed[np.abs(allowed - cut).argmin()] for cut in _cuts(len(order), valid, test))
+    split = _parts(order, first, second)
+    if not len(split.train) or (valid and not len(split.valid)) or (test and not len(split.test)):
+        raise DataError("too few different moments for the parts of a split by time", cure="choose other part sizes")
+    return split
+
+
+def split_by_group(groups: np.ndarray, valid: float, test: float, seed: int) -> Split:
+    """Return parts of whole groups: in random order, each group goes to the part that lacks most rows.
+
+    Raises:  DataError for fewer groups than parts
+    """
+    names, numbers, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    wanted = np.array([1 - valid - test, valid, test]) * len(groups)
+    parts = np.flatnonzero(wanted)
+    if len(names) < len(parts):
+        raise DataError(f"{len(names)} groups cannot fill {len(parts)} parts", cure="set valid or test to 0")
+    part_of, filled = np.empty(len(names), int), np.zeros(3)
+    for done, group in enumerate(_rng(seed).permutation(len(names))):
+        empty = parts[filled[parts] == 0]
+        open_parts = empty if len(empty) == len(names) - done else parts  # the last groups go to parts without any
+        part_of[group] = open_parts[(wanted - filled)[open_parts].argmax()]
+        filled[part_of[group]] += counts[group]
+    return Split(*(np.flatnonzero(part_of[numbers] == part) for part in range(3)))
+
+
+def _rng(seed: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(seed))
+
+
+def _cuts(rows: int, valid: float, test: float) -> tuple[int, int]:
+    """Return where, in an order of all rows, the validation and the test part begin."""
+    sizes = [max(1, round(rows * share)) if share else 0 for share in (valid, test)]
+    if sum(sizes) >= rows:
+        cure = "choose `split: none` to train on every row"
+        raise DataError(f"{rows} rows are too few for a training, a validation and a test part", cure=cure)
+    return rows - sum(sizes), rows - sizes[1]
+
+
+def _cut(order: np.ndarray, valid: float, test: float) -> Split:
+    return _parts(order, *_cuts(len(order), valid, test))
+
+
+def _parts(order: np.ndarray, first: int, second: int) -> Split:
+    return Split(np.sort(order[:first]), np.sort(order[first:second]), np.sort(order[second:]))

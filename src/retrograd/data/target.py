@@ -1,0 +1,190 @@
+"""Fitted targets: class labels as numbers, or quantities scaled; and the way back from a network's outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, NamedTuple
+
+import numpy as np
+import polars as pl
+from pydantic import ConfigDict, Field
+
+from retrograd.base.errors import DataError, DataTypeError, LabelError, ShapeError
+from retrograd.data.scaling import Scaling, fit_scaling
+from retrograd.data.settings import Task
+from retrograd.data.table import BadCell, Table, bad_cells_error
+from retrograd.data.values import numbers, words
+
+Label = bool | int | str
+NO_LABEL_CURE = (
+    "complete these rows, or leave them out with `missing: drop`; `missing_values:` says which words mean missing"
+)
+
+
+class Decoded(NamedTuple):
+    """Predictions in the user's terms: labels and probabilities [rows, classes], or values [rows, targets]."""
+
+    labels: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
+    values: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A column of class labels; class number i is `classes[i]`. Of two classes the second is the one that is 1."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    name: str
+    classes: Annotated[tuple[Label, ...], Field(min_length=2)]
+    binary: bool
+    kind: Literal["labels"] = "labels"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The target's columns."""
+        return (self.name,)
+
+    @property
+    def units(self) -> int:
+        """The output units that the network needs: one logit for two classes, else one for each."""
+        return 1 if self.binary else len(self.classes)
+
+    def encode(self, table: Table) -> np.ndarray:
+        """Return float32 [rows, 1] of 0 and 1 for two classes, else int32 [rows].
+
+        Raises:  LabelError for a label that training did not know; DataError for a row without one
+        """
+        text = label_words(table.column(self.name), type(self.classes[0]) is int)
+        text = text.str.to_lowercase() if isinstance(self.classes[0], bool) else text
+        known = {_word(label): i for i, label in enumerate(self.classes)}
+        indices = text.replace_strict(known, default=None, return_dtype=pl.Int32)
+        refuse_missing(table, text)
+        if indices.null_count():
+            where, line = table.place(int(indices.is_null().arg_max()))
+            unseen = text.filter(indices.is_null())[0]
+            cure = f"known: {', '.join(list(known)[:10])}{', ...' if len(known) > 10 else ''}"
+            raise LabelError(f"{line}, column '{self.name}': unseen label '{unseen}'", where=where, cure=cure)
+        return indices.cast(pl.Float32).to_numpy()[:, None] if self.binary else indices.to_numpy()
+
+    def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:
+        """Return labels and probabilities for logits (or probabilities) [rows, units]."""
+        outputs = np.asarray(outputs, np.float64)
+        outputs = outputs.reshape(len(outputs), 1) if self.binary and outputs.ndim == 1 else outputs
+        if outputs.ndim != 2 or outputs.shape[1] != self.units:
+            raise ShapeError(f"expected outputs (rows, {self.units}), got {outputs.shape}")
+        if self.binary:
+            positive = np.exp(-np.logaddexp(0, -outputs)) if from_logits else outputs
+            probabilities = np.hstack([1 - positive, positive])
+        else:
+            probabilities = _softmax(outputs) if from_logits else outputs
+        classes = np.array(self.classes, dtype=None if _fits_int64(self.classes) else object)
+        return Decoded(labels=classes[probabilities.argmax(axis=1)], probabilities=probabilities)
+
+
+@dataclass(frozen=True)
+class Quantities:
+    """Columns of numbers to be predicted, scaled."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    names: Annotated[tuple[str, ...], Field(min_length=1)]
+    scaling: Scaling
+    kind: Literal["quantities"] = "quantities"
+
+    @property
+    def units(self) -> int:
+        """The output units that the network needs: one for each column."""
+        return len(self.names)
+
+    def encode(self, table: Table) -> np.ndarray:
+        """Return the scaled numbers, float32 [rows, targets]; a cell that is no finite number is a DataError."""
+        return self.scaling.apply(quantities(table, self.names)).astype(np.float32)
+
+    def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:
+        """Return the numbers in their own unit for outputs [rows, targets]."""
+        outputs = np.asarray(outputs)
+        outputs = outputs.reshape(len(outputs), 1) if outputs.ndim == 1 and self.units == 1 else outputs
+        if outputs.ndim != 2 or outputs.shape[1] != self.units:
+            raise ShapeError(f"expected outputs (rows, {self.units}), got {outputs.shape}")
+        return Decoded(values=self.scaling.undo(outputs))
+
+
+Target = Labels | Quantities
+
+
+def fit_labels(table: Table, name: str, is_number: bool, task: Task) -> Labels:
+    """Return the classes of a column, sorted (numbers by size). All rows are asked, so that a class which the split
+    happens to put outside the training part keeps its number.
+
+    Raises:  DataError for fewer than two classes; DataTypeError for fractions, which are no labels
+    """
+    series = table.column(name)
+    text = label_words(series, is_number)
+    refuse_missing(table, text)
+    found = text.unique().to_list()
+    if is_number and not all(_is_whole(word) for word in found):
+        cure = f"choose `task: regression`, or `kinds: {{{name}: category}}` to take them as names"
+        raise DataTypeError(f"the class labels in '{name}' are fractions", where=table.where, cure=cure)
+    if len(found) < 2:
+        cure = f"found only '{found[0]}'; choose another column with `target:` or `task: regression`"
+        raise DataError(f"column '{name}' needs at least 2 classes", where=table.where, cure=cure)
+    classes: list[Label] = sorted(found)
+    if is_number:
+        classes = sorted(int(word) for word in found)
+    elif series.dtype == pl.Boolean:
+        classes = [False, True]
+    return Labels(name, tuple(classes), task == "binary")
+
+
+def fit_quantities(table: Table, names: tuple[str, ...], scale: str) -> Quantities:
+    """Return target columns scaled by what the training rows hold."""
+    return Quantities(names, fit_scaling(quantities(table, names), scale))
+
+
+def quantities(table: Table, names: tuple[str, ...]) -> np.ndarray:
+    """Return target columns as float64 [rows, names]; each cell must be a finite number."""
+    bad: list[BadCell] = []
+    columns = []
+    for name in names:
+        series = table.column(name)
+        values = numbers(series).values
+        faults = values.is_null().arg_true()
+        bad += [BadCell(row, name, series[row], "a finite number") for row in faults]
+        columns.append(values.fill_null(0.0).to_numpy())
+    if bad:
+        raise bad_cells_error(table, bad, NO_LABEL_CURE)
+    return np.column_stack(columns)
+
+
+def refuse_missing(table: Table, text: pl.Series) -> None:
+    """Raise DataError when rows have no label."""
+    rows = text.is_null().arg_true()
+    if len(rows):
+        raise bad_cells_error(table, [BadCell(row, text.name, None, "a label") for row in rows], NO_LABEL_CURE)
+
+
+def label_words(series: pl.Series, as_numbers: bool) -> pl.Series:
+    """Return labels as text; whole numbers (01, 1, 1.0) all in their shortest form, however many digits they have."""
+    text = words(series).values
+    if not as_numbers:
+        return text
+    text = text.str.replace(r"^([+-]?\d+)\.0*$", "$1")
+    return text.cast(pl.Int64, strict=False).cast(pl.String).fill_null(text)
+
+
+def _is_whole(word: str) -> bool:
+    return word.lstrip("+-").isdecimal()
+
+
+def _word(label: Label) -> str:
+    return str(label).lower() if isinstance(label, bool) else str(label)
+
+
+def _fits_int64(classes: tuple[Label, ...]) -> bool:
+    return not isinstance(classes[0], int) or all(-(2**63) <= int(label) < 2**63 for label in classes)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)

@@ -1,0 +1,62 @@
+"""What is to be learned: two classes, several classes, or numbers."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from retrograd.base.errors import DataError
+from retrograd.data.kinds import ColumnKind
+from retrograd.data.settings import DataSettings, Task
+from retrograd.data.values import numbers
+
+MOST_CLASSES = 20  # whole numbers with more different values than this are taken as quantities
+ROWS_PER_CLASS = 5  # and so are those with fewer rows for each value than this
+USUAL_NAMES = ("target", "label", "class", "y")
+
+
+def find_targets(names: tuple[str, ...], settings: DataSettings) -> tuple[str, ...]:
+    """Return the target columns: those of the settings, else the one with a usual name, else the last."""
+    if settings.targets or settings.task == "unsupervised":
+        return settings.targets
+    usual = [name for name in names if name.lower() in USUAL_NAMES]
+    return (usual[0] if len(usual) == 1 else names[-1],)
+
+
+def find_task(targets: list[pl.Series], kinds: list[ColumnKind], settings: DataSettings, where: str) -> Task:
+    """Return the task: the chosen one, or the one that the target columns' kinds and values suggest.
+
+    Two different whole numbers are two classes; up to 20 are classes when each has 5 rows on average; other numbers are
+    quantities. Words and truths are classes.
+    """
+    if settings.task == "unsupervised" or not targets:
+        return "unsupervised"
+    numeric = all(kind.kind == "number" for kind in kinds)
+    if settings.task == "regression" or len(targets) > 1:
+        return _regression(numeric, settings, where)
+    (target,) = targets
+    present = target.drop_nulls()
+    values = numbers(present).values.drop_nulls()
+    is_quantity = numeric and settings.task == "auto" and _is_quantity(values)
+    if is_quantity:
+        return "regression"
+    classes = present.n_unique()
+    if settings.task == "binary" and classes > 2:
+        cure = "choose `task: multiclass`"
+        raise DataError(f"the target '{target.name}' has {classes} classes, not two", where=where, cure=cure)
+    return "multiclass" if classes > 2 or settings.task == "multiclass" else "binary"
+
+
+def _regression(numeric: bool, settings: DataSettings, where: str) -> Task:
+    if settings.task in ("binary", "multiclass"):
+        raise DataError("several target columns can only be numbers", where=where, cure="name one class column")
+    if not numeric:
+        raise DataError("regression needs target columns of numbers", where=where, cure="name others with `target:`")
+    return "regression"
+
+
+def _is_quantity(values: pl.Series) -> bool:
+    different = values.n_unique()
+    is_whole = bool((values.floor() == values).all())
+    if not is_whole:
+        return True
+    return different > 2 and (different > MOST_CLASSES or len(values) < different * ROWS_PER_CLASS)

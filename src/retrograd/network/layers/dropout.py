@@ -1,0 +1,59 @@
+"""Dropping values at random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from retrograd.base.schema import Fraction
+from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, examples, layers
+
+
+@layers.register("dropout", examples=examples(({}, [(5, 4)]), ({"rate": 0.2}, [(1, 3, 1)]), ({"rate": 0}, [(3, 2)])))
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """In training, set each value to 0 with probability `rate` and scale up the rest; else pass the input on.
+
+        y = x / (1 - rate) where kept, else 0
+
+    Shapes:  x [batch, ...] -> y, the same
+    Tape:    kept [batch, ...], true or false; None when not training
+    See:     Srivastava et al. 2014. The mean of y is x, so nothing is scaled when not training. The mask depends on
+             the step's key, the node's name and the shape, not on the precision.
+    """
+
+    rate: Fraction = 0.5
+
+    mixes_batch: ClassVar[bool] = True  # the mask is drawn by position in the batch
+    keeps_scale: ClassVar[bool] = True
+    equations = Equations(
+        forward="y = x / (1 - rate) where kept, else 0 (y = x when not training)",
+        backward=("dx = dy / (1 - rate) where kept, else 0 (dx = dy when not training)",),
+        latex_forward=r"y = \frac{m}{1 - p} x, \quad m \sim \mathrm{Bernoulli}(1 - p)",
+        latex_backward=(r"\delta_x = \frac{m}{1 - p} \delta_y",),
+    )
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        if not ctx.train or self.rate == 0:
+            return Forward(x, None)
+        kept = draw_kept(ctx.random_key(), x.shape, self.rate)
+        return Forward(apply_mask(x, kept, self.rate), kept)
+
+    def backward(self, params: Params, tape: Array | None, dy: Array) -> Backward:
+        """dx = dy / (1 - rate) where kept, else 0."""
+        return Backward((dy if tape is None else apply_mask(dy, tape, self.rate),))
+
+
+def draw_kept(key: Array, shape: tuple[int, ...], rate: float) -> Array:
+    """Return true with probability 1 - rate, to 2^-32; whole numbers are the same under x64, uniform floats are not."""
+    threshold = jnp.uint32(min(round(rate * 2**32), 2**32 - 1))
+    return jax.random.bits(key, shape, jnp.uint32) >= threshold
+
+
+def apply_mask(x: Array, kept: Array, rate: float) -> Array:
+    """Return x / (1 - rate) where kept, else 0."""
+    return jnp.where(kept, x * (1 / (1 - rate)), jnp.zeros_like(x))

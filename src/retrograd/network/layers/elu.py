@@ -1,0 +1,42 @@
+"""The exponential linear unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array
+
+from retrograd.base.schema import PositiveFloat
+from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
+
+
+@layers.register("elu", examples=examples(({}, [(5, 4)]), ({"alpha": 0.5}, [(1, 3, 1)])))
+@dataclass(frozen=True)
+class ELU(Activation):
+    """Keep what is positive; bend what is negative smoothly towards -alpha.
+
+        y = x where x > 0, else alpha (exp(x) - 1)
+
+    Shapes:  x [batch, ...] -> y, the same
+    Tape:    y
+    See:     Clevert et al. 2015, arXiv:1511.07289. The derivative at 0 is alpha, as in PyTorch.
+    """
+
+    alpha: PositiveFloat = 1.0
+
+    initializer = "he_normal"
+    equations = Equations(
+        forward="y = x where x > 0, else alpha (exp(x) - 1)",
+        backward=("dx = dy where y > 0, else dy (y + alpha)",),
+        latex_forward=r"y = \max(x, 0) + \alpha (e^{\min(x, 0)} - 1)",
+        latex_backward=(r"\delta_x = \delta_y \cdot ([y > 0] + (y + \alpha) [y \le 0])",),
+    )
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        y = jnp.where(x > 0, x, self.alpha * jnp.expm1(jnp.minimum(x, 0)))
+        return Forward(y, y)
+
+    def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
+        """dx = dy where y > 0, else dy (y + alpha): alpha exp(x) without a second exponential."""
+        return Backward((jnp.where(tape > 0, dy, dy * (tape + self.alpha)),))

@@ -1,0 +1,94 @@
+"""Identifiers to vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from retrograd.base.errors import DataTypeError, Problem
+from retrograd.base.schema import NonNegativeInt
+from retrograd.network.initializers import Initial, Normal, draw
+from retrograd.network.layer import (
+    Backward,
+    Context,
+    Equations,
+    Forward,
+    Init,
+    Input,
+    Layer,
+    Params,
+    Spec,
+    State,
+    Units,
+    Vocabulary,
+    examples,
+    layers,
+)
+
+
+@layers.register(
+    "embedding",
+    examples=examples(
+        ({"units": 3, "vocabulary": 5}, [Input((2, 4), "labels", 5)]),
+        ({"units": 2, "vocabulary": 3, "padding": 0}, [Input((3, 6), "labels", 3)]),
+        ({"units": 1, "vocabulary": 1}, [Input((1,), "labels", 1)]),
+    ),
+)
+@dataclass(frozen=True)
+class Embedding(Layer):
+    """Look each identifier up in a table of learned vectors.
+
+        y = weight[ids]
+
+    Shapes:  ids [batch, ...], whole numbers from 0 to vocabulary - 1 -> y [batch, ..., units]
+    Params:  weight [vocabulary, units]; the first values are N(0, 1), as in PyTorch (Keras: uniform within 0.05)
+    Tape:    ids
+    Raises:  DataTypeError when the ids are not whole numbers. Their range must be checked before, on the host:
+             on the device an id outside of it silently reads the nearest row.
+    See:     `padding` names a row that begins at 0 and gets no gradient, as in PyTorch.
+    """
+
+    units: Units
+    vocabulary: Vocabulary = "vocabulary"
+    padding: NonNegativeInt | None = None
+    weight: Initial = Normal(1.0)
+
+    equations = Equations(
+        forward="y = W[ids]",
+        backward=("dW[i] = sum of dy where ids = i (0 for the padding row)",),
+        latex_forward=r"y = W_{ids}",
+        latex_backward=(r"\nabla_{W_i} = \textstyle\sum_{ids = i} \delta_y",),
+    )
+
+    @property
+    def surrogate(self) -> str:
+        """The padding row is an input like any other in forward, and a constant in backward."""
+        return "" if self.padding is None else "the padding row gets no gradient"
+
+    def rules(self) -> Iterator[Problem]:  # noqa: D102
+        if self.padding is not None and isinstance(self.vocabulary, int) and self.padding >= self.vocabulary:
+            yield Problem("padding", f"expected a row of the vocabulary of {self.vocabulary}, found {self.padding}")
+
+    def init(self, key: Array, ids: Spec) -> Init:  # noqa: D102
+        weight = draw(self.weight or Normal(1.0), key, "weight", (int(self.vocabulary), int(self.units)))
+        return Init({"weight": weight if self.padding is None else weight.at[self.padding].set(0)})
+
+    def forward(self, params: Params, state: State, ctx: Context, ids: Array) -> Forward:  # noqa: D102
+        if not jnp.issubdtype(ids.dtype, jnp.integer):
+            raise DataTypeError(f"expected whole numbers, got {ids.dtype.name}", cure="give it a column of identifiers")
+        y = params["weight"][ids]
+        if self.padding is not None:
+            y = jnp.where((ids == self.padding)[..., None], lax.stop_gradient(y), y)
+        return Forward(y, ids)
+
+    def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
+        """dW[i] = the sum of dy where ids = i, scattered into a table of zeros."""
+        weight = params["weight"]
+        grad = jnp.zeros_like(weight).at[tape].add(dy.astype(weight.dtype))
+        if self.padding is not None:
+            grad = grad.at[self.padding].set(0)
+        return Backward((None,), {"weight": grad})

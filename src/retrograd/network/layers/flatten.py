@@ -1,0 +1,51 @@
+"""All axes behind the batch as one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from jax import Array
+
+from retrograd.network.layer import (
+    Backward,
+    Context,
+    Equations,
+    Forward,
+    Layer,
+    Params,
+    State,
+    Static,
+    examples,
+    layers,
+)
+
+
+@layers.register("flatten", examples=examples(({}, [(3, 2, 4)]), ({}, [(1, 2, 1, 3)]), ({}, [(4,)]), ({}, [(2, 5)])))
+@dataclass(frozen=True)
+class Flatten(Layer):
+    """Lay all axes behind the batch out as one row of features.
+
+        y[b, :] = x[b, ...]
+
+    Shapes:  x [batch, ...] -> y [batch, product of the rest]
+    Tape:    the shape of x
+    See:     the order is row by row with channels innermost; PyTorch's channels come first, so weights of the dense
+             layer behind it must be permuted when they are taken from there.
+    """
+
+    keeps_scale: ClassVar[bool] = True
+    equations = Equations(
+        forward="y = x as [batch, features]",
+        backward=("dx = dy in the shape of x",),
+        latex_forward=r"y = \mathrm{vec}(x)",
+        latex_backward=(r"\delta_x = \mathrm{vec}^{-1}(\delta_y)",),
+    )
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        return Forward(x.reshape(x.shape[0], math.prod(x.shape[1:])), Static(x.shape))
+
+    def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
+        """dx = dy in the shape of x."""
+        return Backward((dy.reshape(tape.value),))

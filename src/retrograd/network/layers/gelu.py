@@ -1,0 +1,63 @@
+"""The Gaussian error linear unit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
+
+SLOPE = math.sqrt(2 / math.pi)  # of erf(x / sqrt 2) at 0, and of the tanh that stands for it
+CUBIC = 0.044715
+FAR = 50.0  # beyond it both forms are 0 or x to the last bit, and their slopes 0 or 1, in float64 too
+
+
+@layers.register(
+    "gelu",
+    examples=examples(
+        ({}, [(5, 4)]), ({"approximate": True}, [(5, 4)]), ({}, [(1, 3, 1)]), ({"approximate": True}, [(1, 1)])
+    ),
+)
+@dataclass(frozen=True)
+class GELU(Activation):
+    """Weigh each input by the probability that a standard Gaussian is smaller.
+
+        y = x (1 + t) / 2,  t = erf(x / sqrt 2),  or approximate: t = tanh(sqrt(2/pi) (x + 0.044715 x^3))
+
+    Shapes:  x [batch, ...] -> y, the same
+    Tape:    x, t
+    See:     Hendrycks & Gimpel 2016, arXiv:1606.08415. Exact unless told otherwise, as PyTorch and Keras;
+             jax.nn.gelu defaults to the tanh.
+    """
+
+    approximate: bool = False
+
+    initializer = "he_normal"
+    equations = Equations(
+        forward="y = x (1 + t) / 2, t = erf(x / √2) (approximate: tanh(√(2/π) (x + 0.044715 x³)))",
+        backward=(
+            "dx = dy ((1 + t) / 2 + x t' / 2)",
+            "t' = √(2/π) exp(-x²/2) (approximate: √(2/π) (1 + 0.134145 x²) (1 - t²))",
+        ),
+        latex_forward=r"y = \tfrac{1}{2} x (1 + t), \quad t = \mathrm{erf}(x / \sqrt{2})",
+        latex_backward=(
+            r"\delta_x = \tfrac{1}{2} \delta_y (1 + t + x t')",
+            r"t' = \sqrt{2 / \pi} \, e^{-x^2 / 2}",
+        ),
+    )
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        near = jnp.clip(x, -FAR, FAR)  # x³ would overflow
+        t = jnp.tanh(SLOPE * near * (1 + CUBIC * near * near)) if self.approximate else lax.erf(math.sqrt(0.5) * x)
+        return Forward(jnp.maximum(x, -FAR) * (0.5 + 0.5 * t), (x, t))  # at -infinity 0, not infinity times 0
+
+    def backward(self, params: Params, tape: tuple[Array, Array], dy: Array) -> Backward:
+        """dx = dy ((1 + t) / 2 + x t' / 2)."""
+        x, t = tape
+        near = jnp.clip(x, -FAR, FAR)
+        squared = near * near
+        slope = (1 + 3 * CUBIC * squared) * (1 - t * t) if self.approximate else jnp.exp(-0.5 * squared)
+        return Backward((dy * (0.5 + 0.5 * t + (0.5 * SLOPE) * near * slope),))

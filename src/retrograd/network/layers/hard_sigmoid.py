@@ -1,0 +1,43 @@
+"""The sigmoid drawn with a ruler."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array
+
+from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
+
+
+@layers.register("hard_sigmoid", examples=examples(({}, [(5, 4)]), ({}, [(1, 3, 1)])))
+@dataclass(frozen=True)
+class HardSigmoid(Activation):
+    """Approximate the sigmoid by a straight line between -3 and 3: no exponential on small devices.
+
+        y = min(max(x / 6 + 1/2, 0), 1)
+
+    Shapes:  x [batch, ...] -> y, the same
+    Tape:    y
+    See:     Howard et al. 2019, arXiv:1905.02244. Slope 1/6 as in PyTorch and Keras 3 (ONNX defaults to 0.2).
+    """
+
+    equations = Equations(
+        forward="y = min(max(x / 6 + 1/2, 0), 1)",
+        backward=("dx = dy / 6 where 0 < y < 1, else 0",),
+        latex_forward=r"y = \min(\max(x / 6 + 1/2, 0), 1)",
+        latex_backward=(r"\delta_x = \tfrac{1}{6} \delta_y \cdot [0 < y < 1]",),
+    )
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        y = hard_logistic(x)
+        return Forward(y, y)
+
+    def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
+        """dx = dy / 6 where 0 < y < 1, else 0."""
+        return Backward((jnp.where((tape > 0) & (tape < 1), dy / 6, jnp.zeros_like(dy)),))
+
+
+def hard_logistic(x: Array) -> Array:
+    """Return x / 6 + 1/2, cut to [0, 1]."""
+    return jnp.clip(x / 6 + 0.5, 0, 1)

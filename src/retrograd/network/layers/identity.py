@@ -1,0 +1,36 @@
+"""The activation that changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from jax import Array
+
+from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
+
+
+@layers.register("identity", examples=examples(({}, [(5, 4)]), ({}, [(1, 3, 2)])))
+@dataclass(frozen=True)
+class Identity(Activation):
+    """Pass the input on: a linear output, or a point of the graph that wants a name.
+
+        y = x
+
+    Shapes:  x [batch, ...] -> y, the same
+    """
+
+    keeps_scale = True
+    equations = Equations(
+        forward="y = x",
+        backward=("dx = dy",),
+        latex_forward=r"y = x",
+        latex_backward=(r"\delta_x = \delta_y",),
+    )
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        return Forward(x)
+
+    def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
+        """dx = dy."""
+        return Backward((dy,))

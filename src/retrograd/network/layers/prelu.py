@@ -1,0 +1,67 @@
+"""The rectified linear unit with a leak that is learned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array
+
+from retrograd.base.schema import Number
+from retrograd.network.layer import (
+    Activation,
+    Backward,
+    Context,
+    Equations,
+    Forward,
+    Init,
+    Params,
+    Spec,
+    State,
+    examples,
+    expect_features,
+    layers,
+    rows,
+)
+
+
+@layers.register("prelu", examples=examples(({}, [(5, 4)]), ({"first": 0.1}, [(1, 3, 1)]), ({}, [(2, 3, 5)])))
+@dataclass(frozen=True)
+class PReLU(Activation):
+    """Keep what is positive, and of what is negative as much as each feature learns.
+
+        y = x where x > 0, else slope * x
+
+    Shapes:  x [batch, ..., features] -> y, the same
+    Params:  slope [features], each beginning at `first`
+    Tape:    x
+    See:     He et al. 2015, arXiv:1502.01852. PyTorch has one slope for all features unless told their number.
+    """
+
+    first: Number = 0.25
+
+    initializer = "he_normal"
+    equations = Equations(
+        forward="y = x where x > 0, else slope · x",
+        backward=("dx = dy where x > 0, else slope · dy", "dslope = sum of x dy over the rows where x ≤ 0"),
+        latex_forward=r"y = \max(x, 0) + a \min(x, 0)",
+        latex_backward=(
+            r"\delta_x = \delta_y \cdot ([x > 0] + a [x \le 0])",
+            r"\nabla_a = \textstyle\sum_{rows} \delta_y \min(x, 0)",
+        ),
+    )
+
+    def init(self, key: Array, x: Spec) -> Init:  # noqa: D102
+        return Init({"slope": jnp.full(x.shape[-1:], self.first, jnp.float32)})
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        slope = params["slope"]
+        expect_features(x, slope.shape[0])
+        return Forward(jnp.where(x > 0, x, slope.astype(x.dtype) * x), x)
+
+    def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
+        """dx = dy where x > 0, else slope dy; dslope = the sum of x dy over the rows where x is not positive."""
+        x, slope = tape, params["slope"]
+        leaked = rows(dy * jnp.minimum(x, 0))
+        grads = {"slope": leaked.sum(0, dtype=slope.dtype)}
+        return Backward((jnp.where(x > 0, dy, slope.astype(x.dtype) * dy),), grads)

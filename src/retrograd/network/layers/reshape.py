@@ -1,0 +1,73 @@
+"""Another shape for the same values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from jax import Array
+from pydantic import Field
+
+from retrograd.base.errors import Problem, ShapeError
+from retrograd.base.schema import Expect
+from retrograd.network.layer import (
+    Backward,
+    Context,
+    Equations,
+    Forward,
+    Layer,
+    Params,
+    State,
+    Static,
+    examples,
+    layers,
+)
+
+Length = Annotated[int, Field(ge=-1), Expect("a positive integer, or -1 for the one length that follows from the rest")]
+
+
+@layers.register(
+    "reshape",
+    examples=examples(({"shape": [2, 3]}, [(4, 6)]), ({"shape": [-1, 2]}, [(1, 3, 2, 1)]), ({"shape": []}, [(3, 1)])),
+)
+@dataclass(frozen=True)
+class Reshape(Layer):
+    """Give the values of each example another shape, row by row; the batch stays.
+
+        y[b] = x[b] as `shape`
+
+    Shapes:  x [batch, ...] -> y [batch, *shape]; one length may be -1: what is left over
+    Tape:    the shape of x
+    Raises:  ShapeError when the numbers of values differ.
+    """
+
+    shape: tuple[Length, ...]
+
+    keeps_scale: ClassVar[bool] = True
+    equations = Equations(
+        forward="y = x as [batch, shape]",
+        backward=("dx = dy in the shape of x",),
+        latex_forward=r"y = \mathrm{reshape}(x)",
+        latex_backward=(r"\delta_x = \mathrm{reshape}^{-1}(\delta_y)",),
+    )
+
+    def rules(self) -> Iterator[Problem]:  # noqa: D102
+        if 0 in self.shape or self.shape.count(-1) > 1:
+            yield Problem("shape", f"expected positive lengths, one of them at most -1; found {list(self.shape)}")
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        return Forward(x.reshape(x.shape[0], *self._lengths(x.shape[1:])), Static(x.shape))
+
+    def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
+        """dx = dy in the shape of x."""
+        return Backward((dy.reshape(tape.value),))
+
+    def _lengths(self, given: tuple[int, ...]) -> tuple[int, ...]:
+        """Return `shape` with -1 replaced by the length that is left over."""
+        size, known = math.prod(given), math.prod(n for n in self.shape if n != -1)
+        lengths = tuple(size // known if n == -1 else n for n in self.shape)
+        if math.prod(lengths) != size:
+            raise ShapeError(f"{size} values an example {given} do not fill {list(self.shape)}", where="shape")
+        return lengths

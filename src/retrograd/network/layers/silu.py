@@ -1,0 +1,43 @@
+"""The sigmoid-weighted linear unit, also called swish."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array
+
+from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
+from retrograd.network.layers.sigmoid import logistic
+
+FAR = 50.0  # beyond it s is 0 or 1 to the last bit, in float64 too
+
+
+@layers.register("silu", examples=examples(({}, [(5, 4)]), ({}, [(1, 3, 1)])))
+@dataclass(frozen=True)
+class SiLU(Activation):
+    """Weigh each input by its own sigmoid.
+
+        y = x s,  s = 1 / (1 + exp(-x))
+
+    Shapes:  x [batch, ...] -> y, the same
+    Tape:    x: computing s again is faster than reading it
+    See:     Elfwing et al. 2017, arXiv:1702.03118; called swish in Ramachandran et al. 2017, arXiv:1710.05941.
+    """
+
+    initializer = "he_normal"
+    equations = Equations(
+        forward="y = x s, s = 1 / (1 + exp(-x))",
+        backward=("dx = dy · s (1 + x (1 - s))",),
+        latex_forward=r"y = x s, \quad s = \frac{1}{1 + e^{-x}}",
+        latex_backward=(r"\delta_x = \delta_y \, s (1 + x (1 - s))",),
+    )
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        return Forward(jnp.maximum(x, -FAR) * logistic(x), x)  # at -infinity 0, not infinity times 0
+
+    def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
+        """dx = dy s (1 + x (1 - s))."""
+        near = jnp.clip(tape, -FAR, FAR)
+        s = logistic(near)
+        return Backward((dy * s * (1 + near * (1 - s)),))

@@ -1,0 +1,68 @@
+"""Scores to probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+from retrograd.base.errors import ShapeError
+from retrograd.network.layer import (
+    Activation,
+    Backward,
+    Context,
+    Equations,
+    Forward,
+    Params,
+    State,
+    examples,
+    layers,
+)
+
+
+@layers.register(
+    "softmax", examples=examples(({}, [(5, 4)]), ({}, [(1, 1)]), ({"axis": 1}, [(2, 3, 4)]), ({}, [(2, 1, 3)]))
+)
+@dataclass(frozen=True)
+class Softmax(Activation):
+    """Turn scores into positive numbers that sum to 1.
+
+        y = exp(x) / sum(exp(x))
+
+    Shapes:  x [batch, ...] -> y, the same
+    Tape:    y
+    Raises:  ShapeError when the axis is the batch's, or is not there.
+    See:     cross_entropy acts on the scores: no softmax layer before it. A row of nothing but -infinity is NaN.
+    """
+
+    axis: int = -1
+
+    equations = Equations(
+        forward="y = exp(x) / Σ exp(x)",
+        backward=("dx = y (dy - Σ dy y)",),
+        latex_forward=r"y_i = \frac{e^{x_i}}{\sum_j e^{x_j}}",
+        latex_backward=(r"\delta_{x_i} = y_i (\delta_{y_i} - \textstyle\sum_j \delta_{y_j} y_j)",),
+    )
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        expect_axis(x, self.axis)
+        e = jnp.exp(x - jnp.max(x, self.axis, keepdims=True))  # the largest exponent is 0: no overflow
+        y = e / jnp.sum(e, self.axis, keepdims=True)
+        return Forward(y, y)
+
+    def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
+        """dx = y (dy - Σ dy y): every score moves every probability."""
+        y = tape
+        return Backward((y * (dy - jnp.sum(dy * y, self.axis, keepdims=True)),))
+
+
+def expect_axis(x: Array, axis: int) -> None:
+    """Raise ShapeError unless x has this axis and it is not the batch's."""
+    if not -x.ndim <= axis < x.ndim or axis % x.ndim == 0:
+        raise ShapeError(
+            f"axis {axis} of {tuple(x.shape)} is {'not there' if not -x.ndim <= axis < x.ndim else 'the batch'}",
+            where="axis",
+            cure="-1 is the last axis, 1 the first behind the batch",
+        )

@@ -1,0 +1,109 @@
+"""Files of a run: opened only when regular, written whole or not at all; refusals of the system in words."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from retrograd.base.errors import DataError, ResourceError, RetrogradError, UsageError
+
+REFUSALS = {
+    errno.ENOSPC: ("disk full", "free some space or write to another disk"),
+    errno.EDQUOT: ("disk quota exceeded", "free some space or write to another disk"),
+    errno.EFBIG: ("larger than the system lets a file be", "raise the limit (ulimit -f) or write to another disk"),
+    errno.EROFS: ("read-only file system", "choose a folder that can be written to"),
+    errno.EACCES: ("permission denied", "choose a folder that can be written to"),
+    errno.EPERM: ("permission denied", "choose a folder that can be written to"),
+    # the folders above exist by now, so the file system itself (/proc, say) refuses
+    errno.ENOENT: ("permission denied: nothing can be created here", "choose a folder that can be written to"),
+}
+MISTAKES = {
+    errno.ENOTDIR: "not a folder",
+    errno.EEXIST: "not a folder",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ELOOP: "a link where a folder or file was expected",
+}
+
+
+def refusal(error: OSError, path: Path) -> RetrogradError:
+    """Return the error to raise when the system refuses to create or write `path`."""
+    if error.errno in MISTAKES:
+        return UsageError(MISTAKES[error.errno], where=str(path), cure="choose another path")
+    message, cure = REFUSALS.get(error.errno or 0, (f"cannot be written: {error.strerror or error}", ""))
+    return ResourceError(message, where=str(path), cure=cure)
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and those above it, unless it is there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise refusal(error, path) from None
+    except ValueError:  # a NUL or a lone surrogate
+        raise UsageError("no possible name of a folder", where=repr(str(path))) from None
+
+
+def write_file(path: Path, *parts: bytes | memoryview) -> None:
+    """Write a file so that at every moment its old content or its new one is there, never a part.
+
+    Raises:  ResourceError when the disk is full, read-only or forbidden; UsageError when `path` cannot be a file
+    """
+    temporary = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        if not path.parent.is_dir():
+            raise UsageError("no such folder", where=str(path.parent), cure="create it first")
+        if path.exists() and not path.is_file():
+            raise UsageError("not a regular file", where=str(path), cure="choose another path")
+        try:
+            with open(temporary, "xb") as stream:
+                stream.writelines(parts)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
+        except BaseException:  # Ctrl-C as well
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise refusal(error, path) from None
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    """Make a rename last through a power cut, where the file system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading, after a look that it is a regular one: a FIFO would block, a device has no end."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise UsageError("not a regular file", where=str(path), cure="give the path of a file")
+        return open(path, "rb")
+    except PermissionError:
+        raise ResourceError("permission denied", where=str(path)) from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError("not found", where=str(path), cure="check the path") from None
+    except OSError as error:
+        raise UsageError(f"cannot be opened: {error.strerror}", where=str(path)) from None
+
+
+def read_text(path: Path, max_bytes: int) -> str:
+    """Return the text of a small UTF-8 file."""
+    with open_regular(path) as stream:
+        content = stream.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise DataError(f"larger than {max_bytes:,} bytes", where=str(path))
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8 at byte {error.start}", where=str(path)) from None

@@ -1,0 +1,268 @@
+"""The whole run as one configuration: data, network, loss, optimiser, training."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from retrograd.backprop.backprop import Objective
+from retrograd.base.document import Document, parse_value, read_document
+from retrograd.base.errors import ConfigError, Problem, UsageError
+from retrograd.base.keys import SEED_LIMIT
+from retrograd.base.schema import (
+    Custom,
+    Expect,
+    NonNegativeFloat,
+    Number,
+    PositiveFloat,
+    PositiveInt,
+    Registered,
+    Settings,
+    dump,
+    json_schema,
+    parse,
+    parse_registered,
+    registry_definition,
+    registry_schema,
+    show,
+)
+from retrograd.data.settings import DataSettings
+from retrograd.network.blocks import blocks
+from retrograd.network.entries import Entries, entry_definition
+from retrograd.network.initializers import initializers
+from retrograd.network.layer import layers
+from retrograd.network.losses import losses
+from retrograd.network.losses.loss import Loss
+from retrograd.network.network import Network
+from retrograd.update.optimizers import Adam, Optimizer, optimizers
+from retrograd.update.penalties import Penalty, penalties
+from retrograd.update.schedules import schedules
+
+Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT), Expect("an integer from 0 to 4294967295")]
+BatchSize = Annotated[Annotated[int, Field(gt=0)] | Literal["all"], Expect("a positive integer, or all")]
+DEFAULT_LOSS = {
+    "regression": "mean_squared_error",
+    "unsupervised": "mean_squared_error",
+    "binary": "binary_cross_entropy",
+    "multiclass": "cross_entropy",
+}
+
+
+@dataclass(frozen=True)
+class EarlyStopping(Settings):
+    """Stop when the watched loss has not fallen by more than `min_change` for `patience` evaluations."""
+
+    patience: PositiveInt = 20
+    min_change: NonNegativeFloat = 0.0
+
+
+@dataclass(frozen=True)
+class Goal(Settings):
+    """Stop when a metric of the validation part (of the training part, if there is none) is reached."""
+
+    metric: str
+    value: Number
+
+
+@dataclass(frozen=True)
+class Convergence(Settings):
+    """Stop when the loss changes by less than `loss_change` from epoch to epoch, or the gradient's norm is small."""
+
+    loss_change: PositiveFloat | None = None
+    gradient_norm: PositiveFloat | None = None
+
+
+@dataclass(frozen=True)
+class TrainingSettings(Settings):
+    """How long, in which portions, and when to stop."""
+
+    epochs: PositiveInt = 100
+    batch_size: BatchSize = 32
+    seed: Seed = 0
+    shuffle: bool = True
+    evaluate_every: PositiveInt = 1  # epochs
+    early_stopping: EarlyStopping | None = None
+    goal: Goal | None = None
+    convergence: Convergence | None = None
+    time_limit: PositiveFloat | None = None  # seconds
+
+
+@dataclass(frozen=True)
+class LossOn(Settings):
+    """A loss on one output: which target column it compares with, and its weight in the total."""
+
+    loss: Annotated[Loss, Registered(losses)]
+    target: str = "y"
+    weight: PositiveFloat = 1.0
+
+
+def _parse_losses(value: Any, path: str) -> tuple[tuple[str, LossOn], ...]:
+    if isinstance(value, tuple):  # read already
+        return value
+    if not isinstance(value, Mapping) or not value:
+        raise ConfigError(f"expected a mapping {{node: {{loss: ..., target: ...}}}}, found {show(value)}", where=path)
+    return tuple((str(node), parse(LossOn, item, f"{path}.{node}")) for node, item in value.items())
+
+
+def _losses_schema() -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": json_schema(LossOn)}
+
+
+def _parse_penalties(value: Any, path: str) -> tuple[Penalty, ...]:
+    items = value if isinstance(value, (list, tuple)) else [value]
+    return tuple(parse_registered(penalties, item, f"{path}.{i}") for i, item in enumerate(items))
+
+
+Losses = Annotated[
+    tuple[tuple[str, LossOn], ...],
+    Custom(
+        _parse_losses,
+        lambda value, filled: {node: dump(loss, filled=filled) for node, loss in value},
+        _losses_schema,
+        "a mapping of nodes to losses",
+    ),
+]
+Penalties = Annotated[
+    tuple[Penalty, ...],
+    Custom(
+        _parse_penalties,
+        lambda value, filled: [{penalties.name_of(type(p)): dump(p, filled=filled)} for p in value],
+        lambda: {"type": "array", "items": registry_schema(penalties)},
+        "a list of penalties",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class RunConfig(Settings):
+    """Everything that a run needs; the file stored with a run holds every field."""
+
+    data: DataSettings | None = None
+    network: Entries = ()
+    loss: Annotated[Loss | None, Registered(losses)] = None  # default: by the task
+    losses: Losses = ()  # instead of `loss`, for several outputs
+    optimizer: Annotated[Optimizer, Registered(optimizers)] = Adam()
+    penalties: Penalties = ()
+    training: TrainingSettings = TrainingSettings()
+    name: str = "run"
+
+    def rules(self) -> Iterator[Problem]:
+        """A network must be given, and one kind of loss."""
+        if not self.network:
+            yield Problem("network", "missing", "expected a list of layers, such as [{dense: 8}, tanh, {dense: 1}]")
+        if self.losses and self.loss is not None:
+            yield Problem("losses", "given beside `loss`", "keep one of them")
+
+    def build(self, sizes: Mapping[str, int], task: str, columns: Sequence[str]) -> tuple[Network, list[Objective]]:
+        """Return the network with its widths filled in from the data, and its objectives."""
+        try:
+            network = Network(*self.network).fill(sizes)
+        except ConfigError as error:
+            raise ConfigError([p._replace(where=f"network: {p.where}") for p in error.problems]) from None
+        return network, list(self._objectives(network, task, columns))
+
+    def _objectives(self, network: Network, task: str, columns: Sequence[str]) -> Iterator[Objective]:
+        weight = ("sample_weight",) if "sample_weight" in columns else ()
+        target = "y" if task != "unsupervised" or "y" in columns else "x"
+        loss = self.loss or losses[DEFAULT_LOSS[task]]()
+        single = ((network.output, LossOn(loss, target)),)
+        for i, (node, chosen) in enumerate(self.losses or single):
+            if chosen.target not in columns:
+                raise ConfigError(f"the data has no column '{chosen.target}'", where=f"losses.{node}.target",
+                                  cure=f"have: {', '.join(columns)}")  # fmt: skip
+            name = "loss" if not self.losses else f"loss/{node}"
+            output = network.resolve(node)
+            if output.partition(".")[0] not in network.by_name:
+                raise ConfigError(f"the network has no node '{node}'", where=f"losses.{node}",
+                                  cure=f"nodes: {', '.join(network.by_name)}")  # fmt: skip
+            yield Objective(name, chosen.loss, (output, chosen.target, *weight), chosen.weight)
+
+    def filled(self, network: Network, task: str) -> RunConfig:
+        """Return the configuration with what the data and the defaults decided written out."""
+        loss = None if self.losses else self.loss or losses[DEFAULT_LOSS[task]]()
+        return dataclasses.replace(self, network=network.filled_entries(), loss=loss)
+
+
+def read_config(path: str | Path, changes: Sequence[str] = ()) -> RunConfig:
+    """Return the configuration in a YAML file, with changes like `training.epochs=5` made to it.
+
+    Raises:  ConfigError naming file, line, what was found and what is expected, for all mistakes at once.
+    """
+    document = read_document(Path(path))
+    config = config_of(document, changes)
+    folder = Path(path).parent
+    if config.data is None or folder == Path():
+        return config
+    names = ("path", "valid_path", "test_path")  # they are meant from the file's folder
+    moved = {name: str(folder / given) for name in names if (given := getattr(config.data, name)) is not None}
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, **moved))
+
+
+def config_of(document: Document, changes: Sequence[str] = ()) -> RunConfig:
+    """Return the configuration in a document."""
+    values = document.values
+    for change in changes:
+        values = changed(values, change)
+    try:
+        return parse(RunConfig, values)
+    except ConfigError as error:
+        raise document.located(error) from None
+
+
+def with_rate(config: RunConfig, rate: float | None) -> RunConfig:
+    """Return the configuration with another learning rate; a schedule begins there."""
+    if rate is None:
+        return config
+    held = config.optimizer.learning_rate
+    changed_rate = dataclasses.replace(held, initial=rate) if isinstance(held, Settings) else rate
+    return dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, learning_rate=changed_rate))
+
+
+def plain_config(config: RunConfig) -> dict[str, Any]:
+    """Return every setting that has a value, as plain types for YAML or JSON."""
+    return {key: value for key, value in _without_none(dump(config)).items() if value not in ([], {})}
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list) else value
+
+
+def changed(values: Mapping[str, Any], change: str) -> dict[str, Any]:
+    """Return the mapping with one `path.to.key=value` set; list entries are counted from 0."""
+    path, equals, text = change.partition("=")
+    if not equals or not path:
+        raise UsageError(f"expected KEY=VALUE, found '{change}'", where="--set", cure="as in training.epochs=5")
+    return _set(values, path.split("."), parse_value(text), path)
+
+
+def _set(values: Any, path: list[str], value: Any, whole: str) -> Any:
+    if not path:
+        return value
+    key, *rest = path
+    if isinstance(values, list):
+        if not key.isdigit() or int(key) >= len(values):
+            raise UsageError(f"'{whole}': there is no list entry {key} (0 to {len(values) - 1})", where="--set")
+        return [_set(item, rest, value, whole) if i == int(key) else item for i, item in enumerate(values)]
+    inner = values.get(key) if isinstance(values, Mapping) else None
+    kept = dict(values) if isinstance(values, Mapping) else {} if values is None or rest else {}
+    return {**kept, key: _set(inner if isinstance(inner, (list, Mapping)) else {}, rest, value, whole)}
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a configuration, from the same annotations that check it."""
+    registries = (layers, blocks, losses, optimizers, schedules, penalties, initializers)
+    definitions = {registry.kind.replace(" ", "_"): registry_definition(registry) for registry in registries}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A retrograd configuration",
+        **json_schema(RunConfig),
+        "$defs": {"entry": entry_definition(), **definitions},
+    }
+

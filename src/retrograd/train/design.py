@@ -1,0 +1,81 @@
+"""A configuration for a table that nobody has configured: each choice with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from retrograd.base.document import parse_document, write_document
+from retrograd.base.schema import dump
+from retrograd.data.dataset import Dataset
+from retrograd.data.settings import DataSettings
+from retrograd.train.config import RunConfig, changed, config_of
+
+HIDDEN = ((200, (16,)), (2_000, (64, 32)), (50_000, (128, 64)))  # (fewer rows than, widths)
+BATCH_SIZE = ((5_000, 32), (50_000, 64))
+LOSS_WORDS = {
+    "regression": ("mean_squared_error", "the target is a quantity, standardised"),
+    "binary": ("binary_cross_entropy", "two classes, one logit"),
+    "multiclass": ("cross_entropy", "one logit a class"),
+    "unsupervised": ("mean_squared_error", "no target: the network learns to give back its input"),
+}
+
+
+class Choice(NamedTuple):
+    """One setting that was chosen, by its path in the configuration, and why."""
+
+    path: str
+    why: str
+
+
+class Design(NamedTuple):
+    """A configuration, its YAML text with the reasons as comments, and the reasons."""
+
+    config: RunConfig
+    text: str
+    choices: tuple[Choice, ...]
+
+
+def design(
+    dataset: Dataset, settings: DataSettings, changes: Sequence[str] = (), learning_rate: float | None = None
+) -> Design:
+    """Return network, loss, optimiser and training that suit a data set of this size and task, with changes made."""
+    rows = dataset.rows["train"]
+    widths = next((w for limit, w in HIDDEN if rows < limit), (256, 128))
+    batch = next((b for limit, b in BATCH_SIZE if rows < limit), 256)
+    loss, loss_why = LOSS_WORDS[dataset.task]
+    last = {"binary": 1, "multiclass": "classes"}.get(dataset.task, "targets" if dataset.task == "regression" else "features")
+    held_out = dataset.valid is not None
+    network: list[dict[str, Any]] = [{"dense": {"units": width, "activation": "relu"}} for width in widths]
+    training: dict[str, Any] = {"epochs": 200, "batch_size": batch}
+    choices = [
+        Choice("network.0", f"{len(widths)} hidden layers for {rows} training rows; relu is fast and does not saturate"),
+        Choice(f"network.{len(widths)}", "no activation at the output: the loss acts on it directly"),
+        Choice("loss", f"{dataset.task}: {loss_why}"),
+        Choice("optimizer", "adam needs the least tuning; 0.001 is its usual rate"),
+        Choice("training.batch_size", f"about {-(-rows // batch)} updates an epoch"),
+    ]
+    if held_out:
+        training["early_stopping"] = {"patience": 20}
+        choices.append(Choice("training.early_stopping", "the weights with the best validation loss are kept"))
+    plain = {
+        "name": dataset.name,
+        "data": dump(settings, filled=False),
+        "network": [*network, {"dense": last}],
+        "loss": loss,
+        "optimizer": {"adam": learning_rate or 0.001},
+        "training": training,
+    }
+    for change in changes:
+        plain = changed(plain, change)
+    text = commented(write_document(plain), choices)
+    return Design(config_of(parse_document(text)), text, tuple(choices))
+
+
+def commented(text: str, choices: list[Choice]) -> str:
+    """Return YAML with each reason as a comment on the line of its setting."""
+    lines, at = text.splitlines(), parse_document(text).lines
+    for path, why in choices:
+        if path in at:  # a change may have replaced it
+            lines[at[path] - 1] += f"  # {why}"
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,200 @@
+"""The only training loop: minibatches in, epochs out, the best weights kept, one named reason to stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from retrograd.base.errors import NonFiniteError
+from retrograd.data.batches import epoch_order
+from retrograd.network.network import Variables
+from retrograd.train.config import TrainingSettings
+from retrograd.train.nonfinite import find_nonfinite
+from retrograd.train.stop import Epoch, Stop, rules
+from retrograd.update.schedules import Plateau
+from retrograd.update.step import Outcome, Stepper, TrainState
+
+Watcher = Callable[[Epoch], None]
+Scorer = Callable[[Variables], dict[str, float]]
+
+
+class Fitted(NamedTuple):
+    """The best weights that were seen, the epochs, and why training stopped."""
+
+    variables: Variables
+    history: tuple[Epoch, ...]
+    stop: Stop
+    best: Epoch | None
+    error: NonFiniteError | None = None
+
+
+class Work(NamedTuple):
+    """One epoch's minibatches: full ones as rows of a matrix, and the incomplete last one."""
+
+    full: np.ndarray
+    rest: np.ndarray | None
+
+
+@dataclass
+class Loop:
+    """Train on columns of rows until a rule says stop.
+
+    `score` measures the weights at the end of an epoch; `watchers` are told of every epoch; `asked_to_stop` is looked
+    at between dispatches. Small steps go many into a dispatch, several epochs too where nothing is measured between.
+    """
+
+    stepper: Stepper
+    settings: TrainingSettings
+    columns: Mapping[str, np.ndarray]
+    score: Scorer
+    measured: bool  # whether `score` measures a part that is held out
+    watchers: Sequence[Watcher] = ()
+    asked_to_stop: Callable[[], bool] = lambda: False
+    clock: Callable[[], float] = time.perf_counter
+    history: list[Epoch] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.rows = len(next(iter(self.columns.values())))
+        given = self.settings.batch_size
+        self.batch_size = self.rows if given == "all" else min(int(given), self.rows)
+        self.rules = rules(self.settings)
+        self.plateau = Plateau.of(self.stepper.optimizer.learning_rate)
+        self.best: tuple[float, Variables, Epoch | None]
+
+    def run(self, variables: Variables) -> Fitted:
+        """Return the best weights from these first ones on."""
+        train = self.stepper.start(variables, jax.random.key(self.settings.seed))
+        self.best = (np.inf, _copied(train), None)
+        self.begun = self.clock()
+        self._prepare(train)
+        epoch, stop = 0, None
+        while stop is None and epoch < self.settings.epochs:
+            group = min(self.group, self.settings.epochs - epoch)
+            before = jax.tree.map(jnp.copy, train)
+            train, outcomes, interrupted = self._epochs(train, range(epoch, epoch + group))
+            epoch += group
+            error = self._broken(before, train, outcomes, epoch - group)
+            if error:
+                return self._fitted(Stop("non-finite", str(error)), error)
+            train, stop = self._close(train, outcomes, epoch)
+            stop = Stop("interrupted", f"asked to stop in epoch {epoch}") if interrupted else stop
+        return self._fitted(stop or Stop("epochs", f"all {self.settings.epochs} epochs done"))
+
+    # ------------------------------------------------------------------------------------------------ a group of epochs
+
+    def _prepare(self, train: TrainState) -> None:
+        """Decide how many steps go into a dispatch and how many epochs between two measurements."""
+        first = {name: column[: self.batch_size] for name, column in self.columns.items()}
+        self.per_dispatch = self.stepper.steps_per_dispatch(train, first)
+        if self.per_dispatch > 1:  # minibatches are gathered on the device
+            self.columns = {name: jnp.asarray(column) for name, column in self.columns.items()}
+        steps = max(1, self.rows // self.batch_size)
+        free = 1 if self.measured or self.rows % self.batch_size else self.per_dispatch // steps
+        self.group = max(self.settings.evaluate_every, free)
+
+    def _epochs(self, train: TrainState, epochs: range) -> tuple[TrainState, list[list[Outcome]], bool]:
+        """Run a group of epochs; return each epoch's outcomes as NumPy, one value a step."""
+        outcomes: list[list[Any]] = []
+        for works in self._grouped(epochs):
+            for full in _chunks(np.concatenate([work.full for work in works]), self.per_dispatch):
+                train, outcome = self._dispatch(train, full)
+                outcomes.append([outcome, len(full)])
+                if self.asked_to_stop():
+                    return train, self._by_epoch(outcomes), True
+            if works[-1].rest is not None:
+                train, outcome = self.stepper.single(train, self._batch(works[-1].rest))
+                outcomes.append([outcome, 1])
+        return train, self._by_epoch(outcomes), self.asked_to_stop()
+
+    def _grouped(self, epochs: range) -> Iterator[list[Work]]:
+        """Yield what can go into common dispatches: whole epochs, or one where a rest ends each."""
+        works = [Work(*self._order(epoch)) for epoch in epochs]
+        if all(work.rest is None for work in works):
+            yield works
+        else:
+            yield from ([work] for work in works)
+
+    def _order(self, epoch: int) -> tuple[np.ndarray, np.ndarray | None]:
+        settings = self.settings
+        joins = any(node.layer.mixes_batch for node in self.stepper.network)
+        return epoch_order(self.rows, self.batch_size, settings.seed, epoch, shuffle=settings.shuffle, join_single=joins)
+
+    def _dispatch(self, train: TrainState, order: np.ndarray) -> tuple[TrainState, Outcome]:
+        if self.per_dispatch > 1:
+            return self.stepper.many(train, self.columns, order)
+        return self.stepper.single(train, self._batch(order[0]))
+
+    def _batch(self, chosen: np.ndarray) -> dict[str, Any]:
+        return {name: column[chosen] for name, column in self.columns.items()}
+
+    def _by_epoch(self, outcomes: list[list[Any]]) -> list[list[Outcome]]:
+        """Turn the outcomes of dispatches (fetched only now) into lists of steps, an epoch each."""
+        steps = [
+            Outcome(*values)
+            for outcome, _ in outcomes
+            for values in zip(*(np.atleast_1d(np.asarray(value)) for value in outcome), strict=True)
+        ]
+        full, rest = self._order(0)
+        size = len(full) + (rest is not None)
+        return [steps[i : i + size] for i in range(0, len(steps), size)]
+
+    # --------------------------------------------------------------------------------------------- the end of an epoch
+
+    def _close(self, train: TrainState, outcomes: list[list[Outcome]], epoch: int) -> tuple[TrainState, Stop | None]:
+        """Measure, tell the watchers, keep the best weights, ask the rules."""
+        scores = self.score(Variables(train.params, train.state))
+        first, done, stop = epoch - len(outcomes) + 1, int(train.step) - sum(map(len, outcomes)), None
+        for i, steps in enumerate(outcomes):
+            last = i == len(outcomes) - 1
+            done += len(steps)
+            told = self._epoch(first + i, done, steps, scores if last else {}, train)
+            if last and told.watched < self.best[0]:
+                told = told._replace(best=True)
+                self.best = (told.watched, _copied(train), told)
+            self.history.append(told)
+            for watcher in self.watchers:
+                watcher(told)
+            stop = stop or next((found for rule in self.rules if (found := rule(self.history))), None)
+        if self.plateau:
+            factor = self.plateau.update(self.history[-1].watched)
+            train = train._replace(rate_factor=jnp.asarray(factor, jnp.float32))
+        return train, stop
+
+    def _epoch(self, epoch: int, step: int, steps: list[Outcome], scores: dict[str, float], train: TrainState) -> Epoch:
+        rate = float(self.stepper.rate(step - 1)) * float(train.rate_factor)
+        loss, norm = (float(np.mean([getattr(s, name) for s in steps])) for name in Outcome._fields)
+        return Epoch(epoch, step, loss, norm, rate, self.clock() - self.begun, scores)
+
+    def _broken(self, before: TrainState, after: TrainState, outcomes: list[list[Outcome]], epoch: int) -> NonFiniteError | None:
+        """Return the error that names the first non-finite value, if a loss or a weight is not finite any more."""
+        losses = np.array([step.loss for steps in outcomes for step in steps])
+        if np.isfinite(losses).all() and all_finite(after.params):
+            return None
+        batches = (self._batch(chosen) for works in self._grouped(range(epoch, epoch + self.group)) for work in works
+                   for chosen in [*work.full, *([] if work.rest is None else [work.rest])])  # fmt: skip
+        kept = self.best[2]
+        place = f"the weights of epoch {kept.epoch} are kept" if kept else "the first weights are kept"
+        return find_nonfinite(self.stepper, before, batches, f"last good checkpoint: {place}")
+
+    def _fitted(self, stop: Stop, error: NonFiniteError | None = None) -> Fitted:
+        return Fitted(self.best[1], tuple(self.history), stop, self.best[2], error)
+
+
+@jax.jit
+def all_finite(tree: Any) -> jax.Array:
+    """Return whether every number of a tree is finite."""
+    return jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)] or [jnp.array(True)]))
+
+
+def _copied(train: TrainState) -> Variables:
+    return Variables(*jax.tree.map(jnp.copy, (train.params, train.state)))
+
+
+def _chunks(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    yield from (order[i : i + size] for i in range(0, len(order), size))

@@ -1,0 +1,117 @@
+"""A trained model: network, weights and preprocessing together, from raw data to predictions in the user's terms."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from retrograd.backprop.backprop import Objective
+from retrograd.base.document import Document
+from retrograd.base.errors import ModelFileError, RetrogradError
+from retrograd.data.preprocessing import Preprocessing
+from retrograd.data.report import Report
+from retrograd.data.settings import DataSettings
+from retrograd.data.source import read_file
+from retrograd.data.target import Decoded
+from retrograd.network.layer import Spec
+from retrograd.network.network import Network, Variables
+from retrograd.record.model import check_fits, load_model, nonfinite, save_model
+from retrograd.train.config import RunConfig, config_of, plain_config
+from retrograd.train.evaluate import Evaluator, gives_logits
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network with its weights, and the preprocessing that was fitted with it."""
+
+    config: RunConfig
+    network: Network
+    objectives: tuple[Objective, ...]
+    variables: Variables
+    preprocessing: Preprocessing
+    facts: Mapping[str, Any]  # task, columns, what was measured, versions
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "evaluator", Evaluator(self.network, self.objectives, self.preprocessing))
+
+    def predict(self, data: Any, report: Report | None = None) -> np.ndarray:
+        """Return labels for classes, or values in the target's unit, for rows of a file, frame or array."""
+        decoded = self.decode(data, report)
+        found = decoded.labels if decoded.labels is not None else decoded.values
+        assert found is not None
+        return found
+
+    def predict_proba(self, data: Any) -> np.ndarray:
+        """Return the probability of each class [rows, classes].
+
+        Raises:  ModelFileError for a model of another task.
+        """
+        probabilities = self.decode(data).probabilities
+        if probabilities is None:
+            raise ModelFileError("the model predicts values, not classes", cure="use predict")
+        return probabilities
+
+    def decode(self, data: Any, report: Report | None = None) -> Decoded:
+        """Return all that the model says of rows: labels and probabilities, or values."""
+        return self.preprocessing.decode(self.outputs(data, report), from_logits=gives_logits(self.evaluator.main.loss))
+
+    def outputs(self, data: Any, report: Report | None = None) -> np.ndarray:
+        """Return the network's raw outputs (logits, scaled values)."""
+        columns = self.preprocessing.transform(self.read(data), with_target=False, report=report)
+        return self.evaluator.outputs(self.variables, columns)
+
+    def evaluate(self, data: Any, report: Report | None = None) -> dict[str, float]:
+        """Return loss and all metrics on rows that have their targets."""
+        columns = self.preprocessing.transform(self.read(data), with_target=True, report=report)
+        return self.evaluator.scores(self.variables, columns, full=True)
+
+    def read(self, data: Any) -> Any:
+        """Return what a path holds; anything else is returned as it is."""
+        if not isinstance(data, (str, Path)):
+            return data
+        settings = self.config.data or DataSettings()
+        return read_file(Path(data), dataclasses.replace(settings, builtin=None, path=str(data)))
+
+    def save(self, path: str | Path) -> Path:
+        """Write one file that holds weights, configuration and preprocessing; return its path."""
+        save_model(
+            Path(path),
+            *jax.tree.map(np.asarray, tuple(self.variables)),
+            config=plain_config(self.config),
+            preprocessing=self.preprocessing.to_json(),
+            facts=dict(self.facts),
+        )
+        return Path(path)
+
+
+def load(path: str | Path, *, allow_nonfinite: bool = False) -> Model:
+    """Return the model in a file, or the model of a run folder. Loading never executes code.
+
+    Raises:  ModelFileError when the file is damaged, foreign, newer, does not fit its own configuration, or holds
+             non-finite weights (unless allowed).
+    """
+    path = Path(path)
+    path = path / "model.safetensors" if path.is_dir() else path
+    stored = load_model(path)
+    try:
+        config = config_of(Document(stored.config, str(path)))
+        preprocessing = Preprocessing.from_json(stored.preprocessing)
+        network, objectives = config.build({}, stored.facts["task"], tuple(stored.facts["columns"]))
+        specs = {name: Spec(tuple(shape), np.dtype(dtype)) for name, (shape, dtype) in stored.facts["columns"].items()}
+        expected = jax.eval_shape(lambda key: network.init(key, specs), jax.random.key(0))
+    except (RetrogradError, KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(f"its configuration cannot be used: {error}", where=str(path)) from None
+    check_fits(stored.params, expected.params)
+    check_fits(stored.state, expected.state)
+    bad = nonfinite(stored.params)
+    if bad and not allow_nonfinite:
+        raise ModelFileError(f"non-finite weights in {', '.join(bad)}", where=str(path),
+                             cure="train again, or give --allow-nonfinite")  # fmt: skip
+    variables = Variables(stored.params, stored.state)
+    return Model(config, network, tuple(objectives), variables, preprocessing, stored.facts)

@@ -1,0 +1,228 @@
+"""A training run from configuration to run folder."""
+
+from __future__ import annotations
+
+import platform
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import jax
+import numpy as np
+
+from retrograd.backprop.backprop import Objective
+from retrograd.base.document import write_document
+from retrograd.base.errors import ConfigError, NonFiniteError
+from retrograd.base.schema import parse
+from retrograd.data.dataset import Dataset, load
+from retrograd.network.network import Network
+from retrograd.record.events import digest
+from retrograd.record.run import RunFolder
+from retrograd.train.config import RunConfig, plain_config, read_config
+from retrograd.train.evaluate import Evaluator
+from retrograd.train.loop import Loop, Watcher
+from retrograd.train.predict import Model
+from retrograd.train.stop import Epoch, Stop
+from retrograd.update.step import Stepper
+
+PARTS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder, the model with the best weights, the epochs, why it stopped, and the scores."""
+
+    folder: Path
+    model: Model
+    dataset: Dataset
+    history: tuple[Epoch, ...]
+    stop: Stop
+    best_epoch: int | None
+    scores: Mapping[str, Mapping[str, float]]  # part -> metric -> value
+
+    def predict(self, data: Any) -> np.ndarray:
+        """Return predictions for new rows (see Model.predict)."""
+        return self.model.predict(data)
+
+    def evaluate(self, data: Any) -> dict[str, float]:
+        """Return loss and metrics on rows with targets."""
+        return self.model.evaluate(data)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that has not begun: everything has been checked that can be checked without computing."""
+
+    config: RunConfig
+    dataset: Dataset
+    network: Network
+    objectives: tuple[Objective, ...]
+
+    @property
+    def steps(self) -> int:
+        """How many steps the run takes at most."""
+        size = self.config.training.batch_size
+        rows = self.dataset.rows["train"]
+        return self.config.training.epochs * -(-rows // (rows if size == "all" else int(size)))
+
+
+def prepare(config: RunConfig, dataset: Dataset | None = None) -> Prepared:
+    """Return the run with its data loaded, its network built and its shapes checked.
+
+    Raises:  ConfigError, DataError, ShapeError: whatever would make a step fail, named before any run folder exists.
+    """
+    if dataset is None:
+        if config.data is None:
+            raise ConfigError("missing", where="data", cure="name a built-in (`data: xor`) or a file (`data: {path: ...}`)")
+        dataset = load(config.data)
+    network, objectives = config.build(dataset.sizes, dataset.task, tuple(dataset.train))
+    prepared = Prepared(config.filled(network, dataset.task), dataset, network, tuple(objectives))
+    check_shapes(prepared)
+    return prepared
+
+
+def check_shapes(prepared: Prepared) -> None:
+    """Trace one step without computing it; the error of a layer or loss that does not fit names it."""
+    batch = {name: column[:2] for name, column in prepared.dataset.train.items()}
+    stepper = Stepper(prepared.network, prepared.objectives, prepared.config.optimizer, prepared.config.penalties, 1)
+
+    def trace(key: jax.Array) -> Any:
+        return stepper.step(stepper.start(prepared.network.init(key, batch), key), batch)
+
+    jax.eval_shape(trace, jax.random.key(0))
+    for objective in prepared.objectives:
+        check_targets(prepared, objective, batch)
+
+
+def check_targets(prepared: Prepared, objective: Objective, batch: Mapping[str, Any]) -> None:
+    """Check labels on the host: inside the compiled step a label out of range would be clamped or ignored."""
+    check = getattr(objective.loss, "check_target", None)
+    if check is None:
+        return
+    node, _, part = objective.inputs[0].partition(".")
+    spec = prepared.network.specs(batch)[node]
+    for name in PARTS:
+        columns = getattr(prepared.dataset, name)
+        if columns is not None:
+            check(columns[objective.inputs[1]], spec[part] if part else spec)
+
+
+def train(
+    config: RunConfig | Mapping[str, Any] | str | Path,
+    *,
+    dataset: Dataset | None = None,
+    root: str | Path = "runs",
+    folder: str | Path | None = None,
+    overwrite: bool = False,
+    watchers: Sequence[Watcher] = (),
+    started: Callable[[Prepared, Path], None] | None = None,
+) -> Run:
+    """Train what a configuration (object, mapping, or path of a YAML file) describes; return the finished run.
+
+    `root` is where the run folder is made, `folder` names it exactly. `started` is called once before the first step,
+    `watchers` at the end of every epoch. An interrupt (Ctrl-C) ends training cleanly with everything saved.
+
+    Raises:  NonFiniteError when training met NaN or infinity; the run folder then holds the last good weights.
+    """
+    prepared = prepare(as_config(config), dataset)
+    return train_prepared(
+        prepared, root=root, folder=folder, overwrite=overwrite, watchers=watchers, started=started
+    )
+
+
+def train_prepared(
+    prepared: Prepared,
+    *,
+    root: str | Path = "runs",
+    folder: str | Path | None = None,
+    overwrite: bool = False,
+    watchers: Sequence[Watcher] = (),
+    started: Callable[[Prepared, Path], None] | None = None,
+) -> Run:
+    """Train a run that `prepare` has checked (see `train`)."""
+    with RunFolder.open_new(Path(root), prepared.config.name, folder, overwrite=overwrite) as place:
+        place.write_config(write_document(plain_config(prepared.config)))
+        place.event("started", **started_facts(prepared))
+        if started:
+            started(prepared, place.path)
+        return _train_into(place, prepared, watchers)
+
+
+def as_config(config: RunConfig | Mapping[str, Any] | str | Path) -> RunConfig:
+    """Return the configuration that was given in one of several forms."""
+    if isinstance(config, RunConfig):
+        return config
+    return read_config(config) if isinstance(config, (str, Path)) else parse(RunConfig, config)
+
+
+def _train_into(place: RunFolder, prepared: Prepared, watchers: Sequence[Watcher]) -> Run:
+    config, dataset = prepared.config, prepared.dataset
+    stepper = Stepper(prepared.network, prepared.objectives, config.optimizer, config.penalties, prepared.steps)
+    evaluator = Evaluator(prepared.network, prepared.objectives, dataset.preprocessing)
+    part = "train" if dataset.valid is None else "valid"
+    measured = dataset.train if dataset.valid is None else dataset.valid
+
+    def score(variables: Any) -> dict[str, float]:
+        return {f"{part}.{name}": value for name, value in evaluator.scores(variables, measured).items()}
+
+    def write(epoch: Epoch) -> None:
+        place.event("epoch", **epoch._asdict())
+
+    first = prepared.network.init(jax.random.key(config.training.seed), dataset.train)
+    with interruptible() as asked:
+        loop = Loop(stepper, config.training, dataset.train, score, dataset.valid is not None, (write, *watchers), asked)
+        fitted = loop.run(first)
+    scores = {name: evaluator.scores(fitted.variables, columns, full=True) for name in PARTS
+              if (columns := getattr(dataset, name)) is not None}  # fmt: skip
+    columns = {name: [list(np.shape(column)[1:]), str(column.dtype)] for name, column in dataset.train.items()}
+    facts = {"task": dataset.task, "columns": columns, "scores": scores, "digest": digest(fitted.variables.params)}
+    model = Model(config, prepared.network, prepared.objectives, fitted.variables, dataset.preprocessing, facts)
+    model.save(place.model_path)
+    best = fitted.best.epoch if fitted.best else None
+    place.finish(reason=fitted.stop.reason, sentence=fitted.stop.sentence, best_epoch=best, epochs=len(fitted.history),
+                 seconds=fitted.history[-1].seconds if fitted.history else 0.0, scores=scores, weights=facts["digest"])  # fmt: skip
+    if fitted.error:
+        raise NonFiniteError([p._replace(cure=f"{p.cure}; run: {place.path}") for p in fitted.error.problems])
+    return Run(place.path, model, dataset, fitted.history, fitted.stop, best, scores)
+
+
+def started_facts(prepared: Prepared) -> dict[str, Any]:
+    """Return what a run must know about its surroundings to be repeated."""
+    return {
+        "retrograd": version("retrograd"),
+        "jax": jax.__version__,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}, {jax.default_backend()}",
+        "task": prepared.dataset.task,
+        "seed": prepared.config.training.seed,
+        "rows": prepared.dataset.rows,
+        "data_digest": prepared.dataset.digest,
+        "notes": list(prepared.dataset.notes),
+    }
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Turn the first interrupt (or termination) into a wish to stop, which the loop looks at; a second one is at once."""
+    wished: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+
+    def wish(number: int, frame: FrameType | None) -> None:
+        if wished:
+            raise KeyboardInterrupt
+        wished.append(number)
+
+    before = {number: signal.signal(number, wish) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(wished)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,110 @@
+"""Reasons to stop: each a small rule over the history; the first that holds names the reason."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from retrograd.base.errors import ConfigError
+from retrograd.train.config import Convergence, EarlyStopping, Goal, TrainingSettings
+
+FALLING = ("loss", "mean_absolute_error", "root_mean_squared_error", "log_loss")  # metrics where less is better
+
+
+class Epoch(NamedTuple):
+    """What is known at the end of an epoch. `scores` hold loss and metrics by part: `valid.accuracy`."""
+
+    epoch: int
+    step: int
+    loss: float
+    gradient_norm: float
+    learning_rate: float
+    seconds: float
+    scores: dict[str, float]
+    best: bool = False
+
+    @property
+    def watched(self) -> float:
+        """The loss that decides which weights are best: of the validation part, else of the training part."""
+        return self.scores.get("valid.loss", self.loss)
+
+
+class Stop(NamedTuple):
+    """Why training ended: a name that never changes, and a sentence with the numbers."""
+
+    reason: str
+    sentence: str
+
+
+Rule = Callable[[Sequence[Epoch]], Stop | None]
+
+
+def rules(settings: TrainingSettings) -> list[Rule]:
+    """Return the rules that a configuration asks for."""
+    found: list[Rule] = []
+    if settings.goal:
+        found.append(_goal(settings.goal))
+    if settings.convergence:
+        found.append(_converged(settings.convergence))
+    if settings.early_stopping:
+        found.append(_early(settings.early_stopping))
+    if settings.time_limit:
+        found.append(_time(settings.time_limit))
+    return found
+
+
+def _goal(goal: Goal) -> Rule:
+    def rule(history: Sequence[Epoch]) -> Stop | None:
+        scores = {"loss": history[-1].loss, **history[-1].scores}
+        for name in (goal.metric, f"valid.{goal.metric}", f"train.{goal.metric}"):
+            if name in scores:
+                reached = scores[name] <= goal.value if _falls(goal.metric) else scores[name] >= goal.value
+                words = f"{name} {scores[name]:.4g} has reached {goal.value:g}"
+                return Stop("goal", words) if reached else None
+        raise ConfigError(f"no metric is called '{goal.metric}'", where="training.goal.metric",
+                          cure=f"have: {', '.join(scores)}")  # fmt: skip
+
+    return rule
+
+
+def _falls(metric: str) -> bool:
+    return metric.rpartition(".")[2] in FALLING
+
+
+def _converged(settings: Convergence) -> Rule:
+    def rule(history: Sequence[Epoch]) -> Stop | None:
+        norm = history[-1].gradient_norm
+        if settings.gradient_norm and norm < settings.gradient_norm:
+            return Stop("converged", f"the gradient's norm {norm:.3g} is below {settings.gradient_norm:g}")
+        if settings.loss_change and len(history) > 1:
+            change = abs(history[-1].loss - history[-2].loss)
+            if change < settings.loss_change:
+                return Stop("converged", f"the loss changed by {change:.3g} in an epoch, below {settings.loss_change:g}")
+        return None
+
+    return rule
+
+
+def _early(settings: EarlyStopping) -> Rule:
+    best, waited = math.inf, 0
+
+    def rule(history: Sequence[Epoch]) -> Stop | None:
+        nonlocal best, waited
+        if history[-1].watched < best - settings.min_change:
+            best, waited = history[-1].watched, 0
+            return None
+        waited += 1
+        if waited < settings.patience:
+            return None
+        return Stop("early stopping", f"no loss below {best:.4g} for {waited} evaluations")
+
+    return rule
+
+
+def _time(limit: float) -> Rule:
+    def rule(history: Sequence[Epoch]) -> Stop | None:
+        seconds = history[-1].seconds
+        return Stop("time limit", f"{seconds:.1f} of {limit:g} seconds used") if seconds >= limit else None
+
+    return rule

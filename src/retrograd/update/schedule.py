@@ -1,0 +1,101 @@
+"""What a schedule of the learning rate is: a frozen rule that gives the rate of each step, with a warmup in front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from typing import Annotated, ClassVar, Literal
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+from pydantic import Field
+
+from retrograd.base.errors import ConfigError
+from retrograd.base.registry import Registry
+from retrograd.base.schema import Expect, Probability, Settings
+
+schedules: Registry[Schedule] = Registry("schedule")
+
+MAX_STEP = 2**31 - 1  # the step counter is an int32
+Steps = Annotated[int, Field(gt=0, le=MAX_STEP), Expect(f"a positive integer, at most {MAX_STEP}")]
+
+
+@dataclass(frozen=True)
+class Schedule(Settings):
+    """A rule for the learning rate at each step of the optimizer, counted from 0.
+
+        rate(t) = rule(t - warmup)                                            after the warmup
+        rate(t) = rule(0) (s + (1 - s) t / warmup),  s = warmup_start         in its first `warmup` steps
+
+    A subclass states `rule`. All rates (`initial`, `peak`, `final`) are absolute, all lengths are in steps.
+    `warmup_start` is a fraction of the first rate; it is not 0 by default, which would waste a step.
+    """
+
+    formula: ClassVar[str]
+    latex: ClassVar[str]
+
+    _: KW_ONLY
+    warmup: Steps | Literal[0] = 0
+    warmup_start: Probability = 0.01
+
+    def rule(self, step: Array, length: int) -> Array:
+        """Return the rate `step` steps after the warmup; `length` is 0 for a schedule that has no end."""
+        raise NotImplementedError(f"{type(self).__name__} has no rule")
+
+    def length(self, total_steps: int | None) -> int:
+        """Return how many steps the rule lasts in a run of `total_steps`."""
+        return 0
+
+    def build(self, total_steps: int | None) -> Callable[[ArrayLike], Array]:
+        """Return the function from the step to the learning rate; it can be traced.
+
+        Raises:  ConfigError when the schedule needs the run's length and the run has none.
+        """
+        length = self.length(total_steps)
+
+        def rate(step: ArrayLike) -> Array:
+            step = jnp.asarray(step)
+            if not self.warmup:
+                return self.rule(step, length)
+            ramp = self.warmup_start + (1 - self.warmup_start) * progress(step, self.warmup)
+            return ramp * self.rule(jnp.maximum(step - self.warmup, 0), length)
+
+        return rate
+
+
+@dataclass(frozen=True)
+class Timed(Schedule):
+    """A schedule with an end, after which the rate stays.
+
+    `steps` left out is what the warmup leaves of the run's steps.
+    """
+
+    _: KW_ONLY
+    steps: Steps | None = None
+
+    def length(self, total_steps: int | None) -> int:  # noqa: D102
+        if self.steps is not None:
+            return self.steps
+        where = f"{getattr(self, 'registered_name', type(self).__name__)}.steps"
+        if total_steps is None:
+            raise ConfigError(
+                "the run has no fixed number of steps", where=where, cure="give `steps`, or the run a number of epochs"
+            )
+        if total_steps <= self.warmup:
+            raise ConfigError(
+                f"the warmup of {self.warmup} steps leaves nothing of the run's {total_steps}",
+                where=where,
+                cure="shorten the warmup, or train longer",
+            )
+        return total_steps - self.warmup
+
+
+def progress(step: Array, length: int) -> Array:
+    """Return the part of `length` that is over, never above 1: compiled, t / T can come out as more at t = T."""
+    return jnp.minimum(step / length, 1)
+
+
+def half_cosine(start: float, end: float, part: Array) -> Array:
+    """Return the value between start (part 0) and end (part 1) along half a cosine wave."""
+    return end + (start - end) * (1 + jnp.cos(jnp.pi * part)) / 2

@@ -1,0 +1,37 @@
+"""Which parameters a rule applies to: the weights, or those whose paths match a pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from jax import Array
+
+from retrograd.base.errors import ConfigError, did_you_mean
+from retrograd.network.layer import Params
+
+WEIGHT_NAMES = ("weight", "kernel")
+
+
+def is_weight(name: str, value: Array) -> bool:
+    """Tell weights from biases, scales and other parameters: by their name, and two axes or more."""
+    return value.ndim >= 2 and any(word in name for word in WEIGHT_NAMES)
+
+
+def select(params: Mapping[str, Params], patterns: Sequence[str], where: str) -> list[tuple[str, str]]:
+    """Return (node, name) of the parameters whose path matches any pattern; of all weights when there is none.
+
+    In a pattern, as in `block_*/weight`, a star stands for any text, slashes included.
+
+    Raises:  ConfigError when a pattern matches nothing.
+    """
+    paths = {f"{node}/{name}": (node, name) for node, own in params.items() for name in own}
+    if not patterns:
+        chosen = [(node, name) for node, name in paths.values() if is_weight(name, params[node][name])]
+        if not chosen:
+            raise ConfigError("the network has no weights", where=where, cure="name the parameters that are meant")
+        return chosen
+    for pattern in patterns:
+        if not any(fnmatchcase(path, pattern) for path in paths):
+            raise ConfigError(f"no parameter matches '{pattern}'", where=where, cure=did_you_mean(pattern, paths))
+    return [at for path, at in paths.items() if any(fnmatchcase(path, pattern) for pattern in patterns)]

@@ -1,0 +1,166 @@
+"""The compiled step: pass, penalties and update as one program, alone or many in one dispatch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array, lax
+
+from retrograd.backprop.backprop import Objective, Pass, backprop
+from retrograd.network.layer import Context, Params
+from retrograd.network.losses.loss import Loss
+from retrograd.network.network import Network, Variables, take
+from retrograd.update.optimizers import Optimizer
+from retrograd.update.penalties import Penalty, penalise
+
+SMALL_STEP = 2e8  # operations; below this (about a millisecond) a dispatch costs as much as it starts
+STEPS_PER_DISPATCH = 64  # 16 gain nearly all that there is to gain
+
+
+class TrainState(NamedTuple):
+    """All that a step changes. `rate_factor` multiplies the learning rate from outside the compiled program."""
+
+    params: dict[str, Params]
+    state: dict[str, Params]
+    optimizer: Any
+    step: Array
+    key: Array
+    rate_factor: Array
+
+
+class Outcome(NamedTuple):
+    """What a step reports: the loss before the update (penalties included) and the norm of the gradient."""
+
+    loss: Array
+    gradient_norm: Array
+
+
+class Stepper:
+    """The training step of one network, compiled; the state that is given to it is consumed (donated).
+
+    Shapes:  `single` takes a batch, `many` the whole columns and the row numbers of each minibatch [steps, batch].
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        objectives: Sequence[Objective],
+        optimizer: Optimizer,
+        penalties: Sequence[Penalty] = (),
+        total_steps: int | None = None,
+    ) -> None:
+        self.network, self.objectives, self.penalties = network, tuple(objectives), tuple(penalties)
+        self.optimizer, self.chain = optimizer, optimizer.build(total_steps)
+        self.single = jax.jit(self.step, donate_argnums=0)
+        self.many = jax.jit(self._many, donate_argnums=0)
+
+    def start(self, variables: Variables, key: Array) -> TrainState:
+        """Return the state before the first step; arrays are copied, so that donation leaves the caller's alone."""
+        params, state = jax.tree.map(jnp.copy, (variables.params, variables.state))
+        moments = self.chain.init(self._trained(params))
+        return TrainState(params, state, moments, jnp.zeros((), jnp.int32), jnp.copy(key), jnp.ones((), jnp.float32))
+
+    def step(self, train: TrainState, batch: Mapping[str, Any]) -> tuple[TrainState, Outcome]:
+        """Return the state after one step, and what it reports. Pure; `single` is its compiled form."""
+        result = self.evaluate(train, batch)
+        grads = self._trained(result.grads)
+        params, moments = update(self.chain, train.params, grads, train.optimizer, train.rate_factor)
+        after = train._replace(params=params, state=result.state, optimizer=moments, step=train.step + 1)
+        return after, Outcome(result.loss, optax.global_norm(grads))
+
+    def evaluate(self, train: TrainState, batch: Mapping[str, Any]) -> Pass:
+        """Return the pass of a batch as the step sees it: penalties included, micro-batches added up."""
+        ctx = Context(True, jax.random.fold_in(train.key, train.step))
+        result = accumulate(self.network, self.objectives, train, ctx, batch, self.optimizer.accumulate)
+        if not self.penalties:
+            return result
+        value, extra = penalise(self.penalties, train.params)
+        return result._replace(loss=result.loss + value, grads=jax.tree.map(jnp.add, result.grads, extra))
+
+    def steps_per_dispatch(self, train: TrainState, batch: Mapping[str, Any]) -> int:
+        """Return how many steps go into one dispatch: a rule of operation counts, the same on every machine.
+
+        On CPU a convolution inside `lax.scan` runs on one thread, eight times slower or worse: never there.
+        """
+        lowered = jax.jit(self.step).lower(train, batch)
+        operations = (lowered.cost_analysis() or {}).get("flops", SMALL_STEP)
+        convolves = "stablehlo.convolution" in lowered.as_text()
+        return 1 if convolves or operations >= SMALL_STEP else STEPS_PER_DISPATCH
+
+    def _many(self, train: TrainState, columns: Mapping[str, Array], order: Array) -> tuple[TrainState, Outcome]:
+        def body(train: TrainState, chosen: Array) -> tuple[TrainState, Outcome]:
+            batch = {name: column.at[chosen].get(mode="promise_in_bounds") for name, column in columns.items()}
+            return self.step(train, batch)
+
+        return lax.scan(body, train, order)
+
+    def _trained(self, tree: Mapping[str, Params]) -> dict[str, Params]:
+        """Leave out frozen nodes, so that neither clipping nor decay nor moments see them."""
+        return {name: own for name, own in tree.items() if not self.network.by_name[name].frozen}
+
+
+def update(
+    chain: optax.GradientTransformation,
+    params: Mapping[str, Params],
+    grads: Mapping[str, Params],
+    moments: Any,
+    rate_factor: Array | float = 1.0,
+) -> tuple[dict[str, Params], Any]:
+    """Return new parameters and the optimiser's new state: p + rate_factor * update. Nodes without grads stay."""
+    trained = {name: params[name] for name in grads}
+    updates, moments = chain.update(grads, moments, trained)
+    scaled = jax.tree.map(lambda u: u * jnp.asarray(rate_factor, u.dtype), updates)
+    return {**params, **optax.apply_updates(trained, scaled)}, moments
+
+
+def accumulate(
+    network: Network,
+    objectives: Sequence[Objective],
+    train: TrainState,
+    ctx: Context,
+    batch: Mapping[str, Any],
+    parts: int,
+) -> Pass:
+    """Return the pass of a batch computed in `parts` micro-batches one after the other: less memory, the same sums.
+
+    Each micro-batch's mean is weighed by its count over the whole batch's. Outputs and deltas are the last part's.
+    """
+    if parts == 1:
+        return backprop(network, objectives, train.params, train.state, ctx, batch)
+    micros = split(batch, parts)
+    counts = [count(network, objectives, micro) for micro in micros]
+    whole = {name: sum(each[name] for each in counts[1:]) + counts[0][name] for name in counts[0]}
+    total: Pass | None = None
+    state = train.state
+    for i, (micro, own) in enumerate(zip(micros, counts, strict=True)):
+        here = Context(ctx.train, None if ctx.key is None else jax.random.fold_in(ctx.key, i))
+        shares = {name: own[name] / whole[name] for name in own}
+        part = backprop(network, objectives, train.params, state, here, micro, shares)
+        state = part.state
+        if total is not None:
+            losses, grads = jax.tree.map(jnp.add, (total.losses, total.grads), (part.losses, part.grads))
+            part = part._replace(loss=total.loss + part.loss, losses=losses, grads=grads)
+        total = lax.optimization_barrier(part)  # one part's arrays are gone before the next begins
+    assert total is not None
+    return total
+
+
+def split(batch: Mapping[str, Any], parts: int) -> list[dict[str, Any]]:
+    """Return a batch in at most `parts` micro-batches of nearly one size."""
+    rows = len(next(iter(batch.values())))
+    size = -(-rows // parts)
+    return [{name: column[i : i + size] for name, column in batch.items()} for i in range(0, rows, size)]
+
+
+def count(network: Network, objectives: Sequence[Objective], batch: Mapping[str, Any]) -> dict[str, Array]:
+    """Return what the mean of each objective divides by; an objective that sums is not divided and not listed."""
+    specs: dict[str, Any] = {**network.specs(batch, train=True), **batch}
+    return {
+        objective.name: objective.loss.count(*(take(specs, reference) for reference in objective.inputs))
+        for objective in objectives
+        if isinstance(objective.loss, Loss) and objective.loss.reduction == "mean"
+    }

@@ -1,0 +1,100 @@
+from datetime import date, datetime
+
+import polars as pl
+import pytest
+
+from retrograd.base.errors import DataError
+from retrograd.data.kinds import find_kinds, kinds_notes
+from retrograd.data.settings import DataSettings
+from retrograd.data.table import Table
+
+
+def kinds_of(settings=None, **columns):
+    settings = settings or DataSettings()
+    table = Table(pl.DataFrame(columns, strict=False), "d.csv").with_missing(settings.missing_values)
+    return find_kinds(table, table.names, settings)
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (["1", " 2.5", "-3e2", "NA", ""], "number"),
+        (["true", "False", "?", "TRUE"], "boolean"),
+        (["yes", "no", "no"], "boolean"),
+        (["0", "1", "1"], "number"),
+        (["red", "green", "red"], "category"),
+        (["北京", "上海"], "category"),
+        (["2020-01-31", "2021-12-01", "null"], "date"),
+        (["2020-01-31 10:20", "2021-12-01 23:59"], "date"),
+        (["2020-01-31T10:20:30.5Z", "2021-12-01T00:00:00+08:00"], "date"),
+        (["31.01.2020", "1.2.2021"], "date"),
+        (["2020年1月31日", "2021年12月1日"], "date"),
+        (["10-20-30", "1-2-3"], "category"),
+        ([1.5, float("nan")], "number"),
+        ([True, None], "boolean"),
+        ([date(2020, 1, 1)], "date"),
+        ([datetime(2020, 1, 1, 12)], "date"),
+    ],
+)
+def test_a_kind_is_inferred_from_the_cells(cells, kind):
+    assert kinds_of(x=cells)["x"].kind == kind
+
+
+def test_a_categorical_type_is_a_category_even_when_it_holds_digits():
+    series = pl.Series("x", ["1", "2"], dtype=pl.Categorical)
+    assert find_kinds(Table(series.to_frame()), ("x",), DataSettings())["x"].kind == "category"
+
+
+def test_nineteen_numbers_of_twenty_make_a_number_column():
+    assert kinds_of(x=["1"] * 19 + ["a"])["x"].kind == "number"
+    assert kinds_of(x=["1"] * 18 + ["a"])["x"].kind == "category"
+
+
+def test_a_category_that_is_mostly_numbers_is_told():
+    assert "90% of the cells of 'x' are numbers" in kinds_of(x=["1"] * 9 + ["a"])["x"].note
+
+
+def test_infinity_counts_as_a_number_so_that_it_can_be_refused():
+    assert kinds_of(x=["1", "inf", "1e400", "2"])["x"].kind == "number"
+
+
+def test_days_and_months_that_could_be_exchanged_are_told():
+    found = kinds_of(x=["01/02/2020", "03/04/2020"])["x"]
+    assert found.form == "%m/%d/%Y"
+    assert "%d/%m/%Y as well as" in found.note
+    assert kinds_of(x=["01/02/2020", "31/04/2020", "30/04/2020"])["x"].form == "%d/%m/%Y"
+
+
+def test_a_chosen_date_format_is_used():
+    settings = DataSettings(kinds={"x": "%d/%m/%Y"})
+    assert kinds_of(settings, x=["01/02/2020"])["x"].form == "%d/%m/%Y"
+
+
+def test_a_chosen_kind_wins():
+    assert kinds_of(DataSettings(kinds={"x": "category"}), x=["1", "2"])["x"].kind == "category"
+
+
+def test_a_row_counter_is_an_identifier_only_under_such_a_name():
+    assert kinds_of(PassengerId=["1", "2", "3"])["PassengerId"].kind == "identifier"
+    assert kinds_of(x=["1", "2", "3"])["x"].kind == "number"
+    assert kinds_of(paid=["1", "2", "3"])["paid"].kind == "number"
+
+
+def test_names_that_hardly_repeat_are_an_identifier():
+    assert kinds_of(who=[f"person {i}" for i in range(100)])["who"].kind == "identifier"
+    assert kinds_of(who=[f"person {i % 40}" for i in range(100)])["who"].kind == "category"
+
+
+def test_an_empty_column_is_refused():
+    with pytest.raises(DataError, match="column 'x' is empty"):
+        kinds_of(x=["", "NA", None])
+
+
+def test_a_kind_for_an_unknown_column_is_refused():
+    with pytest.raises(DataError, match="no column 'z'; have: x"):
+        kinds_of(DataSettings(kinds={"z": "number"}), x=["1"])
+
+
+def test_the_notes_show_each_kind():
+    notes = kinds_notes(kinds_of(a=["1", "2"], b=["3", "4"], c=["u", "v"]))
+    assert notes == ("2 number columns: a, b", "1 category column: c")
