@@ -62,7 +62,7 @@ def test_days_and_months_that_could_be_exchanged_are_told():
     found = kinds_of(x=["01/02/2020", "03/04/2020"])["x"]
     assert found.form == "%m/%d/%Y"
     assert "%d/%m/%Y as well as" in found.note
-    assert kinds_of(x=["01/02/2020", "31/04/2020", "30/04/2020"])["x"].form == "%d/%m/%Y"
+    assert kinds_of(x=["01/02/2020", "31/03/2020", "30/04/2020"])["x"].form == "%d/%m/%Y"
 
 
 def test_a_chosen_date_format_is_used():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,9 +11,9 @@ import numpy as np
 from jax import Array
 
 from retrograd.backprop.backprop import adjoint, record
-from retrograd.base.schema import dump_registered, parse_registered
-from retrograd.network.layer import Context, Input, Layer, Spec, layers
-from retrograd.network.losses.loss import Loss, losses
+from retrograd.base.schema import dump, parse
+from retrograd.network.layer import Context, Input, Layer, Spec
+from retrograd.network.losses.loss import Loss
 
 Tree = Any
 
@@ -31,102 +31,114 @@ def check_layer(layer: Layer, *inputs: Input | Sequence[int] | np.ndarray, seed:
 
     Raises:  ContractError with each broken clause: the tensor, the error found and the one allowed.
     """
-    broken = [f"{mode}: {clause}" for mode in ("eval", "train") for clause in violations(layer, inputs, mode == "train", seed)]
+    broken = [
+        f"{mode}: {clause}" for mode in ("eval", "train") for clause in violations(layer, inputs, mode == "train", seed)
+    ]
+    broken += description(layer)
     if broken:
         raise ContractError(f"{layer} breaks the contract\n" + "\n".join(f"  {clause}" for clause in broken))
 
 
-def violations(layer: Layer, inputs: Sequence[Any], train: bool, seed: int = 0) -> Iterator[str]:
-    """Yield each clause of the contract that a layer breaks in one mode."""
-    described = [given if isinstance(given, (Input, np.ndarray)) else Input(tuple(given)) for given in inputs]
+def violations(layer: Layer, inputs: Sequence[Any], train: bool, seed: int = 0) -> list[str]:
+    """Return each clause of the contract that a layer breaks in one mode."""
     rng = np.random.default_rng(seed)
-    arrays = [draw_input(rng, given) if isinstance(given, Input) else given for given in described]
+    given = [each if isinstance(each, (Input, np.ndarray)) else Input(tuple(each)) for each in inputs]
+    arrays = [draw_input(rng, each) if isinstance(each, Input) else each for each in given]
+    smooth = [i for i, each in enumerate(given) if _differentiable(each)]
+    smooth = smooth[:1] if isinstance(layer, Loss) else smooth  # a loss owes a delta to its prediction alone
     with jax.enable_x64(True):
-        trial = Trial(layer, arrays, train, rng)
-        yield from trial.structure()
-        yield from trial.against_vjp()
-        if not layer.surrogate:
-            yield from trial.against_difference()
-        yield from trial.across_jit()
-        yield from trial.one_by_one()
-    yield from dtypes(layer, arrays, train)
-    yield from round_trip(layer)
+        trial = Trial(layer, arrays, smooth, train, rng)
+        broken = [
+            *trial.structure(),
+            *trial.against_vjp(),
+            *([] if layer.surrogate else trial.against_difference()),
+            *trial.across_jit(),
+            *trial.one_by_one(),
+        ]
+    return [*broken, *dtypes(layer, arrays, train)]
 
 
 class Trial:
-    """One layer with inputs, parameters, state and an arriving delta, all float64."""
+    """One layer with inputs, parameters, state and an arriving delta, all float64.
 
-    def __init__(self, layer: Layer, arrays: Sequence[np.ndarray], train: bool, rng: np.random.Generator) -> None:
-        self.layer, self.inputs = layer, tuple(jnp.asarray(a) for a in arrays)
+    `required` are the inputs to which backward owes a delta. `at` and `found` hold what the derivatives are taken by,
+    and the derivatives that backward returned, by one name each: `weight`, `input 0`.
+    """
+
+    def __init__(
+        self, layer: Layer, arrays: Sequence[np.ndarray], required: Sequence[int], train: bool, rng: np.random.Generator
+    ) -> None:
+        self.layer, self.inputs, self.required, self.rng = layer, tuple(jnp.asarray(a) for a in arrays), required, rng
         self.ctx = Context(train, jax.random.key(7), "check")
-        first = layer.init(jax.random.key(3), *(Spec(a.shape, a.dtype) for a in self.inputs))
+        specs = [Spec(a.shape, a.dtype) for a in self.inputs]
+        first = jax.jit(lambda key: layer.init(key, *specs))(jax.random.key(3))
         self.params = jax.tree.map(lambda p: _moved(p, rng), first.params)  # off zero, so that no term hides
         self.state = jax.tree.map(_wide, first.state)
         self.step = record(layer, self.params, self.state, self.ctx, self.inputs)
         self.dy = jax.tree.map(lambda y: jnp.asarray(rng.normal(size=y.shape), y.dtype), self.step.y)
         self.back = adjoint(layer, self.params, self.step.tape, self.dy)
-        self.smooth = [i for i, x in enumerate(self.inputs) if jnp.issubdtype(x.dtype, jnp.inexact)]
-        self.smooth = [i for i in self.smooth if i < len(self.back.inputs) and self.back.inputs[i] is not None]
-        self.rng = rng
+        deltas = {f"input {i}": delta for i, delta in enumerate(self.back.inputs) if delta is not None}
+        reals = {f"input {i}": x for i, x in enumerate(self.inputs) if jnp.issubdtype(x.dtype, jnp.inexact)}
+        self.found = {**self.back.grads, **deltas}
+        self.at = {**self.params, **{name: x for name, x in reals.items() if name in deltas}}
 
-    def y(self, params: Tree, chosen: Sequence[Array]) -> Tree:
+    def y(self, at: Mapping[str, Any]) -> Tree:
         """Return the output for other parameters and other differentiable inputs."""
-        full = list(self.inputs)
-        for i, x in zip(self.smooth, chosen, strict=True):
-            full[i] = x
-        return self.layer.forward(params, self.state, self.ctx, *full).y
-
-    @property
-    def found(self) -> tuple[Tree, list[Any]]:
-        """The gradients and deltas that backward returned."""
-        return self.back.grads, [self.back.inputs[i] for i in self.smooth]
-
-    @property
-    def at(self) -> tuple[Tree, list[Array]]:
-        """The parameters and inputs that they belong to."""
-        return self.params, [self.inputs[i] for i in self.smooth]
+        inputs = [at.get(f"input {i}", x) for i, x in enumerate(self.inputs)]
+        return self.layer.forward({name: at[name] for name in self.params}, self.state, self.ctx, *inputs).y
 
     def structure(self) -> Iterator[str]:
         """One delta per input; gradients and state keep names, shapes and dtypes."""
         if len(self.back.inputs) != len(self.inputs):
             yield f"backward returns {len(self.back.inputs)} deltas for {len(self.inputs)} inputs"
-        yield from _differences("grads", self.params, self.back.grads)
-        yield from _differences("state", self.state, self.step.state)
-        for i in self.smooth:
-            yield from _differences(f"delta of input {i}", self.inputs[i], self.back.inputs[i])
+        if any(y.dtype == jnp.float32 for y in jax.tree.leaves(self.step.y)):
+            yield "a float64 input gives a float32 output"
+        wanted = {**self.at, **{f"input {i}": self.inputs[i] for i in self.required}}
+        yield from _differences("gradient of ", wanted, self.found)
+        yield from _differences("state ", self.state, self.step.state)
 
     def against_vjp(self) -> Iterator[str]:
         """Backward is the adjoint that jax.vjp derives from forward."""
-        _, pull_back = jax.vjp(self.y, *self.at)
-        yield from _compare("jax.vjp", pull_back(self.dy), self.found, EXACT)
+        (expected,) = jax.jit(lambda at, dy: jax.vjp(self.y, at)[1](dy))(self.at, self.dy)
+        yield from _compare("jax.vjp: gradient of ", expected, self.found, EXACT)
 
     def against_difference(self) -> Iterator[str]:
-        """Along a random direction, the central difference of forward is what backward says."""
-        direction = jax.tree.map(lambda a: jnp.asarray(self.rng.normal(size=a.shape), a.dtype), self.at)
+        """For each tensor, the central difference of forward along a random direction is what backward says."""
         step = 1e-5
-
-        def value(sign: float) -> float:
-            moved = jax.tree.map(lambda a, d: a + sign * step * d, self.at, direction)
-            return float(_inner(self.y(*moved), self.dy))
-
-        numeric = (value(1) - value(-1)) / (2 * step)
-        try:
-            analytic = float(_inner(self.found, direction))
-        except (ValueError, TypeError):
-            return  # `structure` has said that the trees differ
-        largest = max(abs(numeric), abs(analytic), 1e-2 * float(_norm(self.found)), 1e-6)
-        error = abs(numeric - analytic) / largest
-        if not error <= DIFFERENCE:
-            yield f"central difference along a random direction: {numeric:.9g}, backward says {analytic:.9g} (error {error:.1e}, allowed {DIFFERENCE:.0e})"
+        least = max(1e-6, *(1e-2 * _norm(found) for found in self.found.values())) if self.found else 1e-6
+        for name in self.at.keys() & self.found.keys():
+            direction = self.rng.normal(size=self.at[name].shape)
+            if self.found[name].shape != direction.shape:
+                continue  # `structure` has said so
+            values = [_inner(self.y({**self.at, name: self.at[name] + h * direction}), self.dy) for h in (step, -step)]
+            numeric, analytic = (values[0] - values[1]) / (2 * step), _inner(self.found[name], direction)
+            error = abs(numeric - analytic) / max(abs(numeric), abs(analytic), least)
+            if not error <= DIFFERENCE:
+                yield (
+                    f"central difference: gradient of {name}: {numeric:.9g} along a random direction, "
+                    f"backward says {analytic:.9g} (error {error:.1e}, allowed {DIFFERENCE:.0e})"
+                )
 
     def across_jit(self) -> Iterator[str]:
         """Forward and backward, compiled apart with the tape passed between them, give the same numbers."""
-        run = jax.jit(lambda p, s, key, xs: record(self.layer, p, s, Context(self.ctx.train, key, "check"), xs))
-        step = run(self.params, self.state, self.ctx.key, self.inputs)
-        yield from _compare("jit of forward", self.step.y, step.y, SAME)
-        if self.layer.derivation == "written":
-            back = jax.jit(lambda p, tape, dy: adjoint(self.layer, p, tape, dy))(self.params, step.tape, self.dy)
-            yield from _compare("jit of backward", self.back, back, SAME)
+
+        def forward(params: Tree, state: Tree, key: Array, inputs: Any) -> Any:
+            return record(self.layer, params, state, Context(self.ctx.train, key, "check"), inputs)
+
+        def backward(params: Tree, tape: Any, dy: Any) -> Any:
+            back = adjoint(self.layer, params, tape, dy)
+            return {**back.grads, **{f"input {i}": delta for i, delta in enumerate(back.inputs) if delta is not None}}
+
+        try:
+            step = jax.jit(forward)(self.params, self.state, self.ctx.key, self.inputs)
+            yield from _compare("jit of forward", self.step.y, step.y, SAME)
+            if (
+                self.layer.derivation == "written"
+            ):  # a tape of jax.vjp holds its program: compiled apart, it compiles anew
+                found = jax.jit(backward)(self.params, step.tape, self.dy)
+                yield from _compare("jit of backward: gradient of ", self.found, found, SAME)
+        except TypeError as error:  # what forward decided while tracing belongs into a `Static`
+            yield f"the tape does not cross jit: {str(error).splitlines()[0]}"
 
     def one_by_one(self) -> Iterator[str]:
         """A batch is its examples one by one, unless the layer says that it mixes them."""
@@ -141,32 +153,39 @@ class Trial:
 
 
 def dtypes(layer: Layer, arrays: Sequence[np.ndarray], train: bool) -> Iterator[str]:
-    """The output and the deltas have the dtype of the input; gradients have that of the parameters."""
-    for dtype in (jnp.float32, jnp.bfloat16):
-        if isinstance(layer, Loss) and dtype == jnp.bfloat16:
-            continue  # losses are computed in float32 whatever the network computes in
-        inputs = tuple(jnp.asarray(a, dtype if a.dtype.kind == "f" else None) for a in arrays)
-        params, state = layer.init(jax.random.key(3), *(Spec(a.shape, a.dtype) for a in inputs))
-        step = record(layer, params, state, Context(train, jax.random.key(7), "check"), inputs)
-        wrong = {y.dtype.name for y in jax.tree.leaves(step.y) if jnp.issubdtype(y.dtype, jnp.inexact)} - {dtype.dtype.name}
-        if wrong:
-            yield f"a {dtype.dtype.name} input gives a {wrong.pop()} output"
-            continue
-        back = adjoint(layer, params, step.tape, jax.tree.map(jnp.ones_like, step.y))
-        deltas = [delta for delta in back.inputs if delta is not None]
-        yield from (f"{dtype.dtype.name}: a delta is {d.dtype.name}" for d in jax.tree.leaves(deltas) if d.dtype != dtype)
-        yield from _differences(f"{dtype.dtype.name} grads", params, back.grads)
-        yield from _differences(f"{dtype.dtype.name} state", state, step.state)
+    """The output and the deltas have the dtype of the input; gradients have that of the parameters. Nothing is computed."""
+    reals = [i for i, a in enumerate(arrays) if a.dtype.kind == "f"]
+    for dtype in (jnp.dtype(jnp.float32), jnp.dtype(jnp.bfloat16)):
+        if dtype == jnp.bfloat16 and (isinstance(layer, Loss) or not reals):
+            continue  # losses are computed in float32 whatever the network computes in; so is what reads no real numbers
+        specs = [
+            Spec(a.shape, dtype if i in reals else jax.dtypes.canonicalize_dtype(a.dtype)) for i, a in enumerate(arrays)
+        ]
+
+        def run(key: Array, *inputs: Any, specs: Any = specs) -> Any:
+            params, state = layer.init(key, *specs)
+            step = record(layer, params, state, Context(train, key, "check"), inputs)
+            back = adjoint(layer, params, step.tape, jax.tree.map(jnp.ones_like, step.y))
+            return (params, state), (back.grads, step.state), step.y, back.inputs
+
+        first, after, y, deltas = jax.eval_shape(run, jax.random.key(3), *specs)
+        for what, tree in (("output", y), ("delta", deltas)):
+            found = {leaf.dtype for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)}
+            yield from (f"a {dtype.name} input gives a {wrong.name} {what}" for wrong in found - {dtype})
+        for what, before, behind in zip(("gradient of ", "state "), first, after, strict=True):
+            yield from _differences(f"{dtype.name}: {what}", before, behind)
 
 
-def round_trip(layer: Layer) -> Iterator[str]:
-    """Written to a configuration and read back, the layer is equal to itself."""
-    for registry in (layers, losses):
-        if type(layer) in {registry[name] for name in registry}:
-            for filled in (True, False):
-                plain = dump_registered(registry, layer, filled=filled)
-                if parse_registered(registry, plain) != layer:
-                    yield f"its configuration {plain} reads back as {parse_registered(registry, plain)}"
+def description(layer: Layer) -> Iterator[str]:
+    """The layer is hashable and, written to a configuration and read back, equal to itself."""
+    try:
+        hash(layer)
+    except TypeError as error:
+        yield f"it cannot be hashed: {error}"
+    for filled in (True, False):
+        plain = dump(layer, filled=filled)
+        if (again := parse(type(layer), plain)) != layer:
+            yield f"its configuration {plain} reads back as {again}"
 
 
 def draw_input(rng: np.random.Generator, given: Input) -> np.ndarray:
@@ -199,6 +218,10 @@ DRAW: dict[str, Callable[[np.random.Generator, Input], np.ndarray]] = {
 # ---------------------------------------------------------------------------------------------------------- comparing
 
 
+def _differentiable(given: Input | np.ndarray) -> bool:
+    return given.differentiable if isinstance(given, Input) else given.dtype.kind == "f"
+
+
 def _moved(param: Array, rng: np.random.Generator) -> Array:
     return jnp.asarray(np.asarray(param, np.float64) + 0.1 * rng.normal(size=param.shape))
 
@@ -207,35 +230,42 @@ def _wide(value: Array) -> Array:
     return value.astype(jnp.float64) if jnp.issubdtype(value.dtype, jnp.floating) else value
 
 
-def _inner(a: Tree, b: Tree) -> Array:
-    return sum((jnp.vdot(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)), jnp.zeros(()))
+def _inner(a: Tree, b: Tree) -> float:
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return float(sum(np.vdot(np.asarray(x), np.asarray(y)) for x, y in pairs))
 
 
-def _norm(tree: Tree) -> Array:
-    return jnp.sqrt(sum((jnp.sum(jnp.abs(x) ** 2) for x in jax.tree.leaves(tree)), jnp.zeros(())))
+def _norm(array: Any) -> float:
+    return float(np.linalg.norm(np.asarray(array, np.float64)))
+
+
+def _named(tree: Tree) -> dict[str, Any]:
+    """Return the leaves of a tree by their path: `weight`, or nothing for an array alone."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="."): leaf
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
 
 
 def _differences(what: str, expected: Tree, found: Tree) -> Iterator[str]:
     """Name every difference in structure, shape or dtype between two trees."""
-    wanted = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(expected)}
-    got = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(found)}
-    yield from (f"{what}{path}: missing" for path in wanted if path not in got)
-    yield from (f"{what}{path}: unexpected" for path in got if path not in wanted)
-    for path in wanted.keys() & got.keys():
-        a, b = wanted[path], got[path]
+    wanted, got = _named(expected), _named(found)
+    yield from (f"{what}{name}: missing" for name in wanted if name not in got)
+    yield from (f"{what}{name}: unexpected" for name in got if name not in wanted)
+    for name in wanted.keys() & got.keys():
+        a, b = wanted[name], got[name]
         if (a.shape, a.dtype) != (b.shape, b.dtype):
-            yield f"{what}{path}: expected {a.dtype.name}{list(a.shape)}, got {b.dtype.name}{list(b.shape)}"
+            yield f"{what}{name}: expected {a.dtype.name}{list(a.shape)}, got {b.dtype.name}{list(b.shape)}"
 
 
 def _compare(what: str, expected: Tree, found: Tree, allowed: float) -> Iterator[str]:
     """Name every tensor whose error by norm is larger than allowed; the largest tensor floors the denominator."""
-    wanted = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(expected)}
-    got = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(found)}
-    floor = max([1e-6, *(1e-3 * float(_norm(leaf)) for leaf in wanted.values())])
-    for path in wanted.keys() & got.keys():
-        a, b = wanted[path], got[path]
-        if a.shape != b.shape or a.size == 0:
-            continue
-        error = float(_norm(a - b)) / max(float(_norm(a)), floor) if jnp.issubdtype(a.dtype, jnp.inexact) else float((a != b).any())
+    wanted, got = _named(expected), _named(found)
+    floor = max([1e-6, *(1e-3 * _norm(leaf) for leaf in wanted.values())])
+    for name in wanted.keys() & got.keys():
+        a, b = np.asarray(wanted[name]), np.asarray(got[name])
+        if a.shape != b.shape:
+            continue  # `_differences` says so
+        error = _norm(a - b) / max(_norm(a), floor) if a.dtype.kind == "f" else float((a != b).any())
         if not error <= allowed:
-            yield f"{what}{path}: relative error {error:.1e}, allowed {allowed:.0e}"
+            yield f"{what}{name}: relative error {error:.1e}, allowed {allowed:.0e}"

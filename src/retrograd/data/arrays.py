@@ -64,7 +64,7 @@ def as_arrays(x: Any, y: Any = None, *, keep_integers: bool = False, where: str 
 
 def target_table(y: Any, where: str) -> Table:
     """Return y [rows], [rows, 1] or [rows, targets] as a table with the column y, or y1, y2, ..."""
-    array = np.asarray(y)
+    array = _as_numpy("y", y, where)
     array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
     if array.ndim not in (1, 2):
         raise DataError(f"y: expected rows or rows of numbers, found the shape {array.shape}", where=where)
@@ -86,8 +86,15 @@ def arrays_digest(arrays: Arrays) -> str:
     return digest.hexdigest()
 
 
+def _as_numpy(name: str, values: Any, where: str) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError):
+        raise DataTypeError(f"{name}: rows of different lengths are no array", where=where) from None
+
+
 def _numbers(name: str, values: Any, where: str) -> np.ndarray:
-    array = np.asarray(values)
+    array = _as_numpy(name, values, where)
     if array.dtype.kind not in "biuf":
         raise DataTypeError(f"{name}: expected an array of numbers, found {array.dtype}", where=where)
     if array.ndim == 0 or len(array) == 0:

@@ -13,6 +13,7 @@ from retrograd.base.errors import DataError
 from retrograd.data.kinds import ColumnKind
 from retrograd.data.scaling import Finite, Scaling, fit_scaling
 from retrograd.data.settings import DataSettings, plain_scale
+from retrograd.data.values import is_date_format
 
 YEAR_DAYS, WEEK_DAYS, DAY = 365.2425, 7.0, 1.0  # the cycles that a date goes through, in days
 
@@ -60,6 +61,9 @@ class NumberColumn(_Column):
     scaling: Scaling
     kind: Literal["number"] = "number"
 
+    def __post_init__(self) -> None:
+        _check_width(self.scaling)
+
     @property
     def column_kind(self) -> ColumnKind:
         """How cells of this column are read."""
@@ -97,6 +101,11 @@ class DateColumn(_Column):
     scaling: Scaling
     kind: Literal["date"] = "date"
 
+    def __post_init__(self) -> None:
+        _check_width(self.scaling)
+        if not is_date_format(self.form):
+            raise ValueError(f"'{self.form}' is no format of a date")
+
     @property
     def column_kind(self) -> ColumnKind:
         """How cells of this column are read."""
@@ -132,6 +141,10 @@ class CategoryColumn(_Column):
     words: Annotated[tuple[str, ...], Field(min_length=1)]
     embed: bool
     kind: Literal["category"] = "category"
+
+    def __post_init__(self) -> None:
+        if len(set(self.words)) < len(self.words):
+            raise ValueError("a word stands twice")
 
     @property
     def column_kind(self) -> ColumnKind:
@@ -177,6 +190,11 @@ def fit_column(name: str, kind: ColumnKind, values: pl.Series, settings: DataSet
         has_times = bool((present % 1 != 0).any())
         return DateColumn(name, flag, kind.form, has_times, fill, scaling)
     return NumberColumn(name, flag, fill, scaling)
+
+
+def _check_width(scaling: Scaling) -> None:
+    if len(scaling.scale) != 1:
+        raise ValueError("a column has one scale")
 
 
 def _fit_scaling(name: str, present: pl.Series, scale: object) -> Scaling:

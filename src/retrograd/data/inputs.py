@@ -43,6 +43,10 @@ class TableInputs:
     missing: Literal["mean", "median", "drop", "error"]
     kind: Literal["table"] = "table"
 
+    def __post_init__(self) -> None:
+        if len({column.name for column in self.columns}) < max(1, len(self.columns)):
+            raise ValueError("columns must have different names, and there must be one")
+
     @property
     def features(self) -> tuple[str, ...]:
         """The names of the features of `x`, in order."""
@@ -101,6 +105,10 @@ class ArrayInputs:
     scaling: Scaling | None
     others: tuple[str, ...]
     kind: Literal["arrays"] = "arrays"
+
+    def __post_init__(self) -> None:
+        if self.scaling is not None and self.shape[-1:] != (len(self.scaling.scale),):
+            raise ValueError("shape and scaling differ in length")
 
     @property
     def features(self) -> tuple[str, ...]:

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from retrograd.base.errors import DataError
+from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
-from retrograd.data.values import Parsed, booleans, dates, find_date_format, numbers, words
+from retrograd.data.values import Parsed, booleans, dates, find_date_format, is_date_format, numbers, words
 
 ENOUGH = 0.95  # share of a text column's cells that make it a column of numbers or dates; the others are errors
 MANY = 0.5  # share of numbers from which a text column's note says that there were some
-ROW_NUMBER_NAME = re.compile(r"(^|[_ .-])(id|index|row|no|nr)$|Id$|ID$|^unnamed", re.IGNORECASE)
+MOST_WORDS = 64  # a column with more different words, which hardly repeat, names its rows
+ISO_DATE = "%Y-%m-%d"
+ROW_NUMBER_NAME = re.compile(r"(?i:(^|[_ .-])(id|index|row|no|nr)$|^unnamed)|[a-z](Id|ID)$")
 
 
 @dataclass(frozen=True)
@@ -58,17 +60,21 @@ def _find_kind(table: Table, name: str, settings: DataSettings) -> ColumnKind:
         cure = f"leave it out with `exclude: [{name}]`"
         raise DataError(f"column '{name}' is empty: every cell is missing", where=table.where, cure=cure)
     if chosen is None:
-        return _inferred(cells, settings)
+        return _inferred(cells)
     if chosen == "date":
         return _date_kind(cells)
-    return ColumnKind("date", chosen) if "%" in chosen else ColumnKind(chosen)
+    if "%" not in chosen:
+        return ColumnKind(chosen)
+    if not is_date_format(chosen):
+        raise ConfigError(f"'{chosen}' is no format of a date", where=f"data.kinds.{name}", cure="for example %d/%m/%Y")
+    return ColumnKind("date", chosen)
 
 
-def _inferred(cells: pl.Series, settings: DataSettings) -> ColumnKind:
+def _inferred(cells: pl.Series) -> ColumnKind:
     if cells.dtype == pl.Boolean:
         return ColumnKind("boolean")
     if cells.dtype in (pl.Date, pl.Datetime):
-        return ColumnKind("date", "%Y-%m-%d")
+        return ColumnKind("date", ISO_DATE)
     if cells.dtype in (pl.Categorical, pl.Enum):
         return ColumnKind("category")
     parsed = numbers(cells)
@@ -78,9 +84,9 @@ def _inferred(cells: pl.Series, settings: DataSettings) -> ColumnKind:
     if not booleans(cells).bad.any():
         return ColumnKind("boolean")
     date = _date_kind(cells)
-    if date.form and 1 - dates(cells, date.form).bad.mean() >= ENOUGH:
+    if 1 - dates(cells, date.form).bad.mean() >= ENOUGH:
         return date
-    return _category(cells, readable, settings.max_categories)
+    return _category(cells, readable)
 
 
 def _row_number(values: pl.Series) -> ColumnKind | None:
@@ -93,17 +99,15 @@ def _row_number(values: pl.Series) -> ColumnKind | None:
 
 def _date_kind(cells: pl.Series) -> ColumnKind:
     if cells.dtype != pl.String:
-        return ColumnKind("date", "%Y-%m-%d")
-    forms = find_date_format(cells)
-    note = ""
-    if len(forms) > 1:
-        note = f"'{cells.name}' could be {forms[1]} as well as {forms[0]}, which was taken"
-    return ColumnKind("date", forms[0] if forms else "", note)
+        return ColumnKind("date", ISO_DATE)
+    forms = find_date_format(cells) or (ISO_DATE,)
+    note = f"'{cells.name}' could be {forms[1]} as well as {forms[0]}, which was taken" if len(forms) > 1 else ""
+    return ColumnKind("date", forms[0], note)
 
 
-def _category(cells: pl.Series, readable: float, max_categories: int) -> ColumnKind:
+def _category(cells: pl.Series, readable: float) -> ColumnKind:
     different = cells.n_unique()
-    if different > max_categories and different > len(cells) / 2:
+    if different > MOST_WORDS and different > len(cells) / 2:
         return ColumnKind("identifier", note=f"'{cells.name}' holds {different} different texts in {len(cells)} cells")
     note = f"{readable:.0%} of the cells of '{cells.name}' are numbers, too few for a number column"
     return ColumnKind("category", note=note if readable >= MANY else "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -81,11 +83,13 @@ class Preprocessing:
             cure = "use a newer version of retrograd"
             raise ModelFileError(f"preprocessing has format {found}, this version reads up to {FORMAT}", cure=cure)
         try:
-            return _adapter().validate_python(plain)
+            return _adapter().validate_json(json.dumps(plain), strict=True)  # strict Python would want tuples for lists
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join(str(step) for step in first["loc"])
             raise ModelFileError(f"preprocessing is damaged: {first['msg']}", where=place) from None
+        except (TypeError, ValueError, RecursionError):
+            raise ModelFileError("preprocessing is damaged: not plain JSON") from None
 
     def _as_arrays(self, data: Any) -> Arrays:
         if isinstance(data, Table) or hasattr(data, "columns"):
@@ -114,5 +118,6 @@ class Preprocessing:
         return found
 
 
+@functools.cache
 def _adapter() -> TypeAdapter[Preprocessing]:
     return TypeAdapter(Preprocessing)

@@ -29,6 +29,10 @@ class Scaling:
     offset: tuple[Finite, ...]
     scale: tuple[Positive, ...]
 
+    def __post_init__(self) -> None:
+        if len(self.offset) != len(self.scale):
+            raise ValueError("offset and scale differ in length")
+
     def apply(self, x: np.ndarray) -> np.ndarray:
         """Return the scaled numbers, in float64."""
         return (np.asarray(x, np.float64) - np.array(self.offset)) / np.array(self.scale)

@@ -13,7 +13,7 @@ from retrograd.base.errors import DataError, DataTypeError, LabelError, ShapeErr
 from retrograd.data.scaling import Scaling, fit_scaling
 from retrograd.data.settings import Task
 from retrograd.data.table import BadCell, Table, bad_cells_error
-from retrograd.data.values import numbers, words
+from retrograd.data.values import label_words, numbers
 
 Label = bool | int | str
 NO_LABEL_CURE = (
@@ -39,6 +39,12 @@ class Labels:
     classes: Annotated[tuple[Label, ...], Field(min_length=2)]
     binary: bool
     kind: Literal["labels"] = "labels"
+
+    def __post_init__(self) -> None:
+        if len(set(self.classes)) < len(self.classes) or len({type(label) for label in self.classes}) > 1:
+            raise ValueError("classes must differ, and be of one type")
+        if self.binary and len(self.classes) != 2:
+            raise ValueError("binary means two classes")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,6 +97,10 @@ class Quantities:
     names: Annotated[tuple[str, ...], Field(min_length=1)]
     scaling: Scaling
     kind: Literal["quantities"] = "quantities"
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.scaling.scale):
+            raise ValueError("names and scaling differ in length")
 
     @property
     def units(self) -> int:
@@ -162,15 +172,6 @@ def refuse_missing(table: Table, text: pl.Series) -> None:
     rows = text.is_null().arg_true()
     if len(rows):
         raise bad_cells_error(table, [BadCell(row, text.name, None, "a label") for row in rows], NO_LABEL_CURE)
-
-
-def label_words(series: pl.Series, as_numbers: bool) -> pl.Series:
-    """Return labels as text; whole numbers (01, 1, 1.0) all in their shortest form, however many digits they have."""
-    text = words(series).values
-    if not as_numbers:
-        return text
-    text = text.str.replace(r"^([+-]?\d+)\.0*$", "$1")
-    return text.cast(pl.Int64, strict=False).cast(pl.String).fill_null(text)
 
 
 def _is_whole(word: str) -> bool:

@@ -7,7 +7,7 @@ import polars as pl
 from retrograd.base.errors import DataError
 from retrograd.data.kinds import ColumnKind
 from retrograd.data.settings import DataSettings, Task
-from retrograd.data.values import numbers
+from retrograd.data.values import label_words, numbers
 
 MOST_CLASSES = 20  # whole numbers with more different values than this are taken as quantities
 ROWS_PER_CLASS = 5  # and so are those with fewer rows for each value than this
@@ -34,12 +34,9 @@ def find_task(targets: list[pl.Series], kinds: list[ColumnKind], settings: DataS
     if settings.task == "regression" or len(targets) > 1:
         return _regression(numeric, settings, where)
     (target,) = targets
-    present = target.drop_nulls()
-    values = numbers(present).values.drop_nulls()
-    is_quantity = numeric and settings.task == "auto" and _is_quantity(values)
-    if is_quantity:
+    if numeric and settings.task == "auto" and _is_quantity(numbers(target).values.drop_nulls()):
         return "regression"
-    classes = present.n_unique()
+    classes = label_words(target, numeric).drop_nulls().n_unique()
     if settings.task == "binary" and classes > 2:
         cure = "choose `task: multiclass`"
         raise DataError(f"the target '{target.name}' has {classes} classes, not two", where=where, cure=cure)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NamedTuple
 
 import polars as pl
@@ -63,6 +64,15 @@ def words(series: pl.Series) -> Parsed:
     return _parsed(series, text)
 
 
+def label_words(series: pl.Series, as_numbers: bool) -> pl.Series:
+    """Return labels as text; whole numbers (01, 1, 1.0) all in their shortest form, however many digits they have."""
+    text = words(series).values
+    if not as_numbers:
+        return text
+    text = text.str.replace(r"^([+-]?\d+)\.0*$", "$1")
+    return text.cast(pl.Int64, strict=False).cast(pl.String).fill_null(text)
+
+
 def find_date_format(cells: pl.Series) -> tuple[str, ...]:
     """Return the formats under which (nearly) all of these cells are dates."""
     formats = [date + time for date in DATE_FORMATS for time in TIME_FORMATS]
@@ -71,6 +81,15 @@ def find_date_format(cells: pl.Series) -> tuple[str, ...]:
     counts = {form: int(dates(cells, form).bad.sum()) for form in likely}
     best = min(counts.values(), default=0)
     return tuple(form for form, count in counts.items() if count == best)
+
+
+def is_date_format(form: str) -> bool:
+    """Tell whether dates can be read by this format."""
+    try:
+        pl.Series([datetime(2020, 1, 31).strftime(form)]).str.to_datetime(form)
+    except (ValueError, pl.exceptions.PolarsError):
+        return False
+    return True
 
 
 def _plain(series: pl.Series) -> pl.Series:

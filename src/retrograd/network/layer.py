@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from pydantic import Field
 
-from retrograd.base.errors import ShapeError, UsageError
+from retrograd.base.errors import DataTypeError, ShapeError, UsageError
 from retrograd.base.keys import fold_path
 from retrograd.base.registry import Registry
 from retrograd.base.schema import Expect, Settings
@@ -26,6 +26,11 @@ Units = Annotated[
     Annotated[int, Field(gt=0)] | Literal["classes", "targets", "features"],
     Expect("a positive integer (or classes, targets, features: filled from the data)"),
 ]
+Vocabulary = Annotated[
+    Annotated[int, Field(gt=0)] | Literal["vocabulary"],
+    Expect("a positive integer (or vocabulary: filled from the data)"),
+]
+FROM_DATA = (Units, Vocabulary)  # annotations of fields that may name a size of the data
 
 
 @jax.tree_util.register_static
@@ -185,7 +190,9 @@ def rows(x: Array) -> Array:
 
 
 def expect_features(x: Array, features: int, what: str = "input") -> None:
-    """Raise ShapeError unless the last axis of x has this length."""
+    """Raise unless x holds real numbers and its last axis has this length."""
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
+        raise DataTypeError(f"{what}: expected real numbers, got {x.dtype.name}", cure="put an embedding before it")
     if x.ndim < 2 or x.shape[-1] != features:
         raise ShapeError(f"{what}: expected (batch, ..., {features}), got {tuple(x.shape)}; it expects {features} "
                          f"features and gets {x.shape[-1] if x.ndim else 'a scalar'}")  # fmt: skip

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import secrets
 import stat
 from pathlib import Path
-from typing import BinaryIO
 
 from retrograd.base.errors import DataError, ResourceError, RetrogradError, UsageError
 
@@ -83,18 +83,20 @@ def _sync_folder(path: Path) -> None:
             os.close(descriptor)
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> io.BufferedReader:
     """Open a file for reading, after a look that it is a regular one: a FIFO would block, a device has no end."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise UsageError("not a regular file", where=str(path), cure="give the path of a file")
-        return open(path, "rb")
+        regular = stat.S_ISREG(os.stat(path).st_mode)
+        stream = open(path, "rb") if regular else None
     except PermissionError:
         raise ResourceError("permission denied", where=str(path)) from None
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
         raise UsageError("not found", where=str(path), cure="check the path") from None
     except OSError as error:
         raise UsageError(f"cannot be opened: {error.strerror}", where=str(path)) from None
+    if stream is None:
+        raise UsageError("not a regular file", where=str(path), cure="give the path of a file")
+    return stream
 
 
 def read_text(path: Path, max_bytes: int) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from retrograd.base.errors import UsageError
+from retrograd.base.schema import show
 
 MAX_DEPTH = 64
 MAX_VALUES = 2**20  # a value takes up to about 150 bytes of memory
@@ -35,7 +36,7 @@ def parse_json(text: str) -> Any:
     if text.count("[") + text.count("{") + text.count(",") > MAX_VALUES:
         raise ValueError(f"more than {MAX_VALUES:,} values")
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = json.loads(text, object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_constant)
     except RecursionError:
         raise ValueError(f"nested too deep (more than {MAX_DEPTH} levels)") from None
     _check_depth(value)
@@ -58,11 +59,18 @@ def _plain(value: Any) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"duplicate key {next(name for name in found if names.count(name) > 1)!r}")
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"duplicate key {show(key)}")
+        found[key] = value
     return found
+
+
+def _finite(digits: str) -> float:
+    if math.isinf(number := float(digits)):
+        raise ValueError(f"the number {digits[:20]} is too large")
+    return number
 
 
 def _no_constant(name: str) -> None:

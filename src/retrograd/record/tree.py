@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,13 +32,14 @@ def join(node: str, name: str) -> str:
     """Return the path of an array. Only a node's path may hold slashes, or it could not be taken apart again."""
     path = f"{node}/{name}"
     if "/" in name or not is_path(path):
-        raise UsageError(f"{path!r} is no path of an array", cure="names are not empty, and an array's has no slash")
+        cure = "names are printable and not empty, and an array's own has no slash"
+        raise UsageError(f"{path!r} is no path of an array", cure=cure)
     return path
 
 
 def is_path(path: str) -> bool:
-    """Whether a path has a node and a name, and no empty segment."""
-    return "/" in path and all(path.split("/"))
+    """Whether a path has a node and a name, no empty segment, and nothing that a terminal would obey."""
+    return "/" in path and all(path.split("/")) and path.isprintable()
 
 
 def digest(tree: Tree) -> str:
@@ -60,9 +61,3 @@ def raw_bytes(array: np.ndarray) -> memoryview:
     """Return an array's bytes, little-endian and in C order; a view of the array where it lies so already."""
     little = array.dtype.newbyteorder("<")
     return np.asarray(array, little, order="C").reshape(-1).view(np.uint8).data
-
-
-def each(tree: Tree) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield path and NumPy array."""
-    for path, array in flatten(tree).items():
-        yield path, np.asarray(array)

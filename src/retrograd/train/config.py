@@ -36,8 +36,7 @@ from retrograd.network.blocks import blocks
 from retrograd.network.entries import Entries, entry_definition
 from retrograd.network.initializers import initializers
 from retrograd.network.layer import layers
-from retrograd.network.losses import losses
-from retrograd.network.losses.loss import Loss
+from retrograd.network.losses.loss import Loss, losses
 from retrograd.network.network import Network
 from retrograd.update.optimizers import Adam, Optimizer, optimizers
 from retrograd.update.penalties import Penalty, penalties

@@ -94,34 +94,43 @@ def gives_logits(loss: Loss | Any) -> bool:
 
 def regression_metrics(truth: np.ndarray, found: np.ndarray | None, full: bool) -> dict[str, float]:
     """Return R², and with `full` the mean absolute and root mean squared error in the target's unit."""
-    from sklearn import metrics
-
     if found is None or len(truth) < 2 or not np.isfinite(found).all():
         return {}
-    scores = {"r2": float(metrics.r2_score(truth, found))}
-    if full:
-        scores["mean_absolute_error"] = float(metrics.mean_absolute_error(truth, found))
-        scores["root_mean_squared_error"] = float(metrics.root_mean_squared_error(truth, found))
-    return scores
+    spread = ((truth - truth.mean(0)) ** 2).sum(0)
+    unexplained = ((truth - found) ** 2).sum(0)
+    scores = {"r2": float(np.mean(1 - unexplained / np.where(spread > 0, spread, 1)))}
+    return {**scores, **_full_regression(truth, found)} if full else scores
 
 
 def class_metrics(truth: np.ndarray, decoded: Decoded, target: Labels, full: bool) -> dict[str, float]:
     """Return accuracy, and with `full` balanced accuracy, macro F1, log loss, and for two classes ROC AUC."""
-    from sklearn import metrics
-
     probabilities = np.asarray(decoded.probabilities)
     if not np.isfinite(probabilities).all():
         return {}
-    found = probabilities.argmax(1)
-    scores = {"accuracy": float((found == truth).mean())}
-    if full:
-        present = np.unique(truth)
-        recall = metrics.recall_score(truth, found, labels=present, average="macro", zero_division=0)
-        scores["balanced_accuracy"] = float(recall)
-        scores["f1_macro"] = float(metrics.f1_score(truth, found, labels=present, average="macro", zero_division=0))
-        share = np.clip(probabilities, 1e-15, None)
-        share = share / share.sum(1, keepdims=True)
-        scores["log_loss"] = float(metrics.log_loss(truth, share, labels=range(len(target.classes))))
-        if target.binary and len(present) == 2:
-            scores["roc_auc"] = float(metrics.roc_auc_score(truth, probabilities[:, 1]))
-    return scores
+    scores = {"accuracy": float((probabilities.argmax(1) == truth).mean())}
+    return {**scores, **_full_classes(truth, probabilities, target)} if full else scores
+
+
+def _full_regression(truth: np.ndarray, found: np.ndarray) -> dict[str, float]:
+    from sklearn import metrics  # half a second to import: not before the first epoch
+
+    return {
+        "mean_absolute_error": float(metrics.mean_absolute_error(truth, found)),
+        "root_mean_squared_error": float(metrics.root_mean_squared_error(truth, found)),
+    }
+
+
+def _full_classes(truth: np.ndarray, probabilities: np.ndarray, target: Labels) -> dict[str, float]:
+    from sklearn import metrics
+
+    found, present = probabilities.argmax(1), np.unique(truth)
+    share = np.clip(probabilities, 1e-15, None)
+    share = share / share.sum(1, keepdims=True)
+    scores = {
+        "balanced_accuracy": metrics.recall_score(truth, found, labels=present, average="macro", zero_division=0),
+        "f1_macro": metrics.f1_score(truth, found, labels=present, average="macro", zero_division=0),
+        "log_loss": metrics.log_loss(truth, share, labels=range(len(target.classes))),
+    }
+    if target.binary and len(present) == 2:
+        scores["roc_auc"] = metrics.roc_auc_score(truth, probabilities[:, 1])
+    return {name: float(value) for name, value in scores.items()}

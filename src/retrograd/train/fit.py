@@ -11,7 +11,7 @@ from retrograd.base.schema import parse, parse_registered
 from retrograd.data.dataset import Dataset, from_arrays, from_frame, load
 from retrograd.data.settings import DataSettings
 from retrograd.network.entries import parse_entries
-from retrograd.network.losses import losses
+from retrograd.network.losses.loss import losses
 from retrograd.network.network import Network
 from retrograd.train.config import RunConfig, TrainingSettings
 from retrograd.train.design import design

@@ -16,12 +16,13 @@ from retrograd.data.batches import epoch_order
 from retrograd.network.network import Variables
 from retrograd.train.config import TrainingSettings
 from retrograd.train.nonfinite import find_nonfinite
-from retrograd.train.stop import Epoch, Stop, rules
-from retrograd.update.schedules import Plateau
+from retrograd.record.events import Epoch, Metrics
+from retrograd.train.stop import Stop, rules, watched
+from retrograd.update.plateau import Plateau, ReduceOnPlateau
 from retrograd.update.step import Outcome, Stepper, TrainState
 
 Watcher = Callable[[Epoch], None]
-Scorer = Callable[[Variables], dict[str, float]]
+Scorer = Callable[[Variables], Metrics]
 
 
 class Fitted(NamedTuple):
@@ -53,7 +54,7 @@ class Loop:
     settings: TrainingSettings
     columns: Mapping[str, np.ndarray]
     score: Scorer
-    measured: bool  # whether `score` measures a part that is held out
+    held_out: bool  # whether `score` measures rows that do not train
     watchers: Sequence[Watcher] = ()
     asked_to_stop: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = time.perf_counter
@@ -64,19 +65,19 @@ class Loop:
         given = self.settings.batch_size
         self.batch_size = self.rows if given == "all" else min(int(given), self.rows)
         self.rules = rules(self.settings)
-        self.plateau = Plateau.of(self.stepper.optimizer.learning_rate)
+        self.plateau = Plateau()
         self.best: tuple[float, Variables, Epoch | None]
 
     def run(self, variables: Variables) -> Fitted:
         """Return the best weights from these first ones on."""
         train = self.stepper.start(variables, jax.random.key(self.settings.seed))
-        self.best = (np.inf, _copied(train), None)
+        self.best = (np.inf, copied(Variables(train.params, train.state)), None)
         self.begun = self.clock()
         self._prepare(train)
         epoch, stop = 0, None
         while stop is None and epoch < self.settings.epochs:
             group = min(self.group, self.settings.epochs - epoch)
-            before = jax.tree.map(jnp.copy, train)
+            before = copied(train)
             train, outcomes, interrupted = self._epochs(train, range(epoch, epoch + group))
             epoch += group
             error = self._broken(before, train, outcomes, epoch - group)
@@ -95,7 +96,7 @@ class Loop:
         if self.per_dispatch > 1:  # minibatches are gathered on the device
             self.columns = {name: jnp.asarray(column) for name, column in self.columns.items()}
         steps = max(1, self.rows // self.batch_size)
-        free = 1 if self.measured or self.rows % self.batch_size else self.per_dispatch // steps
+        free = 1 if self.held_out or self.rows % self.batch_size else self.per_dispatch // steps
         self.group = max(self.settings.evaluate_every, free)
 
     def _epochs(self, train: TrainState, epochs: range) -> tuple[TrainState, list[list[Outcome]], bool]:
@@ -153,23 +154,22 @@ class Loop:
         for i, steps in enumerate(outcomes):
             last = i == len(outcomes) - 1
             done += len(steps)
-            told = self._epoch(first + i, done, steps, scores if last else {}, train)
-            if last and told.watched < self.best[0]:
-                told = told._replace(best=True)
-                self.best = (told.watched, _copied(train), told)
+            told = self._epoch(first + i, done, steps, scores if last else {})
+            if last and watched(told) < self.best[0]:
+                self.best = (watched(told), copied(Variables(train.params, train.state)), told)
             self.history.append(told)
             for watcher in self.watchers:
                 watcher(told)
             stop = stop or next((found for rule in self.rules if (found := rule(self.history))), None)
-        if self.plateau:
-            factor = self.plateau.update(self.history[-1].watched)
-            train = train._replace(rate_factor=jnp.asarray(factor, jnp.float32))
+        rate = self.stepper.optimizer.learning_rate
+        if isinstance(rate, ReduceOnPlateau):
+            self.plateau = rate.observe(self.plateau, watched(self.history[-1]))
+            train = train._replace(rate_factor=jnp.asarray(self.plateau.factor, jnp.float32))
         return train, stop
 
-    def _epoch(self, epoch: int, step: int, steps: list[Outcome], scores: dict[str, float], train: TrainState) -> Epoch:
-        rate = float(self.stepper.rate(step - 1)) * float(train.rate_factor)
-        loss, norm = (float(np.mean([getattr(s, name) for s in steps])) for name in Outcome._fields)
-        return Epoch(epoch, step, loss, norm, rate, self.clock() - self.begun, scores)
+    def _epoch(self, epoch: int, step: int, steps: list[Outcome], metrics: Metrics) -> Epoch:
+        loss, norm = (float(np.mean([getattr(s, name) for s in steps])) for name in ("loss", "gradient_norm"))
+        return Epoch(epoch, step, loss, metrics, float(steps[-1].learning_rate), self.clock() - self.begun, norm)
 
     def _broken(self, before: TrainState, after: TrainState, outcomes: list[list[Outcome]], epoch: int) -> NonFiniteError | None:
         """Return the error that names the first non-finite value, if a loss or a weight is not finite any more."""
@@ -192,8 +192,10 @@ def all_finite(tree: Any) -> jax.Array:
     return jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)] or [jnp.array(True)]))
 
 
-def _copied(train: TrainState) -> Variables:
-    return Variables(*jax.tree.map(jnp.copy, (train.params, train.state)))
+@jax.jit
+def copied(tree: Any) -> Any:
+    """Return arrays of their own, which the next step does not consume."""
+    return jax.tree.map(jnp.copy, tree)
 
 
 def _chunks(order: np.ndarray, size: int) -> Iterator[np.ndarray]:

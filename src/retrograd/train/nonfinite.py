@@ -21,7 +21,7 @@ def find_nonfinite(
     for batch in batches:
         step = int(train.step) + 1
         result = look(train, batch)
-        found = first_bad({"loss": result.loss}, "loss") if not stepper.network.nodes else None
+        found = None
         for node in stepper.network.nodes:
             found = found or first_bad(result.outputs[node.name], f"layer {node} is the first non-finite: its output")
         found = found or first_bad(result.loss, "the loss is the first non-finite")

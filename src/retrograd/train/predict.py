@@ -21,7 +21,8 @@ from retrograd.data.source import read_file
 from retrograd.data.target import Decoded
 from retrograd.network.layer import Spec
 from retrograd.network.network import Network, Variables
-from retrograd.record.model import check_fits, load_model, nonfinite, save_model
+from retrograd.record.model import check_fits, load_model, save_model
+from retrograd.record.tree import nonfinite
 from retrograd.train.config import RunConfig, config_of, plain_config
 from retrograd.train.evaluate import Evaluator, gives_logits
 
@@ -107,8 +108,8 @@ def load(path: str | Path, *, allow_nonfinite: bool = False) -> Model:
         expected = jax.eval_shape(lambda key: network.init(key, specs), jax.random.key(0))
     except (RetrogradError, KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"its configuration cannot be used: {error}", where=str(path)) from None
-    check_fits(stored.params, expected.params)
-    check_fits(stored.state, expected.state)
+    check_fits(stored.params, expected.params, where=str(path))
+    check_fits(stored.state, expected.state, where=str(path))
     bad = nonfinite(stored.params)
     if bad and not allow_nonfinite:
         raise ModelFileError(f"non-finite weights in {', '.join(bad)}", where=str(path),

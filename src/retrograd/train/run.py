@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import platform
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,14 +19,17 @@ from retrograd.base.document import write_document
 from retrograd.base.errors import ConfigError, NonFiniteError
 from retrograd.base.schema import parse
 from retrograd.data.dataset import Dataset, load
+from retrograd.network.losses.cross_entropy import CrossEntropy
+from retrograd.network.losses.labels import check_labels
 from retrograd.network.network import Network
-from retrograd.record.events import digest
-from retrograd.record.run import RunFolder
+from retrograd.record.events import Epoch, Metrics, Note, Started, Stopped
+from retrograd.record.tree import digest
+from retrograd.record.run import RunWriter
 from retrograd.train.config import RunConfig, plain_config, read_config
 from retrograd.train.evaluate import Evaluator
-from retrograd.train.loop import Loop, Watcher
+from retrograd.train.loop import Fitted, Loop, Watcher
 from retrograd.train.predict import Model
-from retrograd.train.stop import Epoch, Stop
+from retrograd.train.stop import Stop
 from retrograd.update.step import Stepper
 
 PARTS = ("train", "valid", "test")
@@ -102,15 +103,14 @@ def check_shapes(prepared: Prepared) -> None:
 
 def check_targets(prepared: Prepared, objective: Objective, batch: Mapping[str, Any]) -> None:
     """Check labels on the host: inside the compiled step a label out of range would be clamped or ignored."""
-    check = getattr(objective.loss, "check_target", None)
-    if check is None:
+    if not isinstance(objective.loss, CrossEntropy):
         return
     node, _, part = objective.inputs[0].partition(".")
     spec = prepared.network.specs(batch)[node]
     for name in PARTS:
-        columns = getattr(prepared.dataset, name)
-        if columns is not None:
-            check(columns[objective.inputs[1]], spec[part] if part else spec)
+        target = (getattr(prepared.dataset, name) or {}).get(objective.inputs[1])
+        if target is not None and target.dtype.kind in "iu":
+            check_labels(target, (spec[part] if part else spec).shape[-1], objective.loss.ignored)
 
 
 def train(
@@ -146,9 +146,14 @@ def train_prepared(
     started: Callable[[Prepared, Path], None] | None = None,
 ) -> Run:
     """Train a run that `prepare` has checked (see `train`)."""
-    with RunFolder.open_new(Path(root), prepared.config.name, folder, overwrite=overwrite) as place:
-        place.write_config(write_document(plain_config(prepared.config)))
-        place.event("started", **started_facts(prepared))
+    config, dataset = prepared.config, prepared.dataset
+    new = RunWriter.create(Path(root), config.name) if folder is None else RunWriter.at(Path(folder), overwrite=overwrite)
+    with new as place:
+        place.write_config(write_document(plain_config(config)))
+        place.record(Started.here(config.name, dataset.task, config.training.seed, data_digest=dataset.digest,
+                                  device=jax.default_backend()))  # fmt: skip
+        for note in dataset.notes:
+            place.record(Note(note))
         if started:
             started(prepared, place.path)
         return _train_into(place, prepared, watchers)
@@ -161,50 +166,42 @@ def as_config(config: RunConfig | Mapping[str, Any] | str | Path) -> RunConfig:
     return read_config(config) if isinstance(config, (str, Path)) else parse(RunConfig, config)
 
 
-def _train_into(place: RunFolder, prepared: Prepared, watchers: Sequence[Watcher]) -> Run:
+def _train_into(place: RunWriter, prepared: Prepared, watchers: Sequence[Watcher]) -> Run:
     config, dataset = prepared.config, prepared.dataset
     stepper = Stepper(prepared.network, prepared.objectives, config.optimizer, config.penalties, prepared.steps)
     evaluator = Evaluator(prepared.network, prepared.objectives, dataset.preprocessing)
-    part = "train" if dataset.valid is None else "valid"
-    measured = dataset.train if dataset.valid is None else dataset.valid
-
-    def score(variables: Any) -> dict[str, float]:
-        return {f"{part}.{name}": value for name, value in evaluator.scores(variables, measured).items()}
-
-    def write(epoch: Epoch) -> None:
-        place.event("epoch", **epoch._asdict())
-
+    part, measured = ("train", dataset.train) if dataset.valid is None else ("valid", dataset.valid)
     first = prepared.network.init(jax.random.key(config.training.seed), dataset.train)
     with interruptible() as asked:
-        loop = Loop(stepper, config.training, dataset.train, score, dataset.valid is not None, (write, *watchers), asked)
-        fitted = loop.run(first)
-    scores = {name: evaluator.scores(fitted.variables, columns, full=True) for name in PARTS
-              if (columns := getattr(dataset, name)) is not None}  # fmt: skip
+        fitted = Loop(
+            stepper,
+            config.training,
+            dataset.train,
+            score=lambda variables: {part: evaluator.scores(variables, measured)},
+            held_out=dataset.valid is not None,
+            watchers=(place.record, *watchers),
+            asked_to_stop=asked,
+        ).run(first)
+    parts = {name: columns for name in PARTS if (columns := getattr(dataset, name)) is not None}
+    scores = {name: evaluator.scores(fitted.variables, columns, full=True) for name, columns in parts.items()}
+    weights = digest(fitted.variables.params)
     columns = {name: [list(np.shape(column)[1:]), str(column.dtype)] for name, column in dataset.train.items()}
-    facts = {"task": dataset.task, "columns": columns, "scores": scores, "digest": digest(fitted.variables.params)}
+    facts = {"task": dataset.task, "columns": columns, "metrics": scores, "weights": weights}
     model = Model(config, prepared.network, prepared.objectives, fitted.variables, dataset.preprocessing, facts)
     model.save(place.model_path)
-    best = fitted.best.epoch if fitted.best else None
-    place.finish(reason=fitted.stop.reason, sentence=fitted.stop.sentence, best_epoch=best, epochs=len(fitted.history),
-                 seconds=fitted.history[-1].seconds if fitted.history else 0.0, scores=scores, weights=facts["digest"])  # fmt: skip
+    place.finish(stopped(fitted, scores, weights))
     if fitted.error:
-        raise NonFiniteError([p._replace(cure=f"{p.cure}; run: {place.path}") for p in fitted.error.problems])
+        raise NonFiniteError([p._replace(cure=f"{p.cure}; run folder: {place.path}") for p in fitted.error.problems])
+    best = fitted.best.epoch if fitted.best else None
     return Run(place.path, model, dataset, fitted.history, fitted.stop, best, scores)
 
 
-def started_facts(prepared: Prepared) -> dict[str, Any]:
-    """Return what a run must know about its surroundings to be repeated."""
-    return {
-        "retrograd": version("retrograd"),
-        "jax": jax.__version__,
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}, {jax.default_backend()}",
-        "task": prepared.dataset.task,
-        "seed": prepared.config.training.seed,
-        "rows": prepared.dataset.rows,
-        "data_digest": prepared.dataset.digest,
-        "notes": list(prepared.dataset.notes),
-    }
+def stopped(fitted: Fitted, metrics: Metrics, weights: str) -> Stopped:
+    """Return the event that ends a run."""
+    last = fitted.history[-1] if fitted.history else None
+    step, epoch, seconds = (last.step, last.epoch, last.seconds) if last else (0, 0, 0.0)
+    best = fitted.best.epoch if fitted.best else None
+    return Stopped(fitted.stop.reason, step, epoch, best, seconds, weights, metrics, fitted.stop.sentence)
 
 
 @contextmanager

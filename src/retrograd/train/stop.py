@@ -7,27 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from retrograd.base.errors import ConfigError
+from retrograd.record.events import Epoch
 from retrograd.train.config import Convergence, EarlyStopping, Goal, TrainingSettings
 
 FALLING = ("loss", "mean_absolute_error", "root_mean_squared_error", "log_loss")  # metrics where less is better
-
-
-class Epoch(NamedTuple):
-    """What is known at the end of an epoch. `scores` hold loss and metrics by part: `valid.accuracy`."""
-
-    epoch: int
-    step: int
-    loss: float
-    gradient_norm: float
-    learning_rate: float
-    seconds: float
-    scores: dict[str, float]
-    best: bool = False
-
-    @property
-    def watched(self) -> float:
-        """The loss that decides which weights are best: of the validation part, else of the training part."""
-        return self.scores.get("valid.loss", self.loss)
 
 
 class Stop(NamedTuple):
@@ -38,6 +21,11 @@ class Stop(NamedTuple):
 
 
 Rule = Callable[[Sequence[Epoch]], Stop | None]
+
+
+def watched(epoch: Epoch) -> float:
+    """Return the loss that decides which weights are best: of the validation part, else of the training part."""
+    return epoch.metrics.get("valid", {}).get("loss", epoch.loss)
 
 
 def rules(settings: TrainingSettings) -> list[Rule]:
@@ -56,7 +44,10 @@ def rules(settings: TrainingSettings) -> list[Rule]:
 
 def _goal(goal: Goal) -> Rule:
     def rule(history: Sequence[Epoch]) -> Stop | None:
-        scores = {"loss": history[-1].loss, **history[-1].scores}
+        measured = history[-1].metrics
+        if not measured:  # an epoch in the middle of a group
+            return None
+        scores = {f"{part}.{name}": value for part, own in measured.items() for name, value in own.items()}
         for name in (goal.metric, f"valid.{goal.metric}", f"train.{goal.metric}"):
             if name in scores:
                 reached = scores[name] <= goal.value if _falls(goal.metric) else scores[name] >= goal.value
@@ -75,7 +66,7 @@ def _falls(metric: str) -> bool:
 def _converged(settings: Convergence) -> Rule:
     def rule(history: Sequence[Epoch]) -> Stop | None:
         norm = history[-1].gradient_norm
-        if settings.gradient_norm and norm < settings.gradient_norm:
+        if settings.gradient_norm and norm is not None and norm < settings.gradient_norm:
             return Stop("converged", f"the gradient's norm {norm:.3g} is below {settings.gradient_norm:g}")
         if settings.loss_change and len(history) > 1:
             change = abs(history[-1].loss - history[-2].loss)
@@ -91,8 +82,10 @@ def _early(settings: EarlyStopping) -> Rule:
 
     def rule(history: Sequence[Epoch]) -> Stop | None:
         nonlocal best, waited
-        if history[-1].watched < best - settings.min_change:
-            best, waited = history[-1].watched, 0
+        if not history[-1].metrics:
+            return None
+        if watched(history[-1]) < best - settings.min_change:
+            best, waited = watched(history[-1]), 0
             return None
         waited += 1
         if waited < settings.patience:

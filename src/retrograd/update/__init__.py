@@ -1,4 +1,4 @@
-"""What is done with gradients: clipping, penalties, optimizers, schedules. Importing this package registers them all."""
+"""From gradients to new parameters: clipping, penalties, optimizers, schedules, the step. All register on import."""
 
 from retrograd.update import optimizers, penalties, plateau, schedules
 

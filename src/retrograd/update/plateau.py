@@ -35,7 +35,7 @@ class ReduceOnPlateau(Schedule):
     reduction, `cooldown` evaluations are not counted. The rate never falls below `minimum`.
 
     See:  PyTorch's ReduceLROnPlateau with a relative threshold, without its `eps`. Its best (1 - threshold) lets a
-          negative metric "improve" by getting worse; |best| does not. optax's compares patience with >=, not >.
+          negative metric "improve" by getting worse; |best| does not. optax's reduces one evaluation earlier.
     """
 
     formula = "rate = max(initial factor^reductions, minimum)"
@@ -55,7 +55,7 @@ class ReduceOnPlateau(Schedule):
     def observe(self, plateau: Plateau, metric: float) -> Plateau:
         """Return what is remembered after an evaluation, lower metrics being better. NaN counts as no improvement."""
         factor, best, bad, wait = plateau
-        if best is None and not isnan(metric) or best is not None and metric < best - self.threshold * abs(best):
+        if not isnan(metric) and (best is None or metric < best - self.threshold * abs(best)):
             best, bad = float(metric), 0
         else:
             bad += 1

@@ -93,7 +93,12 @@ class Timed(Schedule):
 
 def progress(step: Array, length: int) -> Array:
     """Return the part of `length` that is over, never above 1: compiled, t / T can come out as more at t = T."""
-    return jnp.minimum(step / length, 1)
+    return jnp.minimum(ratio(step, length), 1)
+
+
+def ratio(step: Array, length: ArrayLike) -> Array:
+    """Return step / length in the precision of the run: JAX divides int32 in float32 even where float64 is on."""
+    return step.astype(float) / length
 
 
 def half_cosine(start: float, end: float, part: Array) -> Array:

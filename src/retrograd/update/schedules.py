@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from pydantic import Field
 
 from retrograd.base.schema import Expect, Fraction, NonNegativeFloat, PositiveFloat
-from retrograd.update.schedule import MAX_STEP, Schedule, Steps, Timed, half_cosine, progress, schedules
+from retrograd.update.schedule import MAX_STEP, Schedule, Steps, Timed, half_cosine, progress, ratio, schedules
 
 
 @schedules.register("constant", example={"initial": 0.1, "warmup": 10})
@@ -79,7 +78,7 @@ class Exponential(Schedule):
     every: Steps = 1
 
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
-        return self.initial * self.factor ** (step / self.every)
+        return self.initial * self.factor ** ratio(step, self.every)
 
 
 @schedules.register("inverse_time", example={"initial": 0.1, "rate": 0.1, "power": 0.5})
@@ -174,12 +173,13 @@ class CosineRestarts(Schedule):
 
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         if self.multiply == 1:
-            return half_cosine(self.initial, self.final, (step % self.every) / self.every)
+            return half_cosine(self.initial, self.final, ratio(step % self.every, self.every))
         lengths = [self.every * self.multiply**k for k in range(32)]
         starts = [start for start in itertools.accumulate(lengths, initial=0) if start <= MAX_STEP]
-        cycle = jnp.searchsorted(jnp.asarray(starts, jnp.int32), step, side="right") - 1
-        into = step - jnp.asarray(starts, jnp.int32)[cycle]
-        return half_cosine(self.initial, self.final, into / jnp.asarray(np.array(lengths[: len(starts)], float))[cycle])
+        began = jnp.asarray(starts, jnp.int32)
+        cycle = jnp.searchsorted(began, step, side="right") - 1
+        part = ratio(step - began[cycle], jnp.asarray(lengths[: len(starts)], float)[cycle])
+        return half_cosine(self.initial, self.final, part)
 
 
 @schedules.register("one_cycle", example={"peak": 0.1, "steps": 20})
@@ -227,4 +227,4 @@ class Cyclic(Schedule):
     every: Steps
 
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
-        return self.peak - (self.peak - self.initial) * jnp.abs(1 - 2 * ((step % self.every) / self.every))
+        return self.peak - (self.peak - self.initial) * jnp.abs(1 - 2 * ratio(step % self.every, self.every))

@@ -14,7 +14,7 @@ from retrograd.backprop.backprop import Objective, Pass, backprop
 from retrograd.network.layer import Context, Params
 from retrograd.network.losses.loss import Loss
 from retrograd.network.network import Network, Variables, take
-from retrograd.update.optimizers import Optimizer
+from retrograd.update.optimizer import Optimizer
 from retrograd.update.penalties import Penalty, penalise
 
 SMALL_STEP = 2e8  # operations; below this (about a millisecond) a dispatch costs as much as it starts
@@ -33,10 +33,11 @@ class TrainState(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a step reports: the loss before the update (penalties included) and the norm of the gradient."""
+    """What a step reports: the loss before the update (penalties included), the gradient's norm, the learning rate."""
 
     loss: Array
     gradient_norm: Array
+    learning_rate: Array
 
 
 class Stepper:
@@ -55,6 +56,7 @@ class Stepper:
     ) -> None:
         self.network, self.objectives, self.penalties = network, tuple(objectives), tuple(penalties)
         self.optimizer, self.chain = optimizer, optimizer.build(total_steps)
+        self.rate = optimizer.schedule.build(total_steps)  # the learning rate at a step, counted from 0
         self.single = jax.jit(self.step, donate_argnums=0)
         self.many = jax.jit(self._many, donate_argnums=0)
 
@@ -70,7 +72,7 @@ class Stepper:
         grads = self._trained(result.grads)
         params, moments = update(self.chain, train.params, grads, train.optimizer, train.rate_factor)
         after = train._replace(params=params, state=result.state, optimizer=moments, step=train.step + 1)
-        return after, Outcome(result.loss, optax.global_norm(grads))
+        return after, Outcome(result.loss, optax.global_norm(grads), self.rate(train.step) * train.rate_factor)
 
     def evaluate(self, train: TrainState, batch: Mapping[str, Any]) -> Pass:
         """Return the pass of a batch as the step sees it: penalties included, micro-batches added up."""

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from retrograd.base.errors import UsageError
-from retrograd.record.run import find_run
+from retrograd.record.runs import find_run
 from retrograd.train.predict import Model, load
 
 

@@ -15,7 +15,7 @@ from retrograd.app.cli.show import print_report
 from retrograd.app.cli.surroundings import settle
 from retrograd.data.report import Report
 from retrograd.data.target import Decoded
-from retrograd.record.files import write_atomically
+from retrograd.record.files import write_file
 from retrograd.train.predict import Model
 
 
@@ -36,7 +36,7 @@ def predict(
     if out is None:
         sys.stdout.write(frame.write_csv())
         return
-    write_atomically(out, frame.write_csv().encode())
+    write_file(out, frame.write_csv().encode())
     typer.echo(f"{len(frame)} predictions written to {out}", err=True)
 
 

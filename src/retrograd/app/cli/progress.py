@@ -8,7 +8,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeRemainingColumn
 
-from retrograd.train.stop import Epoch
+from retrograd.record.events import Epoch
 
 PLAIN_LINES = 20  # at most about so many without a terminal
 
@@ -44,5 +44,5 @@ class Progress:
 
 def words(epoch: Epoch) -> str:
     """Return loss and scores in one short line."""
-    scores = "  ".join(f"{name} {value:.4f}" for name, value in epoch.scores.items())
+    scores = "  ".join(f"{part} {name} {value:.4f}" for part, own in epoch.metrics.items() for name, value in own.items())
     return f"loss {epoch.loss:.4f}  {scores}"

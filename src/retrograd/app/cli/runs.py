@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,9 @@ import typer
 from retrograd.app.cli.options import RunsRoot
 from retrograd.app.cli.show import number, score_table, table
 from retrograd.base.document import parse_document
-from retrograd.record.run import RunFolder, find_run, list_runs
+from retrograd.record.events import Note, Stopped
+from retrograd.record.run import RunFolder, RunSummary
+from retrograd.record.runs import find_run, list_runs
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
                   invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})  # fmt: skip
@@ -32,14 +35,13 @@ def show_list(root: Path, as_json: bool) -> None:
     """Print a line for each run."""
     found = list_runs(root)
     if as_json:
-        typer.echo(json.dumps([summary_facts(run) for run in found], ensure_ascii=False))
+        typer.echo(json.dumps([facts(run) for run in found], ensure_ascii=False))
         return
     if not found:
         typer.echo(f"no runs in {root}; begin with: retrograd train CONFIG")
         return
     rows = [["run", "task", "epochs", "ended", "score"]]
-    rows += [[run.path.name, str(run.started.get("task", "-")), str(run.summary.get("epochs", "-")),
-              str(run.summary.get("reason", "unfinished")), best_score(run.summary)] for run in found]  # fmt: skip
+    rows += [[run.path.name, run.task, str(run.epochs), run.stop_reason or run.status, best_score(run.metrics)] for run in found]
     typer.echo(table(rows))
 
 
@@ -48,17 +50,16 @@ def show(context: typer.Context, run: RunName, as_json: Json = False) -> None:
     """Tell one run in full: how it ended, its scores, its notes, its configuration."""
     found = find_run(context.obj, run)
     if as_json:
-        typer.echo(json.dumps({**summary_facts(found), "config": parse_document(found.config_text()).values}, ensure_ascii=False))
+        config = parse_document(found.config_text()).values
+        typer.echo(json.dumps({**facts(found.summary()), "config": config}, ensure_ascii=False))
         return
-    started, summary = found.started, found.summary
-    typer.echo(f"{found.path.name}")
-    for note in started.get("notes", []):
-        typer.echo(f"  {note}")
-    if summary:
-        typer.echo(f"ended: {summary['reason']} ({summary['sentence']}), {summary['seconds']:.1f} s")
-        typer.echo(f"kept the weights of epoch {summary['best_epoch']}\n{score_table(summary['scores'])}")
-    else:
-        typer.echo("unfinished")
+    typer.echo(found.path.name)
+    for event in found.events():
+        if isinstance(event, Note):
+            typer.echo(f"  {event.text}")
+        if isinstance(event, Stopped):
+            typer.echo(f"ended after {event.epoch} epochs, {event.seconds:.1f} s: {event.reason} ({event.sentence})")
+            typer.echo(f"kept the weights of epoch {event.best_epoch}\n{score_table(event.metrics)}")
     typer.echo(f"\n{found.config_text()}")
 
 
@@ -68,7 +69,7 @@ def compare(context: typer.Context, first: RunName, second: RunName, as_json: Js
     pair = [find_run(context.obj, name) for name in (first, second)]
     configs = [flat(parse_document(run.config_text()).values) for run in pair]
     keys = [key for key in {**configs[0], **configs[1]} if configs[0].get(key) != configs[1].get(key)]
-    scores = [flat(run.summary.get("scores", {})) for run in pair]
+    scores = [flat(run.summary().metrics or {}) for run in pair]
     if as_json:
         differing = {key: [config.get(key) for config in configs] for key in keys}
         metrics = {key: [score.get(key) for score in scores] for key in {**scores[0], **scores[1]}}
@@ -81,19 +82,19 @@ def compare(context: typer.Context, first: RunName, second: RunName, as_json: Js
     typer.echo("\n" + table(metrics_rows))
 
 
-def summary_facts(run: RunFolder) -> dict[str, Any]:
+def facts(run: RunSummary) -> dict[str, Any]:
     """Return what JSON output tells of a run."""
-    return {"path": str(run.path), "started": run.started, "summary": run.summary}
+    started = run.started.isoformat() if run.started else None
+    return {**dataclasses.asdict(run), "path": str(run.path), "started": started}
 
 
-def best_score(summary: Mapping[str, Any]) -> str:
+def best_score(metrics: Mapping[str, Mapping[str, float]] | None) -> str:
     """Return the most telling metric of the part furthest from training."""
-    scores = summary.get("scores", {})
-    part = next((part for part in ("test", "valid", "train") if part in scores), None)
-    if part is None:
+    part = next((part for part in ("test", "valid", "train") if part in (metrics or {})), None)
+    if metrics is None or part is None:
         return "-"
-    name = next((name for name in ("accuracy", "r2", "loss") if name in scores[part]), "loss")
-    return f"{part} {name} {number(scores[part].get(name))}"
+    name = next((name for name in ("accuracy", "r2", "loss") if name in metrics[part]), "loss")
+    return f"{part} {name} {number(metrics[part].get(name))}"
 
 
 def flat(values: Any, path: str = "") -> dict[str, Any]:

@@ -29,14 +29,15 @@ from retrograd.network.layers.softsign import Softsign
 from retrograd.network.layers.tanh import Tanh
 
 __all__ = [
+    "ELU",
+    "GELU",
+    "SELU",
     "Add",
     "Concat",
     "Dense",
     "Dropout",
-    "ELU",
     "Embedding",
     "Flatten",
-    "GELU",
     "HardSigmoid",
     "HardSwish",
     "Identity",
@@ -49,7 +50,6 @@ __all__ = [
     "ReLU",
     "ReLU6",
     "Reshape",
-    "SELU",
     "SiLU",
     "Sigmoid",
     "Softmax",

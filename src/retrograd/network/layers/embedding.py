@@ -29,6 +29,8 @@ from retrograd.network.layer import (
     layers,
 )
 
+UNIT_NORMAL = Normal(1.0)
+
 
 @layers.register(
     "embedding",
@@ -55,7 +57,7 @@ class Embedding(Layer):
     units: Units
     vocabulary: Vocabulary = "vocabulary"
     padding: NonNegativeInt | None = None
-    weight: Initial = Normal(1.0)
+    weight: Initial = UNIT_NORMAL
 
     equations = Equations(
         forward="y = W[ids]",
@@ -74,7 +76,7 @@ class Embedding(Layer):
             yield Problem("padding", f"expected a row of the vocabulary of {self.vocabulary}, found {self.padding}")
 
     def init(self, key: Array, ids: Spec) -> Init:  # noqa: D102
-        weight = draw(self.weight or Normal(1.0), key, "weight", (int(self.vocabulary), int(self.units)))
+        weight = draw(self.weight or UNIT_NORMAL, key, "weight", (int(self.vocabulary), int(self.units)))
         return Init({"weight": weight if self.padding is None else weight.at[self.padding].set(0)})
 
     def forward(self, params: Params, state: State, ctx: Context, ids: Array) -> Forward:  # noqa: D102

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jax import Array
 
 from retrograd.network.layer import Equations, examples
-from retrograd.network.losses.loss import ElementwiseLoss, losses
+from retrograd.network.losses.loss import Loss, losses
 
 
 @losses.register(
@@ -19,12 +19,13 @@ from retrograd.network.losses.loss import ElementwiseLoss, losses
     ),
 )
 @dataclass(frozen=True)
-class MeanSquaredError(ElementwiseLoss):
+class MeanSquaredError(Loss):
     """Average the squared difference between prediction and target over all elements.
 
-        L = scale / n * sum((y - t)^2)
+        L = 1/n sum (y - t)^2
 
     Shapes:  y [batch, ...], t the same -> scalar
+    Tape:    y - t
     See:     many texts sum the halves over the batch: their learning rate is another one.
     """
 
@@ -35,10 +36,10 @@ class MeanSquaredError(ElementwiseLoss):
         latex_backward=(r"\frac{\partial L}{\partial y} = \frac{2}{n} (y - t)",),
     )
 
-    @staticmethod
-    def terms(prediction: Array, target: Array) -> Array:  # noqa: D102
-        return (prediction - target) ** 2
+    def terms(self, y: Array, t: Array) -> tuple[Array, Array]:  # noqa: D102
+        difference = y - t
+        return difference * difference, difference
 
-    @staticmethod
-    def slopes(prediction: Array, target: Array) -> Array:  # noqa: D102
-        return 2 * (prediction - target)
+    def slopes(self, kept: Array) -> Array:
+        """2 (y - t)."""
+        return 2 * kept

@@ -1,0 +1,172 @@
+"""Cross-entropy of one class among several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from retrograd.base.errors import DataTypeError, Problem, ShapeError
+from retrograd.base.schema import Fraction, NonNegativeFloat
+from retrograd.network.layer import Equations, Input, examples
+from retrograd.network.losses.labels import NUMBER_FROM_0, read_labels
+from retrograd.network.losses.loss import Loss, computing_dtype, losses
+
+CLIP = 1e-7  # Keras's
+
+
+@losses.register(
+    "cross_entropy",
+    examples=examples(
+        ({}, [(5, 4), Input((5,), "labels", classes=4)]),
+        ({"label_smoothing": 0.1, "reduction": "sum"}, [(1, 3), Input((1,), "labels", classes=3), (1,)]),
+        (
+            {"class_weights": [0.5, 1.0, 2.0], "ignored": 1, "label_smoothing": 0.2},
+            [(4, 2, 3), Input((4, 2), "labels", classes=3), (4,)],
+        ),
+        ({"class_weights": [0.5, 2.0, 1.0]}, [(4, 3), Input((4, 3), "probabilities")]),
+        ({"from_logits": False}, [Input((4, 3), "probabilities"), Input((4,), "labels", classes=3)]),
+        (
+            {"from_logits": False, "normalize": False, "scale": 0.5},
+            [Input((4, 3), "probabilities"), Input((4, 3), "probabilities")],
+        ),
+    ),
+)
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """Average the surprise at each row's class, given logits y (or, with `from_logits: false`, probabilities).
+
+        L = -sum_rows sum_c w_c q_c log p_c / sum_rows w_t,  p = softmax(y)
+        q = (1 - e) onehot(t) + e / C
+
+    label_smoothing: e. class_weights: w, 1 unless given. ignored: a label whose rows are left out; when all are, the
+    loss is 0. A target of the prediction's shape holds probabilities in place of onehot(t); the mean is then over the
+    rows, whatever the class weights. normalize: divide probabilities by their sum.
+
+    Shapes:  y [batch, ..., classes], t integers [batch, ...] or numbers [batch, ..., classes] -> scalar
+    Tape:    logits: exp(y - max y), its sum, t; probabilities: p, the sum that it was divided by, t
+    Raises:  ShapeError, DataTypeError when the target is neither. A label that names no class cannot be reported from
+             a compiled pass: its loss is NaN (see `check_labels`).
+    See:     probabilities are clipped to [1e-7, 1 - 1e-7], with gradient 0 outside, as in Keras. PyTorch ignores -100
+             unasked, and gives NaN when all rows are ignored.
+    """
+
+    label_smoothing: Fraction = 0.0
+    class_weights: tuple[NonNegativeFloat, ...] = ()
+    ignored: int | None = None
+    from_logits: bool = True
+    normalize: bool = True
+
+    equations = Equations(
+        forward="L = -1/n Σ_rows Σ_c w_c q_c log p_c, p = softmax(y), n = Σ_rows w_t",
+        backward=("dL/dy_c = 1/n (p_c Σ_k w_k q_k - w_c q_c), which is (p - onehot(t))/n for plain labels",),
+        latex_forward=(
+            r"L = -\frac{1}{n} \sum_{rows} \sum_c w_c q_c \log p_c, \quad p = \operatorname{softmax}(y),"
+            r" \quad n = \sum_{rows} w_t"
+        ),
+        latex_backward=(
+            r"\frac{\partial L}{\partial y_c} = \frac{1}{n} \left( p_c \textstyle\sum_k w_k q_k - w_c q_c \right)",
+        ),
+    )
+
+    def rules(self) -> Iterator[Problem]:  # noqa: D102
+        if self.from_logits and not self.normalize:
+            yield Problem("normalize", "concerns probabilities, and these are logits", "add `from_logits: false`")
+
+    def terms(self, y: Array, t: Array) -> tuple[Array, Any]:  # noqa: D102
+        log, kept = _softmax(y) if self.from_logits else _proportions(y, self.normalize)
+        if self._is_plain(t, y):  # one logarithm a row is nearly twice as fast as one for each class
+            chosen = read_labels(t, y.shape[-1], self.ignored, y.dtype).safe[..., None]
+            mass, logs = self.row_weights(t, y)[..., None], log(jnp.take_along_axis(y, chosen, -1))
+        else:
+            mass, logs = self.mass(t, y), log(y)
+        counted = jnp.where(mass == 0, jnp.zeros_like(mass), mass * logs)  # what does not count may be infinite
+        return -jnp.sum(counted, -1), (kept, t)
+
+    def slopes(self, kept: Any) -> Array:
+        """Logits: p_c Σ_k w_k q_k - w_c q_c. Otherwise: -w_c q_c / p_c inside the clip, then through the division."""
+        (first, total), t = kept
+        mass = self.mass(t, first)
+        if self.from_logits:
+            whole = self.row_weights(t, first)[..., None] if self._is_plain(t, first) else mass.sum(-1, keepdims=True)
+            return whole / total * first - mass
+        slopes = jnp.where((first > CLIP) & (first < 1 - CLIP), -mass / first, jnp.zeros_like(mass))
+        if not self.normalize:
+            return slopes
+        return (slopes - jnp.sum(slopes * first, -1, keepdims=True)) / total
+
+    def mass(self, t: Array, y: Array) -> Array:
+        """Return w_c q_c [batch, ..., classes]: what each class's logarithm counts for."""
+        weights, smoothing = self._weights(y), self.label_smoothing
+        if t.ndim == y.ndim:
+            return weights * ((1 - smoothing) * t + smoothing / y.shape[-1] if smoothing else t)
+        labels = read_labels(t, y.shape[-1], self.ignored, weights.dtype)
+        hit = labels.safe[..., None] == jnp.arange(y.shape[-1], dtype=labels.safe.dtype)
+        mass = jnp.where(hit, self.row_weights(t, y)[..., None], jnp.zeros_like(weights))
+        if not smoothing:
+            return mass
+        return (1 - smoothing) * mass + labels.valid[..., None] * weights * (smoothing / y.shape[-1])
+
+    def row_weights(self, labels: Array, y: Any) -> Array:
+        """Return w_t of each row: 0 where it is ignored, NaN where its label names no class."""
+        weights = self._weights(y)
+        safe, valid = read_labels(labels, y.shape[-1], self.ignored, weights.dtype)
+        return valid * weights[safe]
+
+    def count(self, prediction: Any, target: Any, weight: Any = None) -> Array:
+        """Return the sum of w_t over the rows that are kept; for a target of probabilities, the number of rows."""
+        if target.ndim == prediction.ndim:
+            return jnp.asarray(target.size // target.shape[-1], computing_dtype(prediction))
+        return jnp.sum(self.row_weights(target, prediction))
+
+    def read_target(self, prediction: Array, target: Array) -> Array:
+        """Return labels as they are, probabilities in the dtype of the computation."""
+        if target.shape == prediction.shape:
+            return target.astype(computing_dtype(prediction))
+        if target.shape != prediction.shape[:-1]:
+            raise ShapeError(
+                f"expected labels {prediction.shape[:-1]} or probabilities {prediction.shape}, got {target.shape}",
+                cure=_shape_cure(prediction.shape, target.shape),
+            )
+        if not jnp.issubdtype(target.dtype, jnp.integer):
+            raise DataTypeError(f"class labels must be integers, found {target.dtype}", cure=NUMBER_FROM_0)
+        return target
+
+    def _is_plain(self, t: Array, y: Array) -> bool:
+        """Whether each row has one class that counts."""
+        return t.ndim < y.ndim and not self.label_smoothing
+
+    def _weights(self, y: Any) -> Array:
+        classes = y.shape[-1]
+        if self.class_weights and len(self.class_weights) != classes:
+            found = f"expected {classes} class weights, one for each class, got {len(self.class_weights)}"
+            raise ShapeError(found, where="class_weights")
+        return jnp.asarray(self.class_weights or (1.0,) * classes, computing_dtype(y))
+
+
+Log = Callable[[Array], Array]
+
+
+def _softmax(y: Array) -> tuple[Log, tuple[Array, Array]]:
+    """Return log p as a function of the logits of any classes, and exp(y - max y) with its sum."""
+    largest = jnp.max(y, -1, keepdims=True)
+    exponentials = lax.optimization_barrier(jnp.exp(y - largest))  # computed once, read by the sum and by backward
+    total = jnp.sum(exponentials, -1, keepdims=True)
+    return lambda chosen: (chosen - largest) - jnp.log(total), (exponentials, total)
+
+
+def _proportions(y: Array, normalize: bool) -> tuple[Log, tuple[Array, Array]]:
+    """Return log p as a function of the given values of any classes, and p before clipping with the values' sum."""
+    total = jnp.sum(y, -1, keepdims=True) if normalize else jnp.ones_like(y[..., :1])
+    return lambda chosen: jnp.log(jnp.clip(chosen / total, CLIP, 1 - CLIP)), (y / total, total)
+
+
+def _shape_cure(prediction: tuple[int, ...], target: tuple[int, ...]) -> str:
+    if target == (*prediction[:-1], 1):
+        return f"reshape the labels to {prediction[:-1]}, as target[..., 0] does"
+    if len(prediction) > 2 and target == prediction[:1] + prediction[2:]:
+        return "the classes belong on the last axis of the prediction: move its axis 1 there"
+    return "reshape the target, or change the units of the last layer"

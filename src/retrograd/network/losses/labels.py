@@ -1,0 +1,58 @@
+"""Class labels: checked on the host, and read inside a compiled pass."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from retrograd.base.errors import DataTypeError, LabelError
+
+NUMBER_FROM_0 = "number the classes from 0"
+
+
+class ReadLabels(NamedTuple):
+    """Labels that may index, and whether each counts: 1, 0 where it is ignored, NaN where there is no such class."""
+
+    safe: Array
+    valid: Array
+
+
+def check_labels(labels: np.ndarray, classes: int, ignored: int | None = None) -> None:
+    """Check on the host what a compiled pass cannot report.
+
+    Raises:  DataTypeError unless the labels are integers; LabelError for one outside [0, classes) that is not ignored
+    """
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "iu":
+        raise DataTypeError(f"class labels must be integers, found {labels.dtype}", cure=NUMBER_FROM_0)
+    wrong = (labels < 0) | (labels >= classes)
+    if ignored is not None:
+        wrong &= labels != ignored
+    if not wrong.any():
+        return
+    place = tuple(int(i) for i in np.argwhere(wrong)[0])
+    where = f"row {place[0]}" if len(place) == 1 else f"row {place[0]}, position {', '.join(map(str, place[1:]))}"
+    count = int(wrong.sum())
+    others = f" (and {count - 1} more)" if count > 1 else ""
+    raise LabelError(
+        f"label {labels[place]} out of range [0, {classes}){others}",
+        where=where,
+        cure=f"{NUMBER_FROM_0}, or name the label that the loss leaves out with `ignored`",
+    )
+
+
+def read_labels(labels: Array, classes: int, ignored: int | None, dtype: np.dtype) -> ReadLabels:
+    """Return labels as indices in [0, classes), and the number by which each one's loss is multiplied.
+
+    A compiled pass cannot raise; NaN poisons the loss instead of training on some other class in silence.
+    """
+    labels = jnp.asarray(labels)
+    labels = labels.astype(jnp.int64 if labels.dtype.itemsize == 8 else jnp.int32)  # -1 must fit, and `classes`
+    known = (labels >= 0) & (labels < classes)
+    valid = jnp.where(known, 1.0, jnp.nan)
+    if ignored is not None:
+        valid = jnp.where(labels == ignored, 0.0, valid)
+    return ReadLabels(jnp.clip(labels, 0, classes - 1), valid.astype(dtype))

@@ -1,0 +1,159 @@
+"""Events: what happens in a run, one line of JSON each, appended as it happens.
+
+    {"kind": "epoch", "time": "2031-05-01T09:30:00.000+00:00", "epoch": 1, "step": 50, "loss": 0.31, ...}
+
+NaN and infinities stand in the file as the texts "nan", "inf" and "-inf", which JSON has no numbers for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.metadata
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from retrograd.base.errors import DataError, UsageError
+from retrograd.record.files import open_regular
+from retrograd.record.strict_json import parse_json, write_json
+
+MAX_LINE_BYTES = 2**20
+PACKAGES = ("retrograd", "jax", "jaxlib", "numpy", "optax")
+
+Metrics = dict[str, dict[str, float]]  # part of the data (training, validation, test) -> metric -> value
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, and when (filled in where it is written)."""
+
+    kind: ClassVar[str]
+    time: datetime | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Started(Event):
+    """Training begins: all that is needed to repeat it, beside the configuration."""
+
+    kind = "started"
+    name: str
+    task: str
+    seed: int
+    data_digest: str | None = None
+    device: str = ""
+    platform: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def here(cls, name: str, task: str, seed: int, *, data_digest: str | None = None, device: str = "") -> Started:
+        """Return the event for this machine and the versions that are installed on it."""
+        return cls(name, task, seed, data_digest, device, platform.platform(), versions())
+
+
+@dataclass(frozen=True)
+class Epoch(Event):
+    """An epoch has ended. `seconds` count from the start of training; loss and norm are means over the epoch's steps."""
+
+    kind = "epoch"
+    epoch: int
+    step: int
+    loss: float
+    metrics: Metrics
+    learning_rate: float | None
+    seconds: float
+    gradient_norm: float | None = None
+
+
+@dataclass(frozen=True)
+class Note(Event):
+    """Something that the user should know, in one sentence."""
+
+    kind = "note"
+    text: str
+
+
+@dataclass(frozen=True)
+class Stopped(Event):
+    """Training has ended: why (a word, and a sentence with the numbers), after how much, with which weights (digest).
+
+    `metrics` are those of the weights that were kept.
+    """
+
+    kind = "stopped"
+    reason: str
+    step: int
+    epoch: int
+    best_epoch: int | None
+    seconds: float
+    weights: str
+    metrics: Metrics = field(default_factory=dict)
+    sentence: str = ""
+
+
+KINDS: dict[str, type[Event]] = {kind.kind: kind for kind in (Started, Epoch, Note, Stopped)}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that numbers depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:  # used from its source folder
+            found[package] = "not installed"
+    return found
+
+
+def write_event(event: Event) -> bytes:
+    """Return an event's line."""
+    values = {entry.name: getattr(event, entry.name) for entry in dataclasses.fields(event)}
+    time = event.time.isoformat(timespec="milliseconds") if event.time else None
+    line = write_json({"kind": event.kind, **values, "time": time}).encode() + b"\n"
+    if len(line) > MAX_LINE_BYTES:
+        raise UsageError(f"an event of {len(line):,} bytes, larger than {MAX_LINE_BYTES:,}")
+    return line
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """Yield the events of a file in order; a last line without its end (a crash, or a line on its way) is left out.
+
+    Kinds and fields that this version does not know are passed over.
+
+    Raises:  UsageError when there is no such file; DataError with the number of a line that is no event
+    """
+    with open_regular(path) as stream:
+        for number, line in enumerate(iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b""), start=1):
+            if len(line) > MAX_LINE_BYTES:
+                raise DataError(f"a line longer than {MAX_LINE_BYTES:,} bytes", where=f"{path}:{number}")
+            if not line.endswith(b"\n"):
+                return
+            try:
+                event = _read_event(line)
+            except ValueError as error:
+                raise DataError(f"not an event: {error}", where=f"{path}:{number}") from None
+            if event is not None:
+                yield event
+
+
+def _read_event(line: bytes) -> Event | None:
+    plain = parse_json(line.decode())
+    if not isinstance(plain, dict) or not isinstance(plain.get("kind"), str):
+        raise ValueError("expected an object with its kind")
+    if plain["kind"] not in KINDS:
+        return None
+    try:
+        return _adapter(plain["kind"]).validate_python(plain)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ValueError(f"{'.'.join(str(step) for step in first['loc'])}: {first['msg']}") from None
+
+
+@functools.cache
+def _adapter(kind: str) -> TypeAdapter[Event]:
+    return TypeAdapter(KINDS[kind])

@@ -1,0 +1,223 @@
+"""A run's folder: `config.yaml` (filled), `events.jsonl` (append-only) and `model.safetensors`.
+
+Whatever shows a run reads this folder and nothing else, so a run that was copied from elsewhere opens as well.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import shutil
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Self
+
+from retrograd.base.errors import UsageError
+from retrograd.record.events import Epoch, Event, Metrics, Started, Stopped, read_events, write_event
+from retrograd.record.files import make_folder, read_text, refusal, write_file
+from retrograd.record.lock import LOCK, Lock, in_use, is_locked
+
+CONFIG, EVENTS, MODEL = "config.yaml", "events.jsonl", "model.safetensors"
+MAX_CONFIG_BYTES = 2**20
+MAX_NAME_BYTES = 100  # of the 255 that file systems allow
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run in one line. `metrics` are those of the best epoch; `problem` says why a run could not be read."""
+
+    path: Path
+    name: str
+    task: str = ""
+    status: Literal["finished", "running", "interrupted", "unreadable"] = "unreadable"
+    started: datetime | None = None
+    epochs: int = 0
+    seconds: float = 0.0
+    metrics: Metrics | None = None
+    stop_reason: str | None = None
+    problem: str = ""
+
+
+class RunFolder:
+    """A run on disk, for reading; the run may still go on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Return the run in a folder.
+
+        Raises:  UsageError telling what is missing
+        """
+        path = Path(path)
+        if not os.path.isdir(path):  # unlike Path's, it takes any text
+            message = "not a folder" if os.path.exists(path) else "not found"
+            raise UsageError(message, where=str(path), cure="give the folder of a run")
+        missing = [name for name in (CONFIG, EVENTS) if not os.path.exists(path / name)]
+        if missing:
+            raise UsageError(f"no run: it holds no {' and no '.join(missing)}", where=str(path))
+        return RunFolder(path)
+
+    @property
+    def model_path(self) -> Path:
+        """Where the model is, or will be."""
+        return self.path / MODEL
+
+    def config_text(self) -> str:
+        """Return the filled configuration, as YAML."""
+        return read_text(self.path / CONFIG, MAX_CONFIG_BYTES)
+
+    def events(self) -> Iterator[Event]:
+        """Yield what has happened so far, in order."""
+        return read_events(self.path / EVENTS)
+
+    def summary(self) -> RunSummary:
+        """Return the run in one line."""
+        start: Started | None = None
+        stop: Stopped | None = None
+        epochs: dict[int, Epoch] = {}
+        for event in self.events():
+            if isinstance(event, Started):
+                start = event
+            elif isinstance(event, Epoch):
+                epochs[event.epoch] = event
+            elif isinstance(event, Stopped):
+                stop = event
+        last = next(reversed(epochs.values()), None)
+        best = epochs.get(stop.best_epoch, last) if stop and stop.best_epoch is not None else last
+        metrics = stop.metrics if stop and stop.metrics else best.metrics if best else None
+        end = stop or last
+        return RunSummary(
+            self.path,
+            name=start.name if start else self.path.name,
+            task=start.task if start else "",
+            status="finished" if stop else "running" if is_locked(self.path) else "interrupted",
+            started=start.time.astimezone() if start and start.time else None,
+            epochs=end.epoch if end else 0,
+            seconds=end.seconds if end else 0.0,
+            metrics=metrics,
+            stop_reason=stop.reason if stop else None,
+        )
+
+
+def now() -> datetime:
+    """Return the time, with its zone."""
+    return datetime.now().astimezone()
+
+
+class RunWriter(RunFolder):
+    """A run that is being written: the only one who may, until `finish`, `close` or the end of the process.
+
+    Raises:  RunInUseError when another process writes to the folder; ResourceError when the disk refuses
+    """
+
+    def __init__(self, path: Path, clock: Clock = now) -> None:
+        """Take a folder that exists; what it holds of a run is gone afterwards."""
+        super().__init__(path)
+        self._clock = clock
+        self._lock = Lock(self.path)
+        try:
+            for name in (MODEL, CONFIG, EVENTS):
+                (self.path / name).unlink(missing_ok=True)
+            self._stream = open(self.path / EVENTS, "ab", buffering=0)  # noqa: SIM115 (closed by close)
+        except OSError as error:
+            self._lock.release()
+            raise refusal(error, self.path) from None
+
+    @classmethod
+    def create(cls, root: Path, name: str, *, clock: Clock = now) -> RunWriter:
+        """Make the folder `<root>/<time>-<name>` and return its writer."""
+        root = Path(root)
+        make_folder(root)
+        stem = f"{clock():%Y%m%d-%H%M%S}-{folder_name(name)}"
+        for number in itertools.count(1):
+            path = root / (stem if number == 1 else f"{stem}-{number}")
+            try:
+                path.mkdir()
+                break
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise refusal(error, path) from None
+        try:
+            return cls(path, clock)
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+
+    @classmethod
+    def at(cls, path: Path, *, overwrite: bool = False, clock: Clock = now) -> RunWriter:
+        """Return the writer of a folder of the user's choice; `overwrite` replaces a run that is there.
+
+        Raises:  UsageError when it holds a run (without `overwrite`) or other files: nothing in it has changed then
+        """
+        path = Path(path)
+        make_folder(path)
+        if _holds_run(path):
+            if is_locked(path):
+                raise in_use(path)
+            if not overwrite:
+                cure = "use another --run, or --force to replace it"
+                raise UsageError("already holds a run", where=str(path), cure=cure)
+        return cls(path, clock)
+
+    def write_config(self, text: str) -> None:
+        """Write the filled configuration."""
+        write_file(self.path / CONFIG, text.encode())
+
+    def record(self, event: Event) -> None:
+        """Append an event, stamped with the time; it is in the file when this returns.
+
+        Raises:  ResourceError when the disk is full; the file ends with the event before then
+        """
+        line = write_event(event if event.time else replace(event, time=self._clock()))
+        before = os.fstat(self._stream.fileno()).st_size
+        try:
+            if self._stream.write(line) != len(line):  # a full disk takes a part and says nothing
+                os.ftruncate(self._stream.fileno(), before)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise refusal(error, self.path / EVENTS) from None
+
+    def finish(self, stopped: Stopped) -> None:
+        """Record why and how the run ended, make it last, and let others write."""
+        self.record(stopped)
+        os.fsync(self._stream.fileno())
+        self.close()
+
+    def close(self) -> None:
+        """Let others write; a run without a recorded end counts as interrupted."""
+        if not self._stream.closed:
+            self._stream.close()
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def folder_name(name: str) -> str:
+    """Return a name that every file system takes: letters, digits, `-`, `_` and `.`, not too long."""
+    kept = (c if unicodedata.category(c)[0] in "LMN" or c in "-_." else " " for c in unicodedata.normalize("NFC", name))
+    joined = "-".join("".join(kept).split())
+    return joined.encode()[:MAX_NAME_BYTES].decode(errors="ignore").strip("-.") or "run"
+
+
+def _holds_run(path: Path) -> bool:
+    """Whether a folder holds a run. Other people's files are nobody's to mix with."""
+    try:
+        names = {entry.name for entry in path.iterdir()} - {LOCK}
+    except OSError as error:
+        raise refusal(error, path) from None
+    if names and not names & {CONFIG, EVENTS, MODEL}:
+        raise UsageError("not empty, and holds no run", where=str(path), cure="give a new folder")
+    return bool(names)

@@ -1,0 +1,77 @@
+"""The runs below a folder: listed, and found by what a person would type."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from retrograd.base.errors import RetrogradError, UsageError, did_you_mean
+from retrograd.base.schema import show
+from retrograd.record.run import EVENTS, RunFolder, RunSummary
+
+LAST = "last"
+SHOWN = 5
+
+
+def list_runs(root: Path) -> list[RunSummary]:
+    """Return the runs below a folder, the latest at the end; a run that cannot be read says why."""
+    return sorted((_summary(path) for path in _folders(root)), key=_order)
+
+
+def latest(root: Path) -> RunFolder:
+    """Return the run that was started last."""
+    runs = list_runs(root)
+    if not runs:
+        raise UsageError("holds no run", where=str(root), cure="train first, or say where the runs are")
+    return RunFolder.open(runs[-1].path)
+
+
+def find_run(root: Path, text: str) -> RunFolder:
+    """Return the run that is meant by a path, a folder's name, its unique beginning, its name without time, or `last`.
+
+    Raises:  UsageError when there is none, or several
+    """
+    for path in (Path(text), Path(root) / text):
+        if _is_run(path):
+            return RunFolder.open(path)
+    if text == LAST:
+        return latest(root)
+    paths = _folders(root)
+    meant = [path for path in paths if path.name.startswith(text) or _untimed(path) == text] if text else []
+    if len(meant) == 1:
+        return RunFolder.open(meant[0])
+    if meant:
+        several = ", ".join(path.name for path in meant[-SHOWN:])
+        raise UsageError(f"{show(text)} may mean {len(meant)} runs: {several}", where=str(root), cure="type more of it")
+    if os.path.exists(text):
+        return RunFolder.open(Path(text))  # which says what is missing there
+    cure = did_you_mean(text, [path.name for path in paths[-SHOWN:]] + [LAST] * bool(paths))
+    raise UsageError(f"no run {show(text)}", where=str(root), cure=cure)
+
+
+def _folders(root: Path) -> list[Path]:
+    if not os.path.isdir(root):
+        return []
+    return sorted(path for path in Path(root).iterdir() if _is_run(path))
+
+
+def _is_run(path: Path) -> bool:
+    return os.path.isfile(path / EVENTS)  # unlike Path's, it takes any text
+
+
+def _summary(path: Path) -> RunSummary:
+    try:
+        return RunFolder.open(path).summary()
+    except RetrogradError as error:
+        return RunSummary(path, path.name, problem=str(error))
+
+
+def _order(run: RunSummary) -> tuple[datetime, str]:
+    return run.started or datetime.min.replace(tzinfo=UTC), run.path.name
+
+
+def _untimed(path: Path) -> str:
+    """Return `xor` for the folder `20310501-093000-xor`."""
+    return re.sub(r"^\d{8}-\d{6}-", "", path.name)

@@ -1,0 +1,90 @@
+"""What an optimizer is: settings from which the chain of optax transformations of a run is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+import jax
+import optax
+from jax import Array
+from jax.typing import ArrayLike
+
+from retrograd.base.registry import Registry
+from retrograd.base.schema import NonNegativeFloat, PositiveFloat, PositiveInt, Registered, Settings
+from retrograd.update.clipping import clip
+from retrograd.update.schedule import Schedule, schedules
+from retrograd.update.schedules import Constant
+from retrograd.update.selection import is_weight
+
+optimizers: Registry[Optimizer] = Registry("optimizer")
+
+LearningRate = Annotated[float | Schedule, Registered(schedules, otherwise=PositiveFloat)]
+
+
+@dataclass(frozen=True)
+class Optimizer(Settings):
+    """How gradients g become changes of the parameters p, in this order:
+
+        g <- clip(g)                     clip_value, clip_norm (each tensor's), clip_global_norm (all together)
+        g <- g + weight_decay p          unless the optimizer is decoupled
+        d <- direction(g)                what a subclass states
+        d <- d + weight_decay p          where it is decoupled: adamw, lion
+        p <- p - learning_rate d
+
+    weight_decay_on: `all` parameters, as PyTorch does, or only `weights` (not biases and scales).
+    accumulate: micro-batches that make up one step; the compiled step adds them up.
+    """
+
+    formula: ClassVar[str]
+    latex: ClassVar[str]
+    decoupled: ClassVar[bool] = False
+
+    learning_rate: LearningRate
+    _: KW_ONLY
+    weight_decay: NonNegativeFloat = 0.0
+    weight_decay_on: Literal["all", "weights"] = "all"
+    clip_value: PositiveFloat | None = None
+    clip_norm: PositiveFloat | None = None
+    clip_global_norm: PositiveFloat | None = None
+    accumulate: PositiveInt = 1
+
+    def direction(self) -> optax.GradientTransformation:
+        """Return the transformation from gradients to the direction that the learning rate scales."""
+        raise NotImplementedError(f"{type(self).__name__} has no direction")
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule of the learning rate; a number is constant."""
+        rate = self.learning_rate
+        return rate if isinstance(rate, Schedule) else Constant(rate)
+
+    def rate(self, step: ArrayLike, total_steps: int | None = None) -> Array:
+        """Return the learning rate at a step, counted from 0."""
+        return self.schedule.build(total_steps)(step)
+
+    def build(self, total_steps: int | None) -> optax.GradientTransformation:
+        """Return the whole chain. The tree of its state depends on `direction` alone.
+
+        So a run can go on with another schedule, clipping or decay.
+        Raises:  ConfigError when the schedule needs the run's length and the run has none.
+        """
+        rate = self.schedule.build(total_steps)
+        decay = optax.stateless(self._decay()) if self.weight_decay else optax.identity()
+        return optax.named_chain(
+            ("clip", clip(self.clip_value, self.clip_norm, self.clip_global_norm)),
+            ("decay", optax.identity() if self.decoupled else decay),
+            ("direction", self.direction()),
+            ("decoupled_decay", decay if self.decoupled else optax.identity()),
+            ("rate", optax.scale_by_schedule(lambda step: -rate(step))),
+        )
+
+    def _decay(self) -> Callable[[Any, Any], Any]:
+        everywhere = self.weight_decay_on == "all"
+
+        def add(path: Any, update: Array, parameter: Array) -> Array:
+            chosen = everywhere or is_weight(path[-1].key, parameter)
+            return update + self.weight_decay * parameter if chosen else update
+
+        return lambda updates, params: jax.tree_util.tree_map_with_path(add, updates, params)

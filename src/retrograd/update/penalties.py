@@ -1,0 +1,107 @@
+"""Penalties on the size of parameters, which add to the loss and to its gradient; both are written out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from pydantic import BeforeValidator
+
+from retrograd.base.registry import Registry
+from retrograd.base.schema import Expect, NonNegativeFloat, Settings
+from retrograd.network.layer import Params
+from retrograd.update.selection import select
+
+penalties: Registry[Penalty] = Registry("penalty")
+
+Patterns = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda given: (given,) if isinstance(given, str) else given),
+    Expect("a list of patterns such as 'dense_*/weight'"),
+]
+
+
+@dataclass(frozen=True)
+class Penalty(Settings):
+    """What the size of the parameters costs: `strength` times a sum over the parameters that are meant.
+
+    parameters: patterns of paths such as `dense_1/weight` or `*/bias`; left out, all weights and no bias or scale.
+    """
+
+    formula: ClassVar[str]
+    latex: ClassVar[str]
+
+    strength: NonNegativeFloat
+    parameters: Patterns = ()
+
+    def value(self, w: Array) -> Array:
+        """Return what one parameter costs."""
+        raise NotImplementedError(f"{type(self).__name__} has no value")
+
+    def gradient(self, w: Array) -> Array:
+        """Return the derivative of `value`."""
+        raise NotImplementedError(f"{type(self).__name__} has no gradient")
+
+
+@penalties.register("l2", example={"strength": 0.01})
+@dataclass(frozen=True)
+class L2(Penalty):
+    """Half the sum of squares (weight decay, for plain gradient descent; ridge).
+
+        value = strength / 2 ‖w‖²
+
+    See:  Krogh & Hertz 1992. Keras and scikit-learn's ridge have no half: their strength counts double.
+    """
+
+    formula = "value = strength / 2 ‖w‖²; gradient = strength w"
+    latex = r"\tfrac{\lambda}{2} \lVert w \rVert_2^2, \quad \nabla = \lambda w"
+
+    def value(self, w: Array) -> Array:
+        """strength / 2 ‖w‖²."""
+        return self.strength / 2 * jnp.sum(w * w)
+
+    def gradient(self, w: Array) -> Array:
+        """strength w."""
+        return self.strength * w
+
+
+@penalties.register("l1", example={"strength": 0.01, "parameters": ["dense_1/*"]})
+@dataclass(frozen=True)
+class L1(Penalty):
+    """The sum of absolute values, which drives single numbers towards 0 (lasso). With `l2` beside it: elastic net.
+
+        value = strength ‖w‖₁
+
+    See:  Tibshirani 1996. The gradient at 0 is 0, where jnp.abs has 1; numbers come near 0 and rarely reach it.
+    """
+
+    formula = "value = strength ‖w‖₁; gradient = strength sign(w)"
+    latex = r"\lambda \lVert w \rVert_1, \quad \nabla = \lambda \, \mathrm{sign}(w)"
+
+    def value(self, w: Array) -> Array:
+        """strength ‖w‖₁."""
+        return self.strength * jnp.sum(jnp.abs(w))
+
+    def gradient(self, w: Array) -> Array:
+        """strength sign(w), with sign(0) = 0."""
+        return self.strength * jnp.sign(w)
+
+
+def penalise(given: Sequence[Penalty], params: Mapping[str, Params]) -> tuple[Array | float, dict[str, Params]]:
+    """Return the sum of the penalties and its gradient, 0 for parameters that none is on.
+
+    Raises:  ConfigError when a pattern matches no parameter.
+    """
+    value: Any = 0.0
+    grads = {node: jax.tree.map(jnp.zeros_like, own) for node, own in params.items()}
+    for penalty in given:
+        where = f"penalties.{penalties.name_of(type(penalty))}.parameters"
+        for node, name in select(params, penalty.parameters, where):
+            w = params[node][name]
+            value = value + penalty.value(w)
+            grads[node][name] = grads[node][name] + penalty.gradient(w)
+    return value, grads
