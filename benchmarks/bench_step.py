@@ -93,14 +93,14 @@ def jax_grad(work: Dense) -> Callable[[int], int]:
     params = [(jnp.asarray(rng.normal(size=p) * np.sqrt(2 / p[0]), jnp.float32), jnp.zeros(p[1])) for p in pairs]
     optimizer = optax.adam(RATE)
 
-    def loss(params, x, y):  # noqa: ANN001, ANN202
+    def loss(params, x, y):
         for weight, bias in params[:-1]:
             x = jax.nn.relu(x @ weight + bias)
         weight, bias = params[-1]
         return optax.softmax_cross_entropy_with_integer_labels(x @ weight + bias, y).mean()
 
     @functools.partial(jax.jit, donate_argnums=(0, 1))
-    def step(params, state, x, y):  # noqa: ANN001, ANN202
+    def step(params, state, x, y):
         value, grads = jax.value_and_grad(loss)(params, x, y)
         updates, state = optimizer.update(grads, state, params)
         return optax.apply_updates(params, updates), state, value

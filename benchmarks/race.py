@@ -70,7 +70,13 @@ def race(script: str, workload: str, contestants: Sequence[str], rounds: int) ->
 def table(results: dict[str, dict[str, float | None]], own: str) -> str:
     """Return milliseconds a step, and how many times faster than each peer the first contestant is."""
     names = list(next(iter(results.values())))
-    lines = ["| workload | " + " | ".join(f"{name}, ms" for name in names) + " | " + " | ".join(f"/ {n}" for n in names if n != own) + " |"]
+    lines = [
+        "| workload | "
+        + " | ".join(f"{name}, ms" for name in names)
+        + " | "
+        + " | ".join(f"/ {n}" for n in names if n != own)
+        + " |"
+    ]
     lines.append("|" + " --- |" * (2 * len(names)))
     for workload, times in results.items():
         cells = [workload, *("-" if times[n] is None else f"{1e3 * times[n]:.4f}" for n in names)]

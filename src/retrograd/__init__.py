@@ -19,7 +19,8 @@ _HOMES = {
     "data.settings": ("DataSettings", "SplitSettings"),
     "data.dataset": ("Dataset",),
     # the network
-    "network.network": ("Network", "Node", "named"),
+    "network.network": ("Network",),
+    "network.scope": ("Block", "Entry", "Node", "named"),
     "network.blocks": ("Branches", "Repeat", "Residual"),
     "network.layer": ("Activation", "Backward", "Context", "Equations", "Forward", "Init", "Input", "Layer", "Spec",
                       "Static", "examples", "layers"),

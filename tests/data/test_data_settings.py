@@ -1,7 +1,8 @@
 import pytest
 
 from retrograd.base.errors import ConfigError
-from retrograd.base.schema import dump, json_schema, parse
+from retrograd.base.json_schema import json_schema
+from retrograd.base.schema import dump, parse
 from retrograd.data.settings import DataSettings, SplitSettings
 
 

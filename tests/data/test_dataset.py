@@ -48,11 +48,7 @@ def test_invalid_cells_can_be_missing_or_their_rows_dropped(load_csv):
 
 def test_missing_values_are_filled_flagged_and_counted(load_csv):
     data = load_csv(csv(["1,0", ",1", "NaN,0", "3,1"]))
-    assert (
-        data.train["x"].tolist() == [[pytest.approx(-(2**0.5)), 0], [0, 1], [0, 1], [pytest.approx(2**0.5), 0]] or True
-    )
-    assert data.features == ("x", "x_missing")
-    assert data.train["x"][:, 1].tolist() == [0, 1, 1, 0]
+    assert data.train["x"].tolist() == [[-1, 0], [0, 1], [0, 1], [1, 0]]
     assert "column 'x': 2 missing values filled" in data.notes
 
 
@@ -230,7 +226,7 @@ def test_a_split_by_group_does_not_leak_and_its_column_is_no_feature(load_csv):
     data = load_csv(csv(rows, "x,g,y"), split=SplitSettings(method="group", column="g"), scale="none")
     assert data.features == ("x",)
     groups = [set(part["x"][:, 0] // 5) for part in (data.train, data.valid, data.test)]
-    assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
+    assert len(set.union(*groups)) == sum(map(len, groups))
     assert len(groups[1]) == len(groups[2]) == 3
 
 
@@ -244,7 +240,7 @@ def test_a_split_by_time_follows_dates_and_numbers(load_csv, form):
 def test_a_split_by_time_needs_moments(load_csv):
     split = SplitSettings(method="time", column="t")
     with pytest.raises(DataError, match="neither numbers nor dates"):
-        load_csv(csv([f"{i},{'ab'[i % 2]},0" for i in range(30)], "x,t,y"), split=split)
+        load_csv(csv([f"{i},{'ab'[i % 2]},{i % 3 % 2}" for i in range(30)], "x,t,y"), split=split)
     with pytest.raises(DataError, match="line 3, column 't': expected a moment"):
         load_csv(csv(["1,5,0", "2,,1", *["3,4,0"] * 20], "x,t,y"), split=split)
 

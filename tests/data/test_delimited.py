@@ -53,7 +53,7 @@ def test_many_ragged_rows_are_counted_after_the_fifth(read):
 
 @pytest.mark.parametrize("content", ["", "\n\n", "x,y\n", "x,y"])
 def test_a_file_without_rows_is_refused(read, content):
-    with pytest.raises(DataError, match="empty|no data rows"):
+    with pytest.raises(DataError, match=r"empty|no data rows"):
         read(content)
 
 
@@ -68,7 +68,7 @@ def test_a_quote_that_is_never_closed_is_told_by_the_line_where_it_opens(read):
 
 
 def test_a_long_quoted_field_is_told_by_the_line_where_it_opens(read):
-    with pytest.raises(DataError, match="line 2: a cell is too long.*quote"):
+    with pytest.raises(DataError, match=r"line 2: a cell is too long.*quote"):
         read('x,y\n1,"2\n' + "3,4\n" * 100_000)
 
 
@@ -138,7 +138,7 @@ def test_a_gzip_bomb_stops_at_the_limit(read):
         read(bomb, name="d.csv.gz", max_bytes=2**20)
 
 
-@pytest.mark.parametrize("damage", [b"no gzip at all", gzip.compress(b"x,y\n1,2\n" * 1000)[:-20]])
+@pytest.mark.parametrize("damage", [b"no gzip at all", gzip.compress(b"x,y\n1,2\n" * 1000, mtime=0)[:-20]])
 def test_damaged_gzip_is_told(read, damage):
     with pytest.raises(DataError, match="damaged gzip"):
         read(damage, name="d.csv.gz")

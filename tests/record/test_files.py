@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -99,7 +100,7 @@ def test_text_is_small_and_utf8(old):
 
 def test_folders_are_refused_with_their_reason(old):
     with pytest.raises(ResourceError, match="permission"):
-        make_folder(old.with_name("x").parent / "/proc/x")
+        make_folder(Path("/proc/x"))
     with pytest.raises(UsageError, match="not a folder"):
         make_folder(old)
     with pytest.raises(UsageError, match="not a folder"):

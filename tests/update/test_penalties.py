@@ -78,7 +78,7 @@ def test_a_pattern_that_matches_nothing_is_an_error_with_the_nearest_path():
     with pytest.raises(ConfigError) as caught:
         penalise([L2(0.1, ("dense1/weight",))], PARAMS)
     assert str(caught.value) == (
-        "penalties.l2.parameters: no parameter matches 'dense1/weight'; did you mean 'dense_1/weight'?"
+        "penalties.0.l2.parameters: no parameter matches 'dense1/weight'; did you mean 'dense_1/weight'?"
     )
 
 

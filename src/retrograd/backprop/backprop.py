@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from retrograd.network.layer import Backward, Context, Forward, Layer, Params, State, Static
-from retrograd.network.network import TRANSPOSED, Network, Node, located, own_params, take
+from retrograd.network.network import TRANSPOSED, Network, located, own_params, take
+from retrograd.network.scope import Node
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,9 @@ def backward(
             add_delta(deltas, reference, delta)  # an output that several nodes read sums their deltas
         for name, grad in own.items():
             add_grad(grads, node, name, grad)
-    return deltas, {name: {key: grads[name].get(key, jnp.zeros_like(own[key])) for key in own} for name, own in params.items()}
+    return deltas, {
+        name: {key: grads[name].get(key, jnp.zeros_like(own[key])) for key in own} for name, own in params.items()
+    }
 
 
 def compare(
@@ -132,6 +135,11 @@ def compare(
         for reference, delta in zip(objective.inputs, back.inputs, strict=True):
             add_delta(deltas, reference, delta)
     return losses, deltas
+
+
+def _completed(grads: Params, params: Params) -> Params:
+    """Return a gradient for every parameter: zeros where no loss reaches it."""
+    return {name: grads[name] if name in grads else jnp.zeros_like(value) for name, value in params.items()}
 
 
 def total(objectives: Sequence[Objective], losses: Mapping[str, Array]) -> Array:

@@ -74,13 +74,30 @@ class Trial:
         first = jax.jit(lambda key: layer.init(key, *specs))(jax.random.key(3))
         self.params = jax.tree.map(lambda p: _moved(p, rng), first.params)  # off zero, so that no term hides
         self.state = jax.tree.map(_wide, first.state)
-        self.step = record(layer, self.params, self.state, self.ctx, self.inputs)
-        self.dy = jax.tree.map(lambda y: jnp.asarray(rng.normal(size=y.shape), y.dtype), self.step.y)
-        self.back = adjoint(layer, self.params, self.step.tape, self.dy)
-        deltas = {f"input {i}": delta for i, delta in enumerate(self.back.inputs) if delta is not None}
+        shapes = jax.eval_shape(self.run, self.params, self.state, self.inputs).y
+        self.dy = jax.tree.map(lambda y: jnp.asarray(rng.normal(size=y.shape), y.dtype), shapes)
+        self.output, self.after, self.found = jax.jit(self.both)(self.params, self.state, self.inputs, self.dy)
         reals = {f"input {i}": x for i, x in enumerate(self.inputs) if jnp.issubdtype(x.dtype, jnp.inexact)}
-        self.found = {**self.back.grads, **deltas}
-        self.at = {**self.params, **{name: x for name, x in reals.items() if name in deltas}}
+        self.at = {**self.params, **{name: x for name, x in reals.items() if name in self.found}}
+        self.value = jax.jit(self.y)
+
+    def run(self, params: Tree, state: Tree, inputs: Any) -> Any:
+        """Run forward."""
+        return record(self.layer, params, state, self.ctx, inputs)
+
+    def back(self, params: Tree, tape: Any, dy: Any) -> dict[str, Any]:
+        """Run backward and name what it returns."""
+        back = adjoint(self.layer, params, tape, dy)
+        if len(back.inputs) != len(self.inputs):
+            raise ContractError(
+                f"{self.layer}: backward returns {len(back.inputs)} deltas for {len(self.inputs)} inputs"
+            )
+        return {**back.grads, **{f"input {i}": delta for i, delta in enumerate(back.inputs) if delta is not None}}
+
+    def both(self, params: Tree, state: Tree, inputs: Any, dy: Any) -> Any:
+        """Run forward and backward as one program."""
+        step = self.run(params, state, inputs)
+        return step.y, step.state, self.back(params, step.tape, dy)
 
     def y(self, at: Mapping[str, Any]) -> Tree:
         """Return the output for other parameters and other differentiable inputs."""
@@ -88,14 +105,12 @@ class Trial:
         return self.layer.forward({name: at[name] for name in self.params}, self.state, self.ctx, *inputs).y
 
     def structure(self) -> Iterator[str]:
-        """One delta per input; gradients and state keep names, shapes and dtypes."""
-        if len(self.back.inputs) != len(self.inputs):
-            yield f"backward returns {len(self.back.inputs)} deltas for {len(self.inputs)} inputs"
-        if any(y.dtype == jnp.float32 for y in jax.tree.leaves(self.step.y)):
+        """Gradients and state keep names, shapes and dtypes; no delta is missing."""
+        if any(y.dtype == jnp.float32 for y in jax.tree.leaves(self.output)):
             yield "a float64 input gives a float32 output"
         wanted = {**self.at, **{f"input {i}": self.inputs[i] for i in self.required}}
         yield from _differences("gradient of ", wanted, self.found)
-        yield from _differences("state ", self.state, self.step.state)
+        yield from _differences("state ", self.state, self.after)
 
     def against_vjp(self) -> Iterator[str]:
         """Backward is the adjoint that jax.vjp derives from forward."""
@@ -105,13 +120,14 @@ class Trial:
     def against_difference(self) -> Iterator[str]:
         """For each tensor, the central difference of forward along a random direction is what backward says."""
         step = 1e-5
-        least = max(1e-6, *(1e-2 * _norm(found) for found in self.found.values())) if self.found else 1e-6
-        for name in self.at.keys() & self.found.keys():
-            direction = self.rng.normal(size=self.at[name].shape)
-            if self.found[name].shape != direction.shape:
-                continue  # `structure` has said so
-            values = [_inner(self.y({**self.at, name: self.at[name] + h * direction}), self.dy) for h in (step, -step)]
-            numeric, analytic = (values[0] - values[1]) / (2 * step), _inner(self.found[name], direction)
+        least = max([1e-6, *(1e-2 * _norm(found) for found in self.found.values())])
+        for name in [name for name in self.at if name in self.found]:
+            at, found = np.asarray(self.at[name]), np.asarray(self.found[name])
+            direction = self.rng.normal(size=at.shape)
+            if found.shape != at.shape:
+                continue  # `structure` says so
+            values = [_inner(self.value({**self.at, name: at + h * direction}), self.dy) for h in (step, -step)]
+            numeric, analytic = (values[0] - values[1]) / (2 * step), _inner(found, direction)
             error = abs(numeric - analytic) / max(abs(numeric), abs(analytic), least)
             if not error <= DIFFERENCE:
                 yield (
@@ -121,43 +137,35 @@ class Trial:
 
     def across_jit(self) -> Iterator[str]:
         """Forward and backward, compiled apart with the tape passed between them, give the same numbers."""
-
-        def forward(params: Tree, state: Tree, key: Array, inputs: Any) -> Any:
-            return record(self.layer, params, state, Context(self.ctx.train, key, "check"), inputs)
-
-        def backward(params: Tree, tape: Any, dy: Any) -> Any:
-            back = adjoint(self.layer, params, tape, dy)
-            return {**back.grads, **{f"input {i}": delta for i, delta in enumerate(back.inputs) if delta is not None}}
-
+        if self.layer.derivation != "written":
+            return  # a tape of jax.vjp holds its program: a backward compiled apart would compile anew for each tape
         try:
-            step = jax.jit(forward)(self.params, self.state, self.ctx.key, self.inputs)
-            yield from _compare("jit of forward", self.step.y, step.y, SAME)
-            if (
-                self.layer.derivation == "written"
-            ):  # a tape of jax.vjp holds its program: compiled apart, it compiles anew
-                found = jax.jit(backward)(self.params, step.tape, self.dy)
-                yield from _compare("jit of backward: gradient of ", self.found, found, SAME)
+            step = jax.jit(self.run)(self.params, self.state, self.inputs)
+            found = jax.jit(self.back)(self.params, step.tape, self.dy)
         except TypeError as error:  # what forward decided while tracing belongs into a `Static`
             yield f"the tape does not cross jit: {str(error).splitlines()[0]}"
+            return
+        yield from _compare("forward compiled alone", self.output, step.y, SAME)
+        yield from _compare("backward compiled alone: gradient of ", self.found, found, SAME)
 
     def one_by_one(self) -> Iterator[str]:
         """A batch is its examples one by one, unless the layer says that it mixes them."""
         rows = self.inputs[0].shape[0] if self.inputs and self.inputs[0].ndim else 0
         if self.layer.mixes_batch or rows < 2:
             return
+        run = jax.jit(lambda *inputs: self.run(self.params, self.state, inputs).y)
         for i in (0, rows - 1):
-            alone = tuple(x[i : i + 1] for x in self.inputs)
-            step = record(self.layer, self.params, self.state, self.ctx, alone)
-            whole = jax.tree.map(lambda y, i=i: y[i : i + 1], self.step.y)
-            yield from _compare(f"row {i} alone", whole, step.y, SAME)
+            alone = run(*(np.asarray(x)[i : i + 1] for x in self.inputs))
+            whole = jax.tree.map(lambda y, i=i: np.asarray(y)[i : i + 1], self.output)
+            yield from _compare(f"row {i} alone", whole, alone, SAME)
 
 
 def dtypes(layer: Layer, arrays: Sequence[np.ndarray], train: bool) -> Iterator[str]:
-    """The output and the deltas have the dtype of the input; gradients have that of the parameters. Nothing is computed."""
+    """The output and the deltas have the dtype of the input; gradients have the parameters'. Nothing is computed."""
     reals = [i for i, a in enumerate(arrays) if a.dtype.kind == "f"]
     for dtype in (jnp.dtype(jnp.float32), jnp.dtype(jnp.bfloat16)):
         if dtype == jnp.bfloat16 and (isinstance(layer, Loss) or not reals):
-            continue  # losses are computed in float32 whatever the network computes in; so is what reads no real numbers
+            continue  # losses, and what reads no real numbers, are computed in float32 whatever the network's dtype is
         specs = [
             Spec(a.shape, dtype if i in reals else jax.dtypes.canonicalize_dtype(a.dtype)) for i, a in enumerate(arrays)
         ]

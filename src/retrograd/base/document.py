@@ -117,7 +117,9 @@ def _check_events(text: str, source: str) -> None:
             nodes += 1
             tag = getattr(event, "tag", None)
             if tag and str(tag) not in PLAIN_TAGS:
-                raise ConfigError(f"the tag {tag} is not allowed: reading never executes code", where=f"{source}:{line}")
+                raise ConfigError(
+                    f"the tag {tag} is not allowed: reading never executes code", where=f"{source}:{line}"
+                )
         if isinstance(event, ScalarEvent) and re.fullmatch(rf"[-+]?[\d_]{{{MAX_DIGITS},}}", event.value):
             raise ConfigError(f"number too long ({len(event.value)} digits)", where=f"{source}:{line}")
         if isinstance(event, CollectionStartEvent):
@@ -160,7 +162,7 @@ def _lines(node: Node | None, path: str) -> Iterator[tuple[str, int]]:
 
 def _styled(value: Any, yaml: YAML) -> Any:
     if isinstance(value, Mapping):
-        styled = yaml.map(**{}) if value else {}
+        styled = yaml.map() if value else {}
         for key, item in value.items():
             styled[key] = _styled(item, yaml)
         if all(not isinstance(item, (Mapping, list, tuple)) for item in value.values()) and 0 < len(value) <= 2:

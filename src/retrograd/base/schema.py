@@ -8,49 +8,27 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from retrograd.base.annotations import (
+    Custom,
+    Expect,
+    Registered,
+    describe,
+    freeze,
+    near_literal,
+    options,
+    show,
+    thaw,
+    unwrap,
+)
 from retrograd.base.errors import ConfigError, Problem, did_you_mean
 from retrograd.base.registry import Registry
-
-
-@dataclass(frozen=True)
-class Expect:
-    """The words for a field's type in an error message."""
-
-    words: str
-
-
-@dataclass(frozen=True)
-class Registered:
-    """Marks a field that holds something of a registry, given by name, by `{name: settings}` or as an object.
-
-    `only` narrows it to one class of them. `otherwise` is a plain annotation that is allowed as well (a number in
-    place of a schedule, say); `coerce` turns such a plain value into what the field holds, and a class with
-    `plain_form` is written back as its first field.
-    """
-
-    registry: Registry[Any]
-    only: type | None = None
-    otherwise: Any = None
-    coerce: Callable[[Any], Any] | None = None
-
-
-@dataclass(frozen=True)
-class Custom:
-    """Marks a field with a reader of its own: `parse(value, path)` raises ConfigError, `dump(value)` is plain."""
-
-    parse: Callable[[Any, str], Any]
-    dump: Callable[[Any, bool], Any]
-    schema: Callable[[], dict[str, Any]]
-    words: str
-
 
 PositiveInt = Annotated[int, Field(gt=0), Expect("a positive integer")]
 NonNegativeInt = Annotated[int, Field(ge=0), Expect("an integer, 0 or larger")]
@@ -100,14 +78,16 @@ class SettingField:
     default: Any
 
 
-@functools.cache
 def fields(cls: type) -> tuple[SettingField, ...]:
     """Return the fields that a configuration may set, in order; keyword-only ones (those of a base class) last."""
+    return _fields(cls)
+
+
+@functools.cache
+def _fields(cls: Any) -> tuple[SettingField, ...]:
     hints = typing.get_type_hints(cls, include_extras=True)
     return tuple(
-        SettingField(
-            f.name, hints[f.name], f.default_factory() if f.default_factory is not MISSING else f.default
-        )
+        SettingField(f.name, hints[f.name], f.default_factory() if f.default_factory is not MISSING else f.default)
         for f in sorted(dataclasses.fields(cls), key=lambda f: bool(f.kw_only))
         if f.init
     )
@@ -131,7 +111,9 @@ def parse(cls: type[S], value: Any, path: str = "") -> S:
             raise ConfigError(f"takes no settings, found {show(value)}", where=path)
         value = {next(iter(known)): value}
     problems = [
-        Problem(_join(path, str(key)), "unknown key", did_you_mean(str(key), known)) for key in value if key not in known
+        Problem(_join(path, str(key)), "unknown key", did_you_mean(str(key), known))
+        for key in value
+        if key not in known
     ]
     problems += [
         Problem(_join(path, name), "missing", f"expected {describe(field.annotation)}")
@@ -157,7 +139,9 @@ def parse_registered(registry: Registry[Any], value: Any, path: str = "") -> Any
     elif isinstance(value, Mapping) and len(value) == 1:
         name, inner = next(iter(value.items()))
     else:
-        raise ConfigError(f"expected a {registry.kind} (its name, or {{name: settings}}), found {show(value)}", where=path)
+        raise ConfigError(
+            f"expected a {registry.kind} (its name, or {{name: settings}}), found {show(value)}", where=path
+        )
     if not isinstance(name, str) or name not in registry:
         raise ConfigError(f"unknown {registry.kind} '{name}'", where=path, cure=did_you_mean(str(name), registry))
     return parse(registry[name], inner, _join(path, name))
@@ -173,22 +157,22 @@ def _problems_of(known: Mapping[str, SettingField], given: Mapping[str, Any], pa
 
 def _read(annotation: Any, value: Any, path: str) -> Any:
     """Return the value that a field holds for what was given, or raise ConfigError."""
-    base, marks = _unwrap(annotation)
+    base, marks = unwrap(annotation)
     custom = next((mark for mark in marks if isinstance(mark, Custom)), None)
     if custom is not None:
         return custom.parse(value, path)
     registered = next((mark for mark in marks if isinstance(mark, Registered)), None)
     if registered is not None:
         return _read_registered(registered, base, value, path)
-    nested = _settings_class(base)
+    nested = settings_class(base)
     if nested is not None:
         return None if value is None and _optional(base) else parse(nested, value, path)
     frozen = freeze(value)
     try:
-        return _adapter(annotation).validate_python(frozen)
+        return adapter(annotation).validate_python(frozen)
     except ValidationError:
         raise ConfigError(
-            f"expected {describe(annotation)}, found {show(value)}", where=path, cure=_near_literal(annotation, value)
+            f"expected {describe(annotation)}, found {show(value)}", where=path, cure=near_literal(annotation, value)
         ) from None
 
 
@@ -212,7 +196,9 @@ def _narrowed(mark: Registered, found: Any, path: str) -> Any:
         return found
     fitting = [name for name in mark.registry if issubclass(mark.registry[name], mark.only)]
     raise ConfigError(
-        f"'{mark.registry.name_of(type(found))}' cannot stand here", where=path, cure=f"choose one of {', '.join(fitting)}"
+        f"'{mark.registry.name_of(type(found))}' cannot stand here",
+        where=path,
+        cure=f"choose one of {', '.join(fitting)}",
     )
 
 
@@ -235,7 +221,7 @@ def dump_registered(registry: Registry[Any], value: Settings, *, filled: bool = 
 
 
 def _write(annotation: Any, value: Any, filled: bool) -> Any:
-    _, marks = _unwrap(annotation)
+    _, marks = unwrap(annotation)
     for mark in marks:
         if isinstance(mark, Custom):
             return mark.dump(value, filled)
@@ -248,132 +234,22 @@ def _write(annotation: Any, value: Any, filled: bool) -> Any:
     return thaw(value)
 
 
-# --------------------------------------------------------------------------------------------------------- JSON Schema
-
-
-def json_schema(cls: type) -> dict[str, Any]:
-    """Return the JSON Schema of a Settings class; registries become `oneOf` of their names and mappings."""
-    properties = {}
-    for field in fields(cls):
-        properties[field.name] = field_schema(field.annotation)
-        if field.default is not MISSING and isinstance(field.default, (bool, int, float, str)):
-            properties[field.name] = {**properties[field.name], "default": field.default}
-    required = [field.name for field in fields(cls) if field.default is MISSING]
-    text = (cls.__doc__ or "").strip().splitlines()
-    schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
-    if required:
-        schema["required"] = required
-    return {"description": text[0], **schema} if text else schema
-
-
-def registry_schema(registry: Registry[Any]) -> dict[str, Any]:
-    """Return a reference into `$defs` for one registry (see `registry_definitions`)."""
-    return {"$ref": f"#/$defs/{registry.kind.replace(' ', '_')}"}
-
-
-def registry_definition(registry: Registry[Any]) -> dict[str, Any]:
-    """Return the schema of anything that a registry names: a name alone, or a mapping of one name."""
-    bare = [n for n in registry if all(f.default is not MISSING for f in fields(registry[n]))]
-    options: list[dict[str, Any]] = [{"enum": bare}] if bare else []
-    for name in registry:
-        cls = registry[name]
-        first = fields(cls)[:1]
-        inner = [json_schema(cls), *(field_schema(field.annotation) for field in first)]
-        properties = {name: {"anyOf": inner}}
-        options.append({"type": "object", "properties": properties, "required": [name]})
-    return {"anyOf": options}
-
-
-def field_schema(annotation: Any) -> dict[str, Any]:
-    """Return the JSON Schema of one field."""
-    base, marks = _unwrap(annotation)
-    for mark in marks:
-        if isinstance(mark, Custom):
-            return mark.schema()
-        if isinstance(mark, Registered):
-            options = [registry_schema(mark.registry)]
-            options += [field_schema(mark.otherwise)] if mark.otherwise is not None else []
-            options += [{"type": "null"}] if _optional(base) else []
-            return options[0] if len(options) == 1 else {"anyOf": options}
-    nested = _settings_class(base)
-    if nested is not None:
-        inner = [json_schema(nested), *(field_schema(f.annotation) for f in fields(nested)[:1])]
-        return {"anyOf": [*inner, {"type": "null"}] if _optional(base) else inner}
-    return _adapter(annotation).json_schema()
-
-
-# ---------------------------------------------------------------------------------------------------------------- words
-
-
-def describe(annotation: Any) -> str:
-    """Return an annotation in words, as an error message names what was expected."""
-    base, marks = _unwrap(annotation)
-    for mark in marks:
-        if isinstance(mark, (Expect, Custom)):
-            return mark.words
-        if isinstance(mark, Registered):
-            return f"a {mark.registry.kind}"
-    if get_origin(base) in (Union, types.UnionType):
-        return " or ".join(describe(option) for option in get_args(base))
-    if get_origin(base) is Literal:
-        return "one of " + ", ".join(str(option) for option in get_args(base))
-    if get_origin(base) is tuple:
-        return f"a list, each {describe(get_args(base)[0])}"
-    if get_origin(base) is dict:
-        return "a mapping"
-    words = {bool: "true or false", int: "an integer", float: "a number", str: "text", type(None): "null"}
-    return words.get(base, "a mapping" if _settings_class(base) else getattr(base, "__name__", str(base)))
-
-
-def show(value: Any) -> str:
-    """Return what was found, short enough for one line."""
-    text = "null" if value is None else repr(thaw(value)) if not isinstance(value, bool) else str(value).lower()
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def freeze(value: Any) -> Any:
-    """Turn lists into tuples and NumPy values into Python's, so that settings stay hashable."""
-    if hasattr(value, "tolist") and hasattr(value, "dtype"):
-        value = value.tolist()
-    if isinstance(value, (list, tuple)):
-        return tuple(freeze(item) for item in value)
-    return value
-
-
-def thaw(value: Any) -> Any:
-    """Turn tuples into lists, for YAML and JSON."""
-    if isinstance(value, (list, tuple)):
-        return [thaw(item) for item in value]
-    if isinstance(value, Mapping):
-        return {key: thaw(item) for key, item in value.items()}
-    return value
-
-
 # ------------------------------------------------------------------------------------------------------------- internal
 
 
 @functools.cache
-def _adapter(annotation: Any) -> TypeAdapter[Any]:
+def adapter(annotation: Any) -> TypeAdapter[Any]:
+    """Return the checker of a plain field."""
     return TypeAdapter(annotation, config=ConfigDict(strict=True, arbitrary_types_allowed=True))
 
 
-def _unwrap(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
-    if get_origin(annotation) is Annotated:
-        base, *marks = get_args(annotation)
-        return base, tuple(marks)
-    return annotation, ()
-
-
-def _options(base: Any) -> tuple[Any, ...]:
-    return get_args(base) if get_origin(base) in (Union, types.UnionType) else (base,)
-
-
 def _optional(base: Any) -> bool:
-    return type(None) in _options(base)
+    return type(None) in options(base)
 
 
-def _settings_class(base: Any) -> Any:
-    return next((option for option in _options(base) if isinstance(option, type) and issubclass(option, Settings)), None)
+def settings_class(base: Any) -> Any:
+    """Return the Settings class of a field that holds one."""
+    return next((option for option in options(base) if isinstance(option, type) and issubclass(option, Settings)), None)
 
 
 def _classes(registry: Registry[Any]) -> set[type]:
@@ -393,12 +269,3 @@ def _within(path: str, problem: Problem, without: str = "") -> Problem:
     if without and (where == without or where.startswith(without + ".")):
         where = where[len(without) + 1 :]
     return problem._replace(where=_join(path, where) if where else path)
-
-
-def _near_literal(annotation: Any, value: Any) -> str:
-    base, _ = _unwrap(annotation)
-    words = [option for part in _options(base) if get_origin(part) is Literal for option in get_args(part)]
-    if not isinstance(value, str) or not words:
-        return ""
-    hint = did_you_mean(value, [word for word in words if isinstance(word, str)])
-    return hint if hint.startswith("did") else ""

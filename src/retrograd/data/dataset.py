@@ -138,7 +138,7 @@ def _split(plan: Any, rows: Rows, source: Source) -> tuple[Split, str]:
         valid=0.0 if "valid" in source.parts else settings.valid,
         test=0.0 if "test" in source.parts else settings.test,
     )
-    labels = plan.class_names(rows)
+    labels = plan.row_labels(rows)
     method = choose_method(settings, len(rows), labels is not None, "valid" in source.parts)
     split = split_rows(method, settings, len(rows), labels, plan.split_keys(rows))
     if not len(split.valid) and "valid" not in source.parts:

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import polars as pl
 
 from retrograd.base.errors import DataError
-from retrograd.data.rows import RowCollector
+from retrograd.data.rows import RowChunk, chunk_rows, collect_rows
 from retrograd.data.settings import MISSING_WORDS, DataSettings
 from retrograd.data.table import Table, refuse_duplicates
 from retrograd.data.text import open_lines, text_encoding
 
+
+class CsvReader(Protocol):
+    """What `csv.reader` returns, whose own type has no public name."""
+
+    line_num: int
+
+    def __iter__(self) -> Iterator[list[str]]: ...
+
+
 PEEK_ROWS = 100  # rows that decide whether the first line is a header
 SEPARATORS = ",;\t|"
-
-Record = tuple[int, list[str]]  # the line where it begins, and its cells
+DECIMAL_COMMA = r"^\s*([+-]?\d*),(\d+(?:[eE][+-]?\d+)?)\s*$"
 
 
 def read_delimited(path: Path, settings: DataSettings) -> Table:
@@ -24,33 +38,63 @@ def read_delimited(path: Path, settings: DataSettings) -> Table:
 
     Raises:  DataError naming the lines that do not fit the header, a NUL, a quote that is never closed
     """
-    with open_lines(path, text_encoding(path, settings)) as lines:
+    encoding = text_encoding(path, settings)
+    with open_lines(path, encoding) as lines:
         first = next(lines, "")
         separator = settings.separator or _find_separator(first, settings.decimal)
-        records = _records(chain([first], lines), separator, path)
-        peek = list(islice(records, PEEK_ROWS))
-        if not peek:
-            raise DataError("empty: no header and no data rows", where=str(path))
-        has_header = _has_header([cells for _, cells in peek]) if settings.header is None else settings.header
-        collector = RowCollector(path, _names(peek[0][1], has_header, path), settings.decimal)
-        for line, cells in chain(peek[has_header:], records):
-            collector.add(line, cells)
-    return collector.table()
+        reader = _reader(chain([first], lines), separator)
+        try:
+            table = _read_table(reader, path, settings)
+        except csv.Error as error:
+            message = _explained(str(error))
+        else:
+            return _with_points(table) if settings.decimal == "," else table
+    line = _faulty_line(path, encoding, separator)
+    raise DataError(f"line {line}: {message}", where=f"{path}:{line}")
 
 
-def _records(lines: Iterator[str], separator: str, path: Path) -> Iterator[Record]:
-    """Yield the records of the text; blank lines are none."""
-    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
+def _read_table(reader: CsvReader, path: Path, settings: DataSettings) -> Table:
+    chunks = _chunks(reader, PEEK_ROWS)
+    peek = next(chunks, None)
+    if peek is None:
+        raise DataError("empty: no header and no data rows", where=str(path))
+    has_header = _has_header(peek.rows) if settings.header is None else settings.header
+    names = _names(peek.rows[0], has_header, path)
+    rest = RowChunk(peek.lines[has_header:], peek.rows[has_header:])
+    return collect_rows(path, names, chain([rest], _chunks(reader, chunk_rows(len(names)))))
+
+
+def _reader(lines: Iterable[str], separator: str) -> CsvReader:
+    return csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
+
+
+def _chunks(reader: CsvReader, size: int) -> Iterator[RowChunk]:
+    """Yield the records in chunks; blank lines are no records."""
     while True:
         begin = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
+        rows = list(islice(reader, size))
+        if not rows:
             return
-        except csv.Error as error:
-            raise DataError(f"line {begin}: {_explained(str(error))}", where=f"{path}:{begin}") from None
-        if cells:
-            yield begin, cells
+        lines = np.arange(begin, begin + len(rows))
+        if reader.line_num + 1 - begin != len(rows):  # a quoted cell goes over several lines
+            heights = [1 + sum(cell.count("\n") for cell in row) for row in rows]
+            lines = begin + np.cumsum([0, *heights[:-1]])
+        if not all(rows):
+            lines = lines[[bool(row) for row in rows]]
+            rows = [row for row in rows if row]
+        if rows:
+            yield RowChunk(lines, rows)
+
+
+def _faulty_line(path: Path, encoding: str, separator: str) -> int:
+    """Return the line where the record begins that the csv module cannot read; it only tells where that one ends."""
+    with open_lines(path, encoding) as lines:
+        reader = _reader(lines, separator)
+        begin = 1
+        with suppress(csv.Error):
+            for _ in reader:
+                begin = reader.line_num + 1
+    return begin
 
 
 def _explained(message: str) -> str:
@@ -60,6 +104,11 @@ def _explained(message: str) -> str:
     if "field limit" in message:
         return f"a cell is too long (more than {csv.field_size_limit():,} characters), or its quote is never closed"
     return f"{message} (a quote inside a quoted cell is written twice)"
+
+
+def _with_points(table: Table) -> Table:
+    """Return the table with decimal points for decimal commas."""
+    return replace(table, frame=table.frame.with_columns(pl.all().str.replace(DECIMAL_COMMA, "$1.$2")))
 
 
 def _find_separator(line: str, decimal: str) -> str:

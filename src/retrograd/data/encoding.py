@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from retrograd.base.errors import ConfigError, DataError, RetrogradWarning
@@ -19,25 +19,22 @@ MARKS = (  # UTF-32 first: its little-endian mark begins with UTF-16's
 SAMPLE_CHARACTERS = 40
 
 
-def find_encoding(pieces: Iterable[bytes], path: Path, chosen: str | None = None) -> str:
-    """Return the name of a file's encoding after reading all of its bytes.
+def find_encoding(pieces: Callable[[], Iterable[bytes]], path: Path, chosen: str | None = None) -> str:
+    """Return the name of a file's encoding; `pieces()` gives all of its bytes, each time from the beginning.
 
     Raises:  ConfigError for a chosen encoding that Python does not know; DataError when neither UTF-8 nor GB18030 fits
     """
-    utf8, gb18030 = _Trial("utf-8"), _Trial("gb18030")
-    marked = ""
-    for number, piece in enumerate(pieces):
-        if number == 0:
-            marked = next((name for mark, name in MARKS if piece.startswith(mark)), "")
-        if not (chosen or marked):
-            utf8.feed(piece)
-            gb18030.feed(piece)
     if chosen:
         return _known(chosen)
-    if marked or utf8.fits():
-        return marked or "utf-8"
-    if gb18030.fits():
-        _warn_of_gb18030(path, gb18030.sample)
+    start = next(iter(pieces()), b"")
+    for mark, name in MARKS:
+        if start.startswith(mark):
+            return name
+    if _sample(pieces(), "utf-8") is not None:
+        return "utf-8"
+    sample = _sample(pieces(), "gb18030")
+    if sample is not None:
+        _warn_of_gb18030(path, sample)
         return "gb18030"
     raise DataError(
         "the text is neither UTF-8 nor UTF-16 nor GB18030",
@@ -46,32 +43,19 @@ def find_encoding(pieces: Iterable[bytes], path: Path, chosen: str | None = None
     )
 
 
-class _Trial:
-    """Decodes a stream piece by piece and remembers whether that worked, and the first line beyond ASCII."""
-
-    def __init__(self, name: str) -> None:
-        self._decoder = codecs.getincrementaldecoder(name)()
-        self._works = True
-        self.sample = ""
-
-    def feed(self, piece: bytes) -> None:
-        if not self._works:
-            return
-        try:
-            text = self._decoder.decode(piece)
-        except UnicodeDecodeError:
-            self._works = False
-            return
-        if not self.sample and not text.isascii():
-            line = next(line for line in text.splitlines() if not line.isascii())
-            self.sample = line[:SAMPLE_CHARACTERS]
-
-    def fits(self) -> bool:
-        try:
-            self._decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return False
-        return self._works
+def _sample(pieces: Iterable[bytes], name: str) -> str | None:
+    """Return the beginning of the first line beyond ASCII, or None when the bytes are not of that encoding."""
+    decoder = codecs.getincrementaldecoder(name)()
+    sample = ""
+    try:
+        for piece in pieces:
+            text = decoder.decode(piece)
+            if not sample and not text.isascii():
+                sample = next(line for line in text.splitlines() if not line.isascii())[:SAMPLE_CHARACTERS]
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return None
+    return sample
 
 
 def _known(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import resource
 import stat
 import zlib
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import IO, cast
 from retrograd.base.errors import DataError, ResourceError
 
 CHUNK_BYTES = 1 << 20
+MEMORY_PER_BYTE = 20  # of a text file while it becomes batches, measured with the shortest cells, which cost most
 
 
 def check_file(path: Path, max_bytes: int) -> None:
@@ -37,6 +39,21 @@ def too_large(path: Path | str, found: str, max_bytes: int) -> DataError:
     """Return the error for data beyond the limit, which names the limit's setting."""
     cure = "raise data.max_bytes (--max-bytes) if there is memory for it"
     return DataError(f"{found}, more than the limit of {max_bytes:,} bytes", where=str(path), cure=cure)
+
+
+def check_room(path: Path) -> None:
+    """Refuse a file whose table would not fit into this process's memory limit (`ulimit -v`).
+
+    Beyond the limit polars would not raise MemoryError but end the process.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    room = max(0, limit - used) // MEMORY_PER_BYTE
+    size = path.stat().st_size
+    if size > room:
+        raise too_large(path, f"{size:,} bytes, too many for this process's memory (ulimit -v)", room)
 
 
 @contextmanager

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from retrograd.base.errors import DataError
-from retrograd.data.rows import RowCollector
+from retrograd.data.rows import RowChunk, chunk_rows, collect_rows
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
 from retrograd.data.text import open_lines, text_encoding
@@ -23,10 +26,12 @@ def read_jsonl(path: Path, settings: DataSettings) -> Table:
     names: dict[str, None] = {}  # a dict keeps the keys in the order of their first appearance
     for _, row in _objects(path, encoding):
         names.update(dict.fromkeys(row))
-    collector = RowCollector(path, list(names))
-    for line, row in _objects(path, encoding):
-        collector.add(line, [row.get(name) for name in names])
-    return collector.table()
+    return collect_rows(path, list(names), _chunks(_objects(path, encoding), list(names)))
+
+
+def _chunks(objects: Iterator[tuple[int, dict[str, str | None]]], names: list[str]) -> Iterator[RowChunk]:
+    while chunk := list(islice(objects, chunk_rows(len(names)))):
+        yield RowChunk(np.array([line for line, _ in chunk]), [[row.get(name) for name in names] for _, row in chunk])
 
 
 def _objects(path: Path, encoding: str) -> Iterator[tuple[int, dict[str, str | None]]]:

@@ -13,6 +13,7 @@ from retrograd.data.inputs import fit_arrays, fit_table, parse_columns
 from retrograd.data.kinds import ColumnKind, find_kinds, kinds_notes
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.settings import DataSettings, Task
+from retrograd.data.split import RowLabels
 from retrograd.data.table import BadCell, Table, bad_cells_error
 from retrograd.data.target import Labels, Target, fit_labels, fit_quantities, quantities
 from retrograd.data.task import find_targets, find_task
@@ -33,11 +34,12 @@ class Goal:
             return self.labels
         return fit_quantities(train, self.names, scale if self.task == "regression" else "none")
 
-    def class_names(self, table: Table) -> np.ndarray | None:
-        """Return each row's label as text, by which a split is stratified; None for other tasks."""
+    def row_labels(self, table: Table) -> RowLabels | None:
+        """Return each row's class, by which a split is stratified; None for other tasks."""
         if self.labels is None:
             return None
-        return np.array([str(label) for label in self.labels.classes])[self.labels.encode(table).astype(int).ravel()]
+        names = tuple(str(label) for label in self.labels.classes)
+        return RowLabels(self.labels.encode(table).astype(np.int64).ravel(), names)
 
     def notes(self, hint: str) -> tuple[str, ...]:
         """Return in sentences what is learned; `hint` says how the target was found."""
@@ -77,9 +79,9 @@ class TablePlan:
         inputs = fit_table(train, self.features, self.ignored, settings, settings.scale or "standard")
         return Preprocessing(inputs, target, settings.weight)
 
-    def class_names(self, table: Table) -> np.ndarray | None:
-        """Return each row's label as text, or None."""
-        return self.goal.class_names(table)
+    def row_labels(self, table: Table) -> RowLabels | None:
+        """Return each row's class, or None."""
+        return self.goal.row_labels(table)
 
     def split_keys(self, table: Table) -> np.ndarray | None:
         """Return the moments or groups by which the rows are split; None without a split column."""
@@ -119,9 +121,9 @@ class ArrayPlan:
             target = self.goal.fit(train.target, self.settings.scale_target or "none")
         return Preprocessing(fit_arrays(train, self.settings), target)
 
-    def class_names(self, arrays: Arrays) -> np.ndarray | None:
-        """Return each row's label as text, or None."""
-        return None if arrays.target is None else self.goal.class_names(arrays.target)
+    def row_labels(self, arrays: Arrays) -> RowLabels | None:
+        """Return each row's class, or None."""
+        return None if arrays.target is None else self.goal.row_labels(arrays.target)
 
     def split_keys(self, arrays: Arrays) -> np.ndarray | None:
         """Return None: arrays have no column to split by."""

@@ -1,9 +1,10 @@
-"""Collecting text rows into a polars table without holding them all as Python lists."""
+"""Collecting rows of text into a polars table without holding them all as Python lists."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -14,47 +15,40 @@ from retrograd.data.table import SHOWN, Table, checked, listed
 CHUNK_CELLS = 500_000  # held as Python strings at a time; they take ten times the memory of polars' columns
 
 
-class RowCollector:
-    """Takes rows of text one by one; a row of another width than the header is remembered as a fault."""
+class RowChunk(NamedTuple):
+    """Some rows, and the line at which each begins."""
 
-    def __init__(self, path: Path, names: Sequence[str], decimal: str = ".") -> None:
-        self._path = path
-        self._names = list(names)
-        self._decimal = decimal
-        self._rows: list[Sequence[str | None]] = []
-        self._lines: list[int] = []
-        self._frames: list[pl.DataFrame] = []
-        self._faults: list[Problem] = []
-        self._fault_count = 0
+    lines: np.ndarray
+    rows: list[Sequence[str | None]]
 
-    def add(self, line: int, cells: Sequence[str | None]) -> None:
-        """Take the row that begins at `line`."""
-        if len(cells) != len(self._names):
-            self._refuse(line, len(cells))
-        elif not self._fault_count:
-            self._rows.append(cells)
-            self._lines.append(line)
-            if len(self._rows) * len(self._names) >= CHUNK_CELLS:
-                self._flush()
 
-    def table(self) -> Table:
-        """Return all rows as a Table of text columns, or raise DataError for the rows that did not fit."""
-        if self._fault_count:
-            cure = "quote a cell that holds the separator, or name another with `separator:`"
-            raise DataError(listed(self._faults, self._fault_count, "such lines", cure, str(self._path)))
-        self._flush()
-        frame = pl.concat(self._frames, rechunk=True)
-        if self._decimal == ",":
-            frame = frame.with_columns(pl.all().str.replace(r"^\s*([+-]?\d*),(\d+(?:[eE][+-]?\d+)?)\s*$", "$1.$2"))
-        return checked(Table(frame, str(self._path), np.array(self._lines, np.int64)))
+def chunk_rows(width: int) -> int:
+    """Return how many rows of so many cells make a chunk."""
+    return max(1, CHUNK_CELLS // max(1, width))
 
-    def _refuse(self, line: int, count: int) -> None:
-        self._fault_count += 1
-        if len(self._faults) < SHOWN:
-            message = f"line {line} has {count} cells, the header has {len(self._names)}"
-            self._faults.append(Problem(f"{self._path}:{line}", message))
 
-    def _flush(self) -> None:
-        schema = dict.fromkeys(self._names, pl.String)
-        self._frames.append(pl.DataFrame(self._rows, schema=schema, orient="row"))
-        self._rows = []
+def collect_rows(path: Path, names: Sequence[str], chunks: Iterable[RowChunk]) -> Table:
+    """Return all rows as a Table of text columns.
+
+    Raises:  DataError naming the rows that have another width than the header; for a file without rows
+    """
+    schema = dict.fromkeys(names, pl.String)
+    frames, lines = [pl.DataFrame(schema=schema)], [np.empty(0, np.int64)]
+    faults: list[Problem] = []
+    fault_count = 0
+    for chunk in chunks:
+        if set(map(len, chunk.rows)) <= {len(names)}:
+            frames.append(pl.DataFrame(chunk.rows, schema=schema, orient="row"))
+            lines.append(chunk.lines)
+            continue
+        ragged = [(line, len(row)) for line, row in zip(chunk.lines, chunk.rows, strict=True) if len(row) != len(names)]
+        fault_count += len(ragged)
+        faults += [_fault(path, line, width, len(names)) for line, width in ragged[: SHOWN - len(faults)]]
+    if faults:
+        cure = "quote a cell that holds the separator, or name another with `separator:`"
+        raise DataError(listed(faults, fault_count, "such lines", cure, str(path)))
+    return checked(Table(pl.concat(frames), str(path), np.concatenate(lines)))
+
+
+def _fault(path: Path, line: int, width: int, expected: int) -> Problem:
+    return Problem(f"{path}:{line}", f"line {line} has {width} cells, the header has {expected}")

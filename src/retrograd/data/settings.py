@@ -8,16 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from retrograd.base.annotations import Expect
 from retrograd.base.errors import Problem, did_you_mean
-from retrograd.base.schema import (
-    Expect,
-    Fraction,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    Settings,
-)
+from retrograd.base.schema import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Settings
 
 BUILTINS = (
     "xor", "and", "circles", "moons", "spirals", "sine",

@@ -13,7 +13,7 @@ from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.arrays import Arrays, arrays_digest, as_arrays
 from retrograd.data.builtin import TARGET, read_builtin
 from retrograd.data.delimited import read_delimited
-from retrograd.data.files import check_file, file_digest
+from retrograd.data.files import check_file, check_room, file_digest
 from retrograd.data.jsonl import read_jsonl
 from retrograd.data.numpy_files import read_npy, read_npz
 from retrograd.data.parquet import read_parquet
@@ -81,10 +81,11 @@ def read_parts(path: Path, settings: DataSettings) -> dict[str, Rows]:
     Raises:  DataError for a file that is missing, no regular file, too large, damaged or of an unknown kind
     """
     check_file(path, settings.max_bytes)
+    check_room(path)
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     try:
         if suffix in TABLE_READERS:
-            return {"train": TABLE_READERS[suffix](path, settings)}
+            return {"train": TABLE_READERS[suffix](path, settings).with_missing(settings.missing_values)}
         if suffix == ".npy":
             array = read_npy(path, settings)
             return {"train": as_arrays(array, keep_integers=settings.keep_integers, where=str(path))}

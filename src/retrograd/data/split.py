@@ -20,6 +20,13 @@ class Split(NamedTuple):
     test: np.ndarray
 
 
+class RowLabels(NamedTuple):
+    """Each row's class as a number, and the classes' names."""
+
+    numbers: np.ndarray
+    names: tuple[str, ...]
+
+
 def choose_method(settings: SplitSettings, rows: int, has_classes: bool, has_valid: bool) -> str:
     """Return the method that `auto` stands for, or the chosen one."""
     if settings.method != "auto":
@@ -30,7 +37,7 @@ def choose_method(settings: SplitSettings, rows: int, has_classes: bool, has_val
 
 
 def split_rows(
-    method: str, settings: SplitSettings, rows: int, labels: np.ndarray | None, keys: np.ndarray | None
+    method: str, settings: SplitSettings, rows: int, labels: RowLabels | None, keys: np.ndarray | None
 ) -> Split:
     """Return the parts of rows by a method; `labels` are the classes by row, `keys` the moments or groups."""
     valid, test, seed = settings.valid, settings.test, settings.seed
@@ -57,7 +64,7 @@ def split_random(rows: int, valid: float, test: float, seed: int) -> Split:
     return _cut(_rng(seed).permutation(rows), valid, test)
 
 
-def split_stratified(labels: np.ndarray, valid: float, test: float, seed: int) -> Split:
+def split_stratified(labels: RowLabels, valid: float, test: float, seed: int) -> Split:
     """Return parts in which each class has (nearly) the same share as in the whole.
 
     Each class is shuffled and spread evenly over [0, 1); cutting all rows in the order of these places cuts every class
@@ -65,12 +72,13 @@ def split_stratified(labels: np.ndarray, valid: float, test: float, seed: int) -
 
     Raises:  DataError for a class with a single row, which cannot be in two parts
     """
-    classes, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    if counts.min() < 2:
+    numbers, names = labels
+    counts = np.bincount(numbers)
+    if 1 in counts:
         cure = "add rows of it, leave it out, or choose `split: {method: random}`"
-        raise DataError(f"class '{classes[counts.argmin()]}' has 1 row, too few for a stratified split", cure=cure)
-    order = _rng(seed).permutation(len(labels))
-    places = np.empty(len(labels))
+        raise DataError(f"class '{names[list(counts).index(1)]}' has 1 row, too few for a stratified split", cure=cure)
+    order = _rng(seed).permutation(len(numbers))
+    places = np.empty(len(numbers))
     for number, count in enumerate(counts):
         places[order[numbers[order] == number]] = (np.arange(count) + 0.5) / count
     return _cut(order[np.argsort(places[order], kind="stable")], valid, test)

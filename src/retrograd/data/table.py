@@ -22,6 +22,7 @@ class Table:
     frame: pl.DataFrame
     where: str = "table"
     lines: np.ndarray | None = None
+    missing_words: tuple[str, ...] | None = None  # those that were turned into nulls already
 
     def __len__(self) -> int:
         return self.frame.height
@@ -50,11 +51,14 @@ class Table:
 
     def with_missing(self, words: Sequence[str]) -> Table:
         """Return the table with text stripped of blanks, and with NaN and the `words` for a missing value as nulls."""
+        if self.missing_words == tuple(words):
+            return self
         text, floats = pl.col(pl.String), pl.col(pl.Float32, pl.Float64)
         stripped = text.str.strip_chars()
         missing = pl.lit(pl.Series([list(words)], dtype=pl.List(pl.String))).first()
         nulled = pl.when(stripped.is_in(missing)).then(None).otherwise(stripped)
-        return replace(self, frame=self.frame.with_columns(nulled.name.keep(), floats.fill_nan(None)))
+        frame = self.frame.with_columns(nulled.name.keep(), floats.fill_nan(None))
+        return replace(self, frame=frame, missing_words=tuple(words))
 
 
 @dataclass(frozen=True)

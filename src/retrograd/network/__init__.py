@@ -1,0 +1,1 @@
+"""The graph of layers: what a network is, before anything runs."""

@@ -10,7 +10,7 @@ from retrograd.network.entries import Entries, EntryLists
 from retrograd.network.layers.add import Add
 from retrograd.network.layers.concat import Concat
 from retrograd.network.layers.multiply import Multiply
-from retrograd.network.network import Block, Scope, blocks
+from retrograd.network.scope import Block, Scope, blocks
 
 MERGES = {"add": Add, "multiply": Multiply, "concat": Concat}
 
@@ -42,7 +42,7 @@ class Branches(Block):
     merge: Literal["add", "multiply", "concat"] = "concat"
 
     def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
-        ends = [scope.within(str(i), lambda inner, path=path: inner.chain(path, *inputs)) for i, path in enumerate(self.paths, 1)]
+        ends = [scope.chain_below(str(i), path, *inputs) for i, path in enumerate(self.paths, 1)]
         return scope.add(MERGES[self.merge](), *ends, name=self.merge)
 
 
@@ -55,7 +55,6 @@ class Repeat(Block):
     layers: Entries
 
     def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
-        y = inputs
         for i in range(1, self.times + 1):
-            y = (scope.within(str(i), lambda inner, given=y: inner.chain(self.layers, *given)),)
-        return y[0]
+            inputs = (scope.chain_below(str(i), self.layers, *inputs),)
+        return inputs[0]

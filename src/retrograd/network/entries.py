@@ -1,14 +1,16 @@
-"""Entries of a network as a configuration writes them: `relu`, `{dense: 64}`, `{dense: {...}, name: ..., inputs: [...]}`."""
+"""Entries of a network as a configuration writes them: `relu`, `{dense: 64}`, `{dense: {...}, name: ...}`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+from retrograd.base.annotations import Custom, show
 from retrograd.base.errors import ConfigError, Problem, did_you_mean
-from retrograd.base.schema import Custom, dump_registered, parse, registry_schema, show
+from retrograd.base.json_schema import registry_schema
+from retrograd.base.schema import dump_registered, parse
 from retrograd.network.layer import Layer, layers
-from retrograd.network.network import Block, Entry, blocks
+from retrograd.network.scope import Block, Entry, blocks
 
 COMMON = ("name", "inputs", "share", "frozen")  # keys that every entry may carry beside its kind
 
@@ -54,7 +56,8 @@ def parse_entries(value: Any, path: str = "network") -> tuple[Entry, ...]:
         value = [value]
     if not isinstance(value, (list, tuple)):
         raise ConfigError(f"expected a list of layers, found {show(value)}", where=path)
-    entries, problems = [], []
+    entries: list[Entry] = []
+    problems: list[Problem] = []
     for i, item in enumerate(value):
         try:
             entries.append(parse_entry(item, f"{path}.{i}"))

@@ -12,10 +12,11 @@ import numpy as np
 from jax import Array
 from pydantic import AfterValidator
 
+from retrograd.base.annotations import Expect, Registered
 from retrograd.base.errors import ShapeError
 from retrograd.base.keys import fold_path
 from retrograd.base.registry import Registry
-from retrograd.base.schema import Expect, Number, PositiveFloat, Registered, Settings
+from retrograd.base.schema import Number, PositiveFloat, Settings
 
 initializers: Registry[Initializer] = Registry("initializer")
 _jax = jax.nn.initializers
@@ -184,4 +185,6 @@ def draw(initial: Initializer, key: Array, name: str, shape: tuple[int, ...]) ->
     except ShapeError as error:
         raise ShapeError([problem._replace(where=name) for problem in error.problems]) from None
     except ValueError as error:  # orthogonal and the fan rules need two axes
-        raise ShapeError(f"{initializers.name_of(type(initial))} cannot fill shape {shape}: {error}", where=name) from None
+        raise ShapeError(
+            f"{initializers.name_of(type(initial))} cannot fill shape {shape}: {error}", where=name
+        ) from None

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 from jax import Array
 from pydantic import Field
 
+from retrograd.base.annotations import Expect
 from retrograd.base.errors import DataTypeError, ShapeError, UsageError
 from retrograd.base.keys import fold_path
 from retrograd.base.registry import Registry
-from retrograd.base.schema import Expect, Settings
+from retrograd.base.schema import Settings
 
 Spec = jax.ShapeDtypeStruct
 Params = dict[str, Array]
@@ -104,8 +105,8 @@ class Layer(Settings):
     mixes_batch: ClassVar[bool] = False  # an example's output depends on the batch around it, or on its position
     keeps_scale: ClassVar[bool] = False  # initialisers look through it to the activation behind
 
-    def init(self, key: Array, *inputs: Spec) -> Init:
-        """Return first parameters and state for inputs of these shapes."""
+    def init(self, key: Array, *inputs: Any) -> Init:
+        """Return first parameters and state for inputs of these shapes (Specs)."""
         return Init()
 
     def forward(self, params: Params, state: State, ctx: Context, *inputs: Any) -> Forward:

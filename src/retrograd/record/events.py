@@ -58,7 +58,7 @@ class Started(Event):
 
 @dataclass(frozen=True)
 class Epoch(Event):
-    """An epoch has ended. `seconds` count from the start of training; loss and norm are means over the epoch's steps."""
+    """An epoch has ended. `seconds` count from the start; loss and gradient norm are means over its steps."""
 
     kind = "epoch"
     epoch: int

@@ -87,7 +87,7 @@ def open_regular(path: Path) -> io.BufferedReader:
     """Open a file for reading, after a look that it is a regular one: a FIFO would block, a device has no end."""
     try:
         regular = stat.S_ISREG(os.stat(path).st_mode)
-        stream = open(path, "rb") if regular else None
+        stream = open(path, "rb") if regular else None  # noqa: SIM115 (the caller closes it)
     except PermissionError:
         raise ResourceError("permission denied", where=str(path)) from None
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name

@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 
+from retrograd.base.annotations import show
 from retrograd.base.errors import ModelFileError
-from retrograd.base.schema import show
 from retrograd.record.strict_json import parse_json
 
-MAX_HEADER_BYTES = 2**24  # a vocabulary of a million words fits; parsing stays below some 200 MB of memory
+MAX_HEADER_BYTES = 2**24  # a vocabulary of half a million words fits, and parsing stays below some 200 MB
 MAX_TENSOR_BYTES = 2**40  # bounds the axes of tensors that are empty, whose bytes are 0 whatever the other axes say
 MAX_AXES = 32
 MAX_AXIS = 2**63
@@ -129,12 +129,15 @@ def read_header(stream: io.BufferedReader, size: int, where: str) -> Header:
     try:
         plain = parse_json(raw.decode())
     except UnicodeDecodeError as error:
-        raise ModelFileError(f"the header is not UTF-8 at byte {error.start}", where=where) from None
+        message = f"not a retrograd model, or damaged: its header is not UTF-8 at byte {error.start}"
+        raise ModelFileError(message, where=where) from None
     except ValueError as error:
-        raise ModelFileError(f"the header is damaged: {error}", where=where) from None
+        raise ModelFileError(
+            f"not a retrograd model, or damaged: its header breaks a rule: {error}", where=where
+        ) from None
     metadata = plain.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
-        raise ModelFileError("the header is damaged: __metadata__ does not map names to texts", where=where)
+        raise ModelFileError("not a retrograd model, or damaged: __metadata__ does not map names to texts", where=where)
     return Header(first + raw, metadata, plain, size - LENGTH_BYTES - length, where)
 
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from retrograd.base.annotations import show
 from retrograd.base.errors import ModelFileError, Problem, ResourceError, UsageError
-from retrograd.base.schema import show
 from retrograd.record.files import open_regular, write_file
 from retrograd.record.header import DTYPE_NAMES, FORMAT, MAX_HEADER_BYTES, Entry, Header, read_header, write_header
 from retrograd.record.strict_json import parse_json, write_json

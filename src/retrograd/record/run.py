@@ -189,8 +189,12 @@ class RunWriter(RunFolder):
     def finish(self, stopped: Stopped) -> None:
         """Record why and how the run ended, make it last, and let others write."""
         self.record(stopped)
-        os.fsync(self._stream.fileno())
-        self.close()
+        try:
+            os.fsync(self._stream.fileno())
+        except OSError as error:
+            raise refusal(error, self.path / EVENTS) from None
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Let others write; a run without a recorded end counts as interrupted."""

@@ -7,8 +7,8 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+from retrograd.base.annotations import show
 from retrograd.base.errors import RetrogradError, UsageError, did_you_mean
-from retrograd.base.schema import show
 from retrograd.record.run import EVENTS, RunFolder, RunSummary
 
 LAST = "last"

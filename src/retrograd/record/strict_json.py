@@ -7,10 +7,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from retrograd.base.annotations import show
 from retrograd.base.errors import UsageError
-from retrograd.base.schema import show
 
 MAX_DEPTH = 64
+MAX_DIGITS = 400
 MAX_VALUES = 2**20  # a value takes up to about 150 bytes of memory
 
 
@@ -36,7 +37,9 @@ def parse_json(text: str) -> Any:
     if text.count("[") + text.count("{") + text.count(",") > MAX_VALUES:
         raise ValueError(f"more than {MAX_VALUES:,} values")
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_constant)
+        value = json.loads(
+            text, object_pairs_hook=_unique, parse_int=_short, parse_float=_finite, parse_constant=_no_constant
+        )
     except RecursionError:
         raise ValueError(f"nested too deep (more than {MAX_DEPTH} levels)") from None
     _check_depth(value)
@@ -65,6 +68,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"duplicate key {show(key)}")
         found[key] = value
     return found
+
+
+def _short(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"number too long ({len(digits):,} digits)")
+    return int(digits)
 
 
 def _finite(digits: str) -> float:

@@ -11,25 +11,20 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from retrograd.backprop.backprop import Objective
+from retrograd.base.annotations import Custom, Expect, Registered, show
 from retrograd.base.document import Document, parse_value, read_document
 from retrograd.base.errors import ConfigError, Problem, UsageError
+from retrograd.base.json_schema import json_schema, registry_definition, registry_schema
 from retrograd.base.keys import SEED_LIMIT
 from retrograd.base.schema import (
-    Custom,
-    Expect,
     NonNegativeFloat,
     Number,
     PositiveFloat,
     PositiveInt,
-    Registered,
     Settings,
     dump,
-    json_schema,
     parse,
     parse_registered,
-    registry_definition,
-    registry_schema,
-    show,
 )
 from retrograd.data.settings import DataSettings
 from retrograd.network.blocks import blocks
@@ -145,7 +140,7 @@ class RunConfig(Settings):
     network: Entries = ()
     loss: Annotated[Loss | None, Registered(losses)] = None  # default: by the task
     losses: Losses = ()  # instead of `loss`, for several outputs
-    optimizer: Annotated[Optimizer, Registered(optimizers)] = Adam()
+    optimizer: Annotated[Optimizer, Registered(optimizers)] = Adam()  # noqa: RUF009  # frozen, so it can be shared
     penalties: Penalties = ()
     training: TrainingSettings = TrainingSettings()
     name: str = "run"
@@ -170,7 +165,7 @@ class RunConfig(Settings):
         target = "y" if task != "unsupervised" or "y" in columns else "x"
         loss = self.loss or losses[DEFAULT_LOSS[task]]()
         single = ((network.output, LossOn(loss, target)),)
-        for i, (node, chosen) in enumerate(self.losses or single):
+        for node, chosen in self.losses or single:
             if chosen.target not in columns:
                 raise ConfigError(f"the data has no column '{chosen.target}'", where=f"losses.{node}.target",
                                   cure=f"have: {', '.join(columns)}")  # fmt: skip
@@ -198,7 +193,7 @@ def read_config(path: str | Path, changes: Sequence[str] = ()) -> RunConfig:
     if config.data is None or folder == Path():
         return config
     names = ("path", "valid_path", "test_path")  # they are meant from the file's folder
-    moved = {name: str(folder / given) for name in names if (given := getattr(config.data, name)) is not None}
+    moved: dict[str, Any] = {n: str(folder / given) for n in names if (given := getattr(config.data, n)) is not None}
     return dataclasses.replace(config, data=dataclasses.replace(config.data, **moved))
 
 
@@ -218,8 +213,9 @@ def with_rate(config: RunConfig, rate: float | None) -> RunConfig:
     if rate is None:
         return config
     held = config.optimizer.learning_rate
-    changed_rate = dataclasses.replace(held, initial=rate) if isinstance(held, Settings) else rate
-    return dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, learning_rate=changed_rate))
+    begun: dict[str, Any] = {"initial": rate}
+    moved = dataclasses.replace(held, **begun) if isinstance(held, Settings) else rate
+    return dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, learning_rate=moved))
 
 
 def plain_config(config: RunConfig) -> dict[str, Any]:
@@ -250,7 +246,7 @@ def _set(values: Any, path: list[str], value: Any, whole: str) -> Any:
             raise UsageError(f"'{whole}': there is no list entry {key} (0 to {len(values) - 1})", where="--set")
         return [_set(item, rest, value, whole) if i == int(key) else item for i, item in enumerate(values)]
     inner = values.get(key) if isinstance(values, Mapping) else None
-    kept = dict(values) if isinstance(values, Mapping) else {} if values is None or rest else {}
+    kept = dict(values) if isinstance(values, Mapping) else {}
     return {**kept, key: _set(inner if isinstance(inner, (list, Mapping)) else {}, rest, value, whole)}
 
 
@@ -264,4 +260,3 @@ def schema() -> dict[str, Any]:
         **json_schema(RunConfig),
         "$defs": {"entry": entry_definition(), **definitions},
     }
-

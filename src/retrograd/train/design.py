@@ -13,6 +13,7 @@ from retrograd.train.config import RunConfig, changed, config_of
 
 HIDDEN = ((200, (16,)), (2_000, (64, 32)), (50_000, (128, 64)))  # (fewer rows than, widths)
 BATCH_SIZE = ((5_000, 32), (50_000, 64))
+LAST_UNITS = {"binary": 1, "multiclass": "classes", "regression": "targets", "unsupervised": "features"}
 LOSS_WORDS = {
     "regression": ("mean_squared_error", "the target is a quantity, standardised"),
     "binary": ("binary_cross_entropy", "two classes, one logit"),
@@ -44,12 +45,16 @@ def design(
     widths = next((w for limit, w in HIDDEN if rows < limit), (256, 128))
     batch = next((b for limit, b in BATCH_SIZE if rows < limit), 256)
     loss, loss_why = LOSS_WORDS[dataset.task]
-    last = {"binary": 1, "multiclass": "classes"}.get(dataset.task, "targets" if dataset.task == "regression" else "features")
+    last = {"binary": 1, "multiclass": "classes"}.get(
+        dataset.task, "targets" if dataset.task == "regression" else "features"
+    )
     held_out = dataset.valid is not None
     network: list[dict[str, Any]] = [{"dense": {"units": width, "activation": "relu"}} for width in widths]
     training: dict[str, Any] = {"epochs": 200, "batch_size": batch}
     choices = [
-        Choice("network.0", f"{len(widths)} hidden layers for {rows} training rows; relu is fast and does not saturate"),
+        Choice(
+            "network.0", f"{len(widths)} hidden layers for {rows} training rows; relu is fast and does not saturate"
+        ),
         Choice(f"network.{len(widths)}", "no activation at the output: the loss acts on it directly"),
         Choice("loss", f"{dataset.task}: {loss_why}"),
         Choice("optimizer", "adam needs the least tuning; 0.001 is its usual rate"),

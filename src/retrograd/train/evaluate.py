@@ -49,7 +49,9 @@ class Evaluator:
         means = {name: np.float64(value / counts[name] if counts[name] else 0.0) for name, value in sums.items()}
         return float(total(self.objectives, means)), np.concatenate(outputs)  # type: ignore[arg-type]
 
-    def scores(self, variables: Variables, columns: Mapping[str, np.ndarray], *, full: bool = False) -> dict[str, float]:
+    def scores(
+        self, variables: Variables, columns: Mapping[str, np.ndarray], *, full: bool = False
+    ) -> dict[str, float]:
         """Return loss and metrics: one metric that is quick, or with `full` all of the task's."""
         loss, output = self.loss(variables, columns)
         return {"loss": loss, **self.metrics(output, columns, full=full)}

@@ -14,9 +14,9 @@ import numpy as np
 from retrograd.base.errors import NonFiniteError
 from retrograd.data.batches import epoch_order
 from retrograd.network.network import Variables
+from retrograd.record.events import Epoch, Metrics
 from retrograd.train.config import TrainingSettings
 from retrograd.train.nonfinite import find_nonfinite
-from retrograd.record.events import Epoch, Metrics
 from retrograd.train.stop import Stop, rules, watched
 from retrograd.update.plateau import Plateau, ReduceOnPlateau
 from retrograd.update.step import Outcome, Stepper, TrainState
@@ -52,7 +52,7 @@ class Loop:
 
     stepper: Stepper
     settings: TrainingSettings
-    columns: Mapping[str, np.ndarray]
+    columns: Mapping[str, Any]  # NumPy arrays, or on the device where minibatches are gathered there
     score: Scorer
     held_out: bool  # whether `score` measures rows that do not train
     watchers: Sequence[Watcher] = ()
@@ -124,7 +124,9 @@ class Loop:
     def _order(self, epoch: int) -> tuple[np.ndarray, np.ndarray | None]:
         settings = self.settings
         joins = any(node.layer.mixes_batch for node in self.stepper.network)
-        return epoch_order(self.rows, self.batch_size, settings.seed, epoch, shuffle=settings.shuffle, join_single=joins)
+        return epoch_order(
+            self.rows, self.batch_size, settings.seed, epoch, shuffle=settings.shuffle, join_single=joins
+        )
 
     def _dispatch(self, train: TrainState, order: np.ndarray) -> tuple[TrainState, Outcome]:
         if self.per_dispatch > 1:
@@ -171,7 +173,9 @@ class Loop:
         loss, norm = (float(np.mean([getattr(s, name) for s in steps])) for name in ("loss", "gradient_norm"))
         return Epoch(epoch, step, loss, metrics, float(steps[-1].learning_rate), self.clock() - self.begun, norm)
 
-    def _broken(self, before: TrainState, after: TrainState, outcomes: list[list[Outcome]], epoch: int) -> NonFiniteError | None:
+    def _broken(
+        self, before: TrainState, after: TrainState, outcomes: list[list[Outcome]], epoch: int
+    ) -> NonFiniteError | None:
         """Return the error that names the first non-finite value, if a loss or a weight is not finite any more."""
         losses = np.array([step.loss for steps in outcomes for step in steps])
         if np.isfinite(losses).all() and all_finite(after.params):

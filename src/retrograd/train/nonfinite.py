@@ -12,6 +12,8 @@ import numpy as np
 from retrograd.base.errors import NonFiniteError
 from retrograd.update.step import Stepper, TrainState
 
+FIRST = "layer {} is the first non-finite: its"
+
 
 def find_nonfinite(
     stepper: Stepper, train: TrainState, batches: Iterable[Mapping[str, Any]], kept: str
@@ -27,11 +29,15 @@ def find_nonfinite(
         found = found or first_bad(result.loss, "the loss is the first non-finite")
         for node in reversed(stepper.network.nodes):
             found = found or first_bad(result.deltas.get(node.name), f"layer {node} is the first non-finite: its delta")
-            found = found or first_bad(result.grads.get(node.name), f"layer {node} is the first non-finite: its gradient")
+            found = found or first_bad(
+                result.grads.get(node.name), f"layer {node} is the first non-finite: its gradient"
+            )
         if not found:
             train, _ = stepper.single(train, batch)
             for node in stepper.network.nodes:
-                found = found or first_bad(train.params.get(node.name), f"layer {node} is the first non-finite: its update")
+                found = found or first_bad(
+                    train.params.get(node.name), f"layer {node} is the first non-finite: its update"
+                )
         if found:
             return NonFiniteError(f"step {step}: {found}; {kept}", cure=_cure(found, stepper))
     return NonFiniteError(f"a loss or weight is not finite any more; {kept}", cure="lower the learning rate")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from retrograd.backprop.backprop import Objective
@@ -38,8 +40,10 @@ class Model:
     preprocessing: Preprocessing
     facts: Mapping[str, Any]  # task, columns, what was measured, versions
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "evaluator", Evaluator(self.network, self.objectives, self.preprocessing))
+    @functools.cached_property
+    def evaluator(self) -> Evaluator:
+        """The compiled forward pass of this model."""
+        return Evaluator(self.network, self.objectives, self.preprocessing)
 
     def predict(self, data: Any, report: Report | None = None) -> np.ndarray:
         """Return labels for classes, or values in the target's unit, for rows of a file, frame or array."""
@@ -114,5 +118,5 @@ def load(path: str | Path, *, allow_nonfinite: bool = False) -> Model:
     if bad and not allow_nonfinite:
         raise ModelFileError(f"non-finite weights in {', '.join(bad)}", where=str(path),
                              cure="train again, or give --allow-nonfinite")  # fmt: skip
-    variables = Variables(stored.params, stored.state)
+    variables = Variables(*jax.tree.map(jnp.asarray, (stored.params, stored.state)))
     return Model(config, network, tuple(objectives), variables, preprocessing, stored.facts)

@@ -23,8 +23,8 @@ from retrograd.network.losses.cross_entropy import CrossEntropy
 from retrograd.network.losses.labels import check_labels
 from retrograd.network.network import Network
 from retrograd.record.events import Epoch, Metrics, Note, Started, Stopped
-from retrograd.record.tree import digest
 from retrograd.record.run import RunWriter
+from retrograd.record.tree import digest
 from retrograd.train.config import RunConfig, plain_config, read_config
 from retrograd.train.evaluate import Evaluator
 from retrograd.train.loop import Fitted, Loop, Watcher
@@ -80,7 +80,9 @@ def prepare(config: RunConfig, dataset: Dataset | None = None) -> Prepared:
     """
     if dataset is None:
         if config.data is None:
-            raise ConfigError("missing", where="data", cure="name a built-in (`data: xor`) or a file (`data: {path: ...}`)")
+            raise ConfigError(
+                "missing", where="data", cure="name a built-in (`data: xor`) or a file (`data: {path: ...}`)"
+            )
         dataset = load(config.data)
     network, objectives = config.build(dataset.sizes, dataset.task, tuple(dataset.train))
     prepared = Prepared(config.filled(network, dataset.task), dataset, network, tuple(objectives))
@@ -131,9 +133,7 @@ def train(
     Raises:  NonFiniteError when training met NaN or infinity; the run folder then holds the last good weights.
     """
     prepared = prepare(as_config(config), dataset)
-    return train_prepared(
-        prepared, root=root, folder=folder, overwrite=overwrite, watchers=watchers, started=started
-    )
+    return train_prepared(prepared, root=root, folder=folder, overwrite=overwrite, watchers=watchers, started=started)
 
 
 def train_prepared(
@@ -147,7 +147,9 @@ def train_prepared(
 ) -> Run:
     """Train a run that `prepare` has checked (see `train`)."""
     config, dataset = prepared.config, prepared.dataset
-    new = RunWriter.create(Path(root), config.name) if folder is None else RunWriter.at(Path(folder), overwrite=overwrite)
+    new = (
+        RunWriter.create(Path(root), config.name) if folder is None else RunWriter.at(Path(folder), overwrite=overwrite)
+    )
     with new as place:
         place.write_config(write_document(plain_config(config)))
         place.record(Started.here(config.name, dataset.task, config.training.seed, data_digest=dataset.digest,
@@ -206,7 +208,7 @@ def stopped(fitted: Fitted, metrics: Metrics, weights: str) -> Stopped:
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Turn the first interrupt (or termination) into a wish to stop, which the loop looks at; a second one is at once."""
+    """Turn the first interrupt (or termination) into a wish to stop that the loop looks at; a second one is at once."""
     wished: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False

@@ -71,7 +71,9 @@ def _converged(settings: Convergence) -> Rule:
         if settings.loss_change and len(history) > 1:
             change = abs(history[-1].loss - history[-2].loss)
             if change < settings.loss_change:
-                return Stop("converged", f"the loss changed by {change:.3g} in an epoch, below {settings.loss_change:g}")
+                return Stop(
+                    "converged", f"the loss changed by {change:.3g} in an epoch, below {settings.loss_change:g}"
+                )
         return None
 
     return rule

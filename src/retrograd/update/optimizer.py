@@ -11,8 +11,10 @@ import optax
 from jax import Array
 from jax.typing import ArrayLike
 
+from retrograd.base.annotations import Registered
+from retrograd.base.errors import ConfigError
 from retrograd.base.registry import Registry
-from retrograd.base.schema import NonNegativeFloat, PositiveFloat, PositiveInt, Registered, Settings
+from retrograd.base.schema import NonNegativeFloat, PositiveFloat, PositiveInt, Settings
 from retrograd.update.clipping import clip
 from retrograd.update.schedule import Schedule, schedules
 from retrograd.update.schedules import Constant
@@ -62,7 +64,7 @@ class Optimizer(Settings):
 
     def rate(self, step: ArrayLike, total_steps: int | None = None) -> Array:
         """Return the learning rate at a step, counted from 0."""
-        return self.schedule.build(total_steps)(step)
+        return self._schedule(total_steps)(step)
 
     def build(self, total_steps: int | None) -> optax.GradientTransformation:
         """Return the whole chain. The tree of its state depends on `direction` alone.
@@ -70,21 +72,31 @@ class Optimizer(Settings):
         So a run can go on with another schedule, clipping or decay.
         Raises:  ConfigError when the schedule needs the run's length and the run has none.
         """
-        rate = self.schedule.build(total_steps)
-        decay = optax.stateless(self._decay()) if self.weight_decay else optax.identity()
+        rate = self._schedule(total_steps)
+        decay, nothing = self._decay(), optax.identity()
         return optax.named_chain(
             ("clip", clip(self.clip_value, self.clip_norm, self.clip_global_norm)),
-            ("decay", optax.identity() if self.decoupled else decay),
+            ("decay", nothing if self.decoupled else decay),
             ("direction", self.direction()),
-            ("decoupled_decay", decay if self.decoupled else optax.identity()),
+            ("decoupled_decay", decay if self.decoupled else nothing),
             ("rate", optax.scale_by_schedule(lambda step: -rate(step))),
         )
 
-    def _decay(self) -> Callable[[Any, Any], Any]:
+    def _schedule(self, total_steps: int | None) -> Callable[[ArrayLike], Array]:
+        try:
+            return self.schedule.build(total_steps)
+        except ConfigError as error:
+            place = f"optimizer.{optimizers.name_of(type(self))}.learning_rate"
+            raise ConfigError([p._replace(where=f"{place}.{p.where}") for p in error.problems]) from None
+
+    def _decay(self) -> optax.GradientTransformation:
         everywhere = self.weight_decay_on == "all"
 
         def add(path: Any, update: Array, parameter: Array) -> Array:
             chosen = everywhere or is_weight(path[-1].key, parameter)
             return update + self.weight_decay * parameter if chosen else update
 
-        return lambda updates, params: jax.tree_util.tree_map_with_path(add, updates, params)
+        def decayed(updates: Any, params: Any) -> Any:
+            return jax.tree_util.tree_map_with_path(add, updates, params)
+
+        return optax.stateless(decayed) if self.weight_decay else optax.identity()

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from jax import Array
 from pydantic import BeforeValidator
 
+from retrograd.base.annotations import Expect
 from retrograd.base.registry import Registry
-from retrograd.base.schema import Expect, NonNegativeFloat, Settings
+from retrograd.base.schema import NonNegativeFloat, Settings
 from retrograd.network.layer import Params
 from retrograd.update.selection import select
 
@@ -98,8 +99,8 @@ def penalise(given: Sequence[Penalty], params: Mapping[str, Params]) -> tuple[Ar
     """
     value: Any = 0.0
     grads = {node: jax.tree.map(jnp.zeros_like, own) for node, own in params.items()}
-    for penalty in given:
-        where = f"penalties.{penalties.name_of(type(penalty))}.parameters"
+    for i, penalty in enumerate(given):
+        where = f"penalties.{i}.{penalties.name_of(type(penalty))}.parameters"
         for node, name in select(params, penalty.parameters, where):
             w = params[node][name]
             value = value + penalty.value(w)

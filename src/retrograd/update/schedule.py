@@ -11,9 +11,10 @@ from jax import Array
 from jax.typing import ArrayLike
 from pydantic import Field
 
+from retrograd.base.annotations import Expect
 from retrograd.base.errors import ConfigError
 from retrograd.base.registry import Registry
-from retrograd.base.schema import Expect, Probability, Settings
+from retrograd.base.schema import Probability, Settings
 
 schedules: Registry[Schedule] = Registry("schedule")
 

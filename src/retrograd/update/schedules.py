@@ -14,7 +14,8 @@ import jax.numpy as jnp
 from jax import Array
 from pydantic import Field
 
-from retrograd.base.schema import Expect, Fraction, NonNegativeFloat, PositiveFloat
+from retrograd.base.annotations import Expect
+from retrograd.base.schema import Fraction, NonNegativeFloat, PositiveFloat
 from retrograd.update.schedule import MAX_STEP, Schedule, Steps, Timed, half_cosine, progress, ratio, schedules
 
 

@@ -15,7 +15,9 @@ from retrograd.data.report import Report
 
 
 def evaluate(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="a run folder, its name or a beginning of it, `last`, or a model file")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="a run folder, its name or a beginning of it, `last`, or a model file")
+    ],
     data: Annotated[Path, typer.Argument(help="rows with their targets")],
     runs: RunsRoot = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,

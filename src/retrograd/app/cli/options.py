@@ -65,4 +65,5 @@ def command_of(function: Callable[..., object]) -> typer.core.TyperCommand:
     return typer.main.get_command(app)  # type: ignore[return-value]
 
 
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run (folder, name, `last`) or a model file")]
 RunsRoot = Annotated[Path, typer.Option("--runs", help="folder that holds the runs")]

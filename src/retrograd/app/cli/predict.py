@@ -20,7 +20,9 @@ from retrograd.train.predict import Model
 
 
 def predict(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="a run folder, its name or a beginning of it, `last`, or a model file")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="a run folder, its name or a beginning of it, `last`, or a model file")
+    ],
     data: Annotated[Path, typer.Argument(help="rows like those of training; the target may be absent")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="CSV file to write; default: standard output")] = None,
     runs: RunsRoot = Path("runs"),
@@ -52,7 +54,7 @@ def predictions(model: Model, decoded: Decoded) -> pl.DataFrame:
     names = target.names if target and len(target.names) > 1 else ("prediction",)
     values = values.reshape(len(values), -1)
     names = names if len(names) == values.shape[1] else tuple(f"prediction_{i}" for i in range(values.shape[1]))
-    return pl.DataFrame({name: column for name, column in zip(names, values.T, strict=True)})
+    return pl.DataFrame(dict(zip(names, values.T, strict=True)))
 
 
 command = command_of(predict)

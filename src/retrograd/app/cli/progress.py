@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from retrograd.record.events import Epoch
 
@@ -24,13 +24,17 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if self.console.is_terminal and not self.quiet:
-            columns = (TextColumn("epoch {task.completed}/{task.total}"), BarColumn(20), TextColumn("{task.description}"))
+            columns = (
+                TextColumn("epoch {task.completed}/{task.total}"),
+                BarColumn(20),
+                TextColumn("{task.description}"),
+            )
             self.bar = Bar(*columns, TimeRemainingColumn(compact=True), console=self.console, transient=True)
             self.task = self.bar.add_task("", total=self.epochs)
             self.bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.bar:
             self.bar.stop()
 
@@ -44,5 +48,7 @@ class Progress:
 
 def words(epoch: Epoch) -> str:
     """Return loss and scores in one short line."""
-    scores = "  ".join(f"{part} {name} {value:.4f}" for part, own in epoch.metrics.items() for name, value in own.items())
+    scores = "  ".join(
+        f"{part} {name} {value:.4f}" for part, own in epoch.metrics.items() for name, value in own.items()
+    )
     return f"loss {epoch.loss:.4f}  {scores}"

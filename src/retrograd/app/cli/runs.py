@@ -10,17 +10,16 @@ from typing import Annotated, Any
 
 import typer
 
-from retrograd.app.cli.options import RunsRoot
+from retrograd.app.cli.options import RunName, RunsRoot
 from retrograd.app.cli.show import number, score_table, table
 from retrograd.base.document import parse_document
 from retrograd.record.events import Note, Stopped
-from retrograd.record.run import RunFolder, RunSummary
+from retrograd.record.run import RunSummary
 from retrograd.record.runs import find_run, list_runs
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
                   invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})  # fmt: skip
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="a folder, its name or a beginning of it, or `last`")]
 
 
 @app.callback()
@@ -41,7 +40,10 @@ def show_list(root: Path, as_json: bool) -> None:
         typer.echo(f"no runs in {root}; begin with: retrograd train CONFIG")
         return
     rows = [["run", "task", "epochs", "ended", "score"]]
-    rows += [[run.path.name, run.task, str(run.epochs), run.stop_reason or run.status, best_score(run.metrics)] for run in found]
+    rows += [
+        [run.path.name, run.task, str(run.epochs), run.stop_reason or run.status, best_score(run.metrics)]
+        for run in found
+    ]
     typer.echo(table(rows))
 
 
@@ -105,7 +107,9 @@ def flat(values: Any, path: str = "") -> dict[str, Any]:
         items = list(enumerate(values))
     else:
         return {path: values}
-    return {key: value for name, item in items for key, value in flat(item, f"{path}.{name}" if path else str(name)).items()}
+    return {
+        key: value for name, item in items for key, value in flat(item, f"{path}.{name}" if path else str(name)).items()
+    }
 
 
 def show_value(value: Any) -> str:

@@ -20,13 +20,16 @@ from retrograd.train.design import design
 from retrograd.train.run import Prepared, prepare, train_prepared
 
 CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
+changes_option = typer.Option("--set", metavar="KEY=VALUE", help="change a setting, as in training.epochs=5")
 EXIT_CODES = {"interrupted": 130, "terminated": 143}
 
 
 def train(
     source: Annotated[Path, typer.Argument(metavar="CONFIG|DATA", help="a YAML configuration, or a data file")],
     target: Annotated[str | None, typer.Option(help="the column to predict, for a data file")] = None,
-    changes: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a setting, as in training.epochs=5")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a setting, as in training.epochs=5")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(parser=at_least(1), metavar="N", help="training.epochs")] = None,
     batch_size: Annotated[int | None, typer.Option(parser=at_least(1), metavar="N", help="training.batch_size")] = None,
     lr: Annotated[float | None, typer.Option(parser=finite_positive, metavar="RATE", help="the learning rate")] = None,
@@ -35,7 +38,9 @@ def train(
     run: Annotated[Path | None, typer.Option("--run", help="this run's folder, exactly")] = None,
     force: Annotated[bool, typer.Option("--force", help="replace a run that --run holds already")] = False,
     config_out: Annotated[Path | None, typer.Option(help="where to write a configuration that was chosen")] = None,
-    max_bytes: Annotated[int | None, typer.Option(parser=at_least(1), metavar="N", help="largest data file, decompressed")] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option(parser=at_least(1), metavar="N", help="largest data file, decompressed")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
 ) -> int:
     """Train a network and keep the best weights.
@@ -61,7 +66,9 @@ def train(
             allocator.tune(step_bytes(prepared))
             print_start(prepared, folder, quiet)
 
-        finished = train_prepared(prepared, root=runs, folder=run, overwrite=force, watchers=(progress,), started=started)
+        finished = train_prepared(
+            prepared, root=runs, folder=run, overwrite=force, watchers=(progress,), started=started
+        )
     print_run(finished)
     return EXIT_CODES.get(finished.stop.reason, 0)
 
@@ -70,13 +77,15 @@ def from_table(
     source: Path, target: str | None, changes: list[str], lr: float | None, max_bytes: int | None, out: Path | None
 ) -> Prepared:
     """Choose a configuration for a data file, print it with its reasons, and write it to be edited and run again."""
-    settings = DataSettings(path=str(source), target=target, **({} if max_bytes is None else {"max_bytes": max_bytes}))
+    settings = DataSettings(path=str(source), target=target, max_bytes=max_bytes or DataSettings.max_bytes)
     dataset = load(settings)
     chosen = design(dataset, settings, changes, lr)
     prepared = prepare(chosen.config, dataset)
     path = out or free_path(source.stem, chosen.text)
     path.write_text(chosen.text, encoding="utf-8")
-    typer.echo(f"# chosen for {source}, and written to {path}: edit it, then run\n#   retrograd train {path}\n{chosen.text}")
+    typer.echo(
+        f"# chosen for {source}, and written to {path}: edit it, then run\n#   retrograd train {path}\n{chosen.text}"
+    )
     return prepared
 
 

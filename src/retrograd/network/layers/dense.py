@@ -8,7 +8,7 @@ from typing import Annotated
 import jax.numpy as jnp
 from jax import Array, lax
 
-from retrograd.base.schema import Registered
+from retrograd.base.annotations import Registered
 from retrograd.network.initializers import GlorotUniform, Initial, InitialOrNone, Zeros, draw
 from retrograd.network.layer import (
     Activation,

@@ -10,8 +10,8 @@ from typing import Annotated, Any, ClassVar
 from jax import Array
 from pydantic import Field
 
+from retrograd.base.annotations import Expect
 from retrograd.base.errors import Problem, ShapeError
-from retrograd.base.schema import Expect
 from retrograd.network.layer import (
     Backward,
     Context,

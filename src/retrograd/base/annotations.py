@@ -1,0 +1,110 @@
+"""What a field's annotation says: marks for readers of its own, and the words for an error message."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from retrograd.base.errors import did_you_mean
+from retrograd.base.registry import Registry
+
+
+@dataclass(frozen=True)
+class Expect:
+    """The words for a field's type in an error message."""
+
+    words: str
+
+
+@dataclass(frozen=True)
+class Registered:
+    """Marks a field that holds something of a registry, given by name, by `{name: settings}` or as an object.
+
+    `only` narrows it to one class of them. `otherwise` is a plain annotation that is allowed as well (a number in
+    place of a schedule, say); `coerce` turns such a plain value into what the field holds, and a class with
+    `plain_form` is written back as its first field.
+    """
+
+    registry: Registry[Any]
+    only: type | None = None
+    otherwise: Any = None
+    coerce: Callable[[Any], Any] | None = None
+
+
+@dataclass(frozen=True)
+class Custom:
+    """Marks a field with a reader of its own: `parse(value, path)` raises ConfigError, `dump(value)` is plain."""
+
+    parse: Callable[[Any, str], Any]
+    dump: Callable[[Any, bool], Any]
+    schema: Callable[[], dict[str, Any]]
+    words: str
+
+
+def describe(annotation: Any) -> str:
+    """Return an annotation in words, as an error message names what was expected."""
+    base, marks = unwrap(annotation)
+    for mark in marks:
+        if isinstance(mark, (Expect, Custom)):
+            return mark.words
+        if isinstance(mark, Registered):
+            return f"a {mark.registry.kind}"
+    if get_origin(base) in (Union, types.UnionType):
+        return " or ".join(describe(option) for option in get_args(base))
+    if get_origin(base) is Literal:
+        return "one of " + ", ".join(str(option) for option in get_args(base))
+    if get_origin(base) is tuple:
+        return f"a list, each {describe(get_args(base)[0])}"
+    if get_origin(base) is dict:
+        return "a mapping"
+    words = {bool: "true or false", int: "an integer", float: "a number", str: "text", type(None): "null"}
+    return words.get(base, "a mapping")  # of the fields of other settings
+
+
+def show(value: Any) -> str:
+    """Return what was found, short enough for one line."""
+    text = "null" if value is None else repr(thaw(value)) if not isinstance(value, bool) else str(value).lower()
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def freeze(value: Any) -> Any:
+    """Turn lists into tuples and NumPy values into Python's, so that settings stay hashable."""
+    if hasattr(value, "tolist") and hasattr(value, "dtype"):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return tuple(freeze(item) for item in value)
+    return value
+
+
+def thaw(value: Any) -> Any:
+    """Turn tuples into lists, for YAML and JSON."""
+    if isinstance(value, (list, tuple)):
+        return [thaw(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: thaw(item) for key, item in value.items()}
+    return value
+
+
+def unwrap(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Return an annotation's type and its marks."""
+    if get_origin(annotation) is Annotated:
+        base, *marks = get_args(annotation)
+        return base, tuple(marks)
+    return annotation, ()
+
+
+def options(base: Any) -> tuple[Any, ...]:
+    """Return the alternatives of a union."""
+    return get_args(base) if get_origin(base) in (Union, types.UnionType) else (base,)
+
+
+def near_literal(annotation: Any, value: Any) -> str:
+    """Return `did you mean` for a word that is nearly one of those that are allowed."""
+    base, _ = unwrap(annotation)
+    words = [option for part in options(base) if get_origin(part) is Literal for option in get_args(part)]
+    if not isinstance(value, str) or not words:
+        return ""
+    hint = did_you_mean(value, [word for word in words if isinstance(word, str)])
+    return hint if hint.startswith("did") else ""

@@ -1,0 +1,72 @@
+"""What a graph needs before it can run: initialisers for open weights, numbers for symbolic widths."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from retrograd.base.errors import ShapeError
+from retrograd.base.schema import Settings, fields
+from retrograd.network.initializers import GlorotUniform, initializers
+from retrograd.network.layer import FROM_DATA, Activation, Layer
+from retrograd.network.scope import Entry, Node
+
+
+def choose_initializers(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """Give every weight that was left open the initialiser that the activation behind it asks for."""
+    readers: dict[str, list[Node]] = {}
+    for node in nodes:
+        for reference in node.inputs:
+            readers.setdefault(reference.partition(".")[0], []).append(node)
+
+    def behind(name: str) -> str | None:
+        for reader in readers.get(name, ()):
+            if reader.layer.keeps_scale:
+                if found := behind(reader.name):
+                    return found
+            elif isinstance(reader.layer, Activation):
+                return reader.layer.initializer
+        return None
+
+    def finish(node: Node) -> Node:
+        if getattr(node.layer, "weight", ...) is not None:
+            return node
+        rule = behind(node.name)
+        initial = initializers[rule]() if rule else GlorotUniform()
+        return dataclasses.replace(node, layer=dataclasses.replace(node.layer, weight=initial))  # type: ignore[call-arg]
+
+    return tuple(finish(node) for node in nodes)
+
+
+def mapped(thing: Any, change: Callable[[Any], Any]) -> Any:
+    """Apply `change` to what an entry, a tuple or a Settings object holds; the same object if nothing changed."""
+    if isinstance(thing, Entry):
+        return dataclasses.replace(thing, layer=change(thing.layer))
+    if isinstance(thing, tuple):
+        return tuple(mapped(item, change) if isinstance(item, (tuple, Entry)) else change(item) for item in thing)
+    if not isinstance(thing, Settings):
+        return thing
+    held = {field.name: getattr(thing, field.name) for field in fields(type(thing))}
+    changed = {n: mapped(v, change) if isinstance(v, (tuple, Entry)) else change(v) for n, v in held.items()}
+    changed = {name: value for name, value in changed.items() if value is not held[name] and value != held[name]}
+    return dataclasses.replace(thing, **changed) if changed else thing
+
+
+def fill(thing: Any, sizes: Mapping[str, int]) -> Any:
+    """Replace symbolic widths in a layer, block or entry, however deep."""
+    if not isinstance(thing, (Settings, Entry)):
+        return thing
+    if isinstance(thing, Layer):
+        widths = [field.name for field in fields(type(thing)) if field.annotation in FROM_DATA]
+        known = {name: sizes[getattr(thing, name)] for name in widths if getattr(thing, name) in sizes}
+        return dataclasses.replace(thing, **known) if known else thing
+    return mapped(thing, lambda inner: fill(inner, sizes))
+
+
+def check_filled(node: Node) -> None:
+    """Raise ShapeError when a width is still a word."""
+    for field in fields(type(node.layer)):
+        if field.annotation in FROM_DATA and isinstance(getattr(node.layer, field.name), str):
+            raise ShapeError(f"'{getattr(node.layer, field.name)}' is not known here", where=field.name,
+                             cure="Network.fill gives it a number, or write one")  # fmt: skip

@@ -1,0 +1,131 @@
+"""The graph under construction: nodes, entries as the user wrote them, and the scopes in which entries expand."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from retrograd.base.errors import ConfigError
+from retrograd.base.registry import Registry
+from retrograd.base.schema import Settings
+from retrograd.network.layer import Layer
+
+blocks: Registry[Block] = Registry("block")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation of the graph: its path, its layer, and the names of the nodes or batch columns it reads.
+
+    `share` takes parameters from other nodes: `(("weight", "embed/weight"),)`, or `"embed/weight.T"` for the
+    transpose; their gradients add up on the owner. A `frozen` node keeps its parameters.
+    """
+
+    name: str
+    layer: Layer
+    inputs: tuple[str, ...]
+    share: tuple[tuple[str, str], ...] = ()
+    frozen: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.layer.kind})"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A layer or block as the user wrote it, with what every entry may carry."""
+
+    layer: Layer | Block
+    name: str | None = None
+    inputs: tuple[str, ...] | None = None
+    share: tuple[tuple[str, str], ...] = ()
+    frozen: bool = False
+
+
+@dataclass(frozen=True)
+class Block(Settings):
+    """A function that expands into nodes with paths below its name."""
+
+    def expand(self, scope: Scope, *inputs: str) -> str:
+        """Add nodes to the scope and return the reference of the block's output."""
+        raise NotImplementedError(f"{type(self).__name__} has no expand")
+
+
+def named(layer: Layer | Block, name: str, *, inputs: Sequence[str] | str | None = None,
+          share: Mapping[str, str] | None = None, frozen: bool = False) -> Entry:  # fmt: skip
+    """Return the entry of a layer or block that has a name, inputs of its own, or shared parameters."""
+    inputs = (inputs,) if isinstance(inputs, str) else inputs
+    return Entry(layer, name, None if inputs is None else tuple(inputs), tuple((share or {}).items()), frozen)
+
+
+class Scope:
+    """A place in the graph under construction: the paths of its nodes begin with its prefix.
+
+    Names are looked up from the innermost scope outwards; a name that no scope knows is a batch column.
+    """
+
+    def __init__(self, nodes: list[Node], prefix: str = "", parent: Scope | None = None, frozen: bool = False) -> None:
+        self.nodes, self.prefix, self.parent, self.frozen = nodes, prefix, parent, frozen
+        self.made: dict[int, list[str]] = parent.made if parent else {}  # a layer as written -> the nodes it became
+        self._outputs: dict[str, str] = {}  # an entry's name -> the reference of its output
+        self._counts: dict[str, int] = {}
+
+    def chain(self, entries: Iterable[Entry | Layer | Block], *inputs: str) -> str:
+        """Add entries one after the other, each reading the one before; return the last output."""
+        for entry in entries:
+            inputs = (self.add(entry, *inputs),)
+        return inputs[0]
+
+    def add(self, entry: Entry | Layer | Block, *inputs: str, name: str | None = None) -> str:
+        """Add one entry and return the reference of its output."""
+        if not isinstance(entry, Entry):
+            entry = Entry(entry)
+        name = self._free_name(entry.layer, name or entry.name)
+        if entry.inputs is not None:
+            inputs = tuple(self.resolve(each) for each in entry.inputs)
+        if isinstance(entry.layer, Block):
+            below = Scope(self.nodes, f"{self.prefix}{name}/", self, self.frozen or entry.frozen)
+            self._outputs[name] = entry.layer.expand(below, *inputs)
+        else:
+            self._outputs[name] = self._add_layer(entry, self.prefix + name, inputs)
+        return self._outputs[name]
+
+    def chain_below(self, name: str, entries: Iterable[Entry | Layer | Block], *inputs: str) -> str:
+        """Add a chain of entries in a scope of its own below this one."""
+        self._outputs[name] = Scope(self.nodes, f"{self.prefix}{name}/", self, self.frozen).chain(entries, *inputs)
+        return self._outputs[name]
+
+    def resolve(self, name: str) -> str:
+        """Return the reference that a name in `inputs` stands for: an entry's output, a node, or a column."""
+        name, dot, part = name.partition(".")
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope._outputs:
+                return scope._outputs[name] + dot + part
+            scope = scope.parent
+        return name + dot + part
+
+    def _add_layer(self, entry: Entry, path: str, inputs: tuple[str, ...]) -> str:
+        layer = entry.layer
+        assert isinstance(layer, Layer)
+        self.made.setdefault(id(layer), []).append(path)
+        activation = getattr(layer, "activation", None)
+        if activation is not None:  # a node of its own, so that its delta can be seen
+            layer = dataclasses.replace(layer, activation=None)  # type: ignore[call-arg]
+        self.nodes.append(Node(path, layer, inputs, entry.share, self.frozen or entry.frozen))
+        if activation is None:
+            return path
+        self.nodes.append(Node(f"{path}/{activation.kind}", activation, (path,)))
+        return self.nodes[-1].name
+
+    def _free_name(self, layer: Layer | Block, given: str | None) -> str:
+        if given is None:
+            kind = getattr(layer, "registered_name", type(layer).__name__.lower())
+            self._counts[kind] = self._counts.get(kind, 0) + 1
+            given = f"{kind}_{self._counts[kind]}"
+        elif not given or set(given) & set("./ "):
+            raise ConfigError(f"the name '{given}' has a dot, slash or blank in it", where="name")
+        if given in self._outputs:
+            raise ConfigError(f"two entries are called '{given}'", where=self.prefix + given, cure="rename one")
+        return given

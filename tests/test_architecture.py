@@ -1,0 +1,84 @@
+"""The house: every module imports its own floor and lower ones, at the top of the file; nothing imports in a circle."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "retrograd"
+FLOORS = [
+    "base", "data", "native", "network", "backprop", "update", "record", "train", "diagnosis", "repair", "explain",
+    "tune", "compress", "export", "interop", "app",
+]  # fmt: skip
+MODULES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def own_imports(path: Path) -> list[tuple[str, bool]]:
+    """The modules of this package that a file imports, and whether it does so at the top."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    top = set(map(id, tree.body))
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("retrograd"):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            modules = [name if name in NAMES else node.module for name in names]
+            found += [(module, id(node) in top) for module in modules]
+        elif isinstance(node, ast.Import):
+            found += [(alias.name, id(node) in top) for alias in node.names if alias.name.startswith("retrograd")]
+    return found
+
+
+NAMES = {module_name(path) for path in MODULES}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_a_module_imports_only_its_own_floor_and_lower_ones_at_the_top_of_the_file(path):
+    floor = FLOORS.index(module_name(path).split(".")[1])
+    for imported, at_top in own_imports(path):
+        assert at_top, f"{module_name(path)} imports {imported} inside a function"
+        if imported != "retrograd":
+            assert FLOORS.index(imported.split(".")[1]) <= floor, f"{module_name(path)} imports {imported}, a higher floor"
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = {module_name(path): {name for name, _ in own_imports(path)} for path in MODULES}
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join((*trail[trail.index(name) :], name))
+        if name in done or name not in graph:
+            return
+        for other in graph[name]:
+            if not name.startswith(other + "."):  # a package's __init__ names its modules; they name it only by lying in it
+                visit(other, (*trail, name))
+        done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_a_file_holds_one_concept_in_about_three_hundred_lines(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 330
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = "import sys, retrograd; print([m for m in ('jax', 'numpy', 'sklearn', 'polars', 'pydantic', 'rich') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; from retrograd.app.cli.main import main; main(['--help']);"
+        "print([m for m in ('jax', 'sklearn', 'polars', 'plotly', 'pydantic') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "[]"
