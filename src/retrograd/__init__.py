@@ -1,50 +1,45 @@
 """Retrograd: neural networks whose backward pass you can read, see, prove and repair.
 
-The public names. Each is imported where it is first used, so that `import retrograd` costs next to nothing.
+`__init__.pyi` beside this file lists the public names and where they live. Each is imported when it is first used, so
+that `import retrograd` costs next to nothing.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib
+import sys
+import types
+from pathlib import Path
 from typing import Any
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    # data in, finished run out
-    "train.fit": ("fit",),
-    "train.run": ("Run", "train"),
-    "train.predict": ("Model", "load"),
-    "train.config": ("RunConfig", "TrainingSettings", "read_config"),
-    "data.settings": ("DataSettings", "SplitSettings"),
-    "data.dataset": ("Dataset",),
-    # the network
-    "network.network": ("Network",),
-    "network.scope": ("Block", "Entry", "Node", "named"),
-    "network.blocks": ("Branches", "Repeat", "Residual"),
-    "network.layer": ("Activation", "Backward", "Context", "Equations", "Forward", "Init", "Input", "Layer", "Spec",
-                      "Static", "examples", "layers"),
-    "network.losses.loss": ("Loss", "losses"),
-    "network.initializers": ("Initializer", "initializers"),
-    # one step by hand: forward, loss, backward, update
-    "backprop.backprop": ("Objective", "Pass", "backprop", "backward", "compare", "forward"),
-    "backprop.contract": ("check_layer",),
-    "update.step": ("Stepper", "update"),
-    "update.penalties": ("L1", "L2"),
-    "base.allocator": (),
-}  # fmt: skip
-_WHOLE = ("network.layers", "network.losses", "update.optimizers", "update.schedules", "network.initializers")
-_FOUND = {name: f"retrograd.{home}" for home, names in _HOMES.items() for name in names}
 
-__all__ = ["__version__", *sorted(_FOUND)]
+def _homes() -> dict[str, tuple[str, str]]:
+    """Return module and name there of every public name."""
+    stub = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom) and node.module != "__future__"]
+    return {alias.asname or alias.name: (str(node.module), alias.name) for node in imports for alias in node.names}
+
+
+_HOMES = _homes()
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _FOUND:
-        return getattr(importlib.import_module(_FOUND[name]), name)
-    if name[:1].isupper():
-        for home in _WHOLE:
-            module = importlib.import_module(f"retrograd.{home}")
-            if hasattr(module, name):
-                return getattr(module, name)
-    raise AttributeError(f"module 'retrograd' has no attribute '{name}'")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'retrograd' has no attribute '{name}'")
+    module, own = _HOMES[name]
+    return getattr(importlib.import_module(module), own)
+
+
+class _Package(types.ModuleType):
+    """Importing the package `retrograd.train` must not hide the function `retrograd.train` (so for `backprop`...)."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, types.ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
 
-from retrograd.data.builtin import BUNDLED, GENERATED, TRUTH_TABLES
+from retrograd.data.builtin import BUNDLED, GENERATORS, TRUTH_TABLES
 from retrograd.data.dataset import load
-from retrograd.data.settings import BUILTINS, DataSettings
+from retrograd.data.settings import BUILTINS, GENERATED, DataSettings
 
 
 def test_the_names_in_the_settings_are_those_that_exist():
-    assert sorted(BUILTINS) == sorted([*TRUTH_TABLES, *GENERATED, *BUNDLED])
+    assert sorted(BUILTINS) == sorted([*TRUTH_TABLES, *GENERATORS, *BUNDLED])
+    assert sorted(GENERATED) == sorted(GENERATORS)
 
 
 @pytest.mark.parametrize(("name", "y"), [("xor", [0, 1, 1, 0]), ("and", [0, 0, 0, 1])])

@@ -53,7 +53,7 @@ def test_missing_values_are_filled_flagged_and_counted(load_csv):
 
 
 def test_missing_error_names_the_lines(load_csv):
-    with pytest.raises(DataError, match=r"line 3, column 'x': expected a value, found None.*`missing: mean`"):
+    with pytest.raises(DataError, match=r"line 3, column 'x': expected a value, found nothing.*`missing: mean`"):
         load_csv(csv(["1,0", ",1"]), missing="error")
 
 
@@ -171,6 +171,15 @@ def test_one_class_is_too_few(load_csv):
         load_csv(csv(["1,a", "2,a"]))
 
 
+def test_an_empty_target_asks_for_another(load_csv):
+    with pytest.raises(DataError, match=r"the target 'y' is empty.*`target:`"):
+        load_csv(csv(["1,", "2,"]))
+
+
+def test_a_file_without_header_says_so(load_csv):
+    assert any("has no header" in note for note in load_csv("1,0\n2,1\n").notes)
+
+
 def test_several_targets_are_regression(load_csv):
     data = load_csv(csv(["1,2,3", "4,5,9"], "x,u,v"), target=("u", "v"))
     assert data.train["y"].tolist() == [[-1, -1], [1, 1]]
@@ -206,7 +215,7 @@ def test_classes_are_stratified_by_default(load_csv):
 
 
 def test_a_class_with_a_single_row_is_told(load_csv):
-    with pytest.raises(DataError, match="class 'b' has 1 row"):
+    with pytest.raises(DataError, match=r"d\.csv: class 'b' has 1 row"):
         load_csv(csv([*(f"{i},a" for i in range(20)), "1,b"]), split=SplitSettings())
 
 
@@ -241,7 +250,7 @@ def test_a_split_by_time_needs_moments(load_csv):
     split = SplitSettings(method="time", column="t")
     with pytest.raises(DataError, match="neither numbers nor dates"):
         load_csv(csv([f"{i},{'ab'[i % 2]},{i % 3 % 2}" for i in range(30)], "x,t,y"), split=split)
-    with pytest.raises(DataError, match="line 3, column 't': expected a moment"):
+    with pytest.raises(DataError, match="line 3, column 't': expected a value to split by"):
         load_csv(csv(["1,5,0", "2,,1", *["3,4,0"] * 20], "x,t,y"), split=split)
 
 

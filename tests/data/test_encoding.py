@@ -52,7 +52,7 @@ def test_text_of_no_recognised_encoding_asks_for_its_name(read):
 
 
 def test_a_wrong_chosen_encoding_names_what_does_not_fit(read):
-    with pytest.raises(DataError, match="not utf-8: .*byte 0xe9"):
+    with pytest.raises(DataError, match=r"not utf-8: .*byte 0xe9"):
         read("x,y\ncafé,1\n".encode("latin-1"), encoding="utf-8")
 
 

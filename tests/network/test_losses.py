@@ -203,10 +203,11 @@ def test_logits_of_minus_infinity_rule_out_classes():
 
 
 def test_gradient_is_zero_where_probabilities_are_clipped():
+    highest, above = -np.log(1e-7), 1 - 1e-7
     value, delta = run(BinaryCrossEntropy(from_logits=False), [[0.0, 1.0, 1.5, 0.5]], np.array([[1.0, 0.0, 0.0, 1.0]]))
-    assert_same((value, delta), ((-3 * np.log(1e-7) + np.log(2)) / 4, [[0, 0, 0, -0.5]]))
+    assert_same((value, delta), ((highest - 2 * np.log(1 - above) + np.log(2)) / 4, [[0, 0, 0, -0.5]]))
     value, delta = run(CrossEntropy(from_logits=False), [[0.0, 2.0], [3.0, 0.0]], np.array([0, 0]))
-    assert_same((value, delta), ((-np.log(1e-7) - np.log(1 - 1e-7)) / 2, np.zeros((2, 2))))
+    assert_same((value, delta), ((highest - np.log(above)) / 2, np.zeros((2, 2))))
 
 
 # -------------------------------------------------------------------------------------------------- cross-entropy
@@ -256,7 +257,7 @@ def test_ignored_rows_are_as_if_absent(ignored, rng):
 def test_all_rows_ignored_is_exactly_zero(settings, rng):
     loss = CrossEntropy(ignored=-1, **settings)
     value, delta = run(loss, rng.uniform(0.1, 1, (3, 4)), np.full(3, -1), dtype="float32")
-    assert value == 0
+    assert str(float(value)) == "0.0"  # and no minus in front
     assert not delta.any()
 
 
@@ -315,7 +316,7 @@ def test_micro_batches_weighed_by_count_are_the_whole_batch(loss, inputs):
     value, delta = run(loss, *inputs)
     parts = [tuple(x[rows] for x in inputs) for rows in (slice(0, 4), slice(4, 6))]
     with jax.enable_x64(True):
-        counts = np.array([float(loss.count(Spec(p[0].shape, p[0].dtype), *p[1:])) for p in parts])
+        counts = np.array([jax.jit(functools.partial(loss.count, Spec(p[0].shape, p[0].dtype)))(*p[1:]) for p in parts])
     found = [run(loss, *part) for part in parts]
     shares = counts / counts.sum()
     assert_same((sum(s * v for s, (v, _) in zip(shares, found, strict=True)),), (value,))

@@ -162,10 +162,10 @@ def _lines(node: Node | None, path: str) -> Iterator[tuple[str, int]]:
 
 def _styled(value: Any, yaml: YAML) -> Any:
     if isinstance(value, Mapping):
-        styled = yaml.map() if value else {}
+        styled = yaml.map()
         for key, item in value.items():
             styled[key] = _styled(item, yaml)
-        if all(not isinstance(item, (Mapping, list, tuple)) for item in value.values()) and 0 < len(value) <= 2:
+        if all(not isinstance(item, (Mapping, list, tuple)) for item in value.values()) and len(value) <= 2:
             styled.fa.set_flow_style()
         return styled
     if isinstance(value, (list, tuple)):

@@ -41,8 +41,8 @@ def read_builtin(settings: DataSettings) -> Builtin:
         inputs = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
         outputs = TRUTH_TABLES[name](inputs[:, 0], inputs[:, 1])
         return Builtin(_table(name, inputs, outputs), "binary", "none", is_truth_table=True)
-    if name in GENERATED:
-        make, samples, noise, task = GENERATED[name]
+    if name in GENERATORS:
+        make, samples, noise, task = GENERATORS[name]
         rng = np.random.Generator(np.random.PCG64(settings.seed))
         noise = noise if settings.noise is None else settings.noise
         x, y = make(rng, settings.samples or samples, noise)
@@ -86,7 +86,7 @@ TRUTH_TABLES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "xor": np.bitwise_xor,
     "and": np.bitwise_and,
 }
-GENERATED = {
+GENERATORS = {
     "circles": Generated(_circles, 500, 0.1),
     "moons": Generated(_moons, 500, 0.15),
     "spirals": Generated(_spirals, 500, 0.02),

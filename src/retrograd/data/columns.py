@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 from retrograd.base.errors import DataError
 from retrograd.data.kinds import ColumnKind
 from retrograd.data.scaling import Finite, Scaling, fit_scaling
-from retrograd.data.settings import DataSettings, plain_scale
+from retrograd.data.settings import DataSettings, Scale, plain_scale
 from retrograd.data.values import is_date_format
 
 YEAR_DAYS, WEEK_DAYS, DAY = 365.2425, 7.0, 1.0  # the cycles that a date goes through, in days
@@ -171,7 +171,7 @@ class CategoryColumn(_Column):
 Column = NumberColumn | BooleanColumn | DateColumn | CategoryColumn
 
 
-def fit_column(name: str, kind: ColumnKind, values: pl.Series, settings: DataSettings, scale: object) -> Column:
+def fit_column(name: str, kind: ColumnKind, values: pl.Series, settings: DataSettings, scale: Scale) -> Column:
     """Return a column fitted on the parsed values of the training rows.
 
     Raises:  DataError when the training rows hold no value at all
@@ -197,7 +197,7 @@ def _check_width(scaling: Scaling) -> None:
         raise ValueError("a column has one scale")
 
 
-def _fit_scaling(name: str, present: pl.Series, scale: object) -> Scaling:
+def _fit_scaling(name: str, present: pl.Series, scale: Scale) -> Scaling:
     method, divisor = plain_scale(scale)
     try:
         return fit_scaling(present.to_numpy()[:, None], method, divisor)

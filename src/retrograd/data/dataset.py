@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from retrograd.base.errors import DataError
 from retrograd.data.arrays import Arrays, as_arrays
 from retrograd.data.plan import plan_arrays, plan_table
 from retrograd.data.preprocessing import Preprocessing
@@ -104,8 +105,16 @@ def from_frame(
 
 def build(source: Source) -> Dataset:
     """Plan, split, fit on the training rows, and transform every part."""
-    settings = source.settings
-    plan = _plan(source.rows, settings)
+    try:
+        return _build(source)
+    except DataError as error:
+        if error.problems[0].where:
+            raise
+        raise type(error)([problem._replace(where=source.rows.where) for problem in error.problems]) from None
+
+
+def _build(source: Source) -> Dataset:
+    plan = _plan(source.rows, source.settings)
     rows = plan.clean(source.rows)
     split, split_note = _split(plan, rows, source)
     parts = {name: rows.take(indices) for name, indices in split._asdict().items() if len(indices)}

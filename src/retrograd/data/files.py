@@ -16,7 +16,7 @@ from typing import IO, cast
 from retrograd.base.errors import DataError, ResourceError
 
 CHUNK_BYTES = 1 << 20
-MEMORY_PER_BYTE = 20  # of a text file while it becomes batches, measured with the shortest cells, which cost most
+MEMORY_PER_BYTE = 32  # of a text file while it becomes batches, measured with the shortest cells, which cost most
 
 
 def check_file(path: Path, max_bytes: int) -> None:
@@ -53,7 +53,8 @@ def check_room(path: Path) -> None:
     room = max(0, limit - used) // MEMORY_PER_BYTE
     size = path.stat().st_size
     if size > room:
-        raise too_large(path, f"{size:,} bytes, too many for this process's memory (ulimit -v)", room)
+        message = f"{size:,} bytes, too many for the memory of this process (ulimit -v has room for {room:,})"
+        raise DataError(message, where=str(path), cure="use a smaller file; --max-bytes refuses large ones earlier")
 
 
 @contextmanager

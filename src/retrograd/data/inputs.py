@@ -17,12 +17,12 @@ from retrograd.data.columns import CategoryColumn, Column, fit_column
 from retrograd.data.kinds import ColumnKind
 from retrograd.data.report import Report
 from retrograd.data.scaling import Scaling, fit_scaling
-from retrograd.data.settings import DataSettings, plain_scale
-from retrograd.data.table import BadCell, Table, bad_cells_error
+from retrograd.data.settings import DataSettings, Scale, plain_scale
+from retrograd.data.table import CellFaults, Table
 
 BAD_CELL_CURE = (
     "`invalid: missing` takes such cells as missing (with `missing: drop` their rows are left out), "
-    "`kinds: {{{column}: category}}` keeps the column as words"
+    "`kinds: {{{columns}}}` keeps them as words"
 )
 NO_GAPS_CURE = "`missing: mean` or `missing: median` fills them, `missing: drop` leaves their rows out"
 
@@ -150,7 +150,7 @@ Inputs = TableInputs | ArrayInputs
 
 
 def fit_table(
-    table: Table, kinds: Mapping[str, ColumnKind], ignored: tuple[str, ...], settings: DataSettings, scale: object
+    table: Table, kinds: Mapping[str, ColumnKind], ignored: tuple[str, ...], settings: DataSettings, scale: Scale
 ) -> TableInputs:
     """Return inputs fitted on the training rows of a table; `kinds` names the feature columns.
 
@@ -177,19 +177,16 @@ def fit_arrays(arrays: Arrays, settings: DataSettings) -> ArrayInputs:
 def parse_columns(table: Table, kinds: Mapping[str, ColumnKind], invalid: str, missing: str) -> dict[str, pl.Series]:
     """Return each column's parsed values; cells of another kind are errors or missing, as `invalid` says."""
     parsed = {name: kind.parse(table.column(name)) for name, kind in kinds.items()}
-    if invalid == "error":
-        bad = [
-            BadCell(row, name, table.frame[name][row], kinds[name].expected)
-            for name, (_, faults) in parsed.items()
-            for row in faults.arg_true()
-        ]
-        if bad:
-            raise bad_cells_error(table, bad, BAD_CELL_CURE.format(column=bad[0].column))
+    faulty = [name for name, column in parsed.items() if column.bad.any()] if invalid == "error" else []
+    faults = CellFaults(table)
+    for name in faulty:
+        faults.add(name, parsed[name].bad.arg_true(), kinds[name].expected)
+    faults.raise_any(BAD_CELL_CURE.format(columns=", ".join(f"{name}: category" for name in faulty[:3])))
     values = {name: column.values for name, column in parsed.items()}
     if missing == "error":
-        gaps = [BadCell(row, name, None, "a value") for name in values for row in values[name].is_null().arg_true()]
-        if gaps:
-            raise bad_cells_error(table, gaps, NO_GAPS_CURE)
+        for name, series in values.items():
+            faults.add(name, series.is_null().arg_true(), "a value")
+        faults.raise_any(NO_GAPS_CURE)
     return values
 
 

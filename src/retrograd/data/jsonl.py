@@ -54,6 +54,8 @@ def _parsed(line: str, number: int, path: Path) -> dict[str, str | None]:
         raise DataError(f"line {number}: {error}", where=where) from None
     if not isinstance(row, dict):
         raise DataError(f"line {number}: expected an object such as {{'x': 1}}", where=where)
+    if "\\u" in line and not _is_text(row):
+        raise DataError(f"line {number} holds half a character (a lone surrogate)", where=where)
     return {name: _cell(value, name, number, where) for name, value in row.items()}
 
 
@@ -62,6 +64,15 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(row) < len(pairs):
         raise ValueError("duplicate key")
     return row
+
+
+def _is_text(row: dict[str, Any]) -> bool:
+    """Tell whether keys and texts can be encoded; JSON can write half a character, such as "\\ud800"."""
+    try:
+        "".join([*row, *(value for value in row.values() if isinstance(value, str))]).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _cell(value: Any, name: str, number: int, where: str) -> str | None:

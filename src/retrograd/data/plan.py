@@ -14,7 +14,7 @@ from retrograd.data.kinds import ColumnKind, find_kinds, kinds_notes
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.settings import DataSettings, Task
 from retrograd.data.split import RowLabels
-from retrograd.data.table import BadCell, Table, bad_cells_error
+from retrograd.data.table import CellFaults, Table
 from retrograd.data.target import Labels, Target, fit_labels, fit_quantities, quantities
 from retrograd.data.task import find_targets, find_task
 from retrograd.data.values import numbers, words
@@ -32,7 +32,7 @@ class Goal:
         """Return the target fitted on training rows; of classes nothing is fitted."""
         if self.labels is not None or not self.names:
             return self.labels
-        return fit_quantities(train, self.names, scale if self.task == "regression" else "none")
+        return fit_quantities(train, self.names, scale)
 
     def row_labels(self, table: Table) -> RowLabels | None:
         """Return each row's class, by which a split is stratified; None for other tasks."""
@@ -67,9 +67,8 @@ class TablePlan:
 
     def clean(self, table: Table) -> Table:
         """Return the rows that can be used; with `missing: drop` those that lack a value are left out."""
-        return complete_rows(
-            table.with_missing(self.settings.missing_values), self.features, self.goal.names, self.settings
-        )
+        table = table.with_missing(self.settings.missing_values)
+        return complete_rows(table, self.features, self.goal.names, self.settings)
 
     def fit(self, train: Table) -> Preprocessing:
         """Return the preprocessing fitted on (clean) training rows."""
@@ -88,18 +87,17 @@ class TablePlan:
         split = self.settings.split
         if split.column is None:
             return None
-        series = table.column(split.column)
-        is_time = split.method == "time"
-        values = (
-            find_kinds(table, (split.column,), self.settings)[split.column].parse(series).values if is_time else series
-        )
-        if is_time and values.dtype == pl.String:
-            raise DataError(f"column '{split.column}' holds neither numbers nor dates", where=table.where)
-        gaps = values.is_null().arg_true()
-        if len(gaps):
-            cells = [BadCell(row, split.column, series[row], "a moment" if is_time else "a group") for row in gaps]
-            raise bad_cells_error(table, cells, "complete these rows, or split otherwise")
-        return values.to_numpy() if is_time else words(values).values.to_numpy()
+        if split.method == "group":
+            keys = words(table.column(split.column)).values
+        else:
+            kind = find_kinds(table, (split.column,), self.settings)[split.column]
+            keys = kind.parse(table.column(split.column)).values
+            if keys.dtype == pl.String:
+                raise DataError(f"column '{split.column}' holds neither numbers nor dates", where=table.where)
+        faults = CellFaults(table)
+        faults.add(split.column, keys.is_null().arg_true(), f"a value to split by ({split.method})")
+        faults.raise_any("complete these rows, or split otherwise")
+        return keys.to_numpy()
 
 
 @dataclass(frozen=True)
@@ -147,11 +145,13 @@ def plan_table(table: Table, settings: DataSettings) -> TablePlan:
     parse_columns(rows, features, settings.invalid, settings.missing)
     goal = find_goal(rows, targets, settings)
     hint = "" if settings.targets else " (assumed to be the target; `target:` names another)"
-    notes = (*goal.notes(hint), *kinds_notes(kinds))
+    notes = [*goal.notes(hint), *kinds_notes(kinds)]
+    if table.names[0] == "column_1":
+        notes.append("the file has no header: its columns are numbered (`header: true` takes the first line as one)")
     if len(rows) < len(table):
-        notes = (*notes, f"{len(table) - len(rows)} of {len(table)} rows are left out: they lack values")
+        notes.append(f"{len(table) - len(rows)} of {len(table)} rows are left out: they lack values")
     ignored = tuple(name for name in table.names if name not in features)
-    return TablePlan(settings, features, ignored, goal, notes)
+    return TablePlan(settings, features, ignored, goal, tuple(notes))
 
 
 def plan_arrays(arrays: Arrays, settings: DataSettings) -> ArrayPlan:
@@ -202,7 +202,10 @@ def _feature_names(table: Table, targets: tuple[str, ...], settings: DataSetting
 
 
 def _target_kind(table: Table, name: str, settings: DataSettings) -> ColumnKind:
-    """Return the kind of a target column; a name or count that a feature would lack sense as is a target like any."""
+    """Return the kind of a target column; what would be an identifier among the features is a target like any."""
+    if table.column(name).null_count() == len(table):
+        cure = "name another with `target:`"
+        raise DataError(f"the target '{name}' is empty: every cell is missing", where=table.where, cure=cure)
     kind = find_kinds(table, (name,), settings)[name]
     if kind.kind == "identifier":
         is_number = not numbers(table.column(name)).bad.any()

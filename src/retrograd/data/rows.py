@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -16,10 +16,10 @@ CHUNK_CELLS = 500_000  # held as Python strings at a time; they take ten times t
 
 
 class RowChunk(NamedTuple):
-    """Some rows, and the line at which each begins."""
+    """Some rows (of text, with None for what is missing), and the line at which each begins."""
 
     lines: np.ndarray
-    rows: list[Sequence[str | None]]
+    rows: list[list[Any]]
 
 
 def chunk_rows(width: int) -> int:

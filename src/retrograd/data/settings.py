@@ -12,10 +12,8 @@ from retrograd.base.annotations import Expect
 from retrograd.base.errors import Problem, did_you_mean
 from retrograd.base.schema import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Settings
 
-BUILTINS = (
-    "xor", "and", "circles", "moons", "spirals", "sine",
-    "digits", "iris", "wine", "breast_cancer", "diabetes",
-)  # fmt: skip
+GENERATED = ("circles", "moons", "spirals", "sine")
+BUILTINS = ("xor", "and", *GENERATED, "digits", "iris", "wine", "breast_cancer", "diabetes")
 KINDS = ("number", "category", "boolean", "date", "identifier")
 MISSING_WORDS = (
     "", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "-NaN", "NULL", "Null", "null", "None", "none",
@@ -111,10 +109,26 @@ class DataSettings(Settings):
         for name, kind in self.kinds.items():
             if kind not in KINDS and "%" not in kind:
                 yield Problem(f"kinds.{name}", f"unknown kind '{kind}'", did_you_mean(kind, KINDS))
-        for name in sorted(set(self.targets) & set(self.features or ())):
-            yield Problem(
-                "features", f"'{name}' is the target as well", "a network that is told the answer learns nothing"
-            )
+        if self.path is None:
+            given = [name for name in ("valid_path", "test_path") if getattr(self, name) is not None]
+            yield from (Problem(name, "there is no path that it belongs to", "give path as well") for name in given)
+        if self.builtin not in GENERATED:
+            given = [name for name in ("samples", "noise") if getattr(self, name) is not None]
+            cure = f"only {', '.join(GENERATED)} are generated"
+            yield from (Problem(name, "the data are not generated", cure) for name in given)
+        yield from self._role_rules()
+
+    def _role_rules(self) -> Iterator[Problem]:
+        """Yield the columns that are to be two things at once."""
+        roles = [("features", name) for name in self.features or ()] + [("exclude", name) for name in self.exclude]
+        roles += [("weight", self.weight)] if self.weight is not None else []
+        taken = dict.fromkeys(self.targets, "target")
+        if len(taken) < len(self.targets):
+            yield Problem("target", "names a column twice", "name each once")
+        for role, name in roles:
+            if name in taken:
+                yield Problem(role, f"'{name}' stands under {taken[name]} already", "a column has one role")
+            taken[name] = role
 
     def _builtin_rules(self, name: str) -> Iterator[Problem]:
         if name not in BUILTINS:

@@ -61,24 +61,30 @@ class Table:
         return replace(self, frame=frame, missing_words=tuple(words))
 
 
-@dataclass(frozen=True)
-class BadCell:
-    """A cell that is not what its column holds."""
+class CellFaults:
+    """Collects cells that are not what their column holds: the first ones of each column, and the count of all."""
 
-    row: int
-    column: str
-    found: Any
-    expected: str
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._cells: list[tuple[int, str]] = []  # row, and what is wrong there
+        self._count = 0
 
+    def add(self, column: str, rows: pl.Series, expected: str) -> None:
+        """Take the faulty rows (indices) of a column."""
+        self._count += len(rows)
+        for row in rows.head(SHOWN):
+            found = _shown(self._table.frame[column][row])
+            self._cells.append((row, f"column '{column}': expected {expected}, found {found}"))
 
-def bad_cells_error(table: Table, cells: Sequence[BadCell], cure: str) -> DataError:
-    """Return the error that lists the first faulty cells by line and column and counts the others."""
-    problems = []
-    for cell in cells[:SHOWN]:
-        where, words = table.place(cell.row)
-        message = f"{words}, column '{cell.column}': expected {cell.expected}, found {_shown(cell.found)}"
-        problems.append(Problem(where, message))
-    return DataError(listed(problems, len(cells), "such cells", cure, table.where))
+    def raise_any(self, cure: str) -> None:
+        """Raise DataError with the first cells by line and column, if there are any."""
+        if not self._cells:
+            return
+        problems = []
+        for row, message in sorted(self._cells)[:SHOWN]:
+            where, words = self._table.place(row)
+            problems.append(Problem(where, f"{words}, {message}"))
+        raise DataError(listed(problems, self._count, "such cells", cure, self._table.where))
 
 
 def listed(problems: Sequence[Problem], total: int, things: str, cure: str, where: str) -> list[Problem]:
@@ -100,12 +106,14 @@ def checked(table: Table) -> Table:
 
 
 def from_any_frame(frame: Any, where: str = "data frame") -> Table:
-    """Return the Table of a polars or pandas data frame."""
+    """Return the Table of a polars, pandas or Arrow data frame."""
     if isinstance(frame, pl.LazyFrame):
         frame = frame.collect()
     if isinstance(frame, pl.DataFrame):
         return checked(Table(frame, where))
-    if not hasattr(frame, "columns"):
+    if not hasattr(frame, "iloc") and hasattr(frame, "__arrow_c_stream__"):
+        return checked(Table(pl.DataFrame(frame), where))
+    if not hasattr(frame, "iloc"):
         raise DataError(f"expected a data frame, found {type(frame).__name__}", where=where)
     names = [str(name) for name in frame.columns]
     refuse_duplicates(names, where)
@@ -148,5 +156,5 @@ def _foreign_series(values: Any, name: str, where: str) -> pl.Series:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = "nothing" if value is None else repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."

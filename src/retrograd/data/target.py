@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 from retrograd.base.errors import DataError, DataTypeError, LabelError, ShapeError
 from retrograd.data.scaling import Scaling, fit_scaling
 from retrograd.data.settings import Task
-from retrograd.data.table import BadCell, Table, bad_cells_error
+from retrograd.data.table import CellFaults, Table
 from retrograd.data.values import label_words, numbers
 
 Label = bool | int | str
@@ -154,24 +154,19 @@ def fit_quantities(table: Table, names: tuple[str, ...], scale: str) -> Quantiti
 
 def quantities(table: Table, names: tuple[str, ...]) -> np.ndarray:
     """Return target columns as float64 [rows, names]; each cell must be a finite number."""
-    bad: list[BadCell] = []
-    columns = []
-    for name in names:
-        series = table.column(name)
-        values = numbers(series).values
-        faults = values.is_null().arg_true()
-        bad += [BadCell(row, name, series[row], "a finite number") for row in faults]
-        columns.append(values.fill_null(0.0).to_numpy())
-    if bad:
-        raise bad_cells_error(table, bad, NO_LABEL_CURE)
-    return np.column_stack(columns)
+    columns = {name: numbers(table.column(name)).values for name in names}
+    faults = CellFaults(table)
+    for name, values in columns.items():
+        faults.add(name, values.is_null().arg_true(), "a finite number")
+    faults.raise_any(NO_LABEL_CURE)
+    return np.column_stack([values.to_numpy() for values in columns.values()])
 
 
 def refuse_missing(table: Table, text: pl.Series) -> None:
     """Raise DataError when rows have no label."""
-    rows = text.is_null().arg_true()
-    if len(rows):
-        raise bad_cells_error(table, [BadCell(row, text.name, None, "a label") for row in rows], NO_LABEL_CURE)
+    faults = CellFaults(table)
+    faults.add(text.name, text.is_null().arg_true(), "a label")
+    faults.raise_any(NO_LABEL_CURE)
 
 
 def _is_whole(word: str) -> bool:

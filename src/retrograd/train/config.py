@@ -23,6 +23,7 @@ from retrograd.base.schema import (
     PositiveInt,
     Settings,
     dump,
+    fields,
     parse,
     parse_registered,
 )
@@ -209,12 +210,14 @@ def config_of(document: Document, changes: Sequence[str] = ()) -> RunConfig:
 
 
 def with_rate(config: RunConfig, rate: float | None) -> RunConfig:
-    """Return the configuration with another learning rate; a schedule begins there."""
+    """Return the configuration with another learning rate; of a schedule, the first field (initial or peak)."""
     if rate is None:
         return config
-    held = config.optimizer.learning_rate
-    begun: dict[str, Any] = {"initial": rate}
-    moved = dataclasses.replace(held, **begun) if isinstance(held, Settings) else rate
+    held: Any = config.optimizer.learning_rate
+    moved: Any = rate
+    if isinstance(held, Settings):
+        first: dict[str, Any] = {fields(type(held))[0].name: rate}
+        moved = dataclasses.replace(held, **first)
     return dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, learning_rate=moved))
 
 

@@ -17,7 +17,7 @@ from retrograd.network.network import Variables
 from retrograd.record.events import Epoch, Metrics
 from retrograd.train.config import TrainingSettings
 from retrograd.train.nonfinite import find_nonfinite
-from retrograd.train.stop import Stop, rules, watched
+from retrograd.train.stop import Stop, goal_score, rules, watched
 from retrograd.update.plateau import Plateau, ReduceOnPlateau
 from retrograd.update.step import Outcome, Stepper, TrainState
 
@@ -46,8 +46,8 @@ class Work(NamedTuple):
 class Loop:
     """Train on columns of rows until a rule says stop.
 
-    `score` measures the weights at the end of an epoch; `watchers` are told of every epoch; `asked_to_stop` is looked
-    at between dispatches. Small steps go many into a dispatch, several epochs too where nothing is measured between.
+    `score` measures the weights at the end of an epoch; `watchers` are told of every epoch; `asked_to_stop` is asked
+    between dispatches. Small steps go many into a dispatch, several epochs too where nothing is measured between.
     """
 
     stepper: Stepper
@@ -56,7 +56,7 @@ class Loop:
     score: Scorer
     held_out: bool  # whether `score` measures rows that do not train
     watchers: Sequence[Watcher] = ()
-    asked_to_stop: Callable[[], bool] = lambda: False
+    asked_to_stop: Callable[[], str | None] = lambda: None  # the reason
     clock: Callable[[], float] = time.perf_counter
     history: list[Epoch] = field(default_factory=list)
 
@@ -72,20 +72,27 @@ class Loop:
         """Return the best weights from these first ones on."""
         train = self.stepper.start(variables, jax.random.key(self.settings.seed))
         self.best = (np.inf, copied(Variables(train.params, train.state)), None)
+        if self.settings.goal:
+            goal_score(self.settings.goal, self.score(variables))  # a metric that does not exist is told of now
         self.begun = self.clock()
         self._prepare(train)
-        epoch, stop = 0, None
+        epoch, stop = 0, self._asked(0)
         while stop is None and epoch < self.settings.epochs:
-            group = min(self.group, self.settings.epochs - epoch)
+            group = range(epoch, min(epoch + self.group, self.settings.epochs))
             before = copied(train)
-            train, outcomes, interrupted = self._epochs(train, range(epoch, epoch + group))
-            epoch += group
-            error = self._broken(before, train, outcomes, epoch - group)
+            train, outcomes = self._epochs(train, group)
+            error = self._broken(before, train, outcomes, group)
             if error:
                 return self._fitted(Stop("non-finite", str(error)), error)
+            epoch += len(outcomes)
             train, stop = self._close(train, outcomes, epoch)
-            stop = Stop("interrupted", f"asked to stop in epoch {epoch}") if interrupted else stop
+            stop = self._asked(epoch) or stop
         return self._fitted(stop or Stop("epochs", f"all {self.settings.epochs} epochs done"))
+
+    def _asked(self, epoch: int) -> Stop | None:
+        reason = self.asked_to_stop()
+        when = f"in epoch {epoch}" if epoch else "before the first step"
+        return Stop(reason, f"asked to stop {when}") if reason else None
 
     # ------------------------------------------------------------------------------------------------ a group of epochs
 
@@ -99,19 +106,19 @@ class Loop:
         free = 1 if self.held_out or self.rows % self.batch_size else self.per_dispatch // steps
         self.group = max(self.settings.evaluate_every, free)
 
-    def _epochs(self, train: TrainState, epochs: range) -> tuple[TrainState, list[list[Outcome]], bool]:
-        """Run a group of epochs; return each epoch's outcomes as NumPy, one value a step."""
+    def _epochs(self, train: TrainState, epochs: range) -> tuple[TrainState, list[list[Outcome]]]:
+        """Run a group of epochs, fewer if asked to stop; return each one's outcomes as NumPy, one value a step."""
         outcomes: list[list[Any]] = []
         for works in self._grouped(epochs):
             for full in _chunks(np.concatenate([work.full for work in works]), self.per_dispatch):
                 train, outcome = self._dispatch(train, full)
                 outcomes.append([outcome, len(full)])
                 if self.asked_to_stop():
-                    return train, self._by_epoch(outcomes), True
+                    return train, self._by_epoch(outcomes)
             if works[-1].rest is not None:
                 train, outcome = self.stepper.single(train, self._batch(works[-1].rest))
                 outcomes.append([outcome, 1])
-        return train, self._by_epoch(outcomes), self.asked_to_stop()
+        return train, self._by_epoch(outcomes)
 
     def _grouped(self, epochs: range) -> Iterator[list[Work]]:
         """Yield what can go into common dispatches: whole epochs, or one where a rest ends each."""
@@ -174,13 +181,13 @@ class Loop:
         return Epoch(epoch, step, loss, metrics, float(steps[-1].learning_rate), self.clock() - self.begun, norm)
 
     def _broken(
-        self, before: TrainState, after: TrainState, outcomes: list[list[Outcome]], epoch: int
+        self, before: TrainState, after: TrainState, outcomes: list[list[Outcome]], epochs: range
     ) -> NonFiniteError | None:
         """Return the error that names the first non-finite value, if a loss or a weight is not finite any more."""
         losses = np.array([step.loss for steps in outcomes for step in steps])
         if np.isfinite(losses).all() and all_finite(after.params):
             return None
-        batches = (self._batch(chosen) for works in self._grouped(range(epoch, epoch + self.group)) for work in works
+        batches = (self._batch(chosen) for works in self._grouped(epochs) for work in works
                    for chosen in [*work.full, *([] if work.rest is None else [work.rest])])  # fmt: skip
         kept = self.best[2]
         place = f"the weights of epoch {kept.epoch} are kept" if kept else "the first weights are kept"

@@ -2,60 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from retrograd.backprop.backprop import Pass
 from retrograd.base.errors import NonFiniteError
+from retrograd.update.optimizers import optimizers
 from retrograd.update.step import Stepper, TrainState
-
-FIRST = "layer {} is the first non-finite: its"
 
 
 def find_nonfinite(
     stepper: Stepper, train: TrainState, batches: Iterable[Mapping[str, Any]], kept: str
 ) -> NonFiniteError:
-    """Return the error that names the step, the layer and the tensor where the first non-finite number appeared."""
+    """Return the error that names the step, the layer and the tensor where the first non-finite number appeared.
+
+    `train` is the state before the first of `batches`; `kept` says which weights are still good.
+    """
     look = jax.jit(stepper.evaluate)
     for batch in batches:
         step = int(train.step) + 1
-        result = look(train, batch)
-        found = None
-        for node in stepper.network.nodes:
-            found = found or first_bad(result.outputs[node.name], f"layer {node} is the first non-finite: its output")
-        found = found or first_bad(result.loss, "the loss is the first non-finite")
-        for node in reversed(stepper.network.nodes):
-            found = found or first_bad(result.deltas.get(node.name), f"layer {node} is the first non-finite: its delta")
-            found = found or first_bad(
-                result.grads.get(node.name), f"layer {node} is the first non-finite: its gradient"
-            )
+        found = _first(_of_pass(stepper, look(train, batch)))
         if not found:
             train, _ = stepper.single(train, batch)
-            for node in stepper.network.nodes:
-                found = found or first_bad(
-                    train.params.get(node.name), f"layer {node} is the first non-finite: its update"
-                )
+            found = _first((f"{node} is the first non-finite: its update", train.params.get(node.name))
+                           for node in stepper.network.nodes)  # fmt: skip
         if found:
-            return NonFiniteError(f"step {step}: {found}; {kept}", cure=_cure(found, stepper))
-    return NonFiniteError(f"a loss or weight is not finite any more; {kept}", cure="lower the learning rate")
+            return NonFiniteError(f"step {step}: layer {found}; {kept}", cure=_cure(step, stepper))
+    return NonFiniteError(f"a loss or weight is not finite any more; {kept}", cure=_cure(2, stepper))
 
 
-def first_bad(tree: Any, what: str) -> str | None:
-    """Return what is bad and how, or None when all numbers are finite."""
-    for leaf in jax.tree.leaves(tree):
-        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
-            continue
-        values = np.asarray(leaf, np.float64).ravel()
-        bad = np.flatnonzero(~np.isfinite(values))
-        if len(bad):
-            return f"{what} has {len(bad)} of {values.size} values {values[bad[0]]}"
+def _of_pass(stepper: Stepper, found: Pass) -> Iterator[tuple[str, Any]]:
+    """Yield what a pass computed, in the order in which it was computed, each with its name."""
+    nodes = stepper.network.nodes
+    yield from ((f"{node} is the first non-finite: its output", found.outputs[node.name]) for node in nodes)
+    for objective in stepper.objectives:
+        yield f"{objective} is the first non-finite: its output", found.losses[objective.name]
+    yield "penalties is the first non-finite: the loss", found.loss
+    for node in reversed(nodes):
+        yield f"{node} is the first non-finite: its delta", found.deltas.get(node.name)
+        yield f"{node} is the first non-finite: its gradient", found.grads.get(node.name)
+
+
+def _first(named: Iterable[tuple[str, Any]]) -> str | None:
+    """Return the name of the first tree that is not finite, and how it is not; None when all are."""
+    for name, tree in named:
+        for leaf in jax.tree.leaves(tree):
+            if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+                continue
+            values = np.asarray(leaf, np.float64).ravel()
+            bad = values[~np.isfinite(values)]
+            if len(bad):
+                return f"{name} has {len(bad)} of {values.size} values {bad[0]}"
     return None
 
 
-def _cure(found: str, stepper: Stepper) -> str:
-    if "output" in found and stepper.network.nodes[0].name in found:
-        return "look at the data, then lower the learning rate"
-    return "lower optimizer.*.learning_rate, or set clip_global_norm"
+def _cure(step: int, stepper: Stepper) -> str:
+    if step == 1:  # no update has happened yet
+        return "look at the data (`data: {scale: standard}`) and at the first weights"
+    own = f"optimizer.{optimizers.name_of(type(stepper.optimizer))}"
+    return f"lower {own}.learning_rate, or set {own}.clip_global_norm"

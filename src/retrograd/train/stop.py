@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from retrograd.base.errors import ConfigError
-from retrograd.record.events import Epoch
+from retrograd.record.events import Epoch, Metrics
 from retrograd.train.config import Convergence, EarlyStopping, Goal, TrainingSettings
 
 FALLING = ("loss", "mean_absolute_error", "root_mean_squared_error", "log_loss")  # metrics where less is better
@@ -42,19 +42,26 @@ def rules(settings: TrainingSettings) -> list[Rule]:
     return found
 
 
+def goal_score(goal: Goal, measured: Metrics) -> tuple[str, float]:
+    """Return the full name and the value of the metric that a goal means.
+
+    Raises:  ConfigError when there is no such metric.
+    """
+    scores = {f"{part}.{name}": value for part, own in measured.items() for name, value in own.items()}
+    for name in (goal.metric, f"valid.{goal.metric}", f"train.{goal.metric}"):
+        if name in scores:
+            return name, scores[name]
+    raise ConfigError(f"no metric is called '{goal.metric}'", where="training.goal.metric",
+                      cure=f"have: {', '.join(scores)}")  # fmt: skip
+
+
 def _goal(goal: Goal) -> Rule:
     def rule(history: Sequence[Epoch]) -> Stop | None:
-        measured = history[-1].metrics
-        if not measured:  # an epoch in the middle of a group
+        if not history[-1].metrics:  # an epoch in the middle of a group
             return None
-        scores = {f"{part}.{name}": value for part, own in measured.items() for name, value in own.items()}
-        for name in (goal.metric, f"valid.{goal.metric}", f"train.{goal.metric}"):
-            if name in scores:
-                reached = scores[name] <= goal.value if _falls(goal.metric) else scores[name] >= goal.value
-                words = f"{name} {scores[name]:.4g} has reached {goal.value:g}"
-                return Stop("goal", words) if reached else None
-        raise ConfigError(f"no metric is called '{goal.metric}'", where="training.goal.metric",
-                          cure=f"have: {', '.join(scores)}")  # fmt: skip
+        name, score = goal_score(goal, history[-1].metrics)
+        reached = score <= goal.value if _falls(goal.metric) else score >= goal.value
+        return Stop("goal", f"{name} {score:.4g} has reached {goal.value:g}") if reached else None
 
     return rule
 

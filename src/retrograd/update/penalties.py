@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 import jax
 import jax.numpy as jnp
 from jax import Array
-from pydantic import BeforeValidator
+from pydantic import AfterValidator
 
 from retrograd.base.annotations import Expect
 from retrograd.base.registry import Registry
@@ -20,8 +20,8 @@ from retrograd.update.selection import select
 penalties: Registry[Penalty] = Registry("penalty")
 
 Patterns = Annotated[
-    tuple[str, ...],
-    BeforeValidator(lambda given: (given,) if isinstance(given, str) else given),
+    str | tuple[str, ...],
+    AfterValidator(lambda given: (given,) if isinstance(given, str) else given),
     Expect("a list of patterns such as 'dense_*/weight'"),
 ]
 

@@ -70,9 +70,9 @@ class Stepper:
         """Return the state after one step, and what it reports. Pure; `single` is its compiled form."""
         result = self.evaluate(train, batch)
         grads = self._trained(result.grads)
-        params, moments = update(self.chain, train.params, grads, train.optimizer, train.rate_factor)
+        params, moments = apply_gradients(self.chain, train.params, grads, train.optimizer, train.rate_factor)
         after = train._replace(params=params, state=result.state, optimizer=moments, step=train.step + 1)
-        return after, Outcome(result.loss, optax.global_norm(grads), self.rate(train.step) * train.rate_factor)
+        return after, Outcome(result.loss, optax.tree.norm(grads), self.rate(train.step) * train.rate_factor)
 
     def evaluate(self, train: TrainState, batch: Mapping[str, Any]) -> Pass:
         """Return the pass of a batch as the step sees it: penalties included, micro-batches added up."""
@@ -105,7 +105,7 @@ class Stepper:
         return {name: own for name, own in tree.items() if not self.network.by_name[name].frozen}
 
 
-def update(
+def apply_gradients(
     chain: optax.GradientTransformation,
     params: Mapping[str, Params],
     grads: Mapping[str, Params],
@@ -140,7 +140,7 @@ def accumulate(
     state = train.state
     for i, (micro, own) in enumerate(zip(micros, counts, strict=True)):
         here = Context(ctx.train, None if ctx.key is None else jax.random.fold_in(ctx.key, i))
-        shares = {name: own[name] / whole[name] for name in own}
+        shares = {name: jnp.where(whole[name] == 0, 0 * own[name], own[name] / whole[name]) for name in own}
         part = backprop(network, objectives, train.params, state, here, micro, shares)
         state = part.state
         if total is not None:

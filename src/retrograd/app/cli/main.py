@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import os
 import sys
+import traceback
 import warnings
 from typing import Any
 
-import click
+import typer
 
-from retrograd.base.errors import ResourceError, RetrogradError, RetrogradWarning, did_you_mean
+from retrograd.base.errors import ResourceError, RetrogradError, RetrogradWarning, UsageError, did_you_mean
 
 VERBS = {
     "train": "train a network from a configuration, or from a table alone",
@@ -19,42 +21,11 @@ VERBS = {
     "runs": "list runs, show one, compare two",
     "schema": "print the JSON Schema of a configuration",
 }
-USAGE = 2
+PROGRAM = "retrograd"
 INTERNAL = 1
 INTERRUPTED = 130
 PIPE_CLOSED = 141
-
-
-class Verbs(click.Group):
-    """The verbs, each loaded only when it is called, so that help answers at once."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the verbs in the order of a user's way."""
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import a verb."""
-        if name not in VERBS:
-            cure = did_you_mean(name, VERBS)
-            raise click.UsageError(f"unknown command '{name}'; {cure}")
-        command: click.Command = importlib.import_module(f"retrograd.app.cli.{name}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the verbs with a line each, without importing them."""
-        with formatter.section("Verbs"):
-            formatter.write_dl(list(VERBS.items()))
-
-
-@click.group(
-    cls=Verbs,
-    no_args_is_help=False,
-    epilog="retrograd VERB --help tells more. Begin with: retrograd train examples/xor.yaml",
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
-)
-@click.version_option(package_name="retrograd", message="retrograd %(version)s")
-def cli() -> None:
-    """Neural networks whose backward pass you can read, see, prove and repair."""
+MOST_LINES = 6  # of an error; a screen full of them helps nobody
 
 
 def run() -> None:
@@ -64,59 +35,92 @@ def run() -> None:
 
 def main(arguments: list[str]) -> int:
     """Return the exit code of one command line."""
-    warnings.showwarning = show_warning
-    warnings.simplefilter("ignore")
-    warnings.simplefilter("default", RetrogradWarning)
-    try:
-        with cli.make_context("retrograd", arguments) as ctx:
-            code = cli.invoke(ctx)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("default", RetrogradWarning)
+        warnings.showwarning = show_warning
+        try:
+            code = obey(arguments)
             sys.stdout.flush()
-            return code if isinstance(code, int) else 0
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except click.ClickException as error:
-        return say_usage(error)
-    except (click.Abort, KeyboardInterrupt):
-        return say("interrupted", INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to say, and nobody to hear it
-        return PIPE_CLOSED
-    except RetrogradError as error:
-        return say(str(error), error.exit_code)
-    except Exception as error:
-        return say_unexpected(error)
+            return code
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody is there to hear more
+            return PIPE_CLOSED
+        except (Exception, KeyboardInterrupt) as error:
+            if os.environ.get("RETROGRAD_TRACEBACK"):
+                traceback.print_exc()
+            return say(*told(error))
+
+
+def obey(arguments: list[str]) -> int:
+    """Run one verb, imported only now, so that help answers at once; return its exit code."""
+    first = arguments[0] if arguments else ""
+    if first in ("-h", "--help"):
+        print(overview())
+    elif first == "--version":
+        print(f"{PROGRAM} {importlib.metadata.version(PROGRAM)}")
+    elif first not in VERBS:
+        raise unknown(first)
+    else:
+        command = importlib.import_module(f"retrograd.app.cli.{first}").command
+        try:
+            with command.make_context(f"{PROGRAM} {first}", arguments[1:]) as ctx:
+                code = command.invoke(ctx)
+        except typer.Exit as stop:  # after --help, say
+            code = stop.exit_code
+        return code if isinstance(code, int) else 0
+    return 0
+
+
+def overview() -> str:
+    """Return what the command is for and a line for each verb."""
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {verb.ljust(width)}  {words}" for verb, words in VERBS.items())
+    return f"""\
+usage: {PROGRAM} VERB ...      {PROGRAM} VERB --help tells more
+
+Neural networks whose backward pass you can read, see, prove and repair.
+
+{verbs}
+
+Begin with:  {PROGRAM} train examples/xor.yaml"""
+
+
+def unknown(word: str) -> UsageError:
+    """Return the error for a command line that does not begin with a verb."""
+    usage = f"usage: {PROGRAM} VERB ...   verbs: {', '.join(VERBS)}"
+    if not word:
+        return UsageError(f"no verb given\n{usage}")
+    kind = "option" if word.startswith("-") else "command"
+    return UsageError(f"unknown {kind} '{word}'", cure=f"{did_you_mean(word, VERBS).partition('known:')[0]}\n{usage}")
+
+
+def told(error: BaseException) -> tuple[str, int]:
+    """Return what to say of a failure, and its exit code; what nobody foresaw is a fault of ours."""
+    if isinstance(error, RetrogradError):
+        return str(error), error.exit_code
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        return "interrupted", INTERRUPTED
+    if isinstance(error, typer.TyperException):  # the options of a verb
+        ctx = getattr(error, "ctx", None)
+        usage = f"\n{' '.join(ctx.get_usage().split())}" if ctx else ""
+        return f"{error.format_message()}{usage}", UsageError.exit_code
+    text = str(error).partition("\n")[0]
+    if isinstance(error, MemoryError):
+        return f"out of memory: {text or 'an array does not fit'}", ResourceError.exit_code
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror or text}", ResourceError.exit_code
+    return f"internal error: {type(error).__name__}: {text}; RETROGRAD_TRACEBACK=1 shows where", INTERNAL
 
 
 def say(message: str, code: int) -> int:
     """Print `error:` and the message to standard error; further problems stand on lines of their own."""
     first, *more = message.splitlines() or [""]
-    shown = [*more[:19], f"... and {len(more) - 19} more"] if len(more) > 20 else more
-    print("\n".join([f"error: {first}", *(f"       {line}" for line in shown)]), file=sys.stderr)
+    if len(more) >= MOST_LINES:
+        more = [*more[: MOST_LINES - 2], f"... and {len(more) - MOST_LINES + 2} more"]
+    print("\n".join([f"error: {first}", *(f"       {line}" for line in more)]), file=sys.stderr)
     return code
-
-
-def say_usage(error: click.ClickException) -> int:
-    """Tell what is wrong with a command line, and how it is used."""
-    ctx = getattr(error, "ctx", None)
-    usage = ctx.get_usage() if ctx else "Usage: retrograd VERB ..."
-    if isinstance(error, click.exceptions.NoArgsIsHelpError) or error.format_message() == "Missing command.":
-        return say(f"no verb given\n{usage}\nverbs: {', '.join(VERBS)}", USAGE)
-    return say(f"{error.format_message()}\n{usage}", USAGE)
-
-
-def say_unexpected(error: Exception) -> int:
-    """Tell of running out of memory or disk as such; anything else is a fault of ours."""
-    text = str(error)
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "Out of memory" in text:
-        needed = text.splitlines()[0] if text else "an array does not fit"
-        return say(f"out of memory: {needed}; lower training.batch_size or the units", ResourceError.exit_code)
-    if isinstance(error, OSError):
-        place = f"{error.filename}: " if error.filename else ""
-        return say(f"{place}{error.strerror or text}", ResourceError.exit_code)
-    if os.environ.get("RETROGRAD_TRACEBACK"):
-        raise error
-    cure = "RETROGRAD_TRACEBACK=1 shows where; please report it"
-    return say(f"internal error: {type(error).__name__}: {text.splitlines()[0] if text else ''}; {cure}", INTERNAL)
 
 
 def show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:

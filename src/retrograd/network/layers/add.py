@@ -22,7 +22,7 @@ from retrograd.network.layer import (
 )
 
 
-@layers.register("add", examples=examples(({}, [(3, 4), (3, 4)]), ({}, [(2, 1), (2, 1), (2, 1)])))
+@layers.register("add", examples=examples(({}, [(3, 4), (3, 4)]), ({}, [(1, 1), (1, 1), (1, 1)])))
 @dataclass(frozen=True)
 class Add(Layer):
     """Add inputs of one shape element by element.

@@ -18,26 +18,25 @@ class HardSigmoid(Activation):
         y = min(max(x / 6 + 1/2, 0), 1)
 
     Shapes:  x [batch, ...] -> y, the same
-    Tape:    y
+    Tape:    x
     See:     Howard et al. 2019, arXiv:1905.02244. Slope 1/6 as in PyTorch and Keras 3 (ONNX defaults to 0.2).
     """
 
     equations = Equations(
         forward="y = min(max(x / 6 + 1/2, 0), 1)",
-        backward=("dx = dy / 6 where 0 < y < 1, else 0",),
+        backward=("dx = dy / 6 where -3 < x < 3, else 0",),
         latex_forward=r"y = \min(\max(x / 6 + 1/2, 0), 1)",
-        latex_backward=(r"\delta_x = \tfrac{1}{6} \delta_y \cdot [0 < y < 1]",),
+        latex_backward=(r"\delta_x = \tfrac{1}{6} \delta_y \cdot [-3 < x < 3]",),
     )
 
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
-        y = hard_logistic(x)
-        return Forward(y, y)
+        return Forward(hard_logistic(x), x)
 
     def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
-        """dx = dy / 6 where 0 < y < 1, else 0."""
-        return Backward((jnp.where((tape > 0) & (tape < 1), dy / 6, jnp.zeros_like(dy)),))
+        """dx = dy / 6 where -3 < x < 3, else 0."""
+        return Backward((jnp.where(jnp.abs(tape) < 3, dy / 6, jnp.zeros_like(dy)),))
 
 
 def hard_logistic(x: Array) -> Array:
-    """Return x / 6 + 1/2, cut to [0, 1]."""
-    return jnp.clip(x / 6 + 0.5, 0, 1)
+    """Return x / 6 + 1/2, cut to [0, 1]; cut before the division, so that the ends are exactly 0 and 1."""
+    return jnp.clip(x + 3, 0, 6) / 6

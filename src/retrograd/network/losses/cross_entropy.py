@@ -44,7 +44,7 @@ class CrossEntropy(Loss):
 
     label_smoothing: e. class_weights: w, 1 unless given. ignored: a label whose rows are left out; when all are, the
     loss is 0. A target of the prediction's shape holds probabilities in place of onehot(t); the mean is then over the
-    rows, whatever the class weights. normalize: divide probabilities by their sum.
+    rows, whatever the class weights, as in PyTorch. normalize: divide probabilities by their sum.
 
     Shapes:  y [batch, ..., classes], t integers [batch, ...] or numbers [batch, ..., classes] -> scalar
     Tape:    logits: exp(y - max y), its sum, t; probabilities: p, the sum that it was divided by, t
@@ -79,10 +79,10 @@ class CrossEntropy(Loss):
     def terms(self, y: Array, t: Array) -> tuple[Array, Any]:  # noqa: D102
         log, kept = _softmax(y) if self.from_logits else _proportions(y, self.normalize)
         if t.ndim == y.ndim:
-            return -_sum_products(self._mass(t, y).each, log(y)), (kept, t)
+            return _surprise(self._mass(t, y).each, log(y)), (kept, t)
         chosen, rate, share = self._rows(t, y)  # one logarithm a row: nearly twice as fast as one for each class
-        terms = -_sum_products((1 - self.label_smoothing) * rate, log(jnp.take_along_axis(y, chosen, -1)))
-        return terms - _sum_products(share, log(y)) if self.label_smoothing else terms, (kept, t)
+        terms = _surprise((1 - self.label_smoothing) * rate, log(jnp.take_along_axis(y, chosen, -1)))
+        return terms + _surprise(share, log(y)) if self.label_smoothing else terms, (kept, t)
 
     def slopes(self, kept: Any) -> Array:
         """Logits: p_c Σ_k w_k q_k - w_c q_c. Otherwise: -w_c q_c / p_c inside the clip, then through the division."""
@@ -136,7 +136,8 @@ class CrossEntropy(Loss):
         if self.class_weights and len(self.class_weights) != classes:
             found = f"expected {classes} class weights, one for each class, got {len(self.class_weights)}"
             raise ShapeError(found, where="class_weights")
-        return jnp.asarray(self.class_weights or (1.0,) * classes, computing_dtype(y))
+        dtype = computing_dtype(y)
+        return jnp.asarray(self.class_weights, dtype) if self.class_weights else jnp.ones(classes, dtype)
 
 
 class _Mass(NamedTuple):
@@ -160,9 +161,9 @@ class _Rows(NamedTuple):
 Log = Callable[[Array], Array]
 
 
-def _sum_products(mass: Array, logs: Array) -> Array:
-    """Return sum_c mass_c log p_c; a logarithm that does not count may be infinite."""
-    return jnp.sum(jnp.where(mass == 0, jnp.zeros_like(logs), mass * logs), -1)
+def _surprise(mass: Array, logs: Array) -> Array:
+    """Return -sum_c mass_c log p_c; a logarithm that does not count may be infinite."""
+    return jnp.sum(jnp.where(mass == 0, jnp.zeros_like(logs), -mass * logs), -1)
 
 
 def _softmax(y: Array) -> tuple[Log, tuple[Array, Array]]:

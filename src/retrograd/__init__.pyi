@@ -1,0 +1,153 @@
+"""The public names and where they live; `__init__.py` reads this list, and type checkers do."""
+
+# data in, finished run out
+from retrograd.train.fit import fit as fit
+from retrograd.train.run import Run as Run, train as train
+from retrograd.train.predict import Model as Model, load as load
+from retrograd.train.config import (
+    RunConfig as RunConfig,
+    TrainingSettings as TrainingSettings,
+    read_config as read_config,
+)
+from retrograd.data.settings import DataSettings as DataSettings, SplitSettings as SplitSettings
+from retrograd.data.dataset import Dataset as Dataset
+
+# the network
+from retrograd.network.network import Network as Network, Variables as Variables
+from retrograd.network.scope import Block as Block, Entry as Entry, Node as Node, named as named
+from retrograd.network.blocks import Branches as Branches, Repeat as Repeat, Residual as Residual
+
+# layers
+from retrograd.network.layers import (
+    Add as Add,
+    Concat as Concat,
+    Dense as Dense,
+    Dropout as Dropout,
+    ELU as ELU,
+    Embedding as Embedding,
+    Flatten as Flatten,
+    GELU as GELU,
+    HardSigmoid as HardSigmoid,
+    HardSwish as HardSwish,
+    Identity as Identity,
+    LeakyReLU as LeakyReLU,
+    LogSigmoid as LogSigmoid,
+    LogSoftmax as LogSoftmax,
+    Mish as Mish,
+    Multiply as Multiply,
+    PReLU as PReLU,
+    ReLU as ReLU,
+    ReLU6 as ReLU6,
+    Reshape as Reshape,
+    SELU as SELU,
+    SiLU as SiLU,
+    Sigmoid as Sigmoid,
+    Softmax as Softmax,
+    Softplus as Softplus,
+    Softsign as Softsign,
+    Tanh as Tanh,
+)
+
+# a layer of your own
+from retrograd.network.layer import (
+    Activation as Activation,
+    Backward as Backward,
+    Context as Context,
+    Equations as Equations,
+    Forward as Forward,
+    Init as Init,
+    Input as Input,
+    Layer as Layer,
+    Spec as Spec,
+    Static as Static,
+    examples as examples,
+    layers as layers,
+)
+from retrograd.backprop.contract import check_layer as check_layer
+
+# losses
+from retrograd.network.losses import (
+    Loss as Loss,
+    BinaryCrossEntropy as BinaryCrossEntropy,
+    CrossEntropy as CrossEntropy,
+    Hinge as Hinge,
+    Huber as Huber,
+    MeanAbsoluteError as MeanAbsoluteError,
+    MeanSquaredError as MeanSquaredError,
+    losses as losses,
+)
+
+# one step by hand: forward, loss, backward, update
+from retrograd.backprop.backprop import (
+    Objective as Objective,
+    Pass as Pass,
+    backprop as backprop,
+    backward as backward,
+    compare as compare,
+    forward as forward,
+)
+from retrograd.update.step import Stepper as Stepper, apply_gradients as apply_gradients
+
+# optimizers, schedules, penalties, initialisers
+from retrograd.update.optimizers import (
+    Adadelta as Adadelta,
+    Adagrad as Adagrad,
+    Adam as Adam,
+    AdamW as AdamW,
+    Adamax as Adamax,
+    Lion as Lion,
+    NAdam as NAdam,
+    RAdam as RAdam,
+    RMSprop as RMSprop,
+    SGD as SGD,
+)
+from retrograd.update.schedules import (
+    Constant as ConstantSchedule,
+    Step as StepSchedule,
+    Milestones as MilestonesSchedule,
+    Exponential as ExponentialSchedule,
+    InverseTime as InverseTimeSchedule,
+    Linear as LinearSchedule,
+    Polynomial as PolynomialSchedule,
+    Cosine as CosineSchedule,
+    CosineRestarts as CosineRestartsSchedule,
+    OneCycle as OneCycleSchedule,
+    Cyclic as CyclicSchedule,
+)
+from retrograd.update.plateau import ReduceOnPlateau as ReduceOnPlateau
+from retrograd.update.penalties import L1 as L1, L2 as L2
+from retrograd.network.initializers import (
+    Initializer as Initializer,
+    Constant as Constant,
+    GlorotNormal as GlorotNormal,
+    GlorotUniform as GlorotUniform,
+    HeNormal as HeNormal,
+    HeUniform as HeUniform,
+    LecunNormal as LecunNormal,
+    LecunUniform as LecunUniform,
+    Normal as Normal,
+    Ones as Ones,
+    Orthogonal as Orthogonal,
+    TruncatedNormal as TruncatedNormal,
+    Uniform as Uniform,
+    Values as Values,
+    XavierNormal as XavierNormal,
+    XavierUniform as XavierUniform,
+    Zeros as Zeros,
+)
+
+# errors, and the process
+from retrograd.base.errors import (
+    RetrogradError as RetrogradError,
+    ConfigError as ConfigError,
+    DataError as DataError,
+    ModelFileError as ModelFileError,
+    NonFiniteError as NonFiniteError,
+    ResourceError as ResourceError,
+    ShapeError as ShapeError,
+    UsageError as UsageError,
+    RetrogradWarning as RetrogradWarning,
+)
+from retrograd.base.allocator import tune as tune_allocator
+
+__version__: str
