@@ -15,6 +15,9 @@ LEFT_OUT: dict[str, str] = {
     "act_softmax_axis0": "softmax over the batch is refused: it would mix examples",
     "act_tanhshrink": "x - tanh(x): not offered",
     "dropout_spatial": "dropping whole channels: not offered",
+    "e2e_cnn_bn_ce_sgdm": "convolution and batch norm come later",
+    "e2e_bilstm_ce_adamw": "the LSTM comes later",
+    "e2e_transformer_ce_adam_clip": "attention comes later",
 }
 
 # kinds of layers and losses that retrograd does not have (yet)

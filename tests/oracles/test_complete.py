@@ -1,6 +1,6 @@
 """No recorded number goes unused without a reason."""
 
-import importlib
+import ast
 from pathlib import Path
 
 import pytest
@@ -8,32 +8,41 @@ import pytest
 from tests.oracles import all_cases, cases
 from tests.oracles.left_out import LEFT_OUT, LEFT_OUT_KINDS
 
-ROOT = Path(__file__).parents[2]
-MODULES = sorted(path.relative_to(ROOT) for path in (ROOT / "tests").rglob("test_*oracles.py"))
-DECLARED = {path: importlib.import_module(".".join(path.with_suffix("").parts)).KINDS for path in MODULES}
+TESTS = Path(__file__).parents[1]
+MODULES = {str(path.relative_to(TESTS)): ast.parse(path.read_text()) for path in sorted(TESTS.rglob("test_*oracles.py"))}
 KNOWN = {case.kind for case in all_cases().values()}
 
 
-def test_every_case_is_of_a_kind_that_a_test_module_declares_or_is_left_out_with_a_reason():
-    used = {kind for kinds in DECLARED.values() for kind in kinds}
-    unused = [case.id for case in all_cases().values() if case.kind not in used | set(LEFT_OUT_KINDS)]
-    assert [name for name in unused if name not in LEFT_OUT] == []
+def declared(module):
+    """The kinds that a module states as KINDS."""
+    values = [node.value for node in module.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "KINDS"]
+    return set(ast.literal_eval(values[0])) if values else set()
 
 
-def test_no_kind_is_both_used_and_left_out():
-    assert {kind for kinds in DECLARED.values() for kind in kinds} & set(LEFT_OUT_KINDS) == set()
+def used(module):
+    """The ids of the cases that a module asks `cases` for, by kind, or names one by one."""
+    nodes = list(ast.walk(module))
+    asked = [argument for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == "cases" for argument in node.args]
+    kinds = {argument.value for argument in asked if isinstance(argument, ast.Constant)}
+    kinds |= declared(module) if any(ast.unparse(argument) == "*KINDS" for argument in asked) else set()
+    named = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {case.id for case in cases(*kinds)} | (named & set(all_cases()))
 
 
-@pytest.mark.parametrize("module", MODULES, ids=str)
-def test_a_module_reads_the_cases_of_each_kind_that_it_declares(module):
-    text = (ROOT / module).read_text()
-    assert set(DECLARED[module]) <= KNOWN
-    for kind in DECLARED[module]:
-        assert cases(kind), f"every case of {kind} is left out: leave the kind out"
-        assert f'cases("{kind}"' in text or "cases(*KINDS)" in text or f'"{kind}")' in text, f"{kind} is declared, not read"
+USED = set().union(*map(used, MODULES.values()))
 
 
-def test_what_is_left_out_exists_and_says_why():
-    assert set(LEFT_OUT) <= set(all_cases())
-    assert set(LEFT_OUT_KINDS) <= KNOWN
+def test_every_case_is_used_by_a_test_module_or_left_out_with_a_reason():
+    unused = [case for case in all_cases().values() if case.id not in USED and case.kind not in LEFT_OUT_KINDS]
+    assert [case.id for case in unused if case.id not in LEFT_OUT] == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_uses_cases_of_the_kinds_that_it_declares(name):
+    assert {all_cases()[each].kind for each in used(MODULES[name])} == declared(MODULES[name])
+
+
+def test_what_is_left_out_exists_is_not_used_and_says_why():
+    assert set(LEFT_OUT) <= set(all_cases()) - USED
+    assert set(LEFT_OUT_KINDS) <= KNOWN - {all_cases()[name].kind for name in USED}
     assert all(len(reason) > 10 for reason in [*LEFT_OUT.values(), *LEFT_OUT_KINDS.values()])

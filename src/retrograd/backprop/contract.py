@@ -71,7 +71,7 @@ class Trial:
         first = jax.jit(lambda key: layer.init(key, *specs))(jax.random.key(3))
         self.params = jax.tree.map(lambda p: _moved(p, rng), first.params)  # off zero, so that no term hides
         self.state = jax.tree.map(_wide, first.state)
-        shapes = jax.eval_shape(self.run, self.params, self.state, self.inputs).y
+        shapes = jax.eval_shape(lambda *given: self.run(*given).y, self.params, self.state, self.inputs)
         self.dy = jax.tree.map(lambda y: jnp.asarray(rng.normal(size=y.shape), y.dtype), shapes)
         self.output, self.after, self.found, self.expected = jax.jit(self.both)(
             self.params, self.state, self.inputs, self.dy

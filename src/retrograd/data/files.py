@@ -77,7 +77,7 @@ def chunks(path: Path, max_bytes: int) -> Iterator[bytes]:
         while chunk := stream.read(CHUNK_BYTES):
             total += len(chunk)
             if total > max_bytes:
-                raise too_large(path, "decompresses to more than that", max_bytes)
+                raise too_large(path, "too large when decompressed", max_bytes)
             yield chunk
 
 

@@ -19,6 +19,7 @@ from retrograd.data.report import Report
 from retrograd.data.scaling import Scaling, fit_scaling
 from retrograd.data.settings import DataSettings, Scale, plain_scale
 from retrograd.data.table import CellFaults, Table
+from retrograd.data.wording import some_of
 
 BAD_CELL_CURE = (
     "`invalid: missing` takes such cells as missing (with `missing: drop` their rows are left out), "
@@ -83,8 +84,7 @@ class TableInputs:
         names = [column.name for column in self.columns]
         for name in names:
             if name not in table.names:
-                have = f"have: {', '.join(table.names)}"
-                raise DataError(f"missing column '{name}'; {have}", where=table.where)
+                raise DataError(f"missing column '{name}'; have: {some_of(table.names)}", where=table.where)
         for name in table.names:
             if name not in names and name not in self.ignored:
                 cure = did_you_mean(name, names) or "remove it"
@@ -192,8 +192,8 @@ def parse_columns(table: Table, kinds: Mapping[str, ColumnKind], invalid: str, m
 
 def _warn_of_constants(names: list[str], where: str) -> None:
     if names:
-        shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-        message = f"{where}: constant in the training part, so of no use to the network: {shown}; see `exclude:`"
+        what = "constant in the training part, so of no use to the network"
+        message = f"{where}: {what}: {some_of(names)}; see `exclude:`"
         warnings.warn(message, RetrogradWarning, stacklevel=2)
 
 

@@ -12,6 +12,7 @@ from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
 from retrograd.data.values import Parsed, booleans, dates, find_date_format, is_date_format, numbers, words
+from retrograd.data.wording import some_of
 
 ENOUGH = 0.95  # share of a text column's cells that make it a column of numbers or dates; the others are errors
 MANY = 0.5  # share of numbers from which a text column's note says that there were some
@@ -120,8 +121,7 @@ def kinds_notes(kinds: Mapping[str, ColumnKind]) -> tuple[str, ...]:
         by_kind.setdefault(found.kind, []).append(name)
     notes = []
     for kind, names in by_kind.items():
-        shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         left_out = " (left out)" if kind == "identifier" else ""
-        notes.append(f"{len(names)} {kind} column{'s' if len(names) > 1 else ''}{left_out}: {shown}")
+        notes.append(f"{len(names)} {kind} column{'s' if len(names) > 1 else ''}{left_out}: {some_of(names)}")
     doubts = [f"{found.note}; `kinds:` chooses another kind" for found in kinds.values() if found.note]
     return (*notes, *doubts)

@@ -18,6 +18,7 @@ from retrograd.data.table import CellFaults, Table
 from retrograd.data.target import Labels, Target, fit_labels, fit_quantities, quantities
 from retrograd.data.task import find_targets, find_task
 from retrograd.data.values import numbers, words
+from retrograd.data.wording import some_of
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,12 @@ class Goal:
         """Return in sentences what is learned; `hint` says how the target was found."""
         if not self.names:
             return ("no target: unsupervised",)
-        shown = ", ".join(self.names)
+        shown = some_of(self.names)
         if self.labels is None:
             return (f"{self.task} of {shown}{hint}",)
-        classes = ", ".join(str(label) for label in self.labels.classes[:10])
-        more = f" and {len(self.labels.classes) - 10} more" if len(self.labels.classes) > 10 else ""
         is_plain = self.labels.classes == (0, 1)
         one = f"; 1 stands for {self.labels.classes[1]}" if self.labels.binary and not is_plain else ""
-        return (f"{self.task} classes of {shown}{hint}: {classes}{more}{one}",)
+        return (f"{self.task} classes of {shown}{hint}: {some_of(self.labels.classes)}{one}",)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.errors import DataError, Problem
+from retrograd.data.wording import some_of
 
 SHOWN = 5  # faulty cells or lines that an error lists before it only counts
 
@@ -46,7 +47,7 @@ class Table:
     def column(self, name: str) -> pl.Series:
         """Return one column; an unknown name is an error that lists the known ones."""
         if name not in self.frame.columns:
-            raise DataError(f"no column '{name}'; have: {', '.join(self.names)}", where=self.where)
+            raise DataError(f"no column '{name}'; have: {some_of(self.names, 30)}", where=self.where)
         return self.frame[name]
 
     def with_missing(self, words: Sequence[str]) -> Table:

@@ -14,6 +14,7 @@ from retrograd.data.scaling import Scaling, fit_scaling
 from retrograd.data.settings import Task
 from retrograd.data.table import CellFaults, Table
 from retrograd.data.values import label_words, numbers
+from retrograd.data.wording import some_of
 
 Label = bool | int | str
 NO_LABEL_CURE = (
@@ -69,8 +70,8 @@ class Labels:
         if indices.null_count():
             where, line = table.place(int(indices.is_null().arg_max()))
             unseen = text.filter(indices.is_null())[0]
-            cure = f"known: {', '.join(list(known)[:10])}{', ...' if len(known) > 10 else ''}"
-            raise LabelError(f"{line}, column '{self.name}': unseen label '{unseen}'", where=where, cure=cure)
+            message = f"{line}, column '{self.name}': unseen label '{unseen}'"
+            raise LabelError(message, where=where, cure=f"known: {some_of(list(known))}")
         return indices.cast(pl.Float32).to_numpy()[:, None] if self.binary else indices.to_numpy()
 
     def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:

@@ -5,6 +5,7 @@ Whatever shows a run reads this folder and nothing else, so a run that was copie
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
@@ -121,6 +122,7 @@ class RunWriter(RunFolder):
     def __init__(self, path: Path, clock: Clock = now) -> None:
         """Take a folder that exists; what it holds of a run is gone afterwards."""
         super().__init__(path)
+        self.has_begun = False  # whether anything was recorded that would be missed
         self._clock = clock
         self._lock = Lock(self.path)
         try:
@@ -178,6 +180,7 @@ class RunWriter(RunFolder):
         Raises:  ResourceError when the disk is full; the file ends with the event before then
         """
         line = write_event(event if event.time else replace(event, time=self._clock()))
+        self.has_begun = self.has_begun or isinstance(event, (Epoch, Stopped))
         before = os.fstat(self._stream.fileno()).st_size
         try:
             if self._stream.write(line) != len(line):  # a full disk takes a part and says nothing
@@ -195,6 +198,14 @@ class RunWriter(RunFolder):
             raise refusal(error, self.path / EVENTS) from None
         finally:
             self.close()
+
+    def discard(self) -> None:
+        """Remove the run, and its folder if nothing else is in it."""
+        with contextlib.suppress(OSError):
+            for name in (MODEL, CONFIG, EVENTS, LOCK):
+                (self.path / name).unlink(missing_ok=True)
+            self.path.rmdir()
+        self.close()
 
     def close(self) -> None:
         """Let others write; a run without a recorded end counts as interrupted."""

@@ -193,9 +193,15 @@ def read_config(path: str | Path, changes: Sequence[str] = ()) -> RunConfig:
     folder = Path(path).parent
     if config.data is None or folder == Path():
         return config
-    names = ("path", "valid_path", "test_path")  # they are meant from the file's folder
-    moved: dict[str, Any] = {n: str(folder / given) for n in names if (given := getattr(config.data, n)) is not None}
-    return dataclasses.replace(config, data=dataclasses.replace(config.data, **moved))
+    return dataclasses.replace(config, data=at_folder(config.data, folder))
+
+
+def at_folder(data: DataSettings, folder: Path) -> DataSettings:
+    """Return the settings with their files' paths, which are meant from `folder`, joined to it."""
+    names = ["path", "valid_path", "test_path"]
+    names += ["target"] if Path(data.path or "").suffix == ".npy" else []  # it stands in a file of its own
+    moved: dict[str, Any] = {n: str(folder / given) for n in names if isinstance(given := getattr(data, n), str)}
+    return dataclasses.replace(data, **moved)
 
 
 def config_of(document: Document, changes: Sequence[str] = ()) -> RunConfig:

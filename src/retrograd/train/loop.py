@@ -17,7 +17,7 @@ from retrograd.network.network import Variables
 from retrograd.record.events import Epoch, Metrics
 from retrograd.train.config import TrainingSettings
 from retrograd.train.nonfinite import find_nonfinite
-from retrograd.train.stop import Stop, goal_score, rules, watched
+from retrograd.train.stop import Stop, check_goal, rules, watched
 from retrograd.update.plateau import Plateau, ReduceOnPlateau
 from retrograd.update.step import Outcome, Stepper, TrainState
 
@@ -73,7 +73,7 @@ class Loop:
         train = self.stepper.start(variables, jax.random.key(self.settings.seed))
         self.best = (np.inf, copied(Variables(train.params, train.state)), None)
         if self.settings.goal:
-            goal_score(self.settings.goal, self.score(variables))  # a metric that does not exist is told of now
+            check_goal(self.settings.goal, self.score(variables))  # now, not after the first epoch
         self.begun = self.clock()
         self._prepare(train)
         epoch, stop = 0, self._asked(0)

@@ -28,23 +28,27 @@ def find_nonfinite(
         found = _first(_of_pass(stepper, look(train, batch)))
         if not found:
             train, _ = stepper.single(train, batch)
-            found = _first((f"{node} is the first non-finite: its update", train.params.get(node.name))
-                           for node in stepper.network.nodes)  # fmt: skip
+            found = _first(_of_update(stepper, train))
         if found:
-            return NonFiniteError(f"step {step}: layer {found}; {kept}", cure=_cure(step, stepper))
+            return NonFiniteError(f"step {step}: {found}; {kept}", cure=_cure(step, stepper))
     return NonFiniteError(f"a loss or weight is not finite any more; {kept}", cure=_cure(2, stepper))
 
 
 def _of_pass(stepper: Stepper, found: Pass) -> Iterator[tuple[str, Any]]:
     """Yield what a pass computed, in the order in which it was computed, each with its name."""
     nodes = stepper.network.nodes
-    yield from ((f"{node} is the first non-finite: its output", found.outputs[node.name]) for node in nodes)
+    yield from ((f"layer {node} is the first non-finite: its output", found.outputs[node.name]) for node in nodes)
     for objective in stepper.objectives:
-        yield f"{objective} is the first non-finite: its output", found.losses[objective.name]
-    yield "penalties is the first non-finite: the loss", found.loss
+        yield f"layer {objective} is the first non-finite: its output", found.losses[objective.name]
+    yield "the penalties are the first non-finite: their sum with the loss", found.loss
     for node in reversed(nodes):
-        yield f"{node} is the first non-finite: its delta", found.deltas.get(node.name)
-        yield f"{node} is the first non-finite: its gradient", found.grads.get(node.name)
+        yield f"layer {node} is the first non-finite: its delta", found.deltas.get(node.name)
+        yield f"layer {node} is the first non-finite: its gradient", found.grads.get(node.name)
+
+
+def _of_update(stepper: Stepper, train: TrainState) -> Iterator[tuple[str, Any]]:
+    for node in stepper.network.nodes:
+        yield f"layer {node} is the first non-finite: its update", train.params.get(node.name)
 
 
 def _first(named: Iterable[tuple[str, Any]]) -> str | None:

@@ -108,7 +108,7 @@ def load(path: str | Path, *, allow_nonfinite: bool = False) -> Model:
         config = config_of(Document(stored.config, str(path)))
         preprocessing = Preprocessing.from_json(stored.preprocessing)
         network, objectives = config.build({}, stored.facts["task"], tuple(stored.facts["columns"]))
-        specs = {name: Spec(tuple(shape), np.dtype(dtype)) for name, (shape, dtype) in stored.facts["columns"].items()}
+        specs = {name: Spec((1, *shape), np.dtype(dtype)) for name, (shape, dtype) in stored.facts["columns"].items()}
         expected = jax.eval_shape(lambda key: network.init(key, specs), jax.random.key(0))
     except (RetrogradError, KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"its configuration cannot be used: {error}", where=str(path)) from None

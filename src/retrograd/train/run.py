@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ import numpy as np
 from retrograd.backprop.backprop import Objective
 from retrograd.base.document import write_document
 from retrograd.base.errors import ConfigError, NonFiniteError
+from retrograd.base.memory import memory_told
 from retrograd.base.schema import parse
 from retrograd.data.dataset import Dataset, load
 from retrograd.network.losses.cross_entropy import CrossEntropy
@@ -25,14 +27,16 @@ from retrograd.network.network import Network
 from retrograd.record.events import Epoch, Metrics, Note, Started, Stopped
 from retrograd.record.run import RunWriter
 from retrograd.record.tree import digest
-from retrograd.train.config import RunConfig, plain_config, read_config
+from retrograd.train.config import RunConfig, at_folder, plain_config, read_config
 from retrograd.train.evaluate import Evaluator
 from retrograd.train.loop import Fitted, Loop, Watcher
 from retrograd.train.predict import Model
+from retrograd.train.room import check_room
 from retrograd.train.stop import Stop
 from retrograd.update.step import Stepper
 
 PARTS = ("train", "valid", "test")
+WISHES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}  # reasons to stop
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,15 @@ class Prepared:
     objectives: tuple[Objective, ...]
 
     @property
+    def batch_size(self) -> int:
+        """How many rows a full minibatch has."""
+        size, rows = self.config.training.batch_size, self.dataset.rows["train"]
+        return rows if size == "all" else min(int(size), rows)
+
+    @property
     def steps(self) -> int:
         """How many steps the run takes at most."""
-        size = self.config.training.batch_size
-        rows = self.dataset.rows["train"]
-        return self.config.training.epochs * -(-rows // (rows if size == "all" else int(size)))
+        return self.config.training.epochs * -(-self.dataset.rows["train"] // self.batch_size)
 
 
 def prepare(config: RunConfig, dataset: Dataset | None = None) -> Prepared:
@@ -93,12 +101,14 @@ def prepare(config: RunConfig, dataset: Dataset | None = None) -> Prepared:
 def check_shapes(prepared: Prepared) -> None:
     """Trace one step without computing it; the error of a layer or loss that does not fit names it."""
     batch = {name: column[:2] for name, column in prepared.dataset.train.items()}
+    traced = len(next(iter(batch.values())))
     stepper = Stepper(prepared.network, prepared.objectives, prepared.config.optimizer, prepared.config.penalties, 1)
 
     def trace(key: jax.Array) -> Any:
         return stepper.step(stepper.start(prepared.network.init(key, batch), key), batch)
 
-    jax.eval_shape(trace, jax.random.key(0))
+    after, _ = jax.eval_shape(trace, jax.random.key(0))
+    check_room(after, prepared.network.specs(batch), prepared.batch_size / traced)
     for objective in prepared.objectives:
         check_targets(prepared, objective, batch)
 
@@ -147,18 +157,35 @@ def train_prepared(
 ) -> Run:
     """Train a run that `prepare` has checked (see `train`)."""
     config, dataset = prepared.config, prepared.dataset
-    new = (
-        RunWriter.create(Path(root), config.name) if folder is None else RunWriter.at(Path(folder), overwrite=overwrite)
-    )
-    with new as place:
-        place.write_config(write_document(plain_config(config)))
+    with memory_told(), interruptible() as asked, writer(config.name, root, folder, overwrite) as place:
+        place.write_config(write_document(plain_config(portable(config))))
         place.record(Started.here(config.name, dataset.task, config.training.seed, data_digest=dataset.digest,
                                   device=jax.default_backend()))  # fmt: skip
         for note in dataset.notes:
             place.record(Note(note))
         if started:
             started(prepared, place.path)
-        return _train_into(place, prepared, watchers)
+        return _train_into(place, prepared, watchers, asked)
+
+
+@contextmanager
+def writer(name: str, root: str | Path, folder: str | Path | None, overwrite: bool) -> Iterator[RunWriter]:
+    """Give the writer of a new run folder; what fails before its first epoch leaves none behind."""
+    new = RunWriter.create(Path(root), name) if folder is None else RunWriter.at(Path(folder), overwrite=overwrite)
+    with new as place:
+        try:
+            yield place
+        except BaseException:
+            if not place.has_begun:
+                place.discard()
+            raise
+
+
+def portable(config: RunConfig) -> RunConfig:
+    """Return the configuration with absolute paths of its data, so that the stored one can be run again."""
+    if config.data is None:
+        return config
+    return dataclasses.replace(config, data=at_folder(config.data, Path.cwd()))
 
 
 def as_config(config: RunConfig | Mapping[str, Any] | str | Path) -> RunConfig:
@@ -168,22 +195,23 @@ def as_config(config: RunConfig | Mapping[str, Any] | str | Path) -> RunConfig:
     return read_config(config) if isinstance(config, (str, Path)) else parse(RunConfig, config)
 
 
-def _train_into(place: RunWriter, prepared: Prepared, watchers: Sequence[Watcher]) -> Run:
+def _train_into(
+    place: RunWriter, prepared: Prepared, watchers: Sequence[Watcher], asked: Callable[[], str | None]
+) -> Run:
     config, dataset = prepared.config, prepared.dataset
     stepper = Stepper(prepared.network, prepared.objectives, config.optimizer, config.penalties, prepared.steps)
     evaluator = Evaluator(prepared.network, prepared.objectives, dataset.preprocessing)
     part, measured = ("train", dataset.train) if dataset.valid is None else ("valid", dataset.valid)
     first = prepared.network.init(jax.random.key(config.training.seed), dataset.train)
-    with interruptible() as asked:
-        fitted = Loop(
-            stepper,
-            config.training,
-            dataset.train,
-            score=lambda variables: {part: evaluator.scores(variables, measured)},
-            held_out=dataset.valid is not None,
-            watchers=(place.record, *watchers),
-            asked_to_stop=asked,
-        ).run(first)
+    fitted = Loop(
+        stepper,
+        config.training,
+        dataset.train,
+        score=lambda variables: {part: evaluator.scores(variables, measured)},
+        held_out=dataset.valid is not None,
+        watchers=(place.record, *watchers),
+        asked_to_stop=asked,
+    ).run(first)
     parts = {name: columns for name in PARTS if (columns := getattr(dataset, name)) is not None}
     scores = {name: evaluator.scores(fitted.variables, columns, full=True) for name, columns in parts.items()}
     weights = digest(fitted.variables.params)
@@ -207,21 +235,22 @@ def stopped(fitted: Fitted, metrics: Metrics, weights: str) -> Stopped:
 
 
 @contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Turn the first interrupt (or termination) into a wish to stop that the loop looks at; a second one is at once."""
-    wished: list[int] = []
+def interruptible() -> Iterator[Callable[[], str | None]]:
+    """Turn the first interrupt or termination into a wish to stop, whose name the loop asks for; a second one acts."""
+    wished: list[str] = []
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield lambda: None
         return
 
     def wish(number: int, frame: FrameType | None) -> None:
         if wished:
-            raise KeyboardInterrupt
-        wished.append(number)
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
+        wished.append(WISHES[number])
 
-    before = {number: signal.signal(number, wish) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, wish) for number in WISHES}
     try:
-        yield lambda: bool(wished)
+        yield lambda: wished[0] if wished else None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -42,24 +42,30 @@ def rules(settings: TrainingSettings) -> list[Rule]:
     return found
 
 
-def goal_score(goal: Goal, measured: Metrics) -> tuple[str, float]:
-    """Return the full name and the value of the metric that a goal means.
+def check_goal(goal: Goal, measured: Metrics) -> None:
+    """Raise ConfigError when the metric of a goal is none of those that are measured."""
+    if goal_score(goal, measured) is None:
+        have = ", ".join(_by_name(measured))
+        raise ConfigError(f"no metric '{goal.metric}'", where="training.goal.metric", cure=f"have: {have}")
 
-    Raises:  ConfigError when there is no such metric.
-    """
-    scores = {f"{part}.{name}": value for part, own in measured.items() for name, value in own.items()}
-    for name in (goal.metric, f"valid.{goal.metric}", f"train.{goal.metric}"):
-        if name in scores:
-            return name, scores[name]
-    raise ConfigError(f"no metric is called '{goal.metric}'", where="training.goal.metric",
-                      cure=f"have: {', '.join(scores)}")  # fmt: skip
+
+def goal_score(goal: Goal, measured: Metrics) -> tuple[str, float] | None:
+    """Return the full name and the value of the metric that a goal means, if it was measured."""
+    scores = _by_name(measured)
+    names = (goal.metric, f"valid.{goal.metric}", f"train.{goal.metric}")
+    return next(((name, scores[name]) for name in names if name in scores), None)
+
+
+def _by_name(measured: Metrics) -> dict[str, float]:
+    return {f"{part}.{name}": value for part, own in measured.items() for name, value in own.items()}
 
 
 def _goal(goal: Goal) -> Rule:
     def rule(history: Sequence[Epoch]) -> Stop | None:
-        if not history[-1].metrics:  # an epoch in the middle of a group
+        found = goal_score(goal, history[-1].metrics)
+        if found is None:  # an epoch in the middle of a group, or predictions that are not finite
             return None
-        name, score = goal_score(goal, history[-1].metrics)
+        name, score = found
         reached = score <= goal.value if _falls(goal.metric) else score >= goal.value
         return Stop("goal", f"{name} {score:.4g} has reached {goal.value:g}") if reached else None
 

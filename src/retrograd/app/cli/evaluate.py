@@ -18,7 +18,7 @@ def evaluate(
     run: Annotated[
         str, typer.Argument(metavar="RUN", help="a run folder, its name or a beginning of it, `last`, or a model file")
     ],
-    data: Annotated[Path, typer.Argument(help="rows with their targets")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="rows with their targets")],
     runs: RunsRoot = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:

@@ -92,7 +92,7 @@ def unknown(word: str) -> UsageError:
     if not word:
         return UsageError(f"no verb given\n{usage}")
     kind = "option" if word.startswith("-") else "command"
-    return UsageError(f"unknown {kind} '{word}'", cure=f"{did_you_mean(word, VERBS).partition('known:')[0]}\n{usage}")
+    return UsageError(f"unknown {kind} '{word}'; {did_you_mean(word, VERBS)}\n{usage}")
 
 
 def told(error: BaseException) -> tuple[str, int]:

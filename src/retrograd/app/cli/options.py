@@ -10,8 +10,11 @@ from typing import Annotated
 import typer
 
 from retrograd.base.errors import UsageError
+from retrograd.base.memory import memory_told
 from retrograd.record.runs import find_run
 from retrograd.train.predict import Model, load
+
+WIDTH = 80  # columns of help
 
 
 def at_least(least: int) -> Callable[[str], int]:
@@ -59,9 +62,10 @@ def model_at(name: str, root: Path, allow_nonfinite: bool = False) -> Model:
 
 
 def command_of(function: Callable[..., object]) -> typer.core.TyperCommand:
-    """Return the click command of one verb's function."""
+    """Return the command of one verb's function, in which running out of memory is told as such."""
+    told = memory_told()(function)
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88})(function)
+    app.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH})(told)
     return typer.main.get_command(app)  # type: ignore[return-value]
 
 

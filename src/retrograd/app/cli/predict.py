@@ -23,10 +23,10 @@ def predict(
     run: Annotated[
         str, typer.Argument(metavar="RUN", help="a run folder, its name or a beginning of it, `last`, or a model file")
     ],
-    data: Annotated[Path, typer.Argument(help="rows like those of training; the target may be absent")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="rows like those of training; the target may be absent")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="CSV file to write; default: standard output")] = None,
     runs: RunsRoot = Path("runs"),
-    allow_nonfinite: Annotated[bool, typer.Option(help="use a model with NaN or infinite weights")] = False,
+    allow_nonfinite: Annotated[bool, typer.Option("--allow-nonfinite", help="use a model with NaN or infinite weights")] = False,
 ) -> None:
     """Predict for new rows. Preprocessing is inside the model: give the raw columns, in any order."""
     settle()

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import jax
-import numpy as np
 
 from retrograd.base import allocator
+from retrograd.train.room import nbytes
 from retrograd.train.run import Prepared
 
 
@@ -27,8 +27,5 @@ def settle() -> None:
 
 def step_bytes(prepared: Prepared) -> int:
     """Return about how many bytes of outputs and deltas a training step holds at once."""
-    size = prepared.config.training.batch_size
-    rows = prepared.dataset.rows["train"] if size == "all" else int(size)
     specs = prepared.network.specs({name: column[:1] for name, column in prepared.dataset.train.items()})
-    outputs = sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(specs))
-    return 2 * rows * outputs
+    return 2 * prepared.batch_size * nbytes(specs)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+import os
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -13,14 +17,15 @@ from retrograd.app.cli.show import print_run, print_start
 from retrograd.app.cli.surroundings import settle, step_bytes
 from retrograd.base import allocator
 from retrograd.base.errors import UsageError
+from retrograd.base.schema import parse
 from retrograd.data.dataset import load
 from retrograd.data.settings import DataSettings
-from retrograd.train.config import read_config, with_rate
+from retrograd.record.files import write_file
+from retrograd.train.config import at_folder, changed, read_config, with_rate
 from retrograd.train.design import design
 from retrograd.train.run import Prepared, prepare, train_prepared
 
 CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
-changes_option = typer.Option("--set", metavar="KEY=VALUE", help="change a setting, as in training.epochs=5")
 EXIT_CODES = {"interrupted": 130, "terminated": 143}
 
 
@@ -45,25 +50,28 @@ def train(
 ) -> int:
     """Train a network and keep the best weights.
 
+    \b
     From a configuration:    retrograd train examples/xor.yaml --set training.epochs=500
     From a table alone:      retrograd train house.csv --target price
     """
     settle()
     wanted = [*(changes or [])]
-    numbers = {"training.epochs": epochs, "training.batch_size": batch_size, "training.seed": seed}
+    numbers = {"training.epochs": epochs, "training.batch_size": batch_size, "training.seed": seed,
+               "data.max_bytes": max_bytes}  # fmt: skip
     wanted += [f"{key}={value}" for key, value in numbers.items() if value is not None]
     existing_file(source)
+    chosen = None
     if source.suffix.lower() in CONFIG_SUFFIXES:
-        if target is not None:
-            raise UsageError("a configuration names its target itself", where="--target", cure=f"edit {source}")
-        wanted += [] if max_bytes is None else [f"data.max_bytes={max_bytes}"]
+        refuse_table_options(source, target, config_out)
         prepared = prepare(with_rate(read_config(source, wanted), lr))
     else:
-        prepared = from_table(source, target, wanted, lr, max_bytes, config_out)
+        prepared, chosen = from_table(source, target, wanted, lr, config_out, force)
     with Progress(prepared.config.training.epochs, quiet) as progress:
 
         def started(prepared: Prepared, folder: Path) -> None:
             allocator.tune(step_bytes(prepared))
+            if chosen:
+                chosen.write(source, quiet)
             print_start(prepared, folder, quiet)
 
         finished = train_prepared(
@@ -73,30 +81,56 @@ def train(
     return EXIT_CODES.get(finished.stop.reason, 0)
 
 
+def refuse_table_options(source: Path, target: str | None, config_out: Path | None) -> None:
+    """Raise UsageError for an option that is of use only where the source is a table."""
+    for option, value in (("--target", target), ("--config-out", config_out)):
+        if value is not None:
+            raise UsageError("only for a data file; this is a configuration", where=option, cure=f"edit {source}")
+
+
+class Chosen(NamedTuple):
+    """A configuration that was chosen for a table, to be edited and run again."""
+
+    path: Path
+    text: str
+
+    def write(self, source: Path, quiet: bool) -> None:
+        """Write the file, and unless `quiet` print it with its reasons."""
+        write_file(self.path, self.text.encode())
+        if not quiet:
+            print(f"# chosen for {source}, and written to {self.path}: edit it, then run")
+            print(f"#   retrograd train {shlex.quote(str(self.path))}\n{self.text}", flush=True)
+
+
 def from_table(
-    source: Path, target: str | None, changes: list[str], lr: float | None, max_bytes: int | None, out: Path | None
-) -> Prepared:
-    """Choose a configuration for a data file, print it with its reasons, and write it to be edited and run again."""
-    settings = DataSettings(path=str(source), target=target, max_bytes=max_bytes or DataSettings.max_bytes)
+    source: Path, target: str | None, changes: list[str], lr: float | None, out: Path | None, force: bool
+) -> tuple[Prepared, Chosen]:
+    """Choose a configuration for a data file; it is written once the run has its folder."""
+    given: dict[str, Any] = {"path": str(source)} | ({} if target is None else {"target": target})
+    for change in changes:
+        if change.startswith("data."):
+            given = changed({"data": given}, change)["data"]
+    settings = parse(DataSettings, given, "data")
     dataset = load(settings)
-    chosen = design(dataset, settings, changes, lr)
-    prepared = prepare(chosen.config, dataset)
-    path = out or free_path(source.stem, chosen.text)
-    path.write_text(chosen.text, encoding="utf-8")
-    typer.echo(
-        f"# chosen for {source}, and written to {path}: edit it, then run\n#   retrograd train {path}\n{chosen.text}"
-    )
-    return prepared
+    folder = (out or Path()).parent
+    seen = dataclasses.replace(settings, path=os.path.relpath(source, folder))
+    design_ = design(dataset, seen, [change for change in changes if not change.startswith("data.")], lr)
+    path = out or free_path(source.stem, design_.text)
+    if not force and not holds(path, design_.text):
+        raise UsageError("exists already", where=f"--config-out {path}", cure="choose another name, or --force")
+    data = at_folder(seen, folder)
+    return prepare(dataclasses.replace(design_.config, data=data), dataset), Chosen(path, design_.text)
 
 
 def free_path(stem: str, text: str) -> Path:
     """Return a path for a new configuration that overwrites nothing but the same text."""
-    number = 1
-    while True:
-        path = Path(f"{stem}.yaml" if number == 1 else f"{stem}-{number}.yaml")
-        if not path.exists() or (path.is_file() and path.read_text(encoding="utf-8", errors="replace") == text):
-            return path
-        number += 1
+    names = itertools.chain([f"{stem}.yaml"], (f"{stem}-{number}.yaml" for number in itertools.count(2)))
+    return next(path for path in map(Path, names) if holds(path, text))
+
+
+def holds(path: Path, text: str) -> bool:
+    """Return whether nothing would be lost by writing the text to this path."""
+    return not path.exists() or (path.is_file() and path.read_bytes() == text.encode())
 
 
 command = command_of(train)
