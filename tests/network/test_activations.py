@@ -32,7 +32,9 @@ from retrograd.network.layers import (
 ELEMENTWISE = [
     layers[name]()
     for name in layers
-    if issubclass(layers[name], Activation) and layers[name].__module__.startswith("retrograd.") and "softmax" not in name
+    if issubclass(layers[name], Activation)
+    and layers[name].__module__.startswith("retrograd.")
+    and "softmax" not in name
 ] + [GELU(approximate=True)]
 ALONG_AN_AXIS = [Softmax(), LogSoftmax()]
 LARGE = [-1e30, -1e20, -800.0, -90.0, -20.5, -1e-9, -0.0, 0.0, 1e-30, 1e-9, 20.5, 90.0, 800.0, 1e20, 1e30]
@@ -88,7 +90,9 @@ def test_nan_passes_through(layer):
 def test_float32_is_float64_rounded(layer):
     x = np.concatenate([np.linspace(-30, 30, 241), np.linspace(-0.01, 0.01, 41)]).astype(np.float32)
     for short, long in zip(run(layer, x, "float32"), run(layer, x, "float64"), strict=True):
-        np.testing.assert_allclose(short, long, rtol=2e-6, atol=2e-6)  # some ten roundings, relative to 1 where values cancel
+        np.testing.assert_allclose(
+            short, long, rtol=2e-6, atol=2e-6
+        )  # some ten roundings, relative to 1 where values cancel
 
 
 @pytest.mark.parametrize("layer", [Sigmoid(), Tanh(), ELU(), SELU(), Softplus(), SiLU(), GELU(), Softsign()], ids=str)

@@ -34,7 +34,7 @@ def test_gradient_counts_each_use_of_an_identifier():
 
 def test_the_size_of_the_vocabulary_is_filled_from_the_data():
     network = Network(Embedding(3), Flatten(), Dense(2))
-    with pytest.raises(ShapeError, match=r"embedding_1 \(embedding\): vocabulary: 'vocabulary' is not known here"):
+    with pytest.raises(ShapeError, match=r"embedding_1 \(embedding\): vocabulary: .*'vocabulary'"):
         network.init(jax.random.key(0), {"x": IDS})
     params = network.fill({"vocabulary": 11}).init(jax.random.key(0), {"x": IDS}).params
     assert params["embedding_1"]["weight"].shape == (11, 3)
@@ -46,5 +46,5 @@ def test_numbers_with_fractions_are_no_identifiers():
 
 
 def test_a_padding_row_outside_the_vocabulary_is_refused():
-    with pytest.raises(ConfigError, match="embedding.padding: expected a row of the vocabulary of 4, found 4"):
+    with pytest.raises(ConfigError, match=r"embedding\.padding: expected a row of the vocabulary of 4, found 4"):
         Embedding(2, vocabulary=4, padding=4)

@@ -138,7 +138,12 @@ def test_residual_block_has_the_recorded_output_and_gradients(case):
     layers = (named(Dense(5), "first"), ReLU(), named(Dense(width), "second"))
     shortcut = (named(Dense(width, bias=False), "project"),) if case.config["projection"] else ()
     network = Network(named(Residual(layers, shortcut), "block"))
-    places = {"W1": "block/first/weight", "b1": "block/first/bias", "W2": "block/second/weight", "b2": "block/second/bias"}
+    places = {
+        "W1": "block/first/weight",
+        "b1": "block/first/bias",
+        "W2": "block/second/weight",
+        "b2": "block/second/bias",
+    }
     places |= {"P": "block/project/weight"} if shortcut else {}
     params: dict[str, dict[str, Any]] = {}
     for name, path in places.items():
@@ -146,5 +151,7 @@ def test_residual_block_has_the_recorded_output_and_gradients(case):
         params.setdefault(node, {})[param] = jnp.asarray(arrays[f"param.{name}"].T)
     step = forward(network, params, {}, Context(), {"x": jnp.asarray(arrays["in.x"])})
     deltas, grads = backward(network, params, step.tapes, {network.output: jnp.asarray(arrays["cot.y"])})
-    found = {f"grad_param.{name}": grads[path.rpartition("/")[0]][path.rpartition("/")[2]].T for name, path in places.items()}
+    found = {
+        f"grad_param.{name}": grads[path.rpartition("/")[0]][path.rpartition("/")[2]].T for name, path in places.items()
+    }
     assert_case(case, {"out.y": step.outputs[network.output], "grad_in.x": deltas["x"], **found})

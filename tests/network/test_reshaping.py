@@ -14,7 +14,9 @@ def forward(layer, shape):
     return x, layer.forward({}, {}, Context(), x).y
 
 
-@pytest.mark.parametrize(("shape", "expected"), [((2, 3, 4), (2, 12)), ((3,), (3, 1)), ((0, 2, 2), (0, 4)), ((2, 5), (2, 5))])
+@pytest.mark.parametrize(
+    ("shape", "expected"), [((2, 3, 4), (2, 12)), ((3,), (3, 1)), ((0, 2, 2), (0, 4)), ((2, 5), (2, 5))]
+)
 def test_flatten_keeps_the_batch_even_an_empty_one(shape, expected):
     assert forward(Flatten(), shape)[1].shape == expected
 
@@ -24,7 +26,10 @@ def test_flatten_keeps_the_batch_even_an_empty_one(shape, expected):
     [((3, 4), (2, 6), (2, 3, 4)), ((-1, 2), (1, 3, 2), (1, 3, 2)), ((-1,), (0, 4), (0, 4)), ((), (5, 1), (5,))],
 )
 def test_reshape_fills_in_the_one_open_length(shape, given, expected):
-    x, y = forward(Reshape(shape), tuple(given) if len(given) > 2 else (given[0], int(np.prod(shape)) if -1 not in shape else given[1]))
+    x, y = forward(
+        Reshape(shape),
+        tuple(given) if len(given) > 2 else (given[0], int(np.prod(shape)) if -1 not in shape else given[1]),
+    )
     assert y.shape == expected
     np.testing.assert_array_equal(np.ravel(x), np.ravel(y))
 

@@ -9,20 +9,29 @@ from tests.oracles import all_cases, cases
 from tests.oracles.left_out import LEFT_OUT, LEFT_OUT_KINDS
 
 TESTS = Path(__file__).parents[1]
-MODULES = {str(path.relative_to(TESTS)): ast.parse(path.read_text()) for path in sorted(TESTS.rglob("test_*oracles.py"))}
+MODULES = {
+    str(path.relative_to(TESTS)): ast.parse(path.read_text()) for path in sorted(TESTS.rglob("test_*oracles.py"))
+}
 KNOWN = {case.kind for case in all_cases().values()}
 
 
 def declared(module):
     """The kinds that a module states as KINDS."""
-    values = [node.value for node in module.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "KINDS"]
+    values = [
+        node.value for node in module.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "KINDS"
+    ]
     return set(ast.literal_eval(values[0])) if values else set()
 
 
 def used(module):
     """The ids of the cases that a module asks `cases` for, by kind, or names one by one."""
     nodes = list(ast.walk(module))
-    asked = [argument for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == "cases" for argument in node.args]
+    asked = [
+        argument
+        for node in nodes
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "cases"
+        for argument in node.args
+    ]
     kinds = {argument.value for argument in asked if isinstance(argument, ast.Constant)}
     kinds |= declared(module) if any(ast.unparse(argument) == "*KINDS" for argument in asked) else set()
     named = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}

@@ -105,7 +105,7 @@ def backward(
         dy = deltas.get(node.name)
         if dy is None:  # no loss reaches this node
             continue
-        with jax.named_scope(f"{node.name}/backward"):
+        with located(f"{node}: backward"), jax.named_scope(f"{node.name}/backward"):
             inputs, own = adjoint(node.layer, own_params(params, node), tapes[node.name], dy)
         for reference, delta in zip(node.inputs, inputs, strict=True):
             add_delta(deltas, reference, delta)  # an output that several nodes read sums their deltas
@@ -126,8 +126,8 @@ def compare(
     losses: dict[str, Array] = {}
     deltas: dict[str, Any] = {}
     for objective in objectives:
-        inputs = tuple(take(outputs, reference) for reference in objective.inputs)
         with located(objective):
+            inputs = tuple(take(outputs, reference) for reference in objective.inputs)
             step = record(objective.loss, {}, {}, ctx.at(objective.name), inputs)
         share = jnp.asarray((shares or {}).get(objective.name, 1), step.y.dtype)
         losses[objective.name] = step.y * share

@@ -14,7 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent, ScalarEvent
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
-from retrograd.base.errors import ConfigError, Problem, UsageError
+from retrograd.base.errors import ConfigError, Problem, RetrogradError, UsageError
 
 MAX_BYTES = 2**20
 MAX_DEPTH = 50
@@ -25,26 +25,32 @@ PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int
 
 @dataclass(frozen=True)
 class Document:
-    """Plain values, where they came from, and the line of each dotted path in the file."""
+    """Plain values, where they came from, and the line of each dotted path in the file.
+
+    `changed` are the paths whose values came from the command line instead.
+    """
 
     values: dict[str, Any]
     source: str = ""
     lines: Mapping[str, int] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
 
     def place(self, where: str) -> str:
         """Return `file:line: where` for a dotted path, with the line of the nearest key above that has one."""
         if not self.source:
             return where
-        path = where
-        while path and path not in self.lines:
+        path = re.split(r": | \(", where)[0]
+        while path and path not in self.lines and path not in self.changed:
             path = path.rpartition(".")[0]
+        if path in self.changed:
+            return f"--set {where}"
         line = self.lines.get(path)
         place = f"{self.source}:{line}" if line else self.source
         return f"{place}: {where}" if where else place
 
-    def located(self, error: ConfigError) -> ConfigError:
+    def located(self, error: RetrogradError) -> RetrogradError:
         """Return the error with file and line in front of each problem."""
-        return ConfigError([Problem(self.place(p.where), p.message, p.cure) for p in error.problems])
+        return type(error)([Problem(self.place(p.where), p.message, p.cure) for p in error.problems])
 
 
 def read_document(path: Path) -> Document:

@@ -12,7 +12,6 @@ import jax
 
 from retrograd.base.errors import ResourceError
 
-EXHAUSTED = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory")  # in what XLA says
 CURE = "lower training.batch_size, or the units of the network"
 
 
@@ -37,7 +36,7 @@ def out_of_memory(needed: int | None, what: str = "") -> ResourceError:
 def memory_error(error: BaseException) -> ResourceError | None:
     """Return the ResourceError that an error of Python, NumPy or XLA stands for; None for any other error."""
     text = str(error)
-    if not (isinstance(error, MemoryError) or any(word in text for word in EXHAUSTED)):
+    if not isinstance(error, MemoryError) and not text.startswith("RESOURCE_EXHAUSTED"):  # XLA's word for it
         return None
     bytes_named = re.search(r"([\d,]+) ?bytes", text)
     return out_of_memory(int(bytes_named[1].replace(",", "")) if bytes_named else None)

@@ -180,6 +180,12 @@ def _read_registered(mark: Registered, base: Any, value: Any, path: str) -> Any:
     if value is None and _optional(base):
         return None
     named = isinstance(value, (str, Mapping)) or type(value) in _classes(mark.registry)
+    if mark.otherwise is not None and isinstance(value, str) and value not in mark.registry:
+        raise ConfigError(
+            f"expected {describe(mark.otherwise)}, or a {mark.registry.kind}; found {show(value)}",
+            where=path,
+            cure=did_you_mean(value, mark.registry),
+        )
     if mark.otherwise is None or named:
         return _narrowed(mark, parse_registered(mark.registry, value, path), path)
     try:

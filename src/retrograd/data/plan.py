@@ -138,8 +138,9 @@ def plan_table(table: Table, settings: DataSettings) -> TablePlan:
     kinds = find_kinds(table, names, settings)
     features = {name: kind for name, kind in kinds.items() if kind.kind != "identifier"}
     if not features:
-        cure = "see `features:`, `exclude:` and `kinds:`"
-        raise DataError("no feature columns are left", where=table.where, cure=cure)
+        beside = f" beside the target {', '.join(targets)}" if targets else ""
+        cure = f"have: {', '.join(table.names)}; see `target:`, `features:`, `exclude:` and `kinds:`"
+        raise DataError(f"no feature columns are left{beside}", where=table.where, cure=cure)
     rows = complete_rows(table, features, targets, settings)
     parse_columns(rows, features, settings.invalid, settings.missing)
     goal = find_goal(rows, targets, settings)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import polars as pl
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from retrograd.base.errors import DataError, ModelFileError
@@ -18,6 +19,7 @@ from retrograd.data.report import Report
 from retrograd.data.table import Table, from_any_frame
 from retrograd.data.target import Decoded, Labels, Target, quantities
 from retrograd.data.weights import checked_weights
+from retrograd.data.wording import some_of
 
 FORMAT = 1
 
@@ -53,7 +55,7 @@ class Preprocessing:
         """
         report = Report() if report is None else report
         if isinstance(self.inputs, TableInputs):
-            table = data if isinstance(data, Table) else from_any_frame(data)
+            table = data if isinstance(data, Table) else self._as_table(data, self.inputs)
             table = table.with_missing(self.inputs.missing_values)
             batch = self.inputs.encode(table, report)
             return {**batch, **self._table_target(table)} if with_target else batch
@@ -91,6 +93,18 @@ class Preprocessing:
         except (TypeError, ValueError, RecursionError):
             raise ModelFileError("preprocessing is damaged: not plain JSON") from None
 
+    def _as_table(self, data: Any, inputs: TableInputs) -> Table:
+        """Return a data frame as it is, and an array (or x and y) as a table with the columns of training in order."""
+        given = dict(data) if isinstance(data, Mapping) else {"x": data}
+        if hasattr(data, "columns") or not hasattr(given.get("x"), "__len__"):
+            return from_any_frame(data)
+        names = tuple(column.name for column in inputs.columns)
+        columns = _named(np.asarray(given["x"]), names, "x")
+        if self.target is not None and "y" in given:
+            y = np.asarray(given["y"])
+            columns |= _named(y.reshape(len(y), -1), self.target.names, "y")
+        return from_any_frame(pl.DataFrame(columns))
+
     def _as_arrays(self, data: Any) -> Arrays:
         if isinstance(data, Table) or hasattr(data, "columns"):
             raise DataError("the model was trained on arrays, not on a table", cure="give the array x")
@@ -116,6 +130,13 @@ class Preprocessing:
         if arrays.weight is not None:
             found["sample_weight"] = checked_weights(arrays.weight, arrays.where)
         return found
+
+
+def _named(values: np.ndarray, names: tuple[str, ...], what: str) -> dict[str, np.ndarray]:
+    if values.ndim != 2 or values.shape[1] != len(names):
+        expected = f"expected {what} of shape (rows, {len(names)}), one column each for {some_of(names)}"
+        raise DataError(f"{expected}; got {values.shape}")
+    return dict(zip(names, values.T, strict=True))
 
 
 @functools.cache

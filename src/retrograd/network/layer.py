@@ -28,8 +28,8 @@ Units = Annotated[
     Expect("a positive integer (or classes, targets, features: filled from the data)"),
 ]
 Vocabulary = Annotated[
-    Annotated[int, Field(gt=0)] | Literal["vocabulary"],
-    Expect("a positive integer (or vocabulary: filled from the data)"),
+    Annotated[int, Field(gt=0)] | str,
+    Expect("a positive integer (or the name of an embedded column, whose size the data know)"),
 ]
 FROM_DATA = (Units, Vocabulary)  # annotations of fields that may name a size of the data
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.errors import ConfigError, Problem, RetrogradError, did_you_mean
+from retrograd.base.errors import ConfigError, Problem, RetrogradError, ShapeError, did_you_mean
 from retrograd.base.keys import fold_path
 from retrograd.network.finish import check_filled, choose_initializers, fill, mapped
 from retrograd.network.layer import Context, Layer, Params, Spec, State
@@ -56,6 +56,12 @@ class Network:
     def resolve(self, name: str) -> str:
         """Return the reference for a name used outside the network: an entry's output, a node, or a column."""
         return self._scope.resolve(name)
+
+    def entry_index(self, path: str) -> int | None:
+        """Return which of the entries, counted from 0, a node of this path came from."""
+        names = list(self._scope._outputs)
+        name = path.partition("/")[0]
+        return names.index(name) if name in names else None
 
     def fill(self, sizes: Mapping[str, int]) -> Network:
         """Return the network with `classes`, `targets` and the like replaced by sizes known from the data."""
@@ -113,13 +119,15 @@ class Network:
         both = [name for name in specs if name in self.by_name]
         if both:
             raise ConfigError(f"'{both[0]}' names a node and a column of the data", cure="rename the node")
+        known = set(specs)
         for node in self.nodes:
             for reference in node.inputs:
                 name = reference.partition(".")[0]
-                if name not in specs and name not in self.by_name:
-                    known = [*specs, *self._scope._outputs, *self.by_name]
+                if name not in known:
+                    entries = {entry for entry, output in self._scope._outputs.items() if output in known}
                     raise ConfigError(f"no earlier node or column is called '{name}'", where=f"{node}: inputs",
-                                      cure=did_you_mean(name, known))  # fmt: skip
+                                      cure=did_you_mean(name, known | entries))  # fmt: skip
+            known.add(node.name)
 
     def _check_shares(self) -> None:
         for node in self.nodes:
@@ -169,7 +177,10 @@ def own_params(params: Mapping[str, Params], node: Node) -> Params:
 
 
 class located:  # reads as a sentence: `with located(node):`
-    """Put the place (a node's path, an objective's name) in front of every error that a layer raises inside."""
+    """Put the place (a node's path, an objective's name) in front of every error that a layer raises inside.
+
+    What JAX says of arrays that do not fit (a TypeError or ValueError of its own) becomes a ShapeError.
+    """
 
     def __init__(self, place: object) -> None:
         self.place = place
@@ -178,6 +189,10 @@ class located:  # reads as a sentence: `with located(node):`
         return None
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, (TypeError, ValueError)) and not isinstance(error, RetrogradError):
+            fitting = ShapeError(str(error).partition("\n")[0].rstrip("."), where=str(self.place))
+            fitting.located = True  # type: ignore[attr-defined]
+            raise fitting from error
         if isinstance(error, RetrogradError) and not getattr(error, "located", False):
             moved = [
                 Problem(f"{self.place}{': ' + p.where if p.where else ''}", p.message, p.cure) for p in error.problems

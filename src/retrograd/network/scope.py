@@ -113,10 +113,11 @@ class Scope:
         activation = getattr(layer, "activation", None)
         if activation is not None:  # a node of its own, so that its delta can be seen
             layer = dataclasses.replace(layer, activation=None)  # type: ignore[call-arg]
-        self.nodes.append(Node(path, layer, inputs, entry.share, self.frozen or entry.frozen))
+        frozen = self.frozen or entry.frozen
+        self.nodes.append(Node(path, layer, inputs, entry.share, frozen))
         if activation is None:
             return path
-        self.nodes.append(Node(f"{path}/{activation.kind}", activation, (path,)))
+        self.nodes.append(Node(f"{path}/{activation.kind}", activation, (path,), frozen=frozen))
         return self.nodes[-1].name
 
     def _free_name(self, layer: Layer | Block, given: str | None) -> str:

@@ -53,7 +53,7 @@ def write_file(path: Path, *parts: bytes | memoryview) -> None:
 
     Raises:  ResourceError when the disk is full, read-only or forbidden; UsageError when `path` cannot be a file
     """
-    temporary = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = path.parent / f".{os.getpid()}-{secrets.token_hex(4)}.tmp"
     try:
         if not path.parent.is_dir():
             raise UsageError("no such folder", where=str(path.parent), cure="create it first")

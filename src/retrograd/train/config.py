@@ -188,9 +188,12 @@ def read_config(path: str | Path, changes: Sequence[str] = ()) -> RunConfig:
 
     Raises:  ConfigError naming file, line, what was found and what is expected, for all mistakes at once.
     """
-    document = read_document(Path(path))
-    config = config_of(document, changes)
-    folder = Path(path).parent
+    return config_in(Path(path).parent, document_with(changes, read_document(Path(path))))
+
+
+def config_in(folder: Path, document: Document) -> RunConfig:
+    """Return the configuration in a document that lies in a folder, from which the data's paths are meant."""
+    config = config_of(document)
     if config.data is None or folder == Path():
         return config
     return dataclasses.replace(config, data=at_folder(config.data, folder))
@@ -204,15 +207,29 @@ def at_folder(data: DataSettings, folder: Path) -> DataSettings:
     return dataclasses.replace(data, **moved)
 
 
+def portable(config: RunConfig) -> RunConfig:
+    """Return the configuration with absolute paths of its data, so that the stored one can be run again."""
+    if config.data is None:
+        return config
+    return dataclasses.replace(config, data=at_folder(config.data, Path.cwd()))
+
+
 def config_of(document: Document, changes: Sequence[str] = ()) -> RunConfig:
-    """Return the configuration in a document."""
+    """Return the configuration in a document, with changes made to it."""
+    document = document_with(changes, document)
+    try:
+        return parse(RunConfig, document.values)
+    except ConfigError as error:
+        raise document.located(error) from None
+
+
+def document_with(changes: Sequence[str], document: Document) -> Document:
+    """Return the document with changes like `training.epochs=5` made to it."""
     values = document.values
     for change in changes:
         values = changed(values, change)
-    try:
-        return parse(RunConfig, values)
-    except ConfigError as error:
-        raise document.located(error) from None
+    paths = tuple(change.partition("=")[0] for change in changes)
+    return dataclasses.replace(document, values=values, changed=(*document.changed, *paths))
 
 
 def with_rate(config: RunConfig, rate: float | None) -> RunConfig:

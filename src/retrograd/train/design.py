@@ -13,6 +13,8 @@ from retrograd.train.config import RunConfig, changed, config_of
 
 HIDDEN = ((200, (16,)), (2_000, (64, 32)), (50_000, (128, 64)))  # (fewer rows than, widths)
 BATCH_SIZE = ((5_000, 32), (50_000, 64))
+SMALL = 200  # rows; below, a higher rate learns in the few updates that there are
+UPDATES, FEWEST_EPOCHS, MOST_EPOCHS = 6_000, 30, 1_000
 LAST_UNITS = {"binary": 1, "multiclass": "classes", "regression": "targets", "unsupervised": "features"}
 LOSS_WORDS = {
     "regression": ("mean_squared_error", "the target is a quantity, standardised"),
@@ -50,25 +52,29 @@ def design(
     )
     held_out = dataset.valid is not None
     network: list[dict[str, Any]] = [{"dense": {"units": width, "activation": "relu"}} for width in widths]
-    training: dict[str, Any] = {"epochs": 200, "batch_size": batch}
+    updates = -(-rows // batch)  # an epoch
+    epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, -(-UPDATES // updates)))
+    rate = learning_rate or (0.003 if rows < SMALL else 0.001)
+    training: dict[str, Any] = {"epochs": epochs, "batch_size": batch}
     choices = [
         Choice(
             "network.0", f"{len(widths)} hidden layers for {rows} training rows; relu is fast and does not saturate"
         ),
         Choice(f"network.{len(widths)}", "no activation at the output: the loss acts on it directly"),
         Choice("loss", f"{dataset.task}: {loss_why}"),
-        Choice("optimizer", "adam needs the least tuning; 0.001 is its usual rate"),
-        Choice("training.batch_size", f"about {-(-rows // batch)} updates an epoch"),
+        Choice("optimizer", f"adam needs the least tuning; {rate:g} suits {rows} rows"),
+        Choice("training.epochs", f"at most {epochs * updates} updates; {UPDATES} are aimed at"),
+        Choice("training.batch_size", f"{updates} updates an epoch"),
     ]
     if held_out:
-        training["early_stopping"] = {"patience": 20}
+        training["early_stopping"] = {"patience": max(10, epochs // 10)}
         choices.append(Choice("training.early_stopping", "the weights with the best validation loss are kept"))
     plain = {
         "name": dataset.name,
         "data": dump(settings, filled=False),
         "network": [*network, {"dense": last}],
         "loss": loss,
-        "optimizer": {"adam": learning_rate or 0.001},
+        "optimizer": {"adam": rate},
         "training": training,
     }
     for change in changes:

@@ -27,6 +27,7 @@ from retrograd.record.model import check_fits, load_model, save_model
 from retrograd.record.tree import nonfinite
 from retrograd.train.config import RunConfig, config_of, plain_config
 from retrograd.train.evaluate import Evaluator, gives_logits
+from retrograd.train.ranges import check_identifiers
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,13 @@ class Model:
     def outputs(self, data: Any, report: Report | None = None) -> np.ndarray:
         """Return the network's raw outputs (logits, scaled values)."""
         columns = self.preprocessing.transform(self.read(data), with_target=False, report=report)
+        check_identifiers(self.network, columns)
         return self.evaluator.outputs(self.variables, columns)
 
     def evaluate(self, data: Any, report: Report | None = None) -> dict[str, float]:
         """Return loss and all metrics on rows that have their targets."""
         columns = self.preprocessing.transform(self.read(data), with_target=True, report=report)
+        check_identifiers(self.network, columns)
         return self.evaluator.scores(self.variables, columns, full=True)
 
     def read(self, data: Any) -> Any:
@@ -105,12 +108,12 @@ def load(path: str | Path, *, allow_nonfinite: bool = False) -> Model:
     path = path / "model.safetensors" if path.is_dir() else path
     stored = load_model(path)
     try:
-        config = config_of(Document(stored.config, str(path)))
+        config = config_of(Document(stored.config))
         preprocessing = Preprocessing.from_json(stored.preprocessing)
         network, objectives = config.build({}, stored.facts["task"], tuple(stored.facts["columns"]))
         specs = {name: Spec((1, *shape), np.dtype(dtype)) for name, (shape, dtype) in stored.facts["columns"].items()}
         expected = jax.eval_shape(lambda key: network.init(key, specs), jax.random.key(0))
-    except (RetrogradError, KeyError, TypeError, ValueError) as error:
+    except (RetrogradError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"its configuration cannot be used: {error}", where=str(path)) from None
     check_fits(stored.params, expected.params, where=str(path))
     check_fits(stored.state, expected.state, where=str(path))

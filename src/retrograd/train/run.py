@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,28 +14,28 @@ from typing import Any
 import jax
 import numpy as np
 
-from retrograd.backprop.backprop import Objective
 from retrograd.base.document import write_document
-from retrograd.base.errors import ConfigError, NonFiniteError
+from retrograd.base.errors import NonFiniteError
 from retrograd.base.memory import memory_told
 from retrograd.base.schema import parse
-from retrograd.data.dataset import Dataset, load
-from retrograd.network.losses.cross_entropy import CrossEntropy
-from retrograd.network.losses.labels import check_labels
-from retrograd.network.network import Network
+from retrograd.data.dataset import Dataset
 from retrograd.record.events import Epoch, Metrics, Note, Started, Stopped
 from retrograd.record.run import RunWriter
 from retrograd.record.tree import digest
-from retrograd.train.config import RunConfig, at_folder, plain_config, read_config
+from retrograd.train.config import (
+    RunConfig,
+    plain_config,
+    portable,
+    read_config,
+)
 from retrograd.train.evaluate import Evaluator
 from retrograd.train.loop import Fitted, Loop, Watcher
 from retrograd.train.predict import Model
-from retrograd.train.room import check_room
+from retrograd.train.prepare import PARTS, Prepared, prepare
 from retrograd.train.stop import Stop
 from retrograd.update.step import Stepper
 
-PARTS = ("train", "valid", "test")
-WISHES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}  # reasons to stop
+WISHES: dict[int, str] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}  # reasons to stop
 
 
 @dataclass(frozen=True)
@@ -58,71 +57,6 @@ class Run:
     def evaluate(self, data: Any) -> dict[str, float]:
         """Return loss and metrics on rows with targets."""
         return self.model.evaluate(data)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A run that has not begun: everything has been checked that can be checked without computing."""
-
-    config: RunConfig
-    dataset: Dataset
-    network: Network
-    objectives: tuple[Objective, ...]
-
-    @property
-    def batch_size(self) -> int:
-        """How many rows a full minibatch has."""
-        size, rows = self.config.training.batch_size, self.dataset.rows["train"]
-        return rows if size == "all" else min(int(size), rows)
-
-    @property
-    def steps(self) -> int:
-        """How many steps the run takes at most."""
-        return self.config.training.epochs * -(-self.dataset.rows["train"] // self.batch_size)
-
-
-def prepare(config: RunConfig, dataset: Dataset | None = None) -> Prepared:
-    """Return the run with its data loaded, its network built and its shapes checked.
-
-    Raises:  ConfigError, DataError, ShapeError: whatever would make a step fail, named before any run folder exists.
-    """
-    if dataset is None:
-        if config.data is None:
-            raise ConfigError(
-                "missing", where="data", cure="name a built-in (`data: xor`) or a file (`data: {path: ...}`)"
-            )
-        dataset = load(config.data)
-    network, objectives = config.build(dataset.sizes, dataset.task, tuple(dataset.train))
-    prepared = Prepared(config.filled(network, dataset.task), dataset, network, tuple(objectives))
-    check_shapes(prepared)
-    return prepared
-
-
-def check_shapes(prepared: Prepared) -> None:
-    """Trace one step without computing it; the error of a layer or loss that does not fit names it."""
-    batch = {name: column[:2] for name, column in prepared.dataset.train.items()}
-    traced = len(next(iter(batch.values())))
-    stepper = Stepper(prepared.network, prepared.objectives, prepared.config.optimizer, prepared.config.penalties, 1)
-
-    def trace(key: jax.Array) -> Any:
-        return stepper.step(stepper.start(prepared.network.init(key, batch), key), batch)
-
-    after, _ = jax.eval_shape(trace, jax.random.key(0))
-    check_room(after, prepared.network.specs(batch), prepared.batch_size / traced)
-    for objective in prepared.objectives:
-        check_targets(prepared, objective, batch)
-
-
-def check_targets(prepared: Prepared, objective: Objective, batch: Mapping[str, Any]) -> None:
-    """Check labels on the host: inside the compiled step a label out of range would be clamped or ignored."""
-    if not isinstance(objective.loss, CrossEntropy):
-        return
-    node, _, part = objective.inputs[0].partition(".")
-    spec = prepared.network.specs(batch)[node]
-    for name in PARTS:
-        target = (getattr(prepared.dataset, name) or {}).get(objective.inputs[1])
-        if target is not None and target.dtype.kind in "iu":
-            check_labels(target, (spec[part] if part else spec).shape[-1], objective.loss.ignored)
 
 
 def train(
@@ -179,13 +113,6 @@ def writer(name: str, root: str | Path, folder: str | Path | None, overwrite: bo
             if not place.has_begun:
                 place.discard()
             raise
-
-
-def portable(config: RunConfig) -> RunConfig:
-    """Return the configuration with absolute paths of its data, so that the stored one can be run again."""
-    if config.data is None:
-        return config
-    return dataclasses.replace(config, data=at_folder(config.data, Path.cwd()))
 
 
 def as_config(config: RunConfig | Mapping[str, Any] | str | Path) -> RunConfig:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import typer
@@ -30,6 +34,7 @@ MOST_LINES = 6  # of an error; a screen full of them helps nobody
 
 def run() -> None:
     """Run the command line and leave with its exit code."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal may lack a character
     sys.exit(main(sys.argv[1:]))
 
 
@@ -62,7 +67,8 @@ def obey(arguments: list[str]) -> int:
     elif first not in VERBS:
         raise unknown(first)
     else:
-        command = importlib.import_module(f"retrograd.app.cli.{first}").command
+        with interrupts_waiting():
+            command = importlib.import_module(f"retrograd.app.cli.{first}").command
         try:
             with command.make_context(f"{PROGRAM} {first}", arguments[1:]) as ctx:
                 code = command.invoke(ctx)
@@ -70,6 +76,22 @@ def obey(arguments: list[str]) -> int:
             code = stop.exit_code
         return code if isinstance(code, int) else 0
     return 0
+
+
+@contextlib.contextmanager
+def interrupts_waiting() -> Iterator[None]:
+    """Let an interrupt wait for the end of an import: inside one of a C extension it becomes some other error."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
 
 
 def overview() -> str:

@@ -14,7 +14,7 @@ from retrograd.base.memory import memory_told
 from retrograd.record.runs import find_run
 from retrograd.train.predict import Model, load
 
-WIDTH = 80  # columns of help
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}  # what every verb's help has in common
 
 
 def at_least(least: int) -> Callable[[str], int]:
@@ -48,8 +48,12 @@ def existing_file(path: Path) -> Path:
 
     Raises:  UsageError for a missing file, a directory, a pipe or a device, before anything is opened.
     """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UsageError("the name is not UTF-8", where=ascii(str(path)), cure="rename the file") from None
     if not path.exists():
-        raise UsageError("not found", where=str(path))
+        raise UsageError("not found", where=str(path), cure="check the path")
     if not path.is_file():
         raise UsageError("not a regular file", where=str(path))
     return path
@@ -65,9 +69,12 @@ def command_of(function: Callable[..., object]) -> typer.core.TyperCommand:
     """Return the command of one verb's function, in which running out of memory is told as such."""
     told = memory_told()(function)
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH})(told)
+    app.command(context_settings=CONTEXT)(told)
     return typer.main.get_command(app)  # type: ignore[return-value]
 
 
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run (folder, name, `last`) or a model file")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's folder, its name or a beginning of it, or `last`")]
+ModelName = Annotated[
+    str, typer.Argument(metavar="RUN", help="a run's folder, its name or a beginning of it, `last`, or a model file")
+]
 RunsRoot = Annotated[Path, typer.Option("--runs", help="folder that holds the runs")]

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import typer
 
-from retrograd.app.cli.options import RunsRoot, command_of, existing_file, model_at
+from retrograd.app.cli.options import ModelName, RunsRoot, command_of, existing_file, model_at
 from retrograd.app.cli.show import print_report
 from retrograd.app.cli.surroundings import settle
 from retrograd.data.report import Report
@@ -20,13 +20,13 @@ from retrograd.train.predict import Model
 
 
 def predict(
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="a run folder, its name or a beginning of it, `last`, or a model file")
-    ],
+    run: ModelName,
     data: Annotated[Path, typer.Argument(metavar="DATA", help="rows like those of training; the target may be absent")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="CSV file to write; default: standard output")] = None,
     runs: RunsRoot = Path("runs"),
-    allow_nonfinite: Annotated[bool, typer.Option("--allow-nonfinite", help="use a model with NaN or infinite weights")] = False,
+    allow_nonfinite: Annotated[
+        bool, typer.Option("--allow-nonfinite", help="use a model with NaN or infinite weights")
+    ] = False,
 ) -> None:
     """Predict for new rows. Preprocessing is inside the model: give the raw columns, in any order."""
     settle()

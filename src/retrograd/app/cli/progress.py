@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from retrograd.app.cli.show import number
 from retrograd.record.events import Epoch
 
 PLAIN_LINES = 20  # at most about so many without a terminal
@@ -49,6 +50,6 @@ class Progress:
 def words(epoch: Epoch) -> str:
     """Return loss and scores in one short line."""
     scores = "  ".join(
-        f"{part} {name} {value:.4f}" for part, own in epoch.metrics.items() for name, value in own.items()
+        f"{part} {name} {number(value)}" for part, own in epoch.metrics.items() for name, value in own.items()
     )
-    return f"loss {epoch.loss:.4f}  {scores}"
+    return f"loss {number(epoch.loss)}  {scores}"

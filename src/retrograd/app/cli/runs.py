@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from retrograd.app.cli.options import RunName, RunsRoot
-from retrograd.app.cli.show import number, score_table, table
+from retrograd.app.cli.options import CONTEXT, RunName, RunsRoot
+from retrograd.app.cli.show import ending, number, score_table, table
 from retrograd.base.document import parse_document
 from retrograd.record.events import Note, Stopped
 from retrograd.record.run import RunSummary
 from retrograd.record.runs import find_run, list_runs
+from retrograd.record.strict_json import write_json
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
-                  invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})  # fmt: skip
+                  invoke_without_command=True, context_settings=CONTEXT)  # fmt: skip
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
@@ -34,7 +34,7 @@ def show_list(root: Path, as_json: bool) -> None:
     """Print a line for each run."""
     found = list_runs(root)
     if as_json:
-        typer.echo(json.dumps([facts(run) for run in found], ensure_ascii=False))
+        typer.echo(write_json([facts(run) for run in found]))
         return
     if not found:
         typer.echo(f"no runs in {root}; begin with: retrograd train CONFIG")
@@ -45,29 +45,32 @@ def show_list(root: Path, as_json: bool) -> None:
         for run in found
     ]
     typer.echo(table(rows))
+    for run in found:
+        if run.problem:
+            typer.echo(f"warning: {run.problem}", err=True)
 
 
 @app.command()
 def show(context: typer.Context, run: RunName, as_json: Json = False) -> None:
-    """Tell one run in full: how it ended, its scores, its notes, its configuration."""
+    """Tell one run in full: its end, scores and configuration."""
     found = find_run(context.obj, run)
     if as_json:
         config = parse_document(found.config_text()).values
-        typer.echo(json.dumps({**facts(found.summary()), "config": config}, ensure_ascii=False))
+        typer.echo(write_json({**facts(found.summary()), "config": config}))
         return
     typer.echo(found.path.name)
     for event in found.events():
         if isinstance(event, Note):
             typer.echo(f"  {event.text}")
         if isinstance(event, Stopped):
-            typer.echo(f"ended after {event.epoch} epochs, {event.seconds:.1f} s: {event.reason} ({event.sentence})")
-            typer.echo(f"kept the weights of epoch {event.best_epoch}\n{score_table(event.metrics)}")
+            typer.echo(ending(event.epoch, event.seconds, event.reason, event.sentence, event.best_epoch))
+            typer.echo(score_table(event.metrics))
     typer.echo(f"\n{found.config_text()}")
 
 
 @app.command()
 def compare(context: typer.Context, first: RunName, second: RunName, as_json: Json = False) -> None:
-    """Set two runs side by side: the settings that differ, and the metrics."""
+    """Set two runs side by side: settings that differ, scores."""
     pair = [find_run(context.obj, name) for name in (first, second)]
     configs = [flat(parse_document(run.config_text()).values) for run in pair]
     keys = [key for key in {**configs[0], **configs[1]} if configs[0].get(key) != configs[1].get(key)]
@@ -75,7 +78,7 @@ def compare(context: typer.Context, first: RunName, second: RunName, as_json: Js
     if as_json:
         differing = {key: [config.get(key) for config in configs] for key in keys}
         metrics = {key: [score.get(key) for score in scores] for key in {**scores[0], **scores[1]}}
-        typer.echo(json.dumps({"settings": differing, "metrics": metrics}, ensure_ascii=False))
+        typer.echo(write_json({"settings": differing, "metrics": metrics}))
         return
     names = [run.path.name for run in pair]
     settings = [["settings that differ", *names], *([key, *(show_value(c.get(key)) for c in configs)] for key in keys)]

@@ -9,9 +9,14 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from rich.cells import cell_len, set_cell_size
 
 from retrograd.data.report import Report
-from retrograd.train.run import Prepared, Run
+from retrograd.train.prepare import Prepared
+from retrograd.train.run import Run
+
+WIDTH = 80  # columns of a table
+GAP = 2
 
 
 def print_start(prepared: Prepared, folder: Path, quiet: bool) -> None:
@@ -32,14 +37,18 @@ def print_start(prepared: Prepared, folder: Path, quiet: bool) -> None:
 
 def print_run(run: Run) -> None:
     """Say how a run ended: why it stopped, the scores of the kept weights, where it lies, what to do next."""
-    stop, last = run.stop, run.history[-1] if run.history else None
-    seconds = f" in {last.seconds:.1f} s" if last else ""
-    print(f"stopped after {len(run.history)} epochs{seconds}: {stop.reason} ({stop.sentence})")
-    if run.best_epoch is not None:
-        print(f"kept the weights of epoch {run.best_epoch}")
+    seconds = run.history[-1].seconds if run.history else 0.0
+    print(ending(len(run.history), seconds, run.stop.reason, run.stop.sentence, run.best_epoch))
     print(score_table(run.scores))
     print(f"run   {run.folder}")
     print(f"next  {next_command(run)}")
+
+
+def ending(epochs: int, seconds: float, reason: str, sentence: str, best: int | None) -> str:
+    """Return how a run ended, and which weights it kept."""
+    counted = "1 epoch" if epochs == 1 else f"{epochs} epochs"
+    kept = "the first weights" if best is None else f"the weights of epoch {best}"
+    return f"stopped after {counted} in {seconds:.1f} s: {reason} ({sentence})\nkept {kept}"
 
 
 def print_report(report: Report) -> None:
@@ -58,13 +67,21 @@ def score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of cells, the first column to the left, the others to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    """Return rows of cells, the first column to the left, the others to the right; the widest give way."""
+    widths = [max(cell_len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    while sum(widths) + GAP * (len(widths) - 1) > WIDTH:
+        widths[widths.index(max(widths))] -= 1
     lines = []
     for row in rows:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        lines.append("  ".join(cells).rstrip())
+        first, *others = (cut(cell, width) for cell, width in zip(row, widths, strict=True))
+        padded = [" " * (width - cell_len(cell)) + cell for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append((" " * GAP).join([first + " " * (widths[0] - cell_len(first)), *padded]).rstrip())
     return "\n".join(lines)
+
+
+def cut(text: str, width: int) -> str:
+    """Return a text that takes at most so many columns of a terminal; what is left of a longer one ends in `...`."""
+    return text if cell_len(text) <= width else set_cell_size(text, max(width - 3, 0)).rstrip() + "..."[:width]
 
 
 def number(value: float | None) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 import jax
 
 from retrograd.base import allocator
+from retrograd.train.prepare import Prepared
 from retrograd.train.room import nbytes
-from retrograd.train.run import Prepared
 
 
 def settle() -> None:

@@ -21,9 +21,10 @@ from retrograd.base.schema import parse
 from retrograd.data.dataset import load
 from retrograd.data.settings import DataSettings
 from retrograd.record.files import write_file
-from retrograd.train.config import at_folder, changed, read_config, with_rate
+from retrograd.train.config import at_folder, changed
 from retrograd.train.design import design
-from retrograd.train.run import Prepared, prepare, train_prepared
+from retrograd.train.prepare import Prepared, prepare, prepare_file
+from retrograd.train.run import train_prepared
 
 CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
 EXIT_CODES = {"interrupted": 130, "terminated": 143}
@@ -63,7 +64,7 @@ def train(
     chosen = None
     if source.suffix.lower() in CONFIG_SUFFIXES:
         refuse_table_options(source, target, config_out)
-        prepared = prepare(with_rate(read_config(source, wanted), lr))
+        prepared = prepare_file(source, wanted, lr)
     else:
         prepared, chosen = from_table(source, target, wanted, lr, config_out, force)
     with Progress(prepared.config.training.epochs, quiet) as progress:

@@ -110,10 +110,10 @@ def weigh(terms: Array, weight: Array | None) -> Array:
 
 
 def _shape_cure(prediction: Array, target: Array) -> str:
+    if target.shape == prediction.shape[:-1] and jnp.issubdtype(target.dtype, jnp.integer):
+        return "class labels are for the loss cross_entropy; `data: {task: regression}` takes them as numbers"
     if target.shape == prediction.shape[:-1] and prediction.shape[-1] == 1:
         return f"reshape the target to {tuple(prediction.shape)}, as target[..., None] does"
-    if target.shape == prediction.shape[:-1] and jnp.issubdtype(target.dtype, jnp.integer):
-        return "class labels are for the loss cross_entropy; here each unit needs a number of its own"
     if target.shape == (*prediction.shape, 1):
         return f"reshape the target to {tuple(prediction.shape)}, as target[..., 0] does"
     return "reshape the target, or change the units of the last layer"

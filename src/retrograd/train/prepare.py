@@ -1,0 +1,109 @@
+"""A run before it begins: data loaded, network built, and everything checked that can be without computing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from retrograd.backprop.backprop import Objective
+from retrograd.base.document import read_document
+from retrograd.base.errors import ConfigError, Problem, RetrogradError
+from retrograd.data.dataset import Dataset, load
+from retrograd.network.network import Network, take
+from retrograd.train.config import RunConfig, config_in, document_with, with_rate
+from retrograd.train.ranges import check_identifiers, check_targets
+from retrograd.train.room import check_room
+from retrograd.update.step import Stepper
+
+PARTS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that has not begun: everything has been checked that can be checked without computing."""
+
+    config: RunConfig
+    dataset: Dataset
+    network: Network
+    objectives: tuple[Objective, ...]
+
+    @property
+    def batch_size(self) -> int:
+        """How many rows a full minibatch has."""
+        size, rows = self.config.training.batch_size, self.dataset.rows["train"]
+        return rows if size == "all" else min(int(size), rows)
+
+    @property
+    def steps(self) -> int:
+        """How many steps the run takes at most."""
+        return self.config.training.epochs * -(-self.dataset.rows["train"] // self.batch_size)
+
+
+def prepare(config: RunConfig, dataset: Dataset | None = None) -> Prepared:
+    """Return the run with its data loaded, its network built and its shapes checked.
+
+    Raises:  ConfigError, DataError, ShapeError: whatever would make a step fail, named before any run folder exists.
+    """
+    if dataset is None:
+        if config.data is None:
+            raise ConfigError(
+                "missing", where="data", cure="name a built-in (`data: xor`) or a file (`data: {path: ...}`)"
+            )
+        dataset = load(config.data)
+    network, objectives = config.build(dataset.sizes, dataset.task, tuple(dataset.train))
+    prepared = Prepared(config.filled(network, dataset.task), dataset, network, tuple(objectives))
+    try:
+        check_shapes(prepared)
+    except RetrogradError as error:
+        raise at_entry(error, network) from error
+    return prepared
+
+
+def prepare_file(path: Path, changes: Sequence[str] = (), learning_rate: float | None = None) -> Prepared:
+    """Return the run that a YAML file describes (see `prepare`); what is wrong is told with file and line."""
+    document = document_with(changes, read_document(path))
+    config = with_rate(config_in(path.parent, document), learning_rate)
+    try:
+        dataset = None if config.data is None else load(config.data)
+    except ConfigError as error:
+        raise document.located(error) from error
+    try:
+        return prepare(config, dataset)
+    except RetrogradError as error:
+        raise document.located(error) from error
+
+
+def at_entry(error: RetrogradError, network: Network) -> RetrogradError:
+    """Return the error with the entry of the configuration, as in `network.2`, in front of each node's path."""
+
+    def moved(problem: Problem) -> Problem:
+        index = network.entry_index(problem.where.partition(" (")[0])
+        return problem if index is None else problem._replace(where=f"network.{index}: {problem.where}")
+
+    return type(error)([moved(problem) for problem in error.problems])
+
+
+def check_shapes(prepared: Prepared) -> None:
+    """Trace one step without computing it; the error of a layer or loss that does not fit names it.
+
+    Then check what a compiled step could not report.
+    """
+    batch = {name: column[:2] for name, column in prepared.dataset.train.items()}
+    traced = len(next(iter(batch.values())))
+    stepper = Stepper(prepared.network, prepared.objectives, prepared.config.optimizer, prepared.config.penalties, 1)
+
+    def trace(key: jax.Array) -> Any:
+        return stepper.step(stepper.start(prepared.network.init(key, batch), key), batch)
+
+    after, _ = jax.eval_shape(trace, jax.random.key(0))
+    outputs = prepared.network.specs(batch)
+    check_room(after, outputs, prepared.batch_size / traced)
+    for name in PARTS:
+        columns = getattr(prepared.dataset, name) or {}
+        check_identifiers(prepared.network, columns)
+        for objective in prepared.objectives:
+            check_targets(objective, take(outputs, objective.inputs[0]).shape[-1], columns)
