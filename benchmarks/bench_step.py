@@ -149,9 +149,7 @@ def sklearn(work: Dense) -> Callable[[int], int]:
 
     model = MLPClassifier(work.widths[1:-1], solver="adam", alpha=0.0, learning_rate_init=RATE, batch_size=work.batch)
     x, y = work.data()
-    y[: work.widths[-1]] = np.arange(work.widths[-1])
-    classes = np.arange(work.widths[-1])
-    model.partial_fit(x[: work.batch], y[: work.batch], classes)
+    model.partial_fit(x[: work.batch], y[: work.batch], classes=np.arange(work.widths[-1]))
     batches = np.arange(len(x)).reshape(-1, work.batch)
 
     def run(steps: int) -> int:

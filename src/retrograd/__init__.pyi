@@ -81,6 +81,7 @@ from retrograd.network.losses import (
 from retrograd.backprop.backprop import (
     Objective as Objective,
     Pass as Pass,
+    Record as Record,
     backprop as backprop,
     backward as backward,
     compare as compare,

@@ -17,6 +17,7 @@ from retrograd.network.layers import (
     HardSigmoid,
     HardSwish,
     LeakyReLU,
+    LogSigmoid,
     LogSoftmax,
     PReLU,
     ReLU,
@@ -131,6 +132,11 @@ def test_small_inputs_keep_their_digits():
     for layer in (Tanh(), ELU(), Softsign()):  # exp(x) - 1 would have lost eight of them
         np.testing.assert_allclose(run(layer, x)[0], x, rtol=1e-11)
     np.testing.assert_allclose(run(Softplus(), [-30.0])[0], np.exp(-30.0), rtol=1e-12)
+
+
+def test_slopes_far_out_in_a_tail_keep_their_digits():
+    for layer, x in ((Softplus(), -30.0), (LogSigmoid(), 30.0)):  # 1 - exp(y) would be 0
+        np.testing.assert_allclose(run(layer, [x], "float32")[1], np.exp(-30.0), rtol=1e-5)
 
 
 def test_selu_keeps_mean_zero_and_variance_one():

@@ -22,12 +22,33 @@ from retrograd.network.scope import Node
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss on some outputs and columns, with its weight in the total; targets are the columns behind the first."""
+    """A loss on some outputs and columns, with its weight in the total; targets are the columns behind the first.
+
+    `inputs` are nodes, as the pass names them: of `named(Dense(1, "sigmoid"), "out")` the node `out` is the sum and
+    `out/sigmoid` the activation. `Objective.on` takes names as the user gave them.
+    """
 
     name: str
     loss: Layer
     inputs: tuple[str, ...]
     weight: float = 1.0
+
+    @classmethod
+    def on(
+        cls,
+        network: Network,
+        loss: Layer,
+        output: str | None = None,
+        target: str = "y",
+        *,
+        sample_weight: str | None = None,
+        name: str = "loss",
+        weight: float = 1.0,
+    ) -> Objective:
+        """Return the objective on an entry's output (after its activation), or on the network's last one."""
+        reference = network.output if output is None else network.resolve(output)
+        more = () if sample_weight is None else (sample_weight,)
+        return cls(name, loss, (reference, target, *more), weight)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.loss.kind} of {', '.join(self.inputs)})"

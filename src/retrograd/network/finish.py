@@ -68,5 +68,5 @@ def check_filled(node: Node) -> None:
     """Raise ShapeError when a width is still a word."""
     for field in fields(type(node.layer)):
         if field.annotation in FROM_DATA and isinstance(getattr(node.layer, field.name), str):
-            cure = "write a number, or classes where the target is labels, targets where it is quantities"
+            cure = "write a number; `classes` needs labels as target, `targets` quantities"
             raise ShapeError(f"the data have no '{getattr(node.layer, field.name)}'", where=field.name, cure=cure)

@@ -162,7 +162,7 @@ class RunConfig(Settings):
         return network, list(self._objectives(network, task, columns))
 
     def _objectives(self, network: Network, task: str, columns: Sequence[str]) -> Iterator[Objective]:
-        weight = ("sample_weight",) if "sample_weight" in columns else ()
+        weight = "sample_weight" if "sample_weight" in columns else None
         target = "y" if task != "unsupervised" or "y" in columns else "x"
         loss = self.loss or losses[DEFAULT_LOSS[task]]()
         single = ((network.output, LossOn(loss, target)),)
@@ -175,7 +175,9 @@ class RunConfig(Settings):
             if output.partition(".")[0] not in network.by_name:
                 raise ConfigError(f"the network has no node '{node}'", where=f"losses.{node}",
                                   cure=f"nodes: {', '.join(network.by_name)}")  # fmt: skip
-            yield Objective(name, chosen.loss, (output, chosen.target, *weight), chosen.weight)
+            yield Objective.on(
+                network, chosen.loss, node, chosen.target, sample_weight=weight, name=name, weight=chosen.weight
+            )
 
     def filled(self, network: Network, task: str) -> RunConfig:
         """Return the configuration with what the data and the defaults decided written out."""

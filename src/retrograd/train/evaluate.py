@@ -11,7 +11,7 @@ from jax import Array
 
 from retrograd.backprop.backprop import Objective, compare, forward, total
 from retrograd.data.preprocessing import Preprocessing
-from retrograd.data.target import Decoded, Labels, Quantities
+from retrograd.data.target import Decoded, Labels, Quantities, Target
 from retrograd.network.layer import Context
 from retrograd.network.losses.loss import Loss
 from retrograd.network.network import Network, Variables, take
@@ -58,14 +58,27 @@ class Evaluator:
 
     def metrics(self, output: np.ndarray, columns: Mapping[str, np.ndarray], *, full: bool) -> dict[str, float]:
         """Return the metrics of outputs against the rows' targets, in the units of the user's data."""
-        target = self.preprocessing.target if self.preprocessing else None
-        if target is None or self.main.inputs[1:2] != ("y",) or output.ndim != 2 or output.shape[1] != target.units:
+        target = self._target_of(output.shape)
+        if target is None:
             return {}
         decoded = target.decode(output, from_logits=gives_logits(self.main.loss))
         if isinstance(target, Quantities):
             return regression_metrics(target.scaling.undo(columns["y"]), decoded.values, full)
         truth = np.asarray(columns["y"]).reshape(-1).astype(int)
         return class_metrics(truth, decoded, target, full)
+
+    def metric_names(self, shape: Sequence[int]) -> tuple[str, ...]:
+        """Return what is measured after an epoch where outputs have this shape."""
+        target = self._target_of(shape)
+        if target is None:
+            return ("loss",)
+        return ("loss", "r2" if isinstance(target, Quantities) else "accuracy")
+
+    def _target_of(self, shape: Sequence[int]) -> Target | None:
+        """Return the target that outputs of this shape predict, if they do."""
+        target = self.preprocessing.target if self.preprocessing else None
+        fits = target is not None and self.main.inputs[1:2] == ("y",) and tuple(shape[1:]) == (target.units,)
+        return target if fits else None
 
     @property
     def main(self) -> Objective:

@@ -17,7 +17,7 @@ from retrograd.network.network import Variables
 from retrograd.record.events import Epoch, Metrics
 from retrograd.train.config import TrainingSettings
 from retrograd.train.nonfinite import find_nonfinite
-from retrograd.train.stop import Stop, check_goal, rules, watched
+from retrograd.train.stop import Stop, rules, watched
 from retrograd.update.plateau import Plateau, ReduceOnPlateau
 from retrograd.update.step import Outcome, Stepper, TrainState
 
@@ -72,8 +72,6 @@ class Loop:
         """Return the best weights from these first ones on."""
         train = self.stepper.start(variables, jax.random.key(self.settings.seed))
         self.best = (np.inf, copied(Variables(train.params, train.state)), None)
-        if self.settings.goal:
-            check_goal(self.settings.goal, self.score(variables))  # now, not after the first epoch
         self.begun = self.clock()
         self._prepare(train)
         epoch, stop = 0, self._asked(0)

@@ -15,8 +15,10 @@ from retrograd.base.errors import ConfigError, Problem, RetrogradError
 from retrograd.data.dataset import Dataset, load
 from retrograd.network.network import Network, take
 from retrograd.train.config import RunConfig, config_in, document_with, with_rate
+from retrograd.train.evaluate import Evaluator
 from retrograd.train.ranges import check_identifiers, check_targets
 from retrograd.train.room import check_room
+from retrograd.train.stop import check_goal
 from retrograd.update.step import Stepper
 
 PARTS = ("train", "valid", "test")
@@ -36,6 +38,11 @@ class Prepared:
         """How many rows a full minibatch has."""
         size, rows = self.config.training.batch_size, self.dataset.rows["train"]
         return rows if size == "all" else min(int(size), rows)
+
+    @property
+    def measured_part(self) -> str:
+        """The part of the data that is measured after each epoch."""
+        return "train" if self.dataset.valid is None else "valid"
 
     @property
     def steps(self) -> int:
@@ -102,6 +109,10 @@ def check_shapes(prepared: Prepared) -> None:
     after, _ = jax.eval_shape(trace, jax.random.key(0))
     outputs = prepared.network.specs(batch)
     check_room(after, outputs, prepared.batch_size / traced)
+    evaluator = Evaluator(prepared.network, prepared.objectives, prepared.dataset.preprocessing)
+    if prepared.config.training.goal:
+        names = evaluator.metric_names(take(outputs, evaluator.main.inputs[0]).shape)
+        check_goal(prepared.config.training.goal, prepared.measured_part, names)
     for name in PARTS:
         columns = getattr(prepared.dataset, name) or {}
         check_identifiers(prepared.network, columns)

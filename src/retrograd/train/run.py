@@ -128,7 +128,8 @@ def _train_into(
     config, dataset = prepared.config, prepared.dataset
     stepper = Stepper(prepared.network, prepared.objectives, config.optimizer, config.penalties, prepared.steps)
     evaluator = Evaluator(prepared.network, prepared.objectives, dataset.preprocessing)
-    part, measured = ("train", dataset.train) if dataset.valid is None else ("valid", dataset.valid)
+    part = prepared.measured_part
+    measured = getattr(dataset, part)
     first = prepared.network.init(jax.random.key(config.training.seed), dataset.train)
     fitted = Loop(
         stepper,

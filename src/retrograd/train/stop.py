@@ -42,22 +42,18 @@ def rules(settings: TrainingSettings) -> list[Rule]:
     return found
 
 
-def check_goal(goal: Goal, measured: Metrics) -> None:
-    """Raise ConfigError when the metric of a goal is none of those that are measured."""
-    if goal_score(goal, measured) is None:
-        have = ", ".join(_by_name(measured))
+def check_goal(goal: Goal, part: str, names: Sequence[str]) -> None:
+    """Raise ConfigError when the metric of a goal is none of those that are measured on this part of the data."""
+    if goal_score(goal, {part: dict.fromkeys(names, 0.0)}) is None:
+        have = ", ".join(f"{part}.{name}" for name in names)
         raise ConfigError(f"no metric '{goal.metric}'", where="training.goal.metric", cure=f"have: {have}")
 
 
 def goal_score(goal: Goal, measured: Metrics) -> tuple[str, float] | None:
     """Return the full name and the value of the metric that a goal means, if it was measured."""
-    scores = _by_name(measured)
+    scores = {f"{part}.{name}": value for part, own in measured.items() for name, value in own.items()}
     names = (goal.metric, f"valid.{goal.metric}", f"train.{goal.metric}")
     return next(((name, scores[name]) for name in names if name in scores), None)
-
-
-def _by_name(measured: Metrics) -> dict[str, float]:
-    return {f"{part}.{name}": value for part, own in measured.items() for name, value in own.items()}
 
 
 def _goal(goal: Goal) -> Rule:

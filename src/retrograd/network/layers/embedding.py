@@ -55,7 +55,7 @@ class Embedding(Layer):
     """
 
     units: Units
-    vocabulary: Vocabulary = "vocabulary"
+    vocabulary: Vocabulary
     padding: NonNegativeInt | None = None
     weight: Initial = UNIT_NORMAL
 

@@ -1,0 +1,317 @@
+"""Stories from outside: what somebody types, and what they get."""
+
+import csv
+import io
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+import retrograd as rg
+from retrograd.app.cli.main import VERBS, main
+from retrograd.app.cli.show import cut, table
+from retrograd.base.document import parse_document
+from retrograd.record.run import RunFolder
+from retrograd.record.tree import digest
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
+WIDTH = 80
+HOUSES = "size,town,age,price\n" + "".join(
+    f"{50 + i * 7 % 90},{['oslo', 'rome', 'bern'][i % 3]},{i * 5 % 40},{1000 * (50 + i * 7 % 90) - 300 * (i * 5 % 40)}\n"
+    for i in range(60)
+)
+XOR = """\
+name: xor
+data: xor
+network:
+  - dense: {units: 3, activation: tanh}
+  - dense: 1
+optimizer: {adam: 0.1}
+training: {epochs: 100, batch_size: 4}
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a table of houses, the configuration of xor, and a finished run of each."""
+    folder = tmp_path_factory.mktemp("stories")
+    (folder / "house.csv").write_text(HOUSES)
+    (folder / "xor.yaml").write_text(XOR)
+    network = [rg.Dense(4, "tanh"), rg.Dense("targets")]
+    rg.fit(folder / "house.csv", target="price", network=network, epochs=3, name="house", root=folder / "runs")
+    rg.train(folder / "xor.yaml", root=folder / "runs")
+    return folder
+
+
+@pytest.fixture
+def place(trained, tmp_path, monkeypatch):
+    folder = tmp_path / "place"
+    shutil.copytree(trained, folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/none")  # compiled programs are not kept
+    monkeypatch.setenv("COLUMNS", str(WIDTH))
+    return folder
+
+
+@pytest.fixture
+def told(place, capsys):
+    """Run a command that succeeds, and return what it prints."""
+
+    def run(*arguments, err=False):
+        assert main([str(each) for each in arguments]) == 0
+        found = capsys.readouterr()
+        return found if err else found.out
+
+    return run
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def weights(run: Path) -> str:
+    return digest(rg.load(run).variables.params)
+
+
+# ------------------------------------------------------------------------------------------------------------- training
+
+
+def test_a_configuration_is_trained_and_the_end_tells_why_how_well_and_where(told, place):
+    out, err = told("train", "xor.yaml", "--run", "R", err=True)
+    assert re.search(r"stopped after 100 epochs in [\d.]+ s: epochs \(all 100 epochs done\)", out)
+    assert re.search(r"kept the weights of epoch \d+", out)
+    assert re.search(r"accuracy +1\.0000", out)
+    assert "next  retrograd runs show R" in out
+    assert "xor: binary, rows: 4 train; 3 nodes, 13 parameters" in err
+    assert len(re.findall(r"^epoch +\d+  loss", err, re.MULTILINE)) <= 21
+    assert RunFolder.open(place / "R").summary().status == "finished"
+
+
+def test_quiet_leaves_only_the_result(told):
+    out, err = told("train", "xor.yaml", "--set", "training.epochs=2", "--quiet", err=True)
+    assert err == ""
+    assert out.startswith("stopped after 2 epochs")
+
+
+def test_settings_are_changed_from_the_command_line(told, place):
+    told("train", "xor.yaml", "--set", "network.0.dense.units=5", "--set", "optimizer.sgd={learning_rate: 1.0}",
+         "--set", "optimizer={sgd: {momentum: 0.5}}", "--lr", "0.25", "--epochs", "3", "--batch-size", "2",
+         "--seed", "7", "--run", "R", "--quiet")  # fmt: skip
+    kept = parse_document(RunFolder.open(place / "R").config_text()).values
+    assert kept["network"][0]["dense"]["units"] == 5
+    assert (kept["optimizer"]["sgd"]["learning_rate"], kept["optimizer"]["sgd"]["momentum"]) == (0.25, 0.5)
+    assert kept["training"] | {"epochs": 3, "batch_size": 2, "seed": 7} == kept["training"]
+
+
+def test_a_table_alone_is_trained_and_its_chosen_configuration_gives_the_same_run(told, place):
+    options = ("--epochs", "2", "--lr", "0.01", "--set", "data.split.seed=3")
+    out = told("train", "house.csv", "--target", "price", *options, "--run", "A")
+    assert out.startswith("# chosen for house.csv, and written to house.yaml: edit it, then run")
+    chosen = (place / "house.yaml").read_text()
+    assert chosen in out
+    assert re.search(r"# .*hidden layer", chosen)
+    told("train", "house.yaml", "--run", "B", "--quiet")
+    assert weights(place / "A") == weights(place / "B")
+
+
+def test_a_table_elsewhere_is_found_from_the_chosen_and_from_the_stored_configuration(told, place):
+    (place / "there").mkdir()
+    shutil.move(place / "house.csv", place / "there" / "house.csv")
+    (place / "configs").mkdir()
+    small = ("--epochs", "1", "--set", "network=[{dense: 2}, {dense: targets}]", "--quiet")
+    told("train", "there/house.csv", "--target", "price", "--config-out", "configs/house.yaml", "--run", "A", *small)
+    told("train", "configs/house.yaml", "--run", "B", "--quiet")
+    told("train", "A/config.yaml", "--run", "C", "--quiet")
+    assert weights(place / "A") == weights(place / "B") == weights(place / "C")
+
+
+def test_a_chosen_configuration_overwrites_nothing(told, place):
+    (place / "house.yaml").write_text("mine")
+    told("train", "house.csv", "--epochs", "1", "--set", "network=[{dense: targets}]", "--quiet")
+    assert (place / "house.yaml").read_text() == "mine"
+    assert "network" in (place / "house-2.yaml").read_text()
+
+
+def test_force_replaces_a_run(told, place):
+    told("train", "xor.yaml", "--run", "R", "--epochs", "1", "--quiet")
+    told("train", "xor.yaml", "--run", "R", "--epochs", "2", "--quiet", "--force")
+    assert RunFolder.open(place / "R").summary().epochs == 2
+
+
+# ----------------------------------------------------------------------------------------------- predicting, evaluating
+
+
+def test_predictions_do_not_depend_on_the_order_of_columns_nor_on_the_target(told, place):
+    whole = told("predict", "house", "house.csv")
+    assert len(rows(whole)) == 60
+    assert float(rows(whole)[0]["prediction"]) == pytest.approx(rg.load(place / "runs" / run_named("house", place)).predict(
+        place / "house.csv")[0, 0])  # fmt: skip
+    table = rows(HOUSES)
+    turned = "age,size,town\n" + "".join(f"{row['age']},{row['size']},{row['town']}\n" for row in table)
+    (place / "turned.csv").write_text(turned)
+    assert told("predict", "house", "turned.csv") == whole
+
+
+def run_named(name: str, place: Path) -> str:
+    return next(path.name for path in (place / "runs").iterdir() if path.name.endswith(f"-{name}"))
+
+
+def test_predictions_go_to_a_file_when_one_is_named(told, place):
+    printed = told("predict", "last", place / "square.csv") if square(place) else ""
+    out, err = told("predict", "xor", "square.csv", "--out", "found.csv", err=True)
+    assert (out, err) == ("", "4 predictions written to found.csv\n")
+    assert (place / "found.csv").read_text() == printed
+    assert [row["prediction"] for row in rows(printed)] == ["0", "1", "1", "0"]
+    assert all(float(row["probability_0"]) + float(row["probability_1"]) == pytest.approx(1) for row in rows(printed))
+
+
+def square(place: Path) -> Path:
+    path = place / "square.csv"
+    path.write_text("x1,x2,y\n0,0,0\n0,1,1\n1,0,1\n1,1,0\n")
+    return path
+
+
+def test_a_model_file_alone_is_enough(told, place):
+    run = place / "runs" / run_named("house", place)
+    shutil.move(run / "model.safetensors", place / "m.safetensors")
+    shutil.rmtree(place / "runs")
+    assert len(rows(told("predict", "m.safetensors", "house.csv"))) == 60
+
+
+def test_words_that_training_did_not_know_and_gaps_are_told(told, place):
+    (place / "new.csv").write_text("size,town,age\n70,paris,\n80,oslo,3\n")
+    out, err = told("predict", "house", "new.csv", err=True)
+    assert len(rows(out)) == 2
+    assert "column 'town': 1 cell unseen in training, such as 'paris'" in err
+    assert "column 'age': 1 missing value filled" in err
+
+
+def test_a_model_is_measured_on_rows_with_targets(told, place):
+    shown = told("evaluate", "house", "house.csv")
+    assert re.search(r"^ +house\.csv$", shown.splitlines()[0])
+    scores = json.loads(told("evaluate", "house", "house.csv", "--json"))
+    assert set(scores) == {"loss", "r2", "mean_absolute_error", "root_mean_squared_error"}
+    assert re.search(rf"^r2 +{scores['r2']:.4f}$", shown, re.MULTILINE)
+
+
+# ----------------------------------------------------------------------------------------------------------------- runs
+
+
+def test_runs_are_listed_shown_and_compared(told):
+    listed = told("runs").splitlines()
+    assert [line.split()[-3:-1] for line in listed[1:]] == [["test", "r2"], ["train", "accuracy"]]
+    shown = told("runs", "show", "xor")
+    assert "stopped after 100 epochs" in shown
+    assert "learning_rate: 0.1" in shown
+    compared = told("runs", "compare", "house", "xor")
+    assert re.search(r"^name +house +xor$", compared, re.MULTILINE)
+    assert re.search(r"^train\.accuracy +- +1\.0000$", compared, re.MULTILINE)
+
+
+def test_runs_speak_json(told):
+    listed = json.loads(told("runs", "--json"))
+    assert [run["name"] for run in listed] == ["house", "xor"]
+    assert listed[1]["metrics"]["train"]["accuracy"] == 1.0
+    assert json.loads(told("runs", "show", "xor", "--json"))["config"]["training"]["epochs"] == 100
+    compared = json.loads(told("runs", "compare", "house", "xor", "--json"))
+    assert compared["settings"]["name"] == ["house", "xor"]
+    assert compared["metrics"]["train.accuracy"] == [None, 1.0]
+
+
+def test_no_runs_and_damaged_ones_are_no_error(told, place):
+    assert told("runs", "--runs", "nowhere").startswith("no runs in nowhere")
+    (place / "runs" / run_named("xor", place) / "events.jsonl").write_text("{}\n")
+    out, err = told("runs", err=True)
+    assert "unreadable" in out
+    assert re.fullmatch(r"warning: .*events\.jsonl:1: not an event.*\n", err)
+
+
+# ----------------------------------------------------------------------------------------------------- help, width, schema
+
+
+@pytest.mark.parametrize("arguments", [[], *([verb] for verb in VERBS), ["runs", "show"], ["runs", "compare"]])
+def test_help_fits_a_terminal(told, arguments):
+    text = told(*arguments, "--help")
+    assert "usage: retrograd" in text.lower()
+    assert max(map(len, text.splitlines())) <= WIDTH
+
+
+def test_the_version_is_told(told):
+    assert told("--version") == f"retrograd {rg.__version__}\n"
+
+
+def test_the_overview_names_every_verb(told):
+    text = told("--help")
+    assert all(f"  {verb} " in text and words in text for verb, words in VERBS.items())
+
+
+def test_tables_fit_a_terminal_however_long_the_names_are(told, place):
+    for run in list((place / "runs").iterdir()):
+        run.rename(run.with_name(run.name + "-名字" + "very-long-name" * 6))
+    for arguments in (["runs"], ["runs", "compare", *sorted(path.name for path in (place / "runs").iterdir())]):
+        assert all(columns(line) <= WIDTH for line in told(*arguments).splitlines())
+
+
+def columns(line: str) -> int:
+    return sum(2 if "\u2e80" <= character <= "\uffe0" else 1 for character in line)
+
+
+def test_the_widest_column_gives_way():
+    lines = table([["name", "score"], ["x" * 200, "1.0"], ["short", "2.0"]]).splitlines()
+    assert [len(line) for line in lines] == [WIDTH, WIDTH, WIDTH]
+    assert lines[1].endswith("xxx...    1.0")
+    assert [cut("abcdef", width) for width in (6, 5, 3, 1)] == ["abcdef", "ab...", "...", "."]
+
+
+def test_the_schema_accepts_every_example_and_refuses_slips(told):
+    schema = json.loads(told("schema"))
+    assert schema["$schema"].endswith("2020-12/schema")
+    for path in EXAMPLES:
+        values = parse_document(path.read_text()).values
+        assert fits(values, schema, schema), path
+        assert not fits(values | {"trainin": {}}, schema, schema)
+        assert not fits(values | {"training": {"epochs": 0}}, schema, schema)
+        assert not fits(values | {"loss": "mean_squared_eror"}, schema, schema)
+
+
+TYPES = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "boolean": bool,
+         "null": type(None)}  # fmt: skip
+
+
+def fits(value, schema, root) -> bool:
+    """Whether a value obeys the words of JSON Schema that the product uses; another word is a KeyError."""
+    rules = {
+        "$ref": lambda path: fits(value, at(path, root), root),
+        "anyOf": lambda choices: any(fits(value, choice, root) for choice in choices),
+        "enum": lambda choices: value in choices,
+        "const": lambda only: value == only,
+        "type": lambda name: isinstance(value, TYPES[name]) and (name == "boolean") == isinstance(value, bool),
+        "properties": lambda known: not isinstance(value, dict) or all(
+            fits(value[key], rule, root) for key, rule in known.items() if key in value),
+        "additionalProperties": lambda rule: not isinstance(value, dict) or all(
+            fits(value[key], rule, root) if rule else False for key in value.keys() - schema.get("properties", {}).keys()),
+        "propertyNames": lambda rule: not isinstance(value, dict) or all(fits(key, rule, root) for key in value),
+        "required": lambda keys: not isinstance(value, dict) or all(key in value for key in keys),
+        "items": lambda rule: not isinstance(value, list) or all(fits(item, rule, root) for item in value),
+        "minimum": lambda least: not number(value) or value >= least,
+        "maximum": lambda most: not number(value) or value <= most,
+        "exclusiveMinimum": lambda least: not number(value) or value > least,
+        "exclusiveMaximum": lambda most: not number(value) or value < most,
+        "minLength": lambda least: not isinstance(value, str) or len(value) >= least,
+        "maxLength": lambda most: not isinstance(value, str) or len(value) <= most,
+        "minItems": lambda least: not isinstance(value, list) or len(value) >= least,
+    }  # fmt: skip
+    words = {"$schema", "$defs", "title", "description", "default"}
+    return all(rules[word](rule) for word, rule in schema.items() if word not in words)
+
+
+def number(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def at(path: str, root):
+    for key in path.removeprefix("#/").split("/"):
+        root = root[key]
+    return root
