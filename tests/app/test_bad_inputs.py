@@ -47,11 +47,11 @@ from retrograd.record.run import RunFolder
 
 CATALOGUE = {"A": 9, "B": 11, "C": 13, "D": 11, "E": 8, "F": 8}
 LEFT_OUT = {
-    "B8": "convolutions, pools and attention do not exist yet",
+    "B8": "the geometry of convolution and attention belongs to the tests of those layers",
     "D10": "a run cannot be resumed yet, so it cannot be resumed with another configuration or other data",
     "D11": "ONNX is not read",
     "E4": "the pass is a function: backward takes the tape, so it cannot come before forward",
-    "E5": "batch norm does not exist yet",
+    "E5": "belongs to the tests of batch norm",
     "E7": "the scikit-learn estimator does not exist yet",
     **{f"F{i}": "the page does not exist yet" for i in range(1, 9)},
 }
@@ -216,8 +216,7 @@ TABLE = [
     bad_config("B6 minus", config(more=SGD.format("-1")), r":4: .*learning_rate.*finite.*> 0"),
     bad_config("B6 dropout", config("[{dropout: 1.0}, {dense: 1}]"), r":2: network\.0\.dropout.*\[0, 1\)"),
     bad_config("B6 momentum", config(more="optimizer: {sgd: {learning_rate: 1, momentum: 1}}"), r":4: .*momentum.*\[0, 1\)"),
-    bad_config("B7", config("[{dense: 8}, {dense: {units: 3, share: 1}}]"), r"share.*unknown key"),
-    bad_config("B7 shared", config("[{dense: 8, name: a}, {dense: 8, share: {weight: a/weight}}, {dense: 1}]"),
+    bad_config("B7", config("[{dense: 8, name: a}, {dense: 8, share: {weight: a/weight}}, {dense: 1}]"),
                r":2: network\.1: dense_1 .*expects 2.*gets 8"),
     bad_config("B7 values", config("[{dense: 4}, {dense: {units: 3, weight: [[1, 2, 3], [4, 5, 6]]}}]"),
                r":2: network\.1: dense_2 .*weight.*\(2, 3\).*\(4, 3\)"),
@@ -338,7 +337,6 @@ def place(trained, tmp_path, monkeypatch):
     folder = tmp_path / "place"
     shutil.copytree(trained, folder)
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/none")  # compiled programs are not kept
     monkeypatch.setattr(socket, "socket", refuse)
     return folder
 
@@ -511,9 +509,15 @@ def test_a_batch_without_rows_is_no_error():
 @covers("E6")
 def test_a_cross_entropy_that_ignores_every_row_is_zero():
     loss = rg.CrossEntropy(ignored=0)
-    step = loss.forward({}, {}, rg.Context(), jnp.ones((4, 3)), jnp.zeros(4, jnp.int32))
-    assert step.y == 0
-    assert not loss.backward({}, step.tape, jnp.ones(())).inputs[0].any()
+
+    @jax.jit
+    def both(y, t):
+        step = loss.forward({}, {}, rg.Context(), y, t)
+        return step.y, loss.backward({}, step.tape, jnp.ones(())).inputs[0]
+
+    value, delta = both(np.ones((4, 3), np.float32), np.zeros(4, np.int32))
+    assert value == 0
+    assert not delta.any()
 
 
 @pytest.mark.parametrize(
@@ -537,14 +541,12 @@ PATIENCE = 120  # seconds; far more than any of these takes, so that a hang fail
 
 
 @pytest.fixture
-def start(trained, tmp_path, tmp_path_factory):
+def start(trained, tmp_path):
     folder = tmp_path / "place"
     shutil.copytree(trained, folder)
-    cache = tmp_path_factory.getbasetemp() / "cache"
-    environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "JAX_PLATFORMS": "cpu"}
 
     def begin(*arguments: str, before: list[str] = RETROGRAD, **more: Any) -> subprocess.Popen:
-        return subprocess.Popen([*before, *arguments], cwd=folder, env=environment, text=True,
+        return subprocess.Popen([*before, *arguments], cwd=folder, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)  # fmt: skip
 
     begin.folder = folder
@@ -557,18 +559,6 @@ def test_the_command_answers_without_a_verb(start):
     out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (2, "")
     assert re.search("usage:.*train", err)
-
-
-@covers("A6")
-def test_a_pipe_and_an_endless_device_are_refused_without_being_opened(start):
-    os.mkfifo(start.folder / "pipe.csv")
-    code = (
-        "import sys; from retrograd.app.cli.main import main; print([main(['train', name]) for name in sys.argv[1:]])"
-    )
-    process = start("pipe.csv", "/dev/zero", before=[sys.executable, "-c", code])
-    out, err = process.communicate(timeout=PATIENCE)
-    assert out == "[2, 2]\n"
-    assert err.splitlines() == [f"error: {name}: not a regular file" for name in ("pipe.csv", "/dev/zero")]
 
 
 @covers("A9")
@@ -594,18 +584,21 @@ def test_a_table_too_large_for_the_process_is_refused_before_it_is_read(start):
     assert re.search(r"huge\.csv: .*ulimit -v.*--max-bytes", err)
 
 
-@covers("C6", "C12")
-def test_hostile_files_do_not_fill_the_memory(start):
+@covers("A6", "C6", "C12")
+def test_hostile_files_neither_block_nor_fill_the_memory(start):
+    os.mkfifo(start.folder / "pipe.csv")
     (start.folder / "bomb.csv.gz").write_bytes(gzip.compress(bytes(2**30), 1))
     (start.folder / "line.csv").write_text(table(l2="y" * 8 * 2**20 + ",1,a"))
     code = (
         "import sys; from retrograd.app.cli.main import main; print([main(['train', name]) for name in sys.argv[1:]]);"
         "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])"
     )
-    process = start("bomb.csv.gz", "line.csv", before=[sys.executable, "-c", code])
-    codes, peak = process.communicate(timeout=PATIENCE)[0].splitlines()
-    assert codes == "[2, 2]"
-    assert int(peak) * 1024 < 512 * 2**20
+    process = start("pipe.csv", "/dev/zero", "bomb.csv.gz", "line.csv", before=[sys.executable, "-c", code])
+    out, err = process.communicate(timeout=PATIENCE)
+    codes, kibibytes = out.splitlines()
+    assert codes == "[2, 2, 2, 2]"
+    assert err.splitlines()[:2] == [f"error: {name}: not a regular file" for name in ("pipe.csv", "/dev/zero")]
+    assert int(kibibytes) < 512 * 1024
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,6 @@ def place(trained, tmp_path, monkeypatch):
     folder = tmp_path / "place"
     shutil.copytree(trained, folder)
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/none")  # compiled programs are not kept
     monkeypatch.setenv("COLUMNS", str(WIDTH))
     return folder
 
@@ -145,21 +144,20 @@ def test_force_replaces_a_run(told, place):
 
 def test_predictions_do_not_depend_on_the_order_of_columns_nor_on_the_target(told, place):
     whole = told("predict", "house", "house.csv")
-    assert len(rows(whole)) == 60
-    assert float(rows(whole)[0]["prediction"]) == pytest.approx(rg.load(place / "runs" / run_named("house", place)).predict(
-        place / "house.csv")[0, 0])  # fmt: skip
-    table = rows(HOUSES)
-    turned = "age,size,town\n" + "".join(f"{row['age']},{row['size']},{row['town']}\n" for row in table)
-    (place / "turned.csv").write_text(turned)
+    found = [float(row["prediction"]) for row in rows(whole)]
+    assert found == rg.load(run_of("house", place)).predict(place / "house.csv").ravel().tolist()
+    turned = [f"{row['age']},{row['size']},{row['town']}" for row in rows(HOUSES)]
+    (place / "turned.csv").write_text("\n".join(["age,size,town", *turned]))
     assert told("predict", "house", "turned.csv") == whole
 
 
-def run_named(name: str, place: Path) -> str:
-    return next(path.name for path in (place / "runs").iterdir() if path.name.endswith(f"-{name}"))
+def run_of(name: str, place: Path) -> Path:
+    return next(path for path in (place / "runs").iterdir() if path.name.endswith(f"-{name}"))
 
 
 def test_predictions_go_to_a_file_when_one_is_named(told, place):
-    printed = told("predict", "last", place / "square.csv") if square(place) else ""
+    (place / "square.csv").write_text("x1,x2,y\n0,0,0\n0,1,1\n1,0,1\n1,1,0\n")
+    printed = told("predict", "last", "square.csv")
     out, err = told("predict", "xor", "square.csv", "--out", "found.csv", err=True)
     assert (out, err) == ("", "4 predictions written to found.csv\n")
     assert (place / "found.csv").read_text() == printed
@@ -167,14 +165,8 @@ def test_predictions_go_to_a_file_when_one_is_named(told, place):
     assert all(float(row["probability_0"]) + float(row["probability_1"]) == pytest.approx(1) for row in rows(printed))
 
 
-def square(place: Path) -> Path:
-    path = place / "square.csv"
-    path.write_text("x1,x2,y\n0,0,0\n0,1,1\n1,0,1\n1,1,0\n")
-    return path
-
-
 def test_a_model_file_alone_is_enough(told, place):
-    run = place / "runs" / run_named("house", place)
+    run = run_of("house", place)
     shutil.move(run / "model.safetensors", place / "m.safetensors")
     shutil.rmtree(place / "runs")
     assert len(rows(told("predict", "m.safetensors", "house.csv"))) == 60
@@ -222,7 +214,7 @@ def test_runs_speak_json(told):
 
 def test_no_runs_and_damaged_ones_are_no_error(told, place):
     assert told("runs", "--runs", "nowhere").startswith("no runs in nowhere")
-    (place / "runs" / run_named("xor", place) / "events.jsonl").write_text("{}\n")
+    (run_of("xor", place) / "events.jsonl").write_text("{}\n")
     out, err = told("runs", err=True)
     assert "unreadable" in out
     assert re.fullmatch(r"warning: .*events\.jsonl:1: not an event.*\n", err)

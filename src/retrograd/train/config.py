@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -203,9 +203,14 @@ def config_in(folder: Path, document: Document) -> RunConfig:
 
 def at_folder(data: DataSettings, folder: Path) -> DataSettings:
     """Return the settings with their files' paths, which are meant from `folder`, joined to it."""
+    return with_paths(data, lambda path: str(folder / path))
+
+
+def with_paths(data: DataSettings, change: Callable[[str], str]) -> DataSettings:
+    """Return the settings with each path of a file changed."""
     names = ["path", "valid_path", "test_path"]
     names += ["target"] if Path(data.path or "").suffix == ".npy" else []  # it stands in a file of its own
-    moved: dict[str, Any] = {n: str(folder / given) for n in names if isinstance(given := getattr(data, n), str)}
+    moved: dict[str, Any] = {name: change(given) for name in names if isinstance(given := getattr(data, name), str)}
     return dataclasses.replace(data, **moved)
 
 

@@ -62,7 +62,7 @@ def design(
         ),
         Choice(f"network.{len(widths)}", "no activation at the output: the loss acts on it directly"),
         Choice("loss", f"{dataset.task}: {loss_why}"),
-        Choice("optimizer", f"adam needs the least tuning; {rate:g} suits {rows} rows"),
+        Choice("optimizer", "adam needs the least tuning" + ("" if learning_rate else f"; {rate:g} suits {rows} rows")),
         Choice("training.epochs", f"at most {epochs * updates} updates; {UPDATES} are aimed at"),
         Choice("training.batch_size", f"{updates} updates an epoch"),
     ]
@@ -79,14 +79,19 @@ def design(
     }
     for change in changes:
         plain = changed(plain, change)
+        choices = [choice for choice in choices if not concerns(change.partition("=")[0], choice.path)]
     text = commented(write_document(plain), choices)
     return Design(config_of(parse_document(text)), text, tuple(choices))
+
+
+def concerns(path: str, other: str) -> bool:
+    """Return whether one path of a configuration is the other, or leads to it."""
+    return f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")
 
 
 def commented(text: str, choices: list[Choice]) -> str:
     """Return YAML with each reason as a comment on the line of its setting."""
     lines, at = text.splitlines(), parse_document(text).lines
     for path, why in choices:
-        if path in at:  # a change may have replaced it
-            lines[at[path] - 1] += f"  # {why}"
+        lines[at[path] - 1] += f"  # {why}"
     return "\n".join(lines) + "\n"

@@ -52,7 +52,7 @@ class Loop:
 
     stepper: Stepper
     settings: TrainingSettings
-    columns: Mapping[str, Any]  # NumPy arrays, or on the device where minibatches are gathered there
+    columns: Mapping[str, np.ndarray]
     score: Scorer
     held_out: bool  # whether `score` measures rows that do not train
     watchers: Sequence[Watcher] = ()
@@ -99,23 +99,24 @@ class Loop:
         first = {name: column[: self.batch_size] for name, column in self.columns.items()}
         self.per_dispatch = self.stepper.steps_per_dispatch(train, first)
         if self.per_dispatch > 1:  # minibatches are gathered on the device
-            self.columns = {name: jnp.asarray(column) for name, column in self.columns.items()}
-        steps = max(1, self.rows // self.batch_size)
-        free = 1 if self.held_out or self.rows % self.batch_size else self.per_dispatch // steps
+            self.on_device = {name: jnp.asarray(column) for name, column in self.columns.items()}
+        full, rest = self._order(0)
+        self.steps = len(full) + (rest is not None)
+        free = 1 if self.held_out or rest is not None else self.per_dispatch // self.steps
         self.group = max(self.settings.evaluate_every, free)
 
     def _epochs(self, train: TrainState, epochs: range) -> tuple[TrainState, list[list[Outcome]]]:
         """Run a group of epochs, fewer if asked to stop; return each one's outcomes as NumPy, one value a step."""
-        outcomes: list[list[Any]] = []
+        outcomes: list[Outcome] = []
         for works in self._grouped(epochs):
             for full in _chunks(np.concatenate([work.full for work in works]), self.per_dispatch):
                 train, outcome = self._dispatch(train, full)
-                outcomes.append([outcome, len(full)])
+                outcomes.append(outcome)
                 if self.asked_to_stop():
                     return train, self._by_epoch(outcomes)
             if works[-1].rest is not None:
                 train, outcome = self.stepper.single(train, self._batch(works[-1].rest))
-                outcomes.append([outcome, 1])
+                outcomes.append(outcome)
         return train, self._by_epoch(outcomes)
 
     def _grouped(self, epochs: range) -> Iterator[list[Work]]:
@@ -135,22 +136,20 @@ class Loop:
 
     def _dispatch(self, train: TrainState, order: np.ndarray) -> tuple[TrainState, Outcome]:
         if self.per_dispatch > 1:
-            return self.stepper.many(train, self.columns, order)
+            return self.stepper.many(train, self.on_device, order)
         return self.stepper.single(train, self._batch(order[0]))
 
     def _batch(self, chosen: np.ndarray) -> dict[str, Any]:
         return {name: column[chosen] for name, column in self.columns.items()}
 
-    def _by_epoch(self, outcomes: list[list[Any]]) -> list[list[Outcome]]:
+    def _by_epoch(self, outcomes: list[Outcome]) -> list[list[Outcome]]:
         """Turn the outcomes of dispatches (fetched only now) into lists of steps, an epoch each."""
         steps = [
             Outcome(*values)
-            for outcome, _ in outcomes
+            for outcome in outcomes
             for values in zip(*(np.atleast_1d(np.asarray(value)) for value in outcome), strict=True)
         ]
-        full, rest = self._order(0)
-        size = len(full) + (rest is not None)
-        return [steps[i : i + size] for i in range(0, len(steps), size)]
+        return [steps[i : i + self.steps] for i in range(0, len(steps), self.steps)]
 
     # --------------------------------------------------------------------------------------------- the end of an epoch
 

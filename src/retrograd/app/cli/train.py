@@ -21,7 +21,7 @@ from retrograd.base.schema import parse
 from retrograd.data.dataset import load
 from retrograd.data.settings import DataSettings
 from retrograd.record.files import write_file
-from retrograd.train.config import at_folder, changed
+from retrograd.train.config import at_folder, changed, with_paths
 from retrograd.train.design import design
 from retrograd.train.prepare import Prepared, prepare, prepare_file
 from retrograd.train.run import train_prepared
@@ -52,8 +52,8 @@ def train(
     """Train a network and keep the best weights.
 
     \b
-    From a configuration:    retrograd train examples/xor.yaml --set training.epochs=500
-    From a table alone:      retrograd train house.csv --target price
+    From a configuration:  retrograd train examples/xor.yaml --epochs 500
+    From a table alone:    retrograd train house.csv --target price
     """
     settle()
     wanted = [*(changes or [])]
@@ -114,13 +114,13 @@ def from_table(
     settings = parse(DataSettings, given, "data")
     dataset = load(settings)
     folder = (out or Path()).parent
-    seen = dataclasses.replace(settings, path=os.path.relpath(source, folder))
-    design_ = design(dataset, seen, [change for change in changes if not change.startswith("data.")], lr)
-    path = out or free_path(source.stem, design_.text)
-    if not force and not holds(path, design_.text):
+    seen = with_paths(settings, lambda path: os.path.relpath(path, folder))
+    designed = design(dataset, seen, [change for change in changes if not change.startswith("data.")], lr)
+    path = out or free_path(source.stem, designed.text)
+    if not force and not holds(path, designed.text):
         raise UsageError("exists already", where=f"--config-out {path}", cure="choose another name, or --force")
     data = at_folder(seen, folder)
-    return prepare(dataclasses.replace(design_.config, data=data), dataset), Chosen(path, design_.text)
+    return prepare(dataclasses.replace(designed.config, data=data), dataset), Chosen(path, designed.text)
 
 
 def free_path(stem: str, text: str) -> Path:
