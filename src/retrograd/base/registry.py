@@ -22,6 +22,7 @@ class Registry(Generic[T]):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
+        self.one = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"  # as a sentence says it
         self._entries: dict[str, Entry[T]] = {}
         self._names: dict[type, str] = {}
 

@@ -139,9 +139,7 @@ def parse_registered(registry: Registry[Any], value: Any, path: str = "") -> Any
     elif isinstance(value, Mapping) and len(value) == 1:
         name, inner = next(iter(value.items()))
     else:
-        raise ConfigError(
-            f"expected a {registry.kind} (its name, or {{name: settings}}), found {show(value)}", where=path
-        )
+        raise ConfigError(f"expected {registry.one} (its name, or {{name: settings}}), found {show(value)}", where=path)
     if not isinstance(name, str) or name not in registry:
         raise ConfigError(f"unknown {registry.kind} '{name}'", where=path, cure=did_you_mean(str(name), registry))
     return parse(registry[name], inner, _join(path, name))
@@ -182,7 +180,7 @@ def _read_registered(mark: Registered, base: Any, value: Any, path: str) -> Any:
     named = isinstance(value, (str, Mapping)) or type(value) in _classes(mark.registry)
     if mark.otherwise is not None and isinstance(value, str) and value not in mark.registry:
         raise ConfigError(
-            f"expected {describe(mark.otherwise)}, or a {mark.registry.kind}; found {show(value)}",
+            f"expected {describe(mark.otherwise)}, or {mark.registry.one}; found {show(value)}",
             where=path,
             cure=did_you_mean(value, mark.registry),
         )
@@ -192,7 +190,7 @@ def _read_registered(mark: Registered, base: Any, value: Any, path: str) -> Any:
         plain = _read(mark.otherwise, value, path)
     except ConfigError:
         raise ConfigError(
-            f"expected {describe(mark.otherwise)}, or a {mark.registry.kind}; found {show(value)}", where=path
+            f"expected {describe(mark.otherwise)}, or {mark.registry.one}; found {show(value)}", where=path
         ) from None
     return mark.coerce(plain) if mark.coerce else plain
 

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
-from retrograd.app.cli.options import ModelName, RunsRoot, command_of, existing_file, model_at
-from retrograd.app.cli.show import print_report, score_table
+from retrograd.app.cli.models import model_at
+from retrograd.app.cli.options import ModelName, RunsRoot, command_of, existing_file
+from retrograd.app.cli.show import print_report
 from retrograd.app.cli.surroundings import settle
+from retrograd.app.cli.tables import score_table
 from retrograd.data.report import Report
 from retrograd.record.strict_json import write_json
 

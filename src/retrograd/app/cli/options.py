@@ -11,8 +11,6 @@ import typer
 
 from retrograd.base.errors import UsageError
 from retrograd.base.memory import memory_told
-from retrograd.record.runs import find_run
-from retrograd.train.predict import Model, load
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}  # what every verb's help has in common
 
@@ -57,12 +55,6 @@ def existing_file(path: Path) -> Path:
     if not path.is_file():
         raise UsageError("not a regular file", where=str(path))
     return path
-
-
-def model_at(name: str, root: Path, allow_nonfinite: bool = False) -> Model:
-    """Return the model that a file, a run folder, or a run's name stands for."""
-    path = Path(name)
-    return load(path if path.is_file() else find_run(root, name).path, allow_nonfinite=allow_nonfinite)
 
 
 def command_of(function: Callable[..., object]) -> typer.core.TyperCommand:

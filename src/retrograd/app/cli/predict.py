@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 import typer
 
-from retrograd.app.cli.options import ModelName, RunsRoot, command_of, existing_file, model_at
+from retrograd.app.cli.models import model_at
+from retrograd.app.cli.options import ModelName, RunsRoot, command_of, existing_file
 from retrograd.app.cli.show import print_report
 from retrograd.app.cli.surroundings import settle
 from retrograd.data.report import Report

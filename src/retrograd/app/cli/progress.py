@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from retrograd.app.cli.show import number
+from retrograd.app.cli.tables import number
 from retrograd.record.events import Epoch
 
 PLAIN_LINES = 20  # at most about so many without a terminal

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from retrograd.app.cli.options import CONTEXT, RunName, RunsRoot
-from retrograd.app.cli.show import ending, number, score_table, table
+from retrograd.app.cli.tables import ending, number, score_table, table
 from retrograd.base.document import parse_document
 from retrograd.record.events import Note, Stopped
 from retrograd.record.run import RunSummary
