@@ -34,7 +34,7 @@ def test_every_mistake_is_told_at_once_with_its_line():
     told = str(caught.value)
     for line, words in [
         (4, "unknown layer kind 'dens'; did you mean 'dense'?"),
-        (5, "expected a positive integer (or classes, targets, features: filled from the data), found '3x'"),
+        (5, "expected a positive integer, or classes, targets, features, found '3x'"),
         (5, "unknown layer 'rleu'; did you mean 'relu'?"),
         (7, "expected names of nodes or columns, found 5"),
         (8, "found 0"),

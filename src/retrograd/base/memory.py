@@ -8,8 +8,6 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
-import jax
-
 from retrograd.base.errors import ResourceError
 
 CURE = "lower training.batch_size, or the units of the network"
@@ -17,6 +15,8 @@ CURE = "lower training.batch_size, or the units of the network"
 
 def available_bytes() -> int | None:
     """Return how many bytes the device that computes has left; None when it does not tell."""
+    import jax  # seconds to import: not for verbs that compute nothing
+
     device = jax.local_devices()[0]
     if device.platform != "cpu":
         stats = device.memory_stats() or {}

@@ -25,7 +25,7 @@ layers: Registry[Layer] = Registry("layer")
 
 Units = Annotated[
     Annotated[int, Field(gt=0)] | Literal["classes", "targets", "features"],
-    Expect("a positive integer (or classes, targets, features: filled from the data)"),
+    Expect("a positive integer, or classes, targets, features"),
 ]
 Vocabulary = Annotated[
     Annotated[int, Field(gt=0)] | str,

@@ -1,0 +1,77 @@
+"""The README is true: its configuration is the example's, its code runs, its lists are the registries."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import retrograd as rg
+from retrograd.base.errors import ConfigError
+from retrograd.data.settings import BUILTINS
+from retrograd.network.initializers import initializers
+from retrograd.network.layer import layers
+from retrograd.network.losses.loss import losses
+from retrograd.network.scope import blocks
+from retrograd.train.config import read_config
+from retrograd.update.optimizer import optimizers
+from retrograd.update.penalties import penalties
+from retrograd.update.schedule import schedules
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.M | re.S)
+
+
+def blocks_of(language):
+    return [text for name, text in FENCED if name == language]
+
+
+def test_the_configuration_shown_is_the_examples():
+    example = (ROOT / "examples" / "xor.yaml").read_text(encoding="utf-8")
+    assert blocks_of("yaml")[0] == "".join(line + "\n" for line in example.splitlines() if not line.startswith("#"))
+
+
+def test_the_step_by_hand_runs():
+    names: dict = {}
+    exec(next(code for code in blocks_of("python") if "rg.compare" in code), names)
+    assert names["grads"]["out"]["weight"].shape == (2, 1)
+
+
+def test_the_mistakes_shown_are_those_that_are_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shown = next(block for block in blocks_of("") if "train wrong.yaml" in block)
+    config, _, told = shown.partition("$ retrograd train wrong.yaml\n")
+    (tmp_path / "wrong.yaml").write_text(config.replace("$ cat wrong.yaml\n", ""), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        read_config("wrong.yaml")
+    assert [line.strip().removeprefix("error: ") for line in told.splitlines()] == str(caught.value).splitlines()
+
+
+def test_the_wrong_layer_shown_is_caught_with_those_words():
+    code = next(code for code in blocks_of("python") if "WrongDense" in code)
+    names = {"rg": rg}
+    exec(code, names)
+    with pytest.raises(AssertionError) as caught:
+        rg.check_layer(names["WrongDense"](3), (5, 4))
+    assert str(caught.value).splitlines()[-1].strip() in README
+
+
+@pytest.mark.parametrize(
+    ("row", "names"),
+    [
+        ("layers", layers),
+        ("blocks", blocks),
+        ("losses", losses),
+        ("optimisers", optimizers),
+        ("schedules", schedules),
+        ("penalties", penalties),
+        ("initialisers", initializers),
+        ("built-in data", BUILTINS),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_lists_are_the_registries(row, names):
+    (listed,) = re.findall(rf"^\| {row} \| (.*) \|$", README, re.M)
+    assert re.findall(r"`([a-z_0-9]+)`", listed) == sorted(names)
