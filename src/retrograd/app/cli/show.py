@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -47,9 +49,10 @@ def print_report(report: Report) -> None:
 
 
 def next_command(run: Run) -> str:
-    """Return the command that somebody is likely to want now."""
-    folder = shlex.quote(str(run.folder))
-    settings = run.model.config.data
-    if settings and settings.path:
-        return f"retrograd predict {folder} {shlex.quote(settings.path)}"
-    return f"retrograd runs show {folder}"
+    """Return the command that somebody is likely to want now, so that it can be pasted into this terminal."""
+    own = Path(sys.argv[0])  # inside an environment that is not activated, `retrograd` alone would not be found
+    known = own.name != "retrograd" or shutil.which("retrograd")
+    command = "retrograd" if known else os.path.relpath(own)
+    folder, settings = str(run.folder), run.model.config.data
+    after = ["predict", folder, settings.path] if settings and settings.path else ["runs", "show", folder]
+    return shlex.join([command, *after])
