@@ -13,7 +13,10 @@ KINDS = [name for name in layers if layers[name].__module__.startswith("retrogra
 EXAMPLES = [(name, example) for name in KINDS for example in layers.entry(name).facts.get("examples", ())]
 EVERYTHING = [(layers, name) for name in KINDS] + [(losses, name) for name in losses]
 
-KEEP_SCALE = {"dropout", "flatten", "identity", "reshape"}
+KEEP_SCALE = {
+    "average_pool", "batch_norm", "dropout", "flatten", "gaussian_noise", "group_norm", "identity", "instance_norm",
+    "layer_norm", "max_pool", "reshape", "rms_norm", "spatial_dropout", "stochastic_depth", "upsample",
+}  # fmt: skip
 INITIALIZERS = {
     "elu": "he_normal", "gelu": "he_normal", "hard_sigmoid": "glorot_uniform", "hard_swish": "he_normal",
     "identity": "glorot_uniform", "leaky_relu": "he_normal", "log_sigmoid": "glorot_uniform",

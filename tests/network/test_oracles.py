@@ -32,9 +32,11 @@ from retrograd.network.layers import (
     Softmax,
     Softplus,
     Softsign,
+    SpatialDropout,
     Tanh,
 )
 from retrograd.network.layers import dropout as dropout_module
+from retrograd.network.layers import spatial_dropout as spatial_dropout_module
 from retrograd.network.network import Network
 from retrograd.network.scope import named
 from tests.oracles import cases
@@ -117,10 +119,14 @@ def test_prelu_has_the_recorded_gradient_of_its_slopes(case):
 @pytest.mark.parametrize("case", cases("dropout"), ids=lambda case: case.id)
 def test_dropout_has_the_recorded_output_and_delta_for_the_recorded_mask(case, monkeypatch):
     kept = case.arrays["in.mask"].astype(bool)
-    monkeypatch.setattr(dropout_module, "draw_kept", lambda key, shape, rate: jnp.asarray(kept))
-    layer = Dropout(case.config["p"])
-    y, back = run(layer, {}, (case.arrays["in.x"],), case.arrays["cot.y"], case.config["training"])
-    assert_case(case, {"out.y": y, "grad_in.x": back.inputs[0]})
+    spatial = case.config.get("spatial", False)  # the recorded channels stand second
+    x, mask, dy = (np.moveaxis(a, 1, -1) if spatial else a for a in (case.arrays["in.x"], kept, case.arrays["cot.y"]))
+    module = spatial_dropout_module if spatial else dropout_module
+    monkeypatch.setattr(module, "draw_kept", lambda key, shape, rate: jnp.asarray(mask).reshape(shape))
+    layer = (SpatialDropout if spatial else Dropout)(case.config["p"])
+    y, back = run(layer, {}, (x,), dy, case.config["training"])
+    found = {"out.y": y, "grad_in.x": back.inputs[0]}
+    assert_case(case, {name: np.moveaxis(a, -1, 1) if spatial else a for name, a in found.items()})
 
 
 @pytest.mark.parametrize("case", cases("embedding"), ids=lambda case: case.id)

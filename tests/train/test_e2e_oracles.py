@@ -53,6 +53,47 @@ def test_three_steps_of_training_equal_the_recorded_ones(name):
                 )
 
 
+def test_three_steps_of_a_convolutional_network_equal_the_recorded_ones():
+    case = all_cases()["e2e_cnn_bn_ce_sgdm"]
+    network = rg.Network(
+        rg.named(rg.Conv2D(4), "c1"), rg.named(rg.BatchNorm(), "bn"), rg.ReLU(), rg.MaxPool(),
+        rg.named(rg.Conv2D(6, padding="valid"), "c2"), rg.ReLU(), rg.Flatten(), rg.named(rg.Dense(3), "fc"),
+    )  # fmt: skip
+    optimizer = rg.SGD(0.05, momentum=0.9, weight_decay=1e-3)
+    with jax.enable_x64(True):
+        objective = rg.Objective("loss", rg.CrossEntropy(), (network.output, "y"))
+        stepper = rg.Stepper(network, [objective], optimizer)
+        train = stepper.start(rg.Variables(images(case, "param0"), running(case, "state0")), jax.random.key(0))
+        for t in range(3):
+            x, y = jnp.moveaxis(case.arrays["in.X"][t], 1, -1), jnp.asarray(case.arrays["in.Y"][t])
+            batch = {"x": x, "y": y}
+            result = jax.jit(stepper.evaluate)(train, batch)
+            expect(case, result.loss, case.arrays[f"step{t + 1}.loss"])
+            expect(case, result.outputs[network.output], case.arrays[f"step{t + 1}.out"])
+            pairs = [(result.grads, images(case, "step1.grad"))] if t == 0 else []
+            train, _ = stepper.single(train, batch)
+            pairs += [(train.params, images(case, f"step{t + 1}.param"))]
+            pairs += [(train.state, running(case, f"step{t + 1}.state"))]
+            for found, wanted in pairs:
+                jax.tree.map(lambda a, b: expect(case, a, b), found, wanted)
+
+
+def images(case, prefix):
+    """The network's parameters: kernels from [filters, channels, ...] to [..., channels, filters], features likewise."""
+    given = {key.removeprefix(prefix + "."): jnp.asarray(a) for key, a in case.arrays.items() if key.startswith(prefix)}
+    kernels = {
+        f"c{i}": {"weight": given[f"c{i}.weight"].transpose(2, 3, 1, 0), "bias": given[f"c{i}.bias"]} for i in (1, 2)
+    }
+    features = given["fc.weight"].reshape(3, 6, 2, 2).transpose(2, 3, 1, 0).reshape(24, 3)  # flattened channels last
+    norm = {"scale": given["bn.weight"], "bias": given["bn.bias"]}
+    return {**kernels, "bn": norm, "fc": {"weight": features, "bias": given["fc.bias"]}}
+
+
+def running(case, prefix):
+    names = {"mean": "running_mean", "var": "running_var"}
+    return {"bn": {ours: jnp.asarray(case.arrays[f"{prefix}.bn.{its}"]) for ours, its in names.items()}}
+
+
 def of(case, prefix):
     """A dense layer's arrays, from [out, in] to [in, out]."""
     return {

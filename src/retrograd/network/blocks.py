@@ -11,6 +11,9 @@ from retrograd.network.layers.add import Add
 from retrograd.network.layers.concat import Concat
 from retrograd.network.layers.multiply import Multiply
 from retrograd.network.scope import Block, Scope, blocks
+from retrograd.network.transformer import FeedForward, TransformerDecoder, TransformerEncoder
+
+__all__ = ["Branches", "FeedForward", "Repeat", "Residual", "TransformerDecoder", "TransformerEncoder", "blocks"]
 
 MERGES = {"add": Add, "multiply": Multiply, "concat": Concat}
 

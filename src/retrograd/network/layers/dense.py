@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -86,9 +86,14 @@ class Dense(Layer):
     def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
         """dx = dy Wᵀ, dW = xᵀ dy, db = the sum of dy over the rows."""
         x, weight = tape, params["weight"]
-        flat, dflat = rows(x), rows(dy)
-        transposed = lax.optimization_barrier(flat.T) if len(flat) >= MANY_ROWS else flat.T
-        grads = {"weight": jnp.matmul(transposed, dflat, preferred_element_type=weight.dtype)}
+        grads = {"weight": weight_gradient(x, dy, weight.dtype)}
         if "bias" in params:
-            grads["bias"] = dflat.sum(0, dtype=params["bias"].dtype)
+            grads["bias"] = rows(dy).sum(0, dtype=params["bias"].dtype)
         return Backward((dy @ weight.T.astype(dy.dtype),), grads)
+
+
+def weight_gradient(x: Array, dy: Array, dtype: Any) -> Array:
+    """Return xᵀ dy over all rows, in the precision of the weight."""
+    x = rows(x)
+    transposed = lax.optimization_barrier(x.T) if len(x) >= MANY_ROWS else x.T
+    return jnp.matmul(transposed, rows(dy), preferred_element_type=dtype)

@@ -1,15 +1,15 @@
-"""What recurrent layers share: a state that is carried from step to step, and backpropagation through time."""
+"""What recurrent layers have in common: settings, first values, directions, and the products around the loop."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from retrograd.base.errors import DataTypeError, ShapeError
+from retrograd.base.errors import ShapeError
 from retrograd.base.schema import PositiveInt
 from retrograd.network.initializers import GlorotUniform, Initial, InitialOrNone, Orthogonal, Zeros, draw
 from retrograd.network.layer import (
@@ -26,133 +26,170 @@ from retrograd.network.layer import (
     expect_features,
     rows,
 )
-from retrograd.network.layers.dense import MANY_ROWS
+from retrograd.network.layers.dense import weight_gradient
+from retrograd.network.layers.through_time import Borders, States, Walk, cuts, states_before, walk, walk_back
 
 GLOROT, ORTHOGONAL, ZEROS = GlorotUniform(), Orthogonal(), Zeros()
 REVERSE = "reverse_"  # begins the names of the parameters of the direction that reads from the end
 
-States = tuple[Array, ...]  # the hidden state, and whatever a cell keeps beside it, each [batch, units]
-
-
-class Given(NamedTuple):
-    """The inputs of a recurrent layer, time first."""
-
-    x: Array  # [time, batch, features]
-    mask: Array | None  # [time, batch, 1]
-    cut: Array | None  # [time, 2]: whether the derivative ends before this step, reading forward and from the end
-
-
-class Direction(NamedTuple):
-    """What one direction leaves for backward."""
-
-    initial: States
-    states: States  # after each step, [time, batch, units]
-    saved: Any  # what the cell saved at each step
-
 
 @dataclass(frozen=True)
 class Recurrent(Layer):
-    """A state that each step of a sequence updates; subclasses say by which formula.
+    """A state that each step of a sequence updates; a subclass says by which formula, in `step` and `step_back`.
 
     `output` is what the next layer reads: the `last` state (one vector an example), the `sequence` of all of them (for
-    another recurrent layer, or an answer at each step), or `all`: a dict whose parts `inputs: [lstm.last]` can name.
+    another recurrent layer, or an answer at each step), or `all`: a dict of parts, named as in `inputs: [lstm.last]`.
     """
 
     units: Units
     bidirectional: bool = False
     output: Literal["last", "sequence", "all"] = "last"
     truncate: PositiveInt | None = None
+    bias: InitialOrNone = ZEROS
     input_weight: Initial = GLOROT
     recurrent_weight: Initial = ORTHOGONAL
-    bias: InitialOrNone = ZEROS
 
     gates: ClassVar[int] = 1
-    state_parts: ClassVar[tuple[str, ...]] = ("last",)
+    states: ClassVar[tuple[str, ...]] = ("last",)  # what the parts of `output: all` call them
+
+    def step(self, own: Params, z: Array, before: States) -> tuple[States, Any]:
+        """Return the states after one step, and what backward needs. z = x W + b is the input's part."""
+        raise NotImplementedError(f"{type(self).__name__} has no step")
+
+    def step_back(
+        self, transposed: Array, deltas: States, before: States, after: States, saved: Any
+    ) -> tuple[States, Array]:
+        """Return the deltas of the states before a step, and of z. `transposed` is the recurrent weight's transpose."""
+        raise NotImplementedError(f"{type(self).__name__} has no step_back")
+
+    def recurrent_deltas(self, dz: Array, saved: Any) -> Array:
+        """Return the deltas of h W_h at each step: those of z, where a cell just adds the two."""
+        return dz
 
     @property
     def surrogate(self) -> str:
         """Truncation leaves out the derivatives that reach further back."""
-        return f"derivatives are not carried across the borders of {self.truncate} steps" if self.truncate else ""
-
-    # ------------------------------------------------------------------------------------------- what a cell says
-
-    def step(self, own: Params, z: Array, before: States) -> tuple[States, Any]:
-        """Return the states after one step, and what backward needs. z = x W + b holds the input's part."""
-        raise NotImplementedError(f"{type(self).__name__} has no step")
-
-    def step_back(self, transposed: Array, deltas: States, before: States, after: States, saved: Any) -> Any:
-        """Return the deltas of the states before this step, and of z."""
-        raise NotImplementedError(f"{type(self).__name__} has no step_back")
-
-    def recurrent_deltas(self, dz: Array, saved: Any) -> Array:
-        """Return the deltas of h(t-1) W_h, from those of z: the same where both are simply added."""
-        return dz
-
-    # ----------------------------------------------------------------------------------------------------- the layer
-
-    def init(self, key: Array, x: Spec, *others: Spec) -> Init:  # noqa: D102
-        params: Params = {}
-        for prefix in self.prefixes:
-            params |= {prefix + name: value for name, value in self.init_direction(key, prefix, x.shape[-1]).items()}
-        return Init(params)
-
-    def init_direction(self, key: Array, prefix: str, features: int) -> Params:
-        """Return the first parameters of one direction. The gates stand side by side in one matrix."""
-        units = int(self.units)
-        width = self.gates * units
-        params = {
-            "input_weight": draw(self.input_weight or GLOROT, key, f"{prefix}input_weight", (features, width)),
-            "recurrent_weight": draw(
-                self.recurrent_weight or ORTHOGONAL, key, f"{prefix}recurrent_weight", (units, width)
-            ),
-        }
-        if self.bias:
-            params["bias"] = draw(self.bias, key, f"{prefix}bias", (width,))
-        return params
+        return f"the derivative does not reach back across every {self.truncate}th step" if self.truncate else ""
 
     @property
     def prefixes(self) -> tuple[str, ...]:
         """What the names of each direction's parameters begin with."""
         return ("", REVERSE) if self.bidirectional else ("",)
 
+    def init(self, key: Array, x: Spec, *others: Spec) -> Init:  # noqa: D102
+        width = self.gates * int(self.units)
+        params: Params = {}
+        for prefix in self.prefixes:
+            for name, initial, shape in (
+                ("input_weight", self.input_weight or GLOROT, (x.shape[-1], width)),
+                ("recurrent_weight", self.recurrent_weight or ORTHOGONAL, (int(self.units), width)),
+                ("bias", self.bias, (width,)),
+            ):
+                if initial:
+                    params[prefix + name] = draw(initial, key, prefix + name, shape)
+        return Init(params)
+
     def forward(self, params: Params, state: State, ctx: Context, x: Array, *others: Array) -> Forward:  # noqa: D102
-        given, initial = self._arranged(params, x, others)
-        run = [
-            self._read(direction(params, prefix), given, parts, prefix == REVERSE)
-            for prefix, parts in zip(self.prefixes, initial, strict=True)
-        ]
-        sequence = jnp.concatenate([each.states[0] for each in run], -1)
-        if given.mask is not None:
-            sequence = jnp.where(given.mask, sequence, jnp.zeros_like(sequence))
-        ends = [[part[0 if i else -1] for part in each.states] for i, each in enumerate(run)]
-        parts = {name: jnp.concatenate(each, -1) for name, each in zip(self.state_parts, zip(*ends), strict=True)}
+        mask, initial = self._sorted(params, x, others)
+        xt = lax.optimization_barrier(x.swapaxes(0, 1))
+        finals, walks = [], []
+        for prefix, start in zip(self.prefixes, initial, strict=True):
+            final, taken = self._read(params, prefix, xt, mask, start)
+            finals.append(final)
+            walks.append(taken)
+        parts = {
+            name: jnp.concatenate(ends, -1) for name, ends in zip(self.states, zip(*finals, strict=True), strict=True)
+        }
+        sequence = jnp.concatenate([taken.states[0] for taken in walks], -1)
+        sequence = sequence if mask is None else jnp.where(mask, sequence, jnp.zeros_like(sequence))
         parts["sequence"] = sequence.swapaxes(0, 1)
         y = parts if self.output == "all" else parts[self.output]
-        return Forward(y, (given, run, Static([other.dtype.name for other in others])))
+        return Forward(y, (xt, tuple(walks), Static(tuple(other.dtype for other in others))))
 
     def backward(self, params: Params, tape: Any, dy: Any) -> Backward:
-        """Carry the deltas of the states from the last step to the first; then all weight gradients at once."""
-        given, run, static = tape
-        parts = dy if self.output == "all" else {self.output: dy}
-        sequence = parts.get("sequence")
-        if sequence is not None:
-            sequence = sequence.swapaxes(0, 1)
-            if given.mask is not None:
-                sequence = jnp.where(given.mask, sequence, jnp.zeros_like(sequence))
+        """Through the steps in reverse with the deltas of the states; behind the loop each gradient in one product."""
+        xt, walks, given = tape
+        parts = {name: d for name, d in (dy if self.output == "all" else {self.output: dy}).items() if d is not None}
+        if "sequence" in parts:
+            parts["sequence"] = parts["sequence"].swapaxes(0, 1)
         grads: Params = {}
-        dx, dinitial = jnp.zeros_like(given.x), []
-        for i, (prefix, each) in enumerate(zip(self.prefixes, run, strict=True)):
+        dx, starts = jnp.zeros_like(xt), []
+        for i, (prefix, taken) in enumerate(zip(self.prefixes, walks, strict=True)):
+            own = {name: jnp.split(d, len(walks), -1)[i] for name, d in parts.items()}
+            start, dz = self._read_back(params, prefix, taken, own)
+            starts.append(start)
+            dx += (rows(dz) @ params[prefix + "input_weight"].T.astype(dz.dtype)).reshape(dx.shape)
+            grads |= self._gradients(params, prefix, xt, taken, dz)
+        dstates = (jnp.concatenate(each, -1) for each in zip(*starts, strict=True))
+        rest = tuple(None if dtype == jnp.bool_ else next(dstates).astype(dtype) for dtype in given.value)
+        return Backward((dx.swapaxes(0, 1), *rest), grads)
 
-            def own(part: Array | None, i: int = i) -> Array | None:
-                return None if part is None else jnp.split(part, len(run), -1)[i]
+    # ------------------------------------------------------------------------------------------------- one direction
 
-            last = [own(parts.get(name)) for name in self.state_parts]
-            deltas = tuple(jnp.zeros_like(s) if d is None else d for s, d in zip(each.initial, last, strict=True))
-            theirs = direction(params, prefix)
-            before, dz = self._read_back(theirs, given, each, deltas, own(sequence), bool(i))
-            dinitial.append(before)
-            dx = dx + (rows(dz) @ theirs["input_weight"].T.astype(dz.dtype)).reshape(dx.shape)
-            grads |= {prefix + name: grad for name, grad in self.gradients(theirs, given.x, each, dz, bool(i)).items()}
-        dstates = iter([jnp.concatenate(parts, -1) for parts in zip(*dinitial, strict=True)])
-        behind = tuple(None if name == "bool" else next(dstates) for name in static.value)
-        return Backward((dx.swapaxes(0, 1), *behind), grads)
+    def _read(self, params: Params, prefix: str, xt: Array, mask: Array | None, start: States) -> tuple[States, Walk]:
+        """Run one direction: the input's part of all steps in one product, then the loop."""
+        own = _of_direction(params, prefix, xt.dtype)
+        z = rows(xt) @ own["input_weight"]
+        z = (z + own["bias"] if "bias" in own else z).reshape(*xt.shape[:2], z.shape[-1])
+        reverse = prefix == REVERSE
+        cut = cuts(len(xt), self.truncate, reverse) if self.truncate else None
+        return walk(lambda z, before: self.step(own, z, before), z, start, Borders(mask, cut), reverse)
+
+    def _read_back(self, params: Params, prefix: str, taken: Walk, parts: Mapping[str, Array]) -> tuple[States, Array]:
+        """Run one direction's loop in reverse; return the deltas of the initial states and of z."""
+        dtype = taken.initial[0].dtype
+        transposed = lax.optimization_barrier(params[prefix + "recurrent_weight"].T.astype(dtype))
+        dfinal = tuple(
+            parts.get(name, jnp.zeros_like(start)) for name, start in zip(self.states, taken.initial, strict=True)
+        )
+
+        def step_back(*now: Any) -> tuple[States, Array]:
+            return self.step_back(transposed, *now)
+
+        return walk_back(step_back, taken, dfinal, parts.get("sequence"), prefix == REVERSE)
+
+    def _gradients(self, params: Params, prefix: str, xt: Array, taken: Walk, dz: Array) -> Params:
+        """dW = xᵀ dz, dW_h = h(t-1)ᵀ dh, each over all steps at once."""
+        before = states_before(taken, prefix == REVERSE)[0]
+        here = self.recurrent_deltas(dz, taken.saved)
+        grads = {
+            "input_weight": weight_gradient(xt, dz, params[prefix + "input_weight"].dtype),
+            "recurrent_weight": weight_gradient(before, here, params[prefix + "recurrent_weight"].dtype),
+        }
+        for name, delta in (("bias", dz), ("recurrent_bias", here[..., -int(self.units) :])):
+            if prefix + name in params:
+                grads[name] = rows(delta).sum(0, dtype=params[prefix + name].dtype)
+        return {prefix + name: grad for name, grad in grads.items()}
+
+    # ---------------------------------------------------------------------------------------------------- the inputs
+
+    def _sorted(self, params: Params, x: Array, others: tuple[Array, ...]) -> tuple[Array | None, tuple[States, ...]]:
+        """Return the mask [time, batch, 1], and each direction's initial states: zeros unless they are given."""
+        expect_features(x, params["input_weight"].shape[0])
+        if x.ndim != 3:
+            raise ShapeError(
+                f"expected (batch, time, features), got {tuple(x.shape)}",
+                cure="give the recurrent layer before it `output: sequence`, or put an embedding or reshape before it",
+            )
+        masks = [other for other in others if other.dtype == jnp.bool_]
+        states = [other for other in others if other.dtype != jnp.bool_]
+        units, count = int(self.units), len(self.prefixes)
+        if len(masks) > 1 or any(mask.shape != x.shape[:2] for mask in masks):
+            shapes = " and ".join(str(tuple(mask.shape)) for mask in masks)
+            raise ShapeError(f"expected one mask (batch, time) = {tuple(x.shape[:2])}, got {shapes}")
+        if states and [state.shape for state in states] != [(len(x), units * count)] * len(self.states):
+            shapes = " and ".join(str(tuple(state.shape)) for state in states)
+            raise ShapeError(
+                f"initial states: expected {len(self.states)} of shape {(len(x), units * count)}, got {shapes}",
+                cure="a mask holds true or false",
+            )
+        given = [jnp.split(state.astype(x.dtype), count, -1) for state in states]
+        given = given or [[jnp.zeros((len(x), units), x.dtype)] * count] * len(self.states)
+        mask = masks[0].T[..., None] if masks else None
+        return mask, tuple(zip(*given, strict=True))
+
+
+def _of_direction(params: Params, prefix: str, dtype: Any) -> Params:
+    """Return the parameters of one direction by their plain names, in the precision of the input."""
+    names = ("input_weight", "recurrent_weight", "bias", "recurrent_bias")
+    return {name: params[prefix + name].astype(dtype) for name in names if prefix + name in params}

@@ -1,0 +1,194 @@
+"""What convolutions of one and two axes share: three products (forward, by the data, by the weights), and the layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from retrograd.base.annotations import Expect, Registered
+from retrograd.base.errors import Problem, ShapeError
+from retrograd.base.schema import PositiveInt
+from retrograd.network.initializers import GlorotUniform, Initial, InitialOrNone, Zeros, draw
+from retrograd.network.layer import (
+    Activation,
+    Backward,
+    Context,
+    Forward,
+    Init,
+    Layer,
+    Params,
+    Spec,
+    State,
+    Units,
+    layers,
+    rows,
+)
+from retrograd.network.layers.window import CausalPadding, Lengths, Window, expect_axes, place_window, views
+
+ZEROS = Zeros()
+FEW_CHANNELS = 8  # fewer fill no GEMM of one kernel row, so all entries of the kernel go into one
+MANY_CHANNELS = 128  # from here on XLA's own convolution is as fast, and nothing has to be copied
+
+Groups = Annotated[PositiveInt | Literal["depthwise"], Expect("a positive integer, or depthwise (one group a channel)")]
+
+
+@dataclass(frozen=True)
+class Convolution(Layer):
+    """Base of the convolutions: the number of axes is the subclass's."""
+
+    axes: ClassVar[int]
+
+    filters: Units
+    kernel: Lengths = 3
+    stride: Lengths = 1
+    padding: CausalPadding = "same"
+    dilation: Lengths = 1
+    groups: Groups = 1
+    activation: Annotated[Layer | None, Registered(layers, only=Activation)] = None
+    weight: Initial = None  # None: chosen by the activation that follows
+    bias: InitialOrNone = ZEROS
+
+    def rules(self) -> Iterator[Problem]:  # noqa: D102
+        for name in ("kernel", "stride", "dilation", "padding"):
+            value = getattr(self, name)
+            if isinstance(value, tuple) and len(value) != self.axes:
+                yield Problem(name, f"expected one entry for each of {self.axes} axes, found {len(value)}")
+
+    def init(self, key: Array, x: Spec) -> Init:  # noqa: D102
+        window = self._window(x)
+        shape = (*window.kernel, x.shape[-1] // self._groups(x.shape[-1]), int(self.filters))
+        params = {"weight": draw(self.weight or GlorotUniform(), key, "weight", shape)}
+        if self.bias:
+            params["bias"] = draw(self.bias, key, "bias", shape[-1:])
+        return Init(params)
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        window, groups, weight = self._window(x), self._groups(x.shape[-1]), params["weight"].astype(x.dtype)
+        if weight.shape[-2] * groups != x.shape[-1]:
+            raise ShapeError(f"input: expected {weight.shape[-2] * groups} channels, got {x.shape[-1]}")
+        y = convolve(x, weight, window, groups)
+        return Forward(y + params["bias"].astype(x.dtype) if "bias" in params else y, x)
+
+    def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
+        """dx = dy ∗ flipped W, dW = x ⋆ dy, db = the sum of dy over batch and places."""
+        x, weight = tape, params["weight"]
+        window, groups = self._window(x), self._groups(x.shape[-1])
+        dx = data_gradient(dy, weight.astype(dy.dtype), window, groups)
+        grads = {"weight": weight_gradient(x, dy, window, groups, weight.dtype)}
+        if "bias" in params:
+            grads["bias"] = rows(dy).sum(0, dtype=params["bias"].dtype)
+        return Backward((dx,), grads)
+
+    def _window(self, x: Array | Spec) -> Window:
+        return place_window(expect_axes(x, self.axes), self.kernel, self.stride, self.dilation, self.padding)
+
+    def _groups(self, channels: int) -> int:
+        groups = channels if self.groups == "depthwise" else self.groups
+        for count, what in ((channels, "channels"), (int(self.filters), "filters")):
+            if count % groups:
+                raise ShapeError(f"groups {groups} do not divide {count} {what}")
+        return groups
+
+
+# ------------------------------------------------------------------------------------------------------ three products
+
+
+def convolve(x: Array, weight: Array, window: Window, groups: int = 1) -> Array:
+    """Return y[b, i] = the sum over p and c of x[b, stride i + dilation p, c] weight[p, c]."""
+    if _is_depthwise(weight, groups):
+        return _depthwise(views(x, window), weight)
+    if _is_pointwise(window, groups):
+        return views(x, window)[0] @ weight.reshape(weight.shape[-2:])
+    return lax.conv_general_dilated(
+        x, weight, window.stride, window.padding, rhs_dilation=window.dilation,
+        dimension_numbers=_layout("N*C", "*IO", "N*C", window), feature_group_count=groups,
+    )  # fmt: skip
+
+
+def data_gradient(dy: Array, weight: Array, window: Window, groups: int = 1) -> Array:
+    """Return dx: the deltas, `stride` apart, correlated with the flipped kernel, its inputs and outputs swapped."""
+    if _is_depthwise(weight, groups):
+        spread = _spread(dy, window)
+        sliding = place_window(spread.shape[1:-1], window.kernel, dilation=window.dilation)
+        return _depthwise_back(views(spread, sliding), _flipped(weight), groups)
+    if _is_pointwise(window, groups):
+        return _spread(dy @ weight.reshape(weight.shape[-2:]).T, window)
+    parted = _flipped(weight).reshape(*weight.shape[:-1], groups, -1)  # [*kernel, in a group, groups, out of a group]
+    swapped = parted.swapaxes(-1, -3).reshape(*weight.shape[:-2], parted.shape[-1], -1)
+    return lax.conv_general_dilated(
+        dy, swapped, (1,) * len(window.kernel), [(before, after) for before, after, _ in window.spread],
+        lhs_dilation=window.stride, rhs_dilation=window.dilation,
+        dimension_numbers=_layout("N*C", "*IO", "N*C", window), feature_group_count=groups,
+    )  # fmt: skip
+
+
+def weight_gradient(x: Array, dy: Array, window: Window, groups: int, dtype: jnp.dtype) -> Array:
+    """Return dweight[p] = the sum over batch and places i of x[stride i + dilation p]ᵀ dy[i]."""
+    channels, filters = x.shape[-1], dy.shape[-1]
+    shape = (*window.kernel, channels // groups, filters)
+    if 1 < groups == channels:  # depthwise
+        deltas, outer = dy.reshape(*dy.shape[:-1], channels, -1), tuple(range(dy.ndim - 1))
+        sums = [jnp.sum(seen[..., None] * deltas, outer, dtype) for seen in views(x, window)]
+        return jnp.stack(sums).reshape(shape)
+    if groups > 1 or (channels >= MANY_CHANNELS and not _is_pointwise(window, groups)):
+        return lax.conv_general_dilated(
+            x, dy, window.dilation, window.margins, rhs_dilation=window.stride, batch_group_count=groups,
+            dimension_numbers=_layout("C*N", "I*O", "*NC", window), preferred_element_type=dtype,
+        )  # fmt: skip
+    if channels < FEW_CHANNELS:  # im2col: all that a window sees in one row
+        return _product(jnp.concatenate(views(x, window), -1), dy, dtype).reshape(shape)
+    return _by_kernel_rows(x, dy, window, dtype).reshape(shape)
+
+
+def _by_kernel_rows(x: Array, dy: Array, window: Window, dtype: jnp.dtype) -> Array:
+    """Lay the columns that a window sees side by side once; each row of the kernel is then a shifted view, one GEMM."""
+    across, down = window.split()
+    columns = lax.optimization_barrier(jnp.concatenate(views(x, across), -1))  # read once for each row of the kernel
+    return jnp.stack([_product(seen, dy, dtype) for seen in views(columns, down)])
+
+
+def _product(x: Array, dy: Array, dtype: jnp.dtype) -> Array:
+    return jnp.matmul(rows(x).T, rows(dy), preferred_element_type=dtype)
+
+
+def _depthwise(seen: list[Array], weight: Array) -> Array:
+    """Return y[.., c m + j] = the sum over p of x[p, c] weight[p, c m + j]: XLA's own way is tens of times slower."""
+    factors = weight.reshape(len(seen), seen[0].shape[-1], -1)
+    y = sum(x[..., None] * factor for x, factor in zip(seen, factors, strict=True))
+    return y.reshape(*y.shape[:-2], -1)
+
+
+def _depthwise_back(seen: list[Array], weight: Array, channels: int) -> Array:
+    """Return dx[c] = the sum over p and j of dy[p, c m + j] weight[p, c m + j]."""
+    factors = weight.reshape(len(seen), channels, -1)
+    products = (dy.reshape(*dy.shape[:-1], channels, -1) * f for dy, f in zip(seen, factors, strict=True))
+    return sum(products).sum(-1)
+
+
+def _is_depthwise(weight: Array, groups: int) -> bool:
+    return groups > 1 and weight.shape[-2] == 1
+
+
+def _is_pointwise(window: Window, groups: int) -> bool:
+    """Tell whether the kernel is a single entry and nothing is padded: then a plain product is twice as fast."""
+    return groups == 1 and set(window.kernel) == {1} and all(pair == (0, 0) for pair in window.padding)
+
+
+def _flipped(weight: Array) -> Array:
+    """Return the kernel turned round along each of its axes."""
+    return jnp.flip(weight, range(weight.ndim - 2))
+
+
+def _spread(dy: Array, window: Window) -> Array:
+    """Return the deltas with zeros between and around them, as a kernel that slides by 1 needs them."""
+    return lax.pad(dy, jnp.zeros((), dy.dtype), [(0, 0, 0), *window.spread, (0, 0, 0)])
+
+
+def _layout(x: str, weight: str, y: str, window: Window) -> tuple[str, str, str]:
+    """Return the order of axes as XLA writes it, with * for the axes of the window."""
+    x, weight, y = (each.replace("*", "HW"[-len(window.kernel) :]) for each in (x, weight, y))
+    return x, weight, y

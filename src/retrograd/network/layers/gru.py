@@ -1,0 +1,93 @@
+"""The gated recurrent unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+from retrograd.network.layer import Equations, Init, Input, Params, Spec, examples, layers
+from retrograd.network.layers.recurrent import Recurrent
+from retrograd.network.layers.sigmoid import logistic
+from retrograd.network.layers.through_time import States
+
+
+@layers.register(
+    "gru",
+    examples=examples(
+        ({"units": 3}, [(2, 4, 2)]),
+        ({"units": 2, "output": "sequence"}, [(3, 3, 2), Input((3, 3), "mask")]),
+        ({"units": 2, "bidirectional": True, "output": "all"}, [(2, 3, 2), Input((2, 3), "mask"), (2, 4)]),
+        ({"units": 1, "bias": False, "output": "all"}, [(1, 1, 1)]),
+    ),
+)
+@dataclass(frozen=True)
+class GRU(Recurrent):
+    """Let one gate say how much of the state stays, and another how much of it the new value sees.
+
+        (r, z) = sigmoid of (x(t) W + h(t-1) W_h + b), their thirds
+        n = tanh(x(t) W_n + b_n + r (h(t-1) W_hn + b_hn))
+        h(t) = (1 - z) n + z h(t-1)
+
+    Shapes:  x [batch, time, features], [mask [batch, time]], [h(0) [batch, units]]
+             -> last [batch, units] or sequence [batch, time, units] (both directions: twice the units, side by side)
+    Params:  input_weight [features, 3 units], recurrent_weight [units, 3 units], bias [3 units], in the order r, z, n;
+             recurrent_bias [units], b_hn; those of the direction that reads from the end are called `reverse_...`
+    Tape:    x, the gates, h W_hn + b_hn and h at each step, time first
+    Raises:  ShapeError when x is not a sequence, or a mask or state does not fit it.
+    See:     Cho et al. 2014, arXiv:1406.1078, with the reset after the matrix product as in PyTorch and Keras (ONNX
+             and the paper: before). For r and z `bias` is the sum of PyTorch's two. Masks and `truncate` as for `rnn`.
+    """
+
+    gates = 3
+    equations = Equations(
+        forward="r, z = σ(x(t) W + h(t-1) W_h + b); n = tanh(x(t) W_n + b_n + r q), q = h(t-1) W_hn + b_hn; "
+        "h(t) = (1 - z) n + z h(t-1)",
+        backward=(
+            "da_n = dh (1 - z) (1 - n²), dq = da_n r",
+            "da_r = da_n q r (1 - r), da_z = dh (h(t-1) - n) z (1 - z)",
+            "dh(t-1) = dy(t-1) + dh z + (da_r, da_z, dq) W_hᵀ",
+            "dx(t) = (da_r, da_z, da_n) Wᵀ",
+            "dW = Σ x(t)ᵀ (da_r, da_z, da_n), dW_h = Σ h(t-1)ᵀ (da_r, da_z, dq)",
+        ),
+        latex_forward=r"n_t = \tanh(x_t W_n + b_n + r_t \odot (h_{t-1} W_{hn} + b_{hn})), \quad "
+        r"h_t = (1 - z_t) \odot n_t + z_t \odot h_{t-1}",
+        latex_backward=(
+            r"\delta_{n} = \delta_{h_t} \odot (1 - z_t) \odot (1 - n_t^2), \quad \delta_q = \delta_n \odot r_t",
+            r"\delta_{h_{t-1}} = \delta_{y_{t-1}} + \delta_{h_t} \odot z_t + (\delta_r, \delta_z, \delta_q) W_h^\top",
+        ),
+    )
+
+    def init(self, key: Array, x: Spec, *others: Spec) -> Init:  # noqa: D102
+        params = super().init(key, x, *others).params
+        for prefix in self.prefixes if self.bias else ():
+            params[f"{prefix}recurrent_bias"] = jnp.zeros(int(self.units), jnp.float32)
+        return Init(params)
+
+    def step(self, own: Params, z: Array, before: States) -> tuple[States, Any]:
+        """h(t) = (1 - z) n + z h(t-1)."""
+        (h,) = before
+        ar, az, an = jnp.split(z, 3, -1)
+        hr, hz, q = jnp.split(h @ own["recurrent_weight"], 3, -1)
+        q = q + own["recurrent_bias"] if "recurrent_bias" in own else q
+        r, u = logistic(ar + hr), logistic(az + hz)
+        n = jnp.tanh(an + r * q)
+        return ((1 - u) * n + u * h,), jnp.concatenate([r, u, n, q], -1)
+
+    def step_back(
+        self, transposed: Array, deltas: States, before: States, after: States, saved: Any
+    ) -> tuple[States, Array]:
+        """From dh to the deltas of the three parts of z; dh(t-1) = dh z + (da_r, da_z, dq) W_hᵀ."""
+        (dh,), (h,) = deltas, before
+        r, u, n, q = jnp.split(saved, 4, -1)
+        dn = dh * (1 - u) * (1 - n * n)
+        dr, du = dn * q * r * (1 - r), dh * (h - n) * u * (1 - u)
+        earlier = dh * u + jnp.concatenate([dr, du, dn * r], -1) @ transposed
+        return (earlier,), jnp.concatenate([dr, du, dn], -1)
+
+    def recurrent_deltas(self, dz: Array, saved: Any) -> Array:
+        """The state's part of n passes the reset gate: dq = da_n r."""
+        units = saved.shape[-1] // 4
+        return jnp.concatenate([dz[..., : 2 * units], dz[..., 2 * units :] * saved[..., :units]], -1)

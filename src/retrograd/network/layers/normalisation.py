@@ -1,0 +1,102 @@
+"""What normalisations share: scale and bias as parameters, and the derivative of subtracting a mean and dividing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from retrograd.base.annotations import Expect, Registered
+from retrograd.base.schema import PositiveFloat
+from retrograd.network.initializers import Constant, Initializer, InitialOrNone, Ones, Values, Zeros, draw, initializers
+from retrograd.network.initializers import Numbers as GivenNumbers
+from retrograd.network.layer import Equations, Init, Layer, Params
+
+ONES, ZEROS = Ones(), Zeros()
+
+
+def _from_plain(value: Any) -> Any:
+    """`true` is ones: unlike a bias, a scale that begins at 0 lets nothing through."""
+    if isinstance(value, bool):
+        return ONES if value else False
+    return Values(value) if isinstance(value, tuple) else Constant(float(value))
+
+
+InitialScale = Annotated[
+    Initializer | Literal[False],
+    Registered(initializers, otherwise=Annotated[bool | GivenNumbers, Expect("true, false or numbers")],
+               coerce=_from_plain),
+]  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalisation(Layer):
+    """Base of the layers y = scale · xhat + bias, where xhat is x made free of its own mean and size."""
+
+    keeps_scale: ClassVar[bool] = True
+    equations: ClassVar[Equations] = Equations(
+        forward="y = scale · (x − mean) / √(var + eps) + bias",
+        backward=(
+            "g = scale · dy; dx = (g − mean(g) − xhat · mean(g · xhat)) / √(var + eps)",
+            "dscale = sum of dy · xhat",
+            "dbias = sum of dy",
+        ),
+        latex_forward=r"\hat x = \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}}, \quad y = \gamma \hat x + \beta",
+        latex_backward=(
+            r"\delta_x = \frac{1}{\sqrt{\sigma^2 + \epsilon}} \left(\gamma\delta_y - \overline{\gamma\delta_y}"
+            r" - \hat x \, \overline{\gamma\delta_y \hat x}\right)",
+            r"\nabla_\gamma = \textstyle\sum \delta_y \hat x",
+            r"\nabla_\beta = \textstyle\sum \delta_y",
+        ),
+    )
+
+    eps: PositiveFloat = 1e-5
+    scale: InitialScale = ONES
+    bias: InitialOrNone = ZEROS
+
+    def first(self, key: Array, shape: tuple[int, ...]) -> Init:
+        """Return the parameters that the settings ask for."""
+        wanted = {"scale": self.scale, "bias": self.bias}
+        return Init({name: draw(initial, key, name, shape) for name, initial in wanted.items() if initial})
+
+
+def widened(x: Array) -> Array:
+    """Return x in float32 at least: means of many values need it."""
+    return x if x.dtype.itemsize >= 4 else x.astype(jnp.float32)
+
+
+def statistics(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
+    """Return mean and (biased) variance over these axes, which stay as axes of length 1."""
+    mean = jnp.mean(x, axes, keepdims=True)
+    return mean, jnp.mean(jnp.square(x - mean), axes, keepdims=True)
+
+
+def standardise(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Array]:
+    """Return xhat = (x - mean) / sqrt(var + eps) over these axes, and 1 / sqrt(var + eps)."""
+    mean, var = statistics(x, axes)
+    inverse = lax.rsqrt(var + eps)
+    return (x - mean) * inverse, inverse
+
+
+def standardise_backward(g: Array, xhat: Array, inverse: Array, axes: tuple[int, ...]) -> Array:
+    """Return dx = (g - mean(g) - xhat mean(g xhat)) / sqrt(var + eps), where g is the delta of xhat."""
+    along = jnp.mean(g * xhat, axes, keepdims=True)
+    return inverse * (g - jnp.mean(g, axes, keepdims=True) - xhat * along)
+
+
+def scaled(params: Params, xhat: Array) -> Array:
+    """Return scale · xhat + bias, of the parameters that there are."""
+    y = xhat * params["scale"].astype(xhat.dtype) if "scale" in params else xhat
+    return y + params["bias"].astype(y.dtype) if "bias" in params else y
+
+
+def scaled_backward(params: Params, dy: Array, xhat: Array) -> tuple[Array, Params]:
+    """Return the delta of xhat, and dscale = the sum of dy xhat, dbias = the sum of dy over all rows."""
+    grads = {}
+    for name, each in (("scale", dy * xhat), ("bias", dy)):
+        if name in params:
+            outer = tuple(range(dy.ndim - params[name].ndim))
+            grads[name] = jnp.sum(each, outer, dtype=params[name].dtype)
+    return dy * params["scale"].astype(dy.dtype) if "scale" in params else dy, grads

@@ -1,0 +1,24 @@
+"""Rotary positions: queries and keys are turned by an angle that grows with their place in the sequence."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+SLOWEST = 10000.0  # pair i of d/2 turns by SLOWEST^(-2i/d) a step: from one radian down to a ten-thousandth
+
+
+def rotate(x: Array, back: bool = False) -> Array:
+    """Turn the pair (x_i, x_(i + d/2)) at place t by the angle t · 10000^(-2i/d), or `back` again.
+
+    A product of a turned query and a turned key depends on the distance of their places alone. The adjoint of turning
+    is turning back. Shapes: x [..., time, width], an even width. See: Su et al. 2021, arXiv:2104.09864; pairs stand
+    half the width apart, as in LLaMA (the paper: side by side, which is the same up to a permutation of weights).
+    """
+    time, half = x.shape[-2], x.shape[-1] // 2
+    angle = np.arange(time)[:, None] * SLOWEST ** (-np.arange(half) / half)
+    cos, sin = jnp.asarray(np.cos(angle), x.dtype), jnp.asarray(np.sin(-angle if back else angle), x.dtype)
+    cos, sin = (part.reshape((1,) * (x.ndim - 2) + part.shape) for part in (cos, sin))
+    first, second = x[..., :half], x[..., half:]
+    return jnp.concatenate([first * cos - second * sin, first * sin + second * cos], -1)

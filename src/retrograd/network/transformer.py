@@ -1,0 +1,165 @@
+"""Transformer blocks: attention and feed-forward layers, each with a norm, and a sum with what went in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from retrograd.base.annotations import Registered
+from retrograd.base.errors import Problem
+from retrograd.base.schema import Fraction, PositiveInt
+from retrograd.network.layer import Activation, Layer, layers
+from retrograd.network.layers.add import Add
+from retrograd.network.layers.dense import Dense
+from retrograd.network.layers.dropout import Dropout
+from retrograd.network.layers.gelu import GELU
+from retrograd.network.layers.layer_norm import LayerNorm
+from retrograd.network.layers.multi_head_attention import MultiHeadAttention
+from retrograd.network.layers.multiply import Multiply
+from retrograd.network.scope import Block, Scope, blocks
+
+WIDER = 4  # times the width of the block, as in the first Transformer
+EXACT_GELU = GELU()
+AnyActivation = Annotated[Layer, Registered(layers, only=Activation)]
+
+
+@blocks.register("feed_forward")
+@dataclass(frozen=True)
+class FeedForward(Block):
+    """Two dense layers with an activation between them: y = f(x W + b) W_2 + b_2.
+
+    `hidden` is 4 units unless given. `gated` multiplies the activation by a second product, y = (f(x W) * (x V)) W_2:
+    with silu it is SwiGLU. See: Vaswani et al. 2017, section 3.3; Shazeer 2020, arXiv:2002.05202.
+    """
+
+    units: PositiveInt
+    hidden: PositiveInt | None = None
+    activation: AnyActivation = EXACT_GELU
+    gated: bool = False
+    dropout: Fraction = 0.0
+
+    def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
+        hidden = self.hidden or WIDER * self.units
+        y = scope.add(Dense(hidden, self.activation), *inputs, name="hidden")
+        if self.gated:
+            y = scope.add(Multiply(), y, scope.add(Dense(hidden), *inputs, name="gate"), name="multiply")
+        if self.dropout:
+            y = scope.add(Dropout(self.dropout), y, name="dropout")
+        return scope.add(Dense(self.units), y, name="output")
+
+
+@dataclass(frozen=True)
+class Transformer(Block):
+    """What encoder and decoder have in common: a stack of layers, each a few parts in residual connections.
+
+    `norm` stands before each part (`pre`: deep stacks learn from the start) or behind each sum (`post`: the first
+    Transformer, and PyTorch unless told otherwise); with `pre` a last norm ends the stack, unless `final_norm` is
+    false. `hidden`, `activation` and `gated` are those of `feed_forward`; `dropout` acts on the attention weights, in
+    the feed-forward part, and on what each part adds.
+    """
+
+    units: PositiveInt
+    heads: PositiveInt
+    layers: PositiveInt = 1
+    hidden: PositiveInt | None = None
+    activation: AnyActivation = EXACT_GELU
+    gated: bool = False
+    norm: Literal["pre", "post"] = "pre"
+    final_norm: bool = True
+    dropout: Fraction = 0.0
+    key_value_heads: PositiveInt | None = None
+    rotary: bool = False
+
+    def rules(self) -> Iterator[Problem]:  # noqa: D102
+        if self.units % self.heads:
+            yield Problem("units", f"expected a multiple of {self.heads} heads, found {self.units}")
+        if self.heads % (self.key_value_heads or self.heads):
+            yield Problem("key_value_heads", f"expected a divisor of {self.heads} heads, found {self.key_value_heads}")
+
+    def part(self, scope: Scope, name: str, part: Layer | Block, x: str, *others: str) -> str:
+        """Add one part in its residual connection: x + part(norm(x)), or norm(x + part(x))."""
+        normed = scope.add(LayerNorm(), x, name=f"{name}_norm") if self.norm == "pre" else x
+        y = scope.add(part, normed, *others, name=name)
+        if self.dropout:
+            y = scope.add(Dropout(self.dropout), y, name=f"{name}_dropout")
+        y = scope.add(Add(), x, y, name=f"{name}_add")
+        return y if self.norm == "pre" else scope.add(LayerNorm(), y, name=f"{name}_norm")
+
+    def attention(self, causal: bool, rotary: bool) -> MultiHeadAttention:
+        """Return the attention layer of these settings."""
+        return MultiHeadAttention(
+            self.heads,
+            self.units,
+            causal=causal,
+            key_value_heads=self.key_value_heads,
+            rotary=rotary,
+            dropout=self.dropout,
+        )
+
+    def feed_forward(self) -> FeedForward:
+        """Return the feed-forward block of these settings."""
+        return FeedForward(self.units, self.hidden, self.activation, self.gated, self.dropout)
+
+    def ended(self, scope: Scope, x: str) -> str:
+        """Add the norm that ends a stack whose sums are not normalised."""
+        return scope.add(LayerNorm(), x, name="final_norm") if self.norm == "pre" and self.final_norm else x
+
+
+@blocks.register("transformer_encoder")
+@dataclass(frozen=True)
+class TransformerEncoder(Transformer):
+    """Layers of self-attention and feed-forward: x [batch, time, units], [mask, true where to attend] -> the same.
+
+    With `causal: true` no step sees a later one: the stack of a language model. See: Vaswani et al. 2017,
+    arXiv:1706.03762; the norm before each part: Xiong et al. 2020, arXiv:2002.04745.
+    """
+
+    causal: bool = False
+
+    def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
+        x, *mask = inputs
+        for i in range(1, self.layers + 1):
+            x = scope.add(_EncoderLayer(self), x, *mask, name=str(i))
+        return self.ended(scope, x)
+
+
+@blocks.register("transformer_decoder")
+@dataclass(frozen=True)
+class TransformerDecoder(Transformer):
+    """Layers of causal self-attention, attention to a memory, and feed-forward.
+
+    Inputs: x [batch, time, units], the memory [batch, keys, features] (an encoder's output), [the memory's mask]. x
+    itself needs no mask: what is padded at its end is seen by no step before. See: Vaswani et al. 2017.
+    """
+
+    def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
+        x, *memory = inputs
+        for i in range(1, self.layers + 1):
+            x = scope.add(_DecoderLayer(self), x, *memory, name=str(i))
+        return self.ended(scope, x)
+
+
+@dataclass(frozen=True)
+class _EncoderLayer(Block):
+    """One layer of an encoder, in a scope of its own."""
+
+    of: TransformerEncoder
+
+    def expand(self, scope: Scope, *inputs: str) -> str:
+        x, *mask = inputs
+        x = self.of.part(scope, "attention", self.of.attention(self.of.causal, self.of.rotary), x, *mask)
+        return self.of.part(scope, "feed_forward", self.of.feed_forward(), x)
+
+
+@dataclass(frozen=True)
+class _DecoderLayer(Block):
+    """One layer of a decoder, in a scope of its own."""
+
+    of: TransformerDecoder
+
+    def expand(self, scope: Scope, *inputs: str) -> str:
+        x, *memory = inputs
+        x = self.of.part(scope, "self_attention", self.of.attention(True, self.of.rotary), x)
+        x = self.of.part(scope, "cross_attention", self.of.attention(False, False), x, *memory)
+        return self.of.part(scope, "feed_forward", self.of.feed_forward(), x)
