@@ -44,7 +44,9 @@ def test_a_module_imports_only_its_own_floor_and_lower_ones_at_the_top_of_the_fi
     for imported, at_top in own_imports(path):
         assert at_top, f"{module_name(path)} imports {imported} inside a function"
         if imported != "retrograd":
-            assert FLOORS.index(imported.split(".")[1]) <= floor, f"{module_name(path)} imports {imported}, a higher floor"
+            assert FLOORS.index(imported.split(".")[1]) <= floor, (
+                f"{module_name(path)} imports {imported}, a higher floor"
+            )
 
 
 def test_no_modules_import_each_other_in_a_circle():
@@ -56,7 +58,9 @@ def test_no_modules_import_each_other_in_a_circle():
         if name in done or name not in graph:
             return
         for other in graph[name]:
-            if not name.startswith(other + "."):  # a package's __init__ names its modules; they name it only by lying in it
+            if not name.startswith(
+                other + "."
+            ):  # a package's __init__ names its modules; they name it only by lying in it
                 visit(other, (*trail, name))
         done.add(name)
 

@@ -144,11 +144,12 @@ class Loop:
 
     def _by_epoch(self, outcomes: list[Outcome]) -> list[list[Outcome]]:
         """Turn the outcomes of dispatches (fetched only now) into lists of steps, an epoch each."""
-        steps = [
-            Outcome(*values)
-            for outcome in outcomes
-            for values in zip(*(np.atleast_1d(np.asarray(value)) for value in outcome), strict=True)
-        ]
+        steps: list[Outcome] = []
+        for outcome in outcomes:
+            loss, rate = np.atleast_1d(np.asarray(outcome.loss)), np.atleast_1d(np.asarray(outcome.learning_rate))
+            norm = outcome.gradient_norm
+            norms = [None] * len(loss) if norm is None else np.atleast_1d(np.asarray(norm))
+            steps += map(Outcome, loss, rate, norms)
         return [steps[i : i + self.steps] for i in range(0, len(steps), self.steps)]
 
     # --------------------------------------------------------------------------------------------- the end of an epoch
@@ -174,7 +175,8 @@ class Loop:
         return train, stop
 
     def _epoch(self, epoch: int, step: int, steps: list[Outcome], metrics: Metrics) -> Epoch:
-        loss, norm = (float(np.mean([getattr(s, name) for s in steps])) for name in ("loss", "gradient_norm"))
+        loss = float(np.mean([step.loss for step in steps]))
+        norm = float(np.mean([step.gradient_norm for step in steps])) if self.stepper.gradient_norm else None
         return Epoch(epoch, step, loss, metrics, float(steps[-1].learning_rate), self.clock() - self.begun, norm)
 
     def _broken(

@@ -49,6 +49,12 @@ class Prepared:
         """How many steps the run takes at most."""
         return self.config.training.epochs * -(-self.dataset.rows["train"] // self.batch_size)
 
+    def stepper(self) -> Stepper:
+        """Return the training step that the configuration describes."""
+        config, convergence = self.config, self.config.training.convergence
+        watched = convergence is not None and convergence.gradient_norm is not None
+        return Stepper(self.network, self.objectives, config.optimizer, config.penalties, self.steps, watched)
+
 
 def prepare(config: RunConfig, dataset: Dataset | None = None) -> Prepared:
     """Return the run with its data loaded, its network built and its shapes checked.
@@ -101,7 +107,7 @@ def check_shapes(prepared: Prepared) -> None:
     """
     batch = {name: column[:2] for name, column in prepared.dataset.train.items()}
     traced = len(next(iter(batch.values())))
-    stepper = Stepper(prepared.network, prepared.objectives, prepared.config.optimizer, prepared.config.penalties, 1)
+    stepper = prepared.stepper()
 
     def trace(key: jax.Array) -> Any:
         return stepper.step(stepper.start(prepared.network.init(key, batch), key), batch)

@@ -33,7 +33,6 @@ from retrograd.train.loop import Fitted, Loop, Watcher
 from retrograd.train.predict import Model
 from retrograd.train.prepare import PARTS, Prepared, prepare
 from retrograd.train.stop import Stop
-from retrograd.update.step import Stepper
 
 WISHES: dict[int, str] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}  # reasons to stop
 
@@ -126,13 +125,12 @@ def _train_into(
     place: RunWriter, prepared: Prepared, watchers: Sequence[Watcher], asked: Callable[[], str | None]
 ) -> Run:
     config, dataset = prepared.config, prepared.dataset
-    stepper = Stepper(prepared.network, prepared.objectives, config.optimizer, config.penalties, prepared.steps)
     evaluator = Evaluator(prepared.network, prepared.objectives, dataset.preprocessing)
     part = prepared.measured_part
     measured = getattr(dataset, part)
     first = prepared.network.init(jax.random.key(config.training.seed), dataset.train)
     fitted = Loop(
-        stepper,
+        prepared.stepper(),
         config.training,
         dataset.train,
         score=lambda variables: {part: evaluator.scores(variables, measured)},
