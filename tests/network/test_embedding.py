@@ -33,10 +33,10 @@ def test_gradient_counts_each_use_of_an_identifier():
 
 
 def test_the_size_of_the_vocabulary_is_filled_from_the_data():
-    network = Network(Embedding(3), Flatten(), Dense(2))
-    with pytest.raises(ShapeError, match=r"embedding_1 \(embedding\): vocabulary: .*'vocabulary'"):
+    network = Network(Embedding(3, "words"), Flatten(), Dense(2))
+    with pytest.raises(ShapeError, match=r"embedding_1 \(embedding\): vocabulary: .*'words'"):
         network.init(jax.random.key(0), {"x": IDS})
-    params = network.fill({"vocabulary": 11}).init(jax.random.key(0), {"x": IDS}).params
+    params = network.fill({"words": 11}).init(jax.random.key(0), {"x": IDS}).params
     assert params["embedding_1"]["weight"].shape == (11, 3)
 
 

@@ -5,7 +5,7 @@ import pytest
 from retrograd.base.errors import ConfigError
 from retrograd.network.blocks import Branches, Repeat, Residual
 from retrograd.network.entries import dump_entries, parse_entries
-from retrograd.network.layers import Dense, Embedding, Flatten, ReLU, Tanh
+from retrograd.network.layers import Dense, Flatten, LeakyReLU, ReLU, Tanh
 from retrograd.network.scope import Entry
 
 CONFIGURATIONS = [
@@ -30,11 +30,11 @@ def test_what_is_read_is_written_back(plain):
 
 def test_a_value_alone_fills_the_first_field():
     short = parse_entries(
-        [{"dense": 64}, {"embedding": 8}, {"residual": ["relu"]}, {"repeat": {"times": 2, "layers": "tanh"}}]
+        [{"dense": 64}, {"leaky_relu": 0.5}, {"residual": ["relu"]}, {"repeat": {"times": 2, "layers": "tanh"}}]
     )
     assert [entry.layer for entry in short] == [
         Dense(64),
-        Embedding(8),
+        LeakyReLU(0.5),
         Residual((Entry(ReLU()),)),
         Repeat(2, (Entry(Tanh()),)),
     ]

@@ -13,7 +13,7 @@ from retrograd.base.errors import ConfigError
 from retrograd.base.schema import dump_registered, parse_registered
 from retrograd.update.optimizers import SGD, Adam, AdamW, Lion, NAdam, RMSprop, optimizers
 from retrograd.update.schedules import Cosine, schedules
-from retrograd.update.step import update
+from retrograd.update.step import apply_gradients
 
 PARAMS = {"dense": {"weight": jnp.asarray([[1.0, -2.0], [0.5, 3.0]]), "bias": jnp.asarray([0.3, -0.1])}}
 GRADS = np.random.default_rng(3).normal(size=(6, 2, 2))
@@ -34,7 +34,7 @@ def steps(optimizer, grads=GRADS, start=PARAMS["dense"]["weight"], total=None):
         params = {"dense": {"weight": jnp.asarray(start, float)}}
         moments, after = chain.init(params), []
         for grad in grads:
-            params, moments = update(chain, params, {"dense": {"weight": jnp.asarray(grad)}}, moments)
+            params, moments = apply_gradients(chain, params, {"dense": {"weight": jnp.asarray(grad)}}, moments)
             after.append(np.asarray(jax.device_get(params["dense"]["weight"])))
     return np.asarray(after)
 
@@ -75,7 +75,7 @@ def test_types_of_params_and_state_are_a_fixed_point(name, precision):
             chain = dataclasses.replace(example(optimizers, name), learning_rate=rate, **every).build(50)
             before = params, jax.eval_shape(chain.init, params)
             factor = jax.ShapeDtypeStruct((), jnp.float32)
-            after = jax.eval_shape(partial(update, chain), before[0], before[0], before[1], factor)
+            after = jax.eval_shape(partial(apply_gradients, chain), before[0], before[0], before[1], factor)
             assert types(after) == types(before)
 
 
@@ -96,7 +96,7 @@ def test_a_compiled_run_goes_downhill(name):
     @jax.jit
     def run(params):
         def body(carry, _):
-            return update(chain, carry[0], carry[0], carry[1]), None
+            return apply_gradients(chain, carry[0], carry[0], carry[1]), None
 
         return jax.lax.scan(body, (params, chain.init(params)), None, length=100)[0][0]
 

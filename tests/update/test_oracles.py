@@ -10,7 +10,7 @@ from retrograd.update.clipping import clip
 from retrograd.update.optimizers import SGD, optimizers
 from retrograd.update.plateau import Plateau, ReduceOnPlateau
 from retrograd.update.schedules import schedules
-from retrograd.update.step import update
+from retrograd.update.step import apply_gradients
 from tests.oracles import cases
 
 KINDS = ("optimizer", "clip", "schedule")
@@ -50,7 +50,7 @@ def test_optimizer_takes_the_recorded_ten_steps(case):
         @jax.jit
         def run(params, grads):
             def body(carry, grad):
-                carry = update(chain, carry[0], grad, carry[1])
+                carry = apply_gradients(chain, carry[0], grad, carry[1])
                 return carry, carry[0]
 
             return jax.lax.scan(body, (params, chain.init(params)), grads)[1]
