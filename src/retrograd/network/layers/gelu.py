@@ -28,7 +28,7 @@ class GELU(Activation):
         y = x (1 + t) / 2,  t = erf(x / sqrt 2),  or approximate: t = tanh(sqrt(2/pi) (x + 0.044715 x^3))
 
     Shapes:  x [batch, ...] -> y, the same
-    Tape:    x, t
+    Tape:    x, p = (1 + t) / 2; the approximate p is a sigmoid, whose far tail needs no tanh that ends at exactly -1
     See:     Hendrycks & Gimpel 2016, arXiv:1606.08415. Exact unless told otherwise, as PyTorch and Keras;
              jax.nn.gelu defaults to the tanh.
     """
@@ -51,13 +51,16 @@ class GELU(Activation):
 
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
         near = jnp.clip(x, -FAR, FAR)  # x³ would overflow
-        t = jnp.tanh(SLOPE * near * (1 + CUBIC * near * near)) if self.approximate else lax.erf(math.sqrt(0.5) * x)
-        return Forward(jnp.maximum(x, -FAR) * (0.5 + 0.5 * t), (x, t))  # at -infinity 0, not infinity times 0
+        if self.approximate:  # (1 + tanh u) / 2 = sigmoid(2 u)
+            p = lax.logistic(2 * SLOPE * near * (1 + CUBIC * near * near))
+        else:
+            p = 0.5 + 0.5 * lax.erf(math.sqrt(0.5) * x)
+        return Forward(jnp.maximum(x, -FAR) * p, (x, p))  # at -infinity 0, not infinity times 0
 
     def backward(self, params: Params, tape: tuple[Array, Array], dy: Array) -> Backward:
-        """dx = dy ((1 + t) / 2 + x t' / 2)."""
-        x, t = tape
+        """dx = dy (p + x t' / 2); of the approximate form 1 - t² = 4 p (1 - p)."""
+        x, p = tape
         near = jnp.clip(x, -FAR, FAR)
         squared = near * near
-        slope = (1 + 3 * CUBIC * squared) * (1 - t * t) if self.approximate else jnp.exp(-0.5 * squared)
-        return Backward((dy * (0.5 + 0.5 * t + (0.5 * SLOPE) * near * slope),))
+        slope = 4 * (1 + 3 * CUBIC * squared) * p * (1 - p) if self.approximate else jnp.exp(-0.5 * squared)
+        return Backward((dy * (p + (0.5 * SLOPE) * near * slope),))
