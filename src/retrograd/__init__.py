@@ -34,6 +34,10 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(module), own)
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 class _Package(types.ModuleType):
     """Importing the package `retrograd.train` must not hide the function `retrograd.train` (so for `backprop`...)."""
 

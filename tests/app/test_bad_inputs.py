@@ -618,7 +618,7 @@ def test_a_signal_ends_training_with_everything_saved(start, number, code, reaso
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_an_interrupt_before_the_first_step_waits_and_a_second_one_acts_at_once(times, tmp_path):
+def test_an_interrupt_before_the_first_step_waits_and_a_second_one_acts_at_once(times, tmp_path, python_s_handler):
     def interrupt(*_: Any) -> None:
         for _ in range(times):
             signal.raise_signal(signal.SIGINT)
@@ -632,7 +632,15 @@ def test_an_interrupt_before_the_first_step_waits_and_a_second_one_acts_at_once(
         with pytest.raises(KeyboardInterrupt):
             rg.train(values, folder=tmp_path / "S", started=interrupt)
         assert not (tmp_path / "S").exists()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is python_s_handler
+
+
+@pytest.fixture
+def python_s_handler():
+    """What a terminal gives; a shell starts background jobs with interrupts ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
 
 
 # ------------------------------------------------------------------------------------------------------------- the whole
