@@ -3,7 +3,8 @@
     python benchmarks/bench_step.py [--workload NAME] [--rounds N] [--json FILE]
 
 PyTorch is measured where it is installed (`pip install 'retrograd[torch]'`). A name that ends in `+malloc` runs with
-the allocator settings that the command line gives to retrograd.
+the allocator settings that the command line gives to retrograd. `products` does the step's matrix products and nothing
+else: the floor under every implementation that computes them with XLA.
 """
 
 from __future__ import annotations
@@ -144,6 +145,32 @@ def pytorch(work: Dense) -> Callable[[int], int]:
     return run
 
 
+def products(work: Dense) -> Callable[[int], int]:
+    import jax
+    import jax.numpy as jnp
+
+    rng = np.random.default_rng(0)
+    weights = [
+        jnp.asarray(rng.normal(size=pair), jnp.float32) for pair in zip(work.widths, work.widths[1:], strict=False)
+    ]
+    outputs = [jnp.asarray(rng.normal(size=(work.batch, width)), jnp.float32) for width in work.widths]
+
+    @jax.jit
+    def step(weights, outputs):
+        forward = [x @ weight for x, weight in zip(outputs, weights, strict=False)]
+        deltas = [delta @ weight.T for delta, weight in zip(outputs[2:], weights[1:], strict=True)]
+        grads = [x.T @ delta for x, delta in zip(outputs, outputs[1:], strict=False)]
+        return forward, deltas, grads
+
+    def run(steps: int) -> int:
+        for _ in range(steps):
+            last = step(weights, outputs)
+        jax.block_until_ready(last)
+        return steps
+
+    return run
+
+
 def sklearn(work: Dense) -> Callable[[int], int]:
     from sklearn.neural_network import MLPClassifier
 
@@ -168,6 +195,7 @@ CONTESTANTS = {
     "pytorch": pytorch,
     "pytorch+malloc": with_malloc(pytorch),
     "scikit-learn": sklearn,
+    "products": with_malloc(products),
 }
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Races between implementations: each in a process of its own, taking turns, so that noise meets all alike.
 
 A contestant is a function that builds its step and returns `run(steps)`, which does at least that many steps and
-returns how many it did. The parent asks each process for a short leg in every round and keeps the median.
+returns how many it did. The parent asks each process for a short leg in every round and keeps the median. The order
+changes from round to round, and a pause lies before every leg: idle threads of some libraries spin for a while, and
+whoever came next would pay for them.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import argparse
 import contextlib
 import json
 import platform
+import random
 import statistics
 import subprocess
 import sys
@@ -20,10 +23,11 @@ from typing import Any
 
 Build = Callable[[Any], Callable[[int], int]]
 LEG_SECONDS = 0.25
+PAUSE_SECONDS = 0.1
 
 
 def serve(build: Callable[[], Callable[[int], int]]) -> None:
-    """Be a contestant: build, warm up, then run a leg for every line on standard input."""
+    """Be a contestant: build, warm up, then run a leg for every line on standard input, its first tenth untimed."""
     try:
         run = build()
         run(1)
@@ -39,6 +43,7 @@ def serve(build: Callable[[], Callable[[int], int]]) -> None:
         return
     print(json.dumps({"ready": steps}), flush=True)
     for _ in sys.stdin:
+        run(max(1, steps // 10))
         begin = time.perf_counter()
         done = run(steps)
         print(json.dumps((time.perf_counter() - begin) / done), flush=True)
@@ -47,16 +52,19 @@ def serve(build: Callable[[], Callable[[int], int]]) -> None:
 def race(script: str, workload: str, contestants: Sequence[str], rounds: int) -> dict[str, float | None]:
     """Return the median seconds a step of each contestant on one workload; None for one that is not installed."""
     processes = {}
-    for name in contestants:
+    legs: dict[str, list[float]] = {}
+    for name in contestants:  # one after the other: each finds the length of its legs with the machine to itself
         command = [sys.executable, script, "--contestant", name, "--workload", workload]
         processes[name] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    legs: dict[str, list[float]] = {}
-    for name, process in list(processes.items()):
-        first = json.loads(process.stdout.readline() or "{}")
+        first = json.loads(processes[name].stdout.readline() or "{}")
         if "ready" in first:
             legs[name] = []
+    shuffle = random.Random(0).shuffle
     for _ in range(rounds):
-        for name in legs:
+        order = list(legs)
+        shuffle(order)
+        for name in order:
+            time.sleep(PAUSE_SECONDS)
             processes[name].stdin.write("leg\n")
             processes[name].stdin.flush()
             legs[name].append(json.loads(processes[name].stdout.readline()))
