@@ -99,11 +99,18 @@ from retrograd.backprop.contract import check_layer as check_layer
 from retrograd.network.losses import (
     Loss as Loss,
     BinaryCrossEntropy as BinaryCrossEntropy,
+    Contrastive as Contrastive,
     CrossEntropy as CrossEntropy,
+    CTC as CTC,
+    Dice as Dice,
+    Focal as Focal,
     Hinge as Hinge,
     Huber as Huber,
+    InfoNCE as InfoNCE,
+    KLDivergence as KLDivergence,
     MeanAbsoluteError as MeanAbsoluteError,
     MeanSquaredError as MeanSquaredError,
+    Triplet as Triplet,
     losses as losses,
 )
 

@@ -11,17 +11,21 @@ import pytest
 from retrograd.backprop.backprop import adjoint, record
 from retrograd.network.layer import Context
 from retrograd.network.losses import (
+    CTC,
     BinaryCrossEntropy,
     CrossEntropy,
     Huber,
+    KLDivergence,
     Loss,
     MeanAbsoluteError,
     MeanSquaredError,
+    Triplet,
 )
 from tests.oracles import Case, cases
 
 # soft_margin, log(1 + exp(-s y)), is binary cross-entropy on logits with the targets -1, 1 written as 0, 1
-KINDS = ("mse", "l1", "huber", "smooth_l1", "bce", "bce_logits", "soft_margin", "cross_entropy")
+KINDS = ("mse", "l1", "huber", "smooth_l1", "bce", "bce_logits", "soft_margin", "cross_entropy", "nll", "kldiv",
+         "triplet", "ctc")  # fmt: skip
 
 BUILD: dict[str, Callable[[dict[str, Any], str], Loss]] = {
     "mse": lambda config, reduction: MeanSquaredError(reduction=reduction),
@@ -40,7 +44,10 @@ BUILD: dict[str, Callable[[dict[str, Any], str], Loss]] = {
 }
 
 
-@pytest.mark.parametrize("case", cases(*KINDS), ids=lambda case: case.id)
+ELEMENTWISE = cases("mse", "l1", "huber", "smooth_l1", "bce", "bce_logits", "soft_margin", "cross_entropy")
+
+
+@pytest.mark.parametrize("case", ELEMENTWISE, ids=lambda case: case.id)
 def test_loss_and_delta_are_those_of_the_oracle(case: Case):
     prediction, target, weight = given(case)
     expected, delta = case.arrays["out.loss"], axes_last(case.arrays[f"grad_in.{prediction_name(case)}"])
@@ -55,12 +62,54 @@ def test_loss_and_delta_are_those_of_the_oracle(case: Case):
         np.testing.assert_allclose(found_delta, delta, **case.tol)
 
 
-@pytest.mark.parametrize("case", [c for c in cases(*KINDS) if c.config.get("reduction") == "none"], ids=lambda c: c.id)
+@pytest.mark.parametrize("case", [c for c in ELEMENTWISE if c.config.get("reduction") == "none"], ids=lambda c: c.id)
 def test_terms_are_the_unreduced_losses_of_the_oracle(case: Case):
     prediction, target, _ = given(case)
     with jax.enable_x64(True):
         terms, _ = BUILD[case.kind](case.config, "sum").terms(jnp.asarray(prediction), jnp.asarray(target))
         np.testing.assert_allclose(terms, case.arrays["out.loss"], **case.tol)
+
+
+@pytest.mark.parametrize("case", cases("nll", "kldiv"), ids=lambda case: case.id)
+def test_losses_on_log_probabilities_are_ours_on_probabilities(case: Case):
+    name = "logp" if case.kind == "nll" else "logq"
+    probabilities = np.exp(case.arrays[f"in.{name}"])
+    loss: Loss = KLDivergence(from_logits=False)
+    target = case.arrays.get("in.nd_target")
+    if target is None:
+        weights = tuple(case.config["class_weights"])
+        loss, target = CrossEntropy(0.0, weights, from_logits=False, normalize=False), case.arrays["in.target"]
+    value, deltas = compiled_both_ways(loss, (probabilities, target), case.arrays["cot.loss"])
+    np.testing.assert_allclose(value, case.arrays["out.loss"], **case.tol)
+    np.testing.assert_allclose(deltas[0] * probabilities, case.arrays[f"grad_in.{name}"], **case.tol)
+
+
+@pytest.mark.parametrize("case", cases("triplet"), ids=lambda case: case.id)
+def test_triplet_has_the_recorded_loss_and_three_deltas(case: Case):
+    names = ("anchor", "pos", "neg")
+    inputs = tuple(case.arrays[f"in.{name}"] for name in names)
+    value, deltas = compiled_both_ways(Triplet(case.config["margin"]), inputs, case.arrays["cot.loss"])
+    np.testing.assert_allclose(value, case.arrays["out.loss"], **case.tol)
+    for name, delta in zip(names, deltas, strict=True):
+        np.testing.assert_allclose(delta, case.arrays[f"grad_in.{name}"], **case.tol)
+
+
+@pytest.mark.parametrize("case", cases("ctc"), ids=lambda case: case.id)
+def test_ctc_has_the_recorded_loss_and_delta(case: Case):
+    names = ("targets", "input_lengths", "target_lengths")
+    inputs = (case.arrays["in.logits"].swapaxes(0, 1), *(case.arrays[f"in.{name}"] for name in names))
+    value, deltas = compiled_both_ways(CTC(case.config["blank"]), inputs, case.arrays["cot.loss"])
+    np.testing.assert_allclose(value, case.arrays["out.loss"], **case.tol)
+    np.testing.assert_allclose(deltas[0], case.arrays["grad_in.logits"].swapaxes(0, 1), **case.tol)
+
+
+def compiled_both_ways(loss: Loss, inputs: tuple[np.ndarray, ...], dy: np.ndarray) -> Any:
+    def run(inputs: Any, dy: Any) -> Any:
+        step = record(loss, {}, {}, Context(), inputs)
+        return step.y, adjoint(loss, {}, step.tape, dy).inputs
+
+    with jax.enable_x64(True):
+        return jax.device_get(jax.jit(run)(inputs, dy))
 
 
 def both_ways(loss: Loss, inputs: tuple[jax.Array, ...], dy: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -26,7 +26,8 @@ from retrograd.network.losses import (
 
 RTOL = {"float64": 1e-12, "float32": 2e-6}  # some ten roundings
 DOCUMENTED = {
-    "mean_squared_error", "mean_absolute_error", "huber", "binary_cross_entropy", "cross_entropy", "hinge",
+    "binary_cross_entropy", "contrastive", "cross_entropy", "ctc", "dice", "focal", "hinge", "huber", "info_nce",
+    "kl_divergence", "mean_absolute_error", "mean_squared_error", "triplet",
 }  # fmt: skip
 EXAMPLES = [(name, example) for name in losses for example in losses.entry(name).facts["examples"]]
 LOG3 = np.log(3.0)
@@ -321,7 +322,7 @@ def test_micro_batches_weighed_by_count_are_the_whole_batch(loss, inputs):
     shares = counts / counts.sum()
     assert_same((sum(s * v for s, (v, _) in zip(shares, found, strict=True)),), (value,))
     assert_same(np.concatenate([s * d for s, (_, d) in zip(shares, found, strict=True)]), delta)
-    assert abs(np.mean([v for v, _ in found]) - value) > 1e-3  # what averaging their means would give
+    assert abs(np.mean([v for v, _ in found]) - value) > 5e-4  # what averaging their means would give
 
 
 # ----------------------------------------------------------------------------------------------- what is refused

@@ -25,14 +25,10 @@ LEFT_OUT: dict[str, str] = {
 
 # kinds of layers and losses that retrograd does not have (yet)
 LEFT_OUT_KINDS: dict[str, str] = {
-    "nll": "no loss on log probabilities: cross_entropy takes logits or probabilities",
-    "kldiv": "no loss on log probabilities; cross_entropy on soft targets has the same gradient by the logits",
     "multi_margin": "hinge is for two classes, or for several independent ones",
-    "hinge_embedding": "no loss on distances between pairs",
-    "cosine_embedding": "no loss on distances between pairs",
-    "triplet": "no loss on distances between triplets",
+    "hinge_embedding": "a hinge on distances that are given: contrastive takes the embeddings themselves",
+    "cosine_embedding": "pairs by their angle and a margin: contrastive has distances, info_nce angles without margin",
     "poisson_nll": "no loss for counts",
     "gaussian_nll": "no loss with a predicted variance",
-    "ctc": "no loss for sequences without alignment",
     "gru_reset_before": "the reset gate acts behind the matrix product, as in PyTorch: one product a step, not two",
 }

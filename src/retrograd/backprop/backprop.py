@@ -39,16 +39,20 @@ class Objective:
         network: Network,
         loss: Layer,
         output: str | None = None,
-        target: str = "y",
+        target: str | Sequence[str] = "y",
         *,
         sample_weight: str | None = None,
         name: str = "loss",
         weight: float = 1.0,
     ) -> Objective:
-        """Return the objective on an entry's output (after its activation), or on the network's last one."""
+        """Return the objective on an entry's output (after its activation), or on the network's last one.
+
+        `target` names a column, or all that the loss takes besides that output: columns and other entries.
+        """
         reference = network.output if output is None else network.resolve(output)
+        targets = [network.resolve(each) for each in ([target] if isinstance(target, str) else target)]
         more = () if sample_weight is None else (sample_weight,)
-        return cls(name, loss, (reference, target, *more), weight)
+        return cls(name, loss, (reference, *targets, *more), weight)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.loss.kind} of {', '.join(self.inputs)})"

@@ -46,7 +46,7 @@ def violations(layer: Layer, inputs: Sequence[Any], train: bool, seed: int = 0) 
     given = _described(inputs)
     arrays = [draw_input(rng, each) if isinstance(each, Input) else each for each in given]
     smooth = [i for i, each in enumerate(given) if _differentiable(each)]
-    smooth = smooth[:1] if isinstance(layer, Loss) else smooth  # a loss owes a delta to its prediction alone
+    smooth = smooth[: layer.predictions] if isinstance(layer, Loss) else smooth  # to targets a loss owes no delta
     with jax.enable_x64(True):
         trial = Trial(layer, arrays, smooth, train, rng)
         broken = [*trial.structure(), *trial.against_vjp(), *trial.across_jit()]

@@ -40,6 +40,7 @@ from retrograd.update.schedules import schedules
 
 Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT), Expect("an integer from 0 to 4294967295")]
 BatchSize = Annotated[Annotated[int, Field(gt=0)] | Literal["all"], Expect("a positive integer, or all")]
+Names = Annotated[str | tuple[str, ...], Expect("the name of a column, or a list of names of columns and outputs")]
 DEFAULT_LOSS = {
     "regression": "mean_squared_error",
     "unsupervised": "mean_squared_error",
@@ -89,10 +90,14 @@ class TrainingSettings(Settings):
 
 @dataclass(frozen=True)
 class LossOn(Settings):
-    """A loss on one output: which target column it compares with, and its weight in the total."""
+    """A loss on one output: what it compares it with, and its weight in the total.
+
+    `target` names a column, or lists what the loss takes besides the output, columns and other outputs: a triplet's
+    [positive, negative], a sequence's [labels, mask].
+    """
 
     loss: Annotated[Loss, Registered(losses)]
-    target: str = "y"
+    target: Names = "y"
     weight: PositiveFloat = 1.0
 
 
@@ -167,16 +172,18 @@ class RunConfig(Settings):
         loss = self.loss or losses[DEFAULT_LOSS[task]]()
         single = ((network.output, LossOn(loss, target)),)
         for node, chosen in self.losses or single:
-            if chosen.target not in columns:
-                raise ConfigError(f"the data has no column '{chosen.target}'", where=f"losses.{node}.target",
-                                  cure=f"have: {', '.join(columns)}")  # fmt: skip
+            targets = (chosen.target,) if isinstance(chosen.target, str) else chosen.target
+            for each in targets:
+                if each not in columns and network.resolve(each).partition(".")[0] not in network.by_name:
+                    raise ConfigError(f"the data has no column '{each}'", where=f"losses.{node}.target",
+                                      cure=f"have: {', '.join(columns)}")  # fmt: skip
             name = "loss" if not self.losses else f"loss/{node}"
             output = network.resolve(node)
             if output.partition(".")[0] not in network.by_name:
                 raise ConfigError(f"the network has no node '{node}'", where=f"losses.{node}",
                                   cure=f"nodes: {', '.join(network.by_name)}")  # fmt: skip
             yield Objective.on(
-                network, chosen.loss, node, chosen.target, sample_weight=weight, name=name, weight=chosen.weight
+                network, chosen.loss, node, targets, sample_weight=weight, name=name, weight=chosen.weight
             )
 
     def filled(self, network: Network, task: str) -> RunConfig:

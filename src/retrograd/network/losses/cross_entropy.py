@@ -13,7 +13,7 @@ from retrograd.base.errors import DataTypeError, Problem, ShapeError
 from retrograd.base.schema import Fraction, NonNegativeFloat
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.labels import NUMBER_FROM_0, read_labels
-from retrograd.network.losses.loss import Loss, computing_dtype, losses
+from retrograd.network.losses.loss import Further, Loss, computing_dtype, losses, weigh
 
 CLIP = 1e-7  # Keras's
 
@@ -27,6 +27,7 @@ CLIP = 1e-7  # Keras's
             {"class_weights": [0.5, 1.0, 2.0], "ignored": 1, "label_smoothing": 0.2},
             [(4, 2, 3), Input((4, 2), "labels", classes=3), (4,)],
         ),
+        ({"ignored": 0}, [(2, 3, 4), Input((2, 3), "labels", classes=4), Input((2, 3), "mask"), (2,)]),
         ({"class_weights": [0.5, 2.0, 1.0]}, [(4, 3), Input((4, 3), "probabilities")]),
         ({"from_logits": False}, [Input((4, 3), "probabilities"), Input((4,), "labels", classes=3)]),
         (
@@ -44,7 +45,8 @@ class CrossEntropy(Loss):
 
     label_smoothing: e. class_weights: w, 1 unless given. ignored: a label whose rows are left out; when all are, the
     loss is 0. A target of the prediction's shape holds probabilities in place of onehot(t); the mean is then over the
-    rows, whatever the class weights, as in PyTorch. normalize: divide probabilities by their sum.
+    rows, whatever the class weights, as in PyTorch. normalize: divide probabilities by their sum. Of sequences
+    [batch, time, classes] each step is a row; a mask [batch, time] keeps those that are there.
 
     Shapes:  y [batch, ..., classes], t integers [batch, ...] or numbers [batch, ..., classes] -> scalar
     Tape:    logits: exp(y - max y), its sum, t; probabilities: p, the sum that it was divided by, t
@@ -112,11 +114,16 @@ class CrossEntropy(Loss):
         safe, valid = read_labels(labels[..., None], y.shape[-1], self.ignored, weights.dtype)
         return _Rows(safe, valid * weights[safe], valid * weights * (self.label_smoothing / y.shape[-1]))
 
-    def count(self, prediction: Any, target: Any, weight: Any = None) -> Array:
+    def term_shape(self, prediction: Any) -> tuple[int, ...]:
+        """Return the prediction's shape without the classes."""
+        return tuple(prediction.shape[:-1])
+
+    def count(self, prediction: Any, target: Any, *further: Any) -> Array:
         """Return the sum of w_t over the rows that are kept; for a target of probabilities, the number of rows."""
         if target.ndim == prediction.ndim:
-            return jnp.asarray(target.size // target.shape[-1], computing_dtype(prediction))
-        return jnp.sum(self._rows(target, prediction).rate)
+            return super().count(prediction, target, *further)
+        mask = self.sort((prediction, target, *further))[1].mask
+        return jnp.sum(weigh(self._rows(target, prediction).rate[..., 0], Further(mask, None)))
 
     def read_target(self, prediction: Array, target: Array) -> Array:
         """Return labels as they are, probabilities in the dtype of the computation."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -18,7 +19,7 @@ losses: Registry[Loss] = Registry("loss")
 
 @dataclass(frozen=True)
 class Loss(Layer):
-    """A layer of (prediction, target[, sample weight]) whose output is one number.
+    """A layer of (prediction, target[, mask][, sample weight]) whose output is one number.
 
         L = factor * sum(weight * terms),  factor = scale / count for a mean, scale for a sum
 
@@ -26,12 +27,13 @@ class Loss(Layer):
     whatever the network computes in: a sum over a batch needs more digits than a bfloat16 has.
 
     reduction: `mean` divides by `count`, `sum` does not. scale multiplies the result (0.5 gives the textbook's half
-    of the squared error).
+    of the squared error). A mask holds true and false: what is false is left out of the sum and of the count. A sample
+    weight holds numbers, and the count stays.
 
-    Shapes:  prediction [batch, ...], target the same, weight [batch] or more of the terms' axes -> scalar
-    Tape:    what slopes needs, weight, factor, the prediction's dtype
+    Shapes:  prediction [batch, ...], target the same, mask and weight [batch] or more of the terms' axes -> scalar
+    Tape:    what slopes needs, mask, weight, factor, the prediction's dtype
     Raises:  ShapeError when the shapes differ: broadcasting would train on every pair.
-    See:     the target and the sample weight are constants: they receive no delta.
+    See:     the target, the mask and the sample weight are constants: they receive no delta.
     """
 
     _: KW_ONLY
@@ -39,13 +41,15 @@ class Loss(Layer):
     scale: PositiveFloat = 1.0
 
     mixes_batch: ClassVar[bool] = True
+    predictions: ClassVar[int] = 1  # how many inputs, the first ones, are compared and receive a delta
+    targets: ClassVar[int] = 1  # how many constants follow them, before mask and sample weight
 
-    def terms(self, y: Array, t: Array) -> tuple[Array, Any]:
+    def terms(self, *given: Any) -> tuple[Array, Any]:
         """Return what is summed, and what `slopes` will need of it."""
         raise NotImplementedError(f"{type(self).__name__} has no terms")
 
-    def slopes(self, kept: Any) -> Array:
-        """Return the derivative of the terms by each element of the prediction."""
+    def slopes(self, kept: Any) -> Any:
+        """Return the derivative of the terms by each element of the prediction (a tuple of them, if there are more)."""
         raise NotImplementedError(f"{type(self).__name__} has no slopes")
 
     def read_target(self, prediction: Array, target: Array) -> Array:
@@ -57,35 +61,69 @@ class Loss(Layer):
             )
         return target.astype(computing_dtype(prediction))
 
-    def count(self, prediction: Any, target: Any, weight: Any = None) -> Array:
+    def read(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        """Return predictions and targets as `terms` wants them."""
+        prediction, target = inputs
+        target = self.read_target(prediction, target)
+        return prediction.astype(computing_dtype(prediction)), target
+
+    def term_shape(self, prediction: Any) -> tuple[int, ...]:
+        """Return the shape of the terms."""
+        return tuple(prediction.shape)
+
+    def count(self, *inputs: Any) -> Array:
         """Return what the mean divides by, so that micro-batches can be weighed against the whole batch.
 
         Of the prediction only the shape and dtype are looked at: a spec will do.
         """
-        return jnp.asarray(max(prediction.size, 1), computing_dtype(prediction))
+        shape, dtype = self.term_shape(inputs[0]), computing_dtype(inputs[0])
+        mask = self.sort(inputs)[1].mask
+        if mask is None:
+            return jnp.asarray(max(math.prod(shape), 1), dtype)
+        return jnp.sum(mask, dtype=dtype) * jnp.asarray(math.prod(shape[mask.ndim :]), dtype)
 
-    def factor(self, prediction: Any, target: Any) -> Array:
+    def factor(self, *inputs: Any) -> Array:
         """Return the number that multiplies the sum. Where the count is 0, so is the sum: the loss is 0, not NaN."""
-        scale = jnp.asarray(self.scale, computing_dtype(prediction))
+        scale = jnp.asarray(self.scale, computing_dtype(inputs[0]))
         if self.reduction == "sum":
             return scale
-        count = self.count(prediction, target)
+        count = self.count(*inputs)
         return scale / jnp.where(count == 0, jnp.ones_like(count), count)
 
-    def forward(  # noqa: D102
-        self, params: Params, state: State, ctx: Context, prediction: Array, target: Array, weight: Array | None = None
-    ) -> Forward:
-        target = self.read_target(prediction, target)
-        terms, kept = self.terms(prediction.astype(computing_dtype(prediction)), target)
-        expect_weight(terms, weight)
-        factor = self.factor(prediction, target)
-        return Forward(factor * jnp.sum(weigh(terms, weight)), (kept, weight, factor, Static(prediction.dtype)))
+    def sort(self, inputs: tuple[Any, ...]) -> tuple[tuple[Any, ...], Further]:
+        """Return predictions and targets, and what comes behind them: mask and sample weight, told apart by dtype."""
+        own = self.predictions + self.targets
+        masks = [each for each in inputs[own:] if each.dtype == jnp.bool_]
+        weights = [each for each in inputs[own:] if each.dtype != jnp.bool_]
+        if len(inputs) < own or len(masks) > 1 or len(weights) > 1:
+            shapes = ", ".join(f"{each.dtype.name}{list(each.shape)}" for each in inputs)
+            raise ShapeError(f"expected {own} inputs to compare, and at most one mask (true or false) and one sample "
+                             f"weight (numbers), got {shapes}")  # fmt: skip
+        return inputs[:own], Further(masks[0] if masks else None, weights[0] if weights else None)
+
+    def forward(self, params: Params, state: State, ctx: Context, *inputs: Array) -> Forward:  # noqa: D102
+        own, further = self.sort(inputs)
+        terms, kept = self.terms(*self.read(own))
+        expect_further(terms, further)
+        factor = self.factor(*inputs)
+        static = Static((tuple(each.dtype for each in inputs[: self.predictions]), len(inputs)))
+        return Forward(factor * jnp.sum(weigh(terms, further)), (kept, further, factor, static))
 
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
         """dprediction = dy * factor * weight * slopes."""
-        kept, weight, factor, dtype = tape
-        dx = weigh(self.slopes(kept), weight) * (dy * factor)
-        return Backward((dx.astype(dtype.value), None) if weight is None else (dx.astype(dtype.value), None, None))
+        kept, further, factor, static = tape
+        dtypes, count = static.value
+        slopes = self.slopes(kept)
+        each = slopes if isinstance(slopes, tuple) else (slopes,)
+        deltas = [(weigh(s, further) * (dy * factor)).astype(d) for s, d in zip(each, dtypes, strict=True)]
+        return Backward((*deltas, *(None,) * (count - len(deltas))))
+
+
+class Further(NamedTuple):
+    """What multiplies the terms: the mask leaves out, the sample weight weighs."""
+
+    mask: Array | None
+    weight: Array | None
 
 
 def computing_dtype(x: Any) -> Any:
@@ -93,20 +131,22 @@ def computing_dtype(x: Any) -> Any:
     return jnp.dtype(jnp.float64 if x.dtype == jnp.float64 else jnp.float32)
 
 
-def expect_weight(terms: Array, weight: Array | None) -> None:
-    """Raise ShapeError unless the sample weight has the leading axes of the terms."""
-    if weight is not None and weight.shape != terms.shape[: weight.ndim]:
-        raise ShapeError(
-            f"expected a sample weight of shape {tuple(terms.shape[:1])}, got {tuple(weight.shape)}",
-            cure=f"give one number for each example (or for each of the loss's terms, {tuple(terms.shape)})",
-        )
+def expect_further(terms: Array, further: Further) -> None:
+    """Raise ShapeError unless mask and sample weight have the leading axes of the terms."""
+    for what, given in (("a mask", further.mask), ("a sample weight", further.weight)):
+        if given is not None and given.shape != terms.shape[: given.ndim]:
+            raise ShapeError(
+                f"expected {what} of shape {tuple(terms.shape[:1])}, got {tuple(given.shape)}",
+                cure=f"give one for each example (or for each of the loss's terms, {tuple(terms.shape)})",
+            )
 
 
-def weigh(terms: Array, weight: Array | None) -> Array:
-    """Multiply each example's terms by its sample weight."""
-    if weight is None:
-        return terms
-    return terms * weight.astype(terms.dtype).reshape(weight.shape + (1,) * (terms.ndim - weight.ndim))
+def weigh(terms: Array, further: Further) -> Array:
+    """Multiply each example's terms by its sample weight; what the mask leaves out is 0, even where it is NaN."""
+    mask, weight = (None if each is None else each.reshape(each.shape + (1,) * (terms.ndim - each.ndim))
+                    for each in further)  # fmt: skip
+    terms = terms if mask is None else jnp.where(mask, terms, jnp.zeros_like(terms))
+    return terms if weight is None else terms * weight.astype(terms.dtype)
 
 
 def _shape_cure(prediction: Array, target: Array) -> str:

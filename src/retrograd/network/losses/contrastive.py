@@ -1,0 +1,72 @@
+"""Contrastive loss: pairs that belong together shall meet, others keep their distance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+from retrograd.base.errors import ShapeError
+from retrograd.base.schema import PositiveFloat
+from retrograd.network.layer import Equations, Input, examples
+from retrograd.network.losses.distances import distance, read_embeddings
+from retrograd.network.losses.loss import Loss, losses
+
+
+@losses.register(
+    "contrastive",
+    examples=examples(
+        ({}, [(5, 3), (5, 3), Input((5,), "binary")]),
+        ({"margin": 3.0, "reduction": "sum"}, [(1, 2), (1, 2), Input((1,), "mask"), (1,)]),
+    ),
+)
+@dataclass(frozen=True)
+class Contrastive(Loss):
+    """Average half the squared distance of pairs that belong together, and of others half the squared lack of margin.
+
+        L = 1/n sum (t d² / 2 + (1 - t) max(0, margin - d)² / 2),  d = |a - b|
+
+    Two outputs of one network, whose towers share their parameters. In a configuration:
+    `losses: {left: {loss: contrastive, target: [right, same]}}`, where the column `same` is 1 for pairs that belong
+    together and 0 for others.
+
+    Shapes:  a, b [batch, features], t [batch] (or [batch, 1]), 0 or 1 -> scalar
+    Tape:    the slope by d, the unit vector of a - b
+    Raises:  ShapeError when a and b do not have one shape, or t does not fit.
+    See:     Hadsell, Chopra & LeCun 2006 (whose label 1 means that a pair is *not* alike).
+    """
+
+    margin: PositiveFloat = 1.0
+
+    predictions = 2
+    equations = Equations(
+        forward="L = 1/n Σ (t d²/2 + (1 - t) max(0, margin - d)²/2), d = |a - b|",
+        backward=("da = 1/n (t d - (1 - t) max(0, margin - d)) (a - b)/d", "db = -da"),
+        latex_forward=r"L = \frac{1}{2n} \sum \left( t d^2 + (1 - t) \max(0, m - d)^2 \right), \quad d = \|a - b\|",
+        latex_backward=(r"\delta_a = -\delta_b = \frac{1}{n} (t d - (1 - t) \max(0, m - d)) \frac{a - b}{d}",),
+    )
+
+    def terms(self, a: Array, b: Array, same: Array) -> tuple[Array, Any]:  # noqa: D102
+        d, unit = distance(a, b)
+        missing = jnp.maximum(self.margin - d, 0)
+        terms = 0.5 * (same * d * d + (1 - same) * missing * missing)
+        return terms, ((same * d - (1 - same) * missing)[:, None], unit)
+
+    def slopes(self, kept: Any) -> tuple[Array, ...]:
+        """The slope by d, along the difference, and against it."""
+        slope, unit = kept
+        return slope * unit, -slope * unit
+
+    def read(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        """Return the two embeddings and the label [batch]."""
+        a, b, same = inputs
+        a, b = read_embeddings((a, b))
+        if same.size != len(a) or same.shape[:1] != a.shape[:1]:
+            raise ShapeError(f"expected one label a pair {a.shape[:1]}, got {tuple(same.shape)}")
+        return a, b, same.reshape(-1).astype(a.dtype)
+
+    def term_shape(self, prediction: Any) -> tuple[int, ...]:
+        """Return one term a pair."""
+        return tuple(prediction.shape[:1])

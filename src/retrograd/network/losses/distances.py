@@ -1,0 +1,30 @@
+"""What losses on distances between embeddings share: the distance of two rows and its derivative."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+from retrograd.base.errors import ShapeError
+from retrograd.network.losses.loss import computing_dtype
+
+EPS = 1e-6  # added to each difference, as in PyTorch: the distance of equal rows keeps a derivative
+
+
+def distance(a: Array, b: Array) -> tuple[Array, Array]:
+    """Return |a - b + eps| of each row [batch], and the unit vector of that difference [batch, features]."""
+    difference = a - b + EPS
+    length = jnp.sqrt(jnp.sum(difference * difference, -1))
+    return length, difference / length[:, None]
+
+
+def read_embeddings(inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Return embeddings in the dtype of the computation; raise ShapeError unless all are [batch, features]."""
+    if any(each.ndim != 2 or each.shape != inputs[0].shape for each in inputs):
+        shapes = ", ".join(str(tuple(each.shape)) for each in inputs)
+        raise ShapeError(f"expected embeddings of one shape (batch, features), got {shapes}",
+                         cure="compare outputs of layers of as many units")  # fmt: skip
+    dtype: Any = computing_dtype(inputs[0])
+    return tuple(each.astype(dtype) for each in inputs)

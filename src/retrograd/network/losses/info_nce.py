@@ -1,0 +1,107 @@
+"""InfoNCE: each example shall find its partner among those of the whole batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+from retrograd.base.errors import ShapeError
+from retrograd.base.schema import PositiveFloat
+from retrograd.network.layer import Backward, Context, Equations, Forward, Params, State, Static, examples
+from retrograd.network.losses.distances import read_embeddings
+from retrograd.network.losses.loss import Loss, losses
+
+SHORTEST = 1e-12  # of a vector that is brought to length 1
+
+
+@losses.register(
+    "info_nce",
+    examples=examples(
+        ({}, [(4, 3), (4, 3)]),
+        ({"temperature": 0.5, "symmetric": False, "reduction": "sum"}, [(1, 2), (1, 2)]),
+    ),
+)
+@dataclass(frozen=True)
+class InfoNCE(Loss):
+    """Average the surprise that each row's partner is the partner, among all rows of the batch.
+
+        L = -1/n sum_i log softmax_j(a_i b_j / temperature) at j = i,  a and b brought to length 1
+
+    Two outputs of one network, two views of each example: `losses: {left: {loss: info_nce, target: right}}`.
+    symmetric: the mean of both directions, a among b and b among a.
+
+    Shapes:  a, b [batch, features] -> scalar
+    Tape:    unit vectors, lengths, what each similarity counts for
+    Raises:  ShapeError when a and b do not have one shape.
+    See:     van den Oord et al. 2018, arXiv:1807.03748; symmetric: Radford et al. 2021. The others in the batch are
+             the negatives: with `accumulate`, those of the micro-batch alone. It takes no sample weights.
+    """
+
+    temperature: PositiveFloat = 0.1
+    symmetric: bool = True
+
+    predictions = 2
+    targets = 0
+    equations = Equations(
+        forward="L = -1/n Σ_i log p_ii, p = softmax over rows of S, S = â b̂ᵀ / τ, â = a/|a|, b̂ = b/|b|",
+        backward=(
+            "dS = (p - 1) / n; symmetric: the mean with that of the columns",
+            "dâ = dS b̂ / τ, db̂ = dSᵀ â / τ",
+            "da = (dâ - â (â · dâ)) / |a|, db likewise",
+        ),
+        latex_forward=(
+            r"L = -\frac{1}{n} \sum_i \log \frac{\exp S_{ii}}{\sum_j \exp S_{ij}},"
+            r" \quad S = \hat a \hat b^\top / \tau"
+        ),
+        latex_backward=(
+            r"\delta_S = \frac{1}{n} (p - I)",
+            r"\delta_a = (I - \hat a \hat a^\top) \delta_{\hat a} / \|a\|",
+        ),
+    )
+
+    def forward(self, params: Params, state: State, ctx: Context, *inputs: Array) -> Forward:  # noqa: D102
+        (a, b), further = self.sort(inputs)
+        if further != (None, None):
+            raise ShapeError("it takes neither mask nor sample weight: each row is a negative of all others")
+        (a_unit, a_length), (b_unit, b_length) = map(_unit, read_embeddings((a, b)))
+        similarity = a_unit @ b_unit.T / self.temperature
+        value, slopes = _diagonal_surprise(similarity)
+        if self.symmetric:
+            other, turned = _diagonal_surprise(similarity.T)
+            value, slopes = 0.5 * (value + other), 0.5 * (slopes + turned.T)
+        factor = self.factor(a, b)
+        tape = ((a_unit, a_length), (b_unit, b_length), slopes, factor, Static((a.dtype, b.dtype)))
+        return Forward(factor * value, tape)
+
+    def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
+        """dS = p - 1, through the products, and across each vector (its length does not count)."""
+        a, b, slopes, factor, static = tape
+        slopes = slopes * (dy * factor / self.temperature)
+        deltas = (_unit_back(a, slopes @ b[0]), _unit_back(b, slopes.T @ a[0]))
+        return Backward(tuple(delta.astype(dtype) for delta, dtype in zip(deltas, static.value, strict=True)))
+
+    def term_shape(self, prediction: Any) -> tuple[int, ...]:
+        """Return one term a pair."""
+        return tuple(prediction.shape[:1])
+
+
+def _unit(x: Array) -> tuple[Array, Array]:
+    length = jnp.sqrt(jnp.maximum(jnp.sum(x * x, -1, keepdims=True), SHORTEST))
+    return x / length, length
+
+
+def _unit_back(given: tuple[Array, Array], dy: Array) -> Array:
+    unit, length = given
+    return (dy - unit * jnp.sum(unit * dy, -1, keepdims=True)) / length
+
+
+def _diagonal_surprise(scores: Array) -> tuple[Array, Array]:
+    """Return -sum_i log softmax(row i) at i, and its derivative by the scores."""
+    top = jnp.max(scores, -1, keepdims=True)
+    exponentials = jnp.exp(scores - top)
+    total = jnp.sum(exponentials, -1, keepdims=True)
+    own = jnp.diagonal(scores)[:, None]
+    return jnp.sum(jnp.log(total) + top - own), exponentials / total - jnp.eye(len(scores), dtype=scores.dtype)

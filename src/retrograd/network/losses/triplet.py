@@ -1,0 +1,73 @@
+"""Triplet loss: what belongs together shall be nearer than what does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+from retrograd.base.schema import PositiveFloat
+from retrograd.network.layer import Equations, Input, examples
+from retrograd.network.losses.distances import distance, read_embeddings
+from retrograd.network.losses.loss import Loss, losses
+
+
+@losses.register(
+    "triplet",
+    examples=examples(
+        ({}, [(5, 3), (5, 3), (5, 3)]),
+        ({"margin": 0.5, "reduction": "sum"}, [(1, 2), (1, 2), (1, 2), (1,)]),
+        ({"margin": 3.0}, [(4, 2), (4, 2), (4, 2), Input((4,), "mask")]),
+    ),
+)
+@dataclass(frozen=True)
+class Triplet(Loss):
+    """Average how far the distance to the negative falls short of that to the positive plus a margin.
+
+        L = 1/n sum max(0, |a - p| - |a - q| + margin)
+
+    Three outputs of one network, whose towers share their parameters: anchor a, positive p, negative q. In a
+    configuration: `losses: {anchor: {loss: triplet, target: [positive, negative]}}`.
+
+    Shapes:  a, p, q [batch, features] -> scalar
+    Tape:    unit vectors of a - p and a - q, where the margin is missed
+    Raises:  ShapeError when the three do not have one shape.
+    See:     Schroff et al. 2015, arXiv:1503.03832 (squared distances there). As PyTorch's triplet_margin_loss, with
+             its 1e-6 in each difference.
+    """
+
+    margin: PositiveFloat = 1.0
+
+    predictions = 3
+    targets = 0
+    equations = Equations(
+        forward="L = 1/n Σ max(0, |a - p| - |a - q| + margin)",
+        backward=(
+            "u = (a - p) / |a - p|, v = (a - q) / |a - q|, where the margin is missed, else 0",
+            "da = (u - v) / n, dp = -u / n, dq = v / n",
+        ),
+        latex_forward=r"L = \frac{1}{n} \sum \max(0, \|a - p\| - \|a - q\| + m)",
+        latex_backward=(r"\delta_a = \frac{1}{n} \left( \frac{a - p}{\|a - p\|} - \frac{a - q}{\|a - q\|} \right)",),
+    )
+
+    def terms(self, anchor: Array, positive: Array, negative: Array) -> tuple[Array, Any]:  # noqa: D102
+        near, u = distance(anchor, positive)
+        far, v = distance(anchor, negative)
+        missing = near - far + self.margin
+        silent = (missing <= 0)[:, None]
+        return jnp.maximum(missing, 0), tuple(jnp.where(silent, jnp.zeros_like(each), each) for each in (u, v))
+
+    def slopes(self, kept: Any) -> tuple[Array, ...]:
+        """U - v for the anchor, -u for the positive, v for the negative."""
+        u, v = kept
+        return u - v, -u, v
+
+    def read(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        """Return the three embeddings."""
+        return read_embeddings(inputs)
+
+    def term_shape(self, prediction: Any) -> tuple[int, ...]:
+        """Return one term a triplet."""
+        return tuple(prediction.shape[:1])
