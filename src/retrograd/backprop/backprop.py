@@ -7,14 +7,16 @@ compile it with `jax.jit` and what nobody reads costs nothing.
 from __future__ import annotations
 
 import functools
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
+from retrograd.backprop.recompute import Forgotten, groups, read_by
 from retrograd.network.layer import Backward, Context, Forward, Layer, Params, State, Static
 from retrograd.network.network import TRANSPOSED, Network, located, own_params, take
 from retrograd.network.scope import Node
@@ -103,20 +105,17 @@ def forward(
     ctx: Context,
     batch: Mapping[str, Any],
 ) -> Record:
-    """Run the nodes in order."""
+    """Run the nodes in order. The tapes of a group that is computed again are replaced by the group's inputs."""
     outputs: dict[str, Any] = dict(batch)
     tapes: dict[str, Any] = {}
     new_state: dict[str, State] = {}
-    for node in network.nodes:
-        inputs = tuple(take(outputs, reference) for reference in node.inputs)
-        with located(node), jax.named_scope(node.name):
-            own_state = state.get(node.name, {})
-            train = ctx.train and not (node.frozen and own_state)  # frozen running statistics are used, not updated
-            here = Context(train, ctx.key, node.name)
-            step = record(node.layer, own_params(params, node), own_state, here, inputs)
-        outputs[node.name], tapes[node.name] = step.y, step.tape
-        if node.name in state:
-            new_state[node.name] = step.state
+    for group, nodes in groups(network.nodes):
+        before = {name: outputs[name] for name in read_by(nodes)} if group else {}
+        found = run(nodes, params, state, ctx, outputs)
+        outputs |= found.outputs
+        new_state |= found.state
+        own = {node.name: state[node.name] for node in nodes if node.name in state}
+        tapes |= {group: Forgotten(before, own, ctx)} if group else found.tapes
     return Record(outputs, tapes, new_state)
 
 
@@ -126,7 +125,50 @@ def backward(
     """Run the nodes in reverse: each turns its output's delta into its inputs' deltas and its parameters' gradients."""
     deltas = dict(deltas)
     grads: dict[str, Params] = {name: {} for name in params}
-    for node in reversed(network.nodes):
+    for group, nodes in reversed(groups(network.nodes)):
+        if not group:
+            run_back(nodes, params, tapes, deltas, grads)
+        elif any(node.name in deltas for node in nodes):
+            run_again(nodes, params, tapes[group], deltas, grads)
+    return deltas, {
+        name: {key: grads[name].get(key, jnp.zeros_like(own[key])) for key in own} for name, own in params.items()
+    }
+
+
+def run(
+    nodes: Sequence[Node],
+    params: Mapping[str, Params],
+    state: Mapping[str, State],
+    ctx: Context,
+    before: Mapping[str, Any],
+) -> Record:
+    """Run some nodes forward behind others, whose outputs are given; return what they add."""
+    outputs: dict[str, Any] = {}
+    tapes: dict[str, Any] = {}
+    new_state: dict[str, State] = {}
+    for node in nodes:
+        known = ChainMap(outputs, before)  # type: ignore[arg-type]
+        inputs = tuple(take(known, reference) for reference in node.inputs)
+        with located(node), jax.named_scope(node.name):
+            own_state = state.get(node.name, {})
+            train = ctx.train and not (node.frozen and own_state)  # frozen running statistics are used, not updated
+            here = replace(ctx, train=train, path=node.name)
+            step = record(node.layer, own_params(params, node), own_state, here, inputs)
+        outputs[node.name], tapes[node.name] = step.y, step.tape
+        if node.name in state:
+            new_state[node.name] = step.state
+    return Record(outputs, tapes, new_state)
+
+
+def run_back(
+    nodes: Sequence[Node],
+    params: Mapping[str, Params],
+    tapes: Mapping[str, Any],
+    deltas: dict[str, Any],
+    grads: dict[str, Params],
+) -> None:
+    """Run some nodes backward, adding to the deltas and gradients that are given."""
+    for node in reversed(nodes):
         dy = deltas.get(node.name)
         if dy is None:  # no loss reaches this node
             continue
@@ -136,9 +178,6 @@ def backward(
             add_delta(deltas, reference, delta)  # an output that several nodes read sums their deltas
         for name, grad in own.items():
             add_grad(grads, node, name, grad)
-    return deltas, {
-        name: {key: grads[name].get(key, jnp.zeros_like(own[key])) for key in own} for name, own in params.items()
-    }
 
 
 def compare(
@@ -160,11 +199,6 @@ def compare(
         for reference, delta in zip(objective.inputs, back.inputs, strict=True):
             add_delta(deltas, reference, delta)
     return losses, deltas
-
-
-def _completed(grads: Params, params: Params) -> Params:
-    """Return a gradient for every parameter: zeros where no loss reaches it."""
-    return {name: grads[name] if name in grads else jnp.zeros_like(value) for name, value in params.items()}
 
 
 def total(objectives: Sequence[Objective], losses: Mapping[str, Array]) -> Array:
@@ -204,6 +238,49 @@ def adjoint(layer: Layer, params: Params, tape: Any, dy: Any) -> Backward:
     grads, *deltas = pull_back(dy)
     inputs = dict(zip(smooth, deltas, strict=True))
     return Backward(tuple(inputs.get(i) for i in range(count)), grads)
+
+
+def run_again(
+    nodes: Sequence[Node],
+    params: Mapping[str, Params],
+    forgotten: Forgotten,
+    deltas: dict[str, Any],
+    grads: dict[str, Params],
+) -> None:
+    """Run a group forward once more, and then backward, adding to the deltas and gradients that are given.
+
+    It happens inside a condition that is always true, which the compiler cannot know: otherwise it would see that
+    forward has computed the same before, and keep everything from there. Without a step's number in the context there
+    is no such condition, and the compiler may keep what it likes.
+    """
+    touched = {node.name for node in nodes} | {path.rpartition("/")[0] for node in nodes for _, path in node.share}
+    given = (
+        forgotten,
+        {name: params[name] for name in touched if name in params},
+        {node.name: deltas[node.name] for node in nodes if node.name in deltas},
+    )
+
+    def again(forgotten: Forgotten, params: Mapping[str, Params], arrived: dict[str, Any]) -> Any:
+        tapes = run(nodes, params, forgotten.state, forgotten.ctx, forgotten.inputs).tapes
+        deltas, grads = dict(arrived), {name: Params() for name in params}
+        run_back(nodes, params, tapes, deltas, grads)
+        return deltas, grads
+
+    step = forgotten.ctx.step
+    if step is None:
+        found, own = again(*given)
+    else:
+        zeros = jax.tree.map(lambda spec: jnp.zeros(spec.shape, spec.dtype), jax.eval_shape(again, *given))
+        found, own = lax.cond(step >= 0, again, lambda *_: zeros, *given)
+    for name in given[2]:
+        del deltas[name]  # it has come back with what the group itself added
+    for name, delta in found.items():
+        for part, value in delta.items() if isinstance(delta, dict) else [("", delta)]:
+            add_delta(deltas, f"{name}.{part}" if part else name, value)
+    for name, each in own.items():
+        for param, grad in each.items():
+            held = grads[name].get(param)
+            grads[name][param] = grad if held is None else held + grad
 
 
 # ------------------------------------------------------------------------------------------------------------ adding

@@ -57,6 +57,8 @@ class Repeat(Block):
     times: PositiveInt
     layers: Entries
 
+    stacked = True
+
     def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
         for i in range(1, self.times + 1):
             inputs = (scope.chain_below(str(i), self.layers, *inputs),)

@@ -12,7 +12,8 @@ from retrograd.base.schema import dump_registered, parse
 from retrograd.network.layer import Layer, layers
 from retrograd.network.scope import Block, Entry, blocks
 
-COMMON = ("name", "inputs", "share", "frozen")  # keys that every entry may carry beside its kind
+COMMON = ("name", "inputs", "share", "frozen", "recompute")  # keys that every entry may carry beside its kind
+FLAGS = ("frozen", "recompute")  # those that are true or false
 
 
 def parse_entry(value: Any, path: str) -> Entry:
@@ -82,7 +83,7 @@ def dump_entry(entry: Entry | Layer | Block, filled: bool = True) -> Any:
     common: dict[str, Any] = {"name": entry.name} if entry.name else {}
     common |= {"inputs": list(entry.inputs)} if entry.inputs is not None else {}
     common |= {"share": dict(entry.share)} if entry.share else {}
-    common |= {"frozen": True} if entry.frozen else {}
+    common |= {key: True for key in FLAGS if getattr(entry, key)}
     if not common:
         return plain
     return ({plain: {}} if isinstance(plain, str) else plain) | common
@@ -104,7 +105,7 @@ def entry_definition() -> dict[str, Any]:
         "name": {"type": "string"},
         "inputs": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
         "share": {"type": "object", "additionalProperties": {"type": "string"}},
-        "frozen": {"type": "boolean"},
+        **{key: {"type": "boolean"} for key in FLAGS},
     }
     return {"anyOf": [registry_schema(layers), registry_schema(blocks), {"type": "object", "properties": common}]}
 
@@ -121,7 +122,7 @@ def _kind_problems(kinds: list[str], unknown: list[str], path: str) -> list[Prob
 def _common(key: str, value: Any, path: str) -> Any:
     if key == "name" and isinstance(value, str):
         return value
-    if key == "frozen" and isinstance(value, bool):
+    if key in FLAGS and isinstance(value, bool):
         return value
     if key == "inputs":
         names = [value] if isinstance(value, str) else value
@@ -131,7 +132,7 @@ def _common(key: str, value: Any, path: str) -> Any:
         return tuple((str(name), item) for name, item in value.items())
     expected = {
         "name": "text",
-        "frozen": "true or false",
+        **dict.fromkeys(FLAGS, "true or false"),
         "inputs": "names of nodes or columns",
         "share": "a mapping such as {weight: embed/weight}",
     }[key]

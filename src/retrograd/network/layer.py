@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import jax
@@ -67,15 +67,19 @@ class Backward(NamedTuple):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Context:
-    """How a pass runs: training or not (static), and the random key of this step at this path."""
+    """How a pass runs: training or not (static), the random key of this step at this path, and the step's number.
+
+    The number is an integer that the compiler cannot know; a group of nodes that is computed again needs one.
+    """
 
     train: bool = field(default=False, metadata={"static": True})
     key: Array | None = None
     path: str = field(default="", metadata={"static": True})
+    step: Array | None = None
 
     def at(self, path: str) -> Context:
         """Return the context of one node."""
-        return Context(self.train, self.key, path)
+        return replace(self, path=path)
 
     def random_key(self) -> Array:
         """Return this step's key for this node. It is folded only when a layer draws."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from retrograd.base.errors import ConfigError
 from retrograd.base.registry import Registry
@@ -19,7 +20,8 @@ class Node:
     """One operation of the graph: its path, its layer, and the names of the nodes or batch columns it reads.
 
     `share` takes parameters from other nodes: `(("weight", "embed/weight"),)`, or `"embed/weight.T"` for the
-    transpose; their gradients add up on the owner. A `frozen` node keeps its parameters.
+    transpose; their gradients add up on the owner. A `frozen` node keeps its parameters. Nodes of one `recompute`
+    group, the path of a block, keep nothing for backward but the group's inputs, and are run again there.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Node:
     inputs: tuple[str, ...]
     share: tuple[tuple[str, str], ...] = ()
     frozen: bool = False
+    recompute: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.layer.kind})"
@@ -41,11 +44,14 @@ class Entry:
     inputs: tuple[str, ...] | None = None
     share: tuple[tuple[str, str], ...] = ()
     frozen: bool = False
+    recompute: bool = False
 
 
 @dataclass(frozen=True)
 class Block(Settings):
     """A function that expands into nodes with paths below its name."""
+
+    stacked: ClassVar[bool] = False  # a stack of numbered parts: each of them is a group of its own to `recompute`
 
     def expand(self, scope: Scope, *inputs: str) -> str:
         """Add nodes to the scope and return the reference of the block's output."""
@@ -53,10 +59,14 @@ class Block(Settings):
 
 
 def named(layer: Layer | Block, name: str, *, inputs: Sequence[str] | str | None = None,
-          share: Mapping[str, str] | None = None, frozen: bool = False) -> Entry:  # fmt: skip
-    """Return the entry of a layer or block that has a name, inputs of its own, or shared parameters."""
+          share: Mapping[str, str] | None = None, frozen: bool = False, recompute: bool = False) -> Entry:  # fmt: skip
+    """Return the entry of a layer or block that has a name, inputs of its own, shared parameters, or the like.
+
+    recompute: backward runs its nodes again instead of keeping what they left; of a stack, layer by layer.
+    """
     inputs = (inputs,) if isinstance(inputs, str) else inputs
-    return Entry(layer, name, None if inputs is None else tuple(inputs), tuple((share or {}).items()), frozen)
+    chosen = None if inputs is None else tuple(inputs)
+    return Entry(layer, name, chosen, tuple((share or {}).items()), frozen, recompute)
 
 
 class Scope:
@@ -65,8 +75,16 @@ class Scope:
     Names are looked up from the innermost scope outwards; a name that no scope knows is a batch column.
     """
 
-    def __init__(self, nodes: list[Node], prefix: str = "", parent: Scope | None = None, frozen: bool = False) -> None:
+    def __init__(
+        self,
+        nodes: list[Node],
+        prefix: str = "",
+        parent: Scope | None = None,
+        frozen: bool = False,
+        recompute: str | None = "",
+    ) -> None:
         self.nodes, self.prefix, self.parent, self.frozen = nodes, prefix, parent, frozen
+        self.recompute = recompute  # the group that its nodes belong to; None: each scope right below is one
         self.made: dict[int, list[str]] = parent.made if parent else {}  # a layer as written -> the nodes it became
         self._outputs: dict[str, str] = {}  # an entry's name -> the reference of its output
         self._counts: dict[str, int] = {}
@@ -85,7 +103,10 @@ class Scope:
         if entry.inputs is not None:
             inputs = tuple(self.resolve(each) for each in entry.inputs)
         if isinstance(entry.layer, Block):
-            below = Scope(self.nodes, f"{self.prefix}{name}/", self, self.frozen or entry.frozen)
+            group = self._group(name)
+            if entry.recompute and not group:
+                group = None if entry.layer.stacked else self.prefix + name
+            below = Scope(self.nodes, f"{self.prefix}{name}/", self, self.frozen or entry.frozen, group)
             self._outputs[name] = entry.layer.expand(below, *inputs)
         else:
             self._outputs[name] = self._add_layer(entry, self.prefix + name, inputs)
@@ -93,7 +114,8 @@ class Scope:
 
     def chain_below(self, name: str, entries: Iterable[Entry | Layer | Block], *inputs: str) -> str:
         """Add a chain of entries in a scope of its own below this one."""
-        self._outputs[name] = Scope(self.nodes, f"{self.prefix}{name}/", self, self.frozen).chain(entries, *inputs)
+        below = Scope(self.nodes, f"{self.prefix}{name}/", self, self.frozen, self._group(name))
+        self._outputs[name] = below.chain(entries, *inputs)
         return self._outputs[name]
 
     def resolve(self, name: str) -> str:
@@ -114,11 +136,16 @@ class Scope:
         if activation is not None:  # a node of its own, so that its delta can be seen
             layer = dataclasses.replace(layer, activation=None)  # type: ignore[call-arg]
         frozen = self.frozen or entry.frozen
-        self.nodes.append(Node(path, layer, inputs, entry.share, frozen))
+        group = self.recompute or (path if entry.recompute else "")
+        self.nodes.append(Node(path, layer, inputs, entry.share, frozen, group))
         if activation is None:
             return path
-        self.nodes.append(Node(f"{path}/{activation.kind}", activation, (path,), frozen=frozen))
+        self.nodes.append(Node(f"{path}/{activation.kind}", activation, (path,), (), frozen, group))
         return self.nodes[-1].name
+
+    def _group(self, name: str) -> str | None:
+        """Return the group of what is added below a name of this scope."""
+        return self.prefix + name if self.recompute is None else self.recompute
 
     def _free_name(self, layer: Layer | Block, given: str | None) -> str:
         if given is None:

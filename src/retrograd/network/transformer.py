@@ -71,6 +71,8 @@ class Transformer(Block):
     key_value_heads: PositiveInt | None = None
     rotary: bool = False
 
+    stacked = True
+
     def rules(self) -> Iterator[Problem]:  # noqa: D102
         if self.units % self.heads:
             yield Problem("units", f"expected a multiple of {self.heads} heads, found {self.units}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -81,7 +82,7 @@ class Stepper:
 
     def evaluate(self, train: TrainState, batch: Mapping[str, Any]) -> Pass:
         """Return the pass of a batch as the step sees it: penalties included, micro-batches added up."""
-        ctx = Context(True, jax.random.fold_in(train.key, train.step))
+        ctx = Context(True, jax.random.fold_in(train.key, train.step), step=train.step)
         result = accumulate(self.network, self.objectives, train, ctx, batch, self.optimizer.accumulate)
         if not self.penalties:
             return result
@@ -144,7 +145,7 @@ def accumulate(
     total: Pass | None = None
     state = train.state
     for i, (micro, own) in enumerate(zip(micros, counts, strict=True)):
-        here = Context(ctx.train, None if ctx.key is None else jax.random.fold_in(ctx.key, i))
+        here = replace(ctx, key=None if ctx.key is None else jax.random.fold_in(ctx.key, i))
         shares = {name: jnp.where(whole[name] == 0, 0 * own[name], own[name] / whole[name]) for name in own}
         part = backprop(network, objectives, train.params, state, here, micro, shares)
         state = part.state
