@@ -47,11 +47,9 @@ from retrograd.record.run import RunFolder
 
 CATALOGUE = {"A": 9, "B": 11, "C": 13, "D": 11, "E": 8, "F": 8}
 LEFT_OUT = {
-    "B8": "the geometry of convolution and attention belongs to the tests of those layers",
     "D10": "a run cannot be resumed yet, so it cannot be resumed with another configuration or other data",
     "D11": "ONNX is not read",
     "E4": "the pass is a function: backward takes the tape, so it cannot come before forward",
-    "E5": "belongs to the tests of batch norm",
     "E7": "the scikit-learn estimator does not exist yet",
     **{f"F{i}": "the page does not exist yet" for i in range(1, 9)},
 }
@@ -231,6 +229,12 @@ TABLE = [
     bad_config("B7 node", config(more="losses: {nope: {loss: hinge}}"), r":4: losses\.nope.*no node 'nope'"),
     bad_config("B7 goal", config(training="{epochs: 2, goal: {metric: accurcy, value: 1}}"),
                r"training\.goal\.metric: no metric 'accurcy'.*valid\.accuracy"),
+    *(bad_config(f"B8 {words}", config(f"[{{reshape: {shape}}}, {layer}, flatten, {{dense: 1}}]"), rf":2: network\.1.*{words}")
+      for words, shape, layer in (
+          ("kernel", "[1, 2, 1]", "{conv2d: {filters: 2, kernel: 5, padding: valid}}"),
+          ("stride", "[1, 2, 1]", "{conv2d: {filters: 2, kernel: 1, stride: 0}}"),
+          ("groups", "[1, 1, 2]", "{conv2d: {filters: 2, kernel: 1, groups: 3}}"),
+          ("heads", "[1, 2]", "{multi_head_attention: {heads: 3}}"))),
     bad_config("B9 nested", '{"a":' * 100_000, r"bad\.yaml:1.*nested too deep"),
     bad_config("B9 lists", "[" * 100_000, r"bad\.yaml:1.*nested too deep"),
     bad_config("B9 number", config(training="{epochs: " + "1" * 5000 + "}"), r"bad\.yaml:3.*number too long"),
@@ -259,7 +263,9 @@ TABLE = [
     bad_data("C9 empty", re.sub(",[0-4],", ",,", GOOD), r"bad\.csv: column 'z' is empty"),
     Row("C10 missing", "predict R new.csv", 2, r"new\.csv: missing column 'z'", {"new.csv": "x\n1\n"}),
     Row("C10 extra", "predict R new.csv", 2, r"new\.csv: extra column 'more'", {"new.csv": "x,z,more\n1,2,3\n"}),
-    Row("C10 target", "evaluate R new.csv", 2, r"new\.csv: no column 'label'", {"new.csv": "x,z\n1,2\n"}),
+    Row("C10 target", "evaluate R new.csv", 2, r"new\.csv: missing columns 'z', 'label'", {"new.csv": "x\n1\n"}),
+    Row("A2 order", "predict d.csv R", 2, r"d\.csv: this is a data file.*retrograd predict R d\.csv"),
+    Row("A2 order last", "evaluate d.csv last", 2, r"d\.csv: this is a data file.*retrograd evaluate last d\.csv"),
     Row("C11", "evaluate R new.csv", 2, r"new\.csv:3: line 3.*unseen label 'z'.*a, b",
         {"new.csv": "x,z,label\n1,2,a\n1,2,z\n"}),
     bad_config("C11 class", config("[{dense: 2}]", "digits", more="loss: cross_entropy"), r"label \d out of range \[0, 2\)"),
@@ -485,6 +491,8 @@ CALLS = [
          r"label 3 out of range \[0, 3\)"),
     Call("E3 answer", lambda root: fit(X, X[:, 0] * 5, [rg.Dense(1)], root, loss="binary_cross_entropy"), DataError,
          "from 0 to 1.*mean_squared_error"),
+    Call("E5", lambda root: fit(X[:5], X[:5, 0], [rg.Dense(2), rg.BatchNorm(), rg.Dense(1)], root, batch_size=1), ShapeError,
+         r"batch_norm_1.*more than 1 value per channel"),
     Call("E8 diverging", lambda root: fit(X, X[:, 0], [rg.Dense(8, "relu"), rg.Dense(1)], root, optimizer=rg.SGD(1e30)),
          NonFiniteError, r"step \d+.*layer .* first non-finite.*last good checkpoint"),
     Call("E8 memory", lambda root: fit(X, X[:, 0], [rg.Dense(10**12), rg.Dense(1)], root), ResourceError,

@@ -12,7 +12,7 @@ import polars as pl
 
 from retrograd.base.errors import DataError, DataTypeError
 from retrograd.data.numpy_files import PLAIN_KINDS
-from retrograd.data.table import Table, checked, table_digest
+from retrograd.data.table import Table, any_series, checked, from_any_frame, table_digest
 
 INT32 = np.iinfo(np.int32)
 
@@ -64,12 +64,38 @@ def as_arrays(x: Any, y: Any = None, *, keep_integers: bool = False, where: str 
 
 def target_table(y: Any, where: str) -> Table:
     """Return y [rows], [rows, 1] or [rows, targets] as a table with the column y, or y1, y2, ..."""
+    if isinstance(y, pl.Series) or hasattr(y, "iloc"):  # a series, or a frame of several targets
+        return checked(Table(as_frame(y, where), where))
     array = _as_numpy("y", y, where)
     array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
     if array.ndim not in (1, 2):
         raise DataError(f"y: expected rows or rows of numbers, found the shape {array.shape}", where=where)
     columns = {"y": array} if array.ndim == 1 else {f"y{i + 1}": array[:, i] for i in range(array.shape[1])}
     return checked(Table(pl.DataFrame({name: _series(column, where) for name, column in columns.items()}), where))
+
+
+def as_frame(y: Any, where: str) -> pl.DataFrame:
+    """Return a target as a frame: a list, an array, a series (under its own name) or several columns."""
+    if hasattr(y, "columns") or isinstance(y, Mapping):
+        return from_any_frame(y, where).frame
+    if isinstance(y, pl.Series) or hasattr(y, "iloc"):
+        series = any_series("y" if y.name in (None, "") else str(y.name), y, where)
+        return (series.fill_nan(None) if series.dtype.is_float() else series).to_frame()
+    return target_table(y, where).frame
+
+
+def beside(frame: pl.DataFrame, added: pl.DataFrame, where: str) -> pl.DataFrame:
+    """Return two frames side by side, row by row.
+
+    Raises:  DataError when the numbers of rows differ, or a name is in both
+    """
+    taken = [name for name in added.columns if name in frame.columns]
+    if taken:
+        cure = "rename one of them, or leave the target's values out and name it"
+        raise DataError(f"the target '{taken[0]}' has the name of a column of x", where=where, cure=cure)
+    if len(added) != len(frame):
+        raise DataError(f"x has {len(frame)} rows, y has {len(added)}", where=where)
+    return frame.hstack(added)
 
 
 def arrays_digest(arrays: Arrays) -> str:

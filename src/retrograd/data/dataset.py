@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from retrograd.base.errors import DataError
-from retrograd.data.arrays import Arrays, as_arrays
+from retrograd.data.arrays import Arrays, as_arrays, as_frame, beside
 from retrograd.data.plan import plan_arrays, plan_table
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings, Task
 from retrograd.data.source import Rows, Source, arrays_source, frame_source, read_source
 from retrograd.data.split import Split, choose_method, split_rows
-from retrograd.data.table import from_any_frame
+from retrograd.data.table import Table, from_any_frame
 from retrograd.data.target import Labels
+from retrograd.data.wording import some_of
 
 Batch = dict[str, np.ndarray]
 
@@ -91,16 +93,48 @@ def from_arrays(
 
 def from_frame(
     frame: Any,
-    target: str | tuple[str, ...] | None = None,
+    target: Any = None,
     valid: Any = None,
     test: Any = None,
     settings: DataSettings | None = None,
 ) -> Dataset:
-    """Return a data set of a polars or pandas data frame; `target` stands for the setting of that name."""
+    """Return a data set of a polars or pandas data frame, or a mapping from names to columns.
+
+    `target` names the target column (or several), or holds its values: a list, an array, a series, a frame. Then
+    `valid` and `test` are pairs (frame, target).
+    """
     settings = settings or DataSettings()
-    settings = settings if target is None else replace(settings, target=target)
-    parts = {name: from_any_frame(part) for name, part in (("valid", valid), ("test", test)) if part is not None}
-    return build(frame_source(from_any_frame(frame), parts, settings))
+    given = {name: part for name, part in (("valid", valid), ("test", test)) if part is not None}
+    if is_name(target):
+        settings = settings if target is None else replace(settings, target=target)
+        parts = {name: from_any_frame(part) for name, part in given.items()}
+        return build(frame_source(from_any_frame(frame), parts, settings))
+    table = joined(frame, target)
+    names = table.names[from_any_frame(frame).frame.width :]
+    parts = {name: joined(part[0], part[1], names) for name, part in given.items()}
+    return build(frame_source(table, parts, replace(settings, target=names)))
+
+
+def is_name(target: Any) -> bool:
+    """Return whether a target is given by name (one, several, or none), not by its values."""
+    return (
+        target is None
+        or isinstance(target, str)
+        or (isinstance(target, tuple) and all(isinstance(n, str) for n in target))
+    )
+
+
+def joined(frame: Any, y: Any, names: Sequence[str] = ()) -> Table:
+    """Return a data frame and the target's values as one table; `names` are the target's, if they are settled."""
+    table = from_any_frame(frame)
+    added = as_frame(y, table.where)
+    if names:
+        if len(names) != added.width:
+            raise DataError(
+                f"y: expected {len(names)} columns ({some_of(names)}), got {added.width}", where=table.where
+            )
+        added = added.rename(dict(zip(added.columns, names, strict=True)))
+    return replace(table, frame=beside(table.frame, added, table.where))
 
 
 def build(source: Source) -> Dataset:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from pydantic import ConfigDict, Field
 
-from retrograd.base.errors import DataError, RetrogradWarning, ShapeError, did_you_mean
+from retrograd.base.errors import DataError, RetrogradWarning, ShapeError
 from retrograd.data.arrays import Arrays
 from retrograd.data.columns import CategoryColumn, Column, fit_column
 from retrograd.data.kinds import ColumnKind
@@ -19,7 +19,7 @@ from retrograd.data.report import Report
 from retrograd.data.scaling import Scaling, fit_scaling
 from retrograd.data.settings import DataSettings, Scale, plain_scale
 from retrograd.data.table import CellFaults, Table
-from retrograd.data.wording import some_of
+from retrograd.data.wording import listing, some_of
 
 BAD_CELL_CURE = (
     "`invalid: missing` takes such cells as missing (with `missing: drop` their rows are left out), "
@@ -82,13 +82,12 @@ class TableInputs:
     def check_names(self, table: Table) -> None:
         """Refuse a table that lacks a column or has one that training did not know; their order does not matter."""
         names = [column.name for column in self.columns]
-        for name in names:
-            if name not in table.names:
-                raise DataError(f"missing column '{name}'; have: {some_of(table.names)}", where=table.where)
-        for name in table.names:
-            if name not in names and name not in self.ignored:
-                cure = did_you_mean(name, names) or "remove it"
-                raise DataError(f"extra column '{name}' that training did not have", where=table.where, cure=cure)
+        table.require(names)
+        extra = [name for name in table.names if name not in names and name not in self.ignored]
+        if extra:
+            message = f"extra {listing('column', extra)} that training did not have"
+            cure = f"remove {'it' if len(extra) == 1 else 'them'}; training had: {some_of([*names, *self.ignored])}"
+            raise DataError(message, where=table.where, cure=cure)
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,8 @@ class Preprocessing:
         if isinstance(self.inputs, TableInputs):
             table = data if isinstance(data, Table) else self._as_table(data, self.inputs)
             table = table.with_missing(self.inputs.missing_values)
+            targets = self.target.names if self.target is not None and with_target else ()
+            table.require([*(column.name for column in self.inputs.columns), *targets])
             batch = self.inputs.encode(table, report)
             return {**batch, **self._table_target(table)} if with_target else batch
         arrays = data if isinstance(data, Arrays) else self._as_arrays(data)
@@ -95,10 +97,12 @@ class Preprocessing:
 
     def _as_table(self, data: Any, inputs: TableInputs) -> Table:
         """Return a data frame as it is, and an array (or x and y) as a table with the columns of training in order."""
-        given = dict(data) if isinstance(data, Mapping) else {"x": data}
-        if hasattr(data, "columns") or not hasattr(given.get("x"), "__len__"):
-            return from_any_frame(data)
         names = tuple(column.name for column in inputs.columns)
+        given = dict(data) if isinstance(data, Mapping) else {"x": data}
+        if hasattr(data, "columns") or (isinstance(data, Mapping) and ("x" not in data or {*names} <= {*data})):
+            return from_any_frame(data)
+        if not hasattr(given["x"], "__len__"):
+            return from_any_frame(data)
         columns = _named(np.asarray(given["x"]), names, "x")
         if self.target is not None and "y" in given:
             y = np.asarray(given["y"])

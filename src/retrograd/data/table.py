@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from retrograd.base.annotations import show
 from retrograd.base.errors import DataError, Problem
-from retrograd.data.wording import some_of
+from retrograd.data.wording import listing, some_of
 
 SHOWN = 5  # faulty cells or lines that an error lists before it only counts
 
@@ -49,6 +50,13 @@ class Table:
         if name not in self.frame.columns:
             raise DataError(f"no column '{name}'; have: {some_of(self.names, 30)}", where=self.where)
         return self.frame[name]
+
+    def require(self, names: Iterable[str]) -> None:
+        """Raise DataError naming all of these columns that are not there."""
+        missing = [name for name in names if name not in self.frame.columns]
+        if missing:
+            have = some_of(self.names, 30)
+            raise DataError(f"missing {listing('column', missing)}; have: {have}", where=self.where)
 
     def with_missing(self, words: Sequence[str]) -> Table:
         """Return the table with text stripped of blanks, and with NaN and the `words` for a missing value as nulls."""
@@ -107,7 +115,9 @@ def checked(table: Table) -> Table:
 
 
 def from_any_frame(frame: Any, where: str = "data frame") -> Table:
-    """Return the Table of a polars, pandas or Arrow data frame."""
+    """Return the Table of a polars, pandas or Arrow data frame, or of a mapping from names to columns."""
+    if isinstance(frame, Mapping):
+        return checked(Table(_frame_of_columns(frame, where), where))
     if isinstance(frame, pl.LazyFrame):
         frame = frame.collect()
     if isinstance(frame, pl.DataFrame):
@@ -120,6 +130,36 @@ def from_any_frame(frame: Any, where: str = "data frame") -> Table:
     refuse_duplicates(names, where)
     series = {name: _foreign_series(frame.iloc[:, i], name, where) for i, name in enumerate(names)}
     return checked(Table(pl.DataFrame(series), where))
+
+
+def _frame_of_columns(columns: Mapping[Any, Any], where: str) -> pl.DataFrame:
+    """Return a frame of columns (lists, arrays, series) of equal length."""
+    series = {str(name): any_series(str(name), cells, where) for name, cells in columns.items()}
+    lengths = {name: len(each) for name, each in series.items()}
+    if len(set(lengths.values())) > 1:
+        counts = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise DataError(f"the columns differ in their number of rows: {counts}", where=where)
+    return pl.DataFrame(series)
+
+
+def any_series(name: str, cells: Any, where: str) -> pl.Series:
+    """Return a column, given as a list, a NumPy or JAX array, or a polars or pandas series (its index is ignored)."""
+    if isinstance(cells, pl.Series):
+        return cells.alias(name)
+    if hasattr(cells, "iloc"):
+        return _foreign_series(cells, name, where)
+    try:
+        array = np.asarray(cells)
+    except ValueError:
+        array = np.empty((0, 0))  # rows of different lengths
+    if array.ndim != 1:
+        raise DataError(f"column '{name}': expected one value a row, found {show(cells)}", where=where)
+    try:
+        return pl.Series(name, list(cells) if isinstance(cells, (list, tuple)) else array)
+    except (TypeError, ValueError, pl.exceptions.PolarsError):
+        raise DataError(
+            f"column '{name}' holds values of several types", where=where, cure="make them all text"
+        ) from None
 
 
 def refuse_duplicates(names: Iterable[str], where: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,7 @@ def fit(
 def _dataset(x: Any, y: Any, target: str | None, valid: Any, settings: DataSettings) -> Dataset:
     if isinstance(x, (str, Path)):
         return load(dataclasses.replace(settings, path=str(x), target=target or y or settings.target))
-    if hasattr(x, "columns"):
-        return from_frame(x, target or y, valid=valid, settings=settings)
+    is_table = isinstance(x, Mapping) and (target is not None or "x" not in x)
+    if hasattr(x, "columns") or is_table:
+        return from_frame(x, y if target is None else target, valid=valid, settings=settings)
     return from_arrays(x, y, valid=valid, settings=settings)

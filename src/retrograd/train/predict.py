@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 from retrograd.backprop.backprop import Objective
 from retrograd.base.document import Document
 from retrograd.base.errors import ModelFileError, RetrogradError
+from retrograd.data.dataset import joined
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
@@ -24,13 +26,15 @@ from retrograd.data.target import Decoded
 from retrograd.network.layer import Spec
 from retrograd.network.network import Network, Variables
 from retrograd.record.model import check_fits, load_model, save_model
+from retrograd.record.run import MODEL
+from retrograd.record.runs import find_run
 from retrograd.record.tree import nonfinite
 from retrograd.train.config import RunConfig, config_of, plain_config
 from retrograd.train.evaluate import Evaluator, gives_logits
 from retrograd.train.ranges import check_identifiers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A network with its weights, and the preprocessing that was fitted with it."""
 
@@ -46,15 +50,28 @@ class Model:
         """The compiled forward pass of this model."""
         return Evaluator(self.network, self.objectives, self.preprocessing)
 
+    def __repr__(self) -> str:
+        return f"<Model {self.config.name}: {self.facts.get('task')}, {len(self.network)} nodes>"
+
+    @property
+    def classes(self) -> tuple[bool | int | str, ...] | None:
+        """The class labels, in the order of `predict_proba`'s columns; None for other tasks."""
+        return self.preprocessing.classes
+
     def predict(self, data: Any, report: Report | None = None) -> np.ndarray:
-        """Return labels for classes, or values in the target's unit, for rows of a file, frame or array."""
+        """Return labels for classes, or values in the target's unit, for rows of a file, frame or array.
+
+        Shapes:  rows -> [rows]; for several targets [rows, targets]
+        """
         decoded = self.decode(data, report)
-        found = decoded.labels if decoded.labels is not None else decoded.values
-        assert found is not None
-        return found
+        if decoded.labels is not None:
+            return decoded.labels
+        assert decoded.values is not None
+        target = self.preprocessing.target
+        return decoded.values[:, 0] if target is not None and target.units == 1 else decoded.values
 
     def predict_proba(self, data: Any) -> np.ndarray:
-        """Return the probability of each class [rows, classes].
+        """Return the probability of each class [rows, classes], in the order of `classes`.
 
         Raises:  ModelFileError for a model of another task.
         """
@@ -73,11 +90,19 @@ class Model:
         check_identifiers(self.network, columns)
         return self.evaluator.outputs(self.variables, columns)
 
-    def evaluate(self, data: Any, report: Report | None = None) -> dict[str, float]:
-        """Return loss and all metrics on rows that have their targets."""
+    def evaluate(self, data: Any, y: Any = None, report: Report | None = None) -> dict[str, float]:
+        """Return loss and all metrics on rows that have their targets, or whose targets are y."""
+        data = data if y is None else self._with_targets(data, y)
         columns = self.preprocessing.transform(self.read(data), with_target=True, report=report)
         check_identifiers(self.network, columns)
         return self.evaluator.scores(self.variables, columns, full=True)
+
+    def _with_targets(self, data: Any, y: Any) -> Any:
+        """Return rows and their targets in the form in which the model was trained on them."""
+        target = self.preprocessing.target
+        if target is None or not hasattr(data, "columns"):
+            return {**(data if isinstance(data, Mapping) else {"x": data}), "y": y}
+        return joined(data, y, target.names).frame
 
     def read(self, data: Any) -> Any:
         """Return what a path holds; anything else is returned as it is."""
@@ -98,14 +123,17 @@ class Model:
         return Path(path)
 
 
-def load(path: str | Path, *, allow_nonfinite: bool = False) -> Model:
-    """Return the model in a file, or the model of a run folder. Loading never executes code.
+def load(path: str | Path, *, runs: str | Path = "runs", allow_nonfinite: bool = False) -> Model:
+    """Return the model in a file, of a run's folder, or of a run below `runs`: its name, a beginning of it, or `last`.
 
-    Raises:  ModelFileError when the file is damaged, foreign, newer, does not fit its own configuration, or holds
+    Loading never executes code.
+
+    Raises:  UsageError when there is no such run;  ModelFileError when the file is damaged, foreign, newer, does not fit its own configuration, or holds
              non-finite weights (unless allowed).
     """
-    path = Path(path)
-    path = path / "model.safetensors" if path.is_dir() else path
+    inside = Path(path) / MODEL
+    found = [Path(each) for each in (path, inside) if os.path.isfile(each)]
+    path = found[0] if found else find_run(Path(runs), str(path)).model_path
     stored = load_model(path)
     try:
         config = config_of(Document(stored.config))

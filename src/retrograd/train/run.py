@@ -37,7 +37,7 @@ from retrograd.train.stop import Stop
 WISHES: dict[int, str] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}  # reasons to stop
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A finished run: its folder, the model with the best weights, the epochs, why it stopped, and the scores."""
 
@@ -49,13 +49,27 @@ class Run:
     best_epoch: int | None
     scores: Mapping[str, Mapping[str, float]]  # part -> metric -> value
 
+    def __repr__(self) -> str:
+        part = next((part for part in reversed(PARTS) if part in self.scores), "train")
+        scores = ", ".join(f"{name} {value:.4g}" for name, value in list(self.scores.get(part, {}).items())[:2])
+        best = "the first weights" if self.best_epoch is None else f"best epoch {self.best_epoch}"
+        config = self.model.config
+        return (
+            f"<Run {config.name}: {self.dataset.task}, {part} {scores}; {self.stop.reason} after {len(self.history)}"
+            f" epochs, {best}; {self.folder}>"
+        )
+
     def predict(self, data: Any) -> np.ndarray:
-        """Return predictions for new rows (see Model.predict)."""
+        """Return a label or value for each new row (see Model.predict)."""
         return self.model.predict(data)
 
-    def evaluate(self, data: Any) -> dict[str, float]:
-        """Return loss and metrics on rows with targets."""
-        return self.model.evaluate(data)
+    def predict_proba(self, data: Any) -> np.ndarray:
+        """Return the probability of each class [rows, classes] (see Model.predict_proba)."""
+        return self.model.predict_proba(data)
+
+    def evaluate(self, data: Any, y: Any = None) -> dict[str, float]:
+        """Return loss and metrics on rows with targets, or on rows x and targets y."""
+        return self.model.evaluate(data, y)
 
 
 def train(

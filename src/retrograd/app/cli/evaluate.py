@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from retrograd.app.cli.models import model_at
+from retrograd.app.cli.models import check_order, model_at
 from retrograd.app.cli.options import ModelName, RunsRoot, command_of, existing_file
 from retrograd.app.cli.show import print_report
 from retrograd.app.cli.surroundings import settle
@@ -24,10 +24,11 @@ def evaluate(
 ) -> None:
     """Measure a trained model on rows that it has not seen."""
     settle()
+    check_order(run, data, "evaluate")
     existing_file(data)
     model = model_at(run, runs)
     report = Report()
-    scores = model.evaluate(data, report)
+    scores = model.evaluate(data, report=report)
     print_report(report)
     typer.echo(write_json(scores) if as_json else score_table({data.name: scores}))
 

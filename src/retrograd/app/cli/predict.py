@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import typer
 
-from retrograd.app.cli.models import model_at
+from retrograd.app.cli.models import check_order, model_at
 from retrograd.app.cli.options import ModelName, RunsRoot, command_of, existing_file
 from retrograd.app.cli.show import print_report
 from retrograd.app.cli.surroundings import settle
@@ -31,6 +31,7 @@ def predict(
 ) -> None:
     """Predict for new rows. Preprocessing is inside the model: give the raw columns, in any order."""
     settle()
+    check_order(run, data, "predict")
     existing_file(data)
     model = model_at(run, runs, allow_nonfinite)
     report = Report()
