@@ -102,7 +102,7 @@ def test_evaluating_takes_targets_beside_the_rows(run):
 
 
 def test_all_missing_and_all_extra_columns_are_named(run):
-    with pytest.raises(rg.DataError, match="missing columns 'b', 'c', 'price'; have: a"):
+    with pytest.raises(rg.DataError, match=r"missing columns 'b', 'c', 'price'; have: a"):
         run.evaluate(FRAME.select("a"))
     with pytest.raises(rg.DataError, match="extra columns 'd', 'e' that training did not have"):
         run.predict(FRAME.with_columns(d=1, e=2))
@@ -120,5 +120,5 @@ def test_a_run_shows_itself_in_a_line(run):
 def test_a_model_is_loaded_by_what_a_person_would_type(run, root):
     for name, where in (("last", root), ("line", root), (run.folder.name, root), (run.folder, "nowhere")):
         assert np.isfinite(rg.load(name, runs=where).predict(FRAME)).all()
-    with pytest.raises(rg.UsageError, match="no run 'nope'.*last"):
+    with pytest.raises(rg.UsageError, match=r"no run 'nope'.*last"):
         rg.load("nope", runs=root)

@@ -128,8 +128,8 @@ def load(path: str | Path, *, runs: str | Path = "runs", allow_nonfinite: bool =
 
     Loading never executes code.
 
-    Raises:  UsageError when there is no such run;  ModelFileError when the file is damaged, foreign, newer, does not fit its own configuration, or holds
-             non-finite weights (unless allowed).
+    Raises:  UsageError when there is no such run; ModelFileError when the file is damaged, foreign, newer, does not fit
+             its own configuration, or holds non-finite weights (unless allowed).
     """
     inside = Path(path) / MODEL
     found = [Path(each) for each in (path, inside) if os.path.isfile(each)]
