@@ -11,7 +11,7 @@ import pytest
 
 import retrograd as rg
 from retrograd.app.cli.main import VERBS, main
-from retrograd.app.cli.tables import cut, table
+from retrograd.app.cli.tables import cut, numbers, table
 from retrograd.base.document import parse_document
 from retrograd.record.run import RunFolder
 from retrograd.record.tree import digest
@@ -307,3 +307,28 @@ def at(path: str, root):
     for key in path.removeprefix("#/").split("/"):
         root = root[key]
     return root
+
+
+def test_how_a_table_was_read_stands_in_the_chosen_configuration(told, place):
+    lines = [line.split(",") for line in HOUSES.splitlines()]
+    text = "\n".join(";".join([f"{cells[0]},5" if i else cells[0], *cells[1:]]) for i, cells in enumerate(lines))
+    (place / "haus.csv").write_bytes(text.replace("town", "ort").encode("utf-16"))
+    out, err = told("train", "haus.csv", "--target", "price", "--epochs", "1", "--run", "H", err=True)
+    assert "read as encoding 'utf-16', separator ';', decimal ','" in err
+    kept = parse_document(out.partition("stopped")[0]).values["data"]
+    assert kept == {"path": "haus.csv", "target": "price", "encoding": "utf-16", "separator": ";", "decimal": ","}
+    (place / "plain.csv").write_text(HOUSES.replace("town", "ort"))
+    assert len(rows(told("predict", "H", "plain.csv"))) == 60
+    assert len(rows(told("predict", "H", "haus.csv"))) == 60
+
+
+def test_numbers_have_the_digits_that_help():
+    assert numbers([0.98765432, 1.0, None]) == ["0.9877", "1.0000", "-"]
+    assert numbers([12.3456789, 0.5]) == ["12.346", "0.500"]
+    assert numbers([123456.789, 3.0]) == ["123457", "3"]
+    assert [number(1e-9), number(2.5e10), number(0.0), number(float("nan"))] == [
+        "1.000e-9",
+        "2.500e10",
+        "0.0000",
+        "nan",
+    ]

@@ -179,9 +179,24 @@ def test_overwriting_replaces_the_run_and_nothing_else(tmp_path):
     (path / "model.safetensors").write_bytes(b"old")
     (path / "notes.txt").write_text("mine")
     with RunWriter.at(path, overwrite=True) as run:
-        assert content(path).keys() == {"events.jsonl", "notes.txt", ".lock"}
         run.write_config("name: new\n")
-    assert list(RunFolder.open(path).events()) == []
+        assert (path / ".replaced-model.safetensors").read_bytes() == b"old"  # until the new one has trained
+        run.record(Epoch(1, 1, 0.5, {}, 0.1, 0.1))
+    assert content(path).keys() == {"config.yaml", "events.jsonl", "notes.txt", ".lock"}
+    assert len(list(RunFolder.open(path).events())) == 1
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_replacement_that_fails_before_its_first_epoch_gives_the_run_back(tmp_path, killed):
+    path = write_run(tmp_path)
+    before = content(path)
+    run = RunWriter.at(path, overwrite=True)
+    run.write_config("name: new\n")
+    if killed:
+        run.close()
+        run = RunWriter.at(path, overwrite=True)
+    run.discard()
+    assert {name: own for name, own in content(path).items() if name != ".lock"} == before
 
 
 @pytest.mark.parametrize("overwrite", [True, False])

@@ -92,6 +92,9 @@ def test_one_target_gives_a_vector_and_several_a_column_each(run, tmp_path):
     assert run.predict(FRAME).shape == run.predict(COLUMNS).shape == run.predict(X).shape == (40,)
     two = rg.fit(X, np.stack([PRICE, -PRICE], 1), network=NETWORK, epochs=1, root=tmp_path)
     assert two.predict(X).shape == (40, 2)
+    scores, error = two.scores["test"], np.abs(two.predict(two.dataset.test["x"]) - two.dataset.test["y"]).mean(0)
+    assert [scores[f"mean_absolute_error of {name}"] for name in ("y1", "y2")] == pytest.approx(error, rel=1e-5)
+    assert scores["r2"] == pytest.approx((scores["r2 of y1"] + scores["r2 of y2"]) / 2)
 
 
 def test_evaluating_takes_targets_beside_the_rows(run):

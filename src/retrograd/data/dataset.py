@@ -17,7 +17,7 @@ from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings, Task
 from retrograd.data.source import Rows, Source, arrays_source, frame_source, read_source
 from retrograd.data.split import Split, choose_method, split_rows
-from retrograd.data.table import Table, from_any_frame
+from retrograd.data.table import Table, TextForm, from_any_frame
 from retrograd.data.target import Labels
 from retrograd.data.wording import some_of
 
@@ -39,6 +39,7 @@ class Dataset:
     preprocessing: Preprocessing
     notes: tuple[str, ...]
     digest: str
+    form: TextForm | None = None  # how the text file was read that the data came from
 
     @property
     def classes(self) -> tuple[bool | int | str, ...] | None:
@@ -165,6 +166,7 @@ def _build(source: Source) -> Dataset:
         preprocessing=preprocessing,
         notes=(*plan.notes, split_note, *report.sentences()),
         digest=source.digest,
+        form=source.rows.form if isinstance(source.rows, Table) else None,
     )
 
 

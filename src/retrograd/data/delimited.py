@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -16,7 +17,7 @@ import polars as pl
 from retrograd.base.errors import DataError
 from retrograd.data.rows import RowChunk, chunk_rows, collect_rows
 from retrograd.data.settings import MISSING_WORDS, DataSettings
-from retrograd.data.table import Table, refuse_duplicates
+from retrograd.data.table import Table, TextForm, refuse_duplicates
 from retrograd.data.text import open_lines, text_encoding
 
 
@@ -30,6 +31,9 @@ class CsvReader(Protocol):
 
 PEEK_ROWS = 100  # rows that decide whether the first line is a header
 SEPARATORS = ",;\t|"
+ENOUGH = 0.95  # share of a column's cells that make it one of decimal commas
+WHOLE = r"^[+-]?\d+$"
+THOUSANDS = r"^[+-]?\d{1,3}(,\d{3})+$"
 DECIMAL_COMMA = r"^\s*([+-]?\d*),(\d+(?:[eE][+-]?\d+)?)\s*$"
 
 
@@ -41,14 +45,16 @@ def read_delimited(path: Path, settings: DataSettings) -> Table:
     encoding = text_encoding(path, settings)
     with open_lines(path, encoding) as lines:
         first = next(lines, "")
-        separator = settings.separator or _find_separator(first, settings.decimal)
+        separator = settings.separator or _find_separator(first, settings.decimal or ".")
         reader = _reader(chain([first], lines), separator)
         try:
             table = _read_table(reader, path, settings)
         except csv.Error as error:
             message = _explained(str(error))
         else:
-            return _with_points(table) if settings.decimal == "," else table
+            decimal = settings.decimal or _find_decimal(table.frame, separator)
+            table = _with_points(table) if decimal == "," else table
+            return replace(table, form=TextForm(encoding, separator, decimal))
     line = _faulty_line(path, encoding, separator)
     raise DataError(f"line {line}: {message}", where=f"{path}:{line}")
 
@@ -111,9 +117,29 @@ def _with_points(table: Table) -> Table:
     return replace(table, frame=table.frame.with_columns(pl.all().str.replace(DECIMAL_COMMA, "$1.$2")))
 
 
+def _find_decimal(frame: pl.DataFrame, separator: str) -> str:
+    """Return `,` when the cells of some column are numbers with decimal commas, else `.`.
+
+    In a file separated by commas, groups of three digits such as "1,234" are rather thousands.
+    """
+    for column in frame.iter_columns():
+        cells = column.str.strip_chars().drop_nulls()
+        cells = cells.filter(~cells.is_in(list(MISSING_WORDS)))
+        is_comma = cells.str.contains(DECIMAL_COMMA)
+        if not is_comma.any() or (is_comma | cells.str.contains(WHOLE)).mean() < ENOUGH:
+            continue
+        if separator != "," or not cells.filter(is_comma).str.contains(THOUSANDS).all():
+            return ","
+    return "."
+
+
 def _find_separator(line: str, decimal: str) -> str:
     """Return the separator that cuts the first line into the most cells."""
     candidates = SEPARATORS.replace(decimal, "")
+    for mark in candidates.replace(",", ""):
+        cells = line.split(mark)
+        if len(cells) > 1 and any(re.match(DECIMAL_COMMA, cell) for cell in cells):
+            return mark  # a file without a header: the comma belongs to its numbers
     return max(candidates, key=lambda mark: len(next(csv.reader([line], delimiter=mark), [])))
 
 

@@ -43,6 +43,12 @@ def find_encoding(pieces: Callable[[], Iterable[bytes]], path: Path, chosen: str
     )
 
 
+def is_plain(pieces: Callable[[], Iterable[bytes]]) -> bool:
+    """Return whether a file says its encoding by a byte-order mark, or is UTF-8."""
+    start = next(iter(pieces()), b"")
+    return any(start.startswith(mark) for mark, _ in MARKS) or _sample(pieces(), "utf-8") is not None
+
+
 def _sample(pieces: Iterable[bytes], name: str) -> str | None:
     """Return the beginning of the first line beyond ASCII, or None when the bytes are not of that encoding."""
     decoder = codecs.getincrementaldecoder(name)()

@@ -10,6 +10,7 @@ import polars as pl
 from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.arrays import Arrays
 from retrograd.data.inputs import fit_arrays, fit_table, parse_columns
+from retrograd.data.inspect import inspect_columns
 from retrograd.data.kinds import ColumnKind, find_kinds, kinds_notes
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.settings import DataSettings, Task
@@ -142,10 +143,13 @@ def plan_table(table: Table, settings: DataSettings) -> TablePlan:
         cure = f"have: {', '.join(table.names)}; see `target:`, `features:`, `exclude:` and `kinds:`"
         raise DataError(f"no feature columns are left{beside}", where=table.where, cure=cure)
     rows = complete_rows(table, features, targets, settings)
-    parse_columns(rows, features, settings.invalid, settings.missing)
+    parsed = parse_columns(rows, features, settings.invalid, settings.missing)
     goal = find_goal(rows, targets, settings)
     hint = "" if settings.targets else " (assumed to be the target; `target:` names another)"
     notes = [*goal.notes(hint), *kinds_notes(kinds)]
+    if table.form and table.form.unusual():
+        notes.append("read as " + ", ".join(f"{name} {value!r}" for name, value in table.form.unusual().items()))
+    notes += [str(found) for found in inspect_columns(parsed, {name: rows.column(name) for name in goal.names})]
     if table.names[0] == "column_1":
         notes.append("the file has no header: its columns are numbered (`header: true` takes the first line as one)")
     if len(rows) < len(table):

@@ -89,7 +89,7 @@ class DataSettings(Settings):
     # how files are read
     header: bool | None = None  # default: decided by the first line
     separator: Character | None = None
-    decimal: Literal[".", ","] = "."
+    decimal: Literal[".", ","] | None = None  # default: decided by the cells
     encoding: str | None = None
     max_bytes: PositiveInt = 512 * 1024**2  # of a file, decompressed
     # for the built-ins that are generated

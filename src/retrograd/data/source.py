@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +14,14 @@ from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.arrays import Arrays, arrays_digest, as_arrays
 from retrograd.data.builtin import TARGET, read_builtin
 from retrograd.data.delimited import read_delimited
-from retrograd.data.files import check_file, check_room, file_digest
+from retrograd.data.encoding import is_plain
+from retrograd.data.files import check_file, check_room, chunks, file_digest
 from retrograd.data.jsonl import read_jsonl
 from retrograd.data.numpy_files import read_npy, read_npz
 from retrograd.data.parquet import read_parquet
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table, table_digest
+from retrograd.data.text import open_lines, text_encoding
 
 Rows = Table | Arrays
 
@@ -73,6 +76,20 @@ def read_source(settings: DataSettings, base_dir: Path) -> Source:
 def read_file(path: Path, settings: DataSettings) -> Rows:
     """Return the rows of one file, as prediction and evaluation need them; the target may be absent."""
     return read_parts(path, settings)["train"]
+
+
+def form_of_its_own(path: Path, settings: DataSettings) -> DataSettings:
+    """Return the settings for a further file, without an encoding or separator that plainly is not that file's."""
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    if suffix not in TABLE_READERS or suffix == ".parquet" or not os.path.isfile(path):
+        return settings
+    if settings.encoding is not None and is_plain(lambda: chunks(path, settings.max_bytes)):
+        settings = replace(settings, encoding=None)
+    if settings.separator is not None:
+        with open_lines(path, text_encoding(path, settings)) as lines:
+            if settings.separator not in next(lines, settings.separator):
+                settings = replace(settings, separator=None, decimal=None)
+    return settings
 
 
 def read_parts(path: Path, settings: DataSettings) -> dict[str, Rows]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -17,6 +17,19 @@ from retrograd.data.wording import listing, some_of
 SHOWN = 5  # faulty cells or lines that an error lists before it only counts
 
 
+class TextForm(NamedTuple):
+    """How a text file was read: what the settings said, or what was recognised."""
+
+    encoding: str
+    separator: str
+    decimal: str
+
+    def unusual(self) -> dict[str, str]:
+        """Return the settings that differ from the plain form: UTF-8, a comma between cells, decimal points."""
+        plain = {"encoding": ("utf-8", "utf-8-sig"), "separator": (",",), "decimal": (".",)}
+        return {name: value for name, value in self._asdict().items() if value not in plain[name]}
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows and named columns. `where` is the file (or what else it is); `lines[i]` is row i's line in that file."""
@@ -25,6 +38,7 @@ class Table:
     where: str = "table"
     lines: np.ndarray | None = None
     missing_words: tuple[str, ...] | None = None  # those that were turned into nulls already
+    form: TextForm | None = None  # of a text file
 
     def __len__(self) -> int:
         return self.frame.height

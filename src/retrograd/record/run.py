@@ -23,6 +23,8 @@ from retrograd.record.files import make_folder, read_text, refusal, write_file
 from retrograd.record.lock import LOCK, Lock, in_use, is_locked
 
 CONFIG, EVENTS, MODEL = "config.yaml", "events.jsonl", "model.safetensors"
+FILES = (MODEL, CONFIG, EVENTS)
+ASIDE = ".replaced-"  # before the names of the files of a run that a new one is about to replace
 MAX_CONFIG_BYTES = 2**20
 MAX_NAME_BYTES = 100  # of the 255 that file systems allow
 
@@ -120,14 +122,13 @@ class RunWriter(RunFolder):
     """
 
     def __init__(self, path: Path, clock: Clock = now) -> None:
-        """Take a folder that exists; what it holds of a run is gone afterwards."""
+        """Take a folder that exists; a run that it holds is kept aside until the new one has trained an epoch."""
         super().__init__(path)
         self.has_begun = False  # whether anything was recorded that would be missed
         self._clock = clock
         self._lock = Lock(self.path)
         try:
-            for name in (MODEL, CONFIG, EVENTS):
-                (self.path / name).unlink(missing_ok=True)
+            self._set_aside()
             self._stream = open(self.path / EVENTS, "ab", buffering=0)  # noqa: SIM115 (closed by close)
         except OSError as error:
             self._lock.release()
@@ -188,6 +189,8 @@ class RunWriter(RunFolder):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise refusal(error, self.path / EVENTS) from None
+        if self.has_begun:
+            self._forget()
 
     def finish(self, stopped: Stopped) -> None:
         """Record why and how the run ended, make it last, and let others write."""
@@ -200,12 +203,32 @@ class RunWriter(RunFolder):
             self.close()
 
     def discard(self) -> None:
-        """Remove the run, and its folder if nothing else is in it."""
+        """Remove the run and put back the one that it was to replace; without one, remove an empty folder."""
         with contextlib.suppress(OSError):
-            for name in (MODEL, CONFIG, EVENTS, LOCK):
+            for name in FILES:
                 (self.path / name).unlink(missing_ok=True)
-            self.path.rmdir()
+            if not self._put_back():
+                (self.path / LOCK).unlink(missing_ok=True)
+                self.path.rmdir()
         self.close()
+
+    def _set_aside(self) -> None:
+        """Rename the files of an earlier run; those that a killed process left aside are put back first."""
+        self._put_back()
+        for name in FILES:
+            with contextlib.suppress(FileNotFoundError):
+                (self.path / name).rename(self.path / (ASIDE + name))
+
+    def _put_back(self) -> bool:
+        """Return whether there was an earlier run, which is in its place again."""
+        aside = [name for name in FILES if (self.path / (ASIDE + name)).exists()]
+        for name in aside:
+            (self.path / (ASIDE + name)).replace(self.path / name)
+        return bool(aside)
+
+    def _forget(self) -> None:
+        for name in FILES:
+            (self.path / (ASIDE + name)).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let others write; a run without a recorded end counts as interrupted."""

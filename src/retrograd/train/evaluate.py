@@ -63,7 +63,7 @@ class Evaluator:
             return {}
         decoded = target.decode(output, from_logits=gives_logits(self.main.loss))
         if isinstance(target, Quantities):
-            return regression_metrics(target.scaling.undo(columns["y"]), decoded.values, full)
+            return regression_metrics(target.scaling.undo(columns["y"]), decoded.values, full, target.names)
         truth = np.asarray(columns["y"]).reshape(-1).astype(int)
         return class_metrics(truth, decoded, target, full)
 
@@ -107,14 +107,25 @@ def gives_logits(loss: Loss | Any) -> bool:
     return bool(getattr(loss, "from_logits", loss.kind == "hinge"))
 
 
-def regression_metrics(truth: np.ndarray, found: np.ndarray | None, full: bool) -> dict[str, float]:
-    """Return R², and with `full` the mean absolute and root mean squared error in the target's unit."""
+def regression_metrics(
+    truth: np.ndarray, found: np.ndarray | None, full: bool, names: Sequence[str] = ()
+) -> dict[str, float]:
+    """Return R², and with `full` the mean absolute and root mean squared error in the target's unit.
+
+    Several targets are averaged; with `full` each one's own are there as well, under its name.
+    """
     if found is None or len(truth) < 2 or not np.isfinite(found).all():
         return {}
     spread = ((truth - truth.mean(0)) ** 2).sum(0)
     unexplained = ((truth - found) ** 2).sum(0)
     scores = {"r2": float(np.mean(1 - unexplained / np.where(spread > 0, spread, 1)))}
-    return {**scores, **_full_regression(truth, found)} if full else scores
+    if not full:
+        return scores
+    scores |= _full_regression(truth, found)
+    for i, name in enumerate(names if len(names) > 1 else ()):
+        own = regression_metrics(truth[:, i : i + 1], found[:, i : i + 1], full)
+        scores |= {f"{metric} of {name}": value for metric, value in own.items()}
+    return scores
 
 
 def class_metrics(truth: np.ndarray, decoded: Decoded, target: Labels, full: bool) -> dict[str, float]:

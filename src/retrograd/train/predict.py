@@ -21,7 +21,7 @@ from retrograd.data.dataset import joined
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
-from retrograd.data.source import read_file
+from retrograd.data.source import form_of_its_own, read_file
 from retrograd.data.target import Decoded
 from retrograd.network.layer import Spec
 from retrograd.network.network import Network, Variables
@@ -109,7 +109,8 @@ class Model:
         if not isinstance(data, (str, Path)):
             return data
         settings = self.config.data or DataSettings()
-        return read_file(Path(data), dataclasses.replace(settings, builtin=None, path=str(data)))
+        settings = dataclasses.replace(settings, builtin=None, path=str(data))
+        return read_file(Path(data), form_of_its_own(Path(data), settings))
 
     def save(self, path: str | Path) -> Path:
         """Write one file that holds weights, configuration and preprocessing; return its path."""

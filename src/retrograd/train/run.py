@@ -108,7 +108,7 @@ def train_prepared(
         place.write_config(write_document(plain_config(portable(config))))
         place.record(Started.here(config.name, dataset.task, config.training.seed, data_digest=dataset.digest,
                                   device=jax.default_backend()))  # fmt: skip
-        for note in dataset.notes:
+        for note in (*dataset.notes, *(f"warning: {found}" for found in prepared.findings())):
             place.record(Note(note))
         if started:
             started(prepared, place.path)

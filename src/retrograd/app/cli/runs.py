@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from retrograd.app.cli.options import CONTEXT, RunName, RunsRoot
-from retrograd.app.cli.tables import ending, number, score_table, table
+from retrograd.app.cli.tables import ending, number, numbers, score_table, table
 from retrograd.base.document import parse_document
 from retrograd.record.events import Note, Stopped
 from retrograd.record.run import RunSummary
@@ -83,7 +83,10 @@ def compare(context: typer.Context, first: RunName, second: RunName, as_json: Js
     names = [run.path.name for run in pair]
     settings = [["settings that differ", *names], *([key, *(show_value(c.get(key)) for c in configs)] for key in keys)]
     typer.echo(table(settings) if keys else "the settings are the same")
-    metrics_rows = [["", *names], *([key, *(number(s.get(key)) for s in scores)] for key in {**scores[0], **scores[1]})]
+    metrics_rows = [
+        ["", *names],
+        *([key, *numbers([s.get(key) for s in scores])] for key in {**scores[0], **scores[1]}),
+    ]
     typer.echo("\n" + table(metrics_rows))
 
 

@@ -30,6 +30,8 @@ def print_start(prepared: Prepared, folder: Path, quiet: bool) -> None:
           file=sys.stderr)  # fmt: skip
     for note in dataset.notes:
         print(f"  {note}", file=sys.stderr)
+    for found in prepared.findings():
+        print(f"warning: {found}", file=sys.stderr)
     print(f"  run folder {folder}", file=sys.stderr, flush=True)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 
 from rich.cells import cell_len, set_cell_size
@@ -22,7 +24,7 @@ def score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
     parts = list(scores)
     metrics = list(dict.fromkeys(name for part in parts for name in scores[part]))
     rows = [["", *parts]]
-    rows += [[name, *(number(scores[part].get(name)) for part in parts)] for name in metrics]
+    rows += [[name, *numbers([scores[part].get(name) for part in parts])] for name in metrics]
     return table(rows)
 
 
@@ -45,7 +47,18 @@ def cut(text: str, width: int) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a number with as many digits as help."""
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.3e}"
+    """Return a number with five significant digits at most, and four decimals at most."""
+    return numbers([value])[0]
+
+
+def numbers(values: Sequence[float | None]) -> list[str]:
+    """Return numbers that stand side by side, all with the decimals that suit the largest; `-` for None."""
+    largest = max((abs(value) for value in values if value is not None and math.isfinite(value)), default=0.0)
+    if largest and not 1e-3 <= largest < 1e7:
+        return ["-" if value is None else re.sub(r"e([+-])0*(\d)", _exponent, f"{value:.3e}") for value in values]
+    decimals = min(4, max(0, 4 - (math.floor(math.log10(largest)) if largest else 0)))
+    return ["-" if value is None else f"{value:.{decimals}f}" for value in values]
+
+
+def _exponent(found: re.Match[str]) -> str:
+    return f"e{found[1].strip('+')}{found[2]}"

@@ -115,6 +115,8 @@ def from_table(
     dataset = load(settings)
     folder = (out or Path()).parent
     seen = with_paths(settings, lambda path: os.path.relpath(path, folder))
+    if dataset.form and not (settings.valid_path or settings.test_path):  # which may be of another form
+        seen = dataclasses.replace(seen, **dataset.form.unusual())  # type: ignore[arg-type]
     designed = design(dataset, seen, [change for change in changes if not change.startswith("data.")], lr)
     path = out or free_path(source.stem, designed.text)
     if not force and not holds(path, designed.text):

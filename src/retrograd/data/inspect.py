@@ -1,0 +1,61 @@
+"""What is odd about a table's columns: copies of one another, names of rows, the answer among the questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import polars as pl
+
+from retrograd.base.finding import Finding
+from retrograd.data.values import words
+from retrograd.data.wording import listing
+
+FEWEST_ROWS = 20  # in fewer, different numbers in every row say nothing
+
+
+def inspect_columns(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series]) -> tuple[Finding, ...]:
+    """Return findings on parsed feature columns and raw target columns, the gravest first."""
+    return (*leaks(features, targets), *row_names(features), *duplicates(features))
+
+
+def leaks(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series]) -> Iterator[Finding]:
+    """Yield the features that are a target: the same values, or other names for the same classes."""
+    for target, answers in targets.items():
+        text = words(answers).values
+        classes = text.n_unique()
+        for name, cells in features.items():
+            own = words(cells).values
+            pairs = pl.DataFrame({"own": own, "target": text}).n_unique()
+            if pairs == classes == own.n_unique() and (classes < len(text) or own.equals(text)):
+                how = "holds the same as" if own.equals(text) else "stands for the same as"
+                message = f"{how} the target '{target}', which the network would copy; leave it out with `exclude:`"
+                yield Finding("target_leak", f"column '{name}'", message, (), ("exclude_column",), "fault")
+
+
+def row_names(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
+    """Yield a finding on the columns of whole numbers that differ in every row, as numbers of customers do."""
+    found = [name for name, cells in features.items() if _is_row_name(cells)]
+    if found:
+        message = "a different whole number in every row: if it only names the rows, leave it out with `exclude:`"
+        yield Finding("row_name", listing("column", found), message, (), ("exclude_column",))
+
+
+def duplicates(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
+    """Yield a finding on each column that repeats an earlier one."""
+    first: dict[int, list[str]] = {}
+    for name, cells in features.items():
+        if cells.n_unique() < 2:  # constant, which is told elsewhere
+            continue
+        key = int(cells.hash().implode().hash()[0])
+        same = next((other for other in first.get(key, []) if features[other].equals(cells)), None)
+        if same is None:
+            first.setdefault(key, []).append(name)
+        else:
+            message = f"the same as '{same}' in every row; one of them is enough (`exclude:`)"
+            yield Finding("duplicate_column", f"column '{name}'", message, (), ("exclude_column",))
+
+
+def _is_row_name(cells: pl.Series) -> bool:
+    if len(cells) < FEWEST_ROWS or not cells.dtype.is_numeric() or cells.null_count():
+        return False
+    return cells.n_unique() == len(cells) and bool((cells == cells.floor()).all())

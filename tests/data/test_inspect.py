@@ -1,0 +1,38 @@
+"""Odd columns are told, each in one line, and ordinary ones are not."""
+
+import polars as pl
+
+from retrograd.data.inspect import inspect_columns
+
+ROWS = 30
+PRICE = pl.Series("price", [float(i * i % 17) for i in range(ROWS)])
+SIZE = pl.Series("size", [float(i * 7 % 11) for i in range(ROWS)])
+KIND = pl.Series("kind", ["ab"[i % 2] for i in range(ROWS)])
+
+
+def told(features, *targets):
+    return {
+        (each.name, each.path) for each in inspect_columns({s.name: s for s in features}, {t.name: t for t in targets})
+    }
+
+
+def test_ordinary_columns_are_not_worth_a_word():
+    other = pl.Series("other", [i % 3 / 2 for i in range(ROWS)])
+    fractions = pl.Series("fractions", [i / 7 for i in range(ROWS)])
+    assert told([SIZE, other, fractions], PRICE) == told([SIZE, other], KIND) == set()
+
+
+def test_a_copy_of_the_target_is_a_leak_under_any_name():
+    assert told([SIZE, PRICE.alias("cost")], PRICE) == {("target_leak", "column 'cost'")}
+    renamed = KIND.replace_strict({"a": 7.0, "b": 3.0}).alias("code")
+    assert told([SIZE, renamed], KIND) == {("target_leak", "column 'code'")}
+
+
+def test_a_number_that_differs_in_every_row_may_only_name_it():
+    customer = pl.Series("customer", [float(1000 + i * 77 % 31 * 5) for i in range(ROWS)])
+    assert told([SIZE, customer], PRICE) == {("row_name", "column 'customer'")}
+
+
+def test_a_column_that_repeats_another_is_told_once_with_its_original():
+    (found,) = inspect_columns({"size": SIZE, "again": SIZE.alias("again"), "constant": SIZE * 0}, {"price": PRICE})
+    assert str(found).startswith("column 'again': the same as 'size' in every row")
