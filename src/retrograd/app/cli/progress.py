@@ -11,7 +11,8 @@ from rich.progress import Progress as Bar
 from retrograd.app.cli.tables import number
 from retrograd.record.events import Epoch
 
-PLAIN_LINES = 20  # at most about so many without a terminal
+PLAIN_LINES = 20  # about so many without a terminal, more only where epochs are long
+LATE_SECONDS = 2.0
 
 
 class Progress:
@@ -21,6 +22,7 @@ class Progress:
         self.epochs, self.quiet = epochs, quiet
         self.console = Console(stderr=True)
         self.bar: Bar | None = None
+        self.told = 0.0  # seconds at the last line
         self.every = max(1, epochs // PLAIN_LINES)
 
     def __enter__(self) -> Progress:
@@ -43,8 +45,13 @@ class Progress:
         """Show one epoch."""
         if self.bar:
             self.bar.update(self.task, completed=epoch.epoch, description=words(epoch))
-        elif not self.quiet and (epoch.epoch == 1 or epoch.epoch % self.every == 0):
+        elif not self.quiet and (epoch.epoch == 1 or epoch.epoch % self.every == 0 or self._is_late(epoch)):
+            self.told = epoch.seconds
             print(f"epoch {epoch.epoch:>5}  {words(epoch)}", file=sys.stderr, flush=True)
+
+    def _is_late(self, epoch: Epoch) -> bool:
+        """Return whether the last line was so long ago that one is due."""
+        return epoch.seconds - self.told >= LATE_SECONDS
 
 
 def words(epoch: Epoch) -> str:

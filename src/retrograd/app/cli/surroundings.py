@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
-import jax
-
 from retrograd.base import allocator
+from retrograd.base.compile_cache import keep_compiled
 from retrograd.train.prepare import Prepared
 from retrograd.train.room import nbytes
 
@@ -15,14 +11,7 @@ from retrograd.train.room import nbytes
 def settle() -> None:
     """Keep compiled programs in the user's cache folder, and freed memory in the process."""
     allocator.tune()
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "retrograd" / "compiled"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:  # no home to write to: compile anew each time
-        return
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    keep_compiled()
 
 
 def step_bytes(prepared: Prepared) -> int:
