@@ -16,6 +16,7 @@ from retrograd.network.network import Network
 from retrograd.train.config import RunConfig, TrainingSettings
 from retrograd.train.design import design
 from retrograd.train.loop import Watcher
+from retrograd.train.progress import Lines
 from retrograd.train.run import Run, train
 from retrograd.update.optimizers import optimizers
 from retrograd.update.penalties import Penalty
@@ -35,13 +36,14 @@ def fit(
     name: str = "fit",
     root: str | Path = "runs",
     watchers: Sequence[Watcher] = (),
+    progress: bool = True,
     **training: Any,
 ) -> Run:
     """Train on arrays (x, y), a data frame or a file (x, target=...), and return the finished run.
 
     `network` is a Network, a list of layers (objects or as in YAML), or None for one chosen by the size of the data;
     `loss` and `optimizer` are objects or names; `data` holds further DataSettings; `training` holds fields of
-    TrainingSettings, such as epochs=50, batch_size=16, seed=3.
+    TrainingSettings, such as epochs=50, batch_size=16, seed=3. `progress` prints a line to standard error every 2 s.
 
         run = rg.fit(x, y, network=[rg.Dense(16, "relu"), rg.Dense("classes")], epochs=50)
     """
@@ -58,7 +60,8 @@ def fit(
         training=parse(TrainingSettings, {**settings, **training}, "training"),
         name=name,
     )
-    return train(config, dataset=dataset, root=root, watchers=watchers)
+    shown = (Lines(config.training.epochs),) if progress else ()
+    return train(config, dataset=dataset, root=root, watchers=(*shown, *watchers))
 
 
 def _dataset(x: Any, y: Any, target: str | None, valid: Any, settings: DataSettings) -> Dataset:
