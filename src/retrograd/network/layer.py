@@ -108,6 +108,7 @@ class Layer(Settings):
     equations: ClassVar[Equations]
     mixes_batch: ClassVar[bool] = False  # an example's output depends on the batch around it, or on its position
     keeps_scale: ClassVar[bool] = False  # initialisers look through it to the activation behind
+    multiplies: ClassVar[bool] = False  # its work is products of matrices, which bfloat16 makes cheaper
 
     def init(self, key: Array, *inputs: Any) -> Init:
         """Return first parameters and state for inputs of these shapes (Specs)."""
@@ -201,6 +202,13 @@ def expect_features(x: Array, features: int, what: str = "input") -> None:
     if x.ndim < 2 or x.shape[-1] != features:
         raise ShapeError(f"{what}: expected (batch, ..., {features}), got {tuple(x.shape)}; it expects {features} "
                          f"features and gets {x.shape[-1] if x.ndim else 'a scalar'}")  # fmt: skip
+
+
+def product(x: Array, weight: Array) -> Array:
+    """Return x W in the precision of x; of bfloat16 the sums are taken in float32."""
+    if x.dtype != jnp.bfloat16:
+        return x @ weight
+    return jnp.matmul(x, weight, preferred_element_type=jnp.float32).astype(x.dtype)
 
 
 def unbroadcast(dy: Array, shape: tuple[int, ...]) -> Array:

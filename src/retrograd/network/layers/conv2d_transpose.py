@@ -72,6 +72,7 @@ class Conv2DTranspose(Layer):
     weight: Initial = None  # None: chosen by the activation that follows
     bias: InitialOrNone = ZEROS
 
+    multiplies = True
     equations = Equations(
         forward="y = x (spread by the stride) ∗ W + b",
         backward=("dx = dy ⋆ W", "dW = x ⋆ dy", "db = sum of dy over batch and places"),

@@ -41,6 +41,7 @@ class Convolution(Layer):
     """Base of the convolutions: the number of axes is the subclass's."""
 
     axes: ClassVar[int]
+    multiplies = True
 
     filters: Units
     kernel: Lengths = 3

@@ -25,6 +25,7 @@ from retrograd.network.layer import (
     examples,
     expect_features,
     layers,
+    product,
     rows,
 )
 
@@ -59,6 +60,7 @@ class Dense(Layer):
     weight: Initial = None  # None: chosen by the activation that follows
     bias: InitialOrNone = ZEROS
 
+    multiplies = True
     equations = Equations(
         forward="y = x W + b",
         backward=("dx = dy Wᵀ", "dW = xᵀ dy", "db = sum of dy over the rows"),
@@ -80,7 +82,7 @@ class Dense(Layer):
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
         weight = params["weight"].astype(x.dtype)
         expect_features(x, weight.shape[0])
-        y = x @ weight
+        y = product(x, weight)
         return Forward(y + params["bias"].astype(x.dtype) if "bias" in params else y, x)
 
     def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
@@ -89,7 +91,7 @@ class Dense(Layer):
         grads = {"weight": weight_gradient(x, dy, weight.dtype)}
         if "bias" in params:
             grads["bias"] = rows(dy).sum(0, dtype=params["bias"].dtype)
-        return Backward((dy @ weight.T.astype(dy.dtype),), grads)
+        return Backward((product(dy, weight.T.astype(dy.dtype)),), grads)
 
 
 def weight_gradient(x: Array, dy: Array, dtype: Any) -> Array:

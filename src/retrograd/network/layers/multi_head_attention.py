@@ -27,6 +27,7 @@ from retrograd.network.layer import (
     examples,
     expect_features,
     layers,
+    product,
     rows,
 )
 from retrograd.network.layers.dense import weight_gradient
@@ -84,6 +85,7 @@ class MultiHeadAttention(Layer):
     value_weight: Initial = GLOROT
     output_weight: Initial = GLOROT
 
+    multiplies = True
     equations = Equations(
         forward="a = softmax(q kᵀ / √d), y = a v W_o + b_o, q = x W_q + b_q, k = m W_k + b_k, v = m W_v + b_v",
         backward=(
@@ -217,7 +219,7 @@ def _project(params: Params, x: Array, names: tuple[str, ...]) -> dict[str, Arra
     """
     weight = jnp.concatenate([params[f"{name}_weight"] for name in names], -1).astype(x.dtype)
     expect_features(x, weight.shape[0], f"{' and '.join(names)}: input")
-    y = x @ weight
+    y = product(x, weight)
     if f"{names[0]}_bias" in params:
         y = y + jnp.concatenate([params[f"{name}_bias"] for name in names]).astype(x.dtype)
     return dict(zip(names, jnp.split(y, _borders(params, names), -1), strict=True))
@@ -233,7 +235,7 @@ def _project_back(params: Params, x: Array, names: tuple[str, ...], deltas: dict
     if f"{names[0]}_bias" in params:
         sums = jnp.split(rows(dy).sum(0, dtype=weight.dtype), borders)
         grads |= {f"{name}_bias": grad for name, grad in zip(names, sums, strict=True)}
-    return dy @ weight.T.astype(dy.dtype), grads
+    return product(dy, weight.T.astype(dy.dtype)), grads
 
 
 def _borders(params: Params, names: tuple[str, ...]) -> list[int]:

@@ -40,9 +40,9 @@ def attend(
     weights, kept, ys = [], [], []
     for number, (start, stop, seen) in enumerate(_blocks(q.shape[3], k.shape[2], causal)):
         scores = _product(q[..., start:stop, :], k[:, :, :seen].swapaxes(-1, -2))
-        a = softmax_where(scores, _visible(allowed, causal, start, stop, seen))
+        a = softmax_where(scores, _visible(allowed, causal, start, stop, seen)).astype(q.dtype)
         keep = None if key is None else draw_kept(jax.random.fold_in(key, number), a.shape, rate)
-        ys.append(_product(a if keep is None else apply_mask(a, keep, rate), v[:, :, :seen]))
+        ys.append(_product(a if keep is None else apply_mask(a, keep, rate), v[:, :, :seen]).astype(q.dtype))
         weights.append(a)
         kept.append(keep)
     return Attended(q, k, v, jnp.concatenate(ys, 3), tuple(weights), tuple(kept))
@@ -56,8 +56,8 @@ def attend_back(
     `dweights` [batch, heads, group, queries, keys] is the delta of the weights themselves, if somebody read them.
     """
     q, k, v = tape.q, tape.k, tape.v
-    inner = (dy * tape.y).sum(-1, keepdims=True)
-    dq, dk, dv = [], jnp.zeros_like(k), jnp.zeros_like(v)
+    inner = (wide(dy) * wide(tape.y)).sum(-1, keepdims=True)
+    dq, dk, dv = [], jnp.zeros_like(wide(k)), jnp.zeros_like(wide(v))
     for (start, stop, seen), a, keep in zip(
         _blocks(q.shape[3], k.shape[2], causal), tape.weights, tape.kept, strict=True
     ):
@@ -70,11 +70,12 @@ def attend_back(
         if dweights is not None:
             read = dweights[..., here, :seen]
             da, row = da + read, row + (a * read).sum(-1, keepdims=True)
-        ds = lax.optimization_barrier(a * (da - row))
+        ds = lax.optimization_barrier((wide(a) * (da - row)).astype(q.dtype))
         dq.append(_product(ds, k[:, :, :seen]))
         dk = dk.at[:, :, :seen].add(_transposed_product(ds, q[..., here, :]))
         dv = dv.at[:, :, :seen].add(_transposed_product(used, dy[..., here, :]))
-    return jnp.concatenate(dq, 3) * (1 / q.shape[-1] ** 0.5), dk, dv
+    dq_scaled = jnp.concatenate(dq, 3) * (1 / q.shape[-1] ** 0.5)
+    return dq_scaled.astype(q.dtype), dk.astype(k.dtype), dv.astype(v.dtype)
 
 
 def softmax_where(scores: Array, visible: Array | None) -> Array:
@@ -109,10 +110,21 @@ def _visible(allowed: Array | None, causal: bool, start: int, stop: int, seen: i
 def _product(rows: Array, matrix: Array) -> Array:
     """Return [batch, heads, group, rows, n] times [batch, heads, n, m], the rows of a group as one matrix."""
     flat = rows.reshape(*rows.shape[:2], -1, rows.shape[-1])
-    return (flat @ matrix).reshape(*rows.shape[:-1], matrix.shape[-1])
+    return _wide_product(flat, matrix).reshape(*rows.shape[:-1], matrix.shape[-1])
 
 
 def _transposed_product(rows: Array, others: Array) -> Array:
     """Return rowsᵀ others, summed over the group; XLA's plain product of a transpose in memory is the faster one."""
     flat = rows.reshape(*rows.shape[:2], -1, rows.shape[-1])
-    return lax.optimization_barrier(flat.swapaxes(-1, -2)) @ others.reshape(*others.shape[:2], -1, others.shape[-1])
+    turned = lax.optimization_barrier(flat.swapaxes(-1, -2))
+    return _wide_product(turned, others.reshape(*others.shape[:2], -1, others.shape[-1]))
+
+
+def _wide_product(x: Array, matrix: Array) -> Array:
+    """Return x times matrix; of bfloat16 the sums, and so the scores, are float32."""
+    return jnp.matmul(x, matrix, preferred_element_type=jnp.float32 if x.dtype == jnp.bfloat16 else x.dtype)
+
+
+def wide(x: Array) -> Array:
+    """Return x in float32 if it is bfloat16."""
+    return x.astype(jnp.float32) if x.dtype == jnp.bfloat16 else x
