@@ -6,35 +6,35 @@ import copy
 import dataclasses
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from retrograd.base.annotations import Registered
-from retrograd.network.layer import Backward, Context, Forward, Init, Layer, Params, State, layers
+from retrograd.network.layer import Backward, Context, Forward, Init, Layer, Params, Spec, State, layers
 from retrograd.network.network import Network
 
 Precision = Literal["float32", "float64", "bfloat16"]
+Tree = TypeVar("Tree")
 
 
-def computing_in(precision: str) -> AbstractContextManager[Any]:
-    """Return the context in which arrays of this precision can be made; take them out with `jax.device_get`."""
+def computing_in(precision: Precision) -> AbstractContextManager[Any]:
+    """Return the context in which arrays of this precision can be made and read."""
     return jax.enable_x64(True) if precision == "float64" else nullcontext()
 
 
-def in_precision(tree: Any, precision: str) -> Any:
-    """Return arrays (or specs) with their fractions as this precision stores them: bfloat16 stores float32."""
-    if precision != "float64":
-        return tree
+def in_precision(tree: Tree, precision: Precision) -> Tree:
+    """Return float32 arrays (or specs) as this precision stores them, which for bfloat16 is float32 too.
 
-    def widened(leaf: Any) -> Any:
-        if isinstance(leaf, jax.ShapeDtypeStruct):
-            return jax.ShapeDtypeStruct(leaf.shape, jnp.float64) if leaf.dtype == jnp.float32 else leaf
-        return np.asarray(leaf, np.float64) if leaf.dtype == jnp.float32 else leaf
+    What the data stored in float32 is only widened: the arithmetic gains digits, the data do not.
+    """
+    return _cast(tree, jnp.float32, jnp.float64) if precision == "float64" else tree
 
-    return jax.tree.map(widened, tree)
+
+def taken_out(tree: Tree, precision: Precision) -> Tree:
+    """Return arrays that outlive the context: NumPy's for float64, which JAX would round outside of it."""
+    return jax.device_get(tree) if precision == "float64" else tree
 
 
 def in_bfloat16(network: Network) -> Network:
@@ -90,4 +90,10 @@ class InBfloat16(Layer):
 
 def _cast(tree: Any, before: Any, after: Any) -> Any:
     """Return the tree with arrays of one dtype in another."""
-    return jax.tree.map(lambda leaf: leaf.astype(after) if leaf.dtype == before else leaf, tree)
+
+    def cast(leaf: Any) -> Any:
+        if leaf.dtype != before:
+            return leaf
+        return Spec(leaf.shape, after) if isinstance(leaf, Spec) else leaf.astype(after)
+
+    return jax.tree.map(cast, tree)

@@ -34,6 +34,7 @@ from retrograd.network.initializers import initializers
 from retrograd.network.layer import layers
 from retrograd.network.losses.loss import Loss, losses
 from retrograd.network.network import Network
+from retrograd.network.precision import Precision
 from retrograd.update.optimizers import Adam, Optimizer, optimizers
 from retrograd.update.penalties import Penalty, penalties
 from retrograd.update.schedules import schedules
@@ -75,7 +76,11 @@ class Convergence(Settings):
 
 @dataclass(frozen=True)
 class TrainingSettings(Settings):
-    """How long, in which portions, and when to stop."""
+    """How long, in which portions, when to stop, and in which numbers.
+
+    precision: float64 computes, stores and predicts in 64 bits; bfloat16 multiplies matrices in training in 16 bits,
+    with parameters, sums and everything else in float32.
+    """
 
     epochs: PositiveInt = 100
     batch_size: BatchSize = 32
@@ -86,6 +91,7 @@ class TrainingSettings(Settings):
     goal: Goal | None = None
     convergence: Convergence | None = None
     time_limit: PositiveFloat | None = None  # seconds
+    precision: Precision = "float32"
 
 
 @dataclass(frozen=True)

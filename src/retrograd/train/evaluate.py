@@ -15,24 +15,36 @@ from retrograd.data.target import Decoded, Labels, Quantities, Target
 from retrograd.network.layer import Context
 from retrograd.network.losses.loss import Loss
 from retrograd.network.network import Network, Variables, take
+from retrograd.network.precision import Precision, computing_in, in_precision
 from retrograd.update.step import count
 
 ROWS_AT_ONCE = 4096  # bounds the memory of a forward pass over a whole part
 
 
 class Evaluator:
-    """Measures a network on columns of rows, out of training, a bounded number of rows at a time."""
+    """Measures a network on columns of rows, out of training, a bounded number of rows at a time.
 
-    def __init__(self, network: Network, objectives: Sequence[Objective], preprocessing: Preprocessing | None) -> None:
+    In float64 if that is the precision, else in float32: what trains in bfloat16 has float32 weights.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        objectives: Sequence[Objective],
+        preprocessing: Preprocessing | None,
+        precision: Precision = "float32",
+    ) -> None:
         self.network, self.objectives, self.preprocessing = network, tuple(objectives), preprocessing
+        self.precision: Precision = precision
         self._measure = jax.jit(self._losses)
         self._forward = jax.jit(self._output)
 
     def outputs(self, variables: Variables, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the main output for every row."""
         needed = {name: columns[name] for name in self.network.columns}
-        parts = [np.asarray(self._forward(*variables, chunk)) for chunk in chunks(needed)]
-        return np.concatenate(parts)
+        with computing_in(self.precision):
+            given = (in_precision(chunk, self.precision) for chunk in chunks(needed))
+            return np.concatenate([np.asarray(self._forward(*variables, chunk)) for chunk in given])
 
     def loss(self, variables: Variables, columns: Mapping[str, np.ndarray]) -> tuple[float, np.ndarray]:
         """Return the loss over all rows (each chunk weighed by its count) and the main output."""
@@ -40,12 +52,14 @@ class Evaluator:
         counts: dict[str, float] = {}
         outputs = []
         for chunk in chunks(columns):
-            losses, counted, output = self._measure(*variables, chunk)
+            with computing_in(self.precision):
+                measured = self._measure(*variables, in_precision(chunk, self.precision))
+                losses, counted, output = jax.device_get(measured)
             for name, value in losses.items():
                 weight = float(counted.get(name, 1.0))
                 sums[name] = sums.get(name, 0.0) + float(value) * weight
                 counts[name] = counts.get(name, 0.0) + weight if name in counted else 1.0
-            outputs.append(np.asarray(output))
+            outputs.append(output)
         means = {name: np.float64(value / counts[name] if counts[name] else 0.0) for name, value in sums.items()}
         return float(total(self.objectives, means)), np.concatenate(outputs)  # type: ignore[arg-type]
 

@@ -14,6 +14,7 @@ import numpy as np
 from retrograd.base.errors import NonFiniteError
 from retrograd.data.batches import epoch_order
 from retrograd.network.network import Variables
+from retrograd.network.precision import computing_in, in_precision, taken_out
 from retrograd.record.events import Epoch, Metrics
 from retrograd.train.config import TrainingSettings
 from retrograd.train.nonfinite import find_nonfinite
@@ -61,6 +62,7 @@ class Loop:
     history: list[Epoch] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.columns = in_precision(dict(self.columns), self.settings.precision)
         self.rows = len(next(iter(self.columns.values())))
         given = self.settings.batch_size
         self.batch_size = self.rows if given == "all" else min(int(given), self.rows)
@@ -70,6 +72,12 @@ class Loop:
 
     def run(self, variables: Variables) -> Fitted:
         """Return the best weights from these first ones on."""
+        precision = self.settings.precision
+        with computing_in(precision):
+            fitted = self._run(in_precision(variables, precision))
+            return fitted._replace(variables=taken_out(fitted.variables, precision))
+
+    def _run(self, variables: Variables) -> Fitted:
         train = self.stepper.start(variables, jax.random.key(self.settings.seed))
         self.best = (np.inf, copied(Variables(train.params, train.state)), None)
         self.begun = self.clock()

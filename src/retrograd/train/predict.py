@@ -25,6 +25,7 @@ from retrograd.data.source import form_of_its_own, read_file
 from retrograd.data.target import Decoded
 from retrograd.network.layer import Spec
 from retrograd.network.network import Network, Variables
+from retrograd.network.precision import in_precision
 from retrograd.record.model import check_fits, load_model, save_model
 from retrograd.record.run import MODEL
 from retrograd.record.runs import find_run
@@ -48,7 +49,7 @@ class Model:
     @functools.cached_property
     def evaluator(self) -> Evaluator:
         """The compiled forward pass of this model."""
-        return Evaluator(self.network, self.objectives, self.preprocessing)
+        return Evaluator(self.network, self.objectives, self.preprocessing, self.config.training.precision)
 
     def __repr__(self) -> str:
         return f"<Model {self.config.name}: {self.facts.get('task')}, {len(self.network)} nodes>"
@@ -141,7 +142,8 @@ def load(path: str | Path, *, runs: str | Path = "runs", allow_nonfinite: bool =
         preprocessing = Preprocessing.from_json(stored.preprocessing)
         network, objectives = config.build({}, stored.facts["task"], tuple(stored.facts["columns"]))
         specs = {name: Spec((1, *shape), np.dtype(dtype)) for name, (shape, dtype) in stored.facts["columns"].items()}
-        expected = jax.eval_shape(lambda key: network.init(key, specs), jax.random.key(0))
+        precision = config.training.precision
+        expected = in_precision(jax.eval_shape(lambda key: network.init(key, specs), jax.random.key(0)), precision)
     except (RetrogradError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"its configuration cannot be used: {error}", where=str(path)) from None
     check_fits(stored.params, expected.params, where=str(path))
@@ -150,5 +152,6 @@ def load(path: str | Path, *, runs: str | Path = "runs", allow_nonfinite: bool =
     if bad and not allow_nonfinite:
         raise ModelFileError(f"non-finite weights in {', '.join(bad)}", where=str(path),
                              cure="train again, or give --allow-nonfinite")  # fmt: skip
-    variables = Variables(*jax.tree.map(jnp.asarray, (stored.params, stored.state)))
+    kept: Any = np.asarray if precision == "float64" else jnp.asarray  # JAX would round float64 here
+    variables = Variables(*jax.tree.map(kept, (stored.params, stored.state)))
     return Model(config, network, tuple(objectives), variables, preprocessing, stored.facts)

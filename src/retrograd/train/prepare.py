@@ -15,6 +15,7 @@ from retrograd.base.errors import ConfigError, Problem, RetrogradError
 from retrograd.base.finding import Finding
 from retrograd.data.dataset import Dataset, load
 from retrograd.network.network import Network, take
+from retrograd.network.precision import computing_in, in_precision
 from retrograd.train.config import RunConfig, config_in, document_with, with_rate
 from retrograd.train.evaluate import Evaluator
 from retrograd.train.output_check import check_output
@@ -61,7 +62,20 @@ class Prepared:
         """Return the training step that the configuration describes."""
         config, convergence = self.config, self.config.training.convergence
         watched = convergence is not None and convergence.gradient_norm is not None
-        return Stepper(self.network, self.objectives, config.optimizer, config.penalties, self.steps, watched)
+        return Stepper(
+            self.network,
+            self.objectives,
+            config.optimizer,
+            config.penalties,
+            self.steps,
+            watched,
+            config.training.precision,
+        )
+
+    def evaluator(self) -> Evaluator:
+        """Return what measures weights between the epochs."""
+        precision = self.config.training.precision
+        return Evaluator(self.network, self.objectives, self.dataset.preprocessing, precision)
 
 
 def prepare(config: RunConfig, dataset: Dataset | None = None) -> Prepared:
@@ -113,17 +127,20 @@ def check_shapes(prepared: Prepared) -> None:
 
     Then check what a compiled step could not report.
     """
-    batch = {name: column[:2] for name, column in prepared.dataset.train.items()}
+    precision = prepared.config.training.precision
+    batch = in_precision({name: column[:2] for name, column in prepared.dataset.train.items()}, precision)
     traced = len(next(iter(batch.values())))
     stepper = prepared.stepper()
 
     def trace(key: jax.Array) -> Any:
-        return stepper.step(stepper.start(prepared.network.init(key, batch), key), batch)
+        return stepper.step(stepper.start(in_precision(prepared.network.init(key, batch), precision), key), batch)
 
-    after, _ = jax.eval_shape(trace, jax.random.key(0))
-    outputs = prepared.network.specs(batch)
-    check_room(after, outputs, prepared.batch_size / traced)
-    evaluator = Evaluator(prepared.network, prepared.objectives, prepared.dataset.preprocessing)
+    with computing_in(precision):
+        after, _ = jax.eval_shape(trace, jax.random.key(0))
+        outputs = prepared.network.specs(batch)
+    kept = {node.name: outputs[node.name] for node in prepared.network if not node.recompute}
+    check_room(after, kept, prepared.batch_size / traced)
+    evaluator = prepared.evaluator()
     if prepared.config.training.goal:
         names = evaluator.metric_names(take(outputs, evaluator.main.inputs[0]).shape)
         check_goal(prepared.config.training.goal, prepared.measured_part, names)

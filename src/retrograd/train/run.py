@@ -28,7 +28,6 @@ from retrograd.train.config import (
     portable,
     read_config,
 )
-from retrograd.train.evaluate import Evaluator
 from retrograd.train.loop import Fitted, Loop, Watcher
 from retrograd.train.predict import Model
 from retrograd.train.prepare import PARTS, Prepared, prepare
@@ -139,7 +138,7 @@ def _train_into(
     place: RunWriter, prepared: Prepared, watchers: Sequence[Watcher], asked: Callable[[], str | None]
 ) -> Run:
     config, dataset = prepared.config, prepared.dataset
-    evaluator = Evaluator(prepared.network, prepared.objectives, dataset.preprocessing)
+    evaluator = prepared.evaluator()
     part = prepared.measured_part
     measured = getattr(dataset, part)
     first = prepared.network.init(jax.random.key(config.training.seed), dataset.train)

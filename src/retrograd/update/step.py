@@ -150,7 +150,8 @@ def accumulate(
     state = train.state
     for i, (micro, own) in enumerate(zip(micros, counts, strict=True)):
         here = replace(ctx, key=None if ctx.key is None else jax.random.fold_in(ctx.key, i))
-        shares = {name: jnp.where(whole[name] == 0, 0 * own[name], own[name] / whole[name]) for name in own}
+        wide = {name: own[name].astype(jnp.result_type(float)) for name in own}  # float64 where that is on
+        shares = {name: jnp.where(whole[name] == 0, 0 * wide[name], wide[name] / whole[name]) for name in own}
         part = backprop(network, objectives, train.params, state, here, micro, shares)
         state = part.state
         if total is not None:

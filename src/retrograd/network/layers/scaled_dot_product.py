@@ -68,8 +68,8 @@ def attend_back(
             da, used = apply_mask(da, keep, rate), apply_mask(a, keep, rate)
         row = inner[..., here, :]
         if dweights is not None:
-            read = dweights[..., here, :seen]
-            da, row = da + read, row + (a * read).sum(-1, keepdims=True)
+            read = wide(dweights[..., here, :seen])
+            da, row = da + read, row + (wide(a) * read).sum(-1, keepdims=True)
         ds = lax.optimization_barrier((wide(a) * (da - row)).astype(q.dtype))
         dq.append(_product(ds, k[:, :, :seen]))
         dk = dk.at[:, :, :seen].add(_transposed_product(ds, q[..., here, :]))
