@@ -58,7 +58,10 @@ class Started(Event):
 
 @dataclass(frozen=True)
 class Epoch(Event):
-    """An epoch has ended. `seconds` count from the start; loss and gradient norm are means over its steps."""
+    """An epoch has ended. `seconds` count from the start; loss and gradient norm are means over its steps.
+
+    `weights` is the digest of the parameters where they were measured: a replay must come to the same.
+    """
 
     kind = "epoch"
     epoch: int
@@ -68,6 +71,7 @@ class Epoch(Event):
     learning_rate: float | None
     seconds: float
     gradient_norm: float | None = None
+    weights: str | None = None
 
 
 @dataclass(frozen=True)

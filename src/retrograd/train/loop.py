@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,10 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from retrograd.base.errors import NonFiniteError
-from retrograd.data.batches import epoch_order
+from retrograd.data.batches import EpochOrder, epoch_order
 from retrograd.network.network import Variables
 from retrograd.network.precision import computing_in, in_precision, taken_out
 from retrograd.record.events import Epoch, Metrics
+from retrograd.record.tree import digest
 from retrograd.train.config import TrainingSettings
 from retrograd.train.nonfinite import find_nonfinite
 from retrograd.train.stop import Stop, rules, watched
@@ -34,13 +36,6 @@ class Fitted(NamedTuple):
     stop: Stop
     best: Epoch | None
     error: NonFiniteError | None = None
-
-
-class Work(NamedTuple):
-    """One epoch's minibatches: full ones as rows of a matrix, and the incomplete last one."""
-
-    full: np.ndarray
-    rest: np.ndarray | None
 
 
 @dataclass
@@ -108,7 +103,7 @@ class Loop:
         self.per_dispatch = self.stepper.steps_per_dispatch(train, first)
         if self.per_dispatch > 1:  # minibatches are gathered on the device
             self.on_device = {name: jnp.asarray(column) for name, column in self.columns.items()}
-        full, rest = self._order(0)
+        full, rest = self.order(0)
         self.steps = len(full) + (rest is not None)
         free = 1 if self.held_out or rest is not None else self.per_dispatch // self.steps
         self.group = max(self.settings.evaluate_every, free)
@@ -127,15 +122,16 @@ class Loop:
                 outcomes.append(outcome)
         return train, self._by_epoch(outcomes)
 
-    def _grouped(self, epochs: range) -> Iterator[list[Work]]:
+    def _grouped(self, epochs: range) -> Iterator[list[EpochOrder]]:
         """Yield what can go into common dispatches: whole epochs, or one where a rest ends each."""
-        works = [Work(*self._order(epoch)) for epoch in epochs]
+        works = [self.order(epoch) for epoch in epochs]
         if all(work.rest is None for work in works):
             yield works
         else:
             yield from ([work] for work in works)
 
-    def _order(self, epoch: int) -> tuple[np.ndarray, np.ndarray | None]:
+    def order(self, epoch: int) -> EpochOrder:
+        """Return the row numbers of one epoch's minibatches."""
         settings = self.settings
         joins = any(node.layer.mixes_batch for node in self.stepper.network)
         return epoch_order(
@@ -170,6 +166,7 @@ class Loop:
             last = i == len(outcomes) - 1
             done += len(steps)
             told = self._epoch(first + i, done, steps, scores if last else {})
+            told = dataclasses.replace(told, weights=digest(train.params)) if last else told
             if last and watched(told) < self.best[0]:
                 self.best = (watched(told), copied(Variables(train.params, train.state)), told)
             self.history.append(told)

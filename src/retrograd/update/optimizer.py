@@ -72,15 +72,19 @@ class Optimizer(Settings):
         So a run can go on with another schedule, clipping or decay.
         Raises:  ConfigError when the schedule needs the run's length and the run has none.
         """
+        return optax.named_chain(*self.stages(total_steps).items())
+
+    def stages(self, total_steps: int | None) -> dict[str, optax.GradientTransformation]:
+        """Return the links of the chain, in the order in which a gradient passes them."""
         rate = self._schedule(total_steps)
         decay, nothing = self._decay(), optax.identity()
-        return optax.named_chain(
-            ("clip", clip(self.clip_value, self.clip_norm, self.clip_global_norm)),
-            ("decay", nothing if self.decoupled else decay),
-            ("direction", self.direction()),
-            ("decoupled_decay", decay if self.decoupled else nothing),
-            ("rate", optax.scale_by_schedule(lambda step: -rate(step))),
-        )
+        return {
+            "clip": clip(self.clip_value, self.clip_norm, self.clip_global_norm),
+            "decay": nothing if self.decoupled else decay,
+            "direction": self.direction(),
+            "decoupled_decay": decay if self.decoupled else nothing,
+            "rate": optax.scale_by_schedule(lambda step: -rate(step)),
+        }
 
     def _schedule(self, total_steps: int | None) -> Callable[[ArrayLike], Array]:
         try:

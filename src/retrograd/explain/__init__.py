@@ -1,0 +1,1 @@
+"""What a person reads: one thing explained, one step traced, every gradient checked."""

@@ -1,0 +1,220 @@
+"""One training step with every number: forward pass, loss, deltas, gradients, update, and the loss after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from retrograd.base.errors import UsageError, did_you_mean
+from retrograd.data.dataset import Dataset
+from retrograd.explain.trace_condition import first_step
+from retrograd.explain.trace_document import Writer
+from retrograd.explain.trace_figures import Figures
+from retrograd.explain.trace_look import Looker
+from retrograd.explain.trace_numbers import StepNumbers, numbers
+from retrograd.explain.trace_remarks import remarks
+from retrograd.explain.trace_replay import Reached, Replay, Replayed, exact, first_state, reach, replay, verdict_on
+from retrograd.explain.trace_source import (
+    Batch,
+    Source,
+    as_written,
+    check_step,
+    given_params,
+    in_words,
+    one_row,
+    open_source,
+)
+from retrograd.explain.trace_text import as_text
+from retrograd.network.network import Network, take
+from retrograd.update.step import TrainState
+
+Dtype = Literal["float64", "float32"]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One step, ready to be read: as text, Markdown, JSON or a page; `numbers` holds the arrays."""
+
+    numbers: StepNumbers
+    remarks: tuple[str, ...]
+    node: str | None = None
+    replay: Replay | None = None
+
+    def text(self, decimals: int = 4) -> str:
+        """Return the trace as text for 80 columns."""
+        f = self.figures(decimals)
+        return as_text(self.title, self.facts(f), list(Writer(self.numbers, f, self.node).sections()), self.remarks, f)
+
+    @property
+    def title(self) -> str:
+        """What is traced, in one line."""
+        step = self.numbers
+        return f"trace of {step.name}: step {step.step} of {step.steps}, {step.rows}, {step.dtype}"
+
+    def facts(self, f: Figures) -> list[str]:
+        """Return the sentences below the title."""
+        step = self.numbers
+        count = sum(parameter.before.size for parameter in step.parameters)
+        losses = ", ".join(objective.loss.kind for objective in step.objectives)
+        optimizer = f"{step.optimizer.registered_name}, learning rate {f.number(step.learning_rate)}"  # type: ignore[attr-defined]
+        return [f"{len(step.nodes)} nodes, {count:,} parameters; {losses}; {optimizer}", *self._found()]
+
+    def figures(self, decimals: int) -> Figures:
+        """Return how numbers of this trace are written."""
+        return Figures(decimals, float(np.finfo(self.numbers.dtype).eps))
+
+    def _found(self) -> list[str]:
+        return self.replay.sentences() if self.replay else []
+
+    def __str__(self) -> str:
+        return self.text()
+
+
+def trace(
+    source: Any,
+    *,
+    step: int = 1,
+    sample: int | None = None,
+    batch: Mapping[str, Any] | None = None,
+    node: str | None = None,
+    dtype: Dtype = "float64",
+    delta: Sequence[float] | float | None = None,
+    break_when: str | None = None,
+    dataset: Dataset | None = None,
+    changes: Sequence[str] = (),
+) -> Trace:
+    """Return one step of a configuration (object, mapping, YAML file) or of a run (object, folder) with every number.
+
+    The weights are those before `step`, counted from 1: the run is trained again up to there, in float32, as it was.
+    The rows are that step's own, one row of the training part (`sample`, from 0), or `batch`, columns of the caller's.
+    In float64 the step is then computed from the same weights and rows; in float32, with the step's own rows, it is
+    the run's compiled program that computes it, and the weights after it can be compared with the run's.
+
+    node: open one node in full. delta: values with which the backward pass begins at the network's output, in place
+    of the losses' derivative. break_when: a condition such as `grad_norm>10`; the first step that fulfils it is taken.
+
+        print(rg.trace("examples/xor.yaml", sample=3))
+    """
+    if dtype not in ("float64", "float32"):
+        raise UsageError(f"expected float64 or float32, found {dtype!r}", where="dtype")
+    if sample is not None and batch is not None:
+        raise UsageError("sample and batch are both given", cure="give one of them")
+    found = open_source(source, dataset, changes, batch)
+    path = None if node is None else node_path(found.prepared.network, node)
+    if break_when is not None:
+        step = first_step(found.prepared, break_when, found.last)
+    check_step(found, step)
+    wanted = Wanted(step, sample, batch, dtype, delta)
+    reached, replayed = _reach(found, wanted)
+    state, rows = (replayed.before, reached.batch) if reached and replayed else first_state(found.prepared)
+    rows = _rows(found, wanted, rows)
+    if replayed is not None and replayed.looked is not None:
+        shown = numbers(found.prepared.stepper(), state, rows, replayed.looked, None, **_facts(found, wanted, rows))
+    else:
+        shown = _look(found, wanted, state, rows)
+    verdict = verdict_on(step, found, reached, replayed) if reached and replayed and found.is_run else None
+    return Trace(shown, remarks(shown, Figures(4, float(np.finfo(dtype).eps))), path, verdict)
+
+
+class Wanted(NamedTuple):
+    """Which step, which rows, and how."""
+
+    step: int
+    sample: int | None
+    batch: Mapping[str, Any] | None
+    dtype: Dtype
+    delta: Sequence[float] | float | None
+
+    @property
+    def is_the_runs(self) -> bool:
+        """Whether the step is one of the run's own, bit for bit."""
+        return self.sample is None and self.batch is None and self.dtype == "float32" and self.delta is None
+
+
+def node_path(network: Network, given: str) -> str:
+    """Return the node that a path means: a node's, one of its parameters', or an entry's name."""
+    for path in (given, given.rpartition("/")[0], network.resolve(given)):
+        if path in network.by_name:
+            return path
+    raise UsageError(f"the network has no node '{given}'", where="node", cure=did_you_mean(given, network.by_name))
+
+
+def _reach(found: Source, wanted: Wanted) -> tuple[Reached | None, Replayed | None]:
+    """Train up to the step, where that is needed: not for the first step of a configuration in other numbers."""
+    if wanted.step == 1 and not found.is_run and not wanted.is_the_runs:
+        return None, None
+    prepared = found.prepared
+    reached = reach(prepared, wanted.step, found.recorded)
+    looker = Looker(prepared.stepper(), prepared.steps) if wanted.is_the_runs else None
+    return reached, replay(prepared, reached, looker)
+
+
+def _rows(found: Source, wanted: Wanted, own: Batch) -> Batch:
+    rows: Mapping[str, Any] = own
+    if wanted.sample is not None:
+        rows = one_row(found.prepared.dataset, wanted.sample)
+    if wanted.batch is not None:
+        columns = found.prepared.dataset.train
+        rows = {name: np.asarray(wanted.batch[name]) for name in columns if name in wanted.batch}
+        missing = [name for name in columns if name not in wanted.batch]
+        if missing:
+            raise UsageError(f"there is no column '{missing[0]}'", where="batch", cure=f"give {', '.join(columns)}")
+    if wanted.dtype == "float64":
+        return {name: as_written(column) for name, column in rows.items()}
+    return {name: _single(np.asarray(column)) for name, column in rows.items()}
+
+
+def _single(column: np.ndarray) -> np.ndarray:
+    return column.astype(np.float32) if column.dtype.kind == "f" else column
+
+
+def _look(found: Source, wanted: Wanted, state: TrainState, rows: Batch) -> StepNumbers:
+    """Compute one step on its own, in the precision that is wanted."""
+    prepared = found.prepared
+    with jax.enable_x64(wanted.dtype == "float64"):
+        if wanted.dtype == "float64":
+            params = given_params(prepared.network, state.params) if wanted.step == 1 else state.params
+            state = exact(state._replace(params=params))
+        columns = {name: jnp.asarray(column) for name, column in rows.items()}
+        given = _given(prepared.network, wanted.delta, columns)
+        stepper = prepared.stepper()
+        made = jax.jit(Looker(stepper, prepared.steps, given).step)(state, columns)
+        plain = jax.jit(Looker(stepper, prepared.steps).step)(state, columns).look if given else None
+        return numbers(stepper, state, rows, made, plain, **_facts(found, wanted, rows) | {"given": given})
+
+
+def _given(network: Network, delta: Any, columns: Mapping[str, Any]) -> tuple[str, np.ndarray] | None:
+    """Return a delta in the shape of the network's output: one number for all, one a unit, or one an element."""
+    if delta is None:
+        return None
+    shape = take(network.specs(columns, train=True), network.output).shape
+    values = np.asarray(delta, np.float64).reshape(-1)
+    if not np.isfinite(values).all():
+        raise UsageError("expected finite numbers", where="delta")
+    size = int(np.prod(shape))
+    if values.size not in (1, shape[-1], size):
+        raise UsageError(f"{values.size} numbers for the output {list(shape)}", where="delta",
+                         cure=f"give 1, {shape[-1]} or {size}")  # fmt: skip
+    return network.output, np.broadcast_to(values.reshape(shape) if values.size == size else values, shape)
+
+
+def _facts(found: Source, wanted: Wanted, rows: Batch) -> dict[str, Any]:
+    """Return what the numbers are of."""
+    which = in_words(rows)
+    if wanted.sample is not None:
+        which = f"training row {wanted.sample}"
+    elif wanted.batch is not None:
+        which += " given"
+    return {
+        "name": found.label,
+        "step": wanted.step,
+        "steps": found.last,
+        "rows": which,
+        "dtype": wanted.dtype,
+        "given": None,
+    }

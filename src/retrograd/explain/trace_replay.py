@@ -1,0 +1,225 @@
+"""Going back to a step of a run: the same seed, batches, keys and compiled programs, up to the step and a digest."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from retrograd.base.errors import UsageError
+from retrograd.explain.trace_look import Kept, Looker, Stepped, keep_in_block
+from retrograd.explain.trace_source import Source
+from retrograd.network.network import Variables
+from retrograd.record.events import Metrics
+from retrograd.record.tree import digest
+from retrograd.train.evaluate import Evaluator
+from retrograd.train.loop import Loop, copied
+from retrograd.train.prepare import Prepared
+from retrograd.update.plateau import ReduceOnPlateau
+from retrograd.update.step import Stepper, TrainState
+
+Batch = dict[str, np.ndarray]
+
+
+class Dispatch(NamedTuple):
+    """One call of a compiled program of the run: a batch, or columns and the row numbers of many minibatches."""
+
+    columns: Mapping[str, Any]
+    order: np.ndarray | None
+    at: int  # which of its steps is meant, from 0
+
+
+class Reached(NamedTuple):
+    """The dispatch of a run that holds a step: the state before it, what it was given, the weights after it.
+
+    digests: of the weights, by step, wherever the run recorded one.
+    """
+
+    before: TrainState
+    dispatch: Dispatch
+    params: dict[str, Any]
+    digests: dict[int, str]
+
+    @property
+    def batch(self) -> Batch:
+        """The rows of the step."""
+        columns, order, at = self.dispatch
+        chosen = slice(None) if order is None else order[at]
+        return {name: np.asarray(column)[chosen] for name, column in columns.items()}
+
+
+class Replayed(NamedTuple):
+    """A step of the run, taken again by the run's own program with more outputs.
+
+    same: whether that program ends on the bits of the run's own, so that its numbers are the run's.
+    """
+
+    before: TrainState
+    looked: Stepped | None
+    weights: str  # digest after the step
+    same: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Replay:
+    """How a step of a run was found again.
+
+    recorded and found: digests of the weights by step, from the run and from the replay. weights: the digest after
+    the step, where the run's own program took it. same: whether the program with more outputs ended on the same bits.
+    """
+
+    step: int
+    recorded: Mapping[int, str]
+    found: Mapping[int, str]
+    weights: str | None
+    same: bool
+    differing: tuple[str, ...] = ()
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the replay reached the run's weights, bit for bit, at and around the step."""
+        after = any(step >= self.step for step in self.found)
+        return after and self.same and all(self.recorded[step] == digest for step, digest in self.found.items())
+
+    def sentences(self) -> list[str]:
+        """Return what was compared, and how it came out."""
+        wrong = [step for step, digest in self.found.items() if self.recorded[step] != digest]
+        steps = ", ".join(map(str, list(self.found)[-3:]))
+        told = []
+        if self.weights:
+            recorded = "" if self.found.get(self.step) != self.weights else ", as the run recorded"
+            told.append(f"weights after step {self.step}: sha256 {self.weights}{recorded}")
+        if wrong:
+            told.append(
+                f"the replay is NOT the run: after step {wrong[0]} the weights have another digest than recorded"
+                + (f" ({'; '.join(self.differing)})" if self.differing else "; another machine rounds otherwise")
+            )
+        elif not self.same:
+            told.append("the program with more outputs rounds otherwise: these are not the bits of the run")
+        elif self.is_exact:
+            told.append(f"replayed bit for bit: the weights after step {steps} have the digests that the run recorded")
+        else:
+            told.append("the run recorded no digest at or after this step: nothing to compare with")
+        return told
+
+
+def verdict_on(step: int, source: Source, reached: Reached, replayed: Replayed) -> Replay:
+    """Return how the replay of a run's step came out."""
+    own = None if replayed.looked is None else replayed.weights
+    return Replay(step, source.recorded, reached.digests, own, replayed.same, source.differing)
+
+
+def reach(prepared: Prepared, step: int, recorded: Mapping[int, str] = {}) -> Reached:
+    """Train again from the seed to the dispatch that holds a step, and on to the next step with a recorded digest."""
+    stepper = prepared.stepper()
+    catch = _Catch(step, recorded)
+    stepper.many = catch.around(stepper.many, many=True)
+    stepper.single = catch.around(stepper.single, many=False)
+    config, dataset = prepared.config, prepared.dataset
+    settings = dataclasses.replace(
+        config.training, early_stopping=None, goal=None, convergence=None, time_limit=None
+    )  # the run has come as far as this
+    first = prepared.network.init(jax.random.key(settings.seed), dataset.train)
+    fitted = Loop(
+        stepper,
+        settings,
+        dataset.train,
+        score=_score(prepared),
+        held_out=dataset.valid is not None,
+        asked_to_stop=lambda: "reached" if catch.is_done else None,
+    ).run(first)
+    if catch.found is None:
+        raise fitted.error or UsageError(f"the run ends before step {step}")
+    return catch.found._replace(digests=catch.digests)
+
+
+def replay(prepared: Prepared, reached: Reached, looker: Looker | None) -> Replayed:
+    """Take the reached step again, with everything that `looker` sees as additional output of the run's program."""
+    stepper = prepared.stepper()
+    look: Callable[..., Any] = looker.step if looker else lambda train, batch: ()
+    columns, order, at = reached.dispatch
+    if order is None:
+
+        def single(train: TrainState, batch: Batch) -> tuple[TrainState, Kept]:
+            after, _ = stepper.step(train, batch)
+            return after, Kept(train, after.params, look(train, batch))
+
+        end, kept = jax.jit(single)(reached.before, columns)
+    else:
+        end, kept = jax.jit(keep_in_block(stepper, look))(reached.before, columns, order, at)
+    same = digest(end.params) == digest(reached.params)
+    same = same and (looker is None or digest(kept.looked.after.params) == digest(kept.params))
+    return Replayed(kept.before, kept.looked if looker else None, digest(kept.params), same)
+
+
+def first_state(prepared: Prepared) -> tuple[TrainState, Batch]:
+    """Return the state before the first step of a run, and the rows of that step; nothing is trained."""
+    seed, train = prepared.config.training.seed, prepared.dataset.train
+    key = jax.random.key(seed)
+    state = prepared.stepper().start(prepared.network.init(key, train), key)
+    full, rest = Loop(prepared.stepper(), prepared.config.training, train, _no_score, False).order(0)
+    chosen = full[0] if len(full) else rest
+    return state, {name: column[chosen] for name, column in train.items()}
+
+
+@dataclasses.dataclass
+class _Catch:
+    """Stands around a run's compiled programs and keeps the dispatch that holds one of their steps."""
+
+    step: int
+    recorded: Mapping[int, str]
+    done: int = 0
+    found: Reached | None = None
+    digests: dict[int, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.until = min((step for step in self.recorded if step >= self.step), default=self.step)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the step was found, and the digest behind it compared."""
+        return self.found is not None and self.done >= self.until
+
+    def around(self, program: Any, *, many: bool) -> Any:
+        """Return a program that does the same and tells of it."""
+
+        def dispatch(train: TrainState, columns: Mapping[str, Any], *order: np.ndarray) -> Any:
+            steps = len(order[0]) if many else 1
+            done = int(train.step)
+            holds = done < self.step <= done + steps
+            before = copied(train) if holds else None
+            after, outcome = program(train, columns, *order)
+            if before is not None:
+                at = Dispatch(columns, order[0] if many else None, self.step - done - 1)
+                self.found = Reached(before, at, copied(after.params), {})
+            self.done = done + steps
+            if self.done in self.recorded:
+                self.digests[self.done] = digest(after.params)
+            return after, outcome
+
+        return dispatch
+
+
+def _score(prepared: Prepared) -> Callable[[Variables], Metrics]:
+    """Return the run's own measurement where the learning rate hangs on it, else none: weights do not."""
+    if not isinstance(prepared.config.optimizer.learning_rate, ReduceOnPlateau):
+        return _no_score
+    evaluator = Evaluator(prepared.network, prepared.objectives, prepared.dataset.preprocessing)
+    part = prepared.measured_part
+    return lambda variables: {part: evaluator.scores(variables, getattr(prepared.dataset, part))}
+
+
+def _no_score(variables: Variables) -> Metrics:
+    return {}
+
+
+def exact(tree: Any) -> Any:
+    """Return a tree with its float32 numbers in float64, unchanged; call it where float64 is on."""
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf,
+        tree,
+    )
