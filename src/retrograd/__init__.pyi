@@ -126,6 +126,9 @@ from retrograd.backprop.backprop import (
 )
 from retrograd.update.step import Stepper as Stepper, apply_gradients as apply_gradients
 
+# one step with every number
+from retrograd.explain.trace import Trace as Trace, trace as trace
+
 # optimizers, schedules, penalties, initialisers
 from retrograd.update.optimizers import (
     Adadelta as Adadelta,

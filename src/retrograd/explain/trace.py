@@ -15,7 +15,10 @@ from retrograd.data.dataset import Dataset
 from retrograd.explain.trace_condition import first_step
 from retrograd.explain.trace_document import Writer
 from retrograd.explain.trace_figures import Figures
+from retrograd.explain.trace_html import as_html
+from retrograd.explain.trace_json import as_json
 from retrograd.explain.trace_look import Looker
+from retrograd.explain.trace_markdown import as_markdown
 from retrograd.explain.trace_numbers import StepNumbers, numbers
 from retrograd.explain.trace_remarks import remarks
 from retrograd.explain.trace_replay import Reached, Replay, Replayed, exact, first_state, reach, replay, verdict_on
@@ -47,8 +50,27 @@ class Trace:
 
     def text(self, decimals: int = 4) -> str:
         """Return the trace as text for 80 columns."""
-        f = self.figures(decimals)
-        return as_text(self.title, self.facts(f), list(Writer(self.numbers, f, self.node).sections()), self.remarks, f)
+        writer = self._writer(decimals)
+        return as_text(self.title, self.facts(writer.f), list(writer.sections()), self.remarks, writer.f)
+
+    def markdown(self, decimals: int = 4) -> str:
+        """Return the trace as Markdown."""
+        writer = self._writer(decimals)
+        return as_markdown(self.title, self.facts(writer.f), list(writer.sections()), self.remarks, writer.f)
+
+    def json(self) -> str:
+        """Return the trace as JSON, every number in full precision."""
+        replay = None if self.replay is None else self.replay.plain()
+        return as_json(self.numbers, self.remarks, replay, self.node) + "\n"
+
+    def html(self, decimals: int = 4) -> str:
+        """Return the trace as one page that needs no server."""
+        writer = self._writer(decimals)
+        sections = list(writer.sections())
+        return as_html(self.title, self.facts(writer.f), writer, sections, self.remarks, self.text(decimals))
+
+    def _writer(self, decimals: int) -> Writer:
+        return Writer(self.numbers, self.figures(decimals), self.node)
 
     @property
     def title(self) -> str:

@@ -16,9 +16,9 @@ from retrograd.explain.trace_lines import (
     forward_lines,
     gradient_lines,
 )
+from retrograd.explain.trace_look import GIVEN
 from retrograd.explain.trace_loss_lines import loss_lines, start_lines
 from retrograd.explain.trace_numbers import Contribution, NodeNumbers, ParameterNumbers, StepNumbers, parts
-from retrograd.explain.trace_look import GIVEN
 from retrograd.explain.trace_update_lines import columns_of, rows_of, update_lines
 from retrograd.network.network import TRANSPOSED
 from retrograd.update.optimizers import SGD
@@ -236,13 +236,11 @@ class Writer:
     def after(self) -> Section:
         """Return what the step did to the loss."""
         f, step = self.f, self.step
-        line = Line(
-            "after",
-            "loss",
-            f"{f.number(step.loss)} -> {f.number(step.loss_after)}, change",
-            step.loss_after - step.loss,
+        before, after = step.loss, step.loss_after
+        told = f"loss {f.number(before)} -> {f.number(after)}, change {f.number(after - before)}"
+        return Section(
+            "after", "loss after the step", "the same rows, the new weights", blocks=(Words(told),)
         )
-        return Section("after", "loss after the step", "the same rows, the new weights", blocks=(Sums((line,)),))
 
     # ------------------------------------------------------------------------------------------------------- arrays
 

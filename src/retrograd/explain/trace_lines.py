@@ -101,7 +101,7 @@ def _(layer: Dense, node: NodeNumbers, f: Figures) -> Lines:
     lines = []
     for index in indices(y):
         *row, j = index
-        terms = [(a, b) for a, b in zip(x[tuple(row)], weight[:, j], strict=True)]
+        terms: list[tuple[float, ...]] = list(zip(x[tuple(row)], weight[:, j], strict=True))
         terms += [] if bias is None else [(bias[j],)]
         lines.append(_output(node, index, f.sum(terms)))
     return lines

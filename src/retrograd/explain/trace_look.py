@@ -55,7 +55,7 @@ GIVEN = "given"  # the name under which a delta from outside begins
 
 
 class Looker:
-    """Looks at steps of one network; `delta` (a reference and its values) begins the backward pass in place of the loss.
+    """Looks at steps of one network; `delta` (a reference and its values) begins the backward pass, not the loss.
 
     The numbers are those of `stepper.step`: the same functions in the same order, and nothing thrown away.
     """
@@ -70,12 +70,14 @@ class Looker:
         ctx = Context(True, jax.random.fold_in(train.key, train.step))
         look = self.accumulate(train, ctx, batch)
         penalty, extra = penalise(stepper.penalties, train.params)
-        grads = jax.tree.map(jnp.add, look.grads, extra) if stepper.penalties else look.grads
+        grads, state = jax.tree.map(jnp.add, look.grads, extra), look.state
+        if self.delta is None:  # the very operations of the run's step, so that its bits are the run's
+            grads, state = (own := stepper.evaluate(train, batch)).grads, own.state
         stages, moments = self.pass_stages(stepper._trained(grads), train)
         updates = jax.tree.map(lambda u: u * jnp.asarray(train.rate_factor, u.dtype), stages["rate"])
         trained = {name: train.params[name] for name in updates}
         params = {**train.params, **optax.apply_updates(trained, updates)}
-        after = train._replace(params=params, state=look.state, optimizer=moments, step=train.step + 1)
+        after = train._replace(params=params, state=state, optimizer=moments, step=train.step + 1)
         again = self.accumulate(train._replace(params=params), ctx, batch)
         return Stepped(
             look,
@@ -112,7 +114,7 @@ class Looker:
         for i, (micro, own) in enumerate(zip(micros, counts, strict=True)):
             here = Context(ctx.train, None if ctx.key is None else jax.random.fold_in(ctx.key, i))
             shares = {name: jnp.where(whole[name] == 0, 0 * own[name], own[name] / whole[name]) for name in own}
-            looks.append(self.look(train.params, state, here, micro, shares))
+            looks.append(lax.optimization_barrier(self.look(train.params, state, here, micro, shares)))
             state = looks[-1].state
         return joined(looks)
 
@@ -194,14 +196,23 @@ def joined(looks: list[Looked]) -> Looked:
 
 
 class Kept(NamedTuple):
-    """What is kept of one step of a block: the states around it, and whatever else was looked at."""
+    """What is kept of one step of a block: the state before it, the weights after it, and whatever was looked at."""
 
     before: TrainState
     params: dict[str, Params]
-    looked: Any
+    looked: Stepped | None
 
 
-def keep_in_block(stepper: Stepper, look: Callable[..., Any]) -> Callable[..., tuple[TrainState, Kept]]:
+def look_at(stepper: Stepper, looker: Looker | None, train: TrainState, batch: Any) -> tuple[TrainState, Kept]:
+    """Take one step as the run does, with everything that a looker sees as additional output."""
+    if looker is None:
+        after, _ = stepper.step(train, batch)
+        return after, Kept(train, after.params, None)
+    made = looker.step(train, batch)
+    return made.after, Kept(train, made.after.params, made)
+
+
+def keep_in_block(stepper: Stepper, looker: Looker | None) -> Callable[..., tuple[TrainState, Kept]]:
     """Return the run's own scan over a block of steps, with everything of one step as additional output.
 
     Its arguments: the state, columns, row numbers [steps, batch], and which of the steps is kept.
@@ -210,8 +221,7 @@ def keep_in_block(stepper: Stepper, look: Callable[..., Any]) -> Callable[..., t
     def block(train: TrainState, columns: Mapping[str, Array], order: Array, at: Array) -> tuple[TrainState, Kept]:
         def step(train: TrainState, chosen: Array) -> tuple[TrainState, Kept]:
             batch = {name: column.at[chosen].get(mode="promise_in_bounds") for name, column in columns.items()}
-            after, _ = stepper.step(train, batch)
-            return after, Kept(train, after.params, look(train, batch))
+            return look_at(stepper, looker, train, batch)
 
         def body(held: tuple[TrainState, Any], given: tuple[Array, Array]) -> tuple[tuple[TrainState, Any], None]:
             after, made = step(held[0], given[1])

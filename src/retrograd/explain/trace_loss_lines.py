@@ -76,8 +76,7 @@ def parts_of(objective: ObjectiveNumbers) -> tuple[np.ndarray, float, np.ndarray
     with jax.enable_x64(prediction.dtype == np.float64):
         y, t = jnp.asarray(prediction), jnp.asarray(target)
         t = loss.read_target(y, t)
-        terms, _ = loss.terms(y, t)
-        terms, factor = np.asarray(terms), float(loss.factor(y, t))
+        terms, factor = np.asarray(loss.terms(y, t)[0]), float(loss.factor(y, t))
     if not more:
         return terms, factor, np.ones(terms.shape)
     weight = np.asarray(more[0], np.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -129,8 +129,8 @@ def numbers(
     stepper: Stepper, before: TrainState, batch: Mapping[str, Any], made: Stepped, begun: Looked | None, **facts: Any
 ) -> StepNumbers:
     """Return a step's numbers from what was seen of it; `begun` is the pass that starts at the losses, if another."""
-    plain = jax.device_get(made._replace(after=made.after._replace(key=None)))
-    held = jax.device_get(before._replace(key=None))
+    plain = jax.device_get(made._replace(after=_keyless(made.after)))
+    held = jax.device_get(_keyless(before))
     look: Looked = plain.look
     nodes = tuple(_node(stepper.network, held.params, node, look) for node in stepper.network)
     objectives = tuple(
@@ -175,7 +175,7 @@ def parts(path: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
         yield path, np.asarray(value)
 
 
-def _node(network: Network, params: Any, node: Node, look: Looked) -> NodeNumbers:
+def _node(network: Network, params: Any, node: Node, look: Any) -> NodeNumbers:
     return NodeNumbers(
         node,
         tuple(np.asarray(take(look.outputs, reference)) for reference in node.inputs),
@@ -227,7 +227,11 @@ def _parameters(
         )
 
 
-def in_order(network: Network, params: Tree) -> list[tuple[str, str]]:
+def _keyless(state: TrainState) -> TrainState:
+    return state._replace(key=cast(Any, None))  # a key is no number
+
+
+def in_order(network: Network, params: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Return the parameters as (node, name) in the order of the nodes, weights before biases."""
     of = {node.name: sorted(params.get(node.name, ()), key=lambda name: (name == "bias", name)) for node in network}
     return [(node, name) for node, names in of.items() for name in names]

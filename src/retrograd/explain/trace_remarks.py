@@ -51,7 +51,8 @@ def _given_delta(step: StepNumbers, f: Figures) -> Iterator[str]:
         )
         yield f"This step ascends: {why}. Descending subtracts the derivative; {moved}, {losses}."
     elif along > 0:
-        yield f"The given delta {_values(given, f)} descends the loss, whose own begins with {_values(true, f)}; {moved}."
+        own = f"the loss itself begins with {_values(true, f)}"
+        yield f"The given delta {_values(given, f)} descends; {own}; {moved}, {losses}."
 
 
 def _symmetric(step: StepNumbers, f: Figures) -> Iterator[str]:
@@ -161,8 +162,8 @@ def _rose(step: StepNumbers, f: Figures) -> Iterator[str]:
     """The loss is larger after the step."""
     if step.given is None and step.loss_after > step.loss:
         yield (
-            f"The loss of these rows rose from {f.number(step.loss)} to {f.number(step.loss_after)}: the step was longer "
-            "than the slope holds. A smaller learning rate descends."
+            f"The loss of these rows rose from {f.number(step.loss)} to {f.number(step.loss_after)}: the step was "
+            "longer than the slope holds. A smaller learning rate descends."
         )
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from retrograd.base.errors import UsageError
-from retrograd.explain.trace_look import Kept, Looker, Stepped, keep_in_block
+from retrograd.explain.trace_look import Looker, Stepped, keep_in_block, look_at
 from retrograd.explain.trace_source import Source
 from retrograd.network.network import Variables
 from retrograd.record.events import Metrics
@@ -20,7 +20,7 @@ from retrograd.train.evaluate import Evaluator
 from retrograd.train.loop import Loop, copied
 from retrograd.train.prepare import Prepared
 from retrograd.update.plateau import ReduceOnPlateau
-from retrograd.update.step import Stepper, TrainState
+from retrograd.update.step import TrainState
 
 Batch = dict[str, np.ndarray]
 
@@ -85,6 +85,12 @@ class Replay:
         after = any(step >= self.step for step in self.found)
         return after and self.same and all(self.recorded[step] == digest for step, digest in self.found.items())
 
+    def plain(self) -> dict[str, Any]:
+        """Return what JSON can say of it."""
+        recorded = {str(step): self.recorded[step] for step in self.found}
+        found = {str(step): digest for step, digest in self.found.items()}
+        return {"exact": self.is_exact, "weights": self.weights, "recorded": recorded, "found": found}
+
     def sentences(self) -> list[str]:
         """Return what was compared, and how it came out."""
         wrong = [step for step, digest in self.found.items() if self.recorded[step] != digest]
@@ -140,20 +146,13 @@ def reach(prepared: Prepared, step: int, recorded: Mapping[int, str] = {}) -> Re
 def replay(prepared: Prepared, reached: Reached, looker: Looker | None) -> Replayed:
     """Take the reached step again, with everything that `looker` sees as additional output of the run's program."""
     stepper = prepared.stepper()
-    look: Callable[..., Any] = looker.step if looker else lambda train, batch: ()
     columns, order, at = reached.dispatch
     if order is None:
-
-        def single(train: TrainState, batch: Batch) -> tuple[TrainState, Kept]:
-            after, _ = stepper.step(train, batch)
-            return after, Kept(train, after.params, look(train, batch))
-
-        end, kept = jax.jit(single)(reached.before, columns)
+        end, kept = jax.jit(lambda train, batch: look_at(stepper, looker, train, batch))(reached.before, columns)
     else:
-        end, kept = jax.jit(keep_in_block(stepper, look))(reached.before, columns, order, at)
+        end, kept = jax.jit(keep_in_block(stepper, looker))(reached.before, columns, order, at)
     same = digest(end.params) == digest(reached.params)
-    same = same and (looker is None or digest(kept.looked.after.params) == digest(kept.params))
-    return Replayed(kept.before, kept.looked if looker else None, digest(kept.params), same)
+    return Replayed(kept.before, kept.looked, digest(kept.params), same)
 
 
 def first_state(prepared: Prepared) -> tuple[TrainState, Batch]:

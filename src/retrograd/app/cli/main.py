@@ -20,6 +20,7 @@ from retrograd.base.errors import ResourceError, RetrogradError, RetrogradWarnin
 
 VERBS = {
     "train": "train a network from a configuration, or from a table alone",
+    "trace": "show every number of one training step",
     "predict": "predict for new rows with a trained model",
     "evaluate": "measure a trained model on rows with targets",
     "runs": "list runs, show one, compare two",

@@ -1,0 +1,130 @@
+"""`retrograd trace`: one training step with every number of it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retrograd.app.cli.options import RunsRoot, at_least, command_of, existing_file
+from retrograd.app.cli.surroundings import settle
+from retrograd.base.errors import UsageError
+from retrograd.explain.trace import Trace
+from retrograd.explain.trace import trace as trace_step
+from retrograd.record.files import write_file
+from retrograd.record.runs import find_run
+
+CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
+MOST_DECIMALS = 17
+
+
+class Format(StrEnum):
+    """How a trace is written."""
+
+    text = "text"
+    markdown = "markdown"
+    json = "json"
+    html = "html"
+
+
+class Precision(StrEnum):
+    """In which precision a step is computed."""
+
+    float64 = "float64"
+    float32 = "float32"
+
+
+SUFFIXES = {".md": Format.markdown, ".json": Format.json, ".html": Format.html, ".htm": Format.html}
+
+
+def trace(
+    source: Annotated[str, typer.Argument(metavar="CONFIG|RUN", help="a YAML configuration, or a run")],
+    step: Annotated[int | None, typer.Option(parser=at_least(1), metavar="N", help="which step, from 1")] = None,
+    sample: Annotated[
+        int | None, typer.Option(parser=at_least(0), metavar="I", help="one row of the training part alone, from 0")
+    ] = None,
+    batch: Annotated[bool, typer.Option("--batch", help="the step's own rows (the default)")] = False,
+    node: Annotated[str | None, typer.Option(metavar="PATH", help="open one node in full")] = None,
+    dtype: Annotated[
+        Precision, typer.Option(help="float32 with a run's own rows: the run's own program, bit for bit")
+    ] = Precision.float64,
+    form: Annotated[Format | None, typer.Option("--format", help="text unless told otherwise")] = None,
+    decimals: Annotated[int, typer.Option(parser=at_least(0), metavar="D", help="decimals of rounded numbers")] = 4,
+    delta: Annotated[
+        str | None,
+        typer.Option(metavar="VALUES", help="begin the backward pass with this at the output, as in -4 or 0.1,-0.2"),
+    ] = None,
+    condition: Annotated[
+        str | None, typer.Option("--break", metavar="CONDITION", help="the first step where it holds: 'grad_norm>10'")
+    ] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a setting of a configuration")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="write to this file; its ending names the form")
+    ] = None,
+    runs: RunsRoot = Path("runs"),
+) -> None:
+    """Show every number of one training step: forward, loss, deltas, update.
+
+    \b
+    retrograd trace examples/xor.yaml --sample 3
+    retrograd trace last --step 137 --dtype float32
+    retrograd trace examples/xor.yaml -o step.html
+    """
+    settle()
+    refuse_contradictions(sample, batch, step, condition, decimals)
+    path = Path(source)
+    is_config = path.suffix.lower() in CONFIG_SUFFIXES
+    if changes and not is_config:
+        raise UsageError("only for a configuration; a run is traced as it was", where="--set")
+    made = trace_step(
+        existing_file(path) if is_config else find_run(runs, source).path,
+        step=step or 1,
+        sample=sample,
+        node=node,
+        dtype=dtype.value,
+        delta=None if delta is None else numbers_in(delta),
+        break_when=condition,
+        changes=changes or (),
+    )
+    form = form or SUFFIXES.get(out.suffix.lower() if out else "", Format.text)
+    text = written(made, form, decimals)
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        write_file(out, text.encode())
+        typer.echo(f"{made.title}: written to {out}", err=True)
+
+
+def refuse_contradictions(
+    sample: int | None, batch: bool, step: int | None, condition: str | None, decimals: int
+) -> None:
+    """Raise UsageError for options of which only one can be meant."""
+    if sample is not None and batch:
+        raise UsageError("--sample and --batch are both given", cure="give one of them")
+    if step is not None and condition is not None:
+        raise UsageError("--step and --break are both given", cure="give one of them")
+    if decimals > MOST_DECIMALS:
+        raise UsageError(f"a float64 has no more than {MOST_DECIMALS} digits", where="--decimals")
+
+
+def numbers_in(text: str) -> list[float]:
+    """Return the numbers of a list such as `0.1,-0.2`."""
+    try:
+        return [float(part) for part in text.replace(",", " ").split()] or [float(text)]
+    except ValueError:
+        raise UsageError(f"expected numbers such as -4 or 0.1,-0.2, found '{text}'", where="--delta") from None
+
+
+def written(made: Trace, form: Format, decimals: int) -> str:
+    """Return a trace in the form that is wanted."""
+    if form is Format.json:
+        return made.json()
+    writer = {Format.text: made.text, Format.markdown: made.markdown, Format.html: made.html}[form]
+    return writer(decimals)
+
+
+command = command_of(trace)

@@ -1,0 +1,266 @@
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const { stops, graph, lines, weights } = data;
+  const PHASES = ["input", "forward", "loss", "backward", "update", "after"];
+  const byId = (id) => document.getElementById(id);
+  let at = 0, row = 0, opened = null;
+
+  // ------------------------------------------------------------------ making elements: text is never markup
+  const make = (name, attributes = {}, ...children) => fill(document.createElement(name), attributes, children);
+  const draw = (name, attributes = {}, ...children) =>
+    fill(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
+  function fill(element, attributes, children) {
+    for (const [key, value] of Object.entries(attributes)) {
+      if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+      else if (value !== null && value !== undefined) element.setAttribute(key, value);
+    }
+    element.append(...children.filter((child) => child !== null));
+    return element;
+  }
+  const write = (x, y, text, kind = "", size = 13, anchor = "middle") =>
+    draw("text", { x, y, class: kind, "font-size": size, "text-anchor": anchor }, text);
+
+  // ------------------------------------------------------------------ what is known at a stop
+  const first = (phase, node) => stops.findIndex((stop) => stop.phase === phase && stop.node === node);
+  const known = (phase, node) => { const i = first(phase, node); return i >= 0 && i <= at; };
+  const updated = (weight) => {
+    const path = weight.replace(/\[.*$/, "");
+    const i = stops.findIndex((stop) => stop.phase === "update" && stop.title === path);
+    return i >= 0 && i <= at;
+  };
+  const graded = (weight) => known("backward", weight.replace(/\[.*$/, "").replace(/\/[^/]*$/, ""));
+  const openable = (weight) => ({
+    role: "button", tabindex: 0, "data-weight": weight, onclick: () => open(weight),
+    onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); open(weight); } },
+  });
+
+  // ------------------------------------------------------------------ the drawing of units
+  function drawUnits() {
+    const here = stops[at].node, phase = stops[at].phase;
+    const svg = draw("svg", { viewBox: `0 0 ${graph.width} ${graph.height}`, role: "group", "aria-label": "units and weights" });
+    for (const [x, y] of graph.loss.from) {
+      svg.append(draw("line", { class: "edge", x1: x + 30, y1: y, x2: graph.loss.x - 48, y2: graph.loss.y, "stroke-width": 1.2 }));
+    }
+    const chain = opened ? weightsOnChain() : new Set();
+    for (const link of graph.links) svg.append(drawLink(link, chain));
+    for (const unit of graph.units) svg.append(drawUnit(unit, here));
+    svg.append(drawLoss(phase));
+    byId("graph").replaceChildren(svg);
+  }
+
+  function drawLink(link, chain) {
+    const fact = weights[link.weight];
+    const [x1, y1] = link.from, [x2, y2] = link.to, [x, y] = link.at;
+    const length = Math.hypot(x2 - x1, y2 - y1), ux = (x2 - x1) / length * 31, uy = (y2 - y1) / length * 31;
+    const ends = { x1: x1 + ux, y1: y1 + uy, x2: x2 - ux, y2: y2 - uy };
+    const width = Math.min(4, 1 + 1.2 * Math.abs(fact.sign));
+    const classes = ["weight", link.weight === opened ? "open" : "", chain.has(link.weight) ? "on-chain" : ""].join(" ");
+    const told = [updated(link.weight) ? ["t-update", `${fact.before} → ${fact.after}`] : ["", fact.before]];
+    if (graded(link.weight)) told.push(["t-backward", `∂ ${fact.gradient}`]);
+    const wide = 8 * Math.max(...told.map(([, text]) => text.length)) + 8, high = 15 * told.length + 3;
+    const label = draw("g", { class: link.labelled ? "" : "quiet" },
+      draw("rect", { x: x - wide / 2, y: y - high / 2, width: wide, height: high, rx: 4 }),
+      ...told.map(([kind, text], i) => write(x, y - high / 2 + 13 + 15 * i, text, kind, 12.5)));
+    const name = `${link.weight} = ${fact.before}, gradient ${fact.gradient}, new ${fact.after}`;
+    return draw("g", { class: classes, "aria-label": name, ...openable(link.weight) }, draw("title", {}, name),
+      draw("line", { class: "hit", ...ends }),
+      draw("line", { class: fact.sign < 0 ? "edge negative" : "edge", "stroke-width": width, ...ends }), label);
+  }
+
+  function drawUnit(unit, here) {
+    const { x, y } = unit, isHere = unit.stages.some((stage) => stage.node === here);
+    const group = draw("g", { class: isHere ? "unit here" : "unit" }, draw("circle", { cx: x, cy: y, r: 30 }),
+      write(x, y + 4, short(unit.inside), "", 12.5));
+    const above = [], below = [];
+    if (!unit.stages.length) above.push(unit.value[row]);
+    unit.stages.forEach((stage, i) => {
+      const sign = i ? "a" : "z";
+      if (known("forward", stage.node)) above.push(`${unit.stages.length > 1 ? sign : "y"} ${stage.output[row]}`);
+      if (stage.delta && known("backward", stage.node)) below.push(`δ${unit.stages.length > 1 ? sign : ""} ${stage.delta[row]}`);
+    });
+    above.forEach((text, i) => group.append(write(x, y - 38 - 15 * (above.length - 1 - i), text, "t-forward", 13)));
+    below.reverse().forEach((text, i) => group.append(write(x, y + 46 + 15 * i, text, "t-backward", 13)));
+    group.append(draw("title", {}, unit.name));
+    return unit.bias ? draw("g", {}, group, drawBias(unit, x, y - 40 - 15 * above.length)) : group;
+  }
+
+  function drawBias(unit, x, y) {
+    const fact = weights[unit.bias];
+    const name = `${unit.bias} = ${fact.before}, gradient ${fact.gradient}, new ${fact.after}`;
+    const told = updated(unit.bias) ? [`b ${fact.before} → ${fact.after}`, "t-update"] : [`b ${fact.before}`, "t-soft"];
+    const text = write(x, y, told[0], told[1], 12.5);
+    if (graded(unit.bias)) text.append(draw("tspan", { class: "t-backward" }, `  ∂ ${fact.gradient}`));
+    return draw("g", { class: unit.bias === opened ? "bias open" : "bias", "aria-label": name, ...openable(unit.bias) },
+      draw("title", {}, name), text);
+  }
+
+  function drawLoss(phase) {
+    const { x, y, value, after } = graph.loss;
+    const i = stops.findIndex((stop) => stop.phase === "loss"), isKnown = i >= 0 && i <= at;
+    const group = draw("g", { class: phase === "loss" || phase === "after" ? "loss here" : "loss" },
+      draw("rect", { x: x - 48, y: y - 22, width: 96, height: 44, rx: 8 }), write(x, y - 3, "loss", "t-soft", 12));
+    group.append(write(x, y + 14, isKnown ? value : "?", "t-loss", 13.5));
+    if (phase === "after") group.append(write(x, y + 40, `→ ${after}`, "t-loss", 13.5));
+    return group;
+  }
+
+  const short = (text) => (text.length > 8 ? `${text.slice(0, 7)}…` : text);
+
+  // ------------------------------------------------------------------ the drawing of boxes
+  function drawBoxes() {
+    const high = 46, wide = 560, left = 70, here = stops[at].node;
+    const svg = draw("svg", { viewBox: `0 0 ${wide + left + 10} ${graph.boxes.length * (high + 14) + 10}`, role: "group" });
+    for (const [from, to] of graph.links) {
+      const y1 = from * (high + 14) + high + 5, y2 = to * (high + 14) + 5;
+      const path = to === from + 1 ? `M ${left + 60} ${y1} L ${left + 60} ${y2}`
+        : `M ${left} ${y1 - high / 2} C ${left - 22 - 9 * Math.min(to - from, 5)} ${y1}, ${left - 22 - 9 * Math.min(to - from, 5)} ${y2}, ${left} ${y2 + high / 2}`;
+      svg.append(draw("path", { class: "edge", d: path, "stroke-width": 1.5 }));
+    }
+    graph.boxes.forEach((box, i) => {
+      const y = i * (high + 14) + 5;
+      const jump = () => { const to = first(stops[at].phase === "backward" ? "backward" : "forward", box.node); if (to >= 0) go(to); };
+      svg.append(draw("g", { class: box.node && box.node === here ? "box here" : "box", role: "button", tabindex: box.node ? 0 : null,
+        onclick: jump, onkeydown: (event) => { if (event.key === "Enter") jump(); }, "aria-label": `${box.name}: ${box.about}` },
+        draw("rect", { x: left, y, width: wide, height: high, rx: 7 }),
+        write(left + 10, y + 19, box.name, "", 13.5, "start"), write(left + 10, y + 36, box.about, "t-soft", 11.5, "start"),
+        write(left + wide - 10, y + 19, known("forward", box.node) ? box.output : "", "t-forward", 12, "end"),
+        write(left + wide - 10, y + 36, known("backward", box.node) ? `δ ${box.delta}` : "", "t-backward", 12, "end")));
+    });
+    byId("graph").className = "boxes";
+    byId("graph").replaceChildren(svg);
+    svg.querySelector(".here")?.scrollIntoView({ block: "nearest" });
+  }
+
+  // ------------------------------------------------------------------ panels
+  function sum(name, text, value) {
+    const equal = text === value;
+    return make("p", { class: "sum" }, make("span", { class: "name" }, name), " = ", equal ? "" : `${text} = `, make("b", {}, value));
+  }
+
+  function block(given) {
+    if (given.words !== undefined) return make("p", { class: "words" }, given.words);
+    if (given.lines) return make("div", {}, ...given.lines.map(([name, text, value]) => sum(name, text, value)));
+    const head = make("thead", {}, make("tr", {}, ...given.header.map((cell) => make("th", {}, cell))));
+    const body = make("tbody", {}, ...given.rows.map((cells) => make("tr", {}, ...cells.map((cell) => make("td", {}, cell)))));
+    return make("div", {}, given.title ? make("p", { class: "words" }, given.title) : null,
+      make("div", { class: "scroll" }, make("table", {}, head, body)));
+  }
+
+  function showStop() {
+    const stop = stops[at];
+    byId("stop").className = `panel phase-${stop.phase}`;
+    byId("stop").replaceChildren(make("h2", {}, stop.title), ...[stop.about && make("p", { class: "about" }, stop.about),
+      stop.formula && make("p", { class: "formula" }, stop.formula)].filter(Boolean), ...stop.blocks.map(block));
+    byId("where").textContent = `${at + 1} of ${stops.length}`;
+    byId("back").disabled = at === 0;
+    byId("on").disabled = at === stops.length - 1;
+    for (const button of document.querySelectorAll(".phases button")) {
+      button.setAttribute("aria-pressed", String(button.dataset.phase === stop.phase));
+    }
+  }
+
+  // Every way from the loss to a number: [factor names and values, the loss's own derivative last].
+  function ways(key, behind = []) {
+    const line = lines[key];
+    if (!line) return null;
+    const found = [];
+    for (const term of line.terms) {
+      const factors = [...behind, ...term.factors];
+      const further = term.reads ? ways(term.reads, factors) : [factors];
+      if (further === null) return null;
+      found.push(...further);
+      if (found.length > 64) return null;
+    }
+    return line.terms.length ? found : [[...behind, [line.name, line.value]]];
+  }
+
+  function keysBelow(key, seen = new Set()) {
+    if (!lines[key] || seen.has(key)) return seen;
+    seen.add(key);
+    for (const term of lines[key].terms) if (term.reads) keysBelow(term.reads, seen);
+    return seen;
+  }
+
+  function weightsOnChain() {
+    const found = new Set();
+    for (const chain of weights[opened].chains) for (const way of ways(chain) ?? []) for (const [name] of way) if (weights[name]) found.add(name);
+    return found;
+  }
+
+  function showWay(factors, result) {
+    const cells = [];
+    factors.forEach(([name, value], i) => {
+      if (i) cells.push(make("span", { class: "factor" }, make("small", {}, "\u00a0"), make("span", {}, "·")));
+      cells.push(make("span", { class: "factor" }, make("small", {}, name), make("span", {}, value)));
+    });
+    if (result !== null) cells.push(make("span", { class: "factor result" }, make("small", {}, "\u00a0"), make("span", {}, `= ${result}`)));
+    return make("div", { class: "path" }, make("div", { class: "factors" }, ...cells));
+  }
+
+  function showChain() {
+    const panel = byId("chain");
+    panel.hidden = opened === null;
+    if (opened === null) return;
+    const fact = weights[opened];
+    const parts = [make("header", {}, make("h2", {}, `∂L/∂ ${opened}`),
+      make("button", { type: "button", onclick: () => open(null), "aria-label": "close the chain" }, "×"))];
+    for (const chain of fact.chains) {
+      const line = lines[chain];
+      if (!line) continue;
+      const found = ways(chain);
+      parts.push(make("p", { class: "words" }, found && found.length > 1
+        ? `The chain rule, ${found.length} ways from the loss to this weight, added up:`
+        : "The chain rule, factor by factor from this weight back to the loss:"));
+      if (found) parts.push(...found.slice(0, 6).map((way) => showWay(way, found.length === 1 ? line.value : null)));
+      if (found && found.length > 6) parts.push(make("p", { class: "words" }, `… and ${found.length - 6} more`));
+      parts.push(...[...keysBelow(chain)].map((key, i) => sum(i ? lines[key].name : `∂L/∂ ${lines[key].name}`, lines[key].text, lines[key].value)));
+    }
+    if (fact.update.length) {
+      parts.push(make("p", { class: "words" }, "The update:"),
+        make("div", { class: "phase-update" }, ...fact.update.map(([name, text, value]) => sum(name, text, value))));
+    }
+    panel.className = "panel phase-backward";
+    panel.replaceChildren(...parts);
+  }
+
+  // ------------------------------------------------------------------ moving
+  function show() {
+    const held = document.activeElement?.getAttribute?.("data-weight");
+    if (graph.kind === "units") drawUnits(); else drawBoxes();
+    showStop();
+    showChain();
+    if (held) document.querySelector(`[data-weight="${CSS.escape(held)}"]`)?.focus();
+    history.replaceState(null, "", `#${at + 1}${opened ? `,${encodeURIComponent(opened)}` : ""}`);
+  }
+  function go(to) { at = Math.max(0, Math.min(stops.length - 1, to)); show(); }
+  function open(weight) { opened = weight === opened ? null : weight; show(); }
+
+  const present = PHASES.filter((phase) => stops.some((stop) => stop.phase === phase));
+  const toPhase = (phase) => go(stops.findIndex((stop) => stop.phase === phase));
+  document.querySelector(".phases").append(...present.map((phase) =>
+    make("button", { type: "button", "data-phase": phase, onclick: () => toPhase(phase) }, phase)));
+  byId("back").addEventListener("click", () => go(at - 1));
+  byId("on").addEventListener("click", () => go(at + 1));
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
+    if (event.key === "ArrowRight") go(at + 1);
+    else if (event.key === "ArrowLeft") go(at - 1);
+    else if (event.key === "Home") go(0);
+    else if (event.key === "End") go(stops.length - 1);
+    else if (event.key === "Escape") open(null);
+    else if (/^[1-9]$/.test(event.key) && present[event.key - 1]) toPhase(present[event.key - 1]);
+    else return;
+    event.preventDefault();
+  });
+  if (graph.kind === "units" && graph.rows > 1) {
+    const choose = make("select", { id: "row", onchange: (event) => { row = Number(event.target.value); show(); } },
+      ...Array.from({ length: graph.rows }, (_, i) => make("option", { value: i }, `row ${i}`)));
+    byId("rows").append(make("label", {}, "numbers on the units are of ", choose));
+  }
+  document.querySelector(".hint").textContent = graph.kind === "units"
+    ? "click a weight for its chain of factors; dashed: negative" : "click a node to go to it";
+  const [begin, weight] = decodeURIComponent(location.hash.slice(1)).split(/,(.*)/s);
+  if (weight && weights[weight]) opened = weight;
+  go((parseInt(begin, 10) || 1) - 1);
+})();
