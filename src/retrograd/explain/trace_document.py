@@ -238,9 +238,7 @@ class Writer:
         f, step = self.f, self.step
         before, after = step.loss, step.loss_after
         told = f"loss {f.number(before)} -> {f.number(after)}, change {f.number(after - before)}"
-        return Section(
-            "after", "loss after the step", "the same rows, the new weights", blocks=(Words(told),)
-        )
+        return Section("after", "loss after the step", "the same rows, the new weights", blocks=(Words(told),))
 
     # ------------------------------------------------------------------------------------------------------- arrays
 

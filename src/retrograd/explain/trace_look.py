@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -61,13 +63,13 @@ class Looker:
     """
 
     def __init__(self, stepper: Stepper, total_steps: int | None, delta: tuple[str, Any] | None = None) -> None:
-        self.stepper, self.network, self.delta = stepper, stepper.network, delta
+        self.stepper, self.network, self.delta = stepper, remembering(stepper.network), delta
         self.stages = stepper.optimizer.stages(total_steps)
 
     def step(self, train: TrainState, batch: Mapping[str, Any]) -> Stepped:
         """Return everything of one step. Pure."""
         stepper = self.stepper
-        ctx = Context(True, jax.random.fold_in(train.key, train.step))
+        ctx = Context(True, jax.random.fold_in(train.key, train.step), step=train.step)
         look = self.accumulate(train, ctx, batch)
         penalty, extra = penalise(stepper.penalties, train.params)
         grads, state = jax.tree.map(jnp.add, look.grads, extra), look.state
@@ -112,7 +114,7 @@ class Looker:
         looks: list[Looked] = []
         state = train.state
         for i, (micro, own) in enumerate(zip(micros, counts, strict=True)):
-            here = Context(ctx.train, None if ctx.key is None else jax.random.fold_in(ctx.key, i))
+            here = replace(ctx, key=None if ctx.key is None else jax.random.fold_in(ctx.key, i))
             shares = {name: jnp.where(whole[name] == 0, 0 * own[name], own[name] / whole[name]) for name in own}
             looks.append(lax.optimization_barrier(self.look(train.params, state, here, micro, shares)))
             state = looks[-1].state
@@ -161,6 +163,13 @@ class Looker:
 
     def _total(self, losses: Mapping[str, Array]) -> Array:
         return total(self.stepper.objectives, losses)
+
+
+def remembering(network: Network) -> Network:
+    """Return the network with no node computed again in backward: what is looked at has to be kept."""
+    found = copy.copy(network)
+    found.nodes = tuple(replace(node, recompute="") for node in network.nodes)
+    return found
 
 
 def named(objective: Objective) -> list[str]:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from retrograd.explain.trace_figures import Figures, indices, place
-from retrograd.explain.trace_lines import Line, Lines, Term, delta_key, is_small
+from retrograd.explain.trace_lines import MOST_TERMS, Line, Lines, Term, delta_key, is_small
 from retrograd.explain.trace_numbers import ObjectiveNumbers
 from retrograd.network.losses import (
     BinaryCrossEntropy,
@@ -18,6 +18,7 @@ from retrograd.network.losses import (
     MeanAbsoluteError,
     MeanSquaredError,
 )
+from retrograd.network.losses.loss import weigh
 
 Written = Callable[[ObjectiveNumbers, Figures, tuple[int, ...]], str]
 MOST_SUMMANDS = 8
@@ -34,7 +35,7 @@ def loss_lines(objective: ObjectiveNumbers, f: Figures) -> Lines:
     weighed = terms * weights
     single = terms.size == 1
     lines: Lines = []
-    if not single and write:
+    if not single and len(texts) <= MOST_TERMS and any(text != f.number(terms[i]) for i, text in texts.items()):
         lines += [
             Line(f"term:{index}", place("term", index, terms.shape), texts[index], float(terms[index]))
             for index in indices(terms)
@@ -71,17 +72,14 @@ def start_lines(objective: ObjectiveNumbers, f: Figures) -> Lines:
 
 
 def parts_of(objective: ObjectiveNumbers) -> tuple[np.ndarray, float, np.ndarray]:
-    """Return the loss's terms, the factor in front of their sum, and each term's sample weight."""
-    loss, (prediction, target, *more) = objective.loss, objective.inputs
-    with jax.enable_x64(prediction.dtype == np.float64):
-        y, t = jnp.asarray(prediction), jnp.asarray(target)
-        t = loss.read_target(y, t)
-        terms, factor = np.asarray(loss.terms(y, t)[0]), float(loss.factor(y, t))
-    if not more:
-        return terms, factor, np.ones(terms.shape)
-    weight = np.asarray(more[0], np.float64)
-    shaped = weight.reshape(weight.shape + (1,) * (terms.ndim - weight.ndim))
-    return terms, factor, np.broadcast_to(shaped, terms.shape)
+    """Return the loss's terms, the factor in front of their sum, and what mask and sample weight multiply each by."""
+    loss = objective.loss
+    with jax.enable_x64(objective.inputs[0].dtype == np.float64):
+        inputs = tuple(jnp.asarray(each) for each in objective.inputs)
+        own, further = loss.sort(inputs)
+        terms, factor = np.asarray(loss.terms(*loss.read(own))[0]), float(loss.factor(*inputs))
+        weights = np.asarray(weigh(jnp.ones_like(terms), further))
+    return terms, factor, weights
 
 
 def written(loss: Loss, rules: Mapping[type[Loss], Written]) -> Written | None:
