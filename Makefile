@@ -1,5 +1,6 @@
 # make train   install into .venv and train on embedded data
 # make test    install into .venv with test tools and run every check
+# Both build the native kernels where there is a C++ compiler, and say in one line if there is none.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -8,13 +9,30 @@ STAMP  := $(VENV)/.installed
 PIP     = $(if $(wildcard $(BIN)/pip),$(BIN)/python -m pip,$(PYTHON) -m pip --python $(BIN)/python)
 INSTALL = $(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: train test lint types bench clean
+KERNELS := $(VENV)/.kernels
+NATIVE   = $(BIN)/python -m retrograd.native.build
 
-train: $(STAMP)
+.PHONY: train test test-native test-formulas sanitize lint types bench clean
+
+train: $(STAMP) $(KERNELS)
 	$(BIN)/retrograd train examples/digits.yaml
 
-test: $(STAMP)-dev lint types
+test: $(STAMP)-dev $(KERNELS) lint types
 	$(BIN)/python -m pytest -n 2
+
+test-native: $(STAMP)-dev  # many random shapes and options for each kernel
+	$(NATIVE) --strict
+	RETROGRAD_NATIVE_CASES=2000 $(BIN)/python -m pytest -n 2 tests/native
+
+test-formulas: $(STAMP)-dev  # what the kernels stand in for, without them
+	RETROGRAD_KERNELS=off $(BIN)/python -m pytest -n 2 tests/native tests/network tests/backprop tests/update tests/train
+
+sanitize: $(STAMP)-dev  # the kernels' tests with AddressSanitizer and UndefinedBehaviorSanitizer
+	mkdir -p build
+	$(NATIVE) --strict --sanitize --output build/sanitized.so
+	RETROGRAD_KERNELS_LIBRARY=build/sanitized.so RETROGRAD_NATIVE_CASES=200 ASAN_OPTIONS=detect_leaks=0 \
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+	$(BIN)/python -m pytest tests/native
 
 lint: $(STAMP)-dev
 	$(BIN)/ruff check src tests benchmarks examples
@@ -23,7 +41,7 @@ lint: $(STAMP)-dev
 types: $(STAMP)-dev
 	$(BIN)/mypy
 
-bench: $(STAMP)-dev
+bench: $(STAMP)-dev $(KERNELS)
 	$(BIN)/python benchmarks/bench_step.py
 
 $(BIN)/python:
@@ -38,5 +56,10 @@ $(STAMP)-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable '.[dev]'
 	touch $@ $(STAMP)
 
+$(KERNELS): $(wildcard src/retrograd/native/kernels/*) src/retrograd/native/build.py | $(STAMP)
+	$(NATIVE)
+	touch $@
+
 clean:
+	rm -f src/retrograd/native/kernels.so
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

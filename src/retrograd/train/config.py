@@ -92,6 +92,7 @@ class TrainingSettings(Settings):
     convergence: Convergence | None = None
     time_limit: PositiveFloat | None = None  # seconds
     precision: Precision = "float32"
+    native_kernels: bool = True  # where they are built and faster; without them XLA's formulas run
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from retrograd.base.errors import NonFiniteError
 from retrograd.base.memory import memory_told
 from retrograd.base.schema import parse
 from retrograd.data.dataset import Dataset
+from retrograd.native.library import kernels
 from retrograd.record.events import Epoch, Metrics, Note, Started, Stopped
 from retrograd.record.run import RunWriter
 from retrograd.record.tree import digest
@@ -103,7 +104,8 @@ def train_prepared(
 ) -> Run:
     """Train a run that `prepare` has checked (see `train`)."""
     config, dataset = prepared.config, prepared.dataset
-    with memory_told(), interruptible() as asked, writer(config.name, root, folder, overwrite) as place:
+    chosen = kernels(config.training.native_kernels)
+    with chosen, memory_told(), interruptible() as asked, writer(config.name, root, folder, overwrite) as place:
         place.write_config(write_document(plain_config(portable(config))))
         place.record(Started.here(config.name, dataset.task, config.training.seed, data_digest=dataset.digest,
                                   device=jax.default_backend()))  # fmt: skip

@@ -12,6 +12,7 @@ import optax
 from jax import Array, lax
 
 from retrograd.backprop.backprop import Objective, Pass, backprop
+from retrograd.native.library import kernels
 from retrograd.network.layer import Context, Params
 from retrograd.network.losses.loss import Loss
 from retrograd.network.network import Network, Variables, take
@@ -96,9 +97,11 @@ class Stepper:
     def steps_per_dispatch(self, train: TrainState, batch: Mapping[str, Any]) -> int:
         """Return how many steps go into one dispatch: a rule of operation counts, the same on every machine.
 
-        On CPU a convolution inside `lax.scan` runs on one thread, eight times slower or worse: never there.
+        On CPU a convolution inside `lax.scan` runs on one thread, eight times slower or worse: never there. What is
+        counted are XLA's formulas, which tell what they do; native kernels do not.
         """
-        lowered = jax.jit(self.step).lower(train, batch)
+        with kernels(False):
+            lowered = jax.jit(lambda train, batch: self.step(train, batch)).lower(train, batch)
         operations = (lowered.cost_analysis() or {}).get("flops", SMALL_STEP)
         convolves = "stablehlo.convolution" in lowered.as_text()
         return 1 if convolves or operations >= SMALL_STEP else STEPS_PER_DISPATCH

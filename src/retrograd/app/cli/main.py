@@ -65,6 +65,8 @@ def obey(arguments: list[str]) -> int:
         print(overview())
     elif first == "--version":
         print(f"{PROGRAM} {importlib.metadata.version(PROGRAM)}")
+        if "--verbose" in arguments:
+            print(importlib.import_module("retrograd.app.cli.version").details())
     elif first not in VERBS:
         raise unknown(first)
     else:

@@ -12,6 +12,7 @@ from jax import Array, lax
 from retrograd.base.annotations import Expect, Registered
 from retrograd.base.errors import Problem, ShapeError
 from retrograd.base.schema import PositiveInt
+from retrograd.native.convolution import convolve_natively, data_gradient_natively, weight_gradient_natively
 from retrograd.network.initializers import GlorotUniform, Initial, InitialOrNone, Zeros, draw
 from retrograd.network.layer import (
     Activation,
@@ -98,6 +99,7 @@ class Convolution(Layer):
 # ------------------------------------------------------------------------------------------------------ three products
 
 
+@convolve_natively
 def convolve(x: Array, weight: Array, window: Window, groups: int = 1) -> Array:
     """Return y[b, i] = the sum over p and c of x[b, stride i + dilation p, c] weight[p, c]."""
     if _is_depthwise(weight, groups):
@@ -110,6 +112,7 @@ def convolve(x: Array, weight: Array, window: Window, groups: int = 1) -> Array:
     )  # fmt: skip
 
 
+@data_gradient_natively
 def data_gradient(dy: Array, weight: Array, window: Window, groups: int = 1) -> Array:
     """Return dx: the deltas, `stride` apart, correlated with the flipped kernel, its inputs and outputs swapped."""
     if _is_depthwise(weight, groups):
@@ -127,6 +130,7 @@ def data_gradient(dy: Array, weight: Array, window: Window, groups: int = 1) -> 
     )  # fmt: skip
 
 
+@weight_gradient_natively
 def weight_gradient(x: Array, dy: Array, window: Window, groups: int, dtype: jnp.dtype) -> Array:
     """Return dweight[p] = the sum over batch and places i of x[stride i + dilation p]ᵀ dy[i]."""
     channels, filters = x.shape[-1], dy.shape[-1]

@@ -1,0 +1,134 @@
+"""Convolution by native kernels: forward, by the data, by the weights; for sequences as images of height 1."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from retrograd.native.call import Kernel, Spec
+
+FORWARD = Kernel("convolve", (0, None), (0,))
+BY_DATA = Kernel("data_gradient", (0, None), (0,))
+BY_WEIGHTS = Kernel("weight_gradient", (0, 0), (None,))
+FEW_CHANNELS = 4
+
+
+class Window(Protocol):
+    """Where a kernel stands on its input, by axis."""
+
+    @property
+    def kernel(self) -> tuple[int, ...]: ...
+    @property
+    def stride(self) -> tuple[int, ...]: ...
+    @property
+    def dilation(self) -> tuple[int, ...]: ...
+    @property
+    def padding(self) -> tuple[tuple[int, int], ...]: ...
+    @property
+    def lengths(self) -> tuple[int, ...]: ...
+    @property
+    def outputs(self) -> tuple[int, ...]: ...
+
+
+def convolve_natively(formula: Callable[..., Array]) -> Callable[..., Array]:
+    """Let a kernel compute convolve(x, weight, window, groups) where it is faster than this formula."""
+
+    @functools.wraps(formula)
+    def convolve(x: Array, weight: Array, window: Window, groups: int = 1) -> Array:
+        if not (FORWARD.suits(x, weight) and faster(window, groups, x.shape[-1], weight.shape[-1])):
+            return formula(x, weight, window, groups)
+
+        def specs(x: Array, weight: Array) -> list[Spec]:
+            return [Spec((x.shape[0], *window.outputs, weight.shape[-1]), x.dtype)]
+
+        return _call(FORWARD, lambda x, weight: formula(x, weight, window, groups), specs, window, groups, x, weight)
+
+    return convolve
+
+
+def data_gradient_natively(formula: Callable[..., Array]) -> Callable[..., Array]:
+    """Let a kernel compute data_gradient(dy, weight, window, groups) where it is faster than this formula."""
+
+    @functools.wraps(formula)
+    def data_gradient(dy: Array, weight: Array, window: Window, groups: int = 1) -> Array:
+        channels = weight.shape[-2] * groups
+        if not (BY_DATA.suits(dy, weight) and faster(window, groups, channels, weight.shape[-1], by_data=True)):
+            return formula(dy, weight, window, groups)
+
+        def specs(dy: Array, weight: Array) -> list[Spec]:
+            return [Spec((dy.shape[0], *window.lengths, channels), dy.dtype)]
+
+        return _call(BY_DATA, lambda dy, weight: formula(dy, weight, window, groups), specs, window, groups, dy, weight)
+
+    return data_gradient
+
+
+def weight_gradient_natively(formula: Callable[..., Array]) -> Callable[..., Array]:
+    """Let a kernel compute weight_gradient(x, dy, window, groups, dtype) where it is faster than this formula."""
+
+    @functools.wraps(formula)
+    def weight_gradient(x: Array, dy: Array, window: Window, groups: int, dtype: Any) -> Array:
+        channels, filters = x.shape[-1], dy.shape[-1]
+        fits = dtype == jnp.float32 and BY_WEIGHTS.suits(x, dy)
+        if not (fits and faster(window, groups, channels, filters)):
+            return formula(x, dy, window, groups, dtype)
+
+        def specs(*_: Array) -> list[Spec]:
+            return [Spec((*window.kernel, channels // groups, filters), dtype)]
+
+        def own(x: Array, dy: Array) -> Array:
+            return formula(x, dy, window, groups, dtype)
+
+        return _call(BY_WEIGHTS, own, specs, window, groups, x, dy)
+
+    return weight_gradient
+
+
+def faster(window: Window, groups: int, channels: int, filters: int, by_data: bool = False) -> bool:
+    """Tell for which shapes the kernels are faster than XLA (benchmarks/bench_conv.py measures it)."""
+    if groups > 1 and channels == groups:
+        return filters == channels  # depthwise with one filter a channel
+    if by_data and channels // groups < FEW_CHANNELS:
+        return False  # they are the columns of the product, and leave most of a vector idle
+    return max(window.kernel) > 1  # a kernel of one entry is a plain product
+
+
+def _call(
+    kernel: Kernel, formula: Callable[..., Array], specs: Callable[..., list[Spec]], window: Window, groups: int,
+    *arrays: Array,
+) -> Array:  # fmt: skip
+    """Call a kernel that knows images only; a sequence is an image of height 1."""
+    missing = 2 - len(window.kernel)
+    pairs = ((window.stride, 1), (window.dilation, 1), (tuple(before for before, _ in window.padding), 0))
+    numbers = [n for given, fill in pairs for n in (*[fill] * missing, *given)]
+    attribute = np.array([*numbers, groups], np.int64)
+    if not missing:
+        return kernel(formula, specs, *arrays, window=attribute)
+
+    def tall(spec: Any, kernel_like: bool) -> tuple[int, ...]:
+        return (1, *spec.shape) if kernel_like else (spec.shape[0], 1, *spec.shape[1:])
+
+    def flat_shape(shape: tuple[int, ...], kernel_like: bool) -> tuple[int, ...]:
+        return shape[1:] if kernel_like else (shape[0], *shape[2:])
+
+    def flat(array: Array, kernel_like: bool) -> Array:
+        return array.reshape(flat_shape(array.shape, kernel_like))
+
+    kinds, result = [axis is None for axis in kernel.arguments], kernel.results[0] is None
+
+    def formula_of_tall(*arrays: Array) -> Array:
+        found = formula(*map(flat, arrays, kinds))
+        return found.reshape(tall(found, result))
+
+    def specs_of_tall(*arrays: Array) -> list[Spec]:
+        shapes = (Spec(flat_shape(array.shape, kind), array.dtype) for array, kind in zip(arrays, kinds, strict=True))
+        (spec,) = specs(*shapes)
+        return [Spec(tall(spec, result), spec.dtype)]
+
+    reshaped = [array.reshape(tall(array, kind)) for array, kind in zip(arrays, kinds, strict=True)]
+    return flat(kernel(formula_of_tall, specs_of_tall, *reshaped, window=attribute), result)

@@ -1,0 +1,559 @@
+// Convolution of float32 images (rows of pixels, channels last): forward, and by the data and by the weights.
+//
+// In one row of the image all that a row of the kernel sees, kernel_width x channels numbers, lies side by side, and
+// the next pixel's lie `stride x channels` further on. So a convolution is a sum, over the rows of the kernel, of matrix
+// products whose left rows overlap in memory: nothing like im2col is ever written. With a dilated kernel only the
+// channels of one pixel lie side by side, and the sum goes over all entries of the kernel.
+#include "vectors.h"
+
+namespace retrograd {
+namespace VARIANT {
+namespace {
+
+// A band of rows is copied with its zeros around it before it is used: what a task copies should stay in the second
+// level cache (1 MiB or 512 KiB here, 256 KiB elsewhere) beside the packed weights of a block of filters.
+constexpr Index BAND_FLOATS = 48 * 1024;
+constexpr Index GRADIENT_BAND_FLOATS = 64 * 1024;  // x and dy together
+constexpr Index TASKS_A_THREAD = 4;                // so that no thread waits long for the last one
+constexpr Index SMALL_COPY = 20000;                // floats; below this, waking a thread costs more than it saves
+
+// One group's part of a convolution, seen as a product.
+struct Geometry : Convolution {
+  Index depth;                     // channels of a group
+  Index width_of_group;            // filters of a group
+  Index padded_width;              // pixels of a padded row that some window sees
+  bool dilated;                    // entries of a kernel row do not lie side by side
+  Index taps, inner;               // how many runs of numbers lie side by side under a window, how long each is
+  explicit Geometry(const Convolution &c) : Convolution(c) {
+    depth = channels / groups;
+    width_of_group = filters / groups;
+    padded_width = (out_width - 1) * stride_width + (kernel_width - 1) * dilation_width + 1;
+    dilated = dilation_width > 1 && kernel_width > 1;
+    taps = dilated ? kernel_height * kernel_width : kernel_height;
+    inner = dilated ? depth : kernel_width * depth;
+  }
+  Index rows_seen(Index outputs) const {
+    return (outputs - 1) * stride_height + (kernel_height - 1) * dilation_height + 1;
+  }
+  // Where the numbers of a tap begin, counted from the window's first one, in a band whose pixels have `depth` numbers.
+  Index offset(Index tap, Index depth) const {
+    Index row = dilated ? tap / kernel_width : tap, column = dilated ? tap % kernel_width : 0;
+    return (row * dilation_height * padded_width + column * dilation_width) * depth;
+  }
+};
+
+// Copy the rows that outputs first .. first + outputs of one image see, with zeros around them, `depth` channels of each
+// pixel from `channel` on; every pixel then has `stored` >= depth numbers, the further ones 0.
+void copy_band(const Geometry &g, const float *image, Index first, Index outputs, Index channel, Index depth,
+               Index stored, float *band) {
+  Index rows = g.rows_seen(outputs), row_floats = g.padded_width * stored;
+  Index left = smaller(larger(g.before_width, 0), g.padded_width), skipped = larger(-g.before_width, 0);
+  Index inside = larger(0, smaller(g.width - skipped, g.padded_width - left));
+  for (Index r = 0; r < rows; r++) {
+    float *to = band + r * row_floats;
+    Index row = first * g.stride_height - g.before_height + r;
+    if (row < 0 || row >= g.height || inside == 0) {
+      clear(to, row_floats);
+      continue;
+    }
+    clear(to, left * stored);
+    const float *from = image + (row * g.width + skipped) * g.channels + channel;
+    to += left * stored;
+    if (depth == g.channels && stored == depth) {
+      copy(to, from, inside * depth);
+    } else {
+      for (Index j = 0; j < inside; j++, from += g.channels) {
+        copy(to + j * stored, from, depth);
+        if (stored > depth) clear(to + j * stored + depth, stored - depth);
+      }
+    }
+    clear(to + inside * stored, (g.padded_width - left - inside) * stored);
+  }
+}
+
+Index outputs_in_band(const Geometry &g, Index stored, Index threads) {
+  Index row_floats = larger(1, g.padded_width * stored * g.stride_height);
+  Index fitting = larger(1, BAND_FLOATS / row_floats);
+  Index sharing = larger(1, g.batch * g.out_height / (threads * TASKS_A_THREAD));
+  return smaller(g.out_height, smaller(fitting, sharing));
+}
+
+// ---------------------------------------------------------------------------------------------------------- the product
+
+// y[m][..] = the sum over taps t and k of a[m * step + offset(t) + k] * b[t][k][..], for M pixels and N vectors.
+template <class V, int M, int N>
+void tile(const float *a, const Index *offsets, Index taps, Index inner, Index step, const float *b, float *y,
+          Index pixel, Index count) {
+  constexpr int L = lanes<V>();
+  V sum[M][N] = {};
+  for (Index t = 0; t < taps; t++) {
+    const float *from = a + offsets[t];
+#pragma GCC unroll 4
+    for (Index k = 0; k < inner; k++, from++, b += N * L) {
+      V w[N];
+#pragma GCC unroll 2
+      for (int n = 0; n < N; n++) w[n] = load<V>(b + n * L);
+#pragma GCC unroll 16
+      for (int m = 0; m < M; m++) {
+        V x = splat<V>(from[m * step]);
+#pragma GCC unroll 2
+        for (int n = 0; n < N; n++) sum[m][n] += x * w[n];
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int m = 0; m < M; m++)
+#pragma GCC unroll 2
+    for (int n = 0; n < N; n++) {
+      if (count >= (n + 1) * L)
+        store(y + m * pixel + n * L, sum[m][n]);
+      else
+        store_some(y + m * pixel + n * L, sum[m][n], count - n * L);
+    }
+}
+
+typedef void (*Tile)(const float *, const Index *, Index, Index, Index, const float *, float *, Index, Index);
+
+template <class V, int N, int M = ROWS> Tile tile_of(Index rows) {
+  if constexpr (M == 0)
+    return nullptr;
+  else
+    return rows == M ? &tile<V, M, N> : tile_of<V, N, M - 1>(rows);
+}
+Tile tile_for(Index rows, Index width) {
+  if (width == 2 * LANES) return tile_of<Vector, 2>(rows);
+  return width == LANES ? tile_of<Vector, 1>(rows) : tile_of<HalfVector, 1>(rows);
+}
+
+// Where the outputs lie: dx of a strided convolution is written with gaps, one class of pixels at a time.
+struct Outputs {
+  float *at;
+  Index image, row, pixel;
+};
+
+// The convolution of one group with packed weights [block][tap][inner][width of block].
+bool product(const Pool &pool, const Geometry &g, const float *x, Index group, const float *weights, Outputs y) {
+  Index outputs = outputs_in_band(g, g.depth, pool.threads), bands = ratio_up(g.out_height, outputs);
+  Index *offsets = reinterpret_cast<Index *>(scratch(SHARED_TOO, 2 * g.taps));
+  if (!offsets) return false;
+  for (Index t = 0; t < g.taps; t++) offsets[t] = g.offset(t, g.depth);
+  Parts pixels(g.out_width, ROWS);
+  bool enough = true;
+  parallel(pool, g.batch * bands, [&](Index task) {
+    Index image = task / bands, first = task % bands * outputs, last = smaller(g.out_height, first + outputs);
+    float *band = scratch(TASK, g.rows_seen(outputs) * g.padded_width * g.depth);
+    if (!band) {
+      enough = false;
+      return;
+    }
+    copy_band(g, x + image * g.height * g.width * g.channels, first, last - first, group * g.depth, g.depth, g.depth,
+              band);
+    for (Index q = 0; q < blocks(g.width_of_group); q++) {
+      Block columns = block(g.width_of_group, q);
+      const float *b = weights + columns.start * g.taps * g.inner;
+      for (Index i = first; i < last; i++)
+        for (Index p = 0; p < pixels.count; p++) {
+          Index j = pixels.begin(p), rows = pixels.begin(p + 1) - j;
+          const float *a = band + ((i - first) * g.stride_height * g.padded_width + j * g.stride_width) * g.depth;
+          float *to = y.at + image * y.image + i * y.row + j * y.pixel + group * g.width_of_group + columns.start;
+          tile_for(rows, columns.width)(a, offsets, g.taps, g.inner, g.stride_width * g.depth, b, to, y.pixel,
+                                        columns.count);
+        }
+    }
+  });
+  return enough;
+}
+
+// Call fill(block, row k, lanes) for each block of columns and row, to pack a matrix; in parallel where that pays.
+template <class Fill> void pack(const Pool &pool, Index columns, Index rows, float *to, const Fill &fill) {
+  auto one = [&](Index q) {
+    Block b = block(columns, q);
+    float *at = to + b.start * rows;
+    for (Index k = 0; k < rows; k++, at += b.width) {
+      fill(b, k, at);
+      if (b.count < b.width) clear(at + b.count, b.width - b.count);
+    }
+  };
+  if (columns * rows > SMALL_COPY)
+    parallel(pool, blocks(columns), one);
+  else
+    for (Index q = 0; q < blocks(columns); q++) one(q);
+}
+
+// ------------------------------------------------------------------------------------------------------------ depthwise
+
+// y[c] = the sum over entries of the kernel of x[.., c] w[.., c]: a vector of channels at a time, several pixels at once
+// so that no addition waits for the one before.
+constexpr int PIXELS = 6;
+
+template <int M>
+void depthwise_tile(const float *a, const Index *offsets, Index taps, Index step, const float *w, Index wide, float *y,
+                    Index pixel, Index count) {
+  Vector sum[M] = {};
+  for (Index t = 0; t < taps; t++) {
+    Vector factor = load(w + t * wide);
+    const float *from = a + offsets[t];
+#pragma GCC unroll 8
+    for (int m = 0; m < M; m++) sum[m] += load(from + m * step) * factor;
+  }
+#pragma GCC unroll 8
+  for (int m = 0; m < M; m++) {
+    if (count >= LANES)
+      store(y + m * pixel, sum[m]);
+    else
+      store_some(y + m * pixel, sum[m], count);
+  }
+}
+
+typedef void (*DepthwiseTile)(const float *, const Index *, Index, Index, const float *, Index, float *, Index, Index);
+template <int M = PIXELS> DepthwiseTile depthwise_tile_of(Index rows) {
+  if constexpr (M == 0)
+    return nullptr;
+  else
+    return rows == M ? &depthwise_tile<M> : depthwise_tile_of<M - 1>(rows);
+}
+
+// `g` describes one group: kernel entries each on their own. weights [entries][channels, rounded up to whole vectors].
+bool depthwise(const Pool &pool, const Geometry &g, const float *x, const float *weights, Outputs y) {
+  Index stored = round_up(g.channels, LANES), taps = g.kernel_height * g.kernel_width;
+  Index outputs = outputs_in_band(g, stored, pool.threads), bands = ratio_up(g.out_height, outputs);
+  Index *offsets = reinterpret_cast<Index *>(scratch(SHARED_TOO, 2 * taps));
+  if (!offsets) return false;
+  for (Index t = 0; t < taps; t++) {
+    Index row = t / g.kernel_width, column = t % g.kernel_width;
+    offsets[t] = (row * g.dilation_height * g.padded_width + column * g.dilation_width) * stored;
+  }
+  Parts pixels(g.out_width, PIXELS);
+  bool enough = true;
+  parallel(pool, g.batch * bands, [&](Index task) {
+    Index image = task / bands, first = task % bands * outputs, last = smaller(g.out_height, first + outputs);
+    float *band = scratch(TASK, g.rows_seen(outputs) * g.padded_width * stored);
+    if (!band) {
+      enough = false;
+      return;
+    }
+    copy_band(g, x + image * g.height * g.width * g.channels, first, last - first, 0, g.channels, stored, band);
+    for (Index c = 0; c < g.channels; c += LANES)
+      for (Index i = first; i < last; i++)
+        for (Index p = 0; p < pixels.count; p++) {
+          Index j = pixels.begin(p), rows = pixels.begin(p + 1) - j;
+          const float *a = band + ((i - first) * g.stride_height * g.padded_width + j * g.stride_width) * stored + c;
+          depthwise_tile_of(rows)(a, offsets, taps, g.stride_width * stored, weights + c, stored,
+                                  y.at + image * y.image + i * y.row + j * y.pixel + c, y.pixel, g.channels - c);
+        }
+  });
+  return enough;
+}
+
+bool is_depthwise(const Convolution &c) { return c.groups > 1 && c.channels == c.groups && c.filters == c.groups; }
+
+}  // namespace
+
+// -------------------------------------------------------------------------------------------------------------- forward
+
+bool convolve(const Pool &pool, const Convolution &c, const float *x, const float *weight, float *y) {
+  Geometry g(c);
+  Outputs to = {y, c.out_height * c.out_width * c.filters, c.out_width * c.filters, c.filters};
+  if (is_depthwise(c)) {
+    Index entries = c.kernel_height * c.kernel_width, stored = round_up(c.channels, LANES);
+    float *weights = scratch(SHARED, entries * stored);
+    if (!weights) return false;
+    for (Index t = 0; t < entries; t++) {
+      copy(weights + t * stored, weight + t * c.channels, c.channels);
+      clear(weights + t * stored + c.channels, stored - c.channels);
+    }
+    return depthwise(pool, g, x, weights, to);
+  }
+  float *weights = scratch(SHARED, packed(g.width_of_group, g.taps * g.inner));
+  if (!weights) return false;
+  for (Index group = 0; group < c.groups; group++) {
+    pack(pool, g.width_of_group, g.taps * g.inner, weights, [&](const Block &b, Index k, float *at) {
+      copy(at, weight + k * c.filters + group * g.width_of_group + b.start, b.count);
+    });
+    if (!product(pool, g, x, group, weights, to)) return false;
+  }
+  return true;
+}
+
+// ----------------------------------------------------------------------------------------------------------- by the data
+
+namespace {
+
+// Along one axis, the inputs at `class_`, class_ + stride, ... meet every `step`th entry of the kernel only, from `first`
+// on; each of these entries finds its delta `dilation` places before the last one's. So for the inputs of one class dx is
+// a convolution of dy without stride, with some entries of the kernel in reverse.
+struct Class {
+  Index outputs, entries, first, step, dilation, before;
+  Class(Index class_, Index length, Index kernel, Index stride, Index dilation, Index before) {
+    Index common = stride, rest = dilation;
+    while (rest) {
+      Index next = common % rest;
+      common = rest, rest = next;
+    }
+    outputs = ratio_up(length - class_, stride);
+    step = stride / common;
+    this->dilation = dilation / common;
+    first = 0;
+    while (first < step && (class_ + before - first * dilation) % stride) first++;
+    entries = first < step && first < kernel ? ratio_up(kernel - first, step) : 0;
+    Index last = first + (entries - 1) * step;  // the first one in reverse
+    this->before = entries ? -((class_ + before - last * dilation) / stride) : 0;
+  }
+  Index entry(Index i) const { return first + (entries - 1 - i) * step; }
+};
+
+bool one_class(const Pool &pool, const Convolution &c, const float *dy, const float *weight, const Class &down,
+               const Class &across, Outputs dx) {
+  Convolution back = {c.batch,        c.out_height,    c.out_width,  c.filters, down.outputs,  across.outputs,
+                      c.channels,     down.entries,    across.entries, 1,       1,             down.dilation,
+                      across.dilation, down.before,    across.before, c.groups};
+  Geometry g(back);
+  auto entry = [&](Index t) { return down.entry(t / across.entries) * c.kernel_width + across.entry(t % across.entries); };
+  Index entries = down.entries * across.entries;
+  if (is_depthwise(c)) {
+    Index stored = round_up(c.channels, LANES);
+    float *weights = scratch(SHARED, entries * stored);
+    if (!weights) return false;
+    for (Index t = 0; t < entries; t++) {
+      copy(weights + t * stored, weight + entry(t) * c.channels, c.channels);
+      clear(weights + t * stored + c.channels, stored - c.channels);
+    }
+    return depthwise(pool, g, dy, weights, dx);
+  }
+  Index out = g.depth, in = g.width_of_group;  // filters and channels of a group, which change their roles
+  float *weights = scratch(SHARED, packed(in, entries * out));
+  if (!weights) return false;
+  for (Index group = 0; group < c.groups; group++) {
+    pack(pool, in, entries * out, weights, [&](const Block &b, Index k, float *at) {
+      const float *from = weight + (entry(k / out) * in + b.start) * c.filters + group * out + k % out;
+      for (Index i = 0; i < b.count; i++) at[i] = from[i * c.filters];
+    });
+    if (!product(pool, g, dy, group, weights, dx)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool data_gradient(const Pool &pool, const Convolution &c, const float *dy, const float *weight, float *dx) {
+  Index image = c.height * c.width * c.channels;
+  for (Index a = 0; a < smaller(c.stride_height, c.height); a++)
+    for (Index b = 0; b < smaller(c.stride_width, c.width); b++) {
+      Class down(a, c.height, c.kernel_height, c.stride_height, c.dilation_height, c.before_height);
+      Class across(b, c.width, c.kernel_width, c.stride_width, c.dilation_width, c.before_width);
+      Outputs to = {dx + (a * c.width + b) * c.channels, image, c.stride_height * c.width * c.channels,
+                    c.stride_width * c.channels};
+      if (down.entries && across.entries) {
+        if (!one_class(pool, c, dy, weight, down, across, to)) return false;
+        continue;
+      }
+      for (Index n = 0; n < c.batch; n++)  // no window ever sees these
+        for (Index i = 0; i < down.outputs; i++)
+          for (Index j = 0; j < across.outputs; j++)
+            clear(to.at + n * to.image + i * to.row + j * to.pixel, c.channels);
+    }
+  return true;
+}
+
+// -------------------------------------------------------------------------------------------------------- by the weights
+
+namespace {
+
+// Pixels that one task has at hand: some rows of some images. Both matrices are read in place by strides.
+struct Pixels {
+  Index images, rows, columns;
+  const float *x;
+  Index x_image, x_row, x_pixel;
+  const float *dy;
+  Index dy_image, dy_row, dy_pixel;
+};
+
+// dweight[m][..] += the sum over pixels of x[pixel][m] * dy[pixel][..], for M entries and N vectors of filters.
+template <class V, int M, int N> void gradient_tile(const Pixels &p, Index x, Index dy, float *dweight, Index row) {
+  constexpr int L = lanes<V>();
+  V sum[M][N];
+#pragma GCC unroll 16
+  for (int m = 0; m < M; m++)
+#pragma GCC unroll 2
+    for (int n = 0; n < N; n++) sum[m][n] = load<V>(dweight + m * row + n * L);
+  for (Index image = 0; image < p.images; image++)
+    for (Index i = 0; i < p.rows; i++) {
+      const float *a = p.x + image * p.x_image + i * p.x_row + x, *b = p.dy + image * p.dy_image + i * p.dy_row + dy;
+      for (Index j = 0; j < p.columns; j++, a += p.x_pixel, b += p.dy_pixel) {
+        V d[N];
+#pragma GCC unroll 2
+        for (int n = 0; n < N; n++) d[n] = load<V>(b + n * L);
+#pragma GCC unroll 16
+        for (int m = 0; m < M; m++) {
+          V factor = splat<V>(a[m]);
+#pragma GCC unroll 2
+          for (int n = 0; n < N; n++) sum[m][n] += factor * d[n];
+        }
+      }
+    }
+#pragma GCC unroll 16
+  for (int m = 0; m < M; m++)
+#pragma GCC unroll 2
+    for (int n = 0; n < N; n++) store(dweight + m * row + n * L, sum[m][n]);
+}
+
+typedef void (*GradientTile)(const Pixels &, Index, Index, float *, Index);
+template <class V, int N, int M = ROWS> GradientTile gradient_tile_of(Index rows) {
+  if constexpr (M == 0)
+    return nullptr;
+  else
+    return rows == M ? &gradient_tile<V, M, N> : gradient_tile_of<V, N, M - 1>(rows);
+}
+GradientTile gradient_tile_for(Index rows, Index width) {
+  if (width == 2 * LANES) return gradient_tile_of<Vector, 2>(rows);
+  return width == LANES ? gradient_tile_of<Vector, 1>(rows) : gradient_tile_of<HalfVector, 1>(rows);
+}
+
+// The same for depthwise: dweight[entry][c] += the sum over pixels of x[.., c] dy[.., c], M entries of the kernel at once.
+template <int M> void depthwise_gradient_tile(const Pixels &p, const Index *offsets, Index c, float *dweight, Index row) {
+  Vector sum[M];
+#pragma GCC unroll 16
+  for (int m = 0; m < M; m++) sum[m] = load(dweight + m * row + c);
+  for (Index image = 0; image < p.images; image++)
+    for (Index i = 0; i < p.rows; i++) {
+      const float *a = p.x + image * p.x_image + i * p.x_row + c, *b = p.dy + image * p.dy_image + i * p.dy_row + c;
+      for (Index j = 0; j < p.columns; j++, a += p.x_pixel, b += p.dy_pixel) {
+        Vector d = load(b);
+#pragma GCC unroll 16
+        for (int m = 0; m < M; m++) sum[m] += load(a + offsets[m]) * d;
+      }
+    }
+#pragma GCC unroll 16
+  for (int m = 0; m < M; m++) store(dweight + m * row + c, sum[m]);
+}
+
+typedef void (*DepthwiseGradientTile)(const Pixels &, const Index *, Index, float *, Index);
+constexpr int ENTRIES = LANES == 4 ? 7 : 9;  // a kernel of 3 x 3 in one go, where there are registers for it
+template <int M = ENTRIES> DepthwiseGradientTile depthwise_gradient_tile_of(Index rows) {
+  if constexpr (M == 0)
+    return nullptr;
+  else
+    return rows == M ? &depthwise_gradient_tile<M> : depthwise_gradient_tile_of<M - 1>(rows);
+}
+
+// How the pixels are dealt out: bands of rows, or several small images at a time.
+struct Dealt {
+  Index outputs, bands, images, items;
+  Dealt(const Geometry &g, Index x_depth, Index dy_depth, Index threads) {
+    Index row_floats = larger(1, g.padded_width * x_depth * g.stride_height + g.out_width * dy_depth);
+    outputs = larger(1, smaller(g.out_height, GRADIENT_BAND_FLOATS / row_floats));
+    bands = ratio_up(g.out_height, outputs);
+    Index whole = g.rows_seen(outputs) * g.padded_width * x_depth + g.out_height * g.out_width * dy_depth;
+    Index sharing = ratio_up(g.batch, threads);
+    images = bands > 1 ? 1 : larger(1, smaller(sharing, GRADIENT_BAND_FLOATS / larger(1, whole)));
+    items = ratio_up(g.batch, images) * bands;
+  }
+};
+
+// One group's sums over the pixels of items begin .. end, into sum [taps][inner][wide].
+struct GradientTask {
+  const Geometry &g;
+  const Dealt &dealt;
+  const float *x, *dy;
+  Index group, wide;  // filters of a group, or channels of a depthwise kernel, padded to what the blocks cover
+  bool each;          // depthwise
+
+  bool run(Index begin, Index end, float *sum) const {
+    Index depth = each ? g.channels : g.depth, x_stored = each ? wide : depth;
+    Index columns = each ? g.channels : g.width_of_group;
+    Index x_image = g.rows_seen(dealt.outputs) * g.padded_width * x_stored;
+    Index dy_image = dealt.outputs * g.out_width * wide;
+    bool in_place = columns == wide;  // whole vectors of filters can be read where they lie
+    float *band = scratch(TASK, dealt.images * x_image);
+    float *deltas = in_place ? nullptr : scratch(TASK_TOO, dealt.images * dy_image);
+    if (!band || (!in_place && !deltas)) return false;
+    for (Index item = begin; item < end; item++) {
+      Index first_image = item / dealt.bands * dealt.images, images = smaller(g.batch - first_image, dealt.images);
+      Index first = item % dealt.bands * dealt.outputs, rows = smaller(g.out_height - first, dealt.outputs);
+      const float *from = dy + (first_image * g.out_height + first) * g.out_width * g.filters + group * g.width_of_group;
+      Index image_floats = g.out_height * g.out_width * g.filters;
+      for (Index n = 0; n < images; n++) {
+        copy_band(g, x + (first_image + n) * g.height * g.width * g.channels, first, rows, each ? 0 : group * g.depth,
+                  depth, x_stored, band + n * x_image);
+        if (in_place) continue;
+        for (Index p = 0; p < rows * g.out_width; p++) {
+          float *to = deltas + n * dy_image + p * wide;
+          copy(to, from + n * image_floats + p * g.filters, columns);
+          clear(to + columns, wide - columns);
+        }
+      }
+      Pixels pixels = {images, rows, g.out_width, band, x_image, g.stride_height * g.padded_width * x_stored,
+                       g.stride_width * x_stored, from, image_floats, g.out_width * g.filters, g.filters};
+      if (!in_place) pixels.dy = deltas, pixels.dy_image = dy_image, pixels.dy_row = g.out_width * wide, pixels.dy_pixel = wide;
+      each ? add_depthwise(pixels, sum) : add(pixels, sum);
+    }
+    return true;
+  }
+
+  void add(const Pixels &pixels, float *sum) const {
+    Parts entries(g.inner, ROWS);
+    for (Index tap = 0; tap < g.taps; tap++)
+      for (Index q = 0; q < blocks(g.width_of_group); q++) {
+        Block columns = block(g.width_of_group, q);
+        for (Index p = 0; p < entries.count; p++) {
+          Index k = entries.begin(p), rows = entries.begin(p + 1) - k;
+          gradient_tile_for(rows, columns.width)(pixels, g.offset(tap, g.depth) + k, columns.start,
+                                                 sum + (tap * g.inner + k) * wide + columns.start, wide);
+        }
+      }
+  }
+
+  void add_depthwise(const Pixels &pixels, float *sum) const {
+    Index taps = g.kernel_height * g.kernel_width;
+    Parts entries(taps, ENTRIES);
+    for (Index c = 0; c < g.channels; c += LANES)
+      for (Index p = 0; p < entries.count; p++) {
+        Index offsets[ENTRIES], begin = entries.begin(p), count = entries.begin(p + 1) - begin;
+        for (Index t = 0; t < count; t++) {
+          Index row = (begin + t) / g.kernel_width, column = (begin + t) % g.kernel_width;
+          offsets[t] = (row * g.dilation_height * g.padded_width + column * g.dilation_width) * wide;
+        }
+        depthwise_gradient_tile_of(count)(pixels, offsets, c, sum + begin * wide, wide);
+      }
+  }
+};
+
+}  // namespace
+
+// Every thread adds up its own share of the pixels, always the same one, and the shares are added in their order: the
+// same bits from run to run with one number of threads.
+bool weight_gradient(const Pool &pool, const Convolution &c, const float *x, const float *dy, float *dweight) {
+  Geometry g(c);
+  bool each = is_depthwise(c);
+  Index columns = each ? c.channels : g.width_of_group, groups = each ? 1 : c.groups;
+  Index last = blocks(columns) - 1;
+  Index wide = each ? round_up(columns, LANES) : block(columns, last).start + block(columns, last).width;
+  Index rows = each ? c.kernel_height * c.kernel_width : g.taps * g.inner;
+  Dealt dealt(g, each ? wide : g.depth, wide, pool.threads);
+  Index shares = larger(1, smaller(pool.threads, dealt.items));
+  float *sums = scratch(SHARED, shares * rows * wide);
+  if (!sums) return false;
+  bool enough = true;
+  for (Index group = 0; group < groups; group++) {
+    GradientTask task = {g, dealt, x, dy, group, wide, each};
+    parallel(pool, shares, [&](Index share) {
+      float *sum = sums + share * rows * wide;
+      clear(sum, rows * wide);
+      if (!task.run(dealt.items * share / shares, dealt.items * (share + 1) / shares, sum)) enough = false;
+    });
+    auto reduce = [&](Index k) {
+      float *to = dweight + k * c.filters + group * columns;
+      copy(to, sums + k * wide, columns);
+      for (Index share = 1; share < shares; share++)
+        for (Index i = 0; i < columns; i++) to[i] += sums[(share * rows + k) * wide + i];
+    };
+    Index portion = rows * columns > SMALL_COPY ? ratio_up(rows, pool.threads * TASKS_A_THREAD) : rows;
+    parallel(pool, ratio_up(rows, portion), [&](Index part) {
+      for (Index k = part * portion; k < smaller(rows, (part + 1) * portion); k++) reduce(k);
+    });
+  }
+  return enough;
+}
+
+}  // namespace VARIANT
+}  // namespace retrograd

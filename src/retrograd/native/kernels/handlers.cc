@@ -1,0 +1,155 @@
+// What XLA calls: unpack the arguments, and hand them to the kernels compiled for this processor.
+#include <atomic>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <thread>
+
+#include "kernels.h"
+#include "xla/ffi/api/ffi.h"
+
+namespace ffi = xla::ffi;
+
+namespace retrograd {
+
+// ------------------------------------------------------------------------------------------------------------ variants
+
+struct Kernels {
+  const char *name;
+  decltype(&KERNELS_BASELINE::convolve) convolve;
+  decltype(&KERNELS_BASELINE::data_gradient) data_gradient;
+  decltype(&KERNELS_BASELINE::weight_gradient) weight_gradient;
+};
+
+#define KERNELS(variant) {#variant, variant::convolve, variant::data_gradient, variant::weight_gradient}
+
+static const Kernels compiled[] = {
+#if defined(__x86_64__)
+    KERNELS(x86_64_v2), KERNELS(x86_64_v3), KERNELS(x86_64_v4),
+#else
+    KERNELS(arm64),
+#endif
+};
+constexpr int VARIANTS = sizeof compiled / sizeof compiled[0];
+
+static bool runs_here(int variant) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  bool v2 = __builtin_cpu_supports("sse4.2");
+  bool v3 = v2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+            __builtin_cpu_supports("avx512cd");
+  return variant == 0 ? v2 : variant == 1 ? v3 : v4;
+#else
+  return variant == 0;
+#endif
+}
+
+static const Kernels *chosen = nullptr;
+
+// ---------------------------------------------------------------------------------------------------- memory and threads
+
+float *scratch(Slot slot, Index floats) {
+  struct Blocks {
+    void *at[SLOTS] = {};
+    size_t bytes[SLOTS] = {};
+    ~Blocks() {
+      for (void *block : at) std::free(block);
+    }
+  };
+  static thread_local Blocks blocks;
+  size_t wanted = (size_t(floats) * sizeof(float) + 64) / 64 * 64;
+  if (blocks.bytes[slot] < wanted) {
+    std::free(blocks.at[slot]);
+    blocks.at[slot] = std::aligned_alloc(64, wanted);
+    blocks.bytes[slot] = blocks.at[slot] ? wanted : 0;
+  }
+  return static_cast<float *>(blocks.at[slot]);
+}
+
+// The caller works too and waits only for tasks that somebody has begun, so nothing hangs however busy the pool is. What
+// a late thread still looks at lives as long as that thread needs it.
+struct Counters {
+  std::atomic<Index> next{0}, done{0};
+};
+
+static void run_on_pool(const Pool &pool, Index count, void (*task)(const void *, Index), const void *context) {
+  auto counters = std::make_shared<Counters>();
+  auto work = [counters, count, task, context] {
+    Index mine = 0;
+    for (Index i; (i = counters->next.fetch_add(1, std::memory_order_relaxed)) < count; mine++) task(context, i);
+    if (mine) counters->done.fetch_add(mine, std::memory_order_release);
+  };
+  auto *threads = static_cast<ffi::ThreadPool *>(pool.pool);
+  for (Index t = 1; t < pool.threads && t < count; t++) threads->Schedule(std::function<void()>(work));
+  work();
+  for (int spins = 0; counters->done.load(std::memory_order_acquire) < count; spins++)
+    if (spins > 1000) std::this_thread::yield();
+}
+
+static Pool pool_of(ffi::ThreadPool &threads) { return {Index(threads.num_threads()), &threads, run_on_pool}; }
+
+static ffi::Error result(bool enough) {
+  if (enough) return ffi::Error::Success();
+  return ffi::Error(ffi::ErrorCode::kResourceExhausted, "no memory left for a native kernel's scratch");
+}
+
+static ffi::Error wrong(const char *what) { return ffi::Error(ffi::ErrorCode::kInvalidArgument, what); }
+
+// --------------------------------------------------------------------------------------------------------- convolution
+
+typedef ffi::Buffer<ffi::F32> Array;
+typedef ffi::Result<Array> Output;
+typedef ffi::Span<const int64_t> Numbers;
+
+// `window`: stride, dilation and zeros before the first, each for height and width, then the number of groups.
+static bool geometry(const Array::Dimensions &x, const Array::Dimensions &weight, const Array::Dimensions &y,
+                     Numbers window, Convolution &c) {
+  if (x.size() != 4 || weight.size() != 4 || y.size() != 4 || window.size() != 7) return false;
+  c = {x[0],      x[1],      x[2],      x[3],      y[1],      y[2],      y[3],     weight[0],
+       weight[1], window[0], window[1], window[2], window[3], window[4], window[5], window[6]};
+  return c.groups > 0 && x[0] == y[0] && weight[2] * c.groups == x[3] && weight[3] == y[3] && y[3] % c.groups == 0;
+}
+
+static ffi::Error Convolve(ffi::ThreadPool threads, Array x, Array weight, Output y, Numbers window) {
+  Convolution c;
+  if (!geometry(x.dimensions(), weight.dimensions(), y->dimensions(), window, c)) return wrong("convolution: shapes");
+  return result(chosen->convolve(pool_of(threads), c, x.typed_data(), weight.typed_data(), y->typed_data()));
+}
+
+static ffi::Error DataGradient(ffi::ThreadPool threads, Array dy, Array weight, Output dx, Numbers window) {
+  Convolution c;
+  if (!geometry(dx->dimensions(), weight.dimensions(), dy.dimensions(), window, c)) return wrong("convolution: shapes");
+  return result(chosen->data_gradient(pool_of(threads), c, dy.typed_data(), weight.typed_data(), dx->typed_data()));
+}
+
+static ffi::Error WeightGradient(ffi::ThreadPool threads, Array x, Array dy, Output dweight, Numbers window) {
+  Convolution c;
+  if (!geometry(x.dimensions(), dweight->dimensions(), dy.dimensions(), window, c)) return wrong("convolution: shapes");
+  return result(chosen->weight_gradient(pool_of(threads), c, x.typed_data(), dy.typed_data(), dweight->typed_data()));
+}
+
+#define POOL ffi::Ffi::Bind().Ctx<ffi::ThreadPool>()
+#define IN .Arg<Array>()
+#define OUT .Ret<Array>()
+#pragma GCC visibility push(default)
+XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_convolve, Convolve, POOL IN IN OUT.Attr<Numbers>("window"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_data_gradient, DataGradient, POOL IN IN OUT.Attr<Numbers>("window"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_weight_gradient, WeightGradient, POOL IN IN OUT.Attr<Numbers>("window"));
+#pragma GCC visibility pop
+
+}  // namespace retrograd
+
+// ---------------------------------------------------------------------------------------------- what Python asks by ctypes
+
+#pragma GCC visibility push(default)
+extern "C" {
+// From which sources this library was built.
+const char *retrograd_digest() { return RETROGRAD_DIGEST; }
+int retrograd_variants() { return retrograd::VARIANTS; }
+const char *retrograd_variant(int i) { return retrograd::compiled[i].name; }
+int retrograd_runs_here(int i) { return retrograd::runs_here(i); }
+void retrograd_choose(int i) { retrograd::chosen = &retrograd::compiled[i]; }
+}
+#pragma GCC visibility pop

@@ -1,0 +1,60 @@
+// What the kernels offer, and what they are given. This header is plain C++ without the standard library: each kernel
+// file is compiled once for each kind of processor, and a template of the standard library that two of these share
+// would be kept only once by the linker, maybe the one that an older processor cannot run.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+namespace retrograd {
+
+typedef int64_t Index;
+
+// XLA's thread pool. `run` calls task(context, i) for each i below count, on any thread, and returns when all are done.
+struct Pool {
+  Index threads;
+  void *pool;
+  void (*run)(const Pool &, Index count, void (*task)(const void *context, Index i), const void *context);
+};
+
+template <class Task> void parallel(const Pool &pool, Index count, const Task &task) {
+  if (pool.threads <= 1 || count <= 1) {
+    for (Index i = 0; i < count; i++) task(i);
+    return;
+  }
+  pool.run(pool, count, [](const void *context, Index i) { (*static_cast<const Task *>(context))(i); }, &task);
+}
+
+// Memory of the calling thread that stays from call to call (a fresh block costs page faults every time). Each slot is
+// a block of its own: what a call holds for all its tasks must lie in another slot than what a task uses.
+enum Slot { SHARED, SHARED_TOO, TASK, TASK_TOO, SLOTS };
+float *scratch(Slot slot, Index floats);  // aligned to 64 bytes; null when there is no memory left
+
+// ---------------------------------------------------------------------------------------------------------- convolution
+
+// Geometry of a convolution in two dimensions: images [batch, height, width, channels], weights
+// [kernel_height, kernel_width, channels / groups, filters]. A convolution of sequences has height 1.
+struct Convolution {
+  Index batch, height, width, channels;
+  Index out_height, out_width, filters;
+  Index kernel_height, kernel_width;
+  Index stride_height, stride_width, dilation_height, dilation_width;
+  Index before_height, before_width;  // zeros before the first row and column; negative: rows that nobody sees
+  Index groups;
+};
+
+// --------------------------------------------------------------------------------------------- one table for each variant
+
+// Each function returns false when there was no memory for its scratch.
+#define RETROGRAD_DECLARE(variant)                                                                                     \
+  namespace variant {                                                                                                  \
+  bool convolve(const Pool &, const Convolution &, const float *x, const float *weight, float *y);                     \
+  bool data_gradient(const Pool &, const Convolution &, const float *dy, const float *weight, float *dx);              \
+  bool weight_gradient(const Pool &, const Convolution &, const float *x, const float *dy, float *dweight);            \
+  }
+
+RETROGRAD_DECLARE(x86_64_v2)
+RETROGRAD_DECLARE(x86_64_v3)
+RETROGRAD_DECLARE(x86_64_v4)
+RETROGRAD_DECLARE(arm64)
+
+}  // namespace retrograd
