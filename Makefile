@@ -20,9 +20,11 @@ train: $(STAMP) $(KERNELS)
 test: $(STAMP)-dev $(KERNELS) lint types
 	$(BIN)/python -m pytest -n 2
 
-test-native: $(STAMP)-dev  # many random shapes and options for each kernel
+test-native: $(STAMP)-dev  # many random shapes and options for each kernel, and the variants for older processors
 	$(NATIVE) --strict
 	RETROGRAD_NATIVE_CASES=2000 $(BIN)/python -m pytest -n 2 tests/native
+	for variant in $$($(BIN)/python -c 'from retrograd.native.library import able; print(*able()[:-1])'); do \
+	RETROGRAD_KERNELS=$$variant RETROGRAD_NATIVE_CASES=200 $(BIN)/python -m pytest -n 2 tests/native || exit 1; done
 
 test-formulas: $(STAMP)-dev  # what the kernels stand in for, without them
 	RETROGRAD_KERNELS=off $(BIN)/python -m pytest -n 2 tests/native tests/network tests/backprop tests/update tests/train

@@ -66,8 +66,7 @@ def _load() -> Loaded:
     if not build.LIBRARY.is_file():
         return Loaded(reason=f"not built; {REBUILD} builds them where there is a C++ compiler")
     try:
-        library = ctypes.CDLL(str(build.LIBRARY))
-        library.retrograd_digest.restype = library.retrograd_variant.restype = ctypes.c_char_p
+        library = _open()
         if library.retrograd_digest().decode() != build.digest():
             return Loaded(reason=f"built from other sources; {REBUILD} builds them anew")
         return _choose(library, setting)
@@ -75,16 +74,33 @@ def _load() -> Loaded:
         return Loaded(reason=f"{build.LIBRARY.name} does not load: {str(error).partition(chr(10))[0]}")
 
 
+def _open() -> ctypes.CDLL:
+    library = ctypes.CDLL(str(build.LIBRARY.absolute()))
+    library.retrograd_digest.restype = library.retrograd_variant.restype = ctypes.c_char_p
+    return library
+
+
+def variants(library: ctypes.CDLL) -> dict[str, int]:
+    """Return the numbers of the variants in a library that this processor runs, the plainest first."""
+    names = {library.retrograd_variant(i).decode(): i for i in range(library.retrograd_variants())}
+    return {name: i for name, i in names.items() if library.retrograd_runs_here(i)}
+
+
+def able() -> tuple[str, ...]:
+    """Return the names of the variants that this processor runs, the plainest first."""
+    return tuple(variants(_open()))
+
+
 def _choose(library: ctypes.CDLL, setting: str) -> Loaded:
     """Register the kernels of the best variant that this processor runs, or of the one that is asked for."""
-    names = [library.retrograd_variant(i).decode() for i in range(library.retrograd_variants())]
-    if setting and setting not in ("on", *names):
-        raise UsageError(f"{VARIABLE}={setting}: expected off, or one of {', '.join(names)}")
-    able = [i for i, name in enumerate(names) if library.retrograd_runs_here(i) and setting in ("", "on", name)]
-    if not able:
-        return Loaded(reason=f"this processor does not run {setting or names[0]}")
-    library.retrograd_choose(able[-1])
+    here = variants(library)
+    if setting not in ("", "on", *here):
+        raise UsageError(f"{VARIABLE}={setting}: expected off, or one of {', '.join(here)}")
+    if not here:
+        return Loaded(reason="this processor runs none of the variants")
+    name = [*here][-1] if setting in ("", "on") else setting
+    library.retrograd_choose(here[name])
     for target in TARGETS:
         capsule = jax.ffi.pycapsule(getattr(library, f"retrograd_{target}"))
         jax.ffi.register_ffi_target(f"retrograd_{target}", capsule, platform="cpu")
-    return Loaded(names[able[-1]])
+    return Loaded(name)

@@ -1,0 +1,98 @@
+"""A kernel's call inside vmap, scan, cond, derivatives, threads and meshes gives the formula's numbers."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from retrograd.native.library import kernels
+from retrograd.network.layers.convolution import convolve, weight_gradient
+from retrograd.network.layers.window import place_window
+
+pytestmark = pytest.mark.usefixtures("variant")
+
+WINDOW = place_window((6, 7), 3, 1, 1, "same")
+RNG = np.random.default_rng(0)
+X, WEIGHT = (RNG.normal(size=shape).astype(np.float32) for shape in ((4, 6, 7, 5), (3, 3, 5, 8)))
+MANY_X, MANY_WEIGHTS = np.stack([X, 2 * X, -X]), np.stack([WEIGHT, WEIGHT + 1, WEIGHT])
+
+
+def forward(x, weight):
+    return convolve(x, weight, WINDOW)
+
+
+def gradient(x, dy):
+    return weight_gradient(x, dy, WINDOW, 1, jnp.float32)
+
+
+def same(function, *arguments):
+    """Run with kernels and without; `function` must not be compiled yet."""
+    found = jax.jit(lambda *a: function(*a))(*arguments)
+    with kernels(False):
+        expected = jax.jit(lambda *a: function(*a))(*arguments)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), found, expected)
+
+
+@pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0)])
+def test_vmap_gives_each_its_own(axes):
+    arguments = [MANY_X if axes[0] == 0 else X, MANY_WEIGHTS if axes[1] == 0 else WEIGHT]
+    same(jax.vmap(forward, axes), *arguments)
+    dy = forward(X, WEIGHT)
+    same(jax.vmap(gradient, axes), arguments[0], np.stack([dy, 2 * dy, dy]) if axes[1] == 0 else dy)
+
+
+def test_inside_scan_and_cond():
+    same(lambda many: lax.scan(lambda c, x: (c, forward(x, WEIGHT)), 0, many)[1], MANY_X)
+    same(lambda x: lax.cond(x[0, 0, 0, 0] < 9, lambda: forward(x, WEIGHT), lambda: jnp.zeros((4, 6, 7, 8))), X)
+
+
+def test_derivatives_are_the_formulas():
+    same(jax.grad(lambda x, w: (forward(x, w) ** 2).sum(), (0, 1)), X, WEIGHT)
+    same(lambda x: jax.jvp(lambda x: forward(x, WEIGHT), (x,), (x,))[1], X)
+
+
+def test_eight_threads_at_once_get_the_same_bits():
+    step = jax.jit(lambda x, w: (forward(x, w), gradient(x, forward(x, w))))
+    expected = [np.asarray(a).tobytes() for a in step(X, WEIGHT)]
+
+    def many(_):
+        return all([np.asarray(a).tobytes() for a in step(X, WEIGHT)] == expected for _ in range(20))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(many, range(8)))
+
+
+SHARDED = """
+    import jax, jax.numpy as jnp, numpy as np
+    from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+    from tests.native.test_call import WEIGHT, X, forward, gradient
+    from retrograd.native.library import kernels
+    mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Auto,))
+    x = jax.device_put(X, NamedSharding(mesh, P("batch")))
+    weight = jax.device_put(WEIGHT, NamedSharding(mesh, P()))
+    compiled = jax.jit(lambda x, w: (forward(x, w), gradient(x, forward(x, w)))).lower(x, weight).compile()
+    text = compiled.as_text()
+    assert "retrograd_convolve" in text and "f32[1,6,7,5]" in text, text  # one example on each device
+    assert "all-gather" not in text, text
+    found = compiled(x, weight)
+    assert found[0].sharding.spec[0] == "batch", found[0].sharding
+    with kernels(False):
+        expected = forward(X, WEIGHT), gradient(X, forward(X, WEIGHT))
+    for one, other in zip(found, expected):
+        np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-5)
+    print("equal")
+"""
+
+
+def test_on_a_mesh_each_device_computes_its_part_of_the_batch():
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(SHARDED)], capture_output=True, text=True,
+                          env={**os.environ, "XLA_FLAGS": flags}, timeout=120)  # fmt: skip
+    assert done.stdout == "equal\n", done.stderr

@@ -1,0 +1,144 @@
+"""Convolution kernels against the sums that define them, in float64, at random shapes and options."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from retrograd.native import convolution as native
+from retrograd.native.library import kernels
+from retrograd.network.layers import convolution as layer
+from retrograd.network.layers.window import place_window, views
+
+CLOSE = 2e-5  # relative error by norm: float32 sums of some thousand products
+
+
+@pytest.fixture(autouse=True)
+def every_shape(monkeypatch, variant):
+    monkeypatch.setattr(native, "faster", lambda *_, **__: True)
+
+
+def drawn(seed):
+    """One geometry and its three arrays."""
+    rng = np.random.default_rng(seed)
+    axes = int(rng.choice([1, 2, 2, 2]))
+    groups = int(rng.choice([1, 1, 1, 2, 3]))
+    channels, filters = (groups * int(n) for n in rng.integers(1, [40, 70], 2))
+    if rng.random() < 0.2:
+        channels = filters = groups = int(rng.integers(2, 50))
+    kernel, stride, dilation = (tuple(map(int, rng.integers(1, most, axes))) for most in (6, 4, 4))
+    padding = tuple((int(a), int(b)) for a, b in rng.integers(0, 5, (axes, 2)))
+    lengths = [
+        max(int(n), (k - 1) * d + 1) for n, k, d in zip(rng.integers(1, 24, axes), kernel, dilation, strict=True)
+    ]
+    window = place_window(lengths, kernel, stride, dilation, padding)
+    batch = int(rng.integers(1, 6))
+    x = rng.normal(size=(batch, *lengths, channels)).astype(np.float32)
+    weight = rng.normal(size=(*kernel, channels // groups, filters)).astype(np.float32)
+    dy = rng.normal(size=(batch, *window.outputs, filters)).astype(np.float32)
+    return window, groups, x, weight, dy
+
+
+def products(window, groups, x, weight, dy):
+    return (
+        layer.convolve(x, weight, window, groups),
+        layer.data_gradient(dy, weight, window, groups),
+        layer.weight_gradient(x, dy, window, groups, jnp.float32),
+    )
+
+
+def defined(window, groups, x, weight, dy):
+    """The three sums, entry of the kernel by entry, in float64."""
+    x, weight, dy = (a.astype(np.float64) for a in (x, weight, dy))
+    margins = [
+        (0, 0),
+        *((max(low, 0), max(high, 0) + e) for (low, high), e in zip(window.margins, window.extent, strict=True)),
+        (0, 0),
+    ]
+    padded = np.pad(x, margins)
+    parted = padded.reshape(*padded.shape[:-1], groups, -1)
+    deltas = dy.reshape(*dy.shape[:-1], groups, -1)
+    weights = weight.reshape(*weight.shape[:-1], groups, -1)
+    y, dx, dweight = np.zeros_like(deltas), np.zeros_like(parted), np.zeros_like(weights)
+    for place in window.places:
+        seen = (slice(None), *(slice(p * d, p * d + (n - 1) * s + 1, s)
+                for p, d, n, s in zip(place, window.dilation, window.outputs, window.stride, strict=True)))  # fmt: skip
+        y += np.einsum("...gc,cgf->...gf", parted[seen], weights[place])
+        dx[seen] += np.einsum("...gf,cgf->...gc", deltas, weights[place])
+        rows = (-1, groups)
+        dweight[place] = np.einsum(
+            "ngc,ngf->cgf", parted[seen].reshape(*rows, parted.shape[-1]), deltas.reshape(*rows, deltas.shape[-1])
+        )
+    inside = (slice(None), *(slice(low, low + n) for (low, _), n in zip(window.padding, window.lengths, strict=True)))
+    return y.reshape(dy.shape), dx[inside].reshape(x.shape), dweight.reshape(weight.shape)
+
+
+def test_the_three_products_are_the_sums_that_define_them(cases):
+    for seed in cases:
+        window, groups, *arrays = drawn(seed)
+        found = jax.jit(lambda *a, w=window, g=groups: products(w, g, *a))(*arrays)
+        for name, one, exact in zip(("y", "dx", "dweight"), found, defined(window, groups, *arrays), strict=True):
+            error = np.linalg.norm(np.asarray(one, np.float64) - exact) / (np.linalg.norm(exact) or 1.0)
+            assert error <= CLOSE, (seed, name, error, window, groups)
+
+
+def test_kernels_are_what_runs(every_shape):
+    window, groups, *arrays = drawn(0)
+    text = jax.jit(lambda *a: products(window, groups, *a)).lower(*arrays).as_text()
+    assert all(f"retrograd_{name}" in text for name in ("convolve", "data_gradient", "weight_gradient"))
+    assert "stablehlo.convolution" not in text
+    with kernels(False):
+        text = jax.jit(lambda *a: products(window, groups, *a)).lower(*arrays).as_text()
+    assert "retrograd_" not in text
+
+
+@pytest.mark.parametrize(("seed", "bad"), [(0, np.nan), (1, np.inf), (2, -np.inf), (3, np.nan), (5, np.inf)])
+def test_nan_and_infinity_go_through_as_in_the_formula(seed, bad):
+    window, _, x, weight, dy = drawn(1000 + seed)
+    weight = weight[..., :1, :].repeat(x.shape[-1], -2)  # one group
+    rng = np.random.default_rng(seed)
+    for array in (x, dy):
+        array[tuple(rng.integers(0, array.shape))] = bad
+    found = jax.jit(lambda *a: products(window, 1, *a))(x, weight, dy)
+    expected = jax.jit(lambda *a: direct(window, *a))(x, weight, dy)
+    for one, other in zip(found, expected, strict=True):
+        one, other = np.asarray(one), np.asarray(other)
+        np.testing.assert_array_equal(np.isnan(one), np.isnan(other))
+        np.testing.assert_array_equal(one[np.isinf(one)], other[np.isinf(one)])
+        np.testing.assert_array_equal(np.isinf(one), np.isinf(other))
+
+
+def direct(window, x, weight, dy):
+    """The sums by XLA, entry by entry."""
+
+    def y(x, weight):
+        return sum(seen @ weight[place] for seen, place in zip(views(x, window), window.places, strict=True))
+
+    found, back = jax.vjp(y, x, weight)
+    return found, *back(dy)
+
+
+def test_what_kernels_cannot_take_goes_to_the_formula():
+    window, groups, x, weight, dy = drawn(3)
+    with jax.enable_x64(True):
+        wide = [a.astype(np.float64) for a in (x, weight, dy)]
+        assert "retrograd_" not in jax.jit(lambda *a: products(window, groups, *a)).lower(*wide).as_text()
+    empty = [x[:0], weight, dy[:0]]
+    text = jax.jit(lambda x, w: layer.convolve(x, w, window, groups)).lower(*empty[:2]).as_text()
+    assert "retrograd_" not in text
+    half = [a.astype(jnp.bfloat16) for a in (x, weight, dy)]
+    assert "retrograd_" not in jax.jit(lambda x, w: layer.convolve(x, w, window, groups)).lower(*half[:2]).as_text()
+
+
+def test_the_same_bits_from_run_to_run():
+    window, groups, *arrays = drawn(5)
+    step = jax.jit(lambda *a: products(window, groups, *a))
+    first = [np.asarray(a).tobytes() for a in step(*arrays)]
+    assert all([np.asarray(a).tobytes() for a in step(*arrays)] == first for _ in range(5))
+
+
+def test_where_no_kernel_is_faster_none_is_chosen(monkeypatch):
+    monkeypatch.undo()
+    pointwise = place_window((8, 8), 1, 1, 1)
+    assert not native.faster(pointwise, 1, 16, 16)
+    assert native.faster(place_window((8, 8), 3, 1, 1, "same"), 1, 16, 16)
