@@ -7,8 +7,8 @@ import sys
 import pytest
 
 import retrograd as rg
-from retrograd.native import build, library
 from retrograd.app.cli.main import main
+from retrograd.native import build, library
 from retrograd.native.library import loaded
 from retrograd.train.run import train
 

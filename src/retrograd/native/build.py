@@ -26,8 +26,8 @@ FAMILIES = ("convolution",)
 COMPILERS = ("c++", "g++", "clang++")
 TIMEOUT = 300  # seconds, for one file
 
-# No -ffast-math: NaN and infinity must go through. `-ffp-contract=fast` makes a product and a sum one operation with one
-# rounding; without errno and traps nothing changes but what nobody reads.
+# No -ffast-math: NaN and infinity must go through. `-ffp-contract=fast` makes a product and a sum one operation with
+# one rounding; without errno and traps nothing changes but what nobody reads.
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math",
          "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-psabi")  # fmt: skip
 AVX512 = ("f", "vl", "bw", "dq", "cd")

@@ -19,20 +19,14 @@ FEW_CHANNELS = 4
 
 
 class Window(Protocol):
-    """Where a kernel stands on its input, by axis."""
+    """Where a kernel stands on its input; every field has an entry for each axis."""
 
-    @property
-    def kernel(self) -> tuple[int, ...]: ...
-    @property
-    def stride(self) -> tuple[int, ...]: ...
-    @property
-    def dilation(self) -> tuple[int, ...]: ...
-    @property
-    def padding(self) -> tuple[tuple[int, int], ...]: ...
-    @property
-    def lengths(self) -> tuple[int, ...]: ...
-    @property
-    def outputs(self) -> tuple[int, ...]: ...
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    lengths: tuple[int, ...]
+    outputs: tuple[int, ...]
 
 
 def convolve_natively(formula: Callable[..., Array]) -> Callable[..., Array]:
