@@ -1,9 +1,8 @@
 """Races between implementations: each in a process of its own, taking turns, so that noise meets all alike.
 
-A contestant is a function that builds its step and returns `run(steps)`, which does at least that many steps and
-returns how many it did. The parent asks each process for a short leg in every round and keeps the median. The order
-changes from round to round, and a pause lies before every leg: idle threads of some libraries spin for a while, and
-whoever came next would pay for them.
+The parent asks each process for a short leg in every round and keeps the median. The order changes from round to
+round, and a pause lies before every leg: idle threads of some libraries spin for a while, and whoever came next would
+pay for them. The first contestant is the one that the others are compared with.
 """
 
 from __future__ import annotations
@@ -11,104 +10,210 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import platform
 import random
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-Build = Callable[[Any], Callable[[int], int]]
+from contestant import Absent, Contestant
+
+Build = Callable[[str, str], Contestant]  # from the names of a contestant and a workload
+Results = dict[str, dict[str, dict[str, float]]]  # workload -> contestant -> seconds and bytes; none if absent
 LEG_SECONDS = 0.25
 PAUSE_SECONDS = 0.1
+CHECKED_STEPS = 3
+SAME = 2e-4  # float32 in other orders of summation, three steps of Adam deep
 
 
-def serve(build: Callable[[], Callable[[int], int]]) -> None:
-    """Be a contestant: build, warm up, then run a leg for every line on standard input, its first tenth untimed."""
+def serve(build: Callable[[], Contestant]) -> None:
+    """Be a contestant: build, warm up, then answer each line on standard input."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a compiler prints is no answer
     try:
-        run = build()
-        run(1)
-        steps, seconds = 1, 0.0
-        while seconds < LEG_SECONDS / 2:  # how many steps make a leg
-            steps *= 2
-            begin = time.perf_counter()
-            done = run(steps)
-            seconds = time.perf_counter() - begin
-        steps = max(1, int(done * LEG_SECONDS / seconds))
-    except ImportError as error:
-        print(json.dumps({"absent": str(error)}), flush=True)
-        return
-    print(json.dumps({"ready": steps}), flush=True)
-    for _ in sys.stdin:
-        run(max(1, steps // 10))
+        contestant = build()
+        answer({"ready": True}, answers)
+        steps = None
+        for line in sys.stdin:
+            if line == "losses\n":
+                answer(contestant.losses(CHECKED_STEPS), answers)
+            elif line == "bytes\n":
+                answer(contestant.temporary_bytes(), answers)
+            else:
+                steps = steps or leg_length(contestant.run)
+                answer(leg(contestant.run, steps), answers)
+    except (ImportError, Absent) as error:
+        answer({"absent": str(error)}, answers)
+
+
+def answer(thing: Any, to: Any) -> None:
+    print(json.dumps(thing), file=to, flush=True)
+
+
+def leg_length(run: Callable[[int], int]) -> int:
+    """Return how many steps make a leg."""
+    run(1)
+    run(1)  # the second step can compile once more, for what the first one left
+    steps, seconds = 1, 0.0
+    while seconds < LEG_SECONDS / 2:
+        steps *= 2
         begin = time.perf_counter()
         done = run(steps)
-        print(json.dumps((time.perf_counter() - begin) / done), flush=True)
+        seconds = time.perf_counter() - begin
+    return max(1, int(done * LEG_SECONDS / seconds))
 
 
-def race(script: str, workload: str, contestants: Sequence[str], rounds: int) -> dict[str, float | None]:
-    """Return the median seconds a step of each contestant on one workload; None for one that is not installed."""
-    processes = {}
-    legs: dict[str, list[float]] = {}
-    for name in contestants:  # one after the other: each finds the length of its legs with the machine to itself
-        command = [sys.executable, script, "--contestant", name, "--workload", workload]
-        processes[name] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        first = json.loads(processes[name].stdout.readline() or "{}")
-        if "ready" in first:
-            legs[name] = []
-    shuffle = random.Random(0).shuffle
-    for _ in range(rounds):
-        order = list(legs)
-        shuffle(order)
-        for name in order:
-            time.sleep(PAUSE_SECONDS)
-            processes[name].stdin.write("leg\n")
-            processes[name].stdin.flush()
-            legs[name].append(json.loads(processes[name].stdout.readline()))
-    for process in processes.values():
+def leg(run: Callable[[int], int], steps: int) -> float:
+    """Return the seconds a step, its first tenth untimed."""
+    run(max(1, steps // 10))
+    begin = time.perf_counter()
+    done = run(steps)
+    return (time.perf_counter() - begin) / done
+
+
+class Entrants:
+    """The processes of one workload's contestants: those that could be built."""
+
+    def __init__(self, script: str, workload: str, contestants: Sequence[str]) -> None:
+        self.processes = {}
+        self.absent = {}
+        for name in contestants:
+            command = [sys.executable, script, "--serve", "--contestant", name, "--workload", workload]
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            first = json.loads(process.stdout.readline() or '{"absent": "failed"}')
+            if "ready" in first:
+                self.processes[name] = process
+            else:
+                self.absent[name] = first["absent"]
+                process.wait()
+
+    def ask(self, name: str, question: str) -> Any:
         with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
-        process.wait()
-    return {name: statistics.median(legs[name]) if name in legs else None for name in contestants}
+            self.processes[name].stdin.write(question + "\n")
+            self.processes[name].stdin.flush()
+        return json.loads(self.processes[name].stdout.readline() or "null")
+
+    def __enter__(self) -> Entrants:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for process in self.processes.values():
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+            process.wait()
 
 
-def table(results: dict[str, dict[str, float | None]], own: str) -> str:
-    """Return milliseconds a step, and how many times faster than each peer the first contestant is."""
-    names = list(next(iter(results.values())))
-    lines = [
-        "| workload | "
-        + " | ".join(f"{name}, ms" for name in names)
-        + " | "
-        + " | ".join(f"/ {n}" for n in names if n != own)
-        + " |"
-    ]
-    lines.append("|" + " --- |" * (2 * len(names)))
-    for workload, times in results.items():
-        cells = [workload, *("-" if times[n] is None else f"{1e3 * times[n]:.4f}" for n in names)]
-        cells += ["-" if times[n] is None else f"{times[n] / times[own]:.2f}x" for n in names if n != own]
-        lines.append("| " + " | ".join(cells) + " |")
+def race(script: str, workload: str, contestants: Sequence[str], rounds: int) -> dict[str, dict[str, float]]:
+    """Return the median seconds a step, and the bytes of temporaries where known, of each contestant."""
+    with Entrants(script, workload, contestants) as entrants:
+        names = list(entrants.processes)
+        for name in names:  # one after the other: each finds the length of its legs with the machine to itself
+            entrants.ask(name, "leg")
+        legs: dict[str, list[float]] = {name: [] for name in names}
+        shuffle = random.Random(0).shuffle
+        for _ in range(rounds):
+            order = list(names)
+            shuffle(order)
+            for name in order:
+                time.sleep(PAUSE_SECONDS)
+                legs[name].append(entrants.ask(name, "leg"))
+        found = {name: {"seconds": statistics.median(taken)} for name, taken in legs.items()}
+        for name in names:
+            held = entrants.ask(name, "bytes")
+            if held is not None:
+                found[name]["temporary_bytes"] = held
+    for name, reason in entrants.absent.items():
+        print(f"  {name}: absent ({reason})", file=sys.stderr)
+    return found
+
+
+def check(script: str, workload: str, contestants: Sequence[str]) -> bool:
+    """Print the first losses of all contestants; return whether they agree with those of the first."""
+    good, expected = True, None
+    for name in contestants:
+        with Entrants(script, workload, [name]) as entrants:
+            found = entrants.ask(name, "losses") if entrants.processes else []
+        if not found:
+            print(f"{workload}: {name}: {entrants.absent.get(name, 'gave no losses')}")
+            continue
+        expected = expected or found
+        off = max(abs(a / b - 1) for a, b in zip(found, expected, strict=True))
+        good = good and off < SAME
+        print(f"{workload}: {name}: {' '.join(f'{loss:.6f}' for loss in found)}  (off by {off:.0e})", flush=True)
+    return good
+
+
+def compile_seconds(script: str, workload: str, contestant: str) -> list[float]:
+    """Return how long the first step takes in two processes, one after the other, that share a new cache folder."""
+    with tempfile.TemporaryDirectory() as cache:
+        command = [sys.executable, script, "--serve-first", "--contestant", contestant, "--workload", workload]
+        run = {"env": {**os.environ, "XDG_CACHE_HOME": cache}, "check": True, "capture_output": True, "text": True}
+        return [json.loads(subprocess.run(command, **run).stdout.splitlines()[-1]) for _ in range(2)]
+
+
+def serve_first(build: Callable[[], Contestant]) -> None:
+    """Print how long the first step takes: tracing, compiling or reading the cache, and running it."""
+    from retrograd.app.cli.surroundings import settle
+
+    settle()
+    contestant = build()
+    begin = time.perf_counter()
+    contestant.losses(1)
+    print(time.perf_counter() - begin)
+
+
+def table(results: Results, contestants: Sequence[str]) -> str:
+    """Return milliseconds a step, how many times as long as the first contestant that is, and MB of temporaries."""
+    own = contestants[0]
+    lines = ["| workload | " + " | ".join(contestants) + " |", "|" + " --- |" * (1 + len(contestants))]
+    for workload, found in results.items():
+        cells = []
+        for name in contestants:
+            if name not in found:
+                cells.append("-")
+                continue
+            cell = f"{1e3 * found[name]['seconds']:.4g}"
+            cell += "" if name == own else f" ({found[name]['seconds'] / found[own]['seconds']:.2f}x)"
+            held = found[name].get("temporary_bytes")
+            cells.append(cell if held is None else f"{cell}, {held / 1e6:.3g} MB")
+        lines.append(f"| {workload} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def main(script: str, workloads: dict[str, Any], contestants: dict[str, Build], own: str) -> None:
-    """Run the race that the command line asks for, print the table, and write the figures."""
+def main(script: str, workloads: Sequence[str], contestants: Sequence[str], build: Build) -> None:
+    """Run what the command line asks for, print the table, and write the figures."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--contestant", help=argparse.SUPPRESS)
     parser.add_argument("--workload", action="append", choices=list(workloads))
+    parser.add_argument("--contestant", action="append", choices=list(contestants))
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--check", action="store_true", help="compare the first losses instead of the time")
+    parser.add_argument("--compile", action="store_true", help="measure the first step instead, compiled and cached")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--serve-first", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.contestant:
-        serve(lambda: contestants[given.contestant](workloads[given.workload[0]]))
+    chosen, entered = given.workload or list(workloads), given.contestant or list(contestants)
+    if given.serve or given.serve_first:
+        (serve if given.serve else serve_first)(lambda: build(entered[0], chosen[0]))
         return
-    results = {}
-    for workload in given.workload or workloads:
-        results[workload] = race(script, workload, list(contestants), given.rounds)
-        print(table({workload: results[workload]}, own).splitlines()[-1], file=sys.stderr, flush=True)
-    print(table(results, own))
+    if given.check:
+        sys.exit(not all([check(script, workload, entered) for workload in chosen]))
+    if given.compile:
+        for workload in chosen:
+            first, second = compile_seconds(script, workload, entered[0])
+            print(f"{workload}: first step {first:.2f} s compiled, {second:.2f} s from the cache", flush=True)
+        return
+    results: Results = {}
+    for workload in chosen:
+        results[workload] = race(script, workload, entered, given.rounds)
+        print(table({workload: results[workload]}, entered).splitlines()[-1], file=sys.stderr, flush=True)
+    print(table(results, entered))
     if given.json:
-        facts = {"machine": platform.machine(), "python": platform.python_version(), "seconds_per_step": results}
+        facts = {"machine": platform.machine(), "python": platform.python_version(), "step": results}
         given.json.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

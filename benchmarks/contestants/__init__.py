@@ -1,0 +1,1 @@
+"""Implementations of the same training step, one file each."""
