@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import Any
 
 import jax
@@ -61,7 +62,7 @@ class Products(Contestant):
         def step(weights, outputs):
             forward = [x @ weight for x, weight in zip(outputs, weights, strict=False)]
             deltas = [delta @ weight.T for delta, weight in zip(outputs[2:], weights[1:], strict=True)]
-            grads = [x.T @ delta for x, delta in zip(outputs, outputs[1:], strict=False)]
+            grads = [x.T @ delta for x, delta in itertools.pairwise(outputs)]
             return forward, deltas, grads
 
         self.compiled = functools.partial(step, weights, outputs)
@@ -76,7 +77,7 @@ class Products(Contestant):
         return []
 
 
-# ------------------------------------------------------------------------------------------- forward passes, (y, running)
+# -------------------------------------------------------------------------------- forward passes, (y, running)
 
 
 def dense(params, name, x):

@@ -37,7 +37,9 @@ class Retrograd(Contestant):
 
     @functools.cached_property
     def columns(self) -> dict[str, jax.Array]:
-        return {name: jnp.concatenate(column) for name, column in zip("xy", zip(*self.batches, strict=True), strict=True)}
+        return {
+            name: jnp.concatenate(column) for name, column in zip("xy", zip(*self.batches, strict=True), strict=True)
+        }
 
     def run(self, steps: int) -> int:
         if self.together == 1:
@@ -95,7 +97,7 @@ def network(work: Workload) -> rg.Network:
 def convolution(work: ResNet, number: int, relu: bool = False) -> list[Any]:
     entries = [rg.named(rg.Conv2D(work.filters, **({"bias": False} if work.normed else {})), f"conv_{number}")]
     entries += [rg.named(rg.BatchNorm(), f"norm_{number}")] if work.normed else []
-    return entries + [rg.ReLU()] if relu else entries
+    return [*entries, rg.ReLU()] if relu else entries
 
 
 def translated(work: Workload, weights: Weights) -> Weights:

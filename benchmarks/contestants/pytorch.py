@@ -65,7 +65,7 @@ class CompiledPyTorch(TunedPyTorch):
         self.value, self.update = torch.compile(self.loss), torch.compile(self.optimizer.step)
 
 
-# ---------------------------------------------------------------------------------------------------------------- models
+# --------------------------------------------------------------------------------------------------------- models
 
 
 def fill(module: nn.Module, own: dict[str, np.ndarray]) -> None:

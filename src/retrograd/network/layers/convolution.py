@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -28,11 +29,11 @@ from retrograd.network.layer import (
     layers,
     rows,
 )
+from retrograd.network.layers.dense import weight_gradient as dense_gradient
 from retrograd.network.layers.window import CausalPadding, Lengths, Window, expect_axes, place_window, views
 
 ZEROS = Zeros()
-FEW_CHANNELS = 8  # fewer fill no GEMM of one kernel row, so all entries of the kernel go into one
-MANY_CHANNELS = 128  # from here on XLA's own convolution is as fast, and nothing has to be copied
+FEW_VALUES = 32  # where a window sees fewer, one product of all windows is faster than XLA's own convolution
 
 Groups = Annotated[PositiveInt | Literal["depthwise"], Expect("a positive integer, or depthwise (one group a channel)")]
 
@@ -139,25 +140,14 @@ def weight_gradient(x: Array, dy: Array, window: Window, groups: int, dtype: jnp
         deltas, outer = dy.reshape(*dy.shape[:-1], channels, -1), tuple(range(dy.ndim - 1))
         sums = [jnp.sum(seen[..., None] * deltas, outer, dtype) for seen in views(x, window)]
         return jnp.stack(sums).reshape(shape)
-    if groups > 1 or (channels >= MANY_CHANNELS and not _is_pointwise(window, groups)):
-        return lax.conv_general_dilated(
-            x, dy, window.dilation, window.margins, rhs_dilation=window.stride, batch_group_count=groups,
-            dimension_numbers=_layout("C*N", "I*O", "*NC", window), preferred_element_type=dtype,
-        )  # fmt: skip
-    if channels < FEW_CHANNELS:  # im2col: all that a window sees in one row
-        return _product(jnp.concatenate(views(x, window), -1), dy, dtype).reshape(shape)
-    return _by_kernel_rows(x, dy, window, dtype).reshape(shape)
-
-
-def _by_kernel_rows(x: Array, dy: Array, window: Window, dtype: jnp.dtype) -> Array:
-    """Lay the columns that a window sees side by side once; each row of the kernel is then a shifted view, one GEMM."""
-    across, down = window.split()
-    columns = lax.optimization_barrier(jnp.concatenate(views(x, across), -1))  # read once for each row of the kernel
-    return jnp.stack([_product(seen, dy, dtype) for seen in views(columns, down)])
-
-
-def _product(x: Array, dy: Array, dtype: jnp.dtype) -> Array:
-    return jnp.matmul(rows(x).T, rows(dy), preferred_element_type=dtype)
+    if _is_pointwise(window, groups):
+        return dense_gradient(views(x, window)[0], dy, dtype).reshape(shape)
+    if groups == 1 and channels * math.prod(window.kernel) < FEW_VALUES:  # im2col: all that a window sees in one row
+        return dense_gradient(jnp.concatenate(views(x, window), -1), dy, dtype).reshape(shape)
+    return lax.conv_general_dilated(
+        x, dy, window.dilation, window.margins, rhs_dilation=window.stride, batch_group_count=groups,
+        dimension_numbers=_layout("C*N", "I*O", "*NC", window), preferred_element_type=dtype,
+    )  # fmt: skip
 
 
 def _depthwise(seen: list[Array], weight: Array) -> Array:

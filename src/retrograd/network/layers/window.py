@@ -56,16 +56,6 @@ class Window:
         """The entries of the kernel, row by row."""
         return list(itertools.product(*map(range, self.kernel)))
 
-    def split(self) -> tuple[Window, Window]:
-        """Return two windows that, one after the other, see the same: along the last axis, and along the others."""
-        one, none = (1,) * (len(self.kernel) - 1), ((0, 0),) * len(self.kernel)
-        padded = tuple(sum(pair) + n for pair, n in zip(self.margins, self.lengths, strict=True))
-        between = (*padded[:-1], self.outputs[-1])
-        kernel, stride = (*one, self.kernel[-1]), (*one, self.stride[-1])
-        last = Window(kernel, stride, self.dilation, self.padding, self.lengths, between)
-        others = Window((*self.kernel[:-1], 1), (*self.stride[:-1], 1), self.dilation, none, between, self.outputs)
-        return last, others
-
 
 def place_window(lengths: Sequence[int], kernel: Lengths, stride: Lengths = 1, dilation: Lengths = 1,
                  padding: str | Numbers = "valid", ceil: bool = False, what: str = "kernel") -> Window:  # fmt: skip
