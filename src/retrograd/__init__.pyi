@@ -94,6 +94,11 @@ from retrograd.network.layer import (
     layers as layers,
 )
 from retrograd.backprop.contract import check_layer as check_layer
+from retrograd.network.own_layers import load_layers as load_layers
+
+# is the backward pass right?
+from retrograd.train.check import check as check
+from retrograd.backprop.gradcheck_report import CheckReport as CheckReport
 
 # losses
 from retrograd.network.losses import (
@@ -182,6 +187,7 @@ from retrograd.base.errors import (
     RetrogradError as RetrogradError,
     ConfigError as ConfigError,
     DataError as DataError,
+    GradientError as GradientError,
     ModelFileError as ModelFileError,
     NonFiniteError as NonFiniteError,
     ResourceError as ResourceError,

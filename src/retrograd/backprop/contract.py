@@ -33,7 +33,7 @@ def check_layer(layer: Layer, *inputs: Input | Sequence[int] | np.ndarray, seed:
     Raises:  ContractError with each broken clause: the tensor, the error found and the one allowed.
     """
     broken = [f"eval: {clause}" for clause in violations(layer, inputs, train=False, seed=seed)]
-    if _program(layer, inputs, train=True) != _program(layer, inputs, train=False):
+    if program(layer, inputs, train=True) != program(layer, inputs, train=False):
         broken += [f"train: {clause}" for clause in violations(layer, inputs, train=True, seed=seed)]
     broken += description(layer)
     if broken:
@@ -195,7 +195,7 @@ def _once(layer: Layer, specs: Sequence[Spec], train: bool) -> Callable[..., Any
     return run
 
 
-def _program(layer: Layer, inputs: Sequence[Any], train: bool) -> str:
+def program(layer: Layer, inputs: Sequence[Any], train: bool) -> str:
     """Return the text of what a layer computes in one mode: most layers do the same in both, and are tried once."""
     arrays = [draw_input(np.random.default_rng(0), x) if isinstance(x, Input) else x for x in _described(inputs)]
     specs = [Spec(a.shape, jax.dtypes.canonicalize_dtype(a.dtype)) for a in arrays]

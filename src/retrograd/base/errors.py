@@ -80,6 +80,12 @@ class ResourceError(RetrogradError, OSError):
     exit_code = 6
 
 
+class GradientError(RetrogradError, ArithmeticError):
+    """A backward pass is not the derivative of its forward pass."""
+
+    exit_code = 7
+
+
 class RetrogradWarning(UserWarning):
     """Something that works but that the user should know; the command line prints it after `warning:`."""
 

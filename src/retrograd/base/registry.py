@@ -39,6 +39,10 @@ class Registry(Generic[T]):
 
         return file
 
+    def forget(self, name: str) -> None:
+        """Take a name out again."""
+        self._names.pop(self._entries.pop(name).cls)
+
     def __getitem__(self, name: str) -> type[T]:
         return self.entry(name).cls
 

@@ -93,6 +93,7 @@ class TrainingSettings(Settings):
     time_limit: PositiveFloat | None = None  # seconds
     precision: Precision = "float32"
     native_kernels: bool = True  # where they are built and faster; without them XLA's formulas run
+    check: bool = False  # the backward pass, before the first step
 
 
 @dataclass(frozen=True)

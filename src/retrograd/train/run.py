@@ -29,6 +29,7 @@ from retrograd.train.config import (
     portable,
     read_config,
 )
+from retrograd.train.gradients import check_prepared, refuse_wrong
 from retrograd.train.loop import Fitted, Loop, Watcher
 from retrograd.train.predict import Model
 from retrograd.train.prepare import PARTS, Prepared, prepare
@@ -104,16 +105,28 @@ def train_prepared(
 ) -> Run:
     """Train a run that `prepare` has checked (see `train`)."""
     config, dataset = prepared.config, prepared.dataset
+    notes = (*dataset.notes, *gradients_checked(prepared))
     chosen = kernels(config.training.native_kernels)
     with chosen, memory_told(), interruptible() as asked, writer(config.name, root, folder, overwrite) as place:
         place.write_config(write_document(plain_config(portable(config))))
         place.record(Started.here(config.name, dataset.task, config.training.seed, data_digest=dataset.digest,
                                   device=jax.default_backend()))  # fmt: skip
-        for note in (*dataset.notes, *(f"warning: {found}" for found in prepared.findings())):
+        for note in (*notes, *(f"warning: {found}" for found in prepared.findings())):
             place.record(Note(note))
         if started:
             started(prepared, place.path)
         return _train_into(place, prepared, watchers, asked)
+
+
+def gradients_checked(prepared: Prepared) -> Iterator[str]:
+    """Check the backward pass where the configuration asks for it, and yield the verdict.
+
+    Raises:  GradientError when a gradient is wrong
+    """
+    if prepared.config.training.check:
+        report = check_prepared(prepared)
+        refuse_wrong(report)
+        yield f"gradients checked before the first step: {report.verdict}"
 
 
 @contextmanager

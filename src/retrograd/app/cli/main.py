@@ -24,6 +24,7 @@ VERBS = {
     "predict": "predict for new rows with a trained model",
     "evaluate": "measure a trained model on rows with targets",
     "runs": "list runs, show one, compare two",
+    "check": "compare the backward pass with differences, layer by layer",
     "schema": "print the JSON Schema of a configuration",
 }
 PROGRAM = "retrograd"

@@ -1,0 +1,74 @@
+"""Whether a backward pass is right: of a configuration, a run, a registered layer, a file of layers, or an object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from retrograd.backprop.gradcheck_example import check_example, check_registered
+from retrograd.backprop.gradcheck_report import CheckReport
+from retrograd.base.errors import UsageError
+from retrograd.data.dataset import Dataset
+from retrograd.network.layer import Input, Layer, layers
+from retrograd.network.losses.loss import losses
+from retrograd.network.own_layers import load_layers
+from retrograd.record.run import CONFIG, MODEL
+from retrograd.train.config import RunConfig
+from retrograd.train.gradients import check_prepared
+from retrograd.train.predict import load
+from retrograd.train.prepare import Prepared, prepare, prepare_file
+from retrograd.train.run import Run, as_config
+
+
+def check(
+    what: RunConfig | Run | Prepared | Layer | Mapping[str, Any] | str | Path,
+    *inputs: Any,
+    dataset: Dataset | None = None,
+    entries: int | None = None,
+    seed: int = 0,
+) -> CheckReport:
+    """Compare a backward pass with central differences in float64 and with jax.vjp; `report.verdict` is the result.
+
+    `what` is a configuration (object, mapping, or path), a run (object or folder), the name of a registered layer or
+    loss, a Python file that registers layers, or a layer with examples of its inputs (shapes or `Input`s). `entries` is
+    how many entries of a large tensor are tried.
+
+        rg.check("examples/xor.yaml").verdict        # exact, acceptable, suspicious or wrong
+
+    Raises:  UsageError when there is nothing of that name; ConfigError, DataError as training would.
+    """
+    if isinstance(what, Layer):
+        given = [each if isinstance(each, Input) else Input(tuple(each)) for each in inputs]
+        return CheckReport((check_example(what, given, name=what.kind),))
+    if isinstance(what, str) and (what in layers or what in losses):
+        return check_registered(what)
+    if isinstance(what, Prepared):
+        return check_prepared(what, entries=entries, seed=seed)
+    if isinstance(what, Run):
+        prepared = prepare(what.model.config, dataset or what.dataset)
+        return check_prepared(prepared, what.model.variables, entries=entries, seed=seed)
+    if isinstance(what, (str, Path)):
+        return _at_path(Path(what), dataset, entries, seed)
+    return check_prepared(prepare(as_config(what), dataset), entries=entries, seed=seed)
+
+
+def check_file(path: str | Path) -> CheckReport:
+    """Check every layer and loss that a Python file registers."""
+    reports = [check_registered(name) for name in load_layers(path)]
+    return CheckReport(
+        tuple(found for report in reports for found in report.checks),
+        tuple(clause for report in reports for clause in report.broken),
+    )
+
+
+def _at_path(path: Path, dataset: Dataset | None, entries: int | None, seed: int) -> CheckReport:
+    if path.is_dir():
+        if not (path / CONFIG).is_file() or not (path / MODEL).is_file():
+            raise UsageError(f"no finished run: it holds no {CONFIG} or no {MODEL}", where=str(path))
+        model = load(path)
+        return check_prepared(prepare(model.config, dataset), model.variables, entries=entries, seed=seed)
+    if path.suffix == ".py":
+        return check_file(path)
+    prepared = prepare_file(path) if dataset is None else prepare(as_config(path), dataset)
+    return check_prepared(prepared, entries=entries, seed=seed)

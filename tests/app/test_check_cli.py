@@ -1,0 +1,59 @@
+"""`retrograd check` as somebody types it."""
+
+import json
+
+import pytest
+
+from retrograd.app.cli.main import main
+from retrograd.network.layer import layers
+from tests.app.test_cli import EXAMPLES
+from tests.train.test_check import OWN
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_is_right_and_the_report_fits_80_columns(path, capsys):
+    assert main(["check", str(path)]) == 0
+    told = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in told.splitlines())
+    assert "verdict: exact" in told or "verdict: acceptable" in told
+    assert main(["check", str(path), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert all(check["error"] <= 1e-6 for check in report["checks"])
+
+
+def test_a_wrong_layer_is_named_and_the_exit_code_is_7(tmp_path, capsys):
+    (tmp_path / "own.py").write_text(OWN.replace("FACTOR", "2"))
+    try:
+        assert main(["check", str(tmp_path / "own.py")]) == 7
+    finally:
+        layers.forget("cube")
+    told = capsys.readouterr().out
+    assert "WRONG  cube (cube): gradient of input 0" in told
+    assert "0.666667 times" in " ".join(told.split())
+    assert "verdict: wrong" in told
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("dens", "did you mean 'dense'?"),
+        ("nothing.yaml", "no run 'nothing.yaml'"),
+        ("flattn", "did you mean 'flatten'?"),
+    ],
+)
+def test_what_is_not_there_is_told(argument, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", argument]) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("import retrograd\n", "registers no layer"), ("x = 1 /\n", "own.py:1"), ("\nprint(1 / 0)\n", "own.py:2")],
+)
+def test_a_file_that_is_of_no_use_is_told_with_its_line(text, words, capsys, tmp_path):
+    (tmp_path / "own.py").write_text(text)
+    assert main(["check", str(tmp_path / "own.py")]) == 2
+    told = capsys.readouterr().err
+    assert words in told
+    assert "Traceback" not in told
