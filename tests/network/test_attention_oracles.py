@@ -28,9 +28,14 @@ def _float64():
 @pytest.mark.parametrize("case", cases("mha"), ids=lambda case: case.id)
 def test_attention_has_the_recorded_output_weights_and_gradients(case):
     arrays, config = case.arrays, case.config
-    layer = MultiHeadAttention(config["heads"], causal=config["causal"], output="all", bias=config["bias"])
+    added = "in.nd_attn_mask" in arrays
+    layer = MultiHeadAttention(
+        config["heads"], causal=config["causal"], output="all", added_scores=added, bias=config["bias"]
+    )
     given = [f"in.{part}" for part in PARTS if f"in.{part}" in arrays]
     inputs = [arrays[name] for name in given]
+    if added:
+        inputs.append(np.broadcast_to(arrays["in.nd_attn_mask"], (len(inputs[0]), *arrays["in.nd_attn_mask"].shape)))
     if "in.key_padding_mask" in arrays:
         inputs.append(arrays["in.key_padding_mask"] == 0)  # recorded: true where not to attend
     y, back = run(layer, ours(arrays), tuple(inputs), {"sequence": arrays["cot.y"], "weights": arrays["cot.attn"]})
@@ -44,7 +49,7 @@ def test_the_product_alone_has_the_recorded_output_and_deltas(case):
     q, k, v, dy = (jnp.asarray(case.arrays[name]) for name in ("in.q", "in.k", "in.v", "cot.y"))
     causal = case.config["causal"]
     tape = attend(q[:, :, None], k, v, None, causal)
-    dq, dk, dv = attend_back(tape, dy[:, :, None], None, causal)
+    dq, dk, dv, _ = attend_back(tape, dy[:, :, None], None, causal)
     assert_case(case, {"out.y": tape.y[:, :, 0], "grad_in.q": dq[:, :, 0], "grad_in.k": dk, "grad_in.v": dv})
 
 

@@ -41,7 +41,10 @@ def compare(case, layer, axes=(-1, -2)):
 
 def settings(case):
     names = ("stride", "dilation", "groups", "kernel", "bias")
-    return {"filters": case.arrays["param.weight"].shape[0], **{name: case.config[name] for name in names}}
+    mode = case.config.get("padding_mode", "zeros")
+    return {"filters": case.arrays["param.weight"].shape[0], "padding_mode": mode} | {
+        name: case.config[name] for name in names
+    }
 
 
 def padding(case):

@@ -10,10 +10,10 @@ from retrograd.network.layer import Context
 from retrograd.network.layers import GRU, LSTM, RNN
 from retrograd.network.network import Network
 from retrograd.network.scope import named
-from tests.network.test_oracles import assert_case
+from tests.network.test_oracles import assert_case, run
 from tests.oracles import cases
 
-KINDS = ("rnn", "lstm", "gru")
+KINDS = ("rnn", "lstm", "gru", "gru_reset_before")
 LAYERS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 PARTS = {"rnn": ("last",), "lstm": ("last", "cell"), "gru": ("last",)}
 FINAL = {"last": "h_n", "cell": "c_n"}
@@ -25,6 +25,20 @@ def test_a_recurrent_layer_has_the_recorded_outputs_and_gradients(case):
     with jax.enable_x64(True):
         found = jax.device_get(recurred(case))
     assert_case(case, found)
+
+
+@pytest.mark.parametrize("case", cases("gru_reset_before"), ids=lambda case: case.id)
+def test_a_gru_with_the_reset_before_the_product_has_the_recorded_outputs_and_gradients(case):
+    arrays = case.arrays
+    layer = GRU(case.config["hidden"], output="all", reset="before")
+    params = {"input_weight": arrays["param.weight_ih"].T, "recurrent_weight": arrays["param.weight_hh"].T}
+    with jax.enable_x64(True):
+        given = (arrays["in.x"], arrays["in.h0"])
+        dy = {"sequence": arrays["cot.y"], "last": arrays["cot.h_n"]}
+        y, back = run(layer, params | {"bias": arrays["param.bias"]}, given, dy)
+    found = {"out.y": y["sequence"], "out.h_n": y["last"], "grad_in.x": back.inputs[0], "grad_in.h0": back.inputs[1]}
+    found |= {f"grad_param.weight_{a}": back.grads[f"{b}_weight"].T for a, b in (("ih", "input"), ("hh", "recurrent"))}
+    assert_case(case, {**found, "grad_param.bias": back.grads["bias"]})
 
 
 def recurred(case):

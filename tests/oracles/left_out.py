@@ -14,13 +14,6 @@ LEFT_OUT: dict[str, str] = {
     "act_hardtanh": "clipping at -1 and 1: not offered, hard_sigmoid and relu6 are",
     "act_softmax_axis0": "softmax over the batch is refused: it would mix examples",
     "act_tanhshrink": "x - tanh(x): not offered",
-    "conv1d_circular": "padding by wrapping around is not offered: zeros only",
-    "conv1d_reflect": "padding by reflection is not offered: zeros only",
-    "conv1d_replicate": "padding by repeating the edge is not offered: zeros only",
-    "conv2d_circular": "as conv1d_circular",
-    "conv2d_reflect": "as conv1d_reflect",
-    "mha_float_mask": "a mask says where to attend; numbers added to the scores are not offered",
-    "e2e_bilstm_ce_adamw": "PyTorch's two biases each take the optimizer's step, our one, their sum, takes it once",
 }
 
 # kinds of layers and losses that retrograd does not have (yet)
@@ -30,5 +23,4 @@ LEFT_OUT_KINDS: dict[str, str] = {
     "cosine_embedding": "pairs by their angle and a margin: contrastive has distances, info_nce angles without margin",
     "poisson_nll": "no loss for counts",
     "gaussian_nll": "no loss with a predicted variance",
-    "gru_reset_before": "the reset gate acts behind the matrix product, as in PyTorch: one product a step, not two",
 }

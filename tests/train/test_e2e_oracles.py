@@ -78,6 +78,68 @@ def test_three_steps_of_a_convolutional_network_equal_the_recorded_ones():
                 jax.tree.map(lambda a, b: expect(case, a, b), found, wanted)
 
 
+def test_three_steps_of_a_recurrent_classifier_equal_the_recorded_ones():
+    """There are two biases in the recorded one, each with its own decay; ours is their sum, so both are kept here."""
+    case = all_cases()["e2e_bilstm_ce_adamw"]
+    network = rg.Network(
+        rg.named(rg.Embedding(4, 7, 0), "emb"),
+        rg.named(rg.LSTM(5, bidirectional=True), "rnn"),
+        rg.named(rg.Dense(3), "fc"),
+    )
+    objective = rg.Objective.on(network, rg.CrossEntropy(0.1))
+    chain = rg.AdamW(0.01, weight_decay=0.05).build(None)
+    names = sorted(key.removeprefix("param0.") for key in case.arrays if key.startswith("param0."))
+
+    @jax.jit
+    def step(params, moments, batch):
+        result = rg.backprop(network, [objective], bilstm(params), {}, rg.Context(True), batch)
+        grads = bilstm_back(result.grads)
+        after, moments = rg.apply_gradients(chain, params, grads, moments)
+        return result.loss, result.outputs[network.output], grads, after, moments
+
+    with jax.enable_x64(True):
+        params = nested({name: jnp.asarray(case.arrays[f"param0.{name}"]) for name in names})
+        moments = chain.init(params)
+        for t in range(3):
+            batch = {"x": jnp.asarray(case.arrays["in.X"][t]), "y": jnp.asarray(case.arrays["in.Y"][t])}
+            loss, y, grads, params, moments = step(params, moments, batch)
+            expect(case, loss, case.arrays[f"step{t + 1}.loss"])
+            expect(case, y, case.arrays[f"step{t + 1}.out"])
+            for name in names:
+                node, _, param = name.partition(".")
+                expect(case, params[node][param], case.arrays[f"step{t + 1}.param.{name}"])
+                if t == 0:
+                    expect(case, grads[node][param], case.arrays[f"step1.grad.{name}"])
+
+
+def nested(flat):
+    tree = {}
+    for name, array in flat.items():
+        node, _, param = name.partition(".")
+        tree.setdefault(node, {})[param] = array
+    return tree
+
+
+def bilstm(params):
+    """The recorded parameters as ours: transposed weights, the two biases added."""
+    rnn, own = params["rnn"], {}
+    for prefix, end in (("", "_l0"), ("reverse_", "_l0_reverse")):
+        own[f"{prefix}input_weight"] = rnn[f"weight_ih{end}"].T
+        own[f"{prefix}recurrent_weight"] = rnn[f"weight_hh{end}"].T
+        own[f"{prefix}bias"] = rnn[f"bias_ih{end}"] + rnn[f"bias_hh{end}"]
+    return {"emb": params["emb"], "rnn": own, "fc": {"weight": params["fc"]["weight"].T, "bias": params["fc"]["bias"]}}
+
+
+def bilstm_back(grads):
+    """Our gradients as recorded: that of the sum is that of each bias."""
+    rnn, own = grads["rnn"], {}
+    for prefix, end in (("", "_l0"), ("reverse_", "_l0_reverse")):
+        own[f"weight_ih{end}"] = rnn[f"{prefix}input_weight"].T
+        own[f"weight_hh{end}"] = rnn[f"{prefix}recurrent_weight"].T
+        own |= {f"bias_{which}{end}": rnn[f"{prefix}bias"] for which in ("ih", "hh")}
+    return {"emb": grads["emb"], "rnn": own, "fc": {"weight": grads["fc"]["weight"].T, "bias": grads["fc"]["bias"]}}
+
+
 def images(case, prefix):
     """The network's parameters: kernels from [filters, channels, ...] to [..., channels, filters], features likewise."""
     given = {key.removeprefix(prefix + "."): jnp.asarray(a) for key, a in case.arrays.items() if key.startswith(prefix)}

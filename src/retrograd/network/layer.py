@@ -122,6 +122,10 @@ class Layer(Settings):
         """Return the deltas of the inputs and the gradients of the parameters."""
         raise NotImplementedError(f"{type(self).__name__} has no backward of its own")
 
+    def parts(self) -> tuple[Layer, ...]:
+        """Return the layers, one after the other, that it stands for in a network: itself, unless it is a stack."""
+        return (self,)
+
     @property
     def surrogate(self) -> str:
         """Why backward deliberately is not the adjoint of forward, if so: forward then says where by stop_gradient."""

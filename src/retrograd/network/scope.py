@@ -108,6 +108,8 @@ class Scope:
                 group = None if entry.layer.stacked else self.prefix + name
             below = Scope(self.nodes, f"{self.prefix}{name}/", self, self.frozen or entry.frozen, group)
             self._outputs[name] = entry.layer.expand(below, *inputs)
+        elif len(entry.layer.parts()) > 1:
+            self._outputs[name] = self._add_stack(entry, name, inputs)
         else:
             self._outputs[name] = self._add_layer(entry, self.prefix + name, inputs)
         return self._outputs[name]
@@ -142,6 +144,23 @@ class Scope:
             return path
         self.nodes.append(Node(f"{path}/{activation.kind}", activation, (path,), (), frozen, group))
         return self.nodes[-1].name
+
+    def _add_stack(self, entry: Entry, name: str, inputs: tuple[str, ...]) -> str:
+        """Add the parts of a layer that stands for several; those of its own kind read its further inputs too."""
+        layer = entry.layer
+        assert isinstance(layer, Layer)
+        if entry.share:
+            raise ConfigError("a stack has no parameters to share", where=f"{self.prefix}{name}: share",
+                              cure="write its layers as entries of their own")  # fmt: skip
+        below = Scope(self.nodes, f"{self.prefix}{name}/", self, self.frozen or entry.frozen, self._group(name))
+        x, *others = inputs
+        count = 0
+        for part in layer.parts():
+            own = type(part) is type(layer)
+            count += own
+            given = str(count) if own else f"{part.kind}_{count}"
+            x = below.add(Entry(part, given, recompute=entry.recompute), x, *(others if own else ()))
+        return x
 
     def _group(self, name: str) -> str | None:
         """Return the group of what is added below a name of this scope."""

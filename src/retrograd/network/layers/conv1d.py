@@ -19,6 +19,7 @@ from retrograd.network.layers.convolution import Convolution
         ({"filters": 4, "kernel": [1], "stride": 2, "padding": 0}, [(3, 6, 3)]),
         ({"filters": 4, "groups": "depthwise", "dilation": 2}, [(2, 6, 4)]),
         ({"filters": 6, "groups": 2, "kernel": 2, "stride": 2}, [(2, 5, 4)]),
+        ({"filters": 2, "kernel": 5, "padding": [[3, 2]], "padding_mode": "circular", "stride": 2}, [(2, 4, 3)]),
     ),
 )
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Conv1D(Convolution):
 
     `padding`: `same` (as many outputs as inputs, divided by the stride and rounded up), `valid` (none), `causal` (all
     zeros before the beginning: no output sees a later input), a number of zeros at both ends, or [[before, after]].
-    `groups` and the rest are as in conv2d.
+    `groups`, `padding_mode` and the rest are as in conv2d.
 
     Shapes:  x [batch, length, channels] -> y [batch, length', filters]
     Params:  weight [kernel, channels / groups, filters], bias [filters]

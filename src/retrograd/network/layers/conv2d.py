@@ -20,6 +20,8 @@ from retrograd.network.layers.window import Padding
         ({"filters": 6, "groups": "depthwise", "stride": 2}, [(2, 4, 5, 3)]),
         ({"filters": 4, "groups": 2, "kernel": [3, 2], "dilation": 2}, [(2, 4, 5, 6)]),
         ({"filters": 2}, [(1, 3, 3, 130)]),
+        ({"filters": 2, "kernel": [3, 4], "padding_mode": "reflect"}, [(1, 4, 5, 2)]),
+        ({"filters": 2, "kernel": 3, "padding": [0, [2, 1]], "padding_mode": "replicate"}, [(2, 3, 1, 2)]),
     ),
 )
 @dataclass(frozen=True)
@@ -30,11 +32,12 @@ class Conv2D(Convolution):
 
     `padding`: `same` (as many outputs as inputs, divided by the stride and rounded up; an odd zero is added at the
     end), `valid` (none), or numbers of zeros. `groups` splits channels and filters, each part seeing only its own;
-    `depthwise` has one group for each channel.
+    `depthwise` has one group for each channel. `padding_mode`: in place of zeros, the other end (`circular`), the
+    mirror image (`reflect`), or the value at the edge (`replicate`).
 
     Shapes:  x [batch, height, width, channels] -> y [batch, height', width', filters]
     Params:  weight [*kernel, channels / groups, filters], bias [filters]
-    Tape:    x
+    Tape:    x (with its copied margins)
     Raises:  ShapeError when the kernel is larger than the padded input, or groups do not divide channels and filters.
     See:     The kernel is not flipped (cross-correlation), as everywhere. PyTorch has the channels first, the weight
              as [filters, channels, *kernel], and no padding by default; Keras agrees with the layout here.

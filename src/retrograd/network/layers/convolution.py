@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -25,12 +25,14 @@ from retrograd.network.layer import (
     Params,
     Spec,
     State,
+    Static,
     Units,
     layers,
     rows,
 )
+from retrograd.network.layers.borders import PaddingMode, pad, pad_back
 from retrograd.network.layers.dense import weight_gradient as dense_gradient
-from retrograd.network.layers.window import CausalPadding, Lengths, Window, expect_axes, place_window, views
+from retrograd.network.layers.window import CausalPadding, Lengths, Numbers, Window, expect_axes, place_window, views
 
 ZEROS = Zeros()
 FEW_VALUES = 32  # where a window sees fewer, one product of all windows is faster than XLA's own convolution
@@ -54,6 +56,7 @@ class Convolution(Layer):
     activation: Annotated[Layer | None, Registered(layers, only=Activation)] = None
     weight: Initial = None  # None: chosen by the activation that follows
     bias: InitialOrNone = ZEROS
+    padding_mode: PaddingMode = "zeros"
 
     def rules(self) -> Iterator[Problem]:  # noqa: D102
         for name in ("kernel", "stride", "dilation", "padding"):
@@ -73,21 +76,31 @@ class Convolution(Layer):
         window, groups, weight = self._window(x), self._groups(x.shape[-1]), params["weight"].astype(x.dtype)
         if weight.shape[-2] * groups != x.shape[-1]:
             raise ShapeError(f"input: expected {weight.shape[-2] * groups} channels, got {x.shape[-1]}")
+        tape: Any = x
+        if self.padding_mode != "zeros":  # then what the windows see is made first, and none of it is padding
+            borders = Static((x.shape[1:-1], window.padding))
+            x = pad(x, window.padding, self.padding_mode)
+            window, tape = self._window(x, "valid"), (x, borders)
         y = convolve(x, weight, window, groups)
-        return Forward(y + params["bias"].astype(x.dtype) if "bias" in params else y, x)
+        return Forward(y + params["bias"].astype(x.dtype) if "bias" in params else y, tape)
 
-    def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
+    def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
         """dx = dy ∗ flipped W, dW = x ⋆ dy, db = the sum of dy over batch and places."""
-        x, weight = tape, params["weight"]
-        window, groups = self._window(x), self._groups(x.shape[-1])
+        x, borders = (tape, None) if self.padding_mode == "zeros" else tape
+        weight, groups = params["weight"], self._groups(x.shape[-1])
+        window = self._window(x, "valid" if borders else self.padding)
         dx = data_gradient(dy, weight.astype(dy.dtype), window, groups)
+        if borders:
+            lengths, margins = borders.value
+            dx = pad_back(dx, lengths, margins, self.padding_mode)
         grads = {"weight": weight_gradient(x, dy, window, groups, weight.dtype)}
         if "bias" in params:
             grads["bias"] = rows(dy).sum(0, dtype=params["bias"].dtype)
         return Backward((dx,), grads)
 
-    def _window(self, x: Array | Spec) -> Window:
-        return place_window(expect_axes(x, self.axes), self.kernel, self.stride, self.dilation, self.padding)
+    def _window(self, x: Array | Spec, padding: str | Numbers | None = None) -> Window:
+        padding = self.padding if padding is None else padding
+        return place_window(expect_axes(x, self.axes), self.kernel, self.stride, self.dilation, padding)
 
     def _groups(self, channels: int) -> int:
         groups = channels if self.groups == "depthwise" else self.groups

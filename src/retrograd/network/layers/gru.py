@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 from jax import Array
 
 from retrograd.network.layer import Equations, Init, Input, Params, Spec, examples, layers
+from retrograd.network.layers.dense import weight_gradient
 from retrograd.network.layers.recurrent import Recurrent
 from retrograd.network.layers.sigmoid import logistic
-from retrograd.network.layers.through_time import States
+from retrograd.network.layers.through_time import States, Walk
 
 
 @layers.register(
@@ -21,6 +22,10 @@ from retrograd.network.layers.through_time import States
         ({"units": 2, "output": "sequence"}, [(3, 3, 2), Input((3, 3), "mask")]),
         ({"units": 2, "bidirectional": True, "output": "all"}, [(2, 3, 2), Input((2, 3), "mask"), (2, 4)]),
         ({"units": 1, "bias": False, "output": "all"}, [(1, 1, 1)]),
+        (
+            {"units": 2, "reset": "before", "bidirectional": True, "output": "all"},
+            [(2, 3, 2), Input((2, 3), "mask"), (2, 4)],
+        ),
     ),
 )
 @dataclass(frozen=True)
@@ -38,8 +43,11 @@ class GRU(Recurrent):
     Tape:    x, the gates, h W_hn + b_hn and h at each step, time first
     Raises:  ShapeError when x is not a sequence, or a mask or state does not fit it.
     See:     Cho et al. 2014, arXiv:1406.1078, with the reset after the matrix product as in PyTorch and Keras (ONNX
-             and the paper: before). For r and z `bias` is the sum of PyTorch's two. Masks and `truncate` as for `rnn`.
+             and the paper: before, here with `reset: before`, n = tanh(x(t) W_n + b_n + (r h(t-1)) W_hn)). For r and z
+             `bias` is the sum of PyTorch's two. Masks and `truncate` as for `rnn`.
     """
+
+    reset: Literal["after", "before"] = "after"
 
     gates = 3
     equations = Equations(
@@ -62,7 +70,7 @@ class GRU(Recurrent):
 
     def init(self, key: Array, x: Spec, *others: Spec) -> Init:  # noqa: D102
         params = super().init(key, x, *others).params
-        for prefix in self.prefixes if self.bias else ():
+        for prefix in self.prefixes if self.bias and self.reset == "after" else ():
             params[f"{prefix}recurrent_bias"] = jnp.zeros(int(self.units), jnp.float32)
         return Init(params)
 
@@ -70,6 +78,11 @@ class GRU(Recurrent):
         """h(t) = (1 - z) n + z h(t-1)."""
         (h,) = before
         ar, az, an = jnp.split(z, 3, -1)
+        if self.reset == "before":
+            gates, new = jnp.split(own["recurrent_weight"], [2 * h.shape[-1]], -1)
+            r, u = jnp.split(logistic(z[..., : gates.shape[-1]] + h @ gates), 2, -1)
+            n = jnp.tanh(an + (r * h) @ new)
+            return ((1 - u) * n + u * h,), jnp.concatenate([r, u, n, r * h], -1)
         hr, hz, q = jnp.split(h @ own["recurrent_weight"], 3, -1)
         q = q + own["recurrent_bias"] if "recurrent_bias" in own else q
         r, u = logistic(ar + hr), logistic(az + hz)
@@ -83,11 +96,27 @@ class GRU(Recurrent):
         (dh,), (h,) = deltas, before
         r, u, n, q = jnp.split(saved, 4, -1)
         dn = dh * (1 - u) * (1 - n * n)
+        if self.reset == "before":
+            gates, new = jnp.split(transposed, [2 * h.shape[-1]], 0)
+            dq = dn @ new
+            both = jnp.concatenate([dq * h * r * (1 - r), dh * (h - n) * u * (1 - u)], -1)
+            return (dh * u + dq * r + both @ gates,), jnp.concatenate([both, dn], -1)
         dr, du = dn * q * r * (1 - r), dh * (h - n) * u * (1 - u)
         earlier = dh * u + jnp.concatenate([dr, du, dn * r], -1) @ transposed
         return (earlier,), jnp.concatenate([dr, du, dn], -1)
 
     def recurrent_deltas(self, dz: Array, saved: Any) -> Array:
-        """The state's part of n passes the reset gate: dq = da_n r."""
+        """The state's part of n passes the reset gate: dq = da_n r, unless that acted before."""
+        if self.reset == "before":
+            return dz
         units = saved.shape[-1] // 4
         return jnp.concatenate([dz[..., : 2 * units], dz[..., 2 * units :] * saved[..., :units]], -1)
+
+    def _gradients(self, params: Params, prefix: str, xt: Array, taken: Walk, dz: Array) -> Params:
+        """With the reset before the product, the weights of n have seen r h(t-1): dW_hn = Σ (r h(t-1))ᵀ da_n."""
+        grads = super()._gradients(params, prefix, xt, taken, dz)
+        if self.reset == "before":
+            name, units = f"{prefix}recurrent_weight", taken.saved.shape[-1] // 4
+            new = weight_gradient(taken.saved[..., -units:], dz[..., -units:], params[name].dtype)
+            grads[name] = jnp.concatenate([grads[name][:, :-units], new], -1)
+        return grads

@@ -67,6 +67,7 @@ class LSTM(Recurrent):
     )
 
     def rules(self) -> Iterator[Problem]:  # noqa: D102
+        yield from super().rules()
         if self.forget_bias and not self.bias:
             yield Problem("forget_bias", "has no bias to be added to", "leave out `bias: false`")
 

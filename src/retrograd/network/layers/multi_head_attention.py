@@ -50,6 +50,8 @@ READS = {  # how many inputs there are -> which projections each of them feeds
         ({"heads": 4, "key_value_heads": 2, "units": 8, "rotary": True, "output": "all"}, [(2, 3, 5), (2, 4, 3)]),
         ({"heads": 1, "bias": False}, [(2, 3, 2), (2, 4, 3), (2, 4, 2), Input((2, 3, 4), "mask")]),
         ({"heads": 1, "output": "all"}, [(1, 1, 1), Input((1, 1), "mask")]),
+        ({"heads": 2, "added_scores": True, "causal": True}, [(2, 3, 4), (2, 3, 3), Input((2, 3), "mask")]),
+        ({"heads": 4, "key_value_heads": 2, "added_scores": True}, [(2, 3, 4), (2, 5, 3), (2, 4, 3, 5)]),
     ),
 )
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class MultiHeadAttention(Layer):
     Shapes:  query x [batch, queries, features], [memory m [batch, keys, features], [another for the values]], [mask]
              -> sequence [batch, queries, units]; `output: all` adds `weights` [batch, queries, keys], the mean over
              heads. With one input it attends to itself. The mask, [batch, keys] or [batch, queries, keys], is true
-             where to attend
+             where to attend. `added_scores`: the last input that is no mask, [batch, queries, keys] or [batch, heads,
+             queries, keys], is added to the scores
     Params:  query_weight [features, units], key_weight and value_weight [features, key_value_heads x head width],
              output_weight [units, units], and a bias for each
     Tape:    inputs, heads of queries, keys and values, the softmax, where dropout kept a weight
@@ -79,6 +82,7 @@ class MultiHeadAttention(Layer):
     rotary: bool = False
     dropout: Fraction = 0.0
     output: Literal["sequence", "all"] = "sequence"
+    added_scores: bool = False
     bias: InitialOrNone = ZEROS
     query_weight: Initial = GLOROT
     key_weight: Initial = GLOROT
@@ -119,7 +123,7 @@ class MultiHeadAttention(Layer):
         width = units // self.heads
         if units % self.heads or (self.rotary and width % 2):
             raise ShapeError(f"{units} units do not make {self.heads} heads{' of even width' if self.rotary else ''}")
-        read = [query, *(other for other in others if other.dtype != jnp.bool_)]
+        read, _ = self._sources((query, *others))
         shared = width * (self.key_value_heads or self.heads)
         shapes = {
             "query": (query.shape[-1], units),
@@ -136,7 +140,7 @@ class MultiHeadAttention(Layer):
         return Init(params)
 
     def forward(self, params: Params, state: State, ctx: Context, query: Array, *others: Array) -> Forward:  # noqa: D102
-        sources = (query, *(other for other in others if other.dtype != jnp.bool_))
+        sources, added = self._sources((query, *others))
         allowed = self._allowed(sources, others)
         projected: dict[str, Array] = {}
         for source, names in zip(sources, READS[len(sources)], strict=True):
@@ -146,15 +150,19 @@ class MultiHeadAttention(Layer):
         if self.rotary:
             q, k = rotate(q), rotate(k)
         rate = self.dropout if ctx.train else 0.0
-        tape = attend(q, k[:, :, 0], v[:, :, 0], allowed, self.causal, rate, ctx.random_key() if rate else None)
+        grouped = None if added is None else self._beside_scores(added, sources)
+        key = ctx.random_key() if rate else None
+        tape = attend(q, k[:, :, 0], v[:, :, 0], allowed, self.causal, rate, key, grouped)
         sequence = _project(params, _joined(tape.y), ("output",))["output"]
         y = {"sequence": sequence, "weights": _mean_weights(tape)} if self.output == "all" else sequence
-        return Forward(y, (sources, tape, Static((rate, tuple(other.dtype == jnp.bool_ for other in others)))))
+        masks = tuple(other.dtype == jnp.bool_ for other in others)
+        static = Static((rate, masks, None if added is None else (added.shape, added.dtype)))
+        return Forward(y, (sources, tape, static))
 
     def backward(self, params: Params, tape: Any, dy: Any) -> Backward:
         """Back through the output's projection, the attention, and the projections of the inputs."""
         sources, attended, static = tape
-        rate, masks = static.value
+        rate, masks, added = static.value
         dweights = dy.get("weights") if self.output == "all" else None
         dy = dy.get("sequence") if self.output == "all" else dy
         joined = _joined(attended.y)
@@ -162,7 +170,7 @@ class MultiHeadAttention(Layer):
         dheads, grads = _project_back(params, joined, ("output",), {"output": dy})
         if dweights is not None:
             dweights = dweights[:, None, None] / self.heads
-        dq, dk, dv = attend_back(attended, self._cut(dheads, attended.q.shape[2]), dweights, self.causal, rate)
+        dq, dk, dv, dscores = attend_back(attended, self._cut(dheads, attended.q.shape[2]), dweights, self.causal, rate)
         if self.rotary:
             dq, dk = rotate(dq, back=True), rotate(dk, back=True)
         deltas = {"query": _joined(dq), "key": _joined(dk[:, :, None]), "value": _joined(dv[:, :, None])}
@@ -171,8 +179,32 @@ class MultiHeadAttention(Layer):
             dsource, own = _project_back(params, source, names, deltas)
             dsources.append(dsource)
             grads |= own
+        if added is not None:
+            shape, dtype = added
+            whole = dscores.reshape(len(dscores), -1, *dscores.shape[3:])
+            dsources.append((whole.sum(1) if len(shape) == 3 else whole).astype(dtype))
         waiting = iter(dsources[1:])
         return Backward((dsources[0], *(None if mask else next(waiting) for mask in masks)), grads)
+
+    def _sources(self, inputs: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+        """Return query, memory and values, and what is added to the scores."""
+        found = tuple(each for each in inputs if each.dtype != jnp.bool_)
+        if not self.added_scores:
+            return found, None
+        if len(found) < 2:
+            raise ShapeError("there is no input to be added to the scores", where="added_scores")
+        return found[:-1], found[-1]
+
+    def _beside_scores(self, added: Array, sources: tuple[Array, ...]) -> Array:
+        """Return what is added to the scores as [batch, 1 or heads, 1 or group, queries, keys]."""
+        batch, queries, keys = *sources[0].shape[:2], sources[-1].shape[1]
+        if added.shape not in ((batch, queries, keys), (batch, self.heads, queries, keys)):
+            raise ShapeError(
+                f"expected {(batch, queries, keys)} or {(batch, self.heads, queries, keys)}, got {tuple(added.shape)}",
+                where="added_scores",
+            )
+        heads = (self.key_value_heads or self.heads) if added.ndim == 4 else 1
+        return added.reshape(batch, heads, -1, queries, keys)
 
     def _cut(self, x: Array, group: int) -> Array:
         """Return [batch, time, units] as heads [batch, key-value heads, group, time, width]."""

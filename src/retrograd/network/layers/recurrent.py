@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import jax.numpy as jnp
 from jax import Array, lax
 
-from retrograd.base.errors import ShapeError
-from retrograd.base.schema import PositiveInt
+from retrograd.base.errors import Problem, ShapeError, UsageError
+from retrograd.base.schema import Fraction, PositiveInt
 from retrograd.network.initializers import GlorotUniform, Initial, InitialOrNone, Orthogonal, Zeros, draw
 from retrograd.network.layer import (
     Backward,
@@ -27,6 +28,7 @@ from retrograd.network.layer import (
     rows,
 )
 from retrograd.network.layers.dense import weight_gradient
+from retrograd.network.layers.dropout import Dropout
 from retrograd.network.layers.through_time import Borders, States, Walk, cuts, states_before, walk, walk_back
 
 GLOROT, ORTHOGONAL, ZEROS = GlorotUniform(), Orthogonal(), Zeros()
@@ -39,12 +41,16 @@ class Recurrent(Layer):
 
     `output` is what the next layer reads: the `last` state (one vector an example), the `sequence` of all of them (for
     another recurrent layer, or an answer at each step), or `all`: a dict of parts, named as in `inputs: [lstm.last]`.
+    `layers` stacks several, in a network nodes `1`, `2`, ... below the entry's name, with `dropout` between them; each
+    reads the mask, and begins with the initial states if those are given.
     """
 
     units: Units
     bidirectional: bool = False
     output: Literal["last", "sequence", "all"] = "last"
     truncate: PositiveInt | None = None
+    layers: PositiveInt = 1
+    dropout: Fraction = 0.0
     bias: InitialOrNone = ZEROS
     input_weight: Initial = GLOROT
     recurrent_weight: Initial = ORTHOGONAL
@@ -66,6 +72,18 @@ class Recurrent(Layer):
         """Return the deltas of h W_h at each step: those of z, where a cell just adds the two."""
         return dz
 
+    def rules(self) -> Iterator[Problem]:
+        """A dropout needs two layers to stand between."""
+        if self.dropout and self.layers == 1:
+            yield Problem("dropout", "stands between layers, and there is only one", "an entry `dropout` behind it")
+
+    def parts(self) -> tuple[Layer, ...]:
+        """Return the stack: all but the last layer pass on their sequence."""
+        below = dataclasses.replace(self, layers=1, dropout=0.0, output="sequence")
+        between = (Dropout(self.dropout),) if self.dropout else ()
+        last = dataclasses.replace(self, layers=1, dropout=0.0)
+        return (*(below, *between) * (self.layers - 1), last)
+
     @property
     def surrogate(self) -> str:
         """Truncation leaves out the derivatives that reach further back."""
@@ -77,6 +95,8 @@ class Recurrent(Layer):
         return ("", REVERSE) if self.bidirectional else ("",)
 
     def init(self, key: Array, x: Spec, *others: Spec) -> Init:  # noqa: D102
+        if self.layers > 1:
+            raise UsageError(f"{self.layers} layers are several nodes", cure="let a Network expand them")
         width = self.gates * int(self.units)
         params: Params = {}
         for prefix in self.prefixes:

@@ -27,19 +27,29 @@ class Attended(NamedTuple):
 
 
 def attend(
-    q: Array, k: Array, v: Array, allowed: Array | None, causal: bool, rate: float = 0.0, key: Array | None = None
+    q: Array,
+    k: Array,
+    v: Array,
+    allowed: Array | None,
+    causal: bool,
+    rate: float = 0.0,
+    key: Array | None = None,
+    added: Array | None = None,
 ) -> Attended:
     """Return y = softmax(q kᵀ / sqrt(width)) v and what backward needs.
 
     Queries of one `group` share a head of keys and values. `allowed` [batch, 1 or queries, keys] is true where a query
     may attend; `causal` lets query i see keys 0..i alone. A query that may see nothing gets zeros. With a `key`, each
-    weight is dropped with probability `rate`. The scale stands on q, which is smaller than the scores;
+    weight is dropped with probability `rate`. `added` [batch, 1 or heads, 1 or group, queries, keys] is added to the
+    scores. The scale stands on q, which is smaller than the scores;
     `optimization_barrier` keeps XLA from computing an exponential for each of its readers.
     """
     q = lax.optimization_barrier(q * (1 / q.shape[-1] ** 0.5))
     weights, kept, ys = [], [], []
     for number, (start, stop, seen) in enumerate(_blocks(q.shape[3], k.shape[2], causal)):
         scores = _product(q[..., start:stop, :], k[:, :, :seen].swapaxes(-1, -2))
+        if added is not None:
+            scores = scores + added[..., start:stop, :seen].astype(scores.dtype)
         a = softmax_where(scores, _visible(allowed, causal, start, stop, seen)).astype(q.dtype)
         keep = None if key is None else draw_kept(jax.random.fold_in(key, number), a.shape, rate)
         ys.append(_product(a if keep is None else apply_mask(a, keep, rate), v[:, :, :seen]).astype(q.dtype))
@@ -50,14 +60,16 @@ def attend(
 
 def attend_back(
     tape: Attended, dy: Array, dweights: Array | None, causal: bool, rate: float = 0.0
-) -> tuple[Array, Array, Array]:
+) -> tuple[Array, Array, Array, Array]:
     """da = dy vᵀ, ds = a (da - Σ dy y), dq = ds k / sqrt(width), dk = dsᵀ q, dv = aᵀ dy.
 
+    The last one returned is ds [batch, heads, group, queries, keys]: the delta of what was added to the scores.
     `dweights` [batch, heads, group, queries, keys] is the delta of the weights themselves, if somebody read them.
     """
     q, k, v = tape.q, tape.k, tape.v
     inner = (wide(dy) * wide(tape.y)).sum(-1, keepdims=True)
     dq, dk, dv = [], jnp.zeros_like(wide(k)), jnp.zeros_like(wide(v))
+    dscores = []
     for (start, stop, seen), a, keep in zip(
         _blocks(q.shape[3], k.shape[2], causal), tape.weights, tape.kept, strict=True
     ):
@@ -71,11 +83,12 @@ def attend_back(
             read = wide(dweights[..., here, :seen])
             da, row = da + read, row + (wide(a) * read).sum(-1, keepdims=True)
         ds = lax.optimization_barrier((wide(a) * (da - row)).astype(q.dtype))
+        dscores.append(jnp.pad(ds, [(0, 0)] * 4 + [(0, k.shape[2] - seen)]))
         dq.append(_product(ds, k[:, :, :seen]))
         dk = dk.at[:, :, :seen].add(_transposed_product(ds, q[..., here, :]))
         dv = dv.at[:, :, :seen].add(_transposed_product(used, dy[..., here, :]))
     dq_scaled = jnp.concatenate(dq, 3) * (1 / q.shape[-1] ** 0.5)
-    return dq_scaled.astype(q.dtype), dk.astype(k.dtype), dv.astype(v.dtype)
+    return dq_scaled.astype(q.dtype), dk.astype(k.dtype), dv.astype(v.dtype), jnp.concatenate(dscores, 3)
 
 
 def softmax_where(scores: Array, visible: Array | None) -> Array:

@@ -1,0 +1,62 @@
+"""Several recurrent layers from one entry: the nodes, their inputs, and the numbers of layers written out."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import retrograd as rg
+from retrograd.base.errors import ConfigError, UsageError
+from retrograd.network.entries import dump_entries, parse_entries
+from retrograd.network.layer import Spec
+
+PLAIN = [{"gru": {"units": 3, "layers": 3, "dropout": 0.2, "bidirectional": True}, "inputs": ["x", "mask"]}]
+
+
+def test_layers_become_nodes_with_dropout_between_them_and_each_reads_the_mask():
+    network = rg.Network(*parse_entries(PLAIN))
+    assert [(node.name, node.layer.kind, node.inputs) for node in network] == [
+        ("gru_1/1", "gru", ("x", "mask")),
+        ("gru_1/dropout_1", "dropout", ("gru_1/1",)),
+        ("gru_1/2", "gru", ("gru_1/dropout_1", "mask")),
+        ("gru_1/dropout_2", "dropout", ("gru_1/2",)),
+        ("gru_1/3", "gru", ("gru_1/dropout_2", "mask")),
+    ]
+    assert [node.layer.output for node in network if node.layer.kind == "gru"] == ["sequence", "sequence", "last"]
+    assert network.resolve("gru_1") == "gru_1/3"
+    entries = network.filled_entries()
+    assert dump_entries(entries, filled=False)[0]["gru"]["layers"] == 3
+
+
+def test_a_stack_computes_what_its_layers_written_out_compute():
+    stack = rg.Network(rg.named(rg.LSTM(3, output="all", layers=2), "lstm", inputs=["x", "mask"], recompute=True),
+                       rg.named(rg.Dense(2), "end", inputs="lstm.last"))  # fmt: skip
+    apart = rg.Network(rg.named(rg.LSTM(3, output="sequence"), "lstm_1", inputs=["x", "mask"]),
+                       rg.named(rg.LSTM(3, output="all"), "lstm_2", inputs=["lstm_1", "mask"]),
+                       rg.named(rg.Dense(2), "end", inputs="lstm_2.last"))  # fmt: skip
+    assert {node.recompute for node in stack} == {"lstm/1", "lstm/2", ""}
+    rng = np.random.default_rng(1)
+    batch = {"x": jnp.asarray(rng.normal(size=(2, 4, 3)), jnp.float32), "y": jnp.asarray([0, 1]),
+             "mask": jnp.asarray([[True] * 4, [True, False, False, False]])}  # fmt: skip
+    first = stack.init(jax.random.key(0), batch)
+    renamed = {name.replace("/", "_"): own for name, own in first.params.items()}
+
+    def passed(network, params):
+        objective = rg.Objective.on(network, rg.CrossEntropy())
+        run = jax.jit(lambda params: rg.backprop(network, [objective], params, {}, rg.Context(True), batch))
+        return run(params)
+
+    found, expected = passed(stack, first.params), passed(apart, renamed)
+    np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-6)
+    for name, own in found.grads.items():
+        for param, grad in own.items():
+            np.testing.assert_allclose(grad, expected.grads[name.replace("/", "_")][param], rtol=1e-4, atol=1e-6)
+
+
+def test_what_a_stack_cannot_do_is_said():
+    with pytest.raises(ConfigError, match="dropout: stands between layers, and there is only one"):
+        rg.LSTM(3, dropout=0.1)
+    with pytest.raises(ConfigError, match="a stack has no parameters to share"):
+        rg.Network(rg.GRU(3), rg.named(rg.GRU(3, layers=2), "more", share={"bias": "gru_1/bias"}))
+    with pytest.raises(UsageError, match="2 layers are several nodes; let a Network expand them"):
+        rg.RNN(3, layers=2).init(jax.random.key(0), Spec((1, 2, 3), jnp.float32))
