@@ -1,13 +1,16 @@
 """The README is true: its configuration is the example's, its code runs, its lists are the registries."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 import retrograd as rg
+from retrograd.app.cli.main import main
 from retrograd.base.errors import ConfigError
 from retrograd.data.settings import BUILTINS
+from retrograd.network import own_layers
 from retrograd.network.initializers import initializers
 from retrograd.network.layer import layers
 from retrograd.network.losses.loss import losses
@@ -75,3 +78,33 @@ def test_the_wrong_layer_shown_is_caught_with_those_words():
 def test_the_lists_are_the_registries(row, names):
     (listed,) = re.findall(rf"^\| {row} \| (.*) \|$", README, re.M)
     assert re.findall(r"`([a-z_0-9]+)`", listed) == sorted(names)
+
+
+def test_the_guide_to_a_layer_of_ones_own_is_complete_and_runs_as_printed(tmp_path, monkeypatch, capsys):
+    text = (ROOT / "docs" / "add-a-layer.md").read_text(encoding="utf-8")
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S)
+    (source, check), config, commands = (
+        [code for name, code in fenced if name == "python"],
+        next(code for name, code in fenced if name == "yaml"),
+        [line for name, code in fenced if not name for line in code.splitlines()],
+    )
+    monkeypatch.chdir(tmp_path)
+    for own in (layers, own_layers):
+        for name in ("_entries", "_names", "_files"):
+            if hasattr(own, name):
+                monkeypatch.setattr(own, name, dict(getattr(own, name)))
+    (tmp_path / "square.py").write_text(source, encoding="utf-8")
+    (tmp_path / "squares.yaml").write_text(config, encoding="utf-8")
+    (tmp_path / "new.csv").write_text("x1,x2\n0,0\n0,1\n", encoding="utf-8")
+    exec(check, {})
+    for command in commands:
+        words = shlex.split(command.partition(" > ")[0])[1:]
+        assert main([*words, *(["--quiet"] if words[0] == "train" else [])]) == 0, command
+    out = capsys.readouterr().out
+    assert "accuracy" in out
+    assert '"square"' in out
+    (run,) = (tmp_path / "runs").iterdir()
+    assert "layers of square.py, sha256 " in (run / "events.jsonl").read_text()
+    (tmp_path / "square.py").write_text(source + "# edited", encoding="utf-8")
+    assert main(["evaluate", "last", "new.csv", "--layers", "square.py"]) == 2
+    assert "trained with another square.py" in capsys.readouterr().err

@@ -16,6 +16,7 @@ from retrograd.data.dataset import Dataset as Dataset
 from retrograd.network.network import Network as Network, Variables as Variables
 from retrograd.network.scope import Block as Block, Entry as Entry, Node as Node, named as named
 from retrograd.network.blocks import (
+    blocks as blocks,
     Branches as Branches,
     Repeat as Repeat,
     Residual as Residual,
@@ -93,6 +94,7 @@ from retrograd.network.layer import (
     examples as examples,
     layers as layers,
 )
+from retrograd.network.own_layers import load_layers as load_layers
 from retrograd.backprop.contract import check_layer as check_layer
 from retrograd.network.own_layers import load_layers as load_layers
 
@@ -136,6 +138,7 @@ from retrograd.explain.trace import Trace as Trace, trace as trace
 
 # optimizers, schedules, penalties, initialisers
 from retrograd.update.optimizers import (
+    optimizers as optimizers,
     Adadelta as Adadelta,
     Adagrad as Adagrad,
     Adam as Adam,
@@ -148,6 +151,7 @@ from retrograd.update.optimizers import (
     SGD as SGD,
 )
 from retrograd.update.schedules import (
+    schedules as schedules,
     Constant as ConstantSchedule,
     Step as StepSchedule,
     Milestones as MilestonesSchedule,
@@ -161,9 +165,10 @@ from retrograd.update.schedules import (
     Cyclic as CyclicSchedule,
 )
 from retrograd.update.plateau import ReduceOnPlateau as ReduceOnPlateau
-from retrograd.update.penalties import L1 as L1, L2 as L2
+from retrograd.update.penalties import L1 as L1, L2 as L2, penalties as penalties
 from retrograd.network.initializers import (
     Initializer as Initializer,
+    initializers as initializers,
     Constant as Constant,
     GlorotNormal as GlorotNormal,
     GlorotUniform as GlorotUniform,

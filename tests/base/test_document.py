@@ -1,6 +1,7 @@
 """Documents: YAML and JSON read without executing anything, every key with its line."""
 
 import pytest
+from ruamel.yaml import YAML
 
 from retrograd.base.document import parse_document, parse_value, read_document, write_document
 from retrograd.base.errors import ConfigError, UsageError
@@ -81,3 +82,13 @@ def test_a_value_on_the_command_line_is_yaml():
         "all",
         {"cosine": 0.1},
     ]
+
+
+def test_numbers_are_read_as_numbers_by_readers_of_yaml_1_1_too():
+    values = {"eps": 1e-08, "large": 1e22, "small": 1.5e-7, "plain": 0.5, "negative": -1e-5}
+    text = write_document({"deep": [values], **values})
+    assert "eps: 1.0e-08" in text
+    old = YAML(typ="safe", pure=True)
+    old.version = (1, 1)
+    for found in (old.load(text), parse_document(text).values):
+        assert found == {"deep": [values], **values}

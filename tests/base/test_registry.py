@@ -34,7 +34,9 @@ def test_an_entry_holds_the_class_and_its_facts(things):
 def test_a_class_knows_its_name_and_a_subclass_that_of_its_base(things):
     assert things.name_of(things["a"]) == "a"
     assert things.name_of(type("Special", (things["a"],), {})) == "a"
-    with pytest.raises(ConfigError, match="Thing is not a registered thing; decorate it with @thing"):
+    with pytest.raises(
+        ConfigError, match=r'Thing is not a registered thing; write @rg.things.register\("name", ...\) above it'
+    ):
         things.name_of(Thing)
 
 
@@ -44,3 +46,19 @@ def test_an_unknown_name_and_a_second_registration_are_refused(things):
     again = things.register("a")
     with pytest.raises(ConfigError, match="the thing 'a' is registered twice"):
         again(Thing)
+
+
+def test_a_class_that_is_written_again_as_in_a_notebook_replaces_itself(things):
+    def cell(value):
+        @things.register("c")
+        class Cell(Thing):
+            held = value
+
+    cell(1)
+    cell(2)
+    assert things["c"].held == 2
+
+
+def test_a_registry_narrows_to_one_class(things):
+    assert things.fitting(things["a"]) == ["a"]
+    assert things.near("bb", things["a"]) == "known: a"

@@ -1,14 +1,16 @@
 """Configurations: all mistakes at once, with their lines; what is stored can be read back and is complete."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 
 import retrograd as rg
-from retrograd.base.document import parse_document, write_document
-from retrograd.base.errors import ConfigError, UsageError
+from retrograd.base.document import Document, parse_document, write_document
+from retrograd.base.errors import ConfigError, RetrogradError, UsageError
 from retrograd.train.config import RunConfig, changed, config_of, plain_config, schema, with_rate
+from retrograd.train.prepare import prepare
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 
@@ -136,3 +138,81 @@ def test_the_schema_names_everything_that_can_be_configured():
     assert set(written["properties"]) >= {"data", "network", "loss", "losses", "optimizer", "training", "name"}
     references = {part.split('"')[0] for part in text.split("#/$defs/")[1:]}
     assert references <= set(written["$defs"])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("epochs: 5", "epochs: unknown key; did you mean 'training.epochs'?"),
+        ("batch_size: 5", "batch_size: unknown key; did you mean 'training.batch_size'?"),
+        ("lr: 0.1", "lr: unknown key; did you mean 'optimizer.adam.learning_rate'?"),
+        (
+            "training: {lr: 0.1}\noptimizer: sgd",
+            "training.lr: unknown key; did you mean 'optimizer.sgd.learning_rate'?",
+        ),
+        ("training: {optimizer: adam}", "training.optimizer: unknown key; did you mean 'optimizer' at the top level?"),
+        ("training: {patience: 3}", "did you mean 'training.early_stopping.patience'?"),
+        ("layers: [{dense: 1}]", "layers: unknown key; did you mean 'network'?"),
+        ("optimizer: {adam: {lr: 0.1}}", "optimizer.adam.lr: unknown key; did you mean 'learning_rate'?"),
+        ("optimizer: {adam: {warmup: 9}}", "did you mean 'optimizer.adam.learning_rate.constant.warmup'?"),
+        ("optimizer: {adam: {learning_rate: {cosine: {initial: 0.1, warmup: 0.1}}}}", "expected a number of steps"),
+        ("optimizer: {adam: 0.1, sgd: 0.1}", "keep one of adam and sgd"),
+        ("optimizer: {name: adam, lr: 0.1}", "its settings stand under its name: {adam: {...}}"),
+        ("training: {early_stopping: true}", "expected {patience: ...}, found true; {} takes the defaults"),
+        (
+            "training: {goal: accuracy}",
+            "training.goal: expected {metric: text, value: a finite number}, found 'accuracy'",
+        ),
+        ("loss: categorical_crossentropy", "did you mean 'cross_entropy'?"),
+        ("loss: bce", "did you mean 'binary_cross_entropy'?"),
+        ("loss: mse", "did you mean 'mean_squared_error'?"),
+        ("network: [{dense: {units: 1, activation: ReLU}}]", "did you mean 'relu'?"),
+        ("network: [{dense: {units: 1, activation: linear}}]", "did you mean 'identity'?"),
+        ("network: [{dense: {hidden: 1}}]", "network.0.dense.hidden: unknown key; did you mean 'units'?"),
+        ("network: [LeakyReLU]", "did you mean 'leaky_relu'?"),
+        ("network: [{Conv2D: 3}]", "did you mean 'conv2d'?"),
+        ("network: [BatchNorm]", "did you mean 'batch_norm'?"),
+        ("network: [BatchNormalization]", "did you mean 'batch_norm'?"),
+        ("network: [zzz]", "one of your own needs --layers FILE.py"),
+    ],
+)
+def test_words_of_other_frameworks_and_keys_at_the_wrong_place_lead_to_the_right_one(text, words):
+    document = parse_document(text)
+    with pytest.raises(ConfigError) as caught:
+        config_of(Document({"network": [{"dense": 1}], **document.values}))
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"optimizer": {"adam": {"accumulate": 9}}}, r"optimizer.adam.accumulate: 9 micro-batches .* batch of 4 rows; at most 4"),
+        ({"network": [{"dense": 1, "frozen": True}]}, r"network: every layer with parameters is frozen"),
+        ({"network": ["identity"], "losses": {"identity_1": {"loss": "mean_squared_error", "target": "x"}}}, r"network: no layer has parameters"),
+        ({"network": [{"dense": 2, "name": "a"}, {"dense": 1, "share": {"weight": "a/wieght"}}]},
+         r"share.weight: there is no parameter 'a/wieght' before it; did you mean 'a/weight'\? \(have: a/weight, a/bias\)"),
+        ({"network": [{"dense": 2, "name": "a"}, {"dense": 1, "share": {"wait": "a/weight"}}]},
+         r"share.wait: the layer has no parameter 'wait'; did you mean 'weight'\?"),
+        ({"network": [{"dense": 3, "name": "a"}, {"dense": 1, "inputs": "x", "share": {"weight": "a/weight"}}]},
+         r"share.weight: 'a/weight' has the shape \(2, 3\), expected \(2, 1\)"),
+        ({"network": [{"dense": 1, "share": {"weight": "b/weight"}}]}, r"no node before it has any"),
+        ({"network": [{"lstm": 3}]}, r"network.0: lstm_1 \(lstm\): .*got \(batch, 2\)"),
+    ],
+)  # fmt: skip
+def test_a_run_that_could_not_work_is_refused_before_it_begins(change, words):
+    plain = {"data": "xor", "network": [{"dense": 1}], **change}
+    with pytest.raises(RetrogradError, match=words):
+        prepare(config_of(Document(plain)))
+
+
+def test_a_warmup_and_a_cosine_reach_peak_and_end_where_the_run_does(tmp_path):
+    rate = {"cosine": {"initial": 0.1, "final": 0.001, "warmup": 4}}
+    run = rg.train({"data": "xor", "network": [{"dense": 1}], "optimizer": {"sgd": {"learning_rate": rate}},
+                    "training": {"epochs": 41, "batch_size": 4, "evaluate_every": 41}}, root=tmp_path)  # fmt: skip
+    rates = [epoch.learning_rate for epoch in run.history]  # one step an epoch
+    assert rates[4] == max(rates) == pytest.approx(0.1)
+    assert rates[0] == pytest.approx(0.1 * 0.01)
+    assert rates[:5] == sorted(rates[:5])
+    assert rates[4:] == sorted(rates[4:], reverse=True)
+    assert len(rates) == 41
+    assert rates[-1] == pytest.approx(0.001 + 0.099 * (1 + math.cos(math.pi * 36 / 37)) / 2)  # the last of 37 steps

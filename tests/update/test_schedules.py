@@ -138,7 +138,7 @@ def test_inverse_time_and_cyclic_are_their_formulas():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"step": 0.1}, "step.every: missing"),
+        ({"step": 0.1}, "step: expected {initial: a finite number > 0, every: a positive integer, at most"),
         ({"milestones": {"initial": 0.1, "at": []}}, "milestones.at: expected a list of positive integers"),
         ({"cosine": {"initial": 0.1, "steps": 10**12}}, "cosine.steps: expected a positive integer, at most"),
         ({"constant": {"initial": 0.1, "warmup": -1}}, "constant.warmup: expected"),

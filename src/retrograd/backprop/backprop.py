@@ -17,7 +17,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from retrograd.backprop.recompute import Forgotten, groups, read_by
-from retrograd.network.layer import Backward, Context, Forward, Layer, Params, State, Static
+from retrograd.base.errors import ShapeError
+from retrograd.network.layer import Backward, Context, Forward, Layer, Params, State, Static, expect
 from retrograd.network.network import TRANSPOSED, Network, located, own_params, take
 from retrograd.network.scope import Node
 
@@ -174,6 +175,8 @@ def run_back(
             continue
         with located(f"{node}: backward"), jax.named_scope(f"{node.name}/backward"):
             inputs, own = adjoint(node.layer, own_params(params, node), tapes[node.name], dy)
+            if len(inputs) != len(node.inputs):
+                raise ShapeError(f"returned {len(inputs)} deltas, expected one for each of {len(node.inputs)} inputs")
         for reference, delta in zip(node.inputs, inputs, strict=True):
             add_delta(deltas, reference, delta)  # an output that several nodes read sums their deltas
         for name, grad in own.items():
@@ -212,14 +215,14 @@ def total(objectives: Sequence[Objective], losses: Mapping[str, Array]) -> Array
 def record(layer: Layer, params: Params, state: State, ctx: Context, inputs: tuple[Any, ...]) -> Forward:
     """Run a layer forward; one without a backward of its own is recorded by `jax.vjp`."""
     if layer.derivation == "written":
-        return layer.forward(params, state, ctx, *inputs)
+        return expect(Forward, layer.forward(params, state, ctx, *inputs))
     smooth = tuple(i for i, x in enumerate(inputs) if jnp.issubdtype(jnp.result_type(x), jnp.inexact))
 
     def run(params: Params, *chosen: Any) -> tuple[Any, State]:
         full = list(inputs)
         for i, x in zip(smooth, chosen, strict=True):
             full[i] = x
-        step = layer.forward(params, state, ctx, *full)
+        step = expect(Forward, layer.forward(params, state, ctx, *full))
         return step.y, step.state
 
     y, pull_back, new_state = jax.vjp(run, params, *(inputs[i] for i in smooth), has_aux=True)
@@ -230,7 +233,7 @@ def record(layer: Layer, params: Params, state: State, ctx: Context, inputs: tup
 def adjoint(layer: Layer, params: Params, tape: Any, dy: Any) -> Backward:
     """Run a layer backward."""
     if layer.derivation == "written":
-        return layer.backward(params, tape, dy)
+        return expect(Backward, layer.backward(params, tape, dy))
     pull_back, static = tape
     smooth, count, parts = static.value
     if parts:  # a part that nobody read has no delta

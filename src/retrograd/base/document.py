@@ -101,9 +101,19 @@ def write_document(values: Mapping[str, Any]) -> str:
     yaml.width = 100
     yaml.allow_unicode = True
     yaml.representer.add_representer(type(None), lambda r, _: r.represent_scalar("tag:yaml.org,2002:null", "null"))
+    yaml.representer.add_representer(float, _write_float)
     stream = io.StringIO()
     yaml.dump(_styled(values, yaml), stream)
     return stream.getvalue()
+
+
+def _write_float(representer: Any, value: float) -> Any:
+    """Write 1e-08 as 1.0e-08: without the point it is a text to readers of YAML 1.1."""
+    written = representer.represent_float(value)
+    mantissa, e, exponent = written.value.partition("e")
+    if e and "." not in mantissa:
+        written.value = f"{mantissa}.0e{exponent}"
+    return written
 
 
 def _yaml() -> YAML:

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from retrograd.base.synonyms import same_thing
+
 
 class Problem(NamedTuple):
     """One mistake: its place, what is wrong with it, and how to mend it."""
@@ -91,9 +93,9 @@ class RetrogradWarning(UserWarning):
 
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:
-    """Return `did you mean 'x'?` for the nearest known name, else the list of what is known."""
+    """Return `did you mean 'x'?` for what is meant by another word or spelling, else the list of what is known."""
     names = sorted(known)
-    near = difflib.get_close_matches(found, names, n=1, cutoff=0.6)
+    near = [same] if (same := same_thing(found, names)) else difflib.get_close_matches(found, names, n=1, cutoff=0.6)
     if near:
         return f"did you mean '{near[0]}'?"
     return f"known: {', '.join(names)}" if names else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING
 from typing import Any
 
@@ -25,22 +26,37 @@ def json_schema(cls: type) -> dict[str, Any]:
     return {"description": text[0], **schema} if text else schema
 
 
-def registry_schema(registry: Registry[Any]) -> dict[str, Any]:
-    """Return a reference into `$defs` for one registry (see `registry_definitions`)."""
-    return {"$ref": f"#/$defs/{registry.kind.replace(' ', '_')}"}
+def registry_schema(registry: Registry[Any], only: type | None = None) -> dict[str, Any]:
+    """Return a reference into `$defs` for one registry, or for what is of one class in it."""
+    return {"$ref": f"#/$defs/{(only.__name__.lower() if only else registry.kind).replace(' ', '_')}"}
 
 
-def registry_definition(registry: Registry[Any]) -> dict[str, Any]:
+def registry_definition(registry: Registry[Any], only: type | None = None) -> dict[str, Any]:
     """Return the schema of anything that a registry names: a name alone, or a mapping of one name."""
-    bare = [n for n in registry if all(f.default is not MISSING for f in fields(registry[n]))]
+    return {"anyOf": registry_choices(registry, only)}
+
+
+def registry_choices(
+    registry: Registry[Any], only: type | None = None, common: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """Return the alternatives; `common` are keys that may stand beside a name."""
+    bare = [name for name in registry.fitting(only) if not _needed(registry[name])]
     choices: list[dict[str, Any]] = [{"enum": bare}] if bare else []
-    for name in registry:
-        cls = registry[name]
-        first = fields(cls)[:1]
-        inner = [json_schema(cls), *(field_schema(field.annotation) for field in first)]
-        properties = {name: {"anyOf": inner}}
-        choices.append({"type": "object", "properties": properties, "required": [name]})
-    return {"anyOf": choices}
+    for name in registry.fitting(only):
+        properties = {name: {"anyOf": settings_choices(registry[name])}, **(common or {})}
+        choices.append({"type": "object", "properties": properties, "required": [name], "additionalProperties": False})
+    return choices
+
+
+def settings_choices(cls: type) -> list[dict[str, Any]]:
+    """Return the forms in which settings are given: a mapping, the first field's value alone, or nothing."""
+    first, needed = fields(cls)[:1], _needed(cls)
+    alone = [field_schema(field.annotation) for field in first if needed <= {field.name}]
+    return [json_schema(cls), *alone, *([] if needed else [{"type": "null"}])]
+
+
+def _needed(cls: type) -> set[str]:
+    return {field.name for field in fields(cls) if field.default is MISSING}
 
 
 def field_schema(annotation: Any) -> dict[str, Any]:
@@ -50,12 +66,11 @@ def field_schema(annotation: Any) -> dict[str, Any]:
         if isinstance(mark, Custom):
             return mark.schema()
         if isinstance(mark, Registered):
-            choices = [registry_schema(mark.registry)]
+            choices = [registry_schema(mark.registry, mark.only)]
             choices += [field_schema(mark.otherwise)] if mark.otherwise is not None else []
             choices += [{"type": "null"}] if (type(None) in options(base)) else []
             return choices[0] if len(choices) == 1 else {"anyOf": choices}
     nested = settings_class(base)
     if nested is not None:
-        inner = [json_schema(nested), *(field_schema(f.annotation) for f in fields(nested)[:1])]
-        return {"anyOf": [*inner, {"type": "null"}] if (type(None) in options(base)) else inner}
+        return {"anyOf": settings_choices(nested) + ([{"type": "null"}] if type(None) in options(base) else [])}
     return adapter(annotation).json_schema()

@@ -8,6 +8,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from retrograd.base.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
+PLURALS = {"loss": "losses", "penalty": "penalties"}
 
 
 class Entry(NamedTuple, Generic[T]):
@@ -18,20 +19,27 @@ class Entry(NamedTuple, Generic[T]):
 
 
 class Registry(Generic[T]):
-    """Names of one kind of thing (`layer`, `loss`, `optimizer`...), in order of registration."""
+    """Names of one kind of thing (`layer`, `loss`, `optimizer`...), in order of registration.
 
-    def __init__(self, kind: str) -> None:
+    `own` says how a user's own becomes known, where an unknown name resembles none that is.
+    """
+
+    def __init__(self, kind: str, own: str = "") -> None:
         self.kind = kind
         self.one = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"  # as a sentence says it
+        self.public = f"rg.{PLURALS.get(kind, kind + 's')}"  # as a user's code says it
+        self.own = own
         self._entries: dict[str, Entry[T]] = {}
         self._names: dict[type, str] = {}
 
     def register(self, name: str, **facts: Any) -> Callable[[type[T]], type[T]]:
-        """Return a class decorator that files the class under `name`."""
+        """Return a class decorator that files the class under `name`; run again, as in a notebook, it replaces it."""
 
         def file(cls: type[T]) -> type[T]:
             if name in self._entries:
-                raise ConfigError(f"the {self.kind} '{name}' is registered twice")
+                other = self._entries[name].cls
+                if (cls.__module__, cls.__qualname__) != (other.__module__, other.__qualname__):
+                    raise ConfigError(f"the {self.kind} '{name}' is registered twice", cure="choose another name")
             self._entries[name] = Entry(cls, facts)
             self._names[cls] = name
             cls.registered_name = name  # type: ignore[attr-defined]  # errors name what the user wrote
@@ -49,7 +57,7 @@ class Registry(Generic[T]):
     def entry(self, name: str) -> Entry[T]:
         """Return class and facts; an unknown name is a ConfigError with the nearest known one."""
         if name not in self._entries:
-            raise ConfigError(f"unknown {self.kind} '{name}'", cure=did_you_mean(name, self._entries))
+            raise ConfigError(f"unknown {self.kind} '{name}'", cure=self.near(name))
         return self._entries[name]
 
     def name_of(self, cls: type) -> str:
@@ -57,7 +65,17 @@ class Registry(Generic[T]):
         for base in cls.__mro__:
             if base in self._names:
                 return self._names[base]
-        raise ConfigError(f"{cls.__name__} is not a registered {self.kind}", cure=f"decorate it with @{self.kind}")
+        raise ConfigError(f"{cls.__name__} is not a registered {self.kind}",
+                          cure=f'write @{self.public}.register("name", ...) above it')  # fmt: skip
+
+    def near(self, name: str, only: type | None = None) -> str:
+        """Return what to say of an unknown name: the known one that it resembles, or all."""
+        hint = did_you_mean(name, self.fitting(only))
+        return f"{self.own}; {hint}" if self.own and not hint.startswith("did") else hint
+
+    def fitting(self, only: type | None) -> list[str]:
+        """Return the names of those that are of one class."""
+        return [name for name, entry in self._entries.items() if only is None or issubclass(entry.cls, only)]
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries

@@ -38,6 +38,8 @@ NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False), Expect("a 
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), Expect("a number in [0, 1)")]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), Expect("a number in [0, 1]")]
 
+UNKNOWN_KEY = "unknown key"
+
 S = TypeVar("S", bound="Settings")
 
 
@@ -93,6 +95,11 @@ def _fields(cls: Any) -> tuple[SettingField, ...]:
     )
 
 
+def unwritten(settings: Settings, method: str, more: str = "") -> NotImplementedError:
+    """Return the error for a method that a subclass must provide and does not."""
+    return NotImplementedError(f"{type(settings).__name__} has no `{method}`" + (f", {more}" if more else ""))
+
+
 # ---------------------------------------------------------------------------------------------------- plain -> object
 
 
@@ -107,13 +114,9 @@ def parse(cls: type[S], value: Any, path: str = "") -> S:
     if value is None:
         value = {}
     elif not isinstance(value, Mapping):
-        if not known:
-            raise ConfigError(f"takes no settings, found {show(value)}", where=path)
-        value = {next(iter(known)): value}
+        value = _value_alone(known, value, path)
     problems = [
-        Problem(_join(path, str(key)), "unknown key", did_you_mean(str(key), known))
-        for key in value
-        if key not in known
+        Problem(_join(path, str(key)), UNKNOWN_KEY, did_you_mean(str(key), known)) for key in value if key not in known
     ]
     problems += [
         Problem(_join(path, name), "missing", f"expected {describe(field.annotation)}")
@@ -130,19 +133,49 @@ def parse(cls: type[S], value: Any, path: str = "") -> S:
         raise ConfigError([_within(path, problem, without=own) for problem in error.problems]) from None
 
 
-def parse_registered(registry: Registry[Any], value: Any, path: str = "") -> Any:
-    """Return the object for `name`, `{name: settings}`, or an object that is registered already."""
+def _value_alone(known: Mapping[str, SettingField], value: Any, path: str) -> dict[str, Any]:
+    """Return the mapping that a value without a key stands for: that of the first field, if the others need none."""
+    if not known:
+        raise ConfigError(f"takes no settings, found {show(value)}", where=path)
+    first = next(iter(known))
+    needed = {name: describe(field.annotation) for name, field in known.items() if field.default is MISSING}
+    if needed.keys() - {first}:
+        form = ", ".join(f"{name}: {words}" for name, words in needed.items())
+        raise ConfigError(f"expected {{{form}}}, found {show(value)}", where=path)
+    if isinstance(value, bool) and bool not in options(unwrap(known[first].annotation)[0]):
+        cure = "{} takes the defaults" if value and not needed else "" if value else "leave the key out"
+        raise ConfigError(f"expected {{{first}: ...}}, found {show(value)}", where=path, cure=cure)
+    return {first: value}
+
+
+def parse_registered(registry: Registry[Any], value: Any, path: str = "", only: type | None = None) -> Any:
+    """Return the object for `name`, `{name: settings}`, or an object that is registered already.
+
+    `only` narrows the registry to what is of one class.
+    """
     if isinstance(value, Settings) and type(value) in _classes(registry):
-        return value
+        return _narrowed(registry, only, value, path)
     if isinstance(value, str):
         name, inner = value, None
     elif isinstance(value, Mapping) and len(value) == 1:
         name, inner = next(iter(value.items()))
     else:
-        raise ConfigError(f"expected {registry.one} (its name, or {{name: settings}}), found {show(value)}", where=path)
+        raise ConfigError(f"expected {registry.one} (its name, or {{name: settings}}), found {show(value)}", where=path,
+                          cure=_one_name(registry, value))  # fmt: skip
     if not isinstance(name, str) or name not in registry:
-        raise ConfigError(f"unknown {registry.kind} '{name}'", where=path, cure=did_you_mean(str(name), registry))
-    return parse(registry[name], inner, _join(path, name))
+        raise ConfigError(f"unknown {registry.kind} '{name}'", where=path, cure=registry.near(str(name), only))
+    return _narrowed(registry, only, parse(registry[name], inner, _join(path, name)), path)
+
+
+def _one_name(registry: Registry[Any], value: Any) -> str:
+    """Return what to say where a mapping has more than one key: two names, or settings beside their name."""
+    if not isinstance(value, Mapping):
+        return ""
+    names = [str(key) for key in value if key in registry]
+    names = names or [item for item in value.values() if isinstance(item, str) and item in registry]
+    if len(names) > 1:
+        return f"keep one of {' and '.join(names)}"
+    return f"its settings stand under its name: {{{names[0]}: {{...}}}}" if names else ""
 
 
 def _problems_of(known: Mapping[str, SettingField], given: Mapping[str, Any], path: str) -> Iterable[Problem]:
@@ -182,10 +215,10 @@ def _read_registered(mark: Registered, base: Any, value: Any, path: str) -> Any:
         raise ConfigError(
             f"expected {describe(mark.otherwise)}, or {mark.registry.one}; found {show(value)}",
             where=path,
-            cure=did_you_mean(value, mark.registry),
+            cure=mark.registry.near(value, mark.only),
         )
     if mark.otherwise is None or named:
-        return _narrowed(mark, parse_registered(mark.registry, value, path), path)
+        return parse_registered(mark.registry, value, path, mark.only)
     try:
         plain = _read(mark.otherwise, value, path)
     except ConfigError:
@@ -195,14 +228,13 @@ def _read_registered(mark: Registered, base: Any, value: Any, path: str) -> Any:
     return mark.coerce(plain) if mark.coerce else plain
 
 
-def _narrowed(mark: Registered, found: Any, path: str) -> Any:
-    if mark.only is None or isinstance(found, mark.only):
+def _narrowed(registry: Registry[Any], only: type | None, found: Any, path: str) -> Any:
+    if only is None or isinstance(found, only):
         return found
-    fitting = [name for name in mark.registry if issubclass(mark.registry[name], mark.only)]
     raise ConfigError(
-        f"'{mark.registry.name_of(type(found))}' cannot stand here",
+        f"'{registry.name_of(type(found))}' cannot stand here",
         where=path,
-        cure=f"choose one of {', '.join(fitting)}",
+        cure=f"choose one of {', '.join(registry.fitting(only))}",
     )
 
 

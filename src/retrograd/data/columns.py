@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -19,7 +20,7 @@ YEAR_DAYS, WEEK_DAYS, DAY = 365.2425, 7.0, 1.0  # the cycles that a date goes th
 
 
 @dataclass(frozen=True)
-class _Column:
+class _Column(ABC):
     """What all fitted columns share. `flag` adds a feature that is 1 where the value is missing."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -28,9 +29,9 @@ class _Column:
     flag: bool
 
     @property
+    @abstractmethod
     def column_kind(self) -> ColumnKind:
         """How cells of this column are read."""
-        raise NotImplementedError
 
     @property
     def value_features(self) -> tuple[str, ...]:
@@ -48,9 +49,9 @@ class _Column:
         encoded = self.encode_values(values)
         return np.column_stack([encoded, missing]).astype(np.float32) if self.flag else encoded.astype(np.float32)
 
+    @abstractmethod
     def encode_values(self, values: pl.Series) -> np.ndarray:
         """Return the features without the flag; a missing value is filled."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

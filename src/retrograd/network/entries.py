@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from retrograd.base.annotations import Custom, show
 from retrograd.base.errors import ConfigError, Problem, did_you_mean
-from retrograd.base.json_schema import registry_schema
-from retrograd.base.schema import dump_registered, parse
+from retrograd.base.json_schema import registry_choices
+from retrograd.base.schema import UNKNOWN_KEY, dump_registered, parse
 from retrograd.network.layer import Layer, layers
 from retrograd.network.scope import Block, Entry, blocks
 
@@ -33,7 +33,7 @@ def parse_entry(value: Any, path: str) -> Entry:
     unknown = [str(key) for key in value if key not in kinds and key not in COMMON]
     if len(kinds) != 1:
         raise ConfigError(_kind_problems(kinds, unknown, path))
-    problems = [Problem(f"{path}.{key}", "unknown key", did_you_mean(key, COMMON)) for key in unknown]
+    problems = [Problem(f"{path}.{key}", UNKNOWN_KEY, did_you_mean(key, COMMON)) for key in unknown]
     kind = kinds[0]
     common: dict[str, Any] = {}
     for key in COMMON:
@@ -94,20 +94,21 @@ def dump_entries(entries: tuple[Any, ...], filled: bool = True) -> list[Any]:
     return [dump_entry(entry, filled) for entry in entries]
 
 
-def entry_schema() -> dict[str, Any]:
-    """Return the JSON Schema of one entry."""
-    return {"$ref": "#/$defs/entry"}
+def entries_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a list of entries, or of one alone."""
+    entry = {"$ref": "#/$defs/entry"}
+    return {"anyOf": [{"type": "array", "items": entry}, entry]}
 
 
 def entry_definition() -> dict[str, Any]:
-    """Return the definition that `entry_schema` points to."""
+    """Return the definition that `entries_schema` points to."""
     common = {
         "name": {"type": "string"},
-        "inputs": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+        "inputs": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]},
         "share": {"type": "object", "additionalProperties": {"type": "string"}},
         **{key: {"type": "boolean"} for key in FLAGS},
     }
-    return {"anyOf": [registry_schema(layers), registry_schema(blocks), {"type": "object", "properties": common}]}
+    return {"anyOf": [*registry_choices(layers, common=common), *registry_choices(blocks, common=common)]}
 
 
 def _kind_problems(kinds: list[str], unknown: list[str], path: str) -> list[Problem]:
@@ -116,7 +117,12 @@ def _kind_problems(kinds: list[str], unknown: list[str], path: str) -> list[Prob
         return [Problem(path, f"names two layers, {kinds[0]} and {kinds[1]}", "write each as a list entry of its own")]
     if not unknown:
         return [Problem(path, "names no layer", f"known: {', '.join(known)}")]
-    return [Problem(path, f"unknown layer kind '{key}'", did_you_mean(key, known)) for key in unknown]
+    return [Problem(path, f"unknown layer kind '{key}'", _near(key, known)) for key in unknown]
+
+
+def _near(key: str, known: list[str]) -> str:
+    hint = did_you_mean(key, known)
+    return hint if hint.startswith("did") else f"{layers.own}; {hint}"
 
 
 def _common(key: str, value: Any, path: str) -> Any:
@@ -141,14 +147,14 @@ def _common(key: str, value: Any, path: str) -> Any:
 
 Entries = Annotated[
     tuple[Entry, ...],
-    Custom(parse_entries, dump_entries, lambda: {"type": "array", "items": entry_schema()}, "a list of layers"),
+    Custom(parse_entries, dump_entries, entries_schema, "a list of layers"),
 ]
 EntryLists = Annotated[
     tuple[tuple[Entry, ...], ...],
     Custom(
         parse_paths,
         lambda paths, filled: [dump_entries(path, filled) for path in paths],
-        lambda: {"type": "array", "items": {"type": "array", "items": entry_schema()}},
+        lambda: {"type": "array", "items": entries_schema(), "minItems": 1},
         "a list of lists of layers",
     ),
 ]

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 from retrograd.base.annotations import Expect, Registered
 from retrograd.base.errors import ShapeError
@@ -76,7 +76,12 @@ def _numbers(value: Any) -> Any:
     return value
 
 
-Numbers = Annotated[Any, AfterValidator(_numbers), Expect("a number or nested lists of numbers, all rows equally long")]
+Numbers = Annotated[
+    Any,
+    AfterValidator(_numbers),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "array", "minItems": 1}]}),
+    Expect("a number or nested lists of numbers, all rows equally long"),
+]
 
 
 @initializers.register("values")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,14 +14,14 @@ from retrograd.base.annotations import Expect
 from retrograd.base.errors import DataTypeError, ShapeError, UsageError
 from retrograd.base.keys import fold_path
 from retrograd.base.registry import Registry
-from retrograd.base.schema import Settings
+from retrograd.base.schema import Settings, unwritten
 
 Spec = jax.ShapeDtypeStruct
 Params = dict[str, Array]
 State = dict[str, Array]
 Output = Any  # an array, or a dict of arrays for a layer with several outputs
 
-layers: Registry[Layer] = Registry("layer")
+layers: Registry[Layer] = Registry("layer", own="one of your own needs --layers FILE.py")
 
 Units = Annotated[
     Annotated[int, Field(gt=0)] | Literal["classes", "targets", "features"],
@@ -62,6 +62,16 @@ class Backward(NamedTuple):
 
     inputs: tuple[Any, ...]
     grads: Params = {}
+
+
+Result = TypeVar("Result", Forward, Backward)
+
+
+def expect(kind: type[Result], returned: Any) -> Result:
+    """Return what a layer returned, if it is of this kind."""
+    if not isinstance(returned, kind):
+        raise DataTypeError(f"returned {type(returned).__name__}, expected {kind.__name__}(...)")
+    return returned
 
 
 @jax.tree_util.register_dataclass
@@ -116,11 +126,11 @@ class Layer(Settings):
 
     def forward(self, params: Params, state: State, ctx: Context, *inputs: Any) -> Forward:
         """Return the output, the tape and the new state."""
-        raise NotImplementedError(f"{type(self).__name__} has no forward")
+        raise unwritten(self, "forward(self, params, state, ctx, x)", "which returns Forward(y, tape)")
 
     def backward(self, params: Params, tape: Any, dy: Any) -> Backward:
         """Return the deltas of the inputs and the gradients of the parameters."""
-        raise NotImplementedError(f"{type(self).__name__} has no backward of its own")
+        raise unwritten(self, "backward(self, params, tape, dy)", "or let `adjoint` find it by jax.vjp")
 
     def parts(self) -> tuple[Layer, ...]:
         """Return the layers, one after the other, that it stands for in a network: itself, unless it is a stack."""
@@ -150,10 +160,6 @@ class Activation(Layer):
     """
 
     initializer: ClassVar[str] = "glorot_uniform"
-
-    def forward(self, params: Params, state: State, ctx: Context, *inputs: Any) -> Forward:
-        """Return f(x), with x or y on the tape."""
-        raise NotImplementedError(f"{type(self).__name__} has no forward")
 
 
 # ------------------------------------------------------------------------------------------------ examples of inputs

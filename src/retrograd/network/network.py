@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.errors import ConfigError, Problem, RetrogradError, ShapeError, did_you_mean
+from retrograd.base.errors import ConfigError, RetrogradError, ShapeError, did_you_mean
 from retrograd.base.keys import fold_path
 from retrograd.network.finish import check_filled, choose_initializers, fill, mapped
-from retrograd.network.layer import Context, Layer, Params, Spec, State
+from retrograd.network.layer import Context, Forward, Layer, Params, Spec, State, expect
+from retrograd.network.own_layers import own_line
 from retrograd.network.scope import Block, Entry, Node, Scope
 
 DEFAULT_INPUT = "x"
@@ -45,7 +47,6 @@ class Network:
         self._scope = scope
         self.nodes = choose_initializers(nodes)
         self.by_name = {node.name: node for node in self.nodes}
-        self._check_shares()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -102,17 +103,13 @@ class Network:
             with located(node):
                 check_filled(node)
                 first = node.layer.init(fold_path(key, node.name), *inputs)
+                check_shares(node, first.params, params)
                 own = {name: value for name, value in first.params.items() if name not in dict(node.share)}
                 if own:
                     params[node.name] = own
                 if first.state:
                     state[node.name] = first.state
-                specs[node.name] = jax.eval_shape(
-                    lambda *given, node=node, s=first.state: (
-                        node.layer.forward(own_params(params, node), s, Context(train, key, node.name), *given).y
-                    ),
-                    *inputs,
-                )
+                specs[node.name] = jax.eval_shape(partial(_output, node, first.state, train), params, key, *inputs)
         return Variables(params, state)
 
     def _check_columns(self, specs: Mapping[str, Any]) -> None:
@@ -129,14 +126,6 @@ class Network:
                                       cure=did_you_mean(name, known | entries))  # fmt: skip
             known.add(node.name)
 
-    def _check_shares(self) -> None:
-        for node in self.nodes:
-            for param, path in node.share:
-                owner = path.removesuffix(TRANSPOSED).rpartition("/")[0]
-                if owner not in self.by_name or dict(self.by_name[owner].share).get(path.rpartition("/")[2]):
-                    raise ConfigError(f"there is no parameter '{path}' to share", where=f"{node}: share.{param}",
-                                      cure=did_you_mean(owner, self.by_name))  # fmt: skip
-
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
 
@@ -146,6 +135,11 @@ class Network:
     def __repr__(self) -> str:
         lines = (f"  {node.name}: {node.layer} <- {', '.join(node.inputs)}" for node in self.nodes)
         return "Network(\n" + "\n".join(lines) + "\n)"
+
+
+def _output(node: Node, state: State, train: bool, params: Mapping[str, Params], key: Array, *inputs: Any) -> Any:
+    ctx = Context(train, key, node.name)
+    return expect(Forward, node.layer.forward(own_params(params, node), state, ctx, *inputs)).y
 
 
 # ---------------------------------------------------------------------------------------------------- reading a graph
@@ -170,16 +164,38 @@ def own_params(params: Mapping[str, Params], node: Node) -> Params:
     for name, path in node.share:
         owner, _, shared = path.removesuffix(TRANSPOSED).rpartition("/")
         value = params[owner].get(shared) if owner in params else None
-        if value is None:
-            raise ConfigError(f"there is no parameter '{path}' to share", where=f"{node}: share.{name}")
+        assert value is not None, path  # `check_shares` has seen to it
         own[name] = value.T if path.endswith(TRANSPOSED) else value
     return own
+
+
+def check_shares(node: Node, own: Params, params: Mapping[str, Params]) -> None:
+    """Raise unless what a node shares exists by both names: in its own layer, and earlier in the network.
+
+    `own` is what its layer would have alone, `params` what the nodes before it own.
+    """
+    for name, path in node.share:
+        if name not in own:
+            raise ConfigError(
+                f"the layer has no parameter '{name}'", where=f"share.{name}", cure=did_you_mean(name, own)
+            )
+        owner, _, shared = path.removesuffix(TRANSPOSED).rpartition("/")
+        value = params.get(owner, {}).get(shared)
+        if value is None:
+            have = [f"{each}/{key}" for each, keys in params.items() for key in keys]
+            near = did_you_mean(path.removesuffix(TRANSPOSED), have) or "no node before it has any"
+            cure = f"{near} (have: {', '.join(have)})" if near.startswith("did") else near
+            raise ConfigError(f"there is no parameter '{path}' before it", where=f"share.{name}", cure=cure)
+        shape = value.shape[::-1] if path.endswith(TRANSPOSED) else value.shape
+        if shape != own[name].shape:
+            raise ShapeError(f"'{path}' has the shape {shape}, expected {own[name].shape}", where=f"share.{name}")
 
 
 class located:  # reads as a sentence: `with located(node):`
     """Put the place (a node's path, an objective's name) in front of every error that a layer raises inside.
 
-    What JAX says of arrays that do not fit (a TypeError or ValueError of its own) becomes a ShapeError.
+    What JAX says of arrays that do not fit (a TypeError or ValueError of its own) becomes a ShapeError; what fails in
+    a file of the user's own layers is told with its line.
     """
 
     def __init__(self, place: object) -> None:
@@ -189,14 +205,21 @@ class located:  # reads as a sentence: `with located(node):`
         return None
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, (TypeError, ValueError)) and not isinstance(error, RetrogradError):
-            fitting = ShapeError(str(error).partition("\n")[0].rstrip("."), where=str(self.place))
-            fitting.located = True  # type: ignore[attr-defined]
-            raise fitting from error
-        if isinstance(error, RetrogradError) and not getattr(error, "located", False):
-            moved = [
-                Problem(f"{self.place}{': ' + p.where if p.where else ''}", p.message, p.cure) for p in error.problems
-            ]
-            fresh = type(error)(moved)
+        fresh = _placed(error, str(self.place)) if isinstance(error, Exception) else None
+        if fresh is not None:
             fresh.located = True  # type: ignore[attr-defined]
-            raise fresh from None
+            raise fresh from (None if isinstance(error, RetrogradError) else error)
+
+
+def _placed(error: Exception, place: str) -> RetrogradError | None:
+    """Return what to raise instead of an error that came up at a place; None for what nobody could foresee."""
+    if isinstance(error, RetrogradError):
+        if getattr(error, "located", False):
+            return None
+        return type(error)([p._replace(where=f"{place}: {p.where}" if p.where else place) for p in error.problems])
+    text = str(error).partition("\n")[0].rstrip(".")
+    if own := own_line(error):
+        return ConfigError(f"{type(error).__name__}: {text}", where=f"{place}: {own}")
+    if isinstance(error, NotImplementedError):  # of a layer that leaves out what it must have
+        return ConfigError(text, where=place)
+    return ShapeError(text, where=place) if isinstance(error, (TypeError, ValueError)) else None

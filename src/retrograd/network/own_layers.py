@@ -1,56 +1,98 @@
-"""Layers of the user's own, in a Python file that registers them. Nothing but an explicit request runs such a file."""
+"""Layers of the user's own, from a Python file. It runs only when the user names it; a run keeps its digest."""
 
 from __future__ import annotations
 
-import importlib.util
+import hashlib
 import sys
+import traceback
+import types
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from retrograd.base.errors import RetrogradError, UsageError
+from retrograd.base.errors import ConfigError, RetrogradError, UsageError
 from retrograd.network.layer import layers
 from retrograd.network.losses.loss import losses
 
-_loaded: dict[Path, tuple[str, ...]] = {}  # by file, the names that it registered
+
+class OwnLayers(NamedTuple):
+    """A file that was run: its SHA-256, and the names under which it registered something."""
+
+    path: Path
+    digest: str
+    names: tuple[str, ...]
 
 
-def load_layers(path: str | Path) -> tuple[str, ...]:
-    """Run a Python file and return the names of the layers and losses that it registers.
+_files: dict[str, OwnLayers] = {}  # by the name that tracebacks show
+
+
+def load_layers(path: str | Path) -> OwnLayers:
+    """Run a Python file that registers layers or losses, so that configurations can name them.
 
     What the same file registered before is replaced.
 
-    Raises:  UsageError when it cannot be run, or registers nothing.
+    Raises:  UsageError when there is no such file or it registers nothing; ConfigError, with the line, when it fails.
     """
-    place = Path(path).resolve()
-    for name in _loaded.pop(place, ()):
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError("not a regular file" if path.exists() else "not found", where=str(path), cure="check the path")
+    content = path.read_bytes()
+    module = types.ModuleType(f"layers in {path.resolve()}")
+    module.__file__ = str(path)
+    for name in _files[str(path)].names if str(path) in _files else ():
         (layers if name in layers else losses).forget(name)
-    before = {*layers, *losses}
-    spec = importlib.util.spec_from_file_location(f"own_layers_{place.stem}", place)
-    if spec is None or spec.loader is None or not place.is_file():
-        raise UsageError("not a Python file", where=str(path))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
+    sys.modules[module.__name__] = module  # where the annotations of dataclasses are looked up
+    _files[str(path)] = OwnLayers(path, hashlib.sha256(content).hexdigest(), ())
     try:
-        spec.loader.exec_module(module)
-    except RetrogradError:
-        raise
-    except Exception as error:
-        line = _line(error, place)
-        raise UsageError(f"{type(error).__name__}: {error}", where=f"{path}{line}", cure="mend the file") from error
-    finally:
-        _loaded[place] = tuple(name for name in (*layers, *losses) if name not in before)
-    if not _loaded[place]:
-        cure = 'decorate the class with @rg.layers.register("name", examples=rg.examples(...))'
+        exec(_compiled(content, path), module.__dict__)
+    except (Exception, SystemExit) as error:
+        raise ConfigError(_told(error), where=own_line(error) or str(path)) from error
+    made = [each for each in vars(module).values() if isinstance(each, type) and each.__module__ == module.__name__]
+    names = tuple(vars(each)["registered_name"] for each in made if "registered_name" in vars(each))
+    if not names:
+        cure = 'write @rg.layers.register("name", ...) above the class'
         raise UsageError("registers no layer", where=str(path), cure=cure)
-    return _loaded[place]
+    _files[str(path)] = _files[str(path)]._replace(names=names)
+    return _files[str(path)]
 
 
-def _line(error: Exception, place: Path) -> str:
-    """Return `:12` for the last line of the file that the error went through."""
+def files_of(words: Collection[str]) -> dict[str, str]:
+    """Return name and digest of each file that was loaded and registered one of these words."""
+    return {own.path.name: own.digest for own in _files.values() if set(own.names) & set(words)}
+
+
+def check_loaded(needed: Any, where: str) -> None:
+    """Raise UsageError unless each of these files (name and digest) has been loaded as it was when training ran."""
+    for name, digest in needed.items() if isinstance(needed, dict) else ():
+        if digest in {own.digest for own in _files.values()}:
+            continue
+        other = next((own for own in _files.values() if own.path.name == name), None)
+        if other is None:
+            raise UsageError(f"it uses layers of {name}, and opening a model never runs code by itself", where=where,
+                             cure=f"name the file: --layers {name}, or rg.load_layers in Python")  # fmt: skip
+        digests = f"sha256 {str(digest)[:12]}..., now {other.digest[:12]}..."
+        raise UsageError(f"it was trained with another {name} ({digests})", where=where,
+                         cure="give the file as it was then, or train again")  # fmt: skip
+
+
+def own_line(error: BaseException) -> str:
+    """Return `file:line` of the innermost place in a file of the user's where an error came up, or nothing."""
+    if isinstance(error, SyntaxError) and error.filename in _files:
+        return f"{error.filename}:{error.lineno}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in _files]
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+
+
+def _compiled(content: bytes, path: Path) -> types.CodeType:
+    try:
+        return compile(content, str(path), "exec", dont_inherit=True)
+    except ValueError as error:  # a null byte
+        raise ConfigError(f"not a Python file: {error}") from None
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, RetrogradError):
+        return "; ".join(map(str, error.problems))
     if isinstance(error, SyntaxError):
-        return f":{error.lineno}"
-    trace, line = error.__traceback__, ""
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(place):
-            line = f":{trace.tb_lineno}"
-        trace = trace.tb_next
-    return line
+        return f"not valid Python: {error.msg}"
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}".rstrip(": ")

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from retrograd.base.errors import ConfigError
 from retrograd.base.registry import Registry
-from retrograd.base.schema import Settings
+from retrograd.base.schema import Settings, unwritten
 from retrograd.network.layer import Layer
 
 blocks: Registry[Block] = Registry("block")
@@ -55,7 +55,7 @@ class Block(Settings):
 
     def expand(self, scope: Scope, *inputs: str) -> str:
         """Add nodes to the scope and return the reference of the block's output."""
-        raise NotImplementedError(f"{type(self).__name__} has no expand")
+        raise unwritten(self, "expand(self, scope, *inputs)", "which adds nodes and returns its output's name")
 
 
 def named(layer: Layer | Block, name: str, *, inputs: Sequence[str] | str | None = None,

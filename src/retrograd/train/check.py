@@ -55,7 +55,7 @@ def check(
 
 def check_file(path: str | Path) -> CheckReport:
     """Check every layer and loss that a Python file registers."""
-    reports = [check_registered(name) for name in load_layers(path)]
+    reports = [check_registered(name) for name in load_layers(path).names]
     return CheckReport(
         tuple(found for report in reports for found in report.checks),
         tuple(clause for report in reports for clause in report.broken),

@@ -14,8 +14,9 @@ from retrograd.backprop.backprop import Objective
 from retrograd.base.annotations import Custom, Expect, Registered, show
 from retrograd.base.document import Document, parse_value, read_document
 from retrograd.base.errors import ConfigError, Problem, UsageError
-from retrograd.base.json_schema import json_schema, registry_definition, registry_schema
+from retrograd.base.json_schema import json_schema, registry_definition, registry_schema, settings_choices
 from retrograd.base.keys import SEED_LIMIT
+from retrograd.base.places import placed
 from retrograd.base.schema import (
     NonNegativeFloat,
     Number,
@@ -31,7 +32,7 @@ from retrograd.data.settings import DataSettings
 from retrograd.network.blocks import blocks
 from retrograd.network.entries import Entries, entry_definition
 from retrograd.network.initializers import initializers
-from retrograd.network.layer import layers
+from retrograd.network.layer import Activation, layers
 from retrograd.network.losses.loss import Loss, losses
 from retrograd.network.network import Network
 from retrograd.network.precision import Precision
@@ -118,7 +119,7 @@ def _parse_losses(value: Any, path: str) -> tuple[tuple[str, LossOn], ...]:
 
 
 def _losses_schema() -> dict[str, Any]:
-    return {"type": "object", "additionalProperties": json_schema(LossOn)}
+    return {"type": "object", "additionalProperties": {"anyOf": settings_choices(LossOn)}}
 
 
 def _parse_penalties(value: Any, path: str) -> tuple[Penalty, ...]:
@@ -242,7 +243,7 @@ def config_of(document: Document, changes: Sequence[str] = ()) -> RunConfig:
     try:
         return parse(RunConfig, document.values)
     except ConfigError as error:
-        raise document.located(error) from None
+        raise document.located(placed(error, RunConfig, document.values)) from None
 
 
 def document_with(changes: Sequence[str], document: Document) -> Document:
@@ -302,6 +303,7 @@ def schema() -> dict[str, Any]:
     """Return the JSON Schema of a configuration, from the same annotations that check it."""
     registries = (layers, blocks, losses, optimizers, schedules, penalties, initializers)
     definitions = {registry.kind.replace(" ", "_"): registry_definition(registry) for registry in registries}
+    definitions["activation"] = registry_definition(layers, Activation)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A retrograd configuration",

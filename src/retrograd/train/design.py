@@ -13,6 +13,7 @@ from retrograd.train.config import RunConfig, changed, config_of
 
 HIDDEN = ((200, (16,)), (2_000, (64, 32)), (50_000, (128, 64)))  # (fewer rows than, widths)
 BATCH_SIZE = ((5_000, 32), (50_000, 64))
+WIDTH = 80  # columns
 SMALL = 200  # rows; below, a higher rate learns in the few updates that there are
 UPDATES, FEWEST_EPOCHS, MOST_EPOCHS = 6_000, 30, 1_000
 LAST_UNITS = {"binary": 1, "multiclass": "classes", "regression": "targets", "unsupervised": "features"}
@@ -50,6 +51,7 @@ def design(
     last = {"binary": 1, "multiclass": "classes"}.get(
         dataset.task, "targets" if dataset.task == "regression" else "features"
     )
+    hidden = "one hidden layer" if len(widths) == 1 else f"{len(widths)} hidden layers"
     held_out = dataset.valid is not None
     network: list[dict[str, Any]] = [{"dense": {"units": width, "activation": "relu"}} for width in widths]
     updates = -(-rows // batch)  # an epoch
@@ -57,9 +59,7 @@ def design(
     rate = learning_rate or (0.003 if rows < SMALL else 0.001)
     training: dict[str, Any] = {"epochs": epochs, "batch_size": batch}
     choices = [
-        Choice(
-            "network.0", f"{len(widths)} hidden layers for {rows} training rows; relu is fast and does not saturate"
-        ),
+        Choice("network.0", f"{hidden} for {rows} training rows; relu is fast and does not saturate"),
         Choice(f"network.{len(widths)}", "no activation at the output: the loss acts on it directly"),
         Choice("loss", f"{dataset.task}: {loss_why}"),
         Choice("optimizer", "adam needs the least tuning" + ("" if learning_rate else f"; {rate:g} suits {rows} rows")),
@@ -90,8 +90,11 @@ def concerns(path: str, other: str) -> bool:
 
 
 def commented(text: str, choices: list[Choice]) -> str:
-    """Return YAML with each reason as a comment on the line of its setting."""
+    """Return YAML with each reason as a comment on the line of its setting, or above it."""
     lines, at = text.splitlines(), parse_document(text).lines
     for path, why in choices:
-        lines[at[path] - 1] += f"  # {why}"
+        line = lines[at[path] - 1]
+        indent = line[: len(line) - len(line.lstrip())]
+        beside = f"{line}  # {why}"
+        lines[at[path] - 1] = beside if len(beside) <= WIDTH else f"{indent}# {why}\n{line}"
     return "\n".join(lines) + "\n"

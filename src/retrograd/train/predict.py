@@ -25,6 +25,7 @@ from retrograd.data.source import form_of_its_own, read_file
 from retrograd.data.target import Decoded
 from retrograd.network.layer import Spec
 from retrograd.network.network import Network, Variables
+from retrograd.network.own_layers import check_loaded
 from retrograd.network.precision import in_precision
 from retrograd.record.model import check_fits, load_model, save_model
 from retrograd.record.run import MODEL
@@ -137,6 +138,7 @@ def load(path: str | Path, *, runs: str | Path = "runs", allow_nonfinite: bool =
     found = [Path(each) for each in (path, inside) if os.path.isfile(each)]
     path = found[0] if found else find_run(Path(runs), str(path)).model_path
     stored = load_model(path)
+    check_loaded(stored.facts.get("layers", {}), str(path))
     try:
         config = config_of(Document(stored.config))
         preprocessing = Preprocessing.from_json(stored.preprocessing)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from retrograd.base.document import read_document
 from retrograd.base.errors import ConfigError, Problem, RetrogradError
 from retrograd.base.finding import Finding
 from retrograd.data.dataset import Dataset, load
+from retrograd.network.layer import Spec
 from retrograd.network.network import Network, take
 from retrograd.network.precision import computing_in, in_precision
 from retrograd.train.config import RunConfig, config_in, document_with, with_rate
@@ -22,9 +24,11 @@ from retrograd.train.output_check import check_output
 from retrograd.train.ranges import check_identifiers, check_targets
 from retrograd.train.room import check_room
 from retrograd.train.stop import check_goal
+from retrograd.update.optimizers import optimizers
 from retrograd.update.step import Stepper
 
 PARTS = ("train", "valid", "test")
+PROBE = 99_991  # rows of a batch whose shapes are traced; a number that no layer is likely to have of its own
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ def prepare(config: RunConfig, dataset: Dataset | None = None) -> Prepared:
         dataset = load(config.data)
     network, objectives = config.build(dataset.sizes, dataset.task, tuple(dataset.train))
     prepared = Prepared(config.filled(network, dataset.task), dataset, network, tuple(objectives))
+    check_accumulation(prepared)
     try:
         check_shapes(prepared)
     except RetrogradError as error:
@@ -122,24 +127,46 @@ def at_entry(error: RetrogradError, network: Network) -> RetrogradError:
     return type(error)([moved(problem) for problem in error.problems])
 
 
+def check_accumulation(prepared: Prepared) -> None:
+    """Raise ConfigError when a batch has fewer rows than the micro-batches that it is to be cut into."""
+    optimizer, rows = prepared.config.optimizer, prepared.batch_size
+    if optimizer.accumulate > rows:
+        where = f"optimizer.{optimizers.name_of(type(optimizer))}.accumulate"
+        message = f"{optimizer.accumulate} micro-batches cannot be cut from a batch of {rows} rows"
+        raise ConfigError(message, where=where, cure=f"at most {rows}, or a larger training.batch_size")
+
+
+def check_trained(network: Network, params: Mapping[str, Any]) -> None:
+    """Raise ConfigError when a step would change nothing."""
+    if not params:
+        raise ConfigError("no layer has parameters: there is nothing to train", where="network")
+    if all(network.by_name[name].frozen for name in params):
+        cure = "leave `frozen` out where weights are to be learnt"
+        raise ConfigError("every layer with parameters is frozen: nothing would train", where="network", cure=cure)
+
+
 def check_shapes(prepared: Prepared) -> None:
     """Trace one step without computing it; the error of a layer or loss that does not fit names it.
 
     Then check what a compiled step could not report.
     """
-    precision = prepared.config.training.precision
-    batch = in_precision({name: column[:2] for name, column in prepared.dataset.train.items()}, precision)
-    traced = len(next(iter(batch.values())))
+    precision, rows = prepared.config.training.precision, PROBE if prepared.batch_size > 1 else 1
+    specs = {name: Spec((rows, *column.shape[1:]), column.dtype) for name, column in prepared.dataset.train.items()}
+    batch = in_precision(specs, precision)
     stepper = prepared.stepper()
 
-    def trace(key: jax.Array) -> Any:
+    def trace(key: jax.Array, batch: Any) -> Any:
         return stepper.step(stepper.start(in_precision(prepared.network.init(key, batch), precision), key), batch)
 
-    with computing_in(precision):
-        after, _ = jax.eval_shape(trace, jax.random.key(0))
-        outputs = prepared.network.specs(batch)
+    try:
+        with computing_in(precision):
+            outputs = prepared.network.specs(batch)
+            after, _ = jax.eval_shape(trace, jax.random.key(0), batch)
+    except RetrogradError as error:
+        raise type(error)([worded(problem) for problem in error.problems]) from error
+    check_trained(prepared.network, after.params)
     kept = {node.name: outputs[node.name] for node in prepared.network if not node.recompute}
-    check_room(after, kept, prepared.batch_size / traced)
+    check_room(after, kept, prepared.batch_size / rows)
     evaluator = prepared.evaluator()
     if prepared.config.training.goal:
         names = evaluator.metric_names(take(outputs, evaluator.main.inputs[0]).shape)
@@ -149,3 +176,12 @@ def check_shapes(prepared: Prepared) -> None:
         check_identifiers(prepared.network, columns)
         for objective in prepared.objectives:
             check_targets(objective, take(outputs, objective.inputs[0]).shape[-1], columns)
+
+
+def worded(problem: Problem) -> Problem:
+    """Return the problem with `batch` for the number of rows that stood for it while shapes were traced."""
+
+    def said(text: str) -> str:
+        return re.sub(rf"\b{PROBE}\b", "batch", text)
+
+    return problem._replace(message=said(problem.message), cure=said(problem.cure))

@@ -14,17 +14,18 @@ from typing import Any
 import jax
 import numpy as np
 
-from retrograd.base.document import write_document
+from retrograd.base.document import Document, write_document
 from retrograd.base.errors import NonFiniteError
 from retrograd.base.memory import memory_told
-from retrograd.base.schema import parse
 from retrograd.data.dataset import Dataset
 from retrograd.native.library import kernels
+from retrograd.network.own_layers import files_of
 from retrograd.record.events import Epoch, Metrics, Note, Started, Stopped
 from retrograd.record.run import RunWriter
 from retrograd.record.tree import digest
 from retrograd.train.config import (
     RunConfig,
+    config_of,
     plain_config,
     portable,
     read_config,
@@ -111,7 +112,8 @@ def train_prepared(
         place.write_config(write_document(plain_config(portable(config))))
         place.record(Started.here(config.name, dataset.task, config.training.seed, data_digest=dataset.digest,
                                   device=jax.default_backend()))  # fmt: skip
-        for note in (*notes, *(f"warning: {found}" for found in prepared.findings())):
+        files = [f"layers of {name}, sha256 {digest}" for name, digest in own_files(config).items()]
+        for note in (*notes, *files, *(f"warning: {found}" for found in prepared.findings())):
             place.record(Note(note))
         if started:
             started(prepared, place.path)
@@ -146,7 +148,7 @@ def as_config(config: RunConfig | Mapping[str, Any] | str | Path) -> RunConfig:
     """Return the configuration that was given in one of several forms."""
     if isinstance(config, RunConfig):
         return config
-    return read_config(config) if isinstance(config, (str, Path)) else parse(RunConfig, config)
+    return read_config(config) if isinstance(config, (str, Path)) else config_of(Document(dict(config)))
 
 
 def _train_into(
@@ -171,6 +173,7 @@ def _train_into(
     weights = digest(fitted.variables.params)
     columns = {name: [list(np.shape(column)[1:]), str(column.dtype)] for name, column in dataset.train.items()}
     facts = {"task": dataset.task, "columns": columns, "metrics": scores, "weights": weights}
+    facts |= {"layers": own} if (own := own_files(config)) else {}
     model = Model(config, prepared.network, prepared.objectives, fitted.variables, dataset.preprocessing, facts)
     model.save(place.model_path)
     place.finish(stopped(fitted, scores, weights))
@@ -178,6 +181,18 @@ def _train_into(
         raise NonFiniteError([p._replace(cure=f"{p.cure}; run folder: {place.path}") for p in fitted.error.problems])
     best = fitted.best.epoch if fitted.best else None
     return Run(place.path, model, dataset, fitted.history, fitted.stop, best, scores)
+
+
+def own_files(config: RunConfig) -> dict[str, str]:
+    """Return name and digest of each file of the user's own layers that a configuration makes use of."""
+
+    def words(plain: Any) -> Iterator[str]:
+        if isinstance(plain, str):
+            yield plain
+        for inner in [*plain, *plain.values()] if isinstance(plain, dict) else plain if isinstance(plain, list) else ():
+            yield from words(inner)
+
+    return files_of(set(words(plain_config(config))))
 
 
 def stopped(fitted: Fitted, metrics: Metrics, weights: str) -> Stopped:

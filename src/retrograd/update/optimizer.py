@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 from retrograd.base.annotations import Registered
 from retrograd.base.errors import ConfigError
 from retrograd.base.registry import Registry
-from retrograd.base.schema import NonNegativeFloat, PositiveFloat, PositiveInt, Settings
+from retrograd.base.schema import NonNegativeFloat, PositiveFloat, PositiveInt, Settings, unwritten
 from retrograd.update.clipping import clip
 from retrograd.update.schedule import Schedule, schedules
 from retrograd.update.schedules import Constant
@@ -54,7 +54,7 @@ class Optimizer(Settings):
 
     def direction(self) -> optax.GradientTransformation:
         """Return the transformation from gradients to the direction that the learning rate scales."""
-        raise NotImplementedError(f"{type(self).__name__} has no direction")
+        raise unwritten(self, "direction(self)", "which returns an optax transformation")
 
     @property
     def schedule(self) -> Schedule:

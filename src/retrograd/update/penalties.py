@@ -13,7 +13,7 @@ from pydantic import AfterValidator
 
 from retrograd.base.annotations import Expect
 from retrograd.base.registry import Registry
-from retrograd.base.schema import NonNegativeFloat, Settings
+from retrograd.base.schema import NonNegativeFloat, Settings, unwritten
 from retrograd.network.layer import Params
 from retrograd.update.selection import select
 
@@ -41,11 +41,11 @@ class Penalty(Settings):
 
     def value(self, w: Array) -> Array:
         """Return what one parameter costs."""
-        raise NotImplementedError(f"{type(self).__name__} has no value")
+        raise unwritten(self, "value(self, w)", "which returns the cost of one parameter")
 
     def gradient(self, w: Array) -> Array:
         """Return the derivative of `value`."""
-        raise NotImplementedError(f"{type(self).__name__} has no gradient")
+        raise unwritten(self, "gradient(self, w)", "the derivative of `value`")
 
 
 @penalties.register("l2", example={"strength": 0.01})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import jax.numpy as jnp
 from jax import Array
@@ -14,12 +14,13 @@ from pydantic import Field
 from retrograd.base.annotations import Expect
 from retrograd.base.errors import ConfigError
 from retrograd.base.registry import Registry
-from retrograd.base.schema import Probability, Settings
+from retrograd.base.schema import Probability, Settings, unwritten
 
 schedules: Registry[Schedule] = Registry("schedule")
 
 MAX_STEP = 2**31 - 1  # the step counter is an int32
 Steps = Annotated[int, Field(gt=0, le=MAX_STEP), Expect(f"a positive integer, at most {MAX_STEP}")]
+Warmup = Annotated[int, Field(ge=0, le=MAX_STEP), Expect("a number of steps (an integer, 0 or larger)")]
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,12 @@ class Schedule(Settings):
     latex: ClassVar[str]
 
     _: KW_ONLY
-    warmup: Steps | Literal[0] = 0
+    warmup: Warmup = 0
     warmup_start: Probability = 0.01
 
     def rule(self, step: Array, length: int) -> Array:
         """Return the rate `step` steps after the warmup; `length` is 0 for a schedule that has no end."""
-        raise NotImplementedError(f"{type(self).__name__} has no rule")
+        raise unwritten(self, "rule(self, step, length)", "which returns the learning rate")
 
     def length(self, total_steps: int | None) -> int:
         """Return how many steps the rule lasts in a run of `total_steps`."""

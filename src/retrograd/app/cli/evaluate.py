@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from retrograd.app.cli.models import check_order, model_at
-from retrograd.app.cli.options import ModelName, RunsRoot, command_of, existing_file
+from retrograd.app.cli.options import Json, ModelName, OwnLayers, RunsRoot, command_of, existing_file
 from retrograd.app.cli.show import print_report
 from retrograd.app.cli.surroundings import settle
 from retrograd.app.cli.tables import score_table
@@ -20,10 +20,11 @@ def evaluate(
     run: ModelName,
     data: Annotated[Path, typer.Argument(metavar="DATA", help="rows with their targets")],
     runs: RunsRoot = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    layers: OwnLayers = None,
+    as_json: Json = False,
 ) -> None:
     """Measure a trained model on rows that it has not seen."""
-    settle()
+    settle(layers)
     check_order(run, data, "evaluate")
     existing_file(data)
     model = model_at(run, runs)

@@ -109,6 +109,9 @@ Neural networks whose backward pass you can read, see, prove and repair.
 
 {verbs}
 
+With --json a verb prints one JSON document on standard output and nothing else;
+messages go to standard error. With --layers FILE.py it knows your own layers.
+
 Begin with:  {PROGRAM} train examples/xor.yaml"""
 
 

@@ -69,4 +69,9 @@ RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's folder, its
 ModelName = Annotated[
     str, typer.Argument(metavar="RUN", help="a run's folder, its name or a beginning of it, `last`, or a model file")
 ]
+OwnLayers = Annotated[
+    list[Path] | None,
+    typer.Option("--layers", metavar="FILE.py", help="run a Python file that registers layers of your own"),
+]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON document on standard output")]
 RunsRoot = Annotated[Path, typer.Option("--runs", help="folder that holds the runs")]

@@ -1,4 +1,4 @@
-"""`retrograd predict`: predictions for new rows, as CSV."""
+"""`retrograd predict`: predictions for new rows, as CSV or JSON."""
 
 from __future__ import annotations
 
@@ -11,36 +11,43 @@ import polars as pl
 import typer
 
 from retrograd.app.cli.models import check_order, model_at
-from retrograd.app.cli.options import ModelName, RunsRoot, command_of, existing_file
+from retrograd.app.cli.options import Json, ModelName, OwnLayers, RunsRoot, command_of, existing_file
 from retrograd.app.cli.show import print_report
 from retrograd.app.cli.surroundings import settle
 from retrograd.data.report import Report
 from retrograd.data.target import Decoded
 from retrograd.record.files import write_file
+from retrograd.record.strict_json import write_json
 from retrograd.train.predict import Model
 
 
 def predict(
     run: ModelName,
     data: Annotated[Path, typer.Argument(metavar="DATA", help="rows like those of training; the target may be absent")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="CSV file to write; default: standard output")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="file to write instead of standard output")] = None,
     runs: RunsRoot = Path("runs"),
+    layers: OwnLayers = None,
+    as_json: Json = False,
     allow_nonfinite: Annotated[
         bool, typer.Option("--allow-nonfinite", help="use a model with NaN or infinite weights")
     ] = False,
 ) -> None:
-    """Predict for new rows. Preprocessing is inside the model: give the raw columns, in any order."""
-    settle()
+    """Predict for new rows, as CSV or, with --json, as a list of objects.
+
+    Preprocessing is inside the model: give the raw columns, in any order.
+    """
+    settle(layers)
     check_order(run, data, "predict")
     existing_file(data)
     model = model_at(run, runs, allow_nonfinite)
     report = Report()
     frame = predictions(model, model.decode(data, report))
     print_report(report)
+    text = write_json(frame.to_dicts()) + "\n" if as_json else frame.write_csv()
     if out is None:
-        sys.stdout.write(frame.write_csv())
+        sys.stdout.write(text)
         return
-    write_file(out, frame.write_csv().encode())
+    write_file(out, text.encode())
     typer.echo(f"{len(frame)} predictions written to {out}", err=True)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from retrograd.app.cli.options import CONTEXT, RunName, RunsRoot
+from retrograd.app.cli.options import CONTEXT, Json, RunName
 from retrograd.app.cli.tables import ending, number, numbers, score_table, table
 from retrograd.base.document import parse_document
 from retrograd.record.events import Note, Stopped
@@ -19,25 +19,44 @@ from retrograd.record.strict_json import write_json
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
                   invoke_without_command=True, context_settings=CONTEXT)  # fmt: skip
-Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+Root = Annotated[Path | None, typer.Option("--runs", help="folder that holds the runs  [default: runs]")]
+
+
+class Asked(NamedTuple):
+    """What the options say that may stand before or after `list`, `show` and `compare`."""
+
+    root: Path
+    as_json: bool
+
+
+def asked(context: typer.Context, root: Path | None, as_json: bool) -> Asked:
+    """Return what was asked for after the word, else before it."""
+    before = context.obj or Asked(Path("runs"), False)
+    return Asked(before.root if root is None else root, as_json or before.as_json)
 
 
 @app.callback()
-def runs(context: typer.Context, root: RunsRoot = Path("runs"), as_json: Json = False) -> None:
+def runs(context: typer.Context, root: Root = None, as_json: Json = False) -> None:
     """List the runs in a folder; `show RUN` tells one in full, `compare A B` sets two side by side."""
-    context.obj = root
+    context.obj = asked(context, root, as_json)
     if context.invoked_subcommand is None:
-        show_list(root, as_json)
+        show_list(context.obj)
 
 
-def show_list(root: Path, as_json: bool) -> None:
+@app.command("list")
+def list_(context: typer.Context, root: Root = None, as_json: Json = False) -> None:
+    """List the runs in a folder, as `retrograd runs` alone does."""
+    show_list(asked(context, root, as_json))
+
+
+def show_list(wanted: Asked) -> None:
     """Print a line for each run."""
-    found = list_runs(root)
-    if as_json:
+    found = list_runs(wanted.root)
+    if wanted.as_json:
         typer.echo(write_json([facts(run) for run in found]))
         return
     if not found:
-        typer.echo(f"no runs in {root}; begin with: retrograd train CONFIG")
+        typer.echo(f"no runs in {wanted.root}; begin with: retrograd train CONFIG")
         return
     rows = [["run", "task", "epochs", "ended", "score"]]
     rows += [
@@ -51,10 +70,11 @@ def show_list(root: Path, as_json: bool) -> None:
 
 
 @app.command()
-def show(context: typer.Context, run: RunName, as_json: Json = False) -> None:
+def show(context: typer.Context, run: RunName, root: Root = None, as_json: Json = False) -> None:
     """Tell one run in full: its end, scores and configuration."""
-    found = find_run(context.obj, run)
-    if as_json:
+    wanted = asked(context, root, as_json)
+    found = find_run(wanted.root, run)
+    if wanted.as_json:
         config = parse_document(found.config_text()).values
         typer.echo(write_json({**facts(found.summary()), "config": config}))
         return
@@ -69,25 +89,24 @@ def show(context: typer.Context, run: RunName, as_json: Json = False) -> None:
 
 
 @app.command()
-def compare(context: typer.Context, first: RunName, second: RunName, as_json: Json = False) -> None:
+def compare(context: typer.Context, first: RunName, second: RunName, root: Root = None, as_json: Json = False) -> None:
     """Set two runs side by side: settings that differ, scores."""
-    pair = [find_run(context.obj, name) for name in (first, second)]
+    wanted = asked(context, root, as_json)
+    pair = [find_run(wanted.root, name) for name in (first, second)]
     configs = [flat(parse_document(run.config_text()).values) for run in pair]
     keys = [key for key in {**configs[0], **configs[1]} if configs[0].get(key) != configs[1].get(key)]
     scores = [flat(run.summary().metrics or {}) for run in pair]
-    if as_json:
-        differing = {key: [config.get(key) for config in configs] for key in keys}
-        metrics = {key: [score.get(key) for score in scores] for key in {**scores[0], **scores[1]}}
-        typer.echo(write_json({"settings": differing, "metrics": metrics}))
+    metrics = list({**scores[0], **scores[1]})
+    if wanted.as_json:
+        settings = {key: [config.get(key) for config in configs] for key in keys}
+        typer.echo(
+            write_json({"settings": settings, "metrics": {key: [s.get(key) for s in scores] for key in metrics}})
+        )
         return
     names = [run.path.name for run in pair]
-    settings = [["settings that differ", *names], *([key, *(show_value(c.get(key)) for c in configs)] for key in keys)]
-    typer.echo(table(settings) if keys else "the settings are the same")
-    metrics_rows = [
-        ["", *names],
-        *([key, *numbers([s.get(key) for s in scores])] for key in {**scores[0], **scores[1]}),
-    ]
-    typer.echo("\n" + table(metrics_rows))
+    rows = [["settings that differ", *names], *([key, *(show_value(c.get(key)) for c in configs)] for key in keys)]
+    typer.echo(table(rows) if keys else "the settings are the same")
+    typer.echo("\n" + table([["", *names], *([key, *numbers([s.get(key) for s in scores])] for key in metrics)]))
 
 
 def facts(run: RunSummary) -> dict[str, Any]:

@@ -6,12 +6,15 @@ import json
 
 import typer
 
-from retrograd.app.cli.options import command_of
+from retrograd.app.cli.options import Json, OwnLayers, command_of
+from retrograd.network.own_layers import load_layers
 from retrograd.train.config import schema as config_schema
 
 
-def schema() -> None:
-    """Print the JSON Schema of a configuration."""
+def schema(layers: OwnLayers = None, as_json: Json = True) -> None:
+    """Print the JSON Schema of a configuration; it always is JSON, with --json or without."""
+    for file in layers or ():
+        load_layers(file)
     typer.echo(json.dumps(config_schema(), indent=2, ensure_ascii=False))
 
 

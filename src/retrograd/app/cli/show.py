@@ -6,7 +6,9 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,10 +19,8 @@ from retrograd.train.prepare import Prepared
 from retrograd.train.run import Run
 
 
-def print_start(prepared: Prepared, folder: Path, quiet: bool) -> None:
-    """Say what is about to be trained, to standard error."""
-    if quiet:
-        return
+def print_start(prepared: Prepared, folder: Path, spelt: Callable[[str], str] = str) -> None:
+    """Say what is about to be trained, to standard error; `spelt` turns the data's notes into what suits the user."""
     dataset, network = prepared.dataset, prepared.network
     batch = {name: column[:1] for name, column in dataset.train.items()}
     shapes = jax.eval_shape(lambda key: network.init(key, batch).params, jax.random.key(0))
@@ -29,19 +29,36 @@ def print_start(prepared: Prepared, folder: Path, quiet: bool) -> None:
     print(f"{prepared.config.name}: {dataset.task}, rows: {rows}; {len(network)} nodes, {count:,} parameters",
           file=sys.stderr)  # fmt: skip
     for note in dataset.notes:
-        print(f"  {note}", file=sys.stderr)
+        print(f"  {spelt(note)}", file=sys.stderr)
     for found in prepared.findings():
         print(f"warning: {found}", file=sys.stderr)
     print(f"  run folder {folder}", file=sys.stderr, flush=True)
 
 
-def print_run(run: Run) -> None:
-    """Say how a run ended: why it stopped, the scores of the kept weights, where it lies, what to do next."""
+def print_run(run: Run, chosen: Path | None = None) -> None:
+    """Say how a run ended: why it stopped, the scores of the kept weights, where it lies, what to do next.
+
+    `chosen` is the file of a configuration that was chosen for a table.
+    """
     seconds = run.history[-1].seconds if run.history else 0.0
     print(ending(len(run.history), seconds, run.stop.reason, run.stop.sentence, run.best_epoch))
     print(score_table(run.scores))
     print(f"run   {run.folder}")
+    if chosen:
+        print(f"edit  {chosen}")
     print(f"next  {next_command(run)}")
+
+
+def run_facts(run: Run) -> dict[str, Any]:
+    """Return what JSON output tells of a run that has just ended."""
+    return {
+        "run": str(run.folder),
+        "stop": {"reason": run.stop.reason, "sentence": run.stop.sentence},
+        "epochs": len(run.history),
+        "seconds": run.history[-1].seconds if run.history else 0.0,
+        "best_epoch": run.best_epoch,
+        "metrics": run.scores,
+    }
 
 
 def print_report(report: Report) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from retrograd.base import allocator
 from retrograd.base.compile_cache import keep_compiled
+from retrograd.network.own_layers import load_layers
 from retrograd.train.prepare import Prepared
 from retrograd.train.room import nbytes
 
 
-def settle() -> None:
-    """Keep compiled programs in the user's cache folder, and freed memory in the process."""
+def settle(own_layers: Sequence[Path] | None = None) -> None:
+    """Keep compiled programs in the user's cache folder, and freed memory in the process; run the user's layers."""
     allocator.tune()
     keep_compiled()
+    for file in own_layers or ():
+        load_layers(file)
 
 
 def step_bytes(prepared: Prepared) -> int:

@@ -6,14 +6,16 @@ import dataclasses
 import itertools
 import os
 import shlex
+import sys
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TextIO
 
 import typer
 
-from retrograd.app.cli.options import RunsRoot, at_least, command_of, existing_file, finite_positive
+from retrograd.app.cli.options import Json, OwnLayers, RunsRoot, at_least, command_of, existing_file, finite_positive
 from retrograd.app.cli.progress import Progress
-from retrograd.app.cli.show import print_run, print_start
+from retrograd.app.cli.show import print_run, print_start, run_facts
+from retrograd.app.cli.spelling import as_option, spelt_as_options
 from retrograd.app.cli.surroundings import settle, step_bytes
 from retrograd.base import allocator
 from retrograd.base.errors import UsageError
@@ -21,6 +23,7 @@ from retrograd.base.schema import parse
 from retrograd.data.dataset import load
 from retrograd.data.settings import DataSettings
 from retrograd.record.files import write_file
+from retrograd.record.strict_json import write_json
 from retrograd.train.config import at_folder, changed, with_paths
 from retrograd.train.design import design
 from retrograd.train.prepare import Prepared, prepare, prepare_file
@@ -47,7 +50,9 @@ def train(
     max_bytes: Annotated[
         int | None, typer.Option(parser=at_least(1), metavar="N", help="largest data file, decompressed")
     ] = None,
+    layers: OwnLayers = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
+    as_json: Json = False,
 ) -> int:
     """Train a network and keep the best weights.
 
@@ -55,30 +60,36 @@ def train(
     From a configuration:  retrograd train examples/xor.yaml --epochs 500
     From a table alone:    retrograd train house.csv --target price
     """
-    settle()
+    settle(layers)
     wanted = [*(changes or [])]
     numbers = {"training.epochs": epochs, "training.batch_size": batch_size, "training.seed": seed,
                "data.max_bytes": max_bytes}  # fmt: skip
     wanted += [f"{key}={value}" for key, value in numbers.items() if value is not None]
     existing_file(source)
+    table = source.suffix.lower() not in CONFIG_SUFFIXES
     chosen = None
-    if source.suffix.lower() in CONFIG_SUFFIXES:
-        refuse_table_options(source, target, config_out)
-        prepared = prepare_file(source, wanted, lr)
+    with spelt_as_options(table):
+        if table:
+            prepared, chosen = from_table(source, target, wanted, lr, config_out, force)
+        else:
+            refuse_table_options(source, target, config_out)
+            prepared = prepare_file(source, wanted, lr)
+        with Progress(prepared.config.training.epochs, quiet) as progress:
+
+            def started(prepared: Prepared, folder: Path) -> None:
+                allocator.tune(step_bytes(prepared))
+                if chosen:
+                    chosen.write(source, quiet, sys.stderr if as_json else sys.stdout)
+                if not quiet:
+                    print_start(prepared, folder, as_option if table else str)
+
+            finished = train_prepared(
+                prepared, root=runs, folder=run, overwrite=force, watchers=(progress,), started=started
+            )
+    if as_json:
+        typer.echo(write_json({**run_facts(finished), **({"config": str(chosen.path)} if chosen else {})}))
     else:
-        prepared, chosen = from_table(source, target, wanted, lr, config_out, force)
-    with Progress(prepared.config.training.epochs, quiet) as progress:
-
-        def started(prepared: Prepared, folder: Path) -> None:
-            allocator.tune(step_bytes(prepared))
-            if chosen:
-                chosen.write(source, quiet)
-            print_start(prepared, folder, quiet)
-
-        finished = train_prepared(
-            prepared, root=runs, folder=run, overwrite=force, watchers=(progress,), started=started
-        )
-    print_run(finished)
+        print_run(finished, chosen.path if chosen else None)
     return EXIT_CODES.get(finished.stop.reason, 0)
 
 
@@ -94,13 +105,20 @@ class Chosen(NamedTuple):
 
     path: Path
     text: str
+    passed: Path | None = None  # the name that was free no more: it holds another configuration
 
-    def write(self, source: Path, quiet: bool) -> None:
-        """Write the file, and unless `quiet` print it with its reasons."""
-        write_file(self.path, self.text.encode())
+    def write(self, source: Path, quiet: bool, stream: TextIO) -> None:
+        """Write the file unless it is there already, and unless `quiet` print it with its reasons."""
+        there = self.path.exists() and self.path.read_bytes() == self.text.encode()
+        if not there:
+            write_file(self.path, self.text.encode())
         if not quiet:
-            print(f"# chosen for {source}, and written to {self.path}: edit it, then run")
-            print(f"#   retrograd train {shlex.quote(str(self.path))}\n{self.text}", flush=True)
+            how = "as it stands already in" if there else "and written to"
+            print(f"# chosen for {source}, {how} {self.path}: edit it, then run", file=stream)
+            print(f"#   retrograd train {shlex.quote(str(self.path))}", file=stream)
+            if self.passed:
+                print(f"# {self.passed} holds another one, and stays as it is", file=stream)
+            print(self.text, file=stream, flush=True)
 
 
 def from_table(
@@ -109,20 +127,27 @@ def from_table(
     """Choose a configuration for a data file; it is written once the run has its folder."""
     given: dict[str, Any] = {"path": str(source)} | ({} if target is None else {"target": target})
     for change in changes:
-        if change.startswith("data."):
-            given = changed({"data": given}, change)["data"]
+        if concerns_data(change):
+            given = {**changed({"data": given}, change)["data"], "path": str(source)}
     settings = parse(DataSettings, given, "data")
     dataset = load(settings)
     folder = (out or Path()).parent
     seen = with_paths(settings, lambda path: os.path.relpath(path, folder))
     if dataset.form and not (settings.valid_path or settings.test_path):  # which may be of another form
         seen = dataclasses.replace(seen, **dataset.form.unusual())  # type: ignore[arg-type]
-    designed = design(dataset, seen, [change for change in changes if not change.startswith("data.")], lr)
+    designed = design(dataset, seen, [change for change in changes if not concerns_data(change)], lr)
     path = out or free_path(source.stem, designed.text)
     if not force and not holds(path, designed.text):
         raise UsageError("exists already", where=f"--config-out {path}", cure="choose another name, or --force")
     data = at_folder(seen, folder)
-    return prepare(dataclasses.replace(designed.config, data=data), dataset), Chosen(path, designed.text)
+    first = Path(f"{source.stem}.yaml")
+    chosen = Chosen(path, designed.text, None if out or path == first else first)
+    return prepare(dataclasses.replace(designed.config, data=data), dataset), chosen
+
+
+def concerns_data(change: str) -> bool:
+    """Return whether a change of a setting is one of the data."""
+    return change.partition("=")[0].split(".")[0] == "data"
 
 
 def free_path(stem: str, text: str) -> Path:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from retrograd.base.errors import Problem, ShapeError, UsageError
-from retrograd.base.schema import Fraction, PositiveInt
+from retrograd.base.schema import Fraction, PositiveInt, unwritten
 from retrograd.network.initializers import GlorotUniform, Initial, InitialOrNone, Orthogonal, Zeros, draw
 from retrograd.network.layer import (
     Backward,
@@ -60,13 +60,13 @@ class Recurrent(Layer):
 
     def step(self, own: Params, z: Array, before: States) -> tuple[States, Any]:
         """Return the states after one step, and what backward needs. z = x W + b is the input's part."""
-        raise NotImplementedError(f"{type(self).__name__} has no step")
+        raise unwritten(self, "step(self, own, z, before)", "which returns (states after, what backward needs)")
 
     def step_back(
         self, transposed: Array, deltas: States, before: States, after: States, saved: Any
     ) -> tuple[States, Array]:
         """Return the deltas of the states before a step, and of z. `transposed` is the recurrent weight's transpose."""
-        raise NotImplementedError(f"{type(self).__name__} has no step_back")
+        raise unwritten(self, "step_back(self, transposed, deltas, before, after, saved)", "the adjoint of `step`")
 
     def recurrent_deltas(self, dz: Array, saved: Any) -> Array:
         """Return the deltas of h W_h at each step: those of z, where a cell just adds the two."""

@@ -11,7 +11,7 @@ from jax import Array
 
 from retrograd.base.errors import ShapeError
 from retrograd.base.registry import Registry
-from retrograd.base.schema import PositiveFloat
+from retrograd.base.schema import PositiveFloat, unwritten
 from retrograd.network.layer import Backward, Context, Forward, Layer, Params, State, Static
 
 losses: Registry[Loss] = Registry("loss")
@@ -46,11 +46,11 @@ class Loss(Layer):
 
     def terms(self, *given: Any) -> tuple[Array, Any]:
         """Return what is summed, and what `slopes` will need of it."""
-        raise NotImplementedError(f"{type(self).__name__} has no terms")
+        raise unwritten(self, "terms(self, y, t)", "which returns (terms, what slopes needs)")
 
     def slopes(self, kept: Any) -> Any:
         """Return the derivative of the terms by each element of the prediction (a tuple of them, if there are more)."""
-        raise NotImplementedError(f"{type(self).__name__} has no slopes")
+        raise unwritten(self, "slopes(self, kept)", "the derivative of `terms` by y")
 
     def read_target(self, prediction: Array, target: Array) -> Array:
         """Return the target as `terms` wants it, or raise when it does not fit the prediction."""
