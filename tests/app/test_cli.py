@@ -277,7 +277,8 @@ def test_every_verb_prints_one_json_document_where_json_is_asked_for(told, place
     run = json.loads(told("train", "xor.yaml", "--set", "training.epochs=2", "--run", "R", "--json"))
     assert run.keys() == {"run", "stop", "epochs", "seconds", "best_epoch", "metrics"}
     assert (run["run"], run["stop"]["reason"], run["epochs"]) == ("R", "epochs", 2)
-    chosen = json.loads(told("train", "house.csv", "--epochs", "1", "--set", "network=[{dense: targets}]", "--json"))
+    chosen = json.loads(told("train", "house.csv", "--epochs", "1", "--set", "network=[{dense: targets}]",
+                             "--run", "H", "--json"))  # fmt: skip
     assert chosen["config"] == "house.yaml"
     found = json.loads(told("predict", "house", "house.csv", "--json"))
     assert [row["prediction"] for row in found] == rg.load(run_of("house", place)).predict("house.csv").ravel().tolist()
