@@ -251,7 +251,7 @@ TABLE = [
     bad_data("C2", table(l3="1,2", l4="1,2,a,b"), r"bad\.csv:3: line 3(.|\n)*bad\.csv:4: line 4"),
     bad_data("C2 many", HEADER + "1\n" * 100, r"and 95 more such lines"),
     bad_data("C3", table(l3="oops,1,a", l4="NaN,1,b", l5="inf,1,a", l6="1e400,1,b"),
-             r"line 3, column 'x'.*\n.*line 5.*inf.*\n.*line 6.*1e400.*`invalid: missing`"),
+             r"line 3, column 'x'.*\n.*line 5.*inf.*\n.*line 6.*1e400.*--set data.invalid=missing"),
     bad_data("C4 nul", table(l2="1\0,2,a"), r"bad\.csv:2: NUL.*line 2"),
     bad_data("C6 long", table(l2="y" * 8 * 2**20 + ",1,a"), r"bad\.csv:2: line 2.*too long"),
     bad_data("C6 quote", table(l2='"1,1,a'), r"bad\.csv:2: line 2.*quote"),
