@@ -11,7 +11,7 @@ import pytest
 
 import retrograd as rg
 from retrograd.app.cli.main import VERBS, main
-from retrograd.app.cli.tables import cut, number, numbers, table
+from retrograd.app.cli.tables import cut, numbers, table
 from retrograd.base.document import parse_document
 from retrograd.record.run import RunFolder
 from retrograd.record.tree import digest
