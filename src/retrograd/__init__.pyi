@@ -96,7 +96,6 @@ from retrograd.network.layer import (
 )
 from retrograd.network.own_layers import load_layers as load_layers
 from retrograd.backprop.contract import check_layer as check_layer
-from retrograd.network.own_layers import load_layers as load_layers
 
 # is the backward pass right?
 from retrograd.train.check import check as check
