@@ -21,7 +21,17 @@ from retrograd.explain.trace_look import Looker
 from retrograd.explain.trace_markdown import as_markdown
 from retrograd.explain.trace_numbers import StepNumbers, numbers
 from retrograd.explain.trace_remarks import remarks
-from retrograd.explain.trace_replay import Reached, Replay, Replayed, exact, first_state, reach, replay, verdict_on
+from retrograd.explain.trace_replay import (
+    Reached,
+    Replay,
+    Replayed,
+    cast_to,
+    first_state,
+    reach,
+    replay,
+    stored_in,
+    verdict_on,
+)
 from retrograd.explain.trace_source import (
     Batch,
     Source,
@@ -34,7 +44,8 @@ from retrograd.explain.trace_source import (
 )
 from retrograd.explain.trace_text import as_text
 from retrograd.network.network import Network, take
-from retrograd.update.step import TrainState
+from retrograd.network.precision import computing_in, in_precision
+from retrograd.update.step import Stepper, TrainState
 
 Dtype = Literal["float64", "float32"]
 
@@ -136,7 +147,8 @@ def trace(
     state, rows = (replayed.before, reached.batch) if reached and replayed else first_state(found.prepared)
     rows = _rows(found, wanted, rows)
     if replayed is not None and replayed.looked is not None:
-        shown = numbers(found.prepared.stepper(), state, rows, replayed.looked, None, **_facts(found, wanted, rows))
+        with computing_in(found.prepared.config.training.precision):
+            shown = numbers(found.prepared.stepper(), state, rows, replayed.looked, None, **_facts(found, wanted, rows))
     else:
         shown = _look(found, wanted, state, rows)
     verdict = verdict_on(step, found, reached, replayed) if reached and replayed and found.is_run else None
@@ -154,8 +166,8 @@ class Wanted(NamedTuple):
 
     @property
     def is_the_runs(self) -> bool:
-        """Whether the step is one of the run's own, bit for bit."""
-        return self.sample is None and self.batch is None and self.dtype == "float32" and self.delta is None
+        """Whether the step can be one of the run's own, bit for bit, if that computes in this precision."""
+        return self.sample is None and self.batch is None and self.delta is None
 
 
 def node_path(network: Network, given: str) -> str:
@@ -168,12 +180,12 @@ def node_path(network: Network, given: str) -> str:
 
 def _reach(found: Source, wanted: Wanted) -> tuple[Reached | None, Replayed | None]:
     """Train up to the step, where that is needed: not for the first step of a configuration in other numbers."""
-    if wanted.step == 1 and not found.is_run and not wanted.is_the_runs:
-        return None, None
     prepared = found.prepared
+    own = wanted.is_the_runs and wanted.dtype == stored_in(prepared)
+    if wanted.step == 1 and not found.is_run and not (own and wanted.dtype == "float32"):
+        return None, None
     reached = reach(prepared, wanted.step, found.recorded)
-    looker = Looker(prepared.stepper(), prepared.steps) if wanted.is_the_runs else None
-    return reached, replay(prepared, reached, looker)
+    return reached, replay(prepared, reached, Looker(prepared.stepper(), prepared.steps) if own else None)
 
 
 def _rows(found: Source, wanted: Wanted, own: Batch) -> Batch:
@@ -186,8 +198,10 @@ def _rows(found: Source, wanted: Wanted, own: Batch) -> Batch:
         missing = [name for name in columns if name not in wanted.batch]
         if missing:
             raise UsageError(f"there is no column '{missing[0]}'", where="batch", cure=f"give {', '.join(columns)}")
-    if wanted.dtype == "float64":
+    if wanted.dtype == "float64" and stored_in(found.prepared) == "float32":
         return {name: as_written(column) for name, column in rows.items()}
+    if wanted.dtype == "float64":
+        return {name: np.asarray(column) for name, column in in_precision(dict(rows), "float64").items()}
     return {name: _single(np.asarray(column)) for name, column in rows.items()}
 
 
@@ -199,12 +213,13 @@ def _look(found: Source, wanted: Wanted, state: TrainState, rows: Batch) -> Step
     """Compute one step on its own, in the precision that is wanted."""
     prepared = found.prepared
     with jax.enable_x64(wanted.dtype == "float64"):
-        if wanted.dtype == "float64":
-            params = given_params(prepared.network, state.params) if wanted.step == 1 else state.params
-            state = exact(state._replace(params=params))
+        if wanted.dtype == "float64" and wanted.step == 1:
+            state = state._replace(params=given_params(prepared.network, state.params))
+        state = cast_to(state, wanted.dtype)
         columns = {name: jnp.asarray(column) for name, column in rows.items()}
         given = _given(prepared.network, wanted.delta, columns)
-        stepper = prepared.stepper()
+        config = prepared.config
+        stepper = Stepper(prepared.network, prepared.objectives, config.optimizer, config.penalties, prepared.steps)
         made = jax.jit(Looker(stepper, prepared.steps, given).step)(state, columns)
         plain = jax.jit(Looker(stepper, prepared.steps).step)(state, columns).look if given else None
         return numbers(stepper, state, rows, made, plain, **_facts(found, wanted, rows) | {"given": given})

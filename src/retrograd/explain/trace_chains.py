@@ -7,8 +7,9 @@ from typing import Any
 
 from retrograd.explain.trace_document import Writer
 from retrograd.explain.trace_figures import Figures, entry, indices, place
-from retrograd.explain.trace_lines import Line, Term, delta_key, gradient_lines
+from retrograd.explain.trace_lines import Line, Term, delta_key
 from retrograd.explain.trace_numbers import NodeNumbers, ParameterNumbers, StepNumbers
+from retrograd.explain.trace_rules import gradient_lines
 from retrograd.explain.trace_update_lines import update_lines
 
 MOST_WEIGHTS = 300  # numbers of all parameters together, whose chains are written out

@@ -66,7 +66,15 @@ def first_step(prepared: Prepared, text: str, last: int) -> int:
     """
     condition = parse_condition(text)
     config = prepared.config
-    stepper = Stepper(prepared.network, prepared.objectives, config.optimizer, config.penalties, prepared.steps, True)
+    stepper = Stepper(
+        prepared.network,
+        prepared.objectives,
+        config.optimizer,
+        config.penalties,
+        prepared.steps,
+        gradient_norm=True,
+        precision=config.training.precision,
+    )
     met: list[int] = []
 
     def watch(program: Any) -> Any:

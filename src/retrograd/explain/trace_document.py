@@ -8,17 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from retrograd.explain.trace_figures import Figures, Summary, entry, indices, summary
-from retrograd.explain.trace_lines import (
-    MOST_LINES,
-    Line,
-    backward_lines,
-    forward_lines,
-    gradient_lines,
-)
+from retrograd.explain.trace_figures import Figures, Summary, entry, indices, place, summary
+from retrograd.explain.trace_lines import MOST_LINES, Line, delta_key
 from retrograd.explain.trace_look import GIVEN
 from retrograd.explain.trace_loss_lines import loss_lines, start_lines
 from retrograd.explain.trace_numbers import Contribution, NodeNumbers, ParameterNumbers, StepNumbers, parts
+from retrograd.explain.trace_rules import backward_lines, forward_lines, gradient_lines
 from retrograd.explain.trace_update_lines import columns_of, rows_of, update_lines
 from retrograd.network.network import TRANSPOSED
 from retrograd.update.optimizers import SGD
@@ -189,7 +184,7 @@ class Writer:
         lines = [
             Line(
                 "",
-                entry(node.path, index),
+                place(node.path, index, node.delta.shape),
                 self.f.sum([(values[index],) for values in alike]),
                 float(node.delta[index]),
             )
@@ -318,8 +313,8 @@ def _plain(given: Contribution, f: Figures) -> list[Line]:
         return []
     return [
         Line(
-            f"delta:{entry(given.reference, i)}",
-            entry(given.reference, i),
+            delta_key(given.reference, i),
+            place(given.reference, i, given.values.shape),
             f.number(given.values[i]),
             float(given.values[i]),
         )

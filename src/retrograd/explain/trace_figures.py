@@ -30,14 +30,18 @@ class Figures:
             return str(x)
         if x == 0:
             return "0"
-        if abs(x) >= 1e7:
-            return f"{x:.{self.decimals}e}"
+        if abs(x) >= 1e7 or abs(x) < 10.0**-self.decimals:
+            return self._scientific(x)
         for places in range(self.decimals + 1):
             if abs(x - round(x, places)) <= ROUND_OFF * self.eps * abs(x):
                 return f"{x:.{places}f}"
-        if abs(x) < 10.0**-self.decimals:
-            return f"{x:.{max(self.decimals - 2, 1)}e}"
         return f"{x:.{self.decimals}f}"
+
+    def _scientific(self, x: float) -> str:
+        most = max(self.decimals - 2, 1)
+        texts = (f"{x:.{places}e}" for places in range(most))
+        exact = (text for text in texts if abs(x - float(text)) <= ROUND_OFF * self.eps * abs(x))
+        return next(exact, f"{x:.{most}e}")
 
     def factor(self, value: Any) -> str:
         """Return a number as it stands behind a multiplication sign: a negative one in brackets."""

@@ -17,6 +17,11 @@ MOST_LINKS = 120
 MOST_ROWS = 16
 LABELLED = 12  # links between two columns that carry their numbers all the time
 ACROSS, DOWN, MARGIN = 220, 165, 92
+LABEL = (110, 36)  # width and height that a label may take
+ALONG = (0.3, 0.42, 0.36, 0.24, 0.5, 0.58, 0.65, 0.7)  # of a link, where its label may stand
+
+
+Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,9 @@ def _units(step: StepNumbers, columns: Sequence[Column], f: Figures) -> dict[str
         if k:
             before = places[k - 1]
             weight = column.nodes[0].params["weight"]
+            taken: list[Point] = []
             for i, j in np.ndindex(*weight.shape):
-                links.append(_link(column.nodes[0], (i, j), before[i], places[k][j], len(places[k]), weight.size))
+                links.append(_link(column.nodes[0], (i, j), before[i], places[k][j], taken, weight.size))
     return {
         "kind": "units",
         "width": MARGIN * 2 + ACROSS * len(columns),
@@ -108,25 +114,33 @@ def _owner(node: NodeNumbers, name: str) -> str:
     return dict(node.node.share).get(name, f"{node.path}/{name}")
 
 
-Point = tuple[float, float]
-
-
 def _link(
     node: NodeNumbers,
     index: tuple[int, ...],
     start: Point,
     end: Point,
-    targets: int,
+    taken: list[Point],
     many: int,
 ) -> dict[str, Any]:
-    part = 0.45 if targets == 1 else 0.5 if start[1] == end[1] and many <= 4 else 0.29
+    at = free_place(start, end, taken)
+    taken.append(at)
     return {
         "from": start,
         "to": end,
-        "at": [start[0] + (end[0] - start[0]) * part, start[1] + (end[1] - start[1]) * part],
+        "at": at,
         "weight": entry(_owner(node, "weight"), index),
         "labelled": many <= LABELLED,
     }
+
+
+def free_place(start: Point, end: Point, taken: Sequence[Point]) -> Point:
+    """Return a place on a link where its label covers no other, or the one with most room around it."""
+
+    def room(at: Point) -> float:
+        return min((max(abs(at[0] - x) / LABEL[0], abs(at[1] - y) / LABEL[1]) for x, y in taken), default=2.0)
+
+    places = [(start[0] + (end[0] - start[0]) * part, start[1] + (end[1] - start[1]) * part) for part in ALONG]
+    return next((at for at in places if room(at) >= 1), max(places, key=room))
 
 
 def _loss(step: StepNumbers, x: float, y: float, ends: Sequence[tuple[float, float]], f: Figures) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class Looker:
     """
 
     def __init__(self, stepper: Stepper, total_steps: int | None, delta: tuple[str, Any] | None = None) -> None:
-        self.stepper, self.network, self.delta = stepper, remembering(stepper.network), delta
+        self.stepper, self.network, self.delta = stepper, remembering(stepper.computed), delta
         self.stages = stepper.optimizer.stages(total_steps)
 
     def step(self, train: TrainState, batch: Mapping[str, Any]) -> Stepped:
@@ -115,7 +115,8 @@ class Looker:
         state = train.state
         for i, (micro, own) in enumerate(zip(micros, counts, strict=True)):
             here = replace(ctx, key=None if ctx.key is None else jax.random.fold_in(ctx.key, i))
-            shares = {name: jnp.where(whole[name] == 0, 0 * own[name], own[name] / whole[name]) for name in own}
+            wide = {name: own[name].astype(jnp.result_type(float)) for name in own}
+            shares = {name: jnp.where(whole[name] == 0, 0 * wide[name], wide[name] / whole[name]) for name in own}
             looks.append(lax.optimization_barrier(self.look(train.params, state, here, micro, shares)))
             state = looks[-1].state
         return joined(looks)

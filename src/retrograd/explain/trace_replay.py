@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +14,9 @@ from retrograd.base.errors import UsageError
 from retrograd.explain.trace_look import Looker, Stepped, keep_in_block, look_at
 from retrograd.explain.trace_source import Source
 from retrograd.network.network import Variables
+from retrograd.network.precision import computing_in, in_precision
 from retrograd.record.events import Metrics
 from retrograd.record.tree import digest
-from retrograd.train.evaluate import Evaluator
 from retrograd.train.loop import Loop, copied
 from retrograd.train.prepare import Prepared
 from retrograd.update.plateau import ReduceOnPlateau
@@ -147,22 +147,26 @@ def replay(prepared: Prepared, reached: Reached, looker: Looker | None) -> Repla
     """Take the reached step again, with everything that `looker` sees as additional output of the run's program."""
     stepper = prepared.stepper()
     columns, order, at = reached.dispatch
-    if order is None:
-        end, kept = jax.jit(lambda train, batch: look_at(stepper, looker, train, batch))(reached.before, columns)
-    else:
-        end, kept = jax.jit(keep_in_block(stepper, looker))(reached.before, columns, order, at)
+    with computing_in(prepared.config.training.precision):
+        if order is None:
+            end, kept = jax.jit(lambda train, batch: look_at(stepper, looker, train, batch))(reached.before, columns)
+        else:
+            end, kept = jax.jit(keep_in_block(stepper, looker))(reached.before, columns, order, at)
     same = digest(end.params) == digest(reached.params)
     return Replayed(kept.before, kept.looked, digest(kept.params), same)
 
 
 def first_state(prepared: Prepared) -> tuple[TrainState, Batch]:
     """Return the state before the first step of a run, and the rows of that step; nothing is trained."""
-    seed, train = prepared.config.training.seed, prepared.dataset.train
-    key = jax.random.key(seed)
-    state = prepared.stepper().start(prepared.network.init(key, train), key)
-    full, rest = Loop(prepared.stepper(), prepared.config.training, train, _no_score, False).order(0)
+    settings = prepared.config.training
+    key = jax.random.key(settings.seed)
+    loop = Loop(prepared.stepper(), settings, prepared.dataset.train, _no_score, False)
+    with computing_in(settings.precision):
+        first = in_precision(prepared.network.init(key, prepared.dataset.train), settings.precision)
+        state = loop.stepper.start(first, key)
+    full, rest = loop.order(0)
     chosen = full[0] if len(full) else rest
-    return state, {name: column[chosen] for name, column in train.items()}
+    return state, {name: column[chosen] for name, column in prepared.dataset.train.items()}
 
 
 @dataclasses.dataclass
@@ -207,7 +211,7 @@ def _score(prepared: Prepared) -> Callable[[Variables], Metrics]:
     """Return the run's own measurement where the learning rate hangs on it, else none: weights do not."""
     if not isinstance(prepared.config.optimizer.learning_rate, ReduceOnPlateau):
         return _no_score
-    evaluator = Evaluator(prepared.network, prepared.objectives, prepared.dataset.preprocessing)
+    evaluator = prepared.evaluator()
     part = prepared.measured_part
     return lambda variables: {part: evaluator.scores(variables, getattr(prepared.dataset, part))}
 
@@ -216,9 +220,13 @@ def _no_score(variables: Variables) -> Metrics:
     return {}
 
 
-def exact(tree: Any) -> Any:
-    """Return a tree with its float32 numbers in float64, unchanged; call it where float64 is on."""
+def stored_in(prepared: Prepared) -> Literal["float64", "float32"]:
+    """Return the precision in which a run stores its weights; one that computes in bfloat16 stores float32."""
+    return "float64" if prepared.config.training.precision == "float64" else "float32"
+
+
+def cast_to(tree: Any, dtype: str) -> Any:
+    """Return a tree with its fractions in a precision; call it where that can be made."""
     return jax.tree.map(
-        lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf,
-        tree,
+        lambda leaf: jnp.asarray(np.asarray(leaf), dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, tree
     )

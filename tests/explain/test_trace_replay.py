@@ -1,0 +1,144 @@
+"""A step of a run is found again bit for bit, by the run's own program; and a replay that is not the run says so."""
+
+import json
+
+import numpy as np
+import pytest
+
+import retrograd as rg
+from retrograd.base.errors import DataError, UsageError
+from retrograd.record.tree import digest
+
+XOR = {
+    "name": "xor",
+    "data": "xor",
+    "network": [{"dense": {"units": 4, "activation": "tanh"}}, {"dense": 1}],
+    "optimizer": {"adam": 0.1},
+    "training": {"epochs": 150, "batch_size": 4},
+}
+IRIS = {  # shuffled, with dropout, a rest of 10 rows after three full batches, a schedule over the whole run
+    "name": "iris",
+    "data": "iris",
+    "network": [
+        {"dense": {"units": 8, "activation": "relu"}},
+        {"dropout": 0.3},
+        "batch_norm",
+        {"dense": "classes"},
+    ],
+    "optimizer": {"adam": {"learning_rate": {"cosine": {"initial": 0.01}}, "clip_global_norm": 0.5}},
+    "penalties": [{"l2": 0.01}],
+    "training": {"epochs": 4, "batch_size": 32},
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def xor(root):
+    return rg.train(XOR, root=root)
+
+
+@pytest.fixture(scope="module")
+def iris(root):
+    return rg.train(IRIS, root=root)
+
+
+def test_the_weights_after_a_step_inside_a_block_are_those_of_a_run_that_ended_there(xor, root):
+    trace = rg.trace(xor, step=137, dtype="float32")
+    shorter = rg.train({**XOR, "training": {**XOR["training"], "epochs": 137}}, root=root)
+    assert trace.replay.is_exact
+    assert trace.replay.weights == shorter.history[-1].weights
+    assert set(trace.replay.found) == {64, 128, 150}  # where the run measured its weights
+    after = {}
+    for parameter in trace.numbers.parameters:
+        node, _, name = parameter.path.rpartition("/")
+        after.setdefault(node, {})[name] = parameter.after
+    assert digest(after) == trace.replay.weights  # and the numbers shown are those weights
+    assert trace.numbers.loss == pytest.approx(xor.history[136].loss, rel=1e-6)
+    assert "replayed bit for bit" in trace.text()
+
+
+@pytest.mark.parametrize("step", [6, 8])
+def test_full_and_incomplete_batches_with_dropout_shuffling_and_a_schedule_replay_too(iris, step):
+    trace = rg.trace(iris, step=step, dtype="float32")
+    assert trace.replay.is_exact
+    assert trace.numbers.batch == (10 if step == 8 else 32)
+    assert trace.replay.found[8] == iris.history[1].weights
+    if step == 8:
+        assert trace.replay.weights == iris.history[1].weights
+        assert "as the run recorded" in trace.text()
+
+
+def test_steps_with_a_convolution_are_dispatched_alone_and_replay_too(root):
+    config = {
+        "name": "conv",
+        "data": "digits",
+        "network": [
+            {"reshape": {"shape": [8, 8, 1]}},
+            {"conv2d": {"filters": 1, "kernel": 3}},
+            "flatten",
+            {"dense": "classes"},
+        ],
+        "training": {"epochs": 1, "batch_size": 400, "shuffle": False},
+    }
+    run = rg.train(config, root=root)
+    trace = rg.trace(run, step=3, dtype="float32")
+    assert trace.replay.is_exact
+    assert run.history[0].step == 4
+    assert list(trace.replay.found) == [4]
+
+
+def test_in_float64_the_same_weights_and_rows_give_more_digits(iris):
+    single, double = (rg.trace(iris, step=6, dtype=dtype).numbers for dtype in ("float32", "float64"))
+    assert single.loss == pytest.approx(double.loss, rel=1e-5)
+    for a, b in zip(single.parameters, double.parameters, strict=True):
+        assert np.array_equal(a.before, b.before)
+        assert np.allclose(a.gradient, b.gradient, rtol=1e-3, atol=1e-6)
+        assert b.gradient.dtype == np.float64
+
+
+def test_another_seed_is_found_out(xor, tmp_path):
+    copy = tmp_path / "other"
+    copy.mkdir()
+    for name in ("config.yaml", "events.jsonl"):
+        text = (xor.folder / name).read_text()
+        (copy / name).write_text(text.replace("seed: 0\n  shuffle", "seed: 1\n  shuffle"))
+    assert "seed: 1" in (copy / "config.yaml").read_text()
+    trace = rg.trace(copy, step=3, dtype="float32")
+    assert not trace.replay.is_exact
+    assert "the replay is NOT the run: after step 64" in trace.text()
+
+
+def test_a_run_whose_data_changed_or_whose_step_is_not_there_is_refused(xor, tmp_path):
+    with pytest.raises(UsageError, match="there is no step 151"):
+        rg.trace(xor, step=151)
+    copy = tmp_path / "run"
+    copy.mkdir()
+    (copy / "config.yaml").write_text((xor.folder / "config.yaml").read_text())
+    first, *rest = (xor.folder / "events.jsonl").read_text().splitlines(keepends=True)
+    changed = json.dumps({**json.loads(first), "data_digest": "0" * 64}) + "\n"
+    (copy / "events.jsonl").write_text(changed + "".join(rest))
+    with pytest.raises(DataError, match="not those of the run"):
+        rg.trace(copy)
+
+
+def test_a_run_of_arrays_is_traced_with_its_data_in_hand(root):
+    x = np.random.default_rng(0).normal(size=(12, 2)).astype(np.float32)
+    run = rg.fit(x, x.sum(1), network=[rg.Dense(1)], epochs=2, batch_size=4, root=root)
+    assert rg.trace(run, step=2).numbers.batch == 4
+    with pytest.raises(UsageError, match="came from a program"):
+        rg.trace(run.folder, step=2)
+
+
+def test_training_until_a_condition_holds_finds_the_first_such_step(xor):
+    losses = [epoch.loss for epoch in xor.history]  # a step an epoch
+    first = next(i for i, loss in enumerate(losses, 1) if loss < 0.3)
+    assert rg.trace(XOR, break_when="loss<0.3").numbers.step == first
+    with pytest.raises(UsageError, match="held in none of 150 steps"):
+        rg.trace(XOR, break_when="grad_norm>1000")
+    for wrong in ("loss", "los>1", "loss>x", "loss>nan"):
+        with pytest.raises(UsageError):
+            rg.trace(XOR, break_when=wrong)
