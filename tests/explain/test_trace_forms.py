@@ -1,0 +1,115 @@
+"""The forms of a trace: text, Markdown, JSON, and a page that needs nothing but itself."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+import retrograd as rg
+
+CONFIG = {
+    "name": "<b>forms",
+    "data": "xor",
+    "network": [{"dense": {"units": 2, "activation": "tanh"}, "name": "hidden"}, {"dense": 1, "name": "out"}],
+    "optimizer": {"sgd": {"learning_rate": 0.1, "momentum": 0.9}},
+    "training": {"epochs": 2, "batch_size": 4},
+}
+
+
+@pytest.fixture(scope="module")
+def small():
+    return rg.trace(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def large():
+    network = [{"dense": {"units": 50, "activation": "relu"}}, {"batch_norm": {}}, {"dense": "classes"}]
+    return rg.trace({"data": "digits", "network": network, "training": {"epochs": 1}})
+
+
+def data_of(page):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S).group(1))
+
+
+class Strict(HTMLParser):
+    """Counts open elements, and collects what a page would load from elsewhere."""
+
+    VOID = ("meta", "br", "hr", "img", "input", "link")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.loaded = [], []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.loaded += [value for name, value in attrs if name in ("src", "href", "data", "srcset")]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("which", ["small", "large"])
+def test_the_page_is_whole_and_loads_nothing(which, request):
+    page = request.getfixturevalue(which).html()
+    parser = Strict()
+    parser.feed(page)
+    assert parser.open == []
+    assert parser.loaded == []
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)|@import|url\(", page)
+    assert "{{" not in page
+    assert "<b>forms" not in page
+
+
+def test_a_small_network_is_drawn_unit_by_unit_with_a_chain_for_every_weight(small):
+    data = data_of(small.html())
+    graph = data["graph"]
+    assert (graph["kind"], graph["rows"], len(graph["units"]), len(graph["links"])) == ("units", 4, 5, 6)
+    assert len(data["weights"]) == 9
+    for name, weight in data["weights"].items():
+        assert all(chain in data["lines"] for chain in weight["chains"]), name
+        assert [line[0] for line in weight["update"]] == ["v", "new"]
+    places = [tuple(link["at"]) for link in graph["links"]]
+    assert len(set(places)) == len(places)
+    assert [stop["phase"] for stop in data["stops"]][:2] == ["input", "forward"]
+    assert {link["weight"] for link in graph["links"]} <= set(data["weights"])
+
+
+def test_a_large_network_is_drawn_node_by_node_with_arrays_summed_up(large):
+    data = data_of(large.html())
+    assert [box["name"] for box in data["graph"]["boxes"]] == [
+        "x", "y", "dense_1", "dense_1/relu", "batch_norm_1", "dense_2",
+    ]  # fmt: skip
+    assert [0, 2] in data["graph"]["links"]
+    assert data["weights"] == {}
+    assert len(large.html()) < 200_000
+
+
+def test_json_holds_every_number_and_large_arrays_summed_up(small, large):
+    read = json.loads(small.json())
+    assert read["nodes"][0]["output"]["shape"] == [4, 2]
+    hidden = next(each for each in read["parameters"] if each["path"] == "hidden/weight")
+    expected = next(each for each in small.numbers.parameters if each.path == "hidden/weight")
+    assert hidden["after"]["values"] == expected.after.tolist()
+    assert hidden["moments"]["v"]["after"]["values"] == expected.moments["v"][1].tolist()
+    assert read["loss_after"] == small.numbers.loss_after
+    big = json.loads(large.json())["nodes"][0]["output"]
+    assert big["shape"] == [32, 50]
+    assert set(big) == {"shape", "smallest", "mean", "largest", "rms", "zeros", "nonfinite", "corner"}
+
+
+@pytest.mark.parametrize("which", ["small", "large"])
+def test_text_fits_80_columns_and_markdown_has_its_headings(which, request):
+    trace = request.getfixturevalue(which)
+    assert max(map(len, trace.text().splitlines())) <= 80
+    markdown = trace.markdown()
+    headings = [line for line in markdown.splitlines() if line.startswith("## ")]
+    assert headings[:5] == ["## Input", "## Forward", "## Loss", "## Backward", "## Update"]
+    assert markdown.count("```") % 2 == 0
+
+
+def test_more_decimals_show_more_of_the_same_numbers(small):
+    loss = small.numbers.loss
+    assert f"{loss:.4f}" in small.text()
+    assert f"{loss:.9f}" in small.text(decimals=9)
