@@ -6,9 +6,9 @@ from retrograd.train.run import Run as Run, train as train
 from retrograd.train.predict import Model as Model, load as load
 from retrograd.train.config import (
     RunConfig as RunConfig,
-    TrainingSettings as TrainingSettings,
     read_config as read_config,
 )
+from retrograd.train.settings import TrainingSettings as TrainingSettings
 from retrograd.data.settings import DataSettings as DataSettings, SplitSettings as SplitSettings
 from retrograd.data.dataset import Dataset as Dataset
 

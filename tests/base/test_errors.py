@@ -39,7 +39,7 @@ def test_errors_are_the_built_in_ones_that_a_caller_would_expect():
 
 def test_exit_codes_tell_who_must_act_and_one_is_left_for_internal_errors():
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, RetrogradError)]
-    assert {kind.exit_code for kind in kinds} == {2, 3, 4, 5, 6}
+    assert {kind.exit_code for kind in kinds} == {2, 3, 4, 5, 6, 7}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from retrograd.base.errors import did_you_mean
 from retrograd.base.registry import Registry
@@ -41,6 +41,20 @@ class Custom:
     dump: Callable[[Any, bool], Any]
     schema: Callable[[], dict[str, Any]]
     words: str
+
+
+class Words(NamedTuple):
+    """A setting in words: what it does, what a larger and a smaller value do, and why its default is what it is."""
+
+    what: str
+    more: str = ""
+    less: str = ""
+    why: str = ""
+
+
+def describing(**settings: str | tuple[str, ...]) -> Mapping[str, Words]:
+    """Return the words for each setting of a class, which stand below its fields: `words = describing(units=...)`."""
+    return {name: Words(given) if isinstance(given, str) else Words(*given) for name, given in settings.items()}
 
 
 def describe(annotation: Any) -> str:

@@ -19,6 +19,7 @@ from retrograd.base.annotations import (
     Custom,
     Expect,
     Registered,
+    Words,
     describe,
     freeze,
     near_literal,
@@ -51,6 +52,7 @@ class Settings:
     """
 
     plain_form: ClassVar[bool] = False
+    words: ClassVar[Mapping[str, Words]] = {}  # of the class's own settings
 
     def __post_init__(self) -> None:
         problems: list[Problem] = []
@@ -78,6 +80,11 @@ class SettingField:
     name: str
     annotation: Any
     default: Any
+
+
+def words_of(cls: type, name: str) -> Words | None:
+    """Return a setting in words, from the class that declares it or the nearest base that describes it."""
+    return next((base.words[name] for base in cls.__mro__ if name in vars(base).get("words", {})), None)  # type: ignore[attr-defined]
 
 
 def fields(cls: type) -> tuple[SettingField, ...]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from retrograd.base.annotations import Expect
+from retrograd.base.annotations import Expect, describing
 from retrograd.base.errors import Problem, did_you_mean
 from retrograd.base.schema import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Settings
 
@@ -44,6 +44,29 @@ class SplitSettings(Settings):
     test: Fraction = 0.15
     column: str | None = None
     seed: NonNegativeInt = 0
+
+    words = describing(
+        method=(
+            "how rows are chosen for validation and test",
+            "",
+            "",
+            "classes keep their shares, numbers are drawn at random; a table of fewer than 10 rows trains whole",
+        ),
+        valid=(
+            "share of the rows that steer training: early stopping and the best weights",
+            "a steadier measure, fewer rows to learn from",
+            "more rows to learn from, a shakier measure",
+            "enough to measure, few enough to spare",
+        ),
+        test=(
+            "share of the rows that are measured once, at the end",
+            "a steadier measure, fewer rows to learn from",
+            "more rows to learn from, a shakier measure",
+            "as many as for validation",
+        ),
+        column="the column of times or groups, for the methods `time` and `group`",
+        seed=("what the split is drawn from; the same seed gives the same parts", "", "", "any number will do"),
+    )
 
     def rules(self) -> Iterator[Problem]:
         """Yield what is wrong between fields."""
@@ -96,6 +119,71 @@ class DataSettings(Settings):
     samples: PositiveInt | None = None
     noise: NonNegativeFloat | None = None
     seed: NonNegativeInt = 0
+
+    words = describing(
+        builtin="a data set that comes with the program",
+        path="the file that holds the rows",
+        valid_path="a file with the validation rows; none are split off then",
+        test_path="a file with the test rows; none are split off then",
+        target=("the column to predict, or several", "", "", "a column named target, label, class or y, else the last"),
+        task=(
+            "what is predicted: a class or a quantity",
+            "",
+            "",
+            "read off the target: text and few whole numbers are classes",
+        ),
+        features="the columns to learn from; all but the target unless given",
+        exclude="columns to leave out",
+        weight="the column that says what each row counts for",
+        kinds="what kind of values a column holds, where the guess is wrong",
+        scale=(
+            "how numbers are brought to one size; fitted on the training rows",
+            "",
+            "",
+            "tables are standardised, as columns differ in unit; arrays and most built-ins are taken as they are",
+        ),
+        scale_target=(
+            "how the target's numbers are scaled; predictions are scaled back",
+            "",
+            "",
+            "a quantity of a table is standardised, so that a learning rate suits any unit",
+        ),
+        categories=(
+            "how categories become numbers: a column for each, or identifiers for an embedding",
+            "",
+            "",
+            "one column each needs no further layer",
+        ),
+        max_categories=(
+            "categories of one column that are told apart; rarer ones count as unseen",
+            "tells more apart, makes the input wider",
+            "merges rare ones",
+            "more are seldom learnt from",
+        ),
+        missing=("what stands in for a missing number", "", "", "the mean changes the column's mean least"),
+        missing_values=("words that mean: no value here", "", "", "what spreadsheets and data frames write"),
+        invalid=("what happens to a cell that is not of its column's kind", "", "", "a typing error should be seen"),
+        keep_integers=(
+            "whether whole numbers in arrays stay identifiers for an embedding",
+            "",
+            "",
+            "numbers are quantities unless said otherwise",
+        ),
+        split="how the rows are divided into training, validation and test part",
+        header=("whether the first line names the columns", "", "", "decided by that line"),
+        separator=("the character between two cells", "", "", "the one that divides the lines most evenly"),
+        decimal=("the decimal mark", "", "", "decided by the file"),
+        encoding=("the file's character encoding", "", "", "recognised by its first bytes"),
+        max_bytes=(
+            "the largest file that is read, decompressed",
+            "reads larger files",
+            "refuses more",
+            "beyond it a file hardly fits into memory as a table",
+        ),
+        samples=("how many points are generated", "a finer picture, slower epochs", "a coarser picture"),
+        noise=("standard deviation of the noise on generated points", "harder to tell apart", "easier to tell apart"),
+        seed=("what generated points are drawn from", "", "", "any number will do"),
+    )
 
     @property
     def targets(self) -> tuple[str, ...]:

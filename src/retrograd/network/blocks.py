@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from retrograd.base.annotations import describing
 from retrograd.base.schema import PositiveInt
 from retrograd.network.entries import Entries, EntryLists
 from retrograd.network.layers.add import Add
@@ -30,6 +31,11 @@ class Residual(Block):
     layers: Entries
     shortcut: Entries = ()
 
+    words = describing(
+        layers="what is added to the input",
+        shortcut=("layers for the input, where the shapes differ", "", "", "none: the input itself"),
+    )
+
     def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
         y = scope.chain(self.layers, *inputs)
         skip = scope.chain(self.shortcut, *inputs)
@@ -44,6 +50,11 @@ class Branches(Block):
     paths: EntryLists
     merge: Literal["add", "multiply", "concat"] = "concat"
 
+    words = describing(
+        paths="lists of layers that all read the same input",
+        merge=("how their outputs become one", "", "", "concat: nothing is lost"),
+    )
+
     def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
         ends = [scope.chain_below(str(i), path, *inputs) for i, path in enumerate(self.paths, 1)]
         return scope.add(MERGES[self.merge](), *ends, name=self.merge)
@@ -56,6 +67,15 @@ class Repeat(Block):
 
     times: PositiveInt
     layers: Entries
+
+    words = describing(
+        times=(
+            "how often the layers are stacked",
+            "deeper: can represent more; slower, harder to train",
+            "shallower, faster",
+        ),
+        layers="what is stacked, each time with parameters of its own",
+    )
 
     stacked = True
 

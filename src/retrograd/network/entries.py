@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from retrograd.base.annotations import Custom, show
+from retrograd.base.annotations import Custom, describing, show
 from retrograd.base.errors import ConfigError, Problem, did_you_mean
 from retrograd.base.json_schema import registry_choices
 from retrograd.base.schema import UNKNOWN_KEY, dump_registered, parse
 from retrograd.network.layer import Layer, layers
 from retrograd.network.scope import Block, Entry, blocks
 
-COMMON = ("name", "inputs", "share", "frozen", "recompute")  # keys that every entry may carry beside its kind
+COMMON = describing(  # keys that every entry may carry beside its kind
+    name=("what the entry is called; its path in messages, traces and files", "", "", "its kind, counted from 1"),
+    inputs=("the nodes or columns that it reads", "", "", "the entry before it"),
+    share=("parameters that it takes from other nodes, as in {weight: embed/weight}", "", "", "none: its own"),
+    frozen=("whether its parameters stay as they are", "", "", "false: they are trained"),
+    recompute=("whether backward computes it again instead of keeping its tape", "", "", "false: it takes more time"),
+)
 FLAGS = ("frozen", "recompute")  # those that are true or false
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jax import Array
 from pydantic import AfterValidator, WithJsonSchema
 
-from retrograd.base.annotations import Expect, Registered
+from retrograd.base.annotations import Expect, Registered, describing
 from retrograd.base.errors import ShapeError
 from retrograd.base.keys import fold_path
 from retrograd.base.registry import Registry
@@ -20,6 +20,20 @@ from retrograd.base.schema import Number, PositiveFloat, Settings
 
 initializers: Registry[Initializer] = Registry("initializer")
 _jax = jax.nn.initializers
+
+
+FIRST_WEIGHT = (
+    "first values of the weights: an initialiser, or the numbers themselves",
+    "",
+    "",
+    "the one that keeps the scale of signals through the activation that follows",
+)
+FIRST_BIAS = (
+    "first values of the bias: an initialiser, numbers, or false for none",
+    "",
+    "",
+    "0: random weights make the units differ already",
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +77,10 @@ class Constant(Initializer):
     """Every value the same number."""
 
     value: Number
+
+    words = describing(
+        value="the number that every entry begins with",
+    )
     plain_form: ClassVar[bool] = True
 
     def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:  # noqa: D102
@@ -90,6 +108,10 @@ class Values(Initializer):
     """The numbers themselves, as nested lists: `weight: [[0.5, 0.9], [0.4, 1.0]]`."""
 
     values: Numbers
+
+    words = describing(
+        values="the numbers themselves, as nested lists",
+    )
     plain_form: ClassVar[bool] = True
 
     def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:  # noqa: D102
@@ -106,6 +128,15 @@ class Normal(Initializer):
 
     std_deviation: PositiveFloat = 0.05
 
+    words = describing(
+        std_deviation=(
+            "standard deviation of the first values",
+            "larger signals at the start; may saturate or explode",
+            "smaller signals at the start; may vanish",
+            "0.05",
+        ),
+    )
+
     def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:  # noqa: D102
         return _jax.normal(self.std_deviation)(key, shape, jnp.float32)
 
@@ -117,6 +148,15 @@ class TruncatedNormal(Initializer):
 
     std_deviation: PositiveFloat = 0.05
 
+    words = describing(
+        std_deviation=(
+            "standard deviation of the first values",
+            "larger signals at the start; may saturate or explode",
+            "smaller signals at the start; may vanish",
+            "0.05",
+        ),
+    )
+
     def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:  # noqa: D102
         return _jax.truncated_normal(self.std_deviation)(key, shape, jnp.float32)
 
@@ -127,6 +167,15 @@ class Uniform(Initializer):
     """Uniform between -limit and limit (Keras's `uniform` has limit 0.05)."""
 
     limit: PositiveFloat = 0.05
+
+    words = describing(
+        limit=(
+            "largest absolute first value",
+            "larger signals at the start",
+            "smaller signals at the start",
+            "0.05, Keras's",
+        ),
+    )
 
     def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:  # noqa: D102
         return jax.random.uniform(key, shape, jnp.float32, -self.limit, self.limit)
@@ -162,6 +211,15 @@ class Orthogonal(Initializer):
     """A random orthogonal matrix times `scale`: lengths pass through unchanged. See: Saxe et al. 2013."""
 
     scale: PositiveFloat = 1.0
+
+    words = describing(
+        scale=(
+            "length of what a vector of length 1 becomes",
+            "signals grow",
+            "signals shrink",
+            "1: lengths pass through unchanged",
+        ),
+    )
 
     def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:  # noqa: D102
         return _jax.orthogonal(self.scale)(key, shape, jnp.float32)

@@ -34,6 +34,9 @@ Vocabulary = Annotated[
 FROM_DATA = (Units, Vocabulary)  # annotations of fields that may name a size of the data
 
 
+ACTIVATION_BEHIND = ("the activation behind it, as a node of its own", "", "", "none: the sum itself")
+
+
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class Static:

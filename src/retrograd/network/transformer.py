@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from retrograd.base.annotations import Registered
+from retrograd.base.annotations import Registered, describing
 from retrograd.base.errors import Problem
 from retrograd.base.schema import Fraction, PositiveInt
 from retrograd.network.layer import Activation, Layer, layers
@@ -39,6 +39,24 @@ class FeedForward(Block):
     gated: bool = False
     dropout: Fraction = 0.0
 
+    words = describing(
+        units=("width of the output", "can represent more; slower", "faster"),
+        hidden=(
+            "units between the two dense layers",
+            "can represent more; slower",
+            "faster",
+            "4 times the width, as in the first Transformer",
+        ),
+        activation=("the activation between the two dense layers", "", "", "gelu, as in most language models"),
+        gated=("whether a second product multiplies the activation", "", "", "false; true with silu is SwiGLU"),
+        dropout=(
+            "share of the hidden values that are dropped in training",
+            "less overfitting, slower learning",
+            "less noise",
+            "0: none",
+        ),
+    )
+
     def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
         hidden = self.hidden or WIDER * self.units
         y = scope.add(Dense(hidden, self.activation), *inputs, name="hidden")
@@ -70,6 +88,45 @@ class Transformer(Block):
     dropout: Fraction = 0.0
     key_value_heads: PositiveInt | None = None
     rotary: bool = False
+
+    words = describing(
+        units=("width of the stack", "can represent more; cost grows with its square", "faster"),
+        heads=("attention patterns side by side", "more patterns, each of fewer numbers", "fewer patterns, each finer"),
+        layers=("layers in the stack", "can represent more; slower, harder to train", "faster", "1"),
+        hidden=(
+            "units between the two dense layers",
+            "can represent more; slower",
+            "faster",
+            "4 times the width, as in the first Transformer",
+        ),
+        activation=("the activation of the feed-forward part", "", "", "gelu, as in most language models"),
+        gated=("whether a second product multiplies the activation", "", "", "false"),
+        norm=(
+            "whether the norm stands before each part or behind each sum",
+            "",
+            "",
+            "pre: deep stacks learn from the start",
+        ),
+        final_norm=("whether a last norm ends a `pre` stack", "", "", "its sums are not normalised otherwise"),
+        dropout=(
+            "share dropped of attention weights, hidden values and what each part adds",
+            "less overfitting, slower learning",
+            "less noise",
+            "0: none",
+        ),
+        key_value_heads=(
+            "heads of keys and values, shared by groups of query heads",
+            "nearer to full attention",
+            "less memory for keys and values",
+            "as many as `heads`",
+        ),
+        rotary=(
+            "whether queries and keys are turned by their position",
+            "",
+            "",
+            "false: positions come from another layer",
+        ),
+    )
 
     stacked = True
 
@@ -118,6 +175,15 @@ class TransformerEncoder(Transformer):
     """
 
     causal: bool = False
+
+    words = describing(
+        causal=(
+            "whether a place sees only itself and those before",
+            "",
+            "",
+            "false: every place sees all; true for a language model",
+        ),
+    )
 
     def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
         x, *mask = inputs

@@ -6,22 +6,15 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Annotated, Any
 
 from retrograd.backprop.backprop import Objective
-from retrograd.base.annotations import Custom, Expect, Registered, show
+from retrograd.base.annotations import Custom, Registered, describing, show
 from retrograd.base.document import Document, parse_value, read_document
 from retrograd.base.errors import ConfigError, Problem, UsageError
 from retrograd.base.json_schema import json_schema, registry_definition, registry_schema, settings_choices
-from retrograd.base.keys import SEED_LIMIT
 from retrograd.base.places import placed
 from retrograd.base.schema import (
-    NonNegativeFloat,
-    Number,
-    PositiveFloat,
-    PositiveInt,
     Settings,
     dump,
     fields,
@@ -35,79 +28,17 @@ from retrograd.network.initializers import initializers
 from retrograd.network.layer import Activation, layers
 from retrograd.network.losses.loss import Loss, losses
 from retrograd.network.network import Network
-from retrograd.network.precision import Precision
+from retrograd.train.settings import LossOn, TrainingSettings
 from retrograd.update.optimizers import Adam, Optimizer, optimizers
 from retrograd.update.penalties import Penalty, penalties
 from retrograd.update.schedules import schedules
 
-Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT), Expect("an integer from 0 to 4294967295")]
-BatchSize = Annotated[Annotated[int, Field(gt=0)] | Literal["all"], Expect("a positive integer, or all")]
-Names = Annotated[str | tuple[str, ...], Expect("the name of a column, or a list of names of columns and outputs")]
 DEFAULT_LOSS = {
     "regression": "mean_squared_error",
     "unsupervised": "mean_squared_error",
     "binary": "binary_cross_entropy",
     "multiclass": "cross_entropy",
 }
-
-
-@dataclass(frozen=True)
-class EarlyStopping(Settings):
-    """Stop when the watched loss has not fallen by more than `min_change` for `patience` evaluations."""
-
-    patience: PositiveInt = 20
-    min_change: NonNegativeFloat = 0.0
-
-
-@dataclass(frozen=True)
-class Goal(Settings):
-    """Stop when a metric of the validation part (of the training part, if there is none) is reached."""
-
-    metric: str
-    value: Number
-
-
-@dataclass(frozen=True)
-class Convergence(Settings):
-    """Stop when the loss changes by less than `loss_change` from epoch to epoch, or the gradient's norm is small."""
-
-    loss_change: PositiveFloat | None = None
-    gradient_norm: PositiveFloat | None = None
-
-
-@dataclass(frozen=True)
-class TrainingSettings(Settings):
-    """How long, in which portions, when to stop, and in which numbers.
-
-    precision: float64 computes, stores and predicts in 64 bits; bfloat16 multiplies matrices in training in 16 bits,
-    with parameters, sums and everything else in float32.
-    """
-
-    epochs: PositiveInt = 100
-    batch_size: BatchSize = 32
-    seed: Seed = 0
-    shuffle: bool = True
-    evaluate_every: PositiveInt = 1  # epochs
-    early_stopping: EarlyStopping | None = None
-    goal: Goal | None = None
-    convergence: Convergence | None = None
-    time_limit: PositiveFloat | None = None  # seconds
-    precision: Precision = "float32"
-    native_kernels: bool = True  # where they are built and faster; without them XLA's formulas run
-    check: bool = False  # the backward pass, before the first step
-
-
-@dataclass(frozen=True)
-class LossOn(Settings):
-    """A loss on one output: what it compares it with, and its weight in the total.
-
-    `target` names a column, or lists what the loss takes besides the output, columns and other outputs: a triplet's
-    [positive, negative], a sequence's [labels, mask].
-    """
-
-    loss: Annotated[Loss, Registered(losses)]
-    target: Names = "y"
-    weight: PositiveFloat = 1.0
 
 
 def _parse_losses(value: Any, path: str) -> tuple[tuple[str, LossOn], ...]:
@@ -157,8 +88,24 @@ class RunConfig(Settings):
     losses: Losses = ()  # instead of `loss`, for several outputs
     optimizer: Annotated[Optimizer, Registered(optimizers)] = Adam()  # noqa: RUF009  # frozen, so it can be shared
     penalties: Penalties = ()
-    training: TrainingSettings = TrainingSettings()
+    training: TrainingSettings = TrainingSettings()  # noqa: RUF009  # frozen, so it can be shared
     name: str = "run"
+
+    words = describing(
+        data="where the rows come from and how they become numbers",
+        network="the layers, in order; each reads the one before unless `inputs` says otherwise",
+        loss=(
+            "what the backward pass begins with: one number for how wrong the output is",
+            "",
+            "",
+            "by the task: mean_squared_error for quantities, binary_cross_entropy or cross_entropy for classes",
+        ),
+        losses="instead of `loss`: one for each of several outputs, by the name of the node",
+        optimizer=("how gradients become changes of the parameters", "", "", "adam needs the least tuning"),
+        penalties=("what the size of the parameters costs, added to the loss", "", "", "none: the loss alone"),
+        training="how long, in which portions, and when to stop",
+        name="what the run is called; its folder carries it",
+    )
 
     def rules(self) -> Iterator[Problem]:
         """A network must be given, and one kind of loss."""

@@ -13,11 +13,12 @@ from retrograd.data.settings import DataSettings
 from retrograd.network.entries import parse_entries
 from retrograd.network.losses.loss import losses
 from retrograd.network.network import Network
-from retrograd.train.config import RunConfig, TrainingSettings
+from retrograd.train.config import RunConfig
 from retrograd.train.design import design
 from retrograd.train.loop import Watcher
 from retrograd.train.progress import Lines
 from retrograd.train.run import Run, train
+from retrograd.train.settings import TrainingSettings
 from retrograd.update.optimizers import optimizers
 from retrograd.update.penalties import Penalty
 

@@ -18,8 +18,8 @@ from retrograd.network.network import Variables
 from retrograd.network.precision import computing_in, in_precision, taken_out
 from retrograd.record.events import Epoch, Metrics
 from retrograd.record.tree import digest
-from retrograd.train.config import TrainingSettings
 from retrograd.train.nonfinite import find_nonfinite
+from retrograd.train.settings import TrainingSettings
 from retrograd.train.stop import Stop, rules, watched
 from retrograd.update.plateau import Plateau, ReduceOnPlateau
 from retrograd.update.step import Outcome, Stepper, TrainState

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from retrograd.base.errors import ConfigError
 from retrograd.record.events import Epoch, Metrics
-from retrograd.train.config import Convergence, EarlyStopping, Goal, TrainingSettings
+from retrograd.train.settings import Convergence, EarlyStopping, Goal, TrainingSettings
 
 FALLING = ("loss", "mean_absolute_error", "root_mean_squared_error", "log_loss")  # metrics where less is better
 

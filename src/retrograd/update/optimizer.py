@@ -11,7 +11,7 @@ import optax
 from jax import Array
 from jax.typing import ArrayLike
 
-from retrograd.base.annotations import Registered
+from retrograd.base.annotations import Registered, describing
 from retrograd.base.errors import ConfigError
 from retrograd.base.registry import Registry
 from retrograd.base.schema import NonNegativeFloat, PositiveFloat, PositiveInt, Settings, unwritten
@@ -51,6 +51,46 @@ class Optimizer(Settings):
     clip_norm: PositiveFloat | None = None
     clip_global_norm: PositiveFloat | None = None
     accumulate: PositiveInt = 1
+
+    words = describing(
+        learning_rate=(
+            "how far a step goes: a number, or a schedule",
+            "faster; too large a rate diverges",
+            "slower, finer; may seem not to learn",
+            "the optimizer's usual one",
+        ),
+        weight_decay=(
+            "share by which a step shrinks the parameters, times the learning rate",
+            "smaller weights, less overfitting",
+            "larger weights",
+            "the optimizer's usual one",
+        ),
+        weight_decay_on=("which parameters decay", "", "", "all, as PyTorch does"),
+        clip_value=(
+            "largest absolute value of a gradient's entry; larger ones are cut",
+            "cuts less",
+            "cuts more, changes the direction",
+            "none",
+        ),
+        clip_norm=(
+            "largest norm of each tensor's gradient; longer ones are shortened",
+            "cuts less",
+            "steadier, slower",
+            "none",
+        ),
+        clip_global_norm=(
+            "largest norm of all gradients together; longer ones are shortened",
+            "cuts less",
+            "steadier, slower",
+            "none",
+        ),
+        accumulate=(
+            "micro-batches that make up one step",
+            "less memory, slower",
+            "more memory",
+            "1: the batch at once",
+        ),
+    )
 
     def direction(self) -> optax.GradientTransformation:
         """Return the transformation from gradients to the direction that the learning rate scales."""

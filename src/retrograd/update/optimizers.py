@@ -7,10 +7,31 @@ from dataclasses import dataclass, field
 
 import optax
 
+from retrograd.base.annotations import describing
 from retrograd.base.errors import Problem
 from retrograd.base.schema import Fraction, NonNegativeFloat, PositiveFloat
 from retrograd.update.deviation import scale_by_deviation
 from retrograd.update.optimizer import LearningRate, Optimizer, optimizers
+
+EPS = (
+    "added to the root that divides the gradient",
+    "smaller steps where gradients are tiny",
+    "larger steps where gradients are tiny",
+    "as in PyTorch",
+)
+DECAY = ("share of the old that the average of squares keeps", "steadier", "follows faster", "as in PyTorch")
+MOMENTUM = (
+    "share of the last step's velocity that is kept",
+    "faster along steady directions, overshoots more",
+    "follows each gradient",
+    "0: none; 0.9 is usual",
+)
+BETA1 = (
+    "share of the old that the average of gradients keeps",
+    "steadier direction, slower to turn",
+    "follows each gradient",
+    "0.9: about the last 10 gradients",
+)
 
 
 @optimizers.register("sgd", example={"learning_rate": 0.1, "momentum": 0.9, "nesterov": True})
@@ -30,6 +51,11 @@ class SGD(Optimizer):
     learning_rate: LearningRate = 0.01
     momentum: Fraction = 0.0
     nesterov: bool = False
+
+    words = describing(
+        momentum=MOMENTUM,
+        nesterov=("whether the gradient is taken as if the velocity had moved already", "", "", "false"),
+    )
 
     def rules(self) -> Iterator[Problem]:  # noqa: D102
         if self.nesterov and not self.momentum:
@@ -55,6 +81,16 @@ class Adagrad(Optimizer):
     initial_accumulator: NonNegativeFloat = 0.0
     eps: PositiveFloat = 1e-10
 
+    words = describing(
+        initial_accumulator=(
+            "where the sum of squares begins",
+            "smaller first steps",
+            "larger first steps",
+            "0, as in PyTorch",
+        ),
+        eps=EPS,
+    )
+
     def direction(self) -> optax.GradientTransformation:  # noqa: D102
         return optax.scale_by_rss(self.initial_accumulator, self.eps)
 
@@ -79,6 +115,13 @@ class RMSprop(Optimizer):
     eps: PositiveFloat = 1e-8
     centered: bool = False
     momentum: Fraction = 0.0
+
+    words = describing(
+        decay=DECAY,
+        eps=EPS,
+        centered=("whether gradients are divided by their deviation instead of their size", "", "", "false"),
+        momentum=MOMENTUM,
+    )
 
     def direction(self) -> optax.GradientTransformation:  # noqa: D102
         if self.centered:
@@ -106,6 +149,11 @@ class Adadelta(Optimizer):
     decay: Fraction = 0.9
     eps: PositiveFloat = 1e-6
 
+    words = describing(
+        decay=DECAY,
+        eps=EPS,
+    )
+
     def direction(self) -> optax.GradientTransformation:  # noqa: D102
         return optax.scale_by_adadelta(self.decay, self.eps)
 
@@ -118,6 +166,17 @@ class TwoMoments(Optimizer):
     beta1: Fraction = 0.9
     beta2: Fraction = 0.999
     eps: PositiveFloat = 1e-8
+
+    words = describing(
+        beta1=BETA1,
+        beta2=(
+            "share of the old that the average of squares keeps",
+            "steadier size of steps",
+            "follows changes of the gradient's size",
+            "0.999: about the last 1000 gradients",
+        ),
+        eps=EPS,
+    )
 
 
 MOMENTS = "m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g²; "
@@ -143,6 +202,10 @@ class Adam(TwoMoments):
     latex = ADAM_LATEX
 
     amsgrad: bool = False
+
+    words = describing(
+        amsgrad=("whether the largest average of squares so far divides", "", "", "false"),
+    )
 
     def direction(self) -> optax.GradientTransformation:  # noqa: D102
         scale = optax.scale_by_amsgrad if self.amsgrad else optax.scale_by_adam
@@ -245,6 +308,11 @@ class Lion(Optimizer):
     learning_rate: LearningRate = 0.0001
     beta1: Fraction = 0.9
     beta2: Fraction = 0.99
+
+    words = describing(
+        beta1=BETA1,
+        beta2=("share of the old that the momentum keeps", "steadier", "follows faster", "the paper's"),
+    )
 
     def direction(self) -> optax.GradientTransformation:  # noqa: D102
         return optax.scale_by_lion(self.beta1, self.beta2)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 from pydantic import AfterValidator
 
-from retrograd.base.annotations import Expect
+from retrograd.base.annotations import Expect, describing
 from retrograd.base.registry import Registry
 from retrograd.base.schema import NonNegativeFloat, Settings, unwritten
 from retrograd.network.layer import Params
@@ -38,6 +38,15 @@ class Penalty(Settings):
 
     strength: NonNegativeFloat
     parameters: Patterns = ()
+
+    words = describing(
+        strength=(
+            "what the size of the parameters costs",
+            "smaller weights, less overfitting; too much underfits",
+            "larger weights",
+        ),
+        parameters=("patterns of the parameters that are meant", "", "", "all weights, no bias or scale"),
+    )
 
     def value(self, w: Array) -> Array:
         """Return what one parameter costs."""

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.base.schema import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat
-from retrograd.update.schedule import Schedule, schedules
+from retrograd.update.schedule import FALL, FIRST_RATE, Schedule, schedules
 
 
 class Plateau(NamedTuple):
@@ -47,6 +48,25 @@ class ReduceOnPlateau(Schedule):
     threshold: Fraction = 1e-4
     cooldown: NonNegativeInt = 0
     minimum: NonNegativeFloat = 0.0
+
+    words = describing(
+        initial=FIRST_RATE,
+        factor=FALL,
+        patience=(
+            "evaluations without progress before the rate falls",
+            "waits longer",
+            "falls sooner",
+            "10, PyTorch's",
+        ),
+        threshold=(
+            "share by which the loss must fall to count as progress",
+            "falls sooner",
+            "counts smaller progress",
+            "1e-4, PyTorch's",
+        ),
+        cooldown=("evaluations after a fall that do not count", "rests longer", "may fall again soon", "0: none"),
+        minimum=("the smallest rate", "stops falling sooner", "may fall further", "0: none"),
+    )
 
     def rule(self, step: Array, length: int) -> Array:
         """Return the initial rate: the reductions arrive from outside, as a factor."""

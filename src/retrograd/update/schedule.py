@@ -11,7 +11,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from pydantic import Field
 
-from retrograd.base.annotations import Expect
+from retrograd.base.annotations import Expect, describing
 from retrograd.base.errors import ConfigError
 from retrograd.base.registry import Registry
 from retrograd.base.schema import Probability, Settings, unwritten
@@ -21,6 +21,11 @@ schedules: Registry[Schedule] = Registry("schedule")
 MAX_STEP = 2**31 - 1  # the step counter is an int32
 Steps = Annotated[int, Field(gt=0, le=MAX_STEP), Expect(f"a positive integer, at most {MAX_STEP}")]
 Warmup = Annotated[int, Field(ge=0, le=MAX_STEP), Expect("a number of steps (an integer, 0 or larger)")]
+
+
+FIRST_RATE = ("the learning rate at the start", "faster; too large a rate diverges", "slower, finer")
+LAST_RATE = ("the learning rate at the end", "keeps moving at the end", "settles more", "0: settles completely")
+FALL = ("what the rate is multiplied by", "falls less", "falls more", "a tenth")
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,16 @@ class Schedule(Settings):
     _: KW_ONLY
     warmup: Warmup = 0
     warmup_start: Probability = 0.01
+
+    words = describing(
+        warmup=(
+            "steps over which the rate rises to its first value",
+            "gentler start",
+            "sooner at full rate",
+            "0: none",
+        ),
+        warmup_start=("where the warmup begins, as a share of the first rate", "less gentle", "gentler", "a hundredth"),
+    )
 
     def rule(self, step: Array, length: int) -> Array:
         """Return the rate `step` steps after the warmup; `length` is 0 for a schedule that has no end."""
@@ -75,6 +90,10 @@ class Timed(Schedule):
 
     _: KW_ONLY
     steps: Steps | None = None
+
+    words = describing(
+        steps=("steps over which the rate changes", "slower change", "faster change", "the whole run"),
+    )
 
     def length(self, total_steps: int | None) -> int:  # noqa: D102
         if self.steps is not None:

@@ -14,9 +14,21 @@ import jax.numpy as jnp
 from jax import Array
 from pydantic import Field
 
-from retrograd.base.annotations import Expect
+from retrograd.base.annotations import Expect, describing
 from retrograd.base.schema import Fraction, NonNegativeFloat, PositiveFloat
-from retrograd.update.schedule import MAX_STEP, Schedule, Steps, Timed, half_cosine, progress, ratio, schedules
+from retrograd.update.schedule import (
+    FALL,
+    FIRST_RATE,
+    LAST_RATE,
+    MAX_STEP,
+    Schedule,
+    Steps,
+    Timed,
+    half_cosine,
+    progress,
+    ratio,
+    schedules,
+)
 
 
 @schedules.register("constant", example={"initial": 0.1, "warmup": 10})
@@ -28,6 +40,10 @@ class Constant(Schedule):
     latex = r"\eta_t = \eta_0"
 
     initial: PositiveFloat
+
+    words = describing(
+        initial=FIRST_RATE,
+    )
 
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         return jnp.full(step.shape, self.initial)
@@ -45,6 +61,12 @@ class Step(Schedule):
     every: Steps
     factor: PositiveFloat = 0.1
 
+    words = describing(
+        initial=FIRST_RATE,
+        every=("after how many steps", "falls later", "falls sooner"),
+        factor=FALL,
+    )
+
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         return self.initial * self.factor ** (step // self.every)
 
@@ -60,6 +82,12 @@ class Milestones(Schedule):
     initial: PositiveFloat
     at: Annotated[tuple[Steps, ...], Field(min_length=1), Expect("a list of positive integers")]
     factor: PositiveFloat = 0.1
+
+    words = describing(
+        initial=FIRST_RATE,
+        at="the steps at which the rate falls",
+        factor=FALL,
+    )
 
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         passed = jnp.searchsorted(jnp.asarray(sorted(self.at), jnp.int32), step, side="right")
@@ -77,6 +105,12 @@ class Exponential(Schedule):
     initial: PositiveFloat
     factor: PositiveFloat
     every: Steps = 1
+
+    words = describing(
+        initial=FIRST_RATE,
+        factor=("what the rate is multiplied by", "falls less", "falls more"),
+        every=("after how many steps", "falls later", "falls sooner", "each step"),
+    )
 
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         return self.initial * self.factor ** ratio(step, self.every)
@@ -98,6 +132,12 @@ class InverseTime(Schedule):
     rate: PositiveFloat
     power: PositiveFloat = 1.0
 
+    words = describing(
+        initial=FIRST_RATE,
+        rate=("how fast the rate falls", "faster", "slower"),
+        power=("exponent of the fall", "falls faster", "falls slower", "1"),
+    )
+
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         return self.initial / (1 + self.rate * step) ** self.power
 
@@ -112,6 +152,11 @@ class Linear(Timed):
 
     initial: PositiveFloat
     final: NonNegativeFloat = 0.0
+
+    words = describing(
+        initial=FIRST_RATE,
+        final=LAST_RATE,
+    )
 
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         return self.final + (self.initial - self.final) * (1 - progress(step, length))
@@ -132,6 +177,12 @@ class Polynomial(Timed):
     final: NonNegativeFloat = 0.0
     power: PositiveFloat = 2.0
 
+    words = describing(
+        initial=FIRST_RATE,
+        final=LAST_RATE,
+        power=("exponent of the fall", "falls earlier", "nearer to a straight line", "2"),
+    )
+
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         return self.final + (self.initial - self.final) * (1 - progress(step, length)) ** self.power
 
@@ -150,6 +201,11 @@ class Cosine(Timed):
 
     initial: PositiveFloat
     final: NonNegativeFloat = 0.0
+
+    words = describing(
+        initial=FIRST_RATE,
+        final=LAST_RATE,
+    )
 
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         return half_cosine(self.initial, self.final, progress(step, length))
@@ -171,6 +227,18 @@ class CosineRestarts(Schedule):
     every: Steps
     multiply: Steps = 1
     final: NonNegativeFloat = 0.0
+
+    words = describing(
+        initial=FIRST_RATE,
+        every=("steps of the first cycle", "longer cycles", "shorter cycles"),
+        multiply=(
+            "how many times as long each cycle is as the one before",
+            "cycles grow",
+            "cycles stay alike",
+            "1: all alike",
+        ),
+        final=LAST_RATE,
+    )
 
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         if self.multiply == 1:
@@ -202,6 +270,13 @@ class OneCycle(Timed):
     final: NonNegativeFloat | None = None
     rise: Fraction = 0.3
 
+    words = describing(
+        peak=("the largest learning rate", "faster; too large a rate diverges", "slower, finer"),
+        initial=("the rate at the start", "less gentle start", "gentler start", "a 25th of the peak"),
+        final=("the rate at the end", "keeps moving at the end", "settles more", "a tiny share of the initial one"),
+        rise=("share of the steps that rise", "longer rise", "longer fall", "0.3"),
+    )
+
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         initial = self.peak / 25 if self.initial is None else self.initial
         final = initial / 1e4 if self.final is None else self.final
@@ -226,6 +301,12 @@ class Cyclic(Schedule):
     initial: PositiveFloat
     peak: PositiveFloat
     every: Steps
+
+    words = describing(
+        initial=("the smallest rate", "less settling between peaks", "more settling"),
+        peak=("the largest rate", "wider exploration; too large diverges", "narrower"),
+        every=("steps of one rise and fall", "longer cycles", "shorter cycles"),
+    )
 
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         return self.peak - (self.peak - self.initial) * jnp.abs(1 - 2 * ratio(step % self.every, self.every))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.network.layer import (
     Backward,
     Context,
@@ -40,6 +41,14 @@ class AdaptiveAveragePool(Layer):
     """
 
     output: Lengths
+
+    words = describing(
+        output=(
+            "places of the output, whatever the input's size",
+            "finer output, more inputs for what follows",
+            "coarser output",
+        ),
+    )
 
     equations = Equations(
         forward="y = mean of x over each region",

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.network.layer import (
     Backward,
     Context,
@@ -54,6 +55,24 @@ class AveragePool(Layer):
     padding: Padding = 0
     ceil: bool = False
     count_padding: bool = True
+
+    words = describing(
+        window=(
+            "places that are merged into one",
+            "coarser output, less to compute, larger receptive field",
+            "finer output",
+            "halves each axis",
+        ),
+        stride=("places from one window to the next", "smaller output", "windows overlap", "the window: none overlap"),
+        padding=("places added at each border", "larger output", "smaller output", "none"),
+        ceil=("whether a last, incomplete window counts", "", "", "it is left out, as in PyTorch"),
+        count_padding=(
+            "whether padded places count in the mean",
+            "",
+            "",
+            "as in PyTorch; Keras and ONNX leave them out",
+        ),
+    )
 
     keeps_scale: ClassVar[bool] = True
     equations = Equations(

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 from jax import Array, lax
 
+from retrograd.base.annotations import describing
 from retrograd.base.errors import ShapeError
 from retrograd.base.schema import Probability
 from retrograd.network.layer import (
@@ -55,6 +56,15 @@ class BatchNorm(Normalisation):
     """
 
     momentum: Probability = 0.1
+
+    words = describing(
+        momentum=(
+            "share of the newest batch in the running mean and variance",
+            "follows the batches faster, with more noise",
+            "steadier, and slower to follow",
+            "PyTorch's; Keras's 0.99 is 0.01 here",
+        ),
+    )
 
     mixes_batch: ClassVar[bool] = True
 

@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.base.errors import ShapeError
 from retrograd.network.layer import (
     Backward,
@@ -41,6 +42,10 @@ class Concat(Layer):
     """
 
     axis: int = -1
+
+    words = describing(
+        axis=("the axis along which inputs are joined", "", "", "the features"),
+    )
     equations = Equations(
         forward="y = [x₁, x₂, ...]",
         backward=("dxᵢ = the part of dy that came from xᵢ",),

@@ -8,11 +8,12 @@ from typing import Annotated
 
 from jax import Array
 
-from retrograd.base.annotations import Expect, Registered
+from retrograd.base.annotations import Expect, Registered, describing
 from retrograd.base.errors import Problem, ShapeError
 from retrograd.base.schema import NonNegativeInt
-from retrograd.network.initializers import GlorotUniform, Initial, InitialOrNone, Zeros, draw
+from retrograd.network.initializers import FIRST_BIAS, FIRST_WEIGHT, GlorotUniform, Initial, InitialOrNone, Zeros, draw
 from retrograd.network.layer import (
+    ACTIVATION_BEHIND,
     Activation,
     Backward,
     Context,
@@ -71,6 +72,27 @@ class Conv2DTranspose(Layer):
     activation: Annotated[Layer | None, Registered(layers, only=Activation)] = None
     weight: Initial = None  # None: chosen by the activation that follows
     bias: InitialOrNone = ZEROS
+
+    words = describing(
+        filters=("channels of the output", "more patterns; slower", "faster, fewer patterns"),
+        kernel=("places that one input reaches, along each axis", "smoother; more weights", "fewer weights", "3"),
+        stride=("how many times as large the output is", "larger output", "smaller output", "1: as large as the input"),
+        padding=(
+            "how much is cut off at the borders",
+            "smaller output",
+            "larger output",
+            "same: the input's size times the stride",
+        ),
+        output_padding=(
+            "places added at one end, where a stride leaves the size open",
+            "larger output",
+            "smaller output",
+            "0",
+        ),
+        activation=ACTIVATION_BEHIND,
+        weight=FIRST_WEIGHT,
+        bias=FIRST_BIAS,
+    )
 
     multiplies = True
     equations = Equations(

@@ -10,12 +10,13 @@ from typing import Annotated, Any, ClassVar, Literal
 import jax.numpy as jnp
 from jax import Array, lax
 
-from retrograd.base.annotations import Expect, Registered
+from retrograd.base.annotations import Expect, Registered, describing
 from retrograd.base.errors import Problem, ShapeError
 from retrograd.base.schema import PositiveInt
 from retrograd.native.convolution import convolve_natively, data_gradient_natively, weight_gradient_natively
-from retrograd.network.initializers import GlorotUniform, Initial, InitialOrNone, Zeros, draw
+from retrograd.network.initializers import FIRST_BIAS, FIRST_WEIGHT, GlorotUniform, Initial, InitialOrNone, Zeros, draw
 from retrograd.network.layer import (
+    ACTIVATION_BEHIND,
     Activation,
     Backward,
     Context,
@@ -57,6 +58,44 @@ class Convolution(Layer):
     weight: Initial = None  # None: chosen by the activation that follows
     bias: InitialOrNone = ZEROS
     padding_mode: PaddingMode = "zeros"
+
+    words = describing(
+        filters=("channels of the output", "more patterns can be told apart; slower", "faster, fewer patterns"),
+        kernel=(
+            "places that one output sees, along each axis",
+            "sees further at once; more weights",
+            "fewer weights; depth must make up for it",
+            "3: two of them see as far as one of 5, with fewer weights",
+        ),
+        stride=(
+            "places from one output to the next",
+            "smaller output, less to compute",
+            "finer output",
+            "1: every place",
+        ),
+        dilation=(
+            "distance between the places of a kernel",
+            "sees further with as many weights",
+            "sees neighbours",
+            "1: neighbours",
+        ),
+        groups=(
+            "channels are cut into so many groups, each with kernels of its own",
+            "fewer weights; groups do not see each other",
+            "every output sees every channel",
+            "1: every output sees every channel",
+        ),
+        padding_mode=("what the added places hold", "", "", "zeros"),
+        activation=ACTIVATION_BEHIND,
+        weight=FIRST_WEIGHT,
+        bias=FIRST_BIAS,
+        padding=(
+            "places added at the borders",
+            "larger output",
+            "smaller output",
+            "same: the output is as large as the input (divided by the stride)",
+        ),
+    )
 
     def rules(self) -> Iterator[Problem]:  # noqa: D102
         for name in ("kernel", "stride", "dilation", "padding"):

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import jax.numpy as jnp
 from jax import Array, lax
 
-from retrograd.base.annotations import Registered
-from retrograd.network.initializers import GlorotUniform, Initial, InitialOrNone, Zeros, draw
+from retrograd.base.annotations import Registered, describing
+from retrograd.network.initializers import FIRST_BIAS, FIRST_WEIGHT, GlorotUniform, Initial, InitialOrNone, Zeros, draw
 from retrograd.network.layer import (
+    ACTIVATION_BEHIND,
     Activation,
     Backward,
     Context,
@@ -60,6 +61,17 @@ class Dense(Layer):
     activation: Annotated[Layer | None, Registered(layers, only=Activation)] = None
     weight: Initial = None  # None: chosen by the activation that follows
     bias: InitialOrNone = ZEROS
+
+    words = describing(
+        units=(
+            "outputs of the layer",
+            "can represent more; slower, more memory, overfits sooner",
+            "smaller and faster; may underfit",
+        ),
+        activation=ACTIVATION_BEHIND,
+        weight=FIRST_WEIGHT,
+        bias=FIRST_BIAS,
+    )
 
     multiplies = True
     equations = Equations(

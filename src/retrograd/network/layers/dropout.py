@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.base.schema import Fraction
 from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, examples, layers
 
@@ -27,6 +28,15 @@ class Dropout(Layer):
     """
 
     rate: Fraction = 0.5
+
+    words = describing(
+        rate=(
+            "share of the values that are set to 0 in training; the others are scaled up",
+            "less overfitting, slower learning; too much starves the network",
+            "less noise, more overfitting",
+            "0.5: the most noise for one unit",
+        ),
+    )
 
     mixes_batch: ClassVar[bool] = True  # the mask is drawn by position in the batch
     keeps_scale: ClassVar[bool] = True

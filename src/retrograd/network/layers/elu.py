@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.base.schema import PositiveFloat
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
 
@@ -24,6 +25,15 @@ class ELU(Activation):
     """
 
     alpha: PositiveFloat = 1.0
+
+    words = describing(
+        alpha=(
+            "the value that very negative inputs approach, times -1",
+            "more negative outputs",
+            "nearer to relu",
+            "1: the slope has no corner at 0",
+        ),
+    )
 
     initializer = "he_normal"
     equations = Equations(

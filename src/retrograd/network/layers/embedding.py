@@ -9,6 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array, lax
 
+from retrograd.base.annotations import describing
 from retrograd.base.errors import DataTypeError, Problem
 from retrograd.base.schema import NonNegativeInt
 from retrograd.network.initializers import Initial, Normal, draw
@@ -58,6 +59,17 @@ class Embedding(Layer):
     vocabulary: Vocabulary
     padding: NonNegativeInt | None = None
     weight: Initial = UNIT_NORMAL
+
+    words = describing(
+        units=("numbers that stand for one identifier", "can tell more apart; more weights", "smaller"),
+        vocabulary=(
+            "how many identifiers there are, 0 included",
+            "room for more identifiers",
+            "larger identifiers are an error",
+        ),
+        padding="the identifier whose row stays 0 and learns nothing",
+        weight=("first values of the rows", "", "", "N(0, 1), PyTorch's"),
+    )
 
     equations = Equations(
         forward="y = W[ids]",

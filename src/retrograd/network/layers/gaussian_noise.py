@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.base.schema import NonNegativeFloat
 from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, examples, layers
 
@@ -27,6 +28,15 @@ class GaussianNoise(Layer):
     """
 
     std: NonNegativeFloat = 0.1
+
+    words = describing(
+        std=(
+            "standard deviation of the noise added in training",
+            "less overfitting, slower learning",
+            "less noise",
+            "a tenth of a standardised input",
+        ),
+    )
 
     mixes_batch: ClassVar[bool] = True  # the noise is drawn by position in the batch
     keeps_scale: ClassVar[bool] = True

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jax import Array, lax
 
+from retrograd.base.annotations import describing
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
 
 SLOPE = math.sqrt(2 / math.pi)  # of erf(x / sqrt 2) at 0, and of the tanh that stands for it
@@ -34,6 +35,10 @@ class GELU(Activation):
     """
 
     approximate: bool = False
+
+    words = describing(
+        approximate=("whether the tanh formula replaces the exact one", "", "", "exact; they differ by up to 0.0005"),
+    )
 
     initializer = "he_normal"
     equations = Equations(

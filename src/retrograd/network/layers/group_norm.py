@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.base.errors import ShapeError
 from retrograd.base.schema import PositiveInt
 from retrograd.network.layer import (
@@ -55,6 +56,15 @@ class GroupNorm(Normalisation):
     """
 
     groups: PositiveInt = 32
+
+    words = describing(
+        groups=(
+            "channels are cut into so many groups, each normalised alone",
+            "nearer to instance norm",
+            "nearer to layer norm",
+            "32, the paper's; it must divide the channels",
+        ),
+    )
 
     def init(self, key: Array, x: Spec) -> Init:  # noqa: D102
         self._groups(x.shape[-1])

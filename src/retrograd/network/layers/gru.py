@@ -8,6 +8,7 @@ from typing import Any, Literal
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.network.layer import Equations, Init, Input, Params, Spec, examples, layers
 from retrograd.network.layers.dense import weight_gradient
 from retrograd.network.layers.recurrent import Recurrent
@@ -48,6 +49,8 @@ class GRU(Recurrent):
     """
 
     reset: Literal["after", "before"] = "after"
+
+    words = describing(reset=("whether the reset gate acts after the matrix product", "", "", "as in PyTorch, Keras"))
 
     gates = 3
     equations = Equations(

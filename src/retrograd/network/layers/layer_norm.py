@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.base.errors import ShapeError
 from retrograd.base.schema import PositiveInt
 from retrograd.network.layer import Backward, Context, Forward, Init, Params, Spec, State, examples, layers
@@ -41,6 +42,15 @@ class LayerNorm(Normalisation):
     """
 
     axes: PositiveInt = 1
+
+    words = describing(
+        axes=(
+            "how many of the last axes are normalised together",
+            "statistics over more values",
+            "statistics over fewer values",
+            "1: the features of each place",
+        ),
+    )
 
     def init(self, key: Array, x: Spec) -> Init:  # noqa: D102
         self._expect(x)

@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.base.schema import NonNegativeFloat
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
 
@@ -27,6 +28,15 @@ class LeakyReLU(Activation):
     """
 
     slope: NonNegativeFloat = 0.01
+
+    words = describing(
+        slope=(
+            "slope for negative inputs",
+            "passes more of negative inputs",
+            "nearer to relu",
+            "0.01, PyTorch's; Keras has 0.3",
+        ),
+    )
 
     initializer = "he_normal"
     equations = Equations(

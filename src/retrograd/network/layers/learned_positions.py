@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.base.errors import ShapeError
 from retrograd.base.schema import PositiveInt
 from retrograd.network.initializers import Initial, Normal, draw
@@ -43,6 +44,11 @@ class LearnedPositions(Layer):
 
     length: PositiveInt | None = None
     weight: Initial = SMALL
+
+    words = describing(
+        length="the longest sequence; that of the data unless given",
+        weight=("first values of the rows", "", "", "small beside the embedding"),
+    )
 
     equations = Equations(
         forward="y(t) = x(t) + W(t)",

@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
 from retrograd.network.layers.softmax import expect_axis
 
@@ -25,6 +26,10 @@ class LogSoftmax(Activation):
     """
 
     axis: int = -1
+
+    words = describing(
+        axis=("the axis along which the outputs sum to 1", "", "", "the features"),
+    )
 
     equations = Equations(
         forward="y = x - log Σ exp(x)",

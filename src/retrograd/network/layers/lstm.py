@@ -9,6 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.base.errors import Problem
 from retrograd.base.schema import Number
 from retrograd.network.layer import Equations, Init, Input, Params, Spec, examples, layers
@@ -45,6 +46,15 @@ class LSTM(Recurrent):
     """
 
     forget_bias: Number = 0.0
+
+    words = describing(
+        forget_bias=(
+            "added to the forget gate's bias at the start",
+            "remembers from the start",
+            "forgets sooner at the start",
+            "0, PyTorch's; Keras has 1",
+        ),
+    )
 
     gates = 4
     states = ("last", "cell")

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.base.errors import ShapeError
 from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, examples, layers
 from retrograd.network.layers.window import Lengths, Padding, Window, expect_axes, fold, place_window, views
@@ -42,6 +43,24 @@ class MaxPool(Layer):
     padding: Padding = 0
     dilation: Lengths = 1
     ceil: bool = False
+
+    words = describing(
+        window=(
+            "places that are merged into one",
+            "coarser output, less to compute, larger receptive field",
+            "finer output",
+            "halves each axis",
+        ),
+        stride=("places from one window to the next", "smaller output", "windows overlap", "the window: none overlap"),
+        padding=("places added at each border", "larger output", "smaller output", "none"),
+        ceil=("whether a last, incomplete window counts", "", "", "it is left out, as in PyTorch"),
+        dilation=(
+            "distance between the places of a window",
+            "wider windows with the same number of places",
+            "denser windows",
+            "1: neighbours",
+        ),
+    )
 
     keeps_scale: ClassVar[bool] = True
     equations = Equations(

@@ -9,9 +9,10 @@ from typing import Any, Literal
 import jax.numpy as jnp
 from jax import Array, lax
 
+from retrograd.base.annotations import describing
 from retrograd.base.errors import Problem, ShapeError
 from retrograd.base.schema import Fraction, PositiveInt
-from retrograd.network.initializers import GlorotUniform, Initial, InitialOrNone, Zeros, draw
+from retrograd.network.initializers import FIRST_BIAS, GlorotUniform, Initial, InitialOrNone, Zeros, draw
 from retrograd.network.layer import (
     Backward,
     Context,
@@ -88,6 +89,41 @@ class MultiHeadAttention(Layer):
     key_weight: Initial = GLOROT
     value_weight: Initial = GLOROT
     output_weight: Initial = GLOROT
+
+    words = describing(
+        heads=(
+            "attention patterns side by side; they share the width",
+            "more patterns, each of fewer numbers",
+            "fewer patterns, each finer",
+        ),
+        units=("numbers of all heads together", "more to compare by; slower", "faster", "the width of the queries"),
+        causal=("whether a place sees only itself and those before", "", "", "false: every place sees all"),
+        key_value_heads=(
+            "heads of keys and values, shared by groups of query heads",
+            "nearer to full attention",
+            "less memory for keys and values",
+            "as many as `heads`",
+        ),
+        added_scores=("whether a further input is added to the scores", "", "", "false"),
+        rotary=(
+            "whether queries and keys are turned by their position",
+            "",
+            "",
+            "false: positions come from another layer",
+        ),
+        dropout=(
+            "share of the attention weights that are dropped in training",
+            "less overfitting, slower learning",
+            "less noise",
+            "0: none",
+        ),
+        output=("what is handed on: the sequence, or the attention weights too", "", "", "sequence"),
+        bias=FIRST_BIAS,
+        query_weight=("first values of the weights", "", "", "keeps the scale of signals"),
+        key_weight=("first values of the weights", "", "", "keeps the scale of signals"),
+        value_weight=("first values of the weights", "", "", "keeps the scale of signals"),
+        output_weight=("first values of the weights", "", "", "keeps the scale of signals"),
+    )
 
     multiplies = True
     equations = Equations(

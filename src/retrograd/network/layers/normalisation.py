@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import jax.numpy as jnp
 from jax import Array, lax
 
-from retrograd.base.annotations import Expect, Registered
+from retrograd.base.annotations import Expect, Registered, describing
 from retrograd.base.schema import PositiveFloat
 from retrograd.network.initializers import Constant, Initializer, InitialOrNone, Ones, Values, Zeros, draw, initializers
 from retrograd.network.initializers import Numbers as GivenNumbers
@@ -55,6 +55,17 @@ class Normalisation(Layer):
     eps: PositiveFloat = 1e-5
     scale: InitialScale = ONES
     bias: InitialOrNone = ZEROS
+
+    words = describing(
+        eps=(
+            "added to the variance, so that a constant is not divided by 0",
+            "damps small variances",
+            "divides small variances closer to 0",
+            "PyTorch's",
+        ),
+        scale=("first values of the learned scale; false for none", "", "", "1: nothing is scaled at the start"),
+        bias=("first values of the learned shift; false for none", "", "", "0: nothing is shifted at the start"),
+    )
 
     def first(self, key: Array, shape: tuple[int, ...]) -> Init:
         """Return the parameters that the settings ask for."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.base.schema import Number
 from retrograd.network.layer import (
     Activation,
@@ -39,6 +40,15 @@ class PReLU(Activation):
     """
 
     first: Number = 0.25
+
+    words = describing(
+        first=(
+            "slope for negative inputs at the start; it is learned",
+            "begins nearer to the identity",
+            "begins nearer to relu",
+            "0.25, the paper's",
+        ),
+    )
 
     initializer = "he_normal"
     equations = Equations(

@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Literal
 import jax.numpy as jnp
 from jax import Array, lax
 
+from retrograd.base.annotations import describing
 from retrograd.base.errors import Problem, ShapeError, UsageError
 from retrograd.base.schema import Fraction, PositiveInt, unwritten
-from retrograd.network.initializers import GlorotUniform, Initial, InitialOrNone, Orthogonal, Zeros, draw
+from retrograd.network.initializers import FIRST_BIAS, GlorotUniform, Initial, InitialOrNone, Orthogonal, Zeros, draw
 from retrograd.network.layer import (
     Backward,
     Context,
@@ -54,6 +55,43 @@ class Recurrent(Layer):
     bias: InitialOrNone = ZEROS
     input_weight: Initial = GLOROT
     recurrent_weight: Initial = ORTHOGONAL
+
+    words = describing(
+        units=("numbers of the hidden state", "remembers more; slower", "faster, remembers less"),
+        bidirectional=(
+            "whether a second pass reads from the end",
+            "",
+            "",
+            "one direction; a forecast must not see what comes later",
+        ),
+        output=(
+            "what is handed on: the last state, the sequence, or both",
+            "",
+            "",
+            "last: one vector for what follows",
+        ),
+        truncate=(
+            "steps that a gradient travels back",
+            "learns longer dependencies; more memory",
+            "less memory, forgets sooner",
+            "none: through the whole sequence",
+        ),
+        layers=("how many are stacked", "can represent more; slower, harder to train", "faster", "1"),
+        dropout=(
+            "share dropped between stacked layers in training",
+            "less overfitting, slower",
+            "less noise",
+            "0: none",
+        ),
+        bias=FIRST_BIAS,
+        input_weight=("first values of the weights on the input", "", "", "keeps the scale of signals"),
+        recurrent_weight=(
+            "first values of the weights on the state",
+            "",
+            "",
+            "orthogonal: repeated products neither vanish nor explode at the start",
+        ),
+    )
 
     gates: ClassVar[int] = 1
     states: ClassVar[tuple[str, ...]] = ("last",)  # what the parts of `output: all` call them

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 from jax import Array
 from pydantic import Field
 
-from retrograd.base.annotations import Expect
+from retrograd.base.annotations import Expect, describing
 from retrograd.base.errors import Problem, ShapeError
 from retrograd.network.layer import (
     Backward,
@@ -44,6 +44,10 @@ class Reshape(Layer):
     """
 
     shape: tuple[Length, ...]
+
+    words = describing(
+        shape="the axes behind the batch; -1 takes what is left",
+    )
 
     keeps_scale: ClassVar[bool] = True
     equations = Equations(

@@ -8,6 +8,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jax import Array, lax
 
+from retrograd.base.annotations import describing
 from retrograd.base.schema import PositiveFloat
 from retrograd.network.initializers import draw
 from retrograd.network.layer import (
@@ -45,6 +46,16 @@ class RMSNorm(Layer):
 
     eps: PositiveFloat = 1e-6
     scale: InitialScale = ONES
+
+    words = describing(
+        eps=(
+            "added to the mean square, so that 0 is not divided by 0",
+            "damps small inputs",
+            "divides small inputs closer to 0",
+            "Keras's",
+        ),
+        scale=("first values of the learned scale; false for none", "", "", "1: nothing is scaled at the start"),
+    )
 
     keeps_scale: ClassVar[bool] = True
     equations = Equations(

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.network.layer import Equations, Input, Params, examples, layers
 from retrograd.network.layers.recurrent import Recurrent
 from retrograd.network.layers.through_time import States
@@ -41,6 +42,10 @@ class RNN(Recurrent):
     """
 
     nonlinearity: Literal["tanh", "relu"] = "tanh"
+
+    words = describing(
+        nonlinearity=("what bends the new state", "", "", "tanh: the state stays bounded"),
+    )
 
     equations = Equations(
         forward="h(t) = f(x(t) W + h(t-1) W_h + b), f = tanh or relu",

@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.base.errors import ShapeError
 from retrograd.network.layer import (
     Activation,
@@ -38,6 +39,10 @@ class Softmax(Activation):
     """
 
     axis: int = -1
+
+    words = describing(
+        axis=("the axis along which the outputs sum to 1", "", "", "the features"),
+    )
 
     equations = Equations(
         forward="y = exp(x) / Σ exp(x)",

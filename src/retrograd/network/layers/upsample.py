@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.network.layer import (
     Backward,
     Context,
@@ -47,6 +48,11 @@ class Upsample(Layer):
 
     factor: Lengths = 2
     method: Literal["nearest", "bilinear"] = "nearest"
+
+    words = describing(
+        factor=("how many times as large each axis becomes", "larger output", "smaller output", "2: doubles"),
+        method=("whether places are repeated or interpolated", "", "", "nearest: repeated, the cheapest"),
+    )
 
     keeps_scale: ClassVar[bool] = True
     equations = Equations(

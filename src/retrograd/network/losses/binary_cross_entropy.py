@@ -8,10 +8,11 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.base.errors import ShapeError
 from retrograd.base.schema import Fraction, PositiveFloat
 from retrograd.network.layer import Equations, Input, examples
-from retrograd.network.losses.loss import Loss, losses
+from retrograd.network.losses.loss import FROM_LOGITS, SMOOTHED_LABELS, Loss, losses
 
 CLIP = 1e-7  # Keras's
 
@@ -43,6 +44,17 @@ class BinaryCrossEntropy(Loss):
     positive_weight: PositiveFloat | tuple[PositiveFloat, ...] = 1.0
     label_smoothing: Fraction = 0.0
     from_logits: bool = True
+
+    words = describing(
+        positive_weight=(
+            "what a positive example counts for",
+            "finds more positives, with more false alarms",
+            "fewer false alarms",
+            "1: both classes alike",
+        ),
+        label_smoothing=SMOOTHED_LABELS,
+        from_logits=FROM_LOGITS,
+    )
 
     equations = Equations(
         forward="L = -1/n Σ (w t log p + (1 - t) log(1 - p)), p = σ(y)",

@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.base.errors import ShapeError
 from retrograd.base.schema import PositiveFloat
 from retrograd.network.layer import Equations, Input, examples
@@ -39,6 +40,15 @@ class Contrastive(Loss):
     """
 
     margin: PositiveFloat = 1.0
+
+    words = describing(
+        margin=(
+            "distance from which unlike pairs cost nothing",
+            "pushes unlike pairs further apart",
+            "content with less",
+            "1",
+        ),
+    )
 
     predictions = 2
     equations = Equations(

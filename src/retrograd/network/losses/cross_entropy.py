@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
+from retrograd.base.annotations import describing
 from retrograd.base.errors import DataTypeError, Problem, ShapeError
 from retrograd.base.schema import Fraction, NonNegativeFloat
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.labels import NUMBER_FROM_0, read_labels
-from retrograd.network.losses.loss import Further, Loss, computing_dtype, losses, weigh
+from retrograd.network.losses.loss import FROM_LOGITS, SMOOTHED_LABELS, Further, Loss, computing_dtype, losses, weigh
 
 CLIP = 1e-7  # Keras's
 
@@ -61,6 +62,19 @@ class CrossEntropy(Loss):
     ignored: int | None = None
     from_logits: bool = True
     normalize: bool = True
+
+    words = describing(
+        label_smoothing=SMOOTHED_LABELS,
+        class_weights=("what each class counts for", "", "", "all alike"),
+        ignored="the label that does not count",
+        from_logits=FROM_LOGITS,
+        normalize=(
+            "whether probabilities are divided by their sum",
+            "",
+            "",
+            "true: rows that do not sum to 1 are made to",
+        ),
+    )
 
     equations = Equations(
         forward="L = -1/n Σ_rows Σ_c w_c q_c log p_c, p = softmax(y), n = Σ_rows w_t",

@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.base.errors import DataTypeError, ShapeError
 from retrograd.base.schema import NonNegativeInt
 from retrograd.network.layer import Equations, Input, examples
@@ -58,6 +59,17 @@ class CTC(Loss):
     blank: NonNegativeInt = 0
     per_label: bool = True
     zero_impossible: bool = False
+
+    words = describing(
+        blank=("the label that means: nothing here", "", "", "0"),
+        per_label=("whether each sequence's loss is divided by its number of labels", "", "", "as PyTorch's mean does"),
+        zero_impossible=(
+            "whether sequences too short for their labels count 0 instead of infinity",
+            "",
+            "",
+            "false: they should be seen",
+        ),
+    )
 
     equations = Equations(
         forward="L = -1/n Σ log P; α(t, s) = y'(t, s) (α(t-1, s) + α(t-1, s-1) + α(t-1, s-2) where s may be "

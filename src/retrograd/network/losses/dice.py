@@ -9,11 +9,12 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.base.errors import Problem, ShapeError
 from retrograd.base.schema import NonNegativeFloat
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.labels import read_labels
-from retrograd.network.losses.loss import Loss, computing_dtype, losses
+from retrograd.network.losses.loss import FROM_LOGITS, Loss, computing_dtype, losses
 
 
 @losses.register(
@@ -50,6 +51,19 @@ class Dice(Loss):
     background: bool = True
     ignored: int | None = None
     from_logits: bool = True
+
+    words = describing(
+        smoothing=(
+            "added to both counts, so that an empty class has a value",
+            "softer for small areas",
+            "sharper for small areas",
+            "1",
+        ),
+        squared=("whether the denominator sums squares", "", "", "false: plain sums"),
+        background=("whether class 0 counts", "", "", "true"),
+        ignored="the label that does not count",
+        from_logits=FROM_LOGITS,
+    )
 
     equations = Equations(
         forward="L = 1/n Σ mean_c (1 - A/B), A = 2 Σ p q + s, B = Σ p + Σ q + s, p = softmax(y) or σ(y)",

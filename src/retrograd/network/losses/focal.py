@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.base.schema import NonNegativeFloat, Probability
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.loss import Loss, losses
@@ -37,6 +38,21 @@ class Focal(Loss):
 
     gamma: NonNegativeFloat = 2.0
     alpha: Probability | None = 0.25
+
+    words = describing(
+        gamma=(
+            "how strongly easy examples are passed over",
+            "more weight on hard examples",
+            "nearer to cross-entropy",
+            "2, the paper's",
+        ),
+        alpha=(
+            "what a positive example counts for, of 1",
+            "finds more positives",
+            "fewer false alarms",
+            "0.25, the paper's",
+        ),
+    )
 
     equations = Equations(
         forward="L = -1/n Σ α_t (1 - p)^γ log p, p = σ(s y), s = 1 where t = 1, else -1",

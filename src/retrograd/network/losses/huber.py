@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.base.schema import PositiveFloat
 from retrograd.network.layer import Equations, examples
 from retrograd.network.losses.loss import Loss, losses
@@ -31,6 +32,15 @@ class Huber(Loss):
     """
 
     delta: PositiveFloat = 1.0
+
+    words = describing(
+        delta=(
+            "error from which the loss grows straight instead of squared",
+            "nearer to squared error",
+            "nearer to absolute error: outliers pull less",
+            "1",
+        ),
+    )
 
     equations = Equations(
         forward="L = 1/n Σ h(y - t), h(d) = d²/2 where |d| ≤ δ, else δ (|d| - δ/2)",

@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.base.errors import ShapeError
 from retrograd.base.schema import PositiveFloat
 from retrograd.network.layer import Backward, Context, Equations, Forward, Params, State, Static, examples
@@ -42,6 +43,16 @@ class InfoNCE(Loss):
 
     temperature: PositiveFloat = 0.1
     symmetric: bool = True
+
+    words = describing(
+        temperature=(
+            "divides the similarities",
+            "softer choice among the pairs",
+            "harder choice; larger gradients",
+            "0.1",
+        ),
+        symmetric=("whether both sides choose their partner", "", "", "true"),
+    )
 
     predictions = 2
     targets = 0

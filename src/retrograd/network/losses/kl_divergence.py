@@ -8,8 +8,9 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.network.layer import Equations, Input, examples
-from retrograd.network.losses.loss import Loss, losses
+from retrograd.network.losses.loss import FROM_LOGITS, Loss, losses
 
 
 @losses.register(
@@ -38,6 +39,10 @@ class KLDivergence(Loss):
     """
 
     from_logits: bool = True
+
+    words = describing(
+        from_logits=FROM_LOGITS,
+    )
 
     equations = Equations(
         forward="L = 1/n Σ_rows Σ_c q_c (log q_c - log p_c), p = softmax(y)",

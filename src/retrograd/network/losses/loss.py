@@ -9,12 +9,27 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.base.errors import ShapeError
 from retrograd.base.registry import Registry
 from retrograd.base.schema import PositiveFloat, unwritten
 from retrograd.network.layer import Backward, Context, Forward, Layer, Params, State, Static
 
 losses: Registry[Loss] = Registry("loss")
+
+
+FROM_LOGITS = (
+    "whether the prediction is logits (any numbers) or probabilities",
+    "",
+    "",
+    "logits: exact for large values, and no activation is needed at the output",
+)
+SMOOTHED_LABELS = (
+    "share of the target that is spread over all classes",
+    "less certain predictions",
+    "more certain predictions",
+    "0: the labels as they are",
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,21 @@ class Loss(Layer):
     _: KW_ONLY
     reduction: Literal["mean", "sum"] = "mean"
     scale: PositiveFloat = 1.0
+
+    words = describing(
+        reduction=(
+            "whether the terms are averaged or summed",
+            "",
+            "",
+            "mean: the learning rate does not depend on the batch size; textbooks often sum",
+        ),
+        scale=(
+            "multiplies the loss and all gradients",
+            "larger steps for plain gradient descent",
+            "smaller steps",
+            "1; 0.5 gives the textbook's half of the squared error",
+        ),
+    )
 
     mixes_batch: ClassVar[bool] = True
     predictions: ClassVar[int] = 1  # how many inputs, the first ones, are compared and receive a delta

@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.annotations import describing
 from retrograd.base.schema import PositiveFloat
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.distances import distance, read_embeddings
@@ -39,6 +40,10 @@ class Triplet(Loss):
     """
 
     margin: PositiveFloat = 1.0
+
+    words = describing(
+        margin=("by how much the unlike one must be further away", "pushes further apart", "content with less", "1"),
+    )
 
     predictions = 3
     targets = 0
