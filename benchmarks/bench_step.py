@@ -20,6 +20,8 @@ from workloads import WORKLOADS
 MALLOC = "+malloc"
 CLASSES = {  # imported in the contestant's own process
     "retrograd": ("own", "Retrograd"),
+    "retrograd recompute": ("own", "Recompute"),
+    "retrograd bfloat16": ("own", "InBfloat16"),
     "jax.grad": ("jax_grad", "JaxGrad"),
     "pytorch": ("pytorch", "PyTorch"),
     "pytorch tuned": ("pytorch", "TunedPyTorch"),
@@ -29,7 +31,10 @@ CLASSES = {  # imported in the contestant's own process
 }
 CONTESTANTS = [
     "retrograd+malloc",
-    *(name + end for name in list(CLASSES)[:5] for end in ("", MALLOC) if name + end != "retrograd+malloc"),
+    "retrograd",
+    "retrograd recompute+malloc",
+    "retrograd bfloat16+malloc",
+    *(name + end for name in list(CLASSES)[3:7] for end in ("", MALLOC)),
     "scikit-learn",
     "products+malloc",
 ]

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from contestant import Contestant
+from contestant import Absent, Contestant
 from workloads import CNN, GPT, LSTM, RATE, Dense, ResNet, Weights, Workload
 
 import retrograd as rg
 
 
 class Retrograd(Contestant):
+    recompute = False
+    precision: Literal["float32", "bfloat16"] = "float32"
+
     def __init__(self, work: Workload) -> None:
         super().__init__(work)
-        self.network = network(work)
+        self.network = network(work, self.recompute)
         objective = rg.Objective("loss", rg.CrossEntropy(), (self.network.output, "y"))
-        self.stepper = rg.Stepper(self.network, [objective], rg.Adam(RATE))
+        self.stepper = rg.Stepper(self.network, [objective], rg.Adam(RATE), precision=self.precision)
         first = dict(zip("xy", self.batches[0], strict=True))
         key = jax.random.key(0)
         variables = self.network.init(key, first)
@@ -57,7 +60,27 @@ class Retrograd(Contestant):
         return self.stepper.single.lower(self.train, first).compile().memory_analysis().temp_size_in_bytes
 
 
-def network(work: Workload) -> rg.Network:
+class Recompute(Retrograd):
+    """With the layers of a Transformer computed again in backward."""
+
+    recompute = True
+
+    def __init__(self, work: Workload) -> None:
+        if not isinstance(work, GPT):
+            raise Absent("only the Transformer's layers are computed again")
+        super().__init__(work)
+
+
+class InBfloat16(Retrograd):
+    """With the products of matrices in bfloat16."""
+
+    precision = "bfloat16"
+
+    def losses(self, steps: int) -> list[float]:
+        return []  # bfloat16 has other digits than the others
+
+
+def network(work: Workload, recompute: bool = False) -> rg.Network:
     match work:
         case Dense():
             widths = enumerate(work.widths[1:], 1)
@@ -88,7 +111,7 @@ def network(work: Workload) -> rg.Network:
             return rg.Network(
                 rg.named(rg.Embedding(work.width, work.vocabulary), "embedding"),
                 rg.named(rg.LearnedPositions(), "positions"),
-                rg.named(stack, "gpt"),
+                rg.named(stack, "gpt", recompute=recompute),
                 rg.named(rg.Dense(work.vocabulary), "head"),
             )
     raise NotImplementedError(work)

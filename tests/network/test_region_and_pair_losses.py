@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import retrograd as rg
-from retrograd.backprop.backprop import adjoint, record
-from retrograd.base.errors import ConfigError, ShapeError
+from retrograd.backprop.backprop import Objective, adjoint, record
+from retrograd.base.errors import ConfigError, DataError, LabelError, ShapeError
 from retrograd.base.schema import parse
 from retrograd.network.layer import Context, Spec
 from retrograd.network.losses import (
+    CTC,
     BinaryCrossEntropy,
     Contrastive,
     CrossEntropy,
@@ -22,6 +23,8 @@ from retrograd.network.losses import (
     Triplet,
 )
 from retrograd.train.config import plain_config
+from retrograd.train.evaluate import gives_logits
+from retrograd.train.ranges import check_targets
 from tests.network.test_losses import compiled, run
 
 REGIONS = np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])[..., None]  # two "images" of four places
@@ -197,6 +200,24 @@ def test_a_target_that_nobody_knows_is_named():
     plain = {**TOWERS, "losses": {"anchor": {"loss": "triplet", "target": ["positive", "nobody"]}}}
     with pytest.raises(ConfigError, match="the data has no column 'nobody'"):
         parse(rg.RunConfig, plain).build({}, "unsupervised", ("a", "p", "n"))
+
+
+@pytest.mark.parametrize(
+    ("loss", "units", "target", "message"),
+    [
+        (Dice(), 3, np.array([[0, 3]]), r"label 3 out of range \[0, 3\)"),
+        (CTC(), 3, np.array([[0, -1]]), r"label -1 out of range \[0, 3\)"),
+        (Focal(), 1, np.array([[0.0], [2.0]]), "numbers from 0 to 1, found 2"),
+    ],
+)
+def test_targets_that_a_compiled_pass_could_not_report_are_refused(loss, units, target, message):
+    with pytest.raises((LabelError, DataError), match=message):
+        check_targets(Objective("loss", loss, ("out", "y")), units, {"y": target})
+    check_targets(Objective("loss", loss, ("out", "y")), units, {"y": np.clip(target, 0, 1)})
+
+
+def test_a_classifier_trained_with_focal_gives_logits():
+    assert gives_logits(Focal())
 
 
 def test_a_single_loss_takes_its_settings():

@@ -11,6 +11,9 @@ from retrograd.base.errors import DataError, LabelError, ShapeError
 from retrograd.network.layers.embedding import Embedding
 from retrograd.network.losses.binary_cross_entropy import BinaryCrossEntropy
 from retrograd.network.losses.cross_entropy import CrossEntropy
+from retrograd.network.losses.ctc import CTC
+from retrograd.network.losses.dice import Dice
+from retrograd.network.losses.focal import Focal
 from retrograd.network.losses.labels import check_labels
 from retrograd.network.network import Network, located
 
@@ -46,9 +49,9 @@ def check_targets(objective: Objective, units: int, columns: Columns) -> None:
         if isinstance(loss, CrossEntropy) and units == 1:
             cure = "choose the loss binary_cross_entropy, or a unit for each class"
             raise ShapeError("a single unit has nothing to be compared with", cure=cure)
-        if isinstance(loss, CrossEntropy) and target.dtype.kind in "iu":
-            check_labels(target, units, loss.ignored)
-        if isinstance(loss, BinaryCrossEntropy):
+        if isinstance(loss, CrossEntropy | Dice | CTC) and target.dtype.kind in "iu" and units > 1:
+            check_labels(target, units, getattr(loss, "ignored", None))
+        if isinstance(loss, BinaryCrossEntropy | Focal):
             _check_answers(target)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jax import Array
@@ -54,6 +54,7 @@ class Focal(Loss):
         ),
     )
 
+    from_logits: ClassVar[bool] = True
     equations = Equations(
         forward="L = -1/n Σ α_t (1 - p)^γ log p, p = σ(s y), s = 1 where t = 1, else -1",
         backward=("dL/dy = 1/n s α_t (1 - p)^γ (γ p log p - (1 - p))",),
