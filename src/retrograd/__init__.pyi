@@ -4,12 +4,16 @@
 from retrograd.train.fit import fit as fit
 from retrograd.train.run import Run as Run, train as train
 from retrograd.train.predict import Model as Model, load as load
+from retrograd.train.generate import beam_search as beam_search, generate as generate
 from retrograd.train.config import (
     RunConfig as RunConfig,
     read_config as read_config,
 )
 from retrograd.train.settings import TrainingSettings as TrainingSettings
 from retrograd.data.settings import DataSettings as DataSettings, SplitSettings as SplitSettings
+from retrograd.data.images.settings import ImageSettings as ImageSettings
+from retrograd.data.texts.settings import TextSettings as TextSettings
+from retrograd.data.windows.settings import WindowSettings as WindowSettings
 from retrograd.data.dataset import Dataset as Dataset
 
 # the network

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 import retrograd as rg
 from retrograd.app.cli.main import main
@@ -154,6 +156,21 @@ def bad_config(id: str, text: str | bytes, match: str, options: str = "", code: 
     return Row(id, f"train bad.yaml {options}", code, match, {"bad.yaml": text})
 
 
+def png(width: int, height: int) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+IDAT = struct.pack(">I", 4) + b"IDAT" + b"\0" * 8  # too little, with a wrong checksum
+
+
+def bomb(side: int) -> bytes:
+    """A PNG whose header promises far more pixels than it holds."""
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk)) + IDAT
+
+
 def bad_data(id: str, content: str | bytes, match: str, options: str = "", name: str = "bad.csv") -> Row:
     return Row(id, f"train {name} --epochs 1 {options}", 2, match, {name: content})
 
@@ -167,7 +184,7 @@ ALIASES = "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in iterto
 UNKNOWN_LAYER = r"bad\.yaml:2: network\.1: unknown layer kind"
 
 TABLE = [
-    Row("A1", "", 2, r"no verb.*\n.*usage:.*train, .*predict.*schema"),
+    Row("A1", "", 2, r"no verb.*\n.*usage:.*train.*predict.*evaluate.*schema"),
     Row("A2", "trian x.csv", 2, r"unknown command.*did you mean 'train'"),
     Row("A2 option", "--nope", 2, r"unknown option '--nope'"),
     Row("A2 verb's option", "train d.csv --epohcs 3", 2, r"--epohcs.*--epochs"),
@@ -274,7 +291,9 @@ TABLE = [
     bad_data("C12 damaged", gzip.compress(GOOD.encode())[:-20], r"damaged gzip", name="bad.csv.gz"),
     bad_data("C13 npy", npy(np.zeros((10, 2)))[:-8], r"header says \(10, 2\).*160 bytes, file has 152", name="bad.npy"),
     bad_data("C13 objects", npz(x=np.array([Payload()])), r"pickled objects", name="bad.npz"),
-    bad_data("C13 png", b"\x89PNG\r\n\x1a\n", r"unknown kind of file '\.png'", name="bad.png"),
+    bad_data("C13 png", b"\x89PNG\r\n\x1a\n", r"bad\.png: not an image of a known kind", name="bad.png"),
+    bad_data("C13 cut png", png(40, 40)[:-60], r"bad\.png: truncated image", name="bad.png"),
+    bad_data("C13 bomb", bomb(50_000), r"bad\.png: .*pixels", name="bad.png"),
     bad_model("D1 pickle", pickle.dumps(Payload()), "not a retrograd model"),
     bad_model("D1 torch", archive("archive/data.pkl"), "not a retrograd model"),
     bad_model("D2", npz(weight=np.array([Payload()])), "not a retrograd model.*pickled objects"),

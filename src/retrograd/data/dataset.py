@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from retrograd.base.errors import DataError
 from retrograd.data.arrays import Arrays, as_arrays, as_frame, beside
+from retrograd.data.images.plan import plan_images
+from retrograd.data.images.reading import LABEL, images_of_arrays
+from retrograd.data.images.rows import Images
 from retrograd.data.plan import plan_arrays, plan_table
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings, Task
 from retrograd.data.source import Rows, Source, arrays_source, frame_source, read_source
-from retrograd.data.split import Split, choose_method, split_rows
+from retrograd.data.split import FEW_ROWS, Split, choose_method, split_rows
 from retrograd.data.table import Table, TextForm, from_any_frame
-from retrograd.data.target import Labels
+from retrograd.data.target import Quantities
+from retrograd.data.texts.corpus import Corpus
+from retrograd.data.texts.inputs import listed_texts
+from retrograd.data.texts.plan import plan_corpus, plan_texts
+from retrograd.data.texts.reading import TEXT
+from retrograd.data.texts.settings import TextSettings
+from retrograd.data.windows.plan import plan_windows
 from retrograd.data.wording import some_of
 
-Batch = dict[str, np.ndarray]
+Batch = dict[str, Any]  # NumPy arrays, or columns of images that are decoded when rows are taken
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,7 @@ class Dataset:
         if "x" in self.train and self.train["x"].ndim > 1:
             sizes["features"] = self.train["x"].shape[-1]
         if target is not None:
-            sizes["classes" if isinstance(target, Labels) else "targets"] = target.units
+            sizes["targets" if isinstance(target, Quantities) else "classes"] = target.units
         return sizes
 
 
@@ -82,14 +92,30 @@ def load(settings: DataSettings, base_dir: str | Path | None = None) -> Dataset:
 def from_arrays(
     x: Any, y: Any = None, valid: Any = None, test: Any = None, settings: DataSettings | None = None
 ) -> Dataset:
-    """Return a data set of NumPy or JAX arrays; `valid` and `test` are pairs (x, y). See `as_arrays` for x."""
+    """Return a data set of NumPy or JAX arrays; `valid` and `test` are pairs (x, y). See `as_arrays` for x.
+
+    With `text` in the settings x is a list of texts; with `images`, x are pixels (see `images_of_arrays`).
+    """
     settings = settings or DataSettings()
+    pairs = {"train": (x, y)} | {name: pair for name, pair in (("valid", valid), ("test", test)) if pair is not None}
+    if settings.text is not None:
+        tables = {name: text_table(*pair) for name, pair in pairs.items()}
+        return build(frame_source(tables.pop("train"), tables, settings))
+    parts = {name: _arrays(*pair, settings=settings) for name, pair in pairs.items()}
+    return build(arrays_source(parts.pop("train"), parts, settings))
 
-    def arrays(pair: Any) -> Arrays:
-        return as_arrays(*pair, keep_integers=settings.keep_integers)
 
-    parts = {name: arrays(pair) for name, pair in (("valid", valid), ("test", test)) if pair is not None}
-    return build(arrays_source(arrays((x, y)), parts, settings))
+def text_table(x: Any, y: Any = None) -> Table:
+    """Return a list of texts, and perhaps of their labels, as a table with the columns text and label."""
+    columns = {TEXT: listed_texts(x)} | ({} if y is None else {LABEL: list(y)})
+    return Table(pl.DataFrame(columns), "texts")
+
+
+def _arrays(x: Any, y: Any = None, *, settings: DataSettings) -> Arrays | Images:
+    if settings.images is None:
+        return as_arrays(x, y, keep_integers=settings.keep_integers)
+    given = {name: np.asarray(array) for name, array in (x if isinstance(x, Mapping) else {"x": x}).items()}
+    return images_of_arrays(given | ({} if y is None else {"y": np.asarray(y)}), "y", "arrays")
 
 
 def from_frame(
@@ -149,7 +175,7 @@ def build(source: Source) -> Dataset:
 
 
 def _build(source: Source) -> Dataset:
-    plan = _plan(source.rows, source.settings)
+    plan = _plan(source)
     rows = plan.clean(source.rows)
     split, split_note = _split(plan, rows, source)
     parts = {name: rows.take(indices) for name, indices in split._asdict().items() if len(indices)}
@@ -170,9 +196,25 @@ def _build(source: Source) -> Dataset:
     )
 
 
-def _plan(rows: Rows, settings: DataSettings) -> Any:
-    """Return the TablePlan or ArrayPlan; both have the same methods, each for its own kind of rows."""
-    return plan_arrays(rows, settings) if isinstance(rows, Arrays) else plan_table(rows, settings)
+def _plan(source: Source) -> Any:
+    """Return the plan for the kind of rows that were read; all plans have the same methods."""
+    rows, settings = source.rows, source.settings
+    if isinstance(rows, Images):
+        return plan_images(rows, settings)
+    if isinstance(rows, Corpus):
+        return plan_corpus(rows, settings, settings.text or TextSettings(), source.tokenizer)
+    if isinstance(rows, Arrays):
+        return plan_arrays(rows, settings)
+    if settings.text is not None:
+        return plan_texts(rows, settings, settings.text, source.tokenizer)
+    if settings.windows is not None:
+        return plan_windows(rows, settings, settings.windows)
+    return plan_table(rows, settings)
+
+
+def is_ordered(rows: Rows, settings: DataSettings) -> bool:
+    """Return whether rows belong together in their order: windows, or pieces of one text."""
+    return settings.windows is not None or (isinstance(rows, Corpus) and rows.is_one)
 
 
 def _split(plan: Any, rows: Rows, source: Source) -> tuple[Split, str]:
@@ -184,6 +226,8 @@ def _split(plan: Any, rows: Rows, source: Source) -> tuple[Split, str]:
         test=0.0 if "test" in source.parts else settings.test,
     )
     labels = plan.row_labels(rows)
+    if settings.method == "auto" and is_ordered(rows, source.settings):
+        settings = replace(settings, method="time") if len(rows) >= FEW_ROWS else settings
     method = choose_method(settings, len(rows), labels is not None, "valid" in source.parts)
     split = split_rows(method, settings, len(rows), labels, plan.split_keys(rows))
     if not len(split.valid) and "valid" not in source.parts:

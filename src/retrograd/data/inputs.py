@@ -145,9 +145,6 @@ class ArrayInputs:
                 raise DataError(f"extra array '{name}' that training did not have", where=arrays.where)
 
 
-Inputs = TableInputs | ArrayInputs
-
-
 def fit_table(
     table: Table, kinds: Mapping[str, ColumnKind], ignored: tuple[str, ...], settings: DataSettings, scale: Scale
 ) -> TableInputs:

@@ -12,11 +12,11 @@ from retrograd.data.arrays import Arrays
 from retrograd.data.inputs import fit_arrays, fit_table, parse_columns
 from retrograd.data.inspect import inspect_columns
 from retrograd.data.kinds import ColumnKind, find_kinds, kinds_notes
-from retrograd.data.preprocessing import Preprocessing
+from retrograd.data.preprocessing import Preprocessing, Target
 from retrograd.data.settings import DataSettings, Task
 from retrograd.data.split import RowLabels
 from retrograd.data.table import CellFaults, Table
-from retrograd.data.target import Labels, Target, fit_labels, fit_quantities, quantities
+from retrograd.data.target import Labels, fit_labels, fit_quantities, quantities
 from retrograd.data.task import find_targets, find_task
 from retrograd.data.values import numbers, words
 from retrograd.data.wording import some_of
@@ -84,20 +84,7 @@ class TablePlan:
 
     def split_keys(self, table: Table) -> np.ndarray | None:
         """Return the moments or groups by which the rows are split; None without a split column."""
-        split = self.settings.split
-        if split.column is None:
-            return None
-        if split.method == "group":
-            keys = words(table.column(split.column)).values
-        else:
-            kind = find_kinds(table, (split.column,), self.settings)[split.column]
-            keys = kind.parse(table.column(split.column)).values
-            if keys.dtype == pl.String:
-                raise DataError(f"column '{split.column}' holds neither numbers nor dates", where=table.where)
-        faults = CellFaults(table)
-        faults.add(split.column, keys.is_null().arg_true(), f"a value to split by ({split.method})")
-        faults.raise_any("complete these rows, or split otherwise")
-        return keys.to_numpy()
+        return split_keys(table, self.settings)
 
 
 @dataclass(frozen=True)
@@ -195,6 +182,24 @@ def complete_rows(
     if not is_complete.any():
         raise DataError("empty: every row lacks a value", where=table.where, cure="choose `missing: mean`")
     return table if is_complete.all() else table.take(np.flatnonzero(is_complete))
+
+
+def split_keys(table: Table, settings: DataSettings) -> np.ndarray | None:
+    """Return the moments or groups by which the rows of a table are split; None without a split column."""
+    split = settings.split
+    if split.column is None:
+        return None
+    if split.method == "group":
+        keys = words(table.column(split.column)).values
+    else:
+        kind = find_kinds(table, (split.column,), settings)[split.column]
+        keys = kind.parse(table.column(split.column)).values
+        if keys.dtype == pl.String:
+            raise DataError(f"column '{split.column}' holds neither numbers nor dates", where=table.where)
+    faults = CellFaults(table)
+    faults.add(split.column, keys.is_null().arg_true(), f"a value to split by ({split.method})")
+    faults.raise_any("complete these rows, or split otherwise")
+    return keys.to_numpy()
 
 
 def _feature_names(table: Table, targets: tuple[str, ...], settings: DataSettings) -> tuple[str, ...]:

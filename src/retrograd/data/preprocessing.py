@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -14,14 +14,25 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from retrograd.base.errors import DataError, ModelFileError
 from retrograd.data.arrays import Arrays, as_arrays
-from retrograd.data.inputs import Inputs, TableInputs
+from retrograd.data.images.boxes import Boxes
+from retrograd.data.images.inputs import ImageInputs
+from retrograd.data.images.masks import Masks
+from retrograd.data.images.settings import ImageSettings
+from retrograd.data.inputs import ArrayInputs, TableInputs
 from retrograd.data.report import Report
+from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table, from_any_frame
-from retrograd.data.target import Decoded, Labels, Target, quantities
+from retrograd.data.target import Decoded, Labels, Quantities, quantities
+from retrograd.data.texts.inputs import CorpusInputs, TextInputs
+from retrograd.data.texts.settings import TextSettings
+from retrograd.data.texts.targets import Answer, NextToken
 from retrograd.data.weights import checked_weights
+from retrograd.data.windows.inputs import WindowInputs
 from retrograd.data.wording import some_of
 
 FORMAT = 1
+Inputs = TableInputs | ArrayInputs | ImageInputs | TextInputs | CorpusInputs | WindowInputs
+Target = Labels | Quantities | Masks | Boxes | NextToken | Answer
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,8 @@ class Preprocessing:
         return self.target.classes if isinstance(self.target, Labels) else None
 
     def transform(self, data: Any, *, with_target: bool, report: Report | None = None) -> dict[str, np.ndarray]:
-        """Return batch columns for a Table, a data frame or arrays (x, or a mapping with x) like those of training.
+        """Return batch columns for rows as they were read, a data frame or arrays (x, or a mapping with x) like those
+        of training; for texts also a list of them.
 
         With `with_target` also `y` and, where there are weights, `sample_weight`; without it both may be absent.
         `report` counts missing values and unseen words.
@@ -61,9 +73,29 @@ class Preprocessing:
             table.require([*(column.name for column in self.inputs.columns), *targets])
             batch = self.inputs.encode(table, report)
             return {**batch, **self._table_target(table)} if with_target else batch
+        if not isinstance(self.inputs, ArrayInputs):
+            rows = self.rows_of(data)
+            batch = self.inputs.encode(rows, report, with_target)
+            return {**batch, **self._special_target(self.inputs, rows)} if with_target else batch
         arrays = data if isinstance(data, Arrays) else self._as_arrays(data)
         batch = self.inputs.encode(arrays)
         return {**batch, **self._array_target(arrays)} if with_target else batch
+
+    def rows_of(self, data: Any) -> Any:
+        """Return data as the rows that `transform` takes: for images Images, for windows a table in order."""
+        if isinstance(self.inputs, (TableInputs, ArrayInputs)):
+            return data
+        return self.inputs.rows_of(data, () if self.target is None else self.target.names)
+
+    def settings(self, settings: DataSettings) -> DataSettings:
+        """Return the settings with which files are read that hold rows like those of training."""
+        inputs, target = self.inputs, self.target
+        images, text = None, None
+        if isinstance(inputs, ImageInputs):
+            images = ImageSettings(column=inputs.column, grid=target.cells if isinstance(target, Boxes) else None)
+        elif isinstance(inputs, (TextInputs, CorpusInputs)):
+            text = TextSettings(column=inputs.column, next=isinstance(inputs, CorpusInputs))
+        return replace(settings, images=images, text=text)
 
     def decode(self, outputs: np.ndarray, *, from_logits: bool = True) -> Decoded:
         """Return a network's outputs as labels and probabilities, or as values in their own unit.
@@ -116,21 +148,32 @@ class Preprocessing:
         y = given.pop("y", None)
         return as_arrays(given, y, keep_integers=self.inputs.kind == "arrays" and self.inputs.scaling is None)
 
+    @property
+    def _plain(self) -> Labels | Quantities:
+        assert isinstance(self.target, (Labels, Quantities))
+        return self.target
+
     def _table_target(self, table: Table) -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {}
         if self.target is not None:
-            found["y"] = self.target.encode(table)
+            found["y"] = self._plain.encode(table)
         if self.weight is not None and self.weight in table.names:
             weights = quantities(table, (self.weight,))
             found["sample_weight"] = checked_weights(weights, table.where)
         return found
+
+    def _special_target(self, inputs: Any, rows: Any) -> dict[str, Any]:
+        """Return the target's columns for rows that are neither a plain table nor arrays."""
+        if isinstance(self.target, (Labels, Quantities)):
+            return {"y": self.target.encode(inputs.target_table(rows))}
+        return {} if self.target is None else self.target.columns(rows)
 
     def _array_target(self, arrays: Arrays) -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {}
         if self.target is not None:
             if arrays.target is None:
                 raise DataError("no array 'y'", where=arrays.where, cure="give the targets as well")
-            found["y"] = self.target.encode(arrays.target)
+            found["y"] = self._plain.encode(arrays.target)
         if arrays.weight is not None:
             found["sample_weight"] = checked_weights(arrays.weight, arrays.where)
         return found

@@ -13,6 +13,9 @@ class Report:
     missing: Counter[str] = field(default_factory=Counter)
     unseen: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
+    unknown: Counter[str] = field(default_factory=Counter)  # tokens of texts
+    tokens: Counter[str] = field(default_factory=Counter)  # how many there were
+    cut: Counter[str] = field(default_factory=Counter)  # texts that were too long
 
     def sentences(self) -> tuple[str, ...]:
         """Return the counts as sentences."""
@@ -23,7 +26,12 @@ class Report:
             f"column '{name}': {_counted(count, 'cell')} unseen in training, such as '{self.examples[name]}'"
             for name, count in self.unseen.items()
         ]
-        return (*missing, *unseen)
+        unknown = [
+            f"text '{name}': {count} of {_counted(self.tokens[name], 'token')} unknown, such as '{self.examples[name]}'"
+            for name, count in self.unknown.items()
+        ]
+        cut = [f"text '{name}': {_counted(count, 'text')} cut to the length" for name, count in self.cut.items()]
+        return (*missing, *unseen, *unknown, *cut)
 
 
 def _counted(count: int, thing: str) -> str:

@@ -11,6 +11,9 @@ from pydantic import Field
 from retrograd.base.annotations import Expect, describing
 from retrograd.base.errors import Problem, did_you_mean
 from retrograd.base.schema import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Settings
+from retrograd.data.images.settings import ImageSettings
+from retrograd.data.texts.settings import TextSettings
+from retrograd.data.windows.settings import WindowSettings
 
 GENERATED = ("circles", "moons", "spirals", "sine")
 BUILTINS = ("xor", "and", *GENERATED, "digits", "iris", "wine", "breast_cancer", "diabetes")
@@ -19,7 +22,9 @@ MISSING_WORDS = (
     "", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "-NaN", "NULL", "Null", "null", "None", "none",
 )  # fmt: skip
 
-Task = Literal["binary", "multiclass", "regression", "unsupervised"]
+Task = Literal[
+    "binary", "multiclass", "regression", "unsupervised", "segmentation", "detection", "next_token", "answer"
+]
 Scale = Annotated[
     Literal["none", "standard", "minmax"] | dict[Literal["divide"], PositiveFloat],
     Expect("none, standard, minmax or {divide: n}"),
@@ -84,8 +89,9 @@ class SplitSettings(Settings):
 class DataSettings(Settings):
     """Where the data come from and how they become numbers.
 
-    Either `builtin` or `path` (CSV, TSV, Parquet, JSONL, NPY, NPZ; the text formats also as .gz). `None` means: decided
-    by the kind of data. Tables are standardised, arrays and most built-ins are taken as they are.
+    Either `builtin` or `path` (CSV, TSV, Parquet, JSONL, NPY, NPZ; the text formats also as .gz; a folder of images or
+    of text files). `None` means: decided by the kind of data. Tables are standardised, images divided by 255, arrays
+    and most built-ins taken as they are.
     """
 
     builtin: BuiltinName = None
@@ -109,6 +115,10 @@ class DataSettings(Settings):
     invalid: Literal["error", "missing"] = "error"  # cells that are not of their column's kind
     keep_integers: bool = False  # integer arrays x are identifiers for an embedding, not numbers
     split: SplitSettings = SplitSettings()
+    # data that are no plain table
+    images: ImageSettings | None = None
+    text: TextSettings | None = None
+    windows: WindowSettings | None = None
     # how files are read
     header: bool | None = None  # default: decided by the first line
     separator: Character | None = None
@@ -204,11 +214,14 @@ class DataSettings(Settings):
             given = [name for name in ("samples", "noise") if getattr(self, name) is not None]
             cure = f"only {', '.join(GENERATED)} are generated"
             yield from (Problem(name, "the data are not generated", cure) for name in given)
+        given = [name for name in ("images", "text", "windows") if getattr(self, name) is not None]
+        yield from (Problem(name, f"given beside `{given[0]}`", "keep one of them") for name in given[1:])
         yield from self._role_rules()
 
     def _role_rules(self) -> Iterator[Problem]:
         """Yield the columns that are to be two things at once."""
-        roles = [("features", name) for name in self.features or ()] + [("exclude", name) for name in self.exclude]
+        roles = [("exclude", name) for name in self.exclude]
+        roles += [("features", name) for name in self.features or () if self.windows is None]  # the past is a feature
         roles += [("weight", self.weight)] if self.weight is not None else []
         taken = dict.fromkeys(self.targets, "target")
         if len(taken) < len(self.targets):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.arrays import Arrays, arrays_digest, as_arrays
@@ -16,14 +17,23 @@ from retrograd.data.builtin import TARGET, read_builtin
 from retrograd.data.delimited import read_delimited
 from retrograd.data.encoding import is_plain
 from retrograd.data.files import check_file, check_room, chunks, file_digest
+from retrograd.data.images.decoding import SUFFIXES as IMAGE_SUFFIXES
+from retrograd.data.images.reading import files_below, images_of_arrays, images_of_table, read_image_folder
+from retrograd.data.images.rows import Images
+from retrograd.data.images.settings import ImageSettings
 from retrograd.data.jsonl import read_jsonl
 from retrograd.data.numpy_files import read_npy, read_npz
 from retrograd.data.parquet import read_parquet
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table, table_digest
 from retrograd.data.text import open_lines, text_encoding
+from retrograd.data.texts.corpus import Corpus, corpus_of
+from retrograd.data.texts.reading import SUFFIXES as TEXT_SUFFIXES
+from retrograd.data.texts.reading import TEXT, corpus_of_table, read_text_file, read_text_folder, text_column
+from retrograd.data.texts.settings import TextSettings
+from retrograd.data.texts.vocabulary import read_tokenizer
 
-Rows = Table | Arrays
+Rows = Table | Arrays | Images | Corpus
 
 TABLE_READERS: dict[str, Callable[[Path, DataSettings], Table]] = {
     ".csv": read_delimited,
@@ -34,18 +44,22 @@ TABLE_READERS: dict[str, Callable[[Path, DataSettings], Table]] = {
     ".ndjson": read_jsonl,
     ".parquet": read_parquet,
 }
-KNOWN_SUFFIXES = (*TABLE_READERS, ".npy", ".npz")
+KNOWN_SUFFIXES = (*TABLE_READERS, ".npy", ".npz", *IMAGE_SUFFIXES)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Data as they were read: all rows, parts that came separately, and settings with the source's own defaults."""
+    """Data as they were read: all rows, parts that came separately, and settings with the source's own defaults.
+
+    `tokenizer` is the JSON of the tokenizer file, if one is named.
+    """
 
     name: str
     settings: DataSettings
     rows: Rows
     parts: dict[str, Rows]
     digest: str
+    tokenizer: str | None = None
 
 
 def read_source(settings: DataSettings, base_dir: Path) -> Source:
@@ -60,6 +74,8 @@ def read_source(settings: DataSettings, base_dir: Path) -> Source:
             "no data", where="data", cure="name a built-in (`data: xor`) or a file (`data: {path: FILE}`)"
         )
     paths = {"train": base_dir / settings.path}
+    tokenizer = None if settings.text is None else read_tokenizer(settings.text, base_dir)
+    settings = with_kind(paths["train"], settings)
     parts = read_parts(paths["train"], settings)
     rows = parts.pop("train")
     if isinstance(rows, Arrays) and paths["train"].suffix == ".npy" and settings.targets:
@@ -69,8 +85,31 @@ def read_source(settings: DataSettings, base_dir: Path) -> Source:
         if name is not None:
             paths[part] = base_dir / name
             parts[part] = read_file(paths[part], settings)
-    digest = _joined([file_digest(path, settings.max_bytes) for path in paths.values()])
-    return Source(paths["train"].stem, settings, rows, parts, digest)
+    digests = [_file_digests(path, rows if part == "train" else parts.get(part), settings.max_bytes)
+               for part, path in paths.items()]  # fmt: skip
+    return Source(
+        paths["train"].resolve().stem,
+        settings,
+        rows,
+        parts,
+        _joined([digest for own in digests for digest in own]),
+        tokenizer,
+    )
+
+
+def with_kind(path: Path, settings: DataSettings) -> DataSettings:
+    """Return the settings with the section that a folder's files ask for: `images` or `text`."""
+    if not path.is_dir() or settings.images is not None or settings.text is not None:
+        return settings
+    if any(files_below(path, IMAGE_SUFFIXES)):
+        return replace(settings, images=ImageSettings())
+    if any(files_below(path, TEXT_SUFFIXES)):
+        return replace(settings, text=TextSettings())
+    raise DataError(
+        "not a regular file, and a folder without images or text files",
+        where=str(path),
+        cure=f"expected files ending in {', '.join((*IMAGE_SUFFIXES, *TEXT_SUFFIXES))}",
+    )
 
 
 def read_file(path: Path, settings: DataSettings) -> Rows:
@@ -97,12 +136,19 @@ def read_parts(path: Path, settings: DataSettings) -> dict[str, Rows]:
 
     Raises:  DataError for a file that is missing, no regular file, too large, damaged or of an unknown kind
     """
+    if path.is_dir():
+        return {"train": _read_folder(path, with_kind(path, settings))}
     check_file(path, settings.max_bytes)
-    check_room(path)
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    if suffix in IMAGE_SUFFIXES:
+        return {"train": Images((path,), str(path))}
+    if settings.text is not None and suffix in TEXT_SUFFIXES:
+        return {"train": _as_rows([read_text_file(path, settings)], settings, str(path))}
+    check_room(path)
     try:
         if suffix in TABLE_READERS:
-            return {"train": TABLE_READERS[suffix](path, settings).with_missing(settings.missing_values)}
+            table = TABLE_READERS[suffix](path, settings).with_missing(settings.missing_values)
+            return {"train": special_rows(table, settings)}
         if suffix == ".npy":
             array = read_npy(path, settings)
             return {"train": as_arrays(array, keep_integers=settings.keep_integers, where=str(path))}
@@ -114,15 +160,28 @@ def read_parts(path: Path, settings: DataSettings) -> dict[str, Rows]:
     raise DataError(f"unknown kind of file '{suffix}'", where=str(path), cure=f"known: {', '.join(KNOWN_SUFFIXES)}")
 
 
+def special_rows(table: Table, settings: DataSettings) -> Rows:
+    """Return what a table stands for: the images whose paths it holds, running text, or its own rows."""
+    if settings.images is not None:
+        return images_of_table(table, settings.images)
+    if settings.text is not None and settings.text.next:
+        return corpus_of_table(table, text_column(table, settings.text))
+    return table
+
+
 def frame_source(table: Table, parts: dict[str, Table], settings: DataSettings) -> Source:
     """Return a source of data frames."""
     digest = _joined([table_digest(each) for each in (table, *parts.values())])
-    return Source(table.where, settings, table, dict(parts), digest)
+    tokenizer = None if settings.text is None else read_tokenizer(settings.text, Path())
+    others = {name: special_rows(part, settings) for name, part in parts.items()}
+    return Source(table.where, settings, special_rows(table, settings), others, digest, tokenizer)
 
 
-def arrays_source(rows: Arrays, parts: dict[str, Arrays], settings: DataSettings) -> Source:
+def arrays_source(rows: Arrays | Images, parts: Mapping[str, Arrays | Images], settings: DataSettings) -> Source:
     """Return a source of arrays."""
-    digest = _joined([arrays_digest(each) for each in (rows, *parts.values())])
+    digest = _joined(
+        [each.digest if isinstance(each, Images) else arrays_digest(each) for each in (rows, *parts.values())]
+    )
     return Source(rows.where, settings, rows, dict(parts), digest)
 
 
@@ -134,7 +193,7 @@ def _builtin_source(settings: DataSettings) -> Source:
     own = replace(
         settings,
         target=settings.target or TARGET,
-        task=found.task if settings.task == "auto" and not settings.targets else settings.task,
+        task=found.task if settings.task == "auto" and not settings.targets else settings.task,  # type: ignore[arg-type]
         scale=settings.scale or found.scale,
         split=split,
     )
@@ -159,11 +218,37 @@ def _npz_parts(arrays: dict[str, np.ndarray], settings: DataSettings, where: str
     target = settings.targets[0] if settings.targets else "y"
     if settings.targets and target not in parts["train"]:
         raise DataError(f"no array '{target}'; have: {', '.join(arrays)}", where=where)
+    if settings.images is not None:
+        return {part: images_of_arrays(found, target, where) for part, found in parts.items() if found}
     return {
         part: as_arrays(found, found.pop(target, None), keep_integers=settings.keep_integers, where=where)
         for part, found in parts.items()
         if found
     }
+
+
+def _read_folder(path: Path, settings: DataSettings) -> Rows:
+    if settings.images is not None:
+        return read_image_folder(path, settings.images)
+    return read_text_folder(path, settings)
+
+
+def _as_rows(texts: list[str], settings: DataSettings, where: str) -> Rows:
+    """Return texts as running text, or each as a row."""
+    if settings.text is not None and settings.text.next:
+        return corpus_of(texts, where)
+    return Table(pl.DataFrame({TEXT: texts}), where)
+
+
+def _file_digests(path: Path, rows: Rows | None, max_bytes: int) -> list[str]:
+    """Return the digest of a file and of the images that it names, or of a folder's files and of their names."""
+    if path.is_dir():
+        files = files_below(path, (*IMAGE_SUFFIXES, *TEXT_SUFFIXES))
+        return [text for file in files for text in (str(file.relative_to(path)), file_digest(file, max_bytes))]
+    named = [path]
+    if isinstance(rows, Images) and isinstance(rows.sources, tuple) and rows.sources != (path,):
+        named += [*rows.sources, *(rows.masks if isinstance(rows.masks, tuple) else ())]
+    return [file_digest(file, max_bytes) for file in named]
 
 
 def _joined(digests: list[str]) -> str:

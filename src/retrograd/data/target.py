@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
@@ -23,11 +24,25 @@ NO_LABEL_CURE = (
 
 
 class Decoded(NamedTuple):
-    """Predictions in the user's terms: labels and probabilities [rows, classes], or values [rows, targets]."""
+    """Predictions in the user's terms: labels and probabilities [rows, classes], or values [rows, targets].
+
+    Of masks the labels are [rows, height, width]; `boxes` holds each image's objects.
+    """
 
     labels: np.ndarray | None = None
     probabilities: np.ndarray | None = None
     values: np.ndarray | None = None
+    boxes: list[np.ndarray] | None = None
+
+    @staticmethod
+    def joined(parts: Sequence[Decoded]) -> Decoded:
+        """Return the predictions of several portions of rows as one."""
+        if len(parts) == 1:
+            return parts[0]
+        if parts[0].boxes is not None:
+            return Decoded(boxes=[boxes for part in parts for boxes in part.boxes or ()])
+        columns = (tuple(part[i] for part in parts) for i in range(3))
+        return Decoded(*(None if column[0] is None else np.concatenate(column) for column in columns))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -119,9 +134,6 @@ class Quantities:
         if outputs.ndim != 2 or outputs.shape[1] != self.units:
             raise ShapeError(f"expected outputs (rows, {self.units}), got {outputs.shape}")
         return Decoded(values=self.scaling.undo(outputs))
-
-
-Target = Labels | Quantities
 
 
 def fit_labels(table: Table, name: str, is_number: bool, task: Task) -> Labels:

@@ -22,6 +22,7 @@ from retrograd.base.schema import (
     parse_registered,
 )
 from retrograd.data.settings import DataSettings
+from retrograd.data.texts.vocabulary import PADDING
 from retrograd.network.blocks import blocks
 from retrograd.network.entries import Entries, entry_definition
 from retrograd.network.initializers import initializers
@@ -38,7 +39,22 @@ DEFAULT_LOSS = {
     "unsupervised": "mean_squared_error",
     "binary": "binary_cross_entropy",
     "multiclass": "cross_entropy",
+    "segmentation": "cross_entropy",
+    "next_token": "cross_entropy",
+    "answer": "cross_entropy",
 }
+
+
+def default_loss(task: str) -> Loss:
+    """Return the loss that a task has unless one is given; of tokens the padding is ignored.
+
+    Raises:  ConfigError for detection, which needs a loss each for objects, boxes and classes
+    """
+    if task not in DEFAULT_LOSS:
+        cure = "give `losses:` on the nodes that say object, box and class; targets: cell_object, cell_box, cell_class"
+        raise ConfigError(f"there is no usual loss for {task}", where="loss", cure=cure)
+    chosen: Any = losses[DEFAULT_LOSS[task]]
+    return chosen(ignored=PADDING) if task in ("next_token", "answer") else chosen()
 
 
 def _parse_losses(value: Any, path: str) -> tuple[tuple[str, LossOn], ...]:
@@ -125,8 +141,7 @@ class RunConfig(Settings):
     def _objectives(self, network: Network, task: str, columns: Sequence[str]) -> Iterator[Objective]:
         weight = "sample_weight" if "sample_weight" in columns else None
         target = "y" if task != "unsupervised" or "y" in columns else "x"
-        loss = self.loss or losses[DEFAULT_LOSS[task]]()
-        single = ((network.output, LossOn(loss, target)),)
+        single = () if self.losses else ((network.output, LossOn(self.loss or default_loss(task), target)),)
         for node, chosen in self.losses or single:
             targets = (chosen.target,) if isinstance(chosen.target, str) else chosen.target
             for each in targets:
@@ -144,7 +159,7 @@ class RunConfig(Settings):
 
     def filled(self, network: Network, task: str) -> RunConfig:
         """Return the configuration with what the data and the defaults decided written out."""
-        loss = None if self.losses else self.loss or losses[DEFAULT_LOSS[task]]()
+        loss = None if self.losses else self.loss or default_loss(task)
         return dataclasses.replace(self, network=network.filled_entries(), loss=loss)
 
 
@@ -174,6 +189,8 @@ def with_paths(data: DataSettings, change: Callable[[str], str]) -> DataSettings
     names = ["path", "valid_path", "test_path"]
     names += ["target"] if Path(data.path or "").suffix == ".npy" else []  # it stands in a file of its own
     moved: dict[str, Any] = {name: change(given) for name in names if isinstance(given := getattr(data, name), str)}
+    if data.text is not None and data.text.tokenizer is not None:
+        moved["text"] = dataclasses.replace(data.text, tokenizer=change(data.text.tokenizer))
     return dataclasses.replace(data, **moved)
 
 

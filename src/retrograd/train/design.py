@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from retrograd.base.document import parse_document, write_document
+from retrograd.base.errors import ConfigError
 from retrograd.base.schema import dump
 from retrograd.data.dataset import Dataset
 from retrograd.data.settings import DataSettings
+from retrograd.data.texts.inputs import TOKENS
+from retrograd.data.texts.vocabulary import PADDING
 from retrograd.train.config import RunConfig, changed, config_of
 
 HIDDEN = ((200, (16,)), (2_000, (64, 32)), (50_000, (128, 64)))  # (fewer rows than, widths)
@@ -17,11 +20,13 @@ WIDTH = 80  # columns
 SMALL = 200  # rows; below, a higher rate learns in the few updates that there are
 UPDATES, FEWEST_EPOCHS, MOST_EPOCHS = 6_000, 30, 1_000
 LAST_UNITS = {"binary": 1, "multiclass": "classes", "regression": "targets", "unsupervised": "features"}
-LOSS_WORDS = {
+LOSS_WORDS: dict[str, tuple[Any, str]] = {
     "regression": ("mean_squared_error", "the target is a quantity, standardised"),
     "binary": ("binary_cross_entropy", "two classes, one logit"),
     "multiclass": ("cross_entropy", "one logit a class"),
     "unsupervised": ("mean_squared_error", "no target: the network learns to give back its input"),
+    "segmentation": ("cross_entropy", "one logit a class in each pixel"),
+    "next_token": ({"cross_entropy": {"ignored": PADDING}}, "one logit for each token that could follow"),
 }
 
 
@@ -45,22 +50,17 @@ def design(
 ) -> Design:
     """Return network, loss, optimiser and training that suit a data set of this size and task, with changes made."""
     rows = dataset.rows["train"]
-    widths = next((w for limit, w in HIDDEN if rows < limit), (256, 128))
     batch = next((b for limit, b in BATCH_SIZE if rows < limit), 256)
+    network, why = layers_for(dataset)
     loss, loss_why = LOSS_WORDS[dataset.task]
-    last = {"binary": 1, "multiclass": "classes"}.get(
-        dataset.task, "targets" if dataset.task == "regression" else "features"
-    )
-    hidden = "one hidden layer" if len(widths) == 1 else f"{len(widths)} hidden layers"
     held_out = dataset.valid is not None
-    network: list[dict[str, Any]] = [{"dense": {"units": width, "activation": "relu"}} for width in widths]
     updates = -(-rows // batch)  # an epoch
     epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, -(-UPDATES // updates)))
     rate = learning_rate or (0.003 if rows < SMALL else 0.001)
     training: dict[str, Any] = {"epochs": epochs, "batch_size": batch}
     choices = [
-        Choice("network.0", f"{hidden} for {rows} training rows; relu is fast and does not saturate"),
-        Choice(f"network.{len(widths)}", "no activation at the output: the loss acts on it directly"),
+        Choice("network.0", why),
+        Choice(f"network.{len(network) - 1}", "no activation at the output: the loss acts on it directly"),
         Choice("loss", f"{dataset.task}: {loss_why}"),
         Choice("optimizer", "adam needs the least tuning" + ("" if learning_rate else f"; {rate:g} suits {rows} rows")),
         Choice("training.epochs", f"at most {epochs * updates} updates; {UPDATES} are aimed at"),
@@ -72,7 +72,7 @@ def design(
     plain = {
         "name": dataset.name,
         "data": dump(settings, filled=False),
-        "network": [*network, {"dense": last}],
+        "network": network,
         "loss": loss,
         "optimizer": {"adam": rate},
         "training": training,
@@ -82,6 +82,48 @@ def design(
         choices = [choice for choice in choices if not concerns(change.partition("=")[0], choice.path)]
     text = commented(write_document(plain), choices)
     return Design(config_of(parse_document(text)), text, tuple(choices))
+
+
+def layers_for(dataset: Dataset) -> tuple[list[Any], str]:
+    """Return the layers that suit the shape of the data, and why.
+
+    Raises:  ConfigError for a task whose network has parts that only its own data decide
+    """
+    rows, x, task = dataset.rows["train"], dataset.train["x"], dataset.task
+    if task in ("detection", "answer") or (task == "unsupervised" and x.ndim > 2):
+        cure = "write one that begins with `data:`; the folder examples has one for each task"
+        raise ConfigError(f"no network is chosen for {task} of such data", where="network", cure=cure)
+    last = {"dense": {**LAST_UNITS, "next_token": "classes"}.get(task, "classes")}
+    if x.ndim == 4:
+        why = "convolutions find shapes wherever they are; pooling widens their view"
+        return image_layers(x.shape[1:3], task, last), why
+    if x.dtype.kind == "i" and "mask" in dataset.train:
+        embedding = {"embedding": {"units": 32, "vocabulary": TOKENS}}
+        outputs = "sequence" if task == "next_token" else "last"
+        recurrent = {"gru": {"units": 64, "output": outputs}, "inputs": ["embedding_1", "mask"]}
+        return [embedding, recurrent, last], "a vector for each token, read in order"
+    if x.ndim == 3:
+        return [{"gru": 32}, last], "a recurrent layer reads the history in order"
+    widths = next((w for limit, w in HIDDEN if rows < limit), (256, 128))
+    hidden = [{"dense": {"units": width, "activation": "relu"}} for width in widths]
+    count = "one hidden layer" if len(widths) == 1 else f"{len(widths)} hidden layers"
+    return [*hidden, last], f"{count} for {rows} training rows; relu is fast and does not saturate"
+
+
+def image_layers(size: tuple[int, ...], task: str, last: dict[str, Any]) -> list[Any]:
+    """Return convolutions, each twice as wide as the one before, with pooling in between down to some 4 pixels."""
+
+    def conv(filters: int) -> dict[str, Any]:
+        return {"conv2d": {"filters": filters, "kernel": 3, "activation": "relu"}}
+
+    if task == "segmentation":
+        return [conv(16), conv(32), conv(32), {"conv2d": {"filters": "classes", "kernel": 1}}]
+    found: list[Any] = [conv(16)]
+    for stage in range(1, 4):
+        if min(size) // 2**stage < 4:
+            break
+        found += [{"max_pool": 2}, conv(16 * 2**stage)]
+    return [*found, "global_average_pool", last]
 
 
 def concerns(path: str, other: str) -> bool:

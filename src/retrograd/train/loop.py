@@ -14,6 +14,7 @@ import numpy as np
 
 from retrograd.base.errors import NonFiniteError
 from retrograd.data.batches import EpochOrder, epoch_order
+from retrograd.data.prefetch import ahead, is_streamed
 from retrograd.network.network import Variables
 from retrograd.network.precision import computing_in, in_precision, taken_out
 from retrograd.record.events import Epoch, Metrics
@@ -48,7 +49,7 @@ class Loop:
 
     stepper: Stepper
     settings: TrainingSettings
-    columns: Mapping[str, np.ndarray]
+    columns: Mapping[str, Any]  # arrays, or images that are decoded when rows are taken
     score: Scorer
     held_out: bool  # whether `score` measures rows that do not train
     watchers: Sequence[Watcher] = ()
@@ -101,6 +102,8 @@ class Loop:
         """Decide how many steps go into a dispatch and how many epochs between two measurements."""
         first = {name: column[: self.batch_size] for name, column in self.columns.items()}
         self.per_dispatch = self.stepper.steps_per_dispatch(train, first)
+        if is_streamed(self.columns):
+            self.per_dispatch = 1
         if self.per_dispatch > 1:  # minibatches are gathered on the device
             self.on_device = {name: jnp.asarray(column) for name, column in self.columns.items()}
         full, rest = self.order(0)
@@ -112,8 +115,9 @@ class Loop:
         """Run a group of epochs, fewer if asked to stop; return each one's outcomes as NumPy, one value a step."""
         outcomes: list[Outcome] = []
         for works in self._grouped(epochs):
-            for full in _chunks(np.concatenate([work.full for work in works]), self.per_dispatch):
-                train, outcome = self._dispatch(train, full)
+            orders = _chunks(np.concatenate([work.full for work in works]), self.per_dispatch)
+            for portion in self._portions(orders):
+                train, outcome = self._dispatch(train, portion)
                 outcomes.append(outcome)
                 if self.asked_to_stop():
                     return train, self._by_epoch(outcomes)
@@ -138,10 +142,17 @@ class Loop:
             self.rows, self.batch_size, settings.seed, epoch, shuffle=settings.shuffle, join_single=joins
         )
 
-    def _dispatch(self, train: TrainState, order: np.ndarray) -> tuple[TrainState, Outcome]:
+    def _portions(self, orders: Iterator[np.ndarray]) -> Iterator[Any]:
+        """Yield what each dispatch is given: row numbers, or a minibatch (decoded ahead, while a step runs)."""
         if self.per_dispatch > 1:
-            return self.stepper.many(train, self.on_device, order)
-        return self.stepper.single(train, self._batch(order[0]))
+            return orders
+        firsts = (order[0] for order in orders)
+        return ahead(self._batch, firsts) if is_streamed(self.columns) else map(self._batch, firsts)
+
+    def _dispatch(self, train: TrainState, portion: Any) -> tuple[TrainState, Outcome]:
+        if self.per_dispatch > 1:
+            return self.stepper.many(train, self.on_device, portion)
+        return self.stepper.single(train, portion)
 
     def _batch(self, chosen: np.ndarray) -> dict[str, Any]:
         return {name: column[chosen] for name, column in self.columns.items()}

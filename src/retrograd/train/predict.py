@@ -18,11 +18,13 @@ from retrograd.backprop.backprop import Objective
 from retrograd.base.document import Document
 from retrograd.base.errors import ModelFileError, RetrogradError
 from retrograd.data.dataset import joined
+from retrograd.data.images.boxes import in_pixels
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
 from retrograd.data.source import form_of_its_own, read_file
 from retrograd.data.target import Decoded
+from retrograd.data.texts.targets import Answer
 from retrograd.network.layer import Spec
 from retrograd.network.network import Network, Variables
 from retrograd.network.own_layers import check_loaded
@@ -32,6 +34,7 @@ from retrograd.record.run import MODEL
 from retrograd.record.runs import find_run
 from retrograd.record.tree import nonfinite
 from retrograd.train.config import RunConfig, config_of, plain_config
+from retrograd.train.decoding import answers
 from retrograd.train.evaluate import Evaluator, gives_logits
 from retrograd.train.ranges import check_identifiers
 
@@ -60,14 +63,15 @@ class Model:
         """The class labels, in the order of `predict_proba`'s columns; None for other tasks."""
         return self.preprocessing.classes
 
-    def predict(self, data: Any, report: Report | None = None) -> np.ndarray:
-        """Return labels for classes, or values in the target's unit, for rows of a file, frame or array.
+    def predict(self, data: Any, report: Report | None = None) -> Any:
+        """Return labels for classes (masks for segmentation, texts for answers), or values in the target's unit, for
+        rows of a file, folder, frame or array; for detection a list of each image's boxes (see `decode`).
 
-        Shapes:  rows -> [rows]; for several targets [rows, targets]
+        Shapes:  rows -> [rows]; for several targets [rows, targets]; masks [rows, height, width]
         """
         decoded = self.decode(data, report)
-        if decoded.labels is not None:
-            return decoded.labels
+        if decoded.labels is not None or decoded.boxes is not None:
+            return decoded.labels if decoded.boxes is None else decoded.boxes
         assert decoded.values is not None
         target = self.preprocessing.target
         return decoded.values[:, 0] if target is not None and target.units == 1 else decoded.values
@@ -83,14 +87,28 @@ class Model:
         return probabilities
 
     def decode(self, data: Any, report: Report | None = None) -> Decoded:
-        """Return all that the model says of rows: labels and probabilities, or values."""
-        return self.preprocessing.decode(self.outputs(data, report), from_logits=gives_logits(self.evaluator.main.loss))
+        """Return all that the model says of rows: labels and probabilities, or values.
+
+        A box is (x_min, y_min, x_max, y_max, score, class number), in pixels of its own image.
+        """
+        rows = self.rows(data)
+        columns = self.columns(rows, report)
+        target, from_logits = self.preprocessing.target, gives_logits(self.evaluator.main.loss)
+        if isinstance(target, Answer):
+            return target.decode(answers(self, columns))
+        outputs = self.evaluator.each_output(self.variables, columns)
+        decoded = Decoded.joined([self.preprocessing.decode(part, from_logits=from_logits) for part in outputs])
+        return decoded._replace(boxes=in_pixels(decoded.boxes, rows.sizes)) if decoded.boxes is not None else decoded
+
+    def columns(self, rows: Any, report: Report | None = None) -> dict[str, Any]:
+        """Return the batch columns of rows without their targets."""
+        columns = self.preprocessing.transform(rows, with_target=False, report=report)
+        check_identifiers(self.network, columns)
+        return columns
 
     def outputs(self, data: Any, report: Report | None = None) -> np.ndarray:
         """Return the network's raw outputs (logits, scaled values)."""
-        columns = self.preprocessing.transform(self.read(data), with_target=False, report=report)
-        check_identifiers(self.network, columns)
-        return self.evaluator.outputs(self.variables, columns)
+        return self.evaluator.outputs(self.variables, self.columns(self.read(data), report))
 
     def evaluate(self, data: Any, y: Any = None, report: Report | None = None) -> dict[str, float]:
         """Return loss and all metrics on rows that have their targets, or whose targets are y."""
@@ -110,9 +128,13 @@ class Model:
         """Return what a path holds; anything else is returned as it is."""
         if not isinstance(data, (str, Path)):
             return data
-        settings = self.config.data or DataSettings()
-        settings = dataclasses.replace(settings, builtin=None, path=str(data))
-        return read_file(Path(data), form_of_its_own(Path(data), settings))
+        settings = dataclasses.replace(self.config.data or DataSettings(), builtin=None, path=str(data))
+        settings = form_of_its_own(Path(data), self.preprocessing.settings(settings))
+        return read_file(Path(data), settings)
+
+    def rows(self, data: Any) -> Any:
+        """Return what `decode` makes of a path, an array or a frame before it is encoded: Images, a table in order."""
+        return self.preprocessing.rows_of(self.read(data))
 
     def save(self, path: str | Path) -> Path:
         """Write one file that holds weights, configuration and preprocessing; return its path."""

@@ -169,7 +169,7 @@ def check_shapes(prepared: Prepared) -> None:
     check_room(after, kept, prepared.batch_size / rows)
     evaluator = prepared.evaluator()
     if prepared.config.training.goal:
-        names = evaluator.metric_names(take(outputs, evaluator.main.inputs[0]).shape)
+        names = evaluator.metric_names(take(outputs, evaluator.main_output).shape)
         check_goal(prepared.config.training.goal, prepared.measured_part, names)
     for name in PARTS:
         columns = getattr(prepared.dataset, name) or {}

@@ -43,7 +43,7 @@ def check_targets(objective: Objective, units: int, columns: Columns) -> None:
     Raises:  LabelError for a class that has no unit; DataError for an answer that is not from 0 to 1
     """
     target, loss = columns.get(objective.inputs[1]), objective.loss
-    if target is None:
+    if not isinstance(target, np.ndarray):  # none, or masks on disk, whose values were read when the data were
         return
     with located(objective):
         if isinstance(loss, CrossEntropy) and units == 1:

@@ -19,6 +19,7 @@ from retrograd.base.errors import NonFiniteError
 from retrograd.base.memory import memory_told
 from retrograd.data.dataset import Dataset
 from retrograd.native.library import kernels
+from retrograd.network.layer import Spec
 from retrograd.network.own_layers import files_of
 from retrograd.record.events import Epoch, Metrics, Note, Started, Stopped
 from retrograd.record.run import RunWriter
@@ -158,7 +159,8 @@ def _train_into(
     evaluator = prepared.evaluator()
     part = prepared.measured_part
     measured = getattr(dataset, part)
-    first = prepared.network.init(jax.random.key(config.training.seed), dataset.train)
+    specs = {name: Spec(np.shape(column), column.dtype) for name, column in dataset.train.items()}
+    first = prepared.network.init(jax.random.key(config.training.seed), specs)
     fitted = Loop(
         prepared.stepper(),
         config.training,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from retrograd.app.cli.models import check_order, model_at
-from retrograd.app.cli.options import Json, ModelName, OwnLayers, RunsRoot, command_of, existing_file
+from retrograd.app.cli.options import Json, ModelName, OwnLayers, RunsRoot, command_of, existing_data
 from retrograd.app.cli.show import print_report
 from retrograd.app.cli.surroundings import settle
 from retrograd.app.cli.tables import score_table
@@ -26,7 +26,7 @@ def evaluate(
     """Measure a trained model on rows that it has not seen."""
     settle(layers)
     check_order(run, data, "evaluate")
-    existing_file(data)
+    existing_data(data)
     model = model_at(run, runs)
     report = Report()
     scores = model.evaluate(data, report=report)

@@ -22,6 +22,7 @@ VERBS = {
     "train": "train a network from a configuration, or from a table alone",
     "trace": "show every number of one training step",
     "predict": "predict for new rows with a trained model",
+    "generate": "continue or answer a text with a trained model",
     "evaluate": "measure a trained model on rows with targets",
     "runs": "list runs, show one, compare two",
     "check": "compare the backward pass with differences, layer by layer",

@@ -41,10 +41,10 @@ def finite_positive(text: str) -> float:
     return number
 
 
-def existing_file(path: Path) -> Path:
-    """Return a path that is a regular file.
+def existing_data(path: Path) -> Path:
+    """Return a path that is a regular file or a folder.
 
-    Raises:  UsageError for a missing file, a directory, a pipe or a device, before anything is opened.
+    Raises:  UsageError for a missing file, a pipe or a device, before anything is opened.
     """
     try:
         str(path).encode()
@@ -52,7 +52,14 @@ def existing_file(path: Path) -> Path:
         raise UsageError("the name is not UTF-8", where=ascii(str(path)), cure="rename the file") from None
     if not path.exists():
         raise UsageError("not found", where=str(path), cure="check the path")
-    if not path.is_file():
+    if not path.is_file() and not path.is_dir():
+        raise UsageError("not a regular file", where=str(path))
+    return path
+
+
+def existing_file(path: Path) -> Path:
+    """Return a path that is a regular file; a folder is a UsageError too."""
+    if existing_data(path).is_dir():
         raise UsageError("not a regular file", where=str(path))
     return path
 

@@ -73,5 +73,7 @@ def next_command(run: Run) -> str:
     known = own.name != "retrograd" or shutil.which("retrograd")
     command = "retrograd" if known else os.path.relpath(own)
     folder, settings = str(run.folder), run.model.config.data
+    if run.dataset.task == "next_token":
+        return shlex.join([command, "generate", folder])
     after = ["predict", folder, settings.path] if settings and settings.path else ["runs", "show", folder]
     return shlex.join([command, *after])

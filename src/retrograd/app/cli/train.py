@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple, TextIO
 
 import typer
 
-from retrograd.app.cli.options import Json, OwnLayers, RunsRoot, at_least, command_of, existing_file, finite_positive
+from retrograd.app.cli.options import Json, OwnLayers, RunsRoot, at_least, command_of, existing_data, finite_positive
 from retrograd.app.cli.progress import Progress
 from retrograd.app.cli.show import print_run, print_start, run_facts
 from retrograd.app.cli.spelling import as_option, spelt_as_options
@@ -34,7 +34,9 @@ EXIT_CODES = {"interrupted": 130, "terminated": 143}
 
 
 def train(
-    source: Annotated[Path, typer.Argument(metavar="CONFIG|DATA", help="a YAML configuration, or a data file")],
+    source: Annotated[
+        Path, typer.Argument(metavar="CONFIG|DATA", help="a YAML configuration, or a data file or folder")
+    ],
     target: Annotated[str | None, typer.Option(help="the column to predict, for a data file")] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a setting, as in training.epochs=5")
@@ -65,7 +67,7 @@ def train(
     numbers = {"training.epochs": epochs, "training.batch_size": batch_size, "training.seed": seed,
                "data.max_bytes": max_bytes}  # fmt: skip
     wanted += [f"{key}={value}" for key, value in numbers.items() if value is not None]
-    existing_file(source)
+    existing_data(source)
     table = source.suffix.lower() not in CONFIG_SUFFIXES
     chosen = None
     with spelt_as_options(table):

@@ -1,0 +1,54 @@
+"""`retrograd generate`: texts from a language model or a sequence-to-sequence model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retrograd.app.cli.models import model_at
+from retrograd.app.cli.options import Json, ModelName, OwnLayers, RunsRoot, at_least, command_of, finite_positive
+from retrograd.app.cli.surroundings import settle
+from retrograd.base.errors import UsageError
+from retrograd.record.strict_json import write_json
+from retrograd.train.generate import beam_search
+from retrograd.train.generate import generate as generate_text
+
+
+def generate(
+    run: ModelName,
+    text: Annotated[str, typer.Argument(metavar="[TEXT]", help="what is continued, or answered")] = "",
+    length: Annotated[int | None, typer.Option(parser=at_least(1), metavar="N", help="at most so many tokens")] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(parser=finite_positive, metavar="T", help="of the draw; below 1 it is bolder, above 1 wilder"),
+    ] = None,
+    greedy: Annotated[bool, typer.Option("--greedy", help="always the likeliest token")] = False,
+    top: Annotated[int | None, typer.Option(parser=at_least(1), metavar="N", help="draw among the N likeliest")] = None,
+    beam: Annotated[
+        int | None, typer.Option(parser=at_least(1), metavar="N", help="beam search: the N best texts, with scores")
+    ] = None,
+    seed: Annotated[int, typer.Option(parser=at_least(0), metavar="N", help="of the draw")] = 0,
+    runs: RunsRoot = Path("runs"),
+    layers: OwnLayers = None,
+    as_json: Json = False,
+) -> None:
+    """Continue a text with a language model, or answer it with a sequence-to-sequence model."""
+    settle(layers)
+    if beam is not None and (greedy or temperature is not None or top is not None):
+        raise UsageError("a beam search draws nothing", where="--beam", cure="leave --greedy, --temperature, --top out")
+    if greedy and (temperature is not None or top is not None):
+        raise UsageError("the likeliest token is not drawn", where="--greedy", cure="leave --temperature and --top out")
+    model = model_at(run, runs)
+    if beam is not None:
+        found = beam_search(model, text, width=beam, length=length)
+        plain = [{"text": each, "log_probability": score} for each, score in found]
+        typer.echo(write_json(plain) if as_json else "\n".join(f"{score:9.3f}  {each}" for each, score in found))
+        return
+    chosen = 0.0 if greedy else 1.0 if temperature is None else temperature
+    said = generate_text(model, text, length=length, temperature=chosen, top=top, seed=seed)
+    typer.echo(write_json({"text": said}) if as_json else said)
+
+
+command = command_of(generate)

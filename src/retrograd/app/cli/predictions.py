@@ -1,0 +1,61 @@
+"""Predictions as a table: one row for each input row, each box, or each mask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from retrograd.data.images.boxes import Boxes
+from retrograd.data.images.masks import Masks
+from retrograd.data.images.reading import EDGES
+from retrograd.data.images.rows import Images
+from retrograd.data.target import Decoded
+from retrograd.data.windows.inputs import WindowInputs
+from retrograd.train.predict import Model
+
+
+def predictions(model: Model, rows: Any, decoded: Decoded) -> pl.DataFrame:
+    """Return what was predicted, beside the image's name or the moment after which it lies, where there is one."""
+    inputs, target = model.preprocessing.inputs, model.preprocessing.target
+    names = rows.names if isinstance(rows, Images) else None
+    beside = {} if names is None else {"image": pl.Series(names)}
+    if isinstance(inputs, WindowInputs):
+        moments = inputs.moments(rows)
+        beside[moments.name] = moments.cast(pl.String) if moments.dtype.is_temporal() else moments
+    if decoded.boxes is not None:
+        assert isinstance(target, Boxes)
+        return box_rows(decoded.boxes, names, target.classes)
+    if isinstance(target, Masks):
+        return pl.DataFrame(beside | mask_shares(np.asarray(decoded.labels), target))
+    return pl.DataFrame(beside | plain_columns(model, decoded))
+
+
+def plain_columns(model: Model, decoded: Decoded) -> dict[str, pl.Series]:
+    """Return a column with the prediction of each target, and for classes their probabilities."""
+    if decoded.labels is not None:
+        columns = {"prediction": pl.Series(decoded.labels.tolist())}
+        shares = () if decoded.probabilities is None else decoded.probabilities.T
+        for label, values in zip(model.preprocessing.classes or (), shares, strict=True):
+            columns[f"probability_{label}"] = pl.Series(values)
+        return columns
+    values = np.asarray(decoded.values)
+    target = model.preprocessing.target
+    names = target.names if target and len(target.names) > 1 else ("prediction",)
+    values = values.reshape(len(values), -1)
+    names = names if len(names) == values.shape[1] else tuple(f"prediction_{i}" for i in range(values.shape[1]))
+    return {name: pl.Series(column) for name, column in zip(names, values.T, strict=True)}
+
+
+def mask_shares(masks: np.ndarray, target: Masks) -> dict[str, pl.Series]:
+    """Return the share of each image's pixels that has each value; the masks themselves go into a .npz file."""
+    return {f"share_{value}": pl.Series((masks == value).mean((1, 2))) for value in target.values}
+
+
+def box_rows(boxes: list[np.ndarray], names: tuple[str, ...] | None, classes: tuple[str, ...]) -> pl.DataFrame:
+    """Return a row for each object: its image (or its number, counted from 0), class, score and edges in pixels."""
+    images = [i if names is None else names[i] for i, own in enumerate(boxes) for _ in own]
+    found = np.concatenate(boxes) if boxes else np.empty((0, 6))
+    columns = {"label": [classes[int(i)] for i in found[:, 5]], "score": found[:, 4]}
+    return pl.DataFrame({"image": images} | columns | dict(zip(EDGES, found[:, :4].T, strict=True)))

@@ -1,0 +1,1 @@
+"""Image files as data: where they lie, how they are decoded, and masks or boxes as targets."""

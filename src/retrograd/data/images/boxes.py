@@ -1,0 +1,141 @@
+"""Boxes as target: a grid of cells, each of which may hold the centre of one object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import ConfigDict, Field
+
+from retrograd.base.errors import LabelError, ShapeError
+from retrograd.data.images.rows import Images
+from retrograd.data.target import Decoded
+from retrograd.data.wording import some_of
+
+LEAST_SCORE = 0.5  # of a box that is told
+FEW_SCORE = 0.01  # of a box that counts for the average precision
+MOST_OVERLAP = 0.45  # of two boxes of one class; of those that overlap more the likelier one stays
+Whole = Annotated[int, Field(gt=0)]
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Objects in a grid: whether a cell holds an object's centre, the object's box, and its class.
+
+    A box is (x, y, width, height): the centre's place within its cell, from 0 to 1, and the shares of the image's
+    width and height. The network's output has for each cell a logit for an object, a box, and a logit for each class,
+    in this order: [rows, cells down, cells across, 5 + classes].
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    cells: tuple[Whole, Whole]
+    kind: Literal["boxes"] = "boxes"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns of the target."""
+        return ("cell_object", "cell_filled", "cell_box", "cell_class")
+
+    @property
+    def units(self) -> int:
+        """The channels of class logits that the network needs."""
+        return len(self.classes)
+
+    def columns(self, images: Images) -> dict[str, Any]:
+        """Return cell_object [rows, down, across, 1] as 0 and 1, cell_filled the same as a mask without the last axis,
+        cell_box [rows, down, across, 4], and cell_class [rows, down, across], -1 in empty cells.
+
+        Two centres in one cell: the larger object stays. Raises: LabelError for a class that training did not know
+        """
+        down, across = self.cells
+        filled = np.zeros((len(images), down, across), bool)
+        box = np.zeros((*filled.shape, 4), np.float32)
+        label = np.full(filled.shape, -1, np.int32)
+        for row, (own, (height, width)) in enumerate(zip(images.objects or (), images.sizes, strict=True)):
+            for each in sorted(own, key=lambda b: (b.x_max - b.x_min) * (b.y_max - b.y_min)):
+                if each.label not in self.classes:
+                    known = some_of(self.classes)
+                    raise LabelError(
+                        f"a box with the unseen label '{each.label}'", where=images.where, cure=f"known: {known}"
+                    )
+                x, y = (each.x_min + each.x_max) / 2 / width * across, (each.y_min + each.y_max) / 2 / height * down
+                place = row, min(int(y), down - 1), min(int(x), across - 1)
+                filled[place] = True
+                box[place] = (
+                    x - place[2],
+                    y - place[1],
+                    (each.x_max - each.x_min) / width,
+                    (each.y_max - each.y_min) / height,
+                )
+                label[place] = self.classes.index(each.label)
+        return {"cell_object": filled[..., None].astype(np.float32), "cell_filled": filled, "cell_box": box,
+                "cell_class": label}  # fmt: skip
+
+    def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:
+        """Return each image's boxes [objects, 6]: x_min, y_min, x_max, y_max as shares of the image, score, class."""
+        return Decoded(boxes=[chosen_boxes(*parts) for parts in zip(*self.read(outputs), strict=True)])
+
+    def every(self, outputs: np.ndarray) -> list[np.ndarray]:
+        """Return the boxes of every cell, each image's likeliest without those that overlap, however unlikely."""
+        return [chosen_boxes(*parts, least=FEW_SCORE) for parts in zip(*self.read(outputs), strict=True)]
+
+    def true_boxes(self, columns: Any) -> list[np.ndarray]:
+        """Return each image's true boxes [objects, 5] of the target's columns: edges and class."""
+        box, filled = np.asarray(columns["cell_box"], np.float64), np.asarray(columns["cell_filled"])
+        logits = np.zeros((*filled.shape, self.units))  # not looked at
+        edges, _, _ = self.read(np.concatenate([np.zeros_like(box[..., :1]), box, logits], -1))
+        labels = np.asarray(columns["cell_class"]).reshape(len(box), -1)
+        there = filled.reshape(len(box), -1)
+        return [np.column_stack([e[t], label[t]]) for e, t, label in zip(edges, there, labels, strict=True)]
+
+    def read(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return edges [rows, cells, 4] as shares of the image, scores and classes [rows, cells] of every cell."""
+        outputs = np.asarray(outputs, np.float64)
+        if outputs.shape[1:] != (*self.cells, 5 + self.units):
+            expected = f"(rows, {self.cells[0]}, {self.cells[1]}, {5 + self.units})"
+            raise ShapeError(
+                f"expected outputs {expected}: an object's logit, its box and class logits; got {outputs.shape}"
+            )
+        down, across = self.cells
+        y, x = np.mgrid[:down, :across]
+        center_x, center_y = (outputs[..., 1] + x) / across, (outputs[..., 2] + y) / down
+        half_x, half_y = np.abs(outputs[..., 3]) / 2, np.abs(outputs[..., 4]) / 2
+        edges = np.stack([center_x - half_x, center_y - half_y, center_x + half_x, center_y + half_y], -1).clip(0, 1)
+        logits = outputs[..., 5:]
+        share = np.exp(logits - logits.max(-1, keepdims=True))
+        score = (share.max(-1) / share.sum(-1)) / (1 + np.exp(-outputs[..., 0].clip(-500, 500)))
+        rows = len(outputs)
+        return edges.reshape(rows, -1, 4), score.reshape(rows, -1), logits.argmax(-1).reshape(rows, -1)
+
+
+def fit_boxes(images: Images, cells: tuple[int, int]) -> Boxes:
+    """Return the classes of all objects, sorted."""
+    return Boxes(tuple(sorted({box.label for own in images.objects or () for box in own})), cells)
+
+
+def chosen_boxes(edges: np.ndarray, scores: np.ndarray, classes: np.ndarray, least: float = LEAST_SCORE) -> np.ndarray:
+    """Return the boxes that remain [objects, 6], likeliest first: non-maximum suppression within each class."""
+    order = [i for i in np.argsort(-scores, kind="stable") if scores[i] >= least]
+    kept: list[int] = []
+    for i in order:
+        rivals = [j for j in kept if classes[j] == classes[i]]
+        if not rivals or overlap(edges[i], edges[rivals]).max() <= MOST_OVERLAP:
+            kept.append(int(i))
+    return np.column_stack([edges[kept], scores[kept], classes[kept]]) if kept else np.empty((0, 6))
+
+
+def overlap(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return intersection over union of a box with others: 1 where they are equal, 0 where they do not touch."""
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    shared = np.prod((high - low).clip(0), -1)
+    areas = np.prod(others[:, 2:] - others[:, :2], -1) + np.prod(box[2:] - box[:2])
+    return shared / np.maximum(areas - shared, 1e-12)
+
+
+def in_pixels(boxes: list[np.ndarray], sizes: np.ndarray) -> list[np.ndarray]:
+    """Return boxes whose edges are shares of their image in the pixels of images of these heights and widths."""
+    factors = [np.array([width, height, width, height, 1, 1]) for height, width in sizes]
+    return [own * factor for own, factor in zip(boxes, factors, strict=True)]

@@ -1,0 +1,126 @@
+"""One image file (or array) to pixels of a given size; whatever is wrong with a file is told by its name."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from retrograd.base.errors import DataError
+from retrograd.data.files import check_file
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+FAULTS = (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, KeyError, struct.error, zlib.error)
+NARROW = {"I": 256, "I;16": 256, "I;16B": 256, "I;16L": 256}  # 16 bits a pixel, shown as 8
+
+
+@dataclass(frozen=True)
+class Form:
+    """What pixels become: `kind` rgb or grey (0 to 255), or mask (class numbers, never mixed)."""
+
+    height: int
+    width: int
+    kind: Literal["rgb", "grey", "mask"]
+    fit: Literal["stretch", "crop", "pad"]
+    max_pixels: int
+    max_bytes: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one image's pixels."""
+        return (self.height, self.width) if self.kind == "mask" else (self.height, self.width, self.channels)
+
+    @property
+    def channels(self) -> int:
+        """How many numbers a pixel has."""
+        return 3 if self.kind == "rgb" else 1
+
+
+def decode(source: Path | np.ndarray, form: Form) -> np.ndarray:
+    """Return an image's pixels, uint8 of the form's shape.
+
+    Raises:  DataError for a file that is missing, truncated, too large or no image, by name
+    """
+    if isinstance(source, np.ndarray):
+        return fitted(from_array(source, form), form)
+    check_file(source, form.max_bytes)
+    try:
+        with Image.open(source) as image:
+            if image.width * image.height > form.max_pixels:
+                raise too_many_pixels(source, f"{image.width:,} x {image.height:,} pixels", form.max_pixels)
+            image.draft("RGB" if form.kind == "rgb" else "L", (2 * form.width, 2 * form.height))
+            return fitted(plain(ImageOps.exif_transpose(image), form, source), form)
+    except DataError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise too_many_pixels(source, str(error).partition(",")[0], form.max_pixels) from None
+    except FAULTS as error:
+        raise DataError(*fault_words(error), where=str(source)) from None
+
+
+def image_size(source: Path | np.ndarray) -> tuple[int, int]:
+    """Return an image's own height and width; of a file only the header is read."""
+    if isinstance(source, np.ndarray):
+        return source.shape[0], source.shape[1]
+    with Image.open(source) as image:
+        turned = image.getexif().get(0x0112, 1) >= 5  # the camera was held upright
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def plain(image: Image.Image, form: Form, source: Path) -> Image.Image:
+    """Return the image with 8 bits a channel: colour, grey, or class numbers as they stand in the file."""
+    image.load()
+    if image.mode in NARROW and form.kind != "mask":
+        image = Image.fromarray((np.asarray(image) // NARROW[image.mode]).clip(0, 255).astype(np.uint8))
+    if form.kind != "mask":
+        return image.convert("RGB" if form.kind == "rgb" else "L")
+    if image.mode == "1":
+        return image.convert("L").point(lambda value: value // 255)
+    if image.mode not in ("L", "P"):
+        cure = "save it as a grey or palette image whose pixels are class numbers"
+        raise DataError(f"a mask with pixels of the kind {image.mode}", where=str(source), cure=cure)
+    return Image.fromarray(np.asarray(image))
+
+
+def from_array(array: np.ndarray, form: Form) -> Image.Image:
+    """Return the image of an array [height, width] or [height, width, channels]."""
+    if form.kind == "mask":
+        return Image.fromarray(array.astype(np.uint8))
+    image = Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array)
+    return image.convert("RGB" if form.kind == "rgb" else "L")
+
+
+def fitted(image: Image.Image, form: Form) -> np.ndarray:
+    """Return the pixels at the form's size."""
+    size = (form.width, form.height)
+    how = Image.Resampling.NEAREST if form.kind == "mask" else Image.Resampling.BILINEAR
+    if image.size != size:
+        if form.fit == "stretch":
+            image = image.resize(size, how)
+        elif form.fit == "crop":
+            image = ImageOps.fit(image, size, how)
+        else:
+            image = ImageOps.pad(image, size, how)
+    return np.asarray(image, np.uint8).reshape(form.shape)
+
+
+def too_many_pixels(source: Path, found: str, most: int) -> DataError:
+    """Return the error for an image that would take too much memory."""
+    cure = "make it smaller, or raise data.images.max_pixels"
+    return DataError(f"{found}, more than the limit of {most:,} pixels", where=str(source), cure=cure)
+
+
+def fault_words(error: Any) -> tuple[str]:
+    """Return what is wrong with a file that Pillow cannot read."""
+    text = " ".join(str(error).split())
+    if isinstance(error, Image.UnidentifiedImageError):
+        return (f"not an image of a known kind ({', '.join(suffix[1:] for suffix in SUFFIXES)})",)
+    if isinstance(error, PermissionError):
+        return ("permission denied",)
+    cut = "truncat" in text.lower() or "unexpected end" in text.lower() or isinstance(error, EOFError)
+    return (f"truncated image: {text}" if cut else f"damaged image: {text}",)

@@ -1,0 +1,127 @@
+"""Many images at one size: decoded by several threads, kept when they fit into memory, else decoded when needed."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrograd.base.errors import DataError, Problem
+from retrograd.data.images.decoding import Form, decode
+from retrograd.data.table import SHOWN, listed
+
+AT_ONCE = 256  # images that are decoded before they are counted or kept
+CURE = "mend or remove these files"
+
+Sources = tuple[Path, ...] | np.ndarray
+
+
+@functools.cache
+def decoders() -> ThreadPoolExecutor:
+    """Return the threads that decode; Pillow lets others run meanwhile."""
+    return ThreadPoolExecutor(max(2, min(16, os.cpu_count() or 1)), thread_name_prefix="decode")
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """Images in one form, each decoded when it is asked for."""
+
+    sources: Sources
+    form: Form
+    memory: int  # bytes that decoded images may take
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def batch(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return some images, uint8 [rows, height, width, channels] (masks without channels), in this order.
+
+        Raises:  DataError naming the files that cannot be decoded
+        """
+        found: list[Any] = list(decoders().map(lambda i: self._decoded(int(i)), rows))
+        faults = [problem for each in found if isinstance(each, DataError) for problem in each.problems]
+        if faults:
+            raise DataError(faults)
+        return np.stack(found) if found else np.empty((0, *self.form.shape), np.uint8)
+
+    def scan(self, show: Callable[[np.ndarray], None]) -> None:
+        """Decode every image once, showing them portion by portion; every fault is found in one go.
+
+        Raises:  DataError naming the first files that cannot be decoded, and how many more there are
+        """
+        faults: list[Problem] = []
+        for start in range(0, len(self), AT_ONCE):
+            try:
+                portion = self.batch(range(start, min(start + AT_ONCE, len(self))))
+            except DataError as error:
+                faults += error.problems
+                continue
+            if not faults:
+                show(portion)
+        if faults:
+            raise DataError(listed(faults[:SHOWN], len(faults), "files", CURE, faults[0].where))
+
+    @functools.cached_property
+    def kept(self) -> np.ndarray | None:
+        """All images, decoded once, if they fit; else None, but each has been decoded and found whole."""
+        portions: list[np.ndarray] = []
+        fits = len(self) * int(np.prod(self.form.shape)) <= self.memory
+        self.scan(portions.append if fits else lambda portion: None)
+        return np.concatenate(portions) if fits else None
+
+    def see(self, show: Callable[[np.ndarray], None]) -> None:
+        """Show every image, portion by portion, from memory where they are kept."""
+        if self.kept is None:
+            self.scan(show)
+        else:
+            for start in range(0, len(self), AT_ONCE):
+                show(self.kept[start : start + AT_ONCE])
+
+    def _decoded(self, i: int) -> np.ndarray | DataError:
+        try:
+            return decode(self.sources[i], self.form)
+        except DataError as error:
+            return error
+
+
+class PixelColumn:
+    """A batch column of images that are converted (and, unless they are kept, decoded) when rows are taken from it.
+
+    It has what a minibatch asks of an array: length, shape, dtype, and indexing by rows.
+    """
+
+    def __init__(self, pixels: Pixels, convert: Callable[[np.ndarray], np.ndarray]) -> None:
+        self.pixels, self.convert = pixels, convert
+        self.kept = pixels.kept
+        self.dtype = convert(np.zeros((1, *pixels.form.shape), np.uint8)).dtype
+        self.shape = (len(pixels), *pixels.form.shape)
+        self.ndim = len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        if self.kept is not None:
+            return self.convert(self.kept[rows])
+        chosen = np.arange(len(self))[rows]
+        return self.convert(self.pixels.batch(chosen))
+
+    def astype(self, dtype: Any) -> PixelColumn:
+        """Return the column with its numbers in another type."""
+        return PixelColumn(self.pixels, lambda pixels: self.convert(pixels).astype(dtype))
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
+
+def as_column(pixels: Pixels, convert: Callable[[np.ndarray], np.ndarray]) -> Any:
+    """Return an array where all converted images fit into memory, else a PixelColumn."""
+    column = PixelColumn(pixels, convert)
+    needed = int(np.prod(column.shape)) * column.dtype.itemsize
+    return np.asarray(column) if column.kept is not None and needed <= pixels.memory else column

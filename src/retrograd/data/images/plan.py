@@ -1,0 +1,83 @@
+"""The plan for images: what is learned from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from retrograd.base.errors import ConfigError, DataError
+from retrograd.data.images.boxes import Boxes, fit_boxes
+from retrograd.data.images.inputs import fit_images, image_form, mask_form
+from retrograd.data.images.masks import Masks, fit_masks
+from retrograd.data.images.reading import LABEL
+from retrograd.data.images.rows import Images
+from retrograd.data.images.settings import ImageSettings
+from retrograd.data.plan import Goal, find_goal, split_keys
+from retrograd.data.preprocessing import Preprocessing
+from retrograd.data.settings import DataSettings
+from retrograd.data.split import RowLabels
+from retrograd.data.task import find_targets
+from retrograd.data.wording import some_of
+
+
+@dataclass(frozen=True)
+class ImagePlan:
+    """The plan for images; masks and boxes are known from all of them."""
+
+    settings: DataSettings
+    goal: Goal
+    dense: Masks | Boxes | None
+    notes: tuple[str, ...]
+
+    def clean(self, images: Images) -> Images:
+        """Return the images."""
+        return images
+
+    def fit(self, train: Images) -> Preprocessing:
+        """Return the preprocessing fitted on training images."""
+        inputs = fit_images(train, self.settings)
+        if self.dense is not None or train.table is None:
+            return Preprocessing(inputs, self.dense)
+        return Preprocessing(inputs, self.goal.fit(train.table, self.settings.scale_target or "standard"))
+
+    def row_labels(self, images: Images) -> RowLabels | None:
+        """Return each image's class, or None."""
+        return None if images.table is None else self.goal.row_labels(images.table)
+
+    def split_keys(self, images: Images) -> np.ndarray | None:
+        """Return the moments or groups by which the images are split."""
+        if images.table is None:
+            if self.settings.split.column is not None:
+                raise ConfigError("the images have no columns", where="data.split.column", cure="split otherwise")
+            return None
+        return split_keys(images.table, self.settings)
+
+
+def plan_images(images: Images, settings: DataSettings) -> ImagePlan:
+    """Find out what is learned: a class or number for each image, its mask, its objects, or the image itself."""
+    own = settings.images or ImageSettings()
+    form = image_form(images, settings)
+    size = f"{len(images)} images of {form.height} x {form.width} pixels, {form.kind}"
+    if settings.task == "unsupervised":
+        return ImagePlan(settings, Goal("unsupervised", ()), None, ("no target: unsupervised", size))
+    if own.cells is not None:
+        if images.objects is None:
+            cure = "give a table with a path, x_min, y_min, x_max, y_max and a label in each row"
+            raise DataError("`grid` is set, but there are no boxes", where=images.where, cure=cure)
+        boxes = fit_boxes(images, own.cells)
+        count = sum(map(len, images.objects))
+        lost = count - int(boxes.columns(images)["cell_filled"].sum())
+        crowded = (f"{lost} of {count} objects share a cell with a larger one and are left out",) if lost else ()
+        note = f"detection of {some_of(boxes.classes)}: {count} objects in a grid of {own.cells[0]} x {own.cells[1]}"
+        return ImagePlan(settings, Goal("detection", boxes.names), boxes, (note, size, *crowded))
+    if images.masks is not None:
+        masks = fit_masks(images, mask_form(form), own.memory)
+        note = f"segmentation into the pixel values {some_of(masks.values)}"
+        return ImagePlan(settings, Goal("segmentation", ("y",)), masks, (note, size))
+    if images.table is None:
+        return ImagePlan(settings, Goal("unsupervised", ()), None, ("no target: unsupervised", size))
+    table = images.table.with_missing(settings.missing_values)
+    usual = (LABEL,) if LABEL in table.names and not settings.targets else find_targets(table.names, settings)
+    goal = find_goal(table, usual, settings)
+    return ImagePlan(settings, goal, None, (*goal.notes(""), size))

@@ -1,0 +1,207 @@
+"""Finding images: in folders, in a table of paths, in arrays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from retrograd.base.errors import DataError
+from retrograd.data.images.decoding import SUFFIXES
+from retrograd.data.images.rows import Box, Images
+from retrograd.data.images.settings import ImageSettings
+from retrograd.data.table import SHOWN, Table
+from retrograd.data.values import numbers, words
+from retrograd.data.wording import some_of
+
+PATH_NAMES = ("path", "file", "image", "filename")
+EDGES = ("x_min", "y_min", "x_max", "y_max")
+LABEL = "label"
+IMAGES = "images"  # inside a folder that holds masks as well
+DEEPEST = 3  # folders below the one that is named
+
+
+def files_below(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    """Yield the files of a kind in a folder and its sub-folders (three deep), sorted; hidden ones are left out."""
+    for place, folders, files in os.walk(folder):
+        is_deep = len(Path(place).relative_to(folder).parts) >= DEEPEST
+        folders[:] = [] if is_deep else sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if name.lower().endswith(suffixes) and not name.startswith("."):
+                yield Path(place) / name
+
+
+def read_image_folder(folder: Path, settings: ImageSettings) -> Images:
+    """Return the images of a folder: with masks beside them, or with their sub-folders' names as labels.
+
+    Raises:  DataError for a folder without images, images beside the classes' folders, or a mask that is missing
+    """
+    inner = folder / IMAGES
+    masks = folder / settings.masks
+    root = inner if inner.is_dir() and not files_below_only(folder) else folder
+    paths = list(files_below(root, SUFFIXES))
+    if not paths:
+        raise DataError(f"no images (files ending in {', '.join(SUFFIXES)})", where=str(folder))
+    if root is inner and masks.is_dir():
+        return Images(tuple(paths), str(folder), masks=tuple(masks_of(paths, inner, masks)))
+    return Images(tuple(paths), str(folder), folder_labels(paths, root))
+
+
+def files_below_only(folder: Path) -> bool:
+    """Return whether images lie in the folder itself."""
+    return any(path.suffix.lower() in SUFFIXES for path in folder.iterdir() if path.is_file())
+
+
+def folder_labels(paths: list[Path], root: Path) -> Table | None:
+    """Return each file's sub-folder as its label; None where all lie in the folder itself."""
+    inside = [path.relative_to(root).parts for path in paths]
+    loose = [str(path) for path, parts in zip(paths, inside, strict=True) if len(parts) == 1]
+    if len(loose) == len(paths):
+        return None
+    if loose:
+        cure = "put each file into the sub-folder of its class"
+        raise DataError(f"files beside the classes' folders: {some_of(loose, SHOWN)}", where=str(root), cure=cure)
+    frame = pl.DataFrame({"path": [str(path) for path in paths], LABEL: [parts[0] for parts in inside]})
+    return Table(frame, str(root))
+
+
+def masks_of(paths: list[Path], images: Path, masks: Path) -> Iterator[Path]:
+    """Yield each image's mask: the file of the same name, whatever its ending."""
+    known = {path.relative_to(masks).with_suffix(""): path for path in files_below(masks, SUFFIXES)}
+    missing = [path for path in paths if path.relative_to(images).with_suffix("") not in known]
+    if missing:
+        names = some_of([str(path) for path in missing], SHOWN)
+        raise DataError(f"images without a mask: {names}", where=str(masks), cure="give each a mask of the same name")
+    for path in paths:
+        yield known[path.relative_to(images).with_suffix("")]
+
+
+def images_of_table(table: Table, settings: ImageSettings) -> Images:
+    """Return the images whose paths a table holds; with `grid` each of its rows is one object of an image.
+
+    Raises:  DataError for a table without a column of paths, or with a row that lacks one
+    """
+    folder = Path(table.where).parent
+    column = path_column(table, settings)
+    paths = paths_in(table, column, folder)
+    if settings.grid is not None and set(EDGES) <= set(table.names):
+        return images_with_boxes(table, paths)
+    masks = tuple(paths_in(table, settings.masks, folder)) if settings.masks in table.names else None
+    left = table.frame.drop([name for name in (column, settings.masks) if name in table.names])
+    others = Table(left, table.where, table.lines, table.missing_words) if left.width else None
+    return Images(tuple(paths), table.where, others, masks)
+
+
+def path_column(table: Table, settings: ImageSettings) -> str:
+    """Return the name of the column that holds the paths."""
+    if settings.column is not None:
+        table.column(settings.column)
+        return settings.column
+    usual = [name for name in table.names if name.lower() in PATH_NAMES]
+    if not usual:
+        cure = "name it with `images: {column: ...}`"
+        raise DataError(f"no column of paths ({', '.join(PATH_NAMES)})", where=table.where, cure=cure)
+    return usual[0]
+
+
+def paths_in(table: Table, column: str, folder: Path) -> list[Path]:
+    """Return the paths in a column, meant from a folder."""
+    cells = words(table.column(column)).values
+    if cells.null_count():
+        where, line = table.place(int(cells.is_null().arg_max()))
+        raise DataError(f"{line}, column '{column}': expected a path, found nothing", where=where)
+    return [folder / cell for cell in cells]
+
+
+def images_with_boxes(table: Table, paths: list[Path]) -> Images:
+    """Return each image once, with its objects; a row without edges says that an image has none.
+
+    Raises:  DataError for edges that are no numbers, in the wrong order, or without a label
+    """
+    edges = np.column_stack([numbers(table.column(name)).values.to_numpy() for name in EDGES])
+    labels = words(table.column(LABEL)).values.to_list()
+    objects: dict[Path, list[Box]] = {path: [] for path in paths}
+    for row, (path, edge, label) in enumerate(zip(paths, edges, labels, strict=True)):
+        if np.isnan(edge).all() and label is None:
+            continue
+        fault = box_fault(edge, label)
+        if fault:
+            where, line = table.place(row)
+            raise DataError(f"{line}: {fault}", where=where, cure="x_min < x_max and y_min < y_max, in pixels")
+        objects[path].append(box_of(edge, label))
+    return Images(tuple(objects), table.where, objects=tuple(map(tuple, objects.values())))
+
+
+def box_of(edge: np.ndarray, label: object) -> Box:
+    """Return the object with these edges."""
+    x_min, y_min, x_max, y_max = map(float, edge)
+    return Box(x_min, y_min, x_max, y_max, str(label))
+
+
+def box_fault(edge: np.ndarray, label: object) -> str:
+    """Return what is wrong with a box, or nothing."""
+    if label is None:
+        return "a box without a label"
+    if not np.isfinite(edge).all():
+        return f"a box without {EDGES[int(np.argmin(np.isfinite(edge)))]}"
+    shown = ", ".join(f"{name} {value:g}" for name, value in zip(EDGES, edge, strict=True))
+    return "" if edge[0] < edge[2] and edge[1] < edge[3] else f"a box without an area ({shown})"
+
+
+def images_of_arrays(arrays: Mapping[str, np.ndarray], target: str, where: str, named: str = "y") -> Images:
+    """Return the images of arrays, such as a .npz file's: x [rows, height, width(, channels)].
+
+    Beside them y: labels [rows] or masks [rows, height, width]; or `boxes` [rows, objects, 4] and `labels` [rows,
+    objects], -1 where there is no object.
+    `target` is the array that is y; `named` what its column is called.
+
+    Raises:  DataError for another shape, or values that are no pixels
+    """
+    x = as_pixels(arrays, where)
+    y = arrays.get(target)
+    boxes, labels = arrays.get("boxes"), arrays.get("labels")
+    if boxes is not None and labels is not None:
+        return Images(x, where, objects=objects_of(boxes, labels, len(x), where))
+    if y is None:
+        return Images(x, where)
+    if len(y) != len(x):
+        raise DataError(f"the arrays differ in their number of rows: x has {len(x)}, y has {len(y)}", where=where)
+    if y.ndim == 3 and y.dtype.kind in "biu":
+        if y.shape != x.shape[:3] or y.min() < 0 or y.max() > 255:
+            raise DataError(f"masks of the shape {y.shape} for images {x.shape[:3]}, from 0 to 255", where=where)
+        return Images(x, where, masks=y.astype(np.uint8))
+    if y.ndim != 1:
+        raise DataError(f"y: expected labels (rows,) or masks (rows, height, width), got {y.shape}", where=where)
+    return Images(x, where, Table(pl.DataFrame({named: y.astype(str) if y.dtype.kind == "S" else y}), where))
+
+
+def as_pixels(arrays: Mapping[str, np.ndarray], where: str) -> np.ndarray:
+    """Return x as uint8 [rows, height, width(, channels)]."""
+    if "x" not in arrays:
+        raise DataError(f"no array 'x'; have: {', '.join(arrays)}", where=where)
+    x = np.asarray(arrays["x"])
+    if x.ndim not in (3, 4) or (x.ndim == 4 and x.shape[-1] not in (1, 3, 4)) or not len(x):
+        raise DataError(f"x: expected images (rows, height, width) or (rows, height, width, 3), got {x.shape}",
+                        where=where)  # fmt: skip
+    if x.dtype.kind not in "biu" or x.min() < 0 or x.max() > 255:
+        cure = "leave `images:` out to take numbers as they are"
+        raise DataError(f"x: expected whole numbers from 0 to 255, found {x.dtype}", where=where, cure=cure)
+    return x.astype(np.uint8)
+
+
+def objects_of(boxes: np.ndarray, labels: np.ndarray, rows: int, where: str) -> tuple[tuple[Box, ...], ...]:
+    """Return each image's objects."""
+    if boxes.ndim != 3 or boxes.shape[::2] != (rows, 4) or labels.shape != boxes.shape[:2]:
+        raise DataError(f"expected boxes ({rows}, objects, 4) and labels ({rows}, objects), got {boxes.shape} and "
+                        f"{labels.shape}", where=where)  # fmt: skip
+    for row, column in np.argwhere(labels >= 0):
+        fault = box_fault(boxes[row, column], labels[row, column])
+        if fault:
+            raise DataError(f"row {row}: {fault}", where=where)
+    return tuple(
+        tuple(box_of(box, label) for box, label in zip(own, named, strict=True) if label >= 0)
+        for own, named in zip(boxes, labels, strict=True)
+    )

@@ -1,0 +1,84 @@
+"""Images and what belongs to each of them: a row of a table, a mask, or the objects in it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from retrograd.base.errors import DataError
+from retrograd.data.images.decoding import Form, image_size
+from retrograd.data.images.pixels import Pixels, Sources
+from retrograd.data.table import Table, table_digest
+
+
+class Box(NamedTuple):
+    """An object in an image: its edges in the image's own pixels, and its class."""
+
+    x_min: float
+    y_min: float
+    x_max: float
+    y_max: float
+    label: str
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images (files, or an array of them), each with a row of a table, a mask or its objects, where there are any."""
+
+    sources: Sources
+    where: str
+    table: Table | None = None
+    masks: Sources | None = None
+    objects: tuple[tuple[Box, ...], ...] | None = None
+    _decoded: dict[Form, Pixels] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def take(self, rows: np.ndarray) -> Images:
+        """Return the given rows (indices), in their order."""
+        return Images(
+            chosen(self.sources, rows),
+            self.where,
+            None if self.table is None else self.table.take(rows),
+            None if self.masks is None else chosen(self.masks, rows),
+            None if self.objects is None else tuple(self.objects[i] for i in rows),
+        )
+
+    def pixels(self, form: Form, memory: int) -> Pixels:
+        """Return the images (or for the form `mask` the masks) in a form; asked for twice, they are decoded once."""
+        sources = self.masks if form.kind == "mask" else self.sources
+        if sources is None:
+            raise DataError("there are no masks", where=self.where, cure="expected a folder `masks` beside `images`")
+        return self._decoded.setdefault(form, Pixels(sources, form, memory))
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of what is in memory, as hexadecimal text: arrays of images and masks, objects, the table."""
+        digest = hashlib.sha256(repr(self.objects).encode())
+        for array in (self.sources, self.masks):
+            digest.update(np.ascontiguousarray(array).data if isinstance(array, np.ndarray) else repr(array).encode())
+        digest.update(b"" if self.table is None else table_digest(self.table).encode())
+        return digest.hexdigest()
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Each image's own height and width [rows, 2]."""
+        return np.array([image_size(source) for source in self.sources]).reshape(-1, 2)
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The files' names, as they may be shown beside predictions; None for an array."""
+        if isinstance(self.sources, np.ndarray):
+            return None
+        folder = Path(self.where) if Path(self.where).is_dir() else Path(self.where).parent
+        return tuple(str(p.relative_to(folder)) if p.is_relative_to(folder) else str(p) for p in self.sources)
+
+
+def chosen(sources: Sources, rows: np.ndarray) -> Sources:
+    """Return some of the sources."""
+    return sources[rows] if isinstance(sources, np.ndarray) else tuple(sources[i] for i in rows)

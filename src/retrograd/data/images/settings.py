@@ -1,0 +1,61 @@
+"""The `images:` section: how image files become arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from retrograd.base.annotations import Expect
+from retrograd.base.errors import Problem
+from retrograd.base.schema import PositiveInt, Settings
+
+Positive = Annotated[int, Field(gt=0)]
+Size = Annotated[Positive | tuple[Positive, Positive], Expect("a positive integer, or [height, width]")]
+
+
+@dataclass(frozen=True)
+class ImageSettings(Settings):
+    """How images are found and decoded.
+
+    The data are a folder with a sub-folder for each class, a folder with `images` and a folder of masks of the same
+    names, a folder of images alone, or a table with a column of paths (meant from the table's folder).
+
+    `fit` says what happens to an image of other proportions: it is stretched, its middle is cropped, or it is padded
+    with black. Masks hold a class number in each pixel. `grid` makes boxes the target: the image is divided into so
+    many cells (rows and columns), and each object belongs to the cell that holds its centre.
+
+    The images of a part stay decoded in memory when they take at most `memory` bytes; others are decoded anew in each
+    epoch, in the background. Each file is read before training begins, so that a damaged one is told at once.
+    """
+
+    size: Size | None = None  # pixels; default: 32 for files, their own for arrays
+    color: Literal["rgb", "grey"] = "rgb"
+    fit: Literal["stretch", "crop", "pad"] = "stretch"
+    column: str | None = None  # of a table: the paths; default: a column named path, file, image or filename
+    masks: str = "masks"  # a folder beside `images`, or the column of a table that holds the masks' paths
+    grid: Size | None = None
+    memory: PositiveInt = 1024**3  # bytes
+    max_pixels: PositiveInt = 50_000_000  # of a file
+
+    @property
+    def channels(self) -> int:
+        """How many numbers a pixel has."""
+        return 3 if self.color == "rgb" else 1
+
+    @property
+    def cells(self) -> tuple[int, int] | None:
+        """The rows and columns of the grid of boxes."""
+        return None if self.grid is None else pair(self.grid)
+
+    def rules(self) -> Iterator[Problem]:
+        """Boxes move with the image only where it is stretched."""
+        if self.grid is not None and self.fit != "stretch":
+            yield Problem("fit", f"boxes do not follow '{self.fit}'", "choose fit: stretch")
+
+
+def pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Return height and width."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])

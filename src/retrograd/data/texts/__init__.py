@@ -1,0 +1,1 @@
+"""Texts as data: tokens, vocabularies, and sequences of identifiers with their masks."""

@@ -1,0 +1,43 @@
+"""Running text, from which each next token is learned: one long text in pieces, or many texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+PIECE = 1000  # characters; a text with longer lines is cut here
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Pieces of one text (`is_one`: in their order they make up the text), or texts that have nothing to do with one
+    another.
+    """
+
+    pieces: tuple[str, ...]
+    is_one: bool
+    where: str
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def take(self, rows: np.ndarray) -> Corpus:
+        """Return the given pieces, in their order."""
+        return Corpus(tuple(self.pieces[i] for i in rows), self.is_one, self.where)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts."""
+        return ("".join(self.pieces),) if self.is_one else self.pieces
+
+
+def corpus_of(texts: list[str], where: str) -> Corpus:
+    """Return one text in its lines (or in pieces of equal size, if these are long), or several as they are."""
+    if len(texts) > 1:
+        return Corpus(tuple(texts), False, where)
+    (text,) = texts
+    lines = text.splitlines(keepends=True)
+    if len(text) > PIECE * max(1, len(lines)):
+        lines = [text[i : i + PIECE] for i in range(0, len(text), PIECE)]
+    return Corpus(tuple(lines), True, where)

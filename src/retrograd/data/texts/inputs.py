@@ -1,0 +1,148 @@
+"""Fitted inputs of texts: sequences of identifiers with their masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from pydantic import ConfigDict
+
+from retrograd.base.errors import DataError
+from retrograd.data.report import Report
+from retrograd.data.table import Table, from_any_frame
+from retrograd.data.texts.corpus import Corpus, corpus_of
+from retrograd.data.texts.reading import corpus_of_table, texts_in
+from retrograd.data.texts.vocabulary import END, START, UNKNOWN, Vocabulary, padded
+
+TOKENS = "tokens"  # the size of the vocabulary, as a configuration may name it
+
+
+@dataclass(frozen=True)
+class TextInputs:
+    """One text a row: identifiers, cut or padded at the end to one length, and a mask that is true where a token is."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    column: str
+    vocabulary: Vocabulary
+    length: int
+    missing_values: tuple[str, ...]
+    kind: Literal["texts"] = "texts"
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """No names: x holds identifiers."""
+        return ()
+
+    @property
+    def embedded(self) -> dict[str, int]:
+        """The size of the vocabulary."""
+        return {TOKENS: self.vocabulary.size}
+
+    def rows_of(self, data: Any, targets: tuple[str, ...] = ()) -> Table:
+        """Return a table of texts: a data frame, or a list of texts."""
+        if isinstance(data, Table) or hasattr(data, "columns"):
+            table = data if isinstance(data, Table) else from_any_frame(data)
+            return table.with_missing(self.missing_values)
+        given = dict(data) if isinstance(data, dict) else {"x": data}
+        texts = listed_texts(given.pop("x", None))
+        return Table(
+            pl.DataFrame(
+                {self.column: texts}
+                | {targets[0] if name == "y" and targets else name: list(values) for name, values in given.items()}
+            ),
+            "texts",
+        )
+
+    def target_table(self, table: Table) -> Table:
+        """Return the table that holds the target: the same."""
+        return table
+
+    def encode(self, table: Table, report: Report, with_target: bool) -> dict[str, np.ndarray]:
+        """Return `x`, int32 [rows, length], and `mask`, bool [rows, length]. An empty text is one unknown token."""
+        if self.column not in table.names:
+            raise DataError(f"missing column '{self.column}'; have: {', '.join(table.names)}", where=table.where)
+        texts = texts_in(table, self.column)
+        if texts.null_count():
+            report.missing[self.column] += texts.null_count()
+        found = [count_tokens(self.vocabulary, text or "", self.column, report) for text in texts]
+        cut = sum(len(each) > self.length for each in found)
+        if cut:
+            report.cut[self.column] += cut
+        x = padded([each if len(each) else np.array([UNKNOWN], np.int32) for each in found], self.length)
+        return {"x": x, "mask": x != 0}
+
+
+@dataclass(frozen=True)
+class CorpusInputs:
+    """Running text as sequences of one length; `y` is each one moved by a token, 0 where there is none.
+
+    A text begins with the token start and ends with the token end.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    column: str | None
+    vocabulary: Vocabulary
+    length: int
+    stride: int
+    kind: Literal["corpus"] = "corpus"
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """No names: x holds identifiers."""
+        return ()
+
+    @property
+    def embedded(self) -> dict[str, int]:
+        """The size of the vocabulary."""
+        return {TOKENS: self.vocabulary.size}
+
+    def rows_of(self, data: Any, targets: tuple[str, ...] = ()) -> Corpus:
+        """Return a corpus: of a table's column, a text, or a list of texts."""
+        if isinstance(data, Corpus):
+            return data
+        if isinstance(data, Table) or hasattr(data, "columns"):
+            table = data if isinstance(data, Table) else from_any_frame(data)
+            return corpus_of_table(table, self.column or "text")
+        return corpus_of(listed_texts([data] if isinstance(data, str) else data), "texts")
+
+    def target_table(self, corpus: Corpus) -> Table:
+        """Refuse: the target is each next token."""
+        raise DataError("running text has no table of targets", where=corpus.where)
+
+    def encode(self, corpus: Corpus, report: Report, with_target: bool) -> dict[str, np.ndarray]:
+        """Return `x`, `y` (int32) and `mask` (bool), each [sequences, length]."""
+        inputs, targets = [], []
+        for text in corpus.texts:
+            found = count_tokens(self.vocabulary, text, "text", report)
+            stream = np.concatenate([[START], found, [END]]).astype(np.int32)
+            for start in range(0, max(1, len(stream) - 1), self.stride):
+                inputs.append(stream[start : min(start + self.length, len(stream) - 1)])
+                targets.append(stream[start + 1 : start + 1 + self.length])
+        x = padded(inputs, self.length)
+        return {"x": x, "y": padded(targets, self.length), "mask": x != 0}
+
+
+def count_tokens(vocabulary: Vocabulary, text: str, column: str, report: Report) -> np.ndarray:
+    """Return a text's identifiers; the report counts those that training did not know."""
+    found = vocabulary.encode(text)
+    report.tokens[column] += len(found)
+    unknown = int((found == UNKNOWN).sum())
+    if unknown:
+        report.unknown[column] += unknown
+        report.examples.setdefault(column, vocabulary.split(text)[int(np.argmax(found == UNKNOWN))])
+    return found
+
+
+def listed_texts(data: Any) -> list[str]:
+    """Return a list of texts as it was given to a call."""
+    texts = data.tolist() if isinstance(data, (np.ndarray, pl.Series)) else data
+    if isinstance(texts, (str, Path)) or not isinstance(texts, (list, tuple)) or not texts:
+        raise DataError("expected a list of texts, a table or a file")
+    if not all(isinstance(text, str) for text in texts):
+        raise DataError("expected texts, found other values in the list")
+    return list(texts)

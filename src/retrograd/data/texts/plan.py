@@ -1,0 +1,119 @@
+"""The plan for texts: which column is read, and what is learned from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from retrograd.base.errors import DataError
+from retrograd.data.plan import Goal, find_goal, split_keys
+from retrograd.data.preprocessing import Preprocessing
+from retrograd.data.settings import DataSettings
+from retrograd.data.split import RowLabels
+from retrograd.data.table import Table
+from retrograd.data.task import find_targets
+from retrograd.data.texts.corpus import Corpus
+from retrograd.data.texts.inputs import CorpusInputs, TextInputs
+from retrograd.data.texts.reading import text_column, texts_in
+from retrograd.data.texts.settings import TextSettings
+from retrograd.data.texts.targets import Answer, NextToken
+from retrograd.data.texts.vocabulary import Vocabulary, fit_vocabulary
+
+USUAL_LENGTH = 64  # tokens of a language model's sequences
+LONGEST = 512  # tokens; longer texts are cut, unless `length` says otherwise
+
+
+@dataclass(frozen=True)
+class TextPlan:
+    """The plan for a table with a column of texts."""
+
+    settings: DataSettings
+    own: TextSettings
+    column: str
+    goal: Goal
+    notes: tuple[str, ...]
+    tokenizer: str | None
+
+    def clean(self, table: Table) -> Table:
+        """Return the rows."""
+        return table.with_missing(self.settings.missing_values)
+
+    def fit(self, train: Table) -> Preprocessing:
+        """Return the preprocessing fitted on training rows: vocabulary and length."""
+        vocabulary, length = self._fit(train, self.column, self.own.length)
+        inputs = TextInputs(self.column, vocabulary, length, self.settings.missing_values)
+        if self.own.answer is None:
+            return Preprocessing(inputs, self.goal.fit(train, self.settings.scale_target or "standard"))
+        answers, longest = self._fit(train, self.own.answer, self.own.answer_length)
+        ends = 0 if self.own.answer_length else 1 + longest // 2  # room for the end, and for longer answers than these
+        return Preprocessing(inputs, Answer(self.own.answer, answers, longest + ends))
+
+    def row_labels(self, table: Table) -> RowLabels | None:
+        """Return each row's class, or None."""
+        return self.goal.row_labels(table)
+
+    def split_keys(self, table: Table) -> np.ndarray | None:
+        """Return the moments or groups by which the rows are split."""
+        return split_keys(table, self.settings)
+
+    def _fit(self, train: Table, column: str, length: int | None) -> tuple[Vocabulary, int]:
+        texts = [text or "" for text in texts_in(train, column)]
+        vocabulary = fit_vocabulary(texts, self.own, self.tokenizer)
+        longest = max(len(vocabulary.encode(text)) for text in texts)
+        return vocabulary, length or max(1, min(longest, LONGEST))
+
+
+@dataclass(frozen=True)
+class CorpusPlan:
+    """The plan for running text, whose next tokens are learned."""
+
+    settings: DataSettings
+    own: TextSettings
+    goal: Goal
+    notes: tuple[str, ...]
+    tokenizer: str | None
+
+    def clean(self, corpus: Corpus) -> Corpus:
+        """Return the pieces."""
+        return corpus
+
+    def fit(self, train: Corpus) -> Preprocessing:
+        """Return the preprocessing fitted on training pieces: the vocabulary."""
+        vocabulary = fit_vocabulary(train.texts, self.own, self.tokenizer)
+        length = self.own.length or USUAL_LENGTH
+        inputs = CorpusInputs(self.own.column, vocabulary, length, self.own.stride or length)
+        return Preprocessing(inputs, NextToken(vocabulary))
+
+    def row_labels(self, corpus: Corpus) -> None:
+        """Return None: pieces have no classes."""
+
+    def split_keys(self, corpus: Corpus) -> None:
+        """Return None: pieces have no columns."""
+
+
+def plan_texts(table: Table, settings: DataSettings, own: TextSettings, tokenizer: str | None) -> TextPlan:
+    """Find out which column holds the texts, and what is learned."""
+    table = table.with_missing(settings.missing_values)
+    if own.answer is not None:
+        table.column(own.answer)
+        column = text_column(table, own, (own.answer,))
+        goal, hint = Goal("answer", (own.answer,)), f"answer: from the text '{column}' to the text '{own.answer}'"
+        return TextPlan(settings, own, column, goal, (hint,), tokenizer)
+    targets = find_targets(table.names, settings)
+    column = text_column(table, own, targets)
+    targets = tuple(name for name in targets if name != column)
+    goal = find_goal(table, targets, settings)
+    if not goal.names:
+        cure = "name the target's column with `target:`, a text to be generated with `answer:`, or set `next: true`"
+        raise DataError("texts without a target", where=table.where, cure=cure)
+    hint = "" if settings.targets else " (assumed to be the target; `target:` names another)"
+    return TextPlan(settings, own, column, goal, (*goal.notes(hint), f"text column: {column}"), tokenizer)
+
+
+def plan_corpus(corpus: Corpus, settings: DataSettings, own: TextSettings, tokenizer: str | None) -> CorpusPlan:
+    """Plan a language model."""
+    goal = Goal("next_token", ())
+    characters = sum(map(len, corpus.pieces))
+    what = "1 text" if corpus.is_one else f"{len(corpus)} texts"
+    return CorpusPlan(settings, own, goal, (f"language model: {what} of {characters:,} characters",), tokenizer)

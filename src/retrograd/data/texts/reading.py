@@ -1,0 +1,79 @@
+"""Finding texts: files in folders, a column of a table, one long file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from retrograd.base.errors import DataError
+from retrograd.data.files import check_file
+from retrograd.data.images.reading import files_below, folder_labels
+from retrograd.data.settings import DataSettings
+from retrograd.data.table import Table
+from retrograd.data.text import open_lines, text_encoding
+from retrograd.data.texts.corpus import Corpus, corpus_of
+from retrograd.data.texts.settings import TextSettings
+from retrograd.data.values import words
+
+SUFFIXES = (".txt", ".md", ".text")
+TEXT, LABEL = "text", "label"
+
+
+def read_text_file(path: Path, settings: DataSettings) -> str:
+    """Return a file's text, its lines ended by line feeds.
+
+    Raises:  DataError for bytes that are no text, naming the line
+    """
+    check_file(path, settings.max_bytes)
+    with open_lines(path, text_encoding(path, settings)) as lines:
+        return "".join(line.replace("\r\n", "\n") for line in lines)
+
+
+def read_text_folder(folder: Path, settings: DataSettings) -> Table | Corpus:
+    """Return the texts of a folder as a table of texts and labels (the sub-folders), or for a language model as such.
+
+    Raises:  DataError for a folder without text files
+    """
+    paths = list(files_below(folder, SUFFIXES))
+    if not paths:
+        raise DataError(f"no text files (ending in {', '.join(SUFFIXES)})", where=str(folder))
+    texts = [read_text_file(path, settings) for path in paths]
+    if settings.text is not None and settings.text.next:
+        return corpus_of(texts, str(folder))
+    labels = folder_labels(paths, folder)
+    frame = pl.DataFrame({TEXT: texts})
+    return Table(frame if labels is None else frame.with_columns(labels.frame[LABEL]), str(folder))
+
+
+def text_column(table: Table, settings: TextSettings, others: Sequence[str] = ()) -> str:
+    """Return the name of the column that holds the texts.
+
+    Raises:  DataError when several could be meant
+    """
+    if settings.column is not None:
+        table.column(settings.column)
+        return settings.column
+    if TEXT in table.names:
+        return TEXT
+    found = [name for name in table.names if name not in others and table.frame[name].dtype == pl.String]
+    if len(found) != 1:
+        cure = "name it with `text: {column: ...}`"
+        raise DataError(
+            f"{len(found)} columns could hold the texts; have: {', '.join(table.names)}", where=table.where, cure=cure
+        )
+    return found[0]
+
+
+def texts_in(table: Table, column: str) -> pl.Series:
+    """Return a column's texts; a missing one is null."""
+    return words(table.column(column)).values
+
+
+def corpus_of_table(table: Table, column: str) -> Corpus:
+    """Return a column's texts as a corpus."""
+    texts = texts_in(table, column).drop_nulls().to_list()
+    if not texts:
+        raise DataError(f"column '{column}' holds no texts", where=table.where)
+    return corpus_of(texts, table.where)

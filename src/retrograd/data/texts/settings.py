@@ -1,0 +1,47 @@
+"""The `text:` section: how texts become sequences of identifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from retrograd.base.errors import Problem
+from retrograd.base.schema import PositiveInt, Settings
+
+
+@dataclass(frozen=True)
+class TextSettings(Settings):
+    """How texts are cut into tokens, and what is learned from them.
+
+    The data are a table with a column of text, a folder with a sub-folder of text files for each class, a folder of
+    text files, or one text file. `next: true` learns to predict each next token (a language model); `answer` names
+    the column of a text that is to be generated from the other one (sequence to sequence). Else the target is that of
+    the table or folder.
+
+    The vocabulary is fitted on the training part: its most frequent tokens. With `unit: tokenizer` it is that of a
+    tokenizer file (JSON, as the package `tokenizers` writes it), which is stored in the model.
+    """
+
+    column: str | None = None  # default: the only column of text, or the one named text
+    answer: str | None = None
+    next: bool = False
+    unit: Literal["words", "characters", "tokenizer"] = "words"
+    tokenizer: str | None = None  # a file
+    lower: bool = False
+    length: PositiveInt | None = None  # tokens; longer texts are cut. Default: the longest of the training part
+    answer_length: PositiveInt | None = None
+    stride: PositiveInt | None = None  # tokens from one sequence of a language model to the next; default: its length
+    max_tokens: PositiveInt = 20_000  # of the vocabulary
+    min_count: PositiveInt = 1  # a token that is rarer counts as unknown
+
+    def rules(self) -> Iterator[Problem]:
+        """Yield what is wrong between fields."""
+        if (self.unit == "tokenizer") != (self.tokenizer is not None):
+            yield Problem("tokenizer", "unit: tokenizer and its file belong together", "give both, or neither")
+        if self.next and self.answer is not None:
+            yield Problem("answer", "with `next: true` the next token is the answer", "keep one of them")
+        if self.answer_length is not None and self.answer is None:
+            yield Problem("answer_length", "there is no answer", "name its column with `answer:`")
+        if self.stride is not None and not self.next:
+            yield Problem("stride", "only a language model's sequences overlap", "add `next: true`")

@@ -1,0 +1,93 @@
+"""Targets that are tokens: the next one of a text, or another text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import ConfigDict
+
+from retrograd.base.errors import DataError, UsageError
+from retrograd.data.table import CellFaults, Table
+from retrograd.data.target import Decoded
+from retrograd.data.texts.reading import texts_in
+from retrograd.data.texts.vocabulary import END, START, Vocabulary, padded
+
+
+@dataclass(frozen=True)
+class NextToken:
+    """Each next token of a text; the inputs of a corpus know it."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    vocabulary: Vocabulary
+    kind: Literal["next_token"] = "next_token"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The target's columns."""
+        return ("y",)
+
+    @property
+    def units(self) -> int:
+        """The output units that the network needs: a logit for each identifier."""
+        return self.vocabulary.size
+
+    def columns(self, rows: Any) -> dict[str, Any]:
+        """Return nothing: `y` stands beside `x` already."""
+        return {}
+
+    def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:
+        """Refuse: a language model continues texts."""
+        raise UsageError("a language model predicts no rows", cure="continue a text with `retrograd generate`")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A text that is to be generated: `previous` is what the decoder reads, `y` what it is to say next.
+
+    previous = start, a, b, c   y = a, b, c, end   both filled up with 0, which no loss should count
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    column: str
+    vocabulary: Vocabulary
+    length: int
+    kind: Literal["answer"] = "answer"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The target's columns."""
+        return (self.column,)
+
+    @property
+    def units(self) -> int:
+        """The output units that the network needs: a logit for each identifier."""
+        return self.vocabulary.size
+
+    def columns(self, table: Table) -> dict[str, Any]:
+        """Return `previous` and `y`, int32 [rows, length].
+
+        Raises:  DataError for a row without an answer, or an answer that is too long
+        """
+        texts = texts_in(table, self.column)
+        faults = CellFaults(table)
+        faults.add(self.column, texts.is_null().arg_true(), "a text")
+        faults.raise_any("complete these rows, or leave them out")
+        found = [self.vocabulary.encode(text) for text in texts]
+        longest = max(len(each) for each in found)
+        if longest >= self.length:
+            cure = f"set `answer_length: {longest + 1}` or larger"
+            raise DataError(
+                f"an answer of {longest} tokens, and its end, are longer than {self.length}",
+                where=table.where,
+                cure=cure,
+            )
+        previous = padded([np.concatenate([[START], each]) for each in found], self.length)
+        return {"previous": previous, "y": padded([np.concatenate([each, [END]]) for each in found], self.length)}
+
+    def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:
+        """Return the texts of identifiers [rows, length]."""
+        return Decoded(labels=np.array([self.vocabulary.decode(row) for row in outputs], object))

@@ -1,0 +1,64 @@
+"""Metrics of classes and of quantities; they are scikit-learn's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from retrograd.data.target import Decoded, Labels
+
+
+def regression_metrics(
+    truth: np.ndarray, found: np.ndarray | None, full: bool, names: Sequence[str] = ()
+) -> dict[str, float]:
+    """Return R², and with `full` the mean absolute and root mean squared error in the target's unit.
+
+    Several targets are averaged; with `full` each one's own are there as well, under its name.
+    """
+    if found is None or len(truth) < 2 or not np.isfinite(found).all():
+        return {}
+    spread = ((truth - truth.mean(0)) ** 2).sum(0)
+    unexplained = ((truth - found) ** 2).sum(0)
+    scores = {"r2": float(np.mean(1 - unexplained / np.where(spread > 0, spread, 1)))}
+    if not full:
+        return scores
+    scores |= _full_regression(truth, found)
+    for i, name in enumerate(names if len(names) > 1 else ()):
+        own = regression_metrics(truth[:, i : i + 1], found[:, i : i + 1], full)
+        scores |= {f"{metric} of {name}": value for metric, value in own.items()}
+    return scores
+
+
+def class_metrics(truth: np.ndarray, decoded: Decoded, target: Labels, full: bool) -> dict[str, float]:
+    """Return accuracy, and with `full` balanced accuracy, macro F1, log loss, and for two classes ROC AUC."""
+    probabilities = np.asarray(decoded.probabilities)
+    if not np.isfinite(probabilities).all():
+        return {}
+    scores = {"accuracy": float((probabilities.argmax(1) == truth).mean())}
+    return {**scores, **_full_classes(truth, probabilities, target)} if full else scores
+
+
+def _full_regression(truth: np.ndarray, found: np.ndarray) -> dict[str, float]:
+    from sklearn import metrics  # half a second to import: not before the first epoch
+
+    return {
+        "mean_absolute_error": float(metrics.mean_absolute_error(truth, found)),
+        "root_mean_squared_error": float(metrics.root_mean_squared_error(truth, found)),
+    }
+
+
+def _full_classes(truth: np.ndarray, probabilities: np.ndarray, target: Labels) -> dict[str, float]:
+    from sklearn import metrics
+
+    found, present = probabilities.argmax(1), np.unique(truth)
+    share = np.clip(probabilities, 1e-15, None)
+    share = share / share.sum(1, keepdims=True)
+    scores = {
+        "balanced_accuracy": metrics.recall_score(truth, found, labels=present, average="macro", zero_division=0),
+        "f1_macro": metrics.f1_score(truth, found, labels=present, average="macro", zero_division=0),
+        "log_loss": metrics.log_loss(truth, share, labels=range(len(target.classes))),
+    }
+    if target.binary and len(present) == 2:
+        scores["roc_auc"] = metrics.roc_auc_score(truth, probabilities[:, 1])
+    return {name: float(value) for name, value in scores.items()}

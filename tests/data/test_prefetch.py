@@ -1,0 +1,35 @@
+"""Work ahead: in order, bounded, and with its errors where they belong."""
+
+import threading
+import time
+
+import pytest
+
+from retrograd.data.prefetch import ahead
+
+
+def test_results_come_in_order_and_are_those_of_a_plain_map():
+    assert list(ahead(lambda i: i * i, range(20))) == [i * i for i in range(20)]
+    assert list(ahead(str, [])) == []
+
+
+def test_no_more_than_the_depth_is_made_ahead():
+    made = []
+    found = ahead(lambda i: made.append(i) or i, range(50), depth=3)
+    next(found)
+    time.sleep(0.05)
+    assert len(made) <= 4
+    found.close()
+    assert len(made) <= 5
+
+
+def test_it_is_made_on_another_thread_while_the_caller_works():
+    names = list(ahead(lambda i: threading.current_thread().name, range(3)))
+    assert all(name.startswith("prefetch") for name in names)
+
+
+def test_an_error_is_raised_where_its_result_would_have_been():
+    found = ahead(lambda i: 1 // (2 - i), range(5))
+    assert [next(found), next(found)] == [0, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(found)

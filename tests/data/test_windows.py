@@ -1,0 +1,103 @@
+"""Windows over a table in the order of time: histories, futures, and no row in two parts."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from retrograd.base.errors import ConfigError, DataError
+from retrograd.data.dataset import from_frame
+from retrograd.data.preprocessing import Preprocessing
+from retrograd.data.settings import DataSettings
+
+ROWS = 40
+FRAME = pl.DataFrame({"t": np.arange(ROWS), "a": np.arange(ROWS) * 2.0, "b": np.arange(ROWS) ** 2.0})
+
+
+def dataset(frame=FRAME, windows=None, **settings):
+    windows = {"history": 3, "horizon": 2, "time": "t", **(windows or {})}
+    return from_frame(frame, settings=DataSettings(windows=windows, **{"target": "a", "scale": "none", **settings}))
+
+
+def test_a_window_is_the_history_and_the_rows_after_it():
+    found = dataset(split={"method": "none"})
+    assert found.train["x"].shape == (ROWS - 4, 3, 2)
+    np.testing.assert_array_equal(found.train["x"][5, :, 0], [10, 12, 14])
+    np.testing.assert_array_equal(found.train["y"][5], [16, 18])
+    assert found.preprocessing.target.names == ("a+1", "a+2")
+    assert found.sizes["targets"] == 2
+
+
+def test_rows_are_sorted_by_time_whatever_their_order():
+    shuffled = FRAME[np.random.default_rng(0).permutation(ROWS)]
+    np.testing.assert_array_equal(dataset(shuffled).train["x"], dataset().train["x"])
+
+
+def test_no_row_is_in_two_parts():
+    found = dataset()
+    seen = []
+    for part in (found.train, found.valid, found.test):
+        rows = np.concatenate([part["x"][..., 0].ravel(), part["y"].ravel()])
+        seen.append({int(value) for value in rows})
+    assert not set.union(seen[0] & seen[1], seen[1] & seen[2], seen[0] & seen[2])
+    assert max(seen[0]) < min(seen[1])
+    assert max(seen[1]) < min(seen[2])
+
+
+def test_windows_are_as_far_apart_as_the_stride_and_the_last_one_is_always_there():
+    found = dataset(windows={"stride": 4}, split={"method": "none"})
+    np.testing.assert_array_equal(np.diff(found.train["x"][:, 0, 0]), 8)
+    assert found.train["y"][-1, -1] == 2 * (ROWS - 1)
+    ends = found.preprocessing.transform(FRAME, with_target=False)["x"][:, -1, 0]
+    assert ends[-1] == 2 * (ROWS - 1)  # nothing is known of what follows it
+
+
+def test_features_choose_what_goes_in_and_categories_may_be_embedded():
+    frame = FRAME.with_columns(pl.Series("kind", ["x", "y"] * (ROWS // 2)))
+    found = dataset(frame, features=("b", "kind"), categories="embed", split={"method": "none"})
+    assert found.train["x"].shape[-1] == 1
+    assert found.train["kind"].shape == (ROWS - 4, 3)
+    assert found.sizes["kind"] == 3
+
+
+def test_a_series_is_scaled_by_training_rows_alike_at_each_step():
+    found = dataset(scale="standard")
+    scaling = found.preprocessing.target.scaling
+    assert scaling.offset[0] == scaling.offset[1]
+    cut = len(found.train["x"]) + 4
+    np.testing.assert_allclose(scaling.offset[0], FRAME["a"][:cut].mean())
+    restored = scaling.undo(found.train["y"])
+    np.testing.assert_allclose(restored[0], [6, 8], rtol=1e-6)
+
+
+def test_preprocessing_of_windows_survives_json():
+    found = dataset(scale="standard")
+    again = Preprocessing.from_json(json.loads(json.dumps(found.preprocessing.to_json())))
+    assert again == found.preprocessing
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (FRAME[:4], "4 rows in time are fewer than a window's 5"),
+        (FRAME.with_columns(t=pl.Series([0, 0, *range(2, ROWS)])), "row 2, column 't': the same moment"),
+        (FRAME.with_columns(t=pl.Series([None, *range(1, ROWS)])), "row 1, column 't': expected a number or a date"),
+        (FRAME.with_columns(a=pl.Series([None, *map(float, range(1, ROWS))])), "expected a finite number, found nothing"),
+        (FRAME.with_columns(a=pl.lit("x")), "the target 'a' holds no numbers"),
+    ],
+)  # fmt: skip
+def test_a_table_that_is_no_series_is_told_so(frame, message):
+    with pytest.raises(DataError, match=message):
+        dataset(frame)
+
+
+def test_a_split_that_would_tear_windows_apart_is_refused():
+    with pytest.raises(ConfigError, match="split by their own time"):
+        dataset(split={"method": "random"})
+
+
+def test_a_file_to_predict_from_may_lack_the_target_when_it_is_no_feature():
+    found = dataset(features=("b",), split={"method": "none"})
+    columns = found.preprocessing.transform(FRAME.select("t", "b")[-3:], with_target=False)
+    assert columns["x"].shape == (1, 3, 1)
