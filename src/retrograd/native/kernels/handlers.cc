@@ -1,6 +1,7 @@
 // What XLA calls: unpack the arguments, and hand them to the kernels compiled for this processor.
 #include <atomic>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -19,9 +20,14 @@ struct Kernels {
   decltype(&KERNELS_BASELINE::convolve) convolve;
   decltype(&KERNELS_BASELINE::data_gradient) data_gradient;
   decltype(&KERNELS_BASELINE::weight_gradient) weight_gradient;
+  decltype(&KERNELS_BASELINE::lstm) lstm;
+  decltype(&KERNELS_BASELINE::lstm_back) lstm_back;
+  decltype(&KERNELS_BASELINE::gru) gru;
+  decltype(&KERNELS_BASELINE::gru_back) gru_back;
 };
 
-#define KERNELS(variant) {#variant, variant::convolve, variant::data_gradient, variant::weight_gradient}
+#define KERNELS(v)                                                                                                     \
+  {#v, v::convolve, v::data_gradient, v::weight_gradient, v::lstm, v::lstm_back, v::gru, v::gru_back}
 
 static const Kernels compiled[] = {
 #if defined(__x86_64__)
@@ -130,6 +136,70 @@ static ffi::Error WeightGradient(ffi::ThreadPool threads, Array x, Array dy, Out
   return result(chosen->weight_gradient(pool_of(threads), c, x.typed_data(), dy.typed_data(), dweight->typed_data()));
 }
 
+// ---------------------------------------------------------------------------------------------------------- recurrence
+
+// `sequence` [time, batch, gates x units]: tell whether the others fit it.
+static bool geometry(const Array &sequence, const Array &weight, const Array &mask, Index gates, int64_t reverse,
+                     Recurrence &r) {
+  auto s = sequence.dimensions(), w = weight.dimensions(), m = mask.dimensions();
+  if (s.size() != 3 || w.size() != 2 || m.size() != 2) return false;
+  r = {s[0], s[1], w[0], reverse != 0};
+  return s[2] == gates * r.units && m[0] == r.time && m[1] == r.batch;
+}
+
+static bool holds(const Array &array, Index count) { return Index(array.element_count()) == count; }
+
+static const float *given(const Array &array) { return array.element_count() ? array.typed_data() : nullptr; }
+
+static float *started(const Array &from, Output &to) {
+  std::memcpy(to->typed_data(), from.typed_data(), from.size_bytes());
+  return to->typed_data();
+}
+
+static ffi::Error Lstm(ffi::ThreadPool threads, Array z, Array weight, Array h, Array c, Array mask, Output hidden,
+                       Output cells, Output gates, int64_t reverse) {
+  Recurrence r;
+  if (!geometry(z, weight, mask, 4, reverse, r) || !holds(weight, 4 * r.units * r.units) ||
+      !holds(h, r.batch * r.units) || !holds(c, r.batch * r.units))
+    return wrong("lstm: shapes");
+  return result(chosen->lstm(pool_of(threads), r, z.typed_data(), weight.typed_data(), h.typed_data(), c.typed_data(),
+                             mask.typed_data(), hidden->typed_data(), cells->typed_data(), gates->typed_data()));
+}
+
+static ffi::Error LstmBack(ffi::ThreadPool threads, Array gates, Array cells, Array c, Array weight, Array mask,
+                           Array dhidden, Array dh, Array dc, Output dz, Output dh0, Output dc0, int64_t reverse) {
+  Recurrence r;
+  if (!geometry(gates, weight, mask, 4, reverse, r) || !holds(weight, 4 * r.units * r.units) ||
+      !holds(cells, r.time * r.batch * r.units) || !holds(dh, r.batch * r.units) || !holds(dc, r.batch * r.units))
+    return wrong("lstm: shapes");
+  return result(chosen->lstm_back(pool_of(threads), r, gates.typed_data(), cells.typed_data(), c.typed_data(),
+                                  weight.typed_data(), mask.typed_data(), given(dhidden), dz->typed_data(),
+                                  started(dh, dh0), started(dc, dc0)));
+}
+
+static ffi::Error Gru(ffi::ThreadPool threads, Array z, Array weight, Array bias, Array h, Array mask, Output hidden,
+                      Output gates, int64_t reverse) {
+  Recurrence r;
+  if (!geometry(z, weight, mask, 3, reverse, r) || !holds(weight, 3 * r.units * r.units) || !holds(bias, r.units) ||
+      !holds(h, r.batch * r.units))
+    return wrong("gru: shapes");
+  return result(chosen->gru(pool_of(threads), r, z.typed_data(), weight.typed_data(), bias.typed_data(),
+                            h.typed_data(), mask.typed_data(), hidden->typed_data(), gates->typed_data()));
+}
+
+static ffi::Error GruBack(ffi::ThreadPool threads, Array gates, Array hidden, Array h, Array weight, Array mask,
+                          Array dhidden, Array dh, Output dz, Output dh0, int64_t reverse) {
+  Recurrence r;
+  if (!geometry(gates, weight, mask, 4, reverse, r) || !holds(weight, 3 * r.units * r.units) ||
+      !holds(hidden, r.time * r.batch * r.units) || !holds(dh, r.batch * r.units))
+    return wrong("gru: shapes");
+  return result(chosen->gru_back(pool_of(threads), r, gates.typed_data(), hidden.typed_data(), h.typed_data(),
+                                 weight.typed_data(), mask.typed_data(), given(dhidden), dz->typed_data(),
+                                 started(dh, dh0)));
+}
+
+// ------------------------------------------------------------------------------------------------------------ for XLA
+
 #define POOL ffi::Ffi::Bind().Ctx<ffi::ThreadPool>()
 #define IN .Arg<Array>()
 #define OUT .Ret<Array>()
@@ -137,6 +207,13 @@ static ffi::Error WeightGradient(ffi::ThreadPool threads, Array x, Array dy, Out
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_convolve, Convolve, POOL IN IN OUT.Attr<Numbers>("window"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_data_gradient, DataGradient, POOL IN IN OUT.Attr<Numbers>("window"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_weight_gradient, WeightGradient, POOL IN IN OUT.Attr<Numbers>("window"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_lstm, Lstm,
+                              POOL IN IN IN IN IN OUT OUT OUT.Attr<int64_t>("reverse"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_lstm_back, LstmBack,
+                              POOL IN IN IN IN IN IN IN IN OUT OUT OUT.Attr<int64_t>("reverse"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_gru, Gru, POOL IN IN IN IN IN OUT OUT.Attr<int64_t>("reverse"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_gru_back, GruBack,
+                              POOL IN IN IN IN IN IN IN OUT OUT.Attr<int64_t>("reverse"));
 #pragma GCC visibility pop
 
 }  // namespace retrograd

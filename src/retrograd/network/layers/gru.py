@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from retrograd.base.annotations import describing
+from retrograd.native import recurrence
 from retrograd.network.layer import Equations, Init, Input, Params, Spec, examples, layers
 from retrograd.network.layers.dense import weight_gradient
 from retrograd.network.layers.recurrent import Recurrent
@@ -70,6 +71,11 @@ class GRU(Recurrent):
             r"\delta_{h_{t-1}} = \delta_{y_{t-1}} + \delta_{h_t} \odot z_t + (\delta_r, \delta_z, \delta_q) W_h^\top",
         ),
     )
+
+    @property
+    def native(self) -> recurrence.Loop | None:
+        """The kernels of this cell."""
+        return recurrence.GRU if self.reset == "after" else None
 
     def init(self, key: Array, x: Spec, *others: Spec) -> Init:  # noqa: D102
         params = super().init(key, x, *others).params

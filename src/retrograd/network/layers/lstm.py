@@ -12,6 +12,7 @@ from jax import Array
 from retrograd.base.annotations import describing
 from retrograd.base.errors import Problem
 from retrograd.base.schema import Number
+from retrograd.native import recurrence
 from retrograd.network.layer import Equations, Init, Input, Params, Spec, examples, layers
 from retrograd.network.layers.recurrent import Recurrent
 from retrograd.network.layers.sigmoid import logistic
@@ -80,6 +81,11 @@ class LSTM(Recurrent):
         yield from super().rules()
         if self.forget_bias and not self.bias:
             yield Problem("forget_bias", "has no bias to be added to", "leave out `bias: false`")
+
+    @property
+    def native(self) -> recurrence.Loop | None:
+        """The kernels of this cell."""
+        return recurrence.LSTM
 
     def init(self, key: Array, x: Spec, *others: Spec) -> Init:  # noqa: D102
         params = super().init(key, x, *others).params

@@ -13,6 +13,7 @@ from jax import Array, lax
 from retrograd.base.annotations import describing
 from retrograd.base.errors import Problem, ShapeError, UsageError
 from retrograd.base.schema import Fraction, PositiveInt, unwritten
+from retrograd.native.recurrence import Loop
 from retrograd.network.initializers import FIRST_BIAS, GlorotUniform, Initial, InitialOrNone, Orthogonal, Zeros, draw
 from retrograd.network.layer import (
     Backward,
@@ -106,6 +107,11 @@ class Recurrent(Layer):
         """Return the deltas of the states before a step, and of z. `transposed` is the recurrent weight's transpose."""
         raise unwritten(self, "step_back(self, transposed, deltas, before, after, saved)", "the adjoint of `step`")
 
+    @property
+    def native(self) -> Loop | None:
+        """Kernels that do the same steps, if there are any."""
+        return None
+
     def recurrent_deltas(self, dz: Array, saved: Any) -> Array:
         """Return the deltas of h W_h at each step: those of z, where a cell just adds the two."""
         return dz
@@ -191,20 +197,47 @@ class Recurrent(Layer):
         z = (z + own["bias"] if "bias" in own else z).reshape(*xt.shape[:2], z.shape[-1])
         reverse = prefix == REVERSE
         cut = cuts(len(xt), self.truncate, reverse) if self.truncate else None
-        return walk(lambda z, before: self.step(own, z, before), z, start, Borders(mask, cut), reverse)
+        return self._loop(own, z, start, Borders(mask, cut), reverse)
 
     def _read_back(self, params: Params, prefix: str, taken: Walk, parts: Mapping[str, Array]) -> tuple[States, Array]:
         """Run one direction's loop in reverse; return the deltas of the initial states and of z."""
-        dtype = taken.initial[0].dtype
-        transposed = lax.optimization_barrier(params[prefix + "recurrent_weight"].T.astype(dtype))
+        weight = params[prefix + "recurrent_weight"].astype(taken.initial[0].dtype)
         dfinal = tuple(
             parts.get(name, jnp.zeros_like(start)) for name, start in zip(self.states, taken.initial, strict=True)
         )
+        return self._loop_back(weight, taken, dfinal, parts.get("sequence"), prefix == REVERSE)
 
-        def step_back(*now: Any) -> tuple[States, Array]:
-            return self.step_back(transposed, *now)
+    def _loop(self, own: Params, z: Array, start: States, borders: Borders, reverse: bool) -> tuple[States, Walk]:
+        """Run the steps: by a native kernel where one is faster and nothing is cut, else by the formula."""
 
-        return walk_back(step_back, taken, dfinal, parts.get("sequence"), prefix == REVERSE)
+        def formula(z: Array, own: Params, start: States, mask: Array | None) -> tuple[States, Walk]:
+            return walk(lambda now, before: self.step(own, now, before), z, start, borders._replace(mask=mask), reverse)
+
+        native = self._native(borders)
+        if native is None or not native.suits(z, own["recurrent_weight"], start):
+            return formula(z, own, start, borders.mask)
+        states, saved = native.run(formula, z, own, start, borders.mask, reverse)
+        return tuple(each[0 if reverse else -1] for each in states), Walk(start, states, saved, borders)
+
+    def _loop_back(
+        self, weight: Array, taken: Walk, dfinal: States, dsequence: Array | None, reverse: bool
+    ) -> tuple[States, Array]:
+        """Run the steps the other way, as `_loop` does."""
+
+        def formula(taken: Walk, weight: Array, dfinal: States, dsequence: Array | None) -> tuple[States, Array]:
+            transposed = lax.optimization_barrier(weight.T)
+            return walk_back(lambda *now: self.step_back(transposed, *now), taken, dfinal, dsequence, reverse)
+
+        native = self._native(taken.borders)
+        if native is None or not native.suits(taken.saved, weight, taken.initial):
+            return formula(taken, weight, dfinal, dsequence)
+        return native.run_back(formula, taken, weight, dfinal, dsequence, reverse)
+
+    def _native(self, borders: Borders) -> Loop | None:
+        """Return the kernels, unless something is cut or a subclass has steps of its own."""
+        home = next(cls for cls in type(self).__mro__ if "native" in vars(cls))
+        same = (type(self).step, type(self).step_back) == (home.step, home.step_back)  # type: ignore[attr-defined]
+        return self.native if same and borders.cut is None else None
 
     def _gradients(self, params: Params, prefix: str, xt: Array, taken: Walk, dz: Array) -> Params:
         """dW = xᵀ dz, dW_h = h(t-1)ᵀ dh, each over all steps at once."""

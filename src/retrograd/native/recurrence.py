@@ -1,0 +1,91 @@
+"""LSTM and GRU over whole sequences by native kernels: the loops alone, without the products around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from retrograd.native.call import Kernel, Spec
+
+States = tuple[Array, ...]
+FEW_UNITS = 16  # fewer leave vectors idle, and XLA's loop is as fast
+
+
+class Loop(NamedTuple):
+    """The two kernels of a cell. Sequences are [time, batch, ...], states [batch, units]."""
+
+    kernel: Kernel
+    back: Kernel
+    gates: int  # of z
+
+    def suits(self, z: Array, weight: Array, start: States) -> bool:
+        """Tell whether the kernels can take these and are faster."""
+        return self.kernel.suits(z, weight, *start) and weight.shape[0] >= FEW_UNITS
+
+    def run(
+        self, formula: Callable[..., Any], z: Array, own: Mapping[str, Array], start: States, mask: Array | None,
+        reverse: bool,
+    ) -> tuple[States, Array]:  # fmt: skip
+        """Return the states after each step, and the gates.
+
+        `formula(z, own, start, mask)` walks the same way by XLA; mask [time, batch, 1] is false where no step is.
+        """
+        weight = own["recurrent_weight"]
+        units = weight.shape[0]
+        biases = (own.get("recurrent_bias", jnp.zeros(units, z.dtype)),) if self.gates == 3 else ()
+
+        def by_formula(z: Array, weight: Array, *rest: Array) -> tuple[Array, ...]:
+            named = dict(zip(("recurrent_bias",), rest[: len(biases)], strict=False))
+            walked = formula(z, {"recurrent_weight": weight, **named}, rest[len(biases) : -1], rest[-1][..., None] != 0)
+            return (*walked[1].states, walked[1].saved)
+
+        def specs(z: Array, *_: Array) -> list[Spec]:
+            widths = [units] * len(start) + [4 * units]
+            return [Spec((*z.shape[:2], width), z.dtype) for width in widths]
+
+        given = (z, weight, *biases, *start, _present(mask, z))
+        *states, gates = self.kernel(by_formula, specs, *given, reverse=int(reverse))
+        return tuple(states), gates
+
+    def run_back(
+        self, formula: Callable[..., Any], taken: Any, weight: Array, dfinal: States, dsequence: Array | None,
+        reverse: bool,
+    ) -> tuple[States, Array]:  # fmt: skip
+        """Return the deltas of the initial states and of z. `taken` is what the way there left (a Walk).
+
+        `formula(taken, weight, dfinal, dsequence)` walks back by XLA. Of the states only the last one is read: the
+        cell of an LSTM, h of a GRU.
+        """
+        units, gates = weight.shape[0], taken.saved
+
+        def by_formula(gates: Array, states: Array, first: Array, weight: Array, mask: Array, *deltas: Array) -> Any:
+            dsequence, *dfinal = deltas
+            count = len(dfinal)
+            borders = taken.borders._replace(mask=mask[..., None] != 0)
+            walked = taken._replace(initial=(first,) * count, states=(states,) * count, saved=gates, borders=borders)
+            dstart, dz = formula(walked, weight, tuple(dfinal), dsequence if len(dsequence) else None)
+            return (dz, *dstart)
+
+        def specs(gates: Array, *_: Array) -> list[Spec]:
+            time, batch, _ = gates.shape
+            states = [Spec((batch, units), gates.dtype)] * len(dfinal)
+            return [Spec((time, batch, self.gates * units), gates.dtype), *states]
+
+        arriving = jnp.zeros((0, *gates.shape[1:2], units), gates.dtype) if dsequence is None else dsequence
+        given = (gates, taken.states[-1], taken.initial[-1], weight, _present(taken.borders.mask, gates), arriving)
+        dz, *dstart = self.back(by_formula, specs, *given, *dfinal, reverse=int(reverse))
+        return tuple(dstart), dz
+
+
+LSTM = Loop(
+    Kernel("lstm", (1, None, 0, 0, 1), (1, 1, 1)), Kernel("lstm_back", (1, 1, 0, None, 1, 1, 0, 0), (1, 0, 0)), 4
+)
+GRU = Loop(Kernel("gru", (1, None, None, 0, 1), (1, 1)), Kernel("gru_back", (1, 1, 0, None, 1, 1, 0), (1, 0)), 3)
+
+
+def _present(mask: Array | None, sequence: Array) -> Array:
+    """Return the mask [time, batch] as numbers: 1 where a step is."""
+    return jnp.ones(sequence.shape[:2], sequence.dtype) if mask is None else mask[..., 0].astype(sequence.dtype)
