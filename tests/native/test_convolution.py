@@ -43,7 +43,7 @@ def products(window, groups, x, weight, dy):
     return (
         layer.convolve(x, weight, window, groups),
         layer.data_gradient(dy, weight, window, groups),
-        layer.weight_gradient(x, dy, window, groups, jnp.float32),
+        layer.weight_gradient(x, dy, window, groups, weight.dtype),
     )
 
 

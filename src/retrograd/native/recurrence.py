@@ -62,15 +62,15 @@ class Loop(NamedTuple):
         units, gates = weight.shape[0], taken.saved
 
         def by_formula(gates: Array, states: Array, first: Array, weight: Array, mask: Array, *deltas: Array) -> Any:
-            dsequence, *dfinal = deltas
+            dsequence, dfinal = deltas[0], deltas[1:]
             count = len(dfinal)
             borders = taken.borders._replace(mask=mask[..., None] != 0)
             walked = taken._replace(initial=(first,) * count, states=(states,) * count, saved=gates, borders=borders)
-            dstart, dz = formula(walked, weight, tuple(dfinal), dsequence if len(dsequence) else None)
+            dstart, dz = formula(walked, weight, dfinal, dsequence if len(dsequence) else None)
             return (dz, *dstart)
 
         def specs(gates: Array, *_: Array) -> list[Spec]:
-            time, batch, _ = gates.shape
+            time, batch = gates.shape[:2]
             states = [Spec((batch, units), gates.dtype)] * len(dfinal)
             return [Spec((time, batch, self.gates * units), gates.dtype), *states]
 
