@@ -101,6 +101,10 @@ from retrograd.network.layer import (
 from retrograd.network.own_layers import load_layers as load_layers
 from retrograd.backprop.contract import check_layer as check_layer
 
+# what a configuration means
+from retrograd.explain.explain import Explanation as Explanation, explain as explain
+from retrograd.explain.manual import manual as manual
+
 # is the backward pass right?
 from retrograd.train.check import check as check
 from retrograd.backprop.gradcheck_report import CheckReport as CheckReport

@@ -1,0 +1,81 @@
+"""`retrograd explain`: what a configuration means, and the manual page of anything that it can name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retrograd.app.cli.options import Json, OwnLayers, RunsRoot, command_of, existing_file
+from retrograd.app.cli.surroundings import settle
+from retrograd.base.errors import UsageError
+from retrograd.explain.explain import explain as explain_run
+from retrograd.explain.manual import manual, names
+from retrograd.record.files import write_file
+from retrograd.record.runs import find_run
+from retrograd.record.strict_json import write_json
+
+
+def explain(
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="CONFIG|RUN|DATA|NAME",
+            help="a YAML configuration, a run, a data file, or the name of a layer, loss, optimizer or setting",
+        ),
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="the column to predict, for a data file")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a setting of a configuration")
+    ] = None,
+    page: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="write one page to this file")] = None,
+    listed: Annotated[bool, typer.Option("--list", help="list all names that have a manual page")] = False,
+    layers: OwnLayers = None,
+    runs: RunsRoot = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Say what every line of a configuration means, before a step has run.
+
+    \b
+    retrograd explain examples/digits.yaml
+    retrograd explain house.csv --target price
+    retrograd explain batch_norm         (a manual page; --list tells all names)
+    """
+    settle(layers)
+    if listed:
+        typer.echo(names())
+        return
+    if what is None:
+        raise UsageError("nothing to explain", cure="give a configuration, a run, a data file or a name; or --list")
+    place = place_of(what, runs)
+    if place is None:
+        if as_json or page or changes or target:
+            raise UsageError(f"'{what}' is no file and no run", cure="a manual page takes no options")
+        typer.echo(manual(what))
+        return
+    made = explain_run(place, target=target, changes=changes or ())
+    if page is not None:
+        write_file(page, made.html().encode())
+        typer.echo(f"{made.name}: written to {page}", err=True)
+    if as_json or page is None:
+        typer.echo(write_json(made.to_json()) if as_json else str(made))
+
+
+def place_of(what: str, runs: Path) -> Path | None:
+    """Return the file or run that is meant; None for a name with a manual page."""
+    if Path(what).is_file():
+        return existing_file(Path(what))
+    try:
+        manual(what)
+    except UsageError as unknown:
+        try:
+            return find_run(runs, what).path
+        except UsageError:
+            if "." in what or "/" in what:
+                return existing_file(Path(what))
+            raise unknown from None
+    return None
+
+
+command = command_of(explain)

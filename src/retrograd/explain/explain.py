@@ -1,0 +1,162 @@
+"""A configuration read aloud: what every node and every setting of a run means, before a step has run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from retrograd.backprop.backprop import forward
+from retrograd.base.document import Document, parse_document, read_document
+from retrograd.base.finding import Finding
+from retrograd.base.schema import parse
+from retrograd.data.dataset import Dataset, load
+from retrograd.data.settings import DataSettings
+from retrograd.explain.explain_html import as_html
+from retrograd.explain.explain_nodes import Inspector, NodeFacts
+from retrograd.explain.explain_settings import Reader, SettingFacts
+from retrograd.explain.explain_text import as_text
+from retrograd.explain.explain_totals import Totals, totals_of
+from retrograd.explain.trace_source import open_source
+from retrograd.native.library import kernels
+from retrograd.network.layer import Context, Spec
+from retrograd.record.run import CONFIG
+from retrograd.train.config import RunConfig, config_in, config_of, document_with
+from retrograd.train.design import design
+from retrograd.train.prepare import Prepared, prepare
+from retrograd.train.run import Run
+
+CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+@dataclass(frozen=True)
+class LossFacts:
+    """One objective: its loss, what it compares, its weight in the total, and the loss's equations."""
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    weight: float
+    forward: str
+    backward: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a run would be, in words and figures; `print(explanation)` shows it as the command line does."""
+
+    name: str
+    task: str
+    rows: Mapping[str, int]
+    nodes: tuple[NodeFacts, ...]
+    losses: tuple[LossFacts, ...]
+    update: str
+    settings: tuple[SettingFacts, ...]
+    totals: Totals
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def html(self) -> str:
+        """Return one self-contained page."""
+        return as_html(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the explanation as plain values for JSON."""
+        found = [{**finding._asdict(), "evidence": [each._asdict() for each in finding.evidence]}
+                 for finding in self.findings]  # fmt: skip
+        totals = {**dataclasses.asdict(self.totals), "seconds_per_epoch": self.totals.seconds_per_epoch}
+        return {**dataclasses.asdict(self), "rows": dict(self.rows), "findings": found, "totals": totals}
+
+
+def explain(
+    what: Any,
+    *,
+    dataset: Dataset | None = None,
+    target: str | None = None,
+    changes: Sequence[str] = (),
+    findings: Sequence[Finding] = (),
+    measure: bool = True,
+) -> Explanation:
+    """Explain a configuration (path, object or mapping), a run (object or folder), or a data file alone.
+
+    `changes` are settings as in `training.epochs=5`; `target` is the column to predict of a data file. `findings` are
+    shown beside those that the configuration itself gives rise to. A step is compiled and timed unless `measure` is
+    false.
+
+        print(rg.explain("examples/xor.yaml"))
+    """
+    prepared, given, document, reasons = _opened(what, dataset, target, changes)
+    variables = prepared.network.init(jax.random.key(prepared.config.training.seed), prepared.dataset.train)
+    batch = {name: column[: prepared.batch_size] for name, column in prepared.dataset.train.items()}
+    ctx = Context(True, jax.random.key(prepared.config.training.seed))
+    with kernels(False):
+        outputs = jax.jit(lambda params, batch: forward(prepared.network, params, variables.state, ctx, batch).outputs)(
+            variables.params, batch
+        )
+    own = {node.name: outputs[node.name] for node in prepared.network.nodes}
+    inspector = Inspector(prepared, variables, batch, own)
+    nodes = tuple(inspector.node(node) for node in prepared.network.nodes)
+    specs = jax.tree.map(lambda y: Spec(y.shape, y.dtype), own)
+    return Explanation(
+        name=prepared.config.name,
+        task=prepared.dataset.task,
+        rows=prepared.dataset.rows,
+        nodes=nodes,
+        losses=tuple(_loss(objective) for objective in prepared.objectives),
+        update=prepared.config.optimizer.formula + "; p = p - learning_rate d",
+        settings=tuple(Reader(prepared.config, given, document, reasons).settings()),
+        totals=totals_of(prepared, nodes, variables, specs, measure),
+        findings=(*prepared.findings(), *findings),
+        notes=tuple(prepared.dataset.notes),
+    )
+
+
+def _opened(
+    what: Any, dataset: Dataset | None, target: str | None, changes: Sequence[str]
+) -> tuple[Prepared, RunConfig, Document | None, dict[str, str]]:
+    """Return the run, its configuration as given, the document that this came from, and reasons for what was chosen."""
+    if isinstance(what, (str, Path)) and Path(what).is_file():
+        path = Path(what)
+        if path.suffix.lower() not in CONFIG_SUFFIXES:
+            return _of_table(path, target, changes)
+        document = document_with(changes, read_document(path))
+        given = config_in(path.parent, document)
+        return prepare(given, dataset), given, document, {}
+    if isinstance(what, Run) or (isinstance(what, (str, Path)) and Path(what).is_dir()):
+        prepared = open_source(what, dataset).prepared
+        folder = what.folder if isinstance(what, Run) else Path(what)
+        text = (folder / CONFIG).read_text(encoding="utf-8")
+        return prepared, prepared.config, parse_document(text, str(folder / CONFIG)), {}
+    prepared = open_source(what, dataset, changes).prepared
+    given = what if isinstance(what, RunConfig) else parse(RunConfig, what)
+    return prepared, given, None, {}
+
+
+def _of_table(
+    path: Path, target: str | None, changes: Sequence[str]
+) -> tuple[Prepared, RunConfig, Document, dict[str, str]]:
+    settings = parse(DataSettings, {"path": str(path)} | ({"target": target} if target else {}), "data")
+    dataset = load(settings)
+    made = design(dataset, settings, changes)
+    document = parse_document(made.text)
+    reasons = {choice.path: choice.why for choice in made.choices}
+    return prepare(made.config, dataset), config_of(document), document, reasons
+
+
+def _loss(objective: Any) -> LossFacts:
+    equations = getattr(objective.loss, "equations", None)
+    return LossFacts(
+        name=objective.name,
+        kind=objective.loss.kind,
+        inputs=tuple(objective.inputs),
+        weight=objective.weight,
+        forward=equations.forward if equations else "",
+        backward=tuple(equations.backward) if equations else (),
+    )
