@@ -132,7 +132,10 @@ class DataSettings(Settings):
 
     words = describing(
         builtin="a data set that comes with the program",
-        path="the file that holds the rows",
+        path="the file that holds the rows, or a folder of images or texts",
+        images="how images are found and decoded, where the data are images",
+        text="how texts are cut into tokens, and what is learned from them",
+        windows="how windows are laid over the rows, for a forecast",
         valid_path="a file with the validation rows; none are split off then",
         test_path="a file with the test rows; none are split off then",
         target=("the column to predict, or several", "", "", "a column named target, label, class or y, else the last"),

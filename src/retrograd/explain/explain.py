@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ from retrograd.base.finding import Finding
 from retrograd.base.schema import parse
 from retrograd.data.dataset import Dataset, load
 from retrograd.data.settings import DataSettings
+from retrograd.explain.explain_facts import LossFacts, RunFacts
 from retrograd.explain.explain_html import as_html
-from retrograd.explain.explain_nodes import Inspector, NodeFacts
-from retrograd.explain.explain_settings import Reader, SettingFacts
+from retrograd.explain.explain_nodes import Inspector
+from retrograd.explain.explain_settings import Reader
 from retrograd.explain.explain_text import as_text
-from retrograd.explain.explain_totals import Totals, totals_of
+from retrograd.explain.explain_totals import totals_of
 from retrograd.explain.trace_source import open_source
 from retrograd.native.library import kernels
 from retrograd.network.layer import Context, Spec
@@ -34,31 +35,8 @@ CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 @dataclass(frozen=True)
-class LossFacts:
-    """One objective: its loss, what it compares, its weight in the total, and the loss's equations."""
-
-    name: str
-    kind: str
-    inputs: tuple[str, ...]
-    weight: float
-    forward: str
-    backward: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Explanation:
+class Explanation(RunFacts):
     """What a run would be, in words and figures; `print(explanation)` shows it as the command line does."""
-
-    name: str
-    task: str
-    rows: Mapping[str, int]
-    nodes: tuple[NodeFacts, ...]
-    losses: tuple[LossFacts, ...]
-    update: str
-    settings: tuple[SettingFacts, ...]
-    totals: Totals
-    findings: tuple[Finding, ...]
-    notes: tuple[str, ...]
 
     def __str__(self) -> str:
         return as_text(self)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from retrograd.explain.explain_facts import RunFacts
 from retrograd.explain.explain_text import count, duration, memory_words, node_rows, setting_lines, size
-
-if TYPE_CHECKING:
-    from retrograd.explain.explain import Explanation
 
 STYLE = Path(__file__).with_name("explain_page.css")
 
 
-def as_html(made: Explanation) -> str:
+def as_html(made: RunFacts) -> str:
     """Return the page."""
     title = f"{made.name}, explained"
     parts = [*_heading(made), *_risks(made), *_network(made), *_settings(made)]
@@ -27,7 +25,7 @@ def as_html(made: Explanation) -> str:
     )
 
 
-def _heading(made: Explanation) -> Iterator[str]:
+def _heading(made: RunFacts) -> Iterator[str]:
     t = made.totals
     rows = ", ".join(f"{number:,} {part}" for part, number in made.rows.items())
     yield f"<h1>{_e(made.name)}</h1><p class=facts>{_e(made.task)}; rows: {rows}</p>"
@@ -46,7 +44,7 @@ def _heading(made: Explanation) -> Iterator[str]:
     yield f"<dl class=figures>{cells}</dl>"
 
 
-def _risks(made: Explanation) -> Iterator[str]:
+def _risks(made: RunFacts) -> Iterator[str]:
     if made.findings:
         told = "".join(f"<li>{_e(str(finding))}{_help(finding)}</li>" for finding in made.findings)
         yield f"<section class=risks><h2>Looks risky</h2><ul>{told}</ul></section>"
@@ -56,7 +54,7 @@ def _help(finding: Any) -> str:
     return f"<br><small>may help: {_e(', '.join(finding.remedies))}</small>" if finding.remedies else ""
 
 
-def _network(made: Explanation) -> Iterator[str]:
+def _network(made: RunFacts) -> Iterator[str]:
     risky = {finding.path for finding in made.findings}
     heads = ("node", "output", "parameters", "forward", "backward", "tape", "scale")
     yield "<h2>Network</h2><div class=scroll><table><thead><tr>"
@@ -80,7 +78,7 @@ def _network(made: Explanation) -> Iterator[str]:
     yield f"<p class=formula>{_e(made.update)}</p>"
 
 
-def _settings(made: Explanation) -> Iterator[str]:
+def _settings(made: RunFacts) -> Iterator[str]:
     risky = {finding.path for finding in made.findings}
     yield "<h2>Settings</h2><div class=settings>"
     for fact in made.settings:

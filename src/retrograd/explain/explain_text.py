@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from retrograd.explain.explain import Explanation
+from retrograd.explain.explain_facts import RunFacts
 
 WIDTH = 80
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 BINARY = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
-def as_text(made: Explanation) -> str:
+def as_text(made: RunFacts) -> str:
     """Return all parts, one below the other."""
     parts = (heading(made), risks(made), network(made), settings(made), totals(made))
     return "\n".join(line for part in parts for line in part)
 
 
-def heading(made: Explanation) -> Iterator[str]:
+def heading(made: RunFacts) -> Iterator[str]:
     """Yield what is to be learnt from what."""
     rows = ", ".join(f"{count:,} {part}" for part, count in made.rows.items())
     yield from wrapped(f"{made.name}: {made.task}; rows: {rows}")
@@ -29,7 +28,7 @@ def heading(made: Explanation) -> Iterator[str]:
     yield ""
 
 
-def risks(made: Explanation) -> Iterator[str]:
+def risks(made: RunFacts) -> Iterator[str]:
     """Yield what looks risky, before a step has run."""
     if not made.findings:
         return
@@ -41,7 +40,7 @@ def risks(made: Explanation) -> Iterator[str]:
     yield ""
 
 
-def network(made: Explanation) -> Iterator[str]:
+def network(made: RunFacts) -> Iterator[str]:
     """Yield a paragraph for each node, and for each loss; equations once for each kind."""
     risky = {finding.path for finding in made.findings}
     seen: set[str] = set()
@@ -93,7 +92,7 @@ def equations(facts: Any) -> Iterator[str]:
         yield from wrapped(f"{'backward':<11}derived by {facts.derivation}", "  ", 13)
 
 
-def settings(made: Explanation) -> Iterator[str]:
+def settings(made: RunFacts) -> Iterator[str]:
     """Yield every setting; its words stand where it appears first."""
     risky = {finding.path: finding for finding in made.findings}
     seen: set[str] = set()
@@ -120,7 +119,7 @@ def setting_lines(fact: Any) -> Iterator[str]:
         yield ". ".join(sides)
 
 
-def totals(made: Explanation) -> Iterator[str]:
+def totals(made: RunFacts) -> Iterator[str]:
     """Yield the sums."""
     t = made.totals
     frozen = f", {t.parameters - t.trained:,} of them frozen" if t.trained < t.parameters else ""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from retrograd.base.annotations import Expect
+from retrograd.base.annotations import Expect, describing
 from retrograd.base.errors import Problem
 from retrograd.base.schema import PositiveInt, Settings
 
@@ -39,6 +39,27 @@ class ImageSettings(Settings):
     grid: Size | None = None
     memory: PositiveInt = 1024**3  # bytes
     max_pixels: PositiveInt = 50_000_000  # of a file
+
+    words = describing(
+        size=(
+            "height and width of what the network sees",
+            "finer; slower, more memory",
+            "coarser, faster",
+            "32 pixels",
+        ),
+        color=("whether a pixel is three numbers or one", "", "", "colours may tell"),
+        fit=("what happens to images of other proportions", "", "", "nothing of the image is lost"),
+        column=("the column with the images' paths", "", "", "one named path, file, image or filename"),
+        masks=("the folder or column with the masks", "", "", "the folder beside `images`"),
+        grid=("cells of the grid, where boxes are the target", "tells close objects apart", "fewer outputs"),
+        memory=("bytes of decoded images that are kept", "epochs decode less", "less memory, slower epochs", "1 GiB"),
+        max_pixels=(
+            "the largest image that is read",
+            "reads larger images",
+            "refuses more",
+            "beyond it one fills memory",
+        ),
+    )
 
     @property
     def channels(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from retrograd.base.annotations import describing
 from retrograd.base.errors import Problem
 from retrograd.base.schema import PositiveInt, Settings
 
@@ -34,6 +35,35 @@ class TextSettings(Settings):
     stride: PositiveInt | None = None  # tokens from one sequence of a language model to the next; default: its length
     max_tokens: PositiveInt = 20_000  # of the vocabulary
     min_count: PositiveInt = 1  # a token that is rarer counts as unknown
+
+    words = describing(
+        column=("the column with the text", "", "", "the only one, or the one named text"),
+        answer="the column with the text that is to be generated",
+        next=("whether the next token is what is learned: a language model", "", "", "the target is the table's"),
+        unit=("what a token is", "", "", "words: short sequences, and no file is needed"),
+        tokenizer="the file of a tokenizer",
+        lower=("whether capitals are made small", "", "", "capitals may tell"),
+        length=(
+            "tokens of a sequence; longer ones are cut",
+            "sees more; slower",
+            "faster, cuts more",
+            "the longest text",
+        ),
+        answer_length=("tokens of an answer; longer ones are cut", "longer answers", "faster", "the longest answer"),
+        stride=("tokens from one sequence to the next", "fewer sequences", "sequences overlap more", "their length"),
+        max_tokens=(
+            "tokens of the vocabulary",
+            "tells more apart; more weights",
+            "more are unknown",
+            "rarer ones teach little",
+        ),
+        min_count=(
+            "how often a token must stand in the training part",
+            "smaller vocabulary",
+            "larger vocabulary",
+            "1: all",
+        ),
+    )
 
     def rules(self) -> Iterator[Problem]:
         """Yield what is wrong between fields."""

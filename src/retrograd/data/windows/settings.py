@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from retrograd.base.annotations import describing
 from retrograd.base.schema import PositiveInt, Settings
 
 
@@ -21,3 +22,20 @@ class WindowSettings(Settings):
     horizon: PositiveInt = 1
     stride: PositiveInt = 1  # rows from one window to the next
     time: str | None = None
+
+    words = describing(
+        history=("rows that the network sees", "sees further back; slower", "faster, sees less"),
+        horizon=(
+            "rows that are predicted",
+            "looks further ahead, which is harder",
+            "nearer, easier",
+            "1: the next row",
+        ),
+        stride=(
+            "rows from one window to the next",
+            "fewer windows, faster epochs",
+            "more windows, much alike",
+            "1: all",
+        ),
+        time=("the column by which rows are sorted", "", "", "the order of the file"),
+    )
