@@ -1,6 +1,7 @@
 """Groups of nodes that are computed again in backward: the same numbers, from less memory."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +15,8 @@ from retrograd.network.entries import dump_entry, parse_entry
 def wide(recompute):
     """A group with dropout, batch norm, several outputs, and a weight that it shares; others read it from outside."""
     inner = (
-        rg.named(rg.LSTM(3, output="all"), "lstm"),
-        rg.named(rg.BatchNorm(), "norm", inputs="lstm.sequence"),
+        rg.named(rg.RNN(3, output="all"), "rnn"),
+        rg.named(rg.BatchNorm(), "norm", inputs="rnn.sequence"),
         rg.named(rg.Dropout(0.4), "dropout"),
         rg.named(rg.Dense(2, "tanh"), "dense", share={"weight": "embed/weight.T"}),
     )
@@ -23,7 +24,7 @@ def wide(recompute):
         rg.named(rg.Embedding(3, 2), "embed", inputs="ids"),
         rg.named(rg.Residual(inner, (rg.named(rg.Dense(2), "shortcut"),)), "block", recompute=recompute),
         rg.named(rg.Dense(2), "after"),
-        rg.named(rg.Dense(2), "beside", inputs="block/lstm.last"),
+        rg.named(rg.Dense(2), "beside", inputs="block/rnn.last"),
         rg.named(rg.Dense(1), "single", inputs="block/dense", recompute=recompute),
     )
 
@@ -45,11 +46,18 @@ def passed(network, step):
     return jax.device_get(run(first.params, first.state, jax.random.key(4), step))
 
 
+@functools.cache
+def keeping_all():
+    with jax.enable_x64(True):
+        return passed(wide(False), None)
+
+
 @pytest.mark.parametrize("step", [jnp.int32(5), None], ids=["step", "without"])
 def test_every_number_of_the_pass_is_that_of_the_pass_that_keeps_all(step):
+    kept = keeping_all()
     with jax.enable_x64(True):
-        kept, again = passed(wide(False), step), passed(wide(True), step)
-    assert set(again.deltas) == set(kept.deltas) >= {"block/lstm", "block/norm", "block/dropout", "embed"}
+        again = passed(wide(True), step)
+    assert set(again.deltas) == set(kept.deltas) >= {"block/rnn", "block/norm", "block/dropout", "embed"}
     assert "single" not in again.deltas
     assert jax.tree.structure(again) == jax.tree.structure(kept)
     for found, expected in zip(jax.tree.leaves(again), jax.tree.leaves(kept), strict=True):
@@ -59,7 +67,7 @@ def test_every_number_of_the_pass_is_that_of_the_pass_that_keeps_all(step):
 
 
 def language_model(recompute):
-    blocks = rg.named(rg.TransformerEncoder(32, 2, layers=4, causal=True), "blocks", recompute=recompute)
+    blocks = rg.named(rg.TransformerEncoder(32, 2, layers=3, causal=True), "blocks", recompute=recompute)
     return rg.Network(rg.Embedding(32, 32), rg.LearnedPositions(64), blocks, rg.Dense(32))
 
 
@@ -82,7 +90,7 @@ def test_a_language_model_needs_at_most_half_of_the_memory():
 
 def test_a_group_is_a_block_or_each_part_of_a_stack_and_the_outermost_counts():
     network = language_model(True)
-    assert {node.recompute for node in network} == {"", *(f"blocks/{i}" for i in range(1, 5))}
+    assert {node.recompute for node in network} == {"", *(f"blocks/{i}" for i in range(1, 4))}
     assert all(node.name.startswith(node.recompute) for node in network)
     assert network.by_name["blocks/final_norm"].recompute == ""
     inner = rg.named(rg.Residual((rg.Dense(2),)), "inner", recompute=True)

@@ -24,7 +24,7 @@ def digits(precision, network, tmp_path, **training):
     return rg.train(plain, folder=tmp_path / precision)
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float64", "bfloat16"])
 def test_a_run_learns_and_its_file_predicts_the_same(precision, tmp_path):
     run = digits(precision, CNN if precision == "bfloat16" else MLP, tmp_path)
     stored = np.dtype("float64" if precision == "float64" else "float32")
@@ -75,17 +75,19 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_gradients_of_bfloat16_are_near_those_of_float32_and_float32s_near_those_of_float64(name):
+def test_gradients_of_bfloat16_are_near_those_of_float32_and_those_near_float64s(name):
     network, shape, allowed = NETWORKS[name]
     batch = {"x": TOKENS, "y": np.roll(TOKENS, -1, 1)}
     if shape:
         batch = {"x": RNG.normal(size=shape).astype(np.float32), "y": RNG.integers(0, 5, shape[0]).astype(np.int32)}
-    found = {precision: gradients(network, batch, precision) for precision in ("float32", "float64", "bfloat16")}
-    assert error(found["float32"][0], found["float64"][0]) < 2e-5
+    compared = ("float32", "bfloat16", *(("float64",) if name == "mlp" else ()))
+    found = {precision: gradients(network, batch, precision) for precision in compared}
     assert 1e-5 < error(found["bfloat16"][0], found["float32"][0]) < allowed
     leaves = {precision: jax.tree.leaves(found[precision]) for precision in found}
     assert {leaf.dtype.name for leaf in leaves["bfloat16"]} == {"float32"}  # at every border
-    assert {leaf.dtype.name for leaf in leaves["float64"]} == {"float64"}
+    if name == "mlp":
+        assert error(found["float32"][0], found["float64"][0]) < 2e-5
+        assert {leaf.dtype.name for leaf in leaves["float64"]} == {"float64"}
 
 
 def test_only_layers_that_multiply_matrices_are_rounded():
