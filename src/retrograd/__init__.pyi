@@ -43,6 +43,7 @@ from retrograd.network.layers import (
     Dropout as Dropout,
     ELU as ELU,
     Embedding as Embedding,
+    Exponential as Exponential,
     Flatten as Flatten,
     GaussianNoise as GaussianNoise,
     GELU as GELU,

@@ -12,6 +12,7 @@ from retrograd.network.layers.dense import Dense
 from retrograd.network.layers.dropout import Dropout
 from retrograd.network.layers.elu import ELU
 from retrograd.network.layers.embedding import Embedding
+from retrograd.network.layers.exponential import Exponential
 from retrograd.network.layers.flatten import Flatten
 from retrograd.network.layers.gaussian_noise import GaussianNoise
 from retrograd.network.layers.gelu import GELU
@@ -69,6 +70,7 @@ __all__ = [
     "Dense",
     "Dropout",
     "Embedding",
+    "Exponential",
     "Flatten",
     "GaussianNoise",
     "GlobalAveragePool",

@@ -6,6 +6,7 @@ import math
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -83,7 +84,12 @@ class Loss(Layer):
         raise unwritten(self, "slopes(self, kept)", "the derivative of `terms` by y")
 
     def read_target(self, prediction: Array, target: Array) -> Array:
-        """Return the target as `terms` wants it, or raise when it does not fit the prediction."""
+        """Return the target as `terms` wants it, or raise when it does not fit the prediction.
+
+        Class numbers beside an output for each class stand for 1 at the class and 0 elsewhere.
+        """
+        if _are_labels(prediction, target):
+            return jax.nn.one_hot(target, prediction.shape[-1], dtype=computing_dtype(prediction))
         if target.shape != prediction.shape:
             raise ShapeError(
                 f"expected a target of the prediction's shape {tuple(prediction.shape)}, got {tuple(target.shape)}",
@@ -177,6 +183,11 @@ def weigh(terms: Array, further: Further) -> Array:
                     for each in further)  # fmt: skip
     terms = terms if mask is None else jnp.where(mask, terms, jnp.zeros_like(terms))
     return terms if weight is None else terms * weight.astype(terms.dtype)
+
+
+def _are_labels(prediction: Array, target: Array) -> bool:
+    fits = target.shape == prediction.shape[:-1] and prediction.shape[-1] > 1
+    return fits and jnp.issubdtype(target.dtype, jnp.integer)
 
 
 def _shape_cure(prediction: Array, target: Array) -> str:

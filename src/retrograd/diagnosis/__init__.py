@@ -1,0 +1,1 @@
+"""Why a network does not learn: symptoms with evidence, failure first."""

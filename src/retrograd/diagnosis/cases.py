@@ -1,0 +1,61 @@
+"""Small generated data sets on which the symptoms' examples stand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from retrograd.base.schema import parse
+from retrograd.data.dataset import Dataset, from_arrays
+from retrograd.data.settings import DataSettings
+
+ROWS = 160
+
+
+def dataset(name: str, **options: Any) -> Dataset:
+    """Return a generated data set: `blobs` (3 classes), `halves` (2 classes), `line` and `wave` (quantities), `noise`.
+
+    Options: rows, features, stretch (multiplies x), shift (added to x), target_stretch, target_shift; rounded (x to its
+    sign), copies (features that repeat others), copied_rows, order (sorted by answer), shift_at_end (a validation part
+    of its own, moved by so much); and fields of DataSettings under `data`.
+    """
+    rows, features = options.get("rows", ROWS), options.get("features", 4)
+    rng = np.random.default_rng(options.get("seed", 0))
+    x = rng.normal(size=(rows, features))
+    task, y = _answers(name, x, rng)
+    if name == "blobs":
+        x = x + 3.0 * np.eye(features)[y]
+    if options.get("rounded"):
+        x = np.sign(x)
+    if "copies" in options:
+        x = np.hstack([x, 2 * x[:, : options["copies"]] + 1])
+    if options.get("copied_rows"):
+        x, y = np.vstack([x, x]), np.concatenate([y, y])
+    x = x * options.get("stretch", 1.0) + options.get("shift", 0.0)
+    if task == "regression":
+        y = y * options.get("target_stretch", 1.0) + options.get("target_shift", 0.0)
+    if "order" in options:
+        order = np.argsort(y.reshape(len(y)), kind="stable")
+        x, y = x[order], y[order]
+    settings = parse(DataSettings, {"task": task, **options.get("data", {})}, "data")
+    x = x.astype(np.float32)
+    if "shift_at_end" in options:
+        cut = 3 * rows // 4
+        return from_arrays(x[:cut], y[:cut], valid=(x[cut:] + options["shift_at_end"], y[cut:]), settings=settings)
+    return from_arrays(x, y, settings=settings)
+
+
+def _answers(name: str, x: np.ndarray, rng: np.random.Generator) -> tuple[str, np.ndarray]:
+    rows = len(x)
+    if name == "blobs":
+        return "multiclass", np.arange(rows) % 3
+    if name == "halves":
+        return "binary", (x[:, 0] + x[:, 1] > 0).astype(int)
+    if name == "rare":
+        return "binary", (np.arange(rows) % 20 == 0).astype(int)
+    if name == "noise":
+        return "binary", rng.integers(0, 2, rows)
+    if name == "wave":
+        return "regression", np.sin(2 * x[:, :1]) + x[:, 1:2]
+    return "regression", x @ np.linspace(1, 2, x.shape[1])[:, None]

@@ -1,0 +1,121 @@
+"""Diagnosis: cheap looks first, the failure before its symptoms, causes in the order in which they explain it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import retrograd.diagnosis.symptoms  # noqa: F401  # registers them
+from retrograd.base.errors import RetrogradError
+from retrograd.base.finding import Evidence, Finding
+from retrograd.data.dataset import Dataset, load
+from retrograd.diagnosis.levels import Levels
+from retrograd.diagnosis.observe import Observed
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import STAGES, symptoms
+from retrograd.diagnosis.verdict import Verdict, judge
+from retrograd.train.config import RunConfig
+from retrograd.train.run import as_config
+
+SEEDS = 3
+CERTAIN = "fault"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The verdict on a program, what was found with the likeliest cause first, and what was measured on the way."""
+
+    program: Program
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    levels: Levels | None
+    runs: tuple[Observed, ...]
+
+    @property
+    def ill(self) -> bool:
+        """Whether something is to be repaired."""
+        return self.verdict.state in ("ill", "refused")
+
+    @property
+    def causes(self) -> tuple[Finding, ...]:
+        """The findings that may explain the failure; none where there is no failure."""
+        return tuple(f for f in self.findings if f.severity != "note") if self.ill or self.hopeless else ()
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the data hold nothing to learn."""
+        return self.verdict.state == "hopeless"
+
+    def plain(self) -> dict[str, Any]:
+        """Return the diagnosis as plain types for JSON."""
+        return {
+            "name": self.program.config.name,
+            "verdict": self.verdict.state,
+            "sentence": self.verdict.sentence,
+            "evidence": [each._asdict() for each in self.verdict.evidence],
+            "findings": [f._replace(evidence=()) ._asdict() | {"evidence": [e._asdict() for e in f.evidence]}
+                         for f in self.findings],
+        }  # fmt: skip
+
+
+def diagnose(
+    config: RunConfig | Mapping[str, Any] | str | Path,
+    *,
+    dataset: Dataset | None = None,
+    seeds: int = SEEDS,
+    seconds: float | None = None,
+) -> Diagnosis:
+    """Say whether a configuration learns what its data hold, and if not, why.
+
+    `seeds` runs are trained in memory, each at most `seconds` long; nothing is written.
+
+    Raises:  ConfigError, DataError for a configuration or data that cannot be read at all
+    """
+    config = as_config(config)
+    if dataset is None:
+        if config.data is None:
+            raise RetrogradError("no data to diagnose", cure="give `data:` in the configuration, or a dataset")
+        dataset = load(config.data)
+    return examine(Program(config, dataset, seconds), seeds)
+
+
+def examine(program: Program, seeds: int = SEEDS) -> Diagnosis:
+    """Return the diagnosis of a program."""
+    found = list(look(program, STAGES[:3]))
+    hopeless = any(f.name == "no_signal" for f in found)
+    runs = [] if program.refusal is not None or hopeless else list(program.runs(seeds))
+    verdict = judge(program, runs, hopeless)
+    if runs:
+        found += look(program, STAGES[3:])
+    levels = program.levels if program.y is not None else None
+    return Diagnosis(program, verdict, tuple(ranked(found, verdict)), levels, tuple(runs))
+
+
+def look(program: Program, stages: tuple[str, ...]) -> Iterator[Finding]:
+    """Yield what the symptoms of some stages find, in the order of the stages."""
+    for stage in stages:
+        for name in symptoms:
+            if symptoms[name].stage == stage:
+                yield from symptoms[name]().find(program)
+    if "static" in stages and program.refusal is not None:
+        for problem in program.refusal.problems:
+            yield Finding("refused", problem.where, f"{problem.message}; {problem.cure}".rstrip("; "), (), (), "fault", "", 0.5)
+
+
+def ranked(found: list[Finding], verdict: Verdict) -> list[Finding]:
+    """Return findings with the likeliest cause first; where the network learns, oddities are notes.
+
+    What the configuration and the data show explains more than what the run shows: the latter are its effects.
+    """
+    unique = list({(f.name, f.path): f for f in found}.values())
+    if verdict.state == "healthy":
+        unique = [f._replace(severity="note") for f in unique]
+    effects = {name for name in symptoms if symptoms[name].stage == "run"}
+    return sorted(unique, key=lambda f: (f.severity == "note", f.name in effects, -f.confidence))
+
+
+def evidence_of(levels: Levels) -> tuple[Evidence, ...]:
+    """Return the reference levels as evidence."""
+    return tuple(Evidence(f"held-out score of the {name}", value) for name, value in levels.held_out.items())

@@ -1,0 +1,105 @@
+"""A run that is looked at: trained by the training loop, with scores and readings at a dozen moments."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from retrograd.backprop.readings import Health
+from retrograd.diagnosis.score import Scorer
+from retrograd.network.network import Variables
+from retrograd.record.events import Epoch
+from retrograd.train.loop import Loop
+from retrograd.train.prepare import Prepared
+from retrograd.update.plateau import ReduceOnPlateau
+
+MOMENTS = 12
+
+
+class Moment(NamedTuple):
+    """What was seen at the end of an epoch. `held_out` is the validation part's, where there is one."""
+
+    step: int
+    train: float
+    held_out: float
+    loss: float
+    held_out_loss: float
+    health: Health | None
+
+
+class Observed(NamedTuple):
+    """A finished run: losses by epoch, moments, last weights, and what broke it if something did."""
+
+    losses: tuple[float, ...]
+    moments: tuple[Moment, ...]
+    variables: Variables
+    steps: int
+    broken: str = ""
+
+    @property
+    def score(self) -> float:
+        """The last held-out score."""
+        return self.moments[-1].held_out if self.moments else float("-inf")
+
+    @property
+    def train_score(self) -> float:
+        """The last score on the training part."""
+        return self.moments[-1].train if self.moments else float("-inf")
+
+
+def observe(
+    prepared: Prepared,
+    scorer: Scorer,
+    look: Callable[[Variables], Health] | None = None,
+    seed: int | None = None,
+    epochs: int | None = None,
+    seconds: float | None = None,
+) -> Observed:
+    """Train a prepared run in memory and return what was seen; the weights are the last ones, not the best."""
+    settings = prepared.config.training
+    epochs = settings.epochs if epochs is None else epochs
+    waits = settings.early_stopping or settings.goal or settings.convergence
+    waits = waits or isinstance(prepared.config.optimizer.learning_rate, ReduceOnPlateau)
+    settings = dataclasses.replace(
+        settings,
+        epochs=epochs,
+        seed=settings.seed if seed is None else seed,
+        evaluate_every=settings.evaluate_every if waits else max(1, epochs // MOMENTS),
+        time_limit=min(filter(None, (settings.time_limit, seconds)), default=None),
+    )
+    moments: list[Moment] = []
+    seen: list[Epoch] = []
+    last: list[Variables] = []
+    part = prepared.measured_part
+
+    def measure(variables: Variables) -> dict[str, dict[str, float]]:
+        last[:] = [jax.device_get(variables)]
+        columns = getattr(prepared.dataset, part)
+        loss, _ = scorer.evaluator.loss(variables, columns)
+        own = scorer.score(variables, "train")
+        held = own if part == "train" else scorer.score(variables, part)
+        moments.append(Moment(0, own, held, 0.0, loss, look(variables) if look else None))
+        return {part: {"loss": loss}}
+
+    first = prepared.network.init(jax.random.key(settings.seed), prepared.dataset.train)
+    fitted = Loop(
+        prepared.stepper(), settings, prepared.dataset.train, measure, prepared.dataset.valid is not None, (seen.append,)
+    ).run(first)
+    measured = [epoch for epoch in seen if epoch.metrics]
+    moments = [m._replace(step=e.step, loss=e.loss) for m, e in zip(moments, measured, strict=False)]
+    steps = seen[-1].step if seen else 0
+    losses = tuple(epoch.loss for epoch in seen)
+    broken = str(fitted.error) if fitted.error else ""
+    if broken:  # the weights before the accident are not what the program ends with
+        moments.append(Moment(steps, 0.0, 0.0, float("nan"), float("nan"), None))
+    return Observed(losses, tuple(moments), last[0] if last else jax.device_get(first), steps, broken)
+
+
+def finite(values: tuple[float, ...]) -> np.ndarray:
+    """Return the finite ones among numbers."""
+    array = np.asarray(values, float)
+    return array[np.isfinite(array)]

@@ -1,0 +1,232 @@
+"""A training program under examination: every fact that a symptom may ask for, computed once, when first asked."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import jax
+import numpy as np
+
+from retrograd.backprop.backprop import Objective, Pass, backprop
+from retrograd.backprop.readings import Health, health
+from retrograd.base.errors import RetrogradError
+from retrograd.data.dataset import Dataset
+from retrograd.diagnosis.levels import Levels, reference_levels
+from retrograd.diagnosis.observe import Observed, observe
+from retrograd.diagnosis.score import Scorer
+from retrograd.network.layer import Activation, Context
+from retrograd.network.losses.loss import Loss, losses
+from retrograd.network.network import Network, Variables
+from retrograd.network.scope import Node
+from retrograd.train.config import DEFAULT_LOSS, RunConfig
+from retrograd.train.prepare import Prepared, prepare
+from retrograd.update.optimizers import optimizers
+
+PROBE_ROWS = 256  # rows of the batch on which a pass is looked at
+
+
+class Program:
+    """A configuration with its data set. What cannot be built is None, and `refusal` is the error that says why."""
+
+    def __init__(self, config: RunConfig, dataset: Dataset, seconds: float | None = None) -> None:
+        self.config, self.dataset, self.seconds = config, dataset, seconds
+        self.network: Network | None = None
+        self.objectives: list[Objective] = []
+        self.prepared: Prepared | None = None
+        self.refusal: RetrogradError | None = None
+        try:
+            self.network, self.objectives = config.build(dataset.sizes, dataset.task, list(dataset.train))
+            self.prepared = prepare(config, dataset)
+        except RetrogradError as error:
+            self.refusal = error
+
+    # ------------------------------------------------------------------------------------------------------ the graph
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The network's nodes in order; none where it could not be built."""
+        return () if self.network is None else tuple(self.network.nodes)
+
+    @property
+    def loss(self) -> Loss | Any:
+        """The loss on the network's output: the configuration's, else the task's default."""
+        if self.objectives:
+            return self.objectives[-1].loss
+        return self.config.loss or losses[DEFAULT_LOSS[self.dataset.task]]()
+
+    @cached_property
+    def tail(self) -> tuple[Node, ...]:
+        """The nodes from the last one with weights to the output that the loss reads, in order."""
+        if self.network is None:
+            return ()
+        reference = self.objectives[-1].inputs[0] if self.objectives else self.network.output
+        found: list[Node] = []
+        while reference.partition(".")[0] in self.network.by_name:
+            node = self.network.by_name[reference.partition(".")[0]]
+            found.insert(0, node)
+            if not (isinstance(node.layer, Activation) or node.layer.keeps_scale or node.layer.kind == "reshape"):
+                break
+            reference = node.inputs[0]
+        return tuple(found)
+
+    @property
+    def output_activations(self) -> tuple[Node, ...]:
+        """The activations between the last node with weights and the loss."""
+        return tuple(node for node in self.tail if isinstance(node.layer, Activation) and node.layer.kind != "identity")
+
+    @cached_property
+    def hidden(self) -> tuple[Node, ...]:
+        """The nodes before the output layer."""
+        last = {node.name for node in self.tail}
+        return tuple(node for node in self.nodes if node.name not in last)
+
+    @property
+    def hidden_activations(self) -> tuple[Node, ...]:
+        """The activations of hidden layers."""
+        return tuple(n for n in self.hidden if isinstance(n.layer, Activation) and n.layer.kind != "identity")
+
+    @cached_property
+    def weighted(self) -> tuple[Node, ...]:
+        """The nodes that have a weight matrix or kernel, in order."""
+        if self.variables is None:
+            return ()
+        return tuple(node for node in self.nodes if "weight" in self.variables.params.get(node.name, {}))
+
+    @property
+    def units(self) -> int | None:
+        """The width of the output that the loss reads."""
+        return None if self.specs is None else int(self.specs[self.tail[-1].name].shape[-1]) if self.tail else None
+
+    def line(self, node: Node) -> str:
+        """Return where the configuration names a node: `network.2`."""
+        index = None if self.network is None else self.network.entry_index(node.name)
+        return node.name if index is None else f"network.{index} ({node.name})"
+
+    @cached_property
+    def specs(self) -> dict[str, Any] | None:
+        """The shape and dtype of every node's output."""
+        try:
+            return None if self.network is None else self.network.specs(self.dataset.train)
+        except RetrogradError:
+            return None
+
+    # ------------------------------------------------------------------------------------------------------- the data
+
+    @cached_property
+    def x(self) -> np.ndarray | None:
+        """The training part's real inputs as a matrix [rows, features], float64; None where they are identifiers."""
+        x = self.dataset.train.get("x")
+        if x is None or not np.issubdtype(x.dtype, np.floating):
+            return None
+        return np.asarray(x, np.float64).reshape(len(x), -1)
+
+    @cached_property
+    def y(self) -> np.ndarray | None:
+        """The training part's targets as they reach the loss: class numbers [rows], or numbers [rows, targets]."""
+        y = self.dataset.train.get("y")
+        if y is None:
+            return None
+        if self.dataset.task in ("binary", "multiclass"):
+            return np.asarray(y).reshape(len(y)).astype(np.int64)
+        return np.asarray(y, np.float64).reshape(len(y), -1)
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the targets are classes."""
+        return self.dataset.task in ("binary", "multiclass")
+
+    @property
+    def optimizer_kind(self) -> str:
+        """The name under which the optimiser is registered."""
+        return optimizers.name_of(type(self.config.optimizer))
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate at a step, counted from 0."""
+        return float(self._rates(step))
+
+    @cached_property
+    def _rates(self) -> Any:
+        assert self.prepared is not None
+        return self.config.optimizer.schedule.build(self.prepared.steps)
+
+    @cached_property
+    def levels(self) -> Levels:
+        """What a trivial predictor, a linear one and two others without a network reach."""
+        return reference_levels(self.dataset)
+
+    # ------------------------------------------------------------------------------------------------ the first moment
+
+    @cached_property
+    def variables(self) -> Variables | None:
+        """The first parameters and state."""
+        if self.network is None or self.specs is None:
+            return None
+        return self.network.init(jax.random.key(self.config.training.seed), self.dataset.train)
+
+    @cached_property
+    def probe(self) -> dict[str, np.ndarray]:
+        """Some rows of the training part, spread evenly over it."""
+        rows = self.dataset.rows["train"]
+        chosen = np.unique(np.linspace(0, rows - 1, min(rows, PROBE_ROWS)).astype(int))
+        return {name: column[chosen] for name, column in self.dataset.train.items()}
+
+    @cached_property
+    def first_pass(self) -> Pass | None:
+        """The pass of the probe rows through the first weights, dropout off; arrays are NumPy's."""
+        return None if self.prepared is None or self.variables is None else jax.device_get(self.look(self.variables)[0])
+
+    @cached_property
+    def first_health(self) -> Health | None:
+        """The readings of the first pass."""
+        return None if self.prepared is None or self.variables is None else self.health_of(self.variables)
+
+    def health_of(self, variables: Variables) -> Health:
+        """Return the readings of the probe rows' pass through some weights."""
+        return jax.device_get(self.look(variables)[1])  # type: ignore[no-any-return]
+
+    def look(self, variables: Variables) -> tuple[Pass, Health]:
+        """Return pass and readings of the probe rows through some weights, in evaluation mode."""
+        return self._look(variables.params, variables.state, self.probe)  # type: ignore[no-any-return]
+
+    @cached_property
+    def _look(self) -> Any:
+        network, objectives = self.network, tuple(self.objectives)
+        assert network is not None
+
+        def run(params: Any, state: Any, batch: Any) -> tuple[Pass, Health]:
+            result = backprop(network, objectives, params, state, Context(), batch)
+            return result, health(network, result, params)
+
+        return jax.jit(run)
+
+    # -------------------------------------------------------------------------------------------------------- training
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """What measures weights by one number, the larger the better."""
+        assert self.prepared is not None
+        return Scorer(self.prepared)
+
+    @cached_property
+    def observed(self) -> Observed | None:
+        """The run as it is configured, looked at a dozen times."""
+        if self.prepared is None:
+            return None
+        return observe(self.prepared, self.scorer, look=self.health_of, seconds=self.seconds)
+
+    def runs(self, seeds: int) -> Iterator[Observed]:
+        """Yield the run with its own seed and further ones."""
+        if self.observed is not None and self.prepared is not None:
+            yield self.observed
+            own = self.prepared.config.training.seed
+            for i in range(1, seeds):
+                yield observe(self.prepared, self.scorer, seed=own + i, seconds=self.seconds)
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019  # a program lives as long as its diagnosis
+    def describe(self) -> str:
+        """Return one line that says what is examined."""
+        rows = ", ".join(f"{count} {part}" for part, count in self.dataset.rows.items())
+        return f"{self.config.name}: {self.dataset.task}, rows: {rows}; {len(self.nodes)} nodes"

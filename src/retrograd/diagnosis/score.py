@@ -1,0 +1,65 @@
+"""One number for how well outputs answer, the larger the better: accuracy for classes, R² for quantities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from retrograd.data.dataset import Dataset
+from retrograd.network.network import Variables
+from retrograd.train.evaluate import Evaluator, gives_logits
+from retrograd.train.prepare import Prepared
+
+WORST_R2 = -1.0  # whoever is worse than twice the trivial error is not compared any further
+
+
+class Scorer:
+    """Measures a prepared run's weights on a part of its data, whatever the width of its output."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.dataset = prepared.dataset
+        self.evaluator = Evaluator(prepared.network, prepared.objectives, prepared.dataset.preprocessing)
+        self.logits = gives_logits(self.evaluator.main.loss)
+
+    def outputs(self, variables: Variables, part: str) -> np.ndarray:
+        """Return the network's main output on a part."""
+        return self.evaluator.outputs(variables, columns_of(self.dataset, part))
+
+    def score(self, variables: Variables, part: str) -> float:
+        """Return the score of weights on a part."""
+        return score(self.outputs(variables, part), columns_of(self.dataset, part)["y"], self.dataset.task, self.logits)
+
+
+def columns_of(dataset: Dataset, part: str) -> Mapping[str, np.ndarray]:
+    """Return the columns of a part; of one that there is not, those of training."""
+    columns: Mapping[str, np.ndarray] | None = getattr(dataset, part)
+    return dataset.train if columns is None else columns
+
+
+def score(outputs: np.ndarray, y: np.ndarray, task: str, logits: bool) -> float:
+    """Return accuracy or R² of a network's outputs; outputs that are not finite score like the worst."""
+    outputs = np.asarray(outputs, np.float64).reshape(len(outputs), -1)
+    if task in ("binary", "multiclass"):
+        truth = np.asarray(y).reshape(len(y))
+        return float(np.mean((labels(outputs, logits) == truth) & np.isfinite(outputs).all(1)))
+    truth = np.asarray(y, np.float64).reshape(len(y), -1)
+    if not np.isfinite(outputs).all() or outputs.shape != truth.shape:
+        return WORST_R2
+    return r_squared(outputs, truth)
+
+
+def labels(outputs: np.ndarray, logits: bool) -> np.ndarray:
+    """Return the class numbers that outputs [rows, units] stand for."""
+    if outputs.shape[1] == 1:
+        return (outputs[:, 0] > (0.0 if logits else 0.5)).astype(int)
+    return outputs.argmax(1)
+
+
+def r_squared(found: np.ndarray, truth: np.ndarray) -> float:
+    """Return 1 - squared error / squared deviation from the mean, averaged over targets, not below -1."""
+    spread = ((truth - truth.mean(0)) ** 2).sum(0)
+    error = ((truth - found) ** 2).sum(0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        each = 1 - error / np.where(spread > 0, spread, 1)
+    return float(np.nanmean(np.maximum(each, WORST_R2)))

@@ -1,0 +1,70 @@
+"""What a symptom is: a rule over the facts of a program, with the examples that hold it to its word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from retrograd.base.finding import Evidence, Finding, Severity
+from retrograd.base.registry import Registry
+from retrograd.base.schema import parse
+from retrograd.diagnosis.cases import dataset
+from retrograd.diagnosis.program import Program
+from retrograd.train.config import RunConfig
+
+Stage = Literal["static", "data", "probe", "run"]
+STAGES: tuple[Stage, ...] = ("static", "data", "probe", "run")  # in the order of what they cost
+symptoms: Registry[Symptom] = Registry("symptom")
+
+
+class Symptom:
+    """A rule. `find` yields what it sees in a program and judges nothing: an oddity of a network that learns is a note.
+
+    `code` is the symptom's in the catalogue, `stage` what it needs: the configuration, the data, probes, or a run.
+    """
+
+    code: ClassVar[str]
+    stage: ClassVar[Stage]
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the findings of this symptom."""
+        raise NotImplementedError(f"{type(self).__name__} must say in `find` what it looks for")
+
+    def finding(
+        self,
+        path: str,
+        message: str,
+        *evidence: Evidence,
+        remedies: tuple[str, ...] = (),
+        severity: Severity = "risk",
+        confidence: float = 0.5,
+    ) -> Finding:
+        """Return a finding of this symptom."""
+        name = symptoms.name_of(type(self))
+        return Finding(name, path, message, evidence, remedies, severity, self.code, confidence)
+
+
+class Setup(NamedTuple):
+    """A program as plain data: settings of its configuration, and the name of a generated data set with options."""
+
+    data: str
+    settings: dict[str, Any]
+    options: dict[str, Any]
+
+    def program(self) -> Program:
+        """Return the program."""
+        given = {"optimizer": {"adam": 0.01}, "training": {"epochs": 20, "batch_size": 16}, **self.settings}
+        return Program(parse(RunConfig, given), dataset(self.data, **self.options))
+
+
+def setup(data: str, options: dict[str, Any] | None = None, **settings: Any) -> Setup:
+    """Return a program on one of the generated data sets."""
+    return Setup(data, settings, options or {})
+
+
+class Examples(NamedTuple):
+    """What a symptom must find, and two that it must not: a usual one, and one that only looks alike."""
+
+    sick: Setup
+    healthy: Setup
+    near_miss: Setup

@@ -1,0 +1,7 @@
+"""The symptoms, one file each; importing this package registers them."""
+
+import importlib
+import pkgutil
+
+for _found in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_found.name}")

@@ -1,0 +1,63 @@
+"""Parts of the data that do not hold the same classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
+STRANGERS, APART, FEWEST = 0.02, 0.5, 20  # shares of rows; total variation; rows
+TAIL = {"split": {"method": "time"}}
+
+
+@symptoms.register(
+    "bad_split",
+    examples=Examples(
+        sick=setup("blobs", {"order": True, "data": TAIL}, network=[*HEAD, {"dense": 3}]),
+        healthy=setup("blobs", network=[*HEAD, {"dense": 3}]),
+        near_miss=setup("blobs", {"data": TAIL}, network=[*HEAD, {"dense": 3}]),
+    ),
+)
+class BadSplit(Symptom):
+    """Rows sorted by class and cut without shuffling: a class of the validation part never trains."""
+
+    code = "D08"
+    stage = "data"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the share of held-out rows whose class training does not know, and frequencies far apart."""
+        held = program.dataset.valid
+        if not program.classifies or held is None or program.y is None:
+            return
+        answers = np.asarray(held["y"]).reshape(-1).astype(int)
+        strangers = ~np.isin(answers, np.unique(program.y))
+        kinds = max(answers.max(), program.y.max()) + 1
+        shares = [np.bincount(part, minlength=kinds) / len(part) for part in (program.y, answers)]
+        apart = float(np.abs(shares[0] - shares[1]).sum() / 2)
+        if strangers.mean() > STRANGERS:
+            names = program.dataset.classes or ()
+            missing = sorted({str(names[i]) if i < len(names) else str(i) for i in answers[strangers]})
+            yield self.finding(
+                "data.split",
+                f"no training row has the class {', '.join(missing)}, and the validation part is made of it: "
+                "the rows are sorted and the split does not shuffle",
+                Evidence("share of validation rows with an unknown class", float(strangers.mean()), STRANGERS),
+                remedies=("shuffled_split",),
+                severity="fault",
+                confidence=0.97,
+            )
+        elif apart > APART and len(answers) >= FEWEST:
+            yield self.finding(
+                "data.split",
+                "the validation part is made of other classes than the training part: "
+                "the rows are sorted and the split does not shuffle",
+                Evidence("distance of the class frequencies", apart, APART),
+                remedies=("shuffled_split",),
+                severity="fault",
+                confidence=0.9,
+            )

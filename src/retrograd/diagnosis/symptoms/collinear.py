@@ -1,0 +1,54 @@
+"""Features that say nothing, or nothing new."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+MOST_FEATURES, CORRELATED = 200, 0.9999
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
+
+
+@symptoms.register(
+    "collinear",
+    examples=Examples(
+        sick=setup("line", {"copies": 1}, network=[{"dense": 1}]),
+        healthy=setup("line", network=[{"dense": 1}]),
+        near_miss=setup("wave", network=[*HEAD, {"dense": 1}]),
+    ),
+)
+class Collinear(Symptom):
+    """Constant features, and pairs that are multiples of one another: harmless for predictions, but single weights
+    cannot be told (they are not identifiable).
+    """
+
+    code = "D05"
+    stage = "data"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield constant features and pairs with a correlation near 1."""
+        if program.x is None or not 1 < program.x.shape[1] <= MOST_FEATURES or len(program.x) < 3:
+            return
+        constant = program.x.std(0) <= 1e-9 * np.maximum(np.abs(program.x).max(0), 1e-12)
+        if constant.any():
+            yield self.finding(
+                "data", f"{constant.sum()} features are constant", severity="note", remedies=(), confidence=0.1
+            )
+        related = np.triu(np.abs(np.corrcoef(program.x[:, ~constant].T)), 1) if (~constant).sum() > 1 else np.zeros((1, 1))
+        pairs = np.argwhere(related > CORRELATED)
+        if len(pairs):
+            numbers = np.flatnonzero(~constant)[pairs[0]]
+            yield self.finding(
+                "data",
+                f"features {numbers[0]} and {numbers[1]} are multiples of one another"
+                + (f", and {len(pairs) - 1} more pairs" if len(pairs) > 1 else "")
+                + ": their single weights are not identifiable",
+                Evidence("correlation", float(related.max()), CORRELATED),
+                severity="note",
+                confidence=0.1,
+            )

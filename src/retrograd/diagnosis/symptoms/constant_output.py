@@ -1,0 +1,48 @@
+"""A network that answers the same to everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+SHARE = 1e-3
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
+
+
+@symptoms.register(
+    "constant_output",
+    examples=Examples(
+        sick=setup("line", {"target_stretch": 50.0, "target_shift": 500.0}, network=[*HEAD, {"dense": 1}, "sigmoid"]),
+        healthy=setup("line", network=[*HEAD, {"dense": 1}]),
+        near_miss=setup("wave", network=[*HEAD, {"dense": 1}]),
+    ),
+)
+class ConstantOutput(Symptom):
+    """The outputs' variance is a thousandth of the targets', or of what it was before training."""
+
+    code = "B14"
+    stage = "run"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the variance of the last outputs against that of the targets."""
+        if program.observed is None or program.y is None or program.observed.broken:
+            return
+        outputs = np.asarray(program.scorer.outputs(program.observed.variables, "train"), np.float64)
+        if not np.isfinite(outputs).all():
+            return
+        target = 0.25 if program.classifies else float(program.y.var(0).mean())
+        share = float(outputs.reshape(len(outputs), -1).var(0).mean()) / max(target, 1e-30)
+        if share < SHARE:
+            yield self.finding(
+                "network",
+                "the outputs hardly depend on the inputs",
+                Evidence("variance of the outputs / of the targets", share, SHARE),
+                remedies=("match_output", "scale_inputs", "default_initial_weights", "raise_rate"),
+                severity="fault",
+                confidence=0.3,
+            )

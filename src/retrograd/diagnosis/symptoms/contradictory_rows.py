@@ -1,0 +1,46 @@
+"""Equal inputs with different answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+SHARE = 0.05
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
+
+
+@symptoms.register(
+    "contradictory_rows",
+    examples=Examples(
+        sick=setup("noise", {"rounded": True}, network=[*HEAD, {"dense": 1}]),
+        healthy=setup("halves", network=[*HEAD, {"dense": 1}]),
+        near_miss=setup("halves", {"copied_rows": True}, network=[*HEAD, {"dense": 1}]),
+    ),
+)
+class ContradictoryRows(Symptom):
+    """No network can answer the same question in two ways: the share of rows that it must get wrong is a floor."""
+
+    code = "D13"
+    stage = "data"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the share of rows that no function of the inputs can answer."""
+        if program.x is None or program.y is None or not program.classifies:
+            return
+        _, group = np.unique(program.x, axis=0, return_inverse=True)
+        counts = np.zeros((group.max() + 1, program.y.max() + 1))
+        np.add.at(counts, (group.reshape(-1), program.y), 1)
+        wrong = 1 - float(counts.max(1).sum()) / len(program.y)
+        if wrong > SHARE:
+            yield self.finding(
+                "data",
+                f"equal inputs have different answers: no network gets more than {1 - wrong:.1%} of these rows right",
+                Evidence("share of rows that cannot be right", wrong, SHARE),
+                severity="note",
+                confidence=0.3,
+            )

@@ -1,0 +1,45 @@
+"""Units whose derivative is 0 for every row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+SHARE = 0.5
+HEAD = {"units": 16, "activation": "relu"}
+
+
+@symptoms.register(
+    "dead_units",
+    examples=Examples(
+        sick=setup("halves", network=[{"dense": {**HEAD, "bias": {"constant": -20.0}}}, {"dense": 1}]),
+        healthy=setup("halves", network=[{"dense": HEAD}, {"dense": 1}]),
+        near_miss=setup("halves", network=[{"dense": {"units": 16, "activation": "leaky_relu",
+                                                      "bias": {"constant": -20.0}}}, {"dense": 1}]),
+    ),
+)  # fmt: skip
+class DeadUnits(Symptom):
+    """A relu unit that no row switches on has gradient 0 and never comes back; a layer of them cuts the network."""
+
+    code = "B06"
+    stage = "run"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the layer with the largest share of dead units at the end of the run, else before it."""
+        last = program.observed.moments[-1].health if program.observed and program.observed.moments else None
+        health, when = (last, "at the end") if last is not None else (program.first_health, "at the first weights")
+        hidden = {node.name for node in program.hidden}
+        dead = {path: float(u.dead) for path, u in health.units.items() if path in hidden} if health else {}
+        if dead and max(dead.values()) >= SHARE and program.network is not None:
+            path = max(dead, key=lambda path: dead[path])
+            whole = ": nothing passes it" if dead[path] == 1 else ""
+            yield self.finding(
+                program.line(program.network.by_name[path]),
+                f"{dead[path]:.0%} of the units are dead {when}{whole}",
+                Evidence("share of dead units", dead[path], SHARE),
+                remedies=("lower_rate", "scale_inputs", "default_initial_weights", "leaky", "widen"),
+                confidence=0.45 if dead[path] < 1 else 0.6,
+            )

@@ -1,0 +1,73 @@
+"""Depth that an activation does not carry signals or gradients through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+SIGMOIDS, TANHS = 4, 10  # in a row
+BORN_DEAD = 0.2  # probability
+
+
+def stack(depth: int, units: int, activation: str) -> list[dict[str, object]]:
+    """Return a stack of equal layers."""
+    return [{"dense": {"units": units, "activation": activation}} for _ in range(depth)]
+
+
+@symptoms.register(
+    "deep_saturation",
+    examples=Examples(
+        sick=setup("halves", network=[*stack(6, 8, "sigmoid"), {"dense": 1}]),
+        healthy=setup("halves", network=[*stack(6, 16, "relu"), {"dense": 1}]),
+        near_miss=setup("halves", network=[*stack(2, 8, "sigmoid"), {"dense": 1}]),
+    ),
+)
+class DeepSaturation(Symptom):
+    """Each sigmoid passes at most a quarter of a delta. A relu layer of n units is dead for an input with probability
+    2^-n, so a deep and narrow stack is born dead; an exponential of an exponential overflows.
+
+        P(born dead) <= 1 - prod_l (1 - 2^-n_l)   (Lu et al. 2019, arXiv:1903.06733)
+    """
+
+    code = "S08"
+    stage = "static"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield stacks that are too deep for their activation."""
+        if program.specs is None or self._has_shortcuts(program):
+            return
+        kinds = [node.layer.kind for node in program.hidden_activations]
+        for kind, limit, confidence in (("sigmoid", SIGMOIDS, 0.88), ("tanh", TANHS, 0.5), ("exponential", 2, 0.95)):
+            count = kinds.count(kind)
+            if count >= limit:
+                why = {
+                    "sigmoid": f"deltas shrink by a factor of 4 or more at each: {0.25**count:.2g} at most remains",
+                    "tanh": "deltas shrink at each where it saturates",
+                    "exponential": "an exponential of an exponential overflows",
+                }[kind]
+                first = next(node for node in program.hidden_activations if node.layer.kind == kind)
+                yield self.finding(
+                    program.line(first),
+                    f"{count} layers of {kind} in a row: {why}",
+                    Evidence(f"layers of {kind}", count, limit),
+                    remedies=("hidden_relu", "fewer_layers", "widen"),
+                    confidence=confidence,
+                )
+        widths = [program.specs[n.name].shape[-1] for n in program.hidden_activations if n.layer.kind == "relu"]
+        dead = 1 - float(np.prod([1 - 2.0 ** -min(width, 60) for width in widths])) if widths else 0.0
+        if dead > BORN_DEAD:
+            yield self.finding(
+                "network",
+                f"{len(widths)} narrow relu layers: with probability {dead:.0%} a layer has no live unit at birth",
+                Evidence("bound of the probability to be born dead", dead, BORN_DEAD),
+                remedies=("widen", "fewer_layers"),
+                confidence=0.55 + 0.4 * dead,
+            )
+
+    def _has_shortcuts(self, program: Program) -> bool:
+        return any(node.layer.kind == "add" or "norm" in node.layer.kind for node in program.nodes)

@@ -1,0 +1,43 @@
+"""A loss that grows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+TIMES = 3.0
+
+
+@symptoms.register(
+    "divergence",
+    examples=Examples(
+        sick=setup("line", network=[{"dense": 1}], optimizer={"sgd": 1.3}, training={"epochs": 3}),
+        healthy=setup("line", network=[{"dense": 1}], optimizer={"sgd": 0.05}),
+        near_miss=setup("halves", network=[{"dense": {"units": 8, "activation": "relu"}}, {"dense": 1}]),
+    ),
+)
+class Divergence(Symptom):
+    """The loss ends well above where it began: the steps overshoot, or the gradient points the wrong way."""
+
+    code = "B02"
+    stage = "run"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the last loss against the first."""
+        if program.observed is None or program.first_pass is None or not program.observed.losses:
+            return
+        first, last = float(program.first_pass.loss), float(program.observed.losses[-1])
+        if np.isfinite(last) and last > TIMES * max(first, 1e-12):
+            yield self.finding(
+                "training",
+                f"the loss rose from {first:.4g} to {last:.4g}",
+                Evidence("last loss / first loss", last / max(first, 1e-12), TIMES),
+                remedies=("lower_rate", "clip_gradients", "scale_inputs"),
+                severity="fault",
+                confidence=0.55,
+            )

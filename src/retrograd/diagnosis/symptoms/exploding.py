@@ -1,0 +1,52 @@
+"""Gradients that grow on their way back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.diagnosis.symptoms.vanishing import relative_gradients
+
+PER_LAYER, OVERALL = 2.0, 1e3
+WIDE = {"units": 16, "activation": "relu"}
+LOUD = {**WIDE, "weight": {"normal": {"std_deviation": 2.0}}}
+
+
+@symptoms.register(
+    "exploding",
+    examples=Examples(
+        sick=setup("halves", network=[{"dense": LOUD}] * 8 + [{"dense": 1}]),
+        healthy=setup("halves", network=[{"dense": WIDE}] * 8 + [{"dense": 1}]),
+        near_miss=setup("halves", network=[{"dense": LOUD}, {"dense": 1}]),
+    ),
+)
+class Exploding(Symptom):
+    """First outputs or deltas grow from layer to layer, by a factor that multiplies."""
+
+    code = "B05"
+    stage = "run"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the factor per layer, at the first weights, of outputs on the way forward or deltas on the way back."""
+        if program.first_health is None or len(relative_gradients(program)) < 3:
+            return
+        names = [node.name for node in program.weighted]
+        forward = [float(program.first_health.outputs[name].rms) for name in names]
+        back = [float(program.first_health.deltas[name].rms) for name in names if name in program.first_health.deltas]
+        for what, sizes in (("outputs", forward), ("deltas", back[::-1])):
+            if min(sizes[0], sizes[-1]) <= 0:
+                continue
+            overall = sizes[-1] / sizes[0]
+            per_layer = overall ** (1 / (len(sizes) - 1))
+            if overall > OVERALL and per_layer > PER_LAYER:
+                yield self.finding(
+                    "network",
+                    f"{what} grow {per_layer:.3g} times at each of {len(sizes) - 1} layers",
+                    Evidence("factor per layer", per_layer, PER_LAYER),
+                    Evidence("factor of all", overall, OVERALL),
+                    remedies=("default_initial_weights", "normalise", "clip_gradients"),
+                    confidence=0.5,
+                )
+                return

@@ -1,0 +1,54 @@
+"""A first loss far from what ignorance costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+TIMES = 5.0
+HEAD = {"units": 16, "activation": "relu"}
+
+
+@symptoms.register(
+    "initial_loss",
+    examples=Examples(
+        sick=setup("blobs", network=[{"dense": {**HEAD, "weight": {"normal": {"std_deviation": 3.0}}}},
+                                     {"dense": {"units": 3, "weight": {"normal": {"std_deviation": 3.0}}}}]),
+        healthy=setup("blobs", network=[{"dense": HEAD}, {"dense": 3}]),
+        near_miss=setup("line", network=[{"dense": HEAD}, {"dense": 1}]),
+    ),
+)  # fmt: skip
+class InitialLoss(Symptom):
+    """Who knows nothing pays ln K for a class and the mean square for a quantity; more means loud first outputs."""
+
+    code = "B20"
+    stage = "probe"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the first loss against that of a network that puts out nothing."""
+        loss = program.loss.kind
+        if program.first_pass is None or program.y is None or getattr(program.loss, "reduction", "mean") == "sum":
+            return
+        if loss == "cross_entropy":
+            expected = math.log(max(2, program.units or 2))
+        elif loss == "binary_cross_entropy":
+            expected = math.log(2)
+        elif loss == "mean_squared_error" and not program.classifies:
+            expected = float(np.mean(program.y**2)) * getattr(program.loss, "scale", 1.0)
+        else:
+            return
+        first = float(program.first_pass.loss)
+        if first > TIMES * expected:
+            yield self.finding(
+                "network",
+                f"the first loss is {first:.4g}; a network that knows nothing pays {expected:.4g}",
+                Evidence("first loss / that of ignorance", first / expected, TIMES),
+                remedies=("default_initial_weights", "scale_inputs", "match_output"),
+                confidence=0.35,
+            )

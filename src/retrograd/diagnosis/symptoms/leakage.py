@@ -1,0 +1,45 @@
+"""Validation rows that are also training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+SHARE = 0.05
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
+
+
+@symptoms.register(
+    "leakage",
+    examples=Examples(
+        sick=setup("halves", {"copied_rows": True}, network=[*HEAD, {"dense": 1}]),
+        healthy=setup("halves", network=[*HEAD, {"dense": 1}]),
+        near_miss=setup("noise", {"features": 6}, network=[*HEAD, {"dense": 1}]),
+    ),
+)
+class Leakage(Symptom):
+    """A row that stands in both parts is learned by heart and then counted as understood."""
+
+    code = "D10"
+    stage = "data"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the share of validation rows whose inputs occur in the training part."""
+        held = program.dataset.valid
+        if program.x is None or held is None or "x" not in held:
+            return
+        known = {row.tobytes() for row in np.ascontiguousarray(program.dataset.train["x"])}
+        copies = np.mean([row.tobytes() in known for row in np.ascontiguousarray(held["x"])])
+        if copies > SHARE and program.x.shape[1] > 2:
+            yield self.finding(
+                "data.split",
+                f"{copies:.0%} of the validation rows are training rows as well: the score there is too good",
+                Evidence("share of validation rows that train", float(copies), SHARE),
+                severity="note",
+                confidence=0.2,
+            )

@@ -1,0 +1,60 @@
+"""A loss that is meant for another task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
+DISTANCES = ("mean_squared_error", "mean_absolute_error", "huber")
+
+
+@symptoms.register(
+    "loss_for_task",
+    examples=Examples(
+        sick=setup("blobs", network=[*HEAD, {"dense": 3}, "softmax"], loss="mean_squared_error"),
+        healthy=setup("blobs", network=[*HEAD, {"dense": 3}]),
+        near_miss=setup("line", network=[*HEAD, {"dense": 1}], loss="mean_absolute_error"),
+    ),
+)
+class LossForTask(Symptom):
+    """A distance between class numbers and outputs trains, but its gradient vanishes where the answer is most wrong;
+    a cross-entropy of quantities has no minimum.
+    """
+
+    code = "S04"
+    stage = "static"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the loss, if the task asks for another one."""
+        loss = program.loss.kind
+        if program.classifies and loss in DISTANCES:
+            squashed = any(node.layer.kind in ("sigmoid", "softmax") for node in program.output_activations)
+            worst = "; behind a squashing activation its gradient is smallest where the answer is most wrong"
+            yield self.finding(
+                "loss",
+                f"{loss} measures distances, and the targets are classes{worst if squashed else ''}",
+                remedies=("match_output",),
+                confidence=0.45 if loss == "mean_squared_error" else 0.55,
+            )
+        elif not program.classifies and program.y is not None and loss in ("cross_entropy", "binary_cross_entropy"):
+            if not np.isin(program.y, (0.0, 1.0)).all():
+                yield self.finding(
+                    "loss",
+                    f"{loss} compares probabilities, and the targets are quantities",
+                    remedies=("match_output", "scale_targets"),
+                    severity="fault",
+                    confidence=0.93,
+                )
+        elif program.dataset.task == "multiclass" and loss == "binary_cross_entropy":
+            yield self.finding(
+                "loss",
+                "binary_cross_entropy asks each class by itself, and the classes exclude one another",
+                remedies=("match_output",),
+                confidence=0.4,
+            )

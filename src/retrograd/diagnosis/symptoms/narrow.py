@@ -1,0 +1,45 @@
+"""Hidden layers of very few units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+FEWEST = 5
+
+
+@symptoms.register(
+    "narrow",
+    examples=Examples(
+        sick=setup("wave", network=[{"dense": {"units": 2, "activation": "relu"}}, {"dense": 1}]),
+        healthy=setup("wave", network=[{"dense": {"units": 32, "activation": "relu"}}, {"dense": 1}]),
+        near_miss=setup("line", network=[{"dense": 1}]),
+    ),
+)
+class Narrow(Symptom):
+    """What does not fit through a layer of two units is lost for every layer behind it."""
+
+    code = "S13"
+    stage = "static"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the narrowest hidden layer."""
+        if program.specs is None:
+            return
+        widths = {
+            node: program.specs[node.name].shape[-1]
+            for node in program.weighted
+            if node in program.hidden and node.layer.kind != "embedding"
+        }
+        if widths and min(widths.values()) <= FEWEST:
+            node = min(widths, key=lambda node: widths[node])
+            yield self.finding(
+                program.line(node),
+                f"only {widths[node]} units",
+                Evidence("units of the narrowest hidden layer", widths[node], FEWEST),
+                remedies=("widen",),
+                confidence=0.4 if widths[node] > 2 else 0.5,
+            )

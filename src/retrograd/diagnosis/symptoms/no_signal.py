@@ -1,0 +1,47 @@
+"""Answers that do not depend on the inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+LUCK = 0.05
+FEWEST = 30  # held-out rows; fewer prove nothing
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
+
+
+@symptoms.register(
+    "no_signal",
+    examples=Examples(
+        sick=setup("noise", {"rows": 400}, network=[*HEAD, {"dense": 1}]),
+        healthy=setup("halves", {"rows": 400}, network=[*HEAD, {"dense": 1}]),
+        near_miss=setup("halves", {"rows": 400, "stretch": 1000.0}, network=[*HEAD, {"dense": 1}]),
+    ),
+)
+class NoSignal(Symptom):
+    """Neither a linear model nor neighbours nor trees predict held-out answers better than shuffled ones: labels are
+    wrong, or belong to other rows, or the inputs do not tell. No change of the network helps.
+    """
+
+    code = "D07"
+    stage = "data"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield how often shuffled answers fit as well."""
+        if program.y is None or program.dataset.valid is None:
+            return
+        chance = program.levels.chance
+        if chance is not None and chance > LUCK and program.levels.rows >= FEWEST:
+            best = {name: value for name, value in program.levels.held_out.items() if name != "trivial"}
+            told = ", ".join(f"{name} {value:.3g}" for name, value in best.items())
+            yield self.finding(
+                "data",
+                f"nothing predicts the held-out answers ({told}; trivial {program.levels.trivial:.3g}): "
+                "the rows' answers look as if they were shuffled",
+                Evidence("share of shuffled answers that fit as well", chance, LUCK),
+                severity="fault",
+                confidence=0.98,
+            )

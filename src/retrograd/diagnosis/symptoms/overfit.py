@@ -1,0 +1,50 @@
+"""A network that learns its rows by heart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+RISE, BEFORE, GAP = 1.1, 0.7, 0.05
+
+
+@symptoms.register(
+    "overfit",
+    examples=Examples(
+        sick=setup("noise", {"rows": 80}, network=[{"dense": {"units": 128, "activation": "relu"}}, {"dense": 1}],
+                   training={"epochs": 120, "batch_size": 16}),
+        healthy=setup("halves", network=[{"dense": {"units": 8, "activation": "relu"}}, {"dense": 1}]),
+        near_miss=setup("blobs", network=[{"dense": {"units": 128, "activation": "relu"}}, {"dense": 3}]),
+    ),
+)  # fmt: skip
+class Overfit(Symptom):
+    """The held-out loss has its minimum early and rises from there, while the training score grows above it."""
+
+    code = "B12"
+    stage = "run"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield where the held-out loss was smallest and how far it rose from there."""
+        observed = program.observed
+        if observed is None or program.dataset.valid is None or len(observed.moments) < 4 or observed.broken:
+            return
+        held = np.array([moment.held_out_loss for moment in observed.moments])
+        if not np.isfinite(held).all():
+            return
+        at, rise = int(held.argmin()), float(held[-1] / max(held.min(), 1e-12))
+        gap = observed.train_score - observed.score
+        if at < BEFORE * (len(held) - 1) and rise > RISE and gap > GAP:
+            yield self.finding(
+                "training.epochs",
+                f"the held-out loss is smallest at step {observed.moments[at].step} and {rise:.2g} times that at the "
+                f"end; training rows score {observed.train_score:.3g}, held-out ones {observed.score:.3g}",
+                Evidence("held-out loss at the end / smallest", rise, RISE),
+                Evidence("training score - held-out score", gap, GAP),
+                remedies=("early_stopping", "weight_decay", "add_dropout", "simpler_network"),
+                confidence=0.45,
+            )

@@ -1,0 +1,49 @@
+"""Inputs that have been scaled twice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+SMALLEST = 1e-2
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
+
+
+@symptoms.register(
+    "overscaled_inputs",
+    examples=Examples(
+        sick=setup("blobs", {"stretch": 0.001}, network=[*HEAD, {"dense": 3}]),
+        healthy=setup("blobs", network=[*HEAD, {"dense": 3}]),
+        near_miss=setup("blobs", {"stretch": 0.1}, network=[*HEAD, {"dense": 3}]),
+    ),
+)
+class OverscaledInputs(Symptom):
+    """Inputs near 0 give gradients near 0: the first layer hardly learns, and its bias is all that speaks."""
+
+    code = "D03"
+    stage = "data"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield features whose spread is small; of most of them, unless one is enough."""
+        if program.x is None:
+            return
+        spread = program.x.std(0)
+        varied = spread[spread > 0]
+        if not len(varied):
+            return
+        typical = float(np.median(varied)) if program.x.shape[1] > 64 else float(varied.min())
+        most = float(np.mean(varied < SMALLEST))
+        if most > 0.5:
+            yield self.finding(
+                "data.scale",
+                f"{most:.0%} of the features have a spread under {SMALLEST:g}, as after scaling twice",
+                Evidence("standard deviation of the features", typical, SMALLEST),
+                remedies=("scale_inputs",),
+                confidence=min(0.93, 0.7 + 0.1 * math.log10(SMALLEST / max(typical, 1e-12))),
+            )

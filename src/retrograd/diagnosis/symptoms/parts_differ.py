@@ -1,0 +1,51 @@
+"""Validation rows that were preprocessed in another way than training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+FACTOR, SHARE = 5.0, 0.5
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
+
+
+@symptoms.register(
+    "parts_differ",
+    examples=Examples(
+        sick=setup("blobs", {"shift_at_end": 9.0}, network=[*HEAD, {"dense": 3}]),
+        healthy=setup("blobs", network=[*HEAD, {"dense": 3}]),
+        near_miss=setup("blobs", {"stretch": 100.0}, network=[*HEAD, {"dense": 3}]),
+    ),
+)
+class PartsDiffer(Symptom):
+    """A scaler that only the training part has seen, or another source: scores on the other part mean nothing."""
+
+    code = "D09"
+    stage = "data"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the share of features whose spread or mean differs a lot between training and validation part."""
+        held = program.dataset.valid
+        if program.x is None or held is None or "x" not in held or len(held["x"]) < 20:
+            return
+        other = np.asarray(held["x"], np.float64).reshape(len(held["x"]), -1)
+        own = program.x.std(0)
+        used = own > 0
+        if not used.any():
+            return
+        ratio = other.std(0)[used] / own[used]
+        moved = np.abs(other.mean(0)[used] - program.x.mean(0)[used]) / own[used]
+        share = float(np.mean((ratio > FACTOR) | (moved > FACTOR / 2) | (ratio < 1 / FACTOR)))
+        if share > SHARE:
+            yield self.finding(
+                "data",
+                f"{share:.0%} of the features have another scale or place in the validation part",
+                Evidence("share of features that differ", share, SHARE),
+                remedies=("shuffled_split",),
+                confidence=0.7,
+            )

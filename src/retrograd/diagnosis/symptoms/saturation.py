@@ -1,0 +1,50 @@
+"""Units that stand where their activation is flat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+SHARE = 0.5
+HEAD = [{"dense": {"units": 16, "activation": "tanh"}}]
+BOUNDED = ("sigmoid", "tanh", "softsign", "hard_sigmoid")
+
+
+@symptoms.register(
+    "saturation",
+    examples=Examples(
+        sick=setup("halves", {"stretch": 300.0}, network=[*HEAD, {"dense": 1}]),
+        healthy=setup("halves", network=[*HEAD, {"dense": 1}]),
+        near_miss=setup("halves", {"stretch": 300.0}, network=[{"dense": {"units": 16, "activation": "relu"}},
+                                                               {"dense": 1}]),
+    ),
+)  # fmt: skip
+class Saturation(Symptom):
+    """Sigmoid and tanh are flat far from 0: deltas that meet a flat place end there."""
+
+    code = "B07"
+    stage = "run"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the layer with the largest share of saturated units, at the first weights or at the end."""
+        moments = [program.first_health]
+        if program.observed is not None and program.observed.moments:
+            moments.append(program.observed.moments[-1].health)
+        kinds = {node.name: node.layer.kind for node in program.hidden}
+        for health, when in zip(moments, ("from the first pass on", "at the end"), strict=False):
+            shares = {} if health is None else {
+                path: float(u.saturated) for path, u in health.units.items() if kinds.get(path) in BOUNDED
+            }  # fmt: skip
+            if shares and max(shares.values()) >= SHARE and program.network is not None:
+                path = max(shares, key=lambda path: shares[path])
+                yield self.finding(
+                    program.line(program.network.by_name[path]),
+                    f"{shares[path]:.0%} of the units are saturated {when}",
+                    Evidence("share of saturated units", shares[path], SHARE),
+                    remedies=("scale_inputs", "default_initial_weights", "hidden_relu", "lower_rate"),
+                    confidence=0.45,
+                )
+                return

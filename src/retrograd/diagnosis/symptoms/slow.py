@@ -1,0 +1,45 @@
+"""A loss that is still falling when training ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.observe import finite
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+FALL = 0.08  # of the loss, in the last quarter of the run
+
+
+@symptoms.register(
+    "slow",
+    examples=Examples(
+        sick=setup("blobs", network=[{"dense": 3}], optimizer={"sgd": 0.004}),
+        healthy=setup("blobs", network=[{"dense": 3}], optimizer={"sgd": 0.5}, training={"epochs": 60}),
+        near_miss=setup("noise", network=[{"dense": 1}], optimizer={"sgd": 0.05}, training={"epochs": 40}),
+    ),
+)
+class Slow(Symptom):
+    """The last quarter of the run still lowers the loss clearly: it ended before learning did."""
+
+    code = "B11"
+    stage = "run"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the fall over the last quarter of the epochs, or a first loss that has hardly changed."""
+        losses = finite(program.observed.losses) if program.observed is not None else np.zeros(0)
+        if len(losses) < 4 or program.observed is None or program.observed.broken:
+            return
+        quarter = max(1, len(losses) // 4)
+        fall = float((losses[-quarter - 1] - losses[-1]) / max(abs(losses[-quarter - 1]), 1e-12))
+        if fall > FALL and np.mean(np.diff(losses[-quarter - 1 :]) < 0) > 0.7:
+            yield self.finding(
+                "training.epochs",
+                f"the loss still falls when training ends: by {fall:.0%} in the last quarter",
+                Evidence("fall of the loss in the last quarter", fall, FALL),
+                remedies=("more_updates", "raise_rate", "adam"),
+                confidence=0.5,
+            )

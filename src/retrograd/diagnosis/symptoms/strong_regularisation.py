@@ -1,0 +1,64 @@
+"""Dropout and penalties that leave the data no say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import jax.numpy as jnp
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.update.penalties import penalise
+
+MOST_DROPPED, FEWEST_UNITS = 0.5, 4
+HEAD = [{"dense": {"units": 16, "activation": "relu"}}]
+
+
+@symptoms.register(
+    "strong_regularisation",
+    examples=Examples(
+        sick=setup("halves", network=[*HEAD, {"dense": 1}], penalties=[{"l2": 5.0}]),
+        healthy=setup("halves", network=[*HEAD, {"dense": 1}], penalties=[{"l2": 0.0001}]),
+        near_miss=setup("halves", network=[*HEAD, {"dropout": 0.3}, {"dense": 1}]),
+    ),
+)
+class StrongRegularisation(Symptom):
+    """A penalty above the loss itself pulls all weights to 0; dropout above one half, on few units, or on the output
+    hides the signal.
+    """
+
+    code = "S14"
+    stage = "static"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield penalties larger than the first loss, and dropout where it hurts."""
+        yield from self._penalties(program)
+        for node in program.nodes:
+            rate = float(getattr(node.layer, "rate", 0.0) or 0.0) if node.layer.kind == "dropout" else 0.0
+            if not rate or program.specs is None:
+                continue
+            units, at_end = program.specs[node.name].shape[-1], node not in program.hidden
+            if rate > MOST_DROPPED or units <= FEWEST_UNITS or at_end:
+                where = "the output" if at_end else f"{units} units"
+                yield self.finding(
+                    program.line(node),
+                    f"dropout of {rate:g} on {where}",
+                    Evidence("share dropped", rate, MOST_DROPPED),
+                    remedies=("less_regularisation",),
+                    confidence=0.6 if rate >= MOST_DROPPED else 0.4,
+                )
+
+    def _penalties(self, program: Program) -> Iterator[Finding]:
+        if not program.config.penalties or program.first_pass is None or program.variables is None:
+            return
+        value = float(jnp.asarray(penalise(program.config.penalties, program.variables.params)[0]))
+        loss = float(program.first_pass.loss)
+        if value > loss:
+            yield self.finding(
+                "penalties",
+                f"the penalties cost {value:.3g} at the first weights, the data {loss:.3g}",
+                Evidence("penalties / loss", value / max(loss, 1e-12), 1.0),
+                remedies=("less_regularisation",),
+                confidence=0.75,
+            )

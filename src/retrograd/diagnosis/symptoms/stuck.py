@@ -1,0 +1,43 @@
+"""A network that answers like the best constant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+NEAR = 0.05  # of what is between the trivial predictor and a perfect one
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
+
+
+@symptoms.register(
+    "stuck",
+    examples=Examples(
+        sick=setup("blobs", network=[{"dense": {"units": 8, "activation": "relu", "weight": "zeros"}},
+                                     {"dense": {"units": 3, "weight": "zeros"}}]),
+        healthy=setup("blobs", network=[*HEAD, {"dense": 3}]),
+        near_miss=setup("wave", network=[*HEAD, {"dense": 1}], training={"epochs": 60}),
+    ),
+)  # fmt: skip
+class Stuck(Symptom):
+    """After the whole training the score on the training rows is that of the most frequent class, or of the mean."""
+
+    code = "B03"
+    stage = "run"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the training score against the trivial one."""
+        if program.observed is None or program.observed.broken or program.y is None:
+            return
+        own, trivial = program.observed.train_score, program.levels.train.get("trivial", 0.0)
+        if own < trivial + NEAR * (1 - trivial):
+            yield self.finding(
+                "training",
+                f"the network answers no better than a constant ({own:.3g}; the constant {trivial:.3g})",
+                Evidence("training score", own, trivial + NEAR * (1 - trivial)),
+                remedies=("default_initial_weights", "raise_rate", "lower_rate", "match_output"),
+                severity="fault",
+                confidence=0.3,
+            )

@@ -1,0 +1,41 @@
+"""A loss that sums over the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
+SUMMED = {"mean_squared_error": {"reduction": "sum"}}
+
+
+@symptoms.register(
+    "summed_loss",
+    examples=Examples(
+        sick=setup("line", network=[*HEAD, {"dense": 1}], loss=SUMMED, optimizer={"sgd": 0.01}),
+        healthy=setup("line", network=[*HEAD, {"dense": 1}], optimizer={"sgd": 0.01}),
+        near_miss=setup("line", network=[*HEAD, {"dense": 1}], loss=SUMMED, optimizer={"adam": 0.01}),
+    ),
+)
+class SummedLoss(Symptom):
+    """A sum grows with the batch, and with it every gradient: the learning rate is multiplied by the batch size.
+    Adaptive optimisers do not notice.
+    """
+
+    code = "S16"
+    stage = "static"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield a summed loss under an optimiser that follows the gradient's size."""
+        if getattr(program.loss, "reduction", "mean") == "sum" and program.optimizer_kind == "sgd":
+            rows = program.prepared.batch_size if program.prepared else program.dataset.rows["train"]
+            yield self.finding(
+                "loss.reduction",
+                f"the loss is summed over {rows} rows: gradients, and so the steps, are {rows} times those of the mean",
+                Evidence("factor of the learning rate", rows, 1),
+                remedies=("mean_loss", "lower_rate"),
+                confidence=0.85,
+            )

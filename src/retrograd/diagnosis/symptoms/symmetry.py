@@ -1,0 +1,61 @@
+"""Units of a layer that are copies of one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+SHARE, COSINE = 0.5, 0.999
+SAME = {"units": 6, "activation": "tanh", "weight": {"constant": 0.3}}
+
+
+@symptoms.register(
+    "symmetry",
+    examples=Examples(
+        sick=setup("halves", network=[{"dense": SAME}, {"dense": {"units": 1, "weight": {"constant": 0.2}}}]),
+        healthy=setup("halves", network=[{"dense": {"units": 6, "activation": "tanh"}}, {"dense": 1}]),
+        near_miss=setup("halves", network=[{"dense": {"units": 6, "activation": "tanh"}},
+                                           {"dense": {"units": 1, "weight": "zeros"}}]),
+    ),
+)  # fmt: skip
+class Symmetry(Symptom):
+    """Units with the same weights in and out get the same gradient, and so they stay copies for ever."""
+
+    code = "B15"
+    stage = "run"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield hidden layers half of whose units are copies, in their weights and in their gradients."""
+        if program.variables is None or program.first_pass is None:
+            return
+        for node in program.weighted[:-1]:
+            weight = np.asarray(program.variables.params[node.name]["weight"], np.float64)
+            grad = np.asarray(program.first_pass.grads[node.name]["weight"], np.float64)
+            share = min(_copies(weight), _copies(grad))
+            if weight.ndim > 1 and weight.shape[-1] > 1 and share >= SHARE and node.layer.kind != "embedding":
+                yield self.finding(
+                    program.line(node),
+                    f"{share:.0%} of the units are copies of one another, in weights and in gradients: "
+                    "symmetric weights stay symmetric",
+                    Evidence("share of copies", share, SHARE),
+                    remedies=("default_initial_weights",),
+                    severity="fault",
+                    confidence=0.6,
+                )
+
+
+def _copies(matrix: np.ndarray) -> float:
+    """Return the share of columns that point the same way as another one and are as long."""
+    columns = matrix.reshape(-1, matrix.shape[-1])
+    length = np.linalg.norm(columns, axis=0)
+    if not length.any():
+        return 1.0
+    cosine = (columns.T @ columns) / np.maximum(np.outer(length, length), 1e-30)
+    alike = (cosine > COSINE) & (np.abs(length[:, None] - length) <= 1e-3 * length.max())
+    np.fill_diagonal(alike, False)
+    return float(np.mean(alike.any(1)))

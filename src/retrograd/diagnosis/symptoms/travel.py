@@ -1,0 +1,77 @@
+"""How far weights can move at all, against how far they have to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+ADAPTIVE = ("adam", "adamw", "nadam", "adamax", "rmsprop", "lion", "adagrad", "amsgrad")
+LEAST = 0.3  # what weights of a usual first scale have to move, roughly, to become others
+FEW = 100  # updates
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
+
+
+@symptoms.register(
+    "travel",
+    examples=Examples(
+        sick=setup("halves", network=[*HEAD, {"dense": 1}], optimizer={"adam": 0.0001}, training={"epochs": 5}),
+        healthy=setup("halves", network=[*HEAD, {"dense": 1}], optimizer={"adam": 0.01}),
+        near_miss=setup("halves", network=[*HEAD, {"dense": 1}], optimizer={"adam": 0.1}, training={"epochs": 40}),
+    ),
+)
+class Travel(Symptom):
+    """An adaptive optimiser moves a weight by about the learning rate at each update, so rate x updates bounds the way.
+
+    Needed: about 0.3 for weights of the usual scale; the largest coefficient for a linear network; the target's mean
+    for a linear output that starts at 0.
+    """
+
+    code = "S12"
+    stage = "static"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield a budget of updates that cannot be enough."""
+        if program.prepared is None:
+            return
+        steps = program.prepared.steps
+        if program.optimizer_kind in ADAPTIVE:
+            way = float(np.mean([program.rate(int(step)) for step in np.linspace(0, steps - 1, 16)])) * steps
+            needed = self._needed(program)
+            if way < needed:
+                yield self.finding(
+                    "training.epochs",
+                    f"{steps} updates move a weight by {way:.3g} at most, and some have to move by about {needed:.3g}",
+                    Evidence("learning rate x updates", way, needed),
+                    remedies=("more_updates", "raise_rate", *(("scale_targets",) if needed > LEAST else ())),
+                    confidence=0.93 if way < needed / 10 else 0.85 if way < needed / 3 else 0.7,
+                )
+                return
+        if steps < FEW:
+            yield self.finding(
+                "training.epochs",
+                f"only {steps} updates in {program.config.training.epochs} epochs",
+                Evidence("updates", steps, FEW),
+                remedies=("more_updates", "raise_rate"),
+                confidence=0.7,
+            )
+
+    def _needed(self, program: Program) -> float:
+        needed = LEAST
+        if program.classifies or program.y is None or program.output_activations:
+            return needed
+        needed = max(needed, float(np.abs(program.y.mean(0)).max()) / 2)  # of the last bias
+        if len(program.weighted) == 1 and program.x is not None and program.x.shape[1] <= 50:
+            centred = program.x - program.x.mean(0)
+            scale = np.maximum(centred.std(0), 1e-12)
+            ridge = np.linalg.lstsq(
+                np.vstack([centred / scale, 1e-2 * np.sqrt(len(centred)) * np.eye(centred.shape[1])]),
+                np.vstack([program.y - program.y.mean(0), np.zeros((centred.shape[1], program.y.shape[1]))]),
+                rcond=None,
+            )[0]
+            needed = max(needed, float(np.abs(ridge / scale[:, None]).max()) / 2)
+        return needed

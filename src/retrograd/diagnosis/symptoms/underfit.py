@@ -1,0 +1,43 @@
+"""A network that a straight line beats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+MARGIN = 0.05
+
+
+@symptoms.register(
+    "underfit",
+    examples=Examples(
+        sick=setup("halves", network=[{"dense": {"units": 4, "activation": "sigmoid"}}, {"dense": 1}],
+                   optimizer={"sgd": 0.001}),
+        healthy=setup("halves", network=[{"dense": {"units": 8, "activation": "relu"}}, {"dense": 1}]),
+        near_miss=setup("noise", network=[{"dense": {"units": 8, "activation": "relu"}}, {"dense": 1}],
+                        training={"epochs": 40}),
+    ),
+)  # fmt: skip
+class Underfit(Symptom):
+    """On its own training rows the network is worse than logistic or ridge regression, which it contains."""
+
+    code = "B13"
+    stage = "run"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the training score against the linear model's."""
+        if program.observed is None or program.y is None or program.observed.broken:
+            return
+        own, linear = program.observed.train_score, program.levels.train.get("linear", 0.0)
+        if own < linear - MARGIN:
+            yield self.finding(
+                "network",
+                f"on the training rows the network scores {own:.3g}, a linear model {linear:.3g}",
+                Evidence("training score", own, linear - MARGIN),
+                remedies=("raise_rate", "more_updates", "widen", "adam"),
+                severity="fault",
+                confidence=0.35,
+            )

@@ -1,0 +1,71 @@
+"""Inputs whose size or spread does not suit first weights and learning rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+LARGEST, SPREADS, OFFSET, RESOLUTION = 20.0, 100.0, 10.0, 1e-3
+HEAD = [{"dense": {"units": 8, "activation": "tanh"}}]
+
+
+@symptoms.register(
+    "unscaled_inputs",
+    examples=Examples(
+        sick=setup("halves", {"stretch": 500.0}, network=[*HEAD, {"dense": 1}]),
+        healthy=setup("halves", network=[*HEAD, {"dense": 1}]),
+        near_miss=setup("halves", {"stretch": 500.0, "data": {"scale": "standard"}}, network=[*HEAD, {"dense": 1}]),
+    ),
+)
+class UnscaledInputs(Symptom):
+    """Large inputs saturate the first layer or multiply its gradients; features of very different spread, or far from
+    0 for their spread, bend the loss in very different ways along different directions.
+    """
+
+    code = "D01"
+    stage = "data"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the worst of four measures over the features, after the preprocessing that is configured."""
+        if program.x is None or _normalised_first(program):
+            return
+        spread, mean, largest = program.x.std(0), program.x.mean(0), np.abs(program.x).max(0)
+        varied = spread > 1e-9 * np.maximum(largest, 1e-12)
+        if not varied.any():
+            return
+        offset = np.abs(mean[varied]) / spread[varied]
+        if program.x.shape[1] > 64:  # of pixels that are nearly constant nothing follows
+            ratio, off = 1.0, float(np.median(offset))
+        else:
+            ratio, off = float(spread[varied].max() / spread[varied].min()), float(offset.max())
+        steps = np.spacing(largest[varied].astype(np.float32)).astype(float) / spread[varied]
+        measures = [
+            ("largest magnitude", float(largest.max()), LARGEST),
+            ("largest spread / smallest", ratio, SPREADS),
+            ("mean / spread of a feature", off, OFFSET),
+            ("float32 spacing / spread", float(steps.max()), RESOLUTION),
+        ]
+        broken = [Evidence(*measure) for measure in measures if measure[1] > measure[2]]
+        if broken:
+            worst = max(each.value / each.threshold for each in broken if each.threshold)
+            feature = int(np.argmax(largest))
+            names = program.dataset.features
+            name = f" ({names[feature]})" if feature < len(names) else ""
+            yield self.finding(
+                "data.scale",
+                f"inputs reach the network unscaled: feature {feature}{name} goes up to {largest[feature]:.4g}",
+                *broken,
+                remedies=("scale_inputs",),
+                confidence=min(0.92, 0.6 + 0.15 * math.log10(worst)),
+            )
+
+
+def _normalised_first(program: Program) -> bool:
+    """Return whether the network itself begins with a normalisation."""
+    return bool(program.nodes) and "norm" in program.nodes[0].layer.kind

@@ -1,0 +1,56 @@
+"""Targets far from the size of a network's first outputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+SPREAD, OFFSET = 10.0, 10.0
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
+
+
+@symptoms.register(
+    "unscaled_target",
+    examples=Examples(
+        sick=setup("line", {"target_stretch": 1000.0}, network=[*HEAD, {"dense": 1}]),
+        healthy=setup("line", network=[*HEAD, {"dense": 1}]),
+        near_miss=setup("line", {"target_stretch": 1000.0, "data": {"scale_target": "standard"}},
+                        network=[*HEAD, {"dense": 1}]),
+    ),
+)  # fmt: skip
+class UnscaledTarget(Symptom):
+    """First outputs are of the order of 1: a target of thousands makes losses and gradients of millions, and takes
+    adaptive optimisers thousands of updates to reach.
+    """
+
+    code = "D02"
+    stage = "data"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the spread and offset of the targets that reach the loss."""
+        if program.classifies or program.y is None:
+            return
+        spread, mean = float(program.y.std(0).max()), float(np.abs(program.y.mean(0)).max())
+        broken = [
+            Evidence(*measure)
+            for measure in (
+                ("standard deviation of the target", spread, SPREAD),
+                ("mean / deviation of the target", mean / max(spread, 1e-12) if mean > OFFSET else 0.0, OFFSET),
+            )
+            if measure[1] > measure[2]
+        ]
+        if broken:
+            size = max(spread, mean)
+            yield self.finding(
+                "data.scale_target",
+                f"targets of size {size:.4g} reach the loss unscaled",
+                *broken,
+                remedies=("scale_targets",),
+                confidence=min(0.9, 0.5 + 0.1 * math.log10(size)),
+            )

@@ -1,0 +1,48 @@
+"""Sorted rows that are trained on in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+PURE = 0.9  # neighbours with the same answer
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
+TRAINING = {"epochs": 20, "batch_size": 16, "shuffle": False}
+IN_ORDER = {"order": True, "data": {"split": {"method": "none"}}}
+
+
+@symptoms.register(
+    "unshuffled",
+    examples=Examples(
+        sick=setup("blobs", IN_ORDER, network=[*HEAD, {"dense": 3}], training=TRAINING),
+        healthy=setup("blobs", IN_ORDER, network=[*HEAD, {"dense": 3}]),
+        near_miss=setup("blobs", network=[*HEAD, {"dense": 3}], training=TRAINING),
+    ),
+)
+class Unshuffled(Symptom):
+    """Batches of one class pull the weights to that class, and the next ones away from it."""
+
+    code = "D08"
+    stage = "data"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield how often neighbouring rows have the same class, where they are not shuffled."""
+        if program.config.training.shuffle or not program.classifies or program.y is None:
+            return
+        if program.prepared is not None and program.prepared.batch_size >= len(program.y):
+            return
+        same = float(np.mean(program.y[1:] == program.y[:-1]))
+        chance = float(np.sum((np.bincount(program.y) / len(program.y)) ** 2))
+        if same > PURE and chance < PURE:
+            yield self.finding(
+                "training.shuffle",
+                "the rows are sorted by class and are not shuffled: whole batches are of one class",
+                Evidence("share of neighbouring rows with the same class", same, PURE),
+                remedies=("shuffle",),
+                confidence=0.85,
+            )

@@ -1,0 +1,51 @@
+"""Parameters that nothing reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
+
+
+@symptoms.register(
+    "untrained",
+    examples=Examples(
+        sick=setup("halves", network=[{"dense": {"units": 8, "activation": "relu", "weight": "zeros"}}, {"dense": 1}]),
+        healthy=setup("halves", network=[*HEAD, {"dense": 1}]),
+        near_miss=setup("halves", network=[*HEAD, {"dense": 1, "frozen": True}]),
+    ),
+)
+class Untrained(Symptom):
+    """A gradient that is exactly 0, before training and after it: the parameter cannot learn."""
+
+    code = "B08"
+    stage = "run"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the parameters whose gradients are exactly 0 at the beginning and at the end."""
+        if program.first_health is None or program.network is None:
+            return
+        moments = [program.first_health]
+        if program.observed is not None and program.observed.moments:
+            moments += [moment.health for moment in program.observed.moments[-1:] if moment.health]
+        frozen = {node.name for node in program.nodes if node.frozen}
+        dead = [
+            path
+            for path in program.first_health.grads
+            if path.rpartition("/")[0] not in frozen
+            and path.endswith("/weight")
+            and all(float(moment.grads[path].largest) == 0 for moment in moments if path in moment.grads)
+        ]
+        if dead:
+            yield self.finding(
+                dead[0],
+                f"the gradient of {', '.join(dead[:3])}{' and others' if len(dead) > 3 else ''} is exactly 0",
+                Evidence("weights without gradient", len(dead), 0),
+                remedies=("default_initial_weights", "match_output", "leaky"),
+                severity="fault",
+                confidence=0.4,
+            )

@@ -1,0 +1,63 @@
+"""Gradients that do not reach the first layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+PER_LAYER, OVERALL = 0.5, 1e-3
+
+
+def stack(depth: int, activation: str) -> list[dict[str, object]]:
+    """Return a stack of equal layers."""
+    return [{"dense": {"units": 8, "activation": activation}} for _ in range(depth)]
+
+
+@symptoms.register(
+    "vanishing",
+    examples=Examples(
+        sick=setup("halves", network=[*stack(8, "sigmoid"), {"dense": 1}]),
+        healthy=setup("halves", network=[*stack(8, "tanh"), {"dense": 1}]),
+        near_miss=setup("halves", network=[*stack(2, "sigmoid"), {"dense": 1}]),
+    ),
+)
+class Vanishing(Symptom):
+    """Relative gradients |g| / |w| shrink from layer to layer on the way back, so the first layers stand still."""
+
+    code = "B04"
+    stage = "run"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the factor per layer, at the first weights."""
+        sizes = relative_gradients(program)
+        if len(sizes) < 3:
+            return
+        overall = sizes[0] / sizes[-1]
+        per_layer = overall ** (1 / (len(sizes) - 1))
+        if overall < OVERALL and per_layer < PER_LAYER:
+            yield self.finding(
+                program.line(program.weighted[0]),
+                f"the first layer's relative gradient is {overall:.2g} of the last one's: "
+                f"a factor of {per_layer:.2g} at each of {len(sizes) - 1} layers",
+                Evidence("factor per layer", per_layer, PER_LAYER),
+                Evidence("first / last", overall, OVERALL),
+                remedies=("hidden_relu", "default_initial_weights", "fewer_layers", "normalise"),
+                confidence=0.5,
+            )
+
+
+def relative_gradients(program: Program) -> np.ndarray:
+    """Return rms(gradient) / rms(weight) of each weighted layer, at the first weights, where both are above 0."""
+    if program.first_health is None:
+        return np.zeros(0)
+    pairs = [
+        (float(program.first_health.grads[path].rms), float(program.first_health.params[path].rms))
+        for node in program.weighted
+        if (path := f"{node.name}/weight") in program.first_health.grads
+    ]
+    return np.array([grad / weight for grad, weight in pairs if grad > 0 and weight > 0])

@@ -1,0 +1,77 @@
+"""Failure first: whether a network learns what can be learned, judged by reference levels and not by symptoms."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+from retrograd.base.finding import Evidence
+from retrograd.diagnosis.levels import Levels
+from retrograd.diagnosis.observe import Observed
+from retrograd.diagnosis.program import Program
+
+State = Literal["healthy", "ill", "hopeless", "refused"]
+ACCURACY_GAP, R2_GAP, TIMES = 0.05, 0.1, 2.0
+ERRORS = 2.0  # standard errors of the difference
+
+
+class Verdict(NamedTuple):
+    """Whether a program learns. hopeless: the data hold nothing to learn. refused: it cannot be trained at all."""
+
+    state: State
+    sentence: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+def judge(program: Program, runs: list[Observed], no_signal: bool) -> Verdict:
+    """Return the verdict on a program from its runs with several seeds; luck with seeds is granted (see `granted`)."""
+    if no_signal:
+        return Verdict("hopeless", "the data hold nothing that predicts the answers: no network can learn it")
+    if program.refusal is not None:
+        return Verdict("refused", f"cannot be trained: {program.refusal}")
+    if sum(bool(run.broken) for run in runs) * 2 > len(runs):
+        return Verdict("ill", "training ends with values that are not finite")
+    levels = program.levels
+    held, own = granted([run.score for run in runs]), granted([run.train_score for run in runs])
+    name = "accuracy" if program.classifies else "R²"
+    scores = (
+        Evidence(f"held-out {name}", held),
+        Evidence(f"{name} of the {levels.best_name}", levels.best),
+        Evidence(f"{name} of a constant", levels.trivial),
+    )
+    if lags(held, levels.best, levels, program.classifies):
+        return Verdict("ill", f"it scores {held:.3g} on held-out rows; {levels.best_name} reaches {levels.best:.3g}", scores)
+    linear = levels.train.get("linear", 0.0)
+    if lags(own, linear, levels._replace(rows=program.dataset.rows["train"]), program.classifies):
+        return Verdict("ill", f"on its own training rows it scores {own:.3g}, a linear model {linear:.3g}", scores)
+    worsens = [run for run in runs if _worsens(run)]
+    if len(worsens) * 2 > len(runs) and held < levels.best:
+        return Verdict("ill", "the held-out score falls while training goes on", scores)
+    return Verdict("healthy", f"it learns: {held:.3g} on held-out rows; {levels.best_name} {levels.best:.3g}", scores)
+
+
+def lags(own: float, reference: float, levels: Levels, classifies: bool) -> bool:
+    """Return whether a score is below a reference by more than chance explains.
+
+    Accuracy: by 0.05 and by 2 standard errors of the difference of two shares on as many rows. R²: by 0.1, with twice
+    the unexplained variance.
+    """
+    if classifies:
+        share = min(max((own + reference) / 2, 0.0), 1.0)
+        error = math.sqrt(share * (1 - share) / max(levels.rows, 1))  # the same rows: half the variance of two samples
+        return own < reference - max(ACCURACY_GAP, ERRORS * error)
+    return own < reference - R2_GAP and 1 - own > TIMES * (1 - reference)
+
+
+def granted(scores: list[float]) -> float:
+    """Return the mean of several seeds' scores and 2 standard errors: what the next seeds may well reach."""
+    mean = math.fsum(scores) / len(scores)
+    if len(scores) < 2:
+        return mean
+    variance = math.fsum((score - mean) ** 2 for score in scores) / (len(scores) - 1)
+    return min(1.0, mean + ERRORS * math.sqrt(variance / len(scores)))
+
+
+def _worsens(run: Observed) -> bool:
+    scores = [moment.held_out for moment in run.moments]
+    return len(scores) > 3 and max(scores) - scores[-1] > 2 * ACCURACY_GAP
