@@ -62,12 +62,12 @@ class Recorded(NamedTuple):
         settings.pop("split", None)
         return from_arrays(self.x, self.y, valid=(self.held_x, self.held_y), settings=parse(DataSettings, settings))
 
-    def seen(self) -> Dataset:
+    def seen(self, settings: dict[str, Any] | None = None) -> Dataset:
         """Return the data without the held-out rows: a validation part is cut from the training rows instead."""
         if self._classes_missing or len(self.x) < 40:
-            return self.dataset()
-        split = {"valid": HELD_OUT, "test": 0.0, "seed": 1}
-        return from_arrays(self.x, self.y, settings=parse(DataSettings, {**self.settings, "split": split}))
+            return self.dataset(settings)
+        settings = {**self.settings, **(settings or {}), "split": {"valid": HELD_OUT, "test": 0.0, "seed": 1}}
+        return from_arrays(self.x, self.y, settings=parse(DataSettings, settings))
 
     @property
     def _classes_missing(self) -> bool:
@@ -168,7 +168,7 @@ def _entry(layer: dict[str, Any]) -> Any:
     if layer.get("bias_init"):
         settings["bias"] = _initial(layer["bias_init"])
     if layer.get("use_bias") is False:
-        settings["bias"] = None
+        settings["bias"] = False
     if layer.get("activation") not in (None, "linear"):
         settings["activation"] = layer["activation"]
     return {kind: settings}

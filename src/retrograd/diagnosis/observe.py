@@ -16,6 +16,7 @@ from retrograd.record.events import Epoch
 from retrograd.train.loop import Loop
 from retrograd.train.prepare import Prepared
 from retrograd.update.plateau import ReduceOnPlateau
+from retrograd.update.step import Stepper
 
 MOMENTS = 12
 
@@ -54,12 +55,16 @@ class Observed(NamedTuple):
 def observe(
     prepared: Prepared,
     scorer: Scorer,
+    stepper: Stepper | None = None,
     look: Callable[[Variables], Health] | None = None,
     seed: int | None = None,
     epochs: int | None = None,
     seconds: float | None = None,
 ) -> Observed:
-    """Train a prepared run in memory and return what was seen; the weights are the last ones, not the best."""
+    """Train a prepared run in memory and return what was seen; the weights are the last ones, not the best.
+
+    A `stepper` that is given is not compiled again.
+    """
     settings = prepared.config.training
     epochs = settings.epochs if epochs is None else epochs
     waits = settings.early_stopping or settings.goal or settings.convergence
@@ -87,7 +92,7 @@ def observe(
 
     first = prepared.network.init(jax.random.key(settings.seed), prepared.dataset.train)
     fitted = Loop(
-        prepared.stepper(), settings, prepared.dataset.train, measure, prepared.dataset.valid is not None, (seen.append,)
+        stepper or prepared.stepper(), settings, prepared.dataset.train, measure, prepared.dataset.valid is not None, (seen.append,)
     ).run(first)
     measured = [epoch for epoch in seen if epoch.metrics]
     moments = [m._replace(step=e.step, loss=e.loss) for m, e in zip(moments, measured, strict=False)]

@@ -24,6 +24,7 @@ from retrograd.network.scope import Node
 from retrograd.train.config import DEFAULT_LOSS, RunConfig
 from retrograd.train.prepare import Prepared, prepare
 from retrograd.update.optimizers import optimizers
+from retrograd.update.step import Stepper
 
 PROBE_ROWS = 256  # rows of the batch on which a pass is looked at
 
@@ -215,7 +216,13 @@ class Program:
         """The run as it is configured, looked at a dozen times."""
         if self.prepared is None:
             return None
-        return observe(self.prepared, self.scorer, look=self.health_of, seconds=self.seconds)
+        return observe(self.prepared, self.scorer, self.stepper, look=self.health_of, seconds=self.seconds)
+
+    @cached_property
+    def stepper(self) -> Stepper:
+        """The compiled training step, shared by all runs."""
+        assert self.prepared is not None
+        return self.prepared.stepper()
 
     def runs(self, seeds: int) -> Iterator[Observed]:
         """Yield the run with its own seed and further ones."""
@@ -223,7 +230,7 @@ class Program:
             yield self.observed
             own = self.prepared.config.training.seed
             for i in range(1, seeds):
-                yield observe(self.prepared, self.scorer, seed=own + i, seconds=self.seconds)
+                yield observe(self.prepared, self.scorer, self.stepper, seed=own + i, seconds=self.seconds)
 
     @functools.lru_cache(maxsize=1)  # noqa: B019  # a program lives as long as its diagnosis
     def describe(self) -> str:

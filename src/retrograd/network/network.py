@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -86,7 +87,11 @@ class Network:
         The numbers depend on the key and on each node's name, not on the layers around it.
         """
         specs = {name: Spec(jnp.shape(column), column.dtype) for name, column in columns.items()}
-        return jax.jit(lambda key: self._init(key, specs))(key)
+        return self._compiled_init(tuple(sorted(specs.items())))(key)  # type: ignore[no-any-return]
+
+    @functools.lru_cache(maxsize=8)  # noqa: B019  # for another seed it need not be compiled again
+    def _compiled_init(self, specs: tuple[tuple[str, Any], ...]) -> Any:
+        return jax.jit(lambda key: self._init(key, dict(specs)))
 
     def specs(self, columns: Mapping[str, Any], train: bool = False) -> dict[str, Any]:
         """Return the shape and dtype of every node's output; nothing is computed."""

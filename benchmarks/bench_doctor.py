@@ -1,0 +1,184 @@
+"""How well recorded faulty programs are detected, explained and repaired.
+
+    python benchmarks/bench_doctor.py CASES [--only TEXT] [--json FILE] [--baseline] [--detect]
+
+CASES is a folder with `cases/*.json` and `make_data.py`. A program's held-out rows are never shown to the repair:
+it validates on a part of the training rows; where these are too few, the program's own held-out rows have to do. The
+repaired configuration is then trained with 5 fresh seeds as the program was, and measured on the held-out rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import recorded
+
+from retrograd.base import allocator
+from retrograd.base.schema import dump
+from retrograd.diagnosis.diagnose import Diagnosis, examine
+from retrograd.diagnosis.observe import observe
+from retrograd.diagnosis.program import Program
+from retrograd.repair.random_search import random_search
+from retrograd.repair.repair import treat
+from retrograd.train.config import RunConfig
+
+SEEDS, FRESH = 5, 100  # a fresh seed is one that no trial has used
+TIMES = 10  # the updates of the longer of faulty and fixed training
+
+
+def main() -> None:
+    """Run the records, print a line for each and the totals."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", type=Path)
+    parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--detect", action="store_true", help="diagnose, do not repair")
+    parser.add_argument("--baseline", action="store_true", help="random search with the same updates beside it")
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    allocator.tune()
+    results = []
+    for program in programs(given.cases, given.only):
+        begun = time.perf_counter()
+        result = measure(program, repairs=not given.detect, baseline=given.baseline)
+        result["seconds"] = time.perf_counter() - begun
+        results.append(result)
+        print(line(result), flush=True)
+        if given.json:
+            given.json.write_text(json.dumps({"totals": totals(results), "programs": results}, indent=1) + "\n")
+    for name, value in totals(results).items():
+        print(f"{name:44s} {value}")
+
+
+def programs(folder: Path, only: list[str]) -> Iterator[recorded.Recorded]:
+    """Yield the records that a configuration can express."""
+    arrays = recorded.maker(folder)
+    for path in sorted((folder / "cases").glob("*.json")):
+        if only and not any(text in path.name for text in only):
+            continue
+        try:
+            program = recorded.read(path, arrays)
+        except OSError as error:
+            print(f"{path.stem:32s} left out: {error}", file=sys.stderr)
+            continue
+        if program is not None:
+            yield program
+
+
+def measure(program: recorded.Recorded, repairs: bool, baseline: bool) -> dict[str, Any]:
+    """Return what was found in one program, and what its repair is worth on rows and seeds that it has not seen."""
+    diagnosis = examine(Program(program.config, program.dataset()), SEEDS)
+    expected = program.record["expected"]
+    codes = [finding.code for finding in diagnosis.causes]
+    result: dict[str, Any] = {
+        "id": program.record["id"],
+        "contrast": program.contrast,
+        "verdict": diagnosis.verdict.state,
+        "sentence": diagnosis.verdict.sentence,
+        "causes": codes,
+        "accepted": expected["causes"],
+        "named": bool(codes) and codes[0] in expected["causes"],
+    }
+    if repairs and diagnosis.ill:
+        result |= repaired(program, diagnosis, baseline)
+    return result
+
+
+def repaired(program: recorded.Recorded, diagnosis: Diagnosis, baseline: bool) -> dict[str, Any]:
+    """Repair a program without its held-out rows and measure the result on them."""
+    updates = TIMES * _longer(program, diagnosis)
+    shown = Program(program.config, program.seen())
+    own = examine(shown, 2)
+    repair = treat(own, lambda settings: program.seen(_settings(program, settings)), updates, 3)
+    start, after = fresh(program, program.config), fresh(program, repair.config)
+    found = {
+        "remedies": list(repair.best.remedies) if repair.best else [],
+        "updates": repair.found.budget.spent if repair.found else 0,
+        "allowed": updates,
+        "before": start,
+        "after": after,
+        **_judged(program, start, after),
+    }
+    if baseline and repair.found:
+        chosen = random_search(own, lambda settings: program.seen(_settings(program, settings)), updates)
+        score = fresh(program, chosen)
+        found |= {"random": score, "random_verified": _judged(program, start, score)["verified"]}
+    return found
+
+
+def fresh(program: recorded.Recorded, config: RunConfig) -> list[float]:
+    """Return held-out scores of a configuration, trained as the program was, with fresh seeds."""
+    changed = dump(config.data, filled=False) if config.data else {}
+    prepared = Program(config, program.dataset(changed if isinstance(changed, dict) else {}))
+    if prepared.prepared is None:
+        return [-1.0] * SEEDS
+    seen = [observe(prepared.prepared, prepared.scorer, prepared.stepper, seed=FRESH + i) for i in range(SEEDS)]
+    return [-1.0 if run.broken else run.score for run in seen]
+
+
+def _judged(program: recorded.Recorded, before: list[float], after: list[float]) -> dict[str, Any]:
+    """verified: at least half of the gain of the recorded fix, in 4 of 5 seeds. worse: below the start."""
+    measured = program.record["measured"]
+    faulty, fixed = _scores(measured.get("buggy")), _scores(measured.get("fixed"))
+    mean = statistics.mean(before)
+    gain = statistics.mean(fixed) - statistics.mean(faulty) if fixed and faulty else 0.0
+    reached = sum(score >= mean + gain / 2 for score in after)
+    return {"gain_of_the_fix": gain, "verified": gain > 0 and reached >= 4, "worse": statistics.mean(after) < mean - 0.02}
+
+
+def _scores(part: Any) -> list[float]:
+    return [-1.0 if value is None else max(-1.0, value) for value in part["val"]] if part else []
+
+
+def _longer(program: recorded.Recorded, diagnosis: Diagnosis) -> int:
+    own = diagnosis.program.prepared.steps if diagnosis.program.prepared else 1
+    measured = program.record["measured"]
+    known = [(measured.get(part) or {}).get("updates") or 0 for part in ("buggy", "fixed")]
+    return max(own, *known)
+
+
+def _settings(program: recorded.Recorded, settings: Any) -> dict[str, Any]:
+    changed = dump(settings, filled=False)
+    return {**program.settings, **(changed if isinstance(changed, dict) else {})}
+
+
+def line(result: dict[str, Any]) -> str:
+    """Return one line of the table."""
+    text = f"{result['id'][:30]:30s} {result['contrast'][:9]:9s} {result['verdict']:8s} "
+    text += f"{'named' if result['named'] else '-':6s} {','.join(result['causes'][:4]):16s}"
+    if "after" in result:
+        b, a = statistics.mean(result["before"]), statistics.mean(result["after"])
+        text += f" {b:6.2f} -> {a:5.2f} {'verified' if result['verified'] else 'NOT':8s} "
+        text += f"{result['updates'] / max(result['allowed'], 1):4.0%} {','.join(result['remedies'])}"
+        text += f" random {statistics.mean(result['random']):.2f}" if "random" in result else ""
+    return text + f" {result['seconds']:.0f}s"
+
+
+def totals(results: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the figures that matter, each as a count of how many."""
+    strong = [r for r in results if r["contrast"] == "strong"]
+    quiet = [r for r in results if r["contrast"] in ("control", "none")]
+    found = [r for r in strong if r["verdict"] != "healthy"]
+    tried = [r for r in strong if "verified" in r]
+    counts = {
+        "strong faults detected": (found, strong),
+        "alarms on controls and without contrast": ([r for r in quiet if r["verdict"] != "healthy"], quiet),
+        "first cause in the accepted set": ([r for r in found if r["named"]], found),
+        "repairs verified": ([r for r in tried if r["verified"]], strong),
+        "worse than the start": ([r for r in results if r.get("worse")], tried),
+        "over the budget": ([r for r in results if r.get("updates", 0) > r.get("allowed", 0) > 0], tried),
+        "random search verified": ([r for r in tried if r.get("random_verified")], [r for r in tried if "random" in r]),
+    }
+    return {name: f"{len(some)} of {len(all_)}" for name, (some, all_) in counts.items()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Bundles of remedies worth trying, the likeliest first: faults come together, and single changes often show nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retrograd.diagnosis.diagnose import Diagnosis
+
+SOUND = (
+    "shuffled_split", "shuffle", "scale_inputs", "scale_targets", "match_output", "mean_loss",
+    "default_initial_weights", "hidden_relu", "add_activations", "less_regularisation",
+)  # fmt: skip
+RATES = ("raise_rate", "lower_rate", "raise_rate_some", "lower_rate_much")
+OVERFIT = ("early_stopping", "weight_decay", "add_dropout", "simpler_network")
+
+
+def bundles(diagnosis: Diagnosis) -> Iterator[tuple[str, ...]]:
+    """Yield bundles: what the findings name, then everything that makes a program sound, then larger changes."""
+    causes = diagnosis.causes
+    first = tuple(dict.fromkeys(finding.remedies[0] for finding in causes if finding.remedies))
+    sure = tuple(dict.fromkeys(f.remedies[0] for f in causes if f.remedies and f.confidence >= 0.7))
+    every = tuple(dict.fromkeys(name for finding in causes for name in finding.remedies))
+    if any(finding.name == "overfit" for finding in causes):
+        yield from ((name,) for name in OVERFIT)
+        yield OVERFIT[:2]
+    yield first
+    yield (*SOUND, "adam")
+    yield (*SOUND, "adam", "more_updates")
+    yield sure
+    yield (*first, "more_updates")
+    yield SOUND
+    yield (*SOUND, "widen", "adam", "more_updates")
+    yield (*SOUND, "widen", "fewer_layers", "adam", "more_updates")
+    for rate in RATES:
+        yield (*first, rate)
+    yield (*SOUND, "widen", "fewer_layers", "adam", "many_updates")
+    yield (*SOUND, "adam", "smaller_batch", "many_updates")
+    for rate in RATES:
+        yield (*SOUND, rate)
+    yield (*SOUND, "widen", "fewer_layers", "adam", "raise_rate_some", "many_updates")
+    yield (*SOUND, "weigh_classes", "adam")
+    for name in every:
+        yield (name,)

@@ -1,0 +1,46 @@
+"""Where things are in a network's list of entries: the output layer, hidden layers, activations."""
+
+from __future__ import annotations
+
+from retrograd.network.layer import Activation
+from retrograd.network.scope import Entry
+
+AFFINE = ("dense", "conv1d", "conv2d")
+
+
+def kind(entry: Entry) -> str:
+    """Return the name under which an entry's layer or block is registered."""
+    return str(getattr(entry.layer, "registered_name", ""))
+
+
+def output_index(entries: tuple[Entry, ...]) -> int | None:
+    """Return the place of the last affine entry: the output layer, if the network ends as most do."""
+    places = [i for i, entry in enumerate(entries) if kind(entry) in AFFINE]
+    return places[-1] if places else None
+
+
+def hidden_affine(entries: tuple[Entry, ...]) -> list[int]:
+    """Return the places of the affine entries before the output layer."""
+    return [i for i, entry in enumerate(entries) if kind(entry) in AFFINE][:-1]
+
+
+def is_activation(entry: Entry) -> bool:
+    """Return whether an entry is an activation that stands for itself."""
+    return isinstance(entry.layer, Activation) and kind(entry) != "identity"
+
+
+def activated(entries: tuple[Entry, ...], place: int) -> bool:
+    """Return whether an activation follows an affine entry, in it or behind it."""
+    if getattr(entries[place].layer, "activation", None) is not None:
+        return kind_of_activation(entries[place]) != "identity"
+    for entry in entries[place + 1 :]:
+        if kind(entry) in AFFINE:
+            return False
+        if is_activation(entry):
+            return True
+    return False
+
+
+def kind_of_activation(entry: Entry) -> str:
+    """Return the kind of the activation in an affine entry."""
+    return str(getattr(getattr(entry.layer, "activation", None), "kind", "identity"))

@@ -1,0 +1,45 @@
+"""Random search: the honest baseline that a repair has to beat with the same updates."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+
+from retrograd.diagnosis.diagnose import Diagnosis
+from retrograd.repair.remedy import remedies
+from retrograd.repair.remedies.update import first_rate
+from retrograd.repair.trial import Budget, Candidate, Source, Ward
+from retrograd.train.config import RunConfig, with_rate
+
+TRIES = 200  # configurations drawn at most
+FACTORS = (0.01, 1000.0)  # range of the learning rate's change, drawn on a logarithmic scale
+
+
+def random_search(diagnosis: Diagnosis, source: Source | None, updates: int, seed: int = 0) -> RunConfig:
+    """Return the best of configurations drawn at random: any remedies together with any learning rate.
+
+    It may use the same remedies, so what it lacks is only the knowledge of which to choose.
+    """
+    draw = random.Random(seed)
+    ward = Ward(diagnosis.program, source, Budget(updates))
+    start = Candidate((), diagnosis.program.config)
+    start.scores = {ward.seed + i: run.score for i, run in enumerate(diagnosis.runs)}
+    best = start
+    for _ in range(TRIES):
+        names = [name for name in remedies if draw.random() < 0.25]
+        draw.shuffle(names)
+        candidate = ward.candidate(names)
+        low, high = FACTORS
+        factor = low * (high / low) ** draw.random()
+        config = with_rate(candidate.config, float(f"{first_rate(candidate.config) * factor:.3g}"))
+        candidate = dataclasses.replace(candidate, config=config)
+        price = ward.price(candidate)
+        if price > ward.budget.left:
+            continue
+        ward.run(candidate, 1)
+        if candidate.mean > best.mean:
+            best = candidate
+        ward.forget([best])
+        if ward.budget.left <= 0:
+            break
+    return best.config

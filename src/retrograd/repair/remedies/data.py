@@ -1,0 +1,91 @@
+"""Remedies that change how the data become numbers, and in which order and parts they are seen."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from retrograd.data.settings import SplitSettings
+from retrograd.diagnosis.program import Program
+from retrograd.network.losses.binary_cross_entropy import BinaryCrossEntropy
+from retrograd.network.losses.cross_entropy import CrossEntropy
+from retrograd.repair.remedy import Remedy, remedies, with_data, with_training
+from retrograd.train.config import RunConfig
+
+STANDARD = 0.3  # how far from mean 0 and deviation 1 still counts as standardised
+
+
+@remedies.register("scale_inputs")
+class ScaleInputs(Remedy):
+    """Standardise each feature by the training part's mean and deviation."""
+
+    why = "features of mean 0 and deviation 1 suit first weights and learning rates"
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        if program.x is None:
+            return None
+        spread = program.x.std(0)
+        used = spread > 0
+        if not used.any() or (np.abs(spread[used] - 1) < STANDARD).all() and (np.abs(program.x.mean(0)) < STANDARD).all():
+            return None
+        return with_data(config, scale="standard")
+
+
+@remedies.register("scale_targets")
+class ScaleTargets(Remedy):
+    """Standardise the target; predictions are given in its own unit."""
+
+    why = "a target of mean 0 and deviation 1 is what first outputs and learning rates suit"
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        if program.classifies or program.y is None:
+            return None
+        if (np.abs(program.y.std(0) - 1) < STANDARD).all() and (np.abs(program.y.mean(0)) < STANDARD).all():
+            return None
+        return with_data(config, scale_target="standard")
+
+
+@remedies.register("shuffled_split")
+class ShuffledSplit(Remedy):
+    """Divide the rows by chance instead of by their order."""
+
+    why = "training and validation part are to hold the same classes"
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        split = config.data.split if config.data else SplitSettings()
+        if split.method not in ("time", "none"):
+            return None
+        return with_data(config, split=dataclasses.replace(split, method="auto", column=None))
+
+
+@remedies.register("shuffle")
+class Shuffle(Remedy):
+    """Draw the rows of each batch by chance."""
+
+    why = "batches of one class pull the weights to and fro"
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        return None if config.training.shuffle else with_training(config, shuffle=True)
+
+
+@remedies.register("weigh_classes")
+class WeighClasses(Remedy):
+    """Let each class count alike in the loss: weights inverse to the classes' frequencies."""
+
+    why = "rare classes are otherwise best ignored"
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        if not program.classifies or program.y is None:
+            return None
+        counts = np.bincount(program.y).astype(float)
+        if (counts == 0).any() or len(counts) < 2 or counts.max() < 2 * counts.min():
+            return None
+        loss = config.loss or program.loss
+        if isinstance(loss, CrossEntropy) and not loss.class_weights:
+            weights = tuple(float(f"{weight:.4g}") for weight in counts.sum() / len(counts) / counts)
+            return dataclasses.replace(config, loss=dataclasses.replace(loss, class_weights=weights))
+        if isinstance(loss, BinaryCrossEntropy) and loss.positive_weight == 1.0:
+            weight = float(f"{counts[0] / counts[1]:.4g}")
+            return dataclasses.replace(config, loss=dataclasses.replace(loss, positive_weight=weight))
+        return None

@@ -1,0 +1,60 @@
+"""Remedies that change the output layer and the loss, which belong together."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from retrograd.diagnosis.program import Program
+from retrograd.network.losses.loss import losses
+from retrograd.network.scope import Entry
+from retrograd.repair.edit import is_activation, kind, output_index
+from retrograd.repair.remedy import Remedy, remedies, with_layer
+from retrograd.train.config import DEFAULT_LOSS, RunConfig
+
+UNITS = {"binary": 1, "multiclass": "classes", "regression": "targets"}
+
+
+@remedies.register("match_output")
+class MatchOutput(Remedy):
+    """Give the output layer the task's units and no activation, and the loss that acts on that directly."""
+
+    why = "output and loss are a pair: logits with a cross-entropy, plain numbers with a squared error"
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        place, task = output_index(config.network), program.dataset.task
+        if place is None or task not in UNITS or config.losses:
+            return None
+        units = program.dataset.sizes.get(str(UNITS[task]), UNITS[task])
+        last = config.network[place]
+        changes = {}
+        if kind(last) == "dense" and program.units != units:
+            changes["units"] = units
+        if getattr(last.layer, "activation", None) is not None:
+            changes["activation"] = None
+        last = with_layer(last, **changes) if changes else last
+        behind = [entry for entry in config.network[place + 1 :] if not _squashes(entry)]
+        network = (*config.network[:place], last, *behind)
+        wanted = losses[DEFAULT_LOSS[task]]()
+        loss = config.loss
+        if loss is None or type(loss) is not type(wanted) or not getattr(loss, "from_logits", True):
+            loss = None if loss is None else wanted
+        if network == config.network and loss == config.loss:
+            return None
+        return dataclasses.replace(config, network=network, loss=loss)
+
+
+@remedies.register("mean_loss")
+class MeanLoss(Remedy):
+    """Average the loss over the batch instead of summing it."""
+
+    why = "a sum multiplies every step by the batch size"
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        if config.loss is None or config.loss.reduction == "mean":
+            return None
+        return dataclasses.replace(config, loss=dataclasses.replace(config.loss, reduction="mean"))
+
+
+def _squashes(entry: Entry) -> bool:
+    """Return whether an entry behind the output layer bends or drops outputs."""
+    return is_activation(entry) or kind(entry) == "dropout"

@@ -1,0 +1,70 @@
+"""Remedies that change what holds weights back, or that hold them back where they learn by heart."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from retrograd.diagnosis.program import Program
+from retrograd.network.layers.dropout import Dropout
+from retrograd.network.scope import Entry
+from retrograd.repair.edit import hidden_affine, kind
+from retrograd.repair.remedy import Remedy, remedies, with_entries, with_optimizer, with_training
+from retrograd.train.config import EarlyStopping, RunConfig
+from retrograd.update.penalties import L2
+
+RATE, STRENGTH, PATIENCE = 0.3, 1e-3, 10
+
+
+@remedies.register("less_regularisation")
+class LessRegularisation(Remedy):
+    """Drop penalties, weight decay and dropout."""
+
+    why = "the data are to have the say, not the penalty"
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        bare = with_entries(config, lambda entry: None if kind(entry) == "dropout" else entry) or config
+        bare = dataclasses.replace(bare, penalties=())
+        bare = with_optimizer(bare, weight_decay=0.0) if bare.optimizer.weight_decay else bare
+        return None if bare == config else bare
+
+
+@remedies.register("weight_decay")
+class WeightDecay(Remedy):
+    """Add an l2 penalty of 0.001 on the weights."""
+
+    why = "small weights fit smooth functions"
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        held = any(isinstance(penalty, L2) and penalty.strength >= STRENGTH for penalty in config.penalties)
+        return None if held else dataclasses.replace(config, penalties=(L2(STRENGTH),))
+
+
+@remedies.register("add_dropout")
+class AddDropout(Remedy):
+    """Drop 30 % of the units behind each hidden dense layer while training."""
+
+    why = "units that cannot rely on one another learn by heart less well"
+    cost = 2
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        if any(kind(entry) == "dropout" for entry in config.network):
+            return None
+        places = {i for i in hidden_affine(config.network) if kind(config.network[i]) == "dense"}
+        entries = [
+            each
+            for i, entry in enumerate(config.network)
+            for each in ((entry, Entry(Dropout(RATE))) if i in places else (entry,))
+        ]
+        return dataclasses.replace(config, network=tuple(entries)) if places else None
+
+
+@remedies.register("early_stopping")
+class StopEarly(Remedy):
+    """Stop when the held-out loss has not fallen for 10 evaluations, and keep the best weights."""
+
+    why = "what is learned after the held-out loss's minimum is learned by heart"
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        if config.training.early_stopping is not None or program.dataset.valid is None:
+            return None
+        return with_training(config, early_stopping=EarlyStopping(PATIENCE))

@@ -1,0 +1,178 @@
+"""Remedies that change hidden layers: their first weights, activations, width and number."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from retrograd.base.schema import fields
+from retrograd.diagnosis.program import Program
+from retrograd.network.finish import mapped
+from retrograd.network.layer import Activation
+from retrograd.network.layers.layer_norm import LayerNorm
+from retrograd.network.layers.leaky_relu import LeakyReLU
+from retrograd.network.layers.relu import ReLU
+from retrograd.network.scope import Entry
+from retrograd.repair.edit import activated, hidden_affine, is_activation, kind, kind_of_activation, output_index
+from retrograd.repair.remedy import Remedy, remedies, with_layer
+from retrograd.train.config import RunConfig
+
+SATURATING = ("sigmoid", "tanh", "exponential", "softmax", "hard_sigmoid", "softsign", "log_sigmoid")
+WIDE, FEW = 32, 2  # units; layers of one kind in a row
+PLAIN = ("weight", "bias", "weight_hidden")  # parameters whose first values a layer may state
+
+
+@remedies.register("default_initial_weights")
+class DefaultInitialWeights(Remedy):
+    """Draw first weights by the rule that the activation behind asks for (He, Glorot, LeCun), biases from 0."""
+
+    why = "first weights of the right scale carry signals and deltas through every layer"
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        def reset(thing: Any) -> Any:
+            if not hasattr(thing, "weight"):
+                return mapped(thing, reset)
+            default = {field.name: field.default for field in fields(type(thing)) if field.name in PLAIN}
+            held = {name: getattr(thing, name) for name in default}
+            changed = {n: default[n] for n, value in held.items() if value is not False and value != default[n]}
+            return dataclasses.replace(thing, **changed) if changed else thing
+
+        network = tuple(mapped(entry, reset) for entry in config.network)
+        return None if network == config.network else dataclasses.replace(config, network=network)
+
+
+class _HiddenActivations(Remedy):
+    """Replace the activations of hidden layers."""
+
+    def wanted(self, before: str) -> Activation | None:
+        """Return the activation that takes the place of another one; None keeps it."""
+        raise NotImplementedError(f"{type(self).__name__} must say in `wanted` what replaces an activation")
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        last = output_index(config.network)
+        entries = [
+            self._replaced(entry) if last is not None and i < last else entry for i, entry in enumerate(config.network)
+        ]
+        return None if tuple(entries) == config.network else dataclasses.replace(config, network=tuple(entries))
+
+    def _replaced(self, entry: Entry) -> Entry:
+        if is_activation(entry) and (new := self.wanted(kind(entry))):
+            return dataclasses.replace(entry, layer=new)
+        if getattr(entry.layer, "activation", None) is not None and (new := self.wanted(kind_of_activation(entry))):
+            return with_layer(entry, activation=new)
+        return entry
+
+
+@remedies.register("hidden_relu")
+class HiddenReLU(_HiddenActivations):
+    """Use relu between layers where an activation saturates."""
+
+    why = "relu passes deltas undiminished where it is on"
+    cost = 2
+
+    def wanted(self, before: str) -> Activation | None:  # noqa: D102
+        return ReLU() if before in SATURATING else None
+
+
+@remedies.register("leaky")
+class Leaky(_HiddenActivations):
+    """Use leaky relu instead of relu."""
+
+    why = "a unit that leaks can come back"
+    cost = 2
+
+    def wanted(self, before: str) -> Activation | None:  # noqa: D102
+        return LeakyReLU() if before == "relu" else None
+
+
+@remedies.register("add_activations")
+class AddActivations(Remedy):
+    """Put relu behind hidden layers that have no activation."""
+
+    why = "without an activation between, two layers are one linear layer"
+    cost = 2
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        bare = [i for i in hidden_affine(config.network) if not activated(config.network, i)]
+        if not bare:
+            return None
+        entries = [with_layer(e, activation=ReLU()) if i in bare else e for i, e in enumerate(config.network)]
+        return dataclasses.replace(config, network=tuple(entries))
+
+
+@remedies.register("widen")
+class Widen(Remedy):
+    """Give narrow hidden dense layers 32 units."""
+
+    why = "what does not fit through a narrow layer is lost, and narrow relu layers die"
+    cost = 3
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        narrow = [i for i in hidden_affine(config.network) if _units(config.network[i]) < WIDE]
+        if not narrow:
+            return None
+        entries = [with_layer(e, units=WIDE) if i in narrow else e for i, e in enumerate(config.network)]
+        return dataclasses.replace(config, network=tuple(entries))
+
+
+@remedies.register("fewer_layers")
+class FewerLayers(Remedy):
+    """Keep two hidden dense layers where there are more."""
+
+    why = "each further layer is one more through which deltas have to come"
+    cost = 3
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        dense = [i for i in hidden_affine(config.network) if kind(config.network[i]) == "dense"]
+        spare = dense[FEW:]
+        if not spare or any(entry.name or entry.inputs or entry.share for entry in config.network):
+            return None
+        dropped = set(spare)
+        for i in spare:  # and what stands behind each of them, up to the next affine layer
+            j = i + 1
+            while j < len(config.network) and not hasattr(config.network[j].layer, "weight"):
+                dropped.add(j)
+                j += 1
+        entries = tuple(entry for i, entry in enumerate(config.network) if i not in dropped)
+        return dataclasses.replace(config, network=entries)
+
+
+@remedies.register("simpler_network")
+class SimplerNetwork(Remedy):
+    """Give hidden dense layers a quarter of their units."""
+
+    why = "fewer weights can learn less by heart"
+    cost = 3
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        wide = [i for i in hidden_affine(config.network) if 16 < _units(config.network[i]) < float("inf")]
+        if not wide:
+            return None
+        entries = [
+            with_layer(e, units=max(8, int(_units(e)) // 4)) if i in wide else e for i, e in enumerate(config.network)
+        ]
+        return dataclasses.replace(config, network=tuple(entries))
+
+
+@remedies.register("normalise")
+class Normalise(Remedy):
+    """Put a layer norm behind each hidden dense layer."""
+
+    why = "normalised layers keep the scale of signals whatever the weights are"
+    cost = 3
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        if any("norm" in kind(entry) for entry in config.network):
+            return None
+        places = {i for i in hidden_affine(config.network) if kind(config.network[i]) == "dense"}
+        entries = [
+            each
+            for i, entry in enumerate(config.network)
+            for each in ((entry, Entry(LayerNorm())) if i in places else (entry,))
+        ]
+        return dataclasses.replace(config, network=tuple(entries)) if places else None
+
+
+def _units(entry: Entry) -> float:
+    units = getattr(entry.layer, "units", None)
+    return float(units) if isinstance(units, int) else float("inf")

@@ -1,0 +1,147 @@
+"""Remedies that change the optimiser, the learning rate and the number of updates."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+from retrograd.base.schema import Settings, fields
+from retrograd.diagnosis.program import Program
+from retrograd.repair.remedy import Remedy, remedies, with_optimizer, with_training
+from retrograd.train.config import RunConfig, with_rate
+from retrograd.update.optimizers import Adam
+
+ENOUGH = 1_500  # updates in which small networks learn what they can
+MORE = 5  # times the updates that were configured, at most
+BATCH, LARGE_BATCH = 32, 128
+NORM = 1.0
+USUAL = {"adam": 1e-3, "adamw": 1e-3, "nadam": 1e-3, "adamax": 2e-3, "rmsprop": 1e-3, "sgd": 0.05, "adagrad": 0.05}
+
+
+class _Rate(Remedy):
+    """Multiply the learning rate."""
+
+    factor: ClassVar[float]
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        return with_rate(config, float(f"{first_rate(config) * self.factor:.3g}"))
+
+
+@remedies.register("lower_rate")
+class LowerRate(_Rate):
+    """Divide the learning rate by 10."""
+
+    why = "shorter steps do not overshoot"
+    factor = 0.1
+
+
+@remedies.register("lower_rate_much")
+class LowerRateMuch(_Rate):
+    """Divide the learning rate by 100."""
+
+    why = "much shorter steps do not overshoot"
+    factor = 0.01
+
+
+@remedies.register("raise_rate")
+class RaiseRate(_Rate):
+    """Multiply the learning rate by 10."""
+
+    why = "longer steps get there within the updates that there are"
+    factor = 10.0
+
+
+@remedies.register("raise_rate_some")
+class RaiseRateSome(_Rate):
+    """Multiply the learning rate by 3."""
+
+    why = "longer steps get there within the updates that there are"
+    factor = 3.0
+
+
+@remedies.register("adam")
+class UseAdam(Remedy):
+    """Use Adam with its usual rate of 0.001 (0.01 for few updates)."""
+
+    why = "Adam finds the length of each weight's steps itself"
+    cost = 2
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        steps = updates(config, program)
+        rate = 1e-2 if steps < 1_000 else 3e-3 if steps < 5_000 else 1e-3
+        held = config.optimizer
+        kept = {f.name: getattr(held, f.name) for f in fields(type(held)) if f.name in ("clip_global_norm",)}
+        new = Adam(rate, **kept)
+        return None if new == held else dataclasses.replace(config, optimizer=new)
+
+
+@remedies.register("more_updates")
+class MoreUpdates(Remedy):
+    """Train for more epochs: up to 1,500 updates, at most 5 times as many as configured."""
+
+    why = "training ended before learning did"
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        steps = max(updates(config, program), 1)
+        times = min(MORE, max(2.0, ENOUGH / steps))
+        return with_training(config, epochs=max(config.training.epochs + 1, round(config.training.epochs * times)))
+
+
+@remedies.register("many_updates")
+class ManyUpdates(Remedy):
+    """Train for as many epochs as 5,000 updates take."""
+
+    why = "the first updates of a run that short say little"
+    cost = 2
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        per_epoch = max(updates(config, program) / config.training.epochs, 1)
+        epochs = round(5_000 / per_epoch)
+        return with_training(config, epochs=epochs) if epochs > config.training.epochs else None
+
+
+@remedies.register("smaller_batch")
+class SmallerBatch(Remedy):
+    """Use batches of 32 rows."""
+
+    why = "smaller batches make more updates of an epoch"
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        size = config.training.batch_size
+        rows = program.dataset.rows["train"]
+        large = rows if size == "all" else int(size)
+        return with_training(config, batch_size=BATCH) if large > 2 * BATCH and rows > 2 * BATCH else None
+
+
+@remedies.register("larger_batch")
+class LargerBatch(Remedy):
+    """Use batches of 128 rows."""
+
+    why = "larger batches have less noise"
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        size = config.training.batch_size
+        return with_training(config, batch_size=LARGE_BATCH) if size != "all" and int(size) < LARGE_BATCH else None
+
+
+@remedies.register("clip_gradients")
+class ClipGradients(Remedy):
+    """Scale gradients down whose norm is above 1."""
+
+    why = "single large gradients throw the weights far away"
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        return None if config.optimizer.clip_global_norm else with_optimizer(config, clip_global_norm=NORM)
+
+
+def first_rate(config: RunConfig) -> float:
+    """Return the learning rate; of a schedule, its first field (initial or peak)."""
+    held: Any = config.optimizer.learning_rate
+    return float(getattr(held, fields(type(held))[0].name) if isinstance(held, Settings) else held)
+
+
+def updates(config: RunConfig, program: Program) -> int:
+    """Return how many updates a configuration makes at most."""
+    rows, size = program.dataset.rows["train"], config.training.batch_size
+    batch = rows if size == "all" else min(int(size), rows)
+    return config.training.epochs * -(-rows // batch)

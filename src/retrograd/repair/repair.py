@@ -1,0 +1,97 @@
+"""Repair: a diagnosis, remedies tried from fresh weights, and the smallest patch that measured better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import retrograd.repair.remedies  # noqa: F401  # registers them
+from retrograd.data.dataset import Dataset
+from retrograd.data.settings import DataSettings
+from retrograd.diagnosis.diagnose import Diagnosis, diagnose
+from retrograd.repair.patch import changes
+from retrograd.repair.remedy import remedies
+from retrograd.repair.search import Search, search, ward_for
+from retrograd.repair.trial import Candidate, Source
+from retrograd.train.config import RunConfig
+from retrograd.train.run import as_config
+
+SEEDS = 3
+TIMES = 10  # the updates of the configured run that a repair may spend
+LEAST = 20_000  # updates, which small networks make in seconds
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What was wrong, what helped (or None), and what was tried."""
+
+    diagnosis: Diagnosis
+    found: Search | None
+
+    @property
+    def config(self) -> RunConfig:
+        """The configuration to use: the repaired one, or the given one where nothing is better."""
+        return self.diagnosis.program.config if self.best is None else self.best.config
+
+    @property
+    def best(self) -> Candidate | None:
+        """The candidate that measured better."""
+        return self.found.best if self.found else None
+
+    @property
+    def sentence(self) -> str:
+        """What came out, in words."""
+        if self.found is None:
+            return f"nothing to repair: {self.diagnosis.verdict.sentence}"
+        start, best = self.found.start, self.found.best
+        if best is None:
+            return f"nothing helped: {len(self.found.tried)} bundles of remedies were tried"
+        before = "could not be trained" if start.refusal else f"{start.mean:.3g} ± {start.spread:.2g}"
+        return f"repaired: held-out score {before} -> {best.mean:.3g} ± {best.spread:.2g} by {', '.join(best.remedies)}"
+
+    def plain(self) -> dict[str, Any]:
+        """Return the repair as plain types for JSON."""
+        found = self.found
+        return {
+            "diagnosis": self.diagnosis.plain(),
+            "sentence": self.sentence,
+            "remedies": [{"name": n, "why": remedies[n].why} for n in (self.best.remedies if self.best else ())],
+            "changes": [{"path": ".".join(e.path), "value": e.value} for e in changes(self.diagnosis.program.config, self.config)],
+            "updates": found.budget.spent if found else 0,
+            "tried": [{"remedies": list(c.remedies), "scores": list(c.scores.values()), "refusal": c.refusal}
+                      for c in (found.tried if found else [])],
+        }  # fmt: skip
+
+
+def repair(
+    config: RunConfig | Mapping[str, Any] | str | Path,
+    *,
+    dataset: Dataset | None = None,
+    source: Source | None = None,
+    updates: int | None = None,
+    seeds: int = SEEDS,
+) -> Repair:
+    """Diagnose a configuration, try bundles of remedies, and return the smallest one that measured better.
+
+    `updates` is what the trials may spend together: by default 10 times the configured run, and at least 20,000.
+    `source` makes a data set from data settings, where the data are arrays: remedies change how they are scaled.
+
+    Raises:  ConfigError, DataError for a configuration or data that cannot be read at all
+    """
+    if dataset is None and source is not None:
+        config = as_config(config)
+        dataset = source(config.data or DataSettings())
+    return treat(diagnose(config, dataset=dataset, seeds=seeds), source, updates, seeds)
+
+
+def treat(diagnosis: Diagnosis, source: Source | None = None, updates: int | None = None, seeds: int = SEEDS) -> Repair:
+    """Return the repair of what a diagnosis found; nothing is tried where nothing is ill, or nothing can be learned."""
+    if not diagnosis.ill:
+        return Repair(diagnosis, None)
+    if updates is None:
+        steps = diagnosis.program.prepared.steps if diagnosis.program.prepared else 0
+        updates = max(LEAST, TIMES * steps)
+    return Repair(diagnosis, search(diagnosis, ward_for(diagnosis, source, updates), seeds))
+

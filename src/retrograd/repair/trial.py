@@ -1,0 +1,140 @@
+"""Trials: a changed configuration trained from fresh weights with shared seeds, within a budget of updates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from retrograd.base.errors import RetrogradError
+from retrograd.base.schema import dump
+from retrograd.data.dataset import Dataset, load
+from retrograd.data.settings import DataSettings
+from retrograd.diagnosis.observe import observe
+from retrograd.diagnosis.program import Program
+from retrograd.repair.remedy import remedies
+from retrograd.train.config import RunConfig
+
+Source = Callable[[DataSettings], Dataset]
+FAILED = -1.0  # the score of a configuration that cannot be trained
+
+
+@dataclass
+class Budget:
+    """Updates that may be spent on trials."""
+
+    updates: int
+    spent: int = 0
+
+    @property
+    def left(self) -> int:
+        """How many updates are left."""
+        return self.updates - self.spent
+
+
+@dataclass(eq=False)
+class Candidate:
+    """A set of remedies, the configuration that they make, and the held-out scores of its trials by seed."""
+
+    remedies: tuple[str, ...]
+    config: RunConfig
+    scores: dict[int, float] = field(default_factory=dict)
+    refusal: str = ""
+
+    @property
+    def mean(self) -> float:
+        """The mean score of the trials."""
+        return math.fsum(self.scores.values()) / len(self.scores) if self.scores else FAILED
+
+    @property
+    def spread(self) -> float:
+        """The standard error of the mean."""
+        if len(self.scores) < 2:
+            return 0.0
+        variance = math.fsum((score - self.mean) ** 2 for score in self.scores.values()) / (len(self.scores) - 1)
+        return math.sqrt(variance / len(self.scores))
+
+    @property
+    def cost(self) -> int:
+        """How much the remedies take from the user's own choices."""
+        return sum(remedies[name].cost for name in self.remedies)
+
+
+class Ward:
+    """Tries configurations on one data source; programs, and so data and compiled steps, are kept for the next seed."""
+
+    def __init__(self, program: Program, source: Source | None, budget: Budget) -> None:
+        self.program, self.budget = program, budget
+        self.source = source or self._own_source
+        self.seed = program.config.training.seed
+        self._datasets: dict[str, Dataset] = {_key(program.config.data): program.dataset}
+        self._programs: dict[str, Program] = {str(dump(program.config)): program}
+
+    def candidate(self, names: Sequence[str], base: RunConfig | None = None) -> Candidate:
+        """Return the configuration with remedies applied one after the other; those that change nothing are left out."""
+        config = base or self.program.config
+        used = []
+        for name in dict.fromkeys(names):
+            try:
+                changed = remedies[name]().change(config, self._program(config) if used else self.program)
+            except RetrogradError:
+                continue
+            if changed is not None:
+                config, used = changed, [*used, name]
+        return Candidate(tuple(used), config)
+
+    def price(self, candidate: Candidate) -> int:
+        """Return how many updates one trial takes."""
+        prepared = self._program(candidate.config).prepared
+        return 0 if prepared is None else prepared.steps
+
+    def run(self, candidate: Candidate, seeds: int) -> bool:
+        """Try a candidate until it has scores of so many seeds; return whether the budget sufficed."""
+        program = self._program(candidate.config)
+        if program.prepared is None:
+            candidate.refusal = str(program.refusal)
+            candidate.scores.setdefault(self.seed, FAILED)
+            return True
+        for seed in range(self.seed, self.seed + seeds):
+            if seed in candidate.scores:
+                continue
+            if candidate.scores and self.price(candidate) > self.budget.left:
+                return False
+            seen = observe(program.prepared, program.scorer, program.stepper, seed=seed)
+            self.budget.spent += seen.steps
+            candidate.scores[seed] = FAILED if seen.broken else seen.score
+        return True
+
+    def _program(self, config: RunConfig) -> Program:
+        key = str(dump(config))
+        if key not in self._programs:
+            data = _key(config.data)
+            if data not in self._datasets:
+                self._datasets[data] = self.source(config.data or DataSettings())
+            self._programs[key] = Program(config, self._datasets[data])
+        return self._programs[key]
+
+    def forget(self, keep: Sequence[Candidate]) -> None:
+        """Drop compiled programs that are not needed any more."""
+        kept = {str(dump(candidate.config)) for candidate in keep} | {str(dump(self.program.config))}
+        self._programs = {key: program for key, program in self._programs.items() if key in kept}
+
+    def _own_source(self, settings: DataSettings) -> Dataset:
+        if settings.path is None and settings.builtin is None:
+            raise RetrogradError("the data were given as arrays, and a remedy changes how they are prepared",
+                                 cure="give `source`, a function from data settings to a data set")  # fmt: skip
+        return load(settings)
+
+
+def _key(settings: DataSettings | None) -> str:
+    return str(dump(settings or DataSettings()))
+
+
+def unique(candidates: Iterator[Candidate]) -> Iterator[Candidate]:
+    """Yield the candidates whose configuration has not come before."""
+    seen = set()
+    for candidate in candidates:
+        key = str(dump(candidate.config))
+        if key not in seen and candidate.remedies:
+            seen.add(key)
+            yield candidate
