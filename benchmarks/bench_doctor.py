@@ -131,7 +131,11 @@ def _judged(program: recorded.Recorded, before: list[float], after: list[float])
     mean = statistics.mean(before)
     gain = statistics.mean(fixed) - statistics.mean(faulty) if fixed and faulty else 0.0
     reached = sum(score >= mean + gain / 2 for score in after)
-    return {"gain_of_the_fix": gain, "verified": gain > 0 and reached >= 4, "worse": statistics.mean(after) < mean - 0.02}
+    return {
+        "gain_of_the_fix": gain,
+        "verified": gain > 0 and reached >= 4,
+        "worse": statistics.mean(after) < mean - 0.02,
+    }
 
 
 def _scores(part: Any) -> list[float]:

@@ -188,7 +188,8 @@ def _initial(name: str) -> Any:
 def maker(folder: Path) -> Any:
     """Return the function that runs a record's generating code, from the folder's own script."""
     spec = importlib.util.spec_from_file_location("make_data", folder / "make_data.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.arrays

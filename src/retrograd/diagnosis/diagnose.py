@@ -101,7 +101,9 @@ def look(program: Program, stages: tuple[str, ...]) -> Iterator[Finding]:
                 yield from symptoms[name]().find(program)
     if "static" in stages and program.refusal is not None:
         for problem in program.refusal.problems:
-            yield Finding("refused", problem.where, f"{problem.message}; {problem.cure}".rstrip("; "), (), (), "fault", "", 0.5)
+            yield Finding(
+                "refused", problem.where, f"{problem.message}; {problem.cure}".rstrip("; "), (), (), "fault", "", 0.5
+            )
 
 
 def ranked(found: list[Finding], verdict: Verdict) -> list[Finding]:

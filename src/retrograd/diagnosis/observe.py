@@ -67,11 +67,12 @@ def observe(
     """
     settings = prepared.config.training
     epochs = settings.epochs if epochs is None else epochs
-    waits = settings.early_stopping or settings.goal or settings.convergence
-    waits = waits or isinstance(prepared.config.optimizer.learning_rate, ReduceOnPlateau)
+    waiting = (settings.early_stopping, settings.goal, settings.convergence)
+    waits = any(waiting) or isinstance(prepared.config.optimizer.learning_rate, ReduceOnPlateau)
     settings = dataclasses.replace(
         settings,
         epochs=epochs,
+        guard="off",  # what it does by itself
         seed=settings.seed if seed is None else seed,
         evaluate_every=settings.evaluate_every if waits else max(1, epochs // MOMENTS),
         time_limit=min(filter(None, (settings.time_limit, seconds)), default=None),
@@ -92,7 +93,12 @@ def observe(
 
     first = prepared.network.init(jax.random.key(settings.seed), prepared.dataset.train)
     fitted = Loop(
-        stepper or prepared.stepper(), settings, prepared.dataset.train, measure, prepared.dataset.valid is not None, (seen.append,)
+        stepper or prepared.stepper(),
+        settings,
+        prepared.dataset.train,
+        measure,
+        prepared.dataset.valid is not None,
+        (seen.append,),
     ).run(first)
     measured = [epoch for epoch in seen if epoch.metrics]
     moments = [m._replace(step=e.step, loss=e.loss) for m, e in zip(moments, measured, strict=False)]

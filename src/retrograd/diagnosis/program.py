@@ -186,11 +186,11 @@ class Program:
 
     def health_of(self, variables: Variables) -> Health:
         """Return the readings of the probe rows' pass through some weights."""
-        return jax.device_get(self.look(variables)[1])  # type: ignore[no-any-return]
+        return jax.device_get(self.look(variables)[1])
 
     def look(self, variables: Variables) -> tuple[Pass, Health]:
         """Return pass and readings of the probe rows through some weights, in evaluation mode."""
-        return self._look(variables.params, variables.state, self.probe)  # type: ignore[no-any-return]
+        return self._look(variables.params, variables.state, self.probe)
 
     @cached_property
     def _look(self) -> Any:

@@ -43,10 +43,10 @@ def score(outputs: np.ndarray, y: np.ndarray, task: str, logits: bool) -> float:
     if task in ("binary", "multiclass"):
         truth = np.asarray(y).reshape(len(y))
         return float(np.mean((labels(outputs, logits) == truth) & np.isfinite(outputs).all(1)))
-    truth = np.asarray(y, np.float64).reshape(len(y), -1)
-    if not np.isfinite(outputs).all() or outputs.shape != truth.shape:
+    answers = np.asarray(y, np.float64).reshape(len(y), -1)
+    if not np.isfinite(outputs).all() or outputs.shape != answers.shape:
         return WORST_R2
-    return r_squared(outputs, truth)
+    return r_squared(outputs, answers)
 
 
 def labels(outputs: np.ndarray, logits: bool) -> np.ndarray:

@@ -40,7 +40,9 @@ def judge(program: Program, runs: list[Observed], no_signal: bool) -> Verdict:
         Evidence(f"{name} of a constant", levels.trivial),
     )
     if lags(held, levels.best, levels, program.classifies):
-        return Verdict("ill", f"it scores {held:.3g} on held-out rows; {levels.best_name} reaches {levels.best:.3g}", scores)
+        return Verdict(
+            "ill", f"it scores {held:.3g} on held-out rows; {levels.best_name} reaches {levels.best:.3g}", scores
+        )
     linear = levels.train.get("linear", 0.0)
     if lags(own, linear, levels._replace(rows=program.dataset.rows["train"]), program.classifies):
         return Verdict("ill", f"on its own training rows it scores {own:.3g}, a linear model {linear:.3g}", scores)

@@ -87,7 +87,7 @@ class Network:
         The numbers depend on the key and on each node's name, not on the layers around it.
         """
         specs = {name: Spec(jnp.shape(column), column.dtype) for name, column in columns.items()}
-        return self._compiled_init(tuple(sorted(specs.items())))(key)  # type: ignore[no-any-return]
+        return self._compiled_init(tuple(sorted(specs.items())))(key)
 
     @functools.lru_cache(maxsize=8)  # noqa: B019  # for another seed it need not be compiled again
     def _compiled_init(self, specs: tuple[tuple[str, Any], ...]) -> Any:

@@ -83,6 +83,40 @@ class Note(Event):
 
 
 @dataclass(frozen=True)
+class Intervention(Event):
+    """The guard acted: why, what it did, and the settings that make it permanent."""
+
+    kind = "intervention"
+    step: int
+    reason: str
+    action: str
+    permanent: str = ""
+
+
+@dataclass(frozen=True)
+class Health(Event):
+    """Readings of a step: quantity -> path of a node or parameter -> value."""
+
+    kind = "health"
+    step: int
+    readings: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Found(Event):
+    """A finding of a diagnosis; `evidence` are [quantity, value, threshold or null]."""
+
+    kind = "found"
+    name: str
+    path: str
+    message: str
+    evidence: list[tuple[str, float, float | None]] = field(default_factory=list)
+    remedies: list[str] = field(default_factory=list)
+    severity: str = "risk"
+    code: str = ""
+
+
+@dataclass(frozen=True)
 class Stopped(Event):
     """Training has ended: why (a word, and a sentence with the numbers), after how much, with which weights (digest).
 
@@ -100,7 +134,9 @@ class Stopped(Event):
     sentence: str = ""
 
 
-KINDS: dict[str, type[Event]] = {kind.kind: kind for kind in (Started, Epoch, Note, Stopped)}
+KINDS: dict[str, type[Event]] = {
+    kind.kind: kind for kind in (Started, Epoch, Note, Intervention, Health, Found, Stopped)
+}
 
 
 def versions() -> dict[str, str]:

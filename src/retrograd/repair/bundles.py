@@ -1,4 +1,4 @@
-"""Bundles of remedies worth trying, the likeliest first: faults come together, and single changes often show nothing."""
+"""Bundles of remedies worth trying, the likeliest first: faults come together, single changes often show nothing."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ import dataclasses
 import random
 
 from retrograd.diagnosis.diagnose import Diagnosis
-from retrograd.repair.remedy import remedies
 from retrograd.repair.remedies.update import first_rate
+from retrograd.repair.remedy import remedies
 from retrograd.repair.trial import Budget, Candidate, Source, Ward
 from retrograd.train.config import RunConfig, with_rate
 

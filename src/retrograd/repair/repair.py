@@ -11,7 +11,7 @@ import retrograd.repair.remedies  # noqa: F401  # registers them
 from retrograd.data.dataset import Dataset
 from retrograd.data.settings import DataSettings
 from retrograd.diagnosis.diagnose import Diagnosis, diagnose
-from retrograd.repair.patch import changes
+from retrograd.repair.patch import Edit, changes
 from retrograd.repair.remedy import remedies
 from retrograd.repair.search import Search, search, ward_for
 from retrograd.repair.trial import Candidate, Source
@@ -41,6 +41,11 @@ class Repair:
         return self.found.best if self.found else None
 
     @property
+    def edits(self) -> list[Edit]:
+        """What differs from the given configuration, the network apart."""
+        return changes(self.diagnosis.program.config, self.config)
+
+    @property
     def sentence(self) -> str:
         """What came out, in words."""
         if self.found is None:
@@ -58,7 +63,7 @@ class Repair:
             "diagnosis": self.diagnosis.plain(),
             "sentence": self.sentence,
             "remedies": [{"name": n, "why": remedies[n].why} for n in (self.best.remedies if self.best else ())],
-            "changes": [{"path": ".".join(e.path), "value": e.value} for e in changes(self.diagnosis.program.config, self.config)],
+            "changes": [{"path": ".".join(edit.path), "value": edit.value} for edit in self.edits],
             "updates": found.budget.spent if found else 0,
             "tried": [{"remedies": list(c.remedies), "scores": list(c.scores.values()), "refusal": c.refusal}
                       for c in (found.tried if found else [])],
@@ -94,4 +99,3 @@ def treat(diagnosis: Diagnosis, source: Source | None = None, updates: int | Non
         steps = diagnosis.program.prepared.steps if diagnosis.program.prepared else 0
         updates = max(LEAST, TIMES * steps)
     return Repair(diagnosis, search(diagnosis, ward_for(diagnosis, source, updates), seeds))
-

@@ -63,7 +63,7 @@ def explore(diagnosis: Diagnosis, ward: Ward) -> list[Candidate]:
         ward.run(candidate, 1)
         tried.append(candidate)
         good = [each for each in tried if each.mean >= enough - NEAR / 2]
-        if len(good) >= FINALISTS or len(good) > 1 and candidate.mean >= 1 - NEAR / 4:
+        if len(good) >= FINALISTS or (len(good) > 1 and candidate.mean >= 1 - NEAR / 4):
             break
     return tried
 

@@ -71,9 +71,9 @@ class Ward:
         self._programs: dict[str, Program] = {str(dump(program.config)): program}
 
     def candidate(self, names: Sequence[str], base: RunConfig | None = None) -> Candidate:
-        """Return the configuration with remedies applied one after the other; those that change nothing are left out."""
+        """Return the configuration with remedies applied one after the other, without those that change nothing."""
         config = base or self.program.config
-        used = []
+        used: list[str] = []
         for name in dict.fromkeys(names):
             try:
                 changed = remedies[name]().change(config, self._program(config) if used else self.program)

@@ -17,8 +17,9 @@ from retrograd.data.batches import EpochOrder, epoch_order
 from retrograd.data.prefetch import ahead, is_streamed
 from retrograd.network.network import Variables
 from retrograd.network.precision import computing_in, in_precision, taken_out
-from retrograd.record.events import Epoch, Metrics
+from retrograd.record.events import Epoch, Intervention, Metrics
 from retrograd.record.tree import digest
+from retrograd.train.guard import diverged, rescues
 from retrograd.train.nonfinite import find_nonfinite
 from retrograd.train.settings import TrainingSettings
 from retrograd.train.stop import Stop, rules, watched
@@ -37,6 +38,15 @@ class Fitted(NamedTuple):
     stop: Stop
     best: Epoch | None
     error: NonFiniteError | None = None
+    interventions: tuple[Intervention, ...] = ()
+
+
+class Trouble(NamedTuple):
+    """Why training cannot go on like this, and how it would stop."""
+
+    stop: Stop
+    reason: str
+    error: NonFiniteError | None = None
 
 
 @dataclass
@@ -54,6 +64,7 @@ class Loop:
     held_out: bool  # whether `score` measures rows that do not train
     watchers: Sequence[Watcher] = ()
     asked_to_stop: Callable[[], str | None] = lambda: None  # the reason
+    told: Callable[[Intervention], None] = lambda event: None  # what the guard does
     clock: Callable[[], float] = time.perf_counter
     history: list[Epoch] = field(default_factory=list)
 
@@ -64,6 +75,9 @@ class Loop:
         self.batch_size = self.rows if given == "all" else min(int(given), self.rows)
         self.rules = rules(self.settings)
         self.plateau = Plateau()
+        self.rescues, self.rate_cut = rescues(), 1.0
+        self.interventions: list[Intervention] = []
+        self.first_loss = np.nan
         self.best: tuple[float, Variables, Epoch | None]
 
     def run(self, variables: Variables) -> Fitted:
@@ -83,9 +97,13 @@ class Loop:
             group = range(epoch, min(epoch + self.group, self.settings.epochs))
             before = copied(train)
             train, outcomes = self._epochs(train, group)
-            error = self._broken(before, train, outcomes, group)
-            if error:
-                return self._fitted(Stop("non-finite", str(error)), error)
+            trouble = self._trouble(before, train, outcomes, group)
+            if trouble is not None:
+                rescued = self._rescued(before, trouble)
+                if rescued is None:
+                    return self._fitted(trouble.stop, trouble.error)
+                train = rescued
+                continue
             epoch += len(outcomes)
             train, stop = self._close(train, outcomes, epoch)
             stop = self._asked(epoch) or stop
@@ -187,29 +205,66 @@ class Loop:
         rate = self.stepper.optimizer.learning_rate
         if isinstance(rate, ReduceOnPlateau):
             self.plateau = rate.observe(self.plateau, watched(self.history[-1]))
-            train = train._replace(rate_factor=jnp.asarray(self.plateau.factor, jnp.float32))
+            train = train._replace(rate_factor=self._rate_factor())
         return train, stop
+
+    def _rate_factor(self) -> jax.Array:
+        return jnp.asarray(self.plateau.factor * self.rate_cut, jnp.float32)
 
     def _epoch(self, epoch: int, step: int, steps: list[Outcome], metrics: Metrics) -> Epoch:
         loss = float(np.mean([step.loss for step in steps]))
         norm = float(np.mean([step.gradient_norm for step in steps])) if self.stepper.gradient_norm else None
         return Epoch(epoch, step, loss, metrics, float(steps[-1].learning_rate), self.clock() - self.begun, norm)
 
-    def _broken(
+    # ------------------------------------------------------------------------------------------------------ the guard
+
+    def _trouble(
         self, before: TrainState, after: TrainState, outcomes: list[list[Outcome]], epochs: range
-    ) -> NonFiniteError | None:
-        """Return the error that names the first non-finite value, if a loss or a weight is not finite any more."""
+    ) -> Trouble | None:
+        """Return what is wrong with a group of epochs that has just run, if the guard is to act on it."""
         losses = np.array([step.loss for steps in outcomes for step in steps])
-        if np.isfinite(losses).all() and all_finite(after.params):
+        self.first_loss = losses[0] if np.isnan(self.first_loss) and len(losses) else self.first_loss
+        if not (np.isfinite(losses).all() and all_finite(after.params)):
+            return self._broken(before, epochs)
+        grown = None if self.settings.guard == "off" else diverged(losses.tolist(), float(self.first_loss))
+        if grown is None:
             return None
+        if self.settings.guard == "warn":
+            self._tell(int(before.step), grown, "nothing: guard is `warn`", "training.guard: repair")
+            return None
+        return Trouble(Stop("diverged", f"{grown}; {self._kept()}"), grown)
+
+    def _broken(self, before: TrainState, epochs: range) -> Trouble:
+        """Name the first value that is not finite in a group of epochs."""
         batches = (self._batch(chosen) for works in self._grouped(epochs) for work in works
                    for chosen in [*work.full, *([] if work.rest is None else [work.rest])])  # fmt: skip
+        error = find_nonfinite(self.stepper, copied(before), batches, f"last good checkpoint: {self._kept()}")
+        return Trouble(Stop("non-finite", str(error)), error.problems[0].message.partition(";")[0], error)
+
+    def _kept(self) -> str:
         kept = self.best[2]
-        place = f"the weights of epoch {kept.epoch} are kept" if kept else "the first weights are kept"
-        return find_nonfinite(self.stepper, before, batches, f"last good checkpoint: {place}")
+        return f"the weights of epoch {kept.epoch} are kept" if kept else "the first weights are kept"
+
+    def _rescued(self, before: TrainState, trouble: Trouble) -> TrainState | None:
+        """Return the last healthy state with the mildest change that has not been tried; None to give up."""
+        rescue = next(self.rescues, None) if self.settings.guard == "repair" else None
+        if rescue is None or not all_finite(before.params):
+            return None
+        own = self.stepper.optimizer
+        self.rate_cut, rate = rescue.rate_factor, float(self.stepper.rate(before.step))
+        self._tell(int(before.step), trouble.reason, rescue.action(rate), rescue.permanent(own, rate))
+        if rescue.optimizer(own) != own:
+            self.stepper = self.stepper.with_optimizer(rescue.optimizer(own))
+        return before._replace(rate_factor=self._rate_factor())
+
+    def _tell(self, step: int, reason: str, action: str, permanent: str) -> None:
+        event = Intervention(step, reason, action, permanent)
+        if event not in self.interventions:
+            self.interventions.append(event)
+            self.told(event)
 
     def _fitted(self, stop: Stop, error: NonFiniteError | None = None) -> Fitted:
-        return Fitted(self.best[1], tuple(self.history), stop, self.best[2], error)
+        return Fitted(self.best[1], tuple(self.history), stop, self.best[2], error, tuple(self.interventions))
 
 
 @jax.jit

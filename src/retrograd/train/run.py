@@ -21,7 +21,7 @@ from retrograd.data.dataset import Dataset
 from retrograd.native.library import kernels
 from retrograd.network.layer import Spec
 from retrograd.network.own_layers import files_of
-from retrograd.record.events import Epoch, Metrics, Note, Started, Stopped
+from retrograd.record.events import Epoch, Intervention, Metrics, Note, Started, Stopped
 from retrograd.record.run import RunWriter
 from retrograd.record.tree import digest
 from retrograd.train.config import (
@@ -51,6 +51,7 @@ class Run:
     stop: Stop
     best_epoch: int | None
     scores: Mapping[str, Mapping[str, float]]  # part -> metric -> value
+    interventions: tuple[Intervention, ...] = ()  # what the guard did
 
     def __repr__(self) -> str:
         part = next((part for part in reversed(PARTS) if part in self.scores), "train")
@@ -169,6 +170,7 @@ def _train_into(
         held_out=dataset.valid is not None,
         watchers=(place.record, *watchers),
         asked_to_stop=asked,
+        told=place.record,
     ).run(first)
     parts = {name: columns for name in PARTS if (columns := getattr(dataset, name)) is not None}
     scores = {name: evaluator.scores(fitted.variables, columns, full=True) for name, columns in parts.items()}
@@ -182,7 +184,7 @@ def _train_into(
     if fitted.error:
         raise NonFiniteError([p._replace(cure=f"{p.cure}; run folder: {place.path}") for p in fitted.error.problems])
     best = fitted.best.epoch if fitted.best else None
-    return Run(place.path, model, dataset, fitted.history, fitted.stop, best, scores)
+    return Run(place.path, model, dataset, fitted.history, fitted.stop, best, scores, fitted.interventions)
 
 
 def own_files(config: RunConfig) -> dict[str, str]:

@@ -84,6 +84,7 @@ class TrainingSettings(Settings):
     goal: Goal | None = None
     convergence: Convergence | None = None
     time_limit: PositiveFloat | None = None  # seconds
+    guard: Literal["repair", "stop", "warn", "off"] = "repair"  # when the loss diverges or is not finite any more
     precision: Precision = "float32"
     native_kernels: bool = True  # where they are built and faster; without them XLA's formulas run
     check: bool = False  # the backward pass, before the first step
@@ -123,6 +124,12 @@ class TrainingSettings(Settings):
         goal="stop when a metric is reached",
         convergence="stop when little changes any more",
         time_limit=("seconds after which training stops", "trains longer", "stops sooner"),
+        guard=(
+            "what happens when training diverges or meets values that are not finite: `repair` goes back to the last "
+            "healthy weights and on with a lower rate, `stop` ends there, `warn` only tells of divergence",
+            "",
+            "",
+        ),
         precision=(
             "in which precision products and sums are computed; weights stay float32 unless float64 is chosen",
             "",

@@ -66,9 +66,14 @@ class Stepper:
         self.computed = in_bfloat16(network) if precision == "bfloat16" else network
         self.optimizer, self.chain = optimizer, optimizer.build(total_steps)
         self.rate = optimizer.schedule.build(total_steps)  # the learning rate at a step, counted from 0
-        self.gradient_norm = gradient_norm
+        self.gradient_norm, self.total_steps, self.precision = gradient_norm, total_steps, precision
         self.single = jax.jit(self.step, donate_argnums=0)
         self.many = jax.jit(self._many, donate_argnums=0)
+
+    def with_optimizer(self, optimizer: Optimizer) -> Stepper:
+        """Return the step with another schedule, clipping or decay of the same optimiser; its state stays valid."""
+        settings = (self.penalties, self.total_steps, self.gradient_norm, self.precision)
+        return Stepper(self.network, self.objectives, optimizer, *settings)
 
     def start(self, variables: Variables, key: Array) -> TrainState:
         """Return the state before the first step; arrays are copied, so that donation leaves the caller's alone."""

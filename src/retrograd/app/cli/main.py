@@ -21,6 +21,8 @@ from retrograd.base.errors import ResourceError, RetrogradError, RetrogradWarnin
 VERBS = {
     "train": "train a network from a configuration, or from a table alone",
     "trace": "show every number of one training step",
+    "diagnose": "say whether a network learns, and if not, why",
+    "repair": "try remedies, and keep what measured better",
     "predict": "predict for new rows with a trained model",
     "generate": "continue or answer a text with a trained model",
     "evaluate": "measure a trained model on rows with targets",

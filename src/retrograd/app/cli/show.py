@@ -42,6 +42,10 @@ def print_run(run: Run, chosen: Path | None = None) -> None:
     """
     seconds = run.history[-1].seconds if run.history else 0.0
     print(ending(len(run.history), seconds, run.stop.reason, run.stop.sentence, run.best_epoch))
+    for event in run.interventions:
+        print(f"guard, step {event.step}: {event.reason}: {event.action}")
+    if run.interventions:
+        print(f"to make it permanent: {run.interventions[-1].permanent}")
     print(score_table(run.scores))
     print(f"run   {run.folder}")
     if chosen:

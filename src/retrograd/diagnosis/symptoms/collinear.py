@@ -39,7 +39,9 @@ class Collinear(Symptom):
             yield self.finding(
                 "data", f"{constant.sum()} features are constant", severity="note", remedies=(), confidence=0.1
             )
-        related = np.triu(np.abs(np.corrcoef(program.x[:, ~constant].T)), 1) if (~constant).sum() > 1 else np.zeros((1, 1))
+        related = (
+            np.triu(np.abs(np.corrcoef(program.x[:, ~constant].T)), 1) if (~constant).sum() > 1 else np.zeros((1, 1))
+        )
         pairs = np.argwhere(related > CORRELATED)
         if len(pairs):
             numbers = np.flatnonzero(~constant)[pairs[0]]

@@ -74,7 +74,7 @@ class InitialWeights(Symptom):
         what = "0" if size == 0 else f"{size:.4g}"
         return self.finding(
             f"{program.line(node)}/weight",  # type: ignore[arg-type]
-            f"every first weight is {what}: all units of the layer are one unit, and stay it (symmetric initialisation)",
+            f"every first weight is {what}: symmetric initialisation, all units are one unit and stay it",
             Evidence("spread of the weights", 0.0, ALIKE),
             remedies=("default_initial_weights",),
             severity="fault",

@@ -31,12 +31,13 @@ class OneUnitSoftmax(Symptom):
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield softmax layers whose last axis has one element."""
         for node in program.nodes:
-            if node.layer.kind in ("softmax", "log_softmax") and program.specs is not None:
-                if program.specs[node.name].shape[-1] == 1:
-                    yield self.finding(
-                        program.line(node),
-                        "softmax over one unit is the constant 1, and no gradient passes it",
-                        remedies=("match_output",),
-                        severity="fault",
-                        confidence=0.99,
-                    )
+            if node.layer.kind not in ("softmax", "log_softmax") or program.specs is None:
+                continue
+            if program.specs[node.name].shape[-1] == 1:
+                yield self.finding(
+                    program.line(node),
+                    "softmax over one unit is the constant 1, and no gradient passes it",
+                    remedies=("match_output",),
+                    severity="fault",
+                    confidence=0.99,
+                )

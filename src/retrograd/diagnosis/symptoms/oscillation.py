@@ -17,7 +17,8 @@ CORRELATION, JUMPS, FEWEST = -0.3, 0.1, 10
 @symptoms.register(
     "oscillation",
     examples=Examples(
-        sick=setup("line", network=[{"dense": 1}], optimizer={"sgd": 0.9}, training={"epochs": 30, "batch_size": "all"}),
+        sick=setup("line", network=[{"dense": 1}], optimizer={"sgd": 0.9},
+                   training={"epochs": 30, "batch_size": "all"}),
         healthy=setup("line", network=[{"dense": 1}], optimizer={"sgd": 0.05}),
         near_miss=setup("halves", network=[{"dense": {"units": 8, "activation": "relu"}}, {"dense": 1}],
                         training={"epochs": 30, "batch_size": 4}),

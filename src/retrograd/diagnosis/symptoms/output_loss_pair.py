@@ -39,7 +39,7 @@ class OutputLossPair(Symptom):
         kind = last.layer.kind if last else "none"
         place = program.line(last or program.tail[-1])
         expected = "softmax" if loss == "cross_entropy" else "sigmoid"
-        if program.loss.from_logits:
+        if getattr(program.loss, "from_logits", True):
             if kind != "none" and kind not in SQUASHING:  # squashing twice is a symptom of its own
                 yield self.finding(
                     place,

@@ -27,7 +27,9 @@ class ScaleInputs(Remedy):
             return None
         spread = program.x.std(0)
         used = spread > 0
-        if not used.any() or (np.abs(spread[used] - 1) < STANDARD).all() and (np.abs(program.x.mean(0)) < STANDARD).all():
+        if not used.any() or (
+            (np.abs(spread[used] - 1) < STANDARD).all() and (np.abs(program.x.mean(0)) < STANDARD).all()
+        ):
             return None
         return with_data(config, scale="standard")
 

@@ -48,7 +48,7 @@ class _HiddenActivations(Remedy):
         """Return the activation that takes the place of another one; None keeps it."""
         raise NotImplementedError(f"{type(self).__name__} must say in `wanted` what replaces an activation")
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         last = output_index(config.network)
         entries = [
             self._replaced(entry) if last is not None and i < last else entry for i, entry in enumerate(config.network)

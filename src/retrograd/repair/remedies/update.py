@@ -23,7 +23,7 @@ class _Rate(Remedy):
 
     factor: ClassVar[float]
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         return with_rate(config, float(f"{first_rate(config) * self.factor:.3g}"))
 
 

@@ -1,0 +1,52 @@
+"""`retrograd diagnose`: whether a program learns, and if not, why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retrograd.app.cli.findings import say_diagnosis
+from retrograd.app.cli.options import RunsRoot, at_least, command_of, finite_positive
+from retrograd.app.cli.programs import program_at
+from retrograd.app.cli.surroundings import settle
+from retrograd.diagnosis.diagnose import SEEDS
+from retrograd.diagnosis.diagnose import diagnose as examine
+from retrograd.record.strict_json import write_json
+
+ILL = 8
+
+
+def diagnose(
+    source: Annotated[str, typer.Argument(metavar="CONFIG|RUN|DATA", help="a YAML configuration, a run, a data file")],
+    target: Annotated[str | None, typer.Option(help="the column to predict, for a data file")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a setting, as in training.epochs=5")
+    ] = None,
+    seeds: Annotated[int, typer.Option(parser=at_least(1), metavar="N", help="runs that are trained to look")] = SEEDS,
+    seconds: Annotated[
+        float | None, typer.Option(parser=finite_positive, metavar="S", help="longest time of one run")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="exit code 8 if something is ill")] = False,
+    runs: RunsRoot = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> int:
+    """Say whether a network learns what its data hold, and if not, why.
+
+    \b
+    Looks at the configuration, the data, the first pass and some runs, which are
+    trained in memory; nothing is written. The failure counts, not the symptom:
+    an oddity of a network that learns is a note.
+    """
+    settle()
+    program = program_at(source, target, changes or [], runs)
+    found = examine(program.config, dataset=program.dataset, seeds=seeds, seconds=seconds)
+    if as_json:
+        typer.echo(write_json(found.plain()))
+    else:
+        say_diagnosis(found, source)
+    return ILL if strict and (found.ill or found.hopeless) else 0
+
+
+command = command_of(diagnose)

@@ -1,0 +1,75 @@
+"""Diagnoses and repairs as text that fits 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+
+from retrograd.app.cli.tables import WIDTH, number, table
+from retrograd.base.finding import Finding
+from retrograd.diagnosis.diagnose import Diagnosis
+from retrograd.repair.remedy import remedies
+from retrograd.repair.repair import Repair
+
+WORDS = {"healthy": "healthy", "ill": "ill", "hopeless": "nothing to learn", "refused": "cannot be trained"}
+MOST = 6  # causes that are shown in full
+
+
+def say_diagnosis(found: Diagnosis, source: str) -> None:
+    """Print the verdict, the reference levels, causes with their evidence, and notes."""
+    print(found.program.describe())
+    say(f"{WORDS[found.verdict.state]}: {found.verdict.sentence}")
+    if found.levels is not None:
+        names = list(found.levels.held_out)
+        rows = [["", "network", *names]]
+        for part, scores in (("train", found.levels.train), ("held out", found.levels.held_out)):
+            own = [run.train_score if part == "train" else run.score for run in found.runs]
+            mean = number(sum(own) / len(own)) if own else "-"
+            rows.append([part, mean, *(number(scores.get(name)) for name in names)])
+        print(f"\n{'accuracy' if found.program.classifies else 'R²'} of the network and of references\n{table(rows)}")
+    causes, notes = found.causes, [f for f in found.findings if f.severity == "note"]
+    for i, finding in enumerate(causes[:MOST], start=1):
+        print(f"\n{i}. {finding.name} [{finding.code}], confidence {finding.confidence:.0%}")
+        say_finding(finding)
+    if len(causes) > MOST:
+        say(f"\nand {', '.join(dict.fromkeys(finding.name for finding in causes[MOST:]))}")
+    if notes:
+        print("\nnotes")
+        for finding in notes[:MOST]:
+            say(f"{finding.path}: {finding.message}" if finding.path else finding.message, "  - ")
+    if found.ill:
+        print(f"\nnext  retrograd repair {source}")
+
+
+def say_finding(finding: Finding) -> None:
+    """Print where, what, and how it is known; then what may help."""
+    say(f"{finding.path}: {finding.message}" if finding.path else finding.message, "   ")
+    for evidence in finding.evidence:
+        say(f"{evidence}", "   evidence: ")
+    helps = [f"{name} ({remedies[name].why})" for name in finding.remedies[:2] if name in remedies]
+    if helps:
+        say("; ".join(helps), "   may help: ")
+
+
+def say_repair(found: Repair) -> None:
+    """Print what was tried, what helped and how much."""
+    print()
+    say(found.sentence)
+    if found.found is None:
+        return
+    spent, allowed = found.found.budget.spent, found.found.budget.updates
+    print(f"{len(found.found.tried)} bundles tried with {spent:,} of {allowed:,} updates")
+    tried = sorted(found.found.tried, key=lambda candidate: -candidate.mean)[:MOST]
+    for candidate in tried:
+        mark = "*" if candidate is found.best else " "
+        say(f"{candidate.mean:7.3f}  {', '.join(candidate.remedies)}", f" {mark} ", " " * 12)
+    if found.best is not None:
+        print("\nwhat helped")
+        for name in found.best.remedies:
+            say(f"{name}: {remedies[name].why}", "  - ")
+
+
+def say(text: str, first: str = "", rest: str | None = None) -> None:
+    """Print a text in lines of at most 80 columns."""
+    indent = " " * len(first) if rest is None else rest
+    for line in text.splitlines() or [""]:
+        print(textwrap.fill(line, WIDTH, initial_indent=first, subsequent_indent=indent, break_long_words=False))

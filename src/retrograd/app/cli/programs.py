@@ -1,0 +1,54 @@
+"""The training program that a command line means: a configuration, a run's, or one chosen for a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from retrograd.app.cli.options import existing_file
+from retrograd.base.errors import ConfigError
+from retrograd.base.schema import parse
+from retrograd.data.dataset import Dataset, load
+from retrograd.data.settings import DataSettings
+from retrograd.record.run import CONFIG
+from retrograd.record.runs import find_run
+from retrograd.train.config import RunConfig, read_config
+from retrograd.train.design import design
+
+CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+class Source(NamedTuple):
+    """A program: its configuration with its data, and the file that it stands in (None: chosen for a table)."""
+
+    config: RunConfig
+    dataset: Dataset
+    path: Path | None
+
+    @property
+    def text(self) -> str | None:
+        """The configuration file's text, if there is one and it is YAML."""
+        return None if self.path is None or self.path.suffix == ".json" else self.path.read_text(encoding="utf-8-sig")
+
+
+def program_at(source: str, target: str | None, changes: Sequence[str], root: Path) -> Source:
+    """Return the program that a configuration file, a data file or a run stands for.
+
+    Raises:  UsageError when it is none of them; ConfigError, DataError for what cannot be read
+    """
+    path = Path(source)
+    if path.suffix.lower() in CONFIG_SUFFIXES:
+        return _with_data(existing_file(path), changes)
+    if path.is_file():
+        settings = parse(DataSettings, {"path": source} | ({"target": target} if target else {}), "data")
+        dataset = load(settings)
+        return Source(design(dataset, settings, list(changes)).config, dataset, None)
+    return _with_data(find_run(source, root) / CONFIG, changes)
+
+
+def _with_data(path: Path, changes: Sequence[str]) -> Source:
+    config = read_config(path, changes)
+    if config.data is None:
+        raise ConfigError("missing", where=f"{path}: data", cure="name a built-in (`data: xor`) or a file")
+    return Source(config, load(config.data), path)

@@ -1,0 +1,84 @@
+"""`retrograd repair`: try remedies, and keep what measured better."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retrograd.app.cli.findings import say_diagnosis, say_repair
+from retrograd.app.cli.options import RunsRoot, at_least, command_of
+from retrograd.app.cli.programs import Source, program_at
+from retrograd.app.cli.surroundings import settle
+from retrograd.base.document import write_document
+from retrograd.base.errors import UsageError
+from retrograd.diagnosis.diagnose import diagnose
+from retrograd.record.files import write_file
+from retrograd.record.strict_json import write_json
+from retrograd.repair.patch import difference, patched
+from retrograd.repair.repair import SEEDS, Repair, treat
+from retrograd.train.config import plain_config
+
+
+def repair(
+    source: Annotated[str, typer.Argument(metavar="CONFIG|RUN|DATA", help="a YAML configuration, a run, a data file")],
+    target: Annotated[str | None, typer.Option(help="the column to predict, for a data file")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a setting, as in training.epochs=5")
+    ] = None,
+    budget: Annotated[
+        int | None, typer.Option(parser=at_least(1), metavar="UPDATES", help="updates that all trials may take together")
+    ] = None,
+    seeds: Annotated[int, typer.Option(parser=at_least(2), metavar="N", help="seeds that a repair must hold on")] = SEEDS,
+    apply: Annotated[bool, typer.Option("--apply", help="write the repaired file beside the old one")] = False,
+    runs: RunsRoot = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Find what is wrong, try remedies from fresh weights, keep the smallest patch that measured better.
+
+    \b
+    The budget is 10 times the configured run unless told otherwise. A patch is
+    accepted when its held-out gain exceeds the noise between seeds.
+    """
+    settle()
+    program = program_at(source, target, changes or [], runs)
+    diagnosis = diagnose(program.config, dataset=program.dataset, seeds=seeds)
+    if not as_json:
+        say_diagnosis(diagnosis, source)
+    found = treat(diagnosis, None, budget, seeds)
+    if as_json:
+        typer.echo(write_json(found.plain()))
+    else:
+        say_repair(found)
+    if found.best is not None:
+        text = new_text(program, found)
+        if not as_json:
+            old = program.text
+            print("\n" + (text if old is None else difference(old, text, program.path.name if program.path else "")))
+        if apply:
+            path = beside(program.path or Path(f"{Path(source).stem}.yaml"))
+            write_file(path, text.encode())
+            typer.echo(f"written to {path}", err=as_json)
+
+
+def new_text(program: Source, found: Repair) -> str:
+    """Return the repaired configuration: the user's own text with few lines changed, where there is one."""
+    own = program.text
+    if own is None:
+        return write_document(plain_config(found.config))
+    return patched(own, program.config, found.config)
+
+
+def beside(path: Path) -> Path:
+    """Return `name-repaired.yaml` beside a file.
+
+    Raises:  UsageError when it exists: nothing is overwritten
+    """
+    new = path.with_name(f"{path.stem}-repaired.yaml")
+    if new.exists():
+        raise UsageError("exists already", where=str(new), cure="move it away, or leave out --apply")
+    return new
+
+
+command = command_of(repair)
