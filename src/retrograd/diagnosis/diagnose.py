@@ -23,7 +23,7 @@ SEEDS = 3
 CERTAIN = "fault"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis:
     """The verdict on a program, what was found with the likeliest cause first, and what was measured on the way."""
 
@@ -47,6 +47,9 @@ class Diagnosis:
     def hopeless(self) -> bool:
         """Whether the data hold nothing to learn."""
         return self.verdict.state == "hopeless"
+
+    def __repr__(self) -> str:
+        return f"Diagnosis({self.verdict.state}: {self.verdict.sentence}; {len(self.findings)} findings)"
 
     def plain(self) -> dict[str, Any]:
         """Return the diagnosis as plain types for JSON."""

@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from retrograd.diagnosis.diagnose import Diagnosis
+from retrograd.diagnosis.symptom import symptoms
 
 SOUND = (
     "shuffled_split", "shuffle", "scale_inputs", "scale_targets", "match_output", "mean_loss",
     "default_initial_weights", "hidden_relu", "add_activations", "less_regularisation",
 )  # fmt: skip
 RATES = ("raise_rate", "lower_rate", "raise_rate_some", "lower_rate_much")
+SURE = 0.7  # confidence
 OVERFIT = ("early_stopping", "weight_decay", "add_dropout", "simpler_network")
+
+
+def consistent(names: Iterable[str]) -> tuple[str, ...]:
+    """Return remedies without repetition, and of those that change the learning rate only the first."""
+    kept = list(dict.fromkeys(names))
+    spare = [name for name in kept if name in RATES][1:]
+    return tuple(name for name in kept if name not in spare)
 
 
 def bundles(diagnosis: Diagnosis) -> Iterator[tuple[str, ...]]:
     """Yield bundles: what the findings name, then everything that makes a program sound, then larger changes."""
     causes = diagnosis.causes
-    first = tuple(dict.fromkeys(finding.remedies[0] for finding in causes if finding.remedies))
-    sure = tuple(dict.fromkeys(f.remedies[0] for f in causes if f.remedies and f.confidence >= 0.7))
+    effects = {name for name in symptoms if symptoms[name].stage == "run"}
+    own = [finding for finding in causes if finding.remedies and finding.name not in effects] or causes
+    first = consistent(finding.remedies[0] for finding in own if finding.remedies)
+    sure = consistent(finding.remedies[0] for finding in own if finding.remedies and finding.confidence >= SURE)
     every = tuple(dict.fromkeys(name for finding in causes for name in finding.remedies))
     if any(finding.name == "overfit" for finding in causes):
         yield from ((name,) for name in OVERFIT)
         yield OVERFIT[:2]
     yield first
+    yield sure
     yield (*SOUND, "adam")
     yield (*SOUND, "adam", "more_updates")
-    yield sure
     yield (*first, "more_updates")
     yield SOUND
     yield (*SOUND, "widen", "adam", "more_updates")
     yield (*SOUND, "widen", "fewer_layers", "adam", "more_updates")
     for rate in RATES:
-        yield (*first, rate)
+        yield consistent((rate, *first))
     yield (*SOUND, "widen", "fewer_layers", "adam", "many_updates")
     yield (*SOUND, "adam", "smaller_batch", "many_updates")
     for rate in RATES:

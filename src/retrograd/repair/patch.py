@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 
 from retrograd.base.document import write_document
-from retrograd.base.schema import dump
+from retrograd.base.schema import dump, fields
+from retrograd.network.layer import layers
 from retrograd.train.config import RunConfig
+from retrograd.update.optimizers import optimizers
 
 NESTED = ("training", "data", "data.split")  # sections whose settings are changed one by one; others as a whole
 
@@ -67,9 +69,23 @@ def difference(old: str, new: str, name: str) -> str:
 
 
 def _plain(config: RunConfig) -> dict[str, Any]:
-    """Return what differs from the defaults, as plain types."""
+    """Return what differs from the defaults, as plain types in the shortest form."""
     plain: dict[str, Any] = dump(config, filled=False)
-    return plain
+    plain["network"] = [_short(entry) for entry in plain["network"]]
+    return {key: _short(value) if key == "optimizer" else value for key, value in plain.items()}
+
+
+def _short(entry: Any) -> Any:
+    """Return `{dense: 3}` for `{dense: {units: 3}}`: the value alone fills the first field."""
+    if not isinstance(entry, Mapping):
+        return entry
+    found = dict(entry)
+    for registry in (layers, optimizers):
+        for kind in [kind for kind in found if kind in registry and isinstance(found[kind], Mapping)]:
+            first = fields(registry[kind])[0].name if fields(registry[kind]) else None
+            if list(found[kind]) == [first] and not isinstance(found[kind][first], (Mapping, list)):
+                found[kind] = found[kind][first]
+    return found
 
 
 def _keys(old: Sequence[Any], new: Sequence[Any]) -> tuple[list[str], list[str]]:

@@ -23,7 +23,7 @@ TIMES = 10  # the updates of the configured run that a repair may spend
 LEAST = 20_000  # updates, which small networks make in seconds
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Repair:
     """What was wrong, what helped (or None), and what was tried."""
 
@@ -55,6 +55,9 @@ class Repair:
             return f"nothing helped: {len(self.found.tried)} bundles of remedies were tried"
         before = "could not be trained" if start.refusal else f"{start.mean:.3g} ± {start.spread:.2g}"
         return f"repaired: held-out score {before} -> {best.mean:.3g} ± {best.spread:.2g} by {', '.join(best.remedies)}"
+
+    def __repr__(self) -> str:
+        return f"Repair({self.sentence})"
 
     def plain(self) -> dict[str, Any]:
         """Return the repair as plain types for JSON."""

@@ -44,7 +44,7 @@ def program_at(source: str, target: str | None, changes: Sequence[str], root: Pa
         settings = parse(DataSettings, {"path": source} | ({"target": target} if target else {}), "data")
         dataset = load(settings)
         return Source(design(dataset, settings, list(changes)).config, dataset, None)
-    return _with_data(find_run(source, root) / CONFIG, changes)
+    return _with_data(find_run(root, source).path / CONFIG, changes)
 
 
 def _with_data(path: Path, changes: Sequence[str]) -> Source:

@@ -28,9 +28,10 @@ def repair(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a setting, as in training.epochs=5")
     ] = None,
     budget: Annotated[
-        int | None, typer.Option(parser=at_least(1), metavar="UPDATES", help="updates that all trials may take together")
+        int | None,
+        typer.Option(parser=at_least(1), metavar="UPDATES", help="updates of all trials together"),
     ] = None,
-    seeds: Annotated[int, typer.Option(parser=at_least(2), metavar="N", help="seeds that a repair must hold on")] = SEEDS,
+    seeds: Annotated[int, typer.Option(parser=at_least(2), metavar="N", help="seeds that it must hold on")] = SEEDS,
     apply: Annotated[bool, typer.Option("--apply", help="write the repaired file beside the old one")] = False,
     runs: RunsRoot = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,

@@ -1,0 +1,91 @@
+"""Failure first: what a diagnosis says of programs that learn, that do not, and that cannot."""
+
+import numpy as np
+import pytest
+
+from retrograd.base.finding import Finding
+from retrograd.diagnosis.diagnose import examine
+from retrograd.diagnosis.levels import Levels, reference_levels
+from retrograd.diagnosis.score import labels, score
+from retrograd.diagnosis.symptom import setup
+from retrograd.diagnosis.verdict import granted, lags
+
+ONES = {"weight": {"constant": 1.0}, "bias": {"constant": 1.0}}
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
+
+
+def test_an_oddity_of_a_network_that_learns_is_a_note():
+    odd = setup("blobs", network=[*HEAD, {"dense": 3}, "softmax"], loss="cross_entropy", training={"epochs": 40})
+    found = examine(odd.program(), 1)
+    assert found.verdict.state == "healthy"
+    assert [f.name for f in found.findings if f.severity != "note"] == []
+    assert "softmax_twice" in [f.name for f in found.findings]
+    assert found.causes == ()
+
+
+def test_equal_weights_without_nonlinearity_are_told_with_evidence():
+    network = [{"dense": {"units": 3, **ONES}}, {"dense": {"units": 1, **ONES}}]
+    found = examine(setup("halves", network=network, optimizer={"sgd": 0.1}, training={"epochs": 3}).program(), 1)
+    causes = {cause.name: cause for cause in found.findings}
+    assert "symmetric" in causes["initial_weights"].message
+    assert "linear" in causes["no_nonlinearity"].message
+    assert causes["initial_weights"].evidence
+
+
+def test_data_without_signal_are_hopeless_and_nothing_is_trained():
+    found = examine(setup("noise", {"rows": 400}, network=[*HEAD, {"dense": 1}]).program(), 3)
+    assert found.verdict.state == "hopeless"
+    assert found.runs == ()
+    assert found.causes[0].code == "D07"
+
+
+def test_a_program_that_is_refused_says_why_and_names_a_cause():
+    wrong = setup("line", {"target_stretch": 50.0}, network=[*HEAD, {"dense": 1}], loss="binary_cross_entropy")
+    found = examine(wrong.program(), 1)
+    assert found.verdict.state == "refused"
+    assert found.causes[0].code in ("S03", "S04")
+
+
+def test_configuration_and_data_explain_before_the_run_does():
+    flat = setup("blobs", network=[{"dense": {"units": 8, "activation": "relu", "weight": "zeros"}},
+                                   {"dense": {"units": 3, "weight": "zeros"}}])  # fmt: skip
+    found = examine(flat.program(), 1)
+    assert found.ill
+    assert found.causes[0].name == "initial_weights"
+    assert all(isinstance(cause, Finding) for cause in found.causes)
+    plain = found.plain()
+    assert plain["verdict"] == "ill"
+    assert plain["findings"][0]["code"] == "S06"
+
+
+@pytest.mark.parametrize(
+    ("own", "reference", "classifies", "expected"),
+    [(0.70, 0.80, True, True), (0.76, 0.80, True, False), (0.5, 0.9, False, True), (0.85, 0.9, False, False)],
+)
+def test_only_a_gap_beyond_chance_counts(own, reference, classifies, expected):
+    assert lags(own, reference, Levels({}, {}, None, 1000), classifies) is expected
+
+
+def test_the_same_gap_on_few_rows_is_chance():
+    assert not lags(0.70, 0.80, Levels({}, {}, None, 20), True)
+
+
+def test_seeds_that_differ_are_granted_their_spread():
+    assert granted([0.5]) == 0.5
+    assert granted([0.4, 0.6]) == pytest.approx(0.5 + 2 * np.sqrt(0.02 / 2))
+
+
+def test_scores_are_accuracy_and_r_squared_and_never_nan():
+    truth = np.array([[0.0], [1.0], [2.0]])
+    assert score(truth, truth, "regression", False) == 1.0
+    assert score(np.full((3, 1), np.nan), truth, "regression", False) == -1.0
+    assert score(np.array([[2.0, 1.0], [np.nan, 1.0]]), np.array([0, 1]), "multiclass", True) == 0.5
+    assert labels(np.array([[-1.0], [1.0]]), True).tolist() == [0, 1]
+
+
+def test_references_know_signal_from_noise():
+    told = reference_levels(setup("halves", {"rows": 300}, network=HEAD).program().dataset)
+    noise = reference_levels(setup("noise", {"rows": 300}, network=HEAD).program().dataset)
+    assert told.best > 0.85
+    assert told.chance < 0.05
+    assert noise.chance > 0.05
