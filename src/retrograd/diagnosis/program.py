@@ -16,12 +16,12 @@ from retrograd.base.errors import RetrogradError
 from retrograd.data.dataset import Dataset
 from retrograd.diagnosis.levels import Levels, reference_levels
 from retrograd.diagnosis.observe import Observed, observe
-from retrograd.diagnosis.score import Scorer
+from retrograd.diagnosis.score import SCORED, Scorer
 from retrograd.network.layer import Activation, Context
-from retrograd.network.losses.loss import Loss, losses
+from retrograd.network.losses.loss import Loss
 from retrograd.network.network import Network, Variables
 from retrograd.network.scope import Node
-from retrograd.train.config import DEFAULT_LOSS, RunConfig
+from retrograd.train.config import RunConfig, default_loss
 from retrograd.train.prepare import Prepared, prepare
 from retrograd.update.optimizers import optimizers
 from retrograd.update.step import Stepper
@@ -56,7 +56,7 @@ class Program:
         """The loss on the network's output: the configuration's, else the task's default."""
         if self.objectives:
             return self.objectives[-1].loss
-        return self.config.loss or losses[DEFAULT_LOSS[self.dataset.task]]()
+        return self.config.loss or default_loss(self.dataset.task)
 
     @cached_property
     def tail(self) -> tuple[Node, ...]:
@@ -126,11 +126,14 @@ class Program:
 
     @cached_property
     def y(self) -> np.ndarray | None:
-        """The training part's targets as they reach the loss: class numbers [rows], or numbers [rows, targets]."""
+        """The training part's targets as they reach the loss: class numbers [rows], or numbers [rows, targets].
+
+        None for tasks whose answers are neither.
+        """
         y = self.dataset.train.get("y")
-        if y is None:
+        if y is None or self.dataset.task not in SCORED:
             return None
-        if self.dataset.task in ("binary", "multiclass"):
+        if self.classifies:
             return np.asarray(y).reshape(len(y)).astype(np.int64)
         return np.asarray(y, np.float64).reshape(len(y), -1)
 

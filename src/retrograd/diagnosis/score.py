@@ -11,6 +11,7 @@ from retrograd.network.network import Variables
 from retrograd.train.evaluate import Evaluator, gives_logits
 from retrograd.train.prepare import Prepared
 
+SCORED = ("binary", "multiclass", "regression")  # tasks whose answers are a class or numbers for each row
 WORST_R2 = -1.0  # whoever is worse than twice the trivial error is not compared any further
 
 
@@ -27,7 +28,9 @@ class Scorer:
         return self.evaluator.outputs(variables, columns_of(self.dataset, part))
 
     def score(self, variables: Variables, part: str) -> float:
-        """Return the score of weights on a part."""
+        """Return the score of weights on a part; for other tasks than SCORED minus the loss."""
+        if self.dataset.task not in SCORED:
+            return -self.evaluator.loss(variables, columns_of(self.dataset, part))[0]
         return score(self.outputs(variables, part), columns_of(self.dataset, part)["y"], self.dataset.task, self.logits)
 
 

@@ -12,6 +12,7 @@ from retrograd.diagnosis.program import Program
 
 State = Literal["healthy", "ill", "hopeless", "refused"]
 ACCURACY_GAP, R2_GAP, TIMES = 0.05, 0.1, 2.0
+FALLEN = 0.97  # of the first epoch's loss; there is no reference for tasks that are neither classes nor numbers
 ERRORS = 2.0  # standard errors of the difference
 
 
@@ -31,6 +32,8 @@ def judge(program: Program, runs: list[Observed], no_signal: bool) -> Verdict:
         return Verdict("refused", f"cannot be trained: {program.refusal}")
     if sum(bool(run.broken) for run in runs) * 2 > len(runs):
         return Verdict("ill", "training ends with values that are not finite")
+    if program.y is None:
+        return _by_loss(runs)
     levels = program.levels
     held, own = granted([run.score for run in runs]), granted([run.train_score for run in runs])
     name = "accuracy" if program.classifies else "R²"
@@ -50,6 +53,15 @@ def judge(program: Program, runs: list[Observed], no_signal: bool) -> Verdict:
     if len(worsens) * 2 > len(runs) and held < levels.best:
         return Verdict("ill", "the held-out score falls while training goes on", scores)
     return Verdict("healthy", f"it learns: {held:.3g} on held-out rows; {levels.best_name} {levels.best:.3g}", scores)
+
+
+def _by_loss(runs: list[Observed]) -> Verdict:
+    """Return the verdict where there is no reference: whether the loss falls at all."""
+    first, last = granted([run.losses[0] for run in runs]), min(run.losses[-1] for run in runs)
+    scores = (Evidence("loss of the first epoch", first), Evidence("loss of the last epoch", last))
+    if last > FALLEN * first and len(runs[0].losses) > 1:
+        return Verdict("ill", f"the loss hardly falls: {first:.4g} in the first epoch, {last:.4g} in the last", scores)
+    return Verdict("healthy", f"its loss falls from {first:.4g} to {last:.4g}", scores)
 
 
 def lags(own: float, reference: float, levels: Levels, classifies: bool) -> bool:

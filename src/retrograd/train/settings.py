@@ -129,6 +129,7 @@ class TrainingSettings(Settings):
             "healthy weights and on with a lower rate, `stop` ends there, `warn` only tells of divergence",
             "",
             "",
+            "a run is never to end with weights that are not finite",
         ),
         precision=(
             "in which precision products and sums are computed; weights stay float32 unless float64 is chosen",

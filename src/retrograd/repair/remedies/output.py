@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from retrograd.diagnosis.program import Program
-from retrograd.network.losses.loss import losses
 from retrograd.network.scope import Entry
 from retrograd.repair.edit import is_activation, kind, output_index
 from retrograd.repair.remedy import Remedy, remedies, with_layer
-from retrograd.train.config import DEFAULT_LOSS, RunConfig
+from retrograd.train.config import RunConfig, default_loss
 
 UNITS = {"binary": 1, "multiclass": "classes", "regression": "targets"}
 
@@ -34,7 +33,7 @@ class MatchOutput(Remedy):
         last = with_layer(last, **changes) if changes else last
         behind = [entry for entry in config.network[place + 1 :] if not _squashes(entry)]
         network = (*config.network[:place], last, *behind)
-        wanted = losses[DEFAULT_LOSS[task]]()
+        wanted = default_loss(task)
         loss = config.loss
         if loss is None or type(loss) is not type(wanted) or not getattr(loss, "from_logits", True):
             loss = None if loss is None else wanted

@@ -9,7 +9,8 @@ from retrograd.network.layers.dropout import Dropout
 from retrograd.network.scope import Entry
 from retrograd.repair.edit import hidden_affine, kind
 from retrograd.repair.remedy import Remedy, remedies, with_entries, with_optimizer, with_training
-from retrograd.train.config import EarlyStopping, RunConfig
+from retrograd.train.config import RunConfig
+from retrograd.train.settings import EarlyStopping
 from retrograd.update.penalties import L2
 
 RATE, STRENGTH, PATIENCE = 0.3, 1e-3, 10
