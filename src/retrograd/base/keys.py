@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 
 import jax
+import jax.numpy as jnp
+from jax import lax
 
 SEED_LIMIT = 2**32  # jax.random.key keeps 32 bits: the seed 2**32 + 1 would silently be the seed 1
+OFF_ZERO = 0x9E3779B9  # mixing leaves 0 where it is; any other number would do
 
 
 def fold_path(key: jax.Array, path: str) -> jax.Array:
@@ -14,3 +18,21 @@ def fold_path(key: jax.Array, path: str) -> jax.Array:
     for segment in path.split("/"):
         key = jax.random.fold_in(key, zlib.crc32(segment.encode()))
     return key
+
+
+def random_bits(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Return 32 random bits for each place of an array: a hash of the place and the key, word by word.
+
+    For masks, which need many bits and no cryptography: about ten times as fast on CPU as JAX's own generator. Whole
+    numbers throughout, so the bits are the same under x64. See: the mixing function is C. Wellons's lowbias32.
+    """
+    bits = lax.iota(jnp.uint32, math.prod(shape)) + jnp.uint32(OFF_ZERO)
+    for word in jax.random.key_data(key).reshape(-1):
+        bits = _mixed(bits ^ word)
+    return bits.reshape(shape)
+
+
+def _mixed(x: jax.Array) -> jax.Array:
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        x = (x ^ (x >> jnp.uint32(shift))) * jnp.uint32(factor)
+    return x ^ (x >> jnp.uint32(16))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
 from retrograd.base.annotations import describing
+from retrograd.base.keys import random_bits
 from retrograd.base.schema import Fraction
 from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, examples, layers
 
@@ -59,9 +59,9 @@ class Dropout(Layer):
 
 
 def draw_kept(key: Array, shape: tuple[int, ...], rate: float) -> Array:
-    """Return true with probability 1 - rate, to 2^-32; whole numbers are the same under x64, uniform floats are not."""
+    """Return true with probability 1 - rate, to 2^-32: the same under x64, which uniform floats would not be."""
     threshold = jnp.uint32(min(round(rate * 2**32), 2**32 - 1))
-    return jax.random.bits(key, shape, jnp.uint32) >= threshold
+    return random_bits(key, shape) >= threshold
 
 
 def apply_mask(x: Array, kept: Array, rate: float) -> Array:
