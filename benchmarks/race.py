@@ -30,7 +30,7 @@ Results = dict[str, dict[str, dict[str, float]]]  # workload -> contestant -> se
 LEG_SECONDS = 0.25
 PAUSE_SECONDS = 0.1
 QUIET = 0.1  # of a core
-TRIES = 8  # for a leg in which others are quiet
+TRIES = 3  # for a leg in which others are quiet
 CHECKED_STEPS = 3
 SAME = 2e-4  # float32 in other orders of summation, three steps of Adam deep
 
@@ -73,13 +73,13 @@ def leg_length(run: Callable[[int], int]) -> int:
 
 
 def leg(run: Callable[[int], int], steps: int) -> tuple[float, float]:
-    """Return the seconds a step, and how many cores others kept busy meanwhile. A tenth before is not timed."""
+    """Return how many cores others kept busy meanwhile, and the seconds a step. A tenth before is not timed."""
     run(max(1, steps // 10))
     busy, own, begin = busy_seconds(), time.process_time(), time.perf_counter()
     done = run(steps)
     seconds = time.perf_counter() - begin
     others = busy_seconds() - busy - (time.process_time() - own)
-    return seconds / done, others / seconds
+    return max(others / seconds, 0.0), seconds / done
 
 
 def busy_seconds() -> float:
@@ -125,19 +125,22 @@ class Entrants:
 
 
 def race(script: str, workload: str, contestants: Sequence[str], rounds: int) -> dict[str, dict[str, float]]:
-    """Return the median seconds a step, and the bytes of temporaries where known, of each contestant."""
+    """Return of each contestant the median seconds a step, how many cores others kept busy, and bytes where known."""
     with Entrants(script, workload, contestants) as entrants:
         names = list(entrants.processes)
         for name in names:  # one after the other: each finds the length of its legs with the machine to itself
             entrants.ask(name, "leg")
-        legs: dict[str, list[float]] = {name: [] for name in names}
+        legs: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
         shuffle = random.Random(0).shuffle
         for _ in range(rounds):
             order = list(names)
             shuffle(order)
             for name in order:
                 legs[name].append(quiet_leg(functools.partial(entrants.ask, name, "leg")))
-        found = {name: {"seconds": statistics.median(taken)} for name, taken in legs.items()}
+        found = {}
+        for name, taken in legs.items():
+            others, seconds = map(statistics.median, zip(*taken, strict=True))
+            found[name] = {"seconds": seconds, "others": others}
         for name in names:
             held = entrants.ask(name, "bytes")
             if held is not None:
@@ -147,19 +150,18 @@ def race(script: str, workload: str, contestants: Sequence[str], rounds: int) ->
     return found
 
 
-def quiet_leg(take: Callable[[], tuple[float, float]]) -> float:
-    """Return the seconds a step of a leg in which nobody else worked much; of the quietest if there was none.
+def quiet_leg(take: Callable[[], tuple[float, float]]) -> tuple[float, float]:
+    """Return (cores that others kept busy, seconds a step) of a leg in which nobody else worked much, if there was one.
 
     Two threads that wait for each other lose far more than what somebody else takes, some libraries' more than others'.
     """
     taken = []
     for _ in range(TRIES):
         time.sleep(PAUSE_SECONDS)
-        seconds, others = take()
-        if others < QUIET:
-            return seconds
-        taken.append((others, seconds))
-    return min(taken)[1]
+        taken.append(take())
+        if taken[-1][0] < QUIET:
+            break
+    return min(taken)
 
 
 def check(script: str, workload: str, contestants: Sequence[str]) -> bool:
@@ -223,7 +225,7 @@ def main(script: str, workloads: Sequence[str], contestants: Sequence[str], buil
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--check", action="store_true", help="compare the first losses instead of the time")
     parser.add_argument("--compile", action="store_true", help="measure the first step instead, compiled and cached")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--json", type=Path, help="write the figures to this file, over those of these workloads")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--serve-first", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -245,5 +247,7 @@ def main(script: str, workloads: Sequence[str], contestants: Sequence[str], buil
         print(table({workload: results[workload]}, entered).splitlines()[-1], file=sys.stderr, flush=True)
     print(table(results, entered))
     if given.json:
-        facts = {"machine": platform.machine(), "python": platform.python_version(), "step": results}
+        before = json.loads(given.json.read_text(encoding="utf-8")) if given.json.is_file() else {}
+        facts = {"machine": platform.machine(), "python": platform.python_version()}
+        facts["step"] = {**before.get("step", {}), **results}
         given.json.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from retrograd.base.annotations import describing
 from retrograd.base.errors import ShapeError
@@ -71,7 +71,7 @@ class MaxPool(Layer):
     )
 
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
-        y = functools.reduce(jnp.maximum, views(x, self._window(x), -jnp.inf))
+        y = lax.optimization_barrier(functools.reduce(jnp.maximum, views(x, self._window(x), -jnp.inf)))
         return Forward(y, (x, y))
 
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
@@ -83,7 +83,8 @@ class MaxPool(Layer):
         for number, seen in reversed(list(enumerate(views(x, window, -jnp.inf)))):
             first = jnp.where(seen == y, number, first)
         zero = jnp.zeros_like(dy)
-        return Backward((fold([jnp.where(first == i, dy, zero) for i in range(len(window.places))], window),))
+        dx = fold([jnp.where(first == i, dy, zero) for i in range(len(window.places))], window)
+        return Backward((lax.optimization_barrier(dx),))  # laid down once, though a bias and a convolution may read it
 
     def _window(self, x: Array) -> Window:
         lengths, stride = expect_axes(x, 1, 2), self.window if self.stride is None else self.stride
