@@ -139,6 +139,8 @@ from retrograd.backprop.backprop import (
     compare as compare,
     forward as forward,
 )
+from retrograd.diagnosis.diagnose import Diagnosis as Diagnosis, diagnose as diagnose
+from retrograd.repair.repair import Repair as Repair, repair as repair
 from retrograd.update.step import Stepper as Stepper, apply_gradients as apply_gradients
 
 # one step with every number

@@ -45,7 +45,9 @@ def diagnose(
     if as_json:
         typer.echo(write_json(found.plain()))
     else:
-        say_diagnosis(found, source)
+        say_diagnosis(found)
+        if found.ill:
+            print(f"\nnext  retrograd repair {source}")
     return ILL if strict and (found.ill or found.hopeless) else 0
 
 

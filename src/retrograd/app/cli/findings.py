@@ -14,7 +14,7 @@ WORDS = {"healthy": "healthy", "ill": "ill", "hopeless": "nothing to learn", "re
 MOST = 6  # causes that are shown in full
 
 
-def say_diagnosis(found: Diagnosis, source: str) -> None:
+def say_diagnosis(found: Diagnosis) -> None:
     """Print the verdict, the reference levels, causes with their evidence, and notes."""
     print(found.program.describe())
     say(f"{WORDS[found.verdict.state]}: {found.verdict.sentence}")
@@ -36,8 +36,6 @@ def say_diagnosis(found: Diagnosis, source: str) -> None:
         print("\nnotes")
         for finding in notes[:MOST]:
             say(f"{finding.path}: {finding.message}" if finding.path else finding.message, "  - ")
-    if found.ill:
-        print(f"\nnext  retrograd repair {source}")
 
 
 def say_finding(finding: Finding) -> None:

@@ -46,7 +46,7 @@ def repair(
     program = program_at(source, target, changes or [], runs)
     diagnosis = diagnose(program.config, dataset=program.dataset, seeds=seeds)
     if not as_json:
-        say_diagnosis(diagnosis, source)
+        say_diagnosis(diagnosis)
     found = treat(diagnosis, None, budget, seeds)
     if as_json:
         typer.echo(write_json(found.plain()))
