@@ -65,6 +65,7 @@ class Loop:
     watchers: Sequence[Watcher] = ()
     asked_to_stop: Callable[[], str | None] = lambda: None  # the reason
     told: Callable[[Intervention], None] = lambda event: None  # what the guard does
+    look: Callable[[TrainState, Callable[[], Mapping[str, Any]]], None] | None = None  # at an epoch's end
     clock: Callable[[], float] = time.perf_counter
     history: list[Epoch] = field(default_factory=list)
 
@@ -202,6 +203,9 @@ class Loop:
             for watcher in self.watchers:
                 watcher(told)
             stop = stop or next((found for rule in self.rules if (found := rule(self.history))), None)
+        if self.look is not None:
+            full, rest = self.order(epoch)
+            self.look(train, lambda: self._batch(full[0] if len(full) or rest is None else rest))
         rate = self.stepper.optimizer.learning_rate
         if isinstance(rate, ReduceOnPlateau):
             self.plateau = rate.observe(self.plateau, watched(self.history[-1]))

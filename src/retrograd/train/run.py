@@ -32,6 +32,7 @@ from retrograd.train.config import (
     read_config,
 )
 from retrograd.train.gradients import check_prepared, refuse_wrong
+from retrograd.train.health import HealthWatch, sentence
 from retrograd.train.loop import Fitted, Loop, Watcher
 from retrograd.train.predict import Model
 from retrograd.train.prepare import PARTS, Prepared, prepare
@@ -52,6 +53,7 @@ class Run:
     best_epoch: int | None
     scores: Mapping[str, Mapping[str, float]]  # part -> metric -> value
     interventions: tuple[Intervention, ...] = ()  # what the guard did
+    health: str = ""  # the last readings in words
 
     def __repr__(self) -> str:
         part = next((part for part in reversed(PARTS) if part in self.scores), "train")
@@ -85,16 +87,19 @@ def train(
     overwrite: bool = False,
     watchers: Sequence[Watcher] = (),
     started: Callable[[Prepared, Path], None] | None = None,
+    readings: bool = False,
 ) -> Run:
     """Train what a configuration (object, mapping, or path of a YAML file) describes; return the finished run.
 
     `root` is where the run folder is made, `folder` names it exactly. `started` is called once before the first step,
-    `watchers` at the end of every epoch. An interrupt (Ctrl-C) ends training cleanly with everything saved.
+    `watchers` at the end of every epoch. `readings` records the health of the layers now and then.
+    An interrupt (Ctrl-C) ends training cleanly with everything saved.
 
     Raises:  NonFiniteError when training met NaN or infinity; the run folder then holds the last good weights.
     """
     prepared = prepare(as_config(config), dataset)
-    return train_prepared(prepared, root=root, folder=folder, overwrite=overwrite, watchers=watchers, started=started)
+    return train_prepared(prepared, root=root, folder=folder, overwrite=overwrite, watchers=watchers, started=started,
+                          readings=readings)  # fmt: skip
 
 
 def train_prepared(
@@ -105,6 +110,7 @@ def train_prepared(
     overwrite: bool = False,
     watchers: Sequence[Watcher] = (),
     started: Callable[[Prepared, Path], None] | None = None,
+    readings: bool = False,
 ) -> Run:
     """Train a run that `prepare` has checked (see `train`)."""
     config, dataset = prepared.config, prepared.dataset
@@ -119,7 +125,7 @@ def train_prepared(
             place.record(Note(note))
         if started:
             started(prepared, place.path)
-        return _train_into(place, prepared, watchers, asked)
+        return _train_into(place, prepared, watchers, asked, readings)
 
 
 def gradients_checked(prepared: Prepared) -> Iterator[str]:
@@ -154,7 +160,11 @@ def as_config(config: RunConfig | Mapping[str, Any] | str | Path) -> RunConfig:
 
 
 def _train_into(
-    place: RunWriter, prepared: Prepared, watchers: Sequence[Watcher], asked: Callable[[], str | None]
+    place: RunWriter,
+    prepared: Prepared,
+    watchers: Sequence[Watcher],
+    asked: Callable[[], str | None],
+    readings: bool,
 ) -> Run:
     config, dataset = prepared.config, prepared.dataset
     evaluator = prepared.evaluator()
@@ -162,8 +172,10 @@ def _train_into(
     measured = getattr(dataset, part)
     specs = {name: Spec(np.shape(column), column.dtype) for name, column in dataset.train.items()}
     first = prepared.network.init(jax.random.key(config.training.seed), specs)
+    stepper = prepared.stepper()
+    watch = HealthWatch(stepper, prepared.steps, place.record) if readings else None
     fitted = Loop(
-        prepared.stepper(),
+        stepper,
         config.training,
         dataset.train,
         score=lambda variables: {part: evaluator.scores(variables, measured)},
@@ -171,6 +183,7 @@ def _train_into(
         watchers=(place.record, *watchers),
         asked_to_stop=asked,
         told=place.record,
+        look=watch,
     ).run(first)
     parts = {name: columns for name in PARTS if (columns := getattr(dataset, name)) is not None}
     scores = {name: evaluator.scores(fitted.variables, columns, full=True) for name, columns in parts.items()}
@@ -184,7 +197,8 @@ def _train_into(
     if fitted.error:
         raise NonFiniteError([p._replace(cure=f"{p.cure}; run folder: {place.path}") for p in fitted.error.problems])
     best = fitted.best.epoch if fitted.best else None
-    return Run(place.path, model, dataset, fitted.history, fitted.stop, best, scores, fitted.interventions)
+    health = sentence(watch.last) if watch else ""
+    return Run(place.path, model, dataset, fitted.history, fitted.stop, best, scores, fitted.interventions, health)
 
 
 def own_files(config: RunConfig) -> dict[str, str]:

@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from retrograd.app.cli.tables import ending, score_table
+from retrograd.app.cli.tables import WIDTH, ending, score_table
 from retrograd.data.report import Report
 from retrograd.train.prepare import Prepared
 from retrograd.train.run import Run
@@ -47,6 +48,8 @@ def print_run(run: Run, chosen: Path | None = None) -> None:
     if run.interventions:
         print(f"to make it permanent: {run.interventions[-1].permanent}")
     print(score_table(run.scores))
+    if run.health:
+        print(textwrap.fill(f"health: {run.health}", WIDTH, subsequent_indent=" " * 8))
     print(f"run   {run.folder}")
     if chosen:
         print(f"edit  {chosen}")

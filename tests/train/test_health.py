@@ -1,0 +1,64 @@
+"""Readings: what they say of each layer, when they are taken, and that they change nothing."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import retrograd as rg
+from retrograd.backprop.readings import read, steepest, units
+from retrograd.record.events import Health, read_events
+from retrograd.train.health import STEPS_BETWEEN, sentence
+
+CONFIG = {
+    "data": {"builtin": "moons", "samples": 200},
+    "network": [{"dense": {"units": 8, "activation": "relu"}}, {"dense": 1}],
+    "optimizer": {"adam": 0.01},
+    "training": {"epochs": 30, "batch_size": 20},
+}
+
+
+def test_a_reading_tells_size_zeros_and_what_is_not_finite():
+    found = jax.device_get(read(jnp.array([3.0, 4.0, 0.0, jnp.nan, -jnp.inf])))
+    assert found.rms == pytest.approx(np.sqrt(25 / 5))
+    assert found.largest == 4
+    assert found.zeros == pytest.approx(1 / 5)
+    assert found.nonfinite == 2
+
+
+@pytest.mark.parametrize(
+    ("layer", "x", "dead", "saturated"),
+    [
+        (rg.ReLU(), [[-1.0, 1.0], [-2.0, -1.0]], 0.5, 0.5),
+        (rg.Sigmoid(), [[9.0, 0.0], [-9.0, 1.0]], 0.0, 0.5),
+        (rg.Tanh(), [[30.0, 30.0], [30.0, 30.0]], 1.0, 1.0),
+    ],
+)
+def test_dead_and_saturated_units_are_counted_by_their_derivative(layer, x, dead, saturated):
+    found = units(layer, {}, jnp.array(x))
+    assert found.dead == dead
+    assert found.saturated == saturated
+
+
+def test_the_steepest_place_of_an_activation_is_known():
+    assert steepest(rg.Sigmoid()) == pytest.approx(0.25, rel=1e-3)
+    assert steepest(rg.Tanh()) == pytest.approx(1.0, rel=1e-3)
+
+
+def test_readings_are_recorded_now_and_then_and_change_nothing(tmp_path):
+    plain = rg.train(CONFIG, root=tmp_path / "plain")
+    read_run = rg.train(CONFIG, root=tmp_path / "read", readings=True)
+    for a, b in zip(*map(jax.tree.leaves, (plain.model.variables, read_run.model.variables)), strict=True):
+        assert np.array_equal(a, b)
+    events = [event for event in read_events(read_run.folder / "events.jsonl") if isinstance(event, Health)]
+    steps = [event.step for event in events]
+    assert steps[0] >= STEPS_BETWEEN
+    assert min(np.diff(steps)) >= STEPS_BETWEEN
+    readings = events[-1].readings
+    assert set(readings["gradient_rms"]) == {"dense_1/weight", "dense_1/bias", "dense_2/weight", "dense_2/bias"}
+    assert 0 < readings["update_ratio"]["dense_1/weight"] < 1
+    assert "units" in read_run.health or "weights move" in read_run.health
+
+
+def test_no_readings_have_no_words():
+    assert sentence({}) == ""
