@@ -21,6 +21,7 @@ from retrograd.network.network import Network, Variables
 FEW = 32  # entries; a tensor with no more is tried whole
 LEAST = 2  # entries tried of any tensor
 WORK = 5e10  # operations that the differences may cost, a few seconds
+DISTURBED = 3 * EXACT  # by a corner, perhaps: below, it matters to nobody
 ENOUGH = 3  # entries of a tensor that are wrong without a corner; the others need no look
 
 
@@ -58,11 +59,10 @@ def check_network(
         both = compiled_once(lambda tensors: (point.backward(tensors), point.by_vjp(tensors)))
         found, expected = jax.device_get(both(point.tensors))
         broken = [path for path, grad in found.items() if np.shape(grad) != np.shape(point.tensors[path])]
-        if not broken and _apart(found, expected) > EXACT:  # at a tie or corner the two may choose different slopes
-            pair = jax.device_get(both(_off_corners(point, rng)))
-        else:
-            pair = (found, expected)
-        trial = Comparison(point, found, pair, rng, entries)
+        errors = _vjp_errors(found, expected)
+        if not broken and max(errors.values(), default=0.0) > EXACT:  # at a tie the two may choose different slopes
+            errors = _vjp_errors(*jax.device_get(both(_off_corners(point, rng))))
+        trial = Comparison(point, found, errors, rng, entries)
         tensors = tuple(trial.tensor(path) for path in point.tensors if path not in broken)
         tensors += tuple(_misshapen(point, path, found[path]) for path in broken)
         whole = None if broken else trial.whole()
@@ -83,24 +83,24 @@ class Comparison:
         self,
         point: Point,
         found: Mapping[str, Any],
-        pair: tuple[Mapping[str, Any], Mapping[str, Any]],
+        vjp_errors: Mapping[str, float],
         rng: np.random.Generator,
         entries: int | None,
     ) -> None:
-        self.point, self.found, self.pair, self.rng = point, found, pair, rng
+        self.point, self.found, self.vjp_errors, self.rng = point, found, vjp_errors, rng
         cost = Cost.of(point)
         self.differences = Differences(point, cost, rng)
         self.corners = Corners(self.differences)
         affordable = WORK / cost.operations / (2 * len(point.tensors))
         self.most = entries or int(np.clip(affordable, LEAST, FEW))
         self.floor = self.differences.roundoff() / EXACT
-        self.disagrees = _apart(*pair) > EXACT
+        self.disagrees = max(vjp_errors.values(), default=0.0) > EXACT
         self.surrogates = _behind_surrogates(point)
 
     def tensor(self, path: str) -> TensorCheck:
         """Return the check of one tensor."""
         a = np.asarray(self.found[path], np.float64)
-        vjp = _vjp_error(*self.pair, path)
+        vjp = self.vjp_errors[path]
         surrogate = self._surrogate(path)
         if surrogate or not a.size:
             return TensorCheck(path, a.shape, 0, 0.0, None, 0.0, vjp, surrogate=surrogate)
@@ -167,7 +167,7 @@ class Comparison:
         """
         kinks: list[Kink] = []
         smooth = 0
-        if _relative(flat, n, float(np.linalg.norm(floors))) <= EXACT:
+        if _relative(flat, n, float(np.linalg.norm(floors))) <= DISTURBED:
             return kinks
         errors = _each(flat, n, floors)
         for i in (int(i) for i in np.argsort(-errors) if errors[i] > EXACT):
@@ -198,17 +198,17 @@ def _relative(a: np.ndarray, b: np.ndarray, least: float) -> float:
     return float(np.linalg.norm(a - b) / scale) if scale else 0.0
 
 
-def _vjp_error(found: Mapping[str, Any], expected: Mapping[str, Any], path: str) -> float:
-    """Return the error against jax.vjp; where a gradient is 0 in exact arithmetic, what is left of it counts as small.
+def _vjp_errors(found: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, float]:
+    """Return each tensor's error against jax.vjp; what is left of a gradient that is 0 in exact arithmetic is small.
 
     Such is the gradient of a bias in front of batch norm.
     """
-    largest = max(float(np.linalg.norm(np.asarray(grad))) for grad in expected.values())
-    return _relative(np.asarray(found[path]), np.asarray(expected[path]), 1e-6 * largest)
-
-
-def _apart(found: Mapping[str, Any], expected: Mapping[str, Any]) -> float:
-    return max((_vjp_error(found, expected, path) for path in expected), default=0.0)
+    largest = max((float(np.linalg.norm(np.asarray(grad))) for grad in expected.values()), default=0.0)
+    return {
+        path: _relative(np.asarray(found[path]), np.asarray(grad), 1e-6 * largest)
+        for path, grad in expected.items()
+        if np.shape(found[path]) == np.shape(grad)
+    }
 
 
 def _off_corners(point: Point, rng: np.random.Generator) -> dict[str, Any]:

@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
-from retrograd.app.cli.options import RunsRoot, at_least, command_of
+from retrograd.app.cli.options import Json, OwnLayers, RunsRoot, at_least, command_of
 from retrograd.app.cli.surroundings import settle
 from retrograd.base.errors import UsageError, did_you_mean
-from retrograd.network.layer import layers
+from retrograd.network.layer import layers as registered
 from retrograd.network.losses.loss import losses
-from retrograd.network.own_layers import load_layers
 from retrograd.record.runs import find_run
 from retrograd.record.strict_json import write_json
 from retrograd.train.check import check as check_gradients
@@ -28,15 +27,13 @@ def check(
             help="a YAML configuration, a run, a layer or loss by name, or a Python file that registers layers",
         ),
     ],
-    own: Annotated[
-        Path | None, typer.Option("--layers", metavar="FILE.py", help="the configuration's own layers")
-    ] = None,
+    layers: OwnLayers = None,
     entries: Annotated[
         int | None, typer.Option(parser=at_least(1), metavar="N", help="entries tried of each large tensor")
     ] = None,
     seed: Annotated[int, typer.Option(parser=at_least(0), metavar="N", help="of what is drawn")] = 0,
     runs: RunsRoot = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    as_json: Json = False,
 ) -> int:
     """Compare the backward pass with central differences in float64 and with jax.vjp.
 
@@ -44,9 +41,7 @@ def check(
     The verdict goes by the relative error of each tensor:
       exact <= 1e-7, acceptable <= 1e-5, suspicious <= 1e-3, else wrong (exit code 7)
     """  # fmt: skip
-    settle()
-    if own is not None:
-        load_layers(own)
+    settle(layers)
     report = check_gradients(meant(what, runs), entries=entries, seed=seed)
     typer.echo(write_json(report.to_json()) if as_json else str(report))
     return WRONG_GRADIENT if report.verdict == "wrong" else 0
@@ -54,12 +49,12 @@ def check(
 
 def meant(what: str, runs: Path) -> str | Path:
     """Return a path, or the name of a layer or loss; anything else is looked up among the runs."""
-    if what in layers or what in losses or Path(what).is_file():
+    if what in registered or what in losses or Path(what).is_file():
         return what
     try:
         return find_run(runs, what).path
     except UsageError as error:
-        known = did_you_mean(what, [*layers, *losses])
+        known = did_you_mean(what, [*registered, *losses])
         if Path(what).exists() or "mean" in str(error) or not known.startswith("did"):
             raise
         raise UsageError(f"no file, run, layer or loss '{what}'", cure=known) from None
