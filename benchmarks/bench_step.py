@@ -28,10 +28,12 @@ CLASSES = {  # imported in the contestant's own process
     "pytorch compiled": ("pytorch", "CompiledPyTorch"),
     "scikit-learn": ("sklearn", "ScikitLearn"),
     "products": ("jax_grad", "Products"),
+    "retrograd without kernels": ("own", "WithoutKernels"),
 }
 CONTESTANTS = [
     "retrograd+malloc",
     "retrograd",
+    "retrograd without kernels+malloc",
     "retrograd recompute+malloc",
     "retrograd bfloat16+malloc",
     *(name + end for name in list(CLASSES)[3:7] for end in ("", MALLOC)),

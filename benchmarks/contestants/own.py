@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from typing import Any, Literal
 
 import jax
@@ -58,6 +59,14 @@ class Retrograd(Contestant):
     def temporary_bytes(self) -> int | None:
         first = dict(zip("xy", self.batches[0], strict=True))
         return self.stepper.single.lower(self.train, first).compile().memory_analysis().temp_size_in_bytes
+
+
+class WithoutKernels(Retrograd):
+    """XLA's formulas alone."""
+
+    def __init__(self, work: Workload) -> None:
+        os.environ["RETROGRAD_KERNELS"] = "off"
+        super().__init__(work)
 
 
 class Recompute(Retrograd):

@@ -39,7 +39,7 @@ VARIANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {  # exactly what the li
     },
     "aarch64": {"arm64": ()},
 }
-SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g")
+SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g")
 
 
 class Unavailable(Exception):
