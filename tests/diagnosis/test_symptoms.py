@@ -4,12 +4,11 @@ import functools
 
 import pytest
 
-import retrograd.diagnosis.symptoms
-import retrograd.repair.remedies
+import retrograd.diagnosis.diagnose  # registers the symptoms
+import retrograd.repair.repair  # noqa: F401  # and this the remedies
 from retrograd.diagnosis.symptom import STAGES, Setup, symptoms
 from retrograd.repair.remedy import remedies
 
-assert retrograd.diagnosis.symptoms is not retrograd.repair.remedies
 CHEAP = [name for name in symptoms if symptoms[name].stage in ("static", "data")]
 MADE = {}
 

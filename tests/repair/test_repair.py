@@ -2,7 +2,6 @@
 
 import pytest
 
-import retrograd.repair.remedies
 from retrograd.base.document import parse_document
 from retrograd.base.schema import dump, parse
 from retrograd.diagnosis.cases import dataset
@@ -16,7 +15,6 @@ from retrograd.repair.repair import treat
 from retrograd.repair.trial import Candidate
 from retrograd.train.config import RunConfig, plain_config
 
-assert retrograd.repair.remedies
 TEXT = """\
 # my network
 name: mine

@@ -55,7 +55,7 @@ def patched(text: str, before: RunConfig, after: RunConfig) -> str:
     entries = entries if isinstance(entries, list) else [entries]
     for tag, low, high, from_, to in reversed(difflib.SequenceMatcher(None, *_keys(old, new)).get_opcodes()):
         if tag != "equal":
-            entries[low:high] = [_styled(entry, yaml) for entry in new[from_:to]]
+            entries[low:high] = [_entry(entry, yaml) for entry in new[from_:to]]
     document["network"] = entries
     stream = io.StringIO()
     yaml.dump(document, stream)
@@ -103,6 +103,14 @@ def _set(document: Any, edit: Edit, yaml: YAML) -> None:
         document.pop(last, None)
     else:
         document[last] = _styled(edit.value, yaml)
+
+
+def _entry(entry: Any, yaml: YAML) -> Any:
+    """Return an entry as people write it: `- dense: 1`, not `- {dense: 1}`."""
+    styled = _styled(entry, yaml)
+    if isinstance(styled, Mapping):
+        styled.fa.set_block_style()  # type: ignore[attr-defined]
+    return styled
 
 
 def _styled(value: Any, yaml: YAML) -> Any:

@@ -44,7 +44,7 @@ class InitialWeights(Symptom):
         factor = 1.0
         for node in program.weighted:
             weight = np.asarray(program.variables.params[node.name]["weight"], np.float64)
-            last, wide = node is program.weighted[-1], weight.shape[-1] > 1
+            last = node is program.weighted[-1]
             if weight.ndim < 2 or node.layer.kind == "embedding":
                 continue
             size, spread = np.abs(weight).max(), weight.std()
@@ -52,7 +52,7 @@ class InitialWeights(Symptom):
                 continue
             if spread <= ALIKE * max(size, 1e-30):
                 zero = size == 0
-                if not last or not (wide or zero):
+                if not last:
                     yield self._alike(program, node, size)
                 factor *= 1.0 if zero else size
                 continue
