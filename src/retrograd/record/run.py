@@ -22,8 +22,8 @@ from retrograd.record.events import Epoch, Event, Metrics, Started, Stopped, rea
 from retrograd.record.files import make_folder, read_text, refusal, write_file
 from retrograd.record.lock import LOCK, Lock, in_use, is_locked
 
-CONFIG, EVENTS, MODEL = "config.yaml", "events.jsonl", "model.safetensors"
-FILES = (MODEL, CONFIG, EVENTS)
+CONFIG, EVENTS, MODEL, REPORT = "config.yaml", "events.jsonl", "model.safetensors", "report.html"
+FILES = (MODEL, CONFIG, EVENTS, REPORT)
 ASIDE = ".replaced-"  # before the names of the files of a run that a new one is about to replace
 MAX_CONFIG_BYTES = 2**20
 MAX_NAME_BYTES = 100  # of the 255 that file systems allow

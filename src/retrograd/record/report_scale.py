@@ -1,0 +1,66 @@
+"""An axis: from numbers to places between its ends, linear or logarithmic, with ticks at round numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+LOGARITHMIC_FROM = 30.0  # times between the smallest and the largest number
+MOST_TICKS = 6
+STEPS = (1, 2, 5, 10)
+PLACES = 1000  # from one end of an axis to the other
+
+
+@dataclass(frozen=True)
+class Scale:
+    """An axis from `low` to `high`, which are no numbers but their logarithms to base 10 where it is logarithmic."""
+
+    low: float
+    high: float
+    logarithmic: bool = False
+
+    def place(self, value: float) -> int:
+        """Return where a finite number lies, from 0 to 1000."""
+        at = math.log10(value) if self.logarithmic else value
+        return round(PLACES * (at - self.low) / (self.high - self.low))
+
+    def ticks(self) -> list[float]:
+        """Return a few round numbers on the axis."""
+        if self.logarithmic:
+            return _decades(self.low, self.high)
+        step = _step((self.high - self.low) / MOST_TICKS)
+        first = math.ceil(self.low / step - 1e-9)
+        return [i * step for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
+
+
+def scale_for(values: Iterable[float], may_be_logarithmic: bool = False) -> Scale | None:
+    """Return an axis that holds all the finite numbers, or None where there is none."""
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return None
+    low, high = min(finite), max(finite)
+    if may_be_logarithmic and low > 0 and high / low >= LOGARITHMIC_FROM:
+        return Scale(*_widened(math.log10(low), math.log10(high)), logarithmic=True)
+    return Scale(*_widened(low, high))
+
+
+def _widened(low: float, high: float) -> tuple[float, float]:
+    """Return the ends with a margin, so that no curve runs along the frame."""
+    margin = 0.04 * (high - low) or abs(high) / 2 or 1.0
+    return low - margin, high + margin
+
+
+def _step(least: float) -> float:
+    """Return the smallest of 1, 2, 5, 10, 20, ... that is not below `least`."""
+    decade = 10.0 ** math.floor(math.log10(least))
+    return next((decade * step for step in STEPS if decade * step >= least * (1 - 1e-9)), decade * 10)
+
+
+def _decades(low: float, high: float) -> list[float]:
+    first, last = math.ceil(low), math.floor(high)
+    if last - first >= 2:
+        every = math.ceil((last - first + 1) / MOST_TICKS)
+        return [10.0**i for i in range(first, last + 1, every)]
+    fine = (step * 10.0**i for i in range(math.floor(low), last + 1) for step in STEPS[:3])
+    return [value for value in fine if low <= math.log10(value) <= high]

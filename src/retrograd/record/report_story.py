@@ -1,0 +1,141 @@
+"""What a run folder tells, gathered for its report."""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from retrograd.base.errors import RetrogradError
+from retrograd.record.events import Epoch, Event, Found, Health, Intervention, Metrics, Note, Started, Stopped
+from retrograd.record.files import open_regular
+from retrograd.record.header import Header, read_header
+from retrograd.record.run import RunFolder
+from retrograd.record.strict_json import parse_json
+
+WARNING = "warning: "  # before the text of a note that is one
+
+
+@dataclass(frozen=True)
+class Story:
+    """A run from its beginning to where it has come: its events by kind, its configuration, its tensors' shapes."""
+
+    folder: str
+    config: str
+    events: tuple[Event, ...]
+    header: Header | None  # of the model; None as long as there is none that can be read
+    problem: str = ""  # why the model could not be read
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        """Return the events of a kind, in order."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @functools.cached_property
+    def started(self) -> Started | None:
+        """How the run began."""
+        return next(iter(self.of(Started)), None)
+
+    @functools.cached_property
+    def stopped(self) -> Stopped | None:
+        """How the run ended, if it has."""
+        return next(reversed(self.of(Stopped)), None)
+
+    @functools.cached_property
+    def epochs(self) -> list[Epoch]:
+        """The epochs; of one that was run again, the last."""
+        return list({event.epoch: event for event in self.of(Epoch)}.values())
+
+    @functools.cached_property
+    def health(self) -> list[Health]:
+        """The readings."""
+        return self.of(Health)
+
+    @functools.cached_property
+    def interventions(self) -> list[Intervention]:
+        """What the guard did."""
+        return self.of(Intervention)
+
+    @functools.cached_property
+    def findings(self) -> list[Found]:
+        """What a diagnosis found."""
+        return self.of(Found)
+
+    @functools.cached_property
+    def warnings(self) -> list[str]:
+        """The notes that warn."""
+        return [note.text.removeprefix(WARNING) for note in self.of(Note) if note.text.startswith(WARNING)]
+
+    @functools.cached_property
+    def notes(self) -> list[str]:
+        """The other notes."""
+        return [note.text for note in self.of(Note) if not note.text.startswith(WARNING)]
+
+    @functools.cached_property
+    def scores(self) -> Metrics:
+        """The metrics of the kept weights; before the end, those that were measured last."""
+        if self.stopped and self.stopped.metrics:
+            return self.stopped.metrics
+        return next((epoch.metrics for epoch in reversed(self.epochs) if epoch.metrics), {})
+
+    @functools.cached_property
+    def facts(self) -> Mapping[str, Any]:
+        """What the model file says of its training."""
+        return _mapping(self.header, "facts")
+
+    @functools.cached_property
+    def model_config(self) -> Mapping[str, Any]:
+        """The configuration in the model file, equal to the one in the folder."""
+        return _mapping(self.header, "config")
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every parameter by its path."""
+        entries = self.header.entries() if self.header else []
+        return {e.name.removeprefix("params/"): e.shape for e in entries if e.name.startswith("params/")}
+
+    def epoch_at(self, step: int) -> float:
+        """Return where a step lies on the axis of epochs: 2.5 is half-way from the end of epoch 2 to that of 3."""
+        ends = [(0, 0), *((epoch.step, epoch.epoch) for epoch in self.epochs)]
+        after = bisect.bisect_left([end for end, _ in ends], step)
+        if after >= len(ends):
+            return float(ends[-1][1])
+        (before, first), (end, last) = ends[max(after - 1, 0)], ends[after]
+        return last if end == before else first + (last - first) * (step - before) / (end - before)
+
+
+def read_story(run: RunFolder) -> Story:
+    """Return what a run folder tells.
+
+    Raises:  UsageError, DataError when configuration or events cannot be read; a missing model is no error
+    """
+    header, problem = None, ""
+    try:
+        with open_regular(run.model_path) as stream:
+            size = stream.seek(0, 2)
+            stream.seek(0)
+            header = read_header(stream, size, run.model_path.name)
+            header.entries()  # its shapes are believed only after this check
+    except RetrogradError as error:
+        header, problem = None, error.problems[0].message
+    return Story(run.path.resolve().name, run.config_text(), tuple(run.events()), header, problem)
+
+
+def _mapping(header: Header | None, key: str) -> Mapping[str, Any]:
+    try:
+        found = parse_json(header.metadata.get(key, "{}")) if header else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def natural(path: str) -> list[tuple[int, str]]:
+    """Return a key that sorts names as people do: block_2 before block_10."""
+    return [(int(piece), "") if piece.isdigit() else (-1, piece) for piece in re.split(r"([0-9]{1,18})", path)]
+
+
+def parts(metrics: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    """Yield the parts of the data that were measured, the one furthest from training first."""
+    yield from (part for part in ("test", "valid", "train") if part in metrics)
+    yield from (part for part in metrics if part not in ("test", "valid", "train"))
