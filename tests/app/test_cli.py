@@ -209,6 +209,17 @@ def test_runs_are_listed_shown_and_compared(told):
     assert re.search(r"^train\.accuracy +- +1\.0000$", compared, re.MULTILINE)
 
 
+def test_the_page_of_a_run_is_written_at_its_end_and_again_when_asked_for(told, place):
+    folder = run_of("xor", place)
+    first = (folder / "report.html").read_text()
+    assert "<h1>xor</h1>" in first
+    (folder / "report.html").unlink()
+    assert told("runs", "report", "xor") == f"{folder.relative_to(place) / 'report.html'}\n"
+    assert (folder / "report.html").read_text() == first
+    assert json.loads(told("runs", "report", "xor", "-o", "page.html", "--json")) == {"report": "page.html"}
+    assert (place / "page.html").read_text() == first
+
+
 def test_runs_speak_json(told):
     listed = json.loads(told("runs", "--json"))
     assert [run["name"] for run in listed] == ["house", "xor"]

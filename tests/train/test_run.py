@@ -8,6 +8,7 @@ import pytest
 import retrograd as rg
 from retrograd.record.run import RunFolder
 from retrograd.record.tree import digest
+from retrograd.train import run as run_module
 
 XOR = {
     "data": "xor",
@@ -32,6 +33,7 @@ def test_xor_is_learnt_and_everything_is_in_the_run_folder(tmp_path):
         "config.yaml",
         "events.jsonl",
         "model.safetensors",
+        "report.html",
     ]
     kinds = [json.loads(line)["kind"] for line in (run.folder / "events.jsonl").read_text().splitlines()]
     assert (kinds[0], kinds[-1], kinds.count("epoch")) == ("started", "stopped", 200)
@@ -103,9 +105,21 @@ def test_non_finite_training_names_the_layer_and_keeps_good_weights(tmp_path):
     with pytest.raises(rg.NonFiniteError, match=r"step \d+.*layer dense_.* first non-finite.*last good checkpoint"):
         rg.train(config, root=tmp_path)
     (folder,) = tmp_path.iterdir()
+    assert "non-finite" in (folder / "report.html").read_text()
     kept = rg.load(folder)
     assert all(np.isfinite(leaf).all() for own in kept.variables.params.values() for leaf in own.values())
     assert RunFolder.open(folder).summary().stop_reason == "non-finite"
+
+
+def test_a_page_that_cannot_be_written_costs_no_run(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("no room")
+
+    monkeypatch.setattr(run_module, "write_report", refuse)
+    with pytest.warns(rg.RetrogradWarning, match="report.html was not written: no room"):
+        run = xor(tmp_path, epochs=2)
+    assert (run.folder / "model.safetensors").exists()
+    assert not (run.folder / "report.html").exists()
 
 
 def test_regression_is_measured_in_the_targets_unit(tmp_path):

@@ -48,7 +48,7 @@ def curves_section(story: Story) -> tuple[Markup, list[Any]]:
     drawn = [drawing(i, chart, numbers, marks(story)) for i, chart in enumerate(found[:MOST_CHARTS])]
     if not drawn:
         return Markup(""), []
-    words = [*_constant_rate(story), "Every number stands in the table of epochs below."]
+    words = [*_constant_rate(story), "The table of epochs below holds the numbers."]
     page = element(
         "section",
         element("h2", "Curves"),
@@ -152,6 +152,8 @@ def _told(series: Series, epochs: Sequence[int]) -> str:
     finite = [pair for pair in known if math.isfinite(pair[0])]
     if not finite:
         return f"{series.name}: {'never finite' if known else 'not measured'}"
+    if len({value for value, _ in known}) == 1:
+        return f"{series.name}: {figure(known[0][0], 4)} throughout"
     words = f"{series.name}: {figure(known[0][0], 4)} → {figure(known[-1][0], 4)}"
     for name, extreme in (("lowest", min), ("highest", max)):
         value, epoch = extreme(finite, key=lambda pair: pair[0])
@@ -196,12 +198,12 @@ def _curve(series: Series, places: Sequence[int], up: Scale) -> Markup:
         elif value is not None:
             runs.append([])
     path = "".join("M" + "L".join(run if len(run) > 1 else run * 2) for run in runs if run)
-    return element("path", class_=f"curve s{STYLES.get(series.name, 0)}", d=path)
+    return element("path", class_=f"curve s{STYLES.get(series.name, 0)}", d=Markup(path))
 
 
 def _grid(up: Scale | None, ticks: Sequence[float]) -> Markup:
     path = "".join(f"M0 {PLACES - up.place(tick)}h{PLACES}" for tick in ticks if up)
-    return element("path", class_="grid", d=path)
+    return element("path", class_="grid", d=Markup(path))
 
 
 def _upright(x: int, kind: str) -> Markup:
@@ -222,5 +224,3 @@ def _label(tick: float, place: int, side: str) -> Markup:
 
 def _whole(across: Scale) -> list[float]:
     return [tick for tick in across.ticks() if tick == int(tick) and tick > 0]
-
-

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 
-MOST_CHARACTERS = 2_000  # of one text from a run; what comes from elsewhere may be of any length
+MOST_CHARACTERS = 600  # of one text from a run; what comes from elsewhere may be of any length
 
 
 class Markup(str):

@@ -10,7 +10,7 @@ import numpy as np
 
 from retrograd.base.errors import RetrogradError
 from retrograd.base.schema import dump
-from retrograd.network import layers as known_layers  # so that they are registered
+from retrograd.network import layers as known_layers  # noqa: F401  # importing them registers them
 from retrograd.network.entries import parse_entries
 from retrograd.network.layer import Spec
 from retrograd.network.network import Network

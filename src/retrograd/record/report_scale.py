@@ -9,6 +9,7 @@ from dataclasses import dataclass
 LOGARITHMIC_FROM = 30.0  # times between the smallest and the largest number
 MOST_TICKS = 6
 STEPS = (1, 2, 5, 10)
+LARGEST = 1e300  # what lies beyond is drawn here: sums of such numbers would not be finite
 PLACES = 1000  # from one end of an axis to the other
 
 
@@ -22,8 +23,8 @@ class Scale:
 
     def place(self, value: float) -> int:
         """Return where a finite number lies, from 0 to 1000."""
-        at = math.log10(value) if self.logarithmic else value
-        return round(PLACES * (at - self.low) / (self.high - self.low))
+        at = math.log10(value) if self.logarithmic else _bounded(value)
+        return round(PLACES * ((at - self.low) / (self.high - self.low)))
 
     def ticks(self) -> list[float]:
         """Return a few round numbers on the axis."""
@@ -36,13 +37,17 @@ class Scale:
 
 def scale_for(values: Iterable[float], may_be_logarithmic: bool = False) -> Scale | None:
     """Return an axis that holds all the finite numbers, or None where there is none."""
-    finite = [value for value in values if math.isfinite(value)]
+    finite = [_bounded(value) for value in values if math.isfinite(value)]
     if not finite:
         return None
     low, high = min(finite), max(finite)
     if may_be_logarithmic and low > 0 and high / low >= LOGARITHMIC_FROM:
         return Scale(*_widened(math.log10(low), math.log10(high)), logarithmic=True)
     return Scale(*_widened(low, high))
+
+
+def _bounded(value: float) -> float:
+    return min(max(value, -LARGEST), LARGEST)
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:

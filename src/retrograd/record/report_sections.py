@@ -10,7 +10,7 @@ from retrograd.record.report_markup import Markup, element, escaped, figure, fig
 from retrograd.record.report_story import Story, parts
 
 MOST_ITEMS = 60  # of a list
-MOST_CELLS = 3_000  # of the table of epochs
+MOST_CELLS = 5_000  # of the table of epochs
 MOST_CONFIG = 30_000  # characters
 BAD_ENDS = ("non-finite", "diverged")
 TELLING = ("accuracy", "r2", "loss")  # metrics, the one that says most first

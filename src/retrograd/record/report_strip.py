@@ -25,8 +25,8 @@ QUANTITIES = {
 }
 BAD_COUNTS = ("nonfinite",)  # 0 is the good value, and nothing else is
 ALARMING_SHARE = 0.5  # from which a strip of shares is open at first
-MOST_NUMBERS = 10_000  # in all strips; more readings than fit share cells
-MOST_ROWS, LEAST_ROWS, ALL_ROWS = 120, 12, 320
+MOST_NUMBERS = 7_000  # in all strips; more readings than fit share cells
+MOST_ROWS, LEAST_ROWS, ALL_ROWS = 120, 12, 240
 MOST_CELLS, LEAST_CELLS = 120, 8
 LEAST_DECADES = 3
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,14 +16,20 @@ import jax
 import numpy as np
 
 from retrograd.base.document import Document, write_document
-from retrograd.base.errors import NonFiniteError
+from retrograd.base.errors import NonFiniteError, RetrogradWarning
 from retrograd.base.memory import memory_told
 from retrograd.data.dataset import Dataset
 from retrograd.native.library import kernels
 from retrograd.network.layer import Spec
 from retrograd.network.own_layers import files_of
+<<<<<<< HEAD
 from retrograd.record.events import Epoch, Intervention, Metrics, Note, Started, Stopped
 from retrograd.record.run import RunWriter
+=======
+from retrograd.record.events import Epoch, Metrics, Note, Started, Stopped
+from retrograd.record.report import write_report
+from retrograd.record.run import REPORT, RunFolder, RunWriter
+>>>>>>> 12444b6 (Report: written at the end of every run and by runs report; tests of its page)
 from retrograd.record.tree import digest
 from retrograd.train.config import (
     RunConfig,
@@ -194,11 +201,20 @@ def _train_into(
     model = Model(config, prepared.network, prepared.objectives, fitted.variables, dataset.preprocessing, facts)
     model.save(place.model_path)
     place.finish(stopped(fitted, scores, weights))
+    tell(place)
     if fitted.error:
         raise NonFiniteError([p._replace(cure=f"{p.cure}; run folder: {place.path}") for p in fitted.error.problems])
     best = fitted.best.epoch if fitted.best else None
     health = sentence(watch.last) if watch else ""
     return Run(place.path, model, dataset, fitted.history, fitted.stop, best, scores, fitted.interventions, health)
+
+
+def tell(place: RunFolder) -> None:
+    """Write the report of a run that has ended; no failure there is worth the run."""
+    try:
+        write_report(place)
+    except Exception as error:
+        warnings.warn(f"{place.path / REPORT} was not written: {error}", RetrogradWarning, stacklevel=2)
 
 
 def own_files(config: RunConfig) -> dict[str, str]:

@@ -26,7 +26,7 @@ VERBS = {
     "predict": "predict for new rows with a trained model",
     "generate": "continue or answer a text with a trained model",
     "evaluate": "measure a trained model on rows with targets",
-    "runs": "list runs, show one, compare two",
+    "runs": "list runs, show one, write its page, compare two",
     "explain": "what a configuration means; the manual page of a layer, loss, setting",
     "check": "compare the backward pass with differences, layer by layer",
     "schema": "print the JSON Schema of a configuration",

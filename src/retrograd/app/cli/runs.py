@@ -1,8 +1,9 @@
-"""`retrograd runs`: what has been trained, one run in full, or two side by side."""
+"""`retrograd runs`: what has been trained, one run in full or as a page, or two side by side."""
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -37,7 +38,7 @@ def asked(context: typer.Context, root: Path | None, as_json: bool) -> Asked:
 
 @app.callback()
 def runs(context: typer.Context, root: Root = None, as_json: Json = False) -> None:
-    """List the runs in a folder; `show RUN` tells one in full, `compare A B` sets two side by side."""
+    """List the runs in a folder; `show` tells one in full, `report` as a page, `compare` sets two side by side."""
     context.obj = asked(context, root, as_json)
     if context.invoked_subcommand is None:
         show_list(context.obj)
@@ -86,6 +87,22 @@ def show(context: typer.Context, run: RunName, root: Root = None, as_json: Json 
             typer.echo(ending(event.epoch, event.seconds, event.reason, event.sentence, event.best_epoch))
             typer.echo(score_table(event.metrics))
     typer.echo(f"\n{found.config_text()}")
+
+
+@app.command()
+def report(
+    context: typer.Context,
+    run: RunName,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="the page's file  [default: RUN/report.html]")] = None,
+    root: Root = None,
+    as_json: Json = False,
+) -> None:
+    """Write one run as a page: curves, scores, health of the layers, findings, network, configuration."""
+    wanted = asked(context, root, as_json)
+    found = find_run(wanted.root, run)
+    module = importlib.import_module("retrograd.record.report")  # it loads the layers, which the other words need not
+    path = str(module.write_report(found, out))
+    typer.echo(write_json({"report": path}) if wanted.as_json else path)
 
 
 @app.command()

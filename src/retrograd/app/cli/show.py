@@ -16,6 +16,7 @@ import numpy as np
 
 from retrograd.app.cli.tables import WIDTH, ending, score_table
 from retrograd.data.report import Report
+from retrograd.record.run import REPORT
 from retrograd.train.prepare import Prepared
 from retrograd.train.run import Run
 
@@ -51,6 +52,8 @@ def print_run(run: Run, chosen: Path | None = None) -> None:
     if run.health:
         print(textwrap.fill(f"health: {run.health}", WIDTH, subsequent_indent=" " * 8))
     print(f"run   {run.folder}")
+    if (run.folder / REPORT).exists():
+        print(f"page  {run.folder / REPORT}")
     if chosen:
         print(f"edit  {chosen}")
     print(f"next  {next_command(run)}")
