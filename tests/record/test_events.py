@@ -8,13 +8,27 @@ import numpy as np
 import pytest
 
 from retrograd.base.errors import DataError, UsageError
-from retrograd.record.events import KINDS, Epoch, Note, Started, Stopped, read_events, write_event
+from retrograd.record.events import (
+    KINDS,
+    Epoch,
+    Found,
+    Health,
+    Intervention,
+    Note,
+    Started,
+    Stopped,
+    read_events,
+    write_event,
+)
 
 TIME = datetime(2031, 5, 1, 9, 30, tzinfo=UTC)
 EVENTS = [
     Started("xor", "classification", 7, data_digest="ab", device="cpu", versions={"jax": "0.10.2"}, time=TIME),
     Epoch(1, 4, 0.7, {"training": {"accuracy": 0.5}, "validation": {}}, 0.1, 0.25, time=TIME),
     Note("a column is <constant>\nand \udc80 odd", time=TIME),
+    Intervention(4, "the loss rose", "learning rate 0.01", "optimizer.sgd.learning_rate: 0.01", time=TIME),
+    Health(4, {"gradient_rms": {"dense_1/weight": 0.5, "dense_1/bias": math.inf}, "dead": {}}, time=TIME),
+    Found("vanishing", "dense_1", "it shrinks", [("ratio", 1e-9, None)], ["he_normal"], "fault", "N03", time=TIME),
     Stopped("patience", 8, 2, 1, 0.5, "cd", {"test": {"accuracy": 1.0}}, time=TIME),
 ]
 

@@ -22,14 +22,9 @@ from retrograd.data.dataset import Dataset
 from retrograd.native.library import kernels
 from retrograd.network.layer import Spec
 from retrograd.network.own_layers import files_of
-<<<<<<< HEAD
 from retrograd.record.events import Epoch, Intervention, Metrics, Note, Started, Stopped
-from retrograd.record.run import RunWriter
-=======
-from retrograd.record.events import Epoch, Metrics, Note, Started, Stopped
 from retrograd.record.report import write_report
 from retrograd.record.run import REPORT, RunFolder, RunWriter
->>>>>>> 12444b6 (Report: written at the end of every run and by runs report; tests of its page)
 from retrograd.record.tree import digest
 from retrograd.train.config import (
     RunConfig,
