@@ -1,12 +1,14 @@
 """Time and memory of one training step with Adam, side by side with peers in one run.
 
     python benchmarks/bench_step.py [--workload NAME] [--contestant NAME] [--rounds N] [--json FILE]
+    python benchmarks/bench_step.py --one-core   processor time on a single core: hardly disturbed by who else works
     python benchmarks/bench_step.py --check      the first losses of all contestants, which must agree
     python benchmarks/bench_step.py --compile    seconds until a first step is compiled, and read from the cache
 
 PyTorch is measured where it is installed (`pip install 'retrograd[torch]'`). A name that ends in `+malloc` runs with
-the allocator settings that the command line gives to retrograd. `products` does a dense step's matrix products and
-nothing else: the floor under every implementation that computes them with XLA.
+the allocator settings that the command line gives to retrograd. `retrograd` calls native kernels where they are built.
+`products` does a dense step's matrix products and nothing else: the floor under every implementation that computes
+them with XLA.
 """
 
 from __future__ import annotations
@@ -30,13 +32,14 @@ CLASSES = {  # imported in the contestant's own process
     "products": ("jax_grad", "Products"),
     "retrograd without kernels": ("own", "WithoutKernels"),
 }
+PEERS = ("jax.grad", "pytorch", "pytorch tuned", "pytorch compiled")
 CONTESTANTS = [
     "retrograd+malloc",
     "retrograd",
     "retrograd without kernels+malloc",
     "retrograd recompute+malloc",
     "retrograd bfloat16+malloc",
-    *(name + end for name in list(CLASSES)[3:7] for end in ("", MALLOC)),
+    *(name + end for name in PEERS for end in ("", MALLOC)),
     "scikit-learn",
     "products+malloc",
 ]

@@ -35,8 +35,12 @@ CHECKED_STEPS = 3
 SAME = 2e-4  # float32 in other orders of summation, three steps of Adam deep
 
 
-def serve(build: Callable[[], Contestant]) -> None:
+def serve(build: Callable[[], Contestant], one_core: bool) -> None:
     """Be a contestant: build, warm up, then answer each line on standard input."""
+    if one_core:
+        os.environ["OMP_NUM_THREADS"] = "1"
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    clock = time.process_time if one_core else time.perf_counter
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a compiler prints is no answer
     try:
@@ -50,7 +54,7 @@ def serve(build: Callable[[], Contestant]) -> None:
                 answer(contestant.temporary_bytes(), answers)
             else:
                 steps = steps or leg_length(contestant.run)
-                answer(leg(contestant.run, steps), answers)
+                answer(leg(contestant.run, steps, clock), answers)
     except (ImportError, Absent) as error:
         answer({"absent": str(error)}, answers)
 
@@ -72,14 +76,14 @@ def leg_length(run: Callable[[int], int]) -> int:
     return max(1, int(done * LEG_SECONDS / seconds))
 
 
-def leg(run: Callable[[int], int], steps: int) -> tuple[float, float]:
+def leg(run: Callable[[int], int], steps: int, clock: Callable[[], float]) -> tuple[float, float]:
     """Return how many cores others kept busy meanwhile, and the seconds a step. A tenth before is not timed."""
     run(max(1, steps // 10))
-    busy, own, begin = busy_seconds(), time.process_time(), time.perf_counter()
+    busy, own, begin, started = busy_seconds(), time.process_time(), time.perf_counter(), clock()
     done = run(steps)
-    seconds = time.perf_counter() - begin
+    seconds = (clock() - started) / done
     others = busy_seconds() - busy - (time.process_time() - own)
-    return max(others / seconds, 0.0), seconds / done
+    return max(others / (time.perf_counter() - begin), 0.0), seconds
 
 
 def busy_seconds() -> float:
@@ -95,11 +99,12 @@ def busy_seconds() -> float:
 class Entrants:
     """The processes of one workload's contestants: those that could be built."""
 
-    def __init__(self, script: str, workload: str, contestants: Sequence[str]) -> None:
+    def __init__(self, script: str, workload: str, contestants: Sequence[str], one_core: bool = False) -> None:
         self.processes = {}
         self.absent = {}
         for name in contestants:
             command = [sys.executable, script, "--serve", "--contestant", name, "--workload", workload]
+            command += ["--one-core"] if one_core else []
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             first = json.loads(process.stdout.readline() or '{"absent": "failed"}')
             if "ready" in first:
@@ -124,9 +129,11 @@ class Entrants:
             process.wait()
 
 
-def race(script: str, workload: str, contestants: Sequence[str], rounds: int) -> dict[str, dict[str, float]]:
+def race(
+    script: str, workload: str, contestants: Sequence[str], rounds: int, one_core: bool
+) -> dict[str, dict[str, float]]:
     """Return of each contestant the median seconds a step, how many cores others kept busy, and bytes where known."""
-    with Entrants(script, workload, contestants) as entrants:
+    with Entrants(script, workload, contestants, one_core) as entrants:
         names = list(entrants.processes)
         for name in names:  # one after the other: each finds the length of its legs with the machine to itself
             entrants.ask(name, "leg")
@@ -136,7 +143,8 @@ def race(script: str, workload: str, contestants: Sequence[str], rounds: int) ->
             order = list(names)
             shuffle(order)
             for name in order:
-                legs[name].append(quiet_leg(functools.partial(entrants.ask, name, "leg")))
+                tries = 1 if one_core else TRIES
+                legs[name].append(quiet_leg(functools.partial(entrants.ask, name, "leg"), tries))
         found = {}
         for name, taken in legs.items():
             others, seconds = map(statistics.median, zip(*taken, strict=True))
@@ -150,13 +158,13 @@ def race(script: str, workload: str, contestants: Sequence[str], rounds: int) ->
     return found
 
 
-def quiet_leg(take: Callable[[], tuple[float, float]]) -> tuple[float, float]:
+def quiet_leg(take: Callable[[], tuple[float, float]], tries: int) -> tuple[float, float]:
     """Return (cores that others kept busy, seconds a step) of a leg in which nobody else worked much, if there was one.
 
     Two threads that wait for each other lose far more than what somebody else takes, some libraries' more than others'.
     """
     taken = []
-    for _ in range(TRIES):
+    for _ in range(tries):
         time.sleep(PAUSE_SECONDS)
         taken.append(take())
         if taken[-1][0] < QUIET:
@@ -223,6 +231,7 @@ def main(script: str, workloads: Sequence[str], contestants: Sequence[str], buil
     parser.add_argument("--workload", action="append", choices=list(workloads))
     parser.add_argument("--contestant", action="append", choices=list(contestants))
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--one-core", action="store_true", help="measure processor time on a single core")
     parser.add_argument("--check", action="store_true", help="compare the first losses instead of the time")
     parser.add_argument("--compile", action="store_true", help="measure the first step instead, compiled and cached")
     parser.add_argument("--json", type=Path, help="write the figures to this file, over those of these workloads")
@@ -231,7 +240,8 @@ def main(script: str, workloads: Sequence[str], contestants: Sequence[str], buil
     given = parser.parse_args()
     chosen, entered = given.workload or list(workloads), given.contestant or list(contestants)
     if given.serve or given.serve_first:
-        (serve if given.serve else serve_first)(lambda: build(entered[0], chosen[0]))
+        make = functools.partial(build, entered[0], chosen[0])
+        serve(make, given.one_core) if given.serve else serve_first(make)
         return
     if given.check:
         agreed = [check(script, workload, entered) for workload in chosen]
@@ -243,11 +253,13 @@ def main(script: str, workloads: Sequence[str], contestants: Sequence[str], buil
         return
     results: Results = {}
     for workload in chosen:
-        results[workload] = race(script, workload, entered, given.rounds)
+        results[workload] = race(script, workload, entered, given.rounds, given.one_core)
         print(table({workload: results[workload]}, entered).splitlines()[-1], file=sys.stderr, flush=True)
     print(table(results, entered))
     if given.json:
         before = json.loads(given.json.read_text(encoding="utf-8")) if given.json.is_file() else {}
         facts = {"machine": platform.machine(), "python": platform.python_version()}
-        facts["step"] = {**before.get("step", {}), **results}
+        what = "one core" if given.one_core else "all cores"
+        facts |= {key: before[key] for key in ("one core", "all cores") if key in before}
+        facts[what] = {**before.get(what, {}), **results}
         given.json.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
