@@ -3,12 +3,13 @@ import pytest
 
 from retrograd.data.builtin import BUNDLED, GENERATORS, TRUTH_TABLES
 from retrograd.data.dataset import load
+from retrograd.data.generated import SPECIAL
 from retrograd.data.settings import BUILTINS, GENERATED, DataSettings
 
 
 def test_the_names_in_the_settings_are_those_that_exist():
-    assert sorted(BUILTINS) == sorted([*TRUTH_TABLES, *GENERATORS, *BUNDLED])
-    assert sorted(GENERATED) == sorted(GENERATORS)
+    assert sorted(BUILTINS) == sorted([*TRUTH_TABLES, *GENERATORS, *BUNDLED, *SPECIAL])
+    assert sorted(GENERATED) == sorted([*GENERATORS, *SPECIAL])
 
 
 @pytest.mark.parametrize(("name", "y"), [("xor", [0, 1, 1, 0]), ("and", [0, 0, 0, 1])])

@@ -1,4 +1,4 @@
-"""Built-in data sets: small classics, generated here or bundled with scikit-learn. All of them are tables."""
+"""Built-in data sets: small classics, generated here or bundled with scikit-learn."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from retrograd.data.generated import SPECIAL, Rows
 from retrograd.data.settings import DataSettings, Scale, Task
 from retrograd.data.table import Table
 
@@ -17,11 +18,11 @@ INNER_RADIUS = 0.5  # of the circles; the outer one has 1
 
 
 class Builtin(NamedTuple):
-    """A built-in's table (its target is the column `y`) and the defaults that suit it."""
+    """A built-in's rows (of tables the target is the column `y`) and the defaults that suit it."""
 
-    table: Table
-    task: Task
-    scale: Scale
+    rows: Rows
+    task: Task | None  # None: what its kind of rows suggests
+    scale: Scale | None
     is_truth_table: bool = False  # every row is needed for training
 
 
@@ -47,6 +48,11 @@ def read_builtin(settings: DataSettings) -> Builtin:
         noise = noise if settings.noise is None else settings.noise
         x, y = make(rng, settings.samples or samples, noise)
         return Builtin(_table(name, x, y), task, "none")
+    if name in SPECIAL:
+        make_rows, samples, noise = SPECIAL[name]
+        rng = np.random.Generator(np.random.PCG64(settings.seed))
+        noise = noise if settings.noise is None else settings.noise
+        return Builtin(make_rows(rng, settings.samples or samples, noise), None, None)
     return _bundled(name)
 
 

@@ -15,7 +15,8 @@ from retrograd.data.images.settings import ImageSettings
 from retrograd.data.texts.settings import TextSettings
 from retrograd.data.windows.settings import WindowSettings
 
-GENERATED = ("circles", "moons", "spirals", "sine")
+NOISY = ("circles", "moons", "spirals", "sine", "shapes", "waves", "demand")
+GENERATED = (*NOISY, "number_words", "reviews", "tales")
 BUILTINS = ("xor", "and", *GENERATED, "digits", "iris", "wine", "breast_cancer", "diabetes")
 KINDS = ("number", "category", "boolean", "date", "identifier")
 MISSING_WORDS = (
@@ -213,10 +214,10 @@ class DataSettings(Settings):
         if self.path is None:
             given = [name for name in ("valid_path", "test_path") if getattr(self, name) is not None]
             yield from (Problem(name, "there is no path that it belongs to", "give path as well") for name in given)
-        if self.builtin not in GENERATED:
-            given = [name for name in ("samples", "noise") if getattr(self, name) is not None]
-            cure = f"only {', '.join(GENERATED)} are generated"
-            yield from (Problem(name, "the data are not generated", cure) for name in given)
+        if self.samples is not None and self.builtin not in GENERATED:
+            yield Problem("samples", "the data are not generated", f"only {', '.join(GENERATED)} are generated")
+        if self.noise is not None and self.builtin not in NOISY:
+            yield Problem("noise", "the data have none", f"only {', '.join(NOISY)} have")
         given = [name for name in ("images", "text", "windows") if getattr(self, name) is not None]
         yield from (Problem(name, f"given beside `{given[0]}`", "keep one of them") for name in given[1:])
         yield from self._role_rules()

@@ -179,9 +179,7 @@ def frame_source(table: Table, parts: dict[str, Table], settings: DataSettings) 
 
 def arrays_source(rows: Arrays | Images, parts: Mapping[str, Arrays | Images], settings: DataSettings) -> Source:
     """Return a source of arrays."""
-    digest = _joined(
-        [each.digest if isinstance(each, Images) else arrays_digest(each) for each in (rows, *parts.values())]
-    )
+    digest = _joined([_digest(each) for each in (rows, *parts.values())])
     return Source(rows.where, settings, rows, dict(parts), digest)
 
 
@@ -190,14 +188,23 @@ def _builtin_source(settings: DataSettings) -> Source:
     split = settings.split
     if found.is_truth_table and split.method == "auto":
         split = replace(split, method="none")
-    own = replace(
-        settings,
-        target=settings.target or TARGET,
-        task=found.task if settings.task == "auto" and not settings.targets else settings.task,  # type: ignore[arg-type]
-        scale=settings.scale or found.scale,
-        split=split,
-    )
-    return Source(settings.builtin or "", own, found.table, {}, table_digest(found.table))
+    own = replace(settings, scale=settings.scale or found.scale, split=split)
+    if settings.text is None or settings.text.answer is None:
+        own = replace(own, target=settings.target or TARGET)
+    if found.task is not None and settings.task == "auto" and not settings.targets:
+        own = replace(own, task=found.task)  # type: ignore[arg-type]
+    tokenizer = None if settings.text is None else read_tokenizer(settings.text, Path())
+    rows = special_rows(found.rows, own) if isinstance(found.rows, Table) else found.rows
+    return Source(settings.builtin or "", own, rows, {}, _digest(rows), tokenizer)
+
+
+def _digest(rows: Rows) -> str:
+    """Return the digest of rows in memory."""
+    if isinstance(rows, Corpus):
+        return hashlib.sha256("".join(rows.pieces).encode()).hexdigest()
+    if isinstance(rows, Table):
+        return table_digest(rows)
+    return rows.digest if isinstance(rows, Images) else arrays_digest(rows)
 
 
 def _with_target(rows: Arrays, path: Path, settings: DataSettings) -> Arrays:
