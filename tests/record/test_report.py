@@ -264,6 +264,14 @@ def test_a_curve_of_many_epochs_keeps_its_spikes_and_breaks_where_it_is_not_fini
     assert curve.split("L")[-1].split()[0] == str(scale_for([1, 3000]).place(3000))
 
 
+def test_marks_that_would_hide_each_other_share_a_label():
+    acts = [Intervention(step, "it rose", f"rate {step}") for step in (90, 90, 91, 400)]
+    found = Page(report(story(*epochs(12), *acts)))
+    flags = {attributes["title"] for _, attributes in found.elements if "flag" in attributes.get("class", "")}
+    assert len(flags) == 2
+    assert {"1-3", "4"} <= found.cells
+
+
 def test_readings_that_share_a_cell_show_the_largest_and_never_hide_what_is_not_finite():
     paths = {f"n{i}/weight": 0.1 for i in range(100)}
     events = [Health(step, {"gradient_rms": {**paths, "n0/weight": float(step)}}) for step in range(1000)]

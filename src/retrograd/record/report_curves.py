@@ -12,6 +12,7 @@ from retrograd.record.report_story import Story
 
 GROUPS = 120  # of neighbouring epochs, of each of which a curve shows the lowest and the highest point
 MOST_CHARTS = 16
+NEAR = 50  # of 1000 places from left to right: labels of marks would touch
 STYLES = {"train": 3, "valid": 1, "test": 2}  # numbers of colour and dashes; other curves have 0
 STEPS_NAME = "training steps"
 
@@ -96,7 +97,7 @@ def drawing(index: int, chart: Chart, epochs: Sequence[int], marked: Sequence[Ma
     series = [Series(each.name, [each.values[i] for i in shown]) for each in chart.series]
     places = [across.place(epochs[i]) for i in shown]
     told = [_told(each, epochs) for each in chart.series]
-    inside = [Mark(*mark) for mark in marked if across.low <= mark.epoch <= across.high]
+    inside = [mark for mark in marked if across.low <= mark.epoch <= across.high]
     ticks = up.ticks() if up else []
     head = [element("b", chart.title), *([element("span", " (log scale)")] if up and up.logarithmic else [])]
     lines = [_grid(up, ticks), *(_curve(each, places, up) for each in series if up)]
@@ -110,7 +111,7 @@ def drawing(index: int, chart: Chart, epochs: Sequence[int], marked: Sequence[Ma
         role="img",
         aria_label=f"{chart.title} by epoch. " + ". ".join(told) + "".join(f". {mark.words}" for mark in inside),
     )
-    area = element("div", svg, *(_flag(mark, across) for mark in inside), class_="area")
+    area = element("div", svg, *(_flag(mark, across) for mark in _together(inside, across)), class_="area")
     ys = element("div", *(_label(tick, PLACES - up.place(tick), "top") for tick in ticks if up), class_="ys")
     xs = element("div", *(_label(tick, across.place(tick), "left") for tick in _whole(across)), class_="xs")
     keys = [
@@ -208,6 +209,18 @@ def _grid(up: Scale | None, ticks: Sequence[float]) -> Markup:
 
 def _upright(x: int, kind: str) -> Markup:
     return element("path", class_=kind, d=f"M{x} 0v{PLACES}")
+
+
+def _together(marked: Sequence[Mark], across: Scale) -> list[Mark]:
+    """Return the marks with those of the guard that would hide each other as one: `1-3`."""
+    found: list[Mark] = []
+    for mark in marked:
+        near = found and across.place(mark.epoch) - across.place(found[-1].epoch) < NEAR
+        if near and mark.label != "best":
+            first = found.pop()
+            mark = Mark(first.epoch, f"{first.label.partition('-')[0]}-{mark.label}", f"{first.words}; {mark.words}")
+        found.append(mark)
+    return found
 
 
 def _flag(mark: Mark, across: Scale) -> Markup:

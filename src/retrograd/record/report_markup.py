@@ -75,7 +75,7 @@ def figures(values: Sequence[float | None]) -> list[str]:
     known = [abs(value) for value in values if value is not None and math.isfinite(value)]
     if not known or max(known) >= 10 or 0 < min(known) < 1e-3:
         return [figure(value) for value in values]
-    decimals = 4 if min(known) >= 0.1 or not min(known) else 6
+    decimals = 4 if min(known) >= 0.01 or not min(known) else 6
     return [figure(v) if v is None or not math.isfinite(v) else f"{v:.{decimals}f}" for v in values]
 
 
