@@ -16,9 +16,10 @@ MOST_UNITS = 10  # in one column
 MOST_LINKS = 120
 MOST_ROWS = 16
 LABELLED = 12  # links between two columns that carry their numbers all the time
-ACROSS, DOWN, MARGIN = 220, 165, 92
-LABEL = (110, 36)  # width and height that a label may take
-ALONG = (0.3, 0.42, 0.36, 0.24, 0.5, 0.58, 0.65, 0.7)  # of a link, where its label may stand
+ACROSS, MARGIN, ABOVE, BELOW = 290, 92, 112, 76
+DOWN, DOWN_CLOSE, FEW = 190, 120, 4  # close together, where a column has more than a few units
+LABEL = (140, 36)  # width and height that a label may take
+ALONG = (0.45, 0.36, 0.52, 0.58, 0.3, 0.64, 0.7)  # of a link, where its label may stand
 
 
 Point = tuple[float, float]
@@ -68,9 +69,12 @@ def _columns(step: StepNumbers) -> list[Column] | None:
 
 def _units(step: StepNumbers, columns: Sequence[Column], f: Figures) -> dict[str, Any]:
     tallest = max(column.values.shape[1] for column in columns)
-    height = MARGIN * 2 + DOWN * (tallest - 1)
+    is_close = tallest > FEW
+    down = DOWN_CLOSE if is_close else DOWN
+    height = ABOVE + down * (tallest - 1) + BELOW
+    middle = ABOVE + down * (tallest - 1) / 2
     places = [
-        [(MARGIN + ACROSS * k, height / 2 + DOWN * (j - (column.values.shape[1] - 1) / 2))
+        [(MARGIN + ACROSS * k, middle + down * (j - (column.values.shape[1] - 1) / 2))
          for j in range(column.values.shape[1])] for k, column in enumerate(columns)
     ]  # fmt: skip
     units, links = [], []
@@ -85,12 +89,13 @@ def _units(step: StepNumbers, columns: Sequence[Column], f: Figures) -> dict[str
                 links.append(_link(column.nodes[0], (i, j), before[i], places[k][j], taken, weight.size))
     return {
         "kind": "units",
-        "width": MARGIN * 2 + ACROSS * len(columns),
+        "close": is_close,
+        "width": MARGIN * 2 + ACROSS * len(columns) - 90,
         "height": height,
         "rows": step.batch,
         "units": units,
         "links": links,
-        "loss": _loss(step, MARGIN + ACROSS * len(columns) - 60, height / 2, places[-1], f),
+        "loss": _loss(step, MARGIN + ACROSS * len(columns) - 90, middle, places[-1], f),
     }
 
 

@@ -27,6 +27,8 @@ MOST_SUMMANDS = 8
 def loss_lines(objective: ObjectiveNumbers, f: Figures) -> Lines:
     """Return each term of the loss (where there are several), and the loss as their sum."""
     loss = objective.loss
+    if type(loss).terms is Loss.terms:  # it is no sum of terms
+        return []
     terms, factor, weights = parts_of(objective)
     if not is_small(terms):
         return []
@@ -56,8 +58,8 @@ def start_lines(objective: ObjectiveNumbers, f: Figures) -> Lines:
     ((reference, start),) = objective.starts.items()
     if not isinstance(start, np.ndarray) or not is_small(start):
         return []
-    _, factor, weights = parts_of(objective)
     write = written(objective.loss, SLOPES)
+    _, factor, weights = parts_of(objective) if write else (None, 1.0, np.ones(()))
     lines = []
     for index in indices(start):
         number = float(start[index])

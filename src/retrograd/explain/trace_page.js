@@ -5,6 +5,7 @@
   const PHASES = ["input", "forward", "loss", "backward", "update", "after"];
   const byId = (id) => document.getElementById(id);
   let at = 0, row = 0, opened = null;
+  document.body.className = graph.kind;
 
   // ------------------------------------------------------------------ making elements: text is never markup
   const make = (name, attributes = {}, ...children) => fill(document.createElement(name), attributes, children);
@@ -12,7 +13,7 @@
     fill(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
   function fill(element, attributes, children) {
     for (const [key, value] of Object.entries(attributes)) {
-      if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+      if (key.startsWith("on")) { if (value) element.addEventListener(key.slice(2), value); }
       else if (value !== null && value !== undefined) element.setAttribute(key, value);
     }
     element.append(...children.filter((child) => child !== null));
@@ -38,12 +39,13 @@
   // ------------------------------------------------------------------ the drawing of units
   function drawUnits() {
     const here = stops[at].node, phase = stops[at].phase;
-    const svg = draw("svg", { viewBox: `0 0 ${graph.width} ${graph.height}`, role: "group", "aria-label": "units and weights" });
+    const svg = draw("svg", { viewBox: `0 0 ${graph.width} ${graph.height}`, role: "group", "aria-label": "units and weights", class: graph.close ? "tall" : "" });
     for (const [x, y] of graph.loss.from) {
       svg.append(draw("line", { class: "edge", x1: x + 30, y1: y, x2: graph.loss.x - 48, y2: graph.loss.y, "stroke-width": 1.2 }));
     }
     const chain = opened ? weightsOnChain() : new Set();
-    for (const link of graph.links) svg.append(drawLink(link, chain));
+    const links = graph.links.map((link) => drawLink(link, chain));
+    svg.append(...links.map(([line]) => line), ...links.map(([, label]) => label).filter(Boolean)); // labels on top
     for (const unit of graph.units) svg.append(drawUnit(unit, here));
     svg.append(drawLoss(phase));
     byId("graph").replaceChildren(svg);
@@ -63,9 +65,14 @@
       draw("rect", { x: x - wide / 2, y: y - high / 2, width: wide, height: high, rx: 4 }),
       ...told.map(([kind, text], i) => write(x, y - high / 2 + 13 + 15 * i, text, kind, 12.5)));
     const name = `${link.weight} = ${fact.before}, gradient ${fact.gradient}, new ${fact.after}`;
-    return draw("g", { class: classes, "aria-label": name, ...openable(link.weight) }, draw("title", {}, name),
+    const line = draw("g", { class: classes, onclick: () => open(link.weight) }, draw("title", {}, name),
       draw("line", { class: "hit", ...ends }),
-      draw("line", { class: fact.sign < 0 ? "edge negative" : "edge", "stroke-width": width, ...ends }), label);
+      draw("line", { class: fact.sign < 0 ? "edge negative" : "edge", "stroke-width": width, ...ends }));
+    if (!link.labelled) { // it shows its numbers when it is pointed at
+      line.append(label);
+      return [fill(line, { "aria-label": name, ...openable(link.weight), onclick: null }, []), null];
+    }
+    return [line, draw("g", { class: classes, "aria-label": name, ...openable(link.weight) }, draw("title", {}, name), label)];
   }
 
   function drawUnit(unit, here) {
@@ -79,9 +86,14 @@
       if (known("forward", stage.node)) above.push(`${unit.stages.length > 1 ? sign : "y"} ${stage.output[row]}`);
       if (stage.delta && known("backward", stage.node)) below.push(`δ${unit.stages.length > 1 ? sign : ""} ${stage.delta[row]}`);
     });
+    if (graph.close) { above.splice(0, above.length - 1); below.splice(1); } // no room for more
     above.forEach((text, i) => group.append(write(x, y - 38 - 15 * (above.length - 1 - i), text, "t-forward", 13)));
     below.reverse().forEach((text, i) => group.append(write(x, y + 46 + 15 * i, text, "t-backward", 13)));
     group.append(draw("title", {}, unit.name));
+    if (unit.bias && graph.close) {
+      group.classList.add("bias");
+      return fill(group, { "aria-label": `${unit.name}, opens its bias`, ...openable(unit.bias) }, []);
+    }
     return unit.bias ? draw("g", {}, group, drawBias(unit, x, y - 40 - 15 * above.length)) : group;
   }
 
@@ -89,10 +101,10 @@
     const fact = weights[unit.bias];
     const name = `${unit.bias} = ${fact.before}, gradient ${fact.gradient}, new ${fact.after}`;
     const told = updated(unit.bias) ? [`b ${fact.before} → ${fact.after}`, "t-update"] : [`b ${fact.before}`, "t-soft"];
-    const text = write(x, y, told[0], told[1], 12.5);
-    if (graded(unit.bias)) text.append(draw("tspan", { class: "t-backward" }, `  ∂ ${fact.gradient}`));
+    const lines = [write(x, y, told[0], told[1], 12.5)];
+    if (graded(unit.bias)) lines.push(write(x, y - 15, `∂ ${fact.gradient}`, "t-backward", 12.5));
     return draw("g", { class: unit.bias === opened ? "bias open" : "bias", "aria-label": name, ...openable(unit.bias) },
-      draw("title", {}, name), text);
+      draw("title", {}, name), ...lines);
   }
 
   function drawLoss(phase) {

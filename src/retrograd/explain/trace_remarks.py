@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from retrograd.explain.trace_figures import Figures
-from retrograd.explain.trace_numbers import StepNumbers
+from retrograd.explain.trace_numbers import NodeNumbers, StepNumbers
 from retrograd.network.layer import Activation
 from retrograd.network.layers import ReLU
 from retrograd.network.losses import BinaryCrossEntropy, CrossEntropy
@@ -56,25 +56,41 @@ def _given_delta(step: StepNumbers, f: Figures) -> Iterator[str]:
 
 
 def _symmetric(step: StepNumbers, f: Figures) -> Iterator[str]:
-    """Units with equal weights and equal deltas stay equal."""
+    """Units with equal weights on both sides stay equal."""
     for node in step.nodes:
-        weight, grad = node.params.get("weight"), node.grads.get("weight")
-        if weight is None or grad is None or node.layer.kind != "dense" or weight.shape[1] < 2:
+        behind = _dense_behind(step, node)
+        if node.layer.kind != "dense" or node.delta is None or behind is None:
             continue
-        columns = np.concatenate([weight, grad, *(np.atleast_2d(p["bias"]) for p in (node.params, node.grads)
-                                                  if "bias" in p)])  # fmt: skip
-        deltas = np.asarray(node.delta).reshape(-1, weight.shape[1])
-        alike = [set(np.flatnonzero((columns == columns[:, [j]]).all(0) & (deltas == deltas[:, [j]]).all(0)))
-                 for j in range(weight.shape[1])]  # fmt: skip
-        most = max(alike, key=len)
+        own = [*_columns(node.params), *_columns(node.grads)]
+        sides = [*own, np.reshape(node.delta, (-1, node.delta.shape[-1])), behind.params["weight"].T]
+        each = np.concatenate([*sides, behind.grads["weight"].T]).T  # a row for each unit
+        first, groups = np.unique(each, axis=0, return_inverse=True)
+        most = max((np.flatnonzero(groups == i) for i in range(len(first))), key=len)
         if len(most) > 1:
-            units = ", ".join(str(int(i)) for i in sorted(most)[:6]) + (", ..." if len(most) > 6 else "")
-            same = f" ({_values(deltas[0][sorted(most)][:3], f)})" if len(deltas) == 1 else ""
+            units = ", ".join(map(str, most[:6])) + (", ..." if len(most) > 6 else "")
+            values = f" ({_values(node.delta[0][most][:3], f)})" if len(node.delta) == 1 else ""
             yield (
-                f"{node.path}: units {units} have the same weights and receive identical deltas{same}, so they get the "
-                f"same update and stay identical for ever: together they are worth one unit. Random first weights "
+                f"{node.path}: units {units} have the same weights and receive identical deltas{values}, so they get "
+                "the same update and stay identical for ever: together they are worth one unit. Random first weights "
                 "break the symmetry."
             )
+
+
+def _columns(arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """Return what belongs to each unit of a dense node, a column each."""
+    return [np.atleast_2d(arrays[name]) for name in ("weight", "bias") if name in arrays]
+
+
+def _dense_behind(step: StepNumbers, node: NodeNumbers) -> NodeNumbers | None:
+    """Return the dense node that alone reads a node's output, through functions that treat all units alike."""
+    readers = [each for each in step.nodes if node.path in each.node.inputs]
+    if len(readers) != 1 or any(given.source in {o.name for o in step.objectives} for given in node.contributions):
+        return None
+    (reader,) = readers
+    if reader.layer.kind == "dense":
+        return reader if reader.grads else None
+    alike = (isinstance(reader.layer, Activation) and not reader.params) or reader.layer.kind == "identity"
+    return _dense_behind(step, reader) if alike else None
 
 
 def _linear(step: StepNumbers, f: Figures) -> Iterator[str]:
