@@ -24,7 +24,7 @@ def small():
 
 @pytest.fixture(scope="module")
 def large():
-    network = [{"dense": {"units": 50, "activation": "relu"}}, {"batch_norm": {}}, {"dense": "classes"}]
+    network = [{"dense": {"units": 50, "activation": "relu"}}, {"dense": "classes"}]
     return rg.trace({"data": "digits", "network": network, "training": {"epochs": 1}})
 
 
@@ -79,7 +79,7 @@ def test_a_small_network_is_drawn_unit_by_unit_with_a_chain_for_every_weight(sma
 def test_a_large_network_is_drawn_node_by_node_with_arrays_summed_up(large):
     data = data_of(large.html())
     assert [box["name"] for box in data["graph"]["boxes"]] == [
-        "x", "y", "dense_1", "dense_1/relu", "batch_norm_1", "dense_2",
+        "x", "y", "dense_1", "dense_1/relu", "dense_2",
     ]  # fmt: skip
     assert [0, 2] in data["graph"]["links"]
     assert data["weights"] == {}
