@@ -128,7 +128,8 @@ class Model:
         """Return what a path holds; anything else is returned as it is."""
         if not isinstance(data, (str, Path)):
             return data
-        settings = dataclasses.replace(self.config.data or DataSettings(), builtin=None, path=str(data))
+        own = self.config.data or DataSettings()
+        settings = dataclasses.replace(own, builtin=None, samples=None, noise=None, path=str(data))
         settings = form_of_its_own(Path(data), self.preprocessing.settings(settings))
         return read_file(Path(data), settings)
 

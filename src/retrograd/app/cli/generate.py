@@ -18,7 +18,7 @@ from retrograd.train.generate import generate as generate_text
 
 def generate(
     run: ModelName,
-    text: Annotated[str, typer.Argument(metavar="[TEXT]", help="what is continued, or answered")] = "",
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="what is continued, or answered")] = "",
     length: Annotated[int | None, typer.Option(parser=at_least(1), metavar="N", help="at most so many tokens")] = None,
     temperature: Annotated[
         float | None,
