@@ -15,6 +15,7 @@ FACTORS = (0.1, 0.01, 1e-3, 1e-4, 1e-5)  # of the learning rate, one after the o
 CLIPPED_FROM = 1e-3  # with this factor and smaller ones gradients are clipped as well
 NORM = 1.0
 RISEN, THROWN = 3.0, 100.0  # times the first loss: at the end of an epoch, and in a single step
+LEARNED = 0.9  # of the first loss: what is below has learned something
 
 
 class Rescue(NamedTuple):
@@ -48,7 +49,7 @@ def diverged(losses: Sequence[float], first: float) -> str | None:
     """Return in words how losses of some steps have diverged from the first loss of the run, or None.
 
     Diverged: the last quarter's mean is 3 times the first loss; or a step threw the loss to 100 times the first, and
-    the last quarter is still above the first.
+    the last quarter is not clearly below the first.
     """
     seen = np.asarray(losses, float)
     if not len(seen) or not np.isfinite(seen).all() or first <= 0:
@@ -56,6 +57,6 @@ def diverged(losses: Sequence[float], first: float) -> str | None:
     last = float(np.mean(seen[-max(1, len(seen) // 4) :]))
     if last > RISEN * first:
         return f"the loss rose from {first:.4g} to {last:.4g}"
-    if seen.max() > THROWN * first and last > first:
+    if seen.max() > THROWN * first and last > LEARNED * first:
         return f"a step threw the loss from {first:.4g} to {seen.max():.4g}, and it has not come back"
     return None

@@ -39,7 +39,7 @@ def check(
 
     \b
     The verdict goes by the relative error of each tensor:
-      exact <= 1e-7, acceptable <= 1e-5, suspicious <= 1e-3, else wrong (exit code 7)
+      exact <= 1e-7, acceptable <= 1e-5, suspicious <= 1e-3, else wrong (exit 7)
     """  # fmt: skip
     settle(layers)
     report = check_gradients(meant(what, runs), entries=entries, seed=seed)

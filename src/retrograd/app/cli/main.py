@@ -27,7 +27,7 @@ VERBS = {
     "generate": "continue or answer a text with a trained model",
     "evaluate": "measure a trained model on rows with targets",
     "runs": "list runs, show one, write its page, compare two",
-    "explain": "what a configuration means; the manual page of a layer, loss, setting",
+    "explain": "what a configuration means; manual pages of layers and settings",
     "check": "compare the backward pass with differences, layer by layer",
     "schema": "print the JSON Schema of a configuration",
 }
