@@ -34,7 +34,7 @@ def convolve_natively(formula: Callable[..., Array]) -> Callable[..., Array]:
 
     @functools.wraps(formula)
     def convolve(x: Array, weight: Array, window: Window, groups: int = 1) -> Array:
-        if not (FORWARD.suits(x, weight) and faster(window, groups, x.shape[-1], weight.shape[-1])):
+        if not (FORWARD.suits(x, weight) and faster(FORWARD, window, groups, x.shape[-1], weight.shape[-1])):
             return formula(x, weight, window, groups)
 
         def specs(x: Array, weight: Array) -> list[Spec]:
@@ -51,7 +51,7 @@ def data_gradient_natively(formula: Callable[..., Array]) -> Callable[..., Array
     @functools.wraps(formula)
     def data_gradient(dy: Array, weight: Array, window: Window, groups: int = 1) -> Array:
         channels = weight.shape[-2] * groups
-        if not (BY_DATA.suits(dy, weight) and faster(window, groups, channels, weight.shape[-1], by_data=True)):
+        if not (BY_DATA.suits(dy, weight) and faster(BY_DATA, window, groups, channels, weight.shape[-1])):
             return formula(dy, weight, window, groups)
 
         def specs(dy: Array, weight: Array) -> list[Spec]:
@@ -69,7 +69,7 @@ def weight_gradient_natively(formula: Callable[..., Array]) -> Callable[..., Arr
     def weight_gradient(x: Array, dy: Array, window: Window, groups: int, dtype: Any) -> Array:
         channels, filters = x.shape[-1], dy.shape[-1]
         fits = dtype == jnp.float32 and BY_WEIGHTS.suits(x, dy)
-        if not (fits and faster(window, groups, channels, filters)):
+        if not (fits and faster(BY_WEIGHTS, window, groups, channels, filters)):
             return formula(x, dy, window, groups, dtype)
 
         def specs(*_: Array) -> list[Spec]:
@@ -83,13 +83,13 @@ def weight_gradient_natively(formula: Callable[..., Array]) -> Callable[..., Arr
     return weight_gradient
 
 
-def faster(window: Window, groups: int, channels: int, filters: int, by_data: bool = False) -> bool:
+def faster(kernel: Kernel, window: Window, groups: int, channels: int, filters: int) -> bool:
     """Tell for which shapes the kernels are faster than XLA (benchmarks/bench_conv.py measures it)."""
     if groups > 1 and channels == groups:
         return filters == channels  # depthwise with one filter a channel
-    if by_data and channels // groups < FEW_CHANNELS:
+    if kernel == BY_DATA and channels // groups < FEW_CHANNELS:
         return False  # they are the columns of the product, and leave most of a vector idle
-    return max(window.kernel) > 1  # a kernel of one entry is a plain product
+    return max(window.kernel) > 1 or kernel == BY_WEIGHTS  # else a plain product, which XLA does as well
 
 
 def _call(
