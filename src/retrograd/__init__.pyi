@@ -197,6 +197,9 @@ from retrograd.network.initializers import (
     Zeros as Zeros,
 )
 
+# other libraries
+from retrograd.interop import torch as torch
+
 # errors, and the process
 from retrograd.base.errors import (
     RetrogradError as RetrogradError,

@@ -1,0 +1,3 @@
+"""Where retrograd meets other libraries."""
+
+from retrograd.interop import torch as torch

@@ -1,0 +1,76 @@
+"""The doors through which every loop must pass: `torch.autograd.backward` and the step of any optimizer."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+
+class Listener(Protocol):
+    """Who is told."""
+
+    def before_backward(self, tensors: Any) -> None:
+        """Hear of a backward pass that is about to begin."""
+
+    def after_backward(self) -> None:
+        """Hear that it is done."""
+
+    def differentiated(self) -> None:
+        """Hear of a call of `torch.autograd.grad`."""
+
+    def before_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Hear of a step that is about to be taken."""
+
+    def after_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Hear that it is taken."""
+
+
+_listeners: list[Listener] = []
+_undo: list[Callable[[], None]] = []
+
+
+def attach(listener: Listener) -> None:
+    """Tell a listener from now on."""
+    if not _listeners:
+        _install()
+    _listeners.append(listener)
+
+
+def detach(listener: Listener) -> None:
+    """Tell it no more; when nobody listens, PyTorch is as it was."""
+    if listener in _listeners:
+        _listeners.remove(listener)
+    if not _listeners:
+        while _undo:
+            _undo.pop()()
+
+
+def _install() -> None:
+    backward, grad = torch.autograd.backward, torch.autograd.grad
+
+    @functools.wraps(backward)
+    def heard_backward(tensors: Any, *args: Any, **kwargs: Any) -> None:
+        _tell("before_backward", tensors)
+        backward(tensors, *args, **kwargs)
+        _tell("after_backward")
+
+    @functools.wraps(grad)
+    def heard_grad(*args: Any, **kwargs: Any) -> Any:
+        _tell("differentiated")
+        return grad(*args, **kwargs)
+
+    for name, heard, original in (("backward", heard_backward, backward), ("grad", heard_grad, grad)):
+        setattr(torch.autograd, name, heard)
+        _undo.append(functools.partial(setattr, torch.autograd, name, original))
+    before = register_optimizer_step_pre_hook(lambda optimizer, *_: _tell("before_step", optimizer))
+    after = register_optimizer_step_post_hook(lambda optimizer, *_: _tell("after_step", optimizer))
+    _undo.extend([before.remove, after.remove])
+
+
+def _tell(event: str, *about: Any) -> None:
+    for listener in tuple(_listeners):
+        getattr(listener, event)(*about)

@@ -1,0 +1,103 @@
+"""`watch`: a chart of anybody's own training loop."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, TextIO
+
+from torch import nn
+from torch.optim import Optimizer
+
+from retrograd.base.errors import UsageError
+from retrograd.base.finding import Finding
+from retrograd.interop.torch import faults as faults
+from retrograd.interop.torch.fault import findings
+from retrograd.interop.torch.journal import Journal
+from retrograd.interop.torch.observer import Observer
+from retrograd.interop.torch.report import write
+from retrograd.interop.torch.verdict import Verdict, judge
+
+CHANGING = ("dropout", "droppath", "drop_path", "batchnorm", "stochasticdepth", "rrelu")
+
+
+def watch(
+    model: nn.Module, optimizer: Optimizer | None = None, loss: Any = None, *, frozen: Iterable[str] = ()
+) -> Chart:
+    """Return a chart that looks on at a training loop: `with watch(model, optimizer) as chart:` around it.
+
+    Every pass and step is counted; now and then one turn of the loop is looked at closely, so seldom that all of it
+    takes at most some 5 % of the time (`chart.cost` is what it took). Weights and random numbers stay bit for bit what
+    they are without. `optimizer` and `loss` need not be given: steps and losses are recognised as they happen.
+    `frozen` are paths of parameters that are not meant to be trained.
+    """
+    if not isinstance(model, nn.Module):
+        raise UsageError(
+            f"expected a torch.nn.Module, found {type(model).__name__}", where="watch", cure="give the model itself"
+        )
+    if optimizer is not None and not isinstance(optimizer, Optimizer):
+        raise UsageError(
+            f"expected a torch.optim.Optimizer or None, found {type(optimizer).__name__}",
+            where="watch",
+            cure="watch(model, optimizer), in this order",
+        )
+    return Chart(model, optimizer, tuple([frozen] if isinstance(frozen, str) else frozen))
+
+
+class Chart:
+    """What is known of a loop. It can be read inside the block, and after it."""
+
+    def __init__(self, model: nn.Module, optimizer: Optimizer | None, frozen: tuple[str, ...]) -> None:
+        named = dict(model.named_parameters())
+        self.journal = Journal(model, frozen, {path: id(p) for path, p in named.items()}, _moody(model))
+        self._kept = list(named.values())  # so that no identity is given away again
+        self._observer = Observer(self.journal, optimizer)
+
+    def __enter__(self) -> Chart:
+        self._observer.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.journal.failure = "" if error is None else str(error)
+        self._observer.stop()
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the loop learns."""
+        return judge(self.journal)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found, the surest first; `severity` "note" is harmless."""
+        self.journal.changed = self._observer.inspection.changed()
+        return findings(self.journal, self.verdict)
+
+    @property
+    def alarms(self) -> tuple[Finding, ...]:
+        """The findings that are more than notes."""
+        return tuple(finding for finding in self.findings if finding.severity != "note")
+
+    @property
+    def cost(self) -> float:
+        """The share of the loop's time that watching took."""
+        return self._observer.pace.cost()
+
+    def report(self, file: TextIO | None = None) -> None:
+        """Print verdict and findings, each with the line to change."""
+        print(self, file=file or sys.stdout)
+
+    def __str__(self) -> str:
+        return write(self.journal, self.verdict, self.findings, self._observer.pace)
+
+
+def _moody(model: nn.Module) -> tuple[str, ...]:
+    """Return the modules that act differently in training mode and in evaluation mode."""
+    found = []
+    for path, module in model.named_modules():
+        name = type(module).__name__.lower()
+        if any(word in name for word in CHANGING) and getattr(module, "p", 1.0) != 0:
+            found.append(path or name)
+        elif isinstance(module, (nn.RNNBase, nn.MultiheadAttention)) and module.dropout:
+            found.append(path)
+    return tuple(found)

@@ -1,0 +1,61 @@
+"""What a fault of a loop is: a rule over the journal of what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from retrograd.base.finding import Evidence, Finding, Severity
+from retrograd.base.registry import Registry
+from retrograd.interop.torch.journal import Journal
+from retrograd.interop.torch.place import Place
+from retrograd.interop.torch.verdict import Verdict
+
+loop_faults: Registry[LoopFault] = Registry("loop fault")
+
+
+class LoopFault:
+    """A rule. A certain fault spoils or wastes training whatever the loss does; a symptom alarms only if it does.
+
+    `code` is the fault's in the catalogue; `certain` says that the rule is an exact test of the loop itself.
+    """
+
+    code: ClassVar[str]
+    certain: ClassVar[bool] = True
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield the findings of this fault."""
+        raise NotImplementedError(f"{type(self).__name__} must say in `find` what it looks for")
+
+    def finding(
+        self,
+        place: Place | None | str,
+        message: str,
+        *evidence: Evidence,
+        remedy: str = "",
+        severity: Severity = "fault",
+        confidence: float = 0.95,
+        code: str = "",
+    ) -> Finding:
+        """Return a finding of this fault at a line of the user's program, or at a path in the model."""
+        name = loop_faults.name_of(type(self))
+        remedies = (remedy,) if remedy else ()
+        path = "" if place is None else str(place)
+        return Finding(name, path, message, evidence, remedies, severity, code or self.code, confidence)
+
+
+def findings(journal: Journal, verdict: Verdict) -> tuple[Finding, ...]:
+    """Return what all rules find, the surest first. A symptom of a loop that learns, or is too short, is a note."""
+    found: list[Finding] = []
+    for name in loop_faults:
+        fault = loop_faults[name]()
+        try:
+            each = list(fault.find(journal))
+        except Exception as error:
+            journal.trouble.append(f"{name}: {error!r}")
+            continue
+        if not fault.certain and verdict.state != "ill":
+            each = [one._replace(severity="note") for one in each]
+        found += each
+    weight = {"fault": 0, "risk": 1, "note": 2}
+    return tuple(sorted(found, key=lambda one: (weight[one.severity], -one.confidence)))

@@ -1,0 +1,143 @@
+"""Rows and answers on their way into the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.interop.torch.fault import LoopFault, loop_faults
+from retrograd.interop.torch.journal import Journal
+
+FEWEST, SHARE = 20, 0.3  # repeated rows; of them with another answer
+LOOKS = 5
+
+
+@loop_faults.register("answers_apart")
+class AnswersApart(LoopFault):
+    """The same row comes again with another answer: inputs and targets are taken in different orders."""
+
+    code = "U09"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield the share of repeated rows whose answer has changed."""
+        rows = journal.rows
+        if rows.repeated < FEWEST or rows.contradicted < SHARE * rows.repeated:
+            return
+        if rows.within_contradicted > 0.1 * max(rows.within, 1):
+            return  # the data themselves hold equal rows with different answers
+        yield self.finding(
+            journal.places.get("forward"),
+            f"{rows.contradicted} of {rows.repeated} rows that came again had another answer than before: "
+            "inputs and targets are not taken with the same index",
+            Evidence("share of repeated rows with another answer", rows.contradicted / rows.repeated, SHARE),
+            remedy="index both with the same permutation: x[idx], y[idx]",
+            confidence=0.97,
+        )
+
+
+@loop_faults.register("same_batch")
+class SameBatch(LoopFault):
+    """Every step sees the same minibatch, and there are more rows."""
+
+    code = "U09"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield how many different minibatches there were."""
+        rows, n = journal.rows, journal.rows.available
+        if journal.looks < LOOKS or len(rows.batches) != 1:
+            return
+        if n is None or n <= rows.size or not rows.size:
+            yield self.finding(
+                journal.places.get("forward"), "every step sees the same rows (a full batch?)",
+                severity="note", confidence=0.2,
+            )  # fmt: skip
+            return
+        yield self.finding(
+            journal.places.get("forward"),
+            f"every step sees the same {rows.size} rows, and there are {n}",
+            Evidence("different minibatches in the looks", 1.0, 2.0),
+            remedy="take the next minibatch in the loop: for x, y in loader (not next(iter(loader)))",
+            confidence=0.96,
+        )
+
+
+@loop_faults.register("sorted_rows")
+class SortedRows(LoopFault):
+    """Minibatches hold one class each: the rows are sorted and nobody shuffles them."""
+
+    code = "U09"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield the share of minibatches with a single class."""
+        rows = journal.rows
+        if rows.looks < LOOKS or len(rows.labels) < 2 or rows.pure < 0.7 * rows.looks:
+            return
+        yield self.finding(
+            journal.places.get("forward"),
+            f"{rows.pure} of {rows.looks} minibatches hold a single class, out of {len(rows.labels)}: "
+            "each pulls the network to its own",
+            Evidence("share of minibatches with one class", rows.pure / rows.looks, 0.7),
+            remedy="shuffle the rows: DataLoader(..., shuffle=True), or a new permutation in each epoch",
+            confidence=0.95,
+        )
+
+
+@loop_faults.register("rows_left_out")
+class RowsLeftOut(LoopFault):
+    """The last, smaller minibatch is dropped, or batch norm is given a single row."""
+
+    code = "U13"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield rows that no epoch sees, and normalisations over one row."""
+        rows = journal.rows
+        if rows.loader_drops and rows.available:
+            share = rows.loader_drops / rows.available
+            yield self.finding(
+                journal.places.get("forward"),
+                f"drop_last leaves {rows.loader_drops} of {rows.available} rows out of every epoch",
+                Evidence("share of rows dropped", share, 0.1),
+                remedy="drop_last=False, or a batch size that divides the rows",
+                severity="risk" if share > 0.1 else "note",
+                confidence=0.6,
+            )
+        norms = journal.single_row_norms
+        if norms or "more than 1 value per channel" in journal.failure:
+            path = next(iter(norms), "")
+            yield self.finding(
+                path or journal.places.get("forward"),
+                "batch norm is trained on a single row: its mean is the row itself"
+                + ("" if norms else ", and it refuses that"),
+                Evidence("looks with one row in batch norm", sum(norms.values()), 0.0),
+                remedy="larger batches, drop_last=True where one row is left over, or group norm",
+                confidence=0.9,
+            )
+
+
+@loop_faults.register("view_for_permute")
+class ViewForPermute(LoopFault):
+    """A view or reshape gives dimensions another order: it keeps the numbers in line and mixes what they belong to."""
+
+    code = "U20"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield the two shapes, or images that are smoother with their channels moved."""
+        for each in journal.reshapes.values():
+            yield self.finding(
+                each.place,
+                f"{each.before} is viewed as {each.after}: the dimensions change places and the numbers do not, "
+                "so that values of different pixels, rows or channels are mixed",
+                remedy="use permute or transpose to reorder dimensions; view only splits and joins neighbours",
+                confidence=0.95,
+            )
+        if journal.grainy is not None and not journal.reshapes:
+            given, restored = journal.grainy
+            if restored < 0.5 * given:
+                yield self.finding(
+                    journal.places.get("forward"),
+                    "the images get twice as smooth when their numbers are read with the channels last: "
+                    "they were viewed as channels-first instead of permuted",
+                    Evidence("roughness", given, 2 * restored),
+                    remedy="images.permute(0, 3, 1, 2)",
+                    confidence=0.85,
+                )

@@ -1,0 +1,122 @@
+"""Gradients that are not what one minibatch gave: left over, added up, changed too late, turned round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.interop.torch.fault import LoopFault, loop_faults
+from retrograd.interop.torch.journal import Journal
+from retrograd.interop.torch.place import assigned
+from retrograd.interop.torch.verdict import judge
+
+MOST = 0.5  # share of the steps
+
+
+@loop_faults.register("gradients_not_zeroed")
+class GradientsNotZeroed(LoopFault):
+    """A step uses gradients that an earlier step has used already: gradient = what was left + what this pass brought."""
+
+    code = "U01"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield the steps that were taken with leftovers."""
+        steps = max(journal.steps, journal.manual_updates)
+        if journal.stale_steps < 2 or journal.stale_steps < MOST * (steps - 1):
+            return
+        norms = [each.norm for each in journal.gradients]
+        yield self.finding(
+            journal.places.get("backward"),
+            f"{journal.stale_steps} of {steps} steps use gradients that earlier steps have used already: "
+            "nothing sets them to zero in between, so every backward pass adds to the sum of all before it",
+            Evidence("steps with leftover gradients", journal.stale_steps, MOST * (steps - 1)),
+            Evidence("gradient - (left + new), relative", journal.accumulation_error),
+            Evidence("length of the gradient, last look / first look", norms[-1] / max(norms[0], 1e-30)),
+            remedy="call optimizer.zero_grad() once for every step, before loss.backward()",
+            confidence=0.99,
+        )
+
+
+@loop_faults.register("accumulation_not_divided")
+class AccumulationNotDivided(LoopFault):
+    """Several backward passes add up to one step, and each counts fully: the step is that many times as long."""
+
+    code = "U16"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield the weight that each of the passes has in the sum."""
+        k = journal.accumulated
+        weights = sorted(abs(weight) for _, weight in journal.slopes)
+        if k < 2 or journal.steps < 2 or not weights or journal.stale_steps > MOST * journal.steps:
+            return
+        kept = sorted(journal.kept)[len(journal.kept) // 2] if journal.kept else 1.0
+        whole = k * weights[len(weights) // 2] * kept
+        if not 0.75 * k < whole < 1.5 * k:
+            return
+        grown = [ratio for turns, ratio in journal.growth if turns == k]
+        evidence = [Evidence("weight of all passes of a step together", whole, 1.5)]
+        if grown:
+            evidence.append(Evidence("length of the sum / of one pass's gradient", sum(grown) / len(grown)))
+        yield self.finding(
+            journal.places.get("backward"),
+            f"{k} backward passes add up to one step, and none is divided by {k}: "
+            f"the step is as long as with {k} times the learning rate",
+            *evidence,
+            remedy=f"write (loss / {k}).backward()",
+            confidence=0.93,
+        )
+
+
+@loop_faults.register("gradients_changed_after_step")
+class GradientsChangedAfterStep(LoopFault):
+    """Gradients are clipped or scaled between the step and the next backward pass, where nobody uses them any more."""
+
+    code = "U17"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield the line that comes too late."""
+        late = journal.late_changes
+        if len(late) < 2 or len(late) < MOST * journal.looked_steps:
+            return
+        place = max(set(late), key=late.count)
+        yield self.finding(
+            place,
+            "this changes the gradients after optimizer.step() has used them: it has no effect",
+            Evidence("looks that saw it", late.count(place), MOST * journal.looked_steps),
+            remedy="move this line between loss.backward() and optimizer.step()",
+            confidence=0.97,
+        )
+
+
+@loop_faults.register("ascent")
+class Ascent(LoopFault):
+    """The parameters move along the gradient instead of against it, or a loss that must fall is differentiated negated."""
+
+    code = "U06"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield the direction of the updates, and the sign with which a loss enters."""
+        cosines = [each.along for each in journal.updates]
+        up = sum(cosine > 0.1 for cosine in cosines)
+        if len(cosines) >= 2 and up > 0.8 * len(cosines) and cosines[0] > 0.1:
+            yield self.finding(
+                journal.places.get("step") or journal.places.get("backward"),
+                "the updates go up the gradient: every step makes the loss of its own minibatch larger",
+                Evidence("cosine between update and gradient", sum(cosines) / len(cosines), 0.1),
+                remedy="subtract the gradient (parameter -= rate * gradient); no maximize=True, no negative rate",
+                confidence=0.98,
+            )
+        signs = [weight < 0 for kind, weight in journal.slopes if kind not in ("mean", "sum")]
+        values = [call.value for call in journal.loss_calls]
+        if len(signs) < 2 or not all(signs) or not values:
+            return
+        grows = judge(journal).state == "ill" or journal.losses.nonfinite or values[-1] > 1.05 * values[0]
+        if grows and "probabilities" not in journal.loss_calls[-1].facts:
+            yield self.finding(
+                assigned(journal.places.get("backward"), "backward") or journal.places.get("backward"),
+                f"{journal.loss_calls[-1].kind} is negated before backward(): training makes it larger",
+                Evidence("weight of the loss in what is differentiated", journal.slopes[-1][1], 0.0),
+                Evidence("loss at the last look", values[-1], values[0]),
+                remedy="drop the minus sign",
+                confidence=0.96,
+            )

@@ -1,0 +1,168 @@
+"""What the loss function is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.interop.torch.fault import LoopFault, loop_faults
+from retrograd.interop.torch.journal import Journal, LossCall
+
+ALWAYS = 0.8  # share of the looks
+MOST_SMALL = 1e-3
+HALF = {"float16", "bfloat16"}
+REAL = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"}
+
+
+def _calls(journal: Journal, kind: str, fact: str) -> list[LossCall]:
+    """Return the calls of a loss if (nearly) all of them were given such numbers."""
+    calls = [call for call in journal.loss_calls if call.kind == kind]
+    told = [call for call in calls if fact in call.facts]
+    return told if told and len(told) >= ALWAYS * len(calls) and len(calls) >= 2 else []
+
+
+@loop_faults.register("softmax_twice")
+class SoftmaxTwice(LoopFault):
+    """The loss applies softmax (or sigmoid) itself, and is given numbers that have been through it already."""
+
+    code = "U07"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield losses on logits whose logits are probabilities."""
+        told = _calls(journal, "cross_entropy", "probabilities")
+        if told:
+            k = told[-1].prediction[1]
+            yield self.finding(
+                told[-1].place,
+                "cross_entropy takes logits and applies softmax itself; its input has been through softmax already "
+                f"(rows between 0 and 1 that sum to 1): the loss cannot fall below {_floor(k):.3f}",
+                Evidence("smallest possible loss", _floor(k)),
+                Evidence("loss at the last look", told[-1].value),
+                remedy="return the logits: no softmax at the end of the model",
+                confidence=0.98,
+            )
+        told = _calls(journal, "binary_cross_entropy_with_logits", "unit_interval")
+        if len(told) >= 3:
+            yield self.finding(
+                told[-1].place,
+                "binary_cross_entropy_with_logits takes logits and applies sigmoid itself; "
+                "all its inputs lie between 0 and 1, as sigmoid gives them",
+                Evidence("smallest input", min(call.lowest for call in told), 0.0),
+                remedy="return the logits: no sigmoid at the end of the model",
+                confidence=0.9,
+            )
+
+
+@loop_faults.register("not_log_probabilities")
+class NotLogProbabilities(LoopFault):
+    """nll_loss takes logarithms of probabilities; on anything else it has no floor."""
+
+    code = "S10"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield what it was given instead."""
+        calls = [call for call in journal.loss_calls if call.kind == "nll_loss"]
+        wrong = [call for call in calls if "log_probabilities" not in call.facts]
+        if len(calls) < 2 or len(wrong) < ALWAYS * len(calls):
+            return
+        what = "probabilities" if "probabilities" in wrong[-1].facts else "numbers that are no logarithms"
+        yield self.finding(
+            wrong[-1].place,
+            f"nll_loss takes the logarithms of probabilities, and is given {what}: its value is no log-likelihood",
+            Evidence("loss at the last look", wrong[-1].value, 0.0),
+            remedy="use log_softmax before nll_loss, or cross_entropy on the logits",
+            confidence=0.98,
+        )
+
+
+@loop_faults.register("softmax_over_rows")
+class SoftmaxOverRows(LoopFault):
+    """Softmax runs over the rows of the batch instead of the classes: columns sum to 1, rows do not."""
+
+    code = "S11"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield losses whose inputs are normalised along the wrong axis."""
+        for kind in ("cross_entropy", "nll_loss", "binary_cross_entropy", "mse_loss"):
+            told = _calls(journal, kind, "columns_sum_to_one")
+            if told:
+                yield self.finding(
+                    told[-1].place,
+                    "every column of the predictions sums to 1 over the rows of the batch, instead of every row over "
+                    "the classes: softmax has the wrong axis",
+                    remedy="softmax(dim=1), or cross_entropy on the logits",
+                    confidence=0.99,
+                )
+
+
+@loop_faults.register("broadcast")
+class Broadcast(LoopFault):
+    """Predictions (n, 1) are set against targets (n): every prediction meets every target."""
+
+    code = "U10"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield the two shapes."""
+        if len(journal.broadcasts) < 2:
+            return
+        place, prediction, result = journal.broadcasts[-1]
+        yield self.finding(
+            place,
+            f"predictions {prediction} and targets are broadcast to {result}: every prediction is compared with "
+            "every target, and the best answer is the mean of all",
+            Evidence("numbers compared", result[0] * result[1], prediction[0]),
+            remedy="give both the same shape: pred.squeeze(1), or target.unsqueeze(1)",
+            confidence=0.99,
+        )
+
+
+@loop_faults.register("wrong_dtype")
+class WrongDtype(LoopFault):
+    """A loss on half precision, or real targets held as integers."""
+
+    code = "U19"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield dtypes that lose what the loss needs, and those that it refused."""
+        call = journal.failed_call
+        if call is not None and "dtype" in journal.failure.lower() + " " * ("type" in journal.failure):
+            yield self._refused(call, journal.failure)
+        elif call is not None and any(word in journal.failure for word in ("Long", "Float", "Half", "Double")):
+            yield self._refused(call, journal.failure)
+        if not journal.loss_calls:
+            return
+        call = journal.loss_calls[-1]
+        stored = {str(p.dtype).removeprefix("torch.") for p in journal.model.parameters()}
+        if call.dtype in HALF and stored & HALF:
+            yield self.finding(
+                call.place,
+                f"parameters and loss are {call.dtype}: updates smaller than the spacing of such numbers are lost",
+                Evidence("decimal digits", 3.3 if call.dtype == "float16" else 2.4, 7.2),
+                remedy="keep the parameters in float32 and compute under torch.autocast; loss on outputs.float()",
+                confidence=0.85,
+            )
+        if call.kind in REAL and call.target_dtype.startswith(("int", "uint")):
+            yield self.finding(
+                call.place,
+                f"{call.kind} gets targets of dtype {call.target_dtype}: fractions that they had are cut off",
+                remedy="keep the targets in float32",
+                severity="risk",
+                confidence=0.6,
+            )
+
+    def _refused(self, call: LossCall, failure: str) -> Finding:
+        return self.finding(
+            call.place,
+            f"{call.kind} refuses predictions {call.dtype} {call.prediction} with targets {call.target_dtype} "
+            f"{call.target}: {failure.splitlines()[0][:100]}",
+            remedy="class numbers are torch.long of shape (n,); targets of other losses are float32, shaped as the "
+            "predictions",
+            confidence=0.97,
+        )
+
+
+def _floor(k: int) -> float:
+    """Return the loss of probabilities 1 and 0 taken for logits: ln(e + k - 1) - 1."""
+    import math
+
+    return math.log(math.e + k - 1) - 1

@@ -1,0 +1,35 @@
+"""Numbers that are none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.interop.torch.fault import LoopFault, loop_faults
+from retrograd.interop.torch.journal import Journal
+
+
+@loop_faults.register("nonfinite")
+class Nonfinite(LoopFault):
+    """The loss, a gradient or an input is NaN or infinite."""
+
+    code = "B01"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield what was found first."""
+        if journal.input_nonfinite:
+            yield self.finding(
+                journal.places.get("forward"), "the inputs hold NaN or infinity",
+                remedy="drop or fill such rows before training", code="D04", confidence=0.9,
+            )  # fmt: skip
+        losses = journal.losses
+        if losses.nonfinite:
+            where = f"; not finite first: {journal.first_bad}" if journal.first_bad else ""
+            yield self.finding(
+                journal.places.get("backward"),
+                f"the loss is NaN or infinite in {losses.nonfinite} of {losses.count} passes, "
+                f"first in pass {losses.first_nonfinite}{where}",
+                Evidence("losses that are not finite", losses.nonfinite, 0.0),
+                remedy="a smaller learning rate, scaled inputs, and losses on logits (no log of a probability)",
+                confidence=0.6,
+            )

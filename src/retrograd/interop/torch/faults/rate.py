@@ -1,0 +1,52 @@
+"""The learning rate over the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.interop.torch.fault import LoopFault, loop_faults
+from retrograd.interop.torch.journal import Journal
+from retrograd.interop.torch.place import Place, called
+
+EARLY, FEWEST, TURNS = 0.5, 20, 3
+
+
+@loop_faults.register("rate_vanishes")
+class RateVanishes(LoopFault):
+    """The rate falls under a thousandth of its maximum before half of the steps are done: a schedule runs too fast."""
+
+    code = "U12"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield the step from which on nothing moves, and schedules that go up and down all the time."""
+        steps, low = journal.steps, journal.low_from
+        if steps >= FEWEST and 0 <= low < EARLY * steps:
+            yield self.finding(
+                _scheduler(journal),
+                f"the learning rate is under a thousandth of its maximum from step {low} of {steps} on: "
+                "the schedule runs out long before the training does",
+                Evidence("share of the steps before the rate vanishes", low / steps, EARLY),
+                Evidence("last rate / largest rate", journal.rates.end() / max(journal.top_rate, 1e-30), 1e-3),
+                remedy="call scheduler.step() once an epoch, not once a minibatch; or plan it for all the steps",
+                confidence=0.95,
+            )
+        elif steps >= FEWEST and journal.rate_turns >= TURNS:
+            yield self.finding(
+                _scheduler(journal),
+                f"the learning rate falls to nearly nothing and climbs again {journal.rate_turns} times in "
+                f"{steps} steps: the schedule is stepped more often than it was planned for",
+                Evidence("times that it came back", journal.rate_turns, TURNS),
+                remedy="call scheduler.step() once an epoch, or plan it for all the steps",
+                severity="risk",
+                confidence=0.6,
+            )
+
+
+def _scheduler(journal: Journal) -> Place | None:
+    """Return the line that steps the schedule: a `step` under a name like one."""
+    place = journal.places.get("step")
+    if place is None:
+        return None
+    lines = [each for each in called(place.file, lambda name: name == "step") if "sched" in each.text.lower()]
+    return min(lines, key=lambda each: abs(each.line - place.line)) if lines else place

@@ -1,0 +1,193 @@
+"""Parameters that do not change, and the reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.interop.torch.fault import LoopFault, loop_faults
+from retrograd.interop.torch.journal import Journal
+from retrograd.interop.torch.place import assigned, called
+
+FEWEST = 3  # passes
+
+
+@loop_faults.register("no_update")
+class NoUpdate(LoopFault):
+    """The loop runs, and no parameter is changed: there is no backward pass, or nobody takes the step."""
+
+    code = "U02"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield which of the two calls is missing."""
+        places = journal.places
+        if journal.backwards == 0 and "grad" not in places and journal.training_forwards >= FEWEST:
+            if not journal.changed:
+                yield self.finding(
+                    places.get("forward"),
+                    f"{journal.training_forwards} forward passes in training mode and no backward pass: "
+                    "there are no gradients",
+                    Evidence("backward passes", 0.0, 1.0),
+                    remedy="call loss.backward() before optimizer.step()",
+                    confidence=0.97,
+                )
+        elif journal.backwards >= FEWEST and not journal.changed and not journal.copies and not journal.steps:
+            yield self.finding(
+                places.get("backward"),
+                f"{journal.backwards} backward passes and no step: every parameter is bit for bit what it was",
+                Evidence("steps", 0.0, 1.0),
+                remedy="call optimizer.step() after loss.backward()",
+                confidence=0.97,
+            )
+
+
+@loop_faults.register("updates_a_copy")
+class UpdatesACopy(LoopFault):
+    """New values are computed from the parameters, and stay in a variable of their own: the model never sees them."""
+
+    code = "U14"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield the arithmetic that changes nothing, and parameters replaced behind the optimizer's back."""
+        if journal.backwards >= FEWEST and not journal.changed and not journal.steps and journal.copies:
+            place = max(set(journal.copies), key=journal.copies.count)
+            yield self.finding(
+                place,
+                "this makes a new tensor from a parameter and gives it a name; the model's own parameter stays as it is",
+                Evidence("parameters that changed", 0.0, 1.0),
+                remedy="change the parameter in place, under torch.no_grad(): p -= rate * p.grad, or use an optimizer",
+                confidence=0.97,
+            )
+        now = {path: id(p) for path, p in journal.model.named_parameters()}
+        replaced = [path for path, old in journal.at_start.items() if path in now and now[path] != old]
+        orphans = [path for path in replaced if journal.at_start[path] in journal.stepped]
+        lost = [path for path in orphans if now[path] not in journal.stepped]
+        if lost and journal.steps:
+            yield self.finding(
+                lost[0],
+                f"{len(lost)} parameters of the model were replaced during the loop: the optimizer goes on with the old",
+                Evidence("parameters that are not the optimizer's", len(lost), 1.0),
+                remedy="copy into the parameter (p.data.copy_(new)) or make the optimizer anew",
+                confidence=0.98,
+            )
+
+
+@loop_faults.register("not_in_optimizer")
+class NotInOptimizer(LoopFault):
+    """A parameter gets gradients, no optimizer holds it, and it does not change."""
+
+    code = "U03"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield the parameters that were left out."""
+        if not journal.steps:
+            return
+        parameters = dict(journal.model.named_parameters())
+        out = [
+            path
+            for path, p in parameters.items()
+            if p.requires_grad
+            and path in journal.nonzero_gradient
+            and id(p) not in journal.stepped
+            and path not in journal.changed
+            and journal.at_start.get(path) == id(p)
+        ]
+        if not out:
+            return
+        entries = sum(parameters[path].numel() for path in out)
+        stepped = f"; it holds {journal.foreign} tensors that are not the model's" if journal.foreign else ""
+        yield self.finding(
+            assigned(journal.places.get("step"), "step") or journal.places.get("step"),
+            f"the optimizer does not hold {_named(out)}: they get gradients and never change{stepped}",
+            Evidence("entries of parameters left out", entries, 0.0),
+            remedy="give the optimizer model.parameters(), after the last layer is in place",
+            confidence=0.97,
+        )
+
+
+@loop_faults.register("frozen_parameters")
+class FrozenParameters(LoopFault):
+    """`requires_grad` is off, and the numbers look like those of a fresh layer: such a layer was never trained."""
+
+    code = "U15"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield frozen parameters that were not declared."""
+        frozen = {
+            path: p
+            for path, p in journal.model.named_parameters()
+            if not p.requires_grad and not path.startswith(journal.frozen or ("\0",))
+        }
+        if not frozen or not journal.backwards:
+            return
+        fresh = [path for path, p in frozen.items() if p.ndim >= 2 and looks_fresh(p)]
+        if fresh:
+            yield self.finding(
+                _switch(journal) or fresh[0],
+                f"{_named(list(frozen))} cannot be trained (requires_grad is off), and {_named(fresh)} "
+                "look as they were drawn: a layer of random numbers that never learns",
+                Evidence("frozen entries", sum(p.numel() for p in frozen.values()), 0.0),
+                remedy="set requires_grad_(True), or declare them: watch(model, optimizer, frozen=['path'])",
+                severity="risk",
+                confidence=0.8,
+            )
+        else:
+            yield self.finding(
+                next(iter(frozen)),
+                f"{_named(list(frozen))} cannot be trained (requires_grad is off)",
+                severity="note",
+                confidence=0.1,
+            )
+
+
+@loop_faults.register("optimizer_recreated")
+class OptimizerRecreated(LoopFault):
+    """Every step is the first of a new optimizer: its momentum and averages never come to be."""
+
+    code = "U18"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield how many optimizers have stepped this model."""
+        if journal.fresh_steps < 3 or journal.fresh_steps < 0.5 * journal.steps:
+            return
+        yield self.finding(
+            assigned(journal.places.get("step"), "step") or journal.places.get("step"),
+            f"{journal.fresh_steps} of {journal.steps} steps are the first of a new {journal.optimizer_kind}: "
+            "what it has learned of the gradients is thrown away each time",
+            Evidence("optimizers that have stepped", journal.optimizers, 1.0),
+            remedy="make the optimizer once, before the loop",
+            severity="fault" if journal.stateful else "note",
+            confidence=0.98,
+        )
+
+
+def looks_fresh(parameter: torch.Tensor) -> bool:
+    """Return whether a weight is distributed as initialisers draw: uniform, or normal.
+
+        uniform: E x^4 / (E x^2)^2 = 1.8;  normal: 3;  both with mean 0. Trained weights have longer tails.
+    """
+    values = parameter.detach().reshape(-1)[: 1 << 18].to(torch.float64)
+    n = values.numel()
+    if n < 64:
+        return False
+    square = float((values**2).mean())
+    if square == 0 or abs(float(values.mean())) > 4 * (square / n) ** 0.5:
+        return False
+    kurtosis = float((values**4).mean()) / square**2
+    return abs(kurtosis - 1.8) < 4 * (0.5 / n) ** 0.5 * 1.8 or abs(kurtosis - 3.0) < 3 * (24 / n) ** 0.5
+
+
+def _switch(journal: Journal) -> object:
+    """Return the user's line that switches gradients off, if there is one in the file of the loop."""
+    place = journal.places.get("backward")
+    if place is None or not Path(place.file).exists():
+        return None
+    lines = called(place.file, lambda name: name == "requires_grad_")
+    return lines[0] if lines else None
+
+
+def _named(paths: list[str]) -> str:
+    return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")

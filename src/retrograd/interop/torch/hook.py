@@ -1,0 +1,26 @@
+"""Hooks that stay behind when a watched model is copied or saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+class Hook:
+    """A hook that a copy of the model does not copy."""
+
+    def __init__(self, run: Callable[..., None]) -> None:
+        self.run = run
+
+    def __call__(self, *args: Any) -> None:
+        self.run(*args)
+
+    def __deepcopy__(self, memo: Any) -> Callable[..., None]:
+        return nothing
+
+    def __reduce__(self) -> str:
+        return "nothing"
+
+
+def nothing(*args: Any) -> None:
+    """Do nothing: what a hook becomes in a copy or a file."""

@@ -1,0 +1,147 @@
+"""What was seen of a loop: plain numbers in bounded memory, from which the faults are told."""
+
+from __future__ import annotations
+
+import weakref
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from retrograd.interop.torch.place import Place
+from retrograd.interop.torch.rows import Rows
+from retrograd.interop.torch.series import Series
+
+RECENT = 64  # looks kept of every kind
+
+
+class LossCall(NamedTuple):
+    """One call of a loss function: shapes, and what the numbers that it got are."""
+
+    kind: str
+    place: Place | None
+    prediction: tuple[int, ...]
+    target: tuple[int, ...]
+    dtype: str
+    target_dtype: str
+    facts: frozenset[str]  # probabilities, log_probabilities, columns_sum_to_one, unit_interval, summed
+    lowest: float  # of what was given as prediction
+    value: float
+
+
+class Update(NamedTuple):
+    """What one update did, on a sample of every parameter."""
+
+    along: float  # cosine between gradient and change; a descent has a negative one
+    ratios: dict[str, float]  # rms of the change / rms of the parameter
+
+
+class Reshaped(NamedTuple):
+    """A view or reshape that keeps a dimension's size and yet moves it."""
+
+    place: Place
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
+class Activity(NamedTuple):
+    """The units of one activation in one look."""
+
+    name: str
+    kind: str
+    dead: Any  # booleans, one a unit
+    flat: Any  # booleans: the mean derivative is under 5 % of its maximum
+
+
+class Gradients(NamedTuple):
+    """Gradients after one backward pass."""
+
+    norm: float
+    relative: dict[str, float]  # of every weight: length of its gradient / length of the weight
+    nonfinite: tuple[str, ...]
+
+
+def recent() -> Any:
+    """Return an empty deque that forgets."""
+    return field(default_factory=lambda: deque(maxlen=RECENT))
+
+
+@dataclass
+class Journal:
+    """Counts of every step, and details of the looks."""
+
+    model: nn.Module
+    frozen: tuple[str, ...] = ()
+    at_start: dict[str, int] = field(default_factory=dict)  # identities of the parameters
+    moody: tuple[str, ...] = ()  # modules that act differently in and out of training
+
+    # every step
+    forwards: int = 0
+    backwards: int = 0  # with a forward of their own
+    steps: int = 0
+    training_forwards: int = 0  # in training mode, with gradients
+    per_backward: Counter[int] = field(default_factory=Counter)  # forwards with gradients before each backward
+    per_step: Counter[int] = field(default_factory=Counter)  # backwards before each step
+    eval_steps: int = 0  # backwards through a forward in evaluation mode
+    stale_steps: int = 0  # steps with gradients left from the step before
+    manual_updates: int = 0
+    blind: int = 0  # forwards in training mode, without gradients
+    blind_runs: int = 0
+    blind_prints: Counter[int] = field(default_factory=Counter)
+    unguarded: int = 0  # forwards in training mode with gradients that no backward uses
+    losses: Series = field(default_factory=Series)
+    rates: Series = field(default_factory=Series)
+    top_rate: float = 0.0
+    low_from: int = -1  # the step from which the rate stays under a thousandth of its maximum
+    rate_turns: int = 0  # times that the rate climbs from nearly nothing, after it was there
+    optimizers: int = 0  # that step this model
+    fresh_steps: int = 0  # steps that are the first of their optimizer
+    stateful: bool = False
+    optimizer_kind: str = ""
+    stepped: set[int] = field(default_factory=set)  # identities of the parameters that optimizers hold
+    foreign: int = 0  # parameters of those optimizers that the model does not hold
+
+    # looks
+    looks: int = 0
+    alive: int = 0  # graphs of earlier passes that are kept, at most
+    tokens: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)
+    places: dict[str, Place] = field(default_factory=dict)
+    loss_calls: deque[LossCall] = recent()
+    slopes: deque[tuple[str, float]] = recent()  # what a loss counts in what is differentiated: (kind, weight)
+    broadcasts: deque[tuple[Place | None, tuple[int, ...], tuple[int, ...]]] = recent()
+    reshapes: dict[tuple[Any, ...], Reshaped] = field(default_factory=dict)
+    copies: list[Place] = field(default_factory=list)  # arithmetic on parameters that changes none
+    late_changes: list[Place] = field(default_factory=list)  # of gradients, between step and next backward
+    looked_steps: int = 0
+    updates: deque[Update] = recent()
+    gradients: deque[Gradients] = recent()
+    activities: deque[list[Activity]] = recent()
+    had_gradient: set[str] = field(default_factory=set)
+    nonzero_gradient: set[str] = field(default_factory=set)
+    called: set[str] = field(default_factory=set)
+    single_row_norms: Counter[str] = field(default_factory=Counter)
+    gradient_looks: int = 0
+    growth: deque[tuple[int, float]] = recent()  # (backwards, length of accumulated / of one gradient)
+    kept: deque[float] = recent()  # length of the gradient that steps / that backward left
+    accumulation_error: float = 0.0
+    unequal: deque[float] = recent()  # spread of the outputs over the rows
+    input_range: tuple[float, float] = (0.0, 0.0)
+    input_nonfinite: bool = False
+    grainy: tuple[float, float] | None = None  # roughness of images as given, and with the channels moved
+    rows: Rows = field(default_factory=Rows)
+    changed: set[str] = field(default_factory=set)  # parameters that differ from the start
+    first_bad: str = ""  # what was not finite first
+    failure: str = ""  # the words of the error that ended the loop
+    failed_call: LossCall | None = None
+    trouble: list[str] = field(default_factory=list)  # errors of the doctor itself
+
+    @property
+    def usual(self) -> int:
+        """How many forwards with gradients belong to one backward."""
+        return self.per_backward.most_common(1)[0][0] if self.per_backward else 1
+
+    @property
+    def accumulated(self) -> int:
+        """How many backwards belong to one step."""
+        return self.per_step.most_common(1)[0][0] if self.per_step else 1

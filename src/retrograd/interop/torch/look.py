@@ -1,0 +1,229 @@
+"""A close look: for one turn of the loop, every call of a PyTorch function is seen with its arguments and its line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
+
+from retrograd.interop.torch.activity import ACTIVATIONS, activity
+from retrograd.interop.torch.journal import Activity, Journal, LossCall, Reshaped
+from retrograd.interop.torch.place import Place, here
+
+LOSSES: dict[Any, str] = {
+    F.cross_entropy: "cross_entropy",
+    F.nll_loss: "nll_loss",
+    F.mse_loss: "mse_loss",
+    F.l1_loss: "l1_loss",
+    F.smooth_l1_loss: "smooth_l1_loss",
+    F.huber_loss: "huber_loss",
+    F.binary_cross_entropy: "binary_cross_entropy",
+    F.binary_cross_entropy_with_logits: "binary_cross_entropy_with_logits",
+    F.kl_div: "kl_div",
+}
+NEVER_NEGATIVE = {*LOSSES.values()} - {"nll_loss", "kl_div"}
+BINARY = {"sub", "rsub", "add", "mul", "div", "pow", "eq"}
+VIEWS = {"view", "reshape"}
+REDUCTIONS = {"mean", "sum"}
+MOST_COPIES, ROWS_READ = 16, 4096
+
+
+class Look(TorchFunctionMode):
+    """Reads what the loop does between two moments. `stage` says where in its turn the loop is.
+
+    prepare: before the forward pass · model: in it · loss: behind it · backward · gap: behind the backward pass · step
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__()
+        self.journal = journal
+        self.wanted = False
+        self.on_stack = False
+        self.stage = "prepare"
+        self.stepped = False  # in this turn
+        self.parameters: dict[int, int] = {}  # addresses of the parameters' memory, by identity
+        self.gradients: set[int] = set()  # identities of the gradients after a step
+        self.rows = 0  # of the last forward
+        self.module = ""  # that is running
+        self.activities: list[Activity] = []
+        self.call: LossCall | None = None
+        self.target: Tensor | None = None
+
+    def settle(self) -> None:
+        """Go on or off the stack of modes, wherever in it this one is."""
+        stack = _get_current_function_mode_stack()
+        found = [i for i, mode in enumerate(stack) if mode is self]
+        if self.wanted and not found:
+            _push_mode(self)
+        elif not self.wanted and found:
+            above = [_pop_mode() for _ in stack[found[0] :]]
+            for mode in reversed(above[:-1]):
+                _push_mode(mode)
+        self.on_stack = self.wanted
+
+    def begin(self, parameters: dict[int, int]) -> None:
+        """Start a turn."""
+        self.parameters = parameters
+        self.stepped = False
+        self.activities = []
+        self.call = self.target = None
+        self.wanted = True
+        self.settle()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run the function, and read it where it tells something."""
+        kwargs = kwargs or {}
+        if not self.wanted or self.stage in ("step", "backward"):
+            return func(*args, **kwargs)
+        if func in LOSSES and self.stage != "gap":
+            return self._loss(func, args, kwargs)
+        result = func(*args, **kwargs)
+        name = getattr(func, "__name__", "")
+        bare = name.strip("_")
+        if name in VIEWS:
+            self._view(args[0], result)
+        elif bare in BINARY and self.stage == "loss":
+            self._broadcast(args, result)
+        elif bare in REDUCTIONS and self.stage == "loss" and isinstance(result, Tensor) and result.ndim == 0:
+            self._weigh(bare, result)
+        elif name in ACTIVATIONS and self.stage == "model" and isinstance(result, Tensor):
+            self._activation(ACTIVATIONS[name], args, result)
+        elif self.stage == "gap":
+            self._gap(name, bare, args, result)
+        return result
+
+    def _loss(self, func: Any, args: Any, kwargs: Any) -> Any:
+        given = dict(zip(("input", "target"), args, strict=False)) | kwargs
+        prediction, target = given.get("input"), given.get("target")
+        if not (isinstance(prediction, Tensor) and isinstance(target, Tensor) and prediction.requires_grad):
+            return func(*args, **kwargs)
+        try:
+            result = func(*args, **kwargs)
+        except Exception:
+            self.journal.failed_call = read_loss(LOSSES[func], prediction, target, None, kwargs)
+            raise
+        self.call, self.target = read_loss(LOSSES[func], prediction, target, result, kwargs), target
+        if prediction.shape[:1] == target.shape[:1] or func in (F.cross_entropy, F.nll_loss):
+            self.journal.loss_calls.append(self.call)
+            broadcast = result.ndim == 0 and func not in (F.cross_entropy, F.nll_loss)
+            if broadcast and squares(prediction, target):
+                n = len(prediction)
+                self.journal.broadcasts.append((self.call.place, tuple(prediction.shape), (n, n)))
+        if result.ndim == 0:
+            self._weigh(self.call.kind, result)
+        return result
+
+    def _weigh(self, kind: str, result: Tensor) -> None:
+        """Note what this value counts in what is differentiated, as soon as that is known."""
+        if result.requires_grad and result.dtype.is_floating_point:
+            slopes = self.journal.slopes
+            result.register_hook(lambda slope: slopes.append((kind, float(slope))))
+
+    def _broadcast(self, args: Any, result: Any) -> None:
+        pair = [arg for arg in args[:2] if isinstance(arg, Tensor)]
+        if len(pair) != 2 or pair[0].requires_grad == pair[1].requires_grad:
+            return
+        prediction, target = sorted(pair, key=lambda tensor: not tensor.requires_grad)
+        if squares(prediction, target):
+            self.journal.broadcasts.append((here(), tuple(prediction.shape), tuple(result.shape)))
+        elif self.target is None and prediction.shape == target.shape and prediction.ndim and len(target) == self.rows:
+            self.target = target
+
+    def _view(self, before: Any, after: Any) -> None:
+        if not (isinstance(before, Tensor) and isinstance(after, Tensor)) or not misplaced(before.shape, after.shape):
+            return
+        place = here()
+        key = (place, len(before.shape), len(after.shape))
+        if place is not None and "site-packages" not in place.file and len(self.journal.reshapes) < MOST_COPIES:
+            self.journal.reshapes.setdefault(key, Reshaped(place, tuple(before.shape), tuple(after.shape)))
+
+    def _activation(self, kind: str, args: Any, result: Tensor) -> None:
+        if result.is_floating_point() and result.ndim >= 2 and len(self.activities) < 64:
+            name = self.module or f"{kind} {sum(each.kind == kind for each in self.activities) + 1}"
+            self.activities.append(activity(name, kind, args[0], result))
+
+    def _gap(self, name: str, bare: str, args: Any, result: Any) -> None:
+        """Behind the backward pass: arithmetic that makes new tensors of parameters; gradients changed after a step."""
+        if not args:
+            return
+        first = args[0]
+        changes = name.endswith("_") and not name.endswith("__") and not ("zero" in name or name == "fill_")
+        if changes and self.stepped:
+            touched = first if isinstance(first, (list, tuple)) else [first]
+            if any(id(tensor) in self.gradients for tensor in touched) and name not in ("detach_", "requires_grad_"):
+                self._note(self.journal.late_changes)
+        elif not self.stepped and bare in ("sub", "add", "rsub", "numpy") and not name.endswith("_") | name.startswith("__i"):
+            tensors = [arg for arg in args[:2] if isinstance(arg, Tensor)]
+            addresses = self.parameters.values()
+            if any(tensor.data_ptr() in addresses for tensor in tensors) and getattr(result, "ndim", 0) > 0:
+                self._note(self.journal.copies)
+
+    @staticmethod
+    def _note(places: list[Place]) -> None:
+        place = here()
+        if place is not None and len(places) < 1000:
+            places.append(place)
+
+
+def squares(prediction: Tensor, target: Tensor) -> bool:
+    """Return whether the rows of one are set against all rows of the other: (n, 1) with (n,), or the reverse."""
+    shapes = {tuple(prediction.shape), tuple(target.shape)}
+    n = len(prediction) if prediction.ndim else 0
+    return n > 1 and shapes == {(n, 1), (n,)}
+
+
+def misplaced(before: torch.Size, after: torch.Size) -> bool:
+    """Return whether a dimension keeps its size in a view, but steps through memory otherwise: the numbers mix.
+
+    Right: (8, 3, 4) -> (8, 12). Wrong: (8, 5, 5, 3) -> (8, 3, 5, 5), which must be a permute.
+    """
+    old, new = _strides(before), _strides(after)
+    return any(
+        size in {length for length, _ in new} and (size, stride) not in new and 1 < size
+        for size, stride in old
+        if not {s for length, s in old if length == size} & {s for length, s in new if length == size}
+    )
+
+
+def _strides(shape: torch.Size) -> list[tuple[int, int]]:
+    found, stride = [], 1
+    for size in reversed(shape):
+        found.append((size, stride))
+        stride *= size
+    return found
+
+
+def read_loss(kind: str, prediction: Tensor, target: Tensor, result: Any, options: Any) -> LossCall:
+    """Read what a loss function was given."""
+    facts = set(_facts(kind, prediction.detach()[:ROWS_READ]))
+    if options.get("reduction") == "sum":
+        facts.add("summed")
+    value = float(result.detach().mean()) if isinstance(result, Tensor) else float("nan")
+    return LossCall(
+        kind, here(), tuple(prediction.shape), tuple(target.shape), str(prediction.dtype).removeprefix("torch."),
+        str(target.dtype).removeprefix("torch."), frozenset(facts), float(prediction.detach().min()), value,
+    )  # fmt: skip
+
+
+def _facts(kind: str, values: Tensor) -> list[str]:
+    """Return what the numbers are: probabilities of classes, their logarithms, or between 0 and 1 each."""
+    values = values.to(torch.float32)
+    low, high = float(values.min()), float(values.max())
+    facts = ["unit_interval"] if low >= 0 and high <= 1 else []
+    if values.ndim < 2 or values.shape[1] < 2:
+        return facts
+    if low >= 0 and _near(values.sum(1), 1.0):
+        facts.append("probabilities")
+    if high <= 1e-6 and _near(values.logsumexp(1), 0.0):
+        facts.append("log_probabilities")
+    by_column = values.sum(0) if low >= 0 else values.logsumexp(0)
+    if len(values) > 1 and _near(by_column, 1.0 if low >= 0 else 0.0) and not facts[1:]:
+        facts.append("columns_sum_to_one")
+    return facts
+
+
+def _near(values: Tensor, wanted: float) -> bool:
+    return bool(((values - wanted).abs() < 1e-3).all())

@@ -1,0 +1,59 @@
+"""The chart as text, for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+
+from retrograd.base.finding import Finding
+from retrograd.interop.torch.journal import Journal
+from retrograd.interop.torch.pace import Pace
+from retrograd.interop.torch.place import Place
+from retrograd.interop.torch.verdict import Verdict
+
+WIDTH = 80
+WORDS = {"learns": "It learns", "ill": "It does not learn", "unknown": "Too early to say"}
+
+
+def write(journal: Journal, verdict: Verdict, found: tuple[Finding, ...], pace: Pace) -> str:
+    """Return the report."""
+    alarms = [one for one in found if one.severity != "note"]
+    notes = [one for one in found if one.severity == "note"]
+    lines = _wrapped(f"{WORDS[verdict.state]}: {verdict.sentence}.", "")
+    if journal.failure:
+        lines += _wrapped(f"The loop ended with an error: {journal.failure.splitlines()[0]}", "")
+    if not alarms:
+        lines.append("Nothing is wrong with this loop, as far as can be seen.")
+    for number, one in enumerate(alarms, 1):
+        lines += ["", *_one(number, one)]
+    if notes:
+        lines += ["", "Notes, harmless as long as it learns:"]
+        lines += [line for one in notes for line in _wrapped(f"- {one}", "  ")]
+    lines += ["", f"Watched {journal.backwards} backward passes and {journal.steps} steps, {journal.looks} of them "
+                  f"closely; that took {pace.cost():.1%} of the time."]  # fmt: skip
+    if journal.trouble:
+        lines += _wrapped(f"The doctor itself had trouble: {journal.trouble[0]}", "")
+    return "\n".join(lines)
+
+
+def _one(number: int, one: Finding) -> list[str]:
+    certain = "certain" if one.severity == "fault" and one.confidence > 0.9 else "likely"
+    lines = [f"{number}. {one.name.replace('_', ' ')} [{one.code}, {certain}]" + (f"  {one.path}" if one.path else "")]
+    source = _source(one.path)
+    if source:
+        lines.append(f"       > {source[: WIDTH - 9]}")
+    lines += _wrapped(one.message, "   ")
+    for each in one.evidence:
+        lines += _wrapped(f"evidence: {each}", "   ")
+    for remedy in one.remedies:
+        lines += _wrapped(f"change:   {remedy}", "   ")
+    return lines
+
+
+def _source(path: str) -> str:
+    """Return the user's line, where a path names one."""
+    file, _, line = path.rpartition(":")
+    return Place(file, int(line)).text if file and line.isdigit() else ""
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False)

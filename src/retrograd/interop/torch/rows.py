@@ -1,0 +1,126 @@
+"""The rows of the minibatches that were looked at: which come again, with which answers, and from how many."""
+
+from __future__ import annotations
+
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+BATCH, FEATURES, ANSWERS = 64, 1024, 8  # rows of a batch, features of a row, parts of an answer that are read
+KNOWN, SAMPLE = 20_000, 1500  # rows remembered by hash; rows kept for the probe
+PROBED = 256  # features of a row kept for the probe
+
+
+class Rows:
+    """Hashes of rows with their answers, and a sample of both."""
+
+    def __init__(self) -> None:
+        self.looks = self.pure = 0
+        self.repeated = self.contradicted = 0
+        self.within = self.within_contradicted = 0  # the same, inside one batch
+        self.batches: set[int] = set()
+        self.size = 0  # rows in a batch, the largest
+        self.sizes: set[int] = set()
+        self.available: int | None = None  # rows that there are to train on
+        self.loader_drops = 0  # rows that a DataLoader leaves out of every epoch
+        self.labels: dict[int, int] = {}
+        self.x: list[np.ndarray] = []
+        self.y: list[np.ndarray] = []
+        self._known: dict[int, bytes] = {}
+
+    def add(self, x: Tensor, y: Tensor) -> None:
+        """Read a minibatch and its answers."""
+        n = len(x)
+        if n == 0 or y.ndim == 0 or len(y) != n:
+            return
+        flat = thinned(x[:BATCH], FEATURES)
+        answers = y.detach()[:BATCH].reshape(min(n, BATCH), -1)[:, :ANSWERS].cpu().numpy()
+        self.looks += 1
+        self.size = max(self.size, n)
+        keys = [hash(row.tobytes()) for row in flat]
+        self.batches.add(hash(tuple(keys)))
+        here: dict[int, bytes] = {}
+        for key, answer in zip(keys, (row.tobytes() for row in answers), strict=True):
+            if key in here:
+                self.within += 1
+                self.within_contradicted += here[key] != answer
+            elif key in self._known:
+                self.repeated += 1
+                self.contradicted += self._known[key] != answer
+            here[key] = answer
+        if len(self._known) < KNOWN:
+            self._known.update(here)
+        self._count_labels(answers)
+        self._keep(flat, answers)
+
+    def _count_labels(self, answers: np.ndarray) -> None:
+        if answers.shape[1] == 1 and answers.dtype.kind in "iub":
+            labels, counts = np.unique(answers, return_counts=True)
+            self.pure += len(labels) == 1 and len(answers) >= 8
+            for label, count in zip(labels.tolist(), counts.tolist(), strict=True):
+                if label in self.labels or len(self.labels) < 1000:
+                    self.labels[label] = self.labels.get(label, 0) + count
+
+    def _keep(self, flat: np.ndarray, answers: np.ndarray) -> None:
+        if sum(map(len, self.x)) < SAMPLE:
+            stride = -(-flat.shape[1] // PROBED)
+            self.x.append(flat[:, ::stride].astype(np.float32))
+            self.y.append(answers.astype(np.float64))
+
+
+def thinned(x: Tensor, features: int) -> np.ndarray:
+    """Return rows as they are, every so many features only where there are more than `features`."""
+    flat = x.detach().reshape(len(x), -1)
+    return np.ascontiguousarray(flat[:, :: max(1, -(-flat.shape[1] // features))].cpu().numpy())
+
+
+def fingerprint(x: Tensor) -> int:
+    """Return a hash of a minibatch."""
+    return hash((tuple(x.shape), thinned(x[:8], FEATURES).tobytes()))
+
+
+def available(frame: FrameType | None, x: Tensor) -> tuple[int | None, int]:
+    """Return how many rows the user's variables hold for such a batch, and how many a DataLoader drops."""
+    for _ in range(3):
+        if frame is None:
+            break
+        values = [*frame.f_locals.values()]
+        loaders = [value for value in values if isinstance(value, DataLoader) and hasattr(value.dataset, "__len__")]
+        for loader in loaders:
+            n, size = len(loader.dataset), loader.batch_size or 1  # type: ignore[arg-type]
+            if size == len(x):
+                return n, (n % size if loader.drop_last else 0)
+        found = [len(value) for value in values if _alike(value, x)]
+        if found:
+            return max(found), 0
+        frame = frame.f_back
+    return None, 0
+
+
+def _alike(value: Any, x: Tensor) -> bool:
+    shape = tuple(getattr(value, "shape", ())) if isinstance(value, (Tensor, np.ndarray)) else ()
+    return len(shape) == x.ndim and shape[1:] == tuple(x.shape[1:]) and shape[0] > len(x)
+
+
+def moved_channels(x: Tensor) -> tuple[float, float] | None:
+    """Return how rough images are as given, and if they were stored with the channels last and only viewed.
+
+        roughness = mean |difference of neighbours| / mean |difference of pixels half an image apart|
+    """
+    if x.ndim != 4 or not 2 <= x.shape[1] <= 4 or min(x.shape[2:]) < 8 or not x.is_floating_point():
+        return None
+    given = x.detach()[:8].to(torch.float32)
+    n, channels, height, width = given.shape
+    restored = given.reshape(n, height, width, channels).permute(0, 3, 1, 2)
+    return _roughness(given), _roughness(restored)
+
+
+def _roughness(images: Tensor) -> float:
+    near = (images[..., 1:] - images[..., :-1]).abs().mean() + (images[..., 1:, :] - images[..., :-1, :]).abs().mean()
+    half = images.shape[-1] // 2
+    far = (images[..., half:] - images[..., : images.shape[-1] - half]).abs().mean()
+    return float(near / (2 * far + 1e-12))

@@ -1,0 +1,52 @@
+"""Numbers over the steps of a run of any length, in bounded memory."""
+
+from __future__ import annotations
+
+import math
+
+MOST = 256  # buckets; when all are full, neighbours are joined
+
+
+class Series:
+    """The means of equal, consecutive stretches of the numbers added, and how many of these were not finite."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.nonfinite = 0
+        self.first_nonfinite = -1
+        self.width = 1
+        self.means: list[float] = []
+        self._sum, self._held = 0.0, 0
+
+    def add(self, value: float) -> None:
+        """Add the next number; those that are not finite are counted apart."""
+        self.count += 1
+        if not math.isfinite(value):
+            self.nonfinite += 1
+            if self.first_nonfinite < 0:
+                self.first_nonfinite = self.count
+            return
+        self._sum += value
+        self._held += 1
+        if self._held == self.width:
+            self.means.append(self._sum / self._held)
+            self._sum, self._held = 0.0, 0
+        if len(self.means) >= MOST:
+            self.means = [(a + b) / 2 for a, b in zip(self.means[::2], self.means[1::2], strict=True)]
+            self.width *= 2
+
+    def start(self) -> float:
+        """Return the first mean."""
+        return self.means[0] if self.means else math.nan
+
+    def part(self, begin: float, end: float) -> float:
+        """Return the mean between two shares of the run."""
+        if not self.means:
+            return math.nan
+        low = min(int(begin * len(self.means)), len(self.means) - 1)
+        chosen = self.means[low : max(low + 1, round(end * len(self.means)))]
+        return math.fsum(chosen) / len(chosen)
+
+    def end(self) -> float:
+        """Return the mean of the last tenth."""
+        return self.part(0.9, 1.0)

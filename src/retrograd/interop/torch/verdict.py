@@ -1,0 +1,64 @@
+"""Failure first: whether the loop learns, judged by its loss against that of a constant answer."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from retrograd.base.finding import Evidence
+from retrograd.interop.torch.journal import Journal
+
+State = Literal["learns", "ill", "unknown"]
+FEWEST = 30  # backward passes
+SHARE = 0.95  # of the loss of a constant answer, or of the first loss
+SQUARED = {"mse_loss"}
+ENTROPY = {"cross_entropy"}
+
+
+class Verdict(NamedTuple):
+    """Whether the loop learns."""
+
+    state: State
+    sentence: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+def trivial_loss(journal: Journal) -> float | None:
+    """Return the loss of the best constant answer, from the answers that were read."""
+    kinds = {call.kind for call in journal.loss_calls}
+    if any("summed" in call.facts for call in journal.loss_calls):
+        return None
+    if kinds and kinds <= ENTROPY and len(journal.rows.labels) > 1:
+        counts = np.array(list(journal.rows.labels.values()), float)
+        shares = counts / counts.sum()
+        return float(-(shares * np.log(shares)).sum())
+    if kinds and kinds <= SQUARED and journal.rows.y:
+        return float(np.concatenate(journal.rows.y).var(0).mean())
+    return None
+
+
+def judge(journal: Journal) -> Verdict:
+    """Return the verdict on what was seen so far."""
+    losses = journal.losses
+    if losses.nonfinite:
+        return Verdict(
+            "ill", f"the loss is not finite from backward pass {losses.first_nonfinite} on",
+            (Evidence("losses that are not finite", losses.nonfinite),),
+        )  # fmt: skip
+    if losses.count < FEWEST:
+        return Verdict("unknown", f"only {losses.count} losses were seen, too few to judge")
+    start, end = losses.start(), losses.end()
+    start = max(start, losses.part(0.0, 0.1))
+    trivial = trivial_loss(journal)
+    evidence = (Evidence("loss at the start", start), Evidence("loss at the end", end))
+    scale = journal.accumulated if any(abs(w - 1) > 0.5 for _, w in journal.slopes) else 1
+    if trivial is not None and scale == 1 and math.isfinite(trivial):
+        evidence += (Evidence("loss of a constant answer", trivial),)
+        if end > SHARE * trivial:
+            return Verdict("ill", f"the loss ends at {end:.4g}; a constant answer has {trivial:.4g}", evidence)
+        return Verdict("learns", f"the loss falls from {start:.4g} to {end:.4g}", evidence)
+    fallen = end < start - (1 - SHARE) * abs(start)
+    words = f"the loss goes from {start:.4g} to {end:.4g}"
+    return Verdict("learns" if fallen else "ill", words, evidence)
