@@ -31,6 +31,7 @@ class Listener(Protocol):
 
 _listeners: list[Listener] = []
 _undo: list[Callable[[], None]] = []
+_step_hooks: dict[int, tuple[Any, Any]] = {}
 
 
 def attach(listener: Listener) -> None:
@@ -47,6 +48,19 @@ def detach(listener: Listener) -> None:
     if not _listeners:
         while _undo:
             _undo.pop()()
+
+
+def hear_steps(listener: Listener, wanted: bool) -> bool:
+    """Tell a listener of steps, or no more; the hooks are there only while somebody listens."""
+    if wanted and id(listener) not in _step_hooks:
+        _step_hooks[id(listener)] = (
+            register_optimizer_step_pre_hook(lambda optimizer, *_: listener.before_step(optimizer)),
+            register_optimizer_step_post_hook(lambda optimizer, *_: listener.after_step(optimizer)),
+        )
+    elif not wanted:
+        for handle in _step_hooks.pop(id(listener), ()):
+            handle.remove()
+    return wanted
 
 
 def _install() -> None:
@@ -66,9 +80,6 @@ def _install() -> None:
     for name, heard, original in (("backward", heard_backward, backward), ("grad", heard_grad, grad)):
         setattr(torch.autograd, name, heard)
         _undo.append(functools.partial(setattr, torch.autograd, name, original))
-    before = register_optimizer_step_pre_hook(lambda optimizer, *_: _tell("before_step", optimizer))
-    after = register_optimizer_step_post_hook(lambda optimizer, *_: _tell("after_step", optimizer))
-    _undo.extend([before.remove, after.remove])
 
 
 def _tell(event: str, *about: Any) -> None:

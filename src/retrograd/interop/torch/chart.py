@@ -58,7 +58,9 @@ class Chart:
         self._observer.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.journal.failure = "" if error is None else str(error)
         self._observer.stop()
 

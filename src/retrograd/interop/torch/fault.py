@@ -29,7 +29,7 @@ class LoopFault:
 
     def finding(
         self,
-        place: Place | None | str,
+        place: Place | str | None,
         message: str,
         *evidence: Evidence,
         remedy: str = "",

@@ -6,6 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 
+class Nothing:
+    """What a hook becomes in a copy or a file."""
+
+    def __call__(self, *args: Any) -> None:
+        """Do nothing."""
+
+
 class Hook:
     """A hook that a copy of the model does not copy."""
 
@@ -13,14 +20,11 @@ class Hook:
         self.run = run
 
     def __call__(self, *args: Any) -> None:
+        """Run."""
         self.run(*args)
 
-    def __deepcopy__(self, memo: Any) -> Callable[..., None]:
-        return nothing
+    def __deepcopy__(self, memo: Any) -> Nothing:
+        return Nothing()
 
-    def __reduce__(self) -> str:
-        return "nothing"
-
-
-def nothing(*args: Any) -> None:
-    """Do nothing: what a hook becomes in a copy or a file."""
+    def __reduce__(self) -> tuple[type[Nothing], tuple[()]]:
+        return Nothing, ()

@@ -72,6 +72,9 @@ class Inspection:
         self.look.wanted = False
         self.look.settle()
         self.look.target = self.x = None
+
+    def forget(self) -> None:
+        """Drop the samples, which take memory."""
         self.before, self.gradients = {}, {}
 
     def before_forward(self, args: Any) -> None:
@@ -179,11 +182,6 @@ class Inspection:
         self.look.gradients = {id(p.grad) for p in self.model.parameters() if p.grad is not None}
         self.journal.looked_steps += 1
 
-    def complete(self, most: int) -> bool:
-        """Return whether this look has seen a step, or waited long enough for one."""
-        first = self.journal.looks <= 1
-        return first or self.look.stepped or self.passes >= most or not (self.journal.steps or self.passes < 3)
-
     def first_bad(self, loss: Tensor) -> None:
         """Say where the first number that is not finite was found."""
         journal = self.journal
@@ -210,6 +208,7 @@ class Entering:
         self.inspection, self.path = inspection, path
 
     def __call__(self, module: nn.Module, args: Any) -> None:
+        """Note it."""
         inspection, journal = self.inspection, self.inspection.journal
         inspection.look.module = self.path
         if torch.is_grad_enabled():

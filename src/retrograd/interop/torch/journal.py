@@ -62,21 +62,23 @@ class Gradients(NamedTuple):
     nonfinite: tuple[str, ...]
 
 
-def recent() -> Any:
+def _recent() -> deque[Any]:
     """Return an empty deque that forgets."""
-    return field(default_factory=lambda: deque(maxlen=RECENT))
+    return deque(maxlen=RECENT)
 
 
 @dataclass
 class Journal:
-    """Counts of every step, and details of the looks."""
+    """Counts, and details of the looks."""
 
     model: nn.Module
     frozen: tuple[str, ...] = ()
     at_start: dict[str, int] = field(default_factory=dict)  # identities of the parameters
     moody: tuple[str, ...] = ()  # modules that act differently in and out of training
 
-    # every step
+    # counted in the turns that are looked at; `turns` are all backward passes
+    turns: int = 0
+    judged_steps: int = 0  # whose gradients are known to be fresh or stale
     forwards: int = 0
     backwards: int = 0  # with a forward of their own
     steps: int = 0
@@ -107,25 +109,29 @@ class Journal:
     alive: int = 0  # graphs of earlier passes that are kept, at most
     tokens: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)
     places: dict[str, Place] = field(default_factory=dict)
-    loss_calls: deque[LossCall] = recent()
-    slopes: deque[tuple[str, float]] = recent()  # what a loss counts in what is differentiated: (kind, weight)
-    broadcasts: deque[tuple[Place | None, tuple[int, ...], tuple[int, ...]]] = recent()
+    loss_calls: deque[LossCall] = field(default_factory=_recent)
+    slopes: deque[tuple[str, float]] = field(
+        default_factory=_recent
+    )  # what a loss counts in what is differentiated: (kind, weight)
+    broadcasts: deque[tuple[Place | None, tuple[int, ...], tuple[int, ...]]] = field(default_factory=_recent)
     reshapes: dict[tuple[Any, ...], Reshaped] = field(default_factory=dict)
     copies: list[Place] = field(default_factory=list)  # arithmetic on parameters that changes none
     late_changes: list[Place] = field(default_factory=list)  # of gradients, between step and next backward
     looked_steps: int = 0
-    updates: deque[Update] = recent()
-    gradients: deque[Gradients] = recent()
-    activities: deque[list[Activity]] = recent()
+    updates: deque[Update] = field(default_factory=_recent)
+    gradients: deque[Gradients] = field(default_factory=_recent)
+    activities: deque[list[Activity]] = field(default_factory=_recent)
     had_gradient: set[str] = field(default_factory=set)
     nonzero_gradient: set[str] = field(default_factory=set)
     called: set[str] = field(default_factory=set)
     single_row_norms: Counter[str] = field(default_factory=Counter)
     gradient_looks: int = 0
-    growth: deque[tuple[int, float]] = recent()  # (backwards, length of accumulated / of one gradient)
-    kept: deque[float] = recent()  # length of the gradient that steps / that backward left
+    growth: deque[tuple[int, float]] = field(
+        default_factory=_recent
+    )  # (backwards, length of accumulated / of one gradient)
+    kept: deque[float] = field(default_factory=_recent)  # length of the gradient that steps / that backward left
     accumulation_error: float = 0.0
-    unequal: deque[float] = recent()  # spread of the outputs over the rows
+    unequal: deque[float] = field(default_factory=_recent)  # spread of the outputs over the rows
     input_range: tuple[float, float] = (0.0, 0.0)
     input_nonfinite: bool = False
     grainy: tuple[float, float] | None = None  # roughness of images as given, and with the channels moved

@@ -37,6 +37,7 @@ class Leftover:
             each.own_version = version
         if moved:
             self.journal.manual_updates += 1
+            self.journal.judged_steps += 1
             self.journal.stale_steps += self.stale()
             self.after_step()
 
@@ -46,7 +47,7 @@ class Leftover:
             gradient = each.parameter.grad
             if gradient is None:
                 each.stale = False
-            elif gradient is not each.gradient or gradient._version != each.version:
+            elif each.gradient is not gradient or gradient._version != each.version:  # type: ignore[union-attr]
                 each.stale = each.used and bool((gradient.detach() != 0).any())
             elif each.used:
                 each.stale = True
@@ -60,6 +61,7 @@ class Leftover:
         for each in self.watched:
             each.gradient = each.parameter.grad
             each.version = -1 if each.gradient is None else each.gradient._version
+            each.own_version = each.parameter._version
 
     def stale(self, held: set[int] | None = None) -> bool:
         """Return whether the step about to be taken uses leftovers, of the parameters that it holds."""

@@ -42,6 +42,7 @@ class Look(TorchFunctionMode):
         self.journal = journal
         self.wanted = False
         self.on_stack = False
+        self.handling = 0
         self.stage = "prepare"
         self.stepped = False  # in this turn
         self.parameters: dict[int, int] = {}  # addresses of the parameters' memory, by identity
@@ -53,7 +54,12 @@ class Look(TorchFunctionMode):
         self.target: Tensor | None = None
 
     def settle(self) -> None:
-        """Go on or off the stack of modes, wherever in it this one is."""
+        """Go on or off the stack of modes, wherever in it this one is.
+
+        While it handles a call PyTorch has taken it off and will put it back: then this waits for the next occasion.
+        """
+        if self.handling:
+            return
         stack = _get_current_function_mode_stack()
         found = [i for i, mode in enumerate(stack) if mode is self]
         if self.wanted and not found:
@@ -63,6 +69,11 @@ class Look(TorchFunctionMode):
             for mode in reversed(above[:-1]):
                 _push_mode(mode)
         self.on_stack = self.wanted
+
+    def pause(self) -> None:
+        """Go off the stack while an optimizer steps."""
+        self.wanted = False
+        self.settle()
 
     def begin(self, parameters: dict[int, int]) -> None:
         """Start a turn."""
@@ -75,7 +86,13 @@ class Look(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the function, and read it where it tells something."""
-        kwargs = kwargs or {}
+        self.handling += 1
+        try:
+            return self._handle(func, args, kwargs or {})
+        finally:
+            self.handling -= 1
+
+    def _handle(self, func: Any, args: Any, kwargs: Any) -> Any:
         if not self.wanted or self.stage in ("step", "backward"):
             return func(*args, **kwargs)
         if func in LOSSES and self.stage != "gap":
@@ -155,7 +172,11 @@ class Look(TorchFunctionMode):
             touched = first if isinstance(first, (list, tuple)) else [first]
             if any(id(tensor) in self.gradients for tensor in touched) and name not in ("detach_", "requires_grad_"):
                 self._note(self.journal.late_changes)
-        elif not self.stepped and bare in ("sub", "add", "rsub", "numpy") and not name.endswith("_") | name.startswith("__i"):
+        elif (
+            not self.stepped
+            and bare in ("sub", "add", "rsub", "numpy")
+            and not name.endswith("_") | name.startswith("__i")
+        ):
             tensors = [arg for arg in args[:2] if isinstance(arg, Tensor)]
             addresses = self.parameters.values()
             if any(tensor.data_ptr() in addresses for tensor in tensors) and getattr(result, "ndim", 0) > 0:
@@ -182,7 +203,7 @@ def misplaced(before: torch.Size, after: torch.Size) -> bool:
     """
     old, new = _strides(before), _strides(after)
     return any(
-        size in {length for length, _ in new} and (size, stride) not in new and 1 < size
+        size in {length for length, _ in new} and (size, stride) not in new and size > 1
         for size, stride in old
         if not {s for length, s in old if length == size} & {s for length, s in new if length == size}
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import time
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -20,12 +19,13 @@ from retrograd.interop.torch.hook import Hook
 from retrograd.interop.torch.inspection import Inspection, first_tensor
 from retrograd.interop.torch.journal import Journal
 from retrograd.interop.torch.leftover import Leftover
+from retrograd.interop.torch.optimizers import Optimizers
 from retrograd.interop.torch.pace import Pace
 from retrograd.interop.torch.place import here
 from retrograd.interop.torch.rows import fingerprint
 
 MOST_TOKENS, PRINTS = 256, 64
-LOW, NOTHING, SOMETHING = 1e-3, 0.02, 0.5  # of the largest learning rate
+FIRST = 4  # backward passes and steps that are all looked at
 MOST_BACKWARDS = 64  # in one look, while waiting for a step
 
 
@@ -33,6 +33,9 @@ class Token:
     """Lives as long as the graph of one forward pass."""
 
     __slots__ = ("__weakref__", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
 
 def guarded(method: Callable[..., None]) -> Callable[..., None]:
@@ -42,7 +45,8 @@ def guarded(method: Callable[..., None]) -> Callable[..., None]:
     def run(self: Observer, *args: Any) -> None:
         begin = time.perf_counter()
         try:
-            method(self, *args)
+            with torch._C.DisableTorchFunction():  # what the doctor computes is nothing to look at
+                method(self, *args)
         except Exception as error:
             self.journal.trouble.append(f"{method.__name__}: {error!r}")
         self.pace.own += time.perf_counter() - begin
@@ -55,7 +59,7 @@ class Observer:
 
     def __init__(self, journal: Journal, optimizer: Optimizer | None) -> None:
         self.journal, self.model = journal, journal.model
-        self.optimizer = optimizer
+        self.optimizers = Optimizers(journal, optimizer)
         self.pace = Pace()
         self.inspection = Inspection(journal)
         self.look = self.inspection.look
@@ -63,33 +67,69 @@ class Observer:
         self.depth = self.passes = 0
         self.since: list[bool] = []  # training mode of each forward with gradients since the last backward
         self.own_backward = False
-        self.was_high = self.was_low = False  # the learning rate
         self.backwards_since_step = 0
         self.last_was_blind = self.updated = False
-        self.known: dict[int, tuple[Any, bool]] = {}  # optimizers: whether they hold parameters of the model
+        self.awake = self.steps_heard = False
+        self.silent = 0  # forwards with gradients since the last backward, while asleep
         self.handles: list[Any] = []
-        self.device_is_cpu = all(parameter.device.type == "cpu" for parameter in self.model.parameters())
 
     def start(self) -> None:
         """Hang on."""
-        self.handles = [
-            self.model.register_forward_pre_hook(Hook(self.before_forward)),
-            self.model.register_forward_hook(Hook(self.after_forward), always_call=True),
-        ]
+        self.pre_hook = self.model.register_forward_pre_hook(Hook(self.heard_forward))
         attach.attach(self)
         self.pace.start()
-        self.inspection.begin()
+        self._wake()
 
     def stop(self) -> None:
         """Let go."""
         self.inspection.end(self.since)
+        self._sleep()
+        self.steps_heard = attach.hear_steps(self, False)
         attach.detach(self)
+        self.pre_hook.remove()
+        self.pace.stop()
+        if self.journal.backwards:
+            left = max(self.silent, sum(self.since)) if self.model.training else 0
+            self.journal.unguarded += max(0, left - self.journal.usual)
+
+    def _wake(self) -> None:
+        """Begin to look: only then are outputs and steps heard."""
+        self.awake = True
+        if not self.handles:
+            self.handles = [self.model.register_forward_hook(Hook(self.after_forward), always_call=True)]
+        self.steps_heard = attach.hear_steps(self, True)
+        self.inspection.begin()
+
+    def _sleep(self) -> None:
+        """Hear of forward and backward passes only, and of the next step, which may use leftovers."""
+        self.awake = False
         for handle in self.handles:
             handle.remove()
-        self.pace.stop()
-        self.journal.unguarded += max(0, sum(self.since) - self.journal.usual) if self.journal.backwards else 0
+        self.handles = []
+        self.inspection.forget()
+        self.backwards_since_step = -1
+        self.silent = 0
 
     # forward
+
+    def heard_forward(self, module: nn.Module, args: Any) -> None:
+        """Hear of a forward pass that begins; when nothing is looked at, count it."""
+        if self.awake:
+            self.before_forward(module, args)
+        elif module is self.model:
+            if torch.is_grad_enabled():
+                self.silent += 1
+                if self.steps_heard:
+                    self._after_look()
+            elif module.training:
+                self._blind(args)
+
+    @guarded
+    def _after_look(self) -> None:
+        """Ask once more, for loops without an optimizer, whether the update behind the look used leftovers."""
+        self.leftover.before_forward(self.updated)
+        if not self.updated:
+            self.steps_heard = attach.hear_steps(self, False)
 
     @guarded
     def before_forward(self, module: nn.Module, args: Any) -> None:
@@ -99,10 +139,9 @@ class Observer:
             return
         if self.look.wanted != self.look.on_stack:
             self.look.settle()
-        if self.look.wanted:
-            if torch.is_grad_enabled():
-                self._place("forward")
-            self.inspection.before_forward(args)
+        if torch.is_grad_enabled():
+            self._place("forward")
+        self.inspection.before_forward(args)
         self.leftover.before_forward(self.updated)
 
     @guarded
@@ -124,15 +163,14 @@ class Observer:
             journal.training_forwards += module.training
             self.passes += 1
             if len(journal.tokens) < MOST_TOKENS:
-                token = Token()
-                token.number = self.passes
+                token = Token(self.passes)
                 y.grad_fn.metadata["retrograd"] = token
                 journal.tokens.add(token)
         elif module.training and not torch.is_grad_enabled():
             self._blind(args)
-        if self.look.wanted:
-            self.inspection.after_forward(y)
+        self.inspection.after_forward(y)
 
+    @guarded
     def _blind(self, args: Any) -> None:
         """Count a pass in training mode without gradients, as a validation that forgot `eval()` makes."""
         journal = self.journal
@@ -147,20 +185,23 @@ class Observer:
 
     # backward
 
-    @guarded
     def before_backward(self, tensors: Any) -> None:
         """Hear of a backward pass that begins."""
+        if self.awake:
+            self._before_backward(tensors)
+
+    @guarded
+    def _before_backward(self, tensors: Any) -> None:
         self.own_backward = bool(self.since)
         loss = first_tensor(tensors)
-        if self.own_backward and loss is not None and loss.numel() == 1 and (self.device_is_cpu or self.look.wanted):
+        if self.own_backward and loss is not None and loss.numel() == 1:
             value = float(loss.detach())
             self.journal.losses.add(value)
             if value != value or abs(value) == float("inf"):
                 self.inspection.first_bad(loss)
         self.leftover.before_backward()
-        if self.look.wanted:
-            self._place("backward")
-            self.inspection.before_backward()
+        self._place("backward")
+        self.inspection.before_backward()
 
     @guarded
     def differentiated(self) -> None:
@@ -168,104 +209,102 @@ class Observer:
         if "grad" not in self.journal.places:
             self._place("grad")
 
-    @guarded
     def after_backward(self) -> None:
         """Hear that it is done."""
-        journal, looked = self.journal, self.look.wanted
+        if self.awake:
+            self._after_backward()
+        elif self.silent:
+            if self.silent > self.journal.usual and self.model.training:
+                self.journal.unguarded += self.silent - self.journal.usual
+            self.silent = 0
+            self.pace.turn(False)
+            if self.pace.due():
+                self._resume()
+
+    @guarded
+    def _resume(self) -> None:
+        self._wake()
+        self.leftover.after_backward(self.model)
+        if not self.inspection.before:
+            self.inspection.remember()
+        self.look.stage = "gap"
+
+    @guarded
+    def _after_backward(self) -> None:
+        journal = self.journal
         if self.own_backward:
             usual = journal.usual
             journal.per_backward[len(self.since)] += 1
-            extra = sum(self.since[: len(self.since) - usual]) if len(self.since) > usual else 0
-            journal.unguarded += extra
+            journal.unguarded += sum(self.since[: len(self.since) - usual]) if len(self.since) > usual else 0
             journal.backwards += 1
             journal.eval_steps += not self.since[-1]
-            self.backwards_since_step += 1
+            self.backwards_since_step += self.backwards_since_step >= 0
         self.since.clear()
         self.leftover.after_backward(self.model)
         if not self.own_backward:
             return
-        if self.look.wanted:
-            oldest = self.passes - journal.usual
-            journal.alive = max(journal.alive, sum(token.number <= oldest for token in set(journal.tokens)))
-            self.inspection.after_backward(self.backwards_since_step)
-            if self.inspection.complete(MOST_BACKWARDS):
-                self.inspection.end([])
-        self.pace.turn(looked)
-        if not self.look.wanted and self.pace.due():
-            self.inspection.begin()
-            self.inspection.remember()
+        oldest = self.passes - journal.usual
+        journal.alive = max(journal.alive, sum(token.number <= oldest for token in set(journal.tokens)))
+        self.inspection.after_backward(self.backwards_since_step)
+        self.pace.turn(True)
+        journal.turns = self.pace.turns
+        if self._seen_enough():
+            self.inspection.end([])
+            if self.pace.due():
+                self._resume()
+            else:
+                self._sleep()
         self.look.stage = "gap"
+
+    def _seen_enough(self) -> bool:
+        """At first look until some steps are seen, so that accumulation can be counted; later, until one is seen."""
+        journal = self.journal
+        updates = max(journal.steps, journal.manual_updates)
+        if journal.backwards < FIRST or (updates < FIRST and journal.backwards < MOST_BACKWARDS):
+            return False
+        return not journal.steps or self.look.stepped or self.inspection.passes >= MOST_BACKWARDS
 
     # step
 
     @guarded
     def before_step(self, optimizer: Optimizer) -> None:
         """Hear of a step that begins."""
-        if not self._ours(optimizer):
+        if not self.optimizers.ours(optimizer):
             return
         journal = self.journal
+        journal.judged_steps += 1
         journal.stale_steps += self.leftover.stale(journal.stepped)
         rate = float(optimizer.param_groups[0].get("lr", 0.0))
-        self._rate(rate)
-        if self.look.wanted:
-            self._place("step")
+        self.optimizers.rate(rate, self.pace.turns)
+        self._place("step")
+        if self.awake:
             self.inspection.before_step()
+            self.look.pause()
         self.look.stage = "step"
 
     @guarded
     def after_step(self, optimizer: Optimizer) -> None:
         """Hear that it is taken."""
-        if not self._ours(optimizer):
+        if not self.optimizers.ours(optimizer):
             return
         journal = self.journal
         journal.steps += 1
-        if self.backwards_since_step:
+        if self.backwards_since_step > 0:
             journal.per_step[self.backwards_since_step] += 1
         self.backwards_since_step = 0
         self.updated = True
         self.leftover.after_step()
         self.look.stage = "gap"
-        if self.look.wanted:
+        if self.awake:
+            self.look.wanted = True
             self.look.settle()
             self.inspection.after_step()
+        else:
+            self.look.settle()
+            self.backwards_since_step = -1
+            self.steps_heard = attach.hear_steps(self, False)
 
     def _place(self, event: str) -> None:
         place = here()
         if place is not None:
             self.journal.places[event] = place
-
-    def _ours(self, optimizer: Optimizer) -> bool:
-        known = self.known.get(id(optimizer))
-        if known is not None and known[0]() is optimizer:
-            return known[1]
-        mine, journal = {id(parameter) for parameter in self.model.parameters()}, self.journal
-        mine |= set(journal.at_start.values())
-        held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-        ours = bool(held & mine) or optimizer is self.optimizer
-        if len(self.known) > 64:
-            self.known.clear()
-        self.known[id(optimizer)] = (weakref.ref(optimizer), ours)
-        if ours:
-            journal.optimizers += 1
-            journal.stepped |= held & mine
-            journal.foreign = max(journal.foreign, len(held - mine))
-            journal.optimizer_kind = type(optimizer).__name__
-            defaults = optimizer.defaults
-            journal.stateful = bool(defaults.get("momentum", 0.0)) or type(optimizer).__name__ != "SGD"
-            journal.fresh_steps += not optimizer.state
-        return ours
-
-    def _rate(self, rate: float) -> None:
-        journal = self.journal
-        journal.rates.add(rate)
-        if rate > journal.top_rate:
-            journal.top_rate = rate
-        if rate >= LOW * journal.top_rate:
-            journal.low_from = -1
-        elif journal.low_from < 0:
-            journal.low_from = journal.steps
-        if self.was_high and rate < NOTHING * journal.top_rate:
-            self.was_high, self.was_low = False, True
-        elif rate > SOMETHING * journal.top_rate:
-            journal.rate_turns += self.was_low
-            self.was_high, self.was_low = True, False

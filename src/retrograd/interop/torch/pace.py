@@ -7,7 +7,6 @@ from collections import deque
 from statistics import median
 
 SHARE = 0.03  # of the loop's time that looks may take; the rest of the 5 % is for what is heard of every step
-FIRST = 4  # looks in a row at the beginning
 GROWTH = 1.5  # of the distance between looks, until the share is kept
 FARTHEST = 4096  # turns
 
@@ -19,7 +18,7 @@ class Pace:
         self.own = 0.0  # seconds inside the doctor's own code
         self.turns = self.looked = 0
         self.distance = 1.0
-        self.next = FIRST
+        self.next = 0
         self.seconds = 0.0
         self._looked: deque[float] = deque(maxlen=16)
         self._usual: deque[float] = deque(maxlen=64)
@@ -44,7 +43,7 @@ class Pace:
     def due(self) -> bool:
         """Return whether the next turn is to be looked at."""
         if self.turns < self.next:
-            return self.turns < FIRST
+            return False
         self.distance = min(max(self.distance * GROWTH, self.distance + 1), self.farthest())
         self.next = self.turns + round(self.distance)
         return True

@@ -38,7 +38,7 @@ class Rows:
         if n == 0 or y.ndim == 0 or len(y) != n:
             return
         flat = thinned(x[:BATCH], FEATURES)
-        answers = y.detach()[:BATCH].reshape(min(n, BATCH), -1)[:, :ANSWERS].cpu().numpy()
+        answers = plain(y)[:BATCH].reshape(min(n, BATCH), -1)[:, :ANSWERS].cpu().numpy()
         self.looks += 1
         self.size = max(self.size, n)
         keys = [hash(row.tobytes()) for row in flat]
@@ -74,8 +74,13 @@ class Rows:
 
 def thinned(x: Tensor, features: int) -> np.ndarray:
     """Return rows as they are, every so many features only where there are more than `features`."""
-    flat = x.detach().reshape(len(x), -1)
+    flat = plain(x).reshape(len(x), -1)
     return np.ascontiguousarray(flat[:, :: max(1, -(-flat.shape[1] // features))].cpu().numpy())
+
+
+def plain(x: Tensor) -> Tensor:
+    """Return values of a type that NumPy has."""
+    return x.detach().to(torch.float32) if x.dtype == torch.bfloat16 else x.detach()
 
 
 def fingerprint(x: Tensor) -> int:
@@ -91,7 +96,7 @@ def available(frame: FrameType | None, x: Tensor) -> tuple[int | None, int]:
         values = [*frame.f_locals.values()]
         loaders = [value for value in values if isinstance(value, DataLoader) and hasattr(value.dataset, "__len__")]
         for loader in loaders:
-            n, size = len(loader.dataset), loader.batch_size or 1  # type: ignore[arg-type]
+            n, size = len(loader.dataset), loader.batch_size or 1
             if size == len(x):
                 return n, (n % size if loader.drop_last else 0)
         found = [len(value) for value in values if _alike(value, x)]
@@ -109,7 +114,7 @@ def _alike(value: Any, x: Tensor) -> bool:
 def moved_channels(x: Tensor) -> tuple[float, float] | None:
     """Return how rough images are as given, and if they were stored with the channels last and only viewed.
 
-        roughness = mean |difference of neighbours| / mean |difference of pixels half an image apart|
+    roughness = mean |difference of neighbours| / mean |difference of pixels half an image apart|
     """
     if x.ndim != 4 or not 2 <= x.shape[1] <= 4 or min(x.shape[2:]) < 8 or not x.is_floating_point():
         return None

@@ -35,9 +35,10 @@ def update(before: Mapping[str, Tensor], gradients: Mapping[str, Tensor], now: M
     ratios = {}
     with torch.no_grad():
         for path, old in before.items():
-            if path not in now or now[path].shape != old.shape:
+            new = sampled(now[path]) if path in now else None
+            if new is None or new.shape != old.shape:
                 continue
-            change = (sampled(now[path]) - old).to(torch.float32)
+            change = (new - old).to(torch.float32)
             size = float(change.norm())
             if old.numel() > 1:
                 ratios[path] = size / max(float(old.norm()), 1e-12)

@@ -11,7 +11,7 @@ from retrograd.base.finding import Evidence
 from retrograd.interop.torch.journal import Journal
 
 State = Literal["learns", "ill", "unknown"]
-FEWEST = 30  # backward passes
+FEWEST, SEEN = 30, 8  # backward passes; of them looked at
 SHARE = 0.95  # of the loss of a constant answer, or of the first loss
 SQUARED = {"mse_loss"}
 ENTROPY = {"cross_entropy"}
@@ -47,12 +47,11 @@ def judge(journal: Journal) -> Verdict:
             "ill", f"the loss is not finite from backward pass {losses.first_nonfinite} on",
             (Evidence("losses that are not finite", losses.nonfinite),),
         )  # fmt: skip
-    if losses.count < FEWEST:
-        return Verdict("unknown", f"only {losses.count} losses were seen, too few to judge")
+    if journal.turns < FEWEST or losses.count < SEEN:
+        return Verdict("unknown", f"only {journal.turns} backward passes were made, too few to judge")
     start, end = losses.start(), losses.end()
-    start = max(start, losses.part(0.0, 0.1))
     trivial = trivial_loss(journal)
-    evidence = (Evidence("loss at the start", start), Evidence("loss at the end", end))
+    evidence: tuple[Evidence, ...] = (Evidence("loss at the start", start), Evidence("loss at the end", end))
     scale = journal.accumulated if any(abs(w - 1) > 0.5 for _, w in journal.slopes) else 1
     if trivial is not None and scale == 1 and math.isfinite(trivial):
         evidence += (Evidence("loss of a constant answer", trivial),)

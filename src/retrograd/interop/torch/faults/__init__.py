@@ -3,14 +3,32 @@
 from retrograd.interop.torch.fault import loop_faults as faults
 from retrograd.interop.torch.faults import (
     data as data,
+)
+from retrograd.interop.torch.faults import (
     gradients as gradients,
+)
+from retrograd.interop.torch.faults import (
     graph as graph,
+)
+from retrograd.interop.torch.faults import (
     loss as loss,
+)
+from retrograd.interop.torch.faults import (
     mode as mode,
+)
+from retrograd.interop.torch.faults import (
     numbers as numbers,
+)
+from retrograd.interop.torch.faults import (
     rate as rate,
+)
+from retrograd.interop.torch.faults import (
     signal as signal,
+)
+from retrograd.interop.torch.faults import (
     symptoms as symptoms,
+)
+from retrograd.interop.torch.faults import (
     updates as updates,
 )
 

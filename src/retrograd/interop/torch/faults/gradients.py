@@ -15,19 +15,19 @@ MOST = 0.5  # share of the steps
 
 @loop_faults.register("gradients_not_zeroed")
 class GradientsNotZeroed(LoopFault):
-    """A step uses gradients that an earlier step has used already: gradient = what was left + what this pass brought."""
+    """A step uses gradients that an earlier step used already: gradient = what was left + what this pass brought."""
 
     code = "U01"
 
     def find(self, journal: Journal) -> Iterator[Finding]:
         """Yield the steps that were taken with leftovers."""
-        steps = max(journal.steps, journal.manual_updates)
+        steps = journal.judged_steps
         if journal.stale_steps < 2 or journal.stale_steps < MOST * (steps - 1):
             return
         norms = [each.norm for each in journal.gradients]
         yield self.finding(
             journal.places.get("backward"),
-            f"{journal.stale_steps} of {steps} steps use gradients that earlier steps have used already: "
+            f"{journal.stale_steps} of {steps} steps looked at use gradients that earlier steps have used already: "
             "nothing sets them to zero in between, so every backward pass adds to the sum of all before it",
             Evidence("steps with leftover gradients", journal.stale_steps, MOST * (steps - 1)),
             Evidence("gradient - (left + new), relative", journal.accumulation_error),
@@ -47,7 +47,7 @@ class AccumulationNotDivided(LoopFault):
         """Yield the weight that each of the passes has in the sum."""
         k = journal.accumulated
         weights = sorted(abs(weight) for _, weight in journal.slopes)
-        if k < 2 or journal.steps < 2 or not weights or journal.stale_steps > MOST * journal.steps:
+        if k < 2 or journal.steps < 2 or not weights or journal.stale_steps > MOST * journal.judged_steps:
             return
         kept = sorted(journal.kept)[len(journal.kept) // 2] if journal.kept else 1.0
         whole = k * weights[len(weights) // 2] * kept
@@ -90,7 +90,7 @@ class GradientsChangedAfterStep(LoopFault):
 
 @loop_faults.register("ascent")
 class Ascent(LoopFault):
-    """The parameters move along the gradient instead of against it, or a loss that must fall is differentiated negated."""
+    """The parameters move along the gradient instead of against it, or a loss enters with a minus sign."""
 
     code = "U06"
 

@@ -14,8 +14,10 @@ from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
 from retrograd.interop.torch.place import Place, assigned
 
-CUTS = re.compile(r"\.detach\(|\.data\b|no_grad\(|\.item\(|\.numpy\(|torch\.tensor\(|\.argmax\(|\.round\(|inference_mode\(")
-MOST_ALIVE = 20  # graphs
+CUTS = re.compile(
+    r"\.detach\(|\.data\b|no_grad\(|\.item\(|\.numpy\(|torch\.tensor\(|\.argmax\(|\.round\(|inference_mode\("
+)
+MOST_ALIVE = 5  # graphs of earlier turns that were looked at; a right loop keeps one or two
 
 
 @loop_faults.register("graph_cut")
@@ -37,7 +39,7 @@ class GraphCut(LoopFault):
                 assigned(journal.places.get("backward"), "backward") or journal.places.get("backward"),
                 "no parameter of the model gets a gradient from backward(): the loss is cut off from the outputs",
                 evidence,
-                remedy="compute the loss from the outputs themselves, without .detach(), .item(), .data or a new tensor",
+                remedy="compute the loss from the outputs themselves, without detach(), item() or a new tensor",
                 confidence=0.98,
             )
         elif used:

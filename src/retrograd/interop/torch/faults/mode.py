@@ -15,7 +15,7 @@ def _moody(journal: Journal) -> str:
 
 @loop_faults.register("trains_in_eval")
 class TrainsInEval(LoopFault):
-    """The forward pass of training runs in evaluation mode: dropout is off, batch norm uses averages that stand still."""
+    """Training runs in evaluation mode: dropout is off, batch norm uses averages that stand still."""
 
     code = "U04"
 

@@ -20,7 +20,7 @@ class RateVanishes(LoopFault):
 
     def find(self, journal: Journal) -> Iterator[Finding]:
         """Yield the step from which on nothing moves, and schedules that go up and down all the time."""
-        steps, low = journal.steps, journal.low_from
+        steps, low = journal.turns, journal.low_from
         if steps >= FEWEST and 0 <= low < EARLY * steps:
             yield self.finding(
                 _scheduler(journal),

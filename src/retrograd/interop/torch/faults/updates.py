@@ -10,7 +10,7 @@ import torch
 from retrograd.base.finding import Evidence, Finding
 from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
-from retrograd.interop.torch.place import assigned, called
+from retrograd.interop.torch.place import Place, assigned, called
 
 FEWEST = 3  # passes
 
@@ -56,7 +56,7 @@ class UpdatesACopy(LoopFault):
             place = max(set(journal.copies), key=journal.copies.count)
             yield self.finding(
                 place,
-                "this makes a new tensor from a parameter and gives it a name; the model's own parameter stays as it is",
+                "this makes a new tensor from a parameter; the model's own parameter stays as it is",
                 Evidence("parameters that changed", 0.0, 1.0),
                 remedy="change the parameter in place, under torch.no_grad(): p -= rate * p.grad, or use an optimizer",
                 confidence=0.97,
@@ -68,7 +68,7 @@ class UpdatesACopy(LoopFault):
         if lost and journal.steps:
             yield self.finding(
                 lost[0],
-                f"{len(lost)} parameters of the model were replaced during the loop: the optimizer goes on with the old",
+                f"{len(lost)} parameters of the model were replaced: the optimizer goes on with the old ones",
                 Evidence("parameters that are not the optimizer's", len(lost), 1.0),
                 remedy="copy into the parameter (p.data.copy_(new)) or make the optimizer anew",
                 confidence=0.98,
@@ -167,7 +167,7 @@ class OptimizerRecreated(LoopFault):
 def looks_fresh(parameter: torch.Tensor) -> bool:
     """Return whether a weight is distributed as initialisers draw: uniform, or normal.
 
-        uniform: E x^4 / (E x^2)^2 = 1.8;  normal: 3;  both with mean 0. Trained weights have longer tails.
+    uniform: E x^4 / (E x^2)^2 = 1.8;  normal: 3;  both with mean 0. Trained weights have longer tails.
     """
     values = parameter.detach().reshape(-1)[: 1 << 18].to(torch.float64)
     n = values.numel()
@@ -180,7 +180,7 @@ def looks_fresh(parameter: torch.Tensor) -> bool:
     return abs(kurtosis - 1.8) < 4 * (0.5 / n) ** 0.5 * 1.8 or abs(kurtosis - 3.0) < 3 * (24 / n) ** 0.5
 
 
-def _switch(journal: Journal) -> object:
+def _switch(journal: Journal) -> Place | None:
     """Return the user's line that switches gradients off, if there is one in the file of the loop."""
     place = journal.places.get("backward")
     if place is None or not Path(place.file).exists():

@@ -1,0 +1,179 @@
+"""`check`: the gradients of anybody's module or function against central differences, in float64."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from retrograd.base.errors import UsageError
+
+STEP, SMALLER = 1e-5, (1e-6, 1e-7)  # relative to the entry; the smaller ones step past a corner
+FEW = 24  # entries tried of every tensor
+LEVELS = ((1e-7, "exact"), (1e-5, "acceptable"), (1e-3, "suspicious"))
+BENT = 1e-4  # relative difference of the slopes on the two sides of a corner
+
+
+class TensorError(NamedTuple):
+    """One tensor: relative error of the entries tried, the worst of them, and how many lie on a corner."""
+
+    name: str
+    error: float
+    entries: int
+    worst: int
+    analytic: float
+    numeric: float
+    kinks: int
+
+    @property
+    def verdict(self) -> str:
+        """exact <= 1e-7 < acceptable <= 1e-5 < suspicious <= 1e-3 < wrong."""
+        return next((word for level, word in LEVELS if self.error <= level), "wrong")
+
+    def __str__(self) -> str:
+        kinks = f", {self.kinks} entries on a corner left out" if self.kinks else ""
+        worst = (
+            "" if self.error <= 1e-7 else f"; entry {self.worst}: {self.analytic:.6g}, difference {self.numeric:.6g}"
+        )
+        return f"{self.verdict:10s} {self.error:8.1e}  {self.name} ({self.entries} entries{kinks}){worst}"
+
+
+class GradientCheck(NamedTuple):
+    """The errors of all tensors: inputs first, then parameters."""
+
+    tensors: tuple[TensorError, ...]
+
+    @property
+    def error(self) -> float:
+        """The largest error."""
+        return max((each.error for each in self.tensors), default=0.0)
+
+    @property
+    def verdict(self) -> str:
+        """The worst verdict."""
+        return next((word for level, word in LEVELS if self.error <= level), "wrong")
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.verdict}: largest relative error {self.error:.1e}", *map(str, self.tensors)])
+
+
+def check(module: Any, *inputs: Any, entries: int = FEW, seed: int = 0) -> GradientCheck:
+    """Compare the gradients of a module, a `torch.autograd.Function` or a function with central differences.
+
+        error = |gradient - difference| / max(|gradient|, |difference|, round-off), over the entries tried
+
+    All is done on a copy in float64, of a fixed random combination of the outputs. Every evaluation starts from the
+    same random numbers and buffers, so dropout and batch norm are checked as they are; the module, its buffers and the
+    random state stay as they were. An entry where the slopes on both sides differ lies on a corner and is left out.
+    """
+    if not inputs:
+        raise UsageError("no inputs", where="check", cure="check(module, x): give the arguments of its forward pass")
+    double = [_double(value) for value in inputs]
+    wanted = {f"input {i}": x for i, x in enumerate(double) if isinstance(x, Tensor) and x.is_floating_point()}
+    run: Any
+    if isinstance(module, nn.Module):
+        run = copy.deepcopy(module).double()
+        wanted |= {path: p for path, p in run.named_parameters() if p.requires_grad}
+    elif isinstance(module, type) and issubclass(module, torch.autograd.Function):
+        run = module.apply  # type: ignore[attr-defined]
+    elif callable(module):
+        run = module
+    else:
+        raise UsageError(f"expected a module or a function, found {type(module).__name__}", where="check")
+    cuda = sorted({x.device.index or 0 for x in wanted.values() if x.device.type == "cuda"})
+    with torch.random.fork_rng(devices=cuda), torch.enable_grad():
+        return _Trial(run, double, wanted, entries, seed).result()
+
+
+class _Trial:
+    """One point: value and gradients of a fixed combination of the outputs."""
+
+    def __init__(self, run: Any, inputs: list[Any], wanted: dict[str, Tensor], entries: int, seed: int) -> None:
+        self.run, self.inputs, self.wanted, self.entries = run, inputs, wanted, entries
+        self.state = {name: b.clone() for name, b in run.named_buffers()} if isinstance(run, nn.Module) else {}
+        self.seed = seed
+        self.generator = torch.Generator().manual_seed(seed)
+        self.weights: list[Tensor] = []
+
+    def value(self) -> Tensor:
+        """Evaluate, from the same random numbers and buffers each time."""
+        torch.manual_seed(self.seed)
+        if self.state:
+            with torch.no_grad():
+                for name, buffer in self.run.named_buffers():
+                    buffer.copy_(self.state[name])
+        outputs = [y for y in _tensors(self.run(*self.inputs)) if y.is_floating_point()]
+        if not self.weights:
+            self.weights = [torch.randn(y.shape, generator=self.generator, dtype=torch.float64) for y in outputs]
+        parts = [(y.double() * w.to(y.device)).sum() for y, w in zip(outputs, self.weights, strict=True)]
+        if not parts:
+            raise UsageError("no output is a tensor of real numbers", where="check")
+        return torch.stack(parts).sum()
+
+    def result(self) -> GradientCheck:
+        for x in self.wanted.values():
+            x.requires_grad_(True)
+        value = self.value()
+        if not value.requires_grad:
+            raise UsageError(
+                "the outputs do not depend on any input or parameter", where="check", cure="no .detach() or no_grad()"
+            )
+        gradients = torch.autograd.grad(value, list(self.wanted.values()), allow_unused=True)
+        # differences of sums of this size cannot be finer; below it an error says nothing
+        roundoff = 1e-15 * max(abs(float(value.detach())), 1.0) / STEP / 1e-7
+        with torch.no_grad():
+            pairs = zip(self.wanted.items(), gradients, strict=True)
+            return GradientCheck(tuple(self._tensor(name, x, gradient, roundoff) for (name, x), gradient in pairs))
+
+    def _tensor(self, name: str, x: Tensor, gradient: Tensor | None, roundoff: float) -> TensorError:
+        flat = x.detach().view(-1) if x.is_contiguous() else x.detach().reshape(-1)
+        analytic = torch.zeros_like(flat) if gradient is None else gradient.reshape(-1)
+        n = flat.numel()
+        chosen = range(n) if n <= self.entries else torch.randperm(n, generator=self.generator)[: self.entries].tolist()
+        found: list[tuple[int, float, float]] = []
+        kinks = 0
+        for i in chosen:
+            numeric = self._slope(flat, i)
+            if numeric is None:
+                kinks += 1
+            else:
+                found.append((i, float(analytic[i]), numeric))
+        if not found:
+            return TensorError(name, 0.0, 0, 0, 0.0, 0.0, kinks)
+        a, d = (torch.tensor([each[k] for each in found], dtype=torch.float64) for k in (1, 2))
+        error = float((a - d).norm()) / max(float(a.norm()), float(d.norm()), roundoff)
+        worst = max(found, key=lambda each: abs(each[1] - each[2]))
+        return TensorError(name, error if error == error else float("inf"), len(found), *worst, kinks)
+
+    def _slope(self, flat: Tensor, i: int) -> float | None:
+        """Return the central difference, or None where the sides differ however small the step: a corner."""
+        old = float(flat[i])
+        middle = float(self.value())
+        for step in (STEP, *SMALLER):
+            h = step * max(1.0, abs(old))
+            flat[i] = old + h
+            right = float(self.value())
+            flat[i] = old - h
+            left = float(self.value())
+            flat[i] = old
+            ahead, behind = (right - middle) / h, (middle - left) / h
+            noise = 1e-15 * max(abs(middle), 1.0) / h
+            if abs(ahead - behind) <= BENT * max(abs(ahead), abs(behind)) + 100 * noise + 10 * step:
+                return (right - left) / (2 * h)
+        return None
+
+
+def _double(value: Any) -> Any:
+    if not isinstance(value, Tensor):
+        return value
+    copied = value.detach().clone(memory_format=torch.contiguous_format)
+    return copied.double() if copied.is_floating_point() else copied
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else ()
+    return [tensor for part in parts for tensor in _tensors(part)]

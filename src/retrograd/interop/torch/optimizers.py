@@ -1,0 +1,60 @@
+"""The optimizers that step a model, and their learning rates."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from torch.optim import Optimizer
+
+from retrograd.interop.torch.journal import Journal
+
+LOW, NOTHING, SOMETHING = 1e-3, 0.02, 0.5  # of the largest learning rate
+MOST = 64  # optimizers known at a time
+
+
+class Optimizers:
+    """Knows which optimizers are the model's."""
+
+    def __init__(self, journal: Journal, given: Optimizer | None) -> None:
+        self.journal, self.model, self.given = journal, journal.model, given
+        self.known: dict[int, tuple[Any, bool]] = {}
+        self.was_high = self.was_low = False  # the learning rate
+
+    def ours(self, optimizer: Optimizer) -> bool:
+        """Return whether it holds parameters of the model; note it where it is new."""
+        known = self.known.get(id(optimizer))
+        if known is not None and known[0]() is optimizer:
+            return known[1]
+        mine, journal = {id(parameter) for parameter in self.model.parameters()}, self.journal
+        mine |= set(journal.at_start.values())
+        held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        ours = bool(held & mine) or optimizer is self.given
+        if len(self.known) > MOST:
+            self.known.clear()
+        self.known[id(optimizer)] = (weakref.ref(optimizer), ours)
+        if ours:
+            journal.optimizers += 1
+            journal.stepped |= held & mine
+            journal.foreign = max(journal.foreign, len(held - mine))
+            journal.optimizer_kind = type(optimizer).__name__
+            defaults = optimizer.defaults
+            journal.stateful = bool(defaults.get("momentum", 0.0)) or type(optimizer).__name__ != "SGD"
+            journal.fresh_steps += not optimizer.state
+        return ours
+
+    def rate(self, rate: float, turn: int) -> None:
+        """Note the learning rate of a step."""
+        journal = self.journal
+        journal.rates.add(rate)
+        if rate > journal.top_rate:
+            journal.top_rate = rate
+        if rate >= LOW * journal.top_rate:
+            journal.low_from = -1
+        elif journal.low_from < 0:
+            journal.low_from = turn
+        if self.was_high and rate < NOTHING * journal.top_rate:
+            self.was_high, self.was_low = False, True
+        elif rate > SOMETHING * journal.top_rate:
+            journal.rate_turns += self.was_low
+            self.was_high, self.was_low = True, False

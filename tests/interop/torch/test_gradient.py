@@ -1,0 +1,52 @@
+"""The gradient check: right modules pass, a wrong gradient is named, corners are told, nothing is left changed."""
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install 'retrograd[torch]')")
+
+from torch import nn
+
+import retrograd
+from retrograd.base.errors import UsageError
+
+
+class WrongCube(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    def backward(ctx, dy):
+        (x,) = ctx.saved_tensors
+        return 2 * dy * x**2
+
+
+def test_a_right_module_with_buffers_and_dropout_passes_and_stays_as_it_was():
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Tanh(), nn.Flatten(), nn.Dropout(0.3), nn.Linear(18, 2)
+    )
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    x, random = torch.randn(4, 1, 5, 5), torch.get_rng_state()
+    found = retrograd.torch.check(module, x)
+    assert found.verdict == "exact", str(found)
+    assert {each.name for each in found.tensors} == {"input 0", *dict(module.named_parameters())}
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+    assert torch.equal(random, torch.get_rng_state())
+
+
+def test_a_wrong_autograd_function_is_wrong_by_a_third():
+    found = retrograd.torch.check(WrongCube, torch.randn(3, 2, generator=torch.Generator().manual_seed(0)))
+    assert found.verdict == "wrong"
+    assert found.error == pytest.approx(1 / 3, rel=1e-6)
+
+
+def test_entries_on_a_corner_are_told_and_left_out():
+    (only,) = retrograd.torch.check(torch.relu, torch.tensor([0.0, 1.0, -1.0])).tensors
+    assert (only.kinks, only.entries, only.verdict) == (1, 2, "exact")
+
+
+def test_outputs_cut_off_from_all_inputs_are_refused():
+    with pytest.raises(UsageError, match="do not depend"):
+        retrograd.torch.check(lambda x: x.detach(), torch.ones(2))
