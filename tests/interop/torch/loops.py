@@ -349,7 +349,7 @@ LOOPS = {
     "saturation": Loops(saturated, lambda: deep(nn.Tanh, epochs=2), clean),
     "vanishing_gradients": Loops(lambda: deep(nn.Sigmoid), clean, lambda: deep(nn.Tanh)),
     "exploding_gradients": Loops(unstable, clean, lambda: train(every=4, share=0.25, epochs=12)),
-    "update_size": Loops(lambda: rate(2e-5), clean, lambda: rate(0.02)),
+    "update_size": Loops(lambda: rate(4e-6), clean, lambda: rate(0.02)),
     "constant_output": Loops(lambda: deep(nn.ReLU, 0.0), clean, lambda: rate(1e-9)),
     "unscaled_inputs": Loops(
         lambda: rate(1.0, batch=lambda x, y, idx: (1000 * x[idx], y[idx])), clean, lambda: rate(1e-9)

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from statistics import median
 
-SHARE = 0.03  # of the loop's time that looks may take; the rest of the 5 % is for what is heard of every step
+SHARE = 0.02  # of the loop's time that looks may take; the rest of the 5 % is for what is heard of every step
 GROWTH = 1.5  # of the distance between looks, until the share is kept
 FARTHEST = 4096  # turns
 
