@@ -117,6 +117,8 @@ class Observer:
         if self.awake:
             self.before_forward(module, args)
         elif module is self.model:
+            if self.look.on_stack:
+                self.look.settle()
             if torch.is_grad_enabled():
                 self.silent += 1
                 if self.steps_heard:
