@@ -18,7 +18,7 @@ train: $(STAMP) $(KERNELS)
 	$(BIN)/retrograd train examples/digits.yaml
 
 test: $(STAMP)-dev $(KERNELS) lint types
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-native: $(STAMP)-dev  # many random shapes and options for each kernel, and the variants for older processors
 	$(NATIVE) --strict

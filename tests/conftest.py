@@ -6,6 +6,8 @@ generates code, and what it computes in the last bits only.
 
 import os
 
+import pytest
+
 COMPILE_QUICKLY = (
     "--xla_backend_optimization_level=0",
     "--xla_llvm_disable_expensive_passes=true",
@@ -14,3 +16,15 @@ COMPILE_QUICKLY = (
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *COMPILE_QUICKLY]).strip()
+
+SHARING = (  # modules whose tests share programs that take seconds to compile: each runs in one process
+    "test_symptoms", "test_repair", "test_trace_lines", "test_trace_replay", "test_trace_forms", "test_trace_by_hand",
+    "test_explain", "test_generate", "test_special_data",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of such a module together, where the suite is spread over processes by groups."""
+    for item in items:
+        if item.path.stem in SHARING:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
