@@ -25,7 +25,7 @@ IRIS = {  # shuffled, with dropout, a rest of 10 rows after three full batches, 
         "batch_norm",
         {"dense": "classes"},
     ],
-    "optimizer": {"adam": {"learning_rate": {"cosine": {"initial": 0.01}}, "clip_global_norm": 0.5}},
+    "optimizer": {"adam": {"learning_rate": {"cosine": {"initial": 0.01}}}},
     "penalties": [{"l2": 0.01}],
     "training": {"epochs": 4, "batch_size": 32},
 }

@@ -66,7 +66,7 @@ def test_no_number_and_no_infinity_gives_nan(layer, dtype):
     y, dx = run(layer, [*LARGE, -largest, largest, -np.inf, np.inf], dtype)
     assert not np.isnan(y).any(), y
     assert not np.isnan(dx).any(), dx
-    assert np.isfinite(dx).all(), dx
+    assert np.isfinite(dx).all() or layer.kind == "exponential", dx  # its slope is itself
 
 
 @pytest.mark.parametrize("layer", ALONG_AN_AXIS, ids=str)

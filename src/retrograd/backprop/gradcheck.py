@@ -15,7 +15,7 @@ from retrograd.backprop.gradcheck_difference import STEP, Differences
 from retrograd.backprop.gradcheck_kinks import SMALLER, Corners, Kink
 from retrograd.backprop.gradcheck_locate import locate
 from retrograd.backprop.gradcheck_point import INPUT, Cost, Extra, Point, compiled_once
-from retrograd.backprop.gradcheck_result import EXACT, WRONG, Entry, GradientCheck, TensorCheck
+from retrograd.backprop.gradcheck_result import ACCEPTABLE, EXACT, WRONG, Entry, GradientCheck, TensorCheck
 from retrograd.network.network import Network, Variables
 
 FEW = 32  # entries; a tensor with no more is tried whole
@@ -67,7 +67,7 @@ def check_network(
         tensors += tuple(_misshapen(point, path, found[path]) for path in broken)
         whole = None if broken else trial.whole()
         notes = tuple(f"{column}: no delta comes back" for column in point.without_delta)
-        wrong = any(tensor.largest > EXACT for tensor in tensors)
+        wrong = bool(broken) or trial.disagrees or any(tensor.largest > ACCEPTABLE for tensor in tensors)
         faults = locate(point, rng) if wrong else ()
     if wrong and not faults and any(t.largest > WRONG for t in tensors):
         notes += ("no layer is wrong alone: look at shared parameters and at what several nodes read",)

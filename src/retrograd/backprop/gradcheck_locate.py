@@ -20,7 +20,7 @@ from retrograd.network.network import own_params, take
 ALLOWED_VJP = 1e-7
 ALLOWED_DIFFERENCE = 1e-5
 STEP = 1e-6
-APART = 1e-6  # inputs are moved by this, so that nothing lies on a corner where two conventions differ
+APART = 1e-4  # inputs are moved by this, so that nothing lies on a corner where two conventions differ
 MOST_NUMERIC = 4096  # entries of a tensor that are differentiated one by one
 
 

@@ -60,8 +60,9 @@ class Point:
         except Exception as error:  # whatever a backward raises
             self.failure = error
         self.without_delta = []  # columns of real numbers that a layer reads and returns no delta for
+        targets = {reference for each in self.objectives for reference in each.inputs[1:]}  # constants to a loss
         for name in network.columns:
-            if name in self.batch and jnp.issubdtype(self.batch[name].dtype, jnp.floating):
+            if name in self.batch and name not in targets and jnp.issubdtype(self.batch[name].dtype, jnp.floating):
                 if deltas.get(name) is None:
                     self.without_delta.append(name)
                 else:

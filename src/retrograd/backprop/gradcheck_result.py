@@ -13,6 +13,7 @@ from retrograd.backprop.gradcheck_locate import Fault
 Verdict = Literal["exact", "acceptable", "suspicious", "wrong"]
 LIMITS: tuple[tuple[float, Verdict], ...] = ((1e-7, "exact"), (1e-5, "acceptable"), (1e-3, "suspicious"))
 EXACT = LIMITS[0][0]
+ACCEPTABLE = LIMITS[1][0]
 WRONG = LIMITS[-1][0]
 
 

@@ -19,9 +19,8 @@ from retrograd.update.penalties import penalise
 ROWS = 8  # of the training part; a mistake in a sum over the batch shows with two
 FEWEST_ROWS = 2
 EXPENSIVE = 5e7  # operations of one forward pass of ROWS rows; beyond, FEWEST_ROWS
-OFF = (
-    0.05  # parameters that were not trained are moved by this share, so that a scale of 1 or a bias of 0 hides no term
-)
+OFF = 0.05  # parameters that were not trained move by this share, so that a scale of 1 or a bias of 0 hides no term
+SHAKE = 1e-2  # of their spread; inputs move by this share
 
 
 def check_prepared(
@@ -34,10 +33,22 @@ def check_prepared(
         variables = moved(prepared.network.init(key, prepared.dataset.train), rng, OFF)
     penalties = prepared.config.penalties
     extra = (lambda params: penalise(penalties, params)) if penalties else None
-    batch = _batch(prepared, variables, key)
+    batch = shaken(prepared, _batch(prepared, variables, key), rng)
     found = check_network(prepared.network, prepared.objectives, variables, batch, key, name=prepared.config.name,
                           extra=extra, entries=entries, seed=seed)  # fmt: skip
     return CheckReport((found,))
+
+
+def shaken(prepared: Prepared, batch: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+    """Return the batch with real inputs moved a little: equal ones, a picture's ground, are corners of a maximum."""
+    targets = {reference for objective in prepared.objectives for reference in objective.inputs[1:]}
+    real = [name for name in prepared.network.columns if np.issubdtype(batch[name].dtype, np.floating)]
+    moved = {
+        name: batch[name] + (SHAKE * max(np.std(batch[name]), SHAKE) * rng.normal(size=batch[name].shape))
+        for name in real
+        if name not in targets
+    }
+    return {**batch, **{name: column.astype(batch[name].dtype) for name, column in moved.items()}}
 
 
 def refuse_wrong(report: CheckReport) -> None:
