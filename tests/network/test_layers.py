@@ -18,7 +18,8 @@ KEEP_SCALE = {
     "layer_norm", "max_pool", "reshape", "rms_norm", "spatial_dropout", "stochastic_depth", "upsample",
 }  # fmt: skip
 INITIALIZERS = {
-    "elu": "he_normal", "gelu": "he_normal", "hard_sigmoid": "glorot_uniform", "hard_swish": "he_normal",
+    "elu": "he_normal", "exponential": "glorot_uniform", "gelu": "he_normal", "hard_sigmoid": "glorot_uniform",
+    "hard_swish": "he_normal",
     "identity": "glorot_uniform", "leaky_relu": "he_normal", "log_sigmoid": "glorot_uniform",
     "log_softmax": "glorot_uniform", "mish": "he_normal", "prelu": "he_normal", "relu": "he_normal",
     "relu6": "he_normal", "selu": "lecun_normal", "sigmoid": "glorot_uniform", "silu": "he_normal",
