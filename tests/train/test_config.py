@@ -9,6 +9,7 @@ import pytest
 import retrograd as rg
 from retrograd.base.document import Document, parse_document, write_document
 from retrograd.base.errors import ConfigError, RetrogradError, UsageError
+from retrograd.base.schema import parse
 from retrograd.train.config import RunConfig, changed, config_of, plain_config, schema, with_rate
 from retrograd.train.prepare import prepare
 
@@ -79,6 +80,27 @@ def test_settings_can_be_changed_by_path():
     for wrong in ("epochs", "=3", "network.5=relu"):
         with pytest.raises(UsageError, match="--set"):
             changed(values, wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "change", "expected"),
+    [
+        ("data: digits", "data.scale=none", {"data": {"builtin": "digits", "scale": "none"}}),
+        ("data: {path: a.csv, split: none}", "data.split.seed=3", {"data": {"path": "a.csv", "split": {"method": "none", "seed": 3}}}),
+        ("optimizer: adam", "optimizer.adam.beta1=0.8", {"optimizer": {"adam": {"beta1": 0.8}}}),
+        ("optimizer: {adam: 0.1}", "optimizer.adam.beta1=0.8", {"optimizer": {"adam": {"learning_rate": 0.1, "beta1": 0.8}}}),
+        ("optimizer: adam", "optimizer.sgd.momentum=0.9", {"optimizer": {"sgd": {"momentum": 0.9}}}),
+        ("network: [dense: 8]", "network.0.dense.activation=relu", {"network": [{"dense": {"units": 8, "activation": "relu"}}]}),
+        ("network: [dropout]", "network.0.dropout.rate=0.1", {"network": [{"dropout": {"rate": 0.1}}]}),
+        ("network: [relu]", "network.0.name=bend", {"network": [{"relu": None, "name": "bend"}]}),
+        ("training: {early_stopping: 5}", "training.early_stopping.min_change=0.1",
+         {"training": {"early_stopping": {"patience": 5, "min_change": 0.1}}}),
+    ],
+)  # fmt: skip
+def test_what_was_given_in_short_stays_beside_a_changed_setting(text, change, expected):
+    values = changed(parse_document(text).values, change)
+    assert values == expected
+    parse(RunConfig, {"network": [{"dense": 1}], **values})
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ class Reader:
             if place and _alone(document.values, place, place == shorthand != path):
                 if any(f"{place}.".startswith(f"{each}.") for each in document.changed):
                     return "given by --set"
-                line = document.lines.get(place)
+                line = document.lines.get(place) or document.lines.get(shorthand)
                 return f"line {line}" if line else "given"
         return "default"
 

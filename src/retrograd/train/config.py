@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from retrograd.backprop.backprop import Objective
 from retrograd.base.annotations import Custom, Registered, describing, show
-from retrograd.base.document import Document, parse_value, read_document
-from retrograd.base.errors import ConfigError, Problem, UsageError
+from retrograd.base.document import Document, read_document
+from retrograd.base.errors import ConfigError, Problem
 from retrograd.base.json_schema import json_schema, registry_definition, registry_schema, settings_choices
 from retrograd.base.places import placed
 from retrograd.base.schema import (
@@ -29,6 +29,7 @@ from retrograd.network.initializers import initializers
 from retrograd.network.layer import Activation, layers
 from retrograd.network.losses.loss import Loss, losses
 from retrograd.network.network import Network
+from retrograd.train.changes import with_change
 from retrograd.train.settings import LossOn, TrainingSettings
 from retrograd.update.optimizers import Adam, Optimizer, optimizers
 from retrograd.update.penalties import Penalty, penalties
@@ -243,24 +244,8 @@ def _without_none(value: Any) -> Any:
 
 
 def changed(values: Mapping[str, Any], change: str) -> dict[str, Any]:
-    """Return the mapping with one `path.to.key=value` set; list entries are counted from 0."""
-    path, equals, text = change.partition("=")
-    if not equals or not path:
-        raise UsageError(f"expected KEY=VALUE, found '{change}'", where="--set", cure="as in training.epochs=5")
-    return _set(values, path.split("."), parse_value(text), path)
-
-
-def _set(values: Any, path: list[str], value: Any, whole: str) -> Any:
-    if not path:
-        return value
-    key, *rest = path
-    if isinstance(values, list):
-        if not key.isdigit() or int(key) >= len(values):
-            raise UsageError(f"'{whole}': there is no list entry {key} (0 to {len(values) - 1})", where="--set")
-        return [_set(item, rest, value, whole) if i == int(key) else item for i, item in enumerate(values)]
-    inner = values.get(key) if isinstance(values, Mapping) else None
-    kept = dict(values) if isinstance(values, Mapping) else {}
-    return {**kept, key: _set(inner if isinstance(inner, (list, Mapping)) else {}, rest, value, whole)}
+    """Return the configuration's mapping with one `path.to.key=value` set; list entries are counted from 0."""
+    return with_change(values, change, RunConfig)
 
 
 def schema() -> dict[str, Any]:

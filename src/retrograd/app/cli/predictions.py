@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from retrograd.data.digits import shortest
 from retrograd.data.images.boxes import Boxes
 from retrograd.data.images.masks import Masks
 from retrograd.data.images.reading import EDGES
 from retrograd.data.images.rows import Images
-from retrograd.data.target import Decoded
+from retrograd.data.target import Decoded, Quantities
 from retrograd.data.windows.inputs import WindowInputs
 from retrograd.train.predict import Model
 
@@ -33,16 +34,21 @@ def predictions(model: Model, rows: Any, decoded: Decoded) -> pl.DataFrame:
 
 
 def plain_columns(model: Model, decoded: Decoded) -> dict[str, pl.Series]:
-    """Return a column with the prediction of each target, and for classes their probabilities."""
+    """Return a column with the prediction of each target, and for classes their probabilities.
+
+    A network that computes in float32 (or less) gives no more digits than that holds.
+    """
+    exact = model.config.training.precision == "float64"
     if decoded.labels is not None:
         columns = {"prediction": pl.Series(decoded.labels.tolist())}
         shares = () if decoded.probabilities is None else decoded.probabilities.T
         for label, values in zip(model.preprocessing.classes or (), shares, strict=True):
-            columns[f"probability_{label}"] = pl.Series(values)
+            columns[f"probability_{label}"] = pl.Series(values if exact else shortest(values))
         return columns
     values = np.asarray(decoded.values)
     target = model.preprocessing.target
     names = target.names if target and len(target.names) > 1 else ("prediction",)
+    values = values if exact else shortest(values, target.scaling if isinstance(target, Quantities) else None)
     values = values.reshape(len(values), -1)
     names = names if len(names) == values.shape[1] else tuple(f"prediction_{i}" for i in range(values.shape[1]))
     return {name: pl.Series(column) for name, column in zip(names, values.T, strict=True)}
@@ -57,5 +63,5 @@ def box_rows(boxes: list[np.ndarray], names: tuple[str, ...] | None, classes: tu
     """Return a row for each object: its image (or its number, counted from 0), class, score and edges in pixels."""
     images = [i if names is None else names[i] for i, own in enumerate(boxes) for _ in own]
     found = np.concatenate(boxes) if boxes else np.empty((0, 6))
-    columns = {"label": [classes[int(i)] for i in found[:, 5]], "score": found[:, 4]}
-    return pl.DataFrame({"image": images} | columns | dict(zip(EDGES, found[:, :4].T, strict=True)))
+    columns = {"label": [classes[int(i)] for i in found[:, 5]], "score": shortest(found[:, 4])}
+    return pl.DataFrame({"image": images} | columns | dict(zip(EDGES, shortest(found[:, :4]).T, strict=True)))
