@@ -1,6 +1,8 @@
 """A step of a run is found again bit for bit, by the run's own program; and a replay that is not the run says so."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,6 +135,26 @@ def test_a_run_of_arrays_is_traced_with_its_data_in_hand(root):
     assert rg.trace(run, step=2).numbers.batch == 4
     with pytest.raises(UsageError, match="came from a program"):
         rg.trace(run.folder, step=2)
+
+
+@pytest.mark.parametrize(("rate", "step", "clips"), [(0.9, 30, False), (5e4, 3, True)])
+def test_what_the_guard_did_is_part_of_the_run(rate, step, clips, root, tmp_path):
+    x = np.random.default_rng(0).normal(size=(96, 3)).astype(np.float32)
+    y = x @ np.array([1, -2, 0.5], np.float32)
+    run = rg.fit(x, y, network=[rg.Dense(1)], optimizer=rg.SGD(rate), epochs=6, batch_size=16, root=root)
+    last = run.interventions[-1]
+    assert bool(last.clip_global_norm) is clips
+    trace = rg.trace(run, step=step, dtype="float32")
+    assert trace.replay.is_exact
+    assert [replace(event, time=None) for event in trace.replay.interventions] == [last]
+    assert trace.numbers.learning_rate == pytest.approx(rate * last.rate_factor)
+    assert last.action in " ".join(trace.text().split())
+    if clips:  # without its record, the replay is another training, and says so
+        events = shutil.copytree(run.folder, tmp_path / "other") / "events.jsonl"
+        lines = events.read_text().splitlines(keepends=True)
+        events.write_text("".join(line for line in lines if '"intervention"' not in line))
+        other = rg.trace(events.parent, step=step, dtype="float32", dataset=run.dataset)
+        assert "the replay is NOT the run" in other.text()
 
 
 def test_training_until_a_condition_holds_finds_the_first_such_step(xor):

@@ -45,6 +45,7 @@ from retrograd.explain.trace_source import (
 from retrograd.explain.trace_text import as_text
 from retrograd.network.network import Network, take
 from retrograd.network.precision import computing_in, in_precision
+from retrograd.update.optimizer import Optimizer
 from retrograd.update.step import Stepper, TrainState
 
 Dtype = Literal["float64", "float32"]
@@ -123,7 +124,8 @@ def trace(
 ) -> Trace:
     """Return one step of a configuration (object, mapping, YAML file) or of a run (object, folder) with every number.
 
-    The weights are those before `step`, counted from 1: the run is trained again up to there, in float32, as it was.
+    The weights are those before `step`, counted from 1: the run is trained again up to there, in float32, as it was,
+    with what its guard did; a configuration is trained without a guard.
     The rows are that step's own, one row of the training part (`sample`, from 0), or `batch`, columns of the caller's.
     In float64 the step is then computed from the same weights and rows; in float32, with the step's own rows, it is
     the run's compiled program that computes it, and the weights after it can be compared with the run's.
@@ -140,17 +142,17 @@ def trace(
     found = open_source(source, dataset, changes, batch)
     path = None if node is None else node_path(found.prepared.network, node)
     if break_when is not None:
-        step = first_step(found.prepared, break_when, found.last)
+        step = first_step(found, break_when)
     check_step(found, step)
     wanted = Wanted(step, sample, batch, dtype, delta)
     reached, replayed = _reach(found, wanted)
     state, rows = (replayed.before, reached.batch) if reached and replayed else first_state(found.prepared)
     rows = _rows(found, wanted, rows)
-    if replayed is not None and replayed.looked is not None:
+    if reached and replayed and replayed.looked:
         with computing_in(found.prepared.config.training.precision):
-            shown = numbers(found.prepared.stepper(), state, rows, replayed.looked, None, **_facts(found, wanted, rows))
+            shown = numbers(reached.stepper, state, rows, replayed.looked, None, **_facts(found, wanted, rows))
     else:
-        shown = _look(found, wanted, state, rows)
+        shown = _look(found, wanted, state, rows, reached.stepper.optimizer if reached else None)
     verdict = verdict_on(step, found, reached, replayed) if reached and replayed and found.is_run else None
     return Trace(shown, remarks(shown, Figures(4, float(np.finfo(dtype).eps))), path, verdict)
 
@@ -184,8 +186,8 @@ def _reach(found: Source, wanted: Wanted) -> tuple[Reached | None, Replayed | No
     own = wanted.is_the_runs and wanted.dtype == stored_in(prepared)
     if wanted.step == 1 and not found.is_run and not (own and wanted.dtype == "float32"):
         return None, None
-    reached = reach(prepared, wanted.step, found.recorded)
-    return reached, replay(prepared, reached, Looker(prepared.stepper(), prepared.steps) if own else None)
+    reached = reach(found, wanted.step)
+    return reached, replay(prepared, reached, Looker(reached.stepper, prepared.steps) if own else None)
 
 
 def _rows(found: Source, wanted: Wanted, own: Batch) -> Batch:
@@ -209,7 +211,9 @@ def _single(column: np.ndarray) -> np.ndarray:
     return column.astype(np.float32) if column.dtype.kind == "f" else column
 
 
-def _look(found: Source, wanted: Wanted, state: TrainState, rows: Batch) -> StepNumbers:
+def _look(
+    found: Source, wanted: Wanted, state: TrainState, rows: Batch, optimizer: Optimizer | None = None
+) -> StepNumbers:
     """Compute one step on its own, in the precision that is wanted."""
     prepared = found.prepared
     with jax.enable_x64(wanted.dtype == "float64"):
@@ -219,7 +223,8 @@ def _look(found: Source, wanted: Wanted, state: TrainState, rows: Batch) -> Step
         columns = {name: jnp.asarray(column) for name, column in rows.items()}
         given = _given(prepared.network, wanted.delta, columns)
         config = prepared.config
-        stepper = Stepper(prepared.network, prepared.objectives, config.optimizer, config.penalties, prepared.steps)
+        chosen = optimizer or config.optimizer
+        stepper = Stepper(prepared.network, prepared.objectives, chosen, config.penalties, prepared.steps)
         made = jax.jit(Looker(stepper, prepared.steps, given).step)(state, columns)
         plain = jax.jit(Looker(stepper, prepared.steps).step)(state, columns).look if given else None
         return numbers(stepper, state, rows, made, plain, **_facts(found, wanted, rows) | {"given": given})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -11,8 +12,9 @@ import jax
 import numpy as np
 
 from retrograd.base.errors import UsageError, did_you_mean
+from retrograd.explain.trace_source import Source
+from retrograd.explain.trace_watched import Watched
 from retrograd.train.loop import Loop
-from retrograd.train.prepare import Prepared
 from retrograd.update.step import Outcome, Stepper, TrainState
 
 READINGS: Mapping[str, Callable[[Outcome], Any]] = {
@@ -59,25 +61,19 @@ def parse_condition(text: str) -> Condition:
     return Condition(reading, sign, value)
 
 
-def first_step(prepared: Prepared, text: str, last: int) -> int:
+def first_step(source: Source, text: str) -> int:
     """Train until a condition holds and return that step, counted from 1.
+
+    A run is trained again with what its guard did; a configuration without a guard.
 
     Raises:  UsageError when it never holds
     """
     condition = parse_condition(text)
-    config = prepared.config
-    stepper = Stepper(
-        prepared.network,
-        prepared.objectives,
-        config.optimizer,
-        config.penalties,
-        prepared.steps,
-        gradient_norm=True,
-        precision=config.training.precision,
-    )
+    prepared = source.prepared
+    settings = dataclasses.replace(prepared.config.training, guard="off")
     met: list[int] = []
 
-    def watch(program: Any) -> Any:
+    def watch(stepper: Stepper, program: Any) -> Any:
         def dispatch(train: TrainState, *given: Any) -> Any:
             done = int(train.step)
             after, outcome = program(train, *given)
@@ -86,16 +82,18 @@ def first_step(prepared: Prepared, text: str, last: int) -> int:
 
         return dispatch
 
-    stepper.many, stepper.single = watch(stepper.many), watch(stepper.single)
-    first = prepared.network.init(jax.random.key(config.training.seed), prepared.dataset.train)
+    first = prepared.network.init(jax.random.key(settings.seed), prepared.dataset.train)
     Loop(
-        stepper,
-        config.training,
+        Watched(prepared.stepper(), watch, gradient_norm=True),
+        settings,
         prepared.dataset.train,
         score=lambda variables: {},
         held_out=prepared.dataset.valid is not None,
         asked_to_stop=lambda: "met" if met else None,
+        recorded=source.interventions,
     ).run(first)
-    if not met or met[0] > last:
-        raise UsageError(f"{text} held in none of {last} steps", where="break", cure="train longer, or ask for less")
+    if not met or met[0] > source.last:
+        raise UsageError(
+            f"{text} held in none of {source.last} steps", where="break", cure="train longer, or ask for less"
+        )
     return met[0]

@@ -13,14 +13,15 @@ import numpy as np
 from retrograd.base.errors import UsageError
 from retrograd.explain.trace_look import Looker, Stepped, keep_in_block, look_at
 from retrograd.explain.trace_source import Source
+from retrograd.explain.trace_watched import Watched
 from retrograd.network.network import Variables
 from retrograd.network.precision import computing_in, in_precision
-from retrograd.record.events import Metrics
+from retrograd.record.events import Intervention, Metrics
 from retrograd.record.tree import digest
 from retrograd.train.loop import Loop, copied
 from retrograd.train.prepare import Prepared
 from retrograd.update.plateau import ReduceOnPlateau
-from retrograd.update.step import TrainState
+from retrograd.update.step import Stepper, TrainState
 
 Batch = dict[str, np.ndarray]
 
@@ -36,9 +37,11 @@ class Dispatch(NamedTuple):
 class Reached(NamedTuple):
     """The dispatch of a run that holds a step: the state before it, what it was given, the weights after it.
 
-    digests: of the weights, by step, wherever the run recorded one.
+    stepper: the step that it took, with what the guard had changed. digests: of the weights, by step, wherever the run
+    recorded one.
     """
 
+    stepper: Stepper
     before: TrainState
     dispatch: Dispatch
     params: dict[str, Any]
@@ -70,6 +73,7 @@ class Replay:
 
     recorded and found: digests of the weights by step, from the run and from the replay. weights: the digest after
     the step, where the run's own program took it. same: whether the program with more outputs ended on the same bits.
+    interventions: what the guard had done before the step, and the replay did again.
     """
 
     step: int
@@ -78,6 +82,7 @@ class Replay:
     weights: str | None
     same: bool
     differing: tuple[str, ...] = ()
+    interventions: tuple[Intervention, ...] = ()
 
     @property
     def is_exact(self) -> bool:
@@ -89,13 +94,15 @@ class Replay:
         """Return what JSON can say of it."""
         recorded = {str(step): self.recorded[step] for step in self.found}
         found = {str(step): digest for step, digest in self.found.items()}
-        return {"exact": self.is_exact, "weights": self.weights, "recorded": recorded, "found": found}
+        again = [{"step": event.step, "action": event.action} for event in self.interventions]
+        return {"exact": self.is_exact, "weights": self.weights, "recorded": recorded, "found": found,
+                "interventions": again}  # fmt: skip
 
     def sentences(self) -> list[str]:
         """Return what was compared, and how it came out."""
         wrong = [step for step, digest in self.found.items() if self.recorded[step] != digest]
         steps = ", ".join(map(str, list(self.found)[-3:]))
-        told = []
+        told = [f"as the guard did before step {each.step + 1}: {each.action}" for each in self.interventions]
         if self.weights:
             recorded = "" if self.found.get(self.step) != self.weights else ", as the run recorded"
             told.append(f"weights after step {self.step}: sha256 {self.weights}{recorded}")
@@ -116,27 +123,30 @@ class Replay:
 def verdict_on(step: int, source: Source, reached: Reached, replayed: Replayed) -> Replay:
     """Return how the replay of a run's step came out."""
     own = None if replayed.looked is None else replayed.weights
-    return Replay(step, source.recorded, reached.digests, own, replayed.same, source.differing)
+    before = tuple({event.step: event for event in source.interventions if event.step < step}.values())
+    return Replay(step, source.recorded, reached.digests, own, replayed.same, source.differing, before)
 
 
-def reach(prepared: Prepared, step: int, recorded: Mapping[int, str] = {}) -> Reached:
-    """Train again from the seed to the dispatch that holds a step, and on to the next step with a recorded digest."""
-    stepper = prepared.stepper()
-    catch = _Catch(step, recorded)
-    stepper.many = catch.around(stepper.many, many=True)
-    stepper.single = catch.around(stepper.single, many=False)
+def reach(source: Source, step: int) -> Reached:
+    """Train again from the seed to the dispatch that holds a step, and on to the next step with a recorded digest.
+
+    What the guard did is done again at the same steps; what it undid is not.
+    """
+    prepared = source.prepared
+    catch = _Catch(step, source.recorded)
     config, dataset = prepared.config, prepared.dataset
     settings = dataclasses.replace(
-        config.training, early_stopping=None, goal=None, convergence=None, time_limit=None
+        config.training, early_stopping=None, goal=None, convergence=None, time_limit=None, guard="off"
     )  # the run has come as far as this
     first = prepared.network.init(jax.random.key(settings.seed), dataset.train)
     fitted = Loop(
-        stepper,
+        Watched(prepared.stepper(), catch.around),
         settings,
         dataset.train,
         score=_score(prepared),
         held_out=dataset.valid is not None,
         asked_to_stop=lambda: "reached" if catch.is_done else None,
+        recorded=source.interventions,
     ).run(first)
     if catch.found is None:
         raise fitted.error or UsageError(f"the run ends before step {step}")
@@ -145,8 +155,7 @@ def reach(prepared: Prepared, step: int, recorded: Mapping[int, str] = {}) -> Re
 
 def replay(prepared: Prepared, reached: Reached, looker: Looker | None) -> Replayed:
     """Take the reached step again, with everything that `looker` sees as additional output of the run's program."""
-    stepper = prepared.stepper()
-    columns, order, at = reached.dispatch
+    stepper, (columns, order, at) = reached.stepper, reached.dispatch
     with computing_in(prepared.config.training.precision):
         if order is None:
             end, kept = jax.jit(lambda train, batch: look_at(stepper, looker, train, batch))(reached.before, columns)
@@ -187,18 +196,18 @@ class _Catch:
         """Whether the step was found, and the digest behind it compared."""
         return self.found is not None and self.done >= self.until
 
-    def around(self, program: Any, *, many: bool) -> Any:
+    def around(self, stepper: Stepper, program: Any) -> Any:
         """Return a program that does the same and tells of it."""
 
         def dispatch(train: TrainState, columns: Mapping[str, Any], *order: np.ndarray) -> Any:
-            steps = len(order[0]) if many else 1
+            steps = len(order[0]) if order else 1
             done = int(train.step)
             holds = done < self.step <= done + steps
             before = copied(train) if holds else None
             after, outcome = program(train, columns, *order)
             if before is not None:
-                at = Dispatch(columns, order[0] if many else None, self.step - done - 1)
-                self.found = Reached(before, at, copied(after.params), {})
+                at = Dispatch(columns, order[0] if order else None, self.step - done - 1)
+                self.found = Reached(stepper, before, at, copied(after.params), {})
             self.done = done + steps
             if self.done in self.recorded:
                 self.digests[self.done] = digest(after.params)

@@ -16,7 +16,7 @@ from retrograd.data.dataset import Dataset, from_arrays, load
 from retrograd.data.settings import DataSettings, SplitSettings
 from retrograd.network.initializers import Constant, Initializer, Values
 from retrograd.network.network import Network
-from retrograd.record.events import Epoch, Started, Stopped, versions
+from retrograd.record.events import Epoch, Intervention, Started, Stopped, versions
 from retrograd.record.run import CONFIG, RunFolder
 from retrograd.train.config import RunConfig, config_of
 from retrograd.train.prepare import Prepared, prepare, prepare_file
@@ -29,7 +29,10 @@ MOST_READ = 100_000  # numbers that are read as decimals one by one
 
 @dataclass(frozen=True)
 class Source:
-    """A run that has been or could be: `recorded` are the digests of its weights by step, `last` its last step."""
+    """A run that has been or could be: `last` is its last step, `recorded` are the digests of its weights by step.
+
+    interventions: what the guard did. One that could be is trained without a guard.
+    """
 
     prepared: Prepared
     label: str
@@ -37,6 +40,7 @@ class Source:
     last: int
     recorded: Mapping[int, str] = dataclasses.field(default_factory=dict)
     differing: tuple[str, ...] = ()  # versions other than those of the run
+    interventions: tuple[Intervention, ...] = ()
 
 
 def open_source(
@@ -66,11 +70,14 @@ def alone(batch: Mapping[str, Any]) -> Dataset:
 def _of_run(run: RunFolder, dataset: Dataset | None) -> Source:
     config: RunConfig = config_of(parse_document(run.config_text(), str(run.path / CONFIG)))
     recorded: dict[int, str] = {}
+    acts: list[Intervention] = []
     begun: Started | None = None
     last = 0
     for event in run.events():
         if isinstance(event, Started):
             begun = event
+        elif isinstance(event, Intervention):
+            acts.append(event)
         elif isinstance(event, (Epoch, Stopped)):
             last = max(last, event.step)
             if isinstance(event, Epoch) and event.weights:
@@ -90,7 +97,7 @@ def _of_run(run: RunFolder, dataset: Dataset | None) -> Source:
         for name in PROGRAMS
         if begun and name in begun.versions and begun.versions[name] != own[name]
     )
-    return Source(prepare(config, dataset), run.path.name, True, last, recorded, differing)
+    return Source(prepare(config, dataset), run.path.name, True, last, recorded, differing, tuple(acts))
 
 
 def check_step(source: Source, step: int) -> None:

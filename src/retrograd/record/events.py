@@ -84,13 +84,18 @@ class Note(Event):
 
 @dataclass(frozen=True)
 class Intervention(Event):
-    """The guard acted: why, what it did, and the settings that make it permanent."""
+    """The guard acted: why, what it did, and the settings that make it permanent.
+
+    From `step` on the learning rate was multiplied by `rate_factor`, and gradients were clipped to `clip_global_norm`.
+    """
 
     kind = "intervention"
     step: int
     reason: str
     action: str
     permanent: str = ""
+    rate_factor: float = 1.0
+    clip_global_norm: float | None = None
 
 
 @dataclass(frozen=True)

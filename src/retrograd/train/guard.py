@@ -22,27 +22,27 @@ class Rescue(NamedTuple):
     """A mild change with which training goes on from the last healthy weights."""
 
     rate_factor: float
-    clip: bool
+    clip: float | None = None  # the norm to which gradients are clipped
 
     def optimizer(self, own: Optimizer) -> Optimizer:
         """Return the optimiser with clipping, if that belongs to this rescue."""
-        return dataclasses.replace(own, clip_global_norm=NORM) if self.clip and not own.clip_global_norm else own
+        return dataclasses.replace(own, clip_global_norm=self.clip) if self.clip and not own.clip_global_norm else own
 
     def action(self, rate: float) -> str:
         """Return what is done, in words."""
-        clip = f", gradients clipped to norm {NORM:g}" if self.clip else ""
+        clip = f", gradients clipped to norm {self.clip:g}" if self.clip else ""
         return f"back to the last healthy weights, learning rate {rate * self.rate_factor:.3g}{clip}"
 
     def permanent(self, own: Optimizer, rate: float) -> str:
         """Return how the same is written in the configuration."""
         path = f"optimizer.{optimizers.name_of(type(own))}"
-        clip = f" and {path}.clip_global_norm: {NORM:g}" if self.clip else ""
+        clip = f" and {path}.clip_global_norm: {self.clip:g}" if self.clip else ""
         return f"{path}.learning_rate: {rate * self.rate_factor:.3g}{clip}"
 
 
 def rescues() -> Iterator[Rescue]:
     """Yield the rescues, the mildest first."""
-    yield from (Rescue(factor, factor <= CLIPPED_FROM) for factor in FACTORS)
+    yield from (Rescue(factor, NORM if factor <= CLIPPED_FROM else None) for factor in FACTORS)
 
 
 def diverged(losses: Sequence[float], first: float) -> str | None:

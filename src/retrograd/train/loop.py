@@ -19,7 +19,7 @@ from retrograd.network.network import Variables
 from retrograd.network.precision import computing_in, in_precision, taken_out
 from retrograd.record.events import Epoch, Intervention, Metrics
 from retrograd.record.tree import digest
-from retrograd.train.guard import diverged, rescues
+from retrograd.train.guard import Rescue, diverged, rescues
 from retrograd.train.nonfinite import find_nonfinite
 from retrograd.train.settings import TrainingSettings
 from retrograd.train.stop import Stop, rules, watched
@@ -65,6 +65,7 @@ class Loop:
     watchers: Sequence[Watcher] = ()
     asked_to_stop: Callable[[], str | None] = lambda: None  # the reason
     told: Callable[[Intervention], None] = lambda event: None  # what the guard does
+    recorded: Sequence[Intervention] = ()  # of a run that is replayed: done again, at the same steps
     look: Callable[[TrainState, Callable[[], Mapping[str, Any]]], None] | None = None  # at an epoch's end
     clock: Callable[[], float] = time.perf_counter
     history: list[Epoch] = field(default_factory=list)
@@ -96,6 +97,7 @@ class Loop:
         epoch, stop = 0, self._asked(0)
         while stop is None and epoch < self.settings.epochs:
             group = range(epoch, min(epoch + self.group, self.settings.epochs))
+            train = self._as_recorded(train)
             before = copied(train)
             train, outcomes = self._epochs(train, group)
             trouble = self._trouble(before, train, outcomes, group)
@@ -254,15 +256,24 @@ class Loop:
         rescue = next(self.rescues, None) if self.settings.guard == "repair" else None
         if rescue is None or not all_finite(before.params):
             return None
+        own, rate = self.stepper.optimizer, float(self.stepper.rate(before.step))
+        self._tell(int(before.step), trouble.reason, rescue.action(rate), rescue.permanent(own, rate), rescue)
+        return self._milder(before, rescue)
+
+    def _milder(self, train: TrainState, rescue: Rescue) -> TrainState:
         own = self.stepper.optimizer
-        self.rate_cut, rate = rescue.rate_factor, float(self.stepper.rate(before.step))
-        self._tell(int(before.step), trouble.reason, rescue.action(rate), rescue.permanent(own, rate))
+        self.rate_cut = rescue.rate_factor
         if rescue.optimizer(own) != own:
             self.stepper = self.stepper.with_optimizer(rescue.optimizer(own))
-        return before._replace(rate_factor=self._rate_factor())
+        return train._replace(rate_factor=self._rate_factor())
 
-    def _tell(self, step: int, reason: str, action: str, permanent: str) -> None:
-        event = Intervention(step, reason, action, permanent)
+    def _as_recorded(self, train: TrainState) -> TrainState:
+        """Return the state with what the guard of a run that is replayed did at this step; its last try held."""
+        here = [event for event in self.recorded if event.step == int(train.step)]
+        return self._milder(train, Rescue(here[-1].rate_factor, here[-1].clip_global_norm)) if here else train
+
+    def _tell(self, step: int, reason: str, action: str, permanent: str, rescue: Rescue | None = None) -> None:
+        event = Intervention(step, reason, action, permanent, *(rescue or ()))
         if event not in self.interventions:
             self.interventions.append(event)
             self.told(event)
