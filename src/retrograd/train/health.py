@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,10 +12,11 @@ import numpy as np
 
 from retrograd.backprop.readings import Health, health
 from retrograd.record.events import Health as HealthEvent
-from retrograd.update.step import Stepper, TrainState, apply_gradients
+from retrograd.update.step import SMALL_STEP, Stepper, TrainState, apply_gradients
 
-STEPS_BETWEEN = 64  # a reading costs about a step and its statistics: under 2 % of these
-MOST_READINGS = 200  # of a run, so that its events stay small
+STEPS_BETWEEN = 160  # a reading costs up to 3 steps, and a dispatch of its own as much as some operations:
+DISPATCH = 5e7  # at most 2 % of the steps between two readings
+SOME, MANY = 20, 200  # readings of a run: so many of small steps take a tenth of a second; more would fill its events
 DIGITS = 4
 
 Readings = dict[str, dict[str, float]]  # quantity -> path of a node or parameter -> value
@@ -23,26 +25,49 @@ Readings = dict[str, dict[str, float]]  # quantity -> path of a node or paramete
 class HealthWatch:
     """Reads the health of the step that comes next, at the end of an epoch, every so many steps.
 
-    The interval follows from the number of steps, never from a clock: a run and its repetition read the same steps.
-    The reading is a program of its own; the run's own program, and so its numbers, are the same with it and without.
+    The interval follows from counts of operations and steps, never from a clock: a run and its repetition read the
+    same steps. The reading is a program of its own; the run's own program, and so its numbers, are the same with it and
+    without.
     """
 
     def __init__(self, stepper: Stepper, total_steps: int, tell: Callable[[HealthEvent], None]) -> None:
-        self.stepper, self.tell = stepper, tell
-        self.interval = max(STEPS_BETWEEN, total_steps // MOST_READINGS)
-        self.next = self.interval
+        self.stepper, self.total_steps, self.tell = stepper, total_steps, tell
+        self.last_step = self.interval = 0
         self.last: Readings = {}
-        self._compiled = jax.jit(self._read)
+        self._compiled = jax.jit(self._stacked)
+        self._form: Any = None
 
     def __call__(self, train: TrainState, batch: Callable[[], Mapping[str, Any]]) -> None:
         """Take a reading if it is time; `batch` gives the rows on which."""
         step = int(train.step)
-        if step < self.next:
+        if step < self.last_step + self.interval:
             return
-        self.next = step + self.interval
-        found, ratios = jax.device_get(self._compiled(train, batch()))
+        rows = batch()
+        self.interval = self.interval or self.steps_between(train, rows)
+        if step < self.last_step + self.interval:
+            return
+        self.last_step = step
+        found, ratios = self.reading(train, rows)
         self.last = plain(found, ratios)
         self.tell(HealthEvent(step, self.last))
+
+    def steps_between(self, train: TrainState, batch: Mapping[str, Any]) -> int:
+        """Return how many steps lie between two readings: by operations, and so that a short run has some."""
+        operations = self.stepper.cost(train, batch).operations
+        steps = STEPS_BETWEEN * (1 + DISPATCH / operations)
+        if operations < SMALL_STEP:
+            steps = min(steps, self.total_steps / SOME)
+        return math.ceil(max(steps, self.total_steps / MANY, 1))
+
+    def reading(self, train: TrainState, batch: Mapping[str, Any]) -> tuple[Health, dict[str, Any]]:
+        """Return the health of the step from here on a batch, and each parameter's share by which it moves."""
+        stacked = np.asarray(self._compiled(train, batch))
+        return jax.tree.unflatten(self._form, stacked.tolist())
+
+    def _stacked(self, train: TrainState, batch: Mapping[str, Any]) -> jax.Array:
+        """Return all readings as one array: hundreds of single numbers take longer to fetch than to compute."""
+        leaves, self._form = jax.tree.flatten(self._read(train, batch))
+        return jnp.stack([leaf.astype(jnp.float32) for leaf in leaves])
 
     def _read(self, train: TrainState, batch: Mapping[str, Any]) -> tuple[Health, dict[str, Any]]:
         stepper = self.stepper

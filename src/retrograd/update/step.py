@@ -35,6 +35,13 @@ class TrainState(NamedTuple):
     rate_factor: Array
 
 
+class Cost(NamedTuple):
+    """What one step costs by XLA's formulas: operations, and whether some are convolutions."""
+
+    operations: float
+    convolves: bool
+
+
 class Outcome(NamedTuple):
     """What a step reports: the loss before the update (penalties included), the learning rate, the gradient's norm."""
 
@@ -69,6 +76,7 @@ class Stepper:
         self.gradient_norm, self.total_steps, self.precision = gradient_norm, total_steps, precision
         self.single = jax.jit(self.step, donate_argnums=0)
         self.many = jax.jit(self._many, donate_argnums=0)
+        self._cost: Cost | None = None
 
     def with_optimizer(self, optimizer: Optimizer) -> Stepper:
         """Return the step with another schedule, clipping or decay of the same optimiser; its state stays valid."""
@@ -99,17 +107,22 @@ class Stepper:
         value, extra = penalise(self.penalties, train.params)
         return result._replace(loss=result.loss + value, grads=jax.tree.map(jnp.add, result.grads, extra))
 
+    def cost(self, train: TrainState, batch: Mapping[str, Any]) -> Cost:
+        """Return what the step costs, counted once: XLA's formulas tell what they do, native kernels do not."""
+        if self._cost is None:
+            with kernels(False):
+                lowered = jax.jit(lambda train, batch: self.step(train, batch)).lower(train, batch)
+            operations = (lowered.cost_analysis() or {}).get("flops", SMALL_STEP)
+            self._cost = Cost(float(operations), "stablehlo.convolution" in lowered.as_text())
+        return self._cost
+
     def steps_per_dispatch(self, train: TrainState, batch: Mapping[str, Any]) -> int:
         """Return how many steps go into one dispatch: a rule of operation counts, the same on every machine.
 
-        On CPU a convolution inside `lax.scan` runs on one thread, eight times slower or worse: never there. What is
-        counted are XLA's formulas, which tell what they do; native kernels do not.
+        On CPU a convolution inside `lax.scan` runs on one thread, eight times slower or worse: never there.
         """
-        with kernels(False):
-            lowered = jax.jit(lambda train, batch: self.step(train, batch)).lower(train, batch)
-        operations = (lowered.cost_analysis() or {}).get("flops", SMALL_STEP)
-        convolves = "stablehlo.convolution" in lowered.as_text()
-        return 1 if convolves or operations >= SMALL_STEP else STEPS_PER_DISPATCH
+        cost = self.cost(train, batch)
+        return 1 if cost.convolves or cost.operations >= SMALL_STEP else STEPS_PER_DISPATCH
 
     def _many(self, train: TrainState, columns: Mapping[str, Array], order: Array) -> tuple[TrainState, Outcome]:
         def body(train: TrainState, chosen: Array) -> tuple[TrainState, Outcome]:
