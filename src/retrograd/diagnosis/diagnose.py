@@ -15,11 +15,11 @@ from retrograd.diagnosis.levels import Levels
 from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import STAGES, symptoms
-from retrograd.diagnosis.verdict import Verdict, judge
+from retrograd.diagnosis.verdict import Verdict, judge, undecided
 from retrograd.train.config import RunConfig
 from retrograd.train.run import as_config
 
-SEEDS = 3
+SEEDS, MOST_SEEDS = 3, 5
 CERTAIN = "fault"
 
 
@@ -85,10 +85,15 @@ def diagnose(
 
 
 def examine(program: Program, seeds: int = SEEDS) -> Diagnosis:
-    """Return the diagnosis of a program."""
+    """Return the diagnosis of a program from so many seeds, or a few more where these leave it to luck."""
     found = list(look(program, STAGES[:3]))
     hopeless = any(f.name == "no_signal" for f in found)
-    runs = [] if program.refusal is not None or hopeless else list(program.runs(seeds))
+    runs: list[Observed] = []
+    if program.refusal is None and not hopeless:
+        for run in program.runs(max(seeds, MOST_SEEDS)):
+            runs.append(run)
+            if len(runs) >= seeds and not undecided(program, runs):
+                break
     verdict = judge(program, runs, hopeless)
     if runs:
         found += look(program, STAGES[3:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -60,10 +61,11 @@ def observe(
     seed: int | None = None,
     epochs: int | None = None,
     seconds: float | None = None,
+    enough: float = math.inf,
 ) -> Observed:
     """Train a prepared run in memory and return what was seen; the weights are the last ones, not the best.
 
-    A `stepper` that is given is not compiled again.
+    A `stepper` that is given is not compiled again. A held-out score that is `enough` ends the run.
     """
     settings = prepared.config.training
     epochs = settings.epochs if epochs is None else epochs
@@ -99,6 +101,7 @@ def observe(
         measure,
         prepared.dataset.valid is not None,
         (seen.append,),
+        lambda: "enough" if moments and moments[-1].held_out >= enough else None,
     ).run(first)
     measured = [epoch for epoch in seen if epoch.metrics]
     moments = [m._replace(step=e.step, loss=e.loss) for m, e in zip(moments, measured, strict=False)]

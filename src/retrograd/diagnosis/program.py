@@ -34,15 +34,42 @@ class Program:
 
     def __init__(self, config: RunConfig, dataset: Dataset, seconds: float | None = None) -> None:
         self.config, self.dataset, self.seconds = config, dataset, seconds
-        self.network: Network | None = None
-        self.objectives: list[Objective] = []
-        self.prepared: Prepared | None = None
-        self.refusal: RetrogradError | None = None
+
+    @property
+    def network(self) -> Network | None:
+        """The network, if it can be built."""
+        return self._built[0]
+
+    @property
+    def objectives(self) -> list[Objective]:
+        """What is minimised; nothing where the network cannot be built."""
+        return self._built[1]
+
+    @property
+    def prepared(self) -> Prepared | None:
+        """The run, if it can be trained."""
+        return self._ready[0]
+
+    @property
+    def refusal(self) -> RetrogradError | None:
+        """The error that says why there is no network, or no run."""
+        return self._built[2] or self._ready[1]
+
+    @cached_property
+    def _built(self) -> tuple[Network | None, list[Objective], RetrogradError | None]:
         try:
-            self.network, self.objectives = config.build(dataset.sizes, dataset.task, list(dataset.train))
-            self.prepared = prepare(config, dataset)
+            return *self.config.build(self.dataset.sizes, self.dataset.task, list(self.dataset.train)), None
         except RetrogradError as error:
-            self.refusal = error
+            return None, [], error
+
+    @cached_property
+    def _ready(self) -> tuple[Prepared | None, RetrogradError | None]:
+        if self.network is None:
+            return None, None
+        try:
+            return prepare(self.config, self.dataset), None
+        except RetrogradError as error:
+            return None, error
 
     # ------------------------------------------------------------------------------------------------------ the graph
 

@@ -24,8 +24,11 @@ class Verdict(NamedTuple):
     evidence: tuple[Evidence, ...] = ()
 
 
-def judge(program: Program, runs: list[Observed], no_signal: bool) -> Verdict:
-    """Return the verdict on a program from its runs with several seeds; luck with seeds is granted (see `granted`)."""
+def judge(program: Program, runs: list[Observed], no_signal: bool, luck: float = ERRORS) -> Verdict:
+    """Return the verdict on a program from its runs with several seeds; bad luck with them is granted (see `granted`).
+
+    `luck` is how much of it, in standard errors.
+    """
     if no_signal:
         return Verdict("hopeless", "the data hold nothing that predicts the answers: no network can learn it")
     if program.refusal is not None:
@@ -35,7 +38,7 @@ def judge(program: Program, runs: list[Observed], no_signal: bool) -> Verdict:
     if program.y is None:
         return _by_loss(runs)
     levels = program.levels
-    held, own = granted([run.score for run in runs]), granted([run.train_score for run in runs])
+    held, own = granted([run.score for run in runs], luck), granted([run.train_score for run in runs], luck)
     name = "accuracy" if program.classifies else "R²"
     scores = (
         Evidence(f"held-out {name}", held),
@@ -77,13 +80,18 @@ def lags(own: float, reference: float, levels: Levels, classifies: bool) -> bool
     return own < reference - R2_GAP and 1 - own > TIMES * (1 - reference)
 
 
-def granted(scores: list[float]) -> float:
-    """Return the mean of several seeds' scores and 2 standard errors: what the next seeds may well reach."""
+def undecided(program: Program, runs: list[Observed]) -> bool:
+    """Return whether it is only for the luck that is granted that a program is not ill: further seeds will tell."""
+    return judge(program, runs, False).state != judge(program, runs, False, luck=0.0).state
+
+
+def granted(scores: list[float], luck: float = ERRORS) -> float:
+    """Return the mean of several seeds' scores and some standard errors: what the next seeds may well reach."""
     mean = math.fsum(scores) / len(scores)
     if len(scores) < 2:
         return mean
     variance = math.fsum((score - mean) ** 2 for score in scores) / (len(scores) - 1)
-    return min(1.0, mean + ERRORS * math.sqrt(variance / len(scores)))
+    return min(1.0, mean + luck * math.sqrt(variance / len(scores)))
 
 
 def _worsens(run: Observed) -> bool:

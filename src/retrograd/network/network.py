@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from jax import Array
 from retrograd.base.errors import ConfigError, RetrogradError, ShapeError, did_you_mean
 from retrograd.base.keys import fold_path
 from retrograd.network.finish import check_filled, choose_initializers, fill, mapped
-from retrograd.network.layer import Context, Forward, Layer, Params, Spec, State, expect
+from retrograd.network.layer import Context, Forward, Init, Layer, Params, Spec, State, expect
 from retrograd.network.own_layers import own_line
 from retrograd.network.scope import Block, Entry, Node, Scope
 
@@ -86,18 +86,24 @@ class Network:
 
         The numbers depend on the key and on each node's name, not on the layers around it.
         """
-        specs = {name: Spec(jnp.shape(column), column.dtype) for name, column in columns.items()}
-        return self._compiled_init(tuple(sorted(specs.items())))(key)
-
-    @functools.lru_cache(maxsize=8)  # noqa: B019  # for another seed it need not be compiled again
-    def _compiled_init(self, specs: tuple[tuple[str, Any], ...]) -> Any:
-        return jax.jit(lambda key: self._init(key, dict(specs)))
+        specs = self._all_specs(_frozen(columns), train=False)
+        params: dict[str, Params] = {}
+        state: dict[str, State] = {}
+        for node in self.nodes:
+            draw = _draw(node.layer, *(take(specs, reference) for reference in node.inputs))
+            _keep(node, draw(fold_path(key, node.name)), params, state)
+        return Variables(params, state)
 
     def specs(self, columns: Mapping[str, Any], train: bool = False) -> dict[str, Any]:
         """Return the shape and dtype of every node's output; nothing is computed."""
-        specs = {name: Spec(jnp.shape(column), column.dtype) for name, column in columns.items()}
-        jax.eval_shape(lambda key: self._init(key, specs, train), jax.random.key(0))  # fills specs on its way
+        specs = self._all_specs(_frozen(columns), train)
         return {node.name: specs[node.name] for node in self.nodes}
+
+    @functools.lru_cache(maxsize=8)  # noqa: B019  # for another seed nothing is traced again
+    def _all_specs(self, columns: tuple[tuple[str, Any], ...], train: bool) -> dict[str, Any]:
+        specs = dict(columns)
+        jax.eval_shape(lambda key: self._init(key, specs, train), jax.random.key(0))  # fills specs on its way
+        return specs
 
     def _init(self, key: Array, specs: dict[str, Any], train: bool = False) -> Variables:
         self._check_columns(specs)
@@ -109,11 +115,7 @@ class Network:
                 check_filled(node)
                 first = node.layer.init(fold_path(key, node.name), *inputs)
                 check_shares(node, first.params, params)
-                own = {name: value for name, value in first.params.items() if name not in dict(node.share)}
-                if own:
-                    params[node.name] = own
-                if first.state:
-                    state[node.name] = first.state
+                _keep(node, first, params, state)
                 specs[node.name] = jax.eval_shape(partial(_output, node, first.state, train), params, key, *inputs)
         return Variables(params, state)
 
@@ -140,6 +142,33 @@ class Network:
     def __repr__(self) -> str:
         lines = (f"  {node.name}: {node.layer} <- {', '.join(node.inputs)}" for node in self.nodes)
         return "Network(\n" + "\n".join(lines) + "\n)"
+
+
+def _frozen(columns: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted((name, Spec(jnp.shape(column), column.dtype)) for name, column in columns.items()))
+
+
+def _keep(node: Node, first: Init, params: dict[str, Params], state: dict[str, State]) -> None:
+    """Add a node's first values to those of the network; what it shares is another node's."""
+    own = {name: value for name, value in first.params.items() if name not in dict(node.share)}
+    if own:
+        params[node.name] = own
+    if first.state:
+        state[node.name] = first.state
+
+
+def _draw(layer: Layer, *inputs: Any) -> Callable[[Array], Init]:
+    """Return what draws a layer's first values, compiled once for all nodes alike."""
+    leaves, form = jax.tree.flatten(inputs)
+    try:
+        return _compiled_draw(layer, tuple(leaves), form)
+    except TypeError:  # a layer of the user's own that has no hash
+        return lambda key: layer.init(key, *inputs)
+
+
+@functools.lru_cache(maxsize=512)
+def _compiled_draw(layer: Layer, leaves: tuple[Any, ...], form: Any) -> Callable[[Array], Init]:
+    return jax.jit(lambda key: layer.init(key, *jax.tree.unflatten(form, leaves)))
 
 
 def _output(node: Node, state: State, train: bool, params: Mapping[str, Params], key: Array, *inputs: Any) -> Any:

@@ -37,11 +37,13 @@ def bundles(diagnosis: Diagnosis) -> Iterator[tuple[str, ...]]:
     yield first
     yield sure
     yield (*SOUND, "adam")
+    yield consistent((*first, *SOUND, "adam"))
     yield (*SOUND, "adam", "more_updates")
     yield (*first, "more_updates")
     yield SOUND
     yield (*SOUND, "widen", "adam", "more_updates")
     yield (*SOUND, "widen", "fewer_layers", "adam", "more_updates")
+    yield (*SOUND, "widen", "normalise", "adam")
     for rate in RATES:
         yield consistent((rate, *first))
     yield (*SOUND, "widen", "fewer_layers", "adam", "many_updates")

@@ -11,7 +11,7 @@ from retrograd.repair.remedy import remedies
 from retrograd.repair.trial import Budget, Candidate, Source, Ward
 from retrograd.train.config import RunConfig, with_rate
 
-TRIES = 200  # configurations drawn at most
+TRIES, TOO_DEAR = 200, 10  # configurations drawn at most, and too dear ones in a row after which it ends
 FACTORS = (0.01, 1000.0)  # range of the learning rate's change, drawn on a logarithmic scale
 
 
@@ -24,7 +24,7 @@ def random_search(diagnosis: Diagnosis, source: Source | None, updates: int, see
     ward = Ward(diagnosis.program, source, Budget(updates))
     start = Candidate((), diagnosis.program.config)
     start.scores = {ward.seed + i: run.score for i, run in enumerate(diagnosis.runs)}
-    best = start
+    best, too_dear = start, 0
     for _ in range(TRIES):
         names = [name for name in remedies if draw.random() < 0.25]
         draw.shuffle(names)
@@ -34,12 +34,13 @@ def random_search(diagnosis: Diagnosis, source: Source | None, updates: int, see
         config = with_rate(candidate.config, float(f"{first_rate(candidate.config) * factor:.3g}"))
         candidate = dataclasses.replace(candidate, config=config)
         price = ward.price(candidate)
-        if price > ward.budget.left:
+        too_dear = too_dear + 1 if price > ward.budget.left else 0
+        if too_dear == TOO_DEAR:
+            break
+        if too_dear:
             continue
         ward.run(candidate, 1)
         if candidate.mean > best.mean:
             best = candidate
         ward.forget([best])
-        if ward.budget.left <= 0:
-            break
     return best.config

@@ -1,8 +1,9 @@
-"""The search for a repair: bundles by successive halving, accepted above the noise, then made minimal."""
+"""The search for a repair: bundles by successive halving, accepted above the noise, made minimal, and confirmed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from retrograd.diagnosis.diagnose import Diagnosis
@@ -10,12 +11,15 @@ from retrograd.repair.bundles import bundles
 from retrograd.repair.remedy import remedies
 from retrograd.repair.trial import Budget, Candidate, Source, Ward, unique
 
-EXPLORE = 0.55  # of the budget, for the first look at many candidates
+EXPLORE = 0.45  # of the budget, for the first look at many candidates
+SHARE = 1 / 3  # of a candidate's epochs, in a first look
 DEAREST = 0.4  # of the budget, for one trial
 FINALISTS = 3
 CHEAP = 0.02  # of what is left, for one trial: then more seeds cost nothing
 GAIN = 0.02  # accuracy or R² that a repair must bring at least
 NEAR = 0.02  # of the best: then a candidate with fewer changes is as good
+UNSURE = 0.05  # standard error of the start's score: then it is seeds that fail, and each look takes two of them
+CONFIRM = 2  # seeds that had no part in the choice
 
 
 @dataclass
@@ -37,35 +41,71 @@ def search(diagnosis: Diagnosis, ward: Ward, seeds: int) -> Search:
         own = diagnosis.program.config.training.seed
         start.scores = {own + i: -1.0 if run.broken else run.score for i, run in enumerate(diagnosis.runs)}
         ward.budget.spent += sum(run.steps for run in diagnosis.runs)
-    tried = explore(diagnosis, ward)
-    finalists = sorted(tried, key=lambda c: (-c.mean, c.cost))[:FINALISTS]
-    ward.forget(finalists)
-    for candidate in finalists:
-        ward.run(candidate, seeds if ward.price(candidate) < CHEAP * ward.budget.left else min(2, seeds))
-    finalists.sort(key=lambda c: (-round(c.mean / NEAR), c.cost))
-    best = finalists[0] if finalists else None
-    if best is None or not better(best, start):
-        return Search(start, None, tried, ward.budget)
-    ward.run(best, seeds)
-    best = minimal(best, ward, tried)
-    return Search(start, best if better(best, start) else None, tried, ward.budget)
+    found = Search(start, None, explore(diagnosis, ward, start), ward.budget)
+    for chosen in finals(found, ward, seeds, reachable(diagnosis)):
+        if better(chosen, start):
+            for candidate in dict.fromkeys((minimal(chosen, ward, found.tried), chosen)):
+                if better(candidate, start) and confirmed(candidate, start, ward, seeds):
+                    found.best = candidate
+                    return found
+    return found
 
 
-def explore(diagnosis: Diagnosis, ward: Ward) -> list[Candidate]:
-    """Try one seed of each bundle while the budget's first part lasts; stop early at what data hold at most."""
+def reachable(diagnosis: Diagnosis) -> float:
+    """Return the score that the data hold at least, by the best reference; never below 0.5."""
+    return max(diagnosis.levels.best if diagnosis.levels else 1.0, 0.5)
+
+
+def explore(diagnosis: Diagnosis, ward: Ward, start: Candidate) -> list[Candidate]:
+    """Look at each bundle while the budget's first part lasts; stop early at what data hold at most.
+
+    Where the score falls while training goes on, a short look would say nothing.
+    """
     allowed = ward.budget.spent + EXPLORE * ward.budget.left
-    enough = max(diagnosis.levels.best if diagnosis.levels else 1.0, 0.5)
+    worsens = any(finding.name == "overfit" for finding in diagnosis.causes)
+    share, enough = (1.0, math.inf) if worsens else (SHARE, reachable(diagnosis) - NEAR / 2)
+    seeds = 2 if start.spread > UNSURE else 1
     tried: list[Candidate] = []
     for candidate in unique(ward.candidate(names) for names in bundles(diagnosis)):
         price = ward.price(candidate)
-        if price > DEAREST * ward.budget.updates or (tried and ward.budget.spent + price > allowed):
+        if price > DEAREST * ward.budget.updates or (tried and ward.budget.spent + seeds * share * price > allowed):
             continue
-        ward.run(candidate, 1)
+        ward.glance(candidate, seeds, share, enough)
         tried.append(candidate)
-        good = [each for each in tried if each.mean >= enough - NEAR / 2]
-        if len(good) >= FINALISTS or (len(good) > 1 and candidate.mean >= 1 - NEAR / 4):
+        good = [each for each in tried if each.promise >= reachable(diagnosis) - NEAR / 2]
+        if len(good) >= FINALISTS or (len(good) > 1 and candidate.promise >= 1 - NEAR / 4):
             break
     return tried
+
+
+def finals(found: Search, ward: Ward, seeds: int, enough: float) -> Iterator[Candidate]:
+    """Yield the most promising candidates after whole trials, the best first.
+
+    A third one is tried where neither of two reaches what the data hold.
+    """
+    promising = sorted(found.tried, key=lambda c: (-round(c.promise / NEAR), c.cost))[:FINALISTS]
+    ward.forget(promising)
+    seen: list[Candidate] = []
+    for candidate in promising:
+        if len(seen) > 1 and max(each.mean for each in seen) >= enough - NEAR:
+            break
+        ward.run(candidate, seeds if ward.price(candidate) < CHEAP * ward.budget.left else 1)
+        seen += [candidate] if candidate.scores else []
+    while seen:
+        seen.sort(key=lambda c: (-round(c.mean / NEAR), c.cost))
+        if len(seen[0].scores) >= seeds or not ward.run(seen[0], len(seen[0].scores) + 1):
+            yield seen.pop(0)
+
+
+def confirmed(candidate: Candidate, start: Candidate, ward: Ward, seeds: int) -> bool:
+    """Return whether a repair keeps at least half of its gain on seeds that had no part in choosing it.
+
+    Where the budget does not reach so far, the choice stands.
+    """
+    claimed = (candidate.mean + start.mean) / 2
+    ward.run(candidate, seeds + CONFIRM)
+    fresh = [score for seed, score in candidate.scores.items() if seed >= ward.seed + seeds]
+    return not fresh or math.fsum(fresh) / len(fresh) >= claimed
 
 
 def better(candidate: Candidate, start: Candidate) -> bool:
@@ -79,15 +119,16 @@ def minimal(best: Candidate, ward: Ward, tried: list[Candidate]) -> Candidate:
 
     A smaller bundle has to hold on every seed of the larger one: what helps on one seed only is no repair.
     """
+    reserve = (ward.budget.left - CONFIRM * ward.price(best)) / 2
     for dropped in sorted(best.remedies, key=lambda name: -remedies[name].cost):
         rest = tuple(name for name in best.remedies if name != dropped)
         if not rest:
             break
         smaller = known(ward.candidate(rest), tried)
-        tried += [] if smaller in tried else [smaller]
         while len(smaller.scores) < len(best.scores) and as_good(smaller, best):
-            if ward.price(smaller) > ward.budget.left or not ward.run(smaller, len(smaller.scores) + 1):
+            if ward.budget.left - ward.price(smaller) < reserve or not ward.run(smaller, len(smaller.scores) + 1):
                 break
+        tried += [] if smaller in tried or not smaller.scores else [smaller]
         if len(smaller.scores) >= len(best.scores) and as_good(smaller, best):
             best = smaller
     return best

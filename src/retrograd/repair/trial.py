@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from retrograd.base.errors import RetrogradError
@@ -17,6 +17,7 @@ from retrograd.train.config import RunConfig
 
 Source = Callable[[DataSettings], Dataset]
 FAILED = -1.0  # the score of a configuration that cannot be trained
+GLANCE = 150  # updates of a first look at least
 
 
 @dataclass
@@ -34,17 +35,26 @@ class Budget:
 
 @dataclass(eq=False)
 class Candidate:
-    """A set of remedies, the configuration that they make, and the held-out scores of its trials by seed."""
+    """A set of remedies, the configuration that they make, and the held-out scores of its trials by seed.
+
+    `glances` are scores of trials that were cut short: a promise, which a whole trial has to keep.
+    """
 
     remedies: tuple[str, ...]
     config: RunConfig
     scores: dict[int, float] = field(default_factory=dict)
+    glances: dict[int, float] = field(default_factory=dict)
     refusal: str = ""
 
     @property
     def mean(self) -> float:
         """The mean score of the trials."""
-        return math.fsum(self.scores.values()) / len(self.scores) if self.scores else FAILED
+        return _mean(self.scores.values())
+
+    @property
+    def promise(self) -> float:
+        """The mean score of the first looks."""
+        return _mean(self.glances.values())
 
     @property
     def spread(self) -> float:
@@ -88,22 +98,41 @@ class Ward:
         prepared = self._program(candidate.config).prepared
         return 0 if prepared is None else prepared.steps
 
+    def glance(self, candidate: Candidate, seeds: int, share: float, enough: float) -> None:
+        """Try a candidate for a share of its epochs, and no longer than until a score is enough."""
+        program = self._program(candidate.config)
+        if program.prepared is None:
+            self._refuse(candidate, program)
+            return
+        whole, steps = program.prepared.config.training.epochs, program.prepared.steps
+        least = math.ceil(GLANCE * whole / max(steps, 1))
+        epochs = min(whole, max(math.ceil(share * whole), least))
+        for seed in range(self.seed, self.seed + seeds):
+            seen = observe(program.prepared, program.scorer, program.stepper, seed=seed, epochs=epochs, enough=enough)
+            self.budget.spent += seen.steps
+            candidate.glances[seed] = FAILED if seen.broken else seen.score
+            if seen.steps == steps:
+                candidate.scores[seed] = candidate.glances[seed]
+
     def run(self, candidate: Candidate, seeds: int) -> bool:
         """Try a candidate until it has scores of so many seeds; return whether the budget sufficed."""
         program = self._program(candidate.config)
         if program.prepared is None:
-            candidate.refusal = str(program.refusal)
-            candidate.scores.setdefault(self.seed, FAILED)
+            self._refuse(candidate, program)
             return True
         for seed in range(self.seed, self.seed + seeds):
             if seed in candidate.scores:
                 continue
-            if candidate.scores and self.price(candidate) > self.budget.left:
+            if self.price(candidate) > self.budget.left:
                 return False
             seen = observe(program.prepared, program.scorer, program.stepper, seed=seed)
             self.budget.spent += seen.steps
             candidate.scores[seed] = FAILED if seen.broken else seen.score
         return True
+
+    def _refuse(self, candidate: Candidate, program: Program) -> None:
+        candidate.refusal = str(program.refusal)
+        candidate.scores[self.seed] = candidate.glances[self.seed] = FAILED
 
     def _program(self, config: RunConfig) -> Program:
         key = str(dump(config))
@@ -124,6 +153,10 @@ class Ward:
             raise RetrogradError("the data were given as arrays, and a remedy changes how they are prepared",
                                  cure="give `source`, a function from data settings to a data set")  # fmt: skip
         return load(settings)
+
+
+def _mean(scores: Collection[float]) -> float:
+    return math.fsum(scores) / len(scores) if scores else FAILED
 
 
 def _key(settings: DataSettings | None) -> str:
