@@ -24,10 +24,13 @@ struct Kernels {
   decltype(&KERNELS_BASELINE::lstm_back) lstm_back;
   decltype(&KERNELS_BASELINE::gru) gru;
   decltype(&KERNELS_BASELINE::gru_back) gru_back;
+  decltype(&KERNELS_BASELINE::attend) attend;
+  decltype(&KERNELS_BASELINE::attend_back) attend_back;
 };
 
 #define KERNELS(v)                                                                                                     \
-  {#v, v::convolve, v::data_gradient, v::weight_gradient, v::lstm, v::lstm_back, v::gru, v::gru_back}
+  {#v, v::convolve, v::data_gradient, v::weight_gradient, v::lstm, v::lstm_back, v::gru, v::gru_back, v::attend,       \
+   v::attend_back}
 
 static const Kernels compiled[] = {
 #if defined(__x86_64__)
@@ -198,6 +201,81 @@ static ffi::Error GruBack(ffi::ThreadPool threads, Array gates, Array hidden, Ar
                                  started(dh, dh0)));
 }
 
+// ----------------------------------------------------------------------------------------------------------- attention
+
+// What one, two or three sources were projected to, [batch, time, columns] each: queries, keys and values side by side;
+// queries | keys and values; or each alone.
+struct Sides {
+  struct Side {
+    float *at;
+    Index batch, time, columns;
+  } sides[3];
+  size_t count;
+  const Side &of(int role) const { return sides[count == 1 ? 0 : count == 2 ? role > 0 : role]; }
+  Index offset(int role, const Attention &a) const {  // the column at which the heads begin
+    Index first = count == 1 ? a.heads * a.width : 0;
+    return role == 0 || count == 3 ? 0 : role == 1 ? first : first + a.shared * a.width;
+  }
+  Columns<float> columns(int role, const Attention &a) const { return {of(role).at + offset(role, a), of(role).columns}; }
+  Given given(int role, const Attention &a) const { return {of(role).at + offset(role, a), of(role).columns}; }
+};
+
+static Array array(Array a) { return a; }
+static Array array(Output a) { return *a; }
+
+template <class Rest> static bool unpack(const Rest &rest, Sides &to) {
+  to.count = rest.size();
+  if (to.count < 1 || to.count > 3) return false;
+  for (size_t i = 0; i < to.count; i++) {
+    auto found = rest.template get<Array>(i);
+    if (!found.has_value() || array(*found).dimensions().size() != 3) return false;
+    auto d = array(*found).dimensions();
+    to.sides[i] = {array(*found).typed_data(), d[0], d[1], d[2]};
+  }
+  return true;
+}
+
+// `cut`: heads, heads of keys and values, queries in a block, whether causal.
+static bool geometry(const Sides &sides, const Array &mask, const Array::Dimensions &y,
+                     const Array::Dimensions &statistics, Numbers cut, Attention &a) {
+  if (y.size() != 3 || cut.size() != 4 || cut[0] < 1 || cut[1] < 1 || cut[2] < 1 || y[2] % cut[0] || cut[0] % cut[1])
+    return false;
+  a = {y[0], y[1], sides.of(1).time, y[2] / cut[0], cut[0], cut[1], cut[2], cut[3] != 0};
+  for (int role = 0; role < 3; role++) {
+    const Sides::Side &side = sides.of(role);
+    Index heads = role ? a.shared : a.heads;
+    if (side.batch != a.batch || side.time != (role ? a.keys : a.queries) ||
+        side.columns < sides.offset(role, a) + heads * a.width)
+      return false;
+  }
+  return statistics.size() == 4 && statistics[0] == a.batch && statistics[1] == a.heads &&
+         statistics[2] == a.queries && statistics[3] == 2 && (holds(mask, 0) || holds(mask, a.batch * a.keys));
+}
+
+static ffi::Error Attend(ffi::ThreadPool threads, Array mask, ffi::RemainingArgs projections, Output y,
+                         Output statistics, Numbers cut) {
+  Sides sides;
+  Attention a;
+  if (!unpack(projections, sides) || !geometry(sides, mask, y->dimensions(), statistics->dimensions(), cut, a))
+    return wrong("attention: shapes");
+  return result(chosen->attend(pool_of(threads), a, sides.given(0, a), sides.given(1, a), sides.given(2, a),
+                               given(mask), y->typed_data(), statistics->typed_data()));
+}
+
+static ffi::Error AttendBack(ffi::ThreadPool threads, Array mask, Array y, Array statistics, Array dy,
+                             ffi::RemainingArgs projections, ffi::RemainingRets deltas, Numbers cut) {
+  Sides sides, back;
+  Attention a, same;
+  if (!unpack(projections, sides) || !unpack(deltas, back) || sides.count != back.count ||
+      !geometry(sides, mask, y.dimensions(), statistics.dimensions(), cut, a) ||
+      !geometry(back, mask, dy.dimensions(), statistics.dimensions(), cut, same) || same.width != a.width ||
+      same.keys != a.keys || same.queries != a.queries)
+    return wrong("attention: shapes");
+  return result(chosen->attend_back(pool_of(threads), a, sides.given(0, a), sides.given(1, a), sides.given(2, a),
+                                    given(mask), y.typed_data(), statistics.typed_data(), dy.typed_data(),
+                                    back.columns(0, a), back.columns(1, a), back.columns(2, a)));
+}
+
 // ------------------------------------------------------------------------------------------------------------ for XLA
 
 #define POOL ffi::Ffi::Bind().Ctx<ffi::ThreadPool>()
@@ -214,6 +292,10 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_lstm_back, LstmBack,
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_gru, Gru, POOL IN IN IN IN IN OUT OUT.Attr<int64_t>("reverse"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_gru_back, GruBack,
                               POOL IN IN IN IN IN IN IN OUT OUT.Attr<int64_t>("reverse"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_attend, Attend,
+                              POOL IN.RemainingArgs() OUT OUT.Attr<Numbers>("cut"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_attend_back, AttendBack,
+                              POOL IN IN IN IN.RemainingArgs().RemainingRets().Attr<Numbers>("cut"));
 #pragma GCC visibility pop
 
 }  // namespace retrograd

@@ -49,6 +49,22 @@ struct Recurrence {
   bool reverse;  // the last step is read first
 };
 
+// ------------------------------------------------------------------------------------------------------------ attention
+
+struct Attention {
+  Index batch, queries, keys, width;
+  Index heads, shared;  // of queries; of keys and values, each for heads / shared of the queries'
+  Index block;          // queries that see the same keys in XLA's formula, the later ones with a weight of 0
+  bool causal;          // query i sees keys 0 .. i
+};
+
+// Vectors [batch, time, some columns of a row]: those of the heads lie side by side.
+template <class Float> struct Columns {
+  Float *at;
+  Index row;
+};
+typedef Columns<const float> Given;
+
 // --------------------------------------------------------------------------------------------- one table for each variant
 
 // Each function returns false when there was no memory for its scratch.
@@ -65,6 +81,11 @@ struct Recurrence {
            const float *mask, float *hidden, float *gates);                                                            \
   bool gru_back(const Pool &, const Recurrence &, const float *gates, const float *hidden, const float *h,             \
                 const float *weight, const float *mask, const float *dhidden, float *dz, float *dh);                   \
+  bool attend(const Pool &, const Attention &, Given q, Given k, Given v, const float *mask, float *y,                 \
+              float *statistics);                                                                                      \
+  bool attend_back(const Pool &, const Attention &, Given q, Given k, Given v, const float *mask, const float *y,      \
+                   const float *statistics, const float *dy, Columns<float> dq, Columns<float> dk,                     \
+                   Columns<float> dv);                                                                                 \
   }
 
 RETROGRAD_DECLARE(x86_64_v2)

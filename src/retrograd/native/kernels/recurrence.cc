@@ -18,26 +18,6 @@ constexpr int CELL_ROWS = 5;
 constexpr int CELL_ROWS = 2;
 #endif
 
-INLINE Vector get(const float *p, Index count) { return count >= LANES ? load(p) : load_some(p, count); }
-INLINE void put(float *p, Vector v, Index count) { count >= LANES ? store(p, v) : store_some(p, v, count); }
-
-// sum[m][n] += the sum over k of a[m][k] * b[k][n]
-template <int M, int N>
-INLINE void multiply(Vector (&sum)[M][N], const float *a, Index row, const float *b, Index inner) {
-#pragma GCC unroll 2
-  for (Index k = 0; k < inner; k++, b += N * LANES) {
-    Vector w[N];
-#pragma GCC unroll 4
-    for (int n = 0; n < N; n++) w[n] = load(b + n * LANES);
-#pragma GCC unroll 16
-    for (int m = 0; m < M; m++) {
-      Vector x = splat(a[m * row + k]);
-#pragma GCC unroll 4
-      for (int n = 0; n < N; n++) sum[m][n] += x * w[n];
-    }
-  }
-}
-
 // Weights [units, gates x units] for the way there: [block of units][unit][gate][lane].
 void pack_gates(const Pool &pool, const Recurrence &r, const float *weight, int gates, float *to) {
   parallel(pool, ratio_up(r.units, LANES), [&](Index block) {
@@ -99,7 +79,7 @@ struct LstmForward {
     Vector sum[M][4];
     for (int m = 0; m < M; m++)
       for (int n = 0; n < 4; n++) sum[m][n] = get(z + (row + m) * width + n * r.units + unit, count);
-    multiply<M, 4>(sum, h + row * r.units, r.units, weights + unit * r.units * 4, r.units);
+    multiply<M, 4>(sum, h + row * r.units, r.units, 1, weights + unit * r.units * 4, r.units);
     for (int m = 0; m < M; m++) {
       Index at = (row + m) * r.units + unit;
       Vector i = logistic_of(sum[m][0]), f = logistic_of(sum[m][1]), g = tanh_of(sum[m][2]), o = logistic_of(sum[m][3]);
@@ -125,7 +105,7 @@ struct LstmBackward {
   // dh = dz(behind) W_hᵀ
   template <int M> INLINE void deltas(Vector (&sum)[M][2]) const {
     for (int m = 0; m < M; m++) sum[m][0] = sum[m][1] = Vector{};
-    if (!last) multiply<M, 2>(sum, behind + row * 4 * r.units, 4 * r.units, weights + unit * 4 * r.units, 4 * r.units);
+    if (!last) multiply<M, 2>(sum, behind + row * 4 * r.units, 4 * r.units, 1, weights + unit * 4 * r.units, 4 * r.units);
     for (int m = 0; m < M; m++)
       for (int n = 0; n < 2; n++) {
         Index count = r.units - unit - n * LANES;
@@ -253,7 +233,7 @@ struct GruForward {
       for (int n = 0; n < 2; n++) sum[m][n] = get(z + (row + m) * width + n * r.units + unit, count);
       sum[m][2] = get(bias + unit, count);
     }
-    multiply<M, 3>(sum, h + row * r.units, r.units, weights + unit * r.units * 3, r.units);
+    multiply<M, 3>(sum, h + row * r.units, r.units, 1, weights + unit * r.units * 3, r.units);
     for (int m = 0; m < M; m++) {
       Index at = (row + m) * r.units + unit;
       Vector reset = logistic_of(sum[m][0]), stay = logistic_of(sum[m][1]), q = sum[m][2];
@@ -278,7 +258,7 @@ struct GruBackward {
   template <int M> INLINE void deltas(Vector (&sum)[M][2]) const {
     Index inner = 3 * r.units;
     for (int m = 0; m < M; m++) sum[m][0] = sum[m][1] = Vector{};
-    if (!last) multiply<M, 2>(sum, behind + (row - first) * inner, inner, weights + unit * inner, inner);
+    if (!last) multiply<M, 2>(sum, behind + (row - first) * inner, inner, 1, weights + unit * inner, inner);
     for (int m = 0; m < M; m++)
       for (int n = 0; n < 2; n++) {
         Index count = r.units - unit - n * LANES;

@@ -47,6 +47,10 @@ template <class V> INLINE void store_some(float *p, V v, Index count) {
   __builtin_memcpy(p, &v, size_t(count) * sizeof(float));
 }
 
+// One vector of a row of which `count` numbers are left.
+INLINE Vector get(const float *p, Index count) { return count >= LANES ? load(p) : load_some(p, count); }
+INLINE void put(float *p, Vector v, Index count) { count >= LANES ? store(p, v) : store_some(p, v, count); }
+
 INLINE Index smaller(Index a, Index b) { return a < b ? a : b; }
 INLINE Index larger(Index a, Index b) { return a > b ? a : b; }
 INLINE Index ratio_up(Index a, Index b) { return (a + b - 1) / b; }
@@ -55,6 +59,23 @@ INLINE void copy(float *to, const float *from, Index count) {
   __builtin_memcpy(to, from, size_t(count) * sizeof(float));
 }
 INLINE void clear(float *to, Index count) { __builtin_memset(to, 0, size_t(count) * sizeof(float)); }
+
+// sum[m][n] += the sum over k of a[m * row + k * step] * b[k][n], N vectors for each k side by side in b
+template <int M, int N>
+INLINE void multiply(Vector (&sum)[M][N], const float *a, Index row, Index step, const float *b, Index inner) {
+#pragma GCC unroll 2
+  for (Index k = 0; k < inner; k++, b += N * LANES) {
+    Vector w[N];
+#pragma GCC unroll 4
+    for (int n = 0; n < N; n++) w[n] = load(b + n * LANES);
+#pragma GCC unroll 16
+    for (int m = 0; m < M; m++) {
+      Vector x = splat(a[m * row + k * step]);
+#pragma GCC unroll 4
+      for (int n = 0; n < N; n++) sum[m][n] += x * w[n];
+    }
+  }
+}
 
 // Columns are cut in blocks of two vectors; what is left, if it fits into one vector or half of one, in such a block.
 struct Block {

@@ -32,8 +32,8 @@ from retrograd.network.layer import (
     rows,
 )
 from retrograd.network.layers.dense import weight_gradient
-from retrograd.network.layers.rotary import rotate
-from retrograd.network.layers.scaled_dot_product import Attended, attend, attend_back
+from retrograd.network.layers.heads import Columns, Heads, Packed, joined
+from retrograd.network.layers.scaled_dot_product import Attended
 
 GLOROT, ZEROS = GlorotUniform(), Zeros()
 READS = {  # how many inputs there are -> which projections each of them feeds
@@ -69,7 +69,8 @@ class MultiHeadAttention(Layer):
              queries, keys], is added to the scores
     Params:  query_weight [features, units], key_weight and value_weight [features, key_value_heads x head width],
              output_weight [units, units], and a bias for each
-    Tape:    inputs, heads of queries, keys and values, the softmax, where dropout kept a weight
+    Tape:    inputs, heads of queries, keys and values, the softmax, where dropout kept a weight; of a native kernel not
+             the softmax, but two numbers for each row of it
     Raises:  ShapeError when heads do not divide the units, or inputs or mask do not fit.
     See:     Vaswani et al. 2017, arXiv:1706.03762. `units` is the width of the query unless given. In PyTorch a mask is
              true where *not* to attend, and a query that may see nothing gives NaN, here zeros (so y = b_o). `causal`:
@@ -181,16 +182,13 @@ class MultiHeadAttention(Layer):
         projected: dict[str, Array] = {}
         for source, names in zip(sources, READS[len(sources)], strict=True):
             projected |= _project(params, source, names)
-        group = self.heads // (self.key_value_heads or self.heads)
-        q, k, v = (self._cut(projected[name], n) for name, n in (("query", group), ("key", 1), ("value", 1)))
-        if self.rotary:
-            q, k = rotate(q), rotate(k)
         rate = self.dropout if ctx.train else 0.0
         grouped = None if added is None else self._beside_scores(added, sources)
         key = ctx.random_key() if rate else None
-        tape = attend(q, k[:, :, 0], v[:, :, 0], allowed, self.causal, rate, key, grouped)
-        sequence = _project(params, _joined(tape.y), ("output",))["output"]
-        y = {"sequence": sequence, "weights": _mean_weights(tape)} if self.output == "all" else sequence
+        read = self.output == "all"
+        tape = self._heads(len(sources)).attend(projected, allowed, rate, key, grouped, read)
+        sequence = _project(params, _attended(tape), ("output",))["output"]
+        y = {"sequence": sequence, "weights": _mean_weights(tape)} if isinstance(tape, Attended) and read else sequence
         masks = tuple(other.dtype == jnp.bool_ for other in others)
         static = Static((rate, masks, None if added is None else (added.shape, added.dtype)))
         return Forward(y, (sources, tape, static))
@@ -201,21 +199,18 @@ class MultiHeadAttention(Layer):
         rate, masks, added = static.value
         dweights = dy.get("weights") if self.output == "all" else None
         dy = dy.get("sequence") if self.output == "all" else dy
-        joined = _joined(attended.y)
-        dy = jnp.zeros_like(joined) if dy is None else dy
-        dheads, grads = _project_back(params, joined, ("output",), {"output": dy})
+        y = _attended(attended)
+        dy = jnp.zeros_like(y) if dy is None else dy
+        dheads, grads = _project_back(params, y, ("output",), {"output": dy})
         if dweights is not None:
             dweights = dweights[:, None, None] / self.heads
-        dq, dk, dv, dscores = attend_back(attended, self._cut(dheads, attended.q.shape[2]), dweights, self.causal, rate)
-        if self.rotary:
-            dq, dk = rotate(dq, back=True), rotate(dk, back=True)
-        deltas = {"query": _joined(dq), "key": _joined(dk[:, :, None]), "value": _joined(dv[:, :, None])}
+        deltas, dscores = self._heads(len(sources)).back(attended, dheads, dweights, rate)
         dsources = []
         for source, names in zip(sources, READS[len(sources)], strict=True):
             dsource, own = _project_back(params, source, names, deltas)
             dsources.append(dsource)
             grads |= own
-        if added is not None:
+        if dscores is not None and added is not None:
             shape, dtype = added
             whole = dscores.reshape(len(dscores), -1, *dscores.shape[3:])
             dsources.append((whole.sum(1) if len(shape) == 3 else whole).astype(dtype))
@@ -242,11 +237,8 @@ class MultiHeadAttention(Layer):
         heads = (self.key_value_heads or self.heads) if added.ndim == 4 else 1
         return added.reshape(batch, heads, -1, queries, keys)
 
-    def _cut(self, x: Array, group: int) -> Array:
-        """Return [batch, time, units] as heads [batch, key-value heads, group, time, width]."""
-        heads = self.key_value_heads or self.heads
-        apart = x.reshape(*x.shape[:2], heads, group, x.shape[-1] // (heads * group))
-        return lax.optimization_barrier(apart.transpose(0, 2, 3, 1, 4))
+    def _heads(self, sources: int) -> Heads:
+        return Heads(self.heads, self.key_value_heads or self.heads, self.causal, self.rotary, READS[sources])
 
     def _allowed(self, sources: tuple[Array, ...], others: tuple[Array, ...]) -> Array | None:
         """Return the mask as [batch, 1 or queries, keys]."""
@@ -266,10 +258,9 @@ class MultiHeadAttention(Layer):
         return masks[0].reshape(batch, -1, keys) if masks else None
 
 
-def _joined(heads: Array) -> Array:
-    """Return heads [batch, heads, group, time, width] side by side: [batch, time, units]."""
-    side = heads.transpose(0, 3, 1, 2, 4)
-    return lax.optimization_barrier(side.reshape(*side.shape[:2], -1))
+def _attended(tape: Attended | Packed) -> Array:
+    """Return the means of values, the heads side by side."""
+    return tape.y if isinstance(tape, Packed) else joined(tape.y)
 
 
 def _mean_weights(tape: Attended) -> Array:
@@ -293,7 +284,7 @@ def _project(params: Params, x: Array, names: tuple[str, ...]) -> dict[str, Arra
     return dict(zip(names, jnp.split(y, _borders(params, names), -1), strict=True))
 
 
-def _project_back(params: Params, x: Array, names: tuple[str, ...], deltas: dict[str, Array]) -> tuple[Array, Params]:
+def _project_back(params: Params, x: Array, names: tuple[str, ...], deltas: Columns) -> tuple[Array, Params]:
     """dx = Σ dy Wᵀ, dW = xᵀ dy, db = the sum of dy over the rows: for the projections of one input at once."""
     weight = jnp.concatenate([params[f"{name}_weight"] for name in names], -1)
     dy = lax.optimization_barrier(jnp.concatenate([deltas[name] for name in names], -1))

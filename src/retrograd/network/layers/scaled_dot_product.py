@@ -103,9 +103,26 @@ def softmax_where(scores: Array, visible: Array | None) -> Array:
     return lax.optimization_barrier(e * (1 / jnp.where(total == 0, jnp.ones_like(total), total)))
 
 
+def row_statistics(q: Array, k: Array, allowed: Array | None, causal: bool) -> Array:
+    """Return what a softmax over scores subtracts and multiplies by, [batch, heads, group, queries, 2]."""
+    q = q * (1 / q.shape[-1] ** 0.5)
+    visible = _visible(allowed, causal, 0, q.shape[3], k.shape[2])
+    scores = _product(q, k.swapaxes(-1, -2))
+    scores = scores if visible is None else jnp.where(visible, scores, -jnp.inf)
+    top = scores.max(-1)
+    shift = top if visible is None else jnp.where(jnp.isneginf(top), 0, top)
+    total = jnp.exp(scores - shift[..., None]).sum(-1)
+    return jnp.stack([shift, 1 / jnp.where(total == 0, 1, total)], -1)
+
+
+def block_size(queries: int, causal: bool) -> int:
+    """Return how many queries are one product."""
+    return -(-queries // (BLOCKS if causal and queries >= MANY_QUERIES else 1))
+
+
 def _blocks(queries: int, keys: int, causal: bool) -> Iterator[tuple[int, int, int]]:
     """Yield each block of queries, from and to, and how many keys it sees."""
-    size = -(-queries // (BLOCKS if causal and queries >= MANY_QUERIES else 1))
+    size = block_size(queries, causal)
     for start in range(0, queries, size):
         stop = min(start + size, queries)
         yield start, stop, min(stop, keys) if causal else keys
@@ -122,15 +139,19 @@ def _visible(allowed: Array | None, causal: bool, start: int, stop: int, seen: i
 
 def _product(rows: Array, matrix: Array) -> Array:
     """Return [batch, heads, group, rows, n] times [batch, heads, n, m], the rows of a group as one matrix."""
-    flat = rows.reshape(*rows.shape[:2], -1, rows.shape[-1])
-    return _wide_product(flat, matrix).reshape(*rows.shape[:-1], matrix.shape[-1])
+    return _wide_product(_as_one(rows), matrix).reshape(*rows.shape[:-1], matrix.shape[-1])
 
 
 def _transposed_product(rows: Array, others: Array) -> Array:
     """Return rowsᵀ others, summed over the group; XLA's plain product of a transpose in memory is the faster one."""
-    flat = rows.reshape(*rows.shape[:2], -1, rows.shape[-1])
-    turned = lax.optimization_barrier(flat.swapaxes(-1, -2))
-    return _wide_product(turned, others.reshape(*others.shape[:2], -1, others.shape[-1]))
+    turned = lax.optimization_barrier(_as_one(rows).swapaxes(-1, -2))
+    return _wide_product(turned, _as_one(others))
+
+
+def _as_one(rows: Array) -> Array:
+    """Return the rows of a group as one matrix; of an empty batch, too, where a length of -1 would be any."""
+    batch, heads, group, count, width = rows.shape
+    return rows.reshape(batch, heads, group * count, width)
 
 
 def _wide_product(x: Array, matrix: Array) -> Array:

@@ -1,0 +1,90 @@
+"""Attention by native kernels, straight from the projections and back: no weights, queries x keys, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from retrograd.native.call import Kernel, Spec
+
+Sides = tuple[Array, ...]
+
+
+class Cut(NamedTuple):
+    """How columns are cut into heads, and what these see."""
+
+    heads: int
+    shared: int  # heads of keys and values
+    block: int  # queries that see the same keys in the formula, the later ones with a weight of 0
+    causal: bool
+
+    def suits(self, query: Array, key: Array, value: Array) -> bool:
+        """Tell whether the kernels can take these columns [batch, time, heads x width] and are faster."""
+        batch, keys = key.shape[:2]
+        return _forward(3).suits(query, key, value) and faster(batch * self.shared, query.shape[1] * keys)
+
+    def attend(self, formula: Callable[..., Any], sides: Sides, mask: Array | None) -> tuple[Array, Array]:
+        """Return y [batch, queries, heads x width] and two numbers for each row of weights [batch, heads, queries, 2].
+
+        `sides` hold the projections [batch, time, columns]: queries, keys and values side by side; queries | keys and
+        values; or each alone. `mask` [batch, keys] is true where to attend. `formula(mask, *sides)` does the same by
+        XLA; the mask it gets holds numbers, and none if there is no mask.
+        """
+
+        def specs(_: Array, queries: Array, *others: Array) -> list[Spec]:
+            batch, time = queries.shape[:2]
+            units = queries.shape[-1]
+            if not others:  # keys and values stand behind the queries
+                units = units * self.heads // (self.heads + 2 * self.shared)
+            return [Spec((batch, time, units), queries.dtype), Spec((batch, self.heads, time, 2), queries.dtype)]
+
+        y, statistics = _forward(len(sides))(formula, specs, _numbers(mask, sides), *sides, cut=self._numbers())
+        return y, statistics
+
+    def attend_back(
+        self, formula: Callable[..., Any], sides: Sides, mask: Array | None, y: Array, statistics: Array, dy: Array
+    ) -> Sides:
+        """Return the deltas of the sides. `formula(mask, y, statistics, dy, *sides)` does the same by XLA."""
+
+        def specs(*arrays: Array) -> list[Spec]:
+            return [Spec(side.shape, side.dtype) for side in arrays[4:]]
+
+        given = (_numbers(mask, sides), y, statistics, dy, *sides)
+        found = _back(len(sides))(_single(formula), specs, *given, cut=self._numbers())
+        return tuple(found) if len(sides) > 1 else (found,)
+
+    def _numbers(self) -> np.ndarray:
+        return np.array([self.heads, self.shared, self.block, self.causal], np.int64)
+
+
+def faster(tasks: int, weights: int) -> bool:
+    """Tell for which shapes the kernels are faster than XLA: each thread takes a head of keys of an example."""
+    return True
+
+
+def _forward(sides: int) -> Kernel:
+    return Kernel("attend", (0,) * (1 + sides), (0, 0))
+
+
+def _back(sides: int) -> Kernel:
+    return Kernel("attend_back", (0,) * (4 + sides), (0,) * sides)
+
+
+def _numbers(mask: Array | None, sides: Sides) -> Array:
+    """Return the mask as numbers, none for each example if there is no mask."""
+    dtype = sides[0].dtype
+    return jnp.zeros((len(sides[0]), 0), dtype) if mask is None else mask.astype(dtype)
+
+
+def _single(formula: Callable[..., Sequence[Array]]) -> Callable[..., Any]:
+    """Return a formula whose only result is not in a tuple, as a kernel's."""
+
+    def called(*arrays: Array) -> Any:
+        found = formula(*arrays)
+        return found if len(found) > 1 else found[0]
+
+    return called
