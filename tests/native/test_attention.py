@@ -36,12 +36,12 @@ def drawn(seed):
     def f(*shape):
         return rng.normal(size=shape).astype(np.float32)
 
-    sizes = ((queries, heads.count), (keys, shared), (keys, shared))
+    sizes = ((queries, heads.number), (keys, shared), (keys, shared))
     columns = {role: f(batch, time, n * width) for role, (time, n) in zip(ROLES, sizes, strict=True)}
     allowed = None
     if rng.random() < 0.5:
         allowed = rng.random((batch, 1, keys)) < rng.choice([0.2, 0.8])  # some queries may see nothing
-    return heads, columns, allowed, f(batch, queries, heads.count * width)
+    return heads, columns, allowed, f(batch, queries, heads.number * width)
 
 
 def both_ways(heads, columns, allowed, dy):
@@ -69,14 +69,14 @@ def turned(x, back=False):
 
 def defined(heads, columns, allowed, dy):
     """The sums, head by head, in float64."""
-    width = dy.shape[-1] // heads.count
+    width = dy.shape[-1] // heads.number
     apart = {role: np.moveaxis(x.astype(np.float64).reshape(*x.shape[:2], -1, width), 2, 0)
              for role, x in columns.items()}  # fmt: skip
     deltas = np.moveaxis(dy.astype(np.float64).reshape(*dy.shape[:2], -1, width), 2, 0)
     back, ys = {role: np.zeros_like(x) for role, x in apart.items()}, []
     turn = turned if heads.rotary else lambda x, back=False: x
     for head, delta in enumerate(deltas):
-        own = head * heads.shared // heads.count
+        own = head * heads.shared // heads.number
         q, k, v = turn(apart["query"][head]), turn(apart["key"][own]), apart["value"][own]
         seen = np.ones((q.shape[1], k.shape[1]), bool)
         seen = np.tril(seen) if heads.causal else seen
@@ -103,7 +103,9 @@ def test_both_ways_are_the_sums_that_define_them(cases):
         found, exact = by_kernels(heads, *arrays), defined(heads, *arrays)
         scale = max(np.linalg.norm(x) for x in jax.tree.leaves(exact[1]))  # one key: its delta is 0 but for rounding
         for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(exact), strict=True):
-            error = np.linalg.norm(np.asarray(one, np.float64) - other) / (max(np.linalg.norm(other), 1e-2 * scale) or 1)
+            error = np.linalg.norm(np.asarray(one, np.float64) - other) / (
+                max(np.linalg.norm(other), 1e-2 * scale) or 1
+            )
             assert error <= CLOSE, (seed, error, heads, one.shape)
 
 
@@ -111,7 +113,9 @@ def test_scores_of_any_size_keep_their_precision():
     heads, columns, _, dy = drawn(4)
     for factor in (30.0, 1e-3):
         arrays = ({**columns, "query": columns["query"] * np.float32(factor)}, None, dy)
-        for one, other in zip(*map(jax.tree.leaves, (by_kernels(heads, *arrays), by_formula(heads, *arrays))), strict=True):
+        for one, other in zip(
+            *map(jax.tree.leaves, (by_kernels(heads, *arrays), by_formula(heads, *arrays))), strict=True
+        ):
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4 * np.abs(other).max())
 
 
@@ -138,9 +142,7 @@ def placed(causal, queries=70):
 
 def same_places(heads, *arrays):
     """The same numbers are NaN, and the same infinite, as in the formula."""
-    for one, other in zip(
-        *map(jax.tree.leaves, (by_kernels(heads, *arrays), by_formula(heads, *arrays))), strict=True
-    ):
+    for one, other in zip(*map(jax.tree.leaves, (by_kernels(heads, *arrays), by_formula(heads, *arrays))), strict=True):
         one, other = np.asarray(one), np.asarray(other)
         np.testing.assert_array_equal(np.isnan(one), np.isnan(other))
         np.testing.assert_array_equal(one[np.isinf(one)], other[np.isinf(one)])
@@ -188,7 +190,9 @@ def test_many_at_once_and_derivatives_are_the_formulas():
         return jax.vmap(lambda c, d: both_ways(heads, c, allowed, d))(columns, dy)
 
     def second(columns, dy):
-        return jax.grad(lambda c: sum(jnp.vdot(x, x) for x in jax.tree.leaves(both_ways(heads, c, allowed, dy))))(columns)
+        return jax.grad(lambda c: sum(jnp.vdot(x, x) for x in jax.tree.leaves(both_ways(heads, c, allowed, dy))))(
+            columns
+        )
 
     for function, given in ((batched, many), (second, (columns, dy))):
         found = jax.jit(function)(*given)
@@ -259,3 +263,11 @@ def test_other_dtypes_and_no_examples_go_to_the_formula():
         run = jax.jit(lambda x: record(layer, params, {}, Context(True), (x,)).y)
         assert "retrograd_" not in run.lower(given).as_text()
         assert run(given).shape == given.shape
+
+
+def test_where_no_kernel_is_faster_none_is_chosen(monkeypatch):
+    monkeypatch.undo()
+    assert native.faster(64, 128, 32)
+    assert not native.faster(64, 128, 8)
+    assert not native.faster(64, 1, 32)
+    assert not native.faster(0, 128, 32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from jax import Array
 from retrograd.native.call import Kernel, Spec
 
 Sides = tuple[Array, ...]
+FEW_NUMBERS = 16  # in a head; fewer leave vectors idle, and XLA is as fast
 
 
 class Cut(NamedTuple):
@@ -24,8 +26,8 @@ class Cut(NamedTuple):
 
     def suits(self, query: Array, key: Array, value: Array) -> bool:
         """Tell whether the kernels can take these columns [batch, time, heads x width] and are faster."""
-        batch, keys = key.shape[:2]
-        return _forward(3).suits(query, key, value) and faster(batch * self.shared, query.shape[1] * keys)
+        batch, queries, units = query.shape
+        return _forward(3).suits(query, key, value) and faster(batch * self.shared, queries, units // self.heads)
 
     def attend(self, formula: Callable[..., Any], sides: Sides, mask: Array | None) -> tuple[Array, Array]:
         """Return y [batch, queries, heads x width] and two numbers for each row of weights [batch, heads, queries, 2].
@@ -61,9 +63,9 @@ class Cut(NamedTuple):
         return np.array([self.heads, self.shared, self.block, self.causal], np.int64)
 
 
-def faster(tasks: int, weights: int) -> bool:
-    """Tell for which shapes the kernels are faster than XLA: each thread takes a head of keys of an example."""
-    return True
+def faster(tasks: int, queries: int, width: int) -> bool:
+    """Tell for which shapes the kernels are faster than XLA; a thread's task is a head of keys of one example."""
+    return width >= FEW_NUMBERS and queries > 1 and 2 * tasks >= (os.cpu_count() or 1)
 
 
 def _forward(sides: int) -> Kernel:

@@ -138,7 +138,7 @@ class TrainingSettings(Settings):
             "float32 is exact enough for training, and fast everywhere",
         ),
         native_kernels=(
-            "whether convolutions use the compiled kernels where these are faster",
+            "whether compiled kernels are used where these are faster",
             "",
             "",
             "the same results to rounding, sooner",

@@ -1,4 +1,4 @@
-"""Heads: columns of projections that attend side by side, by a native kernel where one is faster, else by the formula."""
+"""Heads: columns of projections that attend side by side, by a native kernel where one is faster, or by the formula."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Packed(NamedTuple):
 class Heads(NamedTuple):
     """How many there are, what they see, and which roles each source plays."""
 
-    count: int
+    number: int
     shared: int  # of keys and values, each for some of the queries'
     causal: bool
     rotary: bool
@@ -68,7 +68,7 @@ class Heads(NamedTuple):
         return lax.optimization_barrier(apart.transpose(0, 2, 3, 1, 4))
 
     def _count(self, role: str) -> int:
-        return self.count if role == "query" else self.shared
+        return self.number if role == "query" else self.shared
 
     def _apart(self, columns: Columns) -> tuple[Array, Array, Array]:
         q, k, v = (self.cut(columns[role], role) for role in ROLES)
@@ -99,14 +99,14 @@ class Heads(NamedTuple):
         return found
 
     def _kernel(self, queries: int) -> Cut:
-        return Cut(self.count, self.shared, block_size(queries, self.causal), self.causal)
+        return Cut(self.number, self.shared, block_size(queries, self.causal), self.causal)
 
     def _formula(self, mask: Array, *sides: Array) -> tuple[Array, Array]:
         """Compute what the kernel computes; a mask of no numbers is none."""
         q, k, v = self._apart(self._columns(sides))
         allowed = mask[:, None] != 0 if mask.shape[1] else None
         y = joined(attend(q, k, v, allowed, self.causal).y)
-        return y, row_statistics(q, k, allowed, self.causal).reshape(len(y), self.count, -1, 2)
+        return y, row_statistics(q, k, allowed, self.causal).reshape(len(y), self.number, -1, 2)
 
     def _formula_back(self, mask: Array, y: Array, statistics: Array, dy: Array, *sides: Array) -> tuple[Array, ...]:
         """Compute what the kernel computes on the way back; the formula needs the weights, and so the way there."""
