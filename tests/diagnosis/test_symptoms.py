@@ -1,16 +1,20 @@
 """Every symptom finds its sick example, and neither the healthy one nor the one that only looks alike."""
 
+import ast
 import functools
+from pathlib import Path
 
 import pytest
 
 import retrograd.diagnosis.diagnose  # registers the symptoms
-import retrograd.repair.repair  # noqa: F401  # and this the remedies
+import retrograd.repair.repair  # and this the remedies
 from retrograd.diagnosis.symptom import STAGES, Setup, symptoms
+from retrograd.explain.explain_risks import QUICK, beside
+from retrograd.explain.explain_settings import Reader
 from retrograd.repair.remedy import remedies
 
-CHEAP = [name for name in symptoms if symptoms[name].stage in ("static", "data")]
 MADE = {}
+SOURCE = Path(retrograd.__file__).parent
 
 
 def program(setup: Setup):
@@ -51,3 +55,29 @@ def test_a_symptom_says_what_it_is_and_when_it_looks(name):
     assert symptom.stage in STAGES
     assert symptom.code[0] in "SDB"
     assert symptom.code[1:].isdigit()
+
+
+@pytest.mark.parametrize("name", [name for name in symptoms if symptoms[name].stage in QUICK])
+def test_what_is_found_without_training_stands_beside_a_line_of_the_explanation(name):
+    case = program(symptoms.entry(name).facts["examples"].sick)
+    assert case.prepared is not None
+    settings = [fact.path for fact in Reader(case.prepared.config, case.config, None).settings()]
+    for risk in beside(found(name, "sick"), case.network.by_name, settings):
+        assert risk.place, risk.finding.path
+
+
+def named_remedies(path):
+    """Yield the words that a file gives as remedies of a finding, wherever it makes one."""
+    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(call, ast.Call):
+            name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+            given = [each.value for each in call.keywords if each.arg == "remedies"]
+            given += {"Finding": call.args[4:5], "told": call.args[2:]}.get(name, [])
+            yield from (word.value for each in given for word in ast.walk(each) if isinstance(word, ast.Constant))
+
+
+def test_every_remedy_that_is_named_anywhere_is_there():
+    floors = [SOURCE / floor for floor in ("data", "train", "diagnosis", "explain", "tune", "app")]
+    named = {word for floor in floors for path in floor.rglob("*.py") for word in named_remedies(path)}
+    assert {"match_output", "scale_inputs", "weigh_classes"} <= named  # the walk sees them
+    assert named <= set(remedies)

@@ -13,6 +13,7 @@ from retrograd.base.finding import Finding
 from retrograd.data.dataset import from_arrays
 from retrograd.explain.explain_field import field_behind, first_field
 from retrograd.explain.explain_nodes import arithmetic
+from retrograd.explain.explain_risks import beside
 from retrograd.explain.explain_work import multiply_adds
 
 CONFIG = """\
@@ -167,14 +168,46 @@ def test_json_holds_everything(made):
     assert len(read["settings"]) == len(made.settings)
 
 
-def test_findings_are_marked_where_they_belong(place):
+def test_what_the_diagnosis_finds_without_training_stands_beside_the_line_that_it_concerns(made):
+    assert [risk.finding.name for risk in made.at(node="dense_1")] == ["narrow"]
+    (travel,) = made.at(setting="training.epochs")
+    assert travel.finding.name == "travel"
+    text, page = str(made), made.html()
+    assert re.search(r"\n! dense_1: dense, .*\n +risk +only 5 units", text)
+    assert re.search(r"\n! training.epochs = 7 .*\n +risk +21 updates", text)
+    assert re.search(r"LOOKS RISKY.*\n  ! training.epochs: travel\n", text)
+    assert re.search(r"\ndata = .*\n +note +only 12 training rows", text)  # a note does not mark the line
+    assert re.search(r'<details id="node-dense_1" class=risky open>.*\n.*only 5 units', page)
+    assert re.search(r'<div id="setting-training.epochs" class=risky>', page)
+    found = {each["name"]: each for each in made.to_json()["findings"]}
+    assert (found["narrow"]["node"], found["narrow"]["setting"]) == ("dense_1", None)
+    assert found["travel"]["setting"] == "training.epochs"
+
+
+@pytest.mark.parametrize(
+    ("path", "node", "setting"),
+    [
+        ("network.2 (block_1/dense_1)", "block_1/dense_1", ""),
+        ("network.2 (block_1/dense_1)/weight", "block_1/dense_1", ""),
+        ("block_1/dense_1/bias", "block_1/dense_1", ""),
+        ("optimizer.learning_rate", "", "optimizer.adam.learning_rate"),
+        ("data.split", "", "data.split"),
+        ("data.scale", "", "data"),
+        ("network", "", "network"),
+        ("column 'x'", "", ""),
+    ],
+)
+def test_a_finding_stands_beside_a_node_or_a_setting_or_alone(path, node, setting):
+    settings = ["data", "data.split", "network", "optimizer", "optimizer.adam.learning_rate"]
+    (risk,) = beside([Finding("odd", path, "odd")], ["dense_1", "block_1/dense_1"], settings)
+    assert (risk.node, risk.setting) == (node, setting)
+
+
+def test_findings_of_others_are_marked_too(place):
     found = Finding("small_batch", "training.batch_size", "4 rows make a noisy gradient", remedies=("larger_batch",))
-    marked = rg.explain(place / "house.yaml", findings=[found], measure=False)
-    text = str(marked)
-    assert "LOOKS RISKY" in text
+    text = str(rg.explain(place / "house.yaml", findings=[found], measure=False))
     assert "! training.batch_size = 4" in text
     assert "may help: larger_batch" in text
-    assert "class=risky" in marked.html()
 
 
 def test_a_table_alone_is_explained_with_the_reasons_of_what_is_chosen(place):

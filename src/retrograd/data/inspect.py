@@ -29,7 +29,7 @@ def leaks(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series]) -
             if pairs == classes == own.n_unique() and (classes < len(text) or own.equals(text)):
                 how = "holds the same as" if own.equals(text) else "stands for the same as"
                 message = f"{how} the target '{target}', which the network would copy; leave it out with `exclude:`"
-                yield Finding("target_leak", f"column '{name}'", message, (), ("exclude_column",), "fault")
+                yield Finding("target_leak", f"column '{name}'", message, severity="fault")
 
 
 def row_names(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
@@ -37,7 +37,7 @@ def row_names(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
     found = [name for name, cells in features.items() if _is_row_name(cells)]
     if found:
         message = "a different whole number in every row: if it only names the rows, leave it out with `exclude:`"
-        yield Finding("row_name", listing("column", found), message, (), ("exclude_column",))
+        yield Finding("row_name", listing("column", found), message)
 
 
 def duplicates(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
@@ -52,7 +52,7 @@ def duplicates(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
             first.setdefault(key, []).append(name)
         else:
             message = f"the same as '{same}' in every row; one of them is enough (`exclude:`)"
-            yield Finding("duplicate_column", f"column '{name}'", message, (), ("exclude_column",))
+            yield Finding("duplicate_column", f"column '{name}'", message)
 
 
 def _is_row_name(cells: pl.Series) -> bool:

@@ -14,6 +14,7 @@ from retrograd.backprop.backprop import Objective, Pass, backprop
 from retrograd.backprop.readings import Health, health
 from retrograd.base.errors import RetrogradError
 from retrograd.data.dataset import Dataset
+from retrograd.data.prefetch import is_streamed
 from retrograd.diagnosis.levels import Levels, reference_levels
 from retrograd.diagnosis.observe import Observed, observe
 from retrograd.diagnosis.score import SCORED, Scorer
@@ -30,10 +31,16 @@ PROBE_ROWS = 256  # rows of the batch on which a pass is looked at
 
 
 class Program:
-    """A configuration with its data set. What cannot be built is None, and `refusal` is the error that says why."""
+    """A configuration with its data set. What cannot be built is None, and `refusal` is the error that says why.
 
-    def __init__(self, config: RunConfig, dataset: Dataset, seconds: float | None = None) -> None:
+    `prepared` is the run, if that has been built already.
+    """
+
+    def __init__(
+        self, config: RunConfig, dataset: Dataset, seconds: float | None = None, prepared: Prepared | None = None
+    ) -> None:
         self.config, self.dataset, self.seconds = config, dataset, seconds
+        self._given = prepared
 
     @property
     def network(self) -> Network | None:
@@ -57,6 +64,8 @@ class Program:
 
     @cached_property
     def _built(self) -> tuple[Network | None, list[Objective], RetrogradError | None]:
+        if self._given is not None:
+            return self._given.network, list(self._given.objectives), None
         try:
             return *self.config.build(self.dataset.sizes, self.dataset.task, list(self.dataset.train)), None
         except RetrogradError as error:
@@ -64,8 +73,8 @@ class Program:
 
     @cached_property
     def _ready(self) -> tuple[Prepared | None, RetrogradError | None]:
-        if self.network is None:
-            return None, None
+        if self._given is not None or self.network is None:
+            return self._given, None
         try:
             return prepare(self.config, self.dataset), None
         except RetrogradError as error:
@@ -87,13 +96,15 @@ class Program:
 
     @cached_property
     def tail(self) -> tuple[Node, ...]:
-        """The nodes from the last one with weights to the output that the loss reads, in order."""
+        """The nodes from the last one with weights to the output that the (last) loss reads, in order."""
         if self.network is None:
             return ()
-        reference = self.objectives[-1].inputs[0] if self.objectives else self.network.output
+        return self._tail(self.network, self.objectives[-1].inputs[0] if self.objectives else self.network.output)
+
+    def _tail(self, network: Network, reference: str) -> tuple[Node, ...]:
         found: list[Node] = []
-        while reference.partition(".")[0] in self.network.by_name:
-            node = self.network.by_name[reference.partition(".")[0]]
+        while reference.partition(".")[0] in network.by_name:
+            node = network.by_name[reference.partition(".")[0]]
             found.insert(0, node)
             if not (isinstance(node.layer, Activation) or node.layer.keeps_scale or node.layer.kind == "reshape"):
                 break
@@ -107,8 +118,9 @@ class Program:
 
     @cached_property
     def hidden(self) -> tuple[Node, ...]:
-        """The nodes before the output layer."""
-        last = {node.name for node in self.tail}
+        """The nodes before the output layers."""
+        tails = [self.tail, *(self._tail(self.network, each.inputs[0]) for each in self.objectives if self.network)]
+        last = {node.name for tail in tails for node in tail}
         return tuple(node for node in self.nodes if node.name not in last)
 
     @property
@@ -128,10 +140,10 @@ class Program:
         """The width of the output that the loss reads."""
         return None if self.specs is None else int(self.specs[self.tail[-1].name].shape[-1]) if self.tail else None
 
-    def line(self, node: Node) -> str:
-        """Return where the configuration names a node: `network.2`."""
-        index = None if self.network is None else self.network.entry_index(node.name)
-        return node.name if index is None else f"network.{index} ({node.name})"
+    def line(self, node: Node | str) -> str:
+        """Return where the configuration names a node: `network.2 (dense_1)`."""
+        name = node if isinstance(node, str) else node.name
+        return name if self.network is None else self.network.line(name)
 
     @cached_property
     def specs(self) -> dict[str, Any] | None:
@@ -145,9 +157,12 @@ class Program:
 
     @cached_property
     def x(self) -> np.ndarray | None:
-        """The training part's real inputs as a matrix [rows, features], float64; None where they are identifiers."""
+        """The training part's real inputs as a matrix [rows, features], float64.
+
+        None where they are identifiers, or images that memory does not hold all at once.
+        """
         x = self.dataset.train.get("x")
-        if x is None or not np.issubdtype(x.dtype, np.floating):
+        if x is None or is_streamed({"x": x}) or not np.issubdtype(x.dtype, np.floating):
             return None
         return np.asarray(x, np.float64).reshape(len(x), -1)
 
@@ -208,6 +223,11 @@ class Program:
     def first_pass(self) -> Pass | None:
         """The pass of the probe rows through the first weights, dropout off; arrays are NumPy's."""
         return None if self.prepared is None or self.variables is None else jax.device_get(self.look(self.variables)[0])
+
+    @cached_property
+    def first_loss(self) -> float | None:
+        """The loss at the first weights, penalties left out."""
+        return None if self.first_pass is None else float(self.first_pass.loss)
 
     @cached_property
     def first_health(self) -> Health | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from retrograd.base.finding import Evidence, Finding, Severity
@@ -11,6 +11,7 @@ from retrograd.base.schema import parse
 from retrograd.diagnosis.cases import dataset
 from retrograd.diagnosis.program import Program
 from retrograd.train.config import RunConfig
+from retrograd.train.output_check import Mistake
 
 Stage = Literal["static", "data", "probe", "run"]
 STAGES: tuple[Stage, ...] = ("static", "data", "probe", "run")  # in the order of what they cost
@@ -29,6 +30,18 @@ class Symptom:
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the findings of this symptom."""
         raise NotImplementedError(f"{type(self).__name__} must say in `find` what it looks for")
+
+    def told(self, program: Program, found: Iterable[Mistake], *remedies: str) -> Iterator[Finding]:
+        """Yield what a rule that training warns by has found."""
+        for each in found:
+            yield self.finding(
+                program.line(each.node),
+                each.message,
+                *each.evidence,
+                remedies=remedies,
+                severity=each.severity,
+                confidence=each.confidence,
+            )
 
     def finding(
         self,

@@ -10,21 +10,23 @@ from typing import Any
 
 import jax
 
-from retrograd.backprop.backprop import forward
+from retrograd.backprop.backprop import compare, forward, total
 from retrograd.base.document import Document, parse_document, read_document
 from retrograd.base.finding import Finding
 from retrograd.base.schema import parse
-from retrograd.data.dataset import Dataset, load
+from retrograd.data.dataset import Batch, Dataset, load
 from retrograd.data.settings import DataSettings
 from retrograd.explain.explain_facts import LossFacts, RunFacts
 from retrograd.explain.explain_html import as_html
 from retrograd.explain.explain_nodes import Inspector
+from retrograd.explain.explain_risks import beside, quick_findings
 from retrograd.explain.explain_settings import Reader
 from retrograd.explain.explain_text import as_text
 from retrograd.explain.explain_totals import totals_of
 from retrograd.explain.trace_source import open_source
 from retrograd.native.library import kernels
 from retrograd.network.layer import Context, Spec
+from retrograd.network.network import Variables
 from retrograd.record.run import CONFIG
 from retrograd.train.config import RunConfig, config_in, config_of, document_with
 from retrograd.train.design import design
@@ -47,10 +49,10 @@ class Explanation(RunFacts):
 
     def to_json(self) -> dict[str, Any]:
         """Return the explanation as plain values for JSON."""
-        found = [{**finding._asdict(), "evidence": [each._asdict() for each in finding.evidence]}
-                 for finding in self.findings]  # fmt: skip
+        found = [risk.plain() for risk in self.risks]
         totals = {**dataclasses.asdict(self.totals), "seconds_per_epoch": self.totals.seconds_per_epoch}
-        return {**dataclasses.asdict(self), "rows": dict(self.rows), "findings": found, "totals": totals}
+        plain = {key: value for key, value in dataclasses.asdict(self).items() if key != "risks"}
+        return {**plain, "rows": dict(self.rows), "findings": found, "totals": totals}
 
 
 def explain(
@@ -64,24 +66,22 @@ def explain(
 ) -> Explanation:
     """Explain a configuration (path, object or mapping), a run (object or folder), or a data file alone.
 
-    `changes` are settings as in `training.epochs=5`; `target` is the column to predict of a data file. `findings` are
-    shown beside those that the configuration itself gives rise to. A step is compiled and timed unless `measure` is
-    false.
+    `changes` are settings as in `training.epochs=5`; `target` is the column to predict of a data file. What the
+    diagnosis finds without training stands beside the line that it concerns, and so do further `findings`. A step is
+    compiled and timed unless `measure` is false.
 
         print(rg.explain("examples/xor.yaml"))
     """
     prepared, given, document, reasons = _opened(what, dataset, target, changes)
     variables = prepared.network.init(jax.random.key(prepared.config.training.seed), prepared.dataset.train)
     batch = {name: column[: prepared.batch_size] for name, column in prepared.dataset.train.items()}
-    ctx = Context(True, jax.random.key(prepared.config.training.seed))
-    with kernels(False):
-        outputs = jax.jit(lambda params, batch: forward(prepared.network, params, variables.state, ctx, batch).outputs)(
-            variables.params, batch
-        )
+    outputs, loss = _first_outputs(prepared, variables, batch)
     own = {node.name: outputs[node.name] for node in prepared.network.nodes}
     inspector = Inspector(prepared, variables, batch, own)
     nodes = tuple(inspector.node(node) for node in prepared.network.nodes)
     specs = jax.tree.map(lambda y: Spec(y.shape, y.dtype), own)
+    settings = tuple(Reader(prepared.config, given, document, reasons).settings())
+    found = (*quick_findings(prepared, variables, loss), *findings)
     return Explanation(
         name=prepared.config.name,
         task=prepared.dataset.task,
@@ -89,11 +89,24 @@ def explain(
         nodes=nodes,
         losses=tuple(_loss(objective) for objective in prepared.objectives),
         update=prepared.config.optimizer.formula + "; p = p - learning_rate d",
-        settings=tuple(Reader(prepared.config, given, document, reasons).settings()),
+        settings=settings,
         totals=totals_of(prepared, nodes, variables, specs, measure),
-        findings=(*prepared.findings(), *findings),
+        risks=tuple(beside(found, prepared.network.by_name, [fact.path for fact in settings])),
         notes=tuple(prepared.dataset.notes),
     )
+
+
+def _first_outputs(prepared: Prepared, variables: Variables, batch: Batch) -> tuple[dict[str, Any], float]:
+    """Return every node's output for a batch at the first weights, and the loss."""
+    ctx = Context(True, jax.random.key(prepared.config.training.seed))
+
+    def run(params: Any, batch: Batch) -> tuple[dict[str, Any], jax.Array]:
+        outputs = forward(prepared.network, params, variables.state, ctx, batch).outputs
+        return outputs, total(prepared.objectives, compare(prepared.objectives, outputs, ctx)[0])
+
+    with kernels(False):
+        outputs, loss = jax.jit(run)(variables.params, batch)
+    return outputs, float(loss)
 
 
 def _opened(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from retrograd.base.finding import Finding
 from retrograd.explain.explain_nodes import NodeFacts
+from retrograd.explain.explain_risks import Risk
 from retrograd.explain.explain_settings import SettingFacts
 from retrograd.explain.explain_totals import Totals
 
@@ -35,5 +35,17 @@ class RunFacts:
     update: str
     settings: tuple[SettingFacts, ...]
     totals: Totals
-    findings: tuple[Finding, ...]
+    risks: tuple[Risk, ...]
     notes: tuple[str, ...]
+
+    def at(self, node: str = "", setting: str = "") -> tuple[Risk, ...]:
+        """Return what looks risky about a node or a setting."""
+        return tuple(risk for risk in self.risks if (risk.node, risk.setting) == (node, setting))
+
+    def risks_by_place(self) -> dict[str, list[Risk]]:
+        """Return what stands beside a line, by its path, the gravest first."""
+        found: dict[str, list[Risk]] = {}
+        for risk in self.risks:
+            if risk.place:
+                found.setdefault(risk.place, []).append(risk)
+        return found

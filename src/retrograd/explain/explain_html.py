@@ -6,8 +6,10 @@ import html
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from retrograd.explain.explain_facts import RunFacts
+from retrograd.explain.explain_risks import Risk
 from retrograd.explain.explain_text import count, duration, memory_words, node_rows, setting_lines, size
 
 STYLE = Path(__file__).with_name("explain_page.css")
@@ -45,17 +47,36 @@ def _heading(made: RunFacts) -> Iterator[str]:
 
 
 def _risks(made: RunFacts) -> Iterator[str]:
-    if made.findings:
-        told = "".join(f"<li>{_e(str(finding))}{_help(finding)}</li>" for finding in made.findings)
-        yield f"<section class=risks><h2>Looks risky</h2><ul>{told}</ul></section>"
+    if made.risks:
+        items = "".join(f"<li>{_linked(found)}</li>" for found in made.risks_by_place().values())
+        yield f"<section class=risks><h2>Looks risky</h2><ul>{items}</ul>{_told(made.at())}"
+        yield "<p class=facts>Told beside each line; a note is harmless as long as the network learns.</p></section>"
 
 
-def _help(finding: Any) -> str:
-    return f"<br><small>may help: {_e(', '.join(finding.remedies))}</small>" if finding.remedies else ""
+def _linked(found: list[Risk]) -> str:
+    first = found[0]
+    names = ", ".join(risk.finding.name.replace("_", " ") + " (note)" * risk.is_note for risk in found)
+    return f'<a href="#{_anchor(first.node, first.setting)}"><code>{_e(first.place)}</code></a>: {_e(names)}'
+
+
+def _anchor(node: str, setting: str) -> str:
+    """Return the name of a line within the page."""
+    return _e(quote(f"node-{node}" if node else f"setting-{setting}"))
+
+
+def _told(found: Iterable[Risk]) -> str:
+    """Return findings in full, as they stand beside their line."""
+    return "".join(
+        f"<div class=risk><b>{_e(risk.finding.severity)}</b> {'<br>'.join(map(_e, risk.words()))}</div>"
+        for risk in found
+    )
+
+
+def _mark(found: Iterable[Risk]) -> str:
+    return " class=risky" if any(not risk.is_note for risk in found) else ""
 
 
 def _network(made: RunFacts) -> Iterator[str]:
-    risky = {finding.path for finding in made.findings}
     heads = ("node", "output", "parameters", "forward", "backward", "tape", "scale")
     yield "<h2>Network</h2><div class=scroll><table><thead><tr>"
     yield "".join(f"<th>{head}</th>" for head in heads) + "</tr></thead><tbody>"
@@ -63,13 +84,15 @@ def _network(made: RunFacts) -> Iterator[str]:
         scale = "" if node.measured_scale is None else f"{node.measured_scale:.3g}"
         cells = [f"{node.path}", node.shape, f"{node.parameters:,}" if node.parameters else "",
                  count(node.forward_work), count(node.backward_work), size(node.tape_bytes), scale]  # fmt: skip
-        mark = " class=risky" if node.path in risky else ""
-        yield f"<tr{mark}>" + "".join(f"<td>{_e(cell)}</td>" for cell in cells) + "</tr>"
+        yield f"<tr{_mark(made.at(node=node.path))}>" + "".join(f"<td>{_e(cell)}</td>" for cell in cells) + "</tr>"
     yield "</tbody></table></div>"
     yield "<p class=facts>Work in multiply-adds an example; tape of a batch; scale: root mean square at the start.</p>"
     for node in made.nodes:
         settings = f" {_e(node.settings)}" if node.settings else ""
-        yield f"<details><summary><b>{_e(node.path)}</b> {_e(node.kind)}{settings}</summary>"
+        found = made.at(node=node.path)
+        opened = f"{_mark(found)} open" if found else ""
+        yield f'<details id="{_anchor(node.path, "")}"{opened}>'
+        yield f"<summary><b>{_e(node.path)}</b> {_e(node.kind)}{settings}</summary>{_told(found)}"
         yield _rows([("reads", ", ".join(node.inputs)), *node_rows(node)]) + _equations(node) + "</details>"
     for loss in made.losses:
         yield f"<details><summary><b>{_e(loss.name)}</b> {_e(loss.kind)}</summary>"
@@ -79,14 +102,14 @@ def _network(made: RunFacts) -> Iterator[str]:
 
 
 def _settings(made: RunFacts) -> Iterator[str]:
-    risky = {finding.path for finding in made.findings}
     yield "<h2>Settings</h2><div class=settings>"
     for fact in made.settings:
-        mark = " class=risky" if fact.path in risky else ""
+        found = made.at(setting=fact.path)
         given = " class=given" if fact.origin.startswith(("line", "given", "chosen")) else ""
         words = "".join(f"<p>{_e(line)}</p>" for line in setting_lines(fact))
-        yield f"<div{mark}><code>{_e(fact.path)}</code> <b{given}>{_e(fact.value)}</b> <small>{_e(fact.origin)}</small>"
-        yield f"{words}</div>"
+        yield f'<div id="{_anchor("", fact.path)}"{_mark(found)}>'
+        yield f"<code>{_e(fact.path)}</code> <b{given}>{_e(fact.value)}</b> <small>{_e(fact.origin)}</small>"
+        yield f"{_told(found)}{words}</div>"
     yield "</div>"
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from retrograd.explain.explain_facts import RunFacts
+from retrograd.explain.explain_risks import Risk
 
 WIDTH = 80
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -29,28 +30,39 @@ def heading(made: RunFacts) -> Iterator[str]:
 
 
 def risks(made: RunFacts) -> Iterator[str]:
-    """Yield what looks risky, before a step has run."""
-    if not made.findings:
+    """Yield what looks risky, before a step has run: in full only what stands beside no line below."""
+    if not made.risks:
         return
-    yield "LOOKS RISKY"
-    for finding in made.findings:
-        yield from wrapped(f"! {finding}", "  ")
-        if finding.remedies:
-            yield from wrapped(f"may help: {', '.join(finding.remedies)}", "    ")
+    yield "LOOKS RISKY  (told beside each line; a note is harmless as long as it learns)"
+    for place, found in made.risks_by_place().items():
+        yield from wrapped(f"{mark(found)}{place}: {', '.join(risk.finding.name for risk in found)}", "  ")
+    yield from told(made.at())
     yield ""
+
+
+def mark(found: Iterable[Risk]) -> str:
+    """Return what stands before a line with findings that are more than notes."""
+    return "! " if any(not risk.is_note for risk in found) else ""
+
+
+def told(found: Iterable[Risk], indent: str = "  ") -> Iterator[str]:
+    """Yield findings in full."""
+    for risk in found:
+        for i, words in enumerate(risk.words()):
+            yield from wrapped(f"{risk.finding.severity if i == 0 else '':<11}{words}", indent, len(indent) + 11)
 
 
 def network(made: RunFacts) -> Iterator[str]:
     """Yield a paragraph for each node, and for each loss; equations once for each kind."""
-    risky = {finding.path for finding in made.findings}
     seen: set[str] = set()
     yield "NETWORK  (work in multiply-adds an example, memory for one batch)"
     for node in made.nodes:
-        mark = "! " if node.path in risky else ""
+        found = made.at(node=node.path)
         settings = f", {node.settings}" if node.settings else ""
         frozen = ", frozen" if node.frozen else ""
         yield ""
-        yield from wrapped(f"{mark}{node.path}: {node.kind}{settings}{frozen}; reads {', '.join(node.inputs)}")
+        yield from wrapped(f"{mark(found)}{node.path}: {node.kind}{settings}{frozen}; reads {', '.join(node.inputs)}")
+        yield from told(found)
         for label, text in node_rows(node):
             yield from wrapped(f"{label:<11}{text}", "  ", 13)
         if node.kind not in seen:
@@ -94,12 +106,12 @@ def equations(facts: Any) -> Iterator[str]:
 
 def settings(made: RunFacts) -> Iterator[str]:
     """Yield every setting; its words stand where it appears first."""
-    risky = {finding.path: finding for finding in made.findings}
     seen: set[str] = set()
     yield "SETTINGS"
     for fact in made.settings:
-        mark = "! " if fact.path in risky else ""
-        yield from wrapped(f"{mark}{fact.path} = {fact.value}   ({fact.origin})")
+        found = made.at(setting=fact.path)
+        yield from wrapped(f"{mark(found)}{fact.path} = {fact.value}   ({fact.origin})")
+        yield from told(found, "    ")
         if fact.home in seen:
             continue
         seen.add(fact.home)

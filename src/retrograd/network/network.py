@@ -65,6 +65,11 @@ class Network:
         name = path.partition("/")[0]
         return names.index(name) if name in names else None
 
+    def line(self, path: str) -> str:
+        """Return a node's path behind the place of its entry in the configuration: `network.2 (dense_1)`."""
+        index = self.entry_index(path)
+        return path if index is None else f"network.{index} ({path})"
+
     def fill(self, sizes: Mapping[str, int]) -> Network:
         """Return the network with `classes`, `targets` and the like replaced by sizes known from the data."""
         return Network(*(fill(entry, sizes) for entry in self.entries), inputs=self.inputs)

@@ -13,14 +13,13 @@ import jax
 from retrograd.backprop.backprop import Objective
 from retrograd.base.document import read_document
 from retrograd.base.errors import ConfigError, Problem, RetrogradError
-from retrograd.base.finding import Finding
 from retrograd.data.dataset import Dataset, load
 from retrograd.network.layer import Spec
 from retrograd.network.network import Network, take
 from retrograd.network.precision import computing_in, in_precision
 from retrograd.train.config import RunConfig, config_in, document_with, with_rate
 from retrograd.train.evaluate import Evaluator
-from retrograd.train.output_check import check_output
+from retrograd.train.output_check import mistakes
 from retrograd.train.ranges import check_identifiers, check_targets
 from retrograd.train.room import check_room
 from retrograd.train.stop import check_goal
@@ -56,11 +55,12 @@ class Prepared:
         """How many steps the run takes at most."""
         return self.config.training.epochs * -(-self.dataset.rows["train"] // self.batch_size)
 
-    def findings(self) -> tuple[Finding, ...]:
-        """Return what looks wrong about the network before a step has run."""
+    def warnings(self) -> tuple[str, ...]:
+        """Return what looks wrong about the network's output before a step has run, and what to do about it."""
         outputs = self.network.specs({name: column[:2] for name, column in self.dataset.train.items()})
-        known = self.dataset.classes
-        return check_output(self.network, self.objectives, outputs, None if known is None else len(known))
+        classes = None if self.dataset.classes is None else len(self.dataset.classes)
+        found = mistakes(self.network, self.objectives, outputs, classes)
+        return tuple(f"{self.network.line(m.node)}: {m.message}; {m.cure}" for m in found if m.severity != "note")
 
     def stepper(self) -> Stepper:
         """Return the training step that the configuration describes."""

@@ -123,7 +123,7 @@ def train_prepared(
         place.record(Started.here(config.name, dataset.task, config.training.seed, data_digest=dataset.digest,
                                   device=jax.default_backend()))  # fmt: skip
         files = [f"layers of {name}, sha256 {digest}" for name, digest in own_files(config).items()]
-        for note in (*notes, *files, *(f"warning: {found}" for found in prepared.findings())):
+        for note in (*notes, *files, *(f"warning: {found}" for found in prepared.warnings())):
             place.record(Note(note))
         if started:
             started(prepared, place.path)

@@ -32,7 +32,7 @@ def print_start(prepared: Prepared, folder: Path, spelt: Callable[[str], str] = 
           file=sys.stderr)  # fmt: skip
     for note in dataset.notes:
         print(f"  {spelt(note)}", file=sys.stderr)
-    for found in prepared.findings():
+    for found in prepared.warnings():
         print(f"warning: {found}", file=sys.stderr)
     print(f"  run folder {folder}", file=sys.stderr, flush=True)
 

@@ -32,9 +32,11 @@ class ContradictoryRows(Symptom):
         """Yield the share of rows that no function of the inputs can answer."""
         if program.x is None or program.y is None or not program.classifies:
             return
-        _, group = np.unique(program.x, axis=0, return_inverse=True)
-        counts = np.zeros((group.max() + 1, program.y.max() + 1))
-        np.add.at(counts, (group.reshape(-1), program.y), 1)
+        groups: dict[bytes, int] = {}
+        rows = program.x + 0.0  # which makes 0 of -0
+        own = np.array([groups.setdefault(row.tobytes(), len(groups)) for row in rows])
+        counts = np.zeros((len(groups), program.y.max() + 1))
+        np.add.at(counts, (own, program.y), 1)
         wrong = 1 - float(counts.max(1).sum()) / len(program.y)
         if wrong > SHARE:
             yield self.finding(

@@ -13,6 +13,7 @@ from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
 ALIKE = 1e-6  # spread of a layer's weights against their size
 SCALE = 3.0  # times larger or smaller than what keeps the scale of signals
+TABLES = ("embedding", "learned_positions")  # of vectors that are looked up: nothing is multiplied by them
 OVERALL = 10.0  # and what all layers together may do to it
 
 
@@ -45,7 +46,7 @@ class InitialWeights(Symptom):
         for node in program.weighted:
             weight = np.asarray(program.variables.params[node.name]["weight"], np.float64)
             last = node is program.weighted[-1]
-            if weight.ndim < 2 or node.layer.kind == "embedding":
+            if weight.ndim < 2 or node.layer.kind in TABLES:
                 continue
             size, spread = np.abs(weight).max(), weight.std()
             if weight.size == 1:

@@ -27,7 +27,7 @@ class NoSignal(Symptom):
     """
 
     code = "D07"
-    stage = "data"
+    stage = "probe"  # it fits the references
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield how often shuffled answers fit as well."""

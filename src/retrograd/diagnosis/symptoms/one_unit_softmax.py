@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from retrograd.base.finding import Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.train.output_check import constant_softmax
 
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 PROBABILITIES = {"binary_cross_entropy": {"from_logits": False}}
@@ -30,14 +31,5 @@ class OneUnitSoftmax(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield softmax layers whose last axis has one element."""
-        for node in program.nodes:
-            if node.layer.kind not in ("softmax", "log_softmax") or program.specs is None:
-                continue
-            if program.specs[node.name].shape[-1] == 1:
-                yield self.finding(
-                    program.line(node),
-                    "softmax over one unit is the constant 1, and no gradient passes it",
-                    remedies=("match_output",),
-                    severity="fault",
-                    confidence=0.99,
-                )
+        if program.network is not None and program.specs is not None:
+            yield from self.told(program, constant_softmax(program.network, program.specs), "match_output")

@@ -50,10 +50,10 @@ class StrongRegularisation(Symptom):
                 )
 
     def _penalties(self, program: Program) -> Iterator[Finding]:
-        if not program.config.penalties or program.first_pass is None or program.variables is None:
+        if not program.config.penalties or program.first_loss is None or program.variables is None:
             return
         value = float(jnp.asarray(penalise(program.config.penalties, program.variables.params)[0]))
-        loss = float(program.first_pass.loss)
+        loss = program.first_loss
         if value > loss:
             yield self.finding(
                 "penalties",

@@ -1,0 +1,35 @@
+"""Output units for classes that there are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retrograd.base.finding import Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.train.output_check import idle_units
+
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
+
+
+@symptoms.register(
+    "idle_units",
+    examples=Examples(
+        sick=setup("blobs", network=[*HEAD, {"dense": 7}]),
+        healthy=setup("blobs", network=[*HEAD, {"dense": 3}]),
+        near_miss=setup("wave", network=[*HEAD, {"dense": 1}]),
+    ),
+)
+class IdleUnits(Symptom):
+    """A unit that no row's class asks for learns nothing but to stay silent; it may also hide a wrong coding."""
+
+    code = "D11"
+    stage = "static"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the output, if it has more units than the data classes."""
+        if program.specs is None or program.dataset.classes is None:
+            return
+        for objective in program.objectives:
+            found = idle_units(objective, program.specs, len(program.dataset.classes))
+            yield from self.told(program, found, "match_output")
