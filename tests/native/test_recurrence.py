@@ -26,6 +26,7 @@ def drawn(seed):
     lstm = gates == 4
     f = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
     own = {"recurrent_weight": f(units, gates * units) / np.float32(units**0.5)}
+    own |= {} if rng.random() < 0.3 else {"bias": f(gates * units)}
     own |= {} if lstm or rng.random() < 0.3 else {"recurrent_bias": f(units)}
     start = tuple(f(batch, units) for _ in range(1 + lstm))
     mask = rng.random((time, batch, 1)) < 0.7 if rng.random() < 0.5 else None
@@ -84,7 +85,7 @@ def defined(gates, reverse, z, own, start, mask, dsequence, dfinal):
     order = range(len(z))[::-1] if reverse else range(len(z))
     step, past, found = lstm_step if gates == 4 else gru_step, {}, {}
     for t in order:
-        after, past[t] = step(z[t], *states, own["recurrent_weight"], own.get("recurrent_bias", 0))
+        after, past[t] = step(z[t] + own.get("bias", 0), *states, own["recurrent_weight"], own.get("recurrent_bias", 0))
         there = True if mask is None else mask[t]
         states = found[t] = tuple(np.where(there, a, b) for a, b in zip(after, states, strict=True))
     dz = np.zeros_like(z)

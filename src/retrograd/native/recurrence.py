@@ -29,17 +29,19 @@ class Loop(NamedTuple):
         self, formula: Callable[..., Any], z: Array, own: Mapping[str, Array], start: States, mask: Array | None,
         reverse: bool,
     ) -> tuple[States, Array]:  # fmt: skip
-        """Return the states after each step, and the gates.
+        """Return the states after each step, and the gates; z has no bias yet.
 
         `formula(z, own, start, mask)` walks the same way by XLA; mask [time, batch, 1] is false where no step is.
         """
         weight = own["recurrent_weight"]
         units = weight.shape[0]
-        biases = (own.get("recurrent_bias", jnp.zeros(units, z.dtype)),) if self.gates == 3 else ()
+        names = ("bias", "recurrent_bias") if self.gates == 3 else ("bias",)
+        widths = {"bias": self.gates * units, "recurrent_bias": units}
+        biases = tuple(own.get(name, jnp.zeros(widths[name], z.dtype)) for name in names)
 
         def by_formula(z: Array, weight: Array, *rest: Array) -> tuple[Array, ...]:
-            named = dict(zip(("recurrent_bias",), rest[: len(biases)], strict=False))
-            walked = formula(z, {"recurrent_weight": weight, **named}, rest[len(biases) : -1], rest[-1][..., None] != 0)
+            named = dict(zip(names, rest[: len(names)], strict=True))
+            walked = formula(z, {"recurrent_weight": weight, **named}, rest[len(names) : -1], rest[-1][..., None] != 0)
             return (*walked[1].states, walked[1].saved)
 
         def specs(z: Array, *_: Array) -> list[Spec]:
@@ -81,9 +83,9 @@ class Loop(NamedTuple):
 
 
 LSTM = Loop(
-    Kernel("lstm", (1, None, 0, 0, 1), (1, 1, 1)), Kernel("lstm_back", (1, 1, 0, None, 1, 1, 0, 0), (1, 0, 0)), 4
+    Kernel("lstm", (1, None, None, 0, 0, 1), (1, 1, 1)), Kernel("lstm_back", (1, 1, 0, None, 1, 1, 0, 0), (1, 0, 0)), 4
 )
-GRU = Loop(Kernel("gru", (1, None, None, 0, 1), (1, 1)), Kernel("gru_back", (1, 1, 0, None, 1, 1, 0), (1, 0)), 3)
+GRU = Loop(Kernel("gru", (1, None, None, None, 0, 1), (1, 1)), Kernel("gru_back", (1, 1, 0, None, 1, 1, 0), (1, 0)), 3)
 
 
 def _present(mask: Array | None, sequence: Array) -> Array:

@@ -159,14 +159,15 @@ static float *started(const Array &from, Output &to) {
   return to->typed_data();
 }
 
-static ffi::Error Lstm(ffi::ThreadPool threads, Array z, Array weight, Array h, Array c, Array mask, Output hidden,
-                       Output cells, Output gates, int64_t reverse) {
+static ffi::Error Lstm(ffi::ThreadPool threads, Array z, Array weight, Array bias, Array h, Array c, Array mask,
+                       Output hidden, Output cells, Output gates, int64_t reverse) {
   Recurrence r;
-  if (!geometry(z, weight, mask, 4, reverse, r) || !holds(weight, 4 * r.units * r.units) ||
+  if (!geometry(z, weight, mask, 4, reverse, r) || !holds(weight, 4 * r.units * r.units) || !holds(bias, 4 * r.units) ||
       !holds(h, r.batch * r.units) || !holds(c, r.batch * r.units))
     return wrong("lstm: shapes");
-  return result(chosen->lstm(pool_of(threads), r, z.typed_data(), weight.typed_data(), h.typed_data(), c.typed_data(),
-                             mask.typed_data(), hidden->typed_data(), cells->typed_data(), gates->typed_data()));
+  return result(chosen->lstm(pool_of(threads), r, z.typed_data(), weight.typed_data(), bias.typed_data(),
+                             h.typed_data(), c.typed_data(), mask.typed_data(), hidden->typed_data(),
+                             cells->typed_data(), gates->typed_data()));
 }
 
 static ffi::Error LstmBack(ffi::ThreadPool threads, Array gates, Array cells, Array c, Array weight, Array mask,
@@ -180,14 +181,15 @@ static ffi::Error LstmBack(ffi::ThreadPool threads, Array gates, Array cells, Ar
                                   started(dh, dh0), started(dc, dc0)));
 }
 
-static ffi::Error Gru(ffi::ThreadPool threads, Array z, Array weight, Array bias, Array h, Array mask, Output hidden,
-                      Output gates, int64_t reverse) {
+static ffi::Error Gru(ffi::ThreadPool threads, Array z, Array weight, Array bias, Array recurrent_bias, Array h,
+                      Array mask, Output hidden, Output gates, int64_t reverse) {
   Recurrence r;
-  if (!geometry(z, weight, mask, 3, reverse, r) || !holds(weight, 3 * r.units * r.units) || !holds(bias, r.units) ||
-      !holds(h, r.batch * r.units))
+  if (!geometry(z, weight, mask, 3, reverse, r) || !holds(weight, 3 * r.units * r.units) || !holds(bias, 3 * r.units) ||
+      !holds(recurrent_bias, r.units) || !holds(h, r.batch * r.units))
     return wrong("gru: shapes");
   return result(chosen->gru(pool_of(threads), r, z.typed_data(), weight.typed_data(), bias.typed_data(),
-                            h.typed_data(), mask.typed_data(), hidden->typed_data(), gates->typed_data()));
+                            recurrent_bias.typed_data(), h.typed_data(), mask.typed_data(), hidden->typed_data(),
+                            gates->typed_data()));
 }
 
 static ffi::Error GruBack(ffi::ThreadPool threads, Array gates, Array hidden, Array h, Array weight, Array mask,
@@ -286,10 +288,10 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_convolve, Convolve, POOL IN IN OUT.Attr<
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_data_gradient, DataGradient, POOL IN IN OUT.Attr<Numbers>("window"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_weight_gradient, WeightGradient, POOL IN IN OUT.Attr<Numbers>("window"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_lstm, Lstm,
-                              POOL IN IN IN IN IN OUT OUT OUT.Attr<int64_t>("reverse"));
+                              POOL IN IN IN IN IN IN OUT OUT OUT.Attr<int64_t>("reverse"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_lstm_back, LstmBack,
                               POOL IN IN IN IN IN IN IN IN OUT OUT OUT.Attr<int64_t>("reverse"));
-XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_gru, Gru, POOL IN IN IN IN IN OUT OUT.Attr<int64_t>("reverse"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_gru, Gru, POOL IN IN IN IN IN IN OUT OUT.Attr<int64_t>("reverse"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_gru_back, GruBack,
                               POOL IN IN IN IN IN IN IN OUT OUT.Attr<int64_t>("reverse"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_attend, Attend,

@@ -73,12 +73,12 @@ typedef Columns<const float> Given;
   bool convolve(const Pool &, const Convolution &, const float *x, const float *weight, float *y);                     \
   bool data_gradient(const Pool &, const Convolution &, const float *dy, const float *weight, float *dx);              \
   bool weight_gradient(const Pool &, const Convolution &, const float *x, const float *dy, float *dweight);            \
-  bool lstm(const Pool &, const Recurrence &, const float *z, const float *weight, const float *h, const float *c,     \
-            const float *mask, float *hidden, float *cells, float *gates);                                             \
+  bool lstm(const Pool &, const Recurrence &, const float *z, const float *weight, const float *bias, const float *h,  \
+            const float *c, const float *mask, float *hidden, float *cells, float *gates);                             \
   bool lstm_back(const Pool &, const Recurrence &, const float *gates, const float *cells, const float *c,             \
                  const float *weight, const float *mask, const float *dhidden, float *dz, float *dh, float *dc);       \
-  bool gru(const Pool &, const Recurrence &, const float *z, const float *weight, const float *bias, const float *h,   \
-           const float *mask, float *hidden, float *gates);                                                            \
+  bool gru(const Pool &, const Recurrence &, const float *z, const float *weight, const float *bias,                   \
+           const float *recurrent_bias, const float *h, const float *mask, float *hidden, float *gates);               \
   bool gru_back(const Pool &, const Recurrence &, const float *gates, const float *hidden, const float *h,             \
                 const float *weight, const float *mask, const float *dhidden, float *dz, float *dh);                   \
   bool attend(const Pool &, const Attention &, Given q, Given k, Given v, const float *mask, float *y,                 \

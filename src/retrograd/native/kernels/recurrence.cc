@@ -1,6 +1,6 @@
 // LSTM and GRU over a whole sequence in one call. Rows of the batch do not depend on one another, so each thread takes
-// some rows through all steps: nobody waits for anybody after a step. What the input adds to the gates (z) is one product
-// over all steps made before; the gradients of the weights are one product behind.
+// some rows through all steps: nobody waits for anybody after a step. What the input adds to the gates (z, without its
+// bias) is one product over all steps made before; the gradients of the weights are one product behind.
 //
 // All arrays have time first. A mask [time, batch] is 0 where a step is not there: the states are carried on unchanged.
 #include "functions.h"
@@ -70,15 +70,17 @@ template <int MOST, int M = MOST, class Run> INLINE void with_rows(Index rows, c
 
 struct LstmForward {
   const Recurrence &r;
-  const float *z, *h, *c, *mask, *weights;  // at this step: of all rows; h and c are those before
+  const float *z, *bias, *h, *c, *mask, *weights;  // at this step: of all rows; h and c are those before
   float *h_after, *c_after, *gates;
   Index row, unit;  // the first of this block
 
   template <int M> void run() const {
     Index count = r.units - unit, width = 4 * r.units;
     Vector sum[M][4];
-    for (int m = 0; m < M; m++)
-      for (int n = 0; n < 4; n++) sum[m][n] = get(z + (row + m) * width + n * r.units + unit, count);
+    for (int n = 0; n < 4; n++) {
+      Vector b = get(bias + n * r.units + unit, count);
+      for (int m = 0; m < M; m++) sum[m][n] = get(z + (row + m) * width + n * r.units + unit, count) + b;
+    }
     multiply<M, 4>(sum, h + row * r.units, r.units, 1, weights + unit * r.units * 4, r.units);
     for (int m = 0; m < M; m++) {
       Index at = (row + m) * r.units + unit;
@@ -160,8 +162,8 @@ constexpr int BACK_ROWS = ROWS < 12 ? ROWS : 12;
 
 }  // namespace
 
-bool lstm(const Pool &pool, const Recurrence &r, const float *z, const float *weight, const float *h, const float *c,
-          const float *mask, float *hidden, float *cells, float *gates) {
+bool lstm(const Pool &pool, const Recurrence &r, const float *z, const float *weight, const float *bias, const float *h,
+          const float *c, const float *mask, float *hidden, float *cells, float *gates) {
   float *weights = scratch(SHARED, ratio_up(r.units, LANES) * LANES * r.units * 4);
   if (!weights) return false;
   pack_gates(pool, r, weight, 4, weights);
@@ -171,7 +173,7 @@ bool lstm(const Pool &pool, const Recurrence &r, const float *z, const float *we
     Parts parts(rows.end - rows.begin, CELL_ROWS);
     for (Index step = 0; step < r.time; step++) {
       Index t = rows.time(step);
-      LstmForward cell = {r, z + t * 4 * all, h_before, c_before, mask + t * r.batch, weights,
+      LstmForward cell = {r, z + t * 4 * all, bias, h_before, c_before, mask + t * r.batch, weights,
                           hidden + t * all, cells + t * all, gates + t * 4 * all, 0, 0};
       for (cell.unit = 0; cell.unit < r.units; cell.unit += LANES)
         for (Index p = 0; p < parts.count; p++) {
@@ -222,22 +224,24 @@ namespace {
 
 struct GruForward {
   const Recurrence &r;
-  const float *z, *h, *bias, *mask, *weights;
+  const float *z, *h, *bias, *recurrent_bias, *mask, *weights;
   float *h_after, *gates;
   Index row, unit;
 
   template <int M> void run() const {
     Index count = r.units - unit, width = 3 * r.units;
     Vector sum[M][3];
+    Vector b[3];
+    for (int n = 0; n < 3; n++) b[n] = get(bias + n * r.units + unit, count);
     for (int m = 0; m < M; m++) {
-      for (int n = 0; n < 2; n++) sum[m][n] = get(z + (row + m) * width + n * r.units + unit, count);
-      sum[m][2] = get(bias + unit, count);
+      for (int n = 0; n < 2; n++) sum[m][n] = get(z + (row + m) * width + n * r.units + unit, count) + b[n];
+      sum[m][2] = get(recurrent_bias + unit, count);
     }
     multiply<M, 3>(sum, h + row * r.units, r.units, 1, weights + unit * r.units * 3, r.units);
     for (int m = 0; m < M; m++) {
       Index at = (row + m) * r.units + unit;
       Vector reset = logistic_of(sum[m][0]), stay = logistic_of(sum[m][1]), q = sum[m][2];
-      Vector fresh = tanh_of(get(z + (row + m) * width + 2 * r.units + unit, count) + reset * q);
+      Vector fresh = tanh_of(get(z + (row + m) * width + 2 * r.units + unit, count) + b[2] + reset * q);
       Vector before = get(h + at, count), hidden = (1.0f - stay) * fresh + stay * before;
       float *saved = gates + (row + m) * 4 * r.units + unit;
       put(saved, reset, count), put(saved + r.units, stay, count);
@@ -311,8 +315,8 @@ struct GruInitial {
 
 }  // namespace
 
-bool gru(const Pool &pool, const Recurrence &r, const float *z, const float *weight, const float *bias, const float *h,
-         const float *mask, float *hidden, float *gates) {
+bool gru(const Pool &pool, const Recurrence &r, const float *z, const float *weight, const float *bias,
+         const float *recurrent_bias, const float *h, const float *mask, float *hidden, float *gates) {
   float *weights = scratch(SHARED, ratio_up(r.units, LANES) * LANES * r.units * 3);
   if (!weights) return false;
   pack_gates(pool, r, weight, 3, weights);
@@ -322,7 +326,7 @@ bool gru(const Pool &pool, const Recurrence &r, const float *z, const float *wei
     Parts parts(rows.end - rows.begin, CELL_ROWS);
     for (Index step = 0; step < r.time; step++) {
       Index t = rows.time(step);
-      GruForward cell = {r, z + t * 3 * all, h_before, bias, mask + t * r.batch, weights,
+      GruForward cell = {r, z + t * 3 * all, h_before, bias, recurrent_bias, mask + t * r.batch, weights,
                          hidden + t * all, gates + t * 4 * all, 0, 0};
       for (cell.unit = 0; cell.unit < r.units; cell.unit += LANES)
         for (Index p = 0; p < parts.count; p++) {

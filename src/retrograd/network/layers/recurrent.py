@@ -194,7 +194,7 @@ class Recurrent(Layer):
         """Run one direction: the input's part of all steps in one product, then the loop."""
         own = _of_direction(params, prefix, xt.dtype)
         z = rows(xt) @ own["input_weight"]
-        z = (z + own["bias"] if "bias" in own else z).reshape(*xt.shape[:2], z.shape[-1])
+        z = z.reshape(*xt.shape[:2], z.shape[-1])
         reverse = prefix == REVERSE
         cut = cuts(len(xt), self.truncate, reverse) if self.truncate else None
         return self._loop(own, z, start, Borders(mask, cut), reverse)
@@ -211,6 +211,7 @@ class Recurrent(Layer):
         """Run the steps: by a native kernel where one is faster and nothing is cut, else by the formula."""
 
         def formula(z: Array, own: Params, start: States, mask: Array | None) -> tuple[States, Walk]:
+            z = z + own["bias"] if "bias" in own else z
             return walk(lambda now, before: self.step(own, now, before), z, start, borders._replace(mask=mask), reverse)
 
         native = self._native(borders)
