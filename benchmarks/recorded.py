@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 from pathlib import Path
@@ -55,12 +56,18 @@ class Recorded(NamedTuple):
         """Return the data as the program had it: its training rows, its held-out rows as validation part."""
         settings = {**self.settings, **(settings or {})}
         if self._classes_missing:
-            share = len(self.held_x) / (len(self.x) + len(self.held_x))
-            split = settings.get("split") or {"method": "time", "valid": share, "test": 0.0}
+            split = settings.get("split") or self.split
             x, y = np.concatenate([self.x, self.held_x]), np.concatenate([self.y, self.held_y])
             return from_arrays(x, y, settings=parse(DataSettings, {**settings, "split": split}))
         settings.pop("split", None)
         return from_arrays(self.x, self.y, valid=(self.held_x, self.held_y), settings=parse(DataSettings, settings))
+
+    @property
+    def split(self) -> dict[str, Any]:
+        """How the program divides its rows, where its held-out rows are not a part of their own."""
+        if not self._classes_missing:
+            return {"method": "auto"}
+        return {"method": "time", "valid": len(self.held_x) / (len(self.x) + len(self.held_x)), "test": 0.0}
 
     def seen(self, settings: dict[str, Any] | None = None) -> Dataset:
         """Return the data without the held-out rows: a validation part is cut from the training rows instead."""
@@ -92,7 +99,8 @@ def read(path: Path, arrays: Any, seed: int = 0) -> Recorded | None:
         y, held_y = y.argmax(1)[:, None], held_y.argmax(1)[:, None]
     if settings["task"] != "regression":
         y, held_y = y.astype(int).reshape(-1), held_y.astype(int).reshape(-1)
-    return Recorded(record, _config(record, len(x)), settings, x, y, held_x, held_y)
+    found = Recorded(record, _config(record, len(x)), settings, x, y, held_x, held_y)
+    return found._replace(config=dataclasses.replace(found.config, data=parse(DataSettings, {"split": found.split})))
 
 
 def _data_settings(record: dict[str, Any], y: np.ndarray) -> dict[str, Any]:

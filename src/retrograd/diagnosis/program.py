@@ -28,6 +28,7 @@ from retrograd.update.optimizers import optimizers
 from retrograd.update.step import Stepper
 
 PROBE_ROWS = 256  # rows of the batch on which a pass is looked at
+STRANGERS = 0.02  # share of validation rows of unknown classes: with more, their score says nothing of the network
 
 
 class Program:
@@ -183,6 +184,20 @@ class Program:
     def classifies(self) -> bool:
         """Whether the targets are classes."""
         return self.dataset.task in ("binary", "multiclass")
+
+    @cached_property
+    def strangers(self) -> np.ndarray:
+        """Which validation rows are of a class that no training row has; none where answers are no classes."""
+        held = self.dataset.valid
+        if not self.classifies or held is None or self.y is None:
+            return np.zeros(0, bool)
+        strange: np.ndarray = ~np.isin(np.asarray(held["y"]).reshape(-1).astype(int), np.unique(self.y))
+        return strange
+
+    @property
+    def badly_split(self) -> bool:
+        """Whether so many validation rows are of unknown classes that their score says nothing of the network."""
+        return bool(self.strangers.sum() > STRANGERS * len(self.strangers))
 
     @property
     def optimizer_kind(self) -> str:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from retrograd.base.finding import Evidence
 from retrograd.diagnosis.levels import Levels
 from retrograd.diagnosis.observe import Observed
-from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.program import STRANGERS, Program
 
 State = Literal["healthy", "ill", "hopeless", "refused"]
 ACCURACY_GAP, R2_GAP, TIMES = 0.05, 0.1, 2.0
@@ -37,6 +37,9 @@ def judge(program: Program, runs: list[Observed], no_signal: bool, luck: float =
         return Verdict("ill", "training ends with values that are not finite")
     if program.y is None:
         return _by_loss(runs)
+    if program.badly_split:
+        share = Evidence("share of held-out rows of unknown classes", float(program.strangers.mean()), STRANGERS)
+        return Verdict("ill", "held-out rows are of classes that no training row has", (share,))
     levels = program.levels
     held, own = granted([run.score for run in runs], luck), granted([run.train_score for run in runs], luck)
     name = "accuracy" if program.classifies else "R²"

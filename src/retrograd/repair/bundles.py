@@ -29,11 +29,13 @@ def bundles(diagnosis: Diagnosis) -> Iterator[tuple[str, ...]]:
     effects = {name for name in symptoms if symptoms[name].stage == "run"}
     own = [finding for finding in causes if finding.remedies and finding.name not in effects] or causes
     first = consistent(finding.remedies[0] for finding in own if finding.remedies)
+    faults = consistent(finding.remedies[0] for finding in own if finding.remedies and finding.severity == "fault")
     sure = consistent(finding.remedies[0] for finding in own if finding.remedies and finding.confidence >= SURE)
     every = tuple(dict.fromkeys(name for finding in causes for name in finding.remedies))
     if any(finding.name == "overfit" for finding in causes):
         yield from ((name,) for name in OVERFIT)
         yield OVERFIT[:2]
+    yield faults
     yield first
     yield sure
     yield (*SOUND, "adam")

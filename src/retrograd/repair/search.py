@@ -19,6 +19,7 @@ CHEAP = 0.02  # of what is left, for one trial: then more seeds cost nothing
 GAIN = 0.02  # accuracy or R² that a repair must bring at least
 NEAR = 0.02  # of the best: then a candidate with fewer changes is as good
 UNSURE = 0.05  # standard error of the start's score: then it is seeds that fail, and each look takes two of them
+RISK = 0.1  # of a score, for each fault left that spoils other seeds by chance
 CONFIRM = 2  # seeds that had no part in the choice
 
 
@@ -83,7 +84,8 @@ def finals(found: Search, ward: Ward, seeds: int, enough: float) -> Iterator[Can
 
     A third one is tried where neither of two reaches what the data hold.
     """
-    promising = sorted(found.tried, key=lambda c: (-round(c.promise / NEAR), c.cost))[:FINALISTS]
+    promising = sorted(found.tried, key=lambda c: (-round((c.promise - RISK * ward.risks(c)) / NEAR), c.cost))
+    promising = promising[:FINALISTS]
     ward.forget(promising)
     seen: list[Candidate] = []
     for candidate in promising:
@@ -92,7 +94,7 @@ def finals(found: Search, ward: Ward, seeds: int, enough: float) -> Iterator[Can
         ward.run(candidate, seeds if ward.price(candidate) < CHEAP * ward.budget.left else 1)
         seen += [candidate] if candidate.scores else []
     while seen:
-        seen.sort(key=lambda c: (-round(c.mean / NEAR), c.cost))
+        seen.sort(key=lambda c: (-round((c.mean - RISK * ward.risks(c)) / NEAR), c.cost))
         if len(seen[0].scores) >= seeds or not ward.run(seen[0], len(seen[0].scores) + 1):
             yield seen.pop(0)
 
@@ -117,7 +119,8 @@ def better(candidate: Candidate, start: Candidate) -> bool:
 def minimal(best: Candidate, ward: Ward, tried: list[Candidate]) -> Candidate:
     """Return the candidate without the remedies that make no difference, the dearest of them dropped first.
 
-    A smaller bundle has to hold on every seed of the larger one: what helps on one seed only is no repair.
+    A smaller bundle has to hold on every seed of the larger one: what helps on one seed only is no repair. Nor is one
+    that runs a risk again which the larger one had removed.
     """
     reserve = (ward.budget.left - CONFIRM * ward.price(best)) / 2
     for dropped in sorted(best.remedies, key=lambda name: -remedies[name].cost):
@@ -125,6 +128,8 @@ def minimal(best: Candidate, ward: Ward, tried: list[Candidate]) -> Candidate:
         if not rest:
             break
         smaller = known(ward.candidate(rest), tried)
+        if ward.risks(smaller) > ward.risks(best):
+            continue
         while len(smaller.scores) < len(best.scores) and as_good(smaller, best):
             if ward.budget.left - ward.price(smaller) < reserve or not ward.run(smaller, len(smaller.scores) + 1):
                 break

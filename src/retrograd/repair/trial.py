@@ -12,6 +12,7 @@ from retrograd.data.dataset import Dataset, load
 from retrograd.data.settings import DataSettings
 from retrograd.diagnosis.observe import observe
 from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import symptoms
 from retrograd.repair.remedy import remedies
 from retrograd.train.config import RunConfig
 
@@ -97,6 +98,12 @@ class Ward:
         """Return how many updates one trial takes."""
         prepared = self._program(candidate.config).prepared
         return 0 if prepared is None else prepared.steps
+
+    def risks(self, candidate: Candidate) -> int:
+        """Return how many faults a candidate's configuration still has that spoil a run by chance."""
+        program = self._program(candidate.config)
+        chancy = (symptoms[name]() for name in symptoms if symptoms[name].by_chance)
+        return sum(1 for symptom in chancy for _ in symptom.find(program))
 
     def glance(self, candidate: Candidate, seeds: int, share: float, enough: float) -> None:
         """Try a candidate for a share of its epochs, and no longer than until a score is enough."""

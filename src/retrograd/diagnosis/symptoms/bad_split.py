@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
-from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.program import STRANGERS, Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
-STRANGERS, APART, FEWEST = 0.02, 0.5, 20  # shares of rows; total variation; rows
+APART, FEWEST = 0.5, 20  # total variation; rows
 TAIL = {"split": {"method": "time"}}
 
 
@@ -35,18 +35,17 @@ class BadSplit(Symptom):
         if not program.classifies or held is None or program.y is None:
             return
         answers = np.asarray(held["y"]).reshape(-1).astype(int)
-        strangers = ~np.isin(answers, np.unique(program.y))
         kinds = max(answers.max(), program.y.max()) + 1
         shares = [np.bincount(part, minlength=kinds) / len(part) for part in (program.y, answers)]
         apart = float(np.abs(shares[0] - shares[1]).sum() / 2)
-        if strangers.mean() > STRANGERS:
+        if program.badly_split:
             names = program.dataset.classes or ()
-            missing = sorted({str(names[i]) if i < len(names) else str(i) for i in answers[strangers]})
+            missing = sorted({str(names[i]) if i < len(names) else str(i) for i in answers[program.strangers]})
             yield self.finding(
                 "data.split",
                 f"no training row has the class {', '.join(missing)}, and the validation part is made of it: "
                 "the rows are sorted and the split does not shuffle",
-                Evidence("share of validation rows with an unknown class", float(strangers.mean()), STRANGERS),
+                Evidence("share of validation rows with an unknown class", float(program.strangers.mean()), STRANGERS),
                 remedies=("shuffled_split",),
                 severity="fault",
                 confidence=0.97,

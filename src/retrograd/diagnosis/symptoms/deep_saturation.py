@@ -36,6 +36,7 @@ class DeepSaturation(Symptom):
 
     code = "S08"
     stage = "static"
+    by_chance = True
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield stacks that are too deep for their activation."""

@@ -24,6 +24,7 @@ class Narrow(Symptom):
 
     code = "S13"
     stage = "static"
+    by_chance = True
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the narrowest hidden layer."""

@@ -31,7 +31,7 @@ class NoSignal(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield how often shuffled answers fit as well."""
-        if program.y is None or program.dataset.valid is None:
+        if program.y is None or program.dataset.valid is None or program.badly_split:
             return
         chance = program.levels.chance
         if chance is not None and chance > LUCK and program.levels.rows >= FEWEST:
