@@ -103,11 +103,14 @@ def examine(program: Program, seeds: int = SEEDS) -> Diagnosis:
 
 def look(program: Program, stages: tuple[str, ...]) -> Iterator[Finding]:
     """Yield what the symptoms of some stages find, in the order of the stages."""
+    explained = False
     for stage in stages:
         for name in symptoms:
             if symptoms[name].stage == stage:
-                yield from symptoms[name]().find(program)
-    if "static" in stages and program.refusal is not None:
+                for finding in symptoms[name]().find(program):
+                    explained = explained or finding.severity == "fault"
+                    yield finding
+    if "static" in stages and program.refusal is not None and not explained:
         for problem in program.refusal.problems:
             yield Finding(
                 "refused", problem.where, f"{problem.message}; {problem.cure}".rstrip("; "), (), (), "fault", "", 0.5

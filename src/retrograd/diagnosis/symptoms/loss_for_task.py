@@ -52,9 +52,11 @@ class LossForTask(Symptom):
                     confidence=0.93,
                 )
         elif program.dataset.task == "multiclass" and loss == "binary_cross_entropy":
+            refused = program.refusal is not None  # the targets are no numbers from 0 to 1 then
             yield self.finding(
                 "loss",
                 "binary_cross_entropy asks each class by itself, and the classes exclude one another",
                 remedies=("match_output",),
-                confidence=0.4,
+                severity="fault" if refused else "risk",
+                confidence=0.93 if refused else 0.4,
             )
