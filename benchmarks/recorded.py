@@ -83,10 +83,11 @@ class Recorded(NamedTuple):
 
 
 def read(path: Path, arrays: Any, seed: int = 0) -> Recorded | None:
-    """Return a record as a program; None if it is a loop of its own or no configuration can express it."""
+    """Return a record as a program; None if it has no data, is a loop of its own, or no configuration expresses it."""
     record = json.loads(path.read_text(encoding="utf-8"))
     code = record["data"]["code"] or record["data"]["surrogate_code"]
-    if record["loss"] not in LOSSES or record["optimizer"].get("flip_sign") or path.name.startswith("loop_"):
+    inexpressible = record["loss"] not in LOSSES or record["optimizer"].get("flip_sign")
+    if code is None or inexpressible or path.name.startswith("loop_"):
         return None
     x, y, held_x, held_y = arrays(code, seed)
     shape = tuple(record["input_shape"])
