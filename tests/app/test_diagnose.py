@@ -4,7 +4,12 @@ import json
 
 import pytest
 
+from retrograd.app.cli.examined import carry, keep
 from retrograd.app.cli.main import main
+from retrograd.app.cli.programs import program_at
+from retrograd.record.events import Started
+from retrograd.record.report_story import read_story
+from retrograd.record.run import RunWriter
 
 SICK = """\
 name: sick
@@ -36,22 +41,48 @@ def test_diagnose_names_the_cause_with_its_evidence_in_80_columns(sick, capsys):
     assert sorted(path.name for path in sick.parent.iterdir()) == ["sick.yaml"]
 
 
-def test_diagnose_speaks_json(sick, capsys):
-    assert main(["diagnose", "sick.yaml", "--seeds", "1", "--json"]) == 0
+@pytest.fixture
+def run(sick):
+    """The folder of a run of the sick network that has just begun."""
+    with RunWriter.at(sick.parent / "R") as writer:
+        writer.write_config(SICK)
+        writer.record(Started("sick", "binary", 0))
+    return writer
+
+
+def test_diagnose_speaks_json_and_keeps_what_it_found_with_the_run(run, capsys):
+    assert main(["diagnose", "R", "--seeds", "1", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["verdict"] == "ill"
     assert told["findings"][0]["name"] == "initial_weights"
+    assert json.loads((run.path / "diagnosis.json").read_text()) == told
+    assert "symmetric initialisation" in (run.path / "report.html").read_text()
+    assert program_at("R", None, ["training.epochs=5"], run.path.parent).run is None  # it is that run no more
 
 
-def test_repair_shows_a_patch_and_writes_it_beside_the_file(sick, capsys):
+def test_repair_shows_a_patch_and_writes_it_beside_the_file(sick, run, capsys):
     assert main(["repair", "sick.yaml", "--seeds", "2", "--budget", "3000", "--apply"]) == 0
     out = capsys.readouterr().out
     assert "repaired: held-out score" in out
     assert "+++ sick.yaml (repaired)" in out
-    new = (sick.parent / "sick-repaired.yaml").read_text()
+    made = sick.parent / "sick-repaired.yaml"
+    new = made.read_text()
     assert "# begins at nothing" in new
     assert "zeros" not in new
     assert sick.read_text() == SICK
+    carry(made, run.path)  # as `train sick-repaired.yaml` does
+    keep(run.path, {"verdict": "healthy", "sentence": "it learns"})
+    found = read_story(run).repaired
+    assert "default_initial_weights" in [each.name for each in found.remedies]
+    assert [each.gain > 0.02 for each in found.tried if each.accepted] == [True]
+    assert found.difference.startswith("--- sick.yaml")
+    page = (run.path / "report.html").read_text()
+    assert "Repairs tried" in page
+    assert "This run was made with the repaired configuration" in page
+    (run.path / "repair.json").unlink()
+    made.write_text(f"{new}# edited\n")
+    carry(made, run.path)
+    assert not (run.path / "repair.json").exists()
 
 
 def test_an_unknown_source_is_refused(sick, capsys):

@@ -11,7 +11,6 @@ from retrograd.base.errors import DataError, UsageError
 from retrograd.record.events import (
     KINDS,
     Epoch,
-    Found,
     Health,
     Intervention,
     Note,
@@ -28,7 +27,6 @@ EVENTS = [
     Note("a column is <constant>\nand \udc80 odd", time=TIME),
     Intervention(4, "the loss rose", "learning rate 0.01", "optimizer.sgd.learning_rate: 0.01", time=TIME),
     Health(4, {"gradient_rms": {"dense_1/weight": 0.5, "dense_1/bias": math.inf}, "dead": {}}, time=TIME),
-    Found("vanishing", "dense_1", "it shrinks", [("ratio", 1e-9, None)], ["he_normal"], "fault", "N03", time=TIME),
     Stopped("patience", 8, 2, 1, 0.5, "cd", {"test": {"accuracy": 1.0}}, time=TIME),
 ]
 

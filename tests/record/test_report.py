@@ -2,6 +2,7 @@ import io
 import json
 import math
 import re
+import shutil
 from base64 import b64decode
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from retrograd.base.finding import Evidence, Finding
 from retrograd.record import report as report_module
-from retrograd.record.events import Epoch, Found, Health, Intervention, Note, Started, Stopped
+from retrograd.record.events import Epoch, Health, Intervention, Note, Started, Stopped
+from retrograd.record.examination import DIAGNOSIS, REPAIR, Examined, Reason, Repaired, Tried, write_examination
 from retrograd.record.model import save_model
 from retrograd.record.report import report, write_report
 from retrograd.record.report_image import LOGARITHMIC, MISSING, NOT_FINITE, SHADES, SHARE, SPECIAL, picture, shade
@@ -94,9 +97,32 @@ EVENTS = (
     health(40),
     health(80, 2.0),
     Intervention(90, "the loss rose from 0.69 to 31.4", "learning rate 0.01", "optimizer.sgd.learning_rate: 0.01"),
-    Found("vanishing", "dense_1/weight", "it shrinks", [("ratio", 3.2e-9, 1e-4)], ["he_normal"], "fault", "N03"),
     Stopped("goal", 480, 12, 11, 8.52, "cd" * 32, {"test": {"loss": 0.3141592, "accuracy": 0.9722}}, "0.97 reached"),
 )
+
+
+DIAGNOSED = {
+    "verdict": "ill",
+    "sentence": "it scores 0.1",
+    "findings": [{"name": "vanishing", "path": "dense_1/weight", "message": "it shrinks", "remedies": ["hidden_relu"],
+                  "evidence": [{"quantity": "ratio", "value": 3.2e-9, "threshold": 1e-4}], "severity": "fault",
+                  "code": "N03", "confidence": 0.9}],
+}  # fmt: skip
+REPAIRED = {
+    "sentence": "repaired: held-out score 0.1 -> 0.97",
+    "start": {"remedies": [], "scores": [0.1, 0.12, 0.08], "mean": 0.1, "spread": 0.0115},
+    "tried": [
+        {"remedies": ["widen"], "glances": [0.31]},
+        {"remedies": ["hidden_relu", "adam"], "scores": [0.96, 0.98], "mean": 0.97, "spread": 0.01, "gain": 0.87,
+         "accepted": True},
+        {"remedies": ["adam"], "scores": ["nan"], "mean": "nan", "gain": "nan"},
+        {"remedies": ["fewer_layers"], "scores": [-1], "refusal": "a shape does not fit"},
+    ],
+    "remedies": [{"name": "hidden_relu", "why": "relu passes deltas"}],
+    "updates": 4321,
+    "difference": "--- a.yaml\n+++ b.yaml\n-old: 1\n+new: 2",
+    "somebody": "added this",
+}  # fmt: skip
 
 
 def story(*events, header=None):
@@ -120,6 +146,8 @@ def folder(tmp_path_factory):
             facts={"task": "multiclass", "columns": {"x": [[5], "float32"], "y": [[], "int32"]}},
         )  # fmt: skip
         run.finish(EVENTS[-1])
+    write_examination(run.path / DIAGNOSIS, DIAGNOSED)
+    write_examination(run.path / REPAIR, REPAIRED)
     return run.path
 
 
@@ -151,9 +179,25 @@ def test_the_page_holds_every_reading(page):
 def test_the_page_tells_how_it_ended_what_the_guard_did_and_what_was_found(page):
     assert "goal (0.97 reached)" in page.words
     assert "epoch 11" in page.words
-    for text in ("0.3142", "0.9722", "Step 90", "31.4", "learning_rate: 0.01", "3.2e-9", "1e-4", "he_normal",
+    for text in ("0.3142", "0.9722", "Step 90", "31.4", "learning_rate: 0.01", "3.2e-9", "1e-4", "hidden_relu",
                  "N03", "fault", "the same value in every row", "ab" * 32, "cd" * 32, "1257 train"):  # fmt: skip
         assert text in page.words
+
+
+def test_the_page_tells_what_was_tried_what_it_gained_and_what_was_accepted(page):
+    for text in ("it scores 0.1", "as it was", "+0.87", "accepted", "a short look only", "cannot be trained",
+                 "4 bundles in 4,321 updates", "relu passes deltas", "-old: 1\n"):  # fmt: skip
+        assert text in page.words
+    rows = [data for tag, data in page.text if tag == "th" and data in ("as it was", "hidden_relu, adam", "widen")]
+    assert rows == ["as it was", "hidden_relu, adam", "widen"]  # whole trials before short looks
+
+
+def test_what_was_found_out_later_and_cannot_be_read_is_told_and_the_rest_shown(folder, tmp_path):
+    run = RunFolder.open(shutil.copytree(folder, tmp_path / "run"))
+    (run.path / REPAIR).write_text('{"tried": 3}')
+    words = Page(report(read_story(run))).words
+    assert "repair.json: sentence: Field required" in words
+    assert "it shrinks" in words
 
 
 def test_the_network_is_a_table_of_nodes_with_their_shapes_and_parameters(page):
@@ -202,10 +246,13 @@ def test_hostile_names_are_text():
         Note(HOSTILE), Note(f"warning: {HOSTILE}"),
         Epoch(1, 1, 0.5, {HOSTILE: {HOSTILE: 0.5}}, 0.1, 1.0), Epoch(2, 2, 0.4, {HOSTILE: {HOSTILE: 0.6}}, 0.1, 1.0),
         Intervention(1, HOSTILE, HOSTILE, HOSTILE), Health(1, {HOSTILE: {HOSTILE: 0.5}, "dead": {HOSTILE: 0.5}}),
-        Found(HOSTILE, HOSTILE, HOSTILE, [(HOSTILE, 1.0, None)], [HOSTILE], HOSTILE, HOSTILE),
         Stopped(HOSTILE, 2, 2, 1, 1.0, HOSTILE, {HOSTILE: {HOSTILE: 0.5}}, HOSTILE),
     )  # fmt: skip
-    found = Page(report(Story(HOSTILE, HOSTILE, events, None)))
+    odd = Finding(HOSTILE, HOSTILE, HOSTILE, (Evidence(HOSTILE, 1.0),), (HOSTILE,), HOSTILE, HOSTILE)
+    tried = Tried((HOSTILE,), (0.5,), (), 0.5, 0.0, 0.1, True, HOSTILE)
+    repaired = Repaired(HOSTILE, tried, (tried, tried), (Reason(HOSTILE, HOSTILE),), 1, f"-{HOSTILE}\n+{HOSTILE}")
+    examined = Examined(HOSTILE, HOSTILE, (odd,))
+    found = Page(report(Story(HOSTILE, HOSTILE, events, None, HOSTILE, examined, repaired)))
     assert [tag for tag, _ in found.elements].count("script") == 2
     assert all(not name.startswith("on") for _, attributes in found.elements for name in attributes)
     assert all(a["src"].startswith("data:") for tag, a in found.elements if tag == "img")

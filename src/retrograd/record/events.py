@@ -108,20 +108,6 @@ class Health(Event):
 
 
 @dataclass(frozen=True)
-class Found(Event):
-    """A finding of a diagnosis; `evidence` are [quantity, value, threshold or null]."""
-
-    kind = "found"
-    name: str
-    path: str
-    message: str
-    evidence: list[tuple[str, float, float | None]] = field(default_factory=list)
-    remedies: list[str] = field(default_factory=list)
-    severity: str = "risk"
-    code: str = ""
-
-
-@dataclass(frozen=True)
 class Stopped(Event):
     """Training has ended: why (a word, and a sentence with the numbers), after how much, with which weights (digest).
 
@@ -139,9 +125,7 @@ class Stopped(Event):
     sentence: str = ""
 
 
-KINDS: dict[str, type[Event]] = {
-    kind.kind: kind for kind in (Started, Epoch, Note, Intervention, Health, Found, Stopped)
-}
+KINDS: dict[str, type[Event]] = {kind.kind: kind for kind in (Started, Epoch, Note, Intervention, Health, Stopped)}
 
 
 def versions() -> dict[str, str]:

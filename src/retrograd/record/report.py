@@ -9,6 +9,7 @@ from retrograd.record.files import write_file
 from retrograd.record.report_curves import curves_section
 from retrograd.record.report_markup import Markup, element, void
 from retrograd.record.report_network import network_section, parameter_count, rows
+from retrograd.record.report_repairs import repairs_section
 from retrograd.record.report_sections import (
     config_section,
     epochs_section,
@@ -45,6 +46,7 @@ def report(story: Story) -> str:
         "main",
         guard_section(story),
         findings_section(story),
+        repairs_section(story),
         warnings_section(story),
         element("div", scores_section(story), training_section(story), class_="pair"),
         curves,
@@ -59,7 +61,10 @@ def report(story: Story) -> str:
         header(story, parameter_count(story)),
         main,
         element("p", role="status", class_="unseen", id="said"),
-        element("footer", "Made from the run's folder: config.yaml, events.jsonl and model.safetensors."),
+        element(
+            "footer",
+            "Made from what the run's folder holds: config.yaml, events.jsonl, model.safetensors, *.json.",
+        ),
         element("script", Markup(data), type="application/json", id="data"),
         element("script", Markup((HERE / "report_page.js").read_text(encoding="utf-8"))),
     )

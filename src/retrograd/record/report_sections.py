@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from retrograd.record.events import Epoch, Found
+from retrograd.base.finding import Finding
+from retrograd.record.events import Epoch
 from retrograd.record.report_markup import Markup, element, escaped, figure, figures, table
 from retrograd.record.report_story import Story, parts
 
@@ -99,12 +100,15 @@ def guard_section(story: Story) -> Markup:
 
 
 def findings_section(story: Story) -> Markup:
-    """Return what a diagnosis found, the gravest first."""
-    order = {"fault": 0, "risk": 1, "note": 2}
-    found = sorted(story.findings, key=lambda event: order.get(event.severity, 1))
-    items = [_finding(event) for event in found[:MOST_ITEMS]]
-    worst = "bad" if any(event.severity == "fault" for event in found) else "act"
-    return _notice("Findings", element("ul", *items, *_more(len(found))), worst) if found else NOTHING
+    """Return what a diagnosis found, the likeliest cause first."""
+    if story.examined is None:
+        return NOTHING
+    found = story.examined.findings
+    tone = "bad" if any(each.severity == "fault" for each in found) else "act" if found else "good"
+    sentence = element("p", element("b", story.examined.verdict), f": {story.examined.sentence}")
+    items = [_finding(each) for each in found[:MOST_ITEMS]]
+    listed = element("ul", *items, *_more(len(found), "diagnosis.json")) if items else NOTHING
+    return _notice("Findings", element("div", sentence, listed), tone)
 
 
 def warnings_section(story: Story) -> Markup:
@@ -114,17 +118,17 @@ def warnings_section(story: Story) -> Markup:
     return _notice("Warnings", element("ul", *items, *_more(len(found))), "act") if found else NOTHING
 
 
-def _finding(event: Found) -> Markup:
-    code = f" [{event.code}]" if event.code else ""
-    place = [element("code", event.path), ": "] if event.path else []
-    rows = [[name, figure(value), figure(threshold)] for name, value, threshold in event.evidence]
-    evidence = [table(f"evidence of {event.name}", ["evidence", "value", "threshold"], rows)] if rows else []
-    helps = [element("span", f"May help: {', '.join(event.remedies)}.", class_="line")] if event.remedies else []
+def _finding(found: Finding) -> Markup:
+    code = f" [{found.code}]" if found.code else ""
+    place = [element("code", found.path), ": "] if found.path else []
+    rows = [[name, figure(value), figure(threshold)] for name, value, threshold in found.evidence]
+    evidence = [table(f"evidence of {found.name}", ["evidence", "value", "threshold"], rows)] if rows else []
+    helps = [element("span", f"May help: {', '.join(found.remedies)}.", class_="line")] if found.remedies else []
     return element(
         "li",
-        element("span", event.severity, class_=f"severity {event.severity}"),
-        element("b", f" {event.name.replace('_', ' ')}{code} "),
-        element("span", *place, event.message, class_="line"),
+        element("span", found.severity, class_=f"severity {found.severity}"),
+        element("b", f" {found.name.replace('_', ' ')}{code} "),
+        element("span", *place, found.message, class_="line"),
         *evidence,
         *helps,
     )
@@ -134,8 +138,8 @@ def _notice(title: str, content: Markup, tone: str) -> Markup:
     return element("section", element("h2", title), content, class_=f"notice {tone}")
 
 
-def _more(count: int) -> list[Markup]:
-    return [element("li", f"and {count - MOST_ITEMS:,} more in events.jsonl")] if count > MOST_ITEMS else []
+def _more(count: int, where: str = "events.jsonl") -> list[Markup]:
+    return [element("li", f"and {count - MOST_ITEMS:,} more in {where}")] if count > MOST_ITEMS else []
 
 
 # ------------------------------------------------------------------------------------------------- scores, data, rest
@@ -170,7 +174,7 @@ def training_section(story: Story) -> Markup:
     if story.stopped:
         facts += [("weights, SHA-256", element("code", story.stopped.weights))]
     if story.problem:
-        facts += [("model", f"model.safetensors: {story.problem}")]
+        facts += [("not read", story.problem)]
     rows = [element("div", element("dt", name), element("dd", text)) for name, text in facts if text]
     return element("section", element("h2", "Data and conditions"), element("dl", *rows, class_="facts"))
 

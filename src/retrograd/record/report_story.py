@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrograd.base.errors import RetrogradError
-from retrograd.record.events import Epoch, Event, Found, Health, Intervention, Metrics, Note, Started, Stopped
+from retrograd.record.events import Epoch, Event, Health, Intervention, Metrics, Note, Started, Stopped
+from retrograd.record.examination import REPAIR, Examined, Repaired, read_examined, read_repaired
 from retrograd.record.files import open_regular
 from retrograd.record.header import Header, read_header
 from retrograd.record.run import RunFolder
@@ -27,7 +28,9 @@ class Story:
     config: str
     events: tuple[Event, ...]
     header: Header | None  # of the model; None as long as there is none that can be read
-    problem: str = ""  # why the model could not be read
+    problem: str = ""  # why the model, or what was found out later, could not be read
+    examined: Examined | None = None
+    repaired: Repaired | None = None
 
     def of(self, kind: type[Any]) -> list[Any]:
         """Return the events of a kind, in order."""
@@ -57,11 +60,6 @@ class Story:
     def interventions(self) -> list[Intervention]:
         """What the guard did."""
         return self.of(Intervention)
-
-    @functools.cached_property
-    def findings(self) -> list[Found]:
-        """What a diagnosis found."""
-        return self.of(Found)
 
     @functools.cached_property
     def warnings(self) -> list[str]:
@@ -108,9 +106,9 @@ class Story:
 def read_story(run: RunFolder) -> Story:
     """Return what a run folder tells.
 
-    Raises:  UsageError, DataError when configuration or events cannot be read; a missing model is no error
+    Raises:  UsageError, DataError when configuration or events cannot be read; that the rest is missing is no error
     """
-    header, problem = None, ""
+    header, problems = None, []
     try:
         with open_regular(run.model_path) as stream:
             size = stream.seek(0, 2)
@@ -118,8 +116,17 @@ def read_story(run: RunFolder) -> Story:
             header = read_header(stream, size, run.model_path.name)
             header.entries()  # its shapes are believed only after this check
     except RetrogradError as error:
-        header, problem = None, error.problems[0].message
-    return Story(run.path.resolve().name, run.config_text(), tuple(run.events()), header, problem)
+        header = None
+        problems.append(f"{run.model_path.name}: {error.problems[0].message}")
+    found: dict[str, Any] = {}
+    readers = {"examined": lambda: read_examined(run.path), "repaired": lambda: read_repaired(run.path / REPAIR)}
+    for name, read in readers.items():
+        try:
+            found[name] = read()
+        except RetrogradError as error:
+            problems.append(str(error))
+    events = tuple(run.events())
+    return Story(run.path.resolve().name, run.config_text(), events, header, "; ".join(problems), **found)
 
 
 def _mapping(header: Header | None, key: str) -> Mapping[str, Any]:

@@ -1,4 +1,5 @@
-"""A run's folder: `config.yaml` (filled), `events.jsonl` (append-only) and `model.safetensors`.
+"""A run's folder: `config.yaml` (filled), `events.jsonl` (append-only) and `model.safetensors`; `report.html`; and,
+once it was examined, `diagnosis.json` and `repair.json`.
 
 Whatever shows a run reads this folder and nothing else, so a run that was copied from elsewhere opens as well.
 """
@@ -19,11 +20,12 @@ from typing import Literal, Self
 
 from retrograd.base.errors import UsageError
 from retrograd.record.events import Epoch, Event, Metrics, Started, Stopped, read_events, write_event
+from retrograd.record.examination import DIAGNOSIS, REPAIR
 from retrograd.record.files import make_folder, read_text, refusal, write_file
 from retrograd.record.lock import LOCK, Lock, in_use, is_locked
 
 CONFIG, EVENTS, MODEL, REPORT = "config.yaml", "events.jsonl", "model.safetensors", "report.html"
-FILES = (MODEL, CONFIG, EVENTS, REPORT)
+FILES = (MODEL, CONFIG, EVENTS, REPORT, DIAGNOSIS, REPAIR)
 ASIDE = ".replaced-"  # before the names of the files of a run that a new one is about to replace
 MAX_CONFIG_BYTES = 2**20
 MAX_NAME_BYTES = 100  # of the 255 that file systems allow

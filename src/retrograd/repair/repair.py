@@ -61,16 +61,32 @@ class Repair:
 
     def plain(self) -> dict[str, Any]:
         """Return the repair as plain types for JSON."""
-        found = self.found
+        found, start = self.found, self.found.start if self.found else None
         return {
             "diagnosis": self.diagnosis.plain(),
             "sentence": self.sentence,
             "remedies": [{"name": n, "why": remedies[n].why} for n in (self.best.remedies if self.best else ())],
             "changes": [{"path": ".".join(edit.path), "value": edit.value} for edit in self.edits],
             "updates": found.budget.spent if found else 0,
-            "tried": [{"remedies": list(c.remedies), "scores": list(c.scores.values()), "refusal": c.refusal}
-                      for c in (found.tried if found else [])],
-        }  # fmt: skip
+            "start": self._tried(start) if start else None,
+            "tried": [self._tried(candidate) for candidate in (found.tried if found else [])],
+        }
+
+    def _tried(self, candidate: Candidate) -> dict[str, Any]:
+        """Return a candidate with its measured gain over the start, as plain types."""
+        start = self.found.start if self.found else candidate
+        whole = bool(candidate.scores) and not candidate.refusal
+        compared = whole and candidate is not start and not start.refusal
+        return {
+            "remedies": list(candidate.remedies),
+            "scores": list(candidate.scores.values()),
+            "glances": list(candidate.glances.values()),
+            "mean": candidate.mean if whole else None,
+            "spread": candidate.spread if whole else None,
+            "gain": candidate.mean - start.mean if compared else None,
+            "accepted": candidate is self.best,
+            "refusal": candidate.refusal,
+        }
 
 
 def repair(

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from retrograd.app.cli.examined import keep
 from retrograd.app.cli.findings import say_diagnosis
 from retrograd.app.cli.options import RunsRoot, at_least, command_of, finite_positive
 from retrograd.app.cli.programs import program_at
@@ -36,8 +37,8 @@ def diagnose(
 
     \b
     Looks at the configuration, the data, the first pass and some runs, which are
-    trained in memory; nothing is written. The failure counts, not the symptom:
-    an oddity of a network that learns is a note.
+    trained in memory. The failure counts, not the symptom: an oddity of a network
+    that learns is a note. Of a run, the findings are written into its folder.
     """
     settle()
     program = program_at(source, target, changes or [], runs)
@@ -48,6 +49,8 @@ def diagnose(
         say_diagnosis(found)
         if found.ill:
             print(f"\nnext  retrograd repair {source}")
+    if program.run:
+        keep(program.run, found.plain())
     return ILL if strict and (found.ill or found.hopeless) else 0
 
 

@@ -20,11 +20,14 @@ CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 class Source(NamedTuple):
-    """A program: its configuration with its data, and the file that it stands in (None: chosen for a table)."""
+    """A program: its configuration with its data, the file that it stands in (None: chosen for a table), and the
+    folder of the run that it is, unless something was changed.
+    """
 
     config: RunConfig
     dataset: Dataset
     path: Path | None
+    run: Path | None = None
 
     @property
     def text(self) -> str | None:
@@ -44,7 +47,8 @@ def program_at(source: str, target: str | None, changes: Sequence[str], root: Pa
         settings = parse(DataSettings, {"path": source} | ({"target": target} if target else {}), "data")
         dataset = load(settings)
         return Source(design(dataset, settings, list(changes)).config, dataset, None)
-    return _with_data(find_run(root, source).path / CONFIG, changes)
+    run = find_run(root, source).path
+    return _with_data(run / CONFIG, changes)._replace(run=None if changes else run)
 
 
 def _with_data(path: Path, changes: Sequence[str]) -> Source:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from retrograd.app.cli.examined import keep, write_repaired
 from retrograd.app.cli.findings import say_diagnosis, say_repair
 from retrograd.app.cli.options import RunsRoot, at_least, command_of
 from retrograd.app.cli.programs import Source, program_at
@@ -14,7 +15,6 @@ from retrograd.app.cli.surroundings import settle
 from retrograd.base.document import write_document
 from retrograd.base.errors import UsageError
 from retrograd.diagnosis.diagnose import diagnose
-from retrograd.record.files import write_file
 from retrograd.record.strict_json import write_json
 from retrograd.repair.patch import difference, patched
 from retrograd.repair.repair import SEEDS, Repair, treat
@@ -40,7 +40,8 @@ def repair(
 
     \b
     The budget is 10 times the configured run unless told otherwise. A patch is
-    accepted when its held-out gain exceeds the noise between seeds.
+    accepted when its held-out gain exceeds the noise between seeds. What was tried
+    is kept in the folder of a run, and with --apply beside the repaired file.
     """
     settle()
     program = program_at(source, target, changes or [], runs)
@@ -48,19 +49,20 @@ def repair(
     if not as_json:
         say_diagnosis(diagnosis)
     found = treat(diagnosis, None, budget, seeds)
+    old, text = program.text, new_text(program, found) if found.best else ""
+    changed = difference(old, text, program.path.name if program.path else "") if found.best and old else ""
+    plain = {**found.plain(), "difference": changed}
     if as_json:
-        typer.echo(write_json(found.plain()))
+        typer.echo(write_json(plain))
     else:
         say_repair(found)
-    if found.best is not None:
-        text = new_text(program, found)
-        if not as_json:
-            old = program.text
-            print("\n" + (text if old is None else difference(old, text, program.path.name if program.path else "")))
-        if apply:
-            path = beside(program.path or Path(f"{Path(source).stem}.yaml"))
-            write_file(path, text.encode())
-            typer.echo(f"written to {path}", err=as_json)
+        print(f"\n{changed or text}" if found.best else "")
+    if program.run:
+        keep(program.run, diagnosis.plain(), plain)
+    if apply and found.best:
+        path = beside(program.path or Path(f"{Path(source).stem}.yaml"))
+        write_repaired(path, text, plain)
+        typer.echo(f"written to {path}", err=as_json)
 
 
 def new_text(program: Source, found: Repair) -> str:

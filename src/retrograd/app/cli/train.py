@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple, TextIO
 
 import typer
 
+from retrograd.app.cli.examined import carry
 from retrograd.app.cli.options import Json, OwnLayers, RunsRoot, at_least, command_of, existing_data, finite_positive
 from retrograd.app.cli.progress import Progress
 from retrograd.app.cli.show import print_run, print_start, run_facts
@@ -80,6 +81,8 @@ def train(
 
             def started(prepared: Prepared, folder: Path) -> None:
                 allocator.tune(step_bytes(prepared))
+                if not (table or wanted or lr):
+                    carry(source, folder)
                 if chosen:
                     chosen.write(source, quiet, sys.stderr if as_json else sys.stdout)
                 if not quiet:

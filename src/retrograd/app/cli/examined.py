@@ -1,0 +1,51 @@
+"""What `diagnose` and `repair` leave behind: in the folder of a run that they looked at, or beside a repaired file."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from retrograd.base.errors import RetrogradError
+from retrograd.record.examination import DIAGNOSIS, REPAIR, read_repaired, write_examination
+from retrograd.record.files import write_file
+from retrograd.record.run import REPORT, RunFolder
+from retrograd.train.run import tell
+
+
+def keep(run: Path, diagnosis: Mapping[str, Any], repair: Mapping[str, Any] | None = None) -> None:
+    """Write what was found out about a run into its folder, and its report anew."""
+    write_examination(run / DIAGNOSIS, diagnosis)
+    if repair is not None:
+        write_examination(run / REPAIR, without_diagnosis(repair))
+    tell(RunFolder.open(run))
+    print(f"kept in {run}, shown in {run / REPORT}", file=sys.stderr)
+
+
+def write_repaired(path: Path, text: str, repair: Mapping[str, Any]) -> None:
+    """Write a repaired configuration, and beside it what was tried, for the runs that are made of it."""
+    write_file(path, text.encode())
+    plain = {**without_diagnosis(repair), "configuration": hashlib.sha256(text.encode()).hexdigest()}
+    write_examination(record_of(path), plain)
+
+
+def carry(source: Path, run: Path) -> None:
+    """Put the repair that made a configuration into the folder of its run, unless the file has changed since."""
+    try:
+        found = read_repaired(record_of(source))
+        if found and found.configuration == hashlib.sha256(source.read_bytes()).hexdigest():
+            write_file(run / REPAIR, record_of(source).read_bytes())
+    except RetrogradError as error:  # no reason not to train
+        print(f"warning: {error}", file=sys.stderr)
+
+
+def record_of(path: Path) -> Path:
+    """Return where the record of a repair lies: `sick-repaired.repair.json` for `sick-repaired.yaml`."""
+    return path.with_suffix(f".{REPAIR}")
+
+
+def without_diagnosis(repair: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a repair without the diagnosis that it began with, which has a file of its own."""
+    return {key: value for key, value in repair.items() if key != "diagnosis"}

@@ -1,0 +1,110 @@
+"""What was found out about a run when it was examined: `diagnosis.json` and `repair.json` in its folder."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from retrograd.base.errors import DataError
+from retrograd.base.finding import Finding
+from retrograd.record.files import read_text, write_file
+from retrograd.record.strict_json import parse_json, write_json
+
+DIAGNOSIS, REPAIR = "diagnosis.json", "repair.json"
+MAX_BYTES = 2**22
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A diagnosis: whether the program learns, in a word and a sentence; and what was found, the likeliest first."""
+
+    verdict: str
+    sentence: str
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Remedies that were tried together: held-out scores of whole trials, one a seed, and of first looks that were
+    cut short; or why it could not be trained. `gain` is over the configuration as it was, `spread` a standard error.
+    """
+
+    remedies: tuple[str, ...]
+    scores: tuple[float, ...] = ()
+    glances: tuple[float, ...] = ()
+    mean: float | None = None
+    spread: float | None = None
+    gain: float | None = None
+    accepted: bool = False
+    refusal: str = ""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A remedy that helped, and why it does."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """A search for a repair: how it came out, the start, what was tried, what helped, and the change as a diff.
+
+    `configuration` is the SHA-256 of the repaired file, if one was written: a run of that file was made by this repair.
+    """
+
+    sentence: str
+    start: Tried | None = None
+    tried: tuple[Tried, ...] = ()
+    remedies: tuple[Reason, ...] = ()
+    updates: int = 0
+    difference: str = ""
+    configuration: str = ""
+
+
+def write_examination(path: Path, plain: Mapping[str, Any]) -> None:
+    """Write what a diagnosis or repair says of itself as plain values."""
+    write_file(path, write_json(plain).encode() + b"\n")
+
+
+def read_examined(folder: Path) -> Examined | None:
+    """Return a run's diagnosis; None where there is none.
+
+    Raises:  DataError for a file that holds something else
+    """
+    return _read(folder / DIAGNOSIS, Examined)
+
+
+def read_repaired(path: Path) -> Repaired | None:
+    """Return the repair in a file; None where there is none.
+
+    Raises:  DataError for a file that holds something else
+    """
+    return _read(path, Repaired)
+
+
+def _read(path: Path, kind: Callable[..., T]) -> T | None:
+    if not path.is_file():
+        return None
+    text = read_text(path, MAX_BYTES)
+    try:
+        found: T = _adapter(kind).validate_python(parse_json(text))
+        return found
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise DataError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", where=str(path)) from None
+    except ValueError as error:
+        raise DataError(str(error), where=str(path)) from None
+
+
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
