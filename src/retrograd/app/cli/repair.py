@@ -40,8 +40,8 @@ def repair(
 
     \b
     The budget is 10 times the configured run unless told otherwise. A patch is
-    accepted when its held-out gain exceeds the noise between seeds. What was tried
-    is kept in the folder of a run, and with --apply beside the repaired file.
+    accepted when its held-out gain exceeds the noise between seeds. What was
+    tried is kept in a run's folder, and with --apply beside the repaired file.
     """
     settle()
     program = program_at(source, target, changes or [], runs)
