@@ -12,6 +12,11 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
 LARGEST, SPREADS, OFFSET, RESOLUTION = 20.0, 100.0, 10.0, 1e-3
+ODD = {  # what to say where it is not the size alone
+    "largest spread / smallest": "some features vary far more than others",
+    "mean / spread of a feature": "some features lie far from 0 for how much they vary",
+    "float32 spacing / spread": "some features vary hardly more than float32 can tell",
+}
 HEAD = [{"dense": {"units": 8, "activation": "tanh"}}]
 
 
@@ -57,9 +62,10 @@ class UnscaledInputs(Symptom):
             feature = int(np.argmax(largest))
             names = program.dataset.features
             name = f" ({names[feature]})" if feature < len(names) else ""
+            reach = f"feature {feature}{name} goes up to {largest[feature]:.4g}"
             yield self.finding(
                 "data.scale",
-                f"inputs reach the network unscaled: feature {feature}{name} goes up to {largest[feature]:.4g}",
+                f"inputs reach the network unscaled: {ODD.get(broken[0].quantity, reach)}",
                 *broken,
                 remedies=("scale_inputs",),
                 confidence=min(0.92, 0.6 + 0.15 * math.log10(worst)),
