@@ -1,5 +1,9 @@
 """The kernels of attention against its sums in float64, at random shapes and options."""
 
+import os
+import subprocess
+import sys
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -128,14 +132,14 @@ def test_nan_and_infinity_go_through_as_in_the_formula(bad, where, causal):
     same_places(heads, columns, allowed, dy)
 
 
-def placed(causal, queries=70):
-    """Five heads, of which two share keys; 70 causal queries are four blocks in the formula."""
+def placed(causal, queries=70, width=8):
+    """Four heads, of which two share keys; 70 causal queries are four blocks in the formula."""
     rng = np.random.default_rng(0)
     heads = Heads(4, 2, causal, False, READS[1])
-    columns = {role: rng.normal(size=(2, queries, n * 8)).astype(np.float32)
+    columns = {role: rng.normal(size=(2, queries, n * width)).astype(np.float32)
                for role, n in zip(ROLES, (4, 2, 2), strict=True)}  # fmt: skip
     allowed = np.arange(queries) < np.array([queries, 30])[:, None, None]
-    return heads, columns, allowed, rng.normal(size=(2, queries, 32)).astype(np.float32)
+    return heads, columns, allowed, rng.normal(size=(2, queries, 4 * width)).astype(np.float32)
 
 
 def same_places(heads, *arrays):
@@ -197,6 +201,30 @@ def test_many_at_once_and_derivatives_are_the_formulas():
         with kernels(False):
             expected = jax.jit(lambda *a, f=function: f(*a))(*given)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), found, expected)
+
+
+SHARDED = """
+    import jax, numpy as np
+    from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+    from tests.native.test_attention import both_ways, by_formula, placed
+    mesh = jax.make_mesh((2,), ("batch",), axis_types=(AxisType.Auto,))
+    heads, columns, allowed, dy = placed(causal=True, width=16)
+    for mask in (None, allowed):
+        given = jax.tree.map(lambda a: jax.device_put(a, NamedSharding(mesh, P("batch"))), (columns, mask, dy))
+        compiled = jax.jit(lambda *a: both_ways(heads, *a)).lower(*given).compile()
+        text = compiled.as_text()
+        assert "retrograd_attend_back" in text and "all-gather" not in text, text
+        found, expected = compiled(*given), by_formula(heads, columns, mask, dy)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), found, expected)
+    print("equal")
+"""
+
+
+def test_on_a_mesh_each_device_attends_for_its_part_of_the_batch():
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(SHARDED)], capture_output=True, text=True,
+                          env={**os.environ, "XLA_FLAGS": flags}, timeout=120)  # fmt: skip
+    assert done.stdout == "equal\n", done.stderr
 
 
 def test_the_formula_behind_the_kernel_has_its_statistics():

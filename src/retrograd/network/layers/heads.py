@@ -40,7 +40,7 @@ class Heads(NamedTuple):
         """Let the heads attend (`scaled_dot_product.attend`); `read` tells that somebody wants to see the weights."""
         usual = not (read or rate) and added is None and (allowed is None or allowed.shape[1] == 1)
         kernel = self._kernel(columns["query"].shape[1])
-        if usual and kernel.suits(*columns.values()):
+        if usual and kernel.suits(*(columns[role] for role in ROLES)):
             sides = self._beside({role: self._turned(x, role) for role, x in columns.items()})
             mask = None if allowed is None else allowed[:, 0]
             return Packed(sides, mask, *kernel.attend(self._formula, sides, mask))
