@@ -232,27 +232,39 @@ INLINE Vector shown(const Head &h, const float *scores, Index key, Index limit) 
 void weigh(const Queries &q, float *scores, float *statistics) {
   const Head &h = q.h;
   bool hides = h.masked || h.a.causal;
-  for (Index p = q.from; p < q.to; p++)
-    for (Index row = q.first(p); row < q.first(p + 1); row++) {
-      float *s = scores + row * h.held;
-      Index extent = q.extent(p), limit = q.limit(row);
-      Vector top = splat(-__builtin_inff()), sum = {};
+  for (Index p = q.from; p < q.to; p++) {
+    // Each step is done for all rows of a part before the next one: nobody waits for the sum over a row's lanes.
+    Index first = q.first(p), rows = q.first(p + 1) - first, extent = q.extent(p);
+    float shifts[ROWS], inverses[ROWS];
+    for (Index row = 0; row < rows; row++) {
+      float *s = scores + (first + row) * h.held;
+      Index limit = q.limit(first + row);
+      Vector top = splat(-__builtin_inff());
       for (Index j = 0; j < extent; j += LANES) {
         Vector x = shown(h, s, j, limit);
         top = top < x ? x : top;
         store(s + j, x);
       }
       float shift = largest_of(top);
-      if (hides && shift == -__builtin_inff()) shift = 0;
+      shifts[row] = hides && shift == -__builtin_inff() ? 0.0f : shift;
+    }
+    for (Index row = 0; row < rows; row++) {
+      float *s = scores + (first + row) * h.held;
+      Vector sum = {};
       for (Index j = 0; j < extent; j += LANES) {
-        Vector e = exp_of_negative(load(s + j) - shift);
+        Vector e = exp_of_negative(load(s + j) - shifts[row]);
         sum += e;
         store(s + j, e);
       }
-      float total = sum_of(sum), inverse = 1.0f / (hides && total == 0 ? 1.0f : total);
-      for (Index j = 0; j < extent; j += LANES) store(s + j, load(s + j) * inverse);
-      statistics[2 * row] = shift, statistics[2 * row + 1] = inverse;
+      float total = sum_of(sum);
+      inverses[row] = 1.0f / (hides && total == 0 ? 1.0f : total);
     }
+    for (Index row = 0; row < rows; row++) {
+      float *s = scores + (first + row) * h.held;
+      for (Index j = 0; j < extent; j += LANES) store(s + j, load(s + j) * inverses[row]);
+      statistics[2 * (first + row)] = shifts[row], statistics[2 * (first + row) + 1] = inverses[row];
+    }
+  }
 }
 
 // The same weights again; and from the deltas of the weights those of the scores, both in place. `dots` are dy . y.
