@@ -3,9 +3,11 @@
 import json
 
 import pytest
+import typer
 
 from retrograd.app.cli.examined import carry, keep
 from retrograd.app.cli.main import main
+from retrograd.app.cli.options import Allowance, updates_or_time
 from retrograd.app.cli.programs import program_at
 from retrograd.record.events import Started
 from retrograd.record.report_story import read_story
@@ -88,3 +90,18 @@ def test_repair_shows_a_patch_and_writes_it_beside_the_file(sick, run, capsys):
 def test_an_unknown_source_is_refused(sick, capsys):
     assert main(["diagnose", "nothing.yaml"]) == 2
     assert "not found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [("20000", Allowance(updates=20000)), ("90s", Allowance(seconds=90)), ("2m", Allowance(seconds=120)),
+     ("0.5h", Allowance(seconds=1800))],
+)  # fmt: skip
+def test_a_budget_is_a_number_of_updates_or_a_time(text, allowed):
+    assert updates_or_time(text) == allowed
+
+
+@pytest.mark.parametrize("text", ["", "m", "0", "-2m", "nans", "2 weeks"])
+def test_what_is_no_budget_is_refused(text):
+    with pytest.raises(typer.BadParameter, match="expected"):
+        updates_or_time(text)

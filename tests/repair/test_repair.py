@@ -12,7 +12,8 @@ from retrograd.repair.patch import difference, patched
 from retrograd.repair.random_search import random_search
 from retrograd.repair.remedy import remedies
 from retrograd.repair.repair import treat
-from retrograd.repair.trial import Candidate
+from retrograd.repair.search import confirmed
+from retrograd.repair.trial import Budget, Candidate, Ward
 from retrograd.train.config import RunConfig, plain_config
 
 TEXT = """\
@@ -71,6 +72,28 @@ def test_nothing_is_tried_where_nothing_is_ill():
 
 def test_random_search_spends_no_more_than_it_may(sick):
     assert isinstance(random_search(sick, source, updates=300, seed=1), RunConfig)
+
+
+def test_a_test_part_has_no_say_in_the_choice_but_must_not_get_worse(sick, repaired):
+    assert repaired.best.unseen_mean > repaired.found.start.unseen_mean
+    assert "on the test part, which had no part in it" in repaired.sentence
+    ward = Ward(sick.program, source, Budget(0))
+    start, best = (Candidate((), repaired.config, dict(scores)) for scores in ({0: 0.5, 1: 0.5}, {0: 0.9, 1: 0.9}))
+    assert confirmed(best, start, ward, 2)
+    start.unseen, best.unseen = {0: 0.6}, {0: 0.5}
+    assert not confirmed(best, start, ward, 2)
+
+
+def test_a_repair_keeps_half_of_its_gain_on_further_seeds(sick, repaired):
+    ward = Ward(sick.program, source, Budget(0))
+    start, best = Candidate((), repaired.config, {0: 0.5}), Candidate((), repaired.config, {0: 0.9, 2: 0.9, 3: 0.8})
+    assert confirmed(best, start, ward, 2)
+    assert not confirmed(Candidate((), repaired.config, {0: 0.9, 2: 0.5, 3: 0.6}), start, ward, 2)
+
+
+def test_a_budget_of_time_ends_with_it():
+    assert Budget(1000).left == 1000
+    assert Budget(1000, seconds=1e-9).left == 0
 
 
 def test_bundles_begin_with_what_the_findings_name(sick):

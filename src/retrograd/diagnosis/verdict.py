@@ -43,22 +43,23 @@ def judge(program: Program, runs: list[Observed], no_signal: bool, luck: float =
     levels = program.levels
     held, own = granted([run.score for run in runs], luck), granted([run.train_score for run in runs], luck)
     name = "accuracy" if program.classifies else "R²"
+    mean, own_mean = granted([run.score for run in runs], 0), granted([run.train_score for run in runs], 0)
     scores = (
-        Evidence(f"held-out {name}", held),
+        Evidence(f"held-out {name}", mean),
         Evidence(f"{name} of the {levels.best_name}", levels.best),
         Evidence(f"{name} of a constant", levels.trivial),
     )
     if lags(held, levels.best, levels, program.classifies):
         return Verdict(
-            "ill", f"it scores {held:.3g} on held-out rows; {levels.best_name} reaches {levels.best:.3g}", scores
+            "ill", f"it scores {mean:.3g} on held-out rows; {levels.best_name} reaches {levels.best:.3g}", scores
         )
     linear = levels.train.get("linear", 0.0)
     if lags(own, linear, levels._replace(rows=program.dataset.rows["train"]), program.classifies):
-        return Verdict("ill", f"on its own training rows it scores {own:.3g}, a linear model {linear:.3g}", scores)
+        return Verdict("ill", f"on its own training rows it scores {own_mean:.3g}, a linear model {linear:.3g}", scores)
     worsens = [run for run in runs if _worsens(run)]
     if len(worsens) * 2 > len(runs) and held < levels.best:
         return Verdict("ill", "the held-out score falls while training goes on", scores)
-    return Verdict("healthy", f"it learns: {held:.3g} on held-out rows; {levels.best_name} {levels.best:.3g}", scores)
+    return Verdict("healthy", f"it learns: {mean:.3g} on held-out rows; {levels.best_name} {levels.best:.3g}", scores)
 
 
 def _by_loss(runs: list[Observed]) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +13,17 @@ from retrograd.data.dataset import Dataset
 from retrograd.data.settings import DataSettings
 from retrograd.diagnosis.diagnose import Diagnosis, diagnose
 from retrograd.repair.patch import Edit, changes
+from retrograd.repair.random_search import random_search
 from retrograd.repair.remedy import remedies
-from retrograd.repair.search import Search, search, ward_for
-from retrograd.repair.trial import Candidate, Source
+from retrograd.repair.search import Search, search
+from retrograd.repair.trial import Budget, Candidate, Source, Ward
 from retrograd.train.config import RunConfig
 from retrograd.train.run import as_config
 
 SEEDS = 3
 TIMES = 10  # the updates of the configured run that a repair may spend
 LEAST = 20_000  # updates, which small networks make in seconds
+ANY = 10**12  # updates: as many as one likes
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,6 +32,7 @@ class Repair:
 
     diagnosis: Diagnosis
     found: Search | None
+    random: Candidate | None = None  # what random search found with as many updates, if it was asked
 
     @property
     def config(self) -> RunConfig:
@@ -54,7 +58,11 @@ class Repair:
         if best is None:
             return f"nothing helped: {len(self.found.tried)} bundles of remedies were tried"
         before = "could not be trained" if start.refusal else f"{start.mean:.3g} ± {start.spread:.2g}"
-        return f"repaired: held-out score {before} -> {best.mean:.3g} ± {best.spread:.2g} by {', '.join(best.remedies)}"
+        told = f"repaired: held-out score {before} -> {best.mean:.3g} ± {best.spread:.2g} by {', '.join(best.remedies)}"
+        if best.unseen_mean is not None:
+            own = "" if start.unseen_mean is None else f"{start.unseen_mean:.3g} -> "
+            told += f"; on the test part, which had no part in it: {own}{best.unseen_mean:.3g}"
+        return told
 
     def __repr__(self) -> str:
         return f"Repair({self.sentence})"
@@ -70,6 +78,7 @@ class Repair:
             "updates": found.budget.spent if found else 0,
             "start": self._tried(start) if start else None,
             "tried": [self._tried(candidate) for candidate in (found.tried if found else [])],
+            "random": self._tried(self.random) if self.random else None,
         }
 
     def _tried(self, candidate: Candidate) -> dict[str, Any]:
@@ -81,6 +90,7 @@ class Repair:
             "remedies": list(candidate.remedies),
             "scores": list(candidate.scores.values()),
             "glances": list(candidate.glances.values()),
+            "unseen": list(candidate.unseen.values()),
             "mean": candidate.mean if whole else None,
             "spread": candidate.spread if whole else None,
             "gain": candidate.mean - start.mean if compared else None,
@@ -95,11 +105,14 @@ def repair(
     dataset: Dataset | None = None,
     source: Source | None = None,
     updates: int | None = None,
+    seconds: float | None = None,
     seeds: int = SEEDS,
+    baseline: bool = False,
 ) -> Repair:
     """Diagnose a configuration, try bundles of remedies, and return the smallest one that measured better.
 
-    `updates` is what the trials may spend together: by default 10 times the configured run, and at least 20,000.
+    `updates` is what the trials may spend together: by default 10 times the configured run, and at least 20,000; or
+    else `seconds`, which no trial that has begun is stopped for. `baseline` gives random search as many updates too.
     `source` makes a data set from data settings, where the data are arrays: remedies change how they are scaled.
 
     Raises:  ConfigError, DataError for a configuration or data that cannot be read at all
@@ -107,14 +120,30 @@ def repair(
     if dataset is None and source is not None:
         config = as_config(config)
         dataset = source(config.data or DataSettings())
-    return treat(diagnose(config, dataset=dataset, seeds=seeds), source, updates, seeds)
+    return treat(diagnose(config, dataset=dataset, seeds=seeds), source, updates, seeds, seconds, baseline)
 
 
-def treat(diagnosis: Diagnosis, source: Source | None = None, updates: int | None = None, seeds: int = SEEDS) -> Repair:
+def treat(
+    diagnosis: Diagnosis,
+    source: Source | None = None,
+    updates: int | None = None,
+    seeds: int = SEEDS,
+    seconds: float | None = None,
+    baseline: bool = False,
+) -> Repair:
     """Return the repair of what a diagnosis found; nothing is tried where nothing is ill, or nothing can be learned."""
     if not diagnosis.ill:
         return Repair(diagnosis, None)
     if updates is None:
         steps = diagnosis.program.prepared.steps if diagnosis.program.prepared else 0
-        updates = max(LEAST, TIMES * steps)
-    return Repair(diagnosis, search(diagnosis, ward_for(diagnosis, source, updates), seeds))
+        updates = ANY if seconds else max(LEAST, TIMES * steps)
+    ward = Ward(diagnosis.program, source, Budget(updates, seconds or math.inf))
+    found = search(diagnosis, ward, seeds)
+    return Repair(diagnosis, found, _at_random(diagnosis, source, found, seeds) if baseline else None)
+
+
+def _at_random(diagnosis: Diagnosis, source: Source | None, found: Search, seeds: int) -> Candidate:
+    """Return what random search finds with as many updates, tried with as many seeds."""
+    chosen = Candidate((), random_search(diagnosis, source, found.budget.spent))
+    Ward(diagnosis.program, source, Budget(ANY)).run(chosen, len(found.best.scores) if found.best else seeds)
+    return chosen

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from retrograd.diagnosis.diagnose import Diagnosis
 from retrograd.repair.bundles import bundles
 from retrograd.repair.remedy import remedies
-from retrograd.repair.trial import Budget, Candidate, Source, Ward, unique
+from retrograd.repair.trial import Budget, Candidate, Ward, note, unique
 
 EXPLORE = 0.45  # of the budget, for the first look at many candidates
 SHARE = 1 / 3  # of a candidate's epochs, in a first look
@@ -19,6 +19,7 @@ CHEAP = 0.02  # of what is left, for one trial: then more seeds cost nothing
 GAIN = 0.02  # accuracy or R² that a repair must bring at least
 NEAR = 0.02  # of the best: then a candidate with fewer changes is as good
 UNSURE = 0.05  # standard error of the start's score: then it is seeds that fail, and each look takes two of them
+SHRINK = 0.8  # of the time, after which a repair stays as large as it is
 RISK = 0.1  # of a score, for each fault left that spoils other seeds by chance
 CONFIRM = 2  # seeds that had no part in the choice
 
@@ -40,7 +41,8 @@ def search(diagnosis: Diagnosis, ward: Ward, seeds: int) -> Search:
         start.scores[ward.seed], start.refusal = -1.0, str(diagnosis.program.refusal)
     else:
         own = diagnosis.program.config.training.seed
-        start.scores = {own + i: -1.0 if run.broken else run.score for i, run in enumerate(diagnosis.runs)}
+        for i, run in enumerate(diagnosis.runs):
+            note(start, own + i, run, diagnosis.program)
         ward.budget.spent += sum(run.steps for run in diagnosis.runs)
     found = Search(start, None, explore(diagnosis, ward, start), ward.budget)
     for chosen in finals(found, ward, seeds, reachable(diagnosis)):
@@ -71,6 +73,8 @@ def explore(diagnosis: Diagnosis, ward: Ward, start: Candidate) -> list[Candidat
         price = ward.price(candidate)
         if price > DEAREST * ward.budget.updates or (tried and ward.budget.spent + seeds * share * price > allowed):
             continue
+        if tried and ward.budget.time_used > EXPLORE:
+            break
         ward.glance(candidate, seeds, share, enough)
         tried.append(candidate)
         good = [each for each in tried if each.promise >= reachable(diagnosis) - NEAR / 2]
@@ -102,11 +106,15 @@ def finals(found: Search, ward: Ward, seeds: int, enough: float) -> Iterator[Can
 def confirmed(candidate: Candidate, start: Candidate, ward: Ward, seeds: int) -> bool:
     """Return whether a repair keeps at least half of its gain on seeds that had no part in choosing it.
 
-    Where the budget does not reach so far, the choice stands.
+    Where the budget does not reach so far, the choice stands. Rows that had no part in it, a test part, must not score
+    worse than before either.
     """
     claimed = (candidate.mean + start.mean) / 2
     ward.run(candidate, seeds + CONFIRM)
     fresh = [score for seed, score in candidate.scores.items() if seed >= ward.seed + seeds]
+    before, after = start.unseen_mean, candidate.unseen_mean
+    if before is not None and after is not None and after <= before:
+        return False
     return not fresh or math.fsum(fresh) / len(fresh) >= claimed
 
 
@@ -128,7 +136,7 @@ def minimal(best: Candidate, ward: Ward, tried: list[Candidate]) -> Candidate:
         if not rest:
             break
         smaller = known(ward.candidate(rest), tried)
-        if ward.risks(smaller) > ward.risks(best):
+        if ward.risks(smaller) > ward.risks(best) or ward.budget.time_used > SHRINK:
             continue
         while len(smaller.scores) < len(best.scores) and as_good(smaller, best):
             if ward.budget.left - ward.price(smaller) < reserve or not ward.run(smaller, len(smaller.scores) + 1):
@@ -148,8 +156,3 @@ def as_good(smaller: Candidate, best: Candidate) -> bool:
 def known(candidate: Candidate, tried: Sequence[Candidate]) -> Candidate:
     """Return the same configuration as it was tried before, if it was."""
     return next((each for each in tried if each.config == candidate.config), candidate)
-
-
-def ward_for(diagnosis: Diagnosis, source: Source | None, updates: int) -> Ward:
-    """Return where candidates are tried."""
-    return Ward(diagnosis.program, source, Budget(updates))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ from retrograd.base.errors import RetrogradError
 from retrograd.base.schema import dump
 from retrograd.data.dataset import Dataset, load
 from retrograd.data.settings import DataSettings
-from retrograd.diagnosis.observe import observe
+from retrograd.diagnosis.observe import Observed, observe
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import symptoms
 from retrograd.repair.remedy import remedies
@@ -23,28 +24,37 @@ GLANCE = 150  # updates of a first look at least
 
 @dataclass
 class Budget:
-    """Updates that may be spent on trials."""
+    """What may be spent on trials: updates, and seconds if they are told."""
 
     updates: int
+    seconds: float = math.inf
     spent: int = 0
+    begun: float = field(default_factory=time.perf_counter)
 
     @property
     def left(self) -> int:
-        """How many updates are left."""
-        return self.updates - self.spent
+        """How many updates are left; none when the time is over."""
+        return self.updates - self.spent if self.time_used < 1 else 0
+
+    @property
+    def time_used(self) -> float:
+        """The share of the time that is over."""
+        return (time.perf_counter() - self.begun) / self.seconds
 
 
 @dataclass(eq=False)
 class Candidate:
     """A set of remedies, the configuration that they make, and the held-out scores of its trials by seed.
 
-    `glances` are scores of trials that were cut short: a promise, which a whole trial has to keep.
+    `glances` are scores of trials that were cut short: a promise, which a whole trial has to keep. `unseen` are the
+    scores of whole trials on the test part, where there is one: nothing is chosen by them.
     """
 
     remedies: tuple[str, ...]
     config: RunConfig
     scores: dict[int, float] = field(default_factory=dict)
     glances: dict[int, float] = field(default_factory=dict)
+    unseen: dict[int, float] = field(default_factory=dict)
     refusal: str = ""
 
     @property
@@ -56,6 +66,16 @@ class Candidate:
     def promise(self) -> float:
         """The mean score of the first looks."""
         return _mean(self.glances.values())
+
+    @property
+    def shown(self) -> float:
+        """The mean score of whole trials, of first looks where there are none."""
+        return self.mean if self.scores else self.promise
+
+    @property
+    def unseen_mean(self) -> float | None:
+        """The mean score on the test part."""
+        return _mean(self.unseen.values()) if self.unseen else None
 
     @property
     def spread(self) -> float:
@@ -119,7 +139,7 @@ class Ward:
             self.budget.spent += seen.steps
             candidate.glances[seed] = FAILED if seen.broken else seen.score
             if seen.steps == steps:
-                candidate.scores[seed] = candidate.glances[seed]
+                note(candidate, seed, seen, program)
 
     def run(self, candidate: Candidate, seeds: int) -> bool:
         """Try a candidate until it has scores of so many seeds; return whether the budget sufficed."""
@@ -134,7 +154,7 @@ class Ward:
                 return False
             seen = observe(program.prepared, program.scorer, program.stepper, seed=seed)
             self.budget.spent += seen.steps
-            candidate.scores[seed] = FAILED if seen.broken else seen.score
+            note(candidate, seed, seen, program)
         return True
 
     def _refuse(self, candidate: Candidate, program: Program) -> None:
@@ -168,6 +188,13 @@ def _mean(scores: Collection[float]) -> float:
 
 def _key(settings: DataSettings | None) -> str:
     return str(dump(settings or DataSettings()))
+
+
+def note(candidate: Candidate, seed: int, seen: Observed, program: Program) -> None:
+    """Write down the scores of a whole trial."""
+    candidate.scores[seed] = FAILED if seen.broken else seen.score
+    if program.dataset.test is not None:
+        candidate.unseen[seed] = FAILED if seen.broken else program.scorer.score(seen.variables, "test")
 
 
 def unique(candidates: Iterator[Candidate]) -> Iterator[Candidate]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 
 from retrograd.app.cli.tables import WIDTH, number, table
@@ -9,7 +10,6 @@ from retrograd.base.finding import Finding
 from retrograd.diagnosis.diagnose import Diagnosis
 from retrograd.repair.remedy import remedies
 from retrograd.repair.repair import Repair
-from retrograd.repair.trial import Candidate
 
 WORDS = {"healthy": "healthy", "ill": "ill", "hopeless": "nothing to learn", "refused": "cannot be trained"}
 MOST = 6  # causes that are shown in full
@@ -55,22 +55,20 @@ def say_repair(found: Repair) -> None:
     say(found.sentence)
     if found.found is None:
         return
-    spent, allowed = found.found.budget.spent, found.found.budget.updates
-    print(f"{len(found.found.tried)} bundles tried with {spent:,} of {allowed:,} updates")
-    tried = sorted(found.found.tried, key=lambda candidate: (not candidate.scores, -score_of(candidate)))[:MOST]
+    budget = found.found.budget
+    allowed = f" of {budget.updates:,}" if math.isinf(budget.seconds) else ""
+    print(f"{len(found.found.tried)} bundles tried with {budget.spent:,}{allowed} updates")
+    if found.random is not None:
+        print(f"random search with as many updates: {found.random.mean:.3g} ± {found.random.spread:.2g}")
+    tried = sorted(found.found.tried, key=lambda candidate: (not candidate.scores, -candidate.shown))[:MOST]
     for candidate in tried:
         mark = "*" if candidate is found.best else " "
         short = "" if candidate.scores else " (a short look)"
-        say(f"{score_of(candidate):7.3f}  {', '.join(candidate.remedies)}{short}", f" {mark} ", " " * 12)
+        say(f"{candidate.shown:7.3f}  {', '.join(candidate.remedies)}{short}", f" {mark} ", " " * 12)
     if found.best is not None:
         print("\nwhat helped")
         for name in found.best.remedies:
             say(f"{name}: {remedies[name].why}", "  - ")
-
-
-def score_of(candidate: Candidate) -> float:
-    """Return the score of a candidate's whole trials, or of its first looks where it had none."""
-    return candidate.mean if candidate.scores else candidate.promise
 
 
 def say(text: str, first: str = "", rest: str | None = None) -> None:

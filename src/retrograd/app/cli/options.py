@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from retrograd.base.errors import UsageError
 from retrograd.base.memory import memory_told
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}  # what every verb's help has in common
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}  # of time
 
 
 def at_least(least: int) -> Callable[[str], int]:
@@ -39,6 +41,22 @@ def finite_positive(text: str) -> float:
     if not (math.isfinite(number) and number > 0):
         raise typer.BadParameter(f"expected a finite number > 0, found '{text}'")
     return number
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What may be spent: updates, or seconds."""
+
+    updates: int | None = None
+    seconds: float | None = None
+
+
+def updates_or_time(text: str) -> Allowance:
+    """Return a number of updates (`20000`), or a time: `90s`, `2m`, `1h`."""
+    factor = UNITS.get(text[-1:].lower())
+    if factor is None:
+        return Allowance(updates=at_least(1)(text))
+    return Allowance(seconds=factor * finite_positive(text[:-1]))
 
 
 def existing_data(path: Path) -> Path:

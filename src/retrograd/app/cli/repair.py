@@ -9,7 +9,7 @@ import typer
 
 from retrograd.app.cli.examined import keep, write_repaired
 from retrograd.app.cli.findings import say_diagnosis, say_repair
-from retrograd.app.cli.options import RunsRoot, at_least, command_of
+from retrograd.app.cli.options import Allowance, RunsRoot, at_least, command_of, updates_or_time
 from retrograd.app.cli.programs import Source, program_at
 from retrograd.app.cli.surroundings import settle
 from retrograd.base.document import write_document
@@ -28,10 +28,11 @@ def repair(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a setting, as in training.epochs=5")
     ] = None,
     budget: Annotated[
-        int | None,
-        typer.Option(parser=at_least(1), metavar="UPDATES", help="updates of all trials together"),
+        Allowance | None,
+        typer.Option(parser=updates_or_time, metavar="UPDATES|TIME", help="for all trials: 20000, or 90s, 2m, 1h"),
     ] = None,
     seeds: Annotated[int, typer.Option(parser=at_least(2), metavar="N", help="seeds that it must hold on")] = SEEDS,
+    baseline: Annotated[bool, typer.Option("--baseline", help="give random search as many updates, and tell")] = False,
     apply: Annotated[bool, typer.Option("--apply", help="write the repaired file beside the old one")] = False,
     runs: RunsRoot = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
@@ -40,7 +41,8 @@ def repair(
 
     \b
     The budget is 10 times the configured run unless told otherwise. A patch is
-    accepted when its held-out gain exceeds the noise between seeds. What was
+    accepted when its held-out gain exceeds the noise between seeds, and holds on
+    further seeds and on the test part, which had no part in the choice. What was
     tried is kept in a run's folder, and with --apply beside the repaired file.
     """
     settle()
@@ -48,7 +50,8 @@ def repair(
     diagnosis = diagnose(program.config, dataset=program.dataset, seeds=seeds)
     if not as_json:
         say_diagnosis(diagnosis)
-    found = treat(diagnosis, None, budget, seeds)
+    allowed = budget or Allowance()
+    found = treat(diagnosis, None, allowed.updates, seeds, allowed.seconds, baseline)
     old, text = program.text, new_text(program, found) if found.best else ""
     changed = difference(old, text, program.path.name if program.path else "") if found.best and old else ""
     plain = {**found.plain(), "difference": changed}
