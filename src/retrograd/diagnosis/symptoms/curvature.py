@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,6 +70,7 @@ class Curvature(Symptom):
             )
 
 
+@functools.lru_cache(maxsize=4)
 def largest_curvature(program: Program) -> float:
     """Return the largest eigenvalue of the loss's Hessian on the probe rows, at the first weights."""
     network, objectives, state = program.network, tuple(program.objectives), program.variables.state  # type: ignore[union-attr]

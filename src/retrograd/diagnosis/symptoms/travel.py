@@ -48,7 +48,7 @@ class Travel(Symptom):
                     f"{steps} updates move a weight by {way:.3g} at most, and some have to move by about {needed:.3g}",
                     Evidence("learning rate x updates", way, needed),
                     remedies=("more_updates", "raise_rate", *(("scale_targets",) if needed > LEAST else ())),
-                    confidence=0.93 if way < needed / 10 else 0.85 if way < needed / 3 else 0.7,
+                    confidence=self._confidence(way, needed),
                 )
                 return
         if steps < FEW:
@@ -59,6 +59,12 @@ class Travel(Symptom):
                 remedies=("more_updates", "raise_rate"),
                 confidence=0.7,
             )
+
+    def _confidence(self, way: float, needed: float) -> float:
+        """Return less where usual weights would get there, and only the scale of the data asks for more."""
+        if way >= LEAST:
+            return 0.6
+        return 0.93 if way < needed / 10 else 0.85 if way < needed / 3 else 0.7
 
     def _needed(self, program: Program) -> float:
         needed = LEAST

@@ -1,0 +1,55 @@
+"""Plain gradient descent that is on its way when training ends, at a rate far below what is stable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.diagnosis.symptoms.curvature import largest_curvature
+
+TIMID = 0.05  # of the rate that is stable at the first weights
+FALLING = 0.03  # of the loss, in the last quarter of the epochs
+FEWEST = 4  # epochs
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
+
+
+@symptoms.register(
+    "slow_descent",
+    examples=Examples(
+        sick=setup("line", network=[{"dense": 1}], optimizer={"sgd": 0.0005}),
+        healthy=setup("line", network=[{"dense": 1}], optimizer={"sgd": 0.05}),
+        near_miss=setup("line", network=[{"dense": 1}], optimizer={"sgd": {"learning_rate": 0.002, "momentum": 0.98}}),
+    ),
+)
+class SlowDescent(Symptom):
+    """The loss still falls when training ends, and many times larger steps would be stable.
+
+    stable:  rate x lambda < 2 (1 + momentum),  lambda the largest eigenvalue of the Hessian at the first weights
+    """
+
+    code = "S07"
+    stage = "run"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield how far below the stable rate the last steps were, where they still gained."""
+        observed = program.observed
+        if program.optimizer_kind != "sgd" or observed is None or observed.broken or program.prepared is None:
+            return
+        losses = np.asarray(observed.losses)
+        if len(losses) < FEWEST or losses[-1] > (1 - FALLING) * losses[-1 - len(losses) // 4]:
+            return
+        momentum = float(getattr(program.config.optimizer, "momentum", 0.0) or 0.0)
+        step = program.rate(program.prepared.steps - 1) / (1 - momentum)
+        stable = 2 * (1 + momentum) / max(largest_curvature(program), 1e-30)
+        if np.isfinite(stable) and step < TIMID * stable:
+            yield self.finding(
+                "optimizer.learning_rate",
+                f"the loss still falls when training ends, and steps {stable / step:.2g} times as large are stable",
+                Evidence("rate / (1 - momentum)", step, TIMID * stable),
+                remedies=("raise_rate", "more_updates", "adam"),
+                confidence=0.6,
+            )
