@@ -28,6 +28,7 @@ from retrograd.update.optimizers import optimizers
 from retrograd.update.step import Stepper
 
 PROBE_ROWS = 256  # rows of the batch on which a pass is looked at
+SORTED = 0.9  # share of neighbours with the same class
 STRANGERS = 0.02  # share of validation rows of unknown classes: with more, their score says nothing of the network
 
 
@@ -198,6 +199,11 @@ class Program:
     def badly_split(self) -> bool:
         """Whether so many validation rows are of unknown classes that their score says nothing of the network."""
         return bool(self.strangers.sum() > STRANGERS * len(self.strangers))
+
+    @cached_property
+    def neighbours_alike(self) -> float:
+        """The share of training rows whose class is that of the row before: near 1 where they are sorted."""
+        return float(np.mean(self.y[1:] == self.y[:-1])) if self.classifies and self.y is not None else 0.0
 
     @property
     def optimizer_kind(self) -> str:

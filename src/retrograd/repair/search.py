@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from retrograd.diagnosis.diagnose import Diagnosis
 from retrograd.repair.bundles import bundles
 from retrograd.repair.remedy import remedies
-from retrograd.repair.trial import Budget, Candidate, Ward, note, unique
+from retrograd.repair.trial import GLANCE, Budget, Candidate, Ward, note, unique
 
 EXPLORE = 0.45  # of the budget, for the first look at many candidates
 SHARE = 1 / 3  # of a candidate's epochs, in a first look
@@ -71,7 +71,12 @@ def explore(diagnosis: Diagnosis, ward: Ward, start: Candidate) -> list[Candidat
     tried: list[Candidate] = []
     for candidate in unique(ward.candidate(names) for names in bundles(diagnosis)):
         price = ward.price(candidate)
-        if price > DEAREST * ward.budget.updates or (tried and ward.budget.spent + seeds * share * price > allowed):
+        cost = seeds * max(share * price, min(price, GLANCE))
+        best = max(tried, key=lambda each: each.promise, default=start)
+        kept = 2 * ward.price(best) if best.promise > start.mean + GAIN else 0  # for whole trials of it
+        if price > DEAREST * ward.budget.updates:
+            continue
+        if tried and (ward.budget.spent + cost > allowed or ward.budget.left - cost < kept):
             continue
         if tried and ward.budget.time_used > EXPLORE:
             break

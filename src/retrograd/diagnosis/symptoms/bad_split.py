@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
-from retrograd.diagnosis.program import STRANGERS, Program
+from retrograd.diagnosis.program import SORTED, STRANGERS, Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.diagnosis.symptoms.imbalance import name_of
 
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 APART, FEWEST = 0.5, 20  # total variation; rows
@@ -30,17 +31,19 @@ class BadSplit(Symptom):
     stage = "data"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the share of held-out rows whose class training does not know, and frequencies far apart."""
+        """Yield the share of held-out rows whose class training does not know, and frequencies far apart.
+
+        Where the rows are mixed, it is not the split that made the parts unlike.
+        """
         held = program.dataset.valid
-        if not program.classifies or held is None or program.y is None:
+        if not program.classifies or held is None or program.y is None or program.neighbours_alike < SORTED:
             return
         answers = np.asarray(held["y"]).reshape(-1).astype(int)
         kinds = max(answers.max(), program.y.max()) + 1
         shares = [np.bincount(part, minlength=kinds) / len(part) for part in (program.y, answers)]
         apart = float(np.abs(shares[0] - shares[1]).sum() / 2)
         if program.badly_split:
-            names = program.dataset.classes or ()
-            missing = sorted({str(names[i]) if i < len(names) else str(i) for i in answers[program.strangers]})
+            missing = sorted({name_of(program, i) for i in answers[program.strangers]})
             yield self.finding(
                 "data.split",
                 f"no training row has the class {', '.join(missing)}, and the validation part is made of it: "

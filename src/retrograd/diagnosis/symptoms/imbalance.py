@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
-from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.program import SORTED, STRANGERS, Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
 RATIO = 10.0
@@ -29,13 +29,23 @@ class Imbalance(Symptom):
     stage = "data"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the ratio of the most frequent class to the rarest."""
+        """Yield the classes that no training row has, and the ratio of the most frequent one to the rarest."""
         if not program.classifies or program.y is None:
             return
+        if program.badly_split and program.neighbours_alike < SORTED and program.dataset.valid is not None:
+            answers = np.asarray(program.dataset.valid["y"]).reshape(-1).astype(int)
+            missing, count = sorted({name_of(program, i) for i in answers[program.strangers]}), program.strangers.sum()
+            yield self.finding(
+                "data.target",
+                f"no training row has the class {', '.join(missing)}, and {count} validation rows have it",
+                Evidence("share of validation rows with an unknown class", float(program.strangers.mean()), STRANGERS),
+                remedies=("shuffled_split", "weigh_classes"),
+                severity="fault",
+                confidence=0.9,
+            )
         classes, counts = np.unique(program.y, return_counts=True)
         if len(counts) > 1 and counts.max() / counts.min() > RATIO:
-            names = program.dataset.classes or tuple(classes)
-            rarest = names[int(classes[counts.argmin()])]
+            rarest = name_of(program, int(classes[counts.argmin()]))
             yield self.finding(
                 "data.target",
                 f"class {rarest} has {counts.min()} rows, the most frequent one {counts.max()}",
@@ -43,3 +53,9 @@ class Imbalance(Symptom):
                 remedies=("weigh_classes",),
                 confidence=0.6,
             )
+
+
+def name_of(program: Program, number: int) -> str:
+    """Return a class by its name, where it has one."""
+    names = program.dataset.classes or ()
+    return str(names[number]) if number < len(names) else str(number)

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
-from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.program import SORTED, Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-PURE = 0.9  # neighbours with the same answer
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 TRAINING = {"epochs": 20, "batch_size": 16, "shuffle": False}
 IN_ORDER = {"order": True, "data": {"split": {"method": "none"}}}
@@ -36,13 +35,13 @@ class Unshuffled(Symptom):
             return
         if program.prepared is not None and program.prepared.batch_size >= len(program.y):
             return
-        same = float(np.mean(program.y[1:] == program.y[:-1]))
+        same = program.neighbours_alike
         chance = float(np.sum((np.bincount(program.y) / len(program.y)) ** 2))
-        if same > PURE and chance < PURE:
+        if same > SORTED and chance < SORTED:
             yield self.finding(
                 "training.shuffle",
                 "the rows are sorted by class and are not shuffled: whole batches are of one class",
-                Evidence("share of neighbouring rows with the same class", same, PURE),
+                Evidence("share of neighbouring rows with the same class", same, SORTED),
                 remedies=("shuffle",),
                 confidence=0.85,
             )
