@@ -5,6 +5,7 @@ generates code, and what it computes in the last bits only.
 """
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -21,6 +22,22 @@ SHARING = (  # modules whose tests share programs that take seconds to compile: 
     "test_symptoms", "test_repair", "test_trace_lines", "test_trace_replay", "test_trace_forms", "test_trace_by_hand",
     "test_explain", "test_generate", "test_special_data",
 )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what is compiled, as the command line does in the user's cache: for tests with many equal programs."""
+    import jax  # only now: the settings above come first
+    from jax.experimental.compilation_cache import compilation_cache
+
+    from retrograd.app.cli.surroundings import settle
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+        settle()
+        yield
+        jax.config.update("jax_compilation_cache_dir", None)
+        compilation_cache.reset_cache()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
