@@ -130,7 +130,7 @@ class Entrants:
 
 
 def race(
-    script: str, workload: str, contestants: Sequence[str], rounds: int, one_core: bool
+    script: str, workload: str, contestants: Sequence[str], rounds: int, one_core: bool = False
 ) -> dict[str, dict[str, float]]:
     """Return of each contestant the median seconds a step, how many cores others kept busy, and bytes where known."""
     with Entrants(script, workload, contestants, one_core) as entrants:
