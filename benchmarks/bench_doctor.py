@@ -1,6 +1,6 @@
 """How well recorded faulty programs are detected, explained and repaired.
 
-    python benchmarks/bench_doctor.py CASES [--only TEXT] [--json FILE] [--baseline] [--detect]
+    python benchmarks/bench_doctor.py CASES [--only TEXT] [--json FILE] [--jobs N] [--baseline] [--detect]
 
 CASES is a folder with `cases/*.json` and `make_data.py`. A program's held-out rows are never shown to the repair:
 it validates on a part of the training rows; where these are too few, the program's own held-out rows have to do. The
@@ -10,12 +10,14 @@ repaired configuration is then trained with 5 fresh seeds as the program was, an
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import statistics
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from retrograd.base.schema import dump
 from retrograd.diagnosis.diagnose import Diagnosis, examine
 from retrograd.diagnosis.observe import observe
 from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.score import FAILED
 from retrograd.repair.random_search import random_search
 from retrograd.repair.repair import treat
 from retrograd.train.config import RunConfig
@@ -40,37 +43,48 @@ def main() -> None:
     parser.add_argument("cases", type=Path)
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--jobs", type=int, default=1, help="so many processes, a record each")
     parser.add_argument("--detect", action="store_true", help="diagnose, do not repair")
     parser.add_argument("--baseline", action="store_true", help="random search with the same updates beside it")
     given = parser.parse_args()
-    warnings.simplefilter("ignore")
-    allocator.tune()
+    paths = [path for path in sorted((given.cases / "cases").glob("*.json")) if chosen(path, given.only)]
     results = []
-    for program in programs(given.cases, given.only):
-        begun = time.perf_counter()
-        result = measure(program, repairs=not given.detect, baseline=given.baseline)
-        result["seconds"] = time.perf_counter() - begun
-        results.append(result)
-        print(line(result), flush=True)
-        if given.json:
-            given.json.write_text(json.dumps({"totals": totals(results), "programs": results}, indent=1) + "\n")
+    with ProcessPoolExecutor(given.jobs, get_context("spawn"), settle) as pool:
+        measuring = functools.partial(measured, repairs=not given.detect, baseline=given.baseline)
+        for result in pool.map(measuring, paths):
+            if result is None:
+                continue
+            results.append(result)
+            print(line(result), flush=True)
+            if given.json:
+                given.json.write_text(json.dumps({"totals": totals(results), "programs": results}, indent=1) + "\n")
     for name, value in totals(results).items():
         print(f"{name:44s} {value}")
 
 
-def programs(folder: Path, only: list[str]) -> Iterator[recorded.Recorded]:
-    """Yield the records that a configuration can express."""
-    arrays = recorded.maker(folder)
-    for path in sorted((folder / "cases").glob("*.json")):
-        if only and not any(text in path.name for text in only):
-            continue
-        try:
-            program = recorded.read(path, arrays)
-        except OSError as error:
-            print(f"{path.stem:32s} left out: {error}", file=sys.stderr)
-            continue
-        if program is not None:
-            yield program
+def settle() -> None:
+    """Prepare a process that measures programs one after the other."""
+    warnings.simplefilter("ignore")
+    allocator.tune()
+
+
+def chosen(path: Path, only: list[str]) -> bool:
+    """Return whether a record is wanted."""
+    return not only or any(text in path.name for text in only)
+
+
+def measured(path: Path, repairs: bool, baseline: bool) -> dict[str, Any] | None:
+    """Return what was found in one record and how long it took, or None where no configuration can express it."""
+    begun = time.perf_counter()
+    try:
+        program = recorded.read(path, recorded.maker(path.parents[1]))
+    except OSError as error:
+        print(f"{path.stem:32s} left out: {error}", file=sys.stderr)
+        return None
+    if program is None:
+        return None
+    result = measure(program, repairs, baseline)
+    return {**result, "seconds": time.perf_counter() - begun}
 
 
 def measure(program: recorded.Recorded, repairs: bool, baseline: bool) -> dict[str, Any]:
@@ -119,9 +133,9 @@ def fresh(program: recorded.Recorded, config: RunConfig) -> list[float]:
     changed = dump(config.data, filled=False) if config.data else {}
     prepared = Program(config, program.dataset(changed if isinstance(changed, dict) else {}))
     if prepared.prepared is None:
-        return [-1.0] * SEEDS
+        return [FAILED] * SEEDS
     seen = [observe(prepared.prepared, prepared.scorer, prepared.stepper, seed=FRESH + i) for i in range(SEEDS)]
-    return [-1.0 if run.broken else run.score for run in seen]
+    return [FAILED if run.broken else run.score for run in seen]
 
 
 def _judged(program: recorded.Recorded, before: list[float], after: list[float]) -> dict[str, Any]:
@@ -139,7 +153,7 @@ def _judged(program: recorded.Recorded, before: list[float], after: list[float])
 
 
 def _scores(part: Any) -> list[float]:
-    return [-1.0 if value is None else max(-1.0, value) for value in part["val"]] if part else []
+    return [FAILED if value is None else max(FAILED, value) for value in part["val"]] if part else []
 
 
 def _longer(program: recorded.Recorded, diagnosis: Diagnosis) -> int:

@@ -47,7 +47,8 @@ def test_a_wrong_layer_is_named_and_the_exit_code_is_7(tmp_path, capsys):
     ("argument", "words"),
     [
         ("dens", "did you mean 'dense'?"),
-        ("nothing.yaml", "no run 'nothing.yaml'"),
+        ("nothing.yaml", "nothing.yaml: not found; check the path"),
+        ("nothing.py", "nothing.py: not found; check the path"),
         ("flattn", "did you mean 'flatten'?"),
     ],
 )

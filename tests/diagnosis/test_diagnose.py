@@ -5,10 +5,11 @@ import pytest
 
 from retrograd.base.finding import Finding
 from retrograd.diagnosis.diagnose import examine
-from retrograd.diagnosis.levels import Levels, reference_levels
-from retrograd.diagnosis.score import labels, score
+from retrograd.diagnosis.levels import reference_levels
+from retrograd.diagnosis.observe import Observed
+from retrograd.diagnosis.score import FAILED, labels, score, worth
 from retrograd.diagnosis.symptom import setup
-from retrograd.diagnosis.verdict import granted, lags
+from retrograd.diagnosis.verdict import granted, judge, lags
 
 ONES = {"weight": {"constant": 1.0}, "bias": {"constant": 1.0}}
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
@@ -63,11 +64,11 @@ def test_configuration_and_data_explain_before_the_run_does():
     [(0.70, 0.80, True, True), (0.76, 0.80, True, False), (0.5, 0.9, False, True), (0.85, 0.9, False, False)],
 )
 def test_only_a_gap_beyond_chance_counts(own, reference, classifies, expected):
-    assert lags(own, reference, Levels({}, {}, None, 1000), classifies) is expected
+    assert lags(own, reference, 1000, classifies) is expected
 
 
 def test_the_same_gap_on_few_rows_is_chance():
-    assert not lags(0.70, 0.80, Levels({}, {}, None, 20), True)
+    assert not lags(0.70, 0.80, 20, True)
 
 
 def test_seeds_that_differ_are_granted_their_spread():
@@ -81,6 +82,22 @@ def test_scores_are_accuracy_and_r_squared_and_never_nan():
     assert score(np.full((3, 1), np.nan), truth, "regression", False) == -1.0
     assert score(np.array([[2.0, 1.0], [np.nan, 1.0]]), np.array([0, 1]), "multiclass", True) == 0.5
     assert labels(np.array([[-1.0], [1.0]]), True).tolist() == [0, 1]
+
+
+def test_what_a_loss_is_worth_falls_with_it_and_nothing_is_worth_less_than_what_failed():
+    losses = [-3.0, 0.0, 0.5, 40.0, 1e30, np.inf]
+    values = [worth(loss) for loss in losses]
+    assert values == sorted(values, reverse=True)
+    assert (worth(0.0), worth(1.0), worth(np.nan)) == (1.0, 0.5, FAILED)
+    assert worth(1e30) > FAILED == worth(np.inf)
+
+
+def test_a_few_runs_that_break_in_their_first_epoch_leave_the_verdict_to_the_others():
+    program = setup("halves", network=[*HEAD, {"dense": 1}]).program()
+    program.y = None  # a task whose answers are neither classes nor numbers
+    learns, breaks = Observed((1.0, 0.5), (), None, 20), Observed((), (), None, 0, "not finite")
+    assert judge(program, [learns, breaks, learns], no_signal=False).state == "healthy"
+    assert judge(program, [breaks, breaks, learns], no_signal=False).state == "ill"
 
 
 def test_references_know_signal_from_noise():

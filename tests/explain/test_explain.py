@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import retrograd as rg
+from retrograd.base.errors import UsageError
 from retrograd.base.finding import Finding
 from retrograd.data.dataset import from_arrays
 from retrograd.explain.explain_field import field_behind, first_field
@@ -220,3 +221,12 @@ def test_a_table_alone_is_explained_with_the_reasons_of_what_is_chosen(place):
 def test_a_run_is_explained_from_its_folder(place):
     run = rg.train(place / "house.yaml", root=place / "runs")
     assert [node.path for node in rg.explain(run.folder, measure=False).nodes] == list(run.model.network.by_name)
+    for what in (run, run.folder):
+        made = rg.explain(what, changes=["training.epochs=7"], measure=False)
+        assert setting(made, "training.epochs").value == "7"
+
+
+def test_changes_that_would_be_ignored_are_refused():
+    given = {"data": "xor", "network": [{"dense": 1}]}
+    with pytest.raises(UsageError, match=r"changes: only for a configuration file; change the configuration itself"):
+        rg.explain(given, changes=["training.epochs=7"])

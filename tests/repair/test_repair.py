@@ -1,11 +1,14 @@
 """Repairs: what was measured better is kept, as small as it can be, in the user's own words."""
 
+import dataclasses
+
 import pytest
 
 from retrograd.base.document import parse_document
 from retrograd.base.schema import dump, parse
 from retrograd.diagnosis.cases import dataset
 from retrograd.diagnosis.diagnose import examine
+from retrograd.diagnosis.score import FAILED
 from retrograd.diagnosis.symptom import setup
 from retrograd.repair.bundles import SOUND, bundles
 from retrograd.repair.patch import difference, patched
@@ -72,6 +75,12 @@ def test_nothing_is_tried_where_nothing_is_ill():
 
 def test_random_search_spends_no_more_than_it_may(sick):
     assert isinstance(random_search(sick, source, updates=300, seed=1), RunConfig)
+
+
+def test_a_start_that_breaks_has_failed_and_is_worth_less_than_any_trial(sick):
+    broken = dataclasses.replace(sick, runs=tuple(run._replace(broken="not finite") for run in sick.runs))
+    start = Ward(sick.program, source, Budget(0)).start(broken)
+    assert set(start.scores.values()) == {FAILED}
 
 
 def test_a_test_part_has_no_say_in_the_choice_but_must_not_get_worse(sick, repaired):

@@ -16,6 +16,7 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from retrograd.base.errors import ConfigError, Problem, RetrogradError, UsageError
 
+SUFFIXES = (".yaml", ".yml", ".json")
 MAX_BYTES = 2**20
 MAX_DEPTH = 50
 MAX_NODES = 50_000
@@ -51,6 +52,11 @@ class Document:
     def located(self, error: RetrogradError) -> RetrogradError:
         """Return the error with file and line in front of each problem."""
         return type(error)([Problem(self.place(p.where), p.message, p.cure) for p in error.problems])
+
+
+def is_document(path: Path) -> bool:
+    """Return whether a file's name is that of a configuration."""
+    return path.suffix.lower() in SUFFIXES
 
 
 def read_document(path: Path) -> Document:

@@ -56,6 +56,11 @@ class Dataset:
         """The class labels, in the order of their numbers; None for other tasks."""
         return self.preprocessing.classes
 
+    def class_name(self, number: int) -> str:
+        """Return a class by its label, where it has one."""
+        labels = self.classes or ()
+        return str(labels[number]) if number < len(labels) else str(number)
+
     @property
     def features(self) -> tuple[str, ...]:
         """The names of the features of `x`; empty where x is not flat."""

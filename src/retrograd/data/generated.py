@@ -128,7 +128,7 @@ def _ein(number: int) -> str:
 
 
 def number_words(rng: np.random.Generator, samples: int, noise: float) -> Table:
-    """Return different numbers below 10,000 in English and in German words."""
+    """Return different numbers below 10,000, so no more samples than that, in English and in German words."""
     chosen = rng.permutation(10_000)[:samples]
     columns = {"english": [english(int(n)) for n in chosen], "german": [german(int(n)) for n in chosen]}
     return Table(pl.DataFrame(columns), "number_words")

@@ -14,11 +14,12 @@ ROWS = 160
 
 
 def dataset(name: str, **options: Any) -> Dataset:
-    """Return a generated data set: `blobs` (3 classes), `halves` (2 classes), `line` and `wave` (quantities), `noise`.
+    """Return a generated data set: `blobs` (3 classes), `halves` (2 classes), `line` and `wave` (quantities),
+    `noise` (2 classes by chance), `rare` (one row in twenty is of the second class, by chance).
 
-    Options: rows, features, stretch (multiplies x), shift (added to x), target_stretch, target_shift; rounded (x to its
-    sign), copies (features that repeat others), copied_rows, order (sorted by answer), shift_at_end (a validation part
-    of its own, moved by so much); and fields of DataSettings under `data`.
+    Options: rows, features, seed, stretch (multiplies x), shift (added to x), target_stretch, target_shift; rounded (x
+    to its sign), copies (features that repeat others), copied_rows, order (sorted by answer), shift_at_end (a
+    validation part of its own, moved by so much); and fields of DataSettings under `data`.
     """
     rows, features = options.get("rows", ROWS), options.get("features", 4)
     rng = np.random.default_rng(options.get("seed", 0))

@@ -9,18 +9,17 @@ from typing import Any
 
 import retrograd.diagnosis.symptoms  # noqa: F401  # registers them
 from retrograd.base.errors import RetrogradError
-from retrograd.base.finding import Evidence, Finding
+from retrograd.base.finding import Finding
 from retrograd.data.dataset import Dataset, load
 from retrograd.diagnosis.levels import Levels
 from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.symptom import STAGES, symptoms
+from retrograd.diagnosis.symptom import STAGES, is_effect, symptoms
 from retrograd.diagnosis.verdict import Verdict, judge, undecided
 from retrograd.train.config import RunConfig
 from retrograd.train.run import as_config
 
 SEEDS, MOST_SEEDS = 3, 5
-CERTAIN = "fault"
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,10 +124,4 @@ def ranked(found: list[Finding], verdict: Verdict) -> list[Finding]:
     unique = list({(f.name, f.path): f for f in found}.values())
     if verdict.state == "healthy":
         unique = [f._replace(severity="note") for f in unique]
-    effects = {name for name in symptoms if symptoms[name].stage == "run"}
-    return sorted(unique, key=lambda f: (f.severity == "note", f.name in effects, -f.confidence))
-
-
-def evidence_of(levels: Levels) -> tuple[Evidence, ...]:
-    """Return the reference levels as evidence."""
-    return tuple(Evidence(f"held-out score of the {name}", value) for name, value in levels.held_out.items())
+    return sorted(unique, key=lambda f: (f.severity == "note", is_effect(f), -f.confidence))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
@@ -15,6 +14,7 @@ from retrograd.backprop.readings import Health, health
 from retrograd.base.errors import RetrogradError
 from retrograd.data.dataset import Dataset
 from retrograd.data.prefetch import is_streamed
+from retrograd.diagnosis.hessian import largest_curvature
 from retrograd.diagnosis.levels import Levels, reference_levels
 from retrograd.diagnosis.observe import Observed, observe
 from retrograd.diagnosis.score import SCORED, Scorer
@@ -196,6 +196,12 @@ class Program:
         return strange
 
     @property
+    def unknown_classes(self) -> list[str]:
+        """The classes of validation rows that no training row has."""
+        found = np.asarray(self.dataset.valid["y"]).reshape(-1)[self.strangers] if self.dataset.valid else ()
+        return [self.dataset.class_name(int(number)) for number in np.unique(found)]
+
+    @property
     def badly_split(self) -> bool:
         """Whether so many validation rows are of unknown classes that their score says nothing of the network."""
         return bool(self.strangers.sum() > STRANGERS * len(self.strangers))
@@ -255,6 +261,21 @@ class Program:
         """The readings of the first pass."""
         return None if self.prepared is None or self.variables is None else self.health_of(self.variables)
 
+    @cached_property
+    def relative_gradients(self) -> np.ndarray:
+        """rms(gradient) / rms(weight) of each weighted layer in the first pass, where both are above 0."""
+        found = self.first_health
+        paths = [f"{node.name}/weight" for node in self.weighted]
+        pairs = [(float(found.grads[p].rms), float(found.params[p].rms)) for p in paths if found and p in found.grads]
+        return np.array([grad / weight for grad, weight in pairs if grad > 0 and weight > 0])
+
+    @cached_property
+    def largest_curvature(self) -> float:
+        """The largest eigenvalue of the loss's Hessian on the probe rows, at the first weights."""
+        assert self.network is not None
+        assert self.variables is not None
+        return largest_curvature(self.network, self.objectives, self.variables, self.probe)
+
     def health_of(self, variables: Variables) -> Health:
         """Return the readings of the probe rows' pass through some weights."""
         return jax.device_get(self.look(variables)[1])
@@ -303,7 +324,6 @@ class Program:
             for i in range(1, seeds):
                 yield observe(self.prepared, self.scorer, self.stepper, seed=own + i, seconds=self.seconds)
 
-    @functools.lru_cache(maxsize=1)  # noqa: B019  # a program lives as long as its diagnosis
     def describe(self) -> str:
         """Return one line that says what is examined."""
         rows = ", ".join(f"{count} {part}" for part, count in self.dataset.rows.items())

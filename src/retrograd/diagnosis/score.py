@@ -1,7 +1,8 @@
-"""One number for how well outputs answer, the larger the better: accuracy for classes, R² for quantities."""
+"""One number for how well outputs answer, the larger the better: accuracy, R², or what a loss is worth."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,7 +13,7 @@ from retrograd.train.evaluate import Evaluator, gives_logits
 from retrograd.train.prepare import Prepared
 
 SCORED = ("binary", "multiclass", "regression")  # tasks whose answers are a class or numbers for each row
-WORST_R2 = -1.0  # whoever is worse than twice the trivial error is not compared any further
+FAILED = -1.0  # of what cannot be trained; whoever makes twice the trivial error scores no better
 
 
 class Scorer:
@@ -28,9 +29,9 @@ class Scorer:
         return self.evaluator.outputs(variables, columns_of(self.dataset, part))
 
     def score(self, variables: Variables, part: str) -> float:
-        """Return the score of weights on a part; for other tasks than SCORED minus the loss."""
+        """Return the score of weights on a part; for other tasks than SCORED what their loss is worth."""
         if self.dataset.task not in SCORED:
-            return -self.evaluator.loss(variables, columns_of(self.dataset, part))[0]
+            return worth(self.evaluator.loss(variables, columns_of(self.dataset, part))[0])
         return score(self.outputs(variables, part), columns_of(self.dataset, part)["y"], self.dataset.task, self.logits)
 
 
@@ -48,7 +49,7 @@ def score(outputs: np.ndarray, y: np.ndarray, task: str, logits: bool) -> float:
         return float(np.mean((labels(outputs, logits) == truth) & np.isfinite(outputs).all(1)))
     answers = np.asarray(y, np.float64).reshape(len(y), -1)
     if not np.isfinite(outputs).all() or outputs.shape != answers.shape:
-        return WORST_R2
+        return FAILED
     return r_squared(outputs, answers)
 
 
@@ -65,4 +66,9 @@ def r_squared(found: np.ndarray, truth: np.ndarray) -> float:
     error = ((truth - found) ** 2).sum(0)
     with np.errstate(over="ignore", invalid="ignore"):
         each = 1 - error / np.where(spread > 0, spread, 1)
-    return float(np.nanmean(np.maximum(each, WORST_R2)))
+    return float(np.nanmean(np.maximum(each, FAILED)))
+
+
+def worth(loss: float) -> float:
+    """Return 1 - loss / (1 + |loss|): from 2 down to 0, and 1 for no loss; one that is not finite has failed."""
+    return 1 - loss / (1 + abs(loss)) if math.isfinite(loss) else FAILED

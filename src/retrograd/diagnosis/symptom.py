@@ -59,6 +59,11 @@ class Symptom:
         return Finding(name, path, message, evidence, remedies, severity, self.code, confidence)
 
 
+def is_effect(finding: Finding) -> bool:
+    """Return whether a finding is seen in the run alone, and so may well be the effect of another fault."""
+    return finding.name in symptoms and symptoms[finding.name].stage == "run"
+
+
 class Setup(NamedTuple):
     """A program as plain data: settings of its configuration, and the name of a generated data set with options."""
 

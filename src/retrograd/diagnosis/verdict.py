@@ -6,7 +6,6 @@ import math
 from typing import Literal, NamedTuple
 
 from retrograd.base.finding import Evidence
-from retrograd.diagnosis.levels import Levels
 from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.program import STRANGERS, Program
 
@@ -36,7 +35,7 @@ def judge(program: Program, runs: list[Observed], no_signal: bool, luck: float =
     if sum(bool(run.broken) for run in runs) * 2 > len(runs):
         return Verdict("ill", "training ends with values that are not finite")
     if program.y is None:
-        return _by_loss(runs)
+        return _by_loss([run for run in runs if not run.broken])
     if program.badly_split:
         share = Evidence("share of held-out rows of unknown classes", float(program.strangers.mean()), STRANGERS)
         return Verdict("ill", "held-out rows are of classes that no training row has", (share,))
@@ -49,12 +48,12 @@ def judge(program: Program, runs: list[Observed], no_signal: bool, luck: float =
         Evidence(f"{name} of the {levels.best_name}", levels.best),
         Evidence(f"{name} of a constant", levels.trivial),
     )
-    if lags(held, levels.best, levels, program.classifies):
+    if lags(held, levels.best, levels.rows, program.classifies):
         return Verdict(
             "ill", f"it scores {mean:.3g} on held-out rows; {levels.best_name} reaches {levels.best:.3g}", scores
         )
     linear = levels.train.get("linear", 0.0)
-    if lags(own, linear, levels._replace(rows=program.dataset.rows["train"]), program.classifies):
+    if lags(own, linear, program.dataset.rows["train"], program.classifies):
         return Verdict("ill", f"on its own training rows it scores {own_mean:.3g}, a linear model {linear:.3g}", scores)
     worsens = [run for run in runs if _worsens(run)]
     if len(worsens) * 2 > len(runs) and held < levels.best:
@@ -71,7 +70,7 @@ def _by_loss(runs: list[Observed]) -> Verdict:
     return Verdict("healthy", f"its loss falls from {first:.4g} to {last:.4g}", scores)
 
 
-def lags(own: float, reference: float, levels: Levels, classifies: bool) -> bool:
+def lags(own: float, reference: float, rows: int, classifies: bool) -> bool:
     """Return whether a score is below a reference by more than chance explains.
 
     Accuracy: by 0.05 and by 2 standard errors of the difference of two shares on as many rows. R²: by 0.1, with twice
@@ -79,7 +78,7 @@ def lags(own: float, reference: float, levels: Levels, classifies: bool) -> bool
     """
     if classifies:
         share = min(max((own + reference) / 2, 0.0), 1.0)
-        error = math.sqrt(share * (1 - share) / max(levels.rows, 1))  # the same rows: half the variance of two samples
+        error = math.sqrt(share * (1 - share) / max(rows, 1))  # the same rows: half the variance of two samples
         return own < reference - max(ACCURACY_GAP, ERRORS * error)
     return own < reference - R2_GAP and 1 - own > TIMES * (1 - reference)
 

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from retrograd.backprop.backprop import compare, forward, total
-from retrograd.base.document import Document, parse_document, read_document
+from retrograd.base.document import Document, is_document, parse_document, read_document
 from retrograd.base.finding import Finding
 from retrograd.base.schema import parse
 from retrograd.data.dataset import Batch, Dataset, load
@@ -32,8 +32,6 @@ from retrograd.train.config import RunConfig, config_in, config_of, document_wit
 from retrograd.train.design import design
 from retrograd.train.prepare import Prepared, prepare
 from retrograd.train.run import Run
-
-CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 @dataclass(frozen=True)
@@ -115,19 +113,24 @@ def _opened(
     """Return the run, its configuration as given, the document that this came from, and reasons for what was chosen."""
     if isinstance(what, (str, Path)) and Path(what).is_file():
         path = Path(what)
-        if path.suffix.lower() not in CONFIG_SUFFIXES:
-            return _of_table(path, target, changes)
-        document = document_with(changes, read_document(path))
-        given = config_in(path.parent, document)
-        return prepare(given, dataset), given, document, {}
+        return _of_file(path, dataset, changes) if is_document(path) else _of_table(path, target, changes)
     if isinstance(what, Run) or (isinstance(what, (str, Path)) and Path(what).is_dir()):
+        path = (what.folder if isinstance(what, Run) else Path(what)) / CONFIG
+        if changes:  # no longer that run
+            return _of_file(path, what.dataset if isinstance(what, Run) else dataset, changes)
         prepared = open_source(what, dataset).prepared
-        folder = what.folder if isinstance(what, Run) else Path(what)
-        text = (folder / CONFIG).read_text(encoding="utf-8")
-        return prepared, prepared.config, parse_document(text, str(folder / CONFIG)), {}
+        return prepared, prepared.config, read_document(path), {}
     prepared = open_source(what, dataset, changes).prepared
     given = what if isinstance(what, RunConfig) else parse(RunConfig, what)
     return prepared, given, None, {}
+
+
+def _of_file(
+    path: Path, dataset: Dataset | None, changes: Sequence[str]
+) -> tuple[Prepared, RunConfig, Document, dict[str, str]]:
+    document = document_with(changes, read_document(path))
+    given = config_in(path.parent, document)
+    return prepare(given, dataset), given, document, {}
 
 
 def _of_table(

@@ -54,9 +54,9 @@ def names() -> str:
             lines += wrapped(f"{name:<24}{_sentence(registry[name])}", "  ", 26)
         lines.append("")
     lines.append("SETTINGS of a configuration; those of a layer, loss... stand on its page")
-    for path in _paths():
+    for path, (_, words) in _paths().items():
         if path.count(".") < 2 or path.startswith("data.split"):
-            lines += wrapped(f"{path:<34}{_paths()[path][1].what}", "  ", 36)
+            lines += wrapped(f"{path:<34}{words.what}", "  ", 36)
     return "\n".join(lines)
 
 

@@ -47,9 +47,13 @@ def open_source(
     source: Any, dataset: Dataset | None = None, changes: Sequence[str] = (), batch: Mapping[str, Any] | None = None
 ) -> Source:
     """Return what a path of a configuration or run folder, a finished run, or a configuration stands for."""
+    is_run = isinstance(source, Run) or (isinstance(source, (str, Path)) and Path(source).is_dir())
+    if changes and (is_run or not isinstance(source, (str, Path))):
+        cure = "a run is as it was" if is_run else "change the configuration itself"
+        raise UsageError("only for a configuration file", where="changes", cure=cure)
     if isinstance(source, Run):
         return _of_run(RunFolder.open(source.folder), source.dataset)
-    if isinstance(source, (str, Path)) and Path(source).is_dir():
+    if is_run:
         return _of_run(RunFolder.open(Path(source)), dataset)
     if isinstance(source, (str, Path)) and dataset is None and batch is None:
         prepared = prepare_file(Path(source), changes)

@@ -46,7 +46,8 @@ def curves_section(story: Story) -> tuple[Markup, list[Any]]:
     """Return the section with the charts, and for each what the page's script reads."""
     found = [chart for chart in charts(story) if any(_known(series) for series in chart.series)]
     numbers = [epoch.epoch for epoch in story.epochs]
-    drawn = [drawing(i, chart, numbers, marks(story)) for i, chart in enumerate(found[:MOST_CHARTS])]
+    marked = marks(story)
+    drawn = [drawing(i, chart, numbers, marked) for i, chart in enumerate(found[:MOST_CHARTS])]
     if not drawn:
         return Markup(""), []
     words = [*_constant_rate(story), "The table of epochs below holds the numbers."]

@@ -52,10 +52,10 @@ def network_section(story: Story, nodes: list[Row]) -> Markup:
     """Return the section on the network."""
     if not nodes:
         return Markup("")
-    total = sum(math.prod(shape) for shape in story.shapes().values())
     cells = [[node.path, node.layer, node.output, _shapes(node.params), _count(node.params)] for node in nodes]
     plural = "node" if len(nodes) == 1 else "nodes"
-    words = f"{len(nodes):,} {plural} in the order of the forward pass, {total:,} parameters. Shapes without the batch."
+    count = _total(story.shapes())
+    words = f"{len(nodes):,} {plural} in the order of the forward pass, {count:,} parameters. Shapes without the batch."
     if len(nodes) > MOST_NODES:
         words += f" The first {MOST_NODES} are shown."
     head = ["node", "layer", "output", "parameters", "count"]
@@ -65,7 +65,7 @@ def network_section(story: Story, nodes: list[Row]) -> Markup:
 
 def parameter_count(story: Story) -> int | None:
     """Return how many numbers were trained, or None without a model."""
-    return sum(math.prod(shape) for shape in story.shapes().values()) if story.header else None
+    return _total(story.shapes()) if story.header else None
 
 
 def _by_node(item: tuple[str, Any]) -> Any:
@@ -105,4 +105,8 @@ def _shapes(params: dict[str, tuple[int, ...]]) -> Markup:
 
 
 def _count(params: dict[str, tuple[int, ...]]) -> str:
-    return figure(sum(math.prod(shape) for shape in params.values())) if params else ""
+    return figure(_total(params)) if params else ""
+
+
+def _total(shapes: Mapping[str, tuple[int, ...]]) -> int:
+    return sum(map(math.prod, shapes.values()))

@@ -28,13 +28,13 @@ def header(story: Story, parameters: int | None) -> Markup:
     facts = [start.task] if start and start.task else []
     facts += [f"{start.time:%Y-%m-%d %H:%M %Z}".strip()] if start and start.time else []
     facts += [story.folder] if story.folder != name else []
-    figures = [_tile(*each) for each in _figures(story, parameters)]
+    tiles = [_tile(*each) for each in _figures(story, parameters)]
     tone = "bad" if stop and stop.reason in BAD_ENDS else "plain"
     return element(
         "header",
         element("h1", name),
         element("p", " · ".join(facts), class_="soft"),
-        element("dl", *figures, class_="tiles"),
+        element("dl", *tiles, class_="tiles"),
         element("p", element("b", "Ended: " if stop else "Not ended: "), _ending(story), class_=f"ending {tone}"),
     )
 

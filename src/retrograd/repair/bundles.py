@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from retrograd.diagnosis.diagnose import Diagnosis
-from retrograd.diagnosis.symptom import symptoms
+from retrograd.diagnosis.symptom import is_effect
 
 SOUND = (
     "shuffled_split", "shuffle", "scale_inputs", "scale_targets", "match_output", "mean_loss",
@@ -26,8 +26,7 @@ def consistent(names: Iterable[str]) -> tuple[str, ...]:
 def bundles(diagnosis: Diagnosis) -> Iterator[tuple[str, ...]]:
     """Yield bundles: what the findings name, then everything that makes a program sound, then larger changes."""
     causes = diagnosis.causes
-    effects = {name for name in symptoms if symptoms[name].stage == "run"}
-    own = [finding for finding in causes if finding.remedies and finding.name not in effects] or causes
+    own = [finding for finding in causes if finding.remedies and not is_effect(finding)] or causes
     first = consistent(finding.remedies[0] for finding in own if finding.remedies)
     faults = consistent(finding.remedies[0] for finding in own if finding.remedies and finding.severity == "fault")
     sure = consistent(finding.remedies[0] for finding in own if finding.remedies and finding.confidence >= SURE)

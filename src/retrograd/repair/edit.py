@@ -24,6 +24,11 @@ def hidden_affine(entries: tuple[Entry, ...]) -> list[int]:
     return [i for i, entry in enumerate(entries) if kind(entry) in AFFINE][:-1]
 
 
+def hidden_dense(entries: tuple[Entry, ...]) -> list[int]:
+    """Return the places of the dense entries before the output layer."""
+    return [i for i in hidden_affine(entries) if kind(entries[i]) == "dense"]
+
+
 def is_activation(entry: Entry) -> bool:
     """Return whether an entry is an activation that stands for itself."""
     return isinstance(entry.layer, Activation) and kind(entry) != "identity"

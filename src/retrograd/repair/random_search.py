@@ -8,7 +8,7 @@ import random
 from retrograd.diagnosis.diagnose import Diagnosis
 from retrograd.repair.remedies.update import first_rate
 from retrograd.repair.remedy import remedies
-from retrograd.repair.trial import Budget, Candidate, Source, Ward
+from retrograd.repair.trial import Budget, Source, Ward
 from retrograd.train.config import RunConfig, with_rate
 
 TRIES, TOO_DEAR = 200, 10  # configurations drawn at most, and too dear ones in a row after which it ends
@@ -22,9 +22,7 @@ def random_search(diagnosis: Diagnosis, source: Source | None, updates: int, see
     """
     draw = random.Random(seed)
     ward = Ward(diagnosis.program, source, Budget(updates))
-    start = Candidate((), diagnosis.program.config)
-    start.scores = {ward.seed + i: run.score for i, run in enumerate(diagnosis.runs)}
-    best, too_dear = start, 0
+    best, too_dear = ward.start(diagnosis), 0
     for _ in range(TRIES):
         names = [name for name in remedies if draw.random() < 0.25]
         draw.shuffle(names)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, ClassVar
 
 from retrograd.base.registry import Registry
 from retrograd.data.settings import DataSettings
 from retrograd.diagnosis.program import Program
+from retrograd.network.layer import Layer
 from retrograd.network.scope import Entry
 from retrograd.train.config import RunConfig
 
@@ -56,6 +57,20 @@ def with_entries(config: RunConfig, change: Callable[[Entry], Entry | None]) -> 
     entries = [change(entry) for entry in config.network]
     kept = tuple(entry for entry in entries if entry is not None)
     return None if kept == config.network else dataclasses.replace(config, network=kept)
+
+
+def with_layers(config: RunConfig, places: Collection[int], **changes: Any) -> RunConfig | None:
+    """Return the configuration with other settings of the layers in some places, or None for no place."""
+    entries = (with_layer(entry, **changes) if i in places else entry for i, entry in enumerate(config.network))
+    return dataclasses.replace(config, network=tuple(entries)) if places else None
+
+
+def with_behind(config: RunConfig, places: Collection[int], layer: Layer) -> RunConfig | None:
+    """Return the configuration with a layer put behind the entries in some places, or None for no place."""
+    entries: list[Entry] = []
+    for i, entry in enumerate(config.network):
+        entries += [entry, Entry(layer)] if i in places else [entry]
+    return dataclasses.replace(config, network=tuple(entries)) if places else None
 
 
 def with_layer(entry: Entry, **changes: Any) -> Entry:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from retrograd.diagnosis.diagnose import Diagnosis
 from retrograd.repair.bundles import bundles
 from retrograd.repair.remedy import remedies
-from retrograd.repair.trial import GLANCE, Budget, Candidate, Ward, note, unique
+from retrograd.repair.trial import GLANCE, Budget, Candidate, Ward, unique
 
 EXPLORE = 0.45  # of the budget, for the first look at many candidates
 SHARE = 1 / 3  # of a candidate's epochs, in a first look
@@ -36,14 +36,8 @@ class Search:
 
 def search(diagnosis: Diagnosis, ward: Ward, seeds: int) -> Search:
     """Return the smallest set of remedies that measured better than the start by more than the noise."""
-    start = Candidate((), diagnosis.program.config)
-    if diagnosis.verdict.state == "refused":
-        start.scores[ward.seed], start.refusal = -1.0, str(diagnosis.program.refusal)
-    else:
-        own = diagnosis.program.config.training.seed
-        for i, run in enumerate(diagnosis.runs):
-            note(start, own + i, run, diagnosis.program)
-        ward.budget.spent += sum(run.steps for run in diagnosis.runs)
+    start = ward.start(diagnosis)
+    ward.budget.spent += sum(run.steps for run in diagnosis.runs)
     found = Search(start, None, explore(diagnosis, ward, start), ward.budget)
     for chosen in finals(found, ward, seeds, reachable(diagnosis)):
         if better(chosen, start):

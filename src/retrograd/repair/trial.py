@@ -11,14 +11,15 @@ from retrograd.base.errors import RetrogradError
 from retrograd.base.schema import dump
 from retrograd.data.dataset import Dataset, load
 from retrograd.data.settings import DataSettings
+from retrograd.diagnosis.diagnose import Diagnosis
 from retrograd.diagnosis.observe import Observed, observe
 from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.score import FAILED
 from retrograd.diagnosis.symptom import symptoms
 from retrograd.repair.remedy import remedies
 from retrograd.train.config import RunConfig
 
 Source = Callable[[DataSettings], Dataset]
-FAILED = -1.0  # the score of a configuration that cannot be trained
 GLANCE = 150  # updates of a first look at least
 
 
@@ -101,9 +102,18 @@ class Ward:
         self._datasets: dict[str, Dataset] = {_key(program.config.data): program.dataset}
         self._programs: dict[str, Program] = {str(dump(program.config)): program}
 
-    def candidate(self, names: Sequence[str], base: RunConfig | None = None) -> Candidate:
+    def start(self, diagnosis: Diagnosis) -> Candidate:
+        """Return what there is without a remedy, with the scores of the diagnosis."""
+        start = Candidate((), self.program.config)
+        if self.program.prepared is None:
+            self._refuse(start, self.program)
+        for i, run in enumerate(diagnosis.runs):
+            note(start, self.seed + i, run, self.program)
+        return start
+
+    def candidate(self, names: Sequence[str]) -> Candidate:
         """Return the configuration with remedies applied one after the other, without those that change nothing."""
-        config = base or self.program.config
+        config = self.program.config
         used: list[str] = []
         for name in dict.fromkeys(names):
             try:

@@ -42,8 +42,7 @@ class Prepared:
     @property
     def batch_size(self) -> int:
         """How many rows a full minibatch has."""
-        size, rows = self.config.training.batch_size, self.dataset.rows["train"]
-        return rows if size == "all" else min(int(size), rows)
+        return self.config.training.batch_rows(self.dataset.rows["train"])
 
     @property
     def measured_part(self) -> str:
@@ -53,7 +52,7 @@ class Prepared:
     @property
     def steps(self) -> int:
         """How many steps the run takes at most."""
-        return self.config.training.epochs * -(-self.dataset.rows["train"] // self.batch_size)
+        return self.config.training.steps(self.dataset.rows["train"])
 
     def warnings(self) -> tuple[str, ...]:
         """Return what looks wrong about the network's output before a step has run, and what to do about it."""

@@ -151,6 +151,14 @@ class TrainingSettings(Settings):
         ),
     )
 
+    def batch_rows(self, rows: int) -> int:
+        """Return how many of so many rows a full minibatch has."""
+        return rows if self.batch_size == "all" else min(int(self.batch_size), rows)
+
+    def steps(self, rows: int) -> int:
+        """Return how many steps are taken at most on so many rows."""
+        return self.epochs * -(-rows // self.batch_rows(rows))
+
 
 @dataclass(frozen=True)
 class LossOn(Settings):

@@ -9,7 +9,7 @@ import typer
 
 from retrograd.app.cli.examined import keep
 from retrograd.app.cli.findings import say_diagnosis
-from retrograd.app.cli.options import RunsRoot, at_least, command_of, finite_positive
+from retrograd.app.cli.options import Changes, Json, RunsRoot, Target, at_least, command_of, finite_positive
 from retrograd.app.cli.programs import program_at
 from retrograd.app.cli.surroundings import settle
 from retrograd.diagnosis.diagnose import SEEDS
@@ -21,17 +21,15 @@ ILL = 8
 
 def diagnose(
     source: Annotated[str, typer.Argument(metavar="CONFIG|RUN|DATA", help="a YAML configuration, a run, a data file")],
-    target: Annotated[str | None, typer.Option(help="the column to predict, for a data file")] = None,
-    changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a setting, as in training.epochs=5")
-    ] = None,
+    target: Target = None,
+    changes: Changes = None,
     seeds: Annotated[int, typer.Option(parser=at_least(1), metavar="N", help="runs that are trained to look")] = SEEDS,
     seconds: Annotated[
         float | None, typer.Option(parser=finite_positive, metavar="S", help="longest time of one run")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="exit code 8 if something is ill")] = False,
     runs: RunsRoot = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    as_json: Json = False,
 ) -> int:
     """Say whether a network learns what its data hold, and if not, why.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from retrograd.app.cli.options import Json, OwnLayers, RunsRoot, command_of, existing_file
+from retrograd.app.cli.options import Changes, Json, OwnLayers, RunsRoot, Target, command_of, existing_file
 from retrograd.app.cli.surroundings import settle
 from retrograd.base.errors import UsageError
 from retrograd.explain.explain import explain as explain_run
@@ -25,10 +25,8 @@ def explain(
             help="a YAML configuration, a run, a data file, or the name of a layer, loss, optimizer or setting",
         ),
     ] = None,
-    target: Annotated[str | None, typer.Option(help="the column to predict, for a data file")] = None,
-    changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a setting of a configuration")
-    ] = None,
+    target: Target = None,
+    changes: Changes = None,
     page: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="write one page to this file")] = None,
     listed: Annotated[bool, typer.Option("--list", help="list all names that have a manual page")] = False,
     layers: OwnLayers = None,

@@ -137,7 +137,7 @@ def told(error: BaseException) -> tuple[str, int]:
     if isinstance(error, typer.TyperException):  # the options of a verb
         ctx = getattr(error, "ctx", None)
         usage = f"\n{' '.join(ctx.get_usage().split())}" if ctx else ""
-        return f"{error.format_message()}{usage}", UsageError.exit_code
+        return f"{error.format_message().replace('Value error, ', '')}{usage}", UsageError.exit_code
     text = str(error).partition("\n")[0]
     if isinstance(error, MemoryError):
         return f"out of memory: {text or 'an array does not fit'}", ResourceError.exit_code

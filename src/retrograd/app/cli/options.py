@@ -54,9 +54,13 @@ class Allowance:
 def updates_or_time(text: str) -> Allowance:
     """Return a number of updates (`20000`), or a time: `90s`, `2m`, `1h`."""
     factor = UNITS.get(text[-1:].lower())
-    if factor is None:
-        return Allowance(updates=at_least(1)(text))
-    return Allowance(seconds=factor * finite_positive(text[:-1]))
+    try:
+        if factor is None:
+            return Allowance(updates=at_least(1)(text))
+        return Allowance(seconds=factor * finite_positive(text[:-1]))
+    except typer.BadParameter:
+        expected = "updates (20000) or a time (90s, 2m, 1h)"
+        raise typer.BadParameter(f"expected {expected}, found '{text}'") from None
 
 
 def existing_data(path: Path) -> Path:
@@ -97,6 +101,10 @@ ModelName = Annotated[
 OwnLayers = Annotated[
     list[Path] | None,
     typer.Option("--layers", metavar="FILE.py", help="run a Python file that registers layers of your own"),
+]
+Target = Annotated[str | None, typer.Option(help="the column to predict, for a data file")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a setting, as in training.epochs=5")
 ]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document on standard output")]
 RunsRoot = Annotated[Path, typer.Option("--runs", help="folder that holds the runs")]

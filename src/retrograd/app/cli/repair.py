@@ -9,7 +9,7 @@ import typer
 
 from retrograd.app.cli.examined import keep, write_repaired
 from retrograd.app.cli.findings import say_diagnosis, say_repair
-from retrograd.app.cli.options import Allowance, RunsRoot, at_least, command_of, updates_or_time
+from retrograd.app.cli.options import Allowance, Changes, Json, RunsRoot, Target, at_least, command_of, updates_or_time
 from retrograd.app.cli.programs import Source, program_at
 from retrograd.app.cli.surroundings import settle
 from retrograd.base.document import write_document
@@ -23,10 +23,8 @@ from retrograd.train.config import plain_config
 
 def repair(
     source: Annotated[str, typer.Argument(metavar="CONFIG|RUN|DATA", help="a YAML configuration, a run, a data file")],
-    target: Annotated[str | None, typer.Option(help="the column to predict, for a data file")] = None,
-    changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a setting, as in training.epochs=5")
-    ] = None,
+    target: Target = None,
+    changes: Changes = None,
     budget: Annotated[
         Allowance | None,
         typer.Option(parser=updates_or_time, metavar="UPDATES|TIME", help="for all trials: 20000, or 90s, 2m, 1h"),
@@ -35,7 +33,7 @@ def repair(
     baseline: Annotated[bool, typer.Option("--baseline", help="give random search as many updates, and tell")] = False,
     apply: Annotated[bool, typer.Option("--apply", help="write the repaired file beside the old one")] = False,
     runs: RunsRoot = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    as_json: Json = False,
 ) -> None:
     """Find what is wrong, try remedies from fresh weights, keep the smallest patch that measured better.
 

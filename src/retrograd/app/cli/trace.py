@@ -8,15 +8,15 @@ from typing import Annotated
 
 import typer
 
-from retrograd.app.cli.options import RunsRoot, at_least, command_of, existing_file
+from retrograd.app.cli.options import Changes, RunsRoot, at_least, command_of, existing_file
 from retrograd.app.cli.surroundings import settle
+from retrograd.base.document import is_document
 from retrograd.base.errors import UsageError
 from retrograd.explain.trace import Trace
 from retrograd.explain.trace import trace as trace_step
 from retrograd.record.files import write_file
 from retrograd.record.runs import find_run
 
-CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
 MOST_DECIMALS = 17
 
 
@@ -59,9 +59,7 @@ def trace(
     condition: Annotated[
         str | None, typer.Option("--break", metavar="CONDITION", help="the first step where it holds: 'grad_norm>10'")
     ] = None,
-    changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a setting of a configuration")
-    ] = None,
+    changes: Changes = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="write to this file; its ending names the form")
     ] = None,
@@ -77,7 +75,7 @@ def trace(
     settle()
     refuse_contradictions(sample, batch, step, condition, decimals)
     path = Path(source)
-    is_config = path.suffix.lower() in CONFIG_SUFFIXES
+    is_config = is_document(path)
     if changes and not is_config:
         raise UsageError("only for a configuration; a run is traced as it was", where="--set")
     made = trace_step(

@@ -13,12 +13,23 @@ from typing import Annotated, Any, NamedTuple, TextIO
 import typer
 
 from retrograd.app.cli.examined import carry
-from retrograd.app.cli.options import Json, OwnLayers, RunsRoot, at_least, command_of, existing_data, finite_positive
+from retrograd.app.cli.options import (
+    Changes,
+    Json,
+    OwnLayers,
+    RunsRoot,
+    Target,
+    at_least,
+    command_of,
+    existing_data,
+    finite_positive,
+)
 from retrograd.app.cli.progress import Progress
 from retrograd.app.cli.show import print_run, print_start, run_facts
 from retrograd.app.cli.spelling import as_option, spelt_as_options
 from retrograd.app.cli.surroundings import settle, step_bytes
 from retrograd.base import allocator
+from retrograd.base.document import is_document
 from retrograd.base.errors import UsageError
 from retrograd.base.schema import parse
 from retrograd.data.dataset import load
@@ -30,7 +41,6 @@ from retrograd.train.design import design
 from retrograd.train.prepare import Prepared, prepare, prepare_file
 from retrograd.train.run import train_prepared
 
-CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
 EXIT_CODES = {"interrupted": 130, "terminated": 143}
 
 
@@ -38,10 +48,8 @@ def train(
     source: Annotated[
         Path, typer.Argument(metavar="CONFIG|DATA", help="a YAML configuration, or a data file or folder")
     ],
-    target: Annotated[str | None, typer.Option(help="the column to predict, for a data file")] = None,
-    changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a setting, as in training.epochs=5")
-    ] = None,
+    target: Target = None,
+    changes: Changes = None,
     epochs: Annotated[int | None, typer.Option(parser=at_least(1), metavar="N", help="training.epochs")] = None,
     batch_size: Annotated[int | None, typer.Option(parser=at_least(1), metavar="N", help="training.batch_size")] = None,
     lr: Annotated[float | None, typer.Option(parser=finite_positive, metavar="RATE", help="the learning rate")] = None,
@@ -69,7 +77,7 @@ def train(
                "data.max_bytes": max_bytes}  # fmt: skip
     wanted += [f"{key}={value}" for key, value in numbers.items() if value is not None]
     existing_data(source)
-    table = source.suffix.lower() not in CONFIG_SUFFIXES
+    table = not is_document(source)
     chosen = None
     with spelt_as_options(table):
         if table:

@@ -9,7 +9,6 @@ import numpy as np
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import SORTED, STRANGERS, Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
-from retrograd.diagnosis.symptoms.imbalance import name_of
 
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 APART, FEWEST = 0.5, 20  # total variation; rows
@@ -43,11 +42,10 @@ class BadSplit(Symptom):
         shares = [np.bincount(part, minlength=kinds) / len(part) for part in (program.y, answers)]
         apart = float(np.abs(shares[0] - shares[1]).sum() / 2)
         if program.badly_split:
-            missing = sorted({name_of(program, i) for i in answers[program.strangers]})
             yield self.finding(
                 "data.split",
-                f"no training row has the class {', '.join(missing)}, and the validation part is made of it: "
-                "the rows are sorted and the split does not shuffle",
+                f"no training row has the class {', '.join(program.unknown_classes)}, "
+                "and the validation part is made of it: the rows are sorted and the split does not shuffle",
                 Evidence("share of validation rows with an unknown class", float(program.strangers.mean()), STRANGERS),
                 remedies=("shuffled_split",),
                 severity="fault",

@@ -23,7 +23,7 @@ HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
     ),
 )
 class ConstantOutput(Symptom):
-    """The outputs' variance is a thousandth of the targets', or of what it was before training."""
+    """After training the outputs' variance is not a thousandth of the targets' (of classes: of 0.25)."""
 
     code = "B14"
     stage = "run"

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
-from retrograd.diagnosis.symptoms.vanishing import relative_gradients
 
 PER_LAYER, OVERALL = 2.0, 1e3
 WIDE = {"units": 16, "activation": "relu"}
@@ -30,7 +29,7 @@ class Exploding(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the factor per layer, at the first weights, of outputs on the way forward or deltas on the way back."""
-        if program.first_health is None or len(relative_gradients(program)) < 3:
+        if program.first_health is None or len(program.relative_gradients) < 3:
             return
         names = [node.name for node in program.weighted]
         forward = [float(program.first_health.outputs[name].rms) for name in names]

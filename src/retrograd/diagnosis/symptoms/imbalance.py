@@ -32,12 +32,11 @@ class Imbalance(Symptom):
         """Yield the classes that no training row has, and the ratio of the most frequent one to the rarest."""
         if not program.classifies or program.y is None:
             return
-        if program.badly_split and program.neighbours_alike < SORTED and program.dataset.valid is not None:
-            answers = np.asarray(program.dataset.valid["y"]).reshape(-1).astype(int)
-            missing, count = sorted({name_of(program, i) for i in answers[program.strangers]}), program.strangers.sum()
+        if program.badly_split and program.neighbours_alike < SORTED:
             yield self.finding(
                 "data.target",
-                f"no training row has the class {', '.join(missing)}, and {count} validation rows have it",
+                f"no training row has the class {', '.join(program.unknown_classes)}, "
+                f"and {program.strangers.sum()} validation rows have it",
                 Evidence("share of validation rows with an unknown class", float(program.strangers.mean()), STRANGERS),
                 remedies=("shuffled_split", "weigh_classes"),
                 severity="fault",
@@ -45,7 +44,7 @@ class Imbalance(Symptom):
             )
         classes, counts = np.unique(program.y, return_counts=True)
         if len(counts) > 1 and counts.max() / counts.min() > RATIO:
-            rarest = name_of(program, int(classes[counts.argmin()]))
+            rarest = program.dataset.class_name(int(classes[counts.argmin()]))
             yield self.finding(
                 "data.target",
                 f"class {rarest} has {counts.min()} rows, the most frequent one {counts.max()}",
@@ -53,9 +52,3 @@ class Imbalance(Symptom):
                 remedies=("weigh_classes",),
                 confidence=0.6,
             )
-
-
-def name_of(program: Program, number: int) -> str:
-    """Return a class by its name, where it has one."""
-    names = program.dataset.classes or ()
-    return str(names[number]) if number < len(names) else str(number)

@@ -31,7 +31,9 @@ class Oscillation(Symptom):
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the lag-1 correlation of the loss's changes in the second half, where they are large."""
+        """Yield the lag-1 correlation of the loss's changes after the first quarter, where they are large, and a loss
+        that rises.
+        """
         losses = finite(program.observed.losses) if program.observed is not None else np.zeros(0)
         losses = losses[len(losses) // 4 :]
         if len(losses) < FEWEST:

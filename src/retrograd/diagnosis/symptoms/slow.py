@@ -29,7 +29,7 @@ class Slow(Symptom):
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the fall over the last quarter of the epochs, or a first loss that has hardly changed."""
+        """Yield the fall over the last quarter of the epochs, where most of them lower the loss."""
         losses = finite(program.observed.losses) if program.observed is not None else np.zeros(0)
         if len(losses) < 4 or program.observed is None or program.observed.broken:
             return

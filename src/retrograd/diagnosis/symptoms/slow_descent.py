@@ -9,7 +9,6 @@ import numpy as np
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
-from retrograd.diagnosis.symptoms.curvature import largest_curvature
 
 TIMID = 0.05  # of the rate that is stable at the first weights
 FALLING = 0.03  # of the loss, in the last quarter of the epochs
@@ -44,7 +43,7 @@ class SlowDescent(Symptom):
             return
         momentum = float(getattr(program.config.optimizer, "momentum", 0.0) or 0.0)
         step = program.rate(program.prepared.steps - 1) / (1 - momentum)
-        stable = 2 * (1 + momentum) / max(largest_curvature(program), 1e-30)
+        stable = 2 * (1 + momentum) / max(program.largest_curvature, 1e-30)
         if np.isfinite(stable) and step < TIMID * stable:
             yield self.finding(
                 "optimizer.learning_rate",

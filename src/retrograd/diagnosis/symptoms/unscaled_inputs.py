@@ -12,7 +12,7 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
 LARGEST, SPREADS, OFFSET, RESOLUTION = 20.0, 100.0, 10.0, 1e-3
-MANY = 64  # features
+MANY = 64  # features, the pixels of an image of 8 x 8: from here on they are of one kind
 ODD = {  # what to say where it is not the size alone
     "largest spread / smallest": "some features vary far more than others",
     "mean / spread of a feature": "some features lie far from 0 for how much they vary",
@@ -46,7 +46,7 @@ class UnscaledInputs(Symptom):
         if not varied.any():
             return
         offset = np.abs(mean[varied]) / spread[varied]
-        if program.x.shape[1] > MANY or program.dataset.train["x"].ndim > 2:  # these share a unit: pixels, steps
+        if program.x.shape[1] >= MANY or program.dataset.train["x"].ndim > 2:  # these share a unit: pixels, steps
             ratio, off = 1.0, float(np.median(offset))
         else:
             ratio, off = float(spread[varied].max() / spread[varied].min()), float(offset.max())

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
@@ -34,7 +32,7 @@ class Vanishing(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the factor per layer, at the first weights."""
-        sizes = relative_gradients(program)
+        sizes = program.relative_gradients
         if len(sizes) < 3:
             return
         overall = sizes[0] / sizes[-1]
@@ -49,15 +47,3 @@ class Vanishing(Symptom):
                 remedies=("hidden_relu", "default_initial_weights", "fewer_layers", "normalise"),
                 confidence=0.5,
             )
-
-
-def relative_gradients(program: Program) -> np.ndarray:
-    """Return rms(gradient) / rms(weight) of each weighted layer, at the first weights, where both are above 0."""
-    if program.first_health is None:
-        return np.zeros(0)
-    pairs = [
-        (float(program.first_health.grads[path].rms), float(program.first_health.params[path].rms))
-        for node in program.weighted
-        if (path := f"{node.name}/weight") in program.first_health.grads
-    ]
-    return np.array([grad / weight for grad, weight in pairs if grad > 0 and weight > 0])

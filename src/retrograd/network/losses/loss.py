@@ -191,8 +191,6 @@ def _are_labels(prediction: Array, target: Array) -> bool:
 
 
 def _shape_cure(prediction: Array, target: Array) -> str:
-    if target.shape == prediction.shape[:-1] and jnp.issubdtype(target.dtype, jnp.integer):
-        return "class labels are for the loss cross_entropy; `data: {task: regression}` takes them as numbers"
     if target.shape == prediction.shape[:-1] and prediction.shape[-1] == 1:
         return f"reshape the target to {tuple(prediction.shape)}, as target[..., None] does"
     if target.shape == (*prediction.shape, 1):

@@ -6,9 +6,8 @@ import dataclasses
 
 from retrograd.diagnosis.program import Program
 from retrograd.network.layers.dropout import Dropout
-from retrograd.network.scope import Entry
-from retrograd.repair.edit import hidden_affine, kind
-from retrograd.repair.remedy import Remedy, remedies, with_entries, with_optimizer, with_training
+from retrograd.repair.edit import hidden_dense, kind
+from retrograd.repair.remedy import Remedy, remedies, with_behind, with_entries, with_optimizer, with_training
 from retrograd.train.config import RunConfig
 from retrograd.train.settings import EarlyStopping
 from retrograd.update.penalties import L2
@@ -50,13 +49,7 @@ class AddDropout(Remedy):
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
         if any(kind(entry) == "dropout" for entry in config.network):
             return None
-        places = {i for i in hidden_affine(config.network) if kind(config.network[i]) == "dense"}
-        entries = [
-            each
-            for i, entry in enumerate(config.network)
-            for each in ((entry, Entry(Dropout(RATE))) if i in places else (entry,))
-        ]
-        return dataclasses.replace(config, network=tuple(entries)) if places else None
+        return with_behind(config, hidden_dense(config.network), Dropout(RATE))
 
 
 @remedies.register("early_stopping")

@@ -13,8 +13,16 @@ from retrograd.network.layers.layer_norm import LayerNorm
 from retrograd.network.layers.leaky_relu import LeakyReLU
 from retrograd.network.layers.relu import ReLU
 from retrograd.network.scope import Entry
-from retrograd.repair.edit import activated, hidden_affine, is_activation, kind, kind_of_activation, output_index
-from retrograd.repair.remedy import Remedy, remedies, with_layer
+from retrograd.repair.edit import (
+    activated,
+    hidden_affine,
+    hidden_dense,
+    is_activation,
+    kind,
+    kind_of_activation,
+    output_index,
+)
+from retrograd.repair.remedy import Remedy, remedies, with_behind, with_layer, with_layers
 from retrograd.train.config import RunConfig
 
 SATURATING = ("sigmoid", "tanh", "exponential", "softmax", "hard_sigmoid", "softsign", "log_sigmoid")
@@ -94,10 +102,7 @@ class AddActivations(Remedy):
 
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
         bare = [i for i in hidden_affine(config.network) if not activated(config.network, i)]
-        if not bare:
-            return None
-        entries = [with_layer(e, activation=ReLU()) if i in bare else e for i, e in enumerate(config.network)]
-        return dataclasses.replace(config, network=tuple(entries))
+        return with_layers(config, bare, activation=ReLU())
 
 
 @remedies.register("widen")
@@ -109,10 +114,7 @@ class Widen(Remedy):
 
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
         narrow = [i for i in hidden_affine(config.network) if _units(config.network[i]) < WIDE]
-        if not narrow:
-            return None
-        entries = [with_layer(e, units=WIDE) if i in narrow else e for i, e in enumerate(config.network)]
-        return dataclasses.replace(config, network=tuple(entries))
+        return with_layers(config, narrow, units=WIDE)
 
 
 @remedies.register("fewer_layers")
@@ -123,8 +125,7 @@ class FewerLayers(Remedy):
     cost = 3
 
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
-        dense = [i for i in hidden_affine(config.network) if kind(config.network[i]) == "dense"]
-        spare = dense[FEW:]
+        spare = hidden_dense(config.network)[FEW:]
         if not spare or any(entry.name or entry.inputs or entry.share for entry in config.network):
             return None
         dropped = set(spare)
@@ -164,13 +165,7 @@ class Normalise(Remedy):
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
         if any("norm" in kind(entry) for entry in config.network):
             return None
-        places = {i for i in hidden_affine(config.network) if kind(config.network[i]) == "dense"}
-        entries = [
-            each
-            for i, entry in enumerate(config.network)
-            for each in ((entry, Entry(LayerNorm())) if i in places else (entry,))
-        ]
-        return dataclasses.replace(config, network=tuple(entries)) if places else None
+        return with_behind(config, hidden_dense(config.network), LayerNorm())
 
 
 def _units(entry: Entry) -> float:

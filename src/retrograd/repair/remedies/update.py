@@ -12,10 +12,10 @@ from retrograd.train.config import RunConfig, with_rate
 from retrograd.update.optimizers import Adam
 
 ENOUGH = 1_500  # updates in which small networks learn what they can
+MANY = 5_000  # updates after which a run says something
 MORE = 5  # times the updates that were configured, at most
 BATCH, LARGE_BATCH = 32, 128
 NORM = 1.0
-USUAL = {"adam": 1e-3, "adamw": 1e-3, "nadam": 1e-3, "adamax": 2e-3, "rmsprop": 1e-3, "sgd": 0.05, "adagrad": 0.05}
 
 
 class _Rate(Remedy):
@@ -67,7 +67,7 @@ class UseAdam(Remedy):
     cost = 2
 
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
-        steps = updates(config, program)
+        steps = config.training.steps(program.dataset.rows["train"])
         rate = 1e-2 if steps < 1_000 else 3e-3 if steps < 5_000 else 1e-3
         held = config.optimizer
         kept = {f.name: getattr(held, f.name) for f in fields(type(held)) if f.name in ("clip_global_norm",)}
@@ -82,7 +82,7 @@ class MoreUpdates(Remedy):
     why = "training ended before learning did"
 
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
-        steps = max(updates(config, program), 1)
+        steps = config.training.steps(program.dataset.rows["train"])
         times = min(MORE, max(2.0, ENOUGH / steps))
         return with_training(config, epochs=max(config.training.epochs + 1, round(config.training.epochs * times)))
 
@@ -95,8 +95,8 @@ class ManyUpdates(Remedy):
     cost = 2
 
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
-        per_epoch = max(updates(config, program) / config.training.epochs, 1)
-        epochs = round(5_000 / per_epoch)
+        steps = config.training.steps(program.dataset.rows["train"])
+        epochs = round(MANY * config.training.epochs / steps)
         return with_training(config, epochs=epochs) if epochs > config.training.epochs else None
 
 
@@ -107,10 +107,8 @@ class SmallerBatch(Remedy):
     why = "smaller batches make more updates of an epoch"
 
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
-        size = config.training.batch_size
-        rows = program.dataset.rows["train"]
-        large = rows if size == "all" else int(size)
-        return with_training(config, batch_size=BATCH) if large > 2 * BATCH and rows > 2 * BATCH else None
+        large = config.training.batch_rows(program.dataset.rows["train"])
+        return with_training(config, batch_size=BATCH) if large > 2 * BATCH else None
 
 
 @remedies.register("larger_batch")
@@ -138,10 +136,3 @@ def first_rate(config: RunConfig) -> float:
     """Return the learning rate; of a schedule, its first field (initial or peak)."""
     held: Any = config.optimizer.learning_rate
     return float(getattr(held, fields(type(held))[0].name) if isinstance(held, Settings) else held)
-
-
-def updates(config: RunConfig, program: Program) -> int:
-    """Return how many updates a configuration makes at most."""
-    rows, size = program.dataset.rows["train"], config.training.batch_size
-    batch = rows if size == "all" else min(int(size), rows)
-    return config.training.epochs * -(-rows // batch)

@@ -1,0 +1,41 @@
+"""How much a loss bends: the largest eigenvalue of its Hessian."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from retrograd.backprop.backprop import Objective, backprop
+from retrograd.network.layer import Context
+from retrograd.network.network import Network, Variables
+
+ITERATIONS = 12  # of the power method; a tenth off is near enough
+
+
+def largest_curvature(
+    network: Network, objectives: Sequence[Objective], variables: Variables, batch: Mapping[str, Any]
+) -> float:
+    """Return the largest eigenvalue of the Hessian of the loss on a batch, by power iteration.
+
+    Hessian-vector products are derivatives of the gradient along a direction:  H v = d/dt grad(w + t v) at t = 0
+    """
+
+    def grads(params: Any) -> Any:
+        return backprop(network, tuple(objectives), params, variables.state, Context(), batch).grads
+
+    @jax.jit
+    def iterate(params: Any, v: Any) -> tuple[Any, Any]:
+        product = jax.jvp(grads, (params,), (v,))[1]
+        size = jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(product)))
+        return jax.tree.map(lambda leaf: leaf / jnp.maximum(size, 1e-30), product), size
+
+    keys = iter(jax.random.split(jax.random.key(0), len(jax.tree.leaves(variables.params))))
+    v = jax.tree.map(lambda leaf: jax.random.normal(next(keys), leaf.shape) / np.sqrt(leaf.size), variables.params)
+    size = 0.0
+    for _ in range(1 + ITERATIONS):
+        v, size = iterate(variables.params, v)
+    return float(size)
