@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from retrograd.base.finding import Finding
-from retrograd.diagnosis.diagnose import examine
+from retrograd.diagnosis.diagnose import examine, ranked
 from retrograd.diagnosis.levels import reference_levels
 from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.score import FAILED, labels, score, worth
-from retrograd.diagnosis.symptom import setup
-from retrograd.diagnosis.verdict import granted, judge, lags
+from retrograd.diagnosis.symptom import setup, symptoms
+from retrograd.diagnosis.verdict import Verdict, granted, judge, lags
 
 ONES = {"weight": {"constant": 1.0}, "bias": {"constant": 1.0}}
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
@@ -82,6 +82,18 @@ def test_scores_are_accuracy_and_r_squared_and_never_nan():
     assert score(np.full((3, 1), np.nan), truth, "regression", False) == -1.0
     assert score(np.array([[2.0, 1.0], [np.nan, 1.0]]), np.array([0, 1]), "multiclass", True) == 0.5
     assert labels(np.array([[-1.0], [1.0]]), True).tolist() == [0, 1]
+
+
+def test_what_follows_another_symptom_comes_behind_it():
+    steep = Finding("curvature", "optimizer", "too steep", confidence=0.9)
+    loud = Finding("initial_weights", "network.0", "too large", confidence=0.6)
+    ill = Verdict("ill", "it does not learn")
+    assert ranked([steep, loud], ill) == [loud, steep]
+    assert ranked([steep, loud._replace(name="imbalance")], ill)[0] == steep
+
+
+def test_every_symptom_that_another_one_follows_exists():
+    assert {other for name in symptoms for other in symptoms[name].follows} <= set(symptoms)
 
 
 def test_what_a_loss_is_worth_falls_with_it_and_nothing_is_worth_less_than_what_failed():

@@ -119,9 +119,12 @@ def look(program: Program, stages: tuple[str, ...]) -> Iterator[Finding]:
 def ranked(found: list[Finding], verdict: Verdict) -> list[Finding]:
     """Return findings with the likeliest cause first; where the network learns, oddities are notes.
 
-    What the configuration and the data show explains more than what the run shows: the latter are its effects.
+    What the configuration and the data show explains more than what the run shows: the latter are its effects. So is
+    what follows another symptom that has been found.
     """
     unique = list({(f.name, f.path): f for f in found}.values())
     if verdict.state == "healthy":
         unique = [f._replace(severity="note") for f in unique]
-    return sorted(unique, key=lambda f: (f.severity == "note", is_effect(f), -f.confidence))
+    names = {f.name for f in unique}
+    later = {name for name in names if name in symptoms and names.intersection(symptoms[name].follows)}
+    return sorted(unique, key=lambda f: (f.severity == "note", is_effect(f), f.name in later, -f.confidence))
