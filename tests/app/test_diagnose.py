@@ -9,6 +9,7 @@ from retrograd.app.cli.examined import carry, keep
 from retrograd.app.cli.main import main
 from retrograd.app.cli.options import Allowance, updates_or_time
 from retrograd.app.cli.programs import program_at
+from retrograd.network.layer import layers
 from retrograd.record.events import Started
 from retrograd.record.report_story import read_story
 from retrograd.record.run import RunWriter
@@ -41,6 +42,36 @@ def test_diagnose_names_the_cause_with_its_evidence_in_80_columns(sick, capsys):
     assert "next  retrograd repair sick.yaml" in out
     assert max(map(len, out.splitlines())) <= 80
     assert sorted(path.name for path in sick.parent.iterdir()) == ["sick.yaml"]
+
+
+OWN = """\
+from dataclasses import dataclass
+import retrograd as rg
+
+@rg.layers.register("bent", examples=rg.examples(({"units": 3}, [(5, 4)])))
+@dataclass(frozen=True)
+class Bent(rg.Dense):
+    \"\"\"Multiply, and go back the wrong way.\"\"\"
+
+    def backward(self, params, tape, dy):
+        right = super().backward(params, tape, dy)
+        return rg.Backward(right.inputs, {**right.grads, "weight": -right.grads["weight"]})
+"""
+
+
+def test_a_layer_of_ones_own_with_a_wrong_gradient_is_named_first(sick, capsys):
+    (sick.parent / "own.py").write_text(OWN)
+    sick.write_text(
+        SICK.replace("dense: {units: 8, activation: relu, weight: zeros}", "bent: {units: 8, activation: tanh}")
+    )
+    try:
+        assert main(["diagnose", "sick.yaml", "--layers", "own.py", "--seeds", "1", "--strict"]) == 8
+    finally:
+        layers.forget("bent")
+    out = " ".join(capsys.readouterr().out.split())
+    assert "1. wrong_gradient [B17]" in out
+    assert "network.0 (bent_1): gradient of weight is wrong" in out
+    assert "the sign is wrong" in out
 
 
 @pytest.fixture

@@ -34,10 +34,15 @@ class Fault(NamedTuple):
     hint: str
     oracle: str
 
-    def __str__(self) -> str:
+    @property
+    def words(self) -> str:
+        """What is wrong, without the layer's name."""
         what = f"gradient of {self.tensor}" if self.tensor else "backward"
         told = f": {self.hint}" if self.hint else ""
-        return f"{self.path} ({self.kind}): {what} is wrong, by {self.error:.2g} against {self.oracle}{told}"
+        return f"{what} is wrong, by {self.error:.2g} against {self.oracle}{told}"
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.kind}): {self.words}"
 
 
 def locate(point: Point, rng: np.random.Generator) -> tuple[Fault, ...]:

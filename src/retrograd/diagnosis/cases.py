@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from retrograd.base.schema import parse
-from retrograd.data.dataset import Dataset, from_arrays
+from retrograd.data.dataset import Dataset, from_arrays, from_frame
 from retrograd.data.settings import DataSettings
 
 ROWS = 160
@@ -18,8 +18,9 @@ def dataset(name: str, **options: Any) -> Dataset:
     `noise` (2 classes by chance), `rare` (one row in twenty is of the second class, by chance).
 
     Options: rows, features, seed, stretch (multiplies x), shift (added to x), target_stretch, target_shift; rounded (x
-    to its sign), copies (features that repeat others), copied_rows, order (sorted by answer), shift_at_end (a
-    validation part of its own, moved by so much); and fields of DataSettings under `data`.
+    to its sign), copies (features that repeat others), copied_rows, order (sorted by answer), missing (share of the
+    first feature), shift_at_end (a validation part of its own, moved by so much); and fields of DataSettings under
+    `data`.
     """
     rows, features = options.get("rows", ROWS), options.get("features", 4)
     rng = np.random.default_rng(options.get("seed", 0))
@@ -41,6 +42,9 @@ def dataset(name: str, **options: Any) -> Dataset:
         x, y = x[order], y[order]
     settings = parse(DataSettings, {"task": task, **options.get("data", {})}, "data")
     x = x.astype(np.float32)
+    if "missing" in options:
+        x[rng.random(rows) < options["missing"], 0] = np.nan
+        return from_frame({f"x{i}": column for i, column in enumerate(x.T)}, y, settings=settings)
     if "shift_at_end" in options:
         cut = 3 * rows // 4
         return from_arrays(x[:cut], y[:cut], valid=(x[cut:] + options["shift_at_end"], y[cut:]), settings=settings)

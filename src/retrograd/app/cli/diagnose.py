@@ -9,7 +9,7 @@ import typer
 
 from retrograd.app.cli.examined import keep
 from retrograd.app.cli.findings import say_diagnosis
-from retrograd.app.cli.options import Changes, Json, RunsRoot, Target, at_least, command_of, finite_positive
+from retrograd.app.cli.options import Changes, Json, OwnLayers, RunsRoot, Target, at_least, command_of, finite_positive
 from retrograd.app.cli.programs import program_at
 from retrograd.app.cli.surroundings import settle
 from retrograd.diagnosis.diagnose import SEEDS
@@ -27,6 +27,7 @@ def diagnose(
     seconds: Annotated[
         float | None, typer.Option(parser=finite_positive, metavar="S", help="longest time of one run")
     ] = None,
+    layers: OwnLayers = None,
     strict: Annotated[bool, typer.Option("--strict", help="exit code 8 if something is ill")] = False,
     runs: RunsRoot = Path("runs"),
     as_json: Json = False,
@@ -38,7 +39,7 @@ def diagnose(
     trained in memory. The failure counts, not the symptom: an oddity of a network
     that learns is a note. Of a run, the findings are written into its folder.
     """
-    settle()
+    settle(layers)
     program = program_at(source, target, changes or [], runs)
     found = examine(program.config, dataset=program.dataset, seeds=seeds, seconds=seconds)
     if as_json:

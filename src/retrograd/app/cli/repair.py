@@ -9,7 +9,17 @@ import typer
 
 from retrograd.app.cli.examined import keep, write_repaired
 from retrograd.app.cli.findings import say_diagnosis, say_repair
-from retrograd.app.cli.options import Allowance, Changes, Json, RunsRoot, Target, at_least, command_of, updates_or_time
+from retrograd.app.cli.options import (
+    Allowance,
+    Changes,
+    Json,
+    OwnLayers,
+    RunsRoot,
+    Target,
+    at_least,
+    command_of,
+    updates_or_time,
+)
 from retrograd.app.cli.programs import Source, program_at
 from retrograd.app.cli.surroundings import settle
 from retrograd.base.document import write_document
@@ -31,6 +41,7 @@ def repair(
     ] = None,
     seeds: Annotated[int, typer.Option(parser=at_least(2), metavar="N", help="seeds that it must hold on")] = SEEDS,
     baseline: Annotated[bool, typer.Option("--baseline", help="give random search as many updates, and tell")] = False,
+    layers: OwnLayers = None,
     apply: Annotated[bool, typer.Option("--apply", help="write the repaired file beside the old one")] = False,
     runs: RunsRoot = Path("runs"),
     as_json: Json = False,
@@ -43,7 +54,7 @@ def repair(
     further seeds and on the test part, which had no part in the choice. What was
     tried is kept in a run's folder, and with --apply beside the repaired file.
     """
-    settle()
+    settle(layers)
     program = program_at(source, target, changes or [], runs)
     diagnosis = diagnose(program.config, dataset=program.dataset, seeds=seeds)
     if not as_json:

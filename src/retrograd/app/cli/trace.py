@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from retrograd.app.cli.options import Changes, RunsRoot, at_least, command_of, existing_file
+from retrograd.app.cli.options import Changes, OwnLayers, RunsRoot, at_least, command_of, existing_file
 from retrograd.app.cli.surroundings import settle
 from retrograd.base.document import is_document
 from retrograd.base.errors import UsageError
@@ -63,6 +63,7 @@ def trace(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="write to this file; its ending names the form")
     ] = None,
+    layers: OwnLayers = None,
     runs: RunsRoot = Path("runs"),
 ) -> None:
     """Show every number of one training step: forward, loss, deltas, update.
@@ -72,7 +73,7 @@ def trace(
     retrograd trace last --step 137 --dtype float32
     retrograd trace examples/xor.yaml -o step.html
     """
-    settle()
+    settle(layers)
     refuse_contradictions(sample, batch, step, condition, decimals)
     path = Path(source)
     is_config = is_document(path)

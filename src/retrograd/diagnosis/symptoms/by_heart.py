@@ -1,0 +1,105 @@
+"""A few rows that cannot even be learned by heart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.score import score
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.network.network import Variables
+from retrograd.update.optimizers import Adam
+from retrograd.update.step import Stepper
+
+ROWS, STEPS, BETWEEN = 16, 500, 50  # rows, updates, and updates between two scores
+ENOUGH = 0.95  # accuracy or R²
+MARGIN = 0.02
+HEAD, LAST = {"units": 16, "activation": "relu"}, {"units": 1}
+RATE = 3e-3
+
+
+@symptoms.register(
+    "by_heart",
+    examples=Examples(
+        sick=setup("halves", network=[{"dense": {**HEAD, "weight": "zeros"}}, {"dense": {**LAST, "weight": "zeros"}}]),
+        healthy=setup("halves", network=[{"dense": HEAD}, {"dense": 1}]),
+        near_miss=setup("halves", network=[{"dense": HEAD}, {"dense": 1}], optimizer={"adam": 0.002},
+                        training={"epochs": 1}),
+    ),
+)  # fmt: skip
+class ByHeart(Symptom):
+    """Any sound network learns 16 rows by heart. What cannot is not short of time or data: optimiser, loss, first
+    weights or structure are wrong; and which side is to blame, Adam tells.
+    """
+
+    code = "B21"
+    stage = "run"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the score on 16 rows after 500 updates on nothing else, where training fails on its own rows."""
+        if program.prepared is None or program.y is None or program.variables is None or not _fails(program):
+            return
+        rows = few_rows(program)
+        own = learned(program, program.stepper, rows)
+        if own is None or own >= ENOUGH:
+            return
+        adam = Stepper(program.prepared.network, program.objectives, Adam(RATE))
+        other = learned(program, adam, rows) or 0.0
+        reached = Evidence("score on these rows, with its own optimizer", own, ENOUGH)
+        if other >= ENOUGH:
+            yield self.finding(
+                "optimizer",
+                f"{ROWS} rows cannot be learned by heart in {STEPS} updates, but with Adam at a rate of {RATE:g} they "
+                "can: network and loss are fit, the optimizer's steps are not",
+                reached,
+                remedies=("adam", "raise_rate", "lower_rate"),
+                confidence=0.3,
+            )
+        else:
+            yield self.finding(
+                "network",
+                f"not even {ROWS} rows can be learned by heart in {STEPS} updates, nor with Adam: it is not the "
+                "optimizer, but network, first weights, loss or inputs",
+                reached,
+                Evidence("with Adam", other, ENOUGH),
+                remedies=("default_initial_weights", "match_output", "scale_inputs", "hidden_relu"),
+                confidence=0.3,
+            )
+
+
+def _fails(program: Program) -> bool:
+    """Return whether a network is worse on its own training rows than a linear model, or ended in NaN."""
+    observed = program.observed
+    if observed is None:
+        return False
+    return bool(observed.broken) or observed.train_score < program.levels.train.get("linear", 0.0) - MARGIN
+
+
+def few_rows(program: Program) -> dict[str, Any]:
+    """Return 16 training rows from the smallest answer to the largest, so that each class has its share."""
+    answers = np.asarray(program.dataset.train["y"]).reshape(program.dataset.rows["train"], -1)[:, 0]
+    places = np.linspace(0, len(answers) - 1, min(ROWS, len(answers))).astype(int)
+    chosen = np.sort(np.argsort(answers, kind="stable")[places])
+    return {name: column[chosen] for name, column in program.dataset.train.items()}
+
+
+def learned(program: Program, stepper: Stepper, rows: dict[str, Any]) -> float | None:
+    """Return the best score on some rows while nothing else is learned; None where all their answers are one."""
+    answers = np.asarray(rows["y"])
+    if (answers == answers[:1]).all() or program.variables is None:
+        return None
+    train = stepper.start(program.variables, jax.random.key(program.config.training.seed))
+    best = -np.inf
+    for _ in range(STEPS // BETWEEN):
+        for _ in range(BETWEEN):
+            train, _ = stepper.single(train, rows)
+        outputs = program.scorer.evaluator.outputs(Variables(train.params, train.state), rows)
+        best = max(best, score(outputs, answers, program.dataset.task, program.scorer.logits))
+        if best >= ENOUGH:
+            break
+    return best

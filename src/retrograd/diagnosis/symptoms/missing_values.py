@@ -1,0 +1,46 @@
+"""Columns of which much is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.data.inputs import TableInputs
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+MANY = 0.3  # of the rows
+
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}, {"dense": 1}]
+
+
+@symptoms.register(
+    "missing_values",
+    examples=Examples(
+        sick=setup("halves", {"missing": 0.5}, network=HEAD),
+        healthy=setup("halves", network=HEAD),
+        near_miss=setup("halves", {"missing": 0.1}, network=HEAD),
+    ),
+)
+class MissingValues(Symptom):
+    """What is missing is filled with one value; where that is much of a column, the column says little else."""
+
+    code = "D04"
+    stage = "data"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the columns of which training rows lack a large share."""
+        inputs = program.dataset.preprocessing.inputs
+        if program.x is None or not isinstance(inputs, TableInputs):
+            return
+        for column in inputs.columns:
+            if not column.flag:
+                continue
+            lacking = float(program.x[:, program.dataset.features.index(column.features[-1])].mean())
+            if lacking > MANY:
+                yield self.finding(
+                    "data.missing",
+                    f"column '{column.name}': {lacking:.0%} of the training rows lack it, and are filled alike",
+                    Evidence("share of rows without a value", lacking, MANY),
+                    confidence=0.3,
+                )

@@ -1,0 +1,76 @@
+"""A layer or loss of one's own whose backward is not the derivative of its forward."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from jax import Array
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.network.layer import Backward, Params
+from retrograd.network.layers.dense import Dense
+from retrograd.network.layers.tanh import Tanh
+from retrograd.train.gradients import check_prepared
+
+TESTED = "retrograd.network."  # where the layers and losses stand that come with the package
+ENTRIES = 16  # of each tensor
+WRONG = 1e-3
+
+
+@dataclass(frozen=True)
+class _Own(Dense):
+    """A layer that did not come with the package, and is right."""
+
+
+@dataclass(frozen=True)
+class _BiasTwice(Dense):
+    """A layer that counts its bias twice on the way back."""
+
+    def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
+        """Return what Dense does, and the bias's gradient doubled."""
+        right = super().backward(params, tape, dy)
+        return Backward(right.inputs, {**right.grads, "bias": 2 * right.grads["bias"]})
+
+
+@symptoms.register(
+    "wrong_gradient",
+    examples=Examples(
+        sick=setup("line", network=[_BiasTwice(4, Tanh()), {"dense": 1}]),
+        healthy=setup("line", network=[{"dense": {"units": 4, "activation": "tanh"}}, {"dense": 1}]),
+        near_miss=setup("line", network=[_Own(4, Tanh()), {"dense": 1}]),
+    ),
+)
+class WrongGradient(Symptom):
+    """The gradient is not the derivative: training descends on another function than the loss.
+
+    error = |g - g_differences| / max(|g|, |g_differences|), in float64, tensor by tensor
+    """
+
+    code = "B17"
+    stage = "probe"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the faulty layers, where the network has layers or losses that did not come with the package."""
+        if program.prepared is None:
+            return
+        parts = [*(node.layer for node in program.nodes), *(objective.loss for objective in program.objectives)]
+        if all(type(part).__module__.startswith(TESTED) for part in parts):
+            return
+        report = check_prepared(program.prepared, entries=ENTRIES)
+        if report.verdict != "wrong":
+            return
+        worst = max((tensor.largest for found in report.checks for tensor in found.tensors), default=0.0)
+        faults = [
+            (program.line(fault.path), fault.words, fault.error) for found in report.checks for fault in found.faults
+        ]
+        for place, words, error in faults or [("network", "a gradient is wrong", worst)]:
+            yield self.finding(
+                place,
+                f"{words}: backward is not the derivative of forward; `retrograd check` tells more",
+                Evidence("relative error of the gradient", error, WRONG),
+                severity="fault",
+                confidence=0.97,
+            )
