@@ -18,6 +18,7 @@ from retrograd.record.events import Epoch, Health, Intervention, Note, Started, 
 from retrograd.record.examination import DIAGNOSIS, REPAIR, Examined, Reason, Repaired, Tried, write_examination
 from retrograd.record.model import save_model
 from retrograd.record.report import report, write_report
+from retrograd.record.report_evidence import bar
 from retrograd.record.report_image import LOGARITHMIC, MISSING, NOT_FINITE, SHADES, SHARE, SPECIAL, picture, shade
 from retrograd.record.report_markup import element, escaped, figure
 from retrograd.record.report_scale import PLACES, Scale, scale_for
@@ -410,3 +411,18 @@ def test_every_colour_stands_out_from_what_it_is_on_in_light_and_in_dark():
             assert contrast(colours[name], colours[paper]) >= 4.5, (name, paper)
         for name in ("s0", "s1", "s2", "s3", "focus"):  # lines
             assert contrast(colours[name], colours["card"]) >= 3, name
+
+
+@pytest.mark.parametrize(
+    ("value", "threshold", "left", "right", "mark"),
+    [(2.0, 1.0, 37, 963, 500), (-2.0, 1.0, 37, 654, 963), (1e4, 1.0, 0, 963, 37), (1e-6, 1e-3, 0, 37, 963)],
+)
+def test_evidence_is_drawn_from_0_or_on_decades_with_its_threshold(value, threshold, left, right, mark):
+    drawn = bar(Evidence("ratio", value, threshold))
+    assert f"M{left} 15H{right}V" in drawn
+    assert f"M{mark} 0V" in drawn
+
+
+def test_evidence_without_a_threshold_or_a_number_is_not_drawn():
+    assert bar(Evidence("ratio", 2.0)) == bar(Evidence("ratio", math.nan, 1.0)) == ""
+    assert bar(Evidence("ratio", 0.0, 0.0))

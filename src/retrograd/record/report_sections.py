@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from retrograd.base.finding import Finding
 from retrograd.record.events import Epoch
+from retrograd.record.report_evidence import evidence_table
 from retrograd.record.report_markup import Markup, element, escaped, figure, figures, table
 from retrograd.record.report_story import Story, parts
 
@@ -121,15 +122,13 @@ def warnings_section(story: Story) -> Markup:
 def _finding(found: Finding) -> Markup:
     code = f" [{found.code}]" if found.code else ""
     place = [element("code", found.path), ": "] if found.path else []
-    rows = [[name, figure(value), figure(threshold)] for name, value, threshold in found.evidence]
-    evidence = [table(f"evidence of {found.name}", ["evidence", "value", "threshold"], rows)] if rows else []
     helps = [element("span", f"May help: {', '.join(found.remedies)}.", class_="line")] if found.remedies else []
     return element(
         "li",
         element("span", found.severity, class_=f"severity {found.severity}"),
         element("b", f" {found.name.replace('_', ' ')}{code} "),
         element("span", *place, found.message, class_="line"),
-        *evidence,
+        evidence_table(found),
         *helps,
     )
 
