@@ -228,8 +228,10 @@ def test_every_page_is_well_formed_and_needs_nothing_but_itself(page):
 
 
 def test_graphics_have_words_for_those_who_do_not_see_them(page):
-    drawings = [attributes for tag, attributes in page.elements if tag == "svg"]
+    graphics = [attributes for tag, attributes in page.elements if tag == "svg"]
+    drawings = [each for each in graphics if "aria-hidden" not in each]
     assert len(drawings) == 4
+    assert [each["class"] for each in graphics if each not in drawings] == ["bar"]  # the numbers stand beside it
     loss = drawings[0]["aria-label"]
     assert "training steps: 1.235 → 0.1029" in loss
     assert "best epoch 11" in loss
