@@ -31,11 +31,11 @@ def measure(name: str, rounds: int) -> dict[str, float]:
     work = WORKLOADS[name]
     own = Retrograd(work)
     first = dict(zip("xy", own.batches[0], strict=True))
-    interval = HealthWatch(own.stepper, STEPS, lambda event: None).steps_between(own.train, first)
-    watch = HealthWatch(own.stepper, 1, lambda event: None)  # one that reads whenever it is asked
+    interval = HealthWatch(STEPS, lambda event: None).steps_between(own.stepper, own.train, first)
+    watch = HealthWatch(1, lambda event: None)  # one that reads whenever it is asked
 
     def reading() -> float:
-        return seconds(lambda: watch.reading(own.train, first))
+        return seconds(lambda: watch.reading(own.stepper, own.train, first))
 
     def step(count: int) -> float:
         return seconds(lambda: own.run(count)) / count

@@ -3,12 +3,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from retrograd.base.errors import DataError, ResourceError, UsageError
-from retrograd.record.files import make_folder, open_regular, read_text, write_file
+from retrograd.record.files import make_folder, open_regular, read_text, remove_temporary, write_file
 
 
 @pytest.fixture
@@ -60,6 +62,20 @@ def test_a_file_is_replaced_whole_with_the_usual_permissions(old):
     fresh = old.with_name("fresh")
     fresh.touch()
     assert stat.S_IMODE(old.stat().st_mode) == stat.S_IMODE(fresh.stat().st_mode)
+
+
+def test_what_a_killed_process_left_half_written_is_removed_and_nothing_else(tmp_path):
+    program = f"""
+import os, pathlib
+from retrograd.record.files import write_file
+os.replace = lambda *_: os._exit(9)
+write_file(pathlib.Path({str(tmp_path / "file")!r}), b"new")
+"""
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 9
+    (tmp_path / ".mine.tmp").touch()
+    assert len(os.listdir(tmp_path)) == 2
+    remove_temporary(tmp_path)
+    assert os.listdir(tmp_path) == [".mine.tmp"]
 
 
 def test_only_a_file_in_a_folder_that_exists_can_be_written(tmp_path):

@@ -1,13 +1,22 @@
 """The guard: training that goes wrong goes back, and on more mildly; it never ends with weights that are not finite."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
 import retrograd as rg
 from retrograd.base.errors import NonFiniteError
-from retrograd.record.events import Intervention, read_events
-from retrograd.train.guard import diverged, rescues
+from retrograd.data.batches import epoch_order
+from retrograd.data.dataset import from_arrays
+from retrograd.record.events import Epoch, Intervention, read_events
+from retrograd.record.run import RunFolder
+from retrograd.train.config import changed
+from retrograd.train.guard import Guard, diverged, rescues, telling
+from retrograd.train.loop import Loop
+from retrograd.train.prepare import prepare
+from retrograd.train.stretches import LOOK_STEPS
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(96, 3)).astype(np.float32)
@@ -29,10 +38,38 @@ def test_a_rate_a_thousand_times_too_large_ends_healthy_and_says_what_was_done(t
     assert told[-1].permanent.startswith("optimizer.sgd.learning_rate: ")
 
 
-def test_what_the_guard_did_can_be_made_permanent(tmp_path):
-    first = fit(tmp_path, 50.0)
-    rate = float(first.interventions[-1].permanent.rpartition(" ")[2])
-    assert fit(tmp_path, rate).interventions == ()
+@pytest.mark.parametrize(
+    ("optimizer", "named"),
+    [
+        ({"sgd": 50.0}, ["learning_rate"]),
+        ({"sgd": {"learning_rate": 2000.0, "momentum": 0.5}}, ["learning_rate", "clip_global_norm"]),
+        ({"sgd": {"learning_rate": {"cosine": {"initial": 50.0, "warmup": 2}}}}, ["learning_rate.cosine.initial"]),
+        (
+            {"sgd": {"learning_rate": {"one_cycle": {"peak": 50.0, "initial": 20.0}}}},
+            ["learning_rate.one_cycle.peak", "learning_rate.one_cycle.initial"],
+        ),
+        (
+            {"sgd": {"learning_rate": {"cyclic": {"initial": 0.01, "peak": 50.0, "every": 5}}}},
+            ["learning_rate.cyclic.initial", "learning_rate.cyclic.peak"],
+        ),
+        (
+            {"sgd": {"learning_rate": {"reduce_on_plateau": {"initial": 50.0}}}},
+            ["learning_rate.reduce_on_plateau.initial"],
+        ),
+    ],
+)
+def test_what_the_guard_did_can_be_made_permanent_as_it_is_written(optimizer, named, tmp_path):
+    config = {"network": [{"dense": 1}], "optimizer": optimizer, "training": {"epochs": 6, "batch_size": 16}}
+    data = from_arrays(X, Y)
+    first = rg.train(config, dataset=data, root=tmp_path)
+    lines = first.interventions[-1].permanent.split(" and ")
+    assert [line.partition(": ")[0] for line in lines] == [f"optimizer.sgd.{name}" for name in named]
+    for line in lines:
+        config = changed(config, line.replace(": ", "="))
+    second = rg.train(config, dataset=data, root=tmp_path)
+    assert second.interventions == ()
+    rates = [[epoch.learning_rate for epoch in run.history] for run in (first, second)]
+    assert rates[1] == pytest.approx(rates[0], rel=1e-2)
 
 
 def test_stop_ends_with_a_reason_and_the_last_healthy_weights(tmp_path):
@@ -46,10 +83,11 @@ def test_what_is_not_finite_is_an_error_under_stop(tmp_path):
         fit(tmp_path, 1e30, guard="stop")
 
 
-def test_warn_tells_and_goes_on(tmp_path):
+def test_warn_tells_once_and_goes_on(tmp_path):
     run = fit(tmp_path, 1.5, guard="warn")
     assert run.stop.reason == "epochs"
-    assert "guard is `warn`" in run.interventions[0].action
+    assert len(run.history) == 6
+    assert ["guard is `warn`" in event.action for event in run.interventions] == [True]
 
 
 def test_off_neither_tells_nor_acts_on_divergence(tmp_path):
@@ -58,6 +96,140 @@ def test_off_neither_tells_nor_acts_on_divergence(tmp_path):
 
 def test_a_healthy_run_is_left_alone(tmp_path):
     assert fit(tmp_path, 0.05).interventions == ()
+
+
+# -------------------------------------------------------------------------------------------------------- a long epoch
+
+ROWS = np.random.default_rng(1).normal(size=(1500, 3)).astype(np.float32)
+LONG = (ROWS, (ROWS @ np.array([1.0, -2.0, 0.5]) + 0.1 * RNG.normal(size=1500)).astype(np.float32))
+LEAP = 600  # the step at which the rate leaps
+
+
+def fit_long(root, **training):
+    rate = {"milestones": {"initial": 0.01, "at": [LEAP], "factor": 200.0}}
+    return rg.fit(*LONG, network=[rg.Dense(1)], loss="mean_squared_error", optimizer={"sgd": {"learning_rate": rate}},
+                  epochs=2, batch_size=1, root=root, **training)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def long_run(tmp_path_factory):
+    return fit_long(tmp_path_factory.mktemp("long"))
+
+
+def test_a_long_epoch_goes_back_some_hundred_steps_and_takes_every_row_once(long_run):
+    rows = long_run.dataset.rows["train"]
+    assert LEAP < LOOK_STEPS * 2 < rows
+    assert {event.step for event in long_run.interventions} == {LOOK_STEPS}  # not 0: what was learnt before is kept
+    assert [epoch.step for epoch in long_run.history] == [rows, 2 * rows]
+    last = long_run.interventions[-1]
+    assert last.clip_global_norm is None
+    weights = descended(long_run.dataset.train, long_run.best_epoch, last.step, last.rate_factor)
+    found = long_run.model.variables.params["dense_1"]
+    assert np.allclose(np.append(found["weight"][:, 0], found["bias"]), weights, atol=1e-4)
+
+
+def descended(columns, epochs, step, factor):
+    """Descent on squared errors, a row a step, written out: the rates times `factor` from `step` on."""
+    x = np.hstack([columns["x"], np.ones((len(columns["x"]), 1))]).astype(float)
+    y = np.ravel(columns["y"]).astype(float)
+    first = rg.Network(rg.Dense(1)).init(jax.random.key(0), {"x": columns["x"]}).params["dense_1"]
+    weights = np.append(first["weight"][:, 0], first["bias"]).astype(float)
+    order = np.concatenate([epoch_order(len(x), 1, 0, epoch).full[:, 0] for epoch in range(epochs)])
+    for t, row in enumerate(order):
+        rate = 0.01 * (200.0 if t >= LEAP else 1.0) * (factor if t >= step else 1.0)
+        weights -= rate * 2 * (weights @ x[row] - y[row]) * x[row]
+    return weights
+
+
+def test_the_replay_of_a_rescue_within_an_epoch_gives_the_same_bits(long_run, tmp_path):
+    config = config_of_run(long_run)
+    prepared = prepare(config, long_run.dataset)
+    fitted = Loop(
+        prepared.stepper(),
+        dataclasses.replace(config.training, guard="off"),
+        long_run.dataset.train,
+        score=lambda variables: {},
+        held_out=True,
+        recorded=long_run.interventions,
+    ).run(prepared.network.init(jax.random.key(config.training.seed), long_run.dataset.train))
+    assert [epoch.weights for epoch in fitted.history] == [epoch.weights for epoch in long_run.history]
+    assert fit_long(tmp_path).history[-1].weights == long_run.history[-1].weights
+
+
+def config_of_run(run):
+    return rg.load(run.folder).config
+
+
+def test_who_gives_up_within_an_epoch_keeps_what_was_learnt_before(tmp_path):
+    with pytest.raises(NonFiniteError, match="step 6.*first non-finite.*the weights of epoch 1 are kept"):
+        fit_long(tmp_path, guard="stop")
+    (folder,) = tmp_path.iterdir()
+    summary = RunFolder.open(folder).summary()
+    assert (summary.stop_reason, summary.epochs) == ("non-finite", 1)
+    assert [event.step for event in read_events(folder / "events.jsonl") if isinstance(event, Epoch)] == [LOOK_STEPS]
+    assert summary.metrics["train"]["r2"] > 0.9
+    assert rg.load(folder).facts["metrics"] == summary.metrics
+
+
+def test_a_run_that_is_asked_to_stop_within_an_epoch_ends_at_that_step(long_run):
+    prepared = prepare(config_of_run(long_run), long_run.dataset)
+    asked = iter([None] * 9)  # before the first step, and after each dispatch of 64 and each stretch
+    fitted = Loop(
+        prepared.stepper(), prepared.config.training, long_run.dataset.train, lambda variables: {}, True,
+        asked_to_stop=lambda: next(asked, "interrupted"),
+    ).run(prepared.network.init(jax.random.key(0), long_run.dataset.train))  # fmt: skip
+    assert fitted.stop.reason == "interrupted"
+    assert [epoch.step for epoch in fitted.history] == [8 * 64]
+
+
+# ------------------------------------------------------------------------------------------------- what is no divergence
+
+
+def test_an_easy_first_row_is_no_reason_to_call_the_others_too_hard(tmp_path):
+    x = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
+    y = np.random.default_rng(1).normal(size=300).astype(np.float32)  # nothing to learn: the loss stays as it is
+    for seed in range(6):
+        run = rg.fit(x, y, network=[rg.Dense(1)], loss="mean_squared_error", optimizer=rg.SGD(0.001), epochs=1,
+                     batch_size=1, seed=seed, root=tmp_path)  # fmt: skip
+        assert run.interventions == ()
+
+
+def test_the_first_loss_is_measured_on_more_rows_before_an_alarm_is_believed():
+    def measured():
+        asked.append(1)
+        return 1.0
+
+    asked = []
+    guard = Guard("repair", rg.SGD(0.1), 1, lambda event: None)
+    noisy = np.random.default_rng(0).chisquare(1, 400)
+    noisy[0] = 1e-4
+    assert guard.risen(noisy, measured, 0) is None
+    assert guard.risen(9 * noisy, measured, 400).startswith("the loss rose from 1 to ")
+    assert asked == [1]
+    sure = Guard("repair", rg.SGD(0.1), 32, lambda event: None)
+    assert sure.risen(noisy, measured, 0)
+    assert asked == [1]
+
+
+def test_losses_of_few_rows_are_judged_together():
+    losses = np.arange(10.0)
+    assert telling(losses, 32).tolist() == losses.tolist()
+    assert telling(losses, 7).tolist() == [2.0, 7.0]
+    assert telling(losses, 1).tolist() == [4.5]
+    assert telling(losses[:0], 1).tolist() == []
+
+
+def test_averages_that_are_not_finite_are_trouble_too(tmp_path):
+    x = np.random.default_rng(0).uniform(1, 2, size=(64, 2)).astype(np.float32)
+    data = from_arrays(1e13 * x, x.sum(1), settings=rg.DataSettings(task="regression", scale="none"))
+    config = {"network": [{"dense": 1}], "optimizer": {"adam": 1e-3}, "training": {"epochs": 2, "batch_size": 16}}
+    run = rg.train(config, dataset=data, root=tmp_path)
+    assert "the optimizer's averages of the gradients are the first non-finite" in run.interventions[0].reason
+    assert run.interventions[-1].clip_global_norm == 1.0
+    assert run.history[-1].loss < run.history[0].loss  # without clipping, Adam would divide by infinity and stand still
+
+
+# ----------------------------------------------------------------------------------------------------------- the rules
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,13 @@ import pytest
 
 import retrograd as rg
 from retrograd.backprop.readings import read, steepest, units
+from retrograd.base.document import Document
+from retrograd.data.dataset import from_arrays
 from retrograd.record.events import Health, read_events
-from retrograd.train.health import sentence
+from retrograd.train.config import config_of
+from retrograd.train.health import HealthWatch, sentence
+from retrograd.train.loop import Loop
+from retrograd.train.prepare import prepare
 
 CONFIG = {
     "data": {"builtin": "moons", "samples": 200},
@@ -57,6 +62,25 @@ def test_readings_are_recorded_now_and_then_and_change_nothing(tmp_path):
     assert set(readings["gradient_rms"]) == {"dense_1/weight", "dense_1/bias", "dense_2/weight", "dense_2/bias"}
     assert 0 < readings["update_ratio"]["dense_1/weight"] < 1
     assert "units" in read_run.health or "weights move" in read_run.health
+
+
+def test_after_a_rescue_the_step_is_read_that_is_taken():
+    def look(stepper, train, batch):
+        watch.interval, watch.last_step = 1, -1  # a reading each time
+        watch(stepper, train, batch)
+        before = np.asarray(train.params["dense_1"]["weight"])
+        after, _ = stepper.step(train, batch())
+        moved.append(np.linalg.norm(after.params["dense_1"]["weight"] - before) / np.linalg.norm(before))
+
+    moved, told = [], []
+    x = np.random.default_rng(0).normal(size=(96, 3)).astype(np.float32)
+    config = {"network": [{"dense": 1}], "optimizer": {"sgd": 5e4}, "training": {"epochs": 3, "batch_size": 16}}
+    prepared = prepare(config_of(Document(config)), from_arrays(x, x.sum(1)))
+    watch = HealthWatch(prepared.steps, told.append)
+    fitted = Loop(prepared.stepper(), prepared.config.training, prepared.dataset.train, lambda variables: {}, True,
+                  look=look).run(prepared.network.init(jax.random.key(0), prepared.dataset.train))  # fmt: skip
+    assert fitted.interventions[-1].clip_global_norm == 1.0
+    assert [event.readings["update_ratio"]["dense_1/weight"] for event in told] == pytest.approx(moved, rel=2e-3)
 
 
 def test_no_readings_have_no_words():

@@ -1,5 +1,7 @@
 """Schedules: what is common to all, the values where a rule turns, and the plateau."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 from retrograd.base.errors import ConfigError
 from retrograd.base.schema import dump_registered, parse_registered
+from retrograd.update.optimizers import SGD
 from retrograd.update.plateau import Plateau, ReduceOnPlateau
 from retrograd.update.schedule import Timed
 from retrograd.update.schedules import (
@@ -56,6 +59,22 @@ def test_rates_are_finite_numbers_that_never_are_negative(name):
     assert found.dtype == np.float32
     assert np.isfinite(found).all()
     assert (found >= 0).all()
+
+
+@pytest.mark.parametrize("name", schedules)
+def test_all_rates_times_a_number_are_the_schedule_times_that_number(name):
+    more = {"initial": 0.05, "final": 0.002, "minimum": 0.003, "warmup": 3}
+    filled = {key: value for key, value in more.items() if hasattr(example(name), key)}
+    for schedule in (example(name), dataclasses.replace(example(name), **filled)):
+        lower = dataclasses.replace(schedule, **{key: rate / 8 for key, rate in schedule.rates().items()})
+        np.testing.assert_allclose(rates(lower, range(30), 25), rates(schedule, range(30), 25) / 8, rtol=1e-5)
+
+
+def test_the_first_rate_is_the_number_or_the_first_setting_of_the_schedule():
+    assert SGD(0.25).first_rate == 0.25
+    assert SGD(OneCycle(0.5, initial=0.1)).first_rate == 0.5
+    assert Cyclic(0.1, 0.5, every=4).rates() == {"initial": 0.1, "peak": 0.5}
+    assert Cosine(0.1, steps=4).rates() == {"initial": 0.1}
 
 
 @pytest.mark.parametrize("name", schedules)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from retrograd.base.errors import DataError, ResourceError, RetrogradError, UsageError
 
+TEMPORARY = ".tmp"  # ends the name of a file that is being written
 REFUSALS = {
     errno.ENOSPC: ("disk full", "free some space or write to another disk"),
     errno.EDQUOT: ("disk quota exceeded", "free some space or write to another disk"),
@@ -53,7 +54,7 @@ def write_file(path: Path, *parts: bytes | memoryview) -> None:
 
     Raises:  ResourceError when the disk is full, read-only or forbidden; UsageError when `path` cannot be a file
     """
-    temporary = path.parent / f".{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    temporary = path.parent / f".{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}"
     try:
         if not path.parent.is_dir():
             raise UsageError("no such folder", where=str(path.parent), cure="create it first")
@@ -71,6 +72,12 @@ def write_file(path: Path, *parts: bytes | memoryview) -> None:
     except OSError as error:
         raise refusal(error, path) from None
     _sync_folder(path.parent)
+
+
+def remove_temporary(folder: Path) -> None:
+    """Remove the parts of files that a killed process left behind while it wrote them here."""
+    for path in folder.glob(f".[0-9]*-{'[0-9a-f]' * 8}{TEMPORARY}"):
+        path.unlink(missing_ok=True)
 
 
 def _sync_folder(path: Path) -> None:

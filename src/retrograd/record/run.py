@@ -1,5 +1,5 @@
-"""A run's folder: `config.yaml` (filled), `events.jsonl` (append-only) and `model.safetensors`; `report.html`; and,
-once it was examined, `diagnosis.json` and `repair.json`.
+"""A run's folder: `config.yaml` (filled), `events.jsonl` (append-only) and `model.safetensors` (the best weights, of a
+long run so far); `report.html`; and, once it was examined, `diagnosis.json` and `repair.json`.
 
 Whatever shows a run reads this folder and nothing else, so a run that was copied from elsewhere opens as well.
 """
@@ -21,7 +21,7 @@ from typing import Literal, Self
 from retrograd.base.errors import UsageError
 from retrograd.record.events import Epoch, Event, Metrics, Started, Stopped, read_events, write_event
 from retrograd.record.examination import DIAGNOSIS, REPAIR
-from retrograd.record.files import make_folder, read_text, refusal, write_file
+from retrograd.record.files import make_folder, read_text, refusal, remove_temporary, write_file
 from retrograd.record.lock import LOCK, Lock, in_use, is_locked
 
 CONFIG, EVENTS, MODEL, REPORT = "config.yaml", "events.jsonl", "model.safetensors", "report.html"
@@ -216,6 +216,7 @@ class RunWriter(RunFolder):
 
     def _set_aside(self) -> None:
         """Rename the files of an earlier run; those that a killed process left aside are put back first."""
+        remove_temporary(self.path)
         self._put_back()
         for name in FILES:
             with contextlib.suppress(FileNotFoundError):

@@ -6,7 +6,6 @@ import dataclasses
 import random
 
 from retrograd.diagnosis.diagnose import Diagnosis
-from retrograd.repair.remedies.update import first_rate
 from retrograd.repair.remedy import remedies
 from retrograd.repair.trial import Budget, Source, Ward
 from retrograd.train.config import RunConfig, with_rate
@@ -29,7 +28,7 @@ def random_search(diagnosis: Diagnosis, source: Source | None, updates: int, see
         candidate = ward.candidate(names)
         low, high = FACTORS
         factor = low * (high / low) ** draw.random()
-        config = with_rate(candidate.config, float(f"{first_rate(candidate.config) * factor:.3g}"))
+        config = with_rate(candidate.config, float(f"{candidate.config.optimizer.first_rate * factor:.3g}"))
         candidate = dataclasses.replace(candidate, config=config)
         price = ward.price(candidate)
         too_dear = too_dear + 1 if price > ward.budget.left else 0

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 
+from retrograd.record.events import Intervention
 from retrograd.update.optimizer import Optimizer
 from retrograd.update.optimizers import optimizers
+from retrograd.update.schedule import Schedule, schedules
+
+Mode = Literal["repair", "stop", "warn", "off"]
 
 FACTORS = (0.1, 0.01, 1e-3, 1e-4, 1e-5)  # of the learning rate, one after the other
 CLIPPED_FROM = 1e-3  # with this factor and smaller ones gradients are clipped as well
 NORM = 1.0
-RISEN, THROWN = 3.0, 100.0  # times the first loss: at the end of an epoch, and in a single step
+RISEN, THROWN = 3.0, 100.0  # times the first loss: at the end of some steps, and in a single one
 LEARNED = 0.9  # of the first loss: what is below has learned something
+TELLING_ROWS = 32  # the mean loss of fewer rows is mostly chance
 
 
 class Rescue(NamedTuple):
@@ -24,20 +29,32 @@ class Rescue(NamedTuple):
     rate_factor: float
     clip: float | None = None  # the norm to which gradients are clipped
 
+    def clipping(self, own: Optimizer) -> float | None:
+        """Return the norm to which this rescue clips what the configured optimiser does not clip already."""
+        return None if own.clip_global_norm else self.clip
+
     def optimizer(self, own: Optimizer) -> Optimizer:
-        """Return the optimiser with clipping, if that belongs to this rescue."""
-        return dataclasses.replace(own, clip_global_norm=self.clip) if self.clip and not own.clip_global_norm else own
+        """Return the configured optimiser with clipping, if that belongs to this rescue."""
+        clip = self.clipping(own)
+        return dataclasses.replace(own, clip_global_norm=clip) if clip else own
 
-    def action(self, rate: float) -> str:
-        """Return what is done, in words."""
-        clip = f", gradients clipped to norm {self.clip:g}" if self.clip else ""
-        return f"back to the last healthy weights, learning rate {rate * self.rate_factor:.3g}{clip}"
+    def action(self, own: Optimizer, rate: float) -> str:
+        """Return what is done to the configured optimiser, whose rate would be `rate`, in words."""
+        clip = self.clipping(own)
+        return f"back to the last healthy weights, learning rate {rate * self.rate_factor:.3g}" + (
+            f", gradients clipped to norm {clip:g}" if clip else ""
+        )
 
-    def permanent(self, own: Optimizer, rate: float) -> str:
-        """Return how the same is written in the configuration."""
+    def permanent(self, own: Optimizer) -> str:
+        """Return how the same is written in the configuration; of a schedule, all its rates are lower."""
         path = f"optimizer.{optimizers.name_of(type(own))}"
-        clip = f" and {path}.clip_global_norm: {self.clip:g}" if self.clip else ""
-        return f"{path}.learning_rate: {rate * self.rate_factor:.3g}{clip}"
+        place, rates = f"{path}.learning_rate", {"": own.first_rate}
+        if isinstance(own.learning_rate, Schedule):
+            place += f".{schedules.name_of(type(own.learning_rate))}"
+            rates = {f".{name}": rate for name, rate in own.learning_rate.rates().items()}
+        lines = [f"{place}{name}: {rate * self.rate_factor:.3g}" for name, rate in rates.items()]
+        clip = self.clipping(own)
+        return " and ".join([*lines, *([f"{path}.clip_global_norm: {clip:g}"] if clip else [])])
 
 
 def rescues() -> Iterator[Rescue]:
@@ -45,7 +62,62 @@ def rescues() -> Iterator[Rescue]:
     yield from (Rescue(factor, NORM if factor <= CLIPPED_FROM else None) for factor in FACTORS)
 
 
-def diverged(losses: Sequence[float], first: float) -> str | None:
+class Guard:
+    """Judges the losses of a run, and keeps account of what is done about them.
+
+    `own` is the configured optimiser, `rows` are those of a minibatch; `told` hears of each intervention.
+    """
+
+    def __init__(self, mode: Mode, own: Optimizer, rows: int, told: Callable[[Intervention], None]) -> None:
+        self.mode, self.own, self.rows, self.told = mode, own, rows, told
+        self.interventions: list[Intervention] = []
+        self.first_loss = np.nan
+        self._is_sure = rows >= TELLING_ROWS  # whether the first loss is more than chance
+        self._rescues = rescues()
+
+    def risen(self, losses: np.ndarray, reference: Callable[[], float], step: int) -> str | None:
+        """Return in words how the losses of the steps from `step` on have diverged, if that is to be acted on.
+
+        `reference` measures the weights before these steps on more rows; it is asked where a minibatch has few, so
+        that an easy first row is no reason to call all others too hard.
+        """
+        if np.isnan(self.first_loss) and len(losses):
+            self.first_loss = float(losses[0])
+        if self.mode == "off":
+            return None
+        means = telling(losses, self.rows)
+        grown = diverged(means, self.first_loss)
+        if grown and not self._is_sure:
+            self._is_sure, self.first_loss = True, max(self.first_loss, reference())
+            grown = diverged(means, self.first_loss)
+        if grown and self.mode == "warn":
+            if not self.interventions:
+                self._tell(Intervention(step, grown, "nothing: guard is `warn`", "training.guard: repair"))
+            return None
+        return grown
+
+    def rescue(self, step: int, reason: str, rate: float) -> Rescue | None:
+        """Return the mildest rescue that has not been tried; None to give up. `rate` is the schedule's at the step."""
+        found = next(self._rescues, None) if self.mode == "repair" else None
+        if found is not None:
+            action, permanent = found.action(self.own, rate), found.permanent(self.own)
+            self._tell(Intervention(step, reason, action, permanent, found.rate_factor, found.clipping(self.own)))
+        return found
+
+    def _tell(self, event: Intervention) -> None:
+        self.interventions.append(event)
+        self.told(event)
+
+
+def telling(losses: np.ndarray, rows: int) -> np.ndarray:
+    """Return the losses of steps of so many rows, those of few rows as means over enough steps to tell something."""
+    steps = -(-TELLING_ROWS // rows)
+    if steps == 1 or not len(losses):
+        return losses
+    return np.array([part.mean() for part in np.array_split(losses, max(1, len(losses) // steps))])
+
+
+def diverged(losses: Sequence[float] | np.ndarray, first: float) -> str | None:
     """Return in words how losses of some steps have diverged from the first loss of the run, or None.
 
     Diverged: the last quarter's mean is 3 times the first loss; or a step threw the loss to 100 times the first, and

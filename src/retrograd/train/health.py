@@ -30,56 +30,56 @@ class HealthWatch:
     without.
     """
 
-    def __init__(self, stepper: Stepper, total_steps: int, tell: Callable[[HealthEvent], None]) -> None:
-        self.stepper, self.total_steps, self.tell = stepper, total_steps, tell
+    def __init__(self, total_steps: int, tell: Callable[[HealthEvent], None]) -> None:
+        self.total_steps, self.tell = total_steps, tell
         self.last_step = self.interval = 0
         self.last: Readings = {}
-        self._compiled = jax.jit(self._stacked)
+        self._compiled = jax.jit(self._stacked, static_argnums=0)
         self._form: Any = None
 
-    def __call__(self, train: TrainState, batch: Callable[[], Mapping[str, Any]]) -> None:
-        """Take a reading if it is time; `batch` gives the rows on which."""
+    def __call__(self, stepper: Stepper, train: TrainState, batch: Callable[[], Mapping[str, Any]]) -> None:
+        """Take a reading of a stepper's next step if it is time; `batch` gives the rows on which."""
         step = int(train.step)
         if step < self.last_step + self.interval:
             return
         rows = batch()
-        self.interval = self.interval or self.steps_between(train, rows)
+        self.interval = self.interval or self.steps_between(stepper, train, rows)
         if step < self.last_step + self.interval:
             return
         self.last_step = step
-        found, ratios = self.reading(train, rows)
+        found, ratios = self.reading(stepper, train, rows)
         self.last = plain(found, ratios)
         self.tell(HealthEvent(step, self.last))
 
-    def steps_between(self, train: TrainState, batch: Mapping[str, Any]) -> int:
+    def steps_between(self, stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> int:
         """Return how many steps lie between two readings: by operations, and so that a short run has some."""
-        operations = self.stepper.cost(train, batch).operations
+        operations = stepper.cost(train, batch).operations
         steps = STEPS_BETWEEN * (1 + DISPATCH / operations)
         if operations < SMALL_STEP:
             steps = min(steps, self.total_steps / SOME)
         return math.ceil(max(steps, self.total_steps / MANY, 1))
 
-    def reading(self, train: TrainState, batch: Mapping[str, Any]) -> tuple[Health, dict[str, Any]]:
+    def reading(self, stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tuple[Health, dict[str, Any]]:
         """Return the health of the step from here on a batch, and each parameter's share by which it moves."""
-        stacked = np.asarray(self._compiled(train, batch))
+        stacked = np.asarray(self._compiled(stepper, train, batch))
         return jax.tree.unflatten(self._form, stacked.tolist())
 
-    def _stacked(self, train: TrainState, batch: Mapping[str, Any]) -> jax.Array:
+    def _stacked(self, stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> jax.Array:
         """Return all readings as one array: hundreds of single numbers take longer to fetch than to compute."""
-        leaves, self._form = jax.tree.flatten(self._read(train, batch))
+        leaves, self._form = jax.tree.flatten(_read(stepper, train, batch))
         return jnp.stack([leaf.astype(jnp.float32) for leaf in leaves])
 
-    def _read(self, train: TrainState, batch: Mapping[str, Any]) -> tuple[Health, dict[str, Any]]:
-        stepper = self.stepper
-        result = stepper.evaluate(train, batch)
-        grads = {name: grad for name, grad in result.grads.items() if not stepper.network.by_name[name].frozen}
-        after, _ = apply_gradients(stepper.chain, train.params, grads, train.optimizer, train.rate_factor)
-        ratios = {
-            f"{node}/{name}": _norm(after[node][name] - value) / jnp.maximum(_norm(value), 1e-12)
-            for node in grads
-            for name, value in train.params[node].items()
-        }
-        return health(stepper.network, result, train.params), ratios
+
+def _read(stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tuple[Health, dict[str, Any]]:
+    result = stepper.evaluate(train, batch)
+    grads = {name: grad for name, grad in result.grads.items() if not stepper.network.by_name[name].frozen}
+    after, _ = apply_gradients(stepper.chain, train.params, grads, train.optimizer, train.rate_factor)
+    ratios = {
+        f"{node}/{name}": _norm(after[node][name] - value) / jnp.maximum(_norm(value), 1e-12)
+        for node in grads
+        for name, value in train.params[node].items()
+    }
+    return health(stepper.network, result, train.params), ratios
 
 
 def plain(found: Health, ratios: Mapping[str, Any]) -> Readings:

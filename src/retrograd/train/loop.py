@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retrograd.base.errors import NonFiniteError
+from retrograd.base.errors import NonFiniteError, Problem
 from retrograd.data.batches import EpochOrder, epoch_order
 from retrograd.data.prefetch import ahead, is_streamed
 from retrograd.network.network import Variables
 from retrograd.network.precision import computing_in, in_precision, taken_out
 from retrograd.record.events import Epoch, Intervention, Metrics
 from retrograd.record.tree import digest
-from retrograd.train.guard import Rescue, diverged, rescues
+from retrograd.train.guard import TELLING_ROWS, Guard, Rescue
 from retrograd.train.nonfinite import find_nonfinite
 from retrograd.train.settings import TrainingSettings
 from retrograd.train.stop import Stop, rules, watched
+from retrograd.train.stretches import dispatches, minibatches, stretches
 from retrograd.update.plateau import Plateau, ReduceOnPlateau
 from retrograd.update.step import Outcome, Stepper, TrainState
 
@@ -42,11 +44,10 @@ class Fitted(NamedTuple):
 
 
 class Trouble(NamedTuple):
-    """Why training cannot go on like this, and how it would stop."""
+    """Why training cannot go on like this: the name of the stop that it would be, and what was found."""
 
-    stop: Stop
     reason: str
-    error: NonFiniteError | None = None
+    found: Problem
 
 
 @dataclass
@@ -55,6 +56,8 @@ class Loop:
 
     `score` measures the weights at the end of an epoch; `watchers` are told of every epoch; `asked_to_stop` is asked
     between dispatches. Small steps go many into a dispatch, several epochs too where nothing is measured between.
+    Between stretches, a group of epochs or some hundred steps of a long one, training is looked at; if it is healthy,
+    that is the state to which the guard goes back.
     """
 
     stepper: Stepper
@@ -66,7 +69,8 @@ class Loop:
     asked_to_stop: Callable[[], str | None] = lambda: None  # the reason
     told: Callable[[Intervention], None] = lambda event: None  # what the guard does
     recorded: Sequence[Intervention] = ()  # of a run that is replayed: done again, at the same steps
-    look: Callable[[TrainState, Callable[[], Mapping[str, Any]]], None] | None = None  # at an epoch's end
+    look: Callable[[Stepper, TrainState, Callable[[], Mapping[str, Any]]], None] | None = None  # at an epoch's end
+    keep: Callable[[Callable[[], Variables], Epoch], None] | None = None  # the best weights, at an epoch's end
     clock: Callable[[], float] = time.perf_counter
     history: list[Epoch] = field(default_factory=list)
 
@@ -77,9 +81,8 @@ class Loop:
         self.batch_size = self.rows if given == "all" else min(int(given), self.rows)
         self.rules = rules(self.settings)
         self.plateau = Plateau()
-        self.rescues, self.rate_cut = rescues(), 1.0
-        self.interventions: list[Intervention] = []
-        self.first_loss = np.nan
+        self.guard = Guard(self.settings.guard, self.stepper.optimizer, self.batch_size, self.told)
+        self.rate_cut = 1.0
         self.best: tuple[float, Variables, Epoch | None]
 
     def run(self, variables: Variables) -> Fitted:
@@ -97,18 +100,12 @@ class Loop:
         epoch, stop = 0, self._asked(0)
         while stop is None and epoch < self.settings.epochs:
             group = range(epoch, min(epoch + self.group, self.settings.epochs))
-            train = self._as_recorded(train)
-            before = copied(train)
-            train, outcomes = self._epochs(train, group)
-            trouble = self._trouble(before, train, outcomes, group)
-            if trouble is not None:
-                rescued = self._rescued(before, trouble)
-                if rescued is None:
-                    return self._fitted(trouble.stop, trouble.error)
-                train = rescued
-                continue
+            train, outcomes, trouble = self._epochs(train, group)
             epoch += len(outcomes)
-            train, stop = self._close(train, outcomes, epoch)
+            if outcomes:
+                train, stop = self._close(train, outcomes, epoch)
+            if trouble is not None:
+                return self._given_up(trouble)
             stop = self._asked(epoch) or stop
         return self._fitted(stop or Stop("epochs", f"all {self.settings.epochs} epochs done"))
 
@@ -132,28 +129,17 @@ class Loop:
         free = 1 if self.held_out or rest is not None else self.per_dispatch // self.steps
         self.group = max(self.settings.evaluate_every, free)
 
-    def _epochs(self, train: TrainState, epochs: range) -> tuple[TrainState, list[list[Outcome]]]:
-        """Run a group of epochs, fewer if asked to stop; return each one's outcomes as NumPy, one value a step."""
-        outcomes: list[Outcome] = []
-        for works in self._grouped(epochs):
-            orders = _chunks(np.concatenate([work.full for work in works]), self.per_dispatch)
-            for portion in self._portions(orders):
-                train, outcome = self._dispatch(train, portion)
-                outcomes.append(outcome)
-                if self.asked_to_stop():
-                    return train, self._by_epoch(outcomes)
-            if works[-1].rest is not None:
-                train, outcome = self.stepper.single(train, self._batch(works[-1].rest))
-                outcomes.append(outcome)
-        return train, self._by_epoch(outcomes)
-
-    def _grouped(self, epochs: range) -> Iterator[list[EpochOrder]]:
-        """Yield what can go into common dispatches: whole epochs, or one where a rest ends each."""
-        works = [self.order(epoch) for epoch in epochs]
-        if all(work.rest is None for work in works):
-            yield works
-        else:
-            yield from ([work] for work in works)
+    def _epochs(self, train: TrainState, epochs: range) -> tuple[TrainState, list[list[Outcome]], Trouble | None]:
+        """Run a group of epochs, fewer if asked to stop or if the guard gives up; return each one's outcomes."""
+        steps: list[Outcome] = []
+        trouble = None
+        given = dispatches([self.order(epoch) for epoch in epochs], self.per_dispatch)
+        for stretch in stretches(given, len(epochs) * self.steps):
+            train, healthy, trouble = self._healthy(train, stretch)
+            steps += healthy
+            if trouble is not None or self.asked_to_stop():
+                break
+        return train, [steps[i : i + self.steps] for i in range(0, len(steps), self.steps)], trouble
 
     def order(self, epoch: int) -> EpochOrder:
         """Return the row numbers of one epoch's minibatches."""
@@ -163,30 +149,27 @@ class Loop:
             self.rows, self.batch_size, settings.seed, epoch, shuffle=settings.shuffle, join_single=joins
         )
 
-    def _portions(self, orders: Iterator[np.ndarray]) -> Iterator[Any]:
-        """Yield what each dispatch is given: row numbers, or a minibatch (decoded ahead, while a step runs)."""
-        if self.per_dispatch > 1:
-            return orders
-        firsts = (order[0] for order in orders)
-        return ahead(self._batch, firsts) if is_streamed(self.columns) else map(self._batch, firsts)
+    def _stretch(self, train: TrainState, stretch: Sequence[np.ndarray]) -> tuple[TrainState, list[Outcome]]:
+        """Run some dispatches, fewer if asked to stop; return their outcomes as NumPy, one of each step."""
+        outcomes: list[Outcome] = []
+        for portion in self._portions(stretch):
+            if isinstance(portion, np.ndarray):
+                train, outcome = self.stepper.many(train, self.on_device, portion)
+            else:
+                train, outcome = self.stepper.single(train, portion)
+            outcomes.append(outcome)
+            if self.asked_to_stop():
+                break
+        return train, [step for outcome in outcomes for step in _fetched(outcome)]
 
-    def _dispatch(self, train: TrainState, portion: Any) -> tuple[TrainState, Outcome]:
-        if self.per_dispatch > 1:
-            return self.stepper.many(train, self.on_device, portion)
-        return self.stepper.single(train, portion)
+    def _portions(self, stretch: Sequence[np.ndarray]) -> Iterator[Any]:
+        """Yield what each dispatch is given: row numbers, or a minibatch (decoded ahead, while a step runs)."""
+        if is_streamed(self.columns):
+            return ahead(self._batch, stretch)
+        return (order if order.ndim == 2 else self._batch(order) for order in stretch)
 
     def _batch(self, chosen: np.ndarray) -> dict[str, Any]:
         return {name: column[chosen] for name, column in self.columns.items()}
-
-    def _by_epoch(self, outcomes: list[Outcome]) -> list[list[Outcome]]:
-        """Turn the outcomes of dispatches (fetched only now) into lists of steps, an epoch each."""
-        steps: list[Outcome] = []
-        for outcome in outcomes:
-            loss, rate = np.atleast_1d(np.asarray(outcome.loss)), np.atleast_1d(np.asarray(outcome.learning_rate))
-            norm = outcome.gradient_norm
-            norms = [None] * len(loss) if norm is None else np.atleast_1d(np.asarray(norm))
-            steps += map(Outcome, loss, rate, norms)
-        return [steps[i : i + self.steps] for i in range(0, len(steps), self.steps)]
 
     # --------------------------------------------------------------------------------------------- the end of an epoch
 
@@ -205,14 +188,20 @@ class Loop:
             for watcher in self.watchers:
                 watcher(told)
             stop = stop or next((found for rule in self.rules if (found := rule(self.history))), None)
-        if self.look is not None:
-            full, rest = self.order(epoch)
-            self.look(train, lambda: self._batch(full[0] if len(full) or rest is None else rest))
+        self._show(train, epoch)
         rate = self.stepper.optimizer.learning_rate
         if isinstance(rate, ReduceOnPlateau):
             self.plateau = rate.observe(self.plateau, watched(self.history[-1]))
             train = train._replace(rate_factor=self._rate_factor())
         return train, stop
+
+    def _show(self, train: TrainState, epoch: int) -> None:
+        """Let the state be looked at, with the rows of the next step, and the best weights be kept."""
+        if self.look is not None:
+            self.look(self.stepper, train, lambda: self._batch(next(dispatches([self.order(epoch)], 1))))
+        _, variables, best = self.best
+        if self.keep is not None and best is not None:
+            self.keep(lambda: taken_out(variables, self.settings.precision), best)
 
     def _rate_factor(self) -> jax.Array:
         return jnp.asarray(self.plateau.factor * self.rate_cut, jnp.float32)
@@ -224,47 +213,48 @@ class Loop:
 
     # ------------------------------------------------------------------------------------------------------ the guard
 
+    def _healthy(
+        self, train: TrainState, stretch: Sequence[np.ndarray]
+    ) -> tuple[TrainState, list[Outcome], Trouble | None]:
+        """Run a stretch, again and more mildly where there is trouble; giving up leaves the state before it."""
+        while True:
+            train = self._as_recorded(train)
+            before = copied(train)
+            train, outcomes = self._stretch(train, stretch)
+            trouble = self._trouble(before, train, outcomes, stretch)
+            if trouble is None:
+                return train, outcomes, None
+            step = int(before.step)
+            rate = float(self.stepper.rate(step))
+            is_sound = bool(all_finite(before[:3]))
+            rescue = self.guard.rescue(step, trouble.found.message, rate) if is_sound else None
+            if rescue is None:
+                return before, [], trouble
+            train = self._milder(before, rescue)
+
     def _trouble(
-        self, before: TrainState, after: TrainState, outcomes: list[list[Outcome]], epochs: range
+        self, before: TrainState, after: TrainState, outcomes: Sequence[Outcome], stretch: Sequence[np.ndarray]
     ) -> Trouble | None:
-        """Return what is wrong with a group of epochs that has just run, if the guard is to act on it."""
-        losses = np.array([step.loss for steps in outcomes for step in steps])
-        self.first_loss = losses[0] if np.isnan(self.first_loss) and len(losses) else self.first_loss
-        if not (np.isfinite(losses).all() and all_finite(after.params)):
-            return self._broken(before, epochs)
-        grown = None if self.settings.guard == "off" else diverged(losses.tolist(), float(self.first_loss))
-        if grown is None:
-            return None
-        if self.settings.guard == "warn":
-            self._tell(int(before.step), grown, "nothing: guard is `warn`", "training.guard: repair")
-            return None
-        return Trouble(Stop("diverged", f"{grown}; {self._kept()}"), grown)
+        """Return what is wrong with a stretch that has just run, if the guard is to act on it."""
+        losses = np.array([step.loss for step in outcomes])
+        batches = (self._batch(chosen) for chosen in minibatches(stretch))
+        kept = after[:3] if self.guard.mode == "repair" else after.params  # who goes back needs sound moments too
+        if not (np.isfinite(losses).all() and all_finite(kept)):
+            return Trouble("non-finite", find_nonfinite(self.stepper, copied(before), batches))
+        grown = self.guard.risen(losses, lambda: self._loss(before, batches), int(before.step))
+        return Trouble("diverged", Problem("", grown)) if grown else None
 
-    def _broken(self, before: TrainState, epochs: range) -> Trouble:
-        """Name the first value that is not finite in a group of epochs."""
-        batches = (self._batch(chosen) for works in self._grouped(epochs) for work in works
-                   for chosen in [*work.full, *([] if work.rest is None else [work.rest])])  # fmt: skip
-        error = find_nonfinite(self.stepper, copied(before), batches, f"last good checkpoint: {self._kept()}")
-        return Trouble(Stop("non-finite", str(error)), error.problems[0].message.partition(";")[0], error)
-
-    def _kept(self) -> str:
-        kept = self.best[2]
-        return f"the weights of epoch {kept.epoch} are kept" if kept else "the first weights are kept"
-
-    def _rescued(self, before: TrainState, trouble: Trouble) -> TrainState | None:
-        """Return the last healthy state with the mildest change that has not been tried; None to give up."""
-        rescue = next(self.rescues, None) if self.settings.guard == "repair" else None
-        if rescue is None or not all_finite(before.params):
-            return None
-        own, rate = self.stepper.optimizer, float(self.stepper.rate(before.step))
-        self._tell(int(before.step), trouble.reason, rescue.action(rate), rescue.permanent(own, rate), rescue)
-        return self._milder(before, rescue)
+    def _loss(self, train: TrainState, batches: Iterable[Mapping[str, Any]]) -> float:
+        """Return the loss of some weights on enough of the given minibatches to tell something."""
+        look = jax.jit(lambda train, batch: self.stepper.evaluate(train, batch).loss)
+        enough = -(-8 * TELLING_ROWS // self.batch_size)
+        return float(np.mean([look(train, batch) for batch in islice(batches, enough)]))
 
     def _milder(self, train: TrainState, rescue: Rescue) -> TrainState:
-        own = self.stepper.optimizer
         self.rate_cut = rescue.rate_factor
-        if rescue.optimizer(own) != own:
-            self.stepper = self.stepper.with_optimizer(rescue.optimizer(own))
+        optimizer = rescue.optimizer(self.guard.own)
+        if optimizer != self.stepper.optimizer:
+            self.stepper = self.stepper.with_optimizer(optimizer)
         return train._replace(rate_factor=self._rate_factor())
 
     def _as_recorded(self, train: TrainState) -> TrainState:
@@ -272,14 +262,18 @@ class Loop:
         here = [event for event in self.recorded if event.step == int(train.step)]
         return self._milder(train, Rescue(here[-1].rate_factor, here[-1].clip_global_norm)) if here else train
 
-    def _tell(self, step: int, reason: str, action: str, permanent: str, rescue: Rescue | None = None) -> None:
-        event = Intervention(step, reason, action, permanent, *(rescue or ()))
-        if event not in self.interventions:
-            self.interventions.append(event)
-            self.told(event)
+    def _given_up(self, trouble: Trouble) -> Fitted:
+        """Return the run that trouble has ended; values that are not finite are an error too."""
+        kept = f"the weights of epoch {self.best[2].epoch} are kept" if self.best[2] else "the first weights are kept"
+        where, message, cure = trouble.found
+        if trouble.reason != "non-finite":
+            return self._fitted(Stop(trouble.reason, f"{message}; {kept}"))
+        error = NonFiniteError(f"{message}; last good checkpoint: {kept}", where=where, cure=cure)
+        return self._fitted(Stop(trouble.reason, str(error)), error)
 
     def _fitted(self, stop: Stop, error: NonFiniteError | None = None) -> Fitted:
-        return Fitted(self.best[1], tuple(self.history), stop, self.best[2], error, tuple(self.interventions))
+        _, variables, best = self.best
+        return Fitted(variables, tuple(self.history), stop, best, error, tuple(self.guard.interventions))
 
 
 @jax.jit
@@ -294,5 +288,9 @@ def copied(tree: Any) -> Any:
     return jax.tree.map(jnp.copy, tree)
 
 
-def _chunks(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    yield from (order[i : i + size] for i in range(0, len(order), size))
+def _fetched(outcome: Outcome) -> Iterator[Outcome]:
+    """Yield the outcome of each step of a dispatch; only now is it waited for."""
+    loss, rate = np.atleast_1d(np.asarray(outcome.loss)), np.atleast_1d(np.asarray(outcome.learning_rate))
+    norm = outcome.gradient_norm
+    norms = [None] * len(loss) if norm is None else np.atleast_1d(np.asarray(norm))
+    return map(Outcome, loss, rate, norms)

@@ -10,17 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from retrograd.backprop.backprop import Pass
-from retrograd.base.errors import NonFiniteError
+from retrograd.base.errors import Problem
 from retrograd.update.optimizers import optimizers
 from retrograd.update.step import Stepper, TrainState
 
 
-def find_nonfinite(
-    stepper: Stepper, train: TrainState, batches: Iterable[Mapping[str, Any]], kept: str
-) -> NonFiniteError:
-    """Return the error that names the step, the layer and the tensor where the first non-finite number appeared.
+def find_nonfinite(stepper: Stepper, train: TrainState, batches: Iterable[Mapping[str, Any]]) -> Problem:
+    """Return the step, the layer and the tensor where the first non-finite number appeared, and what may help.
 
-    `train` is the state before the first of `batches`; `kept` says which weights are still good.
+    `train` is the state before the first of `batches`.
     """
     look = jax.jit(stepper.evaluate)
     for batch in batches:
@@ -30,8 +28,8 @@ def find_nonfinite(
             train, _ = stepper.single(train, batch)
             found = _first(_of_update(stepper, train))
         if found:
-            return NonFiniteError(f"step {step}: {found}; {kept}", cure=_cure(step, stepper))
-    return NonFiniteError(f"a loss or weight is not finite any more; {kept}", cure=_cure(2, stepper))
+            return Problem("", f"step {step}: {found}", _cure(step, stepper))
+    return Problem("", "a loss or weight is not finite any more", _cure(2, stepper))
 
 
 def _of_pass(stepper: Stepper, found: Pass) -> Iterator[tuple[str, Any]]:
@@ -49,6 +47,8 @@ def _of_pass(stepper: Stepper, found: Pass) -> Iterator[tuple[str, Any]]:
 def _of_update(stepper: Stepper, train: TrainState) -> Iterator[tuple[str, Any]]:
     for node in stepper.network.nodes:
         yield f"layer {node} is the first non-finite: its update", train.params.get(node.name)
+        yield f"layer {node} is the first non-finite: its state", train.state.get(node.name)
+    yield "the optimizer's averages of the gradients are the first non-finite", train.optimizer
 
 
 def _first(named: Iterable[tuple[str, Any]]) -> str | None:

@@ -21,6 +21,7 @@ from retrograd.base.memory import memory_told
 from retrograd.data.dataset import Dataset
 from retrograd.native.library import kernels
 from retrograd.network.layer import Spec
+from retrograd.network.network import Variables
 from retrograd.network.own_layers import files_of
 from retrograd.record.events import Epoch, Intervention, Metrics, Note, Started, Stopped
 from retrograd.record.report import write_report
@@ -35,6 +36,7 @@ from retrograd.train.config import (
 )
 from retrograd.train.gradients import check_prepared, refuse_wrong
 from retrograd.train.health import HealthWatch, sentence
+from retrograd.train.keeping import Keeper
 from retrograd.train.loop import Fitted, Loop, Watcher
 from retrograd.train.predict import Model
 from retrograd.train.prepare import PARTS, Prepared, prepare
@@ -175,7 +177,7 @@ def _train_into(
     specs = {name: Spec(np.shape(column), column.dtype) for name, column in dataset.train.items()}
     first = prepared.network.init(jax.random.key(config.training.seed), specs)
     stepper = prepared.stepper()
-    watch = HealthWatch(stepper, prepared.steps, place.record) if readings else None
+    watch = HealthWatch(prepared.steps, place.record) if readings else None
     fitted = Loop(
         stepper,
         config.training,
@@ -186,22 +188,28 @@ def _train_into(
         asked_to_stop=asked,
         told=place.record,
         look=watch,
+        keep=Keeper(lambda variables, best: trained(prepared, variables, best.metrics).save(place.model_path)),
     ).run(first)
     parts = {name: columns for name in PARTS if (columns := getattr(dataset, name)) is not None}
     scores = {name: evaluator.scores(fitted.variables, columns, full=True) for name, columns in parts.items()}
-    weights = digest(fitted.variables.params)
-    columns = {name: [list(np.shape(column)[1:]), str(column.dtype)] for name, column in dataset.train.items()}
-    facts = {"task": dataset.task, "columns": columns, "metrics": scores, "weights": weights}
-    facts |= {"layers": own} if (own := own_files(config)) else {}
-    model = Model(config, prepared.network, prepared.objectives, fitted.variables, dataset.preprocessing, facts)
+    model = trained(prepared, fitted.variables, scores)
     model.save(place.model_path)
-    place.finish(stopped(fitted, scores, weights))
+    place.finish(stopped(fitted, scores, model.facts["weights"]))
     tell(place)
     if fitted.error:
         raise NonFiniteError([p._replace(cure=f"{p.cure}; run folder: {place.path}") for p in fitted.error.problems])
     best = fitted.best.epoch if fitted.best else None
     health = sentence(watch.last) if watch else ""
     return Run(place.path, model, dataset, fitted.history, fitted.stop, best, scores, fitted.interventions, health)
+
+
+def trained(prepared: Prepared, variables: Variables, metrics: Metrics) -> Model:
+    """Return the model that a run has come to: weights, all that they need to be used, and what was measured."""
+    config, dataset = prepared.config, prepared.dataset
+    columns = {name: [list(np.shape(column)[1:]), str(column.dtype)] for name, column in dataset.train.items()}
+    facts: dict[str, Any] = {"task": dataset.task, "columns": columns, "metrics": metrics}
+    facts |= {"weights": digest(variables.params)} | ({"layers": own} if (own := own_files(config)) else {})
+    return Model(config, prepared.network, prepared.objectives, variables, dataset.preprocessing, facts)
 
 
 def tell(place: RunFolder) -> None:

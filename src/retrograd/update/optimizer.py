@@ -102,6 +102,11 @@ class Optimizer(Settings):
         rate = self.learning_rate
         return rate if isinstance(rate, Schedule) else Constant(rate)
 
+    @property
+    def first_rate(self) -> float:
+        """The learning rate; of a schedule, its first setting (initial or peak)."""
+        return next(iter(self.schedule.rates().values()))
+
     def rate(self, step: ArrayLike, total_steps: int | None = None) -> Array:
         """Return the learning rate at a step, counted from 0."""
         return self._schedule(total_steps)(step)

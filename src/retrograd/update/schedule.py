@@ -14,7 +14,7 @@ from pydantic import Field
 from retrograd.base.annotations import Expect, describing
 from retrograd.base.errors import ConfigError
 from retrograd.base.registry import Registry
-from retrograd.base.schema import Probability, Settings, unwritten
+from retrograd.base.schema import Probability, Settings, fields, unwritten
 
 schedules: Registry[Schedule] = Registry("schedule")
 
@@ -23,6 +23,7 @@ Steps = Annotated[int, Field(gt=0, le=MAX_STEP), Expect(f"a positive integer, at
 Warmup = Annotated[int, Field(ge=0, le=MAX_STEP), Expect("a number of steps (an integer, 0 or larger)")]
 
 
+RATES = ("initial", "peak", "final", "minimum")  # fields that hold learning rates; others are lengths and shares
 FIRST_RATE = ("the learning rate at the start", "faster; too large a rate diverges", "slower, finer")
 LAST_RATE = ("the learning rate at the end", "keeps moving at the end", "settles more", "0: settles completely")
 FALL = ("what the rate is multiplied by", "falls less", "falls more", "a tenth")
@@ -63,6 +64,15 @@ class Schedule(Settings):
     def length(self, total_steps: int | None) -> int:
         """Return how many steps the rule lasts in a run of `total_steps`."""
         return 0
+
+    def rates(self) -> dict[str, float]:
+        """Return the learning rates among the settings, the first setting in front.
+
+        All of them times a number is the schedule times that number: what is left out or 0 follows from the others.
+        """
+        names = [field.name for field in fields(type(self))]
+        held = {name: getattr(self, name) for name in names if name == names[0] or name in RATES}
+        return {name: float(rate) for name, rate in held.items() if rate}
 
     def build(self, total_steps: int | None) -> Callable[[ArrayLike], Array]:
         """Return the function from the step to the learning rate; it can be traced.

@@ -86,6 +86,10 @@ def show(context: typer.Context, run: RunName, root: Root = None, as_json: Json 
         if isinstance(event, Stopped):
             typer.echo(ending(event.epoch, event.seconds, event.reason, event.sentence, event.best_epoch))
             typer.echo(score_table(event.metrics))
+    summary = found.summary()
+    if summary.stop_reason is None:
+        typer.echo(f"{summary.status}; epoch {summary.epochs} ended after {summary.seconds:.1f} s")
+        typer.echo(score_table(summary.metrics or {}))
     typer.echo(f"\n{found.config_text()}")
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from retrograd.base.schema import Settings, fields
+from retrograd.base.schema import fields
 from retrograd.diagnosis.program import Program
 from retrograd.repair.remedy import Remedy, remedies, with_optimizer, with_training
 from retrograd.train.config import RunConfig, with_rate
@@ -24,7 +24,7 @@ class _Rate(Remedy):
     factor: ClassVar[float]
 
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
-        return with_rate(config, float(f"{first_rate(config) * self.factor:.3g}"))
+        return with_rate(config, float(f"{config.optimizer.first_rate * self.factor:.3g}"))
 
 
 @remedies.register("lower_rate")
@@ -130,9 +130,3 @@ class ClipGradients(Remedy):
 
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
         return None if config.optimizer.clip_global_norm else with_optimizer(config, clip_global_norm=NORM)
-
-
-def first_rate(config: RunConfig) -> float:
-    """Return the learning rate; of a schedule, its first field (initial or peak)."""
-    held: Any = config.optimizer.learning_rate
-    return float(getattr(held, fields(type(held))[0].name) if isinstance(held, Settings) else held)
