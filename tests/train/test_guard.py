@@ -161,7 +161,7 @@ def config_of_run(run):
 
 
 def test_who_gives_up_within_an_epoch_keeps_what_was_learnt_before(tmp_path):
-    with pytest.raises(NonFiniteError, match="step 6.*first non-finite.*the weights of epoch 1 are kept"):
+    with pytest.raises(NonFiniteError, match=r"step 6.*first non-finite.*the weights of epoch 1 are kept"):
         fit_long(tmp_path, guard="stop")
     (folder,) = tmp_path.iterdir()
     summary = RunFolder.open(folder).summary()
