@@ -206,15 +206,15 @@ def test_the_first_loss_is_measured_on_more_rows_before_an_alarm_is_believed():
     assert guard.risen(noisy, measured, 0) is None
     assert guard.risen(9 * noisy, measured, 400).startswith("the loss rose from 1 to ")
     assert asked == [1]
-    sure = Guard("repair", rg.SGD(0.1), 32, lambda event: None)
+    sure = Guard("repair", rg.SGD(0.1), 16, lambda event: None)
     assert sure.risen(noisy, measured, 0)
     assert asked == [1]
 
 
 def test_losses_of_few_rows_are_judged_together():
     losses = np.arange(10.0)
-    assert telling(losses, 32).tolist() == losses.tolist()
-    assert telling(losses, 7).tolist() == [2.0, 7.0]
+    assert telling(losses, 16).tolist() == losses.tolist()
+    assert telling(losses, 4).tolist() == [2.0, 7.0]
     assert telling(losses, 1).tolist() == [4.5]
     assert telling(losses[:0], 1).tolist() == []
 

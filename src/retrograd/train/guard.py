@@ -20,7 +20,7 @@ CLIPPED_FROM = 1e-3  # with this factor and smaller ones gradients are clipped a
 NORM = 1.0
 RISEN, THROWN = 3.0, 100.0  # times the first loss: at the end of some steps, and in a single one
 LEARNED = 0.9  # of the first loss: what is below has learned something
-TELLING_ROWS = 32  # the mean loss of fewer rows is mostly chance
+TELLING_ROWS = 16  # the mean loss of fewer rows is mostly chance
 
 
 class Rescue(NamedTuple):
