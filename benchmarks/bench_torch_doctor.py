@@ -1,58 +1,48 @@
 """The PyTorch doctor on recorded training loops: are their faults found and rightly named, and what does watching cost?
 
-    python benchmarks/bench_torch_doctor.py CASES [--seeds N] [--epochs N] [--print ID] [--no-cost]
+    python benchmarks/bench_torch_doctor.py [CASES] [--seeds N] [--epochs N] [--print ID] [--no-cost] [--json FILE]
 
-CASES is a folder of records (JSON) with `make_data.py` beside it. The loop_* records, and those whose fault no
-configuration can express, are written out as a user's loop (torch_loops.py) and run under `watch`.
+CASES is a folder with `cases/*.json` and `make_data.py`. The loop_* records, and those whose fault no configuration
+can express, are written out as a user's loop (torch_loops.py) and run under `watch`. The cost: torch_overhead.py.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import linecache
 import sys
-import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
+import recorded
 import torch
 import torch_loops
-from torch import nn
+import torch_overhead
 
 import retrograd
 
-ALSO = ("tdc_cnn_flipped_gradient", "tdc_regr_label_broadcast")
+MOST = 0.05  # of the loop's time that watching may cost
 
 
-def chosen(folder: Path) -> list[dict[str, Any]]:
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
-    inexpressible = ("flip_sign",), ("mse_broadcast",)
-    return [
-        record
-        for record in records
-        if record["id"].startswith("loop_")
-        or record["id"] in ALSO
-        or record["optimizer"].get(inexpressible[0][0])
-        or record["loss"] in inexpressible[1]
-    ]
+def chosen(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the records of loops, and those whose fault no configuration can express."""
+    for path in sorted((folder / "cases").glob("*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        inexpressible = record["loss"] == "mse_broadcast" or record["optimizer"].get("flip_sign")
+        if record["id"].startswith("loop_") or inexpressible:
+            yield record
 
 
-def data(folder: Path, record: dict[str, Any]) -> list[torch.Tensor]:
+def data(arrays: Any, record: dict[str, Any]) -> list[torch.Tensor]:
     """Make the arrays, scaled as the record says."""
-    spec = importlib.util.spec_from_file_location("make_data", folder.parent / "make_data.py")
-    assert spec is not None
-    assert spec.loader is not None
-    make = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(make)
     try:
-        x, y, x_valid, y_valid = make.arrays(record["data"]["code"])
+        x, y, x_valid, y_valid = arrays(record["data"]["code"])
     except FileNotFoundError:
-        x, y, x_valid, y_valid = make.arrays(record["data"]["surrogate_code"])
+        x, y, x_valid, y_valid = arrays(record["data"]["surrogate_code"])
     x, x_valid = scaled(record["preprocessing"]["x"], x, x_valid)
     if record["task"] == "regression":
         y, y_valid = scaled(record["preprocessing"]["y"], y, y_valid)
@@ -74,8 +64,8 @@ def scaled(how: str, train: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, 
     return ((train - low) / span).astype(np.float32), ((valid - low) / span).astype(np.float32)
 
 
-def run(folder: Path, record: dict[str, Any], seed: int, epochs: int | None) -> tuple[Any, str]:
-    arrays = data(folder, record)
+def run(arrays: Any, record: dict[str, Any], seed: int, epochs: int | None) -> tuple[Any, str]:
+    tensors = data(arrays, record)
     text = torch_loops.program(record, epochs or record["epochs"])
     file = f"{record['id']}.py"
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
@@ -91,89 +81,55 @@ def run(folder: Path, record: dict[str, Any], seed: int, epochs: int | None) -> 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch warns of some of these faults itself
         try:
-            names["loop"](*arrays, watch)
+            names["loop"](*tensors, watch)
         except Exception as error:
             print(f"  {record['id']} ends with {type(error).__name__}: {str(error).splitlines()[0][:60]}")
     return kept[0], text
 
 
-def diagnose(folder: Path, seeds: int, epochs: int | None, show: str) -> bool:
-    head = f"{'record':34s} {'expected':10s} {'named first':44s} {'alarms':>6s} {'cost':>6s}  right"
+def diagnose(folder: Path, seeds: int, epochs: int | None, show: str) -> Iterator[dict[str, Any]]:
+    """Run the records' loops under `watch`; print and yield what was found."""
+    head = f"{'record':34s} {'expected':10s} {'named first':44s} {'alarms':>6s}  right"
     print(head, "-" * len(head), sep="\n")
-    sick = right = found = false = 0
+    arrays = recorded.maker(folder)
     for record in chosen(folder):
-        healthy = record["expected"]["healthy"]
-        accepted = set(record["expected"]["causes"])
+        accepted = sorted(record["expected"]["causes"])
         for seed in range(seeds):
             try:
-                chart, text = run(folder, record, seed, epochs)
+                chart, text = run(arrays, record, seed, epochs)
             except ValueError as error:
-                print(f"{record['id']:34s} cannot be written: {error}")
-                sick += 1
-                break
-            alarms = chart.alarms
-            first = f"{alarms[0].code} {alarms[0].name} {alarms[0].path}" if alarms else "-"
-            good = not alarms if healthy else bool(alarms) and alarms[0].code in accepted
-            sick += not healthy
-            found += bool(alarms) and not healthy
-            right += good and not healthy
-            false += len(alarms) if healthy else 0
-            words = " ".join(sorted(accepted)) or "-"
-            print(f"{record['id'][:34]:34s} {words:10s} {first[:44]:44s} {len(alarms):6d} {chart.cost:6.1%}  {good}")
+                print(f"{record['id']:34s} cannot be written as a loop: {error}")
+                yield {"id": record["id"], "seed": seed, "accepted": accepted, "alarms": [], "right": False}
+                continue
+            alarms = [f"{one.code} {one.name} {one.path}" for one in chart.alarms]
+            right = alarms[0].split()[0] in accepted if accepted and alarms else not accepted and not alarms
+            print(f"{record['id'][:34]:34s} {' '.join(accepted) or '-':10s} {(alarms or ['-'])[0][:44]:44s} "
+                  f"{len(alarms):6d}  {right}")  # fmt: skip
+            yield {"id": record["id"], "seed": seed, "accepted": accepted, "alarms": alarms, "right": right,
+                   "turns": chart.journal.turns, "looks": chart.journal.looks}  # fmt: skip
             if show == record["id"]:
                 print(text)
                 chart.report()
             for trouble in chart.journal.trouble:
                 print("  trouble:", trouble)
-    print(f"found {found} of {sick}, rightly named {right} of {sick}; alarms on healthy loops: {false}")
-    return right >= 0.9 * sick and false == 0
 
 
-def mlp() -> tuple[nn.Module, tuple[int, ...]]:
-    return nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10)), (784,)
+def summary(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the totals, in words."""
+    sick, healthy = ([row for row in rows if bool(row["accepted"]) is ill] for ill in (True, False))
+    return {
+        "faulty loops found": f"{sum(bool(row['alarms']) for row in sick)} of {len(sick)}",
+        "rightly named first": f"{sum(row['right'] for row in sick)} of {len(sick)}",
+        "healthy loops with an alarm": f"{sum(bool(row['alarms']) for row in healthy)} of {len(healthy)}",
+    }
 
 
-def small_mlp() -> tuple[nn.Module, tuple[int, ...]]:
-    return nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)), (64,)
-
-
-def cnn() -> tuple[nn.Module, tuple[int, ...]]:
-    return nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(),
-        nn.MaxPool2d(2), nn.Flatten(), nn.Linear(32 * 49, 10),
-    ), (1, 28, 28)  # fmt: skip
-
-
-def steps(make: Any, count: int, watched: bool, state: dict[str, Any]) -> float:
-    """Return the processor's seconds for `count` steps of a loop that goes on from call to call."""
-    model, optimizer, x, y = state["model"], state["optimizer"], state["x"], state["y"]
-    begin = time.process_time()
-    for _ in range(count):
-        loss = nn.functional.cross_entropy(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return time.process_time() - begin
-
-
-def cost(make: Any, count: int, rounds: int) -> tuple[float, float]:
-    """Return milliseconds of a plain step and the ratio of a watched one to it: medians of alternating stretches."""
-    states = []
-    for _ in range(2):
-        torch.manual_seed(0)
-        model, shape = make()
-        states.append({"model": model, "optimizer": torch.optim.Adam(model.parameters(), 1e-3),
-                       "x": torch.randn(64, *shape), "y": torch.randint(0, 10, (64,))})  # fmt: skip
-    chart = retrograd.torch.watch(states[1]["model"], states[1]["optimizer"])
-    plain, ratios = [], []
-    steps(make, count, False, states[0])
-    for _ in range(rounds):
-        alone = steps(make, count, False, states[0])
-        with chart:  # hooks go off between the stretches, so that the other loop runs without
-            watched = steps(make, count, True, states[1])
-        plain.append(alone / count)
-        ratios.append(watched / alone)
-    return 1e3 * median(plain), median(ratios)
+def show(rows: list[dict[str, Any]]) -> None:
+    head = f"{'loop':24s}{'batch':>6s}{'steps':>7s}{'us a step':>11s}{'watching':>10s}{'least':>8s}{'most':>8s}  exact"
+    print(head, "-" * len(head), sep="\n")
+    for row in rows:
+        print(f"{row['loop']:24s}{row['batch']:6d}{row['steps']:7d}{row['microseconds a step']:11.1f}"
+              f"{row['watching costs']:10.1%}{row['least']:8.1%}{row['most']:8.1%}  {row['same weights']}")  # fmt: skip
 
 
 def main() -> None:
@@ -181,17 +137,26 @@ def main() -> None:
     parser.add_argument("cases", type=Path, nargs="?")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int)
-    parser.add_argument("--print", dest="show", default="")
+    parser.add_argument("--print", dest="show", default="", metavar="ID", help="the loop and the report of a record")
     parser.add_argument("--no-cost", action="store_true")
-    args = parser.parse_args()
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    good = args.cases is None or diagnose(args.cases, args.seeds, args.epochs, args.show)
-    if not args.no_cost:
-        for name, make, count in (("MLP 64-64-10", small_mlp, 1000), ("MLP 784-256-128-10", mlp, 300),
-                                  ("CNN 28x28", cnn, 60)):  # fmt: skip
-            milliseconds, ratio = cost(make, count, 7)
-            print(f"{name:20s} {milliseconds:7.3f} ms a step, watched {ratio - 1:+.1%}")
-    sys.exit(not good)
+    results: dict[str, Any] = {}
+    if given.cases:
+        rows = list(diagnose(given.cases, given.seeds, given.epochs, given.show))
+        results |= {"totals": summary(rows), "loops": rows}
+        for name, value in results["totals"].items():
+            print(f"{name:30s} {value}")
+    if not given.no_cost:
+        results["overhead"] = torch_overhead.table()
+        show(results["overhead"])
+    if given.json:
+        given.json.write_text(json.dumps(results, indent=1) + "\n")
+    wrong = [row for row in results.get("loops", []) if not row["right"]]
+    dear = [row for row in results.get("overhead", []) if row["watching costs"] > MOST or not row["same weights"]]
+    sick = [row for row in results.get("loops", []) if row["accepted"]]
+    sys.exit(bool(dear) or any(not row["accepted"] for row in wrong) or len(wrong) > 0.1 * len(sick))
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ class Unused(nn.Module):
 
 def keeping(detach):
     kept = []
-    return train(epochs=12, after_step=lambda model, loss: kept.append(loss.detach() if detach else loss))
+    return train(epochs=16, after_step=lambda model, loss: kept.append(loss.detach() if detach else loss))
 
 
 def scheduled(steps):
@@ -278,15 +278,14 @@ def rate(value, **more):
 
 
 def no_answers(**more):
-    answers = torch.randint(0, 3, (ROWS * 2,), generator=torch.Generator().manual_seed(5))
-    x = torch.randn(ROWS * 2, 6, generator=torch.Generator().manual_seed(6))
-    at = iter(range(10**6))
+    draw = torch.Generator().manual_seed(5)
+    x, answers = torch.randn(2 * ROWS, 6, generator=draw), torch.randint(0, 3, (2 * ROWS,), generator=draw)
 
     def batch(_, __, idx):
-        i = next(at) * BATCH % (2 * ROWS)
-        return x[i : i + BATCH], answers[i : i + BATCH]
+        rows = torch.randperm(2 * ROWS, generator=draw)[: 2 * BATCH]
+        return x[rows], answers[rows]
 
-    return train(batch=batch, epochs=10)
+    return train(batch=batch, epochs=20)
 
 
 def clean():

@@ -36,6 +36,15 @@ def test_a_right_module_with_buffers_and_dropout_passes_and_stays_as_it_was():
     assert torch.equal(random, torch.get_rng_state())
 
 
+def test_a_module_in_channels_last_is_judged_like_any_other():
+    torch.manual_seed(0)
+    module = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+    x = torch.randn(2, 3, 5, 5)
+    found = retrograd.torch.check(module, x)
+    assert found.verdict == "exact", str(found)
+    assert module.weight.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_a_wrong_autograd_function_is_wrong_by_a_third():
     found = retrograd.torch.check(WrongCube, torch.randn(3, 2, generator=torch.Generator().manual_seed(0)))
     assert found.verdict == "wrong"

@@ -14,7 +14,7 @@ ACTIVATIONS = {
 FLAT = 0.05  # of the largest derivative
 
 
-def activity(name: str, kind: str, x: Tensor, y: Tensor) -> Activity:
+def activity(name: str, kind: str, y: Tensor) -> Activity:
     """Return the dead and saturated units; a unit is a column, or a channel of an image or sequence.
 
     A unit of relu is dead if no row makes it positive; one of sigmoid or tanh is saturated if its mean derivative over

@@ -16,7 +16,7 @@ class Listener(Protocol):
     def before_backward(self, tensors: Any) -> None:
         """Hear of a backward pass that is about to begin."""
 
-    def after_backward(self) -> None:
+    def after_backward(self, tensors: Any) -> None:
         """Hear that it is done."""
 
     def differentiated(self) -> None:
@@ -29,22 +29,23 @@ class Listener(Protocol):
         """Hear that it is taken."""
 
 
-_listeners: list[Listener] = []
+_listeners: tuple[Listener, ...] = ()
 _undo: list[Callable[[], None]] = []
 _step_hooks: dict[int, tuple[Any, Any]] = {}
 
 
 def attach(listener: Listener) -> None:
     """Tell a listener from now on."""
+    global _listeners
     if not _listeners:
         _install()
-    _listeners.append(listener)
+    _listeners = (*_listeners, listener)
 
 
 def detach(listener: Listener) -> None:
     """Tell it no more; when nobody listens, PyTorch is as it was."""
-    if listener in _listeners:
-        _listeners.remove(listener)
+    global _listeners
+    _listeners = tuple(each for each in _listeners if each is not listener)
     if not _listeners:
         while _undo:
             _undo.pop()()
@@ -68,20 +69,18 @@ def _install() -> None:
 
     @functools.wraps(backward)
     def heard_backward(tensors: Any, *args: Any, **kwargs: Any) -> None:
-        _tell("before_backward", tensors)
+        for listener in _listeners:
+            listener.before_backward(tensors)
         backward(tensors, *args, **kwargs)
-        _tell("after_backward")
+        for listener in _listeners:
+            listener.after_backward(tensors)
 
     @functools.wraps(grad)
     def heard_grad(*args: Any, **kwargs: Any) -> Any:
-        _tell("differentiated")
+        for listener in _listeners:
+            listener.differentiated()
         return grad(*args, **kwargs)
 
     for name, heard, original in (("backward", heard_backward, backward), ("grad", heard_grad, grad)):
         setattr(torch.autograd, name, heard)
         _undo.append(functools.partial(setattr, torch.autograd, name, original))
-
-
-def _tell(event: str, *about: Any) -> None:
-    for listener in tuple(_listeners):
-        getattr(listener, event)(*about)

@@ -67,6 +67,7 @@ class Chart:
     @property
     def verdict(self) -> Verdict:
         """Whether the loop learns."""
+        self._observer.losses.read()
         return judge(self.journal)
 
     @property

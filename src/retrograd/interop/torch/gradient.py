@@ -75,6 +75,8 @@ def check(module: Any, *inputs: Any, entries: int = FEW, seed: int = 0) -> Gradi
     run: Any
     if isinstance(module, nn.Module):
         run = copy.deepcopy(module).double()
+        for p in run.parameters():  # each entry is moved through a flat view, which channels_last does not have
+            p.data = p.data.contiguous()
         wanted |= {path: p for path, p in run.named_parameters() if p.requires_grad}
     elif isinstance(module, type) and issubclass(module, torch.autograd.Function):
         run = module.apply  # type: ignore[attr-defined]
@@ -128,7 +130,7 @@ class _Trial:
             return GradientCheck(tuple(self._tensor(name, x, gradient, roundoff) for (name, x), gradient in pairs))
 
     def _tensor(self, name: str, x: Tensor, gradient: Tensor | None, roundoff: float) -> TensorError:
-        flat = x.detach().view(-1) if x.is_contiguous() else x.detach().reshape(-1)
+        flat = x.detach().view(-1)
         analytic = torch.zeros_like(flat) if gradient is None else gradient.reshape(-1)
         n = flat.numel()
         chosen = range(n) if n <= self.entries else torch.randperm(n, generator=self.generator)[: self.entries].tolist()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 
 class Nothing:
     """What a hook becomes in a copy or a file."""
@@ -14,14 +16,15 @@ class Nothing:
 
 
 class Hook:
-    """A hook that a copy of the model does not copy."""
+    """A hook that a copy of the model does not copy, and that a compiled model does not hold."""
 
     def __init__(self, run: Callable[..., None]) -> None:
         self.run = run
 
     def __call__(self, *args: Any) -> None:
-        """Run."""
-        self.run(*args)
+        """Run, unless this is a compiler that reads the model."""
+        if not torch.compiler.is_compiling():
+            self.run(*args)
 
     def __deepcopy__(self, memo: Any) -> Nothing:
         return Nothing()

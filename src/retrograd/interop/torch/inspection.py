@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -9,63 +10,73 @@ from torch import Tensor, nn
 
 from retrograd.interop.torch import rows
 from retrograd.interop.torch.hook import Hook
-from retrograd.interop.torch.journal import Gradients, Journal
+from retrograd.interop.torch.journal import Gradients, Growth, Journal
+from retrograd.interop.torch.later import copied
 from retrograd.interop.torch.look import Look
 from retrograd.interop.torch.place import caller
-from retrograd.interop.torch.sample import same, sampled, samples, update
+from retrograd.interop.torch.sample import Sample, lengths_of, norms, numbers, parameters, same, sample, update
 
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+OPENING = 3  # backward passes of the first look that are read in full
 READ = 1 << 16  # entries of a tensor that readings use
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class Inspection:
-    """One look after the other, each from behind a backward pass to behind the next that a step lies before."""
+    """One look after the other, each from behind a backward pass to behind the next that a step lies before.
+
+    The first look is longer: it learns the names, lines and habits of the loop. Where many backward passes add up to
+    one step, those behind the first are read in brief: only what they add to the gradients.
+    """
 
     def __init__(self, journal: Journal) -> None:
         self.journal, self.model = journal, journal.model
         self.look = Look(journal)
-        self.first = samples(dict(self.model.named_parameters()))
-        self.before: dict[str, Tensor] = {}
-        self.gradients: dict[str, Tensor] = {}
+        self.named = parameters(self.model)
+        self.first = sample(self.named)
+        self.before: Sample | None = None
+        self.gradients: Sample | None = None
         self.probe: Tensor | None = None  # the parameter whose own gradients are heard
         self.probe_hook: Any = None
-        self.fresh: list[Tensor] = []
+        self.fresh: Tensor | None = None  # what this backward pass brought to it
         self.left: Tensor | None = None  # its gradient before this backward pass
+        self.marks: list[tuple[Tensor, Tensor | None, int]] = []  # all gradients before it, and their versions
         self.handles: list[Any] = []
         self.x: Tensor | None = None
-        self.late = self.passes = 0
+        self.passes = 0  # in this look
+        self.brief = False
+        self.opening = True
 
     def begin(self) -> None:
         """Start a look."""
-        self.look.begin({id(p): p.data_ptr() for p in self.model.parameters() if p.numel()})
-        self.look.gradients = set()
-        self.fresh, self.passes = [], 0
-        self.late = len(self.journal.late_changes)
+        self.opening = self.journal.looks < OPENING
+        self.passes, self.brief = 0, False
+        self.named = parameters(self.model)
+        self.look.begin({p.data_ptr() for p in self.named.values() if p.numel()})
         for path, module in self.model.named_modules():
-            if path and not any(True for _ in module.children()):
+            hear = not any(True for _ in module.children()) if self.opening else isinstance(module, BATCH_NORMS)
+            if path and hear:
                 self.handles.append(module.register_forward_pre_hook(Hook(Entering(self, path))))
-        trainable = [p for p in self.model.parameters() if p.requires_grad]
+        trainable = [p for p in self.named.values() if p.requires_grad]
         held = [p for p in trainable if p.grad is not None] or trainable
         if held:
             self.probe = min(held, key=Tensor.numel)
             self.probe_hook = self.probe.register_hook(self._hear)
 
     def _hear(self, gradient: Tensor) -> None:
-        self.fresh.append(gradient.detach().clone())
+        if gradient.layout == torch.strided:
+            self.fresh = gradient.detach().clone()
 
     def remember(self) -> None:
         """Keep samples of parameters and gradients, to see what comes of them before the next forward pass."""
-        named = dict(self.model.named_parameters())
-        self.before = samples(named)
-        self.gradients = {path: sampled(p.grad) for path, p in named.items() if p.grad is not None}
+        if self.before is None:
+            self.before = sample(self.named)
+        self.gradients = sample({path: p.grad for path, p in self.named.items() if p.grad is not None})
 
-    def end(self, since: list[bool]) -> None:
+    def end(self, unfinished: bool = False) -> None:
         """Finish a look."""
-        if self.look.wanted and self.x is None and since == [] and self.look.stepped:
+        if self.look.wanted and self.x is None and not unfinished and self.look.stepped:
             self._update()
-        for handle in self.handles:
-            handle.remove()
-        self.handles = []
+        self._leave_modules()
         if self.probe_hook is not None:
             self.probe_hook.remove()
             self.probe_hook = None
@@ -73,121 +84,162 @@ class Inspection:
         self.look.settle()
         self.look.target = self.x = None
 
+    def _leave_modules(self) -> None:
+        for handle in self.handles:
+            handle.remove()
+        self.handles = []
+
     def forget(self) -> None:
         """Drop the samples, which take memory."""
-        self.before, self.gradients = {}, {}
+        self.before = self.gradients = self.fresh = self.left = None
+        self.marks = []
+
+    def settle(self) -> None:
+        """See functions called, or not, in the forward pass that begins."""
+        self.brief = self.passes >= (OPENING if self.opening else 1)
+        self.look.wanted = not self.brief
+        if self.brief:
+            self._leave_modules()
+        if self.look.wanted != self.look.on_stack:
+            self.look.settle()
 
     def before_forward(self, args: Any) -> None:
         """Read what the update before this pass did, and the inputs."""
         self._update()
         self.look.stage = "model"
-        self.x = first_tensor(args)
+        self.x = None if self.brief else first_tensor(args)
         if self.x is None or self.x.ndim == 0:
             return
         self.look.rows = len(self.x)
         journal = self.journal
         x = self.x.detach()
         if x.is_floating_point() and x.numel():
-            some = sampled_entries(x)
-            journal.input_nonfinite |= not bool(torch.isfinite(some).all())
+            lowest, highest = (float(value) for value in torch.aminmax(sampled_entries(x)))
+            journal.input_nonfinite |= not (math.isfinite(lowest) and math.isfinite(highest))
             low, high = journal.input_range
-            journal.input_range = (min(low, float(some.min())), max(high, float(some.max())))
-            if torch.is_grad_enabled():
+            journal.input_range = (min(low, lowest), max(high, highest))
+            if self.opening and torch.is_grad_enabled():
                 journal.grainy = rows.moved_channels(x) or journal.grainy
-        if journal.rows.available is None and torch.is_grad_enabled():
+        if self.opening and journal.rows.available is None and torch.is_grad_enabled():
             journal.rows.available, journal.rows.loader_drops = rows.available(caller(), x)
 
     def _update(self) -> None:
-        if self.before:
-            now = dict(self.model.named_parameters())
-            moved = any(path in now and not same(old, sampled(now[path])) for path, old in self.before.items())
-            if moved:
-                self.journal.updates.append(update(self.before, self.gradients, now))
-                self.look.stepped = True
-            self.before = {}
+        before, gradients = self.before, self.gradients
+        if not self.look.stepped or before is None or gradients is None:
+            return
+        self.named = parameters(self.model)
+        self.before = now = sample(self.named)
+        self.journal.updates.add(lambda: update(before, gradients, now))
 
     def after_forward(self, y: Tensor | None) -> None:
         """Read the outputs."""
         self.look.stage = "loss"
         self.look.module = ""
-        if y is None or not y.requires_grad or y.ndim < 1 or not y.is_floating_point():
+        if self.brief or y is None or not y.requires_grad or y.ndim < 1 or not y.is_floating_point():
             return
         if self.look.activities:
-            self.journal.activities.append(self.look.activities)
+            readings = [work for _, work in self.look.activities]
+            self.journal.activities.add(lambda: [work() for work in readings])
             self.look.activities = []
-        if y.ndim >= 1 and len(y) > 1:
-            flat = y.detach().reshape(len(y), -1)[:256, :1024].to(torch.float32)
-            self.journal.unequal.append(float(flat.std(0).mean() / (flat.abs().mean() + 1e-12)))
+        if len(y) > 1:
+            self.journal.unequal.add(copied(y.reshape(len(y), -1)[:256, :1024], spread))
 
     def before_backward(self) -> None:
-        """Read the rows and answers that the loss has seen."""
-        if self.x is not None and self.look.target is not None:
-            self.journal.rows.add(self.x, self.look.target)
-            self.journal.rows.sizes.add(len(self.x))
-        elif self.x is not None and self.x.ndim:
-            self.journal.rows.batches.add(rows.fingerprint(self.x))
-        self.look.target = None
+        """Remember the gradients that there are."""
+        self.fresh = None
+        self.marks = []
+        for p in self.named.values():
+            grad = p.grad
+            self.marks.append((p, grad, -1 if grad is None else grad._version))
         if self.probe is not None:
             self.left = None if self.probe.grad is None else self.probe.grad.detach().clone()
         self.look.stage = "backward"
 
+    def touched(self) -> bool:
+        """Return whether this backward pass reached a parameter; another model's does not."""
+        after = ((p.grad, grad, version) for p, grad, version in self.marks)
+        return any(now is not None and (now._version != version or now is not grad) for now, grad, version in after)
+
+    def alone(self) -> bool:
+        """Return whether this backward pass found no gradient that it was added to."""
+        return self.fresh is not None and (self.left is None or not bool(self.left.any()))
+
     def after_backward(self, turns: int) -> None:
-        """Read the gradients."""
+        """Read rows, answers and gradients; `turns` backward passes of this line add up in these."""
         journal = self.journal
-        journal.looks += 1
-        journal.gradient_looks += 1
         self.passes += 1
-        self.look.stage = "gap"
-        square, relative, nonfinite = 0.0, {}, []
-        for path, parameter in self.model.named_parameters():
-            gradient = parameter.grad
-            if gradient is None:
-                continue
-            journal.had_gradient.add(path)
-            size = float(gradient.detach().norm())
-            square += size * size
-            if size != 0:
-                journal.nonzero_gradient.add(path)
-            if size != size or size == float("inf"):
-                nonfinite.append(path)
-            if parameter.ndim >= 2:
-                relative[path] = size / max(float(parameter.detach().norm()), 1e-12)
-        journal.gradients.append(Gradients(square**0.5, relative, tuple(nonfinite)))
         self._accumulation(turns)
-        self.remember()
+        if not self.brief:
+            journal.looks += 1
+            self._rows()
+            self._gradients()
+
+    def _rows(self) -> None:
+        if self.x is not None and self.look.target is not None:
+            self.journal.rows.add(self.x, self.look.target)
+        elif self.x is not None and self.x.ndim:
+            self.journal.rows.batches.add(rows.fingerprint(self.x))
+        self.look.target = None
+
+    def _gradients(self) -> None:
+        found = {path: p.grad for path, p in self.named.items() if p.grad is not None}
+        self.journal.had_gradient.update(found)
+        dense = [path for path, gradient in found.items() if gradient.layout == torch.strided]
+        sparse = found.keys() - set(dense)
+        weights = [path for path in dense if self.named[path].ndim >= 2]
+        lengths = lengths_of([*(found[path] for path in dense), *(self.named[path] for path in weights)])
+
+        def read() -> Gradients:
+            values = numbers(lengths)
+            sizes = dict(zip(dense, values, strict=False))
+            pairs = zip(weights, values[len(dense) :], strict=True)
+            return Gradients(
+                math.hypot(*sizes.values()),
+                {path: sizes[path] / max(length, 1e-12) for path, length in pairs},
+                frozenset(sparse).union(path for path, size in sizes.items() if size != 0),
+                tuple(path for path, size in sizes.items() if not math.isfinite(size)),
+            )
+
+        self.journal.gradients.add(read)
 
     def _accumulation(self, turns: int) -> None:
         """Compare the gradient that stands with the sum of what was left and what this pass brought."""
-        if self.probe is None or self.probe.grad is None or not self.fresh:
+        if self.probe is None or self.probe.grad is None or self.fresh is None:
             return
-        now, fresh = self.probe.grad.detach(), self.fresh[-1]
-        left = torch.zeros_like(fresh) if self.left is None else self.left
-        scale = float((left.norm() + fresh.norm()) or 1.0)
-        error = float((now - left - fresh).norm()) / max(scale, 1e-30)
-        self.journal.accumulation_error = max(self.journal.accumulation_error, error)
-        self.journal.growth.append((turns, float(now.norm()) / max(float(fresh.norm()), 1e-30)))
+        now, fresh, left = self.probe.grad.detach().clone(), self.fresh, self.left
 
-    def before_step(self) -> None:
+        def read() -> Growth:
+            old = torch.zeros_like(fresh) if left is None else left
+            wrong, before, brought, stands = norms([now - old - fresh, old, fresh, now])
+            return Growth(turns, stands / max(brought, 1e-30), wrong / max(before + brought, 1e-30))
+
+        self.journal.growth.add(read)
+
+    def before_step(self, turns: int) -> None:
         """Compare the gradient that the step takes with the one that backward left (a division or clipping shows)."""
-        now = {path: p.grad for path, p in self.model.named_parameters() if p.grad is not None}
-        shared = [path for path in self.gradients if path in now]
-        left = sum(float(self.gradients[path].norm()) ** 2 for path in shared) ** 0.5
-        taken = sum(float(sampled(now[path]).norm()) ** 2 for path in shared) ** 0.5
-        if left > 0:
-            self.journal.kept.append(taken / left)
+        gradients = self.gradients
+        if turns < 2 or gradients is None:
+            return
+        now = sample({path: p.grad for path, p in self.named.items() if p.grad is not None})
+
+        def read() -> float | None:
+            left, taken = norms([gradients.values, now.values])
+            return taken / left if left > 0 and now.paths == gradients.paths else None
+
+        self.journal.kept.add(read)
 
     def after_step(self) -> None:
         """Look whether anybody changes gradients from here to the next backward pass."""
         self.look.stepped = True
-        self.look.gradients = {id(p.grad) for p in self.model.parameters() if p.grad is not None}
+        self.look.gradients = {id(p.grad) for p in self.named.values() if p.grad is not None}
         self.journal.looked_steps += 1
 
-    def first_bad(self, loss: Tensor) -> None:
+    def first_bad(self) -> None:
         """Say where the first number that is not finite was found."""
         journal = self.journal
         if journal.first_bad:
             return
-        bad = [path for path, p in self.model.named_parameters() if not bool(torch.isfinite(p.detach()).all())]
+        bad = [path for path, p in parameters(self.model).items() if not bool(torch.isfinite(p.detach()).all())]
         if self.x is not None and self.x.is_floating_point() and not bool(torch.isfinite(self.x.detach()).all()):
             journal.first_bad = "the inputs"
         elif bad:
@@ -197,8 +249,10 @@ class Inspection:
 
     def changed(self) -> set[str]:
         """Return the parameters that differ from the start."""
-        now = dict(self.model.named_parameters())
-        return {path for path, old in self.first.items() if path not in now or not same(old, sampled(now[path]))}
+        now = sample(parameters(self.model))
+        parts = dict(zip(now.paths, now.parts(), strict=True))
+        start = zip(self.first.paths, self.first.parts(), strict=True)
+        return {path for path, old in start if path not in parts or not same(old, parts[path])}
 
 
 class Entering:
@@ -210,12 +264,19 @@ class Entering:
     def __call__(self, module: nn.Module, args: Any) -> None:
         """Note it."""
         inspection, journal = self.inspection, self.inspection.journal
-        inspection.look.module = self.path
-        if torch.is_grad_enabled():
-            journal.called.add(self.path)
+        if inspection.opening:
+            inspection.look.module = self.path
+            if torch.is_grad_enabled():
+                journal.called.add(self.path)
         x = first_tensor(args)
         if isinstance(module, BATCH_NORMS) and module.training and x is not None and x.ndim and len(x) == 1:
             journal.single_row_norms[self.path] += 1
+
+
+def spread(y: Tensor) -> float:
+    """Return how much the outputs differ from row to row, beside their size."""
+    y = y.to(torch.float32)
+    return float(y.std(0).mean() / (y.abs().mean() + 1e-12))
 
 
 def sampled_entries(x: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from retrograd.interop.torch.place import Place
+from retrograd.interop.torch.later import Later
+from retrograd.interop.torch.place import Place, here
 from retrograd.interop.torch.rows import Rows
 from retrograd.interop.torch.series import Series
 
@@ -59,12 +60,16 @@ class Gradients(NamedTuple):
 
     norm: float
     relative: dict[str, float]  # of every weight: length of its gradient / length of the weight
+    nonzero: frozenset[str]
     nonfinite: tuple[str, ...]
 
 
-def _recent() -> deque[Any]:
-    """Return an empty deque that forgets."""
-    return deque(maxlen=RECENT)
+class Growth(NamedTuple):
+    """The gradient of one parameter after a backward pass."""
+
+    turns: int  # backward passes of the same line that it holds
+    ratio: float  # its length / that of what this pass brought
+    error: float  # gradient - (what was left + what this pass brought), relative
 
 
 @dataclass
@@ -76,8 +81,7 @@ class Journal:
     at_start: dict[str, int] = field(default_factory=dict)  # identities of the parameters
     moody: tuple[str, ...] = ()  # modules that act differently in and out of training
 
-    # counted in the turns that are looked at; `turns` are all backward passes
-    turns: int = 0
+    turns: int = 0  # all backward passes; the other counts are of those that are looked at
     judged_steps: int = 0  # whose gradients are known to be fresh or stale
     forwards: int = 0
     backwards: int = 0  # with a forward of their own
@@ -95,9 +99,10 @@ class Journal:
     losses: Series = field(default_factory=Series)
     rates: Series = field(default_factory=Series)
     top_rate: float = 0.0
-    low_from: int = -1  # the step from which the rate stays under a thousandth of its maximum
+    low_from: int = -1  # the turn from which the rate stays under a thousandth of its maximum
     rate_turns: int = 0  # times that the rate climbs from nearly nothing, after it was there
     optimizers: int = 0  # that step this model
+    others: int = 0  # that step another
     fresh_steps: int = 0  # steps that are the first of their optimizer
     stateful: bool = False
     optimizer_kind: str = ""
@@ -109,29 +114,26 @@ class Journal:
     alive: int = 0  # graphs of earlier passes that are kept, at most
     tokens: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)
     places: dict[str, Place] = field(default_factory=dict)
-    loss_calls: deque[LossCall] = field(default_factory=_recent)
-    slopes: deque[tuple[str, float]] = field(
-        default_factory=_recent
+    loss_calls: Later[LossCall] = field(default_factory=Later)
+    slopes: Later[tuple[str, float]] = field(
+        default_factory=lambda: Later(32)
     )  # what a loss counts in what is differentiated: (kind, weight)
-    broadcasts: deque[tuple[Place | None, tuple[int, ...], tuple[int, ...]]] = field(default_factory=_recent)
+    broadcasts: deque[tuple[Place | None, tuple[int, ...], tuple[int, ...]]] = field(
+        default_factory=lambda: deque(maxlen=RECENT)
+    )
     reshapes: dict[tuple[Any, ...], Reshaped] = field(default_factory=dict)
     copies: list[Place] = field(default_factory=list)  # arithmetic on parameters that changes none
     late_changes: list[Place] = field(default_factory=list)  # of gradients, between step and next backward
     looked_steps: int = 0
-    updates: deque[Update] = field(default_factory=_recent)
-    gradients: deque[Gradients] = field(default_factory=_recent)
-    activities: deque[list[Activity]] = field(default_factory=_recent)
+    updates: Later[Update] = field(default_factory=Later)
+    gradients: Later[Gradients] = field(default_factory=Later)
+    activities: Later[list[Activity]] = field(default_factory=Later)
     had_gradient: set[str] = field(default_factory=set)
-    nonzero_gradient: set[str] = field(default_factory=set)
     called: set[str] = field(default_factory=set)
     single_row_norms: Counter[str] = field(default_factory=Counter)
-    gradient_looks: int = 0
-    growth: deque[tuple[int, float]] = field(
-        default_factory=_recent
-    )  # (backwards, length of accumulated / of one gradient)
-    kept: deque[float] = field(default_factory=_recent)  # length of the gradient that steps / that backward left
-    accumulation_error: float = 0.0
-    unequal: deque[float] = field(default_factory=_recent)  # spread of the outputs over the rows
+    growth: Later[Growth] = field(default_factory=Later)
+    kept: Later[float] = field(default_factory=Later)  # length of the gradient that steps / that backward left
+    unequal: Later[float] = field(default_factory=Later)  # spread of the outputs over the rows
     input_range: tuple[float, float] = (0.0, 0.0)
     input_nonfinite: bool = False
     grainy: tuple[float, float] | None = None  # roughness of images as given, and with the channels moved
@@ -141,6 +143,13 @@ class Journal:
     failure: str = ""  # the words of the error that ended the loop
     failed_call: LossCall | None = None
     trouble: list[str] = field(default_factory=list)  # errors of the doctor itself
+
+    def note(self, event: str, again: bool = False) -> None:
+        """Note the user's line at which something happens; the first, or each time anew."""
+        if again or event not in self.places:
+            place = here()
+            if place is not None:
+                self.places[event] = place
 
     @property
     def usual(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from retrograd.interop.torch.journal import Journal
@@ -18,6 +19,17 @@ class Watched:
         self.version = self.own_version = -1
         self.used = self.stale = False
 
+    def see(self) -> None:
+        """Remember its gradient and both their states."""
+        self.gradient = self.parameter.grad
+        self.version = -1 if self.gradient is None else self.gradient._version
+        self.own_version = self.parameter._version
+
+    def moved(self) -> bool:
+        """Return whether its gradient is not what it was."""
+        gradient = self.parameter.grad
+        return gradient is not self.gradient or (gradient is not None and gradient._version != self.version)
+
 
 class Leftover:
     """Decides at every step whether gradients are fresh. Exact, by the counters that every in-place change moves."""
@@ -25,11 +37,12 @@ class Leftover:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.watched: list[Watched] = []
+        self.known = False  # whether the gradients of the last backward pass are fresh or stale
 
-    def before_forward(self, updated: bool) -> None:
+    def before_forward(self, updated: bool) -> bool:
         """Notice updates that no optimizer makes: the parameters' own counters moved."""
         if updated:
-            return  # an optimizer does it
+            return False  # an optimizer does it
         moved = False
         for each in self.watched:
             version = each.parameter._version
@@ -37,17 +50,18 @@ class Leftover:
             each.own_version = version
         if moved:
             self.journal.manual_updates += 1
-            self.journal.judged_steps += 1
-            self.journal.stale_steps += self.stale()
+            self.before_step()
             self.after_step()
+        return moved
 
     def before_backward(self) -> None:
         """Find what is left in the gradients."""
+        self.known |= any(each.used for each in self.watched)
         for each in self.watched:
             gradient = each.parameter.grad
             if gradient is None:
                 each.stale = False
-            elif each.gradient is not gradient or gradient._version != each.version:  # type: ignore[union-attr]
+            elif each.moved():
                 each.stale = each.used and bool((gradient.detach() != 0).any())
             elif each.used:
                 each.stale = True
@@ -56,20 +70,37 @@ class Leftover:
     def after_backward(self, model: nn.Module) -> None:
         """Remember the gradients."""
         if not self.watched:
-            found = [parameter for parameter in model.parameters() if parameter.grad is not None]
+            gradients = ((parameter, parameter.grad) for parameter in model.parameters())
+            found = [parameter for parameter, each in gradients if each is not None and each.layout == torch.strided]
             self.watched = [Watched(parameter) for parameter in sorted(found, key=Tensor.numel)[:WATCHED]]
         for each in self.watched:
-            each.gradient = each.parameter.grad
-            each.version = -1 if each.gradient is None else each.gradient._version
-            each.own_version = each.parameter._version
+            each.see()
 
-    def stale(self, held: set[int] | None = None) -> bool:
-        """Return whether the step about to be taken uses leftovers, of the parameters that it holds."""
-        return any(each.stale and (held is None or id(each.parameter) in held) for each in self.watched)
+    def before_step(self, held: set[int] | None = None) -> None:
+        """Count a step, and whether it uses leftovers of the parameters that it holds."""
+        if self.known:
+            stale = any(each.stale and (held is None or id(each.parameter) in held) for each in self.watched)
+            self.journal.judged_steps += 1
+            self.journal.stale_steps += stale
+
+    def resume(self) -> None:
+        """Begin again behind a backward pass that was not heard: whether its gradients are fresh is not known."""
+        self.known = False
+        for each in self.watched:
+            each.used = each.stale = False
+            each.see()
+
+    def mark(self) -> None:
+        """Remember the gradients before a backward pass, to know whether it touches them."""
+        for each in self.watched:
+            each.see()
+
+    def touched(self) -> bool:
+        """Return whether it did; where no gradient was ever seen, it may have."""
+        return not self.watched or any(each.parameter.grad is not None and each.moved() for each in self.watched)
 
     def after_step(self) -> None:
         """Remember that the gradients are used."""
         for each in self.watched:
             each.used = True
-            gradient = each.parameter.grad
-            each.gradient, each.version = gradient, -1 if gradient is None else gradient._version
+            each.see()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack,
 
 from retrograd.interop.torch.activity import ACTIVATIONS, activity
 from retrograd.interop.torch.journal import Activity, Journal, LossCall, Reshaped
+from retrograd.interop.torch.later import copied
 from retrograd.interop.torch.place import Place, here
 
 LOSSES: dict[Any, str] = {
@@ -24,9 +27,9 @@ LOSSES: dict[Any, str] = {
     F.binary_cross_entropy_with_logits: "binary_cross_entropy_with_logits",
     F.kl_div: "kl_div",
 }
-NEVER_NEGATIVE = {*LOSSES.values()} - {"nll_loss", "kl_div"}
 BINARY = {"sub", "rsub", "add", "mul", "div", "pow", "eq"}
 VIEWS = {"view", "reshape"}
+DROPOUTS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"}
 REDUCTIONS = {"mean", "sum"}
 MOST_COPIES, ROWS_READ = 16, 4096
 
@@ -45,12 +48,12 @@ class Look(TorchFunctionMode):
         self.handling = 0
         self.stage = "prepare"
         self.stepped = False  # in this turn
-        self.parameters: dict[int, int] = {}  # addresses of the parameters' memory, by identity
+        self.parameters: set[int] = set()  # addresses of the parameters' memory
         self.gradients: set[int] = set()  # identities of the gradients after a step
         self.rows = 0  # of the last forward
         self.module = ""  # that is running
-        self.activities: list[Activity] = []
-        self.call: LossCall | None = None
+        self.activities: list[tuple[str, Callable[[], Activity]]] = []  # kind, and what will be read
+        self.names: dict[int, str] = {}  # of the modules that the first look saw at these activations
         self.target: Tensor | None = None
 
     def settle(self) -> None:
@@ -75,14 +78,19 @@ class Look(TorchFunctionMode):
         self.wanted = False
         self.settle()
 
-    def begin(self, parameters: dict[int, int]) -> None:
-        """Start a turn."""
+    def begin(self, parameters: set[int]) -> None:
+        """Start a look."""
         self.parameters = parameters
-        self.stepped = False
+        self.turn()
         self.activities = []
-        self.call = self.target = None
+        self.target = None
         self.wanted = True
         self.settle()
+
+    def turn(self) -> None:
+        """Start a turn: what happens to gradients until the next step is no afterthought."""
+        self.stepped = False
+        self.gradients = set()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the function, and read it where it tells something."""
@@ -103,11 +111,13 @@ class Look(TorchFunctionMode):
         if name in VIEWS:
             self._view(args[0], result)
         elif bare in BINARY and self.stage == "loss":
-            self._broadcast(args, result)
+            self._broadcast(args, result, bare in ("sub", "rsub"))
         elif bare in REDUCTIONS and self.stage == "loss" and isinstance(result, Tensor) and result.ndim == 0:
             self._weigh(bare, result)
         elif name in ACTIVATIONS and self.stage == "model" and isinstance(result, Tensor):
-            self._activation(ACTIVATIONS[name], args, result)
+            self._activation(ACTIVATIONS[name], result)
+        elif name in DROPOUTS and not self.journal.moody and drops(*args[1:], **kwargs):
+            self.journal.moody = (f"F.{name}",)
         elif self.stage == "gap":
             self._gap(name, bare, args, result)
         return result
@@ -120,34 +130,39 @@ class Look(TorchFunctionMode):
         try:
             result = func(*args, **kwargs)
         except Exception:
-            self.journal.failed_call = read_loss(LOSSES[func], prediction, target, None, kwargs)
+            self.journal.failed_call = read_loss(LOSSES[func], prediction, target, None, kwargs)()
             raise
-        self.call, self.target = read_loss(LOSSES[func], prediction, target, result, kwargs), target
+        self.target, kind = target, LOSSES[func]
         if prediction.shape[:1] == target.shape[:1] or func in (F.cross_entropy, F.nll_loss):
-            self.journal.loss_calls.append(self.call)
+            self.journal.loss_calls.add(read_loss(kind, prediction, target, result, kwargs))
             broadcast = result.ndim == 0 and func not in (F.cross_entropy, F.nll_loss)
             if broadcast and squares(prediction, target):
                 n = len(prediction)
-                self.journal.broadcasts.append((self.call.place, tuple(prediction.shape), (n, n)))
+                self.journal.broadcasts.append((here(), tuple(prediction.shape), (n, n)))
         if result.ndim == 0:
-            self._weigh(self.call.kind, result)
+            self._weigh(kind, result)
         return result
 
     def _weigh(self, kind: str, result: Tensor) -> None:
         """Note what this value counts in what is differentiated, as soon as that is known."""
         if result.requires_grad and result.dtype.is_floating_point:
             slopes = self.journal.slopes
-            result.register_hook(lambda slope: slopes.append((kind, float(slope))))
 
-    def _broadcast(self, args: Any, result: Any) -> None:
+            def hear(slope: Tensor) -> None:
+                kept = slope.detach().clone()
+                slopes.add(lambda: (kind, float(kept)))
+
+            result.register_hook(hear)
+
+    def _broadcast(self, args: Any, result: Any, difference: bool) -> None:
         pair = [arg for arg in args[:2] if isinstance(arg, Tensor)]
-        if len(pair) != 2 or pair[0].requires_grad == pair[1].requires_grad:
+        if len(pair) != 2 or pair[0].requires_grad == pair[1].requires_grad or not (pair[0].ndim and pair[1].ndim):
             return
         prediction, target = sorted(pair, key=lambda tensor: not tensor.requires_grad)
         if squares(prediction, target):
             self.journal.broadcasts.append((here(), tuple(prediction.shape), tuple(result.shape)))
-        elif self.target is None and prediction.shape == target.shape and prediction.ndim and len(target) == self.rows:
-            self.target = target
+        elif self.target is None and difference and prediction.shape == target.shape and len(target) == self.rows:
+            self.target = target  # a factor may be a weight
 
     def _view(self, before: Any, after: Any) -> None:
         if not (isinstance(before, Tensor) and isinstance(after, Tensor)) or not misplaced(before.shape, after.shape):
@@ -157,10 +172,13 @@ class Look(TorchFunctionMode):
         if place is not None and "site-packages" not in place.file and len(self.journal.reshapes) < MOST_COPIES:
             self.journal.reshapes.setdefault(key, Reshaped(place, tuple(before.shape), tuple(after.shape)))
 
-    def _activation(self, kind: str, args: Any, result: Tensor) -> None:
+    def _activation(self, kind: str, result: Tensor) -> None:
         if result.is_floating_point() and result.ndim >= 2 and len(self.activities) < 64:
-            name = self.module or f"{kind} {sum(each.kind == kind for each in self.activities) + 1}"
-            self.activities.append(activity(name, kind, args[0], result))
+            at = len(self.activities)
+            if self.module:
+                self.names[at] = self.module
+            name = self.names.get(at) or f"{kind} {sum(other == kind for other, _ in self.activities) + 1}"
+            self.activities.append((kind, copied(result, lambda y: activity(name, kind, y))))
 
     def _gap(self, name: str, bare: str, args: Any, result: Any) -> None:
         """Behind the backward pass: arithmetic that makes new tensors of parameters; gradients changed after a step."""
@@ -178,8 +196,7 @@ class Look(TorchFunctionMode):
             and not name.endswith("_") | name.startswith("__i")
         ):
             tensors = [arg for arg in args[:2] if isinstance(arg, Tensor)]
-            addresses = self.parameters.values()
-            if any(tensor.data_ptr() in addresses for tensor in tensors) and getattr(result, "ndim", 0) > 0:
+            if any(tensor.data_ptr() in self.parameters for tensor in tensors) and getattr(result, "ndim", 0) > 0:
                 self._note(self.journal.copies)
 
     @staticmethod
@@ -187,6 +204,11 @@ class Look(TorchFunctionMode):
         place = here()
         if place is not None and len(places) < 1000:
             places.append(place)
+
+
+def drops(p: float = 0.5, training: bool = True, *_: Any, **__: Any) -> bool:
+    """Return whether a call of dropout with such arguments drops anything."""
+    return training and p > 0
 
 
 def squares(prediction: Tensor, target: Tensor) -> bool:
@@ -217,19 +239,17 @@ def _strides(shape: torch.Size) -> list[tuple[int, int]]:
     return found
 
 
-def read_loss(kind: str, prediction: Tensor, target: Tensor, result: Any, options: Any) -> LossCall:
-    """Read what a loss function was given."""
-    facts = set(_facts(kind, prediction.detach()[:ROWS_READ]))
-    if options.get("reduction") == "sum":
-        facts.add("summed")
-    value = float(result.detach().mean()) if isinstance(result, Tensor) else float("nan")
-    return LossCall(
-        kind, here(), tuple(prediction.shape), tuple(target.shape), str(prediction.dtype).removeprefix("torch."),
-        str(target.dtype).removeprefix("torch."), frozenset(facts), float(prediction.detach().min()), value,
-    )  # fmt: skip
+def read_loss(kind: str, prediction: Tensor, target: Tensor, result: Any, options: Any) -> Callable[[], LossCall]:
+    """Return what will tell what a loss function was given."""
+    shapes = tuple(prediction.shape), tuple(target.shape)
+    dtypes = str(prediction.dtype).removeprefix("torch."), str(target.dtype).removeprefix("torch.")
+    given = frozenset({"summed"} if options.get("reduction") == "sum" else ())
+    place, value = here(), result.detach().mean() if isinstance(result, Tensor) else math.nan
+    told = copied(prediction[:ROWS_READ], lambda values: (given.union(_facts(values)), float(values.min())))
+    return lambda: LossCall(kind, place, *shapes, *dtypes, *told(), float(value))
 
 
-def _facts(kind: str, values: Tensor) -> list[str]:
+def _facts(values: Tensor) -> list[str]:
     """Return what the numbers are: probabilities of classes, their logarithms, or between 0 and 1 each."""
     values = values.to(torch.float32)
     low, high = float(values.min()), float(values.max())

@@ -1,12 +1,14 @@
-"""The observer hangs on a model and hears of every forward pass, backward pass and step; now and then it looks closely.
+"""The observer hangs on a model, hears of its forward and backward passes and steps, and now and then looks closely.
 
+Between looks it sleeps: then it is told of backward passes only, counts them, and reads every eighth loss. Of a model
+that acts differently in evaluation mode it also hears the forward passes, so that no validation is missed.
 It computes on detached values only, draws no random numbers, and catches its own errors: the loop goes on as without.
 """
 
 from __future__ import annotations
 
 import functools
-import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -16,40 +18,31 @@ from torch.optim import Optimizer
 
 from retrograd.interop.torch import attach
 from retrograd.interop.torch.hook import Hook
-from retrograd.interop.torch.inspection import Inspection, first_tensor
+from retrograd.interop.torch.inspection import OPENING, Inspection, first_tensor
 from retrograd.interop.torch.journal import Journal
 from retrograd.interop.torch.leftover import Leftover
+from retrograd.interop.torch.losses import Losses
 from retrograd.interop.torch.optimizers import Optimizers
 from retrograd.interop.torch.pace import Pace
+from retrograd.interop.torch.passes import Passes
 from retrograd.interop.torch.place import here
-from retrograd.interop.torch.rows import fingerprint
 
-MOST_TOKENS, PRINTS = 256, 64
-FIRST = 4  # backward passes and steps that are all looked at
+UPDATES = 2  # that are seen before the first sleep
 MOST_BACKWARDS = 64  # in one look, while waiting for a step
-
-
-class Token:
-    """Lives as long as the graph of one forward pass."""
-
-    __slots__ = ("__weakref__", "number")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
+GLANCE = 8  # backward passes from one loss that is read to the next, while asleep
+LOST = 64  # glances in a row at what may be other models' passes
 
 
 def guarded(method: Callable[..., None]) -> Callable[..., None]:
-    """Time a method, and keep its errors from the user's loop."""
+    """Keep the errors of a method from the user's loop."""
 
     @functools.wraps(method)
     def run(self: Observer, *args: Any) -> None:
-        begin = time.perf_counter()
         try:
             with torch._C.DisableTorchFunction():  # what the doctor computes is nothing to look at
                 method(self, *args)
         except Exception as error:
             self.journal.trouble.append(f"{method.__name__}: {error!r}")
-        self.pace.own += time.perf_counter() - begin
 
     return run
 
@@ -64,51 +57,63 @@ class Observer:
         self.inspection = Inspection(journal)
         self.look = self.inspection.look
         self.leftover = Leftover(journal)
-        self.depth = self.passes = 0
-        self.since: list[bool] = []  # training mode of each forward with gradients since the last backward
-        self.own_backward = False
-        self.backwards_since_step = 0
-        self.last_was_blind = self.updated = False
-        self.awake = self.steps_heard = False
-        self.silent = 0  # forwards with gradients since the last backward, while asleep
-        self.handles: list[Any] = []
+        self.passes = Passes(journal)
+        self.losses = Losses(journal)
+        self.depth = 0
+        self.lines: Counter[Any] | None = Counter()  # the user's lines whose backward passes the next step will use
+        self.awake = self.updated = self.steps_heard = self.leaving = False
+        self.attention = 0  # the turn of the next glance, while asleep
+        self.lost = 0
+        self.pre_hook: Any = None
+        self.post_hook: Any = None
 
     def start(self) -> None:
         """Hang on."""
-        self.pre_hook = self.model.register_forward_pre_hook(Hook(self.heard_forward))
         attach.attach(self)
         self.pace.start()
         self._wake()
 
     def stop(self) -> None:
         """Let go."""
-        self.inspection.end(self.since)
+        self.passes.end(self.model)
+        self.inspection.end(bool(self.passes.since))
         self._sleep()
+        self._hear_forwards(False)
         self.steps_heard = attach.hear_steps(self, False)
         attach.detach(self)
-        self.pre_hook.remove()
         self.pace.stop()
-        if self.journal.backwards:
-            left = max(self.silent, sum(self.since)) if self.model.training else 0
-            self.journal.unguarded += max(0, left - self.journal.usual)
+        self.losses.read()
 
+    @guarded
     def _wake(self) -> None:
         """Begin to look: only then are outputs and steps heard."""
         self.awake = True
-        if not self.handles:
-            self.handles = [self.model.register_forward_hook(Hook(self.after_forward), always_call=True)]
+        self._hear_forwards(True)
+        if self.post_hook is None:
+            self.post_hook = self.model.register_forward_hook(Hook(self.after_forward), always_call=True)
         self.steps_heard = attach.hear_steps(self, True)
         self.inspection.begin()
 
     def _sleep(self) -> None:
-        """Hear of forward and backward passes only, and of the next step, which may use leftovers."""
-        self.awake = False
-        for handle in self.handles:
-            handle.remove()
-        self.handles = []
+        """Hear of backward passes, of the next step, which may use leftovers, and of the forward pass behind it."""
+        self.awake, self.leaving = False, True
+        if self.post_hook is not None:
+            self.post_hook.remove()
+            self.post_hook = None
         self.inspection.forget()
-        self.backwards_since_step = -1
-        self.silent = 0
+        self.passes.sleep()
+        self.depth, self.lines = 0, None
+        self._wait()
+
+    def _wait(self) -> None:
+        self.attention = min(self.journal.turns + GLANCE, self.pace.next)
+
+    def _hear_forwards(self, wanted: bool) -> None:
+        if wanted and self.pre_hook is None:
+            self.pre_hook = self.model.register_forward_pre_hook(Hook(self.heard_forward))
+        elif not wanted and self.pre_hook is not None:
+            self.pre_hook.remove()
+            self.pre_hook = None
 
     # forward
 
@@ -117,21 +122,23 @@ class Observer:
         if self.awake:
             self.before_forward(module, args)
         elif module is self.model:
-            if self.look.on_stack:
-                self.look.settle()
+            if self.leaving:
+                self._leave()
             if torch.is_grad_enabled():
-                self.silent += 1
-                if self.steps_heard:
-                    self._after_look()
+                self.passes.silent += module.training
             elif module.training:
                 self._blind(args)
 
     @guarded
-    def _after_look(self) -> None:
-        """Ask once more, for loops without an optimizer, whether the update behind the look used leftovers."""
-        self.leftover.before_forward(self.updated)
-        if not self.updated:
+    def _leave(self) -> None:
+        """Take the last things off behind a look; in loops without an optimizer, ask whether it used leftovers."""
+        self.look.settle()
+        self.leaving = self.look.on_stack
+        if self.steps_heard and not self.updated:
+            self.leftover.before_forward(self.updated)
             self.steps_heard = attach.hear_steps(self, False)
+        if not self.leaving and not self.journal.moody:
+            self._hear_forwards(False)
 
     @guarded
     def before_forward(self, module: nn.Module, args: Any) -> None:
@@ -139,12 +146,12 @@ class Observer:
         self.depth += 1
         if self.depth > 1 or module is not self.model:
             return
-        if self.look.wanted != self.look.on_stack:
-            self.look.settle()
+        self.inspection.settle()
         if torch.is_grad_enabled():
             self._place("forward")
+        if self.leftover.before_forward(self.updated):
+            self.look.stepped = True
         self.inspection.before_forward(args)
-        self.leftover.before_forward(self.updated)
 
     @guarded
     def after_forward(self, module: nn.Module, args: Any, output: Any) -> None:
@@ -152,38 +159,17 @@ class Observer:
         self.depth -= 1
         if self.depth > 0 or module is not self.model:
             return
-        journal = self.journal
-        journal.forwards += 1
+        self.journal.forwards += 1
         y = first_tensor(output)
         if y is not None and y.requires_grad and y.grad_fn is not None:
-            self.last_was_blind = False
-            self.since.append(module.training)
-            if not module.training and "eval_forward" not in journal.places:
-                self._place("eval_forward")
-            if len(self.since) == journal.usual + 1 and journal.backwards and module.training:
-                self._place("unguarded")
-            journal.training_forwards += module.training
-            self.passes += 1
-            if len(journal.tokens) < MOST_TOKENS:
-                token = Token(self.passes)
-                y.grad_fn.metadata["retrograd"] = token
-                journal.tokens.add(token)
+            self.passes.with_gradients(y, module.training)
         elif module.training and not torch.is_grad_enabled():
-            self._blind(args)
+            self.passes.blind(args)
         self.inspection.after_forward(y)
 
     @guarded
     def _blind(self, args: Any) -> None:
-        """Count a pass in training mode without gradients, as a validation that forgot `eval()` makes."""
-        journal = self.journal
-        journal.blind += 1
-        journal.blind_runs += not self.last_was_blind
-        self.last_was_blind = True
-        if "blind" not in journal.places:
-            self._place("blind")
-        x = first_tensor(args)
-        if x is not None and len(journal.blind_prints) < PRINTS and x.ndim:
-            journal.blind_prints[fingerprint(x)] += 1
+        self.passes.blind(args)
 
     # backward
 
@@ -191,19 +177,18 @@ class Observer:
         """Hear of a backward pass that begins."""
         if self.awake:
             self._before_backward(tensors)
+        elif self.journal.turns + 1 >= self.attention:
+            self.leftover.mark()
 
     @guarded
     def _before_backward(self, tensors: Any) -> None:
-        self.own_backward = bool(self.since)
-        loss = first_tensor(tensors)
-        if self.own_backward and loss is not None and loss.numel() == 1:
-            value = float(loss.detach())
-            self.journal.losses.add(value)
-            if value != value or abs(value) == float("inf"):
-                self.inspection.first_bad(loss)
         self.leftover.before_backward()
         self._place("backward")
         self.inspection.before_backward()
+
+    def _loss(self, tensors: Any) -> None:
+        if self.losses.add(tensors, wait=self.awake):
+            self.inspection.first_bad()
 
     @guarded
     def differentiated(self) -> None:
@@ -211,60 +196,86 @@ class Observer:
         if "grad" not in self.journal.places:
             self._place("grad")
 
-    def after_backward(self) -> None:
+    def after_backward(self, tensors: Any) -> None:
         """Hear that it is done."""
+        self.journal.turns += 1
         if self.awake:
-            self._after_backward()
-        elif self.silent:
-            if self.silent > self.journal.usual and self.model.training:
-                self.journal.unguarded += self.silent - self.journal.usual
-            self.silent = 0
-            self.pace.turn(False)
-            if self.pace.due():
-                self._resume()
-
-    @guarded
-    def _resume(self) -> None:
-        self._wake()
-        self.leftover.after_backward(self.model)
-        if not self.inspection.before:
-            self.inspection.remember()
-        self.look.stage = "gap"
-
-    @guarded
-    def _after_backward(self) -> None:
-        journal = self.journal
-        if self.own_backward:
-            usual = journal.usual
-            journal.per_backward[len(self.since)] += 1
-            journal.unguarded += sum(self.since[: len(self.since) - usual]) if len(self.since) > usual else 0
-            journal.backwards += 1
-            journal.eval_steps += not self.since[-1]
-            self.backwards_since_step += self.backwards_since_step >= 0
-        self.since.clear()
-        self.leftover.after_backward(self.model)
-        if not self.own_backward:
+            self._after_backward(tensors)
             return
-        oldest = self.passes - journal.usual
-        journal.alive = max(journal.alive, sum(token.number <= oldest for token in set(journal.tokens)))
-        self.inspection.after_backward(self.backwards_since_step)
-        self.pace.turn(True)
-        journal.turns = self.pace.turns
-        if self._seen_enough():
-            self.inspection.end([])
-            if self.pace.due():
-                self._resume()
-            else:
-                self._sleep()
+        self.leftover.known = False
+        if self.passes.silent:
+            self.passes.used_silently(self.model)
+        if self.journal.turns >= self.attention:
+            self._glance(tensors)
+
+    @guarded
+    def _glance(self, tensors: Any) -> None:
+        """Read loss and learning rate, and look closely again if it is time for it."""
+        turn = self.journal.turns
+        if self.steps_heard and self.updated and turn < self.pace.next:
+            self.steps_heard = attach.hear_steps(self, False)
+            self._wait()
+            return
+        if not self.leftover.touched() and self.lost < LOST:
+            self.lost += 1  # another model's backward pass: try the next
+            self.attention = turn + 1
+            return
+        self.lost = 0
+        self._loss(tensors)
+        self.optimizers.read(turn)
+        self.pace.lap(turn, looked=False)
+        if turn < self.pace.next:
+            self._wait()
+            return
+        self.losses.read()
+        self._wake()
+        self.leftover.resume()
+        self.inspection.remember()
         self.look.stage = "gap"
+
+    @guarded
+    def _after_backward(self, tensors: Any) -> None:
+        self.look.stage = "gap"
+        own = self.inspection.touched() or (bool(self.passes.since) and not self.journal.had_gradient)
+        if own:
+            self.passes.used()
+        self.passes.since.clear()
+        self.leftover.after_backward(self.model)
+        if not own:
+            return
+        self._loss(tensors)
+        self.inspection.after_backward(self._line())
+        turn, enough = self.journal.turns, self._seen_enough()
+        if enough:
+            self.inspection.end()
+            self.pace.lap(turn, looked=True)
+            self.pace.plan(turn, self.inspection.passes)
+            self._sleep()
+        else:
+            self.inspection.remember()
+            self.look.turn()
+            self.pace.lap(turn, looked=True)
+
+    def _line(self) -> int:
+        """Return how many backward passes of the user's line that is running add up to one gradient; -1 if unknown.
+
+        Passes of several lines are parts of one loss, those of the same line are minibatches.
+        """
+        place = here()
+        if self.inspection.alone():
+            self.lines = Counter()
+        if self.lines is None:
+            return -1
+        self.lines[place] += 1
+        return self.lines[place]
 
     def _seen_enough(self) -> bool:
         """At first look until some steps are seen, so that accumulation can be counted; later, until one is seen."""
-        journal = self.journal
-        updates = max(journal.steps, journal.manual_updates)
-        if journal.backwards < FIRST or (updates < FIRST and journal.backwards < MOST_BACKWARDS):
+        journal, passes = self.journal, self.inspection.passes
+        if self.inspection.opening and passes < OPENING:
             return False
-        return not journal.steps or self.look.stepped or self.inspection.passes >= MOST_BACKWARDS
+        seen = max(journal.steps, journal.manual_updates) >= UPDATES if self.inspection.opening else self.look.stepped
+        return seen or passes >= MOST_BACKWARDS
 
     # step
 
@@ -273,14 +284,11 @@ class Observer:
         """Hear of a step that begins."""
         if not self.optimizers.ours(optimizer):
             return
-        journal = self.journal
-        journal.judged_steps += 1
-        journal.stale_steps += self.leftover.stale(journal.stepped)
-        rate = float(optimizer.param_groups[0].get("lr", 0.0))
-        self.optimizers.rate(rate, self.pace.turns)
+        self.leftover.before_step(self.journal.stepped)
+        self.optimizers.follow(optimizer, self.journal.turns)
         self._place("step")
         if self.awake:
-            self.inspection.before_step()
+            self.inspection.before_step(max(self.lines.values(), default=0) if self.lines else 0)
             self.look.pause()
         self.look.stage = "step"
 
@@ -291,9 +299,9 @@ class Observer:
             return
         journal = self.journal
         journal.steps += 1
-        if self.backwards_since_step > 0:
-            journal.per_step[self.backwards_since_step] += 1
-        self.backwards_since_step = 0
+        if self.lines:
+            journal.per_step[max(self.lines.values())] += 1
+        self.lines = Counter()
         self.updated = True
         self.leftover.after_step()
         self.look.stage = "gap"
@@ -303,10 +311,8 @@ class Observer:
             self.inspection.after_step()
         else:
             self.look.settle()
-            self.backwards_since_step = -1
-            self.steps_heard = attach.hear_steps(self, False)
+            self.attention = self.journal.turns + 1  # to take the hooks off: here, PyTorch is walking through them
 
     def _place(self, event: str) -> None:
-        place = here()
-        if place is not None:
-            self.journal.places[event] = place
+        """Note the user's line; in the first look the last of them, as the first may be a trial run."""
+        self.journal.note(event, again=self.inspection.opening)

@@ -19,7 +19,8 @@ class Optimizers:
     def __init__(self, journal: Journal, given: Optimizer | None) -> None:
         self.journal, self.model, self.given = journal, journal.model, given
         self.known: dict[int, tuple[Any, bool]] = {}
-        self.was_high = self.was_low = False  # the learning rate
+        self.followed: Any = lambda: None  # the optimizer whose learning rate is followed, weakly
+        self.was_high = self.was_low = False  # that rate
 
     def ours(self, optimizer: Optimizer) -> bool:
         """Return whether it holds parameters of the model; note it where it is new."""
@@ -33,6 +34,7 @@ class Optimizers:
         if len(self.known) > MOST:
             self.known.clear()
         self.known[id(optimizer)] = (weakref.ref(optimizer), ours)
+        journal.others += not ours
         if ours:
             journal.optimizers += 1
             journal.stepped |= held & mine
@@ -43,10 +45,20 @@ class Optimizers:
             journal.fresh_steps += not optimizer.state
         return ours
 
-    def rate(self, rate: float, turn: int) -> None:
-        """Note the learning rate of a step."""
-        journal = self.journal
-        journal.rates.add(rate)
+    def follow(self, optimizer: Optimizer, turn: int) -> None:
+        """Note the learning rate of a step; of several optimizers, one is followed as long as it lives."""
+        if self.followed() is None:
+            self.followed = weakref.ref(optimizer)
+        if self.followed() is optimizer:
+            self.read(turn)
+
+    def read(self, turn: int) -> None:
+        """Note the learning rate as it is."""
+        optimizer, journal = self.followed(), self.journal
+        if optimizer is None:
+            return
+        rate = float(optimizer.param_groups[0].get("lr", 0.0))
+        journal.rates.add(rate, turn)
         if rate > journal.top_rate:
             journal.top_rate = rate
         if rate >= LOW * journal.top_rate:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from statistics import median
 
-SHARE = 0.02  # of the loop's time that looks may take; the rest of the 5 % is for what is heard of every step
-GROWTH = 1.5  # of the distance between looks, until the share is kept
-FARTHEST = 4096  # turns
+SHARE = 0.02  # of the loop's time that looks may take; the rest of the 5 % is for the first of them
+GROWTH = 3  # of the run, in which there is a look at any price
+NEAREST = 4  # turns from look to look
 
 
 class Pace:
-    """Counts turns of the loop (backward passes) and seconds."""
+    """Seconds of the turns of a loop (its backward passes) that are looked at, and of the others."""
 
     def __init__(self) -> None:
-        self.own = 0.0  # seconds inside the doctor's own code
-        self.turns = self.looked = 0
-        self.distance = 1.0
+        self.looked = 0  # turns
         self.next = 0
         self.seconds = 0.0
-        self._looked: deque[float] = deque(maxlen=16)
+        self._looked: deque[float] = deque(maxlen=16)  # seconds of a turn
         self._usual: deque[float] = deque(maxlen=64)
         self._begin = self._last = 0.0
+        self._turn = 0  # at the end of the last stretch
 
     def start(self) -> None:
         """Start the clock."""
@@ -32,36 +32,30 @@ class Pace:
         """Stop the clock."""
         self.seconds = time.perf_counter() - self._begin
 
-    def turn(self, looked: bool) -> None:
-        """Count a turn that ends."""
-        now = time.perf_counter()
-        (self._looked if looked else self._usual).append(now - self._last)
-        self._last = now
-        self.turns += 1
-        self.looked += looked
+    def lap(self, turn: int, looked: bool) -> None:
+        """End a stretch of turns of one kind."""
+        now, turns = time.perf_counter(), turn - self._turn
+        (self._looked if looked else self._usual).append((now - self._last) / turns)
+        self._last, self._turn = now, turn
+        if looked:
+            self.looked += turns
 
-    def due(self) -> bool:
-        """Return whether the next turn is to be looked at."""
-        if self.turns < self.next:
-            return False
-        self.distance = min(max(self.distance * GROWTH, self.distance + 1), self.farthest())
-        self.next = self.turns + round(self.distance)
-        return True
-
-    def farthest(self) -> float:
-        """Return the distance of looks at which they take their share and no more."""
-        return min(max(self.extra() / SHARE, 4.0), float(FARTHEST))
+    def plan(self, turn: int, more: int) -> None:
+        """Plan the next look, of so many turns: when the share pays for it, or when the run is three times as long."""
+        paid = math.ceil((self.looked + more) * self.extra() / SHARE)
+        self.next = min(GROWTH * turn, max(turn + NEAREST, paid))
 
     def extra(self) -> float:
-        """Return what a look costs, in usual turns."""
-        if len(self._usual) < 3 or not self._looked:
-            return 1.0
-        usual = median(self._usual)
-        return max(median(self._looked) - usual, 0.0) / max(usual, 1e-9)
+        """Return what looking at a turn costs, in usual turns."""
+        usual = median(self._usual) if self._usual else 0.0
+        return self._dearer() / usual if usual > 0 else 1.0
+
+    def _dearer(self) -> float:
+        if not self._looked or not self._usual:
+            return 0.0
+        return max(median(self._looked) - median(self._usual), 0.0)
 
     def cost(self) -> float:
-        """Return the share of the loop's time that watching takes: measured own time, and looks beside usual turns."""
+        """Return the share of the loop's time that looks take."""
         elapsed = self.seconds or time.perf_counter() - self._begin
-        usual = median(self._usual) if self._usual else 0.0
-        in_looks = max(median(self._looked) - usual, 0.0) * self.looked if self._looked and self._usual else 0.0
-        return min(1.0, max(self.own, in_looks) / max(elapsed, 1e-9))
+        return min(1.0, self._dearer() * self.looked / max(elapsed, 1e-9))

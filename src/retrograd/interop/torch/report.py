@@ -28,7 +28,7 @@ def write(journal: Journal, verdict: Verdict, found: tuple[Finding, ...], pace: 
     if notes:
         lines += ["", "Notes, harmless as long as it learns:"]
         lines += [line for one in notes for line in _wrapped(f"- {one}", "  ")]
-    lines += ["", f"Watched {pace.turns} backward passes, {journal.looks} of them closely; "
+    lines += ["", f"Watched {journal.turns} backward passes, {journal.looks} of them closely; "
                   f"that took {pace.cost():.1%} of the time."]  # fmt: skip
     if journal.trouble:
         lines += _wrapped(f"The doctor itself had trouble: {journal.trouble[0]}", "")

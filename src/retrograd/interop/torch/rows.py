@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import FrameType
 from typing import Any
 
@@ -21,16 +22,17 @@ class Rows:
     def __init__(self) -> None:
         self.looks = self.pure = 0
         self.repeated = self.contradicted = 0
+        self.borrowed = 0  # contradictions whose new answer was another row's
         self.within = self.within_contradicted = 0  # the same, inside one batch
         self.batches: set[int] = set()
         self.size = 0  # rows in a batch, the largest
-        self.sizes: set[int] = set()
         self.available: int | None = None  # rows that there are to train on
         self.loader_drops = 0  # rows that a DataLoader leaves out of every epoch
         self.labels: dict[int, int] = {}
         self.x: list[np.ndarray] = []
         self.y: list[np.ndarray] = []
         self._known: dict[int, bytes] = {}
+        self._answers: set[bytes] = set()
 
     def add(self, x: Tensor, y: Tensor) -> None:
         """Read a minibatch and its answers."""
@@ -51,17 +53,19 @@ class Rows:
             elif key in self._known:
                 self.repeated += 1
                 self.contradicted += self._known[key] != answer
+                self.borrowed += self._known[key] != answer and answer in self._answers
             here[key] = answer
         if len(self._known) < KNOWN:
             self._known.update(here)
+            self._answers.update(here.values())
         self._count_labels(answers)
         self._keep(flat, answers)
 
     def _count_labels(self, answers: np.ndarray) -> None:
         if answers.shape[1] == 1 and answers.dtype.kind in "iub":
-            labels, counts = np.unique(answers, return_counts=True)
-            self.pure += len(labels) == 1 and len(answers) >= 8
-            for label, count in zip(labels.tolist(), counts.tolist(), strict=True):
+            counts = Counter(answers[:, 0].tolist())
+            self.pure += len(counts) == 1 and len(answers) >= 8
+            for label, count in counts.items():
                 if label in self.labels or len(self.labels) < 1000:
                     self.labels[label] = self.labels.get(label, 0) + count
 

@@ -1,51 +1,97 @@
-"""A sample of every parameter: enough to tell whether and where it moves, in bounded memory."""
+"""A sample of every parameter: enough to tell whether and where it moves, in bounded memory and few operations."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from retrograd.interop.torch.journal import Update
 
 MOST = 1024  # entries of a tensor
+HALF = (torch.float16, torch.bfloat16)
 
 
-def sampled(tensor: Tensor) -> Tensor:
-    """Return a copy of entries at equal distances, at most 1024."""
-    flat = tensor.detach().reshape(-1)
-    return flat[:: max(1, -(-flat.numel() // MOST))].clone()
+class Sample(NamedTuple):
+    """Entries of several tensors, one behind the other."""
+
+    paths: tuple[str, ...]
+    sizes: tuple[int, ...]
+    values: Tensor
+
+    def parts(self) -> tuple[Tensor, ...]:
+        """Return the entries of each tensor."""
+        return self.values.split(self.sizes)
 
 
-def samples(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the samples of all parameters."""
-    return {path: sampled(parameter) for path, parameter in parameters.items()}
+def parameters(model: nn.Module) -> dict[str, Tensor]:
+    """Return the parameters by path, without those that are still to be made."""
+    return {path: p for path, p in model.named_parameters() if not is_lazy(p)}
+
+
+def sample(tensors: Mapping[str, Tensor]) -> Sample:
+    """Return a copy of entries at equal distances, at most 1024 of each tensor; sparse tensors are left out."""
+    chosen: dict[str, Tensor] = {}
+    for path, tensor in tensors.items():
+        if tensor.layout == torch.strided:
+            flat = tensor.detach().reshape(-1)
+            chosen[path] = flat if len(flat) <= MOST else flat[:: -(-len(flat) // MOST)]
+    views = list(chosen.values())
+    if len({view.device for view in views}) > 1:
+        views = [view.cpu() for view in views]
+    return Sample(tuple(chosen), tuple(map(len, views)), torch.cat(views) if views else torch.empty(0))
 
 
 def same(a: Tensor, b: Tensor) -> bool:
     """Return whether two samples are equal bit for bit, NaN included."""
-    return a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
+    return a.shape == b.shape and (torch.equal(a, b) or bool(((a == b) | ((a != a) & (b != b))).all()))
 
 
-def update(before: Mapping[str, Tensor], gradients: Mapping[str, Tensor], now: Mapping[str, Tensor]) -> Update:
-    """Return what an update did: its cosine with the gradient, and its size beside the parameters'."""
-    dot = gradient_square = change_square = 0.0
-    ratios = {}
-    with torch.no_grad():
-        for path, old in before.items():
-            new = sampled(now[path]) if path in now else None
-            if new is None or new.shape != old.shape:
-                continue
-            change = (new - old).to(torch.float32)
-            size = float(change.norm())
-            if old.numel() > 1:
-                ratios[path] = size / max(float(old.norm()), 1e-12)
-            if path in gradients:
-                gradient = gradients[path].to(torch.float32)
-                dot += float(torch.dot(gradient, change))
-                gradient_square += float(gradient.norm()) ** 2
-                change_square += size**2
-    scale = math.sqrt(gradient_square * change_square)
+def norms(tensors: Iterable[Tensor]) -> list[float]:
+    """Return the lengths of tensors."""
+    return numbers(lengths_of(tensors))
+
+
+def lengths_of(tensors: Iterable[Tensor]) -> Sequence[Tensor]:
+    """Return the lengths of tensors, not to be waited for."""
+    wide = [tensor.detach().float() if tensor.dtype in HALF else tensor.detach() for tensor in tensors]
+    return torch._foreach_norm(wide) if wide else []
+
+
+def numbers(scalars: Sequence[Tensor]) -> list[float]:
+    """Return scalars as numbers, waiting only once where one device holds all."""
+    if len({(scalar.device, scalar.dtype) for scalar in scalars}) != 1:
+        return [float(scalar) for scalar in scalars]
+    found: list[float] = torch.stack(list(scalars)).tolist()
+    return found
+
+
+def update(before: Sample, gradients: Sample, now: Sample) -> Update | None:
+    """Return what an update did: its cosine with the gradient, and its size beside the parameters'.
+
+    None where nothing moved, or where the model holds other parameters than before.
+    """
+    if before[:2] != now[:2] or same(before.values, now.values):
+        return None
+    change = (now.values - before.values).to(torch.float32)
+    parts = dict(zip(before.paths, change.split(before.sizes), strict=True))
+    old = norms(before.parts())
+    sizes = norms(parts.values())
+    ratios = {
+        path: size / max(length, 1e-12)
+        for path, size, length, n in zip(before.paths, sizes, old, before.sizes, strict=True)
+        if n > 1
+    }
+    shared = [(parts[path], part) for path, part in zip(gradients.paths, gradients.parts(), strict=True)
+              if path in parts and len(part) == len(parts[path])]  # fmt: skip
+    if not shared:
+        return Update(0.0, ratios)
+    moved = torch.cat([one for one, _ in shared])
+    slope = torch.cat([other for _, other in shared]).to(device=moved.device, dtype=torch.float32)
+    dot, *lengths = torch.stack([torch.dot(moved, slope), moved.norm(), slope.norm()]).tolist()
+    scale = math.prod(lengths)
     return Update(dot / scale if scale > 0 else 0.0, ratios)

@@ -13,18 +13,18 @@ class Series:
     def __init__(self) -> None:
         self.count = 0
         self.nonfinite = 0
-        self.first_nonfinite = -1
+        self.first_nonfinite = -1  # the turn
         self.width = 1
         self.means: list[float] = []
         self._sum, self._held = 0.0, 0
 
-    def add(self, value: float) -> None:
+    def add(self, value: float, turn: int) -> None:
         """Add the next number; those that are not finite are counted apart."""
         self.count += 1
         if not math.isfinite(value):
             self.nonfinite += 1
             if self.first_nonfinite < 0:
-                self.first_nonfinite = self.count
+                self.first_nonfinite = turn
             return
         self._sum += value
         self._held += 1

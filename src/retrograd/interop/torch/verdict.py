@@ -58,6 +58,11 @@ def judge(journal: Journal) -> Verdict:
         if end > SHARE * trivial:
             return Verdict("ill", f"the loss ends at {end:.4g}; a constant answer has {trivial:.4g}", evidence)
         return Verdict("learns", f"the loss falls from {start:.4g} to {end:.4g}", evidence)
-    fallen = end < start - (1 - SHARE) * abs(start)
     words = f"the loss goes from {start:.4g} to {end:.4g}"
-    return Verdict("learns" if fallen else "ill", words, evidence)
+    if end < start - (1 - SHARE) * abs(start):
+        return Verdict("learns", words, evidence)
+    if journal.others:
+        return Verdict("unknown", f"{words}; another model is trained beside this one, against it perhaps", evidence)
+    if not journal.loss_calls and min(losses.means) < 0:
+        return Verdict("unknown", f"{words}; it has no floor that is known", evidence)
+    return Verdict("ill", words, evidence)

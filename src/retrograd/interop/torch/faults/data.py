@@ -8,7 +8,8 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
 
-FEWEST, SHARE = 20, 0.3  # repeated rows; of them with another answer
+FEWEST, SHARE = 10, 0.3  # repeated rows; of them with another answer
+BORROWED = 0.1  # of those, answers that another row had
 LOOKS = 5
 
 
@@ -23,6 +24,8 @@ class AnswersApart(LoopFault):
         rows = journal.rows
         if rows.repeated < FEWEST or rows.contradicted < SHARE * rows.repeated:
             return
+        if rows.borrowed < BORROWED * rows.contradicted:
+            return  # new answers each time, as a teacher or a sampler gives them
         if rows.within_contradicted > 0.1 * max(rows.within, 1):
             return  # the data themselves hold equal rows with different answers
         yield self.finding(

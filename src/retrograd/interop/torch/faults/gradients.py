@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import median
 
 from retrograd.base.finding import Evidence, Finding
 from retrograd.interop.torch.fault import LoopFault, loop_faults
@@ -25,12 +26,13 @@ class GradientsNotZeroed(LoopFault):
         if journal.stale_steps < 2 or journal.stale_steps < MOST * (steps - 1):
             return
         norms = [each.norm for each in journal.gradients]
+        wrong = max((each.error for each in journal.growth), default=0.0)
         yield self.finding(
             journal.places.get("backward"),
             f"{journal.stale_steps} of {steps} steps looked at use gradients that earlier steps have used already: "
             "nothing sets them to zero in between, so every backward pass adds to the sum of all before it",
             Evidence("steps with leftover gradients", journal.stale_steps, MOST * (steps - 1)),
-            Evidence("gradient - (left + new), relative", journal.accumulation_error),
+            Evidence("gradient - (left + new), relative", wrong),
             Evidence("length of the gradient, last look / first look", norms[-1] / max(norms[0], 1e-30)),
             remedy="call optimizer.zero_grad() once for every step, before loss.backward()",
             confidence=0.99,
@@ -49,11 +51,11 @@ class AccumulationNotDivided(LoopFault):
         weights = sorted(abs(weight) for _, weight in journal.slopes)
         if k < 2 or journal.steps < 2 or not weights or journal.stale_steps > MOST * journal.judged_steps:
             return
-        kept = sorted(journal.kept)[len(journal.kept) // 2] if journal.kept else 1.0
+        kept = median(journal.kept or [1.0])
         whole = k * weights[len(weights) // 2] * kept
         if not 0.75 * k < whole < 1.5 * k:
             return
-        grown = [ratio for turns, ratio in journal.growth if turns == k]
+        grown = [each.ratio for each in journal.growth if each.turns == k]
         evidence = [Evidence("weight of all passes of a step together", whole, 1.5)]
         if grown:
             evidence.append(Evidence("length of the sum / of one pass's gradient", sum(grown) / len(grown)))

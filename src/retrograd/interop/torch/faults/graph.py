@@ -30,7 +30,7 @@ class GraphCut(LoopFault):
         """Yield the parameters without gradients."""
         trainable = [path for path, p in journal.model.named_parameters() if p.requires_grad]
         out = [path for path in trainable if path not in journal.had_gradient]
-        if journal.gradient_looks < 2 or not out:
+        if journal.looks < 2 or not out:
             return
         used = [path for path in out if _module(path) in journal.called or "." not in path]
         evidence = Evidence("parameters without a gradient", len(out), 0.0)

@@ -43,15 +43,14 @@ class ValidatesInTrain(LoopFault):
     def find(self, journal: Journal) -> Iterator[Finding]:
         """Yield the passes in training mode that no backward pass uses."""
         unused = journal.blind + journal.unguarded
-        if unused == 0 or journal.backwards == 0 or _in_turns(journal):
-            return
+        if unused == 0 or journal.backwards == 0 or not journal.moody or _in_turns(journal):
+            return  # without such modules the mode changes nothing, and not every pass is heard
         yield self.finding(
             journal.places.get("blind") or journal.places.get("unguarded") or journal.places.get("forward"),
-            f"{unused} passes that nothing is learned from run in training mode"
-            + (f": {_moody(journal)} make two passes over the same rows differ" if journal.moody else ""),
+            f"{unused} passes that nothing is learned from run in training mode: "
+            f"{_moody(journal)} make two passes over the same rows differ",
             Evidence("passes in training mode without a backward pass", unused, 0.0),
             remedy="call model.eval() before validation, and model.train() after it",
-            severity="fault" if journal.moody else "note",
             confidence=0.94,
         )
 

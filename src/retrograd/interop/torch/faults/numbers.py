@@ -27,8 +27,8 @@ class Nonfinite(LoopFault):
             where = f"; not finite first: {journal.first_bad}" if journal.first_bad else ""
             yield self.finding(
                 journal.places.get("backward"),
-                f"the loss is NaN or infinite in {losses.nonfinite} of {losses.count} passes, "
-                f"first in pass {losses.first_nonfinite}{where}",
+                f"the loss is NaN or infinite in {losses.nonfinite} of the {losses.count} passes that were read, "
+                f"first in backward pass {losses.first_nonfinite}{where}",
                 Evidence("losses that are not finite", losses.nonfinite, 0.0),
                 remedy="a smaller learning rate, scaled inputs, and losses on logits (no log of a probability)",
                 confidence=0.6,

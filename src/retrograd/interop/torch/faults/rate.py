@@ -31,16 +31,22 @@ class RateVanishes(LoopFault):
                 remedy="call scheduler.step() once an epoch, not once a minibatch; or plan it for all the steps",
                 confidence=0.95,
             )
-        elif steps >= FEWEST and journal.rate_turns >= TURNS:
+        elif steps >= FEWEST and journal.rate_turns >= TURNS and journal.rate_turns * _epoch(journal) > steps:
             yield self.finding(
                 _scheduler(journal),
                 f"the learning rate falls to nearly nothing and climbs again {journal.rate_turns} times in "
-                f"{steps} steps: the schedule is stepped more often than it was planned for",
+                f"{steps} steps, more than once an epoch: the schedule is stepped more often than it was planned for",
                 Evidence("times that it came back", journal.rate_turns, TURNS),
                 remedy="call scheduler.step() once an epoch, or plan it for all the steps",
                 severity="risk",
                 confidence=0.6,
             )
+
+
+def _epoch(journal: Journal) -> float:
+    """Return the steps of an epoch; 0 where they are not known. Restarts that are meant are planned in epochs."""
+    rows = journal.rows
+    return (rows.available or 0) / max(rows.size, 1)
 
 
 def _scheduler(journal: Journal) -> Place | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from statistics import median
+from typing import ClassVar
 
 import torch
 
@@ -42,48 +43,46 @@ class Stuck(LoopFault):
         )
 
 
-@loop_faults.register("dead_units")
-class DeadUnits(LoopFault):
-    """No row makes the unit positive, in three looks in a row: its derivative is 0 everywhere."""
+class Idle(LoopFault):
+    """Half of a layer's units let no gradient pass, the same ones in three looks in a row."""
 
-    code = "B06"
     certain = False
+    field: ClassVar[str]  # of an activity
+    word: ClassVar[str]
+    message: ClassVar[str]
+    remedy: ClassVar[str]
 
     def find(self, journal: Journal) -> Iterator[Finding]:
-        """Yield the layers with half of their units dead."""
-        for name, masks in _last(journal, "dead"):
+        """Yield the layers with half of their units idle."""
+        for name, masks in _last(journal, self.field):
             share = float(masks.all(0).to(torch.float32).mean())
             if share >= HALF:
                 yield self.finding(
                     name,
-                    f"{share:.0%} of the units answer no row: their gradients are 0",
-                    Evidence("share of dead units", share, HALF),
-                    remedy="a smaller learning rate and scaled inputs; then He initialisation or leaky_relu",
+                    f"{share:.0%} of the units {self.message}",
+                    Evidence(f"share of {self.word} units", share, HALF),
+                    remedy=self.remedy,
                     severity="risk",
                     confidence=0.45,
                 )
+
+
+@loop_faults.register("dead_units")
+class DeadUnits(Idle):
+    """No row makes the unit positive: its derivative is 0 everywhere."""
+
+    code = "B06"
+    field, word, message = "dead", "dead", "answer no row: their gradients are 0"
+    remedy = "a smaller learning rate and scaled inputs; then He initialisation or leaky_relu"
 
 
 @loop_faults.register("saturation")
-class Saturation(LoopFault):
+class Saturation(Idle):
     """Sigmoid or tanh far out: the mean derivative is under 5 % of the largest."""
 
     code = "B07"
-    certain = False
-
-    def find(self, journal: Journal) -> Iterator[Finding]:
-        """Yield the layers with half of their units saturated."""
-        for name, masks in _last(journal, "flat"):
-            share = float(masks.all(0).to(torch.float32).mean())
-            if share >= HALF:
-                yield self.finding(
-                    name,
-                    f"{share:.0%} of the units are saturated: hardly any gradient passes",
-                    Evidence("share of saturated units", share, HALF),
-                    remedy="scale the inputs, smaller initial weights, or relu",
-                    severity="risk",
-                    confidence=0.45,
-                )
+    field, word, message = "flat", "saturated", "are saturated: hardly any gradient passes"
+    remedy = "scale the inputs, smaller initial weights, or relu"
 
 
 @loop_faults.register("vanishing_gradients")
@@ -128,7 +127,7 @@ class ExplodingGradients(LoopFault):
                 bad[0], "the gradient is NaN or infinite here", remedy="a smaller learning rate, or clip the gradients",
                 severity="risk", confidence=0.4,
             )  # fmt: skip
-        elif len(norms) >= LOOKS and norms[-1] > EXPLODED * median(norms[: LOOKS + 1]):
+        elif len(norms) >= LOOKS and norms[-1] > EXPLODED * median(norms[: LOOKS + 1]) > 0:
             yield self.finding(
                 journal.places.get("backward"),
                 "gradients grow",
@@ -144,7 +143,7 @@ class ExplodingGradients(LoopFault):
 class UpdateSize(LoopFault):
     """Updates far too large or far too small beside the parameters."""
 
-    code = "B09"
+    code = "S07"
     certain = False
 
     def find(self, journal: Journal) -> Iterator[Finding]:
@@ -163,7 +162,6 @@ class UpdateSize(LoopFault):
                 remedy="a ten times smaller learning rate" if large else "a larger learning rate, or scaled inputs",
                 severity="risk",
                 confidence=0.4,
-                code="S07",
             )
 
 

@@ -86,11 +86,12 @@ class NotInOptimizer(LoopFault):
         if not journal.steps:
             return
         parameters = dict(journal.model.named_parameters())
+        moving = {path for each in journal.gradients for path in each.nonzero}
         out = [
             path
             for path, p in parameters.items()
             if p.requires_grad
-            and path in journal.nonzero_gradient
+            and path in moving
             and id(p) not in journal.stepped
             and path not in journal.changed
             and journal.at_start.get(path) == id(p)
@@ -123,8 +124,10 @@ class FrozenParameters(LoopFault):
         }
         if not frozen or not journal.backwards:
             return
-        fresh = [path for path, p in frozen.items() if p.ndim >= 2 and looks_fresh(p)]
-        if fresh:
+        weights = [path for path, p in frozen.items() if p.ndim >= 2]
+        fresh = [path for path in weights if looks_fresh(frozen[path])]
+        held = not journal.steps or any(id(p) in journal.stepped for p in frozen.values())
+        if held and fresh and fresh == weights:  # of a trained network, one or the other weight looks so too
             yield self.finding(
                 _switch(journal) or fresh[0],
                 f"{_named(list(frozen))} cannot be trained (requires_grad is off), and {_named(fresh)} "

@@ -1,0 +1,37 @@
+"""The losses that are differentiated, read without waiting for a device between looks."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import Tensor
+
+from retrograd.interop.torch.inspection import first_tensor
+from retrograd.interop.torch.journal import Journal
+
+
+class Losses:
+    """Reads them into the journal."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.unread: list[tuple[int, Tensor]] = []  # turn and value, on devices that are not to be waited for
+
+    def add(self, tensors: Any, wait: bool) -> bool:
+        """Note the loss of this turn; return whether it is known to be no finite number."""
+        loss = first_tensor(tensors)
+        if loss is None or loss.numel() != 1:
+            return False
+        if not wait and loss.device.type != "cpu":
+            self.unread.append((self.journal.turns, loss.detach().clone()))
+            return False
+        value = float(loss.detach())
+        self.journal.losses.add(value, self.journal.turns)
+        return not math.isfinite(value)
+
+    def read(self) -> None:
+        """Read those that were kept."""
+        unread, self.unread = self.unread, []
+        for turn, loss in unread:
+            self.journal.losses.add(float(loss), turn)

@@ -1,0 +1,104 @@
+"""The forward passes since the last backward pass: how many, in which mode, and whose graphs are still there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from retrograd.interop.torch.inspection import first_tensor
+from retrograd.interop.torch.journal import Journal
+from retrograd.interop.torch.rows import fingerprint
+
+MOST_TOKENS, PRINTS = 256, 64
+
+
+class Token:
+    """Lives as long as the graph of one forward pass."""
+
+    __slots__ = ("__weakref__", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+class Pass:
+    """One forward pass: its mode, and whether a backward pass has come to its output."""
+
+    __slots__ = ("reached", "training")
+
+    def __init__(self, training: bool) -> None:
+        self.training, self.reached = training, False
+
+    def reach(self, _: Tensor) -> None:
+        """Note that it has."""
+        self.reached = True
+
+
+class Passes:
+    """Counts them into the journal. Those that no backward pass uses should be in evaluation mode."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.made = 0
+        self.since: list[Pass] = []  # those with gradients since the last backward pass
+        self.silent = 0  # how many of these were in training mode, while asleep
+        self.usual: int | None = None  # how many that should be, where they are always as many
+        self.last_was_blind = False
+
+    def sleep(self) -> None:
+        """Count on, without a list."""
+        self.silent, self.usual = 0, self.journal.usual if len(self.journal.per_backward) == 1 else None
+
+    def with_gradients(self, y: Tensor, training: bool) -> None:
+        """Note a pass whose output has a graph."""
+        journal = self.journal
+        self.last_was_blind = False
+        made = Pass(training)
+        y.register_hook(made.reach)
+        self.since.append(made)
+        if not training:
+            journal.note("eval_forward")
+        elif len(self.since) == journal.usual + 1 and journal.backwards:
+            journal.note("unguarded", again=True)
+        journal.training_forwards += training
+        self.made += 1
+        if len(journal.tokens) < MOST_TOKENS and y.grad_fn is not None:
+            token = Token(self.made)
+            y.grad_fn.metadata["retrograd"] = token
+            journal.tokens.add(token)
+
+    def blind(self, args: Any) -> None:
+        """Count a pass in training mode without gradients, as a validation that forgot `eval()` makes."""
+        journal = self.journal
+        journal.blind += 1
+        journal.blind_runs += not self.last_was_blind
+        self.last_was_blind = True
+        journal.note("blind")
+        x = first_tensor(args)
+        if x is not None and len(journal.blind_prints) < PRINTS and x.ndim:
+            journal.blind_prints[fingerprint(x)] += 1
+
+    def used(self) -> None:
+        """Note that a backward pass has used the last of them, while looking."""
+        journal, n = self.journal, len(self.since)
+        usual = journal.usual if journal.per_backward else n
+        if self.since:
+            journal.per_backward[n] += 1
+            journal.eval_steps += not self.since[-1].training
+        journal.unguarded += min(max(0, n - usual), sum(each.training and not each.reached for each in self.since))
+        journal.backwards += 1
+        alive = sum(token.number <= self.made - journal.usual for token in set(journal.tokens))
+        journal.alive = max(journal.alive, alive)
+
+    def used_silently(self, model: nn.Module) -> None:
+        """Note the same while asleep."""
+        if self.usual is not None and self.silent > self.usual and model.training:
+            self.journal.unguarded += self.silent - self.usual
+        self.silent = 0
+
+    def end(self, model: nn.Module) -> None:
+        """Count those that no backward pass has used before the end."""
+        if self.journal.backwards and model.training:
+            left = max(self.silent, sum(each.training for each in self.since))
+            self.journal.unguarded += max(0, left - self.journal.usual)
