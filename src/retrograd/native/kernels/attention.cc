@@ -9,40 +9,13 @@
 // they therefore skip only what the formula skips: it cuts queries into a few blocks (Attention::block), each of which
 // sees the keys up to its last query's.
 #include "functions.h"
+#include "product.h"
 
 namespace retrograd {
 namespace VARIANT {
 namespace {
 
 constexpr Index PARTS = 4;       // of ROWS queries: so many use a block of keys while it lies in the first level cache
-constexpr Index WIDE = 2 * LANES;
-
-// c[m][n] = or += the sum over k of a[m][k] * b[k][n]. ADJOINT: a is given transposed, and c is added to.
-template <int M, int N, bool ADJOINT>
-void tile(const float *a, Index row, const float *b, Index inner, float *c, Index c_row) {
-  Vector sum[M][N];
-#pragma GCC unroll 16
-  for (int m = 0; m < M; m++)
-#pragma GCC unroll 2
-    for (int n = 0; n < N; n++) sum[m][n] = ADJOINT ? load(c + m * c_row + n * LANES) : Vector{};
-  multiply<M, N>(sum, a, ADJOINT ? 1 : row, ADJOINT ? row : 1, b, inner);
-#pragma GCC unroll 16
-  for (int m = 0; m < M; m++)
-#pragma GCC unroll 2
-    for (int n = 0; n < N; n++) store(c + m * c_row + n * LANES, sum[m][n]);
-}
-
-typedef void (*Tile)(const float *, Index, const float *, Index, float *, Index);
-
-template <bool ADJOINT, int N, int M = ROWS> Tile tile_of(Index rows) {
-  if constexpr (M == 0)
-    return nullptr;
-  else
-    return rows == M ? &tile<M, N, ADJOINT> : tile_of<ADJOINT, N, M - 1>(rows);
-}
-template <bool ADJOINT> Tile tile_for(Index rows, Index columns) {
-  return columns > LANES ? tile_of<ADJOINT, 2>(rows) : tile_of<ADJOINT, 1>(rows);
-}
 
 // A matrix with its columns in blocks: [block of 2 vectors of columns][row][lane]; the last block may be one vector wide.
 struct Packed {
@@ -186,7 +159,7 @@ void compare(const Queries &q, const float *rows, const Packed &columns, float *
   for (Index n = 0; n < columns.blocks(); n++)
     for (Index p = q.from; p < q.to; p++)
       if (n * WIDE < q.extent(p))
-        tile_for<false>(q.first(p + 1) - q.first(p), columns.count(n))(
+        product_tile<false>(q.first(p + 1) - q.first(p), columns.count(n))(
             rows + q.first(p) * width, width, columns.block(n), width, to + q.first(p) * held + n * WIDE, held);
 }
 
@@ -195,7 +168,7 @@ void combine(const Queries &q, const float *weights, const Packed &values, float
   Index held = q.h.held;
   for (Index n = 0; n < values.blocks(); n++)
     for (Index p = q.from; p < q.to; p++)
-      tile_for<false>(q.first(p + 1) - q.first(p), values.count(n))(
+      product_tile<false>(q.first(p + 1) - q.first(p), values.count(n))(
           weights + q.first(p) * held, held, values.block(n), q.extent(p), to + q.first(p) * to_row + n * WIDE, to_row);
 }
 
@@ -208,7 +181,7 @@ void spread(const Queries &q, const float *weights, const Packed &rows, float *t
     while (q.extent(p) <= keys.begin(j)) p++;
     Index first = q.first(p);
     for (Index n = 0; n < rows.blocks(); n++)
-      tile_for<true>(keys.begin(j + 1) - keys.begin(j), rows.count(n))(
+      product_tile<true>(keys.begin(j + 1) - keys.begin(j), rows.count(n))(
           weights + first * held + keys.begin(j), held, rows.block(n) + first * rows.width(n), q.count() - first,
           to + keys.begin(j) * to_row + n * WIDE, to_row);
   }

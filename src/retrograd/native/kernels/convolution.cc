@@ -23,12 +23,15 @@ struct Geometry : Convolution {
   Index width_of_group;            // filters of a group
   Index padded_width;              // pixels of a padded row that some window sees
   bool dilated;                    // entries of a kernel row do not lie side by side
+  bool in_place;                   // a single entry and nothing padded: pixels are read where they lie
   Index taps, inner;               // how many runs of numbers lie side by side under a window, how long each is
   explicit Geometry(const Convolution &c) : Convolution(c) {
     depth = channels / groups;
     width_of_group = filters / groups;
     padded_width = (out_width - 1) * stride_width + (kernel_width - 1) * dilation_width + 1;
     dilated = dilation_width > 1 && kernel_width > 1;
+    in_place = kernel_height * kernel_width == 1 && before_height == 0 && before_width == 0 &&
+               (out_height - 1) * stride_height < height && padded_width <= width && (depth > 1 || groups == 1);
     taps = dilated ? kernel_height * kernel_width : kernel_height;
     inner = dilated ? depth : kernel_width * depth;
   }
@@ -141,23 +144,29 @@ bool product(const Pool &pool, const Geometry &g, const float *x, Index group, c
   bool enough = true;
   parallel(pool, g.batch * bands, [&](Index task) {
     Index image = task / bands, first = task % bands * outputs, last = smaller(g.out_height, first + outputs);
-    float *band = scratch(TASK, g.rows_seen(outputs) * g.padded_width * g.depth);
-    if (!band) {
-      enough = false;
-      return;
+    const float *seen = x + image * g.height * g.width * g.channels;
+    Index row = g.stride_height * g.width * g.channels, step = g.stride_width * g.channels;
+    if (g.in_place) {
+      seen += first * row + group * g.depth;
+    } else {
+      row = g.stride_height * g.padded_width * g.depth, step = g.stride_width * g.depth;
+      float *band = scratch(TASK, g.rows_seen(outputs) * g.padded_width * g.depth);
+      if (!band) {
+        enough = false;
+        return;
+      }
+      copy_band(g, seen, first, last - first, group * g.depth, g.depth, g.depth, band);
+      seen = band;
     }
-    copy_band(g, x + image * g.height * g.width * g.channels, first, last - first, group * g.depth, g.depth, g.depth,
-              band);
     for (Index q = 0; q < blocks(g.width_of_group); q++) {
       Block columns = block(g.width_of_group, q);
       const float *b = weights + columns.start * g.taps * g.inner;
       for (Index i = first; i < last; i++)
         for (Index p = 0; p < pixels.count; p++) {
           Index j = pixels.begin(p), rows = pixels.begin(p + 1) - j;
-          const float *a = band + ((i - first) * g.stride_height * g.padded_width + j * g.stride_width) * g.depth;
+          const float *a = seen + (i - first) * row + j * step;
           float *to = y.at + image * y.image + i * y.row + j * y.pixel + group * g.width_of_group + columns.start;
-          tile_for(rows, columns.width)(a, offsets, g.taps, g.inner, g.stride_width * g.depth, b, to, y.pixel,
-                                        columns.count);
+          tile_for(rows, columns.width)(a, offsets, g.taps, g.inner, step, b, to, y.pixel, columns.count);
         }
     }
   });
@@ -183,18 +192,25 @@ template <class Fill> void pack(const Pool &pool, Index columns, Index rows, flo
 // ------------------------------------------------------------------------------------------------------------ depthwise
 
 // y[c] = the sum over entries of the kernel of x[.., c] w[.., c]: a vector of channels at a time, several pixels at once
-// so that no addition waits for the one before.
+// so that no addition waits for the one before. K entries of a row of the kernel that see neighbours share what is loaded.
 constexpr int PIXELS = 6;
+constexpr Index CHANNELS_AT_ONCE = 4 * LANES;  // what these see of a row stays in the first level cache
 
-template <int M>
+template <int M, int K>
 void depthwise_tile(const float *a, const Index *offsets, Index taps, Index step, const float *w, Index wide, float *y,
                     Index pixel, Index count) {
   Vector sum[M] = {};
-  for (Index t = 0; t < taps; t++) {
-    Vector factor = load(w + t * wide);
+  for (Index t = 0; t < taps; t += K) {
     const float *from = a + offsets[t];
+    Vector x[M + K - 1];
+#pragma GCC unroll 16
+    for (int i = 0; i < M + K - 1; i++) x[i] = load(from + i * step);
 #pragma GCC unroll 8
-    for (int m = 0; m < M; m++) sum[m] += load(from + m * step) * factor;
+    for (int k = 0; k < K; k++) {
+      Vector factor = load(w + (t + k) * wide);
+#pragma GCC unroll 8
+      for (int m = 0; m < M; m++) sum[m] += x[m + k] * factor;
+    }
   }
 #pragma GCC unroll 8
   for (int m = 0; m < M; m++) {
@@ -206,11 +222,18 @@ void depthwise_tile(const float *a, const Index *offsets, Index taps, Index step
 }
 
 typedef void (*DepthwiseTile)(const float *, const Index *, Index, Index, const float *, Index, float *, Index, Index);
-template <int M = PIXELS> DepthwiseTile depthwise_tile_of(Index rows) {
+template <int K, int M = PIXELS> DepthwiseTile depthwise_tile_of(Index rows) {
   if constexpr (M == 0)
     return nullptr;
   else
-    return rows == M ? &depthwise_tile<M> : depthwise_tile_of<M - 1>(rows);
+    return rows == M ? &depthwise_tile<M, K> : depthwise_tile_of<K, M - 1>(rows);
+}
+DepthwiseTile depthwise_tile_for(const Geometry &g, Index rows) {
+  if (g.stride_width == 1 && g.dilation_width == 1) {
+    if (g.kernel_width == 3) return depthwise_tile_of<3>(rows);
+    if (g.kernel_width == 5) return depthwise_tile_of<5>(rows);
+  }
+  return depthwise_tile_of<1>(rows);
 }
 
 // `g` describes one group: kernel entries each on their own. weights [entries][channels, rounded up to whole vectors].
@@ -233,13 +256,15 @@ bool depthwise(const Pool &pool, const Geometry &g, const float *x, const float 
       return;
     }
     copy_band(g, x + image * g.height * g.width * g.channels, first, last - first, 0, g.channels, stored, band);
-    for (Index c = 0; c < g.channels; c += LANES)
-      for (Index i = first; i < last; i++)
+    for (Index i = first; i < last; i++)
+      for (Index chunk = 0; chunk < g.channels; chunk += CHANNELS_AT_ONCE)
         for (Index p = 0; p < pixels.count; p++) {
-          Index j = pixels.begin(p), rows = pixels.begin(p + 1) - j;
-          const float *a = band + ((i - first) * g.stride_height * g.padded_width + j * g.stride_width) * stored + c;
-          depthwise_tile_of(rows)(a, offsets, taps, g.stride_width * stored, weights + c, stored,
-                                  y.at + image * y.image + i * y.row + j * y.pixel + c, y.pixel, g.channels - c);
+          Index j = pixels.begin(p);
+          const float *a = band + ((i - first) * g.stride_height * g.padded_width + j * g.stride_width) * stored;
+          float *to = y.at + image * y.image + i * y.row + j * y.pixel;
+          DepthwiseTile tile = depthwise_tile_for(g, pixels.begin(p + 1) - j);
+          for (Index c = chunk; c < smaller(g.channels, chunk + CHANNELS_AT_ONCE); c += LANES)
+            tile(a + c, offsets, taps, g.stride_width * stored, weights + c, stored, to + c, y.pixel, g.channels - c);
         }
   });
   return enough;
@@ -252,6 +277,7 @@ bool is_depthwise(const Convolution &c) { return c.groups > 1 && c.channels == c
 // -------------------------------------------------------------------------------------------------------------- forward
 
 bool convolve(const Pool &pool, const Convolution &c, const float *x, const float *weight, float *y) {
+  if (winograd(pool, c, x, {weight, c.channels * c.filters, c.filters, 1}, y)) return true;
   Geometry g(c);
   Outputs to = {y, c.out_height * c.out_width * c.filters, c.out_width * c.filters, c.filters};
   if (is_depthwise(c)) {
@@ -307,6 +333,10 @@ bool one_class(const Pool &pool, const Convolution &c, const float *dy, const fl
   Convolution back = {c.batch,        c.out_height,    c.out_width,  c.filters, down.outputs,  across.outputs,
                       c.channels,     down.entries,    across.entries, 1,       1,             down.dilation,
                       across.dilation, down.before,    across.before, c.groups};
+  Index entry_floats = c.channels * c.filters;  // in reverse, inputs and outputs swapped
+  if (c.stride_height == 1 && c.stride_width == 1 &&
+      winograd(pool, back, dy, {weight + 8 * entry_floats, -entry_floats, 1, c.filters}, dx.at))
+    return true;
   Geometry g(back);
   auto entry = [&](Index t) { return down.entry(t / across.entries) * c.kernel_width + across.entry(t % across.entries); };
   Index entries = down.entries * across.entries;
@@ -462,20 +492,22 @@ struct GradientTask {
     Index depth = each ? g.channels : g.depth, x_stored = each ? wide : depth;
     Index columns = each ? g.channels : g.width_of_group;
     Index x_image = g.rows_seen(dealt.outputs) * g.padded_width * x_stored;
+    Index image_x = g.height * g.width * g.channels, row_x = g.stride_height * g.width * g.channels;
     Index dy_image = dealt.outputs * g.out_width * wide;
-    bool in_place = columns == wide;  // whole vectors of filters can be read where they lie
-    float *band = scratch(TASK, dealt.images * x_image);
-    float *deltas = in_place ? nullptr : scratch(TASK_TOO, dealt.images * dy_image);
-    if (!band || (!in_place && !deltas)) return false;
+    bool whole = columns == wide;  // whole vectors of filters can be read where they lie
+    float *band = g.in_place ? nullptr : scratch(TASK, dealt.images * x_image);
+    float *deltas = whole ? nullptr : scratch(TASK_TOO, dealt.images * dy_image);
+    if ((!g.in_place && !band) || (!whole && !deltas)) return false;
     for (Index item = begin; item < end; item++) {
       Index first_image = item / dealt.bands * dealt.images, images = smaller(g.batch - first_image, dealt.images);
       Index first = item % dealt.bands * dealt.outputs, rows = smaller(g.out_height - first, dealt.outputs);
       const float *from = dy + (first_image * g.out_height + first) * g.out_width * g.filters + group * g.width_of_group;
       Index image_floats = g.out_height * g.out_width * g.filters;
       for (Index n = 0; n < images; n++) {
-        copy_band(g, x + (first_image + n) * g.height * g.width * g.channels, first, rows, each ? 0 : group * g.depth,
-                  depth, x_stored, band + n * x_image);
-        if (in_place) continue;
+        if (!g.in_place)
+          copy_band(g, x + (first_image + n) * image_x, first, rows, each ? 0 : group * g.depth, depth, x_stored,
+                    band + n * x_image);
+        if (whole) continue;
         for (Index p = 0; p < rows * g.out_width; p++) {
           float *to = deltas + n * dy_image + p * wide;
           copy(to, from + n * image_floats + p * g.filters, columns);
@@ -484,7 +516,10 @@ struct GradientTask {
       }
       Pixels pixels = {images, rows, g.out_width, band, x_image, g.stride_height * g.padded_width * x_stored,
                        g.stride_width * x_stored, from, image_floats, g.out_width * g.filters, g.filters};
-      if (!in_place) pixels.dy = deltas, pixels.dy_image = dy_image, pixels.dy_row = g.out_width * wide, pixels.dy_pixel = wide;
+      if (g.in_place)
+        pixels.x = x + first_image * image_x + first * row_x + group * g.depth, pixels.x_image = image_x,
+        pixels.x_row = row_x, pixels.x_pixel = g.stride_width * g.channels;
+      if (!whole) pixels.dy = deltas, pixels.dy_image = dy_image, pixels.dy_row = g.out_width * wide, pixels.dy_pixel = wide;
       each ? add_depthwise(pixels, sum) : add(pixels, sum);
     }
     return true;
@@ -523,6 +558,7 @@ struct GradientTask {
 // Every thread adds up its own share of the pixels, always the same one, and the shares are added in their order: the
 // same bits from run to run with one number of threads.
 bool weight_gradient(const Pool &pool, const Convolution &c, const float *x, const float *dy, float *dweight) {
+  if (winograd_weight_gradient(pool, c, x, dy, dweight)) return true;
   Geometry g(c);
   bool each = is_depthwise(c);
   Index columns = each ? c.channels : g.width_of_group, groups = each ? 1 : c.groups;

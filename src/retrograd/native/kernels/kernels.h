@@ -42,6 +42,12 @@ struct Convolution {
   Index groups;
 };
 
+// Weights of a kernel of 3 x 3: at[entry * .. + channel * in + filter * out]. Backward reads them in another order.
+struct Taps {
+  const float *at;
+  Index entry, in, out;
+};
+
 // ----------------------------------------------------------------------------------------------------------- recurrence
 
 struct Recurrence {
@@ -67,12 +73,15 @@ typedef Columns<const float> Given;
 
 // --------------------------------------------------------------------------------------------- one table for each variant
 
-// Each function returns false when there was no memory for its scratch.
+// Each function returns false when there was no memory for its scratch; those named after Winograd also where they do not
+// fit and where a result is not finite, so that the direct sums are wanted.
 #define RETROGRAD_DECLARE(variant)                                                                                     \
   namespace variant {                                                                                                  \
   bool convolve(const Pool &, const Convolution &, const float *x, const float *weight, float *y);                     \
   bool data_gradient(const Pool &, const Convolution &, const float *dy, const float *weight, float *dx);              \
   bool weight_gradient(const Pool &, const Convolution &, const float *x, const float *dy, float *dweight);            \
+  bool winograd(const Pool &, const Convolution &, const float *x, const Taps &, float *y);                            \
+  bool winograd_weight_gradient(const Pool &, const Convolution &, const float *x, const float *dy, float *dweight);   \
   bool lstm(const Pool &, const Recurrence &, const float *z, const float *weight, const float *bias, const float *h,  \
             const float *c, const float *mask, float *hidden, float *cells, float *gates);                             \
   bool lstm_back(const Pool &, const Recurrence &, const float *gates, const float *cells, const float *c,             \
