@@ -85,7 +85,7 @@ def health(step, scale=1.0):
         {
             "gradient_rms": {"dense_1/weight": 1.234e-5 * scale, "dense_2/weight": 0.00321, "dense_2/bias": 0.0},
             "dead": {"dense_1/relu": 0.625},
-            "nonfinite": {"dense_1": 0.0},
+            "output_nonfinite": {"dense_1": 0.0},
         },
     )
 
@@ -272,7 +272,7 @@ def test_hostile_names_are_text():
         (EVENTS[0], Epoch(1, 1, math.nan, {}, None, 0.1)),
         (EVENTS[0], Stopped("non-finite", 0, 0, None, 0.0, "ab", {}, "step 1: NaN")),
         (Health(1, {}), Health(2, {"dead": {}}), Health(3, {"gradient_rms": {"a/w": math.nan}})),
-        (Health(1, {"gradient_rms": {"a/w": 0.0}, "nonfinite": {"a": 2.0}, "own": {"a": 3e38}}),),
+        (Health(1, {"gradient_rms": {"a/w": 0.0}, "output_nonfinite": {"a": 2.0}, "own": {"a": 3e38}}),),
     ],
     ids=["nothing", "begun", "one epoch", "nan", "no epoch", "odd health", "zeros"],
 )
@@ -283,7 +283,15 @@ def test_a_run_that_has_little_to_tell_has_a_page_too(events):
 def test_a_long_run_of_a_large_network_stays_below_the_limit_and_says_what_is_left_out():
     readings = {
         name: {f"block_{i}/dense/weight": 1.2345e-7 * (i + 1) for i in range(150)}
-        for name in ("gradient_rms", "delta_rms", "output_rms", "parameter_rms", "dead", "saturated", "nonfinite")
+        for name in (
+            "gradient_rms",
+            "delta_rms",
+            "output_rms",
+            "parameter_rms",
+            "dead",
+            "saturated",
+            "output_nonfinite",
+        )
     }
     many = [Health(step, readings) for step in range(0, 400, 10)]
     text = report(story(EVENTS[0], *epochs(4000), *many, *(Note("x" * 5000) for _ in range(200)), EVENTS[-1]))

@@ -21,6 +21,7 @@ CONFIG = {
     "optimizer": {"adam": 0.01},
     "training": {"epochs": 30, "batch_size": 20},
 }
+SIZES = {"dense_1/weight": 16, "dense_1/bias": 8, "dense_2/weight": 8, "dense_2/bias": 1}
 
 
 def test_a_reading_tells_size_zeros_and_what_is_not_finite():
@@ -61,6 +62,13 @@ def test_readings_are_recorded_now_and_then_and_change_nothing(tmp_path):
     readings = events[-1].readings
     assert set(readings["gradient_rms"]) == {"dense_1/weight", "dense_1/bias", "dense_2/weight", "dense_2/bias"}
     assert 0 < readings["update_ratio"]["dense_1/weight"] < 1
+    norm = np.sqrt(sum(size * readings["gradient_rms"][path] ** 2 for path, size in SIZES.items()))
+    assert readings["gradient_norm"]["network"] == pytest.approx(norm, rel=1e-3)
+    deltas, gains = readings["delta_rms"], readings["backward_gain"]
+    assert gains["dense_2"] == pytest.approx(deltas["dense_1/relu"] / deltas["dense_2"], rel=2e-3)
+    assert 0 < readings["output_zeros"]["dense_1/relu"] < 1
+    assert readings["output_largest"]["dense_2"] >= readings["output_rms"]["dense_2"]
+    assert not any(name.endswith("nonfinite") for name in readings)
     assert "units" in read_run.health or "weights move" in read_run.health
 
 

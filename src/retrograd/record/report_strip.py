@@ -17,13 +17,17 @@ QUANTITIES = {
     "gradient_rms": ("Gradients, root mean square", False),
     "dead": ("Dead units, share", True),
     "saturated": ("Saturated units, share", True),
-    "nonfinite": ("Values that are not finite", False),
+    "output_nonfinite": ("Outputs that are not finite", False),
+    "gradient_nonfinite": ("Gradients that are not finite", False),
     "delta_rms": ("Deltas (dLoss/dy), root mean square", False),
+    "backward_gain": ("Backward gain, deltas behind a layer to those before it", False),
     "output_rms": ("Outputs, root mean square", False),
     "update_ratio": ("Update, relative to the parameter", False),
     "parameter_rms": ("Parameters, root mean square", False),
 }
-BAD_COUNTS = ("nonfinite",)  # 0 is the good value, and nothing else is
+BAD_COUNTS = ("output_nonfinite", "gradient_nonfinite")  # 0 is the good value, and nothing else is
+# what is recorded for whoever reads the events
+UNDRAWN = ("_largest", "_zeros", "delta_nonfinite", "parameter_nonfinite", "gradient_norm")
 ALARMING_SHARE = 0.5  # from which a strip of shares is open at first
 MOST_NUMBERS = 7_000  # in all strips; more readings than fit share cells
 MOST_ROWS, LEAST_ROWS, ALL_ROWS = 120, 12, 240
@@ -95,7 +99,8 @@ def strips(health: Sequence[Health], nodes: Sequence[str]) -> list[Strip]:
         for quantity, own in event.readings.items():
             paths.setdefault(quantity, {}).update(dict.fromkeys(own))
     known = [name for name in QUANTITIES if paths.get(name)]
-    chosen = (known + [name for name in paths if paths[name] and name not in QUANTITIES])[: 2 * len(QUANTITIES)]
+    others = [name for name in paths if paths[name] and name not in QUANTITIES and not name.endswith(UNDRAWN)]
+    chosen = (known + others)[: 2 * len(QUANTITIES)]
     if not chosen:
         return []
     most = max(LEAST_ROWS, min(MOST_ROWS, ALL_ROWS // len(chosen)))

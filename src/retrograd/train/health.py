@@ -9,9 +9,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
-from retrograd.backprop.readings import Health, health
+from retrograd.backprop.readings import Health, Reading, Units, health
+from retrograd.network.network import Network
 from retrograd.record.events import Health as HealthEvent
+from retrograd.record.report_markup import figure
 from retrograd.update.step import SMALL_STEP, Stepper, TrainState, apply_gradients
 
 STEPS_BETWEEN = 160  # a reading costs up to 3 steps, and a dispatch of its own as much as some operations:
@@ -19,7 +22,10 @@ DISPATCH = 5e7  # at most 2 % of the steps between two readings
 SOME, MANY = 20, 200  # readings of a run: so many of small steps take a tenth of a second; more would fill its events
 DIGITS = 4
 
-Readings = dict[str, dict[str, float]]  # quantity -> path of a node or parameter -> value
+TINY = 1e-12
+
+Quantities = dict[str, dict[str, Any]]  # quantity -> path of a node or parameter -> value
+Readings = dict[str, dict[str, float]]
 
 
 class HealthWatch:
@@ -59,8 +65,8 @@ class HealthWatch:
             steps = min(steps, self.total_steps / SOME)
         return math.ceil(max(steps, self.total_steps / MANY, 1))
 
-    def reading(self, stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tuple[Health, dict[str, Any]]:
-        """Return the health of the step from here on a batch, and each parameter's share by which it moves."""
+    def reading(self, stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tuple[Health, Quantities]:
+        """Return the health of the step from here on a batch, and further quantities of the step."""
         stacked = np.asarray(self._compiled(stepper, train, batch))
         return jax.tree.unflatten(self._form, stacked.tolist())
 
@@ -70,33 +76,46 @@ class HealthWatch:
         return jnp.stack([leaf.astype(jnp.float32) for leaf in leaves])
 
 
-def _read(stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tuple[Health, dict[str, Any]]:
+def _read(stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tuple[Health, Quantities]:
     result = stepper.evaluate(train, batch)
     grads = {name: grad for name, grad in result.grads.items() if not stepper.network.by_name[name].frozen}
     after, _ = apply_gradients(stepper.chain, train.params, grads, train.optimizer, train.rate_factor)
     ratios = {
-        f"{node}/{name}": _norm(after[node][name] - value) / jnp.maximum(_norm(value), 1e-12)
+        f"{node}/{name}": _norm(after[node][name] - value) / jnp.maximum(_norm(value), TINY)
         for node in grads
         for name, value in train.params[node].items()
     }
-    return health(stepper.network, result, train.params), ratios
-
-
-def plain(found: Health, ratios: Mapping[str, Any]) -> Readings:
-    """Return readings as plain numbers of a few digits."""
-    quantities: dict[str, dict[str, Any]] = {
-        "output_rms": {path: reading.rms for path, reading in found.outputs.items()},
-        "delta_rms": {path: reading.rms for path, reading in found.deltas.items()},
-        "gradient_rms": {path: reading.rms for path, reading in found.grads.items()},
-        "parameter_rms": {path: reading.rms for path, reading in found.params.items()},
-        "update_ratio": dict(ratios),
-        "dead": {path: units.dead for path, units in found.units.items()},
-        "saturated": {path: units.saturated for path, units in found.units.items()},
-        "nonfinite": {path: reading.nonfinite for path, reading in found.outputs.items() if reading.nonfinite},
+    found = health(stepper.network, result, train.params)
+    return found, {
+        "update_ratio": ratios,
+        "backward_gain": backward_gains(stepper.network, found),
+        "gradient_norm": {"network": optax.tree.norm(grads)},
     }
+
+
+def backward_gains(network: Network, found: Health) -> dict[str, Any]:
+    """Return rms(dLoss/dx) / rms(dLoss/dy) of each node that reads another one's output x and puts out y."""
+    rms = {path: reading.rms for path, reading in found.deltas.items()}
+    pairs = {node.name: node.inputs[0].partition(".")[0] for node in network.nodes if node.inputs}
+    return {y: rms[x] / jnp.maximum(rms[y], TINY) for y, x in pairs.items() if x in rms and y in rms}
+
+
+def plain(found: Health, further: Quantities) -> Readings:
+    """Return readings as plain numbers of a few digits; shares of zeros and counts that are 0 are left out."""
+    tensors = {"output": found.outputs, "delta": found.deltas, "gradient": found.grads, "parameter": found.params}
+    quantities: Quantities = {
+        f"{tensor}_{statistic}": {
+            path: value
+            for path, reading in readings.items()
+            if (value := getattr(reading, statistic)) or statistic not in ("zeros", "nonfinite")
+        }
+        for tensor, readings in tensors.items()
+        for statistic in Reading._fields
+    }
+    quantities |= {name: {path: getattr(u, name) for path, u in found.units.items()} for name in Units._fields}
     return {
         name: {path: float(f"{float(value):.{DIGITS}g}") for path, value in values.items()}
-        for name, values in quantities.items()
+        for name, values in {**quantities, **further}.items()
         if values
     }
 
@@ -108,14 +127,14 @@ def sentence(readings: Readings) -> str:
     parts = []
     weights = {path: value for path, value in readings.get("update_ratio", {}).items() if path.endswith("/weight")}
     if weights and max(weights.values()) > 0:
-        parts.append(f"weights move by {np.median(list(weights.values())):.1e} of their size a step")
+        parts.append(f"weights move by {figure(np.median(list(weights.values())), 2)} of their size a step")
     for quantity in ("dead", "saturated"):
         worst = max(readings.get(quantity, {"": 0.0}).items(), key=lambda item: item[1])
         if worst[1] >= 0.01:
             parts.append(f"{worst[1]:.0%} of the units {quantity} in {worst[0]}")
     grads = [value for path, value in readings.get("gradient_rms", {}).items() if path.endswith("/weight") and value]
     if len(grads) > 1:
-        parts.append(f"gradients of first and last layer {grads[0]:.1e} and {grads[-1]:.1e}")
+        parts.append(f"gradients of first and last layer {figure(grads[0], 2)} and {figure(grads[-1], 2)}")
     return "; ".join(parts)
 
 
