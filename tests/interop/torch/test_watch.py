@@ -91,13 +91,29 @@ def test_two_charts_do_not_disturb_one_another():
     with retrograd.torch.watch(first) as one, retrograd.torch.watch(second) as two:
         for model in (first, second):
             optimizer = torch.optim.SGD(model.parameters(), 0.1)
-            for _ in range(5):
+            for _ in range(30):
                 optimizer.zero_grad()
                 F.cross_entropy(model(x), y).backward()
                 optimizer.step()
-    assert one.journal.turns == two.journal.turns == 10  # each hears all
-    assert one.journal.backwards == two.journal.backwards == 3  # and knows its own
+    assert one.journal.turns == two.journal.turns == 60  # each hears all, and looks at its own
     assert one.alarms == two.alarms == ()
+
+
+def test_every_backward_pass_is_counted_and_between_looks_nothing_hangs_on_the_model():
+    x, y = data()
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    hooks = set()
+    with retrograd.torch.watch(model, optimizer) as chart:
+        for _ in range(200):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            hooks.add(sum(len(each._forward_hooks) + len(each._forward_pre_hooks) for each in model.modules()))
+        assert chart.verdict.state == "learns"
+    assert chart.journal.turns == 200
+    assert chart.journal.looks < 20
+    assert min(hooks) == 0
 
 
 def test_what_is_not_a_module_is_refused():

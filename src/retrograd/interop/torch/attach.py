@@ -11,7 +11,10 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 
 
 class Listener(Protocol):
-    """Who is told."""
+    """Who is told: of backward passes from the turn on that has its attention."""
+
+    turn: int  # the backward passes so far
+    attention: int
 
     def before_backward(self, tensors: Any) -> None:
         """Hear of a backward pass that is about to begin."""
@@ -70,10 +73,13 @@ def _install() -> None:
     @functools.wraps(backward)
     def heard_backward(tensors: Any, *args: Any, **kwargs: Any) -> None:
         for listener in _listeners:
-            listener.before_backward(tensors)
+            listener.turn += 1
+            if listener.turn >= listener.attention:
+                listener.before_backward(tensors)
         backward(tensors, *args, **kwargs)
         for listener in _listeners:
-            listener.after_backward(tensors)
+            if listener.turn >= listener.attention:
+                listener.after_backward(tensors)
 
     @functools.wraps(grad)
     def heard_grad(*args: Any, **kwargs: Any) -> Any:

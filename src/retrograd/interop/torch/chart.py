@@ -68,6 +68,7 @@ class Chart:
     def verdict(self) -> Verdict:
         """Whether the loop learns."""
         self._observer.losses.read()
+        self.journal.turns = self._observer.turn
         return judge(self.journal)
 
     @property

@@ -24,8 +24,8 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 class Inspection:
     """One look after the other, each from behind a backward pass to behind the next that a step lies before.
 
-    The first look is longer: it learns the names, lines and habits of the loop. Where many backward passes add up to
-    one step, those behind the first are read in brief: only what they add to the gradients.
+    The first look is longer: it learns the names, lines and habits of the loop. Later ones read symptoms only of a loop
+    that does not learn. Where many backward passes add up to one step, those behind the first are read in brief.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -44,11 +44,12 @@ class Inspection:
         self.x: Tensor | None = None
         self.passes = 0  # in this look
         self.brief = False
-        self.opening = True
+        self.opening = self.symptoms = True
 
     def begin(self) -> None:
         """Start a look."""
         self.opening = self.journal.looks < OPENING
+        self.symptoms = self.look.symptoms = self.opening or not self.journal.losses.fallen()
         self.passes, self.brief = 0, False
         self.named = parameters(self.model)
         self.look.begin({p.data_ptr() for p in self.named.values() if p.numel()})
@@ -56,7 +57,7 @@ class Inspection:
             hear = not any(True for _ in module.children()) if self.opening else isinstance(module, BATCH_NORMS)
             if path and hear:
                 self.handles.append(module.register_forward_pre_hook(Hook(Entering(self, path))))
-        trainable = [p for p in self.named.values() if p.requires_grad]
+        trainable = [p for p in self.named.values() if p.requires_grad and self.opening]
         held = [p for p in trainable if p.grad is not None] or trainable
         if held:
             self.probe = min(held, key=Tensor.numel)
@@ -68,6 +69,8 @@ class Inspection:
 
     def remember(self) -> None:
         """Keep samples of parameters and gradients, to see what comes of them before the next forward pass."""
+        if not self.symptoms:
+            return
         if self.before is None:
             self.before = sample(self.named)
         self.gradients = sample({path: p.grad for path, p in self.named.items() if p.grad is not None})
@@ -135,7 +138,14 @@ class Inspection:
         """Read the outputs."""
         self.look.stage = "loss"
         self.look.module = ""
-        if self.brief or y is None or not y.requires_grad or y.ndim < 1 or not y.is_floating_point():
+        if (
+            self.brief
+            or not self.symptoms
+            or y is None
+            or not y.requires_grad
+            or y.ndim < 1
+            or not y.is_floating_point()
+        ):
             return
         if self.look.activities:
             readings = [work for _, work in self.look.activities]
@@ -151,7 +161,7 @@ class Inspection:
         for p in self.named.values():
             grad = p.grad
             self.marks.append((p, grad, -1 if grad is None else grad._version))
-        if self.probe is not None:
+        if self.probe_hook is not None and self.probe is not None:
             self.left = None if self.probe.grad is None else self.probe.grad.detach().clone()
         self.look.stage = "backward"
 
@@ -172,7 +182,9 @@ class Inspection:
         if not self.brief:
             journal.looks += 1
             self._rows()
-            self._gradients()
+            self.journal.had_gradient.update(path for path, p in self.named.items() if p.grad is not None)
+            if self.symptoms:
+                self._gradients()
 
     def _rows(self) -> None:
         if self.x is not None and self.look.target is not None:
@@ -183,7 +195,6 @@ class Inspection:
 
     def _gradients(self) -> None:
         found = {path: p.grad for path, p in self.named.items() if p.grad is not None}
-        self.journal.had_gradient.update(found)
         dense = [path for path, gradient in found.items() if gradient.layout == torch.strided]
         sparse = found.keys() - set(dense)
         weights = [path for path in dense if self.named[path].ndim >= 2]

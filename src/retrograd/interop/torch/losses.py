@@ -18,16 +18,16 @@ class Losses:
         self.journal = journal
         self.unread: list[tuple[int, Tensor]] = []  # turn and value, on devices that are not to be waited for
 
-    def add(self, tensors: Any, wait: bool) -> bool:
+    def add(self, tensors: Any, turn: int, wait: bool) -> bool:
         """Note the loss of this turn; return whether it is known to be no finite number."""
         loss = first_tensor(tensors)
         if loss is None or loss.numel() != 1:
             return False
         if not wait and loss.device.type != "cpu":
-            self.unread.append((self.journal.turns, loss.detach().clone()))
+            self.unread.append((turn, loss.detach().clone()))
             return False
         value = float(loss.detach())
-        self.journal.losses.add(value, self.journal.turns)
+        self.journal.losses.add(value, turn)
         return not math.isfinite(value)
 
     def read(self) -> None:

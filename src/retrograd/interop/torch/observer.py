@@ -1,6 +1,6 @@
 """The observer hangs on a model, hears of its forward and backward passes and steps, and now and then looks closely.
 
-Between looks it sleeps: then it is told of backward passes only, counts them, and reads every eighth loss. Of a model
+Between looks it sleeps: then it is told of backward passes only, counts them, and reads a loss now and then. Of a model
 that acts differently in evaluation mode it also hears the forward passes, so that no validation is missed.
 It computes on detached values only, draws no random numbers, and catches its own errors: the loop goes on as without.
 """
@@ -29,7 +29,7 @@ from retrograd.interop.torch.place import here
 
 UPDATES = 2  # that are seen before the first sleep
 MOST_BACKWARDS = 64  # in one look, while waiting for a step
-GLANCE = 8  # backward passes from one loss that is read to the next, while asleep
+NEAR, FAR = 4, 32  # backward passes from one loss that is read to the next, while asleep
 LOST = 64  # glances in a row at what may be other models' passes
 
 
@@ -61,8 +61,9 @@ class Observer:
         self.losses = Losses(journal)
         self.depth = 0
         self.lines: Counter[Any] | None = Counter()  # the user's lines whose backward passes the next step will use
-        self.awake = self.updated = self.steps_heard = self.leaving = False
-        self.attention = 0  # the turn of the next glance, while asleep
+        self.awake = self.drowsy = self.updated = self.steps_heard = self.leaving = False
+        self.turn = 0  # backward passes
+        self.attention = 0  # the turn of the next that is of interest
         self.lost = 0
         self.pre_hook: Any = None
         self.post_hook: Any = None
@@ -75,7 +76,8 @@ class Observer:
 
     def stop(self) -> None:
         """Let go."""
-        self.passes.end(self.model)
+        self.journal.turns = self.turn
+        self.passes.end()
         self.inspection.end(bool(self.passes.since))
         self._sleep()
         self._hear_forwards(False)
@@ -87,7 +89,7 @@ class Observer:
     @guarded
     def _wake(self) -> None:
         """Begin to look: only then are outputs and steps heard."""
-        self.awake = True
+        self.awake, self.attention = True, 0
         self._hear_forwards(True)
         if self.post_hook is None:
             self.post_hook = self.model.register_forward_hook(Hook(self.after_forward), always_call=True)
@@ -101,12 +103,12 @@ class Observer:
             self.post_hook.remove()
             self.post_hook = None
         self.inspection.forget()
-        self.passes.sleep()
-        self.depth, self.lines = 0, None
-        self._wait()
+        self.passes.sleep(self.turn)
+        self.depth = 0
+        self.drowsy, self.attention = True, self.turn + 1
 
     def _wait(self) -> None:
-        self.attention = min(self.journal.turns + GLANCE, self.pace.next)
+        self.attention = min(self.turn + max(NEAR, min(self.turn // 4, FAR)), self.pace.next)
 
     def _hear_forwards(self, wanted: bool) -> None:
         if wanted and self.pre_hook is None:
@@ -125,7 +127,7 @@ class Observer:
             if self.leaving:
                 self._leave()
             if torch.is_grad_enabled():
-                self.passes.silent += module.training
+                self.passes.silently(self.turn, module.training)
             elif module.training:
                 self._blind(args)
 
@@ -177,7 +179,7 @@ class Observer:
         """Hear of a backward pass that begins."""
         if self.awake:
             self._before_backward(tensors)
-        elif self.journal.turns + 1 >= self.attention:
+        else:
             self.leftover.mark()
 
     @guarded
@@ -187,7 +189,7 @@ class Observer:
         self.inspection.before_backward()
 
     def _loss(self, tensors: Any) -> None:
-        if self.losses.add(tensors, wait=self.awake):
+        if self.losses.add(tensors, self.turn, wait=self.awake):
             self.inspection.first_bad()
 
     @guarded
@@ -198,24 +200,26 @@ class Observer:
 
     def after_backward(self, tensors: Any) -> None:
         """Hear that it is done."""
-        self.journal.turns += 1
         if self.awake:
             self._after_backward(tensors)
-            return
-        self.leftover.known = False
-        if self.passes.silent:
-            self.passes.used_silently(self.model)
-        if self.journal.turns >= self.attention:
+        elif self.drowsy:
+            self._doze()
+        else:
             self._glance(tensors)
+
+    @guarded
+    def _doze(self) -> None:
+        """Fall asleep: a step that comes now has gradients that were not looked at."""
+        self.drowsy = self.leftover.known = False
+        self.lines = None
+        if self.updated:  # not while the step is under way, when PyTorch walks through the hooks
+            self.steps_heard = attach.hear_steps(self, False)
+        self._wait()
 
     @guarded
     def _glance(self, tensors: Any) -> None:
         """Read loss and learning rate, and look closely again if it is time for it."""
-        turn = self.journal.turns
-        if self.steps_heard and self.updated and turn < self.pace.next:
-            self.steps_heard = attach.hear_steps(self, False)
-            self._wait()
-            return
+        turn = self.turn
         if not self.leftover.touched() and self.lost < LOST:
             self.lost += 1  # another model's backward pass: try the next
             self.attention = turn + 1
@@ -245,7 +249,7 @@ class Observer:
             return
         self._loss(tensors)
         self.inspection.after_backward(self._line())
-        turn, enough = self.journal.turns, self._seen_enough()
+        turn, enough = self.turn, self._seen_enough()
         if enough:
             self.inspection.end()
             self.pace.lap(turn, looked=True)
@@ -261,11 +265,11 @@ class Observer:
 
         Passes of several lines are parts of one loss, those of the same line are minibatches.
         """
-        place = here()
         if self.inspection.alone():
             self.lines = Counter()
-        if self.lines is None:
+        if self.lines is None or not self.inspection.opening:
             return -1
+        place = here()
         self.lines[place] += 1
         return self.lines[place]
 
@@ -285,11 +289,11 @@ class Observer:
         if not self.optimizers.ours(optimizer):
             return
         self.leftover.before_step(self.journal.stepped)
-        self.optimizers.follow(optimizer, self.journal.turns)
+        self.optimizers.follow(optimizer, self.turn)
         self._place("step")
         if self.awake:
             self.inspection.before_step(max(self.lines.values(), default=0) if self.lines else 0)
-            self.look.pause()
+        self.look.pause()
         self.look.stage = "step"
 
     @guarded
@@ -309,9 +313,6 @@ class Observer:
             self.look.wanted = True
             self.look.settle()
             self.inspection.after_step()
-        else:
-            self.look.settle()
-            self.attention = self.journal.turns + 1  # to take the hooks off: here, PyTorch is walking through them
 
     def _place(self, event: str) -> None:
         """Note the user's line; in the first look the last of them, as the first may be a trial run."""

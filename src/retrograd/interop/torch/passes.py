@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from retrograd.interop.torch.inspection import first_tensor
 from retrograd.interop.torch.journal import Journal
@@ -42,20 +42,22 @@ class Passes:
         self.journal = journal
         self.made = 0
         self.since: list[Pass] = []  # those with gradients since the last backward pass
-        self.silent = 0  # how many of these were in training mode, while asleep
+        self.silent = self.turn = 0  # how many of these were in training mode, while asleep; since which turn
         self.usual: int | None = None  # how many that should be, where they are always as many
         self.last_was_blind = False
 
-    def sleep(self) -> None:
+    def sleep(self, turn: int) -> None:
         """Count on, without a list."""
-        self.silent, self.usual = 0, self.journal.usual if len(self.journal.per_backward) == 1 else None
+        self.silent, self.turn = 0, turn
+        self.usual = self.journal.usual if len(self.journal.per_backward) == 1 else None
 
     def with_gradients(self, y: Tensor, training: bool) -> None:
         """Note a pass whose output has a graph."""
         journal = self.journal
         self.last_was_blind = False
         made = Pass(training)
-        y.register_hook(made.reach)
+        if journal.moody:
+            y.register_hook(made.reach)
         self.since.append(made)
         if not training:
             journal.note("eval_forward")
@@ -91,14 +93,19 @@ class Passes:
         alive = sum(token.number <= self.made - journal.usual for token in set(journal.tokens))
         journal.alive = max(journal.alive, alive)
 
-    def used_silently(self, model: nn.Module) -> None:
-        """Note the same while asleep."""
-        if self.usual is not None and self.silent > self.usual and model.training:
-            self.journal.unguarded += self.silent - self.usual
-        self.silent = 0
+    def silently(self, turn: int, training: bool) -> None:
+        """Count one while asleep."""
+        if turn != self.turn:
+            self._beyond_usual()
+            self.silent, self.turn = 0, turn
+        self.silent += training
 
-    def end(self, model: nn.Module) -> None:
+    def _beyond_usual(self) -> None:
+        if self.usual is not None:
+            self.journal.unguarded += max(0, self.silent - self.usual)
+
+    def end(self) -> None:
         """Count those that no backward pass has used before the end."""
-        if self.journal.backwards and model.training:
+        if self.journal.backwards:
             left = max(self.silent, sum(each.training for each in self.since))
             self.journal.unguarded += max(0, left - self.journal.usual)

@@ -94,4 +94,4 @@ def update(before: Sample, gradients: Sample, now: Sample) -> Update | None:
     slope = torch.cat([other for _, other in shared]).to(device=moved.device, dtype=torch.float32)
     dot, *lengths = torch.stack([torch.dot(moved, slope), moved.norm(), slope.norm()]).tolist()
     scale = math.prod(lengths)
-    return Update(dot / scale if scale > 0 else 0.0, ratios)
+    return Update(dot / scale if scale != 0 else 0.0, ratios)

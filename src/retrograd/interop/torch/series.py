@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+FALL = 0.05  # of the first mean
 MOST = 256  # buckets; when all are full, neighbours are joined
 
 
@@ -46,6 +47,10 @@ class Series:
         low = min(int(begin * len(self.means)), len(self.means) - 1)
         chosen = self.means[low : max(low + 1, round(end * len(self.means)))]
         return math.fsum(chosen) / len(chosen)
+
+    def fallen(self) -> bool:
+        """Return whether the last tenth lies clearly under the first mean."""
+        return self.end() < self.start() - FALL * abs(self.start())
 
     def end(self) -> float:
         """Return the mean of the last tenth."""

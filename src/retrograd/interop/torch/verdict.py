@@ -12,7 +12,7 @@ from retrograd.interop.torch.journal import Journal
 
 State = Literal["learns", "ill", "unknown"]
 FEWEST, SEEN = 30, 8  # backward passes; of them looked at
-SHARE = 0.95  # of the loss of a constant answer, or of the first loss
+SHARE = 0.95  # of the loss of a constant answer
 SQUARED = {"mse_loss"}
 ENTROPY = {"cross_entropy"}
 
@@ -59,7 +59,7 @@ def judge(journal: Journal) -> Verdict:
             return Verdict("ill", f"the loss ends at {end:.4g}; a constant answer has {trivial:.4g}", evidence)
         return Verdict("learns", f"the loss falls from {start:.4g} to {end:.4g}", evidence)
     words = f"the loss goes from {start:.4g} to {end:.4g}"
-    if end < start - (1 - SHARE) * abs(start):
+    if losses.fallen():
         return Verdict("learns", words, evidence)
     if journal.others:
         return Verdict("unknown", f"{words}; another model is trained beside this one, against it perhaps", evidence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from statistics import median
 
@@ -98,7 +99,7 @@ class Ascent(LoopFault):
 
     def find(self, journal: Journal) -> Iterator[Finding]:
         """Yield the direction of the updates, and the sign with which a loss enters."""
-        cosines = [each.along for each in journal.updates]
+        cosines = [each.along for each in journal.updates if math.isfinite(each.along)]  # NaN has no direction
         up = sum(cosine > 0.1 for cosine in cosines)
         if len(cosines) >= 2 and up > 0.8 * len(cosines) and cosines[0] > 0.1:
             yield self.finding(
