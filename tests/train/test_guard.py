@@ -1,6 +1,7 @@
 """The guard: training that goes wrong goes back, and on more mildly; it never ends with weights that are not finite."""
 
 import dataclasses
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -12,12 +13,14 @@ from retrograd.data.batches import epoch_order
 from retrograd.data.dataset import from_arrays
 from retrograd.record.events import Epoch, Intervention, read_events
 from retrograd.record.run import RunFolder
-from retrograd.train.config import changed
-from retrograd.train.guard import Guard, diverged, rescues, telling
+from retrograd.train.condition import Condition
+from retrograd.train.config import changed, read_config
+from retrograd.train.guard import LOOKS, Guard, diverged, rescues, telling
 from retrograd.train.loop import Loop
 from retrograd.train.prepare import prepare
 from retrograd.train.stretches import LOOK_STEPS
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(96, 3)).astype(np.float32)
 Y = (X @ np.array([1.0, -2.0, 0.5])).astype(np.float32)
@@ -194,21 +197,61 @@ def test_an_easy_first_row_is_no_reason_to_call_the_others_too_hard(tmp_path):
         assert run.interventions == ()
 
 
-def test_the_first_loss_is_measured_on_more_rows_before_an_alarm_is_believed():
-    def measured():
-        asked.append(1)
-        return 1.0
+def guarding(rows):
+    guard = Guard("repair", rg.SGD(0.1), rows, lambda event: None)
+    guard.judged(np.ones(4), 0, never, never)
+    return guard
 
-    asked = []
-    guard = Guard("repair", rg.SGD(0.1), 1, lambda event: None)
+
+def never():
+    raise AssertionError("nothing to measure")
+
+
+def condition(loss, share):
+    return lambda: Condition(loss, {"relu": share})
+
+
+def test_the_first_loss_is_measured_on_more_rows_before_an_alarm_is_believed():
     noisy = np.random.default_rng(0).chisquare(1, 400)
     noisy[0] = 1e-4
-    assert guard.risen(noisy, measured, 0) is None
-    assert guard.risen(9 * noisy, measured, 400).startswith("the loss rose from 1 to ")
-    assert asked == [1]
+    guard = Guard("repair", rg.SGD(0.1), 1, lambda event: None)
+    assert guard.judged(noisy, 0, condition(1.0, 0.5), never) is None
+    assert guard.judged(9 * noisy, 400, never, never).startswith("the loss rose from 1 to ")
     sure = Guard("repair", rg.SGD(0.1), 16, lambda event: None)
-    assert sure.risen(noisy, measured, 0)
-    assert asked == [1]
+    assert sure.judged(noisy, 0, never, never)
+
+
+# ----------------------------------------------------------------------------------------------------- a ruined network
+
+
+def test_a_rescue_that_leaves_a_network_that_passes_no_deltas_is_followed_by_a_milder_one():
+    guard, alike = guarding(32), np.ones(4)
+    assert guard.rescue(0, "risen", 0.1, condition(1.0, 0.5)).rate_factor == 0.1
+    assert guard.judged(alike, 0, never, condition(1.0, 0.4)) is None
+    assert "relu passes 1.0% of the deltas on, 50% before" in guard.judged(alike, 0, never, condition(1.0, 0.01))
+    assert guard.rescue(0, "ruined", 0.1, never).rate_factor == 0.01
+    assert guard.judged(0.05 * alike, 0, never, never) is None  # solved: what needs no deltas may be shut
+    for _ in range(LOOKS - 1):
+        assert guard.judged(alike, 0, never, condition(1.0, 0.4)) is None
+    assert guard.judged(alike, 0, never, never) is None  # long enough
+
+
+def test_what_was_shut_before_or_stays_so_at_any_rate_is_not_the_rates_fault():
+    guard = guarding(32)
+    guard.rescue(0, "risen", 0.1, condition(1.0, 0.1))
+    assert guard.judged(np.ones(4), 0, never, condition(1.0, 0.0)) is None
+    guard = guarding(32)
+    factors = [guard.rescue(0, "risen", 0.1, condition(1.0, 0.5)).rate_factor]
+    while guard.judged(np.ones(4), 0, never, condition(1.0, 0.0)):
+        factors.append(guard.rescue(0, "ruined", 0.1, never).rate_factor)
+    assert factors == [0.1, 0.01, 0.001]
+
+
+def test_xor_at_a_thousand_times_its_rate_is_solved(tmp_path):
+    config = read_config(EXAMPLES / "xor.yaml", ["optimizer.sgd.learning_rate=500"])
+    run = rg.train(config, root=tmp_path)
+    assert run.scores["train"]["accuracy"] == 1.0
+    assert "dense_1/tanh passes" in run.interventions[-1].reason
 
 
 def test_losses_of_few_rows_are_judged_together():

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from retrograd.record.events import Intervention
+from retrograd.train.condition import Condition
 from retrograd.update.optimizer import Optimizer
 from retrograd.update.optimizers import optimizers
 from retrograd.update.schedule import Schedule, schedules
@@ -21,6 +22,10 @@ NORM = 1.0
 RISEN, THROWN = 3.0, 100.0  # times the first loss: at the end of some steps, and in a single one
 LEARNED = 0.9  # of the first loss: what is below has learned something
 TELLING_ROWS = 16  # the mean loss of fewer rows is mostly chance
+LOOKS = 4  # after a rescue: so long it has to show that the network is no ruin
+OPEN, SHUT = 0.2, 0.05  # what share of a delta a hidden activation passes on in a sound network, and in a ruined one
+SOLVED = 0.1  # of the first loss: what is below needs no deltas any more
+SLOWEST = 1e-3  # with smaller factors hardly anything moves, and nothing would be ruined
 
 
 class Rescue(NamedTuple):
@@ -73,13 +78,17 @@ class Guard:
         self.interventions: list[Intervention] = []
         self.first_loss = np.nan
         self._is_sure = rows >= TELLING_ROWS  # whether the first loss is more than chance
-        self._rescues = rescues()
+        self._left = list(rescues())
+        self._watched = 0  # looks that are left
+        self._passed: dict[str, float] = {}  # before the rescue
 
-    def risen(self, losses: np.ndarray, reference: Callable[[], float], step: int) -> str | None:
-        """Return in words how the losses of the steps from `step` on have diverged, if that is to be acted on.
+    def judged(
+        self, losses: np.ndarray, step: int, before: Callable[[], Condition], after: Callable[[], Condition]
+    ) -> str | None:
+        """Return in words what went wrong in the steps from `step` on, if that is to be acted on.
 
-        `reference` measures the weights before these steps on more rows; it is asked where a minibatch has few, so
-        that an easy first row is no reason to call all others too hard.
+        `before` and `after` measure the weights at their beginning and end, which is not free: they are asked where
+        there is reason to.
         """
         if np.isnan(self.first_loss) and len(losses):
             self.first_loss = float(losses[0])
@@ -88,18 +97,33 @@ class Guard:
         means = telling(losses, self.rows)
         grown = diverged(means, self.first_loss)
         if grown and not self._is_sure:
-            self._is_sure, self.first_loss = True, max(self.first_loss, reference())
+            self._is_sure, self.first_loss = True, max(self.first_loss, before().loss)  # the first row may be easy
             grown = diverged(means, self.first_loss)
         if grown and self.mode == "warn":
             if not self.interventions:
                 self._tell(Intervention(step, grown, "nothing: guard is `warn`", "training.guard: repair"))
             return None
-        return grown
+        return grown or self._ruined(means, after)
 
-    def rescue(self, step: int, reason: str, rate: float) -> Rescue | None:
+    def _ruined(self, losses: np.ndarray, after: Callable[[], Condition]) -> str | None:
+        """Return in words how a rescue has left a network that cannot learn, though its loss is no larger."""
+        watched, self._watched = self._watched, max(0, self._watched - 1)
+        can = watched and self._left and self._left[0].rate_factor >= SLOWEST
+        if not can or at_the_end(losses) < SOLVED * self.first_loss:
+            return None
+        now = after().passed
+        shut = [name for name, share in now.items() if share < SHUT and self._passed[name] > OPEN]
+        if not shut:
+            return None
+        worst = min(shut, key=now.__getitem__)
+        return f"{worst} passes {now[worst]:.1%} of the deltas on, {self._passed[worst]:.0%} before the first rescue"
+
+    def rescue(self, step: int, reason: str, rate: float, before: Callable[[], Condition]) -> Rescue | None:
         """Return the mildest rescue that has not been tried; None to give up. `rate` is the schedule's at the step."""
-        found = next(self._rescues, None) if self.mode == "repair" else None
+        found = self._left.pop(0) if self.mode == "repair" and self._left else None
         if found is not None:
+            self._passed = self._passed if self._watched else before().passed
+            self._watched = LOOKS
             action, permanent = found.action(self.own, rate), found.permanent(self.own)
             self._tell(Intervention(step, reason, action, permanent, found.rate_factor, found.clipping(self.own)))
         return found
@@ -117,6 +141,11 @@ def telling(losses: np.ndarray, rows: int) -> np.ndarray:
     return np.array([part.mean() for part in np.array_split(losses, max(1, len(losses) // steps))])
 
 
+def at_the_end(losses: np.ndarray) -> float:
+    """Return the mean of the last quarter of some losses."""
+    return float(np.mean(losses[-max(1, len(losses) // 4) :]))
+
+
 def diverged(losses: Sequence[float] | np.ndarray, first: float) -> str | None:
     """Return in words how losses of some steps have diverged from the first loss of the run, or None.
 
@@ -126,7 +155,7 @@ def diverged(losses: Sequence[float] | np.ndarray, first: float) -> str | None:
     seen = np.asarray(losses, float)
     if not len(seen) or not np.isfinite(seen).all() or first <= 0:
         return None
-    last = float(np.mean(seen[-max(1, len(seen) // 4) :]))
+    last = at_the_end(seen)
     if last > RISEN * first:
         return f"the loss rose from {first:.4g} to {last:.4g}"
     if seen.max() > THROWN * first and last > LEARNED * first:

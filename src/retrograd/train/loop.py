@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from retrograd.network.network import Variables
 from retrograd.network.precision import computing_in, in_precision, taken_out
 from retrograd.record.events import Epoch, Intervention, Metrics
 from retrograd.record.tree import digest
+from retrograd.train.condition import Condition, Gauge
 from retrograd.train.guard import TELLING_ROWS, Guard, Rescue
 from retrograd.train.nonfinite import find_nonfinite
 from retrograd.train.settings import TrainingSettings
@@ -82,6 +83,7 @@ class Loop:
         self.rules = rules(self.settings)
         self.plateau = Plateau()
         self.guard = Guard(self.settings.guard, self.stepper.optimizer, self.batch_size, self.told)
+        self.gauge = Gauge(self.stepper)
         self.rate_cut = 1.0
         self.best: tuple[float, Variables, Epoch | None]
 
@@ -224,10 +226,7 @@ class Loop:
             trouble = self._trouble(before, train, outcomes, stretch)
             if trouble is None:
                 return train, outcomes, None
-            step = int(before.step)
-            rate = float(self.stepper.rate(step))
-            is_sound = bool(all_finite(before[:3]))
-            rescue = self.guard.rescue(step, trouble.found.message, rate) if is_sound else None
+            rescue = self._rescue(before, trouble, stretch)
             if rescue is None:
                 return before, [], trouble
             train = self._milder(before, rescue)
@@ -237,18 +236,25 @@ class Loop:
     ) -> Trouble | None:
         """Return what is wrong with a stretch that has just run, if the guard is to act on it."""
         losses = np.array([step.loss for step in outcomes])
-        batches = (self._batch(chosen) for chosen in minibatches(stretch))
         kept = after[:3] if self.guard.mode == "repair" else after.params  # who goes back needs sound moments too
         if not (np.isfinite(losses).all() and all_finite(kept)):
+            batches = (self._batch(chosen) for chosen in minibatches(stretch))
             return Trouble("non-finite", find_nonfinite(self.stepper, copied(before), batches))
-        grown = self.guard.risen(losses, lambda: self._loss(before, batches), int(before.step))
-        return Trouble("diverged", Problem("", grown)) if grown else None
+        found = self.guard.judged(losses, int(before.step), self._gauged(before, stretch), self._gauged(after, stretch))
+        return Trouble("diverged", Problem("", found)) if found else None
 
-    def _loss(self, train: TrainState, batches: Iterable[Mapping[str, Any]]) -> float:
-        """Return the loss of some weights on enough of the given minibatches to tell something."""
-        look = jax.jit(lambda train, batch: self.stepper.evaluate(train, batch).loss)
+    def _rescue(self, before: TrainState, trouble: Trouble, stretch: Sequence[np.ndarray]) -> Rescue | None:
+        """Return what the guard does, if there is a sound state to go back to."""
+        if not all_finite(before[:3]):
+            return None
+        step = int(before.step)
+        rate = float(self.stepper.rate(step))
+        return self.guard.rescue(step, trouble.found.message, rate, self._gauged(before, stretch))
+
+    def _gauged(self, train: TrainState, stretch: Sequence[np.ndarray]) -> Callable[[], Condition]:
+        """Return what measures a state on enough of a stretch's minibatches to tell something."""
         enough = -(-8 * TELLING_ROWS // self.batch_size)
-        return float(np.mean([look(train, batch) for batch in islice(batches, enough)]))
+        return lambda: self.gauge(train, (self._batch(chosen) for chosen in islice(minibatches(stretch), enough)))
 
     def _milder(self, train: TrainState, rescue: Rescue) -> TrainState:
         self.rate_cut = rescue.rate_factor

@@ -45,18 +45,23 @@ def print_run(run: Run, chosen: Path | None = None) -> None:
     seconds = run.history[-1].seconds if run.history else 0.0
     print(ending(len(run.history), seconds, run.stop.reason, run.stop.sentence, run.best_epoch))
     for event in run.interventions:
-        print(f"guard, step {event.step}: {event.reason}: {event.action}")
+        print(filled(f"guard, step {event.step}: {event.reason}: {event.action}", 2))
     if run.interventions:
-        print(f"to make it permanent: {run.interventions[-1].permanent}")
+        print(filled(f"to make it permanent: {run.interventions[-1].permanent}", 2))
     print(score_table(run.scores))
     if run.health:
-        print(textwrap.fill(f"health: {run.health}", WIDTH, subsequent_indent=" " * 8))
+        print(filled(f"health: {run.health}", 8))
     print(f"run   {run.folder}")
     if (run.folder / REPORT).exists():
         print(f"page  {run.folder / REPORT}")
     if chosen:
         print(f"edit  {chosen}")
     print(f"next  {next_command(run)}")
+
+
+def filled(text: str, indent: int) -> str:
+    """Return a sentence in lines that fit a terminal, all but the first indented; names and numbers stay whole."""
+    return textwrap.fill(text, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
 def run_facts(run: Run) -> dict[str, Any]:
@@ -67,6 +72,10 @@ def run_facts(run: Run) -> dict[str, Any]:
         "epochs": len(run.history),
         "seconds": run.history[-1].seconds if run.history else 0.0,
         "best_epoch": run.best_epoch,
+        "interventions": [
+            {"step": event.step, "reason": event.reason, "action": event.action, "permanent": event.permanent}
+            for event in run.interventions
+        ],
         "metrics": run.scores,
     }
 
