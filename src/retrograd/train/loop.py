@@ -131,17 +131,17 @@ class Loop:
         free = 1 if self.held_out or rest is not None else self.per_dispatch // self.steps
         self.group = max(self.settings.evaluate_every, free)
 
-    def _epochs(self, train: TrainState, epochs: range) -> tuple[TrainState, list[list[Outcome]], Trouble | None]:
+    def _epochs(self, train: TrainState, epochs: range) -> tuple[TrainState, list[Outcome], Trouble | None]:
         """Run a group of epochs, fewer if asked to stop or if the guard gives up; return each one's outcomes."""
-        steps: list[Outcome] = []
+        healthy: list[Outcome] = []
         trouble = None
         given = dispatches([self.order(epoch) for epoch in epochs], self.per_dispatch)
         for stretch in stretches(given, len(epochs) * self.steps):
-            train, healthy, trouble = self._healthy(train, stretch)
-            steps += healthy
-            if trouble is not None or self.asked_to_stop():
+            train, outcome, trouble = self._healthy(train, stretch)
+            healthy += [] if outcome is None else [outcome]
+            if outcome is None or self.asked_to_stop():
                 break
-        return train, [steps[i : i + self.steps] for i in range(0, len(steps), self.steps)], trouble
+        return train, _cut(_joined(healthy), self.steps) if healthy else [], trouble
 
     def order(self, epoch: int) -> EpochOrder:
         """Return the row numbers of one epoch's minibatches."""
@@ -151,8 +151,8 @@ class Loop:
             self.rows, self.batch_size, settings.seed, epoch, shuffle=settings.shuffle, join_single=joins
         )
 
-    def _stretch(self, train: TrainState, stretch: Sequence[np.ndarray]) -> tuple[TrainState, list[Outcome]]:
-        """Run some dispatches, fewer if asked to stop; return their outcomes as NumPy, one of each step."""
+    def _stretch(self, train: TrainState, stretch: Sequence[np.ndarray]) -> tuple[TrainState, Outcome]:
+        """Run some dispatches, fewer if asked to stop; only now are their outcomes waited for."""
         outcomes: list[Outcome] = []
         for portion in self._portions(stretch):
             if isinstance(portion, np.ndarray):
@@ -162,7 +162,7 @@ class Loop:
             outcomes.append(outcome)
             if self.asked_to_stop():
                 break
-        return train, [step for outcome in outcomes for step in _fetched(outcome)]
+        return train, _joined(outcomes)
 
     def _portions(self, stretch: Sequence[np.ndarray]) -> Iterator[Any]:
         """Yield what each dispatch is given: row numbers, or a minibatch (decoded ahead, while a step runs)."""
@@ -175,13 +175,17 @@ class Loop:
 
     # --------------------------------------------------------------------------------------------- the end of an epoch
 
-    def _close(self, train: TrainState, outcomes: list[list[Outcome]], epoch: int) -> tuple[TrainState, Stop | None]:
+    def _close(self, train: TrainState, outcomes: list[Outcome], epoch: int) -> tuple[TrainState, Stop | None]:
         """Measure, tell the watchers, keep the best weights, ask the rules."""
         scores = self.score(Variables(train.params, train.state))
-        first, done, stop = epoch - len(outcomes) + 1, int(train.step) - sum(map(len, outcomes)), None
+        first, done, stop = (
+            epoch - len(outcomes) + 1,
+            int(train.step) - sum(len(steps.loss) for steps in outcomes),
+            None,
+        )
         for i, steps in enumerate(outcomes):
             last = i == len(outcomes) - 1
-            done += len(steps)
+            done += len(steps.loss)
             told = self._epoch(first + i, done, steps, scores if last else {})
             told = dataclasses.replace(told, weights=digest(train.params)) if last else told
             if last and watched(told) < self.best[0]:
@@ -208,34 +212,33 @@ class Loop:
     def _rate_factor(self) -> jax.Array:
         return jnp.asarray(self.plateau.factor * self.rate_cut, jnp.float32)
 
-    def _epoch(self, epoch: int, step: int, steps: list[Outcome], metrics: Metrics) -> Epoch:
-        loss = float(np.mean([step.loss for step in steps]))
-        norm = float(np.mean([step.gradient_norm for step in steps])) if self.stepper.gradient_norm else None
-        return Epoch(epoch, step, loss, metrics, float(steps[-1].learning_rate), self.clock() - self.begun, norm)
+    def _epoch(self, epoch: int, step: int, steps: Outcome, metrics: Metrics) -> Epoch:
+        loss, seconds = float(np.mean(steps.loss)), self.clock() - self.begun
+        norm = None if steps.gradient_norm is None else float(np.mean(steps.gradient_norm))
+        return Epoch(epoch, step, loss, metrics, float(steps.learning_rate[-1]), seconds, norm)
 
     # ------------------------------------------------------------------------------------------------------ the guard
 
     def _healthy(
         self, train: TrainState, stretch: Sequence[np.ndarray]
-    ) -> tuple[TrainState, list[Outcome], Trouble | None]:
+    ) -> tuple[TrainState, Outcome | None, Trouble | None]:
         """Run a stretch, again and more mildly where there is trouble; giving up leaves the state before it."""
         while True:
             train = self._as_recorded(train)
             before = copied(train)
-            train, outcomes = self._stretch(train, stretch)
-            trouble = self._trouble(before, train, outcomes, stretch)
+            train, outcome = self._stretch(train, stretch)
+            trouble = self._trouble(before, train, np.asarray(outcome.loss), stretch)
             if trouble is None:
-                return train, outcomes, None
+                return train, outcome, None
             rescue = self._rescue(before, trouble, stretch)
             if rescue is None:
-                return before, [], trouble
+                return before, None, trouble
             train = self._milder(before, rescue)
 
     def _trouble(
-        self, before: TrainState, after: TrainState, outcomes: Sequence[Outcome], stretch: Sequence[np.ndarray]
+        self, before: TrainState, after: TrainState, losses: np.ndarray, stretch: Sequence[np.ndarray]
     ) -> Trouble | None:
         """Return what is wrong with a stretch that has just run, if the guard is to act on it."""
-        losses = np.array([step.loss for step in outcomes])
         kept = after[:3] if self.guard.mode == "repair" else after.params  # who goes back needs sound moments too
         if not (np.isfinite(losses).all() and all_finite(kept)):
             batches = (self._batch(chosen) for chosen in minibatches(stretch))
@@ -294,9 +297,13 @@ def copied(tree: Any) -> Any:
     return jax.tree.map(jnp.copy, tree)
 
 
-def _fetched(outcome: Outcome) -> Iterator[Outcome]:
-    """Yield the outcome of each step of a dispatch; only now is it waited for."""
-    loss, rate = np.atleast_1d(np.asarray(outcome.loss)), np.atleast_1d(np.asarray(outcome.learning_rate))
-    norm = outcome.gradient_norm
-    norms = [None] * len(loss) if norm is None else np.atleast_1d(np.asarray(norm))
-    return map(Outcome, loss, rate, norms)
+def _joined(outcomes: Sequence[Outcome]) -> Outcome:
+    """Return the outcomes of dispatches as one, of NumPy arrays [steps]."""
+    joined: Outcome = jax.tree.map(lambda *values: np.concatenate([np.atleast_1d(v) for v in values]), *outcomes)
+    return joined
+
+
+def _cut(outcome: Outcome, steps: int) -> list[Outcome]:
+    """Return an outcome in parts of so many steps."""
+    starts = range(0, len(outcome.loss), steps)
+    return [jax.tree.map(lambda values, i=i: values[i : i + steps], outcome) for i in starts]

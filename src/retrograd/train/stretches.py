@@ -8,7 +8,7 @@ import numpy as np
 
 from retrograd.data.batches import EpochOrder
 
-LOOK_STEPS = 384  # between two looks in a long epoch: so much is lost at most, and twice as much just before its end
+LOOK_STEPS = 448  # between two looks in a long epoch: so much is lost at most, and twice as much just before its end
 
 
 def dispatches(orders: Sequence[EpochOrder], steps: int) -> Iterator[np.ndarray]:
