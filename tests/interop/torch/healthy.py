@@ -220,6 +220,111 @@ def critic_of_a_pair(look: Look) -> nn.Module:
     return _adversaries(look, 1)
 
 
+def critic_with_two_losses(look: Look) -> nn.Module:
+    """Real rows and made ones have a backward pass each, of different lines, and add up to one step."""
+    generator, critic = nn.Linear(4, 2), nn.Sequential(nn.Linear(2, 16), nn.LeakyReLU(0.2), nn.Linear(16, 1))
+    optimizers = [torch.optim.Adam(model.parameters(), 0.002) for model in (generator, critic)]
+    ones, zeros = torch.ones(BATCH, 1), torch.zeros(BATCH, 1)
+    with look(critic, optimizers[1]):
+        for _ in range(150):
+            critic.zero_grad()
+            F.binary_cross_entropy_with_logits(critic(torch.randn(BATCH, 2) + 3), ones).backward()
+            made = generator(torch.randn(BATCH, 4))
+            F.binary_cross_entropy_with_logits(critic(made.detach()), zeros).backward()
+            optimizers[1].step()
+            generator.zero_grad()
+            F.binary_cross_entropy_with_logits(critic(made), ones).backward()
+            optimizers[0].step()
+    return critic
+
+
+class ActorAndCritic(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.actor, self.critic = nn.Linear(6, 16), nn.Linear(16, 3), nn.Linear(6, 1)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.actor(torch.tanh(self.body(x))), self.critic(x)
+
+
+def actor_that_learns_seldom(look: Look) -> nn.Module:
+    """Two optimizers for parts of one model; the second steps once for every four of the first."""
+    model, (x, y) = ActorAndCritic(), data()
+    critic = torch.optim.Adam(model.critic.parameters(), 0.02)
+    actor = torch.optim.Adam([*model.body.parameters(), *model.actor.parameters()], 0.02)
+    with look(model, critic):
+        for turn, (xb, yb) in enumerate(batches(30, x, y)):
+            scores, value = model(xb)
+            chances = torch.distributions.Categorical(logits=scores)
+            actions = chances.sample()
+            reward = (actions == yb).float()
+            critic.zero_grad()
+            F.mse_loss(value[:, 0], reward).backward(retain_graph=True)
+            critic.step()
+            if turn % 4 == 3:
+                actor.zero_grad()
+                (-chances.log_prob(actions) * (reward - value[:, 0].detach())).mean().backward()
+                actor.step()
+    return model
+
+
+def drifting_targets(look: Look) -> nn.Module:
+    """Values learnt from themselves: the same rows come with other targets, as in Q-learning."""
+    model, (x, y) = network(outputs=3), data()
+    target = copy.deepcopy(model)
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    with look(model, optimizer):
+        for turn, (xb, yb) in enumerate(batches(40, x, y)):
+            with torch.no_grad():
+                wanted = F.one_hot(yb, 3).float() + 0.5 * target(xb).max(1, keepdim=True).values
+            optimizer.zero_grad()
+            F.smooth_l1_loss(model(xb), wanted).backward()
+            optimizer.step()
+            if turn % 20 == 0:
+                target.load_state_dict(model.state_dict())
+    return model
+
+
+class ByTime(nn.Module):
+    """A cell that the loop itself calls, each row of a sequence at a time, as often as it is long."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.drop, self.out = nn.GRUCell(2, 8), nn.Dropout(0.1), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor, h: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        h = self.cell(x, h)
+        return self.out(self.drop(h)), h
+
+
+def sequences_of_any_length(look: Look) -> nn.Module:
+    model, (x, y) = ByTime(), data()
+    optimizer = torch.optim.Adam(model.parameters(), 0.02)
+    with look(model, optimizer):
+        for turn, (xb, yb) in enumerate(batches(25, x, y)):
+            h, answers = torch.zeros(len(xb), 8), torch.zeros(len(xb), 3)
+            for t in range(1 + turn % 3):
+                answers, h = model(xb[:, 2 * t : 2 * t + 2], h)
+            optimizer.zero_grad()
+            F.cross_entropy(answers, yb).backward()
+            optimizer.step()
+    return model
+
+
+def unfreezing_by_and_by(look: Look) -> nn.Module:
+    model, (x, y) = network(), data()
+    model[0].requires_grad_(False)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with look(model, optimizer):
+        for turn, (xb, yb) in enumerate(batches(20, x, y)):
+            if turn == 60:
+                model[0].requires_grad_(True)
+            optimizer.zero_grad()
+            F.cross_entropy(model(xb), yb).backward()
+            optimizer.step()
+    return model
+
+
 def lbfgs_with_closure(look: Look) -> nn.Module:
     model, (x, y) = network(), data()
     optimizer = torch.optim.LBFGS(model.parameters(), 0.5, max_iter=8, line_search_fn="strong_wolfe")
@@ -391,5 +496,6 @@ LOOPS = [
     generator_that_steps_seldom, critic_of_a_pair, lbfgs_with_closure, clipping_of_gradients_that_are_kept,
     clipping_in_a_run_of_one_epoch, autocast_to_bfloat16, variational_autoencoder, policy_gradient,
     two_views_and_a_teacher, gradient_penalty, updates_by_hand, rows_in_order_and_all_at_once,
-    data_loader_with_a_recurrent_network,
+    data_loader_with_a_recurrent_network, critic_with_two_losses, actor_that_learns_seldom, drifting_targets,
+    sequences_of_any_length, unfreezing_by_and_by,
 ]  # fmt: skip

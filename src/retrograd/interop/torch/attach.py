@@ -16,10 +16,10 @@ class Listener(Protocol):
     turn: int  # the backward passes so far
     attention: int
 
-    def before_backward(self, tensors: Any) -> None:
+    def before_backward(self, given: Any) -> None:
         """Hear of a backward pass that is about to begin."""
 
-    def after_backward(self, tensors: Any) -> None:
+    def after_backward(self, given: Any) -> None:
         """Hear that it is done."""
 
     def differentiated(self) -> None:
@@ -71,12 +71,19 @@ def _install() -> None:
     backward, grad = torch.autograd.backward, torch.autograd.grad
 
     @functools.wraps(backward)
-    def heard_backward(tensors: Any, *args: Any, **kwargs: Any) -> None:
+    def heard_backward(  # its own arguments: to gather and to spread them would cost more than all else here
+        tensors: Any,
+        grad_tensors: Any = None,
+        retain_graph: Any = None,
+        create_graph: bool = False,
+        grad_variables: Any = None,
+        inputs: Any = None,
+    ) -> None:
         for listener in _listeners:
             listener.turn += 1
             if listener.turn >= listener.attention:
                 listener.before_backward(tensors)
-        backward(tensors, *args, **kwargs)
+        backward(tensors, grad_tensors, retain_graph, create_graph, grad_variables, inputs)
         for listener in _listeners:
             if listener.turn >= listener.attention:
                 listener.after_backward(tensors)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from retrograd.base.errors import UsageError
+from retrograd.interop.torch.nested import tensors
 
 STEP, SMALLER = 1e-5, (1e-6, 1e-7)  # relative to the entry; the smaller ones step past a corner
 FEW = 24  # entries tried of every tensor
@@ -106,7 +107,7 @@ class _Trial:
             with torch.no_grad():
                 for name, buffer in self.run.named_buffers():
                     buffer.copy_(self.state[name])
-        outputs = [y for y in _tensors(self.run(*self.inputs)) if y.is_floating_point()]
+        outputs = [y for y in tensors(self.run(*self.inputs)) if y.is_floating_point()]
         if not self.weights:
             self.weights = [torch.randn(y.shape, generator=self.generator, dtype=torch.float64) for y in outputs]
         parts = [(y.double() * w.to(y.device)).sum() for y, w in zip(outputs, self.weights, strict=True)]
@@ -172,10 +173,3 @@ def _double(value: Any) -> Any:
         return value
     copied = value.detach().clone(memory_format=torch.contiguous_format)
     return copied.double() if copied.is_floating_point() else copied
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    if isinstance(value, Tensor):
-        return [value]
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else ()
-    return [tensor for part in parts for tensor in _tensors(part)]

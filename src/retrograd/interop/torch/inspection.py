@@ -13,6 +13,7 @@ from retrograd.interop.torch.hook import Hook
 from retrograd.interop.torch.journal import Gradients, Growth, Journal
 from retrograd.interop.torch.later import copied
 from retrograd.interop.torch.look import Look
+from retrograd.interop.torch.nested import first_tensor
 from retrograd.interop.torch.place import caller
 from retrograd.interop.torch.sample import Sample, lengths_of, norms, numbers, parameters, same, sample, update
 
@@ -188,7 +189,7 @@ class Inspection:
 
     def _rows(self) -> None:
         if self.x is not None and self.look.target is not None:
-            self.journal.rows.add(self.x, self.look.target)
+            self.journal.rows.add(self.x, self.look.target, self.look.asked)
         elif self.x is not None and self.x.ndim:
             self.journal.rows.batches.add(rows.fingerprint(self.x))
         self.look.target = None
@@ -294,11 +295,3 @@ def sampled_entries(x: Tensor) -> Tensor:
     """Return at most some ten thousand entries."""
     flat = x.reshape(-1)
     return flat[:: max(1, flat.numel() // READ)]
-
-
-def first_tensor(value: Any) -> Tensor | None:
-    """Return the first tensor in nested tuples, lists and mappings."""
-    if isinstance(value, Tensor):
-        return value
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else ()
-    return next((found for part in parts if (found := first_tensor(part)) is not None), None)

@@ -56,6 +56,7 @@ class Look(TorchFunctionMode):
         self.activities: list[tuple[str, Callable[[], Activity]]] = []  # kind, and what will be read
         self.names: dict[int, str] = {}  # of the modules that the first look saw at these activations
         self.target: Tensor | None = None
+        self.asked: Place | None = None  # the line that compares outputs and target
 
     def settle(self) -> None:
         """Go on or off the stack of modes, wherever in it this one is.
@@ -131,17 +132,17 @@ class Look(TorchFunctionMode):
         try:
             result = func(*args, **kwargs)
         except Exception:
-            self.journal.failed_call = read_loss(LOSSES[func], prediction, target, None, kwargs)()
+            self.journal.failed_call = read_loss(LOSSES[func], here(), prediction, target, None, kwargs)()
             raise
-        self.target, kind = target, LOSSES[func]
+        self.target, self.asked, kind = target, here(), LOSSES[func]
         if not self.symptoms:
             return result
         if prediction.shape[:1] == target.shape[:1] or func in (F.cross_entropy, F.nll_loss):
-            self.journal.loss_calls.add(read_loss(kind, prediction, target, result, kwargs))
+            self.journal.loss_calls.add(read_loss(kind, self.asked, prediction, target, result, kwargs))
             broadcast = result.ndim == 0 and func not in (F.cross_entropy, F.nll_loss)
             if broadcast and squares(prediction, target):
                 n = len(prediction)
-                self.journal.broadcasts.append((here(), tuple(prediction.shape), (n, n)))
+                self.journal.broadcasts.append((self.asked, tuple(prediction.shape), (n, n)))
         if result.ndim == 0:
             self._weigh(kind, result)
         return result
@@ -165,7 +166,7 @@ class Look(TorchFunctionMode):
         if squares(prediction, target):
             self.journal.broadcasts.append((here(), tuple(prediction.shape), tuple(result.shape)))
         elif self.target is None and difference and prediction.shape == target.shape and len(target) == self.rows:
-            self.target = target  # a factor may be a weight
+            self.target, self.asked = target, here()  # a factor may be a weight
 
     def _view(self, before: Any, after: Any) -> None:
         if not (isinstance(before, Tensor) and isinstance(after, Tensor)) or not misplaced(before.shape, after.shape):
@@ -242,12 +243,14 @@ def _strides(shape: torch.Size) -> list[tuple[int, int]]:
     return found
 
 
-def read_loss(kind: str, prediction: Tensor, target: Tensor, result: Any, options: Any) -> Callable[[], LossCall]:
+def read_loss(
+    kind: str, place: Place | None, prediction: Tensor, target: Tensor, result: Any, options: Any
+) -> Callable[[], LossCall]:
     """Return what will tell what a loss function was given."""
     shapes = tuple(prediction.shape), tuple(target.shape)
     dtypes = str(prediction.dtype).removeprefix("torch."), str(target.dtype).removeprefix("torch.")
     given = frozenset({"summed"} if options.get("reduction") == "sum" else ())
-    place, value = here(), result.detach().mean() if isinstance(result, Tensor) else math.nan
+    value = result.detach().mean() if isinstance(result, Tensor) else math.nan
     told = copied(prediction[:ROWS_READ], lambda values: (given.union(_facts(values)), float(values.min())))
     return lambda: LossCall(kind, place, *shapes, *dtypes, *told(), float(value))
 

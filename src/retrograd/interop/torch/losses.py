@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from retrograd.interop.torch.inspection import first_tensor
 from retrograd.interop.torch.journal import Journal
+from retrograd.interop.torch.nested import first_tensor
 
 
 class Losses:

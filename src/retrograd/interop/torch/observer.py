@@ -18,10 +18,11 @@ from torch.optim import Optimizer
 
 from retrograd.interop.torch import attach
 from retrograd.interop.torch.hook import Hook
-from retrograd.interop.torch.inspection import OPENING, Inspection, first_tensor
+from retrograd.interop.torch.inspection import OPENING, Inspection
 from retrograd.interop.torch.journal import Journal
 from retrograd.interop.torch.leftover import Leftover
 from retrograd.interop.torch.losses import Losses
+from retrograd.interop.torch.nested import tensors
 from retrograd.interop.torch.optimizers import Optimizers
 from retrograd.interop.torch.pace import Pace
 from retrograd.interop.torch.passes import Passes
@@ -162,12 +163,13 @@ class Observer:
         if self.depth > 0 or module is not self.model:
             return
         self.journal.forwards += 1
-        y = first_tensor(output)
-        if y is not None and y.requires_grad and y.grad_fn is not None:
-            self.passes.with_gradients(y, module.training)
+        outputs = list(tensors(output))
+        graphs = [y for y in outputs if y.grad_fn is not None]
+        if graphs:
+            self.passes.with_gradients(graphs, module.training)
         elif module.training and not torch.is_grad_enabled():
             self.passes.blind(args)
-        self.inspection.after_forward(y)
+        self.inspection.after_forward(outputs[0] if outputs else None)
 
     @guarded
     def _blind(self, args: Any) -> None:
@@ -175,21 +177,21 @@ class Observer:
 
     # backward
 
-    def before_backward(self, tensors: Any) -> None:
+    def before_backward(self, given: Any) -> None:
         """Hear of a backward pass that begins."""
         if self.awake:
-            self._before_backward(tensors)
+            self._before_backward()
         else:
             self.leftover.mark()
 
     @guarded
-    def _before_backward(self, tensors: Any) -> None:
+    def _before_backward(self) -> None:
         self.leftover.before_backward()
         self._place("backward")
         self.inspection.before_backward()
 
-    def _loss(self, tensors: Any) -> None:
-        if self.losses.add(tensors, self.turn, wait=self.awake):
+    def _loss(self, given: Any) -> None:
+        if self.losses.add(given, self.turn, wait=self.awake):
             self.inspection.first_bad()
 
     @guarded
@@ -198,14 +200,14 @@ class Observer:
         if "grad" not in self.journal.places:
             self._place("grad")
 
-    def after_backward(self, tensors: Any) -> None:
+    def after_backward(self, given: Any) -> None:
         """Hear that it is done."""
         if self.awake:
-            self._after_backward(tensors)
+            self._after_backward(given)
         elif self.drowsy:
             self._doze()
         else:
-            self._glance(tensors)
+            self._glance(given)
 
     @guarded
     def _doze(self) -> None:
@@ -217,7 +219,7 @@ class Observer:
         self._wait()
 
     @guarded
-    def _glance(self, tensors: Any) -> None:
+    def _glance(self, given: Any) -> None:
         """Read loss and learning rate, and look closely again if it is time for it."""
         turn = self.turn
         if not self.leftover.touched() and self.lost < LOST:
@@ -225,7 +227,7 @@ class Observer:
             self.attention = turn + 1
             return
         self.lost = 0
-        self._loss(tensors)
+        self._loss(given)
         self.optimizers.read(turn)
         self.pace.lap(turn, looked=False)
         if turn < self.pace.next:
@@ -238,7 +240,7 @@ class Observer:
         self.look.stage = "gap"
 
     @guarded
-    def _after_backward(self, tensors: Any) -> None:
+    def _after_backward(self, given: Any) -> None:
         self.look.stage = "gap"
         own = self.inspection.touched() or (bool(self.passes.since) and not self.journal.had_gradient)
         if own:
@@ -247,7 +249,7 @@ class Observer:
         self.leftover.after_backward(self.model)
         if not own:
             return
-        self._loss(tensors)
+        self._loss(given)
         self.inspection.after_backward(self._line())
         turn, enough = self.turn, self._seen_enough()
         if enough:

@@ -13,7 +13,10 @@ NEAREST = 4  # turns from look to look
 
 
 class Pace:
-    """Seconds of the turns of a loop (its backward passes) that are looked at, and of the others."""
+    """Seconds of the turns of a loop (its backward passes) that are looked at, and of the others.
+
+    Seconds are those of the processor in this thread: waiting for data, or for other programs, is no work of the loop.
+    """
 
     def __init__(self) -> None:
         self.looked = 0  # turns
@@ -26,15 +29,15 @@ class Pace:
 
     def start(self) -> None:
         """Start the clock."""
-        self._begin = self._last = time.perf_counter()
+        self._begin = self._last = time.thread_time()
 
     def stop(self) -> None:
         """Stop the clock."""
-        self.seconds = time.perf_counter() - self._begin
+        self.seconds = time.thread_time() - self._begin
 
     def lap(self, turn: int, looked: bool) -> None:
         """End a stretch of turns of one kind."""
-        now, turns = time.perf_counter(), turn - self._turn
+        now, turns = time.thread_time(), turn - self._turn
         (self._looked if looked else self._usual).append((now - self._last) / turns)
         self._last, self._turn = now, turn
         if looked:
@@ -57,5 +60,5 @@ class Pace:
 
     def cost(self) -> float:
         """Return the share of the loop's time that looks take."""
-        elapsed = self.seconds or time.perf_counter() - self._begin
+        elapsed = self.seconds or time.thread_time() - self._begin
         return min(1.0, self._dearer() * self.looked / max(elapsed, 1e-9))

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from retrograd.interop.torch.inspection import first_tensor
 from retrograd.interop.torch.journal import Journal
+from retrograd.interop.torch.nested import first_tensor
 from retrograd.interop.torch.rows import fingerprint
 
 MOST_TOKENS, PRINTS = 256, 64
@@ -23,7 +23,7 @@ class Token:
 
 
 class Pass:
-    """One forward pass: its mode, and whether a backward pass has come to its output."""
+    """One forward pass: its mode, and whether a backward pass has come to its outputs."""
 
     __slots__ = ("reached", "training")
 
@@ -49,15 +49,16 @@ class Passes:
     def sleep(self, turn: int) -> None:
         """Count on, without a list."""
         self.silent, self.turn = 0, turn
-        self.usual = self.journal.usual if len(self.journal.per_backward) == 1 else None
+        self.usual = self._habit()
 
-    def with_gradients(self, y: Tensor, training: bool) -> None:
-        """Note a pass whose output has a graph."""
+    def with_gradients(self, outputs: list[Tensor], training: bool) -> None:
+        """Note a pass whose outputs have graphs."""
         journal = self.journal
         self.last_was_blind = False
         made = Pass(training)
         if journal.moody:
-            y.register_hook(made.reach)
+            for y in outputs:
+                y.register_hook(made.reach)
         self.since.append(made)
         if not training:
             journal.note("eval_forward")
@@ -65,9 +66,10 @@ class Passes:
             journal.note("unguarded", again=True)
         journal.training_forwards += training
         self.made += 1
-        if len(journal.tokens) < MOST_TOKENS and y.grad_fn is not None:
+        graph = outputs[0].grad_fn
+        if len(journal.tokens) < MOST_TOKENS and graph is not None:
             token = Token(self.made)
-            y.grad_fn.metadata["retrograd"] = token
+            graph.metadata["retrograd"] = token
             journal.tokens.add(token)
 
     def blind(self, args: Any) -> None:
@@ -100,12 +102,15 @@ class Passes:
             self.silent, self.turn = 0, turn
         self.silent += training
 
+    def _habit(self) -> int | None:
+        return self.journal.usual if len(self.journal.per_backward) == 1 else None
+
     def _beyond_usual(self) -> None:
         if self.usual is not None:
             self.journal.unguarded += max(0, self.silent - self.usual)
 
     def end(self) -> None:
         """Count those that no backward pass has used before the end."""
-        if self.journal.backwards:
-            left = max(self.silent, sum(each.training for each in self.since))
-            self.journal.unguarded += max(0, left - self.journal.usual)
+        self.silent = max(self.silent, sum(each.training for each in self.since))
+        self.usual = self._habit()
+        self._beyond_usual()

@@ -34,8 +34,8 @@ class Rows:
         self._known: dict[int, bytes] = {}
         self._answers: set[bytes] = set()
 
-    def add(self, x: Tensor, y: Tensor) -> None:
-        """Read a minibatch and its answers."""
+    def add(self, x: Tensor, y: Tensor, line: Any) -> None:
+        """Read a minibatch and its answers; another line of the program may ask other things of the same rows."""
         n = len(x)
         if n == 0 or y.ndim == 0 or len(y) != n:
             return
@@ -43,7 +43,7 @@ class Rows:
         answers = plain(y)[:BATCH].reshape(min(n, BATCH), -1)[:, :ANSWERS].cpu().numpy()
         self.looks += 1
         self.size = max(self.size, n)
-        keys = [hash(row.tobytes()) for row in flat]
+        keys = [hash((line, row.tobytes())) for row in flat]
         self.batches.add(hash(tuple(keys)))
         here: dict[int, bytes] = {}
         for key, answer in zip(keys, (row.tobytes() for row in answers), strict=True):

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from retrograd.base.finding import Evidence, Finding
 from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
+from retrograd.interop.torch.verdict import trivial_loss
 
 FEWEST, SHARE = 10, 0.3  # repeated rows; of them with another answer
+SHARE_LEFT = 0.8  # of the loss of a constant answer
 BORROWED = 0.1  # of those, answers that another row had
 LOOKS = 5
 
@@ -26,6 +28,9 @@ class AnswersApart(LoopFault):
             return
         if rows.borrowed < BORROWED * rows.contradicted:
             return  # new answers each time, as a teacher or a sampler gives them
+        trivial = trivial_loss(journal)
+        if trivial is not None and journal.losses.end() < SHARE_LEFT * trivial:
+            return  # rows do tell their answers
         if rows.within_contradicted > 0.1 * max(rows.within, 1):
             return  # the data themselves hold equal rows with different answers
         yield self.finding(
