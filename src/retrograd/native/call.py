@@ -28,6 +28,7 @@ class Kernel(NamedTuple):
     target: str
     arguments: tuple[int | None, ...]
     results: tuple[int | None, ...]
+    reuses: tuple[tuple[int, int], ...] = ()  # (argument, result) in the same memory where the argument is read no more
 
     def suits(self, *arrays: Array) -> bool:
         """Tell whether kernels are on and these arrays are such that they can be given to one."""
@@ -43,9 +44,14 @@ class Kernel(NamedTuple):
         """
 
         def bare(*arrays: Array) -> Any:
-            results = tuple(specs(*arrays))
-            called = jax.ffi.ffi_call(f"retrograd_{self.target}", results)(*arrays, **attributes)
-            return tuple(called) if len(results) > 1 else called[0]
+            results = [(tuple(s.shape), s.dtype) for s in specs(*arrays)]
+            given, flat = list(arrays), [Spec(*result) for result in results]
+            for argument, result in self.reuses:  # as matrices: XLA copies what it has reshaped before
+                given[argument] = given[argument].reshape(-1, arrays[argument].shape[-1])
+                flat[result] = Spec(given[argument].shape, given[argument].dtype)
+            call = jax.ffi.ffi_call(f"retrograd_{self.target}", flat, input_output_aliases=dict(self.reuses))
+            called = [y.reshape(shape) for y, (shape, _) in zip(call(*given, **attributes), results, strict=True)]
+            return tuple(called) if len(called) > 1 else called[0]
 
         return _differentiable(_batchable(self._partitioned(bare, arrays, specs), formula), formula)(*arrays)
 

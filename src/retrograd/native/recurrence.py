@@ -83,7 +83,9 @@ class Loop(NamedTuple):
 
 
 LSTM = Loop(
-    Kernel("lstm", (1, None, None, 0, 0, 1), (1, 1, 1)), Kernel("lstm_back", (1, 1, 0, None, 1, 1, 0, 0), (1, 0, 0)), 4
+    Kernel("lstm", (1, None, None, 0, 0, 1), (1, 1, 1), ((0, 2),)),  # the gates in the place of z
+    Kernel("lstm_back", (1, 1, 0, None, 1, 1, 0, 0), (1, 0, 0), ((0, 0),)),  # and z's deltas in theirs
+    4,
 )
 GRU = Loop(Kernel("gru", (1, None, None, None, 0, 1), (1, 1)), Kernel("gru_back", (1, 1, 0, None, 1, 1, 0), (1, 0)), 3)
 

@@ -141,16 +141,16 @@ static ffi::Error WeightGradient(ffi::ThreadPool threads, Array x, Array dy, Out
 
 // ---------------------------------------------------------------------------------------------------------- recurrence
 
-// `sequence` [time, batch, gates x units]: tell whether the others fit it.
+static bool holds(const Array &array, Index count) { return Index(array.element_count()) == count; }
+
+// `sequence` [time, batch, gates x units], its axes maybe joined: tell whether the others fit it.
 static bool geometry(const Array &sequence, const Array &weight, const Array &mask, Index gates, int64_t reverse,
                      Recurrence &r) {
-  auto s = sequence.dimensions(), w = weight.dimensions(), m = mask.dimensions();
-  if (s.size() != 3 || w.size() != 2 || m.size() != 2) return false;
-  r = {s[0], s[1], w[0], reverse != 0};
-  return s[2] == gates * r.units && m[0] == r.time && m[1] == r.batch;
+  auto w = weight.dimensions(), m = mask.dimensions();
+  if (w.size() != 2 || m.size() != 2) return false;
+  r = {m[0], m[1], w[0], reverse != 0};
+  return holds(sequence, r.time * r.batch * gates * r.units);
 }
-
-static bool holds(const Array &array, Index count) { return Index(array.element_count()) == count; }
 
 static const float *given(const Array &array) { return array.element_count() ? array.typed_data() : nullptr; }
 
