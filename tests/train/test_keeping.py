@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import retrograd as rg
-from retrograd.base.errors import ResourceError
+from retrograd.base.errors import ResourceError, UsageError
 from retrograd.record.events import Epoch
-from retrograd.record.run import RunFolder
+from retrograd.record.run import RunFolder, RunWriter
 from retrograd.record.tree import digest
 from retrograd.train.keeping import SECONDS, Keeper
 
@@ -54,6 +54,13 @@ def test_a_killed_run_leaves_the_best_weights_that_it_had_written(tmp_path):
     assert {path.name for path in folder.iterdir() if path.suffix != ".tmp"} == {
         ".lock", "config.yaml", "events.jsonl", "model.safetensors",
     }  # fmt: skip
+
+
+def test_a_run_that_was_killed_before_it_wrote_a_model_says_so(tmp_path):
+    with RunWriter.at(tmp_path / "run") as run:
+        run.write_config("")
+    with pytest.raises(UsageError, match="the run has written no model yet; wait for its end"):
+        rg.load(tmp_path / "run")
 
 
 class Clock:

@@ -16,7 +16,7 @@ import numpy as np
 
 from retrograd.backprop.backprop import Objective
 from retrograd.base.document import Document
-from retrograd.base.errors import ModelFileError, RetrogradError
+from retrograd.base.errors import ModelFileError, RetrogradError, UsageError
 from retrograd.data.dataset import joined
 from retrograd.data.images.boxes import in_pixels
 from retrograd.data.preprocessing import Preprocessing
@@ -36,6 +36,7 @@ from retrograd.record.tree import nonfinite
 from retrograd.train.config import RunConfig, config_of, plain_config
 from retrograd.train.decoding import answers
 from retrograd.train.evaluate import Evaluator, gives_logits
+from retrograd.train.keeping import SECONDS
 from retrograd.train.ranges import check_identifiers
 
 
@@ -160,6 +161,9 @@ def load(path: str | Path, *, runs: str | Path = "runs", allow_nonfinite: bool =
     inside = Path(path) / MODEL
     found = [Path(each) for each in (path, inside) if os.path.isfile(each)]
     path = found[0] if found else find_run(Path(runs), str(path)).model_path
+    if not path.exists():
+        cure = f"wait for its end, or, of a long run, for an epoch's end after {SECONDS:g} seconds"
+        raise UsageError("the run has written no model yet", where=str(path.parent), cure=cure)
     stored = load_model(path)
     check_loaded(stored.facts.get("layers", {}), str(path))
     try:

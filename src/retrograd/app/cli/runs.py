@@ -88,8 +88,8 @@ def show(context: typer.Context, run: RunName, root: Root = None, as_json: Json 
             typer.echo(score_table(event.metrics))
     summary = found.summary()
     if summary.stop_reason is None:
-        typer.echo(f"{summary.status}; epoch {summary.epochs} ended after {summary.seconds:.1f} s")
-        typer.echo(score_table(summary.metrics or {}))
+        done = f"epoch {summary.epochs} ended after {summary.seconds:.1f} s" if summary.epochs else "no epoch has ended"
+        typer.echo(f"{summary.status}; {done}" + (f"\n{score_table(summary.metrics)}" if summary.metrics else ""))
     typer.echo(f"\n{found.config_text()}")
 
 
