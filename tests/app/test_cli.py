@@ -213,6 +213,25 @@ def test_runs_are_listed_shown_and_compared(told):
     assert re.search(r"^train\.accuracy +- +1\.0000$", compared, re.MULTILINE)
 
 
+def test_a_run_that_was_cut_off_says_how_far_it_came(told, place):
+    events = run_of("xor", place) / "events.jsonl"
+    events.write_text("".join(line for line in events.read_text().splitlines(True) if '"stopped"' not in line))
+    assert re.search(r"binary +100 +interrupted +train accuracy 1\.0000", told("runs"))
+    assert re.search(
+        r"^interrupted; epoch 100 ended after [0-9.]+ s\n +train\nloss ", told("runs", "show", "xor"), re.M
+    )
+
+
+def test_what_the_guard_did_is_told_in_lines_that_fit_and_as_json(told):
+    command = ["train", "xor.yaml", "--set", "optimizer.adam.learning_rate=3e4", "--epochs", "70"]
+    lines = told(*command).splitlines()
+    assert any(line.startswith("guard, step 0: ") for line in lines)
+    assert all(len(line) <= WIDTH for line in lines if "runs" not in line)
+    (permanent,) = [line for line in lines if line.startswith("to make it permanent: optimizer.adam.learning_rate: ")]
+    found = json.loads(told(*command, "--json"))["interventions"]
+    assert found[-1]["permanent"].startswith(permanent.removeprefix("to make it permanent: "))
+
+
 def test_the_page_of_a_run_is_written_at_its_end_and_again_when_asked_for(told, place):
     folder = run_of("xor", place)
     first = (folder / "report.html").read_text()
@@ -290,7 +309,7 @@ def test_the_schema_is_printed(told):
 
 def test_every_verb_prints_one_json_document_where_json_is_asked_for(told, place):
     run = json.loads(told("train", "xor.yaml", "--set", "training.epochs=2", "--run", "R", "--json"))
-    assert run.keys() == {"run", "stop", "epochs", "seconds", "best_epoch", "metrics"}
+    assert run.keys() == {"run", "stop", "epochs", "seconds", "best_epoch", "interventions", "metrics"}
     assert (run["run"], run["stop"]["reason"], run["epochs"]) == ("R", "epochs", 2)
     chosen = json.loads(told("train", "house.csv", "--epochs", "1", "--set", "network=[{dense: targets}]",
                              "--run", "H", "--json"))  # fmt: skip
