@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from retrograd.record.events import Intervention
 from retrograd.train.condition import Condition
+from retrograd.train.settings import GuardMode
 from retrograd.update.optimizer import Optimizer
 from retrograd.update.optimizers import optimizers
 from retrograd.update.schedule import Schedule, schedules
-
-Mode = Literal["repair", "stop", "warn", "off"]
 
 FACTORS = (0.1, 0.01, 1e-3, 1e-4, 1e-5)  # of the learning rate, one after the other
 CLIPPED_FROM = 1e-3  # with this factor and smaller ones gradients are clipped as well
@@ -73,14 +72,14 @@ class Guard:
     `own` is the configured optimiser, `rows` are those of a minibatch; `told` hears of each intervention.
     """
 
-    def __init__(self, mode: Mode, own: Optimizer, rows: int, told: Callable[[Intervention], None]) -> None:
+    def __init__(self, mode: GuardMode, own: Optimizer, rows: int, told: Callable[[Intervention], None]) -> None:
         self.mode, self.own, self.rows, self.told = mode, own, rows, told
         self.interventions: list[Intervention] = []
         self.first_loss = np.nan
         self._is_sure = rows >= TELLING_ROWS  # whether the first loss is more than chance
         self._left = list(rescues())
         self._watched = 0  # looks that are left
-        self._passed: dict[str, float] = {}  # before the rescue
+        self._passed: dict[str, float] = {}  # before the first of the rescues that are watched
 
     def judged(
         self, losses: np.ndarray, step: int, before: Callable[[], Condition], after: Callable[[], Condition]
@@ -107,16 +106,17 @@ class Guard:
 
     def _ruined(self, losses: np.ndarray, after: Callable[[], Condition]) -> str | None:
         """Return in words how a rescue has left a network that cannot learn, though its loss is no larger."""
-        watched, self._watched = self._watched, max(0, self._watched - 1)
-        can = watched and self._left and self._left[0].rate_factor >= SLOWEST
-        if not can or at_the_end(losses) < SOLVED * self.first_loss:
+        if not self._watched:
             return None
-        now = after().passed
-        shut = [name for name, share in now.items() if share < SHUT and self._passed[name] > OPEN]
-        if not shut:
-            return None
-        worst = min(shut, key=now.__getitem__)
-        return f"{worst} passes {now[worst]:.1%} of the deltas on, {self._passed[worst]:.0%} before the first rescue"
+        is_rates_fault = self._left and self._left[0].rate_factor >= SLOWEST
+        if is_rates_fault and at_the_end(losses) >= SOLVED * self.first_loss:
+            now = after().passed
+            shut = [name for name, share in now.items() if share < SHUT and self._passed[name] > OPEN]
+            if shut:
+                worst = min(shut, key=now.__getitem__)
+                return f"{worst} passes {now[worst]:.1%} of the deltas on, {self._passed[worst]:.0%} before the rescue"
+        self._watched -= 1
+        return None
 
     def rescue(self, step: int, reason: str, rate: float, before: Callable[[], Condition]) -> Rescue | None:
         """Return the mildest rescue that has not been tried; None to give up. `rate` is the schedule's at the step."""

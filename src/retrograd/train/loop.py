@@ -178,11 +178,8 @@ class Loop:
     def _close(self, train: TrainState, outcomes: list[Outcome], epoch: int) -> tuple[TrainState, Stop | None]:
         """Measure, tell the watchers, keep the best weights, ask the rules."""
         scores = self.score(Variables(train.params, train.state))
-        first, done, stop = (
-            epoch - len(outcomes) + 1,
-            int(train.step) - sum(len(steps.loss) for steps in outcomes),
-            None,
-        )
+        first, done = epoch - len(outcomes) + 1, int(train.step) - sum(len(steps.loss) for steps in outcomes)
+        stop = None
         for i, steps in enumerate(outcomes):
             last = i == len(outcomes) - 1
             done += len(steps.loss)

@@ -15,6 +15,7 @@ from retrograd.network.precision import Precision
 
 Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT), Expect("an integer from 0 to 4294967295")]
 BatchSize = Annotated[Annotated[int, Field(gt=0)] | Literal["all"], Expect("a positive integer, or all")]
+GuardMode = Literal["repair", "stop", "warn", "off"]
 Names = Annotated[str | tuple[str, ...], Expect("the name of a column, or a list of names of columns and outputs")]
 
 
@@ -84,7 +85,7 @@ class TrainingSettings(Settings):
     goal: Goal | None = None
     convergence: Convergence | None = None
     time_limit: PositiveFloat | None = None  # seconds
-    guard: Literal["repair", "stop", "warn", "off"] = "repair"  # when the loss diverges or is not finite any more
+    guard: GuardMode = "repair"  # when the loss diverges or is not finite any more
     precision: Precision = "float32"
     native_kernels: bool = True  # where they are built and faster; without them XLA's formulas run
     check: bool = False  # the backward pass, before the first step
