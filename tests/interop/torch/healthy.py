@@ -490,6 +490,18 @@ def data_loader_with_a_recurrent_network(look: Look) -> nn.Module:
     return model
 
 
+def compiled_model(look: Look) -> nn.Module:
+    model, (x, y) = network(), data()
+    model.compile(backend="eager")
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with look(model, optimizer):
+        for xb, yb in batches(10, x, y):
+            optimizer.zero_grad()
+            F.cross_entropy(model(xb), yb).backward()
+            optimizer.step()
+    return model
+
+
 LOOPS = [
     adamw_with_warmup_and_cosine, warm_restarts, accumulation, train_and_eval_in_turns, dropout_by_function,
     fine_tuning_on_a_frozen_backbone, shared_weights, sparse_gradients_and_two_optimizers, generator_of_a_pair,
@@ -497,5 +509,5 @@ LOOPS = [
     clipping_in_a_run_of_one_epoch, autocast_to_bfloat16, variational_autoencoder, policy_gradient,
     two_views_and_a_teacher, gradient_penalty, updates_by_hand, rows_in_order_and_all_at_once,
     data_loader_with_a_recurrent_network, critic_with_two_losses, actor_that_learns_seldom, drifting_targets,
-    sequences_of_any_length, unfreezing_by_and_by,
+    sequences_of_any_length, unfreezing_by_and_by, compiled_model,
 ]  # fmt: skip

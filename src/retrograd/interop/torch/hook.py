@@ -6,6 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import nn
+
+
+def compiled(module: nn.Module) -> bool:
+    """Return whether a compiler takes the place of the module's own call; hooks would change what it makes of it."""
+    return getattr(module, "_compiled_call_impl", None) is not None or "_orig_mod" in module._modules
 
 
 class Nothing:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from retrograd.interop.torch import rows
-from retrograd.interop.torch.hook import Hook
+from retrograd.interop.torch.hook import Hook, compiled
 from retrograd.interop.torch.journal import Gradients, Growth, Journal
 from retrograd.interop.torch.later import copied
 from retrograd.interop.torch.look import Look
@@ -32,6 +32,7 @@ class Inspection:
     def __init__(self, journal: Journal) -> None:
         self.journal, self.model = journal, journal.model
         self.look = Look(journal)
+        self.look.allowed = not any(map(compiled, self.model.modules()))
         self.named = parameters(self.model)
         self.first = sample(self.named)
         self.before: Sample | None = None
@@ -56,7 +57,7 @@ class Inspection:
         self.look.begin({p.data_ptr() for p in self.named.values() if p.numel()})
         for path, module in self.model.named_modules():
             hear = not any(True for _ in module.children()) if self.opening else isinstance(module, BATCH_NORMS)
-            if path and hear:
+            if path and hear and self.look.allowed:
                 self.handles.append(module.register_forward_pre_hook(Hook(Entering(self, path))))
         trainable = [p for p in self.named.values() if p.requires_grad and self.opening]
         held = [p for p in trainable if p.grad is not None] or trainable

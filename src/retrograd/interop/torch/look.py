@@ -44,6 +44,7 @@ class Look(TorchFunctionMode):
         super().__init__()
         self.journal = journal
         self.wanted = False
+        self.allowed = True
         self.on_stack = False
         self.handling = 0
         self.stage = "prepare"
@@ -65,15 +66,15 @@ class Look(TorchFunctionMode):
         """
         if self.handling:
             return
-        stack = _get_current_function_mode_stack()
+        stack, wanted = _get_current_function_mode_stack(), self.wanted and self.allowed
         found = [i for i, mode in enumerate(stack) if mode is self]
-        if self.wanted and not found:
+        if wanted and not found:
             _push_mode(self)
-        elif not self.wanted and found:
+        elif not wanted and found:
             above = [_pop_mode() for _ in stack[found[0] :]]
             for mode in reversed(above[:-1]):
                 _push_mode(mode)
-        self.on_stack = self.wanted
+        self.on_stack = wanted
 
     def pause(self) -> None:
         """Go off the stack while an optimizer steps."""

@@ -66,6 +66,7 @@ class Observer:
         self.turn = 0  # backward passes
         self.attention = 0  # the turn of the next that is of interest
         self.lost = 0
+        self.hears = getattr(self.model, "_compiled_call_impl", None) is None  # its forward passes
         self.pre_hook: Any = None
         self.post_hook: Any = None
 
@@ -92,7 +93,7 @@ class Observer:
         """Begin to look: only then are outputs and steps heard."""
         self.awake, self.attention = True, 0
         self._hear_forwards(True)
-        if self.post_hook is None:
+        if self.post_hook is None and self.hears:
             self.post_hook = self.model.register_forward_hook(Hook(self.after_forward), always_call=True)
         self.steps_heard = attach.hear_steps(self, True)
         self.inspection.begin()
@@ -112,7 +113,7 @@ class Observer:
         self.attention = min(self.turn + max(NEAR, min(self.turn // 4, FAR)), self.pace.next)
 
     def _hear_forwards(self, wanted: bool) -> None:
-        if wanted and self.pre_hook is None:
+        if wanted and self.hears and self.pre_hook is None:
             self.pre_hook = self.model.register_forward_pre_hook(Hook(self.heard_forward))
         elif not wanted and self.pre_hook is not None:
             self.pre_hook.remove()
