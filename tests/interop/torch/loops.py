@@ -153,7 +153,7 @@ class Unused(nn.Module):
 
 def keeping(detach):
     kept = []
-    return train(epochs=16, after_step=lambda model, loss: kept.append(loss.detach() if detach else loss))
+    return train(after_step=lambda model, loss: kept.append(loss.detach() if detach else loss))
 
 
 def scheduled(steps):

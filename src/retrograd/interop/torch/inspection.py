@@ -154,7 +154,7 @@ class Inspection:
             self.journal.activities.add(lambda: [work() for work in readings])
             self.look.activities = []
         if len(y) > 1:
-            self.journal.unequal.add(copied(y.reshape(len(y), -1)[:256, :1024], spread))
+            self.journal.unequal.add(copied(y.detach().reshape(len(y), -1)[:256, :1024], spread))
 
     def before_backward(self) -> None:
         """Remember the gradients that there are."""

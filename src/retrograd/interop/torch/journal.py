@@ -111,7 +111,7 @@ class Journal:
 
     # looks
     looks: int = 0
-    alive: int = 0  # graphs of earlier passes that are kept, at most
+    alive: int = 0  # graphs of passes long done that are kept, at most
     tokens: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)
     places: dict[str, Place] = field(default_factory=dict)
     loss_calls: Later[LossCall] = field(default_factory=Later)

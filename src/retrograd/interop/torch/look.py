@@ -106,12 +106,27 @@ class Look(TorchFunctionMode):
     def _handle(self, func: Any, args: Any, kwargs: Any) -> Any:
         if not self.wanted or self.stage in ("step", "backward"):
             return func(*args, **kwargs)
-        if func in LOSSES and self.stage != "gap":
-            return self._loss(func, args, kwargs)
-        result = func(*args, **kwargs)
+        try:
+            result = func(*args, **kwargs)
+        except Exception:
+            self._guarded(self._refused, func, args, kwargs)
+            raise
+        self._guarded(self._read, func, args, kwargs, result)
+        return result
+
+    def _guarded(self, read: Callable[..., None], *about: Any) -> None:
+        """Read, and keep errors from the user's call."""
+        try:
+            read(*about)
+        except Exception as error:
+            self.journal.trouble.append(f"{read.__name__}: {error!r}")
+
+    def _read(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         name = getattr(func, "__name__", "")
         bare = name.strip("_")
-        if name in VIEWS:
+        if func in LOSSES and self.stage != "gap":
+            self._loss(func, args, kwargs, result)
+        elif name in VIEWS:
             self._view(args[0], result)
         elif bare in BINARY and self.stage == "loss":
             self._broadcast(args, result, bare in ("sub", "rsub"))
@@ -123,21 +138,15 @@ class Look(TorchFunctionMode):
             self.journal.moody = (f"F.{name}",)
         elif self.stage == "gap":
             self._gap(name, bare, args, result)
-        return result
 
-    def _loss(self, func: Any, args: Any, kwargs: Any) -> Any:
-        given = dict(zip(("input", "target"), args, strict=False)) | kwargs
-        prediction, target = given.get("input"), given.get("target")
-        if not (isinstance(prediction, Tensor) and isinstance(target, Tensor) and prediction.requires_grad):
-            return func(*args, **kwargs)
-        try:
-            result = func(*args, **kwargs)
-        except Exception:
-            self.journal.failed_call = read_loss(LOSSES[func], here(), prediction, target, None, kwargs)()
-            raise
+    def _loss(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+        pair = compared(args, kwargs)
+        if pair is None:
+            return
+        prediction, target = pair
         self.target, self.asked, kind = target, here(), LOSSES[func]
         if not self.symptoms:
-            return result
+            return
         if prediction.shape[:1] == target.shape[:1] or func in (F.cross_entropy, F.nll_loss):
             self.journal.loss_calls.add(read_loss(kind, self.asked, prediction, target, result, kwargs))
             broadcast = result.ndim == 0 and func not in (F.cross_entropy, F.nll_loss)
@@ -146,7 +155,11 @@ class Look(TorchFunctionMode):
                 self.journal.broadcasts.append((self.asked, tuple(prediction.shape), (n, n)))
         if result.ndim == 0:
             self._weigh(kind, result)
-        return result
+
+    def _refused(self, func: Any, args: Any, kwargs: Any) -> None:
+        pair = compared(args, kwargs)
+        if func in LOSSES and pair is not None:
+            self.journal.failed_call = read_loss(LOSSES[func], here(), *pair, None, kwargs)()
 
     def _weigh(self, kind: str, result: Tensor) -> None:
         """Note what this value counts in what is differentiated, as soon as that is known."""
@@ -211,6 +224,15 @@ class Look(TorchFunctionMode):
             places.append(place)
 
 
+def compared(args: Any, kwargs: Any) -> tuple[Tensor, Tensor] | None:
+    """Return prediction and target of a call of a loss, if the prediction has a graph."""
+    given = dict(zip(("input", "target"), args, strict=False)) | kwargs
+    prediction, target = given.get("input"), given.get("target")
+    if isinstance(prediction, Tensor) and isinstance(target, Tensor) and prediction.requires_grad:
+        return prediction, target
+    return None
+
+
 def drops(p: float = 0.5, training: bool = True, *_: Any, **__: Any) -> bool:
     """Return whether a call of dropout with such arguments drops anything."""
     return training and p > 0
@@ -252,7 +274,7 @@ def read_loss(
     dtypes = str(prediction.dtype).removeprefix("torch."), str(target.dtype).removeprefix("torch.")
     given = frozenset({"summed"} if options.get("reduction") == "sum" else ())
     value = result.detach().mean() if isinstance(result, Tensor) else math.nan
-    told = copied(prediction[:ROWS_READ], lambda values: (given.union(_facts(values)), float(values.min())))
+    told = copied(prediction.detach()[:ROWS_READ], lambda values: (given.union(_facts(values)), float(values.min())))
     return lambda: LossCall(kind, place, *shapes, *dtypes, *told(), float(value))
 
 

@@ -167,7 +167,7 @@ class Observer:
         outputs = list(tensors(output))
         graphs = [y for y in outputs if y.grad_fn is not None]
         if graphs:
-            self.passes.with_gradients(graphs, module.training)
+            self.passes.with_gradients(graphs, self.turn, module.training)
         elif module.training and not torch.is_grad_enabled():
             self.passes.blind(args)
         self.inspection.after_forward(outputs[0] if outputs else None)
@@ -245,7 +245,7 @@ class Observer:
         self.look.stage = "gap"
         own = self.inspection.touched() or (bool(self.passes.since) and not self.journal.had_gradient)
         if own:
-            self.passes.used()
+            self.passes.used(self.turn)
         self.passes.since.clear()
         self.leftover.after_backward(self.model)
         if not own:

@@ -11,15 +11,16 @@ from retrograd.interop.torch.nested import first_tensor
 from retrograd.interop.torch.rows import fingerprint
 
 MOST_TOKENS, PRINTS = 256, 64
+OLD = 5  # turns
 
 
 class Token:
     """Lives as long as the graph of one forward pass."""
 
-    __slots__ = ("__weakref__", "number")
+    __slots__ = ("__weakref__", "turn")
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    def __init__(self, turn: int) -> None:
+        self.turn = turn
 
 
 class Pass:
@@ -40,7 +41,6 @@ class Passes:
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self.made = 0
         self.since: list[Pass] = []  # those with gradients since the last backward pass
         self.silent = self.turn = 0  # how many of these were in training mode, while asleep; since which turn
         self.usual: int | None = None  # how many that should be, where they are always as many
@@ -51,7 +51,7 @@ class Passes:
         self.silent, self.turn = 0, turn
         self.usual = self._habit()
 
-    def with_gradients(self, outputs: list[Tensor], training: bool) -> None:
+    def with_gradients(self, outputs: list[Tensor], turn: int, training: bool) -> None:
         """Note a pass whose outputs have graphs."""
         journal = self.journal
         self.last_was_blind = False
@@ -65,10 +65,9 @@ class Passes:
         elif len(self.since) == journal.usual + 1 and journal.backwards:
             journal.note("unguarded", again=True)
         journal.training_forwards += training
-        self.made += 1
         graph = outputs[0].grad_fn
         if len(journal.tokens) < MOST_TOKENS and graph is not None:
-            token = Token(self.made)
+            token = Token(turn)
             graph.metadata["retrograd"] = token
             journal.tokens.add(token)
 
@@ -83,7 +82,7 @@ class Passes:
         if x is not None and len(journal.blind_prints) < PRINTS and x.ndim:
             journal.blind_prints[fingerprint(x)] += 1
 
-    def used(self) -> None:
+    def used(self, turn: int) -> None:
         """Note that a backward pass has used the last of them, while looking."""
         journal, n = self.journal, len(self.since)
         usual = journal.usual if journal.per_backward else n
@@ -92,7 +91,7 @@ class Passes:
             journal.eval_steps += not self.since[-1].training
         journal.unguarded += min(max(0, n - usual), sum(each.training and not each.reached for each in self.since))
         journal.backwards += 1
-        alive = sum(token.number <= self.made - journal.usual for token in set(journal.tokens))
+        alive = sum(token.turn <= turn - OLD for token in set(journal.tokens))
         journal.alive = max(journal.alive, alive)
 
     def silently(self, turn: int, training: bool) -> None:

@@ -17,7 +17,7 @@ from retrograd.interop.torch.place import Place, assigned
 CUTS = re.compile(
     r"\.detach\(|\.data\b|no_grad\(|\.item\(|\.numpy\(|torch\.tensor\(|\.argmax\(|\.round\(|inference_mode\("
 )
-MOST_ALIVE = 5  # graphs of earlier turns that were looked at; a right loop keeps one or two
+MOST_ALIVE = 3  # graphs of looks that are five turns old, or older; a right loop keeps none
 
 
 @loop_faults.register("graph_cut")
