@@ -21,6 +21,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import jax
 import recorded
 
 from retrograd.base import allocator
@@ -84,6 +85,7 @@ def measured(path: Path, repairs: bool, baseline: bool) -> dict[str, Any] | None
     if program is None:
         return None
     result = measure(program, repairs, baseline)
+    jax.clear_caches()  # a hundred compiled programs fill the memory
     return {**result, "seconds": time.perf_counter() - begun}
 
 
