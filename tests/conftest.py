@@ -40,6 +40,18 @@ def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         compilation_cache.reset_cache()
 
 
+@pytest.fixture(params=["kernels", "formulas"])
+def either_way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run a test with native kernels, where there are some, and again with the formulas that they stand in for.
+
+    The choice is made when a function is traced: the test must compile its own.
+    """
+    from retrograd.native.library import kernels
+
+    with kernels(request.param == "kernels"):
+        yield
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of such a module together, where the suite is spread over processes by groups."""
     for item in items:
