@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable
 from typing import Any
@@ -394,6 +395,32 @@ def variational_autoencoder(look: Look) -> nn.Module:
     return model
 
 
+def autoencoder(look: Look) -> nn.Module:
+    """Many answers, the first of them always 0, as the corners of images are."""
+    model, (x, _) = nn.Sequential(nn.Linear(14, 4), nn.ReLU(), nn.Linear(4, 14)), data()
+    x = F.pad(x, (8, 0))
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    with look(model, optimizer):
+        for xb, yb in batches(20, x, x):
+            optimizer.zero_grad()
+            F.mse_loss(model(xb), yb).backward()
+            optimizer.step()
+    return model
+
+
+def tuning_of_a_model_that_is_good_already(look: Look) -> nn.Module:
+    model, (x, y) = nn.Sequential(nn.Linear(6, 1)), data()
+    y = (y == 0).float()[:, None]
+    for rate in (0.5, 0.001):
+        optimizer = torch.optim.SGD(model.parameters(), rate)
+        with contextlib.nullcontext() if rate > 0.1 else look(model, optimizer):
+            for xb, yb in batches(30, x, y):
+                optimizer.zero_grad()
+                F.binary_cross_entropy_with_logits(model(xb), yb).backward()
+                optimizer.step()
+    return model
+
+
 def policy_gradient(look: Look) -> nn.Module:
     model, (x, y) = network(), data()
     optimizer = torch.optim.Adam(model.parameters(), 0.02)
@@ -506,7 +533,7 @@ LOOPS = [
     adamw_with_warmup_and_cosine, warm_restarts, accumulation, train_and_eval_in_turns, dropout_by_function,
     fine_tuning_on_a_frozen_backbone, shared_weights, sparse_gradients_and_two_optimizers, generator_of_a_pair,
     generator_that_steps_seldom, critic_of_a_pair, lbfgs_with_closure, clipping_of_gradients_that_are_kept,
-    clipping_in_a_run_of_one_epoch, autocast_to_bfloat16, variational_autoencoder, policy_gradient,
+    clipping_in_a_run_of_one_epoch, autocast_to_bfloat16, variational_autoencoder, autoencoder, tuning_of_a_model_that_is_good_already, policy_gradient,
     two_views_and_a_teacher, gradient_penalty, updates_by_hand, rows_in_order_and_all_at_once,
     data_loader_with_a_recurrent_network, critic_with_two_losses, actor_that_learns_seldom, drifting_targets,
     sequences_of_any_length, unfreezing_by_and_by, compiled_model,

@@ -180,6 +180,7 @@ class Inspection:
         """Read rows, answers and gradients; `turns` backward passes of this line add up in these."""
         journal = self.journal
         self.passes += 1
+        journal.parts, self.look.calls = max(journal.parts, self.look.calls), 0
         self._accumulation(turns)
         if not self.brief:
             journal.looks += 1

@@ -115,6 +115,7 @@ class Journal:
     tokens: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)
     places: dict[str, Place] = field(default_factory=dict)
     loss_calls: Later[LossCall] = field(default_factory=Later)
+    parts: int = 0  # calls of losses for one backward pass, at most
     slopes: Later[tuple[str, float]] = field(
         default_factory=lambda: Later(32)
     )  # what a loss counts in what is differentiated: (kind, weight)

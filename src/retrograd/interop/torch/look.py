@@ -56,6 +56,7 @@ class Look(TorchFunctionMode):
         self.module = ""  # that is running
         self.activities: list[tuple[str, Callable[[], Activity]]] = []  # kind, and what will be read
         self.names: dict[int, str] = {}  # of the modules that the first look saw at these activations
+        self.calls = 0  # of losses, since the last backward pass
         self.target: Tensor | None = None
         self.asked: Place | None = None  # the line that compares outputs and target
 
@@ -145,6 +146,7 @@ class Look(TorchFunctionMode):
             return
         prediction, target = pair
         self.target, self.asked, kind = target, here(), LOSSES[func]
+        self.calls += 1
         if not self.symptoms:
             return
         if prediction.shape[:1] == target.shape[:1] or func in (F.cross_entropy, F.nll_loss):

@@ -25,6 +25,7 @@ class Rows:
         self.borrowed = 0  # contradictions whose new answer was another row's
         self.within = self.within_contradicted = 0  # the same, inside one batch
         self.batches: set[int] = set()
+        self.whole = True  # all parts of the answers are read
         self.size = 0  # rows in a batch, the largest
         self.available: int | None = None  # rows that there are to train on
         self.loader_drops = 0  # rows that a DataLoader leaves out of every epoch
@@ -40,7 +41,9 @@ class Rows:
         if n == 0 or y.ndim == 0 or len(y) != n:
             return
         flat = thinned(x[:BATCH], FEATURES)
-        answers = plain(y)[:BATCH].reshape(min(n, BATCH), -1)[:, :ANSWERS].cpu().numpy()
+        columns = plain(y)[:BATCH].reshape(min(n, BATCH), -1)
+        self.whole &= columns.shape[1] <= ANSWERS
+        answers = columns[:, :ANSWERS].cpu().numpy()
         self.looks += 1
         self.size = max(self.size, n)
         keys = [hash((line, row.tobytes())) for row in flat]

@@ -13,7 +13,8 @@ from retrograd.interop.torch.journal import Journal
 State = Literal["learns", "ill", "unknown"]
 FEWEST, SEEN = 30, 8  # backward passes; of them looked at
 SHARE = 0.95  # of the loss of a constant answer
-SQUARED = {"mse_loss"}
+SQUARED, ABSOLUTE = {"mse_loss"}, {"l1_loss"}
+BINARY = {"binary_cross_entropy", "binary_cross_entropy_with_logits"}
 ENTROPY = {"cross_entropy"}
 
 
@@ -28,14 +29,22 @@ class Verdict(NamedTuple):
 def trivial_loss(journal: Journal) -> float | None:
     """Return the loss of the best constant answer, from the answers that were read."""
     kinds = {call.kind for call in journal.loss_calls}
-    if any("summed" in call.facts for call in journal.loss_calls):
+    if journal.parts > 1 or any("summed" in call.facts for call in journal.loss_calls):
         return None
     if kinds and kinds <= ENTROPY and len(journal.rows.labels) > 1:
         counts = np.array(list(journal.rows.labels.values()), float)
         shares = counts / counts.sum()
         return float(-(shares * np.log(shares)).sum())
-    if kinds and kinds <= SQUARED and journal.rows.y:
-        return float(np.concatenate(journal.rows.y).var(0).mean())
+    if not kinds or not journal.rows.y or not journal.rows.whole:
+        return None
+    y = np.concatenate(journal.rows.y)
+    if kinds <= SQUARED:
+        return float(y.var(0).mean())
+    if kinds <= ABSOLUTE:
+        return float(np.abs(y - np.median(y, 0)).mean())
+    if kinds <= BINARY and y.min() >= 0 and y.max() <= 1:
+        p = np.clip(y.mean(0), 1e-12, 1 - 1e-12)
+        return float(-(p * np.log(p) + (1 - p) * np.log(1 - p)).mean())
     return None
 
 
@@ -55,12 +64,11 @@ def judge(journal: Journal) -> Verdict:
     scale = journal.accumulated if any(abs(w - 1) > 0.5 for _, w in journal.slopes) else 1
     if trivial is not None and scale == 1 and math.isfinite(trivial):
         evidence += (Evidence("loss of a constant answer", trivial),)
-        if end > SHARE * trivial:
-            return Verdict("ill", f"the loss ends at {end:.4g}; a constant answer has {trivial:.4g}", evidence)
-        return Verdict("learns", f"the loss falls from {start:.4g} to {end:.4g}", evidence)
-    words = f"the loss goes from {start:.4g} to {end:.4g}"
-    if losses.fallen():
-        return Verdict("learns", words, evidence)
+        words, learns = f"the loss ends at {end:.4g}; a constant answer has {trivial:.4g}", end <= SHARE * trivial
+    else:
+        words, learns = f"the loss goes from {start:.4g} to {end:.4g}", losses.fallen()
+    if learns:
+        return Verdict("learns", f"the loss goes from {start:.4g} to {end:.4g}", evidence)
     if journal.others:
         return Verdict("unknown", f"{words}; another model is trained beside this one, against it perhaps", evidence)
     if not journal.loss_calls and min(losses.means) < 0:

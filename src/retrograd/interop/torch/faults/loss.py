@@ -37,7 +37,7 @@ class SoftmaxTwice(LoopFault):
                 "cross_entropy takes logits and applies softmax itself; its input has been through softmax already "
                 f"(rows between 0 and 1 that sum to 1): the loss cannot fall below {_floor(k):.3f}",
                 Evidence("smallest possible loss", _floor(k)),
-                Evidence("loss at the last look", told[-1].value),
+                Evidence("loss at the end", journal.losses.end()),
                 remedy="return the logits: no softmax at the end of the model",
                 confidence=0.98,
             )
@@ -69,7 +69,7 @@ class NotLogProbabilities(LoopFault):
         yield self.finding(
             wrong[-1].place,
             f"nll_loss takes the logarithms of probabilities, and is given {what}: its value is no log-likelihood",
-            Evidence("loss at the last look", wrong[-1].value, 0.0),
+            Evidence("loss at the end", journal.losses.end(), 0.0),
             remedy="use log_softmax before nll_loss, or cross_entropy on the logits",
             confidence=0.98,
         )
