@@ -143,7 +143,7 @@ def pair(index: int, steps: int) -> tuple[float, float, bool]:
     return spent[0], spent[1], weights[0] == weights[1]
 
 
-def table(lengths: tuple[int, ...] = (300, 1500), repeats: int = 3) -> list[dict[str, Any]]:
+def table(lengths: tuple[int, ...] = (300, 1000), repeats: int = 3) -> list[dict[str, Any]]:
     """Measure every loop at every length, in shuffled order."""
     plan = [(index, steps) for index in range(len(WORKLOADS)) for steps in lengths] * repeats
     random.Random(0).shuffle(plan)

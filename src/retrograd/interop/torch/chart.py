@@ -84,7 +84,7 @@ class Chart:
 
     @property
     def cost(self) -> float:
-        """The share of the loop's time that watching took."""
+        """The share of the loop's processor time that looking closely took."""
         return self._observer.pace.cost()
 
     def report(self, file: TextIO | None = None) -> None:

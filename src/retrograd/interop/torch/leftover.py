@@ -40,7 +40,7 @@ class Leftover:
         self.known = False  # whether the gradients of the last backward pass are fresh or stale
 
     def before_forward(self, updated: bool) -> bool:
-        """Notice updates that no optimizer makes: the parameters' own counters moved."""
+        """Return whether there was an update that no optimizer made: the parameters' own counters moved."""
         if updated:
             return False  # an optimizer does it
         moved = False

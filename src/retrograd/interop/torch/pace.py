@@ -7,7 +7,7 @@ import time
 from collections import deque
 from statistics import median
 
-SHARE = 0.02  # of the loop's time that looks may take; the rest of the 5 % is for the first of them
+SHARE = 0.01  # of the loop's time that looks may take, as it is measured; what they leave in the caches is more
 GROWTH = 3  # of the run, in which there is a look at any price
 NEAREST = 4  # turns from look to look
 
