@@ -27,9 +27,10 @@ def watch(
 ) -> Chart:
     """Return a chart that looks on at a training loop: `with watch(model, optimizer) as chart:` around it.
 
-    Every pass and step is counted; now and then one turn of the loop is looked at closely, so seldom that all of it
-    takes at most some 5 % of the time (`chart.cost` is what it took). Weights and random numbers stay bit for bit what
-    they are without. `optimizer` and `loss` need not be given: steps and losses are recognised as they happen.
+    Backward passes are counted; now and then one turn of the loop is looked at closely, ever more seldom, so that it
+    takes some percent of the time of a run of a thousand steps (`chart.cost` is what it took). Weights and random
+    numbers stay bit for bit what they are without. `optimizer` and `loss` need not be given: steps and losses are
+    recognised as they happen.
     `frozen` are paths of parameters that are not meant to be trained.
     """
     if not isinstance(model, nn.Module):
