@@ -6,7 +6,7 @@ import pytest
 from retrograd.base.finding import Finding
 from retrograd.diagnosis.diagnose import examine, ranked
 from retrograd.diagnosis.levels import reference_levels
-from retrograd.diagnosis.observe import Observed
+from retrograd.diagnosis.observe import Moment, Observed
 from retrograd.diagnosis.score import FAILED, labels, score, worth
 from retrograd.diagnosis.symptom import setup, symptoms
 from retrograd.diagnosis.verdict import Verdict, granted, judge, lags
@@ -82,6 +82,14 @@ def test_scores_are_accuracy_and_r_squared_and_never_nan():
     assert score(np.full((3, 1), np.nan), truth, "regression", False) == -1.0
     assert score(np.array([[2.0, 1.0], [np.nan, 1.0]]), np.array([0, 1]), "multiclass", True) == 0.5
     assert labels(np.array([[-1.0], [1.0]]), True).tolist() == [0, 1]
+
+
+def test_a_network_that_learns_with_some_seeds_only_is_said_to():
+    program = setup("halves", network=[*HEAD, {"dense": 1}]).program()
+    runs = [Observed((0.5,), (Moment(1, score, score, 0.5, 0.5, None),), None, 1) for score in (1.0, 0.8, 1.0)]
+    found = judge(program, runs, no_signal=False)
+    assert found.state == "healthy"
+    assert "with some seeds better than with others, 1, 0.8, 1 on held-out rows" in found.sentence
 
 
 def test_what_follows_another_symptom_comes_behind_it():

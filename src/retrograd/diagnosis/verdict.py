@@ -58,7 +58,13 @@ def judge(program: Program, runs: list[Observed], no_signal: bool, luck: float =
     worsens = [run for run in runs if _worsens(run)]
     if len(worsens) * 2 > len(runs) and held < levels.best:
         return Verdict("ill", "the held-out score falls while training goes on", scores)
-    return Verdict("healthy", f"it learns: {mean:.3g} on held-out rows; {levels.best_name} {levels.best:.3g}", scores)
+    told = f"{mean:.3g} on held-out rows"
+    each = [run.score for run in runs]
+    if max(each) - min(each) > 2 * ACCURACY_GAP:
+        told = (
+            f"with some seeds better than with others, {', '.join(f'{score:.3g}' for score in each)} on held-out rows"
+        )
+    return Verdict("healthy", f"it learns: {told}; {levels.best_name} {levels.best:.3g}", scores)
 
 
 def _by_loss(runs: list[Observed]) -> Verdict:
