@@ -78,8 +78,7 @@ class Loop:
     def __post_init__(self) -> None:
         self.columns = in_precision(dict(self.columns), self.settings.precision)
         self.rows = len(next(iter(self.columns.values())))
-        given = self.settings.batch_size
-        self.batch_size = self.rows if given == "all" else min(int(given), self.rows)
+        self.batch_size = self.settings.batch_rows(self.rows)
         self.rules = rules(self.settings)
         self.plateau = Plateau()
         self.guard = Guard(self.settings.guard, self.stepper.optimizer, self.batch_size, self.told)
