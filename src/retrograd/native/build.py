@@ -22,7 +22,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 SOURCES = FOLDER / "kernels"
 LIBRARY = Path(os.environ.get("RETROGRAD_KERNELS_LIBRARY") or FOLDER / "kernels.so")
-FAMILIES = ("convolution", "winograd", "recurrence", "attention")
+FAMILIES = ("convolution", "winograd", "matrix", "recurrence", "attention")
 COMPILERS = ("c++", "g++", "clang++")
 TIMEOUT = 300  # seconds, for one file
 

@@ -29,14 +29,8 @@ struct Packed {
 
 // from[i][0 .. columns), i below rows
 void pack(const float *from, Index row, const Packed &to) {
-  for (Index n = 0; n < to.blocks(); n++) {
-    Index width = to.width(n), count = to.count(n);
-    float *at = to.block(n);
-    const float *source = from + n * WIDE;
-    for (Index i = 0; i < to.rows; i++, at += width, source += row)
-      for (Index lane = 0; lane < width; lane += LANES)
-        store(at + lane, lane + LANES <= count ? load(source + lane) : load_some(source + lane, count - lane));
-  }
+  for (Index n = 0; n < to.blocks(); n++)
+    pack_columns(from + n * WIDE, row, to.rows, to.count(n), to.width(n), to.block(n));
 }
 
 typedef float Four __attribute__((vector_size(4 * sizeof(float))));

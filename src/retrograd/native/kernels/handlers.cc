@@ -20,6 +20,7 @@ struct Kernels {
   decltype(&KERNELS_BASELINE::convolve) convolve;
   decltype(&KERNELS_BASELINE::data_gradient) data_gradient;
   decltype(&KERNELS_BASELINE::weight_gradient) weight_gradient;
+  decltype(&KERNELS_BASELINE::transposed_product) transposed_product;
   decltype(&KERNELS_BASELINE::lstm) lstm;
   decltype(&KERNELS_BASELINE::lstm_back) lstm_back;
   decltype(&KERNELS_BASELINE::gru) gru;
@@ -29,8 +30,8 @@ struct Kernels {
 };
 
 #define KERNELS(v)                                                                                                     \
-  {#v, v::convolve, v::data_gradient, v::weight_gradient, v::lstm, v::lstm_back, v::gru, v::gru_back, v::attend,       \
-   v::attend_back}
+  {#v,      v::convolve, v::data_gradient, v::weight_gradient, v::transposed_product, v::lstm, v::lstm_back,            \
+   v::gru, v::gru_back, v::attend,        v::attend_back}
 
 static const Kernels compiled[] = {
 #if defined(__x86_64__)
@@ -137,6 +138,16 @@ static ffi::Error WeightGradient(ffi::ThreadPool threads, Array x, Array dy, Out
   Convolution c;
   if (!geometry(x.dimensions(), dweight->dimensions(), dy.dimensions(), window, c)) return wrong("convolution: shapes");
   return result(chosen->weight_gradient(pool_of(threads), c, x.typed_data(), dy.typed_data(), dweight->typed_data()));
+}
+
+// -------------------------------------------------------------------------------------------------------------- matrices
+
+static ffi::Error TransposedProduct(ffi::ThreadPool threads, Array x, Array dy, Output product) {
+  auto a = x.dimensions(), b = dy.dimensions(), c = product->dimensions();
+  if (a.size() != 2 || b.size() != 2 || c.size() != 2 || a[0] != b[0] || c[0] != a[1] || c[1] != b[1])
+    return wrong("product: shapes");
+  return result(chosen->transposed_product(pool_of(threads), a[0], a[1], b[1], x.typed_data(), dy.typed_data(),
+                                           product->typed_data()));
 }
 
 // ---------------------------------------------------------------------------------------------------------- recurrence
@@ -287,6 +298,7 @@ static ffi::Error AttendBack(ffi::ThreadPool threads, Array mask, Array y, Array
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_convolve, Convolve, POOL IN IN OUT.Attr<Numbers>("window"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_data_gradient, DataGradient, POOL IN IN OUT.Attr<Numbers>("window"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_weight_gradient, WeightGradient, POOL IN IN OUT.Attr<Numbers>("window"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_transposed_product, TransposedProduct, POOL IN IN OUT);
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_lstm, Lstm,
                               POOL IN IN IN IN IN IN OUT OUT OUT.Attr<int64_t>("reverse"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_lstm_back, LstmBack,

@@ -82,6 +82,8 @@ typedef Columns<const float> Given;
   bool weight_gradient(const Pool &, const Convolution &, const float *x, const float *dy, float *dweight);            \
   bool winograd(const Pool &, const Convolution &, const float *x, const Taps &, float *y);                            \
   bool winograd_weight_gradient(const Pool &, const Convolution &, const float *x, const float *dy, float *dweight);   \
+  bool transposed_product(const Pool &, Index rows, Index left, Index right, const float *x, const float *dy,          \
+                          float *product);                                                                             \
   bool lstm(const Pool &, const Recurrence &, const float *z, const float *weight, const float *bias, const float *h,  \
             const float *c, const float *mask, float *hidden, float *cells, float *gates);                             \
   bool lstm_back(const Pool &, const Recurrence &, const float *gates, const float *cells, const float *c,             \

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from retrograd.base.annotations import Registered, describing
+from retrograd.native.matrix import transposed_product_natively
 from retrograd.network.initializers import FIRST_BIAS, FIRST_WEIGHT, GlorotUniform, Initial, InitialOrNone, Zeros, draw
 from retrograd.network.layer import (
     ACTIVATION_BEHIND,
@@ -107,8 +108,8 @@ class Dense(Layer):
         return Backward((product(dy, weight.T.astype(dy.dtype)),), grads)
 
 
-def weight_gradient(x: Array, dy: Array, dtype: Any) -> Array:
-    """Return xᵀ dy over all rows, in the precision of the weight.
+def transposed_product(x: Array, dy: Array, dtype: Any) -> Array:
+    """Return xᵀ dy over all rows, in this precision.
 
     Of many rows the narrower factor is transposed in memory: XLA's product of transposed arrays is the slower one.
     """
@@ -119,3 +120,6 @@ def weight_gradient(x: Array, dy: Array, dtype: Any) -> Array:
         transposed = jnp.matmul(lax.optimization_barrier(dy.T), x, preferred_element_type=dtype)
         return lax.optimization_barrier(transposed).T
     return jnp.matmul(lax.optimization_barrier(x.T), dy, preferred_element_type=dtype)
+
+
+weight_gradient = transposed_product_natively(transposed_product)

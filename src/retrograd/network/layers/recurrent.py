@@ -29,7 +29,7 @@ from retrograd.network.layer import (
     expect_features,
     rows,
 )
-from retrograd.network.layers.dense import weight_gradient
+from retrograd.network.layers.dense import transposed_product
 from retrograd.network.layers.dropout import Dropout
 from retrograd.network.layers.through_time import Borders, States, Walk, cuts, states_before, walk, walk_back
 
@@ -241,12 +241,15 @@ class Recurrent(Layer):
         return self.native if same and borders.cut is None else None
 
     def _gradients(self, params: Params, prefix: str, xt: Array, taken: Walk, dz: Array) -> Params:
-        """dW = xᵀ dz, dW_h = h(t-1)ᵀ dh, each over all steps at once."""
+        """dW = xᵀ dz, dW_h = h(t-1)ᵀ dh, each over all steps at once.
+
+        XLA shifts the states by a step while it transposes them, which a native kernel would have to be given.
+        """
         before = states_before(taken, prefix == REVERSE)[0]
         here = self.recurrent_deltas(dz, taken.saved)
         grads = {
-            "input_weight": weight_gradient(xt, dz, params[prefix + "input_weight"].dtype),
-            "recurrent_weight": weight_gradient(before, here, params[prefix + "recurrent_weight"].dtype),
+            "input_weight": transposed_product(xt, dz, params[prefix + "input_weight"].dtype),
+            "recurrent_weight": transposed_product(before, here, params[prefix + "recurrent_weight"].dtype),
         }
         for name, delta in (("bias", dz), ("recurrent_bias", here[..., -int(self.units) :])):
             if prefix + name in params:
