@@ -269,7 +269,7 @@ template <class Work> bool each_head(const Pool &pool, const Attention &a, Index
     if (memory)
       work(i / a.shared, i % a.shared, memory);
     else
-      enough = false;
+      __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
   });
   return enough;
 }

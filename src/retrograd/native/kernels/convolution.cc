@@ -152,7 +152,7 @@ bool product(const Pool &pool, const Geometry &g, const float *x, Index group, c
       row = g.stride_height * g.padded_width * g.depth, step = g.stride_width * g.depth;
       float *band = scratch(TASK, g.rows_seen(outputs) * g.padded_width * g.depth);
       if (!band) {
-        enough = false;
+        __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
         return;
       }
       copy_band(g, seen, first, last - first, group * g.depth, g.depth, g.depth, band);
@@ -252,7 +252,7 @@ bool depthwise(const Pool &pool, const Geometry &g, const float *x, const float 
     Index image = task / bands, first = task % bands * outputs, last = smaller(g.out_height, first + outputs);
     float *band = scratch(TASK, g.rows_seen(outputs) * g.padded_width * stored);
     if (!band) {
-      enough = false;
+      __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
       return;
     }
     copy_band(g, x + image * g.height * g.width * g.channels, first, last - first, 0, g.channels, stored, band);
@@ -575,7 +575,8 @@ bool weight_gradient(const Pool &pool, const Convolution &c, const float *x, con
     parallel(pool, shares, [&](Index share) {
       float *sum = sums + share * rows * wide;
       clear(sum, rows * wide);
-      if (!task.run(dealt.items * share / shares, dealt.items * (share + 1) / shares, sum)) enough = false;
+      if (!task.run(dealt.items * share / shares, dealt.items * (share + 1) / shares, sum))
+        __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
     });
     auto reduce = [&](Index k) {
       float *to = dweight + k * c.filters + group * columns;

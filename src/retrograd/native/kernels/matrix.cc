@@ -24,7 +24,7 @@ bool transposed_product(const Pool &pool, Index rows, Index left, Index right, c
     float *a = scratch(TASK, strips.count * STRIP * ROWS_IN_HAND), *b = scratch(TASK_TOO, wide * ROWS_IN_HAND);
     float *sum = sums + share * left * wide;
     if (!a || !b) {
-      enough = false;
+      __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
       return;
     }
     clear(sum, left * wide);

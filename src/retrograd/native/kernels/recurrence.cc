@@ -349,7 +349,7 @@ bool gru_back(const Pool &pool, const Recurrence &r, const float *gates, const f
     Index all = r.batch * r.units, own = (rows.end - rows.begin) * 3 * r.units;
     float *two = scratch(TASK, 2 * own);
     if (!two) {
-      enough = false;
+      __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
       return;
     }
     const float *behind = nullptr, *behind_mask = nullptr;

@@ -170,7 +170,7 @@ bool winograd(const Pool &pool, const Convolution &c, const float *x, const Taps
   parallel(pool, parts.count, [&](Index task) {
     float *inputs = scratch(TASK, PLACES * place), *sums = scratch(TASK_TOO, PLACES * sums_place);
     if (!inputs || !sums) {
-      fine = false;
+      __atomic_store_n(&fine, false, __ATOMIC_RELAXED);
       return;
     }
     Index begin = parts.begin(task), count = parts.begin(task + 1) - begin;
@@ -197,7 +197,7 @@ bool winograd(const Pool &pool, const Convolution &c, const float *x, const Taps
                              i + 1 < c.out_height, j + 1 < c.out_width);
       }
     }
-    if (!is_zero(watched)) fine = false;
+    if (!is_zero(watched)) __atomic_store_n(&fine, false, __ATOMIC_RELAXED);
   });
   return fine;
 }
@@ -219,7 +219,7 @@ bool winograd_weight_gradient(const Pool &pool, const Convolution &c, const floa
     float *inputs = scratch(TASK, PLACES * place), *deltas = scratch(TASK_TOO, PLACES * deltas_place);
     float *sum = sums + share * sum_floats;
     if (!inputs || !deltas) {
-      fine = false;
+      __atomic_store_n(&fine, false, __ATOMIC_RELAXED);
       return;
     }
     clear(sum, sum_floats);
