@@ -157,7 +157,10 @@ def test_the_same_bits_from_run_to_run():
 def test_where_no_kernel_is_faster_none_is_chosen(monkeypatch):
     monkeypatch.undo()
     pointwise = place_window((8, 8), 1, 1, 1)
-    assert not native.faster(native.FORWARD, pointwise, 1, 16, 16)
+    assert native.faster(native.FORWARD, pointwise, 1, 16, 16)
+    assert not native.faster(native.FORWARD, pointwise, 1, 16, 8)
+    assert native.faster(native.BY_DATA, pointwise, 1, 16, 16)
+    assert not native.faster(native.BY_DATA, place_window((8, 8), 1, 2, 1), 1, 16, 16)
     assert native.faster(native.BY_WEIGHTS, pointwise, 1, 16, 16)
     window = place_window((8, 8), 3, 1, 1, "same")
     assert native.faster(native.FORWARD, window, 1, 3, 16)

@@ -16,6 +16,7 @@ FORWARD = Kernel("convolve", (0, None), (0,))
 BY_DATA = Kernel("data_gradient", (0, None), (0,))
 BY_WEIGHTS = Kernel("weight_gradient", (0, 0), (None,))
 FEW_CHANNELS = 4
+PLAIN = 16  # channels and filters that fill a vector
 
 
 class Window(Protocol):
@@ -89,7 +90,9 @@ def faster(kernel: Kernel, window: Window, groups: int, channels: int, filters: 
         return filters == channels  # depthwise with one filter a channel
     if kernel == BY_DATA and channels // groups < FEW_CHANNELS:
         return False  # they are the columns of the product, and leave most of a vector idle
-    return max(window.kernel) > 1 or kernel == BY_WEIGHTS  # else a plain product, which XLA does as well
+    if max(window.kernel) == 1 and kernel != BY_WEIGHTS:  # a plain product, which XLA does as well on one thread
+        return min(channels, filters) >= PLAIN and (kernel == FORWARD or max(window.stride) == 1)
+    return True
 
 
 def _call(
