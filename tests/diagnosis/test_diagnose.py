@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from retrograd.base.finding import Finding
-from retrograd.diagnosis.diagnose import examine, ranked
+from retrograd.diagnosis.diagnose import diagnose, examine, ranked
 from retrograd.diagnosis.levels import reference_levels
 from retrograd.diagnosis.observe import Moment, Observed
 from retrograd.diagnosis.score import FAILED, labels, score, worth
@@ -90,6 +90,15 @@ def test_a_network_that_learns_with_some_seeds_only_is_said_to():
     found = judge(program, runs, no_signal=False)
     assert found.state == "healthy"
     assert "with some seeds better than with others, 1, 0.8, 1 on held-out rows" in found.sentence
+
+
+def test_a_truth_table_is_no_sample_three_rows_of_four_are_not_learned():
+    ones = {"weight": {"constant": 1.0}, "bias": {"constant": 1.0}}
+    network = [{"dense": {"units": 3, **ones}}, {"dense": {"units": 1, **ones}}]
+    found = diagnose({"data": "xor", "network": network, "optimizer": {"sgd": 0.5}}, seeds=1)
+    assert found.runs[0].score == 0.75
+    assert found.ill
+    assert [cause.name for cause in found.causes[:2]] == ["initial_weights", "no_nonlinearity"]
 
 
 def test_what_follows_another_symptom_comes_behind_it():
