@@ -12,7 +12,7 @@ from retrograd.diagnosis.program import STRANGERS, Program
 State = Literal["healthy", "ill", "hopeless", "refused"]
 ACCURACY_GAP, R2_GAP, TIMES = 0.05, 0.1, 2.0
 FALLEN = 0.97  # of the first epoch's loss; there is no reference for tasks that are neither classes nor numbers
-WHOLE, MANY = 16, 10**9  # so few rows without a held-out part are a truth table: chance had no part in choosing them
+WHOLE, MANY = 16, 10**9  # so few rows without a held-out part are a truth table and no sample
 ERRORS = 2.0  # standard errors of the difference
 
 
@@ -50,7 +50,8 @@ def judge(program: Program, runs: list[Observed], no_signal: bool, luck: float =
         Evidence(f"{name} of a constant", levels.trivial),
     )
     is_whole = program.dataset.valid is None and levels.rows <= WHOLE
-    if lags(held, levels.best, MANY if is_whole else levels.rows, program.classifies):
+    is_sure = is_whole and len({run.score for run in runs}) == 1  # neither rows nor seeds are chance
+    if lags(held, levels.best, MANY if is_sure else levels.rows, program.classifies):
         return Verdict(
             "ill", f"it scores {mean:.3g} on held-out rows; {levels.best_name} reaches {levels.best:.3g}", scores
         )
