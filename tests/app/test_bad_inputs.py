@@ -200,6 +200,7 @@ TABLE = [
     Row("A4 budget", "repair c.yaml --budget 2weeks", 2, r"--budget.*updates \(20000\) or a time.*found '2weeks'"),
     Row("A4 choice", "trace c.yaml --format pdf", 2, r"'--format': 'pdf' is not one of"),
     Row("A5", "train no/such.csv", 2, r"no/such\.csv.*not found"),
+    Row("A5 diagnose", "diagnose no.csv", 2, r"no\.csv: not found; check the path"),
     Row("A5 config", "train no/such.yaml", 2, r"no/such\.yaml.*not found"),
     Row("A5 model", "predict nope d.csv", 2, r"no run 'nope'"),
     Row("A5 name", "train bad\udcff.csv", 2, r"not UTF-8"),

@@ -31,7 +31,7 @@ def latest(root: Path) -> RunFolder:
 def find_run(root: Path, text: str) -> RunFolder:
     """Return the run that is meant by a path, a folder's name, its unique beginning, its name without time, or `last`.
 
-    Raises:  UsageError when there is none, or several
+    Raises:  UsageError when there is none, or several; for a name with a suffix as for any file that is not there
     """
     for path in (Path(text), Path(root) / text):
         if _is_run(path):
@@ -47,6 +47,8 @@ def find_run(root: Path, text: str) -> RunFolder:
         raise UsageError(f"{show(text)} may mean {len(meant)} runs: {several}", where=str(root), cure="type more of it")
     if os.path.exists(text):
         return RunFolder.open(Path(text))  # which says what is missing there
+    if Path(text).suffix:
+        raise UsageError("not found", where=text, cure="check the path")
     cure = did_you_mean(text, [path.name for path in paths[-SHOWN:]] + [LAST] * bool(paths))
     raise UsageError(f"no run {show(text)}", where=str(root), cure=cure)
 

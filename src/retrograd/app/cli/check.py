@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from retrograd.app.cli.options import Json, OwnLayers, RunsRoot, at_least, command_of, existing_file
+from retrograd.app.cli.options import Json, OwnLayers, RunsRoot, at_least, command_of
 from retrograd.app.cli.surroundings import settle
-from retrograd.base.document import is_document
 from retrograd.base.errors import UsageError, did_you_mean
 from retrograd.network.layer import layers as registered
 from retrograd.network.losses.loss import losses
@@ -52,8 +51,6 @@ def meant(what: str, runs: Path) -> str | Path:
     """Return a path, or the name of a layer or loss; anything else is looked up among the runs."""
     if what in registered or what in losses or Path(what).is_file():
         return what
-    if is_document(Path(what)) or what.endswith(".py"):
-        return existing_file(Path(what))
     try:
         return find_run(runs, what).path
     except UsageError as error:
