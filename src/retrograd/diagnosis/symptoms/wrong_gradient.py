@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from jax import Array
 
+from retrograd.backprop.gradcheck_result import WRONG
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
@@ -17,7 +18,6 @@ from retrograd.train.gradients import check_prepared
 
 TESTED = "retrograd.network."  # where the layers and losses stand that come with the package
 ENTRIES = 16  # of each tensor
-WRONG = 1e-3
 
 
 @dataclass(frozen=True)
