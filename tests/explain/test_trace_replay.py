@@ -76,13 +76,16 @@ def test_an_incomplete_batch_with_dropout_shuffling_and_a_schedule_replays_too(i
     assert "as the run recorded" in " ".join(rest.text().split())
 
 
-def test_steps_with_a_convolution_are_dispatched_alone_and_replay_too(root):
+def test_steps_with_a_convolution_are_dispatched_alone_and_replay_too_and_show_what_the_run_fused(root):
     config = {
         "name": "conv",
         "data": "digits",
         "network": [
             {"reshape": {"shape": [8, 8, 1]}},
-            {"conv2d": {"filters": 1, "kernel": 3}},
+            {"conv2d": {"filters": 2, "kernel": 3, "activation": "relu"}},
+            {"residual": [{"conv2d": {"filters": 2, "kernel": 3}}]},
+            "relu",
+            {"max_pool": 4},
             "flatten",
             {"dense": "classes"},
         ],
@@ -93,6 +96,9 @@ def test_steps_with_a_convolution_are_dispatched_alone_and_replay_too(root):
     assert trace.replay.is_exact
     assert run.history[0].step == 4
     assert list(trace.replay.found) == [4]
+    between = {node.path: node for node in trace.numbers.nodes}["residual_1/conv2d_1"]
+    assert between.output.min() < 0
+    assert between.delta.shape == between.output.shape
 
 
 def test_in_float64_the_same_weights_and_rows_give_more_digits(iris, rest):

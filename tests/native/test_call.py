@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from jax import lax
 
+from retrograd.native.convolution import Behind
 from retrograd.native.library import kernels
 from retrograd.network.layers.convolution import convolve, weight_gradient
 from retrograd.network.layers.window import place_window
@@ -21,11 +22,16 @@ pytestmark = pytest.mark.usefixtures("variant")
 WINDOW = place_window((6, 7), 3, 1, 1, "same")
 RNG = np.random.default_rng(0)
 X, WEIGHT = (RNG.normal(size=shape).astype(np.float32) for shape in ((4, 6, 7, 5), (3, 3, 5, 8)))
+BIAS, RESIDUAL = (RNG.normal(size=shape).astype(np.float32) for shape in ((8,), (4, 6, 7, 8)))
 MANY_X, MANY_WEIGHTS = np.stack([X, 2 * X, -X]), np.stack([WEIGHT, WEIGHT + 1, WEIGHT])
 
 
 def forward(x, weight):
     return convolve(x, weight, WINDOW)
+
+
+def fused(x, weight, residual):
+    return convolve(x, weight, WINDOW, 1, Behind(BIAS, residual, True))
 
 
 def gradient(x, dy):
@@ -44,6 +50,7 @@ def same(function, *arguments):
 def test_vmap_gives_each_its_own(axes):
     arguments = [MANY_X if axes[0] == 0 else X, MANY_WEIGHTS if axes[1] == 0 else WEIGHT]
     same(jax.vmap(forward, axes), *arguments)
+    same(jax.vmap(fused, (*axes, None)), *arguments, RESIDUAL)
     dy = forward(X, WEIGHT)
     same(jax.vmap(gradient, axes), arguments[0], np.stack([dy, 2 * dy, dy]) if axes[1] == 0 else dy)
 
@@ -55,6 +62,7 @@ def test_inside_scan_and_cond():
 
 def test_derivatives_are_the_formulas():
     same(jax.grad(lambda x, w: (forward(x, w) ** 2).sum(), (0, 1)), X, WEIGHT)
+    same(jax.grad(lambda x, r: (fused(x, WEIGHT, r) ** 2).sum(), (0, 1)), X, RESIDUAL)
     same(lambda x: jax.jvp(lambda x: forward(x, WEIGHT), (x,), (x,))[1], X)
 
 
@@ -72,19 +80,21 @@ def test_eight_threads_at_once_get_the_same_bits():
 SHARDED = """
     import jax, jax.numpy as jnp, numpy as np
     from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
-    from tests.native.test_call import WEIGHT, X, forward, gradient
+    from tests.native.test_call import RESIDUAL, WEIGHT, X, forward, fused, gradient
     from retrograd.native.library import kernels
     mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Auto,))
     x = jax.device_put(X, NamedSharding(mesh, P("batch")))
     weight = jax.device_put(WEIGHT, NamedSharding(mesh, P()))
-    compiled = jax.jit(lambda x, w: (forward(x, w), gradient(x, forward(x, w)))).lower(x, weight).compile()
+    residual = jax.device_put(RESIDUAL, NamedSharding(mesh, P("batch")))
+    step = jax.jit(lambda x, w, r: (fused(x, w, r), gradient(x, forward(x, w))))
+    compiled = step.lower(x, weight, residual).compile()
     text = compiled.as_text()
     assert "retrograd_convolve" in text and "f32[1,6,7,5]" in text, text  # one example on each device
     assert "all-gather" not in text, text
-    found = compiled(x, weight)
+    found = compiled(x, weight, residual)
     assert found[0].sharding.spec[0] == "batch", found[0].sharding
     with kernels(False):
-        expected = forward(X, WEIGHT), gradient(X, forward(X, WEIGHT))
+        expected = fused(X, WEIGHT, RESIDUAL), gradient(X, forward(X, WEIGHT))
     for one, other in zip(found, expected):
         np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-5)
     print("equal")

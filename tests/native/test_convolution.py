@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from retrograd.native import convolution as native
+from retrograd.native.convolution import NOTHING, Behind
 from retrograd.native.library import kernels
+from retrograd.network.layers import ReLU
 from retrograd.network.layers import convolution as layer
 from retrograd.network.layers.window import place_window, views
 
@@ -45,16 +47,36 @@ def drawn(seed):
     return window, groups, x, weight, dy
 
 
-def products(window, groups, x, weight, dy):
+def everything_behind(seed, shape, bad=0.0):
+    """A bias and a residual, `bad` added to one number of each."""
+    rng = np.random.default_rng([seed, 1])
+    arrays = [rng.normal(size=shape[-1:]).astype(np.float32), rng.normal(size=shape).astype(np.float32)]
+    for array in arrays:
+        array[tuple(rng.integers(0, array.shape))] += bad
+    return arrays
+
+
+def drawn_behind(seed, shape):
+    """What follows the sums: each part half of the time."""
+    bias, residual = everything_behind(seed, shape)
+    chosen = np.random.default_rng([seed, 2]).random(3) < 0.5
+    return Behind(bias if chosen[0] else None, residual if chosen[1] else None, bool(chosen[2]))
+
+
+def arrays_of(behind):
+    return [array for array in behind[:2] if array is not None]
+
+
+def products(window, groups, behind, x, weight, dy, *rest):
     return (
-        layer.convolve(x, weight, window, groups),
+        layer.convolve(x, weight, window, groups, behind.of(rest)),
         layer.data_gradient(dy, weight, window, groups),
         layer.weight_gradient(x, dy, window, groups, weight.dtype),
     )
 
 
-def defined(window, groups, x, weight, dy):
-    """The three sums, entry of the kernel by entry, in float64."""
+def defined(window, groups, behind, x, weight, dy):
+    """The three sums, entry of the kernel by entry, in float64, and what follows the first."""
     x, weight, dy = (a.astype(np.float64) for a in (x, weight, dy))
     margins = [
         (0, 0),
@@ -76,25 +98,34 @@ def defined(window, groups, x, weight, dy):
             "ngc,ngf->cgf", parted[seen].reshape(*rows, parted.shape[-1]), deltas.reshape(*rows, deltas.shape[-1])
         )
     inside = (slice(None), *(slice(low, low + n) for (low, _), n in zip(window.padding, window.lengths, strict=True)))
-    return y.reshape(dy.shape), dx[inside].reshape(x.shape), dweight.reshape(weight.shape)
+    y = y.reshape(dy.shape) + sum(arrays_of(behind))
+    y = np.maximum(y, 0) if behind.relu else y
+    return y, dx[inside].reshape(x.shape), dweight.reshape(weight.shape)
 
 
 def test_the_three_products_are_the_sums_that_define_them(cases):
     for seed in cases:
         window, groups, *arrays = drawn(seed)
-        found = jax.jit(lambda *a, w=window, g=groups: products(w, g, *a))(*arrays)
-        for name, one, exact in zip(("y", "dx", "dweight"), found, defined(window, groups, *arrays), strict=True):
+        behind = drawn_behind(seed, arrays[-1].shape)
+        run = jax.jit(lambda *a, w=window, g=groups, b=behind: products(w, g, b, *a))
+        found, expected = run(*arrays, *arrays_of(behind)), defined(window, groups, behind, *arrays)
+        for name, one, exact in zip(("y", "dx", "dweight"), found, expected, strict=True):
             error = np.linalg.norm(np.asarray(one, np.float64) - exact) / (np.linalg.norm(exact) or 1.0)
-            assert error <= CLOSE, (seed, name, error, window, groups)
+            assert error <= CLOSE, (seed, name, error, window, groups, arrays_of(behind), behind.relu)
 
 
 def test_kernels_are_what_runs(every_shape):
     window, groups, *arrays = drawn(0)
-    text = jax.jit(lambda *a: products(window, groups, *a)).lower(*arrays).as_text()
+    text = jax.jit(lambda *a: products(window, groups, NOTHING, *a)).lower(*arrays).as_text()
     assert all(f"retrograd_{name}" in text for name in ("convolve", "data_gradient", "weight_gradient"))
     assert "stablehlo.convolution" not in text
+    behind = Behind(*everything_behind(0, arrays[-1].shape), relu=True)
+    run = jax.jit(lambda x, w, *rest: layer.convolve(x, w, window, groups, behind.of(rest)))
+    text = run.lower(*arrays[:2], *arrays_of(behind)).as_text()
+    assert "retrograd_convolve" in text
+    assert not any(f"stablehlo.{name}" in text for name in ("convolution", "add", "maximum"))
     with kernels(False):
-        text = jax.jit(lambda *a: products(window, groups, *a)).lower(*arrays).as_text()
+        text = jax.jit(lambda *a: products(window, groups, NOTHING, *a)).lower(*arrays).as_text()
     assert "retrograd_" not in text
 
 
@@ -105,20 +136,44 @@ def test_nan_and_infinity_go_through_as_in_the_formula(seed, bad):
     rng = np.random.default_rng(seed)
     for array in (x, dy):
         array[tuple(rng.integers(0, array.shape))] = bad
-    found = jax.jit(lambda *a: products(window, 1, *a))(x, weight, dy)
+    found = jax.jit(lambda *a: products(window, 1, NOTHING, *a))(x, weight, dy)
     expected = jax.jit(lambda *a: direct(window, *a))(x, weight, dy)
     for one, other in zip(found, expected, strict=True):
-        one, other = np.asarray(one), np.asarray(other)
-        np.testing.assert_array_equal(np.isnan(one), np.isnan(other))
-        np.testing.assert_array_equal(one[np.isinf(one)], other[np.isinf(one)])
-        np.testing.assert_array_equal(np.isinf(one), np.isinf(other))
+        same_where_not_finite(np.asarray(one), np.asarray(other))
+
+
+def same_where_not_finite(one, other):
+    np.testing.assert_array_equal(np.isnan(one), np.isnan(other))
+    np.testing.assert_array_equal(one[np.isinf(one)], other[np.isinf(one)])
+    np.testing.assert_array_equal(np.isinf(one), np.isinf(other))
+
+
+@pytest.mark.parametrize("bad", [0.0, np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("seed", [0, 1, 2])  # by fewer products (where all is finite), read in place, and from a band
+def test_what_follows_the_sums_gives_the_same_bits_where_they_are_stored_as_behind_them(seed, bad):
+    window, groups, x, weight, dy = drawn(seed)
+    bias, residual = everything_behind(seed, dy.shape, bad)
+    x[tuple(np.random.default_rng(seed).integers(0, x.shape))] += bad
+    for relu in (True, False):
+
+        def fused(x, weight, bias, residual, relu=relu):
+            return layer.convolve(x, weight, window, groups, Behind(bias, residual, relu))
+
+        sums = jax.jit(lambda x, weight: layer.convolve(x, weight, window, groups))(x, weight)
+        with np.errstate(invalid="ignore"):  # infinity and its opposite
+            expected = np.asarray(sums) + bias + residual
+        expected = np.asarray(ReLU().forward({}, {}, None, expected).y) if relu else expected
+        found = np.asarray(jax.jit(fused)(x, weight, bias, residual))
+        np.testing.assert_array_equal(found, expected)
+        numbers = ~np.isnan(expected)
+        np.testing.assert_array_equal(np.signbit(found[numbers]), np.signbit(expected[numbers]))
 
 
 def test_sums_that_only_fewer_products_would_have_do_not_overflow():
     window, groups, x, weight, dy = drawn(0)
     x[0, 0, :2] = 3e38
     weight, dy = weight / 100, dy / 100
-    found = jax.jit(lambda *a: products(window, groups, *a))(x, weight, dy)
+    found = jax.jit(lambda *a: products(window, groups, NOTHING, *a))(x, weight, dy)
     expected = jax.jit(lambda *a: direct(window, *a))(x, weight, dy)
     for one, other in zip(found, expected, strict=True):
         assert np.isfinite(other).all()
@@ -139,7 +194,7 @@ def test_what_kernels_cannot_take_goes_to_the_formula():
     window, groups, x, weight, dy = drawn(3)
     with jax.enable_x64(True):
         wide = [a.astype(np.float64) for a in (x, weight, dy)]
-        assert "retrograd_" not in jax.jit(lambda *a: products(window, groups, *a)).lower(*wide).as_text()
+        assert "retrograd_" not in jax.jit(lambda *a: products(window, groups, NOTHING, *a)).lower(*wide).as_text()
     empty = [x[:0], weight, dy[:0]]
     text = jax.jit(lambda x, w: layer.convolve(x, w, window, groups)).lower(*empty[:2]).as_text()
     assert "retrograd_" not in text
@@ -149,7 +204,7 @@ def test_what_kernels_cannot_take_goes_to_the_formula():
 
 def test_the_same_bits_from_run_to_run():
     window, groups, *arrays = drawn(5)
-    step = jax.jit(lambda *a: products(window, groups, *a))
+    step = jax.jit(lambda *a: products(window, groups, NOTHING, *a))
     first = [np.asarray(a).tobytes() for a in step(*arrays)]
     assert all([np.asarray(a).tobytes() for a in step(*arrays)] == first for _ in range(5))
 

@@ -18,7 +18,7 @@ STORIES = {  # entries; the batch; kernels that the step calls
     "convolution": (
         [
             rg.Conv2D(16, groups=2), rg.BatchNorm(), rg.MaxPool(), rg.Conv2D(16, groups="depthwise", kernel=5),
-            rg.Conv2D(16, activation="relu"), rg.Flatten(), rg.Dense(3),
+            rg.Conv2D(16, activation="relu"), rg.Residual([rg.Conv2D(16)]), rg.ReLU(), rg.Flatten(), rg.Dense(3),
         ],
         {"x": RNG.normal(size=(6, 9, 8, 2)).astype(np.float32), "y": np.array([0, 1, 2, 0, 1, 2], np.int32)},
         ("convolve", "data_gradient", "weight_gradient"),

@@ -74,7 +74,7 @@ class Looker:
         penalty, extra = penalise(stepper.penalties, train.params)
         grads, state = jax.tree.map(jnp.add, look.grads, extra), look.state
         if self.delta is None:  # the very operations of the run's step, so that its bits are the run's
-            grads, state = (own := stepper.evaluate(train, batch)).grads, own.state
+            grads, state = (own := stepper.evaluate(train, batch, stepper.fused)).grads, own.state
         stages, moments = self.pass_stages(stepper._trained(grads), train)
         updates = jax.tree.map(lambda u: u * jnp.asarray(train.rate_factor, u.dtype), stages["rate"])
         trained = {name: train.params[name] for name in updates}

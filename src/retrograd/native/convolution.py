@@ -1,10 +1,13 @@
-"""Convolution by native kernels: forward, by the data, by the weights; for sequences as images of height 1."""
+"""Convolution by native kernels: forward, by the data, by the weights; for sequences as images of height 1.
+
+Forward adds a bias and a residual and applies relu where it stores its sums, which saves a pass over memory each.
+"""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import jax.numpy as jnp
 import numpy as np
@@ -30,18 +33,49 @@ class Window(Protocol):
     outputs: tuple[int, ...]
 
 
+class Behind(NamedTuple):
+    """What follows the sums of a convolution: + bias [filters], + residual (an array like the result), then relu."""
+
+    bias: Array | None = None
+    residual: Array | None = None
+    relu: bool = False
+
+    def of(self, arrays: Sequence[Array]) -> Behind:
+        """Return the same with other arrays, given in the order of the fields."""
+        left = iter(arrays)
+        bias, residual = (None if held is None else next(left) for held in (self.bias, self.residual))
+        return Behind(bias, residual, self.relu)
+
+    @property
+    def attribute(self) -> np.ndarray:
+        """Which of these there are, as the kernel is told."""
+        return np.array([self.bias is not None, self.residual is not None, self.relu], np.int64)
+
+
+NOTHING = Behind()
+
+
 def convolve_natively(formula: Callable[..., Array]) -> Callable[..., Array]:
-    """Let a kernel compute convolve(x, weight, window, groups) where it is faster than this formula."""
+    """Let a kernel compute convolve(x, weight, window, groups, behind) where it is faster than this formula."""
 
     @functools.wraps(formula)
-    def convolve(x: Array, weight: Array, window: Window, groups: int = 1) -> Array:
-        if not (FORWARD.suits(x, weight) and faster(FORWARD, window, groups, x.shape[-1], weight.shape[-1])):
-            return formula(x, weight, window, groups)
+    def convolve(x: Array, weight: Array, window: Window, groups: int = 1, behind: Behind = NOTHING) -> Array:
+        arrays, axes = [x, weight], list(FORWARD.arguments)
+        for array, axis in ((behind.bias, None), (behind.residual, 0)):
+            if array is not None:
+                arrays.append(array)
+                axes.append(axis)
+        if not (FORWARD.suits(*arrays) and faster(FORWARD, window, groups, x.shape[-1], weight.shape[-1])):
+            return formula(x, weight, window, groups, behind)
 
-        def specs(x: Array, weight: Array) -> list[Spec]:
+        def own(x: Array, weight: Array, *rest: Array) -> Array:
+            return formula(x, weight, window, groups, behind.of(rest))
+
+        def specs(x: Array, weight: Array, *_: Array) -> list[Spec]:
             return [Spec((x.shape[0], *window.outputs, weight.shape[-1]), x.dtype)]
 
-        return _call(FORWARD, lambda x, weight: formula(x, weight, window, groups), specs, window, groups, x, weight)
+        kernel = FORWARD._replace(arguments=tuple(axes))
+        return _call(kernel, own, specs, window, groups, *arrays, behind=behind.attribute)
 
     return convolve
 
@@ -97,15 +131,15 @@ def faster(kernel: Kernel, window: Window, groups: int, channels: int, filters: 
 
 def _call(
     kernel: Kernel, formula: Callable[..., Array], specs: Callable[..., list[Spec]], window: Window, groups: int,
-    *arrays: Array,
+    *arrays: Array, **attributes: np.ndarray,
 ) -> Array:  # fmt: skip
     """Call a kernel that knows images only; a sequence is an image of height 1."""
     missing = 2 - len(window.kernel)
     pairs = ((window.stride, 1), (window.dilation, 1), (tuple(before for before, _ in window.padding), 0))
     numbers = [n for given, fill in pairs for n in (*[fill] * missing, *given)]
-    attribute = np.array([*numbers, groups], np.int64)
+    attributes["window"] = np.array([*numbers, groups], np.int64)
     if not missing:
-        return kernel(formula, specs, *arrays, window=attribute)
+        return kernel(formula, specs, *arrays, **attributes)
 
     def tall(spec: Any, kernel_like: bool) -> tuple[int, ...]:
         return (1, *spec.shape) if kernel_like else (spec.shape[0], 1, *spec.shape[1:])
@@ -128,4 +162,4 @@ def _call(
         return [Spec(tall(spec, result), spec.dtype)]
 
     reshaped = [array.reshape(tall(array, kind)) for array, kind in zip(arrays, kinds, strict=True)]
-    return flat(kernel(formula_of_tall, specs_of_tall, *reshaped, window=attribute), result)
+    return flat(kernel(formula_of_tall, specs_of_tall, *reshaped, **attributes), result)

@@ -13,6 +13,7 @@ from jax import Array, lax
 
 from retrograd.backprop.backprop import Objective, Pass, backprop
 from retrograd.native.library import kernels
+from retrograd.network.fuse import fuse
 from retrograd.network.layer import Context, Params
 from retrograd.network.losses.loss import Loss
 from retrograd.network.network import Network, Variables, take
@@ -71,6 +72,7 @@ class Stepper:
     ) -> None:
         self.network, self.objectives, self.penalties = network, tuple(objectives), tuple(penalties)
         self.computed = in_bfloat16(network) if precision == "bfloat16" else network
+        self.fused = fuse(self.computed, keep=[each for objective in objectives for each in objective.inputs])
         self.optimizer, self.chain = optimizer, optimizer.build(total_steps)
         self.rate = optimizer.schedule.build(total_steps)  # the learning rate at a step, counted from 0
         self.gradient_norm, self.total_steps, self.precision = gradient_norm, total_steps, precision
@@ -91,17 +93,20 @@ class Stepper:
 
     def step(self, train: TrainState, batch: Mapping[str, Any]) -> tuple[TrainState, Outcome]:
         """Return the state after one step, and what it reports. Pure; `single` is its compiled form."""
-        result = self.evaluate(train, batch)
+        result = self.evaluate(train, batch, self.fused)
         grads = self._trained(result.grads)
         params, moments = apply_gradients(self.chain, train.params, grads, train.optimizer, train.rate_factor)
         after = train._replace(params=params, state=result.state, optimizer=moments, step=train.step + 1)
         norm = optax.tree.norm(grads) if self.gradient_norm else None
         return after, Outcome(result.loss, self.rate(train.step) * train.rate_factor, norm)
 
-    def evaluate(self, train: TrainState, batch: Mapping[str, Any]) -> Pass:
-        """Return the pass of a batch as the step sees it: penalties included, micro-batches added up."""
+    def evaluate(self, train: TrainState, batch: Mapping[str, Any], network: Network | None = None) -> Pass:
+        """Return the pass of a batch as the step sees it: penalties included, micro-batches added up.
+
+        Every node's output and delta is there, unless the step's own network is asked for: `fused`.
+        """
         ctx = Context(True, jax.random.fold_in(train.key, train.step), step=train.step)
-        result = accumulate(self.computed, self.objectives, train, ctx, batch, self.optimizer.accumulate)
+        result = accumulate(network or self.computed, self.objectives, train, ctx, batch, self.optimizer.accumulate)
         if not self.penalties:
             return result
         value, extra = penalise(self.penalties, train.params)

@@ -83,10 +83,35 @@ Index outputs_in_band(const Geometry &g, Index stored, Index threads) {
 
 // ---------------------------------------------------------------------------------------------------------- the product
 
+// What follows the sums of M pixels and N vectors of filters, of which `count` filters are there.
+template <class V, int M, int N> INLINE void follow(V (&sum)[M][N], const Behind &behind, Index pixel, Index count) {
+  constexpr int L = lanes<V>();
+  auto given = [&](const float *p, int n) {
+    return count >= (n + 1) * L ? load<V>(p + n * L) : load_some<V>(p + n * L, count - n * L);
+  };
+  if (behind.bias)
+#pragma GCC unroll 2
+    for (int n = 0; n < N; n++) {
+      V bias = given(behind.bias, n);
+#pragma GCC unroll 16
+      for (int m = 0; m < M; m++) sum[m][n] += bias;
+    }
+  if (behind.residual)
+#pragma GCC unroll 16
+    for (int m = 0; m < M; m++)
+#pragma GCC unroll 2
+      for (int n = 0; n < N; n++) sum[m][n] += given(behind.residual + m * pixel, n);
+  if (behind.relu)
+#pragma GCC unroll 16
+    for (int m = 0; m < M; m++)
+#pragma GCC unroll 2
+      for (int n = 0; n < N; n++) sum[m][n] = positive(sum[m][n]);
+}
+
 // y[m][..] = the sum over taps t and k of a[m * step + offset(t) + k] * b[t][k][..], for M pixels and N vectors.
 template <class V, int M, int N>
-void tile(const float *a, const Index *offsets, Index taps, Index inner, Index step, const float *b, float *y,
-          Index pixel, Index count) {
+void tile(const float *a, const Index *offsets, Index taps, Index inner, Index step, const float *b, const Behind &behind,
+          float *y, Index pixel, Index count) {
   constexpr int L = lanes<V>();
   V sum[M][N] = {};
   for (Index t = 0; t < taps; t++) {
@@ -104,6 +129,7 @@ void tile(const float *a, const Index *offsets, Index taps, Index inner, Index s
       }
     }
   }
+  follow(sum, behind, pixel, count);
 #pragma GCC unroll 16
   for (int m = 0; m < M; m++)
 #pragma GCC unroll 2
@@ -115,7 +141,8 @@ void tile(const float *a, const Index *offsets, Index taps, Index inner, Index s
     }
 }
 
-typedef void (*Tile)(const float *, const Index *, Index, Index, Index, const float *, float *, Index, Index);
+typedef void (*Tile)(const float *, const Index *, Index, Index, Index, const float *, const Behind &, float *, Index,
+                     Index);
 
 template <class V, int N, int M = ROWS> Tile tile_of(Index rows) {
   if constexpr (M == 0)
@@ -132,6 +159,7 @@ Tile tile_for(Index rows, Index width) {
 struct Outputs {
   float *at;
   Index image, row, pixel;
+  Behind behind = {};  // nothing follows a gradient
 };
 
 // The convolution of one group with packed weights [block][tap][inner][width of block].
@@ -165,8 +193,10 @@ bool product(const Pool &pool, const Geometry &g, const float *x, Index group, c
         for (Index p = 0; p < pixels.count; p++) {
           Index j = pixels.begin(p), rows = pixels.begin(p + 1) - j;
           const float *a = seen + (i - first) * row + j * step;
-          float *to = y.at + image * y.image + i * y.row + j * y.pixel + group * g.width_of_group + columns.start;
-          tile_for(rows, columns.width)(a, offsets, g.taps, g.inner, step, b, to, y.pixel, columns.count);
+          Index filter = group * g.width_of_group + columns.start;
+          Index to = image * y.image + i * y.row + j * y.pixel + filter;
+          tile_for(rows, columns.width)(a, offsets, g.taps, g.inner, step, b, y.behind.at(filter, to), y.at + to,
+                                        y.pixel, columns.count);
         }
     }
   });
@@ -197,9 +227,9 @@ constexpr int PIXELS = 6;
 constexpr Index CHANNELS_AT_ONCE = 4 * LANES;  // what these see of a row stays in the first level cache
 
 template <int M, int K>
-void depthwise_tile(const float *a, const Index *offsets, Index taps, Index step, const float *w, Index wide, float *y,
-                    Index pixel, Index count) {
-  Vector sum[M] = {};
+void depthwise_tile(const float *a, const Index *offsets, Index taps, Index step, const float *w, Index wide,
+                    const Behind &behind, float *y, Index pixel, Index count) {
+  Vector sum[M][1] = {};
   for (Index t = 0; t < taps; t += K) {
     const float *from = a + offsets[t];
     Vector x[M + K - 1];
@@ -209,19 +239,21 @@ void depthwise_tile(const float *a, const Index *offsets, Index taps, Index step
     for (int k = 0; k < K; k++) {
       Vector factor = load(w + (t + k) * wide);
 #pragma GCC unroll 8
-      for (int m = 0; m < M; m++) sum[m] += x[m + k] * factor;
+      for (int m = 0; m < M; m++) sum[m][0] += x[m + k] * factor;
     }
   }
+  follow(sum, behind, pixel, count);
 #pragma GCC unroll 8
   for (int m = 0; m < M; m++) {
     if (count >= LANES)
-      store(y + m * pixel, sum[m]);
+      store(y + m * pixel, sum[m][0]);
     else
-      store_some(y + m * pixel, sum[m], count);
+      store_some(y + m * pixel, sum[m][0], count);
   }
 }
 
-typedef void (*DepthwiseTile)(const float *, const Index *, Index, Index, const float *, Index, float *, Index, Index);
+typedef void (*DepthwiseTile)(const float *, const Index *, Index, Index, const float *, Index, const Behind &, float *,
+                              Index, Index);
 template <int K, int M = PIXELS> DepthwiseTile depthwise_tile_of(Index rows) {
   if constexpr (M == 0)
     return nullptr;
@@ -261,10 +293,11 @@ bool depthwise(const Pool &pool, const Geometry &g, const float *x, const float 
         for (Index p = 0; p < pixels.count; p++) {
           Index j = pixels.begin(p);
           const float *a = band + ((i - first) * g.stride_height * g.padded_width + j * g.stride_width) * stored;
-          float *to = y.at + image * y.image + i * y.row + j * y.pixel;
+          Index to = image * y.image + i * y.row + j * y.pixel;
           DepthwiseTile tile = depthwise_tile_for(g, pixels.begin(p + 1) - j);
           for (Index c = chunk; c < smaller(g.channels, chunk + CHANNELS_AT_ONCE); c += LANES)
-            tile(a + c, offsets, taps, g.stride_width * stored, weights + c, stored, to + c, y.pixel, g.channels - c);
+            tile(a + c, offsets, taps, g.stride_width * stored, weights + c, stored, y.behind.at(c, to + c), y.at + to + c,
+                 y.pixel, g.channels - c);
         }
   });
   return enough;
@@ -276,10 +309,10 @@ bool is_depthwise(const Convolution &c) { return c.groups > 1 && c.channels == c
 
 // -------------------------------------------------------------------------------------------------------------- forward
 
-bool convolve(const Pool &pool, const Convolution &c, const float *x, const float *weight, float *y) {
-  if (winograd(pool, c, x, {weight, c.channels * c.filters, c.filters, 1}, y)) return true;
+bool convolve(const Pool &pool, const Convolution &c, const float *x, const float *weight, const Behind &behind, float *y) {
+  if (winograd(pool, c, x, {weight, c.channels * c.filters, c.filters, 1}, behind, y)) return true;
   Geometry g(c);
-  Outputs to = {y, c.out_height * c.out_width * c.filters, c.out_width * c.filters, c.filters};
+  Outputs to = {y, c.out_height * c.out_width * c.filters, c.out_width * c.filters, c.filters, behind};
   if (is_depthwise(c)) {
     Index entries = c.kernel_height * c.kernel_width, stored = round_up(c.channels, LANES);
     float *weights = scratch(SHARED, entries * stored);
@@ -335,7 +368,7 @@ bool one_class(const Pool &pool, const Convolution &c, const float *dy, const fl
                       across.dilation, down.before,    across.before, c.groups};
   Index entry_floats = c.channels * c.filters;  // in reverse, inputs and outputs swapped
   if (c.stride_height == 1 && c.stride_width == 1 &&
-      winograd(pool, back, dy, {weight + 8 * entry_floats, -entry_floats, 1, c.filters}, dx.at))
+      winograd(pool, back, dy, {weight + 8 * entry_floats, -entry_floats, 1, c.filters}, dx.behind, dx.at))
     return true;
   Geometry g(back);
   auto entry = [&](Index t) { return down.entry(t / across.entries) * c.kernel_width + across.entry(t % across.entries); };

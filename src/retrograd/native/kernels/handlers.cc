@@ -113,6 +113,8 @@ typedef ffi::Buffer<ffi::F32> Array;
 typedef ffi::Result<Array> Output;
 typedef ffi::Span<const int64_t> Numbers;
 
+static bool holds(const Array &array, Index count) { return Index(array.element_count()) == count; }
+
 // `window`: stride, dilation and zeros before the first, each for height and width, then the number of groups.
 static bool geometry(const Array::Dimensions &x, const Array::Dimensions &weight, const Array::Dimensions &y,
                      Numbers window, Convolution &c) {
@@ -122,10 +124,30 @@ static bool geometry(const Array::Dimensions &x, const Array::Dimensions &weight
   return c.groups > 0 && x[0] == y[0] && weight[2] * c.groups == x[3] && weight[3] == y[3] && y[3] % c.groups == 0;
 }
 
-static ffi::Error Convolve(ffi::ThreadPool threads, Array x, Array weight, Output y, Numbers window) {
+// `behind`: whether there is a bias, a residual, and relu; the arrays come in this order.
+static bool unpack(const ffi::RemainingArgs &rest, Numbers behind, Index filters, Index outputs, Behind &to) {
+  if (behind.size() != 3) return false;
+  to = {nullptr, nullptr, behind[2] != 0};
+  size_t used = 0;
+  auto next = [&](Index count, const float *&at) {
+    auto found = rest.get<Array>(used++);
+    if (!found.has_value() || !holds(*found, count)) return false;
+    at = found->typed_data();
+    return true;
+  };
+  if (behind[0] && !next(filters, to.bias)) return false;
+  if (behind[1] && !next(outputs, to.residual)) return false;
+  return rest.size() == used;
+}
+
+static ffi::Error Convolve(ffi::ThreadPool threads, Array x, Array weight, ffi::RemainingArgs rest, Output y,
+                           Numbers window, Numbers behind) {
   Convolution c;
-  if (!geometry(x.dimensions(), weight.dimensions(), y->dimensions(), window, c)) return wrong("convolution: shapes");
-  return result(chosen->convolve(pool_of(threads), c, x.typed_data(), weight.typed_data(), y->typed_data()));
+  Behind after;
+  if (!geometry(x.dimensions(), weight.dimensions(), y->dimensions(), window, c) ||
+      !unpack(rest, behind, c.filters, Index(y->element_count()), after))
+    return wrong("convolution: shapes");
+  return result(chosen->convolve(pool_of(threads), c, x.typed_data(), weight.typed_data(), after, y->typed_data()));
 }
 
 static ffi::Error DataGradient(ffi::ThreadPool threads, Array dy, Array weight, Output dx, Numbers window) {
@@ -151,8 +173,6 @@ static ffi::Error TransposedProduct(ffi::ThreadPool threads, Array x, Array dy, 
 }
 
 // ---------------------------------------------------------------------------------------------------------- recurrence
-
-static bool holds(const Array &array, Index count) { return Index(array.element_count()) == count; }
 
 // `sequence` [time, batch, gates x units], its axes maybe joined: tell whether the others fit it.
 static bool geometry(const Array &sequence, const Array &weight, const Array &mask, Index gates, int64_t reverse,
@@ -295,7 +315,8 @@ static ffi::Error AttendBack(ffi::ThreadPool threads, Array mask, Array y, Array
 #define IN .Arg<Array>()
 #define OUT .Ret<Array>()
 #pragma GCC visibility push(default)
-XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_convolve, Convolve, POOL IN IN OUT.Attr<Numbers>("window"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_convolve, Convolve,
+                              POOL IN IN.RemainingArgs() OUT.Attr<Numbers>("window").Attr<Numbers>("behind"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_data_gradient, DataGradient, POOL IN IN OUT.Attr<Numbers>("window"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_weight_gradient, WeightGradient, POOL IN IN OUT.Attr<Numbers>("window"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_transposed_product, TransposedProduct, POOL IN IN OUT);

@@ -42,6 +42,15 @@ struct Convolution {
   Index groups;
 };
 
+// What follows a forward convolution where its sums are stored: + bias, + residual (an array like the result), relu.
+struct Behind {
+  const float *bias, *residual;  // null where there is none
+  bool relu;
+  Behind at(Index filter, Index offset) const {
+    return {bias ? bias + filter : nullptr, residual ? residual + offset : nullptr, relu};
+  }
+};
+
 // Weights of a kernel of 3 x 3: at[entry * .. + channel * in + filter * out]. Backward reads them in another order.
 struct Taps {
   const float *at;
@@ -77,10 +86,10 @@ typedef Columns<const float> Given;
 // fit and where a result is not finite, so that the direct sums are wanted.
 #define RETROGRAD_DECLARE(variant)                                                                                     \
   namespace variant {                                                                                                  \
-  bool convolve(const Pool &, const Convolution &, const float *x, const float *weight, float *y);                     \
+  bool convolve(const Pool &, const Convolution &, const float *x, const float *weight, const Behind &, float *y);     \
   bool data_gradient(const Pool &, const Convolution &, const float *dy, const float *weight, float *dx);              \
   bool weight_gradient(const Pool &, const Convolution &, const float *x, const float *dy, float *dweight);            \
-  bool winograd(const Pool &, const Convolution &, const float *x, const Taps &, float *y);                            \
+  bool winograd(const Pool &, const Convolution &, const float *x, const Taps &, const Behind &, float *y);            \
   bool winograd_weight_gradient(const Pool &, const Convolution &, const float *x, const float *dy, float *dweight);   \
   bool transposed_product(const Pool &, Index rows, Index left, Index right, const float *x, const float *dy,          \
                           float *product);                                                                             \

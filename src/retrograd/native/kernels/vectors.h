@@ -51,6 +51,9 @@ template <class V> INLINE void store_some(float *p, V v, Index count) {
 INLINE Vector get(const float *p, Index count) { return count >= LANES ? load(p) : load_some(p, count); }
 INLINE void put(float *p, Vector v, Index count) { count >= LANES ? store(p, v) : store_some(p, v, count); }
 
+// max(x, 0) as XLA has it: NaN stays, and -0 becomes 0.
+template <class V> INLINE V positive(V x) { return x <= V{} ? V{} : x; }
+
 INLINE Index smaller(Index a, Index b) { return a < b ? a : b; }
 INLINE Index larger(Index a, Index b) { return a > b ? a : b; }
 INLINE Index ratio_up(Index a, Index b) { return (a + b - 1) / b; }

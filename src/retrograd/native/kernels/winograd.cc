@@ -126,8 +126,10 @@ void spread_weights(const Pool &pool, const Convolution &c, const Taps &w, float
   });
 }
 
-// y = Aᵀ m A of a tile and one vector of filters, as far as there are outputs; returns 0, or NaN if some is not finite.
-INLINE Vector collect(const float *m, Index place, float *y, Index row, Index pixel, bool below, bool right) {
+// y = Aᵀ m A of a tile and one vector of filters, as far as there are outputs, and what follows it; returns 0, or NaN if
+// some sum is not finite: what follows could hide that.
+INLINE Vector collect(const float *m, Index place, const Behind &behind, float *y, Index row, Index pixel, bool below,
+                      bool right) {
   Vector upper[SIDE], lower[SIDE];
 #pragma GCC unroll 4
   for (int j = 0; j < SIDE; j++) {
@@ -137,10 +139,16 @@ INLINE Vector collect(const float *m, Index place, float *y, Index row, Index pi
   }
   Vector first = upper[0] + upper[1] + upper[2], second = upper[1] - upper[2] - upper[3];
   Vector third = lower[0] + lower[1] + lower[2], fourth = lower[1] - lower[2] - lower[3];
-  store(y, first);
-  if (right) store(y + pixel, second);
-  if (below) store(y + row, third);
-  if (below && right) store(y + row + pixel, fourth);
+  Vector bias = behind.bias ? load(behind.bias) : Vector{};
+  auto put = [&](Index offset, Vector sum) {
+    if (behind.bias) sum += bias;
+    if (behind.residual) sum += load(behind.residual + offset);
+    store(y + offset, behind.relu ? positive(sum) : sum);
+  };
+  put(0, first);
+  if (right) put(pixel, second);
+  if (below) put(row, third);
+  if (below && right) put(row + pixel, fourth);
   return (first + second + third + fourth) * 0.0f;
 }
 
@@ -154,7 +162,7 @@ Index tiles_in_hand(Index all, Index floats) { return larger(ROWS, smaller(all, 
 
 }  // namespace
 
-bool winograd(const Pool &pool, const Convolution &c, const float *x, const Taps &w, float *y) {
+bool winograd(const Pool &pool, const Convolution &c, const float *x, const Taps &w, const Behind &behind, float *y) {
   if (!fits(c)) return false;
   Tiles tiles(c);
   Index in = c.channels, out = c.filters;
@@ -191,9 +199,10 @@ bool winograd(const Pool &pool, const Convolution &c, const float *x, const Taps
               sums + p * sums_place + rows.begin(r) * columns.width, columns.width);
       for (Index t = 0; t < count; t++) {
         Index tile = begin + t, i = tiles.row(tile), j = tiles.column(tile);
-        float *to = y + ((tiles.image(tile) * c.out_height + i) * c.out_width + j) * out + columns.start;
-        for (Index lane = 0; lane < columns.width; lane += LANES)
-          watched += collect(sums + t * columns.width + lane, sums_place, to + lane, c.out_width * out, out,
+        Index to = ((tiles.image(tile) * c.out_height + i) * c.out_width + j) * out;
+        for (Index filter = columns.start; filter < columns.start + columns.width; filter += LANES)
+          watched += collect(sums + t * columns.width + filter - columns.start, sums_place,
+                             behind.at(filter, to + filter), y + to + filter, c.out_width * out, out,
                              i + 1 < c.out_height, j + 1 < c.out_width);
       }
     }

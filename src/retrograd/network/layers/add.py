@@ -15,6 +15,7 @@ from retrograd.network.layer import (
     Forward,
     Layer,
     Params,
+    Spec,
     State,
     Static,
     examples,
@@ -50,7 +51,7 @@ class Add(Layer):
         return Backward((dy,) * tape.value)
 
 
-def expect_same_shapes(inputs: tuple[Array, ...]) -> None:
+def expect_same_shapes(inputs: tuple[Array | Spec, ...]) -> None:
     """Raise ShapeError unless all inputs of a merge have one shape."""
     shapes = [tuple(x.shape) for x in inputs]
     if len(set(shapes)) > 1:

@@ -13,7 +13,13 @@ from jax import Array, lax
 from retrograd.base.annotations import Expect, Registered, describing
 from retrograd.base.errors import Problem, ShapeError
 from retrograd.base.schema import PositiveInt
-from retrograd.native.convolution import convolve_natively, data_gradient_natively, weight_gradient_natively
+from retrograd.native.convolution import (
+    NOTHING,
+    Behind,
+    convolve_natively,
+    data_gradient_natively,
+    weight_gradient_natively,
+)
 from retrograd.network.initializers import FIRST_BIAS, FIRST_WEIGHT, GlorotUniform, Initial, InitialOrNone, Zeros, draw
 from retrograd.network.layer import (
     ACTIVATION_BEHIND,
@@ -31,8 +37,10 @@ from retrograd.network.layer import (
     layers,
     rows,
 )
+from retrograd.network.layers.add import expect_same_shapes
 from retrograd.network.layers.borders import PaddingMode, pad, pad_back
 from retrograd.network.layers.dense import weight_gradient as dense_gradient
+from retrograd.network.layers.relu import relu
 from retrograd.network.layers.window import CausalPadding, Lengths, Numbers, Window, expect_axes, place_window, views
 
 ZEROS = Zeros()
@@ -112,6 +120,10 @@ class Convolution(Layer):
         return Init(params)
 
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        return self.compute(params, x)
+
+    def compute(self, params: Params, x: Array, residual: Array | None = None, relu: bool = False) -> Forward:
+        """Return forward's result with a residual added and relu applied, where they are computed best."""
         window, groups, weight = self._window(x), self._groups(x.shape[-1]), params["weight"].astype(x.dtype)
         if weight.shape[-2] * groups != x.shape[-1]:
             raise ShapeError(f"input: expected {weight.shape[-2] * groups} channels, got {x.shape[-1]}")
@@ -120,8 +132,10 @@ class Convolution(Layer):
             borders = Static((x.shape[1:-1], window.padding))
             x = pad(x, window.padding, self.padding_mode)
             window, tape = self._window(x, "valid"), (x, borders)
-        y = convolve(x, weight, window, groups)
-        return Forward(y + params["bias"].astype(x.dtype) if "bias" in params else y, tape)
+        if residual is not None:
+            expect_same_shapes((Spec((len(x), *window.outputs, weight.shape[-1]), x.dtype), residual))
+        bias = params["bias"].astype(x.dtype) if "bias" in params else None
+        return Forward(convolve(x, weight, window, groups, Behind(bias, residual, relu)), tape)
 
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
         """dx = dy ∗ flipped W, dW = x ⋆ dy, db = the sum of dy over batch and places."""
@@ -153,8 +167,15 @@ class Convolution(Layer):
 
 
 @convolve_natively
-def convolve(x: Array, weight: Array, window: Window, groups: int = 1) -> Array:
-    """Return y[b, i] = the sum over p and c of x[b, stride i + dilation p, c] weight[p, c]."""
+def convolve(x: Array, weight: Array, window: Window, groups: int = 1, behind: Behind = NOTHING) -> Array:
+    """Return y[b, i] = the sum over p and c of x[b, stride i + dilation p, c] weight[p, c], and what is behind it."""
+    y = _sums(x, weight, window, groups)
+    y = y if behind.bias is None else y + behind.bias
+    y = y if behind.residual is None else y + behind.residual
+    return relu(y) if behind.relu else y
+
+
+def _sums(x: Array, weight: Array, window: Window, groups: int) -> Array:
     if _is_depthwise(weight, groups):
         return _depthwise(views(x, window), weight)
     if _is_pointwise(window, groups):

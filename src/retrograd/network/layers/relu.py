@@ -31,9 +31,19 @@ class ReLU(Activation):
     )
 
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
-        y = jnp.maximum(x, jnp.zeros_like(x))  # NaN passes through
+        y = relu(x)
         return Forward(y, y)
 
     def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
         """dx = dy where y > 0, else 0."""
-        return Backward((jnp.where(tape > 0, dy, jnp.zeros_like(dy)),))
+        return Backward((relu_back(tape, dy),))
+
+
+def relu(x: Array) -> Array:
+    """Return max(x, 0); NaN passes through."""
+    return jnp.maximum(x, jnp.zeros_like(x))
+
+
+def relu_back(y: Array, dy: Array) -> Array:
+    """Return dy where y > 0, else 0."""
+    return jnp.where(y > 0, dy, jnp.zeros_like(dy))

@@ -1,0 +1,127 @@
+"""The graph rewritten for speed: a convolution becomes one node with the sum and the relu that alone read it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from jax import Array
+
+from retrograd.base.annotations import Registered
+from retrograd.network.layer import Backward, Context, Forward, Init, Layer, Params, Spec, State, layers
+from retrograd.network.layers.add import Add
+from retrograd.network.layers.conv1d import Conv1D
+from retrograd.network.layers.conv2d import Conv2D
+from retrograd.network.layers.convolution import Convolution
+from retrograd.network.layers.relu import ReLU, relu_back
+from retrograd.network.network import Network, Variables
+from retrograd.network.scope import Node
+
+
+def fuse(network: Network, keep: Collection[str] = ()) -> Network:
+    """Return the network with each convolution and the add and relu behind it as one node, where nobody else reads.
+
+    It computes the same, with native kernels bit for bit: they add and apply relu where they store their sums. The
+    nodes that become part of another one have no outputs and deltas any more; those in `keep` (references as in
+    `inputs`) do not. Parameters, state and gradients keep their names.
+    """
+    kept = {reference.partition(".")[0] for reference in (*keep, network.output)}
+    alone = _only_readers(network)
+    taken: set[str] = set()  # nodes that become part of another one
+    fused: dict[str, Node] = {}  # the last node of each run -> what stands in its place
+    for node in reversed(network.nodes):  # of two convolutions that are added, the later one
+        run = list(_run(node, alone, kept, taken | fused.keys()))
+        if len(run) > 1:
+            taken |= {each.name for each in run[:-1]}
+            fused[run[-1].name] = _as_one(run)
+    return Fused(network, tuple(fused.get(node.name, node) for node in network.nodes if node.name not in taken))
+
+
+def _only_readers(network: Network) -> dict[str, Node]:
+    """Return, for each name that is read exactly once, who reads it."""
+    readers: dict[str, list[Node]] = {}
+    for node in network.nodes:
+        for reference in node.inputs:
+            readers.setdefault(reference.partition(".")[0], []).append(node)
+    return {name: nodes[0] for name, nodes in readers.items() if len(nodes) == 1}
+
+
+def _run(node: Node, alone: Mapping[str, Node], kept: Collection[str], taken: Collection[str]) -> Iterator[Node]:
+    """Yield a convolution, the sum with one other value, and the relu behind it, as far as they can become one."""
+    if type(node.layer) not in (Conv1D, Conv2D):  # a subclass may compute something else
+        return
+    yield (last := node)
+    for kind in (Add, ReLU):
+        reader = alone.get(last.name)
+        if reader is None or last.name in kept or reader.recompute != node.recompute:
+            return
+        if type(reader.layer) is kind and (kind is ReLU or _takes_over(node, reader, taken)):
+            yield (last := reader)
+
+
+def _takes_over(node: Node, add: Node, taken: Collection[str]) -> bool:
+    """Tell whether a convolution can add the other value. With groups its kernel would read that too slowly."""
+    assert isinstance(node.layer, Convolution)
+    return len(add.inputs) == 2 and add.name not in taken and node.layer.groups == 1
+
+
+def _as_one(run: list[Node]) -> Node:
+    """Return the node of the last one's name whose parameters are the convolution's, by their old names."""
+    node, *behind = run
+    assert isinstance(node.layer, Convolution)
+    others = [each for reader in behind for each in reader.inputs if each not in (node.name, behind[0].name)]
+    layer = FusedConvolution(node.layer, bool(others), isinstance(behind[-1].layer, ReLU))
+    own = ("weight", "bias") if node.layer.bias else ("weight",)
+    share = {name: f"{node.name}/{name}" for name in own} | dict(node.share)
+    return Node(behind[-1].name, layer, (*node.inputs, *others), tuple(share.items()), node.frozen, node.recompute)
+
+
+class Fused(Network):
+    """A network some of whose nodes became one. First values and shapes are those of the whole network."""
+
+    def __init__(self, whole: Network, nodes: tuple[Node, ...]) -> None:
+        self.__dict__.update(whole.__dict__)
+        self.whole, self.nodes = whole, nodes
+        self.by_name = {node.name: node for node in nodes}
+
+    def init(self, key: Array, columns: Mapping[str, Any]) -> Variables:  # noqa: D102
+        return self.whole.init(key, columns)
+
+    def specs(self, columns: Mapping[str, Any], train: bool = False) -> dict[str, Any]:  # noqa: D102
+        return {name: spec for name, spec in self.whole.specs(columns, train).items() if name in self.by_name}
+
+
+@dataclass(frozen=True)
+class FusedConvolution(Layer):
+    """A convolution, a value that is added to it, and relu.
+
+        y = max(x ⋆ W + b + residual, 0), each part behind the sums if it is wanted
+
+    Shapes:  x as for the convolution, residual like y
+    Params:  the convolution's
+    Tape:    the convolution's, and y where there is relu
+    """
+
+    convolution: Annotated[Convolution, Registered(layers)]
+    residual: bool = False
+    relu: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The kinds of the layers that became one."""
+        return " + ".join([self.convolution.kind, *["add"] * self.residual, *["relu"] * self.relu])
+
+    def init(self, key: Array, x: Spec, residual: Spec | None = None) -> Init:  # noqa: D102
+        return self.convolution.init(key, x)
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array, residual: Array | None = None) -> Forward:  # noqa: D102
+        y, tape, _ = self.convolution.compute(params, x, residual, self.relu)
+        return Forward(y, (tape, y if self.relu else ()))
+
+    def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
+        """dz = dy where y > 0, else 0; from there the convolution's own, and dresidual = dz."""
+        own, y = tape
+        dz = relu_back(y, dy) if self.relu else dy
+        back = self.convolution.backward(params, own, dz)
+        return Backward((*back.inputs, dz) if self.residual else back.inputs, back.grads)
