@@ -19,8 +19,8 @@ from retrograd.native import build
 VARIABLE = "RETROGRAD_KERNELS"  # off; or the variant to use, such as x86_64_v3
 OFF = ("off", "0", "no", "false")
 REBUILD = "python -m retrograd.native.build"
-TARGETS = ("convolve", "data_gradient", "weight_gradient", "transposed_product", "lstm", "lstm_back", "gru", "gru_back",
-           "attend", "attend_back")  # fmt: skip
+TARGETS = ("convolve", "data_gradient", "weight_gradient", "transposed_product", "recurrent_gradients",
+           "lstm", "lstm_back", "gru", "gru_back", "attend", "attend_back")  # fmt: skip
 _LOCK = threading.Lock()
 _wanted: ContextVar[bool] = ContextVar("native_kernels", default=True)
 

@@ -1,7 +1,8 @@
-"""LSTM and GRU over whole sequences by native kernels: the loops alone, without the products around them."""
+"""LSTM and GRU over whole sequences by native kernels: the loops, and behind them the gradients of the weights."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -11,7 +12,12 @@ from jax import Array
 from retrograd.native.call import Kernel, Spec
 
 States = tuple[Array, ...]
+Gradients = tuple[
+    Array | None, Array, Array
+]  # by the weights of the input (if it is given) and of the state, by the bias
 FEW_UNITS = 16  # fewer leave vectors idle, and XLA's loop is as fast
+FEW_ROWS = 512  # of a batch over all its steps
+LARGE_GRADIENTS = 2**20  # numbers; each thread holds sums for all of them
 
 
 class Loop(NamedTuple):
@@ -88,6 +94,33 @@ LSTM = Loop(
     4,
 )
 GRU = Loop(Kernel("gru", (1, None, None, None, 0, 1), (1, 1)), Kernel("gru_back", (1, 1, 0, None, 1, 1, 0), (1, 0)), 3)
+
+GRADIENTS = Kernel("recurrent_gradients", (1, 0, 1, 1), (None, None, None))
+
+
+def gradients_natively(formula: Callable[..., Gradients]) -> Callable[..., Gradients]:
+    """Let a kernel compute gradients(x, first, states, dz, reverse, dtype) where it is faster than this formula."""
+
+    @functools.wraps(formula)
+    def gradients(x: Array | None, first: Array, states: Array, dz: Array, reverse: bool, dtype: Any) -> Gradients:
+        nothing = jnp.zeros((*states.shape[:2], 0), states.dtype)
+        features, units, width = (each.shape[-1] for each in (nothing if x is None else x, states, dz))
+        few = units < FEW_UNITS or states.size < FEW_ROWS * units
+        fits = dtype == jnp.float32 and GRADIENTS.suits(first, states, dz, *() if x is None else (x,))
+        if few or not fits or (features + units) * width > LARGE_GRADIENTS:
+            return formula(x, first, states, dz, reverse, dtype)
+
+        def own(given: Array, *rest: Array) -> tuple[Array, ...]:
+            dinput, *others = formula(given if features else None, *rest, reverse, dtype)
+            return (jnp.zeros((0, width), dtype) if dinput is None else dinput, *others)
+
+        def specs(*_: Array) -> list[Spec]:
+            return [Spec(shape, dtype) for shape in ((features, width), (units, width), (width,))]
+
+        found = GRADIENTS(own, specs, nothing if x is None else x, first, states, dz, reverse=int(reverse))
+        return (found[0] if features else None, *found[1:])
+
+    return gradients
 
 
 def _present(mask: Array | None, sequence: Array) -> Array:

@@ -21,6 +21,7 @@ struct Kernels {
   decltype(&KERNELS_BASELINE::data_gradient) data_gradient;
   decltype(&KERNELS_BASELINE::weight_gradient) weight_gradient;
   decltype(&KERNELS_BASELINE::transposed_product) transposed_product;
+  decltype(&KERNELS_BASELINE::recurrent_gradients) recurrent_gradients;
   decltype(&KERNELS_BASELINE::lstm) lstm;
   decltype(&KERNELS_BASELINE::lstm_back) lstm_back;
   decltype(&KERNELS_BASELINE::gru) gru;
@@ -30,8 +31,8 @@ struct Kernels {
 };
 
 #define KERNELS(v)                                                                                                     \
-  {#v,      v::convolve, v::data_gradient, v::weight_gradient, v::transposed_product, v::lstm, v::lstm_back,            \
-   v::gru, v::gru_back, v::attend,        v::attend_back}
+  {#v,          v::convolve, v::data_gradient, v::weight_gradient, v::transposed_product, v::recurrent_gradients,       \
+   v::lstm,     v::lstm_back, v::gru,          v::gru_back,        v::attend,             v::attend_back}
 
 static const Kernels compiled[] = {
 #if defined(__x86_64__)
@@ -190,6 +191,21 @@ static float *started(const Array &from, Output &to) {
   return to->typed_data();
 }
 
+// x [time, batch, features], maybe without features; dz [time, batch, width].
+static ffi::Error RecurrentGradients(ffi::ThreadPool threads, Array x, Array first, Array states, Array dz,
+                                     Output dinput, Output drecurrent, Output dbias, int64_t reverse) {
+  auto s = states.dimensions(), in = dinput->dimensions(), out = drecurrent->dimensions();
+  if (s.size() != 3 || in.size() != 2 || out.size() != 2) return wrong("recurrence: shapes");
+  Recurrence r = {s[0], s[1], s[2], reverse != 0};
+  Index rows = r.time * r.batch, features = in[0], width = in[1];
+  if (!holds(x, rows * features) || !holds(first, r.batch * r.units) || !holds(dz, rows * width) ||
+      out[0] != r.units || out[1] != width || Index(dbias->element_count()) != width)
+    return wrong("recurrence: shapes");
+  return result(chosen->recurrent_gradients(pool_of(threads), r, features, width, x.typed_data(), first.typed_data(),
+                                            states.typed_data(), dz.typed_data(), dinput->typed_data(),
+                                            drecurrent->typed_data(), dbias->typed_data()));
+}
+
 static ffi::Error Lstm(ffi::ThreadPool threads, Array z, Array weight, Array bias, Array h, Array c, Array mask,
                        Output hidden, Output cells, Output gates, int64_t reverse) {
   Recurrence r;
@@ -320,6 +336,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_convolve, Convolve,
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_data_gradient, DataGradient, POOL IN IN OUT.Attr<Numbers>("window"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_weight_gradient, WeightGradient, POOL IN IN OUT.Attr<Numbers>("window"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_transposed_product, TransposedProduct, POOL IN IN OUT);
+XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_recurrent_gradients, RecurrentGradients,
+                              POOL IN IN IN IN OUT OUT OUT.Attr<int64_t>("reverse"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_lstm, Lstm,
                               POOL IN IN IN IN IN IN OUT OUT OUT.Attr<int64_t>("reverse"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(retrograd_lstm_back, LstmBack,

@@ -93,6 +93,9 @@ typedef Columns<const float> Given;
   bool winograd_weight_gradient(const Pool &, const Convolution &, const float *x, const float *dy, float *dweight);   \
   bool transposed_product(const Pool &, Index rows, Index left, Index right, const float *x, const float *dy,          \
                           float *product);                                                                             \
+  bool recurrent_gradients(const Pool &, const Recurrence &, Index features, Index width, const float *x,              \
+                           const float *first, const float *states, const float *dz, float *dinput,                    \
+                           float *drecurrent, float *dbias);                                                           \
   bool lstm(const Pool &, const Recurrence &, const float *z, const float *weight, const float *bias, const float *h,  \
             const float *c, const float *mask, float *hidden, float *cells, float *gates);                             \
   bool lstm_back(const Pool &, const Recurrence &, const float *gates, const float *cells, const float *c,             \

@@ -13,7 +13,7 @@ from jax import Array, lax
 from retrograd.base.annotations import describing
 from retrograd.base.errors import Problem, ShapeError, UsageError
 from retrograd.base.schema import Fraction, PositiveInt, unwritten
-from retrograd.native.recurrence import Loop
+from retrograd.native.recurrence import Gradients, Loop, gradients_natively
 from retrograd.network.initializers import FIRST_BIAS, GlorotUniform, Initial, InitialOrNone, Orthogonal, Zeros, draw
 from retrograd.network.layer import (
     Backward,
@@ -29,7 +29,7 @@ from retrograd.network.layer import (
     expect_features,
     rows,
 )
-from retrograd.network.layers.dense import transposed_product
+from retrograd.network.layers.dense import transposed_product, weight_gradient
 from retrograd.network.layers.dropout import Dropout
 from retrograd.network.layers.through_time import Borders, States, Walk, cuts, states_before, walk, walk_back
 
@@ -241,20 +241,18 @@ class Recurrent(Layer):
         return self.native if same and borders.cut is None else None
 
     def _gradients(self, params: Params, prefix: str, xt: Array, taken: Walk, dz: Array) -> Params:
-        """dW = xᵀ dz, dW_h = h(t-1)ᵀ dh, each over all steps at once.
-
-        XLA shifts the states by a step while it transposes them, which a native kernel would have to be given.
-        """
-        before = states_before(taken, prefix == REVERSE)[0]
-        here = self.recurrent_deltas(dz, taken.saved)
-        grads = {
-            "input_weight": transposed_product(xt, dz, params[prefix + "input_weight"].dtype),
-            "recurrent_weight": transposed_product(before, here, params[prefix + "recurrent_weight"].dtype),
-        }
-        for name, delta in (("bias", dz), ("recurrent_bias", here[..., -int(self.units) :])):
-            if prefix + name in params:
-                grads[name] = rows(delta).sum(0, dtype=params[prefix + name].dtype)
-        return {prefix + name: grad for name, grad in grads.items()}
+        """dW = Σ x(t)ᵀ dz(t), dW_h = Σ h(t-1)ᵀ dh(t), each over all steps at once."""
+        through, dtype = self.recurrent_deltas(dz, taken.saved), params[prefix + "input_weight"].dtype
+        states = (taken.initial[0], taken.states[0])
+        if through is dz:
+            dinput, drecurrent, dbias = gradients(xt, *states, dz, prefix == REVERSE, dtype)
+            found = {"input_weight": dinput, "recurrent_weight": drecurrent, "bias": dbias}
+        else:
+            _, drecurrent, dsum = gradients(None, *states, through, prefix == REVERSE, dtype)
+            found = {"input_weight": weight_gradient(xt, dz, dtype), "recurrent_weight": drecurrent,
+                     "bias": rows(dz).sum(0, dtype=dtype), "recurrent_bias": dsum[-int(self.units) :]}  # fmt: skip
+        named = ((prefix + name, grad) for name, grad in found.items())
+        return {name: grad for name, grad in named if grad is not None and name in params}
 
     # ---------------------------------------------------------------------------------------------------- the inputs
 
@@ -282,6 +280,14 @@ class Recurrent(Layer):
         given = given or [[jnp.zeros((len(x), units), x.dtype)] * count] * len(self.states)
         mask = masks[0].T[..., None] if masks else None
         return mask, tuple(zip(*given, strict=True))
+
+
+@gradients_natively
+def gradients(x: Array | None, first: Array, states: Array, dz: Array, reverse: bool, dtype: Any) -> Gradients:
+    """Return Σ x(t)ᵀ dz(t) if x is given, Σ h(t-1)ᵀ dz(t), and Σ dz(t), over the steps and the batch."""
+    before = states_before(first, states, reverse)
+    dinput = None if x is None else transposed_product(x, dz, dtype)
+    return dinput, transposed_product(before, dz, dtype), rows(dz).sum(0, dtype=dtype)
 
 
 def _of_direction(params: Params, prefix: str, dtype: Any) -> Params:

@@ -72,16 +72,14 @@ def walk_back(
             earlier = _where(cut, tuple(map(jnp.zeros_like, earlier)), earlier)
         return earlier, dz
 
-    given = (dsequence, states_before(taken, reverse), taken.states, taken.saved, taken.borders)
+    before = tuple(states_before(*each, reverse) for each in zip(taken.initial, taken.states, strict=True))
+    given = (dsequence, before, taken.states, taken.saved, taken.borders)
     return lax.scan(one, dfinal, given, reverse=not reverse)
 
 
-def states_before(taken: Walk, reverse: bool) -> States:
-    """Return the states before each step, [time, batch, units]."""
-    pairs = zip(taken.initial, taken.states, strict=True)
-    if reverse:
-        return tuple(jnp.concatenate([after[1:], initial[None]]) for initial, after in pairs)
-    return tuple(jnp.concatenate([initial[None], after[:-1]]) for initial, after in pairs)
+def states_before(first: Array, states: Array, reverse: bool) -> Array:
+    """Return the state before each step, [time, batch, units], of those behind it and the first one."""
+    return jnp.concatenate([states[1:], first[None]] if reverse else [first[None], states[:-1]])
 
 
 def cuts(time: int, every: int, reverse: bool) -> Array:
