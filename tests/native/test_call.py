@@ -81,7 +81,10 @@ SHARDED = """
     import jax, jax.numpy as jnp, numpy as np
     from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
     from tests.native.test_call import RESIDUAL, WEIGHT, X, forward, fused, gradient
+    import retrograd as rg
+    from retrograd.backprop.backprop import adjoint, record
     from retrograd.native.library import kernels
+    from retrograd.network.layer import Context, Spec
     mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Auto,))
     x = jax.device_put(X, NamedSharding(mesh, P("batch")))
     weight = jax.device_put(WEIGHT, NamedSharding(mesh, P()))
@@ -97,6 +100,23 @@ SHARDED = """
         expected = fused(X, WEIGHT, RESIDUAL), gradient(X, forward(X, WEIGHT))
     for one, other in zip(found, expected):
         np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-5)
+
+    sequence = np.random.default_rng(0).normal(size=(32, 20, 5)).astype(np.float32)
+    for layer in (rg.LSTM(16, bidirectional=True, output="all"), rg.GRU(16, output="sequence")):
+        params = layer.init(jax.random.key(0), Spec(sequence.shape, sequence.dtype)).params
+
+        def both_ways(params, x):
+            step = record(layer, params, {}, Context(True), (x,))
+            return step.y, adjoint(layer, params, step.tape, step.y)
+
+        given = jax.device_put(params, NamedSharding(mesh, P())), jax.device_put(sequence, NamedSharding(mesh, P("batch")))
+        compiled = jax.jit(both_ways).lower(*given).compile()
+        text = compiled.as_text()
+        assert "retrograd_recurrent_gradients" in text and "f32[20,8,16]" in text, text
+        assert isinstance(layer, rg.GRU) or "all-gather" not in text, text
+        with kernels(False):
+            expected = jax.jit(lambda *a: both_ways(*a))(params, sequence)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4), compiled(*given), expected)
     print("equal")
 """
 

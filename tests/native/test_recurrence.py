@@ -12,6 +12,7 @@ from retrograd.backprop.backprop import adjoint, record
 from retrograd.native import recurrence as native
 from retrograd.native.library import kernels
 from retrograd.network.layer import Context, Spec
+from retrograd.network.layers.recurrent import gradients
 from retrograd.network.layers.through_time import Borders, Walk
 
 CLOSE = 2e-5  # relative error by norm
@@ -108,10 +109,31 @@ def test_both_ways_are_backpropagation_through_time(cases):
             assert error <= CLOSE, (seed, one.shape, error)
 
 
+def test_gradients_of_the_weights_are_sums_over_steps_and_batch(cases, monkeypatch):
+    monkeypatch.setattr(native, "FEW_ROWS", 1)
+    monkeypatch.setattr(native, "FEW_UNITS", 1)
+    for seed in cases:
+        rng = np.random.default_rng(seed)
+        time, batch, features, units, width = (int(rng.integers(1, most)) for most in (12, 40, 50, 60, 150))
+        f = lambda *shape, rng=rng: rng.normal(size=shape).astype(np.float32)  # noqa: E731
+        x = None if rng.random() < 0.3 else f(time, batch, features)
+        first, states, dz, reverse = f(batch, units), f(time, batch, units), f(time, batch, width), bool(seed % 2)
+        found = jax.jit(lambda *a, r=reverse: gradients(*a, r, jnp.float32))(x, first, states, dz)
+        before = np.concatenate([states[1:], first[None]] if reverse else [first[None], states[:-1]])
+        wide = [None if a is None else a.reshape(time * batch, -1).astype(np.float64) for a in (x, before, dz)]
+        exact = [a if a is None else a.T @ wide[2] for a in wide[:2]] + [wide[2].sum(0)]
+        for one, other in zip(found, exact, strict=True):
+            assert (one is None) == (other is None)
+            if one is not None:
+                error = np.linalg.norm(np.asarray(one, np.float64) - other) / np.linalg.norm(other)
+                assert error <= CLOSE, (seed, one.shape, error)
+
+
 @pytest.mark.parametrize("layer", [rg.LSTM(16, bidirectional=True, output="all"), rg.GRU(17, output="sequence")])
-def test_a_layer_gives_the_same_with_kernels_and_without(layer):
+def test_a_layer_gives_the_same_with_kernels_and_without(layer, monkeypatch):
     rng = np.random.default_rng(1)
     x, mask = rng.normal(size=(2, 3, 5, 4)).astype(np.float32), np.arange(5) < np.array([[5], [3], [1]])
+    monkeypatch.setattr(native, "FEW_ROWS", 1)
     params = layer.init(jax.random.key(0), Spec(x.shape[1:], x.dtype)).params
 
     def run(params, x):
@@ -138,6 +160,21 @@ def test_nan_stays_with_its_row_and_a_mask_hides_it():
     assert bad[1:, 0].all()
     assert not bad[:, 1:].any()
     assert not bad[0].any()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_of_the_gradients_nan_and_infinity_reach_their_row_and_column_alone(bad):
+    time, batch, units = 20, 30, 20
+    x, states, dz = (np.ones((time, batch, n), np.float32) for n in (5, units, 40))
+    first = np.ones((batch, units), np.float32)
+    x[3, 2, 1], first[4, 7], states[-1, 0, 3], dz[9, 9, 39] = bad, bad, bad, bad  # nobody reads the last state
+    found = jax.jit(lambda *a: gradients(*a, False, jnp.float32))(x, first, states, dz)
+    with kernels(False):
+        expected = jax.jit(lambda *a: gradients(*a, False, jnp.float32))(x, first, states, dz)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert np.isfinite(np.asarray(found[1])[3, :39]).all()
+    assert not np.isfinite(np.asarray(found[1])[7]).any()
 
 
 @dataclass(frozen=True)

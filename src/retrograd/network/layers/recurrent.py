@@ -182,7 +182,7 @@ class Recurrent(Layer):
             own = {name: jnp.split(d, len(walks), -1)[i] for name, d in parts.items()}
             start, dz = self._read_back(params, prefix, taken, own)
             starts.append(start)
-            dx += (rows(dz) @ params[prefix + "input_weight"].T.astype(dz.dtype)).reshape(dx.shape)
+            dx += dz @ params[prefix + "input_weight"].T.astype(dz.dtype)
             grads |= self._gradients(params, prefix, xt, taken, dz)
         dstates = (jnp.concatenate(each, -1) for each in zip(*starts, strict=True))
         rest = tuple(None if dtype == jnp.bool_ else next(dstates).astype(dtype) for dtype in given.value)
@@ -193,8 +193,7 @@ class Recurrent(Layer):
     def _read(self, params: Params, prefix: str, xt: Array, mask: Array | None, start: States) -> tuple[States, Walk]:
         """Run one direction: the input's part of all steps in one product, then the loop."""
         own = _of_direction(params, prefix, xt.dtype)
-        z = rows(xt) @ own["input_weight"]
-        z = z.reshape(*xt.shape[:2], z.shape[-1])
+        z = xt @ own["input_weight"]
         reverse = prefix == REVERSE
         cut = cuts(len(xt), self.truncate, reverse) if self.truncate else None
         return self._loop(own, z, start, Borders(mask, cut), reverse)
