@@ -12,22 +12,20 @@ INSTALL = $(PIP) install --quiet --disable-pip-version-check --constraint constr
 KERNELS := $(VENV)/.kernels
 NATIVE   = $(BIN)/python -m retrograd.native.build
 
-.PHONY: train test test-native test-formulas sanitize lint types bench clean
+.PHONY: train test test-native sanitize lint types bench clean
 
 train: $(STAMP) $(KERNELS)
 	$(BIN)/retrograd train examples/digits.yaml
 
-test: $(STAMP)-dev $(KERNELS) lint types
+test: $(STAMP)-dev $(KERNELS) lint types  # what called native kernels runs again with the formulas in their place
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --formulas
 
 test-native: $(STAMP)-dev  # many random shapes and options for each kernel, and the variants for older processors
 	$(NATIVE) --strict
 	RETROGRAD_NATIVE_CASES=2000 $(BIN)/python -m pytest -n 2 tests/native
 	for variant in $$($(BIN)/python -c 'from retrograd.native.library import able; print(*able()[:-1])'); do \
 	RETROGRAD_KERNELS=$$variant RETROGRAD_NATIVE_CASES=200 $(BIN)/python -m pytest -n 2 tests/native || exit 1; done
-
-test-formulas: $(STAMP)-dev  # what the kernels stand in for, without them
-	RETROGRAD_KERNELS=off $(BIN)/python -m pytest -n 2 tests/native tests/network tests/backprop tests/update tests/train
 
 sanitize: $(STAMP)-dev  # the kernels' tests with AddressSanitizer and UndefinedBehaviorSanitizer
 	mkdir -p build

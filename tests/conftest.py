@@ -6,6 +6,8 @@ generates code, and what it computes in the last bits only.
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,8 +54,93 @@ def either_way(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the tests of such a module together, where the suite is spread over processes by groups."""
     for item in items:
         if item.path.stem in SHARING:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    if config.getoption("--formulas"):
+        chosen = _callers(config)
+        items[:] = [item for item in items if _place(item.location) in chosen]
+
+
+# ------------------------------------------------------------- once more, with the formulas in place of native kernels
+
+CALLED = ("native kernels", "called")  # a property of the tests that called one
+CALLERS = "native/callers"  # where pytest's cache keeps which tests these are
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the second run."""
+    parser.addoption("--formulas", action="store_true", help="run, without native kernels, the tests that called one")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Switch kernels off for the second run; note in the first one who calls them."""
+    if config.getoption("--formulas"):
+        os.environ["RETROGRAD_KERNELS"] = "off"
+    else:
+        config.pluginmanager.register(CallersNoted(config))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import, for the second run, the files in which nobody called one."""
+    if not config.getoption("--formulas") or collection_path.suffix != ".py":
+        return None
+    files = {place.partition("::")[0] for place in _callers(config)}
+    return collection_path.relative_to(config.rootpath).as_posix() not in files or None
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where no kernels could be built there is nothing to run a second time."""
+    if session.config.getoption("--formulas") and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        session.exitstatus = pytest.ExitCode.OK
+
+
+def _callers(config: pytest.Config) -> list[str]:
+    return config.cache.get(CALLERS, []) if config.cache else []
+
+
+def _place(location: tuple[str, int | None, str]) -> str:
+    """Return file and name of a test; its nodeid may have a group of processes behind it."""
+    return f"{Path(location[0]).as_posix()}::{location[2]}"
+
+
+class CallersNoted:
+    """Keeps in pytest's cache which tests call a native kernel, those of the kernels themselves apart."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config, self.callers, self.called = config, set[str](), False
+
+    def pytest_sessionstart(self) -> None:
+        """Look at each call when it is traced."""
+        from retrograd.native.call import Kernel  # only now: the settings above come first
+
+        call = Kernel.__call__
+
+        def noted(*args: Any, **attributes: Any) -> Any:
+            self.called = True
+            return call(*args, **attributes)
+
+        Kernel.__call__ = noted  # type: ignore[method-assign]
+
+    def pytest_runtest_logstart(self) -> None:
+        """Begin anew with each test."""
+        self.called = False
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> None:
+        """Tell the process that collects the reports."""
+        of_kernels = "variant" in getattr(item, "fixturenames", ())
+        if self.called and not of_kernels and CALLED not in item.user_properties:
+            item.user_properties.append(CALLED)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Gather what the processes tell."""
+        if CALLED in map(tuple, report.user_properties):
+            self.callers.add(_place(report.location))
+
+    def pytest_sessionfinish(self) -> None:
+        """Write it down, once."""
+        if self.config.cache and not hasattr(self.config, "workerinput"):
+            self.config.cache.set(CALLERS, sorted(self.callers))
