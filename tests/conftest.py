@@ -98,7 +98,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def _callers(config: pytest.Config) -> list[str]:
-    return config.cache.get(CALLERS, []) if config.cache else []
+    cache = getattr(config, "cache", None)  # absent with `-p no:cacheprovider`
+    return cache.get(CALLERS, []) if cache else []
 
 
 def _place(location: tuple[str, int | None, str]) -> str:
@@ -142,5 +143,5 @@ class CallersNoted:
 
     def pytest_sessionfinish(self) -> None:
         """Write it down, once."""
-        if self.config.cache and not hasattr(self.config, "workerinput"):
+        if hasattr(self.config, "cache") and not hasattr(self.config, "workerinput"):
             self.config.cache.set(CALLERS, sorted(self.callers))
