@@ -5,25 +5,15 @@ namespace retrograd {
 namespace VARIANT {
 namespace {
 
-constexpr Index ROWS_IN_HAND = 192;  // of these, a block of dy fills most of the first level cache
-constexpr Index STRIP_ROWS = ROWS < 8 ? ROWS : 8;  // 16 sums hide what a multiplication takes; more take long to load
-constexpr Index STRIP = (STRIP_ROWS + LANES - 1) / LANES * LANES;
+constexpr Index ROWS_IN_HAND = 128;  // of these, a block of dy fills half of the first level cache
 constexpr Index TASKS_A_THREAD = 4;
 
 // A matrix of which the rows before `border` lie in one array and the others in another; each begins at its first row.
 struct Stacked {
   const float *above, *below;
   Index border, columns;
+  const float *row(Index i) const { return i < border ? above + i * columns : below + (i - border) * columns; }
 };
-
-// Copy some columns of rows first .. first + count, each then `width` numbers wide, the further ones 0.
-INLINE void pack_rows(const Stacked &from, Index first, Index rows, Index column, Index count, Index width, float *to) {
-  Index above = smaller(rows, larger(0, from.border - first));
-  if (above) pack_columns(from.above + first * from.columns + column, from.columns, above, count, width, to);
-  if (above < rows)
-    pack_columns(from.below + (first + above - from.border) * from.columns + column, from.columns, rows - above, count,
-                 width, to + above * width);
-}
 
 // The products of up to two matrices, transposed, with dy, one below the other, and, if there is room for it, the sum of
 // dy over the rows. Each thread adds up its own share of the rows, always the same one, and the shares are added in
@@ -37,19 +27,18 @@ struct Products {
   float *const *products;  // one for each of the left
   float *total;            // null: not wanted
 
-  Index covered() const { return round_up(right, LANES); }
-  // Rows of sums lie one vector more apart than need be: else those of a tile would share few lines of the first cache.
-  Index row() const { return covered() + LANES; }
+  // Rows lie one vector more apart than need be: else those of a tile would share few lines of the first level cache.
+  static Index apart(Index columns) { return round_up(columns, LANES) + LANES; }
 
   bool compute() const {
-    Index shares = larger(1, smaller(pool.threads, rows / ROWS_IN_HAND)), all = 0, strips = 0;
-    for (int i = 0; i < count; i++) all += left[i].columns, strips += Parts(left[i].columns, STRIP_ROWS).count;
-    Index share_floats = (all + 1) * row();  // the last row is the sum of dy
+    Index shares = larger(1, smaller(pool.threads, rows / ROWS_IN_HAND)), all = 0, row = apart(right);
+    for (int i = 0; i < count; i++) all += left[i].columns;
+    Index share_floats = (all + 1) * row;  // the last row is the sum of dy
     float *sums = scratch(SHARED, shares * share_floats);
     if (!sums) return false;
     bool enough = true;
     parallel(pool, shares, [&](Index share) {
-      float *a = scratch(TASK, strips * STRIP * ROWS_IN_HAND), *b = scratch(TASK_TOO, covered() * ROWS_IN_HAND);
+      float *a = scratch(TASK, apart(all) * ROWS_IN_HAND), *b = scratch(TASK_TOO, row * ROWS_IN_HAND);
       float *sum = sums + share * share_floats;
       if (!a || !b) {
         __atomic_store_n(&enough, false, __ATOMIC_RELAXED);
@@ -58,42 +47,39 @@ struct Products {
       clear(sum, share_floats);
       Index end = rows * (share + 1) / shares;
       for (Index first = rows * share / shares; first < end; first += ROWS_IN_HAND)
-        add_rows(first, smaller(ROWS_IN_HAND, end - first), a, b, sum, sum + all * row());
+        add_rows(first, smaller(ROWS_IN_HAND, end - first), apart(all), a, b, sum, sum + all * row);
     });
     if (!enough) return false;
     const float *from = sums;
-    for (int i = 0; i < count; from += left[i].columns * row(), i++)
+    for (int i = 0; i < count; from += left[i].columns * row, i++)
       add_shares(from, left[i].columns, shares, share_floats, products[i]);
     if (total) add_shares(from, 1, shares, share_floats, total);
     return true;
   }
 
   // What `height` rows from `first` on add to the sums.
-  void add_rows(Index first, Index height, float *a, float *b, float *sum, float *dy_sum) const {
-    float *strip = a;
-    for (int i = 0; i < count; i++) {
-      Parts strips(left[i].columns, STRIP_ROWS);
-      for (Index s = 0; s < strips.count; s++, strip += STRIP * height)
-        pack_rows(left[i], first, height, strips.begin(s), smaller(STRIP, left[i].columns - strips.begin(s)), STRIP,
-                  strip);
+  void add_rows(Index first, Index height, Index a_row, float *a, float *b, float *sum, float *dy_sum) const {
+    Index covered = round_up(right, LANES), row = apart(right);
+    for (Index i = 0; i < height; i++) {
+      float *to = a + i * a_row;
+      for (int n = 0; n < count; to += left[n].columns, n++) copy(to, left[n].row(first + i), left[n].columns);
     }
     for (Index i = 0; i < height; i++)  // row by row, as they lie in memory
       for (Index start = 0; start < right; start += WIDE) {
-        Index width = smaller(WIDE, covered() - start);
+        Index width = smaller(WIDE, covered - start);
         pack_columns(dy + (first + i) * right + start, right, 1, smaller(width, right - start), width,
                      b + start * height + i * width);
       }
     for (Index start = 0; start < right; start += WIDE) {
-      Index width = smaller(WIDE, covered() - start);
-      const float *block = b + start * height;
+      Index width = smaller(WIDE, covered - start);
+      const float *block = b + start * height, *from = a;
       if (total) add_down(block, height, width, dy_sum + start);
-      const float *strip = a;
       float *to = sum + start;
-      for (int i = 0; i < count; to += left[i].columns * row(), i++) {
-        Parts strips(left[i].columns, STRIP_ROWS);
-        for (Index s = 0; s < strips.count; s++, strip += STRIP * height)
-          product_tile<true>(strips.begin(s + 1) - strips.begin(s), width)(strip, STRIP, block, height,
-                                                                           to + strips.begin(s) * row(), row());
+      for (int n = 0; n < count; from += left[n].columns, to += left[n].columns * row, n++) {
+        Parts strips(left[n].columns, ROWS);
+        for (Index s = 0; s < strips.count; s++)
+          product_tile<true>(strips.begin(s + 1) - strips.begin(s), width)(from + strips.begin(s), a_row, block, height,
+                                                                           to + strips.begin(s) * row, row);
       }
     }
   }
@@ -111,9 +97,10 @@ struct Products {
     parallel(pool, portions.count, [&](Index portion) {
       for (Index k = portions.begin(portion); k < portions.begin(portion + 1); k++)
         for (Index i = 0; i < right; i += LANES) {
-          Vector total = load(from + k * row() + i);
-          for (Index share = 1; share < shares; share++) total += load(from + share * share_floats + k * row() + i);
-          put(to + k * right + i, total, right - i);
+          const float *at = from + k * apart(right) + i;
+          Vector sum = load(at);
+          for (Index share = 1; share < shares; share++) sum += load(at + share * share_floats);
+          put(to + k * right + i, sum, right - i);
         }
     });
   }

@@ -158,8 +158,6 @@ struct LstmInitial {
   }
 };
 
-constexpr int BACK_ROWS = ROWS < 12 ? ROWS : 12;
-
 }  // namespace
 
 bool lstm(const Pool &pool, const Recurrence &r, const float *z, const float *weight, const float *bias, const float *h,
@@ -195,12 +193,12 @@ bool lstm_back(const Pool &pool, const Recurrence &r, const float *gates, const 
   each_share(pool, r, [&](const Rows &rows) {
     Index all = r.batch * r.units;
     const float *behind = nullptr, *behind_mask = nullptr;
-    Parts parts(rows.end - rows.begin, BACK_ROWS);
+    Parts parts(rows.end - rows.begin, ROWS);
     auto over_blocks = [&](LstmBackward &cell, const auto &run) {
       for (cell.unit = 0; cell.unit < r.units; cell.unit += 2 * LANES)
         for (Index p = 0; p < parts.count; p++) {
           cell.row = rows.begin + parts.begin(p);
-          with_rows<BACK_ROWS>(parts.begin(p + 1) - parts.begin(p), run);
+          with_rows<ROWS>(parts.begin(p + 1) - parts.begin(p), run);
         }
     };
     for (Index step = r.time - 1; step >= 0; step--) {
@@ -353,12 +351,12 @@ bool gru_back(const Pool &pool, const Recurrence &r, const float *gates, const f
       return;
     }
     const float *behind = nullptr, *behind_mask = nullptr;
-    Parts parts(rows.end - rows.begin, BACK_ROWS);
+    Parts parts(rows.end - rows.begin, ROWS);
     auto over_blocks = [&](GruBackward &cell, const auto &run) {
       for (cell.unit = 0; cell.unit < r.units; cell.unit += 2 * LANES)
         for (Index p = 0; p < parts.count; p++) {
           cell.row = rows.begin + parts.begin(p);
-          with_rows<BACK_ROWS>(parts.begin(p + 1) - parts.begin(p), run);
+          with_rows<ROWS>(parts.begin(p + 1) - parts.begin(p), run);
         }
     };
     for (Index step = r.time - 1; step >= 0; step--) {
