@@ -69,7 +69,7 @@ def test_these_become_one(entries, expected):
         [a(), RELU, rg.named(rg.Add(), "end", inputs=("a", "relu"))],  # two read the convolution
         [a(), plus("a", "a"), END],
         [a(), plus("a", "x", "x"), END],
-        [a(groups="depthwise"), plus("a", "x"), RELU, END],
+        [a(groups=2), plus("a", "x"), RELU, END],
         [rg.named(a().layer, "a", recompute=True), RELU, END],  # what is computed again keeps its own nodes
         [rg.named(rg.BatchNorm(), "a"), RELU, END],
     ],

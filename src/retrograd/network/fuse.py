@@ -61,9 +61,9 @@ def _run(node: Node, alone: Mapping[str, Node], kept: Collection[str], taken: Co
 
 
 def _takes_over(node: Node, add: Node, taken: Collection[str]) -> bool:
-    """Tell whether a convolution can add the other value. With groups its kernel would read that too slowly."""
+    """Tell whether a convolution can add the other value. In groups its kernel would read that in small pieces."""
     assert isinstance(node.layer, Convolution)
-    return len(add.inputs) == 2 and add.name not in taken and node.layer.groups == 1
+    return len(add.inputs) == 2 and add.name not in taken and node.layer.groups in (1, "depthwise")
 
 
 def _as_one(run: list[Node]) -> Node:

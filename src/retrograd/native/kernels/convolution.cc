@@ -83,35 +83,47 @@ Index outputs_in_band(const Geometry &g, Index stored, Index threads) {
 
 // ---------------------------------------------------------------------------------------------------------- the product
 
-// What follows the sums of M pixels and N vectors of filters, of which `count` filters are there.
-template <class V, int M, int N> INLINE void follow(V (&sum)[M][N], const Behind &behind, Index pixel, Index count) {
-  constexpr int L = lanes<V>();
-  auto given = [&](const float *p, int n) {
-    return count >= (n + 1) * L ? load<V>(p + n * L) : load_some<V>(p + n * L, count - n * L);
-  };
-  if (behind.bias)
+// What follows the sums of a tile: bias, padded to whole vectors, and relu. A residual would be read in pieces here, one
+// block of filters after the other, and wait for memory: it is added to whole rows once a task has stored them.
+struct Following {
+  const float *bias;
+  bool relu;
+  bool any() const { return bias || relu; }
+};
+
+template <class V, int M, int N> INLINE void follow(V (&sum)[M][N], const Following &following) {
+  if (following.bias)
 #pragma GCC unroll 2
     for (int n = 0; n < N; n++) {
-      V bias = given(behind.bias, n);
+      V bias = load<V>(following.bias + n * lanes<V>());
 #pragma GCC unroll 16
       for (int m = 0; m < M; m++) sum[m][n] += bias;
     }
-  if (behind.residual)
-#pragma GCC unroll 16
-    for (int m = 0; m < M; m++)
-#pragma GCC unroll 2
-      for (int n = 0; n < N; n++) sum[m][n] += given(behind.residual + m * pixel, n);
-  if (behind.relu)
+  if (following.relu)
 #pragma GCC unroll 16
     for (int m = 0; m < M; m++)
 #pragma GCC unroll 2
       for (int n = 0; n < N; n++) sum[m][n] = positive(sum[m][n]);
 }
 
+// y = y + residual, and relu
+template <bool RELU> void add_residual(const float *residual, float *y, Index count) {
+  Index i = 0;
+#pragma GCC unroll 4
+  for (; i + LANES <= count; i += LANES) {
+    Vector sum = load(y + i) + load(residual + i);
+    store(y + i, RELU ? positive(sum) : sum);
+  }
+  for (; i < count; i++) {
+    float sum = y[i] + residual[i];
+    y[i] = RELU ? positive(sum) : sum;
+  }
+}
+
 // y[m][..] = the sum over taps t and k of a[m * step + offset(t) + k] * b[t][k][..], for M pixels and N vectors.
 template <class V, int M, int N>
-void tile(const float *a, const Index *offsets, Index taps, Index inner, Index step, const float *b, const Behind &behind,
-          float *y, Index pixel, Index count) {
+void tile(const float *a, const Index *offsets, Index taps, Index inner, Index step, const float *b,
+          const Following *following, float *y, Index pixel, Index count) {
   constexpr int L = lanes<V>();
   V sum[M][N] = {};
   for (Index t = 0; t < taps; t++) {
@@ -129,7 +141,7 @@ void tile(const float *a, const Index *offsets, Index taps, Index inner, Index s
       }
     }
   }
-  follow(sum, behind, pixel, count);
+  if (following) follow(sum, *following);
 #pragma GCC unroll 16
   for (int m = 0; m < M; m++)
 #pragma GCC unroll 2
@@ -141,7 +153,7 @@ void tile(const float *a, const Index *offsets, Index taps, Index inner, Index s
     }
 }
 
-typedef void (*Tile)(const float *, const Index *, Index, Index, Index, const float *, const Behind &, float *, Index,
+typedef void (*Tile)(const float *, const Index *, Index, Index, Index, const float *, const Following *, float *, Index,
                      Index);
 
 template <class V, int N, int M = ROWS> Tile tile_of(Index rows) {
@@ -160,6 +172,21 @@ struct Outputs {
   float *at;
   Index image, row, pixel;
   Behind behind = {};  // nothing follows a gradient
+
+  Following following(const float *padded_bias) const {
+    return {behind.bias ? padded_bias : nullptr, behind.relu && !behind.residual};
+  }
+
+  // Add the residual to some rows of `filters` filters from `start` on.
+  void finish(Index start, Index rows, Index columns, Index filters) const {
+    if (!behind.residual) return;
+    Index runs = filters == pixel ? 1 : columns, run = filters == pixel ? columns * filters : filters;
+    for (Index i = 0; i < rows; i++)
+      for (Index j = 0; j < runs; j++) {
+        Index to = start + i * row + j * pixel;
+        (behind.relu ? add_residual<true> : add_residual<false>)(behind.residual + to, at + to, run);
+      }
+  }
 };
 
 // The convolution of one group with packed weights [block][tap][inner][width of block].
@@ -186,19 +213,22 @@ bool product(const Pool &pool, const Geometry &g, const float *x, Index group, c
       copy_band(g, seen, first, last - first, group * g.depth, g.depth, g.depth, band);
       seen = band;
     }
+    float bias[2 * LANES] = {};
+    const Following following = y.following(bias), *follows = following.any() ? &following : nullptr;
     for (Index q = 0; q < blocks(g.width_of_group); q++) {
       Block columns = block(g.width_of_group, q);
       const float *b = weights + columns.start * g.taps * g.inner;
+      Index filter = group * g.width_of_group + columns.start;
+      if (following.bias) copy(bias, y.behind.bias + filter, columns.count);
       for (Index i = first; i < last; i++)
         for (Index p = 0; p < pixels.count; p++) {
           Index j = pixels.begin(p), rows = pixels.begin(p + 1) - j;
           const float *a = seen + (i - first) * row + j * step;
-          Index filter = group * g.width_of_group + columns.start;
-          Index to = image * y.image + i * y.row + j * y.pixel + filter;
-          tile_for(rows, columns.width)(a, offsets, g.taps, g.inner, step, b, y.behind.at(filter, to), y.at + to,
-                                        y.pixel, columns.count);
+          float *to = y.at + image * y.image + i * y.row + j * y.pixel + filter;
+          tile_for(rows, columns.width)(a, offsets, g.taps, g.inner, step, b, follows, to, y.pixel, columns.count);
         }
     }
+    y.finish(image * y.image + first * y.row + group * g.width_of_group, last - first, g.out_width, g.width_of_group);
   });
   return enough;
 }
@@ -228,7 +258,7 @@ constexpr Index CHANNELS_AT_ONCE = 4 * LANES;  // what these see of a row stays 
 
 template <int M, int K>
 void depthwise_tile(const float *a, const Index *offsets, Index taps, Index step, const float *w, Index wide,
-                    const Behind &behind, float *y, Index pixel, Index count) {
+                    const Following *following, float *y, Index pixel, Index count) {
   Vector sum[M][1] = {};
   for (Index t = 0; t < taps; t += K) {
     const float *from = a + offsets[t];
@@ -242,7 +272,7 @@ void depthwise_tile(const float *a, const Index *offsets, Index taps, Index step
       for (int m = 0; m < M; m++) sum[m][0] += x[m + k] * factor;
     }
   }
-  follow(sum, behind, pixel, count);
+  if (following) follow(sum, *following);
 #pragma GCC unroll 8
   for (int m = 0; m < M; m++) {
     if (count >= LANES)
@@ -252,8 +282,8 @@ void depthwise_tile(const float *a, const Index *offsets, Index taps, Index step
   }
 }
 
-typedef void (*DepthwiseTile)(const float *, const Index *, Index, Index, const float *, Index, const Behind &, float *,
-                              Index, Index);
+typedef void (*DepthwiseTile)(const float *, const Index *, Index, Index, const float *, Index, const Following *,
+                              float *, Index, Index);
 template <int K, int M = PIXELS> DepthwiseTile depthwise_tile_of(Index rows) {
   if constexpr (M == 0)
     return nullptr;
@@ -268,9 +298,19 @@ DepthwiseTile depthwise_tile_for(const Geometry &g, Index rows) {
   return depthwise_tile_of<1>(rows);
 }
 
-// `g` describes one group: kernel entries each on their own. weights [entries][channels, rounded up to whole vectors].
-bool depthwise(const Pool &pool, const Geometry &g, const float *x, const float *weights, Outputs y) {
+// `g` describes one group; weight(t) are the channels of entry t of the kernel.
+template <class Weight>
+bool depthwise(const Pool &pool, const Geometry &g, const float *x, const Weight &weight, Outputs y) {
   Index stored = round_up(g.channels, LANES), taps = g.kernel_height * g.kernel_width;
+  float *weights = scratch(SHARED, (taps + 1) * stored);
+  if (!weights) return false;
+  float *bias = weights + taps * stored;
+  auto pad = [&](const float *from, float *to) {
+    copy(to, from, g.channels);
+    clear(to + g.channels, stored - g.channels);
+  };
+  for (Index t = 0; t < taps; t++) pad(weight(t), weights + t * stored);
+  if (y.behind.bias) pad(y.behind.bias, bias);
   Index outputs = outputs_in_band(g, stored, pool.threads), bands = ratio_up(g.out_height, outputs);
   Index *offsets = reinterpret_cast<Index *>(scratch(SHARED_TOO, 2 * taps));
   if (!offsets) return false;
@@ -288,17 +328,21 @@ bool depthwise(const Pool &pool, const Geometry &g, const float *x, const float 
       return;
     }
     copy_band(g, x + image * g.height * g.width * g.channels, first, last - first, 0, g.channels, stored, band);
+    Following following = y.following(bias), *follows = following.any() ? &following : nullptr;
     for (Index i = first; i < last; i++)
       for (Index chunk = 0; chunk < g.channels; chunk += CHANNELS_AT_ONCE)
         for (Index p = 0; p < pixels.count; p++) {
           Index j = pixels.begin(p);
           const float *a = band + ((i - first) * g.stride_height * g.padded_width + j * g.stride_width) * stored;
-          Index to = image * y.image + i * y.row + j * y.pixel;
+          float *to = y.at + image * y.image + i * y.row + j * y.pixel;
           DepthwiseTile tile = depthwise_tile_for(g, pixels.begin(p + 1) - j);
-          for (Index c = chunk; c < smaller(g.channels, chunk + CHANNELS_AT_ONCE); c += LANES)
-            tile(a + c, offsets, taps, g.stride_width * stored, weights + c, stored, y.behind.at(c, to + c), y.at + to + c,
-                 y.pixel, g.channels - c);
+          for (Index c = chunk; c < smaller(g.channels, chunk + CHANNELS_AT_ONCE); c += LANES) {
+            if (following.bias) following.bias = bias + c;
+            tile(a + c, offsets, taps, g.stride_width * stored, weights + c, stored, follows, to + c, y.pixel,
+                 g.channels - c);
+          }
         }
+    y.finish(image * y.image + first * y.row, last - first, g.out_width, g.channels);
   });
   return enough;
 }
@@ -309,20 +353,12 @@ bool is_depthwise(const Convolution &c) { return c.groups > 1 && c.channels == c
 
 // -------------------------------------------------------------------------------------------------------------- forward
 
-bool convolve(const Pool &pool, const Convolution &c, const float *x, const float *weight, const Behind &behind, float *y) {
+bool convolve(const Pool &pool, const Convolution &c, const float *x, const float *weight, const Behind &behind,
+              float *y) {
   if (winograd(pool, c, x, {weight, c.channels * c.filters, c.filters, 1}, behind, y)) return true;
   Geometry g(c);
   Outputs to = {y, c.out_height * c.out_width * c.filters, c.out_width * c.filters, c.filters, behind};
-  if (is_depthwise(c)) {
-    Index entries = c.kernel_height * c.kernel_width, stored = round_up(c.channels, LANES);
-    float *weights = scratch(SHARED, entries * stored);
-    if (!weights) return false;
-    for (Index t = 0; t < entries; t++) {
-      copy(weights + t * stored, weight + t * c.channels, c.channels);
-      clear(weights + t * stored + c.channels, stored - c.channels);
-    }
-    return depthwise(pool, g, x, weights, to);
-  }
+  if (is_depthwise(c)) return depthwise(pool, g, x, [&](Index t) { return weight + t * c.channels; }, to);
   float *weights = scratch(SHARED, packed(g.width_of_group, g.taps * g.inner));
   if (!weights) return false;
   for (Index group = 0; group < c.groups; group++) {
@@ -373,16 +409,7 @@ bool one_class(const Pool &pool, const Convolution &c, const float *dy, const fl
   Geometry g(back);
   auto entry = [&](Index t) { return down.entry(t / across.entries) * c.kernel_width + across.entry(t % across.entries); };
   Index entries = down.entries * across.entries;
-  if (is_depthwise(c)) {
-    Index stored = round_up(c.channels, LANES);
-    float *weights = scratch(SHARED, entries * stored);
-    if (!weights) return false;
-    for (Index t = 0; t < entries; t++) {
-      copy(weights + t * stored, weight + entry(t) * c.channels, c.channels);
-      clear(weights + t * stored + c.channels, stored - c.channels);
-    }
-    return depthwise(pool, g, dy, weights, dx);
-  }
+  if (is_depthwise(c)) return depthwise(pool, g, dy, [&](Index t) { return weight + entry(t) * c.channels; }, dx);
   Index out = g.depth, in = g.width_of_group;  // filters and channels of a group, which change their roles
   float *weights = scratch(SHARED, packed(in, entries * out));
   if (!weights) return false;

@@ -53,7 +53,7 @@ INLINE Vector get(const float *p, Index count) { return count >= LANES ? load(p)
 INLINE void put(float *p, Vector v, Index count) { count >= LANES ? store(p, v) : store_some(p, v, count); }
 
 // max(x, 0) as XLA has it: NaN stays, and -0 becomes 0.
-template <class V> INLINE V positive(V x) { return x <= V{} ? V{} : x; }
+template <class V> INLINE V positive(V x) { return x <= V{} ? V{} : x; }  // a vector or a single number
 
 INLINE Index smaller(Index a, Index b) { return a < b ? a : b; }
 INLINE Index larger(Index a, Index b) { return a > b ? a : b; }
