@@ -56,6 +56,14 @@ template <class Work> void each_share(const Pool &pool, const Recurrence &r, con
   parallel(pool, shares, [&](Index share) { work(Rows{r, r.batch * share / shares, r.batch * (share + 1) / shares}); });
 }
 
+// Fetch what the next step will read of this block, so many vectors a row, `apart` from one another, while this step
+// multiplies: the processor does not foresee it. Where there is no next step `at` is null.
+template <int M> INLINE void fetch(const float *at, Index row, Index unit, Index width, Index apart, int vectors) {
+  if (!at) return;
+  for (int m = 0; m < M; m++)
+    for (int n = 0; n < vectors; n++) __builtin_prefetch(at + (row + m) * width + n * apart + unit, 0, 2);
+}
+
 // Call the work for so many rows, at most MOST, as they are known to the compiler.
 template <int MOST, int M = MOST, class Run> INLINE void with_rows(Index rows, const Run &run) {
   if constexpr (M > 0) {
@@ -72,7 +80,8 @@ struct LstmForward {
   const Recurrence &r;
   const float *z, *bias, *h, *c, *mask, *weights;  // at this step: of all rows; h and c are those before
   float *h_after, *c_after, *gates;
-  Index row, unit;  // the first of this block
+  const float *next;  // z of the next step, maybe null
+  Index row, unit;    // the first of this block
 
   template <int M> void run() const {
     Index count = r.units - unit, width = 4 * r.units;
@@ -81,6 +90,7 @@ struct LstmForward {
       Vector b = get(bias + n * r.units + unit, count);
       for (int m = 0; m < M; m++) sum[m][n] = get(z + (row + m) * width + n * r.units + unit, count) + b;
     }
+    fetch<M>(next, row, unit, width, r.units, 4);
     multiply<M, 4>(sum, h + row * r.units, r.units, 1, weights + unit * r.units * 4, r.units);
     for (int m = 0; m < M; m++) {
       Index at = (row + m) * r.units + unit;
@@ -102,6 +112,7 @@ struct LstmBackward {
   const float *behind, *behind_mask, *weights;   // dz of the step behind
   const float *here, *mask, *gates, *c, *c_before;
   float *dh, *dc, *dz;  // dh: of the final states; then what rows that are not there carry on; then of the initial ones
+  const float *next_gates, *next_c;  // of the step before this one: it is the next here; maybe null
   Index row, unit;
 
   // dh = dz(behind) W_hᵀ
@@ -118,6 +129,10 @@ struct LstmBackward {
 
   template <int M> void run() const {
     Vector sum[M][2];
+    for (int n = 0; n < 2 && unit + n * LANES < r.units; n++) {
+      fetch<M>(next_gates, row, unit + n * LANES, 4 * r.units, r.units, 4);
+      fetch<M>(next_c, row, unit + n * LANES, r.units, 0, 1);
+    }
     deltas<M>(sum);
     for (int m = 0; m < M; m++)
       for (int n = 0; n < 2; n++) {
@@ -172,7 +187,8 @@ bool lstm(const Pool &pool, const Recurrence &r, const float *z, const float *we
     for (Index step = 0; step < r.time; step++) {
       Index t = rows.time(step);
       LstmForward cell = {r, z + t * 4 * all, bias, h_before, c_before, mask + t * r.batch, weights,
-                          hidden + t * all, cells + t * all, gates + t * 4 * all, 0, 0};
+                          hidden + t * all, cells + t * all, gates + t * 4 * all,
+                          step + 1 < r.time ? z + rows.time(step + 1) * 4 * all : nullptr, 0, 0};
       for (cell.unit = 0; cell.unit < r.units; cell.unit += LANES)
         for (Index p = 0; p < parts.count; p++) {
           cell.row = rows.begin + parts.begin(p);
@@ -205,12 +221,14 @@ bool lstm_back(const Pool &pool, const Recurrence &r, const float *gates, const 
       Index t = rows.time(step);
       LstmBackward cell = {r, step == r.time - 1, behind, behind_mask, weights, dhidden ? dhidden + t * all : nullptr,
                            mask + t * r.batch, gates + t * 4 * all, cells + t * all,
-                           step ? cells + rows.time(step - 1) * all : c, dh, dc, dz + t * 4 * all, 0, 0};
+                           step ? cells + rows.time(step - 1) * all : c, dh, dc, dz + t * 4 * all,
+                           step ? gates + rows.time(step - 1) * 4 * all : nullptr,
+                           step > 1 ? cells + rows.time(step - 2) * all : nullptr, 0, 0};
       over_blocks(cell, cell);
       behind = dz + t * 4 * all, behind_mask = mask + t * r.batch;
     }
     LstmBackward cell = {r, false, behind, behind_mask, weights, nullptr, nullptr, nullptr, nullptr, nullptr, dh, dc,
-                         nullptr, 0, 0};
+                         nullptr, nullptr, nullptr, 0, 0};
     over_blocks(cell, LstmInitial{cell});
   });
   return true;
@@ -224,6 +242,7 @@ struct GruForward {
   const Recurrence &r;
   const float *z, *h, *bias, *recurrent_bias, *mask, *weights;
   float *h_after, *gates;
+  const float *next;  // z of the next step, maybe null
   Index row, unit;
 
   template <int M> void run() const {
@@ -235,6 +254,7 @@ struct GruForward {
       for (int n = 0; n < 2; n++) sum[m][n] = get(z + (row + m) * width + n * r.units + unit, count) + b[n];
       sum[m][2] = get(recurrent_bias + unit, count);
     }
+    fetch<M>(next, row, unit, width, r.units, 3);
     multiply<M, 3>(sum, h + row * r.units, r.units, 1, weights + unit * r.units * 3, r.units);
     for (int m = 0; m < M; m++) {
       Index at = (row + m) * r.units + unit;
@@ -255,6 +275,7 @@ struct GruBackward {
   bool last;
   const float *behind, *behind_mask, *weights, *here, *mask, *gates, *h_before;
   float *dh, *dz, *through;  // dh: what of the delta reaches h(t-1) past the product
+  const float *next_gates;   // of the step before this one: it is the next here; maybe null
   Index first, row, unit;    // the first row of this thread
 
   template <int M> INLINE void deltas(Vector (&sum)[M][2]) const {
@@ -272,6 +293,8 @@ struct GruBackward {
 
   template <int M> void run() const {
     Vector sum[M][2];
+    for (int n = 0; n < 2 && unit + n * LANES < r.units; n++)
+      fetch<M>(next_gates, row, unit + n * LANES, 4 * r.units, r.units, 4);
     deltas<M>(sum);
     for (int m = 0; m < M; m++)
       for (int n = 0; n < 2; n++) {
@@ -325,7 +348,8 @@ bool gru(const Pool &pool, const Recurrence &r, const float *z, const float *wei
     for (Index step = 0; step < r.time; step++) {
       Index t = rows.time(step);
       GruForward cell = {r, z + t * 3 * all, h_before, bias, recurrent_bias, mask + t * r.batch, weights,
-                         hidden + t * all, gates + t * 4 * all, 0, 0};
+                         hidden + t * all, gates + t * 4 * all,
+                         step + 1 < r.time ? z + rows.time(step + 1) * 3 * all : nullptr, 0, 0};
       for (cell.unit = 0; cell.unit < r.units; cell.unit += LANES)
         for (Index p = 0; p < parts.count; p++) {
           cell.row = rows.begin + parts.begin(p);
@@ -364,12 +388,13 @@ bool gru_back(const Pool &pool, const Recurrence &r, const float *gates, const f
       float *through = two + step % 2 * own;
       GruBackward cell = {r, step == r.time - 1, behind, behind_mask, weights, dhidden ? dhidden + t * all : nullptr,
                           mask + t * r.batch, gates + t * 4 * all, step ? hidden + rows.time(step - 1) * all : h, dh,
-                          dz + t * 3 * all, through, rows.begin, 0, 0};
+                          dz + t * 3 * all, through, step ? gates + rows.time(step - 1) * 4 * all : nullptr,
+                          rows.begin, 0, 0};
       over_blocks(cell, cell);
       behind = through, behind_mask = mask + t * r.batch;
     }
     GruBackward cell = {r, false, behind, behind_mask, weights, nullptr, nullptr, nullptr, nullptr, dh, nullptr, nullptr,
-                        rows.begin, 0, 0};
+                        nullptr, rows.begin, 0, 0};
     over_blocks(cell, GruInitial{cell});
   });
   return enough;
