@@ -32,7 +32,7 @@ sanitize: $(STAMP)-dev  # the kernels' tests with AddressSanitizer and Undefined
 	$(NATIVE) --strict --sanitize --output build/sanitized.so
 	RETROGRAD_KERNELS_LIBRARY=build/sanitized.so RETROGRAD_NATIVE_CASES=200 ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
-	$(BIN)/python -m pytest tests/native
+	$(BIN)/python -m pytest -n 2 tests/native
 
 lint: $(STAMP)-dev
 	$(BIN)/ruff check src tests benchmarks examples
