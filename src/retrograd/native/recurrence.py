@@ -10,13 +10,13 @@ import jax.numpy as jnp
 from jax import Array
 
 from retrograd.native.call import Kernel, Spec
+from retrograd.native.matrix import FEW_ROWS
 
 States = tuple[Array, ...]
 Gradients = tuple[
     Array | None, Array, Array
 ]  # by the weights of the input (if it is given) and of the state, by the bias
 FEW_UNITS = 16  # fewer leave vectors idle, and XLA's loop is as fast
-FEW_ROWS = 512  # of a batch over all its steps
 LARGE_GRADIENTS = 2**20  # numbers; each thread holds sums for all of them
 
 
