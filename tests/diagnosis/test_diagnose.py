@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from retrograd.base.finding import Finding
-from retrograd.diagnosis.diagnose import diagnose, examine, ranked
+from retrograd.diagnosis.diagnose import diagnose, examine
 from retrograd.diagnosis.levels import reference_levels
 from retrograd.diagnosis.observe import Moment, Observed
+from retrograd.diagnosis.ranking import ranked
 from retrograd.diagnosis.score import FAILED, labels, score, worth
 from retrograd.diagnosis.symptom import setup, symptoms
-from retrograd.diagnosis.verdict import Verdict, granted, judge, lags
+from retrograd.diagnosis.verdict import granted, judge, lags
 
 ONES = {"weight": {"constant": 1.0}, "bias": {"constant": 1.0}}
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
@@ -104,9 +105,8 @@ def test_a_truth_table_is_no_sample_three_rows_of_four_are_not_learned():
 def test_what_follows_another_symptom_comes_behind_it():
     steep = Finding("curvature", "optimizer", "too steep", confidence=0.9)
     loud = Finding("initial_weights", "network.0", "too large", confidence=0.6)
-    ill = Verdict("ill", "it does not learn")
-    assert ranked([steep, loud], ill) == [loud, steep]
-    assert ranked([steep, loud._replace(name="imbalance")], ill)[0] == steep
+    assert ranked([steep, loud], "ill") == [loud, steep]
+    assert ranked([steep, loud._replace(name="imbalance")], "ill")[0] == steep
 
 
 def test_every_symptom_that_another_one_follows_exists():

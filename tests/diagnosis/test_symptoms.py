@@ -8,10 +8,10 @@ import pytest
 
 import retrograd.diagnosis.diagnose  # registers the symptoms
 import retrograd.repair.repair  # and this the remedies
+from retrograd.diagnosis.remedy import remedies
 from retrograd.diagnosis.symptom import STAGES, Setup, symptoms
 from retrograd.explain.explain_risks import QUICK, beside
 from retrograd.explain.explain_settings import Reader
-from retrograd.repair.remedy import remedies
 
 MADE = {}
 SOURCE = Path(retrograd.__file__).parent

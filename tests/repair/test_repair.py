@@ -8,12 +8,12 @@ from retrograd.base.document import parse_document
 from retrograd.base.schema import dump, parse
 from retrograd.diagnosis.cases import dataset
 from retrograd.diagnosis.diagnose import examine
+from retrograd.diagnosis.remedy import remedies
 from retrograd.diagnosis.score import FAILED
 from retrograd.diagnosis.symptom import setup
 from retrograd.repair.bundles import SOUND, bundles
 from retrograd.repair.patch import difference, patched
 from retrograd.repair.random_search import random_search
-from retrograd.repair.remedy import remedies
 from retrograd.repair.repair import treat
 from retrograd.repair.search import confirmed
 from retrograd.repair.trial import Budget, Candidate, Ward

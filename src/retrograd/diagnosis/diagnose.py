@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import retrograd.diagnosis.remedies  # registers them
 import retrograd.diagnosis.symptoms  # noqa: F401  # registers them
 from retrograd.base.errors import RetrogradError
 from retrograd.base.finding import Finding
@@ -14,7 +15,8 @@ from retrograd.data.dataset import Dataset, load
 from retrograd.diagnosis.levels import Levels
 from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.symptom import STAGES, is_effect, symptoms
+from retrograd.diagnosis.ranking import ranked
+from retrograd.diagnosis.symptom import STAGES, symptoms
 from retrograd.diagnosis.verdict import Verdict, judge, undecided
 from retrograd.train.config import RunConfig
 from retrograd.train.run import as_config
@@ -97,7 +99,7 @@ def examine(program: Program, seeds: int = SEEDS) -> Diagnosis:
     if runs:
         found += look(program, STAGES[3:])
     levels = program.levels if program.y is not None else None
-    return Diagnosis(program, verdict, tuple(ranked(found, verdict)), levels, tuple(runs))
+    return Diagnosis(program, verdict, tuple(ranked(found, verdict.state)), levels, tuple(runs))
 
 
 def look(program: Program, stages: tuple[str, ...]) -> Iterator[Finding]:
@@ -114,17 +116,3 @@ def look(program: Program, stages: tuple[str, ...]) -> Iterator[Finding]:
             yield Finding(
                 "refused", problem.where, f"{problem.message}; {problem.cure}".rstrip("; "), (), (), "fault", "", 0.5
             )
-
-
-def ranked(found: list[Finding], verdict: Verdict) -> list[Finding]:
-    """Return findings with the likeliest cause first; where the network learns, oddities are notes.
-
-    What the configuration and the data show explains more than what the run shows: the latter are its effects. So is
-    what follows another symptom that has been found.
-    """
-    unique = list({(f.name, f.path): f for f in found}.values())
-    if verdict.state == "healthy":
-        unique = [f._replace(severity="note") for f in unique]
-    names = {f.name for f in unique}
-    later = {name for name in names if name in symptoms and names.intersection(symptoms[name].follows)}
-    return sorted(unique, key=lambda f: (f.severity == "note", is_effect(f), f.name in later, -f.confidence))

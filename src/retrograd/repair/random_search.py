@@ -6,7 +6,7 @@ import dataclasses
 import random
 
 from retrograd.diagnosis.diagnose import Diagnosis
-from retrograd.repair.remedy import remedies
+from retrograd.diagnosis.remedy import remedies
 from retrograd.repair.trial import Budget, Source, Ward
 from retrograd.train.config import RunConfig, with_rate
 

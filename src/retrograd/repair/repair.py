@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import retrograd.repair.remedies  # noqa: F401  # registers them
 from retrograd.data.dataset import Dataset
 from retrograd.data.settings import DataSettings
 from retrograd.diagnosis.diagnose import Diagnosis, diagnose
+from retrograd.diagnosis.remedy import remedies
 from retrograd.repair.patch import Edit, changes
 from retrograd.repair.random_search import random_search
-from retrograd.repair.remedy import remedies
 from retrograd.repair.search import Search, search
 from retrograd.repair.trial import Budget, Candidate, Source, Ward
 from retrograd.train.config import RunConfig

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from retrograd.diagnosis.diagnose import Diagnosis
+from retrograd.diagnosis.remedy import remedies
 from retrograd.repair.bundles import bundles
-from retrograd.repair.remedy import remedies
 from retrograd.repair.trial import GLANCE, Budget, Candidate, Ward, unique
 
 EXPLORE = 0.45  # of the budget, for the first look at many candidates

@@ -14,9 +14,9 @@ from retrograd.data.settings import DataSettings
 from retrograd.diagnosis.diagnose import Diagnosis
 from retrograd.diagnosis.observe import Observed, observe
 from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.remedy import remedies
 from retrograd.diagnosis.score import FAILED
 from retrograd.diagnosis.symptom import symptoms
-from retrograd.repair.remedy import remedies
 from retrograd.train.config import RunConfig
 
 Source = Callable[[DataSettings], Dataset]

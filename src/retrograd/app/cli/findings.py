@@ -8,7 +8,7 @@ import textwrap
 from retrograd.app.cli.tables import WIDTH, number, table
 from retrograd.base.finding import Finding
 from retrograd.diagnosis.diagnose import Diagnosis
-from retrograd.repair.remedy import remedies
+from retrograd.diagnosis.remedy import remedies
 from retrograd.repair.repair import Repair
 
 WORDS = {"healthy": "healthy", "ill": "ill", "hopeless": "nothing to learn", "refused": "cannot be trained"}

@@ -8,9 +8,9 @@ import numpy as np
 
 from retrograd.data.settings import SplitSettings
 from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.remedy import Remedy, remedies, with_data, with_training
 from retrograd.network.losses.binary_cross_entropy import BinaryCrossEntropy
 from retrograd.network.losses.cross_entropy import CrossEntropy
-from retrograd.repair.remedy import Remedy, remedies, with_data, with_training
 from retrograd.train.config import RunConfig
 
 STANDARD = 0.3  # how far from mean 0 and deviation 1 still counts as standardised

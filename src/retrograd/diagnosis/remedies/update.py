@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from retrograd.base.schema import fields
 from retrograd.diagnosis.program import Program
-from retrograd.repair.remedy import Remedy, remedies, with_optimizer, with_training
+from retrograd.diagnosis.remedy import Remedy, remedies, with_optimizer, with_training
 from retrograd.train.config import RunConfig, with_rate
 from retrograd.update.optimizers import Adam
 

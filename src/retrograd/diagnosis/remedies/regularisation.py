@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+from retrograd.diagnosis.edit import hidden_dense, kind
 from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.remedy import Remedy, remedies, with_behind, with_entries, with_optimizer, with_training
 from retrograd.network.layers.dropout import Dropout
-from retrograd.repair.edit import hidden_dense, kind
-from retrograd.repair.remedy import Remedy, remedies, with_behind, with_entries, with_optimizer, with_training
 from retrograd.train.config import RunConfig
 from retrograd.train.settings import EarlyStopping
 from retrograd.update.penalties import L2

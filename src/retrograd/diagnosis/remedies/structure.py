@@ -6,14 +6,7 @@ import dataclasses
 from typing import Any
 
 from retrograd.base.schema import fields
-from retrograd.diagnosis.program import Program
-from retrograd.network.finish import mapped
-from retrograd.network.layer import Activation
-from retrograd.network.layers.layer_norm import LayerNorm
-from retrograd.network.layers.leaky_relu import LeakyReLU
-from retrograd.network.layers.relu import ReLU
-from retrograd.network.scope import Entry
-from retrograd.repair.edit import (
+from retrograd.diagnosis.edit import (
     activated,
     hidden_affine,
     hidden_dense,
@@ -22,7 +15,14 @@ from retrograd.repair.edit import (
     kind_of_activation,
     output_index,
 )
-from retrograd.repair.remedy import Remedy, remedies, with_behind, with_layer, with_layers
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.remedy import Remedy, remedies, with_behind, with_layer, with_layers
+from retrograd.network.finish import mapped
+from retrograd.network.layer import Activation
+from retrograd.network.layers.layer_norm import LayerNorm
+from retrograd.network.layers.leaky_relu import LeakyReLU
+from retrograd.network.layers.relu import ReLU
+from retrograd.network.scope import Entry
 from retrograd.train.config import RunConfig
 
 SATURATING = ("sigmoid", "tanh", "exponential", "softmax", "hard_sigmoid", "softsign", "log_sigmoid")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+from retrograd.diagnosis.edit import is_activation, kind, output_index
 from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.remedy import Remedy, remedies, with_layer
 from retrograd.network.scope import Entry
-from retrograd.repair.edit import is_activation, kind, output_index
-from retrograd.repair.remedy import Remedy, remedies, with_layer
 from retrograd.train.config import RunConfig, default_loss
 
 UNITS = {"binary": 1, "multiclass": "classes", "regression": "targets"}
