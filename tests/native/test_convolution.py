@@ -11,8 +11,7 @@ from retrograd.native.library import kernels
 from retrograd.network.layers import ReLU
 from retrograd.network.layers import convolution as layer
 from retrograd.network.layers.window import place_window, views
-
-CLOSE = 2e-5  # relative error by norm: float32 sums of some thousand products
+from tests.closeness import CLOSE, error_by_norm
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +109,7 @@ def test_the_three_products_are_the_sums_that_define_them(cases):
         run = jax.jit(lambda *a, w=window, g=groups, b=behind: products(w, g, b, *a))
         found, expected = run(*arrays, *arrays_of(behind)), defined(window, groups, behind, *arrays)
         for name, one, exact in zip(("y", "dx", "dweight"), found, expected, strict=True):
-            error = np.linalg.norm(np.asarray(one, np.float64) - exact) / (np.linalg.norm(exact) or 1.0)
+            error = error_by_norm(one, exact)
             assert error <= CLOSE, (seed, name, error, window, groups, arrays_of(behind), behind.relu)
 
 

@@ -14,8 +14,7 @@ from retrograd.native.library import kernels
 from retrograd.network.layer import Context, Spec
 from retrograd.network.layers.recurrent import gradients
 from retrograd.network.layers.through_time import Borders, Walk
-
-CLOSE = 2e-5  # relative error by norm
+from tests.closeness import CLOSE, assert_same_sums, error_by_norm
 
 pytestmark = pytest.mark.usefixtures("variant")
 
@@ -105,7 +104,7 @@ def test_both_ways_are_backpropagation_through_time(cases):
         gates, reverse, *arrays = drawn(seed)
         found = jax.jit(lambda *a, g=gates, r=reverse: walked(g, r, *a))(*arrays)
         for one, exact in zip(jax.tree.leaves(found), jax.tree.leaves(defined(gates, reverse, *arrays)), strict=True):
-            error = np.linalg.norm(np.asarray(one, np.float64) - exact) / (np.linalg.norm(exact) or 1.0)
+            error = error_by_norm(one, exact)
             assert error <= CLOSE, (seed, one.shape, error)
 
 
@@ -125,7 +124,7 @@ def test_gradients_of_the_weights_are_sums_over_steps_and_batch(cases, monkeypat
         for one, other in zip(found, exact, strict=True):
             assert (one is None) == (other is None)
             if one is not None:
-                error = np.linalg.norm(np.asarray(one, np.float64) - other) / np.linalg.norm(other)
+                error = error_by_norm(one, other)
                 assert error <= CLOSE, (seed, one.shape, error)
 
 
@@ -145,7 +144,7 @@ def test_a_layer_gives_the_same_with_kernels_and_without(layer, monkeypatch):
         with kernels(False):  # another function: a compiled one keeps its choice
             again = lambda *a: run(*a)  # noqa: E731
             expected = jax.jit(jax.vmap(again, (None, 0)) if many else again)(params, given)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), found, expected)
+        assert_same_sums(found, expected)
 
 
 def test_nan_stays_with_its_row_and_a_mask_hides_it():
