@@ -12,7 +12,7 @@ INSTALL = $(PIP) install --quiet --disable-pip-version-check --constraint constr
 KERNELS := $(VENV)/.kernels
 NATIVE   = $(BIN)/python -m retrograd.native.build
 
-.PHONY: train test test-native sanitize lint types bench clean
+.PHONY: train test test-native test-variants sanitize lint types bench clean
 
 train: $(STAMP) $(KERNELS)
 	$(BIN)/retrograd train examples/digits.yaml
@@ -20,12 +20,18 @@ train: $(STAMP) $(KERNELS)
 test: $(STAMP)-dev $(KERNELS) lint types  # what called native kernels runs again with the formulas in their place
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --formulas
+	$(MAKE) --no-print-directory test-variants
 
 test-native: $(STAMP)-dev  # many random shapes and options for each kernel, and the variants for older processors
 	$(NATIVE) --strict
 	RETROGRAD_NATIVE_CASES=2000 $(BIN)/python -m pytest -n 2 tests/native
+	$(MAKE) --no-print-directory test-variants CASES=200
+
+CASES ?= 10
+test-variants: $(STAMP)-dev $(KERNELS)  # random shapes with the kernels that older processors run
 	for variant in $$($(BIN)/python -c 'from retrograd.native.library import able; print(*able()[:-1])'); do \
-	RETROGRAD_KERNELS=$$variant RETROGRAD_NATIVE_CASES=200 $(BIN)/python -m pytest -n 2 tests/native || exit 1; done
+	RETROGRAD_KERNELS=$$variant RETROGRAD_NATIVE_CASES=$(CASES) $(BIN)/python -m pytest -n 2 -m random_shapes tests/native \
+	|| exit 1; done
 
 sanitize: $(STAMP)-dev  # the kernels' tests with AddressSanitizer and UndefinedBehaviorSanitizer
 	mkdir -p build

@@ -20,6 +20,6 @@ def pytest_generate_tests(metafunc):
     """Cut the cases in portions, so that a failure names few of them and workers share them."""
     if "cases" in metafunc.fixturenames:
         portions = max(2, CASES // 25)
-        metafunc.parametrize(
-            "cases", [range(i, CASES, portions) for i in range(portions)], ids=lambda r: f"from{r.start}"
-        )
+        parts = [range(i, CASES, portions) for i in range(portions)]
+        marked = [pytest.param(part, id=f"from{part.start}", marks=pytest.mark.random_shapes) for part in parts]
+        metafunc.parametrize("cases", marked)

@@ -88,8 +88,8 @@ def variants(library: ctypes.CDLL) -> dict[str, int]:
 
 
 def able() -> tuple[str, ...]:
-    """Return the names of the variants that this processor runs, the plainest first."""
-    return tuple(variants(_open()))
+    """Return the names of the variants that this processor runs, the plainest first; none without a library."""
+    return tuple(variants(_open())) if build.LIBRARY.is_file() else ()
 
 
 def _choose(library: ctypes.CDLL, setting: str) -> Loaded:
