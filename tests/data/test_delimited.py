@@ -188,7 +188,7 @@ def test_many_chunks_make_one_table(read, monkeypatch):
 @pytest.mark.parametrize("cells", [1, 3, 7, 1000])
 def test_line_numbers_survive_quoted_newlines_blank_lines_and_chunks(read, monkeypatch, cells):
     monkeypatch.setattr("retrograd.data.rows.CHUNK_CELLS", cells)
-    monkeypatch.setattr("retrograd.data.delimited.PEEK_ROWS", 2)
+    monkeypatch.setattr("retrograd.data.delimited.PEEK_LINES", 2)
     monkeypatch.setattr("retrograd.data.text.BLOCK", 5)
     table = read('x,y\r\n"a\r\nb",1\r\n\r\nc,2\r\n"d","3\n\n4"\ne,5')
     assert table.lines.tolist() == [2, 5, 6, 9]

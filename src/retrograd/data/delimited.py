@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import csv
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import polars as pl
 
 from retrograd.base.errors import DataError
+from retrograd.data.footer import Footer
+from retrograd.data.header import column_names, unnamed
+from retrograd.data.layout import DECIMAL_COMMA, CsvReader, Layout, find_layout
 from retrograd.data.rows import RowChunk, chunk_rows, collect_rows
 from retrograd.data.settings import MISSING_WORDS, DataSettings
-from retrograd.data.table import Table, TextForm, refuse_duplicates
+from retrograd.data.table import Table, TextForm
 from retrograd.data.text import open_lines, text_encoding
 
-
-class CsvReader(Protocol):
-    """What `csv.reader` returns, whose own type has no public name."""
-
-    line_num: int
-
-    def __iter__(self) -> Iterator[list[str]]: ...
-
-
-PEEK_ROWS = 100  # rows that decide whether the first line is a header
-SEPARATORS = ",;\t|"
+PEEK_LINES = 200  # that decide how the file is laid out
+PEEK_CHARACTERS = 1 << 22  # and no more, where they are long
 ENOUGH = 0.95  # share of a column's cells that make it one of decimal commas
 WHOLE = r"^[+-]?\d+$"
 THOUSANDS = r"^[+-]?\d{1,3}(,\d{3})+$"
-DECIMAL_COMMA = r"^\s*([+-]?\d*),(\d+(?:[eE][+-]?\d+)?)\s*$"
 
 
 def read_delimited(path: Path, settings: DataSettings) -> Table:
@@ -44,34 +35,77 @@ def read_delimited(path: Path, settings: DataSettings) -> Table:
     """
     encoding = text_encoding(path, settings)
     with open_lines(path, encoding) as lines:
-        first = next(lines, "")
-        separator = settings.separator or _find_separator(first, settings.decimal or ".")
-        reader = _reader(chain([first], lines), separator)
+        sample = first_lines(lines)
+        rest = next(lines, None)
+        layout = find_layout(sample, settings, whole=rest is None)
+        reader = layout.reader(chain(sample, [] if rest is None else [rest], lines))
         try:
-            table = _read_table(reader, path, settings)
+            table = _read_table(reader, path, layout, settings)
         except csv.Error as error:
             message = _explained(str(error))
         else:
-            decimal = settings.decimal or _find_decimal(table.frame, separator)
+            decimal = settings.decimal or _find_decimal(table.frame, layout.separator)
             table = _with_points(table) if decimal == "," else table
-            return replace(table, form=TextForm(encoding, separator, decimal))
-    line = _faulty_line(path, encoding, separator)
+            return replace(table, form=TextForm(encoding, layout.separator, decimal))
+    line = _faulty_line(path, encoding, layout)
     raise DataError(f"line {line}: {message}", where=f"{path}:{line}")
 
 
-def _read_table(reader: CsvReader, path: Path, settings: DataSettings) -> Table:
-    chunks = _chunks(reader, PEEK_ROWS)
+def first_lines(lines: Iterator[str]) -> list[str]:
+    """Return the lines by which a file's layout is recognised."""
+    sample: list[str] = []
+    total = 0
+    for line in lines:
+        sample.append(line)
+        total += len(line)
+        if len(sample) >= PEEK_LINES or total > PEEK_CHARACTERS:
+            break
+    return sample
+
+
+def _read_table(reader: CsvReader, path: Path, layout: Layout, settings: DataSettings) -> Table:
+    chunks = _chunks(reader, PEEK_LINES)
     peek = next(chunks, None)
     if peek is None:
         raise DataError("empty: no header and no data rows", where=str(path))
-    has_header = _has_header(peek.rows) if settings.header is None else settings.header
-    names = _names(peek.rows[0], has_header, path)
-    rest = RowChunk(peek.lines[has_header:], peek.rows[has_header:])
-    return collect_rows(path, names, chain([rest], _chunks(reader, chunk_rows(len(names)))))
+    where = f"{path}:{peek.lines[0]}"
+    first = peek.rows[0]
+    names = list(layout.names) or column_names(_widened(first, peek.rows, layout.header), layout.header, where)
+    rest = RowChunk(peek.lines[layout.header :], peek.rows[layout.header :])
+    footer = Footer(len(names), settings.skip_footer)
+    rows = footer.rows(_trimmed(chain([rest], _chunks(reader, chunk_rows(len(names)))), len(names)))
+    table = collect_rows(path, names, rows)
+    return replace(_without_empty(table), notes=(*layout.notes, *footer.notes()))
 
 
-def _reader(lines: Iterable[str], separator: str) -> CsvReader:
-    return csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
+def _widened(first: list[str], rows: list[list[str]], is_header: bool) -> list[str]:
+    """Return a header with a cell for each of the rows' cells, where all rows have one more: names of rows, as R writes
+    them, or nothing.
+    """
+    others = rows[1:]
+    if not is_header or len(others) < 2 or any(len(row) != len(first) + 1 for row in others):
+        return first
+    if not any(row[-1].strip() for row in others):
+        return [*first, ""]
+    return ["row", *first] if len({row[0] for row in others}) == len(others) else first
+
+
+def _trimmed(chunks: Iterator[RowChunk], width: int) -> Iterator[RowChunk]:
+    """Yield rows without the empty cell that a separator at the end of a line makes."""
+    for lines, rows in chunks:
+        if any(len(row) == width + 1 and not row[-1].strip() for row in rows):
+            rows = [row[:-1] if len(row) == width + 1 and not row[-1].strip() else row for row in rows]
+        yield RowChunk(lines, rows)
+
+
+def _without_empty(table: Table) -> Table:
+    """Return the table without the columns that have neither a name nor a value: separators at the ends of lines."""
+    candidates = [name for i, name in enumerate(table.names) if name in (unnamed(i), f"column_{i + 1}")]
+    if not candidates:
+        return table
+    filled = table.frame.select((pl.col(candidates).fill_null("").str.strip_chars() != "").any()).row(0)
+    empty = [name for name, is_filled in zip(candidates, filled, strict=True) if not is_filled]
+    return replace(table, frame=table.frame.drop(empty)) if len(empty) < table.frame.width else table
 
 
 def _chunks(reader: CsvReader, size: int) -> Iterator[RowChunk]:
@@ -92,10 +126,10 @@ def _chunks(reader: CsvReader, size: int) -> Iterator[RowChunk]:
             yield RowChunk(lines, rows)
 
 
-def _faulty_line(path: Path, encoding: str, separator: str) -> int:
+def _faulty_line(path: Path, encoding: str, layout: Layout) -> int:
     """Return the line where the record begins that the csv module cannot read; it only tells where that one ends."""
     with open_lines(path, encoding) as lines:
-        reader = _reader(lines, separator)
+        reader = layout.reader(lines)
         begin = 1
         with suppress(csv.Error):
             for _ in reader:
@@ -131,53 +165,3 @@ def _find_decimal(frame: pl.DataFrame, separator: str) -> str:
         if separator != "," or not cells.filter(is_comma).str.contains(THOUSANDS).all():
             return ","
     return "."
-
-
-def _find_separator(line: str, decimal: str) -> str:
-    """Return the separator that cuts the first line into the most cells."""
-    candidates = SEPARATORS.replace(decimal, "")
-    for mark in candidates.replace(",", ""):
-        cells = line.split(mark)
-        if len(cells) > 1 and any(re.match(DECIMAL_COMMA, cell) for cell in cells):
-            return mark  # a file without a header: the comma belongs to its numbers
-    return max(candidates, key=lambda mark: len(next(csv.reader([line], delimiter=mark), [])))
-
-
-def _has_header(records: list[list[str]]) -> bool:
-    """Tell whether the first record names the columns.
-
-    A column of numbers under a text says yes. Otherwise a number in the first record says no.
-    """
-    first, others = records[0], records[1:]
-    columns = [[row[i] for row in others if i < len(row)] for i in range(len(first))]
-    numeric = [_is_number(cell) for cell in first]
-    named = any(
-        not (is_number or _is_missing(cell)) and _is_numeric(column)
-        for cell, is_number, column in zip(first, numeric, columns, strict=True)
-    )
-    return named or not any(numeric)
-
-
-def _is_numeric(column: list[str]) -> bool:
-    cells = [cell for cell in column if not _is_missing(cell)]
-    return bool(cells) and all(map(_is_number, cells))
-
-
-def _is_missing(cell: str) -> bool:
-    return cell.strip() in MISSING_WORDS
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell.replace(",", "."))
-    except ValueError:
-        return False
-    return not _is_missing(cell)
-
-
-def _names(first: list[str], is_header: bool, path: Path) -> list[str]:
-    if not is_header:
-        return [f"column_{i + 1}" for i in range(len(first))]
-    names = [cell.strip() or f"unnamed_{i + 1}" for i, cell in enumerate(first)]
-    refuse_duplicates(names, f"{path}:1")
-    return names

@@ -134,6 +134,7 @@ def plan_table(table: Table, settings: DataSettings) -> TablePlan:
     goal = find_goal(rows, targets, settings)
     hint = "" if settings.targets else " (assumed to be the target; `target:` names another)"
     notes = [*goal.notes(hint), *kinds_notes(kinds)]
+    notes += table.notes
     if table.form and table.form.unusual():
         notes.append("read as " + ", ".join(f"{name} {value!r}" for name, value in table.form.unusual().items()))
     notes += [str(found) for found in inspect_columns(parsed, {name: rows.column(name) for name in goal.names})]

@@ -121,7 +121,10 @@ class DataSettings(Settings):
     text: TextSettings | None = None
     windows: WindowSettings | None = None
     # how files are read
-    header: bool | None = None  # default: decided by the first line
+    header: bool | None = None  # default: decided by the first lines
+    skip_lines: NonNegativeInt | None = None  # above the header; default: decided by the first lines
+    skip_footer: NonNegativeInt | None = None  # rows at the end; default: decided by the last lines
+    comment: str | None = None  # default: decided by the first lines
     separator: Character | None = None
     decimal: Literal[".", ","] | None = None  # default: decided by the cells
     encoding: str | None = None
@@ -184,8 +187,26 @@ class DataSettings(Settings):
             "numbers are quantities unless said otherwise",
         ),
         split="how the rows are divided into training, validation and test part",
-        header=("whether the first line names the columns", "", "", "decided by that line"),
-        separator=("the character between two cells", "", "", "the one that divides the lines most evenly"),
+        header=("whether the first line names the columns", "", "", "decided by the first lines together"),
+        skip_lines=(
+            "lines above the header that are not read",
+            "skips more of the file's head",
+            "reads more of it",
+            "titles are recognised: they fill at most half of a row's cells",
+        ),
+        skip_footer=(
+            "rows at the end of a text file that are not read",
+            "leaves out more",
+            "keeps more",
+            "a total or a remark in the last lines is recognised",
+        ),
+        comment=('with what a line begins that is not read; "" for none', "", "", "decided by the first lines"),
+        separator=(
+            "the character between two cells; a blank stands for any run of blanks and tabs",
+            "",
+            "",
+            "the one that divides the lines most evenly",
+        ),
         decimal=("the decimal mark", "", "", "decided by the file"),
         encoding=("the file's character encoding", "", "", "recognised by its first bytes"),
         max_bytes=(

@@ -14,7 +14,7 @@ import polars as pl
 from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.arrays import Arrays, arrays_digest, as_arrays
 from retrograd.data.builtin import TARGET, read_builtin
-from retrograd.data.delimited import read_delimited
+from retrograd.data.delimited import first_lines, read_delimited
 from retrograd.data.encoding import is_plain
 from retrograd.data.files import check_file, check_room, chunks, file_digest
 from retrograd.data.images.decoding import SUFFIXES as IMAGE_SUFFIXES
@@ -22,6 +22,7 @@ from retrograd.data.images.reading import files_below, images_of_arrays, images_
 from retrograd.data.images.rows import Images
 from retrograd.data.images.settings import ImageSettings
 from retrograd.data.jsonl import read_jsonl
+from retrograd.data.layout import fits
 from retrograd.data.numpy_files import read_npy, read_npz
 from retrograd.data.parquet import read_parquet
 from retrograd.data.settings import DataSettings
@@ -126,8 +127,9 @@ def form_of_its_own(path: Path, settings: DataSettings) -> DataSettings:
         settings = replace(settings, encoding=None)
     if settings.separator is not None:
         with open_lines(path, text_encoding(path, settings)) as lines:
-            if settings.separator not in next(lines, settings.separator):
-                settings = replace(settings, separator=None, decimal=None)
+            sample = first_lines(lines)
+        if sample and not fits(sample, settings.separator):
+            settings = replace(settings, separator=None, decimal=None)
     return settings
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,44 +31,62 @@ class TextForm(NamedTuple):
         return {name: value for name, value in self._asdict().items() if value not in plain[name]}
 
 
+class Origin(NamedTuple):
+    """The files that a table was put together from, and for each row the number of its file."""
+
+    files: tuple[str, ...]
+    file_of: np.ndarray
+
+
 @dataclass(frozen=True)
 class Table:
-    """Rows and named columns. `where` is the file (or what else it is); `lines[i]` is row i's line in that file."""
+    """Rows and named columns. `where` is the file (or what else it is); `lines[i]` is row i's line in that file.
+
+    `notes` say in sentences what the reader guessed.
+    """
 
     frame: pl.DataFrame
     where: str = "table"
     lines: np.ndarray | None = None
     missing_words: tuple[str, ...] | None = None  # those that were turned into nulls already
     form: TextForm | None = None  # of a text file
+    notes: tuple[str, ...] = ()
+    origin: Origin | None = None  # of a table in several files
 
     def __len__(self) -> int:
         return self.frame.height
 
-    @property
+    @functools.cached_property
     def names(self) -> tuple[str, ...]:
         """The columns' names, in order."""
         return tuple(self.frame.columns)
 
+    @functools.cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.names)
+
     def place(self, row: int) -> tuple[str, str]:
         """Return where a row stands, as `file:line` and in words."""
+        file = self.where if self.origin is None else self.origin.files[self.origin.file_of[row]]
         if self.lines is None:
-            return self.where, f"row {row + 1}"
-        return f"{self.where}:{self.lines[row]}", f"line {self.lines[row]}"
+            return file, f"row {row + 1}"
+        return f"{file}:{self.lines[row]}", f"line {self.lines[row]}"
 
     def take(self, rows: np.ndarray) -> Table:
         """Return the table of the given rows (indices), in their order."""
         lines = None if self.lines is None else self.lines[rows]
-        return replace(self, frame=self.frame[rows], lines=lines)
+        origin = None if self.origin is None else self.origin._replace(file_of=self.origin.file_of[rows])
+        return replace(self, frame=self.frame[rows], lines=lines, origin=origin)
 
     def column(self, name: str) -> pl.Series:
         """Return one column; an unknown name is an error that lists the known ones."""
-        if name not in self.frame.columns:
+        if name not in self._known:
             raise DataError(f"no column '{name}'; have: {some_of(self.names, 30)}", where=self.where)
-        return self.frame[name]
+        return self.frame.get_column(name)
 
     def require(self, names: Iterable[str]) -> None:
         """Raise DataError naming all of these columns that are not there."""
-        missing = [name for name in names if name not in self.frame.columns]
+        missing = [name for name in names if name not in self._known]
         if missing:
             have = some_of(self.names, 30)
             raise DataError(f"missing {listing('column', missing)}; have: {have}", where=self.where)
@@ -96,7 +115,7 @@ class CellFaults:
         """Take the faulty rows (indices) of a column."""
         self._count += len(rows)
         for row in rows.head(SHOWN):
-            found = _shown(self._table.frame[column][row])
+            found = _shown(self._table.frame.get_column(column)[row])
             self._cells.append((row, f"column '{column}': expected {expected}, found {found}"))
 
     def raise_any(self, cure: str) -> None:
