@@ -20,7 +20,7 @@ YEAR_DAYS, WEEK_DAYS, DAY = 365.2425, 7.0, 1.0  # the cycles that a date goes th
 
 
 @dataclass(frozen=True)
-class _Column(ABC):
+class FittedColumn(ABC):
     """What all fitted columns share. `flag` adds a feature that is 1 where the value is missing."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -55,7 +55,7 @@ class _Column(ABC):
 
 
 @dataclass(frozen=True)
-class NumberColumn(_Column):
+class NumberColumn(FittedColumn):
     """A column of numbers, scaled; what is missing becomes `fill`."""
 
     fill: Finite
@@ -76,7 +76,7 @@ class NumberColumn(_Column):
 
 
 @dataclass(frozen=True)
-class BooleanColumn(_Column):
+class BooleanColumn(FittedColumn):
     """A column of truths as 0 and 1; what is missing becomes `fill`, the share of true."""
 
     fill: Finite
@@ -93,7 +93,7 @@ class BooleanColumn(_Column):
 
 
 @dataclass(frozen=True)
-class DateColumn(_Column):
+class DateColumn(FittedColumn):
     """A column of dates: days since 1970, scaled, and sine and cosine of the place in year, week and perhaps day."""
 
     form: str
@@ -133,7 +133,7 @@ class DateColumn(_Column):
 
 
 @dataclass(frozen=True)
-class CategoryColumn(_Column):
+class CategoryColumn(FittedColumn):
     """A column of words, known from training: one 0/1 feature for each, or one identifier for an embedding.
 
     A missing or unseen word has all features 0, or the identifier 0; the known ones are counted from 1.

@@ -210,7 +210,7 @@ def _plan(source: Source) -> Any:
         return plan_corpus(rows, settings, settings.text or TextSettings(), source.tokenizer)
     if isinstance(rows, Arrays):
         return plan_arrays(rows, settings)
-    if settings.text is not None:
+    if settings.text is not None and not settings.text_beside_others:
         return plan_texts(rows, settings, settings.text, source.tokenizer)
     if settings.windows is not None:
         return plan_windows(rows, settings, settings.windows)

@@ -19,6 +19,7 @@ from retrograd.data.report import Report
 from retrograd.data.scaling import Scaling, fit_scaling
 from retrograd.data.settings import DataSettings, Scale, plain_scale
 from retrograd.data.table import CellFaults, Table
+from retrograd.data.texts.column import TextColumn, fit_text_column
 from retrograd.data.wording import listing, some_of
 
 BAD_CELL_CURE = (
@@ -37,7 +38,7 @@ class TableInputs:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    columns: tuple[Annotated[Column, Field(discriminator="kind")], ...]
+    columns: tuple[Annotated[Column | TextColumn, Field(discriminator="kind")], ...]
     ignored: tuple[str, ...]
     missing_values: tuple[str, ...]
     invalid: Literal["error", "missing"]
@@ -56,11 +57,14 @@ class TableInputs:
     @property
     def embedded(self) -> dict[str, int]:
         """Batch columns of identifiers, and how many identifiers each has (0, unseen, included)."""
-        embedded = [column for column in self.columns if isinstance(column, CategoryColumn) and column.embed]
-        return {column.name: len(column.words) + 1 for column in embedded}
+        categories = [column for column in self.columns if isinstance(column, CategoryColumn) and column.embed]
+        texts = [column for column in self.columns if isinstance(column, TextColumn)]
+        sizes = {column.name: len(column.words) + 1 for column in categories}
+        return sizes | {column.tokens: column.vocabulary.size for column in texts}
 
     def encode(self, table: Table, report: Report) -> dict[str, np.ndarray]:
-        """Return `x`, float32 [rows, features], and the identifiers of each embedded column, int32 [rows].
+        """Return `x`, float32 [rows, features], and the identifiers of each embedded column, int32 [rows]; of a text
+        column its tokens, int32 [rows, length], and their mask.
 
         Raises:  DataError for a missing or an unknown column, and for cells that are not of their column's kind
         """
@@ -77,6 +81,9 @@ class TableInputs:
             for column in self.columns
             if isinstance(column, CategoryColumn) and column.embed
         }
+        for column in self.columns:
+            if isinstance(column, TextColumn):
+                identifiers |= column.batch_columns(parsed[column.name], report)
         return ({"x": x} if self.features else {}) | identifiers
 
     def check_names(self, table: Table) -> None:
@@ -155,7 +162,12 @@ def fit_table(
     parsed = parse_columns(table, kinds, settings.invalid, settings.missing)
     if scale in ("standard", "minmax"):
         _warn_of_constants([name for name in kinds if parsed[name].n_unique() == 1], table.where)
-    columns = tuple(fit_column(name, kind, parsed[name], settings, scale) for name, kind in kinds.items())
+    columns = tuple(
+        fit_text_column(name, parsed[name], settings)
+        if kind.kind == "text"
+        else fit_column(name, kind, parsed[name], settings, scale)
+        for name, kind in kinds.items()
+    )
     _refuse_collisions(columns)
     return TableInputs(columns, ignored, settings.missing_values, settings.invalid, settings.missing)
 
@@ -193,7 +205,7 @@ def _warn_of_constants(names: list[str], where: str) -> None:
         warnings.warn(message, RetrogradWarning, stacklevel=2)
 
 
-def _count(column: Column, values: pl.Series, report: Report) -> None:
+def _count(column: Column | TextColumn, values: pl.Series, report: Report) -> None:
     if values.null_count():
         report.missing[column.name] += values.null_count()
     if isinstance(column, CategoryColumn):
@@ -212,9 +224,15 @@ def _refuse_overflow(x: np.ndarray, features: tuple[str, ...], table: Table) -> 
         raise DataError(f"{words}, column '{features[column]}': too large for a 32-bit number", where=where, cure=cure)
 
 
-def _refuse_collisions(columns: tuple[Column, ...]) -> None:
+def _refuse_collisions(columns: tuple[Column | TextColumn, ...]) -> None:
+    """Refuse batch columns that would have the same name."""
     taken = {"x", "y", "sample_weight"}
     for column in columns:
-        if isinstance(column, CategoryColumn) and column.embed and column.name in taken:
-            cure = "rename the column, or choose `categories: one_hot`"
+        own: tuple[str, ...] = ()
+        if isinstance(column, CategoryColumn) and column.embed:
+            own, cure = (column.name,), "rename the column, or choose `categories: one_hot`"
+        elif isinstance(column, TextColumn):
+            own, cure = (column.tokens, column.mask), f"rename the column, or set `kinds: {{{column.name}: category}}`"
+        if taken & {*own}:
             raise DataError(f"the embedded column '{column.name}' has the name of another batch column", cure=cure)
+        taken |= {*own}

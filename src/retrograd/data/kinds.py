@@ -1,4 +1,4 @@
-"""Which kind of column each one is: number, category, boolean, date, or an identifier that is left out."""
+"""Which kind of column each one is: number, category, boolean, date, free text, or an identifier that is left out."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import polars as pl
 from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
+from retrograd.data.texts.free_text import is_free_text, words_a_cell
 from retrograd.data.values import Parsed, booleans, dates, find_date_format, is_date_format, numbers, words
 from retrograd.data.wording import some_of
 
@@ -108,6 +109,9 @@ def _date_kind(cells: pl.Series) -> ColumnKind:
 
 def _category(cells: pl.Series, readable: float) -> ColumnKind:
     different = cells.n_unique()
+    if is_free_text(cells):
+        note = f"'{cells.name}' holds free text ({words_a_cell(cells):.0f} words a cell), which is read as tokens"
+        return ColumnKind("text", note=note)
     if different > MOST_WORDS and different > len(cells) / 2:
         return ColumnKind("identifier", note=f"'{cells.name}' holds {different} different texts in {len(cells)} cells")
     note = f"{readable:.0%} of the cells of '{cells.name}' are numbers, too few for a number column"

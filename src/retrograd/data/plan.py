@@ -212,12 +212,12 @@ def _feature_names(table: Table, targets: tuple[str, ...], settings: DataSetting
 
 
 def _target_kind(table: Table, name: str, settings: DataSettings) -> ColumnKind:
-    """Return the kind of a target column; what would be an identifier among the features is a target like any."""
+    """Return the kind of a target column; what would be an identifier or a text among the features is a target."""
     if table.column(name).null_count() == len(table):
         cure = "name another with `target:`"
         raise DataError(f"the target '{name}' is empty: every cell is missing", where=table.where, cure=cure)
     kind = find_kinds(table, (name,), settings)[name]
-    if kind.kind == "identifier":
+    if kind.kind in ("identifier", "text"):
         is_number = not numbers(table.column(name)).bad.any()
         return ColumnKind("number" if is_number else "category")
     return kind

@@ -18,7 +18,7 @@ from retrograd.data.windows.settings import WindowSettings
 NOISY = ("circles", "moons", "spirals", "sine", "shapes", "waves", "demand")
 GENERATED = (*NOISY, "number_words", "reviews", "tales")
 BUILTINS = ("xor", "and", *GENERATED, "digits", "iris", "wine", "breast_cancer", "diabetes")
-KINDS = ("number", "category", "boolean", "date", "identifier")
+KINDS = ("number", "category", "boolean", "date", "text", "identifier")
 MISSING_WORDS = (
     "", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "-NaN", "NULL", "Null", "null", "None", "none",
 )  # fmt: skip
@@ -224,6 +224,12 @@ class DataSettings(Settings):
     def targets(self) -> tuple[str, ...]:
         """The names of the target columns, as far as they were given."""
         return (self.target,) if isinstance(self.target, str) else self.target or ()
+
+    @property
+    def text_beside_others(self) -> bool:
+        """Whether `text:` says how the text columns of a table are cut, rather than that one text is the input."""
+        own = self.text
+        return own is not None and "text" in self.kinds.values() and not (own.column or own.answer or own.next)
 
     def rules(self) -> Iterator[Problem]:
         """Yield what is wrong between fields."""

@@ -13,6 +13,7 @@ from retrograd.data.settings import DataSettings
 from retrograd.data.texts.inputs import TOKENS
 from retrograd.data.texts.vocabulary import PADDING
 from retrograd.train.config import RunConfig, changed, config_of
+from retrograd.train.design_table import is_plain, joined_inputs, joined_words
 
 HIDDEN = ((200, (16,)), (2_000, (64, 32)), (50_000, (128, 64)))  # (fewer rows than, widths)
 BATCH_SIZE = ((5_000, 32), (50_000, 64))
@@ -20,6 +21,7 @@ WIDTH = 80  # columns
 SMALL = 200  # rows; below, a higher rate learns in the few updates that there are
 UPDATES, FEWEST_EPOCHS, MOST_EPOCHS = 6_000, 30, 1_000
 LAST_UNITS = {"binary": 1, "multiclass": "classes", "regression": "targets", "unsupervised": "features"}
+OWN_NETWORK = "write one that begins with `data:`; the folder examples has one for each task"
 LOSS_WORDS: dict[str, tuple[Any, str]] = {
     "regression": ("mean_squared_error", "the target is a quantity, standardised"),
     "binary": ("binary_cross_entropy", "two classes, one logit"),
@@ -89,11 +91,16 @@ def layers_for(dataset: Dataset) -> tuple[list[Any], str]:
 
     Raises:  ConfigError for a task whose network has parts that only its own data decide
     """
-    rows, x, task = dataset.rows["train"], dataset.train["x"], dataset.task
+    rows, x, task = dataset.rows["train"], dataset.train.get("x"), dataset.task
+    is_flat = x is None or (x.ndim == 2 and x.dtype.kind == "f")
+    if x is None or (is_flat and not is_plain(dataset.train)):
+        if task == "unsupervised":
+            raise ConfigError("no network is chosen for texts without a target", where="network", cure=OWN_NETWORK)
+        hidden = hidden_layers(rows)
+        return [*joined_inputs(dataset.train, dataset.sizes), *hidden, last_layer(task)], joined_words(dataset.train)
     if task in ("detection", "answer") or (task == "unsupervised" and x.ndim > 2):
-        cure = "write one that begins with `data:`; the folder examples has one for each task"
-        raise ConfigError(f"no network is chosen for {task} of such data", where="network", cure=cure)
-    last = {"dense": {**LAST_UNITS, "next_token": "classes"}.get(task, "classes")}
+        raise ConfigError(f"no network is chosen for {task} of such data", where="network", cure=OWN_NETWORK)
+    last = last_layer(task)
     if x.ndim == 4:
         why = "convolutions find shapes wherever they are; pooling widens their view"
         return image_layers(x.shape[1:3], task, last), why
@@ -104,10 +111,20 @@ def layers_for(dataset: Dataset) -> tuple[list[Any], str]:
         return [embedding, recurrent, last], "a vector for each token, read in order"
     if x.ndim == 3:
         return [{"gru": 32}, last], "a recurrent layer reads the history in order"
-    widths = next((w for limit, w in HIDDEN if rows < limit), (256, 128))
-    hidden = [{"dense": {"units": width, "activation": "relu"}} for width in widths]
-    count = "one hidden layer" if len(widths) == 1 else f"{len(widths)} hidden layers"
+    hidden = hidden_layers(rows)
+    count = "one hidden layer" if len(hidden) == 1 else f"{len(hidden)} hidden layers"
     return [*hidden, last], f"{count} for {rows} training rows; relu is fast and does not saturate"
+
+
+def hidden_layers(rows: int) -> list[Any]:
+    """Return dense layers whose number and width suit so many training rows."""
+    widths = next((w for limit, w in HIDDEN if rows < limit), (256, 128))
+    return [{"dense": {"units": width, "activation": "relu"}} for width in widths]
+
+
+def last_layer(task: str) -> dict[str, Any]:
+    """Return the layer that gives an answer of this task."""
+    return {"dense": {**LAST_UNITS, "next_token": "classes"}.get(task, "classes")}
 
 
 def image_layers(size: tuple[int, ...], task: str, last: dict[str, Any]) -> list[Any]:

@@ -15,7 +15,7 @@ from retrograd.data.report import Report
 from retrograd.data.table import Table, from_any_frame
 from retrograd.data.texts.corpus import Corpus, corpus_of
 from retrograd.data.texts.reading import corpus_of_table, texts_in
-from retrograd.data.texts.vocabulary import END, START, UNKNOWN, Vocabulary, padded
+from retrograd.data.texts.vocabulary import END, PADDING, START, UNKNOWN, Vocabulary, padded
 
 TOKENS = "tokens"  # the size of the vocabulary, as a configuration may name it
 
@@ -68,12 +68,8 @@ class TextInputs:
         texts = texts_in(table, self.column)
         if texts.null_count():
             report.missing[self.column] += texts.null_count()
-        found = [count_tokens(self.vocabulary, text or "", self.column, report) for text in texts]
-        cut = sum(len(each) > self.length for each in found)
-        if cut:
-            report.cut[self.column] += cut
-        x = padded([each if len(each) else np.array([UNKNOWN], np.int32) for each in found], self.length)
-        return {"x": x, "mask": x != 0}
+        x, mask = token_columns(texts, self.vocabulary, self.length, self.column, report)
+        return {"x": x, "mask": mask}
 
 
 @dataclass(frozen=True)
@@ -125,6 +121,21 @@ class CorpusInputs:
                 targets.append(stream[start + 1 : start + 1 + self.length])
         x = padded(inputs, self.length)
         return {"x": x, "y": padded(targets, self.length), "mask": x != 0}
+
+
+def token_columns(
+    texts: pl.Series, vocabulary: Vocabulary, length: int, column: str, report: Report
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return identifiers, int32 [rows, length], cut or padded at the end, and a mask that is true where a token is.
+
+    A missing or empty text is one unknown token, so that a mean over tokens always has one.
+    """
+    found = [count_tokens(vocabulary, text or "", column, report) for text in texts]
+    cut = sum(len(each) > length for each in found)
+    if cut:
+        report.cut[column] += cut
+    ids = padded([each if len(each) else np.array([UNKNOWN], np.int32) for each in found], length)
+    return ids, ids != PADDING
 
 
 def count_tokens(vocabulary: Vocabulary, text: str, column: str, report: Report) -> np.ndarray:

@@ -16,12 +16,13 @@ from retrograd.data.task import find_targets
 from retrograd.data.texts.corpus import Corpus
 from retrograd.data.texts.inputs import CorpusInputs, TextInputs
 from retrograd.data.texts.reading import text_column, texts_in
-from retrograd.data.texts.settings import TextSettings
+from retrograd.data.texts.settings import LONGEST, TextSettings
 from retrograd.data.texts.targets import Answer, NextToken
 from retrograd.data.texts.vocabulary import Vocabulary, fit_vocabulary
+from retrograd.data.wording import some_of
 
+BESIDE = "to use them beside the text, set `kinds: {{{column}: text}}` and leave `text: {{column: ...}}` out"
 USUAL_LENGTH = 64  # tokens of a language model's sequences
-LONGEST = 512  # tokens; longer texts are cut, unless `length` says otherwise
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,9 @@ def plan_texts(table: Table, settings: DataSettings, own: TextSettings, tokenize
         cure = "name the target's column with `target:`, a text to be generated with `answer:`, or set `next: true`"
         raise DataError("texts without a target", where=table.where, cure=cure)
     hint = "" if settings.targets else " (assumed to be the target; `target:` names another)"
-    return TextPlan(settings, own, column, goal, (*goal.notes(hint), f"text column: {column}"), tokenizer)
+    others = [name for name in table.names if name not in (column, *targets, *settings.exclude)]
+    beside = (f"left out: {some_of(others)}; {BESIDE.format(column=column)}",) if others else ()
+    return TextPlan(settings, own, column, goal, (*goal.notes(hint), f"text column: {column}", *beside), tokenizer)
 
 
 def plan_corpus(corpus: Corpus, settings: DataSettings, own: TextSettings, tokenizer: str | None) -> CorpusPlan:

@@ -10,6 +10,8 @@ from retrograd.base.annotations import describing
 from retrograd.base.errors import Problem
 from retrograd.base.schema import PositiveInt, Settings
 
+LONGEST = 512  # tokens; longer texts are cut, unless `length` says otherwise
+
 
 @dataclass(frozen=True)
 class TextSettings(Settings):
@@ -19,6 +21,10 @@ class TextSettings(Settings):
     text files, or one text file. `next: true` learns to predict each next token (a language model); `answer` names
     the column of a text that is to be generated from the other one (sequence to sequence). Else the target is that of
     the table or folder.
+
+    The text is the only input then. To use texts beside a table's other columns, leave `column` out and give these
+    columns the kind `text` (`kinds: {review: text}`, or let it be recognised): each becomes a batch column of its own
+    name and a mask (`review`, `review_mask`), cut as this section says.
 
     The vocabulary is fitted on the training part: its most frequent tokens. With `unit: tokenizer` it is that of a
     tokenizer file (JSON, as the package `tokenizers` writes it), which is stored in the model.

@@ -20,8 +20,11 @@ from retrograd.data.texts.settings import TextSettings
 
 PADDING, UNKNOWN, START, END = range(4)  # identifiers that stand for no token
 SPECIAL = 4
-WORD = re.compile(r"\w+|[^\w\s]")
-NO_SPACE_BEFORE = re.compile(r" (?=[.,;:!?)\]}%'’])|(?<=[(\[{'’]) ")
+UNSPACED = (
+    "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"  # Chinese and Japanese characters
+)
+WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s]")
+NO_SPACE_BEFORE = re.compile(rf" (?=[.,;:!?)\]}}%'’。，；：！？）{UNSPACED}])|(?<=[(\[{{'’（{UNSPACED}]) ")
 MAX_TOKENIZER_BYTES = 8 * 1024**2  # it is stored in the model's header
 MISSING_EXTRA = "install it with `pip install 'retrograd[text]'`"
 
@@ -78,7 +81,10 @@ class Vocabulary:
 
 
 def split(text: str, unit: str, lower: bool) -> list[str]:
-    """Return a text's words (and marks, each for itself) or characters."""
+    """Return a text's words (and marks, each for itself) or characters.
+
+    Chinese and Japanese are written without blanks; each of their characters is a word, as in BERT's tokeniser.
+    """
     text = text.lower() if lower else text
     return list(text) if unit == "characters" else WORD.findall(text)
 

@@ -1,0 +1,77 @@
+"""A fitted text column of a table: a sequence of token identifiers and a mask beside the table's numbers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from pydantic import Field
+
+from retrograd.base.errors import ConfigError, DataError
+from retrograd.data.columns import FittedColumn
+from retrograd.data.kinds import ColumnKind
+from retrograd.data.report import Report
+from retrograd.data.settings import DataSettings
+from retrograd.data.texts.inputs import token_columns
+from retrograd.data.texts.settings import LONGEST, TextSettings
+from retrograd.data.texts.vocabulary import Vocabulary, fit_vocabulary
+
+NOT_IN_NAMES = re.compile(r"[./]+")  # these separate the steps of a path in a configuration
+
+
+@dataclass(frozen=True)
+class TextColumn(FittedColumn):
+    """A column of free text. Its tokens become two batch columns; `flag` adds a feature for a missing text."""
+
+    vocabulary: Vocabulary
+    length: int = Field(gt=0)
+    kind: Literal["text"] = "text"
+
+    @property
+    def column_kind(self) -> ColumnKind:
+        """How cells of this column are read."""
+        return ColumnKind("text")
+
+    @property
+    def value_features(self) -> tuple[str, ...]:
+        """None: the tokens stand in batch columns of their own."""
+        return ()
+
+    @property
+    def tokens(self) -> str:
+        """The batch column of identifiers, as a configuration names it."""
+        return NOT_IN_NAMES.sub("_", self.name)
+
+    @property
+    def mask(self) -> str:
+        """The batch column that is true where a token is."""
+        return f"{self.tokens}_mask"
+
+    def encode_values(self, values: pl.Series) -> np.ndarray:
+        """Return no feature."""
+        return np.empty((len(values), 0))
+
+    def batch_columns(self, values: pl.Series, report: Report) -> dict[str, np.ndarray]:
+        """Return identifiers, int32 [rows, length], and the mask, bool [rows, length]; see `token_columns`."""
+        ids, mask = token_columns(values, self.vocabulary, self.length, self.name, report)
+        return {self.tokens: ids, self.mask: mask}
+
+
+def fit_text_column(name: str, values: pl.Series, settings: DataSettings) -> TextColumn:
+    """Return a text column whose vocabulary and length come from the training rows; `text:` says how it is cut.
+
+    Raises:  DataError when the training rows hold no text at all; ConfigError for a tokenizer
+    """
+    own = settings.text or TextSettings()
+    if own.unit == "tokenizer":
+        cure = "choose `unit: words` or `characters`, or leave `kinds` out and learn from the text alone"
+        raise ConfigError("a tokenizer reads no text beside other columns", where="data.text.unit", cure=cure)
+    texts = [text for text in values if text]
+    if not texts:
+        raise DataError(f"column '{name}' is empty in the training part", cure=f"leave it out with `exclude: [{name}]`")
+    vocabulary = fit_vocabulary(texts, own, None)
+    longest = max(len(vocabulary.encode(text)) for text in texts)
+    return TextColumn(name, len(texts) < len(values), vocabulary, own.length or max(1, min(longest, LONGEST)))
