@@ -25,4 +25,4 @@ def words_a_cell(cells: pl.Series) -> float:
     texts = cells.unique(maintain_order=True).gather_every(max(1, cells.n_unique() // SAMPLE))
     spaced = texts.str.count_matches(WORD).cast(pl.Float64)
     unspaced = texts.str.count_matches(UNSPACED).cast(pl.Float64)
-    return float((spaced + unspaced / CHARACTERS_A_WORD).mean() or 0)  # type: ignore[arg-type]
+    return float((spaced + unspaced / CHARACTERS_A_WORD).mean() or 0)
