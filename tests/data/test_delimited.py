@@ -7,7 +7,6 @@ import tracemalloc
 import pytest
 
 from retrograd.base.errors import DataError
-from retrograd.data.delimited import read_delimited
 from retrograd.data.settings import DataSettings
 from retrograd.data.source import read_file
 
@@ -104,10 +103,6 @@ def test_a_tsv_may_hold_commas(read):
     assert read("x,1\ty\n1,x\t2\n", name="d.tsv").frame.rows() == [("1,x", "2")]
 
 
-def test_a_decimal_comma_is_read_when_it_is_named(read):
-    assert read("x;y\n1,5;a,b\n-2,25e1;c\n", decimal=",").frame.rows() == [("1.5", "a,b"), ("-2.25e1", "c")]
-
-
 def test_a_file_of_numbers_has_no_header(read):
     assert read("1,2\n3,4\n").names == ("column_1", "column_2")
 
@@ -199,23 +194,3 @@ def test_a_file_beyond_the_memory_limit_of_the_process_is_refused(read, monkeypa
     monkeypatch.setattr("resource.getrlimit", lambda kind: (1, 1))
     with pytest.raises(DataError, match=r"too many for the memory of this process.*--max-bytes"):
         read("x,y\n1,2\n")
-
-
-@pytest.mark.parametrize(
-    ("text", "expected", "form"),
-    [
-        ("a;b\n3,14;x\n2;y\n", ["3.14", "2"], ("utf-8", ";", ",")),
-        ("a\tb\n1,500\tx\n2,250\ty\n", ["1.500", "2.250"], ("utf-8", "\t", ",")),
-        ("3,14;2,5\n2,1;7\n", ["3.14", "2.1"], ("utf-8", ";", ",")),
-        ('a,b\n"3,14",x\n"2,7",y\n', ["3.14", "2.7"], ("utf-8", ",", ",")),
-        ('a,b\n"1,234",x\n"2,345",y\n', ["1,234", "2,345"], ("utf-8", ",", ".")),
-        ("a;b\n3.14;x\n2;y\n", ["3.14", "2"], ("utf-8", ";", ".")),
-        ("a;b\nx, y;1\nz;2\n", ["x, y", "z"], ("utf-8", ";", ".")),
-    ],
-)
-def test_decimal_commas_are_recognised(tmp_path, text, expected, form):
-    path = tmp_path / "t.csv"
-    path.write_text(text)
-    table = read_delimited(path, DataSettings())
-    assert table.frame.to_series(0).to_list() == expected
-    assert table.form == form

@@ -15,6 +15,8 @@ from retrograd.data.arrays import Arrays, as_arrays, as_frame, beside
 from retrograd.data.images.plan import plan_images
 from retrograd.data.images.reading import LABEL, images_of_arrays
 from retrograd.data.images.rows import Images
+from retrograd.data.notation import Notation
+from retrograd.data.plain import plain_tables
 from retrograd.data.plan import plan_arrays, plan_table
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
@@ -180,12 +182,13 @@ def build(source: Source) -> Dataset:
 
 
 def _build(source: Source) -> Dataset:
+    source, notations, written = _with_plain_numbers(source)
     plan = _plan(source)
     rows = plan.clean(source.rows)
     split, split_note = _split(plan, rows, source)
     parts = {name: rows.take(indices) for name, indices in split._asdict().items() if len(indices)}
     parts |= {name: plan.clean(part) for name, part in source.parts.items()}
-    preprocessing = plan.fit(parts["train"])
+    preprocessing = replace(plan.fit(parts["train"]), notations=notations)
     report = Report()
     batches = {name: preprocessing.transform(part, with_target=True, report=report) for name, part in parts.items()}
     return Dataset(
@@ -195,10 +198,20 @@ def _build(source: Source) -> Dataset:
         valid=batches.get("valid"),
         test=batches.get("test"),
         preprocessing=preprocessing,
-        notes=(*plan.notes, split_note, *report.sentences()),
+        notes=(*plan.notes, *written, split_note, *report.sentences()),
         digest=source.digest,
         form=source.rows.form if isinstance(source.rows, Table) else None,
     )
+
+
+def _with_plain_numbers(source: Source) -> tuple[Source, dict[str, Notation], tuple[str, ...]]:
+    """Return the source with plain numbers in its tables, how they were written, and sentences about that."""
+    tables = {name: rows for name, rows in {"train": source.rows, **source.parts}.items() if isinstance(rows, Table)}
+    if "train" not in tables:
+        return source, {}, ()
+    plain = plain_tables(tables, source.settings)
+    parts = {name: plain.parts.get(name, rows) for name, rows in source.parts.items()}
+    return replace(source, rows=plain.parts["train"], parts=parts), plain.notations, plain.notes
 
 
 def _plan(source: Source) -> Any:

@@ -15,17 +15,14 @@ import polars as pl
 from retrograd.base.errors import DataError
 from retrograd.data.footer import Footer
 from retrograd.data.header import column_names, unnamed
-from retrograd.data.layout import DECIMAL_COMMA, CsvReader, Layout, find_layout
+from retrograd.data.layout import CsvReader, Layout, find_layout
 from retrograd.data.rows import RowChunk, chunk_rows, collect_rows
-from retrograd.data.settings import MISSING_WORDS, DataSettings
+from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table, TextForm
 from retrograd.data.text import open_lines, text_encoding
 
 PEEK_LINES = 200  # that decide how the file is laid out
 PEEK_CHARACTERS = 1 << 22  # and no more, where they are long
-ENOUGH = 0.95  # share of a column's cells that make it one of decimal commas
-WHOLE = r"^[+-]?\d+$"
-THOUSANDS = r"^[+-]?\d{1,3}(,\d{3})+$"
 
 
 def read_delimited(path: Path, settings: DataSettings) -> Table:
@@ -44,9 +41,7 @@ def read_delimited(path: Path, settings: DataSettings) -> Table:
         except csv.Error as error:
             message = _explained(str(error))
         else:
-            decimal = settings.decimal or _find_decimal(table.frame, layout.separator)
-            table = _with_points(table) if decimal == "," else table
-            return replace(table, form=TextForm(encoding, layout.separator, decimal))
+            return replace(table, form=TextForm(encoding, layout.separator, settings.decimal or "."))
     line = _faulty_line(path, encoding, layout)
     raise DataError(f"line {line}: {message}", where=f"{path}:{line}")
 
@@ -144,24 +139,3 @@ def _explained(message: str) -> str:
     if "field limit" in message:
         return f"a cell is too long (more than {csv.field_size_limit():,} characters), or its quote is never closed"
     return f"{message} (a quote inside a quoted cell is written twice)"
-
-
-def _with_points(table: Table) -> Table:
-    """Return the table with decimal points for decimal commas."""
-    return replace(table, frame=table.frame.with_columns(pl.all().str.replace(DECIMAL_COMMA, "$1.$2")))
-
-
-def _find_decimal(frame: pl.DataFrame, separator: str) -> str:
-    """Return `,` when the cells of some column are numbers with decimal commas, else `.`.
-
-    In a file separated by commas, groups of three digits such as "1,234" are rather thousands.
-    """
-    for column in frame.iter_columns():
-        cells = column.str.strip_chars().drop_nulls()
-        cells = cells.filter(~cells.is_in(list(MISSING_WORDS)))
-        is_comma = cells.str.contains(DECIMAL_COMMA)
-        if not is_comma.any() or (is_comma | cells.str.contains(WHOLE)).mean() < ENOUGH:
-            continue
-        if separator != "," or not cells.filter(is_comma).str.contains(THOUSANDS).all():
-            return ","
-    return "."

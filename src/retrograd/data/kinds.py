@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from retrograd.base.errors import ConfigError, DataError
+from retrograd.data.dialects import example_notation
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
 from retrograd.data.texts.free_text import is_free_text, words_a_cell
@@ -65,6 +66,8 @@ def _find_kind(table: Table, name: str, settings: DataSettings) -> ColumnKind:
         return _inferred(cells)
     if chosen == "date":
         return _date_kind(cells)
+    if example_notation(chosen):
+        return ColumnKind("number")
     if "%" not in chosen:
         return ColumnKind(chosen)
     if not is_date_format(chosen):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -19,6 +19,8 @@ from retrograd.data.images.inputs import ImageInputs
 from retrograd.data.images.masks import Masks
 from retrograd.data.images.settings import ImageSettings
 from retrograd.data.inputs import ArrayInputs, TableInputs
+from retrograd.data.notation import Notation
+from retrograd.data.plain import to_plain_like
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table, from_any_frame
@@ -44,6 +46,7 @@ class Preprocessing:
     inputs: Annotated[Inputs, Field(discriminator="kind")]
     target: Annotated[Target, Field(discriminator="kind")] | None
     weight: str | None = None
+    notations: dict[str, Notation] = field(default_factory=dict)  # of columns whose numbers are not plainly written
     format: Literal[1] = 1
 
     @property
@@ -68,13 +71,15 @@ class Preprocessing:
         report = Report() if report is None else report
         if isinstance(self.inputs, TableInputs):
             table = data if isinstance(data, Table) else self._as_table(data, self.inputs)
-            table = table.with_missing(self.inputs.missing_values)
+            table = self._plain_numbers(table.with_missing(self.inputs.missing_values), self.inputs, report)
             targets = self.target.names if self.target is not None and with_target else ()
             table.require([*(column.name for column in self.inputs.columns), *targets])
             batch = self.inputs.encode(table, report)
             return {**batch, **self._table_target(table)} if with_target else batch
         if not isinstance(self.inputs, ArrayInputs):
             rows = self.rows_of(data)
+            if isinstance(self.inputs, WindowInputs):
+                rows = self._plain_numbers(rows, self.inputs.table, report)
             batch = self.inputs.encode(rows, report, with_target)
             return {**batch, **self._special_target(self.inputs, rows)} if with_target else batch
         arrays = data if isinstance(data, Arrays) else self._as_arrays(data)
@@ -147,6 +152,12 @@ class Preprocessing:
         given = dict(data) if isinstance(data, Mapping) else {"x": data}
         y = given.pop("y", None)
         return as_arrays(given, y, keep_integers=self.inputs.kind == "arrays" and self.inputs.scaling is None)
+
+    def _plain_numbers(self, table: Table, inputs: TableInputs, report: Report) -> Table:
+        """Return a table with numbers where its number columns hold text such as 1.394,03 € or 18%."""
+        names = [column.name for column in inputs.columns if column.kind == "number"]
+        names += [name for name in self.notations if name not in names]
+        return to_plain_like(table, names, self.notations, inputs.invalid, report)
 
     @property
     def _plain(self) -> Labels | Quantities:

@@ -16,6 +16,7 @@ class Report:
     unknown: Counter[str] = field(default_factory=Counter)  # tokens of texts
     tokens: Counter[str] = field(default_factory=Counter)  # how many there were
     cut: Counter[str] = field(default_factory=Counter)  # texts that were too long
+    rewritten: dict[str, str] = field(default_factory=dict)  # how numbers are written, where training's were otherwise
 
     def sentences(self) -> tuple[str, ...]:
         """Return the counts as sentences."""
@@ -31,7 +32,8 @@ class Report:
             for name, count in self.unknown.items()
         ]
         cut = [f"text '{name}': {_counted(count, 'text')} cut to the length" for name, count in self.cut.items()]
-        return (*missing, *unseen, *unknown, *cut)
+        rewritten = [f"column '{name}': {what}" for name, what in self.rewritten.items()]
+        return (*rewritten, *missing, *unseen, *unknown, *cut)
 
 
 def _counted(count: int, thing: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -19,6 +20,7 @@ NOISY = ("circles", "moons", "spirals", "sine", "shapes", "waves", "demand")
 GENERATED = (*NOISY, "number_words", "reviews", "tales")
 BUILTINS = ("xor", "and", *GENERATED, "digits", "iris", "wine", "breast_cancer", "diabetes")
 KINDS = ("number", "category", "boolean", "date", "text", "identifier")
+NUMBER_EXAMPLE = re.compile(r"^\d[\d.,' ]*[.,' ][\d.,' ]*\d$")
 MISSING_WORDS = (
     "", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "-NaN", "NULL", "Null", "null", "None", "none",
 )  # fmt: skip
@@ -30,7 +32,10 @@ Scale = Annotated[
     Literal["none", "standard", "minmax"] | dict[Literal["divide"], PositiveFloat],
     Expect("none, standard, minmax or {divide: n}"),
 ]
-Kind = Annotated[str, Expect(f"one of {', '.join(KINDS)}, or a date's format such as %d/%m/%Y")]
+Kind = Annotated[
+    str,
+    Expect(f"one of {', '.join(KINDS)}, a date's format such as %d/%m/%Y, or a number such as 1.234,56"),
+]
 Character = Annotated[str, Field(min_length=1, max_length=1), Expect("a single character")]
 BuiltinName = Annotated[str | None, Field(json_schema_extra={"enum": [*BUILTINS, None]}), Expect("a built-in's name")]
 
@@ -127,6 +132,7 @@ class DataSettings(Settings):
     comment: str | None = None  # default: decided by the first lines
     separator: Character | None = None
     decimal: Literal[".", ","] | None = None  # default: decided by the cells
+    thousands: Literal[",", ".", " ", "'"] | None = None  # default: decided by the cells
     encoding: str | None = None
     max_bytes: PositiveInt = 512 * 1024**2  # of a file, decompressed
     # for the built-ins that are generated
@@ -207,7 +213,8 @@ class DataSettings(Settings):
             "",
             "the one that divides the lines most evenly",
         ),
-        decimal=("the decimal mark", "", "", "decided by the file"),
+        decimal=("the decimal mark", "", "", "decided by each column's cells, then by the table's"),
+        thousands=("the mark between thousands", "", "", "decided by each column's cells"),
         encoding=("the file's character encoding", "", "", "recognised by its first bytes"),
         max_bytes=(
             "the largest file that is read, decompressed",
@@ -236,7 +243,7 @@ class DataSettings(Settings):
         if self.builtin is not None:
             yield from self._builtin_rules(self.builtin)
         for name, kind in self.kinds.items():
-            if kind not in KINDS and "%" not in kind:
+            if kind not in KINDS and "%" not in kind and not NUMBER_EXAMPLE.match(kind):
                 yield Problem(f"kinds.{name}", f"unknown kind '{kind}'", did_you_mean(kind, KINDS))
         if self.path is None:
             given = [name for name in ("valid_path", "test_path") if getattr(self, name) is not None]
@@ -247,6 +254,8 @@ class DataSettings(Settings):
             yield Problem("noise", "the data have none", f"only {', '.join(NOISY)} have")
         given = [name for name in ("images", "text", "windows") if getattr(self, name) is not None]
         yield from (Problem(name, f"given beside `{given[0]}`", "keep one of them") for name in given[1:])
+        if self.decimal is not None and self.decimal == self.thousands:
+            yield Problem("thousands", "the same as the decimal mark", "give one of them")
         yield from self._role_rules()
 
     def _role_rules(self) -> Iterator[Problem]:

@@ -1,0 +1,98 @@
+"""How one column writes its numbers: decimal mark, mark between thousands, unit, and what stands for no number."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+from pydantic import ConfigDict
+
+BLANKS = " \u00a0\u2007\u2009\u202f"  # with the no-break and the thin ones that spreadsheets write
+MARKS = {",": ",", ".": r"\.", " ": f"[{BLANKS}]", "'": "['’]"}
+MINUS = "−–－-"  # the hyphen last, as a character class wants it
+FACTORS = {"k": 1e3, "m": 1e6, "mn": 1e6, "mio": 1e6, "mio.": 1e6, "b": 1e9, "bn": 1e9, "mrd": 1e9, "mrd.": 1e9}
+CODES = (
+    "AED|ARS|AUD|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|IDR|ILS|INR|JPY|KES|KRW|MXN|MYR|NGN|NOK|NZD|"
+    "PEN|PHP|PKR|PLN|RMB|RON|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR"
+)
+CURRENCY = rf"(?:[A-Z]{{0,3}}\p{{Sc}}|(?i:{CODES}|s?fr|kr|rs|rm|rp)\b\.?|zł|Kč|Ft|元|円|원)"
+UNIT = r"[\p{L}\p{Sc}%％‰°'\"′″²³+*][^\s\d()][^\s()]{0,9}|[\p{L}\p{Sc}%％‰°'\"′″²³+*][0-9²³]?"
+UNIT = rf"(?:{UNIT})(?:[{BLANKS}]\p{{L}}{{1,12}}\.?)?"
+NONE = r"^(?:[-–—−]+|\.{1,3}|#(?:DIV/0!|VALUE!|REF!|NAME\?|NUM!|NULL!)|(?i:n\.?\s?[/.]?\s?[ad]\.?|k\.\s?a\.))$"
+SIDE = r"(?i:\s*(?:dr|cr)\.?)"  # debit and credit, as bank statements say minus and plus
+
+
+@dataclass(frozen=True)
+class Notation:
+    """How the cells of a column write numbers.
+
+    `grouping` is the mark between thousands, if there is one; `unit` what stands before or after each number; with
+    `factors`, k, M and B after a number count as thousands, millions and billions.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    decimal: Literal[".", ","] = "."
+    grouping: Literal["", ",", ".", " ", "'"] = ""
+    unit: str = ""
+    factors: bool = False
+
+    @property
+    def number(self) -> str:
+        """The pattern of the digits without sign and unit."""
+        decimal = MARKS[self.decimal]
+        whole = r"\d+"
+        if self.grouping:
+            mark = MARKS[self.grouping]  # in threes; in India the last three, then in twos
+            whole = rf"(?:[1-9]\d{{0,2}}(?:{mark}\d{{3}})+|[1-9]\d?(?:{mark}\d{{2}})+{mark}\d{{3}}|\d+)"
+        fraction = rf"(?:{decimal}(?:[-–—]{{1,2}}|\d*))?"  # a price may end in "12.-"
+        return rf"(?:{whole}{fraction}|{decimal}\d+)(?:[eE][+-]?\d+)?"
+
+    @property
+    def pattern(self) -> str:
+        """The pattern of a whole cell: signs or brackets, a currency or a unit, and the number between them."""
+        unit = rf"(?:(?i:{re.escape(self.unit)}s?)\.?\s*)?" if self.unit else ""
+        factor = rf"(?P<factor>(?i:{'|'.join(map(re.escape, sorted(FACTORS, key=len, reverse=True)))}))?\s*"
+        return (
+            rf"^(?P<open>\()?\s*(?P<first>[+{MINUS}])?\s*{unit}(?P<second>[+{MINUS}])?\s*(?P<number>{self.number})\s*"
+            rf"{factor if self.factors else ''}{unit}(?P<last>[{MINUS}]|{SIDE})?\s*(?P<close>\))?$"
+        )
+
+    def fits(self, cells: pl.Series) -> pl.Series:
+        """Return which cells (text) are numbers in this notation."""
+        return cells.str.contains(self.pattern)
+
+    def read(self, cells: pl.Series) -> pl.Series:
+        """Return the numbers that cells of text stand for (Float64); null where there is none, or another notation."""
+        parts = cells.str.extract_groups(self.pattern).struct.unnest()
+        text = pl.col("number").str.replace_all(f"[-–—{BLANKS}'’]+$", "")
+        if self.grouping:
+            text = text.str.replace_all(MARKS[self.grouping], "")
+        if self.decimal == ",":
+            text = text.str.replace(",", ".", literal=True)
+        number = text.cast(pl.Float64, strict=False)
+        if self.factors:
+            factor = pl.col("factor").str.to_lowercase().replace_strict(FACTORS, default=1.0, return_dtype=pl.Float64)
+            number = number * factor
+        signs = [pl.col(part).is_in(list(MINUS)) for part in ("first", "second", "last")]
+        debit = pl.col("last").str.to_lowercase().str.contains("dr")
+        negative = pl.any_horizontal(pl.col("open").is_not_null(), *signs, debit).fill_null(False)
+        whole = pl.col("open").is_null() == pl.col("close").is_null()
+        return parts.select(pl.when(whole).then(pl.when(negative).then(-number).otherwise(number))).to_series()
+
+
+def stands_for_none(cells: pl.Series) -> pl.Series:
+    """Return which cells are a dash, n/a or a spreadsheet's error: in a column of numbers, a missing value."""
+    return cells.str.contains(NONE)
+
+
+def general(cells: pl.Series) -> pl.DataFrame:
+    """Return prefix, number and suffix of cells that are a number in any notation; null where they are none."""
+    number = rf"(?:\d(?:[\d.,'’{BLANKS}]*\d)?|[.,]\d+)(?:[.,][-–—]{{0,2}})?(?:[eE][+-]?\d+)?"
+    pattern = (
+        rf"^\(?\s*(?P<first>[+{MINUS}])?\s*(?P<prefix>{CURRENCY})?\s*[+{MINUS}]?\s*(?P<number>{number})\s*"
+        rf"(?P<suffix>{UNIT})??(?:[{MINUS}]|{SIDE})?\s*\)?$"
+    )
+    return cells.str.extract_groups(pattern).struct.unnest()

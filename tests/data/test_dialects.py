@@ -1,0 +1,95 @@
+import polars as pl
+import pytest
+
+from retrograd.data.dialects import example_notation, find_notations
+from retrograd.data.notation import Notation
+
+
+def read(cells, **settings):
+    found = find_notations({"x": pl.Series("x", cells, dtype=pl.String)}, **settings).get("x")
+    return None if found is None else found.notation.read(pl.Series(cells, dtype=pl.String)).to_list()
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers"),
+    [
+        (["63,380", "1,165,028", "1,006.5"], [63380, 1165028, 1006.5]),
+        (["1.011,44", "955,68", "12"], [1011.44, 955.68, 12]),
+        (["1 234,56", "12,5"], [1234.56, 12.5]),
+        (["1\u202f234,56", "1\u00a0012,5"], [1234.56, 1012.5]),
+        (["1'234.50", "12.-", "CHF 5.50"], [1234.5, 12, 5.5]),
+        (["₹1,23,456.00", "₹ 500", "₹12,34,567"], [123456, 500, 1234567]),
+        (["R$ 1.234,56", "R$ 12,00", "-R$ 3,10"], [1234.56, 12, -3.1]),
+        (["1.234,56 €", "12 €", "-3,5 €"], [1234.56, 12, -3.5]),
+        (["kr 1 234,50", "kr 12", "kr 1 500"], [1234.5, 12, 1500]),
+        (["18%", "8 %"], [18, 8]),
+        (["($2,794)", "$1,706", "$ 10"], [-2794, 1706, 10]),
+        (["100.00-", "5.00"], [-100, 5]),
+        (["−5.5", "–3"], [-5.5, -3]),
+        (["1,234.50 Dr", "12.00 Cr"], [-1234.5, 12]),
+        (["12 kg", "3.5 kg", "11"], [12, 3.5, 11]),
+        (["36 months", "1 month"], [36, 1]),
+        (["3.5 l/100km", "4 l/100km"], [3.5, 4]),
+        (["€110.5M", "€500K", "€0"], [110.5e6, 500e3, 0]),
+        (["10,000+", "500+"], [10000, 500]),
+        (["-", "12", "n/a", "3", "#DIV/0!"], [None, 12, None, 3, None]),
+        (["0,123", "0,456"], [0.123, 0.456]),
+        (["1e5", "2.5E-3", "1,000"], [1e5, 0.0025, 1000]),
+    ],
+)
+def test_numbers_are_read_as_people_write_them(cells, numbers):
+    assert read(cells) == numbers
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["12", "1.5", "-3e2"],
+        ["+49 301 234 567", "+49 301 234 568"],  # telephones
+        ["030 123 456", "040 222 333"],
+        ["192.168.1.1", "10.0.0.1"],
+        ["2024-01-31", "2024-02-01"],
+        ["13:45", "12:01"],
+        ["52.52, 13.40", "1.2, 3.4"],
+        ["10-20", "20-30"],
+        ["1st", "2nd", "3rd"],
+        ["A12", "B13"],
+        ["$12", "€15"],  # two currencies are no one quantity
+        ["12 GB", "512 MB"],
+        ["12 Monkeys", "Se7en", "Up"],
+    ],
+)
+def test_plain_numbers_and_what_is_no_number_are_left_alone(cells):
+    assert read(cells) is None
+
+
+def test_three_digits_follow_a_thousands_comma_unless_something_says_otherwise():
+    cells = ["24,551", "19,222"]
+    assert read(cells) == read(cells, decimal=".") == read(cells, thousands=",") == [24551, 19222]
+    assert read(cells, decimal=",") == [24.551, 19.222]
+    assert "thousands" in find_notations({"x": pl.Series(cells)})["x"].doubt
+
+
+def test_three_digits_follow_a_decimal_point_unless_something_says_otherwise():
+    cells = ["24.551", "19.222"]
+    assert read(cells) is None
+    assert read(cells, decimal=",") == read(cells, thousands=".") == [24551, 19222]
+    assert "decimal mark" in find_notations({"x": pl.Series(cells)}, separator=";")["x"].doubt
+
+
+def test_small_whole_numbers_without_a_mark_show_that_the_others_are_grouped():
+    assert read(["1.200", "954", "3.400"]) == [1200, 954, 3400]  # a shortened decimal would be 1.2
+    assert read(["1.200", "954", "1500"]) is None
+
+
+def test_the_other_columns_of_the_table_decide_what_a_column_leaves_open():
+    columns = {"open": pl.Series(["1,234", "2,345"]), "clear": pl.Series(["1,5", "2,25"])}
+    assert find_notations(columns)["open"].notation == Notation(",")
+    assert find_notations({**columns, "clear": pl.Series(["1,234.5", "2.25"])})["open"].notation == Notation(".", ",")
+
+
+def test_an_example_shows_a_notation_when_it_leaves_nothing_open():
+    assert example_notation("1.234,56") == Notation(",", ".")
+    assert example_notation("1'234.5") == Notation(".", "'")
+    assert example_notation("1.234") is None
+    assert example_notation("%d.%m") is None

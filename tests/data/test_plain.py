@@ -1,0 +1,93 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from retrograd.base.errors import DataError
+from retrograd.data.dataset import from_frame, load
+from retrograd.data.preprocessing import Preprocessing
+from retrograd.data.report import Report
+from retrograd.data.settings import DataSettings, SplitSettings
+
+ALL = SplitSettings(method="none")
+PLAIN = pl.DataFrame({"miles": [63380, 165028, 900], "share": [18, 8, 3], "price": [19862.65, -806.48, 10.0]})
+WRITTEN = {
+    "en": {"miles": ["63,380", "165,028", "900"], "share": ["18%", "8%", "3%"],
+           "price": ["$19,862.65", "($806.48)", "$10.00"]},
+    "de": {"miles": ["63.380 km", "165.028 km", "900 km"], "share": ["18", "8", "3"],
+           "price": ["19.862,65 €", "-806,48 €", "10,00 €"]},
+    "fr": {"miles": ["63 380", "165 028", "900"], "share": ["18,0", "8,0", "3,0"],
+           "price": ["19 862,65", "−806,48", "10"]},
+    "ch": {"miles": ["63'380", "165'028", "900"], "share": ["18", "8", "3"],
+           "price": ["CHF 19'862.65", "CHF -806.48", "CHF 10.-"]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", WRITTEN)
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_features_and_target_are_the_same_however_they_are_written(tmp_path, language, separator):
+    path = tmp_path / "t.csv"
+    frame = pl.DataFrame(WRITTEN[language])
+    frame.write_csv(path, separator=separator)
+    expected = from_frame(PLAIN, "price", settings=DataSettings(split=ALL))
+    found = load(DataSettings(path=str(path), target="price", split=ALL, separator=separator))
+    assert found.task == "regression"
+    assert np.array_equal(found.train["x"], expected.train["x"])
+    assert np.array_equal(found.train["y"], expected.train["y"])
+    again = Preprocessing.from_json(found.preprocessing.to_json())
+    assert np.array_equal(again.transform(frame, with_target=True)["x"], expected.train["x"])
+    assert np.array_equal(again.transform(PLAIN, with_target=True)["x"], expected.train["x"])
+    french = pl.DataFrame(WRITTEN["fr"])  # a further file may be written otherwise
+    assert np.array_equal(again.transform(french, with_target=True)["y"], expected.train["y"])
+
+
+def test_another_currency_is_another_quantity():
+    fitted = from_frame(pl.DataFrame(WRITTEN["de"]), "price", settings=DataSettings(split=ALL)).preprocessing
+    with pytest.raises(DataError, match=r"column 'price': expected a finite number in €, found '\$19,862.65'"):
+        fitted.transform(pl.DataFrame(WRITTEN["en"]), with_target=True)
+
+
+def test_a_single_further_row_is_read_as_training_was():
+    frame = pl.DataFrame({"x": ["1.234,5", "955,68"], "y": [1.5, 2.5]})
+    fitted = from_frame(frame, "y", settings=DataSettings(split=ALL, scale="none")).preprocessing
+    assert fitted.transform(pl.DataFrame({"x": ["1.234"]}), with_target=False)["x"].tolist() == [[1234]]
+    report = Report()
+    assert fitted.transform(pl.DataFrame({"x": ["1234.5"]}), with_target=False, report=report)["x"].tolist() == [
+        [1234.5]
+    ]
+    assert report.sentences() == ("column 'x': its decimal mark is '.', that of training was ','",)
+
+
+def test_what_is_read_is_told_with_the_setting():
+    notes = from_frame(pl.DataFrame(WRITTEN["en"]), "price", settings=DataSettings(split=ALL)).notes
+    (told,) = [note for note in notes if "written as text" in note]
+    assert "price ('$19,862.65' is 19862.65)" in told
+    assert "`kinds:`" in told
+    frame = pl.DataFrame({"x": ["24,551", "19,222"], "y": [1.5, 2.5]})
+    assert any("`decimal: ','`" in note for note in from_frame(frame, "y", settings=DataSettings(split=ALL)).notes)
+
+
+def test_a_kind_and_an_example_say_how_a_column_is_read():
+    frame = pl.DataFrame({"x": ["24,551", "19,222", "so"], "y": [1.5, 2.5, 3.5]})
+
+    def x(kind):
+        settings = DataSettings(split=ALL, scale="none", kinds={"x": kind}, invalid="missing", missing="median")
+        return from_frame(frame, "y", settings=settings).train["x"][:2, 0].tolist()
+
+    assert x("number") == [24551, 19222]
+    assert x("1.234,5") == pytest.approx([24.551, 19.222])
+    assert x("category") == [0, 1]
+
+
+def test_a_cell_that_is_no_number_is_told_as_it_was_written(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("x,y\n" + '"$1,200",1.5\n' * 30 + "dear,2.5\n")
+    with pytest.raises(
+        DataError, match=r"t\.csv:32: line 32, column 'x': expected a finite number in \$, found 'dear'"
+    ):
+        load(DataSettings(path=str(path)))
+
+
+def test_a_weight_and_a_split_column_may_be_written_so_as_well():
+    frame = pl.DataFrame({"x": [1.0, 2, 3], "w": ["1,5", "2,5", "3,25"], "y": [1.5, 2.5, 3.5]})
+    data = from_frame(frame, "y", settings=DataSettings(split=ALL, weight="w"))
+    assert data.train["sample_weight"].tolist() == [1.5, 2.5, 3.25]
