@@ -12,6 +12,7 @@ import retrograd.diagnosis.symptoms  # noqa: F401  # registers them
 from retrograd.base.errors import RetrogradError
 from retrograd.base.finding import Finding
 from retrograd.data.dataset import Dataset, load
+from retrograd.diagnosis.experiment import Experiment, experiments
 from retrograd.diagnosis.levels import Levels
 from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.program import Program
@@ -33,6 +34,7 @@ class Diagnosis:
     findings: tuple[Finding, ...]
     levels: Levels | None
     runs: tuple[Observed, ...]
+    experiments: tuple[Experiment, ...] = ()
 
     @property
     def ill(self) -> bool:
@@ -61,6 +63,7 @@ class Diagnosis:
             "evidence": [each._asdict() for each in self.verdict.evidence],
             "findings": [f._replace(evidence=()) ._asdict() | {"evidence": [e._asdict() for e in f.evidence]}
                          for f in self.findings],
+            "experiments": [each._asdict() for each in self.experiments],
         }  # fmt: skip
 
 
@@ -85,8 +88,11 @@ def diagnose(
     return examine(Program(config, dataset, seconds), seeds)
 
 
-def examine(program: Program, seeds: int = SEEDS) -> Diagnosis:
-    """Return the diagnosis of a program from so many seeds, or a few more where these leave it to luck."""
+def examine(program: Program, seeds: int = SEEDS, experimental: bool = True) -> Diagnosis:
+    """Return the diagnosis of a program from so many seeds, or a few more where these leave it to luck.
+
+    Where it is ill, the remedies of its likeliest causes are tried one by one, if it may be `experimental`.
+    """
     found = list(look(program, STAGES[:3]))
     hopeless = any(f.name == "no_signal" for f in found)
     runs: list[Observed] = []
@@ -99,7 +105,10 @@ def examine(program: Program, seeds: int = SEEDS) -> Diagnosis:
     if runs:
         found += look(program, STAGES[3:])
     levels = program.levels if program.y is not None else None
-    return Diagnosis(program, verdict, tuple(ranked(found, verdict.state)), levels, tuple(runs))
+    findings = ranked(found, verdict.state)
+    tried = experiments(program, runs, findings) if experimental and verdict.state == "ill" else ()
+    findings = ranked(found, verdict.state, tried)
+    return Diagnosis(program, verdict, tuple(findings), levels, tuple(runs), tried)
 
 
 def look(program: Program, stages: tuple[str, ...]) -> Iterator[Finding]:

@@ -1,20 +1,69 @@
-"""The order of findings: causes before their consequences."""
+"""The order of findings: causes before their consequences, and what an experiment has shown before what is likely."""
 
 from __future__ import annotations
 
-from retrograd.base.finding import Finding
-from retrograd.diagnosis.symptom import is_effect, symptoms
+from collections.abc import Sequence
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.experiment import FAMILIES, Experiment
+from retrograd.diagnosis.explains import explained
+from retrograd.diagnosis.symptom import is_effect
+
+SHOWN = 0.95  # confidence in a cause whose remedy alone repairs
+RATE, UPDATES = "optimizer.learning_rate", "training.epochs"
 
 
-def ranked(found: list[Finding], state: str) -> list[Finding]:
+def ranked(found: Sequence[Finding], state: str, tried: Sequence[Experiment] = ()) -> list[Finding]:
     """Return findings with the likeliest cause first; where the network learns, oddities are notes.
 
-    What the configuration and the data show explains more than what the run shows: the latter are its effects. So is
-    what follows another symptom that has been found.
+    First comes the cause whose remedy alone repairs. What the configuration and the data show explains more than what
+    the run shows: the latter are its effects. So is what another finding explains.
     """
     unique = list({(f.name, f.path): f for f in found}.values())
     if state == "healthy":
         unique = [f._replace(severity="note") for f in unique]
-    names = {f.name for f in unique}
-    later = {name for name in names if name in symptoms and names.intersection(symptoms[name].follows)}
-    return sorted(unique, key=lambda f: (f.severity == "note", is_effect(f), f.name in later, -f.confidence))
+    later = explained({f.name for f in unique})
+    order = sorted(unique, key=lambda f: (f.severity == "note", is_effect(f), f.name in later, -f.confidence))
+    for experiment in tried:
+        order = _told(order, experiment)
+    return order
+
+
+def _told(order: list[Finding], experiment: Experiment) -> list[Finding]:
+    """Return findings with what an experiment has shown: beside the finding that named the remedy, else as its own."""
+    family = next((first for first, all_ in FAMILIES.items() if experiment.remedy in all_), experiment.remedy)
+    evidence = (
+        Evidence("score as it is", experiment.before),
+        Evidence(f"with {experiment.remedy} alone", experiment.after),
+    )
+    place = _place(order, experiment.remedy, family)
+    if place is None:
+        return [_own(experiment, family, evidence), *order] if experiment.heals else order
+    old = order[place]
+    told = old._replace(evidence=tuple(dict.fromkeys((*old.evidence, *evidence))))
+    if not experiment.heals:
+        return [*order[:place], told, *order[place + 1 :]]
+    named = tuple(dict.fromkeys((experiment.remedy, *old.remedies)))
+    told = told._replace(remedies=named, confidence=max(old.confidence, SHOWN))
+    return [told, *order[:place], *order[place + 1 :]]
+
+
+def _place(order: list[Finding], remedy: str, family: str) -> int | None:
+    """Return the first cause that asks for a remedy, else the first effect of which it is one.
+
+    Learning rates and updates make up for many effects, which are none of their causes.
+    """
+    asking = [i for i, f in enumerate(order) if f.severity != "note" and f.remedies]
+    causes = [i for i in asking if not is_effect(order[i]) and order[i].remedies[0] == family]
+    effects = [i for i in asking if remedy in order[i].remedies and family not in FAMILIES]
+    return next(iter(causes or effects), None)
+
+
+def _own(experiment: Experiment, family: str, evidence: tuple[Evidence, ...]) -> Finding:
+    """Return the finding that an experiment makes where no other one had named its remedy."""
+    if family == "more_updates":
+        message = "training ends too early: with more updates, and nothing else changed, it learns"
+        return Finding("travel", UPDATES, message, evidence, (experiment.remedy,), "fault", "S12", SHOWN)
+    too = "large" if family == "lower_rate" else "small"
+    message = f"the learning rate is too {too}: with {experiment.rate:.3g}, and nothing else changed, it learns"
+    return Finding("learning_rate", RATE, message, evidence, (experiment.remedy,), "fault", "S07", SHOWN)

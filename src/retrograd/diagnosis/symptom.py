@@ -22,13 +22,11 @@ class Symptom:
     """A rule. `find` yields what it sees in a program and judges nothing: an oddity of a network that learns is a note.
 
     `code` is the symptom's in the catalogue, `stage` what it needs: the configuration, the data, probes, or a run.
-    It `follows` other symptoms: where these are found too, they are the likelier cause.
     What strikes `by_chance` spoils some seeds and spares others: a few good runs do not clear a network of it.
     """
 
     code: ClassVar[str]
     stage: ClassVar[Stage]
-    follows: ClassVar[tuple[str, ...]] = ()
     by_chance: ClassVar[bool] = False
 
     def find(self, program: Program) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ SOUND = (
     "shuffled_split", "shuffle", "scale_inputs", "scale_targets", "match_output", "mean_loss",
     "default_initial_weights", "hidden_relu", "add_activations", "less_regularisation",
 )  # fmt: skip
-RATES = ("raise_rate", "lower_rate", "raise_rate_some", "lower_rate_much")
+RATES = ("raise_rate", "lower_rate", "raise_rate_some", "lower_rate_much", "raise_rate_much")
 SURE = 0.7  # confidence
 OVERFIT = ("early_stopping", "weight_decay", "add_dropout", "simpler_network")
 

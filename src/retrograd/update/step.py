@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -78,6 +79,7 @@ class Stepper:
         self.gradient_norm, self.total_steps, self.precision = gradient_norm, total_steps, precision
         self.single = jax.jit(self.step, donate_argnums=0)
         self.many = jax.jit(self._many, donate_argnums=0)
+        self.first_factor = 1.0  # of the learning rate, before the first step
         self._cost: Cost | None = None
 
     def with_optimizer(self, optimizer: Optimizer) -> Stepper:
@@ -85,11 +87,18 @@ class Stepper:
         settings = (self.penalties, self.total_steps, self.gradient_norm, self.precision)
         return Stepper(self.network, self.objectives, optimizer, *settings)
 
+    def with_rates_times(self, factor: float) -> Stepper:
+        """Return the same step, not compiled again, with every learning rate multiplied by a factor."""
+        other = copy.copy(self)
+        other.first_factor = factor
+        return other
+
     def start(self, variables: Variables, key: Array) -> TrainState:
         """Return the state before the first step; arrays are copied, so that donation leaves the caller's alone."""
         params, state = jax.tree.map(jnp.copy, (variables.params, variables.state))
         moments = self.chain.init(self._trained(params))
-        return TrainState(params, state, moments, jnp.zeros((), jnp.int32), jnp.copy(key), jnp.ones((), jnp.float32))
+        factor = jnp.full((), self.first_factor, jnp.float32)
+        return TrainState(params, state, moments, jnp.zeros((), jnp.int32), jnp.copy(key), factor)
 
     def step(self, train: TrainState, batch: Mapping[str, Any]) -> tuple[TrainState, Outcome]:
         """Return the state after one step, and what it reports. Pure; `single` is its compiled form."""

@@ -18,17 +18,17 @@ BATCH, LARGE_BATCH = 32, 128
 NORM = 1.0
 
 
-class _Rate(Remedy):
-    """Multiply the learning rate."""
+class Rate(Remedy):
+    """Multiply the learning rate by a factor."""
 
     factor: ClassVar[float]
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
         return with_rate(config, float(f"{config.optimizer.first_rate * self.factor:.3g}"))
 
 
 @remedies.register("lower_rate")
-class LowerRate(_Rate):
+class LowerRate(Rate):
     """Divide the learning rate by 10."""
 
     why = "shorter steps do not overshoot"
@@ -36,7 +36,7 @@ class LowerRate(_Rate):
 
 
 @remedies.register("lower_rate_much")
-class LowerRateMuch(_Rate):
+class LowerRateMuch(Rate):
     """Divide the learning rate by 100."""
 
     why = "much shorter steps do not overshoot"
@@ -44,15 +44,23 @@ class LowerRateMuch(_Rate):
 
 
 @remedies.register("raise_rate")
-class RaiseRate(_Rate):
+class RaiseRate(Rate):
     """Multiply the learning rate by 10."""
 
     why = "longer steps get there within the updates that there are"
     factor = 10.0
 
 
+@remedies.register("raise_rate_much")
+class RaiseRateMuch(Rate):
+    """Multiply the learning rate by 100."""
+
+    why = "much longer steps get there within the updates that there are"
+    factor = 100.0
+
+
 @remedies.register("raise_rate_some")
-class RaiseRateSome(_Rate):
+class RaiseRateSome(Rate):
     """Multiply the learning rate by 3."""
 
     why = "longer steps get there within the updates that there are"

@@ -31,7 +31,6 @@ class Curvature(Symptom):
 
     code = "S07"
     stage = "probe"
-    follows = ("initial_weights",)  # at which it is measured
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield rates of plain gradient descent that are far too large or too small for the loss's curvature."""

@@ -29,7 +29,6 @@ class InitialLoss(Symptom):
 
     code = "B20"
     stage = "probe"
-    follows = ("initial_weights", "unscaled_inputs", "unscaled_target")
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the first loss against that of a network that puts out nothing."""

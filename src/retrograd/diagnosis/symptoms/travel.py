@@ -11,8 +11,10 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
 ADAPTIVE = ("adam", "adamw", "nadam", "adamax", "rmsprop", "lion", "adagrad", "amsgrad")
+TIMID = 0.1  # of the usual rate
 LEAST = 0.3  # what weights of a usual first scale have to move, roughly, to become others
 FEW = 100  # updates
+USUAL = 1e-3  # the rate that Adam's paper recommends, and its default nearly everywhere
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
@@ -42,6 +44,9 @@ class Travel(Symptom):
         if program.optimizer_kind in ADAPTIVE:
             way = float(np.mean([program.rate(int(step)) for step in np.linspace(0, steps - 1, 16)])) * steps
             needed = self._needed(program)
+            if way < needed and program.rate(0) < TIMID * USUAL and USUAL * steps >= needed and steps >= FEW:
+                yield self._too_slow(program, steps, way, needed)
+                return
             if way < needed:
                 yield self.finding(
                     "training.epochs",
@@ -59,6 +64,18 @@ class Travel(Symptom):
                 remedies=("more_updates", "raise_rate"),
                 confidence=0.7,
             )
+
+    def _too_slow(self, program: Program, steps: int, way: float, needed: float) -> Finding:
+        """Return the finding that it is the rate: at the usual one the same updates would be enough."""
+        finding = self.finding(
+            "optimizer.learning_rate",
+            f"steps of {program.rate(0):g} move a weight by {way:.3g} at most in {steps} updates, and some have "
+            f"to move by about {needed:.3g}; at the usual rate of {USUAL:g} as many updates would be enough",
+            Evidence("learning rate x updates", way, needed),
+            remedies=("raise_rate", "more_updates"),
+            confidence=self._confidence(way, needed),
+        )
+        return finding._replace(code="S07")
 
     def _confidence(self, way: float, needed: float) -> float:
         """Return less where usual weights would get there, and only the scale of the data asks for more."""

@@ -1,0 +1,140 @@
+"""Experiments: one remedy and nothing else is changed, and the network trained again.
+
+A cause whose remedy alone repairs is the first. Of several, the more specific one: a learning rate makes up for much.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from retrograd.base.errors import RetrogradError
+from retrograd.base.finding import Finding
+from retrograd.diagnosis.observe import Observed, observe
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.remedies.update import Rate
+from retrograd.diagnosis.remedy import remedies
+from retrograd.diagnosis.score import FAILED
+from retrograd.diagnosis.symptom import is_effect
+from retrograd.diagnosis.variant import variant
+from retrograd.diagnosis.verdict import judge
+from retrograd.update.plateau import ReduceOnPlateau
+
+SECONDS = 40.0  # for all experiments of a diagnosis
+LIKELY = 0.6  # a finding of this confidence is tried before the learning rate, which makes up for other faults too
+CERTAIN = 0.9  # a fault that no experiment can change, and that explains everything: nothing is tried
+ANYTHING = ("adam", "widen")  # what they make up for tells nothing, where no finding of a cause asks for them
+FAMILIES = {
+    "lower_rate": ("lower_rate", "lower_rate_much"),
+    "raise_rate": ("raise_rate", "raise_rate_much"),
+    "more_updates": ("more_updates", "many_updates"),
+}  # remedies that differ in degree
+
+
+class Experiment(NamedTuple):
+    """A remedy tried alone: the held-out score as it was and with the remedy, and whether the failure is gone."""
+
+    remedy: str
+    before: float
+    after: float
+    heals: bool
+    rate: float | None = None  # the learning rate that was tried, where it is what changed
+
+    def __str__(self) -> str:
+        return f"{self.remedy} alone: {self.before:.3g} -> {self.after:.3g}"
+
+
+def experiments(
+    program: Program, runs: Sequence[Observed], findings: Sequence[Finding], seconds: float = SECONDS
+) -> tuple[Experiment, ...]:
+    """Return what was tried on the seed that failed most, up to the first remedy that repairs by itself.
+
+    `findings` have the likeliest first. Nothing is tried where no single change of the configuration could help.
+    """
+    if program.prepared is None or not runs or program.badly_split or _is_settled(findings):
+        return ()
+    worst = min(range(len(runs)), key=lambda i: _score(runs[i]))
+    if judge(program, [runs[worst]], False).state != "ill":
+        return ()
+    trial = _Trial(program, runs[worst], program.config.training.seed + worst, time.perf_counter() + seconds)
+    found: list[Experiment] = []
+    for name in plan(program, findings):
+        if trial.left <= 0:
+            break
+        result = trial.of(name)
+        if result is not None and result.heals and found and trial.left > 0:
+            result = trial.of(name, 1) or result  # what overturns the order has to hold on a second seed
+        if result is not None:
+            found.append(result)
+            if result.heals:
+                break
+    return tuple(found)
+
+
+def plan(program: Program, findings: Sequence[Finding]) -> Iterator[str]:
+    """Yield remedies to try: of likely causes, then learning rates and more updates, then of unlikely causes."""
+    remedied = [finding for finding in findings if finding.remedies and finding.severity != "note"]
+    causes = [finding for finding in remedied if not is_effect(finding)]
+    likely = [finding.remedies[0] for finding in causes if finding.confidence >= LIKELY]
+    named = {name for finding in remedied for name in finding.remedies[:1]}
+    rates: tuple[str, ...] = ("lower_rate", "raise_rate") if "lower_rate" in named else ("raise_rate", "lower_rate")
+    rates = () if set(rates) & set(likely) else rates  # they are tried in the one direction that is known
+    others = [finding.remedies[0] for finding in (*causes, *remedied) if finding.remedies[0] not in ANYTHING]
+    names = [*likely, *rates, "more_updates", *others]
+    yield from dict.fromkeys(degree for name in names for degree in FAMILIES.get(name, (name,)))
+
+
+def _is_settled(findings: Sequence[Finding]) -> bool:
+    """Return whether the first finding is a certain fault without a remedy that can be tried."""
+    first = findings[0] if findings else None
+    return first is not None and first.severity == "fault" and first.confidence >= CERTAIN and not first.remedies
+
+
+def _score(run: Observed) -> float:
+    return FAILED if run.broken else min(run.score, run.train_score)
+
+
+class _Trial:
+    """Trains a program with one remedy, from the first weights of one seed."""
+
+    def __init__(self, program: Program, run: Observed, seed: int, end: float) -> None:
+        self.program, self.seed, self.end = program, seed, end
+        self.before = FAILED if run.broken else run.score
+        touched = max((moment.held_out for moment in run.moments), default=FAILED)
+        best = program.levels.best if program.y is not None else float("inf")
+        self.enough = best if touched < best else float("inf")  # whoever got there and lost it must show the end
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return self.end - time.perf_counter()
+
+    def of(self, name: str, further: int = 0) -> Experiment | None:
+        """Return what a remedy does alone; None where it changes nothing or cannot be tried."""
+        try:
+            config = remedies[name]().change(self.program.config, self.program)
+        except RetrogradError:
+            return None
+        if config is None:
+            return None
+        own, rate = self.program, config.optimizer.first_rate
+        if issubclass(remedies[name], Rate) and not isinstance(config.optimizer.learning_rate, ReduceOnPlateau):
+            other: Program | None = own
+            stepper = own.stepper.with_rates_times(rate / own.config.optimizer.first_rate)
+        else:
+            other = variant(own, config)
+            stepper = other.stepper if other is not None and other.prepared is not None else own.stepper
+        if other is None or other.prepared is None:
+            return None
+        seen = observe(
+            other.prepared,
+            other.scorer,
+            stepper,
+            seed=self.seed + further,
+            seconds=max(self.left, 1.0),
+            enough=self.enough,
+        )
+        heals = judge(other, [seen], False).state == "healthy"
+        changed = rate if rate != own.config.optimizer.first_rate else None
+        return Experiment(name, self.before, FAILED if seen.broken else seen.score, heals, changed)

@@ -1,0 +1,66 @@
+"""Which causes explain which findings: the graph by which a cause stands before its consequences."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+FAILURE = ("stuck", "underfit", "by_heart", "constant_output", "slow")  # what any cause may end in
+STEPS = ("divergence", "oscillation", "nonfinite", "dead_units", "saturation", "exploding", "untrained", *FAILURE)
+SIGNALS = ("vanishing", "exploding", "saturation", "dead_units", "untrained", "nonfinite", "initial_loss")
+TOO_LARGE = ("curvature", *STEPS)  # numbers so large that the loss bends steeply
+STILL = ("untrained", "vanishing", "slow_descent", "dead_units", *FAILURE)
+
+EXPLAINS: dict[str, tuple[str, ...]] = {
+    # the data
+    "outliers": ("unscaled_inputs", "overscaled_inputs", "unscaled_target", "initial_loss", "travel", *TOO_LARGE),
+    "unscaled_inputs": ("initial_loss", "learning_rate", "travel", "slow_descent", *TOO_LARGE),
+    "overscaled_inputs": ("learning_rate", "travel", *STILL),
+    "unscaled_target": ("initial_loss", "learning_rate", "travel", *TOO_LARGE),
+    "unshuffled": ("bad_split", "oscillation", *FAILURE),
+    "bad_split": ("overfit", "parts_differ", "imbalance", *FAILURE),
+    "imbalance": FAILURE,
+    "no_signal": ("overfit", *FAILURE),
+    "tiny_data": ("overfit",),
+    # output and loss
+    "one_unit_softmax": ("initial_loss", "travel", "vanishing", *STILL),
+    "output_loss_pair": ("initial_loss", "nonfinite", "curvature", *STILL),
+    "softmax_twice": STILL,
+    "loss_for_task": ("target_out_of_range", "initial_loss", "nonfinite", *STILL),
+    "target_out_of_range": ("loss_for_task", "unscaled_target", "initial_loss", "saturation", *STILL),
+    "summed_loss": ("initial_loss", "learning_rate", *TOO_LARGE),
+    "idle_units": ("initial_loss",),
+    "wrong_gradient": (*STEPS, "slow_descent"),
+    # the network
+    "initial_weights": ("curvature", "symmetry", "slow_descent", *SIGNALS, *FAILURE),
+    "deep_saturation": ("initial_weights", "narrow", "curvature", "slow_descent", *SIGNALS, *FAILURE),
+    "softmax_hidden": ("curvature", "vanishing", *STILL),
+    "no_nonlinearity": FAILURE,
+    "narrow": ("dead_units", *FAILURE),
+    "strong_regularisation": ("slow_descent", "dead_units", *FAILURE),
+    "batch_norm_momentum": ("batch_norm_lag", "overfit", *FAILURE),
+    "batch_norm_lag": ("overfit", *FAILURE),
+    # the updates
+    "clipped": ("slow_descent", "travel", *STILL),
+    "learning_rate": ("slow_descent", "curvature", *STEPS),
+    "curvature": ("slow_descent", *STEPS),
+    "travel": STILL,
+    "slow_descent": ("slow", *FAILURE),
+    # the run: its findings are effects of all of the above, and some of one another
+    "dead_units": ("untrained", *FAILURE),
+    "saturation": ("vanishing", *FAILURE),
+    "symmetry": ("untrained", *FAILURE),
+    "vanishing": ("untrained", *FAILURE),
+    "exploding": ("nonfinite", "divergence"),
+    "divergence": FAILURE,
+    "oscillation": FAILURE,
+}  # fmt: skip
+
+
+def explained(names: Collection[str]) -> set[str]:
+    """Return those of some findings that others among them explain; two that explain each other stay as they are."""
+    found = set()
+    for cause in names:
+        for name in EXPLAINS.get(cause, ()):
+            if name in names and cause not in EXPLAINS.get(name, ()):
+                found.add(name)
+    return found

@@ -1,0 +1,73 @@
+"""A program with one thing changed; it shares what stays the same: network, compiled step, reference levels."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from retrograd.base.schema import fields
+from retrograd.data.dataset import Dataset
+from retrograd.data.scaling import fit_scaling
+from retrograd.data.settings import DataSettings, plain_scale
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.score import Scorer
+from retrograd.train.config import RunConfig
+
+RESCALES = {"scale", "scale_target"}  # settings of the data that act on numbers which are already there
+
+
+def variant(program: Program, config: RunConfig) -> Program | None:
+    """Return the program under another configuration; None where its data would have to be read again.
+
+    A split, or words that mean a missing value, are decided while reading. Scaling is done on the arrays at hand:
+    standardising what some affine map has scaled before gives the same as standardising the source.
+    """
+    own = program.prepared
+    dataset = rescaled(program.dataset, program.config.data, config.data)
+    if own is None or dataset is None:
+        return None
+    other = Program(config, dataset, program.seconds)
+    if all(getattr(config, name) == getattr(program.config, name) for name in ("network", "loss", "losses")):
+        prepared = dataclasses.replace(own, config=config.filled(own.network, dataset.task), dataset=dataset)
+        other = Program(config, dataset, program.seconds, prepared)
+        other.scorer = Scorer(prepared)
+        other.scorer.evaluator = program.scorer.evaluator
+        if _steps_alike(program.config, config):
+            other.stepper = program.stepper
+    if program.y is not None:
+        other.levels = program.levels  # accuracy and R² do not depend on the scale of the inputs or the target
+    return other
+
+
+def _steps_alike(one: RunConfig, other: RunConfig) -> bool:
+    """Return whether one compiled step serves both; a schedule is compiled for the length of its run."""
+    same = one.optimizer == other.optimizer and one.penalties == other.penalties
+    same = same and one.training.precision == other.training.precision
+    is_plain = isinstance(one.optimizer.learning_rate, float | int)
+    return same and (is_plain or one.training.epochs == other.training.epochs)
+
+
+def rescaled(dataset: Dataset, before: DataSettings | None, after: DataSettings | None) -> Dataset | None:
+    """Return the data set as other settings of its scaling would have made it, fitted on the training part."""
+    old, new = before or DataSettings(), after or DataSettings()
+    changed = {each.name for each in fields(DataSettings) if getattr(old, each.name) != getattr(new, each.name)}
+    if not changed <= RESCALES:
+        return None
+    columns: dict[str, tuple[str, Any]] = {}
+    if changed & {"scale"}:
+        columns["x"] = plain_scale(new.scale)
+    if "scale_target" in changed:
+        columns["y"] = (str(new.scale_target), 1.0)
+    for name, (method, divisor) in columns.items():
+        values = dataset.train.get(name)
+        if not isinstance(values, np.ndarray) or not np.issubdtype(values.dtype, np.floating) or values.ndim < 2:
+            return None
+        scaling = fit_scaling(values, method, divisor)
+        train, valid, test = (
+            None if part is None else {**part, name: scaling.to_float32(part[name])}
+            for part in (dataset.train, dataset.valid, dataset.test)
+        )
+        dataset = dataclasses.replace(dataset, train=train or {}, valid=valid, test=test)
+    return dataset
