@@ -104,7 +104,7 @@ from retrograd.backprop.contract import check_layer as check_layer
 
 # what a configuration means
 from retrograd.explain.explain import Explanation as Explanation, explain as explain
-from retrograd.explain.manual import manual as manual
+from retrograd.explain.manual.pages import manual as manual
 
 # is the backward pass right?
 from retrograd.train.check import check as check

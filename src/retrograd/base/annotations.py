@@ -64,7 +64,7 @@ def describe(annotation: Any) -> str:
         if isinstance(mark, (Expect, Custom)):
             return mark.words
         if isinstance(mark, Registered):
-            return mark.registry.one
+            return mark.registry.one if mark.otherwise is None else f"{describe(mark.otherwise)} or {mark.registry.one}"
     if get_origin(base) in (Union, types.UnionType):
         return " or ".join(describe(option) for option in get_args(base))
     if get_origin(base) is Literal:

@@ -8,7 +8,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from retrograd.base.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
-PLURALS = {"loss": "losses", "penalty": "penalties"}
+PLURALS = {"loss": "losses", "penalty": "penalties", "remedy": "remedies"}
 
 
 class Entry(NamedTuple, Generic[T]):

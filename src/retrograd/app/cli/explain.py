@@ -11,7 +11,7 @@ from retrograd.app.cli.options import Changes, Json, OwnLayers, RunsRoot, Target
 from retrograd.app.cli.surroundings import settle
 from retrograd.base.errors import UsageError
 from retrograd.explain.explain import explain as explain_run
-from retrograd.explain.manual import manual, names
+from retrograd.explain.manual.pages import manual, names
 from retrograd.record.files import write_file
 from retrograd.record.runs import find_run
 from retrograd.record.strict_json import write_json
