@@ -79,5 +79,5 @@ def listed(label: str, names: Iterable[str]) -> Iterator[str]:
 
 
 def _concept(values: Mapping[str, Any]) -> Concept:
-    plain = {key: tuple(map(str, value)) if isinstance(value, list) else str(value) for key, value in values.items()}
-    return Concept(**plain)
+    lists = {key: tuple(map(str, values.get(key, ()))) for key in ("related", "also")}
+    return Concept(str(values["text"]), str(values["command"]), str(values.get("formula", "")), **lists)

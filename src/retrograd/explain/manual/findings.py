@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import functools
 import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import retrograd.diagnosis.remedies
 import retrograd.diagnosis.symptoms  # noqa: F401  # both register what they hold
 from retrograd.base.document import write_document
+from retrograd.diagnosis.explains import EXPLAINS
 from retrograd.diagnosis.remedy import remedies
 from retrograd.diagnosis.symptom import Symptom, symptoms
 from retrograd.explain.explain_text import wrapped
@@ -38,8 +38,8 @@ def symptom_page(name: str) -> Iterator[str]:
     yield from flowing(inspect.getdoc(cls) or "")
     yield ""
     yield from wrapped(f"Judged by:  {STAGES[cls.stage]}.", "  ", 14)
-    if cls.follows:
-        yield from wrapped(f"Effect of:  perhaps {', '.join(cls.follows)}.", "  ", 14)
+    if causes := [cause for cause, effects in EXPLAINS.items() if name in effects]:
+        yield from wrapped(f"Effect of:  perhaps {', '.join(causes)}.", "  ", 14)
     if remedy_names := remedies_of(cls):
         yield from wrapped(f"Remedies:   {', '.join(remedy_names)}.", "  ", 14)
     if (examples := facts.get("examples")) and is_plain(examples.sick.settings):
@@ -64,7 +64,6 @@ def remedy_page(name: str) -> Iterator[str]:
     yield from wrapped("Try it:   retrograd repair CONFIG  (applies a remedy only where it measures better)", "  ", 12)
 
 
-@functools.cache
 def remedies_of(cls: type[Symptom]) -> tuple[str, ...]:
     """Return the remedies that a symptom's rule can name, in the order in which it names them."""
     rule = ast.parse(inspect.getsource(inspect.getmodule(cls) or cls))
