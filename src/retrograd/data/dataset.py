@@ -30,7 +30,7 @@ from retrograd.data.texts.inputs import listed_texts
 from retrograd.data.texts.plan import plan_corpus, plan_texts
 from retrograd.data.texts.reading import TEXT
 from retrograd.data.texts.settings import TextSettings
-from retrograd.data.windows.plan import plan_windows
+from retrograd.data.windows.plan import WindowPlan, plan_windows
 from retrograd.data.wording import some_of
 
 Batch = dict[str, Any]  # NumPy arrays, or columns of images that are decoded when rows are taken
@@ -186,7 +186,10 @@ def _build(source: Source) -> Dataset:
     plan = _plan(source)
     rows = plan.clean(source.rows)
     split, split_note = _split(plan, rows, source)
-    parts = {name: rows.take(indices) for name, indices in split._asdict().items() if len(indices)}
+    indices = {name: part for name, part in split._asdict().items() if len(part)}
+    if isinstance(plan, WindowPlan):
+        indices = {name: plan.with_history(rows, part) for name, part in indices.items()}
+    parts = {name: rows.take(part) for name, part in indices.items()}
     parts |= {name: plan.clean(part) for name, part in source.parts.items()}
     preprocessing = replace(plan.fit(parts["train"]), notations=notations)
     report = Report()

@@ -42,7 +42,7 @@ class TableInputs:
     ignored: tuple[str, ...]
     missing_values: tuple[str, ...]
     invalid: Literal["error", "missing"]
-    missing: Literal["mean", "median", "drop", "error"]
+    missing: Literal["mean", "median", "drop", "interpolate", "error"]
     kind: Literal["table"] = "table"
 
     def __post_init__(self) -> None:

@@ -19,6 +19,7 @@ from retrograd.data.table import CellFaults, Table
 from retrograd.data.target import Labels, fit_labels, fit_quantities, quantities
 from retrograd.data.task import find_targets, find_task
 from retrograd.data.values import numbers, words
+from retrograd.data.windows.dated import dated_notes
 from retrograd.data.wording import some_of
 
 
@@ -138,6 +139,7 @@ def plan_table(table: Table, settings: DataSettings) -> TablePlan:
     if table.form and table.form.unusual():
         notes.append("read as " + ", ".join(f"{name} {value!r}" for name, value in table.form.unusual().items()))
     notes += [str(found) for found in inspect_columns(parsed, {name: rows.column(name) for name in goal.names})]
+    notes += dated_notes(table, features, targets, goal.task == "regression", settings)
     if table.names[0] == "column_1":
         notes.append("the file has no header: its columns are numbered (`header: true` takes the first line as one)")
     if len(rows) < len(table):

@@ -17,6 +17,7 @@ class Report:
     tokens: Counter[str] = field(default_factory=Counter)  # how many there were
     cut: Counter[str] = field(default_factory=Counter)  # texts that were too long
     rewritten: dict[str, str] = field(default_factory=dict)  # how numbers are written, where training's were otherwise
+    remarks: list[str] = field(default_factory=list)  # what is no count
 
     def sentences(self) -> tuple[str, ...]:
         """Return the counts as sentences."""
@@ -33,7 +34,7 @@ class Report:
         ]
         cut = [f"text '{name}': {_counted(count, 'text')} cut to the length" for name, count in self.cut.items()]
         rewritten = [f"column '{name}': {what}" for name, what in self.rewritten.items()]
-        return (*rewritten, *missing, *unseen, *unknown, *cut)
+        return (*rewritten, *missing, *unseen, *unknown, *cut, *dict.fromkeys(self.remarks))
 
 
 def _counted(count: int, thing: str) -> str:

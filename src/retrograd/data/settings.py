@@ -116,7 +116,7 @@ class DataSettings(Settings):
     scale_target: Literal["none", "standard", "minmax"] | None = None
     categories: Literal["one_hot", "embed"] = "one_hot"
     max_categories: PositiveInt = 64  # of a column; rarer ones count as unseen
-    missing: Literal["mean", "median", "drop", "error"] = "mean"
+    missing: Literal["mean", "median", "drop", "interpolate", "error"] = "mean"
     missing_values: tuple[str, ...] = MISSING_WORDS
     invalid: Literal["error", "missing"] = "error"  # cells that are not of their column's kind
     keep_integers: bool = False  # integer arrays x are identifiers for an embedding, not numbers
@@ -183,7 +183,12 @@ class DataSettings(Settings):
             "merges rare ones",
             "more are seldom learnt from",
         ),
-        missing=("what stands in for a missing number", "", "", "the mean changes the column's mean least"),
+        missing=(
+            "what stands in for a missing number; interpolate: a line between its neighbours in time, for windows",
+            "",
+            "",
+            "the mean changes the column's mean least",
+        ),
         missing_values=("words that mean: no value here", "", "", "what spreadsheets and data frames write"),
         invalid=("what happens to a cell that is not of its column's kind", "", "", "a typing error should be seen"),
         keep_integers=(
@@ -248,6 +253,8 @@ class DataSettings(Settings):
         if self.path is None:
             given = [name for name in ("valid_path", "test_path") if getattr(self, name) is not None]
             yield from (Problem(name, "there is no path that it belongs to", "give path as well") for name in given)
+        if self.missing == "interpolate" and self.windows is None:
+            yield Problem("missing", "only rows in time have neighbours", "set `windows:`, or choose mean or median")
         if self.samples is not None and self.builtin not in GENERATED:
             yield Problem("samples", "the data are not generated", f"only {', '.join(GENERATED)} are generated")
         if self.noise is not None and self.builtin not in NOISY:

@@ -12,6 +12,7 @@ from retrograd.data.dataset import Dataset
 from retrograd.data.settings import DataSettings
 from retrograd.data.texts.inputs import TOKENS
 from retrograd.data.texts.vocabulary import PADDING
+from retrograd.data.windows.inputs import KNOWN
 from retrograd.train.config import RunConfig, changed, config_of
 from retrograd.train.design_table import is_plain, joined_inputs, joined_words
 
@@ -109,6 +110,10 @@ def layers_for(dataset: Dataset) -> tuple[list[Any], str]:
         outputs = "sequence" if task == "next_token" else "last"
         recurrent = {"gru": {"units": 64, "output": outputs}, "inputs": ["embedding_1", "mask"]}
         return [embedding, recurrent, last], "a vector for each token, read in order"
+    if x.ndim == 3 and KNOWN in dataset.train:
+        joined = [{"flatten": {}, "inputs": KNOWN}, {"concat": {}, "inputs": ["gru_1", "flatten_1"]}]
+        why = "a recurrent layer reads the history in order; what is known of the horizon stands beside it"
+        return [{"gru": {"units": 32}}, *joined, {"dense": {"units": 32, "activation": "relu"}}, last], why
     if x.ndim == 3:
         return [{"gru": 32}, last], "a recurrent layer reads the history in order"
     hidden = hidden_layers(rows)

@@ -25,6 +25,7 @@ from retrograd.data.settings import DataSettings
 from retrograd.data.source import form_of_its_own, read_file
 from retrograd.data.target import Decoded
 from retrograd.data.texts.targets import Answer
+from retrograd.data.windows.levels import at_level
 from retrograd.network.layer import Spec
 from retrograd.network.network import Network, Variables
 from retrograd.network.own_layers import check_loaded
@@ -99,6 +100,8 @@ class Model:
             return target.decode(answers(self, columns))
         outputs = self.evaluator.each_output(self.variables, columns)
         decoded = Decoded.joined([self.preprocessing.decode(part, from_logits=from_logits) for part in outputs])
+        if decoded.values is not None:
+            decoded = decoded._replace(values=at_level(decoded.values, columns))
         return decoded._replace(boxes=in_pixels(decoded.boxes, rows.sizes)) if decoded.boxes is not None else decoded
 
     def columns(self, rows: Any, report: Report | None = None) -> dict[str, Any]:

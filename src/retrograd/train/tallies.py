@@ -13,6 +13,7 @@ from retrograd.data.preprocessing import Target
 from retrograd.data.target import Labels, Quantities
 from retrograd.data.texts.targets import Answer, NextToken
 from retrograd.data.texts.vocabulary import PADDING
+from retrograd.data.windows.levels import LEVEL, SPREAD, at_level
 from retrograd.train.detection import average_precision
 from retrograd.train.metrics import class_metrics, regression_metrics
 
@@ -41,17 +42,28 @@ class PlainTally:
         self.names = ("r2",) if isinstance(target, Quantities) else ("accuracy",)
         self.outputs: list[np.ndarray] = []
         self.truths: list[np.ndarray] = []
+        self.levels: list[dict[str, np.ndarray]] = []
 
     def add(self, output: np.ndarray, columns: Columns) -> None:  # noqa: D102
         self.outputs.append(output)
         self.truths.append(np.asarray(columns["y"]))
+        self.levels.append({name: np.asarray(columns[name]) for name in (LEVEL, SPREAD) if name in columns})
 
     def scores(self, full: bool) -> dict[str, float]:  # noqa: D102
         truth = np.concatenate(self.truths)
         decoded = self.target.decode(np.concatenate(self.outputs), from_logits=self.from_logits)
         if isinstance(self.target, Quantities):
-            return regression_metrics(self.target.scaling.undo(truth), decoded.values, full, self.target.names)
+            return self._regression(self.target.scaling.undo(truth), np.asarray(decoded.values), full)
         return class_metrics(truth.reshape(-1).astype(int), decoded, self.target, full)
+
+    def _regression(self, truth: np.ndarray, found: np.ndarray, full: bool) -> dict[str, float]:
+        """Return the metrics of values; of several series, R² is that around each one's own level."""
+        scores = regression_metrics(truth, found, full, self.target.names)
+        if not self.levels or not self.levels[0]:
+            return scores
+        level = {name: np.concatenate([each[name] for each in self.levels]) for name in self.levels[0]}
+        own = regression_metrics(at_level(truth, level), at_level(found, level), full, self.target.names)
+        return own | {name: value for name, value in scores.items() if name.startswith("r2")}
 
 
 class MaskTally:

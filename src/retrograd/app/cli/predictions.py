@@ -18,13 +18,13 @@ from retrograd.train.predict import Model
 
 
 def predictions(model: Model, rows: Any, decoded: Decoded) -> pl.DataFrame:
-    """Return what was predicted, beside the image's name or the moment after which it lies, where there is one."""
+    """Return what was predicted, beside the image's name, or the series and the moment after which it lies."""
     inputs, target = model.preprocessing.inputs, model.preprocessing.target
     names = rows.names if isinstance(rows, Images) else None
     beside = {} if names is None else {"image": pl.Series(names)}
     if isinstance(inputs, WindowInputs):
-        moments = inputs.moments(rows)
-        beside[moments.name] = moments.cast(pl.String) if moments.dtype.is_temporal() else moments
+        labels = {column.name: column for column in inputs.labels(rows)}
+        beside |= {name: each.cast(pl.String) if each.dtype.is_temporal() else each for name, each in labels.items()}
     if decoded.boxes is not None:
         assert isinstance(target, Boxes)
         return box_rows(decoded.boxes, names, target.classes)

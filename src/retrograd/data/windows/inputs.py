@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,29 +11,38 @@ import polars as pl
 from pydantic import ConfigDict
 
 from retrograd.base.errors import DataError
-from retrograd.data.inputs import TableInputs
-from retrograd.data.kinds import find_kinds
+from retrograd.data.inputs import TableInputs, parse_columns
+from retrograd.data.kinds import ColumnKind
 from retrograd.data.report import Report
-from retrograd.data.settings import DataSettings
 from retrograd.data.table import CellFaults, Table, from_any_frame
-from retrograd.data.values import numbers
+from retrograd.data.windows.gaps import filled
+from retrograd.data.windows.levels import LEVEL, SPREAD, Levels
+from retrograd.data.windows.order import in_order
+from retrograd.data.windows.series import blocks_of, observed
+from retrograd.data.wording import some_of
+
+KNOWN = "known"  # the batch column of what is known of the horizon
 
 
 @dataclass(frozen=True)
 class WindowInputs:
-    """Windows over the rows of a table in the order of time.
+    """Windows over the rows of a table, series by series, in the order of time.
 
-    `series` are the target columns; the target of a window is each of them in each of the `horizon` rows after it.
+    The target of a window is each of the `targets` in each of the `horizon` rows after it. `series` are the columns
+    that tell series apart; `levels` scale the targets of each; `known` reads what is known of the horizon.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     table: TableInputs
-    series: tuple[str, ...]
+    targets: tuple[str, ...]
     history: int
     horizon: int
     stride: int
     time: str | None
+    series: tuple[str, ...] = ()
+    levels: Levels | None = None
+    known: TableInputs | None = None
     kind: Literal["windows"] = "windows"
 
     @property
@@ -45,73 +55,153 @@ class WindowInputs:
         """Batch columns of identifiers, and how many each has."""
         return self.table.embedded
 
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The names of what is predicted: each target at each step."""
+        return tuple(f"{name}+{step + 1}" for step in range(self.horizon) for name in self.targets)
+
     def rows_of(self, data: Any, targets: tuple[str, ...] = ()) -> Table:
-        """Return the table of rows in the order of time."""
+        """Return the table of rows in the order of time, its gaps filled where the settings say so."""
         table = data if isinstance(data, Table) else from_any_frame(data)
-        return in_order(table.with_missing(self.table.missing_values), self.time)
+        table = in_order(table.with_missing(self.table.missing_values), self.time, self.series)
+        if self.table.missing != "interpolate":
+            return table
+        return filled(table, self.time, self.series, self._kinds(), self.targets)
 
     def encode(self, table: Table, report: Report, with_target: bool) -> dict[str, np.ndarray]:
         """Return `x`, float32 [windows, history, features], and identifiers of embedded columns [windows, history].
 
-        Without a target the last window ends at the last row: its future is not there yet.
+        With `known` columns also `known`, float32 [windows, horizon, features]; with several series also their level
+        and spread [windows, targets]. Without a target the last windows are those that end each series: their future is
+        not there yet.
 
         Raises:  DataError for fewer rows than a window needs
         """
-        starts = self.starts(table, with_target)
+        starts = self.starts(table, with_target, report)
         rows = starts[:, None] + np.arange(self.history)
-        return {name: column[rows] for name, column in self.table.encode(table, report).items()}
+        flat, levels = self.flat(table, report)
+        columns = {name: column[rows] for name, column in self.table.encode(flat, report).items()}
+        if self.known is not None:
+            after = starts[:, None] + self.history + np.arange(self.horizon)
+            seen = replace(self.known, ignored=table.names).encode(table, Report())
+            columns[KNOWN] = seen["x"][after]
+        if levels is not None:
+            columns |= {name: values[starts].astype(np.float32) for name, values in levels.items()}
+        return columns
 
-    @property
-    def steps(self) -> tuple[str, ...]:
-        """The names of what is predicted: each series at each step."""
-        return tuple(f"{name}+{step + 1}" for step in range(self.horizon) for name in self.series)
+    def starts(self, table: Table, with_target: bool, report: Report | None = None) -> np.ndarray:
+        """Return the first row of each window, counted in each series from the last one backwards.
 
-    def starts(self, table: Table, with_target: bool) -> np.ndarray:
-        """Return the first row of each window; windows are counted from the last one backwards."""
-        needed = self.history + (self.horizon if with_target else 0)
-        last = len(table) - needed
-        if last < 0:
-            part = f"{len(table)} rows in time are fewer than a window's {needed}"
-            raise DataError(part, where=table.where, cure="give more rows, or choose a smaller `history`")
-        return np.arange(last % self.stride, last + 1, self.stride)
+        Without a target those that end their series come last, one for each series.
+        """
+        found, last, short = [np.empty(0, int)], [], []
+        ends = observed(table, self.series, self.targets)
+        blocks = blocks_of(table, self.series)
+        ahead = self.horizon if with_target or self.known is not None else 0
+        for number, lo, hi in blocks.bounds:
+            end = min(ends[lo] - (self.horizon if with_target else 0), hi - ahead)  # of the last history
+            if end - lo < self.history:
+                short.append(blocks.names[number])
+                continue
+            first = lo + (end - self.history - lo) % self.stride
+            own = np.arange(first, end - self.history + 1, self.stride)
+            found.append(own if with_target else own[:-1])
+            last += [] if with_target else [own[-1]]
+        self._tell_short(table, short, len(found) > 1, with_target, report)
+        return np.concatenate([*found, np.array(last, int)])
 
     def target_table(self, table: Table) -> Table:
-        """Return a table of what follows each window: the columns `name+1` to `name+horizon`."""
+        """Return a table of what follows each window: the columns `name+1` to `name+horizon`, at its series' level."""
         ends = self.starts(table, with_target=True) + self.history
+        values = self.values(table)
+        until = observed(table, self.series, self.targets)
         faults = CellFaults(table)
-        values = {name: numbers(table.column(name)).values for name in self.series}
-        for name, column in values.items():
-            faults.add(name, column.is_null().arg_true(), "a finite number")
-        faults.raise_any("fill these cells, or leave the rows out")
-        columns = [values[name].to_numpy()[ends + step] for step in range(self.horizon) for name in self.series]
+        for name, column in zip(self.targets, values.T, strict=True):
+            missing = np.isnan(column) & (np.arange(len(column)) < until)
+            faults.add(name, pl.Series(np.flatnonzero(missing)), "a finite number")
+        faults.raise_any("`missing: interpolate` fills these cells from their neighbours; or leave the rows out")
+        values = self._levelled(table, values)[0]
+        columns = [values[ends + step, i] for step in range(self.horizon) for i in range(len(self.targets))]
         return Table(pl.DataFrame(dict(zip(self.steps, columns, strict=True))), table.where)
 
-    def moments(self, table: Table) -> pl.Series:
-        """Return the last row's time of each window (or its number, counted from 1), shown beside forecasts."""
+    def labels(self, table: Table) -> Iterator[pl.Series]:
+        """Yield what is shown beside forecasts: the series, and the time of each window's last row (or its number)."""
         ends = self.starts(table, with_target=False) + self.history - 1
+        yield from (table.frame[name][ends] for name in self.series)
         if self.time is None:
-            return pl.Series("after_row", ends + 1)
-        return table.frame[self.time][ends].alias(f"after_{self.time}")
+            yield pl.Series("after_row", ends + 1)
+        else:
+            yield table.frame[self.time][ends].alias(f"after_{self.time}")
 
+    def _kinds(self) -> dict[str, ColumnKind]:
+        known = () if self.known is None else self.known.columns
+        return {column.name: column.column_kind for column in (*self.table.columns, *known)} | {
+            name: ColumnKind("number") for name in self.targets if name not in self._read
+        }
 
-def in_order(table: Table, time: str | None) -> Table:
-    """Return the rows sorted by a column of numbers or dates.
+    @property
+    def _read(self) -> tuple[str, ...]:
+        """The names of the columns that are features."""
+        return tuple(column.name for column in self.table.columns)
 
-    Raises:  DataError for a moment that is missing or occurs twice
-    """
-    if time is None:
-        return table
-    kind = find_kinds(table, (time,), DataSettings())[time]
-    moments = kind.parse(table.column(time)).values
-    faults = CellFaults(table)
-    faults.add(time, moments.is_null().arg_true(), "a number or a date")
-    faults.raise_any("complete these rows, or leave them out")
-    if moments.dtype == pl.String:
-        raise DataError(f"column '{time}' holds neither numbers nor dates", where=table.where)
-    order = np.argsort(moments.to_numpy(), kind="stable")
-    twice = np.flatnonzero(np.diff(moments.to_numpy()[order]) == 0)
-    if len(twice):
-        where, line = table.place(int(order[twice[0] + 1]))
-        cure = "windows need one row for each moment: give each series a file of its own"
-        raise DataError(f"{line}, column '{time}': the same moment as another row", where=where, cure=cure)
-    return table.take(order)
+    def values(self, table: Table) -> np.ndarray:
+        """Return the targets as numbers [rows, targets], NaN where one is missing."""
+        kinds = self._kinds()
+        found = [kinds[name].parse(table.column(name)).values.cast(pl.Float64) for name in self.targets]
+        return np.column_stack([values.fill_null(np.nan).to_numpy() for values in found])
+
+    def _levelled(self, table: Table, values: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray] | None]:
+        """Return values [rows, targets] at the level of their series, and each row's level and spread."""
+        if self.levels is None:
+            return values, None
+        blocks = blocks_of(table, self.series)
+        level, spread = np.zeros_like(values), np.ones_like(values)
+        for number, lo, hi in blocks.bounds:
+            scaling = self.levels.of(blocks.names[number], values[lo:hi])
+            level[lo:hi], spread[lo:hi] = scaling.offset, scaling.scale
+        return (values - level) / spread, {LEVEL: level, SPREAD: spread}
+
+    def flat(self, table: Table, report: Report) -> tuple[Table, dict[str, np.ndarray] | None]:
+        """Return the table with targets at the level of their series, and without gaps in the future; and each row's
+        level and spread [rows, targets], where series have one.
+        """
+        there = all(name in table.names for name in self.targets)
+        if there:
+            kinds = {name: kind for name, kind in self._kinds().items() if name in self.targets}
+            parse_columns(table, kinds, self.table.invalid, self.table.missing)
+        if self.levels is not None:
+            unknown = [name for name in blocks_of(table, self.series).names if name not in self.levels.names]
+            if unknown and not there:
+                cure = f"give the column {some_of(self.targets)} as well"
+                raise DataError(f"series that training did not know: {some_of(unknown)}", where=table.where, cure=cure)
+            if unknown:
+                known = "that training did not know, scaled by their own rows"
+                report.remarks.append(f"{len(unknown)} series {known}: {some_of(unknown)}")
+        values = self.values(table) if there else np.full((len(table), len(self.targets)), np.nan)
+        values, levels = self._levelled(table, values)
+        until, rows = observed(table, self.series, self.targets), np.arange(len(table))
+        if not there or (levels is None and not (rows >= until).any()):
+            return table, levels
+        last = values[np.maximum(until - 1, 0)]
+        values = np.where((rows >= until)[:, None], last, values)
+        columns = [pl.Series(name, column).fill_nan(None) for name, column in zip(self.targets, values.T, strict=True)]
+        return replace(table, frame=table.frame.with_columns(columns)), levels
+
+    def _tell_short(
+        self, table: Table, short: list[str], is_any: bool, with_target: bool, report: Report | None
+    ) -> None:
+        needed = self.history + (self.horizon if with_target or self.known is not None else 0)
+        if not is_any:
+            part = f"{len(table)} rows in time are fewer than a window's {needed}"
+            if self.series:
+                part = f"none of {len(short)} series has the {needed} rows of a window ({len(table)} rows in all)"
+            cure = "give more rows, or choose a smaller `history`"
+            if not with_target and self.known is not None:
+                cure = f"give the {self.horizon} rows to be forecast as well, with {some_of(self._known_names)}"
+            raise DataError(part, where=table.where, cure=cure)
+        if short and report is not None:
+            report.remarks.append(f"{len(short)} series shorter than a window's {needed} rows: {some_of(short)}")
+
+    @property
+    def _known_names(self) -> tuple[str, ...]:
+        return () if self.known is None else tuple(column.name for column in self.known.columns)

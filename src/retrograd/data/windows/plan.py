@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from retrograd.base.errors import ConfigError, DataError
-from retrograd.data.inputs import fit_table, parse_columns
+from retrograd.data.inputs import TableInputs, fit_table, parse_columns
 from retrograd.data.kinds import ColumnKind, find_kinds, kinds_notes
 from retrograd.data.plan import Goal
 from retrograd.data.preprocessing import Preprocessing
-from retrograd.data.scaling import Scaling
+from retrograd.data.report import Report
+from retrograd.data.scaling import Scaling, fit_scaling
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
-from retrograd.data.target import Quantities, fit_quantities
+from retrograd.data.target import Quantities
 from retrograd.data.task import find_targets
-from retrograd.data.windows.inputs import WindowInputs, in_order
+from retrograd.data.windows.gaps import filled
+from retrograd.data.windows.guess import with_guesses
+from retrograd.data.windows.inputs import WindowInputs
+from retrograd.data.windows.levels import Levels, fit_levels
+from retrograd.data.windows.order import clock_of, in_order
+from retrograd.data.windows.series import blocks_of, observed
 from retrograd.data.windows.settings import WindowSettings
 from retrograd.data.wording import some_of
 
@@ -33,17 +40,30 @@ class WindowPlan:
     notes: tuple[str, ...]
 
     def clean(self, table: Table) -> Table:
-        """Return the rows in the order of time."""
-        return in_order(table.with_missing(self.settings.missing_values), self.own.time)
+        """Return the rows in the order of time, series by series; series without a single window are left out."""
+        table = in_order(table.with_missing(self.settings.missing_values), self.own.time, self.own.keys, self.settings)
+        if self.settings.missing == "interpolate":
+            table = filled(table, self.own.time, self.own.keys, self._every_kind, self.goal.names)
+        kept = long_enough(table, self.own)
+        return table if kept.all() else table.take(np.flatnonzero(kept))
 
     def fit(self, train: Table) -> Preprocessing:
-        """Return the preprocessing fitted on training rows; a series is scaled alike at each step of the horizon."""
-        own, names = self.own, self.goal.names
-        columns = fit_table(train, self.features, self.ignored, self.settings, self.settings.scale or "standard")
-        inputs = WindowInputs(columns, names, own.history, own.horizon, own.stride, own.time)
-        is_scaled = self.settings.scale in (None, "standard", "minmax")
-        scale = self.settings.scale_target or ("standard" if is_scaled else "none")
-        one = fit_quantities(train, names, scale).scaling
+        """Return the preprocessing fitted on training rows; a target is scaled alike at each step of the horizon."""
+        own, settings = self.own, self.settings
+        scale = settings.scale or "standard"
+        is_scaled = settings.scale in (None, "standard", "minmax")
+        target_scale = settings.scale_target or ("standard" if is_scaled else "none")
+        inputs = WindowInputs(
+            fit_table(train, self.features, self.ignored, settings, "none"), self.goal.names, own.history, own.horizon,
+            own.stride, own.time, own.keys,
+        )  # fmt: skip
+        if own.keys and target_scale != "none":
+            inputs = replace(inputs, levels=_levels(inputs, train, target_scale))
+        flat, _ = inputs.flat(train, Report())
+        known = self._known(train)
+        inputs = replace(inputs, table=fit_table(flat, self.features, self.ignored, settings, scale), known=known)
+        values = inputs.values(flat)
+        one = fit_scaling(values[np.isfinite(values).all(1)], target_scale)
         scaling = Scaling(one.offset * own.horizon, one.scale * own.horizon)
         return Preprocessing(inputs, Quantities(inputs.steps, scaling))
 
@@ -51,8 +71,61 @@ class WindowPlan:
         """Return None: moments have no classes."""
 
     def split_keys(self, table: Table) -> np.ndarray | None:
-        """Return None: the rows are in the order of time."""
-        return None
+        """Return each row's place in its series, from 0 to 1, so that each is split by its own time."""
+        if not self.own.keys:
+            return None
+        places = np.empty(len(table))
+        for _, lo, hi in blocks_of(table, self.own.keys).bounds:
+            places[lo:hi] = np.arange(1, hi - lo + 1) / (hi - lo)
+        return places
+
+    def with_history(self, table: Table, rows: np.ndarray) -> np.ndarray:
+        """Return a part's rows and before them, in each series, as many as a window looks back."""
+        found = []
+        for _, lo, hi in blocks_of(table, self.own.keys).bounds:
+            own = rows[(rows >= lo) & (rows < hi)]
+            if len(own):
+                found.append(np.concatenate([np.arange(max(lo, own[0] - self.own.history), own[0]), own]))
+        return np.concatenate(found) if found else rows
+
+    def observed(self, table: Table) -> np.ndarray:
+        """Return for each row where the last row with a target ends in its series."""
+        return observed(table, self.own.keys, self.goal.names)
+
+    def _known(self, train: Table) -> TableInputs | None:
+        if not self.own.known:
+            return None
+        settings = replace(self.settings, categories="one_hot")
+        kinds = {name: self.features.get(name) or self._every_kind[name] for name in self.own.known}
+        return fit_table(train, kinds, (), settings, settings.scale or "standard")
+
+    @property
+    def _every_kind(self) -> dict[str, ColumnKind]:
+        return {**dict.fromkeys(self.goal.names, ColumnKind("number")), **self.features}
+
+
+def _levels(inputs: WindowInputs, train: Table, method: str) -> Levels:
+    values, blocks = inputs.values(train), blocks_of(train, inputs.series)
+    bounds = list(blocks.bounds)
+    names = tuple(blocks.names[number] for number, _, _ in bounds)
+    return fit_levels(names, [values[lo:hi] for _, lo, hi in bounds], method)
+
+
+def long_enough(table: Table, own: WindowSettings) -> np.ndarray:
+    """Return which rows belong to a series that has at least one window; a single series is kept as it is.
+
+    Raises:  DataError when no series has one
+    """
+    least, blocks = own.history + own.horizon, blocks_of(table, own.keys)
+    kept = np.zeros(len(table), bool)
+    for _, lo, hi in blocks.bounds:
+        kept[lo:hi] = hi - lo >= least
+    if not own.keys:
+        return np.ones(len(table), bool)
+    if not kept.any():
+        message = f"none of {len(blocks.names)} series has the {least} rows of a window ({len(table)} rows in all)"
+        raise DataError(message, where=table.where, cure="give more rows, or choose a smaller `history`")
+    return kept
 
 
 def plan_windows(table: Table, settings: DataSettings, own: WindowSettings) -> WindowPlan:
@@ -66,17 +139,75 @@ def plan_windows(table: Table, settings: DataSettings, own: WindowSettings) -> W
         raise ConfigError("windows have no weights", where="data.weight", cure="leave it out")
     table = table.with_missing(settings.missing_values)
     targets = find_targets(table.names, replace(settings, task="regression"))
-    left_out = {*settings.exclude, own.time}
-    names = settings.features or tuple(name for name in table.names if name not in left_out)
-    kinds = find_kinds(table, tuple(dict.fromkeys((*names, *targets))), settings)
+    if set(targets) & set(own.known):
+        raise ConfigError("a target is not known beforehand", where="data.windows.known", cure="leave it out")
+    own, guesses = with_guesses(table, settings, own, targets)
+    for name in (*own.keys, *own.known):
+        table.column(name)
+    names = settings.features or tuple(name for name in table.names if name not in {*settings.exclude, own.time})
+    kinds = find_kinds(table, tuple(dict.fromkeys((*names, *targets, *own.known))), settings)
     words = [name for name in targets if kinds[name].kind not in ("number", "identifier")]
     if words:
         raise DataError(
             f"the target '{words[0]}' holds no numbers", where=table.where, cure="name others with `target:`"
         )
+    many = [name for name in own.keys if table.column(name).n_unique() > settings.max_categories]
+    kinds |= {name: ColumnKind("identifier" if name in many else "category") for name in own.keys if name in kinds}
+    kinds |= {name: ColumnKind("identifier") for name in names if kinds[name].kind == "text"}
+    kinds |= {name: ColumnKind("number") for name in targets if kinds[name].kind == "identifier"}
     features = {name: kinds[name] for name in names if kinds[name].kind != "identifier"}
     parse_columns(table, features, settings.invalid, settings.missing)
     ordered = f"ordered by {own.time}" if own.time else "in the order of the file"
     note = f"forecast of {some_of(targets)}: {own.horizon} rows after each {own.history}, {ordered}"
     ignored = tuple(name for name in table.names if name not in features)
-    return WindowPlan(settings, own, features, ignored, Goal("regression", targets), (note, *kinds_notes(features)))
+    goal = Goal("regression", targets)
+    plan = WindowPlan(settings, own, features, ignored, goal, ())
+    shown = {name: kinds[name] for name in names}
+    return replace(plan, notes=(note, *guesses, *_order_notes(plan, table), *kinds_notes(shown)))
+
+
+def _order_notes(plan: WindowPlan, table: Table) -> Iterator[str]:
+    """Yield what is worth telling about series and time."""
+    own = plan.own
+    ordered = in_order(table, own.time, own.keys, plan.settings)
+    rows = plan.clean(table)
+    blocks, least = blocks_of(ordered, own.keys), own.history + own.horizon
+    if own.keys:
+        sizes = {blocks.names[number]: hi - lo for number, lo, hi in blocks_of(rows, own.keys).bounds}
+        windows = sum(-(-(size - least + 1) // own.stride) for size in sizes.values() if size >= least)
+        yield (
+            f"{len(sizes)} series told apart by {', '.join(own.keys)}: {some_of(list(sizes), 5)}; {windows} windows, "
+            "none across two series; each series is scaled and split by itself"
+        )
+        short = [blocks.names[number] for number, lo, hi in blocks.bounds if blocks.names[number] not in sizes]
+        if short:
+            yield f"left out, as shorter than a window's {least} rows: {some_of(short)}"
+    future = int((np.arange(len(rows)) >= plan.observed(rows)).sum())
+    if future:
+        yield f"{future} row{'s' if future > 1 else ''} at the end without a target: taken as the future"
+    if own.time is not None:
+        yield from _time_notes(plan, table, ordered, rows)
+    elif plan.settings.missing == "interpolate":
+        yield "without `windows: {time: ...}` only missing cells are filled, no skipped moments"
+
+
+def _time_notes(plan: WindowPlan, table: Table, ordered: Table, rows: Table) -> Iterator[str]:
+    time, keys = plan.own.time or "", plan.own.keys
+    before = clock_of(
+        table.take(np.argsort(blocks_of(table, keys).numbers, kind="stable")), time, plan.settings
+    ).moments
+    clock, blocks = clock_of(ordered, time, plan.settings), blocks_of(ordered, keys)
+    if (before != clock.moments).any():
+        yield f"the file is not in the order of time: its rows were sorted by '{time}'"
+    off, step = clock.gaps(blocks)
+    if not len(off):
+        return
+    steps = len(ordered) - len({*blocks.numbers.tolist()})
+    _, line = ordered.place(int(off[0]))
+    length = clock.words(float(clock.places[off[0]] - clock.places[off[0] - 1]))
+    found = f"time is irregular: {len(off)} of {steps} steps are not {clock.words(step)}"
+    found += f", the first of them {length} before {line}"
+    if plan.settings.missing == "interpolate":
+        yield f"{found}; {len(rows)} rows with the moments between them filled in"
+    else:
+        yield f"{found}; `missing: interpolate` fills in the moments between"

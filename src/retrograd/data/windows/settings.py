@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from retrograd.base.annotations import describing
+from retrograd.base.errors import Problem
 from retrograd.base.schema import PositiveInt, Settings
 
 
@@ -14,14 +16,27 @@ class WindowSettings(Settings):
 
     The `history` rows of a window are the input; the target columns of the `horizon` rows after them are what is
     predicted. `time` names the column by which rows are sorted (default: the order of the file); it is no feature.
-    Target columns are features too, unless `features:` leaves them out. The rows are split by time first and windows
-    are laid within each part, so that no row is in two parts.
+    Target columns are features too, unless `features:` leaves them out.
+
+    `series` names the column (or columns) that tell several series in one table apart. No window crosses from one
+    series to another; each is scaled by its own level, and its name is a feature. Without it, the column is looked
+    for where moments repeat or fall back; `series: []` says that all rows are one series.
+
+    The rows of each series are split by time: the targets of validation and test windows lie in their own part, and
+    their histories may reach back into the part before, as they do when a forecast is made.
+
+    `known` names columns whose values at the horizon are known beforehand (a holiday, a planned price). They become the
+    batch column `known` [windows, horizon, features]. To predict, give the future rows as well, without their target.
+
+    `missing: interpolate` (under `data:`) fills missing cells, and moments that the file skips, along a straight line.
     """
 
     history: PositiveInt
     horizon: PositiveInt = 1
     stride: PositiveInt = 1  # rows from one window to the next
     time: str | None = None
+    series: str | tuple[str, ...] | None = None  # default: looked for; (): none
+    known: tuple[str, ...] = ()
 
     words = describing(
         history=("rows that the network sees", "sees further back; slower", "faster, sees less"),
@@ -38,4 +53,25 @@ class WindowSettings(Settings):
             "1: all",
         ),
         time=("the column by which rows are sorted", "", "", "the order of the file"),
+        series=(
+            "the column, or columns, that tell several series apart",
+            "",
+            "",
+            "one series, unless moments repeat or fall back and a column explains it",
+        ),
+        known="columns whose values at the horizon are known beforehand",
     )
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of the columns that tell series apart, as far as they were given."""
+        return (self.series,) if isinstance(self.series, str) else self.series or ()
+
+    def rules(self) -> Iterator[Problem]:
+        """Yield the columns that are to be two things at once."""
+        for name in self.keys:
+            if name == self.time:
+                yield Problem("series", f"'{name}' stands under `time` already", "name the column of the items")
+        for name in self.known:
+            if name in self.keys or name == self.time:
+                yield Problem("known", f"'{name}' is known anyway", "leave it out")

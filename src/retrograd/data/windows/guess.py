@@ -1,0 +1,67 @@
+"""The time and the series of a table whose settings do not name them: guessed where rows cannot be one series."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from retrograd.data.kinds import find_kinds
+from retrograd.data.settings import DataSettings
+from retrograd.data.table import Table
+from retrograd.data.windows.order import clock_of
+from retrograd.data.windows.series import keys_in_blocks, keys_that_part
+from retrograd.data.windows.settings import WindowSettings
+
+
+def with_guesses(
+    table: Table, settings: DataSettings, own: WindowSettings, targets: tuple[str, ...]
+) -> tuple[WindowSettings, tuple[str, ...]]:
+    """Return the settings with time and series filled in, and a sentence about each that was guessed.
+
+    Moments that repeat or fall back in the file cannot be one series in its order. Then the date is the time, and the
+    column (or the two) under which no moment occurs twice names the series. Without a column of dates, the items of a
+    list of series are told by a column each of whose values fills one block of rows.
+    """
+    own, notes = replace(own, series=own.keys) if own.series is not None else own, []
+    least = own.history + own.horizon
+    others = {*targets, *settings.exclude, own.time, *own.known}
+    time = own.time or _date_column(table, settings, others)
+    if own.series is not None and own.time is not None:
+        return own, ()
+    if time is None:
+        keys = () if own.series is not None else keys_in_blocks(table, {name for name in others if name}, least)
+        if keys:
+            notes.append(f"'{keys[0]}' fills one block of rows with each of its values: {_series_words(keys)}")
+        return replace(own, series=own.keys or keys), tuple(notes)
+    moments = clock_of(table, time, settings).moments
+    rises, differ = bool((np.diff(moments) > 0).all()), len(np.unique(moments)) == len(moments)
+    if own.time is None and rises:
+        return replace(own, series=own.keys), ()
+    keys = own.keys
+    if own.series is None and not differ:
+        keys = keys_that_part(table, moments, {time, *(name for name in others if name)}, least)
+        if keys:
+            notes.append(f"moments in '{time}' repeat, but not within {', '.join(keys)}: {_series_words(keys)}")
+    parted = differ or own.series is not None or bool(keys)
+    if own.time is None and parted:
+        notes.append(f"'{time}' does not rise from row to row: rows are sorted by it (`windows: {{time: {time}}}`)")
+        return replace(own, time=time, series=keys), tuple(notes)
+    if own.time is None:
+        notes.append(
+            f"moments in '{time}' repeat or fall back, and no column tells series apart: windows follow the order of "
+            f"the file; set `windows: {{time: {time}, series: ...}}` if the rows are several series"
+        )
+    return replace(own, series=keys), tuple(notes)
+
+
+def _series_words(keys: tuple[str, ...]) -> str:
+    name = keys[0] if len(keys) == 1 else f"[{', '.join(keys)}]"
+    return f"taken as the name of the series (`windows: {{series: {name}}}`; `series: []` makes all rows one)"
+
+
+def _date_column(table: Table, settings: DataSettings, others: set[str | None]) -> str | None:
+    """Return the first column of dates."""
+    names = tuple(name for name in table.names if name not in others and table.column(name).null_count() == 0)
+    kinds = find_kinds(table, names, replace(settings, kinds={k: v for k, v in settings.kinds.items() if k in names}))
+    return next((name for name in names if kinds[name].kind == "date"), None)

@@ -1,0 +1,58 @@
+"""The level and spread of each series, by which its target is scaled, so that large and small series learn alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import ConfigDict
+
+from retrograd.data.scaling import Finite, Positive, Scaling, fit_scaling
+
+LEVEL, SPREAD = "series_level", "series_spread"  # batch columns [windows, targets]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """A scaling for each known series, fitted on its training rows; `method` fits that of one unknown so far."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    names: tuple[str, ...]
+    offsets: tuple[tuple[Finite, ...], ...]
+    scales: tuple[tuple[Positive, ...], ...]
+    method: str
+
+    def __post_init__(self) -> None:
+        if not len(self.names) == len(self.offsets) == len(self.scales):
+            raise ValueError("each series needs a level and a spread")
+
+    def of(self, name: str, values: np.ndarray) -> Scaling:
+        """Return the scaling of a series; of an unknown one that of its own values [rows, targets]."""
+        if name in self.names:
+            number = self.names.index(name)
+            return Scaling(self.offsets[number], self.scales[number])
+        return fit_level(values, self.method)
+
+
+def fit_levels(names: tuple[str, ...], values: list[np.ndarray], method: str) -> Levels:
+    """Return the level and spread of each series' values [rows, targets]."""
+    found = [fit_level(own, method) for own in values]
+    return Levels(names, tuple(each.offset for each in found), tuple(each.scale for each in found), method)
+
+
+def fit_level(values: np.ndarray, method: str) -> Scaling:
+    """Return the scaling of the complete rows of values [rows, targets]."""
+    complete = values[np.isfinite(values).all(1)]
+    return fit_scaling(complete if len(complete) else np.zeros((1, values.shape[1])), method)
+
+
+def at_level(values: np.ndarray, columns: Mapping[str, Any]) -> np.ndarray:
+    """Return values [rows, horizon * targets] in their own unit where the batch columns hold each row's level."""
+    if LEVEL not in columns:
+        return values
+    level, spread = (np.asarray(columns[name], np.float64) for name in (LEVEL, SPREAD))
+    times = values.shape[1] // level.shape[1]
+    return values * np.tile(spread, times) + np.tile(level, times)

@@ -1,0 +1,143 @@
+"""Rows in the order of time, and how regular that time is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from retrograd.base.errors import DataError
+from retrograd.data.kinds import ColumnKind, find_kinds
+from retrograd.data.settings import DataSettings
+from retrograd.data.table import CellFaults, Table
+from retrograd.data.windows.series import Blocks, blocks_of, keys_that_part
+
+SHORTEST_MONTH, WEEK = 28, 7  # days
+MILLISECONDS = {"day": 86_400_000, "hour": 3_600_000, "minute": 60_000, "second": 1000, "millisecond": 1}
+SAME = 1e-6  # of a step
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A column of time: its moments as numbers, and its place in steps of the calendar that it follows.
+
+    `places` are whole numbers where time is regular: months where no step is shorter than 28 days and all moments have
+    the same day, business days where there is nothing on weekends, else milliseconds (or the column's own unit).
+    """
+
+    kind: ColumnKind
+    moments: np.ndarray
+    places: np.ndarray
+    unit: str
+
+    def step(self, blocks: Blocks) -> float:
+        """Return the commonest step within a series, in units."""
+        steps = np.concatenate([np.diff(self.places[lo:hi]) for _, lo, hi in blocks.bounds] or [np.ones(1)])
+        found, counts = np.unique(np.round(steps, 6), return_counts=True)
+        return float(found[counts.argmax()]) if len(found) else 1.0
+
+    def gaps(self, blocks: Blocks) -> tuple[np.ndarray, float]:
+        """Return the rows that do not follow the row before by the commonest step, and that step in units."""
+        step = self.step(blocks)
+        off = np.abs(np.diff(self.places, prepend=np.nan) - step) > SAME * max(step, 1)
+        for _, lo, _ in blocks.bounds:
+            off[lo] = False
+        return np.flatnonzero(off), step
+
+    def moments_at(self, places: np.ndarray) -> np.ndarray:
+        """Return the moments at places of the calendar between the first and the last."""
+        if self.unit == "month":
+            first, day = self._days.min(), self._days[0].item().day
+            months = np.round(places).astype(int).astype("datetime64[M]")
+            last = (months + 1).astype("datetime64[D]") - 1
+            is_last = (self._days + 1).astype("datetime64[M]") != self._days.astype("datetime64[M]")
+            found = last if is_last.all() else np.minimum(months.astype("datetime64[D]") + (day - 1), last)
+            return np.maximum(found, first).astype(np.float64)
+        if self.unit == "business day":
+            return np.busday_offset(self._days.min(), np.round(places).astype(int)).astype(np.float64)
+        order = np.argsort(self.places)
+        return np.interp(places, self.places[order], self.moments[order])
+
+    @property
+    def _days(self) -> np.ndarray:
+        return self.moments.astype("datetime64[D]")
+
+    def words(self, steps: float) -> str:
+        """Return so many units in words, such as `3 hours`."""
+        unit, count = self.unit, steps
+        if unit == "millisecond":
+            unit = next((unit for unit, size in MILLISECONDS.items() if abs(steps) >= size), unit)
+            count = steps / MILLISECONDS[unit]
+        return f"{count:g} {unit}{'' if count == 1 else 's'}"
+
+
+def clock_of(table: Table, time: str, settings: DataSettings | None = None) -> Clock:
+    """Return the moments of a column.
+
+    Raises:  DataError for a moment that is missing, or a column of neither numbers nor dates
+    """
+    chosen = (settings or DataSettings()).kinds
+    own = DataSettings(kinds={time: chosen[time]} if time in chosen else {})
+    kind = find_kinds(table, (time,), own)[time]
+    kind = ColumnKind("number") if kind.kind == "identifier" else kind  # a counter of rows is a time
+    found = kind.parse(table.column(time)).values
+    faults = CellFaults(table)
+    faults.add(time, found.is_null().arg_true(), "a number or a date")
+    faults.raise_any("complete these rows, or leave them out")
+    if found.dtype == pl.String:
+        raise DataError(f"column '{time}' holds neither numbers nor dates", where=table.where)
+    moments = found.to_numpy().astype(np.float64)
+    return Clock(kind, moments, *_calendar(moments, kind.kind == "date"))
+
+
+def in_order(table: Table, time: str | None, keys: tuple[str, ...] = (), settings: DataSettings | None = None) -> Table:
+    """Return the rows series by series (as they first occur), each sorted by a column of numbers or dates.
+
+    Raises:  DataError for a moment that is missing or occurs twice in a series
+    """
+    blocks = blocks_of(table, keys)
+    if time is None:
+        return table.take(np.argsort(blocks.numbers, kind="stable")) if keys else table
+    clock = clock_of(table, time, settings)
+    order = np.lexsort((clock.moments, blocks.numbers))
+    _refuse_twice(table, time, keys, clock, blocks, order)
+    return table if (np.diff(order) == 1).all() else table.take(order)
+
+
+def _refuse_twice(
+    table: Table, time: str, keys: tuple[str, ...], clock: Clock, blocks: Blocks, order: np.ndarray
+) -> None:
+    same = (np.diff(clock.moments[order]) == 0) & (np.diff(blocks.numbers[order]) == 0)
+    if not same.any():
+        return
+    row = int(order[np.flatnonzero(same)[0] + 1])
+    where, line = table.place(row)
+    parting = keys_that_part(table, clock.moments, (time,), 2, keys)
+    cure = "windows need one row for each moment of a series: sum or average the others, or leave them out"
+    if parting:
+        cure = f"several series? `windows: {{series: [{', '.join(parting)}]}}` tells them apart"
+    within = f" of series '{blocks.names[blocks.numbers[row]]}'" if keys else ""
+    more = f" ({int(same.sum())} rows repeat one)" if same.sum() > 1 else ""
+    message = f"{line}, column '{time}': the same moment as another row{within}{more}"
+    raise DataError(message, where=where, cure=cure)
+
+
+def _calendar(moments: np.ndarray, is_date: bool) -> tuple[np.ndarray, str]:
+    """Return each moment's place in the calendar, and that calendar's unit."""
+    steps = np.diff(np.unique(moments))
+    if not is_date or not len(steps):
+        typical = float(np.median(steps)) if len(steps) else 1.0
+        return moments / (typical or 1.0), "step"
+    whole = bool((moments % 1 == 0).all())
+    if whole and steps.min() >= SHORTEST_MONTH:
+        days = moments.astype("datetime64[D]")
+        months = days.astype("datetime64[M]")
+        day = (days - months.astype("datetime64[D]")).astype(int)
+        last = ((months + 1).astype("datetime64[D]") - days).astype(int) == 1
+        if len(np.unique(day)) == 1 or last.all():
+            return months.astype(np.float64), "month"
+    if whole and steps.min() == 1 and np.is_busday(moments.astype("datetime64[D]")).all() and np.ptp(moments) >= WEEK:
+        days = moments.astype("datetime64[D]")
+        return np.busday_count(days.min(), days).astype(np.float64), "business day"
+    return np.round(moments * MILLISECONDS["day"]), "millisecond"

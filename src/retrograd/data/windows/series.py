@@ -1,0 +1,113 @@
+"""Several series in one table: which row belongs to which, and which column tells them apart when nobody says so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+
+import numpy as np
+import polars as pl
+
+from retrograd.data.table import CellFaults, Table
+from retrograd.data.values import words
+
+BETWEEN = " | "  # the parts of a series' name, where several columns make it
+MOST_COLUMNS = 8  # that could tell series apart and are tried in pairs
+ITEM_NAME = re.compile(
+    r"(?i)(^|[_ .-])(item|series|store|shop|sensor|device|unit|machine|product|sku|station|site|customer|patient"
+    r"|subject|symbol|ticker|country|region|city|id)([_ .-]|$)"
+)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The series of a table whose rows lie together: each row's number, the names, and where each begins and ends."""
+
+    numbers: np.ndarray
+    names: tuple[str, ...]
+
+    @property
+    def bounds(self) -> Iterator[tuple[int, int, int]]:
+        """Yield number, first row and the row after the last of each series, in the order of the rows."""
+        if len(self.numbers):
+            cuts = [0, *(np.flatnonzero(np.diff(self.numbers)) + 1).tolist(), len(self.numbers)]
+            yield from ((int(self.numbers[lo]), lo, hi) for lo, hi in pairwise(cuts))
+
+
+def blocks_of(table: Table, keys: Sequence[str]) -> Blocks:
+    """Return the series of each row, numbered as they first occur; without keys all rows are one.
+
+    Raises:  DataError for a row that lacks a key
+    """
+    if not keys:
+        return Blocks(np.zeros(len(table), np.int64), ("",))
+    columns = [words(table.column(name)).values for name in keys]
+    faults = CellFaults(table)
+    for column in columns:
+        faults.add(column.name, column.is_null().arg_true(), "the name of a series")
+    faults.raise_any("complete these rows, or leave them out")
+    joined = pl.DataFrame(columns).select(pl.concat_str(pl.all(), separator=BETWEEN)).to_series().to_numpy()
+    names, first, inverse = np.unique(joined.astype(str), return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first))
+    return Blocks(rank[inverse.reshape(-1)], tuple(names[np.argsort(first)].tolist()))
+
+
+def observed(table: Table, keys: Sequence[str], targets: Sequence[str]) -> np.ndarray:
+    """Return for each row where the last row with a target ends in its series; what comes after it is the future."""
+    there = np.ones(len(table), bool)
+    names = [name for name in targets if name in table.names]
+    if names:
+        there = np.any([table.frame[name].is_not_null().to_numpy() for name in names], axis=0)
+    ends = np.zeros(len(table), int)
+    for _, lo, hi in blocks_of(table, keys).bounds:
+        seen = np.flatnonzero(there[lo:hi])
+        ends[lo:hi] = lo + (seen[-1] + 1 if len(seen) else 0)
+    return ends
+
+
+def keys_that_part(
+    table: Table, moments: np.ndarray, others: Iterable[str], least: int, known: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """Return the column, or the two columns, under which no moment occurs twice; nothing where there is none.
+
+    `others` are columns that cannot be meant; a series has at least `least` rows on average. What is found comes in
+    addition to the `known` keys, after them.
+    """
+    found = [name for name in table.names if name not in {*others, *known} and _could_name(table.column(name), least)]
+    found.sort(key=lambda name: table.column(name).dtype != pl.String)
+    singles: list[tuple[str, ...]] = [(name,) for name in found]
+    chosen = [(*known, *keys) for keys in (*singles, *combinations(found[:MOST_COLUMNS], 2))]
+    for keys in chosen:
+        if any(table.column(name).null_count() for name in keys):
+            continue
+        numbers = blocks_of(table, keys).numbers
+        series = numbers.max() + 1
+        if 1 < series <= len(table) / least and len(np.unique(np.column_stack([numbers, moments]), axis=0)) == len(
+            table
+        ):
+            return keys
+    return ()
+
+
+def keys_in_blocks(table: Table, others: Iterable[str], least: int) -> tuple[str, ...]:
+    """Return the column each of whose values fills one block of rows, as the items of a list of series do."""
+    for name in table.names:
+        column = table.column(name)
+        if name in set(others) or column.null_count() or not _could_name(column, least):
+            continue
+        if column.dtype != pl.String and not ITEM_NAME.search(name):
+            continue  # a year or a month counts through in blocks as well
+        blocks = blocks_of(table, (name,))
+        sizes = [hi - lo for _, lo, hi in blocks.bounds]
+        if len(sizes) == len(blocks.names) > 1 and np.median(sizes) >= least:
+            return (name,)
+    return ()
+
+
+def _could_name(column: pl.Series, least: int) -> bool:
+    is_name = column.dtype in (pl.String, pl.Categorical, pl.Enum) or column.dtype.is_integer()
+    if column.dtype == pl.String:  # a text file's columns are all text; fractions name nothing
+        is_name = not bool(column.head(1000).str.contains(r"^[+-]?\d+[.,]\d+$").any())
+    return is_name and 1 < column.n_unique() <= len(column) / least
