@@ -13,6 +13,7 @@ from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
+from retrograd.data.texts.column import fit_text_column
 from retrograd.data.texts.vocabulary import Vocabulary
 
 FILLER = ("the", "a", "box")
@@ -53,8 +54,8 @@ def test_a_text_column_becomes_tokens_and_a_mask_beside_the_numbers():
     settings = DataSettings(kinds={"my.review": "text"}, scale="none")
     data = from_frame(frame, "y", settings=settings)
     assert any("my.review" in note for note in data.notes)
-    np.testing.assert_array_equal(data.train["x"], [[1, 0], [2, 1], [3, 0]])  # the second says: no text here
-    assert data.features == ("n", "my.review_missing")
+    np.testing.assert_array_equal(data.train["x"], [[0, 1], [1, 2], [0, 3]])  # the second says: no text here
+    assert data.features == ("my.review_missing", "n")
     bad, good, one = 4, 5, 6
     np.testing.assert_array_equal(data.train["my_review"], [[good, one], [1, 0], [bad, 0]])
     np.testing.assert_array_equal(data.train["my_review_mask"], [[1, 1], [1, 0], [1, 0]])
@@ -75,8 +76,9 @@ def test_the_text_section_says_how_text_columns_are_cut():
     data = from_frame(frame, "y", settings=settings)
     np.testing.assert_array_equal(data.train["t"], [[4, 5], [5, 0]])
     assert "x" in data.train
+    tokenizer = DataSettings(text={"unit": "tokenizer", "tokenizer": "tokens.json"})
     with pytest.raises(ConfigError, match="a tokenizer reads no text beside other columns"):
-        from_frame(frame, "y", settings=DataSettings(kinds={"t": "text"}, text={"unit": "tokenizer", "tokenizer": "f"}))
+        fit_text_column("t", frame["t"], tokenizer)
 
 
 def test_a_text_alone_says_which_columns_it_leaves_out():

@@ -160,14 +160,14 @@ def fit_table(
     Warns:  RetrogradWarning of columns that hold the same value in every row, unless numbers are taken as they are
     """
     parsed = parse_columns(table, kinds, settings.invalid, settings.missing)
-    if scale in ("standard", "minmax"):
-        _warn_of_constants([name for name in kinds if parsed[name].n_unique() == 1], table.where)
     columns = tuple(
         fit_text_column(name, parsed[name], settings)
         if kind.kind == "text"
         else fit_column(name, kind, parsed[name], settings, scale)
         for name, kind in kinds.items()
     )
+    if scale in ("standard", "minmax"):
+        _warn_of_constants([name for name in kinds if parsed[name].n_unique() == 1], table.where)
     _refuse_collisions(columns)
     return TableInputs(columns, ignored, settings.missing_values, settings.invalid, settings.missing)
 
