@@ -186,7 +186,7 @@ def fit_column(name: str, kind: ColumnKind, values: pl.Series, settings: DataSet
     fill = float(present.median() if settings.missing == "median" else present.mean())
     if kind.kind == "boolean":
         return BooleanColumn(name, flag, fill)
-    scaling = _fit_scaling(name, present, scale)
+    scaling = _fit_scaling(name, present, scale, settings.clip)
     if kind.kind == "date":
         has_times = bool((present % 1 != 0).any())
         return DateColumn(name, flag, kind.form, has_times, fill, scaling)
@@ -198,10 +198,10 @@ def _check_width(scaling: Scaling) -> None:
         raise ValueError("a column has one scale")
 
 
-def _fit_scaling(name: str, present: pl.Series, scale: Scale) -> Scaling:
+def _fit_scaling(name: str, present: pl.Series, scale: Scale, clip: float | None) -> Scaling:
     method, divisor = plain_scale(scale)
     try:
-        return fit_scaling(present.to_numpy()[:, None], method, divisor)
+        return fit_scaling(present.to_numpy()[:, None], method, divisor, clip)
     except DataError as error:
         raise DataError(f"column '{name}': {error.problems[0].message}", cure=error.problems[0].cure) from None
 

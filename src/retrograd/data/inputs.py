@@ -179,7 +179,7 @@ def fit_arrays(arrays: Arrays, settings: DataSettings) -> ArrayInputs:
     if settings.keep_integers:
         return ArrayInputs(x.shape[1:], None, others)
     method, divisor = plain_scale(settings.scale or "none")
-    return ArrayInputs(x.shape[1:], fit_scaling(x, method, divisor), others)
+    return ArrayInputs(x.shape[1:], fit_scaling(x, method, divisor, settings.clip), others)
 
 
 def parse_columns(table: Table, kinds: Mapping[str, ColumnKind], invalid: str, missing: str) -> dict[str, pl.Series]:

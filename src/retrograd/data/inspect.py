@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import polars as pl
 
 from retrograd.base.finding import Finding
+from retrograd.data.outliers import outliers
 from retrograd.data.values import words
 from retrograd.data.wording import listing
 
@@ -15,7 +16,7 @@ FEWEST_ROWS = 20  # in fewer, different numbers in every row say nothing
 
 def inspect_columns(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series]) -> tuple[Finding, ...]:
     """Return findings on parsed feature columns and raw target columns, the gravest first."""
-    return (*leaks(features, targets), *row_names(features), *duplicates(features))
+    return (*leaks(features, targets), *wild_cells(features), *row_names(features), *duplicates(features))
 
 
 def leaks(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series]) -> Iterator[Finding]:
@@ -30,6 +31,22 @@ def leaks(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series]) -
                 how = "holds the same as" if own.equals(text) else "stands for the same as"
                 message = f"{how} the target '{target}', which the network would copy; leave it out with `exclude:`"
                 yield Finding("target_leak", f"column '{name}'", message, severity="fault")
+
+
+def wild_cells(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
+    """Yield a finding on the column whose cells lie farthest from all others, and how many more there are."""
+    found = {
+        name: each
+        for name, cells in features.items()
+        if cells.dtype.is_numeric() and (each := outliers(cells.drop_nulls().to_numpy())) is not None
+    }
+    if found:
+        name = max(found, key=lambda name: abs(found[name].farthest) / (found[name].high - found[name].low))
+        cure = "`scale: robust` with `clip: 5` keeps them from outweighing the rest"
+        if found[name].is_code:
+            cure = f"`missing_values:` with '{found[name].farthest:g}' takes them as missing"
+        others = f"; so do {len(found) - 1} more columns" if len(found) > 1 else ""
+        yield Finding("outliers", f"column '{name}'", f"{found[name].words()}{others}: {cure}")
 
 
 def row_names(features: Mapping[str, pl.Series]) -> Iterator[Finding]:

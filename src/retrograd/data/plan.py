@@ -74,7 +74,7 @@ class TablePlan:
     def fit(self, train: Table) -> Preprocessing:
         """Return the preprocessing fitted on (clean) training rows."""
         settings = self.settings
-        is_scaled = settings.scale in (None, "standard", "minmax")
+        is_scaled = settings.scale in (None, "standard", "robust", "minmax")
         target = self.goal.fit(train, settings.scale_target or ("standard" if is_scaled else "none"))
         inputs = fit_table(train, self.features, self.ignored, settings, settings.scale or "standard")
         return Preprocessing(inputs, target, settings.weight)

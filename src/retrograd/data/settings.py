@@ -29,8 +29,8 @@ Task = Literal[
     "binary", "multiclass", "regression", "unsupervised", "segmentation", "detection", "next_token", "answer"
 ]
 Scale = Annotated[
-    Literal["none", "standard", "minmax"] | dict[Literal["divide"], PositiveFloat],
-    Expect("none, standard, minmax or {divide: n}"),
+    Literal["none", "standard", "robust", "minmax"] | dict[Literal["divide"], PositiveFloat],
+    Expect("none, standard, robust, minmax or {divide: n}"),
 ]
 Kind = Annotated[
     str,
@@ -113,7 +113,8 @@ class DataSettings(Settings):
     kinds: dict[str, Kind] = field(default_factory=dict)
     # how they become numbers
     scale: Scale | None = None
-    scale_target: Literal["none", "standard", "minmax"] | None = None
+    clip: PositiveFloat | None = None
+    scale_target: Literal["none", "standard", "robust", "minmax"] | None = None
     categories: Literal["one_hot", "embed"] = "one_hot"
     max_categories: PositiveInt = 64  # of a column; rarer ones count as unseen
     missing: Literal["mean", "median", "drop", "interpolate", "error"] = "mean"
@@ -164,6 +165,12 @@ class DataSettings(Settings):
             "",
             "",
             "tables are standardised, as columns differ in unit; arrays and most built-ins are taken as they are",
+        ),
+        clip=(
+            "how far from 0 a scaled number may lie; what lies farther is brought there",
+            "changes fewer numbers",
+            "single wild numbers disturb less, and large ones are told apart less",
+            "numbers are taken as they are",
         ),
         scale_target=(
             "how the target's numbers are scaled; predictions are scaled back",

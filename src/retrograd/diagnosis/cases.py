@@ -18,14 +18,16 @@ def dataset(name: str, **options: Any) -> Dataset:
     `noise` (2 classes by chance), `rare` (one row in twenty is of the second class, by chance).
 
     Options: rows, features, seed, stretch (multiplies x), shift (added to x), target_stretch, target_shift; rounded (x
-    to its sign), copies (features that repeat others), copied_rows, order (sorted by answer), missing (share of the
-    first feature), shift_at_end (a validation part of its own, moved by so much); and fields of DataSettings under
-    `data`.
+    to its sign), copies (features that repeat others), skewed (lognormal), wild (so many cells of the first feature are
+    99999), copied_rows, order (sorted by answer), missing (share of the first feature), shift_at_end (a validation part
+    of its own, moved by so much); and fields of DataSettings under `data`.
     """
     rows, features = options.get("rows", ROWS), options.get("features", 4)
     rng = np.random.default_rng(options.get("seed", 0))
     x = rng.normal(size=(rows, features))
     task, y = _answers(name, x, rng)
+    if options.get("skewed"):
+        x = np.exp(1.5 * x)
     if name == "blobs":
         x = x + 3.0 * np.eye(features)[y]
     if options.get("rounded"):
@@ -35,6 +37,8 @@ def dataset(name: str, **options: Any) -> Dataset:
     if options.get("copied_rows"):
         x, y = np.vstack([x, x]), np.concatenate([y, y])
     x = x * options.get("stretch", 1.0) + options.get("shift", 0.0)
+    if "wild" in options:
+        x[: options["wild"], 0] = 99999.0
     if task == "regression":
         y = y * options.get("target_stretch", 1.0) + options.get("target_shift", 0.0)
     if "order" in options:

@@ -8,11 +8,12 @@ FAILURE = ("stuck", "underfit", "by_heart", "constant_output", "slow")  # what a
 STEPS = ("divergence", "oscillation", "nonfinite", "dead_units", "saturation", "exploding", "untrained", *FAILURE)
 SIGNALS = ("vanishing", "exploding", "saturation", "dead_units", "untrained", "nonfinite", "initial_loss")
 TOO_LARGE = ("curvature", *STEPS)  # numbers so large that the loss bends steeply
+SCALES = ("unscaled_inputs", "overscaled_inputs", "unscaled_target")
 STILL = ("untrained", "vanishing", "slow_descent", "dead_units", *FAILURE)
 
 EXPLAINS: dict[str, tuple[str, ...]] = {
     # the data
-    "outliers": ("unscaled_inputs", "overscaled_inputs", "unscaled_target", "initial_loss", "travel", *TOO_LARGE),
+    "outliers": ("no_signal", *SCALES, "initial_loss", "travel", *TOO_LARGE),
     "unscaled_inputs": ("initial_loss", "learning_rate", "travel", "slow_descent", *TOO_LARGE),
     "overscaled_inputs": ("learning_rate", "travel", *STILL),
     "unscaled_target": ("initial_loss", "learning_rate", "travel", *TOO_LARGE),

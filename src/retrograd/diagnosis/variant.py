@@ -15,7 +15,7 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.score import Scorer
 from retrograd.train.config import RunConfig
 
-RESCALES = {"scale", "scale_target"}  # settings of the data that act on numbers which are already there
+RESCALES = {"scale", "clip", "scale_target"}  # settings of the data that act on numbers which are already there
 
 
 def variant(program: Program, config: RunConfig) -> Program | None:
@@ -55,16 +55,16 @@ def rescaled(dataset: Dataset, before: DataSettings | None, after: DataSettings 
     changed = {each.name for each in fields(DataSettings) if getattr(old, each.name) != getattr(new, each.name)}
     if not changed <= RESCALES:
         return None
-    columns: dict[str, tuple[str, Any]] = {}
-    if changed & {"scale"}:
-        columns["x"] = plain_scale(new.scale)
+    columns: dict[str, tuple[Any, ...]] = {}
+    if changed & {"scale", "clip"}:
+        columns["x"] = (*plain_scale(new.scale if "scale" in changed else "none"), new.clip)
     if "scale_target" in changed:
-        columns["y"] = (str(new.scale_target), 1.0)
-    for name, (method, divisor) in columns.items():
+        columns["y"] = (str(new.scale_target), 1.0, None)
+    for name, scaled in columns.items():
         values = dataset.train.get(name)
         if not isinstance(values, np.ndarray) or not np.issubdtype(values.dtype, np.floating) or values.ndim < 2:
             return None
-        scaling = fit_scaling(values, method, divisor)
+        scaling = fit_scaling(values, *scaled)
         train, valid, test = (
             None if part is None else {**part, name: scaling.to_float32(part[name])}
             for part in (dataset.train, dataset.valid, dataset.test)

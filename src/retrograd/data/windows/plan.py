@@ -51,10 +51,10 @@ class WindowPlan:
         """Return the preprocessing fitted on training rows; a target is scaled alike at each step of the horizon."""
         own, settings = self.own, self.settings
         scale = settings.scale or "standard"
-        is_scaled = settings.scale in (None, "standard", "minmax")
+        is_scaled = settings.scale in (None, "standard", "robust", "minmax")
         target_scale = settings.scale_target or ("standard" if is_scaled else "none")
         inputs = WindowInputs(
-            fit_table(train, self.features, self.ignored, settings, "none"), self.goal.names, own.history, own.horizon,
+            fit_table(train, self.features, self.ignored, replace(settings, clip=None), "none"), self.goal.names, own.history, own.horizon,
             own.stride, own.time, own.keys,
         )  # fmt: skip
         if own.keys and target_scale != "none":

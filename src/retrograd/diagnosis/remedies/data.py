@@ -6,13 +6,18 @@ import dataclasses
 
 import numpy as np
 
+from retrograd.data.columns import NumberColumn
+from retrograd.data.inputs import TableInputs
+from retrograd.data.outliers import outliers
 from retrograd.data.settings import SplitSettings
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import Remedy, remedies, with_data, with_training
 from retrograd.network.losses.binary_cross_entropy import BinaryCrossEntropy
 from retrograd.network.losses.cross_entropy import CrossEntropy
+from retrograd.network.losses.huber import Huber
 from retrograd.train.config import RunConfig
 
+CLIP = 5.0  # units of a robust scale, which are deviations of a normal sample
 STANDARD = 0.3  # how far from mean 0 and deviation 1 still counts as standardised
 
 
@@ -32,6 +37,51 @@ class ScaleInputs(Remedy):
         ):
             return None
         return with_data(config, scale="standard")
+
+
+@remedies.register("robust_inputs")
+class RobustInputs(Remedy):
+    """Scale each feature by its median and quartiles, and bring what lies beyond 5 of these units to that bound."""
+
+    why = "median and quartiles do not feel a few wild cells, and 5 deviations hold nearly all of any normal sample"
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        return None if program.x is None else with_data(config, scale="robust", clip=CLIP)
+
+
+@remedies.register("code_is_missing")
+class CodeIsMissing(Remedy):
+    """Take a number such as -999 that stands far from all others for a missing value."""
+
+    why = "it stands for a missing value, and counts as a quantity"
+    cost = 2
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        data = config.data
+        inputs = program.dataset.preprocessing.inputs
+        if data is None or program.x is None or not isinstance(inputs, TableInputs):
+            return None
+        words = set()
+        for column in inputs.columns:
+            if isinstance(column, NumberColumn):
+                raw = column.scaling.undo(program.x[:, [inputs.features.index(column.features[0])]])
+                found = outliers(raw)
+                words |= {f"{found.farthest:g}"} if found is not None and found.is_code else set()
+        words -= set(data.missing_values)
+        return with_data(config, missing_values=(*data.missing_values, *sorted(words))) if words else None
+
+
+@remedies.register("robust_target")
+class RobustTarget(Remedy):
+    """Scale the target by median and quartiles, and let large errors count linearly: Huber's loss."""
+
+    why = "squared, the errors of a few wild targets outweigh those of all other rows"
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        if program.classifies or program.y is None or config.losses or program.loss.kind == "huber":
+            return None
+        changed = with_data(config, scale_target="robust") or config
+        return dataclasses.replace(changed, loss=Huber())
 
 
 @remedies.register("scale_targets")

@@ -138,3 +138,14 @@ class ClipGradients(Remedy):
 
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
         return None if config.optimizer.clip_global_norm else with_optimizer(config, clip_global_norm=NORM)
+
+
+@remedies.register("clip_less")
+class ClipLess(Remedy):
+    """Scale gradients down only where their norm is above 1."""
+
+    why = "a bound far below the gradients' usual norm leaves steps of no length"
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        bound = config.optimizer.clip_global_norm
+        return with_optimizer(config, clip_global_norm=NORM) if bound and bound < NORM else None

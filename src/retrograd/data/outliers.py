@@ -1,0 +1,90 @@
+"""Single values far from all others: a typing error, another unit, or a word for "missing" that is a number."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+FEWEST = 20  # values; among fewer, a gap is chance
+FEW, MANY = 0.02, 0.4  # share of the values that may be wild; of a word for "missing" that is a number
+COARSE, TIMES = 10, 10.0  # different values below which a gap must be this many times wider: codes leave gaps
+WORDS = {-1.0, 32767.0, -32768.0, 2147483647.0, -2147483648.0}  # beside 99, -999 and the like
+
+
+class Outliers(NamedTuple):
+    """How many values are wild, the farthest of them, where all others lie, and whether it looks like a code."""
+
+    cells: int
+    farthest: float
+    low: float
+    high: float
+    is_code: bool
+
+    def words(self) -> str:
+        """Say what stands out against what."""
+        lie = "1 cell lies" if self.cells == 1 else f"{self.cells} cells lie"
+        rest = f"where the rest goes from {self.low:.4g} to {self.high:.4g}"
+        told = f"{lie} far from all others: {self.farthest:g}, {rest}"
+        return f"{told}; it looks like a code for a missing value" if self.is_code else told
+
+
+def outliers(values: np.ndarray) -> Outliers | None:
+    """Return the few values that a gap divides from all others, a gap wider than all others together.
+
+    The gap has to be there on a linear scale and on a logarithmic one, asinh((v - median) / quartile range): samples
+    of normal, exponential and lognormal quantities, and of power laws down to few moments, have no such gap. A number
+    that stands for "missing" (99, -999) repeats; for it the linear scale is enough.
+    """
+    values = np.asarray(values, np.float64).reshape(-1)
+    values = np.sort(values[np.isfinite(values)])
+    if len(values) < FEWEST or values[0] == values[-1]:
+        return None
+    found = _beyond(values, values, True)
+    if found is not None and found.is_code:
+        return found
+    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+    away = np.abs(values - middle)
+    unit = high - low if high > low else float(np.median(away[away > 0]))
+    return found and _beyond(values, np.arcsinh((values - middle) / unit), False)
+
+
+def _beyond(values: np.ndarray, places: np.ndarray, coded: bool) -> Outliers | None:
+    """Return the values beyond a gap, at either end, where they have these places on a scale."""
+    gaps = np.diff(places)
+    first, last = 0, len(values) - 1  # of the rest
+    ends = _gap_at_end(values, gaps), _gap_at_end(-values[::-1], gaps[::-1])
+    lower, upper = ends[0], None if ends[1] is None else len(values) - ends[1]
+    inner = (lower or 0, (upper or len(values)) - 1)
+    different = len(np.unique(values[inner[0] : inner[1] + 1]))
+    width = (places[inner[1]] - places[inner[0]]) * (1.0 if different >= COARSE else TIMES)
+    if lower is not None and gaps[lower - 1] > width > 0:
+        first = lower
+    if upper is not None and gaps[upper - 1] > width > 0:
+        last = upper - 1
+    count = first + len(values) - 1 - last
+    if count == 0:
+        return None
+    rest = values[first : last + 1]
+    wild = np.concatenate([values[:first], values[last + 1 :]])
+    farthest = float(wild[np.abs(wild - np.median(rest)).argmax()])
+    is_code = coded and len(np.unique(wild)) == 1 and count > 2 and _is_code(farthest)
+    if count > FEW * len(values) and count > 1 and not is_code:
+        return None
+    return Outliers(count, farthest, float(rest[0]), float(rest[-1]), is_code)
+
+
+def _gap_at_end(values: np.ndarray, gaps: np.ndarray) -> int | None:
+    """Return how many values the widest gap near the beginning divides from the rest."""
+    same = int(np.searchsorted(values, values[0], side="right"))  # the first value and its repetitions
+    reach = max(1, int(FEW * len(values)))
+    places = [i for i in range(1, reach + 1) if gaps[i - 1] > 0]
+    if same > reach and same <= MANY * len(values):
+        places.append(same)
+    return max(places, key=lambda i: float(gaps[i - 1]), default=None)
+
+
+def _is_code(value: float) -> bool:
+    """Return whether a number is one of those that stand for a missing value: nines, or the ends of integers."""
+    digits = f"{abs(value):g}"
+    return value in WORDS or (len(digits) > 1 and set(digits) == {"9"})

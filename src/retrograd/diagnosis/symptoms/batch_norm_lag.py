@@ -1,0 +1,75 @@
+"""Batch norm that evaluates with other statistics than it trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from retrograd.backprop.backprop import forward
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.network.layer import Context
+from retrograd.network.network import Variables
+
+GAIN = 0.1  # of accuracy or R² on the training rows
+HEAD = [{"dense": 8}]
+TAIL = ["relu", {"dense": 3}]
+
+
+@symptoms.register(
+    "batch_norm_lag",
+    examples=Examples(
+        sick=setup("blobs", {"shift": 20.0}, network=[*HEAD, {"batch_norm": {"momentum": 0.0005}}, *TAIL]),
+        healthy=setup("blobs", network=[*HEAD, "batch_norm", *TAIL]),
+        near_miss=setup("blobs", network=[*HEAD, {"batch_norm": {"momentum": 0.03}}, *TAIL]),
+    ),
+)
+class BatchNormLag(Symptom):
+    """In training batch norm divides by the batch's own statistics, afterwards by running averages. Where the same
+    weights answer well with the statistics of the training rows, it is the averages that are wrong.
+    """
+
+    code = "B25"
+    stage = "run"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the score with running averages and with the statistics of the training rows, weights unchanged."""
+        norms = [node for node in program.nodes if node.layer.kind == "batch_norm"]
+        if not norms or program.observed is None or program.observed.broken or program.y is None:
+            return
+        variables = program.observed.variables
+        momenta = {node.name: float(getattr(node.layer, "momentum", 0.1)) for node in norms}
+        own, fresh = program.observed.train_score, program.scorer.score(_settled(program, variables, momenta), "train")
+        if fresh - own > GAIN:
+            yield self.finding(
+                program.line(norms[0]),
+                f"the weights score {fresh:.3g} on the training rows with the statistics of these rows, and {own:.3g} "
+                "with batch norm's running averages, which have not arrived",
+                Evidence("training score with running averages", own),
+                Evidence("with the rows' own statistics", fresh, own + GAIN),
+                remedies=("batch_norm_momentum",),
+                severity="fault",
+                confidence=0.9,
+            )
+
+
+def _settled(program: Program, variables: Variables, momenta: dict[str, float]) -> Variables:
+    """Return variables whose running averages are the statistics of the probe rows.
+
+    One pass in training gives running' = (1 - momentum) running + momentum batch, which is solved for the batch's.
+    """
+    assert program.network is not None
+    ctx = Context(train=True, key=jax.random.key(0))
+    after = forward(program.network, variables.params, variables.state, ctx, program.probe).state
+    state: dict[str, Any] = dict(variables.state)
+    for name, momentum in momenta.items():
+        held, new = variables.state[name], after[name]
+        state[name] = {
+            key: np.asarray((np.asarray(new[key]) - (1 - momentum) * np.asarray(held[key])) / max(momentum, 1e-12))
+            for key in held
+        }
+    return Variables(variables.params, state)

@@ -1,0 +1,64 @@
+"""Running averages of batch norm that cannot have arrived when training ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+LEFT = 0.1  # of what the averages began with
+NEWEST = 0.5  # share of the last batch: more is no average, but the last batch itself
+HEAD = [{"dense": 8}]
+TAIL = ["relu", {"dense": 3}]
+
+
+@symptoms.register(
+    "batch_norm_momentum",
+    examples=Examples(
+        sick=setup("blobs", network=[*HEAD, {"batch_norm": {"momentum": 0.001}}, *TAIL]),
+        healthy=setup("blobs", network=[*HEAD, "batch_norm", *TAIL]),
+        near_miss=setup("blobs", network=[*HEAD, {"batch_norm": {"momentum": 0.03}}, *TAIL], training={"epochs": 20}),
+    ),
+)
+class BatchNormMomentum(Symptom):
+    """After n updates (1 - momentum)^n of a running average is still what it began with: mean 0 and variance 1.
+
+    Keras writes the share that is kept (0.99), this program and PyTorch the share that is new (0.01).
+    """
+
+    code = "S17"
+    stage = "static"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the batch norms whose averages lag behind, or hold nothing but the last batch."""
+        if program.prepared is None:
+            return
+        steps = program.prepared.steps
+        for node in program.nodes:
+            if node.layer.kind != "batch_norm":
+                continue
+            momentum = float(getattr(node.layer, "momentum", 0.1))
+            left = (1 - momentum) ** steps
+            path = program.line(node)
+            if left > LEFT:
+                yield self.finding(
+                    path,
+                    f"after {steps} updates {left:.0%} of its running averages are still the mean 0 and the variance 1 "
+                    f"that they began with: momentum {momentum:g} is the share of the newest batch",
+                    Evidence("share of the first values", left, LEFT),
+                    remedies=("batch_norm_momentum",),
+                    confidence=0.6 + 0.3 * left,
+                )
+                return
+            if momentum > NEWEST:
+                yield self.finding(
+                    path,
+                    f"its running averages are {momentum:.0%} the last batch: momentum is the share of the newest "
+                    f"batch here, and Keras's {momentum:g} is {1 - momentum:.3g}",
+                    Evidence("share of the newest batch", momentum, NEWEST),
+                    remedies=("batch_norm_momentum",),
+                    confidence=0.6,
+                )
+                return

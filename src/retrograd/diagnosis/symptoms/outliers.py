@@ -1,0 +1,81 @@
+"""Few cells that lie far from all others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.data.inputs import ArrayInputs, TableInputs
+from retrograd.data.outliers import Outliers, outliers
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+MOST_FEATURES = 500
+DOMINATED = 0.5  # of a column's variance
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
+
+
+@symptoms.register(
+    "outliers",
+    examples=Examples(
+        sick=setup("line", {"wild": 3, "data": {"scale": "standard"}}, network=[*HEAD, {"dense": 1}]),
+        healthy=setup("line", {"data": {"scale": "standard"}}, network=[*HEAD, {"dense": 1}]),
+        near_miss=setup("line", {"skewed": True, "data": {"scale": "standard"}}, network=[*HEAD, {"dense": 1}]),
+    ),
+)
+class OutlyingCells(Symptom):
+    """A few wild cells make up a column's whole variance: standardised by it, all other rows become one number. In the
+    target, their squared errors outweigh those of all other rows.
+    """
+
+    code = "D14"
+    stage = "data"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the worst input column and target whose variance a few cells make up."""
+        if program.x is not None and program.dataset.train["x"].ndim == 2 and program.x.shape[1] <= MOST_FEATURES:
+            yield from self._worst(program, _in_own_unit(program, program.x), "data.scale")
+        if program.y is not None and not program.classifies:
+            yield from self._worst(program, program.y, "data.scale_target")
+
+    def _worst(self, program: Program, columns: np.ndarray, setting: str) -> Iterator[Finding]:
+        found = {i: each for i, column in enumerate(columns.T) if (each := outliers(column)) is not None}
+        shares = {i: _share(columns[:, i], each) for i, each in found.items()}
+        if not shares or max(shares.values()) < DOMINATED:
+            return
+        worst = max(shares, key=lambda i: shares[i])
+        is_target = setting == "data.scale_target"
+        own = found[worst]
+        names = program.dataset.features
+        name = "target" if is_target else f"feature {names[worst] if worst < len(names) else worst}"
+        others = f" (and in {len(found) - 1} more columns)" if len(found) > 1 else ""
+        yield self.finding(
+            setting,
+            f"{name}: {own.words()}{others}",
+            Evidence("share of the variance that these cells make up", shares[worst], DOMINATED),
+            remedies=("robust_target",) if is_target else ("robust_inputs", "code_is_missing"),
+            confidence=0.6 + 0.3 * shares[worst],
+        )
+
+
+def _share(column: np.ndarray, found: Outliers) -> float:
+    """Return the share of the variance about the median that lies outside of where the rest lies."""
+    away = (column - np.median(column)) ** 2
+    return float(away[(column < found.low) | (column > found.high)].sum() / max(away.sum(), 1e-300))
+
+
+def _in_own_unit(program: Program, x: np.ndarray) -> np.ndarray:
+    """Return features [rows, features] as they were before they were scaled."""
+    inputs = program.dataset.preprocessing.inputs
+    if isinstance(inputs, ArrayInputs):
+        return x if inputs.scaling is None else inputs.scaling.undo(x)
+    if isinstance(inputs, TableInputs):
+        x = x.copy()
+        for column in inputs.columns:
+            scaling = getattr(column, "scaling", None)
+            if scaling is not None:
+                place = [inputs.features.index(column.features[0])]
+                x[:, place] = scaling.undo(x[:, place])
+    return x

@@ -1,0 +1,118 @@
+"""Cells far from all others: found at any scale and shift, not seen in what is merely skewed."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from retrograd.data.dataset import from_arrays, from_frame
+from retrograd.data.inspect import inspect_columns
+from retrograd.data.outliers import outliers
+from retrograd.data.scaling import fit_scaling
+from retrograd.data.settings import DataSettings
+
+ROWS = 400
+USUAL = {
+    "normal": lambda rng: rng.normal(size=ROWS),
+    "incomes": lambda rng: rng.lognormal(10, 1.5, ROWS),
+    "counts": lambda rng: rng.poisson(0.5, ROWS).astype(float),
+    "visits": lambda rng: rng.negative_binomial(0.5, 0.05, ROWS).astype(float),
+    "waiting times": lambda rng: rng.exponential(size=ROWS),
+    "returns": lambda rng: rng.standard_t(3, ROWS),
+    "a rare flag": lambda rng: (rng.random(ROWS) < 0.01).astype(float),
+    "ratings": lambda rng: rng.integers(1, 6, ROWS).astype(float),
+    "ages": lambda rng: rng.integers(18, 100, ROWS).astype(float),
+    "mostly zero": lambda rng: (rng.random(ROWS) < 0.3) * rng.lognormal(7, 1, ROWS),
+}
+
+
+@pytest.mark.parametrize("name", USUAL)
+def test_what_is_skewed_or_coarse_is_not_wild(name):
+    found = [outliers(USUAL[name](np.random.default_rng(seed))) for seed in range(20)]
+    assert found.count(None) >= 19  # heavy tails may show a gap once in a while
+
+
+@pytest.mark.parametrize("name", ["normal", "incomes", "waiting times", "ages", "ratings"])
+@pytest.mark.parametrize(("cells", "count"), [([3e9], 1), ([3e9, -3e9], 2), ([1e12] * 4, 4)])
+def test_wild_cells_are_found_in_any_column(name, cells, count):
+    values = np.concatenate([USUAL[name](np.random.default_rng(0)), cells])
+    found = outliers(values)
+    assert found.cells == count
+    assert abs(found.farthest) == max(map(abs, cells))
+    assert (found.low, found.high) == (values[:ROWS].min(), values[:ROWS].max())
+    moved = outliers(7.0 - 1e-3 * values)
+    assert moved.cells == count
+
+
+@pytest.mark.parametrize(("code", "cells"), [(-999.0, 12), (-999.0, 100), (9999.0, 40), (-9999.0, 3)])
+def test_a_number_that_stands_for_missing_is_known_by_its_nines(code, cells):
+    values = np.concatenate([np.random.default_rng(1).normal(50, 40, ROWS), np.full(cells, code)])
+    found = outliers(values)
+    assert (found.cells, found.farthest, found.is_code) == (cells, code, True)
+    assert "code for a missing value" in found.words()
+
+
+def test_a_second_group_of_rows_is_no_wild_cell():
+    assert outliers(np.concatenate([np.random.default_rng(2).normal(size=ROWS), np.full(60, 500.0)])) is None
+
+
+def test_few_values_and_equal_ones_say_nothing():
+    assert outliers(np.array([1.0, 2.0, 1e9])) is None
+    assert outliers(np.full(50, 3.0)) is None
+
+
+def test_a_table_with_wild_cells_is_told_with_the_setting_that_helps():
+    rng = np.random.default_rng(3)
+    size = np.concatenate([rng.normal(100, 20, 97), [99999.0] * 3])
+    found = inspect_columns({"size": pl.Series(size), "age": pl.Series(rng.integers(18, 90, 100))}, {})
+    told = [str(each) for each in found if each.name == "outliers"]
+    assert len(told) == 1
+    assert "column 'size': 3 cells lie far from all others: 99999" in told[0]
+    assert "missing_values" in told[0]
+
+
+# ----------------------------------------------------------------------------------------------------- robust scaling
+
+
+def test_robust_scaling_is_median_and_quartiles_and_a_normal_sample_gets_deviation_one():
+    x = np.array([[1.0], [2.0], [3.0], [4.0], [1e9]])
+    scaling = fit_scaling(x, "robust")
+    assert scaling.offset == (3.0,)
+    assert scaling.scale[0] == pytest.approx((4 - 2) / 1.3489795)
+    sample = np.random.default_rng(0).normal(5, 3, (20_000, 1))
+    assert fit_scaling(sample, "robust").scale[0] == pytest.approx(3, rel=0.03)
+
+
+def test_a_column_that_is_mostly_one_number_is_scaled_by_its_deviation_and_a_constant_becomes_zero():
+    x = np.stack([np.r_[np.zeros(9), 10.0], np.full(10, 7.0)], 1)
+    scaling = fit_scaling(x, "robust")
+    assert scaling.scale == (pytest.approx(3.0), 1.0)
+    assert (scaling.apply(x)[:, 1] == 0).all()
+
+
+def test_clipping_bounds_scaled_numbers_on_both_sides_and_leaves_the_rest():
+    x = np.r_[np.linspace(-1, 1, 99), 99999.0][:, None]
+    y = fit_scaling(x, "robust", clip=5.0).apply(x)
+    assert y.max() == 5.0
+    assert y[:99].tolist() == fit_scaling(x, "robust").apply(x)[:99].tolist()
+
+
+def test_arrays_and_tables_are_scaled_and_clipped_alike_and_new_rows_with_them():
+    rng = np.random.default_rng(4)
+    x = rng.normal(20, 4, (120, 1)).astype(np.float32)
+    x[7] = 99999.0
+    y = rng.integers(0, 2, 120)
+    settings = DataSettings(scale="robust", clip=5.0, task="binary")
+    arrays, table = from_arrays(x, y, settings=settings), from_frame({"a": x[:, 0]}, y, settings=settings)
+    for found in (arrays, table):
+        assert max(float(np.abs(part["x"]).max()) for part in (found.train, found.valid, found.test)) <= 5.0
+    fresh = np.array([[20.0], [-99999.0]], np.float32)
+    assert arrays.preprocessing.transform(fresh, with_target=False)["x"][1, 0] == -5.0
+
+
+def test_a_target_is_scaled_robustly_and_predictions_come_back_in_its_unit():
+    y = np.r_[np.linspace(0, 10, 99), 1e6]
+    x = np.arange(100.0)[:, None]
+    found = from_arrays(x, y, settings=DataSettings(scale_target="robust", task="regression"))
+    scaling = found.preprocessing.target.scaling
+    assert 2 < scaling.scale[0] < 6
+    assert scaling.undo(found.train["y"]).max() == pytest.approx(1e6) or 1e6 not in scaling.undo(found.train["y"])
