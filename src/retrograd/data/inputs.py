@@ -166,7 +166,7 @@ def fit_table(
         else fit_column(name, kind, parsed[name], settings, scale)
         for name, kind in kinds.items()
     )
-    if scale in ("standard", "minmax"):
+    if scale in ("standard", "robust", "minmax"):
         _warn_of_constants([name for name in kinds if parsed[name].n_unique() == 1], table.where)
     _refuse_collisions(columns)
     return TableInputs(columns, ignored, settings.missing_values, settings.invalid, settings.missing)

@@ -53,10 +53,8 @@ class WindowPlan:
         scale = settings.scale or "standard"
         is_scaled = settings.scale in (None, "standard", "robust", "minmax")
         target_scale = settings.scale_target or ("standard" if is_scaled else "none")
-        inputs = WindowInputs(
-            fit_table(train, self.features, self.ignored, replace(settings, clip=None), "none"), self.goal.names, own.history, own.horizon,
-            own.stride, own.time, own.keys,
-        )  # fmt: skip
+        plain = fit_table(train, self.features, self.ignored, replace(settings, clip=None), "none")
+        inputs = WindowInputs(plain, self.goal.names, own.history, own.horizon, own.stride, own.time, own.keys)
         if own.keys and target_scale != "none":
             inputs = replace(inputs, levels=_levels(inputs, train, target_scale))
         flat, _ = inputs.flat(train, Report())
