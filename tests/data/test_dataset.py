@@ -361,7 +361,7 @@ def test_a_wrong_date_format_is_a_wrong_setting(load_csv):
 
 
 def test_a_kind_that_does_not_fit_names_the_cells(load_csv):
-    with pytest.raises(DataError, match="line 2, column 'x': expected a date like %Y-%m-%d, found '1'"):
+    with pytest.raises(DataError, match="line 2, column 'x': expected a date like 2024-12-31, found '1'"):
         load_csv(csv(["1,0", "2,1"]), kinds={"x": "%Y-%m-%d"})
     with pytest.raises(DataError, match="expected true or false, found '2'"):
         load_csv(csv(["1,0", "2,1"]), kinds={"x": "boolean"})

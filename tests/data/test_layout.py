@@ -135,7 +135,7 @@ def test_the_settings_say_what_is_skipped(read):
 
 
 def test_the_line_that_tells_excel_the_separator_is_obeyed(read):
-    assert read("sep=;\na;b\n1,5;2\n2,5;3\n").frame.rows() == [("1.5", "2"), ("2.5", "3")]
+    assert read("sep=;\na;b\n1,5;2\n2,5;3\n").frame.rows() == [("1,5", "2"), ("2,5", "3")]
 
 
 @pytest.mark.parametrize("foot", ["Total,1234.00,\n", ",,\nSource: ministry,,\n", "(12 rows)\n", ",,\n"])

@@ -36,7 +36,7 @@ def kind_of(cells, **settings):
         ([f"John Smith{chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(100)], "identifier"),
         ([HAN[i % 25 : i % 25 + 2] + HAN[i // 25] for i in range(75)], "identifier"),  # names of three characters
         ([f"https://example.org/a/b/c/{i}?x=y" for i in range(90)], "identifier"),
-        ([f"Mon Jan 5 10:0{i % 10}:00 {1900 + i}" for i in range(90)], "identifier"),
+        ([f"Mon Jan 5 10:0{i % 10}:00 {1900 + i}" for i in range(90)], "date"),
         ([f"a text of kind {i % 5}" for i in range(50)], "category"),
     ],
 )

@@ -11,10 +11,11 @@ import polars as pl
 from pydantic import ConfigDict, Field
 
 from retrograd.base.errors import DataError
+from retrograd.data.date_forms import has_week, has_year
+from retrograd.data.dates import is_date_form
 from retrograd.data.kinds import ColumnKind
 from retrograd.data.scaling import Finite, Scaling, fit_scaling
 from retrograd.data.settings import DataSettings, Scale, plain_scale
-from retrograd.data.values import is_date_format
 
 YEAR_DAYS, WEEK_DAYS, DAY = 365.2425, 7.0, 1.0  # the cycles that a date goes through, in days
 
@@ -94,7 +95,10 @@ class BooleanColumn(FittedColumn):
 
 @dataclass(frozen=True)
 class DateColumn(FittedColumn):
-    """A column of dates: days since 1970, scaled, and sine and cosine of the place in year, week and perhaps day."""
+    """A column of dates: days since 1970, scaled, and sine and cosine of the place in year, week and day.
+
+    The week and the year only where the form says them, the day where there are times.
+    """
 
     form: str
     times: bool
@@ -104,7 +108,7 @@ class DateColumn(FittedColumn):
 
     def __post_init__(self) -> None:
         _check_width(self.scaling)
-        if not is_date_format(self.form):
+        if not is_date_form(self.form):
             raise ValueError(f"'{self.form}' is no format of a date")
 
     @property
@@ -115,7 +119,8 @@ class DateColumn(FittedColumn):
     @property
     def cycles(self) -> dict[str, float]:
         """Names and lengths (in days) of the cycles that become features."""
-        cycles = {"year": YEAR_DAYS, "week": WEEK_DAYS}
+        cycles = {"year": YEAR_DAYS} if has_year(self.form) else {}
+        cycles |= {"week": WEEK_DAYS} if has_week(self.form) else {}
         return {**cycles, "day": DAY} if self.times else cycles
 
     @property

@@ -161,7 +161,10 @@ def find_units(cells: pl.Series) -> tuple[str, ...]:
     parts = general(cells.drop_nulls().head(SAMPLE))
     if parts["number"].null_count() > len(parts) / 2:
         return ()
-    return tuple(unit for unit, _ in _units(parts).most_common() if unit)
+    names = Counter[str]()
+    for unit, count in _units(parts).items():
+        names.update({_singular(part): count for part in unit.split("\0") if part})
+    return tuple(name for name, count in names.most_common() if count > 1)
 
 
 def find_notations(

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import NamedTuple
 
 import polars as pl
 
+from retrograd.data.dates import read_dates
+from retrograd.data.notation import stands_for_none
+
 TRUE_WORDS = ("true", "yes")
 FALSE_WORDS = ("false", "no")
-YEAR = r"^\d{4}\D|\D\d{4}(\D|$)"  # polars would take the 20 of 20-1-2 for the year 20
-DATE_FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y")
-TIME_FORMATS = ("", " %H:%M", " %H:%M:%S%.f", "T%H:%M", "T%H:%M:%S%.f", "T%H:%M:%S%.f%#z", " %H:%M:%S%.f%#z")
 MICROSECONDS_PER_DAY = 86_400_000_000
 
 
@@ -39,18 +38,19 @@ def booleans(series: pl.Series) -> Parsed:
 
 
 def dates(series: pl.Series, form: str) -> Parsed:
-    """Read dates as days since 1970 (Float64; the time of day is the fraction); text is read by its format."""
+    """Read dates as days since 1970 (Float64; the time of day is the fraction); text is read by its form.
+
+    A dash or n/a is a missing value.
+    """
     series = _plain(series)
+    if series.dtype.is_integer():
+        series = series.cast(pl.String)
     if series.dtype == pl.String:
-        shown = (
-            series.to_frame("text").select(pl.when(pl.col("text").str.contains(YEAR)).then(pl.col("text"))).to_series()
-        )
-        moments = shown.str.to_datetime(form, strict=False, ambiguous="earliest")
-    elif series.dtype in (pl.Date, pl.Datetime):
-        moments = series
-    else:
+        days = read_dates(series, form)
+        return Parsed(days, series.is_not_null() & days.is_null() & ~stands_for_none(series).fill_null(False))
+    if series.dtype not in (pl.Date, pl.Datetime):
         return _unreadable(series, pl.Float64)
-    return _parsed(series, moments.dt.epoch("us").cast(pl.Float64) / MICROSECONDS_PER_DAY)
+    return _parsed(series, series.dt.epoch("us").cast(pl.Float64) / MICROSECONDS_PER_DAY)
 
 
 def words(series: pl.Series) -> Parsed:
@@ -71,25 +71,6 @@ def label_words(series: pl.Series, as_numbers: bool) -> pl.Series:
         return text
     text = text.str.replace(r"^([+-]?\d+)\.0*$", "$1")
     return text.cast(pl.Int64, strict=False).cast(pl.String).fill_null(text)
-
-
-def find_date_format(cells: pl.Series) -> tuple[str, ...]:
-    """Return the formats under which (nearly) all of these cells are dates."""
-    formats = [date + time for date in DATE_FORMATS for time in TIME_FORMATS]
-    sample = cells.head(100)
-    likely = [form for form in formats if 2 * dates(sample, form).bad.sum() < len(sample)]
-    counts = {form: int(dates(cells, form).bad.sum()) for form in likely}
-    best = min(counts.values(), default=0)
-    return tuple(form for form, count in counts.items() if count == best)
-
-
-def is_date_format(form: str) -> bool:
-    """Tell whether dates can be read by this format."""
-    try:
-        pl.Series([datetime(2020, 1, 31).strftime(form)]).str.to_datetime(form)
-    except (ValueError, pl.exceptions.PolarsError):
-        return False
-    return True
 
 
 def _plain(series: pl.Series) -> pl.Series:
