@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "retrograd"
 FLOORS = [
     "base", "data", "native", "network", "backprop", "update", "record", "train", "diagnosis", "repair", "explain",
-    "tune", "compress", "export", "interop", "app",
+    "tune", "compress", "export", "interop", "torch", "app",
 ]  # fmt: skip
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import retrograd.diagnosis.remedies  # registers them
 import retrograd.diagnosis.symptoms  # noqa: F401  # registers them
+from retrograd.base.doors import refuse_foreign
 from retrograd.base.errors import RetrogradError
 from retrograd.base.finding import Finding
 from retrograd.data.dataset import Dataset, load
@@ -80,6 +81,7 @@ def diagnose(
 
     Raises:  ConfigError, DataError for a configuration or data that cannot be read at all
     """
+    refuse_foreign(config, "diagnose")
     config = as_config(config)
     if dataset is None:
         if config.data is None:

@@ -12,6 +12,7 @@ import jax
 
 from retrograd.backprop.backprop import compare, forward, total
 from retrograd.base.document import Document, is_document, parse_document, read_document
+from retrograd.base.doors import refuse_foreign
 from retrograd.base.finding import Finding
 from retrograd.base.schema import parse
 from retrograd.data.dataset import Batch, Dataset, load
@@ -70,6 +71,7 @@ def explain(
 
         print(rg.explain("examples/xor.yaml"))
     """
+    refuse_foreign(what, "explain")
     prepared, given, document, reasons = _opened(what, dataset, target, changes)
     variables = prepared.network.init(jax.random.key(prepared.config.training.seed), prepared.dataset.train)
     batch = {name: column[: prepared.batch_size] for name, column in prepared.dataset.train.items()}

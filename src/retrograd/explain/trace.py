@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from retrograd.base.doors import refuse_foreign
 from retrograd.base.errors import UsageError, did_you_mean
 from retrograd.data.dataset import Dataset
 from retrograd.explain.trace_condition import first_step
@@ -135,6 +136,7 @@ def trace(
 
         print(rg.trace("examples/xor.yaml", sample=3))
     """
+    refuse_foreign(source, "trace")
     if dtype not in ("float64", "float32"):
         raise UsageError(f"expected float64 or float32, found {dtype!r}", where="dtype")
     if sample is not None and batch is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from retrograd.base.doors import refuse_foreign
 from retrograd.data.dataset import Dataset
 from retrograd.data.settings import DataSettings
 from retrograd.diagnosis.diagnose import Diagnosis, diagnose
@@ -116,6 +117,7 @@ def repair(
 
     Raises:  ConfigError, DataError for a configuration or data that cannot be read at all
     """
+    refuse_foreign(config, "repair")
     if dataset is None and source is not None:
         config = as_config(config)
         dataset = source(config.data or DataSettings())

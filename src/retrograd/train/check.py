@@ -8,6 +8,7 @@ from typing import Any
 
 from retrograd.backprop.gradcheck_example import check_example, check_registered
 from retrograd.backprop.gradcheck_report import CheckReport
+from retrograd.base.doors import refuse_foreign
 from retrograd.base.errors import UsageError
 from retrograd.data.dataset import Dataset
 from retrograd.network.layer import Input, Layer, layers
@@ -38,6 +39,7 @@ def check(
 
     Raises:  UsageError when there is nothing of that name; ConfigError, DataError as training would.
     """
+    refuse_foreign(what, "check")
     if isinstance(what, Layer):
         given = [each if isinstance(each, Input) else Input(tuple(each)) for each in inputs]
         return CheckReport((check_example(what, given, name=what.kind),))

@@ -12,6 +12,7 @@ from retrograd.app.cli.findings import say_diagnosis
 from retrograd.app.cli.options import Changes, Json, OwnLayers, RunsRoot, Target, at_least, command_of, finite_positive
 from retrograd.app.cli.programs import program_at
 from retrograd.app.cli.surroundings import settle
+from retrograd.base.doors import refuse_foreign
 from retrograd.diagnosis.diagnose import SEEDS
 from retrograd.diagnosis.diagnose import diagnose as examine
 from retrograd.record.strict_json import write_json
@@ -40,6 +41,7 @@ def diagnose(
     that learns is a note. Of a run, the findings are written into its folder.
     """
     settle(layers)
+    refuse_foreign(source, "diagnose")
     program = program_at(source, target, changes or [], runs)
     found = examine(program.config, dataset=program.dataset, seeds=seeds, seconds=seconds)
     if as_json:

@@ -23,6 +23,7 @@ from retrograd.app.cli.options import (
 from retrograd.app.cli.programs import Source, program_at
 from retrograd.app.cli.surroundings import settle
 from retrograd.base.document import write_document
+from retrograd.base.doors import refuse_foreign
 from retrograd.base.errors import UsageError
 from retrograd.diagnosis.diagnose import diagnose
 from retrograd.record.strict_json import write_json
@@ -55,6 +56,7 @@ def repair(
     tried is kept in a run's folder, and with --apply beside the repaired file.
     """
     settle(layers)
+    refuse_foreign(source, "repair")
     program = program_at(source, target, changes or [], runs)
     diagnosis = diagnose(program.config, dataset=program.dataset, seeds=seeds)
     if not as_json:

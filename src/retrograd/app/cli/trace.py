@@ -11,6 +11,7 @@ import typer
 from retrograd.app.cli.options import Changes, OwnLayers, RunsRoot, at_least, command_of, existing_file
 from retrograd.app.cli.surroundings import settle
 from retrograd.base.document import is_document
+from retrograd.base.doors import refuse_foreign
 from retrograd.base.errors import UsageError
 from retrograd.explain.trace import Trace
 from retrograd.explain.trace import trace as trace_step
@@ -75,6 +76,7 @@ def trace(
     """
     settle(layers)
     refuse_contradictions(sample, batch, step, condition, decimals)
+    refuse_foreign(source, "trace")
     path = Path(source)
     is_config = is_document(path)
     if changes and not is_config:

@@ -1,0 +1,117 @@
+"""Objects and programs of other frameworks: which call of this package takes them instead of the one that was tried."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from retrograd.base.errors import UsageError
+
+PROGRAMS = {".py": "a Python program", ".ipynb": "a notebook"}
+WATCH = """put four lines into it, around the training loop:
+    from retrograd.torch import watch
+    with watch(model, optimizer) as chart:
+        ...                  # the loop as it is
+    chart.report()"""
+CHECK = "retrograd.torch.check(module, x) compares its gradients with central differences"
+ESTIMATOR = "rg.fit(X, y) takes the same arrays and builds the network itself; diagnose its run"
+KERAS = "the same layers and optimiser as YAML can be diagnosed: docs/coming-from.md has the names side by side"
+ARRAYS = "rg.check_gradient(loss, grads, params) checks gradients that NumPy code computes"
+# module of a base class, its name -> the framework
+BASES = {
+    ("torch.nn", "Module"): "torch",
+    ("torch.optim", "Optimizer"): "torch",
+    ("torch.optim", "LRScheduler"): "torch",
+    ("torch.autograd", "Function"): "torch",
+    ("torch", "Tensor"): "torch",
+    ("keras", "Layer"): "keras",
+    ("tensorflow", "Layer"): "keras",
+    ("tensorflow", "Module"): "keras",
+    ("tf_keras", "Layer"): "keras",
+    ("sklearn", "BaseEstimator"): "sklearn",
+    ("flax", "Module"): "jax",
+    ("equinox", "Module"): "jax",
+}
+WORDS = {
+    "torch": "a PyTorch {kind} ({name})",
+    "keras": "a Keras model ({name})",
+    "sklearn": "a scikit-learn estimator ({name})",
+    "jax": "a JAX module ({name})",
+}
+IMPORTS = re.compile(
+    r"^\s*(?:import|from)\s+(torch|lightning|pytorch_lightning|keras|tensorflow|sklearn|numpy)\b", re.M
+)
+
+
+def refuse_foreign(value: Any, verb: str) -> None:
+    """Refuse what belongs to another framework, and name the call that takes it; anything else passes.
+
+    `verb` is what was tried: diagnose, explain, trace, check or repair.
+
+    Raises:  UsageError
+    """
+    framework, name = framework_of(value)
+    if framework:
+        kind = "module" if framework != "torch" else _kind(value)
+        found = WORDS[framework].format(kind=kind, name=name)
+        raise UsageError(f"expected a configuration or a run, found {found}", where=verb, cure=_cure(framework, verb))
+    path = Path(value) if isinstance(value, (str, Path)) else None
+    if path is None or path.suffix not in PROGRAMS or not path.is_file():
+        return
+    text = _source(path)
+    if verb == "check" and path.suffix == ".py" and ("register(" in text or not IMPORTS.search(text)):
+        return  # a file of layers, which `check` runs
+    raise UsageError(
+        f"expected a configuration, a run or a data file, found {PROGRAMS[path.suffix]}",
+        where=str(path),
+        cure=_cure(framework_in(text), verb),
+    )
+
+
+def framework_of(value: Any) -> tuple[str, str]:
+    """Return the framework that an object or class belongs to and its class's name; empty for one that is ours."""
+    kind = value if isinstance(value, type) else type(value)
+    for base in kind.__mro__:
+        for (module, name), framework in BASES.items():
+            if base.__name__ == name and f"{base.__module__}.".startswith(f"{module}."):
+                return framework, kind.__name__
+    return "", ""
+
+
+def framework_in(text: str) -> str:
+    """Return the framework that a program imports; of several, the one that trains."""
+    found = {{"lightning": "torch", "pytorch_lightning": "torch", "tensorflow": "keras"}.get(name, name)
+             for name in IMPORTS.findall(text)}  # fmt: skip
+    return next((name for name in ("torch", "keras", "sklearn", "numpy") if name in found), "")
+
+
+def _source(path: Path) -> str:
+    """Return the program's text; of a notebook, that of its cells."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if path.suffix != ".ipynb":
+        return text
+    try:
+        return "\n".join("".join(cell.get("source", "")) for cell in json.loads(text)["cells"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return text
+
+
+def _kind(value: Any) -> str:
+    kind = value if isinstance(value, type) else type(value)
+    names = {base.__name__ for base in kind.__mro__}
+    return next((word.lower() for word in ("Module", "Optimizer", "Function", "Tensor") if word in names), "object")
+
+
+def _cure(framework: str, verb: str) -> str:
+    if framework == "torch":
+        return CHECK if verb == "check" else f"{WATCH}\n(it names the faults and the lines to change)"
+    if framework in ("keras", "sklearn"):
+        return ESTIMATOR if framework == "sklearn" else KERAS
+    if framework in ("numpy", "jax"):
+        return ARRAYS
+    return (
+        "a PyTorch loop is watched from inside, a NumPy gradient is checked by rg.check_gradient; "
+        "docs/coming-from.md shows both"
+    )
