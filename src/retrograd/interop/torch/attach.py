@@ -25,6 +25,12 @@ class Listener(Protocol):
     def differentiated(self) -> None:
         """Hear of a call of `torch.autograd.grad`."""
 
+    def after_scale(self, scaler: torch.amp.GradScaler, scaled: Any) -> None:
+        """Hear that a scaler has multiplied a loss."""
+
+    def after_unscale(self) -> None:
+        """Hear that a scaler has divided gradients by its scale."""
+
     def before_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Hear of a step that is about to be taken."""
 
@@ -95,5 +101,30 @@ def _install() -> None:
         return grad(*args, **kwargs)
 
     for name, heard, original in (("backward", heard_backward, backward), ("grad", heard_grad, grad)):
-        setattr(torch.autograd, name, heard)
-        _undo.append(functools.partial(setattr, torch.autograd, name, original))
+        _replace(torch.autograd, name, heard, original)
+    _install_scaler()
+
+
+def _install_scaler() -> None:
+    scale, unscale = torch.amp.GradScaler.scale, torch.amp.GradScaler.unscale_
+
+    @functools.wraps(scale)
+    def heard_scale(self: torch.amp.GradScaler, outputs: Any) -> Any:
+        scaled = scale(self, outputs)
+        for listener in _listeners:
+            listener.after_scale(self, scaled)
+        return scaled
+
+    @functools.wraps(unscale)
+    def heard_unscale(self: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> None:
+        unscale(self, optimizer)
+        for listener in _listeners:
+            listener.after_unscale()
+
+    _replace(torch.amp.GradScaler, "scale", heard_scale, scale)
+    _replace(torch.amp.GradScaler, "unscale_", heard_unscale, unscale)
+
+
+def _replace(owner: Any, name: str, heard: Any, original: Any) -> None:
+    setattr(owner, name, heard)
+    _undo.append(functools.partial(setattr, owner, name, original))

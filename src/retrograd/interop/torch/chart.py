@@ -19,8 +19,6 @@ from retrograd.interop.torch.observer import Observer
 from retrograd.interop.torch.report import write
 from retrograd.interop.torch.verdict import Verdict, judge
 
-CHANGING = ("dropout", "droppath", "drop_path", "batchnorm", "stochasticdepth", "rrelu")
-
 
 def watch(
     model: nn.Module, optimizer: Optimizer | None = None, loss: Any = None, *, frozen: Iterable[str] = ()
@@ -51,9 +49,10 @@ class Chart:
 
     def __init__(self, model: nn.Module, optimizer: Optimizer | None, frozen: tuple[str, ...]) -> None:
         named = dict(model.named_parameters())
-        self.journal = Journal(model, frozen, {path: id(p) for path, p in named.items()}, _moody(model))
+        self.journal = Journal(model, frozen, {path: id(p) for path, p in named.items()})
         self._kept = list(named.values())  # so that no identity is given away again
         self._observer = Observer(self.journal, optimizer)
+        self.journal.moody = tuple(self._observer.moods.modules)
 
     def __enter__(self) -> Chart:
         self._observer.start()
@@ -94,15 +93,3 @@ class Chart:
 
     def __str__(self) -> str:
         return write(self.journal, self.verdict, self.findings, self._observer.pace)
-
-
-def _moody(model: nn.Module) -> tuple[str, ...]:
-    """Return the modules that act differently in training mode and in evaluation mode."""
-    found = []
-    for path, module in model.named_modules():
-        name = type(module).__name__.lower()
-        if any(word in name for word in CHANGING) and getattr(module, "p", 1.0) != 0:
-            found.append(path or name)
-        elif isinstance(module, (nn.RNNBase, nn.MultiheadAttention)) and module.dropout:
-            found.append(path)
-    return tuple(found)

@@ -12,6 +12,7 @@ from torch import nn
 from retrograd.interop.torch.later import Later
 from retrograd.interop.torch.place import Place, here
 from retrograd.interop.torch.rows import Rows
+from retrograd.interop.torch.scaling import Scaling
 from retrograd.interop.torch.series import Series
 
 RECENT = 64  # looks kept of every kind
@@ -89,7 +90,10 @@ class Journal:
     training_forwards: int = 0  # in training mode, with gradients
     per_backward: Counter[int] = field(default_factory=Counter)  # forwards with gradients before each backward
     per_step: Counter[int] = field(default_factory=Counter)  # backwards before each step
-    eval_steps: int = 0  # backwards through a forward in evaluation mode
+    judged_passes: int = 0  # training passes whose mode is known
+    eval_steps: int = 0  # of them with the whole model in evaluation mode
+    parts_in_eval: int = 0  # of them with its changing modules in evaluation mode, though the model's own flag is not
+    sampled: int = 0  # forwards in training mode, without gradients, of the same inputs as the one before
     stale_steps: int = 0  # steps with gradients left from the step before
     manual_updates: int = 0
     blind: int = 0  # forwards in training mode, without gradients
@@ -101,6 +105,7 @@ class Journal:
     top_rate: float = 0.0
     low_from: int = -1  # the turn from which the rate stays under a thousandth of its maximum
     rate_turns: int = 0  # times that the rate climbs from nearly nothing, after it was there
+    scaling: Scaling = field(default_factory=Scaling)  # of the losses
     optimizers: int = 0  # that step this model
     others: int = 0  # that step another
     fresh_steps: int = 0  # steps that are the first of their optimizer

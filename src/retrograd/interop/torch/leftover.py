@@ -61,10 +61,8 @@ class Leftover:
             gradient = each.parameter.grad
             if gradient is None:
                 each.stale = False
-            elif each.moved():
+            elif each.moved() or each.used:  # what is 0 everywhere is no leftover
                 each.stale = each.used and bool((gradient.detach() != 0).any())
-            elif each.used:
-                each.stale = True
             each.used = False
 
     def after_backward(self, model: nn.Module) -> None:
@@ -99,8 +97,8 @@ class Leftover:
         """Return whether it did; where no gradient was ever seen, it may have."""
         return not self.watched or any(each.parameter.grad is not None and each.moved() for each in self.watched)
 
-    def after_step(self) -> None:
-        """Remember that the gradients are used."""
+    def after_step(self, held: set[int] | None = None) -> None:
+        """Remember that the gradients of the parameters that it holds are used."""
         for each in self.watched:
-            each.used = True
+            each.used |= held is None or id(each.parameter) in held
             each.see()

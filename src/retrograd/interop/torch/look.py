@@ -166,10 +166,11 @@ class Look(TorchFunctionMode):
     def _weigh(self, kind: str, result: Tensor) -> None:
         """Note what this value counts in what is differentiated, as soon as that is known."""
         if self.symptoms and result.requires_grad and result.dtype.is_floating_point:
-            slopes = self.journal.slopes
+            slopes, scaling = self.journal.slopes, self.journal.scaling
 
             def hear(slope: Tensor) -> None:
-                kept = slope.detach().clone()
+                factor = scaling.factor()
+                kept = slope.detach().clone() if factor is None else slope.detach() / factor
                 slopes.add(lambda: (kind, float(kept)))
 
             result.register_hook(hear)
@@ -283,19 +284,37 @@ def read_loss(
 def _facts(values: Tensor) -> list[str]:
     """Return what the numbers are: probabilities of classes, their logarithms, or between 0 and 1 each."""
     values = values.to(torch.float32)
+    spacing = precision(values)
     low, high = float(values.min()), float(values.max())
     facts = ["unit_interval"] if low >= 0 and high <= 1 else []
     if values.ndim < 2 or values.shape[1] < 2:
         return facts
-    if low >= 0 and _near(values.sum(1), 1.0):
+    if low >= 0 and _near(values.sum(1), 1.0, spacing):
         facts.append("probabilities")
-    if high <= 1e-6 and _near(values.logsumexp(1), 0.0):
+    if high <= 1e-6 and _near(values.logsumexp(1), 0.0, spacing * (1 + math.log(values.shape[1]))):
         facts.append("log_probabilities")
     by_column = values.sum(0) if low >= 0 else values.logsumexp(0)
-    if len(values) > 1 and _near(by_column, 1.0 if low >= 0 else 0.0) and not facts[1:]:
+    if (
+        len(values) > 1
+        and _near(by_column, 1.0 if low >= 0 else 0.0, spacing * (1 + math.log(len(values))))
+        and not facts[1:]
+    ):
         facts.append("columns_sum_to_one")
     return facts
 
 
-def _near(values: Tensor, wanted: float) -> bool:
-    return bool(((values - wanted).abs() < 1e-3).all())
+def precision(values: Tensor) -> float:
+    """Return the relative spacing of the narrowest type that holds all values, whatever type they are stored in now."""
+    for dtype in (torch.bfloat16, torch.float16):
+        if bool((values.to(dtype).to(torch.float32) == values).all()):
+            return torch.finfo(dtype).eps
+    return 0.0
+
+
+def _near(values: Tensor, wanted: float, spacing: float) -> bool:
+    """Return whether sums are what they should be.
+
+    A sum of probabilities p is off by at most their spacing; log(sum(exp(l))) by spacing * sum(p |l|), and sum(p |l|)
+    is an entropy, at most the logarithm of the number of classes.
+    """
+    return bool(((values - wanted).abs() < 1e-3 + spacing).all())

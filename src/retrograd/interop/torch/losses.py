@@ -20,13 +20,14 @@ class Losses:
 
     def add(self, tensors: Any, turn: int, wait: bool) -> bool:
         """Note the loss of this turn; return whether it is known to be no finite number."""
-        loss = first_tensor(tensors)
-        if loss is None or loss.numel() != 1:
+        given = first_tensor(tensors)
+        if given is None or given.numel() != 1:
             return False
+        loss = self.journal.scaling.in_own_units(given)
         if not wait and loss.device.type != "cpu":
-            self.unread.append((turn, loss.detach().clone()))
+            self.unread.append((turn, loss.clone()))
             return False
-        value = float(loss.detach())
+        value = float(loss)
         self.journal.losses.add(value, turn)
         return not math.isfinite(value)
 

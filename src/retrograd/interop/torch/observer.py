@@ -7,9 +7,7 @@ It computes on detached values only, draws no random numbers, and catches its ow
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,35 +15,23 @@ from torch import nn
 from torch.optim import Optimizer
 
 from retrograd.interop.torch import attach
+from retrograd.interop.torch.guard import guarded
 from retrograd.interop.torch.hook import Hook
 from retrograd.interop.torch.inspection import OPENING, Inspection
 from retrograd.interop.torch.journal import Journal
 from retrograd.interop.torch.leftover import Leftover
 from retrograd.interop.torch.losses import Losses
+from retrograd.interop.torch.moods import Moods
 from retrograd.interop.torch.nested import tensors
 from retrograd.interop.torch.optimizers import Optimizers
 from retrograd.interop.torch.pace import Pace
 from retrograd.interop.torch.passes import Passes
-from retrograd.interop.torch.place import here
+from retrograd.interop.torch.place import call_site
 
 UPDATES = 2  # that are seen before the first sleep
 MOST_BACKWARDS = 64  # in one look, while waiting for a step
 NEAR, FAR = 4, 32  # backward passes from one loss that is read to the next, while asleep
 LOST = 64  # glances in a row at what may be other models' passes
-
-
-def guarded(method: Callable[..., None]) -> Callable[..., None]:
-    """Keep the errors of a method from the user's loop."""
-
-    @functools.wraps(method)
-    def run(self: Observer, *args: Any) -> None:
-        try:
-            with torch._C.DisableTorchFunction():  # what the doctor computes is nothing to look at
-                method(self, *args)
-        except Exception as error:
-            self.journal.trouble.append(f"{method.__name__}: {error!r}")
-
-    return run
 
 
 class Observer:
@@ -54,6 +40,7 @@ class Observer:
     def __init__(self, journal: Journal, optimizer: Optimizer | None) -> None:
         self.journal, self.model = journal, journal.model
         self.optimizers = Optimizers(journal, optimizer)
+        self.moods = Moods(self.model)
         self.pace = Pace()
         self.inspection = Inspection(journal)
         self.look = self.inspection.look
@@ -129,8 +116,8 @@ class Observer:
             if self.leaving:
                 self._leave()
             if torch.is_grad_enabled():
-                self.passes.silently(self.turn, module.training)
-            elif module.training:
+                self.passes.silently(self.turn, self.moods.mode())
+            elif self._blindly():
                 self._blind(args)
 
     @guarded
@@ -167,10 +154,13 @@ class Observer:
         outputs = list(tensors(output))
         graphs = [y for y in outputs if y.grad_fn is not None]
         if graphs:
-            self.passes.with_gradients(graphs, self.turn, module.training)
-        elif module.training and not torch.is_grad_enabled():
+            self.passes.with_gradients(graphs, self.turn, self.moods.mode())
+        elif not torch.is_grad_enabled() and self._blindly():
             self.passes.blind(args)
         self.inspection.after_forward(outputs[0] if outputs else None)
+
+    def _blindly(self) -> bool:
+        return self.moods.mode().blind and not self.moods.estimating()
 
     @guarded
     def _blind(self, args: Any) -> None:
@@ -180,6 +170,7 @@ class Observer:
 
     def before_backward(self, given: Any) -> None:
         """Hear of a backward pass that begins."""
+        self.journal.scaling.begin(given)
         if self.awake:
             self._before_backward()
         else:
@@ -200,6 +191,14 @@ class Observer:
         """Hear of gradients that are asked for by themselves: the loop may do without `backward()`."""
         if "grad" not in self.journal.places:
             self._place("grad")
+
+    def after_scale(self, scaler: torch.amp.GradScaler, scaled: Any) -> None:
+        """Hear that a scaler has multiplied a loss."""
+        self.journal.scaling.scaled(scaler, scaled)
+
+    def after_unscale(self) -> None:
+        """Hear that a scaler has divided gradients by its scale."""
+        self.journal.scaling.unscaled()
 
     def after_backward(self, given: Any) -> None:
         """Hear that it is done."""
@@ -246,12 +245,13 @@ class Observer:
         own = self.inspection.touched() or (bool(self.passes.since) and not self.journal.had_gradient)
         if own:
             self.passes.used(self.turn)
+        own_rows = bool(self.passes.since) or not self.hears
         self.passes.since.clear()
         self.leftover.after_backward(self.model)
         if not own:
             return
         self._loss(given)
-        self.inspection.after_backward(self._line())
+        self.inspection.after_backward(self._line(own_rows))
         turn, enough = self.turn, self._seen_enough()
         if enough:
             self.inspection.end()
@@ -263,18 +263,19 @@ class Observer:
             self.look.turn()
             self.pace.lap(turn, looked=True)
 
-    def _line(self) -> int:
-        """Return how many backward passes of the user's line that is running add up to one gradient; -1 if unknown.
+    def _line(self, own_rows: bool) -> int:
+        """Return how many backward passes of the user's call that is running add up to one gradient; -1 if unknown.
 
-        Passes of several lines are parts of one loss, those of the same line are minibatches.
+        Passes of several calls, or of one forward pass, are parts of one loss; those of the same call, each with rows
+        of its own, are minibatches.
         """
         if self.inspection.alone():
             self.lines = Counter()
         if self.lines is None or not self.inspection.opening:
             return -1
-        place = here()
-        self.lines[place] += 1
-        return self.lines[place]
+        site = call_site()
+        self.lines[site] += own_rows
+        return self.lines[site]
 
     def _seen_enough(self) -> bool:
         """At first look until some steps are seen, so that accumulation can be counted; later, until one is seen."""
@@ -289,9 +290,10 @@ class Observer:
     @guarded
     def before_step(self, optimizer: Optimizer) -> None:
         """Hear of a step that begins."""
-        if not self.optimizers.ours(optimizer):
+        held = self.optimizers.ours(optimizer)
+        if not held:
             return
-        self.leftover.before_step(self.journal.stepped)
+        self.leftover.before_step(held)
         self.optimizers.follow(optimizer, self.turn)
         self._place("step")
         if self.awake:
@@ -302,7 +304,8 @@ class Observer:
     @guarded
     def after_step(self, optimizer: Optimizer) -> None:
         """Hear that it is taken."""
-        if not self.optimizers.ours(optimizer):
+        held = self.optimizers.ours(optimizer)
+        if not held:
             return
         journal = self.journal
         journal.steps += 1
@@ -310,7 +313,7 @@ class Observer:
             journal.per_step[max(self.lines.values())] += 1
         self.lines = Counter()
         self.updated = True
-        self.leftover.after_step()
+        self.leftover.after_step(held)
         self.look.stage = "gap"
         if self.awake:
             self.look.wanted = True

@@ -18,19 +18,19 @@ class Optimizers:
 
     def __init__(self, journal: Journal, given: Optimizer | None) -> None:
         self.journal, self.model, self.given = journal, journal.model, given
-        self.known: dict[int, tuple[Any, bool]] = {}
+        self.known: dict[int, tuple[Any, set[int]]] = {}  # weakly, and which of the model's parameters it holds
         self.followed: Any = lambda: None  # the optimizer whose learning rate is followed, weakly
         self.was_high = self.was_low = False  # that rate
 
-    def ours(self, optimizer: Optimizer) -> bool:
-        """Return whether it holds parameters of the model; note it where it is new."""
+    def ours(self, optimizer: Optimizer) -> set[int]:
+        """Return the identities of the model's parameters that it holds, none of another's; note it where it is new."""
         known = self.known.get(id(optimizer))
         if known is not None and known[0]() is optimizer:
             return known[1]
         mine, journal = {id(parameter) for parameter in self.model.parameters()}, self.journal
         mine |= set(journal.at_start.values())
         held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-        ours = bool(held & mine) or optimizer is self.given
+        ours = held & mine or (held if optimizer is self.given else set())
         if len(self.known) > MOST:
             self.known.clear()
         self.known[id(optimizer)] = (weakref.ref(optimizer), ours)

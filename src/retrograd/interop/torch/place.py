@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import inspect
 import linecache
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -20,6 +21,9 @@ _FOREIGN = (
     contextlib.__file__,
     "<frozen",
 )
+
+
+FRAMES_OWN = 3  # references to a snapshot that only its frame holds: the frame's, a local one, the argument
 
 
 class Place(NamedTuple):
@@ -44,6 +48,39 @@ def caller() -> FrameType | None:
     while frame is not None and frame.f_code.co_filename.startswith(_FOREIGN):
         frame = frame.f_back  # type: ignore[assignment]
     return frame
+
+
+def variables(frame: FrameType) -> list[Any]:
+    """Return the values of a frame's variables, and leave no snapshot of them behind.
+
+    Until Python 3.12, `f_locals` of a function fills a dictionary that lives as long as the frame, and with it every
+    tensor in it. Where the user holds that dictionary, by `locals()`, it is left as it is.
+    """
+    found = frame.f_locals
+    values = list(found.values())
+    optimized = frame.f_code.co_flags & inspect.CO_OPTIMIZED
+    if optimized and isinstance(found, dict) and sys.getrefcount(found) <= FRAMES_OWN:
+        found.clear()
+    return values
+
+
+def within(*files: str) -> bool:
+    """Return whether a function of one of these files of PyTorch is under way."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_filename.endswith(files):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def call_site() -> tuple[tuple[str, int], ...]:
+    """Return the user's calls that are under way, each with its place in the bytecode: two on a line are two."""
+    found, frame = [], caller()
+    while frame is not None:
+        found.append((frame.f_code.co_filename, frame.f_lasti))
+        frame = frame.f_back
+    return tuple(found)
 
 
 def here() -> Place | None:

@@ -11,8 +11,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from retrograd.interop.torch.place import variables
+
 BATCH, FEATURES, ANSWERS = 64, 1024, 8  # rows of a batch, features of a row, parts of an answer that are read
 KNOWN, SAMPLE = 20_000, 1500  # rows remembered by hash; rows kept for the probe
+HELD = 4  # rows of a batch that are sought in a longer array
 PROBED = 256  # features of a row kept for the probe
 
 
@@ -96,17 +99,21 @@ def fingerprint(x: Tensor) -> int:
 
 
 def available(frame: FrameType | None, x: Tensor) -> tuple[int | None, int]:
-    """Return how many rows the user's variables hold for such a batch, and how many a DataLoader drops."""
+    """Return how many rows the batch was taken from, and how many a DataLoader drops.
+
+    It was taken from the data of a DataLoader of its size, or from a variable that holds its rows. A longer variable of
+    the same shape may hold anything else: points to plot, another part of a split.
+    """
     for _ in range(3):
         if frame is None:
             break
-        values = [*frame.f_locals.values()]
+        values = variables(frame)
         loaders = [value for value in values if isinstance(value, DataLoader) and hasattr(value.dataset, "__len__")]
         for loader in loaders:
             n, size = len(loader.dataset), loader.batch_size or 1
             if size == len(x):
                 return n, (n % size if loader.drop_last else 0)
-        found = [len(value) for value in values if _alike(value, x)]
+        found = [len(value) for value in values if _alike(value, x) and _holds(value, x)]
         if found:
             return max(found), 0
         frame = frame.f_back
@@ -116,6 +123,17 @@ def available(frame: FrameType | None, x: Tensor) -> tuple[int | None, int]:
 def _alike(value: Any, x: Tensor) -> bool:
     shape = tuple(getattr(value, "shape", ())) if isinstance(value, (Tensor, np.ndarray)) else ()
     return len(shape) == x.ndim and shape[1:] == tuple(x.shape[1:]) and shape[0] > len(x)
+
+
+def _holds(value: Any, x: Tensor) -> bool:
+    """Return whether the first rows of a batch are among those of a longer array."""
+    whole = torch.as_tensor(value).detach()
+    whole = whole.reshape(len(whole), -1)
+    for row in x.detach()[:HELD].reshape(min(len(x), HELD), -1).to(whole.device):
+        alike = whole[:, 0].to(row.dtype) == row[0]
+        if not bool((whole[alike][:SAMPLE].to(row.dtype) == row).all(1).any()):
+            return False
+    return True
 
 
 def moved_channels(x: Tensor) -> tuple[float, float] | None:

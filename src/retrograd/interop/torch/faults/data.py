@@ -13,6 +13,7 @@ FEWEST, SHARE = 10, 0.3  # repeated rows; of them with another answer
 SHARE_LEFT = 0.8  # of the loss of a constant answer
 BORROWED = 0.1  # of those, answers that another row had
 LOOKS = 5
+HALF = 0.5  # of the rows: whoever splits them trains on at least so many
 
 
 @loop_faults.register("answers_apart")
@@ -54,7 +55,7 @@ class SameBatch(LoopFault):
         rows, n = journal.rows, journal.rows.available
         if journal.looks < LOOKS or len(rows.batches) != 1:
             return
-        if n is None or n <= rows.size or not rows.size:
+        if n is None or not rows.size or rows.size >= HALF * n:  # a full batch, beside rows that are held out
             yield self.finding(
                 journal.places.get("forward"), "every step sees the same rows (a full batch?)",
                 severity="note", confidence=0.2,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from retrograd.base.finding import Evidence, Finding
 from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
+from retrograd.interop.torch.moods import Moods
 
 
 def _moody(journal: Journal) -> str:
@@ -21,17 +22,28 @@ class TrainsInEval(LoopFault):
 
     def find(self, journal: Journal) -> Iterator[Finding]:
         """Yield how many backward passes go through such a forward pass."""
-        if journal.eval_steps < 2:
+        wrong = journal.eval_steps + (journal.parts_in_eval if _forgotten(journal) else 0)
+        if wrong < 2:
             return
         yield self.finding(
             journal.places.get("eval_forward") or journal.places.get("forward"),
-            f"{journal.eval_steps} of {journal.backwards} training passes run in evaluation mode"
+            f"{wrong} of {journal.judged_passes} training passes run in evaluation mode"
             + (f", and {_moody(journal)} act differently there" if journal.moody else ""),
-            Evidence("training passes in evaluation mode", journal.eval_steps, 0.0),
-            remedy="call model.train() before every epoch of training",
+            Evidence("training passes in evaluation mode", wrong, 0.0),
+            remedy="call model.train() after every validation, before training goes on",
             severity="fault" if journal.moody else "note",
             confidence=0.95,
         )
+
+
+def _forgotten(journal: Journal) -> bool:
+    """Return whether parts are in evaluation mode by oversight, though the model's own flag says training.
+
+    They are if other training passes have them in training mode, or if dropout beside trainable parameters is never on.
+    Batch norm that always stands still is kept so, as in fine-tuning.
+    """
+    others = journal.judged_passes - journal.eval_steps - journal.parts_in_eval
+    return others > 0 or not Moods(journal.model).kept_still()
 
 
 @loop_faults.register("validates_in_train")
@@ -45,6 +57,8 @@ class ValidatesInTrain(LoopFault):
         unused = journal.blind + journal.unguarded
         if unused == 0 or journal.backwards == 0 or not journal.moody or _in_turns(journal):
             return  # without such modules the mode changes nothing, and not every pass is heard
+        if _samples(journal):
+            return
         yield self.finding(
             journal.places.get("blind") or journal.places.get("unguarded") or journal.places.get("forward"),
             f"{unused} passes that nothing is learned from run in training mode: "
@@ -60,3 +74,8 @@ def _in_turns(journal: Journal) -> bool:
     prints = journal.blind_prints
     alternate = journal.blind_runs == journal.blind and journal.blind >= 0.9 * journal.backwards
     return alternate and journal.blind > 3 and max(prints.values(), default=0) <= 1
+
+
+def _samples(journal: Journal) -> bool:
+    """Return whether one of several trained models is looked at on the same inputs each time: a generator's progress."""
+    return bool(journal.others) and journal.unguarded == 0 and len(journal.blind_prints) == 1 and journal.parts == 0

@@ -1,0 +1,31 @@
+"""Errors of the doctor stay out of the user's loop."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+
+from retrograd.interop.torch.journal import Journal
+
+
+class Guarded(Protocol):
+    """Whoever keeps a journal."""
+
+    journal: Journal
+
+
+def guarded(method: Callable[..., None]) -> Callable[..., None]:
+    """Run a method on plain tensors, and write its errors into the journal instead of raising them."""
+
+    @functools.wraps(method)
+    def run(self: Guarded, *args: Any) -> None:
+        try:
+            with torch._C.DisableTorchFunction():  # what the doctor computes is nothing to look at
+                method(self, *args)
+        except Exception as error:
+            self.journal.trouble.append(f"{method.__name__}: {error!r}")
+
+    return run
