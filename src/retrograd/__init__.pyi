@@ -109,6 +109,7 @@ from retrograd.explain.manual.pages import manual as manual
 # is the backward pass right?
 from retrograd.train.check import check as check
 from retrograd.backprop.gradcheck_report import CheckReport as CheckReport
+from retrograd.backprop.check_gradient import GradientReport as GradientReport, check_gradient as check_gradient
 
 # losses
 from retrograd.network.losses import (

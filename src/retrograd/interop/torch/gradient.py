@@ -8,13 +8,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from retrograd.backprop.slopes import resolution, slope, verdict_of
 from retrograd.base.errors import UsageError
 from retrograd.interop.torch.nested import tensors
 
-STEP, SMALLER = 1e-5, (1e-6, 1e-7)  # relative to the entry; the smaller ones step past a corner
 FEW = 24  # entries tried of every tensor
-LEVELS = ((1e-7, "exact"), (1e-5, "acceptable"), (1e-3, "suspicious"))
-BENT = 1e-4  # relative difference of the slopes on the two sides of a corner
 
 
 class TensorError(NamedTuple):
@@ -31,7 +29,7 @@ class TensorError(NamedTuple):
     @property
     def verdict(self) -> str:
         """exact <= 1e-7 < acceptable <= 1e-5 < suspicious <= 1e-3 < wrong."""
-        return next((word for level, word in LEVELS if self.error <= level), "wrong")
+        return verdict_of(self.error)
 
     def __str__(self) -> str:
         kinks = f", {self.kinks} entries on a corner left out" if self.kinks else ""
@@ -54,7 +52,7 @@ class GradientCheck(NamedTuple):
     @property
     def verdict(self) -> str:
         """The worst verdict."""
-        return next((word for level, word in LEVELS if self.error <= level), "wrong")
+        return verdict_of(self.error)
 
     def __str__(self) -> str:
         return "\n".join([f"{self.verdict}: largest relative error {self.error:.1e}", *map(str, self.tensors)])
@@ -124,8 +122,7 @@ class _Trial:
                 "the outputs do not depend on any input or parameter", where="check", cure="no .detach() or no_grad()"
             )
         gradients = torch.autograd.grad(value, list(self.wanted.values()), allow_unused=True)
-        # differences of sums of this size cannot be finer; below it an error says nothing
-        roundoff = 1e-15 * max(abs(float(value.detach())), 1.0) / STEP / 1e-7
+        roundoff = resolution(float(value.detach()))
         with torch.no_grad():
             pairs = zip(self.wanted.items(), gradients, strict=True)
             return GradientCheck(tuple(self._tensor(name, x, gradient, roundoff) for (name, x), gradient in pairs))
@@ -151,21 +148,17 @@ class _Trial:
         return TensorError(name, error if error == error else float("inf"), len(found), *worst, kinks)
 
     def _slope(self, flat: Tensor, i: int) -> float | None:
-        """Return the central difference, or None where the sides differ however small the step: a corner."""
+        """Return the central difference, or None on a corner."""
         old = float(flat[i])
-        middle = float(self.value())
-        for step in (STEP, *SMALLER):
-            h = step * max(1.0, abs(old))
-            flat[i] = old + h
-            right = float(self.value())
-            flat[i] = old - h
-            left = float(self.value())
-            flat[i] = old
-            ahead, behind = (right - middle) / h, (middle - left) / h
-            noise = 1e-15 * max(abs(middle), 1.0) / h
-            if abs(ahead - behind) <= BENT * max(abs(ahead), abs(behind)) + 100 * noise + 10 * step:
-                return (right - left) / (2 * h)
-        return None
+
+        def at(x: float) -> float:
+            flat[i] = x
+            try:
+                return float(self.value())
+            finally:
+                flat[i] = old
+
+        return slope(at, old, float(self.value()))
 
 
 def _double(value: Any) -> Any:

@@ -77,5 +77,5 @@ def _in_turns(journal: Journal) -> bool:
 
 
 def _samples(journal: Journal) -> bool:
-    """Return whether one of several trained models is looked at on the same inputs each time: a generator's progress."""
+    """Return whether one of several trained models shows its progress on the same inputs each time."""
     return bool(journal.others) and journal.unguarded == 0 and len(journal.blind_prints) == 1 and journal.parts == 0

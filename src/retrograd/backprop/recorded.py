@@ -1,0 +1,137 @@
+"""A NumPy function run with its operations recorded, and run again with one of them differentiated wrongly on purpose.
+
+An operation whose result is replaced by base + (z - base of z) has the derivative 1 in place of its own; one that is
+replaced by its base has none. The differences of such a run are the gradient of a backward pass with that slip.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+LIBRARIES = (__file__, str(Path(np.__file__).parent))
+CONSTANT = frozenset({"greater", "less", "greater_equal", "less_equal", "equal", "not_equal", "sign"})
+MIXES = frozenset({"matmul", "vecdot", "matvec", "vecmat"})
+
+
+class Operation(NamedTuple):
+    """One operation: its name, the operation that it is a function of entry by entry (or itself), and its result."""
+
+    name: str
+    root: int
+    value: np.ndarray
+
+
+Instead = Callable[[list[Operation]], np.ndarray]  # of the operations before it
+
+
+class Run:
+    """One run: its operations so far, and the one whose result is replaced."""
+
+    def __init__(self, instead: Mapping[int, Instead] | None = None) -> None:
+        self.operations: list[Operation] = []
+        self.names: dict[int, str] = {}  # of the user's variables, by operation
+        self.instead = instead or {}
+
+    def add(self, name: str, roots: list[int], shapes: list[Any], result: Any) -> Any:
+        """Note a result, and return what the user gets."""
+        if not isinstance(result, (np.ndarray, np.generic, float)):
+            return result
+        value, number = np.array(result), len(self.operations)  # a copy: in-place operations may follow
+        if number in self.instead:
+            value = np.asarray(self.instead[number](self.operations))
+        whole = [root for root, shape in zip(roots, shapes, strict=True) if shape == value.shape]
+        alone = name not in MIXES and len(set(roots)) == 1 and whole and roots[0] >= 0
+        self.operations.append(Operation(name, roots[0] if alone else number, value))
+        made = value.copy().view(Recorded)
+        made.run, made.node = self, number
+        return made
+
+    def watch(self, frame: Any, event: str, _: Any) -> None:
+        """Note the names of the user's variables when a function of theirs returns (a profiler of `sys`)."""
+        if event == "return" and not frame.f_code.co_filename.startswith(LIBRARIES):
+            for name, value in frame.f_locals.items():
+                if isinstance(value, Recorded) and value.run is self and value.node >= 0:
+                    self.names.setdefault(value.node, name)
+
+
+class Recorded(np.ndarray):
+    """An array that tells its run of every operation on it."""
+
+    run: Run | None
+    node: int
+
+    def __array_finalize__(self, obj: Any) -> None:
+        self.run, self.node = getattr(obj, "run", None), -1
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
+        arrays = [each for each in inputs if isinstance(each, Recorded)]
+        plain = [_plain(each) for each in inputs]
+        if out is not None:
+            kwargs["out"] = tuple(_plain(each) for each in out)
+            arrays = arrays or [each for each in out if isinstance(each, Recorded)]
+        result = getattr(ufunc, method)(*plain, **kwargs)
+        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+        return _told(arrays, name if method == "__call__" else "matmul", result, name)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        arrays = [each for each in _flat((args, tuple(kwargs.values()))) if isinstance(each, Recorded)]
+        result = func(*_deep(args), **{key: _deep(value) for key, value in kwargs.items()})
+        mixes = func is not np.where and func is not np.clip
+        return _told(arrays, "matmul" if mixes else func.__name__, result, func.__name__)
+
+
+def _told(arrays: list[Recorded], kind: str, result: Any, name: str) -> Any:
+    run = next((each.run for each in arrays if each.run is not None), None)
+    if run is None:
+        return result
+    roots, shapes = [], []
+    for each in arrays:
+        root = run.operations[each.node].root if each.node >= 0 else -1
+        if root >= 0 and run.operations[root].name in CONSTANT:
+            continue
+        roots.append(root)
+        shapes.append(each.shape)
+    made = run.add(kind, roots or [-1], shapes or [()], result)
+    if isinstance(made, Recorded):
+        run.operations[-1] = run.operations[-1]._replace(name=name)
+    return made
+
+
+def leaf(value: np.ndarray, run: Run) -> Recorded:
+    """Return a parameter as the run's own."""
+    made = np.array(value).view(Recorded)
+    made.run = run
+    return made
+
+
+def named(run: Run, call: Callable[[], Any]) -> Any:
+    """Make the call, and let the run note the names of the variables on the way."""
+    before = sys.getprofile()
+    sys.setprofile(run.watch)
+    try:
+        return call()
+    finally:
+        sys.setprofile(before)
+
+
+def _plain(value: Any) -> Any:
+    return value.view(np.ndarray) if isinstance(value, Recorded) else value
+
+
+def _deep(value: Any) -> Any:
+    if isinstance(value, (tuple, list)):
+        return type(value)(_deep(each) for each in value)
+    return _plain(value)
+
+
+def _flat(value: Any) -> Any:
+    if isinstance(value, (tuple, list)):
+        for each in value:
+            yield from _flat(each)
+    else:
+        yield value

@@ -1,0 +1,146 @@
+"""The usual slips in a gradient that can be told from two arrays alone: the gradient as it is, and as it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+SAME = 1e-6  # relative; the two come from one formula or they do not
+
+
+def close(a: np.ndarray, b: np.ndarray) -> bool:
+    """Return whether two arrays are the same but for rounding, by their norm; two of zeros are not compared."""
+    a, b = np.asarray(a), np.asarray(b)
+    size = max(float(np.linalg.norm(a)), float(np.linalg.norm(b)))
+    return a.shape == b.shape and size > 0 and float(np.linalg.norm(a - b)) <= SAME * size
+
+
+def of_shape(found: np.ndarray, right: np.ndarray) -> str:
+    """Say which sum is missing, or which axis is wrong, where the shapes differ."""
+    shapes = f"it has the shape {list(found.shape)}, the tensor {list(right.shape)}"
+    extra = found.ndim - right.ndim
+    if extra > 0 and close(found.sum(tuple(range(extra))), right):
+        return f"{shapes}: the sum over the batch is missing"
+    if found.ndim == right.ndim:
+        axes = tuple(i for i in range(found.ndim) if right.shape[i] == 1 != found.shape[i])
+        if axes and close(found.sum(axes, keepdims=True), right):
+            return f"{shapes}: the sum over the broadcast axis {axes[0]} is missing"
+    if found.shape == right.T.shape and close(found.T, right):
+        return f"{shapes}: it is transposed"
+    if found.size == right.size and close(found.ravel(), right.ravel()):
+        return f"{shapes}: the numbers are right, give them the tensor's shape"
+    if another_axis(found, right):
+        return f"{shapes}: it is summed over the wrong axis"
+    return f"{shapes}: a sum or a transposition is missing"
+
+
+def another_axis(found: np.ndarray, right: np.ndarray) -> bool:
+    """Return whether two sums of one matrix, along different axes, would have these totals: a bias summed wrongly."""
+    vectors = max(found.shape, default=1) == found.size and max(right.shape, default=1) == right.size
+    return vectors and not close(found.ravel(), right.ravel()) and close(found.sum(keepdims=True).ravel(),
+                                                                         right.sum(keepdims=True).ravel())  # fmt: skip
+
+
+def sign_or_factor(found: np.ndarray, right: np.ndarray, counts: Mapping[int, str]) -> str:
+    """Say which number the gradient is times the right one; `counts` are lengths that a mean may have, and of what."""
+    ratio = float(np.vdot(found, right) / max(float(np.vdot(right, right)), 1e-300))
+    if not right.any() or not close(found, ratio * right):
+        return ""
+    if abs(ratio + 1) < SAME:
+        return "the sign is wrong: it is -1 times what it should be"
+    for count, words in counts.items():
+        if count > 2 and abs(abs(ratio) * count - 1) < SAME:
+            return _signed(f"it is 1/{count} of what it should be: a mean over {words} where a sum belongs", ratio)
+        if count > 2 and abs(abs(ratio) / count - 1) < SAME:
+            return _signed(f"it is {count} times what it should be: a sum over {words} where a mean belongs", ratio)
+    if abs(abs(ratio) - 2) < SAME or abs(abs(ratio) - 0.5) < SAME:
+        often = "the 2 of a squared error is missing" if abs(ratio) < 1 else "a 2 is too many, as of a squared error"
+        return _signed(f"a factor is wrong: it is {abs(ratio):g} times what it should be ({often})", ratio)
+    return f"a factor is wrong: it is {ratio:.6g} times what it should be"
+
+
+def _signed(words: str, ratio: float) -> str:
+    return words if ratio > 0 else f"{words}, and the sign is wrong"
+
+
+def transposed(found: np.ndarray, right: np.ndarray) -> str:
+    """The transpose of the right gradient of a square matrix."""
+    if right.ndim >= 2 and right.shape[-1] == right.shape[-2] and close(np.swapaxes(found, -1, -2), right):
+        return "it is the transpose of what it should be"
+    return ""
+
+
+def unaligned(found: np.ndarray, right: np.ndarray) -> str:
+    """The right numbers in other places: shifted along an axis, or in reverse."""
+    for axis in range(right.ndim):
+        if right.shape[axis] > 1:
+            if close(np.flip(found, axis), right):
+                return f"it is reversed along axis {axis}"
+            for shift in (1, -1):
+                if close(np.roll(found, shift, axis), right):
+                    return f"it is shifted by one along axis {axis}"
+    return ""
+
+
+def masked(found: np.ndarray, right: np.ndarray) -> str:
+    """Equal where neither is 0, and 0 in other places."""
+    both = (found != 0) & (right != 0)
+    ratio = float(np.vdot(found[both], right[both]) / np.vdot(right[both], right[both])) if both.any() else 1.0
+    more, less = int(((found != 0) & (right == 0)).sum()), int(((found == 0) & (right != 0)).sum())
+    if not (more or less) or not (right == 0).any():
+        return ""
+    if both.any() and not close(found[both], ratio * right[both]):
+        return ""
+    if more and not less:
+        scaled = "" if abs(ratio - 1) < SAME else f", and a factor {1 / ratio:.6g} of the others"
+        return f"a mask is missing: {more} entries should be 0 and are not{scaled}"
+    if less and not more:
+        return f"a mask is too wide: {less} entries are 0 and should not be"
+    return f"another mask: {more} entries should be 0 and are not, {less} are 0 and should not be"
+
+
+def part_of(found: np.ndarray, right: np.ndarray, value: np.ndarray) -> str:
+    """A term proportional to the tensor itself is missing, or too many: the gradient of a penalty on it."""
+    missing, power = right - found, float(np.vdot(value, value))
+    share = float(np.vdot(missing, value)) / power if power else 0.0
+    if value.size > 1 and abs(share) > SAME and close(missing, share * value):
+        verb = "missing" if share > 0 else "too many"
+        return f"a term is {verb}: {abs(share):.6g} times the tensor itself, as a penalty on its squares gives"
+    return ""
+
+
+def size_and_direction(found: np.ndarray, right: np.ndarray) -> str:
+    """Nothing is known of it but its size and direction."""
+    length = float(np.linalg.norm(found) / max(float(np.linalg.norm(right)), 1e-300))
+    cosine = float(np.vdot(found, right)) / max(float(np.linalg.norm(found) * np.linalg.norm(right)), 1e-300)
+    return f"{length:.4g} times as long as it should be, cosine {cosine:.4f}"
+
+
+def statistics_as_constants(found: np.ndarray, right: np.ndarray, value: np.ndarray) -> str:
+    """What is missing is a + b value along some axes, as the mean and variance over them give when they move along."""
+    missing = right - found
+    if value.shape != right.shape or not missing.any():
+        return ""
+    for axes in axes_of(right.ndim):
+        if np.prod([right.shape[axis] for axis in axes]) < 4:  # two unknowns fit two or three numbers almost always
+            continue
+        centred = value - value.mean(axes, keepdims=True)
+        power = (centred * centred).sum(axes, keepdims=True)
+        slope = (missing * centred).sum(axes, keepdims=True) / np.where(power == 0, 1, power)
+        level = missing.mean(axes, keepdims=True)
+        along = ", ".join(str(axis) for axis in axes)
+        if close(missing, level + slope * centred):
+            if not slope.any() or float(np.linalg.norm(slope * centred)) <= SAME * float(np.linalg.norm(missing)):
+                return f"a term is missing: one number along axis {along}; is the mean over it taken as a constant?"
+            return f"a term is missing: the mean and variance along axis {along} are taken as constants"
+    return ""
+
+
+def axes_of(count: int) -> Iterator[tuple[int, ...]]:
+    """Yield sets of axes, the last first, then all but the last, then all."""
+    yield from ((axis,) for axis in reversed(range(count)))
+    if count > 2:
+        yield tuple(range(count - 1))
+        yield tuple(range(1, count))
+        yield tuple(range(1, count - 1))

@@ -1,0 +1,34 @@
+"""Central differences of a function along one entry, and the corners where it has none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+STEP, SMALLER = 1e-5, (1e-6, 1e-7)  # relative to the entry; the smaller ones step past a corner
+BENT = 1e-4  # relative difference of the slopes on the two sides of a corner
+LEVELS = ((1e-7, "exact"), (1e-5, "acceptable"), (1e-3, "suspicious"))
+
+
+def slope(at: Callable[[float], float], x: float, middle: float) -> float | None:
+    """Return (f(x + h) - f(x - h)) / 2h, or None where the sides differ however small h is: a corner.
+
+    h = 1e-5 max(1, |x|): truncation h^2 and round-off eps f / h are then both about 1e-10.
+    """
+    for step in (STEP, *SMALLER):
+        h = step * max(1.0, abs(x))
+        right, left = at(x + h), at(x - h)
+        ahead, behind = (right - middle) / h, (middle - left) / h
+        noise = 1e-15 * max(abs(middle), 1.0) / h
+        if abs(ahead - behind) <= BENT * max(abs(ahead), abs(behind)) + 100 * noise + 10 * step:
+            return (right - left) / (2 * h)
+    return None
+
+
+def verdict_of(error: float) -> str:
+    """exact <= 1e-7 < acceptable <= 1e-5 < suspicious <= 1e-3 < wrong."""
+    return next((word for level, word in LEVELS if error <= level), "wrong")
+
+
+def resolution(value: float) -> float:
+    """Return the size below which gradients of a function of this value cannot be told from rounding."""
+    return 1e-15 * max(abs(value), 1.0) / STEP / LEVELS[0][0]
