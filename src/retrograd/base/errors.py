@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from retrograd.base.plain_text import plain
 from retrograd.base.synonyms import same_thing
 
 
@@ -31,7 +32,7 @@ class RetrogradError(Exception):
 
     def __init__(self, message: str | Sequence[Problem], *, where: str = "", cure: str = "") -> None:
         self.problems = (Problem(where, message, cure),) if isinstance(message, str) else tuple(message)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        super().__init__(plain("\n".join(str(problem) for problem in self.problems)))
 
 
 class UsageError(RetrogradError, ValueError):
@@ -90,6 +91,9 @@ class GradientError(RetrogradError, ArithmeticError):
 
 class RetrogradWarning(UserWarning):
     """Something that works but that the user should know; the command line prints it after `warning:`."""
+
+    def __str__(self) -> str:
+        return plain(super().__str__())
 
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:

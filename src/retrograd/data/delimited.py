@@ -69,8 +69,8 @@ def _read_table(reader: CsvReader, path: Path, layout: Layout, settings: DataSet
     rest = RowChunk(peek.lines[layout.header :], peek.rows[layout.header :])
     footer = Footer(len(names), settings.skip_footer)
     rows = footer.rows(_trimmed(chain([rest], _chunks(reader, chunk_rows(len(names)))), len(names)))
-    table = collect_rows(path, names, rows)
-    return replace(_without_empty(table), notes=(*layout.notes, *footer.notes()))
+    table = collect_rows(path, names, rows, settings.invalid)
+    return replace(_without_empty(table), notes=(*layout.notes, *footer.notes(), *table.notes))
 
 
 def _widened(first: list[str], rows: list[list[str]], is_header: bool) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -20,7 +21,7 @@ from retrograd.data.scaling import Scaling, fit_scaling
 from retrograd.data.settings import DataSettings, Scale, plain_scale
 from retrograd.data.table import CellFaults, Table
 from retrograd.data.texts.column import TextColumn, fit_text_column
-from retrograd.data.wording import listing, some_of
+from retrograd.data.wording import some_of
 
 BAD_CELL_CURE = (
     "`invalid: missing` takes such cells as missing (with `missing: drop` their rows are left out), "
@@ -68,9 +69,9 @@ class TableInputs:
 
         Raises:  DataError for a missing or an unknown column, and for cells that are not of their column's kind
         """
-        self.check_names(table)
+        self.check_names(table, report)
         kinds = {column.name: column.column_kind for column in self.columns}
-        parsed = parse_columns(table, kinds, self.invalid, self.missing)
+        parsed = parse_columns(table, kinds, self.invalid, self.missing, report)
         for column in self.columns:
             _count(column, parsed[column.name], report)
         encoded = [column.encode(parsed[column.name]) for column in self.columns]
@@ -86,15 +87,12 @@ class TableInputs:
                 identifiers |= column.batch_columns(parsed[column.name], report)
         return ({"x": x} if self.features else {}) | identifiers
 
-    def check_names(self, table: Table) -> None:
-        """Refuse a table that lacks a column or has one that training did not know; their order does not matter."""
+    def check_names(self, table: Table, report: Report) -> None:
+        """Refuse a table that lacks a column, and report those that training did not have, in whatever order."""
         names = [column.name for column in self.columns]
         table.require(names)
-        extra = [name for name in table.names if name not in names and name not in self.ignored]
-        if extra:
-            message = f"extra {listing('column', extra)} that training did not have"
-            cure = f"remove {'it' if len(extra) == 1 else 'them'}; training had: {some_of([*names, *self.ignored])}"
-            raise DataError(message, where=table.where, cure=cure)
+        known = {*names, *self.ignored, *report.ignored}
+        report.ignored += [name for name in table.names if name not in known]
 
 
 @dataclass(frozen=True)
@@ -182,10 +180,16 @@ def fit_arrays(arrays: Arrays, settings: DataSettings) -> ArrayInputs:
     return ArrayInputs(x.shape[1:], fit_scaling(x, method, divisor, settings.clip), others)
 
 
-def parse_columns(table: Table, kinds: Mapping[str, ColumnKind], invalid: str, missing: str) -> dict[str, pl.Series]:
-    """Return each column's parsed values; cells of another kind are errors or missing, as `invalid` says."""
+def parse_columns(
+    table: Table, kinds: Mapping[str, ColumnKind], invalid: str, missing: str, report: Report | None = None
+) -> dict[str, pl.Series]:
+    """Return each column's parsed values; cells of another kind are errors or (counted in the report) missing, as
+    `invalid` says.
+    """
     parsed = {name: kind.parse(table.column(name)) for name, kind in kinds.items()}
     faulty = [name for name, column in parsed.items() if column.bad.any()] if invalid == "error" else []
+    if report is not None and invalid == "missing":
+        report.unreadable += Counter({name: int(column.bad.sum()) for name, column in parsed.items()})
     faults = CellFaults(table)
     for name in faulty:
         faults.add(name, parsed[name].bad.arg_true(), kinds[name].expected)

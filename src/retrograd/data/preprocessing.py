@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
@@ -12,7 +13,7 @@ import numpy as np
 import polars as pl
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from retrograd.base.errors import DataError, ModelFileError
+from retrograd.base.errors import DataError, ModelFileError, RetrogradWarning
 from retrograd.data.arrays import Arrays, as_arrays
 from retrograd.data.images.boxes import Boxes
 from retrograd.data.images.inputs import ImageInputs
@@ -68,7 +69,12 @@ class Preprocessing:
 
         Raises:  DataError for columns or cells that do not fit; LabelError for a label that training did not know
         """
-        report = Report() if report is None else report
+        if report is None:
+            report = Report()
+            batch = self.transform(data, with_target=with_target, report=report)
+            if report.ignored:
+                warnings.warn(f"{report.sentences()[0]}", RetrogradWarning, stacklevel=2)
+            return batch
         if isinstance(self.inputs, TableInputs):
             table = data if isinstance(data, Table) else self._as_table(data, self.inputs)
             table = self._plain_numbers(table.with_missing(self.inputs.missing_values), self.inputs, report)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from retrograd.data.wording import listing
+
 
 @dataclass
 class Report:
     """Counts by column, added up over the tables that were transformed."""
 
+    ignored: list[str] = field(default_factory=list)  # columns that training did not have
+    unreadable: Counter[str] = field(default_factory=Counter)  # cells that were taken as missing
     missing: Counter[str] = field(default_factory=Counter)
     unseen: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
@@ -21,6 +25,11 @@ class Report:
 
     def sentences(self) -> tuple[str, ...]:
         """Return the counts as sentences."""
+        ignored = [f"{listing('column', self.ignored)} ignored: training did not have {_them(self.ignored)}"]
+        unreadable = [
+            f"column '{name}': {_counted(count, 'unreadable cell')} taken as missing"
+            for name, count in self.unreadable.items()
+        ]
         missing = [
             f"column '{name}': {_counted(count, 'missing value')} filled" for name, count in self.missing.items()
         ]
@@ -34,7 +43,12 @@ class Report:
         ]
         cut = [f"text '{name}': {_counted(count, 'text')} cut to the length" for name, count in self.cut.items()]
         rewritten = [f"column '{name}': {what}" for name, what in self.rewritten.items()]
-        return (*rewritten, *missing, *unseen, *unknown, *cut, *dict.fromkeys(self.remarks))
+        others = (*missing, *unseen, *unknown, *cut, *dict.fromkeys(self.remarks))
+        return (*(ignored if self.ignored else []), *unreadable, *rewritten, *others)
+
+
+def _them(names: list[str]) -> str:
+    return "it" if len(names) == 1 else "them"
 
 
 def _counted(count: int, thing: str) -> str:

@@ -27,8 +27,8 @@ def chunk_rows(width: int) -> int:
     return max(1, CHUNK_CELLS // max(1, width))
 
 
-def collect_rows(path: Path, names: Sequence[str], chunks: Iterable[RowChunk]) -> Table:
-    """Return all rows as a Table of text columns.
+def collect_rows(path: Path, names: Sequence[str], chunks: Iterable[RowChunk], invalid: str = "error") -> Table:
+    """Return all rows as a Table of text columns; with `invalid="missing"` rows of another width lack every cell.
 
     Raises:  DataError naming the rows that have another width than the header; for a file without rows
     """
@@ -43,11 +43,21 @@ def collect_rows(path: Path, names: Sequence[str], chunks: Iterable[RowChunk]) -
             continue
         ragged = [(line, len(row)) for line, row in zip(chunk.lines, chunk.rows, strict=True) if len(row) != len(names)]
         fault_count += len(ragged)
+        if invalid == "missing":
+            rows = [row if len(row) == len(names) else [None] * len(names) for row in chunk.rows]
+            frames.append(pl.DataFrame(rows, schema=schema, orient="row"))
+            lines.append(chunk.lines)
+            continue
         faults += [_fault(path, line, width, len(names)) for line, width in ragged[: SHOWN - len(faults)]]
     if faults:
-        cure = "quote a cell that holds the separator, or name another with `separator:`"
+        cure = (
+            "quote a cell that holds the separator, name another with `separator:`, skip titles with `skip_lines:`, "
+            "or take such lines as missing (`invalid: missing`)"
+        )
         raise DataError(listed(faults, fault_count, "such lines", cure, str(path)))
-    return checked(Table(pl.concat(frames), str(path), np.concatenate(lines)))
+    what = "line has" if fault_count == 1 else "lines have"
+    notes = (f"{fault_count} {what} more or fewer cells than the header, and count as missing",) if fault_count else ()
+    return checked(Table(pl.concat(frames), str(path), np.concatenate(lines), notes=notes))
 
 
 def _fault(path: Path, line: int, width: int, expected: int) -> Problem:

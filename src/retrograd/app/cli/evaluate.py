@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from retrograd.app.cli.models import check_order, model_at
-from retrograd.app.cli.options import Json, ModelName, OwnLayers, RunsRoot, command_of, existing_data
+from retrograd.app.cli.options import Json, ModelName, OwnLayers, RunsRoot, command_of
 from retrograd.app.cli.show import print_report
+from retrograd.app.cli.standard_input import given_data
 from retrograd.app.cli.surroundings import settle
 from retrograd.app.cli.tables import score_table
 from retrograd.data.report import Report
@@ -26,10 +27,10 @@ def evaluate(
     """Measure a trained model on rows that it has not seen."""
     settle(layers)
     check_order(run, data, "evaluate")
-    existing_data(data)
-    model = model_at(run, runs)
-    report = Report()
-    scores = model.evaluate(data, report=report)
+    with given_data(data) as path:
+        model = model_at(run, runs)
+        report = Report()
+        scores = model.evaluate(path, report=report)
     print_report(report)
     typer.echo(write_json(scores) if as_json else score_table({data.name: scores}))
 

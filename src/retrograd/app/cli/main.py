@@ -17,6 +17,7 @@ from typing import Any
 import typer
 
 from retrograd.base.errors import ResourceError, RetrogradError, RetrogradWarning, UsageError, did_you_mean
+from retrograd.base.plain_text import plain_streams
 
 VERBS = {
     "train": "train a network from a configuration, or from a table alone",
@@ -46,7 +47,7 @@ def run() -> None:
 
 def main(arguments: list[str]) -> int:
     """Return the exit code of one command line."""
-    with warnings.catch_warnings():
+    with plain_streams(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("default", RetrogradWarning)
         warnings.showwarning = show_warning

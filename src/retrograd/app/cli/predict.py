@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import typer
 
-from retrograd.app.cli.models import check_order, model_at
-from retrograd.app.cli.options import Json, ModelName, OwnLayers, RunsRoot, command_of, existing_data
-from retrograd.app.cli.predictions import predictions
+from retrograd.app.cli.models import check_order, model_at, taking
+from retrograd.app.cli.options import Json, ModelName, OwnLayers, RunsRoot, command_of
+from retrograd.app.cli.predictions import predictions, without_formulas
 from retrograd.app.cli.show import print_report
+from retrograd.app.cli.standard_input import given_data
 from retrograd.app.cli.surroundings import settle
-from retrograd.base.errors import UsageError
+from retrograd.base.errors import RetrogradError, UsageError
 from retrograd.data.report import Report
+from retrograd.data.table import Table
 from retrograd.record.files import write_file
 from retrograd.record.strict_json import write_json
 
@@ -30,6 +34,13 @@ def predict(
     runs: RunsRoot = Path("runs"),
     layers: OwnLayers = None,
     as_json: Json = False,
+    invalid: Annotated[
+        Literal["error", "missing"] | None,
+        typer.Option(help="what becomes of cells and lines that cannot be read; by default as in training"),
+    ] = None,
+    formulas: Annotated[
+        bool, typer.Option("--formulas", help="write texts that begin with = + - @ as they are, not after a '")
+    ] = False,
     allow_nonfinite: Annotated[
         bool, typer.Option("--allow-nonfinite", help="use a model with NaN or infinite weights")
     ] = False,
@@ -37,26 +48,41 @@ def predict(
     """Predict for new rows, as CSV or, with --json, as a list of objects.
 
     Preprocessing is inside the model: give the raw columns, in any order, or a file or folder of images or texts,
-    whatever it was trained on. The forecast that follows a series is the last row.
+    whatever it was trained on, or - for rows (CSV, JSON) from standard input. The
+    forecast that follows a series is the last row.
+
+    Standard output shows control characters as \\x1b; a file (-o) holds them as they are.
     """
     settle(layers)
     check_order(run, data, "predict")
-    existing_data(data)
-    model = model_at(run, runs, allow_nonfinite)
-    report = Report()
-    rows = model.rows(data)
-    decoded = model.decode(rows, report)
-    print_report(report)
+    with given_data(data) as path, option_named():
+        model = taking(model_at(run, runs, allow_nonfinite), invalid)
+        report = Report()
+        rows = model.rows(path)
+        decoded = model.decode(rows, report)
+    print_report(report, rows.notes if isinstance(rows, Table) else ())
     if out is not None and out.suffix == ".npz":
         write_masks(out, decoded.labels)
         return
     frame = predictions(model, rows, decoded)
-    text = write_json(frame.to_dicts()) + "\n" if as_json else frame.write_csv()
+    text = (
+        write_json(frame.to_dicts()) + "\n" if as_json else (frame if formulas else without_formulas(frame)).write_csv()
+    )
     if out is None:
         sys.stdout.write(text)
         return
     write_file(out, text.encode())
     typer.echo(f"{len(frame)} predictions written to {out}", err=True)
+
+
+@contextmanager
+def option_named() -> Iterator[None]:
+    """Let errors name the option of this verb where they name the setting of a training."""
+    try:
+        yield
+    except RetrogradError as error:
+        old, new = "`invalid: missing`", "`--invalid missing`"
+        raise type(error)([each._replace(cure=each.cure.replace(old, new)) for each in error.problems]) from None
 
 
 def write_masks(out: Path, labels: np.ndarray | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from retrograd.data.images.rows import Images
 from retrograd.data.target import Decoded, Quantities
 from retrograd.data.windows.inputs import WindowInputs
 from retrograd.train.predict import Model
+
+FORMULA = r"^[=+\-@\t\r]"
 
 
 def predictions(model: Model, rows: Any, decoded: Decoded) -> pl.DataFrame:
@@ -52,6 +55,16 @@ def plain_columns(model: Model, decoded: Decoded) -> dict[str, pl.Series]:
     values = values.reshape(len(values), -1)
     names = names if len(names) == values.shape[1] else tuple(f"prediction_{i}" for i in range(values.shape[1]))
     return {name: pl.Series(column) for name, column in zip(names, values.T, strict=True)}
+
+
+def without_formulas(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the table with an apostrophe before each text that a spreadsheet would run as a formula.
+
+    See:  OWASP, CSV Injection: such texts begin with = + - @, a tab or a carriage return
+    """
+    text = pl.col(pl.String)
+    frame = frame.with_columns(pl.when(text.str.contains(FORMULA)).then("'" + text).otherwise(text).name.keep())
+    return frame.rename({name: f"'{name}" for name in frame.columns if re.match(FORMULA, name)})
 
 
 def mask_shares(masks: np.ndarray, target: Masks) -> dict[str, pl.Series]:

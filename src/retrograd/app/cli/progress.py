@@ -9,6 +9,7 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from retrograd.app.cli.tables import number
+from retrograd.base.plain_text import bare
 from retrograd.record.events import Epoch
 
 PLAIN_LINES = 20  # about so many without a terminal, more only where epochs are long
@@ -20,7 +21,7 @@ class Progress:
 
     def __init__(self, epochs: int, quiet: bool) -> None:
         self.epochs, self.quiet = epochs, quiet
-        self.console = Console(stderr=True)
+        self.console = Console(file=bare(sys.stderr))
         self.bar: Bar | None = None
         self.told = 0.0  # seconds at the last line
         self.every = max(1, epochs // PLAIN_LINES)

@@ -80,9 +80,9 @@ def run_facts(run: Run) -> dict[str, Any]:
     }
 
 
-def print_report(report: Report) -> None:
-    """Say what a transformation met, to standard error."""
-    for sentence in report.sentences():
+def print_report(report: Report, notes: tuple[str, ...] = ()) -> None:
+    """Say what a reader guessed and a transformation met, to standard error."""
+    for sentence in (*notes, *report.sentences()):
         print(f"note: {sentence}", file=sys.stderr)
 
 
