@@ -282,7 +282,6 @@ TABLE = [
     bad_data("C8 rare class", table(l9="1,1,c"), r"class 'c' has 1 row"),
     bad_data("C9 empty", re.sub(",[0-4],", ",,", GOOD), r"bad\.csv: column 'z' is empty"),
     Row("C10 missing", "predict R new.csv", 2, r"new\.csv: missing column 'z'", {"new.csv": "x\n1\n"}),
-    Row("C10 extra", "predict R new.csv", 0, r"note: column 'more' ignored", {"new.csv": "x,z,more\n1,2,3\n"}),
     Row("C10 target", "evaluate R new.csv", 2, r"new\.csv: missing columns 'z', 'label'", {"new.csv": "x\n1\n"}),
     Row("A2 order", "predict d.csv R", 2, r"d\.csv: this is a data file.*retrograd predict R d\.csv"),
     Row("A2 order last", "evaluate d.csv last", 2, r"d\.csv: this is a data file.*retrograd evaluate last d\.csv"),

@@ -13,10 +13,9 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.errors import DataError
-from retrograd.data.footer import Footer
-from retrograd.data.header import column_names, unnamed
 from retrograd.data.layout import CsvReader, Layout, find_layout
-from retrograd.data.rows import RowChunk, chunk_rows, collect_rows
+from retrograd.data.records import table_of_records
+from retrograd.data.rows import RowChunk, chunk_rows
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table, TextForm
 from retrograd.data.text import open_lines, text_encoding
@@ -37,7 +36,7 @@ def read_delimited(path: Path, settings: DataSettings) -> Table:
         layout = find_layout(sample, settings, whole=rest is None)
         reader = layout.reader(chain(sample, [] if rest is None else [rest], lines))
         try:
-            table = _read_table(reader, path, layout, settings)
+            table = table_of_records(path, _chunks(reader), layout, settings)
         except csv.Error as error:
             message = _explained(str(error))
         else:
@@ -58,53 +57,9 @@ def first_lines(lines: Iterator[str]) -> list[str]:
     return sample
 
 
-def _read_table(reader: CsvReader, path: Path, layout: Layout, settings: DataSettings) -> Table:
-    chunks = _chunks(reader, PEEK_LINES)
-    peek = next(chunks, None)
-    if peek is None:
-        raise DataError("empty: no header and no data rows", where=str(path))
-    where = f"{path}:{peek.lines[0]}"
-    first = peek.rows[0]
-    names = list(layout.names) or column_names(_widened(first, peek.rows, layout.header), layout.header, where)
-    rest = RowChunk(peek.lines[layout.header :], peek.rows[layout.header :])
-    footer = Footer(len(names), settings.skip_footer)
-    rows = footer.rows(_trimmed(chain([rest], _chunks(reader, chunk_rows(len(names)))), len(names)))
-    table = collect_rows(path, names, rows, settings.invalid)
-    return replace(_without_empty(table), notes=(*layout.notes, *footer.notes(), *table.notes))
-
-
-def _widened(first: list[str], rows: list[list[str]], is_header: bool) -> list[str]:
-    """Return a header with a cell for each of the rows' cells, where all rows have one more: names of rows, as R writes
-    them, or nothing.
-    """
-    others = rows[1:]
-    if not is_header or len(others) < 2 or any(len(row) != len(first) + 1 for row in others):
-        return first
-    if not any(row[-1].strip() for row in others):
-        return [*first, ""]
-    return ["row", *first] if len({row[0] for row in others}) == len(others) else first
-
-
-def _trimmed(chunks: Iterator[RowChunk], width: int) -> Iterator[RowChunk]:
-    """Yield rows without the empty cell that a separator at the end of a line makes."""
-    for lines, rows in chunks:
-        if any(len(row) == width + 1 and not row[-1].strip() for row in rows):
-            rows = [row[:-1] if len(row) == width + 1 and not row[-1].strip() else row for row in rows]
-        yield RowChunk(lines, rows)
-
-
-def _without_empty(table: Table) -> Table:
-    """Return the table without the columns that have neither a name nor a value: separators at the ends of lines."""
-    candidates = [name for i, name in enumerate(table.names) if name in (unnamed(i), f"column_{i + 1}")]
-    if not candidates:
-        return table
-    filled = table.frame.select((pl.col(candidates).fill_null("").str.strip_chars() != "").any()).row(0)
-    empty = [name for name, is_filled in zip(candidates, filled, strict=True) if not is_filled]
-    return replace(table, frame=table.frame.drop(empty)) if len(empty) < table.frame.width else table
-
-
-def _chunks(reader: CsvReader, size: int) -> Iterator[RowChunk]:
-    """Yield the records in chunks; blank lines are no records."""
+def _chunks(reader: CsvReader) -> Iterator[RowChunk]:
+    """Yield the records in chunks, first those that decide on the header; blank lines are no records."""
+    size = PEEK_LINES
     while True:
         begin = reader.line_num + 1
         rows = list(islice(reader, size))
@@ -119,6 +74,7 @@ def _chunks(reader: CsvReader, size: int) -> Iterator[RowChunk]:
             rows = [row for row in rows if row]
         if rows:
             yield RowChunk(lines, rows)
+            size = chunk_rows(len(rows[0]))
 
 
 def _faulty_line(path: Path, encoding: str, layout: Layout) -> int:

@@ -1,19 +1,19 @@
-"""Opening data files: only regular ones, only up to a size, gzip decompressed on the way."""
+"""Opening data files: only regular ones, only up to a size, decompressed on the way."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
+import io
 import os
 import resource
 import stat
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 from retrograd.base.errors import DataError, ResourceError
+from retrograd.data.compression import SUFFIXES, decompressed
 
 CHUNK_BYTES = 1 << 20
 MEMORY_PER_BYTE = 32  # of a text file while it becomes batches, measured with the shortest cells, which cost most
@@ -59,14 +59,12 @@ def check_room(path: Path) -> None:
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading, decompressed when its name ends in .gz; what goes wrong on the way is a DataError."""
+    """Open a file for reading, decompressed as its name asks; what goes wrong on the way is a DataError."""
     try:
-        with open(path, "rb") as raw:
-            yield cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if path.suffix.lower() == ".gz" else raw
+        with open(path, "rb") as raw, decompressed(raw, path) as stream:
+            yield stream
     except PermissionError:
         raise ResourceError("permission denied", where=str(path)) from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"damaged gzip file: {error}", where=str(path)) from None
 
 
 def chunks(path: Path, max_bytes: int) -> Iterator[bytes]:
@@ -79,6 +77,11 @@ def chunks(path: Path, max_bytes: int) -> Iterator[bytes]:
             if total > max_bytes:
                 raise too_large(path, "too large when decompressed", max_bytes)
             yield chunk
+
+
+def seekable(path: Path, max_bytes: int) -> Path | io.BytesIO:
+    """Return what readers of whole files take: the path, or the bytes of a compressed file, up to the limit."""
+    return io.BytesIO(b"".join(chunks(path, max_bytes))) if path.suffix.lower() in SUFFIXES else path
 
 
 def file_digest(path: Path, max_bytes: int) -> str:

@@ -45,7 +45,7 @@ def _objects(path: Path, encoding: str) -> Iterator[tuple[int, dict[str, str | N
 def _parsed(line: str, number: int, path: Path) -> dict[str, str | None]:
     where = f"{path}:{number}"
     try:  # numbers stay text: no digit is lost, and none is too long to convert
-        row = json.loads(line, parse_int=str, parse_float=str, parse_constant=str, object_pairs_hook=_without_repeats)
+        row = json.loads(line, parse_int=str, parse_float=str, parse_constant=str, object_pairs_hook=object_of_pairs)
     except RecursionError:
         raise DataError(f"line {number} is nested too deep", where=where) from None
     except json.JSONDecodeError as error:
@@ -56,14 +56,20 @@ def _parsed(line: str, number: int, path: Path) -> dict[str, str | None]:
         raise DataError(f"line {number}: expected an object such as {{'x': 1}}", where=where)
     if "\\u" in line and not _is_text(row):
         raise DataError(f"line {number} holds half a character (a lone surrogate)", where=where)
-    return {name: _cell(value, name, number, where) for name, value in row.items()}
+    return {name: cell_text(value, f"line {number}", name, where) for name, value in row.items()}
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def object_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object as a dict; a key that occurs twice is a ValueError."""
     row = dict(pairs)
     if len(row) < len(pairs):
-        raise ValueError("duplicate key")
+        raise ValueError(f"duplicate key '{_twice(pairs)}'")
     return row
+
+
+def _twice(pairs: list[tuple[str, Any]]) -> str:
+    names = [name for name, _ in pairs]
+    return next(name for name in names if names.count(name) > 1)
 
 
 def _is_text(row: dict[str, Any]) -> bool:
@@ -75,10 +81,27 @@ def _is_text(row: dict[str, Any]) -> bool:
     return True
 
 
-def _cell(value: Any, name: str, number: int, where: str) -> str | None:
+def cell_text(value: Any, row: str, name: str, where: str) -> str | None:
+    """Return a JSON value as a cell's text; a list of texts as texts between bars.
+
+    Raises:  DataError for an object, or a list of anything else
+    """
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value) and not _has_numbers(value):
+        return "|".join(value)
     if isinstance(value, (dict, list)):
+        if not value:
+            return None
         kind = "an object" if isinstance(value, dict) else "a list"
-        raise DataError(f"line {number}, key '{name}': a cell cannot be {kind}", where=where)
+        raise DataError(f"{row}, key '{name}': a cell cannot be {kind}", where=where)
     if isinstance(value, bool):
         return "true" if value else "false"
     return value
+
+
+def _has_numbers(cells: list[str]) -> bool:
+    """Return whether a list holds numbers, which were read as text."""
+    try:
+        float(cells[0])
+    except ValueError:
+        return False
+    return True

@@ -21,6 +21,7 @@ DECIMAL_COMMA = r"^\s*([+-]?\d*),(\d+(?:[eE][+-]?\d+)?)\s*$"
 SEPARATOR_LINE = re.compile(r"\ufeff?sep=(.)\s*$", re.IGNORECASE)  # a first line that Excel understands
 RULER = re.compile(r"^[|+:= -]*--[|+:= -]*$")  # between header and rows, as databases print tables
 SHOWN = 40
+PEEK_ROWS = 200
 
 
 class CsvReader(Protocol):
@@ -84,6 +85,14 @@ def find_layout(sample: list[str], settings: DataSettings, *, whole: bool) -> La
     if comment:
         notes.append(f"lines that begin with '{comment}' are comments (`comment: \"\"` reads them as rows)")
     return Layout(separator, comment, first, header, () if header else names, tuple(notes))
+
+
+def record_layout(rows: list[list[str]], settings: DataSettings) -> Layout:
+    """Return the layout of rows that come as cells, as from a sheet: titles above the table, and the header."""
+    skip = _titles(rows[:PEEK_ROWS]) if settings.skip_lines is None else settings.skip_lines
+    notes = (_titles_note(rows[0], skip),) if skip and settings.skip_lines is None and any(rows[0]) else ()
+    header = has_header(rows[skip : skip + PEEK_ROWS]) if settings.header is None and rows[skip:] else settings.header
+    return Layout("", "", skip, header is not False, (), notes)
 
 
 def find_separator(lines: list[str], decimal: str) -> str:
@@ -187,9 +196,10 @@ def _titles(records: list[list[str]]) -> int:
     for i, record in enumerate(records):
         filled = sum(bool(cell.strip()) for cell in record)
         is_short = len(record) != width and filled <= width / 2
-        is_padded = width > 2 and len(record) == width and filled == 1 and bool(record[0].strip())
-        follows = next((other for other in records[i + 1 :] if any(map(str.strip, other))), None)
-        is_padded = is_padded and follows is not None and not all(map(is_number, follows))
+        follows = next((other for other in records[i + 1 :] if 2 * sum(map(bool, map(str.strip, other))) > width), [])
+        more = bool(follows) and not all(map(is_number, follows))
+        is_padded = len(record) == width > 2 and 2 * filled <= width and more
+        is_padded = is_padded and bool(record[0].strip()) and not record[-1].strip()
         if filled and not is_short and not is_padded:
             return i if rows >= 2 and rows >= EVEN * len(records[i:]) else 0
     return 0

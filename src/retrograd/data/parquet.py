@@ -1,13 +1,15 @@
-"""Parquet files."""
+"""Column files: Parquet, and Arrow's own (Feather)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from retrograd.base.errors import DataError
-from retrograd.data.files import check_file, too_large
+from retrograd.data.files import check_file, seekable, too_large
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table, checked
 
@@ -19,13 +21,26 @@ def read_parquet(path: Path, settings: DataSettings) -> Table:
 
     Raises:  DataError when it is none, or when its header announces more cells than `max_bytes` has room for
     """
+    return _read("Parquet", lambda source: pl.scan_parquet(source, glob=False), path, settings)
+
+
+def read_arrow(path: Path, settings: DataSettings) -> Table:
+    """Return a Feather or Arrow file as a Table, with its own column types.
+
+    Raises:  DataError when it is none, or when it holds more cells than `max_bytes` has room for
+    """
+    return _read("Feather (Arrow)", pl.scan_ipc, path, settings)
+
+
+def _read(kind: str, scan: Callable[[Any], pl.LazyFrame], path: Path, settings: DataSettings) -> Table:
     check_file(path, settings.max_bytes)
     try:
-        announced = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
-        needed = announced * max(1, len(pl.read_parquet_schema(path))) * CELL_BYTES
+        frame = scan(seekable(path, settings.max_bytes))
+        announced = frame.select(pl.len()).collect().item()
+        needed = announced * max(1, len(frame.collect_schema())) * CELL_BYTES
         if needed > settings.max_bytes:
             raise too_large(path, f"{announced:,} rows take {needed:,} bytes", settings.max_bytes)
-        return checked(Table(pl.read_parquet(path, glob=False), str(path)))
+        return checked(Table(frame.collect(), str(path)))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         reason = str(error).partition("\n")[0]
-        raise DataError(f"cannot be read as Parquet: {reason}", where=str(path)) from None
+        raise DataError(f"cannot be read as {kind}: {reason}", where=str(path)) from None

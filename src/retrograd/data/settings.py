@@ -95,9 +95,10 @@ class SplitSettings(Settings):
 class DataSettings(Settings):
     """Where the data come from and how they become numbers.
 
-    Either `builtin` or `path` (CSV, TSV, Parquet, JSONL, NPY, NPZ; the text formats also as .gz; a folder of images or
-    of text files). `None` means: decided by the kind of data. Tables are standardised, images divided by 255, arrays
-    and most built-ins taken as they are.
+    Either `builtin` or `path`: CSV, TSV, ARFF, JSON, JSONL, Parquet, Feather, XLSX, SQLite, NPY, NPZ (most also as .gz,
+    .bz2, .xz, .zst, .zip); a folder or pattern (`parts/*.csv`) of such files, or a folder of images or of text files.
+    `None` means: decided by the kind of data. Tables are standardised, images divided by 255, arrays and most built-ins
+    taken as they are.
     """
 
     builtin: BuiltinName = None
@@ -135,6 +136,8 @@ class DataSettings(Settings):
     decimal: Literal[".", ","] | None = None  # default: decided by the cells
     thousands: Literal[",", ".", " ", "'"] | None = None  # default: decided by the cells
     encoding: str | None = None
+    sheet: str | None = None  # of a spreadsheet; default: the first with cells
+    query: str | None = None  # of a database; default: all of its only table
     max_bytes: PositiveInt = 512 * 1024**2  # of a file, decompressed
     # for the built-ins that are generated
     samples: PositiveInt | None = None
@@ -143,7 +146,7 @@ class DataSettings(Settings):
 
     words = describing(
         builtin="a data set that comes with the program",
-        path="the file that holds the rows, or a folder of images or texts",
+        path="the file that holds the rows, a pattern such as `parts/*.csv`, or a folder of tables, images or texts",
         images="how images are found and decoded, where the data are images",
         text="how texts are cut into tokens, and what is learned from them",
         windows="how windows are laid over the rows, for a forecast",
@@ -228,6 +231,8 @@ class DataSettings(Settings):
         decimal=("the decimal mark", "", "", "decided by each column's cells, then by the table's"),
         thousands=("the mark between thousands", "", "", "decided by each column's cells"),
         encoding=("the file's character encoding", "", "", "recognised by its first bytes"),
+        sheet=("the sheet of a spreadsheet", "", "", "the first that has cells"),
+        query=("an SQL query that selects the rows of an SQLite database", "", "", "all rows of its only table"),
         max_bytes=(
             "the largest file that is read, decompressed",
             "reads larger files",

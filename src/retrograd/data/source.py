@@ -12,20 +12,29 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.errors import ConfigError, DataError
+from retrograd.data.arff import read_arff
 from retrograd.data.arrays import Arrays, arrays_digest, as_arrays
 from retrograd.data.builtin import TARGET, read_builtin
+from retrograd.data.compression import SUFFIXES as PACKED
+from retrograd.data.compression import inner_name
 from retrograd.data.delimited import first_lines, read_delimited
 from retrograd.data.encoding import is_plain
-from retrograd.data.files import check_file, check_room, chunks, file_digest
+from retrograd.data.excel import SUFFIXES as EXCEL_SUFFIXES
+from retrograd.data.excel import read_excel
+from retrograd.data.files import check_file, check_room, chunks, file_digest, too_large
 from retrograd.data.images.decoding import SUFFIXES as IMAGE_SUFFIXES
 from retrograd.data.images.reading import files_below, images_of_arrays, images_of_table, read_image_folder
 from retrograd.data.images.rows import Images
 from retrograd.data.images.settings import ImageSettings
+from retrograd.data.json_files import read_json
 from retrograd.data.jsonl import read_jsonl
 from retrograd.data.layout import fits
 from retrograd.data.numpy_files import read_npy, read_npz
-from retrograd.data.parquet import read_parquet
+from retrograd.data.parquet import read_arrow, read_parquet
+from retrograd.data.parts import is_pattern, joined_tables, matching
 from retrograd.data.settings import DataSettings
+from retrograd.data.sqlite import SUFFIXES as SQLITE_SUFFIXES
+from retrograd.data.sqlite import read_sqlite
 from retrograd.data.table import Table, table_digest
 from retrograd.data.text import open_lines, text_encoding
 from retrograd.data.texts.corpus import Corpus, corpus_of
@@ -44,7 +53,14 @@ TABLE_READERS: dict[str, Callable[[Path, DataSettings], Table]] = {
     ".jsonl": read_jsonl,
     ".ndjson": read_jsonl,
     ".parquet": read_parquet,
+    ".json": read_json,
+    ".arff": read_arff,
+    **dict.fromkeys((".feather", ".arrow", ".ipc"), read_arrow),
+    **dict.fromkeys(EXCEL_SUFFIXES, read_excel),
+    **dict.fromkeys(SQLITE_SUFFIXES, read_sqlite),
 }
+WHOLE = (*EXCEL_SUFFIXES, *SQLITE_SUFFIXES)  # read from the file itself, so not from a compressed one
+SEPARATED = (".csv", ".tsv", ".txt", ".data")
 KNOWN_SUFFIXES = (*TABLE_READERS, ".npy", ".npz", *IMAGE_SUFFIXES)
 
 
@@ -89,7 +105,7 @@ def read_source(settings: DataSettings, base_dir: Path) -> Source:
     digests = [_file_digests(path, rows if part == "train" else parts.get(part), settings.max_bytes)
                for part, path in paths.items()]  # fmt: skip
     return Source(
-        paths["train"].resolve().stem,
+        _name(paths["train"]),
         settings,
         rows,
         parts,
@@ -98,19 +114,38 @@ def read_source(settings: DataSettings, base_dir: Path) -> Source:
     )
 
 
+def _name(path: Path) -> str:
+    """Return what data are called: a file by its name, a pattern by its folder."""
+    path = path.resolve()
+    path = path.parent if is_pattern(path) else path
+    return path.stem if path.suffix.lower() not in PACKED else Path(path.stem).stem
+
+
 def with_kind(path: Path, settings: DataSettings) -> DataSettings:
     """Return the settings with the section that a folder's files ask for: `images` or `text`."""
     if not path.is_dir() or settings.images is not None or settings.text is not None:
         return settings
     if any(files_below(path, IMAGE_SUFFIXES)):
         return replace(settings, images=ImageSettings())
+    if any(_tables_below(path)):
+        return settings
     if any(files_below(path, TEXT_SUFFIXES)):
         return replace(settings, text=TextSettings())
     raise DataError(
-        "not a regular file, and a folder without images or text files",
+        "not a regular file, and a folder without tables, images or text files",
         where=str(path),
-        cure=f"expected files ending in {', '.join((*IMAGE_SUFFIXES, *TEXT_SUFFIXES))}",
+        cure=f"expected files ending in {', '.join(('.csv', '.parquet', *IMAGE_SUFFIXES, *TEXT_SUFFIXES))}",
     )
+
+
+def _tables_below(folder: Path) -> list[Path]:
+    """Return the parts of a table that a folder holds: files of one kind, beside nothing but texts about them."""
+    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith((".", "_")))
+    suffixes = (*TABLE_READERS, *(f"{suffix}{packing}" for suffix in TABLE_READERS for packing in PACKED))
+    others = [file for file in files if not file.name.lower().endswith((*TEXT_SUFFIXES, ".json", ".pdf"))]
+    found = others or [file for file in files if file.suffix.lower() == ".json"]
+    kinds = {"".join(file.suffixes[-2:]) if file.suffix.lower() in PACKED else file.suffix.lower() for file in found}
+    return found if len(kinds) == 1 and found[0].name.lower().endswith(suffixes) else []
 
 
 def read_file(path: Path, settings: DataSettings) -> Rows:
@@ -120,8 +155,7 @@ def read_file(path: Path, settings: DataSettings) -> Rows:
 
 def form_of_its_own(path: Path, settings: DataSettings) -> DataSettings:
     """Return the settings for a further file, without an encoding or separator that plainly is not that file's."""
-    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
-    if suffix not in TABLE_READERS or suffix == ".parquet" or not os.path.isfile(path):
+    if not os.path.isfile(path) or Path(inner_name(path)).suffix not in SEPARATED:
         return settings
     if settings.encoding is not None and is_plain(lambda: chunks(path, settings.max_bytes)):
         settings = replace(settings, encoding=None)
@@ -139,9 +173,14 @@ def read_parts(path: Path, settings: DataSettings) -> dict[str, Rows]:
     Raises:  DataError for a file that is missing, no regular file, too large, damaged or of an unknown kind
     """
     if path.is_dir():
-        return {"train": _read_folder(path, with_kind(path, settings))}
+        settings = with_kind(path, settings)
+        if settings.images is None and settings.text is None:
+            return {"train": special_rows(_read_tables(_tables_below(path), settings, str(path)), settings)}
+        return {"train": _read_folder(path, settings)}
+    if is_pattern(path):
+        return {"train": special_rows(_read_tables(matching(path), settings, str(path)), settings)}
     check_file(path, settings.max_bytes)
-    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    suffix = Path(inner_name(path)).suffix
     if suffix in IMAGE_SUFFIXES:
         return {"train": Images((path,), str(path))}
     if settings.text is not None and suffix in TEXT_SUFFIXES:
@@ -149,8 +188,7 @@ def read_parts(path: Path, settings: DataSettings) -> dict[str, Rows]:
     check_room(path)
     try:
         if suffix in TABLE_READERS:
-            table = TABLE_READERS[suffix](path, settings).with_missing(settings.missing_values)
-            return {"train": special_rows(table, settings)}
+            return {"train": special_rows(_read_table(path, suffix, settings), settings)}
         if suffix == ".npy":
             array = read_npy(path, settings)
             return {"train": as_arrays(array, keep_integers=settings.keep_integers, where=str(path))}
@@ -160,6 +198,28 @@ def read_parts(path: Path, settings: DataSettings) -> dict[str, Rows]:
         cure = "use a smaller file; data.max_bytes (--max-bytes) refuses large ones before they are read"
         raise DataError("too large for the memory there is", where=str(path), cure=cure) from None
     raise DataError(f"unknown kind of file '{suffix}'", where=str(path), cure=f"known: {', '.join(KNOWN_SUFFIXES)}")
+
+
+def _read_table(path: Path, suffix: str, settings: DataSettings) -> Table:
+    if suffix in WHOLE and path.suffix.lower() in PACKED:
+        raise DataError(f"a compressed {suffix} file is not read", where=str(path), cure="unpack it first")
+    return TABLE_READERS[suffix](path, settings).with_missing(settings.missing_values)
+
+
+def _read_tables(paths: list[Path], settings: DataSettings, where: str) -> Table:
+    """Return the table that several files hold together."""
+    total = sum(path.stat().st_size for path in paths)
+    if total > settings.max_bytes:
+        raise too_large(where, f"{len(paths)} files of {total:,} bytes", settings.max_bytes)
+    tables = []
+    for path in paths:
+        rows = read_file(path, replace(settings, images=None, text=None))
+        if not isinstance(rows, Table):
+            raise DataError(
+                "no table, so no part of one", where=str(path), cure="leave it out of the folder or pattern"
+            )
+        tables.append(rows)
+    return joined_tables(tables, where)
 
 
 def special_rows(table: Table, settings: DataSettings) -> Rows:
@@ -253,8 +313,9 @@ def _file_digests(path: Path, rows: Rows | None, max_bytes: int) -> list[str]:
     """Return the digest of a file and of the images that it names, or of a folder's files and of their names."""
     if path.is_dir():
         files = files_below(path, (*IMAGE_SUFFIXES, *TEXT_SUFFIXES))
+        files = files if not isinstance(rows, Table) or rows.origin is None else map(Path, rows.origin.files)
         return [text for file in files for text in (str(file.relative_to(path)), file_digest(file, max_bytes))]
-    named = [path]
+    named = matching(path) if is_pattern(path) else [path]
     if isinstance(rows, Images) and isinstance(rows.sources, tuple) and rows.sources != (path,):
         named += [*rows.sources, *(rows.masks if isinstance(rows.masks, tuple) else ())]
     return [file_digest(file, max_bytes) for file in named]

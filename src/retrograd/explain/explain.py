@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from retrograd.backprop.backprop import compare, forward, total
-from retrograd.base.document import Document, is_document, parse_document, read_document
+from retrograd.base.document import Document, parse_document, read_document
 from retrograd.base.doors import refuse_foreign
 from retrograd.base.finding import Finding
 from retrograd.base.schema import parse
@@ -29,7 +29,7 @@ from retrograd.native.library import kernels
 from retrograd.network.layer import Context, Spec
 from retrograd.network.network import Variables
 from retrograd.record.run import CONFIG
-from retrograd.train.config import RunConfig, config_in, config_of, document_with
+from retrograd.train.config import RunConfig, config_in, config_of, document_with, is_configuration
 from retrograd.train.design import design
 from retrograd.train.prepare import Prepared, prepare
 from retrograd.train.run import Run
@@ -115,7 +115,7 @@ def _opened(
     """Return the run, its configuration as given, the document that this came from, and reasons for what was chosen."""
     if isinstance(what, (str, Path)) and Path(what).is_file():
         path = Path(what)
-        return _of_file(path, dataset, changes) if is_document(path) else _of_table(path, target, changes)
+        return _of_file(path, dataset, changes) if is_configuration(path) else _of_table(path, target, changes)
     if isinstance(what, Run) or (isinstance(what, (str, Path)) and Path(what).is_dir()):
         path = (what.folder if isinstance(what, Run) else Path(what)) / CONFIG
         if changes:  # no longer that run

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from retrograd.backprop.backprop import Objective
 from retrograd.base.annotations import Custom, Registered, describing, show
-from retrograd.base.document import Document, read_document
+from retrograd.base.document import Document, is_document, read_document
 from retrograd.base.errors import ConfigError, Problem
 from retrograd.base.json_schema import json_schema, registry_definition, registry_schema, settings_choices
 from retrograd.base.places import placed
@@ -21,6 +21,7 @@ from retrograd.base.schema import (
     parse,
     parse_registered,
 )
+from retrograd.data.json_files import holds_rows
 from retrograd.data.settings import DataSettings
 from retrograd.data.texts.vocabulary import PADDING
 from retrograd.network.blocks import blocks
@@ -44,6 +45,12 @@ DEFAULT_LOSS = {
     "next_token": "cross_entropy",
     "answer": "cross_entropy",
 }
+
+
+def is_configuration(path: Path) -> bool:
+    """Return whether a file is a configuration: YAML, or JSON that holds no table."""
+    sections = {field.name for field in dataclasses.fields(RunConfig)}
+    return is_document(path) and not holds_rows(path, sections.__contains__)
 
 
 def default_loss(task: str) -> Loss:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from retrograd.app.cli.standard_input import is_input
 from retrograd.base.errors import UsageError
+from retrograd.data.compression import inner_name
 from retrograd.data.inputs import TableInputs
 from retrograd.data.settings import DataSettings
 from retrograd.data.source import KNOWN_SUFFIXES
@@ -41,7 +42,7 @@ def taking(model: Model, invalid: Literal["error", "missing"] | None) -> Model:
 
 def check_order(run: str, data: Path, verb: str) -> None:
     """Raise UsageError when the run and the data stand in each other's place."""
-    is_data = Path(run).is_file() and run.lower().removesuffix(".gz").endswith(KNOWN_SUFFIXES)
+    is_data = Path(run).is_file() and Path(inner_name(Path(run))).suffix in KNOWN_SUFFIXES
     is_run = data.suffix == Path(MODEL).suffix or (data / EVENTS).is_file() or not (is_input(data) or data.exists())
     if is_data and is_run:
         cure = f"write: retrograd {verb} {data} {run}"

@@ -12,6 +12,7 @@ import typer
 
 from retrograd.base.errors import UsageError
 from retrograd.base.memory import memory_told
+from retrograd.data.parts import is_pattern, matching
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}  # what every verb's help has in common
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}  # of time
@@ -72,6 +73,8 @@ def existing_data(path: Path) -> Path:
         str(path).encode()
     except UnicodeEncodeError:
         raise UsageError("the name is not UTF-8", where=ascii(str(path)), cure="rename the file") from None
+    if is_pattern(path) and matching(path):
+        return path
     if not path.exists():
         raise UsageError("not found", where=str(path), cure="check the path")
     if not path.is_file() and not path.is_dir():

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from retrograd.app.cli.options import existing_file
-from retrograd.base.document import is_document
 from retrograd.base.errors import ConfigError
 from retrograd.base.schema import parse
 from retrograd.data.dataset import Dataset, load
 from retrograd.data.settings import DataSettings
 from retrograd.record.run import CONFIG
 from retrograd.record.runs import find_run
-from retrograd.train.config import RunConfig, read_config
+from retrograd.train.config import RunConfig, is_configuration, read_config
 from retrograd.train.design import design
 
 
@@ -40,7 +39,7 @@ def program_at(source: str, target: str | None, changes: Sequence[str], root: Pa
     Raises:  UsageError when it is none of them; ConfigError, DataError for what cannot be read
     """
     path = Path(source)
-    if is_document(path):
+    if is_configuration(path):
         return _with_data(existing_file(path), changes)
     if path.is_file():
         settings = parse(DataSettings, {"path": source} | ({"target": target} if target else {}), "data")

@@ -10,13 +10,13 @@ import typer
 
 from retrograd.app.cli.options import Changes, OwnLayers, RunsRoot, at_least, command_of, existing_file
 from retrograd.app.cli.surroundings import settle
-from retrograd.base.document import is_document
 from retrograd.base.doors import refuse_foreign
 from retrograd.base.errors import UsageError
 from retrograd.explain.trace import Trace
 from retrograd.explain.trace import trace as trace_step
 from retrograd.record.files import write_file
 from retrograd.record.runs import find_run
+from retrograd.train.config import is_configuration
 
 MOST_DECIMALS = 17
 
@@ -78,7 +78,7 @@ def trace(
     refuse_contradictions(sample, batch, step, condition, decimals)
     refuse_foreign(source, "trace")
     path = Path(source)
-    is_config = is_document(path)
+    is_config = is_configuration(path)
     if changes and not is_config:
         raise UsageError("only for a configuration; a run is traced as it was", where="--set")
     made = trace_step(

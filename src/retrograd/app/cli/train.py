@@ -29,14 +29,13 @@ from retrograd.app.cli.show import print_run, print_start, run_facts
 from retrograd.app.cli.spelling import as_option, spelt_as_options
 from retrograd.app.cli.surroundings import settle, step_bytes
 from retrograd.base import allocator
-from retrograd.base.document import is_document
 from retrograd.base.errors import UsageError
 from retrograd.base.schema import parse
 from retrograd.data.dataset import load
 from retrograd.data.settings import DataSettings
 from retrograd.record.files import write_file
 from retrograd.record.strict_json import write_json
-from retrograd.train.config import at_folder, changed, with_paths
+from retrograd.train.config import at_folder, changed, is_configuration, with_paths
 from retrograd.train.design import design
 from retrograd.train.prepare import Prepared, prepare, prepare_file
 from retrograd.train.run import train_prepared
@@ -77,7 +76,7 @@ def train(
                "data.max_bytes": max_bytes}  # fmt: skip
     wanted += [f"{key}={value}" for key, value in numbers.items() if value is not None]
     existing_data(source)
-    table = not is_document(source)
+    table = not is_configuration(source)
     chosen = None
     with spelt_as_options(table):
         if table:
@@ -149,11 +148,11 @@ def from_table(
     if dataset.form and not (settings.valid_path or settings.test_path):  # which may be of another form
         seen = dataclasses.replace(seen, **dataset.form.unusual())  # type: ignore[arg-type]
     designed = design(dataset, seen, [change for change in changes if not concerns_data(change)], lr)
-    path = out or free_path(source.stem, designed.text)
+    path = out or free_path(dataset.name, designed.text)
     if not force and not holds(path, designed.text):
         raise UsageError("exists already", where=f"--config-out {path}", cure="choose another name, or --force")
     data = at_folder(seen, folder)
-    first = Path(f"{source.stem}.yaml")
+    first = Path(f"{dataset.name}.yaml")
     chosen = Chosen(path, designed.text, None if out or path == first else first)
     return prepare(dataclasses.replace(designed.config, data=data), dataset), chosen
 
