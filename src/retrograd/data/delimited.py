@@ -10,7 +10,6 @@ from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from retrograd.base.errors import DataError
 from retrograd.data.layout import CsvReader, Layout, find_layout
