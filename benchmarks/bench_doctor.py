@@ -13,7 +13,6 @@ import argparse
 import functools
 import json
 import statistics
-import sys
 import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor
@@ -53,8 +52,6 @@ def main() -> None:
     with ProcessPoolExecutor(given.jobs, get_context("spawn"), settle) as pool:
         measuring = functools.partial(measured, repairs=not given.detect, baseline=given.baseline)
         for result in pool.map(measuring, paths):
-            if result is None:
-                continue
             results.append(result)
             print(line(result), flush=True)
             if given.json:
@@ -74,17 +71,18 @@ def chosen(path: Path, only: list[str]) -> bool:
     return not only or any(text in path.name for text in only)
 
 
-def measured(path: Path, repairs: bool, baseline: bool) -> dict[str, Any] | None:
-    """Return what was found in one record and how long it took, or None where no configuration can express it."""
+def measured(path: Path, repairs: bool, baseline: bool) -> dict[str, Any]:
+    """Return what was found in one record and how long it took, or why no configuration expresses it.
+
+    A record that goes wrong is counted, and the others are measured: a table that ends early says less.
+    """
     begun = time.perf_counter()
     try:
         program = recorded.read(path, recorded.maker(path.parents[1]))
-    except OSError as error:
-        print(f"{path.stem:32s} left out: {error}", file=sys.stderr)
-        return None
-    if program is None:
-        return None
-    result = measure(program, repairs, baseline)
+        result = measure(program, repairs, baseline)
+    except Exception as error:  # whatever it is, it is told and counted
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        result = {"id": path.stem, "contrast": "", "left_out": reason}
     jax.clear_caches()  # a hundred compiled programs fill the memory
     return {**result, "seconds": time.perf_counter() - begun}
 
@@ -172,6 +170,8 @@ def _settings(program: recorded.Recorded, settings: Any) -> dict[str, Any]:
 
 def line(result: dict[str, Any]) -> str:
     """Return one line of the table."""
+    if "left_out" in result:
+        return f"{result['id'][:30]:30s} left out: {result['left_out'][:80]}"
     text = f"{result['id'][:30]:30s} {result['contrast'][:9]:9s} {result['verdict']:8s} "
     text += f"{'named' if result['named'] else '-':6s} {','.join(result['causes'][:4]):16s}"
     if "after" in result:
@@ -184,6 +184,8 @@ def line(result: dict[str, Any]) -> str:
 
 def totals(results: list[dict[str, Any]]) -> dict[str, str]:
     """Return the figures that matter, each as a count of how many."""
+    out = [result for result in results if "left_out" in result]
+    everything, results = results, [result for result in results if "left_out" not in result]
     strong = [r for r in results if r["contrast"] == "strong"]
     quiet = [r for r in results if r["contrast"] in ("control", "none")]
     found = [r for r in strong if r["verdict"] != "healthy"]
@@ -195,6 +197,7 @@ def totals(results: list[dict[str, Any]]) -> dict[str, str]:
         "repairs verified": ([r for r in tried if r["verified"]], strong),
         "worse than the start": ([r for r in results if r.get("worse")], tried),
         "over the budget": ([r for r in results if r.get("updates", 0) > r.get("allowed", 0) > 0], tried),
+        "left out": (out, everything),
         "random search verified": ([r for r in tried if r.get("random_verified")], [r for r in tried if "random" in r]),
     }
     return {name: f"{len(some)} of {len(all_)}" for name, (some, all_) in counts.items()}

@@ -82,13 +82,23 @@ class Recorded(NamedTuple):
         return classes and not set(np.unique(self.held_y)) <= set(np.unique(self.y))
 
 
-def read(path: Path, arrays: Any, seed: int = 0) -> Recorded | None:
-    """Return a record as a program; None if it has no data, is a loop of its own, or no configuration expresses it."""
+class InexpressibleError(Exception):
+    """A record has no data, is a loop of its own, or holds what no configuration expresses."""
+
+
+def read(path: Path, arrays: Any, seed: int = 0) -> Recorded:
+    """Return a record as a program.
+
+    Raises:  InexpressibleError
+    """
     record = json.loads(path.read_text(encoding="utf-8"))
     code = record["data"]["code"] or record["data"]["surrogate_code"]
-    inexpressible = record["loss"] not in LOSSES or record["optimizer"].get("flip_sign")
-    if code is None or inexpressible or path.name.startswith("loop_"):
-        return None
+    if path.name.startswith("loop_"):
+        raise InexpressibleError("a training loop of its own")
+    if code is None:
+        raise InexpressibleError("no data")
+    if record["loss"] not in LOSSES or record["optimizer"].get("flip_sign"):
+        raise InexpressibleError(f"no setting for the loss {record['loss']} or the sign of its step")
     x, y, held_x, held_y = arrays(code, seed)
     shape = tuple(record["input_shape"])
     x, held_x = x.reshape(-1, *shape), held_x.reshape(-1, *shape)
@@ -96,12 +106,27 @@ def read(path: Path, arrays: Any, seed: int = 0) -> Recorded | None:
         x = x[np.random.default_rng(seed).permutation(len(x))]
     settings = _data_settings(record, y)
     x, held_x = _prescaled(record["preprocessing"], x, held_x)
-    if settings["task"] == "multiclass" and y.shape[1] > 1:
-        y, held_y = y.argmax(1)[:, None], held_y.argmax(1)[:, None]
     if settings["task"] != "regression":
-        y, held_y = y.astype(int).reshape(-1), held_y.astype(int).reshape(-1)
+        y, held_y = _classes(y, held_y)
+        settings["task"] = "binary" if settings["task"] == "binary" and max(y.max(), held_y.max()) < 2 else "multiclass"
     found = Recorded(record, _config(record, len(x)), settings, x, y, held_x, held_y)
     return found._replace(config=dataclasses.replace(found.config, data=parse(DataSettings, {"split": found.split})))
+
+
+def _classes(y: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return class numbers from 0 on: the place of the 1 in a row, or the place of the label among all labels.
+
+    Raises:  InexpressibleError for rows with several labels, or none
+    """
+    if y.shape[1] > 1:
+        every = np.concatenate([y, held])
+        if not (np.isin(every, (0, 1)).all() and (every.sum(1) == 1).all()):
+            raise InexpressibleError(f"rows of {y.shape[1]} labels of which several or none may hold")
+        return y.argmax(1), held.argmax(1)
+    labels = np.unique(np.concatenate([y.reshape(-1), held.reshape(-1)]))
+    if np.isin(labels, (0, 1)).all():
+        return y.astype(int).reshape(-1), held.astype(int).reshape(-1)
+    return np.searchsorted(labels, y.reshape(-1)), np.searchsorted(labels, held.reshape(-1))
 
 
 def _data_settings(record: dict[str, Any], y: np.ndarray) -> dict[str, Any]:

@@ -7,11 +7,13 @@ from retrograd.base.finding import Finding
 from retrograd.diagnosis.diagnose import diagnose, examine
 from retrograd.diagnosis.explains import EXPLAINS
 from retrograd.diagnosis.levels import reference_levels
+from retrograd.diagnosis.luck import granted
+from retrograd.diagnosis.measure import lags
 from retrograd.diagnosis.observe import Moment, Observed
 from retrograd.diagnosis.ranking import ranked
 from retrograd.diagnosis.score import FAILED, labels, score, worth
 from retrograd.diagnosis.symptom import setup, symptoms
-from retrograd.diagnosis.verdict import granted, judge, lags
+from retrograd.diagnosis.verdict import judge
 
 ONES = {"weight": {"constant": 1.0}, "bias": {"constant": 1.0}}
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
@@ -35,10 +37,10 @@ def test_equal_weights_without_nonlinearity_are_told_with_evidence():
     assert causes["initial_weights"].evidence
 
 
-def test_data_without_signal_are_hopeless_and_nothing_is_trained():
+def test_data_without_signal_are_hopeless_and_the_only_run_bears_it_out():
     found = examine(setup("noise", {"rows": 400}, network=[*HEAD, {"dense": 1}]).program(), 3)
     assert found.verdict.state == "hopeless"
-    assert found.runs == ()
+    assert len(found.runs) == 1
     assert found.causes[0].code == "D07"
 
 
@@ -129,11 +131,13 @@ def test_what_a_loss_is_worth_falls_with_it_and_nothing_is_worth_less_than_what_
     assert worth(1e30) > FAILED == worth(np.inf)
 
 
-def test_a_few_runs_that_break_in_their_first_epoch_leave_the_verdict_to_the_others():
+def test_a_run_that_breaks_is_a_failure_even_where_the_others_learn():
     program = setup("halves", network=[*HEAD, {"dense": 1}]).program()
     program.y = None  # a task whose answers are neither classes nor numbers
     learns, breaks = Observed((1.0, 0.5), (), None, 20), Observed((), (), None, 0, "not finite")
-    assert judge(program, [learns, breaks, learns], no_signal=False).state == "healthy"
+    found = judge(program, [learns, breaks, learns], no_signal=False)
+    assert (found.state, found.run) == ("ill", 1)
+    assert "with 1 seed of 3" in found.sentence
     assert judge(program, [breaks, breaks, learns], no_signal=False).state == "ill"
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ from retrograd.base.doors import refuse_foreign
 from retrograd.base.errors import RetrogradError
 from retrograd.base.finding import Finding
 from retrograd.data.dataset import Dataset, load
+from retrograd.diagnosis.budget import QUICK, SECONDS, Budget, unheard, within
+from retrograd.diagnosis.experiment import SECONDS as EXPERIMENTS
 from retrograd.diagnosis.experiment import Experiment, experiments
 from retrograd.diagnosis.levels import Levels
+from retrograd.diagnosis.measure import beats_chance
 from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.ranking import ranked
@@ -74,43 +78,89 @@ def diagnose(
     dataset: Dataset | None = None,
     seeds: int = SEEDS,
     seconds: float | None = None,
+    budget: float | None = SECONDS,
+    say: Callable[[str], None] = unheard,
 ) -> Diagnosis:
     """Say whether a configuration learns what its data hold, and if not, why.
 
-    `seeds` runs are trained in memory, each at most `seconds` long; nothing is written.
+    `seeds` runs are trained in memory, each at most `seconds` long, all within a `budget` of seconds (None: as long as
+    it takes); nothing is written. Where there are too many rows for that, a sample of them is trained on, and the
+    verdict says so. `say` is told how far it is.
 
     Raises:  ConfigError, DataError for a configuration or data that cannot be read at all
     """
     refuse_foreign(config, "diagnose")
     config = as_config(config)
+    allowed = Budget(math.inf if budget is None else budget, say)
     if dataset is None:
         if config.data is None:
             raise RetrogradError("no data to diagnose", cure="give `data:` in the configuration, or a dataset")
         dataset = load(config.data)
-    return examine(Program(config, dataset, seconds), seeds)
+    return examine(Program(config, dataset, seconds), seeds, allowed)
 
 
-def examine(program: Program, seeds: int = SEEDS, experimental: bool = True) -> Diagnosis:
+def examine(program: Program, seeds: int = SEEDS, budget: Budget | None = None, experimental: bool = True) -> Diagnosis:
     """Return the diagnosis of a program from so many seeds, or a few more where these leave it to luck.
 
-    Where it is ill, the remedies of its likeliest causes are tried one by one, if it may be `experimental`.
+    References that see no signal have the last word only where the network's own run sees none either. Where it is
+    ill, the remedies of its likeliest causes are tried one by one, if it may be `experimental`.
     """
+    budget = Budget() if budget is None else budget
+    budget.tell("looking at configuration and data, fitting references")
     found = list(look(program, STAGES[:3]))
     hopeless = any(f.name == "no_signal" for f in found)
     runs: list[Observed] = []
-    if program.refusal is None and not hopeless:
-        for run in program.runs(max(seeds, MOST_SEEDS)):
-            runs.append(run)
-            if len(runs) >= seeds and not undecided(program, runs):
-                break
+    if program.refusal is None:
+        program, runs = trained(program, 1 if hopeless else seeds, budget)
+        if hopeless and any(beats_chance(program, run) for run in runs):
+            hopeless, found = False, [f for f in found if f.name != "no_signal"]
+            runs += further(program, runs, seeds, budget)
     verdict = judge(program, runs, hopeless)
-    if runs:
-        found += look(program, STAGES[3:])
+    if runs and not hopeless:
+        shown = program.seen_in(runs[verdict.run])
+        budget.tell("looking at the runs")
+        if shown is not program:
+            found = [f for f in found if f.name in symptoms and symptoms[f.name].stage != "probe"]
+            found += look(shown, STAGES[2:])
+        else:
+            found += look(shown, STAGES[3:])
     levels = program.levels if program.y is not None else None
     findings = ranked(found, verdict.state)
-    tried = experiments(program, runs, findings) if experimental and verdict.state == "ill" else ()
+    tried: tuple[Experiment, ...] = ()
+    if experimental and verdict.state == "ill":
+        budget.tell("trying remedies one by one")
+        tried = experiments(program, runs, findings, min(EXPERIMENTS, budget.rest))
     findings = ranked(found, verdict.state, tried)
     return Diagnosis(program, verdict, tuple(findings), levels, tuple(runs), tried)
+
+
+def trained(program: Program, seeds: int, budget: Budget) -> tuple[Program, list[Observed]]:
+    """Return the runs of a program, which may be one on a sample of its rows: within the budget, as many as it takes.
+
+    Further seeds are tried where the first ones leave it to luck, or cost next to nothing.
+    """
+    budget.tell(f"run 1 of {seeds}")
+    program, first = within(program, budget, seeds)
+    runs = [] if first is None else [first]
+    return program, runs + further(program, runs, seeds, budget)
+
+
+def further(program: Program, runs: list[Observed], seeds: int, budget: Budget) -> list[Observed]:
+    """Return the runs of further seeds."""
+    own, last, began = list(runs), 0.0, budget.used
+    most = max(seeds, MOST_SEEDS) if seeds > 1 else 1
+    while len(own) < most and budget.allows(len(own), last):
+        if len(own) >= seeds:
+            quick = budget.used - began < QUICK and last < QUICK / 2
+            if not quick and not undecided(program, own):
+                break
+        budget.tell(f"run {len(own) + 1} of {max(seeds, len(own) + 1)}")
+        start = budget.used
+        own.append(program.run(program.seed + len(own)))
+        last = budget.used - start
+        if len(own) == 1:
+            program.__dict__["observed"] = own[0]
+    return own[len(runs) :]
 
 
 def look(program: Program, stages: tuple[str, ...]) -> Iterator[Finding]:

@@ -3,29 +3,45 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from retrograd.data.dataset import Dataset
+from retrograd.diagnosis.chance import Ranking, ranking, share_by_chance
 from retrograd.diagnosis.score import columns_of, r_squared
 
 MOST_ROWS, MOST_FEATURES = 3_000, 4_000  # more than these are sampled: references are to take seconds
-SHUFFLES = 400
-FEWEST_ROWS = 8  # held-out rows below which nothing is said about chance
+FOLDS = 5
+LUCK = 0.05
+SURER = 0.01  # chance of the second test, which is asked only where the first one sees nothing
+FEW = 16  # rows without a held-out part that are a truth table, and no sample of something larger
+WORDS = {
+    "trivial": "a constant", "linear": "a linear model", "nearest": "nearest neighbours",
+    "forest": "a random forest", "by heart": "whoever learns every row by heart",
+}  # fmt: skip
 
 
 class Levels(NamedTuple):
     """Scores (accuracy or R²) on training and held-out rows by reference; and the chance of the best one by luck.
 
+    Without a held-out part, `held_out` is out-of-fold on the training rows; where these are a whole truth table
+    (`whole`), everything but contradictions can be learned, and `by heart` is that.
+
     `chance` is the share of random pairings of the held-out rows' predictions and answers that fit as well: the
     smallest over the references, times their number. None where there are too few rows to say.
+    `ranking` is 2 AUC - 1 (of numbers the rank correlation) on held-out rows, and `errors` the linear model's errors
+    by part: the rows looked at, and for each of them 1 for a wrong class, or the squared error / variance.
     """
 
     train: dict[str, float]
     held_out: dict[str, float]
     chance: float | None
     rows: int
+    ranking: Mapping[str, float] = {}
+    whole: bool = False
+    errors: Mapping[str, tuple[np.ndarray, np.ndarray]] = {}
 
     @property
     def trivial(self) -> float:
@@ -42,38 +58,71 @@ class Levels(NamedTuple):
         """The reference with the best held-out score."""
         return max(self.held_out, key=lambda name: self.held_out[name], default="")
 
+    @property
+    def best_words(self) -> str:
+        """The reference with the best held-out score, in words."""
+        return WORDS.get(self.best_name, self.best_name)
+
+
+class Rows(NamedTuple):
+    """Features [rows, features], answers, and which rows of their part they are."""
+
+    x: np.ndarray
+    y: np.ndarray
+    chosen: np.ndarray
+
+
+class Guess(NamedTuple):
+    """A reference's answers, and what ranks them: a share for each class, or the answers themselves."""
+
+    answers: np.ndarray
+    scores: np.ndarray
+
 
 def reference_levels(dataset: Dataset, seed: int = 0) -> Levels:
-    """Fit references on the training part and measure them on the validation part (of one part: on that).
+    """Fit references on the training part and measure them on the validation part (without one: out of fold).
 
     trivial: the most frequent class, the mean. linear: logistic or ridge regression on standardised features. nearest:
     5 nearest neighbours. forest: 60 trees. All are scikit-learn's.
     """
-    x, y = _matrix(dataset, "train", seed)
-    held_x, held_y = _matrix(dataset, "valid", seed)
     classes = dataset.task in ("binary", "multiclass")
-    train, held, chances = {}, {}, []
-    for name, model in _references(classes, len(x), seed).items():
-        if not classes or len(np.unique(y)) > 1 or name == "trivial":
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # a reference that has not converged is still a reference
-                model.fit(x, y if classes else y.squeeze(-1) if y.shape[1] == 1 else y)
-                found, held_found = _shaped(model.predict(x), y), _shaped(model.predict(held_x), held_y)
-            train[name] = _score(found, y, classes)
-            held[name] = _score(held_found, held_y, classes)
-            if name != "trivial":
-                chances.append(_chance(held_found, held_y, classes, seed))
-    known = [chance for chance in chances if chance is not None]
-    luck = min(1.0, min(known) * len(known)) if known and dataset.valid is not None else None
-    return Levels(train, held, luck, len(held_x))
+    own = rows_of(dataset, "train", seed)
+    held = None if dataset.valid is None else rows_of(dataset, "valid", seed)
+    judged = own if held is None else held
+    whole = held is None and is_whole(own.x)
+    train, scores, ranks, chances = {}, {}, {}, []
+    errors: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for name, model in references(classes, len(own.x), seed).items():
+        if classes and len(np.unique(own.y)) < 2 and name != "trivial":
+            continue
+        known = fitted(model, own, own.x, classes)
+        guess = _guess(model, own, held, classes, known, whole)
+        train[name] = _score(known.answers, own.y, classes)
+        scores[name] = _score(guess.answers, judged.y, classes)
+        ranks[name] = ranking(guess.scores, judged.y, classes)
+        if name != "trivial" and held is not None:
+            chances += [_chance(guess, held.y, classes, seed), _chance_of_ranking(guess, held.y, classes, seed)]
+        if name == "linear":
+            errors = {"train": (own.chosen, row_errors(known.answers, own.y, classes))}
+            if held is not None:
+                errors["valid"] = (held.chosen, row_errors(guess.answers, held.y, classes))
+    if whole:
+        scores["by heart"] = learnable(own.x, own.y, classes)
+    found = [chance for chance in chances if chance is not None]
+    luck = min(1.0, min(found) * len(found)) if found else None
+    if luck is not None and luck > LUCK:
+        again = _signal_in_training(own, classes, seed)
+        luck = again if again is not None and again <= SURER else luck
+    return Levels(train, scores, luck, len(judged.x), ranks, whole, errors)
 
 
-def _references(classes: bool, rows: int, seed: int) -> dict[str, Any]:
+def references(classes: bool, rows: int, seed: int) -> dict[str, Any]:
+    """Return the models without a network, by name."""
     from sklearn import dummy, ensemble, linear_model, neighbors
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    near = min(5, rows)
+    near = max(1, min(5, rows - rows // FOLDS - 1))
     if classes:
         return {
             "trivial": dummy.DummyClassifier(),
@@ -89,8 +138,65 @@ def _references(classes: bool, rows: int, seed: int) -> dict[str, Any]:
     }
 
 
-def _matrix(dataset: Dataset, part: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return features [rows, features] and targets of a part; embedded columns stand as their numbers."""
+def fitted(model: Any, own: Rows, x: np.ndarray, classes: bool) -> Guess:
+    """Fit a reference on rows and return its answers for others."""
+    y = own.y if classes or own.y.shape[1] > 1 else own.y.squeeze(-1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a reference that has not converged is still a reference
+        model.fit(own.x, y)
+        answers = np.asarray(model.predict(x))
+        if not classes:
+            answers = answers.reshape(len(x), own.y.shape[1])
+            return Guess(answers, answers)
+        scores = np.zeros((len(x), own.y.max() + 1))
+        scores[:, model.classes_] = model.predict_proba(x)
+    return Guess(answers, scores)
+
+
+def out_of_fold(model: Any, own: Rows, classes: bool) -> Guess:
+    """Return a reference's answers for each row, fitted on the other folds."""
+    from sklearn.model_selection import KFold
+
+    answers = np.zeros(own.y.shape, own.y.dtype if classes else np.float64)
+    scores = np.zeros((len(own.y), own.y.max() + 1)) if classes else answers
+    for known, asked in KFold(min(FOLDS, len(own.x)), shuffle=True, random_state=0).split(own.x):
+        part = Rows(own.x[known], own.y[known], known)
+        if classes and len(np.unique(part.y)) < 2:
+            answers[asked] = part.y[0]
+            continue
+        guess = fitted(model, part, own.x[asked], classes)
+        answers[asked] = guess.answers
+        scores[asked, : guess.scores.shape[1]] = guess.scores
+    return Guess(answers, scores)
+
+
+def is_whole(x: np.ndarray) -> bool:
+    """Return whether rows are all that there can be: a handful, or every combination of their features' values."""
+    if len(x) <= FEW:
+        return True
+    combinations = 1
+    for column in x.T:
+        combinations *= len(np.unique(column))
+        if combinations > len(x):
+            return False
+    return len(np.unique(x, axis=0)) == combinations
+
+
+def learnable(x: np.ndarray, y: np.ndarray, classes: bool) -> float:
+    """Return the score of who knows every row: 1 minus what rows that contradict each other leave."""
+    _, group = np.unique(x, axis=0, return_inverse=True)
+    group = group.reshape(-1)
+    if classes:
+        counts = np.zeros((group.max() + 1, y.max() + 1))
+        np.add.at(counts, (group, y), 1)
+        return float(counts.max(1).sum() / len(y))
+    size = np.bincount(group)[:, None]
+    means = np.stack([np.bincount(group, column) for column in y.T], 1) / size
+    return r_squared(means[group], y)
+
+
+def rows_of(dataset: Dataset, part: str, seed: int) -> Rows:
+    """Return features and targets of a part, at most 3,000 rows; embedded columns stand as their numbers."""
     columns = columns_of(dataset, part)
     rows = len(columns["y"])
     chosen = np.random.default_rng(seed).permutation(rows)[:MOST_ROWS]
@@ -100,23 +206,46 @@ def _matrix(dataset: Dataset, part: str, seed: int) -> tuple[np.ndarray, np.ndar
         x = x[:, np.random.default_rng(seed).permutation(x.shape[1])[:MOST_FEATURES]]
     y = np.asarray(columns["y"])[chosen]
     if dataset.task in ("binary", "multiclass"):
-        return np.nan_to_num(x), y.reshape(len(y)).astype(int)
-    return np.nan_to_num(x), y.reshape(len(y), -1).astype(np.float64)
+        return Rows(np.nan_to_num(x), y.reshape(len(y)).astype(int), chosen)
+    return Rows(np.nan_to_num(x), y.reshape(len(y), -1).astype(np.float64), chosen)
 
 
-def _shaped(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    return np.asarray(found).reshape(truth.shape)
+def row_errors(answers: np.ndarray, y: np.ndarray, classes: bool) -> np.ndarray:
+    """Return for each row 1 for a wrong class, or the squared error / variance, averaged over targets."""
+    if classes:
+        return np.asarray(answers != y, np.float64)
+    spread = y.var(0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(((answers - y) ** 2 / np.where(spread > 0, spread, 1)).mean(1))
+
+
+def _guess(model: Any, own: Rows, held: Rows | None, classes: bool, known: Guess, whole: bool) -> Guess:
+    """Return the answers by which a reference is judged: for held-out rows, or out of fold, or all that there are."""
+    if held is not None:
+        return fitted(model, own, held.x, classes)
+    return known if whole else out_of_fold(model, own, classes)
 
 
 def _score(found: np.ndarray, truth: np.ndarray, classes: bool) -> float:
     return float(np.mean(found == truth)) if classes else r_squared(found, truth)
 
 
-def _chance(found: np.ndarray, truth: np.ndarray, classes: bool, seed: int) -> float | None:
+def _chance(guess: Guess, truth: np.ndarray, classes: bool, seed: int) -> float | None:
     """Return how often predictions fit answers in random order as well as in theirs."""
-    if len(truth) < FEWEST_ROWS:
+    return share_by_chance(lambda answers: _score(guess.answers, answers, classes), truth, seed)
+
+
+def _chance_of_ranking(guess: Guess, truth: np.ndarray, classes: bool, seed: int) -> float | None:
+    """Return the same by ranking: where one class is rare no answer beats "never", though shares may well rank."""
+    return share_by_chance(Ranking(guess.scores, truth, classes).of, truth, seed)
+
+
+def _signal_in_training(own: Rows, classes: bool, seed: int) -> float | None:
+    """Return the chance of the ranking out of fold on training rows, which are more than the held-out ones."""
+    if (classes and len(np.unique(own.y)) < 2) or len(own.x) < FOLDS:
         return None
-    rng = np.random.default_rng(seed)
-    own = _score(found, truth, classes)
-    as_good = sum(_score(found, truth[rng.permutation(len(truth))], classes) >= own for _ in range(SHUFFLES))
-    return (as_good + 1) / (SHUFFLES + 1)
+    models = references(classes, len(own.x), seed)
+    chances = [_chance_of_ranking(out_of_fold(models[name], own, classes), own.y, classes, seed)
+               for name in ("linear", "forest")]  # fmt: skip
+    found = [chance for chance in chances if chance is not None]
+    return min(1.0, min(found) * len(found)) if found else None

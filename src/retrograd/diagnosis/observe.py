@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from retrograd.update.plateau import ReduceOnPlateau
 from retrograd.update.step import Stepper
 
 MOMENTS = 12
+CUT = "out of time"
 
 
 class Moment(NamedTuple):
@@ -34,13 +36,18 @@ class Moment(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """A finished run: losses by epoch, moments, last weights, and what broke it if something did."""
+    """A finished run: losses by epoch, moments, last weights, and what broke it if something did.
+
+    `cut` says that time was over before the last epoch.
+    """
 
     losses: tuple[float, ...]
     moments: tuple[Moment, ...]
     variables: Variables
     steps: int
     broken: str = ""
+    seed: int = 0
+    cut: bool = False
 
     @property
     def score(self) -> float:
@@ -65,7 +72,8 @@ def observe(
 ) -> Observed:
     """Train a prepared run in memory and return what was seen; the weights are the last ones, not the best.
 
-    A `stepper` that is given is not compiled again. A held-out score that is `enough` ends the run.
+    A `stepper` that is given is not compiled again. A held-out score that is `enough` ends the run, and so does its
+    time: after so many `seconds` it is cut short, even within an epoch.
     """
     settings = prepared.config.training
     epochs = settings.epochs if epochs is None else epochs
@@ -77,8 +85,8 @@ def observe(
         guard="off",  # what it does by itself
         seed=settings.seed if seed is None else seed,
         evaluate_every=settings.evaluate_every if waits else max(1, epochs // MOMENTS),
-        time_limit=min(filter(None, (settings.time_limit, seconds)), default=None),
     )
+    begun = time.perf_counter()
     moments: list[Moment] = []
     seen: list[Epoch] = []
     last: list[Variables] = []
@@ -93,6 +101,11 @@ def observe(
         moments.append(Moment(0, own, held, 0.0, loss, look(variables) if look else None))
         return {part: {"loss": loss}}
 
+    def ended() -> str | None:
+        if seconds is not None and time.perf_counter() - begun > seconds:
+            return CUT
+        return "enough" if moments and moments[-1].held_out >= enough else None
+
     first = prepared.network.init(jax.random.key(settings.seed), prepared.dataset.train)
     fitted = Loop(
         stepper or prepared.stepper(),
@@ -101,7 +114,7 @@ def observe(
         measure,
         prepared.dataset.valid is not None,
         (seen.append,),
-        lambda: "enough" if moments and moments[-1].held_out >= enough else None,
+        ended,
     ).run(first)
     measured = [epoch for epoch in seen if epoch.metrics]
     moments = [m._replace(step=e.step, loss=e.loss) for m, e in zip(moments, measured, strict=False)]
@@ -110,7 +123,8 @@ def observe(
     broken = str(fitted.error) if fitted.error else ""
     if broken:  # the weights before the accident are not what the program ends with
         moments.append(Moment(steps, 0.0, 0.0, float("nan"), float("nan"), None))
-    return Observed(losses, tuple(moments), last[0] if last else jax.device_get(first), steps, broken)
+    weights = last[0] if last else jax.device_get(first)
+    return Observed(losses, tuple(moments), weights, steps, broken, settings.seed, fitted.stop.reason == CUT)
 
 
 def finite(values: tuple[float, ...]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
@@ -13,11 +14,12 @@ from retrograd.backprop.backprop import Objective, Pass, backprop
 from retrograd.backprop.readings import Health, health
 from retrograd.base.errors import RetrogradError
 from retrograd.data.dataset import Dataset
-from retrograd.data.prefetch import is_streamed
+from retrograd.diagnosis.data_facts import DataFacts
 from retrograd.diagnosis.hessian import largest_curvature
 from retrograd.diagnosis.levels import Levels, reference_levels
+from retrograd.diagnosis.loss_levels import LossLevels, loss_levels
 from retrograd.diagnosis.observe import Observed, observe
-from retrograd.diagnosis.score import SCORED, Scorer
+from retrograd.diagnosis.score import Scorer
 from retrograd.network.layer import Activation, Context
 from retrograd.network.losses.loss import Loss
 from retrograd.network.network import Network, Variables
@@ -28,20 +30,28 @@ from retrograd.update.optimizers import optimizers
 from retrograd.update.step import Stepper
 
 PROBE_ROWS = 256  # rows of the batch on which a pass is looked at
-SORTED = 0.9  # share of neighbours with the same class
-STRANGERS = 0.02  # share of validation rows of unknown classes: with more, their score says nothing of the network
+BY_SEED = (
+    "variables", "first_pass", "first_loss", "first_health", "relative_gradients", "largest_curvature", "observed",
+)  # fmt: skip
 
 
-class Program:
+class Program(DataFacts):
     """A configuration with its data set. What cannot be built is None, and `refusal` is the error that says why.
 
-    `prepared` is the run, if that has been built already.
+    `prepared` is the run, if that has been built already. `sample` says of which rows it is trained, if not of all.
     """
 
     def __init__(
-        self, config: RunConfig, dataset: Dataset, seconds: float | None = None, prepared: Prepared | None = None
+        self,
+        config: RunConfig,
+        dataset: Dataset,
+        seconds: float | None = None,
+        prepared: Prepared | None = None,
+        sample: str = "",
     ) -> None:
+        self.sample = sample
         self.config, self.dataset, self.seconds = config, dataset, seconds
+        self.seed = config.training.seed
         self._given = prepared
 
     @property
@@ -155,62 +165,6 @@ class Program:
         except RetrogradError:
             return None
 
-    # ------------------------------------------------------------------------------------------------------- the data
-
-    @cached_property
-    def x(self) -> np.ndarray | None:
-        """The training part's real inputs as a matrix [rows, features], float64.
-
-        None where they are identifiers, or images that memory does not hold all at once.
-        """
-        x = self.dataset.train.get("x")
-        if x is None or is_streamed({"x": x}) or not np.issubdtype(x.dtype, np.floating):
-            return None
-        return np.asarray(x, np.float64).reshape(len(x), -1)
-
-    @cached_property
-    def y(self) -> np.ndarray | None:
-        """The training part's targets as they reach the loss: class numbers [rows], or numbers [rows, targets].
-
-        None for tasks whose answers are neither.
-        """
-        y = self.dataset.train.get("y")
-        if y is None or self.dataset.task not in SCORED:
-            return None
-        if self.classifies:
-            return np.asarray(y).reshape(len(y)).astype(np.int64)
-        return np.asarray(y, np.float64).reshape(len(y), -1)
-
-    @property
-    def classifies(self) -> bool:
-        """Whether the targets are classes."""
-        return self.dataset.task in ("binary", "multiclass")
-
-    @cached_property
-    def strangers(self) -> np.ndarray:
-        """Which validation rows are of a class that no training row has; none where answers are no classes."""
-        held = self.dataset.valid
-        if not self.classifies or held is None or self.y is None:
-            return np.zeros(0, bool)
-        strange: np.ndarray = ~np.isin(np.asarray(held["y"]).reshape(-1).astype(int), np.unique(self.y))
-        return strange
-
-    @property
-    def unknown_classes(self) -> list[str]:
-        """The classes of validation rows that no training row has."""
-        found = np.asarray(self.dataset.valid["y"]).reshape(-1)[self.strangers] if self.dataset.valid else ()
-        return [self.dataset.class_name(int(number)) for number in np.unique(found)]
-
-    @property
-    def badly_split(self) -> bool:
-        """Whether so many validation rows are of unknown classes that their score says nothing of the network."""
-        return bool(self.strangers.sum() > STRANGERS * len(self.strangers))
-
-    @cached_property
-    def neighbours_alike(self) -> float:
-        """The share of training rows whose class is that of the row before: near 1 where they are sorted."""
-        return float(np.mean(self.y[1:] == self.y[:-1])) if self.classifies and self.y is not None else 0.0
-
     @property
     def optimizer_kind(self) -> str:
         """The name under which the optimiser is registered."""
@@ -226,9 +180,22 @@ class Program:
         return self.config.optimizer.schedule.build(self.prepared.steps)
 
     @cached_property
+    def numbers(self) -> np.ndarray | None:
+        """The numbers that the output is compared with, [rows, numbers]: quantities, or inputs to be given back."""
+        if self.y is not None:
+            return None if self.classifies else self.y
+        compared = [each for each in self.objectives if each.inputs[1:2] == ("x",)]
+        return self.x if compared and compared[-1] is self.objectives[-1] else None
+
+    @cached_property
     def levels(self) -> Levels:
         """What a trivial predictor, a linear one and two others without a network reach."""
         return reference_levels(self.dataset)
+
+    @cached_property
+    def loss_levels(self) -> LossLevels | None:
+        """What the loss of a constant output is, and of a linear model; None where there is none to compare with."""
+        return None if self.prepared is None else loss_levels(self.prepared)
 
     # ------------------------------------------------------------------------------------------------ the first moment
 
@@ -237,7 +204,7 @@ class Program:
         """The first parameters and state."""
         if self.network is None or self.specs is None:
             return None
-        return self.network.init(jax.random.key(self.config.training.seed), self.dataset.train)
+        return self.network.init(jax.random.key(self.seed), self.dataset.train)
 
     @cached_property
     def probe(self) -> dict[str, np.ndarray]:
@@ -306,9 +273,12 @@ class Program:
     @cached_property
     def observed(self) -> Observed | None:
         """The run as it is configured, looked at a dozen times."""
-        if self.prepared is None:
-            return None
-        return observe(self.prepared, self.scorer, self.stepper, look=self.health_of, seconds=self.seconds)
+        return None if self.prepared is None else self.run(self.seed)
+
+    def run(self, seed: int) -> Observed:
+        """Return the run with a seed, looked at a dozen times."""
+        assert self.prepared is not None
+        return observe(self.prepared, self.scorer, self.stepper, self.health_of, seed, seconds=self.seconds)
 
     @cached_property
     def stepper(self) -> Stepper:
@@ -318,11 +288,21 @@ class Program:
 
     def runs(self, seeds: int) -> Iterator[Observed]:
         """Yield the run with its own seed and further ones."""
-        if self.observed is not None and self.prepared is not None:
+        if self.observed is not None:
             yield self.observed
-            own = self.prepared.config.training.seed
             for i in range(1, seeds):
-                yield observe(self.prepared, self.scorer, self.stepper, seed=own + i, seconds=self.seconds)
+                yield self.run(self.seed + i)
+
+    def seen_in(self, run: Observed) -> Program:
+        """Return the same program with another seed's run, and that seed's first weights, as what symptoms look at."""
+        if run is self.__dict__.get("observed"):
+            return self
+        other = copy.copy(self)
+        for fact in BY_SEED:
+            other.__dict__.pop(fact, None)
+        other.seed = run.seed
+        other.__dict__["observed"] = run
+        return other
 
     def describe(self) -> str:
         """Return one line that says what is examined."""

@@ -60,6 +60,17 @@ def labels(outputs: np.ndarray, logits: bool) -> np.ndarray:
     return outputs.argmax(1)
 
 
+def shares(outputs: np.ndarray, logits: bool) -> np.ndarray:
+    """Return what ranks the classes of each row, [rows, classes]: of one unit, its value for the second class."""
+    outputs = np.nan_to_num(np.asarray(outputs, np.float64).reshape(len(outputs), -1))
+    if outputs.shape[1] == 1:
+        return np.hstack([-outputs, outputs])
+    if logits:
+        outputs = np.exp(outputs - outputs.max(1, keepdims=True))
+        outputs = outputs / outputs.sum(1, keepdims=True)
+    return outputs
+
+
 def r_squared(found: np.ndarray, truth: np.ndarray) -> float:
     """Return 1 - squared error / squared deviation from the mean, averaged over targets, not below -1."""
     spread = ((truth - truth.mean(0)) ** 2).sum(0)

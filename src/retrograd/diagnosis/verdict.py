@@ -2,94 +2,168 @@
 
 from __future__ import annotations
 
-import math
+import statistics
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from retrograd.base.finding import Evidence
-from retrograd.diagnosis.observe import Observed
-from retrograd.diagnosis.program import STRANGERS, Program
+import numpy as np
 
-State = Literal["healthy", "ill", "hopeless", "refused"]
-ACCURACY_GAP, R2_GAP, TIMES = 0.05, 0.1, 2.0
-FALLEN = 0.97  # of the first epoch's loss; there is no reference for tasks that are neither classes nor numbers
-WHOLE, MANY = 16, 10**9  # so few rows without a held-out part are a truth table and no sample
-ERRORS = 2.0  # standard errors of the difference
+from retrograd.base.finding import Evidence
+from retrograd.diagnosis.data_facts import STRANGERS
+from retrograd.diagnosis.luck import GAIN, MORE, below, failed, granted
+from retrograd.diagnosis.measure import (
+    ACCURACY_GAP,
+    ERRORS,
+    R2_GAP,
+    Measure,
+    errors_by_row,
+    measure,
+    measure_of_losses,
+)
+from retrograd.diagnosis.observe import Observed
+from retrograd.diagnosis.program import Program
+
+State = Literal["healthy", "ill", "hopeless", "refused", "undecided"]
+FALLEN = 0.97  # of the first epoch's loss, where there is no reference for the last one's
+NEAR = 0.05  # of what is between a constant and a perfect output
 
 
 class Verdict(NamedTuple):
-    """Whether a program learns. hopeless: the data hold nothing to learn. refused: it cannot be trained at all."""
+    """Whether a program learns. hopeless: the data hold nothing to learn. refused: it cannot be trained at all.
+
+    undecided: time was over before it could be said. `run` is the number of the run that shows the failure.
+    """
 
     state: State
     sentence: str
     evidence: tuple[Evidence, ...] = ()
+    run: int = 0
 
 
 def judge(program: Program, runs: list[Observed], no_signal: bool, luck: float = ERRORS) -> Verdict:
     """Return the verdict on a program from its runs with several seeds; bad luck with them is granted (see `granted`).
 
-    `luck` is how much of it, in standard errors.
+    `luck` is how much of it, in standard errors. A seed that fails outright is none of it: it counts as a failure.
     """
     if no_signal:
         return Verdict("hopeless", "the data hold nothing that predicts the answers: no network can learn it")
     if program.refusal is not None:
         return Verdict("refused", f"cannot be trained: {program.refusal}")
-    if sum(bool(run.broken) for run in runs) * 2 > len(runs):
-        return Verdict("ill", "training ends with values that are not finite")
+    broken = [i for i, run in enumerate(runs) if run.broken]
+    if len(broken) * 2 > len(runs):
+        return Verdict("ill", "training ends with values that are not finite", run=broken[0])
+    if broken:
+        some = f"with {len(broken)} seed{'s' * (len(broken) > 1)} of {len(runs)}"
+        return Verdict("ill", f"{some} training ends with values that are not finite", run=broken[0])
     if program.y is None:
-        return _by_loss([run for run in runs if not run.broken])
-    if program.badly_split:
+        found = measure_of_losses(program, runs)
+        verdict = _by_fall(runs) if found is None else _by_loss(program, runs, found, luck)
+    elif program.badly_split:
         share = Evidence("share of held-out rows of unknown classes", float(program.strangers.mean()), STRANGERS)
         return Verdict("ill", "held-out rows are of classes that no training row has", (share,))
-    levels = program.levels
-    held, own = granted([run.score for run in runs], luck), granted([run.train_score for run in runs], luck)
-    name = "accuracy" if program.classifies else "R²"
-    mean, own_mean = granted([run.score for run in runs], 0), granted([run.train_score for run in runs], 0)
-    scores = (
-        Evidence(f"held-out {name}", mean),
-        Evidence(f"{name} of the {levels.best_name}", levels.best),
-        Evidence(f"{name} of a constant", levels.trivial),
-    )
-    is_whole = program.dataset.valid is None and levels.rows <= WHOLE
-    is_sure = is_whole and len({run.score for run in runs}) == 1  # neither rows nor seeds are chance
-    if lags(held, levels.best, MANY if is_sure else levels.rows, program.classifies):
-        return Verdict(
-            "ill", f"it scores {mean:.3g} on held-out rows; {levels.best_name} reaches {levels.best:.3g}", scores
-        )
-    linear = levels.train.get("linear", 0.0)
-    if lags(own, linear, program.dataset.rows["train"], program.classifies):
-        return Verdict("ill", f"on its own training rows it scores {own_mean:.3g}, a linear model {linear:.3g}", scores)
-    worsens = [run for run in runs if _worsens(run)]
-    if len(worsens) * 2 > len(runs) and held < levels.best:
-        return Verdict("ill", "the held-out score falls while training goes on", scores)
-    told = f"{mean:.3g} on held-out rows"
-    each = [run.score for run in runs]
-    if max(each) - min(each) > 2 * ACCURACY_GAP:
-        told = (
-            f"with some seeds better than with others, {', '.join(f'{score:.3g}' for score in each)} on held-out rows"
-        )
-    return Verdict("healthy", f"it learns: {told}; {levels.best_name} {levels.best:.3g}", scores)
+    else:
+        verdict = _by_score(program, runs, luck)
+    return shortened(verdict, runs, program.sample)
 
 
-def _by_loss(runs: list[Observed]) -> Verdict:
-    """Return the verdict where there is no reference: whether the loss falls at all."""
-    first, last = granted([run.losses[0] for run in runs]), min(run.losses[-1] for run in runs)
-    scores = (Evidence("loss of the first epoch", first), Evidence("loss of the last epoch", last))
-    if last > FALLEN * first and len(runs[0].losses) > 1:
-        return Verdict("ill", f"the loss hardly falls: {first:.4g} in the first epoch, {last:.4g} in the last", scores)
-    return Verdict("healthy", f"its loss falls from {first:.4g} to {last:.4g}", scores)
+def _by_score(program: Program, runs: list[Observed], luck: float) -> Verdict:
+    """Return the verdict where answers are classes or numbers."""
+    found = measure(program, runs)
+    scores = _scores(found)
+    lost = failed(found)
+    kept = [run for i, run in enumerate(runs) if i not in lost]
+    held = granted([found.held[i] for i in range(len(runs)) if i not in lost], luck)
+    own = granted([found.own[i] for i in range(len(runs)) if i not in lost], luck)
+    mean, own_mean = statistics.fmean(found.held), statistics.fmean(found.own)
+    worst = 0 if found.lags(found.held[0], found.best) else int(np.argmin(found.held))
+    if found.lags(held, found.best):
+        told = f"{found.best_words} reaches {found.shown(found.best):.3g}"
+        if found.whole:
+            told = f"all rows can be learned, to {found.best:.3g}"
+        return Verdict("ill", f"{_its(found)} {found.shown(mean):.3g} on {found.where}; {told}", scores, worst)
+    if lost:
+        return Verdict("ill", _some_fail(found, lost), scores, lost[0])
+    if found.lags(own, found.linear, found.own_rows):
+        told = f"on its own training rows it scores {own_mean:.3g}, a linear model {found.linear:.3g}"
+        return Verdict("ill", told, scores, int(np.argmin(found.own)))
+    worsens = [i for i, run in enumerate(runs) if _worsens(run)]
+    if len(worsens) * 2 > len(runs) and held < found.best and program.dataset.valid is not None:
+        return Verdict("ill", "the held-out score falls while training goes on", scores, worsens[0])
+    behind = below_linear(program, kept, found)
+    if behind is not None:
+        return Verdict("ill", behind, scores, worst)
+    return Verdict("healthy", _learns(program, found), scores)
 
 
-def lags(own: float, reference: float, rows: int, classifies: bool) -> bool:
-    """Return whether a score is below a reference by more than chance explains.
+def below_linear(program: Program, runs: Sequence[Observed], found: Measure) -> str | None:
+    """Return what to say where the network is a little below a linear model, row by row, beyond noise; else None.
 
-    Accuracy: by 0.05 and by 2 standard errors of the difference of two shares on as many rows. R²: by 0.1, with twice
-    the unexplained variance.
+    On its training rows, which are many, the difference must be beyond chance; on held-out rows it must show as well,
+    or the linear model has only learned these rows by heart. It must be worth a repair: 0.02 of accuracy (0.05 of R²)
+    and a quarter more errors.
     """
-    if classifies:
-        share = min(max((own + reference) / 2, 0.0), 1.0)
-        error = math.sqrt(share * (1 - share) / max(rows, 1))  # the same rows: half the variance of two samples
-        return own < reference - max(ACCURACY_GAP, ERRORS * error)
-    return own < reference - R2_GAP and 1 - own > TIMES * (1 - reference)
+    least = GAIN if found.kind == "accuracy" else R2_GAP / 2
+    parts = ["train"] if program.dataset.valid is None else ["valid", "train"]
+    means = {"valid": found.held, "train": found.own}
+    linear = {"valid": program.levels.held_out.get("linear", -1.0), "train": found.linear}
+    if found.kind == "rank" or any(granted(means[p]) > linear[p] - least for p in parts):
+        return None
+    for part in parts:
+        if part not in program.levels.errors:
+            return None
+        rows, errors = program.levels.errors[part]
+        own = np.stack([errors_by_row(program, run, part, rows) for run in runs])
+        gap, is_sure = below(own, errors)
+        more = own.mean() > MORE * errors.mean()
+        if gap < least or not more or (part == "train" and not is_sure):
+            return None
+    told = f"{found.name} {statistics.fmean(found.held):.3g} on {found.where}; a linear model reaches "
+    return f"{told}{linear[parts[0]]:.3g}, and it is ahead on the training rows too, beyond chance"
+
+
+def _by_loss(program: Program, runs: list[Observed], found: Measure, luck: float) -> Verdict:
+    """Return the verdict where the loss alone tells, against that of a constant output and of a linear model."""
+    levels = program.loss_levels
+    assert levels is not None
+    part = "train" if program.dataset.valid is None else "valid"
+    losses = [levels.loss(run.variables, part) for run in runs]
+    loss = statistics.fmean(losses)
+    scores = [Evidence(f"loss on {found.where}", loss), Evidence(f"loss of {levels.constant_words}", levels.constant)]
+    told = f"{levels.constant_words} {levels.constant:.4g}"
+    if levels.linear is not None:
+        scores.append(Evidence(f"loss of {levels.linear_words}", levels.linear))
+        told += f", {levels.linear_words} {levels.linear:.4g}"
+    evidence, worst = tuple(scores), int(np.argmin(found.held))
+    lost = failed(found)
+    held = granted([score for i, score in enumerate(found.held) if i not in lost], luck)
+    sentence = f"the loss is {loss:.4g} on {found.where}; {told}"
+    if held < -NEAR:
+        return Verdict("ill", f"worse than a constant: {sentence}", evidence, worst)
+    if (held < NEAR and found.best > NEAR) or (held < NEAR and levels.linear is None):
+        return Verdict("ill", f"no better than a constant: {sentence}", evidence, worst)
+    single = len(program.objectives) == 1
+    if single and found.best > NEAR and found.lags(held, found.best):
+        return Verdict("ill", f"below a simple model: {sentence}", evidence, worst)
+    if lost:
+        each, best = ", ".join(f"{losses[i]:.4g}" for i in lost), min(losses)
+        told = f"with {_of(lost, runs)} the loss ends at {each}, with another one at {best:.4g}; {told}"
+        return Verdict("ill", told, evidence, lost[0])
+    return Verdict("healthy", f"it learns: {sentence}", evidence)
+
+
+def _by_fall(runs: list[Observed]) -> Verdict:
+    """Return the verdict where there is no reference: whether the loss falls at all."""
+    pairs = [(run.losses[0], run.losses[-1]) for run in runs if run.losses]
+    first, last = statistics.fmean(a for a, _ in pairs), statistics.fmean(b for _, b in pairs)
+    scores = (Evidence("loss of the first epoch", first), Evidence("loss of the last epoch", last))
+    idle = [i for i, (a, b) in enumerate(pairs) if b > a - (1 - FALLEN) * abs(a)]
+    told = f"{first:.4g} in the first epoch, {last:.4g} in the last"
+    if len(runs[0].losses) > 1 and len(idle) * 2 > len(pairs):
+        word = "rises" if last > first + (1 - FALLEN) * abs(first) else "hardly falls"
+        return Verdict("ill", f"the loss {word}: {told}", scores, idle[0])
+    if len(runs[0].losses) > 1 and idle:
+        return Verdict("ill", f"with {_of(idle, runs)} the loss hardly falls; of all, {told}", scores, idle[0])
+    return Verdict("healthy", f"its loss falls: {told}", scores)
 
 
 def undecided(program: Program, runs: list[Observed]) -> bool:
@@ -97,13 +171,73 @@ def undecided(program: Program, runs: list[Observed]) -> bool:
     return judge(program, runs, False).state != judge(program, runs, False, luck=0.0).state
 
 
-def granted(scores: list[float], luck: float = ERRORS) -> float:
-    """Return the mean of several seeds' scores and some standard errors: what the next seeds may well reach."""
-    mean = math.fsum(scores) / len(scores)
-    if len(scores) < 2:
-        return mean
-    variance = math.fsum((score - mean) ** 2 for score in scores) / (len(scores) - 1)
-    return min(1.0, mean + luck * math.sqrt(variance / len(scores)))
+def shortened(verdict: Verdict, runs: list[Observed], sample: str) -> Verdict:
+    """Return the verdict, or none where fewer updates than configured were made and the loss was still falling."""
+    cut = any(run.cut for run in runs)
+    if not cut and not sample:
+        return verdict
+    steps = f"runs were cut after {runs[0].steps:,} updates" if cut else ""
+    how = "; ".join(filter(None, (sample, steps)))
+    if verdict.state == "ill" and _falls(runs[verdict.run]):
+        told = (
+            f"not enough time to decide, and the loss still falls: {verdict.sentence} ({how}; a larger budget decides)"
+        )
+        return verdict._replace(state="undecided", sentence=told)
+    return verdict._replace(sentence=f"{verdict.sentence} ({how})")
+
+
+def _falls(run: Observed) -> bool:
+    """Return whether a run's last third still lowered the loss."""
+    third = max(1, len(run.losses) // 3)
+    return len(run.losses) < 3 or run.losses[-1] < FALLEN * run.losses[-1 - third]
+
+
+def _scores(found: Measure) -> tuple[Evidence, ...]:
+    prefix = "held-out " if found.where == "held-out rows" else ""
+    return (
+        Evidence(f"{prefix}{found.name}", found.shown(statistics.fmean(found.held))),
+        Evidence(f"{found.name} of {found.best_words}", found.shown(found.best)),
+        Evidence(f"{found.name} of a constant", found.shown(found.trivial)),
+    )
+
+
+def _some_fail(found: Measure, lost: list[int]) -> str:
+    """Return what to say of seeds that fail where others learn."""
+    each = ", ".join(f"{found.shown(found.held[i]):.3g}" for i in lost)
+    top = max(score for i, score in enumerate(found.held) if i not in lost)
+    told = f"with {_of(lost, found.held)} it ends at {each} ({found.name}, {found.where}); "
+    told += f"other seeds reach {found.shown(top):.3g}"
+    if found.best > top:
+        told += f", {found.best_words} {found.shown(found.best):.3g}"
+    return told
+
+
+def _of(lost: Sequence[int], runs: Sequence[object]) -> str:
+    return f"{len(lost)} seed{'s' * (len(lost) > 1)} of {len(runs)}"
+
+
+def _its(found: Measure) -> str:
+    return "it scores" if found.kind in ("accuracy", "r2") else f"its {found.name} is"
+
+
+def _learns(program: Program, found: Measure) -> str:
+    """Return what to say of a network that learns, with its seeds where they differ."""
+    mean = statistics.fmean(found.held)
+    if max(found.held) - min(found.held) > 2 * ACCURACY_GAP:
+        each = ", ".join(f"{found.shown(score):.3g}" for score in found.held)
+        told = f"with some seeds better than with others, {each} on {found.where}"
+    else:
+        told = f"{found.shown(mean):.3g} on {found.where}"
+    if found.kind == "rank":
+        often = program.levels.trivial
+        ranked = f"it ranks: {found.name} {told}; {found.best_words} {found.shown(found.best):.3g}"
+        return (
+            f"{ranked}. By accuracy no answer beats always naming the most frequent class ({often:.1%}): judge by AUC, "
+            "balanced accuracy or log loss, and weigh the classes or move the threshold to find the rare ones"
+        )
+    if found.whole:
+        return f"it learns: {told}, which are all that there are"
+    return f"it learns: {told}; {found.best_words} {found.best:.3g}"
 
 
 def _worsens(run: Observed) -> bool:

@@ -121,7 +121,7 @@ def repair(
     if dataset is None and source is not None:
         config = as_config(config)
         dataset = source(config.data or DataSettings())
-    return treat(diagnose(config, dataset=dataset, seeds=seeds), source, updates, seeds, seconds, baseline)
+    return treat(diagnose(config, dataset=dataset, seeds=seeds, budget=None), source, updates, seeds, seconds, baseline)
 
 
 def treat(

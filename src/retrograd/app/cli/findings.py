@@ -11,7 +11,13 @@ from retrograd.diagnosis.diagnose import Diagnosis
 from retrograd.diagnosis.remedy import remedies
 from retrograd.repair.repair import Repair
 
-WORDS = {"healthy": "healthy", "ill": "ill", "hopeless": "nothing to learn", "refused": "cannot be trained"}
+WORDS = {
+    "undecided": "undecided",
+    "healthy": "healthy",
+    "ill": "ill",
+    "hopeless": "nothing to learn",
+    "refused": "cannot be trained",
+}
 MOST = 6  # causes that are shown in full
 
 
@@ -22,8 +28,10 @@ def say_diagnosis(found: Diagnosis) -> None:
     if found.levels is not None:
         names = list(found.levels.held_out)
         rows = [["", "network", *names]]
-        for part, scores in (("train", found.levels.train), ("held out", found.levels.held_out)):
-            own = [run.train_score if part == "train" else run.score for run in found.runs]
+        split = found.program.dataset.valid is not None
+        other = "held out" if split else "reachable" if found.levels.whole else "out of fold"
+        for part, scores in (("train", found.levels.train), (other, found.levels.held_out)):
+            own = [run.train_score if part == "train" else run.score for run in found.runs if split or part == "train"]
             mean = number(sum(own) / len(own)) if own else "-"
             rows.append([part, mean, *(number(scores.get(name)) for name in names)])
         print(f"\n{'accuracy' if found.program.classifies else 'R²'} of the network and of references\n{table(rows)}")

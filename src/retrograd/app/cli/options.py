@@ -64,6 +64,15 @@ def updates_or_time(text: str) -> Allowance:
         raise typer.BadParameter(f"expected {expected}, found '{text}'") from None
 
 
+def seconds_of(text: str) -> float:
+    """Return the seconds of a time: `30`, `90s`, `2m`, `1h`."""
+    factor = UNITS.get(text[-1:].lower())
+    try:
+        return finite_positive(text) if factor is None else factor * finite_positive(text[:-1])
+    except typer.BadParameter:
+        raise typer.BadParameter(f"expected a time (30, 90s, 2m, 1h), found '{text}'") from None
+
+
 def existing_data(path: Path) -> Path:
     """Return a path that is a regular file or a folder.
 

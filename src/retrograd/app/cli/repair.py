@@ -58,7 +58,7 @@ def repair(
     settle(layers)
     refuse_foreign(source, "repair")
     program = program_at(source, target, changes or [], runs)
-    diagnosis = diagnose(program.config, dataset=program.dataset, seeds=seeds)
+    diagnosis = diagnose(program.config, dataset=program.dataset, seeds=seeds, budget=None)
     if not as_json:
         say_diagnosis(diagnosis)
     allowed = budget or Allowance()

@@ -10,7 +10,7 @@ from retrograd.diagnosis.remedy import Remedy, remedies, with_layer
 from retrograd.network.scope import Entry
 from retrograd.train.config import RunConfig, default_loss
 
-UNITS = {"binary": 1, "multiclass": "classes", "regression": "targets"}
+UNITS = {"binary": 1, "multiclass": "classes", "regression": "targets", "unsupervised": "features"}
 
 
 @remedies.register("match_output")
@@ -24,6 +24,8 @@ class MatchOutput(Remedy):
         if place is None or task not in UNITS or config.losses:
             return None
         units = program.dataset.sizes.get(str(UNITS[task]), UNITS[task])
+        if task == "unsupervised" and (program.numbers is None or units != program.units):
+            return None
         last = config.network[place]
         changes = {}
         if kind(last) == "dense" and program.units != units:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
-from retrograd.diagnosis.program import SORTED, STRANGERS, Program
+from retrograd.diagnosis.data_facts import SORTED, STRANGERS
+from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
 RATIO = 10.0

@@ -34,7 +34,8 @@ class TargetOutOfRange(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the share of targets outside the range of the last activation, or of the loss."""
-        if program.classifies or program.y is None:
+        numbers = program.numbers
+        if numbers is None:
             return
         low, high, what = -np.inf, np.inf, ""
         if program.output_activations:
@@ -43,11 +44,11 @@ class TargetOutOfRange(Symptom):
             what = f"the {node.layer.kind} at {program.line(node)}"
         if program.loss.kind == "binary_cross_entropy":
             low, high, what = 0.0, 1.0, "binary_cross_entropy"
-        share = float(np.mean((program.y < low) | (program.y > high)))
+        share = float(np.mean((numbers < low) | (numbers > high)))
         if share > SHARE:
             yield self.finding(
                 "data.target",
-                f"{what} reaches {low:g} to {high:g}; targets go from {program.y.min():.4g} to {program.y.max():.4g}",
+                f"{what} reaches {low:g} to {high:g}; targets go from {numbers.min():.4g} to {numbers.max():.4g}",
                 Evidence("share of targets out of reach", share, SHARE),
                 remedies=("match_output", "scale_targets"),
                 severity="fault",

@@ -1,0 +1,108 @@
+"""What a diagnosis may cost: runs that would take too long are made on a sample of the rows, or cut short."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from retrograd.data.dataset import Batch, Dataset
+from retrograd.data.prefetch import is_streamed
+from retrograd.diagnosis.levels import MOST_ROWS
+from retrograd.diagnosis.observe import Observed
+from retrograd.diagnosis.program import Program
+
+SECONDS = 120.0  # of a diagnosis, unless told otherwise
+TRIAL = 0.25  # of the budget, for a first run that shows how fast it goes
+REST = 0.3  # of the budget, for what follows the runs
+QUICK = 8.0  # seconds: as long as all runs together took less, further seeds are as good as free
+MOST_HELD = 5_000  # held-out rows of a sample: their score is then known to 0.007
+
+
+def unheard(_: str) -> None:
+    """Say nothing."""
+
+
+@dataclass
+class Budget:
+    """Seconds of a diagnosis, and whom to tell how far it is."""
+
+    seconds: float = math.inf
+    say: Callable[[str], None] = unheard
+    begun: float = field(default_factory=time.perf_counter)
+
+    @property
+    def used(self) -> float:
+        """Seconds that are over."""
+        return time.perf_counter() - self.begun
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left for runs."""
+        return max(0.0, (1 - REST) * self.seconds - self.used)
+
+    @property
+    def rest(self) -> float:
+        """Seconds that are left for what follows the runs."""
+        return max(1.0, self.seconds - self.used)
+
+    def tell(self, what: str) -> None:
+        """Say what is done now, and how much time is used."""
+        of = "" if math.isinf(self.seconds) else f" of {self.seconds:.0f}"
+        self.say(f"{what} ({self.used:.0f}{of} s)")
+
+    def allows(self, runs: int, last: float) -> bool:
+        """Return whether one more run fits in that may take as long as the last."""
+        return runs == 0 or last < self.left
+
+
+def within(program: Program, budget: Budget, seeds: int) -> tuple[Program, Observed | None]:
+    """Return the program and its first run; of a sample of its rows where all runs together would take too long.
+
+    The first run is given a quarter of the budget. If it does not end in that time, its speed says how many rows a
+    run may have: at least as many as the references are fitted on. Where there are no more rows than these, or they
+    are decoded one by one, runs are cut short instead.
+    """
+    if math.isinf(budget.seconds) or program.prepared is None:
+        return program, program.observed
+    program.seconds = min(program.seconds or math.inf, max(TRIAL * budget.seconds, 1.0))
+    began = budget.used
+    first = program.observed
+    if first is None or not first.cut:
+        return program, first
+    each = budget.left / max(seeds - 1, 1)
+    if is_streamed(program.dataset.train):
+        program.seconds = each
+        return program, first
+    speed = first.steps / max(budget.used - began, 1e-9)
+    share = each * speed / program.prepared.steps
+    rows = program.dataset.rows["train"]
+    chosen = max(MOST_ROWS, int(share * rows))
+    if chosen >= rows:
+        program.seconds = each
+        return program, first
+    told = f"on a sample of {chosen:,} of {rows:,} training rows"
+    budget.tell(f"all rows would take too long: going on {told}")
+    return Program(program.config, sampled(program.dataset, chosen), each, sample=told), None
+
+
+def sampled(dataset: Dataset, rows: int, seed: int = 0) -> Dataset:
+    """Return a data set of so many training rows, drawn at random and left in their order."""
+    draw = np.random.default_rng(seed)
+
+    def some(columns: Batch | None, count: int) -> Batch | None:
+        if columns is None:
+            return None
+        total = len(next(iter(columns.values())))
+        if total <= count:
+            return columns
+        chosen = np.sort(draw.choice(total, count, replace=False))
+        return {name: column[chosen] for name, column in columns.items()}
+
+    train = some(dataset.train, rows)
+    assert train is not None
+    return dataclasses.replace(dataset, train=train, valid=some(dataset.valid, MOST_HELD))

@@ -1,0 +1,74 @@
+"""What a program's data are: inputs and answers as matrices, and whether the parts hold the same classes."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from retrograd.data.dataset import Dataset
+from retrograd.data.prefetch import is_streamed
+from retrograd.diagnosis.score import SCORED
+
+SORTED = 0.9  # share of neighbours with the same class
+STRANGERS = 0.02  # share of validation rows of unknown classes: with more, their score says nothing of the network
+
+
+class DataFacts:
+    """The facts of a data set that a symptom may ask for, computed once, when first asked."""
+
+    dataset: Dataset
+
+    @cached_property
+    def x(self) -> np.ndarray | None:
+        """The training part's real inputs as a matrix [rows, features], float64.
+
+        None where they are identifiers, or images that memory does not hold all at once.
+        """
+        x = self.dataset.train.get("x")
+        if x is None or is_streamed({"x": x}) or not np.issubdtype(x.dtype, np.floating):
+            return None
+        return np.asarray(x, np.float64).reshape(len(x), -1)
+
+    @cached_property
+    def y(self) -> np.ndarray | None:
+        """The training part's targets as they reach the loss: class numbers [rows], or numbers [rows, targets].
+
+        None for tasks whose answers are neither.
+        """
+        y = self.dataset.train.get("y")
+        if y is None or self.dataset.task not in SCORED:
+            return None
+        if self.classifies:
+            return np.asarray(y).reshape(len(y)).astype(np.int64)
+        return np.asarray(y, np.float64).reshape(len(y), -1)
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the targets are classes."""
+        return self.dataset.task in ("binary", "multiclass")
+
+    @cached_property
+    def strangers(self) -> np.ndarray:
+        """Which validation rows are of a class that no training row has; none where answers are no classes."""
+        held = self.dataset.valid
+        if not self.classifies or held is None or self.y is None:
+            return np.zeros(0, bool)
+        strange: np.ndarray = ~np.isin(np.asarray(held["y"]).reshape(-1).astype(int), np.unique(self.y))
+        return strange
+
+    @property
+    def unknown_classes(self) -> list[str]:
+        """The classes of validation rows that no training row has."""
+        found = np.asarray(self.dataset.valid["y"]).reshape(-1)[self.strangers] if self.dataset.valid else ()
+        return [self.dataset.class_name(int(number)) for number in np.unique(found)]
+
+    @property
+    def badly_split(self) -> bool:
+        """Whether so many validation rows are of unknown classes that their score says nothing of the network."""
+        return bool(self.strangers.sum() > STRANGERS * len(self.strangers))
+
+    @cached_property
+    def neighbours_alike(self) -> float:
+        """The share of training rows whose class is that of the row before: near 1 where they are sorted."""
+        return float(np.mean(self.y[1:] == self.y[:-1])) if self.classifies and self.y is not None else 0.0

@@ -1,0 +1,224 @@
+"""References for losses without a score of their own: a constant output, a linear model, and a perfect one.
+
+Autoencoders, language models, contrastive embeddings, masks: the loss itself is computed on outputs that are made
+without the network, so any loss has its reference in its own units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from retrograd.backprop.backprop import Objective, forward
+from retrograd.data.prefetch import is_streamed
+from retrograd.diagnosis.score import columns_of
+from retrograd.network.layer import Context
+from retrograd.network.losses.loss import Loss
+from retrograd.network.network import Variables, take
+from retrograd.train.evaluate import Evaluator, gives_logits
+from retrograd.train.prepare import Prepared
+
+ROWS, TRAINING_ROWS = 256, 3_000  # compared; and looked at for means and components
+MOST_NUMBERS = 2 * 10**7  # of one output
+SHARPEST = (2.0, 4.0, 8.0, 16.0)  # logits of a right answer, of which the best is the floor
+CLIP = 1e-4  # of a share that becomes a logit
+SMOOTHING = 4.0  # rows of the single frequencies that are added to each row of the table of pairs
+TINY = 1e-3  # of the loss of an output of zeros: rows that are all alike are no reference for one another
+
+
+class LossLevels(NamedTuple):
+    """Losses on some rows of the measured part: of a constant, of a perfect output, and of a linear model if known.
+
+    `scale` is the loss that a score of 0 stands for, counted from the floor.
+    """
+
+    rows: Mapping[str, Mapping[str, Any]]
+    evaluator: Evaluator
+    constant: float
+    constant_words: str
+    floor: float
+    scale: float
+    linear: float | None = None
+    linear_words: str = ""
+
+    def loss(self, variables: Variables, part: str) -> float:
+        """Return the loss of weights on the rows of a part."""
+        return self.evaluator.loss(variables, self.rows[part])[0]
+
+    def score(self, loss: float) -> float:
+        """Return what a loss is worth: 1 the floor, 0 the constant, below it what is worse; at least -1."""
+        if not np.isfinite(loss):
+            return -1.0
+        return float(max(-1.0, 1 - (loss - self.floor) / self.scale))
+
+
+def loss_levels(prepared: Prepared) -> LossLevels | None:
+    """Return the references of a run's main objective, or None where none can be made of its targets."""
+    objective = Evaluator(prepared.network, prepared.objectives, prepared.dataset.preprocessing).main
+    own, held = some(prepared, "train", TRAINING_ROWS), some(prepared, prepared.measured_part, ROWS)
+    if own is None or held is None or not isinstance(objective.loss, Loss):
+        return None
+    with jax.default_matmul_precision("highest"):
+        return _levels(prepared, objective, own, held)
+
+
+def _levels(prepared: Prepared, objective: Objective, own: dict[str, Any], held: dict[str, Any]) -> LossLevels | None:
+    shown = Shown(prepared, objective, own, held)
+    made = {name: shown.best(outputs) for name, outputs in (
+        ("constant", shown.constants), ("floor", shown.perfect), ("zero", shown.zeros), ("linear", shown.linear)
+    )}  # fmt: skip
+    constant, floor = made["constant"], 0.0 if shown.compares_outputs else made["floor"]
+    if constant is None or floor is None:
+        return None
+    scale, widest = constant - floor, max((made["zero"] or constant) - floor, 0.0)
+    scale = scale if scale > TINY * widest else widest
+    if not np.isfinite(scale) or scale <= 0:
+        return None
+    evaluator = Evaluator(prepared.network, (objective,), prepared.dataset.preprocessing)
+    rows = {"train": {name: column[:ROWS] for name, column in own.items()}, prepared.measured_part: held}
+    return LossLevels(rows, evaluator, constant, shown.constant_words, floor, scale, made["linear"], shown.linear_words)
+
+
+def some(prepared: Prepared, part: str, count: int) -> dict[str, Any] | None:
+    """Return rows of a part that are spread evenly over it; None for columns that are decoded one by one."""
+    columns = columns_of(prepared.dataset, part)
+    if is_streamed(columns):
+        return None
+    rows = len(next(iter(columns.values())))
+    chosen = np.unique(np.linspace(0, rows - 1, min(rows, count)).astype(int))
+    return {name: column[chosen] for name, column in columns.items()}
+
+
+class Shown:
+    """An objective, and the outputs that references would put before it."""
+
+    def __init__(self, prepared: Prepared, objective: Objective, own: dict[str, Any], held: dict[str, Any]) -> None:
+        self.prepared, self.objective, self.own, self.held = prepared, objective, own, held
+        self.loss: Loss = objective.loss  # type: ignore[assignment]
+        network = prepared.network
+        first = network.init(jax.random.key(0), own)
+        outputs = forward(network, first.params, first.state, Context(), held).outputs
+        self.inputs = tuple(take(outputs, name) for name in objective.inputs)
+        self.predicted = self.inputs[: self.loss.predictions]
+        self.target = objective.inputs[self.loss.predictions] if self.loss.targets else ""
+        self.shape = tuple(self.predicted[0].shape)
+        self.logits = gives_logits(self.loss)
+        self.constant_words, self.linear_words = "a constant output", ""
+
+    def best(self, outputs: Callable[[], Iterator[np.ndarray]]) -> float | None:
+        """Return the smallest loss of some outputs; None where there are none."""
+        found = [self.of(output) for output in outputs() if np.size(output) <= MOST_NUMBERS]
+        return min((loss for loss in found if np.isfinite(loss)), default=None)
+
+    def of(self, output: np.ndarray) -> float:
+        """Return the loss of an output in place of the network's."""
+        predictions = [jnp.broadcast_to(jnp.asarray(output, each.dtype), each.shape) for each in self.predicted]
+        return float(self.loss.forward({}, {}, Context(), *predictions, *self.inputs[len(predictions) :]).y)
+
+    @property
+    def compares_outputs(self) -> bool:
+        """Whether the loss compares outputs with one another, and not with a column."""
+        return self.loss.predictions > 1 or self.target not in self.own
+
+    @property
+    def counts(self) -> np.ndarray | None:
+        """How often each class is the target in training, where targets are class numbers."""
+        target = self.own.get(self.target)
+        if target is None or not np.issubdtype(target.dtype, np.integer) or target.ndim + 1 != len(self.shape):
+            return None
+        return np.bincount(self._said(target), minlength=self.shape[-1])[: self.shape[-1]].astype(float)
+
+    @property
+    def numbers(self) -> np.ndarray | None:
+        """The training targets, where they are numbers of the output's shape."""
+        target = self.own.get(self.target)
+        fits = target is not None and tuple(np.shape(target)[1:]) == self.shape[1:]
+        return np.asarray(target, np.float64) if fits else None
+
+    def constants(self) -> Iterator[np.ndarray]:
+        """Yield outputs that are the same for every row: the mean, the median, the frequencies."""
+        if self.compares_outputs:
+            yield np.ones(self.shape[1:])
+        elif self.counts is not None:
+            self.constant_words = "the frequencies of the classes" if self.pairs is None else "single frequencies"
+            yield self._as_output((self.counts + 1e-3) / (self.counts + 1e-3).sum())
+        elif self.numbers is not None:
+            self.constant_words = "the mean of all rows"
+            yield self._as_output(self.numbers.mean(0))
+            yield self._as_output(np.median(self.numbers, 0))
+
+    def perfect(self) -> Iterator[np.ndarray]:
+        """Yield outputs that are as right as can be."""
+        if self.compares_outputs:
+            return
+        if self.counts is not None:
+            right = np.eye(self.shape[-1])[np.asarray(self.held[self.target])]
+            yield from (right * size for size in SHARPEST) if self.logits else (right,)
+        elif self.numbers is not None:
+            yield self._as_output(np.asarray(self.held[self.target], np.float64))
+
+    def zeros(self) -> Iterator[np.ndarray]:
+        """Yield the output of a network that says nothing."""
+        yield np.zeros(self.shape[1:])
+
+    def linear(self) -> Iterator[np.ndarray]:
+        """Yield what a linear model would put out: principal components, or the table of pairs of tokens."""
+        if self.compares_outputs:
+            return
+        if self.pairs is not None:
+            self.linear_words = "pairs of tokens"
+            yield self.pairs
+        elif self.target == "x" and self.numbers is not None and self.numbers.size // len(self.numbers) > 1:
+            yield self._components()
+
+    @property
+    def pairs(self) -> np.ndarray | None:
+        """The frequencies of tokens after each token of the sample, as an output; None for other tasks."""
+        x, vocabulary = self.own.get("x"), self.shape[-1]
+        if self.prepared.dataset.task != "next_token" or self.counts is None or x is None:
+            return None
+        if np.prod(self.shape) > MOST_NUMBERS or vocabulary * (int(np.max(x)) + 1) > MOST_NUMBERS:
+            return None
+        table = np.zeros((int(max(np.max(x), np.max(self.held["x"]))) + 1, vocabulary))
+        np.add.at(table, (self._said(x), self._said(self.own[self.target])), 1)
+        single = (self.counts + 1e-3) / (self.counts + 1e-3).sum()
+        table = (table + SMOOTHING * single) / (table.sum(1, keepdims=True) + SMOOTHING)
+        return self._as_output(table[np.asarray(self.held["x"])])
+
+    def _components(self) -> np.ndarray:
+        """Return the rows from as many principal components as the narrowest layer has units, at most half of all."""
+        from sklearn.decomposition import PCA
+
+        assert self.numbers is not None
+        flat = self.numbers.reshape(len(self.numbers), -1)
+        kept = max(1, min(self.narrowest, flat.shape[1] // 2, len(flat) - 1))
+        self.linear_words = f"{kept} principal component{'s' * (kept > 1)}"
+        model = PCA(kept, svd_solver="randomized" if min(flat.shape) > 500 else "auto", random_state=0).fit(flat)
+        held = np.asarray(self.held[self.target], np.float64)
+        rows = model.inverse_transform(model.transform(held.reshape(len(held), -1)))
+        return self._as_output(rows.reshape(held.shape))
+
+    @property
+    def narrowest(self) -> int:
+        """The fewest numbers for a row that any node puts out."""
+        specs = self.prepared.network.specs(self.held)
+        sizes = [int(np.prod(spec.shape[1:])) for spec in specs.values() if len(getattr(spec, "shape", ())) > 1]
+        return min(sizes, default=1)
+
+    def _as_output(self, values: np.ndarray) -> np.ndarray:
+        """Return shares as the loss reads them: logits, or logarithms of class shares, or as they are."""
+        if not self.logits:
+            return values
+        shares = np.clip(values, CLIP, 1 - CLIP if self.counts is None else 1.0)
+        return np.log(shares) if self.counts is not None else np.log(shares / (1 - shares))
+
+    def _said(self, column: np.ndarray) -> np.ndarray:
+        """Return a column's entries that the loss counts, in one row."""
+        names = self.objective.inputs[self.loss.predictions + 1 :]
+        masks = [self.own[name] for name in names if name in self.own and self.own[name].dtype == np.bool_]
+        fits = masks and column is not self.held.get("x") and masks[0].shape == column.shape
+        return np.asarray(column[masks[0]] if fits else column).reshape(-1)

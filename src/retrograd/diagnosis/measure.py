@@ -1,0 +1,161 @@
+"""What runs are judged by: accuracy, R², how they rank, or what their loss is worth, each with its references."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from retrograd.diagnosis.chance import Ranking, area_error, ranking, share_by_chance
+from retrograd.diagnosis.levels import LUCK, SURER, WORDS, row_errors
+from retrograd.diagnosis.observe import Observed
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.score import FAILED, columns_of, labels, shares
+
+ACCURACY_GAP, R2_GAP, TIMES = 0.05, 0.1, 2.0
+ERRORS = 2.0  # standard errors of a difference
+MANY = 10**9  # rows: then nothing is chance
+
+
+class Measure(NamedTuple):
+    """Scores of several runs on held-out and on training rows, and what references reach, the larger the better.
+
+    `gap` kinds: accuracy, r2, rank, gain (of a table of pairs of tokens). `rows` is how many rows stand for others.
+    """
+
+    name: str
+    kind: str
+    held: list[float]
+    own: list[float]
+    best: float
+    best_words: str
+    trivial: float
+    linear: float
+    own_trivial: float
+    rows: int
+    own_rows: int
+    where: str
+    classes: tuple[int, int] = (0, 0)  # rows of the rarest class and of the others
+    whole: bool = False  # the rows are a whole truth table
+
+    def lags(self, own: float, reference: float, rows: int | None = None) -> bool:
+        """Return whether a score is below a reference by more than chance explains."""
+        rows = self.rows if rows is None else rows
+        if self.kind == "accuracy":
+            share = min(max((own + reference) / 2, 0.0), 1.0)
+            error = math.sqrt(share * (1 - share) / max(rows, 1))  # the same rows: half the variance of two samples
+            return own < reference - max(ACCURACY_GAP, ERRORS * error)
+        if self.kind == "rank":
+            error = 2 * area_error((1 + max(own, reference, 0.0)) / 2, *self.classes) if rows < MANY else 0.0
+            return own < reference - max(2 * ACCURACY_GAP, ERRORS * error)
+        if self.kind == "gain":
+            return own < (1 - 2 * ACCURACY_GAP) * reference
+        return own < reference - R2_GAP and 1 - own > TIMES * (1 - reference)
+
+    def shown(self, score: float) -> float:
+        """Return a score as it is usually told: AUC itself, of what is 2 AUC - 1 here so that chance is 0."""
+        return (1 + score) / 2 if self.kind == "rank" else score
+
+    @property
+    def least_gap(self) -> float:
+        """The smallest difference that means anything, however many rows there are."""
+        return {"accuracy": ACCURACY_GAP, "r2": R2_GAP, "rank": 2 * ACCURACY_GAP}.get(self.kind, ACCURACY_GAP)
+
+
+def lags(own: float, reference: float, rows: int, classifies: bool) -> bool:
+    """Return whether a score is below a reference by more than chance explains.
+
+    Accuracy: by 0.05 and by 2 standard errors of the difference of two shares on as many rows. R²: by 0.1, with twice
+    the unexplained variance.
+    """
+    kind = "accuracy" if classifies else "r2"
+    return Measure("", kind, [], [], 1.0, "", 0.0, 0.0, 0.0, rows, rows, "").lags(own, reference)
+
+
+def measure(program: Program, runs: Sequence[Observed]) -> Measure:
+    """Return the measure of runs of a program whose answers are classes or numbers.
+
+    Where a class is so rare that no reference beats the most frequent one by what counts as a difference, accuracy
+    has no room to tell networks apart: then they are judged by how they rank.
+    """
+    levels, split = program.levels, program.dataset.valid is not None
+    rows, where = program.dataset.rows["train"], "held-out rows" if split else "its training rows"
+    if ranks_only(program):
+        part = "valid" if split else "train"
+        best = max(levels.ranking, key=lambda name: levels.ranking[name])
+        truth = np.asarray(columns_of(program.dataset, part)["y"]).reshape(-1).astype(int)
+        rarest = int(np.min(np.bincount(truth)[np.bincount(truth) > 0]))
+        return Measure(
+            "AUC", "rank", [ranks(program, run, part) for run in runs],
+            [ranks(program, run, "train") for run in runs], levels.ranking[best], WORDS[best], 0.0, 0.0, 0.0,
+            levels.rows, rows, where, (rarest, len(truth) - rarest),
+        )  # fmt: skip
+    name, kind = ("accuracy", "accuracy") if program.classifies else ("R²", "r2")
+    return Measure(
+        name, kind, [run.score for run in runs], [run.train_score for run in runs], levels.best, levels.best_words,
+        levels.trivial, levels.train.get("linear", 0.0), levels.train.get("trivial", 0.0),
+        MANY if levels.whole else levels.rows, rows, where, whole=levels.whole,
+    )  # fmt: skip
+
+
+def ranks_only(program: Program) -> bool:
+    """Return whether answers can be ranked, though by accuracy no reference beats the most frequent class."""
+    levels = program.levels
+    best = max(levels.ranking.values(), default=0.0)
+    tells = levels.chance is not None and levels.chance <= LUCK and best > 2 * ACCURACY_GAP
+    return program.classifies and tells and levels.best - levels.trivial < ACCURACY_GAP
+
+
+def measure_of_losses(program: Program, runs: Sequence[Observed]) -> Measure | None:
+    """Return the measure of runs whose loss alone tells, or None where there is nothing to compare it with."""
+    levels = program.loss_levels
+    if levels is None:
+        return None
+    part = "train" if program.dataset.valid is None else "valid"
+    linear = levels.constant if levels.linear is None else levels.linear
+    best, words = (
+        (levels.linear, levels.linear_words) if linear < levels.constant else (levels.constant, levels.constant_words)
+    )
+    assert best is not None
+    scores = {
+        each: [FAILED if run.broken else levels.score(levels.loss(run.variables, each)) for run in runs]
+        for each in {part, "train"}
+    }
+    return Measure(
+        "worth of the loss", "gain" if program.dataset.task == "next_token" else "r2", scores[part], scores["train"],
+        levels.score(best), words, 0.0, 0.0, 0.0, MANY, MANY,
+        "held-out rows" if part == "valid" else "its training rows",
+    )  # fmt: skip
+
+
+def ranks(program: Program, run: Observed, part: str) -> float:
+    """Return 2 AUC - 1 of a run's last outputs on a part, the mean over the classes."""
+    if run.broken:
+        return FAILED
+    truth = np.asarray(columns_of(program.dataset, part)["y"]).reshape(-1).astype(int)
+    return ranking(shares(program.scorer.outputs(run.variables, part), program.scorer.logits), truth, True)
+
+
+def beats_chance(program: Program, run: Observed) -> bool:
+    """Return whether a run ranks held-out answers better than chance would, which no reference could."""
+    if program.y is None or run.broken or program.dataset.valid is None:
+        return False
+    outputs = np.asarray(program.scorer.outputs(run.variables, "valid"), np.float64)
+    truth = np.asarray(program.dataset.valid["y"])
+    truth = truth.reshape(-1).astype(int) if program.classifies else truth.reshape(len(truth), -1)
+    scores = shares(outputs, program.scorer.logits) if program.classifies else outputs.reshape(len(outputs), -1)
+    if not np.isfinite(outputs).all():
+        return False
+    chance = share_by_chance(Ranking(scores, truth, program.classifies).of, truth, 0)
+    return chance is not None and chance <= SURER
+
+
+def errors_by_row(program: Program, run: Observed, part: str, rows: np.ndarray) -> np.ndarray:
+    """Return a run's error on each of some rows: 1 for a wrong class, or the squared error / variance."""
+    outputs = np.asarray(program.scorer.outputs(run.variables, part), np.float64)[rows].reshape(len(rows), -1)
+    truth = np.asarray(columns_of(program.dataset, part)["y"])[rows]
+    if program.classifies:
+        return row_errors(labels(outputs, program.scorer.logits), truth.reshape(-1).astype(int), True)
+    return row_errors(outputs, truth.reshape(len(rows), -1).astype(np.float64), False)
