@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ MOST_ROWS, MOST_FEATURES = 3_000, 4_000  # more than these are sampled: referenc
 FOLDS = 5
 LUCK = 0.05
 SURER = 0.01  # chance of the second test, which is asked only where the first one sees nothing
-FEW = 16  # rows without a held-out part that are a truth table, and no sample of something larger
+FEW = 16  # rows of yes and no that are a truth table, even if not a whole one
 WORDS = {
     "trivial": "a constant", "linear": "a linear model", "nearest": "nearest neighbours",
     "forest": "a random forest", "by heart": "whoever learns every row by heart",
@@ -171,15 +172,16 @@ def out_of_fold(model: Any, own: Rows, classes: bool) -> Guess:
 
 
 def is_whole(x: np.ndarray) -> bool:
-    """Return whether rows are all that there can be: a handful, or every combination of their features' values."""
-    if len(x) <= FEW:
+    """Return whether rows are a truth table, and no sample of something larger that numbers between them would show.
+
+    All combinations of several features' values, or a handful of rows of yes and no.
+    """
+    values = [count for count in (len(np.unique(column)) for column in x.T) if count > 1]
+    if len(values) < 2:
+        return False
+    if len(x) <= FEW and max(values) == 2:
         return True
-    combinations = 1
-    for column in x.T:
-        combinations *= len(np.unique(column))
-        if combinations > len(x):
-            return False
-    return len(np.unique(x, axis=0)) == combinations
+    return math.prod(values) <= len(x) and len(np.unique(x, axis=0)) == math.prod(values)
 
 
 def learnable(x: np.ndarray, y: np.ndarray, classes: bool) -> float:

@@ -86,23 +86,27 @@ def observe(
         seed=settings.seed if seed is None else seed,
         evaluate_every=settings.evaluate_every if waits else max(1, epochs // MOMENTS),
     )
-    begun = time.perf_counter()
+    began: list[float] = []  # when it was asked; compiling, before the first answer and the first score, does not count
+    compiling: list[float] = []
     moments: list[Moment] = []
     seen: list[Epoch] = []
     last: list[Variables] = []
     part = prepared.measured_part
 
     def measure(variables: Variables) -> dict[str, dict[str, float]]:
+        start = time.perf_counter()
         last[:] = [jax.device_get(variables)]
         columns = getattr(prepared.dataset, part)
         loss, _ = scorer.evaluator.loss(variables, columns)
         own = scorer.score(variables, "train")
         held = own if part == "train" else scorer.score(variables, part)
         moments.append(Moment(0, own, held, 0.0, loss, look(variables) if look else None))
+        compiling[:] = compiling or [time.perf_counter() - start]
         return {part: {"loss": loss}}
 
     def ended() -> str | None:
-        if seconds is not None and time.perf_counter() - begun > seconds:
+        began.append(time.perf_counter())
+        if seconds is not None and len(began) > 1 and began[-1] - began[1] - sum(compiling) > seconds:
             return CUT
         return "enough" if moments and moments[-1].held_out >= enough else None
 
