@@ -19,7 +19,7 @@ LUCK = 0.05
 SURER = 0.01  # chance of the second test, which is asked only where the first one sees nothing
 FEW = 16  # rows of yes and no that are a truth table, even if not a whole one
 WORDS = {
-    "trivial": "a constant", "linear": "a linear model", "nearest": "nearest neighbours",
+    "trivial": "a constant", "linear": "a linear model", "nearest": "a nearest-neighbour model",
     "forest": "a random forest", "by heart": "whoever learns every row by heart",
 }  # fmt: skip
 

@@ -172,7 +172,7 @@ class Shown:
         if self.pairs is not None:
             self.linear_words = "pairs of tokens"
             yield self.pairs
-        elif self.target == "x" and self.numbers is not None and self.numbers.size // len(self.numbers) > 1:
+        elif self.target == "x" and self.numbers is not None and np.ptp(self.numbers, 0).any():
             yield self._components()
 
     @property
