@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -180,8 +181,9 @@ def test_overwriting_replaces_the_run_and_nothing_else(tmp_path):
     (path / "notes.txt").write_text("mine")
     with RunWriter.at(path, overwrite=True) as run:
         run.write_config("name: new\n")
-        assert (path / ".replaced-model.safetensors").read_bytes() == b"old"  # until the new one has trained
         run.record(Epoch(1, 1, 0.5, {}, 0.1, 0.1))
+        assert (path / ".replaced-model.safetensors").read_bytes() == b"old"  # until the new one has a model
+        run.saved()
     assert content(path).keys() == {"config.yaml", "events.jsonl", "notes.txt", ".lock"}
     assert len(list(RunFolder.open(path).events())) == 1
 
@@ -360,3 +362,37 @@ def test_a_text_that_means_no_run_or_several_is_told_so(root, text, words):
 def test_a_damaged_run_opens_but_its_events_say_where_they_are_damaged(root):
     with pytest.raises(DataError, match=r"events.jsonl:1"):
         find_run(root, "broken").summary()
+
+
+# ------------------------------------------------------------------------------------------------- the order of runs
+
+
+def test_a_run_dated_far_ahead_is_not_the_last_one_for_ever(tmp_path):
+    for name, begin in [
+        ("a", START),
+        ("wrong", START.replace(year=2300)),
+        ("b", START),
+        ("back", START.replace(year=1970)),
+    ]:
+        write_run(tmp_path, name, begin)
+    assert [run.name for run in list_runs(tmp_path)] == ["a", "wrong", "b", "back"]
+    assert latest(tmp_path).path.name.endswith("back")
+
+
+def test_of_copies_the_one_with_a_believable_date_is_last(tmp_path):
+    now = datetime.now(UTC)
+    path = write_run(tmp_path, "now", now)
+    copy = tmp_path / "copy"
+    shutil.copytree(path, copy)
+    events = (copy / "events.jsonl").read_text()
+    (copy / "events.jsonl").write_text(events.replace(f'"time":"{now.year}', '"time":"2300'))
+    assert list_runs(tmp_path)[0].started.year == 2300
+    assert latest(tmp_path).path == path
+
+
+def test_a_run_that_may_not_be_read_is_listed_and_says_so(tmp_path, monkeypatch):
+    path = write_run(tmp_path, "secret")
+    monkeypatch.setattr(os, "access", lambda *_: False)  # as root everything may be read
+    assert [(run.name, run.problem) for run in list_runs(tmp_path)] == [
+        (path.name, f"{path}: permission denied; ask its owner for the right to read it")
+    ]

@@ -59,7 +59,9 @@ def test_a_killed_run_leaves_the_best_weights_that_it_had_written(tmp_path):
 def test_a_run_that_was_killed_before_it_wrote_a_model_says_so(tmp_path):
     with RunWriter.at(tmp_path / "run") as run:
         run.write_config("")
-    with pytest.raises(UsageError, match="the run has written no model yet; wait for its end"):
+        with pytest.raises(UsageError, match="the run has written no model yet; wait for its end"):
+            rg.load(tmp_path / "run")
+    with pytest.raises(UsageError, match="ended before it had written a model; train again"):
         rg.load(tmp_path / "run")
 
 

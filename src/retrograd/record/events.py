@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import importlib.metadata
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -39,7 +39,11 @@ class Event:
 
 @dataclass(frozen=True)
 class Started(Event):
-    """Training begins: all that is needed to repeat it, beside the configuration."""
+    """Training begins: all that is needed to repeat it, beside the configuration.
+
+    `number` is larger than that of every run that was in the same folder then; `flags` are settings of JAX from
+    outside that change numbers.
+    """
 
     kind = "started"
     name: str
@@ -49,11 +53,16 @@ class Started(Event):
     device: str = ""
     platform: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    number: int = 0
+    flags: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def here(cls, name: str, task: str, seed: int, *, data_digest: str | None = None, device: str = "") -> Started:
+    def here(
+        cls, name: str, task: str, seed: int, *, data_digest: str | None = None, device: str = "",
+        flags: Mapping[str, str] | None = None,
+    ) -> Started:  # fmt: skip
         """Return the event for this machine and the versions that are installed on it."""
-        return cls(name, task, seed, data_digest, device, platform.platform(), versions())
+        return cls(name, task, seed, data_digest, device, platform.platform(), versions(), flags=dict(flags or {}))
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,11 @@ from pydantic import TypeAdapter, ValidationError
 from retrograd.base.errors import DataError
 from retrograd.base.finding import Finding
 from retrograd.record.files import read_text, write_file
+from retrograd.record.layout import DIAGNOSIS, REPAIR
 from retrograd.record.strict_json import parse_json, write_json
 
-DIAGNOSIS, REPAIR = "diagnosis.json", "repair.json"
+__all__ = ["DIAGNOSIS", "REPAIR", "Examined", "Reason", "Repaired", "Tried"]
+
 MAX_BYTES = 2**22
 
 T = TypeVar("T")

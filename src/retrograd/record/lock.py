@@ -38,6 +38,14 @@ class Lock:
                 raise refusal(error, path) from None
             raise
 
+    def is_in(self, folder: Path) -> bool:
+        """Return whether the lock's file is still the one in the folder."""
+        try:
+            there = os.stat(folder / LOCK, follow_symlinks=False)
+        except OSError:
+            return False
+        return os.path.samestat(there, os.fstat(self._descriptor))
+
     def release(self) -> None:
         """Let others write."""
         os.close(self._descriptor)

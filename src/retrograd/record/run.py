@@ -6,27 +6,28 @@ Whatever shows a run reads this folder and nothing else, so a run that was copie
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import itertools
 import os
 import shutil
 import unicodedata
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, Self
 
-from retrograd.base.errors import UsageError
+from retrograd.base.errors import ResourceError, RetrogradError, RetrogradWarning, UsageError
+from retrograd.record.aside import MARK, forget, has_aside, put_back, set_aside, settle, settle_if_free
 from retrograd.record.events import Epoch, Event, Metrics, Started, Stopped, read_events, write_event
-from retrograd.record.examination import DIAGNOSIS, REPAIR
 from retrograd.record.files import make_folder, read_text, refusal, remove_temporary, write_file
+from retrograd.record.layout import CONFIG, EVENTS, FILES, MODEL, REPORT
 from retrograd.record.lock import LOCK, Lock, in_use, is_locked
+from retrograd.record.order import next_number
 
-CONFIG, EVENTS, MODEL, REPORT = "config.yaml", "events.jsonl", "model.safetensors", "report.html"
-FILES = (MODEL, CONFIG, EVENTS, REPORT, DIAGNOSIS, REPAIR)
-ASIDE = ".replaced-"  # before the names of the files of a run that a new one is about to replace
+__all__ = ["CONFIG", "EVENTS", "MODEL", "REPORT", "RunFolder", "RunSummary", "RunWriter", "folder_name"]
+
 MAX_CONFIG_BYTES = 2**20
 MAX_NAME_BYTES = 100  # of the 255 that file systems allow
 
@@ -47,6 +48,7 @@ class RunSummary:
     metrics: Metrics | None = None
     stop_reason: str | None = None
     problem: str = ""
+    number: int = 0  # runs of one folder are numbered in the order of their starts
 
 
 class RunFolder:
@@ -65,6 +67,9 @@ class RunFolder:
         if not os.path.isdir(path):  # unlike Path's, it takes any text
             message = "not a folder" if os.path.exists(path) else "not found"
             raise UsageError(message, where=str(path), cure="give the folder of a run")
+        if not readable(path):
+            raise ResourceError("permission denied", where=str(path), cure="ask its owner for the right to read it")
+        settle_if_free(path)
         missing = [name for name in (CONFIG, EVENTS) if not os.path.exists(path / name)]
         if missing:
             raise UsageError(f"no run: it holds no {' and no '.join(missing)}", where=str(path))
@@ -109,7 +114,13 @@ class RunFolder:
             seconds=end.seconds if end else 0.0,
             metrics=metrics,
             stop_reason=stop.reason if stop else None,
+            number=start.number if start else 0,
         )
+
+
+def readable(folder: Path) -> bool:
+    """Return whether the system lets this process look into a folder."""
+    return os.access(folder, os.R_OK | os.X_OK)
 
 
 def now() -> datetime:
@@ -124,17 +135,23 @@ class RunWriter(RunFolder):
     """
 
     def __init__(self, path: Path, clock: Clock = now) -> None:
-        """Take a folder that exists; a run that it holds is kept aside until the new one has trained an epoch."""
+        """Take a folder that exists; a run that it holds is set aside until the model of the new one is saved."""
         super().__init__(path)
+        self._config = b""
+        self._unwritten: list[Event] = []  # what a disk refused, to be written once it takes it
         self.has_begun = False  # whether anything was recorded that would be missed
         self._clock = clock
         self._lock = Lock(self.path)
         try:
-            self._set_aside()
-            self._stream = open(self.path / EVENTS, "ab", buffering=0)  # noqa: SIM115 (closed by close)
-        except OSError as error:
+            remove_temporary(self.path)
+            settle(self.path)
+            set_aside(self.path)
+            self._stream = open(self.path / EVENTS, "a+b", buffering=0)  # noqa: SIM115 (closed by close)
+        except BaseException as error:  # an interrupt as well
             self._lock.release()
-            raise refusal(error, self.path) from None
+            if isinstance(error, OSError):
+                raise refusal(error, self.path) from None
+            raise
 
     @classmethod
     def create(cls, root: Path, name: str, *, clock: Clock = now) -> RunWriter:
@@ -165,6 +182,7 @@ class RunWriter(RunFolder):
         """
         path = Path(path)
         make_folder(path)
+        settle_if_free(path)
         if _holds_run(path):
             if is_locked(path):
                 raise in_use(path)
@@ -175,27 +193,56 @@ class RunWriter(RunFolder):
 
     def write_config(self, text: str) -> None:
         """Write the filled configuration."""
-        write_file(self.path / CONFIG, text.encode())
+        self._config = text.encode()
+        write_file(self.path / CONFIG, self._config)
 
     def record(self, event: Event) -> None:
         """Append an event, stamped with the time; it is in the file when this returns.
 
         Raises:  ResourceError when the disk is full; the file ends with the event before then
         """
+        if isinstance(event, Started) and not event.number:
+            event = replace(event, number=next_number(self.path.parent))
         line = write_event(event if event.time else replace(event, time=self._clock()))
         self.has_begun = self.has_begun or isinstance(event, (Epoch, Stopped))
+        self._append(line)
+
+    def _append(self, lines: bytes) -> None:
         before = os.fstat(self._stream.fileno()).st_size
         try:
-            if self._stream.write(line) != len(line):  # a full disk takes a part and says nothing
+            if self._stream.write(lines) != len(lines):  # a full disk takes a part and says nothing
                 os.ftruncate(self._stream.fileno(), before)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise refusal(error, self.path / EVENTS) from None
-        if self.has_begun:
-            self._forget()
+
+    def keep(self, event: Event) -> None:
+        """Append an event of training; where the disk refuses, say so once, go on, and write it with a later one."""
+        self._unwritten.append(event if event.time else replace(event, time=self._clock()))
+        self.has_begun = self.has_begun or isinstance(event, Epoch)
+        try:
+            self._write_rest()
+        except RetrogradError as error:
+            if len(self._unwritten) == 1:
+                warnings.warn(f"training goes on, but is not recorded: {error}", RetrogradWarning, stacklevel=2)
+
+    def _write_rest(self) -> None:
+        while self._unwritten:
+            self.record(self._unwritten[0])
+            del self._unwritten[0]
+
+    def saved(self) -> None:
+        """Forget the run that this one replaces: a model of this one is on disk."""
+        forget(self.path)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the folder is still the one that was taken: nobody deleted, moved or replaced it."""
+        return self._lock.is_in(self.path)
 
     def finish(self, stopped: Stopped) -> None:
         """Record why and how the run ended, make it last, and let others write."""
+        self._write_rest()
         self.record(stopped)
         try:
             os.fsync(self._stream.fileno())
@@ -204,34 +251,31 @@ class RunWriter(RunFolder):
         finally:
             self.close()
 
+    def copy_to(self, other: RunWriter) -> None:
+        """Write what was recorded so far into the folder of another run; this one's files may be gone."""
+        other.write_config(self._config.decode())
+        self._stream.seek(0)
+        other._append(self._stream.read())
+        other._unwritten, other.has_begun = list(self._unwritten), self.has_begun
+
     def discard(self) -> None:
         """Remove the run and put back the one that it was to replace; without one, remove an empty folder."""
-        with contextlib.suppress(OSError):
-            for name in FILES:
-                (self.path / name).unlink(missing_ok=True)
-            if not self._put_back():
-                (self.path / LOCK).unlink(missing_ok=True)
-                self.path.rmdir()
-        self.close()
+        try:
+            if self.is_there:
+                for name in FILES:
+                    (self.path / name).unlink(missing_ok=True)
+                if not put_back(self.path):
+                    (self.path / LOCK).unlink(missing_ok=True)
+                    self.path.rmdir()
+        except OSError:  # what cannot be removed stays
+            pass
+        finally:
+            self.close()
 
-    def _set_aside(self) -> None:
-        """Rename the files of an earlier run; those that a killed process left aside are put back first."""
-        remove_temporary(self.path)
-        self._put_back()
-        for name in FILES:
-            with contextlib.suppress(FileNotFoundError):
-                (self.path / name).rename(self.path / (ASIDE + name))
-
-    def _put_back(self) -> bool:
-        """Return whether there was an earlier run, which is in its place again."""
-        aside = [name for name in FILES if (self.path / (ASIDE + name)).exists()]
-        for name in aside:
-            (self.path / (ASIDE + name)).replace(self.path / name)
-        return bool(aside)
-
-    def _forget(self) -> None:
-        for name in FILES:
-            (self.path / (ASIDE + name)).unlink(missing_ok=True)
+    @property
+    def replaces(self) -> bool:
+        """Whether an earlier run is set aside, which comes back unless this one gets a model."""
+        return has_aside(self.path)
 
     def close(self) -> None:
         """Let others write; a run without a recorded end counts as interrupted."""
@@ -254,11 +298,12 @@ def folder_name(name: str) -> str:
 
 
 def _holds_run(path: Path) -> bool:
-    """Whether a folder holds a run. Other people's files are nobody's to mix with."""
+    """Whether a folder holds a run, or one that was set aside. Other people's files are nobody's to mix with."""
     try:
         names = {entry.name for entry in path.iterdir()} - {LOCK}
     except OSError as error:
         raise refusal(error, path) from None
-    if names and not names & {CONFIG, EVENTS, MODEL}:
+    own = names & {CONFIG, EVENTS, MODEL} or {name for name in names if name.startswith(MARK)}
+    if names and not own:
         raise UsageError("not empty, and holds no run", where=str(path), cure="give a new folder")
     return bool(names)

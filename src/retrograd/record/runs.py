@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from retrograd.base.annotations import show
 from retrograd.base.errors import RetrogradError, UsageError, did_you_mean
-from retrograd.record.run import EVENTS, RunFolder, RunSummary
+from retrograd.record.aside import has_aside
+from retrograd.record.order import order_of
+from retrograd.record.run import EVENTS, RunFolder, RunSummary, readable
 
 LAST = "last"
 SHOWN = 5
@@ -60,7 +62,9 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _is_run(path: Path) -> bool:
-    return os.path.isfile(path / EVENTS)  # unlike Path's, it takes any text
+    if not os.path.isdir(path):  # unlike Path's, these take any text
+        return False
+    return not readable(path) or os.path.isfile(path / EVENTS) or has_aside(path)
 
 
 def _summary(path: Path) -> RunSummary:
@@ -70,8 +74,8 @@ def _summary(path: Path) -> RunSummary:
         return RunSummary(path, path.name, problem=str(error))
 
 
-def _order(run: RunSummary) -> tuple[datetime, str]:
-    return run.started or datetime.min.replace(tzinfo=UTC), run.path.name
+def _order(run: RunSummary) -> tuple[int, datetime, str]:
+    return order_of(run.number, run.started, run.path.name)
 
 
 def _untimed(path: Path) -> str:

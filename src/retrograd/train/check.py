@@ -14,6 +14,7 @@ from retrograd.data.dataset import Dataset
 from retrograd.network.layer import Input, Layer, layers
 from retrograd.network.losses.loss import losses
 from retrograd.network.own_layers import load_layers
+from retrograd.record.aside import settle_if_free
 from retrograd.record.run import CONFIG, MODEL
 from retrograd.train.config import RunConfig
 from retrograd.train.gradients import check_prepared
@@ -66,6 +67,7 @@ def check_file(path: str | Path) -> CheckReport:
 
 def _at_path(path: Path, dataset: Dataset | None, entries: int | None, seed: int) -> CheckReport:
     if path.is_dir():
+        settle_if_free(path)
         if not (path / CONFIG).is_file() or not (path / MODEL).is_file():
             raise UsageError(f"no finished run: it holds no {CONFIG} or no {MODEL}", where=str(path))
         model = load(path)

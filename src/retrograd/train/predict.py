@@ -30,8 +30,10 @@ from retrograd.network.layer import Spec
 from retrograd.network.network import Network, Variables
 from retrograd.network.own_layers import check_loaded
 from retrograd.network.precision import in_precision
+from retrograd.record.aside import settle_if_free
+from retrograd.record.lock import is_locked
 from retrograd.record.model import check_fits, load_model, save_model
-from retrograd.record.run import MODEL
+from retrograd.record.run import CONFIG, MODEL
 from retrograd.record.runs import find_run
 from retrograd.record.tree import nonfinite
 from retrograd.train.config import RunConfig, config_of, plain_config
@@ -162,11 +164,17 @@ def load(path: str | Path, *, runs: str | Path = "runs", allow_nonfinite: bool =
              its own configuration, or holds non-finite weights (unless allowed).
     """
     inside = Path(path) / MODEL
+    for folder in (Path(path), Path(path).parent if Path(path).name == MODEL else None):
+        if folder is not None and os.path.isdir(folder):
+            settle_if_free(folder)
     found = [Path(each) for each in (path, inside) if os.path.isfile(each)]
     path = found[0] if found else find_run(Path(runs), str(path)).model_path
     if not path.exists():
-        cure = f"wait for its end, or, of a long run, for an epoch's end after {SECONDS:g} seconds"
-        raise UsageError("the run has written no model yet", where=str(path.parent), cure=cure)
+        if is_locked(path.parent):
+            cure = f"wait for its end, or, of a long run, for an epoch's end after {SECONDS:g} seconds"
+            raise UsageError("the run has written no model yet", where=str(path.parent), cure=cure)
+        cure = f"train again: retrograd train {path.parent / CONFIG}"
+        raise UsageError("the run ended before it had written a model", where=str(path.parent), cure=cure)
     stored = load_model(path)
     check_loaded(stored.facts.get("layers", {}), str(path))
     try:

@@ -96,8 +96,9 @@ def train(
                     print_start(prepared, folder, as_option if table else str)
 
             finished = train_prepared(
-                prepared, root=runs, folder=run, overwrite=force, watchers=(progress,), started=started, readings=True
-            )
+                prepared, root=runs, folder=run, overwrite=force, watchers=(progress,), started=started, readings=True,
+                returns_when_interrupted=True,
+            )  # fmt: skip
     if as_json:
         typer.echo(write_json({**run_facts(finished), **({"config": str(chosen.path)} if chosen else {})}))
     else:

@@ -1,0 +1,5 @@
+"""The names of the files in a run folder."""
+
+CONFIG, EVENTS, MODEL, REPORT = "config.yaml", "events.jsonl", "model.safetensors", "report.html"
+DIAGNOSIS, REPAIR = "diagnosis.json", "repair.json"
+FILES = (MODEL, CONFIG, EVENTS, REPORT, DIAGNOSIS, REPAIR)
