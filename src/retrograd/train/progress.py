@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from dataclasses import dataclass
 
@@ -12,17 +13,21 @@ EVERY_SECONDS = 2.0  # so that a short training says nothing
 
 @dataclass
 class Lines:
-    """A watcher that prints an epoch's loss and scores, and how long the rest takes at most."""
+    """A watcher that prints an epoch's loss and scores, and how long the rest takes at most.
+
+    Training goes on where nobody reads them any more.
+    """
 
     epochs: int
     told: float = 0.0  # seconds at the last line
 
     def __call__(self, epoch: Epoch) -> None:
         """Print one line if the last one is long ago."""
-        if epoch.seconds - self.told < EVERY_SECONDS:
+        if epoch.seconds - self.told < EVERY_SECONDS or sys.stderr is None:  # None: it was closed from the start
             return
         self.told = epoch.seconds
         left = epoch.seconds / epoch.epoch * (self.epochs - epoch.epoch)
         scores = [f"{part} {name} {value:.4g}" for part, own in epoch.metrics.items() for name, value in own.items()]
         words = "  ".join([f"loss {epoch.loss:.4g}", *scores])
-        print(f"epoch {epoch.epoch}/{self.epochs}  {words}  at most {left:.0f} s left", file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError, ValueError):  # ValueError: it was closed from within Python
+            print(f"epoch {epoch.epoch}/{self.epochs}  {words}  at most {left:.0f} s left", file=sys.stderr, flush=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 import typer
 
+from retrograd.app.cli.streams import SAVING, Streams
 from retrograd.base.errors import ResourceError, RetrogradError, RetrogradWarning, UsageError, did_you_mean
 from retrograd.base.plain_text import plain_streams
 
@@ -41,27 +42,46 @@ MOST_LINES = 6  # of an error; a screen full of them helps nobody
 
 def run() -> None:
     """Run the command line and leave with its exit code."""
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal may lack a character
-    sys.exit(main(sys.argv[1:]))
+    streams = Streams()
+    streams.install()
+    code = main(sys.argv[1:], streams)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to be saved
+    sys.exit(code)
 
 
-def main(arguments: list[str]) -> int:
-    """Return the exit code of one command line."""
+def main(arguments: list[str], streams: Streams | None = None) -> int:
+    """Return the exit code of one command line.
+
+    A verb that saves what it finds goes on when nobody reads its output; the exit code then says so.
+    """
+    if streams is not None:
+        streams.out.patient = bool(arguments) and arguments[0] in SAVING
     with plain_streams(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("default", RetrogradWarning)
         warnings.showwarning = show_warning
         try:
             code = obey(arguments)
+            if streams is not None and (failure := streams.failure()):
+                return code or unheard(failure)
             sys.stdout.flush()
             return code
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody is there to hear more
-            return PIPE_CLOSED
         except (Exception, KeyboardInterrupt) as error:
+            if streams is not None and error is streams.out.failure:
+                return unheard(error)
+            if streams is None and isinstance(error, BrokenPipeError):
+                return PIPE_CLOSED
             if os.environ.get("RETROGRAD_TRACEBACK"):
                 traceback.print_exc()
             return say(*told(error))
+
+
+def unheard(failure: OSError) -> int:
+    """Say, unless a reader has just had enough, that standard output could not be written; return the exit code."""
+    if isinstance(failure, BrokenPipeError):
+        return PIPE_CLOSED
+    return say(f"standard output: {failure.strerror}", ResourceError.exit_code)
 
 
 def obey(arguments: list[str]) -> int:

@@ -1,0 +1,74 @@
+"""Standard output and standard error of the command line, which may be closed, full, or read by nobody any more."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+
+SAVING = ("train", "diagnose", "repair")  # verbs that compute for long and save what they find: output can be lost
+LINES_BUFFER = 2**13
+
+
+class Outlet(io.FileIO):
+    """A descriptor whose first failure is kept.
+
+    A patient one swallows what it cannot write, so that training goes on when nobody listens any more. One that is not
+    raises the first failure; what is still in a buffer then is swallowed too.
+    """
+
+    def __init__(self, descriptor: int, patient: bool, is_open: bool) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+        self.patient, self.is_open = patient, is_open
+        self.failure: OSError | None = None
+
+    def write(self, content: object, /) -> int:
+        """Write bytes, or swallow them."""
+        if self.failure is None:
+            try:
+                if not self.is_open:
+                    raise OSError(errno.EBADF, "it is closed")
+                return super().write(content)  # type: ignore[arg-type]
+            except OSError as error:
+                self.failure = error
+                if not self.patient:
+                    raise
+        return memoryview(content).nbytes  # type: ignore[arg-type]
+
+
+class Streams:
+    """The outlets behind `sys.stdout` and `sys.stderr` while a command runs."""
+
+    def __init__(self) -> None:
+        closed = [descriptor for descriptor in (0, 1, 2) if not _is_open(descriptor)]
+        for _ in closed:  # else the next file that is opened would be taken for standard output
+            os.open(os.devnull, os.O_RDWR)
+        self.out = Outlet(1, patient=False, is_open=1 not in closed)
+        self.err = Outlet(2, patient=True, is_open=2 not in closed)
+
+    def install(self) -> None:
+        """Put text streams over the outlets in place of Python's own."""
+        sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115 (as long as the process)
+        sys.stdout, sys.stderr = _text(self.out, sys.stdout), _text(self.err, sys.stderr, by_line=True)
+
+    def failure(self) -> OSError | None:
+        """Return what kept standard output from being written."""
+        sys.stdout.flush()
+        return self.out.failure
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def _text(outlet: Outlet, before: object, by_line: bool = False) -> io.TextIOWrapper:
+    """Return a text stream in the encoding of the one before; what a terminal lacks is written as an escape."""
+    encoding = getattr(before, "encoding", None) or "utf-8"
+    by_line = by_line or os.isatty(outlet.fileno())
+    buffer = io.BufferedWriter(outlet, LINES_BUFFER)
+    return io.TextIOWrapper(buffer, encoding, "backslashreplace", line_buffering=by_line)
