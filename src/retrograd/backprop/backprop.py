@@ -19,7 +19,8 @@ from jax import Array, lax
 from retrograd.backprop.recompute import Forgotten, groups, read_by
 from retrograd.base.errors import ShapeError
 from retrograd.network.layer import Backward, Context, Forward, Layer, Params, State, Static, expect
-from retrograd.network.network import TRANSPOSED, Network, located, own_params, take
+from retrograd.network.located import located
+from retrograd.network.network import TRANSPOSED, Network, own_params, take
 from retrograd.network.scope import Node
 
 
@@ -150,7 +151,7 @@ def run(
     for node in nodes:
         known = ChainMap(outputs, before)  # type: ignore[arg-type]
         inputs = tuple(take(known, reference) for reference in node.inputs)
-        with located(node), jax.named_scope(node.name):
+        with located(node, dict(zip(node.inputs, inputs, strict=True))), jax.named_scope(node.name):
             own_state = state.get(node.name, {})
             train = ctx.train and not (node.frozen and own_state)  # frozen running statistics are used, not updated
             here = replace(ctx, train=train, path=node.name)
@@ -195,6 +196,7 @@ def compare(
     for objective in objectives:
         with located(objective):
             inputs = tuple(take(outputs, reference) for reference in objective.inputs)
+        with located(objective, dict(zip(objective.inputs, inputs, strict=True))):
             step = record(objective.loss, {}, {}, ctx.at(objective.name), inputs)
         share = jnp.asarray((shares or {}).get(objective.name, 1), step.y.dtype)
         losses[objective.name] = step.y * share

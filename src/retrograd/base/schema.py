@@ -31,8 +31,13 @@ from retrograd.base.annotations import (
 from retrograd.base.errors import ConfigError, Problem, did_you_mean
 from retrograd.base.registry import Registry
 
-PositiveInt = Annotated[int, Field(gt=0), Expect("a positive integer")]
-NonNegativeInt = Annotated[int, Field(ge=0), Expect("an integer, 0 or larger")]
+LARGEST = 2**31 - 1  # XLA counts units, rows and steps in 32 bits
+LARGEST_BYTES = 2**63 - 1
+Integer = Annotated[int, Field(ge=-LARGEST, le=LARGEST), Expect("an integer")]
+PositiveInt = Annotated[int, Field(gt=0, le=LARGEST), Expect("a positive integer")]
+NonNegativeInt = Annotated[int, Field(ge=0, le=LARGEST), Expect("an integer, 0 or larger")]
+ByteCount = Annotated[int, Field(gt=0, le=LARGEST_BYTES), Expect("a positive integer")]
+AnySeed = Annotated[int, Field(ge=0, le=LARGEST_BYTES), Expect("an integer, 0 or larger")]
 Number = Annotated[float, Field(allow_inf_nan=False), Expect("a finite number")]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False), Expect("a finite number > 0")]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False), Expect("a finite number >= 0")]
@@ -210,8 +215,21 @@ def _read(annotation: Any, value: Any, path: str) -> Any:
         return adapter(annotation).validate_python(frozen)
     except ValidationError:
         raise ConfigError(
-            f"expected {describe(annotation)}, found {show(value)}", where=path, cure=near_literal(annotation, value)
+            f"expected {describe(annotation)}, found {show(value)}",
+            where=path,
+            cure=near_literal(annotation, value) or _too_large(annotation, frozen),
         ) from None
+
+
+def _too_large(annotation: Any, value: Any) -> str:
+    """Return the largest number that is allowed, where an integer fits but for its size."""
+    if type(value) is not int or value <= LARGEST:
+        return ""
+    try:
+        adapter(annotation).validate_python(1)
+    except ValidationError:
+        return ""
+    return f"at most {LARGEST}"
 
 
 def _read_registered(mark: Registered, base: Any, value: Any, path: str) -> Any:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from retrograd.base.annotations import Expect, describing
 from retrograd.base.errors import Problem, did_you_mean
-from retrograd.base.schema import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Settings
+from retrograd.base.schema import AnySeed, ByteCount, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Settings
 from retrograd.data.images.settings import ImageSettings
 from retrograd.data.texts.settings import TextSettings
 from retrograd.data.windows.settings import WindowSettings
@@ -54,7 +54,7 @@ class SplitSettings(Settings):
     valid: Fraction = 0.15
     test: Fraction = 0.15
     column: str | None = None
-    seed: NonNegativeInt = 0
+    seed: AnySeed = 0
 
     words = describing(
         method=(
@@ -138,11 +138,11 @@ class DataSettings(Settings):
     encoding: str | None = None
     sheet: str | None = None  # of a spreadsheet; default: the first with cells
     query: str | None = None  # of a database; default: all of its only table
-    max_bytes: PositiveInt = 512 * 1024**2  # of a file, decompressed
+    max_bytes: ByteCount = 512 * 1024**2  # of a file, decompressed
     # for the built-ins that are generated
     samples: PositiveInt | None = None
     noise: NonNegativeFloat | None = None
-    seed: NonNegativeInt = 0
+    seed: AnySeed = 0
 
     words = describing(
         builtin="a data set that comes with the program",

@@ -8,13 +8,12 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 from jax import Array
-from pydantic import Field
 
 from retrograd.base.annotations import Expect
 from retrograd.base.errors import DataTypeError, ShapeError, UsageError
 from retrograd.base.keys import fold_path
 from retrograd.base.registry import Registry
-from retrograd.base.schema import Settings, unwritten
+from retrograd.base.schema import PositiveInt, Settings, unwritten
 
 Spec = jax.ShapeDtypeStruct
 Params = dict[str, Array]
@@ -24,11 +23,11 @@ Output = Any  # an array, or a dict of arrays for a layer with several outputs
 layers: Registry[Layer] = Registry("layer", own="one of your own needs --layers FILE.py")
 
 Units = Annotated[
-    Annotated[int, Field(gt=0)] | Literal["classes", "targets", "features"],
+    PositiveInt | Literal["classes", "targets", "features"],
     Expect("a positive integer, or classes, targets, features"),
 ]
 Vocabulary = Annotated[
-    Annotated[int, Field(gt=0)] | str,
+    PositiveInt | str,
     Expect("a positive integer (or the name of an embedded column, whose size the data know)"),
 ]
 FROM_DATA = (Units, Vocabulary)  # annotations of fields that may name a size of the data
@@ -134,6 +133,11 @@ class Layer(Settings):
     def backward(self, params: Params, tape: Any, dy: Any) -> Backward:
         """Return the deltas of the inputs and the gradients of the parameters."""
         raise unwritten(self, "backward(self, params, tape, dy)", "or let `adjoint` find it by jax.vjp")
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether `parts` are several layers."""
+        return type(self).parts is not Layer.parts and len(self.parts()) > 1
 
     def parts(self) -> tuple[Layer, ...]:
         """Return the layers, one after the other, that it stands for in a network: itself, unless it is a stack."""

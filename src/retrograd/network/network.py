@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.errors import ConfigError, RetrogradError, ShapeError, did_you_mean
+from retrograd.base.errors import ConfigError, ShapeError, did_you_mean
 from retrograd.base.keys import fold_path
 from retrograd.network.finish import check_filled, choose_initializers, fill, mapped
 from retrograd.network.layer import Context, Forward, Init, Layer, Params, Spec, State, expect
-from retrograd.network.own_layers import own_line
+from retrograd.network.located import located
 from retrograd.network.scope import Block, Entry, Node, Scope
 
 DEFAULT_INPUT = "x"
@@ -44,7 +44,7 @@ class Network:
         scope = Scope(nodes)
         self.entries = tuple(entry if isinstance(entry, Entry) else Entry(entry) for entry in entries)
         self.inputs = tuple(inputs)
-        self.output = scope.chain(self.entries, *inputs)
+        self.output = expanded(scope, self.entries, self.inputs)
         self._scope = scope
         self.nodes = choose_initializers(nodes)
         self.by_name = {node.name: node for node in self.nodes}
@@ -115,8 +115,9 @@ class Network:
         params: dict[str, Params] = {}
         state: dict[str, State] = {}
         for node in self.nodes:
-            inputs = [take(specs, reference) for reference in node.inputs]
             with located(node):
+                inputs = [take(specs, reference) for reference in node.inputs]
+            with located(node, dict(zip(node.inputs, inputs, strict=True))):
                 check_filled(node)
                 first = node.layer.init(fold_path(key, node.name), *inputs)
                 check_shares(node, first.params, params)
@@ -127,7 +128,7 @@ class Network:
     def _check_columns(self, specs: Mapping[str, Any]) -> None:
         both = [name for name in specs if name in self.by_name]
         if both:
-            raise ConfigError(f"'{both[0]}' names a node and a column of the data", cure="rename the node")
+            raise ConfigError("names a node and a column of the data", where=both[0], cure="rename the node")
         known = set(specs)
         for node in self.nodes:
             for reference in node.inputs:
@@ -147,6 +148,16 @@ class Network:
     def __repr__(self) -> str:
         lines = (f"  {node.name}: {node.layer} <- {', '.join(node.inputs)}" for node in self.nodes)
         return "Network(\n" + "\n".join(lines) + "\n)"
+
+
+def expanded(scope: Scope, entries: Sequence[Entry], inputs: tuple[str, ...]) -> str:
+    """Add the entries to a scope, one after the other, and return the last output; an error names its entry."""
+    for i, entry in enumerate(entries):
+        try:
+            inputs = (scope.add(entry, *inputs),)
+        except ConfigError as error:
+            raise type(error)([p._replace(where=f"network.{i}: {p.where}") for p in error.problems]) from None
+    return inputs[0]
 
 
 def _frozen(columns: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
@@ -228,37 +239,3 @@ def check_shares(node: Node, own: Params, params: Mapping[str, Params]) -> None:
         shape = value.shape[::-1] if path.endswith(TRANSPOSED) else value.shape
         if shape != own[name].shape:
             raise ShapeError(f"'{path}' has the shape {shape}, expected {own[name].shape}", where=f"share.{name}")
-
-
-class located:  # reads as a sentence: `with located(node):`
-    """Put the place (a node's path, an objective's name) in front of every error that a layer raises inside.
-
-    What JAX says of arrays that do not fit (a TypeError or ValueError of its own) becomes a ShapeError; what fails in
-    a file of the user's own layers is told with its line.
-    """
-
-    def __init__(self, place: object) -> None:
-        self.place = place
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
-        fresh = _placed(error, str(self.place)) if isinstance(error, Exception) else None
-        if fresh is not None:
-            fresh.located = True  # type: ignore[attr-defined]
-            raise fresh from (None if isinstance(error, RetrogradError) else error)
-
-
-def _placed(error: Exception, place: str) -> RetrogradError | None:
-    """Return what to raise instead of an error that came up at a place; None for what nobody could foresee."""
-    if isinstance(error, RetrogradError):
-        if getattr(error, "located", False):
-            return None
-        return type(error)([p._replace(where=f"{place}: {p.where}" if p.where else place) for p in error.problems])
-    text = str(error).partition("\n")[0].rstrip(".")
-    if own := own_line(error):
-        return ConfigError(f"{type(error).__name__}: {text}", where=f"{place}: {own}")
-    if isinstance(error, NotImplementedError):  # of a layer that leaves out what it must have
-        return ConfigError(text, where=place)
-    return ShapeError(text, where=place) if isinstance(error, (TypeError, ValueError)) else None

@@ -69,6 +69,26 @@ def named(layer: Layer | Block, name: str, *, inputs: Sequence[str] | str | None
     return Entry(layer, name, chosen, tuple((share or {}).items()), frozen, recompute)
 
 
+MAX_ENTRIES = 10_000  # of an expanded network: far above any that is known, and built in a second or two
+
+
+class Size:
+    """How many entries a network has been expanded to: `repeat` in `repeat` would fill the memory first."""
+
+    def __init__(self) -> None:
+        self.entries = 0
+
+    def add(self, more: int, where: str) -> None:
+        """Count entries.
+
+        Raises:  ConfigError beyond `MAX_ENTRIES`
+        """
+        self.entries += more
+        if self.entries > MAX_ENTRIES:
+            message = f"the network would have more than {MAX_ENTRIES:,} layers"
+            raise ConfigError(message, where=where, cure="repeat fewer layers, or fewer times")
+
+
 class Scope:
     """A place in the graph under construction: the paths of its nodes begin with its prefix.
 
@@ -85,6 +105,7 @@ class Scope:
     ) -> None:
         self.nodes, self.prefix, self.parent, self.frozen = nodes, prefix, parent, frozen
         self.recompute = recompute  # the group that its nodes belong to; None: each scope right below is one
+        self.size: Size = parent.size if parent else Size()
         self.made: dict[int, list[str]] = parent.made if parent else {}  # a layer as written -> the nodes it became
         self._outputs: dict[str, str] = {}  # an entry's name -> the reference of its output
         self._counts: dict[str, int] = {}
@@ -100,6 +121,7 @@ class Scope:
         if not isinstance(entry, Entry):
             entry = Entry(entry)
         name = self._free_name(entry.layer, name or entry.name)
+        self.size.add(1, self.prefix + name)
         if entry.inputs is not None:
             inputs = tuple(self.resolve(each) for each in entry.inputs)
         if isinstance(entry.layer, Block):
@@ -108,7 +130,7 @@ class Scope:
                 group = None if entry.layer.stacked else self.prefix + name
             below = Scope(self.nodes, f"{self.prefix}{name}/", self, self.frozen or entry.frozen, group)
             self._outputs[name] = entry.layer.expand(below, *inputs)
-        elif len(entry.layer.parts()) > 1:
+        elif entry.layer.is_stack:
             self._outputs[name] = self._add_stack(entry, name, inputs)
         else:
             self._outputs[name] = self._add_layer(entry, self.prefix + name, inputs)
@@ -116,6 +138,7 @@ class Scope:
 
     def chain_below(self, name: str, entries: Iterable[Entry | Layer | Block], *inputs: str) -> str:
         """Add a chain of entries in a scope of its own below this one."""
+        self.size.add(1, self.prefix.removesuffix("/"))
         below = Scope(self.nodes, f"{self.prefix}{name}/", self, self.frozen, self._group(name))
         self._outputs[name] = below.chain(entries, *inputs)
         return self._outputs[name]
@@ -152,6 +175,7 @@ class Scope:
         if entry.share:
             raise ConfigError("a stack has no parameters to share", where=f"{self.prefix}{name}: share",
                               cure="write its layers as entries of their own")  # fmt: skip
+        self.size.add(getattr(layer, "layers", 0), self.prefix + name)
         below = Scope(self.nodes, f"{self.prefix}{name}/", self, self.frozen or entry.frozen, self._group(name))
         x, *others = inputs
         count = 0

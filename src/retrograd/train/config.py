@@ -143,7 +143,7 @@ class RunConfig(Settings):
         try:
             network = Network(*self.network).fill(sizes)
         except ConfigError as error:
-            raise ConfigError([p._replace(where=f"network: {p.where}") for p in error.problems]) from None
+            raise ConfigError(error.problems) from None
         return network, list(self._objectives(network, task, columns))
 
     def _objectives(self, network: Network, task: str, columns: Sequence[str]) -> Iterator[Objective]:

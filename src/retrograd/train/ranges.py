@@ -9,13 +9,14 @@ import numpy as np
 from retrograd.backprop.backprop import Objective
 from retrograd.base.errors import DataError, LabelError, ShapeError
 from retrograd.network.layers.embedding import Embedding
+from retrograd.network.located import located
 from retrograd.network.losses.binary_cross_entropy import BinaryCrossEntropy
 from retrograd.network.losses.cross_entropy import CrossEntropy
 from retrograd.network.losses.ctc import CTC
 from retrograd.network.losses.dice import Dice
 from retrograd.network.losses.focal import Focal
 from retrograd.network.losses.labels import check_labels
-from retrograd.network.network import Network, located
+from retrograd.network.network import Network
 
 Columns = Mapping[str, np.ndarray]
 

@@ -12,9 +12,10 @@ from retrograd.base.keys import SEED_LIMIT
 from retrograd.base.schema import NonNegativeFloat, Number, PositiveFloat, PositiveInt, Settings
 from retrograd.network.losses.loss import Loss, losses
 from retrograd.network.precision import Precision
+from retrograd.update.schedule import MAX_STEP
 
 Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT), Expect("an integer from 0 to 4294967295")]
-BatchSize = Annotated[Annotated[int, Field(gt=0)] | Literal["all"], Expect("a positive integer, or all")]
+BatchSize = Annotated[PositiveInt | Literal["all"], Expect("a positive integer, or all")]
 GuardMode = Literal["repair", "stop", "warn", "off"]
 Names = Annotated[str | tuple[str, ...], Expect("the name of a column, or a list of names of columns and outputs")]
 
@@ -157,8 +158,8 @@ class TrainingSettings(Settings):
         return rows if self.batch_size == "all" else min(int(self.batch_size), rows)
 
     def steps(self, rows: int) -> int:
-        """Return how many steps are taken at most on so many rows."""
-        return self.epochs * -(-rows // self.batch_rows(rows))
+        """Return how many steps are taken at most on so many rows; more than `MAX_STEP` cannot be counted."""
+        return min(MAX_STEP, self.epochs * -(-rows // self.batch_rows(rows)))
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field
-
 from retrograd.base.annotations import Expect, describing
 from retrograd.base.errors import Problem
-from retrograd.base.schema import PositiveInt, Settings
+from retrograd.base.schema import ByteCount, PositiveInt, Settings
 
-Positive = Annotated[int, Field(gt=0)]
-Size = Annotated[Positive | tuple[Positive, Positive], Expect("a positive integer, or [height, width]")]
+Size = Annotated[PositiveInt | tuple[PositiveInt, PositiveInt], Expect("a positive integer, or [height, width]")]
 
 
 @dataclass(frozen=True)
@@ -37,8 +34,8 @@ class ImageSettings(Settings):
     column: str | None = None  # of a table: the paths; default: a column named path, file, image or filename
     masks: str = "masks"  # a folder beside `images`, or the column of a table that holds the masks' paths
     grid: Size | None = None
-    memory: PositiveInt = 1024**3  # bytes
-    max_pixels: PositiveInt = 50_000_000  # of a file
+    memory: ByteCount = 1024**3  # bytes
+    max_pixels: ByteCount = 50_000_000  # of a file
 
     words = describing(
         size=(

@@ -10,6 +10,7 @@ from jax import Array
 
 from retrograd.base.annotations import describing
 from retrograd.base.errors import ShapeError
+from retrograd.base.schema import Integer
 from retrograd.network.layer import (
     Backward,
     Context,
@@ -41,7 +42,7 @@ class Concat(Layer):
     Raises:  ShapeError when the other axes differ, or the axis is the batch's.
     """
 
-    axis: int = -1
+    axis: Integer = -1
 
     words = describing(
         axis=("the axis along which inputs are joined", "", "", "the features"),

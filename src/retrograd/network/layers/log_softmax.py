@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from retrograd.base.annotations import describing
+from retrograd.base.schema import Integer
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
 from retrograd.network.layers.softmax import expect_axis
 
@@ -25,7 +26,7 @@ class LogSoftmax(Activation):
     Raises:  ShapeError when the axis is the batch's, or is not there.
     """
 
-    axis: int = -1
+    axis: Integer = -1
 
     words = describing(
         axis=("the axis along which the outputs sum to 1", "", "", "the features"),

@@ -121,6 +121,11 @@ class Recurrent(Layer):
         if self.dropout and self.layers == 1:
             yield Problem("dropout", "stands between layers, and there is only one", "an entry `dropout` behind it")
 
+    @property
+    def is_stack(self) -> bool:
+        """Whether there are several layers."""
+        return self.layers > 1
+
     def parts(self) -> tuple[Layer, ...]:
         """Return the stack: all but the last layer pass on their sequence."""
         below = dataclasses.replace(self, layers=1, dropout=0.0, output="sequence")

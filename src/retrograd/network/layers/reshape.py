@@ -12,6 +12,7 @@ from pydantic import Field
 
 from retrograd.base.annotations import Expect, describing
 from retrograd.base.errors import Problem, ShapeError
+from retrograd.base.schema import LARGEST
 from retrograd.network.layer import (
     Backward,
     Context,
@@ -25,7 +26,9 @@ from retrograd.network.layer import (
     layers,
 )
 
-Length = Annotated[int, Field(ge=-1), Expect("a positive integer, or -1 for the one length that follows from the rest")]
+Length = Annotated[
+    int, Field(ge=-1, le=LARGEST), Expect("a positive integer, or -1 for the one length that follows from the rest")
+]
 
 
 @layers.register(

@@ -10,6 +10,7 @@ from jax import Array
 
 from retrograd.base.annotations import describing
 from retrograd.base.errors import ShapeError
+from retrograd.base.schema import Integer
 from retrograd.network.layer import (
     Activation,
     Backward,
@@ -38,7 +39,7 @@ class Softmax(Activation):
     See:     cross_entropy acts on the scores: no softmax layer before it. A row of nothing but -infinity is NaN.
     """
 
-    axis: int = -1
+    axis: Integer = -1
 
     words = describing(
         axis=("the axis along which the outputs sum to 1", "", "", "the features"),
@@ -63,7 +64,7 @@ class Softmax(Activation):
         return Backward((y * (dy - jnp.sum(dy * y, self.axis, keepdims=True)),))
 
 
-def expect_axis(x: Array, axis: int) -> None:
+def expect_axis(x: Array, axis: Integer) -> None:
     """Raise ShapeError unless x has this axis and it is not the batch's."""
     if not -x.ndim <= axis < x.ndim or axis % x.ndim == 0:
         raise ShapeError(

@@ -11,7 +11,7 @@ from jax import Array, lax
 
 from retrograd.base.annotations import describing
 from retrograd.base.errors import DataTypeError, Problem, ShapeError
-from retrograd.base.schema import Fraction, NonNegativeFloat
+from retrograd.base.schema import Fraction, Integer, NonNegativeFloat
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.labels import NUMBER_FROM_0, read_labels
 from retrograd.network.losses.loss import FROM_LOGITS, SMOOTHED_LABELS, Further, Loss, computing_dtype, losses, weigh
@@ -59,7 +59,7 @@ class CrossEntropy(Loss):
 
     label_smoothing: Fraction = 0.0
     class_weights: tuple[NonNegativeFloat, ...] = ()
-    ignored: int | None = None
+    ignored: Integer | None = None
     from_logits: bool = True
     normalize: bool = True
 

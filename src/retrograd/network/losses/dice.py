@@ -11,7 +11,7 @@ from jax import Array
 
 from retrograd.base.annotations import describing
 from retrograd.base.errors import Problem, ShapeError
-from retrograd.base.schema import NonNegativeFloat
+from retrograd.base.schema import Integer, NonNegativeFloat
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.labels import read_labels
 from retrograd.network.losses.loss import FROM_LOGITS, Loss, computing_dtype, losses
@@ -49,7 +49,7 @@ class Dice(Loss):
     smoothing: NonNegativeFloat = 1.0
     squared: bool = False
     background: bool = True
-    ignored: int | None = None
+    ignored: Integer | None = None
     from_logits: bool = True
 
     words = describing(

@@ -1,0 +1,73 @@
+"""The place of an error: whatever a layer raises is told with the node that it stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from retrograd.base.errors import ConfigError, RetrogradError, ShapeError
+from retrograd.base.memory import memory_error
+from retrograd.network.own_layers import own_line
+
+ABOUT_SHAPES = (TypeError, ValueError)  # in which JAX says itself what does not fit
+
+
+class located:  # reads as a sentence: `with located(node):`
+    """Put the place (a node's path, an objective's name) in front of every error that a layer raises inside.
+
+    What JAX says of arrays that do not fit (a TypeError or ValueError of its own) becomes a ShapeError, and so does
+    every other failure, with what the layer reads (`inputs`: arrays or specs by name). What fails in a file of the
+    user's own layers is told with its line. Only running out of memory stays what it is.
+    """
+
+    def __init__(self, place: object, inputs: Mapping[str, Any] | None = None) -> None:
+        self.place = place
+        self.inputs = inputs or {}
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
+        fresh = _placed(error, str(self.place), self.inputs) if isinstance(error, Exception) else None
+        if fresh is not None:
+            fresh.located = True  # type: ignore[attr-defined]
+            raise fresh from (None if isinstance(error, RetrogradError) else error)
+
+
+def _placed(error: Exception, place: str, inputs: Mapping[str, Any]) -> RetrogradError | None:
+    """Return what to raise instead of an error that came up at a place; None for what keeps its own form."""
+    own = own_line(error)
+    if not own and (several := _several(place, inputs)):
+        return several
+    if isinstance(error, RetrogradError):
+        if getattr(error, "located", False):
+            return None
+        return type(error)([p._replace(where=f"{place}: {p.where}" if p.where else place) for p in error.problems])
+    if memory_error(error) is not None:
+        return None
+    text = str(error).partition("\n")[0].rstrip(".")
+    if own:
+        return ConfigError(f"{type(error).__name__}: {text}", where=f"{place}: {own}")
+    if isinstance(error, NotImplementedError):  # of a layer that leaves out what it must have
+        return ConfigError(text, where=place)
+    if isinstance(error, ABOUT_SHAPES):
+        return ShapeError(text, where=place)
+    reads = ", ".join(f"{name} {_form(value)}" for name, value in inputs.items())
+    failure = f"{type(error).__name__}: {text}".rstrip(": ")
+    message = f"cannot work with what it reads, {reads} ({failure})" if reads else f"cannot be computed ({failure})"
+    return ShapeError(message, where=place, cure="compare its settings and `inputs` with the manual page of the layer")
+
+
+def _several(place: str, inputs: Mapping[str, Any]) -> ConfigError | None:
+    """Return the error for a layer that failed on an output of several parts, of which it wanted one."""
+    for name, value in inputs.items():
+        if isinstance(value, Mapping) and value:
+            parts = ", ".join(value)
+            cure = f"choose one, as in `inputs: {name}.{next(iter(value))}`"
+            return ConfigError(f"'{name}' has several outputs ({parts})", where=place, cure=cure)
+    return None
+
+
+def _form(value: Any) -> str:
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    return f"{dtype} {list(shape)}" if shape is not None else type(value).__name__
