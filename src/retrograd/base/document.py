@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent, ScalarEvent
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.reader import ReaderError
 
 from retrograd.base.errors import ConfigError, Problem, RetrogradError, UsageError
 
@@ -20,6 +21,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 MAX_BYTES = 2**20
 MAX_DEPTH = 50
 MAX_NODES = 50_000
+MAX_CHARACTERS = 2**23  # of all texts, after aliases are expanded: a file may name one long text a thousand times
 MAX_DIGITS = 400  # more digits than any number that a setting can hold
 PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null")}
 
@@ -87,7 +89,13 @@ def parse_document(text: str, source: str = "") -> Document:
         raise _syntax_error(error, source) from None
     except ConfigError:
         raise
-    except (YAMLError, ValueError, RecursionError) as error:
+    except ReaderError as error:  # a character that YAML does not allow
+        line, column = text.count("\n", 0, error.position) + 1, error.position - text.rfind("\n", 0, error.position)
+        message = f"the character U+{ord(text[error.position]):04X} may not stand in YAML"
+        raise ConfigError(
+            message, where=f"{source}:{line}:{column}", cure="delete it, or save the file as UTF-8 text"
+        ) from None
+    except (YAMLError, ValueError, RecursionError, OverflowError) as error:
         raise ConfigError(f"cannot be read: {error}", where=source) from None
     if not isinstance(values, dict):
         found = "nothing" if values is None else f"a {type(values).__name__}"
@@ -128,13 +136,17 @@ def _yaml() -> YAML:
 
 def _check_events(text: str, source: str) -> None:
     """Refuse tags, deep nesting, endless numbers and alias bombs before any object is built."""
-    depth = nodes = 0
-    sizes: dict[str, int] = {}
-    open_at: list[tuple[str | None, int]] = []
+    depth = nodes = characters = 0
+    sizes: dict[str, tuple[int, int]] = {}  # nodes and characters of what an anchor names
+    open_at: list[tuple[str | None, int, int]] = []
     for event in _yaml().parse(text):
         line = event.start_mark.line + 1
         if isinstance(event, AliasEvent):
-            nodes += sizes.get(event.anchor, 0)
+            if event.anchor in (name for name, *_ in open_at):
+                cure = "write out what is meant there"
+                raise ConfigError(f"*{event.anchor} stands inside what it names", where=f"{source}:{line}", cure=cure)
+            size = sizes.get(event.anchor, (1, 0))
+            nodes, characters = nodes + size[0], characters + size[1]
         elif isinstance(event, NodeEvent):
             nodes += 1
             tag = getattr(event, "tag", None)
@@ -144,16 +156,23 @@ def _check_events(text: str, source: str) -> None:
                 )
         if isinstance(event, ScalarEvent) and re.fullmatch(rf"[-+]?[\d_]{{{MAX_DIGITS},}}", event.value):
             raise ConfigError(f"number too long ({len(event.value)} digits)", where=f"{source}:{line}")
+        if isinstance(event, ScalarEvent):
+            characters += len(event.value)
+            if event.anchor:
+                sizes[event.anchor] = (1, len(event.value))
         if isinstance(event, CollectionStartEvent):
             depth += 1
-            open_at.append((event.anchor, nodes))
+            open_at.append((event.anchor, nodes, characters))
         elif isinstance(event, CollectionEndEvent):
             depth -= 1
-            anchor, before = open_at.pop()
+            anchor, before, written = open_at.pop()
             if anchor:
-                sizes[anchor] = nodes - before + 1
+                sizes[anchor] = (nodes - before + 1, characters - written)
         if depth > MAX_DEPTH:
             raise ConfigError(f"nested too deep (more than {MAX_DEPTH} levels)", where=f"{source}:{line}")
+        if characters > MAX_CHARACTERS:
+            message = f"more than {MAX_CHARACTERS:,} characters after its aliases are expanded"
+            raise ConfigError(message, where=f"{source}:{line}")
         if nodes > MAX_NODES:
             raise ConfigError(f"more than {MAX_NODES} values after its aliases are expanded", where=f"{source}:{line}")
 
