@@ -13,8 +13,11 @@ def keep_compiled(folder: str | Path | None = None) -> Path | None:
 
     The command line does this for its own process; a program that uses the package decides for itself.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    chosen = Path(folder) if folder is not None else cache / "retrograd" / "compiled"
+    home = os.environ.get("HOME", "~")  # HOME= would make it /.cache
+    cache = os.environ.get("XDG_CACHE_HOME") or (home and str(Path("~").expanduser() / ".cache"))
+    if folder is None and (not cache or not Path(cache).is_absolute()):
+        return None
+    chosen = Path(folder) if folder is not None else Path(cache) / "retrograd" / "compiled"
     try:
         chosen.mkdir(parents=True, exist_ok=True)
     except OSError:  # no home to write to: compile anew each time

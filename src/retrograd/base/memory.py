@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import resource
 from collections.abc import Iterator
@@ -17,12 +18,22 @@ def available_bytes() -> int | None:
     """Return how many bytes the device that computes has left; None when it does not tell."""
     import jax  # seconds to import: not for verbs that compute nothing
 
-    device = jax.local_devices()[0]
+    device = jax.local_devices()[0]  # `check_device` has told of one that is not there
     if device.platform != "cpu":
         stats = device.memory_stats() or {}
         return stats["bytes_limit"] - stats["bytes_in_use"] if "bytes_limit" in stats else None
     rooms = [room for room in (_system_bytes(), _process_bytes()) if room is not None]
     return min(rooms, default=None)
+
+
+def require_room(needed: int, what: str, where: str, cure: str) -> None:
+    """Refuse an allocation that cannot succeed, before a part of it fills the memory.
+
+    Raises:  ResourceError when fewer than `needed` bytes are available
+    """
+    available = available_bytes()
+    if available is not None and needed > available:
+        raise ResourceError(f"{what} would take {needed:,} bytes, {available:,} are available", where=where, cure=cure)
 
 
 def out_of_memory(needed: int | None, what: str = "") -> ResourceError:
@@ -31,6 +42,21 @@ def out_of_memory(needed: int | None, what: str = "") -> ResourceError:
     words = "out of memory" if needed is None else f"out of memory: {what or 'one array'} needs {needed:,} bytes"
     there = "" if available is None else f", {available:,} are available"
     return ResourceError(f"{words}{there}", cure=CURE)
+
+
+def check_device() -> None:
+    """Raise ResourceError where JAX finds none of the devices that it was told to use (JAX_PLATFORMS=cuda)."""
+    import jax
+
+    try:
+        jax.local_devices()
+    except Exception as error:  # an AssertionError without a word among them
+        wanted = os.environ.get("JAX_PLATFORMS", "")
+        reason = str(error).partition("\n")[0]
+        raise ResourceError(
+            f"JAX finds no such device here{f' ({reason})' if reason else ''}", where=f"JAX_PLATFORMS={wanted}",
+            cure="unset JAX_PLATFORMS or set it to cpu; for a GPU install its driver and jax[cuda12]",
+        ) from error  # fmt: skip
 
 
 def memory_error(error: BaseException) -> ResourceError | None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
+from retrograd.base.memory import require_room
 from retrograd.data.generated import SPECIAL, Rows
 from retrograd.data.settings import DataSettings, Scale, Task
 from retrograd.data.table import Table
 
 TARGET = "y"
+MANY = 100_000  # samples: fewer fit into any memory
+PROBED = 1000
+COPIES = 2  # of the rows: as they are made, and as the network reads them
 SPIRAL_TURNS = 1.0  # of each arm; the classic benchmark has three, which small networks take very long to learn
 INNER_RADIUS = 0.5  # of the circles; the outer one has 1
 
@@ -46,14 +51,34 @@ def read_builtin(settings: DataSettings) -> Builtin:
         make, samples, noise, task = GENERATORS[name]
         rng = np.random.Generator(np.random.PCG64(settings.seed))
         noise = noise if settings.noise is None else settings.noise
+        check_samples(make, settings)
         x, y = make(rng, settings.samples or samples, noise)
         return Builtin(_table(name, x, y), task, "none")
     if name in SPECIAL:
         make_rows, samples, noise = SPECIAL[name]
         rng = np.random.Generator(np.random.PCG64(settings.seed))
         noise = noise if settings.noise is None else settings.noise
+        check_samples(make_rows, settings)
         return Builtin(make_rows(rng, settings.samples or samples, noise), None, None)
     return _bundled(name)
+
+
+def check_samples(make: Callable[[np.random.Generator, int, float], object], settings: DataSettings) -> None:
+    """Refuse more samples than fit into memory, by what a few of them take while they are made.
+
+    Raises:  ResourceError naming the bytes
+    """
+    samples = settings.samples or 0
+    if samples <= MANY:
+        return
+    tracemalloc.start()
+    try:
+        make(np.random.Generator(np.random.PCG64(0)), PROBED, 0.1)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    needed = COPIES * peak // PROBED * samples
+    require_room(needed, f"{samples:,} samples", "data.samples", "give fewer samples")
 
 
 def _circles(rng: np.random.Generator, samples: int, noise: float) -> tuple[np.ndarray, np.ndarray]:

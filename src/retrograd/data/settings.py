@@ -11,7 +11,16 @@ from pydantic import Field
 
 from retrograd.base.annotations import Expect, describing
 from retrograd.base.errors import Problem, did_you_mean
-from retrograd.base.schema import AnySeed, ByteCount, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Settings
+from retrograd.base.schema import (
+    AnySeed,
+    ByteCount,
+    Fraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Settings,
+)
 from retrograd.data.images.settings import ImageSettings
 from retrograd.data.texts.settings import TextSettings
 from retrograd.data.windows.settings import WindowSettings

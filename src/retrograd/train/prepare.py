@@ -13,6 +13,7 @@ import jax
 from retrograd.backprop.backprop import Objective
 from retrograd.base.document import read_document
 from retrograd.base.errors import ConfigError, Problem, RetrogradError
+from retrograd.base.memory import check_device
 from retrograd.data.dataset import Dataset, load
 from retrograd.network.layer import Spec
 from retrograd.network.network import Network, take
@@ -86,6 +87,7 @@ def prepare(config: RunConfig, dataset: Dataset | None = None) -> Prepared:
 
     Raises:  ConfigError, DataError, ShapeError: whatever would make a step fail, named before any run folder exists.
     """
+    check_device()
     if dataset is None:
         if config.data is None:
             raise ConfigError(

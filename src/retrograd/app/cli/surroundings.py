@@ -7,6 +7,7 @@ from pathlib import Path
 
 from retrograd.base import allocator
 from retrograd.base.compile_cache import keep_compiled
+from retrograd.base.memory import check_device
 from retrograd.network.own_layers import load_layers
 from retrograd.train.prepare import Prepared
 from retrograd.train.room import nbytes
@@ -15,6 +16,7 @@ from retrograd.train.room import nbytes
 def settle(own_layers: Sequence[Path] | None = None) -> None:
     """Keep compiled programs in the user's cache folder, and freed memory in the process; run the user's layers."""
     allocator.tune()
+    check_device()
     keep_compiled()
     for file in own_layers or ():
         load_layers(file)

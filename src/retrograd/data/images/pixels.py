@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from retrograd.base.errors import DataError, Problem
+from retrograd.base.memory import require_room
 from retrograd.data.images.decoding import Form, decode
 from retrograd.data.table import SHOWN, listed
 
@@ -56,6 +58,8 @@ class Pixels:
         Raises:  DataError naming the first files that cannot be decoded, and how many more there are
         """
         faults: list[Problem] = []
+        needed = math.prod(self.form.shape) * min(AT_ONCE, len(self))
+        require_room(needed, f"{min(AT_ONCE, len(self))} images", "data.images.size", "choose a smaller size")
         for start in range(0, len(self), AT_ONCE):
             try:
                 portion = self.batch(range(start, min(start + AT_ONCE, len(self))))

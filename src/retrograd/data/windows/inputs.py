@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ import polars as pl
 from pydantic import ConfigDict
 
 from retrograd.base.errors import DataError
+from retrograd.base.memory import require_room
 from retrograd.data.inputs import TableInputs, parse_columns
 from retrograd.data.kinds import ColumnKind
 from retrograd.data.report import Report
@@ -78,9 +79,11 @@ class WindowInputs:
         Raises:  DataError for fewer rows than a window needs
         """
         starts = self.starts(table, with_target, report)
-        rows = starts[:, None] + np.arange(self.history)
         flat, levels = self.flat(table, report)
-        columns = {name: column[rows] for name, column in self.table.encode(flat, report).items()}
+        given = self.table.encode(flat, report)
+        self._check_room(len(starts) * self.history, [column[:1].nbytes for column in given.values()], "history")
+        rows = starts[:, None] + np.arange(self.history)
+        columns = {name: column[rows] for name, column in given.items()}
         if self.known is not None:
             after = starts[:, None] + self.history + np.arange(self.horizon)
             seen = replace(self.known, ignored=table.names).encode(table, Report())
@@ -88,6 +91,11 @@ class WindowInputs:
         if levels is not None:
             columns |= {name: values[starts].astype(np.float32) for name, values in levels.items()}
         return columns
+
+    def _check_room(self, cells: int, row_bytes: Sequence[int], setting: str) -> None:
+        """Raise ResourceError where windows of so many rows in all do not fit into memory."""
+        needed = cells * (sum(row_bytes) + np.dtype(np.intp).itemsize)
+        require_room(needed, "the windows", f"data.windows.{setting}", f"shorten `{setting}`, or lengthen `stride`")
 
     def starts(self, table: Table, with_target: bool, report: Report | None = None) -> np.ndarray:
         """Return the first row of each window, counted in each series from the last one backwards.
@@ -113,6 +121,7 @@ class WindowInputs:
     def target_table(self, table: Table) -> Table:
         """Return a table of what follows each window: the columns `name+1` to `name+horizon`, at its series' level."""
         ends = self.starts(table, with_target=True) + self.history
+        self._check_room(len(ends) * self.horizon, [8 * len(self.targets)], "horizon")
         values = self.values(table)
         until = observed(table, self.series, self.targets)
         faults = CellFaults(table)
