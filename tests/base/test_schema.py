@@ -9,20 +9,9 @@ import pytest
 from retrograd.base.annotations import Custom, Registered, describe, show
 from retrograd.base.errors import ConfigError, Problem
 from retrograd.base.json_schema import json_schema, registry_definition
+from retrograd.base.quantities import Fraction, NonNegativeInt, Number, PositiveFloat, PositiveInt
 from retrograd.base.registry import Registry
-from retrograd.base.schema import (
-    Fraction,
-    NonNegativeInt,
-    Number,
-    PositiveFloat,
-    PositiveInt,
-    Settings,
-    dump,
-    dump_registered,
-    fields,
-    parse,
-    parse_registered,
-)
+from retrograd.base.schema import Settings, dump, dump_registered, fields, parse, parse_registered
 
 shapes: Registry[Any] = Registry("shape")
 

@@ -11,13 +11,12 @@ import functools
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from retrograd.base.annotations import (
     Custom,
-    Expect,
     Registered,
     Words,
     describe,
@@ -29,20 +28,8 @@ from retrograd.base.annotations import (
     unwrap,
 )
 from retrograd.base.errors import ConfigError, Problem, did_you_mean
+from retrograd.base.quantities import LARGEST
 from retrograd.base.registry import Registry
-
-LARGEST = 2**31 - 1  # XLA counts units, rows and steps in 32 bits
-LARGEST_BYTES = 2**63 - 1
-Integer = Annotated[int, Field(ge=-LARGEST, le=LARGEST), Expect("an integer")]
-PositiveInt = Annotated[int, Field(gt=0, le=LARGEST), Expect("a positive integer")]
-NonNegativeInt = Annotated[int, Field(ge=0, le=LARGEST), Expect("an integer, 0 or larger")]
-ByteCount = Annotated[int, Field(gt=0, le=LARGEST_BYTES), Expect("a positive integer")]
-AnySeed = Annotated[int, Field(ge=0, le=LARGEST_BYTES), Expect("an integer, 0 or larger")]
-Number = Annotated[float, Field(allow_inf_nan=False), Expect("a finite number")]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False), Expect("a finite number > 0")]
-NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False), Expect("a finite number >= 0")]
-Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), Expect("a number in [0, 1)")]
-Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), Expect("a number in [0, 1]")]
 
 UNKNOWN_KEY = "unknown key"
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from retrograd.base.annotations import Expect, describing
 from retrograd.base.errors import Problem, did_you_mean
-from retrograd.base.schema import (
+from retrograd.base.quantities import (
     AnySeed,
     ByteCount,
     Fraction,
@@ -19,8 +19,8 @@ from retrograd.base.schema import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    Settings,
 )
+from retrograd.base.schema import Settings
 from retrograd.data.images.settings import ImageSettings
 from retrograd.data.texts.settings import TextSettings
 from retrograd.data.windows.settings import WindowSettings

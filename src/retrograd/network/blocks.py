@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from retrograd.base.annotations import describing
-from retrograd.base.schema import PositiveInt
+from retrograd.base.quantities import PositiveInt
 from retrograd.network.entries import Entries, EntryLists
 from retrograd.network.layers.add import Add
 from retrograd.network.layers.concat import Concat

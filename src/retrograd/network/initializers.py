@@ -15,8 +15,9 @@ from pydantic import AfterValidator, WithJsonSchema
 from retrograd.base.annotations import Expect, Registered, describing
 from retrograd.base.errors import ShapeError
 from retrograd.base.keys import fold_path
+from retrograd.base.quantities import Number, PositiveFloat
 from retrograd.base.registry import Registry
-from retrograd.base.schema import Number, PositiveFloat, Settings
+from retrograd.base.schema import Settings
 
 initializers: Registry[Initializer] = Registry("initializer")
 _jax = jax.nn.initializers

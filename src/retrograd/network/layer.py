@@ -12,8 +12,9 @@ from jax import Array
 from retrograd.base.annotations import Expect
 from retrograd.base.errors import DataTypeError, ShapeError, UsageError
 from retrograd.base.keys import fold_path
+from retrograd.base.quantities import PositiveInt
 from retrograd.base.registry import Registry
-from retrograd.base.schema import PositiveInt, Settings, unwritten
+from retrograd.base.schema import Settings, unwritten
 
 Spec = jax.ShapeDtypeStruct
 Params = dict[str, Array]

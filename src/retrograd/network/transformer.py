@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from retrograd.base.annotations import Registered, describing
 from retrograd.base.errors import Problem
-from retrograd.base.schema import Fraction, PositiveInt
+from retrograd.base.quantities import Fraction, PositiveInt
 from retrograd.network.layer import Activation, Layer, layers
 from retrograd.network.layers.add import Add
 from retrograd.network.layers.dense import Dense

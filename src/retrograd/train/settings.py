@@ -9,7 +9,8 @@ from pydantic import Field
 
 from retrograd.base.annotations import Expect, Registered, describing
 from retrograd.base.keys import SEED_LIMIT
-from retrograd.base.schema import NonNegativeFloat, Number, PositiveFloat, PositiveInt, Settings
+from retrograd.base.quantities import NonNegativeFloat, Number, PositiveFloat, PositiveInt
+from retrograd.base.schema import Settings
 from retrograd.network.losses.loss import Loss, losses
 from retrograd.network.precision import Precision
 from retrograd.update.schedule import MAX_STEP

@@ -13,8 +13,9 @@ from jax.typing import ArrayLike
 
 from retrograd.base.annotations import Registered, describing
 from retrograd.base.errors import ConfigError
+from retrograd.base.quantities import NonNegativeFloat, PositiveFloat, PositiveInt
 from retrograd.base.registry import Registry
-from retrograd.base.schema import NonNegativeFloat, PositiveFloat, PositiveInt, Settings, unwritten
+from retrograd.base.schema import Settings, unwritten
 from retrograd.update.clipping import clip
 from retrograd.update.schedule import Schedule, schedules
 from retrograd.update.schedules import Constant

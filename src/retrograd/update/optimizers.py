@@ -9,7 +9,7 @@ import optax
 
 from retrograd.base.annotations import describing
 from retrograd.base.errors import Problem
-from retrograd.base.schema import Fraction, NonNegativeFloat, PositiveFloat
+from retrograd.base.quantities import Fraction, NonNegativeFloat, PositiveFloat
 from retrograd.update.deviation import scale_by_deviation
 from retrograd.update.optimizer import LearningRate, Optimizer, optimizers
 

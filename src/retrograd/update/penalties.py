@@ -12,8 +12,9 @@ from jax import Array
 from pydantic import AfterValidator
 
 from retrograd.base.annotations import Expect, describing
+from retrograd.base.quantities import NonNegativeFloat
 from retrograd.base.registry import Registry
-from retrograd.base.schema import NonNegativeFloat, Settings, unwritten
+from retrograd.base.schema import Settings, unwritten
 from retrograd.network.layer import Params
 from retrograd.update.selection import select
 

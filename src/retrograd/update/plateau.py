@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from retrograd.base.annotations import describing
-from retrograd.base.schema import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat
+from retrograd.base.quantities import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat
 from retrograd.update.schedule import FALL, FIRST_RATE, Schedule, schedules
 
 

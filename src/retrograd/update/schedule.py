@@ -13,8 +13,9 @@ from pydantic import Field
 
 from retrograd.base.annotations import Expect, describing
 from retrograd.base.errors import ConfigError
+from retrograd.base.quantities import Probability
 from retrograd.base.registry import Registry
-from retrograd.base.schema import Probability, Settings, fields, unwritten
+from retrograd.base.schema import Settings, fields, unwritten
 
 schedules: Registry[Schedule] = Registry("schedule")
 

@@ -15,7 +15,7 @@ from jax import Array
 from pydantic import Field
 
 from retrograd.base.annotations import Expect, describing
-from retrograd.base.schema import Fraction, NonNegativeFloat, PositiveFloat
+from retrograd.base.quantities import Fraction, NonNegativeFloat, PositiveFloat
 from retrograd.update.schedule import (
     FALL,
     FIRST_RATE,

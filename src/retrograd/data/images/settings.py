@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from retrograd.base.annotations import Expect, describing
 from retrograd.base.errors import Problem
-from retrograd.base.schema import ByteCount, PositiveInt, Settings
+from retrograd.base.quantities import ByteCount, PositiveInt
+from retrograd.base.schema import Settings
 
 Size = Annotated[PositiveInt | tuple[PositiveInt, PositiveInt], Expect("a positive integer, or [height, width]")]
 

@@ -8,7 +8,8 @@ from typing import Literal
 
 from retrograd.base.annotations import describing
 from retrograd.base.errors import Problem
-from retrograd.base.schema import PositiveInt, Settings
+from retrograd.base.quantities import PositiveInt
+from retrograd.base.schema import Settings
 
 LONGEST = 512  # tokens; longer texts are cut, unless `length` says otherwise
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from retrograd.base.annotations import describing
 from retrograd.base.errors import Problem
-from retrograd.base.schema import PositiveInt, Settings
+from retrograd.base.quantities import PositiveInt
+from retrograd.base.schema import Settings
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from jax import Array, lax
 
 from retrograd.base.annotations import describing
 from retrograd.base.errors import ShapeError
-from retrograd.base.schema import Probability
+from retrograd.base.quantities import Probability
 from retrograd.network.layer import (
     Backward,
     Context,

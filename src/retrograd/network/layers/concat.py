@@ -10,7 +10,7 @@ from jax import Array
 
 from retrograd.base.annotations import describing
 from retrograd.base.errors import ShapeError
-from retrograd.base.schema import Integer
+from retrograd.base.quantities import Integer
 from retrograd.network.layer import (
     Backward,
     Context,

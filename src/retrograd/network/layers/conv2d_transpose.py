@@ -10,7 +10,7 @@ from jax import Array
 
 from retrograd.base.annotations import Expect, Registered, describing
 from retrograd.base.errors import Problem, ShapeError
-from retrograd.base.schema import NonNegativeInt
+from retrograd.base.quantities import NonNegativeInt
 from retrograd.network.initializers import FIRST_BIAS, FIRST_WEIGHT, GlorotUniform, Initial, InitialOrNone, Zeros, draw
 from retrograd.network.layer import (
     ACTIVATION_BEHIND,

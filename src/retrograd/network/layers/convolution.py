@@ -12,7 +12,7 @@ from jax import Array, lax
 
 from retrograd.base.annotations import Expect, Registered, describing
 from retrograd.base.errors import Problem, ShapeError
-from retrograd.base.schema import PositiveInt
+from retrograd.base.quantities import PositiveInt
 from retrograd.native.convolution import (
     NOTHING,
     Behind,

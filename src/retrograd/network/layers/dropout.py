@@ -10,7 +10,7 @@ from jax import Array
 
 from retrograd.base.annotations import describing
 from retrograd.base.keys import random_bits
-from retrograd.base.schema import Fraction
+from retrograd.base.quantities import Fraction
 from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, examples, layers
 
 

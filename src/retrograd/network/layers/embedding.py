@@ -11,7 +11,7 @@ from jax import Array, lax
 
 from retrograd.base.annotations import describing
 from retrograd.base.errors import DataTypeError, Problem
-from retrograd.base.schema import NonNegativeInt
+from retrograd.base.quantities import NonNegativeInt
 from retrograd.network.initializers import Initial, Normal, draw
 from retrograd.network.layer import (
     Backward,

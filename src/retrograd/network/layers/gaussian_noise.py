@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from retrograd.base.annotations import describing
-from retrograd.base.schema import NonNegativeFloat
+from retrograd.base.quantities import NonNegativeFloat
 from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, examples, layers
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from retrograd.base.annotations import describing
-from retrograd.base.schema import NonNegativeFloat
+from retrograd.base.quantities import NonNegativeFloat
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
 
 

@@ -9,7 +9,7 @@ from jax import Array
 
 from retrograd.base.annotations import describing
 from retrograd.base.errors import ShapeError
-from retrograd.base.schema import PositiveInt
+from retrograd.base.quantities import PositiveInt
 from retrograd.network.initializers import Initial, Normal, draw
 from retrograd.network.layer import (
     Backward,

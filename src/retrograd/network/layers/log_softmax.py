@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from retrograd.base.annotations import describing
-from retrograd.base.schema import Integer
+from retrograd.base.quantities import Integer
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
 from retrograd.network.layers.softmax import expect_axis
 

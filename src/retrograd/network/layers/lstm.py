@@ -11,7 +11,7 @@ from jax import Array
 
 from retrograd.base.annotations import describing
 from retrograd.base.errors import Problem
-from retrograd.base.schema import Number
+from retrograd.base.quantities import Number
 from retrograd.native import recurrence
 from retrograd.network.layer import Equations, Init, Input, Params, Spec, examples, layers
 from retrograd.network.layers.recurrent import Recurrent

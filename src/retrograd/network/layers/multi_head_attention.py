@@ -11,7 +11,7 @@ from jax import Array, lax
 
 from retrograd.base.annotations import describing
 from retrograd.base.errors import Problem, ShapeError
-from retrograd.base.schema import Fraction, PositiveInt
+from retrograd.base.quantities import Fraction, PositiveInt
 from retrograd.network.initializers import FIRST_BIAS, GlorotUniform, Initial, InitialOrNone, Zeros, draw
 from retrograd.network.layer import (
     Backward,

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from retrograd.base.annotations import Expect, Registered, describing
-from retrograd.base.schema import PositiveFloat
+from retrograd.base.quantities import PositiveFloat
 from retrograd.network.initializers import Constant, Initializer, InitialOrNone, Ones, Values, Zeros, draw, initializers
 from retrograd.network.initializers import Numbers as GivenNumbers
 from retrograd.network.layer import Equations, Init, Layer, Params

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from retrograd.base.annotations import describing
-from retrograd.base.schema import Number
+from retrograd.base.quantities import Number
 from retrograd.network.layer import (
     Activation,
     Backward,

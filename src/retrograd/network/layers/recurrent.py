@@ -12,7 +12,8 @@ from jax import Array, lax
 
 from retrograd.base.annotations import describing
 from retrograd.base.errors import Problem, ShapeError, UsageError
-from retrograd.base.schema import Fraction, PositiveInt, unwritten
+from retrograd.base.quantities import Fraction, PositiveInt
+from retrograd.base.schema import unwritten
 from retrograd.native.recurrence import Gradients, Loop, gradients_natively
 from retrograd.network.initializers import FIRST_BIAS, GlorotUniform, Initial, InitialOrNone, Orthogonal, Zeros, draw
 from retrograd.network.layer import (

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from retrograd.base.annotations import Expect, describing
 from retrograd.base.errors import Problem, ShapeError
-from retrograd.base.schema import LARGEST
+from retrograd.base.quantities import LARGEST
 from retrograd.network.layer import (
     Backward,
     Context,

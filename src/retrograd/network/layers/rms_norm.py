@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from retrograd.base.annotations import describing
-from retrograd.base.schema import PositiveFloat
+from retrograd.base.quantities import PositiveFloat
 from retrograd.network.initializers import draw
 from retrograd.network.layer import (
     Backward,

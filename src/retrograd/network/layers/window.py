@@ -12,7 +12,7 @@ from jax import Array, lax
 
 from retrograd.base.annotations import Expect
 from retrograd.base.errors import DataTypeError, ShapeError
-from retrograd.base.schema import NonNegativeInt, PositiveInt
+from retrograd.base.quantities import NonNegativeInt, PositiveInt
 from retrograd.network.layer import Spec
 
 Lengths = Annotated[PositiveInt | tuple[PositiveInt, ...], Expect("a positive integer, or a list of one for each axis")]

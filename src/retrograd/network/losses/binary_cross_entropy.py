@@ -10,7 +10,7 @@ from jax import Array
 
 from retrograd.base.annotations import describing
 from retrograd.base.errors import ShapeError
-from retrograd.base.schema import Fraction, PositiveFloat
+from retrograd.base.quantities import Fraction, PositiveFloat
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.loss import FROM_LOGITS, SMOOTHED_LABELS, Loss, losses
 

@@ -10,7 +10,7 @@ from jax import Array
 
 from retrograd.base.annotations import describing
 from retrograd.base.errors import ShapeError
-from retrograd.base.schema import PositiveFloat
+from retrograd.base.quantities import PositiveFloat
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.distances import distance, read_embeddings
 from retrograd.network.losses.loss import Loss, losses

@@ -11,7 +11,7 @@ from jax import Array, lax
 
 from retrograd.base.annotations import describing
 from retrograd.base.errors import DataTypeError, Problem, ShapeError
-from retrograd.base.schema import Fraction, Integer, NonNegativeFloat
+from retrograd.base.quantities import Fraction, Integer, NonNegativeFloat
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.labels import NUMBER_FROM_0, read_labels
 from retrograd.network.losses.loss import FROM_LOGITS, SMOOTHED_LABELS, Further, Loss, computing_dtype, losses, weigh

@@ -10,7 +10,7 @@ from jax import Array
 
 from retrograd.base.annotations import describing
 from retrograd.base.errors import DataTypeError, ShapeError
-from retrograd.base.schema import NonNegativeInt
+from retrograd.base.quantities import NonNegativeInt
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.alignments import IMPOSSIBLE, alignments_back, alignments_forward, expand
 from retrograd.network.losses.labels import NUMBER_FROM_0

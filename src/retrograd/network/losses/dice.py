@@ -11,7 +11,7 @@ from jax import Array
 
 from retrograd.base.annotations import describing
 from retrograd.base.errors import Problem, ShapeError
-from retrograd.base.schema import Integer, NonNegativeFloat
+from retrograd.base.quantities import Integer, NonNegativeFloat
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.labels import read_labels
 from retrograd.network.losses.loss import FROM_LOGITS, Loss, computing_dtype, losses

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from retrograd.base.annotations import describing
-from retrograd.base.schema import NonNegativeFloat, Probability
+from retrograd.base.quantities import NonNegativeFloat, Probability
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.loss import Loss, losses
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from retrograd.base.annotations import describing
-from retrograd.base.schema import PositiveFloat
+from retrograd.base.quantities import PositiveFloat
 from retrograd.network.layer import Equations, examples
 from retrograd.network.losses.loss import Loss, losses
 

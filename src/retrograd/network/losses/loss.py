@@ -12,8 +12,9 @@ from jax import Array
 
 from retrograd.base.annotations import describing
 from retrograd.base.errors import ShapeError
+from retrograd.base.quantities import PositiveFloat
 from retrograd.base.registry import Registry
-from retrograd.base.schema import PositiveFloat, unwritten
+from retrograd.base.schema import unwritten
 from retrograd.network.layer import Backward, Context, Forward, Layer, Params, State, Static
 
 losses: Registry[Loss] = Registry("loss")
