@@ -60,7 +60,8 @@ def test_missing_error_names_the_lines(load_csv):
 def test_missing_drop_says_how_many_rows_went(load_csv):
     data = load_csv(csv(["1,0", ",1", "3,", "4,1"]), missing="drop")
     assert data.rows == {"train": 2}
-    assert "2 of 4 rows are left out: they lack values" in data.notes
+    assert "1 of 4 rows are left out: they have no value in the target y" in data.notes
+    assert "1 of 3 rows are left out: they lack values" in data.notes
 
 
 def test_the_words_for_missing_can_be_chosen(load_csv):
@@ -68,9 +69,12 @@ def test_the_words_for_missing_can_be_chosen(load_csv):
     assert data.classes == ("none", "some")
 
 
-def test_a_row_without_a_label_is_told(load_csv):
-    with pytest.raises(DataError, match=r"line 3, column 'y': expected a label.*`missing: drop`"):
-        load_csv(csv(["1,a", "2,", "3,b"]))
+def test_only_rows_without_a_label_are_left_out(load_csv):
+    data = load_csv(csv(["1,a", ",a", "3,", "4,b", "5,b"]))
+    assert sum(data.rows.values()) == 4
+    assert "1 of 5 rows are left out: they have no value in the target y" in data.notes
+    with pytest.raises(DataError, match="the target 'y' is empty"):
+        load_csv(csv(["1,", "2,"]))
 
 
 # -------------------------------------------------------------------------------------------------------------- columns

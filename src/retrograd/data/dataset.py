@@ -15,6 +15,7 @@ from retrograd.data.arrays import Arrays, as_arrays, as_frame, beside
 from retrograd.data.images.plan import plan_images
 from retrograd.data.images.reading import LABEL, images_of_arrays
 from retrograd.data.images.rows import Images
+from retrograd.data.multilabel import MultiLabels
 from retrograd.data.notation import Notation
 from retrograd.data.plain import plain_tables
 from retrograd.data.plan import plan_arrays, plan_table
@@ -85,6 +86,8 @@ class Dataset:
             sizes["features"] = self.train["x"].shape[-1]
         if target is not None:
             sizes["targets" if isinstance(target, Quantities) else "classes"] = target.units
+        if isinstance(target, MultiLabels):
+            sizes["targets"] = target.units
         return sizes
 
 

@@ -2,58 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
 from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.arrays import Arrays
+from retrograd.data.goal import Goal, find_goal
 from retrograd.data.inputs import fit_arrays, fit_table, parse_columns
 from retrograd.data.inspect import inspect_columns
 from retrograd.data.kinds import ColumnKind, find_kinds, kinds_notes
-from retrograd.data.preprocessing import Preprocessing, Target
-from retrograd.data.settings import DataSettings, Task
+from retrograd.data.labelled import unlabelled_note
+from retrograd.data.preprocessing import Preprocessing
+from retrograd.data.settings import DataSettings
 from retrograd.data.split import RowLabels
 from retrograd.data.table import CellFaults, Table
-from retrograd.data.target import Labels, fit_labels, fit_quantities, quantities
-from retrograd.data.task import find_targets, find_task
-from retrograd.data.values import numbers, words
+from retrograd.data.task import find_targets
+from retrograd.data.values import words
 from retrograd.data.windows.dated import dated_notes
-from retrograd.data.wording import some_of
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What is learned: the task, its target columns, and for classes their labels, known from all rows."""
-
-    task: Task
-    names: tuple[str, ...]
-    labels: Labels | None = None
-
-    def fit(self, train: Table, scale: str) -> Target | None:
-        """Return the target fitted on training rows; of classes nothing is fitted."""
-        if self.labels is not None or not self.names:
-            return self.labels
-        return fit_quantities(train, self.names, scale)
-
-    def row_labels(self, table: Table) -> RowLabels | None:
-        """Return each row's class, by which a split is stratified; None for other tasks."""
-        if self.labels is None:
-            return None
-        names = tuple(str(label) for label in self.labels.classes)
-        return RowLabels(self.labels.encode(table).astype(np.int64).ravel(), names)
-
-    def notes(self, hint: str) -> tuple[str, ...]:
-        """Return in sentences what is learned; `hint` says how the target was found."""
-        if not self.names:
-            return ("no target: unsupervised",)
-        shown = some_of(self.names)
-        if self.labels is None:
-            return (f"{self.task} of {shown}{hint}",)
-        is_plain = self.labels.classes == (0, 1)
-        one = f"; 1 stands for {self.labels.classes[1]}" if self.labels.binary and not is_plain else ""
-        return (f"{self.task} classes of {shown}{hint}: {some_of(self.labels.classes)}{one}",)
 
 
 @dataclass(frozen=True)
@@ -68,8 +35,8 @@ class TablePlan:
 
     def clean(self, table: Table) -> Table:
         """Return the rows that can be used; with `missing: drop` those that lack a value are left out."""
-        table = table.with_missing(self.settings.missing_values)
-        return complete_rows(table, self.features, self.goal.names, self.settings)
+        table = self.goal.labelled(table.with_missing(self.settings.missing_values))
+        return complete_rows(table, self.features, self.settings)
 
     def fit(self, train: Table) -> Preprocessing:
         """Return the preprocessing fitted on (clean) training rows."""
@@ -97,8 +64,12 @@ class ArrayPlan:
     notes: tuple[str, ...]
 
     def clean(self, arrays: Arrays) -> Arrays:
-        """Return the rows: arrays have no gaps."""
-        return arrays
+        """Return the rows that have their targets; the inputs have no gaps."""
+        if arrays.target is None:
+            return arrays
+        numbered = arrays.target.frame.with_row_index("\0row")
+        kept = self.goal.labelled(replace(arrays.target, frame=numbered))
+        return arrays if len(kept) == len(arrays) else arrays.take(kept.frame["\0row"].to_numpy())
 
     def fit(self, train: Arrays) -> Preprocessing:
         """Return the preprocessing fitted on training rows."""
@@ -130,9 +101,10 @@ def plan_table(table: Table, settings: DataSettings) -> TablePlan:
         beside = f" beside the target {', '.join(targets)}" if targets else ""
         cure = f"have: {', '.join(table.names)}; see `target:`, `features:`, `exclude:` and `kinds:`"
         raise DataError(f"no feature columns are left{beside}", where=table.where, cure=cure)
-    rows = complete_rows(table, features, targets, settings)
+    goal = find_goal(table, targets, settings)
+    labelled = goal.labelled(table)
+    rows = complete_rows(labelled, features, settings)
     parsed = parse_columns(rows, features, settings.invalid, settings.missing)
-    goal = find_goal(rows, targets, settings)
     hint = "" if settings.targets else " (assumed to be the target; `target:` names another)"
     notes = [*goal.notes(hint), *kinds_notes(kinds)]
     notes += table.notes
@@ -142,8 +114,9 @@ def plan_table(table: Table, settings: DataSettings) -> TablePlan:
     notes += dated_notes(table, features, targets, goal.task == "regression", settings)
     if table.names[0] == "column_1":
         notes.append("the file has no header: its columns are numbered (`header: true` takes the first line as one)")
-    if len(rows) < len(table):
-        notes.append(f"{len(table) - len(rows)} of {len(table)} rows are left out: they lack values")
+    notes += unlabelled_note(table, goal.names, len(labelled))
+    if len(rows) < len(labelled):
+        notes.append(f"{len(labelled) - len(rows)} of {len(labelled)} rows are left out: they lack values")
     ignored = tuple(name for name in table.names if name not in features)
     return TablePlan(settings, features, ignored, goal, tuple(notes))
 
@@ -156,32 +129,17 @@ def plan_arrays(arrays: Arrays, settings: DataSettings) -> ArrayPlan:
         goal = Goal("unsupervised", ())
     else:
         goal = find_goal(arrays.target, arrays.target.names, settings)
-    return ArrayPlan(settings, goal, goal.notes(""))
+    target = arrays.target
+    left = () if target is None else unlabelled_note(target, goal.names, len(goal.labelled(target)))
+    return ArrayPlan(settings, goal, (*goal.notes(""), *left))
 
 
-def find_goal(table: Table, targets: tuple[str, ...], settings: DataSettings) -> Goal:
-    """Return the task and its targets; every target cell is checked."""
-    if not targets:
-        return Goal("unsupervised", ())
-    kinds = [_target_kind(table, name, settings) for name in targets]
-    task = find_task([table.column(name) for name in targets], kinds, settings, table.where)
-    if task == "unsupervised":
-        return Goal(task, ())
-    if task == "regression":
-        quantities(table, targets)
-        return Goal(task, targets)
-    return Goal(task, targets, fit_labels(table, targets[0], kinds[0].kind == "number", task))
-
-
-def complete_rows(
-    table: Table, features: dict[str, ColumnKind], targets: tuple[str, ...], settings: DataSettings
-) -> Table:
-    """Return the table, with `missing: drop` without the rows that lack a feature or a target."""
+def complete_rows(table: Table, features: dict[str, ColumnKind], settings: DataSettings) -> Table:
+    """Return the table, with `missing: drop` without the rows that lack a feature."""
     if settings.missing != "drop":
         return table
     values = parse_columns(table, features, settings.invalid, settings.missing)
-    columns = [*values.values(), *(table.column(name) for name in targets)]
-    is_complete = np.all([column.is_not_null().to_numpy() for column in columns], axis=0)
+    is_complete = np.all([column.is_not_null().to_numpy() for column in values.values()], axis=0)
     if not is_complete.any():
         raise DataError("empty: every row lacks a value", where=table.where, cure="choose `missing: mean`")
     return table if is_complete.all() else table.take(np.flatnonzero(is_complete))
@@ -211,15 +169,3 @@ def _feature_names(table: Table, targets: tuple[str, ...], settings: DataSetting
     for name in (*others, *(settings.features or ())):
         table.column(name)
     return settings.features or tuple(name for name in table.names if name not in others)
-
-
-def _target_kind(table: Table, name: str, settings: DataSettings) -> ColumnKind:
-    """Return the kind of a target column; what would be an identifier or a text among the features is a target."""
-    if table.column(name).null_count() == len(table):
-        cure = "name another with `target:`"
-        raise DataError(f"the target '{name}' is empty: every cell is missing", where=table.where, cure=cure)
-    kind = find_kinds(table, (name,), settings)[name]
-    if kind.kind in ("identifier", "text"):
-        is_number = not numbers(table.column(name)).bad.any()
-        return ColumnKind("number" if is_number else "category")
-    return kind

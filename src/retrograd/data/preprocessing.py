@@ -20,6 +20,8 @@ from retrograd.data.images.inputs import ImageInputs
 from retrograd.data.images.masks import Masks
 from retrograd.data.images.settings import ImageSettings
 from retrograd.data.inputs import ArrayInputs, TableInputs
+from retrograd.data.labelled import labelled_rows
+from retrograd.data.multilabel import MultiLabels
 from retrograd.data.notation import Notation
 from retrograd.data.plain import to_plain_like
 from retrograd.data.report import Report
@@ -35,7 +37,7 @@ from retrograd.data.wording import some_of
 
 FORMAT = 1
 Inputs = TableInputs | ArrayInputs | ImageInputs | TextInputs | CorpusInputs | WindowInputs
-Target = Labels | Quantities | Masks | Boxes | NextToken | Answer
+Target = Labels | MultiLabels | Quantities | Masks | Boxes | NextToken | Answer
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ class Preprocessing:
 
     @property
     def classes(self) -> tuple[bool | int | str, ...] | None:
-        """The class labels, in the order of their numbers; None for other tasks."""
-        return self.target.classes if isinstance(self.target, Labels) else None
+        """The class labels, in the order of their numbers or columns; None for other tasks."""
+        return self.target.classes if isinstance(self.target, (Labels, MultiLabels)) else None
 
     def transform(self, data: Any, *, with_target: bool, report: Report | None = None) -> dict[str, np.ndarray]:
         """Return batch columns for rows as they were read, a data frame or arrays (x, or a mapping with x) like those
@@ -80,6 +82,7 @@ class Preprocessing:
             table = self._plain_numbers(table.with_missing(self.inputs.missing_values), self.inputs, report)
             targets = self.target.names if self.target is not None and with_target else ()
             table.require([*(column.name for column in self.inputs.columns), *targets])
+            table = self._labelled(table, report) if with_target else table
             batch = self.inputs.encode(table, report)
             return {**batch, **self._table_target(table)} if with_target else batch
         if not isinstance(self.inputs, ArrayInputs):
@@ -165,9 +168,17 @@ class Preprocessing:
         names += [name for name in self.notations if name not in names]
         return to_plain_like(table, names, self.notations, inputs.invalid, report)
 
+    def _labelled(self, table: Table, report: Report) -> Table:
+        """Return the rows that have their targets; an empty list of labels is one."""
+        if self.target is None or (isinstance(self.target, MultiLabels) and self.target.mark):
+            return table
+        kept = labelled_rows(table, self.target.names)
+        report.unlabelled += len(table) - len(kept)
+        return kept
+
     @property
-    def _plain(self) -> Labels | Quantities:
-        assert isinstance(self.target, (Labels, Quantities))
+    def _plain(self) -> Labels | MultiLabels | Quantities:
+        assert isinstance(self.target, (Labels, MultiLabels, Quantities))
         return self.target
 
     def _table_target(self, table: Table) -> dict[str, np.ndarray]:
@@ -181,7 +192,7 @@ class Preprocessing:
 
     def _special_target(self, inputs: Any, rows: Any) -> dict[str, Any]:
         """Return the target's columns for rows that are neither a plain table nor arrays."""
-        if isinstance(self.target, (Labels, Quantities)):
+        if isinstance(self.target, (Labels, MultiLabels, Quantities)):
             return {"y": self.target.encode(inputs.target_table(rows))}
         return {} if self.target is None else self.target.columns(rows)
 

@@ -20,6 +20,7 @@ class Report:
     unknown: Counter[str] = field(default_factory=Counter)  # tokens of texts
     tokens: Counter[str] = field(default_factory=Counter)  # how many there were
     cut: Counter[str] = field(default_factory=Counter)  # texts that were too long
+    unlabelled: int = 0  # rows without their target, which are left out
     rewritten: dict[str, str] = field(default_factory=dict)  # how numbers are written, where training's were otherwise
     remarks: list[str] = field(default_factory=list)  # what is no count
 
@@ -43,8 +44,9 @@ class Report:
         ]
         cut = [f"text '{name}': {_counted(count, 'text')} cut to the length" for name, count in self.cut.items()]
         rewritten = [f"column '{name}': {what}" for name, what in self.rewritten.items()]
+        left = [f"{_counted(self.unlabelled, 'row')} without a target left out"] if self.unlabelled else []
         others = (*missing, *unseen, *unknown, *cut, *dict.fromkeys(self.remarks))
-        return (*(ignored if self.ignored else []), *unreadable, *rewritten, *others)
+        return (*(ignored if self.ignored else []), *left, *unreadable, *rewritten, *others)
 
 
 def _them(names: list[str]) -> str:

@@ -35,7 +35,15 @@ MISSING_WORDS = (
 )  # fmt: skip
 
 Task = Literal[
-    "binary", "multiclass", "regression", "unsupervised", "segmentation", "detection", "next_token", "answer"
+    "binary",
+    "multiclass",
+    "multilabel",
+    "regression",
+    "unsupervised",
+    "segmentation",
+    "detection",
+    "next_token",
+    "answer",
 ]
 Scale = Annotated[
     Literal["none", "standard", "robust", "minmax"] | dict[Literal["divide"], PositiveFloat],
@@ -116,7 +124,7 @@ class DataSettings(Settings):
     test_path: str | None = None
     # what the columns are
     target: str | tuple[str, ...] | None = None  # default: a column named target, label, class or y, else the last
-    task: Literal["auto", "binary", "multiclass", "regression", "unsupervised"] = "auto"
+    task: Literal["auto", "binary", "multiclass", "multilabel", "regression", "unsupervised"] = "auto"
     features: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
     weight: str | None = None
@@ -163,10 +171,10 @@ class DataSettings(Settings):
         test_path="a file with the test rows; none are split off then",
         target=("the column to predict, or several", "", "", "a column named target, label, class or y, else the last"),
         task=(
-            "what is predicted: a class or a quantity",
+            "what is predicted: a class, several labels at once, or a quantity",
             "",
             "",
-            "read off the target: text and few whole numbers are classes",
+            "read off the target: text and few whole numbers are classes, several columns of 0 and 1 are labels",
         ),
         features="the columns to learn from; all but the target unless given",
         exclude="columns to leave out",

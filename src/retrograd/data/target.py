@@ -47,13 +47,17 @@ class Decoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Labels:
-    """A column of class labels; class number i is `classes[i]`. Of two classes the second is the one that is 1."""
+    """A column of class labels; class number i is `classes[i]`. Of two classes the second is the one that is 1.
+
+    With `one_hot` the classes are columns, of which each row has a 1 in one.
+    """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: str
     classes: Annotated[tuple[Label, ...], Field(min_length=2)]
     binary: bool
+    one_hot: tuple[str, ...] = ()
     kind: Literal["labels"] = "labels"
 
     def __post_init__(self) -> None:
@@ -61,11 +65,13 @@ class Labels:
             raise ValueError("classes must differ, and be of one type")
         if self.binary and len(self.classes) != 2:
             raise ValueError("binary means two classes")
+        if self.one_hot and len(self.one_hot) != len(self.classes):
+            raise ValueError("there is one column for each class")
 
     @property
     def names(self) -> tuple[str, ...]:
         """The target's columns."""
-        return (self.name,)
+        return self.one_hot or (self.name,)
 
     @property
     def units(self) -> int:
@@ -77,6 +83,8 @@ class Labels:
 
         Raises:  LabelError for a label that training did not know; DataError for a row without one
         """
+        if self.one_hot:
+            return self._hot(table)
         text = label_words(table.column(self.name), type(self.classes[0]) is int)
         text = text.str.to_lowercase() if isinstance(self.classes[0], bool) else text
         known = {_word(label): i for i, label in enumerate(self.classes)}
@@ -88,6 +96,16 @@ class Labels:
             message = f"{line}, column '{self.name}': unseen label '{unseen}'"
             raise LabelError(message, where=where, cure=f"known: {some_of(list(known))}")
         return indices.cast(pl.Float32).to_numpy()[:, None] if self.binary else indices.to_numpy()
+
+    def _hot(self, table: Table) -> np.ndarray:
+        """Return which of the columns holds the 1, int32 [rows]."""
+        values = quantities(table, self.one_hot)
+        is_hot = ((values == 0) | (values == 1)).all(1) & (values.sum(1) == 1)
+        if not is_hot.all():
+            where, line = table.place(int(is_hot.argmin()))
+            message = f"{line}: expected a single 1 in the columns {some_of(self.one_hot)}"
+            raise LabelError(message, where=where, cure="choose `task: multilabel` for labels that may stand together")
+        return values.argmax(1).astype(np.int32)
 
     def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:
         """Return labels and probabilities for logits (or probabilities) [rows, units]."""

@@ -9,8 +9,8 @@ import polars as pl
 from retrograd.data.dates import read_dates
 from retrograd.data.notation import stands_for_none
 
-TRUE_WORDS = ("true", "yes")
-FALSE_WORDS = ("false", "no")
+TRUE_WORDS = ("true", "yes", "y", "t", "wahr", "ja", "vrai", "oui", "sí", "si", "sim", "是")
+FALSE_WORDS = ("false", "no", "n", "f", "falsch", "nein", "faux", "non", "não", "否")
 MICROSECONDS_PER_DAY = 86_400_000_000
 
 

@@ -12,7 +12,7 @@ from retrograd.network.network import Variables
 from retrograd.train.evaluate import Evaluator, gives_logits
 from retrograd.train.prepare import Prepared
 
-SCORED = ("binary", "multiclass", "regression")  # tasks whose answers are a class or numbers for each row
+SCORED = ("binary", "multiclass", "multilabel", "regression")  # tasks whose answers are a class or numbers for each row
 FAILED = -1.0  # of what cannot be trained; whoever makes twice the trivial error scores no better
 
 
@@ -48,6 +48,8 @@ def score(outputs: np.ndarray, y: np.ndarray, task: str, logits: bool) -> float:
         truth = np.asarray(y).reshape(len(y))
         return float(np.mean((labels(outputs, logits) == truth) & np.isfinite(outputs).all(1)))
     answers = np.asarray(y, np.float64).reshape(len(y), -1)
+    if task == "multilabel" and logits:  # the probabilities of labels are scored like numbers, as the references are
+        outputs = np.exp(-np.logaddexp(0, -outputs))
     if not np.isfinite(outputs).all() or outputs.shape != answers.shape:
         return FAILED
     return r_squared(outputs, answers)

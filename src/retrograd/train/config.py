@@ -41,6 +41,7 @@ DEFAULT_LOSS = {
     "unsupervised": "mean_squared_error",
     "binary": "binary_cross_entropy",
     "multiclass": "cross_entropy",
+    "multilabel": "binary_cross_entropy",
     "segmentation": "cross_entropy",
     "next_token": "cross_entropy",
     "answer": "cross_entropy",

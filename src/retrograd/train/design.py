@@ -21,12 +21,19 @@ BATCH_SIZE = ((5_000, 32), (50_000, 64))
 WIDTH = 80  # columns
 SMALL = 200  # rows; below, a higher rate learns in the few updates that there are
 UPDATES, FEWEST_EPOCHS, MOST_EPOCHS = 6_000, 30, 1_000
-LAST_UNITS = {"binary": 1, "multiclass": "classes", "regression": "targets", "unsupervised": "features"}
+LAST_UNITS = {
+    "binary": 1,
+    "multiclass": "classes",
+    "multilabel": "classes",
+    "regression": "targets",
+    "unsupervised": "features",
+}
 OWN_NETWORK = "write one that begins with `data:`; the folder examples has one for each task"
 LOSS_WORDS: dict[str, tuple[Any, str]] = {
     "regression": ("mean_squared_error", "the target is a quantity, standardised"),
     "binary": ("binary_cross_entropy", "two classes, one logit"),
     "multiclass": ("cross_entropy", "one logit a class"),
+    "multilabel": ("binary_cross_entropy", "one logit a label, which is there or not"),
     "unsupervised": ("mean_squared_error", "no target: the network learns to give back its input"),
     "segmentation": ("cross_entropy", "one logit a class in each pixel"),
     "next_token": ({"cross_entropy": {"ignored": PADDING}}, "one logit for each token that could follow"),

@@ -39,6 +39,41 @@ def class_metrics(truth: np.ndarray, decoded: Decoded, target: Labels, full: boo
     return {**scores, **_full_classes(truth, probabilities, target)} if full else scores
 
 
+def label_metrics(truth: np.ndarray, probabilities: np.ndarray, full: bool, names: Sequence[str]) -> dict[str, float]:
+    """Return the share of right answers over all labels; with `full` also the share of rows in which every label is
+    right, macro F1, log loss and ROC AUC (the means over labels), and the first of each label.
+
+    Shapes:  truth, probabilities [rows, labels]
+    """
+    if not np.isfinite(probabilities).all():
+        return {}
+    right = (probabilities >= 0.5) == (truth >= 0.5)
+    scores = {"accuracy": float(right.mean())}
+    if not full:
+        return scores
+    each = [_one_label(truth[:, i] >= 0.5, probabilities[:, i]) for i in range(truth.shape[1])]
+    scores["all_right"] = float(right.all(1).mean())
+    for metric in ("f1_macro", "log_loss", "roc_auc"):
+        known = [own[metric] for own in each if metric in own]
+        if known:
+            scores[metric] = float(np.mean(known))
+    for i, name in enumerate(names):
+        scores |= {f"accuracy of {name}": float(right[:, i].mean())}
+        scores |= {f"{metric.removesuffix('_macro')} of {name}": value for metric, value in each[i].items()}
+    return scores
+
+
+def _one_label(truth: np.ndarray, share: np.ndarray) -> dict[str, float]:
+    from sklearn import metrics
+
+    scores = {"f1_macro": metrics.f1_score(truth, share >= 0.5, zero_division=0)}
+    if len(np.unique(truth)) == 2:
+        scores["roc_auc"] = metrics.roc_auc_score(truth, share)
+    clipped = np.clip(share, 1e-15, 1 - 1e-15)
+    scores["log_loss"] = -np.mean(np.where(truth, np.log(clipped), np.log1p(-clipped)))
+    return {name: float(value) for name, value in scores.items()}
+
+
 def _full_regression(truth: np.ndarray, found: np.ndarray) -> dict[str, float]:
     from sklearn import metrics  # half a second to import: not before the first epoch
 

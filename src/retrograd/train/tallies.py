@@ -9,13 +9,14 @@ import numpy as np
 
 from retrograd.data.images.boxes import Boxes
 from retrograd.data.images.masks import Masks
+from retrograd.data.multilabel import MultiLabels
 from retrograd.data.preprocessing import Target
 from retrograd.data.target import Labels, Quantities
 from retrograd.data.texts.targets import Answer, NextToken
 from retrograd.data.texts.vocabulary import PADDING
 from retrograd.data.windows.levels import LEVEL, SPREAD, at_level
 from retrograd.train.detection import average_precision
-from retrograd.train.metrics import class_metrics, regression_metrics
+from retrograd.train.metrics import class_metrics, label_metrics, regression_metrics
 
 Columns = Mapping[str, np.ndarray]
 
@@ -37,7 +38,7 @@ class Tally(Protocol):
 class PlainTally:
     """Of labels or quantities: outputs and targets are kept."""
 
-    def __init__(self, target: Labels | Quantities, from_logits: bool) -> None:
+    def __init__(self, target: Labels | MultiLabels | Quantities, from_logits: bool) -> None:
         self.target, self.from_logits = target, from_logits
         self.names = ("r2",) if isinstance(target, Quantities) else ("accuracy",)
         self.outputs: list[np.ndarray] = []
@@ -54,6 +55,8 @@ class PlainTally:
         decoded = self.target.decode(np.concatenate(self.outputs), from_logits=self.from_logits)
         if isinstance(self.target, Quantities):
             return self._regression(self.target.scaling.undo(truth), np.asarray(decoded.values), full)
+        if isinstance(self.target, MultiLabels):
+            return label_metrics(truth, np.asarray(decoded.probabilities), full, self.target.classes)
         return class_metrics(truth.reshape(-1).astype(int), decoded, self.target, full)
 
     def _regression(self, truth: np.ndarray, found: np.ndarray, full: bool) -> dict[str, float]:

@@ -43,7 +43,12 @@ def plain_columns(model: Model, decoded: Decoded) -> dict[str, pl.Series]:
     """
     exact = model.config.training.precision == "float64"
     if decoded.labels is not None:
+        target = model.preprocessing.target
         columns = {"prediction": pl.Series(decoded.labels.tolist())}
+        if decoded.labels.ndim == 2 and target is not None:
+            columns = {
+                name: pl.Series(cells.tolist()) for name, cells in zip(target.names, decoded.labels.T, strict=True)
+            }
         shares = () if decoded.probabilities is None else decoded.probabilities.T
         for label, values in zip(model.preprocessing.classes or (), shares, strict=True):
             columns[f"probability_{label}"] = pl.Series(values if exact else shortest(values))

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrograd.base.errors import ConfigError, DataError
+from retrograd.data.goal import Goal, find_goal
 from retrograd.data.images.boxes import Boxes, fit_boxes
 from retrograd.data.images.inputs import fit_images, image_form, mask_form
 from retrograd.data.images.masks import Masks, fit_masks
 from retrograd.data.images.reading import LABEL
 from retrograd.data.images.rows import Images
 from retrograd.data.images.settings import ImageSettings
-from retrograd.data.plan import Goal, find_goal, split_keys
+from retrograd.data.plan import split_keys
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.settings import DataSettings
 from retrograd.data.split import RowLabels

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrograd.base.errors import DataError
-from retrograd.data.plan import Goal, find_goal, split_keys
+from retrograd.data.goal import Goal, find_goal
+from retrograd.data.plan import split_keys
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.settings import DataSettings
 from retrograd.data.split import RowLabels
@@ -37,8 +38,9 @@ class TextPlan:
     tokenizer: str | None
 
     def clean(self, table: Table) -> Table:
-        """Return the rows."""
-        return table.with_missing(self.settings.missing_values)
+        """Return the rows that have what is to be learned."""
+        table = table.with_missing(self.settings.missing_values)
+        return table if self.own.answer is not None else self.goal.labelled(table)
 
     def fit(self, train: Table) -> Preprocessing:
         """Return the preprocessing fitted on training rows: vocabulary and length."""

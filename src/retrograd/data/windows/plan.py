@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from retrograd.base.errors import ConfigError, DataError
+from retrograd.data.goal import Goal
 from retrograd.data.inputs import TableInputs, fit_table, parse_columns
 from retrograd.data.kinds import ColumnKind, find_kinds, kinds_notes
-from retrograd.data.plan import Goal
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
 from retrograd.data.scaling import Scaling, fit_scaling

@@ -10,7 +10,13 @@ from retrograd.diagnosis.remedy import Remedy, remedies, with_layer
 from retrograd.network.scope import Entry
 from retrograd.train.config import RunConfig, default_loss
 
-UNITS = {"binary": 1, "multiclass": "classes", "regression": "targets", "unsupervised": "features"}
+UNITS = {
+    "binary": 1,
+    "multiclass": "classes",
+    "multilabel": "classes",
+    "regression": "targets",
+    "unsupervised": "features",
+}
 
 
 @remedies.register("match_output")
