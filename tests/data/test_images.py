@@ -233,5 +233,5 @@ def test_arrays_of_pixels_are_images_when_the_settings_say_so():
     x, y = RNG.integers(0, 256, (12, 5, 5), dtype=np.uint8), np.arange(12) % 2
     dataset = from_arrays(x, y, settings=DataSettings(images={"color": "grey"}, split={"method": "none"}))
     np.testing.assert_array_equal(dataset.train["x"][..., 0], x / np.float32(255))
-    with pytest.raises(DataError, match="whole numbers from 0 to 255"):
-        from_arrays(x / 255.0, y, settings=DataSettings(images={}))
+    with pytest.raises(DataError, match="finite values, or whole numbers from 0 to 255 or 65535"):
+        from_arrays(np.where(x > 9, np.nan, 1.0), y, settings=DataSettings(images={}))

@@ -204,7 +204,7 @@ def _build(source: Source) -> Dataset:
         valid=batches.get("valid"),
         test=batches.get("test"),
         preprocessing=preprocessing,
-        notes=(*plan.notes, *written, split_note, *report.sentences()),
+        notes=(*source.notes, *plan.notes, *written, split_note, *report.sentences()),
         digest=source.digest,
         form=source.rows.form if isinstance(source.rows, Table) else None,
     )

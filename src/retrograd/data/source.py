@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from retrograd.base.errors import ConfigError, DataError
+from retrograd.base.errors import ConfigError, DataError, RetrogradWarning
 from retrograd.data.arff import read_arff
 from retrograd.data.arrays import Arrays, arrays_digest, as_arrays
 from retrograd.data.builtin import TARGET, read_builtin
@@ -23,6 +24,7 @@ from retrograd.data.excel import SUFFIXES as EXCEL_SUFFIXES
 from retrograd.data.excel import read_excel
 from retrograd.data.files import check_file, check_room, chunks, file_digest, too_large
 from retrograd.data.images.decoding import SUFFIXES as IMAGE_SUFFIXES
+from retrograd.data.images.paths import with_image_column
 from retrograd.data.images.reading import files_below, images_of_arrays, images_of_table, read_image_folder
 from retrograd.data.images.rows import Images
 from retrograd.data.images.settings import ImageSettings
@@ -31,6 +33,7 @@ from retrograd.data.jsonl import read_jsonl
 from retrograd.data.layout import fits
 from retrograd.data.numpy_files import read_npy, read_npz
 from retrograd.data.parquet import read_arrow, read_parquet
+from retrograd.data.part_folders import labelled_parts, part_folders
 from retrograd.data.parts import is_pattern, joined_tables, matching
 from retrograd.data.settings import DataSettings
 from retrograd.data.sqlite import SUFFIXES as SQLITE_SUFFIXES
@@ -77,6 +80,7 @@ class Source:
     parts: dict[str, Rows]
     digest: str
     tokenizer: str | None = None
+    notes: tuple[str, ...] = ()  # what was guessed while reading
 
 
 def read_source(settings: DataSettings, base_dir: Path) -> Source:
@@ -95,6 +99,13 @@ def read_source(settings: DataSettings, base_dir: Path) -> Source:
     settings = with_kind(paths["train"], settings)
     parts = read_parts(paths["train"], settings)
     rows = parts.pop("train")
+    notes: tuple[str, ...] = ()
+    if paths["train"].is_dir():
+        parts, notes = labelled_parts(paths["train"], rows, parts)
+    if isinstance(rows, Table):
+        settings, told = with_image_column(rows, settings)
+        notes = (*notes, *told)
+        rows = special_rows(rows, settings)
     if isinstance(rows, Arrays) and paths["train"].suffix == ".npy" and settings.targets:
         paths["y"] = base_dir / settings.targets[0]
         rows = _with_target(rows, paths["y"], settings)
@@ -111,6 +122,7 @@ def read_source(settings: DataSettings, base_dir: Path) -> Source:
         parts,
         _joined([digest for own in digests for digest in own]),
         tokenizer,
+        notes,
     )
 
 
@@ -149,8 +161,16 @@ def _tables_below(folder: Path) -> list[Path]:
 
 
 def read_file(path: Path, settings: DataSettings) -> Rows:
-    """Return the rows of one file, as prediction and evaluation need them; the target may be absent."""
-    return read_parts(path, settings)["train"]
+    """Return the rows of one file, as prediction and evaluation need them; the target may be absent.
+
+    Warns:  RetrogradWarning of a folder that holds the parts of a data set, whose test (or validation) part is read
+    """
+    parts = read_parts(path, settings)
+    part = next((part for part in ("test", "valid") if part in parts), "train") if path.is_dir() else "train"
+    if part != "train":
+        message = f"{path} holds the parts of a data set: its {part} part is read; name a folder in it for another"
+        warnings.warn(message, RetrogradWarning, stacklevel=2)
+    return parts[part]
 
 
 def form_of_its_own(path: Path, settings: DataSettings) -> DataSettings:
@@ -176,7 +196,9 @@ def read_parts(path: Path, settings: DataSettings) -> dict[str, Rows]:
         settings = with_kind(path, settings)
         if settings.images is None and settings.text is None:
             return {"train": special_rows(_read_tables(_tables_below(path), settings, str(path)), settings)}
-        return {"train": _read_folder(path, settings)}
+        suffixes = TEXT_SUFFIXES if settings.images is None else IMAGE_SUFFIXES
+        places = part_folders(path, suffixes) or {"train": path}
+        return {part: _read_folder(place, settings) for part, place in places.items()}
     if is_pattern(path):
         return {"train": special_rows(_read_tables(matching(path), settings, str(path)), settings)}
     check_file(path, settings.max_bytes)

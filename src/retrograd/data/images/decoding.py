@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from retrograd.base.errors import DataError
 from retrograd.data.files import check_file
+from retrograd.data.images.depth import deep_pixels, with_channels
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 FAULTS = (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, KeyError, struct.error, zlib.error)
@@ -21,7 +22,10 @@ NARROW = {"I": 256, "I;16": 256, "I;16B": 256, "I;16L": 256}  # 16 bits a pixel,
 
 @dataclass(frozen=True)
 class Form:
-    """What pixels become: `kind` rgb or grey (0 to 255), or mask (class numbers, never mixed)."""
+    """What pixels become: `kind` rgb or grey (0 to 255), or mask (class numbers, never mixed).
+
+    `deep` pixels are float32 and keep more than 8 bits: 16 bits on the scale from 0 to 255, other values as they are.
+    """
 
     height: int
     width: int
@@ -29,6 +33,12 @@ class Form:
     fit: Literal["stretch", "crop", "pad"]
     max_pixels: int
     max_bytes: int
+    deep: bool = False
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of decoded pixels."""
+        return np.dtype(np.float32 if self.deep and self.kind != "mask" else np.uint8)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -42,11 +52,13 @@ class Form:
 
 
 def decode(source: Path | np.ndarray, form: Form) -> np.ndarray:
-    """Return an image's pixels, uint8 of the form's shape.
+    """Return an image's pixels, uint8 (deep ones float32) of the form's shape.
 
     Raises:  DataError for a file that is missing, truncated, too large or no image, by name
     """
     if isinstance(source, np.ndarray):
+        if form.dtype == np.float32:
+            return fitted_deep(with_channels(source.astype(np.float32), form.channels), form)
         return fitted(from_array(source, form), form)
     check_file(source, form.max_bytes)
     try:
@@ -54,7 +66,10 @@ def decode(source: Path | np.ndarray, form: Form) -> np.ndarray:
             if image.width * image.height > form.max_pixels:
                 raise too_many_pixels(source, f"{image.width:,} x {image.height:,} pixels", form.max_pixels)
             image.draft("RGB" if form.kind == "rgb" else "L", (2 * form.width, 2 * form.height))
-            return fitted(plain(ImageOps.exif_transpose(image), form, source), form)
+            turned = ImageOps.exif_transpose(image)
+            if form.dtype == np.float32:
+                return fitted_deep(deep_pixels(turned, form.channels, source), form)
+            return fitted(plain(turned, form, source), form)
     except DataError:
         raise
     except Image.DecompressionBombError as error:
@@ -91,22 +106,33 @@ def from_array(array: np.ndarray, form: Form) -> Image.Image:
     """Return the image of an array [height, width] or [height, width, channels]."""
     if form.kind == "mask":
         return Image.fromarray(array.astype(np.uint8))
+    array = np.rint(array).clip(0, 255).astype(np.uint8) if array.dtype.kind == "f" else array
     image = Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array)
     return image.convert("RGB" if form.kind == "rgb" else "L")
 
 
+def fitted_deep(values: np.ndarray, form: Form) -> np.ndarray:
+    """Return float32 values [height, width, channels] at the form's size, channel by channel."""
+    if values.shape[:2] == (form.height, form.width):
+        return values
+    planes = [sized(Image.fromarray(np.ascontiguousarray(plane)), form) for plane in np.moveaxis(values, -1, 0)]
+    return np.stack([np.asarray(plane, np.float32) for plane in planes], -1)
+
+
 def fitted(image: Image.Image, form: Form) -> np.ndarray:
     """Return the pixels at the form's size."""
+    return np.asarray(sized(image, form), np.uint8).reshape(form.shape)
+
+
+def sized(image: Image.Image, form: Form) -> Image.Image:
+    """Return the image at the form's size: stretched, cropped or padded."""
     size = (form.width, form.height)
     how = Image.Resampling.NEAREST if form.kind == "mask" else Image.Resampling.BILINEAR
-    if image.size != size:
-        if form.fit == "stretch":
-            image = image.resize(size, how)
-        elif form.fit == "crop":
-            image = ImageOps.fit(image, size, how)
-        else:
-            image = ImageOps.pad(image, size, how)
-    return np.asarray(image, np.uint8).reshape(form.shape)
+    if image.size == size:
+        return image
+    if form.fit == "stretch":
+        return image.resize(size, how)
+    return ImageOps.fit(image, size, how) if form.fit == "crop" else ImageOps.pad(image, size, how)
 
 
 def too_many_pixels(source: Path, found: str, most: int) -> DataError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -9,15 +10,16 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import ConfigDict
 
-from retrograd.base.errors import DataError
+from retrograd.base.errors import DataError, RetrogradWarning
 from retrograd.data.images.decoding import Form
+from retrograd.data.images.narrow import narrow_range
 from retrograd.data.images.pixels import Pixels, as_column
 from retrograd.data.images.reading import images_of_arrays, images_of_table
 from retrograd.data.images.rows import Images
 from retrograd.data.images.settings import ImageSettings, pair
 from retrograd.data.report import Report
 from retrograd.data.scaling import Scaling
-from retrograd.data.settings import DataSettings, plain_scale
+from retrograd.data.settings import DataSettings, Scale, plain_scale
 from retrograd.data.table import Table, from_any_frame
 
 USUAL_SIZE = 32  # pixels, of files
@@ -34,6 +36,7 @@ class ImageInputs:
     scaling: Scaling
     memory: int
     column: str | None = None
+    unreadable: Literal["error", "skip"] = "error"
     kind: Literal["images"] = "images"
 
     def __post_init__(self) -> None:
@@ -53,10 +56,10 @@ class ImageInputs:
     def rows_of(self, data: Any, targets: tuple[str, ...] = ()) -> Images:
         """Return the images that were given: Images, a table of paths, or arrays."""
         if isinstance(data, Images):
-            return data
+            return data if self.unreadable == "error" else data.readable(self.form, self.memory)
         if isinstance(data, Table) or hasattr(data, "columns"):
             table = data if isinstance(data, Table) else from_any_frame(data, "./data frame")
-            return images_of_table(table, ImageSettings(column=self.column))
+            return self.rows_of(images_of_table(table, ImageSettings(column=self.column)))
         given = dict(data) if isinstance(data, dict) else {"x": data}
         if isinstance(given.get("x"), (str, Path)) or not hasattr(given.get("x"), "__len__"):
             raise DataError("expected images", cure="give a file, a folder, a table of paths, or an array of pixels")
@@ -90,7 +93,7 @@ def image_form(images: Images, settings: DataSettings) -> Form:
         height, width = images.sources.shape[1:3]
     else:
         height = width = USUAL_SIZE
-    return Form(height, width, own.color, own.fit, own.max_pixels, settings.max_bytes)
+    return Form(height, width, own.color, own.fit, own.max_pixels, settings.max_bytes, images.survey.deep)
 
 
 def mask_form(form: Form) -> Form:
@@ -98,18 +101,42 @@ def mask_form(form: Form) -> Form:
     return replace(form, kind="mask")
 
 
-def fit_images(train: Images, settings: DataSettings) -> ImageInputs:
-    """Return inputs fitted on training images: divided by 255 unless `scale` says otherwise."""
-    own, form = settings.images or ImageSettings(), image_form(train, settings)
-    method, divisor = plain_scale({"divide": WHITE} if settings.scale is None else settings.scale)
+def fit_images(train: Images, form: Form, settings: DataSettings) -> ImageInputs:
+    """Return inputs fitted on training images in a form, scaled as `scale` says.
+
+    By default they are divided by 255, or standardised where that would leave next to nothing: deep ones, and those of
+    8 bits that use few of their levels.
+
+    Warns:  RetrogradWarning of images that use few of their levels
+    """
+    own, scale = settings.images or ImageSettings(), settings.scale
+    narrow = narrow_range(train.pixels(form, own.memory)) if scale is None else None
+    if narrow is not None:
+        message = f"pixels use only levels {narrow[0]} to {narrow[1]} of 0 to 255, so they are standardised"
+        warnings.warn(f"{train.where}: {message} (`scale:` chooses otherwise)", RetrogradWarning, stacklevel=2)
+    usual: Scale = "standard" if form.deep or narrow else {"divide": WHITE}
+    method, divisor = plain_scale(usual if scale is None else scale)
     channels = form.channels
     if method == "standard":
         scaling = fit_channels(train.pixels(form, own.memory))
     elif method == "minmax":
-        scaling = Scaling((0.0,) * channels, (WHITE,) * channels)
+        scaling = fit_range(train.pixels(form, own.memory))
     else:
         scaling = Scaling((0.0,) * channels, (divisor if method == "divide" else 1.0,) * channels)
-    return ImageInputs(form, scaling, own.memory, own.column)
+    return ImageInputs(form, scaling, own.memory, own.column, own.unreadable)
+
+
+def fit_range(pixels: Pixels) -> Scaling:
+    """Return the scaling of the range of all pixels, whatever their channel, to [0, 1]."""
+    low, high = np.inf, -np.inf
+
+    def see(portion: np.ndarray) -> None:
+        nonlocal low, high
+        low, high = min(low, float(portion.min())), max(high, float(portion.max()))
+
+    pixels.see(see)
+    channels = pixels.form.channels
+    return Scaling((low,) * channels, ((high - low) or 1.0,) * channels)
 
 
 def fit_channels(pixels: Pixels) -> Scaling:

@@ -19,7 +19,7 @@ from retrograd.data.images.decoding import Form, decode
 from retrograd.data.table import SHOWN, listed
 
 AT_ONCE = 256  # images that are decoded before they are counted or kept
-CURE = "mend or remove these files"
+CURE = "mend or remove these files, or leave them out with `images: {unreadable: skip}`"
 
 Sources = tuple[Path, ...] | np.ndarray
 
@@ -42,7 +42,7 @@ class Pixels:
         return len(self.sources)
 
     def batch(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Return some images, uint8 [rows, height, width, channels] (masks without channels), in this order.
+        """Return some images, uint8 or float32 [rows, height, width, channels] (masks without channels), in this order.
 
         Raises:  DataError naming the files that cannot be decoded
         """
@@ -50,7 +50,7 @@ class Pixels:
         faults = [problem for each in found if isinstance(each, DataError) for problem in each.problems]
         if faults:
             raise DataError(faults)
-        return np.stack(found) if found else np.empty((0, *self.form.shape), np.uint8)
+        return np.stack(found) if found else np.empty((0, *self.form.shape), self.form.dtype)
 
     def scan(self, show: Callable[[np.ndarray], None]) -> None:
         """Decode every image once, showing them portion by portion; every fault is found in one go.
@@ -71,11 +71,16 @@ class Pixels:
         if faults:
             raise DataError(listed(faults[:SHOWN], len(faults), "files", CURE, faults[0].where))
 
+    def faulty(self) -> dict[int, str]:
+        """Decode every image once and return what is wrong with those that cannot be decoded."""
+        found = decoders().map(self._decoded, range(len(self)))
+        return {i: each.problems[0].message for i, each in enumerate(found) if isinstance(each, DataError)}
+
     @functools.cached_property
     def kept(self) -> np.ndarray | None:
         """All images, decoded once, if they fit; else None, but each has been decoded and found whole."""
         portions: list[np.ndarray] = []
-        fits = len(self) * int(np.prod(self.form.shape)) <= self.memory
+        fits = len(self) * int(np.prod(self.form.shape)) * self.form.dtype.itemsize <= self.memory
         self.scan(portions.append if fits else lambda portion: None)
         return np.concatenate(portions) if fits else None
 
@@ -103,7 +108,7 @@ class PixelColumn:
     def __init__(self, pixels: Pixels, convert: Callable[[np.ndarray], np.ndarray]) -> None:
         self.pixels, self.convert = pixels, convert
         self.kept = pixels.kept
-        self.dtype = convert(np.zeros((1, *pixels.form.shape), np.uint8)).dtype
+        self.dtype = convert(np.zeros((1, *pixels.form.shape), pixels.form.dtype)).dtype
         self.shape = (len(pixels), *pixels.form.shape)
         self.ndim = len(self.shape)
 

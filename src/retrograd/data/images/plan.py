@@ -9,6 +9,7 @@ import numpy as np
 from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.goal import Goal, find_goal
 from retrograd.data.images.boxes import Boxes, fit_boxes
+from retrograd.data.images.decoding import Form
 from retrograd.data.images.inputs import fit_images, image_form, mask_form
 from retrograd.data.images.masks import Masks, fit_masks
 from retrograd.data.images.reading import LABEL
@@ -30,14 +31,16 @@ class ImagePlan:
     goal: Goal
     dense: Masks | Boxes | None
     notes: tuple[str, ...]
+    form: Form
 
     def clean(self, images: Images) -> Images:
-        """Return the images."""
-        return images
+        """Return the images; with `unreadable: skip`, those that can be read."""
+        own = self.settings.images or ImageSettings()
+        return images.readable(self.form, own.memory) if own.unreadable == "skip" else images
 
     def fit(self, train: Images) -> Preprocessing:
         """Return the preprocessing fitted on training images."""
-        inputs = fit_images(train, self.settings)
+        inputs = fit_images(train, self.form, self.settings)
         if self.dense is not None or train.table is None:
             return Preprocessing(inputs, self.dense)
         return Preprocessing(inputs, self.goal.fit(train.table, self.settings.scale_target or "standard"))
@@ -60,8 +63,9 @@ def plan_images(images: Images, settings: DataSettings) -> ImagePlan:
     own = settings.images or ImageSettings()
     form = image_form(images, settings)
     size = f"{len(images)} images of {form.height} x {form.width} pixels, {form.kind}"
+    told = (size, *images.survey.notes(settings.scale is not None))
     if settings.task == "unsupervised":
-        return ImagePlan(settings, Goal("unsupervised", ()), None, ("no target: unsupervised", size))
+        return ImagePlan(settings, Goal("unsupervised", ()), None, ("no target: unsupervised", *told), form)
     if own.cells is not None:
         if images.objects is None:
             cure = "give a table with a path, x_min, y_min, x_max, y_max and a label in each row"
@@ -71,14 +75,14 @@ def plan_images(images: Images, settings: DataSettings) -> ImagePlan:
         lost = count - int(boxes.columns(images)["cell_filled"].sum())
         crowded = (f"{lost} of {count} objects share a cell with a larger one and are left out",) if lost else ()
         note = f"detection of {some_of(boxes.classes)}: {count} objects in a grid of {own.cells[0]} x {own.cells[1]}"
-        return ImagePlan(settings, Goal("detection", boxes.names), boxes, (note, size, *crowded))
+        return ImagePlan(settings, Goal("detection", boxes.names), boxes, (note, *told, *crowded), form)
     if images.masks is not None:
         masks = fit_masks(images, mask_form(form), own.memory)
         note = f"segmentation into the pixel values {some_of(masks.values)}"
-        return ImagePlan(settings, Goal("segmentation", ("y",)), masks, (note, size))
+        return ImagePlan(settings, Goal("segmentation", ("y",)), masks, (note, *told), form)
     if images.table is None:
-        return ImagePlan(settings, Goal("unsupervised", ()), None, ("no target: unsupervised", size))
+        return ImagePlan(settings, Goal("unsupervised", ()), None, ("no target: unsupervised", *told), form)
     table = images.table.with_missing(settings.missing_values)
     usual = (LABEL,) if LABEL in table.names and not settings.targets else find_targets(table.names, settings)
     goal = find_goal(table, usual, settings)
-    return ImagePlan(settings, goal, None, (*goal.notes(""), size))
+    return ImagePlan(settings, goal, None, (*goal.notes(""), *told), form)

@@ -11,6 +11,7 @@ import polars as pl
 
 from retrograd.base.errors import DataError
 from retrograd.data.images.decoding import SUFFIXES
+from retrograd.data.images.depth import LEVELS
 from retrograd.data.images.rows import Box, Images
 from retrograd.data.images.settings import ImageSettings
 from retrograd.data.table import SHOWN, Table
@@ -179,17 +180,20 @@ def images_of_arrays(arrays: Mapping[str, np.ndarray], target: str, where: str, 
 
 
 def as_pixels(arrays: Mapping[str, np.ndarray], where: str) -> np.ndarray:
-    """Return x as uint8 [rows, height, width(, channels)]."""
+    """Return x as uint8 (what holds more, as float32) [rows, height, width(, channels)]; see `Form`."""
     if "x" not in arrays:
         raise DataError(f"no array 'x'; have: {', '.join(arrays)}", where=where)
     x = np.asarray(arrays["x"])
     if x.ndim not in (3, 4) or (x.ndim == 4 and x.shape[-1] not in (1, 3, 4)) or not len(x):
         raise DataError(f"x: expected images (rows, height, width) or (rows, height, width, 3), got {x.shape}",
                         where=where)  # fmt: skip
-    if x.dtype.kind not in "biu" or x.min() < 0 or x.max() > 255:
+    if x.dtype.kind == "f" and np.isfinite(x).all():
+        return x.astype(np.float32)
+    if x.dtype.kind not in "biu" or x.min() < 0 or x.max() > 65535:
         cure = "leave `images:` out to take numbers as they are"
-        raise DataError(f"x: expected whole numbers from 0 to 255, found {x.dtype}", where=where, cure=cure)
-    return x.astype(np.uint8)
+        expected = "finite values, or whole numbers from 0 to 255 or 65535"
+        raise DataError(f"x: expected {expected}, found {x.dtype}", where=where, cure=cure)
+    return x.astype(np.uint8) if x.max() < 256 else x.astype(np.float32) / np.float32(LEVELS)
 
 
 def objects_of(boxes: np.ndarray, labels: np.ndarray, rows: int, where: str) -> tuple[tuple[Box, ...], ...]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from retrograd.base.errors import DataError
+from retrograd.base.errors import DataError, RetrogradWarning
 from retrograd.data.images.decoding import Form, image_size
+from retrograd.data.images.depth import Survey, survey
 from retrograd.data.images.pixels import Pixels, Sources
-from retrograd.data.table import Table, table_digest
+from retrograd.data.table import SHOWN, Table, table_digest
+from retrograd.data.wording import some_of
 
 
 class Box(NamedTuple):
@@ -55,6 +59,27 @@ class Images:
         if sources is None:
             raise DataError("there are no masks", where=self.where, cure="expected a folder `masks` beside `images`")
         return self._decoded.setdefault(form, Pixels(sources, form, memory))
+
+    @functools.cached_property
+    def survey(self) -> Survey:
+        """What the images' headers say."""
+        return survey(self.sources)
+
+    def readable(self, form: Form, memory: int) -> Images:
+        """Return the images that can be decoded.
+
+        Warns:   RetrogradWarning naming the others
+        Raises:  DataError when none can
+        """
+        faults = self.pixels(form, memory).faulty()
+        if not faults:
+            return self
+        shown = some_of([f"{self.sources[i]}: {fault}" for i, fault in faults.items()], SHOWN)
+        if len(faults) == len(self):
+            raise DataError(f"none of {len(self)} images can be read: {shown}", where=self.where)
+        message = f"{self.where}: {len(faults)} of {len(self)} images cannot be read and are left out: {shown}"
+        warnings.warn(message, RetrogradWarning, stacklevel=2)
+        return self.take(np.array([i for i in range(len(self)) if i not in faults]))
 
     @property
     def digest(self) -> str:

@@ -26,7 +26,15 @@ class ImageSettings(Settings):
     many cells (rows and columns), and each object belongs to the cell that holds its centre.
 
     The images of a part stay decoded in memory when they take at most `memory` bytes; others are decoded anew in each
-    epoch, in the background. Each file is read before training begins, so that a damaged one is told at once.
+    epoch, in the background. Each file is read before training begins, so that a damaged one is told at once, or, with
+    `unreadable: skip`, left out and named.
+
+    Pixels of 16 bits are not cut to 8: they count from 0 to 255 with fractions, and values of floating-point images are
+    taken as they are. Such images, and those of 8 bits that use less than a twentieth of their levels, are standardised
+    by the training part unless `scale` is set; others are divided by 255.
+
+    A folder whose sub-folders are named train, val (valid, validation, dev, eval) and test holds the parts of the data,
+    each with the same folders of classes.
     """
 
     size: Size | None = None  # pixels; default: 32 for files, their own for arrays
@@ -35,6 +43,7 @@ class ImageSettings(Settings):
     column: str | None = None  # of a table: the paths; default: a column named path, file, image or filename
     masks: str = "masks"  # a folder beside `images`, or the column of a table that holds the masks' paths
     grid: Size | None = None
+    unreadable: Literal["error", "skip"] = "error"
     memory: ByteCount = 1024**3  # bytes
     max_pixels: ByteCount = 50_000_000  # of a file
 
@@ -50,6 +59,7 @@ class ImageSettings(Settings):
         column=("the column with the images' paths", "", "", "one named path, file, image or filename"),
         masks=("the folder or column with the masks", "", "", "the folder beside `images`"),
         grid=("cells of the grid, where boxes are the target", "tells close objects apart", "fewer outputs"),
+        unreadable=("what happens to files that cannot be read", "", "", "a damaged file should be seen"),
         memory=("bytes of decoded images that are kept", "epochs decode less", "less memory, slower epochs", "1 GiB"),
         max_pixels=(
             "the largest image that is read",
