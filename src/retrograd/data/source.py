@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import warnings
 from collections.abc import Callable, Mapping
@@ -14,15 +13,16 @@ import polars as pl
 
 from retrograd.base.errors import ConfigError, DataError, RetrogradWarning
 from retrograd.data.arff import read_arff
-from retrograd.data.arrays import Arrays, arrays_digest, as_arrays
+from retrograd.data.arrays import Arrays, as_arrays
 from retrograd.data.builtin import TARGET, read_builtin
 from retrograd.data.compression import SUFFIXES as PACKED
 from retrograd.data.compression import inner_name
 from retrograd.data.delimited import first_lines, read_delimited
+from retrograd.data.digests import file_digests, joined_digest, rows_digest
 from retrograd.data.encoding import is_plain
 from retrograd.data.excel import SUFFIXES as EXCEL_SUFFIXES
 from retrograd.data.excel import read_excel
-from retrograd.data.files import check_file, check_room, chunks, file_digest, too_large
+from retrograd.data.files import check_file, check_room, chunks, too_large
 from retrograd.data.images.decoding import SUFFIXES as IMAGE_SUFFIXES
 from retrograd.data.images.paths import with_image_column
 from retrograd.data.images.reading import files_below, images_of_arrays, images_of_table, read_image_folder
@@ -113,14 +113,14 @@ def read_source(settings: DataSettings, base_dir: Path) -> Source:
         if name is not None:
             paths[part] = base_dir / name
             parts[part] = read_file(paths[part], settings)
-    digests = [_file_digests(path, rows if part == "train" else parts.get(part), settings.max_bytes)
+    digests = [file_digests(path, rows if part == "train" else parts.get(part), settings.max_bytes)
                for part, path in paths.items()]  # fmt: skip
     return Source(
         _name(paths["train"]),
         settings,
         rows,
         parts,
-        _joined([digest for own in digests for digest in own]),
+        joined_digest([digest for own in digests for digest in own]),
         tokenizer,
         notes,
     )
@@ -255,7 +255,7 @@ def special_rows(table: Table, settings: DataSettings) -> Rows:
 
 def frame_source(table: Table, parts: dict[str, Table], settings: DataSettings) -> Source:
     """Return a source of data frames."""
-    digest = _joined([table_digest(each) for each in (table, *parts.values())])
+    digest = joined_digest([table_digest(each) for each in (table, *parts.values())])
     tokenizer = None if settings.text is None else read_tokenizer(settings.text, Path())
     others = {name: special_rows(part, settings) for name, part in parts.items()}
     return Source(table.where, settings, special_rows(table, settings), others, digest, tokenizer)
@@ -263,7 +263,7 @@ def frame_source(table: Table, parts: dict[str, Table], settings: DataSettings) 
 
 def arrays_source(rows: Arrays | Images, parts: Mapping[str, Arrays | Images], settings: DataSettings) -> Source:
     """Return a source of arrays."""
-    digest = _joined([_digest(each) for each in (rows, *parts.values())])
+    digest = joined_digest([rows_digest(each) for each in (rows, *parts.values())])
     return Source(rows.where, settings, rows, dict(parts), digest)
 
 
@@ -279,16 +279,7 @@ def _builtin_source(settings: DataSettings) -> Source:
         own = replace(own, task=found.task)  # type: ignore[arg-type]
     tokenizer = None if settings.text is None else read_tokenizer(settings.text, Path())
     rows = special_rows(found.rows, own) if isinstance(found.rows, Table) else found.rows
-    return Source(settings.builtin or "", own, rows, {}, _digest(rows), tokenizer)
-
-
-def _digest(rows: Rows) -> str:
-    """Return the digest of rows in memory."""
-    if isinstance(rows, Corpus):
-        return hashlib.sha256("".join(rows.pieces).encode()).hexdigest()
-    if isinstance(rows, Table):
-        return table_digest(rows)
-    return rows.digest if isinstance(rows, Images) else arrays_digest(rows)
+    return Source(settings.builtin or "", own, rows, {}, rows_digest(rows), tokenizer)
 
 
 def _with_target(rows: Arrays, path: Path, settings: DataSettings) -> Arrays:
@@ -329,20 +320,3 @@ def _as_rows(texts: list[str], settings: DataSettings, where: str) -> Rows:
     if settings.text is not None and settings.text.next:
         return corpus_of(texts, where)
     return Table(pl.DataFrame({TEXT: texts}), where)
-
-
-def _file_digests(path: Path, rows: Rows | None, max_bytes: int) -> list[str]:
-    """Return the digest of a file and of the images that it names, or of a folder's files and of their names."""
-    if path.is_dir():
-        files = files_below(path, (*IMAGE_SUFFIXES, *TEXT_SUFFIXES))
-        files = files if not isinstance(rows, Table) or rows.origin is None else map(Path, rows.origin.files)
-        return [text for file in files for text in (str(file.relative_to(path)), file_digest(file, max_bytes))]
-    named = matching(path) if is_pattern(path) else [path]
-    if isinstance(rows, Images) and isinstance(rows.sources, tuple) and rows.sources != (path,):
-        named += [*rows.sources, *(rows.masks if isinstance(rows.masks, tuple) else ())]
-    return [file_digest(file, max_bytes) for file in named]
-
-
-def _joined(digests: list[str]) -> str:
-    """Return one digest for several."""
-    return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
