@@ -28,7 +28,7 @@ def test_settings_come_back_from_their_plain_form():
         ("xorr", "unknown built-in data set 'xorr'; did you mean 'xor'"),
         ("house.csv", r"write data: \{path: house\.csv\}"),
         ({"builtin": "xor", "path": "a.csv"}, "give one of builtin and path"),
-        ({"scale": "standart"}, r"expected none, standard, minmax or \{divide: n\}"),
+        ({"scale": "standart"}, r"expected none, standard, robust, minmax or \{divide: n\}"),
         ({"scale": {"divide": 0}}, "expected none"),
         ({"kinds": {"x": "numbr"}}, "unknown kind 'numbr'; did you mean 'number'"),
         ({"target": "y", "features": ["x", "y"]}, "features: 'y' stands under target already"),

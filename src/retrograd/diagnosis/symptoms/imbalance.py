@@ -48,7 +48,9 @@ class Imbalance(Symptom):
             rarest = program.dataset.class_name(int(classes[counts.argmin()]))
             yield self.finding(
                 "data.target",
-                f"class {rarest} has {counts.min()} rows, the most frequent one {counts.max()}",
+                f"class {rarest} has {counts.min()} rows, the most frequent one {counts.max()}: whoever never answers "
+                f"{rarest} is right in {1 - counts.min() / counts.sum():.1%} of the rows; compare balanced_accuracy or "
+                "roc_auc",
                 Evidence("rows of the most frequent class / rarest", counts.max() / counts.min(), RATIO),
                 remedies=("weigh_classes",),
                 confidence=0.6,
