@@ -24,14 +24,16 @@ def consistent(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def bundles(diagnosis: Diagnosis) -> Iterator[tuple[str, ...]]:
-    """Yield bundles: what an experiment has shown, what the findings name, then everything that makes a program sound, then larger changes."""
+    """Yield bundles: what an experiment has shown, what the findings name, what makes a program sound, larger changes."""
     causes = diagnosis.causes
     own = [finding for finding in causes if finding.remedies and not is_effect(finding)] or causes
     first = consistent(finding.remedies[0] for finding in own if finding.remedies)
     faults = consistent(finding.remedies[0] for finding in own if finding.remedies and finding.severity == "fault")
     sure = consistent(finding.remedies[0] for finding in own if finding.remedies and finding.confidence >= SURE)
     every = tuple(dict.fromkeys(name for finding in causes for name in finding.remedies))
-    yield tuple(experiment.remedy for experiment in diagnosis.experiments if experiment.heals)
+    healed = tuple(experiment.remedy for experiment in diagnosis.experiments if experiment.heals)
+    if healed:
+        yield healed
     if any(finding.name == "overfit" for finding in causes):
         yield from ((name,) for name in OVERFIT)
         yield OVERFIT[:2]
