@@ -24,7 +24,7 @@ def consistent(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def bundles(diagnosis: Diagnosis) -> Iterator[tuple[str, ...]]:
-    """Yield bundles: what an experiment has shown, what the findings name, what makes a program sound, larger changes."""
+    """Yield bundles: what an experiment has shown, what findings name, what makes a program sound, larger changes."""
     causes = diagnosis.causes
     own = [finding for finding in causes if finding.remedies and not is_effect(finding)] or causes
     first = consistent(finding.remedies[0] for finding in own if finding.remedies)
