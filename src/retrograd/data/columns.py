@@ -46,9 +46,8 @@ class FittedColumn(ABC):
 
     def encode(self, values: pl.Series) -> np.ndarray:
         """Return the features of parsed values, float32 [rows, features]."""
-        missing = values.is_null().to_numpy()
-        encoded = self.encode_values(values)
-        return np.column_stack([encoded, missing]).astype(np.float32) if self.flag else encoded.astype(np.float32)
+        encoded = self.encode_values(values).astype(np.float32)
+        return np.column_stack([encoded, values.is_null().to_numpy().astype(np.float32)]) if self.flag else encoded
 
     @abstractmethod
     def encode_values(self, values: pl.Series) -> np.ndarray:
@@ -73,7 +72,8 @@ class NumberColumn(FittedColumn):
 
     def encode_values(self, values: pl.Series) -> np.ndarray:
         """Return the scaled numbers [rows, 1]."""
-        return self.scaling.apply(values.fill_null(self.fill).to_numpy()[:, None])
+        present = values.fill_null(self.fill) if values.null_count() else values
+        return self.scaling.apply(present.to_numpy()[:, None])
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def fit_column(name: str, kind: ColumnKind, values: pl.Series, settings: DataSet
 
     Raises:  DataError when the training rows hold no value at all
     """
-    present = values.drop_nulls()
+    present = values.drop_nulls() if values.null_count() else values
     if present.is_empty():
         raise DataError(f"column '{name}' is empty in the training part", cure=f"leave it out with `exclude: [{name}]`")
     flag = len(present) < len(values)

@@ -20,7 +20,8 @@ from retrograd.data.table import Table, TextForm
 from retrograd.data.text import open_lines, text_encoding
 
 PEEK_LINES = 200  # that decide how the file is laid out
-PEEK_CHARACTERS = 1 << 22  # and no more, where they are long
+PEEK_CHARACTERS = 1 << 19  # and no more, where they are long
+FEWEST_LINES = 5  # however long they are
 
 
 def read_delimited(path: Path, settings: DataSettings) -> Table:
@@ -51,7 +52,7 @@ def first_lines(lines: Iterator[str]) -> list[str]:
     for line in lines:
         sample.append(line)
         total += len(line)
-        if len(sample) >= PEEK_LINES or total > PEEK_CHARACTERS:
+        if len(sample) >= PEEK_LINES or (total > PEEK_CHARACTERS and len(sample) >= FEWEST_LINES):
             break
     return sample
 

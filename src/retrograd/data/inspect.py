@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 import polars as pl
 
 from retrograd.base.finding import Finding
@@ -25,9 +26,10 @@ def leaks(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series]) -
         text = words(answers).values
         classes = text.n_unique()
         for name, cells in features.items():
+            if cells.n_unique() != classes or pl.DataFrame({"own": cells, "target": text}).n_unique() != classes:
+                continue
             own = words(cells).values
-            pairs = pl.DataFrame({"own": own, "target": text}).n_unique()
-            if pairs == classes == own.n_unique() and (classes < len(text) or own.equals(text)):
+            if classes < len(text) or own.equals(text):
                 how = "holds the same as" if own.equals(text) else "stands for the same as"
                 message = f"{how} the target '{target}', which the network would copy; leave it out with `exclude:`"
                 yield Finding("target_leak", f"column '{name}'", message, severity="fault")
@@ -38,7 +40,7 @@ def wild_cells(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
     found = {
         name: each
         for name, cells in features.items()
-        if cells.dtype.is_numeric() and (each := outliers(cells.drop_nulls().to_numpy())) is not None
+        if cells.dtype.is_numeric() and (each := outliers(cells.to_numpy())) is not None
     }
     if found:
         name = max(found, key=lambda name: abs(found[name].farthest) / (found[name].high - found[name].low))
@@ -63,7 +65,8 @@ def duplicates(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
     for name, cells in features.items():
         if cells.n_unique() < 2:  # constant, which is told elsewhere
             continue
-        key = int(cells.hash().implode().hash()[0])
+        numeric = cells.dtype.is_numeric()  # whose bytes cost less than an expression
+        key = hash(cells.to_numpy().tobytes()) if numeric else int(cells.hash().implode().hash()[0])
         same = next((other for other in first.get(key, []) if features[other].equals(cells)), None)
         if same is None:
             first.setdefault(key, []).append(name)
@@ -75,4 +78,5 @@ def duplicates(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
 def _is_row_name(cells: pl.Series) -> bool:
     if len(cells) < FEWEST_ROWS or not cells.dtype.is_numeric() or cells.null_count():
         return False
-    return cells.n_unique() == len(cells) and bool((cells == cells.floor()).all())
+    values = cells.to_numpy()
+    return cells.n_unique() == len(cells) and bool((values == np.floor(values)).all())

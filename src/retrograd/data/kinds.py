@@ -70,7 +70,7 @@ def find_kinds(table: Table, names: tuple[str, ...], settings: DataSettings) -> 
 
 def _find_kind(table: Table, name: str, settings: DataSettings) -> ColumnKind:
     series = table.column(name)
-    cells = series.drop_nulls()
+    cells = series.drop_nulls() if series.null_count() else series
     chosen = settings.kinds.get(name)
     if chosen == "identifier":
         return ColumnKind("identifier")
@@ -97,6 +97,8 @@ def _inferred(cells: pl.Series) -> ColumnKind:
         return ColumnKind("date", ISO_DATE)
     if cells.dtype in (pl.Categorical, pl.Enum):
         return ColumnKind("category")
+    if cells.dtype.is_float():
+        return _row_number(numbers(cells).values) or ColumnKind("number")
     parsed = numbers(cells)
     readable = 1 - (cells.cast(pl.Float64, strict=False).is_null() if cells.dtype == pl.String else parsed.bad).mean()
     if cells.dtype.is_numeric() or readable >= ENOUGH:
@@ -141,9 +143,10 @@ def _code(cells: pl.Series) -> ColumnKind | None:
 
 
 def _row_number(values: pl.Series) -> ColumnKind | None:
+    if not ROW_NUMBER_NAME.search(values.name):
+        return None
     steps = values.diff().drop_nulls()
-    counts_rows = len(steps) > 0 and bool((steps == 1).all())
-    if counts_rows and ROW_NUMBER_NAME.search(values.name):
+    if len(steps) > 0 and bool((steps == 1).all()):
         return ColumnKind("identifier", note=f"'{values.name}' only counts the rows")
     return None
 

@@ -9,9 +9,11 @@ import polars as pl
 
 from retrograd.data.dialects import Found, example_notation, find_notations, notation_like
 from retrograd.data.notation import Notation, stands_for_none
+from retrograd.data.ordinary import with_ordinary_numbers
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import CellFaults, Table
+from retrograd.data.task import find_targets
 from retrograd.data.wording import some_of
 
 CURE = "`invalid: missing` takes such cells as missing, `kinds: {{{column}: category}}` keeps the column's words"
@@ -33,6 +35,8 @@ def plain_tables(parts: Mapping[str, Table], settings: DataSettings) -> PlainTab
     Raises:  DataError naming the cells of such a column that are no numbers, unless they count as missing
     """
     tables = {name: table.with_missing(settings.missing_values) for name, table in parts.items()}
+    if settings.decimal != ",":
+        tables = _ordinary(tables, settings)
     train = tables["train"]
     found = _found(train, settings)
     notations = {name: each.notation for name, each in found.items()}
@@ -43,14 +47,27 @@ def plain_tables(parts: Mapping[str, Table], settings: DataSettings) -> PlainTab
     return PlainTables(tables, notations, notes)
 
 
+def _ordinary(tables: Mapping[str, Table], settings: DataSettings) -> dict[str, Table]:
+    """Return the tables with numbers in the features that are ordinary numbers in every part."""
+    kept = {*find_targets(tables["train"].names, settings), *settings.kinds}
+    kept |= {name for name in (settings.split.column, settings.weight) if name is not None}
+    done = {part: with_ordinary_numbers(table, [name for name in table.names if name not in kept])
+            for part, table in tables.items()}  # fmt: skip
+    mixed = {name for table in done.values() for name, kind in table.frame.schema.items() if kind == pl.String}
+    return {part: replace(table, frame=table.frame.with_columns(tables[part].frame.select(back)))
+            if (back := [name for name in table.names if name in mixed]) and len(done) > 1 else table
+            for part, table in done.items()}  # fmt: skip
+
+
 def to_plain(table: Table, notations: Mapping[str, Notation], invalid: str) -> Table:
     """Return a table with numbers in place of the text of these columns (those that there are)."""
     faults = CellFaults(table)
+    schema = table.frame.schema
     columns, faulty = [], ""
     for name, notation in notations.items():
-        if name not in table.names or table.frame[name].dtype != pl.String:
+        if schema.get(name) != pl.String:
             continue
-        cells = table.frame[name]
+        cells = table.column(name)
         values = notation.read(cells).alias(name)
         bad = cells.is_not_null() & values.is_null() & ~stands_for_none(cells).fill_null(False)
         if invalid == "error" and bad.any():
@@ -68,7 +85,10 @@ def to_plain_like(
 
     Each is read by its own marks where its cells show them, else as training's.
     """
-    texts = {name: table.frame[name] for name in names if name in table.names and table.frame[name].dtype == pl.String}
+    plain = [name for name in names if notations.get(name, Notation()) == Notation()]
+    table = with_ordinary_numbers(table, plain)
+    schema = table.frame.schema
+    texts = {name: table.frame[name] for name in names if schema.get(name) == pl.String}
     own = {}
     for name, cells in texts.items():
         known = notations.get(name, Notation())
@@ -83,10 +103,11 @@ def to_plain_like(
 def _found(table: Table, settings: DataSettings) -> dict[str, Found]:
     """Return the notations of the columns that may hold numbers: those of another kind are left alone."""
     kinds = {name: settings.kinds.get(name, "number") for name in table.names if name not in settings.exclude}
+    schema = table.frame.schema
     texts = {
-        name: table.frame[name]
+        name: table.column(name)
         for name, kind in kinds.items()
-        if table.frame[name].dtype == pl.String and (kind == "number" or example_notation(kind))
+        if schema[name] == pl.String and (kind == "number" or example_notation(kind))
     }
     chosen = {name: example_notation(kinds[name]) for name in texts}
     separator = None if table.form is None else table.form.separator

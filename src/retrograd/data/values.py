@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from retrograd.data.dates import read_dates
@@ -26,6 +27,10 @@ def numbers(series: pl.Series) -> Parsed:
     series = _plain(series)
     if series.dtype.is_temporal():
         return _unreadable(series, pl.Float64)
+    if series.dtype.is_numeric():  # mostly without a bad cell, and then without the price of an expression
+        values = series.cast(pl.Float64)
+        if np.isfinite(values.to_numpy()).sum() + values.null_count() == len(values):
+            return Parsed(values, pl.Series(series.name, np.zeros(len(series), bool)))
     return _parsed(series, _finite(series.cast(pl.Float64, strict=False)))
 
 
