@@ -93,3 +93,8 @@ def test_an_example_shows_a_notation_when_it_leaves_nothing_open():
     assert example_notation("1'234.5") == Notation(".", "'")
     assert example_notation("1.234") is None
     assert example_notation("%d.%m") is None
+
+
+def test_money_has_no_thousandths():
+    assert read(["€ 1.234", "€ 5.678"]) == [1234, 5678]
+    assert read(["¥59,828", "¥10,000"]) == [59828, 10000]

@@ -98,3 +98,26 @@ def test_a_kind_for_an_unknown_column_is_refused():
 def test_the_notes_show_each_kind():
     notes = kinds_notes(kinds_of(a=["1", "2"], b=["3", "4"], c=["u", "v"]))
     assert notes == ("2 number columns: a, b", "1 category column: c")
+
+
+def test_leading_zeros_and_very_long_numbers_are_names_and_are_told():
+    codes = kinds_of(zip=["02134", "10001", "02134"])["zip"]
+    assert codes.kind == "category"
+    assert "leading zeros, such as 02134" in codes.note
+    long = kinds_of(card=["5278528673535083671", "5278528673535083672"])["card"]
+    assert long.kind == "identifier"
+    assert "left out" in long.note
+    assert kinds_of(x=[2**53 + 2, 1])["x"].kind == "identifier"
+    assert kinds_of(DataSettings(kinds={"zip": "number"}), zip=["02134", "10001"])["zip"].kind == "number"
+
+
+def test_words_that_look_like_numbers_or_dates_are_told_with_the_setting():
+    sizes = [f"{i} {'kg' if i % 2 else 'lb'}" for i in range(90)]
+    assert "numbers in several units (lb, kg)" in kinds_of(x=sizes)["x"].note
+    days = [f"2020-01-{i % 28 + 1:02d} 10:{i % 60:02d}" if i % 4 else f"unknown {i}" for i in range(90)]
+    assert "dates (%Y-%m-%d reads them" in kinds_of(x=days)["x"].note
+
+
+def test_whole_numbers_that_are_all_dates_are_dates():
+    assert kinds_of(day=[20240131, 20240201, 20231130])["day"].form == "%Y%m%d"
+    assert kinds_of(count=[20240131, 20240201, 20239999])["count"].kind == "number"

@@ -174,3 +174,12 @@ def test_what_was_skipped_is_among_the_notes_of_the_data(tmp_path):
     path = tmp_path / "d.csv"
     path.write_text("My report\n\nx,y\n" + lines("{f},{i}"))
     assert any("My report" in note for note in load(DataSettings(path=str(path))).notes)
+
+
+def test_units_names_of_months_and_decimal_commas_in_cells_do_not_hide_the_separator(read):
+    rows = "".join(f"1,{i}kg;{i}GB;3000{i},55\n" for i in range(9))
+    assert read(f"Weight;Ram;Price\n{rows}").names == ("Weight", "Ram", "Price")
+    rows = "".join(f"{i} kg,0.1{i}\n" for i in range(30))
+    assert read(f"weight,y\n{rows}").names == ("weight", "y")
+    rows = "".join(f'{i},"January {i}, 2018",3.{i}\n' for i in range(1, 29))
+    assert read(f"n,day,y\n{rows}").names == ("n", "day", "y")

@@ -6,8 +6,8 @@ import functools
 import re
 
 MONTHS = {
-    1: "jan january januar janvier enero ene gennaio gen janeiro januari",
-    2: "feb february februar février fév févr fevrier febrero febbraio fevereiro fev februari",
+    1: "jan janv jän jänner january januar janvier enero ene gennaio gen janeiro januari",
+    2: "feb febr february februar février fév févr fevrier febrero febbraio fevereiro fev februari",
     3: "mar march märz mär mrz mars marzo março maart mrt",
     4: "apr april avril avr abril abr aprile",
     5: "may mai mayo maggio mag maio mei",

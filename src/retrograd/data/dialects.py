@@ -10,12 +10,13 @@ from typing import Literal
 
 import polars as pl
 
-from retrograd.data.notation import BLANKS, FACTORS, MARKS, Notation, general, stands_for_none
+from retrograd.data.notation import BLANKS, CODES, FACTORS, MARKS, Notation, general, stands_for_none
 
 ENOUGH = 0.95  # share of a text column's cells that make it a column of numbers; the others are errors
 SAMPLE = 1000  # cells, spread over the column, that tell whether it may hold numbers at all
 FEW_CHANCES = 30  # numbers that all keep three decimals by chance: one in ten ends in 0 and is shortened, 0.9^30 = 4 %
 EXAMPLE = re.compile(rf"^\d[\d.,'’{BLANKS}]*$")
+MONEY = rf"[A-Za-z]{{0,3}}[$€£¥₹₽₩₺₪฿₫₴]|{CODES}|(?i:s?fr|kr|rs|rm|rp)|zł|Kč|Ft|元|円|원"
 
 Mark = Literal[".", ","]
 
@@ -125,7 +126,8 @@ class Candidate:
         other: Mark = "," if mark == "." else "."
         if not self.is_undecided:
             return self.notation(prior or "."), ""
-        if thousands == mark or (prior is None and self.evidence.groups):
+        is_money = bool(self.unit) and re.fullmatch(MONEY, self.unit) is not None  # no currency is written to 1/1000
+        if thousands == mark or (prior is None and (self.evidence.groups or is_money)):
             return self.notation(other), ""
         if prior is not None:
             return self.notation(prior), ""

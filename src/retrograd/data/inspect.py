@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 import polars as pl
@@ -15,9 +15,12 @@ from retrograd.data.wording import listing
 FEWEST_ROWS = 20  # in fewer, different numbers in every row say nothing
 
 
-def inspect_columns(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series]) -> tuple[Finding, ...]:
-    """Return findings on parsed feature columns and raw target columns, the gravest first."""
-    return (*leaks(features, targets), *wild_cells(features), *row_names(features), *duplicates(features))
+def inspect_columns(
+    features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series], dated: Collection[str] = ()
+) -> tuple[Finding, ...]:
+    """Return findings on parsed feature columns (`dated` are days) and raw target columns, the gravest first."""
+    plain = {name: cells for name, cells in features.items() if name not in dated}
+    return (*leaks(features, targets), *wild_cells(features), *row_names(plain), *duplicates(features))
 
 
 def leaks(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series]) -> Iterator[Finding]:

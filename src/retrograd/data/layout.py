@@ -103,7 +103,7 @@ def find_separator(lines: list[str], decimal: str) -> str:
     lines = [line for line in lines if line.strip()]
     rated = [(rating, mark) for mark in SEPARATORS.replace(decimal, "") if (rating := _rate(lines, mark))]
     blanks = _rate(lines, BLANKS)
-    if blanks and blanks[:2] > max((rating[:2] for rating, _ in rated), default=(0.0, 0.0)):
+    if blanks and blanks[:3] > max((rating[:3] for rating, _ in rated), default=(False, 0.0, 0.0)):
         return BLANKS
     if rated:
         return max(rated, key=lambda each: each[0])[1]
@@ -116,9 +116,10 @@ def fits(lines: list[str], separator: str) -> bool:
     return _rate([line for line in lines if line.strip()], separator) is not None
 
 
-def _rate(lines: list[str], mark: str) -> tuple[float, float, int] | None:
-    """Return how well a separator fits: the share of numbers among the cells, whether commas stay decimal marks, and
-    the number of cells; None when lines are cut unevenly.
+def _rate(lines: list[str], mark: str) -> tuple[bool, float, float, int] | None:
+    """Return how well a separator fits: whether it cuts every line alike (the header among them, which has neither
+    units nor decimal commas), the share of numbers among the cells, whether commas stay decimal marks, and the number
+    of cells; None when lines are cut unevenly.
     """
     try:
         rows = [row for row in Layout(mark).reader(lines, strict=False) if row]
@@ -131,7 +132,7 @@ def _rate(lines: list[str], mark: str) -> tuple[float, float, int] | None:
     cells = [cell for row in rows if len(row) == width for cell in row if not is_missing(cell)]
     share = sum(map(is_number, cells)) / max(1, len(cells))
     has_commas = mark != "," and any(re.match(DECIMAL_COMMA, cell) for cell in cells)
-    return share, float(has_commas), width
+    return found == len(rows), share, float(has_commas), width
 
 
 def _find_comment(lines: list[str]) -> str:

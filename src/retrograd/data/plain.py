@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import polars as pl
 
@@ -125,10 +126,18 @@ def _notes(table: Table, found: Mapping[str, Found]) -> list[str]:
         notes.append(f"numbers written as text: {some_of(shown, MOST_SHOWN)}; `kinds:` says otherwise")
     for name, each in found.items():
         if each.doubt:
-            other = "," if each.notation.decimal == "." else "."
-            message = f"'{each.example}' in '{name}' is read as {_value(each)}: {each.doubt}, as far as cells show"
-            notes.append(f"{message}; `decimal: '{other}'` reads the other way")
+            notes.append(_doubt(name, each))
     return notes
+
+
+def _doubt(name: str, found: Found) -> str:
+    """Return how a number was read that could be read in two ways, and the setting for the other."""
+    mark = "comma" if "," in found.example else "point"
+    other: Literal[".", ","] = "," if found.notation.decimal == "." else "."
+    swapped = Notation(other, "." if other == "," else ",", found.notation.unit)
+    value = _value(Found(swapped, found.example))
+    reads = f"'{found.example}' in '{name}' is read as {_value(found)}: no cell shows what its {mark} means"
+    return f"{reads}; `decimal: '{other}'` reads {value}"
 
 
 def _dashes(table: Table, notations: Mapping[str, Notation]) -> list[str]:

@@ -10,6 +10,7 @@ import polars as pl
 from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.arrays import Arrays
 from retrograd.data.goal import Goal, find_goal
+from retrograd.data.groups import group_notes
 from retrograd.data.inputs import fit_arrays, fit_table, parse_columns
 from retrograd.data.inspect import inspect_columns
 from retrograd.data.kinds import ColumnKind, find_kinds, kinds_notes
@@ -110,7 +111,10 @@ def plan_table(table: Table, settings: DataSettings) -> TablePlan:
     notes += table.notes
     if table.form and table.form.unusual():
         notes.append("read as " + ", ".join(f"{name} {value!r}" for name, value in table.form.unusual().items()))
-    notes += [str(found) for found in inspect_columns(parsed, {name: rows.column(name) for name in goal.names})]
+    dated = [name for name, kind in features.items() if kind.kind == "date"]
+    answers = {name: rows.column(name) for name in goal.names}
+    notes += [str(found) for found in inspect_columns(parsed, answers, dated)]
+    notes += group_notes(table, goal.names, settings)
     notes += dated_notes(table, features, targets, goal.task == "regression", settings)
     if table.names[0] == "column_1":
         notes.append("the file has no header: its columns are numbered (`header: true` takes the first line as one)")
