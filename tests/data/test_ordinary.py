@@ -43,7 +43,9 @@ def test_the_cost_of_a_wide_table_is_that_of_its_cells(tmp_path, monkeypatch):
     counts = []
     for width in (20, 60):
         path = tmp_path / f"w{width}.csv"
-        rows = [",".join([f"{(i * j) % 7 + 0.25 * j}" for j in range(width)] + [str(i % 2)]) for i in range(30)]
+        rows = [
+            ",".join([f"{(i * i + i * j) % 11 + 0.25 * j}" for j in range(width)] + [str(i % 2)]) for i in range(30)
+        ]
         path.write_text("\n".join([",".join([*(f"c{j}" for j in range(width)), "y"]), *rows]) + "\n")
         calls.clear()
         load(DataSettings(path=str(path), target="y"))

@@ -12,10 +12,11 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent, ScalarEvent
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from retrograd.base.errors import ConfigError, Problem, RetrogradError, UsageError
+from retrograd.base.full_width import Odd, odd_characters
 
 SUFFIXES = (".yaml", ".yml", ".json")
 MAX_BYTES = 2**20
@@ -23,6 +24,9 @@ MAX_DEPTH = 50
 MAX_NODES = 50_000
 MAX_CHARACTERS = 2**23  # of all texts, after aliases are expanded: a file may name one long text a thousand times
 MAX_DIGITS = 400  # more digits than any number that a setting can hold
+LOOKALIKE = re.compile(
+    r"^[“”„‘’「［｛【]|^[-+.０-９．－＋]*[０-９][０-９．]*$"
+)  # quotes, brackets and numbers of other widths
 PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null")}
 
 
@@ -37,6 +41,7 @@ class Document:
     source: str = ""
     lines: Mapping[str, int] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
+    odd: Mapping[int, Odd] = field(default_factory=dict)  # by line: characters that look like others
 
     def place(self, where: str) -> str:
         """Return `file:line: where` for a dotted path, with the line of the nearest key above that has one."""
@@ -53,7 +58,13 @@ class Document:
 
     def located(self, error: RetrogradError) -> RetrogradError:
         """Return the error with file and line in front of each problem."""
-        return type(error)([Problem(self.place(p.where), p.message, p.cure) for p in error.problems])
+        return type(error)([self._hinted(p._replace(where=self.place(p.where))) for p in error.problems])
+
+    def _hinted(self, problem: Problem) -> Problem:
+        """Return a problem with what may be its cause: a character in its line that looks like another."""
+        line = re.match(rf"{re.escape(self.source)}:(\d+)", problem.where)
+        odd = self.odd.get(int(line[1])) if line and self.source else None
+        return problem if odd is None else problem._replace(cure=f"{problem.cure}; {odd}" if problem.cure else str(odd))
 
 
 def is_document(path: Path) -> bool:
@@ -81,12 +92,14 @@ def read_document(path: Path) -> Document:
 
 def parse_document(text: str, source: str = "") -> Document:
     """Return the document in a YAML or JSON text."""
+    _refuse_controls(text, source)
+    odd = odd_characters(text)
     try:
         _check_events(text, source)
         values = _yaml().load(text)
         root = _yaml().compose(text)
     except MarkedYAMLError as error:
-        raise _syntax_error(error, source) from None
+        raise _syntax_error(error, source, odd) from None
     except ConfigError:
         raise
     except ReaderError as error:  # a character that YAML does not allow
@@ -99,8 +112,10 @@ def parse_document(text: str, source: str = "") -> Document:
         raise ConfigError(f"cannot be read: {error}", where=source) from None
     if not isinstance(values, dict):
         found = "nothing" if values is None else f"a {type(values).__name__}"
-        raise ConfigError(f"expected an object (a mapping of settings), found {found}", where=source)
-    return Document(values, source, dict(_lines(root, "")))
+        cure = str(next(iter(odd.values()), ""))
+        raise ConfigError(f"expected an object (a mapping of settings), found {found}", where=source, cure=cure)
+    _refuse_quotes(root, source, odd)
+    return Document(values, source, dict(_lines(root, "")), odd=odd)
 
 
 def parse_value(text: str) -> Any:
@@ -177,7 +192,34 @@ def _check_events(text: str, source: str) -> None:
             raise ConfigError(f"more than {MAX_NODES} values after its aliases are expanded", where=f"{source}:{line}")
 
 
-def _syntax_error(error: MarkedYAMLError, source: str) -> ConfigError:
+def _refuse_controls(text: str, source: str) -> None:
+    """Refuse characters that YAML does not allow, by their place."""
+    found = re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", text)
+    if found:
+        line = text.count("\n", 0, found.start()) + 1
+        column = found.start() - text.rfind("\n", 0, found.start())
+        name = "NUL" if found.group() == "\0" else f"control character \\x{ord(found.group()):02x}"
+        message = f"{name} at line {line}, column {column}"
+        raise ConfigError(message, where=f"{source}:{line}:{column}", cure="remove it: the file is damaged or not text")
+
+
+def _refuse_quotes(node: Node | None, source: str, odd: Mapping[int, Odd]) -> None:
+    """Refuse values that are quoted, bracketed or numbers, but for the characters that they are written in."""
+    if isinstance(node, MappingNode):
+        for pair in node.value:
+            for each in pair:
+                _refuse_quotes(each, source, odd)
+    elif isinstance(node, SequenceNode):
+        for each in node.value:
+            _refuse_quotes(each, source, odd)
+    elif isinstance(node, ScalarNode) and node.style is None and LOOKALIKE.match(node.value):
+        line = node.start_mark.line + 1
+        if line in odd:
+            where = f"{source}:{line}:{odd[line].column}"
+            raise ConfigError(f"a value looks like {node.value[:20]!r}", where=where, cure=str(odd[line]))
+
+
+def _syntax_error(error: MarkedYAMLError, source: str, odd: Mapping[int, Odd]) -> ConfigError:
     mark = error.problem_mark or error.context_mark
     place = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
     problem = str(error.problem or error.context or "not well formed")
@@ -185,7 +227,10 @@ def _syntax_error(error: MarkedYAMLError, source: str) -> ConfigError:
         key = re.search(r'duplicate key "?([^"]*?)"? with', problem)
         return ConfigError(f"duplicate key '{key.group(1) if key else ''}'", where=place, cure="keep one of them")
     line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-    return ConfigError(f"not well-formed YAML at line {line}, column {column}: {problem.splitlines()[0]}", where=place)
+    near = [number for number in odd if number <= line]
+    cure = str(odd[max(near)]) if near else ""
+    message = f"not well-formed YAML at line {line}, column {column}: {problem.splitlines()[0]}"
+    return ConfigError(message, where=place, cure=cure)
 
 
 def _lines(node: Node | None, path: str) -> Iterator[tuple[str, int]]:

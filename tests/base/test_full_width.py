@@ -1,0 +1,41 @@
+import pytest
+
+from retrograd.base.document import parse_document
+from retrograd.base.errors import ConfigError
+from retrograd.base.full_width import odd_characters
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "instead"),
+    [
+        ("data：xor\n", "line 1, column 5 holds '：'", "write ':'"),
+        ("data: xor\nnetwork: ［dense］\n", "line 2, column 10 holds '［'", r"write '\['"),
+        ("data: {path: “a.csv”}\n", "line 1, column 14 holds '“'", "write '\"'"),
+        ("training: {epochs: １００}\n", "line 1, column 20 holds '１'", "write '1'"),
+        ("data:\u00a0xor\n", "line 1, column 6 holds a no-break space", "write a blank"),
+        ("data: xor\ntraining:\n\tepochs: 5\n", "line 3, column 1 holds a tab", "write a blank"),
+        ("data: {path: a.csv， target: y: z}\n", "line 1, column 19 holds '，'", "write ','"),
+    ],
+)
+def test_a_character_that_looks_like_another_is_named_with_its_place(text, place, instead):
+    with pytest.raises(ConfigError, match=f"(?s){place}.*{instead}"):
+        parse_document(text, "c.yaml")
+
+
+def test_an_error_in_a_line_names_the_odd_character_in_it():
+    document = parse_document("training:\n  epochs　: 5\n", "c.yaml")
+    told = document.located(ConfigError("unknown key", where="training.epochs　"))
+    assert "c.yaml:2" in str(told)
+    assert "column 9 holds" in str(told)
+    assert "write a blank" in str(told)
+
+
+def test_quoted_text_comments_and_names_may_hold_them():
+    text = 'data: {path: "房价，面积：一.csv", target: 房价（万元）}  # 注释：无\nname: a\n'
+    assert parse_document(text).values["data"] == {"path": "房价，面积：一.csv", "target": "房价（万元）"}
+    assert odd_characters('a: "：" # ：\n') == {}
+
+
+def test_a_nul_is_told_by_its_place():
+    with pytest.raises(ConfigError, match="c.yaml:2:7: NUL at line 2, column 7"):
+        parse_document("a: 1\nname: \0x\n", "c.yaml")
