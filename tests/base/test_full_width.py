@@ -34,8 +34,3 @@ def test_quoted_text_comments_and_names_may_hold_them():
     text = 'data: {path: "房价，面积：一.csv", target: 房价（万元）}  # 注释：无\nname: a\n'
     assert parse_document(text).values["data"] == {"path": "房价，面积：一.csv", "target": "房价（万元）"}
     assert odd_characters('a: "：" # ：\n') == {}
-
-
-def test_a_nul_is_told_by_its_place():
-    with pytest.raises(ConfigError, match="c.yaml:2:7: NUL at line 2, column 7"):
-        parse_document("a: 1\nname: \0x\n", "c.yaml")

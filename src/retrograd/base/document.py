@@ -92,7 +92,6 @@ def read_document(path: Path) -> Document:
 
 def parse_document(text: str, source: str = "") -> Document:
     """Return the document in a YAML or JSON text."""
-    _refuse_controls(text, source)
     odd = odd_characters(text)
     try:
         _check_events(text, source)
@@ -190,17 +189,6 @@ def _check_events(text: str, source: str) -> None:
             raise ConfigError(message, where=f"{source}:{line}")
         if nodes > MAX_NODES:
             raise ConfigError(f"more than {MAX_NODES} values after its aliases are expanded", where=f"{source}:{line}")
-
-
-def _refuse_controls(text: str, source: str) -> None:
-    """Refuse characters that YAML does not allow, by their place."""
-    found = re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", text)
-    if found:
-        line = text.count("\n", 0, found.start()) + 1
-        column = found.start() - text.rfind("\n", 0, found.start())
-        name = "NUL" if found.group() == "\0" else f"control character \\x{ord(found.group()):02x}"
-        message = f"{name} at line {line}, column {column}"
-        raise ConfigError(message, where=f"{source}:{line}:{column}", cure="remove it: the file is damaged or not text")
 
 
 def _refuse_quotes(node: Node | None, source: str, odd: Mapping[int, Odd]) -> None:
