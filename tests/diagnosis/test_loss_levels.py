@@ -127,3 +127,12 @@ def test_a_sigmoid_that_cannot_give_its_inputs_back_is_named():
     assert [finding.code for finding in found] == ["S03"]
     assert "targets go from 1 to 3" in found[0].message
     assert not list(symptoms["target_out_of_range"]().find(autoencoder(np.eye(6), output="sigmoid")))
+
+
+@pytest.mark.parametrize(("bias", "found"), [(-50.0, True), (5.0, False)])
+def test_dead_outputs_count_but_for_those_whose_target_is_nothing(bias, found):
+    pixels = np.random.default_rng(0).random((40, 6)) * [1, 1, 1, 0, 0, 0]
+    case = program(pixels, [{"dense": 2}, {"dense": {"units": 6, "activation": "relu", "bias": {"constant": bias}}}])
+    case.observed = None
+    dead = list(symptoms["dead_units"]().find(case))
+    assert bool(dead) is found

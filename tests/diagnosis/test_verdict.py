@@ -4,10 +4,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
-from retrograd.diagnosis.levels import Levels, is_whole, learnable
+from retrograd.data.dataset import from_arrays
+from retrograd.data.settings import DataSettings
+from retrograd.diagnosis.chance import ranking
+from retrograd.diagnosis.levels import Levels, is_whole, learnable, reference_levels
 from retrograd.diagnosis.luck import below, failed
-from retrograd.diagnosis.measure import Measure
+from retrograd.diagnosis.measure import Measure, ranks_only
 from retrograd.diagnosis.observe import Moment, Observed
 from retrograd.diagnosis.verdict import judge
 
@@ -121,3 +125,32 @@ def test_a_run_that_was_cut_short_while_the_loss_fell_decides_nothing():
     good = judge(program("binary", HALVES, HALVES, 1000, sample="on a sample"), seeds([0.84, 0.85]), False)
     assert good.state == "healthy"
     assert good.sentence.endswith("(on a sample)")
+
+
+def rare(signal, seed):
+    """400 rows for training and 200 others, one in ten of the second class, whose first feature lies higher."""
+    rng = np.random.default_rng(seed)
+    y = (rng.random(600) < 0.1).astype(int)
+    x = rng.normal(size=(600, 4)).astype(np.float32)
+    x[:, 0] += signal * y
+    return from_arrays(x[:400], y[:400], valid=(x[400:], y[400:]), settings=DataSettings(task="binary", scale="none"))
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_a_rare_class_that_only_shares_tell_is_signal_and_judged_by_how_it_ranks(seed):
+    case = SimpleNamespace(levels=reference_levels(rare(1.0, seed)), classifies=True)
+    assert case.levels.best - case.levels.trivial < 0.05
+    assert case.levels.chance <= 0.05
+    assert ranks_only(case)
+    assert reference_levels(rare(0.0, seed)).chance > 0.05
+
+
+def test_how_classes_rank_is_the_area_under_the_curve():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, 300)
+    scores = rng.random((300, 3)) + np.eye(3)[truth] * 0.5
+    areas = [roc_auc_score(truth == k, scores[:, k].round(2)) for k in range(3)]
+    assert ranking(scores.round(2), truth, True) == pytest.approx(2 * np.mean(areas) - 1)
+    assert ranking(np.ones((300, 3)), truth, True) == 0
+    numbers = rng.normal(size=(50, 1))
+    assert ranking(numbers**3, numbers, False) == pytest.approx(1)

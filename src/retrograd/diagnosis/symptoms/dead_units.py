@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
@@ -28,11 +30,17 @@ class DeadUnits(Symptom):
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the layer with the largest share of dead units at the end of the run, else before it."""
+        """Yield the layer with the largest share of dead units at the end of the run, else before it.
+
+        An output unit counts only where its target asks for more than 0.
+        """
         last = program.observed.moments[-1].health if program.observed and program.observed.moments else None
         health, when = (last, "at the end") if last is not None else (program.first_health, "at the first weights")
         hidden = {node.name for node in program.hidden}
         dead = {path: float(u.dead) for path, u in health.units.items() if path in hidden} if health else {}
+        if health:
+            outputs = [node.name for node in program.output_activations if node.name in health.units]
+            dead |= {path: float(health.units[path].dead) - rightly_dead(program) for path in outputs}
         if dead and max(dead.values()) >= SHARE and program.network is not None:
             path = max(dead, key=lambda path: dead[path])
             whole = ": nothing passes it" if dead[path] == 1 else ""
@@ -43,3 +51,8 @@ class DeadUnits(Symptom):
                 remedies=("lower_rate", "scale_inputs", "default_initial_weights", "leaky", "widen"),
                 confidence=0.45 if dead[path] < 1 else 0.6,
             )
+
+
+def rightly_dead(program: Program) -> float:
+    """Return the share of output units that are right to be dead: their target is never above 0."""
+    return 0.0 if program.numbers is None else float(np.mean(program.numbers.max(0) <= 0))
