@@ -148,16 +148,14 @@ from retrograd.update.step import Stepper as Stepper, apply_gradients as apply_g
 from retrograd.explain.trace import Trace as Trace, trace as trace
 
 # optimizers, schedules, penalties, initialisers
+from retrograd.update.optimizer import LearningRate as LearningRate, Optimizer as Optimizer
+from retrograd.update.schedule import Schedule as Schedule
+from retrograd.update.adam import Adam as Adam, AdamW as AdamW, Adamax as Adamax, NAdam as NAdam, RAdam as RAdam
 from retrograd.update.optimizers import (
     optimizers as optimizers,
     Adadelta as Adadelta,
     Adagrad as Adagrad,
-    Adam as Adam,
-    AdamW as AdamW,
-    Adamax as Adamax,
     Lion as Lion,
-    NAdam as NAdam,
-    RAdam as RAdam,
     RMSprop as RMSprop,
     SGD as SGD,
 )

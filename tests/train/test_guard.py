@@ -15,7 +15,8 @@ from retrograd.record.events import Epoch, Intervention, read_events
 from retrograd.record.run import RunFolder
 from retrograd.train.condition import Condition
 from retrograd.train.config import changed, read_config
-from retrograd.train.guard import LOOKS, Guard, diverged, rescues, telling
+from retrograd.train.divergence import Compared, confirmed, diverged, gathered, rows_there
+from retrograd.train.guard import LOOKS, Guard, rescues
 from retrograd.train.loop import Loop
 from retrograd.train.prepare import prepare
 from retrograd.train.stretches import LOOK_STEPS
@@ -191,52 +192,72 @@ def test_an_easy_first_row_is_no_reason_to_call_the_others_too_hard(tmp_path):
     assert (run.stop.reason, run.interventions) == ("epochs", ())
 
 
-def guarding(rows):
-    guard = Guard("repair", rg.SGD(0.1), rows, lambda event: None)
-    guard.judged(np.ones(4), 0, never, never)
-    return guard
+def compared(*, first=1.0, now=1.0, passed=None):
+    """What the guard is told when it asks: losses on any rows, and the share of deltas that pass."""
+    condition = never if passed is None else lambda: Condition(now, {"relu": passed})
+    return Compared(lambda steps: first, lambda steps: now, condition)
 
 
-def never():
+def never(*args):
     raise AssertionError("nothing to measure")
+
+
+UNASKED = Compared(never, never, never)
+FULL = np.full(400, 32.0)
+
+
+def guarding():
+    guard = Guard("repair", rg.SGD(0.1), lambda event: None)
+    guard.judged(np.ones(4), FULL, 0, UNASKED)
+    return guard
 
 
 def condition(loss, share):
     return lambda: Condition(loss, {"relu": share})
 
 
-def test_the_first_loss_is_measured_on_more_rows_before_an_alarm_is_believed():
-    noisy = np.random.default_rng(0).chisquare(1, 400)
-    noisy[0] = 1e-4
-    guard = Guard("repair", rg.SGD(0.1), 1, lambda event: None)
-    assert guard.judged(noisy, 0, condition(1.0, 0.5), never) is None
-    assert guard.judged(9 * noisy, 400, never, never).startswith("the loss rose from 1 to ")
-    sure = Guard("repair", rg.SGD(0.1), 16, lambda event: None)
-    assert sure.judged(noisy, 0, never, never)
+def test_an_alarm_is_believed_when_the_first_weights_are_better_on_the_same_rows():
+    guard, risen = guarding(), 9 * np.ones(8)
+    assert guard.judged(risen, FULL, 4, compared(first=9.0, now=9.0)) is None  # these rows are hard for any weights
+    assert guard.judged(risen, FULL, 4, compared(first=1.1, now=9.0)) == "the loss rose from 1.1 to 9"
+
+
+def test_a_step_that_threw_the_loss_is_compared_on_its_own_rows():
+    losses = np.array([1.0, 500.0, 2.0, 1.0])
+    steps = gathered(losses, FULL[:4])
+    outlier = Compared(lambda rows: 480.0 if rows == range(1, 2) else 1.0, lambda rows: 1.0, never)
+    assert confirmed(steps, outlier) is None
+    assert "threw the loss from 1 to 500" in confirmed(steps, compared(first=1.0, now=1.0))
+
+
+def test_a_wrong_row_alone_in_the_last_batch_is_no_suspicion():
+    losses, rows = np.array([0.7, 0.6, 0.6, 0.6, 0.6, 0.6, 2.3]), np.array([32.0] * 6 + [1.0])
+    assert guarding().judged(losses, rows, 7, UNASKED) is None
+    assert gathered(losses, rows).at_the_end() == pytest.approx((32 * 0.6 + 2.3) / 33)
 
 
 # ----------------------------------------------------------------------------------------------------- a ruined network
 
 
 def test_a_rescue_that_leaves_a_network_that_passes_no_deltas_is_followed_by_a_milder_one():
-    guard, alike = guarding(32), np.ones(4)
+    guard, alike = guarding(), np.ones(4)
     assert guard.rescue(0, "risen", 0.1, condition(1.0, 0.5)).rate_factor == 0.1
-    assert guard.judged(alike, 0, never, condition(1.0, 0.4)) is None
-    assert "relu passes 1.0% of the deltas on, 50% before" in guard.judged(alike, 0, never, condition(1.0, 0.01))
+    assert guard.judged(alike, FULL, 0, compared(passed=0.4)) is None
+    assert "relu passes 1.0% of the deltas on, 50% before" in guard.judged(alike, FULL, 0, compared(passed=0.01))
     assert guard.rescue(0, "ruined", 0.1, never).rate_factor == 0.01
-    assert guard.judged(0.05 * alike, 0, never, never) is None  # solved: what needs no deltas may be shut
+    assert guard.judged(0.05 * alike, FULL, 0, UNASKED) is None  # solved: what needs no deltas may be shut
     for _ in range(LOOKS - 1):
-        assert guard.judged(alike, 0, never, condition(1.0, 0.4)) is None
-    assert guard.judged(alike, 0, never, never) is None  # long enough
+        assert guard.judged(alike, FULL, 0, compared(passed=0.4)) is None
+    assert guard.judged(alike, FULL, 0, UNASKED) is None  # long enough
 
 
 def test_what_was_shut_before_or_stays_so_at_any_rate_is_not_the_rates_fault():
-    guard = guarding(32)
+    guard = guarding()
     guard.rescue(0, "risen", 0.1, condition(1.0, 0.1))
-    assert guard.judged(np.ones(4), 0, never, condition(1.0, 0.0)) is None
-    guard = guarding(32)
+    assert guard.judged(np.ones(4), FULL, 0, compared(passed=0.0)) is None
+    guard = guarding()
     factors = [guard.rescue(0, "risen", 0.1, condition(1.0, 0.5)).rate_factor]
-    while guard.judged(np.ones(4), 0, never, condition(1.0, 0.0)):
+    while guard.judged(np.ones(4), FULL, 0, compared(passed=0.0)):
         factors.append(guard.rescue(0, "ruined", 0.1, never).rate_factor)
     assert factors == [0.1, 0.01, 0.001]
 
@@ -248,12 +269,54 @@ def test_xor_at_a_thousand_times_its_rate_is_solved(tmp_path):
     assert "dense_1/tanh passes" in run.interventions[-1].reason
 
 
-def test_losses_of_few_rows_are_judged_together():
+def test_losses_of_few_rows_are_gathered_until_they_tell_something():
     losses = np.arange(10.0)
-    assert telling(losses, 16).tolist() == losses.tolist()
-    assert telling(losses, 4).tolist() == [1.5, 6.5]
-    assert telling(losses, 1).tolist() == [4.5]
-    assert telling(losses[:0], 1).tolist() == []
+
+    def means(*rows):
+        return gathered(losses[: len(rows)], np.array(rows, float)).losses.tolist()
+
+    assert means(*[16] * 10) == losses.tolist()
+    assert means(*[4] * 10) == [1.5, 6.5]
+    assert means(*[1] * 10) == [4.5]
+    assert means() == []
+    assert means(16, 16, 4) == [0.0, (16 * 1 + 4 * 2) / 20]
+
+
+def test_rows_count_by_their_weights():
+    weights = np.array([1.0, 1.0, 1.0, 1.0, 100.0, 0.0, 0.0], np.float32)
+    columns = {"x": np.zeros((7, 1)), "sample_weight": weights}
+    assert rows_there(columns, np.arange(4)) == 4
+    assert rows_there(columns, np.array([0, 4])) == pytest.approx(101**2 / 10001)
+    assert rows_there(columns, np.array([5, 6])) == 0
+    assert rows_there({"x": np.zeros((7, 1))}, np.array([5, 6])) == 2
+
+
+OUTLIER = np.append(Y[:64], 3000.0).astype(np.float32)  # one row of 65, alone in the last batch
+
+
+@pytest.mark.parametrize(("batch", "rate"), [(16, 1e-4), (1, 1e-5), (500, 1e-4)])
+def test_an_outlier_is_no_divergence(batch, rate, tmp_path):
+    data = rg.DataSettings(task="regression", scale="none", split={"valid": 0, "test": 0})
+    run = rg.fit(X[:65], OUTLIER, network=[rg.Dense(1)], optimizer=rg.SGD(rate), epochs=3, batch_size=batch, data=data,
+                 root=tmp_path)  # fmt: skip
+    assert (run.stop.reason, run.interventions) == ("epochs", ())
+
+
+@pytest.mark.parametrize(("batch", "rate"), [(1, 1.0), (95, 3.0), (500, 3.0)])
+def test_divergence_is_seen_whatever_the_size_of_a_batch(batch, rate, tmp_path):
+    data = rg.DataSettings(task="regression", split={"valid": 0, "test": 0})
+    run = rg.fit(X, Y, network=[rg.Dense(1)], optimizer=rg.SGD(rate), epochs=12, batch_size=batch, data=data,
+                 root=tmp_path)  # fmt: skip
+    assert run.stop.reason == "epochs"
+    assert run.interventions
+    assert run.history[-1].loss < 1.0
+
+
+def test_the_loss_of_an_epoch_counts_each_row_once(tmp_path):
+    data = rg.DataSettings(task="regression", scale="none", split={"valid": 0, "test": 0})
+    run = rg.fit(X[:33], OUTLIER[-33:], network=[rg.Dense(1)], optimizer=rg.SGD(1e-12), epochs=1, batch_size=32,
+                 data=data, root=tmp_path)  # fmt: skip
+    assert run.history[0].loss == pytest.approx(run.scores["train"]["loss"], rel=1e-4)
 
 
 def test_averages_that_are_not_finite_are_trouble_too(tmp_path):
@@ -280,7 +343,7 @@ def test_averages_that_are_not_finite_are_trouble_too(tmp_path):
     ],
 )
 def test_divergence_is_a_loss_that_ends_far_above_the_first_one(losses, first, grown):
-    assert bool(diverged(losses, first)) is grown
+    assert diverged(gathered(np.array(losses), FULL[: len(losses)]), first) is grown
 
 
 def test_rescues_become_stronger():

@@ -11,7 +11,8 @@ import pytest
 
 from retrograd.base.errors import ConfigError
 from retrograd.base.schema import dump_registered, parse_registered
-from retrograd.update.optimizers import SGD, Adam, AdamW, Lion, NAdam, RMSprop, optimizers
+from retrograd.update.adam import Adam, AdamW, NAdam
+from retrograd.update.optimizers import SGD, Lion, RMSprop, optimizers
 from retrograd.update.schedules import Cosine, schedules
 from retrograd.update.step import apply_gradients
 
@@ -153,27 +154,38 @@ def test_decay_can_spare_biases():
 # ------------------------------------------------------------------------------------------------ closed forms
 
 
-def test_nadam_is_its_formula():
-    optimizer, (b1, b2, eps) = NAdam(0.1), (0.9, 0.999, 1e-8)
+def test_nadam_is_its_formula_whatever_the_speed_of_beta1():
+    optimizer, (b1, b2, eps) = NAdam(0.1, momentum_decay=1.0), (0.9, 0.999, 1e-8)  # Keras's schedule of beta1
+    weight = [b1 * (1 - 0.5 * 0.96**t) for t in range(len(GRADS) + 2)]
     p, m, v, expected = np.asarray(PARAMS["dense"]["weight"], float), 0.0, 0.0, []
     for t, g in enumerate(GRADS, 1):
         m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
-        ahead = b1 * m / (1 - b1 ** (t + 1)) + (1 - b1) * g / (1 - b1**t)
+        now, then = np.prod(weight[1 : t + 1]), np.prod(weight[1 : t + 2])
+        ahead = (1 - weight[t]) * g / (1 - now) + weight[t + 1] * m / (1 - then)
         p = p - 0.1 * ahead / (np.sqrt(v / (1 - b2**t)) + eps)
         expected.append(p)
     np.testing.assert_allclose(steps(optimizer), expected, rtol=1e-12)
 
 
-def test_amsgrad_divides_by_the_largest_corrected_moment():
-    optimizer, (b1, b2, eps) = Adam(0.1, amsgrad=True, beta2=0.5), (0.9, 0.5, 1e-8)
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_adam_without_bias_correction_divides_the_bare_averages(amsgrad):
+    optimizer, (b1, b2, eps) = Adam(0.1, beta2=0.5, amsgrad=amsgrad, bias_correction=False), (0.9, 0.5, 1e-8)
     p, m, v, top, expected = np.asarray(PARAMS["dense"]["weight"], float), 0.0, 0.0, 0.0, []
-    for t, g in enumerate(GRADS, 1):
+    for g in GRADS:
         m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
-        top = np.maximum(top, v / (1 - b2**t))
-        p = p - 0.1 * m / (1 - b1**t) / (np.sqrt(top) + eps)
+        top = np.maximum(top, v) if amsgrad else v
+        p = p - 0.1 * m / (np.sqrt(top) + eps)
         expected.append(p)
-    assert (np.diff(np.asarray(expected), axis=0) != 0).any()
     np.testing.assert_allclose(steps(optimizer), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("settings", [{}, {"amsgrad": True}, {"bias_correction": False}])
+@pytest.mark.parametrize("kind", [Adam, AdamW])
+def test_the_equation_of_adam_follows_its_settings(kind, settings):
+    optimizer = kind(**settings)
+    assert ("max(w, v)" in optimizer.equation) is optimizer.amsgrad
+    assert ("beta1^t" in optimizer.equation) is optimizer.bias_correction
+    assert (optimizer.equation == optimizer.formula) is (not settings)
 
 
 def test_lion_is_its_formula():

@@ -16,9 +16,9 @@ from tests.oracles import cases
 KINDS = ("optimizer", "clip", "schedule")
 
 NAMES = {"SGD": "sgd", "Adam": "adam", "AdamW": "adamw", "RMSprop": "rmsprop", "Adagrad": "adagrad",
-         "Adadelta": "adadelta", "Adamax": "adamax", "RAdam": "radam"}  # fmt: skip
+         "Adadelta": "adadelta", "Adamax": "adamax", "RAdam": "radam", "NAdam": "nadam"}  # fmt: skip
 FIELDS = {"momentum": "momentum", "nesterov": "nesterov", "weight_decay": "weight_decay", "eps": "eps",
-          "amsgrad": "amsgrad", "alpha": "decay", "rho": "decay", "centered": "centered",
+          "amsgrad": "amsgrad", "momentum_decay": "momentum_decay", "alpha": "decay", "rho": "decay", "centered": "centered",
           "initial_accumulator_value": "initial_accumulator"}  # fmt: skip
 EPS_ELSEWHERE = {
     "adagrad": 2e-8,  # 1e-10 inside the root instead of outside: 1e-10 / (2 s) for the smallest sum s of squares

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from retrograd.base.plain_text import plain
-from retrograd.base.synonyms import same_thing
+from retrograd.base.synonyms import same_things
 
 
 class Problem(NamedTuple):
@@ -99,7 +99,8 @@ class RetrogradWarning(UserWarning):
 def did_you_mean(found: str, known: Iterable[str]) -> str:
     """Return `did you mean 'x'?` for what is meant by another word or spelling, else the list of what is known."""
     names = sorted(known)
-    near = [same] if (same := same_thing(found, names)) else difflib.get_close_matches(found, names, n=1, cutoff=0.6)
+    near = same_things(found, names) or difflib.get_close_matches(found, names, n=1, cutoff=0.6)
     if near:
-        return f"did you mean '{near[0]}'?"
+        *others, last = [f"'{name}'" for name in near]
+        return f"did you mean {', '.join(others)} or {last}?" if others else f"did you mean {last}?"
     return f"known: {', '.join(names)}" if names else ""

@@ -2,34 +2,61 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from retrograd.base.annotations import Registered, unwrap
 from retrograd.base.errors import ConfigError, Problem
 from retrograd.base.schema import UNKNOWN_KEY, Settings, fields, settings_class
-from retrograd.base.synonyms import same_thing
+from retrograd.base.synonyms import same_thing, same_things
+
+TRAINED = ("training.", "optimizer.", "penalties")  # what people look for at a layer, and what stands elsewhere
 
 
 def placed(error: ConfigError, cls: type[Settings], values: Mapping[str, Any]) -> ConfigError:
     """Return the error in which an unknown key that another section knows is told the path there.
 
-    What stands below `network` is left as it is: the words of layers mean many things.
+    The words of layers mean many things: below `network` the hint of the layer's own settings is kept, if it is one.
     """
     homes: dict[str, str] = {}
-    for path in places(cls, values):
+    named = {path.rpartition(".")[2] for path in named_places(cls, values)}
+    for path in (*places(cls, values), *named_places(cls, values)):
         homes.setdefault(path.rpartition(".")[2], path)
 
     def moved(problem: Problem) -> Problem:
-        if problem.message != UNKNOWN_KEY or problem.where.startswith("network."):
+        if problem.message != UNKNOWN_KEY or "under its name" in problem.cure:
             return problem
-        home = same_thing(problem.where.rpartition(".")[2], homes)
-        if home is None or problem.cure == f"did you mean '{home}'?":
+        key = problem.where.rpartition(".")[2]
+        in_layer = problem.where.startswith("network.")
+        if same_thing(key, re.findall("'([^']+)'", problem.cure)) is not None:  # what this section calls it
             return problem
-        level = "" if "." in homes[home] else " at the top level"
-        return problem._replace(cure=f"did you mean '{homes[home]}'{level}?")
+        is_advice = not problem.cure.startswith(("known:", "did you mean"))
+        open_to = [name for name in homes if homes[name].startswith(TRAINED) or not in_layer]
+        own = [name for name in same_things(key, open_to) if not (is_advice and (in_layer or name in named))]
+        if not own:
+            return problem
+        paths = [homes[name] for name in own if homes[name].count(".") <= homes[own[0]].count(".")]
+        level = "" if "." in paths[0] else " at the top level"
+        return problem._replace(cure=f"did you mean {' or '.join(map(repr, paths))}{level}?")
 
     return type(error)([moved(problem) for problem in error.problems])
+
+
+def named_places(cls: type[Settings], values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the paths of what registries name: of a schedule, which stands under the learning rate, or an optimizer."""
+    for field in fields(cls):
+        _, marks = unwrap(field.annotation)
+        mark = next((mark for mark in marks if isinstance(mark, Registered)), None)
+        chosen = _chosen(field.annotation, values.get(field.name), field.default)
+        if mark is None:
+            continue
+        yield from (f"{field.name}.{name}" for name in mark.registry)
+        for inner in fields(chosen[0]) if chosen else ():
+            _, marks = unwrap(inner.annotation)
+            own = next((mark for mark in marks if isinstance(mark, Registered)), None)
+            if own is not None and chosen is not None:
+                yield from (f"{field.name}.{chosen[2]}{inner.name}.{name}" for name in own.registry)
 
 
 def places(cls: type[Settings], values: Any, path: str = "") -> Iterator[str]:

@@ -9,6 +9,7 @@ from retrograd.base.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
 PLURALS = {"loss": "losses", "penalty": "penalties", "remedy": "remedies"}
+ALL: list[Registry[Any]] = []
 
 
 class Entry(NamedTuple, Generic[T]):
@@ -31,6 +32,7 @@ class Registry(Generic[T]):
         self.own = own
         self._entries: dict[str, Entry[T]] = {}
         self._names: dict[type, str] = {}
+        ALL.append(self)
 
     def register(self, name: str, **facts: Any) -> Callable[[type[T]], type[T]]:
         """Return a class decorator that files the class under `name`; run again, as in a notebook, it replaces it."""
@@ -85,3 +87,10 @@ class Registry(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+def forget_class(cls: type) -> None:
+    """Take a class out of the registry that it is filed in, if it still is."""
+    for registry in ALL:
+        if cls in registry._names:
+            registry.forget(registry._names[cls])

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from retrograd.base.advice import beside, near_key, renamed, stray_setting
 from retrograd.base.annotations import (
     Custom,
     Registered,
@@ -27,7 +28,7 @@ from retrograd.base.annotations import (
     thaw,
     unwrap,
 )
-from retrograd.base.errors import ConfigError, Problem, did_you_mean
+from retrograd.base.errors import ConfigError, Problem
 from retrograd.base.quantities import LARGEST
 from retrograd.base.registry import Registry
 
@@ -115,7 +116,7 @@ def parse(cls: type[S], value: Any, path: str = "") -> S:
     elif not isinstance(value, Mapping):
         value = _value_alone(known, value, path)
     problems = [
-        Problem(_join(path, str(key)), UNKNOWN_KEY, did_you_mean(str(key), known)) for key in value if key not in known
+        Problem(_join(path, str(key)), UNKNOWN_KEY, near_key(str(key), known)) for key in value if key not in known
     ]
     problems += [
         Problem(_join(path, name), "missing", f"expected {describe(field.annotation)}")
@@ -159,22 +160,35 @@ def parse_registered(registry: Registry[Any], value: Any, path: str = "", only: 
     elif isinstance(value, Mapping) and len(value) == 1:
         name, inner = next(iter(value.items()))
     else:
-        raise ConfigError(f"expected {registry.one} (its name, or {{name: settings}}), found {show(value)}", where=path,
-                          cure=_one_name(registry, value))  # fmt: skip
+        raise ConfigError(_misnamed(registry, value, path))
     if not isinstance(name, str) or name not in registry:
-        raise ConfigError(f"unknown {registry.kind} '{name}'", where=path, cure=registry.near(str(name), only))
+        cure = stray_setting(_settings_by_name(registry), name, inner) or registry.near(str(name), only)
+        raise ConfigError(f"unknown {registry.kind} '{name}'", where=path, cure=cure)
     return _narrowed(registry, only, parse(registry[name], inner, _join(path, name)), path)
 
 
-def _one_name(registry: Registry[Any], value: Any) -> str:
-    """Return what to say where a mapping has more than one key: two names, or settings beside their name."""
-    if not isinstance(value, Mapping):
-        return ""
-    names = [str(key) for key in value if key in registry]
-    names = names or [item for item in value.values() if isinstance(item, str) and item in registry]
-    if len(names) > 1:
-        return f"keep one of {' and '.join(names)}"
-    return f"its settings stand under its name: {{{names[0]}: {{...}}}}" if names else ""
+def _misnamed(registry: Registry[Any], value: Any, path: str) -> list[Problem]:
+    """Return what to say of what is neither a name nor a mapping with one: settings may stand beside their name."""
+    settings = _settings_by_name(registry)
+    names = [key for key in value if key in registry] if isinstance(value, Mapping) else []
+    if len(names) != 1:
+        expected = f"expected {registry.one} (its name, or {{name: settings}}), found {show(value)}"
+        return [Problem(path, expected, renamed(settings, value) if isinstance(value, Mapping) else "")]
+    (name,) = names
+    problems = [
+        Problem(_join(path, str(key)), UNKNOWN_KEY, beside(str(key), item, _join(path, name), name, settings[name]))
+        for key, item in value.items()
+        if key != name
+    ]
+    try:
+        parse(registry[name], value[name], _join(path, name))
+    except ConfigError as error:
+        problems += error.problems
+    return problems
+
+
+def _settings_by_name(registry: Registry[Any]) -> dict[str, list[str]]:
+    return {name: [field.name for field in fields(registry[name])] for name in registry}
 
 
 def _problems_of(known: Mapping[str, SettingField], given: Mapping[str, Any], path: str) -> Iterable[Problem]:

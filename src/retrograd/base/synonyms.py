@@ -7,27 +7,45 @@ from collections.abc import Iterable
 
 # Ours, and what PyTorch, Keras, scikit-learn or common speech call it; the first of ours that fits the place is meant.
 CALLED = {
-    # settings
-    "learning_rate": "lr rate eta step_size learning_rate_init initial_lr base_lr",
-    "epochs": "n_epochs num_epochs max_epochs max_iter iterations nepochs",
-    "batch_size": "batch bs minibatch minibatch_size mini_batch_size train_batch_size per_device_train_batch_size",
-    "seed": "random_state random_seed manual_seed rng",
-    "early_stopping": "early_stop earlystopping early_stopping_patience n_iter_no_change",
-    "patience": "rounds early_stopping_rounds",
-    "min_change": "min_delta tol tolerance",
+    # settings; alpha is a decay before it is a learning rate
+    "decay": "rho alpha beta beta2 beta_2 smoothing discounting_factor gamma",
+    "weight_decay": "l2 decay alpha lambda wd l2_regularization l2_reg l2_penalty reg_lambda ridge regularization "
+    "l2_regularization_weight weightdecay",
+    "learning_rate": "lr rate eta step_size learning_rate_init initial_lr base_lr max_lr peak_lr learn_rate learnrate "
+    "initial_learning_rate alpha eta0 rate0",
+    "epochs": "n_epochs num_epochs max_epochs max_iter iterations nepochs num_train_epochs n_iter epoch nb_epoch "
+    "total_epochs training_epochs",
+    "batch_size": "batch bs minibatch minibatch_size mini_batch_size train_batch_size per_device_train_batch_size "
+    "batchsize mini_batch batches_size",
+    "seed": "random_state random_seed manual_seed rng seed_everything",
+    "early_stopping": "early_stop earlystopping",
+    "patience": "rounds early_stopping_rounds early_stopping_patience n_iter_no_change",
+    "min_change": "min_delta tol tolerance early_stopping_threshold",
     "time_limit": "timeout max_time max_seconds",
-    "weight_decay": "l2 decay alpha wd l2_regularization",
-    "clip_global_norm": "gradient_clip_val max_grad_norm grad_clip clip_grad_norm clipping clip global_clipnorm",
-    "clip_norm": "clipnorm",
-    "clip_value": "clipvalue clip_grad_value",
-    "accumulate": "accumulation accumulate_grad_batches gradient_accumulation_steps grad_accum accumulation_steps",
-    "eps": "epsilon",
-    "beta1": "beta_1 b1",
-    "beta2": "beta_2 b2",
-    "decay": "rho alpha",
+    "momentum": "mu rho beta beta1 beta_1 b1 gamma alpha_momentum momentum_coefficient",
+    "weight_decay_on": "exclude_from_weight_decay no_decay",
+    "clip_global_norm": "gradient_clip_val max_grad_norm grad_clip clip_grad_norm clip_grad_norm_ clipping clip "
+    "global_clipnorm gradient_clipping gradient_clip grad_clipping clip_gradients clip_gradient clip_grad max_norm "
+    "grad_norm_clip clip_gradient_norm grad_clip_norm max_gradient_norm clip_by_global_norm gradient_norm_clip "
+    "grad_norm clip_grads gradient_clip_norm max_grad",
+    "clip_norm": "clipnorm clip_by_norm",
+    "clip_value": "clipvalue clip_grad_value clip_grad_value_ clip_by_value clip_val gradient_clip_value",
+    "accumulate": "accumulation accumulate_grad_batches gradient_accumulation_steps grad_accum accumulation_steps "
+    "gradient_accumulation accum_iter micro_batches",
+    "eps": "epsilon fuzz adam_epsilon layer_norm_eps layer_norm_epsilon variance_epsilon",
+    "beta1": "beta_1 b1 adam_beta1 momentum",
+    "beta2": "beta_2 b2 adam_beta2 rho",
     "nesterov": "nesterovs_momentum use_nesterov",
+    "amsgrad": "ams_grad use_amsgrad",
+    "bias_correction": "correct_bias correct_biases debias use_bias_correction",
+    "initial_accumulator": "initial_accumulator_value",
+    "centered": "centred",
+    "momentum_decay": "schedule_decay",
+    "evaluate_every": "check_val_every_n_epoch validation_freq eval_every eval_interval evaluate_each",
+    "precision": "dtype mixed_precision fp16 bf16 floatx",
+    "shuffle": "shuffled",
     "optimizer": "optimiser optim solver",
-    "loss": "criterion objective loss_function cost loss_fn",
+    "loss": "criterion objective loss_function cost loss_fn cost_function error loss_func",
     "network": "layers model architecture net hidden hidden_layers hidden_layer_sizes modules",
     "data": "dataset input source",
     "training": "train trainer fit",
@@ -35,22 +53,53 @@ CALLED = {
     "path": "file filename csv data_path",
     "target": "label labels targets y target_column y_column output",
     "exclude": "drop ignore drop_columns",
-    "split": "validation_split test_size val_split",
+    "split": "validation_split test_size val_split validation_fraction validation_size val_size",
+    "valid": "validation val validation_fraction val_fraction",
     "scale": "normalize standardize normalization scaler",
     "frozen": "freeze trainable requires_grad",
     "inputs": "input from",
     "share": "tie tied shared",
     # of layers
-    "units": "hidden width out_features size neurons n_units hidden_size output_dim dim nodes num_units embedding_dim",
-    "filters": "out_channels channels features",
-    "kernel": "kernel_size filter_size",
-    "stride": "strides",
-    "rate": "p prob probability dropout",
-    "bias": "use_bias",
-    "weight": "kernel_initializer weights init initializer weight_init",
-    "vocabulary": "num_embeddings input_dim vocab vocab_size",
+    "units": "hidden width out_features size neurons n_units hidden_size output_dim dim nodes num_units embedding_dim "
+    "n_hidden hidden_dim hidden_units out_dim output_size d_model embed_dim n_out key_dim num_hidden state_size",
+    "filters": "out_channels channels features n_filters num_filters",
+    "kernel": "kernel_size filter_size size kernel_shape",
+    "window": "pool_size kernel_size kernel size pool",
+    "stride": "strides step",
+    "dilation": "dilation_rate",
+    "groups": "num_groups n_groups",
+    "rate": "p prob probability dropout drop_rate dropout_rate drop_prob",
+    "bias": "use_bias has_bias bias_initializer beta center",
+    "weight": "kernel_initializer weights init initializer weight_init embeddings_initializer kernel_init w",
+    "slope": "negative_slope alpha leak",
+    "alpha": "slope negative_slope",
+    "heads": "num_heads n_heads nhead n_head num_attention_heads",
+    "layers": "num_layers n_layers depth num_hidden_layers",
+    "hidden": "dim_feedforward intermediate_size ffn_dim mlp_dim d_ff",
+    "output": "return_sequences",
+    "causal": "is_causal use_causal_mask",
+    "factor": "gamma decay_rate scale_factor size drop multiplier",
+    "every": "step_size decay_steps t_0 period",
+    "at": "milestones boundaries steps",
+    "initial": "initial_learning_rate lr learning_rate base_lr initial_lr start",
+    "peak": "max_lr peak_lr learning_rate lr",
+    "final": "eta_min min_lr end_lr end_learning_rate final_lr alpha",
+    "steps": "t_max decay_steps total_steps total_iters max_steps",
+    "rise": "pct_start",
+    "minimum": "min_lr",
+    "strength": "l l1 l2 lambda weight alpha factor value rate",
+    "activation": "act nonlinearity activation_function non_linearity transfer_function act_fn hidden_act",
+    "nonlinearity": "activation act",
+    "label_smoothing": "smoothing label_smoothing_factor",
+    "class_weights": "weight class_weight weights",
+    "positive_weight": "pos_weight class_weight",
+    "ignored": "ignore_index",
+    "delta": "beta threshold",
+    "std": "stddev sigma scale",
+    "std_deviation": "std stddev sigma scale",
+    "vocabulary": "num_embeddings input_dim vocab vocab_size n_vocab n_tokens",
     "dense": "linear fc fully_connected affine mlp",
-    "batch_norm": "batch_normalization batchnorm1d batchnorm2d bn",
+    "batch_norm": "batch_normalization batchnorm1d batchnorm2d bn batchnorm3d",
     "layer_norm": "layer_normalization ln",
     "max_pool": "max_pooling maxpool1d maxpool2d max_pooling1d max_pooling2d",
     "average_pool": "avg_pool avgpool1d avgpool2d average_pooling2d average_pooling1d",
@@ -60,6 +109,11 @@ CALLED = {
     "conv1d": "convolution1d",
     "conv2d_transpose": "conv_transpose2d deconv",
     "silu": "swish",
+    "sigmoid": "logistic expit sigm",
+    "tanh": "hyperbolic_tangent",
+    "relu": "rectifier rectified_linear relu_",
+    "gelu": "gelu_new quick_gelu gelu_pytorch_tanh",
+    "softmax": "soft_max softmax2d",
     "leaky_relu": "lrelu",
     "identity": "none linear passthrough",
     "multi_head_attention": "attention mha multihead_attention self_attention",
@@ -69,23 +123,38 @@ CALLED = {
     "gaussian_noise": "noise",
     "upsample": "upsampling2d up_sampling2d",
     # losses
-    "cross_entropy": "categorical_crossentropy sparse_categorical_crossentropy cross_entropy_loss ce nll nll_loss "
-    "softmax_cross_entropy log_loss logloss",
-    "binary_cross_entropy": "bce bce_loss bce_with_logits bce_with_logits_loss binary_crossentropy",
-    "mean_squared_error": "mse mse_loss l2_loss l2 squared_error squared rmse",
+    "cross_entropy": "categorical_cross_entropy sparse_categorical_cross_entropy softmax_loss negative_log_likelihood "
+    "multinomial_logistic_loss categorical_crossentropy sparse_categorical_crossentropy cross_entropy_loss ce nll "
+    "nll_loss softmax_cross_entropy log_loss logloss",
+    "binary_cross_entropy": "binary_log_loss logistic_loss logistic sigmoid_cross_entropy bce bce_loss "
+    "bce_with_logits bce_with_logits_loss binary_crossentropy",
+    "mean_squared_error": "mse mse_loss l2_loss l2 squared_error squared rmse "
+    "quadratic quadratic_loss squared_loss sse",
     "mean_absolute_error": "mae mae_loss l1_loss l1 absolute_error",
     "huber": "smooth_l1 smooth_l1_loss huber_loss",
     "hinge": "hinge_loss svm",
+    "kl_divergence": "kl_div kl_div_loss kld kl kullback_leibler_divergence kullback_leibler",
+    "focal": "focal_loss binary_focal_crossentropy categorical_focal_crossentropy sigmoid_focal_loss",
+    "triplet": "triplet_margin_loss triplet_loss triplet_margin triplet_semihard_loss",
+    "info_nce": "nt_xent simclr",
+    "contrastive": "contrastive_loss",
+    "ctc": "ctc_loss",
+    "dice": "dice_loss soft_dice",
+    # optimizers
+    "sgd": "gradient_descent gd stochastic_gradient_descent batch_gradient_descent momentum vanilla nesterov",
+    "adamw": "adam_w adamw_torch adamw_hf adamweightdecay decoupled_adam",
+    "rmsprop": "rms_prop",
     # schedules and initialisers
     "cosine": "cosine_annealing cosine_annealing_lr cosine_decay",
     "cosine_restarts": "cosine_annealing_warm_restarts",
     "one_cycle": "one_cycle_lr",
     "step": "step_lr",
     "milestones": "multi_step_lr",
-    "exponential": "exponential_lr exponential_decay",
+    "exponential": "exponential_lr exponential_decay exp",
     "linear": "linear_lr",
     "reduce_on_plateau": "reduce_lr_on_plateau plateau",
-    "warmup": "warmup_steps num_warmup_steps warm_up",
+    "warmup": "warmup_steps num_warmup_steps warm_up warmup_iters warmup_updates lr_warmup linear_warmup",
+    "warmup_start": "start_factor warmup_init_lr",
     "he_normal": "he kaiming kaiming_normal",
     "he_uniform": "kaiming_uniform",
     "glorot_uniform": "glorot xavier",
@@ -107,10 +176,17 @@ for _name, _others in CALLED.items():
 
 def same_thing(found: str, known: Iterable[str]) -> str | None:
     """Return the known name that another spelling or another framework's word stands for, if there is one."""
+    return next(iter(same_things(found, known)), None)
+
+
+def same_things(found: str, known: Iterable[str]) -> list[str]:
+    """Return all known names that a word may stand for, the likeliest first: alpha is a decay, or a learning rate."""
     by_form = {squashed(name): name for name in known}
     form = squashed(found)
-    for each in (form, form.removesuffix("loss"), form.removesuffix("layer")):
-        for name in (each, *map(squashed, _OURS.get(each, ()))):
-            if name in by_form:
-                return by_form[name]
-    return None
+    if form in by_form:
+        return [by_form[form]]
+    for each in (form, form.removesuffix("loss"), form.removesuffix("layer"), form.removesuffix("lr")):
+        names = [by_form[ours] for ours in (each, *map(squashed, _OURS.get(each, ()))) if ours in by_form]
+        if names:
+            return list(dict.fromkeys(names))
+    return []

@@ -88,7 +88,7 @@ def explain(
         rows=prepared.dataset.rows,
         nodes=nodes,
         losses=tuple(_loss(objective) for objective in prepared.objectives),
-        update=prepared.config.optimizer.formula + "; p = p - learning_rate d",
+        update=prepared.config.optimizer.equation + "; p = p - learning_rate d",
         settings=settings,
         totals=totals_of(prepared, nodes, variables, specs, measure),
         risks=tuple(beside(found, prepared.network.by_name, [fact.path for fact in settings])),

@@ -224,7 +224,7 @@ class Writer:
         f, step, optimizer = self.f, self.step, self.step.optimizer
         about = f"learning rate {f.number(step.learning_rate)}, update {step.updates_so_far}"
         plain = isinstance(optimizer, SGD) and not optimizer.momentum
-        formula = "" if plain else f"{optimizer.formula}; "
+        formula = "" if plain else f"{optimizer.equation}; "
         formula += f"new = old - learning_rate {'g' if plain else 'd'}, with g = dL/dold"
         return Section("update", optimizer.registered_name, about, formula)  # type: ignore[attr-defined]
 

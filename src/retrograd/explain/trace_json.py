@@ -33,7 +33,7 @@ def as_json(step: StepNumbers, remarks: tuple[str, ...], replay: Mapping[str, An
         "penalty": step.penalty,
         "optimizer": {
             "kind": optimizer.registered_name,  # type: ignore[attr-defined]
-            "formula": optimizer.formula,
+            "formula": optimizer.equation,
             "learning_rate": step.learning_rate,
             "update": step.updates_so_far,
         },

@@ -12,7 +12,7 @@ from retrograd.update.optimizer import Optimizer
 SYMBOLS = {  # the fields of optax's states
     "mu": "m",
     "nu": "v",
-    "nu_max": "largest v",
+    "nu_max": "w",  # the largest v
     "trace": "velocity",
     "sum_of_squares": "s",
     "e_g": "s",

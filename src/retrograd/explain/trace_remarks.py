@@ -12,7 +12,7 @@ from retrograd.network.layer import Activation
 from retrograd.network.layers import ReLU
 from retrograd.network.losses import BinaryCrossEntropy, CrossEntropy
 from retrograd.network.network import take
-from retrograd.update.optimizers import Adam
+from retrograd.update.adam import Adam
 
 Rule = Callable[[StepNumbers, Figures], Iterator[str]]
 AFFINE = (

@@ -9,7 +9,8 @@ import numpy as np
 from retrograd.explain.trace_figures import Figures, entry
 from retrograd.explain.trace_lines import Line, Lines
 from retrograd.explain.trace_numbers import ParameterNumbers, StepNumbers
-from retrograd.update.optimizers import SGD, Adagrad, Adam, AdamW, Lion, Optimizer, RMSprop
+from retrograd.update.adam import Adam, AdamW
+from retrograd.update.optimizers import SGD, Adagrad, Lion, Optimizer, RMSprop
 
 Index = tuple[int, ...]
 Written = Callable[["Held"], list[tuple[str, str, float]]]  # name, text, value
@@ -68,9 +69,9 @@ def update_lines(step: StepNumbers, parameter: ParameterNumbers, index: Index, f
 def corrected(step: StepNumbers, parameter: ParameterNumbers) -> dict[str, np.ndarray]:
     """Return Adam's moments as they are used: divided by what they lack since their start at 0."""
     optimizer, t = step.optimizer, step.updates_so_far
-    if not isinstance(optimizer, Adam) or optimizer.amsgrad or parameter.frozen:
+    if not isinstance(optimizer, Adam) or not optimizer.bias_correction or parameter.frozen:
         return {}
-    m, v = (parameter.moments[symbol][1] for symbol in "mv")
+    m, v = (parameter.moments[symbol][1] for symbol in ("m", "w" if optimizer.amsgrad else "v"))
     return {"m^": m / (1 - optimizer.beta1**t), "v^": v / (1 - optimizer.beta2**t)}
 
 
@@ -107,16 +108,17 @@ def _adam(held: Held) -> list[tuple[str, str, float]]:
     f, optimizer, t = held.f, held.step.optimizer, held.t
     assert isinstance(optimizer, Adam)
     m, v = held.average("m", optimizer.beta1), held.average("v", optimizer.beta2, square=True)
+    lines, size = [m, v], v[2]
     if optimizer.amsgrad:
-        return [m, v, ("d", f.number(held.d), held.d)]
-    m_hat, v_hat = m[2] / (1 - optimizer.beta1**t), v[2] / (1 - optimizer.beta2**t)
-    return [
-        m,
-        v,
-        ("m^", f"{f.number(m[2])}/(1 - {f.number(optimizer.beta1)}^{t})", m_hat),
-        ("v^", f"{f.number(v[2])}/(1 - {f.number(optimizer.beta2)}^{t})", v_hat),
-        ("d", f"{f.number(m_hat)}/(sqrt({f.number(v_hat)}) + {f.number(optimizer.eps)})", held.d),
-    ]
+        before, size = held.moment("w")
+        lines.append(("w", f"max({f.number(before)}, {f.number(v[2])})", size))
+    mean = m[2]
+    if optimizer.bias_correction:
+        m_hat, v_hat = mean / (1 - optimizer.beta1**t), size / (1 - optimizer.beta2**t)
+        lines.append(("m^", f"{f.number(mean)}/(1 - {f.number(optimizer.beta1)}^{t})", m_hat))
+        lines.append(("v^", f"{f.number(size)}/(1 - {f.number(optimizer.beta2)}^{t})", v_hat))
+        mean, size = m_hat, v_hat
+    return [*lines, ("d", f"{f.number(mean)}/(sqrt({f.number(size)}) + {f.number(optimizer.eps)})", held.d)]
 
 
 def _adagrad(held: Held) -> list[tuple[str, str, float]]:

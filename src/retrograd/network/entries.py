@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+from retrograd.base.advice import near_key
 from retrograd.base.annotations import Custom, describing, show
 from retrograd.base.errors import ConfigError, Problem, did_you_mean
 from retrograd.base.json_schema import registry_choices
-from retrograd.base.schema import UNKNOWN_KEY, dump_registered, parse
+from retrograd.base.schema import UNKNOWN_KEY, dump_registered, fields, parse
+from retrograd.base.synonyms import same_thing
 from retrograd.network.layer import Layer, layers
 from retrograd.network.scope import Block, Entry, blocks
 
@@ -39,7 +41,7 @@ def parse_entry(value: Any, path: str) -> Entry:
     unknown = [str(key) for key in value if key not in kinds and key not in COMMON]
     if len(kinds) != 1:
         raise ConfigError(_kind_problems(kinds, unknown, path))
-    problems = [Problem(f"{path}.{key}", UNKNOWN_KEY, did_you_mean(key, COMMON)) for key in unknown]
+    problems = [Problem(f"{path}.{key}", UNKNOWN_KEY, _beside(key, kinds[0], path)) for key in unknown]
     kind = kinds[0]
     common: dict[str, Any] = {}
     for key in COMMON:
@@ -124,6 +126,15 @@ def _kind_problems(kinds: list[str], unknown: list[str], path: str) -> list[Prob
     if not unknown:
         return [Problem(path, "names no layer", f"known: {', '.join(known)}")]
     return [Problem(path, f"unknown layer kind '{key}'", _near(key, known)) for key in unknown]
+
+
+def _beside(key: str, kind: str, path: str) -> str:
+    """Return what to say of an unknown key beside a kind: it may be meant for the settings under the kind."""
+    near = near_key(key, COMMON)
+    own = same_thing(key, [field.name for field in fields((layers if kind in layers else blocks)[kind])])
+    if near.startswith("did") or own is None:
+        return near
+    return f"did you mean '{path}.{kind}.{own}'? the settings of a layer stand under its name"
 
 
 def _near(key: str, known: list[str]) -> str:

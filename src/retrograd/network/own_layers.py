@@ -1,4 +1,7 @@
-"""Layers of the user's own, from a Python file. It runs only when the user names it; a run keeps its digest."""
+"""Layers, losses, optimizers and the like of the user's own, from a Python file.
+
+It runs only when the user names it; a run keeps its digest.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +9,33 @@ import hashlib
 import sys
 import traceback
 import types
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from retrograd.base.errors import ConfigError, RetrogradError, UsageError
-from retrograd.network.layer import layers
-from retrograd.network.losses.loss import losses
+from retrograd.base.registry import forget_class
 
 
 class OwnLayers(NamedTuple):
-    """A file that was run: its SHA-256, and the names under which it registered something."""
+    """A file that was run: its SHA-256, and the classes that it registered."""
 
     path: Path
     digest: str
-    names: tuple[str, ...]
+    classes: tuple[type, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names under which a configuration finds them."""
+        return tuple(vars(cls)["registered_name"] for cls in self.classes)
 
 
 _files: dict[str, OwnLayers] = {}  # by the name that tracebacks show
 
 
 def load_layers(path: str | Path) -> OwnLayers:
-    """Run a Python file that registers layers or losses, so that configurations can name them.
+    """Run a Python file that registers layers, losses, optimizers, schedules..., so that configurations can name them.
 
     What the same file registered before is replaced.
 
@@ -39,8 +47,8 @@ def load_layers(path: str | Path) -> OwnLayers:
     content = path.read_bytes()
     module = types.ModuleType(f"layers in {path.resolve()}")
     module.__file__ = str(path)
-    for name in _files[str(path)].names if str(path) in _files else ():
-        (layers if name in layers else losses).forget(name)
+    for cls in _files[str(path)].classes if str(path) in _files else ():
+        forget_class(cls)
     sys.modules[module.__name__] = module  # where the annotations of dataclasses are looked up
     _files[str(path)] = OwnLayers(path, hashlib.sha256(content).hexdigest(), ())
     try:
@@ -48,11 +56,11 @@ def load_layers(path: str | Path) -> OwnLayers:
     except (Exception, SystemExit) as error:
         raise ConfigError(_told(error), where=own_line(error) or str(path)) from error
     made = [each for each in vars(module).values() if isinstance(each, type) and each.__module__ == module.__name__]
-    names = tuple(vars(each)["registered_name"] for each in made if "registered_name" in vars(each))
-    if not names:
-        cure = 'write @rg.layers.register("name", ...) above the class'
+    classes = tuple(each for each in made if "registered_name" in vars(each))
+    if not classes:
+        cure = 'write @rg.layers.register("name", ...) above the class (or rg.losses, rg.optimizers, rg.schedules)'
         raise UsageError("registers no layer", where=str(path), cure=cure)
-    _files[str(path)] = _files[str(path)]._replace(names=names)
+    _files[str(path)] = _files[str(path)]._replace(classes=classes)
     return _files[str(path)]
 
 
@@ -81,6 +89,22 @@ def own_line(error: BaseException) -> str:
         return f"{error.filename}:{error.lineno}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in _files]
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+
+
+@contextmanager
+def own_errors(where: str) -> Iterator[None]:
+    """Turn what goes wrong in code of the user's own into a ConfigError with its line; other errors pass."""
+    try:
+        yield
+    except RetrogradError:
+        raise
+    except NotImplementedError as error:
+        raise ConfigError(str(error), where=where) from error
+    except Exception as error:
+        line = own_line(error)
+        if not line:
+            raise
+        raise ConfigError(_told(error), where=f"{where}: {line}") from error
 
 
 def _compiled(content: bytes, path: Path) -> types.CodeType:

@@ -21,6 +21,7 @@ from retrograd.train.gradients import check_prepared
 from retrograd.train.predict import load
 from retrograd.train.prepare import Prepared, prepare, prepare_file
 from retrograd.train.run import Run, as_config
+from retrograd.update.optimizer import Optimizer, optimizers
 
 
 def check(
@@ -57,8 +58,15 @@ def check(
 
 
 def check_file(path: str | Path) -> CheckReport:
-    """Check every layer and loss that a Python file registers."""
-    reports = [check_registered(name) for name in load_layers(path).names]
+    """Check every layer and loss that a Python file registers, and that its optimizers can be compiled.
+
+    Raises:  ConfigError with the place where an optimizer breaks its contract
+    """
+    own = load_layers(path)
+    for cls in own.classes:
+        if issubclass(cls, Optimizer):
+            cls(**optimizers.entry(cls.registered_name).facts.get("example", {})).build(100)
+    reports = [check_registered(name) for name in own.names if name in layers or name in losses]
     return CheckReport(
         tuple(found for report in reports for found in report.checks),
         tuple(clause for report in reports for clause in report.broken),

@@ -31,10 +31,16 @@ class Gauge:
         self._compiled = jax.jit(self._of)
 
     def __call__(self, train: TrainState, batches: Iterable[Mapping[str, Any]]) -> Condition:
-        """Return the condition of a state's weights on some minibatches, all counted alike."""
-        losses, shares = zip(*(jax.device_get(self._compiled(train, batch)) for batch in batches), strict=True)
-        passed = {node.name: float(np.mean([share[node.name] for share in shares])) for node in self.hidden}
-        return Condition(float(np.mean(losses)), passed)
+        """Return the condition of a state's weights on some minibatches, all their rows counted alike."""
+        found, rows = [], []
+        for batch in batches:
+            found.append(jax.device_get(self._compiled(train, batch)))
+            rows.append(len(next(iter(batch.values()))))
+        losses, shares = zip(*found, strict=True)
+        passed = {
+            node.name: float(np.average([share[node.name] for share in shares], weights=rows)) for node in self.hidden
+        }
+        return Condition(float(np.average(losses, weights=rows)), passed)
 
     def _of(self, train: TrainState, batch: Mapping[str, Any]) -> tuple[jax.Array, dict[str, jax.Array]]:
         result = self.stepper.evaluate(train, batch)

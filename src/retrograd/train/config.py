@@ -32,7 +32,8 @@ from retrograd.network.losses.loss import Loss, losses
 from retrograd.network.network import Network
 from retrograd.train.changes import with_change
 from retrograd.train.settings import LossOn, TrainingSettings
-from retrograd.update.optimizers import Adam, Optimizer, optimizers
+from retrograd.update.adam import Adam
+from retrograd.update.optimizer import Optimizer, optimizers
 from retrograd.update.penalties import Penalty, penalties
 from retrograd.update.schedules import schedules
 

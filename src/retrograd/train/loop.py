@@ -21,7 +21,8 @@ from retrograd.network.precision import computing_in, in_precision, taken_out
 from retrograd.record.events import Epoch, Intervention, Metrics
 from retrograd.record.tree import digest
 from retrograd.train.condition import Condition, Gauge
-from retrograd.train.guard import TELLING_ROWS, Guard, Rescue
+from retrograd.train.divergence import SURE_ROWS, Compared, mean_of, rows_there
+from retrograd.train.guard import Guard, Rescue
 from retrograd.train.nonfinite import find_nonfinite
 from retrograd.train.settings import TrainingSettings
 from retrograd.train.stop import Stop, rules, watched
@@ -81,7 +82,7 @@ class Loop:
         self.batch_size = self.settings.batch_rows(self.rows)
         self.rules = rules(self.settings)
         self.plateau = Plateau()
-        self.guard = Guard(self.settings.guard, self.stepper.optimizer, self.batch_size, self.told)
+        self.guard = Guard(self.settings.guard, self.stepper.optimizer, self.told)
         self.gauge = Gauge(self.stepper)
         self.rate_cut = 1.0
         self.best: tuple[float, Variables, Epoch | None]
@@ -96,6 +97,7 @@ class Loop:
     def _run(self, variables: Variables) -> Fitted:
         train = self.stepper.start(variables, jax.random.key(self.settings.seed))
         self.best = (np.inf, copied(Variables(train.params, train.state)), None)
+        self.first = variables
         self.begun = self.clock()
         self._prepare(train)
         epoch, stop = 0, self._asked(0)
@@ -127,6 +129,9 @@ class Loop:
             self.on_device = {name: jnp.asarray(column) for name, column in self.columns.items()}
         full, rest = self.order(0)
         self.steps = len(full) + (rest is not None)
+        self.shares = np.array([*map(len, full), *([] if rest is None else [len(rest)])], float)  # rows of each step
+        if any(getattr(objective.loss, "reduction", "mean") == "sum" for objective in self.stepper.objectives):
+            self.shares[:] = 1.0  # sums are no means of rows
         free = 1 if self.held_out or rest is not None else self.per_dispatch // self.steps
         self.group = max(self.settings.evaluate_every, free)
 
@@ -209,7 +214,7 @@ class Loop:
         return jnp.asarray(self.plateau.factor * self.rate_cut, jnp.float32)
 
     def _epoch(self, epoch: int, step: int, steps: Outcome, metrics: Metrics) -> Epoch:
-        loss, seconds = float(np.mean(steps.loss)), self.clock() - self.begun
+        loss, seconds = mean_of(steps.loss, self.shares[: len(steps.loss)]), self.clock() - self.begun
         norm = None if steps.gradient_norm is None else float(np.mean(steps.gradient_norm))
         return Epoch(epoch, step, loss, metrics, float(steps.learning_rate[-1]), seconds, norm)
 
@@ -239,7 +244,8 @@ class Loop:
         if not (np.isfinite(losses).all() and all_finite(kept)):
             batches = (self._batch(chosen) for chosen in minibatches(stretch))
             return Trouble("non-finite", find_nonfinite(self.stepper, copied(before), batches))
-        found = self.guard.judged(losses, int(before.step), self._gauged(before, stretch), self._gauged(after, stretch))
+        rows = np.array([rows_there(self.columns, chosen) for chosen in islice(minibatches(stretch), len(losses))])
+        found = self.guard.judged(losses, rows, int(before.step), self._compared(after, stretch))
         return Trouble("diverged", Problem("", found)) if found else None
 
     def _rescue(self, before: TrainState, trouble: Trouble, stretch: Sequence[np.ndarray]) -> Rescue | None:
@@ -250,10 +256,22 @@ class Loop:
         rate = float(self.stepper.rate(step))
         return self.guard.rescue(step, trouble.found.message, rate, self._gauged(before, stretch))
 
+    def _compared(self, train: TrainState, stretch: Sequence[np.ndarray]) -> Compared:
+        """Return what compares a state with the first weights on rows of a stretch."""
+        first = train._replace(params=self.first.params, state=self.first.state)
+
+        def loss(state: TrainState) -> Callable[[range], float]:
+            return lambda steps: self.gauge(state, self._batches(stretch, steps)).loss
+
+        return Compared(loss(first), loss(train), self._gauged(train, stretch))
+
     def _gauged(self, train: TrainState, stretch: Sequence[np.ndarray]) -> Callable[[], Condition]:
         """Return what measures a state on enough of a stretch's minibatches to tell something."""
-        enough = -(-8 * TELLING_ROWS // self.batch_size)
-        return lambda: self.gauge(train, (self._batch(chosen) for chosen in islice(minibatches(stretch), enough)))
+        enough = range(-(-SURE_ROWS // self.batch_size))
+        return lambda: self.gauge(train, self._batches(stretch, enough))
+
+    def _batches(self, stretch: Sequence[np.ndarray], steps: range) -> Iterator[dict[str, Any]]:
+        return (self._batch(chosen) for chosen in islice(minibatches(stretch), steps.start, steps.stop))
 
     def _milder(self, train: TrainState, rescue: Rescue) -> TrainState:
         self.rate_cut = rescue.rate_factor

@@ -16,12 +16,14 @@ from retrograd.base.errors import ConfigError
 from retrograd.base.quantities import NonNegativeFloat, PositiveFloat, PositiveInt
 from retrograd.base.registry import Registry
 from retrograd.base.schema import Settings, unwritten
+from retrograd.network.own_layers import own_errors
 from retrograd.update.clipping import clip
+from retrograd.update.own import check_own
 from retrograd.update.schedule import Schedule, schedules
 from retrograd.update.schedules import Constant
 from retrograd.update.selection import is_weight
 
-optimizers: Registry[Optimizer] = Registry("optimizer")
+optimizers: Registry[Optimizer] = Registry("optimizer", own="one of your own needs --layers FILE.py")
 
 LearningRate = Annotated[float | Schedule, Registered(schedules, otherwise=PositiveFloat)]
 
@@ -40,8 +42,8 @@ class Optimizer(Settings):
     accumulate: micro-batches that make up one step; the compiled step adds them up.
     """
 
-    formula: ClassVar[str]
-    latex: ClassVar[str]
+    formula: ClassVar[str] = "d = direction(g)"
+    latex: ClassVar[str] = "d"
     decoupled: ClassVar[bool] = False
 
     learning_rate: LearningRate
@@ -98,6 +100,11 @@ class Optimizer(Settings):
         raise unwritten(self, "direction(self)", "which returns an optax transformation")
 
     @property
+    def equation(self) -> str:
+        """The formula of the direction with the settings as they are."""
+        return self.formula
+
+    @property
     def schedule(self) -> Schedule:
         """The schedule of the learning rate; a number is constant."""
         rate = self.learning_rate
@@ -118,7 +125,10 @@ class Optimizer(Settings):
         So a run can go on with another schedule, clipping or decay.
         Raises:  ConfigError when the schedule needs the run's length and the run has none.
         """
-        return optax.named_chain(*self.stages(total_steps).items())
+        chain = optax.named_chain(*self.stages(total_steps).items())
+        if not all(type(each).__module__.startswith("retrograd.") for each in (self, self.schedule)):
+            check_own(chain, self._place)
+        return chain
 
     def stages(self, total_steps: int | None) -> dict[str, optax.GradientTransformation]:
         """Return the links of the chain, in the order in which a gradient passes them."""
@@ -127,7 +137,7 @@ class Optimizer(Settings):
         return {
             "clip": clip(self.clip_value, self.clip_norm, self.clip_global_norm),
             "decay": nothing if self.decoupled else decay,
-            "direction": self.direction(),
+            "direction": self._direction(),
             "decoupled_decay": decay if self.decoupled else nothing,
             "rate": optax.scale_by_schedule(lambda step: -rate(step)),
         }
@@ -136,8 +146,20 @@ class Optimizer(Settings):
         try:
             return self.schedule.build(total_steps)
         except ConfigError as error:
-            place = f"optimizer.{optimizers.name_of(type(self))}.learning_rate"
+            place = f"{self._place}.learning_rate"
             raise ConfigError([p._replace(where=f"{place}.{p.where}") for p in error.problems]) from None
+
+    @property
+    def _place(self) -> str:
+        return f"optimizer.{optimizers.name_of(type(self))}"
+
+    def _direction(self) -> optax.GradientTransformation:
+        with own_errors(self._place):
+            found = self.direction()
+        if not (callable(getattr(found, "init", None)) and callable(getattr(found, "update", None))):
+            expected = f"direction() must return an optax transformation, found {type(found).__name__}"
+            raise ConfigError(expected, where=self._place)
+        return found
 
     def _decay(self) -> optax.GradientTransformation:
         everywhere = self.weight_decay_on == "all"

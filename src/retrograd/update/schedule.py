@@ -17,7 +17,7 @@ from retrograd.base.quantities import Probability
 from retrograd.base.registry import Registry
 from retrograd.base.schema import Settings, fields, unwritten
 
-schedules: Registry[Schedule] = Registry("schedule")
+schedules: Registry[Schedule] = Registry("schedule", own="one of your own needs --layers FILE.py")
 
 MAX_STEP = 2**31 - 1  # the step counter is an int32
 Steps = Annotated[int, Field(gt=0, le=MAX_STEP), Expect(f"a positive integer, at most {MAX_STEP}")]
@@ -41,8 +41,8 @@ class Schedule(Settings):
     `warmup_start` is a fraction of the first rate; it is not 0 by default, which would waste a step.
     """
 
-    formula: ClassVar[str]
-    latex: ClassVar[str]
+    formula: ClassVar[str] = "rate(t) = rule(t)"
+    latex: ClassVar[str] = r"\eta_t"
 
     _: KW_ONLY
     warmup: Warmup = 0

@@ -112,7 +112,7 @@ ModelName = Annotated[
 ]
 OwnLayers = Annotated[
     list[Path] | None,
-    typer.Option("--layers", metavar="FILE.py", help="run a Python file that registers layers of your own"),
+    typer.Option("--layers", metavar="FILE.py", help="run a Python file that registers layers, losses or optimizers"),
 ]
 Target = Annotated[str | None, typer.Option(help="the column to predict, for a data file")]
 Changes = Annotated[

@@ -13,7 +13,7 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.score import score
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 from retrograd.network.network import Variables
-from retrograd.update.optimizers import Adam
+from retrograd.update.adam import Adam
 from retrograd.update.step import Stepper
 
 ROWS, STEPS, BETWEEN = 16, 500, 50  # rows, updates, and updates between two scores

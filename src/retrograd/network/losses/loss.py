@@ -17,7 +17,7 @@ from retrograd.base.registry import Registry
 from retrograd.base.schema import unwritten
 from retrograd.network.layer import Backward, Context, Forward, Layer, Params, State, Static
 
-losses: Registry[Loss] = Registry("loss")
+losses: Registry[Loss] = Registry("loss", own="one of your own needs --layers FILE.py")
 
 
 FROM_LOGITS = (
