@@ -15,7 +15,7 @@ from retrograd.record.events import Epoch, Intervention, read_events
 from retrograd.record.run import RunFolder
 from retrograd.train.condition import Condition
 from retrograd.train.config import changed, read_config
-from retrograd.train.divergence import Compared, confirmed, diverged, gathered, rows_there
+from retrograd.train.divergence import Compared, diverged, gathered, rows_there, suspicious
 from retrograd.train.guard import LOOKS, Guard, rescues
 from retrograd.train.loop import Loop
 from retrograd.train.prepare import prepare
@@ -192,10 +192,10 @@ def test_an_easy_first_row_is_no_reason_to_call_the_others_too_hard(tmp_path):
     assert (run.stop.reason, run.interventions) == ("epochs", ())
 
 
-def compared(*, first=1.0, now=1.0, passed=None):
-    """What the guard is told when it asks: losses on any rows, and the share of deltas that pass."""
-    condition = never if passed is None else lambda: Condition(now, {"relu": passed})
-    return Compared(lambda steps: first, lambda steps: now, condition)
+def compared(*, first=1.0, passed=None):
+    """What the guard is told when it asks: the first weights' loss on any rows, and the share of deltas that pass."""
+    condition = never if passed is None else lambda: Condition(1.0, {"relu": passed})
+    return Compared(lambda steps: first, never, condition)
 
 
 def never(*args):
@@ -218,21 +218,29 @@ def condition(loss, share):
 
 def test_an_alarm_is_believed_when_the_first_weights_are_better_on_the_same_rows():
     guard, risen = guarding(), 9 * np.ones(8)
-    assert guard.judged(risen, FULL, 4, compared(first=9.0, now=9.0)) is None  # these rows are hard for any weights
-    assert guard.judged(risen, FULL, 4, compared(first=1.1, now=9.0)) == "the loss rose from 1.1 to 9"
+    assert guard.judged(risen, FULL, 4, compared(first=9.0)) is None  # these rows are hard for any weights
+    assert guard.judged(risen, FULL, 4, compared(first=1.1)) == "the loss rose from 1.1 to 9"
+
+
+def test_the_weights_are_measured_after_a_last_step_that_tells_too_little():
+    losses, rows = np.array([1.0, 1e3]), np.array([95.0, 1.0])
+    hard = Compared(lambda steps: 100.0, lambda steps: 120.0, never)
+    assert guarding().judged(losses, rows, 4, hard) is None
+    ruined = Compared(lambda steps: 100.0, lambda steps: 900.0, never)
+    assert guarding().judged(losses, rows, 4, ruined) == "the loss rose from 100 to 900"
 
 
 def test_a_step_that_threw_the_loss_is_compared_on_its_own_rows():
     losses = np.array([1.0, 500.0, 2.0, 1.0])
-    steps = gathered(losses, FULL[:4])
-    outlier = Compared(lambda rows: 480.0 if rows == range(1, 2) else 1.0, lambda rows: 1.0, never)
-    assert confirmed(steps, outlier) is None
-    assert "threw the loss from 1 to 500" in confirmed(steps, compared(first=1.0, now=1.0))
+    steps = gathered(losses, np.full(4, 128.0))
+    outlier = Compared(lambda rows: 480.0 if rows == range(1, 2) else 1.0, never, never)
+    assert diverged(losses, steps, 1.0, outlier) is None
+    assert "threw the loss from 1 to 500" in diverged(losses, steps, 1.0, compared(first=1.0))
 
 
-def test_a_wrong_row_alone_in_the_last_batch_is_no_suspicion():
+def test_a_wrong_row_alone_in_the_last_batch_is_no_divergence():
     losses, rows = np.array([0.7, 0.6, 0.6, 0.6, 0.6, 0.6, 2.3]), np.array([32.0] * 6 + [1.0])
-    assert guarding().judged(losses, rows, 7, UNASKED) is None
+    assert guarding().judged(losses, rows, 7, Compared(lambda steps: 0.7, lambda steps: 0.6, never)) is None
     assert gathered(losses, rows).at_the_end() == pytest.approx((32 * 0.6 + 2.3) / 33)
 
 
@@ -343,7 +351,8 @@ def test_averages_that_are_not_finite_are_trouble_too(tmp_path):
     ],
 )
 def test_divergence_is_a_loss_that_ends_far_above_the_first_one(losses, first, grown):
-    assert diverged(gathered(np.array(losses), FULL[: len(losses)]), first) is grown
+    seen = np.array(losses)
+    assert suspicious(seen, gathered(seen, FULL[: len(seen)]), first) is grown
 
 
 def test_rescues_become_stronger():

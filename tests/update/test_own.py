@@ -68,11 +68,11 @@ def test_it_takes_the_steps_that_its_formula_says(file):
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
-        ("optax.ema(", "optax.emma(", r"optimizer\.signs: signs\.py:21: AttributeError: .*emma"),
+        ("optax.ema(", "optax.emma(", r"optimizer\.signs: signs\.py:20: AttributeError: .*emma"),
         ("return optax.chain(average, ", "return (average, ", r"must return an optax transformation, found tuple"),
-        ("jax.tree.map(jnp.sign, m)", "jnp.sign(m)", r"optimizer\.signs: signs\.py:22: .*Error"),
+        ("jax.tree.map(jnp.sign, m)", "jnp.sign(m)", r"optimizer\.signs: signs\.py:21: .*Error"),
         ("jnp.sign, m)", "jnp.sum, m)", r"the updates of direction\(\) must keep their form: expected float32\[2\]"),
-        ("jnp.sqrt(1.0 + step)", "jnp.sqroot(step)", r"optimizer\.signs: signs\.py:35: AttributeError"),
+        ("jnp.sqrt(1.0 + step)", "jnp.sqroot(step)", r"optimizer\.signs: signs\.py:34: AttributeError"),
         ("def direction", "def directions", r"has no `direction\(self\)`"),
     ],
 )

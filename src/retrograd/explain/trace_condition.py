@@ -89,6 +89,7 @@ def first_step(source: Source, text: str) -> int:
         prepared.dataset.train,
         score=lambda variables: {},
         held_out=prepared.dataset.valid is not None,
+        valid_rows=prepared.dataset.rows.get("valid", 0),
         asked_to_stop=lambda: "met" if met else None,
         recorded=source.interventions,
     ).run(first)

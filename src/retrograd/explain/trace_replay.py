@@ -145,6 +145,7 @@ def reach(source: Source, step: int) -> Reached:
         dataset.train,
         score=_score(prepared),
         held_out=dataset.valid is not None,
+        valid_rows=dataset.rows.get("valid", 0),
         asked_to_stop=lambda: "reached" if catch.is_done else None,
         recorded=source.interventions,
     ).run(first)

@@ -16,6 +16,13 @@ LEARNED = 0.9  # of the first loss: what is below has learned something
 TELLING_ROWS, SURE_ROWS = 16, 128
 
 
+class Part(NamedTuple):
+    """Some steps of a stretch, and the mean loss of their rows as they were trained on."""
+
+    steps: range
+    loss: float
+
+
 class Gathered(NamedTuple):
     """The losses of some steps, gathered so that each is the mean of enough rows to tell something.
 
@@ -36,23 +43,19 @@ class Gathered(NamedTuple):
         """Return the mean loss of the rows in the last quarter."""
         return mean_of(self.losses[-self.tail :], self.rows[-self.tail :])
 
-    def last(self) -> range:
-        """Return the steps of the last quarter, and as many before them as it takes to be sure."""
+    def last(self) -> Part:
+        """Return the last quarter, and as many rows before it as it takes to be sure."""
         groups = max(self.tail, 1 + int(np.searchsorted(np.cumsum(self.rows[::-1]), SURE_ROWS)))
-        return range(int(self.begins[-min(groups, len(self.losses))]), self.steps)
-
-    def highest(self) -> range:
-        """Return the steps of the group whose loss is highest."""
-        worst = int(np.argmax(self.losses))
-        return range(int(self.begins[worst]), int([*self.begins, self.steps][worst + 1]))
+        begin = max(0, len(self.losses) - groups)
+        return Part(range(int(self.begins[begin]), self.steps), mean_of(self.losses[begin:], self.rows[begin:]))
 
 
 class Compared(NamedTuple):
-    """How weights are compared on the same rows, which is not free: the steps of a stretch are given as a range."""
+    """What else can be measured, which is not free."""
 
-    first: Callable[[range], float]  # the loss of the weights with which the run began
-    now: Callable[[range], float]  # the loss of those after the stretch
-    condition: Callable[[], Condition]  # of those after the stretch
+    first: Callable[[range], float]  # the loss of the weights with which the run began on the rows of some steps
+    after: Callable[[range], float]  # that of the weights after the stretch
+    condition: Callable[[], Condition]  # of the weights after the stretch
 
 
 def rows_there(columns: Mapping[str, Any], chosen: np.ndarray) -> float:
@@ -94,26 +97,38 @@ def gathered(losses: np.ndarray, rows: np.ndarray) -> Gathered:
     )
 
 
-def diverged(steps: Gathered, first: float) -> bool:
+def suspicious(losses: np.ndarray, steps: Gathered, first: float) -> bool:
     """Return whether losses of some steps look as if they had diverged from the first loss of the run.
 
-    So they do when the last quarter's mean is 3 times the first loss; or when a step threw the loss to 100 times the
-    first, and the last quarter is not clearly below the first.
+    So they do when the last quarter's mean is 3 times the first loss, or the last step's alone; or when a step threw
+    the loss to 100 times the first, and the last quarter is not clearly below the first.
     """
-    if not len(steps.losses) or not np.isfinite(steps.losses).all() or first <= 0:
+    if not len(losses) or not np.isfinite(losses).all() or first <= 0:
         return False
     last = steps.at_the_end()
-    return bool(last > RISEN * first or (steps.losses.max() > THROWN * first and last > LEARNED * first))
+    if max(last, losses[-1]) > RISEN * first:
+        return True
+    return bool(losses.max() > THROWN * first and last > LEARNED * first)
 
 
-def confirmed(steps: Gathered, compared: Compared) -> str | None:
-    """Return in words how weights have diverged: on the same rows, those of now against those of the beginning.
+def diverged(losses: np.ndarray, steps: Gathered, first: float, compared: Compared) -> str | None:
+    """Return in words how training has diverged: on the same rows, the losses of now against the first weights'.
 
-    Rows that are hard for any weights (an outlier, a rare class, a weight of 100) raise both losses alike.
+    Rows that are hard for any weights (an outlier, a rare class, a weight of 100) raise both losses alike. What the
+    last step did is seen in the weights after it, whose loss is measured if that step's rows tell nothing.
     """
-    first, now = compared.first(steps.last()), compared.now(steps.last())
-    if now > RISEN * first:
-        return f"the loss rose from {first:.4g} to {now:.4g}"
-    if now <= LEARNED * first or not steps.losses.max() > THROWN * (before := compared.first(steps.highest())):
+    last = steps.last()
+    there = compared.first(last.steps)
+    now = last.loss
+    if now <= RISEN * there and losses[-1] > RISEN * first:
+        now = compared.after(last.steps)
+    if now > RISEN * there:
+        return f"the loss rose from {there:.4g} to {now:.4g}"
+    worst = int(np.argmax(losses))
+    highest = float(losses[worst])
+    if highest <= THROWN * first or last.loss <= LEARNED * there:
         return None
-    return f"a step threw the loss from {before:.4g} to {steps.losses.max():.4g}, and it has not come back"
+    before = compared.first(range(worst, worst + 1))
+    if highest <= THROWN * before:
+        return None
+    return f"a step threw the loss from {before:.4g} to {highest:.4g}, and it has not come back"

@@ -10,7 +10,7 @@ import numpy as np
 
 from retrograd.record.events import Intervention
 from retrograd.train.condition import Condition
-from retrograd.train.divergence import Compared, Gathered, confirmed, diverged, gathered
+from retrograd.train.divergence import TELLING_ROWS, Compared, Gathered, diverged, gathered, suspicious
 from retrograd.train.settings import GuardMode
 from retrograd.update.optimizer import Optimizer
 from retrograd.update.optimizers import optimizers
@@ -74,6 +74,7 @@ class Guard:
         self.mode, self.own, self.told = mode, own, told
         self.interventions: list[Intervention] = []
         self.first_loss = np.nan
+        self._is_sure = False  # whether the first loss is more than chance
         self._left = list(rescues())
         self._watched = 0  # looks that are left
         self._passed: dict[str, float] = {}  # before the first of the rescues that are watched
@@ -85,10 +86,15 @@ class Guard:
         """
         steps = gathered(losses, rows)
         if np.isnan(self.first_loss) and len(losses):
-            self.first_loss = float(steps.losses[0])  # of enough rows
+            self.first_loss, self._is_sure = float(losses[0]), bool(rows[0] >= TELLING_ROWS)
         if self.mode == "off":
             return None
-        grown = diverged(steps, self.first_loss) and confirmed(steps, compared)
+        grown = None
+        if suspicious(losses, steps, self.first_loss):
+            if not self._is_sure:  # the first row may have been easy
+                self._is_sure = True
+                self.first_loss = max(self.first_loss, compared.first(steps.last().steps))
+            grown = diverged(losses, steps, self.first_loss, compared)
         if grown and self.mode == "warn":
             if not self.interventions:
                 self._tell(Intervention(step, grown, "nothing: guard is `warn`", "training.guard: repair"))

@@ -73,6 +73,7 @@ class Loop:
     recorded: Sequence[Intervention] = ()  # of a run that is replayed: done again, at the same steps
     look: Callable[[Stepper, TrainState, Callable[[], Mapping[str, Any]]], None] | None = None  # at an epoch's end
     keep: Callable[[Callable[[], Variables], Epoch], None] | None = None  # the best weights, at an epoch's end
+    valid_rows: int = 0  # how many rows `score` measures of those that are held out
     clock: Callable[[], float] = time.perf_counter
     history: list[Epoch] = field(default_factory=list)
 
@@ -80,7 +81,7 @@ class Loop:
         self.columns = in_precision(dict(self.columns), self.settings.precision)
         self.rows = len(next(iter(self.columns.values())))
         self.batch_size = self.settings.batch_rows(self.rows)
-        self.rules = rules(self.settings)
+        self.rules = rules(self.settings, self.valid_rows)
         self.plateau = Plateau()
         self.guard = Guard(self.settings.guard, self.stepper.optimizer, self.told)
         self.gauge = Gauge(self.stepper)
@@ -257,7 +258,7 @@ class Loop:
         return self.guard.rescue(step, trouble.found.message, rate, self._gauged(before, stretch))
 
     def _compared(self, train: TrainState, stretch: Sequence[np.ndarray]) -> Compared:
-        """Return what compares a state with the first weights on rows of a stretch."""
+        """Return what the guard may ask: of the first weights on rows of a stretch, and of the weights after it."""
         first = train._replace(params=self.first.params, state=self.first.state)
 
         def loss(state: TrainState) -> Callable[[range], float]:

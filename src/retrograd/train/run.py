@@ -192,6 +192,7 @@ def _train_into(
         dataset.train,
         score=lambda variables: {part: evaluator.scores(variables, measured)},
         held_out=dataset.valid is not None,
+        valid_rows=dataset.rows.get("valid", 0),
         watchers=(place.keep, *watchers),
         asked_to_stop=asked,
         told=place.keep,

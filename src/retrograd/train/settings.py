@@ -23,10 +23,15 @@ Names = Annotated[str | tuple[str, ...], Expect("the name of a column, or a list
 
 @dataclass(frozen=True)
 class EarlyStopping(Settings):
-    """Stop when the watched loss has not fallen by more than `min_change` for `patience` evaluations."""
+    """Stop when the watched loss has not fallen by more than `min_change` for `patience` evaluations.
+
+    stop_when_perfect: also when the validation part has nothing left to show: every row right, or R2 1 in four digits,
+    and the loss so small that it promises fewer than one wrong row in twenty such parts.
+    """
 
     patience: PositiveInt = 20
     min_change: NonNegativeFloat = 0.0
+    stop_when_perfect: bool = True
 
     words = describing(
         patience=(
@@ -40,6 +45,12 @@ class EarlyStopping(Settings):
             "stops sooner",
             "counts smaller progress",
             "0: any progress counts",
+        ),
+        stop_when_perfect=(
+            "whether training ends once the validation part cannot show any further progress",
+            "",
+            "",
+            "true: what follows takes time and changes no score",
         ),
     )
 

@@ -13,6 +13,10 @@ from retrograd.train.settings import Convergence, EarlyStopping, Goal, TrainingS
 FALLING = ("loss", "mean_absolute_error", "root_mean_squared_error", "log_loss")  # metrics where less is better
 
 
+EXPECTED_ERRORS = 0.05  # wrong rows in a whole validation part
+FOUR_DIGITS = 5e-5  # what is nearer to 1 prints as 1.000
+
+
 class Stop(NamedTuple):
     """Why training ended: a name that never changes, and a sentence with the numbers."""
 
@@ -28,14 +32,16 @@ def watched(epoch: Epoch) -> float:
     return epoch.metrics.get("valid", {}).get("loss", epoch.loss)
 
 
-def rules(settings: TrainingSettings) -> list[Rule]:
-    """Return the rules that a configuration asks for."""
+def rules(settings: TrainingSettings, valid_rows: int = 0) -> list[Rule]:
+    """Return the rules that a configuration asks for; `valid_rows` are those held out, 0 for none."""
     found: list[Rule] = []
     if settings.goal:
         found.append(_goal(settings.goal))
     if settings.convergence:
         found.append(_converged(settings.convergence))
     if settings.early_stopping:
+        if settings.early_stopping.stop_when_perfect and valid_rows:
+            found.append(_perfect(valid_rows))
         found.append(_early(settings.early_stopping))
     if settings.time_limit:
         found.append(_time(settings.time_limit))
@@ -102,6 +108,26 @@ def _early(settings: EarlyStopping) -> Rule:
         if waited < settings.patience:
             return None
         return Stop("early stopping", f"no loss below {best:.4g} for {waited} evaluations")
+
+    return rule
+
+
+def _perfect(rows: int) -> Rule:
+    """Return the rule that ends training once the validation rows cannot measure any further progress.
+
+    A mean loss L says that the network expects to get about a share L of such rows wrong: with n L below 0.05, fewer
+    than one row in twenty validation parts of this size. A score counts as 1 when it prints as 1 in four digits.
+    """
+    enough = max(EXPECTED_ERRORS / rows, FOUR_DIGITS)
+
+    def rule(history: Sequence[Epoch]) -> Stop | None:
+        scores = history[-1].metrics.get("valid", {})
+        loss = scores.get("loss", math.inf)
+        if scores.get("r2", 0.0) > 1 - FOUR_DIGITS:
+            return Stop("perfect", f"r2 is {scores['r2']:.6f} on the validation rows: no digit shows more")
+        if scores.get("accuracy", scores.get("average_precision", 0.0)) == 1 and 0 <= loss < enough:
+            return Stop("perfect", f"every validation row is right, with a loss of {loss:.2g}: no score shows more")
+        return None
 
     return rule
 

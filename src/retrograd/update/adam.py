@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import optax
 
 from retrograd.base.annotations import describing
-from retrograd.base.schema import Fraction, NonNegativeFloat, PositiveFloat
+from retrograd.base.quantities import Fraction, NonNegativeFloat, PositiveFloat
 from retrograd.update.moments import scale_by_amsgrad, scale_by_nadam, scale_by_uncorrected_adam
 from retrograd.update.optimizer import LearningRate, Optimizer, optimizers
 from retrograd.update.optimizers import BETA1, EPS
