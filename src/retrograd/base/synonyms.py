@@ -57,6 +57,7 @@ CALLED = {
     "valid": "validation val validation_fraction val_fraction",
     "scale": "normalize standardize normalization scaler",
     "frozen": "freeze trainable requires_grad",
+    "freeze": "frozen frozen_parameters no_grad",
     "inputs": "input from",
     "share": "tie tied shared",
     # of layers

@@ -22,6 +22,7 @@ from retrograd.base.quantities import (
 )
 from retrograd.base.schema import Settings
 from retrograd.data.images.settings import ImageSettings
+from retrograd.data.inline import InlineRows, row_problems
 from retrograd.data.texts.settings import TextSettings
 from retrograd.data.windows.settings import WindowSettings
 
@@ -120,6 +121,8 @@ class DataSettings(Settings):
 
     builtin: BuiltinName = None
     path: str | None = None
+    rows: InlineRows | None = None
+    columns: tuple[str, ...] = ()  # of `rows`
     valid_path: str | None = None
     test_path: str | None = None
     # what the columns are
@@ -164,6 +167,13 @@ class DataSettings(Settings):
     words = describing(
         builtin="a data set that comes with the program",
         path="the file that holds the rows, a pattern such as `parts/*.csv`, or a folder of tables, images or texts",
+        rows=(
+            "the rows themselves, each a list of its cells, the target last: for exercises",
+            "",
+            "",
+            "taken as they are",
+        ),
+        columns=("the names of the columns of `rows`", "", "", "x1, x2, ... and y for the last one"),
         images="how images are found and decoded, where the data are images",
         text="how texts are cut into tokens, and what is learned from them",
         windows="how windows are laid over the rows, for a forecast",
@@ -279,6 +289,7 @@ class DataSettings(Settings):
         for name, kind in self.kinds.items():
             if kind not in KINDS and "%" not in kind and not NUMBER_EXAMPLE.match(kind):
                 yield Problem(f"kinds.{name}", f"unknown kind '{kind}'", did_you_mean(kind, KINDS))
+        yield from row_problems(self.rows, self.columns, self.builtin or self.path)
         if self.path is None:
             given = [name for name in ("valid_path", "test_path") if getattr(self, name) is not None]
             yield from (Problem(name, "there is no path that it belongs to", "give path as well") for name in given)

@@ -28,6 +28,7 @@ from retrograd.data.images.paths import with_image_column
 from retrograd.data.images.reading import files_below, images_of_arrays, images_of_table, read_image_folder
 from retrograd.data.images.rows import Images
 from retrograd.data.images.settings import ImageSettings
+from retrograd.data.inline_table import inline_table
 from retrograd.data.json_files import read_json
 from retrograd.data.jsonl import read_jsonl
 from retrograd.data.layout import fits
@@ -90,6 +91,9 @@ def read_source(settings: DataSettings, base_dir: Path) -> Source:
     """
     if settings.builtin is not None:
         return _builtin_source(settings)
+    if settings.rows is not None:
+        table, settings = inline_table(settings)
+        return frame_source(table.with_missing(settings.missing_values), {}, settings)
     if settings.path is None:
         raise ConfigError(
             "no data", where="data", cure="name a built-in (`data: xor`) or a file (`data: {path: FILE}`)"

@@ -46,6 +46,8 @@ class NodeFacts:
     backward: tuple[str, ...]
     derivation: str
     frozen: bool
+    frozen_parameters: tuple[str, ...]  # of a node that is not frozen as a whole
+    trained: int  # parameters
     predicted_scale: float | None
     measured_scale: float | None
 
@@ -56,8 +58,9 @@ class Inspector:
     def __init__(self, prepared: Prepared, variables: Variables, batch: Mapping[str, Any], outputs: Any) -> None:
         self.prepared, self.variables, self.outputs = prepared, variables, {**batch, **outputs}
         self.rows = len(next(iter(batch.values())))
-        trained = {n: own for n, own in variables.params.items() if not prepared.network.by_name[n].frozen}
-        self.moments = jax.eval_shape(prepared.stepper().chain.init, trained)
+        stepper = prepared.stepper()
+        self.trained = stepper.trained(variables.params)
+        self.moments = jax.eval_shape(stepper.chain.init, self.trained)
         self.fields: dict[str, Field | None] = {name: first_field(np.shape(column)) for name, column in batch.items()}
         self.scales: dict[str, float | None] = {name: rms(column) for name, column in batch.items()}
 
@@ -91,6 +94,8 @@ class Inspector:
             backward=tuple(equations.backward) if equations else (),
             derivation=layer.derivation,
             frozen=node.frozen,
+            frozen_parameters=() if node.frozen else tuple(own.keys() - self.trained.get(node.name, {}).keys()),
+            trained=sum(value.size for value in self.trained.get(node.name, {}).values()),
             predicted_scale=scale,
             measured_scale=measured,
         )

@@ -59,7 +59,8 @@ def network(made: RunFacts) -> Iterator[str]:
     for node in made.nodes:
         found = made.at(node=node.path)
         settings = f", {node.settings}" if node.settings else ""
-        frozen = ", frozen" if node.frozen else ""
+        kept = ", ".join(sorted(node.frozen_parameters))
+        frozen = ", frozen" if node.frozen else f", {kept} frozen" if kept else ""
         yield ""
         yield from wrapped(f"{mark(found)}{node.path}: {node.kind}{settings}{frozen}; reads {', '.join(node.inputs)}")
         yield from told(found)

@@ -66,7 +66,7 @@ def totals_of(
     working = temporary if temporary is not None else tapes + 2 * held
     return Totals(
         parameters=sum(node.parameters for node in nodes),
-        trained=sum(node.parameters for node in nodes if not node.frozen),
+        trained=sum(node.trained for node in nodes),
         parameter_bytes=parameters,
         gradient_bytes=parameters,
         optimizer_bytes=optimizer,

@@ -226,7 +226,9 @@ def _look(
         given = _given(prepared.network, wanted.delta, columns)
         config = prepared.config
         chosen = optimizer or config.optimizer
-        stepper = Stepper(prepared.network, prepared.objectives, chosen, config.penalties, prepared.steps)
+        stepper = Stepper(
+            prepared.network, prepared.objectives, chosen, config.penalties, prepared.steps, freeze=config.freeze
+        )
         made = jax.jit(Looker(stepper, prepared.steps, given).step)(state, columns)
         plain = jax.jit(Looker(stepper, prepared.steps).step)(state, columns).look if given else None
         return numbers(stepper, state, rows, made, plain, **_facts(found, wanted, rows) | {"given": given})

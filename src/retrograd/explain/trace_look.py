@@ -16,7 +16,7 @@ from retrograd.backprop.backprop import Objective, add_delta, adjoint, backward,
 from retrograd.network.layer import Activation, Context, Params
 from retrograd.network.network import Network, own_params, take
 from retrograd.update.penalties import penalise
-from retrograd.update.step import Stepper, TrainState, count, split
+from retrograd.update.step import Stepper, TrainState, count, split, updated
 
 
 class Looked(NamedTuple):
@@ -75,10 +75,10 @@ class Looker:
         grads, state = jax.tree.map(jnp.add, look.grads, extra), look.state
         if self.delta is None:  # the very operations of the run's step, so that its bits are the run's
             grads, state = (own := stepper.evaluate(train, batch, stepper.fused)).grads, own.state
-        stages, moments = self.pass_stages(stepper._trained(grads), train)
+        stages, moments = self.pass_stages(stepper.trained(grads), train)
         updates = jax.tree.map(lambda u: u * jnp.asarray(train.rate_factor, u.dtype), stages["rate"])
-        trained = {name: train.params[name] for name in updates}
-        params = {**train.params, **optax.apply_updates(trained, updates)}
+        trained = stepper.trained(train.params)
+        params = updated(train.params, optax.apply_updates(trained, updates))
         after = train._replace(params=params, state=state, optimizer=moments, step=train.step + 1)
         again = self.accumulate(train._replace(params=params), ctx, batch)
         return Stepped(
@@ -97,7 +97,7 @@ class Looker:
     def pass_stages(self, grads: Any, train: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what each stage of the optimizer makes of the gradients, and its new state."""
         held, made, moments = grads, {}, type(train.optimizer)()
-        trained = {name: train.params[name] for name in grads}
+        trained = self.stepper.trained(train.params)
         for name, stage in self.stages.items():
             held, moments[name] = stage.update(held, train.optimizer[name], trained)
             made[name] = held

@@ -83,7 +83,7 @@ class ParameterNumbers:
     gradient: np.ndarray  # of the losses
     uses: dict[str, np.ndarray]  # the gradient by each node that uses the parameter
     penalty: np.ndarray | None
-    stages: dict[str, np.ndarray]  # nothing for a frozen node
+    stages: dict[str, np.ndarray]  # nothing for a frozen parameter
     moments: dict[str, tuple[np.ndarray, np.ndarray]]  # symbol -> before, after
     update: np.ndarray
     after: np.ndarray
@@ -213,7 +213,7 @@ def _parameters(
             uses.setdefault(owner, {})[each.path] = grad.T if path.endswith(TRANSPOSED) else grad
     for node, name in in_order(stepper.network, held.params):
         value, path = held.params[node][name], f"{node}/{name}"
-        trained = node in plain.updates
+        trained = name in plain.updates.get(node, {})
         yield ParameterNumbers(
             path,
             np.asarray(value),

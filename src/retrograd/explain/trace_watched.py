@@ -17,7 +17,7 @@ class Watched(Stepper):
     def __init__(self, own: Stepper, watch: Watch, gradient_norm: bool = False) -> None:
         norm = gradient_norm or own.gradient_norm
         super().__init__(
-            own.network, own.objectives, own.optimizer, own.penalties, own.total_steps, norm, own.precision
+            own.network, own.objectives, own.optimizer, own.penalties, own.total_steps, norm, own.precision, own.freeze
         )
         self.watch = watch
         self.many = watch(self, self.many)

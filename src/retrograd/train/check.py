@@ -65,7 +65,7 @@ def check_file(path: str | Path) -> CheckReport:
     own = load_layers(path)
     for cls in own.classes:
         if issubclass(cls, Optimizer):
-            cls(**optimizers.entry(cls.registered_name).facts.get("example", {})).build(100)
+            cls(**optimizers.entry(optimizers.name_of(cls)).facts.get("example", {})).build(100)
     reports = [check_registered(name) for name in own.names if name in layers or name in losses]
     return CheckReport(
         tuple(found for report in reports for found in report.checks),

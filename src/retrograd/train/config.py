@@ -114,6 +114,7 @@ class RunConfig(Settings):
     losses: Losses = ()  # instead of `loss`, for several outputs
     optimizer: Annotated[Optimizer, Registered(optimizers)] = Adam()  # noqa: RUF009  # frozen, so it can be shared
     penalties: Penalties = ()
+    freeze: tuple[str, ...] = ()
     training: TrainingSettings = TrainingSettings()  # noqa: RUF009  # frozen, so it can be shared
     name: str = "run"
 
@@ -129,6 +130,7 @@ class RunConfig(Settings):
         losses="instead of `loss`: one for each of several outputs, by the name of the node",
         optimizer=("how gradients become changes of the parameters", "", "", "adam needs the least tuning"),
         penalties=("what the size of the parameters costs, added to the loss", "", "", "none: the loss alone"),
+        freeze=("parameters that stay as they are, as in [hidden/bias] or ['*/bias']", "", "", "none: all are trained"),
         training="how long, in which portions, and when to stop",
         name="what the run is called; its folder carries it",
     )

@@ -78,12 +78,12 @@ class HealthWatch:
 
 def _read(stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tuple[Health, Quantities]:
     result = stepper.evaluate(train, batch)
-    grads = {name: grad for name, grad in result.grads.items() if not stepper.network.by_name[name].frozen}
+    grads = stepper.trained(result.grads)
     after, _ = apply_gradients(stepper.chain, train.params, grads, train.optimizer, train.rate_factor)
     ratios = {
         f"{node}/{name}": _norm(after[node][name] - value) / jnp.maximum(_norm(value), TINY)
-        for node in grads
-        for name, value in train.params[node].items()
+        for node, own in stepper.trained(train.params).items()
+        for name, value in own.items()
     }
     found = health(stepper.network, result, train.params)
     return found, {

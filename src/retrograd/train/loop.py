@@ -215,7 +215,7 @@ class Loop:
         return jnp.asarray(self.plateau.factor * self.rate_cut, jnp.float32)
 
     def _epoch(self, epoch: int, step: int, steps: Outcome, metrics: Metrics) -> Epoch:
-        loss, seconds = mean_of(steps.loss, self.shares[: len(steps.loss)]), self.clock() - self.begun
+        loss, seconds = mean_of(np.asarray(steps.loss), self.shares[: len(steps.loss)]), self.clock() - self.begun
         norm = None if steps.gradient_norm is None else float(np.mean(steps.gradient_norm))
         return Epoch(epoch, step, loss, metrics, float(steps.learning_rate[-1]), seconds, norm)
 

@@ -25,6 +25,7 @@ from retrograd.train.ranges import check_identifiers, check_targets
 from retrograd.train.room import check_room
 from retrograd.train.stop import check_goal
 from retrograd.update.optimizers import optimizers
+from retrograd.update.selection import select
 from retrograd.update.step import Stepper
 
 PARTS = ("train", "valid", "test")
@@ -74,6 +75,7 @@ class Prepared:
             self.steps,
             watched,
             config.training.precision,
+            config.freeze,
         )
 
     def evaluator(self) -> Evaluator:
@@ -137,13 +139,14 @@ def check_accumulation(prepared: Prepared) -> None:
         raise ConfigError(message, where=where, cure=f"at most {rows}, or a larger training.batch_size")
 
 
-def check_trained(network: Network, params: Mapping[str, Any]) -> None:
+def check_trained(stepper: Stepper, params: Mapping[str, Any]) -> None:
     """Raise ConfigError when a step would change nothing."""
     if not params:
         raise ConfigError("no layer has parameters: there is nothing to train", where="network")
-    if all(network.by_name[name].frozen for name in params):
-        cure = "leave `frozen` out where weights are to be learnt"
-        raise ConfigError("every layer with parameters is frozen: nothing would train", where="network", cure=cure)
+    if not stepper.trained(params):
+        where = "freeze" if stepper.freeze else "network"
+        cure = "leave `frozen` and `freeze` out where weights are to be learnt"
+        raise ConfigError("every layer with parameters is frozen: nothing would train", where=where, cure=cure)
 
 
 def check_shapes(prepared: Prepared) -> None:
@@ -165,7 +168,9 @@ def check_shapes(prepared: Prepared) -> None:
             after, _ = jax.eval_shape(trace, jax.random.key(0), batch)
     except RetrogradError as error:
         raise type(error)([worded(problem) for problem in error.problems]) from error
-    check_trained(prepared.network, after.params)
+    if prepared.config.freeze:
+        select(after.params, prepared.config.freeze, "freeze")
+    check_trained(stepper, after.params)
     kept = {node.name: outputs[node.name] for node in prepared.network if not node.recompute}
     check_room(after, kept, prepared.batch_size / rows)
     evaluator = prepared.evaluator()

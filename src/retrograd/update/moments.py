@@ -15,7 +15,7 @@ MEMORY = 0.96  # Dozat's base of the schedule of beta1
 class Moments(NamedTuple):
     """Moving averages of each gradient and of its square, and how many went into them."""
 
-    count: Array
+    t: Array
     mu: Any
     nu: Any
 
@@ -23,7 +23,7 @@ class Moments(NamedTuple):
 class LargestMoments(NamedTuple):
     """Both moving averages, and the largest average of squares so far."""
 
-    count: Array
+    t: Array
     mu: Any
     nu: Any
     nu_max: Any
@@ -32,7 +32,7 @@ class LargestMoments(NamedTuple):
 class NesterovMoments(NamedTuple):
     """Both moving averages, and the product of all beta1 so far."""
 
-    count: Array
+    t: Array
     mu: Any
     nu: Any
     product: Array
@@ -49,7 +49,7 @@ def scale_by_uncorrected_adam(beta1: float, beta2: float, eps: float) -> optax.G
 
     def update(grads: Any, state: Moments, params: Any = None) -> tuple[Any, Moments]:
         mu, nu = _averaged(grads, state, beta1, beta2)
-        return jax.tree.map(lambda m, v: m / (jnp.sqrt(v) + eps), mu, nu), Moments(state.count + 1, mu, nu)
+        return jax.tree.map(lambda m, v: m / (jnp.sqrt(v) + eps), mu, nu), Moments(state.t + 1, mu, nu)
 
     return optax.GradientTransformation(init, update)
 
@@ -70,12 +70,12 @@ def scale_by_amsgrad(
     def update(grads: Any, state: LargestMoments, params: Any = None) -> tuple[Any, LargestMoments]:
         mu, nu = _averaged(grads, state, beta1, beta2)
         largest = jax.tree.map(jnp.maximum, state.nu_max, nu)
-        first, second = (1 - _power(beta, state.count + 1) if bias_correction else 1.0 for beta in (beta1, beta2))
+        first, second = (1 - _power(beta, state.t + 1) if bias_correction else 1.0 for beta in (beta1, beta2))
 
         def direction(m: Array, w: Array) -> Array:
             return ((m / first) / (jnp.sqrt(w / second) + eps)).astype(m.dtype)
 
-        after = LargestMoments(state.count + 1, mu, nu, largest)
+        after = LargestMoments(state.t + 1, mu, nu, largest)
         return jax.tree.map(direction, mu, largest), after
 
     return optax.GradientTransformation(init, update)
@@ -98,7 +98,7 @@ def scale_by_nadam(beta1: float, beta2: float, eps: float, momentum_decay: float
 
     def update(grads: Any, state: NesterovMoments, params: Any = None) -> tuple[Any, NesterovMoments]:
         mu, nu = _averaged(grads, state, beta1, beta2)
-        step = state.count + 1
+        step = state.t + 1
         now, ahead = weight(step), weight(step + 1)
         product = (state.product * now).astype(state.product.dtype)
         second = 1 - _power(beta2, step)

@@ -18,6 +18,11 @@ def is_weight(name: str, value: Array) -> bool:
     return value.ndim >= 2 and any(word in name for word in WEIGHT_NAMES)
 
 
+def matches(path: str, patterns: Sequence[str]) -> bool:
+    """Return whether the path of a parameter matches any pattern, as `hidden/bias` or `*/bias`."""
+    return any(fnmatchcase(path, pattern) for pattern in patterns)
+
+
 def select(params: Mapping[str, Params], patterns: Sequence[str], where: str) -> list[tuple[str, str]]:
     """Return (node, name) of the parameters whose path matches any pattern; of all weights when there is none.
 
@@ -34,4 +39,4 @@ def select(params: Mapping[str, Params], patterns: Sequence[str], where: str) ->
     for pattern in patterns:
         if not any(fnmatchcase(path, pattern) for path in paths):
             raise ConfigError(f"no parameter matches '{pattern}'", where=where, cure=did_you_mean(pattern, paths))
-    return [at for path, at in paths.items() if any(fnmatchcase(path, pattern) for pattern in patterns)]
+    return [at for path, at in paths.items() if matches(path, patterns)]

@@ -21,6 +21,7 @@ from retrograd.network.network import Network, Variables, take
 from retrograd.network.precision import Precision, in_bfloat16
 from retrograd.update.optimizer import Optimizer
 from retrograd.update.penalties import Penalty, penalise
+from retrograd.update.selection import matches
 
 SMALL_STEP = 2e8  # operations; below this (about a millisecond) a dispatch costs as much as it starts
 STEPS_PER_DISPATCH = 64  # 16 gain nearly all that there is to gain
@@ -56,7 +57,8 @@ class Stepper:
     """The training step of one network, compiled; the state that is given to it is consumed (donated).
 
     `gradient_norm` is reported on request: on large networks it costs 5 to 8 % of the step. Of the precisions bfloat16
-    is the step's own matter; float64 is the caller's, who gives float64 arrays (`computing_in`).
+    is the step's own matter; float64 is the caller's, who gives float64 arrays (`computing_in`). `freeze` are patterns
+    of parameters that stay as they are, beside those of frozen nodes.
 
     Shapes:  `single` takes a batch, `many` the whole columns and the row numbers of each minibatch [steps, batch].
     """
@@ -70,6 +72,7 @@ class Stepper:
         total_steps: int | None = None,
         gradient_norm: bool = False,
         precision: Precision = "float32",
+        freeze: Sequence[str] = (),
     ) -> None:
         self.network, self.objectives, self.penalties = network, tuple(objectives), tuple(penalties)
         self.computed = in_bfloat16(network) if precision == "bfloat16" else network
@@ -77,6 +80,7 @@ class Stepper:
         self.optimizer, self.chain = optimizer, optimizer.build(total_steps)
         self.rate = optimizer.schedule.build(total_steps)  # the learning rate at a step, counted from 0
         self.gradient_norm, self.total_steps, self.precision = gradient_norm, total_steps, precision
+        self.freeze = tuple(freeze)
         self.single = jax.jit(self.step, donate_argnums=0)
         self.many = jax.jit(self._many, donate_argnums=0)
         self.first_factor = 1.0  # of the learning rate, before the first step
@@ -84,7 +88,7 @@ class Stepper:
 
     def with_optimizer(self, optimizer: Optimizer) -> Stepper:
         """Return the step with another schedule, clipping or decay of the same optimiser; its state stays valid."""
-        settings = (self.penalties, self.total_steps, self.gradient_norm, self.precision)
+        settings = (self.penalties, self.total_steps, self.gradient_norm, self.precision, self.freeze)
         return Stepper(self.network, self.objectives, optimizer, *settings)
 
     def with_rates_times(self, factor: float) -> Stepper:
@@ -96,14 +100,14 @@ class Stepper:
     def start(self, variables: Variables, key: Array) -> TrainState:
         """Return the state before the first step; arrays are copied, so that donation leaves the caller's alone."""
         params, state = jax.tree.map(jnp.copy, (variables.params, variables.state))
-        moments = self.chain.init(self._trained(params))
+        moments = self.chain.init(self.trained(params))
         factor = jnp.full((), self.first_factor, jnp.float32)
         return TrainState(params, state, moments, jnp.zeros((), jnp.int32), jnp.copy(key), factor)
 
     def step(self, train: TrainState, batch: Mapping[str, Any]) -> tuple[TrainState, Outcome]:
         """Return the state after one step, and what it reports. Pure; `single` is its compiled form."""
         result = self.evaluate(train, batch, self.fused)
-        grads = self._trained(result.grads)
+        grads = self.trained(result.grads)
         params, moments = apply_gradients(self.chain, train.params, grads, train.optimizer, train.rate_factor)
         after = train._replace(params=params, state=result.state, optimizer=moments, step=train.step + 1)
         norm = optax.tree.norm(grads) if self.gradient_norm else None
@@ -145,9 +149,21 @@ class Stepper:
 
         return lax.scan(body, train, order)
 
-    def _trained(self, tree: Mapping[str, Params]) -> dict[str, Params]:
-        """Leave out frozen nodes, so that neither clipping nor decay nor moments see them."""
-        return {name: own for name, own in tree.items() if not self.network.by_name[name].frozen}
+    def trained(self, tree: Mapping[str, Params]) -> dict[str, Params]:
+        """Leave out what is frozen, so that neither clipping nor decay nor moments see it."""
+        return without_frozen(self.network, self.freeze, tree)
+
+
+def without_frozen(network: Network, freeze: Sequence[str], tree: Mapping[str, Params]) -> dict[str, Params]:
+    """Return a tree of parameters without those of frozen nodes and those whose paths match a pattern."""
+    left = {name: own for name, own in tree.items() if not network.by_name[name].frozen}
+    if not freeze:
+        return left
+    found = {
+        node: {name: value for name, value in own.items() if not matches(f"{node}/{name}", freeze)}
+        for node, own in left.items()
+    }
+    return {node: own for node, own in found.items() if own}
 
 
 def apply_gradients(
@@ -157,11 +173,16 @@ def apply_gradients(
     moments: Any,
     rate_factor: Array | float = 1.0,
 ) -> tuple[dict[str, Params], Any]:
-    """Return new parameters and the optimiser's new state: p + rate_factor * update. Nodes without grads stay."""
-    trained = {name: params[name] for name in grads}
+    """Return new parameters and the optimiser's new state: p + rate_factor * update. What has no gradient stays."""
+    trained = {node: {name: params[node][name] for name in own} for node, own in grads.items()}
     updates, moments = chain.update(grads, moments, trained)
     scaled = jax.tree.map(lambda u: u * jnp.asarray(rate_factor, u.dtype), updates)
-    return {**params, **optax.apply_updates(trained, scaled)}, moments
+    return updated(params, optax.apply_updates(trained, scaled)), moments
+
+
+def updated(params: Mapping[str, Params], new: Mapping[str, Params]) -> dict[str, Params]:
+    """Return all parameters, with new values for those that have one."""
+    return {**params, **{node: {**params[node], **own} for node, own in new.items()}}
 
 
 def accumulate(

@@ -1,10 +1,11 @@
-"""`retrograd runs`: what has been trained, one run in full or as a page, or two side by side."""
+"""`retrograd runs`: what has been trained, one run in full or as a page, or several side by side."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -13,6 +14,7 @@ import typer
 from retrograd.app.cli.options import CONTEXT, Json, RunName
 from retrograd.app.cli.tables import ending, number, numbers, score_table, table
 from retrograd.base.document import parse_document
+from retrograd.base.errors import UsageError
 from retrograd.record.events import Note, Stopped
 from retrograd.record.run import RunSummary
 from retrograd.record.runs import find_run, list_runs
@@ -20,6 +22,8 @@ from retrograd.record.strict_json import write_json
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
                   invoke_without_command=True, context_settings=CONTEXT)  # fmt: skip
+WIDTH, SHORTEST = 80, 18  # of a line; of a name: date, time and two letters
+FURTHEST = ("test", "valid", "train")  # from training
 Root = Annotated[Path | None, typer.Option("--runs", help="folder that holds the runs  [default: runs]")]
 
 
@@ -38,7 +42,7 @@ def asked(context: typer.Context, root: Path | None, as_json: bool) -> Asked:
 
 @app.callback()
 def runs(context: typer.Context, root: Root = None, as_json: Json = False) -> None:
-    """List the runs in a folder; `show` tells one in full, `report` as a page, `compare` sets two side by side."""
+    """List the runs in a folder; `show` tells one in full, `report` as a page, `compare` sets several side by side."""
     context.obj = asked(context, root, as_json)
     if context.invoked_subcommand is None:
         show_list(context.obj)
@@ -59,12 +63,7 @@ def show_list(wanted: Asked) -> None:
     if not found:
         typer.echo(f"no runs in {wanted.root}; begin with: retrograd train CONFIG")
         return
-    rows = [["run", "task", "epochs", "ended", "score"]]
-    rows += [
-        [run.path.name, run.task, str(run.epochs), run.stop_reason or run.status, best_score(run.metrics)]
-        for run in found
-    ]
-    typer.echo(table(rows))
+    typer.echo(listed(found))
     for run in found:
         if run.problem:
             typer.echo(f"warning: {run.problem}", err=True)
@@ -110,24 +109,90 @@ def report(
 
 
 @app.command()
-def compare(context: typer.Context, first: RunName, second: RunName, root: Root = None, as_json: Json = False) -> None:
-    """Set two runs side by side: settings that differ, scores."""
+def compare(
+    context: typer.Context,
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN RUN...", help="runs' folders, their names or beginnings of them, or `last`"),
+    ],
+    root: Root = None,
+    as_json: Json = False,
+) -> None:
+    """Set two or more runs side by side: settings that differ, scores."""
     wanted = asked(context, root, as_json)
-    pair = [find_run(wanted.root, name) for name in (first, second)]
-    configs = [flat(parse_document(run.config_text()).values) for run in pair]
-    keys = [key for key in {**configs[0], **configs[1]} if configs[0].get(key) != configs[1].get(key)]
-    scores = [flat(run.summary().metrics or {}) for run in pair]
-    metrics = list({**scores[0], **scores[1]})
+    if len(runs) < 2:
+        raise UsageError("a comparison needs at least two runs", cure="retrograd runs lists them")
+    found = [find_run(wanted.root, name) for name in runs]
+    configs = [flat(parse_document(run.config_text()).values) for run in found]
+    keys = [key for key in merged(configs) if any(c.get(key) != configs[0].get(key) for c in configs)]
+    scores = [flat(run.summary().metrics or {}) for run in found]
+    metrics = list(merged(scores))
     if wanted.as_json:
         settings = {key: [config.get(key) for config in configs] for key in keys}
         typer.echo(
             write_json({"settings": settings, "metrics": {key: [s.get(key) for s in scores] for key in metrics}})
         )
         return
-    names = [run.path.name for run in pair]
-    rows = [["settings that differ", *names], *([key, *(show_value(c.get(key)) for c in configs)] for key in keys)]
-    typer.echo(table(rows) if keys else "the settings are the same")
-    typer.echo("\n" + table([["", *names], *([key, *numbers([s.get(key) for s in scores])] for key in metrics)]))
+    cells = {key: [show_value(config.get(key)) for config in configs] for key in keys}
+    measured = {key: numbers([own.get(key) for own in scores]) for key in metrics}
+    typer.echo(side_by_side("settings that differ", [run.path.name for run in found], cells, measured))
+
+
+def side_by_side(
+    title: str, names: Sequence[str], settings: Mapping[str, Sequence[str]], metrics: Mapping[str, Sequence[str]]
+) -> str:
+    """Return settings and metrics of several runs: a column a run where that fits the line, else a line a run."""
+    across = "\n\n".join(
+        [
+            table([[title, *names], *([key, *cells] for key, cells in settings.items())])
+            if settings
+            else "the settings are the same",
+            table([["", *names], *([key, *cells] for key, cells in metrics.items())]),
+        ]
+    )
+    if max(map(len, across.splitlines())) <= WIDTH:
+        return across
+    blocks = [
+        "\n".join([name, *(f"  {key}  {cells[i]}" for key, cells in settings.items())])
+        + "\n"
+        + textwrap.fill(
+            ", ".join(f"{key} {cells[i]}" for key, cells in metrics.items()),
+            WIDTH,
+            initial_indent="  ",
+            subsequent_indent="  ",
+        )
+        for i, name in enumerate(names)
+    ]
+    return "\n\n".join(blocks)
+
+
+def merged(mappings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return all keys, in the order in which they first come."""
+    return {key: value for mapping in mappings for key, value in mapping.items()}
+
+
+def listed(found: Sequence[RunSummary]) -> str:
+    """Return a line for each run, of at most 80 characters where names allow it: its score and its loss at the end."""
+    rows = [["run", "task", "epochs", "ended", "score", "loss"]]
+    rows += [
+        [
+            run.path.name,
+            run.task,
+            str(run.epochs),
+            run.stop_reason or run.status,
+            best_score(run.metrics),
+            best_loss(run.metrics),
+        ]
+        for run in found
+    ]
+    over = max(map(len, table(rows).splitlines())) - WIDTH
+    widest = max(len(row[0]) for row in rows)
+    if over > 0 and widest - over >= SHORTEST:  # a beginning that is told apart is enough to name a run
+        limit = widest - over
+        short = [row[0] if len(row[0]) <= limit else row[0][: limit - 3] + "..." for row in rows]
+        if len(set(short)) == len(rows):
+            rows = [[name, *row[1:]] for name, row in zip(short, rows, strict=True)]
+    return table(rows)
 
 
 def facts(run: RunSummary) -> dict[str, Any]:
@@ -138,11 +203,20 @@ def facts(run: RunSummary) -> dict[str, Any]:
 
 def best_score(metrics: Mapping[str, Mapping[str, float]] | None) -> str:
     """Return the most telling metric of the part furthest from training."""
-    part = next((part for part in ("test", "valid", "train") if part in (metrics or {})), None)
-    if metrics is None or part is None:
-        return "-"
-    name = next((name for name in ("accuracy", "r2", "loss") if name in metrics[part]), "loss")
-    return f"{part} {name} {number(metrics[part].get(name))}"
+    part = furthest(metrics)
+    name = next((name for name in ("accuracy", "r2") if name in part), None)
+    return "-" if name is None else f"{name} {number(part[name])}"
+
+
+def best_loss(metrics: Mapping[str, Mapping[str, float]] | None) -> str:
+    """Return the loss of the part furthest from training, and which part that is."""
+    part = next((part for part in FURTHEST if part in (metrics or {})), "")
+    return f"{number(furthest(metrics).get('loss'))} {part}".strip() if part else "-"
+
+
+def furthest(metrics: Mapping[str, Mapping[str, float]] | None) -> Mapping[str, float]:
+    """Return the metrics of the part furthest from training."""
+    return next((metrics[part] for part in FURTHEST if part in metrics), {}) if metrics else {}
 
 
 def flat(values: Any, path: str = "") -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.update.selection import matches
 
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
@@ -37,6 +38,7 @@ class Untrained(Symptom):
             path
             for path in program.first_health.grads
             if path.rpartition("/")[0] not in frozen
+            and not matches(path, program.config.freeze)
             and path.endswith("/weight")
             and all(float(moment.grads[path].largest) == 0 for moment in moments if path in moment.grads)
         ]

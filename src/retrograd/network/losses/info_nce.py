@@ -13,7 +13,7 @@ from retrograd.base.errors import ShapeError
 from retrograd.base.quantities import PositiveFloat
 from retrograd.network.layer import Backward, Context, Equations, Forward, Params, State, Static, examples
 from retrograd.network.losses.distances import read_embeddings
-from retrograd.network.losses.loss import Loss, losses
+from retrograd.network.losses.loss import Loss, losses, without_rows
 
 SHORTEST = 1e-12  # of a vector that is brought to length 1
 
@@ -77,6 +77,8 @@ class InfoNCE(Loss):
         (a, b), further = self.sort(inputs)
         if further != (None, None):
             raise ShapeError("it takes neither mask nor sample weight: each row is a negative of all others")
+        if a.shape[:1] == (0,):
+            return self.of_no_rows(inputs)
         (a_unit, a_length), (b_unit, b_length) = map(_unit, read_embeddings((a, b)))
         similarity = a_unit @ b_unit.T / self.temperature
         value, slopes = _diagonal_surprise(similarity)
@@ -89,6 +91,8 @@ class InfoNCE(Loss):
 
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
         """dS = p - 1, through the products, and across each vector (its length does not count)."""
+        if isinstance(tape, Static):
+            return without_rows(tape)
         a, b, slopes, factor, static = tape
         slopes = slopes * (dy * factor / self.temperature)
         deltas = (_unit_back(a, slopes @ b[0]), _unit_back(b, slopes.T @ a[0]))

@@ -136,24 +136,42 @@ class Loss(Layer):
             shapes = ", ".join(f"{each.dtype.name}{list(each.shape)}" for each in inputs)
             raise ShapeError(f"expected {own} inputs to compare, and at most one mask (true or false) and one sample "
                              f"weight (numbers), got {shapes}")  # fmt: skip
+        if 0 in inputs[0].shape[1:]:
+            raise ShapeError(f"the prediction has the shape {tuple(inputs[0].shape)}: there is nothing to compare")
         return inputs[:own], Further(masks[0] if masks else None, weights[0] if weights else None)
 
     def forward(self, params: Params, state: State, ctx: Context, *inputs: Array) -> Forward:  # noqa: D102
         own, further = self.sort(inputs)
+        if inputs[0].shape[:1] == (0,):
+            return self.of_no_rows(inputs)
         terms, kept = self.terms(*self.read(own))
         expect_further(terms, further)
         factor = self.factor(*inputs)
         static = Static((tuple(each.dtype for each in inputs[: self.predictions]), len(inputs)))
         return Forward(factor * jnp.sum(weigh(terms, further)), (kept, further, factor, static))
 
+    def of_no_rows(self, inputs: tuple[Array, ...]) -> Forward:
+        """Return the loss of a batch without rows: 0, the empty sum."""
+        predictions = tuple((tuple(each.shape), each.dtype) for each in inputs[: self.predictions])
+        return Forward(jnp.zeros((), computing_dtype(inputs[0])), Static((predictions, len(inputs))))
+
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
         """dprediction = dy * factor * weight * slopes."""
+        if isinstance(tape, Static):
+            return without_rows(tape)
         kept, further, factor, static = tape
         dtypes, count = static.value
         slopes = self.slopes(kept)
         each = slopes if isinstance(slopes, tuple) else (slopes,)
         deltas = [(weigh(s, further) * (dy * factor)).astype(d) for s, d in zip(each, dtypes, strict=True)]
         return Backward((*deltas, *(None,) * (count - len(deltas))))
+
+
+def without_rows(tape: Static) -> Backward:
+    """Return the deltas of a batch without rows: as empty as the predictions."""
+    predictions, count = tape.value
+    deltas = tuple(jnp.zeros(shape, dtype) for shape, dtype in predictions)
+    return Backward((*deltas, *(None,) * (count - len(deltas))))
 
 
 class Further(NamedTuple):
