@@ -7,7 +7,7 @@ from typing import Annotated
 
 from retrograd.base.annotations import Expect
 from retrograd.base.errors import Problem
-from retrograd.base.schema import Number
+from retrograd.base.quantities import Number
 
 Cell = bool | int | Number | str | None
 InlineRows = Annotated[tuple[tuple[Cell, ...], ...], Expect("rows, each a list of cells, as in [[0, 1, 1], [1, 1, 0]]")]
