@@ -204,13 +204,15 @@ def test_a_model_is_measured_on_rows_with_targets(told, place):
 
 def test_runs_are_listed_shown_and_compared(told):
     listed = told("runs").splitlines()
-    assert [line.split()[-3:-1] for line in listed[1:]] == [["test", "r2"], ["train", "accuracy"]]
+    assert listed[0].split()[-2:] == ["score", "loss"]
+    assert [(line.split()[-4], line.split()[-1]) for line in listed[1:]] == [("r2", "test"), ("accuracy", "train")]
     shown = told("runs", "show", "xor")
     assert "stopped after 100 epochs" in shown
     assert "learning_rate: 0.1" in shown
     compared = told("runs", "compare", "house", "xor")
     assert re.search(r"^name +house +xor$", compared, re.MULTILINE)
     assert re.search(r"^train\.accuracy +- +1\.0000$", compared, re.MULTILINE)
+    assert told("runs", "compare", "house", "xor", "house").count("accuracy") >= 1  # as many as are named
 
 
 def test_a_run_that_was_cut_off_says_how_far_it_came(told, place):

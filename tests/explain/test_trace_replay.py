@@ -172,3 +172,23 @@ def test_training_until_a_condition_holds_finds_the_first_such_step(xor):
     for wrong in ("loss", "los>1", "loss>x", "loss>nan"):
         with pytest.raises(UsageError):
             rg.trace(XOR, break_when=wrong)
+
+
+def test_a_condition_may_be_about_accuracy_a_delta_an_output_or_a_gradient():
+    def norm(step, name, what):
+        node = next(node for node in step.nodes if node.path == name)
+        return float(np.linalg.norm(getattr(node, what)))
+
+    first = rg.trace(XOR, step=1).numbers
+    delta = norm(first, "dense_1/tanh", "delta")
+    found = rg.trace(XOR, break_when=f"delta:dense_1/tanh<{0.9 * delta}").numbers
+    assert norm(found, "dense_1/tanh", "delta") < 0.9 * delta <= norm(rg.trace(XOR, step=found.step - 1).numbers,
+                                                                      "dense_1/tanh", "delta")  # fmt: skip
+    right = rg.trace(XOR, break_when="accuracy>=1").numbers
+    output, y = right.objectives[0].inputs
+    assert ((output > 0) == (y > 0.5)).all()
+    assert rg.trace(XOR, break_when="gradient:dense_2/bias>=0").numbers.step == 1
+    for wrong, words in (("delta:dense_9>1", "no node 'dense_9'"), ("gradient:dense_1/w>1", "no parameter 'w'"),
+                         ("delta>1", "delta:NODE"), ("nonfinite", "held in none")):  # fmt: skip
+        with pytest.raises(UsageError, match=words):
+            rg.trace(XOR, break_when=wrong)

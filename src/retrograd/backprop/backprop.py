@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from retrograd.backprop.empty import backward_of_no_rows, empty_told, forward_of_no_rows
 from retrograd.backprop.recompute import Forgotten, groups, read_by
 from retrograd.base.errors import ShapeError
 from retrograd.network.layer import Backward, Context, Forward, Layer, Params, State, Static, expect
@@ -216,6 +217,11 @@ def total(objectives: Sequence[Objective], losses: Mapping[str, Array]) -> Array
 
 def record(layer: Layer, params: Params, state: State, ctx: Context, inputs: tuple[Any, ...]) -> Forward:
     """Run a layer forward; one without a backward of its own is recorded by `jax.vjp`."""
+    with empty_told(inputs):
+        return forward_of_no_rows(layer, params, state, ctx, inputs) or _recorded(layer, params, state, ctx, inputs)
+
+
+def _recorded(layer: Layer, params: Params, state: State, ctx: Context, inputs: tuple[Any, ...]) -> Forward:
     if layer.derivation == "written":
         return expect(Forward, layer.forward(params, state, ctx, *inputs))
     smooth = tuple(i for i, x in enumerate(inputs) if jnp.issubdtype(jnp.result_type(x), jnp.inexact))
@@ -234,6 +240,14 @@ def record(layer: Layer, params: Params, state: State, ctx: Context, inputs: tup
 
 def adjoint(layer: Layer, params: Params, tape: Any, dy: Any) -> Backward:
     """Run a layer backward."""
+    found = backward_of_no_rows(params, tape)
+    if found is not None:
+        return found
+    with empty_told(dy, tape):
+        return _adjoint(layer, params, tape, dy)
+
+
+def _adjoint(layer: Layer, params: Params, tape: Any, dy: Any) -> Backward:
     if layer.derivation == "written":
         return expect(Backward, layer.backward(params, tape, dy))
     pull_back, static = tape

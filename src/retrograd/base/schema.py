@@ -162,33 +162,28 @@ def parse_registered(registry: Registry[Any], value: Any, path: str = "", only: 
     else:
         raise ConfigError(_misnamed(registry, value, path))
     if not isinstance(name, str) or name not in registry:
-        cure = stray_setting(_settings_by_name(registry), name, inner) or registry.near(str(name), only)
+        cure = stray_setting(
+            {each: [field.name for field in fields(registry[each])] for each in registry}, name, inner
+        ) or registry.near(str(name), only)
         raise ConfigError(f"unknown {registry.kind} '{name}'", where=path, cure=cure)
     return _narrowed(registry, only, parse(registry[name], inner, _join(path, name)), path)
 
 
 def _misnamed(registry: Registry[Any], value: Any, path: str) -> list[Problem]:
     """Return what to say of what is neither a name nor a mapping with one: settings may stand beside their name."""
-    settings = _settings_by_name(registry)
+    settings = {each: [field.name for field in fields(registry[each])] for each in registry}
     names = [key for key in value if key in registry] if isinstance(value, Mapping) else []
     if len(names) != 1:
         expected = f"expected {registry.one} (its name, or {{name: settings}}), found {show(value)}"
         return [Problem(path, expected, renamed(settings, value) if isinstance(value, Mapping) else "")]
-    (name,) = names
-    problems = [
-        Problem(_join(path, str(key)), UNKNOWN_KEY, beside(str(key), item, _join(path, name), name, settings[name]))
-        for key, item in value.items()
-        if key != name
-    ]
+    (name,), place = names, _join(path, names[0])
+    told = {str(key): beside(str(key), item, place, name, settings[name]) for key, item in value.items() if key != name}
+    problems = [Problem(_join(path, key), UNKNOWN_KEY, cure) for key, cure in told.items()]
     try:
-        parse(registry[name], value[name], _join(path, name))
+        parse(registry[name], value[name], place)
     except ConfigError as error:
         problems += error.problems
     return problems
-
-
-def _settings_by_name(registry: Registry[Any]) -> dict[str, list[str]]:
-    return {name: [field.name for field in fields(registry[name])] for name in registry}
 
 
 def _problems_of(known: Mapping[str, SettingField], given: Mapping[str, Any], path: str) -> Iterable[Problem]:

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.errors import DataError, DataTypeError
+from retrograd.data.floats import floats
 from retrograd.data.numpy_files import PLAIN_KINDS
 from retrograd.data.table import Table, any_series, checked, from_any_frame, table_digest
 
@@ -136,7 +137,7 @@ def _numbers(name: str, values: Any, where: str) -> np.ndarray:
 def _narrow(name: str, array: np.ndarray, where: str) -> np.ndarray:
     """Return integers as int32 and fractions as float32, the types that networks compute with."""
     if array.dtype.kind == "f":
-        return array.astype(np.float32)
+        return array.astype(floats())
     if array.dtype.kind == "b":
         return array
     if array.size and (array.min() < INT32.min or array.max() > INT32.max):

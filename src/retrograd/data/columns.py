@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 from retrograd.base.errors import DataError
 from retrograd.data.date_forms import has_week, has_year
 from retrograd.data.dates import is_date_form
+from retrograd.data.floats import floats
 from retrograd.data.kinds import ColumnKind
 from retrograd.data.scaling import Finite, Scaling, fit_scaling
 from retrograd.data.settings import DataSettings, Scale, plain_scale
@@ -46,8 +47,8 @@ class FittedColumn(ABC):
 
     def encode(self, values: pl.Series) -> np.ndarray:
         """Return the features of parsed values, float32 [rows, features]."""
-        encoded = self.encode_values(values).astype(np.float32)
-        return np.column_stack([encoded, values.is_null().to_numpy().astype(np.float32)]) if self.flag else encoded
+        encoded = self.encode_values(values).astype(floats())
+        return np.column_stack([encoded, values.is_null().to_numpy().astype(floats())]) if self.flag else encoded
 
     @abstractmethod
     def encode_values(self, values: pl.Series) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from retrograd.data.floats import floats
 from retrograd.data.scaling import Scaling
 
 MOST_DECIMALS = 320  # of a float64
@@ -19,6 +20,8 @@ def shortest(values: np.ndarray, scaling: Scaling | None = None) -> np.ndarray:
     Shapes:  values [rows, targets] with a scaling, else any -> the same
     """
     values = np.asarray(values)
+    if floats() is np.float64:  # all its digits count
+        return values.astype(np.float64)
     if scaling is None or (set(scaling.offset), set(scaling.scale)) == ({0.0}, {1.0}):
         text = pl.Series(values.astype(np.float32).reshape(-1)).cast(pl.String)
         return text.cast(pl.Float64).to_numpy().reshape(values.shape)

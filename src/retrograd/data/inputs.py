@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field
 from retrograd.base.errors import DataError, RetrogradWarning, ShapeError
 from retrograd.data.arrays import Arrays
 from retrograd.data.columns import CategoryColumn, Column, fit_column
+from retrograd.data.floats import floats
 from retrograd.data.kinds import ColumnKind
 from retrograd.data.report import Report
 from retrograd.data.scaling import Scaling, fit_scaling
@@ -75,7 +76,7 @@ class TableInputs:
         for column in self.columns:
             _count(column, parsed[column.name], report)
         encoded = [column.encode(parsed[column.name]) for column in self.columns]
-        x = np.hstack(encoded) if encoded else np.empty((len(table), 0), np.float32)
+        x = np.hstack(encoded) if encoded else np.empty((len(table), 0), floats())
         _refuse_overflow(x, self.features, table)
         identifiers = {
             column.name: column.identifiers(parsed[column.name])
@@ -134,7 +135,7 @@ class ArrayInputs:
         if x.shape[1:] != self.shape:
             raise ShapeError(f"x: expected rows of shape {self.shape}, got {x.shape[1:]}", where=arrays.where)
         if self.scaling is not None:
-            x = self.scaling.to_float32(x)
+            x = self.scaling.to_floats(x)
             if not np.isfinite(x).all():
                 cure = "choose `scale: standard`"
                 raise DataError("x holds values too large for a 32-bit number", where=arrays.where, cure=cure)

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import ConfigDict, Field
 
 from retrograd.base.errors import DataError
+from retrograd.data.floats import floats
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 CHUNK_NUMBERS = 1 << 20
@@ -40,9 +41,9 @@ class Scaling:
         y = (np.asarray(x, np.float64) - np.array(self.offset)) / np.array(self.scale)
         return y if self.clip is None else np.clip(y, -self.clip, self.clip)
 
-    def to_float32(self, x: np.ndarray) -> np.ndarray:
-        """Return the scaled numbers in float32, without holding a float64 copy of all of x."""
-        y = np.empty(x.shape, np.float32)
+    def to_floats(self, x: np.ndarray) -> np.ndarray:
+        """Return the scaled numbers in the numbers that are read, without holding a float64 copy of all of x."""
+        y = np.empty(x.shape, floats())
         rows = max(1, CHUNK_NUMBERS // max(1, x[0].size if len(x) else 1))
         with np.errstate(over="ignore"):  # what overflows is infinite, which the caller looks for
             for start in range(0, len(x), rows):

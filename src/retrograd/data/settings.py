@@ -167,12 +167,7 @@ class DataSettings(Settings):
     words = describing(
         builtin="a data set that comes with the program",
         path="the file that holds the rows, a pattern such as `parts/*.csv`, or a folder of tables, images or texts",
-        rows=(
-            "the rows themselves, each a list of its cells, the target last: for exercises",
-            "",
-            "",
-            "taken as they are",
-        ),
+        rows=("the rows themselves, each a list of cells, the target last", "", "", "taken as they are"),
         columns=("the names of the columns of `rows`", "", "", "x1, x2, ... and y for the last one"),
         images="how images are found and decoded, where the data are images",
         text="how texts are cut into tokens, and what is learned from them",

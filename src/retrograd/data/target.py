@@ -11,6 +11,7 @@ import polars as pl
 from pydantic import ConfigDict, Field
 
 from retrograd.base.errors import DataError, DataTypeError, LabelError, ShapeError
+from retrograd.data.floats import floats
 from retrograd.data.scaling import Scaling, fit_scaling
 from retrograd.data.settings import Task
 from retrograd.data.table import CellFaults, Table
@@ -143,7 +144,7 @@ class Quantities:
 
     def encode(self, table: Table) -> np.ndarray:
         """Return the scaled numbers, float32 [rows, targets]; a cell that is no finite number is a DataError."""
-        return self.scaling.apply(quantities(table, self.names)).astype(np.float32)
+        return self.scaling.apply(quantities(table, self.names)).astype(floats())
 
     def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:
         """Return the numbers in their own unit for outputs [rows, targets]."""

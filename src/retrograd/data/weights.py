@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from retrograd.base.errors import DataError, ShapeError
+from retrograd.data.floats import floats
 
 
 def checked_weights(weights: np.ndarray, where: str) -> np.ndarray:
@@ -18,4 +19,4 @@ def checked_weights(weights: np.ndarray, where: str) -> np.ndarray:
         raise DataError(f"sample_weight: row {row + 1} has the negative weight {weights[row]:g}", where=where)
     if not weights.any():
         raise DataError("sample_weight: every weight is 0, so nothing would be learned", where=where)
-    return weights.astype(np.float32)
+    return weights.astype(floats())

@@ -14,6 +14,7 @@ from retrograd.base.doors import refuse_foreign
 from retrograd.base.errors import RetrogradError
 from retrograd.base.finding import Finding
 from retrograd.data.dataset import Dataset, load
+from retrograd.data.floats import reading_in
 from retrograd.diagnosis.budget import QUICK, SECONDS, Budget, unheard, within
 from retrograd.diagnosis.experiment import SECONDS as EXPERIMENTS
 from retrograd.diagnosis.experiment import Experiment, experiments
@@ -95,7 +96,8 @@ def diagnose(
     if dataset is None:
         if config.data is None:
             raise RetrogradError("no data to diagnose", cure="give `data:` in the configuration, or a dataset")
-        dataset = load(config.data)
+        with reading_in(config.training.precision):
+            dataset = load(config.data)
     return examine(Program(config, dataset, seconds), seeds, allowed)
 
 

@@ -66,7 +66,7 @@ def rescaled(dataset: Dataset, before: DataSettings | None, after: DataSettings 
             return None
         scaling = fit_scaling(values, *scaled)
         train, valid, test = (
-            None if part is None else {**part, name: scaling.to_float32(part[name])}
+            None if part is None else {**part, name: scaling.to_floats(part[name])}
             for part in (dataset.train, dataset.valid, dataset.test)
         )
         dataset = dataclasses.replace(dataset, train=train or {}, valid=valid, test=test)

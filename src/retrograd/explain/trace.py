@@ -36,9 +36,7 @@ from retrograd.explain.trace_replay import (
 from retrograd.explain.trace_source import (
     Batch,
     Source,
-    as_written,
     check_step,
-    given_params,
     in_words,
     one_row,
     open_source,
@@ -46,6 +44,7 @@ from retrograd.explain.trace_source import (
 from retrograd.explain.trace_text import as_text
 from retrograd.network.network import Network, take
 from retrograd.network.precision import computing_in, in_precision
+from retrograd.network.written import as_written, given_params
 from retrograd.update.optimizer import Optimizer
 from retrograd.update.step import Stepper, TrainState
 

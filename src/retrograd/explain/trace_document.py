@@ -14,6 +14,7 @@ from retrograd.explain.trace_look import GIVEN
 from retrograd.explain.trace_loss_lines import loss_lines, start_lines
 from retrograd.explain.trace_numbers import Contribution, NodeNumbers, ParameterNumbers, StepNumbers, parts
 from retrograd.explain.trace_rules import backward_lines, forward_lines, gradient_lines
+from retrograd.explain.trace_state import state_table
 from retrograd.explain.trace_update_lines import columns_of, rows_of, update_lines
 from retrograd.network.network import TRANSPOSED
 from retrograd.update.optimizers import SGD
@@ -99,6 +100,8 @@ class Writer:
         about += "".join(f"; {name} shared from {path}" for name, path in node.node.share)
         lines = forward_lines(node.layer, node, self.f)
         blocks: list[Any] = [Sums(tuple(lines))] if lines else []
+        if (found := state_table(node, self.f)) is not None:
+            blocks += [Words(found[2]), Table(found[0], tuple(found[1]))]
         if not lines or self.node:
             blocks += [b for name, array in parts(node.path, node.output) for b in self.array(f"output {name}", array)]
         if self.node:

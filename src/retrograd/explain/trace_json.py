@@ -9,6 +9,7 @@ import numpy as np
 
 from retrograd.explain.trace_figures import Summary, summary
 from retrograd.explain.trace_numbers import NodeNumbers, ObjectiveNumbers, ParameterNumbers, StepNumbers
+from retrograd.explain.trace_state import state_json
 from retrograd.record.strict_json import write_json
 
 FULL = 1024  # numbers of an array that are written as they are
@@ -87,6 +88,7 @@ def _node(node: NodeNumbers, opened: str | None) -> dict[str, Any]:
             for given in node.contributions
         ],
         "gradients": {name: array(grad, opened) for name, grad in node.grads.items()},
+        "state": state_json(node),
     }
 
 

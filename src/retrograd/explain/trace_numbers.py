@@ -44,6 +44,7 @@ class NodeNumbers:
     edges: tuple[Any, ...]  # a delta for each input, None where there is none
     grads: dict[str, np.ndarray]  # by this node alone
     slope: np.ndarray | None  # of a function that acts on single elements
+    state: dict[str, tuple[np.ndarray, np.ndarray]]  # before and after the step
 
     @property
     def path(self) -> str:
@@ -132,7 +133,10 @@ def numbers(
     plain = jax.device_get(made._replace(after=_keyless(made.after)))
     held = jax.device_get(_keyless(before))
     look: Looked = plain.look
-    nodes = tuple(_node(stepper.network, held.params, node, look) for node in stepper.network)
+    nodes = tuple(
+        _node(stepper.network, held.params, node, look, _states(node, held.state, plain.after.state))
+        for node in stepper.network
+    )
     objectives = tuple(
         ObjectiveNumbers(
             objective.name,
@@ -175,7 +179,7 @@ def parts(path: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
         yield path, np.asarray(value)
 
 
-def _node(network: Network, params: Any, node: Node, look: Any) -> NodeNumbers:
+def _node(network: Network, params: Any, node: Node, look: Any, state: Any) -> NodeNumbers:
     return NodeNumbers(
         node,
         tuple(np.asarray(take(look.outputs, reference)) for reference in node.inputs),
@@ -186,7 +190,13 @@ def _node(network: Network, params: Any, node: Node, look: Any) -> NodeNumbers:
         look.edges.get(node.name, ()),
         dict(sorted(look.own.get(node.name, {}).items(), key=lambda own: own[0] == "bias")),
         look.slopes.get(node.name),
+        state,
     )
+
+
+def _states(node: Node, before: Any, after: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    own, new = before.get(node.name, {}), after.get(node.name, {})
+    return {name: (np.asarray(own[name]), np.asarray(new[name])) for name in own}
 
 
 def _contributions(network: Network, node: Node, look: Looked) -> Iterator[Contribution]:

@@ -13,9 +13,8 @@ import numpy as np
 from retrograd.base.document import parse_document
 from retrograd.base.errors import DataError, UsageError
 from retrograd.data.dataset import Dataset, from_arrays, load
+from retrograd.data.floats import reading_in
 from retrograd.data.settings import DataSettings, SplitSettings
-from retrograd.network.initializers import Constant, Initializer, Values
-from retrograd.network.network import Network
 from retrograd.record.events import Epoch, Intervention, Started, Stopped, versions
 from retrograd.record.run import CONFIG, RunFolder
 from retrograd.train.config import RunConfig, config_of
@@ -24,7 +23,6 @@ from retrograd.train.run import Run, as_config
 
 Batch = dict[str, np.ndarray]
 PROGRAMS = ("jax", "jaxlib", "optax")  # whose versions decide the bits
-MOST_READ = 100_000  # numbers that are read as decimals one by one
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,8 @@ def _of_run(run: RunFolder, dataset: Dataset | None) -> Source:
             cure = "trace it from Python: rg.trace(run), or rg.trace(folder, dataset=...)"
             raise UsageError("the run's data came from a program, and are not in its folder", where=str(run.path),
                              cure=cure)  # fmt: skip
-        dataset = load(config.data)
+        with reading_in(config.training.precision):
+            dataset = load(config.data)
     if begun and begun.data_digest and begun.data_digest != dataset.digest:
         raise DataError("the data are not those of the run any more", where=str(config.data and config.data.path),
                         cure="bring back the file as it was")  # fmt: skip
@@ -123,24 +122,3 @@ def in_words(batch: Mapping[str, np.ndarray]) -> str:
     """Return how many rows a batch has, in words."""
     rows = len(next(iter(batch.values())))
     return "1 row" if rows == 1 else f"{rows} rows"
-
-
-def as_written(column: Any) -> np.ndarray:
-    """Return float32 numbers as the shortest decimals that they stand for: 0.1, not 0.10000000149."""
-    values = np.asarray(column)
-    if values.dtype != np.float32:
-        return values.astype(np.float64) if values.dtype.kind == "f" else values
-    if values.size > MOST_READ:
-        return values.astype(np.float64)
-    return np.array([float(str(value)) for value in values.reshape(-1)], np.float64).reshape(values.shape)
-
-
-def given_params(network: Network, params: Any) -> dict[str, dict[str, Any]]:
-    """Return first parameters in float64: those that were given as numbers as written, drawn ones as they are."""
-
-    def read(node: str, name: str, value: Any) -> np.ndarray:
-        rule = getattr(network.by_name[node].layer, name, None)
-        given = isinstance(rule, Initializer) and isinstance(rule, (Values, Constant))
-        return as_written(value) if given else np.asarray(value, np.float64)
-
-    return {node: {name: read(node, name, value) for name, value in own.items()} for node, own in params.items()}

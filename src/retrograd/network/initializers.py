@@ -248,7 +248,7 @@ def draw(initial: Initializer, key: Array, name: str, shape: tuple[int, ...]) ->
         return initial(fold_path(key, name), shape)
     except ShapeError as error:
         raise ShapeError([problem._replace(where=name) for problem in error.problems]) from None
-    except ValueError as error:  # orthogonal and the fan rules need two axes
+    except (ValueError, ZeroDivisionError) as error:  # orthogonal and the fan rules need two axes, and inputs
         raise ShapeError(
             f"{initializers.name_of(type(initial))} cannot fill shape {shape}: {error}", where=name
         ) from None

@@ -9,6 +9,7 @@ from typing import Any
 
 from retrograd.base.schema import parse, parse_registered
 from retrograd.data.dataset import Dataset, from_arrays, from_frame, load
+from retrograd.data.floats import reading_in
 from retrograd.data.settings import DataSettings
 from retrograd.network.entries import parse_entries
 from retrograd.network.losses.loss import losses
@@ -48,7 +49,8 @@ def fit(
 
         run = rg.fit(x, y, network=[rg.Dense(16, "relu"), rg.Dense("classes")], epochs=50)
     """
-    dataset = _dataset(x, y, target, valid, data or DataSettings())
+    with reading_in(training.get("precision", "float32")):
+        dataset = _dataset(x, y, target, valid, data or DataSettings())
     chosen = design(dataset, data or DataSettings()).config
     entries = network.entries if isinstance(network, Network) else network
     settings = {field.name: getattr(chosen.training, field.name) for field in dataclasses.fields(TrainingSettings)}

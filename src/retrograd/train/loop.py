@@ -18,6 +18,7 @@ from retrograd.data.batches import EpochOrder, epoch_order
 from retrograd.data.prefetch import ahead, is_streamed
 from retrograd.network.network import Variables
 from retrograd.network.precision import computing_in, in_precision, taken_out
+from retrograd.network.written import given_params
 from retrograd.record.events import Epoch, Intervention, Metrics
 from retrograd.record.tree import digest
 from retrograd.train.condition import Condition, Gauge
@@ -92,6 +93,8 @@ class Loop:
         """Return the best weights from these first ones on."""
         precision = self.settings.precision
         with computing_in(precision):
+            if precision == "float64":  # weights that were given keep their digits
+                variables = variables._replace(params=given_params(self.stepper.network, variables.params))
             fitted = self._run(in_precision(variables, precision))
             return fitted._replace(variables=taken_out(fitted.variables, precision))
 

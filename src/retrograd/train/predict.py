@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from retrograd.backprop.backprop import Objective
 from retrograd.base.document import Document
 from retrograd.base.errors import ModelFileError, RetrogradError, UsageError
 from retrograd.data.dataset import joined
+from retrograd.data.floats import reading_in
 from retrograd.data.images.boxes import in_pixels
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
@@ -101,14 +103,16 @@ class Model:
         if isinstance(target, Answer):
             return target.decode(answers(self, columns))
         outputs = self.evaluator.each_output(self.variables, columns)
-        decoded = Decoded.joined([self.preprocessing.decode(part, from_logits=from_logits) for part in outputs])
+        with self._reading():
+            decoded = Decoded.joined([self.preprocessing.decode(part, from_logits=from_logits) for part in outputs])
         if decoded.values is not None:
             decoded = decoded._replace(values=at_level(decoded.values, columns))
         return decoded._replace(boxes=in_pixels(decoded.boxes, rows.sizes)) if decoded.boxes is not None else decoded
 
     def columns(self, rows: Any, report: Report | None = None) -> dict[str, Any]:
         """Return the batch columns of rows without their targets."""
-        columns = self.preprocessing.transform(rows, with_target=False, report=report)
+        with self._reading():
+            columns = self.preprocessing.transform(rows, with_target=False, report=report)
         check_identifiers(self.network, columns)
         return columns
 
@@ -119,9 +123,13 @@ class Model:
     def evaluate(self, data: Any, y: Any = None, report: Report | None = None) -> dict[str, float]:
         """Return loss and all metrics on rows that have their targets, or whose targets are y."""
         data = data if y is None else self._with_targets(data, y)
-        columns = self.preprocessing.transform(self.read(data), with_target=True, report=report)
+        with self._reading():
+            columns = self.preprocessing.transform(self.read(data), with_target=True, report=report)
         check_identifiers(self.network, columns)
         return self.evaluator.scores(self.variables, columns, full=True)
+
+    def _reading(self) -> AbstractContextManager[None]:
+        return reading_in(self.config.training.precision)
 
     def _with_targets(self, data: Any, y: Any) -> Any:
         """Return rows and their targets in the form in which the model was trained on them."""

@@ -15,6 +15,7 @@ from retrograd.base.document import read_document
 from retrograd.base.errors import ConfigError, Problem, RetrogradError
 from retrograd.base.memory import check_device
 from retrograd.data.dataset import Dataset, load
+from retrograd.data.floats import reading_in
 from retrograd.network.layer import Spec
 from retrograd.network.network import Network, take
 from retrograd.network.precision import computing_in, in_precision
@@ -95,7 +96,8 @@ def prepare(config: RunConfig, dataset: Dataset | None = None) -> Prepared:
             raise ConfigError(
                 "missing", where="data", cure="name a built-in (`data: xor`) or a file (`data: {path: ...}`)"
             )
-        dataset = load(config.data)
+        with reading_in(config.training.precision):
+            dataset = load(config.data)
     network, objectives = config.build(dataset.sizes, dataset.task, tuple(dataset.train))
     prepared = Prepared(config.filled(network, dataset.task), dataset, network, tuple(objectives))
     check_accumulation(prepared)
@@ -111,7 +113,8 @@ def prepare_file(path: Path, changes: Sequence[str] = (), learning_rate: float |
     document = document_with(changes, read_document(path))
     config = with_rate(config_in(path.parent, document), learning_rate)
     try:
-        dataset = None if config.data is None else load(config.data)
+        with reading_in(config.training.precision):
+            dataset = None if config.data is None else load(config.data)
     except ConfigError as error:
         raise document.located(error) from error
     try:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from retrograd.app.cli.options import CONTEXT, Json, RunName
-from retrograd.app.cli.tables import ending, number, numbers, score_table, table
+from retrograd.app.cli.tables import WIDTH, cut, ending, number, numbers, score_table, table
 from retrograd.base.document import parse_document
 from retrograd.base.errors import UsageError
 from retrograd.record.events import Note, Stopped
@@ -22,7 +22,6 @@ from retrograd.record.strict_json import write_json
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
                   invoke_without_command=True, context_settings=CONTEXT)  # fmt: skip
-WIDTH, SHORTEST = 80, 18  # of a line; of a name: date, time and two letters
 FURTHEST = ("test", "valid", "train")  # from training
 Root = Annotated[Path | None, typer.Option("--runs", help="folder that holds the runs  [default: runs]")]
 
@@ -142,16 +141,12 @@ def side_by_side(
     title: str, names: Sequence[str], settings: Mapping[str, Sequence[str]], metrics: Mapping[str, Sequence[str]]
 ) -> str:
     """Return settings and metrics of several runs: a column a run where that fits the line, else a line a run."""
-    across = "\n\n".join(
-        [
-            table([[title, *names], *([key, *cells] for key, cells in settings.items())])
-            if settings
-            else "the settings are the same",
-            table([["", *names], *([key, *cells] for key, cells in metrics.items())]),
-        ]
-    )
-    if max(map(len, across.splitlines())) <= WIDTH:
-        return across
+    tables = [
+        [[title, *names], *([key, *cells] for key, cells in settings.items())],
+        [["", *names], *([key, *cells] for key, cells in metrics.items())],
+    ]
+    if all(natural_width(rows) <= WIDTH for rows in tables) or len(names) == 2:
+        return (table(tables[0]) if settings else "the settings are the same") + f"\n\n{table(tables[1])}"
     blocks = [
         "\n".join([name, *(f"  {key}  {cells[i]}" for key, cells in settings.items())])
         + "\n"
@@ -163,7 +158,12 @@ def side_by_side(
         )
         for i, name in enumerate(names)
     ]
-    return "\n\n".join(blocks)
+    return "\n".join(cut(line, WIDTH) for line in "\n\n".join(blocks).splitlines())
+
+
+def natural_width(rows: Sequence[Sequence[str]]) -> int:
+    """Return how wide a table is in which nothing is cut."""
+    return sum(max(map(len, column)) + 2 for column in zip(*rows, strict=True)) - 2
 
 
 def merged(mappings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def merged(mappings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def listed(found: Sequence[RunSummary]) -> str:
-    """Return a line for each run, of at most 80 characters where names allow it: its score and its loss at the end."""
+    """Return a line for each run, with its score and its loss at the end."""
     rows = [["run", "task", "epochs", "ended", "score", "loss"]]
     rows += [
         [
@@ -185,13 +185,6 @@ def listed(found: Sequence[RunSummary]) -> str:
         ]
         for run in found
     ]
-    over = max(map(len, table(rows).splitlines())) - WIDTH
-    widest = max(len(row[0]) for row in rows)
-    if over > 0 and widest - over >= SHORTEST:  # a beginning that is told apart is enough to name a run
-        limit = widest - over
-        short = [row[0] if len(row[0]) <= limit else row[0][: limit - 3] + "..." for row in rows]
-        if len(set(short)) == len(rows):
-            rows = [[name, *row[1:]] for name, row in zip(short, rows, strict=True)]
     return table(rows)
 
 

@@ -12,6 +12,7 @@ from pydantic import ConfigDict
 
 from retrograd.base.errors import DataError
 from retrograd.base.memory import require_room
+from retrograd.data.floats import floats
 from retrograd.data.inputs import TableInputs, parse_columns
 from retrograd.data.kinds import ColumnKind
 from retrograd.data.report import Report
@@ -89,7 +90,7 @@ class WindowInputs:
             seen = replace(self.known, ignored=table.names).encode(table, Report())
             columns[KNOWN] = seen["x"][after]
         if levels is not None:
-            columns |= {name: values[starts].astype(np.float32) for name, values in levels.items()}
+            columns |= {name: values[starts].astype(floats()) for name, values in levels.items()}
         return columns
 
     def _check_room(self, cells: int, row_bytes: Sequence[int], setting: str) -> None:

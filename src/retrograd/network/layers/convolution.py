@@ -158,7 +158,7 @@ class Convolution(Layer):
     def _groups(self, channels: int) -> int:
         groups = channels if self.groups == "depthwise" else self.groups
         for count, what in ((channels, "channels"), (int(self.filters), "filters")):
-            if count % groups:
+            if not groups or count % groups:
                 raise ShapeError(f"groups {groups} do not divide {count} {what}")
         return groups
 

@@ -1,0 +1,33 @@
+"""Numbers as they were written: float32 values as the decimals that they stand for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from retrograd.network.initializers import Constant, Initializer, Values
+from retrograd.network.network import Network
+
+MOST_READ = 100_000  # numbers that are read as decimals one by one
+
+
+def as_written(column: Any) -> np.ndarray:
+    """Return float32 numbers as the shortest decimals that they stand for: 0.1, not 0.10000000149."""
+    values = np.asarray(column)
+    if values.dtype != np.float32:
+        return values.astype(np.float64) if values.dtype.kind == "f" else values
+    if values.size > MOST_READ:
+        return values.astype(np.float64)
+    return np.array([float(str(value)) for value in values.reshape(-1)], np.float64).reshape(values.shape)
+
+
+def given_params(network: Network, params: Any) -> dict[str, dict[str, Any]]:
+    """Return first parameters in float64: those that were given as numbers as written, drawn ones as they are."""
+
+    def read(node: str, name: str, value: Any) -> np.ndarray:
+        rule = getattr(network.by_name[node].layer, name, None)
+        given = isinstance(rule, Initializer) and isinstance(rule, (Values, Constant))
+        return as_written(value) if given else np.asarray(value, np.float64)
+
+    return {node: {name: read(node, name, value) for name, value in own.items()} for node, own in params.items()}
