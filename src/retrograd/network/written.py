@@ -28,6 +28,8 @@ def given_params(network: Network, params: Any) -> dict[str, dict[str, Any]]:
     def read(node: str, name: str, value: Any) -> np.ndarray:
         rule = getattr(network.by_name[node].layer, name, None)
         given = isinstance(rule, Initializer) and isinstance(rule, (Values, Constant))
-        return as_written(value) if given else np.asarray(value, np.float64)
+        single = np.asarray(value).astype(np.float32)
+        is_rounded = given and np.array_equal(single, np.asarray(value))  # a float64 with more digits is none of these
+        return as_written(single) if is_rounded else np.asarray(value, np.float64)
 
     return {node: {name: read(node, name, value) for name, value in own.items()} for node, own in params.items()}
