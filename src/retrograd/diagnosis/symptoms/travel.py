@@ -44,7 +44,11 @@ class Travel(Symptom):
         if program.optimizer_kind in ADAPTIVE:
             way = float(np.mean([program.rate(int(step)) for step in np.linspace(0, steps - 1, 16)])) * steps
             needed = self._needed(program)
-            if way < needed and program.rate(0) < TIMID * USUAL and USUAL * steps >= needed and steps >= FEW:
+            rate_lacks, updates_lack = (
+                USUAL * steps / max(way, 1e-30),
+                needed / (USUAL * steps),
+            )  # the shortfall's two factors
+            if way < needed and steps >= FEW and rate_lacks > max(1 / TIMID, updates_lack):
                 yield self._too_slow(program, steps, way, needed)
                 return
             if way < needed:
@@ -66,11 +70,11 @@ class Travel(Symptom):
             )
 
     def _too_slow(self, program: Program, steps: int, way: float, needed: float) -> Finding:
-        """Return the finding that it is the rate: at the usual one the same updates would be enough."""
+        """Return the finding that it is the rate that is too small, by a larger factor than the updates are too few."""
         finding = self.finding(
             "optimizer.learning_rate",
             f"steps of {program.rate(0):g} move a weight by {way:.3g} at most in {steps} updates, and some have "
-            f"to move by about {needed:.3g}; at the usual rate of {USUAL:g} as many updates would be enough",
+            f"to move by about {needed:.3g}; the usual rate is {USUAL:g}",
             Evidence("learning rate x updates", way, needed),
             remedies=("raise_rate", "more_updates"),
             confidence=self._confidence(way, needed),
