@@ -34,6 +34,21 @@ def test_the_example_by_hand_is_printed_and_written(told, tmp_path):
     assert told("trace", BY_HAND, "--sample", 3, "--format", "markdown", "--decimals", 6).startswith("# trace of")
 
 
+@pytest.mark.parametrize(("name", "start"), [("step.svg", b"<svg"), ("step.PNG", b"\x89PNG"), ("step.tex", b"\\docum")])
+def test_the_ending_of_a_file_names_its_format(name, start, told, tmp_path):
+    told("trace", BY_HAND, "--sample", 3, "-o", name)
+    assert (tmp_path / name).read_bytes().startswith(start)
+
+
+def test_an_unknown_ending_is_refused_before_anything_is_computed(told, tmp_path):
+    error = told("trace", BY_HAND, "-o", "step.gif", code=2)
+    assert "unknown ending '.gif'" in error
+    assert ".svg" in error
+    assert not (tmp_path / "step.gif").exists()
+    told("trace", BY_HAND, "--sample", 3, "-o", "step.gif", "--format", "text")
+    assert (tmp_path / "step.gif").read_text().startswith("trace of")
+
+
 def test_a_given_delta_and_one_node(told):
     text = told("trace", EXAMPLES / "all_ones.yaml", "--sample", 0, "--delta", "-4", "--node", "hidden")
     assert "bias[0] = 1 - 0.1*(-4) = 1.4" in text

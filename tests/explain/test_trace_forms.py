@@ -1,12 +1,16 @@
 """The forms of a trace: text, Markdown, JSON, and a page that needs nothing but itself."""
 
+import io
 import json
 import re
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 
 import retrograd as rg
+from retrograd.explain import trace_latex as latex
 
 CONFIG = {
     "name": "<b>forms",
@@ -113,3 +117,50 @@ def test_more_decimals_show_more_of_the_same_numbers(small):
     loss = small.numbers.loss
     assert f"{loss:.4f}" in small.text()
     assert f"{loss:.9f}" in small.text(decimals=9)
+
+
+def test_the_svg_holds_every_number_of_a_small_network_as_text(small):
+    root = ElementTree.fromstring(small.svg())
+    texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    f = small.figures(4)
+    for parameter in small.numbers.parameters:
+        for before, after in zip(parameter.before.flat, parameter.after.flat, strict=True):
+            assert any(text.removeprefix("b ") == f"{f.number(before)} → {f.number(after)}" for text in texts)
+    assert small.title in texts
+    assert "<b>" not in small.svg()
+
+
+def test_the_svg_of_a_large_network_has_a_box_for_each_node(large):
+    texts = [element.text for element in ElementTree.fromstring(large.svg()).iter("{http://www.w3.org/2000/svg}text")]
+    assert {node.path for node in large.numbers.nodes} <= set(texts)
+
+
+@pytest.mark.parametrize("which", ["small", "large"])
+def test_the_png_shows_the_same_drawing(which, request):
+    made = request.getfixturevalue(which)
+    image = Image.open(io.BytesIO(made.png()))
+    root = ElementTree.fromstring(made.svg())
+    assert image.size == tuple(round(2 * float(root.get(side))) for side in ("width", "height"))
+    assert len(image.convert("RGB").getcolors(1 << 20)) > 20  # lines and letters, smoothed
+
+
+@pytest.mark.parametrize("which", ["small", "large"])
+def test_the_latex_is_balanced_and_has_equations_with_their_numbers(which, request):
+    made = request.getfixturevalue(which)
+    text = made.latex()
+    begun, ended = (re.findall(rf"\\{word}{{(\w+\*?)}}", text) for word in ("begin", "end"))
+    assert sorted(begun) == sorted(ended)
+    plain = re.sub(r"\\[{}]", "", text)
+    assert plain.count("{") == plain.count("}")
+    assert text.isascii(), {letter for letter in text if not letter.isascii()}
+    assert r"\[ y = x W + b \]" in text
+    if which == "small":
+        value = made.figures(4).number(made.numbers.loss)
+        assert f"= {value} " in text
+
+
+def test_unknown_signs_are_set_as_mathematics_and_names_upright():
+    assert latex.formula("δ dense_1[0,1] = 0.5*(1 - 0.2²)") == (
+        r"\delta  \mathrm{dense\_1}_{0,1} = 0.5\cdot (1 - 0.2^2 )"
+    )
+    assert latex.text("50% of a_b & σ") == r"50\% of a\_b \& $\sigma$"

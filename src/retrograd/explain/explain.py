@@ -147,7 +147,7 @@ def _of_table(
 
 
 def _loss(objective: Any) -> LossFacts:
-    equations = getattr(objective.loss, "equations", None)
+    equations = objective.loss.formulas()
     return LossFacts(
         name=objective.name,
         kind=objective.loss.kind,

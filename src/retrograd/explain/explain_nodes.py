@@ -73,7 +73,7 @@ class Inspector:
         self.fields[node.name] = self._field(node, y)
         scale, measured = self._scale(node), rms(y)
         self.scales[node.name] = measured if scale is None else scale
-        equations = getattr(layer, "equations", None)
+        equations = layer.formulas()
         return NodeFacts(
             path=node.name,
             kind=layer.kind,

@@ -15,12 +15,15 @@ from retrograd.base.errors import UsageError, did_you_mean
 from retrograd.data.dataset import Dataset
 from retrograd.explain.trace_condition import first_step
 from retrograd.explain.trace_document import Writer
+from retrograd.explain.trace_drawing import drawing
 from retrograd.explain.trace_figures import Figures
 from retrograd.explain.trace_html import as_html
 from retrograd.explain.trace_json import as_json
+from retrograd.explain.trace_latex import as_latex
 from retrograd.explain.trace_look import Looker
 from retrograd.explain.trace_markdown import as_markdown
 from retrograd.explain.trace_numbers import StepNumbers, numbers
+from retrograd.explain.trace_pictures import as_png, as_svg
 from retrograd.explain.trace_remarks import remarks
 from retrograd.explain.trace_replay import (
     Reached,
@@ -53,7 +56,7 @@ Dtype = Literal["float64", "float32"]
 
 @dataclass(frozen=True)
 class Trace:
-    """One step, ready to be read: as text, Markdown, JSON or a page; `numbers` holds the arrays."""
+    """One step, ready to be read: as text, Markdown, LaTeX, JSON, a page or a figure; `numbers` holds the arrays."""
 
     numbers: StepNumbers
     remarks: tuple[str, ...]
@@ -80,6 +83,19 @@ class Trace:
         writer = self._writer(decimals)
         sections = list(writer.sections())
         return as_html(self.title, self.facts(writer.f), writer, sections, self.remarks, self.text(decimals))
+
+    def latex(self, decimals: int = 4) -> str:
+        """Return the trace as a LaTeX document: every equation, and the same with its numbers."""
+        writer = self._writer(decimals)
+        return as_latex(self.title, self.facts(writer.f), list(writer.sections()), self.remarks, writer.f)
+
+    def svg(self, decimals: int = 4) -> str:
+        """Return the step as a figure: the network with outputs, deltas, gradients and new weights."""
+        return as_svg(drawing(self.numbers, self.figures(decimals), self.title))
+
+    def png(self, decimals: int = 4) -> bytes:
+        """Return the same figure as a PNG file."""
+        return as_png(drawing(self.numbers, self.figures(decimals), self.title))
 
     def _writer(self, decimals: int) -> Writer:
         return Writer(self.numbers, self.figures(decimals), self.node)

@@ -59,6 +59,7 @@ class Section:
     formula: str = ""
     node: str = ""
     blocks: tuple[Any, ...] = ()
+    latex: str = ""  # of the formula
 
 
 class Writer:
@@ -106,7 +107,8 @@ class Writer:
             blocks += [b for name, array in parts(node.path, node.output) for b in self.array(f"output {name}", array)]
         if self.node:
             blocks += [b for name, array in node.params.items() for b in self.array(name, array)]
-        return Section("forward", node.path, about, equations.forward if equations else "", node.path, tuple(blocks))
+        return Section("forward", node.path, about, equations.forward if equations else "", node.path, tuple(blocks),
+                       equations.latex_forward if equations else "")  # fmt: skip
 
     # --------------------------------------------------------------------------------------------------------- loss
 
@@ -118,8 +120,10 @@ class Writer:
             f"; {loss.reduction}, scale {f.number(loss.scale)}" if loss.scale != 1 or loss.reduction != "mean" else ""
         )
         about += f"; weight {f.number(objective.weight)} in the total" if objective.weight != 1 else ""
+        is_distribution = np.ndim(objective.inputs[1]) == np.ndim(objective.inputs[0])
+        formula = loss.formulas().forward.replace("onehot(t)", "t" if is_distribution else "onehot(t)")
         lines = loss_lines(objective, f) or [Line("loss", "L", f.number(objective.value), objective.value)]
-        return Section("loss", objective.name, about, loss.equations.forward, "", (Sums(tuple(lines)),))
+        return Section("loss", objective.name, about, formula, "", (Sums(tuple(lines)),), loss.formulas().latex_forward)
 
     def penalties(self) -> Section:
         """Return what the penalties add to the loss."""
@@ -168,7 +172,7 @@ class Writer:
             return _plain(given, self.f), "from outside: the delta that was given"
         objective = next((each for each in self.step.objectives if each.name == given.source), None)
         if objective is not None:
-            words = f"from {objective.name} ({objective.loss.kind}): {objective.loss.equations.backward[0]}"
+            words = f"from {objective.name} ({objective.loss.kind}): {objective.loss.formulas().backward[0]}"
             return start_lines(objective, self.f) or [], words
         reader = next(node for node in self.step.nodes if node.path == given.source)
         equations = reader.equations

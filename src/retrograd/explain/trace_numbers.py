@@ -59,7 +59,7 @@ class NodeNumbers:
     @property
     def equations(self) -> Equations | None:
         """The layer's formulas, if it states any."""
-        return getattr(self.layer, "equations", None)
+        return self.layer.formulas()
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,11 @@ class ParameterNumbers:
     moments: dict[str, tuple[np.ndarray, np.ndarray]]  # symbol -> before, after
     update: np.ndarray
     after: np.ndarray
+
+    @property
+    def whole(self) -> np.ndarray:
+        """The gradient of the loss and of the penalty together."""
+        return self.gradient if self.penalty is None else self.gradient + self.penalty
 
     @property
     def frozen(self) -> bool:

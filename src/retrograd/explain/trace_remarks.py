@@ -8,6 +8,7 @@ import numpy as np
 
 from retrograd.explain.trace_figures import Figures
 from retrograd.explain.trace_numbers import NodeNumbers, StepNumbers
+from retrograd.explain.trace_update_lines import ROUNDING
 from retrograd.network.layer import Activation
 from retrograd.network.layers import ReLU
 from retrograd.network.losses import BinaryCrossEntropy, CrossEntropy
@@ -157,11 +158,12 @@ def _derived(step: StepNumbers, f: Figures) -> Iterator[str]:
 
 def _clipped(step: StepNumbers, f: Figures) -> Iterator[str]:
     """Clipping changed the gradient."""
+    if not step.optimizer.clips:
+        return
     trained = [p for p in step.parameters if not p.frozen]
-    whole = [p.gradient + (0 if p.penalty is None else p.penalty) for p in trained]
-    if any(not np.array_equal(p.stages["clip"], g) for p, g in zip(trained, whole, strict=True)):
-        before, after = (float(np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in grads)))
-                         for grads in (whole, [p.stages["clip"] for p in trained]))  # fmt: skip
+    before, after = (float(np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in grads)))
+                     for grads in ([p.whole for p in trained], [p.stages["clip"] for p in trained]))  # fmt: skip
+    if after < before * (1 - ROUNDING):
         yield f"Clipping took the gradient's norm from {f.number(before)} to {f.number(after)}."
 
 

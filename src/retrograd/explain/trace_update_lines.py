@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ from retrograd.explain.trace_numbers import ParameterNumbers, StepNumbers
 from retrograd.update.adam import Adam, AdamW
 from retrograd.update.optimizers import SGD, Adagrad, Lion, Optimizer, RMSprop
 
+ROUNDING = 1e-5  # relative: a hundred units of float32's round-off, for sums that are formed twice
 Index = tuple[int, ...]
 Written = Callable[["Held"], list[tuple[str, str, float]]]  # name, text, value
 
@@ -84,9 +86,9 @@ def _stages(held: Held) -> list[tuple[str, str, float]]:
         lines.append(("g", f.sum([(g,), (float(parameter.penalty[index]),)]) + "  penalty added", whole))
         g = whole
     clipped = held.stage("clip")
-    if clipped != g:
+    if optimizer.clips and not math.isclose(clipped, g, rel_tol=ROUNDING):
         lines.append(("g", f"{f.product([g, clipped / g])}  clipped" if g else "0", clipped))
-    if held.g != clipped:
+    if optimizer.weight_decay and not optimizer.decoupled and held.g != clipped:
         decay = [(clipped,), (optimizer.weight_decay, float(parameter.before[index]))]
         lines.append(("g", f"{f.sum(decay)}  decay added", held.g))
     return lines
@@ -168,8 +170,8 @@ def columns_of(step: StepNumbers, parameter: ParameterNumbers) -> dict[str, np.n
         return found
     if parameter.penalty is not None:
         found["penalty"] = parameter.penalty
-    whole = parameter.gradient + (0 if parameter.penalty is None else parameter.penalty)
-    if not np.array_equal(parameter.stages["decay"], whole):
+    decays = step.optimizer.weight_decay and not step.optimizer.decoupled
+    if parameter.penalty is not None or step.optimizer.clips or decays:
         found["g"] = parameter.stages["decay"]
     for symbol, (old, new) in parameter.moments.items():
         if np.any(old != 0):

@@ -15,6 +15,8 @@ from retrograd.base.keys import fold_path
 from retrograd.base.quantities import PositiveInt
 from retrograd.base.registry import Registry
 from retrograd.base.schema import Settings, unwritten
+from retrograd.network.equations import Equations
+from retrograd.network.formulas import without_bias, without_scale
 
 Spec = jax.ShapeDtypeStruct
 Params = dict[str, Array]
@@ -101,15 +103,6 @@ class Context:
         return fold_path(self.key, self.path) if self.path else self.key
 
 
-class Equations(NamedTuple):
-    """A layer's formulas, forward and backward, as plain text and as LaTeX."""
-
-    forward: str
-    backward: tuple[str, ...]
-    latex_forward: str
-    latex_backward: tuple[str, ...]
-
-
 @dataclass(frozen=True)
 class Layer(Settings):
     """A frozen, hashable description of one operation; it holds no arrays.
@@ -122,6 +115,13 @@ class Layer(Settings):
     mixes_batch: ClassVar[bool] = False  # an example's output depends on the batch around it, or on its position
     keeps_scale: ClassVar[bool] = False  # initialisers look through it to the activation behind
     multiplies: ClassVar[bool] = False  # its work is products of matrices, which bfloat16 makes cheaper
+
+    def formulas(self) -> Equations | None:
+        """Return the equations as these settings make them, or None where the layer states none."""
+        equations = getattr(self, "equations", None)
+        if equations is not None and not getattr(self, "scale", True):
+            equations = without_scale(equations)
+        return without_bias(equations) if equations is not None and not getattr(self, "bias", True) else equations
 
     def init(self, key: Array, *inputs: Any) -> Init:
         """Return first parameters and state for inputs of these shapes (Specs)."""

@@ -95,6 +95,11 @@ class Optimizer(Settings):
         ),
     )
 
+    @property
+    def clips(self) -> bool:
+        """Whether any bound on the gradient is set."""
+        return not (self.clip_value is None and self.clip_norm is None and self.clip_global_norm is None)
+
     def direction(self) -> optax.GradientTransformation:
         """Return the transformation from gradients to the direction that the learning rate scales."""
         raise unwritten(self, "direction(self)", "which returns an optax transformation")

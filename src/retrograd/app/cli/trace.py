@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -28,6 +29,9 @@ class Format(StrEnum):
     markdown = "markdown"
     json = "json"
     html = "html"
+    latex = "latex"
+    svg = "svg"
+    png = "png"
 
 
 class Precision(StrEnum):
@@ -37,7 +41,10 @@ class Precision(StrEnum):
     float32 = "float32"
 
 
-SUFFIXES = {".md": Format.markdown, ".json": Format.json, ".html": Format.html, ".htm": Format.html}
+SUFFIXES = {
+    ".txt": Format.text, ".md": Format.markdown, ".json": Format.json, ".html": Format.html, ".htm": Format.html,
+    ".tex": Format.latex, ".svg": Format.svg, ".png": Format.png,
+}  # fmt: skip
 
 
 def trace(
@@ -51,7 +58,10 @@ def trace(
     dtype: Annotated[
         Precision, typer.Option(help="float32 with a run's own rows: the run's own program, bit for bit")
     ] = Precision.float64,
-    form: Annotated[Format | None, typer.Option("--format", help="text unless told otherwise")] = None,
+    form: Annotated[
+        Format | None,
+        typer.Option("--format", help="output format [default: text, or what the file name of --out says]"),
+    ] = None,
     decimals: Annotated[int, typer.Option(parser=at_least(0), metavar="D", help="decimals of rounded numbers")] = 4,
     delta: Annotated[
         str | None,
@@ -72,11 +82,14 @@ def trace(
     \b
     retrograd trace examples/xor.yaml --sample 3
     retrograd trace last --step 137 --dtype float32
-    retrograd trace examples/xor.yaml -o step.html
+    retrograd trace examples/xor.yaml -o step.html    (or .svg, .png, .tex, .md, .json)
     """
     settle(layers)
     refuse_contradictions(sample, batch, step, condition, decimals)
     refuse_foreign(source, "trace")
+    form = form or format_of(out)
+    if out is None and form is Format.png and sys.stdout.isatty():
+        raise UsageError("a PNG cannot be shown in a terminal", where="--format", cure="write it to a file with --out")
     path = Path(source)
     is_config = is_configuration(path)
     if changes and not is_config:
@@ -91,12 +104,11 @@ def trace(
         break_when=condition,
         changes=changes or (),
     )
-    form = form or SUFFIXES.get(out.suffix.lower() if out else "", Format.text)
-    text = written(made, form, decimals)
+    content = written(made, form, decimals)
     if out is None:
-        typer.echo(text, nl=False)
+        typer.echo(content, nl=False)
     else:
-        write_file(out, text.encode())
+        write_file(out, content)
         typer.echo(f"{made.title}: written to {out}", err=True)
 
 
@@ -112,6 +124,17 @@ def refuse_contradictions(
         raise UsageError(f"a float64 has no more than {MOST_DECIMALS} digits", where="--decimals")
 
 
+def format_of(out: Path | None) -> Format:
+    """Return the format that a file name asks for; a name without an ending is text."""
+    ending = out.suffix.lower() if out else ""
+    if ending and ending not in SUFFIXES:
+        known = ", ".join(SUFFIXES)
+        raise UsageError(
+            f"unknown ending '{ending}'", where=f"--out {out}", cure=f"use one of {known}, or add --format"
+        )
+    return SUFFIXES.get(ending, Format.text)
+
+
 def numbers_in(text: str) -> list[float]:
     """Return the numbers of a list such as `0.1,-0.2`."""
     try:
@@ -120,12 +143,12 @@ def numbers_in(text: str) -> list[float]:
         raise UsageError(f"expected numbers such as -4 or 0.1,-0.2, found '{text}'", where="--delta") from None
 
 
-def written(made: Trace, form: Format, decimals: int) -> str:
-    """Return a trace in the form that is wanted."""
+def written(made: Trace, form: Format, decimals: int) -> bytes:
+    """Return the content of a file in this format."""
     if form is Format.json:
-        return made.json()
-    writer = {Format.text: made.text, Format.markdown: made.markdown, Format.html: made.html}[form]
-    return writer(decimals)
+        return made.json().encode()
+    content = getattr(made, form.value)(decimals)
+    return content if isinstance(content, bytes) else content.encode()
 
 
 command = command_of(trace)

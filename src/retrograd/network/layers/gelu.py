@@ -42,10 +42,10 @@ class GELU(Activation):
 
     initializer = "he_normal"
     equations = Equations(
-        forward="y = x (1 + t) / 2, t = erf(x / √2) (approximate: tanh(√(2/π) (x + 0.044715 x³)))",
+        forward="y = x (1 + t) / 2, t = erf(x / √2)",
         backward=(
             "dx = dy ((1 + t) / 2 + x t' / 2)",
-            "t' = √(2/π) exp(-x²/2) (approximate: √(2/π) (1 + 0.134145 x²) (1 - t²))",
+            "t' = √(2/π) exp(-x²/2)",
         ),
         latex_forward=r"y = \tfrac{1}{2} x (1 + t), \quad t = \mathrm{erf}(x / \sqrt{2})",
         latex_backward=(
@@ -53,6 +53,16 @@ class GELU(Activation):
             r"t' = \sqrt{2 / \pi} \, e^{-x^2 / 2}",
         ),
     )
+
+    def formulas(self) -> Equations:  # noqa: D102
+        if not self.approximate:
+            return self.equations
+        return Equations(
+            forward="y = x (1 + t) / 2, t = tanh(√(2/π) (x + 0.044715 x³))",
+            backward=(self.equations.backward[0], "t' = √(2/π) (1 + 0.134145 x²) (1 - t²)"),
+            latex_forward=r"y = \tfrac{1}{2} x (1 + t), \quad t = \tanh(\sqrt{2 / \pi} (x + 0.044715 x^3))",
+            latex_backward=(self.equations.latex_backward[0], r"t' = \sqrt{2 / \pi} (1 + 0.134145 x^2) (1 - t^2)"),
+        )
 
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
         near = jnp.clip(x, -FAR, FAR)  # x³ would overflow

@@ -10,6 +10,7 @@ from jax import Array
 
 from retrograd.base.annotations import describing
 from retrograd.native import recurrence
+from retrograd.network.formulas import without_bias
 from retrograd.network.layer import Equations, Init, Input, Params, Spec, examples, layers
 from retrograd.network.layers.dense import weight_gradient
 from retrograd.network.layers.recurrent import Recurrent
@@ -71,6 +72,29 @@ class GRU(Recurrent):
             r"\delta_{h_{t-1}} = \delta_{y_{t-1}} + \delta_{h_t} \odot z_t + (\delta_r, \delta_z, \delta_q) W_h^\top",
         ),
     )
+
+    def formulas(self) -> Equations | None:  # noqa: D102
+        if self.reset == "after":
+            return super().formulas()
+        before = Equations(
+            forward="r, z = σ(x(t) W + h(t-1) W_h + b); n = tanh(x(t) W_n + (r h(t-1)) W_hn + b_n); "
+            "h(t) = (1 - z) n + z h(t-1)",
+            backward=(
+                "da_n = dh (1 - z) (1 - n²), dq = da_n W_hnᵀ",
+                "da_r = dq h(t-1) r (1 - r), da_z = dh (h(t-1) - n) z (1 - z)",
+                "dh(t-1) = dy(t-1) + dh z + dq r + (da_r, da_z) W_hᵀ",
+                "dx(t) = (da_r, da_z, da_n) Wᵀ",
+                "dW = Σ x(t)ᵀ (da_r, da_z, da_n), dW_h = Σ h(t-1)ᵀ (da_r, da_z), dW_hn = Σ (r h(t-1))ᵀ da_n",
+            ),
+            latex_forward=r"n_t = \tanh(x_t W_n + (r_t \odot h_{t-1}) W_{hn} + b_n), \quad "
+            r"h_t = (1 - z_t) \odot n_t + z_t \odot h_{t-1}",
+            latex_backward=(
+                r"\delta_{n} = \delta_{h_t} \odot (1 - z_t) \odot (1 - n_t^2), \quad \delta_q = \delta_n W_{hn}^\top",
+                r"\delta_{h_{t-1}} = \delta_{y_{t-1}} + \delta_{h_t} \odot z_t + \delta_q \odot r_t"
+                r" + (\delta_r, \delta_z) W_h^\top",
+            ),
+        )
+        return before if self.bias else without_bias(before)
 
     @property
     def native(self) -> recurrence.Loop | None:

@@ -61,6 +61,15 @@ class RNN(Recurrent):
         ),
     )
 
+    def formulas(self) -> Equations | None:  # noqa: D102
+        general = super().formulas()
+        assert general is not None
+        f, slope = ("tanh", "1 - h²") if self.nonlinearity == "tanh" else ("relu", "1 where h > 0, else 0")
+        return general._replace(
+            forward=general.forward.replace("f(", f"{f}(").partition(", f = ")[0],
+            backward=(general.backward[0].partition(", f' = ")[0] + f", f' = {slope}", *general.backward[1:]),
+        )
+
     def step(self, own: Params, z: Array, before: States) -> tuple[States, Any]:
         """h(t) = f(z + h(t-1) W_h)."""
         z = z + before[0] @ own["recurrent_weight"]

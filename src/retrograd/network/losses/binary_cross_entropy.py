@@ -63,6 +63,28 @@ class BinaryCrossEntropy(Loss):
         latex_backward=(r"\frac{\partial L}{\partial y} = \frac{1}{n} \left( (1 - t) p - w t (1 - p) \right)",),
     )
 
+    def written(self) -> Equations:  # noqa: D102
+        w = "" if self.positive_weight == 1 else "w "
+        y, latex_y = ("p = σ(y)", r"p = \sigma(y)") if self.from_logits else ("p = y", "p = y")
+        e = self.label_smoothing
+        smoothed = f", t = {1 - e:g} target + {e / 2:g}" if e else ""
+        if not self.from_logits:
+            slope, latex = (
+                f"1/n ((1 - t) / (1 - p) - {w}t / p)",
+                rf"\frac{{1}}{{n}} \left( \frac{{1 - t}}{{1 - p}} - \frac{{{w}t}}{{p}} \right)",
+            )
+        elif w:
+            slope, latex = "1/n ((1 - t) p - w t (1 - p))", r"\frac{1}{n} \left( (1 - t) p - w t (1 - p) \right)"
+        else:
+            slope, latex = "1/n (p - t)", r"\frac{1}{n} (p - t)"
+        return Equations(
+            forward=f"L = -1/n Σ ({w}t log p + (1 - t) log(1 - p)), {y}{smoothed}",
+            backward=(f"dL/dy = {slope}",),
+            latex_forward=rf"L = -\frac{{1}}{{n}} \sum \left( {w}t \log p + (1 - t) \log (1 - p) \right)"
+            rf", \quad {latex_y}",
+            latex_backward=(rf"\frac{{\partial L}}{{\partial y}} = {latex}",),
+        )
+
     def terms(self, y: Array, t: Array) -> tuple[Array, Any]:  # noqa: D102
         t = (1 - self.label_smoothing) * t + self.label_smoothing / 2 if self.label_smoothing else t
         yes, no = self._weights(t) * t, 1 - t  # what the logarithms of p and of 1 - p count for

@@ -92,6 +92,29 @@ class CrossEntropy(Loss):
         if self.from_logits and not self.normalize:
             yield Problem("normalize", "concerns probabilities, and these are logits", "add `from_logits: false`")
 
+    def written(self) -> Equations:  # noqa: D102
+        w = "w_c " if self.class_weights else ""
+        e = self.label_smoothing
+        q = f"q = {1 - e:g} onehot(t) + {e:g}/C" if e else "q = onehot(t)"
+        n = ", n = Σ_rows w_t" if w else ""
+        slope = "p_c Σ_k w_k q_k - w_c q_c" if w else "p_c - q_c"
+        p, latex_p = "p = softmax(y)", r"p = \operatorname{softmax}(y)"
+        backward, latex = f"dL/dy_c = 1/n ({slope})", slope.replace("Σ_k", r"\textstyle\sum_k")
+        if not self.from_logits:
+            p, latex_p = ("p = y / Σ y", r"p = y / \textstyle\sum y") if self.normalize else ("p = y", "p = y")
+            backward = f"dL/dy_c = -1/n {w}q_c / p_c"
+            latex = rf"-{w}q_c / p_c"
+            if self.normalize:
+                backward = f"dL/dy_c = 1/n (g_c - Σ_k g_k p_k) / Σ y, g_c = -{w}q_c / p_c"
+                latex = r"(g_c - \textstyle\sum_k g_k p_k) / \sum y"
+        return Equations(
+            forward=f"L = -1/n Σ_rows Σ_c {w}q_c log p_c, {p}, {q}{n}",
+            backward=(backward,),
+            latex_forward=rf"L = -\frac{{1}}{{n}} \sum_{{rows}} \sum_c {w}q_c \log p_c, \quad {latex_p}"
+            + (r", \quad n = \sum_{rows} w_t" if w else ""),
+            latex_backward=(rf"\frac{{\partial L}}{{\partial y_c}} = \frac{{1}}{{n}} \left( {latex} \right)",),
+        )
+
     def terms(self, y: Array, t: Array) -> tuple[Array, Any]:  # noqa: D102
         log, kept = _softmax(y) if self.from_logits else _proportions(y, self.normalize)
         if t.ndim == y.ndim:

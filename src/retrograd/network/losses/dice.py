@@ -68,7 +68,7 @@ class Dice(Loss):
     equations = Equations(
         forward="L = 1/n Σ mean_c (1 - A/B), A = 2 Σ p q + s, B = Σ p + Σ q + s, p = softmax(y) or σ(y)",
         backward=(
-            "dL/dp = 1/(n classes) (A - 2 q B) / B²; squared: (2 p A - 2 q B) / B²",
+            "dL/dp = 1/(n classes) (A - 2 q B) / B²",
             "dL/dy_c = p_c (dp_c - Σ_k dp_k p_k); of a single class dp p (1 - p)",
         ),
         latex_forward=r"L = \frac{1}{n} \sum \left( 1 - \frac{2 \sum p q + s}{\sum p + \sum q + s} \right)",
@@ -78,6 +78,19 @@ class Dice(Loss):
     def rules(self) -> Iterator[Problem]:  # noqa: D102
         if self.squared and not self.smoothing:
             yield Problem("smoothing", "0 divides by 0 where all p are 0", "a small positive number")
+
+    def written(self) -> Equations:  # noqa: D102
+        made, p = self.equations, "p = softmax(y) or σ(y)" if self.from_logits else "p = y"
+        backward = made.backward if self.from_logits else made.backward[:1]
+        forward = made.forward.replace("p = softmax(y) or σ(y)", p)
+        if not self.squared:
+            return made._replace(forward=forward, backward=backward)
+        return Equations(
+            forward=forward.replace("B = Σ p + Σ q", "B = Σ p² + Σ q²"),
+            backward=(backward[0].replace("(A - 2 q B)", "(2 p A - 2 q B)"), *backward[1:]),
+            latex_forward=made.latex_forward.replace(r"\sum p + \sum q", r"\sum p^2 + \sum q^2"),
+            latex_backward=(made.latex_backward[0].replace("A - 2 q B", "2 p A - 2 q B"),),
+        )
 
     def terms(self, y: Array, t: Array) -> tuple[Array, Any]:  # noqa: D102
         p = _shares(y) if self.from_logits else y

@@ -64,6 +64,15 @@ class Focal(Loss):
         ),
     )
 
+    def written(self) -> Equations:  # noqa: D102
+        if self.alpha is not None:
+            return self.equations
+        plain = [text.replace("α_t ", "") for text in (self.equations.forward, *self.equations.backward)]
+        latex = [
+            text.replace(r"\alpha_t ", "") for text in (self.equations.latex_forward, *self.equations.latex_backward)
+        ]
+        return Equations(plain[0], tuple(plain[1:]), latex[0], tuple(latex[1:]))
+
     def terms(self, y: Array, t: Array) -> tuple[Array, Any]:  # noqa: D102
         side = jnp.where(t > 0.5, 1.0, jnp.where(t <= 0.5, -1.0, t)).astype(y.dtype)  # a NaN target stays NaN
         turned = side * y

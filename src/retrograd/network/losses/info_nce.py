@@ -59,7 +59,7 @@ class InfoNCE(Loss):
     equations = Equations(
         forward="L = -1/n Σ_i log p_ii, p = softmax over rows of S, S = â b̂ᵀ / τ, â = a/|a|, b̂ = b/|b|",
         backward=(
-            "dS = (p - 1) / n; symmetric: the mean with that of the columns",
+            "dS = (p - 1) / n, the mean with that of the columns",
             "dâ = dS b̂ / τ, db̂ = dSᵀ â / τ",
             "da = (dâ - â (â · dâ)) / |a|, db likewise",
         ),
@@ -72,6 +72,11 @@ class InfoNCE(Loss):
             r"\delta_a = (I - \hat a \hat a^\top) \delta_{\hat a} / \|a\|",
         ),
     )
+
+    def written(self) -> Equations:  # noqa: D102
+        if self.symmetric:
+            return self.equations
+        return self.equations._replace(backward=("dS = (p - 1) / n", *self.equations.backward[1:]))
 
     def forward(self, params: Params, state: State, ctx: Context, *inputs: Array) -> Forward:  # noqa: D102
         (a, b), further = self.sort(inputs)

@@ -46,7 +46,7 @@ class KLDivergence(Loss):
 
     equations = Equations(
         forward="L = 1/n Σ_rows Σ_c q_c (log q_c - log p_c), p = softmax(y)",
-        backward=("dL/dy_c = 1/n (p_c Σ_k q_k - q_c); for probabilities -1/n q_c / p_c",),
+        backward=("dL/dy_c = 1/n (p_c Σ_k q_k - q_c)",),
         latex_forward=(
             r"L = \frac{1}{n} \sum_{rows} \sum_c q_c \log \frac{q_c}{p_c}, \quad p = \operatorname{softmax}(y)"
         ),
@@ -54,6 +54,16 @@ class KLDivergence(Loss):
             r"\frac{\partial L}{\partial y_c} = \frac{1}{n} \left( p_c \textstyle\sum_k q_k - q_c \right)",
         ),
     )
+
+    def written(self) -> Equations:  # noqa: D102
+        if self.from_logits:
+            return self.equations
+        return Equations(
+            forward="L = 1/n Σ_rows Σ_c q_c (log q_c - log p_c), p = y",
+            backward=("dL/dy_c = -1/n q_c / p_c",),
+            latex_forward=r"L = \frac{1}{n} \sum_{rows} \sum_c q_c \log \frac{q_c}{p_c}, \quad p = y",
+            latex_backward=(r"\frac{\partial L}{\partial y_c} = -\frac{1}{n} \frac{q_c}{p_c}",),
+        )
 
     def terms(self, y: Array, q: Array) -> tuple[Array, Any]:  # noqa: D102
         if self.from_logits:

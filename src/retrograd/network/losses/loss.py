@@ -15,7 +15,9 @@ from retrograd.base.errors import ShapeError
 from retrograd.base.quantities import PositiveFloat
 from retrograd.base.registry import Registry
 from retrograd.base.schema import unwritten
-from retrograd.network.layer import Backward, Context, Forward, Layer, Params, State, Static
+from retrograd.network.equations import UNWRITTEN
+from retrograd.network.formulas import scaled, summed
+from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, Static
 
 losses: Registry[Loss] = Registry("loss", own="one of your own needs --layers FILE.py")
 
@@ -75,6 +77,17 @@ class Loss(Layer):
     mixes_batch: ClassVar[bool] = True
     predictions: ClassVar[int] = 1  # how many inputs, the first ones, are compared and receive a delta
     targets: ClassVar[int] = 1  # how many constants follow them, before mask and sample weight
+
+    def formulas(self) -> Equations:
+        """Return the equations as these settings make them: of a sum or a mean, and scaled."""
+        equations = self.written()
+        is_mean = self.reduction == "mean"
+        equations = equations if is_mean else summed(equations)
+        return equations if self.scale == 1 else scaled(equations, self.scale, is_mean)
+
+    def written(self) -> Equations:
+        """Return the equations of the mean, as the loss's other settings make them."""
+        return getattr(self, "equations", UNWRITTEN)
 
     def terms(self, *given: Any) -> tuple[Array, Any]:
         """Return what is summed, and what `slopes` will need of it."""
