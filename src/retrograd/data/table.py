@@ -217,16 +217,22 @@ def table_digest(table: Table) -> str:
 
 def _foreign_series(values: Any, name: str, where: str) -> pl.Series:
     """Return a pandas column (of any of its types) as a polars one, by way of NumPy."""
-    array = values.to_numpy()
+    own = isinstance(values.dtype, np.dtype)  # else a type of pandas, whose gaps would make floats of whole numbers
+    array = values.to_numpy() if own else values.to_numpy(dtype=object)
     try:
         if array.dtype == object:
-            cells = [None if cell is None or cell != cell else cell for cell in array.tolist()]
+            cells = [None if _is_nothing(cell) else cell for cell in array.tolist()]
             return pl.Series(name, cells, strict=True)
         return pl.Series(name, array)
     except (TypeError, ValueError, pl.exceptions.PolarsError):
         raise DataError(
             f"column '{name}' holds values of several types", where=where, cure="make them all text"
         ) from None
+
+
+def _is_nothing(cell: Any) -> bool:
+    """Return whether a cell of pandas stands for no value: None, NaN, NaT, or NA, which compares with nothing."""
+    return cell is None or type(cell).__name__ in ("NAType", "NaTType") or (isinstance(cell, float) and cell != cell)
 
 
 def _shown(value: Any) -> str:
