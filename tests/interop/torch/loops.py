@@ -354,3 +354,286 @@ LOOPS = {
         lambda: rate(1.0, batch=lambda x, y, idx: (1000 * x[idx], y[idx])), clean, lambda: rate(1e-9)
     ),
 }
+
+
+def runs(model, optimizer, loss_of, steps=40, before=None, after=None):
+    """The shortest loop: a new minibatch, `loss_of(model, x, y)`, and a switch before and after the backward pass."""
+    x, y = data()
+    with watch(model, optimizer) as chart:
+        for i in range(steps):
+            rows = torch.randint(0, ROWS, (BATCH,), generator=torch.Generator().manual_seed(i))
+            optimizer.zero_grad()
+            if before:
+                before(model)
+            loss_of(model, x[rows], y[rows]).backward()
+            if after:
+                after(i)
+            optimizer.step()
+    return chart
+
+
+def sgd(model, rate=0.05):
+    return torch.optim.SGD(model.parameters(), rate)
+
+
+def entropy(model, x, y):
+    return F.cross_entropy(model(x), y)
+
+
+def accumulated(zero_each: bool):
+    x, y = data()
+    model = network()
+    optimizer = sgd(model)
+    with watch(model, optimizer) as chart:
+        for i in range(48):
+            if zero_each:
+                optimizer.zero_grad()
+            rows = torch.arange(i % 6 * BATCH, i % 6 * BATCH + BATCH)
+            (F.cross_entropy(model(x[rows]), y[rows]) / 4).backward()
+            if i % 4 == 3:
+                optimizer.step()
+                if not zero_each:
+                    optimizer.zero_grad()
+    return chart
+
+
+def adversarial():
+    """The first backward pass of each turn is for the inputs; its gradients of the parameters are not wanted."""
+    x, y = data()
+    model = network()
+    optimizer = sgd(model)
+    with watch(model, optimizer) as chart:
+        for _ in range(30):
+            moved = x.clone().requires_grad_()
+            F.cross_entropy(model(moved), y).backward()
+            optimizer.zero_grad()
+            F.cross_entropy(model(x + 0.1 * moved.grad.sign()), y).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    return chart
+
+
+def scaled(unscale: bool, enabled: bool = True):
+    x, y = data()
+    model = network()
+    optimizer, scaler = sgd(model), torch.amp.GradScaler("cpu", enabled=enabled)
+    with watch(model, optimizer) as chart:
+        for _ in range(20):
+            optimizer.zero_grad()
+            scaler.scale(F.cross_entropy(model(x), y)).backward()
+            if unscale:
+                scaler.unscale_(optimizer)
+            clip(model)
+            scaler.step(optimizer)
+            scaler.update()
+    return chart
+
+
+class Bent(torch.autograd.Function):
+    """x tanh(x), with a backward that a flag spoils."""
+
+    ignores = True
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * torch.tanh(x)
+
+    @staticmethod
+    def backward(ctx, dy):
+        (x,) = ctx.saved_tensors
+        slope = torch.tanh(x) + x * (1 - torch.tanh(x) ** 2)
+        return slope if Bent.ignores else dy * slope
+
+
+class Step(torch.autograd.Function):
+    """The sign, with a straight-through gradient."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.sign()
+
+    @staticmethod
+    def backward(ctx, dy):
+        return dy
+
+
+class Calls(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def own_function(function, ignores=True):
+    Bent.ignores = ignores
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 16), Calls(function), nn.Linear(16, 3))
+    return runs(model, sgd(model), entropy, 20)
+
+
+def binary(low):
+    model = network(outputs=1)
+    return runs(model, sgd(model), lambda m, x, y: F.binary_cross_entropy_with_logits(m(x)[:, 0], (y > 0) + low))
+
+
+def before_softmax(*more):
+    model = network(*more)
+    with torch.no_grad():
+        model[3].bias[1:] -= 9.0
+    return runs(model, sgd(model), entropy)
+
+
+class Language(nn.Module):
+    def __init__(self, both: bool):
+        super().__init__()
+        self.embedding = nn.Embedding(7, 8)
+        self.rnn = nn.GRU(8, 8, batch_first=True, bidirectional=both)
+        self.out = nn.Linear(16 if both else 8, 7)
+
+    def forward(self, x):
+        return self.out(self.rnn(self.embedding(x))[0])
+
+
+def language(both: bool, shift: int = 1):
+    torch.manual_seed(0)
+    model = Language(both)
+
+    def loss_of(model, x, y):
+        tokens = (torch.arange(9) * 3 + torch.randint(0, 7, (8, 1))) % 7
+        logits = model(tokens[:, :8])
+        return F.cross_entropy(logits.reshape(-1, 7), tokens[:, shift : 8 + shift].reshape(-1))
+
+    return runs(model, sgd(model, 0.3), loss_of)
+
+
+class Series(nn.Module):
+    def __init__(self, batch_first: bool):
+        super().__init__()
+        self.first, self.rnn = nn.Linear(2, 8), nn.GRU(8, 8, batch_first=batch_first)
+        self.out = nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.out(self.rnn(self.first(x.reshape(len(x), 3, 2)))[0][:, -1])
+
+
+def series(batch_first: bool, steps: int = 20):
+    torch.manual_seed(0)
+    model = Series(batch_first)
+    return runs(model, sgd(model), entropy, steps)
+
+
+def nodes():
+    """One graph for ever: its rows are nodes, which see each other."""
+    x, y = data()
+    torch.manual_seed(0)
+    near = (torch.rand(ROWS, ROWS) < 0.1).float() + torch.eye(ROWS)
+    first, last = nn.Linear(6, 8), nn.Linear(8, 3)
+
+    class Graph(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = first, last
+
+        def forward(self, x):
+            return self.last(torch.relu(near @ self.first(x)))
+
+    model = Graph()
+    optimizer = sgd(model, 0.01)
+    with watch(model, optimizer) as chart:
+        for _ in range(20):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return chart
+
+
+def shared_by_two(apart: bool):
+    x, y = data()
+    model = network()
+    first = torch.optim.Adam(model[0].parameters() if apart else model.parameters(), 0.01)
+    second = torch.optim.SGD(model[3].parameters(), 0.05)
+    with watch(model) as chart:
+        for _ in range(30):
+            for optimizer in (first, second):
+                optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            for optimizer in (first, second):
+                optimizer.step()
+    return chart
+
+
+def in_phases():
+    x, y = data()
+    model = network()
+    with watch(model) as chart:
+        for optimizer in (torch.optim.SGD(model[3].parameters(), 0.05), torch.optim.Adam(model.parameters(), 0.01)):
+            for _ in range(20):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+    return chart
+
+
+class Listed(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.layers = kind([nn.Linear(6, 6), nn.Linear(6, 6)])
+        self.out = nn.Linear(6, 3)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = torch.relu(layer(x))
+        return self.out(x)
+
+
+def listed(kind, all_held=False):
+    torch.manual_seed(0)
+    model = Listed(kind)
+    held = [*model.out.parameters(), *(p for layer in model.layers for p in layer.parameters())]
+    return runs(model, torch.optim.SGD(held if all_held else model.parameters(), 0.05), entropy)
+
+
+def averaged(momentum):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16, momentum=momentum), nn.ReLU(), nn.Linear(16, 3))
+    with torch.no_grad():
+        model[0].weight *= 8
+    return runs(model, sgd(model), entropy, 60)
+
+
+def with_rate(schedule):
+    x, y = data()
+    model = network()
+    optimizer = sgd(model)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule)
+    with watch(model, optimizer) as chart:
+        for _ in range(40):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            scheduler.step()
+    return chart
+
+
+LOOPS |= {
+    "gradients_thrown_away": Loops(lambda: accumulated(True), lambda: accumulated(False), adversarial),
+    "clipping_in_vain": Loops(lambda: scaled(False), lambda: scaled(True), lambda: scaled(False, enabled=False)),
+    "wrong_backward": Loops(
+        lambda: own_function(Bent.apply),
+        lambda: own_function(Bent.apply, ignores=False),
+        lambda: own_function(Step.apply),
+    ),
+    "target_out_of_domain": Loops(lambda: binary(1.0), lambda: binary(0.0), lambda: binary(0.0)),
+    "relu_on_logits": Loops(lambda: before_softmax(nn.ReLU()), before_softmax, lambda: before_softmax(nn.LeakyReLU())),
+    "answer_in_the_input": Loops(lambda: language(True), lambda: language(False), lambda: language(True, shift=0)),
+    "rows_mixed": Loops(lambda: series(False), lambda: series(True), nodes),
+    "two_optimizers": Loops(lambda: shared_by_two(False), lambda: shared_by_two(True), in_phases),
+    "unregistered": Loops(lambda: listed(list), lambda: listed(nn.ModuleList), lambda: listed(list, all_held=True)),
+    "averages_lag": Loops(lambda: averaged(1e-4), lambda: averaged(0.1), lambda: averaged(None)),
+    "rate_is_zero": Loops(
+        lambda: with_rate(lambda i: 0.0), lambda: with_rate(lambda i: 1.0), lambda: with_rate(lambda i: min(i / 5, 1))
+    ),
+}

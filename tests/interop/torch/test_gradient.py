@@ -59,3 +59,84 @@ def test_entries_on_a_corner_are_told_and_left_out():
 def test_outputs_cut_off_from_all_inputs_are_refused():
     with pytest.raises(UsageError, match="do not depend"):
         retrograd.torch.check(lambda x: x.detach(), torch.ones(2))
+
+
+class Ignores(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return torch.sigmoid(x)
+
+    @staticmethod
+    def backward(ctx, dy):
+        y = torch.sigmoid(ctx.saved_tensors[0])
+        return y * (1 - y)
+
+
+class Shares(torch.autograd.Function):
+    """Softmax, with the diagonal of its Jacobian only."""
+
+    @staticmethod
+    def forward(ctx, x):
+        y = torch.softmax(x, 1)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx, dy):
+        (y,) = ctx.saved_tensors
+        return dy * y * (1 - y)
+
+
+class Normalised(torch.autograd.Function):
+    """Batch norm, with mean and variance taken as constants."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return (x - x.mean(0)) / x.std(0)
+
+    @staticmethod
+    def backward(ctx, dy):
+        return dy / ctx.saved_tensors[0].std(0)
+
+
+class Shifted(torch.autograd.Function):
+    """x + b, with the gradient of b summed over its own axis."""
+
+    @staticmethod
+    def forward(ctx, x, b):
+        return x + b
+
+    @staticmethod
+    def backward(ctx, dy):
+        return dy, dy.sum(1)
+
+
+class Reversed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**2
+
+    @staticmethod
+    def backward(ctx, dy):
+        return -2 * ctx.saved_tensors[0] * dy
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes", "words"),
+    [
+        (Ignores, [(4, 3)], "does not change with the incoming gradient"),
+        (Shares, [(5, 4)], "only the diagonal of the Jacobian"),
+        (Normalised, [(6, 3)], "the mean and variance along axis 0 are taken as constants"),
+        (Shifted, [(4, 4), (4,)], "summed over the wrong axis"),
+        (Reversed, [(4, 3)], "the sign is wrong"),
+        (WrongCube, [(3, 2)], "0.666667 times"),
+    ],
+)
+def test_the_slip_of_a_wrong_function_is_named(function, shapes, words):
+    draw = torch.Generator().manual_seed(0)
+    found = retrograd.torch.check(function, *(torch.randn(shape, generator=draw) for shape in shapes))
+    assert words in "".join(each.hint for each in found.tensors), str(found)
+    assert words in str(found)

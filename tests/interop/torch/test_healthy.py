@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip insta
 
 import retrograd
 from tests.interop.torch.healthy import LOOPS
+from tests.interop.torch.healthy_more import MORE
 
 
 def run(loop, watched):
@@ -22,7 +23,7 @@ def run(loop, watched):
     return charts[0], [*model.state_dict().values(), torch.get_rng_state()]
 
 
-@pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.__name__)
+@pytest.mark.parametrize("loop", [*LOOPS, *MORE], ids=lambda loop: loop.__name__)
 def test_a_right_loop_raises_no_alarm_and_ends_bit_for_bit_as_without_the_doctor(loop):
     chart, watched = run(loop, watched=True)
     assert chart.alarms == (), str(chart)

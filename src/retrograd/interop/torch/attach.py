@@ -9,12 +9,15 @@ from typing import Any, Protocol
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from retrograd.interop.torch.scaling import Scaling
+
 
 class Listener(Protocol):
     """Who is told: of backward passes from the turn on that has its attention."""
 
     turn: int  # the backward passes so far
     attention: int
+    scaling: Scaling  # told of losses that a scaler multiplies, and of gradients that it divides
 
     def before_backward(self, given: Any) -> None:
         """Hear of a backward pass that is about to begin."""
@@ -24,12 +27,6 @@ class Listener(Protocol):
 
     def differentiated(self) -> None:
         """Hear of a call of `torch.autograd.grad`."""
-
-    def after_scale(self, scaler: torch.amp.GradScaler, scaled: Any) -> None:
-        """Hear that a scaler has multiplied a loss."""
-
-    def after_unscale(self) -> None:
-        """Hear that a scaler has divided gradients by its scale."""
 
     def before_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Hear of a step that is about to be taken."""
@@ -112,14 +109,14 @@ def _install_scaler() -> None:
     def heard_scale(self: torch.amp.GradScaler, outputs: Any) -> Any:
         scaled = scale(self, outputs)
         for listener in _listeners:
-            listener.after_scale(self, scaled)
+            listener.scaling.scaled(self, scaled)
         return scaled
 
     @functools.wraps(unscale)
     def heard_unscale(self: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> None:
         unscale(self, optimizer)
         for listener in _listeners:
-            listener.after_unscale()
+            listener.scaling.unscaled()
 
     _replace(torch.amp.GradScaler, "scale", heard_scale, scale)
     _replace(torch.amp.GradScaler, "unscale_", heard_unscale, unscale)

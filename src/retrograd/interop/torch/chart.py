@@ -14,6 +14,7 @@ from retrograd.base.errors import UsageError
 from retrograd.base.finding import Finding
 from retrograd.interop.torch import faults as faults
 from retrograd.interop.torch.fault import findings
+from retrograd.interop.torch.hidden import hidden
 from retrograd.interop.torch.journal import Journal
 from retrograd.interop.torch.observer import Observer
 from retrograd.interop.torch.report import write
@@ -50,6 +51,7 @@ class Chart:
     def __init__(self, model: nn.Module, optimizer: Optimizer | None, frozen: tuple[str, ...]) -> None:
         named = dict(model.named_parameters())
         self.journal = Journal(model, frozen, {path: id(p) for path, p in named.items()})
+        self.journal.hidden = hidden(model)
         self._kept = list(named.values())  # so that no identity is given away again
         self._observer = Observer(self.journal, optimizer)
         self.journal.moody = tuple(self._observer.moods.modules)

@@ -45,7 +45,7 @@ class LoopFault:
 
 
 def findings(journal: Journal, verdict: Verdict) -> tuple[Finding, ...]:
-    """Return what all rules find, the surest first. A symptom of a loop that learns, or is too short, is a note."""
+    """Return what all rules find, causes first. A symptom of a loop that learns, or is too short, is a note."""
     found: list[Finding] = []
     for name in loop_faults:
         fault = loop_faults[name]()
@@ -57,5 +57,15 @@ def findings(journal: Journal, verdict: Verdict) -> tuple[Finding, ...]:
         if not fault.certain and verdict.state != "ill":
             each = [one._replace(severity="note") for one in each]
         found += each
-    weight = {"fault": 0, "risk": 1, "note": 2}
-    return tuple(sorted(found, key=lambda one: (weight[one.severity], -one.confidence)))
+    return tuple(sorted(found, key=_place_of))
+
+
+def _place_of(one: Finding) -> tuple[int, int, float]:
+    """Causes stand before symptoms, among them faults before risks; that it does not learn is no cause, and is last."""
+    cause = loop_faults[one.name].certain
+    last = one.name == "stuck"
+    return (
+        {"fault": 0, "risk": 0, "note": 2}[one.severity],
+        last + (not cause),
+        (one.severity == "risk") - one.confidence,
+    )

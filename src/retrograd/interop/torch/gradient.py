@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from retrograd.backprop.slopes import resolution, slope, verdict_of
+from retrograd.backprop.slopes import STEP, resolution, slope, verdict_of
 from retrograd.base.errors import UsageError
+from retrograd.interop.torch.gradient_hints import diagonal_only, hint
 from retrograd.interop.torch.nested import tensors
 
 FEW = 24  # entries tried of every tensor
@@ -25,6 +26,8 @@ class TensorError(NamedTuple):
     analytic: float
     numeric: float
     kinks: int
+    flat: bool = False  # every difference is 0, and the gradient is not: a step
+    hint: str = ""
 
     @property
     def verdict(self) -> str:
@@ -36,7 +39,8 @@ class TensorError(NamedTuple):
         worst = (
             "" if self.error <= 1e-7 else f"; entry {self.worst}: {self.analytic:.6g}, difference {self.numeric:.6g}"
         )
-        return f"{self.verdict:10s} {self.error:8.1e}  {self.name} ({self.entries} entries{kinks}){worst}"
+        line = f"{self.verdict:10s} {self.error:8.1e}  {self.name} ({self.entries} entries{kinks}){worst}"
+        return f"{line}\n{'':21s}{self.hint}" if self.hint else line
 
 
 class GradientCheck(NamedTuple):
@@ -97,21 +101,26 @@ class _Trial:
         self.seed = seed
         self.generator = torch.Generator().manual_seed(seed)
         self.weights: list[Tensor] = []
+        self.doubled: dict[str, Tensor] = {}  # the gradients when twice as much arrives
 
     def value(self) -> Tensor:
         """Evaluate, from the same random numbers and buffers each time."""
-        torch.manual_seed(self.seed)
-        if self.state:
-            with torch.no_grad():
-                for name, buffer in self.run.named_buffers():
-                    buffer.copy_(self.state[name])
-        outputs = [y for y in tensors(self.run(*self.inputs)) if y.is_floating_point()]
+        outputs = self.outputs()
         if not self.weights:
             self.weights = [torch.randn(y.shape, generator=self.generator, dtype=torch.float64) for y in outputs]
         parts = [(y.double() * w.to(y.device)).sum() for y, w in zip(outputs, self.weights, strict=True)]
         if not parts:
             raise UsageError("no output is a tensor of real numbers", where="check")
         return torch.stack(parts).sum()
+
+    def outputs(self) -> list[Tensor]:
+        """Return the outputs, from the same random numbers and buffers each time."""
+        torch.manual_seed(self.seed)
+        if self.state:
+            with torch.no_grad():
+                for name, buffer in self.run.named_buffers():
+                    buffer.copy_(self.state[name])
+        return [y for y in tensors(self.run(*self.inputs)) if y.is_floating_point()]
 
     def result(self) -> GradientCheck:
         for x in self.wanted.values():
@@ -122,6 +131,8 @@ class _Trial:
                 "the outputs do not depend on any input or parameter", where="check", cure="no .detach() or no_grad()"
             )
         gradients = torch.autograd.grad(value, list(self.wanted.values()), allow_unused=True)
+        twice = torch.autograd.grad(2 * self.value(), list(self.wanted.values()), allow_unused=True)
+        self.doubled = {name: g for name, g in zip(self.wanted, twice, strict=True) if g is not None}
         roundoff = resolution(float(value.detach()))
         with torch.no_grad():
             pairs = zip(self.wanted.items(), gradients, strict=True)
@@ -145,7 +156,29 @@ class _Trial:
         a, d = (torch.tensor([each[k] for each in found], dtype=torch.float64) for k in (1, 2))
         error = float((a - d).norm()) / max(float(a.norm()), float(d.norm()), roundoff)
         worst = max(found, key=lambda each: abs(each[1] - each[2]))
-        return TensorError(name, error if error == error else float("inf"), len(found), *worst, kinks)
+        flat_slope = not bool(d.any()) and bool(a.any())
+        error = error if error == error else float("inf")
+        words = ""
+        if verdict_of(error) in ("suspicious", "wrong"):
+            whole = len(found) == n
+            values = x.detach().reshape(-1) if whole else None
+            words = hint(a, d, values, tuple(x.shape), self.doubled.get(name), gradient)
+            words = words or (self._diagonal(x, gradient) if whole else "")
+        return TensorError(name, error, len(found), *worst, kinks, flat_slope, words)
+
+    def _diagonal(self, x: Tensor, gradient: Tensor | None) -> str:
+        """Compare with the diagonal of the Jacobian, for one output of the shape of this tensor."""
+        if gradient is None or len(self.weights) != 1 or self.weights[0].shape != x.shape:
+            return ""
+        flat, own = x.detach().view(-1), torch.empty(x.numel(), dtype=torch.float64)
+        for i in range(len(flat)):
+            old, ends = float(flat[i]), []
+            for sign in (1, -1):
+                flat[i] = old + sign * STEP
+                ends.append(float(self.outputs()[0].reshape(-1)[i]))
+            flat[i] = old
+            own[i] = (ends[0] - ends[1]) / (2 * STEP)
+        return diagonal_only(gradient.reshape(-1).cpu(), own * self.weights[0].reshape(-1))
 
     def _slope(self, flat: Tensor, i: int) -> float | None:
         """Return the central difference, or None on a corner."""

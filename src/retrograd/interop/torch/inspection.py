@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from retrograd.interop.torch import rows
+from retrograd.interop.torch.entering import BATCH_NORMS, Entering
+from retrograd.interop.torch.floor import sign_of
 from retrograd.interop.torch.hook import Hook, compiled
 from retrograd.interop.torch.journal import Gradients, Growth, Journal
 from retrograd.interop.torch.later import copied
+from retrograd.interop.torch.leaks import leaks
 from retrograd.interop.torch.look import Look
-from retrograd.interop.torch.nested import first_tensor
+from retrograd.interop.torch.nested import first_tensor, tensors
 from retrograd.interop.torch.place import caller
 from retrograd.interop.torch.sample import Sample, lengths_of, norms, numbers, parameters, same, sample, update
 
 OPENING = 3  # backward passes of the first look that are read in full
 READ = 1 << 16  # entries of a tensor that readings use
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class Inspection:
@@ -44,6 +47,9 @@ class Inspection:
         self.marks: list[tuple[Tensor, Tensor | None, int]] = []  # all gradients before it, and their versions
         self.handles: list[Any] = []
         self.x: Tensor | None = None
+        self.y: Tensor | None = None  # the outputs, while their graph stands
+        self.alone_in_call = False  # the inputs are the only tensor that the model is given
+        self.to_inputs = False  # gradients go on to the inputs, which somebody may want
         self.passes = 0  # in this look
         self.brief = False
         self.opening = self.symptoms = True
@@ -58,7 +64,9 @@ class Inspection:
         for path, module in self.model.named_modules():
             hear = not any(True for _ in module.children()) if self.opening else isinstance(module, BATCH_NORMS)
             if path and hear and self.look.allowed:
-                self.handles.append(module.register_forward_pre_hook(Hook(Entering(self, path))))
+                self.handles.append(
+                    module.register_forward_pre_hook(Hook(Entering(self.journal, self.look, path, self.opening)))
+                )
         trainable = [p for p in self.named.values() if p.requires_grad and self.opening]
         held = [p for p in trainable if p.grad is not None] or trainable
         if held:
@@ -87,7 +95,10 @@ class Inspection:
             self.probe_hook = None
         self.look.wanted = False
         self.look.settle()
-        self.look.target = self.x = None
+        self.look.target = self.look.first = self.x = self.y = None
+        self.look.logits = []
+        if self.journal.looks >= OPENING or unfinished:
+            self.journal.functions.leave()
 
     def _leave_modules(self) -> None:
         for handle in self.handles:
@@ -113,6 +124,9 @@ class Inspection:
         self._update()
         self.look.stage = "model"
         self.x = None if self.brief else first_tensor(args)
+        self.alone_in_call = len(list(tensors(args))) == 1
+        self.to_inputs = self.x is not None and self.x.requires_grad
+        self.look.first, self.look.logits = None, []
         if self.x is None or self.x.ndim == 0:
             return
         self.look.rows = len(self.x)
@@ -140,6 +154,8 @@ class Inspection:
         """Read the outputs."""
         self.look.stage = "loss"
         self.look.module = ""
+        self.y = y if self.opening and y is not None and y.requires_grad else None
+        self.look.logits = [each for each in self.look.logits if each[0] is y]  # hidden layers may do as they like
         if (
             self.brief
             or not self.symptoms
@@ -156,8 +172,9 @@ class Inspection:
         if len(y) > 1:
             self.journal.unequal.add(copied(y.detach().reshape(len(y), -1)[:256, :1024], spread))
 
-    def before_backward(self) -> None:
-        """Remember the gradients that there are."""
+    def before_backward(self, given: Any) -> None:
+        """Remember the gradients that there are, and read the graph while it stands."""
+        self._graph(given)
         self.fresh = None
         self.marks = []
         for p in self.named.values():
@@ -167,10 +184,39 @@ class Inspection:
             self.left = None if self.probe.grad is None else self.probe.grad.detach().clone()
         self.look.stage = "backward"
 
+    def _graph(self, given: Any) -> None:
+        """Read what the graph of a loss tells: its floor, functions of the user's, what the outputs depend on."""
+        journal, x, y, first, target = self.journal, self.x, self.y, self.look.first, self.look.target
+        self.y = self.look.first = None
+        journal.relu_logits += [(place, dead) for _, place, dead in self.look.logits]
+        self.look.logits = []
+        self.look.clipping += 1
+        loss = first_tensor(given)
+        if loss is not None and len(journal.floors) < OPENING:
+            journal.floors.append(sign_of(loss.grad_fn) > 0)
+        if journal.looks == 0:
+            journal.functions.find(given)
+        elif not self.opening or journal.looks >= OPENING - 1:
+            journal.functions.leave()
+        if not self.opening or journal.looks >= OPENING or x is None or y is None or first is None or target is None:
+            return
+        with contextlib.suppress(RuntimeError):  # graphs that cannot be walked twice
+            leak = leaks(self.model, x.detach(), first, y, target.detach())
+            if leak is not None and (leak.kind != "rows" or self.alone_in_call):
+                journal.leaks.append(leak)
+
+    def moving(self) -> bool:
+        """Return whether any gradient stands."""
+        return any(p.grad is not None and bool(p.grad.detach().any()) for p in self.named.values())
+
+    def reached(self) -> list[Tensor]:
+        """Return the parameters whose gradients this backward pass changed."""
+        return [p for p, grad, version in self.marks
+                if p.grad is not None and (p.grad._version != version or p.grad is not grad)]  # fmt: skip
+
     def touched(self) -> bool:
         """Return whether this backward pass reached a parameter; another model's does not."""
-        after = ((p.grad, grad, version) for p, grad, version in self.marks)
-        return any(now is not None and (now._version != version or now is not grad) for now, grad, version in after)
+        return bool(self.reached())
 
     def alone(self) -> bool:
         """Return whether this backward pass found no gradient that it was added to."""
@@ -184,6 +230,7 @@ class Inspection:
         self._accumulation(turns)
         if not self.brief:
             journal.looks += 1
+            self.look.standing = {id(p.grad) for p in self.named.values() if p.grad is not None}
             self._rows()
             self.journal.had_gradient.update(path for path, p in self.named.items() if p.grad is not None)
             if self.symptoms:
@@ -267,24 +314,6 @@ class Inspection:
         parts = dict(zip(now.paths, now.parts(), strict=True))
         start = zip(self.first.paths, self.first.parts(), strict=True)
         return {path for path, old in start if path not in parts or not same(old, parts[path])}
-
-
-class Entering:
-    """Notes which module runs."""
-
-    def __init__(self, inspection: Inspection, path: str) -> None:
-        self.inspection, self.path = inspection, path
-
-    def __call__(self, module: nn.Module, args: Any) -> None:
-        """Note it."""
-        inspection, journal = self.inspection, self.inspection.journal
-        if inspection.opening:
-            inspection.look.module = self.path
-            if torch.is_grad_enabled():
-                journal.called.add(self.path)
-        x = first_tensor(args)
-        if isinstance(module, BATCH_NORMS) and module.training and x is not None and x.ndim and len(x) == 1:
-            journal.single_row_norms[self.path] += 1
 
 
 def spread(y: Tensor) -> float:

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from retrograd.interop.torch.functions import Functions
 from retrograd.interop.torch.later import Later
+from retrograd.interop.torch.leaks import Leak
 from retrograd.interop.torch.place import Place, here
 from retrograd.interop.torch.rows import Rows
 from retrograd.interop.torch.scaling import Scaling
@@ -103,11 +105,18 @@ class Journal:
     losses: Series = field(default_factory=Series)
     rates: Series = field(default_factory=Series)
     top_rate: float = 0.0
+    read_rates: int = 0
+    zero_rates: int = 0  # of them with 0 in all groups
     low_from: int = -1  # the turn from which the rate stays under a thousandth of its maximum
     rate_turns: int = 0  # times that the rate climbs from nearly nothing, after it was there
     scaling: Scaling = field(default_factory=Scaling)  # of the losses
     optimizers: int = 0  # that step this model
     others: int = 0  # that step another
+    alternations: Counter[frozenset[int]] = field(default_factory=Counter)  # of two optimizers on shared parameters
+    held: set[int] = field(default_factory=set)  # identities of all parameters of the optimizers that step
+    apart: bool = False  # two optimizers of parts that share nothing take turns
+    shared: set[int] = field(default_factory=set)  # parameters that both hold
+    foreign_shapes: list[tuple[int, ...]] = field(default_factory=list)
     fresh_steps: int = 0  # steps that are the first of their optimizer
     stateful: bool = False
     optimizer_kind: str = ""
@@ -119,6 +128,17 @@ class Journal:
     alive: int = 0  # graphs of passes long done that are kept, at most
     tokens: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)
     places: dict[str, Place] = field(default_factory=dict)
+    discards: list[tuple[int, int]] = field(default_factory=list)  # for each step: backward passes gone, and used
+    gradients_read: bool = False  # somebody copied gradients before the step
+    clips: list[tuple[Place, str]] = field(default_factory=list)  # calls of clipping, and on what
+    clip_scale: float = 0.0  # the factor in gradients that were clipped
+    floors: list[bool] = field(default_factory=list)  # whether what was differentiated cannot fall below 0
+    targets: Later[tuple[Place | None, str, str, float, float]] = field(default_factory=Later)  # loss, domain, range
+    relu_logits: list[tuple[Place | None, Any]] = field(default_factory=list)  # and which units were dead
+    leaks: list[Leak] = field(default_factory=list)
+    functions: Functions = field(default_factory=Functions)
+    hidden: dict[str, list[Any]] = field(default_factory=dict)  # parameters in plain lists of the model
+    norms: Later[tuple[str, float, float]] = field(default_factory=Later)  # batch norm: path, share that lags, momentum
     loss_calls: Later[LossCall] = field(default_factory=Later)
     parts: int = 0  # calls of losses for one backward pass, at most
     slopes: Later[tuple[str, float]] = field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +12,12 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
 
 from retrograd.interop.torch.activity import ACTIVATIONS, activity
-from retrograd.interop.torch.journal import Activity, Journal, LossCall, Reshaped
+from retrograd.interop.torch.domains import DOMAINS, outside
+from retrograd.interop.torch.floor import made_by
+from retrograd.interop.torch.journal import Activity, Journal, Reshaped
 from retrograd.interop.torch.later import copied
-from retrograd.interop.torch.place import Place, here
+from retrograd.interop.torch.loss_facts import read_loss
+from retrograd.interop.torch.place import Place, here, within
 
 LOSSES: dict[Any, str] = {
     F.cross_entropy: "cross_entropy",
@@ -31,7 +34,18 @@ BINARY = {"sub", "rsub", "add", "mul", "div", "pow", "eq"}
 VIEWS = {"view", "reshape"}
 DROPOUTS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"}
 REDUCTIONS = {"mean", "sum"}
-MOST_COPIES, ROWS_READ = 16, 4096
+MOST_COPIES, RECENT = 16, 64
+CLIPS = {
+    "tensor",
+    "_foreach_norm",
+    "norm",
+    "linalg_vector_norm",
+    "_foreach_clamp_min_",
+    "clamp_",
+}  # that clipping calls first
+OPTIMIZING = ("clip_grad.py", os.path.join("optim", "optimizer.py"), "grad_scaler.py")
+COPIES = {"clone", "copy_", "cat", "flatten", "detach", "view", "reshape"}
+INTO_LOGITS = {"softmax", "log_softmax", "cross_entropy", "binary_cross_entropy_with_logits"}
 
 
 class Look(TorchFunctionMode):
@@ -50,6 +64,7 @@ class Look(TorchFunctionMode):
         self.stage = "prepare"
         self.stepped = False  # in this turn
         self.parameters: set[int] = set()  # addresses of the parameters' memory
+        self.standing: set[int] = set()  # identities of the gradients before a step
         self.gradients: set[int] = set()  # identities of the gradients after a step
         self.symptoms = True  # whether to read more than rows and answers
         self.rows = 0  # of the last forward
@@ -57,6 +72,10 @@ class Look(TorchFunctionMode):
         self.activities: list[tuple[str, Callable[[], Activity]]] = []  # kind, and what will be read
         self.names: dict[int, str] = {}  # of the modules that the first look saw at these activations
         self.calls = 0  # of losses, since the last backward pass
+        self.first: Tensor | None = None  # result inside the model that has a graph
+        self.logits: list[tuple[Any, Place | None, Tensor]] = []  # results on relu'd logits, and which units are dead
+        self.clipping = 0  # the backward pass after which clipping is noted
+        self.clipped: tuple[Place, int] | None = None
         self.target: Tensor | None = None
         self.asked: Place | None = None  # the line that compares outputs and target
 
@@ -125,6 +144,14 @@ class Look(TorchFunctionMode):
     def _read(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         name = getattr(func, "__name__", "")
         bare = name.strip("_")
+        if name in CLIPS and self.stage != "model" and within("clip_grad.py"):
+            self._clip(name)
+        if func in DOMAINS and self.symptoms and self.stage != "gap":
+            self._domain(func, args, kwargs)
+        if name in INTO_LOGITS and args:
+            self._into_logits(args[0], result)
+        if self.first is None and self.stage == "model" and isinstance(result, Tensor) and self._of_rows(args, result):
+            self.first = result
         if func in LOSSES and self.stage != "gap":
             self._loss(func, args, kwargs, result)
         elif name in VIEWS:
@@ -139,6 +166,34 @@ class Look(TorchFunctionMode):
             self.journal.moody = (f"F.{name}",)
         elif self.stage == "gap":
             self._gap(name, bare, args, result)
+
+    def _of_rows(self, args: Any, result: Tensor) -> bool:
+        """Return whether a result with a graph was made of the rows of the minibatch, not of parameters alone."""
+        given = (arg for arg in args if isinstance(arg, Tensor) and not arg.requires_grad and arg.ndim)
+        return result.requires_grad and result.ndim >= 2 and any(len(arg) == self.rows for arg in given)
+
+    def _clip(self, name: str) -> None:
+        """Note a call of clipping: of gradients that are not there, that are still multiplied, or as it should be."""
+        place = here()
+        state = "empty" if name == "tensor" else "scaled" if self.journal.scaling.gradients else "right"
+        if place is not None and (place, self.clipping) != self.clipped and len(self.journal.clips) < RECENT:
+            self.clipped = place, self.clipping
+            self.journal.clips.append((place, state))
+            if state == "scaled" and not self.journal.clip_scale:
+                self.journal.clip_scale = self.journal.scaling.known()
+
+    def _domain(self, func: Any, args: Any, kwargs: Any) -> None:
+        tell, place = outside(func, args, kwargs), here()
+        if tell is not None:
+            self.journal.targets.add(lambda: (place, *tell()))
+
+    def _into_logits(self, logits: Any, result: Any) -> None:
+        """Note where relu stands directly in front of softmax, sigmoid or their losses, and how many units are dead."""
+        if not isinstance(logits, Tensor) or not logits.requires_grad or logits.ndim < 2:
+            return
+        if made_by(logits.grad_fn, ("Relu",)):
+            dead, place = (logits.detach() <= 0).reshape(-1, logits.shape[-1]).all(0), here()
+            self.logits.append((result, place, dead))
 
     def _loss(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         pair = compared(args, kwargs)
@@ -206,6 +261,8 @@ class Look(TorchFunctionMode):
         if not args:
             return
         first = args[0]
+        if name in COPIES and not self.stepped and self._own_gradient(first) and not within(*OPTIMIZING):
+            self.journal.gradients_read = True
         changes = name.endswith("_") and not name.endswith("__") and not ("zero" in name or name == "fill_")
         if changes and self.stepped:
             touched = first if isinstance(first, (list, tuple)) else [first]
@@ -219,6 +276,10 @@ class Look(TorchFunctionMode):
             tensors = [arg for arg in args[:2] if isinstance(arg, Tensor)]
             if any(tensor.data_ptr() in self.parameters for tensor in tensors) and getattr(result, "ndim", 0) > 0:
                 self._note(self.journal.copies)
+
+    def _own_gradient(self, value: Any) -> bool:
+        """Return whether a value is the gradient of a parameter, or a list that begins with one."""
+        return id(value[0] if isinstance(value, (list, tuple)) and value else value) in self.standing
 
     @staticmethod
     def _note(places: list[Place]) -> None:
@@ -267,54 +328,3 @@ def _strides(shape: torch.Size) -> list[tuple[int, int]]:
         found.append((size, stride))
         stride *= size
     return found
-
-
-def read_loss(
-    kind: str, place: Place | None, prediction: Tensor, target: Tensor, result: Any, options: Any
-) -> Callable[[], LossCall]:
-    """Return what will tell what a loss function was given."""
-    shapes = tuple(prediction.shape), tuple(target.shape)
-    dtypes = str(prediction.dtype).removeprefix("torch."), str(target.dtype).removeprefix("torch.")
-    given = frozenset({"summed"} if options.get("reduction") == "sum" else ())
-    value = result.detach().mean() if isinstance(result, Tensor) else math.nan
-    told = copied(prediction.detach()[:ROWS_READ], lambda values: (given.union(_facts(values)), float(values.min())))
-    return lambda: LossCall(kind, place, *shapes, *dtypes, *told(), float(value))
-
-
-def _facts(values: Tensor) -> list[str]:
-    """Return what the numbers are: probabilities of classes, their logarithms, or between 0 and 1 each."""
-    values = values.to(torch.float32)
-    spacing = precision(values)
-    low, high = float(values.min()), float(values.max())
-    facts = ["unit_interval"] if low >= 0 and high <= 1 else []
-    if values.ndim < 2 or values.shape[1] < 2:
-        return facts
-    if low >= 0 and _near(values.sum(1), 1.0, spacing):
-        facts.append("probabilities")
-    if high <= 1e-6 and _near(values.logsumexp(1), 0.0, spacing * (1 + math.log(values.shape[1]))):
-        facts.append("log_probabilities")
-    by_column = values.sum(0) if low >= 0 else values.logsumexp(0)
-    if (
-        len(values) > 1
-        and _near(by_column, 1.0 if low >= 0 else 0.0, spacing * (1 + math.log(len(values))))
-        and not facts[1:]
-    ):
-        facts.append("columns_sum_to_one")
-    return facts
-
-
-def precision(values: Tensor) -> float:
-    """Return the relative spacing of the narrowest type that holds all values, whatever type they are stored in now."""
-    for dtype in (torch.bfloat16, torch.float16):
-        if bool((values.to(dtype).to(torch.float32) == values).all()):
-            return torch.finfo(dtype).eps
-    return 0.0
-
-
-def _near(values: Tensor, wanted: float, spacing: float) -> bool:
-    """Return whether sums are what they should be.
-
-    A sum of probabilities p is off by at most their spacing; log(sum(exp(l))) by spacing * sum(p |l|), and sum(p |l|)
-    is an entropy, at most the logarithm of the number of classes.
-    """
-    return bool(((values - wanted).abs() < 1e-3 + spacing).all())

@@ -24,8 +24,8 @@ class Mode(NamedTuple):
 
     @property
     def blind(self) -> bool:
-        """Whether a pass without gradients is one in training mode: parts in training under `eval()` are deliberate."""
-        return self.all or (self.some and self.root)
+        """Whether a pass without gradients is one in training mode: parts in training after `eval()` are deliberate."""
+        return self.some and self.root
 
 
 class Moods:
@@ -41,6 +41,10 @@ class Moods:
         root = self.model.training
         flags = [module.training for module in self.modules.values()]
         return Mode(root, any(flags), all(flags)) if flags else Mode(root, root, root)
+
+    def blind(self) -> bool:
+        """Return whether a pass without gradients, now, is one in training mode by oversight."""
+        return self.mode().blind and not self.estimating()
 
     def kept_still(self) -> bool:
         """Return whether the modules may be in evaluation on purpose: no dropout stands beside trainable parameters."""

@@ -15,6 +15,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from retrograd.interop.torch import attach
+from retrograd.interop.torch.discards import Discards
 from retrograd.interop.torch.guard import guarded
 from retrograd.interop.torch.hook import Hook
 from retrograd.interop.torch.inspection import OPENING, Inspection
@@ -38,7 +39,7 @@ class Observer:
     """Fills the journal."""
 
     def __init__(self, journal: Journal, optimizer: Optimizer | None) -> None:
-        self.journal, self.model = journal, journal.model
+        self.journal, self.model, self.scaling = journal, journal.model, journal.scaling
         self.optimizers = Optimizers(journal, optimizer)
         self.moods = Moods(self.model)
         self.pace = Pace()
@@ -47,6 +48,7 @@ class Observer:
         self.leftover = Leftover(journal)
         self.passes = Passes(journal)
         self.losses = Losses(journal)
+        self.discards = Discards(journal)
         self.depth = 0
         self.lines: Counter[Any] | None = Counter()  # the user's lines whose backward passes the next step will use
         self.awake = self.drowsy = self.updated = self.steps_heard = self.leaving = False
@@ -74,6 +76,7 @@ class Observer:
         attach.detach(self)
         self.pace.stop()
         self.losses.read()
+        self.journal.functions.leave()
 
     @guarded
     def _wake(self) -> None:
@@ -88,6 +91,7 @@ class Observer:
     def _sleep(self) -> None:
         """Hear of backward passes, of the next step, which may use leftovers, and of the forward pass behind it."""
         self.awake, self.leaving = False, True
+        self.discards.forget()
         if self.post_hook is not None:
             self.post_hook.remove()
             self.post_hook = None
@@ -110,6 +114,8 @@ class Observer:
 
     def heard_forward(self, module: nn.Module, args: Any) -> None:
         """Hear of a forward pass that begins; when nothing is looked at, count it."""
+        if torch._C._current_graph_task_id() >= 0:
+            return  # in a backward pass: a checkpoint computes the forward pass again
         if self.awake:
             self.before_forward(module, args)
         elif module is self.model:
@@ -117,7 +123,7 @@ class Observer:
                 self._leave()
             if torch.is_grad_enabled():
                 self.passes.silently(self.turn, self.moods.mode())
-            elif self._blindly():
+            elif self.moods.blind():
                 self._blind(args)
 
     @guarded
@@ -147,20 +153,18 @@ class Observer:
     @guarded
     def after_forward(self, module: nn.Module, args: Any, output: Any) -> None:
         """Hear that it is done."""
-        self.depth -= 1
-        if self.depth > 0 or module is not self.model:
+        again = torch._C._current_graph_task_id() >= 0
+        self.depth -= not again
+        if again or self.depth > 0 or module is not self.model:
             return
         self.journal.forwards += 1
         outputs = list(tensors(output))
         graphs = [y for y in outputs if y.grad_fn is not None]
         if graphs:
             self.passes.with_gradients(graphs, self.turn, self.moods.mode())
-        elif not torch.is_grad_enabled() and self._blindly():
+        elif not torch.is_grad_enabled() and self.moods.blind():
             self.passes.blind(args)
         self.inspection.after_forward(outputs[0] if outputs else None)
-
-    def _blindly(self) -> bool:
-        return self.moods.mode().blind and not self.moods.estimating()
 
     @guarded
     def _blind(self, args: Any) -> None:
@@ -170,17 +174,18 @@ class Observer:
 
     def before_backward(self, given: Any) -> None:
         """Hear of a backward pass that begins."""
-        self.journal.scaling.begin(given)
+        self.scaling.begin(given)
         if self.awake:
-            self._before_backward()
+            self._before_backward(given)
         else:
             self.leftover.mark()
 
     @guarded
-    def _before_backward(self) -> None:
+    def _before_backward(self, given: Any) -> None:
         self.leftover.before_backward()
+        self.discards.before_backward()
         self._place("backward")
-        self.inspection.before_backward()
+        self.inspection.before_backward(given)
 
     def _loss(self, given: Any) -> None:
         if self.losses.add(given, self.turn, wait=self.awake):
@@ -191,14 +196,6 @@ class Observer:
         """Hear of gradients that are asked for by themselves: the loop may do without `backward()`."""
         if "grad" not in self.journal.places:
             self._place("grad")
-
-    def after_scale(self, scaler: torch.amp.GradScaler, scaled: Any) -> None:
-        """Hear that a scaler has multiplied a loss."""
-        self.journal.scaling.scaled(scaler, scaled)
-
-    def after_unscale(self) -> None:
-        """Hear that a scaler has divided gradients by its scale."""
-        self.journal.scaling.unscaled()
 
     def after_backward(self, given: Any) -> None:
         """Hear that it is done."""
@@ -251,6 +248,7 @@ class Observer:
         if not own:
             return
         self._loss(given)
+        self.discards.after_backward(self.inspection.reached(), self.inspection.to_inputs)
         self.inspection.after_backward(self._line(own_rows))
         turn, enough = self.turn, self._seen_enough()
         if enough:
@@ -291,8 +289,11 @@ class Observer:
     def before_step(self, optimizer: Optimizer) -> None:
         """Hear of a step that begins."""
         held = self.optimizers.ours(optimizer)
+        if self.awake:
+            self.discards.before_step(held, self.inspection.moving())
         if not held:
             return
+        self.optimizers.stepped(optimizer, held, nested=self.discards.stepping > 1)
         self.leftover.before_step(held)
         self.optimizers.follow(optimizer, self.turn)
         self._place("step")
@@ -305,6 +306,7 @@ class Observer:
     def after_step(self, optimizer: Optimizer) -> None:
         """Hear that it is taken."""
         held = self.optimizers.ours(optimizer)
+        self.discards.after_step()
         if not held:
             return
         journal = self.journal

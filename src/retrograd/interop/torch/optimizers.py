@@ -20,6 +20,7 @@ class Optimizers:
         self.journal, self.model, self.given = journal, journal.model, given
         self.known: dict[int, tuple[Any, set[int]]] = {}  # weakly, and which of the model's parameters it holds
         self.followed: Any = lambda: None  # the optimizer whose learning rate is followed, weakly
+        self.last: tuple[Any, set[int]] | None = None  # the optimizer that stepped last, weakly, and what it holds
         self.was_high = self.was_low = False  # that rate
 
     def ours(self, optimizer: Optimizer) -> set[int]:
@@ -31,6 +32,7 @@ class Optimizers:
         mine |= set(journal.at_start.values())
         held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
         ours = held & mine or (held if optimizer is self.given else set())
+        journal.held |= held
         if len(self.known) > MOST:
             self.known.clear()
         self.known[id(optimizer)] = (weakref.ref(optimizer), ours)
@@ -39,11 +41,27 @@ class Optimizers:
             journal.optimizers += 1
             journal.stepped |= held & mine
             journal.foreign = max(journal.foreign, len(held - mine))
+            tensors = [p for group in optimizer.param_groups for p in group["params"]]
+            journal.foreign_shapes = [tuple(p.shape) for p in tensors if id(p) not in mine] or journal.foreign_shapes
             journal.optimizer_kind = type(optimizer).__name__
             defaults = optimizer.defaults
             journal.stateful = bool(defaults.get("momentum", 0.0)) or type(optimizer).__name__ != "SGD"
             journal.fresh_steps += not optimizer.state
         return ours
+
+    def stepped(self, optimizer: Optimizer, held: set[int], nested: bool) -> None:
+        """Count how often two optimizers take turns at the same parameters; one that calls another is one."""
+        if nested:
+            return
+        last, self.last = self.last, (weakref.ref(optimizer), held)
+        before = last[0]() if last is not None else None
+        if last is None or before is None or before is optimizer:
+            return
+        shared = last[1] & held
+        self.journal.apart |= not shared
+        if shared:
+            self.journal.alternations[frozenset((id(before), id(optimizer)))] += 1
+            self.journal.shared |= shared
 
     def follow(self, optimizer: Optimizer, turn: int) -> None:
         """Note the learning rate of a step; of several optimizers, one is followed as long as it lives."""
@@ -58,6 +76,8 @@ class Optimizers:
         if optimizer is None:
             return
         rate = float(optimizer.param_groups[0].get("lr", 0.0))
+        journal.read_rates += 1
+        journal.zero_rates += all(float(group.get("lr", 1.0)) == 0 for group in optimizer.param_groups)
         journal.rates.add(rate, turn)
         if rate > journal.top_rate:
             journal.top_rate = rate

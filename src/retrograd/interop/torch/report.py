@@ -11,7 +11,7 @@ from retrograd.interop.torch.place import Place
 from retrograd.interop.torch.verdict import Verdict
 
 WIDTH = 80
-WORDS = {"learns": "It learns", "ill": "It does not learn", "unknown": "Too early to say"}
+WORDS = {"learns": "It learns", "ill": "It does not learn", "unknown": "Not to be judged"}
 
 
 def write(journal: Journal, verdict: Verdict, found: tuple[Finding, ...], pace: Pace) -> str:

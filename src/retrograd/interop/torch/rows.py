@@ -15,6 +15,7 @@ from retrograd.interop.torch.place import variables
 
 BATCH, FEATURES, ANSWERS = 64, 1024, 8  # rows of a batch, features of a row, parts of an answer that are read
 KNOWN, SAMPLE = 20_000, 1500  # rows remembered by hash; rows kept for the probe
+LEAST = 64  # rows in which a column must be the target
 HELD = 4  # rows of a batch that are sought in a longer array
 PROBED = 256  # features of a row kept for the probe
 
@@ -32,6 +33,8 @@ class Rows:
         self.size = 0  # rows in a batch, the largest
         self.available: int | None = None  # rows that there are to train on
         self.loader_drops = 0  # rows that a DataLoader leaves out of every epoch
+        self._columns: set[int] | None = None  # of the inputs that were the target so far
+        self._compared = 0  # rows
         self.labels: dict[int, int] = {}
         self.x: list[np.ndarray] = []
         self.y: list[np.ndarray] = []
@@ -65,6 +68,7 @@ class Rows:
             self._known.update(here)
             self._answers.update(here.values())
         self._count_labels(answers)
+        self._compare(flat, answers)
         self._keep(flat, answers)
 
     def _count_labels(self, answers: np.ndarray) -> None:
@@ -74,6 +78,17 @@ class Rows:
             for label, count in counts.items():
                 if label in self.labels or len(self.labels) < 1000:
                     self.labels[label] = self.labels.get(label, 0) + count
+
+    def _compare(self, flat: np.ndarray, answers: np.ndarray) -> None:
+        if answers.shape[1] == 1 and 1 < flat.shape[1] < FEATURES:
+            same = set(np.flatnonzero((flat == answers.astype(flat.dtype)).all(0)).tolist())
+            varied = {k for k in same if len(np.unique(flat[:, k])) > 1}
+            self._columns = varied if self._columns is None else self._columns & varied
+            self._compared += len(flat)
+
+    def leaking(self) -> list[int]:
+        """Return the columns of the inputs that are the target in all rows that were compared, if these are enough."""
+        return sorted(self._columns or ()) if self._compared >= LEAST else []
 
     def _keep(self, flat: np.ndarray, answers: np.ndarray) -> None:
         if sum(map(len, self.x)) < SAMPLE:

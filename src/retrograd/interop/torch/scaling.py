@@ -38,6 +38,11 @@ class Scaling:
         scaler = self._scaler()
         return scaler._scale if self.gradients and scaler is not None else None
 
+    def known(self) -> float:
+        """Return the factor as a number; 1 where there is no scaler."""
+        scaler = self._scaler()
+        return 1.0 if scaler is None else float(scaler.get_scale())
+
     def in_own_units(self, loss: Tensor) -> Tensor:
         """Return a loss as it was before it was multiplied, without waiting for a device."""
         scaler = self._scaler()

@@ -16,6 +16,7 @@ SHARE = 0.95  # of the loss of a constant answer
 SQUARED, ABSOLUTE = {"mse_loss"}, {"l1_loss"}
 BINARY = {"binary_cross_entropy", "binary_cross_entropy_with_logits"}
 ENTROPY = {"cross_entropy"}
+FLOORED = SQUARED | ABSOLUTE | BINARY | ENTROPY | {"smooth_l1_loss", "huber_loss"}
 
 
 class Verdict(NamedTuple):
@@ -67,10 +68,34 @@ def judge(journal: Journal) -> Verdict:
         words, learns = f"the loss ends at {end:.4g}; a constant answer has {trivial:.4g}", end <= SHARE * trivial
     else:
         words, learns = f"the loss goes from {start:.4g} to {end:.4g}", losses.fallen()
+    if not floored(journal):
+        return _without_floor(journal, words, evidence)
     if learns:
         return Verdict("learns", f"the loss goes from {start:.4g} to {end:.4g}", evidence)
-    if journal.others:
-        return Verdict("unknown", f"{words}; another model is trained beside this one, against it perhaps", evidence)
-    if not journal.loss_calls and min(losses.means) < 0:
-        return Verdict("unknown", f"{words}; it has no floor that is known", evidence)
+    if journal.others or journal.apart:
+        return Verdict("unknown", f"{words}; two parts are trained in turn, against one another perhaps", evidence)
     return Verdict("ill", words, evidence)
+
+
+def floored(journal: Journal) -> bool:
+    """Return whether the loss is known not to fall below 0, so that a fall is progress."""
+    if any(expected for _, _, expected, _, _ in journal.targets) or min(journal.losses.means) < 0:
+        return False
+    if journal.floors:
+        return all(journal.floors)
+    return bool(journal.loss_calls)  # of a program that was compiled
+
+
+def _without_floor(journal: Journal, words: str, evidence: tuple[Evidence, ...]) -> Verdict:
+    """Judge a sum of which one part is a loss with a floor; of another, nothing can be told."""
+    calls, weights = list(journal.loss_calls), dict(journal.slopes)
+    kind = calls[0].kind if calls else ""
+    values = [call.value for call in calls if call.kind == kind]
+    domain = any(expected for _, _, expected, _, _ in journal.targets)
+    if not journal.others and kind in FLOORED and weights.get(kind, 0.0) > 0 and not domain and len(values) > 2:
+        last = sum(values[-2:]) / 2
+        if values[0] >= 0 and last < SHARE * values[0]:
+            return Verdict("learns", f"{words}, and {kind} in it from {values[0]:.4g} to {last:.4g}", evidence)
+    return Verdict(
+        "unknown", f"{words}; whether that is progress is not known, as this loss has no known floor", evidence
+    )

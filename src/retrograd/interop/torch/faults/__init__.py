@@ -2,13 +2,28 @@
 
 from retrograd.interop.torch.fault import loop_faults as faults
 from retrograd.interop.torch.faults import (
+    answers as answers,
+)
+from retrograd.interop.torch.faults import (
+    averages as averages,
+)
+from retrograd.interop.torch.faults import (
     data as data,
+)
+from retrograd.interop.torch.faults import (
+    discarded as discarded,
 )
 from retrograd.interop.torch.faults import (
     gradients as gradients,
 )
 from retrograd.interop.torch.faults import (
     graph as graph,
+)
+from retrograd.interop.torch.faults import (
+    holders as holders,
+)
+from retrograd.interop.torch.faults import (
+    leaking as leaking,
 )
 from retrograd.interop.torch.faults import (
     loss as loss,
@@ -18,6 +33,9 @@ from retrograd.interop.torch.faults import (
 )
 from retrograd.interop.torch.faults import (
     numbers as numbers,
+)
+from retrograd.interop.torch.faults import (
+    own_function as own_function,
 )
 from retrograd.interop.torch.faults import (
     rate as rate,

@@ -42,7 +42,7 @@ class SoftmaxTwice(LoopFault):
                 confidence=0.98,
             )
         told = _calls(journal, "binary_cross_entropy_with_logits", "unit_interval")
-        if len(told) >= 3:
+        if len(told) >= 3 and all("after_sigmoid" in call.facts for call in told):  # cosines lie there too
             yield self.finding(
                 told[-1].place,
                 "binary_cross_entropy_with_logits takes logits and applies sigmoid itself; "
@@ -61,16 +61,21 @@ class NotLogProbabilities(LoopFault):
 
     def find(self, journal: Journal) -> Iterator[Finding]:
         """Yield what it was given instead."""
-        calls = [call for call in journal.loss_calls if call.kind == "nll_loss"]
+        for kind in ("nll_loss", "kl_div"):
+            yield from self._of(journal, kind)
+
+    def _of(self, journal: Journal, kind: str) -> Iterator[Finding]:
+        calls = [call for call in journal.loss_calls if call.kind == kind]
         wrong = [call for call in calls if "log_probabilities" not in call.facts]
         if len(calls) < 2 or len(wrong) < ALWAYS * len(calls):
             return
         what = "probabilities" if "probabilities" in wrong[-1].facts else "numbers that are no logarithms"
         yield self.finding(
             wrong[-1].place,
-            f"nll_loss takes the logarithms of probabilities, and is given {what}: its value is no log-likelihood",
+            f"{kind} takes the logarithms of probabilities, and is given {what}: its value has no meaning and no floor",
             Evidence("loss at the end", journal.losses.end(), 0.0),
-            remedy="use log_softmax before nll_loss, or cross_entropy on the logits",
+            remedy=f"use log_softmax before {kind}"
+            + (", or cross_entropy on the logits" if kind == "nll_loss" else ""),
             confidence=0.98,
         )
 

@@ -9,7 +9,7 @@ from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
 from retrograd.interop.torch.place import Place, called
 
-EARLY, FEWEST, TURNS = 0.5, 20, 3
+EARLY, FEWEST, TURNS, FEWEST_ZERO = 0.5, 20, 3, 3
 
 
 @loop_faults.register("rate_vanishes")
@@ -41,6 +41,26 @@ class RateVanishes(LoopFault):
                 severity="risk",
                 confidence=0.6,
             )
+
+
+@loop_faults.register("rate_is_zero")
+class RateIsZero(LoopFault):
+    """Every parameter group steps with a learning rate of 0: nothing moves."""
+
+    code = "U12"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield how many of the steps had none."""
+        zero, read = journal.zero_rates, journal.read_rates
+        if zero < FEWEST_ZERO or zero < EARLY * read:
+            return
+        yield self.finding(
+            _scheduler(journal),
+            f"the learning rate is 0 in {zero} of {read} steps that were looked at: they change nothing",
+            Evidence("share of the steps with a rate of 0", zero / read, EARLY),
+            remedy="give the optimizer a rate above 0; a schedule must not stay at 0",
+            confidence=0.98,
+        )
 
 
 def _epoch(journal: Journal) -> float:

@@ -99,6 +99,18 @@ class NotInOptimizer(LoopFault):
         if not out:
             return
         entries = sum(parameters[path].numel() for path in out)
+        twins = [shape for shape in journal.foreign_shapes
+                 if sum(tuple(parameters[path].shape) == shape for path in out) > 1]  # fmt: skip
+        tied = [path for path in out if twins and tuple(parameters[path].shape) == twins[0]]
+        if tied:
+            yield self.finding(
+                tied[0],
+                f"{' and '.join(tied)} seem to have been one parameter when the optimizer was made, "
+                "which still holds it; they are two now, and it holds neither",
+                Evidence("parameters of the optimizer that are not the model's", journal.foreign, 0.0),
+                remedy="initialise the shared tensor in place (nn.init.normal_), or make the optimizer afterwards",
+                confidence=0.96,
+            )
         stepped = f"; it holds {journal.foreign} tensors that are not the model's" if journal.foreign else ""
         yield self.finding(
             assigned(journal.places.get("step"), "step") or journal.places.get("step"),

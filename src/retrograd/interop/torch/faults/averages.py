@@ -1,0 +1,50 @@
+"""Batch norm's running averages, which evaluation uses, against the batches that training saw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.interop.torch.fault import LoopFault, loop_faults
+from retrograd.interop.torch.journal import Journal
+
+USUAL, HALF, LAST, TURNS = 0.1, 0.5, 3, 30  # PyTorch's momentum; share of channels; looks; backward passes
+KERAS = 0.9  # as Keras and papers write what is 0.1 here
+
+
+@loop_faults.register("averages_lag")
+class AveragesLag(LoopFault):
+    """The running mean and variance are far from those of the batches: training is right, and evaluation is not."""
+
+    code = "B15"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield the layer that lags most, and momenta that keep the last batch only."""
+        norms = list(journal.norms)
+        by_path: dict[str, list[float]] = {}
+        momenta = {path: momentum for path, _, momentum in norms}
+        for path, share, _ in norms:
+            by_path.setdefault(path, []).append(share)
+        late = {path: median(shares[-LAST:]) for path, shares in by_path.items() if len(shares) >= LAST}
+        path = max(late, key=lambda each: late[each], default="")
+        if path and late[path] >= HALF and momenta[path] < USUAL and journal.turns >= TURNS:
+            yield self.finding(
+                path,
+                f"the running averages of batch norm lag behind the batches in {late[path]:.0%} of the channels "
+                f"(momentum {momenta[path]:g}): evaluation uses them, and gives other answers than training",
+                Evidence("share of channels more than a deviation apart", late[path], HALF),
+                remedy="momentum=0.1, or estimate them anew: torch.optim.swa_utils.update_bn(loader, model)",
+                confidence=0.95,
+            )
+        high = [each for each, momentum in momenta.items() if momentum >= KERAS]
+        if high and journal.turns >= TURNS:
+            yield self.finding(
+                high[0],
+                f"momentum {momenta[high[0]]:g} makes the last batch nearly all of the running averages: "
+                "in PyTorch it is the share of the new batch",
+                Evidence("share of the last batch", momenta[high[0]], KERAS),
+                remedy=f"momentum={1 - momenta[high[0]]:.3g}",
+                severity="risk",
+                confidence=0.8,
+            )

@@ -1,0 +1,55 @@
+"""Parameters that two optimizers hold, or that no registry holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.interop.torch.fault import LoopFault, loop_faults
+from retrograd.interop.torch.journal import Journal
+
+TURNS = 3
+
+
+@loop_faults.register("two_optimizers")
+class TwoOptimizers(LoopFault):
+    """Two optimizers step the same parameters in turn, each by what is meant for the other."""
+
+    code = "U18"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield the parameters that both hold."""
+        turns = max(journal.alternations.values(), default=0)
+        if turns < TURNS:
+            return
+        shared = [path for path, p in journal.model.named_parameters() if id(p) in journal.shared]
+        yield self.finding(
+            journal.places.get("step"),
+            f"two optimizers hold and step the same parameters in turn: {', '.join(shared[:3])}"
+            + (f" and {len(shared) - 3} more" if len(shared) > 3 else ""),
+            Evidence("parameters in both", len(shared), 0.0),
+            Evidence("steps of one after the other", turns, TURNS),
+            remedy="give each optimizer the parameters of its own part only",
+            confidence=0.96,
+        )
+
+
+@loop_faults.register("unregistered")
+class Unregistered(LoopFault):
+    """Layers in a plain list are no part of the model: parameters(), to() and state_dict() leave them out."""
+
+    code = "U03"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield the lists whose parameters get gradients, and which no optimizer holds."""
+        for path, held in journal.hidden.items():
+            trained = [p for p in held if p.requires_grad and p.grad is not None and id(p) not in journal.held]
+            if trained:
+                yield self.finding(
+                    path,
+                    f"{path} is a plain list or dictionary: {len(trained)} parameters in it get gradients and are not "
+                    "among model.parameters(), so no optimizer changes them",
+                    Evidence("entries of these parameters", sum(p.numel() for p in trained), 0.0),
+                    remedy="nn.ModuleList, nn.ModuleDict or nn.ParameterList instead, before the optimizer is made",
+                    confidence=0.98,
+                )

@@ -1,0 +1,78 @@
+"""Outputs that see what they must not: their own answers, or other rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.interop.torch.fault import LoopFault, loop_faults
+from retrograd.interop.torch.journal import Journal
+
+FEWEST = 2
+
+
+@loop_faults.register("answer_in_the_input")
+class AnswerInTheInput(LoopFault):
+    """The answer of an output is among the inputs that it depends on, as it is without a causal mask."""
+
+    code = "D08"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield the moments that depend on the next, targets that are the inputs, and columns that are the target."""
+        kinds = [each.kind for each in journal.leaks]
+        place = journal.places.get("forward")
+        if kinds.count("later") >= FEWEST:
+            leak = next(each for each in journal.leaks if each.kind == "later")
+            yield self.finding(
+                place,
+                f"the target at time t is the input at t + 1, and the output at t = {leak.at} depends on "
+                "inputs after t: it sees its answer in training, and will not have it later",
+                Evidence("dependence on later inputs / on all", leak.strength, 0.0),
+                remedy="a causal mask (is_causal=True, or an upper triangle of -inf); no bidirectional layers",
+                confidence=0.98,
+            )
+        if kinds.count("copied") >= FEWEST:
+            yield self.finding(
+                place,
+                "the targets are the inputs themselves, each output's its own: to copy is the answer",
+                remedy="shift by one: inputs tokens[:, :-1], targets tokens[:, 1:]",
+                confidence=0.96,
+            )
+        for column in journal.rows.leaking():
+            yield self.finding(
+                place,
+                f"column {column} of the inputs is the target, in every row that was looked at",
+                remedy="leave this column out of the inputs",
+                confidence=0.95,
+            )
+
+
+@loop_faults.register("rows_mixed")
+class RowsMixed(LoopFault):
+    """The output of one row depends on other rows of the minibatch."""
+
+    code = "U20"
+
+    def find(self, journal: Journal) -> Iterator[Finding]:
+        """Yield the row, and which layer may take the batch for something else."""
+        if journal.functions.wrong():  # their gradients tell no dependence
+            return
+        mixed = [each for each in journal.leaks if each.kind == "rows"]
+        if (
+            len(mixed) < FEWEST or len(journal.rows.batches) < FEWEST
+        ):  # one batch for ever: the nodes of a graph, perhaps
+            return
+        parts = (nn.RNNBase, nn.MultiheadAttention)
+        layers = [path for path, module in journal.model.named_modules()
+                  if isinstance(module, parts) and not module.batch_first]  # fmt: skip
+        words = f": {layers[0]} takes the first axis for time (batch_first is off)" if layers else ""
+        yield self.finding(
+            journal.places.get("forward"),
+            f"the output of row {mixed[-1].at} depends on other rows of the minibatch{words}",
+            Evidence("dependence on other rows / on its own", mixed[-1].strength, 0.0),
+            remedy="batch_first=True" if layers else "look for softmax, mean, view or reshape along the first axis",
+            severity="fault" if layers else "risk",
+            confidence=0.96 if layers else 0.75,
+        )
