@@ -14,6 +14,7 @@ from retrograd.data.date_forms import MONTH_NUMBERS, ZONES, pattern
 PIVOT = 69  # two digits below are of this century, as POSIX has it
 YEARS = (1800, 2200)  # of compact dates, which could be numbers as well
 SAMPLE = 1000
+FEW_REPEATS = 2  # cells to each different one, from which reading only these is faster
 FEWEST_MONTHS = 12  # different cells from which 199001 is rather a month than a number
 DISTINCT_DAYS = 3  # and from which 20240131 is rather a day: one number of 27 in these years is one by chance
 NUMERIC = tuple(
@@ -53,6 +54,13 @@ def read_dates(cells: pl.Series, form: str) -> pl.Series:
 
     What a form leaves out is the first: 1990-01 is 1990-01-01. Without a year it is the time since midnight.
     """
+    different = cells.drop_nulls().unique()
+    if len(different) * FEW_REPEATS > len(cells):
+        return _read(cells, form)
+    return cells.replace_strict(different, _read(different, form), default=None, return_dtype=pl.Float64)
+
+
+def _read(cells: pl.Series, form: str) -> pl.Series:
     parts = cells.str.extract_groups(pattern(form)).struct.unnest()
     number = functools.partial(_numbers, parts)
     year, short = number("Y"), number("y")
