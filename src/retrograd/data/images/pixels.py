@@ -58,7 +58,7 @@ class Pixels:
         Raises:  DataError naming the first files that cannot be decoded, and how many more there are
         """
         faults: list[Problem] = []
-        needed = math.prod(self.form.shape) * min(AT_ONCE, len(self))
+        needed = math.prod(self.form.shape) * self.form.dtype.itemsize * min(AT_ONCE, len(self))
         require_room(needed, f"{min(AT_ONCE, len(self))} images", "data.images.size", "choose a smaller size")
         for start in range(0, len(self), AT_ONCE):
             try:
