@@ -123,6 +123,16 @@ def test_items_in_blocks_are_series_even_without_time_unless_the_settings_say_on
     assert dataset(one).preprocessing.inputs.series == ()
 
 
+def test_items_that_take_turns_are_series_where_a_column_is_named_so():
+    rows = [(1_700_000_000 + 60 * k, i, 100.0 * i + k) for k in range(30) for i in (1, 2)]
+    frame = pl.DataFrame(rows, schema=["ts", "sensor_id", "v"], orient="row")
+    for each in (frame, frame.drop("ts")):
+        found = dataset(each)
+        assert found.preprocessing.inputs.series == ("sensor_id",)
+        np.testing.assert_array_equal(np.diff(joined(found), axis=1), 1)
+        assert any("`windows: {series: sensor_id}`" in note for note in found.notes)
+
+
 def test_a_file_with_the_newest_row_first_is_turned_and_told():
     found = dataset(pl.DataFrame({"day": days(40)[::-1], "v": np.arange(40.0)[::-1]}))
     np.testing.assert_array_equal(np.diff(joined(found), axis=1), 1)

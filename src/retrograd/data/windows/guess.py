@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,8 @@ from retrograd.data.windows.order import clock_of
 from retrograd.data.windows.series import keys_in_blocks, keys_that_part
 from retrograd.data.windows.settings import WindowSettings
 
+TIME_NAME = re.compile(r"(?i)(^|[_ .-])(time|timestamp|ts|date|datetime|epoch|unix)([_ .-]|$)")  # of numbers
+
 
 def with_guesses(
     table: Table, settings: DataSettings, own: WindowSettings, targets: tuple[str, ...]
@@ -21,7 +24,7 @@ def with_guesses(
 
     Moments that repeat or fall back in the file cannot be one series in its order. Then the date is the time, and the
     column (or the two) under which no moment occurs twice names the series. Without a column of dates, the items of a
-    list of series are told by a column each of whose values fills one block of rows.
+    list of series are told by a column that is named so, or each of whose values fills one block of rows.
     """
     own, notes = replace(own, series=own.keys) if own.series is not None else own, []
     least = own.history + own.horizon
@@ -32,7 +35,9 @@ def with_guesses(
     if time is None:
         keys = () if own.series is not None else keys_in_blocks(table, {name for name in others if name}, least)
         if keys:
-            notes.append(f"'{keys[0]}' fills one block of rows with each of its values: {_series_words(keys)}")
+            notes.append(
+                f"'{keys[0]}' tells items apart, by its name or by a block of rows each: {_series_words(keys)}"
+            )
         return replace(own, series=own.keys or keys), tuple(notes)
     moments = clock_of(table, time, settings).moments
     rises, differ = bool((np.diff(moments) > 0).all()), len(np.unique(moments)) == len(moments)
@@ -61,7 +66,8 @@ def _series_words(keys: tuple[str, ...]) -> str:
 
 
 def _date_column(table: Table, settings: DataSettings, others: set[str | None]) -> str | None:
-    """Return the first column of dates."""
+    """Return the first column of dates, or of numbers under a name that says time."""
     names = tuple(name for name in table.names if name not in others and table.column(name).null_count() == 0)
     kinds = find_kinds(table, names, replace(settings, kinds={k: v for k, v in settings.kinds.items() if k in names}))
-    return next((name for name in names if kinds[name].kind == "date"), None)
+    counted = [name for name in names if kinds[name].kind in ("number", "identifier") and TIME_NAME.search(name)]
+    return next((name for name in names if kinds[name].kind == "date"), next(iter(counted), None))

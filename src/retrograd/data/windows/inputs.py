@@ -205,7 +205,7 @@ class WindowInputs:
             part = f"{len(table)} rows in time are fewer than a window's {needed}"
             if self.series:
                 part = f"none of {len(short)} series has the {needed} rows of a window ({len(table)} rows in all)"
-            cure = "give more rows, or choose a smaller `history`"
+            cure = "give more rows, choose a smaller `history` or `horizon`, or make each part larger (`split:`)"
             if not with_target and self.known is not None:
                 cure = f"give the {self.horizon} rows to be forecast as well, with {some_of(self._known_names)}"
             raise DataError(part, where=table.where, cure=cure)

@@ -92,14 +92,16 @@ def keys_that_part(
 
 
 def keys_in_blocks(table: Table, others: Iterable[str], least: int) -> tuple[str, ...]:
-    """Return the column each of whose values fills one block of rows, as the items of a list of series do."""
+    """Return the column that is named as items are, or each of whose texts fills one block of rows."""
     for name in table.names:
         column = table.column(name)
         if name in set(others) or column.null_count() or not _could_name(column, least):
             continue
-        if column.dtype != pl.String and not ITEM_NAME.search(name):
-            continue  # a year or a month counts through in blocks as well
         blocks = blocks_of(table, (name,))
+        if ITEM_NAME.search(name) and np.median(np.bincount(blocks.numbers)) >= least:
+            return (name,)
+        if column.dtype != pl.String:
+            continue  # a year or a month counts through in blocks as well
         sizes = [hi - lo for _, lo, hi in blocks.bounds]
         if len(sizes) == len(blocks.names) > 1 and np.median(sizes) >= least:
             return (name,)
