@@ -29,8 +29,8 @@ class Sample(NamedTuple):
 
 
 def parameters(model: nn.Module) -> dict[str, Tensor]:
-    """Return the parameters by path, without those that are still to be made."""
-    return {path: p for path, p in model.named_parameters() if not is_lazy(p)}
+    """Return the parameters by path, without those still to be made, and those that `functional_call` puts in."""
+    return {path: p for path, p in model.named_parameters() if p.is_leaf and not is_lazy(p)}
 
 
 def sample(tensors: Mapping[str, Tensor]) -> Sample:
