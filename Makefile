@@ -12,7 +12,7 @@ INSTALL = $(PIP) install --quiet --disable-pip-version-check --constraint constr
 KERNELS := $(VENV)/.kernels
 NATIVE   = $(BIN)/python -m retrograd.native.build
 
-.PHONY: train test test-native test-variants sanitize lint types bench clean
+.PHONY: train test fuzz test-native test-variants sanitize lint types bench clean
 
 train: $(STAMP) $(KERNELS)
 	$(BIN)/retrograd train examples/digits.yaml
@@ -32,6 +32,9 @@ test-variants: $(STAMP)-dev $(KERNELS)  # random shapes with the kernels that ol
 	for variant in $$($(BIN)/python -c 'from retrograd.native.library import able; print(*able()[:-1])'); do \
 	RETROGRAD_KERNELS=$$variant RETROGRAD_NATIVE_CASES=$(CASES) $(BIN)/python -m pytest -n 2 -m random_shapes tests/native \
 	|| exit 1; done
+
+fuzz: $(STAMP)-dev  # a hundred times as many random configurations, tables and damaged files as `make test` tries
+	RETROGRAD_FUZZ=100 $(BIN)/python -m pytest -n 2 tests/fuzz
 
 sanitize: $(STAMP)-dev  # the kernels' tests with AddressSanitizer and UndefinedBehaviorSanitizer
 	mkdir -p build

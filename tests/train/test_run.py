@@ -8,7 +8,7 @@ import pytest
 import retrograd as rg
 from retrograd.record.run import RunFolder
 from retrograd.record.tree import digest
-from retrograd.train import run as run_module
+from retrograd.train import ending as ending_module
 
 XOR = {
     "data": "xor",
@@ -115,7 +115,7 @@ def test_a_page_that_cannot_be_written_costs_no_run(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError("no room")
 
-    monkeypatch.setattr(run_module, "write_report", refuse)
+    monkeypatch.setattr(ending_module, "write_report", refuse)
     with pytest.warns(rg.RetrogradWarning, match="report.html was not written: no room"):
         run = xor(tmp_path, epochs=2)
     assert (run.folder / "model.safetensors").exists()

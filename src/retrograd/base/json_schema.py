@@ -51,7 +51,8 @@ def registry_choices(
 def settings_choices(cls: type) -> list[dict[str, Any]]:
     """Return the forms in which settings are given: a mapping, the first field's value alone, or nothing."""
     first, needed = fields(cls)[:1], _needed(cls)
-    alone = [field_schema(field.annotation) for field in first if needed <= {field.name}]
+    bare = [field_schema(field.annotation) for field in first if needed <= {field.name}]
+    alone = [{"allOf": [schema], "not": {"type": "object"}} for schema in bare]  # a mapping is one of settings
     return [json_schema(cls), *alone, *([] if needed else [{"type": "null"}])]
 
 

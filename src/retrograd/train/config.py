@@ -98,7 +98,7 @@ Penalties = Annotated[
     Custom(
         _parse_penalties,
         lambda value, filled: [{penalties.name_of(type(p)): dump(p, filled=filled)} for p in value],
-        lambda: {"type": "array", "items": registry_schema(penalties)},
+        lambda: {"anyOf": [{"type": "array", "items": registry_schema(penalties)}, registry_schema(penalties)]},
         "a list of penalties",
     ),
 ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from retrograd.data.target import Decoded, Labels
+LEAST = 1e-15  # of a probability whose logarithm is taken
 
 
 def regression_metrics(
@@ -30,13 +31,35 @@ def regression_metrics(
     return scores
 
 
-def class_metrics(truth: np.ndarray, decoded: Decoded, target: Labels, full: bool) -> dict[str, float]:
-    """Return accuracy, and with `full` balanced accuracy, macro F1, log loss, and for two classes ROC AUC."""
-    probabilities = np.asarray(decoded.probabilities)
+class Judged(NamedTuple):
+    """Rows of classes, judged one portion after the other: probabilities of thousands of classes are not kept.
+
+    Shapes:  true and found class [rows], surprise -log p(true class) [rows], positive p(second class) [rows]
+    """
+
+    truth: np.ndarray
+    found: np.ndarray
+    surprise: np.ndarray
+    positive: np.ndarray
+
+
+def judged(truth: np.ndarray, probabilities: np.ndarray) -> Judged | None:
+    """Return the rows of a portion in short; None where a probability is not finite.
+
+    The surprise is that of scikit-learn's log loss, whose mean over all rows it is summed up to.
+    """
     if not np.isfinite(probabilities).all():
-        return {}
-    scores = {"accuracy": float((probabilities.argmax(1) == truth).mean())}
-    return {**scores, **_full_classes(truth, probabilities, target)} if full else scores
+        return None
+    share = np.clip(probabilities[np.arange(len(truth)), truth], LEAST, None)
+    share = share / np.clip(probabilities, LEAST, None).sum(1)
+    eps = np.finfo(share.dtype).eps
+    return Judged(truth, probabilities.argmax(1), -np.log(np.clip(share, eps, 1 - eps)), probabilities[:, -1])
+
+
+def class_metrics(rows: Judged, full: bool, binary: bool) -> dict[str, float]:
+    """Return accuracy, and with `full` balanced accuracy, macro F1, log loss, and for two classes ROC AUC."""
+    scores = {"accuracy": float((rows.found == rows.truth).mean())}
+    return {**scores, **_full_classes(rows, binary)} if full else scores
 
 
 def label_metrics(truth: np.ndarray, probabilities: np.ndarray, full: bool, names: Sequence[str]) -> dict[str, float]:
@@ -83,17 +106,15 @@ def _full_regression(truth: np.ndarray, found: np.ndarray) -> dict[str, float]:
     }
 
 
-def _full_classes(truth: np.ndarray, probabilities: np.ndarray, target: Labels) -> dict[str, float]:
+def _full_classes(rows: Judged, binary: bool) -> dict[str, float]:
     from sklearn import metrics
 
-    found, present = probabilities.argmax(1), np.unique(truth)
-    share = np.clip(probabilities, 1e-15, None)
-    share = share / share.sum(1, keepdims=True)
+    truth, found, present = rows.truth, rows.found, np.unique(rows.truth)
     scores = {
         "balanced_accuracy": metrics.recall_score(truth, found, labels=present, average="macro", zero_division=0),
         "f1_macro": metrics.f1_score(truth, found, labels=present, average="macro", zero_division=0),
-        "log_loss": metrics.log_loss(truth, share, labels=range(len(target.classes))),
+        "log_loss": rows.surprise.mean(),
     }
-    if target.binary and len(present) == 2:
-        scores["roc_auc"] = metrics.roc_auc_score(truth, probabilities[:, 1])
+    if binary and len(present) == 2:
+        scores["roc_auc"] = metrics.roc_auc_score(truth, rows.positive)
     return {name: float(value) for name, value in scores.items()}

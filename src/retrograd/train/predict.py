@@ -17,7 +17,7 @@ import numpy as np
 
 from retrograd.backprop.backprop import Objective
 from retrograd.base.document import Document
-from retrograd.base.errors import ModelFileError, RetrogradError, UsageError
+from retrograd.base.errors import ModelFileError, NonFiniteError, RetrogradError, UsageError
 from retrograd.data.dataset import joined
 from retrograd.data.floats import reading_in
 from retrograd.data.images.boxes import in_pixels
@@ -105,9 +105,22 @@ class Model:
         outputs = self.evaluator.each_output(self.variables, columns)
         with self._reading():
             decoded = Decoded.joined([self.preprocessing.decode(part, from_logits=from_logits) for part in outputs])
+        self._check_finite(decoded)
         if decoded.values is not None:
             decoded = decoded._replace(values=at_level(decoded.values, columns))
         return decoded._replace(boxes=in_pixels(decoded.boxes, rows.sizes)) if decoded.boxes is not None else decoded
+
+    def _check_finite(self, decoded: Decoded) -> None:
+        """Raise NonFiniteError for predictions that are none, unless a model with such weights was asked for."""
+        for numbers in (decoded.probabilities, decoded.values):
+            if numbers is None or (finite := np.isfinite(numbers).reshape(len(numbers), -1).all(1)).all():
+                continue
+            if nonfinite(self.variables.params):
+                return
+            bad = np.flatnonzero(~finite)
+            message = f"the output is not finite in {len(bad)} of {len(finite)} rows, first in row {bad[0] + 1}"
+            cure = "look for extreme values there; if every row is concerned, the weights are too large: train again"
+            raise NonFiniteError(message, where=self.config.name, cure=cure)
 
     def columns(self, rows: Any, report: Report | None = None) -> dict[str, Any]:
         """Return the batch columns of rows without their targets."""

@@ -16,7 +16,7 @@ from retrograd.data.texts.targets import Answer, NextToken
 from retrograd.data.texts.vocabulary import PADDING
 from retrograd.data.windows.levels import LEVEL, SPREAD, at_level
 from retrograd.train.detection import average_precision
-from retrograd.train.metrics import class_metrics, label_metrics, regression_metrics
+from retrograd.train.metrics import Judged, class_metrics, judged, label_metrics, regression_metrics
 
 Columns = Mapping[str, np.ndarray]
 
@@ -35,10 +35,32 @@ class Tally(Protocol):
         """Return the metrics of all portions; none where outputs were not finite."""
 
 
-class PlainTally:
-    """Of labels or quantities: outputs and targets are kept."""
+class ClassTally:
+    """Of labels: a few numbers for each row are kept, however many classes there are."""
 
-    def __init__(self, target: Labels | MultiLabels | Quantities, from_logits: bool) -> None:
+    names = ("accuracy",)
+
+    def __init__(self, target: Labels, from_logits: bool) -> None:
+        self.target, self.from_logits = target, from_logits
+        self.portions: list[Judged | None] = []
+
+    def add(self, output: np.ndarray, columns: Columns) -> None:  # noqa: D102
+        truth = np.asarray(columns["y"]).reshape(-1).astype(int)
+        probabilities = self.target.decode(output, from_logits=self.from_logits).probabilities
+        self.portions.append(judged(truth, np.asarray(probabilities)))
+
+    def scores(self, full: bool) -> dict[str, float]:  # noqa: D102
+        portions = [portion for portion in self.portions if portion is not None]
+        if len(portions) < len(self.portions) or not portions:
+            return {}
+        rows = Judged(*(np.concatenate(column) for column in zip(*portions, strict=True)))
+        return class_metrics(rows, full, self.target.binary)
+
+
+class PlainTally:
+    """Of quantities, or of several labels at once: outputs and targets are kept."""
+
+    def __init__(self, target: MultiLabels | Quantities, from_logits: bool) -> None:
         self.target, self.from_logits = target, from_logits
         self.names = ("r2",) if isinstance(target, Quantities) else ("accuracy",)
         self.outputs: list[np.ndarray] = []
@@ -53,11 +75,9 @@ class PlainTally:
     def scores(self, full: bool) -> dict[str, float]:  # noqa: D102
         truth = np.concatenate(self.truths)
         decoded = self.target.decode(np.concatenate(self.outputs), from_logits=self.from_logits)
-        if isinstance(self.target, Quantities):
-            return self._regression(self.target.scaling.undo(truth), np.asarray(decoded.values), full)
         if isinstance(self.target, MultiLabels):
             return label_metrics(truth, np.asarray(decoded.probabilities), full, self.target.classes)
-        return class_metrics(truth.reshape(-1).astype(int), decoded, self.target, full)
+        return self._regression(self.target.scaling.undo(truth), np.asarray(decoded.values), full)
 
     def _regression(self, truth: np.ndarray, found: np.ndarray, full: bool) -> dict[str, float]:
         """Return the metrics of values; of several series, R² is that around each one's own level."""
@@ -160,4 +180,6 @@ def tally_of(
         return MaskTally(target) if len(shape) == 4 else None
     if isinstance(target, (NextToken, Answer)):
         return TokenTally() if len(shape) == 3 else None
-    return PlainTally(target, from_logits) if len(shape) == 2 else None
+    if len(shape) != 2:
+        return None
+    return ClassTally(target, from_logits) if isinstance(target, Labels) else PlainTally(target, from_logits)
