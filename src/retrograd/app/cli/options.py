@@ -64,8 +64,9 @@ def updates_or_time(text: str) -> Allowance:
         raise typer.BadParameter(f"expected {expected}, found '{text}'") from None
 
 
-def seconds_of(text: str) -> float:
-    """Return the seconds of a time: `30`, `90s`, `2m`, `1h`."""
+def seconds_of(text: str | float) -> float:
+    """Return the seconds of a time: `30`, `90s`, `2m`, `1h`. A default is a number, and passes through here too."""
+    text = str(text)
     factor = UNITS.get(text[-1:].lower())
     try:
         return finite_positive(text) if factor is None else factor * finite_positive(text[:-1])
