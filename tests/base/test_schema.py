@@ -195,7 +195,7 @@ def test_the_json_schema_says_what_the_annotations_say():
     assert schema["description"] == "One of each kind of field."
     assert schema["required"] == ["count"]
     assert schema["additionalProperties"] is False
-    assert schema["properties"]["count"] == {"exclusiveMinimum": 0, "type": "integer"}
+    assert schema["properties"]["count"] == {"exclusiveMinimum": 0, "maximum": 2**31 - 1, "type": "integer"}
     assert schema["properties"]["rate"]["default"] == 0.5
     assert schema["properties"]["shape"]["anyOf"][0] == {"$ref": "#/$defs/shape"}
     assert registry_definition(shapes)["anyOf"][0] == {"enum": ["square"]}
