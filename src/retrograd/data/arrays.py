@@ -20,12 +20,16 @@ INT32 = np.iinfo(np.int32)
 
 @dataclass(frozen=True)
 class Arrays:
-    """Input arrays by name (`x` among them) and what belongs to their rows: target columns and weights."""
+    """Input arrays by name (`x` among them) and what belongs to their rows: target columns and weights.
+
+    `numbers` are the rows' numbers in the data, from 1, once some of them were taken.
+    """
 
     inputs: dict[str, np.ndarray]
     target: Table | None = None
     weight: np.ndarray | None = None
     where: str = "arrays"
+    numbers: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.inputs["x"])
@@ -34,7 +38,8 @@ class Arrays:
         """Return the given rows (indices), in their order."""
         inputs = {name: array[rows] for name, array in self.inputs.items()}
         target = None if self.target is None else self.target.take(rows)
-        return Arrays(inputs, target, None if self.weight is None else self.weight[rows], self.where)
+        weight, numbers = (None if each is None else each[rows] for each in (self.weight, self.numbers))
+        return Arrays(inputs, target, weight, self.where, numbers)
 
 
 def as_arrays(x: Any, y: Any = None, *, keep_integers: bool = False, where: str = "arrays") -> Arrays:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from retrograd.data.plain import plain_tables
 from retrograd.data.plan import plan_arrays, plan_table
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
+from retrograd.data.seen import Seen, numbered, seen_rows
 from retrograd.data.settings import DataSettings, Task
 from retrograd.data.source import Rows, Source, arrays_source, frame_source, read_source
 from retrograd.data.split import FEW_ROWS, Split, choose_method, split_rows
@@ -41,7 +42,8 @@ Batch = dict[str, Any]  # NumPy arrays, or columns of images that are decoded wh
 class Dataset:
     """Batch columns by part: `x`, `y`, `sample_weight`, embedded columns and further arrays, each with its rows first.
 
-    `notes` are sentences to show; `digest` is a SHA-256 that changes with the data.
+    `notes` are sentences to show; `digest` is a SHA-256 that changes with the data. `seen` holds, of the part that is
+    the furthest from training, the rows as the user knows them.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Dataset:
     notes: tuple[str, ...]
     digest: str
     form: TextForm | None = None  # how the text file was read that the data came from
+    seen: Mapping[str, Seen] = field(default_factory=dict)
 
     @property
     def classes(self) -> tuple[bool | int | str, ...] | None:
@@ -187,13 +190,13 @@ def build(source: Source) -> Dataset:
 def _build(source: Source) -> Dataset:
     source, notations, written = _with_plain_numbers(source)
     plan = _plan(source)
-    rows = plan.clean(source.rows)
+    rows = plan.clean(numbered(source.rows))
     split, split_note = _split(plan, rows, source)
     indices = {name: part for name, part in split._asdict().items() if len(part)}
     if isinstance(plan, WindowPlan):
         indices = {name: plan.with_history(rows, part) for name, part in indices.items()}
     parts = {name: rows.take(part) for name, part in indices.items()}
-    parts |= {name: plan.clean(part) for name, part in source.parts.items()}
+    parts |= {name: plan.clean(numbered(part)) for name, part in source.parts.items()}
     preprocessing = replace(plan.fit(parts["train"]), notations=notations)
     report = Report()
     batches = {name: preprocessing.transform(part, with_target=True, report=report) for name, part in parts.items()}
@@ -207,7 +210,14 @@ def _build(source: Source) -> Dataset:
         notes=(*source.notes, *plan.notes, *written, split_note, *report.sentences()),
         digest=source.digest,
         form=source.rows.form if isinstance(source.rows, Table) else None,
+        seen=_seen(parts, batches, preprocessing),
     )
+
+
+def _seen(parts: Mapping[str, Any], batches: Mapping[str, Batch], preprocessing: Preprocessing) -> dict[str, Seen]:
+    judged = next(name for name in ("test", "valid", "train") if name in parts)
+    rows = seen_rows(parts[judged], preprocessing, len(next(iter(batches[judged].values()))))
+    return {} if rows is None else {judged: rows}
 
 
 def _with_plain_numbers(source: Source) -> tuple[Source, dict[str, Notation], tuple[str, ...]]:

@@ -42,7 +42,7 @@ class Origin(NamedTuple):
 class Table:
     """Rows and named columns. `where` is the file (or what else it is); `lines[i]` is row i's line in that file.
 
-    `notes` say in sentences what the reader guessed.
+    Without lines, `numbers[i]` is row i's number in the data, from 1. `notes` say in sentences what the reader guessed.
     """
 
     frame: pl.DataFrame
@@ -52,6 +52,7 @@ class Table:
     form: TextForm | None = None  # of a text file
     notes: tuple[str, ...] = ()
     origin: Origin | None = None  # of a table in several files
+    numbers: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.frame.height
@@ -69,14 +70,15 @@ class Table:
         """Return where a row stands, as `file:line` and in words."""
         file = self.where if self.origin is None else self.origin.files[self.origin.file_of[row]]
         if self.lines is None:
-            return file, f"row {row + 1}"
+            return file, f"row {row + 1 if self.numbers is None else self.numbers[row]}"
         return f"{file}:{self.lines[row]}", f"line {self.lines[row]}"
 
     def take(self, rows: np.ndarray) -> Table:
         """Return the table of the given rows (indices), in their order."""
         lines = None if self.lines is None else self.lines[rows]
         origin = None if self.origin is None else self.origin._replace(file_of=self.origin.file_of[rows])
-        return replace(self, frame=self.frame[rows], lines=lines, origin=origin)
+        numbers = None if self.numbers is None else self.numbers[rows]
+        return replace(self, frame=self.frame[rows], lines=lines, origin=origin, numbers=numbers)
 
     def column(self, name: str) -> pl.Series:
         """Return one column; an unknown name is an error that lists the known ones."""

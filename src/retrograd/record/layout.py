@@ -2,4 +2,5 @@
 
 CONFIG, EVENTS, MODEL, REPORT = "config.yaml", "events.jsonl", "model.safetensors", "report.html"
 DIAGNOSIS, REPAIR = "diagnosis.json", "repair.json"
-FILES = (MODEL, CONFIG, EVENTS, REPORT, DIAGNOSIS, REPAIR)
+PREDICTIONS, PLANE = "predictions.json", "plane.json"
+FILES = (MODEL, CONFIG, EVENTS, REPORT, DIAGNOSIS, REPAIR, PREDICTIONS, PLANE)

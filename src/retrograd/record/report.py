@@ -7,6 +7,7 @@ from pathlib import Path
 
 from retrograd.record.files import write_file
 from retrograd.record.report_curves import curves_section
+from retrograd.record.report_judged import judged_section
 from retrograd.record.report_markup import Markup, element, void
 from retrograd.record.report_network import network_section, parameter_count, rows
 from retrograd.record.report_repairs import repairs_section
@@ -50,6 +51,7 @@ def report(story: Story) -> str:
         warnings_section(story),
         element("div", scores_section(story), training_section(story), class_="pair"),
         curves,
+        judged_section(story),
         health,
         network_section(story, nodes),
         epochs_section(story),

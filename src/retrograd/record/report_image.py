@@ -45,6 +45,20 @@ def picture(cells: Sequence[Sequence[int]], ramp: Sequence[Colour]) -> Markup:
     return Markup(f"data:image/png;base64,{base64.b64encode(png).decode()}")
 
 
+def true_picture(width: int, height: int, channels: int, pixels: bytes) -> Markup:
+    """Return the address of a picture in its own colours: bytes [height, width, channels], 1 channel or 3."""
+    stride = width * channels
+    rows = b"".join(b"\0" + pixels[i : i + stride] for i in range(0, height * stride, stride))
+    png = b"\x89PNG\r\n\x1a\n" + b"".join(
+        [
+            _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)),
+            _chunk(b"IDAT", zlib.compress(rows, 9)),
+            _chunk(b"IEND", b""),
+        ]
+    )
+    return Markup(f"data:image/png;base64,{base64.b64encode(png).decode()}")
+
+
 def _between(ramp: Sequence[Colour], at: float) -> Colour:
     place = at * (len(ramp) - 1)
     first = min(int(place), len(ramp) - 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from retrograd.record.events import Epoch, Event, Health, Intervention, Metrics,
 from retrograd.record.examination import REPAIR, Examined, Repaired, read_examined, read_repaired
 from retrograd.record.files import open_regular
 from retrograd.record.header import Header, read_header
+from retrograd.record.judged import Judged, read_judged
 from retrograd.record.run import RunFolder
 from retrograd.record.strict_json import parse_json
 
@@ -31,6 +32,7 @@ class Story:
     problem: str = ""  # why the model, or what was found out later, could not be read
     examined: Examined | None = None
     repaired: Repaired | None = None
+    judged: Judged | None = None
 
     def of(self, kind: type[Any]) -> list[Any]:
         """Return the events of a kind, in order."""
@@ -119,7 +121,11 @@ def read_story(run: RunFolder) -> Story:
         header = None
         problems.append(f"{run.model_path.name}: {error.problems[0].message}")
     found: dict[str, Any] = {}
-    readers = {"examined": lambda: read_examined(run.path), "repaired": lambda: read_repaired(run.path / REPAIR)}
+    readers: dict[str, Callable[[], Any]] = {
+        "examined": lambda: read_examined(run.path),
+        "repaired": lambda: read_repaired(run.path / REPAIR),
+        "judged": lambda: read_judged(run.path),
+    }
     for name, read in readers.items():
         try:
             found[name] = read()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,12 +15,15 @@ from retrograd.base.memory import memory_error
 from retrograd.network.network import Variables
 from retrograd.network.own_layers import files_of
 from retrograd.record.events import Metrics, Note, Stopped
+from retrograd.record.judged import Judged, write_judged
+from retrograd.record.layout import PREDICTIONS
 from retrograd.record.report import write_report
 from retrograd.record.rescue import writers_elsewhere
 from retrograd.record.run import REPORT, RunFolder, RunWriter
 from retrograd.record.tree import digest
 from retrograd.train.config import RunConfig, plain_config
 from retrograd.train.evaluate import Evaluator
+from retrograd.train.judge import judge
 from retrograd.train.loop import Fitted
 from retrograd.train.predict import Model
 from retrograd.train.prepare import PARTS, Prepared
@@ -49,9 +52,10 @@ def end(place: RunWriter, prepared: Prepared, evaluator: Evaluator, fitted: Fitt
     error: Exception | None = moved
     scores: Metrics = measured
     try:
-        scores = final_scores(prepared, evaluator, fitted.variables)
+        scores, judged = final_scores(prepared, evaluator, fitted.variables)
         model = trained(prepared, fitted.variables, scores)
         save(model, place)
+        keep_judged(judged, place)
     except Exception as failure:
         error = error or unscored(failure, place.path)
     for note in not_finite(scores):
@@ -93,11 +97,27 @@ def save(model: Model, place: RunWriter) -> None:
     place.saved()
 
 
-def final_scores(prepared: Prepared, evaluator: Evaluator, variables: Variables) -> Metrics:
-    """Return all metrics of all parts of the data."""
+def final_scores(
+    prepared: Prepared, evaluator: Evaluator, variables: Variables
+) -> tuple[Metrics, Callable[[], Judged | None]]:
+    """Return all metrics of all parts of the data, and what judges the answers for the one furthest from training."""
     dataset = prepared.dataset
-    parts = {name: columns for name in PARTS if (columns := getattr(dataset, name)) is not None}
-    return {name: evaluator.scores(variables, columns, full=True) for name, columns in parts.items()}
+    scores: Metrics = {}
+    part, tally = "", None
+    for part in (name for name in PARTS if getattr(dataset, name) is not None):
+        loss, tally = evaluator.tallied(variables, getattr(dataset, part))
+        scores[part] = {"loss": loss, **(tally.scores(full=True) if tally is not None else {})}
+    return scores, lambda: judge(part, tally, dataset)
+
+
+def keep_judged(judged: Callable[[], Judged | None], place: RunFolder) -> None:
+    """Write how the rows were answered; no failure there is worth the run."""
+    try:
+        found = judged()
+        if found is not None:
+            write_judged(place.path, found)
+    except Exception as error:
+        warnings.warn(f"{place.path / PREDICTIONS} was not written: {error}", RetrogradWarning, stacklevel=2)
 
 
 def unscored(failure: Exception, folder: Path) -> Exception:

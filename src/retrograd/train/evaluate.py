@@ -73,6 +73,11 @@ class Evaluator:
 
     def scores(self, variables: Variables, columns: Mapping[str, Any], *, full: bool = False) -> dict[str, float]:
         """Return loss and metrics: those that are quick, or with `full` all of the task's."""
+        loss, tally = self.tallied(variables, columns)
+        return {"loss": loss, **(tally.scores(full) if tally is not None else {})}
+
+    def tallied(self, variables: Variables, columns: Mapping[str, Any]) -> tuple[float, Tally | None]:
+        """Return the loss, and what the rows add up to."""
         tallies: list[Tally | None] = []
 
         def see(each: Measured) -> None:
@@ -82,7 +87,7 @@ class Evaluator:
                 tallies[0].add(each.output, each.columns)
 
         loss = self._sum(self._each(variables, columns), see)
-        return {"loss": loss, **(tallies[0].scores(full) if tallies[0] is not None else {})}
+        return loss, tallies[0]
 
     def metric_names(self, shape: Sequence[int]) -> tuple[str, ...]:
         """Return what is measured after an epoch where outputs have this shape."""

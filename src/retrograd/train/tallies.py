@@ -95,6 +95,7 @@ class MaskTally:
     names = ("accuracy", "mean_iou")
 
     def __init__(self, target: Masks) -> None:
+        self.target = target
         self.counts = np.zeros((target.units, target.units), np.int64)  # [true class, found class]
         self.finite = True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +52,10 @@ class Images:
             None if self.masks is None else chosen(self.masks, rows),
             None if self.objects is None else tuple(self.objects[i] for i in rows),
         )
+
+    def with_table(self, table: Table) -> Images:
+        """Return the same images with another table."""
+        return replace(self, table=table)
 
     def pixels(self, form: Form, memory: int) -> Pixels:
         """Return the images (or for the form `mask` the masks) in a form; asked for twice, they are decoded once."""

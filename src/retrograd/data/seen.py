@@ -1,0 +1,117 @@
+"""Rows as their owner knows them: where each stands in the data, its first cells, and its picture."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from retrograd.data.arrays import Arrays
+from retrograd.data.images.inputs import ImageInputs
+from retrograd.data.images.rows import Images
+from retrograd.data.inputs import TableInputs
+from retrograd.data.preprocessing import Preprocessing
+from retrograd.data.table import Table
+from retrograd.data.texts.inputs import TextInputs
+
+MOST_BYTES = 64 * 1024**2  # of rows that are kept in memory during training for the sake of ten of them
+COLUMNS = 6
+CHARACTERS = 120
+LEAST_SIDE = 8  # of a table's columns that are a square grid: 16 or 25 measurements are more likely just that
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """The rows of one part. `columns` are the names of the cells to show, `grid` those of the pixels of a square."""
+
+    rows: Table | Arrays | Images
+    columns: tuple[str, ...] = ()
+    grid: tuple[str, ...] = ()
+
+    def place(self, row: int) -> str:
+        """Return where a row stands in the user's data: `line 17`, `row 3`, or the file of an image."""
+        if isinstance(self.rows, Images) and self.rows.names is not None:
+            return self.rows.names[row]
+        if isinstance(self.rows, Arrays):
+            return f"row {(self.rows.numbers[row] if self.rows.numbers is not None else row + 1)}"
+        table = self.rows.table if isinstance(self.rows, Images) else self.rows
+        return f"row {row + 1}" if table is None else table.place(row)[1]
+
+    def cells(self, row: int) -> dict[str, str]:
+        """Return the first cells of a row by their column; of a picture none."""
+        if isinstance(self.rows, Table) and not self.grid:
+            found = {name: self.rows.frame.get_column(name)[row] for name in self.columns}
+            return {name: "" if cell is None else _short(cell) for name, cell in found.items()}
+        if isinstance(self.rows, Arrays) and self.rows.inputs["x"].ndim == 2 and self.picture(row) is None:
+            return {f"x{i + 1}": _short(cell) for i, cell in enumerate(self.rows.inputs["x"][row][:COLUMNS].tolist())}
+        return {}
+
+    def picture(self, row: int) -> np.ndarray | None:
+        """Return a row as grey [height, width] or coloured [height, width, 3] values, if it is a picture."""
+        if isinstance(self.rows, Table) and self.grid:
+            return _square(np.array([self.rows.frame.get_column(name)[row] for name in self.grid], object))
+        if isinstance(self.rows, Arrays):
+            x = self.rows.inputs["x"][row]
+            if x.ndim == 1 and _side(len(x)) >= LEAST_SIDE and x.min() >= 0 and x.max() <= 255:
+                return _square(x)
+            if x.ndim == 2 or (x.ndim == 3 and x.shape[-1] in (1, 3)):
+                return np.asarray(x[..., 0] if x.ndim == 3 and x.shape[-1] == 1 else x)
+        return None
+
+
+def seen_rows(rows: Any, preprocessing: Preprocessing, count: int) -> Seen | None:
+    """Return what can be shown of the rows of a part, of which `count` are measured; None where they are not rows."""
+    inputs = preprocessing.inputs
+    if isinstance(rows, Arrays):
+        fits = len(rows) == count and rows.inputs["x"].nbytes <= MOST_BYTES
+        return Seen(replace(rows, inputs={"x": rows.inputs["x"]})) if fits else None
+    if isinstance(rows, Images):
+        return Seen(rows) if len(rows) == count and isinstance(inputs, ImageInputs) else None
+    if not isinstance(rows, Table) or len(rows) != count or not isinstance(inputs, (TableInputs, TextInputs)):
+        return None
+    names = (inputs.column,) if isinstance(inputs, TextInputs) else tuple(column.name for column in inputs.columns)
+    grid = _grid(rows, names) if rows.frame.estimated_size() <= MOST_BYTES else ()
+    shown = grid or names[:COLUMNS]
+    return Seen(replace(rows, frame=rows.frame.select(shown)), names[:COLUMNS], grid)
+
+
+def numbered(rows: Any) -> Any:
+    """Return rows that go on knowing their numbers in the data, from 1, when some of them are taken."""
+    numbers = np.arange(1, len(rows) + 1)
+    if isinstance(rows, Images):
+        return rows if rows.table is None else rows.with_table(numbered(rows.table))
+    if isinstance(rows, Table):
+        return rows if rows.lines is not None else replace(rows, numbers=numbers)
+    return replace(rows, numbers=numbers) if isinstance(rows, Arrays) else rows
+
+
+def _grid(table: Table, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns if they are the pixels of a square: numbers whose names differ in nothing but numbers."""
+    is_square = _side(len(names)) >= LEAST_SIDE
+    if not is_square or len({re.sub(r"\d+", "#", name) for name in names}) > 1:
+        return ()
+    schema = table.frame.schema
+    return names if all(schema[name].is_numeric() for name in names) else ()
+
+
+def _side(count: int) -> int:
+    """Return the side of a square of so many cells; 0 where there is none."""
+    side = round(count**0.5)
+    return side if side * side == count else 0
+
+
+def _square(values: np.ndarray) -> np.ndarray:
+    side = _side(len(values))
+    return np.array([np.nan if value is None else value for value in values], np.float64).reshape(side, side)
+
+
+def _short(cell: Any) -> str:
+    if isinstance(cell, float):
+        return f"{cell:.6g}"
+    if isinstance(cell, pl.Series):
+        cell = cell.to_list()
+    text = str(cell)
+    return text if len(text) <= CHARACTERS else f"{text[: CHARACTERS - 3]}..."
