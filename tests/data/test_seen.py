@@ -8,13 +8,13 @@ ALL = DataSettings(split=SplitSettings(method="none"))
 
 
 def test_rows_keep_their_numbers_in_the_data_through_cleaning_and_split():
-    frame = pl.DataFrame({"id": np.arange(40) + 0.5, "kind": [None, "a", "b", *["a", "b"] * 18, None]})
+    frame = pl.DataFrame({"n": np.sqrt(np.arange(40)), "kind": [None, "a", "b", *["a", "b"] * 18, None]})
     dataset = from_frame(frame, "kind")
     (part,) = dataset.seen
     seen = dataset.seen[part]
     assert part == "test"
     numbers = [int(seen.place(i).removeprefix("row ")) for i in range(dataset.rows["test"])]
-    assert [seen.cells(i) for i in range(len(numbers))] == [{"id": f"{number - 0.5}"} for number in numbers]
+    assert [seen.cells(i) for i in range(len(numbers))] == [{"n": f"{(number - 1) ** 0.5:.6g}"} for number in numbers]
     assert not {1, 40} & set(numbers)
 
 

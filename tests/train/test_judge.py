@@ -18,7 +18,7 @@ from retrograd.train.confusion import MOST_CLASSES, MOST_PAIRS
 from retrograd.train.judge import judge
 from retrograd.train.residuals import CELLS, MOST_POINTS
 from retrograd.train.run import train
-from retrograd.train.tallies import PlainTally
+from retrograd.train.tallies import tally_of
 from retrograd.train.worst import WORST
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m"
@@ -27,7 +27,7 @@ BARE = SimpleNamespace(seen={}, preprocessing=SimpleNamespace(inputs=None))
 
 
 def tallied(target, outputs, truths, portions=3, from_logits=True):
-    tally = PlainTally(target, from_logits)
+    tally = tally_of(target, ("y",), outputs.shape, from_logits)
     cuts = np.array_split(np.arange(len(outputs)), portions)
     for rows in cuts:
         tally.add(outputs[rows], {"y": truths[rows]})

@@ -34,26 +34,30 @@ def regression_metrics(
 class Judged(NamedTuple):
     """Rows of classes, judged one portion after the other: probabilities of thousands of classes are not kept.
 
-    Shapes:  true and found class [rows], surprise -log p(true class) [rows], positive p(second class) [rows]
+    Shapes:  true and found class [rows], surprise -log p(true class) [rows], positive p(second class) [rows],
+             sure p(found class) [rows], finite whether all probabilities are [rows]
     """
 
     truth: np.ndarray
     found: np.ndarray
     surprise: np.ndarray
     positive: np.ndarray
+    sure: np.ndarray
+    finite: np.ndarray
 
 
-def judged(truth: np.ndarray, probabilities: np.ndarray) -> Judged | None:
-    """Return the rows of a portion in short; None where a probability is not finite.
+def judged(truth: np.ndarray, probabilities: np.ndarray) -> Judged:
+    """Return the rows of a portion in short.
 
     The surprise is that of scikit-learn's log loss, whose mean over all rows it is summed up to.
     """
-    if not np.isfinite(probabilities).all():
-        return None
-    share = np.clip(probabilities[np.arange(len(truth)), truth], LEAST, None)
+    rows, found = np.arange(len(truth)), probabilities.argmax(1)
+    share = np.clip(probabilities[rows, truth], LEAST, None)
     share = share / np.clip(probabilities, LEAST, None).sum(1)
     eps = np.finfo(share.dtype).eps
-    return Judged(truth, probabilities.argmax(1), -np.log(np.clip(share, eps, 1 - eps)), probabilities[:, -1])
+    surprise = -np.log(np.clip(share, eps, 1 - eps))
+    finite = np.isfinite(probabilities).all(1)
+    return Judged(truth, found, surprise, probabilities[:, -1], probabilities[rows, found], finite)
 
 
 def class_metrics(rows: Judged, full: bool, binary: bool) -> dict[str, float]:

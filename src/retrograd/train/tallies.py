@@ -42,19 +42,21 @@ class ClassTally:
 
     def __init__(self, target: Labels, from_logits: bool) -> None:
         self.target, self.from_logits = target, from_logits
-        self.portions: list[Judged | None] = []
+        self.portions: list[Judged] = []
 
     def add(self, output: np.ndarray, columns: Columns) -> None:  # noqa: D102
         truth = np.asarray(columns["y"]).reshape(-1).astype(int)
-        probabilities = self.target.decode(output, from_logits=self.from_logits).probabilities
+        with np.errstate(invalid="ignore"):  # rows that are not finite are marked
+            probabilities = self.target.decode(output, from_logits=self.from_logits).probabilities
         self.portions.append(judged(truth, np.asarray(probabilities)))
 
     def scores(self, full: bool) -> dict[str, float]:  # noqa: D102
-        portions = [portion for portion in self.portions if portion is not None]
-        if len(portions) < len(self.portions) or not portions:
-            return {}
-        rows = Judged(*(np.concatenate(column) for column in zip(*portions, strict=True)))
-        return class_metrics(rows, full, self.target.binary)
+        rows = self.rows()
+        return class_metrics(rows, full, self.target.binary) if rows.finite.all() else {}
+
+    def rows(self) -> Judged:
+        """Return the rows of all portions."""
+        return Judged(*(np.concatenate(column) for column in zip(*self.portions, strict=True)))
 
 
 class PlainTally:

@@ -23,13 +23,16 @@ Words = Callable[[dict[str, Any]], tuple[str, str]]
 class Worst:
     """Takes the losses of all rows portion by portion, and keeps what belongs to the largest ones."""
 
-    def __init__(self) -> None:
-        self.words: Words = lambda row: ("", "")  # the true and the predicted value of a row that was kept
+    def __init__(self, words: Words) -> None:
+        self.words = words  # the true and the predicted value of a row that was kept
+        self.nonfinite = 0
         self.kept: list[tuple[float, int, dict[str, Any]]] = []  # loss, row, what was added of it
         self.count = 0
 
-    def add(self, losses: np.ndarray, **columns: np.ndarray) -> None:
-        """Take the losses of a portion (infinite for rows without an answer), and columns of the same rows."""
+    def add(self, losses: np.ndarray, finite: np.ndarray, **columns: np.ndarray) -> None:
+        """Take the losses of a portion, infinite where the output is not finite, and columns of the same rows."""
+        losses = np.where(finite, losses, np.inf)
+        self.nonfinite += int((~finite).sum())
         chosen = np.argsort(-losses, kind="stable")[:WORST]
         self.kept += [
             (float(losses[i]), self.count + int(i), {name: column[i] for name, column in columns.items()})

@@ -27,7 +27,7 @@ def filled(
              for _, lo, hi in blocks_of(table, keys).bounds]  # fmt: skip
     frame = pl.concat([part.frame for part in parts], how="vertical_relaxed")
     lines = None if table.lines is None else np.concatenate([part.lines for part in parts if part.lines is not None])
-    return replace(table, frame=frame, lines=lines)
+    return replace(table, frame=frame, lines=lines, numbers=None)
 
 
 def _filled_series(
@@ -48,7 +48,7 @@ def _filled_series(
         else:
             columns.append(series.fill_null(strategy="forward").fill_null(strategy="backward")[source])
     frame = pl.DataFrame(columns).with_columns(pl.col(pl.Float64).fill_nan(None))
-    return replace(table, frame=frame, lines=None if table.lines is None else table.lines[source])
+    return replace(table, frame=frame, lines=None if table.lines is None else table.lines[source], numbers=None)
 
 
 def _grid(clock: Clock, table: Table, keys: tuple[str, ...]) -> np.ndarray:
