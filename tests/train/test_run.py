@@ -33,6 +33,7 @@ def test_xor_is_learnt_and_everything_is_in_the_run_folder(tmp_path):
         "config.yaml",
         "events.jsonl",
         "model.safetensors",
+        "plane.json",
         "predictions.json",
         "report.html",
     ]

@@ -10,6 +10,7 @@ from retrograd.record.report_curves import curves_section
 from retrograd.record.report_judged import judged_section
 from retrograd.record.report_markup import Markup, element, void
 from retrograd.record.report_network import network_section, parameter_count, rows
+from retrograd.record.report_plane import plane_section
 from retrograd.record.report_repairs import repairs_section
 from retrograd.record.report_sections import (
     config_section,
@@ -52,6 +53,7 @@ def report(story: Story) -> str:
         element("div", scores_section(story), training_section(story), class_="pair"),
         curves,
         judged_section(story),
+        plane_section(story),
         health,
         network_section(story, nodes),
         epochs_section(story),

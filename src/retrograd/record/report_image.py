@@ -30,7 +30,7 @@ def shade(share: float) -> int:
 
 def picture(cells: Sequence[Sequence[int]], ramp: Sequence[Colour]) -> Markup:
     """Return the address `data:image/png;...` of a picture with a pixel for each cell, given as colours' numbers."""
-    colours = [_between(ramp, i / (SHADES - 1)) for i in range(SHADES)] + [ZERO, NOT_FINITE]
+    colours = [between(ramp, i / (SHADES - 1)) for i in range(SHADES)] + [ZERO, NOT_FINITE]
     colours += [(0, 0, 0)] * (MISSING + 1 - len(colours))
     rows = b"".join(b"\0" + bytes(row) for row in cells)
     png = b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -59,7 +59,8 @@ def true_picture(width: int, height: int, channels: int, pixels: bytes) -> Marku
     return Markup(f"data:image/png;base64,{base64.b64encode(png).decode()}")
 
 
-def _between(ramp: Sequence[Colour], at: float) -> Colour:
+def between(ramp: Sequence[Colour], at: float) -> Colour:
+    """Return the colour at a place on a ramp, from 0 to 1."""
     place = at * (len(ramp) - 1)
     first = min(int(place), len(ramp) - 2)
     low, high, share = ramp[first], ramp[first + 1], place - first

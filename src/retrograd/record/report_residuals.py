@@ -25,9 +25,9 @@ def _figure(found: Residuals) -> Markup:
     dots = "".join(f"M{scale.place(x)} {PLACES - scale.place(y)}h0" for x, y in found.points)
     svg = element(
         "svg",
-        element("path", d=lines, class_="grid"),
+        element("path", d=Markup(lines), class_="grid"),
         element("path", d=f"M0 {PLACES}L{PLACES} 0", class_="diagonal"),
-        *([element("path", d=dots, class_="dots")] if dots else []),
+        *([element("path", d=Markup(dots), class_="dots")] if dots else []),
         viewBox=f"0 0 {PLACES} {PLACES}",
         preserveAspectRatio="none",
         role="img",

@@ -15,6 +15,7 @@ from retrograd.record.examination import REPAIR, Examined, Repaired, read_examin
 from retrograd.record.files import open_regular
 from retrograd.record.header import Header, read_header
 from retrograd.record.judged import Judged, read_judged
+from retrograd.record.plane import Plane, read_plane
 from retrograd.record.run import RunFolder
 from retrograd.record.strict_json import parse_json
 
@@ -33,6 +34,7 @@ class Story:
     examined: Examined | None = None
     repaired: Repaired | None = None
     judged: Judged | None = None
+    plane: Plane | None = None
 
     def of(self, kind: type[Any]) -> list[Any]:
         """Return the events of a kind, in order."""
@@ -125,6 +127,7 @@ def read_story(run: RunFolder) -> Story:
         "examined": lambda: read_examined(run.path),
         "repaired": lambda: read_repaired(run.path / REPAIR),
         "judged": lambda: read_judged(run.path),
+        "plane": lambda: read_plane(run.path),
     }
     for name, read in readers.items():
         try:

@@ -1,5 +1,6 @@
 """A run's folder: `config.yaml` (filled), `events.jsonl` (append-only) and `model.safetensors` (the best weights, of a
-long run so far); `report.html`; and, once it was examined, `diagnosis.json` and `repair.json`.
+long run so far); `predictions.json` and `plane.json`, how it answered; `report.html`; and, once it was examined,
+`diagnosis.json` and `repair.json`.
 
 Whatever shows a run reads this folder and nothing else, so a run that was copied from elsewhere opens as well.
 """

@@ -16,7 +16,8 @@ from retrograd.network.network import Variables
 from retrograd.network.own_layers import files_of
 from retrograd.record.events import Metrics, Note, Stopped
 from retrograd.record.judged import Judged, write_judged
-from retrograd.record.layout import PREDICTIONS
+from retrograd.record.layout import PLANE, PREDICTIONS
+from retrograd.record.plane import write_plane
 from retrograd.record.report import write_report
 from retrograd.record.rescue import writers_elsewhere
 from retrograd.record.run import REPORT, RunFolder, RunWriter
@@ -25,6 +26,7 @@ from retrograd.train.config import RunConfig, plain_config
 from retrograd.train.evaluate import Evaluator
 from retrograd.train.judge import judge
 from retrograd.train.loop import Fitted
+from retrograd.train.plane import PlaneSampler
 from retrograd.train.predict import Model
 from retrograd.train.prepare import PARTS, Prepared
 
@@ -38,7 +40,13 @@ class End(NamedTuple):
     error: Exception | None
 
 
-def end(place: RunWriter, prepared: Prepared, evaluator: Evaluator, fitted: Fitted) -> End:
+def end(
+    place: RunWriter,
+    prepared: Prepared,
+    evaluator: Evaluator,
+    fitted: Fitted,
+    sampler: PlaneSampler | None = None,
+) -> End:
     """Save the model, score it, record the end and write the report.
 
     Scoring all parts takes more memory than a step of training did. What it raises is returned, and the scores are
@@ -55,7 +63,9 @@ def end(place: RunWriter, prepared: Prepared, evaluator: Evaluator, fitted: Fitt
         scores, judged = final_scores(prepared, evaluator, fitted.variables)
         model = trained(prepared, fitted.variables, scores)
         save(model, place)
-        keep_judged(judged, place)
+        keep(PREDICTIONS, judged, write_judged, place)
+        if sampler is not None:
+            keep(PLANE, lambda: sampler.plane(fitted), write_plane, place)
     except Exception as failure:
         error = error or unscored(failure, place.path)
     for note in not_finite(scores):
@@ -110,14 +120,14 @@ def final_scores(
     return scores, lambda: judge(part, tally, dataset)
 
 
-def keep_judged(judged: Callable[[], Judged | None], place: RunFolder) -> None:
-    """Write how the rows were answered; no failure there is worth the run."""
+def keep(name: str, make: Callable[[], Any], write: Callable[[Path, Any], None], place: RunFolder) -> None:
+    """Write a file that the report shows, if there is something to show; no failure there is worth the run."""
     try:
-        found = judged()
+        found = make()
         if found is not None:
-            write_judged(place.path, found)
+            write(place.path, found)
     except Exception as error:
-        warnings.warn(f"{place.path / PREDICTIONS} was not written: {error}", RetrogradWarning, stacklevel=2)
+        warnings.warn(f"{place.path / name} was not written: {error}", RetrogradWarning, stacklevel=2)
 
 
 def unscored(failure: Exception, folder: Path) -> Exception:

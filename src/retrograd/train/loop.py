@@ -72,7 +72,7 @@ class Loop:
     asked_to_stop: Callable[[], str | None] = lambda: None  # the reason
     told: Callable[[Intervention], None] = lambda event: None  # what the guard does
     recorded: Sequence[Intervention] = ()  # of a run that is replayed: done again, at the same steps
-    look: Callable[[Stepper, TrainState, Callable[[], Mapping[str, Any]]], None] | None = None  # at an epoch's end
+    look: Callable[[Stepper, TrainState, Callable[[], Mapping[str, Any]]], object] | None = None  # at an epoch's end
     keep: Callable[[Callable[[], Variables], Epoch], None] | None = None  # the best weights, at an epoch's end
     valid_rows: int = 0  # how many rows `score` measures of those that are held out
     clock: Callable[[], float] = time.perf_counter

@@ -32,6 +32,7 @@ from retrograd.train.health import HealthWatch, sentence
 from retrograd.train.interrupts import interruptible
 from retrograd.train.keeping import Keeper
 from retrograd.train.loop import Loop, Watcher
+from retrograd.train.plane import PlaneSampler, may_sample
 from retrograd.train.predict import Model
 from retrograd.train.prepare import PARTS, Prepared, prepare
 from retrograd.train.stop import Stop
@@ -186,6 +187,8 @@ def _train_into(
     first = prepared.network.init(jax.random.key(config.training.seed), specs)
     stepper = prepared.stepper()
     watch = HealthWatch(prepared.steps, place.keep) if readings else None
+    sampler = PlaneSampler(prepared, evaluator, first) if may_sample(prepared) else None
+    looks = [look for look in (watch, sampler) if look is not None]
     fitted = Loop(
         stepper,
         config.training,
@@ -196,10 +199,10 @@ def _train_into(
         watchers=(place.keep, *watchers),
         asked_to_stop=asked,
         told=place.keep,
-        look=watch,
+        look=(lambda *state: [look(*state) for look in looks]) if looks else None,
         keep=Keeper(lambda variables, best: save(trained(prepared, variables, best.metrics), place)),
     ).run(first)
-    ended = end(place, prepared, evaluator, fitted)
+    ended = end(place, prepared, evaluator, fitted, sampler)
     if fitted.error:
         raise NonFiniteError([p._replace(cure=f"{p.cure}; run folder: {ended.folder}") for p in fitted.error.problems])
     if ended.error:
