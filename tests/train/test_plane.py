@@ -2,6 +2,7 @@ import base64
 import json
 import shutil
 
+import jax
 import numpy as np
 import polars as pl
 import pytest
@@ -118,7 +119,10 @@ def test_only_small_networks_of_two_numbers_have_a_plane(tmp_path, features, uni
     rows.write_csv(tmp_path / "rows.csv")
     data = {"path": str(tmp_path / "rows.csv"), "features": list(features), "target": "kind"}
     network = [{"dense": units}, "relu", {"dense": "classes"}]
-    assert may_sample(prepare(as_config({"data": data, "network": network}))) is may
+    prepared = prepare(as_config({"data": data, "network": network}))
+    batch = {name: column[:2] for name, column in prepared.dataset.train.items()}
+    first = jax.eval_shape(lambda key: prepared.network.init(key, batch), jax.random.key(0))
+    assert may_sample(prepared, first) is may
 
 
 def test_a_damaged_plane_is_left_out_and_the_rest_is_shown(run, tmp_path):

@@ -44,7 +44,7 @@ class PlaneSampler:
         if step >= GROWTH * max(self.kept):
             self.kept[step] = _copied(Variables(train.params, train.state))
 
-    def plane(self, fitted: Fitted) -> Plane:
+    def plane(self, fitted: Fitted) -> Plane | None:
         """Return the answers before training, at some epochs, and of the weights that are kept."""
         epochs = {0: 0} | {epoch.step: epoch.epoch for epoch in fitted.history}
         weights = {epochs[step]: variables for step, variables in self.kept.items() if step in epochs}
@@ -53,7 +53,10 @@ class PlaneSampler:
             weights[best] = fitted.variables
         shown = spread(sorted(weights), best)
         low, high, x = self.grid()
-        answers = {epoch: self._answers(weights[epoch], x) for epoch in shown}
+        outputs = {epoch: self.evaluator.outputs(weights[epoch], {"x": x}) for epoch in shown}
+        if self.evaluator.metric_names(outputs[0].shape) == ("loss",):  # the output is no prediction of the target
+            return None
+        answers = {epoch: self._answers(outputs[epoch]) for epoch in shown}
         finite = [v[np.isfinite(v)] for v, _ in answers.values()]
         values = (float(min(v.min(initial=np.inf) for v in finite)), float(max(v.max(initial=-np.inf) for v in finite)))
         dataset, target = self.prepared.dataset, self.prepared.dataset.preprocessing.target
@@ -94,9 +97,8 @@ class PlaneSampler:
         assert scaling is not None
         return scaling
 
-    def _answers(self, variables: Variables, x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def _answers(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Return a value for each cell, and of more than two classes the likeliest."""
-        outputs = self.evaluator.outputs(variables, {"x": x})
         with np.errstate(all="ignore"):
             decoded = self.prepared.dataset.preprocessing.decode(
                 outputs, from_logits=gives_logits(self.evaluator.main.loss)
@@ -117,22 +119,20 @@ class PlaneSampler:
         return tuple(Point(*(short(v) for v in (*row, y[0]))) for row, y in zip(rows, truth, strict=True))
 
 
-def may_sample(prepared: Prepared) -> bool:
-    """Return whether a network has two numeric inputs and one answer, and is so small that asking it costs nothing."""
-    dataset, target = prepared.dataset, prepared.dataset.preprocessing.target
+def may_sample(prepared: Prepared, first: Variables) -> bool:
+    """Return whether a network has two numeric inputs and one answer, and is so small that asking it costs nothing.
+
+    `first` are its weights, or their shapes.
+    """
+    target = prepared.dataset.preprocessing.target
     if scaling_of(prepared) is None or set(prepared.network.columns) - {"x"}:
         return False
     if not (isinstance(target, Labels) and len(target.classes) <= MOST_CLASSES) and not (
         isinstance(target, Quantities) and target.units == 1
     ):
         return False
-    evaluator = prepared.evaluator()
-    specs = prepared.network.specs({name: column[:2] for name, column in dataset.train.items()})
-    if evaluator.main.inputs[1:2] != ("y",) or specs[evaluator.main.inputs[0]].shape != (2, target.units):
-        return False
-    first = jax.eval_shape(lambda key: prepared.network.init(key, {"x": dataset.train["x"][:2]}), jax.random.key(0))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(first.params))
-    return 2 * parameters * SIDE**2 <= SMALL_STEP
+    return prepared.evaluator().main.inputs[1:2] == ("y",) and 2 * parameters * SIDE**2 <= SMALL_STEP
 
 
 def scaling_of(prepared: Prepared) -> Scaling | None:

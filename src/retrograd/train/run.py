@@ -187,7 +187,7 @@ def _train_into(
     first = prepared.network.init(jax.random.key(config.training.seed), specs)
     stepper = prepared.stepper()
     watch = HealthWatch(prepared.steps, place.keep) if readings else None
-    sampler = PlaneSampler(prepared, evaluator, first) if may_sample(prepared) else None
+    sampler = PlaneSampler(prepared, evaluator, first) if may_sample(prepared, first) else None
     looks = [look for look in (watch, sampler) if look is not None]
     fitted = Loop(
         stepper,
