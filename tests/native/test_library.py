@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -89,7 +90,12 @@ def test_what_cannot_be_built_is_named(name, monkeypatch):
 
 def test_the_configuration_turns_them_off(variant, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(sys.modules["retrograd.train.run"], "_train_into", lambda *_: seen.append(library.active()))
+
+    def trained(*_):
+        seen.append(library.active())
+        return SimpleNamespace(folder=tmp_path)
+
+    monkeypatch.setattr(sys.modules["retrograd.train.run"], "_train_into", trained)
     for wanted in (True, False):
         config = {"data": "xor", "network": [{"dense": 1}], "training": {"native_kernels": wanted}}
         train(config, root=tmp_path)

@@ -6,6 +6,7 @@ import functools
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import NoneType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -219,7 +220,9 @@ def table_digest(table: Table) -> str:
 
 def _foreign_series(values: Any, name: str, where: str) -> pl.Series:
     """Return a pandas column (of any of its types) as a polars one, by way of NumPy."""
-    own = isinstance(values.dtype, np.dtype)  # else a type of pandas, whose gaps would make floats of whole numbers
+    own = isinstance(
+        getattr(values, "dtype", None), np.dtype | NoneType
+    )  # else a type of pandas, whose gaps would make floats of whole numbers
     array = values.to_numpy() if own else values.to_numpy(dtype=object)
     try:
         if array.dtype == object:

@@ -82,7 +82,7 @@ def trace(
     \b
     retrograd trace examples/xor.yaml --sample 3
     retrograd trace last --step 137 --dtype float32
-    retrograd trace examples/xor.yaml -o step.html    (or .svg, .png, .tex, .md, .json)
+    retrograd trace examples/xor.yaml -o step.svg     (.html .png .tex .md .json)
     """
     settle(layers)
     refuse_contradictions(sample, batch, step, condition, decimals)
