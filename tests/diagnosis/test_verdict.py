@@ -24,7 +24,7 @@ def seeds(held, own=None, losses=(1.0, 0.5, 0.3, 0.3), cut=False):
 
 def program(task, train, held_out, rows=200, split=True, **more):
     """A program of which the verdict sees only what references reach."""
-    data = SimpleNamespace(valid={} if split else None, rows={"train": 4 * rows}, task=task, train={})
+    data = SimpleNamespace(valid={} if split else None, rows={"train": 4 * rows}, task=task, train={"y": np.zeros(4)})
     return SimpleNamespace(
         refusal=None, y=np.zeros(4), badly_split=False, classifies=task != "regression", sample=more.pop("sample", ""),
         levels=Levels(train, held_out, 0.002, rows, **more), dataset=data,

@@ -25,16 +25,18 @@ class Ranking:
     def __init__(self, scores: np.ndarray, truth: np.ndarray, classes: bool) -> None:
         self.classes = classes
         scores = np.asarray(scores, np.float64).reshape(len(truth), -1)
-        self.ranks = np.stack([_ranks(column) for column in scores.T], 1)
+        self.ranks = np.stack([ranks_of(column) for column in scores.T], 1)
         known = np.bincount(truth, minlength=scores.shape[1])[: scores.shape[1]] if classes else np.zeros(0)
         self.numbers = np.flatnonzero(known)
 
     def of(self, truth: np.ndarray) -> float:
         """Return the ranking of these predictions against answers."""
         if not self.classes:
-            return _correlation(self.ranks, np.stack([_ranks(column) for column in truth.reshape(len(truth), -1).T], 1))
-        areas = [_area(self.ranks[:, k], truth == k) for k in self.numbers]
-        return float(np.mean([2 * area - 1 for area in areas])) if len(areas) > 1 else 0.0
+            return _correlation(
+                self.ranks, np.stack([ranks_of(column) for column in truth.reshape(len(truth), -1).T], 1)
+            )
+        areas = [2 * area(self.ranks[:, k], truth == k) - 1 for k in self.numbers]
+        return float(np.mean(areas)) if len(areas) > 1 else 0.0
 
 
 def share_by_chance(statistic: Callable[[np.ndarray], float], truth: np.ndarray, seed: int) -> float | None:
@@ -54,14 +56,15 @@ def area_error(area: float, positives: int, negatives: int) -> float:
     return float(np.sqrt(max(spread, 0.0) / max(positives * negatives, 1)))
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
+def ranks_of(values: np.ndarray) -> np.ndarray:
     """Return ranks from 1, equal values sharing their mean."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return np.asarray((last - (counts - 1) / 2)[place.reshape(-1)], np.float64)
 
 
-def _area(ranks: np.ndarray, positive: np.ndarray) -> float:
+def area(ranks: np.ndarray, positive: np.ndarray) -> float:
+    """Return the area under the ROC curve from ranks and what is positive, both [rows]; 0.5 if all rows are alike."""
     count = int(positive.sum())
     rest = len(positive) - count
     if not count or not rest:

@@ -33,7 +33,8 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "wrong_gradient": (*STEPS, "slow_descent"),
     # the network
     "initial_weights": ("curvature", "symmetry", "slow_descent", *SIGNALS, *FAILURE),
-    "deep_saturation": ("initial_weights", "narrow", "curvature", "slow_descent", *SIGNALS, *FAILURE),
+    "deep_saturation": ("narrow", "curvature", "slow_descent", *SIGNALS, *FAILURE),
+    "no_bias": ("narrow", *FAILURE),
     "softmax_hidden": ("curvature", "vanishing", *STILL),
     "no_nonlinearity": FAILURE,
     "narrow": ("dead_units", *FAILURE),

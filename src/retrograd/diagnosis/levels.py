@@ -11,7 +11,8 @@ import numpy as np
 
 from retrograd.data.dataset import Dataset
 from retrograd.diagnosis.chance import Ranking, ranking, share_by_chance
-from retrograd.diagnosis.score import columns_of, r_squared
+from retrograd.diagnosis.score import columns_of, mean_area, r_squared
+from retrograd.diagnosis.usual_rows import UsualRows
 
 MOST_ROWS, MOST_FEATURES = 3_000, 4_000  # more than these are sampled: references are to take seconds
 FOLDS = 5
@@ -25,7 +26,7 @@ WORDS = {
 
 
 class Levels(NamedTuple):
-    """Scores (accuracy or R²) on training and held-out rows by reference; and the chance of the best one by luck.
+    """Scores (accuracy, mean AUC, R²) on training and held-out rows by reference; the chance of the best one by luck.
 
     Without a held-out part, `held_out` is out-of-fold on the training rows; where these are a whole truth table
     (`whole`), everything but contradictions can be learned, and `by heart` is that.
@@ -98,17 +99,19 @@ def reference_levels(dataset: Dataset, seed: int = 0) -> Levels:
             continue
         known = fitted(model, own, own.x, classes)
         guess = _guess(model, own, held, classes, known, whole)
-        train[name] = _score(known.answers, own.y, classes)
-        scores[name] = _score(guess.answers, judged.y, classes)
+        train[name] = _score(known.answers, own.y, dataset.task)
+        scores[name] = _score(guess.answers, judged.y, dataset.task)
         ranks[name] = ranking(guess.scores, judged.y, classes)
         if name != "trivial" and held is not None:
-            chances += [_chance(guess, held.y, classes, seed), _chance_of_ranking(guess, held.y, classes, seed)]
+            chances.append(_chance_of_ranking(guess, held.y, classes, seed))
+            if dataset.task != "multilabel":  # whose score is a ranking itself
+                chances.append(_chance(guess, held.y, dataset.task, seed))
         if name == "linear":
             errors = {"train": (own.chosen, row_errors(known.answers, own.y, classes))}
             if held is not None:
                 errors["valid"] = (held.chosen, row_errors(guess.answers, held.y, classes))
     if whole:
-        scores["by heart"] = learnable(own.x, own.y, classes)
+        scores["by heart"] = learnable(own.x, own.y, classes, dataset.task == "multilabel")
     found = [chance for chance in chances if chance is not None]
     luck = min(1.0, min(found) * len(found)) if found else None
     if luck is not None and luck > LUCK:
@@ -184,7 +187,7 @@ def is_whole(x: np.ndarray) -> bool:
     return math.prod(values) <= len(x) and len(np.unique(x, axis=0)) == math.prod(values)
 
 
-def learnable(x: np.ndarray, y: np.ndarray, classes: bool) -> float:
+def learnable(x: np.ndarray, y: np.ndarray, classes: bool, labels: bool = False) -> float:
     """Return the score of who knows every row: 1 minus what rows that contradict each other leave."""
     _, group = np.unique(x, axis=0, return_inverse=True)
     group = group.reshape(-1)
@@ -194,14 +197,18 @@ def learnable(x: np.ndarray, y: np.ndarray, classes: bool) -> float:
         return float(counts.max(1).sum() / len(y))
     size = np.bincount(group)[:, None]
     means = np.stack([np.bincount(group, column) for column in y.T], 1) / size
-    return r_squared(means[group], y)
+    return mean_area(means[group], y) if labels else r_squared(means[group], y)
 
 
 def rows_of(dataset: Dataset, part: str, seed: int) -> Rows:
-    """Return features and targets of a part, at most 3,000 rows; embedded columns stand as their numbers."""
+    """Return features and targets of a part, at most 3,000 rows; embedded columns stand as their numbers.
+
+    Rows whose wild target outweighs all others are left out.
+    """
     columns = columns_of(dataset, part)
-    rows = len(columns["y"])
-    chosen = np.random.default_rng(seed).permutation(rows)[:MOST_ROWS]
+    usual = UsualRows(dataset.train, dataset.task)
+    kept = np.flatnonzero(usual.of(np.asarray(columns["y"]))) if usual.ranges else np.arange(len(columns["y"]))
+    chosen = np.random.default_rng(seed).permutation(kept)[:MOST_ROWS]
     inputs = [column for name, column in columns.items() if name not in ("y", "sample_weight")]
     x = np.hstack([np.asarray(column[chosen], np.float64).reshape(len(chosen), -1) for column in inputs])
     if x.shape[1] > MOST_FEATURES:
@@ -228,13 +235,15 @@ def _guess(model: Any, own: Rows, held: Rows | None, classes: bool, known: Guess
     return known if whole else out_of_fold(model, own, classes)
 
 
-def _score(found: np.ndarray, truth: np.ndarray, classes: bool) -> float:
-    return float(np.mean(found == truth)) if classes else r_squared(found, truth)
+def _score(found: np.ndarray, truth: np.ndarray, task: str) -> float:
+    if task == "multilabel":
+        return mean_area(found, truth)
+    return r_squared(found, truth) if task == "regression" else float(np.mean(found == truth))
 
 
-def _chance(guess: Guess, truth: np.ndarray, classes: bool, seed: int) -> float | None:
+def _chance(guess: Guess, truth: np.ndarray, task: str, seed: int) -> float | None:
     """Return how often predictions fit answers in random order as well as in theirs."""
-    return share_by_chance(lambda answers: _score(guess.answers, answers, classes), truth, seed)
+    return share_by_chance(lambda answers: _score(guess.answers, answers, task), truth, seed)
 
 
 def _chance_of_ranking(guess: Guess, truth: np.ndarray, classes: bool, seed: int) -> float | None:

@@ -1,4 +1,4 @@
-"""What runs are judged by: accuracy, R², how they rank, or what their loss is worth, each with its references."""
+"""What runs are judged by, each with its references: accuracy, R², mean AUC, how they rank, what a loss is worth."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from retrograd.diagnosis.chance import Ranking, area_error, ranking, share_by_ch
 from retrograd.diagnosis.levels import LUCK, SURER, WORDS, row_errors
 from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.score import FAILED, columns_of, labels, shares
+from retrograd.diagnosis.score import FAILED, HALF, columns_of, labels, shares
+from retrograd.diagnosis.usual_rows import UsualRows
 
 ACCURACY_GAP, R2_GAP, TIMES = 0.05, 0.1, 2.0
 ERRORS = 2.0  # standard errors of a difference
@@ -22,7 +23,8 @@ MANY = 10**9  # rows: then nothing is chance
 class Measure(NamedTuple):
     """Scores of several runs on held-out and on training rows, and what references reach, the larger the better.
 
-    `gap` kinds: accuracy, r2, rank, gain (of a table of pairs of tokens). `rows` is how many rows stand for others.
+    kinds: accuracy, r2, auc (0.5 is chance), rank (0 is), gain (of a table of pairs of tokens). `rows` is how many rows
+    stand for others.
     """
 
     name: str
@@ -46,6 +48,9 @@ class Measure(NamedTuple):
         if self.kind == "accuracy":
             share = min(max((own + reference) / 2, 0.0), 1.0)
             error = math.sqrt(share * (1 - share) / max(rows, 1))  # the same rows: half the variance of two samples
+            return own < reference - max(ACCURACY_GAP, ERRORS * error)
+        if self.kind == "auc":
+            error = area_error(max(own, reference, 0.5), *self.classes) if rows < MANY else 0.0
             return own < reference - max(ACCURACY_GAP, ERRORS * error)
         if self.kind == "rank":
             error = 2 * area_error((1 + max(own, reference, 0.0)) / 2, *self.classes) if rows < MANY else 0.0
@@ -82,6 +87,7 @@ def measure(program: Program, runs: Sequence[Observed]) -> Measure:
     """
     levels, split = program.levels, program.dataset.valid is not None
     rows, where = program.dataset.rows["train"], "held-out rows" if split else "its training rows"
+    where += _left_out(program, "valid" if split else "train")
     if ranks_only(program):
         part = "valid" if split else "train"
         best = max(levels.ranking, key=lambda name: levels.ranking[name])
@@ -92,12 +98,30 @@ def measure(program: Program, runs: Sequence[Observed]) -> Measure:
             [ranks(program, run, "train") for run in runs], levels.ranking[best], WORDS[best], 0.0, 0.0, 0.0,
             levels.rows, rows, where, (rarest, len(truth) - rarest),
         )  # fmt: skip
-    name, kind = ("accuracy", "accuracy") if program.classifies else ("R²", "r2")
+    classes, (name, kind) = (0, 0), ("accuracy", "accuracy") if program.classifies else ("R²", "r2")
+    if program.dataset.task == "multilabel":
+        name, kind, classes = "mean AUC", "auc", _middle_label(program)
     return Measure(
         name, kind, [run.score for run in runs], [run.train_score for run in runs], levels.best, levels.best_words,
         levels.trivial, levels.train.get("linear", 0.0), levels.train.get("trivial", 0.0),
-        MANY if levels.whole else levels.rows, rows, where, whole=levels.whole,
+        MANY if levels.whole else levels.rows, rows, where, classes, levels.whole,
     )  # fmt: skip
+
+
+def _left_out(program: Program, part: str) -> str:
+    """Return what to say of rows of a part that are not judged, because of their wild targets."""
+    usual = UsualRows(program.dataset.train, program.dataset.task)
+    if not usual.ranges:
+        return ""
+    wild = int((~usual.of(np.asarray(columns_of(program.dataset, part)["y"]))).sum())
+    return f" ({wild} with a wild target left out)" if wild else ""
+
+
+def _middle_label(program: Program) -> tuple[int, int]:
+    """Return how many measured rows have the label of middling frequency, and how many have not, at least 1 each."""
+    y = np.asarray(columns_of(program.dataset, "train" if program.dataset.valid is None else "valid")["y"])
+    positive = int(np.median((y.reshape(len(y), -1) > HALF).sum(0)))
+    return max(1, positive), max(1, len(y) - positive)
 
 
 def ranks_only(program: Program) -> bool:

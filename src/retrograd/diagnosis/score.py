@@ -1,4 +1,4 @@
-"""One number for how well outputs answer, the larger the better: accuracy, R², or what a loss is worth."""
+"""One number for how well outputs answer, the larger the better: accuracy, AUC, R², or what a loss is worth."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from retrograd.data.dataset import Dataset
+from retrograd.diagnosis.chance import area, ranks_of
+from retrograd.diagnosis.usual_rows import UsualRows
 from retrograd.network.network import Variables
 from retrograd.train.evaluate import Evaluator, gives_logits
 from retrograd.train.prepare import Prepared
 
 SCORED = ("binary", "multiclass", "multilabel", "regression")  # tasks whose answers are a class or numbers for each row
+HALF = 0.5
 FAILED = -1.0  # of what cannot be trained; whoever makes twice the trivial error scores no better
 
 
@@ -23,6 +26,7 @@ class Scorer:
         self.dataset = prepared.dataset
         self.evaluator = Evaluator(prepared.network, prepared.objectives, prepared.dataset.preprocessing)
         self.logits = gives_logits(self.evaluator.main.loss)
+        self.usual = UsualRows(prepared.dataset.train, prepared.dataset.task)
 
     def outputs(self, variables: Variables, part: str) -> np.ndarray:
         """Return the network's main output on a part."""
@@ -32,7 +36,10 @@ class Scorer:
         """Return the score of weights on a part; for other tasks than SCORED what their loss is worth."""
         if self.dataset.task not in SCORED:
             return worth(self.evaluator.loss(variables, columns_of(self.dataset, part))[0])
-        return score(self.outputs(variables, part), columns_of(self.dataset, part)["y"], self.dataset.task, self.logits)
+        outputs, y = self.outputs(variables, part), np.asarray(columns_of(self.dataset, part)["y"])
+        if self.usual.ranges and (kept := self.usual.of(y)).any():
+            outputs, y = outputs[kept], y[kept]
+        return score(outputs, y, self.dataset.task, self.logits)
 
 
 def columns_of(dataset: Dataset, part: str) -> Mapping[str, np.ndarray]:
@@ -42,17 +49,15 @@ def columns_of(dataset: Dataset, part: str) -> Mapping[str, np.ndarray]:
 
 
 def score(outputs: np.ndarray, y: np.ndarray, task: str, logits: bool) -> float:
-    """Return accuracy or R² of a network's outputs; outputs that are not finite score like the worst."""
+    """Return accuracy, mean AUC of several labels, or R² of outputs; those that are not finite score like the worst."""
     outputs = np.asarray(outputs, np.float64).reshape(len(outputs), -1)
     if task in ("binary", "multiclass"):
         truth = np.asarray(y).reshape(len(y))
         return float(np.mean((labels(outputs, logits) == truth) & np.isfinite(outputs).all(1)))
     answers = np.asarray(y, np.float64).reshape(len(y), -1)
-    if task == "multilabel" and logits:  # the probabilities of labels are scored like numbers, as the references are
-        outputs = np.exp(-np.logaddexp(0, -outputs))
     if not np.isfinite(outputs).all() or outputs.shape != answers.shape:
         return FAILED
-    return r_squared(outputs, answers)
+    return mean_area(outputs, answers) if task == "multilabel" else r_squared(outputs, answers)
 
 
 def labels(outputs: np.ndarray, logits: bool) -> np.ndarray:
@@ -71,6 +76,17 @@ def shares(outputs: np.ndarray, logits: bool) -> np.ndarray:
         outputs = np.exp(outputs - outputs.max(1, keepdims=True))
         outputs = outputs / outputs.sum(1, keepdims=True)
     return outputs
+
+
+def mean_area(found: np.ndarray, truth: np.ndarray) -> float:
+    """Return the area under the ROC curve, the mean over the labels that some rows have and others do not.
+
+    found, truth [rows, labels]; 0.5 is chance, whatever the labels' frequencies
+    """
+    positive = truth > HALF
+    mixed = np.flatnonzero(positive.any(0) & ~positive.all(0))
+    areas = [area(ranks_of(found[:, i]), positive[:, i]) for i in mixed]
+    return float(np.mean(areas)) if areas else HALF
 
 
 def r_squared(found: np.ndarray, truth: np.ndarray) -> float:

@@ -106,7 +106,7 @@ def below_linear(program: Program, runs: Sequence[Observed], found: Measure) -> 
     parts = ["train"] if program.dataset.valid is None else ["valid", "train"]
     means = {"valid": found.held, "train": found.own}
     linear = {"valid": program.levels.held_out.get("linear", -1.0), "train": found.linear}
-    if found.kind == "rank" or any(granted(means[p]) > linear[p] - least for p in parts):
+    if found.kind in ("rank", "auc") or any(granted(means[p]) > linear[p] - least for p in parts):
         return None
     for part in parts:
         if part not in program.levels.errors:
@@ -193,7 +193,7 @@ def _falls(run: Observed) -> bool:
 
 
 def _scores(found: Measure) -> tuple[Evidence, ...]:
-    prefix = "held-out " if found.where == "held-out rows" else ""
+    prefix = "held-out " if found.where.startswith("held-out rows") else ""
     return (
         Evidence(f"{prefix}{found.name}", found.shown(statistics.fmean(found.held))),
         Evidence(f"{found.name} of {found.best_words}", found.shown(found.best)),
@@ -237,7 +237,8 @@ def _learns(program: Program, found: Measure) -> str:
         )
     if found.whole:
         return f"it learns: {told}, which are all that there are"
-    return f"it learns: {told}; {found.best_words} {found.best:.3g}"
+    what = f"{found.name} " if found.kind == "auc" else ""
+    return f"it learns: {what}{told}; {found.best_words} {found.best:.3g}"
 
 
 def _worsens(run: Observed) -> bool:

@@ -18,6 +18,7 @@ WORDS = {
     "hopeless": "nothing to learn",
     "refused": "cannot be trained",
 }
+SCORES = {"binary": "accuracy", "multiclass": "accuracy", "multilabel": "mean AUC"}
 MOST = 6  # causes that are shown in full
 
 
@@ -34,7 +35,7 @@ def say_diagnosis(found: Diagnosis) -> None:
             own = [run.train_score if part == "train" else run.score for run in found.runs if split or part == "train"]
             mean = number(sum(own) / len(own)) if own else "-"
             rows.append([part, mean, *(number(scores.get(name)) for name in names)])
-        print(f"\n{'accuracy' if found.program.classifies else 'R²'} of the network and of references\n{table(rows)}")
+        print(f"\n{SCORES.get(found.program.dataset.task, 'R²')} of the network and of references\n{table(rows)}")
     causes, notes = found.causes, [f for f in found.findings if f.severity == "note"]
     for i, finding in enumerate(causes[:MOST], start=1):
         print(f"\n{i}. {finding.name} [{finding.code}], confidence {finding.confidence:.0%}")

@@ -50,6 +50,23 @@ class DefaultInitialWeights(Remedy):
         return None if network == config.network else dataclasses.replace(config, network=network)
 
 
+@remedies.register("add_bias")
+class AddBias(Remedy):
+    """Give every layer the bias that it was denied, beginning at 0."""
+
+    why = "a bias moves the place where a unit bends"
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        def biased(thing: Any) -> Any:
+            if getattr(thing, "bias", None) is False and hasattr(thing, "weight"):
+                default = next(field.default for field in fields(type(thing)) if field.name == "bias")
+                return dataclasses.replace(thing, bias=default)
+            return mapped(thing, biased)
+
+        network = tuple(mapped(entry, biased) for entry in config.network)
+        return None if network == config.network else dataclasses.replace(config, network=network)
+
+
 @remedies.register("batch_norm_momentum")
 class BatchNormMomentum(Remedy):
     """Let the running averages of batch norm arrive within the updates that there are: 99 % of the way, or faster."""

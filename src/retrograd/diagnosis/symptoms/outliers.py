@@ -8,12 +8,11 @@ import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
 from retrograd.data.inputs import ArrayInputs, TableInputs
-from retrograd.data.outliers import Outliers, outliers
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.diagnosis.usual_rows import DOMINATED, dominating
 
 MOST_FEATURES = 500
-DOMINATED = 0.5  # of a column's variance
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
@@ -37,33 +36,26 @@ class OutlyingCells(Symptom):
         """Yield the worst input column and target whose variance a few cells make up."""
         if program.x is not None and program.dataset.train["x"].ndim == 2 and program.x.shape[1] <= MOST_FEATURES:
             yield from self._worst(program, _in_own_unit(program, program.x), "data.scale")
-        if program.y is not None and not program.classifies:
+        if program.y is not None and program.dataset.task == "regression":
             yield from self._worst(program, program.y, "data.scale_target")
 
     def _worst(self, program: Program, columns: np.ndarray, setting: str) -> Iterator[Finding]:
-        found = {i: each for i, column in enumerate(columns.T) if (each := outliers(column)) is not None}
-        shares = {i: _share(columns[:, i], each) for i, each in found.items()}
-        if not shares or max(shares.values()) < DOMINATED:
+        found = {i: each for i, column in enumerate(columns.T) if (each := dominating(column)) is not None}
+        if not found:
             return
-        worst = max(shares, key=lambda i: shares[i])
+        worst = max(found, key=lambda i: found[i][1])
         is_target = setting == "data.scale_target"
-        own = found[worst]
+        own, share = found[worst]
         names = program.dataset.features
         name = "target" if is_target else f"feature {names[worst] if worst < len(names) else worst}"
         others = f" (and in {len(found) - 1} more columns)" if len(found) > 1 else ""
         yield self.finding(
             setting,
             f"{name}: {own.words()}{others}",
-            Evidence("share of the variance that these cells make up", shares[worst], DOMINATED),
+            Evidence("share of the variance that these cells make up", share, DOMINATED),
             remedies=("robust_target",) if is_target else ("robust_inputs", "code_is_missing"),
-            confidence=0.6 + 0.3 * shares[worst],
+            confidence=0.6 + 0.3 * share,
         )
-
-
-def _share(column: np.ndarray, found: Outliers) -> float:
-    """Return the share of the variance about the median that lies outside of where the rest lies."""
-    away = (column - np.median(column)) ** 2
-    return float(away[(column < found.low) | (column > found.high)].sum() / max(away.sum(), 1e-300))
 
 
 def _in_own_unit(program: Program, x: np.ndarray) -> np.ndarray:

@@ -1,0 +1,63 @@
+"""A first layer without bias."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.edit import AFFINE
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+HIDDEN = {"units": 8, "activation": "tanh"}
+
+
+@symptoms.register(
+    "no_bias",
+    examples=Examples(
+        sick=setup("line", network=[{"dense": {**HIDDEN, "bias": False}}, {"dense": {"units": 1, "bias": False}}]),
+        healthy=setup("line", network=[{"dense": HIDDEN}, {"dense": 1}]),
+        near_miss=setup("line", network=[{"dense": {"units": 8, "bias": False}}, "batch_norm", "tanh", {"dense": 1}]),
+    ),
+)
+class NoBias(Symptom):
+    """Without a bias in the first layer, all its units bend where the inputs are 0; without any bias at all, the
+    output at 0 is fixed before training begins.
+
+        sigma(0 W1) W2 is the same number for every first matrix W1
+
+    A normalisation after the layer has an offset of its own, and a constant feature is a bias.
+    """
+
+    code = "S15"
+    stage = "static"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the first layer, if it has weights and no bias, and nothing stands in for one."""
+        if program.variables is None or program.x is None or not program.weighted:
+            return
+        first = program.weighted[0]
+        if first.layer.kind not in AFFINE or _has_bias(program, first.name) or _has_constant(program.x):
+            return
+        if len(program.weighted) == 1 or any("norm" in node.layer.kind for node in program.nodes):
+            return
+        others = sum(_has_bias(program, node.name) for node in program.weighted)
+        what = "no layer has a bias: the output for inputs of 0 is fixed" if not others else "its units have no bias"
+        yield self.finding(
+            program.line(first),
+            f"{what}, and every unit of the first layer bends where the inputs are 0",
+            Evidence("layers with a bias", others, 1),
+            remedies=("add_bias", "widen"),
+            confidence=0.45 if others else 0.7,
+        )
+
+
+def _has_bias(program: Program, name: str) -> bool:
+    assert program.variables is not None
+    return any("bias" in part for part in program.variables.params.get(name, {}))
+
+
+def _has_constant(x: np.ndarray) -> bool:
+    return bool(((np.ptp(x, 0) == 0) & (x[0] != 0)).any())

@@ -1,0 +1,43 @@
+"""The rows that a regression is judged by: all but the few whose wild target outweighs all others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from retrograd.data.outliers import Outliers, outliers
+
+DOMINATED = 0.5  # of a column's variance
+
+
+def dominating(column: np.ndarray) -> tuple[Outliers, float] | None:
+    """Return the outliers of a column that make up at least half of its variance, and that share; else None.
+
+    share = sum of (value - median)^2 over the outliers / the same sum over all values
+    """
+    found = outliers(column)
+    if found is None:
+        return None
+    away = (column - np.median(column)) ** 2
+    share = float(away[(column < found.low) | (column > found.high)].sum() / max(away.sum(), 1e-300))
+    return (found, share) if share >= DOMINATED else None
+
+
+class UsualRows:
+    """Says which rows count, by the training part's targets of a regression; of another task all do."""
+
+    def __init__(self, train: Any, task: str) -> None:
+        self.ranges: dict[int, tuple[float, float]] = {}
+        if task == "regression":
+            columns = np.asarray(train["y"], np.float64).reshape(len(train["y"]), -1).T
+            found = {i: dominating(column) for i, column in enumerate(columns)}
+            self.ranges = {i: (each[0].low, each[0].high) for i, each in found.items() if each is not None}
+
+    def of(self, y: np.ndarray) -> np.ndarray:
+        """Return whether each row counts, [rows], by its targets [rows, targets]."""
+        usual = np.ones(len(y), bool)
+        for i, (low, high) in self.ranges.items():
+            width = high - low  # new rows may lie a little outside of what training saw
+            usual &= (y.reshape(len(y), -1)[:, i] >= low - width) & (y.reshape(len(y), -1)[:, i] <= high + width)
+        return usual
