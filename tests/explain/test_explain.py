@@ -230,3 +230,15 @@ def test_changes_that_would_be_ignored_are_refused():
     given = {"data": "xor", "network": [{"dense": 1}]}
     with pytest.raises(UsageError, match=r"changes: only for a configuration file; change the configuration itself"):
         rg.explain(given, changes=["training.epochs=7"])
+
+
+def test_a_folder_of_images_is_explained_as_data(tmp_path):
+    from PIL import Image
+
+    for name, level in (("dark", 20), ("light", 230)):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for i in range(8):
+            Image.new("L", (8, 8), level + i).save(tmp_path / "pets" / name / f"{i}.png")
+    made = rg.explain(tmp_path / "pets", measure=False)
+    assert made.task in ("binary", "multiclass")
+    assert sum(made.rows.values()) == 16

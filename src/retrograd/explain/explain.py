@@ -113,15 +113,17 @@ def _opened(
     what: Any, dataset: Dataset | None, target: str | None, changes: Sequence[str]
 ) -> tuple[Prepared, RunConfig, Document | None, dict[str, str]]:
     """Return the run, its configuration as given, the document that this came from, and reasons for what was chosen."""
-    if isinstance(what, (str, Path)) and Path(what).is_file():
-        path = Path(what)
+    path = Path(what) if isinstance(what, (str, Path)) else None
+    if path is not None and path.is_dir() and not (path / CONFIG).exists():
+        return _of_table(path, target, changes)
+    if path is not None and path.is_file():
         return _of_file(path, dataset, changes) if is_configuration(path) else _of_table(path, target, changes)
-    if isinstance(what, Run) or (isinstance(what, (str, Path)) and Path(what).is_dir()):
-        path = (what.folder if isinstance(what, Run) else Path(what)) / CONFIG
+    if isinstance(what, Run) or (path is not None and path.is_dir()):
+        config = (what.folder if isinstance(what, Run) else Path(what)) / CONFIG
         if changes:  # no longer that run
-            return _of_file(path, what.dataset if isinstance(what, Run) else dataset, changes)
+            return _of_file(config, what.dataset if isinstance(what, Run) else dataset, changes)
         prepared = open_source(what, dataset).prepared
-        return prepared, prepared.config, read_document(path), {}
+        return prepared, prepared.config, read_document(config), {}
     prepared = open_source(what, dataset, changes).prepared
     given = what if isinstance(what, RunConfig) else parse(RunConfig, what)
     return prepared, given, None, {}

@@ -13,6 +13,7 @@ from retrograd.base.errors import UsageError
 from retrograd.explain.explain import explain as explain_run
 from retrograd.explain.manual.pages import manual, names
 from retrograd.record.files import write_file
+from retrograd.record.run import CONFIG
 from retrograd.record.runs import find_run
 from retrograd.record.strict_json import write_json
 
@@ -64,6 +65,8 @@ def place_of(what: str, runs: Path) -> Path | None:
     """Return the file or run that is meant; None for a name with a manual page."""
     if Path(what).is_file():
         return existing_file(Path(what))
+    if Path(what).is_dir() and not (Path(what) / CONFIG).exists():  # images, texts or parts of a table
+        return Path(what)
     try:
         manual(what)
     except UsageError as unknown:
