@@ -101,6 +101,14 @@ def test_a_plateau_lowers_the_learning_rate(tmp_path):
     assert rates[-1] < 0.05
 
 
+def test_a_first_update_that_overflows_is_put_down_to_the_rate_and_not_to_the_data(tmp_path):
+    with pytest.raises(rg.NonFiniteError, match=r"step 1: .* its update .*lower optimizer\.sgd\.learning_rate"):
+        rg.train(
+            {"data": "xor", "network": [{"dense": 1}], "optimizer": {"sgd": 1e308}, "training": {"guard": "stop"}},
+            root=tmp_path,
+        )
+
+
 def test_non_finite_training_names_the_layer_and_keeps_good_weights(tmp_path):
     config = {"data": "xor", "network": [{"dense": 8}, "relu", {"dense": 1}], "loss": "mean_squared_error",
               "optimizer": {"sgd": 1e30}, "training": {"epochs": 50, "batch_size": 4}}  # fmt: skip

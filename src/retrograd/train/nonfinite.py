@@ -14,6 +14,8 @@ from retrograd.base.errors import Problem
 from retrograd.update.optimizers import optimizers
 from retrograd.update.step import Stepper, TrainState
 
+UNTRAINED = "look at the data (`data: {scale: standard}`) and at the first weights"  # no update has happened yet
+
 
 def find_nonfinite(stepper: Stepper, train: TrainState, batches: Iterable[Mapping[str, Any]]) -> Problem:
     """Return the step, the layer and the tensor where the first non-finite number appeared, and what may help.
@@ -24,12 +26,13 @@ def find_nonfinite(stepper: Stepper, train: TrainState, batches: Iterable[Mappin
     for batch in batches:
         step = int(train.step) + 1
         found = _first(_of_pass(stepper, look(train, batch)))
-        if not found:
-            train, _ = stepper.single(train, batch)
-            found = _first(_of_update(stepper, train))
         if found:
-            return Problem("", f"step {step}: {found}", _cure(step, stepper))
-    return Problem("", "a loss or weight is not finite any more", _cure(2, stepper))
+            return Problem("", f"step {step}: {found}", UNTRAINED if step == 1 else _smaller_steps(stepper))
+        train, _ = stepper.single(train, batch)
+        found = _first(_of_update(stepper, train))
+        if found:
+            return Problem("", f"step {step}: {found}", _smaller_steps(stepper))
+    return Problem("", "a loss or weight is not finite any more", _smaller_steps(stepper))
 
 
 def _of_pass(stepper: Stepper, found: Pass) -> Iterator[tuple[str, Any]]:
@@ -64,8 +67,6 @@ def _first(named: Iterable[tuple[str, Any]]) -> str | None:
     return None
 
 
-def _cure(step: int, stepper: Stepper) -> str:
-    if step == 1:  # no update has happened yet
-        return "look at the data (`data: {scale: standard}`) and at the first weights"
+def _smaller_steps(stepper: Stepper) -> str:
     own = f"optimizer.{optimizers.name_of(type(stepper.optimizer))}"
     return f"lower {own}.learning_rate, or set {own}.clip_global_norm"
