@@ -101,6 +101,7 @@ def test_a_plateau_lowers_the_learning_rate(tmp_path):
     assert rates[-1] < 0.05
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # 1e308 is no float32
 def test_a_first_update_that_overflows_is_put_down_to_the_rate_and_not_to_the_data(tmp_path):
     with pytest.raises(rg.NonFiniteError, match=r"step 1: .* its update .*lower optimizer\.sgd\.learning_rate"):
         rg.train(
