@@ -181,7 +181,7 @@ def test_every_layer_takes_an_empty_batch():
         ([named(Tanh(), "hidden"), named(Add(), "sum", inputs=["hiden", "x"])], r"sum \(add\): inputs: no earlier node or column is called 'hiden'; did you mean 'hidden'"),
         ([named(Add(), "sum", inputs=["x", "later"]), named(Tanh(), "later")], r"sum \(add\): inputs: no earlier node or column is called 'later'"),
         ([named(Residual([Dense(4)]), "block"), named(Tanh(), "y", inputs="blok")], "did you mean 'block'"),
-        ([named(Tanh(), "x")], "'x' names a node and a column of the data; rename the node"),
+        ([named(Tanh(), "x")], "x: names a node and a column of the data; rename the node"),
         ([Dense(4), Entry(Dense(4), share=(("weight", "dense_7/weight"),))], r"dense_2 \(dense\): share.weight: there is no parameter 'dense_7/weight'.*did you mean 'dense_"),
         ([Dense(4), Entry(Dense(4), share=(("weight", "dense_1/wait"),))], r"dense_2 \(dense\): share.weight: there is no parameter 'dense_1/wait'"),
     ],
