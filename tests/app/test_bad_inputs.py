@@ -565,7 +565,8 @@ def test_running_out_of_memory_is_told_in_bytes(error, words):
 
 # ------------------------------------------------------------------------------------------------------- real processes
 
-RETROGRAD = [sys.executable, "-c", "from retrograd.app.cli.main import run; run()"]
+AT_A_TERMINAL = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # background jobs ignore it
+RETROGRAD = [sys.executable, "-c", f"{AT_A_TERMINAL}; from retrograd.app.cli.main import run; run()"]
 PATIENCE = 120  # seconds; far more than any of these takes, so that a hang fails instead of blocking
 
 
