@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
-from retrograd.base.errors import DataError
 from retrograd.base.finding import Finding
-from retrograd.record.files import read_text, write_file
+from retrograd.record.checked_json import read_checked, write_checked
 from retrograd.record.layout import DIAGNOSIS, REPAIR
-from retrograd.record.strict_json import parse_json, write_json
 
 __all__ = ["DIAGNOSIS", "REPAIR", "Examined", "Reason", "Repaired", "Tried"]
 
 MAX_BYTES = 2**22
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -74,7 +67,7 @@ class Repaired:
 
 def write_examination(path: Path, plain: Mapping[str, Any]) -> None:
     """Write what a diagnosis or repair says of itself as plain values."""
-    write_file(path, write_json(plain).encode() + b"\n")
+    write_checked(path, plain)
 
 
 def read_examined(folder: Path) -> Examined | None:
@@ -82,7 +75,7 @@ def read_examined(folder: Path) -> Examined | None:
 
     Raises:  DataError for a file that holds something else
     """
-    return _read(folder / DIAGNOSIS, Examined)
+    return read_checked(folder / DIAGNOSIS, Examined, MAX_BYTES)
 
 
 def read_repaired(path: Path) -> Repaired | None:
@@ -90,23 +83,4 @@ def read_repaired(path: Path) -> Repaired | None:
 
     Raises:  DataError for a file that holds something else
     """
-    return _read(path, Repaired)
-
-
-def _read(path: Path, kind: Callable[..., T]) -> T | None:
-    if not path.is_file():
-        return None
-    text = read_text(path, MAX_BYTES)
-    try:
-        found: T = _adapter(kind).validate_python(parse_json(text))
-        return found
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise DataError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", where=str(path)) from None
-    except ValueError as error:
-        raise DataError(str(error), where=str(path)) from None
-
-
-@functools.cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+    return read_checked(path, Repaired, MAX_BYTES)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
-from retrograd.base.errors import DataError
-from retrograd.record.files import read_text, write_file
+from retrograd.record.checked_json import read_checked, write_checked
 from retrograd.record.layout import PREDICTIONS
-from retrograd.record.strict_json import parse_json, write_json
 
 MAX_BYTES = 2**22
 
@@ -111,7 +106,7 @@ def write_judged(folder: Path, judged: Judged) -> None:
 
     Raises:  ResourceError when the disk refuses
     """
-    write_file(folder / PREDICTIONS, write_json(asdict(judged)).encode() + b"\n")
+    write_checked(folder / PREDICTIONS, judged)
 
 
 def read_judged(folder: Path) -> Judged | None:
@@ -119,19 +114,4 @@ def read_judged(folder: Path) -> Judged | None:
 
     Raises:  DataError for a file that holds something else
     """
-    path = folder / PREDICTIONS
-    if not path.is_file():
-        return None
-    text = read_text(path, MAX_BYTES)
-    try:
-        return _adapter().validate_python(parse_json(text))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise DataError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", where=str(path)) from None
-    except ValueError as error:
-        raise DataError(str(error), where=str(path)) from None
-
-
-@functools.cache
-def _adapter() -> TypeAdapter[Judged]:
-    return TypeAdapter(Judged)
+    return read_checked(folder / PREDICTIONS, Judged, MAX_BYTES)

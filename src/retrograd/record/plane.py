@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
-from retrograd.base.errors import DataError
-from retrograd.record.files import read_text, write_file
+from retrograd.record.checked_json import read_checked, write_checked
 from retrograd.record.layout import PLANE
-from retrograd.record.strict_json import parse_json, write_json
 
 MAX_BYTES = 2**21
 
@@ -64,7 +59,7 @@ def write_plane(folder: Path, plane: Plane) -> None:
 
     Raises:  ResourceError when the disk refuses
     """
-    write_file(folder / PLANE, write_json(asdict(plane)).encode() + b"\n")
+    write_checked(folder / PLANE, plane)
 
 
 def read_plane(folder: Path) -> Plane | None:
@@ -72,18 +67,4 @@ def read_plane(folder: Path) -> Plane | None:
 
     Raises:  DataError for a file that holds something else
     """
-    path = folder / PLANE
-    if not path.is_file():
-        return None
-    try:
-        return _adapter().validate_python(parse_json(read_text(path, MAX_BYTES)))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise DataError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", where=str(path)) from None
-    except ValueError as error:
-        raise DataError(str(error), where=str(path)) from None
-
-
-@functools.cache
-def _adapter() -> TypeAdapter[Plane]:
-    return TypeAdapter(Plane)
+    return read_checked(folder / PLANE, Plane, MAX_BYTES)

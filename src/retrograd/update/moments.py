@@ -117,9 +117,7 @@ def _start(params: Any) -> tuple[Array, Any, Any]:
 
 
 def _averaged(grads: Any, state: Any, beta1: float, beta2: float) -> tuple[Any, Any]:
-    mu = jax.tree.map(lambda g, m: beta1 * m + (1 - beta1) * g, grads, state.mu)
-    nu = jax.tree.map(lambda g, v: beta2 * v + (1 - beta2) * g**2, grads, state.nu)
-    return mu, nu
+    return optax.tree.update_moment(grads, state.mu, beta1, 1), optax.tree.update_moment(grads, state.nu, beta2, 2)
 
 
 def _power(beta: float, step: Array) -> Array:

@@ -1,0 +1,49 @@
+"""A small JSON file of a run's folder: written whole, read back as the dataclass that it was."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from retrograd.base.errors import DataError
+from retrograd.record.files import read_text, write_file
+from retrograd.record.strict_json import parse_json, write_json
+
+T = TypeVar("T")
+
+
+def write_checked(path: Path, content: Any) -> None:
+    """Write a dataclass or plain values.
+
+    Raises:  ResourceError when the disk refuses
+    """
+    plain: Mapping[str, Any] = asdict(content) if is_dataclass(content) and not isinstance(content, type) else content
+    write_file(path, write_json(plain).encode() + b"\n")
+
+
+def read_checked(path: Path, kind: Callable[..., T], max_bytes: int) -> T | None:
+    """Return what a file holds; None where there is no file.
+
+    Raises:  DataError for a file that is larger or holds something else
+    """
+    if not path.is_file():
+        return None
+    text = read_text(path, max_bytes)
+    try:
+        content: T = _adapter(kind).validate_python(parse_json(text))
+        return content
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise DataError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", where=str(path)) from None
+    except ValueError as error:
+        raise DataError(str(error), where=str(path)) from None
+
+
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
