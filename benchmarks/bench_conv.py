@@ -103,8 +103,8 @@ class Convolving:
 def in_jax(row: Row, product: str) -> Convolving:
     import jax
 
-    from retrograd.network.layers.convolution import convolve, data_gradient, weight_gradient
-    from retrograd.network.layers.window import place_window
+    from retrograd.network.layers.convolution.convolution import convolve, data_gradient, weight_gradient
+    from retrograd.network.layers.shared.window import place_window
 
     window = place_window((row.size, row.size), row.kernel, row.stride, 1, "same")
     x, weight, dy = map(jax.numpy.asarray, row.arrays())

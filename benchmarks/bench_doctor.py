@@ -29,9 +29,9 @@ from retrograd.diagnosis.diagnose import Diagnosis, examine
 from retrograd.diagnosis.observe import observe
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.score import FAILED
-from retrograd.repair.random_search import random_search
-from retrograd.repair.repair import treat
-from retrograd.train.config import RunConfig
+from retrograd.repairs.random_search import random_search
+from retrograd.repairs.repair import treat
+from retrograd.training.config.config import RunConfig
 
 SEEDS, FRESH = 5, 100  # a fresh seed is one that no trial has used
 TIMES = 10  # the updates of the longer of faulty and fixed training

@@ -20,7 +20,7 @@ from contestants.own import Retrograd
 from workloads import WORKLOADS
 
 from retrograd.base import allocator
-from retrograd.train.health import HealthWatch
+from retrograd.training.loop.health import HealthWatch
 
 STEPS = 100_000  # of the run
 LEG_SECONDS = 0.3

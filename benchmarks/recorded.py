@@ -13,7 +13,7 @@ import numpy as np
 from retrograd.base.schema import parse
 from retrograd.data.dataset import Dataset, from_arrays
 from retrograd.data.settings import DataSettings
-from retrograd.train.config import RunConfig
+from retrograd.training.config.config import RunConfig
 
 INITIAL = {
     "glorot_uniform": "glorot_uniform", "he_uniform": "he_uniform", "he_normal": "he_normal",

@@ -21,7 +21,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *COMPILE_QUICKLY]).strip()
 
 SHARING = (  # modules whose tests share programs that take seconds to compile: each runs in one process
-    "test_symptoms", "test_repair", "test_trace_lines", "test_trace_replay", "test_trace_forms", "test_trace_by_hand",
+    "test_symptoms", "test_repair", "test_lines", "test_replay", "test_forms", "test_by_hand",
     "test_explain", "test_generate", "test_special_data",
 )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """What `import retrograd` offers."""
 
-import importlib
 import inspect
+import pkgutil
 
 import pytest
 
@@ -29,11 +29,9 @@ def test_everything_that_a_configuration_can_name_is_public(registry):
     assert {registry[name] for name in registry} <= public
 
 
-def test_a_function_is_not_hidden_by_the_package_of_its_name():
-    importlib.import_module("retrograd.train.loop")
-    importlib.import_module("retrograd.backprop.contract")
-    assert callable(retrograd.train)
-    assert callable(retrograd.backprop)
+def test_no_package_has_the_name_of_a_public_function():
+    packages = {module.name for module in pkgutil.iter_modules(retrograd.__path__)}
+    assert packages & set(retrograd.__all__) == {"torch"}  # which is that package's other name
 
 
 def test_an_unknown_name_is_an_attribute_error():

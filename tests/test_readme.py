@@ -15,7 +15,7 @@ from retrograd.network.initializers import initializers
 from retrograd.network.layer import layers
 from retrograd.network.losses.loss import losses
 from retrograd.network.scope import blocks
-from retrograd.train.config import read_config
+from retrograd.training.config.config import read_config
 from retrograd.update.optimizer import optimizers
 from retrograd.update.penalties import penalties
 from retrograd.update.schedule import schedules

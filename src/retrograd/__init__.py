@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import sys
-import types
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +34,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
-
-
-class _Package(types.ModuleType):
-    """Importing the package `retrograd.train` must not hide the function `retrograd.train` (so for `backprop`...)."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOMES and isinstance(value, types.ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

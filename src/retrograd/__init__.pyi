@@ -1,15 +1,15 @@
 """The public names and where they live; `__init__.py` reads this list, and type checkers do."""
 
 # data in, finished run out
-from retrograd.train.fit import fit as fit
-from retrograd.train.run import Run as Run, train as train
-from retrograd.train.predict import Model as Model, load as load
-from retrograd.train.generate import beam_search as beam_search, generate as generate
-from retrograd.train.config import (
+from retrograd.training.fit import fit as fit
+from retrograd.training.run import Run as Run, train as train
+from retrograd.training.use.predict import Model as Model, load as load
+from retrograd.training.use.generate import beam_search as beam_search, generate as generate
+from retrograd.training.config.config import (
     RunConfig as RunConfig,
     read_config as read_config,
 )
-from retrograd.train.settings import TrainingSettings as TrainingSettings
+from retrograd.training.config.settings import TrainingSettings as TrainingSettings
 from retrograd.data.settings import DataSettings as DataSettings, SplitSettings as SplitSettings
 from retrograd.data.images.settings import ImageSettings as ImageSettings
 from retrograd.data.texts.settings import TextSettings as TextSettings
@@ -100,16 +100,16 @@ from retrograd.network.layer import (
     layers as layers,
 )
 from retrograd.network.own_layers import load_layers as load_layers
-from retrograd.backprop.contract import check_layer as check_layer
+from retrograd.checking.contract import check_layer as check_layer
 
 # what a configuration means
-from retrograd.explain.explain import Explanation as Explanation, explain as explain
-from retrograd.explain.manual.pages import manual as manual
+from retrograd.explanation.explain import Explanation as Explanation, explain as explain
+from retrograd.explanation.manual.pages import manual as manual
 
 # is the backward pass right?
-from retrograd.train.check import check as check
-from retrograd.backprop.gradcheck_report import CheckReport as CheckReport
-from retrograd.backprop.check_gradient import GradientReport as GradientReport, check_gradient as check_gradient
+from retrograd.training.check import check as check
+from retrograd.checking.report import CheckReport as CheckReport
+from retrograd.checking.check_gradient import GradientReport as GradientReport, check_gradient as check_gradient
 
 # losses
 from retrograd.network.losses import (
@@ -131,7 +131,7 @@ from retrograd.network.losses import (
 )
 
 # one step by hand: forward, loss, backward, update
-from retrograd.backprop.backprop import (
+from retrograd.propagation.backprop import (
     Objective as Objective,
     Pass as Pass,
     Record as Record,
@@ -141,11 +141,11 @@ from retrograd.backprop.backprop import (
     forward as forward,
 )
 from retrograd.diagnosis.diagnose import Diagnosis as Diagnosis, diagnose as diagnose
-from retrograd.repair.repair import Repair as Repair, repair as repair
+from retrograd.repairs.repair import Repair as Repair, repair as repair
 from retrograd.update.step import Stepper as Stepper, apply_gradients as apply_gradients
 
 # one step with every number
-from retrograd.explain.trace import Trace as Trace, trace as trace
+from retrograd.tracing.trace import Trace as Trace, trace as trace
 
 # optimizers, schedules, penalties, initialisers
 from retrograd.update.optimizer import LearningRate as LearningRate, Optimizer as Optimizer

@@ -8,7 +8,7 @@ import pytest
 from retrograd.app.cli.main import main
 from retrograd.network.layer import layers
 from tests.app.test_cli import EXAMPLES
-from tests.train.test_check import OWN
+from tests.training.test_check import OWN
 
 LONG = ("digits_resnet", "shapes_boxes", "shapes_unet", "waves_lstm", "number_words", "tales_gpt")  # 17 to 76 s each
 ALL = os.environ.get("RETROGRAD_ALL_CHECKS") == "1"

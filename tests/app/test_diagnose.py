@@ -11,8 +11,8 @@ from retrograd.app.cli.options import Allowance, updates_or_time
 from retrograd.app.cli.programs import program_at
 from retrograd.network.layer import layers
 from retrograd.record.events import Started
-from retrograd.record.report_story import read_story
 from retrograd.record.run import RunWriter
+from retrograd.report.story import read_story
 
 SICK = """\
 name: sick

@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 
 from retrograd.base.schema import parse
 from retrograd.base.synonyms import same_thing
-from retrograd.train.config import RunConfig
+from retrograd.training.config.config import RunConfig
 
 PAGE = Path(__file__).parents[2] / "docs" / "coming-from.md"
 pytestmark = pytest.mark.skipif(not PAGE.is_file(), reason="no documents beside the installed package")

@@ -5,7 +5,7 @@ import pytest
 from retrograd.base.document import parse_document
 from retrograd.base.errors import ConfigError
 from retrograd.base.synonyms import CALLED, same_thing, same_things
-from retrograd.train.config import config_of
+from retrograd.training.config.config import config_of
 
 ROWS = """
 optimizer: {sgd: {learning_rate: 0.1}, gradient_clipping: 1.0} | optimizer.gradient_clipping: unknown key | 'optimizer.sgd.clip_global_norm'

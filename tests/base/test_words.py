@@ -9,8 +9,8 @@ from retrograd.network.initializers import initializers
 from retrograd.network.layer import layers
 from retrograd.network.losses.loss import losses
 from retrograd.network.scope import blocks
-from retrograd.train.config import RunConfig
-from retrograd.train.settings import LossOn
+from retrograd.training.config.config import RunConfig
+from retrograd.training.config.settings import LossOn
 from retrograd.update.optimizer import optimizers
 from retrograd.update.penalties import penalties
 from retrograd.update.schedule import schedules

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from retrograd.data.builtin import BUNDLED, GENERATORS, TRUTH_TABLES
+from retrograd.data.builtin.builtin import BUNDLED, GENERATORS, TRUTH_TABLES
+from retrograd.data.builtin.generated import SPECIAL
 from retrograd.data.dataset import load
-from retrograd.data.generated import SPECIAL
 from retrograd.data.settings import BUILTINS, GENERATED, DataSettings
 
 

@@ -3,8 +3,8 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
-from retrograd.data.date_forms import example
-from retrograd.data.dates import FORMS, find_date, is_date_form, read_dates
+from retrograd.data.cells.date_forms import example
+from retrograd.data.cells.dates import FORMS, find_date, is_date_form, read_dates
 
 
 def moments(cells, form):

@@ -174,7 +174,7 @@ def test_an_unknown_suffix_lists_the_known_ones(read):
 
 
 def test_many_chunks_make_one_table(read, monkeypatch):
-    monkeypatch.setattr("retrograd.data.rows.CHUNK_CELLS", 10)
+    monkeypatch.setattr("retrograd.data.read.rows.CHUNK_CELLS", 10)
     table = read("x,y\n" + "".join(f"{i},{i}\n" for i in range(103)))
     assert table.frame["x"].to_list() == [str(i) for i in range(103)]
     assert table.lines.tolist() == list(range(2, 105))
@@ -182,9 +182,9 @@ def test_many_chunks_make_one_table(read, monkeypatch):
 
 @pytest.mark.parametrize("cells", [1, 3, 7, 1000])
 def test_line_numbers_survive_quoted_newlines_blank_lines_and_chunks(read, monkeypatch, cells):
-    monkeypatch.setattr("retrograd.data.rows.CHUNK_CELLS", cells)
-    monkeypatch.setattr("retrograd.data.delimited.PEEK_LINES", 2)
-    monkeypatch.setattr("retrograd.data.text.BLOCK", 5)
+    monkeypatch.setattr("retrograd.data.read.rows.CHUNK_CELLS", cells)
+    monkeypatch.setattr("retrograd.data.read.delimited.PEEK_LINES", 2)
+    monkeypatch.setattr("retrograd.data.read.text.BLOCK", 5)
     table = read('x,y\r\n"a\r\nb",1\r\n\r\nc,2\r\n"d","3\n\n4"\ne,5')
     assert table.lines.tolist() == [2, 5, 6, 9]
     assert table.frame["y"].to_list() == ["1", "2", "3\n\n4", "5"]

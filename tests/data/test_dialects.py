@@ -1,8 +1,8 @@
 import polars as pl
 import pytest
 
-from retrograd.data.dialects import example_notation, find_notations
-from retrograd.data.notation import Notation
+from retrograd.data.cells.dialects import example_notation, find_notations
+from retrograd.data.cells.notation import Notation
 
 
 def read(cells, **settings):

@@ -3,7 +3,7 @@ import codecs
 import pytest
 
 from retrograd.base.errors import ConfigError, DataError, RetrogradWarning
-from retrograd.data.encoding import find_encoding
+from retrograd.data.read.encoding import find_encoding
 from retrograd.data.settings import DataSettings
 from retrograd.data.source import read_file
 
@@ -80,5 +80,5 @@ def test_what_is_no_text_encoding_is_a_wrong_setting(read, name):
 
 
 def test_a_character_torn_by_the_reading_is_still_recognised(read, monkeypatch):
-    monkeypatch.setattr("retrograd.data.files.CHUNK_BYTES", 1)
+    monkeypatch.setattr("retrograd.data.read.files.CHUNK_BYTES", 1)
     assert read(TEXT.encode("utf-8")) == EXPECTED

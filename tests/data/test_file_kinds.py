@@ -16,7 +16,7 @@ from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.dataset import load
 from retrograd.data.settings import DataSettings
 from retrograd.data.source import read_file, read_source
-from retrograd.train.config import is_configuration
+from retrograd.training.config.config import is_configuration
 
 RECORDS = [{"x": 1, "city": "Rome"}, {"x": 2.5, "city": None}]
 ROWS = [("1", "Rome"), ("2.5", None)]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from retrograd.data.builtin.generated import SPECIAL, english, german, reviews, shapes, tales
 from retrograd.data.dataset import load
-from retrograd.data.generated import SPECIAL, english, german, reviews, shapes, tales
 from retrograd.data.settings import DataSettings
 
 

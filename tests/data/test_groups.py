@@ -1,9 +1,9 @@
 import polars as pl
 import pytest
 
-from retrograd.data.groups import group_notes
 from retrograd.data.settings import DataSettings, SplitSettings
 from retrograd.data.table import Table
+from retrograd.data.tables.groups import group_notes
 
 VISITS = [f"P{i // 3}" for i in range(60)]
 

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from retrograd.data.inspect import inspect_columns
+from retrograd.data.tables.inspect import inspect_columns
 
 ROWS = 30
 PRICE = pl.Series("price", [float(i * i % 17) for i in range(ROWS)])

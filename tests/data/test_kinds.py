@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from retrograd.base.errors import DataError
-from retrograd.data.kinds import find_kinds, kinds_notes
+from retrograd.data.cells.kinds import find_kinds, kinds_notes
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retrograd.base.errors import DataError
-from retrograd.data.numpy_files import read_npy, read_npz
+from retrograd.data.read.numpy_files import read_npy, read_npz
 from retrograd.data.settings import DataSettings
 
 

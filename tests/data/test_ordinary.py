@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
+from retrograd.data.cells.ordinary import with_ordinary_numbers
 from retrograd.data.dataset import load
-from retrograd.data.ordinary import with_ordinary_numbers
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
 

@@ -5,10 +5,10 @@ import polars as pl
 import pytest
 
 from retrograd.data.dataset import from_arrays, from_frame
-from retrograd.data.inspect import inspect_columns
-from retrograd.data.outliers import outliers
-from retrograd.data.scaling import fit_scaling
 from retrograd.data.settings import DataSettings
+from retrograd.data.tables.inspect import inspect_columns
+from retrograd.data.tables.outliers import outliers
+from retrograd.data.tables.scaling import fit_scaling
 
 ROWS = 400
 USUAL = {

@@ -9,7 +9,7 @@ from retrograd.data.dataset import from_arrays, from_frame
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings, SplitSettings
-from retrograd.train.metrics import label_metrics
+from retrograd.training.use.metrics import label_metrics
 
 ALL = SplitSettings(method="none")
 X = [0.5, 1.5, 2.5, 3.5]

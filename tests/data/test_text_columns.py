@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from retrograd.base.errors import ConfigError, DataError
+from retrograd.data.cells.kinds import find_kinds
 from retrograd.data.dataset import from_frame
-from retrograd.data.kinds import find_kinds
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings

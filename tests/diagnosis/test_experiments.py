@@ -14,7 +14,7 @@ from retrograd.diagnosis.observe import observe
 from retrograd.diagnosis.ranking import ranked
 from retrograd.diagnosis.symptom import setup, symptoms
 from retrograd.diagnosis.variant import rescaled, variant
-from retrograd.train.config import with_rate
+from retrograd.training.config.config import with_rate
 
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 SLOW = setup("halves", network=[*HEAD, {"dense": 1}], optimizer={"sgd": 0.001}, training={"epochs": 4})

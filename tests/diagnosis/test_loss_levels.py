@@ -14,7 +14,7 @@ from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import symptoms
 from retrograd.diagnosis.verdict import judge
-from retrograd.train.config import RunConfig
+from retrograd.training.config.config import RunConfig
 
 BARE = parse(DataSettings, {"task": "unsupervised", "scale": "none", "split": "none"}, "data")
 

@@ -17,7 +17,7 @@ from retrograd.diagnosis.remedy import remedies
 from retrograd.diagnosis.score import Scorer, mean_area, score
 from retrograd.diagnosis.symptom import symptoms
 from retrograd.diagnosis.usual_rows import UsualRows
-from retrograd.train.config import RunConfig
+from retrograd.training.config.config import RunConfig
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 3)).astype(np.float32)

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 import retrograd.diagnosis.diagnose  # registers the symptoms
-import retrograd.repair.repair  # and this the remedies
+import retrograd.repairs.repair  # and this the remedies
 from retrograd.diagnosis.remedy import remedies
 from retrograd.diagnosis.symptom import STAGES, Setup, symptoms
-from retrograd.explain.explain_risks import QUICK, beside
-from retrograd.explain.explain_settings import Reader
+from retrograd.explanation.risks import QUICK, beside
+from retrograd.explanation.settings import Reader
 
 MADE = {}
 SOURCE = Path(retrograd.__file__).parent

@@ -15,8 +15,8 @@ from retrograd.data.dataset import load
 from retrograd.data.settings import DataSettings
 from retrograd.record.model import load_model
 from retrograd.record.run import RunFolder
-from retrograd.train.config import config_of, schema
-from retrograd.train.prepare import prepare
+from retrograd.training.config.config import config_of, schema
+from retrograd.training.prepare import prepare
 from tests.fuzz.generators import TIMES, configuration, damaged, mutated, refused, table
 
 SCHEMA = schema()

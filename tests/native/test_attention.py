@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 import retrograd as rg
-from retrograd.backprop.backprop import adjoint, record
 from retrograd.native import attention as native
 from retrograd.native.library import kernels
 from retrograd.network.layer import Context, Spec
-from retrograd.network.layers.heads import ROLES, Heads, Packed, joined
-from retrograd.network.layers.multi_head_attention import READS
+from retrograd.network.layers.attention.heads import ROLES, Heads, Packed, joined
+from retrograd.network.layers.attention.multi_head_attention import READS
+from retrograd.propagation.backprop import adjoint, record
 from tests.closeness import CLOSE, assert_same_sums, error_by_norm
 
 

@@ -14,8 +14,8 @@ from jax import lax
 
 from retrograd.native.convolution import Behind
 from retrograd.native.library import kernels
-from retrograd.network.layers.convolution import convolve, weight_gradient
-from retrograd.network.layers.window import place_window
+from retrograd.network.layers.convolution.convolution import convolve, weight_gradient
+from retrograd.network.layers.shared.window import place_window
 from tests.closeness import assert_same_sums
 
 pytestmark = pytest.mark.usefixtures("variant")
@@ -84,7 +84,7 @@ SHARDED = """
     from tests.closeness import assert_same_sums
     from tests.native.test_call import RESIDUAL, WEIGHT, X, forward, fused, gradient
     import retrograd as rg
-    from retrograd.backprop.backprop import adjoint, record
+    from retrograd.propagation.backprop import adjoint, record
     from retrograd.native.library import kernels
     from retrograd.network.layer import Context, Spec
     mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Auto,))

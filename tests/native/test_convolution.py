@@ -9,8 +9,8 @@ from retrograd.native import convolution as native
 from retrograd.native.convolution import NOTHING, Behind
 from retrograd.native.library import kernels
 from retrograd.network.layers import ReLU
-from retrograd.network.layers import convolution as layer
-from retrograd.network.layers.window import place_window, views
+from retrograd.network.layers.convolution import convolution as layer
+from retrograd.network.layers.shared.window import place_window, views
 from tests.closeness import CLOSE, error_by_norm
 
 

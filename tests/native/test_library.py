@@ -11,7 +11,7 @@ import retrograd as rg
 from retrograd.app.cli.main import main
 from retrograd.native import build, library
 from retrograd.native.library import loaded
-from retrograd.train.run import train
+from retrograd.training.run import train
 
 CODE = "from retrograd.native.library import loaded; print(loaded())"
 
@@ -95,7 +95,7 @@ def test_the_configuration_turns_them_off(variant, tmp_path, monkeypatch):
         seen.append(library.active())
         return SimpleNamespace(folder=tmp_path)
 
-    monkeypatch.setattr(sys.modules["retrograd.train.run"], "_train_into", trained)
+    monkeypatch.setattr(sys.modules["retrograd.training.run"], "_train_into", trained)
     for wanted in (True, False):
         config = {"data": "xor", "network": [{"dense": 1}], "training": {"native_kernels": wanted}}
         train(config, root=tmp_path)

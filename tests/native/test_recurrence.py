@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import retrograd as rg
-from retrograd.backprop.backprop import adjoint, record
 from retrograd.native import recurrence as native
 from retrograd.native.library import kernels
 from retrograd.network.layer import Context, Spec
-from retrograd.network.layers.recurrent import gradients
-from retrograd.network.layers.through_time import Borders, Walk
+from retrograd.network.layers.recurrent.recurrent import gradients
+from retrograd.network.layers.recurrent.through_time import Borders, Walk
+from retrograd.propagation.backprop import adjoint, record
 from tests.closeness import CLOSE, assert_same_sums, error_by_norm
 
 pytestmark = pytest.mark.usefixtures("variant")

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from retrograd.backprop.backprop import adjoint
 from retrograd.base.errors import ConfigError, ShapeError
 from retrograd.network.layer import Activation, Context, Spec, layers
 from retrograd.network.layers import (
@@ -29,6 +28,7 @@ from retrograd.network.layers import (
     Softsign,
     Tanh,
 )
+from retrograd.propagation.backprop import adjoint
 
 ELEMENTWISE = [
     layers[name]()

@@ -5,13 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from retrograd.backprop.backprop import adjoint, record
-from retrograd.backprop.contract import check_layer
 from retrograd.base.errors import ConfigError, ShapeError
+from retrograd.checking.contract import check_layer
 from retrograd.network.layer import Context
-from retrograd.network.layers import LearnedPositions, MultiHeadAttention, Positions, scaled_dot_product
-from retrograd.network.layers.rotary import rotate
+from retrograd.network.layers import LearnedPositions, MultiHeadAttention, Positions
+from retrograd.network.layers.attention import scaled_dot_product
+from retrograd.network.layers.attention.rotary import rotate
 from retrograd.network.network import Network
+from retrograd.propagation.backprop import adjoint, record
 
 SAME = {"rtol": 1e-12, "atol": 1e-12}  # the same sums in float64
 rng = np.random.default_rng(6)

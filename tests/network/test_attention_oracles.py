@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from retrograd.backprop.backprop import backward, forward
 from retrograd.network.blocks import TransformerEncoder
 from retrograd.network.layer import Context
 from retrograd.network.layers import MultiHeadAttention
-from retrograd.network.layers.scaled_dot_product import attend, attend_back
+from retrograd.network.layers.attention.scaled_dot_product import attend, attend_back
 from retrograd.network.network import Network
 from retrograd.network.scope import named
+from retrograd.propagation.backprop import backward, forward
 from tests.network.test_oracles import assert_case, run
 from tests.oracles import cases
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from retrograd.backprop.contract import check_layer
+from retrograd.checking.contract import check_layer
 from retrograd.network import layers
 
 RNG = np.random.default_rng(6)

@@ -10,8 +10,8 @@ import pytest
 from retrograd.base.errors import ConfigError, DataTypeError, ShapeError
 from retrograd.network.layer import Context
 from retrograd.network.layers import BatchNorm, Conv1D, Conv2D, Conv2DTranspose, Dense, Flatten, MaxPool, ReLU, Upsample
-from retrograd.network.layers.convolution import data_gradient, weight_gradient
-from retrograd.network.layers.window import fold, place_window, views
+from retrograd.network.layers.convolution.convolution import data_gradient, weight_gradient
+from retrograd.network.layers.shared.window import fold, place_window, views
 from retrograd.network.network import Network
 
 

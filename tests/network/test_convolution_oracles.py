@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from retrograd.backprop.backprop import adjoint, record
 from retrograd.network.layer import Context
 from retrograd.network.layers import Conv1D, Conv2D, Conv2DTranspose
+from retrograd.propagation.backprop import adjoint, record
 from tests.oracles import cases
 
 KINDS = ("conv1d", "conv2d", "conv_transpose2d")

@@ -8,7 +8,7 @@ import pytest
 from retrograd.base.errors import ConfigError, UsageError
 from retrograd.network.layer import Context
 from retrograd.network.layers import Dropout
-from retrograd.network.layers.dropout import draw_kept
+from retrograd.network.layers.noise.dropout import draw_kept
 
 SHAPE = (200, 500)
 

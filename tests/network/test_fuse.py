@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import retrograd as rg
-from retrograd.backprop.backprop import backprop
 from retrograd.base.errors import ShapeError
 from retrograd.network.fuse import FusedConvolution, fuse
 from retrograd.network.layers import Conv1D, Conv2D
 from retrograd.network.precision import computing_in, in_precision, taken_out
+from retrograd.propagation.backprop import backprop
 from tests.closeness import assert_same_sums
 
 ROWS, SIDE, CHANNELS, CLASSES = 6, 5, 3, 4

@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from retrograd.backprop.contract import check_layer
+from retrograd.checking.contract import check_layer
 from retrograd.network import layers as exported
 from retrograd.network.layer import Activation, Layer, layers
 from retrograd.network.losses import losses

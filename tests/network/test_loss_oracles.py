@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from retrograd.backprop.backprop import adjoint, record
 from retrograd.network.layer import Context
 from retrograd.network.losses import (
     CTC,
@@ -21,6 +20,7 @@ from retrograd.network.losses import (
     MeanSquaredError,
     Triplet,
 )
+from retrograd.propagation.backprop import adjoint, record
 from tests.oracles import Case, cases
 
 # soft_margin, log(1 + exp(-s y)), is binary cross-entropy on logits with the targets -1, 1 written as 0, 1

@@ -8,10 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from retrograd.backprop.backprop import adjoint, record
-from retrograd.backprop.contract import check_layer
 from retrograd.base.errors import ConfigError, DataTypeError, LabelError, ShapeError
 from retrograd.base.schema import parse_registered
+from retrograd.checking.contract import check_layer
 from retrograd.network.layer import Context, Spec
 from retrograd.network.losses import (
     BinaryCrossEntropy,
@@ -23,6 +22,7 @@ from retrograd.network.losses import (
     check_labels,
     losses,
 )
+from retrograd.propagation.backprop import adjoint, record
 
 RTOL = {"float64": 1e-12, "float32": 2e-6}  # some ten roundings
 DOCUMENTED = {

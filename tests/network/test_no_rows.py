@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from retrograd.backprop.backprop import adjoint, record
-from retrograd.backprop.draw import draw_input
 from retrograd.base.errors import RetrogradError
+from retrograd.checking.draw import draw_input
 from retrograd.network.layer import Context, Spec, layers
 from retrograd.network.losses.loss import losses
+from retrograd.propagation.backprop import adjoint, record
 
 CASES = [
     pytest.param(registry[name](**example.settings), example.inputs, id=f"{name}-{i}")

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from retrograd.backprop.backprop import forward
 from retrograd.base.errors import ConfigError, ShapeError
 from retrograd.network.layer import Context
 from retrograd.network.layers import (
@@ -21,6 +20,7 @@ from retrograd.network.layers import (
 )
 from retrograd.network.network import Network
 from retrograd.network.scope import named
+from retrograd.propagation.backprop import forward
 
 RNG = np.random.default_rng(0)
 X = jnp.asarray(RNG.normal(3, 2, size=(64, 4, 4, 6)), jnp.float32)

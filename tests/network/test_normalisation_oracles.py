@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from retrograd.backprop.backprop import adjoint, record
 from retrograd.network.layer import Context
 from retrograd.network.layers import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
+from retrograd.propagation.backprop import adjoint, record
 from tests.oracles import cases
 
 KINDS = ("batchnorm", "batchnorm_steps", "layernorm", "groupnorm", "instancenorm", "rmsnorm")

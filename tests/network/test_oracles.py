@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from retrograd.backprop.backprop import adjoint, backward, forward, record
 from retrograd.network.blocks import Residual
 from retrograd.network.layer import Context, Layer
 from retrograd.network.layers import (
@@ -35,10 +34,11 @@ from retrograd.network.layers import (
     SpatialDropout,
     Tanh,
 )
-from retrograd.network.layers import dropout as dropout_module
-from retrograd.network.layers import spatial_dropout as spatial_dropout_module
+from retrograd.network.layers.noise import dropout as dropout_module
+from retrograd.network.layers.noise import spatial_dropout as spatial_dropout_module
 from retrograd.network.network import Network
 from retrograd.network.scope import named
+from retrograd.propagation.backprop import adjoint, backward, forward, record
 from tests.oracles import cases
 
 KINDS = ("dense", "activation", "prelu", "dropout", "embedding", "residual")

@@ -5,14 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from retrograd.backprop.backprop import adjoint, backward, forward, record
-from retrograd.backprop.contract import check_layer
 from retrograd.base.errors import ConfigError, DataTypeError, ShapeError
+from retrograd.checking.contract import check_layer
 from retrograd.network.entries import parse_entries
 from retrograd.network.layer import Context
 from retrograd.network.layers import GRU, LSTM, RNN, Dense
 from retrograd.network.network import Network
 from retrograd.network.scope import named
+from retrograd.propagation.backprop import adjoint, backward, forward, record
 
 LAYERS = (RNN, LSTM, GRU)
 SAME = {"rtol": 1e-12, "atol": 1e-12}  # the same sums in float64

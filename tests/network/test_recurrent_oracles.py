@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from retrograd.backprop.backprop import backward, forward
 from retrograd.network.layer import Context
 from retrograd.network.layers import GRU, LSTM, RNN
 from retrograd.network.network import Network
 from retrograd.network.scope import named
+from retrograd.propagation.backprop import backward, forward
 from tests.network.test_oracles import assert_case, run
 from tests.oracles import cases
 

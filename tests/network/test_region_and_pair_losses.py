@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import retrograd as rg
-from retrograd.backprop.backprop import Objective, adjoint, record
 from retrograd.base.errors import ConfigError, DataError, LabelError, ShapeError
 from retrograd.base.schema import parse
 from retrograd.network.layer import Context, Spec
@@ -22,9 +21,10 @@ from retrograd.network.losses import (
     MeanSquaredError,
     Triplet,
 )
-from retrograd.train.config import plain_config
-from retrograd.train.evaluate import gives_logits
-from retrograd.train.ranges import check_targets
+from retrograd.propagation.backprop import Objective, adjoint, record
+from retrograd.training.config.config import plain_config
+from retrograd.training.use.evaluate import gives_logits
+from retrograd.training.use.ranges import check_targets
 from tests.network.test_losses import compiled, run
 
 REGIONS = np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])[..., None]  # two "images" of four places

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from retrograd.backprop.backprop import backward, forward
 from retrograd.base.errors import ConfigError
 from retrograd.network.blocks import FeedForward, TransformerDecoder, TransformerEncoder
 from retrograd.network.entries import dump_entries, parse_entries
 from retrograd.network.layer import Context
 from retrograd.network.network import Network
 from retrograd.network.scope import named
+from retrograd.propagation.backprop import backward, forward
 
 rng = np.random.default_rng(7)
 BATCH = {

@@ -13,7 +13,7 @@ from retrograd.app.cli.main import main
 from retrograd.base.errors import ConfigError
 from retrograd.base.schema import parse_registered
 from retrograd.network.own_layers import files_of, load_layers
-from retrograd.train.check import check
+from retrograd.training.check import check
 from retrograd.update.optimizers import optimizers
 from retrograd.update.schedules import schedules
 

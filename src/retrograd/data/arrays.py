@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.errors import DataError, DataTypeError
-from retrograd.data.floats import floats
-from retrograd.data.numpy_files import PLAIN_KINDS
+from retrograd.data.cells.floats import floats
+from retrograd.data.read.numpy_files import PLAIN_KINDS
 from retrograd.data.table import Table, any_series, checked, from_any_frame, table_digest
 
 INT32 = np.iinfo(np.int32)

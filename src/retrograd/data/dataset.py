@@ -12,13 +12,10 @@ import polars as pl
 
 from retrograd.base.errors import DataError
 from retrograd.data.arrays import Arrays, as_arrays, as_frame, beside
+from retrograd.data.cells.notation import Notation
 from retrograd.data.images.plan import plan_images
 from retrograd.data.images.reading import LABEL, images_of_arrays
 from retrograd.data.images.rows import Images
-from retrograd.data.multilabel import MultiLabels
-from retrograd.data.notation import Notation
-from retrograd.data.plain import plain_tables
-from retrograd.data.plan import plan_arrays, plan_table
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
 from retrograd.data.seen import Seen, numbered, seen_rows
@@ -26,7 +23,10 @@ from retrograd.data.settings import DataSettings, Task
 from retrograd.data.source import Rows, Source, arrays_source, frame_source, read_source
 from retrograd.data.split import FEW_ROWS, Split, choose_method, split_rows
 from retrograd.data.table import Table, TextForm, from_any_frame
-from retrograd.data.target import Quantities
+from retrograd.data.tables.multilabel import MultiLabels
+from retrograd.data.tables.plain import plain_tables
+from retrograd.data.tables.plan import plan_arrays, plan_table
+from retrograd.data.tables.target import Quantities
 from retrograd.data.texts.corpus import Corpus
 from retrograd.data.texts.inputs import listed_texts
 from retrograd.data.texts.plan import plan_corpus, plan_texts

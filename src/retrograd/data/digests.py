@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from retrograd.data.arrays import arrays_digest
-from retrograd.data.files import file_digest
 from retrograd.data.images.decoding import SUFFIXES as IMAGE_SUFFIXES
 from retrograd.data.images.reading import files_below
 from retrograd.data.images.rows import Images
-from retrograd.data.parts import is_pattern, matching
+from retrograd.data.read.files import file_digest
+from retrograd.data.read.parts import is_pattern, matching
 from retrograd.data.table import Table, table_digest
 from retrograd.data.texts.corpus import Corpus
 from retrograd.data.texts.reading import SUFFIXES as TEXT_SUFFIXES

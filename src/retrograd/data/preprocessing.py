@@ -15,23 +15,23 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from retrograd.base.errors import DataError, ModelFileError, RetrogradWarning
 from retrograd.data.arrays import Arrays, as_arrays
+from retrograd.data.cells.notation import Notation
 from retrograd.data.images.boxes import Boxes
 from retrograd.data.images.inputs import ImageInputs
 from retrograd.data.images.masks import Masks
 from retrograd.data.images.settings import ImageSettings
-from retrograd.data.inputs import ArrayInputs, TableInputs
-from retrograd.data.labelled import labelled_rows
-from retrograd.data.multilabel import MultiLabels
-from retrograd.data.notation import Notation
-from retrograd.data.plain import to_plain_like
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table, from_any_frame
-from retrograd.data.target import Decoded, Labels, Quantities, quantities
+from retrograd.data.tables.inputs import ArrayInputs, TableInputs
+from retrograd.data.tables.labelled import labelled_rows
+from retrograd.data.tables.multilabel import MultiLabels
+from retrograd.data.tables.plain import to_plain_like
+from retrograd.data.tables.target import Decoded, Labels, Quantities, quantities
+from retrograd.data.tables.weights import checked_weights
 from retrograd.data.texts.inputs import CorpusInputs, TextInputs
 from retrograd.data.texts.settings import TextSettings
 from retrograd.data.texts.targets import Answer, NextToken
-from retrograd.data.weights import checked_weights
 from retrograd.data.windows.inputs import WindowInputs
 from retrograd.data.wording import some_of
 

@@ -12,9 +12,9 @@ import polars as pl
 from retrograd.data.arrays import Arrays
 from retrograd.data.images.inputs import ImageInputs
 from retrograd.data.images.rows import Images
-from retrograd.data.inputs import TableInputs
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.table import Table
+from retrograd.data.tables.inputs import TableInputs
 from retrograd.data.texts.inputs import TextInputs
 
 MOST_BYTES = 64 * 1024**2  # of rows that are kept in memory during training for the sake of ten of them

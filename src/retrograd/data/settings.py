@@ -21,8 +21,8 @@ from retrograd.base.quantities import (
     PositiveInt,
 )
 from retrograd.base.schema import Settings
+from retrograd.data.builtin.inline import InlineRows, row_problems
 from retrograd.data.images.settings import ImageSettings
-from retrograd.data.inline import InlineRows, row_problems
 from retrograd.data.texts.settings import TextSettings
 from retrograd.data.windows.settings import WindowSettings
 

@@ -12,35 +12,35 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.errors import ConfigError, DataError, RetrogradWarning
-from retrograd.data.arff import read_arff
 from retrograd.data.arrays import Arrays, as_arrays
-from retrograd.data.builtin import TARGET, read_builtin
-from retrograd.data.compression import SUFFIXES as PACKED
-from retrograd.data.compression import inner_name
-from retrograd.data.delimited import first_lines, read_delimited
+from retrograd.data.builtin.builtin import TARGET, read_builtin
+from retrograd.data.builtin.inline_table import inline_table
 from retrograd.data.digests import file_digests, joined_digest, rows_digest
-from retrograd.data.encoding import is_plain
-from retrograd.data.excel import SUFFIXES as EXCEL_SUFFIXES
-from retrograd.data.excel import read_excel
-from retrograd.data.files import check_file, check_room, chunks, too_large
 from retrograd.data.images.decoding import SUFFIXES as IMAGE_SUFFIXES
 from retrograd.data.images.paths import with_image_column
 from retrograd.data.images.reading import files_below, images_of_arrays, images_of_table, read_image_folder
 from retrograd.data.images.rows import Images
 from retrograd.data.images.settings import ImageSettings
-from retrograd.data.inline_table import inline_table
-from retrograd.data.json_files import read_json
-from retrograd.data.jsonl import read_jsonl
-from retrograd.data.layout import fits
-from retrograd.data.numpy_files import read_npy, read_npz
-from retrograd.data.parquet import read_arrow, read_parquet
 from retrograd.data.part_folders import labelled_parts, part_folders
-from retrograd.data.parts import is_pattern, joined_tables, matching
+from retrograd.data.read.arff import read_arff
+from retrograd.data.read.compression import SUFFIXES as PACKED
+from retrograd.data.read.compression import inner_name
+from retrograd.data.read.delimited import first_lines, read_delimited
+from retrograd.data.read.encoding import is_plain
+from retrograd.data.read.excel import SUFFIXES as EXCEL_SUFFIXES
+from retrograd.data.read.excel import read_excel
+from retrograd.data.read.files import check_file, check_room, chunks, too_large
+from retrograd.data.read.json_files import read_json
+from retrograd.data.read.jsonl import read_jsonl
+from retrograd.data.read.layout import fits
+from retrograd.data.read.numpy_files import read_npy, read_npz
+from retrograd.data.read.parquet import read_arrow, read_parquet
+from retrograd.data.read.parts import is_pattern, joined_tables, matching
+from retrograd.data.read.sqlite import SUFFIXES as SQLITE_SUFFIXES
+from retrograd.data.read.sqlite import read_sqlite
+from retrograd.data.read.text import open_lines, text_encoding
 from retrograd.data.settings import DataSettings
-from retrograd.data.sqlite import SUFFIXES as SQLITE_SUFFIXES
-from retrograd.data.sqlite import read_sqlite
 from retrograd.data.table import Table, table_digest
-from retrograd.data.text import open_lines, text_encoding
 from retrograd.data.texts.corpus import Corpus, corpus_of
 from retrograd.data.texts.reading import SUFFIXES as TEXT_SUFFIXES
 from retrograd.data.texts.reading import TEXT, corpus_of_table, read_text_file, read_text_folder, text_column

@@ -13,8 +13,8 @@ import retrograd.diagnosis.symptoms  # noqa: F401  # registers them
 from retrograd.base.doors import refuse_foreign
 from retrograd.base.errors import RetrogradError
 from retrograd.base.finding import Finding
+from retrograd.data.cells.floats import reading_in
 from retrograd.data.dataset import Dataset, load
-from retrograd.data.floats import reading_in
 from retrograd.diagnosis.budget import QUICK, SECONDS, Budget, unheard, within
 from retrograd.diagnosis.experiment import SECONDS as EXPERIMENTS
 from retrograd.diagnosis.experiment import Experiment, experiments
@@ -25,8 +25,8 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.ranking import ranked
 from retrograd.diagnosis.symptom import STAGES, symptoms
 from retrograd.diagnosis.verdict import Verdict, judge, undecided
-from retrograd.train.config import RunConfig
-from retrograd.train.run import as_config
+from retrograd.training.config.config import RunConfig
+from retrograd.training.run import as_config
 
 SEEDS, MOST_SEEDS = 3, 5
 

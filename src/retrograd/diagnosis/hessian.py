@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retrograd.backprop.backprop import Objective, backprop
 from retrograd.network.layer import Context
 from retrograd.network.network import Network, Variables
+from retrograd.propagation.backprop import Objective, backprop
 
 ITERATIONS = 12  # of the power method; a tenth off is near enough
 

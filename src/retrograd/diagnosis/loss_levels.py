@@ -13,14 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retrograd.backprop.backprop import Objective, forward
 from retrograd.data.prefetch import is_streamed
 from retrograd.diagnosis.score import columns_of
 from retrograd.network.layer import Context
 from retrograd.network.losses.loss import Loss
 from retrograd.network.network import Variables, take
-from retrograd.train.evaluate import Evaluator, gives_logits
-from retrograd.train.prepare import Prepared
+from retrograd.propagation.backprop import Objective, forward
+from retrograd.training.prepare import Prepared
+from retrograd.training.use.evaluate import Evaluator, gives_logits
 
 ROWS, TRAINING_ROWS = 256, 3_000  # compared; and looked at for means and components
 MOST_NUMBERS = 2 * 10**7  # of one output

@@ -11,12 +11,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from retrograd.backprop.readings import Health
 from retrograd.diagnosis.score import Scorer
 from retrograd.network.network import Variables
+from retrograd.propagation.readings import Health
 from retrograd.record.events import Epoch
-from retrograd.train.loop import Loop
-from retrograd.train.prepare import Prepared
+from retrograd.training.loop.loop import Loop
+from retrograd.training.prepare import Prepared
 from retrograd.update.plateau import ReduceOnPlateau
 from retrograd.update.step import Stepper
 

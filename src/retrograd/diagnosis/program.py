@@ -10,8 +10,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from retrograd.backprop.backprop import Objective, Pass, backprop
-from retrograd.backprop.readings import Health, health
 from retrograd.base.errors import RetrogradError
 from retrograd.data.dataset import Dataset
 from retrograd.diagnosis.data_facts import DataFacts
@@ -24,8 +22,10 @@ from retrograd.network.layer import Activation, Context
 from retrograd.network.losses.loss import Loss
 from retrograd.network.network import Network, Variables
 from retrograd.network.scope import Node
-from retrograd.train.config import RunConfig, default_loss
-from retrograd.train.prepare import Prepared, prepare
+from retrograd.propagation.backprop import Objective, Pass, backprop
+from retrograd.propagation.readings import Health, health
+from retrograd.training.config.config import RunConfig, default_loss
+from retrograd.training.prepare import Prepared, prepare
 from retrograd.update.optimizers import optimizers
 from retrograd.update.step import Stepper
 

@@ -11,7 +11,7 @@ from retrograd.data.settings import DataSettings
 from retrograd.diagnosis.program import Program
 from retrograd.network.layer import Layer
 from retrograd.network.scope import Entry
-from retrograd.train.config import RunConfig
+from retrograd.training.config.config import RunConfig
 
 remedies: Registry[Remedy] = Registry("remedy")
 

@@ -11,8 +11,8 @@ from retrograd.data.dataset import Dataset
 from retrograd.diagnosis.chance import area, ranks_of
 from retrograd.diagnosis.usual_rows import UsualRows
 from retrograd.network.network import Variables
-from retrograd.train.evaluate import Evaluator, gives_logits
-from retrograd.train.prepare import Prepared
+from retrograd.training.prepare import Prepared
+from retrograd.training.use.evaluate import Evaluator, gives_logits
 
 SCORED = ("binary", "multiclass", "multilabel", "regression")  # tasks whose answers are a class or numbers for each row
 HALF = 0.5

@@ -10,8 +10,8 @@ from retrograd.base.registry import Registry
 from retrograd.base.schema import parse
 from retrograd.diagnosis.cases import dataset
 from retrograd.diagnosis.program import Program
-from retrograd.train.config import RunConfig
-from retrograd.train.output_check import Mistake
+from retrograd.training.config.config import RunConfig
+from retrograd.training.config.output_check import Mistake
 
 Stage = Literal["static", "data", "probe", "run"]
 STAGES: tuple[Stage, ...] = ("static", "data", "probe", "run")  # in the order of what they cost

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from retrograd.data.outliers import Outliers, outliers
+from retrograd.data.tables.outliers import Outliers, outliers
 
 DOMINATED = 0.5  # of a column's variance
 

@@ -9,11 +9,11 @@ import numpy as np
 
 from retrograd.base.schema import fields
 from retrograd.data.dataset import Dataset
-from retrograd.data.scaling import fit_scaling
 from retrograd.data.settings import DataSettings, plain_scale
+from retrograd.data.tables.scaling import fit_scaling
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.score import Scorer
-from retrograd.train.config import RunConfig
+from retrograd.training.config.config import RunConfig
 
 RESCALES = {"scale", "clip", "scale_target"}  # settings of the data that act on numbers which are already there
 

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 
 from retrograd.base.annotations import Registered
 from retrograd.network.layer import Backward, Context, Forward, Init, Layer, Params, Spec, State, layers
-from retrograd.network.layers.conv2d_transpose import Conv2DTranspose
-from retrograd.network.layers.convolution import Convolution
+from retrograd.network.layers.convolution.conv2d_transpose import Conv2DTranspose
+from retrograd.network.layers.convolution.convolution import Convolution
 from retrograd.network.network import Network
 
 Precision = Literal["float32", "float64", "bfloat16"]

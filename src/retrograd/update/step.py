@@ -12,13 +12,13 @@ import jax.numpy as jnp
 import optax
 from jax import Array, lax
 
-from retrograd.backprop.backprop import Objective, Pass, backprop
 from retrograd.native.library import kernels
 from retrograd.network.fuse import fuse
 from retrograd.network.layer import Context, Params
 from retrograd.network.losses.loss import Loss
 from retrograd.network.network import Network, Variables, take
 from retrograd.network.precision import Precision, in_bfloat16
+from retrograd.propagation.backprop import Objective, Pass, backprop
 from retrograd.update.optimizer import Optimizer
 from retrograd.update.penalties import Penalty, penalise
 from retrograd.update.selection import matches

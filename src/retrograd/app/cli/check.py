@@ -14,7 +14,7 @@ from retrograd.network.layer import layers as registered
 from retrograd.network.losses.loss import losses
 from retrograd.record.runs import find_run
 from retrograd.record.strict_json import write_json
-from retrograd.train.check import check as check_gradients
+from retrograd.training.check import check as check_gradients
 
 WRONG_GRADIENT = 7
 

@@ -12,7 +12,7 @@ from retrograd.base.errors import RetrogradError
 from retrograd.record.examination import DIAGNOSIS, REPAIR, read_repaired, write_examination
 from retrograd.record.files import write_file
 from retrograd.record.run import REPORT, RunFolder
-from retrograd.train.ending import tell
+from retrograd.training.ending import tell
 
 
 def keep(run: Path, diagnosis: Mapping[str, Any], repair: Mapping[str, Any] | None = None) -> None:

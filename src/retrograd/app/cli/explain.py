@@ -10,8 +10,8 @@ import typer
 from retrograd.app.cli.options import Changes, Json, OwnLayers, RunsRoot, Target, command_of, existing_file
 from retrograd.app.cli.surroundings import settle
 from retrograd.base.errors import UsageError
-from retrograd.explain.explain import explain as explain_run
-from retrograd.explain.manual.pages import manual, names
+from retrograd.explanation.explain import explain as explain_run
+from retrograd.explanation.manual.pages import manual, names
 from retrograd.record.files import write_file
 from retrograd.record.run import CONFIG
 from retrograd.record.runs import find_run

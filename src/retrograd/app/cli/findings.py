@@ -9,7 +9,7 @@ from retrograd.app.cli.tables import WIDTH, number, table
 from retrograd.base.finding import Finding
 from retrograd.diagnosis.diagnose import Diagnosis
 from retrograd.diagnosis.remedy import remedies
-from retrograd.repair.repair import Repair
+from retrograd.repairs.repair import Repair
 
 WORDS = {
     "undecided": "undecided",

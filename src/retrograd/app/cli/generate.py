@@ -12,8 +12,8 @@ from retrograd.app.cli.options import Json, ModelName, OwnLayers, RunsRoot, at_l
 from retrograd.app.cli.surroundings import settle
 from retrograd.base.errors import UsageError
 from retrograd.record.strict_json import write_json
-from retrograd.train.generate import beam_search
-from retrograd.train.generate import generate as generate_text
+from retrograd.training.use.generate import beam_search
+from retrograd.training.use.generate import generate as generate_text
 
 
 def generate(

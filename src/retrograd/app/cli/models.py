@@ -8,13 +8,13 @@ from typing import Literal
 
 from retrograd.app.cli.standard_input import is_input
 from retrograd.base.errors import UsageError
-from retrograd.data.compression import inner_name
-from retrograd.data.inputs import TableInputs
+from retrograd.data.read.compression import inner_name
 from retrograd.data.settings import DataSettings
 from retrograd.data.source import KNOWN_SUFFIXES
+from retrograd.data.tables.inputs import TableInputs
 from retrograd.data.windows.inputs import WindowInputs
 from retrograd.record.run import EVENTS, MODEL
-from retrograd.train.predict import Model, load
+from retrograd.training.use.predict import Model, load
 
 
 def model_at(name: str, root: Path, allow_nonfinite: bool = False) -> Model:

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from retrograd.data.digits import shortest
 from retrograd.data.images.boxes import Boxes
 from retrograd.data.images.masks import Masks
 from retrograd.data.images.reading import EDGES
 from retrograd.data.images.rows import Images
-from retrograd.data.target import Decoded, Quantities
+from retrograd.data.tables.digits import shortest
+from retrograd.data.tables.target import Decoded, Quantities
 from retrograd.data.windows.inputs import WindowInputs
-from retrograd.train.predict import Model
+from retrograd.training.use.predict import Model
 
 FORMULA = r"^[=+\-@\t\r]"
 

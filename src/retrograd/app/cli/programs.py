@@ -13,8 +13,8 @@ from retrograd.data.dataset import Dataset, load
 from retrograd.data.settings import DataSettings
 from retrograd.record.run import CONFIG
 from retrograd.record.runs import find_run
-from retrograd.train.config import RunConfig, is_configuration, read_config
-from retrograd.train.design import design
+from retrograd.training.config.config import RunConfig, is_configuration, read_config
+from retrograd.training.config.design import design
 
 
 class Source(NamedTuple):

@@ -27,9 +27,9 @@ from retrograd.base.doors import refuse_foreign
 from retrograd.base.errors import UsageError
 from retrograd.diagnosis.diagnose import diagnose
 from retrograd.record.strict_json import write_json
-from retrograd.repair.patch import difference, patched
-from retrograd.repair.repair import SEEDS, Repair, treat
-from retrograd.train.config import plain_config
+from retrograd.repairs.patch import difference, patched
+from retrograd.repairs.repair import SEEDS, Repair, treat
+from retrograd.training.config.config import plain_config
 
 
 def repair(

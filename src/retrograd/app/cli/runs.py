@@ -102,7 +102,7 @@ def report(
     """Write one run as a page: curves, scores, health of the layers, findings, network, configuration."""
     wanted = asked(context, root, as_json)
     found = find_run(wanted.root, run)
-    module = importlib.import_module("retrograd.record.report")  # it loads the layers, which the other words need not
+    module = importlib.import_module("retrograd.report.report")  # it loads the layers, which the other words need not
     path = str(module.write_report(found, out))
     typer.echo(write_json({"report": path}) if wanted.as_json else path)
 

@@ -8,7 +8,7 @@ import typer
 
 from retrograd.app.cli.options import Json, OwnLayers, command_of
 from retrograd.network.own_layers import load_layers
-from retrograd.train.config import schema as config_schema
+from retrograd.training.config.config import schema as config_schema
 
 
 def schema(layers: OwnLayers = None, as_json: Json = True) -> None:

@@ -17,8 +17,8 @@ import numpy as np
 from retrograd.app.cli.tables import WIDTH, ending, score_table
 from retrograd.data.report import Report
 from retrograd.record.run import REPORT
-from retrograd.train.prepare import Prepared
-from retrograd.train.run import Run
+from retrograd.training.prepare import Prepared
+from retrograd.training.run import Run
 
 
 def print_start(prepared: Prepared, folder: Path, spelt: Callable[[str], str] = str) -> None:

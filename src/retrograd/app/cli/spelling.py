@@ -13,7 +13,7 @@ from typing import Any
 from retrograd.base.errors import Problem, RetrogradError
 from retrograd.base.schema import UNKNOWN_KEY
 from retrograd.data.settings import DataSettings
-from retrograd.train.config import RunConfig
+from retrograd.training.config.config import RunConfig
 
 DATA_KEYS = {field.name for field in dataclasses.fields(DataSettings)}
 SECTIONS = {field.name for field in dataclasses.fields(RunConfig)}

@@ -12,7 +12,7 @@ from typing import Any
 
 from retrograd.app.cli.options import existing_data
 from retrograd.base.errors import RetrogradError, UsageError
-from retrograd.data.files import CHUNK_BYTES, too_large
+from retrograd.data.read.files import CHUNK_BYTES, too_large
 from retrograd.data.settings import DataSettings
 
 NAME = "standard input"

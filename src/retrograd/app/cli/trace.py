@@ -13,11 +13,11 @@ from retrograd.app.cli.options import Changes, OwnLayers, RunsRoot, at_least, co
 from retrograd.app.cli.surroundings import settle
 from retrograd.base.doors import refuse_foreign
 from retrograd.base.errors import UsageError
-from retrograd.explain.trace import Trace
-from retrograd.explain.trace import trace as trace_step
 from retrograd.record.files import write_file
 from retrograd.record.runs import find_run
-from retrograd.train.config import is_configuration
+from retrograd.tracing.trace import Trace
+from retrograd.tracing.trace import trace as trace_step
+from retrograd.training.config.config import is_configuration
 
 MOST_DECIMALS = 17
 

@@ -35,10 +35,10 @@ from retrograd.data.dataset import load
 from retrograd.data.settings import DataSettings
 from retrograd.record.files import write_file
 from retrograd.record.strict_json import write_json
-from retrograd.train.config import at_folder, changed, is_configuration, with_paths
-from retrograd.train.design import design
-from retrograd.train.prepare import Prepared, prepare, prepare_file
-from retrograd.train.run import train_prepared
+from retrograd.training.config.config import at_folder, changed, is_configuration, with_paths
+from retrograd.training.config.design import design
+from retrograd.training.prepare import Prepared, prepare, prepare_file
+from retrograd.training.run import train_prepared
 
 EXIT_CODES = {"interrupted": 130, "terminated": 143}
 

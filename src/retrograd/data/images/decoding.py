@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from retrograd.base.errors import DataError
-from retrograd.data.files import check_file
 from retrograd.data.images.depth import deep_pixels, with_channels
+from retrograd.data.read.files import check_file
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 FAULTS = (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, KeyError, struct.error, zlib.error)

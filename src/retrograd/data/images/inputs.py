@@ -18,9 +18,9 @@ from retrograd.data.images.reading import images_of_arrays, images_of_table
 from retrograd.data.images.rows import Images
 from retrograd.data.images.settings import ImageSettings, pair
 from retrograd.data.report import Report
-from retrograd.data.scaling import Scaling
 from retrograd.data.settings import DataSettings, Scale, plain_scale
 from retrograd.data.table import Table, from_any_frame
+from retrograd.data.tables.scaling import Scaling
 
 USUAL_SIZE = 32  # pixels, of files
 WHITE = 255.0

@@ -10,7 +10,7 @@ from retrograd.data.images.decoding import SUFFIXES
 from retrograd.data.images.settings import ImageSettings
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
-from retrograd.data.task import find_targets
+from retrograd.data.tables.task import find_targets
 
 ENDING = r"(?i)\.(" + "|".join(suffix[1:] for suffix in SUFFIXES) + ")$"
 

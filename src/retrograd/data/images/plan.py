@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrograd.base.errors import ConfigError, DataError
-from retrograd.data.goal import Goal, find_goal
 from retrograd.data.images.boxes import Boxes, fit_boxes
 from retrograd.data.images.decoding import Form
 from retrograd.data.images.inputs import fit_images, image_form, mask_form
@@ -15,11 +14,12 @@ from retrograd.data.images.masks import Masks, fit_masks
 from retrograd.data.images.reading import LABEL
 from retrograd.data.images.rows import Images
 from retrograd.data.images.settings import ImageSettings
-from retrograd.data.plan import split_keys
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.settings import DataSettings
 from retrograd.data.split import RowLabels
-from retrograd.data.task import find_targets
+from retrograd.data.tables.goal import Goal, find_goal
+from retrograd.data.tables.plan import split_keys
+from retrograd.data.tables.task import find_targets
 from retrograd.data.wording import some_of
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.errors import DataError
+from retrograd.data.cells.values import numbers, words
 from retrograd.data.images.decoding import SUFFIXES
 from retrograd.data.images.depth import LEVELS
 from retrograd.data.images.rows import Box, Images
 from retrograd.data.images.settings import ImageSettings
 from retrograd.data.table import SHOWN, Table
-from retrograd.data.values import numbers, words
 from retrograd.data.wording import some_of
 
 PATH_NAMES = ("path", "file", "image", "filename")

@@ -11,10 +11,10 @@ import polars as pl
 from pydantic import Field
 
 from retrograd.base.errors import ConfigError, DataError
-from retrograd.data.columns import FittedColumn
-from retrograd.data.kinds import ColumnKind
+from retrograd.data.cells.kinds import ColumnKind
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
+from retrograd.data.tables.columns import FittedColumn
 from retrograd.data.texts.inputs import token_columns
 from retrograd.data.texts.settings import LONGEST, TextSettings
 from retrograd.data.texts.vocabulary import Vocabulary, fit_vocabulary

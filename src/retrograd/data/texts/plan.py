@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrograd.base.errors import DataError
-from retrograd.data.goal import Goal, find_goal
-from retrograd.data.plan import split_keys
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.settings import DataSettings
 from retrograd.data.split import RowLabels
 from retrograd.data.table import Table
-from retrograd.data.task import find_targets
+from retrograd.data.tables.goal import Goal, find_goal
+from retrograd.data.tables.plan import split_keys
+from retrograd.data.tables.task import find_targets
 from retrograd.data.texts.corpus import Corpus
 from retrograd.data.texts.inputs import CorpusInputs, TextInputs
 from retrograd.data.texts.reading import text_column, texts_in

@@ -10,7 +10,7 @@ from pydantic import ConfigDict
 
 from retrograd.base.errors import DataError, UsageError
 from retrograd.data.table import CellFaults, Table
-from retrograd.data.target import Decoded
+from retrograd.data.tables.target import Decoded
 from retrograd.data.texts.reading import texts_in
 from retrograd.data.texts.vocabulary import END, START, Vocabulary, padded
 

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import ConfigDict
 
 from retrograd.base.errors import ConfigError, DataError
-from retrograd.data.files import check_file
+from retrograd.data.read.files import check_file
 from retrograd.data.texts.settings import TextSettings
 
 PADDING, UNKNOWN, START, END = range(4)  # identifiers that stand for no token

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from retrograd.data.kinds import ColumnKind
+from retrograd.data.cells.kinds import ColumnKind
 from retrograd.data.settings import DataSettings
 from retrograd.data.split import FEW_ROWS
 from retrograd.data.table import Table

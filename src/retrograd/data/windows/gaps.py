@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from retrograd.data.kinds import ColumnKind
+from retrograd.data.cells.kinds import ColumnKind
 from retrograd.data.table import Table
 from retrograd.data.windows.order import Clock, clock_of
 from retrograd.data.windows.series import blocks_of

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from retrograd.data.kinds import find_kinds
+from retrograd.data.cells.kinds import find_kinds
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
 from retrograd.data.windows.order import clock_of

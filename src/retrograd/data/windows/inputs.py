@@ -12,11 +12,11 @@ from pydantic import ConfigDict
 
 from retrograd.base.errors import DataError
 from retrograd.base.memory import require_room
-from retrograd.data.floats import floats
-from retrograd.data.inputs import TableInputs, parse_columns
-from retrograd.data.kinds import ColumnKind
+from retrograd.data.cells.floats import floats
+from retrograd.data.cells.kinds import ColumnKind
 from retrograd.data.report import Report
 from retrograd.data.table import CellFaults, Table, from_any_frame
+from retrograd.data.tables.inputs import TableInputs, parse_columns
 from retrograd.data.windows.gaps import filled
 from retrograd.data.windows.levels import LEVEL, SPREAD, Levels
 from retrograd.data.windows.order import in_order

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import ConfigDict
 
-from retrograd.data.scaling import Finite, Positive, Scaling, fit_scaling
+from retrograd.data.tables.scaling import Finite, Positive, Scaling, fit_scaling
 
 LEVEL, SPREAD = "series_level", "series_spread"  # batch columns [windows, targets]
 

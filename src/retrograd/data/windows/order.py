@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.errors import DataError
-from retrograd.data.kinds import ColumnKind, find_kinds
+from retrograd.data.cells.kinds import ColumnKind, find_kinds
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import CellFaults, Table
 from retrograd.data.windows.series import Blocks, blocks_of, keys_that_part

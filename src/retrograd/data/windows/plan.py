@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from retrograd.base.errors import ConfigError, DataError
-from retrograd.data.goal import Goal
-from retrograd.data.inputs import TableInputs, fit_table, parse_columns
-from retrograd.data.kinds import ColumnKind, find_kinds, kinds_notes
+from retrograd.data.cells.kinds import ColumnKind, find_kinds, kinds_notes
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
-from retrograd.data.scaling import Scaling, fit_scaling
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
-from retrograd.data.target import Quantities
-from retrograd.data.task import find_targets
+from retrograd.data.tables.goal import Goal
+from retrograd.data.tables.inputs import TableInputs, fit_table, parse_columns
+from retrograd.data.tables.scaling import Scaling, fit_scaling
+from retrograd.data.tables.target import Quantities
+from retrograd.data.tables.task import find_targets
 from retrograd.data.windows.gaps import filled
 from retrograd.data.windows.guess import with_guesses
 from retrograd.data.windows.inputs import WindowInputs

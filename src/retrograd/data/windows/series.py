@@ -10,8 +10,8 @@ from itertools import combinations, pairwise
 import numpy as np
 import polars as pl
 
+from retrograd.data.cells.values import words
 from retrograd.data.table import CellFaults, Table
-from retrograd.data.values import words
 
 BETWEEN = " | "  # the parts of a series' name, where several columns make it
 MOST_COLUMNS = 8  # that could tell series apart and are tried in pairs

@@ -6,16 +6,16 @@ import dataclasses
 
 import numpy as np
 
-from retrograd.data.columns import NumberColumn
-from retrograd.data.inputs import TableInputs
-from retrograd.data.outliers import outliers
 from retrograd.data.settings import SplitSettings
+from retrograd.data.tables.columns import NumberColumn
+from retrograd.data.tables.inputs import TableInputs
+from retrograd.data.tables.outliers import outliers
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import Remedy, remedies, with_data, with_training
 from retrograd.network.losses.binary_cross_entropy import BinaryCrossEntropy
 from retrograd.network.losses.cross_entropy import CrossEntropy
 from retrograd.network.losses.huber import Huber
-from retrograd.train.config import RunConfig
+from retrograd.training.config.config import RunConfig
 
 CLIP = 5.0  # units of a robust scale, which are deviations of a normal sample
 STANDARD = 0.3  # how far from mean 0 and deviation 1 still counts as standardised

@@ -8,7 +8,7 @@ from retrograd.diagnosis.edit import is_activation, kind, output_index
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import Remedy, remedies, with_layer
 from retrograd.network.scope import Entry
-from retrograd.train.config import RunConfig, default_loss
+from retrograd.training.config.config import RunConfig, default_loss
 
 UNITS = {
     "binary": 1,

@@ -7,9 +7,9 @@ import dataclasses
 from retrograd.diagnosis.edit import hidden_dense, kind
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import Remedy, remedies, with_behind, with_entries, with_optimizer, with_training
-from retrograd.network.layers.dropout import Dropout
-from retrograd.train.config import RunConfig
-from retrograd.train.settings import EarlyStopping
+from retrograd.network.layers.noise.dropout import Dropout
+from retrograd.training.config.config import RunConfig
+from retrograd.training.config.settings import EarlyStopping
 from retrograd.update.penalties import L2
 
 RATE, STRENGTH, PATIENCE = 0.3, 1e-3, 10

@@ -19,11 +19,11 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import Remedy, remedies, with_behind, with_layer, with_layers
 from retrograd.network.finish import mapped
 from retrograd.network.layer import Activation
-from retrograd.network.layers.layer_norm import LayerNorm
-from retrograd.network.layers.leaky_relu import LeakyReLU
-from retrograd.network.layers.relu import ReLU
+from retrograd.network.layers.activations.leaky_relu import LeakyReLU
+from retrograd.network.layers.activations.relu import ReLU
+from retrograd.network.layers.normalisation.layer_norm import LayerNorm
 from retrograd.network.scope import Entry
-from retrograd.train.config import RunConfig
+from retrograd.training.config.config import RunConfig
 
 SATURATING = ("sigmoid", "tanh", "exponential", "softmax", "hard_sigmoid", "softsign", "log_sigmoid")
 WIDE, FEW = 32, 2  # units; layers of one kind in a row

@@ -8,7 +8,7 @@ from typing import ClassVar
 from retrograd.base.schema import fields
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import Remedy, remedies, with_optimizer, with_training
-from retrograd.train.config import RunConfig, with_rate
+from retrograd.training.config.config import RunConfig, with_rate
 from retrograd.update.adam import Adam
 
 ENOUGH = 1_500  # updates in which small networks learn what they can

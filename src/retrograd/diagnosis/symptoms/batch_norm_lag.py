@@ -8,12 +8,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from retrograd.backprop.backprop import forward
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 from retrograd.network.layer import Context
 from retrograd.network.network import Variables
+from retrograd.propagation.backprop import forward
 
 GAIN = 0.1  # of accuracy or R² on the training rows
 HEAD = [{"dense": 8}]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from retrograd.base.finding import Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
-from retrograd.train.output_check import constant_softmax
+from retrograd.training.config.output_check import constant_softmax
 
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 PROBABILITIES = {"binary_cross_entropy": {"from_logits": False}}

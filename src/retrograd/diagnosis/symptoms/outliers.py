@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
-from retrograd.data.inputs import ArrayInputs, TableInputs
+from retrograd.data.tables.inputs import ArrayInputs, TableInputs
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 from retrograd.diagnosis.usual_rows import DOMINATED, dominating

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from retrograd.base.finding import Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
-from retrograd.train.output_check import squashed_twice
+from retrograd.training.config.output_check import squashed_twice
 
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from jax import Array
 
-from retrograd.backprop.gradcheck_result import WRONG
 from retrograd.base.finding import Evidence, Finding
+from retrograd.checking.result import WRONG
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 from retrograd.network.layer import Backward, Params
+from retrograd.network.layers.activations.tanh import Tanh
 from retrograd.network.layers.dense import Dense
-from retrograd.network.layers.tanh import Tanh
-from retrograd.train.gradients import check_prepared
+from retrograd.training.gradients import check_prepared
 
 TESTED = "retrograd.network."  # where the layers and losses stand that come with the package
 ENTRIES = 16  # of each tensor

@@ -16,7 +16,7 @@ from retrograd.interop.torch import faults as faults
 from retrograd.interop.torch.fault import findings
 from retrograd.interop.torch.hidden import hidden
 from retrograd.interop.torch.journal import Journal
-from retrograd.interop.torch.observer import Observer
+from retrograd.interop.torch.listen.observer import Observer
 from retrograd.interop.torch.report import write
 from retrograd.interop.torch.verdict import Verdict, judge
 

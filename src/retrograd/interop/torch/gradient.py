@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from retrograd.backprop.slopes import STEP, resolution, slope, verdict_of
 from retrograd.base.errors import UsageError
+from retrograd.checking.slopes import STEP, resolution, slope, verdict_of
 from retrograd.interop.torch.gradient_hints import diagonal_only, hint
 from retrograd.interop.torch.nested import tensors
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from retrograd.backprop.slips import another_axis, close, sign_or_factor, statistics_as_constants, transposed, unaligned
+from retrograd.checking.slips import another_axis, close, sign_or_factor, statistics_as_constants, transposed, unaligned
 
 
 def hint(

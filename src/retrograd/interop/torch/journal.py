@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from retrograd.interop.torch.functions import Functions
-from retrograd.interop.torch.later import Later
-from retrograd.interop.torch.leaks import Leak
+from retrograd.interop.torch.look.functions import Functions
+from retrograd.interop.torch.look.later import Later
+from retrograd.interop.torch.look.leaks import Leak
+from retrograd.interop.torch.look.rows import Rows
+from retrograd.interop.torch.look.series import Series
 from retrograd.interop.torch.place import Place, here
-from retrograd.interop.torch.rows import Rows
 from retrograd.interop.torch.scaling import Scaling
-from retrograd.interop.torch.series import Series
 
 RECENT = 64  # looks kept of every kind
 

@@ -6,7 +6,7 @@ import textwrap
 
 from retrograd.base.finding import Finding
 from retrograd.interop.torch.journal import Journal
-from retrograd.interop.torch.pace import Pace
+from retrograd.interop.torch.listen.pace import Pace
 from retrograd.interop.torch.place import Place
 from retrograd.interop.torch.verdict import Verdict
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from retrograd.base.finding import Evidence, Finding
 from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
-from retrograd.interop.torch.moods import Moods
+from retrograd.interop.torch.listen.moods import Moods
 
 
 def _moody(journal: Journal) -> str:

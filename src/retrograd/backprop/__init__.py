@@ -1,1 +1,0 @@
-"""Backpropagation: the pass, the contract that every layer keeps."""

@@ -1,0 +1,290 @@
+"""`check_gradient`: whether the gradients that anybody's function computes are those of its loss."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from retrograd.base.errors import NonFiniteError, UsageError
+from retrograd.checking.plain_hints import Case, hint
+from retrograd.checking.slopes import resolution, slope, verdict_of
+
+SECONDS = 5.0  # that differences of all entries may take; otherwise a sample of them is tried
+FEW = 24  # entries of a tensor in a sample
+
+Tree = Any  # arrays and numbers in dictionaries, lists and tuples
+
+
+class TensorCheck(NamedTuple):
+    """One parameter: how far its gradient is from the differences, and what slip that looks like."""
+
+    name: str
+    shape: tuple[int, ...]
+    error: float
+    entries: int
+    kinks: int
+    worst: tuple[int, ...]
+    given: float
+    difference: float
+    hint: str
+
+    @property
+    def verdict(self) -> str:
+        """exact <= 1e-7 < acceptable <= 1e-5 < suspicious <= 1e-3 < wrong."""
+        return verdict_of(self.error)
+
+    def __str__(self) -> str:
+        tried = f"{self.entries} of {math.prod(self.shape)} entries" if self.entries < math.prod(self.shape) else "all"
+        kinks = f", {self.kinks} on a corner left out" if self.kinks else ""
+        line = f"{self.verdict:10s} {self.error:8.1e}  {self.name} {list(self.shape)} ({tried}{kinks})"
+        if self.verdict != "exact" and self.entries:
+            line += f"; entry {list(self.worst)}: given {self.given:.6g}, difference {self.difference:.6g}"
+        return f"{line}\n{'':21s}{self.hint}" if self.hint else line
+
+
+class GradientReport(NamedTuple):
+    """The parameters in their order; `ok` says whether all gradients are right."""
+
+    tensors: tuple[TensorCheck, ...]
+    loss: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def error(self) -> float:
+        """The largest relative error."""
+        return max((each.error for each in self.tensors), default=0.0)
+
+    @property
+    def verdict(self) -> str:
+        """exact, acceptable, suspicious or wrong."""
+        return verdict_of(self.error)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every gradient is exact or acceptable."""
+        return self.verdict in ("exact", "acceptable")
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        head = f"{self.verdict}: largest relative error {self.error:.1e}, loss {self.loss:.6g}"
+        return "\n".join([head, *map(str, self.tensors), *self.notes])
+
+
+def check_gradient(
+    loss: Callable[..., Any], grads: Any, params: Tree, *, entries: int | None = None, seed: int = 0
+) -> GradientReport:
+    """Compare gradients with central differences of a loss in float64, and say what slip a wrong one looks like.
+
+        error = |gradient - difference| / max(|gradient|, |difference|, round-off), over the entries tried
+
+    `params` are NumPy arrays or numbers in dictionaries, lists or tuples, also nested. `loss(params)` returns the loss,
+    alone or as the first of several values; `loss(*params)` and, for arrays that the function reads by itself, `loss()`
+    are understood too. `grads` has the structure of `params`, or is a function that returns it, called as the loss is.
+    All entries are tried if that takes seconds, otherwise some of every array; `entries` says how many.
+
+        report = rg.check_gradient(loss, backward, {"W": W, "b": b})
+        print(report)
+        assert report.ok
+
+    Raises:  UsageError where the structures differ or the loss is no number; NonFiniteError where it is not finite
+    """
+    names, values = zip(*_leaves(params, ""), strict=True) if any(True for _ in _leaves(params, "")) else ((), ())
+    if not names:
+        raise UsageError("no parameters", where="check_gradient", cure="check_gradient(loss, grads, params)")
+    problem = _Problem(loss, params, list(values))
+    middle = problem.value()
+    given = problem.gradients(grads, names)
+    limit = entries or problem.affordable()
+    rng = np.random.default_rng(seed)
+    chosen = [np.arange(x.size) if x.size <= limit else np.sort(rng.choice(x.size, limit, replace=False))
+              for x in problem.arrays]  # fmt: skip
+    differences = [problem.differences(i, at, middle) for i, at in enumerate(chosen)]
+    case = Case(problem.run, problem.arrays, names, given, chosen, differences, problem.around())
+    checks = tuple(_compared(case, i, middle) for i in range(len(names)))
+    return GradientReport(checks, middle, problem.notes)
+
+
+class _Problem:
+    """The loss as a function of arrays in float64."""
+
+    def __init__(self, loss: Callable[..., Any], params: Tree, values: list[Any]) -> None:
+        if not callable(loss):
+            raise UsageError(f"expected a function, found {type(loss).__name__}", where="loss")
+        self.loss, self.params = loss, params
+        self.call = _called(loss, params)
+        self.arrays = [np.array(value, np.float64) for value in values]
+        self.originals = values
+        self.seconds = 0.0
+        self.notes: tuple[str, ...] = ()
+
+    def run(self, arrays: list[Any]) -> Any:
+        """Return the loss of other arrays; a function without arguments reads its own, which are changed in between."""
+        if self.call == "nothing":
+            return _first(self._in_place(arrays))
+        tree = _rebuilt(self.params, iter(arrays))
+        return _first(self.loss(*tree) if self.call == "spread" else self.loss(tree))
+
+    def _in_place(self, arrays: list[Any]) -> Any:
+        before = [np.array(each) for each in self.originals]
+        for mine, value in zip(self.originals, arrays, strict=True):
+            mine[...] = np.asarray(value)
+        try:
+            return self.loss()
+        finally:
+            for mine, value in zip(self.originals, before, strict=True):
+                mine[...] = value
+
+    def number(self, arrays: list[Any]) -> float:
+        """Return the loss as a number."""
+        found = np.asarray(self.run([array.copy() for array in arrays]))
+        if found.size != 1 or found.dtype.kind not in "fiu":
+            kind = f"an array of shape {list(found.shape)}" if found.size != 1 else f"a value of type {found.dtype}"
+            raise UsageError(
+                f"expected one number, found {kind}",
+                where="loss",
+                cure="return the mean or the sum over the rows",
+            )
+        if found.dtype in (np.float32, np.float16):
+            self.notes = (f"the loss is computed in {found.dtype}: differences are good to three digits at best",)
+        return float(found.ravel()[0])
+
+    def value(self) -> float:
+        """Return the loss at the point, twice to see whether it is the same."""
+        begin = time.perf_counter()
+        first = self.number(self.arrays)
+        self.seconds = time.perf_counter() - begin
+        if not math.isfinite(first):
+            raise NonFiniteError(f"the loss is {first}", where="loss", cure="check at a point where it is finite")
+        if self.number(self.arrays) != first:
+            raise UsageError(
+                "two calls with the same parameters give different losses",
+                where="loss",
+                cure="draw random numbers (dropout, noise, rows) from a generator seeded inside the function",
+            )
+        return first
+
+    def affordable(self) -> int:
+        """Return how many entries of each array the time allows."""
+        total = sum(array.size for array in self.arrays)
+        return max(FEW, total) if 2 * total * self.seconds <= SECONDS else FEW
+
+    def differences(self, i: int, chosen: np.ndarray, middle: float) -> np.ndarray:
+        """Return the difference quotients at some entries of an array; NaN on corners."""
+        arrays = [array.copy() for array in self.arrays]
+        flat = arrays[i].reshape(-1)
+
+        def at(place: int, x: float) -> float:
+            old, flat[place] = flat[place], x
+            try:
+                return self.number(arrays)
+            finally:
+                flat[place] = old
+
+        slopes = [slope(lambda x, k=k: at(k, x), float(flat[k]), middle) for k in map(int, chosen)]  # type: ignore[misc]
+        return np.array([math.nan if each is None else each for each in slopes])
+
+    def gradients(self, grads: Any, names: tuple[str, ...]) -> list[np.ndarray]:
+        """Return the gradients that are to be checked, in the order of the parameters."""
+        if callable(grads):
+            tree = _rebuilt(self.params, iter([array.copy() for array in self.arrays]))
+            found = grads() if self.call == "nothing" else grads(*tree) if self.call == "spread" else grads(tree)
+        else:
+            found = grads
+        if isinstance(found, tuple) and len(found) == 2 and _same_names(found[1], names):
+            found = found[1]  # (loss, gradients)
+        if not _same_names(found, names):
+            got = [name for name, _ in _leaves(found, "")]
+            raise UsageError(
+                f"expected gradients for {', '.join(names)}, found {', '.join(got) or 'none'}",
+                where="grads",
+                cure="give them in the structure of the parameters",
+            )
+        return [np.asarray(value, np.float64) for _, value in _leaves(found, "")]
+
+    def around(self) -> dict[str, np.ndarray]:
+        """Return the arrays that the loss reads beside its parameters."""
+        found = inspect.getclosurevars(self.loss) if inspect.isfunction(self.loss) else None
+        spaces: list[Mapping[Any, Any]] = [
+            *([found.nonlocals, found.globals] if found else []),
+            dict(enumerate(getattr(self.loss, "args", ()))),
+        ]
+        return {str(name): value for space in spaces for name, value in space.items() if isinstance(value, np.ndarray)}
+
+
+def _compared(case: Case, i: int, middle: float) -> TensorCheck:
+    name, given, right, chosen = case.names[i], case.given[i], case.differences[i], case.chosen[i]
+    shape = case.arrays[i].shape
+    known = ~np.isnan(right)
+    kinks = int((~known).sum())
+    if given.shape != shape:
+        return TensorCheck(name, shape, math.inf, len(chosen), kinks, (), math.nan, math.nan, hint(case, i))
+    mine, right = given.reshape(-1)[chosen][known], right[known]
+    if not len(mine):
+        return TensorCheck(name, shape, 0.0, 0, kinks, (), math.nan, math.nan, "")
+    scale = max(float(np.linalg.norm(mine)), float(np.linalg.norm(right)), resolution(middle))
+    error = float(np.linalg.norm(mine - right)) / scale
+    error = math.inf if math.isnan(error) else error
+    worst = int(np.argmax(np.nan_to_num(np.abs(mine - right), nan=math.inf)))
+    at = tuple(int(k) for k in np.unravel_index(int(chosen[known][worst]), shape))
+    words = hint(case, i) if verdict_of(error) in ("suspicious", "wrong") else ""
+    return TensorCheck(name, shape, error, len(mine), kinks, at, float(mine[worst]), float(right[worst]), words)
+
+
+def _called(loss: Callable[..., Any], params: Tree) -> str:
+    """Return how the function takes its parameters: whole, spread over its arguments, or not at all."""
+    try:
+        signature = inspect.signature(loss)
+    except (TypeError, ValueError):
+        return "whole"
+    needed = [each for each in signature.parameters.values() if each.default is each.empty
+              and each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]  # fmt: skip
+    if not signature.parameters:
+        return "nothing"
+    if len(needed) > 1 and isinstance(params, (list, tuple)) and len(needed) == len(params):
+        return "spread"
+    if len(needed) > 1:
+        raise UsageError(
+            f"the loss takes {', '.join(each.name for each in needed)}, which the parameters do not fill",
+            where="loss",
+            cure="wrap it: lambda params: loss(params, x, y)",
+        )
+    return "whole"
+
+
+def _leaves(tree: Tree, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            yield from _leaves(value, f"{path}/{key}" if path else str(key))
+    elif isinstance(tree, (list, tuple)):
+        for i, value in enumerate(tree):
+            yield from _leaves(value, f"{path}/{i}" if path else str(i))
+    elif tree is not None:
+        yield path or "params", tree
+
+
+def _rebuilt(tree: Tree, values: Iterator[Any]) -> Tree:
+    if isinstance(tree, Mapping):
+        return {key: _rebuilt(value, values) for key, value in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        parts = [_rebuilt(value, values) for value in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    if tree is None:
+        return None
+    value = next(values)
+    return value if isinstance(tree, np.ndarray) or np.ndim(value) else value[()]
+
+
+def _same_names(tree: Tree, names: tuple[str, ...]) -> bool:
+    """Return whether a structure has these leaves; dictionaries may have them in another order."""
+    return [name for name, _ in _leaves(tree, "")] == list(names)
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, (tuple, list)) else value

@@ -1,0 +1,275 @@
+"""The contract that every layer and loss keeps; `check_layer` is for the authors of layers, ours and yours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from retrograd.base.schema import dump, parse
+from retrograd.checking.draw import draw_input
+from retrograd.network.layer import Context, Forward, Input, Layer, Spec
+from retrograd.network.losses.loss import Loss
+from retrograd.propagation.backprop import adjoint, record
+
+Tree = Any
+
+EXACT = 1e-10  # float64: two ways to write one derivative differ by round-off alone
+DIFFERENCE = 1e-7  # a central difference with step 1e-5 is right to about 1e-10, its round-off to about 1e-9
+SAME = 1e-12  # the same arithmetic, compiled otherwise
+
+
+class ContractError(AssertionError):
+    """A layer breaks the contract; the message lists every broken clause."""
+
+
+def check_layer(layer: Layer, *inputs: Input | Sequence[int] | np.ndarray, seed: int = 0) -> None:
+    """Check forward against backward for inputs like these (shapes, `Input`s, or arrays), in and out of training.
+
+    Raises:  ContractError with each broken clause: the tensor, the error found and the one allowed.
+    """
+    broken = [f"eval: {clause}" for clause in violations(layer, inputs, train=False, seed=seed)]
+    if program(layer, inputs, train=True) != program(layer, inputs, train=False):
+        broken += [f"train: {clause}" for clause in violations(layer, inputs, train=True, seed=seed)]
+    broken += description(layer)
+    if broken:
+        raise ContractError(f"{layer} breaks the contract\n" + "\n".join(f"  {clause}" for clause in broken))
+
+
+def violations(layer: Layer, inputs: Sequence[Any], train: bool, seed: int = 0) -> list[str]:
+    """Return each clause of the contract that a layer breaks in one mode."""
+    rng = np.random.default_rng(seed)
+    given = _described(inputs)
+    arrays = [draw_input(rng, each) if isinstance(each, Input) else each for each in given]
+    smooth = [i for i, each in enumerate(given) if _differentiable(each)]
+    smooth = smooth[: layer.predictions] if isinstance(layer, Loss) else smooth  # to targets a loss owes no delta
+    with jax.enable_x64(True):
+        trial = Trial(layer, arrays, smooth, train, rng)
+        broken = [*trial.structure(), *trial.against_vjp(), *trial.across_jit()]
+        if not broken:  # what follows could only say the same again
+            broken = [*([] if layer.surrogate else trial.against_difference()), *trial.one_by_one()]
+    return [*broken, *dtypes(layer, arrays, train)]
+
+
+class Trial:
+    """One layer with inputs, parameters, state and an arriving delta, all float64.
+
+    `required` are the inputs to which backward owes a delta. `at` and `found` hold what the derivatives are taken by,
+    and the derivatives that backward returned, by one name each: `weight`, `input 0`.
+    """
+
+    def __init__(
+        self, layer: Layer, arrays: Sequence[np.ndarray], required: Sequence[int], train: bool, rng: np.random.Generator
+    ) -> None:
+        self.layer, self.inputs, self.required, self.rng = layer, tuple(jnp.asarray(a) for a in arrays), required, rng
+        self.ctx = Context(train, jax.random.key(7), "check")
+        specs = [Spec(a.shape, a.dtype) for a in self.inputs]
+        first = jax.jit(lambda key: layer.init(key, *specs))(jax.random.key(3))
+        self.params = jax.tree.map(lambda p: _moved(p, rng), first.params)  # off zero, so that no term hides
+        self.state = jax.tree.map(_wide, first.state)
+        shapes = jax.eval_shape(lambda *given: self.run(*given).y, self.params, self.state, self.inputs)
+        self.dy = jax.tree.map(lambda y: jnp.asarray(rng.normal(size=y.shape), y.dtype), shapes)
+        self.output, self.after, self.found, self.expected = jax.jit(self.both)(
+            self.params, self.state, self.inputs, self.dy
+        )
+        self.at = {name: value for name, value in self.named(self.params, self.inputs).items() if name in self.expected}
+        self.forward = jax.jit(self.run)
+
+    def run(self, params: Tree, state: Tree, inputs: Any) -> Forward:
+        """Run forward."""
+        return self.layer.forward(params, state, self.ctx, *inputs)
+
+    def back(self, params: Tree, tape: Any, dy: Any) -> dict[str, Any]:
+        """Run backward and name what it returns."""
+        back = adjoint(self.layer, params, tape, dy)
+        if len(back.inputs) != len(self.inputs):
+            raise ContractError(
+                f"{self.layer}: backward returns {len(back.inputs)} deltas for {len(self.inputs)} inputs"
+            )
+        return self.named(back.grads, back.inputs)
+
+    def both(self, params: Tree, state: Tree, inputs: Any, dy: Any) -> Any:
+        """Run forward and backward as one program, and beside it what jax.vjp makes of that forward."""
+        step = record(self.layer, params, state, self.ctx, inputs)
+        found = self.back(params, step.tape, dy)
+        reals = [x if jnp.issubdtype(x.dtype, jnp.inexact) else None for x in inputs]
+        at = {name: value for name, value in self.named(params, reals).items() if name in params or name in found}
+
+        def y(at: Mapping[str, Any]) -> Tree:
+            full = tuple(at.get(f"input {i}", x) for i, x in enumerate(inputs))
+            return self.run({name: at[name] for name in params}, state, full).y
+
+        return step.y, step.state, found, jax.vjp(y, at)[1](dy)[0]
+
+    @staticmethod
+    def named(params: Tree, inputs: Sequence[Any]) -> dict[str, Any]:
+        """Return parameters and inputs (or their gradients) by name; None has none."""
+        return {**params, **{f"input {i}": x for i, x in enumerate(inputs) if x is not None}}
+
+    def structure(self) -> Iterator[str]:
+        """Gradients and state keep names, shapes and dtypes; no delta is missing."""
+        if any(y.dtype == jnp.float32 for y in jax.tree.leaves(self.output)):
+            yield "a float64 input gives a float32 output"
+        wanted = {**self.at, **{f"input {i}": self.inputs[i] for i in self.required}}
+        yield from _differences("gradient of ", wanted, self.found)
+        yield from _differences("state ", self.state, self.after)
+
+    def against_vjp(self) -> Iterator[str]:
+        """Backward is the adjoint that jax.vjp derives from forward."""
+        yield from _compare("jax.vjp: gradient of ", self.expected, self.found, EXACT)
+
+    def against_difference(self) -> Iterator[str]:
+        """For each tensor, the central difference of forward along a random direction is what backward says."""
+        step = 1e-5
+        least = max([1e-6, *(1e-2 * _norm(found) for found in self.found.values())])
+
+        def value(name: str, moved: np.ndarray) -> float:
+            params = {**self.params, name: moved} if name in self.params else self.params
+            inputs = tuple(moved if name == f"input {i}" else x for i, x in enumerate(self.inputs))
+            return _inner(self.forward(params, self.state, inputs).y, self.dy)
+
+        for name, at in self.at.items():
+            at, direction = np.asarray(at), self.rng.normal(size=at.shape)
+            numeric = (value(name, at + step * direction) - value(name, at - step * direction)) / (2 * step)
+            analytic = _inner(self.found[name], direction)
+            error = abs(numeric - analytic) / max(abs(numeric), abs(analytic), least)
+            if not error <= DIFFERENCE:
+                yield (
+                    f"central difference: gradient of {name}: {numeric:.9g} along a random direction, "
+                    f"backward says {analytic:.9g} (error {error:.1e}, allowed {DIFFERENCE:.0e})"
+                )
+
+    def across_jit(self) -> Iterator[str]:
+        """Forward and backward, compiled apart with the tape passed between them, give the same numbers."""
+        try:
+            step = self.forward(self.params, self.state, self.inputs)
+            yield from _compare("forward compiled alone", self.output, step.y, SAME)
+            if self.layer.derivation == "written":  # else the tape is a program, and each one compiles anew
+                found = jax.jit(self.back)(self.params, step.tape, self.dy)
+                yield from _compare("backward compiled alone: gradient of ", self.found, found, SAME)
+        except TypeError as error:  # what forward decided while tracing belongs into a `Static`
+            yield f"the tape does not cross jit: {str(error).splitlines()[0]}"
+
+    def one_by_one(self) -> Iterator[str]:
+        """A batch is its examples one by one, unless the layer says that it mixes them."""
+        rows = self.inputs[0].shape[0] if self.inputs and self.inputs[0].ndim else 0
+        if self.layer.mixes_batch or rows < 2:
+            return
+        for i in (0, rows - 1):
+            alone = self.forward(self.params, self.state, tuple(np.asarray(x)[i : i + 1] for x in self.inputs)).y
+            whole = jax.tree.map(lambda y, i=i: np.asarray(y)[i : i + 1], self.output)
+            yield from _compare(f"row {i} alone", whole, alone, SAME)
+
+
+def dtypes(layer: Layer, arrays: Sequence[np.ndarray], train: bool) -> Iterator[str]:
+    """The output and the deltas have the dtype of the input; gradients have the parameters'. Nothing is computed."""
+    reals = [i for i, a in enumerate(arrays) if a.dtype.kind == "f"]
+    for dtype in (jnp.dtype(jnp.float32), jnp.dtype(jnp.bfloat16)):
+        if dtype == jnp.bfloat16 and (isinstance(layer, Loss) or not reals):
+            continue  # losses, and what reads no real numbers, are computed in float32 whatever the network's dtype is
+        specs = [
+            Spec(a.shape, dtype if i in reals else jax.dtypes.canonicalize_dtype(a.dtype)) for i, a in enumerate(arrays)
+        ]
+
+        first, after, y, deltas = jax.eval_shape(_once(layer, specs, train), jax.random.key(3), *specs)
+        for what, tree in (("output", y), ("delta", deltas)):
+            found = {leaf.dtype for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)}
+            yield from (f"a {dtype.name} input gives a {wrong.name} {what}" for wrong in found - {dtype})
+        for what, before, behind in zip(("gradient of ", "state "), first, after, strict=True):
+            yield from _differences(f"{dtype.name}: {what}", before, behind)
+
+
+def _once(layer: Layer, specs: Sequence[Spec], train: bool) -> Callable[..., Any]:
+    """Return the function from a key and inputs to what a layer starts with, what it leaves, its output and deltas."""
+
+    def run(key: Array, *inputs: Any) -> Any:
+        params, state = layer.init(key, *specs)
+        step = record(layer, params, state, Context(train, key, "check"), inputs)
+        back = adjoint(layer, params, step.tape, jax.tree.map(jnp.ones_like, step.y))
+        return (params, state), (back.grads, step.state), step.y, back.inputs
+
+    return run
+
+
+def program(layer: Layer, inputs: Sequence[Any], train: bool) -> str:
+    """Return the text of what a layer computes in one mode: most layers do the same in both, and are tried once."""
+    arrays = [draw_input(np.random.default_rng(0), x) if isinstance(x, Input) else x for x in _described(inputs)]
+    specs = [Spec(a.shape, jax.dtypes.canonicalize_dtype(a.dtype)) for a in arrays]
+    traced = jax.make_jaxpr(_once(layer, specs, train))(jax.random.key(3), *specs)
+    return f"{traced} {[np.asarray(constant).tolist() for constant in traced.consts]}"
+
+
+def description(layer: Layer) -> Iterator[str]:
+    """The layer is hashable and, written to a configuration and read back, equal to itself."""
+    try:
+        hash(layer)
+    except TypeError as error:
+        yield f"it cannot be hashed: {error}"
+    for filled in (True, False):
+        plain = dump(layer, filled=filled)
+        if (again := parse(type(layer), plain)) != layer:
+            yield f"its configuration {plain} reads back as {again}"
+
+
+# ---------------------------------------------------------------------------------------------------------- comparing
+
+
+def _described(inputs: Sequence[Any]) -> list[Input | np.ndarray]:
+    return [each if isinstance(each, (Input, np.ndarray)) else Input(tuple(each)) for each in inputs]
+
+
+def _differentiable(given: Input | np.ndarray) -> bool:
+    return given.differentiable if isinstance(given, Input) else given.dtype.kind == "f"
+
+
+def _moved(param: Array, rng: np.random.Generator) -> Array:
+    return jnp.asarray(np.asarray(param, np.float64) + 0.1 * rng.normal(size=param.shape))
+
+
+def _wide(value: Array) -> Array:
+    return value.astype(jnp.float64) if jnp.issubdtype(value.dtype, jnp.floating) else value
+
+
+def _inner(a: Tree, b: Tree) -> float:
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return float(sum(np.vdot(np.asarray(x), np.asarray(y)) for x, y in pairs))
+
+
+def _norm(array: Any) -> float:
+    return float(np.linalg.norm(np.asarray(array, np.float64)))
+
+
+def _named(tree: Tree) -> dict[str, Any]:
+    """Return the leaves of a tree by their path: `weight`, or nothing for an array alone."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="."): leaf
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
+def _differences(what: str, expected: Tree, found: Tree) -> Iterator[str]:
+    """Name every difference in structure, shape or dtype between two trees."""
+    wanted, got = _named(expected), _named(found)
+    yield from (f"{what}{name}: missing" for name in wanted if name not in got)
+    yield from (f"{what}{name}: unexpected" for name in got if name not in wanted)
+    for name in wanted.keys() & got.keys():
+        a, b = wanted[name], got[name]
+        if (a.shape, a.dtype) != (b.shape, b.dtype):
+            yield f"{what}{name}: expected {a.dtype.name}{list(a.shape)}, got {b.dtype.name}{list(b.shape)}"
+
+
+def _compare(what: str, expected: Tree, found: Tree, allowed: float) -> Iterator[str]:
+    """Name every tensor whose error by norm is larger than allowed; the largest tensor floors the denominator."""
+    wanted, got = _named(expected), _named(found)
+    floor = max([1e-6, *(1e-3 * _norm(leaf) for leaf in wanted.values())])
+    for name in wanted.keys() & got.keys():
+        a, b = np.asarray(wanted[name]), np.asarray(got[name])
+        if a.shape != b.shape:
+            continue  # `_differences` says so
+        error = _norm(a - b) / max(_norm(a), floor) if a.dtype.kind == "f" else float((a != b).any())
+        if not error <= allowed:
+            yield f"{what}{name}: relative error {error:.1e}, allowed {allowed:.0e}"

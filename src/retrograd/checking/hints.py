@@ -1,0 +1,281 @@
+"""What a wrong gradient has in common with the right one: the usual slips, tried one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from retrograd.checking.slips import (
+    another_axis,
+    axes_of,
+    close,
+    masked,
+    of_shape,
+    sign_or_factor,
+    size_and_direction,
+    statistics_as_constants,
+    transposed,
+    unaligned,
+)
+
+MOST_ENTRIES = 256  # of an input whose Jacobian's diagonal is worked out
+
+
+class Evidence(NamedTuple):
+    """The trial of a layer (see gradcheck_locate), the tensor, and its gradient as found and as it should be."""
+
+    trial: Any
+    name: str
+    found: np.ndarray | None
+    right: np.ndarray
+
+
+def hint(evidence: Evidence) -> str:
+    """Return what the relation of the wrong gradient to the right one tells, or nothing."""
+    found = evidence.found
+    if found is None:
+        return "backward returns none"
+    if found.shape != evidence.right.shape:
+        return of_shape(found, evidence.right)
+    if not np.isfinite(found).all():
+        return "it is not finite"
+    if not found.any():
+        return "it is 0 everywhere"
+    for slip in SLIPS:
+        if words := slip(evidence, found, evidence.right):
+            return words
+    return ""
+
+
+def _factor(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+    """A number times the right gradient."""
+    trial = evidence.trial
+    rows = len(trial.inputs[0]) if trial.inputs and np.ndim(trial.inputs[0]) else 0
+    counts = {_places(evidence): "all places of the batch", rows: f"the {rows} rows of the batch"}
+    return sign_or_factor(found, right, counts)
+
+
+def _transposed(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+    """The transpose of the right gradient, or the right one of a transposed parameter."""
+    if words := transposed(found, right):
+        return words
+    trial = evidence.trial
+    for name, value in trial.params.items():
+        for i in range(value.ndim - 1):
+            for j in range(i + 1, value.ndim):
+                turned = jnp.swapaxes(value, i, j)
+                if turned.shape == value.shape and close(found, _moved(trial, evidence.name, **{name: turned})):
+                    return f"it is right for a transposed {name} (axes {i} and {j} exchanged)"
+        for axes in ([0], [0, 1]) if value.ndim > 2 else ():
+            if close(found, _moved(trial, evidence.name, **{name: jnp.flip(value, axes)})):
+                return f"it is right for a flipped {name} (along {' and '.join(f'axis {a}' for a in axes)})"
+    return ""
+
+
+def _left_out(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+    """The right gradient if a parameter were 1 or 0 everywhere."""
+    trial = evidence.trial
+    for name, value in trial.params.items():
+        for number in (1, 0):
+            if close(found, _moved(trial, evidence.name, **{name: jnp.full_like(value, number)})):
+                return f"the parameter {name} is left out: it is right where that is {number}"
+    return ""
+
+
+def _rows_left_out(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+    """The right gradient of some rows of the delta only."""
+    trial = evidence.trial
+    if isinstance(trial.dy, dict) or trial.dy.ndim < 2:
+        return ""
+    for axis in range(trial.dy.ndim - 1):
+        for place in (0, -1):
+            alone = jnp.zeros_like(trial.dy)
+            at: tuple[Any, ...] = (slice(None),) * axis + (place,)
+            alone = alone.at[at].set(trial.dy[at])
+            part = np.asarray(trial.by_vjp(alone)[evidence.name])
+            over = "the batch" if axis == 0 else f"axis {axis} of the output"
+            if part.any() and close(found, part):
+                return f"the sum over {over} is missing: only its {'first' if place == 0 else 'last'} row counts"
+            if part.any() and close(found, right - part):
+                return f"the {'first' if place == 0 else 'last'} row of {over} is left out"
+    return ""
+
+
+def _masked(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+    """Equal where neither is 0, and 0 in other places."""
+    return masked(found, right)
+
+
+def _other_tape(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+    """Backward is right once an entry of its tape is replaced by an input, the output or another entry."""
+    trial = evidence.trial
+    if trial.layer.derivation != "written":
+        return ""
+    leaves, tree = jax.tree.flatten(trial.tape)
+    values = {f"input {i}": x for i, x in enumerate(trial.inputs) if not isinstance(x, dict)}
+    values |= {} if isinstance(trial.y, dict) else {"the output": trial.y}
+    values |= {f"entry {i} of the tape": leaf for i, leaf in enumerate(leaves)} if len(leaves) > 1 else {}
+    for i, leaf in enumerate(leaves):
+        held = next((f" (it is {name})" for name, value in values.items() if value is leaf or _equal(value, leaf)), "")
+        for name, value in values.items():
+            if value.shape != leaf.shape or value.dtype != leaf.dtype or _equal(value, leaf):
+                continue
+            if close(_returned(trial, evidence.name, tree, [*leaves[:i], value, *leaves[i + 1 :]]), right):
+                where = f"entry {i} of the tape" if len(leaves) > 1 else "the tape"
+                return f"the wrong tape{held}: it is right once {where} is {name}"
+    for i, leaf in enumerate(leaves):
+        if jnp.issubdtype(leaf.dtype, jnp.floating):
+            for words, changed in (("square", leaf**2), ("root", jnp.sqrt(jnp.abs(leaf))), ("inverse", 1 / leaf)):
+                if close(_returned(trial, evidence.name, tree, [*leaves[:i], changed, *leaves[i + 1 :]]), right):
+                    return f"the wrong tape: it is right once entry {i} of the tape is replaced by its {words}"
+    return ""
+
+
+def _factor_along(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+    """A parameter, input or output too much or too little as a factor; or a factor for each place of one axis."""
+    trial = evidence.trial
+    sources = {**trial.params, **{f"input {i}": x for i, x in enumerate(trial.inputs)}, "the output": trial.y}
+    sources = {name: np.asarray(value) for name, value in sources.items() if not isinstance(value, dict)}
+    sources |= {f"1 - {name}": 1 - value for name, value in sources.items() if value.dtype.kind == "f"}
+    for name, factor in sources.items():
+        if not _broadcasts(factor, right):
+            continue
+        if close(found * factor, right):
+            return f"a factor is missing: {name}"
+        if close(found, right * factor):
+            return f"a factor is too many: {name}"
+    for axis in range(right.ndim):
+        if right.shape[axis] > 1 and right.size > right.shape[axis]:
+            others = tuple(i for i in range(right.ndim) if i != axis)
+            power = (right * right).sum(others, keepdims=True)
+            ratio = (found * right).sum(others, keepdims=True) / np.where(power == 0, 1, power)
+            if close(found, ratio * right):
+                return f"a factor is wrong that depends on axis {axis} alone: {_listed(ratio)}"
+    return ""
+
+
+def _dropped(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+    """What is missing is one number along some axes, alone or times an input, the output, an entry of the tape."""
+    trial, missing = evidence.trial, right - found
+    sources: dict[str, Any] = {"": np.ones(())}
+    sources |= {f"input {i}": x for i, x in enumerate(trial.inputs)} | {"the output": trial.y}
+    sources |= {f"entry {i} of the tape": leaf for i, leaf in enumerate(jax.tree.leaves(trial.tape))}
+    sources |= {"the arriving delta": trial.dy} | dict(trial.params)
+    for name, value in sources.items():
+        if isinstance(value, dict) or not _broadcasts(value, right):
+            continue
+        whole = np.broadcast_to(np.asarray(value, np.float64), right.shape)
+        for axes in axes_of(right.ndim):
+            if np.prod([right.shape[axis] for axis in axes]) < 2:
+                continue
+            along = ", ".join(str(axis) for axis in axes)
+            for factor, words in ((whole, name), (whole - whole.mean(axes, keepdims=True), f"{name} less its mean")):
+                power = (factor * factor).sum(axes, keepdims=True)
+                share = (missing * factor).sum(axes, keepdims=True) / np.where(power == 0, 1, power)
+                if close(missing, share * factor):
+                    times = f" times {words}" if name else ""
+                    return f"a term is missing: one number along axis {along}{times}, as a sum or mean over it gives"
+    return ""
+
+
+def _unaligned(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+    """The right numbers in other places: shifted along an axis, or in reverse."""
+    return unaligned(found, right)
+
+
+def _others(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+    """The gradient of another tensor of the layer."""
+    for name, value in evidence.trial.expected.items():
+        if name != evidence.name and value.shape == found.shape and close(found, value):
+            return f"it is the gradient of {name}"
+    return ""
+
+
+def _ignores_delta(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+    """The same gradient whatever delta arrives, or one that is not proportional to it."""
+    trial = evidence.trial
+    twice = jax.tree.map(lambda dy: 2 * dy, trial.dy)
+    leaves, tree = jax.tree.flatten(trial.tape)
+    again = _returned(trial, evidence.name, tree, leaves, twice)
+    if close(again, found):
+        return "it does not change with the arriving delta: backward leaves dy out"
+    if again.shape == found.shape and not close(again, 2 * found):
+        return "it is not proportional to the arriving delta: dy must be a factor of every term"
+    return ""
+
+
+def _another_axis(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+    """A bias whose gradient is summed over its own axis instead of the batch."""
+    return "it is summed over the wrong axis: only its total is right" if another_axis(found, right) else ""
+
+
+def _diagonal(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+    """The delta times the diagonal of the Jacobian, though every output depends on several inputs."""
+    trial = evidence.trial
+    if not evidence.name.startswith("input") or isinstance(trial.dy, dict) or trial.dy.shape != right.shape:
+        return ""
+    if right.size > MOST_ENTRIES:
+        return ""
+    flat = np.asarray(trial.dy).ravel()
+    unit = np.eye(len(flat)).reshape(len(flat), *right.shape)
+    own = [np.asarray(trial.by_vjp(jnp.asarray(each))[evidence.name]).ravel()[i] for i, each in enumerate(unit)]
+    if close(found, (np.asarray(own) * flat).reshape(right.shape)):
+        return "only the diagonal of the Jacobian counts: each output depends on all inputs of its row, as in softmax"
+    return ""
+
+
+def _statistics(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+    """A mean and a variance that depend on the input, taken as constants."""
+    inputs = evidence.trial.inputs
+    return statistics_as_constants(found, right, np.asarray(inputs[0])) if inputs else ""
+
+
+def _ratio(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+    """Nothing is known of it but its size and direction."""
+    return size_and_direction(found, right)
+
+
+SLIPS: tuple[Callable[[Evidence, np.ndarray, np.ndarray], str], ...] = (
+    _ignores_delta, _factor, _transposed, _left_out, _others, _unaligned, _diagonal, _masked, _rows_left_out,
+    _other_tape, _factor_along, _dropped, _statistics, _another_axis, _ratio,
+)  # fmt: skip
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return a.shape == b.shape and a.dtype == b.dtype and bool(jnp.array_equal(a, b))
+
+
+def _places(evidence: Evidence) -> int:
+    dy = evidence.trial.dy
+    return 0 if isinstance(dy, dict) or dy.ndim < 3 else dy.size // dy.shape[-1]
+
+
+def _moved(trial: Any, name: str, **changed: Any) -> np.ndarray:
+    return np.asarray(trial.by_vjp(trial.dy, **changed)[name])
+
+
+def _returned(trial: Any, name: str, tree: Any, leaves: list[Any], dy: Any = None) -> np.ndarray:
+    """Return what backward makes of another tape or delta; nothing where it cannot use it."""
+    dy = trial.dy if dy is None else dy
+    try:
+        found = trial.back_compiled(trial.params, jax.tree.unflatten(tree, leaves), dy).get(name)
+    except (TypeError, ValueError):
+        found = None
+    return np.zeros(0) if found is None else np.asarray(found)
+
+
+def _broadcasts(value: Any, right: np.ndarray) -> bool:
+    try:
+        return np.broadcast_shapes(np.shape(value), right.shape) == right.shape and np.asarray(value).dtype.kind == "f"
+    except ValueError:
+        return False
+
+
+def _listed(ratio: np.ndarray) -> str:
+    values = ratio.ravel()
+    shown = ", ".join(f"{value:.4g}" for value in values[:4])
+    return f"{shown}, ..." if len(values) > 4 else shown

@@ -1,0 +1,86 @@
+"""Kinks: entries where a perturbation crosses a corner of some layer, so that the difference is no derivative."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from retrograd.checking.difference import Differences, Shift
+from retrograd.checking.point import compiled_once
+
+JUMP = 1e-3  # of a slope
+BEND = 30.0  # a smooth slope changes by the step times its bend; more than this is a corner
+SMALLER = (1e-6, 1e-7)  # steps that may pass by a corner
+
+
+class Kink(NamedTuple):
+    """One entry at a corner: what backward says, the derivatives from the left and the right, and whose corner it is.
+
+    Each node stands with the number of its values whose slope jumps.
+    """
+
+    at: tuple[int, ...]
+    backward: float
+    left: float
+    right: float
+    nodes: tuple[tuple[str, int], ...]
+
+
+class Sides(NamedTuple):
+    """One entry seen from both sides: central and one-sided differences, and the nodes whose slope jumps between."""
+
+    central: float
+    left: float
+    right: float
+    nodes: tuple[tuple[str, int], ...]
+
+
+class Corners:
+    """The outputs of all nodes left of, at, and right of one perturbed entry; compiled when first asked."""
+
+    def __init__(self, differences: Differences) -> None:
+        self.differences = differences
+        point = differences.point
+        along = np.zeros(len(differences.names))
+        self._record = lambda which, index, amount: point.record(differences.moved(which, index, amount, along))
+        self._program = compiled_once(self._look)
+        self._places = {node.name: node.inputs for node in point.network.nodes} | {
+            objective.name: objective.inputs for objective in point.objectives
+        }
+
+    def sides(self, name: str, entry: int, step: float) -> Sides:
+        """Return the differences at one entry, with the nodes in which a corner lies inside the interval."""
+        shift: Shift = (self.differences.names.index(name), entry, step)
+        (down, middle, up), jumps = jax.device_get(self._program(*shift))
+        nodes = tuple((node, int(count)) for node, count in jumps.items() if count)
+        return Sides((up - down) / (2 * step), (middle - down) / step, (up - middle) / step, nodes)
+
+    def _look(self, which: Any, index: Any, step: Any) -> tuple[Any, dict[str, Array]]:
+        """Return the three losses, and for each node the number of its values at which a slope begins to jump."""
+        seen = [self._record(which, index, amount) for amount in (-step, 0 * step, step)]
+        (down, before), (middle, here), (up, behind) = seen
+        jumps: dict[str, Array] = {}
+        reached: dict[str, Any] = {}
+        for node, inputs in self._places.items():
+            own = _jumps(before[node], here[node], behind[node], step)
+            carried = sum(reached.get(reference.partition(".")[0], 0) for reference in inputs)
+            reached[node] = own + carried
+            jumps[node] = jnp.where(carried > 0, 0, own)  # what came in through an input is no corner of this node
+        return (down, middle, up), jumps
+
+
+def _jumps(before: Any, here: Any, behind: Any, step: Any) -> Array:
+    """Return how many elements of an output have another slope on the right than on the left."""
+    count = jnp.zeros((), int)
+    for a, b, c in zip(*(jax.tree.leaves(each) for each in (before, here, behind)), strict=True):
+        if jnp.issubdtype(a.dtype, jnp.floating):
+            left, right = (b - a) / step, (c - b) / step
+            size = jnp.maximum(jnp.abs(left), jnp.abs(right))
+            largest, roundoff = jnp.max(size, initial=0.0), 1e-15 * jnp.max(jnp.abs(b), initial=0.0) / step
+            smooth = BEND * step * (largest + largest**2) + 10 * roundoff
+            count += jnp.sum(jnp.abs(right - left) > JUMP * size + smooth)
+    return count

@@ -1,0 +1,191 @@
+"""What a wrong gradient of anybody's NumPy function has in common with the right one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from retrograd.checking.recorded import CONSTANT, Instead, Operation, Run, leaf, named
+from retrograd.checking.slips import (
+    another_axis,
+    close,
+    masked,
+    of_shape,
+    part_of,
+    sign_or_factor,
+    size_and_direction,
+    transposed,
+    unaligned,
+)
+
+STEP = 1e-5
+TRIED = 12  # entries of an array that a slip inside the function must explain
+SAME = 1e-5  # relative: differences against differences
+MOST_OPERATIONS = 400
+
+
+class Case(NamedTuple):
+    """A loss, its parameters, the gradients given, and the differences (NaN on corners) at the chosen entries."""
+
+    run: Callable[[list[Any]], Any]
+    arrays: list[np.ndarray]
+    names: tuple[str, ...]
+    given: list[np.ndarray]
+    chosen: list[np.ndarray]
+    differences: list[np.ndarray]
+    around: dict[str, np.ndarray]
+
+
+def hint(case: Case, i: int) -> str:
+    """Return what the relation of a wrong gradient to the right one tells."""
+    found, array = case.given[i], case.arrays[i]
+    whole = len(case.chosen[i]) == array.size and not np.isnan(case.differences[i]).any()
+    right = case.differences[i].reshape(array.shape) if whole else case.differences[i]
+    if found.shape != array.shape:
+        return of_shape(found, right) if whole else f"it has the shape {list(found.shape)}"
+    mine = found if whole else found.reshape(-1)[case.chosen[i]]
+    known = ~np.isnan(right)
+    if not np.isfinite(mine).all():
+        return "it is not finite"
+    if not mine.any():
+        return "it is 0 everywhere"
+    words = sign_or_factor(mine[known], right[known], _counts(case))
+    words = words or (_in_place(case, i, mine, right) if whole else "")
+    value = array if whole else array.reshape(-1)[case.chosen[i]]
+    words = words or part_of(mine[known], right[known], value[known]) or next(_inside(case, i), "")
+    words = words or masked(mine[known], right[known])
+    return words or size_and_direction(mine[known], right[known])
+
+
+def _counts(case: Case) -> dict[int, str]:
+    """Return the lengths over which a mean may have been taken."""
+    found: dict[int, str] = {}
+    for name, array in case.around.items():
+        for axis, length in enumerate(array.shape):
+            found.setdefault(length, f"the {length} rows of {name}" if axis == 0 else f"axis {axis} of {name}")
+        found.setdefault(array.size, f"all {array.size} entries of {name}")
+    return found
+
+
+def _in_place(case: Case, i: int, mine: np.ndarray, right: np.ndarray) -> str:
+    """The right numbers in other places, or another parameter's."""
+    if words := transposed(mine, right) or unaligned(mine, right):
+        return words
+    if another_axis(mine, right):
+        return "it is summed over the wrong axis: only its total is right"
+    for j, name in enumerate(case.names):
+        tried = len(case.chosen[j]) == case.arrays[j].size
+        if j != i and tried and case.arrays[j].shape == mine.shape:
+            right_there = case.differences[j].reshape(mine.shape)
+            if close(mine, right_there):
+                return f"it is the gradient of {name}"
+    return ""
+
+
+def _inside(case: Case, i: int) -> Iterator[str]:
+    """Yield the slips inside the function that would give this gradient: a derivative left out, misplaced or cut."""
+    try:
+        base = _recorded(case, Run())
+        run = Run()
+        named(run, lambda: case.run([leaf(array, run) for array in case.arrays]))
+    except Exception:  # a function that plain arrays only can run is told without this
+        return
+    if len(base.operations) > MOST_OPERATIONS or not base.operations:
+        return
+    usual = [1.0, 2.0, 0.5, *(factor for n in _counts(case) for factor in (n, 1 / n))]
+    for words, instead in _slips(base.operations, run.names):
+        try:
+            with np.errstate(all="ignore"):
+                ratio = _explains(case, i, instead)
+        except Exception:  # the user's function may refuse what this slip makes of its values
+            continue
+        if ratio is not None and abs(ratio - 1) < SAME:
+            yield words
+        elif ratio is not None and any(abs(abs(ratio) / each - 1) < SAME for each in usual):
+            yield f"{words}; and it is {ratio:.6g} times that"
+
+
+def _slips(operations: list[Operation], names: dict[int, str]) -> Iterator[tuple[str, dict[int, Instead]]]:
+    """Yield what may have gone wrong, the likeliest first: derivatives left out or misplaced, then paths left out."""
+    steps = [(z, a) for a, each in enumerate(operations) for z in (each.root,) if z != a and each.name not in CONSTANT]
+    known = [(z, a) for z, a in steps if _activation(operations[z].value, operations[a].value)]
+    rest = [pair for pair in steps if pair not in known]
+    for z, a in (*reversed(known), *reversed(rest)):
+        before, after = operations[z].value, operations[a].value
+        called = f" at {names[a]}" if a in names else f" (an array of shape {list(after.shape)})"
+        words, kind, again = _activation(before, after) or ("the derivative of the activation", "", None)
+        yield f"a factor is missing: {words}{called}", {a: _with_derivative(operations, z, a, 1.0)}
+        if again is not None:
+            yield (f"the derivative of {kind}{called} is taken of its output a second time",
+                   {a: _with_derivative(operations, z, a, again)})  # fmt: skip
+    if len(known) > 1:
+        words = ", ".join(
+            sorted({(_activation(operations[z].value, operations[a].value) or ("",))[0] for z, a in known})
+        )
+        yield f"a factor is missing everywhere: {words}", {a: _with_derivative(operations, z, a, 1.0) for z, a in known}
+    sums: dict[tuple[int, ...], list[int]] = {}
+    for k, operation in enumerate(operations):
+        if "reduce" in operation.name and operation.value.size > 1:
+            sums.setdefault(operation.value.shape, []).append(k)
+    for shape, places in sums.items():
+        if len(places) > 1:
+            yield (f"terms are missing: the sums of shape {list(shape)}, as of a mean and a variance, are constants",
+                   {k: _constant(operations[k]) for k in places})  # fmt: skip
+    for k, operation in reversed(list(enumerate(operations[:-1]))):
+        name = f"{names[k]} ({operation.name})" if k in names else operation.name
+        yield (f"a term is missing: {name}, of shape {list(operation.value.shape)}, is taken as a constant",
+               {k: _constant(operation)})  # fmt: skip
+
+
+def _with_derivative(operations: list[Operation], z: int, a: int, derivative: Any) -> Instead:
+    """Return what gives an operation another derivative: base + derivative (z - base of z)."""
+    before, after = operations[z].value, operations[a].value
+    return lambda now: after + derivative * (now[z].value - before)
+
+
+def _constant(operation: Operation) -> Instead:
+    """Return what takes the operation's derivative away."""
+    return lambda now: operation.value
+
+
+def _activation(before: np.ndarray, after: np.ndarray) -> tuple[str, str, np.ndarray | None] | None:
+    """Return what an activation is, by its values: its derivative, its name, and that taken wrongly at its output."""
+    with np.errstate(over="ignore"):
+        if close(after, 1 / (1 + np.exp(-before))):
+            again = 1 / (1 + np.exp(-after))
+            return "y (1 - y) of the sigmoid", "the sigmoid", again * (1 - again)
+    if close(after, np.tanh(before)):
+        return "1 - y^2 of tanh", "tanh", 1 - np.tanh(after) ** 2
+    if close(after, np.maximum(before, 0)):
+        return "(y > 0) of relu", "relu", None
+    return None
+
+
+def _recorded(case: Case, run: Run) -> Run:
+    case.run([leaf(array, run) for array in case.arrays])
+    return run
+
+
+def _explains(case: Case, i: int, instead: dict[int, Instead]) -> float | None:
+    """Return the gradient that was given / the differences of a run with this slip, if that is one number."""
+    flat = case.given[i].reshape(-1)
+    spots = case.chosen[i][~np.isnan(case.differences[i])]
+    spots = spots[np.linspace(0, len(spots) - 1, min(TRIED, len(spots))).astype(int)]
+    quotients = []
+    for place in spots:
+        ends = []
+        h = STEP * max(1.0, abs(float(case.arrays[i].reshape(-1)[place])))
+        for sign in (1, -1):
+            arrays = [array.copy() for array in case.arrays]
+            arrays[i].reshape(-1)[place] += sign * h
+            run = Run(instead)
+            ends.append(float(np.asarray(case.run([leaf(array, run) for array in arrays]))))
+        quotients.append((ends[0] - ends[1]) / (2 * h))
+    wrong, mine = np.array(quotients), flat[spots]
+    power = float(np.vdot(wrong, wrong))
+    ratio = float(np.vdot(mine, wrong)) / power if power else 1.0
+    free = len(spots) > 3 and abs(ratio) > SAME  # one number fits few entries too easily
+    ratio = ratio if free else 1.0
+    return ratio if float(np.linalg.norm(ratio * wrong - mine)) <= SAME * float(np.linalg.norm(mine)) else None

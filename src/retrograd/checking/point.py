@@ -1,0 +1,147 @@
+"""Where gradients are checked: a network with float64 parameters and one batch, as functions of named tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from retrograd.network.layer import Context, Params
+from retrograd.network.network import Network, Variables, take
+from retrograd.propagation.backprop import Objective, backprop, forward, total
+
+Tensors = dict[str, Array]
+Extra = Callable[[Mapping[str, Params]], tuple[Any, Mapping[str, Params]]]  # penalties: their value and gradient
+
+QUICK: dict[str, Any] = {  # XLA compiles twice as fast; the program runs slower
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+}
+CHEAP = 1e7  # operations of a program whose compilation takes longer than all of its runs
+INPUT = "input "  # in front of a batch column's name, among the paths of parameters
+
+
+class Point:
+    """A network at one point, in training mode unless told otherwise; the key and so every mask stays the same.
+
+    `tensors` are what derivatives are taken by: each parameter by its path, and `input x` for each column of real
+    numbers. Use it inside `jax.enable_x64(True)`.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        objectives: Sequence[Objective],
+        variables: Variables,
+        batch: Mapping[str, Any],
+        key: Array,
+        train: bool = True,
+        extra: Extra | None = None,
+    ) -> None:
+        self.network, self.objectives, self.extra = network, tuple(objectives), extra
+        self.state = jax.tree.map(widened, variables.state)
+        self.params = jax.tree.map(widened, variables.params)
+        self.batch = {name: widened(np.asarray(column)) for name, column in batch.items()}
+        self.ctx = Context(train, key)
+        self.tensors: Tensors = {
+            f"{node.name}/{name}": value
+            for node in network.nodes
+            for name, value in self.params.get(node.name, {}).items()
+        }
+        self.failure: Exception | None = None
+        deltas: dict[str, Any] = {}
+        jax.eval_shape(self.loss, self.tensors)  # what is wrong with forward is told as training would tell it
+        try:
+            deltas = jax.eval_shape(self._pass, self.tensors).deltas
+        except Exception as error:  # whatever a backward raises
+            self.failure = error
+        self.without_delta = []  # columns of real numbers that a layer reads and returns no delta for
+        targets = {reference for each in self.objectives for reference in each.inputs[1:]}  # constants to a loss
+        for name in network.columns:
+            if name in self.batch and name not in targets and jnp.issubdtype(self.batch[name].dtype, jnp.floating):
+                if deltas.get(name) is None:
+                    self.without_delta.append(name)
+                else:
+                    self.tensors[INPUT + name] = self.batch[name]
+
+    @property
+    def rows(self) -> int:
+        """How many examples the batch has."""
+        return len(next(iter(self.batch.values())))
+
+    def loss(self, tensors: Tensors) -> Array:
+        """Return the total loss, penalties included."""
+        return self.record(tensors)[0]
+
+    def record(self, tensors: Tensors) -> tuple[Array, dict[str, Any]]:
+        """Return the total loss, and the outputs of all nodes with each objective's value among them."""
+        params, batch = self._parts(tensors)
+        outputs = forward(self.network, params, self.state, self.ctx, batch).outputs
+        losses = {
+            each.name: each.loss.forward({}, {}, self.ctx.at(each.name), *(take(outputs, i) for i in each.inputs)).y
+            for each in self.objectives
+        }
+        value = total(self.objectives, losses)
+        if self.extra:
+            value = value + self.extra(params)[0]
+        return value, {**outputs, **losses}
+
+    def backward(self, tensors: Tensors) -> Tensors:
+        """Return the gradients that the backward pass finds."""
+        found = self._pass(tensors)
+        grads = {f"{node}/{name}": grad for node, own in found.grads.items() for name, grad in own.items()}
+        if self.extra:
+            params, _ = self._parts(tensors)
+            more = self.extra(params)[1]
+            grads = {path: grad + _at(more, path) for path, grad in grads.items()}
+        return grads | {name: found.deltas[name.removeprefix(INPUT)] for name in tensors if name not in grads}
+
+    def by_vjp(self, tensors: Tensors) -> Tensors:
+        """Return the gradients that jax.vjp derives from the forward pass."""
+        value, pull_back = jax.vjp(self.loss, tensors)
+        return pull_back(jnp.ones_like(value))[0]
+
+    def _pass(self, tensors: Tensors) -> Any:
+        params, batch = self._parts(tensors)
+        return backprop(self.network, self.objectives, params, self.state, self.ctx, batch)
+
+    def _parts(self, tensors: Tensors) -> tuple[dict[str, Params], dict[str, Any]]:
+        params = {node: {name: tensors[f"{node}/{name}"] for name in own} for node, own in self.params.items()}
+        return params, {name: tensors.get(INPUT + name, column) for name, column in self.batch.items()}
+
+
+class Cost(NamedTuple):
+    """What one forward pass costs: operations, bytes of parameters and outputs, and whether it convolves."""
+
+    operations: float
+    bytes: int
+    convolves: bool
+
+    @classmethod
+    def of(cls, point: Point) -> Cost:
+        """Return the cost of a point's forward pass; nothing is computed."""
+        lowered = jax.jit(point.loss).lower(point.tensors)
+        outputs = jax.eval_shape(point.record, point.tensors)[1]
+        held = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((point.tensors, outputs)))
+        operations = float((lowered.cost_analysis() or {}).get("flops", 0.0))
+        return cls(max(operations, 1.0), held, "stablehlo.convolution" in lowered.as_text())
+
+
+def compiled_once(function: Callable[..., Any], operations: float = 0.0) -> Any:
+    """Return a function compiled for few or cheap runs."""
+    return jax.jit(function, compiler_options=QUICK if operations < CHEAP else None)
+
+
+def widened(value: Any) -> Any:
+    """Return real numbers as float64, anything else as it is."""
+    value = jnp.asarray(value)
+    return value.astype(jnp.float64) if jnp.issubdtype(value.dtype, jnp.floating) else value
+
+
+def _at(grads: Mapping[str, Params], path: str) -> Any:
+    node, _, name = path.rpartition("/")
+    return grads[node][name]

@@ -1,0 +1,132 @@
+"""A check of gradients as text of 80 columns, and as plain values."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from retrograd.checking.result import EXACT, LIMITS, Entry, GradientCheck, TensorCheck, Verdict
+
+WIDTH = 80
+PATH = 30  # columns of a tensor's path at most
+WORDS: tuple[Verdict, ...] = (*(word for _, word in LIMITS), "wrong")
+SHOWN_KINKS = 3
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """The checks of one configuration, run, layer or file; `broken` are clauses of the layer contract.
+
+    `print(report)` shows it as the command line does.
+    """
+
+    checks: tuple[GradientCheck, ...]
+    broken: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of the verdicts in a word; a layer that breaks its contract is wrong."""
+        worst = max(self.checks, key=lambda check: WORDS.index(check.verdict), default=None)
+        return "wrong" if self.broken or worst is None else worst.verdict
+
+    def __str__(self) -> str:
+        return "\n".join(lines_of(self))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as plain values for JSON; infinity stands for a gradient of the wrong shape."""
+        checks = [
+            {
+                **dataclasses.asdict(check),
+                "verdict": check.verdict,
+                "error": check.error,
+                "tensors": [_tensor_json(tensor) for tensor in check.tensors],
+                "faults": [fault._asdict() for fault in check.faults],
+                "whole": check.whole._asdict() if check.whole else None,
+            }
+            for check in self.checks
+        ]
+        return {"verdict": self.verdict, "checks": checks, "broken": list(self.broken)}
+
+
+def _tensor_json(tensor: TensorCheck) -> dict[str, Any]:
+    kinks = [kink._asdict() for kink in tensor.kinks]
+    worst = tensor.worst._asdict() if tensor.worst else None
+    return {**dataclasses.asdict(tensor), "verdict": tensor.verdict, "worst": worst, "kinks": kinks}
+
+
+def lines_of(report: CheckReport) -> Iterator[str]:
+    """Yield the lines of a report."""
+    for check in report.checks:
+        yield from _check_lines(check)
+        yield ""
+    if report.broken:
+        yield "broken clauses of the layer contract:"
+        for clause in report.broken:
+            yield from _wrapped(clause, "  ")
+        yield ""
+    yield from _verdict_lines(report)
+
+
+def _check_lines(check: GradientCheck) -> Iterator[str]:
+    counted = f"{check.rows} rows, {check.parameters:,} parameters, float64, {check.seconds:.1f} s"
+    yield from _wrapped(f"{check.name}: {counted}", "")
+    if check.tensors:
+        width = min(PATH, max(len(tensor.path) for tensor in check.tensors))
+        yield f"{'':{width}}  {'entries':>13}  {'error':>7}  {'jax.vjp':>7}  verdict"
+        for tensor in check.tensors:
+            yield from _tensor_lines(tensor, width)
+    if check.whole:
+        yield from _wrapped(f"along a random direction of the whole tree: {_pair(check.whole)}", "")
+    for fault in check.faults:
+        yield from _wrapped(f"WRONG  {fault}", "")
+    for note in check.notes:
+        yield from _wrapped(f"note: {note}", "")
+
+
+def _tensor_lines(tensor: TensorCheck, width: int) -> Iterator[str]:
+    path = tensor.path if len(tensor.path) <= width else "..." + tensor.path[3 - width :]
+    size = math.prod(tensor.shape)
+    tried = f"all {size:,}" if tensor.tried == size else f"{tensor.tried} of {_short(size)}"
+    error = "-" if tensor.surrogate else _error(max(tensor.error, tensor.along))
+    yield f"{path:{width}}  {tried:>13}  {error:>7}  {_error(tensor.vjp):>7}  {tensor.verdict}"
+    if tensor.surrogate:
+        yield from _wrapped(f"no differences: {tensor.surrogate}", "    ")
+    elif tensor.worst and tensor.worst.error > EXACT:
+        yield from _wrapped(f"worst {_pair(tensor.worst)}", "    ")
+    for kink in tensor.kinks[:SHOWN_KINKS]:
+        at = ", ".join(f"{node} ({count})" for node, count in kink.nodes)
+        yield from _wrapped(f"kink at {list(kink.at)}: a corner of {at} lies inside the interval; derivative from "
+                            f"the left {kink.left:.6g}, from the right {kink.right:.6g}, backward {kink.backward:.6g}",
+                            "    ")  # fmt: skip
+    if len(tensor.kinks) > SHOWN_KINKS:
+        yield f"    and {len(tensor.kinks) - SHOWN_KINKS} more entries on a corner"
+
+
+def _verdict_lines(report: CheckReport) -> Iterator[str]:
+    largest = max((check.error for check in report.checks), default=0.0)
+    wrong = dict.fromkeys(f"{fault.path} ({fault.kind})" for check in report.checks for fault in check.faults)
+    named = f"; wrong: {', '.join(wrong)}" if wrong else ""
+    kinks = sum(len(tensor.kinks) for check in report.checks for tensor in check.tensors)
+    corners = f"; {kinks} entries lie on a corner and do not count" if kinks else ""
+    yield from _wrapped(f"verdict: {report.verdict}, largest relative error {_error(largest)}{named}{corners}", "")
+
+
+def _pair(entry: Entry) -> str:
+    at = f"{list(entry.at)}: " if entry.at else ""
+    return f"{at}backward {entry.backward:.6g}, difference {entry.difference:.6g}, error {_error(entry.error)}"
+
+
+def _error(value: float) -> str:
+    return "0" if value == 0 else f"{value:.1e}"
+
+
+def _short(count: int) -> str:
+    return f"{count:,}" if count < 1_000_000 else f"{count / 1e6:.1f} M"
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False)

@@ -1,0 +1,86 @@
+"""What a check of gradients found, and its verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from retrograd.checking.kinks import Kink
+from retrograd.checking.locate import Fault
+
+Verdict = Literal["exact", "acceptable", "suspicious", "wrong"]
+LIMITS: tuple[tuple[float, Verdict], ...] = ((1e-7, "exact"), (1e-5, "acceptable"), (1e-3, "suspicious"))
+EXACT = LIMITS[0][0]
+ACCEPTABLE = LIMITS[1][0]
+WRONG = LIMITS[-1][0]
+
+
+class Entry(NamedTuple):
+    """One entry of a tensor: its index, what backward says, the difference, and their relative error."""
+
+    at: tuple[int, ...]
+    backward: float
+    difference: float
+    error: float
+
+
+@dataclass(frozen=True)
+class TensorCheck:
+    """One tensor: the error by norm over the entries that were tried, and the worst of them.
+
+    `along` is the error along a random direction (of all entries together), `vjp` that of backward against jax.vjp.
+    `surrogate` says why differences do not apply, where a layer's backward deliberately is another derivative.
+    """
+
+    path: str
+    shape: tuple[int, ...]
+    tried: int
+    error: float
+    worst: Entry | None
+    along: float
+    vjp: float
+    kinks: tuple[Kink, ...] = ()
+    surrogate: str = ""
+
+    @property
+    def largest(self) -> float:
+        """The largest of the errors that apply."""
+        return self.vjp if self.surrogate else max(self.error, self.along, self.vjp)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The errors in a word."""
+        return verdict_of(self.largest)
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """What a check found. `whole` is the whole tree along one random direction; `faults` are the wrong layers."""
+
+    name: str
+    rows: int
+    parameters: int
+    tensors: tuple[TensorCheck, ...]
+    whole: Entry | None
+    faults: tuple[Fault, ...]
+    roundoff: float  # how far round-off may carry a difference; errors are relative to at least this / 1e-7
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def error(self) -> float:
+        """The largest error of any tensor; infinite where backward could not even run."""
+        whole = [self.whole.error] if self.whole and not any(t.surrogate or t.kinks for t in self.tensors) else []
+        return max([*(tensor.largest for tensor in self.tensors), *whole], default=np.inf if self.faults else 0.0)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The largest error in a word."""
+        return "wrong" if self.faults else verdict_of(self.error)
+
+
+def verdict_of(error: float) -> Verdict:
+    """Return exact, acceptable, suspicious or wrong for a relative error: 1e-7, 1e-5, 1e-3; NaN is wrong."""
+    return next((word for limit, word in LIMITS if error <= limit), "wrong")

@@ -1,0 +1,1 @@
+"""Cells: what the text in a column means."""

@@ -1,0 +1,281 @@
+"""Which notation each text column of a table uses for its numbers: decided by its own cells, then by its neighbours."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import polars as pl
+
+from retrograd.data.cells.notation import BLANKS, CODES, FACTORS, MARKS, Notation, general, stands_for_none
+
+ENOUGH = 0.95  # share of a text column's cells that make it a column of numbers; the others are errors
+SAMPLE = 1000  # cells, spread over the column, that tell whether it may hold numbers at all
+FEW_CHANCES = 30  # numbers that all keep three decimals by chance: one in ten ends in 0 and is shortened, 0.9^30 = 4 %
+EXAMPLE = re.compile(rf"^\d[\d.,'’{BLANKS}]*$")
+MONEY = rf"[A-Za-z]{{0,3}}[$€£¥₹₽₩₺₪฿₫₴]|{CODES}|(?i:s?fr|kr|rs|rm|rp)|zł|Kč|Ft|元|円|원"
+
+Mark = Literal[".", ","]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How many numbers of a column say what each mark means.
+
+    `point` and `comma` can only be decimal marks there (or follow from the other mark, which groups thousands);
+    `three_point` and `three_comma` stand before just three digits, as in 1.234, and could be either.
+    """
+
+    point: int
+    comma: int
+    three_point: int
+    three_comma: int
+    small: int  # below 1000, without any mark
+    large: int  # 1000 and more, without any mark
+    padded: int  # of the undecided ones, those that end in 0, as shortened decimals do not
+
+    @property
+    def decided(self) -> Mark | None:
+        """The decimal mark, when the column itself shows it."""
+        if self.point == self.comma:
+            return None
+        return "." if self.point > self.comma else ","
+
+    @property
+    def groups(self) -> bool:
+        """Whether undecided marks must group thousands: whole numbers below 1000 go without, and no larger ones do.
+
+        Decimals that keep their zeros would leave no number without a mark; those that drop them would sometimes have
+        fewer than three.
+        """
+        undecided = self.three_point + self.three_comma
+        return bool(undecided and self.small and not self.large and (self.padded or undecided >= FEW_CHANCES))
+
+
+@dataclass(frozen=True)
+class Found:
+    """A column's notation, an example of it, and how its marks were told apart where they could be either."""
+
+    notation: Notation
+    example: str
+    doubt: str = ""
+
+
+def example_notation(text: str) -> Notation | None:
+    """Return the notation that an example such as 1.234,56 shows; None for other text, or one that leaves it open."""
+    if not EXAMPLE.match(text) or not any(mark in text for mark in ".,"):
+        return None
+    found = evidence(pl.Series([text]))
+    decimal = found.decided
+    return None if decimal is None else Notation(decimal, _grouping(pl.Series([text]), decimal))
+
+
+def evidence(numbers: pl.Series) -> Evidence:
+    """Count what numbers (text, without sign and unit) say about their marks."""
+    text = pl.col("number")
+    three = r"^[1-9]\d{0,2}[MARK]\d{3}$"
+    point, comma = text.str.contains(three.replace("MARK", ".")), text.str.contains(three.replace("MARK", ","))
+    points, commas = text.str.count_matches(".", literal=True), text.str.count_matches(",", literal=True)
+    last = text.str.extract(r".*([.,])")
+    is_point = ((points == 1) & (commas == 0) & ~point) | ((points == 0) & (commas > 1))
+    is_comma = ((commas == 1) & (points == 0) & ~comma) | ((commas == 0) & (points > 1))
+    both = (points > 0) & (commas > 0)
+    counts = numbers.alias("number").to_frame().select(
+        point=(is_point | (both & (last == "."))).sum(),
+        comma=(is_comma | (both & (last == ","))).sum(),
+        three_point=point.sum(),
+        three_comma=comma.sum(),
+        small=text.str.contains(r"^\d{1,3}$").sum(),
+        large=text.str.contains(r"^[1-9]\d{3,}$").sum(),
+        padded=((point | comma) & text.str.ends_with("0")).sum(),
+    )  # fmt: skip
+    return Evidence(**counts.row(0, named=True))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A text column most of whose cells may be numbers: its numbers, the unit, and what they say about their marks."""
+
+    cells: pl.Series
+    numbers: pl.Series
+    unit: str
+    factors: bool
+    evidence: Evidence
+
+    def notation(self, decimal: Mark) -> Notation:
+        """Return the notation with this decimal mark."""
+        return Notation(decimal, _grouping(self.numbers, decimal), self.unit, self.factors)
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether marks could be decimal marks as well as marks between thousands."""
+        return self.evidence.decided is None and bool(self.evidence.three_point + self.evidence.three_comma)
+
+    def decide(self, prior: Mark | None, thousands: str | None, separator: str | None) -> tuple[Notation, str]:
+        """Return the notation, and where the cells leave it open a sentence about that.
+
+        `prior` is the decimal mark of the settings, of training, or of the table's other columns.
+        """
+        own = self.evidence.decided
+        if own is not None and thousands != own:
+            return self.notation(own), ""
+        mark: Mark = "." if self.evidence.three_point else ","
+        other: Mark = "," if mark == "." else "."
+        if not self.is_undecided:
+            return self.notation(prior or "."), ""
+        is_money = bool(self.unit) and re.fullmatch(MONEY, self.unit) is not None  # no currency is written to 1/1000
+        if thousands == mark or (prior is None and (self.evidence.groups or is_money)):
+            return self.notation(other), ""
+        if prior is not None:
+            return self.notation(prior), ""
+        if mark == "," and not self.evidence.large:
+            return self.notation("."), "the comma stands between thousands"
+        doubt = (
+            "" if mark == "." and separator != ";" else f"the {'point' if mark == '.' else 'comma'} is a decimal mark"
+        )
+        return self.notation(mark), doubt
+
+
+def find_candidate(cells: pl.Series) -> Candidate | None:
+    """Return a text column as a candidate for numbers; None when most of its cells are none, or all are plain ones."""
+    cells = cells.drop_nulls()
+    sample = cells.gather_every(max(1, len(cells) // SAMPLE))
+    if not len(sample):
+        return None
+    parts = general(sample.filter(~stands_for_none(sample)))
+    if not len(parts) or parts["number"].null_count() > len(parts) / 2 or _are_calls(parts):
+        return None
+    is_plain = cells.cast(pl.Float64, strict=False).is_not_null()
+    if is_plain.all() and not parts["number"].str.contains(r"^[1-9]\d{0,2}\.\d{3}$").any():
+        return None
+    unit = _unit(parts)
+    if unit is None:
+        return None
+    numbers = cells.str.extract(rf"(\d(?:[\d.,'’{BLANKS}]*\d)?|[.,]\d+)").drop_nulls()
+    return Candidate(cells, numbers, *unit, evidence(numbers))
+
+
+def find_units(cells: pl.Series) -> tuple[str, ...]:
+    """Return the different units of a text column most of whose cells are numbers, the most frequent first."""
+    parts = general(cells.drop_nulls().head(SAMPLE))
+    if parts["number"].null_count() > len(parts) / 2:
+        return ()
+    names = Counter[str]()
+    for unit, count in _units(parts).items():
+        names.update({_singular(part): count for part in unit.split("\0") if part})
+    return tuple(name for name, count in names.most_common() if count > 1)
+
+
+def find_notations(
+    columns: Mapping[str, pl.Series],
+    decimal: Mark | None = None,
+    thousands: str | None = None,
+    separator: str | None = None,
+    certain: Collection[str] = (),
+) -> dict[str, Found]:
+    """Return the notation of those text columns whose numbers are not plainly written.
+
+    A column decides by its own cells; what could be either follows the settings, then the table's other columns. Where
+    those are silent, a comma before three digits stands between thousands, and a point is a decimal mark. `certain`
+    are columns that hold numbers even if many of their cells do not.
+    """
+    candidates = {name: find_candidate(cells) for name, cells in columns.items()}
+    known = {name: each for name, each in candidates.items() if each is not None}
+    votes = Counter(each.evidence.decided for each in known.values() if each.evidence.decided)
+    prior = decimal or ("," if votes[","] > votes["."] else "." if votes["."] else None)
+    found = {}
+    for name, each in known.items():
+        notation, doubt = each.decide(prior, thousands, separator)
+        is_plain = each.cells.cast(pl.Float64, strict=False).is_not_null()
+        gains = (~is_plain & (notation.fits(each.cells) | stands_for_none(each.cells))).any()
+        is_number = name in certain or readable(each.cells, notation) >= ENOUGH
+        if is_number and (gains or notation != Notation() or doubt):
+            found[name] = Found(notation, _example(each.cells, notation), doubt)
+    return found
+
+
+def readable(cells: pl.Series, notation: Notation) -> float:
+    """Return the share of cells that are numbers in a notation, among those that are not missing."""
+    fits = notation.fits(cells)
+    plain = cells.filter(~fits & ~stands_for_none(cells))
+    return int(fits.sum()) / max(1, int(fits.sum()) + len(plain))
+
+
+def notation_like(cells: pl.Series, prior: Notation) -> Notation:
+    """Return the notation of a column of further rows: its own where its cells show one, else that of training."""
+    candidate = find_candidate(cells)
+    if candidate is None:
+        shows_point = cells.cast(pl.Float64, strict=False).is_not_null() & cells.str.contains(".", literal=True)
+        return Notation() if shows_point.any() else prior
+    notation, _ = candidate.decide(prior.decimal, None, None)
+    if candidate.unit and prior.unit and candidate.unit.lower() != prior.unit.lower():
+        notation = replace(notation, unit=prior.unit)  # another currency is another quantity
+    return notation
+
+
+def _example(cells: pl.Series, notation: Notation) -> str:
+    """Return the cell that shows most of the notation: the longest."""
+    sample = cells.gather_every(max(1, len(cells) // SAMPLE))
+    shown = sample.filter(notation.fits(sample))
+    return str(shown[int(shown.str.len_chars().arg_max() or 0)]) if len(shown) else str(cells[0])
+
+
+def _units(parts: pl.DataFrame) -> Counter[str]:
+    """Count the units, factors left out; year and years are the same."""
+    units = parts.filter(pl.col("number").is_not_null()).select(
+        pl.concat_str(pl.col("prefix").fill_null(""), pl.lit("\0"), pl.col("suffix").fill_null("").str.strip_chars())
+    )
+    return Counter(units.to_series().to_list())
+
+
+def _unit(parts: pl.DataFrame) -> tuple[str, bool] | None:
+    """Return a column's one unit (perhaps none), and whether k, M and B multiply; None for several units."""
+    counts = _units(parts)
+    total = sum(counts.values())
+    prefixes = {unit.split("\0")[0] for unit in counts} - {""}
+    suffixes = {unit.split("\0")[1] for unit in counts} - {""}
+    factors = {suffix for suffix in suffixes if suffix.lower() in FACTORS}
+    are_factors = bool(factors) and factors == suffixes and (bool(prefixes) or _multiply(factors, counts))
+    if are_factors:
+        suffixes = set()
+    names = {_singular(unit) for unit in prefixes | suffixes}
+    if len(names) > 1:
+        most = Counter(dict.fromkeys(names, 0))
+        for unit, count in counts.items():
+            most.update({_singular(part): count for part in unit.split("\0") if part})
+        name, count = most.most_common(1)[0]
+        if count < ENOUGH * total:
+            return None
+        return name, are_factors
+    return next(iter(names), ""), are_factors
+
+
+def _multiply(factors: set[str], counts: Counter[str]) -> bool:
+    """Return whether suffixes are factors: of several sizes, or beside numbers without; a lone `m` may be metres."""
+    sizes = {FACTORS[factor.lower()] for factor in factors}
+    is_metre = factors == {"m"}
+    return not is_metre and (len(sizes) > 1 or "\0" in counts)
+
+
+def _singular(unit: str) -> str:
+    unit = unit.strip().removesuffix(".")
+    return unit[:-1] if len(unit) > 3 and unit.isascii() and unit.endswith("s") else unit
+
+
+def _grouping(numbers: pl.Series, decimal: Mark) -> Literal["", ",", ".", " ", "'"]:
+    """Return the mark between thousands that most of the numbers with one have."""
+    other = "." if decimal == "," else ","
+    counts = {mark: int(numbers.str.contains(rf"\d{MARKS[mark]}\d").sum()) for mark in (other, " ", "'")}
+    best = max(counts, key=lambda mark: counts[mark])
+    return best if counts[best] else ""  # type: ignore[return-value]
+
+
+def _are_calls(parts: pl.DataFrame) -> bool:
+    """Return whether numbers are rather telephone numbers: grouped by blanks after a + or a 0."""
+    number = pl.col("number")
+    grouped = number.str.contains(rf"\d[{BLANKS}]\d")
+    calls = grouped & ((pl.col("first") == "+").fill_null(False) | number.str.starts_with("0"))
+    return bool(parts.select(calls.any()).item())

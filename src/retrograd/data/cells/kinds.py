@@ -1,0 +1,197 @@
+"""Which kind of column each one is: number, category, boolean, date, free text, or an identifier that is left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from retrograd.base.errors import ConfigError, DataError
+from retrograd.data.cells.date_forms import example
+from retrograd.data.cells.dates import DIGITS, find_date, is_date_form
+from retrograd.data.cells.dialects import example_notation
+from retrograd.data.cells.free_text import is_free_text, words_a_cell
+from retrograd.data.cells.notation import stands_for_none
+from retrograd.data.cells.resemblance import resemblance
+from retrograd.data.cells.values import Parsed, booleans, dates, numbers, words
+from retrograd.data.settings import DataSettings
+from retrograd.data.table import Table
+from retrograd.data.wording import some_of
+
+ENOUGH = 0.95  # share of a text column's cells that make it a column of numbers or dates; the others are errors
+MANY = 0.5  # share of numbers from which a text column's note says that there were some
+MOST_WORDS = 64  # a column with more different words, which hardly repeat, names its rows
+FEW_A_WORD = 5  # cells to each different word; with more, words that look like numbers are still good categories
+ISO_DATE = "%Y-%m-%d"
+LARGEST_EXACT = 2**53  # whole numbers beyond are rounded in 64 bits, so that different ones become the same
+LONG = r"^[+-]?\d{17,}$"  # digits that are more than that
+PADDED = r"^0\d+$"
+ROW_NUMBER_NAME = re.compile(r"(?i:(^|[_ .-])(id|index|row|no|nr)$|^unnamed)|[a-z](Id|ID)$")
+
+
+@dataclass(frozen=True)
+class ColumnKind:
+    """A column's kind, a date's format, and what is worth telling about how it was found."""
+
+    kind: str
+    form: str = ""
+    note: str = ""
+
+    def parse(self, series: pl.Series) -> Parsed:
+        """Read a column as this kind."""
+        if self.kind == "date":
+            return dates(series, self.form)
+        return {"number": numbers, "boolean": booleans}.get(self.kind, words)(series)
+
+    @property
+    def expected(self) -> str:
+        """What a cell must be, in words."""
+        return {"number": "a finite number", "boolean": "true or false", "date": f"a date like {example(self.form)}"}[
+            self.kind
+        ]
+
+
+def find_kinds(table: Table, names: tuple[str, ...], settings: DataSettings) -> dict[str, ColumnKind]:
+    """Return the kind of each named column: the one that the settings say, or what most of its cells are.
+
+    Raises:  DataError for a column without any value, or for a kind given to a column that does not exist
+    """
+    for name in settings.kinds:
+        table.column(name)
+    found = {name: _find_kind(table, name, settings) for name in names}
+    known = {kind.form for kind in found.values() if kind.kind == "date" and not kind.note}
+    doubtful = [
+        name for name, kind in found.items() if kind.kind == "date" and kind.note and name not in settings.kinds
+    ]
+    return found | {name: _date_kind(table.column(name).drop_nulls(), known) or found[name] for name in doubtful}
+
+
+def _find_kind(table: Table, name: str, settings: DataSettings) -> ColumnKind:
+    series = table.column(name)
+    cells = series.drop_nulls() if series.null_count() else series
+    chosen = settings.kinds.get(name)
+    if chosen == "identifier":
+        return ColumnKind("identifier")
+    if cells.is_empty():
+        cure = f"leave it out with `exclude: [{name}]`"
+        raise DataError(f"column '{name}' is empty: every cell is missing", where=table.where, cure=cure)
+    if chosen is None:
+        return _inferred(cells)
+    if chosen == "date":
+        return _date_kind(cells, enough=0.0) or ColumnKind("date", ISO_DATE)
+    if example_notation(chosen):
+        return ColumnKind("number")
+    if "%" not in chosen:
+        return ColumnKind(chosen)
+    if not is_date_form(chosen):
+        raise ConfigError(f"'{chosen}' is no format of a date", where=f"data.kinds.{name}", cure="for example %d/%m/%Y")
+    return ColumnKind("date", chosen)
+
+
+def _inferred(cells: pl.Series) -> ColumnKind:
+    if cells.dtype == pl.Boolean:
+        return ColumnKind("boolean")
+    if cells.dtype in (pl.Date, pl.Datetime):
+        return ColumnKind("date", ISO_DATE)
+    if cells.dtype in (pl.Categorical, pl.Enum):
+        return ColumnKind("category")
+    if cells.dtype.is_float():
+        return _row_number(numbers(cells).values) or ColumnKind("number")
+    parsed = numbers(cells)
+    readable = 1 - (cells.cast(pl.Float64, strict=False).is_null() if cells.dtype == pl.String else parsed.bad).mean()
+    if cells.dtype.is_numeric() or readable >= ENOUGH:
+        return _compact_date(cells) or _row_number(parsed.values) or _code(cells) or ColumnKind("number")
+    if not booleans(cells).bad.any():
+        return ColumnKind("boolean")
+    return _date_kind(cells) or _category(cells, readable)
+
+
+def _compact_date(cells: pl.Series) -> ColumnKind | None:
+    """Return the kind of whole numbers that are all dates such as 20240131."""
+    if cells.dtype.is_integer() and int(cells.min()) >= 180001:
+        cells = cells.cast(pl.String)
+    if cells.dtype != pl.String or not cells.head(100).str.contains(DIGITS).all():
+        return None
+    found = _date_kind(cells)
+    if found is None:
+        return None
+    note = f"'{cells.name}' holds dates such as {cells[0]} ({found.form}), not numbers"
+    return ColumnKind("date", found.form, note)
+
+
+def _code(cells: pl.Series) -> ColumnKind | None:
+    """Return the kind of whole numbers that only name something: with leading zeros, or too long for a number."""
+    if cells.dtype.is_integer():
+        largest = max(abs(int(cells.min())), abs(int(cells.max())))
+        long, padded = largest > LARGEST_EXACT, False
+    elif cells.dtype == pl.String:
+        long = bool(cells.str.contains(LONG).any())
+        padded = bool(cells.str.contains(PADDED).any()) and bool(cells.str.contains(r"^\d+$").all())
+    else:
+        return None
+    if long:
+        what = f"'{cells.name}' holds whole numbers too long to be exact, such as {cells[0]}"
+        return ColumnKind("identifier", note=f"{what}; it is left out")
+    if not padded:
+        return None
+    shown = cells.filter(cells.str.contains(PADDED))[0]
+    is_name = cells.n_unique() > max(MOST_WORDS, len(cells) / 2)
+    what = f"'{cells.name}' holds codes with leading zeros, such as {shown}"
+    return ColumnKind("identifier", note=f"{what}; it is left out") if is_name else ColumnKind("category", note=what)
+
+
+def _row_number(values: pl.Series) -> ColumnKind | None:
+    if not ROW_NUMBER_NAME.search(values.name):
+        return None
+    steps = values.diff().drop_nulls()
+    if len(steps) > 0 and bool((steps == 1).all()):
+        return ColumnKind("identifier", note=f"'{values.name}' only counts the rows")
+    return None
+
+
+def _date_kind(cells: pl.Series, known: Collection[str] = (), enough: float = ENOUGH) -> ColumnKind | None:
+    if cells.dtype in (pl.Date, pl.Datetime):
+        return ColumnKind("date", ISO_DATE)
+    texts = cells.cast(pl.String)
+    texts = texts.filter(~stands_for_none(texts))
+    found = find_date(texts, enough, known) if len(texts) else None
+    if found is None:
+        return None
+    why = f" ({found.why})" if found.why else ""
+    others = (
+        f"'{cells.name}' could be {found.others[0]} as well as {found.form}, which was taken{why}"
+        if found.others
+        else ""
+    )
+    return ColumnKind("date", found.form, others)
+
+
+def _category(cells: pl.Series, readable: float) -> ColumnKind:
+    different = cells.n_unique()
+    if is_free_text(cells):
+        note = f"'{cells.name}' holds free text ({words_a_cell(cells):.0f} words a cell), which is read as tokens"
+        return ColumnKind("text", note=note)
+    if different > MOST_WORDS and different > len(cells) / 2:
+        like = resemblance(cells) or f"such as '{cells[0]}'"
+        return ColumnKind("identifier", note=f"'{cells.name}' holds {different} different texts, {like}")
+    note = f"{readable:.0%} of the cells of '{cells.name}' are numbers, too few for a number column"
+    if readable >= MANY:
+        return ColumnKind("category", note=note)
+    like = resemblance(cells) if different > len(cells) / FEW_A_WORD else ""
+    return ColumnKind("category", note=f"'{cells.name}' is taken as words, {like}" if like else "")
+
+
+def kinds_notes(kinds: Mapping[str, ColumnKind]) -> tuple[str, ...]:
+    """Return what was inferred, in sentences: the columns of each kind, then the doubtful ones."""
+    by_kind: dict[str, list[str]] = {}
+    for name, found in kinds.items():
+        form = f" ({found.form})" if found.form not in ("", ISO_DATE) else ""
+        by_kind.setdefault(found.kind, []).append(f"{name}{form}")
+    notes = []
+    for kind, names in by_kind.items():
+        left_out = " (left out)" if kind == "identifier" else ""
+        notes.append(f"{len(names)} {kind} column{'s' if len(names) > 1 else ''}{left_out}: {some_of(names)}")
+    doubts = [f"{found.note}; `kinds:` chooses another kind" for found in kinds.values() if found.note]
+    return (*notes, *doubts)

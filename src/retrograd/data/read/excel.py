@@ -1,0 +1,64 @@
+"""Spreadsheets (.xlsx, .xls, .ods), by the extra `excel`."""
+
+from __future__ import annotations
+
+import importlib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from retrograd.base.errors import ConfigError, DataError
+from retrograd.data.read.files import check_file, too_large
+from retrograd.data.read.records import table_of_rows
+from retrograd.data.settings import DataSettings
+from retrograd.data.table import Table
+from retrograd.data.wording import some_of
+
+SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+MIDNIGHT = r"^(\d{4}-\d\d-\d\d) 00:00:00$"
+
+
+def read_excel(path: Path, settings: DataSettings) -> Table:
+    """Return one sheet of a spreadsheet as a Table of text: the sheet that the settings name, or the first with cells.
+
+    Raises:  DataError when it is no spreadsheet, too large or has no such sheet, or when the reader is not installed
+    """
+    check_file(path, settings.max_bytes)
+    _check_size(path, settings.max_bytes)
+    try:
+        fastexcel: Any = importlib.import_module("fastexcel")
+    except ImportError:
+        cure = "install it with `pip install 'retrograd[excel]'`, or save the sheet as CSV"
+        raise DataError("reading spreadsheets needs the package fastexcel", where=str(path), cure=cure) from None
+    try:
+        book = fastexcel.read_excel(path)
+        name, frame = _sheet(book, settings.sheet, path)
+    except fastexcel.FastExcelError as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"cannot be read as a spreadsheet: {reason}", where=str(path)) from None
+    others = [other for other in book.sheet_names if other != name]
+    note = (f"sheet '{name}' is read, not {some_of(others, 5)} (`sheet:` names another)",) if others else ()
+    frame = frame.with_columns(pl.all().str.replace(MIDNIGHT, "$1").fill_null(""))
+    return table_of_rows(path, [list(row) for row in frame.rows()], settings, note)
+
+
+def _sheet(book: Any, wanted: str | None, path: Path) -> tuple[str, pl.DataFrame]:
+    if wanted is not None and wanted not in book.sheet_names:
+        raise ConfigError(f"{path} has no sheet '{wanted}'; have: {some_of(book.sheet_names)}", where="data.sheet")
+    for name in [wanted] if wanted else book.sheet_names:
+        frame = book.load_sheet(name, header_row=None, dtypes="string").to_polars()
+        if frame.height:
+            return name, frame
+    raise DataError("empty: no sheet has cells", where=str(path))
+
+
+def _check_size(path: Path, max_bytes: int) -> None:
+    """Refuse a spreadsheet whose parts, which are compressed, take more than the limit."""
+    if not zipfile.is_zipfile(path):  # .xls is none
+        return
+    with zipfile.ZipFile(path) as archive:
+        total = sum(member.file_size for member in archive.infolist())
+    if total > max_bytes:
+        raise too_large(path, f"its parts take {total:,} bytes", max_bytes)

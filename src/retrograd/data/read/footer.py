@@ -1,0 +1,79 @@
+"""Lines below the rows of a table that are no rows: totals, sources, dates of an export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.data.read.header import is_missing, is_number
+from retrograd.data.read.rows import RowChunk
+
+MOST = 10  # lines below a table that are looked at
+FEWEST_ROWS = 3  # of fewer rows none is left out without being asked
+TOTALS = ("total", "totals", "grand total", "sum", "summe", "gesamt", "gesamtsumme", "totale", "totaal", "итого",
+          "合计", "总计", "總計", "合計")  # fmt: skip
+
+
+class Footer:
+    """Holds back the last records of a stream, and leaves out those that are no rows."""
+
+    def __init__(self, width: int, wanted: int | None) -> None:
+        self.width, self.wanted = width, wanted
+        self.left_out: list[tuple[int, list[str]]] = []  # line and cells
+
+    def rows(self, chunks: Iterator[RowChunk]) -> Iterator[RowChunk]:
+        """Yield the records that are rows."""
+        most = MOST if self.wanted is None else self.wanted
+        tail = RowChunk(np.empty(0, np.int64), [])
+        passed = 0
+        for chunk in chunks:
+            joined = RowChunk(np.concatenate([tail.lines, chunk.lines]), [*tail.rows, *chunk.rows])
+            cut = max(0, len(joined.rows) - most)
+            if cut:
+                yield RowChunk(joined.lines[:cut], joined.rows[:cut])
+            passed += cut
+            tail = RowChunk(joined.lines[cut:], joined.rows[cut:])
+        keep = self._rows_in(tail, passed) if self.wanted is None else len(tail.rows) - min(most, len(tail.rows))
+        self.left_out = [(int(line), row) for line, row in zip(tail.lines[keep:], tail.rows[keep:], strict=True)]
+        if keep:
+            yield RowChunk(tail.lines[:keep], tail.rows[:keep])
+
+    def _rows_in(self, tail: RowChunk, passed: int) -> int:
+        """Return how many records at the beginning of the tail are rows."""
+        keep = len(tail.rows)
+        while passed + keep > FEWEST_ROWS:
+            above = tail.rows[: keep - 1]
+            is_apart = bool(above) and (
+                not any(map(str.strip, above[-1])) or tail.lines[keep - 1] > tail.lines[keep - 2] + 1
+            )
+            if not self._is_footer(tail.rows[keep - 1], above, is_apart):
+                break
+            keep -= 1
+        return keep
+
+    def _is_footer(self, row: list[str], above: list[list[str]], is_apart: bool) -> bool:
+        """Tell whether a record is no row; `is_apart` says that a blank line stands above it."""
+        filled = [i for i, cell in enumerate(row) if cell.strip()]
+        if not filled:
+            return True
+        if is_number(row[filled[0]]):
+            return False
+        if len(row) != self.width:
+            return len(filled) <= self.width / 2 and not any(is_number(row[i]) for i in filled)
+        column = [other[filled[0]] for other in above if len(other) == self.width]
+        if row[filled[0]].strip(" :").casefold() in TOTALS:
+            return bool(column) and row[filled[0]] not in column
+        values = [cell for cell in column if not is_missing(cell)]
+        is_other = is_apart or (bool(values) and all(map(is_number, values)))
+        return self.width > 2 and filled == [0] and is_other
+
+    def notes(self) -> list[str]:
+        """Return what was left out, in a sentence."""
+        told = [(line, row) for line, row in self.left_out if any(map(str.strip, row))]
+        if not told:
+            return []
+        line, row = told[0]
+        shown = " ".join(cell for cell in row if cell.strip())[:40]
+        what = f"line {line} ('{shown}') is" if len(told) == 1 else f"the lines from {line} on ('{shown}') are"
+        return [f"{what} left out: no row of the table (`skip_footer: 0` keeps everything)"]

@@ -1,0 +1,224 @@
+"""How a delimited text file is laid out: titles, comments, the separator and the header, read off its first lines."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import Protocol
+
+from retrograd.data.read.header import has_header, is_missing, is_number
+from retrograd.data.settings import DataSettings
+
+BLANKS = " "  # the separator that stands for a run of blanks and tabs
+SEPARATORS = ",;\t|"
+COMMENT_MARKS = ("#", "%", "//")
+EVEN = 0.9  # share of the lines that a separator must cut into equally many cells; csv.Sniffer asks for the same
+DECIMAL_COMMA = r"^\s*([+-]?\d*),(\d+(?:[eE][+-]?\d+)?)\s*$"
+SEPARATOR_LINE = re.compile(r"\ufeff?sep=(.)\s*$", re.IGNORECASE)  # a first line that Excel understands
+RULER = re.compile(r"^[|+:= -]*--[|+:= -]*$")  # between header and rows, as databases print tables
+SHOWN = 40
+PEEK_ROWS = 200
+
+
+class CsvReader(Protocol):
+    """What `csv.reader` returns, whose own type has no public name."""
+
+    line_num: int
+
+    def __iter__(self) -> Iterator[list[str]]: ...
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the rows begin, and how lines become cells.
+
+    `names` are the columns' names where a comment states them; `header` tells whether the first record does.
+    """
+
+    separator: str
+    comment: str = ""
+    skip_lines: int = 0
+    header: bool = True
+    names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def readable(self, lines: Iterable[str]) -> Iterator[str]:
+        """Yield the lines with blank ones in place of titles and comments, so that the lines keep their numbers."""
+        if self.skip_lines:
+            lines = ("\n" if i < self.skip_lines else line for i, line in zip(count(), lines, strict=False))
+        if self.comment:
+            lines = _without_comments(lines, self.comment)
+        if self.separator == "|":
+            lines = ("\n" if RULER.match(line) else line for line in lines)
+        if self.separator == BLANKS:
+            lines = (f"{line.strip()}\n".replace("\t", " ") for line in lines)
+        return iter(lines)
+
+    def reader(self, lines: Iterable[str], *, strict: bool = True) -> CsvReader:
+        """Return a reader of the records in these lines."""
+        return csv.reader(self.readable(lines), delimiter=self.separator, skipinitialspace=True, strict=strict)
+
+
+def find_layout(sample: list[str], settings: DataSettings, *, whole: bool) -> Layout:
+    """Return the layout of a file that begins with these lines; `whole` says that there are no others."""
+    said = SEPARATOR_LINE.match(sample[0]) if sample and settings.skip_lines is None else None
+    first = 1 if said else settings.skip_lines or 0
+    comment = _find_comment(sample[first:]) if settings.comment is None else settings.comment
+    wanted = settings.separator or (said[1] if said else None)
+    bare = Layout(",", comment, first)
+    separator = wanted or find_separator(list(bare.readable(sample)), settings.decimal or ".")
+    layout = Layout(separator, comment, first)
+    records, ends = _records(layout, sample, whole)
+    titles = 0 if settings.skip_lines is not None or not records else _titles(records)
+    notes = []
+    if titles:
+        first = ends[titles - 1]
+        notes.append(_titles_note(records[0], first))
+    names = _names_in_comment(sample, comment, separator, records[titles:]) if comment else ()
+    header = settings.header
+    if header is None:
+        header = not names and has_header(records[titles:]) if records else True
+    if comment:
+        notes.append(f"lines that begin with '{comment}' are comments (`comment: \"\"` reads them as rows)")
+    return Layout(separator, comment, first, header, () if header else names, tuple(notes))
+
+
+def record_layout(rows: list[list[str]], settings: DataSettings) -> Layout:
+    """Return the layout of rows that come as cells, as from a sheet: titles above the table, and the header."""
+    skip = _titles(rows[:PEEK_ROWS]) if settings.skip_lines is None else settings.skip_lines
+    notes = (_titles_note(rows[0], skip),) if skip and settings.skip_lines is None and any(rows[0]) else ()
+    header = has_header(rows[skip : skip + PEEK_ROWS]) if settings.header is None and rows[skip:] else settings.header
+    return Layout("", "", skip, header is not False, (), notes)
+
+
+def find_separator(lines: list[str], decimal: str) -> str:
+    """Return the separator that cuts most lines into equally many cells, and most of these into numbers.
+
+    Blanks count only where some column holds numbers: words of a text are parted by blanks too.
+    """
+    lines = [line for line in lines if line.strip()]
+    rated = [(rating, mark) for mark in SEPARATORS.replace(decimal, "") if (rating := _rate(lines, mark))]
+    blanks = _rate(lines, BLANKS)
+    if blanks and blanks[:3] > max((rating[:3] for rating, _ in rated), default=(False, 0.0, 0.0)):
+        return BLANKS
+    if rated:
+        return max(rated, key=lambda each: each[0])[1]
+    first = lines[0] if lines else ""
+    return max(SEPARATORS.replace(decimal, ""), key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
+
+
+def fits(lines: list[str], separator: str) -> bool:
+    """Return whether a separator cuts most of these lines into equally many cells, more than one."""
+    return _rate([line for line in lines if line.strip()], separator) is not None
+
+
+def _rate(lines: list[str], mark: str) -> tuple[bool, float, float, int] | None:
+    """Return how well a separator fits: whether it cuts every line alike (the header among them, which has neither
+    units nor decimal commas), the share of numbers among the cells, whether commas stay decimal marks, and the number
+    of cells; None when lines are cut unevenly.
+    """
+    try:
+        rows = [row for row in Layout(mark).reader(lines, strict=False) if row]
+    except csv.Error:
+        return None
+    widths = Counter(map(len, rows))
+    width, found = max(widths.items(), key=lambda item: (item[1], item[0])) if widths else (0, 0)
+    if width < 2 or found < EVEN * len(rows):
+        return None
+    cells = [cell for row in rows if len(row) == width for cell in row if not is_missing(cell)]
+    share = sum(map(is_number, cells)) / max(1, len(cells))
+    has_commas = mark != "," and any(re.match(DECIMAL_COMMA, cell) for cell in cells)
+    return found == len(rows), share, float(has_commas), width
+
+
+def _find_comment(lines: list[str]) -> str:
+    """Return the mark with which comments begin, or nothing: above the rows, or between rows that do not."""
+    filled = [line.strip() for line in lines if line.strip()]
+    for mark in COMMENT_MARKS:
+        marked = [line.startswith(mark) for line in filled]
+        if not any(marked) or sum(marked) > len(filled) / 2:
+            continue
+        others = [line for line, is_marked in zip(filled, marked, strict=True) if not is_marked]
+        separator = find_separator(others, ".")
+        width = len(next(iter(Layout(separator).reader(others[-1:], strict=False)), []))
+        comments = [line for line, is_marked in zip(filled, marked, strict=True) if is_marked]
+        if marked[0] or all(len(_cells(line, separator)) != width for line in comments):
+            return "" if marked[0] and sum(marked) == 1 and _is_marked_header(filled, mark, separator) else mark
+    return ""
+
+
+def _is_marked_header(lines: list[str], mark: str, separator: str) -> bool:
+    """Return whether the mark is (part of) the first column's name, as in `#,name,value`."""
+    names = _cells(lines[0], separator)
+    is_cut = separator != BLANKS and len(names) == len(_cells(lines[1], separator)) > 1
+    return is_cut and names[0].strip() == mark
+
+
+def _names_in_comment(sample: list[str], comment: str, separator: str, records: list[list[str]]) -> tuple[str, ...]:
+    """Return the names in the last comment above the rows, where it has one for each cell and none is a number."""
+    above: list[str] = []
+    for line in sample:
+        if line.strip() and not line.strip().startswith(comment):
+            break
+        above += [line.strip().removeprefix(comment).strip("#% \t")] if line.strip() else []
+    if not above or not records or (len(records) > 1 and has_header(records)):
+        return ()
+    names = [name.strip() for name in _cells(above[-1], separator)]
+    is_named = len(names) == len(records[0]) > 1 and not any(is_number(name) or is_missing(name) for name in names)
+    return tuple(names) if is_named and len(set(names)) == len(names) else ()
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    return next(iter(Layout(separator).reader([line], strict=False)), [])
+
+
+def _records(layout: Layout, sample: list[str], whole: bool) -> tuple[list[list[str]], list[int]]:
+    """Return the first records and the line at which each ends; a last one that may go on is left out."""
+    records, ends = [], []
+    reader = layout.reader(sample, strict=False)
+    try:
+        for row in reader:
+            if row:
+                records.append(row)
+                ends.append(reader.line_num)
+    except csv.Error:  # told when the file is read
+        pass
+    keep = len(records) if whole or len(records) < 2 else len(records) - 1
+    return records[:keep], ends[:keep]
+
+
+def _titles(records: list[list[str]]) -> int:
+    """Return how many records stand above the header: they fill at most half of the cells that the rows have."""
+    width, rows = Counter(map(len, records)).most_common(1)[0]
+    for i, record in enumerate(records):
+        filled = sum(bool(cell.strip()) for cell in record)
+        is_short = len(record) != width and filled <= width / 2
+        follows = next((other for other in records[i + 1 :] if 2 * sum(map(bool, map(str.strip, other))) > width), [])
+        more = bool(follows) and not all(map(is_number, follows))
+        is_padded = len(record) == width > 2 and 2 * filled <= width and more
+        is_padded = is_padded and bool(record[0].strip()) and not record[-1].strip()
+        if filled and not is_short and not is_padded:
+            return i if rows >= 2 and rows >= EVEN * len(records[i:]) else 0
+    return 0
+
+
+def _titles_note(first: list[str], lines: int) -> str:
+    shown = " ".join(cell.strip() for cell in first if cell.strip())
+    shown = shown if len(shown) <= SHOWN else f"{shown[: SHOWN - 3]}..."
+    what = "the first line" if lines == 1 else f"the first {lines} lines"
+    return f"{what} ('{shown}') stand{'s' if lines == 1 else ''} above the table (`skip_lines: 0` reads everything)"
+
+
+def _without_comments(lines: Iterable[str], mark: str) -> Iterator[str]:
+    """Yield blank lines for those that begin with the mark outside of quotes."""
+    in_quotes = False
+    for line in lines:
+        if not in_quotes and line.lstrip().startswith(mark):
+            yield "\n"
+            continue
+        in_quotes ^= line.count('"') % 2 == 1
+        yield line

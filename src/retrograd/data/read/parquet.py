@@ -1,0 +1,46 @@
+"""Column files: Parquet, and Arrow's own (Feather)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from retrograd.base.errors import DataError
+from retrograd.data.read.files import check_file, seekable, too_large
+from retrograd.data.settings import DataSettings
+from retrograd.data.table import Table, checked
+
+CELL_BYTES = 8
+
+
+def read_parquet(path: Path, settings: DataSettings) -> Table:
+    """Return a Parquet file as a Table, with its own column types.
+
+    Raises:  DataError when it is none, or when its header announces more cells than `max_bytes` has room for
+    """
+    return _read("Parquet", lambda source: pl.scan_parquet(source, glob=False), path, settings)
+
+
+def read_arrow(path: Path, settings: DataSettings) -> Table:
+    """Return a Feather or Arrow file as a Table, with its own column types.
+
+    Raises:  DataError when it is none, or when it holds more cells than `max_bytes` has room for
+    """
+    return _read("Feather (Arrow)", pl.scan_ipc, path, settings)
+
+
+def _read(kind: str, scan: Callable[[Any], pl.LazyFrame], path: Path, settings: DataSettings) -> Table:
+    check_file(path, settings.max_bytes)
+    try:
+        frame = scan(seekable(path, settings.max_bytes))
+        announced = frame.select(pl.len()).collect().item()
+        needed = announced * max(1, len(frame.collect_schema())) * CELL_BYTES
+        if needed > settings.max_bytes:
+            raise too_large(path, f"{announced:,} rows take {needed:,} bytes", settings.max_bytes)
+        return checked(Table(frame.collect(), str(path)))
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"cannot be read as {kind}: {reason}", where=str(path)) from None

@@ -1,0 +1,1 @@
+"""Tables: what each column is for, and how it becomes numbers."""

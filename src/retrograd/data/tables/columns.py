@@ -1,0 +1,219 @@
+"""Fitted columns of a table: each turns its cells into numbers, and can be written to JSON."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import polars as pl
+from pydantic import ConfigDict, Field
+
+from retrograd.base.errors import DataError
+from retrograd.data.cells.date_forms import has_week, has_year
+from retrograd.data.cells.dates import is_date_form
+from retrograd.data.cells.floats import floats
+from retrograd.data.cells.kinds import ColumnKind
+from retrograd.data.settings import DataSettings, Scale, plain_scale
+from retrograd.data.tables.scaling import Finite, Scaling, fit_scaling
+
+YEAR_DAYS, WEEK_DAYS, DAY = 365.2425, 7.0, 1.0  # the cycles that a date goes through, in days
+
+
+@dataclass(frozen=True)
+class FittedColumn(ABC):
+    """What all fitted columns share. `flag` adds a feature that is 1 where the value is missing."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    name: str
+    flag: bool
+
+    @property
+    @abstractmethod
+    def column_kind(self) -> ColumnKind:
+        """How cells of this column are read."""
+
+    @property
+    def value_features(self) -> tuple[str, ...]:
+        """The names of the features without the flag."""
+        return (self.name,)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the features that the column becomes."""
+        return (*self.value_features, f"{self.name}_missing") if self.flag else self.value_features
+
+    def encode(self, values: pl.Series) -> np.ndarray:
+        """Return the features of parsed values, float32 [rows, features]."""
+        encoded = self.encode_values(values).astype(floats())
+        return np.column_stack([encoded, values.is_null().to_numpy().astype(floats())]) if self.flag else encoded
+
+    @abstractmethod
+    def encode_values(self, values: pl.Series) -> np.ndarray:
+        """Return the features without the flag; a missing value is filled."""
+
+
+@dataclass(frozen=True)
+class NumberColumn(FittedColumn):
+    """A column of numbers, scaled; what is missing becomes `fill`."""
+
+    fill: Finite
+    scaling: Scaling
+    kind: Literal["number"] = "number"
+
+    def __post_init__(self) -> None:
+        _check_width(self.scaling)
+
+    @property
+    def column_kind(self) -> ColumnKind:
+        """How cells of this column are read."""
+        return ColumnKind("number")
+
+    def encode_values(self, values: pl.Series) -> np.ndarray:
+        """Return the scaled numbers [rows, 1]."""
+        present = values.fill_null(self.fill) if values.null_count() else values
+        return self.scaling.apply(present.to_numpy()[:, None])
+
+
+@dataclass(frozen=True)
+class BooleanColumn(FittedColumn):
+    """A column of truths as 0 and 1; what is missing becomes `fill`, the share of true."""
+
+    fill: Finite
+    kind: Literal["boolean"] = "boolean"
+
+    @property
+    def column_kind(self) -> ColumnKind:
+        """How cells of this column are read."""
+        return ColumnKind("boolean")
+
+    def encode_values(self, values: pl.Series) -> np.ndarray:
+        """Return 0 and 1 [rows, 1]."""
+        return values.fill_null(self.fill).to_numpy()[:, None]
+
+
+@dataclass(frozen=True)
+class DateColumn(FittedColumn):
+    """A column of dates: days since 1970, scaled, and sine and cosine of the place in year, week and day.
+
+    The week and the year only where the form says them, the day where there are times.
+    """
+
+    form: str
+    times: bool
+    fill: Finite
+    scaling: Scaling
+    kind: Literal["date"] = "date"
+
+    def __post_init__(self) -> None:
+        _check_width(self.scaling)
+        if not is_date_form(self.form):
+            raise ValueError(f"'{self.form}' is no format of a date")
+
+    @property
+    def column_kind(self) -> ColumnKind:
+        """How cells of this column are read."""
+        return ColumnKind("date", self.form)
+
+    @property
+    def cycles(self) -> dict[str, float]:
+        """Names and lengths (in days) of the cycles that become features."""
+        cycles = {"year": YEAR_DAYS} if has_year(self.form) else {}
+        cycles |= {"week": WEEK_DAYS} if has_week(self.form) else {}
+        return {**cycles, "day": DAY} if self.times else cycles
+
+    @property
+    def value_features(self) -> tuple[str, ...]:
+        """The names of the features without the flag."""
+        waves = [f"{self.name}_{cycle}_{wave}" for cycle in self.cycles for wave in ("sin", "cos")]
+        return (self.name, *waves)
+
+    def encode_values(self, values: pl.Series) -> np.ndarray:
+        """Return the scaled days and the cycles [rows, 1 + 2 cycles]."""
+        days = values.fill_null(self.fill).to_numpy()
+        angles = [2 * np.pi * days / length for length in self.cycles.values()]
+        waves = [wave(angle) for angle in angles for wave in (np.sin, np.cos)]
+        return np.column_stack([self.scaling.apply(days[:, None]), *waves])
+
+
+@dataclass(frozen=True)
+class CategoryColumn(FittedColumn):
+    """A column of words, known from training: one 0/1 feature for each, or one identifier for an embedding.
+
+    A missing or unseen word has all features 0, or the identifier 0; the known ones are counted from 1.
+    """
+
+    words: Annotated[tuple[str, ...], Field(min_length=1)]
+    embed: bool
+    kind: Literal["category"] = "category"
+
+    def __post_init__(self) -> None:
+        if len(set(self.words)) < len(self.words):
+            raise ValueError("a word stands twice")
+
+    @property
+    def column_kind(self) -> ColumnKind:
+        """How cells of this column are read."""
+        return ColumnKind("category")
+
+    @property
+    def value_features(self) -> tuple[str, ...]:
+        """The names of the features without the flag."""
+        return () if self.embed else tuple(f"{self.name}={word}" for word in self.words)
+
+    def identifiers(self, values: pl.Series) -> np.ndarray:
+        """Return each word's number, 0 for a missing or unseen one, int32 [rows]."""
+        numbers = {word: i for i, word in enumerate(self.words, start=1)}
+        return values.replace_strict(numbers, default=0, return_dtype=pl.Int32).fill_null(0).to_numpy()
+
+    def encode_values(self, values: pl.Series) -> np.ndarray:
+        """Return the one-hot rows [rows, words], or no feature for an embedded column."""
+        if self.embed:
+            return np.empty((len(values), 0))
+        return self.identifiers(values)[:, None] == np.arange(1, len(self.words) + 1)
+
+
+Column = NumberColumn | BooleanColumn | DateColumn | CategoryColumn
+
+
+def fit_column(name: str, kind: ColumnKind, values: pl.Series, settings: DataSettings, scale: Scale) -> Column:
+    """Return a column fitted on the parsed values of the training rows.
+
+    Raises:  DataError when the training rows hold no value at all
+    """
+    present = values.drop_nulls() if values.null_count() else values
+    if present.is_empty():
+        raise DataError(f"column '{name}' is empty in the training part", cure=f"leave it out with `exclude: [{name}]`")
+    flag = len(present) < len(values)
+    if kind.kind == "category":
+        return _fit_category(name, present, flag, settings)
+    fill = float(present.median() if settings.missing == "median" else present.mean())
+    if kind.kind == "boolean":
+        return BooleanColumn(name, flag, fill)
+    scaling = _fit_scaling(name, present, scale, settings.clip)
+    if kind.kind == "date":
+        has_times = bool((present % 1 != 0).any())
+        return DateColumn(name, flag, kind.form, has_times, fill, scaling)
+    return NumberColumn(name, flag, fill, scaling)
+
+
+def _check_width(scaling: Scaling) -> None:
+    if len(scaling.scale) != 1:
+        raise ValueError("a column has one scale")
+
+
+def _fit_scaling(name: str, present: pl.Series, scale: Scale, clip: float | None) -> Scaling:
+    method, divisor = plain_scale(scale)
+    try:
+        return fit_scaling(present.to_numpy()[:, None], method, divisor, clip)
+    except DataError as error:
+        raise DataError(f"column '{name}': {error.problems[0].message}", cure=error.problems[0].cure) from None
+
+
+def _fit_category(name: str, present: pl.Series, flag: bool, settings: DataSettings) -> CategoryColumn:
+    """Keep the most frequent words, sorted; ties are broken by the alphabet, so that the result is reproducible."""
+    counts = present.alias("word").value_counts(name="rows").sort(["rows", "word"], descending=[True, False])
+    kept = counts["word"].head(settings.max_categories)
+    return CategoryColumn(name, flag, tuple(sorted(kept.to_list())), settings.categories == "embed")

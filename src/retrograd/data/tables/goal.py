@@ -1,0 +1,136 @@
+"""What is learned from a table or from arrays: the task, its target columns, and the rows that have them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from retrograd.base.errors import DataError
+from retrograd.data.cells.kinds import ColumnKind, find_kinds
+from retrograd.data.cells.resemblance import resemblance
+from retrograd.data.cells.values import numbers
+from retrograd.data.preprocessing import Target
+from retrograd.data.settings import DataSettings, Task
+from retrograd.data.split import RowLabels
+from retrograd.data.table import Table
+from retrograd.data.tables.labelled import labelled_rows, twin_labels
+from retrograd.data.tables.multilabel import JSON, MultiLabels, find_mark, fit_columns, fit_lists
+from retrograd.data.tables.target import Labels, fit_labels, fit_quantities, quantities
+from retrograd.data.tables.task import MOST_CLASSES, find_task
+from retrograd.data.wording import some_of
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is learned: the task, its target columns, and for classes their labels, known from all rows."""
+
+    task: Task
+    names: tuple[str, ...]
+    labels: Labels | MultiLabels | None = None
+
+    def fit(self, train: Table, scale: str) -> Target | None:
+        """Return the target fitted on training rows; of classes nothing is fitted."""
+        if self.labels is not None or not self.names:
+            return self.labels
+        return fit_quantities(train, self.names, scale)
+
+    def row_labels(self, table: Table) -> RowLabels | None:
+        """Return each row's class, by which a split is stratified; None for other tasks."""
+        if not isinstance(self.labels, Labels):
+            return None
+        names = tuple(str(label) for label in self.labels.classes)
+        return RowLabels(self.labels.encode(table).astype(np.int64).ravel(), names)
+
+    def notes(self, hint: str) -> tuple[str, ...]:
+        """Return in sentences what is learned; `hint` says how the target was found."""
+        if not self.names:
+            return ("no target: unsupervised",)
+        shown = some_of(self.names)
+        if self.labels is None:
+            return (f"{self.task} of {shown}{hint}",)
+        if isinstance(self.labels, MultiLabels):
+            return (_multilabel_note(self.labels, hint),)
+        if self.labels.one_hot:
+            how = f"the single 1 of columns {shown} (`task: multilabel` takes each by itself)"
+            return (f"multiclass{hint}: {how}",)
+        is_plain = self.labels.classes == (0, 1)
+        one = f"; 1 stands for {self.labels.classes[1]}" if self.labels.binary and not is_plain else ""
+        return (
+            f"{self.task} classes of {shown}{hint}: {some_of(self.labels.classes)}{one}",
+            *twin_labels(self.labels.classes),
+        )
+
+    def labelled(self, table: Table) -> Table:
+        """Return the rows that have their targets; an empty list of labels is one."""
+        is_list = isinstance(self.labels, MultiLabels) and self.labels.mark
+        return table if is_list else labelled_rows(table, self.names)
+
+
+def find_goal(table: Table, targets: tuple[str, ...], settings: DataSettings) -> Goal:
+    """Return the task and its targets; every target cell is checked."""
+    if not targets:
+        return Goal("unsupervised", ())
+    kinds = [_target_kind(table, name, settings) for name in targets]
+    is_list = len(targets) == 1 and settings.task in ("auto", "multilabel") and find_mark(table.column(targets[0]))
+    rows = table if is_list else labelled_rows(table, targets)
+    task = find_task([rows.column(name) for name in targets], kinds, settings, table.where)
+    if task == "unsupervised":
+        return Goal(task, ())
+    if task == "regression":
+        quantities(rows, targets)
+        return Goal(task, targets)
+    if task == "multilabel":
+        fitted = fit_lists(rows, targets[0], is_list) if is_list else fit_columns(rows, targets)
+        return Goal(task, targets, fitted)
+    if len(targets) > 1:
+        classes = tuple(range(len(targets))) if is_anonymous(targets) else targets
+        return Goal(task, targets, Labels(targets[0], classes, False, targets))
+    refuse_names(rows, targets[0], kinds[0])
+    return Goal(task, targets, fit_labels(rows, targets[0], kinds[0].kind == "number", task))
+
+
+def is_anonymous(names: tuple[str, ...]) -> bool:
+    """Return whether columns were numbered by the program: y1, y2, ..."""
+    return names == tuple(f"y{i + 1}" for i in range(len(names)))
+
+
+def refuse_names(rows: Table, name: str, kind: ColumnKind) -> None:
+    """Refuse a target whose words hardly repeat: they are no classes.
+
+    Raises:  DataError that says what the words look like
+    """
+    cells = rows.column(name)
+    different = cells.n_unique()
+    if kind.kind in ("number", "boolean") or different <= MOST_CLASSES or 2 * different <= len(cells):
+        return
+    like = resemblance(cells) or f"such as '{cells[0]}'"
+    cure = (
+        f"for numbers set `kinds: {{{name}: number}}`, and `invalid: missing` for cells that are none; or name another"
+    )
+    raise DataError(
+        f"the target '{name}' holds {different} different texts in {len(cells)} rows, too many for classes, {like}",
+        where=rows.where,
+        cure=cure,
+    )
+
+
+def _multilabel_note(labels: MultiLabels, hint: str) -> str:
+    shown = some_of(labels.classes)
+    if not labels.mark:
+        return f"multilabel{hint}: {shown}, each 0 or 1 by itself (`task: regression` takes them as numbers)"
+    how = "JSON lists" if labels.mark == JSON else f"lists split at '{labels.mark}'"
+    cells = f"cells are {how}, empty ones have no label"
+    return f"multilabel of {labels.names[0]}{hint}: {shown}; {cells} (`task: multiclass` takes a cell as one class)"
+
+
+def _target_kind(table: Table, name: str, settings: DataSettings) -> ColumnKind:
+    """Return the kind of a target column; what would be an identifier or a text among the features is a target."""
+    if table.column(name).null_count() == len(table):
+        cure = "name another with `target:`"
+        raise DataError(f"the target '{name}' is empty: every cell is missing", where=table.where, cure=cure)
+    kind = find_kinds(table, (name,), settings)[name]
+    if kind.kind in ("identifier", "text"):
+        is_number = not numbers(table.column(name)).bad.any()
+        return ColumnKind("number" if is_number else "category")
+    return kind

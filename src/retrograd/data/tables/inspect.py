@@ -1,0 +1,85 @@
+"""What is odd about a table's columns: copies of one another, names of rows, the answer among the questions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+import numpy as np
+import polars as pl
+
+from retrograd.base.finding import Finding
+from retrograd.data.cells.values import words
+from retrograd.data.tables.outliers import outliers
+from retrograd.data.wording import listing
+
+FEWEST_ROWS = 20  # in fewer, different numbers in every row say nothing
+
+
+def inspect_columns(
+    features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series], dated: Collection[str] = ()
+) -> tuple[Finding, ...]:
+    """Return findings on parsed feature columns (`dated` are days) and raw target columns, the gravest first."""
+    plain = {name: cells for name, cells in features.items() if name not in dated}
+    return (*leaks(features, targets), *wild_cells(features), *row_names(plain), *duplicates(features))
+
+
+def leaks(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series]) -> Iterator[Finding]:
+    """Yield the features that are a target: the same values, or other names for the same classes."""
+    for target, answers in targets.items():
+        text = words(answers).values
+        classes = text.n_unique()
+        for name, cells in features.items():
+            if cells.n_unique() != classes or pl.DataFrame({"own": cells, "target": text}).n_unique() != classes:
+                continue
+            own = words(cells).values
+            if classes < len(text) or own.equals(text):
+                how = "holds the same as" if own.equals(text) else "stands for the same as"
+                message = f"{how} the target '{target}', which the network would copy; leave it out with `exclude:`"
+                yield Finding("target_leak", f"column '{name}'", message, severity="fault")
+
+
+def wild_cells(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
+    """Yield a finding on the column whose cells lie farthest from all others, and how many more there are."""
+    found = {
+        name: each
+        for name, cells in features.items()
+        if cells.dtype.is_numeric() and (each := outliers(cells.to_numpy())) is not None
+    }
+    if found:
+        name = max(found, key=lambda name: abs(found[name].farthest) / (found[name].high - found[name].low))
+        cure = "`scale: robust` with `clip: 5` keeps them from outweighing the rest"
+        if found[name].is_code:
+            cure = f"`missing_values:` with '{found[name].farthest:g}' takes them as missing"
+        others = f"; so do {len(found) - 1} more columns" if len(found) > 1 else ""
+        yield Finding("outliers", f"column '{name}'", f"{found[name].words()}{others}: {cure}")
+
+
+def row_names(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
+    """Yield a finding on the columns of whole numbers that differ in every row, as numbers of customers do."""
+    found = [name for name, cells in features.items() if _is_row_name(cells)]
+    if found:
+        message = "a different whole number in every row: if it only names the rows, leave it out with `exclude:`"
+        yield Finding("row_name", listing("column", found), message)
+
+
+def duplicates(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
+    """Yield a finding on each column that repeats an earlier one."""
+    first: dict[int, list[str]] = {}
+    for name, cells in features.items():
+        if cells.n_unique() < 2:  # constant, which is told elsewhere
+            continue
+        numeric = cells.dtype.is_numeric()  # whose bytes cost less than an expression
+        key = hash(cells.to_numpy().tobytes()) if numeric else int(cells.hash().implode().hash()[0])
+        same = next((other for other in first.get(key, []) if features[other].equals(cells)), None)
+        if same is None:
+            first.setdefault(key, []).append(name)
+        else:
+            message = f"the same as '{same}' in every row; one of them is enough (`exclude:`)"
+            yield Finding("duplicate_column", f"column '{name}'", message)
+
+
+def _is_row_name(cells: pl.Series) -> bool:
+    if len(cells) < FEWEST_ROWS or not cells.dtype.is_numeric() or cells.null_count():
+        return False
+    values = cells.to_numpy()
+    return cells.n_unique() == len(cells) and bool((values == np.floor(values)).all())

@@ -1,0 +1,151 @@
+"""Tables with plain numbers: text such as 1.394,03 €, 18% or ($2,338) is read before anything else is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import polars as pl
+
+from retrograd.data.cells.dialects import Found, example_notation, find_notations, notation_like
+from retrograd.data.cells.notation import Notation, stands_for_none
+from retrograd.data.cells.ordinary import with_ordinary_numbers
+from retrograd.data.report import Report
+from retrograd.data.settings import DataSettings
+from retrograd.data.table import CellFaults, Table
+from retrograd.data.tables.task import find_targets
+from retrograd.data.wording import some_of
+
+CURE = "`invalid: missing` takes such cells as missing, `kinds: {{{column}: category}}` keeps the column's words"
+MOST_SHOWN = 6  # columns that a note shows with their examples
+
+
+@dataclass(frozen=True)
+class PlainTables:
+    """Tables with plain numbers: by part, the notation that each text column had, and sentences about that."""
+
+    parts: dict[str, Table]
+    notations: dict[str, Notation]
+    notes: tuple[str, ...]
+
+
+def plain_tables(parts: Mapping[str, Table], settings: DataSettings) -> PlainTables:
+    """Return the tables of all parts with plain numbers; the notations are those of the part `train`.
+
+    Raises:  DataError naming the cells of such a column that are no numbers, unless they count as missing
+    """
+    tables = {name: table.with_missing(settings.missing_values) for name, table in parts.items()}
+    if settings.decimal != ",":
+        tables = _ordinary(tables, settings)
+    train = tables["train"]
+    found = _found(train, settings)
+    notations = {name: each.notation for name, each in found.items()}
+    notes = (*_notes(train, found), *_dashes(train, notations))
+    tables = {name: to_plain(table, notations, settings.invalid) for name, table in tables.items()}
+    if train.form is not None and any(each.decimal == "," for each in notations.values()):
+        tables["train"] = replace(tables["train"], form=train.form._replace(decimal=","))
+    return PlainTables(tables, notations, notes)
+
+
+def _ordinary(tables: Mapping[str, Table], settings: DataSettings) -> dict[str, Table]:
+    """Return the tables with numbers in the features that are ordinary numbers in every part."""
+    kept = {*find_targets(tables["train"].names, settings), *settings.kinds}
+    kept |= {name for name in (settings.split.column, settings.weight) if name is not None}
+    done = {part: with_ordinary_numbers(table, [name for name in table.names if name not in kept])
+            for part, table in tables.items()}  # fmt: skip
+    mixed = {name for table in done.values() for name, kind in table.frame.schema.items() if kind == pl.String}
+    return {part: replace(table, frame=table.frame.with_columns(tables[part].frame.select(back)))
+            if (back := [name for name in table.names if name in mixed]) and len(done) > 1 else table
+            for part, table in done.items()}  # fmt: skip
+
+
+def to_plain(table: Table, notations: Mapping[str, Notation], invalid: str) -> Table:
+    """Return a table with numbers in place of the text of these columns (those that there are)."""
+    faults = CellFaults(table)
+    schema = table.frame.schema
+    columns, faulty = [], ""
+    for name, notation in notations.items():
+        if schema.get(name) != pl.String:
+            continue
+        cells = table.column(name)
+        values = notation.read(cells).alias(name)
+        bad = cells.is_not_null() & values.is_null() & ~stands_for_none(cells).fill_null(False)
+        if invalid == "error" and bad.any():
+            faults.add(name, bad.arg_true(), f"a finite number{f' in {notation.unit}' if notation.unit else ''}")
+            faulty = faulty or name
+        columns.append(values)
+    faults.raise_any(CURE.format(column=faulty))
+    return replace(table, frame=table.frame.with_columns(columns)) if columns else table
+
+
+def to_plain_like(
+    table: Table, names: Sequence[str], notations: Mapping[str, Notation], invalid: str, report: Report
+) -> Table:
+    """Return a further table with plain numbers in the named columns.
+
+    Each is read by its own marks where its cells show them, else as training's.
+    """
+    plain = [name for name in names if notations.get(name, Notation()) == Notation()]
+    table = with_ordinary_numbers(table, plain)
+    schema = table.frame.schema
+    texts = {name: table.frame[name] for name in names if schema.get(name) == pl.String}
+    own = {}
+    for name, cells in texts.items():
+        known = notations.get(name, Notation())
+        notation = notation_like(cells, known)
+        if notation.decimal != known.decimal:
+            report.rewritten[name] = f"its decimal mark is '{notation.decimal}', that of training was '{known.decimal}'"
+        if notation != Notation() or name in notations:
+            own[name] = notation
+    return to_plain(table, own, invalid)
+
+
+def _found(table: Table, settings: DataSettings) -> dict[str, Found]:
+    """Return the notations of the columns that may hold numbers: those of another kind are left alone."""
+    kinds = {name: settings.kinds.get(name, "number") for name in table.names if name not in settings.exclude}
+    schema = table.frame.schema
+    texts = {
+        name: table.column(name)
+        for name, kind in kinds.items()
+        if schema[name] == pl.String and (kind == "number" or example_notation(kind))
+    }
+    chosen = {name: example_notation(kinds[name]) for name in texts}
+    separator = None if table.form is None else table.form.separator
+    found = find_notations(texts, settings.decimal, settings.thousands, separator, certain=settings.kinds)
+    shown = {name: notation for name, notation in chosen.items() if notation is not None}
+    return found | {name: Found(notation, kinds[name]) for name, notation in shown.items()}
+
+
+def _notes(table: Table, found: Mapping[str, Found]) -> list[str]:
+    notes = []
+    usual = (Notation(), Notation(",")) if table.form is not None else (Notation(),)  # a file's mark is told elsewhere
+    told = [name for name, each in found.items() if each.notation not in usual and not each.doubt]
+    if told:
+        shown = [f"{name} ('{found[name].example}' is {_value(found[name])})" for name in told]
+        notes.append(f"numbers written as text: {some_of(shown, MOST_SHOWN)}; `kinds:` says otherwise")
+    for name, each in found.items():
+        if each.doubt:
+            notes.append(_doubt(name, each))
+    return notes
+
+
+def _doubt(name: str, found: Found) -> str:
+    """Return how a number was read that could be read in two ways, and the setting for the other."""
+    mark = "comma" if "," in found.example else "point"
+    other: Literal[".", ","] = "," if found.notation.decimal == "." else "."
+    swapped = Notation(other, "." if other == "," else ",", found.notation.unit)
+    value = _value(Found(swapped, found.example))
+    reads = f"'{found.example}' in '{name}' is read as {_value(found)}: no cell shows what its {mark} means"
+    return f"{reads}; `decimal: '{other}'` reads {value}"
+
+
+def _dashes(table: Table, notations: Mapping[str, Notation]) -> list[str]:
+    cells = {name: table.frame[name].filter(stands_for_none(table.frame[name]).fill_null(False)) for name in notations}
+    dashes = [f"{len(found)} '{found[0]}' in {name}" for name, found in cells.items() if len(found)]
+    return [f"taken as missing: {some_of(dashes, MOST_SHOWN)}"] if dashes else []
+
+
+def _value(found: Found) -> str:
+    value = found.notation.read(pl.Series([found.example]))[0]
+    return "no number" if value is None else f"{value:.15g}"

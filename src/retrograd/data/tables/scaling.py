@@ -1,0 +1,84 @@
+"""Affine scaling of numbers, fitted on training rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from pydantic import ConfigDict, Field
+
+from retrograd.base.errors import DataError
+from retrograd.data.cells.floats import floats
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+CHUNK_NUMBERS = 1 << 20
+NORMAL_QUARTILES = 1.3489795  # the distance of a normal distribution's quartiles, in deviations
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """The affine map of each feature (last axis) that makes numbers small.
+
+        y = (x - offset) / scale, brought to -clip or clip where it lies beyond
+
+    Shapes:  x [rows, ..., features] -> y, the same
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    offset: tuple[Finite, ...]
+    scale: tuple[Positive, ...]
+    clip: Positive | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.offset) != len(self.scale):
+            raise ValueError("offset and scale differ in length")
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """Return the scaled numbers, in float64."""
+        y = (np.asarray(x, np.float64) - np.array(self.offset)) / np.array(self.scale)
+        return y if self.clip is None else np.clip(y, -self.clip, self.clip)
+
+    def to_floats(self, x: np.ndarray) -> np.ndarray:
+        """Return the scaled numbers in the numbers that are read, without holding a float64 copy of all of x."""
+        y = np.empty(x.shape, floats())
+        rows = max(1, CHUNK_NUMBERS // max(1, x[0].size if len(x) else 1))
+        with np.errstate(over="ignore"):  # what overflows is infinite, which the caller looks for
+            for start in range(0, len(x), rows):
+                y[start : start + rows] = self.apply(x[start : start + rows])
+        return y
+
+    def undo(self, y: np.ndarray) -> np.ndarray:
+        """Return the numbers whose scaled form is y, in float64."""
+        return np.asarray(y, np.float64) * np.array(self.scale) + np.array(self.offset)
+
+
+def fit_scaling(x: np.ndarray, method: str, divisor: float = 1.0, clip: float | None = None) -> Scaling:
+    """Return the scaling of x [rows, ..., features] by a method.
+
+    standard: by mean and deviation. robust: by the median and what the deviation of a normal sample with the same
+    quartiles would be. minmax: to [0, 1]. divide: by a number. none. A constant feature is only shifted, so it becomes
+    0 and never NaN.
+    """
+    width = x.shape[-1]
+    if method in ("none", "divide"):
+        return Scaling((0.0,) * width, (divisor if method == "divide" else 1.0,) * width, clip)
+    x, axes = np.asarray(x, np.float64), tuple(range(x.ndim - 1))
+    with np.errstate(over="ignore", invalid="ignore"):  # found below, with words
+        spread = np.ptp(x, axes)
+        if method == "robust":
+            offset, scale = _robust(x, axes)
+        else:
+            offset, scale = (x.mean(axes), x.std(axes)) if method == "standard" else (x.min(axes), spread)
+    if not (np.isfinite(offset).all() and np.isfinite(scale).all()):
+        raise DataError("numbers too large to be scaled", cure="divide them by a power of ten first")
+    constant = (spread == 0) | (scale == 0)  # the rounded deviation of a constant need not be 0
+    return Scaling(tuple(offset.tolist()), tuple(np.where(constant, 1.0, scale).tolist()), clip)
+
+
+def _robust(x: np.ndarray, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return median and quartile range / 1.349; the deviation where more than half of the values are one number."""
+    low, middle, high = np.quantile(x, (0.25, 0.5, 0.75), axes)
+    return middle, np.where(high > low, (high - low) / NORMAL_QUARTILES, x.std(axes))

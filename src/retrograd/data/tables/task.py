@@ -1,0 +1,82 @@
+"""What is to be learned: two classes, several classes, several labels at once, or numbers."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from retrograd.base.errors import DataError
+from retrograd.data.cells.kinds import ColumnKind
+from retrograd.data.cells.values import label_words, numbers
+from retrograd.data.settings import DataSettings, Task
+from retrograd.data.tables.multilabel import are_truths, find_mark
+
+MOST_CLASSES = 20  # whole numbers with more different values than this are taken as quantities
+ROWS_PER_CLASS = 5  # and so are those with fewer rows for each value than this
+USUAL_NAMES = ("target", "label", "class", "y")
+
+
+def find_targets(names: tuple[str, ...], settings: DataSettings) -> tuple[str, ...]:
+    """Return the target columns: those of the settings, else the one with a usual name, else the last."""
+    if settings.targets or settings.task == "unsupervised":
+        return settings.targets
+    usual = [name for name in names if name.lower() in USUAL_NAMES]
+    return (usual[0] if len(usual) == 1 else names[-1],)
+
+
+def find_task(targets: list[pl.Series], kinds: list[ColumnKind], settings: DataSettings, where: str) -> Task:
+    """Return the task: the chosen one, or the one that the target columns' kinds and values suggest.
+
+    Two different whole numbers are two classes; up to 20 are classes when each has 5 rows on average; other numbers are
+    quantities. Words and truths are classes. Several columns of 0 and 1 are labels, or classes where each row has a
+    single 1; cells that list labels are labels as well.
+    """
+    if settings.task == "unsupervised" or not targets:
+        return "unsupervised"
+    if settings.task == "multilabel" or (settings.task == "auto" and are_labels(targets)):
+        return "multiclass" if settings.task == "auto" and are_one_hot(targets) else "multilabel"
+    if settings.task == "multiclass" and len(targets) > 1 and are_one_hot(targets):
+        return "multiclass"
+    numeric = all(kind.kind == "number" for kind in kinds)
+    if settings.task == "regression" or len(targets) > 1:
+        return _regression(numeric, settings, where)
+    (target,) = targets
+    if numeric and settings.task == "auto" and _is_quantity(numbers(target).values.drop_nulls()):
+        return "regression"
+    classes = label_words(target, numeric).drop_nulls().n_unique()
+    if settings.task == "binary" and classes > 2:
+        cure = "choose `task: multiclass`"
+        raise DataError(f"the target '{target.name}' has {classes} classes, not two", where=where, cure=cure)
+    return "multiclass" if classes > 2 or settings.task == "multiclass" else "binary"
+
+
+def are_labels(targets: list[pl.Series]) -> bool:
+    """Return whether targets are labels that a row may have or not: columns of 0 and 1, or a column of lists."""
+    return are_truths(targets) if len(targets) > 1 else bool(find_mark(targets[0]))
+
+
+def are_one_hot(targets: list[pl.Series]) -> bool:
+    """Return whether each row has a 1 in just one of several columns of 0 and 1."""
+    if len(targets) < 2 or not all(column.dtype.is_numeric() or column.dtype == pl.String for column in targets):
+        return False
+    columns = [numbers(column).values for column in targets]
+    if any(column.null_count() or not column.is_in([0.0, 1.0]).all() for column in columns):
+        return False
+    return bool((sum(columns[1:], columns[0]) == 1).all())
+
+
+def _regression(numeric: bool, settings: DataSettings, where: str) -> Task:
+    if settings.task in ("binary", "multiclass"):
+        cure = "name one class column, or choose `task: multilabel` for columns of 0 and 1"
+        raise DataError("several target columns can only be numbers or labels", where=where, cure=cure)
+    if not numeric:
+        cure = "name others with `target:`; a column of classes is learned by itself, with a model of its own"
+        raise DataError("regression needs target columns of numbers", where=where, cure=cure)
+    return "regression"
+
+
+def _is_quantity(values: pl.Series) -> bool:
+    different = values.n_unique()
+    is_whole = bool((values.floor() == values).all())
+    if not is_whole:
+        return True
+    return different > 2 and (different > MOST_CLASSES or len(values) < different * ROWS_PER_CLASS)

@@ -1,1 +1,0 @@
-"""What a person reads: one thing explained, one step traced, every gradient checked."""

@@ -1,0 +1,160 @@
+"""A configuration read aloud: what every node and every setting of a run means, before a step has run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from retrograd.base.document import Document, parse_document, read_document
+from retrograd.base.doors import refuse_foreign
+from retrograd.base.finding import Finding
+from retrograd.base.schema import parse
+from retrograd.data.dataset import Batch, Dataset, load
+from retrograd.data.settings import DataSettings
+from retrograd.explanation.facts import LossFacts, RunFacts
+from retrograd.explanation.nodes import Inspector
+from retrograd.explanation.page import as_html
+from retrograd.explanation.risks import beside, quick_findings
+from retrograd.explanation.settings import Reader
+from retrograd.explanation.text import as_text
+from retrograd.explanation.totals import totals_of
+from retrograd.native.library import kernels
+from retrograd.network.layer import Context, Spec
+from retrograd.network.network import Variables
+from retrograd.propagation.backprop import compare, forward, total
+from retrograd.record.run import CONFIG
+from retrograd.tracing.source import open_source
+from retrograd.training.config.config import RunConfig, config_in, config_of, document_with, is_configuration
+from retrograd.training.config.design import design
+from retrograd.training.prepare import Prepared, prepare
+from retrograd.training.run import Run
+
+
+@dataclass(frozen=True)
+class Explanation(RunFacts):
+    """What a run would be, in words and figures; `print(explanation)` shows it as the command line does."""
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def html(self) -> str:
+        """Return one self-contained page."""
+        return as_html(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the explanation as plain values for JSON."""
+        found = [risk.plain() for risk in self.risks]
+        totals = {**dataclasses.asdict(self.totals), "seconds_per_epoch": self.totals.seconds_per_epoch}
+        plain = {key: value for key, value in dataclasses.asdict(self).items() if key != "risks"}
+        return {**plain, "rows": dict(self.rows), "findings": found, "totals": totals}
+
+
+def explain(
+    what: Any,
+    *,
+    dataset: Dataset | None = None,
+    target: str | None = None,
+    changes: Sequence[str] = (),
+    findings: Sequence[Finding] = (),
+    measure: bool = True,
+) -> Explanation:
+    """Explain a configuration (path, object or mapping), a run (object or folder), or a data file alone.
+
+    `changes` are settings as in `training.epochs=5`; `target` is the column to predict of a data file. What the
+    diagnosis finds without training stands beside the line that it concerns, and so do further `findings`. A step is
+    compiled and timed unless `measure` is false.
+
+        print(rg.explain("examples/xor.yaml"))
+    """
+    refuse_foreign(what, "explain")
+    prepared, given, document, reasons = _opened(what, dataset, target, changes)
+    variables = prepared.network.init(jax.random.key(prepared.config.training.seed), prepared.dataset.train)
+    batch = {name: column[: prepared.batch_size] for name, column in prepared.dataset.train.items()}
+    outputs, loss = _first_outputs(prepared, variables, batch)
+    own = {node.name: outputs[node.name] for node in prepared.network.nodes}
+    inspector = Inspector(prepared, variables, batch, own)
+    nodes = tuple(inspector.node(node) for node in prepared.network.nodes)
+    specs = jax.tree.map(lambda y: Spec(y.shape, y.dtype), own)
+    settings = tuple(Reader(prepared.config, given, document, reasons).settings())
+    found = (*quick_findings(prepared, variables, loss), *findings)
+    return Explanation(
+        name=prepared.config.name,
+        task=prepared.dataset.task,
+        rows=prepared.dataset.rows,
+        nodes=nodes,
+        losses=tuple(_loss(objective) for objective in prepared.objectives),
+        update=prepared.config.optimizer.equation + "; p = p - learning_rate d",
+        settings=settings,
+        totals=totals_of(prepared, nodes, variables, specs, measure),
+        risks=tuple(beside(found, prepared.network.by_name, [fact.path for fact in settings])),
+        notes=tuple(prepared.dataset.notes),
+    )
+
+
+def _first_outputs(prepared: Prepared, variables: Variables, batch: Batch) -> tuple[dict[str, Any], float]:
+    """Return every node's output for a batch at the first weights, and the loss."""
+    ctx = Context(True, jax.random.key(prepared.config.training.seed))
+
+    def run(params: Any, batch: Batch) -> tuple[dict[str, Any], jax.Array]:
+        outputs = forward(prepared.network, params, variables.state, ctx, batch).outputs
+        return outputs, total(prepared.objectives, compare(prepared.objectives, outputs, ctx)[0])
+
+    with kernels(False):
+        outputs, loss = jax.jit(run)(variables.params, batch)
+    return outputs, float(loss)
+
+
+def _opened(
+    what: Any, dataset: Dataset | None, target: str | None, changes: Sequence[str]
+) -> tuple[Prepared, RunConfig, Document | None, dict[str, str]]:
+    """Return the run, its configuration as given, the document that this came from, and reasons for what was chosen."""
+    path = Path(what) if isinstance(what, (str, Path)) else None
+    if path is not None and path.is_dir() and not (path / CONFIG).exists():
+        return _of_table(path, target, changes)
+    if path is not None and path.is_file():
+        return _of_file(path, dataset, changes) if is_configuration(path) else _of_table(path, target, changes)
+    if isinstance(what, Run) or (path is not None and path.is_dir()):
+        config = (what.folder if isinstance(what, Run) else Path(what)) / CONFIG
+        if changes:  # no longer that run
+            return _of_file(config, what.dataset if isinstance(what, Run) else dataset, changes)
+        prepared = open_source(what, dataset).prepared
+        return prepared, prepared.config, read_document(config), {}
+    prepared = open_source(what, dataset, changes).prepared
+    given = what if isinstance(what, RunConfig) else parse(RunConfig, what)
+    return prepared, given, None, {}
+
+
+def _of_file(
+    path: Path, dataset: Dataset | None, changes: Sequence[str]
+) -> tuple[Prepared, RunConfig, Document, dict[str, str]]:
+    document = document_with(changes, read_document(path))
+    given = config_in(path.parent, document)
+    return prepare(given, dataset), given, document, {}
+
+
+def _of_table(
+    path: Path, target: str | None, changes: Sequence[str]
+) -> tuple[Prepared, RunConfig, Document, dict[str, str]]:
+    settings = parse(DataSettings, {"path": str(path)} | ({"target": target} if target else {}), "data")
+    dataset = load(settings)
+    made = design(dataset, settings, changes)
+    document = parse_document(made.text)
+    reasons = {choice.path: choice.why for choice in made.choices}
+    return prepare(made.config, dataset), config_of(document), document, reasons
+
+
+def _loss(objective: Any) -> LossFacts:
+    equations = objective.loss.formulas()
+    return LossFacts(
+        name=objective.name,
+        kind=objective.loss.kind,
+        inputs=tuple(objective.inputs),
+        weight=objective.weight,
+        forward=equations.forward if equations else "",
+        backward=tuple(equations.backward) if equations else (),
+    )

@@ -1,0 +1,62 @@
+"""How a manual page is laid out: docstrings filled to the width, settings in words."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+
+from retrograd.base.annotations import Words, describe
+from retrograd.base.schema import MISSING, SettingField
+from retrograd.explanation.settings import in_short
+from retrograd.explanation.text import wrapped
+
+HEADING = re.compile(r"[A-Z][a-z]+: {2,}")
+
+
+def what_it_takes(field: SettingField) -> str:
+    """Return the values that a setting takes, and its default."""
+    default = "required" if field.default is MISSING else f"default {in_short(field.default)}"
+    return f"{describe(field.annotation)}; {default}"
+
+
+def in_words(words: Words, indent: str) -> Iterator[str]:
+    """Yield what a setting does, the reason for its default, and what other values do."""
+    sides = [f"{side}: {text}" for side, text in (("larger", words.more), ("smaller", words.less)) if text]
+    why = f"why that default: {words.why}" if words.why not in ("", "none", "false") else ""
+    for text in (words.what, why, ". ".join(sides)):
+        if text:
+            yield from wrapped(text, indent)
+
+
+def first_sentence(cls: type) -> str:
+    """Return the first sentence of a class's docstring."""
+    text = " ".join((inspect.getdoc(cls) or "").partition("\n\n")[0].split())
+    return text.partition(". ")[0].rstrip(".") + "."
+
+
+def flowing(text: str) -> Iterator[str]:
+    """Yield a docstring with its paragraphs filled to the width; formulas, which stand further right, stay lines."""
+    held: list[str] = []
+    hang = 0
+
+    def ended() -> list[str]:
+        lines = wrapped(" ".join(" ".join(held).split()), "  ", hang + 2 if hang else 2) if held else []
+        held.clear()
+        if hang and lines:  # blanks behind the heading were joined
+            head, _, rest = lines[0].strip().partition(": ")
+            joined = " ".join([rest, *(line.strip() for line in lines[1:])])
+            return wrapped(f"{f'{head}:':<{hang}}{joined}", "  ", hang + 2)
+        return lines if hang else [line if i == 0 else f"  {line.strip()}" for i, line in enumerate(lines)]
+
+    for line in text.splitlines():
+        heading = HEADING.match(line)
+        if heading or not line.strip() or (line.startswith("    ") and not hang):
+            yield from ended()
+            hang = len(heading[0]) if heading else 0
+            if not heading:
+                indent = "  " + " " * (len(line) - len(line.lstrip()))
+                yield from wrapped(line.strip(), indent, len(indent) + 4)
+                continue
+        held.append(line)
+    yield from ended()

@@ -1,0 +1,69 @@
+"""The manual: the pages of a name, and the list of all names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from retrograd.base.errors import UsageError, did_you_mean
+from retrograd.base.registry import PLURALS
+from retrograd.diagnosis.remedy import remedies
+from retrograd.diagnosis.symptom import symptoms
+from retrograd.explanation.manual import concepts, findings, settings, things
+from retrograd.explanation.manual.layout import first_sentence
+from retrograd.explanation.manual.settings import REGISTRIES, configuration, last, line_of
+
+
+def manual(name: str) -> str:
+    """Return the manual pages of a name: what a configuration can name, a finding, a remedy, a setting, a concept.
+
+    A setting goes by its path (`training.batch_size`, `optimizer.adam.beta1`) or by its last name; a finding by its
+    name or its code (`S08`); a concept by any of its names, in English or Chinese.
+
+    Raises:  UsageError when no page has that name
+    """
+    names = list(
+        dict.fromkeys([name, *concepts.other_names().get(concepts.plain_name(name), ()), *findings.named(name)])
+    )
+    pages = list(dict.fromkeys("\n".join(page) for each in names for page in _pages(each)))
+    if not pages:
+        cure = did_you_mean(last(name), _all_names())
+        near = f"{cure} " if cure.startswith("did") else ""
+        raise UsageError(f"no page is called '{name}'", cure=f"{near}`retrograd explain --list` lists all names")
+    return "\n\n".join(pages)
+
+
+def names() -> str:
+    """Return all names that have a manual page, by kind, with the first sentence of each."""
+    lines: list[str] = []
+    for registry in (*REGISTRIES, symptoms, remedies):
+        kind = "finding" if registry is symptoms else registry.kind
+        lines.append(PLURALS.get(kind, kind + "s").upper())
+        for name in registry:
+            code = f"{symptoms[name].code}: " if registry is symptoms else ""
+            lines += line_of(name, code + first_sentence(registry[name]))
+        lines.append("")
+    lines.append("CONCEPTS")
+    for name, concept in concepts.concepts().items():
+        lines += concepts.listed(f"  {name:<30}", concept.also)
+    lines += ["", "SETTINGS of a configuration; for those of a layer, loss... see its page"]
+    for path, (_, words) in configuration().items():
+        lines += line_of(path, words.what, width=34)
+    return "\n".join(lines)
+
+
+def _pages(name: str) -> Iterator[Iterable[str]]:
+    """Yield every page of exactly this name."""
+    if name in concepts.concepts():
+        yield concepts.page(name)
+    yield from (things.page(registry, name) for registry in REGISTRIES if name in registry)
+    if name in symptoms:
+        yield findings.symptom_page(name)
+    if name in remedies:
+        yield findings.remedy_page(name)
+    if of_that_name := dict(settings.called(name)):
+        yield settings.page(name, of_that_name)
+
+
+def _all_names() -> set[str]:
+    registered = {name for registry in (*REGISTRIES, symptoms, remedies) for name in registry}
+    return registered | {last(path) for path in settings.all_paths()} | set(concepts.concepts())

@@ -1,0 +1,95 @@
+"""Manual pages of settings, by their path or by the last name of it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from retrograd.base.annotations import Words, options
+from retrograd.base.registry import Registry
+from retrograd.base.schema import SettingField, Settings, fields, settings_class, unwrap, words_of
+from retrograd.explanation.manual.layout import in_words, what_it_takes
+from retrograd.explanation.text import wrapped
+from retrograd.network.entries import COMMON
+from retrograd.network.initializers import initializers
+from retrograd.network.layer import layers
+from retrograd.network.losses.loss import losses
+from retrograd.network.scope import blocks
+from retrograd.training.config.config import RunConfig
+from retrograd.update.optimizer import optimizers
+from retrograd.update.penalties import penalties
+from retrograd.update.schedule import schedules
+
+REGISTRIES: tuple[Registry[Any], ...] = (layers, blocks, losses, optimizers, schedules, penalties, initializers)
+Setting = tuple[SettingField | None, Words]
+
+
+def page(name: str, settings: Mapping[str, Setting]) -> Iterator[str]:
+    """Yield what each setting of this name is; words that several settings share appear once."""
+    yield f"{name}  (setting)"
+    places: dict[Words, list[str]] = {}
+    for path, (field, words) in settings.items():
+        places.setdefault(words, []).append(path if field is None else f"{path}: {what_it_takes(field)}")
+    for words, lines in places.items():
+        yield ""
+        for line in lines:
+            yield from wrapped(line, "  ")
+        yield from in_words(words, "    ")
+    inner = {path: words for path, (_, words) in configuration().items() if any(_inside(path, of) for of in settings)}
+    if inner:
+        yield ""
+        yield "  Its settings:"
+        for path, words in inner.items():
+            yield from line_of(path, words.what, "    ")
+
+
+def line_of(name: str, text: str, indent: str = "  ", width: int = 24) -> list[str]:
+    """Return a name with its text in a second column, or below a name that is too long for the first."""
+    column = len(indent) + width
+    if len(name) < width:
+        return wrapped(f"{name:<{width}}{text}", indent, column)
+    return [indent + name, *wrapped(text, " " * column, column)]
+
+
+def called(name: str) -> Iterator[tuple[str, Setting]]:
+    """Yield the settings of this path, or (for a name without dots) of this last name."""
+    for path, facts in all_paths().items():
+        if path == name or ("." not in name and last(path) == name) or path.endswith(f".{name}"):
+            yield path, facts
+
+
+@functools.cache
+def configuration() -> Mapping[str, Setting]:
+    """Return every setting of a configuration by its path, those of layers, losses and the like left out."""
+    return dict(_of(RunConfig, ""))
+
+
+def all_paths() -> dict[str, Setting]:
+    """Return every setting by its path; those of registered things begin with their name: `dense.units`."""
+    paths = dict(configuration())
+    for registry in REGISTRIES:
+        for name in registry:
+            section = {"optimizer": "optimizer.", "loss": "loss."}.get(registry.kind, "")
+            paths |= dict(_of(registry[name], f"{section}{name}"))
+    return paths | {f"network.{key}": (None, words) for key, words in COMMON.items()}
+
+
+def last(path: str) -> str:
+    """Return the last name of a path."""
+    return path.rpartition(".")[2]
+
+
+def _of(cls: type[Settings], path: str) -> Iterator[tuple[str, Setting]]:
+    for field in fields(cls):
+        inner = f"{path}.{field.name}" if path else field.name
+        yield inner, (field, words_of(cls, field.name) or Words(""))
+        base, marks = unwrap(field.annotation)
+        for option in () if marks else options(base):
+            nested = settings_class(unwrap(option)[0])
+            if nested is not None:
+                yield from _of(nested, inner)
+
+
+def _inside(path: str, section: str) -> bool:
+    return path.startswith(f"{section}.")

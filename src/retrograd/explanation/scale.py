@@ -1,0 +1,85 @@
+"""How large signals are before the first step: predicted from the initialiser, layer by layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import singledispatch
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from retrograd.network.layer import Activation, Context, Layer, Params
+from retrograd.network.layers import Add, Conv1D, Conv2D, Dense, Dropout, Flatten, Identity, LearnedPositions, Reshape
+from retrograd.network.layers.normalisation.normalisation import Normalisation
+
+POINTS = 64  # of the quadrature
+
+
+@singledispatch
+def predicted(layer: Layer, params: Params, inputs: Sequence[float]) -> float | None:
+    """Return the root mean square of the output for inputs of these; None where no rule is known."""
+    return None
+
+
+@predicted.register(Dense)
+@predicted.register(Conv1D)
+@predicted.register(Conv2D)
+def _weighted(layer: Layer, params: Params, inputs: Sequence[float]) -> float | None:
+    """Sums of fan_in independent products: rms(y)² = fan_in · mean(w²) · rms(x)² + mean(b²)."""
+    weight = np.asarray(params["weight"], np.float64)
+    fan_in = weight.size / weight.shape[-1]
+    bias = float(np.mean(np.square(params["bias"]))) if "bias" in params else 0.0
+    return math.sqrt(fan_in * float(np.mean(weight**2)) * inputs[0] ** 2 + bias)
+
+
+@predicted.register(Activation)
+def _bent(layer: Activation, params: Params, inputs: Sequence[float]) -> float | None:
+    """E[f(z)²] for a Gaussian z, by quadrature; layers that look at more than one element are left out."""
+    if params or type(layer).__name__ in ("Softmax", "LogSoftmax"):
+        return None
+    points, weights = np.polynomial.hermite_e.hermegauss(POINTS)
+    z = jnp.asarray(points * inputs[0], jnp.float32)[:, None]
+    y = np.asarray(layer.forward({}, {}, Context(), z).y, np.float64)[:, 0]
+    return math.sqrt(float(np.sum(weights * y**2) / np.sum(weights)))
+
+
+@predicted.register(Normalisation)
+def _normalised(layer: Normalisation, params: Params, inputs: Sequence[float]) -> float | None:
+    """Every value is divided by the deviation: rms(y) is that of the scale."""
+    return float(np.sqrt(np.mean(np.square(params["scale"])))) if "scale" in params else 1.0
+
+
+@predicted.register(Add)
+def _summed(layer: Add, params: Params, inputs: Sequence[float]) -> float | None:
+    """Independent signals add their squares."""
+    return math.sqrt(sum(each**2 for each in inputs))
+
+
+@predicted.register(Dropout)
+def _dropped(layer: Dropout, params: Params, inputs: Sequence[float]) -> float | None:
+    """What is kept is divided by the share that is kept."""
+    return inputs[0] / math.sqrt(1 - layer.rate) if type(layer) is Dropout and layer.rate < 1 else None
+
+
+@predicted.register(Flatten)
+@predicted.register(Identity)
+@predicted.register(Reshape)
+def _kept(layer: Layer, params: Params, inputs: Sequence[float]) -> float | None:
+    """The same values."""
+    return inputs[0]
+
+
+@predicted.register(LearnedPositions)
+def _positioned(layer: LearnedPositions, params: Params, inputs: Sequence[float]) -> float | None:
+    """Positions are added to what they stand for."""
+    return math.sqrt(inputs[0] ** 2 + float(np.mean(np.square(params["weight"]))))
+
+
+def rms(value: Any) -> float | None:
+    """Return the root mean square of an array; None for integers and for several outputs."""
+    if isinstance(value, dict) or not jnp.issubdtype(jnp.result_type(value), jnp.floating):
+        return None
+    return float(jax.device_get(jnp.sqrt(jnp.mean(jnp.square(value)))))

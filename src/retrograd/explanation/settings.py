@@ -1,0 +1,145 @@
+"""Every setting of a configuration in words, with its value and where that came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass
+from typing import Any
+
+from retrograd.base.annotations import Registered, Words, show, unwrap
+from retrograd.base.document import Document
+from retrograd.base.schema import Settings, fields, words_of
+from retrograd.network.entries import COMMON
+from retrograd.network.layer import FROM_DATA
+from retrograd.network.losses.loss import Loss
+from retrograd.network.scope import Entry
+from retrograd.training.config.config import RunConfig
+
+
+@dataclass(frozen=True)
+class SettingFacts:
+    """One setting: its path, value, origin (`line 12`, `default`, `from the data`...), and what it does, in words."""
+
+    path: str
+    value: str
+    origin: str
+    what: str
+    more: str
+    less: str
+    why: str
+    home: str  # the class and field whose words these are
+
+
+class Reader:
+    """Walks a filled configuration beside the document that it came from, and the same before it was filled."""
+
+    def __init__(
+        self, filled: RunConfig, given: RunConfig, document: Document | None, reasons: Mapping[str, str] | None = None
+    ) -> None:
+        self.filled, self.given, self.document, self.reasons = filled, given, document, dict(reasons or {})
+
+    def settings(self) -> Iterator[SettingFacts]:
+        """Yield every setting, in the order of the configuration."""
+        yield from self._of(self.filled, self.given, "")
+
+    def _of(self, held: Settings, given: Any, path: str) -> Iterator[SettingFacts]:
+        for i, field in enumerate(fields(type(held))):
+            inner = f"{path}.{field.name}" if path else field.name
+            value, before = getattr(held, field.name), getattr(given, field.name, MISSING)
+            words = words_of(type(held), field.name) or Words("")
+            default = field.default is not MISSING and before == field.default
+            origin = self._origin(inner, path if i == 0 else "", default)
+            home = f"{type(held).__name__}.{field.name}"
+            if value != before and before is not MISSING:  # filled in
+                by_data = field.annotation in FROM_DATA or isinstance(value, Loss)
+                origin = f"{origin}: {before}, from the data" if isinstance(before, str) else (
+                    "from the data" if by_data else "chosen"
+                )  # fmt: skip
+            yield self._fact(inner, value, origin, words, home)
+            yield from self._inside(value, before, inner, field.annotation)
+
+    def _inside(self, value: Any, given: Any, path: str, annotation: Any) -> Iterator[SettingFacts]:
+        """Yield the settings that a value holds: of settings, of what a registry names, of entries."""
+        if isinstance(value, Settings):
+            marks = unwrap(annotation)[1]
+            named = any(isinstance(mark, Registered) for mark in marks)
+            if not (named and value.plain_form):
+                yield from self._of(value, given, f"{path}.{name_of(value)}" if named else path)
+        elif isinstance(value, tuple):
+            olds = given if isinstance(given, tuple) and len(given) == len(value) else (MISSING,) * len(value)
+            for i, (each, old) in enumerate(zip(value, olds, strict=True)):
+                yield from self._entry(each, old, f"{path}.{i}")
+
+    def _entry(self, each: Any, old: Any, path: str) -> Iterator[SettingFacts]:
+        if isinstance(each, Entry):
+            for key, words in COMMON.items():
+                if getattr(each, key):
+                    held = dict(each.share) if key == "share" else getattr(each, key)
+                    yield self._fact(f"{path}.{key}", held, self._origin(f"{path}.{key}", "", False), words,
+                                     f"entry.{key}")  # fmt: skip
+            yield from self._of(each.layer, getattr(old, "layer", MISSING), f"{path}.{name_of(each.layer)}")
+        elif isinstance(each, Settings):
+            yield from self._of(each, old, f"{path}.{name_of(each)}")
+        elif isinstance(each, tuple) and len(each) == 2 and isinstance(each[1], Settings):  # a loss of an output
+            yield from self._of(each[1], old[1] if isinstance(old, tuple) else MISSING,
+                                f"{path.rpartition('.')[0]}.{each[0]}")  # fmt: skip
+        elif isinstance(each, tuple):  # a path of branches
+            yield from self._inside(each, old, path, None)
+
+    def _origin(self, path: str, shorthand: str, default: bool) -> str:
+        """Return where a value came from; `shorthand` is the path above, where the first field may stand alone."""
+        document = self.document
+        if document is None:
+            return "default" if default else "given"
+        for place in (path, shorthand):
+            if place and _alone(document.values, place, place == shorthand != path):
+                if any(f"{place}.".startswith(f"{each}.") for each in document.changed):
+                    return "given by --set"
+                line = document.lines.get(place) or document.lines.get(shorthand)
+                return f"line {line}" if line else "given"
+        return "default"
+
+    def _fact(self, path: str, value: Any, origin: str, words: Words, home: str) -> SettingFacts:
+        why = self.reasons.get(path, "")
+        if why:
+            origin = "chosen"
+        elif origin in ("default", "from the data", "chosen") and words.why != in_short(value):
+            why = words.why
+        return SettingFacts(path, in_short(value), origin, words.what, words.more, words.less, why, home)
+
+
+def _alone(values: Any, path: str, scalar: bool) -> bool:
+    """Return whether a document holds this path (and, as shorthand, something else than a mapping of settings)."""
+    *_, last = keys = path.split(".")
+    for key in keys:
+        if isinstance(values, list) and key.isdigit() and int(key) < len(values):
+            values = values[int(key)]
+        elif isinstance(values, Mapping) and key in values:
+            values = values[key]
+        elif isinstance(values, str) and values == key == last:  # `optimizer: adam` stands for optimizer.adam
+            return not scalar
+        else:
+            return False
+    return not scalar or not (isinstance(values, Mapping) or values is None)
+
+
+def name_of(held: Any) -> str:
+    """Return the name under which settings are registered."""
+    return str(getattr(type(held), "registered_name", type(held).__name__))
+
+
+def in_short(value: Any) -> str:
+    """Return a value for one line: of settings their name, of entries how many there are."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Settings):
+        return name_of(value) if hasattr(type(value), "registered_name") else "as follows"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if any(isinstance(each, Entry) for each in value):
+            return ", ".join(name_of(each.layer) for each in value)
+        if not value:
+            return "none"
+        return show(value) if not any(isinstance(each, (Settings, tuple)) for each in value) else f"{len(value)}"
+    return value if isinstance(value, str) and value else show(value)

@@ -1,0 +1,1 @@
+"""Listening to a PyTorch loop: what happens is noted, at little cost."""

@@ -1,0 +1,327 @@
+"""The observer hangs on a model, hears of its forward and backward passes and steps, and now and then looks closely.
+
+Between looks it sleeps: then it is told of backward passes only, counts them, and reads a loss now and then. Of a model
+that acts differently in evaluation mode it also hears the forward passes, so that no validation is missed.
+It computes on detached values only, draws no random numbers, and catches its own errors: the loop goes on as without.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from retrograd.interop.torch.hook import Hook
+from retrograd.interop.torch.journal import Journal
+from retrograd.interop.torch.listen import attach
+from retrograd.interop.torch.listen.discards import Discards
+from retrograd.interop.torch.listen.guard import guarded
+from retrograd.interop.torch.listen.leftover import Leftover
+from retrograd.interop.torch.listen.losses import Losses
+from retrograd.interop.torch.listen.moods import Moods
+from retrograd.interop.torch.listen.optimizers import Optimizers
+from retrograd.interop.torch.listen.pace import Pace
+from retrograd.interop.torch.listen.passes import Passes
+from retrograd.interop.torch.look.inspection import OPENING, Inspection
+from retrograd.interop.torch.nested import tensors
+from retrograd.interop.torch.place import call_site
+
+UPDATES = 2  # that are seen before the first sleep
+MOST_BACKWARDS = 64  # in one look, while waiting for a step
+NEAR, FAR = 4, 32  # backward passes from one loss that is read to the next, while asleep
+LOST = 64  # glances in a row at what may be other models' passes
+
+
+class Observer:
+    """Fills the journal."""
+
+    def __init__(self, journal: Journal, optimizer: Optimizer | None) -> None:
+        self.journal, self.model, self.scaling = journal, journal.model, journal.scaling
+        self.optimizers = Optimizers(journal, optimizer)
+        self.moods = Moods(self.model)
+        self.pace = Pace()
+        self.inspection = Inspection(journal)
+        self.look = self.inspection.look
+        self.leftover = Leftover(journal)
+        self.passes = Passes(journal)
+        self.losses = Losses(journal)
+        self.discards = Discards(journal)
+        self.depth = 0
+        self.lines: Counter[Any] | None = Counter()  # the user's lines whose backward passes the next step will use
+        self.awake = self.drowsy = self.updated = self.steps_heard = self.leaving = False
+        self.turn = 0  # backward passes
+        self.attention = 0  # the turn of the next that is of interest
+        self.lost = 0
+        self.hears = getattr(self.model, "_compiled_call_impl", None) is None  # its forward passes
+        self.pre_hook: Any = None
+        self.post_hook: Any = None
+
+    def start(self) -> None:
+        """Hang on."""
+        attach.attach(self)
+        self.pace.start()
+        self._wake()
+
+    def stop(self) -> None:
+        """Let go."""
+        self.journal.turns = self.turn
+        self.passes.end()
+        self.inspection.end(bool(self.passes.since))
+        self._sleep()
+        self._hear_forwards(False)
+        self.steps_heard = attach.hear_steps(self, False)
+        attach.detach(self)
+        self.pace.stop()
+        self.losses.read()
+        self.journal.functions.leave()
+
+    @guarded
+    def _wake(self) -> None:
+        """Begin to look: only then are outputs and steps heard."""
+        self.awake, self.attention = True, 0
+        self._hear_forwards(True)
+        if self.post_hook is None and self.hears:
+            self.post_hook = self.model.register_forward_hook(Hook(self.after_forward), always_call=True)
+        self.steps_heard = attach.hear_steps(self, True)
+        self.inspection.begin()
+
+    def _sleep(self) -> None:
+        """Hear of backward passes, of the next step, which may use leftovers, and of the forward pass behind it."""
+        self.awake, self.leaving = False, True
+        self.discards.forget()
+        if self.post_hook is not None:
+            self.post_hook.remove()
+            self.post_hook = None
+        self.inspection.forget()
+        self.passes.sleep(self.turn)
+        self.depth = 0
+        self.drowsy, self.attention = True, self.turn + 1
+
+    def _wait(self) -> None:
+        self.attention = min(self.turn + max(NEAR, min(self.turn // 4, FAR)), self.pace.next)
+
+    def _hear_forwards(self, wanted: bool) -> None:
+        if wanted and self.hears and self.pre_hook is None:
+            self.pre_hook = self.model.register_forward_pre_hook(Hook(self.heard_forward))
+        elif not wanted and self.pre_hook is not None:
+            self.pre_hook.remove()
+            self.pre_hook = None
+
+    # forward
+
+    def heard_forward(self, module: nn.Module, args: Any) -> None:
+        """Hear of a forward pass that begins; when nothing is looked at, count it."""
+        if torch._C._current_graph_task_id() >= 0:
+            return  # in a backward pass: a checkpoint computes the forward pass again
+        if self.awake:
+            self.before_forward(module, args)
+        elif module is self.model:
+            if self.leaving:
+                self._leave()
+            if torch.is_grad_enabled():
+                self.passes.silently(self.turn, self.moods.mode())
+            elif self.moods.blind():
+                self._blind(args)
+
+    @guarded
+    def _leave(self) -> None:
+        """Take the last things off behind a look; in loops without an optimizer, ask whether it used leftovers."""
+        self.look.settle()
+        self.leaving = self.look.on_stack
+        if self.steps_heard and not self.updated:
+            self.leftover.before_forward(self.updated)
+            self.steps_heard = attach.hear_steps(self, False)
+        if not self.leaving and not self.journal.moody:
+            self._hear_forwards(False)
+
+    @guarded
+    def before_forward(self, module: nn.Module, args: Any) -> None:
+        """Hear of a forward pass that begins."""
+        self.depth += 1
+        if self.depth > 1 or module is not self.model:
+            return
+        self.inspection.settle()
+        if torch.is_grad_enabled():
+            self._place("forward")
+        if self.leftover.before_forward(self.updated):
+            self.look.stepped = True
+        self.inspection.before_forward(args)
+
+    @guarded
+    def after_forward(self, module: nn.Module, args: Any, output: Any) -> None:
+        """Hear that it is done."""
+        again = torch._C._current_graph_task_id() >= 0
+        self.depth -= not again
+        if again or self.depth > 0 or module is not self.model:
+            return
+        self.journal.forwards += 1
+        outputs = list(tensors(output))
+        graphs = [y for y in outputs if y.grad_fn is not None]
+        if graphs:
+            self.passes.with_gradients(graphs, self.turn, self.moods.mode())
+        elif not torch.is_grad_enabled() and self.moods.blind():
+            self.passes.blind(args)
+        self.inspection.after_forward(outputs[0] if outputs else None)
+
+    @guarded
+    def _blind(self, args: Any) -> None:
+        self.passes.blind(args)
+
+    # backward
+
+    def before_backward(self, given: Any) -> None:
+        """Hear of a backward pass that begins."""
+        self.scaling.begin(given)
+        if self.awake:
+            self._before_backward(given)
+        else:
+            self.leftover.mark()
+
+    @guarded
+    def _before_backward(self, given: Any) -> None:
+        self.leftover.before_backward()
+        self.discards.before_backward()
+        self._place("backward")
+        self.inspection.before_backward(given)
+
+    def _loss(self, given: Any) -> None:
+        if self.losses.add(given, self.turn, wait=self.awake):
+            self.inspection.first_bad()
+
+    @guarded
+    def differentiated(self) -> None:
+        """Hear of gradients that are asked for by themselves: the loop may do without `backward()`."""
+        if "grad" not in self.journal.places:
+            self._place("grad")
+
+    def after_backward(self, given: Any) -> None:
+        """Hear that it is done."""
+        if self.awake:
+            self._after_backward(given)
+        elif self.drowsy:
+            self._doze()
+        else:
+            self._glance(given)
+
+    @guarded
+    def _doze(self) -> None:
+        """Fall asleep: a step that comes now has gradients that were not looked at."""
+        self.drowsy = self.leftover.known = False
+        self.lines = None
+        if self.updated:  # not while the step is under way, when PyTorch walks through the hooks
+            self.steps_heard = attach.hear_steps(self, False)
+        self._wait()
+
+    @guarded
+    def _glance(self, given: Any) -> None:
+        """Read loss and learning rate, and look closely again if it is time for it."""
+        turn = self.turn
+        if not self.leftover.touched() and self.lost < LOST:
+            self.lost += 1  # another model's backward pass: try the next
+            self.attention = turn + 1
+            return
+        self.lost = 0
+        self._loss(given)
+        self.optimizers.read(turn)
+        self.pace.lap(turn, looked=False)
+        if turn < self.pace.next:
+            self._wait()
+            return
+        self.losses.read()
+        self._wake()
+        self.leftover.resume()
+        self.inspection.remember()
+        self.look.stage = "gap"
+
+    @guarded
+    def _after_backward(self, given: Any) -> None:
+        self.look.stage = "gap"
+        own = self.inspection.touched() or (bool(self.passes.since) and not self.journal.had_gradient)
+        if own:
+            self.passes.used(self.turn)
+        own_rows = bool(self.passes.since) or not self.hears
+        self.passes.since.clear()
+        self.leftover.after_backward(self.model)
+        if not own:
+            return
+        self._loss(given)
+        self.discards.after_backward(self.inspection.reached(), self.inspection.to_inputs)
+        self.inspection.after_backward(self._line(own_rows))
+        turn, enough = self.turn, self._seen_enough()
+        if enough:
+            self.inspection.end()
+            self.pace.lap(turn, looked=True)
+            self.pace.plan(turn, self.inspection.passes)
+            self._sleep()
+        else:
+            self.inspection.remember()
+            self.look.turn()
+            self.pace.lap(turn, looked=True)
+
+    def _line(self, own_rows: bool) -> int:
+        """Return how many backward passes of the user's call that is running add up to one gradient; -1 if unknown.
+
+        Passes of several calls, or of one forward pass, are parts of one loss; those of the same call, each with rows
+        of its own, are minibatches.
+        """
+        if self.inspection.alone():
+            self.lines = Counter()
+        if self.lines is None or not self.inspection.opening:
+            return -1
+        site = call_site()
+        self.lines[site] += own_rows
+        return self.lines[site]
+
+    def _seen_enough(self) -> bool:
+        """At first look until some steps are seen, so that accumulation can be counted; later, until one is seen."""
+        journal, passes = self.journal, self.inspection.passes
+        if self.inspection.opening and passes < OPENING:
+            return False
+        seen = max(journal.steps, journal.manual_updates) >= UPDATES if self.inspection.opening else self.look.stepped
+        return seen or passes >= MOST_BACKWARDS
+
+    # step
+
+    @guarded
+    def before_step(self, optimizer: Optimizer) -> None:
+        """Hear of a step that begins."""
+        held = self.optimizers.ours(optimizer)
+        if self.awake:
+            self.discards.before_step(held, self.inspection.moving())
+        if not held:
+            return
+        self.optimizers.stepped(optimizer, held, nested=self.discards.stepping > 1)
+        self.leftover.before_step(held)
+        self.optimizers.follow(optimizer, self.turn)
+        self._place("step")
+        if self.awake:
+            self.inspection.before_step(max(self.lines.values(), default=0) if self.lines else 0)
+        self.look.pause()
+        self.look.stage = "step"
+
+    @guarded
+    def after_step(self, optimizer: Optimizer) -> None:
+        """Hear that it is taken."""
+        held = self.optimizers.ours(optimizer)
+        self.discards.after_step()
+        if not held:
+            return
+        journal = self.journal
+        journal.steps += 1
+        if self.lines:
+            journal.per_step[max(self.lines.values())] += 1
+        self.lines = Counter()
+        self.updated = True
+        self.leftover.after_step(held)
+        self.look.stage = "gap"
+        if self.awake:
+            self.look.wanted = True
+            self.look.settle()
+            self.inspection.after_step()
+
+    def _place(self, event: str) -> None:
+        """Note the user's line; in the first look the last of them, as the first may be a trial run."""
+        self.journal.note(event, again=self.inspection.opening)

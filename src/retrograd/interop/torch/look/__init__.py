@@ -1,0 +1,1 @@
+"""A close look at one turn of a PyTorch loop."""

@@ -1,0 +1,73 @@
+"""What a loss function was given: probabilities, their logarithms, or plain numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from retrograd.interop.torch.journal import LossCall
+from retrograd.interop.torch.look.floor import made_by
+from retrograd.interop.torch.look.later import copied
+from retrograd.interop.torch.place import Place
+
+ROWS_READ = 4096
+
+
+def read_loss(
+    kind: str, place: Place | None, prediction: Tensor, target: Tensor, result: Any, options: Any
+) -> Callable[[], LossCall]:
+    """Return what will tell what a loss function was given."""
+    shapes = tuple(prediction.shape), tuple(target.shape)
+    dtypes = str(prediction.dtype).removeprefix("torch."), str(target.dtype).removeprefix("torch.")
+    given = frozenset({"summed"} if options.get("reduction") == "sum" else ())
+    given |= {"after_sigmoid"} if made_by(prediction.grad_fn, ("Sigmoid", "Softmax")) else set()
+    value = result.detach().mean() if isinstance(result, Tensor) else math.nan
+    told = copied(prediction.detach()[:ROWS_READ], lambda values: (given.union(_facts(values)), float(values.min())))
+    return lambda: LossCall(kind, place, *shapes, *dtypes, *told(), float(value))
+
+
+def _facts(values: Tensor) -> list[str]:
+    """Return what the numbers are: probabilities of classes, their logarithms, or between 0 and 1 each."""
+    values = values.to(torch.float32)
+    spacing = precision(values)
+    low, high = float(values.min()), float(values.max())
+    facts = ["unit_interval"] if low >= 0 and high <= 1 else []
+    if values.ndim < 2 or values.shape[1] < 2:
+        return facts
+    if low >= 0 and _near(values.sum(1), 1.0, spacing):
+        facts.append("probabilities")
+    if high <= 1e-6 and any(_logs_along(values, axis, spacing) for axis in {1, values.ndim - 1}):
+        facts.append("log_probabilities")
+    by_column = values.sum(0) if low >= 0 else values.logsumexp(0)
+    if (
+        len(values) > 1
+        and _near(by_column, 1.0 if low >= 0 else 0.0, spacing * (1 + math.log(len(values))))
+        and not facts[1:]
+    ):
+        facts.append("columns_sum_to_one")
+    return facts
+
+
+def _logs_along(values: Tensor, axis: int, spacing: float) -> bool:
+    return _near(values.logsumexp(axis), 0.0, spacing * (1 + math.log(values.shape[axis])))
+
+
+def precision(values: Tensor) -> float:
+    """Return the relative spacing of the narrowest type that holds all values, whatever type they are stored in now."""
+    for dtype in (torch.bfloat16, torch.float16):
+        if bool((values.to(dtype).to(torch.float32) == values).all()):
+            return torch.finfo(dtype).eps
+    return 0.0
+
+
+def _near(values: Tensor, wanted: float, spacing: float) -> bool:
+    """Return whether sums are what they should be.
+
+    A sum of probabilities p is off by at most their spacing; log(sum(exp(l))) by spacing * sum(p |l|), and sum(p |l|)
+    is an entropy, at most the logarithm of the number of classes.
+    """
+    return bool(((values - wanted).abs() < 1e-3 + spacing).all())

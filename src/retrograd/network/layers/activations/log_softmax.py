@@ -1,0 +1,50 @@
+"""Scores to log-probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+from retrograd.base.annotations import describing
+from retrograd.base.quantities import Integer
+from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
+from retrograd.network.layers.activations.softmax import expect_axis
+
+
+@layers.register("log_softmax", examples=examples(({}, [(5, 4)]), ({}, [(1, 1)]), ({"axis": 1}, [(2, 3, 4)])))
+@dataclass(frozen=True)
+class LogSoftmax(Activation):
+    """Turn scores into logarithms of probabilities, exact where the probability itself would round to 0.
+
+        y = x - log(sum(exp(x)))
+
+    Shapes:  x [batch, ...] -> y, the same
+    Tape:    y
+    Raises:  ShapeError when the axis is the batch's, or is not there.
+    """
+
+    axis: Integer = -1
+
+    words = describing(
+        axis=("the axis along which the outputs sum to 1", "", "", "the features"),
+    )
+
+    equations = Equations(
+        forward="y = x - log Σ exp(x)",
+        backward=("dx = dy - exp(y) Σ dy",),
+        latex_forward=r"y_i = x_i - \log \textstyle\sum_j e^{x_j}",
+        latex_backward=(r"\delta_{x_i} = \delta_{y_i} - e^{y_i} \textstyle\sum_j \delta_{y_j}",),
+    )
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        expect_axis(x, self.axis)
+        below = x - jnp.max(x, self.axis, keepdims=True)  # the largest exponent is 0: no overflow
+        y = below - jnp.log(jnp.sum(jnp.exp(below), self.axis, keepdims=True))
+        return Forward(y, y)
+
+    def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
+        """dx = dy - exp(y) Σ dy."""
+        return Backward((dy - jnp.exp(tape) * jnp.sum(dy, self.axis, keepdims=True),))

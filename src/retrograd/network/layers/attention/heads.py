@@ -1,0 +1,128 @@
+"""Heads: columns of projections that attend side by side, by a native kernel where one is faster, or by the formula."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from retrograd.native.attention import Cut
+from retrograd.network.layers.attention.rotary import rotate
+from retrograd.network.layers.attention.scaled_dot_product import (
+    Attended,
+    attend,
+    attend_back,
+    block_size,
+    row_statistics,
+)
+
+ROLES = ("query", "key", "value")
+Columns = Mapping[str, Array]  # role -> [batch, time, heads x width]
+
+
+class Packed(NamedTuple):
+    """What a native kernel leaves for its way back: the weights follow again from two numbers for each row of them."""
+
+    sides: tuple[Array, ...]  # what each source was projected to, the roles side by side
+    mask: Array | None  # [batch, keys]
+    y: Array  # [batch, queries, units]
+    statistics: Array  # [batch, heads, queries, 2]
+
+
+class Heads(NamedTuple):
+    """How many there are, what they see, and which roles each source plays."""
+
+    number: int
+    shared: int  # of keys and values, each for some of the queries'
+    causal: bool
+    rotary: bool
+    sources: tuple[tuple[str, ...], ...]
+
+    def attend(
+        self, columns: Columns, allowed: Array | None, rate: float, key: Array | None, added: Array | None, read: bool
+    ) -> Attended | Packed:
+        """Let the heads attend (`scaled_dot_product.attend`); `read` tells that somebody wants to see the weights."""
+        usual = not (read or rate) and added is None and (allowed is None or allowed.shape[1] == 1)
+        kernel = self._kernel(columns["query"].shape[1])
+        if usual and kernel.suits(*(columns[role] for role in ROLES)):
+            sides = self._beside({role: self._turned(x, role) for role, x in columns.items()})
+            mask = None if allowed is None else allowed[:, 0]
+            return Packed(sides, mask, *kernel.attend(self._formula, sides, mask))
+        q, k, v = self._apart(columns)
+        if self.rotary:
+            q, k = rotate(q), rotate(k)
+        return attend(q, k, v, allowed, self.causal, rate, key, added)
+
+    def back(
+        self, tape: Attended | Packed, dy: Array, dweights: Array | None, rate: float
+    ) -> tuple[Columns, Array | None]:
+        """Return the deltas of the columns and, where the formula ran, of the scores."""
+        if isinstance(tape, Packed):
+            sides = self._kernel(dy.shape[1]).attend_back(self._formula_back, *tape, dy)
+            return {role: self._turned(x, role, back=True) for role, x in self._columns(sides).items()}, None
+        dq, dk, dv, dscores = attend_back(tape, self.cut(dy, "query"), dweights, self.causal, rate)
+        if self.rotary:
+            dq, dk = rotate(dq, back=True), rotate(dk, back=True)
+        return self._joined(dq, dk, dv), dscores
+
+    def cut(self, x: Array, role: str) -> Array:
+        """Return [batch, time, units] as heads [batch, key-value heads, group, time, width]."""
+        group = self._count(role) // self.shared
+        apart = x.reshape(*x.shape[:2], self.shared, group, x.shape[-1] // self._count(role))
+        return lax.optimization_barrier(apart.transpose(0, 2, 3, 1, 4))
+
+    def _count(self, role: str) -> int:
+        return self.number if role == "query" else self.shared
+
+    def _apart(self, columns: Columns) -> tuple[Array, Array, Array]:
+        q, k, v = (self.cut(columns[role], role) for role in ROLES)
+        return q, k[:, :, 0], v[:, :, 0]
+
+    def _joined(self, q: Array, k: Array, v: Array) -> Columns:
+        return {"query": joined(q), "key": joined(k[:, :, None]), "value": joined(v[:, :, None])}
+
+    def _turned(self, x: Array, role: str, back: bool = False) -> Array:
+        """Return columns with their heads turned by position, if they are to be."""
+        if not self.rotary or role == "value":
+            return x
+        count = self._count(role)
+        heads = x.reshape(*x.shape[:2], count, x.shape[-1] // count).swapaxes(1, 2)
+        return rotate(heads, back).swapaxes(1, 2).reshape(x.shape)
+
+    def _beside(self, columns: Columns) -> tuple[Array, ...]:
+        """Return what each source was projected to as one array: XLA undoes the cut instead of copying."""
+        return tuple(jnp.concatenate([columns[role] for role in roles], -1) for roles in self.sources)
+
+    def _columns(self, sides: tuple[Array, ...]) -> Columns:
+        """Undo `_beside`."""
+        found: dict[str, Array] = {}
+        for side, roles in zip(sides, self.sources, strict=True):
+            heads = [self._count(role) for role in roles]
+            borders = [side.shape[-1] * sum(heads[:i]) // sum(heads) for i in range(1, len(heads))]
+            found |= dict(zip(roles, jnp.split(side, borders, -1), strict=True))
+        return found
+
+    def _kernel(self, queries: int) -> Cut:
+        return Cut(self.number, self.shared, block_size(queries, self.causal), self.causal)
+
+    def _formula(self, mask: Array, *sides: Array) -> tuple[Array, Array]:
+        """Compute what the kernel computes; a mask of no numbers is none."""
+        q, k, v = self._apart(self._columns(sides))
+        allowed = mask[:, None] != 0 if mask.shape[1] else None
+        y = joined(attend(q, k, v, allowed, self.causal).y)
+        return y, row_statistics(q, k, allowed, self.causal).reshape(len(y), self.number, -1, 2)
+
+    def _formula_back(self, mask: Array, y: Array, statistics: Array, dy: Array, *sides: Array) -> tuple[Array, ...]:
+        """Compute what the kernel computes on the way back; the formula needs the weights, and so the way there."""
+        q, k, v = self._apart(self._columns(sides))
+        tape = attend(q, k, v, mask[:, None] != 0 if mask.shape[1] else None, self.causal)
+        dq, dk, dv, _ = attend_back(tape, self.cut(dy, "query"), None, self.causal)
+        return self._beside(self._joined(dq, dk, dv))
+
+
+def joined(heads: Array) -> Array:
+    """Return heads [batch, heads, group, time, width] side by side: [batch, time, units]."""
+    batch, shared, group, time, width = heads.shape
+    return lax.optimization_barrier(heads.transpose(0, 3, 1, 2, 4).reshape(batch, time, shared * group * width))

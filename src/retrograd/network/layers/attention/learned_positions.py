@@ -1,0 +1,76 @@
+"""Learned positions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array
+
+from retrograd.base.annotations import describing
+from retrograd.base.errors import ShapeError
+from retrograd.base.quantities import PositiveInt
+from retrograd.network.initializers import Initial, Normal, draw
+from retrograd.network.layer import (
+    Backward,
+    Context,
+    Equations,
+    Forward,
+    Init,
+    Layer,
+    Params,
+    Spec,
+    State,
+    examples,
+    layers,
+)
+from retrograd.network.layers.attention.positions import expect_sequence
+
+SMALL = Normal(0.02)  # the vectors of the places begin well below those of the tokens, as in GPT-2
+
+
+@layers.register("learned_positions", examples=examples(({}, [(2, 3, 4)]), ({"length": 3}, [(1, 1, 2)])))
+@dataclass(frozen=True)
+class LearnedPositions(Layer):
+    """Add to each step of a sequence a vector that is learned for its place.
+
+        y(t) = x(t) + weight(t)
+
+    Shapes:  x [batch, time, features] -> y, the same
+    Params:  weight [length, features]; `length` is that of the first sequences seen unless it is given
+    Raises:  ShapeError when x is not a sequence, or longer than `length`.
+    See:     Gehring et al. 2017, arXiv:1705.03122. What lies beyond the training sequences' length is never learned.
+    """
+
+    length: PositiveInt | None = None
+    weight: Initial = SMALL
+
+    words = describing(
+        length="the longest sequence; that of the data unless given",
+        weight=("first values of the rows", "", "", "small beside the embedding"),
+    )
+
+    equations = Equations(
+        forward="y(t) = x(t) + W(t)",
+        backward=("dx = dy", "dW(t) = the sum of dy(t) over the batch, 0 beyond the sequence"),
+        latex_forward=r"y_t = x_t + W_t",
+        latex_backward=(r"\delta_x = \delta_y", r"\nabla_{W_t} = \textstyle\sum_{batch} \delta_{y_t}"),
+    )
+
+    def init(self, key: Array, x: Spec) -> Init:  # noqa: D102
+        expect_sequence(x)
+        return Init({"weight": draw(self.weight or SMALL, key, "weight", (self.length or x.shape[1], x.shape[2]))})
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        expect_sequence(x)
+        weight = params["weight"]
+        if x.shape[1] > len(weight):
+            raise ShapeError(f"a sequence of {x.shape[1]} steps for {len(weight)} places", cure="set a larger `length`")
+        return Forward(x + weight[None, : x.shape[1]].astype(x.dtype))
+
+    def backward(self, params: Params, tape: None, dy: Array) -> Backward:
+        """dx = dy, dW(t) = the sum of dy(t) over the batch."""
+        weight = params["weight"]
+        grad = dy.sum(0, dtype=weight.dtype)
+        missing = len(weight) - len(grad)
+        return Backward((dy,), {"weight": jnp.pad(grad, ((0, missing), (0, 0)))})

@@ -1,0 +1,1 @@
+"""Convolutions, and what lies beyond an image's border."""

@@ -1,0 +1,1 @@
+"""Layers that draw at random in training: dropout and its kin."""

@@ -1,0 +1,34 @@
+"""Dropping whole channels at random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jax import Array
+
+from retrograd.network.layer import Context, Forward, Params, State, examples, layers
+from retrograd.network.layers.noise.dropout import Dropout, apply_mask, draw_kept
+
+
+@layers.register(
+    "spatial_dropout",
+    examples=examples(({}, [(3, 2, 2, 4)]), ({"rate": 0.2}, [(1, 3, 5)]), ({"rate": 0}, [(2, 2, 3)])),
+)
+@dataclass(frozen=True)
+class SpatialDropout(Dropout):
+    """In training, set whole channels of an example to 0 with probability `rate` and scale up the rest.
+
+        y = x / (1 - rate) in the channels kept, else 0
+
+    Shapes:  x [batch, ..., channels] -> y, the same
+    Tape:    kept [batch, 1..., channels], true or false; None when not training
+    See:     Tompson et al. 2015, arXiv:1411.4280: neighbours in an image are alike, so single values would not be
+             missed. It is PyTorch's Dropout2d. `dropout` is what draws each value by itself.
+    """
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        if not ctx.train or self.rate == 0:
+            return Forward(x, None)
+        shape = (x.shape[0], *(1 for _ in x.shape[1:-1]), x.shape[-1])
+        kept = draw_kept(ctx.random_key(), shape, self.rate)
+        return Forward(apply_mask(x, kept, self.rate), kept)

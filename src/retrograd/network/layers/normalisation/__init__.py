@@ -1,0 +1,1 @@
+"""Normalisation layers and the arithmetic that they share."""

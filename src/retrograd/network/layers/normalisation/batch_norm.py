@@ -1,0 +1,124 @@
+"""Normalising each channel over the batch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from retrograd.base.annotations import describing
+from retrograd.base.errors import ShapeError
+from retrograd.base.quantities import Probability
+from retrograd.network.layer import (
+    Backward,
+    Context,
+    Forward,
+    Init,
+    Params,
+    Spec,
+    State,
+    Static,
+    examples,
+    expect_features,
+    layers,
+)
+from retrograd.network.layers.normalisation.normalisation import (
+    Normalisation,
+    scaled,
+    scaled_backward,
+    standardise_backward,
+    widened,
+)
+
+
+@layers.register(
+    "batch_norm",
+    examples=examples(
+        ({}, [(5, 3)]),
+        ({"momentum": 0.3, "eps": 1e-3}, [(1, 3, 2, 4)]),
+        ({"scale": False, "bias": False}, [(2, 3, 2)]),
+    ),
+)
+@dataclass(frozen=True)
+class BatchNorm(Normalisation):
+    """Centre and scale each channel by its mean and variance over the batch and all places.
+
+        y = scale · (x - mean) / sqrt(var + eps) + bias
+
+    When training, mean and var are the batch's; otherwise the running ones, which are then constants.
+    After each training batch: running = (1 - momentum) · running + momentum · the batch's.
+
+    Shapes:  x [batch, ..., channels] -> y, the same
+    Params:  scale [channels], bias [channels]
+    State:   mean, var [channels]: running averages; they begin at 0 and 1
+    Tape:    x, mean, inverse deviation, whether training
+    Raises:  ShapeError: in training, a single value of a channel has no variance.
+    See:     Ioffe & Szegedy 2015, arXiv:1502.03167, section 3. As in PyTorch the batch is divided by the biased
+             deviation, and the running variance keeps the unbiased one (divided by n - 1). Keras: momentum 0.99 means
+             0.01 here, eps 1e-3, biased.
+    """
+
+    momentum: Probability = 0.1
+
+    words = describing(
+        momentum=(
+            "share of the newest batch in the running mean and variance",
+            "follows the batches faster, with more noise",
+            "steadier, and slower to follow",
+            "PyTorch's; Keras's 0.99 is 0.01 here",
+        ),
+    )
+
+    mixes_batch: ClassVar[bool] = True
+
+    def init(self, key: Array, x: Spec) -> Init:  # noqa: D102
+        shape = tuple(x.shape[-1:])
+        state = {"mean": jnp.zeros(shape, jnp.float32), "var": jnp.ones(shape, jnp.float32)}
+        return Init(self.first(key, shape).params, state)
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        expect_features(x, state["mean"].shape[0])
+        wide = widened(x)
+        if ctx.train:
+            mean, var = lax.optimization_barrier(batch_statistics(wide))
+            state = self._updated(state, mean, var, x.size // x.shape[-1])
+        else:
+            mean, var = (state[name].astype(wide.dtype) for name in ("mean", "var"))
+        inverse = lax.rsqrt(var + self.eps)
+        y = scaled(params, (wide - mean) * inverse)
+        return Forward(y.astype(x.dtype), (x, mean, inverse, Static(ctx.train)), state)
+
+    def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
+        """Training: with g = scale dy, dx = (g - mean(g) - xhat mean(g xhat)) / sqrt(var + eps).
+
+        Otherwise mean and var are constants: dx = g / sqrt(var + eps). In both dscale = the sum of dy xhat.
+        """
+        x, mean, inverse, train = tape
+        xhat = (widened(x) - mean) * inverse
+        g, grads = scaled_backward(params, widened(dy), xhat)
+        dx = standardise_backward(g, xhat, inverse, tuple(range(x.ndim - 1))) if train.value else g * inverse
+        return Backward((dx.astype(dy.dtype),), grads)
+
+    def _updated(self, state: State, mean: Array, var: Array, count: int) -> State:
+        """Return the running statistics after a batch with so many values of each channel."""
+        if count < 2:
+            raise ShapeError("batch norm needs more than 1 value per channel in training", cure="a larger batch")
+        batch = {"mean": mean, "var": var * (count / (count - 1))}
+        new = self.momentum
+        return {name: (1 - new) * old + new * batch[name].astype(old.dtype) for name, old in state.items()}
+
+
+def batch_statistics(x: Array) -> tuple[Array, Array]:
+    """Return mean and biased variance of each channel from one pass of sums.
+
+    mean(d²) - mean(d)² loses digits where the mean is far from 0, so d is the distance from the mean of the first
+    eighth of the batch: that lies within sqrt(8 var) of the mean whatever the data, and less than a digit is lost.
+    """
+    axes = tuple(range(x.ndim - 1))
+    pivot = lax.stop_gradient(jnp.mean(x[: math.ceil(len(x) / 8)], axes))
+    distance = x - pivot
+    mean, square = jnp.mean(distance, axes), jnp.mean(jnp.square(distance), axes)
+    return pivot + mean, square - jnp.square(mean)

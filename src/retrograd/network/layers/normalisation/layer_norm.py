@@ -1,0 +1,75 @@
+"""Normalising each row by its own mean and variance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jax import Array
+
+from retrograd.base.annotations import describing
+from retrograd.base.errors import ShapeError
+from retrograd.base.quantities import PositiveInt
+from retrograd.network.layer import Backward, Context, Forward, Init, Params, Spec, State, examples, layers
+from retrograd.network.layers.normalisation.normalisation import (
+    Normalisation,
+    scaled,
+    scaled_backward,
+    standardise,
+    standardise_backward,
+    widened,
+)
+
+
+@layers.register(
+    "layer_norm",
+    examples=examples(
+        ({}, [(3, 5)]),
+        ({"axes": 2, "eps": 0.1}, [(1, 2, 3, 4)]),
+        ({"scale": False, "bias": False}, [(2, 3, 4)]),
+    ),
+)
+@dataclass(frozen=True)
+class LayerNorm(Normalisation):
+    """Centre and scale each row by its own mean and variance, over the last axis or the last few.
+
+        y = scale · (x - mean) / sqrt(var + eps) + bias
+
+    Shapes:  x [batch, ..., features] -> y, the same
+    Params:  scale, bias: [features], or the lengths of the last `axes` axes
+    Tape:    xhat, inverse deviation of each row
+    Raises:  ShapeError when x has no axis left for the batch.
+    See:     Ba et al. 2016, arXiv:1607.06450. The variance is the biased one; eps as in PyTorch (Keras 1e-3).
+    """
+
+    axes: PositiveInt = 1
+
+    words = describing(
+        axes=(
+            "how many of the last axes are normalised together",
+            "statistics over more values",
+            "statistics over fewer values",
+            "1: the features of each place",
+        ),
+    )
+
+    def init(self, key: Array, x: Spec) -> Init:  # noqa: D102
+        self._expect(x)
+        return self.first(key, tuple(x.shape[-self.axes :]))
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        self._expect(x)
+        xhat, inverse = standardise(widened(x), self._last(), self.eps)
+        return Forward(scaled(params, xhat).astype(x.dtype), (xhat, inverse))
+
+    def backward(self, params: Params, tape: tuple[Array, Array], dy: Array) -> Backward:
+        """With g = scale dy: dx = (g - mean(g) - xhat mean(g xhat)) / sqrt(var + eps)."""
+        xhat, inverse = tape
+        g, grads = scaled_backward(params, dy.astype(xhat.dtype), xhat)
+        return Backward((standardise_backward(g, xhat, inverse, self._last()).astype(dy.dtype),), grads)
+
+    def _last(self) -> tuple[int, ...]:
+        return tuple(range(-self.axes, 0))
+
+    def _expect(self, x: Array | Spec) -> None:
+        if x.ndim <= self.axes:
+            raise ShapeError(f"input: expected a batch axis and {self.axes} more, got {tuple(x.shape)}", where="axes")

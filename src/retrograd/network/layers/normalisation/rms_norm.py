@@ -1,0 +1,87 @@
+"""Normalising each row by its root mean square."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from retrograd.base.annotations import describing
+from retrograd.base.quantities import PositiveFloat
+from retrograd.network.initializers import draw
+from retrograd.network.layer import (
+    Backward,
+    Context,
+    Equations,
+    Forward,
+    Init,
+    Layer,
+    Params,
+    Spec,
+    State,
+    examples,
+    expect_features,
+    layers,
+)
+from retrograd.network.layers.normalisation.normalisation import ONES, InitialScale, scaled, scaled_backward, widened
+
+
+@layers.register(
+    "rms_norm", examples=examples(({}, [(3, 5)]), ({"eps": 0.1}, [(1, 2, 3)]), ({"scale": False}, [(2, 4)]))
+)
+@dataclass(frozen=True)
+class RMSNorm(Layer):
+    """Divide each row by its root mean square.
+
+        y = scale · x / sqrt(mean(x²) + eps)
+
+    Shapes:  x [batch, ..., features] -> y, the same
+    Params:  scale [features]
+    Tape:    xhat, inverse root mean square of each row
+    See:     Zhang & Sennrich 2019, arXiv:1910.07467. Other than layer norm it keeps the mean, and has no bias.
+             eps as in Keras; PyTorch takes the dtype's smallest step (1.2e-7).
+    """
+
+    eps: PositiveFloat = 1e-6
+    scale: InitialScale = ONES
+
+    words = describing(
+        eps=(
+            "added to the mean square, so that 0 is not divided by 0",
+            "damps small inputs",
+            "divides small inputs closer to 0",
+            "Keras's",
+        ),
+        scale=("first values of the learned scale; false for none", "", "", "1: nothing is scaled at the start"),
+    )
+
+    keeps_scale: ClassVar[bool] = True
+    equations = Equations(
+        forward="y = scale · x / √(mean(x²) + eps)",
+        backward=("g = scale · dy; dx = (g − xhat · mean(g · xhat)) / √(mean(x²) + eps)", "dscale = sum of dy · xhat"),
+        latex_forward=r"\hat x = \frac{x}{\sqrt{\overline{x^2} + \epsilon}}, \quad y = \gamma \hat x",
+        latex_backward=(
+            r"\delta_x = \frac{1}{\sqrt{\overline{x^2} + \epsilon}} \left(\gamma\delta_y"
+            r" - \hat x \, \overline{\gamma\delta_y \hat x}\right)",
+            r"\nabla_\gamma = \textstyle\sum \delta_y \hat x",
+        ),
+    )
+
+    def init(self, key: Array, x: Spec) -> Init:  # noqa: D102
+        return Init({"scale": draw(self.scale, key, "scale", tuple(x.shape[-1:]))} if self.scale else {})
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        expect_features(x, x.shape[-1])
+        wide = widened(x)
+        inverse = lax.rsqrt(jnp.mean(jnp.square(wide), -1, keepdims=True) + self.eps)
+        xhat = wide * inverse
+        return Forward(scaled(params, xhat).astype(x.dtype), (xhat, inverse))
+
+    def backward(self, params: Params, tape: tuple[Array, Array], dy: Array) -> Backward:
+        """With g = scale dy: dx = (g - xhat mean(g xhat)) / sqrt(mean(x²) + eps); dscale = the sum of dy xhat."""
+        xhat, inverse = tape
+        g, grads = scaled_backward(params, dy.astype(xhat.dtype), xhat)
+        dx = inverse * (g - xhat * jnp.mean(g * xhat, -1, keepdims=True))
+        return Backward((dx.astype(dy.dtype),), grads)

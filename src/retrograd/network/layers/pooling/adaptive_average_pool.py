@@ -1,0 +1,79 @@
+"""Means of as many regions as are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jax import Array
+
+from retrograd.base.annotations import describing
+from retrograd.network.layer import (
+    Backward,
+    Context,
+    Equations,
+    Forward,
+    Layer,
+    Params,
+    State,
+    Static,
+    examples,
+    layers,
+)
+from retrograd.network.layers.pooling.axis_maps import map_axes
+from retrograd.network.layers.shared.window import Lengths, each_axis, expect_axes
+
+
+@layers.register(
+    "adaptive_average_pool",
+    examples=examples(({"output": [3, 2]}, [(2, 5, 7, 2)]), ({"output": 4}, [(1, 3, 2)])),
+)
+@dataclass(frozen=True)
+class AdaptiveAveragePool(Layer):
+    """Divide each axis into `output` regions of nearly one length and take their means, whatever the input's size.
+
+        y[i] = the mean of x from floor(i length / output) up to, not including, ceil((i + 1) length / output)
+
+    Shapes:  x [batch, length, channels] or [batch, height, width, channels] -> y, with `output` for each axis
+    Tape:    the lengths of the axes of x
+    See:     The regions of PyTorch: neighbours share a value where the lengths do not divide.
+    """
+
+    output: Lengths
+
+    words = describing(
+        output=(
+            "places of the output, whatever the input's size",
+            "finer output, more inputs for what follows",
+            "coarser output",
+        ),
+    )
+
+    equations = Equations(
+        forward="y = mean of x over each region",
+        backward=("dx = dy / size of the region, summed over the regions that hold x",),
+        latex_forward=r"y_i = \frac{1}{n_i} \textstyle\sum_{k \in R_i} x_k",
+        latex_backward=(r"\delta_{x_k} = \textstyle\sum_{i: k \in R_i} \delta_{y_i} / n_i",),
+    )
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        lengths = expect_axes(x, 1, 2)
+        return Forward(map_axes(x, self._means(lengths)), Static(lengths))
+
+    def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
+        """dx = dy / size of the region, summed over the regions that hold x."""
+        return Backward((map_axes(dy, [means.T for means in self._means(tape.value)]),))
+
+    def _means(self, lengths: tuple[int, ...]) -> list[np.ndarray]:
+        """Return for each axis the matrix [output, length] that takes the means."""
+        return [
+            means(n, length) for n, length in zip(each_axis(self.output, len(lengths), "output"), lengths, strict=True)
+        ]
+
+
+def means(outputs: int, length: int) -> np.ndarray:
+    """Return the matrix whose rows take the mean of one region each."""
+    region, place = np.arange(outputs)[:, None], np.arange(length)
+    inside = (place >= region * length // outputs) & (place < -(-(region + 1) * length // outputs))
+    return inside / inside.sum(1, keepdims=True)

@@ -1,0 +1,107 @@
+"""The mean of each window."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from retrograd.base.annotations import describing
+from retrograd.network.layer import (
+    Backward,
+    Context,
+    Equations,
+    Forward,
+    Layer,
+    Params,
+    State,
+    Static,
+    examples,
+    layers,
+)
+from retrograd.network.layers.pooling.max_pool import expect_values
+from retrograd.network.layers.shared.window import Lengths, Padding, Window, expect_axes, fold, place_window, views
+
+
+@layers.register(
+    "average_pool",
+    examples=examples(
+        ({}, [(2, 4, 5, 2)]),
+        ({"window": 3, "stride": 2, "padding": "same", "count_padding": False}, [(1, 6, 2)]),
+        ({"window": [2, 3], "stride": [1, 2], "padding": 1, "ceil": True}, [(2, 4, 5, 1)]),
+    ),
+)
+@dataclass(frozen=True)
+class AveragePool(Layer):
+    """Take the mean of each window, channel by channel.
+
+        y[i] = the mean over p of x[stride i + p]
+
+    `stride` is the window unless given. `ceil`: a last window may hang over the end; what lies behind input and
+    padding never counts.
+
+    Shapes:  x [batch, length, channels] or [batch, height, width, channels] -> y, with shorter axes
+    Tape:    the shape of x
+    Raises:  ShapeError when the window is larger than the padded input, or might see padding alone.
+    See:     Padded zeros count as values unless `count_padding: false`, as in PyTorch; Keras and ONNX leave them out.
+    """
+
+    window: Lengths = 2
+    stride: Lengths | None = None
+    padding: Padding = 0
+    ceil: bool = False
+    count_padding: bool = True
+
+    words = describing(
+        window=(
+            "places that are merged into one",
+            "coarser output, less to compute, larger receptive field",
+            "finer output",
+            "halves each axis",
+        ),
+        stride=("places from one window to the next", "smaller output", "windows overlap", "the window: none overlap"),
+        padding=("places added at each border", "larger output", "smaller output", "none"),
+        ceil=("whether a last, incomplete window counts", "", "", "it is left out, as in PyTorch"),
+        count_padding=(
+            "whether padded places count in the mean",
+            "",
+            "",
+            "as in PyTorch; Keras and ONNX leave them out",
+        ),
+    )
+
+    keeps_scale: ClassVar[bool] = True
+    equations = Equations(
+        forward="y = mean of x over the window",
+        backward=("dx = dy / count, summed over the windows that see x",),
+        latex_forward=r"y_i = \frac{1}{n_i} \textstyle\sum_p x_{si + p}",
+        latex_backward=(r"\delta_{x_k} = \textstyle\sum_{si + p = k} \delta_{y_i} / n_i",),
+    )
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        window = self._window(expect_axes(x, 1, 2))
+        total = functools.reduce(jnp.add, views(x, window))
+        return Forward(total * self._shares(window).astype(x.dtype), Static(x.shape))
+
+    def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
+        """dx = dy / count, summed over the windows that see x."""
+        window = self._window(tape.value[1:-1])
+        return Backward((fold([dy * self._shares(window).astype(dy.dtype)] * len(window.places), window),))
+
+    def _window(self, lengths: tuple[int, ...]) -> Window:
+        stride = self.window if self.stride is None else self.stride
+        return expect_values(place_window(lengths, self.window, stride, 1, self.padding, self.ceil, what="window"))
+
+    def _shares(self, window: Window) -> np.ndarray:
+        """Return 1 / (how many values each window counts), [*outputs, 1]."""
+        counts: Any = np.ones(())
+        for axis, (low, high) in enumerate(window.padding):
+            first = np.arange(window.outputs[axis]) * window.stride[axis] - low
+            begin, end = (-low, window.lengths[axis] + high) if self.count_padding else (0, window.lengths[axis])
+            seen = np.minimum(first + window.kernel[axis], end) - np.maximum(first, begin)
+            counts = np.multiply.outer(counts, seen)
+        return 1 / counts[..., None]

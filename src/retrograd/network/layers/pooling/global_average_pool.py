@@ -1,0 +1,77 @@
+"""The mean of each channel."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+from retrograd.base.errors import ShapeError
+from retrograd.network.layer import (
+    Backward,
+    Context,
+    Equations,
+    Forward,
+    Input,
+    Layer,
+    Params,
+    State,
+    Static,
+    examples,
+    layers,
+)
+from retrograd.network.layers.shared.window import expect_axes
+
+
+@layers.register(
+    "global_average_pool",
+    examples=examples(({}, [(2, 3, 4, 2)]), ({}, [(1, 5, 3)]), ({}, [(2, 4, 3), Input((2, 4), "mask")])),
+)
+@dataclass(frozen=True)
+class GlobalAveragePool(Layer):
+    """Take the mean of each channel, over all places or over those that a mask names.
+
+        y = sum of x over places / number of places
+
+    Shapes:  x [batch, length, channels] or [batch, height, width, channels], [mask [batch, length] or [batch, height,
+             width], true where a place counts] -> y [batch, channels]; 0 where no place counts
+    Tape:    the shape of x; with a mask, the mask and how many places count
+    Raises:  ShapeError when a mask does not fit x
+    See:     Lin et al. 2014, arXiv:1312.4400: it stands in for the wide dense layers at the end of a network. Behind an
+             embedding, with a mask, it makes a bag of words: Iyyer et al. 2015, the deep averaging network.
+    """
+
+    equations = Equations(
+        forward="y = mean of x over the places (that the mask names)",
+        backward=("dx = dy / number of places, 0 where the mask is false",),
+        latex_forward=r"y = \frac{1}{n} \textstyle\sum_i x_i",
+        latex_backward=(r"\delta_{x_i} = \delta_y / n",),
+    )
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array, *mask: Array) -> Forward:  # noqa: D102
+        expect_axes(x, 1, 2)
+        places = tuple(range(1, x.ndim - 1))
+        if not mask:
+            return Forward(jnp.mean(x, places), Static(x.shape))
+        counts = _checked(x, mask[0]).astype(x.dtype)
+        total = jnp.maximum(counts.sum(places), 1)[:, None]
+        return Forward(jnp.sum(x * counts[..., None], places) / total, (counts, total))
+
+    def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
+        """dx = dy / number of places, 0 where the mask is false."""
+        if isinstance(tape, Static):
+            batch, *places, channels = tape.value
+            each = (dy / math.prod(places)).reshape(batch, *(1 for _ in places), channels)
+            return Backward((jnp.broadcast_to(each, tape.value),))
+        counts, total = tape
+        each = (dy / total).reshape(len(dy), *(1 for _ in counts.shape[1:]), -1)
+        return Backward((each * counts[..., None], None))
+
+
+def _checked(x: Array, mask: Array) -> Array:
+    if mask.shape != x.shape[:-1]:
+        raise ShapeError(f"expected a mask of shape {x.shape[:-1]}, got {mask.shape}", cure="one true or false a place")
+    return mask

@@ -1,0 +1,100 @@
+"""The largest value in each window."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from retrograd.base.annotations import describing
+from retrograd.base.errors import ShapeError
+from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, examples, layers
+from retrograd.network.layers.shared.window import Lengths, Padding, Window, expect_axes, fold, place_window, views
+
+
+@layers.register(
+    "max_pool",
+    examples=examples(
+        ({}, [(2, 4, 6, 2)]),
+        ({"window": [3, 2], "stride": [2, 1], "padding": "same"}, [(1, 5, 5, 2)]),
+        ({"window": 3, "stride": 2, "dilation": 2, "padding": 1}, [(2, 9, 3)]),
+        ({"window": 2, "stride": 3, "ceil": True}, [(1, 5, 7, 1)]),
+    ),
+)
+@dataclass(frozen=True)
+class MaxPool(Layer):
+    """Keep the largest value of each window, channel by channel.
+
+        y[i] = max over p of x[stride i + dilation p]
+
+    `stride` is the window unless given. What is padded never wins. `ceil`: a last window may hang over the end.
+
+    Shapes:  x [batch, length, channels] or [batch, height, width, channels] -> y, with shorter axes
+    Tape:    x, y
+    Raises:  ShapeError when the window is larger than the padded input, or might see padding alone.
+    See:     Of equal values the first one (row by row) gets the delta, as in PyTorch.
+    """
+
+    window: Lengths = 2
+    stride: Lengths | None = None
+    padding: Padding = 0
+    dilation: Lengths = 1
+    ceil: bool = False
+
+    words = describing(
+        window=(
+            "places that are merged into one",
+            "coarser output, less to compute, larger receptive field",
+            "finer output",
+            "halves each axis",
+        ),
+        stride=("places from one window to the next", "smaller output", "windows overlap", "the window: none overlap"),
+        padding=("places added at each border", "larger output", "smaller output", "none"),
+        ceil=("whether a last, incomplete window counts", "", "", "it is left out, as in PyTorch"),
+        dilation=(
+            "distance between the places of a window",
+            "wider windows with the same number of places",
+            "denser windows",
+            "1: neighbours",
+        ),
+    )
+
+    keeps_scale: ClassVar[bool] = True
+    equations = Equations(
+        forward="y = max of x over the window",
+        backward=("dx = dy where x is the first to equal y in its window, else 0, summed over the windows that see x",),
+        latex_forward=r"y_i = \max_p x_{si + dp}",
+        latex_backward=(r"\delta_{x_k} = \textstyle\sum_i \delta_{y_i} [k = \mathrm{argmax}_i]",),
+    )
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        y = lax.optimization_barrier(functools.reduce(jnp.maximum, views(x, self._window(x), -jnp.inf)))
+        return Forward(y, (x, y))
+
+    def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
+        """dx = dy where x is the first of its window to equal y, summed over the windows that see x."""
+        x, y = tape
+        window = self._window(x)
+        # the number of the entry that won; as float32, since with int32 overlapping windows took XLA twice as long
+        first = jnp.full(y.shape, len(window.places), jnp.float32)
+        for number, seen in reversed(list(enumerate(views(x, window, -jnp.inf)))):
+            first = jnp.where(seen == y, number, first)
+        zero = jnp.zeros_like(dy)
+        dx = fold([jnp.where(first == i, dy, zero) for i in range(len(window.places))], window)
+        return Backward((lax.optimization_barrier(dx),))  # laid down once, though a bias and a convolution may read it
+
+    def _window(self, x: Array) -> Window:
+        lengths, stride = expect_axes(x, 1, 2), self.window if self.stride is None else self.stride
+        window = place_window(lengths, self.window, stride, self.dilation, self.padding, self.ceil, what="window")
+        return expect_values(window)
+
+
+def expect_values(window: Window) -> Window:
+    """Return the window; raise ShapeError if it can stand on padding alone."""
+    for extent, pair in zip(window.extent, window.padding, strict=True):
+        if max(pair) >= extent:
+            raise ShapeError(f"padding {max(pair)} is not smaller than the window, which reaches over {extent}")
+    return window

@@ -1,0 +1,92 @@
+"""Enlarging images and sequences without weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from jax import Array
+
+from retrograd.base.annotations import describing
+from retrograd.network.layer import (
+    Backward,
+    Context,
+    Equations,
+    Forward,
+    Layer,
+    Params,
+    State,
+    Static,
+    examples,
+    layers,
+)
+from retrograd.network.layers.pooling.axis_maps import map_axes
+from retrograd.network.layers.shared.window import Lengths, each_axis, expect_axes
+
+
+@layers.register(
+    "upsample",
+    examples=examples(
+        ({}, [(2, 2, 3, 2)]),
+        ({"factor": [3, 2], "method": "bilinear"}, [(1, 2, 3, 2)]),
+        ({"factor": 3, "method": "bilinear"}, [(2, 4, 1)]),
+        ({"factor": 2}, [(1, 1, 3)]),
+    ),
+)
+@dataclass(frozen=True)
+class Upsample(Layer):
+    """Make each axis `factor` times as long: repeat the nearest value, or draw straight lines between neighbours.
+
+        y[i] = sum over k of A[i, k] x[k] along each axis; each row of A is one 1 (nearest) or two shares (bilinear)
+
+    Shapes:  x [batch, length, channels] or [batch, height, width, channels] -> y, with factor times the lengths
+    Tape:    the lengths of the axes of x
+    See:     Bilinear as PyTorch with align_corners false, and Keras: values stand in the middle of their pixels, and
+             the edges are repeated.
+    """
+
+    factor: Lengths = 2
+    method: Literal["nearest", "bilinear"] = "nearest"
+
+    words = describing(
+        factor=("how many times as large each axis becomes", "larger output", "smaller output", "2: doubles"),
+        method=("whether places are repeated or interpolated", "", "", "nearest: repeated, the cheapest"),
+    )
+
+    keeps_scale: ClassVar[bool] = True
+    equations = Equations(
+        forward="y = A x along each axis",
+        backward=("dx = Aᵀ dy along each axis",),
+        latex_forward=r"y = A x",
+        latex_backward=(r"\delta_x = A^\top \delta_y",),
+    )
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+        lengths = expect_axes(x, 1, 2)
+        if self.method == "bilinear":
+            return Forward(map_axes(x, self._shares(lengths)), Static(lengths))
+        for axis, times in enumerate(each_axis(self.factor, len(lengths), "factor"), 1):
+            x = x.repeat(times, axis)
+        return Forward(x, Static(lengths))
+
+    def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
+        """dx = Aᵀ dy along each axis; for `nearest` the sum over the copies of each value."""
+        lengths = tape.value
+        if self.method == "bilinear":
+            return Backward((map_axes(dy, [shares.T for shares in self._shares(lengths)]),))
+        factors = each_axis(self.factor, len(lengths), "factor")
+        copies = [part for pair in zip(lengths, factors, strict=True) for part in pair]
+        dx = dy.reshape(dy.shape[0], *copies, dy.shape[-1]).sum(tuple(range(2, 2 * len(lengths) + 1, 2)))
+        return Backward((dx,))
+
+    def _shares(self, lengths: tuple[int, ...]) -> list[np.ndarray]:
+        """Return for each axis the matrix [factor · length, length] of what each value adds to each output."""
+        factors = each_axis(self.factor, len(lengths), "factor")
+        return [straight_lines(length, factor) for length, factor in zip(lengths, factors, strict=True)]
+
+
+def straight_lines(length: int, factor: int) -> np.ndarray:
+    """Return the matrix [factor · length, length] that draws straight lines between the middles of pixels."""
+    at = np.clip((np.arange(factor * length) + 0.5) / factor - 0.5, 0, length - 1)
+    return np.maximum(1 - np.abs(at[:, None] - np.arange(length)), 0)

@@ -1,0 +1,1 @@
+"""Recurrent layers and the loop through time that they share."""

@@ -1,0 +1,115 @@
+"""Long short-term memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+from retrograd.base.annotations import describing
+from retrograd.base.errors import Problem
+from retrograd.base.quantities import Number
+from retrograd.native import recurrence
+from retrograd.network.layer import Equations, Init, Input, Params, Spec, examples, layers
+from retrograd.network.layers.activations.sigmoid import logistic
+from retrograd.network.layers.recurrent.recurrent import Recurrent
+from retrograd.network.layers.recurrent.through_time import States
+
+
+@layers.register(
+    "lstm",
+    examples=examples(
+        ({"units": 3}, [(2, 4, 2)]),
+        ({"units": 2, "output": "sequence", "forget_bias": 1.0}, [(3, 3, 2), Input((3, 3), "mask")]),
+        ({"units": 2, "bidirectional": True, "output": "all"}, [(2, 3, 2), Input((2, 3), "mask"), (2, 4), (2, 4)]),
+        ({"units": 1, "bias": False, "output": "all"}, [(1, 1, 1)]),
+    ),
+)
+@dataclass(frozen=True)
+class LSTM(Recurrent):
+    """Keep a memory cell beside the state; gates decide what enters it, what it forgets and what it shows.
+
+        z(t) = x(t) W + h(t-1) W_h + b,  (i, f, o) = sigmoid of their quarters of z,  g = tanh of its own
+        c(t) = f c(t-1) + i g,   h(t) = o tanh(c(t))
+
+    Shapes:  x [batch, time, features], [mask [batch, time]], [h(0) and c(0), each [batch, units]]
+             -> last [batch, units] or sequence [batch, time, units]; `all` holds both, and the last `cell`
+             (both directions: twice the units, side by side)
+    Params:  input_weight [features, 4 units], recurrent_weight [units, 4 units], bias [4 units], in the order
+             i, f, g, o; those of the direction that reads from the end are called `reverse_...`
+    Tape:    x, the gates, h and c at each step, time first
+    Raises:  ShapeError when x is not a sequence, or a mask or state does not fit it.
+    See:     Hochreiter & Schmidhuber 1997. Gate order as in PyTorch and Keras (ONNX: i, o, f, c); `bias` is the sum of
+             PyTorch's two; Keras starts with `forget_bias: 1`. Masks and `truncate` as for `rnn`.
+    """
+
+    forget_bias: Number = 0.0
+
+    words = describing(
+        forget_bias=(
+            "added to the forget gate's bias at the start",
+            "remembers from the start",
+            "forgets sooner at the start",
+            "0, PyTorch's; Keras has 1",
+        ),
+    )
+
+    gates = 4
+    states = ("last", "cell")
+    equations = Equations(
+        forward="z = x(t) W + h(t-1) W_h + b; i, f, o = σ(z_i, z_f, z_o), g = tanh(z_g); "
+        "c(t) = f c(t-1) + i g; h(t) = o tanh(c(t))",
+        backward=(
+            "dh(t) = dy(t) + dz(t+1) W_hᵀ",
+            "dc(t) = dc(t+1) f(t+1) + dh o (1 - tanh²(c))",
+            "dz_i = dc g i (1 - i), dz_f = dc c(t-1) f (1 - f), dz_g = dc i (1 - g²), dz_o = dh tanh(c) o (1 - o)",
+            "dx(t) = dz(t) Wᵀ",
+            "dW = Σ x(t)ᵀ dz(t), dW_h = Σ h(t-1)ᵀ dz(t), db = Σ dz(t)",
+        ),
+        latex_forward=r"c_t = f_t \odot c_{t-1} + i_t \odot g_t, \quad h_t = o_t \odot \tanh(c_t)",
+        latex_backward=(
+            r"\delta_{h_t} = \delta_{y_t} + \delta_{z_{t+1}} W_h^\top",
+            r"\delta_{c_t} = \delta_{c_{t+1}} \odot f_{t+1} + \delta_{h_t} \odot o_t \odot (1 - \tanh^2 c_t)",
+            r"\nabla_{W_h} = \textstyle\sum_t h_{t-1}^\top \delta_{z_t}",
+        ),
+    )
+
+    def rules(self) -> Iterator[Problem]:  # noqa: D102
+        yield from super().rules()
+        if self.forget_bias and not self.bias:
+            yield Problem("forget_bias", "has no bias to be added to", "leave out `bias: false`")
+
+    @property
+    def native(self) -> recurrence.Loop | None:
+        """The kernels of this cell."""
+        return recurrence.LSTM
+
+    def init(self, key: Array, x: Spec, *others: Spec) -> Init:  # noqa: D102
+        params = super().init(key, x, *others).params
+        forget = slice(int(self.units), 2 * int(self.units))
+        biases = {name: b.at[forget].add(self.forget_bias) for name, b in params.items() if name.endswith("bias")}
+        return Init(params | biases)
+
+    def step(self, own: Params, z: Array, before: States) -> tuple[States, Any]:
+        """c(t) = f c(t-1) + i g, h(t) = o tanh(c(t))."""
+        h, c = before
+        i, f, g, o = jnp.split(z + h @ own["recurrent_weight"], 4, -1)
+        i, f, g, o = logistic(i), logistic(f), jnp.tanh(g), logistic(o)
+        c = f * c + i * g
+        return (o * jnp.tanh(c), c), jnp.concatenate([i, f, g, o], -1)
+
+    def step_back(
+        self, transposed: Array, deltas: States, before: States, after: States, saved: Any
+    ) -> tuple[States, Array]:
+        """From dh and dc to the four deltas of z; dh(t-1) = dz W_hᵀ, dc(t-1) = dc f."""
+        (dh, dc), i_f_g_o = deltas, jnp.split(saved, 4, -1)
+        i, f, g, o = i_f_g_o
+        shown = jnp.tanh(after[1])
+        dc = dc + dh * o * (1 - shown * shown)
+        dz = jnp.concatenate(
+            [dc * g * i * (1 - i), dc * before[1] * f * (1 - f), dc * i * (1 - g * g), dh * shown * o * (1 - o)], -1
+        )
+        return (dz @ transposed, dc * f), dz

@@ -1,0 +1,301 @@
+"""What recurrent layers have in common: settings, first values, directions, and the products around the loop."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from retrograd.base.annotations import describing
+from retrograd.base.errors import Problem, ShapeError, UsageError
+from retrograd.base.quantities import Fraction, PositiveInt
+from retrograd.base.schema import unwritten
+from retrograd.native.recurrence import Gradients, Loop, gradients_natively
+from retrograd.network.initializers import FIRST_BIAS, GlorotUniform, Initial, InitialOrNone, Orthogonal, Zeros, draw
+from retrograd.network.layer import (
+    Backward,
+    Context,
+    Forward,
+    Init,
+    Layer,
+    Params,
+    Spec,
+    State,
+    Static,
+    Units,
+    expect_features,
+    rows,
+)
+from retrograd.network.layers.dense import transposed_product, weight_gradient
+from retrograd.network.layers.noise.dropout import Dropout
+from retrograd.network.layers.recurrent.through_time import Borders, States, Walk, cuts, states_before, walk, walk_back
+
+GLOROT, ORTHOGONAL, ZEROS = GlorotUniform(), Orthogonal(), Zeros()
+REVERSE = "reverse_"  # begins the names of the parameters of the direction that reads from the end
+
+
+@dataclass(frozen=True)
+class Recurrent(Layer):
+    """A state that each step of a sequence updates; a subclass says by which formula, in `step` and `step_back`.
+
+    `output` is what the next layer reads: the `last` state (one vector an example), the `sequence` of all of them (for
+    another recurrent layer, or an answer at each step), or `all`: a dict of parts, named as in `inputs: [lstm.last]`.
+    `layers` stacks several, in a network nodes `1`, `2`, ... below the entry's name, with `dropout` between them; each
+    reads the mask, and begins with the initial states if those are given.
+    """
+
+    units: Units
+    bidirectional: bool = False
+    output: Literal["last", "sequence", "all"] = "last"
+    truncate: PositiveInt | None = None
+    layers: PositiveInt = 1
+    dropout: Fraction = 0.0
+    bias: InitialOrNone = ZEROS
+    input_weight: Initial = GLOROT
+    recurrent_weight: Initial = ORTHOGONAL
+
+    words = describing(
+        units=("numbers of the hidden state", "remembers more; slower", "faster, remembers less"),
+        bidirectional=(
+            "whether a second pass reads from the end",
+            "",
+            "",
+            "one direction; a forecast must not see what comes later",
+        ),
+        output=(
+            "what is handed on: the last state, the sequence, or both",
+            "",
+            "",
+            "last: one vector for what follows",
+        ),
+        truncate=(
+            "steps that a gradient travels back",
+            "learns longer dependencies; more memory",
+            "less memory, forgets sooner",
+            "none: through the whole sequence",
+        ),
+        layers=("how many are stacked", "can represent more; slower, harder to train", "faster", "1"),
+        dropout=(
+            "share dropped between stacked layers in training",
+            "less overfitting, slower",
+            "less noise",
+            "0: none",
+        ),
+        bias=FIRST_BIAS,
+        input_weight=("first values of the weights on the input", "", "", "keeps the scale of signals"),
+        recurrent_weight=(
+            "first values of the weights on the state",
+            "",
+            "",
+            "orthogonal: repeated products neither vanish nor explode at the start",
+        ),
+    )
+
+    gates: ClassVar[int] = 1
+    states: ClassVar[tuple[str, ...]] = ("last",)  # what the parts of `output: all` call them
+
+    def step(self, own: Params, z: Array, before: States) -> tuple[States, Any]:
+        """Return the states after one step, and what backward needs. z = x W + b is the input's part."""
+        raise unwritten(self, "step(self, own, z, before)", "which returns (states after, what backward needs)")
+
+    def step_back(
+        self, transposed: Array, deltas: States, before: States, after: States, saved: Any
+    ) -> tuple[States, Array]:
+        """Return the deltas of the states before a step, and of z. `transposed` is the recurrent weight's transpose."""
+        raise unwritten(self, "step_back(self, transposed, deltas, before, after, saved)", "the adjoint of `step`")
+
+    @property
+    def native(self) -> Loop | None:
+        """Kernels that do the same steps, if there are any."""
+        return None
+
+    def recurrent_deltas(self, dz: Array, saved: Any) -> Array:
+        """Return the deltas of h W_h at each step: those of z, where a cell just adds the two."""
+        return dz
+
+    def rules(self) -> Iterator[Problem]:
+        """A dropout needs two layers to stand between."""
+        if self.dropout and self.layers == 1:
+            yield Problem("dropout", "stands between layers, and there is only one", "an entry `dropout` behind it")
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether there are several layers."""
+        return self.layers > 1
+
+    def parts(self) -> tuple[Layer, ...]:
+        """Return the stack: all but the last layer pass on their sequence."""
+        below = dataclasses.replace(self, layers=1, dropout=0.0, output="sequence")
+        between = (Dropout(self.dropout),) if self.dropout else ()
+        last = dataclasses.replace(self, layers=1, dropout=0.0)
+        return (*(below, *between) * (self.layers - 1), last)
+
+    @property
+    def surrogate(self) -> str:
+        """Truncation leaves out the derivatives that reach further back."""
+        return f"the derivative does not reach back across every {self.truncate}th step" if self.truncate else ""
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """What the names of each direction's parameters begin with."""
+        return ("", REVERSE) if self.bidirectional else ("",)
+
+    def init(self, key: Array, x: Spec, *others: Spec) -> Init:  # noqa: D102
+        if self.layers > 1:
+            raise UsageError(f"{self.layers} layers are several nodes", cure="let a Network expand them")
+        width = self.gates * int(self.units)
+        params: Params = {}
+        for prefix in self.prefixes:
+            for name, initial, shape in (
+                ("input_weight", self.input_weight or GLOROT, (x.shape[-1], width)),
+                ("recurrent_weight", self.recurrent_weight or ORTHOGONAL, (int(self.units), width)),
+                ("bias", self.bias, (width,)),
+            ):
+                if initial:
+                    params[prefix + name] = draw(initial, key, prefix + name, shape)
+        return Init(params)
+
+    def forward(self, params: Params, state: State, ctx: Context, x: Array, *others: Array) -> Forward:  # noqa: D102
+        mask, initial = self._sorted(params, x, others)
+        xt = lax.optimization_barrier(x.swapaxes(0, 1))
+        finals, walks = [], []
+        for prefix, start in zip(self.prefixes, initial, strict=True):
+            final, taken = self._read(params, prefix, xt, mask, start)
+            finals.append(final)
+            walks.append(taken)
+        parts = {
+            name: jnp.concatenate(ends, -1) for name, ends in zip(self.states, zip(*finals, strict=True), strict=True)
+        }
+        sequence = jnp.concatenate([taken.states[0] for taken in walks], -1)
+        sequence = sequence if mask is None else jnp.where(mask, sequence, jnp.zeros_like(sequence))
+        parts["sequence"] = sequence.swapaxes(0, 1)
+        y = parts if self.output == "all" else parts[self.output]
+        return Forward(y, (xt, tuple(walks), Static(tuple(other.dtype for other in others))))
+
+    def backward(self, params: Params, tape: Any, dy: Any) -> Backward:
+        """Through the steps in reverse with the deltas of the states; behind the loop each gradient in one product."""
+        xt, walks, given = tape
+        parts = {name: d for name, d in (dy if self.output == "all" else {self.output: dy}).items() if d is not None}
+        if "sequence" in parts:
+            parts["sequence"] = parts["sequence"].swapaxes(0, 1)
+        grads: Params = {}
+        dx, starts = jnp.zeros_like(xt), []
+        for i, (prefix, taken) in enumerate(zip(self.prefixes, walks, strict=True)):
+            own = {name: jnp.split(d, len(walks), -1)[i] for name, d in parts.items()}
+            start, dz = self._read_back(params, prefix, taken, own)
+            starts.append(start)
+            dx += dz @ params[prefix + "input_weight"].T.astype(dz.dtype)
+            grads |= self._gradients(params, prefix, xt, taken, dz)
+        dstates = (jnp.concatenate(each, -1) for each in zip(*starts, strict=True))
+        rest = tuple(None if dtype == jnp.bool_ else next(dstates).astype(dtype) for dtype in given.value)
+        return Backward((dx.swapaxes(0, 1), *rest), grads)
+
+    # ------------------------------------------------------------------------------------------------- one direction
+
+    def _read(self, params: Params, prefix: str, xt: Array, mask: Array | None, start: States) -> tuple[States, Walk]:
+        """Run one direction: the input's part of all steps in one product, then the loop."""
+        own = _of_direction(params, prefix, xt.dtype)
+        z = xt @ own["input_weight"]
+        reverse = prefix == REVERSE
+        cut = cuts(len(xt), self.truncate, reverse) if self.truncate else None
+        return self._loop(own, z, start, Borders(mask, cut), reverse)
+
+    def _read_back(self, params: Params, prefix: str, taken: Walk, parts: Mapping[str, Array]) -> tuple[States, Array]:
+        """Run one direction's loop in reverse; return the deltas of the initial states and of z."""
+        weight = params[prefix + "recurrent_weight"].astype(taken.initial[0].dtype)
+        dfinal = tuple(
+            parts.get(name, jnp.zeros_like(start)) for name, start in zip(self.states, taken.initial, strict=True)
+        )
+        return self._loop_back(weight, taken, dfinal, parts.get("sequence"), prefix == REVERSE)
+
+    def _loop(self, own: Params, z: Array, start: States, borders: Borders, reverse: bool) -> tuple[States, Walk]:
+        """Run the steps: by a native kernel where one is faster and nothing is cut, else by the formula."""
+
+        def formula(z: Array, own: Params, start: States, mask: Array | None) -> tuple[States, Walk]:
+            z = z + own["bias"] if "bias" in own else z
+            return walk(lambda now, before: self.step(own, now, before), z, start, borders._replace(mask=mask), reverse)
+
+        native = self._native(borders)
+        if native is None or not native.suits(z, own["recurrent_weight"], start):
+            return formula(z, own, start, borders.mask)
+        states, saved = native.run(formula, z, own, start, borders.mask, reverse)
+        return tuple(each[0 if reverse else -1] for each in states), Walk(start, states, saved, borders)
+
+    def _loop_back(
+        self, weight: Array, taken: Walk, dfinal: States, dsequence: Array | None, reverse: bool
+    ) -> tuple[States, Array]:
+        """Run the steps the other way, as `_loop` does."""
+
+        def formula(taken: Walk, weight: Array, dfinal: States, dsequence: Array | None) -> tuple[States, Array]:
+            transposed = lax.optimization_barrier(weight.T)
+            return walk_back(lambda *now: self.step_back(transposed, *now), taken, dfinal, dsequence, reverse)
+
+        native = self._native(taken.borders)
+        if native is None or not native.suits(taken.saved, weight, taken.initial):
+            return formula(taken, weight, dfinal, dsequence)
+        return native.run_back(formula, taken, weight, dfinal, dsequence, reverse)
+
+    def _native(self, borders: Borders) -> Loop | None:
+        """Return the kernels, unless something is cut or a subclass has steps of its own."""
+        home = next(cls for cls in type(self).__mro__ if "native" in vars(cls))
+        same = (type(self).step, type(self).step_back) == (home.step, home.step_back)  # type: ignore[attr-defined]
+        return self.native if same and borders.cut is None else None
+
+    def _gradients(self, params: Params, prefix: str, xt: Array, taken: Walk, dz: Array) -> Params:
+        """dW = Σ x(t)ᵀ dz(t), dW_h = Σ h(t-1)ᵀ dh(t), each over all steps at once."""
+        through, dtype = self.recurrent_deltas(dz, taken.saved), params[prefix + "input_weight"].dtype
+        states = (taken.initial[0], taken.states[0])
+        if through is dz:
+            dinput, drecurrent, dbias = gradients(xt, *states, dz, prefix == REVERSE, dtype)
+            found = {"input_weight": dinput, "recurrent_weight": drecurrent, "bias": dbias}
+        else:
+            _, drecurrent, dsum = gradients(None, *states, through, prefix == REVERSE, dtype)
+            found = {"input_weight": weight_gradient(xt, dz, dtype), "recurrent_weight": drecurrent,
+                     "bias": rows(dz).sum(0, dtype=dtype), "recurrent_bias": dsum[-int(self.units) :]}  # fmt: skip
+        named = ((prefix + name, grad) for name, grad in found.items())
+        return {name: grad for name, grad in named if grad is not None and name in params}
+
+    # ---------------------------------------------------------------------------------------------------- the inputs
+
+    def _sorted(self, params: Params, x: Array, others: tuple[Array, ...]) -> tuple[Array | None, tuple[States, ...]]:
+        """Return the mask [time, batch, 1], and each direction's initial states: zeros unless they are given."""
+        expect_features(x, params["input_weight"].shape[0])
+        if x.ndim != 3:
+            raise ShapeError(
+                f"expected (batch, time, features), got {tuple(x.shape)}",
+                cure="give the recurrent layer before it `output: sequence`, or put an embedding or reshape before it",
+            )
+        masks = [other for other in others if other.dtype == jnp.bool_]
+        states = [other for other in others if other.dtype != jnp.bool_]
+        units, count = int(self.units), len(self.prefixes)
+        if len(masks) > 1 or any(mask.shape != x.shape[:2] for mask in masks):
+            shapes = " and ".join(str(tuple(mask.shape)) for mask in masks)
+            raise ShapeError(f"expected one mask (batch, time) = {tuple(x.shape[:2])}, got {shapes}")
+        if states and [state.shape for state in states] != [(len(x), units * count)] * len(self.states):
+            shapes = " and ".join(str(tuple(state.shape)) for state in states)
+            raise ShapeError(
+                f"initial states: expected {len(self.states)} of shape {(len(x), units * count)}, got {shapes}",
+                cure="a mask holds true or false",
+            )
+        given = [jnp.split(state.astype(x.dtype), count, -1) for state in states]
+        given = given or [[jnp.zeros((len(x), units), x.dtype)] * count] * len(self.states)
+        mask = masks[0].T[..., None] if masks else None
+        return mask, tuple(zip(*given, strict=True))
+
+
+@gradients_natively
+def gradients(x: Array | None, first: Array, states: Array, dz: Array, reverse: bool, dtype: Any) -> Gradients:
+    """Return Σ x(t)ᵀ dz(t) if x is given, Σ h(t-1)ᵀ dz(t), and Σ dz(t), over the steps and the batch."""
+    before = states_before(first, states, reverse)
+    dinput = None if x is None else transposed_product(x, dz, dtype)
+    return dinput, transposed_product(before, dz, dtype), rows(dz).sum(0, dtype=dtype)
+
+
+def _of_direction(params: Params, prefix: str, dtype: Any) -> Params:
+    """Return the parameters of one direction by their plain names, in the precision of the input."""
+    names = ("input_weight", "recurrent_weight", "bias", "recurrent_bias")
+    return {name: params[prefix + name].astype(dtype) for name in names if prefix + name in params}

@@ -1,0 +1,1 @@
+"""Backpropagation: the pass forward and back, and what can be read off it."""

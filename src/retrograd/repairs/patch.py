@@ -1,0 +1,118 @@
+"""A repair as a change of the user's own file: comments kept, as few lines touched as can be."""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML
+
+from retrograd.base.document import write_document
+from retrograd.base.schema import dump, fields
+from retrograd.network.layer import layers
+from retrograd.training.config.config import RunConfig
+from retrograd.update.optimizers import optimizers
+
+NESTED = ("training", "data", "data.split")  # sections whose settings are changed one by one; others as a whole
+
+
+class Edit(NamedTuple):
+    """One change: a path of the configuration, and its new value (None deletes it)."""
+
+    path: tuple[str, ...]
+    value: Any
+
+
+def changes(before: RunConfig, after: RunConfig) -> list[Edit]:
+    """Return what differs between two configurations, the network apart."""
+    return list(_compare(_plain(before), _plain(after), ()))
+
+
+def _compare(old: Mapping[str, Any], new: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[Edit]:
+    for key in dict.fromkeys((*old, *new)):
+        here, a, b = (*path, key), old.get(key), new.get(key)
+        if a == b or key == "network":
+            continue
+        if ".".join(here) in NESTED and isinstance(b, Mapping) and (a is None or isinstance(a, Mapping)):
+            yield from _compare(a or {}, b, here)
+        else:
+            yield Edit(here, b)
+
+
+def patched(text: str, before: RunConfig, after: RunConfig) -> str:
+    """Return a configuration's YAML text with the changes made to it, its comments and order kept."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 100
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    document = yaml.load(text)
+    for edit in changes(before, after):
+        _set(document, edit, yaml)
+    old, new = _plain(before)["network"], _plain(after)["network"]
+    entries = document["network"]
+    entries = entries if isinstance(entries, list) else [entries]
+    for tag, low, high, from_, to in reversed(difflib.SequenceMatcher(None, *_keys(old, new)).get_opcodes()):
+        if tag != "equal":
+            entries[low:high] = [_entry(entry, yaml) for entry in new[from_:to]]
+    document["network"] = entries
+    stream = io.StringIO()
+    yaml.dump(document, stream)
+    return stream.getvalue()
+
+
+def difference(old: str, new: str, name: str) -> str:
+    """Return a unified diff of two texts."""
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), name, f"{name} (repaired)", lineterm="", n=1)
+    return "\n".join(lines)
+
+
+def _plain(config: RunConfig) -> dict[str, Any]:
+    """Return what differs from the defaults, as plain types in the shortest form."""
+    plain: dict[str, Any] = dump(config, filled=False)
+    plain["network"] = [_short(entry) for entry in plain["network"]]
+    return {key: _short(value) if key == "optimizer" else value for key, value in plain.items()}
+
+
+def _short(entry: Any) -> Any:
+    """Return `{dense: 3}` for `{dense: {units: 3}}`: the value alone fills the first field."""
+    if not isinstance(entry, Mapping):
+        return entry
+    found = dict(entry)
+    for registry in (layers, optimizers):
+        for kind in [kind for kind in found if kind in registry and isinstance(found[kind], Mapping)]:
+            first = fields(registry[kind])[0].name if fields(registry[kind]) else None
+            if list(found[kind]) == [first] and not isinstance(found[kind][first], (Mapping, list)):
+                found[kind] = found[kind][first]
+    return found
+
+
+def _keys(old: Sequence[Any], new: Sequence[Any]) -> tuple[list[str], list[str]]:
+    return [repr(entry) for entry in old], [repr(entry) for entry in new]
+
+
+def _set(document: Any, edit: Edit, yaml: YAML) -> None:
+    *sections, last = edit.path
+    for name in sections:
+        if not isinstance(document.get(name), Mapping):
+            held = document.get(name)
+            document[name] = yaml.map() if held is None else _styled({"builtin": held}, yaml)
+        document = document[name]
+    if edit.value is None:
+        document.pop(last, None)
+    else:
+        document[last] = _styled(edit.value, yaml)
+
+
+def _entry(entry: Any, yaml: YAML) -> Any:
+    """Return an entry as people write it: `- dense: 1`, not `- {dense: 1}`."""
+    styled = _styled(entry, yaml)
+    if isinstance(styled, Mapping):
+        styled.fa.set_block_style()  # type: ignore[attr-defined]
+    return styled
+
+
+def _styled(value: Any, yaml: YAML) -> Any:
+    """Return a value as the writer of documents would lay it out."""
+    return yaml.load(write_document({"value": value}))["value"]

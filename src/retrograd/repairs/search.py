@@ -1,0 +1,157 @@
+"""The search for a repair: bundles by successive halving, accepted above the noise, made minimal, and confirmed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from retrograd.diagnosis.diagnose import Diagnosis
+from retrograd.diagnosis.remedy import remedies
+from retrograd.repairs.bundles import bundles
+from retrograd.repairs.trial import GLANCE, Budget, Candidate, Ward, unique
+
+EXPLORE = 0.45  # of the budget, for the first look at many candidates
+SHARE = 1 / 3  # of a candidate's epochs, in a first look
+DEAREST = 0.4  # of the budget, for one trial
+FINALISTS = 3
+CHEAP = 0.02  # of what is left, for one trial: then more seeds cost nothing
+GAIN = 0.02  # accuracy or R² that a repair must bring at least
+NEAR = 0.02  # of the best: then a candidate with fewer changes is as good
+UNSURE = 0.05  # standard error of the start's score: then it is seeds that fail, and each look takes two of them
+SHRINK = 0.8  # of the time, after which a repair stays as large as it is
+RISK = 0.1  # of a score, for each fault left that spoils other seeds by chance
+CONFIRM = 2  # seeds that had no part in the choice
+
+
+@dataclass
+class Search:
+    """What a search found: the start, the repair (None if nothing helped), and everything that was tried."""
+
+    start: Candidate
+    best: Candidate | None
+    tried: list[Candidate]
+    budget: Budget
+
+
+def search(diagnosis: Diagnosis, ward: Ward, seeds: int) -> Search:
+    """Return the smallest set of remedies that measured better than the start by more than the noise."""
+    start = ward.start(diagnosis)
+    ward.budget.spent += sum(run.steps for run in diagnosis.runs)
+    found = Search(start, None, explore(diagnosis, ward, start), ward.budget)
+    for chosen in finals(found, ward, seeds, reachable(diagnosis)):
+        if better(chosen, start):
+            for candidate in dict.fromkeys((minimal(chosen, ward, found.tried), chosen)):
+                if better(candidate, start) and confirmed(candidate, start, ward, seeds):
+                    found.best = candidate
+                    return found
+    return found
+
+
+def reachable(diagnosis: Diagnosis) -> float:
+    """Return the score that the data hold at least, by the best reference; never below 0.5."""
+    return max(diagnosis.levels.best if diagnosis.levels else 1.0, 0.5)
+
+
+def explore(diagnosis: Diagnosis, ward: Ward, start: Candidate) -> list[Candidate]:
+    """Look at each bundle while the budget's first part lasts; stop early at what data hold at most.
+
+    Where the score falls while training goes on, a short look would say nothing.
+    """
+    allowed = ward.budget.spent + EXPLORE * ward.budget.left
+    worsens = any(finding.name == "overfit" for finding in diagnosis.causes)
+    share, enough = (1.0, math.inf) if worsens else (SHARE, reachable(diagnosis) - NEAR / 2)
+    seeds = 2 if start.spread > UNSURE else 1
+    tried: list[Candidate] = []
+    for candidate in unique(ward.candidate(names) for names in bundles(diagnosis)):
+        price = ward.price(candidate)
+        cost = seeds * max(share * price, min(price, GLANCE))
+        best = max(tried, key=lambda each: each.promise, default=start)
+        kept = 2 * ward.price(best) if best.promise > start.mean + GAIN else 0  # for whole trials of it
+        if price > DEAREST * ward.budget.updates:
+            continue
+        if tried and (ward.budget.spent + cost > allowed or ward.budget.left - cost < kept):
+            continue
+        if tried and ward.budget.time_used > EXPLORE:
+            break
+        ward.glance(candidate, seeds, share, enough)
+        tried.append(candidate)
+        good = [each for each in tried if each.promise >= reachable(diagnosis) - NEAR / 2]
+        if len(good) >= FINALISTS or (len(good) > 1 and candidate.promise >= 1 - NEAR / 4):
+            break
+    return tried
+
+
+def finals(found: Search, ward: Ward, seeds: int, enough: float) -> Iterator[Candidate]:
+    """Yield the most promising candidates after whole trials, the best first.
+
+    A third one is tried where neither of two reaches what the data hold.
+    """
+    promising = sorted(found.tried, key=lambda c: (-round((c.promise - RISK * ward.risks(c)) / NEAR), c.cost))
+    promising = promising[:FINALISTS]
+    ward.forget(promising)
+    seen: list[Candidate] = []
+    for candidate in promising:
+        if len(seen) > 1 and max(each.mean for each in seen) >= enough - NEAR:
+            break
+        ward.run(candidate, seeds if ward.price(candidate) < CHEAP * ward.budget.left else 1)
+        seen += [candidate] if candidate.scores else []
+    while seen:
+        seen.sort(key=lambda c: (-round((c.mean - RISK * ward.risks(c)) / NEAR), c.cost))
+        if len(seen[0].scores) >= seeds or not ward.run(seen[0], len(seen[0].scores) + 1):
+            yield seen.pop(0)
+
+
+def confirmed(candidate: Candidate, start: Candidate, ward: Ward, seeds: int) -> bool:
+    """Return whether a repair keeps at least half of its gain on seeds that had no part in choosing it.
+
+    Where the budget does not reach so far, the choice stands. Rows that had no part in it, a test part, must not score
+    worse than before either.
+    """
+    claimed = (candidate.mean + start.mean) / 2
+    ward.run(candidate, seeds + CONFIRM)
+    fresh = [score for seed, score in candidate.scores.items() if seed >= ward.seed + seeds]
+    before, after = start.unseen_mean, candidate.unseen_mean
+    if before is not None and after is not None and after <= before:
+        return False
+    return not fresh or math.fsum(fresh) / len(fresh) >= claimed
+
+
+def better(candidate: Candidate, start: Candidate) -> bool:
+    """Return whether a candidate's gain exceeds what seeds alone explain."""
+    noise = 2 * (candidate.spread**2 + start.spread**2) ** 0.5
+    return candidate.mean - start.mean > max(GAIN, noise)
+
+
+def minimal(best: Candidate, ward: Ward, tried: list[Candidate]) -> Candidate:
+    """Return the candidate without the remedies that make no difference, the dearest of them dropped first.
+
+    A smaller bundle has to hold on every seed of the larger one: what helps on one seed only is no repair. Nor is one
+    that runs a risk again which the larger one had removed.
+    """
+    reserve = (ward.budget.left - CONFIRM * ward.price(best)) / 2
+    for dropped in sorted(best.remedies, key=lambda name: -remedies[name].cost):
+        rest = tuple(name for name in best.remedies if name != dropped)
+        if not rest:
+            break
+        smaller = known(ward.candidate(rest), tried)
+        if ward.risks(smaller) > ward.risks(best) or ward.budget.time_used > SHRINK:
+            continue
+        while len(smaller.scores) < len(best.scores) and as_good(smaller, best):
+            if ward.budget.left - ward.price(smaller) < reserve or not ward.run(smaller, len(smaller.scores) + 1):
+                break
+        tried += [] if smaller in tried or not smaller.scores else [smaller]
+        if len(smaller.scores) >= len(best.scores) and as_good(smaller, best):
+            best = smaller
+    return best
+
+
+def as_good(smaller: Candidate, best: Candidate) -> bool:
+    """Return whether a smaller bundle is no worse on the seeds that it has been tried with."""
+    own = [best.scores[seed] for seed in smaller.scores if seed in best.scores]
+    return not own or smaller.mean >= sum(own) / len(own) - NEAR / 2
+
+
+def known(candidate: Candidate, tried: Sequence[Candidate]) -> Candidate:
+    """Return the same configuration as it was tried before, if it was."""
+    return next((each for each in tried if each.config == candidate.config), candidate)

@@ -1,0 +1,217 @@
+"""Trials: a changed configuration trained from fresh weights with shared seeds, within a budget of updates."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from retrograd.base.errors import RetrogradError
+from retrograd.base.schema import dump
+from retrograd.data.dataset import Dataset, load
+from retrograd.data.settings import DataSettings
+from retrograd.diagnosis.diagnose import Diagnosis
+from retrograd.diagnosis.observe import Observed, observe
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.remedy import remedies
+from retrograd.diagnosis.score import FAILED
+from retrograd.diagnosis.symptom import symptoms
+from retrograd.training.config.config import RunConfig
+
+Source = Callable[[DataSettings], Dataset]
+GLANCE = 150  # updates of a first look at least
+
+
+@dataclass
+class Budget:
+    """What may be spent on trials: updates, and seconds if they are told."""
+
+    updates: int
+    seconds: float = math.inf
+    spent: int = 0
+    begun: float = field(default_factory=time.perf_counter)
+
+    @property
+    def left(self) -> int:
+        """How many updates are left; none when the time is over."""
+        return self.updates - self.spent if self.time_used < 1 else 0
+
+    @property
+    def time_used(self) -> float:
+        """The share of the time that is over."""
+        return (time.perf_counter() - self.begun) / self.seconds
+
+
+@dataclass(eq=False)
+class Candidate:
+    """A set of remedies, the configuration that they make, and the held-out scores of its trials by seed.
+
+    `glances` are scores of trials that were cut short: a promise, which a whole trial has to keep. `unseen` are the
+    scores of whole trials on the test part, where there is one: nothing is chosen by them.
+    """
+
+    remedies: tuple[str, ...]
+    config: RunConfig
+    scores: dict[int, float] = field(default_factory=dict)
+    glances: dict[int, float] = field(default_factory=dict)
+    unseen: dict[int, float] = field(default_factory=dict)
+    refusal: str = ""
+
+    @property
+    def mean(self) -> float:
+        """The mean score of the trials."""
+        return _mean(self.scores.values())
+
+    @property
+    def promise(self) -> float:
+        """The mean score of the first looks."""
+        return _mean(self.glances.values())
+
+    @property
+    def shown(self) -> float:
+        """The mean score of whole trials, of first looks where there are none."""
+        return self.mean if self.scores else self.promise
+
+    @property
+    def unseen_mean(self) -> float | None:
+        """The mean score on the test part."""
+        return _mean(self.unseen.values()) if self.unseen else None
+
+    @property
+    def spread(self) -> float:
+        """The standard error of the mean."""
+        if len(self.scores) < 2:
+            return 0.0
+        variance = math.fsum((score - self.mean) ** 2 for score in self.scores.values()) / (len(self.scores) - 1)
+        return math.sqrt(variance / len(self.scores))
+
+    @property
+    def cost(self) -> int:
+        """How much the remedies take from the user's own choices."""
+        return sum(remedies[name].cost for name in self.remedies)
+
+
+class Ward:
+    """Tries configurations on one data source; programs, and so data and compiled steps, are kept for the next seed."""
+
+    def __init__(self, program: Program, source: Source | None, budget: Budget) -> None:
+        self.program, self.budget = program, budget
+        self.source = source or self._own_source
+        self.seed = program.config.training.seed
+        self._datasets: dict[str, Dataset] = {_key(program.config.data): program.dataset}
+        self._programs: dict[str, Program] = {str(dump(program.config)): program}
+
+    def start(self, diagnosis: Diagnosis) -> Candidate:
+        """Return what there is without a remedy, with the scores of the diagnosis."""
+        start = Candidate((), self.program.config)
+        if self.program.prepared is None:
+            self._refuse(start, self.program)
+        for i, run in enumerate(diagnosis.runs):
+            note(start, self.seed + i, run, self.program)
+        return start
+
+    def candidate(self, names: Sequence[str]) -> Candidate:
+        """Return the configuration with remedies applied one after the other, without those that change nothing."""
+        config = self.program.config
+        used: list[str] = []
+        for name in dict.fromkeys(names):
+            try:
+                changed = remedies[name]().change(config, self._program(config) if used else self.program)
+            except RetrogradError:
+                continue
+            if changed is not None:
+                config, used = changed, [*used, name]
+        return Candidate(tuple(used), config)
+
+    def price(self, candidate: Candidate) -> int:
+        """Return how many updates one trial takes."""
+        prepared = self._program(candidate.config).prepared
+        return 0 if prepared is None else prepared.steps
+
+    def risks(self, candidate: Candidate) -> int:
+        """Return how many faults a candidate's configuration still has that spoil a run by chance."""
+        program = self._program(candidate.config)
+        chancy = (symptoms[name]() for name in symptoms if symptoms[name].by_chance)
+        return sum(1 for symptom in chancy for _ in symptom.find(program))
+
+    def glance(self, candidate: Candidate, seeds: int, share: float, enough: float) -> None:
+        """Try a candidate for a share of its epochs, and no longer than until a score is enough."""
+        program = self._program(candidate.config)
+        if program.prepared is None:
+            self._refuse(candidate, program)
+            return
+        whole, steps = program.prepared.config.training.epochs, program.prepared.steps
+        least = math.ceil(GLANCE * whole / max(steps, 1))
+        epochs = min(whole, max(math.ceil(share * whole), least))
+        for seed in range(self.seed, self.seed + seeds):
+            seen = observe(program.prepared, program.scorer, program.stepper, seed=seed, epochs=epochs, enough=enough)
+            self.budget.spent += seen.steps
+            candidate.glances[seed] = FAILED if seen.broken else seen.score
+            if seen.steps == steps:
+                note(candidate, seed, seen, program)
+
+    def run(self, candidate: Candidate, seeds: int) -> bool:
+        """Try a candidate until it has scores of so many seeds; return whether the budget sufficed."""
+        program = self._program(candidate.config)
+        if program.prepared is None:
+            self._refuse(candidate, program)
+            return True
+        for seed in range(self.seed, self.seed + seeds):
+            if seed in candidate.scores:
+                continue
+            if self.price(candidate) > self.budget.left:
+                return False
+            seen = observe(program.prepared, program.scorer, program.stepper, seed=seed)
+            self.budget.spent += seen.steps
+            note(candidate, seed, seen, program)
+        return True
+
+    def _refuse(self, candidate: Candidate, program: Program) -> None:
+        candidate.refusal = str(program.refusal)
+        candidate.scores[self.seed] = candidate.glances[self.seed] = FAILED
+
+    def _program(self, config: RunConfig) -> Program:
+        key = str(dump(config))
+        if key not in self._programs:
+            data = _key(config.data)
+            if data not in self._datasets:
+                self._datasets[data] = self.source(config.data or DataSettings())
+            self._programs[key] = Program(config, self._datasets[data])
+        return self._programs[key]
+
+    def forget(self, keep: Sequence[Candidate]) -> None:
+        """Drop compiled programs that are not needed any more."""
+        kept = {str(dump(candidate.config)) for candidate in keep} | {str(dump(self.program.config))}
+        self._programs = {key: program for key, program in self._programs.items() if key in kept}
+
+    def _own_source(self, settings: DataSettings) -> Dataset:
+        if settings.path is None and settings.builtin is None:
+            raise RetrogradError("the data were given as arrays, and a remedy changes how they are prepared",
+                                 cure="give `source`, a function from data settings to a data set")  # fmt: skip
+        return load(settings)
+
+
+def _mean(scores: Collection[float]) -> float:
+    return math.fsum(scores) / len(scores) if scores else FAILED
+
+
+def _key(settings: DataSettings | None) -> str:
+    return str(dump(settings or DataSettings()))
+
+
+def note(candidate: Candidate, seed: int, seen: Observed, program: Program) -> None:
+    """Write down the scores of a whole trial."""
+    candidate.scores[seed] = FAILED if seen.broken else seen.score
+    if program.dataset.test is not None:
+        candidate.unseen[seed] = FAILED if seen.broken else program.scorer.score(seen.variables, "test")
+
+
+def unique(candidates: Iterator[Candidate]) -> Iterator[Candidate]:
+    """Yield the candidates whose configuration has not come before."""
+    seen = set()
+    for candidate in candidates:
+        key = str(dump(candidate.config))
+        if key not in seen and candidate.remedies:
+            seen.add(key)
+            yield candidate

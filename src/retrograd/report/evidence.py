@@ -1,0 +1,42 @@
+"""The evidence of a finding in the report: each measured quantity, its threshold, and how far beyond it lies."""
+
+from __future__ import annotations
+
+import math
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.report.markup import Markup, element, figure, table
+from retrograd.report.scale import PLACES, scale_for
+
+HEIGHT = 100
+
+
+def evidence_table(found: Finding) -> Markup:
+    """Return a finding's evidence as numbers, with a bar to the value and a mark at the threshold; nothing for none."""
+    rows = [[each.quantity, figure(each.value), figure(each.threshold), bar(each)] for each in found.evidence]
+    head = ["evidence", "value", "threshold", "compared"]
+    return table(f"evidence of {found.name}", head, rows) if rows else Markup("")
+
+
+def bar(found: Evidence) -> Markup:
+    """Return a bar from 0, or on a logarithmic axis from its end, to the value, and a mark at the threshold."""
+    if found.threshold is None or not math.isfinite(found.value):
+        return Markup("")
+    scale = scale_for([found.value, found.threshold], may_be_logarithmic=True)
+    if scale is None or not scale.logarithmic:
+        scale = scale_for([0.0, found.value, found.threshold])
+    if scale is None:
+        return Markup("")
+    start = 0 if scale.logarithmic else scale.place(0.0)
+    left, right = sorted((start, scale.place(found.value)))
+    mark = scale.place(found.threshold)
+    return element(
+        "svg",
+        element("path", d=f"M0 {HEIGHT}H{PLACES}", class_="grid"),
+        element("path", d=f"M{left} 15H{right}V85H{left}Z", class_="value"),
+        element("path", d=f"M{mark} 0V{HEIGHT}", class_="threshold"),
+        class_="bar",
+        viewBox=f"0 0 {PLACES} {HEIGHT}",
+        preserveAspectRatio="none",
+        aria_hidden="true",
+    )

@@ -1,0 +1,75 @@
+"""A small picture of coloured cells as a PNG inside the page: sharp at any size, and printed where colours are not."""
+
+from __future__ import annotations
+
+import base64
+import struct
+import zlib
+from collections.abc import Sequence
+
+from retrograd.report.markup import Markup
+
+Colour = tuple[int, int, int]
+SHADES = 64  # of a ramp
+# dark to light in equal steps of lightness, so that the order is seen without hue and in grey
+LOGARITHMIC: tuple[Colour, ...] = (
+    (38, 18, 84), (60, 66, 150), (34, 120, 158), (52, 166, 140), (140, 206, 100), (248, 230, 110),
+)  # fmt: skip
+# calm to hot, for shares that had better be 0
+SHARE: tuple[Colour, ...] = ((206, 219, 224), (242, 196, 92), (222, 110, 36), (150, 30, 30), (84, 8, 24))
+ZERO: Colour = (0, 0, 0)
+NOT_FINITE: Colour = (230, 0, 126)
+MISSING = 255  # the number of the colour that is transparent
+SPECIAL = {"zero": SHADES, "not finite": SHADES + 1}
+
+
+def shade(share: float) -> int:
+    """Return the number of the colour for a place on the ramp, from 0 to 1."""
+    return round(min(max(share, 0.0), 1.0) * (SHADES - 1))
+
+
+def picture(cells: Sequence[Sequence[int]], ramp: Sequence[Colour]) -> Markup:
+    """Return the address `data:image/png;...` of a picture with a pixel for each cell, given as colours' numbers."""
+    colours = [between(ramp, i / (SHADES - 1)) for i in range(SHADES)] + [ZERO, NOT_FINITE]
+    colours += [(0, 0, 0)] * (MISSING + 1 - len(colours))
+    rows = b"".join(b"\0" + bytes(row) for row in cells)
+    png = b"\x89PNG\r\n\x1a\n" + b"".join(
+        [
+            _chunk(b"IHDR", struct.pack(">IIBBBBB", len(cells[0]), len(cells), 8, 3, 0, 0, 0)),
+            _chunk(b"PLTE", bytes(part for colour in colours for part in colour)),
+            _chunk(b"tRNS", bytes([255] * MISSING + [0])),
+            _chunk(b"IDAT", zlib.compress(rows, 9)),
+            _chunk(b"IEND", b""),
+        ]
+    )
+    return Markup(f"data:image/png;base64,{base64.b64encode(png).decode()}")
+
+
+def true_picture(width: int, height: int, channels: int, pixels: bytes) -> Markup:
+    """Return the address of a picture in its own colours: bytes [height, width, channels], 1 channel or 3."""
+    stride = width * channels
+    rows = b"".join(b"\0" + pixels[i : i + stride] for i in range(0, height * stride, stride))
+    png = b"\x89PNG\r\n\x1a\n" + b"".join(
+        [
+            _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)),
+            _chunk(b"IDAT", zlib.compress(rows, 9)),
+            _chunk(b"IEND", b""),
+        ]
+    )
+    return Markup(f"data:image/png;base64,{base64.b64encode(png).decode()}")
+
+
+def between(ramp: Sequence[Colour], at: float) -> Colour:
+    """Return the colour at a place on a ramp, from 0 to 1."""
+    place = at * (len(ramp) - 1)
+    first = min(int(place), len(ramp) - 2)
+    low, high, share = ramp[first], ramp[first + 1], place - first
+    return (
+        round(low[0] + (high[0] - low[0]) * share),
+        round(low[1] + (high[1] - low[1]) * share),
+        round(low[2] + (high[2] - low[2]) * share),
+    )
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

@@ -1,0 +1,192 @@
+"""How the rows were answered: what was taken for what, predictions against true values, and the worst rows."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Sequence
+
+from retrograd.record.judged import QUANTILES, Judged, LabelCounts, Picture, WorstRow
+from retrograd.report.image import true_picture
+from retrograd.report.markup import Markup, element, figure, joined, table, void
+from retrograd.report.residuals import residuals_figures
+from retrograd.report.story import Story
+
+NOTHING = Markup("")
+WORDS = {"test": "test", "valid": "validation", "train": "training"}
+LONG = 4  # characters of a class's name, from which it stands upright over its column
+SHOWN_CELL = 40  # characters
+QUANTILE_WORDS = ("lowest", "5 %", "quarter", "median", "three quarters", "95 %", "highest")
+
+
+def judged_section(story: Story) -> Markup:
+    """Return how the rows of a part were answered."""
+    judged = story.judged
+    if judged is None:
+        return NOTHING
+    part = WORDS.get(judged.part, judged.part)
+    return element(
+        "section",
+        element("h2", f"Predictions for the {part} {judged.unit}"),
+        element("p", " ".join(_sentences(judged)), class_="soft"),
+        _matrix(judged),
+        _pairs(judged),
+        _labels(judged.labels),
+        _quantities(judged),
+        _worst(judged),
+        class_="judged",
+    )
+
+
+def _sentences(judged: Judged) -> list[str]:
+    why = {
+        "valid": "There is no test part; the validation rows chose the best epoch.",
+        "train": "There is neither a test nor a validation part: the network has trained on these rows.",
+    }
+    found = [why[judged.part]] if judged.part in why else []
+    if judged.right is not None:
+        whole = "in every label " if judged.labels else ""
+        found.append(f"{judged.right:,} of {judged.count:,} {judged.unit} are right {whole}".rstrip() + ".")
+    if judged.nonfinite:
+        found.append(f"For {judged.nonfinite:,} the output is not finite; they stand among the worst rows only.")
+    return found
+
+
+# ------------------------------------------------------------------------------------------------------------ classes
+
+
+def _matrix(judged: Judged) -> Markup:
+    """Return the confusion matrix: a row for each true class, a column for each predicted one."""
+    if not judged.counts or len(judged.counts) != len(judged.classes):
+        return NOTHING
+    upright = any(len(name) > LONG for name in judged.classes)
+    names = [
+        element("th", element("span", element("bdi", name)), scope="col", class_="upright" if upright else None)
+        for name in judged.classes
+    ]
+    corner = element("th", "true ↓  predicted →", scope="col")
+    body = [
+        element(
+            "tr",
+            element("th", element("bdi", name), scope="row"),
+            *(_cell(count, sum(row), i == j) for j, count in enumerate(row)),
+            element("td", f"{sum(row):,}", class_="soft"),
+        )
+        for i, (name, row) in enumerate(zip(judged.classes, judged.counts, strict=True))
+    ]
+    head = element("tr", corner, *names, element("th", "all", scope="col"))
+    inner = element("table", element("thead", head), element("tbody", *body), class_="matrix")
+    words = f"Each cell: {judged.unit}, and the share of the row's class; green is right."
+    scroll = element("div", inner, class_="scroll", tabindex=0, role="region", aria_label="confusion matrix")
+    return joined([scroll, element("p", words, class_="soft")])
+
+
+def _cell(count: int, total: int, is_right: bool) -> Markup:
+    if not count:
+        return element("td", "·", class_="soft")
+    share = count / total
+    kind = "right" if is_right else "wrong"
+    return element(
+        "td", f"{count:,}", element("small", _percent(share)), class_=kind, style=f"--share:{round(100 * share)}%"
+    )
+
+
+def _percent(share: float) -> str:
+    """Return a share in whole percent, or as less than one; only all of something is 100 %."""
+    percent = min(round(100 * share), 99 if share < 1 else 100)
+    return f"{percent} %" if percent else "<1 %"
+
+
+def _pairs(judged: Judged) -> Markup:
+    """Return what is confused most often: a sentence beside a matrix, a table in its place."""
+    if not judged.pairs:
+        return NOTHING
+    if judged.counts:
+        first = judged.pairs[0]
+        times = "once" if first.count == 1 else f"{first.count:,} times"
+        return element("p", "Most confused: ", element("bdi", first.truth), " taken for ", element("bdi", first.answer),
+                       f", {times}.")  # fmt: skip
+    rows = [[pair.truth, pair.answer, f"{pair.count:,}", _percent(pair.share)] for pair in judged.pairs]
+    words = f"The most confused of {judged.class_count:,} classes"
+    words += f": {len(rows)} of {judged.pair_count:,} pairs." if judged.pair_count > len(rows) else "."
+    head = ["true", "predicted", judged.unit, "share of the true class"]
+    return joined([element("p", words), table("the most confused classes", head, rows)])
+
+
+def _labels(labels: Sequence[LabelCounts]) -> Markup:
+    """Return the two by two of each label as a row."""
+    if not labels:
+        return NOTHING
+    head = ["label", "hits", "misses", "false alarms", "correct rejections"]
+    rows = [
+        [each.name, *(f"{count:,}" for count in (each.hits, each.misses, each.false_alarms, each.rejections))]
+        for each in labels
+    ]
+    return table("each label's confusion", head, rows)
+
+
+# --------------------------------------------------------------------------------------------------------- quantities
+
+
+def _quantities(judged: Judged) -> Markup:
+    """Return predictions against true values, and the quantiles of the residuals."""
+    if not judged.residuals:
+        return NOTHING
+    head = ["prediction - true value", *QUANTILE_WORDS[: len(QUANTILES)]]
+    rows = [[each.target, *(figure(value, 4) for value in each.quantiles)] for each in judged.residuals]
+    more = f"The first {len(rows)} of {judged.target_count} targets." if judged.target_count > len(rows) else ""
+    return joined(
+        [
+            *([element("p", more, class_="soft")] if more else []),
+            element("div", *residuals_figures(judged.residuals), class_="charts"),
+            table("quantiles of the residuals", head, rows),
+        ]
+    )
+
+
+# ----------------------------------------------------------------------------------------------------- the worst rows
+
+
+def _worst(judged: Judged) -> Markup:
+    """Return the rows with the largest losses."""
+    if not judged.worst:
+        return NOTHING
+    pictured = any(row.picture for row in judged.worst)
+    sure = any(row.probability is not None for row in judged.worst)
+    names = list(dict.fromkeys(name for row in judged.worst for name in row.cells or {}))
+    head = [
+        *(element("th", name, scope="col") for name in ("where", *(["picture"] if pictured else []))),
+        *(element("th", name, scope="col", class_="name") for name in ("true", "predicted")),
+        *(element("th", name, scope="col") for name in (*(["probability"] if sure else []), "loss", *names)),
+    ]
+    body = [element("tr", *_worst_row(row, pictured, sure, names)) for row in judged.worst]
+    inner = element("table", element("thead", element("tr", *head)), element("tbody", *body))
+    scroll = element("div", inner, class_="scroll", tabindex=0, role="region", aria_label="the worst rows")
+    count = "The worst row" if len(body) == 1 else f"The {len(body)} worst rows"
+    return joined([element("h3", f"{count} by loss ({judged.measure})"), scroll])
+
+
+def _worst_row(row: WorstRow, pictured: bool, sure: bool, names: Sequence[str]) -> Iterator[Markup]:
+    yield element("th", element("bdi", row.place), scope="row")
+    if pictured:
+        yield element("td", _picture(row.picture))
+    for name in (row.truth, row.answer):
+        yield element("td", element("bdi", name), class_="name")
+    for number in (*([figure(row.probability, 3)] if sure else []), figure(row.loss, 4)):
+        yield element("td", number)
+    for cell in ((row.cells or {}).get(name, "") for name in names):
+        yield element("td", cell if len(cell) <= SHOWN_CELL else element("span", cell, class_="long"))
+
+
+def _picture(found: Picture | None) -> Markup:
+    """Return a row's picture; one whose bytes are not what its size says is left out."""
+    if found is None:
+        return NOTHING
+    try:
+        pixels = base64.b64decode(found.pixels, validate=True)
+    except (binascii.Error, ValueError):
+        return NOTHING
+    if found.channels not in (1, 3) or len(pixels) != found.width * found.height * found.channels or not pixels:
+        return NOTHING
+    source = true_picture(found.width, found.height, found.channels, pixels)
+    return void("img", src=source, alt=f"{found.width} by {found.height} pixels", class_="thumb")

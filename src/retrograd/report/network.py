@@ -1,0 +1,112 @@
+"""The table of a run's network: its nodes in order, their settings, output shapes and parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from retrograd.base.errors import RetrogradError
+from retrograd.base.schema import dump
+from retrograd.network import layers as known_layers  # noqa: F401  # importing them registers them
+from retrograd.network.entries import parse_entries
+from retrograd.network.layer import Spec
+from retrograd.network.network import Network
+from retrograd.report.markup import Markup, element, figure, table
+from retrograd.report.story import Story, natural
+
+MOST_NODES = 300
+MOST_SETTINGS = 60  # characters
+
+
+class Row(NamedTuple):
+    """One node: its path, its layer in words, what it reads, its output's shape, its parameters' shapes by name."""
+
+    path: str
+    layer: str
+    inputs: tuple[str, ...]
+    output: str
+    params: dict[str, tuple[int, ...]]
+
+
+def rows(story: Story) -> list[Row]:
+    """Return the nodes in their order; where a layer is not known here, those that have parameters."""
+    params: dict[str, dict[str, tuple[int, ...]]] = {}
+    for path, shape in story.shapes().items():
+        node, _, name = path.rpartition("/")
+        params.setdefault(node, {})[name] = shape
+    try:
+        network = Network(*parse_entries(story.model_config.get("network")))
+        outputs = network.specs(_columns(story.facts))
+    except (RetrogradError, AttributeError, KeyError, TypeError, ValueError):
+        return [Row(node, "", (), "", own) for node, own in sorted(params.items(), key=_by_node)]
+    return [
+        Row(node.name, _layer(node.layer), node.inputs, _shape(outputs[node.name]), params.get(node.name, {}))
+        for node in network.nodes
+    ]
+
+
+def network_section(story: Story, nodes: list[Row]) -> Markup:
+    """Return the section on the network."""
+    if not nodes:
+        return Markup("")
+    cells = [[node.path, node.layer, node.output, _shapes(node.params), _count(node.params)] for node in nodes]
+    plural = "node" if len(nodes) == 1 else "nodes"
+    count = _total(story.shapes())
+    words = f"{len(nodes):,} {plural} in the order of the forward pass, {count:,} parameters. Shapes without the batch."
+    if len(nodes) > MOST_NODES:
+        words += f" The first {MOST_NODES} are shown."
+    head = ["node", "layer", "output", "parameters", "count"]
+    shown = table("nodes of the network", head, cells[:MOST_NODES])
+    return element("section", element("h2", "Network"), element("p", words, class_="soft"), shown)
+
+
+def parameter_count(story: Story) -> int | None:
+    """Return how many numbers were trained, or None without a model."""
+    return _total(story.shapes()) if story.header else None
+
+
+def _by_node(item: tuple[str, Any]) -> Any:
+    return natural(item[0])
+
+
+def _columns(facts: Mapping[str, Any]) -> dict[str, Spec]:
+    return {name: Spec((1, *shape), np.dtype(dtype)) for name, (shape, dtype) in facts["columns"].items()}
+
+
+def _layer(layer: Any) -> str:
+    """Return a layer in words: its kind, and its settings that are no defaults."""
+    kind = str(getattr(layer, "kind", type(layer).__name__))
+    try:
+        given = {key: value for key, value in dump(layer, filled=False).items() if value is not None}
+    except (RetrogradError, AttributeError, TypeError):
+        return kind
+    text = ", ".join(f"{key} {value}" for key, value in given.items())
+    text = text if len(text) <= MOST_SETTINGS else f"{text[: MOST_SETTINGS - 3]}..."
+    return f"{kind}: {text}" if text else kind
+
+
+def _shape(spec: Any) -> str:
+    if isinstance(spec, dict):
+        return "; ".join(f"{name} {_shape(own)}" for name, own in spec.items())
+    return _times(spec.shape[1:])
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " × ".join(f"{axis:,}" for axis in shape) or "1"
+
+
+def _shapes(params: dict[str, tuple[int, ...]]) -> Markup:
+    largest_first = sorted(params.items(), key=lambda item: -math.prod(item[1]))
+    spans = [element("span", f"{name} {_times(shape)}", class_="shape") for name, shape in largest_first]
+    return Markup(" ".join(spans))
+
+
+def _count(params: dict[str, tuple[int, ...]]) -> str:
+    return figure(_total(params)) if params else ""
+
+
+def _total(shapes: Mapping[str, tuple[int, ...]]) -> int:
+    return sum(map(math.prod, shapes.values()))

@@ -1,0 +1,67 @@
+"""The section of a run's report that tells which repairs were tried, what each gained, and which was accepted."""
+
+from __future__ import annotations
+
+from retrograd.record.examination import Repaired, Tried
+from retrograd.report.markup import Markup, element, figure, table
+from retrograd.report.story import Story
+
+MOST_TRIED = 30
+MOST_DIFFERENCE = 6_000  # characters
+
+
+def repairs_section(story: Story) -> Markup:
+    """Return what a repair tried: the configuration as it was, then the bundles of remedies, the best first."""
+    found = story.repaired
+    if found is None:
+        return Markup("")
+    own = [element("p", "This run was made with the repaired configuration.", class_="soft")]
+    helped = [element("li", element("b", each.name), f": {each.why}") for each in found.remedies]
+    lines = element("pre", *_lines(found.difference), tabindex=0)
+    change = element("details", element("summary", "The change of the configuration"), lines)
+    return element(
+        "section",
+        element("h2", "Repairs tried"),
+        element("p", found.sentence),
+        *(own if found.configuration else []),
+        *_trials(found),
+        *([element("p", "What helped"), element("ul", *helped)] if helped else []),
+        *([change] if found.difference else []),
+    )
+
+
+def _trials(found: Repaired) -> list[Markup]:
+    if not found.tried:
+        return []
+    order = sorted(found.tried, key=lambda t: (not t.accepted, not t.scores, -(_score(t))))
+    shown = [*([found.start] if found.start else []), *order[:MOST_TRIED]]
+    left = len(order) - MOST_TRIED
+    more = f" {left} more stand in repair.json." if left > 0 else ""
+    words = f"{len(found.tried)} bundles in {found.updates:,} updates; ± is a standard error over the seeds.{more}"
+    head = ["remedies", "held-out score", "±", "gain", "seeds", ""]
+    return [element("p", words, class_="soft"),
+            table("repairs tried", head, [_row(each, each is found.start) for each in shown])]  # fmt: skip
+
+
+def _row(tried: Tried, is_start: bool) -> list[str]:
+    name = "as it was" if is_start else ", ".join(tried.remedies)
+    if tried.refusal:
+        return [name, "-", "-", "-", "-", "cannot be trained"]
+    if not tried.scores:
+        return [name, figure(_score(tried), 4), "-", "-", str(len(tried.glances)), "a short look only"]
+    spread = figure(tried.spread, 2) if len(tried.scores) > 1 else "-"
+    gain = "-" if tried.gain is None else f"{'+' if tried.gain > 0 else ''}{figure(tried.gain, 3)}"
+    told: str = element("b", "accepted") if tried.accepted else ""
+    return [name, figure(tried.mean, 4), spread, gain, str(len(tried.scores)), told]
+
+
+def _score(tried: Tried) -> float:
+    if tried.scores and tried.mean is not None:
+        return tried.mean
+    return sum(tried.glances) / len(tried.glances) if tried.glances else float("-inf")
+
+
+def _lines(difference: str) -> list[str]:
+    """Return a diff line by line: each is short enough to be shown whole."""
+    lines = [f"{line}\n" for line in difference[:MOST_DIFFERENCE].splitlines()]
+    return lines if len(difference) <= MOST_DIFFERENCE else [*lines, "... the rest stands in repair.json"]

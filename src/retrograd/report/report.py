@@ -1,0 +1,86 @@
+"""The report of a run: one page that needs nothing but itself, made from the run's folder alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from retrograd.record.files import write_file
+from retrograd.record.run import REPORT, RunFolder
+from retrograd.report.curves import curves_section
+from retrograd.report.judged import judged_section
+from retrograd.report.markup import Markup, element, void
+from retrograd.report.network import network_section, parameter_count, rows
+from retrograd.report.plane import plane_section
+from retrograd.report.repairs import repairs_section
+from retrograd.report.sections import (
+    config_section,
+    epochs_section,
+    findings_section,
+    guard_section,
+    header,
+    scores_section,
+    training_section,
+    warnings_section,
+)
+from retrograd.report.story import Story, read_story
+from retrograd.report.strip import health_section
+
+HERE = Path(__file__).parent
+
+
+def write_report(run: RunFolder, path: Path | None = None) -> Path:
+    """Write the report of a run, into its folder unless another path is given; return where it is.
+
+    Raises:  UsageError, DataError for a folder that cannot be read; ResourceError when the disk refuses
+    """
+    path = run.path / REPORT if path is None else path
+    write_file(path, report(read_story(run)).encode())
+    return path
+
+
+def report(story: Story) -> str:
+    """Return the page."""
+    nodes = rows(story)
+    curves, charts = curves_section(story)
+    health, strips = health_section(story, [node.path for node in nodes])
+    main = element(
+        "main",
+        guard_section(story),
+        findings_section(story),
+        repairs_section(story),
+        warnings_section(story),
+        element("div", scores_section(story), training_section(story), class_="pair"),
+        curves,
+        judged_section(story),
+        plane_section(story),
+        health,
+        network_section(story, nodes),
+        epochs_section(story),
+        config_section(story),
+    )
+    data = json.dumps({"charts": charts, "strips": strips}, separators=(",", ":")).replace("<", "\\u003c")
+    body = element(
+        "body",
+        header(story, parameter_count(story)),
+        main,
+        element("p", role="status", class_="unseen", id="said"),
+        element(
+            "footer",
+            "Made from what the run's folder holds: config.yaml, events.jsonl, model.safetensors, *.json.",
+        ),
+        element("script", Markup(data), type="application/json", id="data"),
+        element("script", Markup((HERE / "page.js").read_text(encoding="utf-8"))),
+    )
+    return f'<!doctype html>\n<html lang="en">{_head(story)}{body}</html>\n'
+
+
+def _head(story: Story) -> Markup:
+    name = story.started.name if story.started else story.folder
+    return element(
+        "head",
+        void("meta", charset="utf-8"),
+        void("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", f"{name}: training report"),
+        element("style", Markup((HERE / "page.css").read_text(encoding="utf-8"))),
+    )

@@ -1,0 +1,66 @@
+"""Predictions drawn against true values: each row a dot, or many rows as shades of cells."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from retrograd.record.judged import Residuals
+from retrograd.report.image import LOGARITHMIC, MISSING, picture, shade
+from retrograd.report.markup import Markup, element, figure, void
+from retrograd.report.scale import PLACES, Scale, scale_for
+
+
+def residuals_figures(found: Sequence[Residuals]) -> list[Markup]:
+    """Return a drawing for each target."""
+    return [_figure(each) for each in found if each.points or each.counts]
+
+
+def _figure(found: Residuals) -> Markup:
+    scale = scale_for([found.low, found.high]) if found.points else _exact(found.low, found.high)
+    if scale is None:
+        return Markup("")
+    ticks = scale.ticks()
+    lines = "".join(f"M0 {PLACES - scale.place(tick)}h{PLACES}M{scale.place(tick)} 0v{PLACES}" for tick in ticks)
+    dots = "".join(f"M{scale.place(x)} {PLACES - scale.place(y)}h0" for x, y in found.points)
+    svg = element(
+        "svg",
+        element("path", d=Markup(lines), class_="grid"),
+        element("path", d=f"M0 {PLACES}L{PLACES} 0", class_="diagonal"),
+        *([element("path", d=Markup(dots), class_="dots")] if dots else []),
+        viewBox=f"0 0 {PLACES} {PLACES}",
+        preserveAspectRatio="none",
+        role="img",
+        aria_label=f"{found.target}: predictions against true values; half of the residuals lie between "
+        f"{figure(found.quantiles[2], 4)} and {figure(found.quantiles[4], 4)}"
+        if len(found.quantiles) > 4
+        else f"{found.target}: predictions against true values",
+    )
+    ys = element("div", *(_label(tick, PLACES - scale.place(tick), "top") for tick in ticks), class_="ys")
+    xs = element("div", *(_label(tick, scale.place(tick), "left") for tick in ticks), class_="xs")
+    words = "predicted (up) against true (across)" + ("; the lighter, the more rows" if found.counts else "")
+    return element(
+        "figure",
+        element("figcaption", element("b", element("bdi", found.target), class_="own"), element("span", f" {words}")),
+        element("div", ys, element("div", _cells(found), svg, class_="area"), xs, class_="plot square"),
+        class_="chart",
+    )
+
+
+def _exact(low: float, high: float) -> Scale | None:
+    """Return a scale without margins: cells fill the drawing to its edges."""
+    return Scale(low, high) if math.isfinite(low) and math.isfinite(high) and low < high else None
+
+
+def _cells(found: Residuals) -> Markup:
+    """Return many rows as a picture: the lighter a cell, the more rows."""
+    if not found.counts or not found.counts[0]:
+        return Markup("")
+    most = max(map(max, found.counts))
+    cells = [[shade(math.log(n) / math.log(most or 1)) if n and most > 1 else MISSING if not n else 0 for n in row]
+             for row in reversed(found.counts)]  # fmt: skip
+    return void("img", src=picture(cells, LOGARITHMIC), alt="", class_="cells-behind")
+
+
+def _label(tick: float, place: int, side: str) -> Markup:
+    return element("span", figure(tick, 4), style=f"{side}:{place / 10:g}%")

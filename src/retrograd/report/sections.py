@@ -1,0 +1,211 @@
+"""Sections of a run's report that are words and tables: how it ended, what went wrong, scores, data, settings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from retrograd.base.finding import Finding
+from retrograd.record.events import Epoch
+from retrograd.report.evidence import evidence_table
+from retrograd.report.markup import Markup, element, escaped, figure, figures, table
+from retrograd.report.story import Story, parts
+
+MOST_ITEMS = 60  # of a list
+MOST_CELLS = 5_000  # of the table of epochs
+MOST_CONFIG = 30_000  # characters
+BAD_ENDS = ("non-finite", "diverged")
+TELLING = ("accuracy", "r2", "loss")  # metrics, the one that says most first
+NOTHING = Markup("")
+
+
+# ----------------------------------------------------------------------------------------------------------- the top
+
+
+def header(story: Story, parameters: int | None) -> Markup:
+    """Return the page's top: the run's name, when and what was trained, and its figures."""
+    start, stop = story.started, story.stopped
+    name = start.name if start else story.folder
+    facts = [start.task] if start and start.task else []
+    facts += [f"{start.time:%Y-%m-%d %H:%M %Z}".strip()] if start and start.time else []
+    facts += [story.folder] if story.folder != name else []
+    tiles = [_tile(*each) for each in _figures(story, parameters)]
+    tone = "bad" if stop and stop.reason in BAD_ENDS else "plain"
+    return element(
+        "header",
+        element("h1", name),
+        element("p", " · ".join(facts), class_="soft"),
+        element("dl", *tiles, class_="tiles"),
+        element("p", element("b", "Ended: " if stop else "Not ended: "), _ending(story), class_=f"ending {tone}"),
+    )
+
+
+def _figures(story: Story, parameters: int | None) -> Iterator[tuple[str, str, str]]:
+    """Yield a name, a number and what there is to add, for each of the run's most telling figures."""
+    stop, epochs = story.stopped, story.epochs
+    part = next(parts(story.scores), None)
+    if part is not None:
+        own = story.scores[part]
+        metric = next((name for name in TELLING if name in own), next(iter(own), None))
+        if metric is not None:
+            yield f"{part} {metric}", figures([own[metric]])[0], "of the kept weights" if stop else "measured last"
+    count = f"{stop.epoch if stop else len(epochs):,}"
+    if stop:
+        yield "kept", "first weights" if stop.best_epoch is None else f"epoch {stop.best_epoch:,}", f"of {count}"
+    else:
+        yield "epochs", count, "so far"
+    steps = stop.step if stop else epochs[-1].step if epochs else 0
+    seconds = stop.seconds if stop else epochs[-1].seconds if epochs else 0.0
+    yield "time", _duration(seconds), f"{steps:,} steps"
+    if parameters is not None:
+        yield "parameters", f"{parameters:,}", ""
+
+
+def _tile(name: str, number: str, more: str) -> Markup:
+    return element("div", element("dt", name), element("dd", number), element("dd", more, class_="soft"))
+
+
+def _ending(story: Story) -> str:
+    stop = story.stopped
+    if stop is None:
+        return "the run goes on, or was cut off; this page shows what it had recorded."
+    return f"{stop.reason} ({stop.sentence})" if stop.sentence else stop.reason
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    if seconds < 60:
+        return f"{figure(seconds, 3)} s"
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+# ------------------------------------------------------------------------------------------------ what was not right
+
+
+def guard_section(story: Story) -> Markup:
+    """Return what the guard did, and how to make it permanent."""
+    if not story.interventions:
+        return NOTHING
+    items = [
+        element(
+            "li",
+            element("b", f"Step {event.step:,}: "),
+            f"{event.reason}. ",
+            element("span", f"Done: {event.action}.", class_="line"),
+            *([element("span", "To make it permanent: ", element("code", event.permanent), class_="line")]
+              if event.permanent else []),
+        )
+        for event in story.interventions[:MOST_ITEMS]
+    ]  # fmt: skip
+    return _notice("What the guard did", element("ol", *items, *_more(len(story.interventions))), "act")
+
+
+def findings_section(story: Story) -> Markup:
+    """Return what a diagnosis found, the likeliest cause first."""
+    if story.examined is None:
+        return NOTHING
+    found = story.examined.findings
+    tone = "bad" if any(each.severity == "fault" for each in found) else "act" if found else "good"
+    sentence = element("p", element("b", story.examined.verdict), f": {story.examined.sentence}")
+    items = [_finding(each) for each in found[:MOST_ITEMS]]
+    listed = element("ul", *items, *_more(len(found), "diagnosis.json")) if items else NOTHING
+    return _notice("Findings", element("div", sentence, listed), tone)
+
+
+def warnings_section(story: Story) -> Markup:
+    """Return the notes that warn."""
+    found = story.warnings
+    items = [element("li", text) for text in found[:MOST_ITEMS]]
+    return _notice("Warnings", element("ul", *items, *_more(len(found))), "act") if found else NOTHING
+
+
+def _finding(found: Finding) -> Markup:
+    code = f" [{found.code}]" if found.code else ""
+    place = [element("code", found.path), ": "] if found.path else []
+    helps = [element("span", f"May help: {', '.join(found.remedies)}.", class_="line")] if found.remedies else []
+    return element(
+        "li",
+        element("span", found.severity, class_=f"severity {found.severity}"),
+        element("b", f" {found.name.replace('_', ' ')}{code} "),
+        element("span", *place, found.message, class_="line"),
+        evidence_table(found),
+        *helps,
+    )
+
+
+def _notice(title: str, content: Markup, tone: str) -> Markup:
+    return element("section", element("h2", title), content, class_=f"notice {tone}")
+
+
+def _more(count: int, where: str = "events.jsonl") -> list[Markup]:
+    return [element("li", f"and {count - MOST_ITEMS:,} more in {where}")] if count > MOST_ITEMS else []
+
+
+# ------------------------------------------------------------------------------------------------- scores, data, rest
+
+
+def scores_section(story: Story) -> Markup:
+    """Return the metrics by part of the data."""
+    scores = story.scores
+    names = list(dict.fromkeys(name for own in scores.values() for name in own))
+    if not names:
+        return NOTHING
+    rows = [[name.replace("_", " "), *figures([own.get(name) for own in scores.values()])] for name in names]
+    which = "Of the weights that were kept." if story.stopped else "Measured last."
+    return element(
+        "section",
+        element("h2", "Scores"),
+        element("p", which, class_="soft"),
+        table("scores by part of the data", ["", *scores], rows),
+    )
+
+
+def training_section(story: Story) -> Markup:
+    """Return what the network was trained on, and with what."""
+    start = story.started
+    notes = element("ul", *(element("li", text) for text in story.notes[:MOST_ITEMS]), *_more(len(story.notes)))
+    facts: list[tuple[str, str]] = [("notes", notes)] if story.notes else []
+    if start:
+        facts += [("seed", str(start.seed))]
+        facts += [("data, SHA-256", element("code", start.data_digest))] if start.data_digest else []
+        facts += [("device", ", ".join(part for part in (start.device, start.platform) if part))]
+        facts += [("versions", ", ".join(f"{name} {version}" for name, version in start.versions.items()))]
+    if story.stopped:
+        facts += [("weights, SHA-256", element("code", story.stopped.weights))]
+    if story.problem:
+        facts += [("not read", story.problem)]
+    rows = [element("div", element("dt", name), element("dd", text)) for name, text in facts if text]
+    return element("section", element("h2", "Data and conditions"), element("dl", *rows, class_="facts"))
+
+
+def config_section(story: Story) -> Markup:
+    """Return the configuration, with every default filled in."""
+    text = story.config
+    cut = Markup("".join(escaped(text[i : i + 1000]) for i in range(0, min(len(text), MOST_CONFIG), 1000)))
+    more = [element("p", "The rest stands in config.yaml.", class_="soft")] if len(text) > MOST_CONFIG else []
+    words = element("summary", element("b", "Configuration"), element("span", " every setting", class_="soft"))
+    return element("details", words, element("pre", cut, tabindex=0), *more, class_="block")
+
+
+def epochs_section(story: Story) -> Markup:
+    """Return the table of epochs; of very many, every so many-th, with the first, the best and the last."""
+    epochs = story.epochs
+    if not epochs:
+        return NOTHING
+    measured = list(dict.fromkeys((p, name) for e in epochs for p, own in e.metrics.items() for name in own))
+    head = ["epoch", "step", "training steps loss", *(f"{part} {name.replace('_', ' ')}" for part, name in measured)]
+    head += ["learning rate", "gradient norm", "seconds"]
+    every = math.ceil(len(epochs) * len(head) / MOST_CELLS)
+    best = story.stopped.best_epoch if story.stopped else None
+    shown = [e for i, e in enumerate(epochs) if i % every == 0 or e.epoch == best or e is epochs[-1]]
+    words = "every epoch" if every == 1 else f"every {every} epochs of {len(epochs):,}; events.jsonl holds all"
+    words += "" if best is None else f"; the best is epoch {best}"
+    rows = [_epoch_row(epoch, measured) for epoch in shown]
+    title = element("summary", element("b", "Epochs"), element("span", f" {words}", class_="soft"))
+    return element("details", title, table("epochs", head, rows), class_="block")
+
+
+def _epoch_row(epoch: Epoch, measured: Sequence[tuple[str, str]]) -> list[str]:
+    metrics = [figure(epoch.metrics.get(part, {}).get(name)) for part, name in measured]
+    rest = [figure(value) for value in (epoch.learning_rate, epoch.gradient_norm, epoch.seconds)]
+    return [f"{epoch.epoch:,}", f"{epoch.step:,}", figure(epoch.loss), *metrics, *rest]

@@ -1,0 +1,278 @@
+"""The health strip: a row for each layer, a cell for each reading, coloured by what was read there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from retrograd.record.events import Health
+from retrograd.report.image import LOGARITHMIC, MISSING, SHADES, SHARE, SPECIAL, picture, shade
+from retrograd.report.markup import Markup, element, figure, short, void
+from retrograd.report.story import Story, natural
+
+# What is read, in the order of importance: its title, and whether it is a share (else its logarithm is coloured).
+QUANTITIES = {
+    "gradient_rms": ("Gradients, root mean square", False),
+    "dead": ("Dead units, share", True),
+    "saturated": ("Saturated units, share", True),
+    "output_nonfinite": ("Outputs that are not finite", False),
+    "gradient_nonfinite": ("Gradients that are not finite", False),
+    "delta_rms": ("Deltas (dLoss/dy), root mean square", False),
+    "backward_gain": ("Backward gain, deltas behind a layer to those before it", False),
+    "output_rms": ("Outputs, root mean square", False),
+    "update_ratio": ("Update, relative to the parameter", False),
+    "parameter_rms": ("Parameters, root mean square", False),
+}
+BAD_COUNTS = ("output_nonfinite", "gradient_nonfinite")  # 0 is the good value, and nothing else is
+# what is recorded for whoever reads the events
+UNDRAWN = ("_largest", "_zeros", "delta_nonfinite", "parameter_nonfinite", "gradient_norm")
+ALARMING_SHARE = 0.5  # from which a strip of shares is open at first
+MOST_NUMBERS = 7_000  # in all strips; more readings than fit share cells
+MOST_ROWS, LEAST_ROWS, ALL_ROWS = 120, 12, 240
+MOST_CELLS, LEAST_CELLS = 120, 8
+LEAST_DECADES = 3
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One quantity: its rows' paths, the steps of its cells, and a value or None for each [row][cell]."""
+
+    quantity: str
+    paths: tuple[str, ...]
+    steps: tuple[tuple[int, int], ...]  # of each cell, the first and the last reading
+    values: tuple[tuple[float | None, ...], ...]
+    left_out: int  # paths that are not shown
+
+    @property
+    def title(self) -> str:
+        """What is read."""
+        return QUANTITIES.get(self.quantity, (self.quantity.replace("_", " "), False))[0]
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the values are shares between 0 and 1."""
+        return QUANTITIES.get(self.quantity, ("", False))[1]
+
+    def known(self) -> Iterator[tuple[float, str, int]]:
+        """Yield every value with its path and its step."""
+        for path, row in zip(self.paths, self.values, strict=True):
+            for value, (_, step) in zip(row, self.steps, strict=True):
+                if value is not None:
+                    yield value, path, step
+
+    @property
+    def is_alarming(self) -> bool:
+        """Whether nobody should miss this strip."""
+        numbers = [value for value, _, _ in self.known()]
+        if self.quantity in BAD_COUNTS:
+            return any(numbers)
+        return any(not math.isfinite(v) for v in numbers) or (
+            self.is_share and max(numbers, default=0) >= ALARMING_SHARE
+        )
+
+
+def health_section(story: Story, nodes: Sequence[str]) -> tuple[Markup, list[Any]]:
+    """Return the section with the strips, and for each what the page's script reads."""
+    found = strips(story.health, nodes)
+    if not found:
+        return Markup(""), []
+    drawn = [_drawn(i, strip, is_open=i == 0 or strip.is_alarming) for i, strip in enumerate(found)]
+    count = len(story.health)
+    merged = count > len(found[0].steps)
+    words = f"A row for each layer or parameter; time runs to the right, {count:,} readings."
+    words += " A cell stands for neighbouring readings and shows the largest of them." if merged else ""
+    section = element(
+        "section",
+        element("h2", "Health"),
+        element("p", words, class_="soft"),
+        *(markup for markup, _ in drawn),
+    )
+    return section, [data for _, data in drawn]
+
+
+def strips(health: Sequence[Health], nodes: Sequence[str]) -> list[Strip]:
+    """Return a strip for each quantity that was read, the most telling first."""
+    paths: dict[str, dict[str, None]] = {}
+    for event in health:
+        for quantity, own in event.readings.items():
+            paths.setdefault(quantity, {}).update(dict.fromkeys(own))
+    known = [name for name in QUANTITIES if paths.get(name)]
+    others = [name for name in paths if paths[name] and name not in QUANTITIES and not name.endswith(UNDRAWN)]
+    chosen = (known + others)[: 2 * len(QUANTITIES)]
+    if not chosen:
+        return []
+    most = max(LEAST_ROWS, min(MOST_ROWS, ALL_ROWS // len(chosen)))
+    order = {name: i for i, name in enumerate(nodes)}
+    rows = {name: _chosen_rows(health, name, _sorted(paths[name], order), most) for name in chosen}
+    total = sum(len(own) for own in rows.values())
+    cells = max(LEAST_CELLS, min(MOST_CELLS, MOST_NUMBERS // total))
+    size = math.ceil(len(health) / cells)
+    groups = [health[i : i + size] for i in range(0, len(health), size)]
+    steps = tuple((group[0].step, group[-1].step) for group in groups)
+    return [
+        Strip(
+            name,
+            tuple(rows[name]),
+            steps,
+            tuple(tuple(_largest(group, name, path) for group in groups) for path in rows[name]),
+            left_out=len(paths[name]) - len(rows[name]),
+        )
+        for name in chosen
+    ]
+
+
+def _sorted(paths: dict[str, None], order: dict[str, int]) -> list[str]:
+    """Return paths in the order of their nodes, a parameter where its node stands; by name where a node is unknown."""
+    places = {path: order.get(path, order.get(path.rpartition("/")[0], -1)) for path in paths}
+    if -1 in places.values():
+        return sorted(paths, key=natural)
+    return sorted(paths, key=lambda path: (places[path], path))
+
+
+def _chosen_rows(health: Sequence[Health], quantity: str, paths: list[str], most: int) -> list[str]:
+    """Return at most so many paths: those with values that are not finite, and others evenly among the rest."""
+    if len(paths) <= most:
+        return paths
+    broken = {p for e in health for p, v in e.readings.get(quantity, {}).items() if not math.isfinite(v)}
+    kept = [path for path in paths if path in broken][:most]
+    others = [path for path in paths if path not in broken]
+    room = most - len(kept)
+    kept += [others[i * len(others) // room] for i in range(room)]
+    return [path for path in paths if path in set(kept)]
+
+
+def _largest(group: Sequence[Health], quantity: str, path: str) -> float | None:
+    """Return the largest value of some readings; one that is not finite comes first."""
+    found = [value for e in group if (value := e.readings.get(quantity, {}).get(path)) is not None]
+    return next((value for value in found if not math.isfinite(value)), max(found, default=None))
+
+
+# ------------------------------------------------------------------------------------------------------------ drawing
+
+
+def _drawn(index: int, strip: Strip, is_open: bool) -> tuple[Markup, Any]:
+    low, high = _ends(strip)
+    ramp = SHARE if strip.is_share or strip.quantity in BAD_COUNTS else LOGARITHMIC
+    coloured = [[_colour(strip, value, low, high) for value in row] for row in strip.values]
+    image = void("img", src=picture(coloured, ramp), alt=_summary(strip), draggable="false")
+    cells = element(
+        "div", image, element("i", class_="here"), class_="cells", data_strip=index, tabindex=0, role="group",
+        aria_label=f"{strip.title}; arrow keys walk through the cells",
+    )  # fmt: skip
+    count = len(strip.paths)
+    body = [
+        element(
+            "tr",
+            element("th", element("span", element("bdi", path), title=path), scope="row"),
+            *([element("td", cells, rowspan=count, class_="strip", style=f"--rows:{count}")] if i == 0 else []),
+            element("td", figure(_last(row), 3)),
+            element("td", _range(row), class_="wide"),
+        )
+        for i, (path, row) in enumerate(zip(strip.paths, strip.values, strict=True))
+    ]
+    times = (element("span", f"step {strip.steps[0][0]:,}"), element("span", f"{strip.steps[-1][1]:,}"))
+    head = element(
+        "tr",
+        element("th", "path", scope="col"),
+        element("th", element("div", *times, class_="times"), scope="col"),
+        element("th", "last", scope="col"),
+        element("th", "lowest to highest", scope="col", class_="wide"),
+    )
+    more = f"{strip.left_out:,} more paths stand in events.jsonl." if strip.left_out else ""
+    markup = element(
+        "details",
+        element("summary", element("b", strip.title), element("span", f" {_summary(strip)}", class_="soft")),
+        _legend(strip, ramp, low, high),
+        element("p", class_="at readout"),
+        element("table", element("thead", head), element("tbody", *body), class_="health"),
+        *([element("p", more, class_="soft")] if more else []),
+        class_="block",
+        **({"open": ""} if is_open else {}),
+    )
+    data = {
+        "title": strip.title,
+        "rows": list(strip.paths),
+        "steps": [list(pair) for pair in strip.steps],
+        "values": [[None if value is None else short(value, 3) for value in row] for row in strip.values],
+    }
+    return markup, data
+
+
+def _ends(strip: Strip) -> tuple[float, float]:
+    """Return the numbers at the ends of the colours; their logarithms where those are coloured."""
+    if strip.is_share:
+        return 0.0, 1.0
+    if strip.quantity in BAD_COUNTS:
+        return 0.0, max((value for value, _, _ in strip.known() if math.isfinite(value)), default=0) or 1.0
+    logs = [math.log10(value) for value, _, _ in strip.known() if math.isfinite(value) and value > 0]
+    low, high = math.floor(min(logs, default=0)), math.ceil(max(logs, default=0))
+    return float(min(low, high - LEAST_DECADES)), float(high)
+
+
+def _colour(strip: Strip, value: float | None, low: float, high: float) -> int:
+    if value is None:
+        return MISSING
+    if not math.isfinite(value):
+        return SPECIAL["not finite"]
+    if strip.is_share:
+        return shade(value)
+    if strip.quantity in BAD_COUNTS:
+        return shade(math.log1p(max(value, 0)) / math.log1p(high))
+    if value <= 0:
+        return SPECIAL["zero"]
+    return shade((math.log10(value) - low) / (high - low))
+
+
+def _legend(strip: Strip, ramp: Any, low: float, high: float) -> Markup:
+    bar = void("img", src=picture([range(SHADES)], ramp), alt="", class_="ramp")
+    plain = strip.is_share or strip.quantity in BAD_COUNTS
+    ends = (low, high) if plain else (10**low, 10**high)
+    numbers = [value for value, _, _ in strip.known()]
+    special = [
+        name
+        for name, found in (
+            ("zero", not plain and 0 in numbers),
+            ("not finite", not all(map(math.isfinite, numbers))),
+        )
+        if found
+    ]
+    swatches = [
+        element("span", void("img", src=picture([[SPECIAL[name]]], ramp), alt="", class_="swatch"), f" {name}")
+        for name in special
+    ]
+    scale = "" if strip.is_share else " (log scale)"
+    return element(
+        "p", element("span", figure(ends[0], 3), " ", bar, f" {figure(ends[1], 3)}{scale}"), *swatches, class_="legend"
+    )
+
+
+def _summary(strip: Strip) -> str:
+    """Return the strip in a sentence: its extremes with their places."""
+    finite = [item for item in strip.known() if math.isfinite(item[0])]
+    broken = [item for item in strip.known() if not math.isfinite(item[0])]
+    words = []
+    if finite:
+        low, high = min(finite), max(finite)
+        if low[0] == high[0]:
+            words.append(f"{figure(low[0], 3)} everywhere")
+        elif strip.is_share or strip.quantity in BAD_COUNTS:
+            words.append(f"highest {figure(high[0], 3)} ({high[1]}, step {high[2]:,})")
+        else:
+            words.append(f"from {figure(low[0], 3)} ({low[1]}, step {low[2]:,}) to {figure(high[0], 3)} ({high[1]}, "
+                         f"step {high[2]:,})")  # fmt: skip
+    if broken:
+        first = min(broken, key=lambda item: item[2])
+        words.append(f"not finite first in {first[1]} at step {first[2]:,}")
+    return "; ".join(words)
+
+
+def _last(row: Sequence[float | None]) -> float | None:
+    return next((value for value in reversed(row) if value is not None), None)
+
+
+def _range(row: Sequence[float | None]) -> str:
+    finite = [value for value in row if value is not None and math.isfinite(value)]
+    ends = dict.fromkeys(figure(end(finite), 3) for end in (min, max)) if finite else ("-",)
+    return " to ".join(ends)

@@ -1,0 +1,83 @@
+"""Chains of factors: how the gradient of one weight came about, from the loss back to it, in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from retrograd.tracing.document import Writer
+from retrograd.tracing.figures import Figures, entry, indices, place
+from retrograd.tracing.lines import Line, Term, delta_key
+from retrograd.tracing.numbers import NodeNumbers, ParameterNumbers, StepNumbers
+from retrograd.tracing.rules import gradient_lines
+from retrograd.tracing.update_lines import update_lines
+
+MOST_WEIGHTS = 300  # numbers of all parameters together, whose chains are written out
+
+
+def chain_lines(step: StepNumbers, writer: Writer) -> dict[str, Line]:
+    """Return every delta and gradient that is written out, by its key; each names the deltas that it is made of."""
+    found: dict[str, Line] = {}
+    for node in step.nodes:
+        if node.delta is None:
+            continue
+        several = len(node.contributions) > 1
+        for given in node.contributions:
+            for line in writer.origin(given)[0]:
+                key = f"{line.key}@{given.source}" if several else line.key
+                found[key] = Line(key, f"δ {line.name}", line.text, line.value, line.terms)
+        if several:
+            found |= {line.key: line for line in _sums(node, found, writer.f)}
+        for lines in gradient_lines(node.layer, node, writer.f).values():
+            found |= {line.key: line for line in lines}
+    return found
+
+
+def _sums(node: NodeNumbers, found: Mapping[str, Line], f: Figures) -> list[Line]:
+    """Return the deltas of a node that several others read: what they hand back, added up."""
+    lines = []
+    for index in indices(node.delta):
+        key = delta_key(node.path, index)
+        keys = [f"{key}@{given.source}" for given in node.contributions]
+        if all(each in found for each in keys):
+            text = f.sum([(found[each].value,) for each in keys])
+            name = f"δ {place(node.path, index, node.delta.shape)}"
+            lines.append(Line(key, name, text, float(node.delta[index]), tuple(Term((), each) for each in keys)))
+    return lines
+
+
+def weight_facts(step: StepNumbers, f: Figures) -> dict[str, dict[str, Any]]:
+    """Return for every number of every parameter its value, gradient and update; nothing for a large network."""
+    if sum(parameter.before.size for parameter in step.parameters) > MOST_WEIGHTS:
+        return {}
+    return {
+        entry(parameter.path, index): _facts(step, parameter, index, f)
+        for parameter in step.parameters
+        for index in indices(parameter.before)
+    }
+
+
+def _facts(step: StepNumbers, parameter: ParameterNumbers, index: tuple[int, ...], f: Figures) -> dict[str, Any]:
+    uses = list(parameter.uses)
+    name = parameter.path.rpartition("/")[2]
+    return {
+        "before": f.number(parameter.before[index]),
+        "gradient": f.number(parameter.gradient[index]),
+        "after": f.number(parameter.after[index]),
+        "sign": float(parameter.before[index]),
+        "chains": [f"grad:{entry(f'{use}/{name}', index)}" for use in uses],
+        "update": [[line.name, line.text, f.number(line.value)] for line in update_lines(step, parameter, index, f)],
+    }
+
+
+def plain(line: Line, f: Figures) -> dict[str, Any]:
+    """Return a line as JSON can say it."""
+    return {
+        "name": line.name,
+        "text": line.text,
+        "value": f.number(line.value),
+        "terms": [
+            {"factors": [[name, f.factor(value)] for name, value in term.factors], "reads": term.reads}
+            for term in line.terms
+        ],
+    }

@@ -1,0 +1,329 @@
+"""A traced step as a document: sections in the order of the step, each with lines, tables and arrays to be rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from retrograd.network.network import TRANSPOSED
+from retrograd.tracing.figures import Figures, Summary, entry, indices, place, summary
+from retrograd.tracing.lines import MOST_LINES, Line, delta_key
+from retrograd.tracing.look import GIVEN
+from retrograd.tracing.loss_lines import loss_lines, start_lines
+from retrograd.tracing.numbers import Contribution, NodeNumbers, ParameterNumbers, StepNumbers, parts
+from retrograd.tracing.rules import backward_lines, forward_lines, gradient_lines
+from retrograd.tracing.state import state_table
+from retrograd.tracing.update_lines import columns_of, rows_of, update_lines
+from retrograd.update.optimizers import SGD
+
+PHASES = ("input", "forward", "loss", "backward", "update", "after")
+FULL = 64  # numbers of an array that are shown as they are
+WIDE = 10  # columns of an array that are shown as they are
+OPENED = 100_000  # numbers of an array that `node` opens
+
+
+@dataclass(frozen=True)
+class Words:
+    """A sentence."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Numbers written out, with what stands before each name (δ, dL/d)."""
+
+    lines: tuple[Line, ...]
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells below a header."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One stop on the way through a step; `node` is the path of what it is about."""
+
+    phase: str
+    title: str
+    about: str = ""
+    formula: str = ""
+    node: str = ""
+    blocks: tuple[Any, ...] = ()
+    latex: str = ""  # of the formula
+
+
+class Writer:
+    """Writes a step as sections; `node` opens one node in full and leaves the others out."""
+
+    def __init__(self, step: StepNumbers, f: Figures, node: str | None = None) -> None:
+        self.step, self.f, self.node = step, f, node
+
+    def sections(self) -> Iterator[Section]:
+        """Yield the step's sections in order."""
+        if self.node is None:
+            yield Section("input", "inputs", blocks=tuple(
+                block for name, column in self.step.columns.items() for block in self.array(name, column)))  # fmt: skip
+        for node in self.chosen():
+            yield self.forward(node)
+        if self.node is None:
+            yield from map(self.loss, self.step.objectives)
+            if self.step.penalties:
+                yield self.penalties()
+        for node in reversed(self.chosen()):
+            yield self.backward(node)
+        yield self.rule()
+        for parameter in self.step.parameters:
+            if self.node is None or parameter.path.rpartition("/")[0] in {n.path for n in self.chosen()}:
+                yield self.update(parameter)
+        if self.node is None:
+            yield self.after()
+
+    def chosen(self) -> list[NodeNumbers]:
+        """Return the nodes that are shown."""
+        return [node for node in self.step.nodes if self.node in (None, node.path)]
+
+    # ------------------------------------------------------------------------------------------------------- forward
+
+    def forward(self, node: NodeNumbers) -> Section:
+        """Return what a node computes."""
+        equations = node.equations
+        about = f"{described(node)}, reads {', '.join(node.node.inputs)}"
+        about += "".join(f"; {name} shared from {path}" for name, path in node.node.share)
+        lines = forward_lines(node.layer, node, self.f)
+        blocks: list[Any] = [Sums(tuple(lines))] if lines else []
+        if (found := state_table(node, self.f)) is not None:
+            blocks += [Words(found[2]), Table(found[0], tuple(found[1]))]
+        if not lines or self.node:
+            blocks += [b for name, array in parts(node.path, node.output) for b in self.array(f"output {name}", array)]
+        if self.node:
+            blocks += [b for name, array in node.params.items() for b in self.array(name, array)]
+        return Section("forward", node.path, about, equations.forward if equations else "", node.path, tuple(blocks),
+                       equations.latex_forward if equations else "")  # fmt: skip
+
+    # --------------------------------------------------------------------------------------------------------- loss
+
+    def loss(self, objective: Any) -> Section:
+        """Return a loss and its substitution."""
+        loss, f = objective.loss, self.f
+        about = f"{loss.kind} of {objective.references[0]} against {', '.join(objective.references[1:])}"
+        about += (
+            f"; {loss.reduction}, scale {f.number(loss.scale)}" if loss.scale != 1 or loss.reduction != "mean" else ""
+        )
+        about += f"; weight {f.number(objective.weight)} in the total" if objective.weight != 1 else ""
+        is_distribution = np.ndim(objective.inputs[1]) == np.ndim(objective.inputs[0])
+        formula = loss.formulas().forward.replace("onehot(t)", "t" if is_distribution else "onehot(t)")
+        lines = loss_lines(objective, f) or [Line("loss", "L", f.number(objective.value), objective.value)]
+        return Section("loss", objective.name, about, formula, "", (Sums(tuple(lines)),), loss.formulas().latex_forward)
+
+    def penalties(self) -> Section:
+        """Return what the penalties add to the loss."""
+        f, step = self.f, self.step
+        kinds = ", ".join(f"{penalty.registered_name} {f.number(penalty.strength)}" for penalty in step.penalties)  # type: ignore[attr-defined]
+        rest = step.loss - step.penalty
+        line = Line("total", "total", f.sum([(rest,), (step.penalty,)]), step.loss)
+        formula = "; ".join(penalty.formula for penalty in step.penalties)
+        return Section("loss", "penalties", kinds, formula, "", (Sums((line,)),))
+
+    # ----------------------------------------------------------------------------------------------------- backward
+
+    def backward(self, node: NodeNumbers) -> Section:
+        """Return a node's delta, where it came from, and the gradients of its parameters."""
+        equations = node.equations
+        if node.delta is None:
+            return Section("backward", node.path, described(node), "", node.path, (Words("no loss reaches it"),))
+        blocks = [block for contribution in node.contributions for block in self.contribution(contribution)]
+        if len(node.contributions) > 1:
+            blocks += self.total(node)
+        if equations and node.grads and len(equations.backward) > 1:
+            blocks.append(Words("gradients: " + "; ".join(equations.backward[1:])))
+        lines = gradient_lines(node.layer, node, self.f)
+        for name, grad in node.grads.items():
+            owner = dict(node.node.share).get(name, "")
+            if name in lines:
+                blocks.append(Sums(tuple(lines[name]), "dL/d "))
+            else:
+                blocks += self.array(f"dL/d {name}", grad)
+            if owner:
+                blocks.append(Words(f"added to the gradient of {owner.removesuffix(TRANSPOSED)}"))
+        if self.node:
+            blocks += [b for name, delta in parts(f"δ {node.path}", node.delta) for b in self.array(name, delta)]
+        return Section("backward", node.path, described(node), "", node.path, tuple(blocks))
+
+    def contribution(self, given: Contribution) -> list[Any]:
+        """Return one reader's part of a delta, with the reader's formula."""
+        lines, words = self.origin(given)
+        if lines and not (self.node and len(lines) > MOST_LINES):
+            return [Words(words), Sums(tuple(lines), "δ ")]
+        return [Words(words), *self.array(f"δ {given.reference}", given.values)]
+
+    def origin(self, given: Contribution) -> tuple[list[Line], str]:
+        """Return the lines of a contribution, and a sentence that says where it comes from."""
+        if given.source == GIVEN:
+            return _plain(given, self.f), "from outside: the delta that was given"
+        objective = next((each for each in self.step.objectives if each.name == given.source), None)
+        if objective is not None:
+            words = f"from {objective.name} ({objective.loss.kind}): {objective.loss.formulas().backward[0]}"
+            return start_lines(objective, self.f) or [], words
+        reader = next(node for node in self.step.nodes if node.path == given.source)
+        equations = reader.equations
+        formula = f": {equations.backward[0]}" if equations else ""
+        which = reader.node.inputs.index(given.reference) if given.reference in reader.node.inputs else 0
+        lines = backward_lines(reader.layer, reader, self.f)
+        return (lines[which] if lines else []), f"from {reader.path} ({described(reader)}){formula}"
+
+    def total(self, node: NodeNumbers) -> list[Any]:
+        """Return the sum of what several readers hand back."""
+        if not isinstance(node.delta, np.ndarray):
+            return []
+        alike = [given.values for given in node.contributions]
+        if node.delta.size > MOST_LINES or any(values.shape != node.delta.shape for values in alike):
+            return [Words("their sum"), *self.array(f"δ {node.path}", node.delta)]
+        lines = [
+            Line(
+                "",
+                place(node.path, index, node.delta.shape),
+                self.f.sum([(values[index],) for values in alike]),
+                float(node.delta[index]),
+            )
+            for index in indices(node.delta)
+        ]
+        return [Words("their sum"), Sums(tuple(lines), "δ ")]
+
+    # ------------------------------------------------------------------------------------------------------- update
+
+    def update(self, parameter: ParameterNumbers) -> Section:
+        """Return a parameter's way from the gradient to its new value."""
+        f, step = self.f, self.step
+        if parameter.frozen:
+            return Section("update", parameter.path, "frozen", "", _node_of(parameter), (Words("not updated"),))
+        blocks: list[Any] = []
+        if len(parameter.uses) > 1:
+            shares = ", ".join(f"{node} {self.brief(grad)}" for node, grad in parameter.uses.items())
+            blocks.append(Words(f"the gradient adds up over its uses: {shares}"))
+        columns = columns_of(step, parameter)
+        if parameter.before.size <= (OPENED if self.node else MOST_LINES):
+            places = list(indices(parameter.before))
+            each = [update_lines(step, parameter, index, f) for index in places[:MOST_LINES]]
+            short = all(len(lines) == 1 for lines in each) and len(places) <= MOST_LINES
+            if short:
+                named = [_renamed(lines[0], entry(parameter.path.rpartition("/")[2], index))
+                         for lines, index in zip(each, places, strict=True)]  # fmt: skip
+                blocks.append(Sums(tuple(named)))
+            else:
+                blocks.append(Table(("", *columns), tuple(map(tuple, rows_of(columns, places, f)))))
+                blocks += [Words(f"in full, {entry('', places[0]) or 'the number'}:"), Sums(tuple(each[0]))]
+        else:
+            blocks.append(self.statistics(columns))
+        return Section("update", parameter.path, "", "", _node_of(parameter), tuple(blocks))
+
+    def rule(self) -> Section:
+        """Return the optimizer's formula."""
+        f, step, optimizer = self.f, self.step, self.step.optimizer
+        about = f"learning rate {f.number(step.learning_rate)}, update {step.updates_so_far}"
+        plain = isinstance(optimizer, SGD) and not optimizer.momentum
+        formula = "" if plain else f"{optimizer.equation}; "
+        formula += f"new = old - learning_rate {'g' if plain else 'd'}, with g = dL/dold"
+        return Section("update", optimizer.registered_name, about, formula)  # type: ignore[attr-defined]
+
+    def after(self) -> Section:
+        """Return what the step did to the loss."""
+        f, step = self.f, self.step
+        before, after = step.loss, step.loss_after
+        told = f"loss {f.number(before)} -> {f.number(after)}, change {f.number(after - before)}"
+        return Section("after", "loss after the step", "the same rows, the new weights", blocks=(Words(told),))
+
+    # ------------------------------------------------------------------------------------------------------- arrays
+
+    def array(self, name: str, array: np.ndarray) -> list[Any]:
+        """Return an array in full when it is small or opened, else its shape, statistics and corner."""
+        array = np.asarray(array)
+        shown = array.size <= FULL and (array.ndim == 0 or array.shape[-1] <= WIDE)
+        if array.size <= WIDE and array.size == (array.shape[-1] if array.ndim else 1):
+            return [Words(f"{name} {shape_of(array)}: {', '.join(map(self.f.number, array.reshape(-1)))}")]
+        if shown or (self.node and array.size <= OPENED):
+            return [self.full(name, array)]
+        held = summary(array)
+        return [self.told(name, held), self.corner(held)]
+
+    def full(self, name: str, array: np.ndarray) -> Table:
+        """Return every number of an array."""
+        rows = array.reshape(1, -1) if array.ndim < 2 else array.reshape(-1, array.shape[-1])
+        places = [""] if array.ndim < 2 else [entry("", index) for index in np.ndindex(*array.shape[:-1])]
+        cells = tuple((place, *map(self.f.number, row)) for place, row in zip(places, rows, strict=True))
+        return Table(("", *map(str, range(rows.shape[1]))), cells, f"{name} {shape_of(array)}")
+
+    def told(self, name: str, held: Summary) -> Words:
+        """Return an array's statistics."""
+        f = self.f
+        bad = f", {held.nonfinite} not finite" if held.nonfinite else ""
+        return Words(
+            f"{name} [{', '.join(map(str, held.shape))}]: mean {f.number(held.mean)}, rms {f.number(held.rms)}, "
+            f"{f.number(held.smallest)} to {f.number(held.largest)}, {held.zeros} zeros{bad}; a corner:"
+        )
+
+    def corner(self, held: Summary) -> Table:
+        """Return the corner of a large array."""
+        rows = tuple((str(i), *map(self.f.number, row)) for i, row in enumerate(held.corner))
+        return Table(("", *map(str, range(held.corner.shape[1]))), rows)
+
+    def statistics(self, columns: dict[str, np.ndarray]) -> Table:
+        """Return the statistics of several arrays, one a row."""
+        rows = []
+        for name, array in columns.items():
+            held = summary(array)
+            rows.append(
+                (name, *map(self.f.number, (held.mean, held.rms, held.smallest, held.largest)), str(held.zeros))
+            )
+        shape = shape_of(next(iter(columns.values())))
+        return Table(("", "mean", "rms", "smallest", "largest", "zeros"), tuple(rows), shape)
+
+    def brief(self, array: np.ndarray) -> str:
+        """Return a small array in one line, a large one as its root mean square."""
+        if array.size <= 4:
+            return f"[{', '.join(map(self.f.number, array.reshape(-1)))}]"
+        return f"(rms {self.f.number(summary(array).rms)})"
+
+
+def described(node: NodeNumbers) -> str:
+    """Return a layer in a few words."""
+    units = getattr(node.layer, "units", None)
+    words = f"{node.layer.kind} of {units}" if isinstance(units, int) else node.layer.kind
+    words += ", derived by jax.vjp" if node.layer.derivation == "jax.vjp" else ""
+    return words + (", frozen" if node.node.frozen else "")
+
+
+def shape_of(array: np.ndarray) -> str:
+    """Return a shape, as in [4, 2]."""
+    return f"[{', '.join(map(str, np.shape(array)))}]"
+
+
+def _node_of(parameter: ParameterNumbers) -> str:
+    return parameter.path.rpartition("/")[0]
+
+
+def _renamed(line: Line, name: str) -> Line:
+    return Line(line.key, name, line.text, line.value, line.terms)
+
+
+def _plain(given: Contribution, f: Figures) -> list[Line]:
+    if given.values.size > MOST_LINES:
+        return []
+    return [
+        Line(
+            delta_key(given.reference, i),
+            place(given.reference, i, given.values.shape),
+            f.number(given.values[i]),
+            float(given.values[i]),
+        )
+        for i in indices(given.values)
+    ]

@@ -1,0 +1,165 @@
+"""A traced step as one still figure: units and weights with value, delta and update, or a box for each node."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+from retrograd.tracing.chains import weight_facts
+from retrograd.tracing.figures import Figures
+from retrograd.tracing.forms.graph import graph
+from retrograd.tracing.numbers import StepNumbers
+
+# readable on white paper and told apart in grey, too: the order of lightness is ink, forward, update, backward
+INK, SOFT, LINE, PAPER = "#1f2933", "#5f6b76", "#9aa5b1", "#ffffff"
+FORWARD, BACKWARD, UPDATE, LOSS = "#0b6e4f", "#b3261e", "#5b3cc4", "#9a5b00"
+RADIUS, LOSS_WIDTH, LOSS_HEIGHT = 30, 96, 44
+BOX_WIDTH, BOX_HEIGHT, BOX_GAP, BOX_LEFT = 560, 46, 14, 70
+TITLE, LEGEND = 40, 30  # height above and below the drawing
+LETTER = 0.56  # mean width of a letter, of its size
+
+
+class Stroke(NamedTuple):
+    """A straight line."""
+
+    start: tuple[float, float]
+    end: tuple[float, float]
+    colour: str = LINE
+    width: float = 1.5
+
+
+class Circle(NamedTuple):
+    """A unit."""
+
+    centre: tuple[float, float]
+    radius: float
+    colour: str = INK
+
+
+class Box(NamedTuple):
+    """A rectangle with round corners; without an edge it hides what lies under it."""
+
+    corner: tuple[float, float]
+    size: tuple[float, float]
+    colour: str = INK
+    edged: bool = True
+
+
+class Label(NamedTuple):
+    """A line of text at its baseline."""
+
+    at: tuple[float, float]
+    text: str
+    colour: str = INK
+    size: float = 13
+    anchor: Literal["start", "middle", "end"] = "middle"
+
+
+Shape = Stroke | Circle | Box | Label
+
+
+class Drawing(NamedTuple):
+    """Shapes, the first ones below the others, and the size of the sheet."""
+
+    width: float
+    height: float
+    shapes: tuple[Shape, ...]
+
+
+def drawing(step: StepNumbers, f: Figures, title: str) -> Drawing:
+    """Return the figure of a step. Of a batch, values and deltas are those of the first row."""
+    made = graph(step, f)
+    if made["kind"] == "units":
+        width, height, shapes = made["width"], made["height"], list(_units(made, weight_facts(step, f)))
+    else:
+        width, height = BOX_WIDTH + BOX_LEFT + 20, len(made["boxes"]) * (BOX_HEIGHT + BOX_GAP) + 10
+        shapes = list(_boxes(made))
+    rows = f" of row 1 of {step.batch}" if step.batch > 1 and made["kind"] == "units" else ""
+    legend = [(f"output{rows}", FORWARD), (f"δ delta{rows}", BACKWARD)]
+    legend += [("∂ gradient", BACKWARD), ("old → new", UPDATE)] if made["kind"] == "units" else []
+    width = max(width, 40 + len(title) * 15 * LETTER, 40 + sum(len(text) + 4 for text, _ in legend) * 12 * LETTER)
+    frame = [Label((20, 26), title, INK, 15, "start"), *_legend(legend, TITLE + height + LEGEND - 10)]
+    return Drawing(width, TITLE + height + LEGEND, (*(_lowered(shape) for shape in shapes), *frame))
+
+
+def _units(made: dict[str, Any], weights: dict[str, dict[str, Any]]) -> Iterator[Shape]:
+    loss = made["loss"]
+    for x, y in loss["from"]:
+        yield Stroke((x + RADIUS, y), (loss["x"] - LOSS_WIDTH / 2, loss["y"]), LINE, 1.2)
+    for link in made["links"]:
+        yield Stroke(link["from"], link["to"], LINE, min(4.0, 1 + 1.2 * abs(weights[link["weight"]]["sign"])))
+    for link in made["links"]:
+        if link["labelled"]:
+            yield from _weight(link["at"], weights[link["weight"]])
+    for unit in made["units"]:
+        yield from _unit(unit, made["close"], weights)
+    yield Box((loss["x"] - LOSS_WIDTH / 2, loss["y"] - LOSS_HEIGHT / 2), (LOSS_WIDTH, LOSS_HEIGHT))
+    yield Label((loss["x"], loss["y"] - 3), "loss", SOFT, 12)
+    yield Label((loss["x"], loss["y"] + 14), loss["value"], LOSS, 13.5)
+    yield Label((loss["x"], loss["y"] + 40), f"→ {loss['after']}", LOSS, 13.5)
+
+
+def _weight(at: tuple[float, float], fact: dict[str, Any]) -> Iterator[Shape]:
+    lines = [(f"{fact['before']} → {fact['after']}", UPDATE), (f"∂ {fact['gradient']}", BACKWARD)]
+    wide, high = 6.8 * max(len(text) for text, _ in lines) + 8, 15 * len(lines) + 3
+    yield Box((at[0] - wide / 2, at[1] - high / 2), (wide, high), edged=False)
+    for i, (text, colour) in enumerate(lines):
+        yield Label((at[0], at[1] - high / 2 + 13 + 15 * i), text, colour, 12.5)
+
+
+def _unit(unit: dict[str, Any], is_close: bool, weights: dict[str, dict[str, Any]]) -> Iterator[Shape]:
+    x, y = unit["x"], unit["y"]
+    yield Circle((x, y), RADIUS)
+    yield Label((x, y + 4), unit["inside"] if len(unit["inside"]) <= 8 else unit["inside"][:7] + "…", INK, 12.5)
+    stages = unit["stages"]
+    signs = ["z", *("a" for _ in stages[1:])] if len(stages) > 1 else ["y"]
+    above = [f"{sign} {stage['output'][0]}" for sign, stage in zip(signs, stages, strict=False)] or [unit["value"][0]]
+    below = [f"δ{sign if len(stages) > 1 else ''} {stage['delta'][0]}"
+             for sign, stage in zip(signs, stages, strict=False) if stage["delta"]][::-1]  # fmt: skip
+    above, below = (above[-1:], below[-1:]) if is_close else (above, below)
+    for i, text in enumerate(reversed(above)):
+        yield Label((x, y - 38 - 15 * i), text, FORWARD)
+    for i, text in enumerate(below):
+        yield Label((x, y + 46 + 15 * i), text, BACKWARD)
+    if unit["bias"] and not is_close:
+        fact, top = weights[unit["bias"]], y - 40 - 15 * len(above)
+        yield Label((x, top), f"b {fact['before']} → {fact['after']}", UPDATE, 12.5)
+        yield Label((x, top - 15), f"∂ {fact['gradient']}", BACKWARD, 12.5)
+
+
+def _boxes(made: dict[str, Any]) -> Iterator[Shape]:
+    for start, end in made["links"]:
+        begin, stop = (at * (BOX_HEIGHT + BOX_GAP) + 5 for at in (start, end))
+        if end == start + 1:
+            yield Stroke((BOX_LEFT + 60, begin + BOX_HEIGHT), (BOX_LEFT + 60, stop))
+            continue
+        aside = BOX_LEFT - 14 - 9 * min(end - start, 5)
+        corners = [(BOX_LEFT, begin + 30), (aside, begin + 30), (aside, stop + 16), (BOX_LEFT, stop + 16)]
+        yield from (Stroke(a, b) for a, b in itertools.pairwise(corners))
+    for i, box in enumerate(made["boxes"]):
+        y, right = i * (BOX_HEIGHT + BOX_GAP) + 5, BOX_LEFT + BOX_WIDTH - 10
+        yield Box((BOX_LEFT, y), (BOX_WIDTH, BOX_HEIGHT))
+        yield Label((BOX_LEFT + 10, y + 19), box["name"], INK, 13.5, "start")
+        yield Label((BOX_LEFT + 10, y + 36), box["about"], SOFT, 11.5, "start")
+        if box["output"]:
+            yield Label((right, y + 19), box["output"], FORWARD, 12, "end")
+        if box["delta"]:
+            yield Label((right, y + 36), f"δ {box['delta']}", BACKWARD, 12, "end")
+
+
+def _legend(entries: Sequence[tuple[str, str]], y: float) -> Iterator[Shape]:
+    x = 20.0
+    for text, colour in entries:
+        yield Label((x, y), text, colour, 12, "start")
+        x += (len(text) + 4) * 12 * LETTER
+
+
+def _lowered(shape: Shape) -> Shape:
+    """Return a shape moved down, below the title."""
+    down = lambda point: (point[0], point[1] + TITLE)  # noqa: E731
+    if isinstance(shape, Stroke):
+        return shape._replace(start=down(shape.start), end=down(shape.end))
+    if isinstance(shape, Circle):
+        return shape._replace(centre=down(shape.centre))
+    return shape._replace(corner=down(shape.corner)) if isinstance(shape, Box) else shape._replace(at=down(shape.at))

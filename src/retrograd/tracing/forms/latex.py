@@ -1,0 +1,107 @@
+"""A traced step as a LaTeX document: every equation, and below it the same with its numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from retrograd.tracing.document import Section, Sums, Table, Words
+from retrograd.tracing.figures import Figures
+from retrograd.tracing.forms.markdown import HEADINGS
+
+PREAMBLE = (
+    r"\documentclass{article}", r"\usepackage[T1]{fontenc}", r"\usepackage[utf8]{inputenc}",
+    r"\usepackage{amsmath,amssymb,booktabs}", r"\usepackage[margin=2cm]{geometry}", r"\setlength{\parindent}{0pt}",
+    r"\begin{document}",
+)  # fmt: skip
+SPECIAL = {"[": "{[}", "\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"} | {
+    letter: "\\" + letter for letter in "&%$#_{}"
+}
+SIGNS = {
+    "δ": r"\delta", "Δ": r"\Delta", "σ": r"\sigma", "Σ": r"\sum", "∂": r"\partial", "α": r"\alpha", "β": r"\beta",
+    "γ": r"\gamma", "τ": r"\tau", "λ": r"\lambda", "ε": r"\varepsilon", "√": r"\surd", "·": r"\cdot", "*": r"\cdot",
+    "⋆": r"\star", "∗": r"\ast", "→": r"\to", "←": r"\leftarrow", "≤": r"\le", "≥": r"\ge", "≠": r"\ne", "π": r"\pi",
+    "²": "^2", "³": "^3", "ᵀ": r"^\top", "−": "-", "×": r"\times", "‖": r"\|", "₁": "_1", "₂": "_2", "ᵢ": "_i",
+}  # fmt: skip
+FUNCTIONS = ("exp", "log", "tanh", "max", "min", "sqrt", "erf", "sign", "clip", "softmax", "log1p", "abs")
+WORD = re.compile(r"[A-Za-z][A-Za-z0-9_/]*(?:\[[^\]]*\])?'?")
+MANY = 400  # characters of a sum that fit on one page
+
+
+def as_latex(title: str, facts: Sequence[str], sections: Sequence[Section], remarks: Sequence[str], f: Figures) -> str:
+    """Return the whole trace as one document for pdflatex."""
+    lines = [*PREAMBLE, rf"\section*{{{text(title)}}}", *(text(fact) + r"\\" for fact in facts)]
+    phase = ""
+    for section in sections:
+        if section.phase != phase:
+            phase = section.phase
+            lines += ["", rf"\subsection*{{{HEADINGS[phase]}}}"]
+        lines += _section(section, f)
+    if remarks:
+        noticed = [rf"\item {text(remark)}" for remark in remarks]
+        lines += ["", r"\subsection*{What to notice}", r"\begin{itemize}", *noticed, r"\end{itemize}"]
+    return "\n".join([*lines, r"\end{document}", ""])
+
+
+def text(words: str) -> str:
+    """Return a sentence in which nothing is taken for a command; signs of mathematics are set as such."""
+    return "".join(f"${SIGNS[letter]}$" if letter in SIGNS and letter != "*" else SPECIAL.get(letter, letter)
+                   for letter in words)  # fmt: skip
+
+
+def formula(line: str) -> str:
+    """Return plain-text mathematics as LaTeX's: names upright, products as dots, powers raised."""
+    pieces, at = [], 0
+    for word in WORD.finditer(line):
+        pieces += [_signs(line[at : word.start()]), _name(word[0])]
+        at = word.end()
+    return "".join([*pieces, _signs(line[at:])])
+
+
+def _signs(part: str) -> str:
+    apart = part.replace("  ", "\t")  # two blanks set a remark apart
+    signs = "".join(f"{SIGNS[letter]} " if letter in SIGNS else SPECIAL.get(letter, letter) for letter in apart)
+    return signs.replace(" ^", "^").replace("\t", r"\quad ")
+
+
+def _name(word: str) -> str:
+    name, _, index = word.partition("[")
+    if name in FUNCTIONS:
+        return rf"\operatorname{{{name}}}"
+    upright = name if len(name) == 1 else rf"\mathrm{{{name.replace('_', chr(92) + '_')}}}"
+    below = index.removesuffix("'").removesuffix("]")
+    return upright + (f"_{{{below}}}" if below else "") + ("'" if word.endswith("'") else "")
+
+
+def _section(section: Section, f: Figures) -> Iterator[str]:
+    if section.phase not in ("input", "after"):
+        about = f" ({text(section.about)})" if section.about else ""
+        yield from ("", rf"\paragraph{{\texttt{{{text(section.title)}}}}}{about}")
+    if section.latex or section.formula:
+        yield rf"\[ {section.latex or formula(section.formula)} \]"
+    for block in section.blocks:
+        if isinstance(block, Words):
+            yield text(block.text) + r"\par"
+        elif isinstance(block, Table):
+            yield from _table(block)
+        elif isinstance(block, Sums):
+            yield r"\begin{align*}"
+            yield from (rf"  {left} &= {right} \\" for left, right in _sums(block, f))
+            yield r"\end{align*}"
+
+
+def _sums(block: Sums, f: Figures) -> Iterator[tuple[str, str]]:
+    mark = {"δ ": r"\delta\,", "dL/d ": r"\partial L / \partial\,"}.get(block.mark, formula(block.mark))
+    for line in block.lines:
+        value = f.number(line.value)
+        sum_ = r"\ldots" if len(line.text) > MANY else formula(line.text)
+        yield mark + formula(line.name), sum_ if line.text == value else f"{sum_} = {formula(value)}"
+
+
+def _table(block: Table) -> Iterator[str]:
+    if block.title:
+        yield text(block.title) + r"\par"
+    yield rf"\begin{{tabular}}{{l{'r' * (len(block.header) - 1)}}} \toprule"
+    yield " & ".join(map(text, block.header)) + r" \\ \midrule"
+    yield from (" & ".join(map(text, row)) + r" \\" for row in block.rows)
+    yield r"\bottomrule \end{tabular}\par"

@@ -1,0 +1,72 @@
+"""A traced step as one page: a drawing, a panel for every stop on the way, and each weight's chain of factors.
+
+The page needs nothing but itself; its frame, style and script are the files beside this one.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from retrograd.tracing.chains import chain_lines, plain, weight_facts
+from retrograd.tracing.document import Section, Sums, Table, Words, Writer
+from retrograd.tracing.figures import Figures
+from retrograd.tracing.forms.graph import graph
+from retrograd.tracing.numbers import StepNumbers
+
+FOLDER = Path(__file__).parent
+
+
+def as_html(
+    title: str, facts: Sequence[str], writer: Writer, sections: Sequence[Section], remarks: Sequence[str], text: str
+) -> str:
+    """Return the page; `text` is the whole trace for readers without a script."""
+    step, f = writer.step, writer.f
+    data = page_data(step, writer, sections, f)
+    parts = {
+        "TITLE": html.escape(title),
+        "STYLE": (FOLDER / "page.css").read_text(encoding="utf-8"),
+        "SCRIPT": (FOLDER / "page.js").read_text(encoding="utf-8"),
+        "DATA": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "FACTS": "".join(f"<li>{html.escape(fact)}</li>" for fact in facts),
+        "REMARKS": "".join(f"<li>{html.escape(remark)}</li>" for remark in remarks),
+        "TEXT": html.escape(text),
+    }
+    page = (FOLDER / "page.html").read_text(encoding="utf-8")
+    pieces = page.split("{{")
+    return pieces[0] + "".join(parts[name] + rest for name, _, rest in (piece.partition("}}") for piece in pieces[1:]))
+
+
+def page_data(step: StepNumbers, writer: Writer, sections: Sequence[Section], f: Figures) -> dict[str, Any]:
+    """Return what the page's script draws: all numbers are texts already."""
+    weights = weight_facts(step, f)
+    lines = chain_lines(step, writer) if weights else {}
+    return {
+        "stops": [_stop(section, f) for section in sections],
+        "graph": graph(step, f),
+        "lines": {key: plain(line, f) for key, line in lines.items()},
+        "weights": weights,
+    }
+
+
+def _stop(section: Section, f: Figures) -> dict[str, Any]:
+    return {
+        "phase": section.phase,
+        "title": section.title,
+        "about": section.about,
+        "formula": section.formula,
+        "node": section.node,
+        "blocks": [_block(block, f) for block in section.blocks],
+    }
+
+
+def _block(block: Any, f: Figures) -> dict[str, Any]:
+    if isinstance(block, Words):
+        return {"words": block.text}
+    if isinstance(block, Table):
+        return {"title": block.title, "header": list(block.header), "rows": [list(row) for row in block.rows]}
+    assert isinstance(block, Sums)
+    return {"lines": [[block.mark + line.name, line.text, f.number(line.value), line.key] for line in block.lines]}

@@ -1,0 +1,250 @@
+"""Everything that one step computes, as one pure function: the pass taken apart, and the update stage by stage."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array, lax
+
+from retrograd.network.layer import Activation, Context, Params
+from retrograd.network.network import Network, own_params, take
+from retrograd.propagation.backprop import Objective, add_delta, adjoint, backward, compare, forward, total
+from retrograd.update.penalties import penalise
+from retrograd.update.step import Stepper, TrainState, count, split, updated
+
+
+class Looked(NamedTuple):
+    """One pass, taken apart.
+
+    starts: the delta with which each objective begins, by what it reads. edges: what each node hands back, an input
+    each. own: each node's gradients before those of shared parameters are added up. slopes: the derivative of each
+    function that acts on single elements.
+    """
+
+    losses: dict[str, Array]
+    outputs: dict[str, Any]
+    starts: dict[str, dict[str, Any]]
+    deltas: dict[str, Any]
+    edges: dict[str, tuple[Any, ...]]
+    own: dict[str, Params]
+    slopes: dict[str, Array]
+    grads: dict[str, Params]
+    state: dict[str, Params]
+
+
+class Stepped(NamedTuple):
+    """One step: the pass, what the penalties add, what each stage of the optimizer makes of it, and what follows."""
+
+    look: Looked
+    loss: Array  # penalties included
+    penalty: Array
+    penalty_grads: dict[str, Params]
+    stages: dict[str, dict[str, Params]]
+    updates: dict[str, Params]
+    after: TrainState
+    loss_after: Array
+    outputs_after: dict[str, Any]
+    learning_rate: Array
+
+
+GIVEN = "given"  # the name under which a delta from outside begins
+
+
+class Looker:
+    """Looks at steps of one network; `delta` (a reference and its values) begins the backward pass, not the loss.
+
+    The numbers are those of `stepper.step`: the same functions in the same order, and nothing thrown away.
+    """
+
+    def __init__(self, stepper: Stepper, total_steps: int | None, delta: tuple[str, Any] | None = None) -> None:
+        self.stepper, self.network, self.delta = stepper, remembering(stepper.computed), delta
+        self.stages = stepper.optimizer.stages(total_steps)
+
+    def step(self, train: TrainState, batch: Mapping[str, Any]) -> Stepped:
+        """Return everything of one step. Pure."""
+        stepper = self.stepper
+        ctx = Context(True, jax.random.fold_in(train.key, train.step), step=train.step)
+        look = self.accumulate(train, ctx, batch)
+        penalty, extra = penalise(stepper.penalties, train.params)
+        grads, state = jax.tree.map(jnp.add, look.grads, extra), look.state
+        if self.delta is None:  # the very operations of the run's step, so that its bits are the run's
+            grads, state = (own := stepper.evaluate(train, batch, stepper.fused)).grads, own.state
+        stages, moments = self.pass_stages(stepper.trained(grads), train)
+        updates = jax.tree.map(lambda u: u * jnp.asarray(train.rate_factor, u.dtype), stages["rate"])
+        trained = stepper.trained(train.params)
+        params = updated(train.params, optax.apply_updates(trained, updates))
+        after = train._replace(params=params, state=state, optimizer=moments, step=train.step + 1)
+        again = self.accumulate(train._replace(params=params), ctx, batch)
+        return Stepped(
+            look,
+            loss=self._total(look.losses) + penalty,
+            penalty=jnp.asarray(penalty, jnp.result_type(float)),
+            penalty_grads=extra,
+            stages=stages,
+            updates=updates,
+            after=after,
+            loss_after=self._total(again.losses) + penalise(stepper.penalties, params)[0],
+            outputs_after=again.outputs,
+            learning_rate=stepper.rate(train.step) * train.rate_factor,
+        )
+
+    def pass_stages(self, grads: Any, train: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what each stage of the optimizer makes of the gradients, and its new state."""
+        held, made, moments = grads, {}, type(train.optimizer)()
+        trained = self.stepper.trained(train.params)
+        for name, stage in self.stages.items():
+            held, moments[name] = stage.update(held, train.optimizer[name], trained)
+            made[name] = held
+        return made, moments
+
+    def accumulate(self, train: TrainState, ctx: Context, batch: Mapping[str, Any]) -> Looked:
+        """Return the pass of a batch, computed in as many micro-batches as a step of the run has."""
+        parts = self.stepper.optimizer.accumulate
+        if parts == 1:
+            return self.look(train.params, train.state, ctx, batch)
+        micros = split(batch, parts)
+        counts = [count(self.network, self.stepper.objectives, micro) for micro in micros]
+        whole = {name: sum(each[name] for each in counts[1:]) + counts[0][name] for name in counts[0]}
+        looks: list[Looked] = []
+        state = train.state
+        for i, (micro, own) in enumerate(zip(micros, counts, strict=True)):
+            here = replace(ctx, key=None if ctx.key is None else jax.random.fold_in(ctx.key, i))
+            wide = {name: own[name].astype(jnp.result_type(float)) for name in own}
+            shares = {name: jnp.where(whole[name] == 0, 0 * wide[name], wide[name] / whole[name]) for name in own}
+            looks.append(lax.optimization_barrier(self.look(train.params, state, here, micro, shares)))
+            state = looks[-1].state
+        return joined(looks)
+
+    def look(
+        self, params: Any, state: Any, ctx: Context, batch: Mapping[str, Any], shares: Mapping[str, Array] | None = None
+    ) -> Looked:
+        """Return one pass, taken apart."""
+        network, objectives = self.network, self.stepper.objectives
+        outputs, tapes, new_state = forward(network, params, state, ctx, batch)
+        losses, _ = compare(objectives, outputs, ctx, shares)
+        starts = self._starts(objectives, outputs, ctx, shares)
+        begun: dict[str, Any] = {}
+        for start in starts.values():
+            for name, delta in start.items():
+                for part, value in delta.items() if isinstance(delta, dict) else ((None, delta),):
+                    add_delta(begun, name if part is None else f"{name}.{part}", value)
+        deltas, grads = backward(network, params, tapes, begun)
+        edges, own, slopes = {}, {}, {}
+        for node in network.nodes:
+            dy = deltas.get(node.name)
+            if dy is None:
+                continue
+            back = adjoint(node.layer, own_params(params, node), tapes[node.name], dy)
+            edges[node.name], own[node.name] = back.inputs, back.grads
+            if acts_on_elements(network, node.name):
+                ones = adjoint(
+                    node.layer, own_params(params, node), tapes[node.name], jnp.ones_like(outputs[node.name])
+                )
+                slopes[node.name] = ones.inputs[0]
+        return Looked(losses, outputs, starts, deltas, edges, own, slopes, grads, new_state)
+
+    def _starts(self, objectives: Any, outputs: Any, ctx: Context, shares: Any) -> dict[str, dict[str, Any]]:
+        if self.delta is not None:
+            reference, values = self.delta
+            name, _, part = reference.partition(".")
+            y = take(outputs, reference)
+            delta = jnp.broadcast_to(jnp.asarray(values, y.dtype), y.shape)
+            return {GIVEN: {name: {part: delta} if part else delta}}
+        starts: dict[str, dict[str, Any]] = {}
+        for objective in objectives:
+            _, begun = compare([objective], outputs, ctx, shares)
+            starts[objective.name] = {name: begun[name] for name in named(objective) if name in begun}
+        return starts
+
+    def _total(self, losses: Mapping[str, Array]) -> Array:
+        return total(self.stepper.objectives, losses)
+
+
+def remembering(network: Network) -> Network:
+    """Return the network with no node computed again in backward: what is looked at has to be kept."""
+    found = copy.copy(network)
+    found.nodes = tuple(replace(node, recompute="") for node in network.nodes)
+    return found
+
+
+def named(objective: Objective) -> list[str]:
+    """Return the nodes whose outputs an objective reads."""
+    return list(dict.fromkeys(reference.partition(".")[0] for reference in objective.inputs))
+
+
+def acts_on_elements(network: Network, name: str) -> bool:
+    """Return whether a node maps each element of one input by itself, so that one number an element is its slope."""
+    layer = network.by_name[name].layer
+    if layer.kind in ("softmax", "log_softmax"):
+        return False
+    return isinstance(layer, Activation) or layer.kind in ("dropout", "identity", "gaussian_noise", "spatial_dropout")
+
+
+def joined(looks: list[Looked]) -> Looked:
+    """Return the looks at micro-batches as one: rows one under the other, losses and gradients added up."""
+
+    def under(*parts: Any) -> Any:
+        return jnp.concatenate(parts) if jnp.ndim(parts[0]) else parts[-1]
+
+    def added(*parts: Any) -> Any:
+        return sum(parts[1:], parts[0])
+
+    rows = {
+        field: jax.tree.map(under, *(getattr(look, field) for look in looks))
+        for field in ("outputs", "starts", "deltas", "edges", "slopes")
+    }
+    sums = {
+        field: jax.tree.map(added, *(getattr(look, field) for look in looks)) for field in ("losses", "own", "grads")
+    }
+    return Looked(**rows, **sums, state=looks[-1].state)
+
+
+class Kept(NamedTuple):
+    """What is kept of one step of a block: the state before it, the weights after it, and whatever was looked at."""
+
+    before: TrainState
+    params: dict[str, Params]
+    looked: Stepped | None
+
+
+def look_at(stepper: Stepper, looker: Looker | None, train: TrainState, batch: Any) -> tuple[TrainState, Kept]:
+    """Take one step as the run does, with everything that a looker sees as additional output."""
+    if looker is None:
+        after, _ = stepper.step(train, batch)
+        return after, Kept(train, after.params, None)
+    made = looker.step(train, batch)
+    return made.after, Kept(train, made.after.params, made)
+
+
+def keep_in_block(stepper: Stepper, looker: Looker | None) -> Callable[..., tuple[TrainState, Kept]]:
+    """Return the run's own scan over a block of steps, with everything of one step as additional output.
+
+    Its arguments: the state, columns, row numbers [steps, batch], and which of the steps is kept.
+    """
+
+    def block(train: TrainState, columns: Mapping[str, Array], order: Array, at: Array) -> tuple[TrainState, Kept]:
+        def step(train: TrainState, chosen: Array) -> tuple[TrainState, Kept]:
+            batch = {name: column.at[chosen].get(mode="promise_in_bounds") for name, column in columns.items()}
+            return look_at(stepper, looker, train, batch)
+
+        def body(held: tuple[TrainState, Any], given: tuple[Array, Array]) -> tuple[tuple[TrainState, Any], None]:
+            after, made = step(held[0], given[1])
+            return (after, jax.tree.map(lambda new, old: jnp.where(given[0] == at, new, old), made, held[1])), None
+
+        specs = jax.eval_shape(lambda train, chosen: step(train, chosen)[1], train, order[0])
+        empty = jax.tree.map(lambda spec: train.key if is_key(spec) else jnp.zeros(spec.shape, spec.dtype), specs)
+        (train, kept), _ = lax.scan(body, (train, empty), (jnp.arange(len(order)), order))
+        return train, kept
+
+    return block
+
+
+def is_key(leaf: Any) -> bool:
+    """Return whether a leaf is a random key, which is no number."""
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)

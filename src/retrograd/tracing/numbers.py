@@ -1,0 +1,262 @@
+"""The numbers of one traced step, as plain arrays, sorted by what a reader asks for: nodes, losses, parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import jax
+import numpy as np
+
+from retrograd.network.layer import Equations, Layer
+from retrograd.network.losses.loss import Loss
+from retrograd.network.network import TRANSPOSED, Network, own_params, take
+from retrograd.network.scope import Node
+from retrograd.tracing.look import GIVEN, Looked, Stepped
+from retrograd.tracing.moments import moments, times
+from retrograd.update.optimizer import Optimizer
+from retrograd.update.penalties import Penalty
+from retrograd.update.step import Stepper, TrainState
+
+Tree = Mapping[str, Mapping[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one reader of a node's output hands back to it: a node's dx, an objective's derivative, or a given delta."""
+
+    source: str
+    reference: str  # the node, or a part of its output (`lstm.last`)
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class NodeNumbers:
+    """One node: what it reads and computes, its delta and where that came from, and what it hands back."""
+
+    node: Node
+    inputs: tuple[np.ndarray, ...]
+    output: Any  # an array, or a dict of arrays
+    params: dict[str, np.ndarray]  # its own, and those that it shares
+    delta: Any  # None where no loss reaches the node
+    contributions: tuple[Contribution, ...]
+    edges: tuple[Any, ...]  # a delta for each input, None where there is none
+    grads: dict[str, np.ndarray]  # by this node alone
+    slope: np.ndarray | None  # of a function that acts on single elements
+    state: dict[str, tuple[np.ndarray, np.ndarray]]  # before and after the step
+
+    @property
+    def path(self) -> str:
+        """The node's path."""
+        return self.node.name
+
+    @property
+    def layer(self) -> Layer:
+        """The node's layer."""
+        return self.node.layer
+
+    @property
+    def equations(self) -> Equations | None:
+        """The layer's formulas, if it states any."""
+        return self.layer.formulas()
+
+
+@dataclass(frozen=True)
+class ObjectiveNumbers:
+    """One loss: what it compares, its value, and the delta with which it begins."""
+
+    name: str
+    loss: Loss
+    references: tuple[str, ...]
+    inputs: tuple[np.ndarray, ...]
+    value: float
+    weight: float
+    starts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ParameterNumbers:
+    """One parameter on its way through the step: gradient, stages of the optimizer, moments, update, new value."""
+
+    path: str
+    before: np.ndarray
+    gradient: np.ndarray  # of the losses
+    uses: dict[str, np.ndarray]  # the gradient by each node that uses the parameter
+    penalty: np.ndarray | None
+    stages: dict[str, np.ndarray]  # nothing for a frozen parameter
+    moments: dict[str, tuple[np.ndarray, np.ndarray]]  # symbol -> before, after
+    update: np.ndarray
+    after: np.ndarray
+
+    @property
+    def whole(self) -> np.ndarray:
+        """The gradient of the loss and of the penalty together."""
+        return self.gradient if self.penalty is None else self.gradient + self.penalty
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the optimizer leaves it alone."""
+        return not self.stages
+
+
+@dataclass(frozen=True)
+class StepNumbers:
+    """One step in full."""
+
+    name: str
+    step: int  # counted from 1
+    steps: int
+    rows: str  # which rows, in words
+    dtype: str
+    network: Network
+    columns: dict[str, np.ndarray]
+    nodes: tuple[NodeNumbers, ...]
+    objectives: tuple[ObjectiveNumbers, ...]
+    parameters: tuple[ParameterNumbers, ...]
+    optimizer: Optimizer
+    penalties: tuple[Penalty, ...]
+    learning_rate: float
+    updates_so_far: int  # of the optimizer, this one included: its t
+    loss: float
+    penalty: float
+    loss_after: float
+    given: tuple[str, np.ndarray] | None  # a delta from outside: the node where it begins
+    outputs_after: dict[str, Any]
+    begun_by_loss: dict[str, Any]  # the deltas that the losses would have begun with
+
+    @property
+    def batch(self) -> int:
+        """How many rows the step has."""
+        return len(next(iter(self.columns.values())))
+
+
+def numbers(
+    stepper: Stepper, before: TrainState, batch: Mapping[str, Any], made: Stepped, begun: Looked | None, **facts: Any
+) -> StepNumbers:
+    """Return a step's numbers from what was seen of it; `begun` is the pass that starts at the losses, if another."""
+    plain = jax.device_get(made._replace(after=_keyless(made.after)))
+    held = jax.device_get(_keyless(before))
+    look: Looked = plain.look
+    nodes = tuple(
+        _node(stepper.network, held.params, node, look, _states(node, held.state, plain.after.state))
+        for node in stepper.network
+    )
+    objectives = tuple(
+        ObjectiveNumbers(
+            objective.name,
+            objective.loss,  # type: ignore[arg-type]
+            objective.inputs,
+            tuple(np.asarray(take(look.outputs, reference)) for reference in objective.inputs),
+            float(look.losses[objective.name]),
+            objective.weight,
+            (begun.starts if begun else look.starts)[objective.name],
+        )
+        for objective in stepper.objectives
+    )
+    return StepNumbers(
+        columns={name: np.asarray(column) for name, column in batch.items()},
+        network=stepper.network,
+        nodes=nodes,
+        objectives=objectives,
+        parameters=tuple(_parameters(stepper, held, plain, nodes)),
+        optimizer=stepper.optimizer,
+        penalties=stepper.penalties,
+        learning_rate=float(plain.learning_rate),
+        updates_so_far=times(held.optimizer) + 1,
+        loss=float(plain.loss),
+        penalty=float(plain.penalty),
+        loss_after=float(plain.loss_after),
+        outputs_after=plain.outputs_after,
+        begun_by_loss=_sum_of_starts(begun or look),
+        **facts,
+    )
+
+
+def parts(path: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the arrays of an output or delta with their references: one, or each part that there is."""
+    if value is None:
+        return
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            yield from parts(f"{path}.{name}", part)
+    else:
+        yield path, np.asarray(value)
+
+
+def _node(network: Network, params: Any, node: Node, look: Any, state: Any) -> NodeNumbers:
+    return NodeNumbers(
+        node,
+        tuple(np.asarray(take(look.outputs, reference)) for reference in node.inputs),
+        look.outputs[node.name],
+        {name: np.asarray(value) for name, value in own_params(params, node).items()},
+        look.deltas.get(node.name),
+        tuple(_contributions(network, node, look)),
+        look.edges.get(node.name, ()),
+        dict(sorted(look.own.get(node.name, {}).items(), key=lambda own: own[0] == "bias")),
+        look.slopes.get(node.name),
+        state,
+    )
+
+
+def _states(node: Node, before: Any, after: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    own, new = before.get(node.name, {}), after.get(node.name, {})
+    return {name: (np.asarray(own[name]), np.asarray(new[name])) for name in own}
+
+
+def _contributions(network: Network, node: Node, look: Looked) -> Iterator[Contribution]:
+    for source, start in look.starts.items():
+        for reference, values in parts(node.name, start.get(node.name)):
+            yield Contribution(source, reference, values)
+    for reader in network.nodes:
+        for reference, delta in zip(reader.inputs, look.edges.get(reader.name, ()), strict=False):
+            if reference.partition(".")[0] == node.name:
+                for name, values in parts(reference, delta):
+                    yield Contribution(reader.name, name, values)
+
+
+def _parameters(
+    stepper: Stepper, held: TrainState, plain: Any, nodes: Sequence[NodeNumbers]
+) -> Iterator[ParameterNumbers]:
+    old, new = moments(stepper.optimizer, held.optimizer), moments(stepper.optimizer, plain.after.optimizer)
+    uses: dict[str, dict[str, np.ndarray]] = {}
+    for each in nodes:
+        shares = dict(each.node.share)
+        for name, grad in each.grads.items():
+            path = shares.get(name, f"{each.path}/{name}")
+            owner = path.removesuffix(TRANSPOSED)
+            uses.setdefault(owner, {})[each.path] = grad.T if path.endswith(TRANSPOSED) else grad
+    for node, name in in_order(stepper.network, held.params):
+        value, path = held.params[node][name], f"{node}/{name}"
+        trained = name in plain.updates.get(node, {})
+        yield ParameterNumbers(
+            path,
+            np.asarray(value),
+            plain.look.grads[node][name],
+            uses.get(path, {}),
+            plain.penalty_grads[node][name] if stepper.penalties else None,
+            {stage: tree[node][name] for stage, tree in plain.stages.items()} if trained else {},
+            {key: (old[key][node][name], new[key][node][name]) for key in old} if trained else {},
+            plain.updates[node][name] if trained else np.zeros_like(value),
+            plain.after.params[node][name],
+        )
+
+
+def _keyless(state: TrainState) -> TrainState:
+    return state._replace(key=cast(Any, None))  # a key is no number
+
+
+def in_order(network: Network, params: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return the parameters as (node, name) in the order of the nodes, weights before biases."""
+    of = {node.name: sorted(params.get(node.name, ()), key=lambda name: (name == "bias", name)) for node in network}
+    return [(node, name) for node, names in of.items() for name in names]
+
+
+def _sum_of_starts(look: Looked) -> dict[str, Any]:
+    sums: dict[str, Any] = {}
+    for source, start in look.starts.items():
+        if source != GIVEN:
+            for name, delta in start.items():
+                for reference, values in parts(name, delta):
+                    sums[reference] = sums[reference] + values if reference in sums else values
+    return sums

@@ -1,0 +1,124 @@
+"""What is traced: a configuration or a run, the step that is meant, and its rows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrograd.base.document import parse_document
+from retrograd.base.errors import DataError, UsageError
+from retrograd.data.cells.floats import reading_in
+from retrograd.data.dataset import Dataset, from_arrays, load
+from retrograd.data.settings import DataSettings, SplitSettings
+from retrograd.record.events import Epoch, Intervention, Started, Stopped, versions
+from retrograd.record.run import CONFIG, RunFolder
+from retrograd.training.config.config import RunConfig, config_of
+from retrograd.training.prepare import Prepared, prepare, prepare_file
+from retrograd.training.run import Run, as_config
+
+Batch = dict[str, np.ndarray]
+PROGRAMS = ("jax", "jaxlib", "optax")  # whose versions decide the bits
+
+
+@dataclass(frozen=True)
+class Source:
+    """A run that has been or could be: `last` is its last step, `recorded` are the digests of its weights by step.
+
+    interventions: what the guard did. One that could be is trained without a guard.
+    """
+
+    prepared: Prepared
+    label: str
+    is_run: bool
+    last: int
+    recorded: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    differing: tuple[str, ...] = ()  # versions other than those of the run
+    interventions: tuple[Intervention, ...] = ()
+
+
+def open_source(
+    source: Any, dataset: Dataset | None = None, changes: Sequence[str] = (), batch: Mapping[str, Any] | None = None
+) -> Source:
+    """Return what a path of a configuration or run folder, a finished run, or a configuration stands for."""
+    is_run = isinstance(source, Run) or (isinstance(source, (str, Path)) and Path(source).is_dir())
+    if changes and (is_run or not isinstance(source, (str, Path))):
+        cure = "a run is as it was" if is_run else "change the configuration itself"
+        raise UsageError("only for a configuration file", where="changes", cure=cure)
+    if isinstance(source, Run):
+        return _of_run(RunFolder.open(source.folder), source.dataset)
+    if is_run:
+        return _of_run(RunFolder.open(Path(source)), dataset)
+    if isinstance(source, (str, Path)) and dataset is None and batch is None:
+        prepared = prepare_file(Path(source), changes)
+    else:
+        config = as_config(source)
+        if dataset is None and config.data is None and batch is not None:
+            dataset = alone(batch)
+        prepared = prepare(config, dataset)
+    return Source(prepared, prepared.config.name, False, prepared.steps)
+
+
+def alone(batch: Mapping[str, Any]) -> Dataset:
+    """Return rows as a data set of their own: nothing split off, nothing scaled."""
+    settings = DataSettings(task="regression", scale="none", scale_target="none", split=SplitSettings("none"))
+    return from_arrays(np.asarray(batch["x"], np.float32), np.asarray(batch["y"], np.float32), settings=settings)
+
+
+def _of_run(run: RunFolder, dataset: Dataset | None) -> Source:
+    config: RunConfig = config_of(parse_document(run.config_text(), str(run.path / CONFIG)))
+    recorded: dict[int, str] = {}
+    acts: list[Intervention] = []
+    begun: Started | None = None
+    last = 0
+    for event in run.events():
+        if isinstance(event, Started):
+            begun = event
+        elif isinstance(event, Intervention):
+            acts.append(event)
+        elif isinstance(event, (Epoch, Stopped)):
+            last = max(last, event.step)
+            if isinstance(event, Epoch) and event.weights:
+                recorded[event.step] = event.weights
+    if dataset is None:
+        if config.data is None:
+            cure = "trace it from Python: rg.trace(run), or rg.trace(folder, dataset=...)"
+            raise UsageError("the run's data came from a program, and are not in its folder", where=str(run.path),
+                             cure=cure)  # fmt: skip
+        with reading_in(config.training.precision):
+            dataset = load(config.data)
+    if begun and begun.data_digest and begun.data_digest != dataset.digest:
+        raise DataError("the data are not those of the run any more", where=str(config.data and config.data.path),
+                        cure="bring back the file as it was")  # fmt: skip
+    own = versions()
+    differing = tuple(
+        f"{name} {begun.versions[name]} then, {own[name]} now"
+        for name in PROGRAMS
+        if begun and name in begun.versions and begun.versions[name] != own[name]
+    )
+    return Source(prepare(config, dataset), run.path.name, True, last, recorded, differing, tuple(acts))
+
+
+def check_step(source: Source, step: int) -> None:
+    """Raise UsageError for a step that the run does not have."""
+    if not 1 <= step <= source.last:
+        taken = "took" if source.is_run else "takes"
+        raise UsageError(f"there is no step {step}", where="step", cure=f"the run {taken} steps 1 to {source.last}")
+
+
+def one_row(dataset: Dataset, sample: int) -> Batch:
+    """Return one row of the training part as a batch."""
+    rows = dataset.rows["train"]
+    if not 0 <= sample < rows:
+        raise UsageError(f"there is no training row {sample}", where="sample", cure=f"rows are 0 to {rows - 1}")
+    return {name: column[sample : sample + 1] for name, column in dataset.train.items()}
+
+
+def in_words(batch: Mapping[str, np.ndarray]) -> str:
+    """Return how many rows a batch has, in words."""
+    rows = len(next(iter(batch.values())))
+    return "1 row" if rows == 1 else f"{rows} rows"

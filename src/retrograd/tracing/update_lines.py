@@ -1,0 +1,190 @@
+"""An update written out: what the optimizer remembers, the direction, the new value, one number at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from retrograd.tracing.figures import Figures, entry
+from retrograd.tracing.lines import Line, Lines
+from retrograd.tracing.numbers import ParameterNumbers, StepNumbers
+from retrograd.update.adam import Adam, AdamW
+from retrograd.update.optimizers import SGD, Adagrad, Lion, Optimizer, RMSprop
+
+ROUNDING = 1e-5  # relative: a hundred units of float32's round-off, for sums that are formed twice
+Index = tuple[int, ...]
+Written = Callable[["Held"], list[tuple[str, str, float]]]  # name, text, value
+
+
+class Held:
+    """One number of one parameter in one step: what the formulas of an optimizer are filled with."""
+
+    def __init__(self, step: StepNumbers, parameter: ParameterNumbers, index: Index, f: Figures) -> None:
+        self.step, self.parameter, self.index, self.f, self.t = step, parameter, index, f, step.updates_so_far
+
+    def stage(self, name: str) -> float:
+        """Return what this number is after a stage of the optimizer."""
+        return float(self.parameter.stages[name][self.index])
+
+    @property
+    def g(self) -> float:
+        """The gradient as the direction sees it: clipped and decayed."""
+        return self.stage("decay")
+
+    @property
+    def d(self) -> float:
+        """The direction, before any decoupled decay."""
+        return self.stage("direction")
+
+    def moment(self, symbol: str) -> tuple[float, float]:
+        """Return a moment before and after the step."""
+        before, after = self.parameter.moments[symbol]
+        return float(before[self.index]), float(after[self.index])
+
+    def average(self, symbol: str, beta: float, square: bool = False) -> tuple[str, str, float]:
+        """Return a moving average of the gradient (or of its square) written out."""
+        before, after = self.moment(symbol)
+        f = self.f
+        text = f"{f.number(beta)}*{f.factor(before)} + {f.number(1 - beta)}*{f.factor(self.g)}{'²' if square else ''}"
+        return symbol, text, after
+
+
+def update_lines(step: StepNumbers, parameter: ParameterNumbers, index: Index, f: Figures) -> Lines:
+    """Return the lines from the gradient of the loss to the new value of one number."""
+    if parameter.frozen:
+        return []
+    held = Held(step, parameter, index, f)
+    lines = [*_stages(held)]
+    write = DIRECTIONS.get(type(step.optimizer))
+    lines += write(held) if write else [("d", f"{f.number(held.d)}", held.d)]
+    d, optimizer = held.stage("decoupled_decay"), step.optimizer
+    before, after = float(parameter.before[index]), float(parameter.after[index])
+    if optimizer.decoupled and optimizer.weight_decay and d != held.d:
+        lines.append(("d", f.sum([(held.d,), (optimizer.weight_decay, before)]), d))
+    lines.append(("new", f"{f.number(before)} - {f.product([step.learning_rate, d])}", after))
+    path = entry(parameter.path, index)
+    return [Line(f"update:{path}:{i}", name, text, value) for i, (name, text, value) in enumerate(lines)]
+
+
+def corrected(step: StepNumbers, parameter: ParameterNumbers) -> dict[str, np.ndarray]:
+    """Return Adam's moments as they are used: divided by what they lack since their start at 0."""
+    optimizer, t = step.optimizer, step.updates_so_far
+    if not isinstance(optimizer, Adam) or not optimizer.bias_correction or parameter.frozen:
+        return {}
+    m, v = (parameter.moments[symbol][1] for symbol in ("m", "w" if optimizer.amsgrad else "v"))
+    return {"m^": m / (1 - optimizer.beta1**t), "v^": v / (1 - optimizer.beta2**t)}
+
+
+def _stages(held: Held) -> list[tuple[str, str, float]]:
+    """Return what penalties, clipping and decay make of the gradient, as far as they act on it."""
+    f, parameter, index, optimizer = held.f, held.parameter, held.index, held.step.optimizer
+    lines, g = [], float(parameter.gradient[index])
+    if parameter.penalty is not None and parameter.penalty[index] != 0:
+        whole = g + float(parameter.penalty[index])
+        lines.append(("g", f.sum([(g,), (float(parameter.penalty[index]),)]) + "  penalty added", whole))
+        g = whole
+    clipped = held.stage("clip")
+    if optimizer.clips and not math.isclose(clipped, g, rel_tol=ROUNDING):
+        lines.append(("g", f"{f.product([g, clipped / g])}  clipped" if g else "0", clipped))
+    if optimizer.weight_decay and not optimizer.decoupled and held.g != clipped:
+        decay = [(clipped,), (optimizer.weight_decay, float(parameter.before[index]))]
+        lines.append(("g", f"{f.sum(decay)}  decay added", held.g))
+    return lines
+
+
+def _sgd(held: Held) -> list[tuple[str, str, float]]:
+    f, optimizer = held.f, held.step.optimizer
+    assert isinstance(optimizer, SGD)
+    if not optimizer.momentum:
+        return []
+    before, after = held.moment("v")
+    lines = [("v", f.sum([(optimizer.momentum, before), (held.g,)]), after)]
+    if optimizer.nesterov:
+        lines.append(("d", f.sum([(held.g,), (optimizer.momentum, after)]), held.d))
+    return lines
+
+
+def _adam(held: Held) -> list[tuple[str, str, float]]:
+    f, optimizer, t = held.f, held.step.optimizer, held.t
+    assert isinstance(optimizer, Adam)
+    m, v = held.average("m", optimizer.beta1), held.average("v", optimizer.beta2, square=True)
+    lines, size = [m, v], v[2]
+    if optimizer.amsgrad:
+        before, size = held.moment("w")
+        lines.append(("w", f"max({f.number(before)}, {f.number(v[2])})", size))
+    mean = m[2]
+    if optimizer.bias_correction:
+        m_hat, v_hat = mean / (1 - optimizer.beta1**t), size / (1 - optimizer.beta2**t)
+        lines.append(("m^", f"{f.number(mean)}/(1 - {f.number(optimizer.beta1)}^{t})", m_hat))
+        lines.append(("v^", f"{f.number(size)}/(1 - {f.number(optimizer.beta2)}^{t})", v_hat))
+        mean, size = m_hat, v_hat
+    return [*lines, ("d", f"{f.number(mean)}/(sqrt({f.number(size)}) + {f.number(optimizer.eps)})", held.d)]
+
+
+def _adagrad(held: Held) -> list[tuple[str, str, float]]:
+    f, optimizer = held.f, held.step.optimizer
+    assert isinstance(optimizer, Adagrad)
+    before, after = held.moment("s")
+    text = f"{f.number(held.g)}/sqrt({f.number(after)} + {f.number(optimizer.eps)})"
+    return [("s", f"{f.number(before)} + {f.factor(held.g)}²", after), ("d", text, held.d)]
+
+
+def _rmsprop(held: Held) -> list[tuple[str, str, float]]:
+    f, optimizer = held.f, held.step.optimizer
+    assert isinstance(optimizer, RMSprop)
+    if optimizer.centered:
+        return [("d", f.number(held.d), held.d)]
+    s = held.average("s", optimizer.decay, square=True)
+    scaled = held.g / (s[2] ** 0.5 + optimizer.eps)
+    lines = [s, ("d", f"{f.number(held.g)}/(sqrt({f.number(s[2])}) + {f.number(optimizer.eps)})", scaled)]
+    if optimizer.momentum:
+        before, after = held.moment("velocity")
+        lines.append(("d", f.sum([(scaled,), (optimizer.momentum, before)]), after))
+    return lines
+
+
+def _lion(held: Held) -> list[tuple[str, str, float]]:
+    f, optimizer = held.f, held.step.optimizer
+    assert isinstance(optimizer, Lion)
+    before, _ = held.moment("m")
+    inside = f"{f.number(optimizer.beta1)}*{f.factor(before)} + {f.number(1 - optimizer.beta1)}*{f.factor(held.g)}"
+    return [("d", f"sign({inside})", held.d), held.average("m", optimizer.beta2)]
+
+
+DIRECTIONS: Mapping[type[Optimizer], Written] = {
+    SGD: _sgd,
+    Adam: _adam,
+    AdamW: _adam,
+    Adagrad: _adagrad,
+    RMSprop: _rmsprop,
+    Lion: _lion,
+}
+
+
+def columns_of(step: StepNumbers, parameter: ParameterNumbers) -> dict[str, np.ndarray]:
+    """Return the columns of a parameter's table: before, gradient, what the optimizer made of it, new."""
+    found = {"before": parameter.before, "gradient": parameter.gradient}
+    if parameter.frozen:
+        return found
+    if parameter.penalty is not None:
+        found["penalty"] = parameter.penalty
+    decays = step.optimizer.weight_decay and not step.optimizer.decoupled
+    if parameter.penalty is not None or step.optimizer.clips or decays:
+        found["g"] = parameter.stages["decay"]
+    for symbol, (old, new) in parameter.moments.items():
+        if np.any(old != 0):
+            found[f"{symbol} before"] = old
+        found[symbol] = new
+    found |= corrected(step, parameter)
+    if not np.array_equal(parameter.stages["decoupled_decay"], parameter.stages["decay"]):
+        found["d"] = parameter.stages["decoupled_decay"]
+    found["update"] = parameter.update
+    found["new"] = parameter.after
+    return found
+
+
+def rows_of(columns: Mapping[str, np.ndarray], places: Sequence[Index], f: Figures) -> list[list[str]]:
+    """Return a table's rows, one number of the parameter each."""
+    return [[entry("", place), *(f.number(column[place]) for column in columns.values())] for place in places]

@@ -1,0 +1,1 @@
+"""The configuration of a run, and how one is designed for a table."""

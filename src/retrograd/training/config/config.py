@@ -1,0 +1,272 @@
+"""The whole run as one configuration: data, network, loss, optimiser, training."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from retrograd.base.annotations import Custom, Registered, describing, show
+from retrograd.base.document import Document, is_document, read_document
+from retrograd.base.errors import ConfigError, Problem
+from retrograd.base.json_schema import json_schema, registry_definition, registry_schema, settings_choices
+from retrograd.base.places import placed
+from retrograd.base.schema import (
+    Settings,
+    dump,
+    fields,
+    parse,
+    parse_registered,
+)
+from retrograd.data.read.json_files import holds_rows
+from retrograd.data.settings import DataSettings
+from retrograd.data.texts.vocabulary import PADDING
+from retrograd.network.blocks import blocks
+from retrograd.network.entries import Entries, entry_definition
+from retrograd.network.initializers import initializers
+from retrograd.network.layer import Activation, layers
+from retrograd.network.losses.loss import Loss, losses
+from retrograd.network.network import Network
+from retrograd.propagation.backprop import Objective
+from retrograd.training.config.changes import with_change
+from retrograd.training.config.settings import LossOn, TrainingSettings
+from retrograd.update.adam import Adam
+from retrograd.update.optimizer import Optimizer, optimizers
+from retrograd.update.penalties import Penalty, penalties
+from retrograd.update.schedules import schedules
+
+DEFAULT_LOSS = {
+    "regression": "mean_squared_error",
+    "unsupervised": "mean_squared_error",
+    "binary": "binary_cross_entropy",
+    "multiclass": "cross_entropy",
+    "multilabel": "binary_cross_entropy",
+    "segmentation": "cross_entropy",
+    "next_token": "cross_entropy",
+    "answer": "cross_entropy",
+}
+
+
+def is_configuration(path: Path) -> bool:
+    """Return whether a file is a configuration: YAML, or JSON that holds no table."""
+    sections = {field.name for field in dataclasses.fields(RunConfig)}
+    return is_document(path) and not holds_rows(path, sections.__contains__)
+
+
+def default_loss(task: str) -> Loss:
+    """Return the loss that a task has unless one is given; of tokens the padding is ignored.
+
+    Raises:  ConfigError for detection, which needs a loss each for objects, boxes and classes
+    """
+    if task not in DEFAULT_LOSS:
+        cure = "give `losses:` on the nodes that say object, box and class; targets: cell_object, cell_box, cell_class"
+        raise ConfigError(f"there is no usual loss for {task}", where="loss", cure=cure)
+    chosen: Any = losses[DEFAULT_LOSS[task]]
+    return chosen(ignored=PADDING) if task in ("next_token", "answer") else chosen()
+
+
+def _parse_losses(value: Any, path: str) -> tuple[tuple[str, LossOn], ...]:
+    if isinstance(value, tuple):  # read already
+        return value
+    if not isinstance(value, Mapping) or not value:
+        raise ConfigError(f"expected a mapping {{node: {{loss: ..., target: ...}}}}, found {show(value)}", where=path)
+    return tuple((str(node), parse(LossOn, item, f"{path}.{node}")) for node, item in value.items())
+
+
+def _losses_schema() -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": {"anyOf": settings_choices(LossOn)}}
+
+
+def _parse_penalties(value: Any, path: str) -> tuple[Penalty, ...]:
+    items = value if isinstance(value, (list, tuple)) else [value]
+    return tuple(parse_registered(penalties, item, f"{path}.{i}") for i, item in enumerate(items))
+
+
+Losses = Annotated[
+    tuple[tuple[str, LossOn], ...],
+    Custom(
+        _parse_losses,
+        lambda value, filled: {node: dump(loss, filled=filled) for node, loss in value},
+        _losses_schema,
+        "a mapping of nodes to losses",
+    ),
+]
+Penalties = Annotated[
+    tuple[Penalty, ...],
+    Custom(
+        _parse_penalties,
+        lambda value, filled: [{penalties.name_of(type(p)): dump(p, filled=filled)} for p in value],
+        lambda: {"anyOf": [{"type": "array", "items": registry_schema(penalties)}, registry_schema(penalties)]},
+        "a list of penalties",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class RunConfig(Settings):
+    """Everything that a run needs; the file stored with a run holds every field."""
+
+    data: DataSettings | None = None
+    network: Entries = ()
+    loss: Annotated[Loss | None, Registered(losses)] = None  # default: by the task
+    losses: Losses = ()  # instead of `loss`, for several outputs
+    optimizer: Annotated[Optimizer, Registered(optimizers)] = Adam()  # noqa: RUF009  # frozen, so it can be shared
+    penalties: Penalties = ()
+    freeze: tuple[str, ...] = ()
+    training: TrainingSettings = TrainingSettings()  # noqa: RUF009  # frozen, so it can be shared
+    name: str = "run"
+
+    words = describing(
+        data="where the rows come from and how they become numbers",
+        network="the layers, in order; each reads the one before unless `inputs` says otherwise",
+        loss=(
+            "what the backward pass begins with: one number for how wrong the output is",
+            "",
+            "",
+            "by the task: mean_squared_error for quantities, binary_cross_entropy or cross_entropy for classes",
+        ),
+        losses="instead of `loss`: one for each of several outputs, by the name of the node",
+        optimizer=("how gradients become changes of the parameters", "", "", "adam needs the least tuning"),
+        penalties=("what the size of the parameters costs, added to the loss", "", "", "none: the loss alone"),
+        freeze=("parameters that stay as they are, as in [hidden/bias] or ['*/bias']", "", "", "none: all are trained"),
+        training="how long, in which portions, and when to stop",
+        name="what the run is called; its folder carries it",
+    )
+
+    def rules(self) -> Iterator[Problem]:
+        """A network must be given, and one kind of loss."""
+        if not self.network:
+            yield Problem("network", "missing", "expected a list of layers, such as [{dense: 8}, tanh, {dense: 1}]")
+        if self.losses and self.loss is not None:
+            yield Problem("losses", "given beside `loss`", "keep one of them")
+
+    def build(self, sizes: Mapping[str, int], task: str, columns: Sequence[str]) -> tuple[Network, list[Objective]]:
+        """Return the network with its widths filled in from the data, and its objectives."""
+        try:
+            network = Network(*self.network).fill(sizes)
+        except ConfigError as error:
+            raise ConfigError(error.problems) from None
+        return network, list(self._objectives(network, task, columns))
+
+    def _objectives(self, network: Network, task: str, columns: Sequence[str]) -> Iterator[Objective]:
+        weight = "sample_weight" if "sample_weight" in columns else None
+        target = "y" if task != "unsupervised" or "y" in columns else "x"
+        single = () if self.losses else ((network.output, LossOn(self.loss or default_loss(task), target)),)
+        for node, chosen in self.losses or single:
+            targets = (chosen.target,) if isinstance(chosen.target, str) else chosen.target
+            for each in targets:
+                if each not in columns and network.resolve(each).partition(".")[0] not in network.by_name:
+                    raise ConfigError(f"the data has no column '{each}'", where=f"losses.{node}.target",
+                                      cure=f"have: {', '.join(columns)}")  # fmt: skip
+            name = "loss" if not self.losses else f"loss/{node}"
+            output = network.resolve(node)
+            if output.partition(".")[0] not in network.by_name:
+                raise ConfigError(f"the network has no node '{node}'", where=f"losses.{node}",
+                                  cure=f"nodes: {', '.join(network.by_name)}")  # fmt: skip
+            yield Objective.on(
+                network, chosen.loss, node, targets, sample_weight=weight, name=name, weight=chosen.weight
+            )
+
+    def filled(self, network: Network, task: str) -> RunConfig:
+        """Return the configuration with what the data and the defaults decided written out."""
+        loss = None if self.losses else self.loss or default_loss(task)
+        return dataclasses.replace(self, network=network.filled_entries(), loss=loss)
+
+
+def read_config(path: str | Path, changes: Sequence[str] = ()) -> RunConfig:
+    """Return the configuration in a YAML file, with changes like `training.epochs=5` made to it.
+
+    Raises:  ConfigError naming file, line, what was found and what is expected, for all mistakes at once.
+    """
+    return config_in(Path(path).parent, document_with(changes, read_document(Path(path))))
+
+
+def config_in(folder: Path, document: Document) -> RunConfig:
+    """Return the configuration in a document that lies in a folder, from which the data's paths are meant."""
+    config = config_of(document)
+    if config.data is None or folder == Path():
+        return config
+    return dataclasses.replace(config, data=at_folder(config.data, folder))
+
+
+def at_folder(data: DataSettings, folder: Path) -> DataSettings:
+    """Return the settings with their files' paths, which are meant from `folder`, joined to it."""
+    return with_paths(data, lambda path: str(folder / path))
+
+
+def with_paths(data: DataSettings, change: Callable[[str], str]) -> DataSettings:
+    """Return the settings with each path of a file changed."""
+    names = ["path", "valid_path", "test_path"]
+    names += ["target"] if Path(data.path or "").suffix == ".npy" else []  # it stands in a file of its own
+    moved: dict[str, Any] = {name: change(given) for name in names if isinstance(given := getattr(data, name), str)}
+    if data.text is not None and data.text.tokenizer is not None:
+        moved["text"] = dataclasses.replace(data.text, tokenizer=change(data.text.tokenizer))
+    return dataclasses.replace(data, **moved)
+
+
+def portable(config: RunConfig) -> RunConfig:
+    """Return the configuration with absolute paths of its data, so that the stored one can be run again."""
+    if config.data is None:
+        return config
+    return dataclasses.replace(config, data=at_folder(config.data, Path.cwd()))
+
+
+def config_of(document: Document, changes: Sequence[str] = ()) -> RunConfig:
+    """Return the configuration in a document, with changes made to it."""
+    document = document_with(changes, document)
+    try:
+        return parse(RunConfig, document.values)
+    except ConfigError as error:
+        raise document.located(placed(error, RunConfig, document.values)) from None
+
+
+def document_with(changes: Sequence[str], document: Document) -> Document:
+    """Return the document with changes like `training.epochs=5` made to it."""
+    values = document.values
+    for change in changes:
+        values = changed(values, change)
+    paths = tuple(change.partition("=")[0] for change in changes)
+    return dataclasses.replace(document, values=values, changed=(*document.changed, *paths))
+
+
+def with_rate(config: RunConfig, rate: float | None) -> RunConfig:
+    """Return the configuration with another learning rate; of a schedule, the first field (initial or peak)."""
+    if rate is None:
+        return config
+    held: Any = config.optimizer.learning_rate
+    moved: Any = rate
+    if isinstance(held, Settings):
+        first: dict[str, Any] = {fields(type(held))[0].name: rate}
+        moved = dataclasses.replace(held, **first)
+    return dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, learning_rate=moved))
+
+
+def plain_config(config: RunConfig) -> dict[str, Any]:
+    """Return every setting that has a value, as plain types for YAML or JSON."""
+    return {key: value for key, value in _without_none(dump(config)).items() if value not in ([], {})}
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list) else value
+
+
+def changed(values: Mapping[str, Any], change: str) -> dict[str, Any]:
+    """Return the configuration's mapping with one `path.to.key=value` set; list entries are counted from 0."""
+    return with_change(values, change, RunConfig)
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a configuration, from the same annotations that check it."""
+    registries = (layers, blocks, losses, optimizers, schedules, penalties, initializers)
+    definitions = {registry.kind.replace(" ", "_"): registry_definition(registry) for registry in registries}
+    definitions["activation"] = registry_definition(layers, Activation)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A retrograd configuration",
+        **json_schema(RunConfig),
+        "$defs": {"entry": entry_definition(), **definitions},
+    }

@@ -1,0 +1,171 @@
+"""A configuration for a table that nobody has configured: each choice with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from retrograd.base.document import parse_document, write_document
+from retrograd.base.errors import ConfigError
+from retrograd.base.schema import dump
+from retrograd.data.dataset import Dataset
+from retrograd.data.settings import DataSettings
+from retrograd.data.texts.inputs import TOKENS
+from retrograd.data.texts.vocabulary import PADDING
+from retrograd.data.windows.inputs import KNOWN
+from retrograd.training.config.config import RunConfig, changed, config_of
+from retrograd.training.config.design_table import is_plain, joined_inputs, joined_words
+
+HIDDEN = ((200, (16,)), (2_000, (64, 32)), (50_000, (128, 64)))  # (fewer rows than, widths)
+BATCH_SIZE = ((5_000, 32), (50_000, 64))
+WIDTH = 80  # columns
+SMALL = 200  # rows; below, a higher rate learns in the few updates that there are
+UPDATES, FEWEST_EPOCHS, MOST_EPOCHS = 6_000, 30, 1_000
+LAST_UNITS = {
+    "binary": 1,
+    "multiclass": "classes",
+    "multilabel": "classes",
+    "regression": "targets",
+    "unsupervised": "features",
+}
+OWN_NETWORK = "write one that begins with `data:`; the folder examples has one for each task"
+LOSS_WORDS: dict[str, tuple[Any, str]] = {
+    "regression": ("mean_squared_error", "the target is a quantity, standardised"),
+    "binary": ("binary_cross_entropy", "two classes, one logit"),
+    "multiclass": ("cross_entropy", "one logit a class"),
+    "multilabel": ("binary_cross_entropy", "one logit a label, which is there or not"),
+    "unsupervised": ("mean_squared_error", "no target: the network learns to give back its input"),
+    "segmentation": ("cross_entropy", "one logit a class in each pixel"),
+    "next_token": ({"cross_entropy": {"ignored": PADDING}}, "one logit for each token that could follow"),
+}
+
+
+class Choice(NamedTuple):
+    """One setting that was chosen, by its path in the configuration, and why."""
+
+    path: str
+    why: str
+
+
+class Design(NamedTuple):
+    """A configuration, its YAML text with the reasons as comments, and the reasons."""
+
+    config: RunConfig
+    text: str
+    choices: tuple[Choice, ...]
+
+
+def design(
+    dataset: Dataset, settings: DataSettings, changes: Sequence[str] = (), learning_rate: float | None = None
+) -> Design:
+    """Return network, loss, optimiser and training that suit a data set of this size and task, with changes made."""
+    rows = dataset.rows["train"]
+    batch = next((b for limit, b in BATCH_SIZE if rows < limit), 256)
+    network, why = layers_for(dataset)
+    loss, loss_why = LOSS_WORDS[dataset.task]
+    held_out = dataset.valid is not None
+    updates = -(-rows // batch)  # an epoch
+    epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, -(-UPDATES // updates)))
+    rate = learning_rate or (0.003 if rows < SMALL else 0.001)
+    training: dict[str, Any] = {"epochs": epochs, "batch_size": batch}
+    choices = [
+        Choice("network.0", why),
+        Choice(f"network.{len(network) - 1}", "no activation at the output: the loss acts on it directly"),
+        Choice("loss", f"{dataset.task}: {loss_why}"),
+        Choice("optimizer", "adam needs the least tuning" + ("" if learning_rate else f"; {rate:g} suits {rows} rows")),
+        Choice("training.epochs", f"at most {epochs * updates} updates; {UPDATES} are aimed at"),
+        Choice("training.batch_size", f"{updates} updates an epoch"),
+    ]
+    if held_out:
+        training["early_stopping"] = {"patience": max(10, epochs // 10)}
+        choices.append(Choice("training.early_stopping", "the weights with the best validation loss are kept"))
+    plain = {
+        "name": dataset.name,
+        "data": dump(settings, filled=False),
+        "network": network,
+        "loss": loss,
+        "optimizer": {"adam": rate},
+        "training": training,
+    }
+    for change in changes:
+        plain = changed(plain, change)
+        choices = [choice for choice in choices if not concerns(change.partition("=")[0], choice.path)]
+    text = commented(write_document(plain), choices)
+    return Design(config_of(parse_document(text)), text, tuple(choices))
+
+
+def layers_for(dataset: Dataset) -> tuple[list[Any], str]:
+    """Return the layers that suit the shape of the data, and why.
+
+    Raises:  ConfigError for a task whose network has parts that only its own data decide
+    """
+    rows, x, task = dataset.rows["train"], dataset.train.get("x"), dataset.task
+    is_flat = x is None or (x.ndim == 2 and x.dtype.kind == "f")
+    if x is None or (is_flat and not is_plain(dataset.train)):
+        if task == "unsupervised":
+            raise ConfigError("no network is chosen for texts without a target", where="network", cure=OWN_NETWORK)
+        hidden = hidden_layers(rows)
+        return [*joined_inputs(dataset.train, dataset.sizes), *hidden, last_layer(task)], joined_words(dataset.train)
+    if task in ("detection", "answer") or (task == "unsupervised" and x.ndim > 2):
+        raise ConfigError(f"no network is chosen for {task} of such data", where="network", cure=OWN_NETWORK)
+    last = last_layer(task)
+    if x.ndim == 4:
+        why = "convolutions find shapes wherever they are; pooling widens their view"
+        return image_layers(x.shape[1:3], task, last), why
+    if x.dtype.kind == "i" and "mask" in dataset.train:
+        embedding = {"embedding": {"units": 32, "vocabulary": TOKENS}}
+        outputs = "sequence" if task == "next_token" else "last"
+        recurrent = {"gru": {"units": 64, "output": outputs}, "inputs": ["embedding_1", "mask"]}
+        return [embedding, recurrent, last], "a vector for each token, read in order"
+    if x.ndim == 3 and KNOWN in dataset.train:
+        joined = [{"flatten": {}, "inputs": KNOWN}, {"concat": {}, "inputs": ["gru_1", "flatten_1"]}]
+        why = "a recurrent layer reads the history in order; what is known of the horizon stands beside it"
+        return [{"gru": {"units": 32}}, *joined, {"dense": {"units": 32, "activation": "relu"}}, last], why
+    if x.ndim == 3:
+        return [{"gru": 32}, last], "a recurrent layer reads the history in order"
+    hidden = hidden_layers(rows)
+    count = "one hidden layer" if len(hidden) == 1 else f"{len(hidden)} hidden layers"
+    return [*hidden, last], f"{count} for {rows} training rows; relu is fast and does not saturate"
+
+
+def hidden_layers(rows: int) -> list[Any]:
+    """Return dense layers whose number and width suit so many training rows."""
+    widths = next((w for limit, w in HIDDEN if rows < limit), (256, 128))
+    return [{"dense": {"units": width, "activation": "relu"}} for width in widths]
+
+
+def last_layer(task: str) -> dict[str, Any]:
+    """Return the layer that gives an answer of this task."""
+    return {"dense": {**LAST_UNITS, "next_token": "classes"}.get(task, "classes")}
+
+
+def image_layers(size: tuple[int, ...], task: str, last: dict[str, Any]) -> list[Any]:
+    """Return convolutions, each twice as wide as the one before, with pooling in between down to some 4 pixels."""
+
+    def conv(filters: int) -> dict[str, Any]:
+        return {"conv2d": {"filters": filters, "kernel": 3, "activation": "relu"}}
+
+    if task == "segmentation":
+        return [conv(16), conv(32), conv(32), {"conv2d": {"filters": "classes", "kernel": 1}}]
+    found: list[Any] = [conv(16)]
+    for stage in range(1, 4):
+        if min(size) // 2**stage < 4:
+            break
+        found += [{"max_pool": 2}, conv(16 * 2**stage)]
+    return [*found, "global_average_pool", last]
+
+
+def concerns(path: str, other: str) -> bool:
+    """Return whether one path of a configuration is the other, or leads to it."""
+    return f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")
+
+
+def commented(text: str, choices: list[Choice]) -> str:
+    """Return YAML with each reason as a comment on the line of its setting, or above it."""
+    lines, at = text.splitlines(), parse_document(text).lines
+    for path, why in choices:
+        line = lines[at[path] - 1]
+        indent = line[: len(line) - len(line.lstrip())]
+        beside = f"{line}  # {why}"
+        lines[at[path] - 1] = beside if len(beside) <= WIDTH else f"{indent}# {why}\n{line}"
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,187 @@
+"""The end of a training: the model is saved before anything else, then scored, and the end is recorded."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from retrograd.base.errors import ResourceError, RetrogradError, RetrogradWarning
+from retrograd.base.memory import memory_error
+from retrograd.network.network import Variables
+from retrograd.network.own_layers import files_of
+from retrograd.record.events import Metrics, Note, Stopped
+from retrograd.record.judged import Judged, write_judged
+from retrograd.record.layout import PLANE, PREDICTIONS
+from retrograd.record.plane import write_plane
+from retrograd.record.rescue import writers_elsewhere
+from retrograd.record.run import REPORT, RunFolder, RunWriter
+from retrograd.record.tree import digest
+from retrograd.report.report import write_report
+from retrograd.training.config.config import RunConfig, plain_config
+from retrograd.training.loop.loop import Fitted
+from retrograd.training.plane import PlaneSampler
+from retrograd.training.prepare import PARTS, Prepared
+from retrograd.training.use.evaluate import Evaluator
+from retrograd.training.use.judge import judge
+from retrograd.training.use.predict import Model
+
+
+class End(NamedTuple):
+    """Where a run lies in the end, its model, its scores, and what is to be raised once all is recorded."""
+
+    folder: Path
+    model: Model
+    scores: Mapping[str, Mapping[str, float]]
+    error: Exception | None
+
+
+def end(
+    place: RunWriter,
+    prepared: Prepared,
+    evaluator: Evaluator,
+    fitted: Fitted,
+    sampler: PlaneSampler | None = None,
+) -> End:
+    """Save the model, score it, record the end and write the report.
+
+    Scoring all parts takes more memory than a step of training did. What it raises is returned, and the scores are
+    then those of the last measurement.
+
+    Raises:  ResourceError when neither the run folder nor any other place takes the model
+    """
+    measured = fitted.best.metrics if fitted.best else {}
+    model = trained(prepared, fitted.variables, measured)
+    place, moved = saved(model, place)
+    error: Exception | None = moved
+    scores: Metrics = measured
+    try:
+        scores, judged = final_scores(prepared, evaluator, fitted.variables)
+        model = trained(prepared, fitted.variables, scores)
+        save(model, place)
+        keep(PREDICTIONS, judged, write_judged, place)
+        if sampler is not None:
+            keep(PLANE, lambda: sampler.plane(fitted), write_plane, place)
+    except Exception as failure:
+        error = error or unscored(failure, place.path)
+    for note in not_finite(scores):
+        place.keep(Note(f"warning: {note}"))
+        warnings.warn(note, RetrogradWarning, stacklevel=2)
+    place.finish(stopped(fitted, scores, model.facts["weights"]))
+    tell(place)
+    return End(place.path, model, scores, error)
+
+
+def saved(model: Model, place: RunWriter) -> tuple[RunWriter, ResourceError | None]:
+    """Save a model in its run folder, or the whole run elsewhere; return where, and the error that tells of it."""
+    try:
+        save(model, place)
+        return place, None
+    except RetrogradError as refused:
+        for copy in writers_elsewhere(place):
+            try:
+                save(model, copy)
+            except RetrogradError:
+                copy.discard()
+                continue
+            if place.replaces:
+                place.discard()
+            reason = "; ".join(problem.message for problem in refused.problems)
+            cure = f"the run was saved in {copy.path} instead"
+            return copy, ResourceError(reason, where=str(place.path), cure=cure)
+        raise
+
+
+def save(model: Model, place: RunWriter) -> None:
+    """Write the model of a run into its folder; a run that it replaces is forgotten only then.
+
+    Raises:  ResourceError when the folder was deleted or moved, or the disk refuses
+    """
+    if not place.is_there:
+        raise ResourceError("the run folder was deleted or moved during training", where=str(place.path))
+    model.save(place.model_path)
+    place.saved()
+
+
+def final_scores(
+    prepared: Prepared, evaluator: Evaluator, variables: Variables
+) -> tuple[Metrics, Callable[[], Judged | None]]:
+    """Return all metrics of all parts of the data, and what judges the answers for the one furthest from training."""
+    dataset = prepared.dataset
+    scores: Metrics = {}
+    part, tally = "", None
+    for part in (name for name in PARTS if getattr(dataset, name) is not None):
+        loss, tally = evaluator.tallied(variables, getattr(dataset, part))
+        scores[part] = {"loss": loss, **(tally.scores(full=True) if tally is not None else {})}
+    return scores, lambda: judge(part, tally, dataset)
+
+
+def keep(name: str, make: Callable[[], Any], write: Callable[[Path, Any], None], place: RunFolder) -> None:
+    """Write a file that the report shows, if there is something to show; no failure there is worth the run."""
+    try:
+        found = make()
+        if found is not None:
+            write(place.path, found)
+    except Exception as error:
+        warnings.warn(f"{place.path / name} was not written: {error}", RetrogradWarning, stacklevel=2)
+
+
+def unscored(failure: Exception, folder: Path) -> Exception:
+    """Return what to raise where the final scores could not be measured or stored."""
+    told = memory_error(failure) or failure
+    if not isinstance(told, RetrogradError):
+        return told
+    reason = "; ".join(problem.message for problem in told.problems)
+    return type(told)(f"the final scores are missing: {reason}", cure=f"the model is saved in {folder}")
+
+
+def not_finite(scores: Metrics) -> Iterator[str]:
+    """Yield a sentence for each part of the data whose loss is not finite; training would have seen its own."""
+    for part, own in scores.items():
+        loss = own.get("loss", 0.0)
+        if not math.isfinite(loss):
+            yield (
+                f"the {part} loss is {loss}: for some of these rows the network's output is not finite, or too large "
+                "for the loss; look for extreme values in them"
+            )
+
+
+def trained(prepared: Prepared, variables: Variables, metrics: Metrics) -> Model:
+    """Return the model that a run has come to: weights, all that they need to be used, and what was measured."""
+    config, dataset = prepared.config, prepared.dataset
+    columns = {name: [list(np.shape(column)[1:]), str(column.dtype)] for name, column in dataset.train.items()}
+    facts: dict[str, Any] = {"task": dataset.task, "columns": columns, "metrics": metrics}
+    facts |= {"weights": digest(variables.params)} | ({"layers": own} if (own := own_files(config)) else {})
+    return Model(config, prepared.network, prepared.objectives, variables, dataset.preprocessing, facts)
+
+
+def tell(place: RunFolder) -> None:
+    """Write the report of a run that has ended; no failure there is worth the run."""
+    try:
+        write_report(place)
+    except Exception as error:
+        warnings.warn(f"{place.path / REPORT} was not written: {error}", RetrogradWarning, stacklevel=2)
+
+
+def own_files(config: RunConfig) -> dict[str, str]:
+    """Return name and digest of each file of the user's own layers that a configuration makes use of."""
+
+    def words(plain: Any) -> Iterator[str]:
+        if isinstance(plain, str):
+            yield plain
+        for inner in [*plain, *plain.values()] if isinstance(plain, dict) else plain if isinstance(plain, list) else ():
+            yield from words(inner)
+
+    return files_of(set(words(plain_config(config))))
+
+
+def stopped(fitted: Fitted, metrics: Metrics, weights: str) -> Stopped:
+    """Return the event that ends a run."""
+    last = fitted.history[-1] if fitted.history else None
+    step, epoch, seconds = (last.step, last.epoch, last.seconds) if last else (0, 0, 0.0)
+    best = fitted.best.epoch if fitted.best else None
+    return Stopped(fitted.stop.reason, step, epoch, best, seconds, weights, metrics, fitted.stop.sentence)

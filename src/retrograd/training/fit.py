@@ -1,0 +1,76 @@
+"""The shortest way to a trained network: data in, finished run out; what is not given is chosen by the data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from retrograd.base.schema import parse, parse_registered
+from retrograd.data.cells.floats import reading_in
+from retrograd.data.dataset import Dataset, from_arrays, from_frame, load
+from retrograd.data.settings import DataSettings
+from retrograd.network.entries import parse_entries
+from retrograd.network.losses.loss import losses
+from retrograd.network.network import Network
+from retrograd.training.config.config import RunConfig
+from retrograd.training.config.design import design
+from retrograd.training.config.settings import TrainingSettings
+from retrograd.training.loop.loop import Watcher
+from retrograd.training.progress import Lines
+from retrograd.training.run import Run, train
+from retrograd.update.optimizers import optimizers
+from retrograd.update.penalties import Penalty
+
+
+def fit(
+    x: Any,
+    y: Any = None,
+    *,
+    target: str | None = None,
+    valid: Any = None,
+    network: Any = None,
+    loss: Any = None,
+    optimizer: Any = None,
+    penalties: Sequence[Penalty] = (),
+    data: DataSettings | None = None,
+    name: str = "fit",
+    root: str | Path = "runs",
+    watchers: Sequence[Watcher] = (),
+    progress: bool = True,
+    **training: Any,
+) -> Run:
+    """Train on arrays (x, y), a data frame or a file (x, target=...), and return the finished run.
+
+    `network` is a Network, a list of layers (objects or as in YAML), or None for one chosen by the size of the data;
+    `loss` and `optimizer` are objects or names; `data` holds further DataSettings; `training` holds fields of
+    TrainingSettings, such as epochs=50, batch_size=16, seed=3. `progress` prints a line to standard error every 2 s.
+
+        run = rg.fit(x, y, network=[rg.Dense(16, "relu"), rg.Dense("classes")], epochs=50)
+    """
+    with reading_in(training.get("precision", "float32")):
+        dataset = _dataset(x, y, target, valid, data or DataSettings())
+    chosen = design(dataset, data or DataSettings()).config
+    entries = network.entries if isinstance(network, Network) else network
+    settings = {field.name: getattr(chosen.training, field.name) for field in dataclasses.fields(TrainingSettings)}
+    config = RunConfig(
+        data=None,
+        network=chosen.network if entries is None else parse_entries(entries),
+        loss=None if loss is None else parse_registered(losses, loss, "loss"),
+        optimizer=chosen.optimizer if optimizer is None else parse_registered(optimizers, optimizer, "optimizer"),
+        penalties=tuple(penalties),
+        training=parse(TrainingSettings, {**settings, **training}, "training"),
+        name=name,
+    )
+    shown = (Lines(config.training.epochs),) if progress else ()
+    return train(config, dataset=dataset, root=root, watchers=(*shown, *watchers))
+
+
+def _dataset(x: Any, y: Any, target: str | None, valid: Any, settings: DataSettings) -> Dataset:
+    if isinstance(x, (str, Path)):
+        return load(dataclasses.replace(settings, path=str(x), target=target or y or settings.target))
+    is_table = isinstance(x, Mapping) and (target is not None or "x" not in x)
+    if hasattr(x, "columns") or is_table:
+        return from_frame(x, y if target is None else target, valid=valid, settings=settings)
+    return from_arrays(x, y, valid=valid, settings=settings)

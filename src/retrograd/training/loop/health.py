@@ -1,0 +1,142 @@
+"""Health over time: readings of a training step, taken so rarely that they cost next to nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from retrograd.network.network import Network
+from retrograd.propagation.readings import Health, Reading, Units, health
+from retrograd.record.events import Health as HealthEvent
+from retrograd.report.markup import figure
+from retrograd.update.step import SMALL_STEP, Stepper, TrainState, apply_gradients
+
+STEPS_BETWEEN = 160  # a reading costs up to 3 steps, and a dispatch of its own as much as some operations:
+DISPATCH = 5e7  # at most 2 % of the steps between two readings
+SOME, MANY = 20, 200  # readings of a run: so many of small steps take a tenth of a second; more would fill its events
+DIGITS = 4
+
+TINY = 1e-12
+
+Quantities = dict[str, dict[str, Any]]  # quantity -> path of a node or parameter -> value
+Readings = dict[str, dict[str, float]]
+
+
+class HealthWatch:
+    """Reads the health of the step that comes next, at the end of an epoch, every so many steps.
+
+    The interval follows from counts of operations and steps, never from a clock: a run and its repetition read the
+    same steps. The reading is a program of its own; the run's own program, and so its numbers, are the same with it and
+    without.
+    """
+
+    def __init__(self, total_steps: int, tell: Callable[[HealthEvent], None]) -> None:
+        self.total_steps, self.tell = total_steps, tell
+        self.last_step = self.interval = 0
+        self.last: Readings = {}
+        self._compiled = jax.jit(self._stacked, static_argnums=0)
+        self._form: Any = None
+
+    def __call__(self, stepper: Stepper, train: TrainState, batch: Callable[[], Mapping[str, Any]]) -> None:
+        """Take a reading of a stepper's next step if it is time; `batch` gives the rows on which."""
+        step = int(train.step)
+        if step < self.last_step + self.interval:
+            return
+        rows = batch()
+        self.interval = self.interval or self.steps_between(stepper, train, rows)
+        if step < self.last_step + self.interval:
+            return
+        self.last_step = step
+        found, ratios = self.reading(stepper, train, rows)
+        self.last = plain(found, ratios)
+        self.tell(HealthEvent(step, self.last))
+
+    def steps_between(self, stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> int:
+        """Return how many steps lie between two readings: by operations, and so that a short run has some."""
+        operations = stepper.cost(train, batch).operations
+        steps = STEPS_BETWEEN * (1 + DISPATCH / operations)
+        if operations < SMALL_STEP:
+            steps = min(steps, self.total_steps / SOME)
+        return math.ceil(max(steps, self.total_steps / MANY, 1))
+
+    def reading(self, stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tuple[Health, Quantities]:
+        """Return the health of the step from here on a batch, and further quantities of the step."""
+        stacked = np.asarray(self._compiled(stepper, train, batch))
+        return jax.tree.unflatten(self._form, stacked.tolist())
+
+    def _stacked(self, stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> jax.Array:
+        """Return all readings as one array: hundreds of single numbers take longer to fetch than to compute."""
+        leaves, self._form = jax.tree.flatten(_read(stepper, train, batch))
+        return jnp.stack([leaf.astype(jnp.float32) for leaf in leaves])
+
+
+def _read(stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tuple[Health, Quantities]:
+    result = stepper.evaluate(train, batch)
+    grads = stepper.trained(result.grads)
+    after, _ = apply_gradients(stepper.chain, train.params, grads, train.optimizer, train.rate_factor)
+    ratios = {
+        f"{node}/{name}": _norm(after[node][name] - value) / jnp.maximum(_norm(value), TINY)
+        for node, own in stepper.trained(train.params).items()
+        for name, value in own.items()
+    }
+    found = health(stepper.network, result, train.params)
+    return found, {
+        "update_ratio": ratios,
+        "backward_gain": backward_gains(stepper.network, found),
+        "gradient_norm": {"network": optax.tree.norm(grads)},
+    }
+
+
+def backward_gains(network: Network, found: Health) -> dict[str, Any]:
+    """Return rms(dLoss/dx) / rms(dLoss/dy) of each node that reads another one's output x and puts out y."""
+    rms = {path: reading.rms for path, reading in found.deltas.items()}
+    pairs = {node.name: node.inputs[0].partition(".")[0] for node in network.nodes if node.inputs}
+    return {y: rms[x] / jnp.maximum(rms[y], TINY) for y, x in pairs.items() if x in rms and y in rms}
+
+
+def plain(found: Health, further: Quantities) -> Readings:
+    """Return readings as plain numbers of a few digits; shares of zeros and counts that are 0 are left out."""
+    tensors = {"output": found.outputs, "delta": found.deltas, "gradient": found.grads, "parameter": found.params}
+    quantities: Quantities = {
+        f"{tensor}_{statistic}": {
+            path: value
+            for path, reading in readings.items()
+            if (value := getattr(reading, statistic)) or statistic not in ("zeros", "nonfinite")
+        }
+        for tensor, readings in tensors.items()
+        for statistic in Reading._fields
+    }
+    quantities |= {name: {path: getattr(u, name) for path, u in found.units.items()} for name in Units._fields}
+    return {
+        name: {path: float(f"{float(value):.{DIGITS}g}") for path, value in values.items()}
+        for name, values in {**quantities, **further}.items()
+        if values
+    }
+
+
+def sentence(readings: Readings) -> str:
+    """Return a health's essence in one line of words; nothing for no readings."""
+    if not readings:
+        return ""
+    parts = []
+    weights = {path: value for path, value in readings.get("update_ratio", {}).items() if path.endswith("/weight")}
+    if weights and max(weights.values()) > 0:
+        parts.append(f"weights move by {figure(np.median(list(weights.values())), 2)} of their size a step")
+    for quantity in ("dead", "saturated"):
+        worst = max(readings.get(quantity, {"": 0.0}).items(), key=lambda item: item[1])
+        if worst[1] >= 0.01:
+            parts.append(f"{worst[1]:.0%} of the units {quantity} in {worst[0]}")
+    grads = [value for path, value in readings.get("gradient_rms", {}).items() if path.endswith("/weight") and value]
+    if len(grads) > 1:
+        parts.append(f"gradients of first and last layer {figure(grads[0], 2)} and {figure(grads[-1], 2)}")
+    return "; ".join(parts)
+
+
+def _norm(x: jax.Array) -> jax.Array:
+    return jnp.sqrt(jnp.sum(jnp.square(x.astype(jnp.float32))))

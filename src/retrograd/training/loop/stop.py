@@ -1,0 +1,140 @@
+"""Reasons to stop: each a small rule over the history; the first that holds names the reason."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from retrograd.base.errors import ConfigError
+from retrograd.record.events import Epoch, Metrics
+from retrograd.training.config.settings import Convergence, EarlyStopping, Goal, TrainingSettings
+
+FALLING = ("loss", "mean_absolute_error", "root_mean_squared_error", "log_loss")  # metrics where less is better
+
+
+EXPECTED_ERRORS = 0.05  # wrong rows in a whole validation part
+FOUR_DIGITS = 5e-5  # what is nearer to 1 prints as 1.000
+
+
+class Stop(NamedTuple):
+    """Why training ended: a name that never changes, and a sentence with the numbers."""
+
+    reason: str
+    sentence: str
+
+
+Rule = Callable[[Sequence[Epoch]], Stop | None]
+
+
+def watched(epoch: Epoch) -> float:
+    """Return the loss that decides which weights are best: of the validation part, else of the training part."""
+    return epoch.metrics.get("valid", {}).get("loss", epoch.loss)
+
+
+def rules(settings: TrainingSettings, valid_rows: int = 0) -> list[Rule]:
+    """Return the rules that a configuration asks for; `valid_rows` are those held out, 0 for none."""
+    found: list[Rule] = []
+    if settings.goal:
+        found.append(_goal(settings.goal))
+    if settings.convergence:
+        found.append(_converged(settings.convergence))
+    if settings.early_stopping:
+        if settings.early_stopping.stop_when_perfect and valid_rows:
+            found.append(_perfect(valid_rows))
+        found.append(_early(settings.early_stopping))
+    if settings.time_limit:
+        found.append(_time(settings.time_limit))
+    return found
+
+
+def check_goal(goal: Goal, part: str, names: Sequence[str]) -> None:
+    """Raise ConfigError when the metric of a goal is none of those that are measured on this part of the data."""
+    if goal_score(goal, {part: dict.fromkeys(names, 0.0)}) is None:
+        have = ", ".join(f"{part}.{name}" for name in names)
+        raise ConfigError(f"no metric '{goal.metric}'", where="training.goal.metric", cure=f"have: {have}")
+
+
+def goal_score(goal: Goal, measured: Metrics) -> tuple[str, float] | None:
+    """Return the full name and the value of the metric that a goal means, if it was measured."""
+    scores = {f"{part}.{name}": value for part, own in measured.items() for name, value in own.items()}
+    names = (goal.metric, f"valid.{goal.metric}", f"train.{goal.metric}")
+    return next(((name, scores[name]) for name in names if name in scores), None)
+
+
+def _goal(goal: Goal) -> Rule:
+    def rule(history: Sequence[Epoch]) -> Stop | None:
+        found = goal_score(goal, history[-1].metrics)
+        if found is None:  # an epoch in the middle of a group, or predictions that are not finite
+            return None
+        name, score = found
+        reached = score <= goal.value if _falls(goal.metric) else score >= goal.value
+        return Stop("goal", f"{name} {score:.4g} has reached {goal.value:g}") if reached else None
+
+    return rule
+
+
+def _falls(metric: str) -> bool:
+    return metric.rpartition(".")[2] in FALLING
+
+
+def _converged(settings: Convergence) -> Rule:
+    def rule(history: Sequence[Epoch]) -> Stop | None:
+        norm = history[-1].gradient_norm
+        if settings.gradient_norm and norm is not None and norm < settings.gradient_norm:
+            return Stop("converged", f"the gradient's norm {norm:.3g} is below {settings.gradient_norm:g}")
+        if settings.loss_change and len(history) > 1:
+            change = abs(history[-1].loss - history[-2].loss)
+            if change < settings.loss_change:
+                return Stop(
+                    "converged", f"the loss changed by {change:.3g} in an epoch, below {settings.loss_change:g}"
+                )
+        return None
+
+    return rule
+
+
+def _early(settings: EarlyStopping) -> Rule:
+    best, waited = math.inf, 0
+
+    def rule(history: Sequence[Epoch]) -> Stop | None:
+        nonlocal best, waited
+        if not history[-1].metrics:
+            return None
+        if watched(history[-1]) < best - settings.min_change:
+            best, waited = watched(history[-1]), 0
+            return None
+        waited += 1
+        if waited < settings.patience:
+            return None
+        return Stop("early stopping", f"no loss below {best:.4g} for {waited} evaluations")
+
+    return rule
+
+
+def _perfect(rows: int) -> Rule:
+    """Return the rule that ends training once the validation rows cannot measure any further progress.
+
+    A mean loss L says that the network expects to get about a share L of such rows wrong: with n L below 0.05, fewer
+    than one row in twenty validation parts of this size. A score counts as 1 when it prints as 1 in four digits.
+    """
+    enough = max(EXPECTED_ERRORS / rows, FOUR_DIGITS)
+
+    def rule(history: Sequence[Epoch]) -> Stop | None:
+        scores = history[-1].metrics.get("valid", {})
+        loss = scores.get("loss", math.inf)
+        if scores.get("r2", 0.0) > 1 - FOUR_DIGITS:
+            return Stop("perfect", f"r2 is {scores['r2']:.6f} on the validation rows: no digit shows more")
+        if scores.get("accuracy", scores.get("average_precision", 0.0)) == 1 and 0 <= loss < enough:
+            return Stop("perfect", f"every validation row is right, with a loss of {loss:.2g}: no score shows more")
+        return None
+
+    return rule
+
+
+def _time(limit: float) -> Rule:
+    def rule(history: Sequence[Epoch]) -> Stop | None:
+        seconds = history[-1].seconds
+        return Stop("time limit", f"{seconds:.1f} of {limit:g} seconds used") if seconds >= limit else None
+
+    return rule

@@ -1,0 +1,196 @@
+"""A run before it begins: data loaded, network built, and everything checked that can be without computing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from retrograd.base.document import read_document
+from retrograd.base.errors import ConfigError, Problem, RetrogradError
+from retrograd.base.memory import check_device
+from retrograd.data.cells.floats import reading_in
+from retrograd.data.dataset import Dataset, load
+from retrograd.network.layer import Spec
+from retrograd.network.network import Network, take
+from retrograd.network.precision import computing_in, in_precision
+from retrograd.propagation.backprop import Objective
+from retrograd.training.config.config import RunConfig, config_in, document_with, with_rate
+from retrograd.training.config.output_check import mistakes
+from retrograd.training.loop.stop import check_goal
+from retrograd.training.room import check_room
+from retrograd.training.use.evaluate import Evaluator
+from retrograd.training.use.ranges import check_identifiers, check_targets
+from retrograd.update.optimizers import optimizers
+from retrograd.update.selection import select
+from retrograd.update.step import Stepper
+
+PARTS = ("train", "valid", "test")
+PROBE = 99_991  # rows of a batch whose shapes are traced; a number that no layer is likely to have of its own
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that has not begun: everything has been checked that can be checked without computing."""
+
+    config: RunConfig
+    dataset: Dataset
+    network: Network
+    objectives: tuple[Objective, ...]
+
+    @property
+    def batch_size(self) -> int:
+        """How many rows a full minibatch has."""
+        return self.config.training.batch_rows(self.dataset.rows["train"])
+
+    @property
+    def measured_part(self) -> str:
+        """The part of the data that is measured after each epoch."""
+        return "train" if self.dataset.valid is None else "valid"
+
+    @property
+    def steps(self) -> int:
+        """How many steps the run takes at most."""
+        return self.config.training.steps(self.dataset.rows["train"])
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what looks wrong about the network's output before a step has run, and what to do about it."""
+        outputs = self.network.specs({name: column[:2] for name, column in self.dataset.train.items()})
+        classes = None if self.dataset.classes is None else len(self.dataset.classes)
+        found = mistakes(self.network, self.objectives, outputs, classes)
+        return tuple(f"{self.network.line(m.node)}: {m.message}; {m.cure}" for m in found if m.severity != "note")
+
+    def stepper(self) -> Stepper:
+        """Return the training step that the configuration describes."""
+        config, convergence = self.config, self.config.training.convergence
+        watched = convergence is not None and convergence.gradient_norm is not None
+        return Stepper(
+            self.network,
+            self.objectives,
+            config.optimizer,
+            config.penalties,
+            self.steps,
+            watched,
+            config.training.precision,
+            config.freeze,
+        )
+
+    def evaluator(self) -> Evaluator:
+        """Return what measures weights between the epochs."""
+        precision = self.config.training.precision
+        return Evaluator(self.network, self.objectives, self.dataset.preprocessing, precision)
+
+
+def prepare(config: RunConfig, dataset: Dataset | None = None) -> Prepared:
+    """Return the run with its data loaded, its network built and its shapes checked.
+
+    Raises:  ConfigError, DataError, ShapeError: whatever would make a step fail, named before any run folder exists.
+    """
+    check_device()
+    if dataset is None:
+        if config.data is None:
+            raise ConfigError(
+                "missing", where="data", cure="name a built-in (`data: xor`) or a file (`data: {path: ...}`)"
+            )
+        with reading_in(config.training.precision):
+            dataset = load(config.data)
+    network, objectives = config.build(dataset.sizes, dataset.task, tuple(dataset.train))
+    prepared = Prepared(config.filled(network, dataset.task), dataset, network, tuple(objectives))
+    check_accumulation(prepared)
+    try:
+        check_shapes(prepared)
+    except RetrogradError as error:
+        raise at_entry(error, network) from error
+    return prepared
+
+
+def prepare_file(path: Path, changes: Sequence[str] = (), learning_rate: float | None = None) -> Prepared:
+    """Return the run that a YAML file describes (see `prepare`); what is wrong is told with file and line."""
+    document = document_with(changes, read_document(path))
+    config = with_rate(config_in(path.parent, document), learning_rate)
+    try:
+        with reading_in(config.training.precision):
+            dataset = None if config.data is None else load(config.data)
+    except ConfigError as error:
+        raise document.located(error) from error
+    try:
+        return prepare(config, dataset)
+    except RetrogradError as error:
+        raise document.located(error) from error
+
+
+def at_entry(error: RetrogradError, network: Network) -> RetrogradError:
+    """Return the error with the entry of the configuration, as in `network.2`, in front of each node's path."""
+
+    def moved(problem: Problem) -> Problem:
+        index = network.entry_index(problem.where.partition(" (")[0])
+        return problem if index is None else problem._replace(where=f"network.{index}: {problem.where}")
+
+    return type(error)([moved(problem) for problem in error.problems])
+
+
+def check_accumulation(prepared: Prepared) -> None:
+    """Raise ConfigError when a batch has fewer rows than the micro-batches that it is to be cut into."""
+    optimizer, rows = prepared.config.optimizer, prepared.batch_size
+    if optimizer.accumulate > rows:
+        where = f"optimizer.{optimizers.name_of(type(optimizer))}.accumulate"
+        message = f"{optimizer.accumulate} micro-batches cannot be cut from a batch of {rows} rows"
+        raise ConfigError(message, where=where, cure=f"at most {rows}, or a larger training.batch_size")
+
+
+def check_trained(stepper: Stepper, params: Mapping[str, Any]) -> None:
+    """Raise ConfigError when a step would change nothing."""
+    if not params:
+        raise ConfigError("no layer has parameters: there is nothing to train", where="network")
+    if not stepper.trained(params):
+        where = "freeze" if stepper.freeze else "network"
+        cure = "leave `frozen` and `freeze` out where weights are to be learnt"
+        raise ConfigError("every layer with parameters is frozen: nothing would train", where=where, cure=cure)
+
+
+def check_shapes(prepared: Prepared) -> None:
+    """Trace one step without computing it; the error of a layer or loss that does not fit names it.
+
+    Then check what a compiled step could not report.
+    """
+    precision, rows = prepared.config.training.precision, PROBE if prepared.batch_size > 1 else 1
+    specs = {name: Spec((rows, *column.shape[1:]), column.dtype) for name, column in prepared.dataset.train.items()}
+    batch = in_precision(specs, precision)
+    stepper = prepared.stepper()
+
+    def trace(key: jax.Array, batch: Any) -> Any:
+        return stepper.step(stepper.start(in_precision(prepared.network.init(key, batch), precision), key), batch)
+
+    try:
+        with computing_in(precision):
+            outputs = prepared.network.specs(batch)
+            after, _ = jax.eval_shape(trace, jax.random.key(0), batch)
+    except RetrogradError as error:
+        raise type(error)([worded(problem) for problem in error.problems]) from error
+    if prepared.config.freeze:
+        select(after.params, prepared.config.freeze, "freeze")
+    check_trained(stepper, after.params)
+    kept = {node.name: outputs[node.name] for node in prepared.network if not node.recompute}
+    check_room(after, kept, prepared.batch_size / rows)
+    evaluator = prepared.evaluator()
+    if prepared.config.training.goal:
+        names = evaluator.metric_names(take(outputs, evaluator.main_output).shape)
+        check_goal(prepared.config.training.goal, prepared.measured_part, names)
+    for name in PARTS:
+        columns = getattr(prepared.dataset, name) or {}
+        check_identifiers(prepared.network, columns)
+        for objective in prepared.objectives:
+            check_targets(objective, take(outputs, objective.inputs[0]).shape[-1], columns)
+
+
+def worded(problem: Problem) -> Problem:
+    """Return the problem with `batch` for the number of rows that stood for it while shapes were traced."""
+
+    def said(text: str) -> str:
+        return re.sub(rf"\b{PROBE}\b", "batch", text)
+
+    return problem._replace(message=said(problem.message), cure=said(problem.cure))

@@ -1,0 +1,228 @@
+"""A training run from configuration to run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from retrograd.base.document import Document, write_document
+from retrograd.base.errors import NonFiniteError
+from retrograd.base.memory import memory_told
+from retrograd.data.dataset import Dataset
+from retrograd.native.library import kernels
+from retrograd.network.layer import Spec
+from retrograd.record.events import Epoch, Intervention, Note, Started
+from retrograd.record.run import RunWriter
+from retrograd.training.config.config import (
+    RunConfig,
+    config_of,
+    plain_config,
+    portable,
+    read_config,
+)
+from retrograd.training.ending import end, own_files, save, trained
+from retrograd.training.gradients import check_prepared, refuse_wrong
+from retrograd.training.interrupts import interruptible
+from retrograd.training.loop.health import HealthWatch, sentence
+from retrograd.training.loop.keeping import Keeper
+from retrograd.training.loop.loop import Loop, Watcher
+from retrograd.training.loop.stop import Stop
+from retrograd.training.plane import PlaneSampler, may_sample
+from retrograd.training.prepare import PARTS, Prepared, prepare
+from retrograd.training.use.predict import Model
+
+USUAL_FLAGS: dict[str, Any] = {
+    "jax_enable_x64": False,
+    "jax_default_matmul_precision": None,
+    "jax_numpy_dtype_promotion": "standard",
+    "jax_default_prng_impl": "threefry2x32",
+    "jax_threefry_partitionable": True,
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """A finished run: its folder, the model with the best weights, the epochs, why it stopped, and the scores."""
+
+    folder: Path
+    model: Model
+    dataset: Dataset
+    history: tuple[Epoch, ...]
+    stop: Stop
+    best_epoch: int | None
+    scores: Mapping[str, Mapping[str, float]]  # part -> metric -> value
+    interventions: tuple[Intervention, ...] = ()  # what the guard did
+    health: str = ""  # the last readings in words
+
+    def __repr__(self) -> str:
+        part = next((part for part in reversed(PARTS) if part in self.scores), "train")
+        scores = ", ".join(f"{name} {value:.4g}" for name, value in list(self.scores.get(part, {}).items())[:2])
+        best = "the first weights" if self.best_epoch is None else f"best epoch {self.best_epoch}"
+        config = self.model.config
+        return (
+            f"<Run {config.name}: {self.dataset.task}, {part} {scores}; {self.stop.reason} after {len(self.history)}"
+            f" epochs, {best}; {self.folder}>"
+        )
+
+    def predict(self, data: Any) -> np.ndarray:
+        """Return a label or value for each new row (see Model.predict)."""
+        return self.model.predict(data)
+
+    def predict_proba(self, data: Any) -> np.ndarray:
+        """Return the probability of each class [rows, classes] (see Model.predict_proba)."""
+        return self.model.predict_proba(data)
+
+    def evaluate(self, data: Any, y: Any = None) -> dict[str, float]:
+        """Return loss and metrics on rows with targets, or on rows x and targets y."""
+        return self.model.evaluate(data, y)
+
+
+def train(
+    config: RunConfig | Mapping[str, Any] | str | Path,
+    *,
+    dataset: Dataset | None = None,
+    root: str | Path = "runs",
+    folder: str | Path | None = None,
+    overwrite: bool = False,
+    watchers: Sequence[Watcher] = (),
+    started: Callable[[Prepared, Path], None] | None = None,
+    readings: bool = False,
+) -> Run:
+    """Train what a configuration (object, mapping, or path of a YAML file) describes; return the finished run.
+
+    `root` is where the run folder is made, `folder` names it exactly. `started` is called once before the first step,
+    `watchers` at the end of every epoch. `readings` records the health of the layers now and then.
+
+    Raises:  NonFiniteError when training met NaN or infinity; the run folder then holds the last good weights.
+             KeyboardInterrupt (Ctrl-C) or SystemExit (SIGTERM, a closed terminal), once everything is saved.
+             ResourceError when the run had to be saved elsewhere, because its folder was deleted, say.
+    """
+    prepared = prepare(as_config(config), dataset)
+    return train_prepared(prepared, root=root, folder=folder, overwrite=overwrite, watchers=watchers, started=started,
+                          readings=readings)  # fmt: skip
+
+
+def train_prepared(
+    prepared: Prepared,
+    *,
+    root: str | Path = "runs",
+    folder: str | Path | None = None,
+    overwrite: bool = False,
+    watchers: Sequence[Watcher] = (),
+    started: Callable[[Prepared, Path], None] | None = None,
+    readings: bool = False,
+    returns_when_interrupted: bool = False,
+) -> Run:
+    """Train a run that `prepare` has checked (see `train`); an interrupt is raised again unless it is to return."""
+    config, dataset = prepared.config, prepared.dataset
+    notes = (*dataset.notes, *gradients_checked(prepared))
+    chosen = kernels(config.training.native_kernels)
+    with chosen, memory_told(), interruptible() as interrupts, writer(config.name, root, folder, overwrite) as place:
+        place.write_config(write_document(plain_config(portable(config))))
+        place.record(Started.here(config.name, dataset.task, config.training.seed, data_digest=dataset.digest,
+                                  device=jax.default_backend(), flags=number_flags()))  # fmt: skip
+        files = [f"layers of {name}, sha256 {digest}" for name, digest in own_files(config).items()]
+        for note in (*notes, *files, *(f"warning: {found}" for found in prepared.warnings())):
+            place.record(Note(note))
+        if started:
+            started(prepared, place.path)
+        run = _train_into(place, prepared, watchers, interrupts.asked, readings)
+    if not returns_when_interrupted:
+        interrupts.pass_on(run.folder)
+    return run
+
+
+def gradients_checked(prepared: Prepared) -> Iterator[str]:
+    """Check the backward pass where the configuration asks for it, and yield the verdict.
+
+    Raises:  GradientError when a gradient is wrong
+    """
+    if prepared.config.training.check:
+        report = check_prepared(prepared)
+        refuse_wrong(report)
+        yield f"gradients checked before the first step: {report.verdict}"
+
+
+@contextmanager
+def writer(name: str, root: str | Path, folder: str | Path | None, overwrite: bool) -> Iterator[RunWriter]:
+    """Give the writer of a new run folder; what fails before its first epoch leaves none behind.
+
+    What fails before its first model, and was to replace another run, leaves that one.
+    """
+    new = RunWriter.create(Path(root), name) if folder is None else RunWriter.at(Path(folder), overwrite=overwrite)
+    with new as place:
+        try:
+            yield place
+        except BaseException:
+            if not place.has_begun or place.replaces:
+                place.discard()
+            raise
+
+
+def as_config(config: RunConfig | Mapping[str, Any] | str | Path) -> RunConfig:
+    """Return the configuration that was given in one of several forms."""
+    if isinstance(config, RunConfig):
+        return config
+    return read_config(config) if isinstance(config, (str, Path)) else config_of(Document(dict(config)))
+
+
+def _train_into(
+    place: RunWriter,
+    prepared: Prepared,
+    watchers: Sequence[Watcher],
+    asked: Callable[[], str | None],
+    readings: bool,
+) -> Run:
+    config, dataset = prepared.config, prepared.dataset
+    evaluator = prepared.evaluator()
+    part = prepared.measured_part
+    measured = getattr(dataset, part)
+    specs = {name: Spec(np.shape(column), column.dtype) for name, column in dataset.train.items()}
+    first = prepared.network.init(jax.random.key(config.training.seed), specs)
+    stepper = prepared.stepper()
+    watch = HealthWatch(prepared.steps, place.keep) if readings else None
+    sampler = PlaneSampler(prepared, evaluator, first) if may_sample(prepared, first) else None
+    looks = [look for look in (watch, sampler) if look is not None]
+    fitted = Loop(
+        stepper,
+        config.training,
+        dataset.train,
+        score=lambda variables: {part: evaluator.scores(variables, measured)},
+        held_out=dataset.valid is not None,
+        valid_rows=dataset.rows.get("valid", 0),
+        watchers=(place.keep, *watchers),
+        asked_to_stop=asked,
+        told=place.keep,
+        look=(lambda *state: [look(*state) for look in looks]) if looks else None,
+        keep=Keeper(lambda variables, best: save(trained(prepared, variables, best.metrics), place)),
+    ).run(first)
+    ended = end(place, prepared, evaluator, fitted, sampler)
+    if fitted.error:
+        raise NonFiniteError([p._replace(cure=f"{p.cure}; run folder: {ended.folder}") for p in fitted.error.problems])
+    if ended.error:
+        raise ended.error
+    health = sentence(watch.last) if watch else ""
+    best = fitted.best.epoch if fitted.best else None
+    return Run(
+        ended.folder,
+        ended.model,
+        dataset,
+        fitted.history,
+        fitted.stop,
+        best,
+        ended.scores,
+        fitted.interventions,
+        health,
+    )
+
+
+def number_flags() -> dict[str, str]:
+    """Return the settings of JAX that change numbers and are not the usual ones: JAX_ENABLE_X64, say."""
+    found = {name: getattr(jax.config, name, usual) for name, usual in USUAL_FLAGS.items()}
+    return {name: str(value) for name, value in found.items() if value != USUAL_FLAGS[name]}

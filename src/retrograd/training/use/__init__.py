@@ -1,0 +1,1 @@
+"""Trained networks at work: evaluated, judged, asked for predictions and texts."""

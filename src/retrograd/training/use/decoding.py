@@ -1,0 +1,160 @@
+"""Texts token by token: the likeliest next one, one drawn by chance, or the best of several (beam search)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from retrograd.data.preprocessing import Preprocessing
+from retrograd.data.texts.inputs import CorpusInputs
+from retrograd.data.texts.targets import Answer
+from retrograd.data.texts.vocabulary import END, PADDING, START, UNKNOWN
+from retrograd.network.network import Variables
+from retrograd.training.use.evaluate import Evaluator
+
+NextLogits = Callable[
+    [np.ndarray], np.ndarray
+]  # beginnings [rows, tokens] -> logits of the next token [rows, tokens known]
+NEVER = (PADDING, UNKNOWN, START)  # what is never said
+
+
+class Speaker(Protocol):
+    """What decoding needs of a model."""
+
+    @property
+    def evaluator(self) -> Evaluator:
+        """The compiled forward pass."""
+
+    @property
+    def variables(self) -> Variables:
+        """The weights."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The vocabulary and the lengths."""
+
+
+class Beam(NamedTuple):
+    """A finished text: its identifiers without start and end, and the logarithm of its probability."""
+
+    tokens: np.ndarray
+    score: float
+
+
+def continuation(model: Speaker, inputs: CorpusInputs) -> NextLogits:
+    """Return the next token's logits under a language model, which sees the last `length` tokens at most."""
+
+    def logits(begun: np.ndarray) -> np.ndarray:
+        seen = begun[:, -inputs.length :]
+        x = np.full((len(seen), inputs.length), PADDING, np.int32)
+        x[:, : seen.shape[1]] = seen
+        return _outputs(model, {"x": x, "mask": x != PADDING})[:, seen.shape[1] - 1]
+
+    return logits
+
+
+def answering(model: Speaker, target: Answer, columns: Mapping[str, np.ndarray], copies: int = 1) -> NextLogits:
+    """Return the next token's logits of answers to the texts in `columns`, each of them `copies` times."""
+    sources = {name: np.repeat(column, copies, 0) for name, column in columns.items()}
+
+    def logits(begun: np.ndarray) -> np.ndarray:
+        previous = np.full((len(begun), target.length), PADDING, np.int32)
+        previous[:, : begun.shape[1]] = begun
+        return _outputs(model, {**sources, "previous": previous})[:, begun.shape[1] - 1]
+
+    return logits
+
+
+def answers(model: Speaker, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the likeliest answers token by token (greedy), identifiers [rows, length]."""
+    target = model.preprocessing.target
+    assert isinstance(target, Answer)
+    rows = len(columns["x"])
+    begun = np.full((rows, 1), START, np.int32)
+    return extend(answering(model, target, columns), begun, target.length, likeliest)[:, 1:]
+
+
+def likeliest(logits: np.ndarray) -> np.ndarray:
+    """Return the likeliest token of each row."""
+    return logits.argmax(-1)
+
+
+def drawn(temperature: float, top: int | None, rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a choice by chance, p = softmax(logits / temperature) among the `top` likeliest tokens."""
+
+    def choose(logits: np.ndarray) -> np.ndarray:
+        scaled = logits.astype(np.float64) / temperature
+        if top is not None and top < scaled.shape[-1]:
+            least = np.partition(scaled, -top, -1)[:, -top, None]
+            scaled = np.where(scaled < least, -np.inf, scaled)
+        shares = np.exp(scaled - scaled.max(-1, keepdims=True)).cumsum(-1)
+        dice = rng.random((len(shares), 1)) * shares[:, -1:]
+        return (shares <= dice).sum(-1)
+
+    return choose
+
+
+def extend(
+    next_logits: NextLogits, begun: np.ndarray, length: int, choose: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Return beginnings [rows, tokens] with up to `length` tokens more; a row that has ended is filled with padding."""
+    done = np.zeros(len(begun), bool)
+    for _ in range(length):
+        tokens = np.where(done, PADDING, choose(_allowed(next_logits(begun))))
+        begun = np.column_stack([begun, tokens.astype(np.int32)])
+        done |= tokens == END
+        if done.all():
+            break
+    return begun
+
+
+def search(next_logits: NextLogits, begun: np.ndarray, length: int, width: int, exponent: float = 1.0) -> list[Beam]:
+    """Return the best `width` texts that a beam search finds from one beginning [tokens], the best first.
+
+    At each step only the `width` likeliest of all extensions stay. Finished texts are compared by their log
+    probability divided by (number of tokens, the end included) ** exponent: with 0 short ones win, with 1 it is the
+    mean of a token. Those that `length` cut stand behind them. `next_logits` must take `width` rows.
+
+    See:  Wu et al. 2016, arXiv:1609.08144, section 7
+    """
+    alive, scores = np.repeat(begun[None], width, 0), np.full(width, -np.inf)
+    scores[0] = 0.0  # the others are copies
+    ended: list[Beam] = []
+
+    def rank(beam: Beam) -> float:
+        return -beam.score / (len(beam.tokens) + 1) ** exponent
+
+    for _ in range(length):
+        totals = scores[:, None] + _log_shares(_allowed(next_logits(alive)))
+        order = np.argsort(-totals, axis=None, kind="stable")[: 2 * width]
+        rows, tokens = np.unravel_index(order, totals.shape)
+        best = totals[rows, tokens]
+        likely = np.isfinite(best)
+        ends = np.flatnonzero((tokens == END) & likely & (np.arange(len(best)) < width))  # as likely as what goes on
+        ended += [Beam(alive[rows[i], len(begun) :], float(best[i])) for i in ends]
+        on = np.flatnonzero((tokens != END) & likely)[:width]
+        if not len(on) or (len(ended) >= width and best[on[0]] < min(beam.score for beam in ended)):
+            return sorted(ended, key=rank)[:width]
+        places = np.resize(on, width)
+        alive = np.column_stack([alive[rows[places]], tokens[places].astype(np.int32)])
+        scores = np.where(np.arange(width) < len(on), best[places], -np.inf)
+    cut = [Beam(row[len(begun) :], float(s)) for row, s in zip(alive, scores, strict=True) if np.isfinite(s)]
+    return [*sorted(ended, key=rank), *sorted(cut, key=rank)][:width]
+
+
+def _outputs(model: Speaker, columns: dict[str, Any]) -> np.ndarray:
+    return model.evaluator.outputs(model.variables, columns)
+
+
+def _allowed(logits: np.ndarray) -> np.ndarray:
+    logits = logits.copy()
+    logits[:, list(NEVER)] = -np.inf
+    return logits
+
+
+def _log_shares(logits: np.ndarray) -> np.ndarray:
+    logits = logits.astype(np.float64)
+    highest = logits.max(-1, keepdims=True)
+    return logits - highest - np.log(np.exp(logits - highest).sum(-1, keepdims=True))

@@ -1,0 +1,165 @@
+"""Loss, outputs and metrics of weights on rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax import Array
+
+from retrograd.data.images.boxes import Boxes
+from retrograd.data.prefetch import ahead, is_streamed
+from retrograd.data.preprocessing import Preprocessing
+from retrograd.network.layer import Context, Spec
+from retrograd.network.losses.loss import Loss
+from retrograd.network.network import Network, Variables, take
+from retrograd.network.precision import Precision, computing_in, in_precision
+from retrograd.propagation.backprop import Objective, compare, forward, total
+from retrograd.training.use.tallies import Tally, tally_of
+from retrograd.update.step import count
+
+ROWS_AT_ONCE = 4096  # of a forward pass over a whole part
+BYTES_AT_ONCE = 256 * 1024**2  # of the outputs of all nodes: rows with large outputs go fewer at once
+
+
+class Measured(NamedTuple):
+    """What one portion of rows gave: losses by objective, what their means were divided by, and the main output."""
+
+    columns: Mapping[str, np.ndarray]
+    losses: Mapping[str, np.ndarray]
+    counts: Mapping[str, np.ndarray]
+    output: np.ndarray
+
+
+class Evaluator:
+    """Measures a network on columns of rows, out of training, a bounded number of rows at a time.
+
+    In float64 if that is the precision, else in float32: what trains in bfloat16 has float32 weights.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        objectives: Sequence[Objective],
+        preprocessing: Preprocessing | None,
+        precision: Precision = "float32",
+    ) -> None:
+        self.network, self.objectives, self.preprocessing = network, tuple(objectives), preprocessing
+        self.precision: Precision = precision
+        self._measure = jax.jit(self._losses)
+        self._forward = jax.jit(self._output)
+        self._sizes: dict[Any, int] = {}  # rows at once, by the columns' shapes
+
+    def outputs(self, variables: Variables, columns: Mapping[str, Any]) -> np.ndarray:
+        """Return the main output for every row."""
+        return np.concatenate(list(self.each_output(variables, columns)))
+
+    def each_output(self, variables: Variables, columns: Mapping[str, Any]) -> Iterator[np.ndarray]:
+        """Yield the main output of a portion of rows after the other."""
+        needed = {name: columns[name] for name in self.network.columns}
+        for chunk in self.chunks(needed):
+            with computing_in(self.precision):
+                output = np.asarray(self._forward(*variables, in_precision(chunk, self.precision)))
+            yield output
+
+    def loss(self, variables: Variables, columns: Mapping[str, Any]) -> tuple[float, np.ndarray]:
+        """Return the loss over all rows (each portion weighed by its count) and the main output."""
+        outputs: list[np.ndarray] = []
+        loss = self._sum(self._each(variables, columns), lambda each: outputs.append(each.output))
+        return loss, np.concatenate(outputs)
+
+    def scores(self, variables: Variables, columns: Mapping[str, Any], *, full: bool = False) -> dict[str, float]:
+        """Return loss and metrics: those that are quick, or with `full` all of the task's."""
+        loss, tally = self.tallied(variables, columns)
+        return {"loss": loss, **(tally.scores(full) if tally is not None else {})}
+
+    def tallied(self, variables: Variables, columns: Mapping[str, Any]) -> tuple[float, Tally | None]:
+        """Return the loss, and what the rows add up to."""
+        tallies: list[Tally | None] = []
+
+        def see(each: Measured) -> None:
+            if not tallies:
+                tallies.append(self._tally(each.output.shape))
+            if tallies[0] is not None:
+                tallies[0].add(each.output, each.columns)
+
+        loss = self._sum(self._each(variables, columns), see)
+        return loss, tallies[0]
+
+    def metric_names(self, shape: Sequence[int]) -> tuple[str, ...]:
+        """Return what is measured after an epoch where outputs have this shape."""
+        tally = self._tally(shape)
+        return ("loss",) if tally is None else ("loss", *tally.names)
+
+    def chunks(self, columns: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the rows in portions; those that must be decoded are, while the portion before is computed."""
+        rows, size = len(next(iter(columns.values()))), self._rows_at_once(columns)
+        if rows <= size:
+            yield {name: column[:] for name, column in columns.items()}
+            return
+        starts = range(0, max(rows, 1), size)
+
+        def chunk(i: int) -> dict[str, Any]:
+            return {name: column[i : i + size] for name, column in columns.items()}
+
+        yield from ahead(chunk, starts) if is_streamed(columns) else map(chunk, starts)
+
+    @property
+    def main(self) -> Objective:
+        """The objective on the network's last output, else the first."""
+        own = [objective for objective in self.objectives if objective.inputs[0] == self.network.output]
+        return (own or list(self.objectives))[0]
+
+    @property
+    def main_output(self) -> str:
+        """The node whose output predictions are read from."""
+        has_boxes = self.preprocessing is not None and isinstance(self.preprocessing.target, Boxes)
+        return self.network.output if has_boxes else self.main.inputs[0]
+
+    def _rows_at_once(self, columns: Mapping[str, Any]) -> int:
+        row = {name: Spec((1, *column.shape[1:]), column.dtype) for name, column in columns.items()}
+        key = tuple((name, spec.shape) for name, spec in row.items())
+        if key not in self._sizes:
+            leaves = jax.tree.leaves(self.network.specs(row))
+            bytes_a_row = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
+            self._sizes[key] = max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // max(1, bytes_a_row)))
+        return self._sizes[key]
+
+    def _tally(self, shape: Sequence[int]) -> Tally | None:
+        target = self.preprocessing.target if self.preprocessing else None
+        return tally_of(target, self.main.inputs[1:2], tuple(shape), gives_logits(self.main.loss))
+
+    def _each(self, variables: Variables, columns: Mapping[str, Any]) -> Iterator[Measured]:
+        for chunk in self.chunks(columns):
+            with computing_in(self.precision):
+                measured = jax.device_get(self._measure(*variables, in_precision(chunk, self.precision)))
+            yield Measured(chunk, *measured)
+
+    def _sum(self, portions: Iterator[Measured], see: Any) -> float:
+        """Return the total loss of all portions; each is shown to `see`."""
+        sums: dict[str, float] = {}
+        counts: dict[str, float] = {}
+        for each in portions:
+            for name, value in each.losses.items():
+                weight = float(each.counts.get(name, 1.0))
+                sums[name] = sums.get(name, 0.0) + float(value) * weight
+                counts[name] = counts.get(name, 0.0) + weight if name in each.counts else 1.0
+            see(each)
+        means = {name: np.float64(value / counts[name] if counts[name] else 0.0) for name, value in sums.items()}
+        return float(total(self.objectives, means))  # type: ignore[arg-type]
+
+    def _losses(self, params: Any, state: Any, columns: Mapping[str, Array]) -> Any:
+        record = forward(self.network, params, state, Context(), columns)
+        losses, _ = compare(self.objectives, record.outputs, Context())
+        return losses, count(self.network, self.objectives, columns), take(record.outputs, self.main_output)
+
+    def _output(self, params: Any, state: Any, columns: Mapping[str, Array]) -> Any:
+        return take(forward(self.network, params, state, Context(), columns).outputs, self.main_output)
+
+
+def gives_logits(loss: Loss | Any) -> bool:
+    """Return whether a network trained with this loss puts out logits (a hinge's scores count as such)."""
+    return bool(getattr(loss, "from_logits", loss.kind == "hinge"))

@@ -1,0 +1,76 @@
+"""Texts from a trained model: continued by a language model, or answered by a sequence-to-sequence model."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from retrograd.base.errors import UsageError
+from retrograd.data.texts.inputs import CorpusInputs, TextInputs
+from retrograd.data.texts.targets import Answer
+from retrograd.data.texts.vocabulary import START, Vocabulary
+from retrograd.training.use.decoding import NextLogits, answering, continuation, drawn, extend, likeliest, search
+from retrograd.training.use.predict import Model
+
+USUAL_TOKENS = 200  # of a continuation
+
+
+def generate(
+    model: Model,
+    text: str = "",
+    *,
+    length: int | None = None,
+    temperature: float = 1.0,
+    top: int | None = None,
+    seed: int = 0,
+) -> str:
+    """Return what a language model says after a text, or the answer of a sequence-to-sequence model to it.
+
+    Each token is drawn from softmax(logits / temperature), among the `top` likeliest if given; with temperature 0 it
+    is the likeliest one. The same seed gives the same text. `length` bounds the tokens (200; of answers their own).
+
+    Raises:  UsageError for a model that generates no texts, or arguments that mean nothing
+    """
+    if not temperature >= 0 or not np.isfinite(temperature) or (top is not None and top < 1):
+        raise UsageError(f"expected a temperature >= 0 and top >= 1, got {temperature} and {top}")
+    logits, begun, most, vocabulary = _start(model, text)
+    rng = np.random.Generator(np.random.PCG64(seed))
+    choose = likeliest if temperature == 0 else drawn(temperature, top, rng)
+    found = extend(logits, begun[None], _bounded(model, length, most), choose)
+    return vocabulary.decode(found[0, len(begun) :])
+
+
+def beam_search(
+    model: Model, text: str = "", *, width: int = 4, length: int | None = None, exponent: float = 1.0
+) -> list[tuple[str, float]]:
+    """Return the best texts that a beam search finds, the best first, each with its log probability.
+
+    Finished texts are compared by log probability / tokens ** exponent. With width 1 this is the greedy choice.
+
+    Raises:  UsageError for a model that generates no texts
+    """
+    if width < 1:
+        raise UsageError(f"expected a width of at least 1, got {width}")
+    logits, begun, most, vocabulary = _start(model, text, width)
+    found = search(logits, begun, _bounded(model, length, most), width, exponent)
+    return [(vocabulary.decode(beam.tokens), beam.score) for beam in found]
+
+
+def _start(model: Model, text: str, copies: int = 1) -> tuple[NextLogits, np.ndarray, int, Vocabulary]:
+    """Return the next token's logits, the beginning, the usual number of tokens, and the vocabulary of the answer."""
+    inputs, target = model.preprocessing.inputs, model.preprocessing.target
+    if isinstance(inputs, CorpusInputs):
+        begun = np.concatenate([[START], inputs.vocabulary.encode(text)]).astype(np.int32)
+        return continuation(model, inputs), begun, USUAL_TOKENS, inputs.vocabulary
+    if isinstance(inputs, TextInputs) and isinstance(target, Answer):
+        columns = model.columns([text])
+        return answering(model, target, columns, copies), np.array([START], np.int32), target.length, target.vocabulary
+    cure = "train one with `text: {next: true}` or `text: {answer: COLUMN}`"
+    raise UsageError("the model generates no texts", cure=cure)
+
+
+def _bounded(model: Model, length: int | None, most: int) -> int:
+    """Return how many tokens are generated at most: an answer has no places beyond its own length."""
+    if length is not None and length < 1:
+        raise UsageError(f"expected a length of at least 1, got {length}")
+    is_answer = isinstance(model.preprocessing.target, Answer)
+    return min(length or most, most) if is_answer else length or most

@@ -1,0 +1,109 @@
+"""Judging the answers for a part of the data row by row: what is taken for what, and which rows are the worst."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from retrograd.data.dataset import Dataset
+from retrograd.data.tables.multilabel import MultiLabels
+from retrograd.data.tables.target import Quantities
+from retrograd.data.windows.levels import at_level
+from retrograd.record.judged import Judged
+from retrograd.report.markup import figure
+from retrograd.training.use.confusion import class_name, confusion, counted, label_counts
+from retrograd.training.use.residuals import residuals
+from retrograd.training.use.tallies import ClassTally, MaskTally, PlainTally, Tally
+from retrograd.training.use.worst import Worst, worst_rows
+
+MOST_TARGETS, MOST_WORDS = 4, 4
+LEAST = 1e-300  # a probability, so that its logarithm is finite
+
+
+class Answers(NamedTuple):
+    """What a part was answered: fields of Judged, and the worst rows."""
+
+    fields: dict[str, Any]
+    worst: Worst
+
+
+def judge(part: str, tally: Tally | None, dataset: Dataset) -> Judged | None:
+    """Return how a part was answered, from what its scoring has added up; None where there is nothing to judge.
+
+    Outputs are decoded portion by portion, as they were scored.
+    """
+    if isinstance(tally, MaskTally):
+        return _of_masks(part, tally) if tally.finite else None
+    if isinstance(tally, ClassTally):
+        found = _of_classes(tally)
+    elif isinstance(tally, PlainTally):
+        with np.errstate(all="ignore"):  # rows that are not finite are left out of everything but the worst rows
+            found = (
+                _of_several(tally, tally.target)
+                if isinstance(tally.target, MultiLabels)
+                else _of_quantities(tally, tally.target)
+            )
+    else:
+        return None
+    judged = Judged(part, found.worst.count, nonfinite=found.worst.nonfinite, **found.fields)
+    return replace(judged, worst=worst_rows(found.worst, dataset, part))
+
+
+def _of_masks(part: str, tally: MaskTally) -> Judged:
+    truth, found = np.nonzero(tally.counts)
+    fields = counted(truth, found, tally.counts[truth, found], tally.target.values)
+    return Judged(part, int(tally.counts.sum()), "pixels", **fields)
+
+
+def _of_classes(tally: ClassTally) -> Answers:
+    rows, names = tally.rows(), tally.target.classes
+    worst = Worst(lambda row: (class_name(names[row["truth"]]), class_name(names[row["answer"]])))
+    worst.add(rows.surprise, rows.finite, truth=rows.truth, answer=rows.found, probability=rows.sure)
+    fields = confusion(rows.truth[rows.finite], rows.found[rows.finite], names)
+    return Answers({**fields, "measure": "cross-entropy"}, worst)
+
+
+def _of_several(tally: PlainTally, target: MultiLabels) -> Answers:
+    truths, answers = [], []
+    worst = Worst(lambda row: (_labels(row["truth"], target), _labels(row["answer"], target)))
+    for output, truth in zip(tally.outputs, tally.truths, strict=True):
+        share = np.asarray(target.decode(output, from_logits=tally.from_logits).probabilities)
+        has, found, finite = truth >= 0.5, share >= 0.5, np.isfinite(output).all(1)
+        losses = -np.log(np.maximum(np.where(has, share, 1 - share), LEAST)).mean(1)
+        worst.add(losses, finite, truth=has, answer=found)
+        truths.append(has[finite])
+        answers.append(found[finite])
+    fields = label_counts(np.concatenate(truths), np.concatenate(answers), target.classes)
+    return Answers({**fields, "measure": "binary cross-entropy, the mean over labels"}, worst)
+
+
+def _of_quantities(tally: PlainTally, target: Quantities) -> Answers:
+    truths, answers = [], []
+    worst = Worst(lambda row: (_values(row["truth"]), _values(row["answer"])))
+    for output, scaled, level in zip(tally.outputs, tally.truths, tally.levels, strict=True):
+        truth = at_level(target.scaling.undo(scaled), level)
+        found = at_level(np.asarray(target.decode(output).values), level)
+        finite = np.isfinite(found).all(1)
+        losses = ((np.asarray(output, np.float64) - scaled) ** 2).mean(1)
+        worst.add(losses, finite, truth=truth, answer=found)
+        truths.append(truth[finite])
+        answers.append(found[finite])
+    truth, found = np.concatenate(truths), np.concatenate(answers)
+    count = min(MOST_TARGETS, truth.shape[1]) if len(truth) else 0
+    shown = [residuals(class_name(target.names[i]), truth[:, i], found[:, i]) for i in range(count)]
+    measure = "squared error" if set(target.scaling.scale) == {1.0} else "squared error of the scaled target"
+    fields = {"residuals": tuple(shown), "target_count": len(target.names), "measure": measure}
+    return Answers(fields, worst)
+
+
+def _labels(has: np.ndarray, target: MultiLabels) -> str:
+    names = [class_name(target.classes[i]) for i in np.flatnonzero(has)]
+    more = f" and {len(names) - MOST_WORDS} more" if len(names) > MOST_WORDS else ""
+    return ", ".join(names[:MOST_WORDS]) + more if names else "none"
+
+
+def _values(values: np.ndarray) -> str:
+    more = f" and {len(values) - MOST_WORDS} more" if len(values) > MOST_WORDS else ""
+    return ", ".join(figure(float(value)) for value in values[:MOST_WORDS]) + more

@@ -1,0 +1,218 @@
+"""A trained model: network, weights and preprocessing together, from raw data to predictions in the user's terms."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from retrograd.base.document import Document
+from retrograd.base.errors import ModelFileError, NonFiniteError, RetrogradError, UsageError
+from retrograd.data.cells.floats import reading_in
+from retrograd.data.dataset import joined
+from retrograd.data.images.boxes import in_pixels
+from retrograd.data.preprocessing import Preprocessing
+from retrograd.data.report import Report
+from retrograd.data.settings import DataSettings
+from retrograd.data.source import form_of_its_own, read_file
+from retrograd.data.tables.target import Decoded
+from retrograd.data.texts.targets import Answer
+from retrograd.data.windows.levels import at_level
+from retrograd.network.layer import Spec
+from retrograd.network.network import Network, Variables
+from retrograd.network.own_layers import check_loaded
+from retrograd.network.precision import in_precision
+from retrograd.propagation.backprop import Objective
+from retrograd.record.aside import settle_if_free
+from retrograd.record.lock import is_locked
+from retrograd.record.model import check_fits, load_model, save_model
+from retrograd.record.run import CONFIG, MODEL
+from retrograd.record.runs import find_run
+from retrograd.record.tree import nonfinite
+from retrograd.training.config.config import RunConfig, config_of, plain_config
+from retrograd.training.loop.keeping import SECONDS
+from retrograd.training.use.decoding import answers
+from retrograd.training.use.evaluate import Evaluator, gives_logits
+from retrograd.training.use.ranges import check_identifiers
+
+
+@dataclass(frozen=True, repr=False)
+class Model:
+    """A network with its weights, and the preprocessing that was fitted with it."""
+
+    config: RunConfig
+    network: Network
+    objectives: tuple[Objective, ...]
+    variables: Variables
+    preprocessing: Preprocessing
+    facts: Mapping[str, Any]  # task, columns, what was measured, versions
+
+    @functools.cached_property
+    def evaluator(self) -> Evaluator:
+        """The compiled forward pass of this model."""
+        return Evaluator(self.network, self.objectives, self.preprocessing, self.config.training.precision)
+
+    def __repr__(self) -> str:
+        return f"<Model {self.config.name}: {self.facts.get('task')}, {len(self.network)} nodes>"
+
+    @property
+    def classes(self) -> tuple[bool | int | str, ...] | None:
+        """The class labels, in the order of `predict_proba`'s columns; None for other tasks."""
+        return self.preprocessing.classes
+
+    def predict(self, data: Any, report: Report | None = None) -> Any:
+        """Return labels for classes (masks for segmentation, texts for answers), or values in the target's unit, for
+        rows of a file, folder, frame or array; for detection a list of each image's boxes (see `decode`).
+
+        Shapes:  rows -> [rows]; for several targets [rows, targets]; masks [rows, height, width]
+        """
+        decoded = self.decode(data, report)
+        if decoded.labels is not None or decoded.boxes is not None:
+            return decoded.labels if decoded.boxes is None else decoded.boxes
+        assert decoded.values is not None
+        target = self.preprocessing.target
+        return decoded.values[:, 0] if target is not None and target.units == 1 else decoded.values
+
+    def predict_proba(self, data: Any) -> np.ndarray:
+        """Return the probability of each class [rows, classes], in the order of `classes`.
+
+        Raises:  ModelFileError for a model of another task.
+        """
+        probabilities = self.decode(data).probabilities
+        if probabilities is None:
+            raise ModelFileError("the model predicts values, not classes", cure="use predict")
+        return probabilities
+
+    def decode(self, data: Any, report: Report | None = None) -> Decoded:
+        """Return all that the model says of rows: labels and probabilities, or values.
+
+        A box is (x_min, y_min, x_max, y_max, score, class number), in pixels of its own image.
+        """
+        rows = self.rows(data)
+        columns = self.columns(rows, report)
+        target, from_logits = self.preprocessing.target, gives_logits(self.evaluator.main.loss)
+        if isinstance(target, Answer):
+            return target.decode(answers(self, columns))
+        outputs = self.evaluator.each_output(self.variables, columns)
+        with self._reading():
+            decoded = Decoded.joined([self.preprocessing.decode(part, from_logits=from_logits) for part in outputs])
+        self._check_finite(decoded)
+        if decoded.values is not None:
+            decoded = decoded._replace(values=at_level(decoded.values, columns))
+        return decoded._replace(boxes=in_pixels(decoded.boxes, rows.sizes)) if decoded.boxes is not None else decoded
+
+    def _check_finite(self, decoded: Decoded) -> None:
+        """Raise NonFiniteError for predictions that are none, unless a model with such weights was asked for."""
+        for numbers in (decoded.probabilities, decoded.values):
+            if numbers is None or (finite := np.isfinite(numbers).reshape(len(numbers), -1).all(1)).all():
+                continue
+            if nonfinite(self.variables.params):
+                return
+            bad = np.flatnonzero(~finite)
+            message = f"the output is not finite in {len(bad)} of {len(finite)} rows, first in row {bad[0] + 1}"
+            cure = "look for extreme values there; if every row is concerned, the weights are too large: train again"
+            raise NonFiniteError(message, where=self.config.name, cure=cure)
+
+    def columns(self, rows: Any, report: Report | None = None) -> dict[str, Any]:
+        """Return the batch columns of rows without their targets."""
+        with self._reading():
+            columns = self.preprocessing.transform(rows, with_target=False, report=report)
+        check_identifiers(self.network, columns)
+        return columns
+
+    def outputs(self, data: Any, report: Report | None = None) -> np.ndarray:
+        """Return the network's raw outputs (logits, scaled values)."""
+        return self.evaluator.outputs(self.variables, self.columns(self.read(data), report))
+
+    def evaluate(self, data: Any, y: Any = None, report: Report | None = None) -> dict[str, float]:
+        """Return loss and all metrics on rows that have their targets, or whose targets are y."""
+        data = data if y is None else self._with_targets(data, y)
+        with self._reading():
+            columns = self.preprocessing.transform(self.read(data), with_target=True, report=report)
+        check_identifiers(self.network, columns)
+        return self.evaluator.scores(self.variables, columns, full=True)
+
+    def _reading(self) -> AbstractContextManager[None]:
+        return reading_in(self.config.training.precision)
+
+    def _with_targets(self, data: Any, y: Any) -> Any:
+        """Return rows and their targets in the form in which the model was trained on them."""
+        target = self.preprocessing.target
+        if target is None or not hasattr(data, "columns"):
+            return {**(data if isinstance(data, Mapping) else {"x": data}), "y": y}
+        return joined(data, y, target.names).frame
+
+    def read(self, data: Any) -> Any:
+        """Return what a path holds; anything else is returned as it is."""
+        if not isinstance(data, (str, Path)):
+            return data
+        own = self.config.data or DataSettings()
+        settings = dataclasses.replace(own, builtin=None, samples=None, noise=None, path=str(data))
+        settings = form_of_its_own(Path(data), self.preprocessing.settings(settings))
+        return read_file(Path(data), settings)
+
+    def rows(self, data: Any) -> Any:
+        """Return what `decode` makes of a path, an array or a frame before it is encoded: Images, a table in order."""
+        return self.preprocessing.rows_of(self.read(data))
+
+    def save(self, path: str | Path) -> Path:
+        """Write one file that holds weights, configuration and preprocessing; return its path."""
+        save_model(
+            Path(path),
+            *jax.tree.map(np.asarray, tuple(self.variables)),
+            config=plain_config(self.config),
+            preprocessing=self.preprocessing.to_json(),
+            facts=dict(self.facts),
+        )
+        return Path(path)
+
+
+def load(path: str | Path, *, runs: str | Path = "runs", allow_nonfinite: bool = False) -> Model:
+    """Return the model in a file, of a run's folder, or of a run below `runs`: its name, a beginning of it, or `last`.
+
+    Loading never executes code.
+
+    Raises:  UsageError when there is no such run; ModelFileError when the file is damaged, foreign, newer, does not fit
+             its own configuration, or holds non-finite weights (unless allowed).
+    """
+    inside = Path(path) / MODEL
+    for folder in (Path(path), Path(path).parent if Path(path).name == MODEL else None):
+        if folder is not None and os.path.isdir(folder):
+            settle_if_free(folder)
+    found = [Path(each) for each in (path, inside) if os.path.isfile(each)]
+    path = found[0] if found else find_run(Path(runs), str(path)).model_path
+    if not path.exists():
+        if is_locked(path.parent):
+            cure = f"wait for its end, or, of a long run, for an epoch's end after {SECONDS:g} seconds"
+            raise UsageError("the run has written no model yet", where=str(path.parent), cure=cure)
+        cure = f"train again: retrograd train {path.parent / CONFIG}"
+        raise UsageError("the run ended before it had written a model", where=str(path.parent), cure=cure)
+    stored = load_model(path)
+    check_loaded(stored.facts.get("layers", {}), str(path))
+    try:
+        config = config_of(Document(stored.config))
+        preprocessing = Preprocessing.from_json(stored.preprocessing)
+        network, objectives = config.build({}, stored.facts["task"], tuple(stored.facts["columns"]))
+        specs = {name: Spec((1, *shape), np.dtype(dtype)) for name, (shape, dtype) in stored.facts["columns"].items()}
+        precision = config.training.precision
+        expected = in_precision(jax.eval_shape(lambda key: network.init(key, specs), jax.random.key(0)), precision)
+    except (RetrogradError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(f"its configuration cannot be used: {error}", where=str(path)) from None
+    check_fits(stored.params, expected.params, where=str(path))
+    check_fits(stored.state, expected.state, where=str(path))
+    bad = nonfinite(stored.params)
+    if bad and not allow_nonfinite:
+        raise ModelFileError(f"non-finite weights in {', '.join(bad)}", where=str(path),
+                             cure="train again, or give --allow-nonfinite")  # fmt: skip
+    kept: Any = np.asarray if precision == "float64" else jnp.asarray  # JAX would round float64 here
+    variables = Variables(*jax.tree.map(kept, (stored.params, stored.state)))
+    return Model(config, network, tuple(objectives), variables, preprocessing, stored.facts)

@@ -1,0 +1,188 @@
+"""Metrics that are added up portion by portion: of plain targets, of masks, of tokens, of boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+from retrograd.data.images.boxes import Boxes
+from retrograd.data.images.masks import Masks
+from retrograd.data.preprocessing import Target
+from retrograd.data.tables.multilabel import MultiLabels
+from retrograd.data.tables.target import Labels, Quantities
+from retrograd.data.texts.targets import Answer, NextToken
+from retrograd.data.texts.vocabulary import PADDING
+from retrograd.data.windows.levels import LEVEL, SPREAD, at_level
+from retrograd.training.use.detection import average_precision
+from retrograd.training.use.metrics import Judged, class_metrics, judged, label_metrics, regression_metrics
+
+Columns = Mapping[str, np.ndarray]
+
+
+class Tally(Protocol):
+    """What a part of the data adds up to; `names` are the metrics that are quick to measure."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The metrics."""
+
+    def add(self, output: np.ndarray, columns: Columns) -> None:
+        """Take the outputs of a portion and its columns."""
+
+    def scores(self, full: bool) -> dict[str, float]:
+        """Return the metrics of all portions; none where outputs were not finite."""
+
+
+class ClassTally:
+    """Of labels: a few numbers for each row are kept, however many classes there are."""
+
+    names = ("accuracy",)
+
+    def __init__(self, target: Labels, from_logits: bool) -> None:
+        self.target, self.from_logits = target, from_logits
+        self.portions: list[Judged] = []
+
+    def add(self, output: np.ndarray, columns: Columns) -> None:  # noqa: D102
+        truth = np.asarray(columns["y"]).reshape(-1).astype(int)
+        with np.errstate(invalid="ignore"):  # rows that are not finite are marked
+            probabilities = self.target.decode(output, from_logits=self.from_logits).probabilities
+        self.portions.append(judged(truth, np.asarray(probabilities)))
+
+    def scores(self, full: bool) -> dict[str, float]:  # noqa: D102
+        rows = self.rows()
+        return class_metrics(rows, full, self.target.binary) if rows.finite.all() else {}
+
+    def rows(self) -> Judged:
+        """Return the rows of all portions."""
+        return Judged(*(np.concatenate(column) for column in zip(*self.portions, strict=True)))
+
+
+class PlainTally:
+    """Of quantities, or of several labels at once: outputs and targets are kept."""
+
+    def __init__(self, target: MultiLabels | Quantities, from_logits: bool) -> None:
+        self.target, self.from_logits = target, from_logits
+        self.names = ("r2",) if isinstance(target, Quantities) else ("accuracy",)
+        self.outputs: list[np.ndarray] = []
+        self.truths: list[np.ndarray] = []
+        self.levels: list[dict[str, np.ndarray]] = []
+
+    def add(self, output: np.ndarray, columns: Columns) -> None:  # noqa: D102
+        self.outputs.append(output)
+        self.truths.append(np.asarray(columns["y"]))
+        self.levels.append({name: np.asarray(columns[name]) for name in (LEVEL, SPREAD) if name in columns})
+
+    def scores(self, full: bool) -> dict[str, float]:  # noqa: D102
+        truth = np.concatenate(self.truths)
+        decoded = self.target.decode(np.concatenate(self.outputs), from_logits=self.from_logits)
+        if isinstance(self.target, MultiLabels):
+            return label_metrics(truth, np.asarray(decoded.probabilities), full, self.target.classes)
+        return self._regression(self.target.scaling.undo(truth), np.asarray(decoded.values), full)
+
+    def _regression(self, truth: np.ndarray, found: np.ndarray, full: bool) -> dict[str, float]:
+        """Return the metrics of values; of several series, R² is that around each one's own level."""
+        scores = regression_metrics(truth, found, full, self.target.names)
+        if not self.levels or not self.levels[0]:
+            return scores
+        level = {name: np.concatenate([each[name] for each in self.levels]) for name in self.levels[0]}
+        own = regression_metrics(at_level(truth, level), at_level(found, level), full, self.target.names)
+        return own | {name: value for name, value in scores.items() if name.startswith("r2")}
+
+
+class MaskTally:
+    """Of masks: how often each class was found where each class is."""
+
+    names = ("accuracy", "mean_iou")
+
+    def __init__(self, target: Masks) -> None:
+        self.target = target
+        self.counts = np.zeros((target.units, target.units), np.int64)  # [true class, found class]
+        self.finite = True
+
+    def add(self, output: np.ndarray, columns: Columns) -> None:  # noqa: D102
+        classes, truth = len(self.counts), np.asarray(columns["y"])
+        self.finite &= bool(np.isfinite(output).all())
+        pairs = truth.ravel() * classes + output.argmax(-1).ravel()
+        self.counts += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
+    def scores(self, full: bool) -> dict[str, float]:
+        """Return the share of right pixels, and intersection over union, the mean over classes that are there."""
+        if not self.finite:
+            return {}
+        right, union = np.diag(self.counts), self.counts.sum(0) + self.counts.sum(1) - np.diag(self.counts)
+        present = self.counts.sum(1) > 0
+        return {
+            "accuracy": float(right.sum() / self.counts.sum()),
+            "mean_iou": float((right[present] / union[present]).mean()),
+        }
+
+
+class TokenTally:
+    """Of tokens: how many were right, and how surprising they were; padding does not count."""
+
+    names = ("accuracy", "perplexity")
+
+    def __init__(self) -> None:
+        self.right = self.count = 0
+        self.surprise = 0.0
+
+    def add(self, output: np.ndarray, columns: Columns) -> None:  # noqa: D102
+        y = np.asarray(columns["y"])
+        there = y != PADDING
+        logits = output[there].astype(np.float64)
+        highest = logits.max(-1, initial=-np.inf, keepdims=True)
+        chosen = np.take_along_axis(logits, y[there][:, None], -1) - highest
+        self.surprise += float((np.log(np.exp(logits - highest).sum(-1)) - chosen[:, 0]).sum())
+        self.right += int((logits.argmax(-1) == y[there]).sum())
+        self.count += int(there.sum())
+
+    def scores(self, full: bool) -> dict[str, float]:
+        """Return the share of right tokens, and the perplexity: the exponential of the mean cross-entropy."""
+        if not self.count or not np.isfinite(self.surprise):
+            return {}
+        surprise = min(self.surprise / self.count, 700.0)
+        return {"accuracy": self.right / self.count, "perplexity": float(np.exp(surprise))}
+
+
+class BoxTally:
+    """Of boxes: every cell's box, score and class, and the true ones."""
+
+    names = ("average_precision",)
+
+    def __init__(self, target: Boxes) -> None:
+        self.target = target
+        self.found: list[np.ndarray] = []  # of each image [objects, 6]
+        self.truth: list[np.ndarray] = []
+        self.finite = True
+
+    def add(self, output: np.ndarray, columns: Columns) -> None:  # noqa: D102
+        self.finite &= bool(np.isfinite(output).all())
+        if self.finite:
+            self.found += self.target.every(output)
+            self.truth += self.target.true_boxes(columns)
+
+    def scores(self, full: bool) -> dict[str, float]:
+        """Return the average precision at an overlap of one half, the mean over classes."""
+        return {"average_precision": average_precision(self.found, self.truth)} if self.finite else {}
+
+
+def tally_of(
+    target: Target | None, compared: tuple[str, ...], shape: tuple[int, ...], from_logits: bool
+) -> Tally | None:
+    """Return the tally of outputs of this shape (batch first), if they predict the target.
+
+    `compared` are the columns with which the loss compares them.
+    """
+    if isinstance(target, Boxes):
+        return BoxTally(target) if shape[1:] == (*target.cells, 5 + target.units) else None
+    if target is None or compared[:1] != ("y",) or shape[-1:] != (target.units,):
+        return None
+    if isinstance(target, Masks):
+        return MaskTally(target) if len(shape) == 4 else None
+    if isinstance(target, (NextToken, Answer)):
+        return TokenTally() if len(shape) == 3 else None
+    if len(shape) != 2:
+        return None
+    return ClassTally(target, from_logits) if isinstance(target, Labels) else PlainTally(target, from_logits)

@@ -1,0 +1,159 @@
+"""Repairs: what was measured better is kept, as small as it can be, in the user's own words."""
+
+import dataclasses
+
+import pytest
+
+from retrograd.base.document import parse_document
+from retrograd.base.schema import dump, parse
+from retrograd.diagnosis.cases import dataset
+from retrograd.diagnosis.diagnose import examine
+from retrograd.diagnosis.remedy import remedies
+from retrograd.diagnosis.score import FAILED
+from retrograd.diagnosis.symptom import setup
+from retrograd.repairs.bundles import SOUND, bundles
+from retrograd.repairs.patch import difference, patched
+from retrograd.repairs.random_search import random_search
+from retrograd.repairs.repair import treat
+from retrograd.repairs.search import confirmed
+from retrograd.repairs.trial import Budget, Candidate, Ward
+from retrograd.training.config.config import RunConfig, plain_config
+
+TEXT = """\
+# my network
+name: mine
+data: circles          # a built-in
+network:
+  # wide enough?
+  - dense: {units: 5, activation: sigmoid}   # first
+  - dense: {units: 5, activation: sigmoid}
+  - dense: 1           # the logit
+optimizer: {adam: 0.001}   # usual
+training: {epochs: 60}
+"""
+
+
+def source(settings):
+    return dataset("halves", data=dump(settings, filled=False))
+
+
+@pytest.fixture(scope="module")
+def sick():
+    """A network whose weights begin at 0 and stay there; everything else is well."""
+    zeros = {"units": 8, "activation": "relu", "weight": "zeros"}
+    case = setup("halves", network=[{"dense": zeros}, {"dense": {"units": 1, "weight": "zeros"}}],
+                 training={"epochs": 30, "batch_size": 16})  # fmt: skip
+    return examine(case.program(), 2)
+
+
+@pytest.fixture(scope="module")
+def repaired(sick):
+    return treat(sick, source, updates=20_000, seeds=2)
+
+
+def test_a_repair_scores_better_than_the_start_and_says_by_what(sick, repaired):
+    assert sick.ill
+    assert repaired.best is not None
+    assert repaired.best.mean > repaired.found.start.mean + 0.02
+    assert repaired.best.remedies == ("default_initial_weights",)
+    assert "repaired: held-out score" in repaired.sentence
+    assert repaired.found.budget.spent <= 20_000
+
+
+def test_a_repair_is_no_larger_than_what_was_tried(repaired):
+    plain = repaired.plain()
+    assert any(len(each["remedies"]) > 1 for each in plain["tried"])
+    assert [each["name"] for each in plain["remedies"]] == ["default_initial_weights"]
+
+
+def test_nothing_is_tried_where_nothing_is_ill():
+    healthy = setup("blobs", network=[{"dense": {"units": 8, "activation": "relu"}}, {"dense": 3}])
+    found = treat(examine(healthy.program(), 1))
+    assert found.found is None
+    assert found.sentence.startswith("nothing to repair")
+
+
+def test_random_search_spends_no_more_than_it_may(sick):
+    assert isinstance(random_search(sick, source, updates=300, seed=1), RunConfig)
+
+
+def test_a_start_that_breaks_has_failed_and_is_worth_less_than_any_trial(sick):
+    broken = dataclasses.replace(sick, runs=tuple(run._replace(broken="not finite") for run in sick.runs))
+    start = Ward(sick.program, source, Budget(0)).start(broken)
+    assert set(start.scores.values()) == {FAILED}
+
+
+def test_a_test_part_has_no_say_in_the_choice_but_must_not_get_worse(sick, repaired):
+    assert repaired.best.unseen_mean > repaired.found.start.unseen_mean
+    assert "on the test part, which had no part in it" in repaired.sentence
+    ward = Ward(sick.program, source, Budget(0))
+    start, best = (Candidate((), repaired.config, dict(scores)) for scores in ({0: 0.5, 1: 0.5}, {0: 0.9, 1: 0.9}))
+    assert confirmed(best, start, ward, 2)
+    start.unseen, best.unseen = {0: 0.6}, {0: 0.5}
+    assert not confirmed(best, start, ward, 2)
+
+
+def test_a_repair_keeps_half_of_its_gain_on_further_seeds(sick, repaired):
+    ward = Ward(sick.program, source, Budget(0))
+    start, best = Candidate((), repaired.config, {0: 0.5}), Candidate((), repaired.config, {0: 0.9, 2: 0.9, 3: 0.8})
+    assert confirmed(best, start, ward, 2)
+    assert not confirmed(Candidate((), repaired.config, {0: 0.9, 2: 0.5, 3: 0.6}), start, ward, 2)
+
+
+def test_a_budget_of_time_ends_with_it():
+    assert Budget(1000).left == 1000
+    assert Budget(1000, seconds=1e-9).left == 0
+
+
+def test_bundles_begin_with_what_the_findings_name(sick):
+    first, *others = bundles(sick)
+    assert first[0] == sick.causes[0].remedies[0]
+    assert any(set(SOUND) <= set(bundle) for bundle in others)
+
+
+@pytest.mark.parametrize("name", list(remedies))
+def test_a_remedy_has_a_reason_and_changes_a_configuration_or_leaves_it(name):
+    case = setup("halves", {"stretch": 400.0}, network=[{"dense": {"units": 64, "activation": "sigmoid"}}, {"dropout": 0.5},
+                 {"dense": {"units": 4, "weight": "ones"}}, {"dense": 1}, "sigmoid"],
+                 loss={"mean_squared_error": {"reduction": "sum"}}, penalties=[{"l2": 1.0}],
+                 training={"shuffle": False, "batch_size": 100})  # fmt: skip
+    program = case.program()
+    changed = remedies[name]().change(program.config, program)
+    assert remedies[name].why
+    assert remedies[name].__doc__
+    if changed is not None:
+        assert changed != program.config
+        assert parse(RunConfig, plain_config(changed)) == changed
+
+
+def config(**changes):
+    return parse(RunConfig, {**parse_document(TEXT).values, **changes})
+
+
+def test_a_patch_keeps_comments_and_touches_only_what_changes():
+    after = config(training={"epochs": 300}, optimizer={"adam": 0.01})
+    text = patched(TEXT, config(), after)
+    assert "# my network" in text
+    assert "# the logit" in text
+    assert "# first" in text
+    assert parse(RunConfig, parse_document(text).values) == after
+    changed = [line for line in difference(TEXT, text, "mine.yaml").splitlines() if line[:1] in "+-"][2:]
+    assert len(changed) == 4
+
+
+def test_a_patch_replaces_single_entries_of_the_network():
+    network = [
+        {"dense": {"units": 32, "activation": "relu"}},
+        {"dense": {"units": 5, "activation": "sigmoid"}},
+        {"dense": 1},
+    ]
+    after = config(network=network, data={"builtin": "circles", "scale": "standard"})
+    text = patched(TEXT, config(), after)
+    assert parse(RunConfig, parse_document(text).values) == after
+    assert "# the logit" in text
+
+
+def test_a_candidate_knows_its_mean_and_its_spread():
+    candidate = Candidate((), config(), {0: 0.5, 1: 0.7})
+    assert candidate.mean == pytest.approx(0.6)
+    assert candidate.spread == pytest.approx(0.1)

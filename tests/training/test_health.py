@@ -1,0 +1,95 @@
+"""Readings: what they say of each layer, when they are taken, and that they change nothing."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import retrograd as rg
+from retrograd.base.document import Document
+from retrograd.data.dataset import from_arrays
+from retrograd.propagation.readings import read, steepest, units
+from retrograd.record.events import Health, read_events
+from retrograd.training.config.config import config_of
+from retrograd.training.loop.health import HealthWatch, sentence
+from retrograd.training.loop.loop import Loop, copied
+from retrograd.training.prepare import prepare
+
+CONFIG = {
+    "data": {"builtin": "moons", "samples": 200},
+    "network": [{"dense": {"units": 8, "activation": "relu"}}, {"dense": 1}],
+    "optimizer": {"adam": 0.01},
+    "training": {"epochs": 30, "batch_size": 20},
+}
+SIZES = {"dense_1/weight": 16, "dense_1/bias": 8, "dense_2/weight": 8, "dense_2/bias": 1}
+
+
+def test_a_reading_tells_size_zeros_and_what_is_not_finite():
+    found = jax.device_get(read(jnp.array([3.0, 4.0, 0.0, jnp.nan, -jnp.inf])))
+    assert found.rms == pytest.approx(np.sqrt(25 / 5))
+    assert found.largest == 4
+    assert found.zeros == pytest.approx(1 / 5)
+    assert found.nonfinite == 2
+
+
+@pytest.mark.parametrize(
+    ("layer", "x", "dead", "saturated"),
+    [
+        (rg.ReLU(), [[-1.0, 1.0], [-2.0, -1.0]], 0.5, 0.5),
+        (rg.Sigmoid(), [[9.0, 0.0], [-9.0, 1.0]], 0.0, 0.5),
+        (rg.Tanh(), [[30.0, 30.0], [30.0, 30.0]], 1.0, 1.0),
+    ],
+)
+def test_dead_and_saturated_units_are_counted_by_their_derivative(layer, x, dead, saturated):
+    found = units(layer, {}, jnp.array(x))
+    assert found.dead == dead
+    assert found.saturated == saturated
+
+
+def test_the_steepest_place_of_an_activation_is_known():
+    assert steepest(rg.Sigmoid()) == pytest.approx(0.25, rel=1e-3)
+    assert steepest(rg.Tanh()) == pytest.approx(1.0, rel=1e-3)
+
+
+def test_readings_are_recorded_now_and_then_and_change_nothing(tmp_path):
+    plain = rg.train(CONFIG, root=tmp_path / "plain")
+    read_run = rg.train(CONFIG, root=tmp_path / "read", readings=True)
+    for a, b in zip(*map(jax.tree.leaves, (plain.model.variables, read_run.model.variables)), strict=True):
+        assert np.array_equal(a, b)
+    events = [event for event in read_events(read_run.folder / "events.jsonl") if isinstance(event, Health)]
+    steps = [event.step for event in events]
+    assert steps == [14, 28, 42, 56, 70, 84, 98, 112, 126, 140, 154, 168, 182, 196, 210]
+    readings = events[-1].readings
+    assert set(readings["gradient_rms"]) == {"dense_1/weight", "dense_1/bias", "dense_2/weight", "dense_2/bias"}
+    assert 0 < readings["update_ratio"]["dense_1/weight"] < 1
+    norm = np.sqrt(sum(size * readings["gradient_rms"][path] ** 2 for path, size in SIZES.items()))
+    assert readings["gradient_norm"]["network"] == pytest.approx(norm, rel=1e-3)
+    deltas, gains = readings["delta_rms"], readings["backward_gain"]
+    assert gains["dense_2"] == pytest.approx(deltas["dense_1/relu"] / deltas["dense_2"], rel=2e-3)
+    assert 0 < readings["output_zeros"]["dense_1/relu"] < 1
+    assert readings["output_largest"]["dense_2"] >= readings["output_rms"]["dense_2"]
+    assert not any(name.endswith("nonfinite") for name in readings)
+    assert "units" in read_run.health or "weights move" in read_run.health
+
+
+def test_after_a_rescue_the_step_is_read_that_is_taken():
+    def look(stepper, train, batch):
+        watch.interval, watch.last_step = 1, -1  # a reading each time
+        watch(stepper, train, batch)
+        before = np.asarray(train.params["dense_1"]["weight"])
+        after, _ = stepper.single(copied(train), batch())
+        moved.append(np.linalg.norm(after.params["dense_1"]["weight"] - before) / np.linalg.norm(before))
+
+    moved, told = [], []
+    x = np.random.default_rng(0).normal(size=(96, 3)).astype(np.float32)
+    config = {"network": [{"dense": 1}], "optimizer": {"sgd": 5e4}, "training": {"epochs": 3, "batch_size": 16}}
+    prepared = prepare(config_of(Document(config)), from_arrays(x, x.sum(1)))
+    watch = HealthWatch(prepared.steps, told.append)
+    fitted = Loop(prepared.stepper(), prepared.config.training, prepared.dataset.train, lambda variables: {}, True,
+                  look=look).run(prepared.network.init(jax.random.key(0), prepared.dataset.train))  # fmt: skip
+    assert fitted.interventions[-1].clip_global_norm == 1.0
+    assert [event.readings["update_ratio"]["dense_1/weight"] for event in told] == pytest.approx(moved, rel=2e-3)
+
+
+def test_no_readings_have_no_words():
+    assert sentence({}) == ""

@@ -1,0 +1,55 @@
+"""Mistakes at the output are told before training, by the diagnosis' rules, and right networks are not."""
+
+import numpy as np
+import pytest
+
+import retrograd as rg
+from retrograd.data.dataset import from_arrays
+from retrograd.training.config.config import RunConfig
+from retrograd.training.prepare import prepare
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(30, 4)).astype(np.float32)
+BINARY, THREE, NUMBERS = np.arange(30) % 2, np.arange(30) % 3, X[:, 0]
+
+
+def found(y, *layers, loss=None):
+    config = RunConfig(network=rg.Network(*layers).entries, loss=loss)
+    return prepare(config, from_arrays(X, y)).warnings()
+
+
+@pytest.mark.parametrize(
+    ("y", "layers", "loss"),
+    [
+        (BINARY, [rg.Dense(4, "relu"), rg.Dense(1)], None),
+        (BINARY, [rg.Dense(1, "sigmoid")], rg.BinaryCrossEntropy(from_logits=False)),
+        (THREE, [rg.Dense(3, "softmax")], rg.CrossEntropy(from_logits=False)),
+        (THREE, [rg.Dense(3, "sigmoid")], rg.CrossEntropy(from_logits=False)),  # tolerated: no more than a note
+        (THREE, [rg.Dense(3), rg.LogSoftmax()], None),
+        (THREE, [rg.Dense(3, "relu"), rg.BatchNorm()], None),
+        (NUMBERS, [rg.Dense(1, "relu")], None),
+    ],
+)
+def test_right_networks_are_not_worth_a_word(y, layers, loss):
+    assert found(y, *layers, loss=loss) == ()
+
+
+@pytest.mark.parametrize(
+    ("y", "layers", "loss", "place", "words"),
+    [
+        (BINARY, [rg.Dense(1, "sigmoid")], None, "network.0 (dense_1/sigmoid)", "binary_cross_entropy once more"),
+        (BINARY, [rg.Dense(1, "relu"), rg.Dropout(0.1)], None, "network.0 (dense_1/relu)", "bends the logits"),
+        (BINARY, [rg.Dense(1), rg.LogSigmoid()], None, "network.1 (log_sigmoid_1)", "bends the logits"),
+        (THREE, [rg.Dense(3, "softmax")], None, "network.0 (dense_1/softmax)", "cross_entropy once more"),
+        (THREE, [rg.Dense(3, "softmax"), rg.Flatten(), rg.Softmax()], rg.CrossEntropy(from_logits=False),
+         "network.0 (dense_1/softmax)", "softmax once more"),
+        (THREE, [rg.Dense(3)], rg.CrossEntropy(from_logits=False), "network.0 (dense_1)", "put softmax before it"),
+        (BINARY, [rg.Dense(1), rg.Softmax()], rg.BinaryCrossEntropy(from_logits=False),
+         "network.1 (softmax_1)", "constant 1"),
+        (THREE, [rg.Dense(7)], None, "network.0 (dense_1)", "more units than the data has classes"),
+    ],
+)  # fmt: skip
+def test_each_mistake_is_named_with_its_place(y, layers, loss, place, words):
+    (told,) = found(y, *layers, loss=loss)
+    assert told.startswith(f"{place}: ")
+    assert words in told

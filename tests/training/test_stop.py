@@ -1,0 +1,41 @@
+"""Rules that end a run: what they look at, and what they leave alone."""
+
+import pytest
+
+from retrograd.record.events import Epoch
+from retrograd.training.config.settings import EarlyStopping, TrainingSettings
+from retrograd.training.loop.stop import rules
+
+
+def stop(valid, *, rows=40, early=EarlyStopping(), loss=1e-9):  # noqa: B008  # frozen
+    history = [Epoch(1, 10, loss, {"valid": valid} if valid else {"train": {"accuracy": 1.0, "loss": loss}}, 0.1, 1.0)]
+    found = (rule(history) for rule in rules(TrainingSettings(early_stopping=early), rows))
+    return next((each.reason for each in found if each), None)
+
+
+@pytest.mark.parametrize(
+    ("valid", "rows", "reason"),
+    [
+        ({"accuracy": 1.0, "loss": 1e-3}, 40, "perfect"),  # 0.04 wrong rows are expected
+        ({"accuracy": 1.0, "loss": 2e-3}, 40, None),
+        ({"accuracy": 0.975, "loss": 1e-3}, 40, None),
+        ({"accuracy": 1.0, "loss": 1e-3}, 4000, None),  # of many rows some may still be gained
+        ({"accuracy": 1.0, "loss": 4e-5}, 4000, "perfect"),
+        ({"accuracy": 1.0, "loss": 4e-5, "perplexity": 1.0}, 9, "perfect"),  # of tokens
+        ({"average_precision": 1.0, "loss": 4e-5}, 9, "perfect"),
+        ({"r2": 0.99996, "loss": 4e-5}, 40, "perfect"),
+        ({"r2": 0.9999, "loss": 1e-4}, 40, None),
+        ({"loss": 1e-9}, 40, None),  # without a score nobody knows what is perfect
+        ({"accuracy": 1.0, "loss": -3.0}, 40, None),  # nor with a loss that has no floor at 0
+        ({"accuracy": 1.0, "loss": float("nan")}, 40, None),
+    ],
+)
+def test_training_ends_when_the_validation_rows_can_show_no_more(valid, rows, reason):
+    assert stop(valid, rows=rows) == reason
+
+
+def test_who_asks_for_epochs_gets_them():
+    perfect = {"accuracy": 1.0, "loss": 0.0}
+    assert stop(perfect, early=None) is None
+    assert stop(perfect, early=EarlyStopping(stop_when_perfect=False)) is None
+    assert stop({}, rows=0) is None  # no rows held out: the training rows show what they have learnt by heart
