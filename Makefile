@@ -1,6 +1,7 @@
 # make train   install into .venv and train on embedded data
+# make check   lint, types, and for a minute the tests of what changed since main
 # make test    install into .venv with test tools and run every check
-# Both build the native kernels where there is a C++ compiler, and say in one line if there is none.
+# All build the native kernels where there is a C++ compiler, and say in one line if there is none.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -12,15 +13,26 @@ INSTALL = $(PIP) install --quiet --disable-pip-version-check --constraint constr
 KERNELS := $(VENV)/.kernels
 NATIVE   = $(BIN)/python -m retrograd.native.build
 
-.PHONY: train test fuzz test-native test-variants sanitize lint types bench clean
+WRITTEN := src tests benchmarks examples  # Python
+PROSE   := src/retrograd docs benchmarks examples packaging Makefile pyproject.toml $(wildcard *.md)
+
+.PHONY: train check changed test cov fuzz test-native test-variants sanitize lint types bench clean
 
 train: $(STAMP) $(KERNELS)
 	$(BIN)/retrograd train examples/digits.yaml
+
+check: lint types changed
+
+changed: $(STAMP)-dev $(KERNELS)
+	$(BIN)/python tests/changed.py
 
 test: $(STAMP)-dev $(KERNELS) lint types  # what called native kernels runs again with the formulas in their place
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --formulas
 	$(MAKE) --no-print-directory test-variants
+
+cov: $(STAMP)-dev $(KERNELS)  # how much of the source the tests run, and which lines not
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
 
 test-native: $(STAMP)-dev  # many random shapes and options for each kernel, and the variants for older processors
 	$(NATIVE) --strict
@@ -44,8 +56,9 @@ sanitize: $(STAMP)-dev  # the kernels' tests with AddressSanitizer and Undefined
 	$(BIN)/python -m pytest -n 2 tests/native
 
 lint: $(STAMP)-dev
-	$(BIN)/ruff check src tests benchmarks examples
-	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/ruff check $(WRITTEN)
+	$(BIN)/ruff format --check $(WRITTEN)
+	$(BIN)/codespell $(PROSE)
 
 types: $(STAMP)-dev
 	$(BIN)/mypy
