@@ -21,7 +21,7 @@ def one_step() -> tuple[rg.Record, dict, dict, dict, dict]:
     """Return what each of the four calls gives: forward, loss, backward, update."""
     params, state = NETWORK.init(jax.random.key(0), BATCH)
     record = rg.forward(NETWORK, params, state, rg.Context(train=True), BATCH)
-    losses, deltas = rg.compare(OBJECTIVES, record.outputs, rg.Context(train=True))
+    losses, deltas = rg.evaluate_losses(OBJECTIVES, record.outputs, rg.Context(train=True))
     deltas, grads = rg.backward(NETWORK, params, record.tapes, deltas)
     updated, _ = rg.apply_gradients(OPTIMIZER, params, grads, OPTIMIZER.init(params))
     return record, losses, deltas, grads, updated

@@ -38,7 +38,7 @@ def test_the_configuration_shown_is_the_examples():
 
 def test_the_step_by_hand_runs():
     names: dict = {}
-    exec(next(code for code in blocks_of("python") if "rg.compare" in code), names)
+    exec(next(code for code in blocks_of("python") if "rg.evaluate_losses" in code), names)
     assert names["grads"]["out"]["weight"].shape == (2, 1)
 
 

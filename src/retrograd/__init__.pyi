@@ -131,13 +131,12 @@ from retrograd.network.losses import (
 )
 
 # one step by hand: forward, loss, backward, update
+from retrograd.propagation.objective import Objective as Objective, evaluate_losses as evaluate_losses
 from retrograd.propagation.backprop import (
-    Objective as Objective,
     Pass as Pass,
     Record as Record,
     backprop as backprop,
     backward as backward,
-    compare as compare,
     forward as forward,
 )
 from retrograd.diagnosis.diagnose import Diagnosis as Diagnosis, diagnose as diagnose

@@ -17,7 +17,7 @@ from retrograd.native.library import kernels
 from retrograd.network.layer import Context, Spec
 from retrograd.network.layers.attention.heads import ROLES, Heads, Packed, joined
 from retrograd.network.layers.attention.multi_head_attention import READS
-from retrograd.propagation.backprop import adjoint, record
+from retrograd.propagation.one_layer import adjoint, run_layer
 from tests.closeness import CLOSE, assert_same_sums, error_by_norm
 
 
@@ -252,7 +252,7 @@ def test_a_layer_gives_the_same_with_kernels_and_without(layer, shapes):
     params = layer.init(jax.random.key(0), *(Spec(x.shape, x.dtype) for x in inputs)).params
 
     def run(params, *inputs):
-        step = record(layer, params, {}, Context(True), inputs)
+        step = run_layer(layer, params, {}, Context(True), inputs)
         return step.y, adjoint(layer, params, step.tape, jnp.ones_like(step.y))
 
     text = jax.jit(lambda *a: run(*a)).lower(params, *inputs, mask).as_text()
@@ -279,7 +279,7 @@ def test_what_kernels_cannot_take_goes_to_the_formula(layer, extra):
     x = np.ones((2, 5, 4), np.float32)
     specs = [Spec(a.shape, a.dtype) for a in (x, *extra)]
     params = layer.init(jax.random.key(0), *specs).params
-    run = jax.jit(lambda *inputs: record(layer, params, {}, Context(True, jax.random.key(0)), inputs).y)
+    run = jax.jit(lambda *inputs: run_layer(layer, params, {}, Context(True, jax.random.key(0)), inputs).y)
     assert "retrograd_" not in run.lower(x, *extra).as_text()
 
 
@@ -287,7 +287,7 @@ def test_other_dtypes_and_no_examples_go_to_the_formula():
     layer, x = rg.MultiHeadAttention(2), np.ones((2, 5, 4), np.float32)
     params = layer.init(jax.random.key(0), Spec(x.shape, x.dtype)).params
     for given in (x[:0], x.astype(jnp.bfloat16)):
-        run = jax.jit(lambda x: record(layer, params, {}, Context(True), (x,)).y)
+        run = jax.jit(lambda x: run_layer(layer, params, {}, Context(True), (x,)).y)
         assert "retrograd_" not in run.lower(given).as_text()
         assert run(given).shape == given.shape
 

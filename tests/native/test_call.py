@@ -84,7 +84,7 @@ SHARDED = """
     from tests.closeness import assert_same_sums
     from tests.native.test_call import RESIDUAL, WEIGHT, X, forward, fused, gradient
     import retrograd as rg
-    from retrograd.propagation.backprop import adjoint, record
+    from retrograd.propagation.one_layer import adjoint, run_layer
     from retrograd.native.library import kernels
     from retrograd.network.layer import Context, Spec
     mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Auto,))
@@ -107,7 +107,7 @@ SHARDED = """
         params = layer.init(jax.random.key(0), Spec(sequence.shape, sequence.dtype)).params
 
         def both_ways(params, x):
-            step = record(layer, params, {}, Context(True), (x,))
+            step = run_layer(layer, params, {}, Context(True), (x,))
             return step.y, adjoint(layer, params, step.tape, step.y)
 
         given = jax.device_put(params, NamedSharding(mesh, P())), jax.device_put(sequence, NamedSharding(mesh, P("batch")))

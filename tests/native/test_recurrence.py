@@ -13,7 +13,7 @@ from retrograd.native.library import kernels
 from retrograd.network.layer import Context, Spec
 from retrograd.network.layers.recurrent.recurrent import gradients
 from retrograd.network.layers.recurrent.through_time import Borders, Walk
-from retrograd.propagation.backprop import adjoint, record
+from retrograd.propagation.one_layer import adjoint, run_layer
 from tests.closeness import CLOSE, assert_same_sums, error_by_norm
 
 pytestmark = pytest.mark.usefixtures("variant")
@@ -136,7 +136,7 @@ def test_a_layer_gives_the_same_with_kernels_and_without(layer, monkeypatch):
     params = layer.init(jax.random.key(0), Spec(x.shape[1:], x.dtype)).params
 
     def run(params, x):
-        step = record(layer, params, {}, Context(True), (x, mask))
+        step = run_layer(layer, params, {}, Context(True), (x, mask))
         return step.y, adjoint(layer, params, step.tape, jax.tree.map(jnp.ones_like, step.y))
 
     for many, given in ((False, x[0]), (True, x)):

@@ -28,7 +28,7 @@ from retrograd.network.layers import (
     Softsign,
     Tanh,
 )
-from retrograd.propagation.backprop import adjoint
+from retrograd.propagation.one_layer import adjoint
 
 ELEMENTWISE = [
     layers[name]()

@@ -12,7 +12,7 @@ from retrograd.network.layers import LearnedPositions, MultiHeadAttention, Posit
 from retrograd.network.layers.attention import scaled_dot_product
 from retrograd.network.layers.attention.rotary import rotate
 from retrograd.network.network import Network
-from retrograd.propagation.backprop import adjoint, record
+from retrograd.propagation.one_layer import adjoint, run_layer
 
 SAME = {"rtol": 1e-12, "atol": 1e-12}  # the same sums in float64
 rng = np.random.default_rng(6)
@@ -37,7 +37,7 @@ def run(layer, params, *inputs, ctx=None):
 
     @jax.jit
     def both(params, ctx, *inputs):
-        step = record(layer, params, {}, ctx, inputs)
+        step = run_layer(layer, params, {}, ctx, inputs)
         return step.y, adjoint(layer, params, step.tape, jax.tree.map(lambda y: 2 * y, step.y))
 
     return both(params, ctx or Context(), *inputs)

@@ -7,7 +7,7 @@ import pytest
 
 from retrograd.network.layer import Context
 from retrograd.network.layers import Conv1D, Conv2D, Conv2DTranspose
-from retrograd.propagation.backprop import adjoint, record
+from retrograd.propagation.one_layer import adjoint, run_layer
 from tests.oracles import cases
 
 KINDS = ("conv1d", "conv2d", "conv_transpose2d")
@@ -27,7 +27,7 @@ def compare(case, layer, axes=(-1, -2)):
 
     @jax.jit
     def both(params, x, dy):
-        step = record(layer, params, {}, Context(), (x,))
+        step = run_layer(layer, params, {}, Context(), (x,))
         return step.y, adjoint(layer, params, step.tape, dy)
 
     y, back = both(params, x, dy)

@@ -20,7 +20,7 @@ from retrograd.network.losses import (
     MeanSquaredError,
     Triplet,
 )
-from retrograd.propagation.backprop import adjoint, record
+from retrograd.propagation.one_layer import adjoint, run_layer
 from tests.oracles import Case, cases
 
 # soft_margin, log(1 + exp(-s y)), is binary cross-entropy on logits with the targets -1, 1 written as 0, 1
@@ -105,7 +105,7 @@ def test_ctc_has_the_recorded_loss_and_delta(case: Case):
 
 def compiled_both_ways(loss: Loss, inputs: tuple[np.ndarray, ...], dy: np.ndarray) -> Any:
     def run(inputs: Any, dy: Any) -> Any:
-        step = record(loss, {}, {}, Context(), inputs)
+        step = run_layer(loss, {}, {}, Context(), inputs)
         return step.y, adjoint(loss, {}, step.tape, dy).inputs
 
     with jax.enable_x64(True):
@@ -113,7 +113,7 @@ def compiled_both_ways(loss: Loss, inputs: tuple[np.ndarray, ...], dy: np.ndarra
 
 
 def both_ways(loss: Loss, inputs: tuple[jax.Array, ...], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
-    step = record(loss, {}, {}, Context(), inputs)
+    step = run_layer(loss, {}, {}, Context(), inputs)
     return step.y, adjoint(loss, {}, step.tape, dy).inputs[0]
 
 

@@ -22,7 +22,7 @@ from retrograd.network.losses import (
     check_labels,
     losses,
 )
-from retrograd.propagation.backprop import adjoint, record
+from retrograd.propagation.one_layer import adjoint, run_layer
 
 RTOL = {"float64": 1e-12, "float32": 2e-6}  # some ten roundings
 DOCUMENTED = {
@@ -36,7 +36,7 @@ LOG3 = np.log(3.0)
 @functools.cache
 def compiled(loss):
     def run(*inputs):
-        step = record(loss, {}, {}, Context(), inputs)
+        step = run_layer(loss, {}, {}, Context(), inputs)
         return step.y, adjoint(loss, {}, step.tape, jnp.ones_like(step.y)).inputs[0]
 
     return jax.jit(run)

@@ -11,7 +11,7 @@ from retrograd.base.errors import RetrogradError
 from retrograd.checking.draw import draw_input
 from retrograd.network.layer import Context, Spec, layers
 from retrograd.network.losses.loss import losses
-from retrograd.propagation.backprop import adjoint, record
+from retrograd.propagation.one_layer import adjoint, run_layer
 
 CASES = [
     pytest.param(registry[name](**example.settings), example.inputs, id=f"{name}-{i}")
@@ -32,7 +32,7 @@ def passed(layer, arrays, train):
 
     def run(key, *given):
         first = layer.init(key, *specs)
-        step = record(layer, first.params, first.state, Context(train, jax.random.key(7), "check"), given)
+        step = run_layer(layer, first.params, first.state, Context(train, jax.random.key(7), "check"), given)
         back = adjoint(layer, first.params, step.tape, jax.tree.map(jnp.ones_like, step.y))
         return step.y, back.inputs, back.grads
 

@@ -7,7 +7,7 @@ import pytest
 
 from retrograd.network.layer import Context
 from retrograd.network.layers import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
-from retrograd.propagation.backprop import adjoint, record
+from retrograd.propagation.one_layer import adjoint, run_layer
 from tests.oracles import cases
 
 KINDS = ("batchnorm", "batchnorm_steps", "layernorm", "groupnorm", "instancenorm", "rmsnorm")
@@ -44,7 +44,7 @@ def compare(case, layer, to_ours=last, to_theirs=second, train=False):
     params = given(case, "param.", PARAMS)
     state = given(case, "state.", STATE)
     x, dy = to_ours(case.arrays["in.x"]), to_ours(case.arrays["cot.y"])
-    step = record(layer, params, state, Context(train), (x,))
+    step = run_layer(layer, params, state, Context(train), (x,))
     back = adjoint(layer, params, step.tape, dy)
     found = {"out.y": to_theirs(step.y), "grad_in.x": to_theirs(back.inputs[0])}
     found |= {f"grad_param.{its}": back.grads[ours] for its, ours in PARAMS.items() if ours in back.grads}
@@ -67,12 +67,12 @@ def test_batch_norm_follows_the_recorded_running_statistics_over_several_batches
     params, state = given(case, "param.", PARAMS), given(case, "state.", STATE)
     steps, backs = [], []
     for x, dy in zip(case.arrays["in.x"], case.arrays["cot.y"], strict=True):
-        steps.append(record(layer, params, state, Context(True), (jnp.asarray(x),)))
+        steps.append(run_layer(layer, params, state, Context(True), (jnp.asarray(x),)))
         backs.append(adjoint(layer, params, steps[-1].tape, jnp.asarray(dy)))
         state = steps[-1].state
     found = {"out.y": [step.y for step in steps], "grad_in.x": [back.inputs[0] for back in backs]}
     found |= {f"grad_param.{its}": sum(back.grads[ours] for back in backs) for its, ours in PARAMS.items()}
-    found["out.y_eval"] = record(layer, params, state, Context(False), (jnp.asarray(case.arrays["in.x"][0]),)).y
+    found["out.y_eval"] = run_layer(layer, params, state, Context(False), (jnp.asarray(case.arrays["in.x"][0]),)).y
     found |= {f"state_after.{its}": state[ours] for its, ours in STATE.items()}
     for name, value in found.items():
         np.testing.assert_allclose(np.asarray(value), case.arrays[name], err_msg=name, **case.tol)

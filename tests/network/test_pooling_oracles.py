@@ -7,7 +7,7 @@ import pytest
 
 from retrograd.network.layer import Context
 from retrograd.network.layers import AdaptiveAveragePool, AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
-from retrograd.propagation.backprop import adjoint, record
+from retrograd.propagation.one_layer import adjoint, run_layer
 from tests.oracles import cases
 
 KINDS = (
@@ -26,7 +26,7 @@ def compare(case, layer):
 
     @jax.jit
     def both(x, dy):
-        step = record(layer, {}, {}, Context(), (x,))
+        step = run_layer(layer, {}, {}, Context(), (x,))
         return step.y, adjoint(layer, {}, step.tape, dy).inputs[0]
 
     found = dict(zip(("out.y", "grad_in.x"), (jnp.moveaxis(each, -1, 1) for each in both(x, dy)), strict=True))

@@ -12,7 +12,8 @@ from retrograd.network.layer import Context
 from retrograd.network.layers import GRU, LSTM, RNN, Dense
 from retrograd.network.network import Network
 from retrograd.network.scope import named
-from retrograd.propagation.backprop import adjoint, backward, forward, record
+from retrograd.propagation.backprop import backward, forward
+from retrograd.propagation.one_layer import adjoint, run_layer
 
 LAYERS = (RNN, LSTM, GRU)
 SAME = {"rtol": 1e-12, "atol": 1e-12}  # the same sums in float64
@@ -44,7 +45,7 @@ def both(layer, params, *inputs):
 
     @jax.jit
     def passed(params, *inputs):
-        step = record(layer, params, {}, Context(), inputs)
+        step = run_layer(layer, params, {}, Context(), inputs)
         return step.y, adjoint(layer, params, step.tape, jax.tree.map(jnp.ones_like, step.y)).inputs
 
     return passed(params, *inputs)

@@ -21,7 +21,8 @@ from retrograd.network.losses import (
     MeanSquaredError,
     Triplet,
 )
-from retrograd.propagation.backprop import Objective, adjoint, record
+from retrograd.propagation.objective import Objective
+from retrograd.propagation.one_layer import adjoint, run_layer
 from retrograd.training.config.config import plain_config
 from retrograd.training.use.evaluate import gives_logits
 from retrograd.training.use.ranges import check_targets
@@ -34,7 +35,7 @@ def deltas(loss, *inputs):
     """Return the deltas of all inputs, in float64."""
 
     def both(*inputs):
-        step = record(loss, {}, {}, Context(), inputs)
+        step = run_layer(loss, {}, {}, Context(), inputs)
         return adjoint(loss, {}, step.tape, jnp.ones_like(step.y)).inputs
 
     with jax.enable_x64(True):

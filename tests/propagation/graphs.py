@@ -24,7 +24,7 @@ from retrograd.network.layers import (
 from retrograd.network.losses import MeanSquaredError
 from retrograd.network.network import Network, own_params, take
 from retrograd.network.scope import Entry, named
-from retrograd.propagation.backprop import Objective
+from retrograd.propagation.objective import Objective
 
 WIDTH = 3  # of every node inside, so that any graph fits together
 SMOOTH = (Tanh(), Sigmoid(), Softplus(), SiLU(), GELU(), GELU(approximate=True), Softmax(), Identity(), Flatten())

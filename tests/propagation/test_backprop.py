@@ -14,7 +14,9 @@ from retrograd.network.layers import Add, Concat, Dense, Embedding, Flatten, Mul
 from retrograd.network.losses import MeanSquaredError
 from retrograd.network.network import Network
 from retrograd.network.scope import named
-from retrograd.propagation.backprop import Objective, adjoint, backprop, backward, compare, forward, record
+from retrograd.propagation.backprop import backprop, backward, forward
+from retrograd.propagation.objective import Objective, evaluate_losses
+from retrograd.propagation.one_layer import adjoint, run_layer
 from tests.propagation.graphs import evaluate, numbers, problems
 
 EXACT = 1e-10  # float64: two ways to write one derivative differ by round-off alone
@@ -166,7 +168,7 @@ def test_a_layer_without_backward_is_recorded_by_jax_vjp_and_says_so():
     written, derived = Dense(2), FallbackDense(2)
     assert (written.derivation, derived.derivation) == ("written", "jax.vjp")
     params, dy = {"weight": jnp.ones((3, 2)), "bias": jnp.zeros(2)}, jnp.array([[1.0, -1.0], [0.5, 2.0]])
-    backs = [adjoint(layer, params, record(layer, params, {}, CTX, (X,)).tape, dy) for layer in (written, derived)]
+    backs = [adjoint(layer, params, run_layer(layer, params, {}, CTX, (X,)).tape, dy) for layer in (written, derived)]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), *backs)
 
 
@@ -181,7 +183,7 @@ def test_the_tape_of_jax_vjp_crosses_jit_and_leaves_whole_numbers_alone():
 
     layer = Lookup()
     params, inputs = {"table": jnp.ones((4, 2))}, (jnp.array([0, 3]), jnp.array([[2.0], [3.0]]))
-    step = jax.jit(lambda p, *xs: record(layer, p, {}, CTX, xs))(params, *inputs)
+    step = jax.jit(lambda p, *xs: run_layer(layer, p, {}, CTX, xs))(params, *inputs)
     back = jax.jit(lambda p, tape, dy: adjoint(layer, p, tape, dy))(params, step.tape, jnp.ones((2, 2)))
     assert back.inputs[0] is None
     np.testing.assert_array_equal(back.inputs[1], [[2.0], [2.0]])
@@ -255,4 +257,4 @@ def test_an_error_inside_a_loss_names_the_objective():
     with pytest.raises(
         ShapeError, match=r"^fit \(mean_squared_error of x, t\): expected a target of the prediction's shape"
     ):
-        compare([Objective("fit", MSE, ("x", "t"))], {"x": X, "t": X[:, :1]}, CTX)
+        evaluate_losses([Objective("fit", MSE, ("x", "t"))], {"x": X, "t": X[:, :1]}, CTX)

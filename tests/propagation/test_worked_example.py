@@ -9,7 +9,8 @@ from retrograd.network.layers import Dense
 from retrograd.network.losses import MeanSquaredError
 from retrograd.network.network import Network
 from retrograd.network.scope import named
-from retrograd.propagation.backprop import Objective, backprop
+from retrograd.propagation.backprop import backprop
+from retrograd.propagation.objective import Objective
 
 NETWORK = Network(
     named(Dense(2, "sigmoid", weight=[[0.5, 0.9], [0.4, 1.0]], bias=[-0.8, 0.1]), "hidden"),

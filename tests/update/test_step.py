@@ -138,7 +138,7 @@ def test_one_step_by_hand_is_the_compiled_step():
     train = start(stepper, data)
     network, objectives = stepper.network, stepper.objectives
     record = rg.forward(network, train.params, {}, rg.Context(train=True), data)
-    values, deltas = rg.compare(objectives, record.outputs, rg.Context(train=True))
+    values, deltas = rg.evaluate_losses(objectives, record.outputs, rg.Context(train=True))
     deltas, grads = rg.backward(network, train.params, record.tapes, deltas)
     chain = stepper.optimizer.build(None)
     params, _ = rg.apply_gradients(chain, train.params, grads, chain.init(train.params))

@@ -14,7 +14,7 @@ from retrograd.base.schema import dump, parse
 from retrograd.checking.draw import draw_input
 from retrograd.network.layer import Context, Forward, Input, Layer, Spec
 from retrograd.network.losses.loss import Loss
-from retrograd.propagation.backprop import adjoint, record
+from retrograd.propagation.one_layer import adjoint, run_layer
 
 Tree = Any
 
@@ -94,7 +94,7 @@ class Trial:
 
     def both(self, params: Tree, state: Tree, inputs: Any, dy: Any) -> Any:
         """Run forward and backward as one program, and beside it what jax.vjp makes of that forward."""
-        step = record(self.layer, params, state, self.ctx, inputs)
+        step = run_layer(self.layer, params, state, self.ctx, inputs)
         found = self.back(params, step.tape, dy)
         reals = [x if jnp.issubdtype(x.dtype, jnp.inexact) else None for x in inputs]
         at = {name: value for name, value in self.named(params, reals).items() if name in params or name in found}
@@ -188,7 +188,7 @@ def _once(layer: Layer, specs: Sequence[Spec], train: bool) -> Callable[..., Any
 
     def run(key: Array, *inputs: Any) -> Any:
         params, state = layer.init(key, *specs)
-        step = record(layer, params, state, Context(train, key, "check"), inputs)
+        step = run_layer(layer, params, state, Context(train, key, "check"), inputs)
         back = adjoint(layer, params, step.tape, jax.tree.map(jnp.ones_like, step.y))
         return (params, state), (back.grads, step.state), step.y, back.inputs
 

@@ -23,7 +23,7 @@ from retrograd.network.layers.identity import Identity
 from retrograd.network.losses.loss import Loss, losses
 from retrograd.network.network import Network, Variables
 from retrograd.network.scope import named
-from retrograd.propagation.backprop import Objective
+from retrograd.propagation.objective import Objective
 
 SHIFT = 0.1  # parameters are moved off their first values, so that a scale of 1 or a bias of 0 hides no term
 

@@ -15,7 +15,7 @@ from retrograd.checking.point import INPUT, Point, compiled_once
 from retrograd.network.layer import Context, Layer
 from retrograd.network.losses.loss import Loss
 from retrograd.network.network import own_params, take
-from retrograd.propagation.backprop import adjoint, record
+from retrograd.propagation.one_layer import adjoint, run_layer
 
 ALLOWED_VJP = 1e-7
 ALLOWED_DIFFERENCE = 1e-5
@@ -110,7 +110,7 @@ class NodeTrial:
 
     def _all(self, at: Mapping[str, Any]) -> Any:
         params, inputs = self._parts(at)
-        step = record(self.layer, params, self.state, self.ctx, inputs)
+        step = run_layer(self.layer, params, self.state, self.ctx, inputs)
         expected = jax.vjp(self.run, dict(at))[1](self.dy)[0]
         return step.y, self.back(params, step.tape, self.dy), expected, self._along(at)
 
@@ -124,7 +124,7 @@ class NodeTrial:
     @functools.cached_property
     def tape(self) -> Any:
         """What forward leaves for backward."""
-        return record(self.layer, self.params, self.state, self.ctx, self.inputs).tape
+        return run_layer(self.layer, self.params, self.state, self.ctx, self.inputs).tape
 
     @functools.cached_property
     def back_compiled(self) -> Any:

@@ -16,7 +16,7 @@ from retrograd.checking.locate import locate
 from retrograd.checking.point import INPUT, Cost, Extra, Point, compiled_once
 from retrograd.checking.result import ACCEPTABLE, EXACT, WRONG, Entry, GradientCheck, TensorCheck
 from retrograd.network.network import Network, Variables
-from retrograd.propagation.backprop import Objective
+from retrograd.propagation.objective import Objective
 
 FEW = 32  # entries; a tensor with no more is tried whole
 LEAST = 2  # entries tried of any tensor

@@ -12,7 +12,8 @@ from jax import Array
 
 from retrograd.network.layer import Context, Params
 from retrograd.network.network import Network, Variables, take
-from retrograd.propagation.backprop import Objective, backprop, forward, total
+from retrograd.propagation.backprop import backprop, forward
+from retrograd.propagation.objective import Objective, total
 
 Tensors = dict[str, Array]
 Extra = Callable[[Mapping[str, Params]], tuple[Any, Mapping[str, Params]]]  # penalties: their value and gradient

@@ -11,7 +11,8 @@ import numpy as np
 
 from retrograd.network.layer import Context
 from retrograd.network.network import Network, Variables
-from retrograd.propagation.backprop import Objective, backprop
+from retrograd.propagation.backprop import backprop
+from retrograd.propagation.objective import Objective
 
 ITERATIONS = 12  # of the power method; a tenth off is near enough
 

@@ -18,7 +18,8 @@ from retrograd.diagnosis.score import columns_of
 from retrograd.network.layer import Context
 from retrograd.network.losses.loss import Loss
 from retrograd.network.network import Variables, take
-from retrograd.propagation.backprop import Objective, forward
+from retrograd.propagation.backprop import forward
+from retrograd.propagation.objective import Objective
 from retrograd.training.prepare import Prepared
 from retrograd.training.use.evaluate import Evaluator, gives_logits
 

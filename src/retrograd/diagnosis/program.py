@@ -22,7 +22,8 @@ from retrograd.network.layer import Activation, Context
 from retrograd.network.losses.loss import Loss
 from retrograd.network.network import Network, Variables
 from retrograd.network.scope import Node
-from retrograd.propagation.backprop import Objective, Pass, backprop
+from retrograd.propagation.backprop import Pass, backprop
+from retrograd.propagation.objective import Objective
 from retrograd.propagation.readings import Health, health
 from retrograd.training.config.config import RunConfig, default_loss
 from retrograd.training.prepare import Prepared, prepare

@@ -26,7 +26,8 @@ from retrograd.explanation.totals import totals_of
 from retrograd.native.library import kernels
 from retrograd.network.layer import Context, Spec
 from retrograd.network.network import Variables
-from retrograd.propagation.backprop import compare, forward, total
+from retrograd.propagation.backprop import forward
+from retrograd.propagation.objective import evaluate_losses, total
 from retrograd.record.run import CONFIG
 from retrograd.tracing.source import open_source
 from retrograd.training.config.config import RunConfig, config_in, config_of, document_with, is_configuration
@@ -102,7 +103,7 @@ def _first_outputs(prepared: Prepared, variables: Variables, batch: Batch) -> tu
 
     def run(params: Any, batch: Batch) -> tuple[dict[str, Any], jax.Array]:
         outputs = forward(prepared.network, params, variables.state, ctx, batch).outputs
-        return outputs, total(prepared.objectives, compare(prepared.objectives, outputs, ctx)[0])
+        return outputs, total(prepared.objectives, evaluate_losses(prepared.objectives, outputs, ctx)[0])
 
     with kernels(False):
         outputs, loss = jax.jit(run)(variables.params, batch)

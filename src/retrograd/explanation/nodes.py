@@ -18,7 +18,7 @@ from retrograd.native.library import kernels
 from retrograd.network.layer import Context, Layer, Spec
 from retrograd.network.network import Variables, own_params, take
 from retrograd.network.scope import Node
-from retrograd.propagation.backprop import adjoint, record
+from retrograd.propagation.one_layer import adjoint, run_layer
 from retrograd.training.prepare import Prepared
 from retrograd.training.room import nbytes
 
@@ -108,11 +108,11 @@ class Inspector:
         inputs = tuple(jax.tree.map(_spec, take(self.outputs, reference)) for reference in node.inputs)
 
         def run(params: Any, inputs: Any) -> Any:
-            step = record(node.layer, params, state, ctx, inputs)
+            step = run_layer(node.layer, params, state, ctx, inputs)
             return step.y, step.tape
 
         def both(params: Any, inputs: Any, dy: Any) -> Any:
-            step = record(node.layer, params, state, ctx, inputs)
+            step = run_layer(node.layer, params, state, ctx, inputs)
             return step.y, adjoint(node.layer, params, step.tape, dy)
 
         with kernels(False):  # native ones do not tell what they do

@@ -13,8 +13,8 @@ from retrograd.base.errors import RetrogradError, ShapeError
 from retrograd.network.layer import Backward, Context, Forward, Layer, Params, Spec, State, Static
 from retrograd.network.losses.loss import Loss
 
-PROBE = 7  # rows that stand for none while shapes are found out
-TRIPPED = (ZeroDivisionError, ValueError, IndexError, TypeError)  # by shapes with a 0 in them
+PROBE = 7  # rows that stand for none while the shapes are worked out
+TRIPPED = (ZeroDivisionError, ValueError, IndexError, TypeError)  # raised for shapes with a 0 in them
 
 
 class Unread(NamedTuple):
@@ -37,26 +37,26 @@ def forward_of_no_rows(
     specs = [Spec((PROBE, *x.shape[1:]), x.dtype) for x in inputs]
     if has_no_elements(specs):
         return None
-    found = jax.eval_shape(lambda *given: layer.forward(params, state, ctx, *given).y, *specs)
+    outputs = jax.eval_shape(lambda *rows: layer.forward(params, state, ctx, *rows).y, *specs)
 
     def without_rows(spec: Any) -> Any:
         return jnp.zeros((0, *spec.shape[1:]) if spec.shape[:1] == (PROBE,) else spec.shape, spec.dtype)
 
     unread = tuple((x.shape, x.dtype) if jnp.issubdtype(x.dtype, jnp.inexact) else None for x in inputs)
-    return Forward(jax.tree.map(without_rows, found), Static(Unread(unread)), state)
+    return Forward(jax.tree.map(without_rows, outputs), Static(Unread(unread)), state)
 
 
 def backward_of_no_rows(params: Params, tape: Any) -> Backward | None:
     """Return empty deltas, and gradients of 0, where the tape is that of a batch without rows."""
     if not (isinstance(tape, Static) and isinstance(tape.value, Unread)):
         return None
-    deltas = tuple(None if each is None else jnp.zeros(*each) for each in tape.value.inputs)
+    deltas = tuple(None if spec is None else jnp.zeros(*spec) for spec in tape.value.inputs)
     return Backward(deltas, jax.tree.map(jnp.zeros_like, params))
 
 
 @contextmanager
-def empty_told(*trees: Any) -> Iterator[None]:
-    """Turn what trips over an array without elements into a ShapeError with the shapes; other errors pass."""
+def explaining_empty_axes(*trees: Any) -> Iterator[None]:
+    """Turn an error caused by an array without elements into a ShapeError with the shapes; other errors pass."""
     try:
         yield
     except RetrogradError:

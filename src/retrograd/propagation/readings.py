@@ -14,7 +14,8 @@ from jax import Array
 from retrograd.network.layer import Activation, Context, Layer, Params
 from retrograd.network.layers.activations.softmax import Softmax
 from retrograd.network.network import Network, own_params, take
-from retrograd.propagation.backprop import Pass, adjoint, record
+from retrograd.propagation.backprop import Pass
+from retrograd.propagation.one_layer import adjoint, run_layer
 
 SATURATED = 0.05  # of the largest derivative that the activation has
 GRID = np.linspace(-8, 8, 3201, dtype=np.float32)  # where that derivative is looked for
@@ -95,7 +96,7 @@ def acts_by_element(layer: Layer) -> bool:
 
 def derivative(layer: Layer, params: Params, x: Array) -> Array:
     """Return the derivative of an element-by-element activation at x."""
-    step = record(layer, params, {}, Context(), (x,))
+    step = run_layer(layer, params, {}, Context(), (x,))
     slope: Array = adjoint(layer, params, step.tape, jnp.ones_like(step.y)).inputs[0]
     return slope
 

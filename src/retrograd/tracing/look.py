@@ -14,7 +14,10 @@ from jax import Array, lax
 
 from retrograd.network.layer import Activation, Context, Params
 from retrograd.network.network import Network, own_params, take
-from retrograd.propagation.backprop import Objective, add_delta, adjoint, backward, compare, forward, total
+from retrograd.propagation.accumulate import add_delta
+from retrograd.propagation.backprop import backward, forward
+from retrograd.propagation.objective import Objective, evaluate_losses, total
+from retrograd.propagation.one_layer import adjoint
 from retrograd.update.penalties import penalise
 from retrograd.update.step import Stepper, TrainState, count, split, updated
 
@@ -127,7 +130,7 @@ class Looker:
         """Return one pass, taken apart."""
         network, objectives = self.network, self.stepper.objectives
         outputs, tapes, new_state = forward(network, params, state, ctx, batch)
-        losses, _ = compare(objectives, outputs, ctx, shares)
+        losses, _ = evaluate_losses(objectives, outputs, ctx, shares)
         starts = self._starts(objectives, outputs, ctx, shares)
         begun: dict[str, Any] = {}
         for start in starts.values():
@@ -158,7 +161,7 @@ class Looker:
             return {GIVEN: {name: {part: delta} if part else delta}}
         starts: dict[str, dict[str, Any]] = {}
         for objective in objectives:
-            _, begun = compare([objective], outputs, ctx, shares)
+            _, begun = evaluate_losses([objective], outputs, ctx, shares)
             starts[objective.name] = {name: begun[name] for name in named(objective) if name in begun}
         return starts
 

@@ -13,7 +13,8 @@ from jax import Array
 
 from retrograd.base.errors import UsageError, did_you_mean
 from retrograd.network.network import Network, take
-from retrograd.propagation.backprop import Objective, Pass
+from retrograd.propagation.backprop import Pass
+from retrograd.propagation.objective import Objective
 from retrograd.update.step import Outcome, Stepper, TrainState
 
 OF_OUTCOME: Mapping[str, Callable[[Outcome], Any]] = {

@@ -18,7 +18,7 @@ from retrograd.data.dataset import Dataset, load
 from retrograd.network.layer import Spec
 from retrograd.network.network import Network, take
 from retrograd.network.precision import computing_in, in_precision
-from retrograd.propagation.backprop import Objective
+from retrograd.propagation.objective import Objective
 from retrograd.training.config.config import RunConfig, config_in, document_with, with_rate
 from retrograd.training.config.output_check import mistakes
 from retrograd.training.loop.stop import check_goal

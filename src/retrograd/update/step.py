@@ -18,7 +18,8 @@ from retrograd.network.layer import Context, Params
 from retrograd.network.losses.loss import Loss
 from retrograd.network.network import Network, Variables, take
 from retrograd.network.precision import Precision, in_bfloat16
-from retrograd.propagation.backprop import Objective, Pass, backprop
+from retrograd.propagation.backprop import Pass, backprop
+from retrograd.propagation.objective import Objective
 from retrograd.update.optimizer import Optimizer
 from retrograd.update.penalties import Penalty, penalise
 from retrograd.update.selection import matches

@@ -29,7 +29,7 @@ from retrograd.network.initializers import initializers
 from retrograd.network.layer import Activation, layers
 from retrograd.network.losses.loss import Loss, losses
 from retrograd.network.network import Network
-from retrograd.propagation.backprop import Objective
+from retrograd.propagation.objective import Objective
 from retrograd.training.config.changes import with_change
 from retrograd.training.config.settings import LossOn, TrainingSettings
 from retrograd.update.adam import Adam

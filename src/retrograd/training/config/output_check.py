@@ -13,7 +13,7 @@ from retrograd.network.layer import Activation
 from retrograd.network.losses.cross_entropy import CrossEntropy
 from retrograd.network.network import Network, take
 from retrograd.network.scope import Node
-from retrograd.propagation.backprop import Objective
+from retrograd.propagation.objective import Objective
 
 PASSING = ("identity", "dropout", "spatial_dropout", "flatten", "reshape")  # hand on the values that they get
 SHARES = ("sigmoid", "softmax", "hard_sigmoid")  # give values in [0, 1]

@@ -17,7 +17,8 @@ from retrograd.network.layer import Context, Spec
 from retrograd.network.losses.loss import Loss
 from retrograd.network.network import Network, Variables, take
 from retrograd.network.precision import Precision, computing_in, in_precision
-from retrograd.propagation.backprop import Objective, compare, forward, total
+from retrograd.propagation.backprop import forward
+from retrograd.propagation.objective import Objective, evaluate_losses, total
 from retrograd.training.use.tallies import Tally, tally_of
 from retrograd.update.step import count
 
@@ -153,7 +154,7 @@ class Evaluator:
 
     def _losses(self, params: Any, state: Any, columns: Mapping[str, Array]) -> Any:
         record = forward(self.network, params, state, Context(), columns)
-        losses, _ = compare(self.objectives, record.outputs, Context())
+        losses, _ = evaluate_losses(self.objectives, record.outputs, Context())
         return losses, count(self.network, self.objectives, columns), take(record.outputs, self.main_output)
 
     def _output(self, params: Any, state: Any, columns: Mapping[str, Array]) -> Any:

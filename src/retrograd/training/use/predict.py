@@ -31,7 +31,7 @@ from retrograd.network.layer import Spec
 from retrograd.network.network import Network, Variables
 from retrograd.network.own_layers import check_loaded
 from retrograd.network.precision import in_precision
-from retrograd.propagation.backprop import Objective
+from retrograd.propagation.objective import Objective
 from retrograd.record.aside import settle_if_free
 from retrograd.record.lock import is_locked
 from retrograd.record.model import check_fits, load_model, save_model

@@ -16,7 +16,7 @@ from retrograd.network.losses.dice import Dice
 from retrograd.network.losses.focal import Focal
 from retrograd.network.losses.labels import check_labels
 from retrograd.network.network import Network
-from retrograd.propagation.backprop import Objective
+from retrograd.propagation.objective import Objective
 
 Columns = Mapping[str, np.ndarray]
 
