@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "retrograd"
 FLOORS = [
-    "base", "data", "native", "network", "propagation", "checking", "update", "record", "report", "training", "diagnosis",
+    "base", "present", "data", "native", "network", "propagation", "checking", "update", "record", "report", "training", "diagnosis",
     "repairs", "tracing", "explanation", "interop", "torch", "app",
 ]  # fmt: skip
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")

@@ -12,8 +12,9 @@ import pytest
 
 import retrograd as rg
 from retrograd.app.cli.main import VERBS, main
-from retrograd.app.cli.tables import cut, numbers, table
 from retrograd.base.document import parse_document
+from retrograd.present.numbers import aligned
+from retrograd.present.tables import cut, table
 from retrograd.record.run import RunFolder
 from retrograd.record.tree import digest
 
@@ -345,10 +346,10 @@ def test_how_a_table_was_read_stands_in_the_chosen_configuration(told, place):
 
 
 def test_numbers_have_the_digits_that_help():
-    assert numbers([0.98765432, 1.0, None]) == ["0.9877", "1.0000", "-"]
-    assert numbers([12.3456789, 0.5]) == ["12.346", "0.500"]
-    assert numbers([123456.789, 3.0]) == ["123457", "3"]
-    assert [numbers([each])[0] for each in (1e-9, 2.5e10, 0.0, float("nan"))] == [
+    assert aligned([0.98765432, 1.0, None]) == ["0.9877", "1.0000", "-"]
+    assert aligned([12.3456789, 0.5]) == ["12.346", "0.500"]
+    assert aligned([123456.789, 3.0]) == ["123457", "3"]
+    assert [aligned([each])[0] for each in (1e-9, 2.5e10, 0.0, float("nan"))] == [
         "1.000e-9",
         "2.500e10",
         "0.0000",

@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.present.markup import element, escaped
+from retrograd.present.numbers import number
 from retrograd.record.events import Epoch, Health, Intervention, Note, Started, Stopped
 from retrograd.record.examination import DIAGNOSIS, REPAIR, Examined, Reason, Repaired, Tried, write_examination
 from retrograd.record.model import save_model
@@ -20,7 +22,6 @@ from retrograd.record.run import RunFolder, RunWriter
 from retrograd.report import report as report_module
 from retrograd.report.evidence import bar
 from retrograd.report.image import LOGARITHMIC, MISSING, NOT_FINITE, SHADES, SHARE, SPECIAL, picture, shade
-from retrograd.report.markup import element, escaped, figure
 from retrograd.report.report import report, write_report
 from retrograd.report.scale import PLACES, Scale, scale_for
 from retrograd.report.story import Story, read_story
@@ -164,7 +165,7 @@ def test_the_page_holds_every_number_of_the_epochs(page):
     for epoch in epochs(12):
         own = epoch.metrics["valid"]
         numbers = (epoch.loss, *own.values(), epoch.learning_rate, epoch.gradient_norm, epoch.seconds)
-        assert {figure(number) for number in numbers} <= page.cells
+        assert {number(value) for value in numbers} <= page.cells
     assert {"0.61728", "1.1728", "0.74383", "0.025", "1.6055", "1.42"} <= page.cells  # epoch 2, by hand
 
 
@@ -384,7 +385,7 @@ def test_an_axis_has_round_ticks_inside():
     ],
 )  # fmt: skip
 def test_numbers_are_written_short(value, text):
-    assert figure(value) == text
+    assert number(value) == text
 
 
 def test_long_texts_are_cut_and_our_own_paths_are_not():

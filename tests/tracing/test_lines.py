@@ -8,8 +8,8 @@ import pytest
 
 import retrograd as rg
 from retrograd.data.dataset import from_arrays
+from retrograd.present.exact import Figures
 from retrograd.tracing.document import Sums, Writer
-from retrograd.tracing.figures import Figures
 from retrograd.tracing.forms.page import page_data
 
 RNG = np.random.default_rng(0)

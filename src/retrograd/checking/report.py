@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from retrograd.checking.result import EXACT, LIMITS, Entry, GradientCheck, TensorCheck, Verdict
+from retrograd.present.text import wrapped
 
-WIDTH = 80
 PATH = 30  # columns of a tensor's path at most
 WORDS: tuple[Verdict, ...] = (*(word for _, word in LIMITS), "wrong")
 SHOWN_KINKS = 3
@@ -66,25 +65,25 @@ def lines_of(report: CheckReport) -> Iterator[str]:
     if report.broken:
         yield "broken clauses of the layer contract:"
         for clause in report.broken:
-            yield from _wrapped(clause, "  ")
+            yield from wrapped(clause, "  ")
         yield ""
     yield from _verdict_lines(report)
 
 
 def _check_lines(check: GradientCheck) -> Iterator[str]:
     counted = f"{check.rows} rows, {check.parameters:,} parameters, float64, {check.seconds:.1f} s"
-    yield from _wrapped(f"{check.name}: {counted}", "")
+    yield from wrapped(f"{check.name}: {counted}")
     if check.tensors:
         width = min(PATH, max(len(tensor.path) for tensor in check.tensors))
         yield f"{'':{width}}  {'entries':>13}  {'error':>7}  {'jax.vjp':>7}  verdict"
         for tensor in check.tensors:
             yield from _tensor_lines(tensor, width)
     if check.whole:
-        yield from _wrapped(f"along a random direction of the whole tree: {_pair(check.whole)}", "")
+        yield from wrapped(f"along a random direction of the whole tree: {_pair(check.whole)}")
     for fault in check.faults:
-        yield from _wrapped(f"WRONG  {fault}", "")
+        yield from wrapped(f"WRONG  {fault}")
     for note in check.notes:
-        yield from _wrapped(f"note: {note}", "")
+        yield from wrapped(f"note: {note}")
 
 
 def _tensor_lines(tensor: TensorCheck, width: int) -> Iterator[str]:
@@ -94,12 +93,12 @@ def _tensor_lines(tensor: TensorCheck, width: int) -> Iterator[str]:
     error = "-" if tensor.surrogate else _error(max(tensor.error, tensor.along))
     yield f"{path:{width}}  {tried:>13}  {error:>7}  {_error(tensor.vjp):>7}  {tensor.verdict}"
     if tensor.surrogate:
-        yield from _wrapped(f"no differences: {tensor.surrogate}", "    ")
+        yield from wrapped(f"no differences: {tensor.surrogate}", "    ")
     elif tensor.worst and tensor.worst.error > EXACT:
-        yield from _wrapped(f"worst {_pair(tensor.worst)}", "    ")
+        yield from wrapped(f"worst {_pair(tensor.worst)}", "    ")
     for kink in tensor.kinks[:SHOWN_KINKS]:
         at = ", ".join(f"{node} ({count})" for node, count in kink.nodes)
-        yield from _wrapped(f"kink at {list(kink.at)}: a corner of {at} lies inside the interval; derivative from "
+        yield from wrapped(f"kink at {list(kink.at)}: a corner of {at} lies inside the interval; derivative from "
                             f"the left {kink.left:.6g}, from the right {kink.right:.6g}, backward {kink.backward:.6g}",
                             "    ")  # fmt: skip
     if len(tensor.kinks) > SHOWN_KINKS:
@@ -112,7 +111,7 @@ def _verdict_lines(report: CheckReport) -> Iterator[str]:
     named = f"; wrong: {', '.join(wrong)}" if wrong else ""
     kinks = sum(len(tensor.kinks) for check in report.checks for tensor in check.tensors)
     corners = f"; {kinks} entries lie on a corner and do not count" if kinks else ""
-    yield from _wrapped(f"verdict: {report.verdict}, largest relative error {_error(largest)}{named}{corners}", "")
+    yield from wrapped(f"verdict: {report.verdict}, largest relative error {_error(largest)}{named}{corners}")
 
 
 def _pair(entry: Entry) -> str:
@@ -126,7 +125,3 @@ def _error(value: float) -> str:
 
 def _short(count: int) -> str:
     return f"{count:,}" if count < 1_000_000 else f"{count / 1e6:.1f} M"
-
-
-def _wrapped(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False)

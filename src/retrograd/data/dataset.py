@@ -33,7 +33,7 @@ from retrograd.data.texts.plan import plan_corpus, plan_texts
 from retrograd.data.texts.reading import TEXT
 from retrograd.data.texts.settings import TextSettings
 from retrograd.data.windows.plan import WindowPlan, plan_windows
-from retrograd.data.wording import some_of
+from retrograd.present.wording import some_of
 
 Batch = dict[str, Any]  # NumPy arrays, or columns of images that are decoded when rows are taken
 

@@ -33,7 +33,7 @@ from retrograd.data.texts.inputs import CorpusInputs, TextInputs
 from retrograd.data.texts.settings import TextSettings
 from retrograd.data.texts.targets import Answer, NextToken
 from retrograd.data.windows.inputs import WindowInputs
-from retrograd.data.wording import some_of
+from retrograd.present.wording import some_of
 
 FORMAT = 1
 Inputs = TableInputs | ArrayInputs | ImageInputs | TextInputs | CorpusInputs | WindowInputs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from retrograd.data.wording import listing
+from retrograd.present.wording import listing
 
 
 @dataclass

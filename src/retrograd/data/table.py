@@ -14,7 +14,7 @@ import polars as pl
 
 from retrograd.base.annotations import show
 from retrograd.base.errors import DataError, Problem
-from retrograd.data.wording import listing, some_of
+from retrograd.present.wording import listing, some_of
 
 SHOWN = 5  # faulty cells or lines that an error lists before it only counts
 

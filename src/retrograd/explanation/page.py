@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from retrograd.explanation.facts import RunFacts
 from retrograd.explanation.risks import Risk
-from retrograd.explanation.text import count, duration, memory_words, node_rows, setting_lines, size
+from retrograd.explanation.text import memory_words, node_rows, setting_lines
+from retrograd.present.numbers import count, duration, size
 
 STYLE = Path(__file__).with_name("page.css")
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from retrograd.explanation.facts import RunFacts
 from retrograd.explanation.risks import Risk
-
-WIDTH = 80
-UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-BINARY = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+from retrograd.present.numbers import count, duration, size
+from retrograd.present.text import wrapped
 
 
 def as_text(made: RunFacts) -> str:
@@ -158,27 +155,3 @@ def memory_words(t: Any) -> str:
     held = f"parameters and gradients {size(t.parameter_bytes + t.gradient_bytes)}, optimizer {size(t.optimizer_bytes)}"
     there = "" if t.available_bytes is None else f"; {size(t.available_bytes)} are available"
     return f"{size(t.step_bytes)} for a step: {held}, {working}{there}"
-
-
-def count(number: float) -> str:
-    """Return a count with at most four digits and a unit."""
-    return next((f"{number / unit:.3g} {name}" for unit, name in UNITS if number >= unit), f"{number:,}")
-
-
-def size(number: float) -> str:
-    """Return bytes with a unit."""
-    return next((f"{number / unit:.3g} {name}" for unit, name in BINARY if number >= unit), f"{number:,.0f} B")
-
-
-def duration(seconds: float) -> str:
-    """Return seconds with a unit that fits."""
-    for limit, unit, name in ((1e-3, 1e-6, "us"), (1, 1e-3, "ms"), (120, 1, "s"), (7200, 60, "min")):
-        if seconds < limit:
-            return f"{seconds / unit:.3g} {name}"
-    return f"{seconds / 3600:.3g} h"
-
-
-def wrapped(text: str, indent: str = "", hang: int = 2) -> list[str]:
-    """Return lines of at most 80 columns; those behind the first stand further right."""
-    further = " " * (hang if hang > 2 else len(indent) + 2)
-    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=further, break_on_hyphens=False) or [""]

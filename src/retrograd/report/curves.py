@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from retrograd.report.markup import Markup, element, figure, short
+from retrograd.present.markup import Markup, element
+from retrograd.present.numbers import brief, number
 from retrograd.report.scale import LOGARITHMIC_FROM, PLACES, Scale, scale_for
 from retrograd.report.story import Story
 
@@ -138,7 +139,7 @@ def drawing(index: int, chart: Chart, epochs: Sequence[int], marked: Sequence[Ma
         "x": [epochs[i] for i in shown],
         "places": places,
         "series": [
-            {"name": s.name, "values": [None if value is None else short(value) for value in s.values]} for s in series
+            {"name": s.name, "values": [None if value is None else brief(value) for value in s.values]} for s in series
         ],
     }
     return markup, data
@@ -155,12 +156,12 @@ def _told(series: Series, epochs: Sequence[int]) -> str:
     if not finite:
         return f"{series.name}: {'never finite' if known else 'not measured'}"
     if len({value for value, _ in known}) == 1:
-        return f"{series.name}: {figure(known[0][0], 4)} throughout"
-    words = f"{series.name}: {figure(known[0][0], 4)} → {figure(known[-1][0], 4)}"
+        return f"{series.name}: {number(known[0][0], 4)} throughout"
+    words = f"{series.name}: {number(known[0][0], 4)} → {number(known[-1][0], 4)}"
     for name, extreme in (("lowest", min), ("highest", max)):
         value, epoch = extreme(finite, key=lambda pair: pair[0])
         if value not in (known[0][0], known[-1][0]):
-            words += f", {name} {figure(value, 4)} (epoch {epoch:,})"
+            words += f", {name} {number(value, 4)} (epoch {epoch:,})"
     return words + (f", {len(known) - len(finite)} not finite" if len(finite) < len(known) else "")
 
 
@@ -172,7 +173,7 @@ def _spans_decades(rates: Values) -> bool:
 
 def _constant_rate(story: Story) -> list[str]:
     rates = {epoch.learning_rate for epoch in story.epochs if epoch.learning_rate is not None}
-    return [f"The learning rate was {figure(rates.pop())} throughout."] if len(rates) == 1 else []
+    return [f"The learning rate was {number(rates.pop())} throughout."] if len(rates) == 1 else []
 
 
 def _extremes(values: Values) -> Iterator[int]:
@@ -233,7 +234,7 @@ def _flag(mark: Mark, across: Scale) -> Markup:
 
 
 def _label(tick: float, place: int, side: str) -> Markup:
-    return element("span", figure(tick, 3), style=f"{side}:{place / 10:g}%")
+    return element("span", number(tick, 3), style=f"{side}:{place / 10:g}%")
 
 
 def _whole(across: Scale) -> list[float]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from retrograd.base.finding import Evidence, Finding
-from retrograd.report.markup import Markup, element, figure, table
+from retrograd.present.markup import Markup, element, table
+from retrograd.present.numbers import number
 from retrograd.report.scale import PLACES, scale_for
 
 HEIGHT = 100
@@ -13,7 +14,7 @@ HEIGHT = 100
 
 def evidence_table(found: Finding) -> Markup:
     """Return a finding's evidence as numbers, with a bar to the value and a mark at the threshold; nothing for none."""
-    rows = [[each.quantity, figure(each.value), figure(each.threshold), bar(each)] for each in found.evidence]
+    rows = [[each.quantity, number(each.value), number(each.threshold), bar(each)] for each in found.evidence]
     head = ["evidence", "value", "threshold", "compared"]
     return table(f"evidence of {found.name}", head, rows) if rows else Markup("")
 

@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 
-from retrograd.report.markup import Markup
+from retrograd.present.markup import Markup
 
 Colour = tuple[int, int, int]
 SHADES = 64  # of a ramp

@@ -6,9 +6,10 @@ import base64
 import binascii
 from collections.abc import Iterator, Sequence
 
+from retrograd.present.markup import Markup, element, joined, table, void
+from retrograd.present.numbers import number
 from retrograd.record.judged import QUANTILES, Judged, LabelCounts, Picture, WorstRow
 from retrograd.report.image import true_picture
-from retrograd.report.markup import Markup, element, figure, joined, table, void
 from retrograd.report.residuals import residuals_figures
 from retrograd.report.story import Story
 
@@ -133,7 +134,7 @@ def _quantities(judged: Judged) -> Markup:
     if not judged.residuals:
         return NOTHING
     head = ["prediction - true value", *QUANTILE_WORDS[: len(QUANTILES)]]
-    rows = [[each.target, *(figure(value, 4) for value in each.quantiles)] for each in judged.residuals]
+    rows = [[each.target, *(number(value, 4) for value in each.quantiles)] for each in judged.residuals]
     more = f"The first {len(rows)} of {judged.target_count} targets." if judged.target_count > len(rows) else ""
     return joined(
         [
@@ -172,8 +173,8 @@ def _worst_row(row: WorstRow, pictured: bool, sure: bool, names: Sequence[str]) 
         yield element("td", _picture(row.picture))
     for name in (row.truth, row.answer):
         yield element("td", element("bdi", name), class_="name")
-    for number in (*([figure(row.probability, 3)] if sure else []), figure(row.loss, 4)):
-        yield element("td", number)
+    for figure in (*([number(row.probability, 3)] if sure else []), number(row.loss, 4)):
+        yield element("td", figure)
     for cell in ((row.cells or {}).get(name, "") for name in names):
         yield element("td", cell if len(cell) <= SHOWN_CELL else element("span", cell, class_="long"))
 

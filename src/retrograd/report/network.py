@@ -14,7 +14,8 @@ from retrograd.network import layers as known_layers  # noqa: F401  # importing 
 from retrograd.network.entries import parse_entries
 from retrograd.network.layer import Spec
 from retrograd.network.network import Network
-from retrograd.report.markup import Markup, element, figure, table
+from retrograd.present.markup import Markup, element, table
+from retrograd.present.numbers import number
 from retrograd.report.story import Story, natural
 
 MOST_NODES = 300
@@ -105,7 +106,7 @@ def _shapes(params: dict[str, tuple[int, ...]]) -> Markup:
 
 
 def _count(params: dict[str, tuple[int, ...]]) -> str:
-    return figure(_total(params)) if params else ""
+    return number(_total(params)) if params else ""
 
 
 def _total(shapes: Mapping[str, tuple[int, ...]]) -> int:

@@ -7,9 +7,10 @@ import binascii
 import math
 from collections.abc import Iterator, Sequence
 
+from retrograd.present.markup import Markup, element, void
+from retrograd.present.numbers import number
 from retrograd.record.plane import Plane, Point, Sample
 from retrograd.report.image import Colour, between, true_picture
-from retrograd.report.markup import Markup, element, figure, void
 from retrograd.report.scale import PLACES, Scale
 from retrograd.report.story import Story
 
@@ -154,7 +155,7 @@ def _labels(scale: Scale, side: str) -> Iterator[Markup]:
     ticks = scale.ticks()
     for tick in ticks[:: 2 if len(ticks) > 4 else 1]:
         place = scale.place(tick)
-        yield element("span", figure(tick, 3), style=f"{side}:{(place if side == 'left' else PLACES - place) / 10:g}%")
+        yield element("span", number(tick, 3), style=f"{side}:{(place if side == 'left' else PLACES - place) / 10:g}%")
 
 
 def _legend(plane: Plane) -> Markup:
@@ -164,7 +165,7 @@ def _legend(plane: Plane) -> Markup:
         words = "the paler, the less sure" if len(plane.classes) > 2 else "in between: the probability"
         return element("p", *items, element("span", words), class_="legend")
     ramp = true_picture(64, 1, 3, bytes(part for i in range(64) for part in between(RAMP, i / 63)))
-    low, high = (figure(value, 3) for value in plane.values)
+    low, high = (number(value, 3) for value in plane.values)
     bar = void("img", src=ramp, alt="", class_="ramp")
     return element("p", element("span", element("bdi", plane.target), f" {low} ", bar, f" {high}"), class_="legend")
 

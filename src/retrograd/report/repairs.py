@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from retrograd.present.markup import Markup, element, table
+from retrograd.present.numbers import number
 from retrograd.record.examination import Repaired, Tried
-from retrograd.report.markup import Markup, element, figure, table
 from retrograd.report.story import Story
 
 MOST_TRIED = 30
@@ -48,11 +49,11 @@ def _row(tried: Tried, is_start: bool) -> list[str]:
     if tried.refusal:
         return [name, "-", "-", "-", "-", "cannot be trained"]
     if not tried.scores:
-        return [name, figure(_score(tried), 4), "-", "-", str(len(tried.glances)), "a short look only"]
-    spread = figure(tried.spread, 2) if len(tried.scores) > 1 else "-"
-    gain = "-" if tried.gain is None else f"{'+' if tried.gain > 0 else ''}{figure(tried.gain, 3)}"
+        return [name, number(_score(tried), 4), "-", "-", str(len(tried.glances)), "a short look only"]
+    spread = number(tried.spread, 2) if len(tried.scores) > 1 else "-"
+    gain = "-" if tried.gain is None else f"{'+' if tried.gain > 0 else ''}{number(tried.gain, 3)}"
     told: str = element("b", "accepted") if tried.accepted else ""
-    return [name, figure(tried.mean, 4), spread, gain, str(len(tried.scores)), told]
+    return [name, number(tried.mean, 4), spread, gain, str(len(tried.scores)), told]
 
 
 def _score(tried: Tried) -> float:

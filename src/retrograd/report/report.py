@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from retrograd.present.markup import Markup, element, void
 from retrograd.record.files import write_file
 from retrograd.record.run import REPORT, RunFolder
 from retrograd.report.curves import curves_section
 from retrograd.report.judged import judged_section
-from retrograd.report.markup import Markup, element, void
 from retrograd.report.network import network_section, parameter_count, rows
 from retrograd.report.plane import plane_section
 from retrograd.report.repairs import repairs_section

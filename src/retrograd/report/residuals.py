@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from retrograd.present.markup import Markup, element, void
+from retrograd.present.numbers import number
 from retrograd.record.judged import Residuals
 from retrograd.report.image import LOGARITHMIC, MISSING, picture, shade
-from retrograd.report.markup import Markup, element, figure, void
 from retrograd.report.scale import PLACES, Scale, scale_for
 
 
@@ -32,7 +33,7 @@ def _figure(found: Residuals) -> Markup:
         preserveAspectRatio="none",
         role="img",
         aria_label=f"{found.target}: predictions against true values; half of the residuals lie between "
-        f"{figure(found.quantiles[2], 4)} and {figure(found.quantiles[4], 4)}"
+        f"{number(found.quantiles[2], 4)} and {number(found.quantiles[4], 4)}"
         if len(found.quantiles) > 4
         else f"{found.target}: predictions against true values",
     )
@@ -63,4 +64,4 @@ def _cells(found: Residuals) -> Markup:
 
 
 def _label(tick: float, place: int, side: str) -> Markup:
-    return element("span", figure(tick, 4), style=f"{side}:{place / 10:g}%")
+    return element("span", number(tick, 4), style=f"{side}:{place / 10:g}%")

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 
 from retrograd.base.finding import Finding
+from retrograd.present.markup import Markup, element, escaped, table
+from retrograd.present.numbers import aligned, duration, number
 from retrograd.record.events import Epoch
 from retrograd.report.evidence import evidence_table
-from retrograd.report.markup import Markup, element, escaped, figure, figures, table
 from retrograd.report.story import Story, parts
 
 MOST_ITEMS = 60  # of a list
@@ -48,7 +49,7 @@ def _figures(story: Story, parameters: int | None) -> Iterator[tuple[str, str, s
         own = story.scores[part]
         metric = next((name for name in TELLING if name in own), next(iter(own), None))
         if metric is not None:
-            yield f"{part} {metric}", figures([own[metric]])[0], "of the kept weights" if stop else "measured last"
+            yield f"{part} {metric}", aligned([own[metric]])[0], "of the kept weights" if stop else "measured last"
     count = f"{stop.epoch if stop else len(epochs):,}"
     if stop:
         yield "kept", "first weights" if stop.best_epoch is None else f"epoch {stop.best_epoch:,}", f"of {count}"
@@ -56,7 +57,7 @@ def _figures(story: Story, parameters: int | None) -> Iterator[tuple[str, str, s
         yield "epochs", count, "so far"
     steps = stop.step if stop else epochs[-1].step if epochs else 0
     seconds = stop.seconds if stop else epochs[-1].seconds if epochs else 0.0
-    yield "time", _duration(seconds), f"{steps:,} steps"
+    yield "time", duration(seconds), f"{steps:,} steps"
     if parameters is not None:
         yield "parameters", f"{parameters:,}", ""
 
@@ -70,13 +71,6 @@ def _ending(story: Story) -> str:
     if stop is None:
         return "the run goes on, or was cut off; this page shows what it had recorded."
     return f"{stop.reason} ({stop.sentence})" if stop.sentence else stop.reason
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    if seconds < 60:
-        return f"{figure(seconds, 3)} s"
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 # ------------------------------------------------------------------------------------------------ what was not right
@@ -150,7 +144,7 @@ def scores_section(story: Story) -> Markup:
     names = list(dict.fromkeys(name for own in scores.values() for name in own))
     if not names:
         return NOTHING
-    rows = [[name.replace("_", " "), *figures([own.get(name) for own in scores.values()])] for name in names]
+    rows = [[name.replace("_", " "), *aligned([own.get(name) for own in scores.values()])] for name in names]
     which = "Of the weights that were kept." if story.stopped else "Measured last."
     return element(
         "section",
@@ -206,6 +200,6 @@ def epochs_section(story: Story) -> Markup:
 
 
 def _epoch_row(epoch: Epoch, measured: Sequence[tuple[str, str]]) -> list[str]:
-    metrics = [figure(epoch.metrics.get(part, {}).get(name)) for part, name in measured]
-    rest = [figure(value) for value in (epoch.learning_rate, epoch.gradient_norm, epoch.seconds)]
-    return [f"{epoch.epoch:,}", f"{epoch.step:,}", figure(epoch.loss), *metrics, *rest]
+    metrics = [number(epoch.metrics.get(part, {}).get(name)) for part, name in measured]
+    rest = [number(value) for value in (epoch.learning_rate, epoch.gradient_norm, epoch.seconds)]
+    return [f"{epoch.epoch:,}", f"{epoch.step:,}", number(epoch.loss), *metrics, *rest]

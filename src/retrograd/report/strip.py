@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from retrograd.present.markup import Markup, element, void
+from retrograd.present.numbers import brief, number
 from retrograd.record.events import Health
 from retrograd.report.image import LOGARITHMIC, MISSING, SHADES, SHARE, SPECIAL, picture, shade
-from retrograd.report.markup import Markup, element, figure, short, void
 from retrograd.report.story import Story, natural
 
 # What is read, in the order of importance: its title, and whether it is a share (else its logarithm is coloured).
@@ -167,7 +168,7 @@ def _drawn(index: int, strip: Strip, is_open: bool) -> tuple[Markup, Any]:
             "tr",
             element("th", element("span", element("bdi", path), title=path), scope="row"),
             *([element("td", cells, rowspan=count, class_="strip", style=f"--rows:{count}")] if i == 0 else []),
-            element("td", figure(_last(row), 3)),
+            element("td", number(_last(row), 3)),
             element("td", _range(row), class_="wide"),
         )
         for i, (path, row) in enumerate(zip(strip.paths, strip.values, strict=True))
@@ -195,7 +196,7 @@ def _drawn(index: int, strip: Strip, is_open: bool) -> tuple[Markup, Any]:
         "title": strip.title,
         "rows": list(strip.paths),
         "steps": [list(pair) for pair in strip.steps],
-        "values": [[None if value is None else short(value, 3) for value in row] for row in strip.values],
+        "values": [[None if value is None else brief(value, 3) for value in row] for row in strip.values],
     }
     return markup, data
 
@@ -244,7 +245,7 @@ def _legend(strip: Strip, ramp: Any, low: float, high: float) -> Markup:
     ]
     scale = "" if strip.is_share else " (log scale)"
     return element(
-        "p", element("span", figure(ends[0], 3), " ", bar, f" {figure(ends[1], 3)}{scale}"), *swatches, class_="legend"
+        "p", element("span", number(ends[0], 3), " ", bar, f" {number(ends[1], 3)}{scale}"), *swatches, class_="legend"
     )
 
 
@@ -256,11 +257,11 @@ def _summary(strip: Strip) -> str:
     if finite:
         low, high = min(finite), max(finite)
         if low[0] == high[0]:
-            words.append(f"{figure(low[0], 3)} everywhere")
+            words.append(f"{number(low[0], 3)} everywhere")
         elif strip.is_share or strip.quantity in BAD_COUNTS:
-            words.append(f"highest {figure(high[0], 3)} ({high[1]}, step {high[2]:,})")
+            words.append(f"highest {number(high[0], 3)} ({high[1]}, step {high[2]:,})")
         else:
-            words.append(f"from {figure(low[0], 3)} ({low[1]}, step {low[2]:,}) to {figure(high[0], 3)} ({high[1]}, "
+            words.append(f"from {number(low[0], 3)} ({low[1]}, step {low[2]:,}) to {number(high[0], 3)} ({high[1]}, "
                          f"step {high[2]:,})")  # fmt: skip
     if broken:
         first = min(broken, key=lambda item: item[2])
@@ -274,5 +275,5 @@ def _last(row: Sequence[float | None]) -> float | None:
 
 def _range(row: Sequence[float | None]) -> str:
     finite = [value for value in row if value is not None and math.isfinite(value)]
-    ends = dict.fromkeys(figure(end(finite), 3) for end in (min, max)) if finite else ("-",)
+    ends = dict.fromkeys(number(end(finite), 3) for end in (min, max)) if finite else ("-",)
     return " to ".join(ends)

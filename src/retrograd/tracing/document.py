@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from retrograd.network.network import TRANSPOSED
-from retrograd.tracing.figures import Figures, Summary, entry, indices, place, summary
+from retrograd.present.exact import Figures
+from retrograd.tracing.arrays import Summary, entry, indices, place, summary
 from retrograd.tracing.lines import MOST_LINES, Line, delta_key
 from retrograd.tracing.look import GIVEN
 from retrograd.tracing.loss_lines import loss_lines, start_lines

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retrograd.tracing.figures import entry
+from retrograd.tracing.arrays import entry
 
 MOST_LINES = 64  # numbers of one array that are written out
 MOST_TERMS = 16  # summands of one number

@@ -16,7 +16,8 @@ from retrograd.network.losses import (
     MeanSquaredError,
 )
 from retrograd.network.losses.loss import weigh
-from retrograd.tracing.figures import Figures, indices, place
+from retrograd.present.exact import Figures
+from retrograd.tracing.arrays import indices, place
 from retrograd.tracing.lines import MOST_TERMS, Line, Lines, Term, delta_key, is_small
 from retrograd.tracing.numbers import ObjectiveNumbers
 

@@ -10,7 +10,7 @@ from retrograd.network.layer import Activation
 from retrograd.network.layers import ReLU
 from retrograd.network.losses import BinaryCrossEntropy, CrossEntropy
 from retrograd.network.network import take
-from retrograd.tracing.figures import Figures
+from retrograd.present.exact import Figures
 from retrograd.tracing.numbers import NodeNumbers, StepNumbers
 from retrograd.tracing.update_lines import ROUNDING
 from retrograd.update.adam import Adam

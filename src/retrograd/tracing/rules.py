@@ -27,7 +27,8 @@ from retrograd.network.layers import (
     SpatialDropout,
     Tanh,
 )
-from retrograd.tracing.figures import Figures, entry, indices, place
+from retrograd.present.exact import Figures
+from retrograd.tracing.arrays import entry, indices, place
 from retrograd.tracing.lines import Line, Lines, Term, delta_key, grad_key, is_small
 from retrograd.tracing.numbers import NodeNumbers
 

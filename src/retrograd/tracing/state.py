@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from retrograd.network.layers.normalisation.batch_norm import BatchNorm
-from retrograd.tracing.figures import Figures
+from retrograd.present.exact import Figures
 from retrograd.tracing.numbers import NodeNumbers
 
 MOST_FEATURES = 8

@@ -16,9 +16,9 @@ from retrograd.data.dataset import Dataset
 from retrograd.network.network import Network, take
 from retrograd.network.precision import computing_in, in_precision
 from retrograd.network.written import as_written, given_params
+from retrograd.present.exact import Figures
 from retrograd.tracing.condition import first_step
 from retrograd.tracing.document import Writer
-from retrograd.tracing.figures import Figures
 from retrograd.tracing.forms.drawing import drawing
 from retrograd.tracing.forms.latex import as_latex
 from retrograd.tracing.forms.markdown import as_markdown

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from retrograd.tracing.figures import Figures, entry
+from retrograd.present.exact import Figures
+from retrograd.tracing.arrays import entry
 from retrograd.tracing.lines import Line, Lines
 from retrograd.tracing.numbers import ParameterNumbers, StepNumbers
 from retrograd.update.adam import Adam, AdamW

@@ -12,8 +12,8 @@ from retrograd.app.cli.options import Json, ModelName, OwnLayers, RunsRoot, comm
 from retrograd.app.cli.show import print_report
 from retrograd.app.cli.standard_input import given_data
 from retrograd.app.cli.surroundings import settle
-from retrograd.app.cli.tables import score_table
 from retrograd.data.report import Report
+from retrograd.present.tables import score_table
 from retrograd.record.strict_json import write_json
 
 

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from retrograd.app.cli.tables import number
 from retrograd.base.plain_text import bare
+from retrograd.present.numbers import alone
 from retrograd.record.events import Epoch
 
 PLAIN_LINES = 20  # about so many without a terminal, more only where epochs are long
@@ -58,6 +58,6 @@ class Progress:
 def words(epoch: Epoch) -> str:
     """Return loss and scores in one short line."""
     scores = "  ".join(
-        f"{part} {name} {number(value)}" for part, own in epoch.metrics.items() for name, value in own.items()
+        f"{part} {name} {alone(value)}" for part, own in epoch.metrics.items() for name, value in own.items()
     )
-    return f"loss {number(epoch.loss)}  {scores}"
+    return f"loss {alone(epoch.loss)}  {scores}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -12,9 +11,11 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from retrograd.app.cli.options import CONTEXT, Json, RunName
-from retrograd.app.cli.tables import WIDTH, cut, ending, number, numbers, score_table, table
 from retrograd.base.document import parse_document
 from retrograd.base.errors import UsageError
+from retrograd.present.numbers import aligned, alone
+from retrograd.present.tables import cut, fits, score_table, table
+from retrograd.present.text import WIDTH, filled
 from retrograd.record.events import Note, Stopped
 from retrograd.record.run import RunSummary
 from retrograd.record.runs import find_run, list_runs
@@ -133,7 +134,7 @@ def compare(
         )
         return
     cells = {key: [show_value(config.get(key)) for config in configs] for key in keys}
-    measured = {key: numbers([own.get(key) for own in scores]) for key in metrics}
+    measured = {key: aligned([own.get(key) for own in scores]) for key in metrics}
     typer.echo(side_by_side("settings that differ", [run.path.name for run in found], cells, measured))
 
 
@@ -145,30 +146,27 @@ def side_by_side(
         [[title, *names], *([key, *cells] for key, cells in settings.items())],
         [["", *names], *([key, *cells] for key, cells in metrics.items())],
     ]
-    if all(natural_width(rows) <= WIDTH for rows in tables) or len(names) == 2:
+    if all(map(fits, tables)) or len(names) == 2:
         return (table(tables[0]) if settings else "the settings are the same") + f"\n\n{table(tables[1])}"
     blocks = [
         "\n".join([name, *(f"  {key}  {cells[i]}" for key, cells in settings.items())])
         + "\n"
-        + textwrap.fill(
-            ", ".join(f"{key} {cells[i]}" for key, cells in metrics.items()),
-            WIDTH,
-            initial_indent="  ",
-            subsequent_indent="  ",
-        )
+        + filled(", ".join(f"{key} {cells[i]}" for key, cells in metrics.items()), "  ", 2)
         for i, name in enumerate(names)
     ]
     return "\n".join(cut(line, WIDTH) for line in "\n\n".join(blocks).splitlines())
 
 
-def natural_width(rows: Sequence[Sequence[str]]) -> int:
-    """Return how wide a table is in which nothing is cut."""
-    return sum(max(map(len, column)) + 2 for column in zip(*rows, strict=True)) - 2
-
-
 def merged(mappings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return all keys, in the order in which they first come."""
     return {key: value for mapping in mappings for key, value in mapping.items()}
+
+
+def ending(epochs: int, seconds: float, reason: str, sentence: str, best: int | None) -> str:
+    """Return how a run ended, and which weights it kept."""
+    counted = "1 epoch" if epochs == 1 else f"{epochs} epochs"
+    kept = "the first weights" if best is None else f"the weights of epoch {best}"
+    return f"stopped after {counted} in {seconds:.1f} s: {reason} ({sentence})\nkept {kept}"
 
 
 def listed(found: Sequence[RunSummary]) -> str:
@@ -198,13 +196,13 @@ def best_score(metrics: Mapping[str, Mapping[str, float]] | None) -> str:
     """Return the most telling metric of the part furthest from training."""
     part = furthest(metrics)
     name = next((name for name in ("accuracy", "r2") if name in part), None)
-    return "-" if name is None else f"{name} {number(part[name])}"
+    return "-" if name is None else f"{name} {alone(part[name])}"
 
 
 def best_loss(metrics: Mapping[str, Mapping[str, float]] | None) -> str:
     """Return the loss of the part furthest from training, and which part that is."""
     part = next((part for part in FURTHEST if part in (metrics or {})), "")
-    return f"{number(furthest(metrics).get('loss'))} {part}".strip() if part else "-"
+    return f"{alone(furthest(metrics).get('loss'))} {part}".strip() if part else "-"
 
 
 def furthest(metrics: Mapping[str, Mapping[str, float]] | None) -> Mapping[str, float]:

@@ -6,7 +6,6 @@ import os
 import shlex
 import shutil
 import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from retrograd.app.cli.tables import WIDTH, ending, score_table
+from retrograd.app.cli.runs import ending
 from retrograd.data.report import Report
+from retrograd.present.tables import score_table
+from retrograd.present.text import filled
 from retrograd.record.run import REPORT
 from retrograd.training.prepare import Prepared
 from retrograd.training.run import Run
@@ -45,23 +46,18 @@ def print_run(run: Run, chosen: Path | None = None) -> None:
     seconds = run.history[-1].seconds if run.history else 0.0
     print(ending(len(run.history), seconds, run.stop.reason, run.stop.sentence, run.best_epoch))
     for event in run.interventions:
-        print(filled(f"guard, step {event.step}: {event.reason}: {event.action}", 2))
+        print(filled(f"guard, step {event.step}: {event.reason}: {event.action}"))
     if run.interventions:
-        print(filled(f"to make it permanent: {run.interventions[-1].permanent}", 2))
+        print(filled(f"to make it permanent: {run.interventions[-1].permanent}"))
     print(score_table(run.scores))
     if run.health:
-        print(filled(f"health: {run.health}", 8))
+        print(filled(f"health: {run.health}", hang=8))
     print(f"run   {run.folder}")
     if (run.folder / REPORT).exists():
         print(f"page  {run.folder / REPORT}")
     if chosen:
         print(f"edit  {chosen}")
     print(f"next  {next_command(run)}")
-
-
-def filled(text: str, indent: int) -> str:
-    """Return a sentence in lines that fit a terminal, all but the first indented; names and numbers stay whole."""
-    return textwrap.fill(text, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
 def run_facts(run: Run) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from retrograd.data.cells.resemblance import resemblance
 from retrograd.data.cells.values import Parsed, booleans, dates, numbers, words
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
-from retrograd.data.wording import some_of
+from retrograd.present.wording import some_of
 
 ENOUGH = 0.95  # share of a text column's cells that make it a column of numbers or dates; the others are errors
 MANY = 0.5  # share of numbers from which a text column's note says that there were some

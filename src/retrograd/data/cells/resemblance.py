@@ -6,7 +6,7 @@ import polars as pl
 
 from retrograd.data.cells.dates import find_date
 from retrograd.data.cells.dialects import find_candidate, find_units, readable
-from retrograd.data.wording import some_of
+from retrograd.present.wording import some_of
 
 MANY = 0.5  # share of cells that look like something
 

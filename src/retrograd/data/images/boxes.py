@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 from retrograd.base.errors import LabelError, ShapeError
 from retrograd.data.images.rows import Images
 from retrograd.data.tables.target import Decoded
-from retrograd.data.wording import some_of
+from retrograd.present.wording import some_of
 
 LEAST_SCORE = 0.5  # of a box that is told
 FEW_SCORE = 0.01  # of a box that counts for the average precision

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from retrograd.base.errors import DataError
-from retrograd.data.wording import some_of
+from retrograd.present.wording import some_of
 
 SIXTEEN = ("I;16", "I;16L", "I;16B", "I;16N")
 LEVELS = 257.0  # 65535 / 255: a pixel of 16 bits in the unit of one of 8

@@ -13,7 +13,7 @@ from retrograd.data.images.decoding import Form
 from retrograd.data.images.pixels import as_column
 from retrograd.data.images.rows import Images
 from retrograd.data.tables.target import Decoded
-from retrograd.data.wording import some_of
+from retrograd.present.wording import some_of
 
 Value = Annotated[int, Field(ge=0, le=255)]
 

@@ -20,7 +20,7 @@ from retrograd.data.split import RowLabels
 from retrograd.data.tables.goal import Goal, find_goal
 from retrograd.data.tables.plan import split_keys
 from retrograd.data.tables.task import find_targets
-from retrograd.data.wording import some_of
+from retrograd.present.wording import some_of
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from retrograd.data.images.depth import LEVELS
 from retrograd.data.images.rows import Box, Images
 from retrograd.data.images.settings import ImageSettings
 from retrograd.data.table import SHOWN, Table
-from retrograd.data.wording import some_of
+from retrograd.present.wording import some_of
 
 PATH_NAMES = ("path", "file", "image", "filename")
 EDGES = ("x_min", "y_min", "x_max", "y_max")

@@ -16,7 +16,7 @@ from retrograd.data.images.decoding import Form, image_size
 from retrograd.data.images.depth import Survey, survey
 from retrograd.data.images.pixels import Pixels, Sources
 from retrograd.data.table import SHOWN, Table, table_digest
-from retrograd.data.wording import some_of
+from retrograd.present.wording import some_of
 
 
 class Box(NamedTuple):

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
 from retrograd.base.errors import DataError
-from retrograd.data.wording import some_of
+from retrograd.present.wording import some_of
 
 SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".zip")
 FAULTS: tuple[type[Exception], ...] = (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)

@@ -14,7 +14,7 @@ from retrograd.data.read.files import check_file, too_large
 from retrograd.data.read.records import table_of_rows
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
-from retrograd.data.wording import some_of
+from retrograd.present.wording import some_of
 
 SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 MIDNIGHT = r"^(\d{4}-\d\d-\d\d) 00:00:00$"

@@ -17,7 +17,7 @@ from retrograd.data.read.files import check_file
 from retrograd.data.read.rows import RowChunk, chunk_rows, collect_rows
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table, refuse_duplicates
-from retrograd.data.wording import some_of
+from retrograd.present.wording import some_of
 
 SUFFIXES = (".sqlite", ".sqlite3", ".db", ".db3")
 READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}

@@ -18,7 +18,7 @@ from retrograd.data.tables.labelled import labelled_rows, twin_labels
 from retrograd.data.tables.multilabel import JSON, MultiLabels, find_mark, fit_columns, fit_lists
 from retrograd.data.tables.target import Labels, fit_labels, fit_quantities, quantities
 from retrograd.data.tables.task import MOST_CLASSES, find_task
-from retrograd.data.wording import some_of
+from retrograd.present.wording import some_of
 
 
 @dataclass(frozen=True)

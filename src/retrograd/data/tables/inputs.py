@@ -22,7 +22,7 @@ from retrograd.data.table import CellFaults, Table
 from retrograd.data.tables.columns import CategoryColumn, Column, fit_column
 from retrograd.data.tables.scaling import Scaling, fit_scaling
 from retrograd.data.texts.column import TextColumn, fit_text_column
-from retrograd.data.wording import some_of
+from retrograd.present.wording import some_of
 
 BAD_CELL_CURE = (
     "`invalid: missing` takes such cells as missing (with `missing: drop` their rows are left out), "

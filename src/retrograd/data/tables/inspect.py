@@ -10,7 +10,7 @@ import polars as pl
 from retrograd.base.finding import Finding
 from retrograd.data.cells.values import words
 from retrograd.data.tables.outliers import outliers
-from retrograd.data.wording import listing
+from retrograd.present.wording import listing
 
 FEWEST_ROWS = 20  # in fewer, different numbers in every row say nothing
 

@@ -7,7 +7,7 @@ import polars as pl
 
 from retrograd.base.errors import DataError
 from retrograd.data.table import Table
-from retrograd.data.wording import listing, some_of
+from retrograd.present.wording import listing, some_of
 
 MOST_SHOWN = 3
 

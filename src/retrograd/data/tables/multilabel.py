@@ -16,7 +16,7 @@ from retrograd.base.errors import DataError, LabelError, ShapeError
 from retrograd.data.cells.values import booleans, label_words
 from retrograd.data.table import CellFaults, Table
 from retrograd.data.tables.target import Decoded, Label
-from retrograd.data.wording import some_of
+from retrograd.present.wording import some_of
 
 MARKS = ("|", ";", ",", "/")
 JSON = "json"

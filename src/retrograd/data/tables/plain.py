@@ -15,7 +15,7 @@ from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import CellFaults, Table
 from retrograd.data.tables.task import find_targets
-from retrograd.data.wording import some_of
+from retrograd.present.wording import some_of
 
 CURE = "`invalid: missing` takes such cells as missing, `kinds: {{{column}: category}}` keeps the column's words"
 MOST_SHOWN = 6  # columns that a note shows with their examples

@@ -16,7 +16,7 @@ from retrograd.data.cells.values import label_words, numbers
 from retrograd.data.settings import Task
 from retrograd.data.table import CellFaults, Table
 from retrograd.data.tables.scaling import Scaling, fit_scaling
-from retrograd.data.wording import some_of
+from retrograd.present.wording import some_of
 
 Label = bool | int | str
 NO_LABEL_CURE = (

@@ -20,7 +20,7 @@ from retrograd.data.texts.reading import text_column, texts_in
 from retrograd.data.texts.settings import LONGEST, TextSettings
 from retrograd.data.texts.targets import Answer, NextToken
 from retrograd.data.texts.vocabulary import Vocabulary, fit_vocabulary
-from retrograd.data.wording import some_of
+from retrograd.present.wording import some_of
 
 BESIDE = "to use them beside the text, set `kinds: {{{column}: text}}` and leave `text: {{column: ...}}` out"
 USUAL_LENGTH = 64  # tokens of a language model's sequences

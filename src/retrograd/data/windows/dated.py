@@ -12,7 +12,7 @@ from retrograd.data.split import FEW_ROWS
 from retrograd.data.table import Table
 from retrograd.data.windows.order import Clock, clock_of
 from retrograd.data.windows.series import Blocks, blocks_of, keys_that_part
-from retrograd.data.wording import some_of
+from retrograd.present.wording import some_of
 
 MOSTLY = 0.5  # share of equal steps from which different moments make a series, not birthdays
 

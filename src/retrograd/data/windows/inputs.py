@@ -21,7 +21,7 @@ from retrograd.data.windows.gaps import filled
 from retrograd.data.windows.levels import LEVEL, SPREAD, Levels
 from retrograd.data.windows.order import in_order
 from retrograd.data.windows.series import blocks_of, observed
-from retrograd.data.wording import some_of
+from retrograd.present.wording import some_of
 
 KNOWN = "known"  # the batch column of what is known of the horizon
 

@@ -25,7 +25,7 @@ from retrograd.data.windows.levels import Levels, fit_levels
 from retrograd.data.windows.order import clock_of, in_order
 from retrograd.data.windows.series import blocks_of, observed
 from retrograd.data.windows.settings import WindowSettings
-from retrograd.data.wording import some_of
+from retrograd.present.wording import some_of
 
 
 @dataclass(frozen=True)

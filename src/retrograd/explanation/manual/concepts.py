@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 from retrograd.base.document import read_document
 from retrograd.explanation.manual.layout import flowing
-from retrograd.explanation.text import WIDTH, wrapped
+from retrograd.present.text import WIDTH, wrapped
 
 FOLDER = Path(__file__).parent
 

@@ -14,7 +14,7 @@ from retrograd.diagnosis.explains import EXPLAINS
 from retrograd.diagnosis.remedy import remedies
 from retrograd.diagnosis.symptom import Symptom, symptoms
 from retrograd.explanation.manual.layout import flowing
-from retrograd.explanation.text import wrapped
+from retrograd.present.text import wrapped
 
 STAGES = {
     "static": "the configuration alone; `retrograd explain` shows it too",

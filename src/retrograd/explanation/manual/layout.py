@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from retrograd.base.annotations import Words, describe
 from retrograd.base.schema import MISSING, SettingField
 from retrograd.explanation.settings import in_short
-from retrograd.explanation.text import wrapped
+from retrograd.present.text import wrapped
 
 HEADING = re.compile(r"[A-Z][a-z]+: {2,}")
 

@@ -10,12 +10,12 @@ from retrograd.base.annotations import Words, options
 from retrograd.base.registry import Registry
 from retrograd.base.schema import SettingField, Settings, fields, settings_class, unwrap, words_of
 from retrograd.explanation.manual.layout import in_words, what_it_takes
-from retrograd.explanation.text import wrapped
 from retrograd.network.entries import COMMON
 from retrograd.network.initializers import initializers
 from retrograd.network.layer import layers
 from retrograd.network.losses.loss import losses
 from retrograd.network.scope import blocks
+from retrograd.present.text import wrapped
 from retrograd.training.config.config import RunConfig
 from retrograd.update.optimizer import optimizers
 from retrograd.update.penalties import penalties

@@ -11,9 +11,9 @@ from retrograd.base.document import write_document
 from retrograd.base.registry import Registry
 from retrograd.base.schema import SettingField, fields, words_of
 from retrograd.explanation.manual.layout import flowing, in_words, what_it_takes
-from retrograd.explanation.text import wrapped
 from retrograd.network.layer import layers
 from retrograd.network.scope import blocks
+from retrograd.present.text import wrapped
 
 
 def page(registry: Registry[Any], name: str) -> Iterator[str]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from retrograd.base.finding import Finding
 from retrograd.interop.torch.journal import Journal
 from retrograd.interop.torch.listen.pace import Pace
 from retrograd.interop.torch.place import Place
 from retrograd.interop.torch.verdict import Verdict
+from retrograd.present.text import WIDTH, wrapped
 
-WIDTH = 80
 WORDS = {"learns": "It learns", "ill": "It does not learn", "unknown": "Not to be judged"}
 
 
@@ -18,20 +16,20 @@ def write(journal: Journal, verdict: Verdict, found: tuple[Finding, ...], pace: 
     """Return the report."""
     alarms = [one for one in found if one.severity != "note"]
     notes = [one for one in found if one.severity == "note"]
-    lines = _wrapped(f"{WORDS[verdict.state]}: {verdict.sentence}.", "")
+    lines = wrapped(f"{WORDS[verdict.state]}: {verdict.sentence}.")
     if journal.failure:
-        lines += _wrapped(f"The loop ended with an error: {journal.failure.splitlines()[0]}", "")
+        lines += wrapped(f"The loop ended with an error: {journal.failure.splitlines()[0]}")
     if not alarms:
         lines.append("Nothing is wrong with this loop, as far as can be seen.")
     for number, one in enumerate(alarms, 1):
         lines += ["", *_one(number, one)]
     if notes:
         lines += ["", "Notes, harmless as long as it learns:"]
-        lines += [line for one in notes for line in _wrapped(f"- {one}", "  ")]
+        lines += [line for one in notes for line in wrapped(f"- {one}", "  ")]
     lines += ["", f"Watched {journal.turns} backward passes, {journal.looks} of them closely; "
                   f"that took {pace.cost():.1%} of the time."]  # fmt: skip
     if journal.trouble:
-        lines += _wrapped(f"The doctor itself had trouble: {journal.trouble[0]}", "")
+        lines += wrapped(f"The doctor itself had trouble: {journal.trouble[0]}")
     return "\n".join(lines)
 
 
@@ -41,11 +39,11 @@ def _one(number: int, one: Finding) -> list[str]:
     source = _source(one.path)
     if source:
         lines.append(f"       > {source[: WIDTH - 9]}")
-    lines += _wrapped(one.message, "   ")
+    lines += wrapped(one.message, "   ")
     for each in one.evidence:
-        lines += _wrapped(f"evidence: {each}", "   ")
+        lines += wrapped(f"evidence: {each}", "   ")
     for remedy in one.remedies:
-        lines += _wrapped(f"change:   {remedy}", "   ")
+        lines += wrapped(f"change:   {remedy}", "   ")
     return lines
 
 
@@ -53,7 +51,3 @@ def _source(path: str) -> str:
     """Return the user's line, where a path names one."""
     file, _, line = path.rpartition(":")
     return Place(file, int(line)).text if file and line.isdigit() else ""
-
-
-def _wrapped(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False)

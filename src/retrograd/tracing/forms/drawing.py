@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
+from retrograd.present.exact import Figures
 from retrograd.tracing.chains import weight_facts
-from retrograd.tracing.figures import Figures
 from retrograd.tracing.forms.graph import graph
 from retrograd.tracing.numbers import StepNumbers
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from retrograd.network.layers import Dense
-from retrograd.tracing.figures import Figures, entry, summary
+from retrograd.present.exact import Figures
+from retrograd.tracing.arrays import entry, summary
 from retrograd.tracing.numbers import NodeNumbers, StepNumbers, parts
 
 MOST_UNITS = 10  # in one column

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from retrograd.present.exact import Figures
 from retrograd.tracing.document import Section, Sums, Table, Words
-from retrograd.tracing.figures import Figures
 from retrograd.tracing.forms.markdown import HEADINGS
 
 PREAMBLE = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from retrograd.present.exact import Figures
 from retrograd.tracing.document import Section, Sums, Table, Words
-from retrograd.tracing.figures import Figures
 
 HEADINGS = {
     "input": "Input",

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from retrograd.present.exact import Figures
 from retrograd.tracing.chains import chain_lines, plain, weight_facts
 from retrograd.tracing.document import Section, Sums, Table, Words, Writer
-from retrograd.tracing.figures import Figures
 from retrograd.tracing.forms.graph import graph
 from retrograd.tracing.numbers import StepNumbers
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 
+from retrograd.present.exact import Figures
+from retrograd.present.text import WIDTH, wrapped
 from retrograd.tracing.document import Section, Sums, Table, Words
-from retrograd.tracing.figures import Figures
 from retrograd.tracing.lines import Line
 
-WIDTH = 80
 INDENT = "  "
 
 
 def as_text(title: str, facts: Sequence[str], sections: Sequence[Section], remarks: Sequence[str], f: Figures) -> str:
     """Return the whole trace as text."""
-    lines = [title, *(line for fact in facts for line in wrapped(fact, ""))]
+    lines = [title, *(line for fact in facts for line in wrapped(fact, hang=0))]
     phase = ""
     for section in sections:
         if section.phase != phase:
@@ -24,19 +23,19 @@ def as_text(title: str, facts: Sequence[str], sections: Sequence[Section], remar
         lines += told(section, f)
     if remarks:
         lines += ["", "WHAT TO NOTICE"]
-        lines += [line for remark in remarks for line in wrapped(f"- {remark}", "", "  ")]
+        lines += [line for remark in remarks for line in wrapped(f"- {remark}")]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
 def told(section: Section, f: Figures) -> Iterator[str]:
     """Yield a section's lines."""
     if section.phase not in ("input", "after"):
-        yield from wrapped(section.title + (f"  ({section.about})" if section.about else ""), "", "    ")
+        yield from wrapped(section.title + (f"  ({section.about})" if section.about else ""), hang=4)
         if section.formula:
-            yield from wrapped(section.formula, INDENT, "      ")
+            yield from wrapped(section.formula, INDENT, 6)
     for block in section.blocks:
         if isinstance(block, Words):
-            yield from wrapped(block.text, INDENT, INDENT + INDENT)
+            yield from wrapped(block.text, INDENT)
         elif isinstance(block, Table):
             yield from table(block)
         elif isinstance(block, Sums):
@@ -48,19 +47,7 @@ def written(line: Line, mark: str, f: Figures) -> Iterator[str]:
     """Yield a number written out, broken at plus signs where it is long."""
     value = f.number(line.value)
     text = f"{mark}{line.name} = {line.text}" + ("" if line.text == value else f" = {value}")
-    yield from wrapped(text, INDENT + INDENT, INDENT * 4)
-
-
-def wrapped(text: str, first: str, later: str = "") -> list[str]:
-    """Return a text in lines of 80 columns."""
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=first,
-        subsequent_indent=later or first,
-        break_long_words=False,
-        break_on_hyphens=False,
-    ) or [""]
+    yield from wrapped(text, INDENT + INDENT, 8)
 
 
 def table(block: Table) -> Iterator[str]:

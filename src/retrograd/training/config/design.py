@@ -13,12 +13,12 @@ from retrograd.data.settings import DataSettings
 from retrograd.data.texts.inputs import TOKENS
 from retrograd.data.texts.vocabulary import PADDING
 from retrograd.data.windows.inputs import KNOWN
+from retrograd.present.text import WIDTH
 from retrograd.training.config.config import RunConfig, changed, config_of
 from retrograd.training.config.design_table import is_plain, joined_inputs, joined_words
 
 HIDDEN = ((200, (16,)), (2_000, (64, 32)), (50_000, (128, 64)))  # (fewer rows than, widths)
 BATCH_SIZE = ((5_000, 32), (50_000, 64))
-WIDTH = 80  # columns
 SMALL = 200  # rows; below, a higher rate learns in the few updates that there are
 UPDATES, FEWEST_EPOCHS, MOST_EPOCHS = 6_000, 30, 1_000
 LAST_UNITS = {

@@ -12,9 +12,9 @@ import numpy as np
 import optax
 
 from retrograd.network.network import Network
+from retrograd.present.numbers import number
 from retrograd.propagation.readings import Health, Reading, Units, health
 from retrograd.record.events import Health as HealthEvent
-from retrograd.report.markup import figure
 from retrograd.update.step import SMALL_STEP, Stepper, TrainState, apply_gradients
 
 STEPS_BETWEEN = 160  # a reading costs up to 3 steps, and a dispatch of its own as much as some operations:
@@ -127,14 +127,14 @@ def sentence(readings: Readings) -> str:
     parts = []
     weights = {path: value for path, value in readings.get("update_ratio", {}).items() if path.endswith("/weight")}
     if weights and max(weights.values()) > 0:
-        parts.append(f"weights move by {figure(np.median(list(weights.values())), 2)} of their size a step")
+        parts.append(f"weights move by {number(np.median(list(weights.values())), 2)} of their size a step")
     for quantity in ("dead", "saturated"):
         worst = max(readings.get(quantity, {"": 0.0}).items(), key=lambda item: item[1])
         if worst[1] >= 0.01:
             parts.append(f"{worst[1]:.0%} of the units {quantity} in {worst[0]}")
     grads = [value for path, value in readings.get("gradient_rms", {}).items() if path.endswith("/weight") and value]
     if len(grads) > 1:
-        parts.append(f"gradients of first and last layer {figure(grads[0], 2)} and {figure(grads[-1], 2)}")
+        parts.append(f"gradients of first and last layer {number(grads[0], 2)} and {number(grads[-1], 2)}")
     return "; ".join(parts)
 
 

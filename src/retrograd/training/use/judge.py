@@ -11,8 +11,8 @@ from retrograd.data.dataset import Dataset
 from retrograd.data.tables.multilabel import MultiLabels
 from retrograd.data.tables.target import Quantities
 from retrograd.data.windows.levels import at_level
+from retrograd.present.numbers import number
 from retrograd.record.judged import Judged
-from retrograd.report.markup import figure
 from retrograd.training.use.confusion import class_name, confusion, counted, label_counts
 from retrograd.training.use.residuals import residuals
 from retrograd.training.use.tallies import ClassTally, MaskTally, PlainTally, Tally
@@ -106,4 +106,4 @@ def _labels(has: np.ndarray, target: MultiLabels) -> str:
 
 def _values(values: np.ndarray) -> str:
     more = f" and {len(values) - MOST_WORDS} more" if len(values) > MOST_WORDS else ""
-    return ", ".join(figure(float(value)) for value in values[:MOST_WORDS]) + more
+    return ", ".join(number(float(value)) for value in values[:MOST_WORDS]) + more

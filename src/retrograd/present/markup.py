@@ -1,10 +1,8 @@
-"""Markup for the report: elements whose every text is escaped, and numbers as people read them."""
+"""HTML elements whose every text is escaped."""
 
 from __future__ import annotations
 
 import html
-import math
-import re
 from collections.abc import Sequence
 
 MOST_CHARACTERS = 600  # of one text from a run; what comes from elsewhere may be of any length
@@ -54,31 +52,3 @@ def table(label: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Mar
     ]
     inner = element("table", element("thead", first), element("tbody", *body))
     return element("div", inner, class_="scroll", tabindex=0, role="region", aria_label=label)
-
-
-def figure(value: float | None, digits: int = 5) -> str:
-    """Return a number with so many significant digits: 0.31416, 31,416, 3.1416e-7; `-` for None."""
-    if value is None:
-        return "-"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if not math.isfinite(value):
-        return str(value)
-    rounded = float(f"{value:.{digits}g}")
-    if rounded and not 1e-3 <= abs(rounded) < 1e7:
-        return re.sub(r"\.?0*e([+-])0*(\d)", lambda e: f"e{e[1].strip('+')}{e[2]}", f"{value:.{digits - 1}e}")
-    return f"{rounded:,.{digits + 3}f}".rstrip("0").rstrip(".")
-
-
-def figures(values: Sequence[float | None]) -> list[str]:
-    """Return numbers that stand side by side: at least four digits after the point, or as `figure` writes them."""
-    known = [abs(value) for value in values if value is not None and math.isfinite(value)]
-    if not known or max(known) >= 10 or 0 < min(known) < 1e-3:
-        return [figure(value) for value in values]
-    decimals = 4 if min(known) >= 0.01 or not min(known) else 6
-    return [figure(v) if v is None or not math.isfinite(v) else f"{v:.{decimals}f}" for v in values]
-
-
-def short(value: float, digits: int = 4) -> float | str:
-    """Return a number with few digits for the page's script; NaN and infinities as texts."""
-    return float(f"{value:.{digits}g}") if math.isfinite(value) else str(value)

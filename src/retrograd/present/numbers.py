@@ -1,0 +1,74 @@
+"""Numbers as people read them: few digits, a power of ten only where it is needed, units for bytes and seconds."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+DIGITS = 5
+SMALLEST, LARGEST = 1e-3, 1e7  # beyond these a number is written with a power of ten
+THOUSANDS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+BINARY = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+
+
+def number(value: float | None, digits: int = DIGITS) -> str:
+    """Return a number for a sentence: 0.31416, 31,416, 3.1416e-7; `-` for None."""
+    if value is None:
+        return "-"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if not math.isfinite(value):
+        return str(value)
+    rounded = float(f"{value:.{digits}g}")
+    if rounded and not SMALLEST <= abs(rounded) < LARGEST:
+        return re.sub(r"(\.0+|(\.\d*?)0+)e", r"\2e", _power(value, digits - 1))
+    return f"{rounded:,.{digits + 3}f}".rstrip("0").rstrip(".")
+
+
+def aligned(values: Sequence[float | None]) -> list[str]:
+    """Return numbers of one row or column, all with the decimals that suit the largest; `-` for None.
+
+    A number that these decimals would make 0 is written with a power of ten.
+    """
+    largest = max((abs(value) for value in values if value is not None and math.isfinite(value)), default=0.0)
+    if largest and not SMALLEST <= largest < LARGEST:
+        return ["-" if value is None else _power(value, 3) for value in values]
+    decimals = min(4, max(0, 4 - (math.floor(math.log10(largest)) if largest else 0)))
+    return [
+        "-" if value is None else _power(value, 1) if 0 < abs(value) < 0.5 * 10**-decimals else f"{value:.{decimals}f}"
+        for value in values
+    ]
+
+
+def alone(value: float | None) -> str:
+    """Return one number as `aligned` writes it: four decimals, or fewer where it is large."""
+    return aligned([value])[0]
+
+
+def brief(value: float, digits: int = 4) -> float | str:
+    """Return a number with few digits for a page's script; NaN and infinities as texts."""
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else str(value)
+
+
+def count(value: float) -> str:
+    """Return a count with at most four digits and a unit."""
+    return next((f"{value / unit:.3g} {name}" for unit, name in THOUSANDS if value >= unit), f"{value:,}")
+
+
+def size(value: float) -> str:
+    """Return bytes with a unit."""
+    return next((f"{value / unit:.3g} {name}" for unit, name in BINARY if value >= unit), f"{value:,.0f} B")
+
+
+def duration(seconds: float) -> str:
+    """Return seconds with the units that fit: 120 us, 3.5 s, 2 min 5 s, 1 h 20 min."""
+    for limit, unit, name in ((1e-3, 1e-6, "us"), (1, 1e-3, "ms"), (60, 1, "s")):
+        if seconds < limit:
+            return f"{seconds / unit:.3g} {name}"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _power(value: float, decimals: int) -> str:
+    return re.sub(r"e([+-])0*(\d)", lambda e: f"e{e[1].strip('+')}{e[2]}", f"{value:.{decimals}e}")

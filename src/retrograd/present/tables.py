@@ -1,0 +1,54 @@
+"""Tables for a terminal of 80 columns; a Chinese character takes two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.cells import cell_len, set_cell_size
+
+from retrograd.present.numbers import aligned
+from retrograd.present.text import WIDTH
+
+GAP = 2
+
+
+def score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
+    """Return a table of metrics (rows) by part (columns)."""
+    parts = list(scores)
+    metrics = list(dict.fromkeys(name for part in parts for name in scores[part]))
+    rows = [["", *parts]]
+    rows += [[name, *aligned([scores[part].get(name) for part in parts])] for name in metrics]
+    return table(rows)
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of cells, the first column to the left, the others to the right; the widest give way."""
+    widths = natural_widths(rows)
+    while whole_width(widths) > WIDTH:
+        widths[widths.index(max(widths))] -= 1
+    lines = []
+    for row in rows:
+        first, *others = (cut(cell, width) for cell, width in zip(row, widths, strict=True))
+        padded = [" " * (width - cell_len(cell)) + cell for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append((" " * GAP).join([first + " " * (widths[0] - cell_len(first)), *padded]).rstrip())
+    return "\n".join(lines)
+
+
+def fits(rows: Sequence[Sequence[str]]) -> bool:
+    """Return whether a table is shown without anything being cut."""
+    return whole_width(natural_widths(rows)) <= WIDTH
+
+
+def natural_widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Return the width of each column in which nothing is cut."""
+    return [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+
+
+def whole_width(widths: Sequence[int]) -> int:
+    """Return the width of a table with columns of these widths."""
+    return sum(widths) + GAP * (len(widths) - 1)
+
+
+def cut(text: str, width: int) -> str:
+    """Return a text in at most `width` columns of a terminal; a longer one is cut and ends in `...`."""
+    return text if cell_len(text) <= width else set_cell_size(text, max(width - 3, 0)).rstrip() + "..."[:width]

@@ -1,0 +1,24 @@
+"""Text for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+
+WIDTH = 80
+
+
+def wrapped(text: str, first: str = "", hang: int | None = None) -> list[str]:
+    """Return the lines of a text after the prefix `first`; further lines begin at column `hang` (2 after the prefix).
+
+    Paths and numbers stay whole, so that they can be copied.
+    """
+    rest = " " * (len(first) + 2 if hang is None else hang)
+    lines = textwrap.wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    )
+    return lines or [""]
+
+
+def filled(text: str, first: str = "", hang: int | None = None) -> str:
+    """Return the same as one text; line breaks of the text stay."""
+    return "\n".join(line for part in text.splitlines() or [""] for line in wrapped(part, first, hang))
