@@ -409,7 +409,7 @@ def contrast(first, second):
 
 
 def test_every_colour_stands_out_from_what_it_is_on_in_light_and_in_dark():
-    css = (Path(report_module.__file__).parent / "report_page.css").read_text(encoding="utf-8")
+    css = (Path(report_module.__file__).parent / "page.css").read_text(encoding="utf-8")
     modes = [
         dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in re.findall(r":root \{(.*?)\}", css, re.S)
     ]
