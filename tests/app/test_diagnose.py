@@ -44,6 +44,17 @@ def test_diagnose_names_the_cause_with_its_evidence_in_80_columns(sick, capsys):
     assert sorted(path.name for path in sick.parent.iterdir()) == ["sick.yaml"]
 
 
+def test_a_verdict_is_shown_though_the_run_cannot_be_written(sick, capsys):
+    main(["train", "sick.yaml", "--run", "run", "--quiet"])
+    (sick.parent / "run" / "diagnosis.json").mkdir()  # what cannot be replaced by a file
+    capsys.readouterr()
+    assert main(["diagnose", "run", "--seeds", "1"]) == 0
+    out, err = capsys.readouterr()
+    assert "ill: " in out
+    assert "note: not stored with the run: run/diagnosis.json: not a regular file" in err
+    assert main(["diagnose", "run", "--seeds", "1", "--strict"]) == 8
+
+
 OWN = """\
 from dataclasses import dataclass
 import retrograd as rg

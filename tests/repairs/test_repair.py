@@ -11,6 +11,7 @@ from retrograd.diagnosis.diagnose import examine
 from retrograd.diagnosis.remedy import remedies
 from retrograd.diagnosis.score import FAILED
 from retrograd.diagnosis.symptom import setup
+from retrograd.network.network import Network
 from retrograd.repairs.bundles import SOUND, bundles
 from retrograd.repairs.patch import difference, patched
 from retrograd.repairs.random_search import random_search
@@ -124,6 +125,22 @@ def test_a_remedy_has_a_reason_and_changes_a_configuration_or_leaves_it(name):
     if changed is not None:
         assert changed != program.config
         assert parse(RunConfig, plain_config(changed)) == changed
+
+
+def test_what_is_frozen_stays_frozen_whatever_a_remedy_drops_or_inserts():
+    hidden = {"dense": {"units": 4, "activation": "sigmoid"}}
+    case = setup("halves", network=[hidden, {"dropout": 0.5}, hidden, hidden, hidden, {"dropout": 0.2}, {"dense": 1}],
+                 freeze=["dense_3/bias", "dense_5/weight", "*/bias"],
+                 penalties=[{"l2": {"strength": 0.1, "parameters": ["dense_4/weight"]}}])  # fmt: skip
+    program = case.program()
+    fewer = remedies["fewer_layers"]().change(program.config, program)
+    assert [entry.name for entry in fewer.network] == [None, None, None, "dense_5"]
+    assert fewer.freeze == ("dense_5/weight", "*/bias")  # the third layer is gone
+    assert fewer.penalties == ()  # without a pattern it would mean all weights
+    two = setup("halves", network=[hidden, "sigmoid", {"dense": 3}, "relu", {"dense": 1, "inputs": ["relu_1"]}])
+    changed = remedies["hidden_relu"]().change(two.program().config, two.program())
+    assert [entry.name for entry in changed.network] == [None, "sigmoid_1", None, None, None]  # else the second relu would be relu_2
+    assert Network(*changed.network).nodes[-1].inputs == ("relu_1",)
 
 
 def config(**changes):

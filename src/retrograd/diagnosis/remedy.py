@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 from retrograd.base.registry import Registry
@@ -54,9 +56,8 @@ def with_optimizer(config: RunConfig, **changes: Any) -> RunConfig:
 
 def with_entries(config: RunConfig, change: Callable[[Entry], Entry | None]) -> RunConfig | None:
     """Return the configuration with each entry of its network changed (None drops it), or None if all stay."""
-    entries = [change(entry) for entry in config.network]
-    kept = tuple(entry for entry in entries if entry is not None)
-    return None if kept == config.network else dataclasses.replace(config, network=kept)
+    changed = [(i, new) for i, entry in enumerate(config.network) if (new := change(entry)) is not None]
+    return None if tuple(entry for _, entry in changed) == config.network else rearranged(config, changed)
 
 
 def with_layers(config: RunConfig, places: Collection[int], **changes: Any) -> RunConfig | None:
@@ -66,11 +67,73 @@ def with_layers(config: RunConfig, places: Collection[int], **changes: Any) -> R
 
 
 def with_behind(config: RunConfig, places: Collection[int], layer: Layer) -> RunConfig | None:
-    """Return the configuration with a layer put behind the entries in some places, or None for no place."""
-    entries: list[Entry] = []
+    """Return the configuration with a layer put after the entries in some places, or None for no place."""
+    entries: list[tuple[int | None, Entry]] = []
     for i, entry in enumerate(config.network):
-        entries += [entry, Entry(layer)] if i in places else [entry]
-    return dataclasses.replace(config, network=tuple(entries)) if places else None
+        entries += [(i, entry), (None, Entry(layer))] if i in places else [(i, entry)]
+    return rearranged(config, entries) if places else None
+
+
+def rearranged(config: RunConfig, entries: Sequence[tuple[int | None, Entry]]) -> RunConfig:
+    """Return the configuration with other entries, beside each its place among the old ones (None: it is new).
+
+    Entries without a name are numbered by kind. Where a pattern or a reference means an entry by a name that it would
+    lose, or that another would take over, the entry keeps its name; patterns that meant dropped entries alone go.
+    """
+    before = _names(config.network)
+    config = _without_idle_patterns(config, before, [before[i] for i, _ in entries if i is not None])
+    references = {name.partition(".")[0] for name in _references(config)}
+    heads = {pattern.partition("/")[0] for pattern in _patterns(config)}
+    network: list[Entry] = []
+    for i, entry in entries:
+        old, new = "" if i is None else before[i], _names([*network, entry])[-1]
+        by_pattern = any(fnmatchcase(old, head) != fnmatchcase(new, head) for head in heads)
+        keeps = i is not None and old != new and (by_pattern or bool({old, new} & references))
+        network.append(dataclasses.replace(entry, name=old) if keeps else entry)
+    return dataclasses.replace(config, network=tuple(network))
+
+
+def _names(entries: Sequence[Entry]) -> list[str]:
+    """Return the names of entries: their own, or kind and number."""
+    counts: Counter[str] = Counter()
+    names = []
+    for entry in entries:
+        kind = str(getattr(entry.layer, "registered_name", ""))
+        counts[kind] += entry.name is None
+        names.append(f"{kind}_{counts[kind]}" if entry.name is None else entry.name)
+    return names
+
+
+def _references(config: RunConfig) -> Iterator[str]:
+    """Yield the names by which entries and losses refer to entries."""
+    for entry in config.network:
+        yield from entry.inputs or ()
+        yield from (owner.partition("/")[0] for _, owner in entry.share)
+    yield from (name for name, _ in config.losses)
+
+
+def _patterns(config: RunConfig) -> Iterator[str]:
+    """Yield the patterns that choose parameters by path."""
+    yield from config.freeze
+    for penalty in config.penalties:
+        yield from penalty.parameters
+
+
+def _without_idle_patterns(config: RunConfig, before: Sequence[str], left: Sequence[str]) -> RunConfig:
+    """Return the configuration without patterns that meant entries of which none is left, and penalties on them."""
+
+    def means(pattern: str, names: Sequence[str]) -> bool:
+        return any(fnmatchcase(name, pattern.partition("/")[0]) for name in names)
+
+    def remaining(patterns: Sequence[str]) -> tuple[str, ...]:
+        return tuple(pattern for pattern in patterns if means(pattern, left) or not means(pattern, before))
+
+    penalties = tuple(
+        dataclasses.replace(penalty, parameters=remaining(penalty.parameters))
+        for penalty in config.penalties
+        if remaining(penalty.parameters) or not penalty.parameters  # no pattern at all means all weights
+    )
+    return dataclasses.replace(config, freeze=remaining(config.freeze), penalties=penalties)
 
 
 def with_layer(entry: Entry, **changes: Any) -> Entry:

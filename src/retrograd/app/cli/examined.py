@@ -16,11 +16,15 @@ from retrograd.training.ending import tell
 
 
 def keep(run: Path, diagnosis: Mapping[str, Any], repair: Mapping[str, Any] | None = None) -> None:
-    """Write what was found out about a run into its folder, and its report anew."""
-    write_examination(run / DIAGNOSIS, diagnosis)
-    if repair is not None:
-        write_examination(run / REPAIR, without_diagnosis(repair))
-    tell(RunFolder.open(run))
+    """Write what was found out about a run into its folder, and its report anew; what cannot be written is only shown."""
+    try:
+        write_examination(run / DIAGNOSIS, diagnosis)
+        if repair is not None:
+            write_examination(run / REPAIR, without_diagnosis(repair))
+        tell(RunFolder.open(run))
+    except RetrogradError as error:
+        print(f"note: not stored with the run: {error.problems[0]}", file=sys.stderr)
+        return
     print(f"kept in {run}, shown in {run / REPORT}", file=sys.stderr)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 
 from retrograd.diagnosis.edit import is_activation, kind, output_index
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.remedy import Remedy, remedies, with_layer
+from retrograd.diagnosis.remedy import Remedy, rearranged, remedies, with_layer
 from retrograd.network.scope import Entry
 from retrograd.training.config.config import RunConfig, default_loss
 
@@ -39,15 +39,15 @@ class MatchOutput(Remedy):
         if getattr(last.layer, "activation", None) is not None:
             changes["activation"] = None
         last = with_layer(last, **changes) if changes else last
-        behind = [entry for entry in config.network[place + 1 :] if not _squashes(entry)]
-        network = (*config.network[:place], last, *behind)
+        whole = (*config.network[:place], last, *config.network[place + 1 :])
+        kept = [(i, entry) for i, entry in enumerate(whole) if i <= place or not _squashes(entry)]
         wanted = default_loss(task)
         loss = config.loss
         if loss is None or type(loss) is not type(wanted) or not getattr(loss, "from_logits", True):
             loss = None if loss is None else wanted
-        if network == config.network and loss == config.loss:
+        if tuple(entry for _, entry in kept) == config.network and loss == config.loss:
             return None
-        return dataclasses.replace(config, network=network, loss=loss)
+        return dataclasses.replace(rearranged(config, kept), loss=loss)
 
 
 @remedies.register("mean_loss")

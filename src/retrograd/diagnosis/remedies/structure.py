@@ -16,7 +16,7 @@ from retrograd.diagnosis.edit import (
     output_index,
 )
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.remedy import Remedy, remedies, with_behind, with_layer, with_layers
+from retrograd.diagnosis.remedy import Remedy, rearranged, remedies, with_behind, with_layer, with_layers
 from retrograd.network.finish import mapped
 from retrograd.network.layer import Activation
 from retrograd.network.layers.activations.leaky_relu import LeakyReLU
@@ -96,10 +96,9 @@ class _HiddenActivations(Remedy):
 
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         last = output_index(config.network)
-        entries = [
-            self._replaced(entry) if last is not None and i < last else entry for i, entry in enumerate(config.network)
-        ]
-        return None if tuple(entries) == config.network else dataclasses.replace(config, network=tuple(entries))
+        hidden = range(0 if last is None else last)
+        changed = [(i, self._replaced(entry) if i in hidden else entry) for i, entry in enumerate(config.network)]
+        return None if tuple(entry for _, entry in changed) == config.network else rearranged(config, changed)
 
     def _replaced(self, entry: Entry) -> Entry:
         if is_activation(entry) and (new := self.wanted(kind(entry))):
@@ -172,8 +171,7 @@ class FewerLayers(Remedy):
             while j < len(config.network) and not hasattr(config.network[j].layer, "weight"):
                 dropped.add(j)
                 j += 1
-        entries = tuple(entry for i, entry in enumerate(config.network) if i not in dropped)
-        return dataclasses.replace(config, network=entries)
+        return rearranged(config, [(i, entry) for i, entry in enumerate(config.network) if i not in dropped])
 
 
 @remedies.register("simpler_network")
