@@ -139,7 +139,13 @@ def test_what_is_frozen_stays_frozen_whatever_a_remedy_drops_or_inserts():
     assert fewer.penalties == ()  # without a pattern it would mean all weights
     two = setup("halves", network=[hidden, "sigmoid", {"dense": 3}, "relu", {"dense": 1, "inputs": ["relu_1"]}])
     changed = remedies["hidden_relu"]().change(two.program().config, two.program())
-    assert [entry.name for entry in changed.network] == [None, "sigmoid_1", None, None, None]  # else the second relu would be relu_2
+    assert [entry.name for entry in changed.network] == [
+        None,
+        "sigmoid_1",
+        None,
+        None,
+        None,
+    ]  # else the second relu would be relu_2
     assert Network(*changed.network).nodes[-1].inputs == ("relu_1",)
 
 

@@ -16,7 +16,7 @@ from retrograd.training.ending import tell
 
 
 def keep(run: Path, diagnosis: Mapping[str, Any], repair: Mapping[str, Any] | None = None) -> None:
-    """Write what was found out about a run into its folder, and its report anew; what cannot be written is only shown."""
+    """Write what was found out about a run into its folder, and its report anew; where it cannot be written, say so."""
     try:
         write_examination(run / DIAGNOSIS, diagnosis)
         if repair is not None:
