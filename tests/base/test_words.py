@@ -1,10 +1,14 @@
 """Every setting that a configuration can hold is described, once, with its class."""
 
+from dataclasses import dataclass
+from typing import Annotated
+
 import pytest
 
-from retrograd.base.annotations import Words, describing
+from retrograd.base.annotations import Words
+from retrograd.base.quantities import PositiveInt
 from retrograd.base.registry import Registry
-from retrograd.base.schema import Settings, fields, settings_class, unwrap, words_of
+from retrograd.base.schema import Settings, fields, settings_class, unwrap
 from retrograd.network.initializers import initializers
 from retrograd.network.layer import layers
 from retrograd.network.losses.loss import losses
@@ -33,22 +37,26 @@ CLASSES = dict.fromkeys([*nested(RunConfig), LossOn, *(registry[name] for regist
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_every_setting_has_its_words(cls):
-    assert [field.name for field in fields(cls) if not (words_of(cls, field.name) or Words("")).what] == []
+    assert [field.name for field in fields(cls) if not field.words.what] == []
 
 
-@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
-def test_words_are_of_settings_that_there_are(cls):
-    known = {field.name for field in fields(cls)}
-    assert set(vars(cls).get("words", {})) <= known
+@dataclass(frozen=True)
+class Base(Settings):
+    size: Annotated[PositiveInt, Words("how large")] = 1
+    name: Annotated[str, Words("how called")] = "a"
+
+
+@dataclass(frozen=True)
+class Derived(Base):
+    size: Annotated[PositiveInt, Words("how large", more="larger", why="usual")] = 2
+    name: str = "b"
 
 
 def test_the_words_of_a_base_class_hold_for_its_subclasses_unless_they_have_their_own():
-    class Base(Settings):
-        words = describing(size="how large", name="how called")
+    size, name = fields(Derived)
+    assert name.words == Words("how called")
+    assert (size.words.more, size.words.less, size.words.why) == ("larger", "", "usual")
 
-    class Derived(Base):
-        words = describing(size=("how large", "larger", "smaller", "usual"))
 
-    assert words_of(Derived, "name") == Words("how called")
-    assert words_of(Derived, "size").why == "usual"
-    assert words_of(Derived, "other") is None
+def test_words_are_no_part_of_what_a_setting_may_hold():
+    assert [field.annotation for field in fields(Base)] == [PositiveInt, str]

@@ -1,7 +1,8 @@
 import polars as pl
 import pytest
 
-from retrograd.data.settings import DataSettings, SplitSettings
+from retrograd.data.settings import DataSettings
+from retrograd.data.split_settings import SplitSettings
 from retrograd.data.table import Table
 from retrograd.data.tables.groups import group_notes
 

@@ -10,7 +10,8 @@ from retrograd.base.errors import DataError, LabelError, ModelFileError, Retrogr
 from retrograd.data.dataset import from_arrays, from_frame, load
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
-from retrograd.data.settings import DataSettings, SplitSettings
+from retrograd.data.settings import DataSettings
+from retrograd.data.split_settings import SplitSettings
 
 ALL = SplitSettings(method="none")
 FRAME = pl.DataFrame(

@@ -2,7 +2,8 @@ import numpy as np
 import polars as pl
 
 from retrograd.data.dataset import from_arrays, from_frame
-from retrograd.data.settings import DataSettings, SplitSettings
+from retrograd.data.settings import DataSettings
+from retrograd.data.split_settings import SplitSettings
 
 ALL = DataSettings(split=SplitSettings(method="none"))
 

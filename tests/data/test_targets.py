@@ -8,7 +8,8 @@ from retrograd.base.errors import DataError, LabelError
 from retrograd.data.dataset import from_arrays, from_frame
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
-from retrograd.data.settings import DataSettings, SplitSettings
+from retrograd.data.settings import DataSettings
+from retrograd.data.split_settings import SplitSettings
 from retrograd.training.use.metrics import label_metrics
 
 ALL = SplitSettings(method="none")

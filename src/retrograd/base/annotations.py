@@ -44,17 +44,15 @@ class Custom:
 
 
 class Words(NamedTuple):
-    """A setting in words: what it does, what a larger and a smaller value do, and why its default is what it is."""
+    """A setting in words: what it does, what a larger and a smaller value do, and why its default is what it is.
+
+    It stands in the setting's annotation: `units: Annotated[PositiveInt, Words("outputs", more="slower")]`.
+    """
 
     what: str
     more: str = ""
     less: str = ""
     why: str = ""
-
-
-def describing(**settings: str | tuple[str, ...]) -> Mapping[str, Words]:
-    """Return the words for each setting of a class, which stand below its fields: `words = describing(units=...)`."""
-    return {name: Words(given) if isinstance(given, str) else Words(*given) for name, given in settings.items()}
 
 
 def describe(annotation: Any) -> str:
@@ -107,6 +105,14 @@ def unwrap(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
         base, *marks = get_args(annotation)
         return base, tuple(marks)
     return annotation, ()
+
+
+def without_words(annotation: Any) -> tuple[Any, Words | None]:
+    """Return an annotation without the words in it, and these."""
+    base, marks = unwrap(annotation)
+    others = tuple(mark for mark in marks if not isinstance(mark, Words))
+    words = next((mark for mark in marks if isinstance(mark, Words)), None)
+    return Annotated[base, *others] if others else base, words
 
 
 def options(base: Any) -> tuple[Any, ...]:

@@ -27,6 +27,7 @@ from retrograd.base.annotations import (
     show,
     thaw,
     unwrap,
+    without_words,
 )
 from retrograd.base.errors import ConfigError, Problem
 from retrograd.base.quantities import LARGEST
@@ -45,7 +46,6 @@ class Settings:
     """
 
     plain_form: ClassVar[bool] = False
-    words: ClassVar[Mapping[str, Words]] = {}  # of the class's own settings
 
     def __post_init__(self) -> None:
         problems: list[Problem] = []
@@ -68,16 +68,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class SettingField:
-    """A field of a Settings class: name, resolved annotation, and default (MISSING when it must be given)."""
+    """A field of a Settings class: name, resolved annotation, default (MISSING when it must be given), and words."""
 
     name: str
     annotation: Any
     default: Any
-
-
-def words_of(cls: type, name: str) -> Words | None:
-    """Return a setting in words, from the class that declares it or the nearest base that describes it."""
-    return next((base.words[name] for base in cls.__mro__ if name in vars(base).get("words", {})), None)  # type: ignore[attr-defined]
+    words: Words
 
 
 def fields(cls: type) -> tuple[SettingField, ...]:
@@ -88,11 +84,15 @@ def fields(cls: type) -> tuple[SettingField, ...]:
 @functools.cache
 def _fields(cls: Any) -> tuple[SettingField, ...]:
     hints = typing.get_type_hints(cls, include_extras=True)
-    return tuple(
-        SettingField(f.name, hints[f.name], f.default_factory() if f.default_factory is not MISSING else f.default)
-        for f in sorted(dataclasses.fields(cls), key=lambda f: bool(f.kw_only))
-        if f.init
-    )
+    bases: list[Any] = [base for base in reversed(cls.__mro__[1:]) if dataclasses.is_dataclass(base)]
+    inherited = {field.name: field.words for base in bases for field in _fields(base)}
+
+    def read(field: dataclasses.Field[Any]) -> SettingField:
+        default = field.default_factory() if field.default_factory is not MISSING else field.default
+        annotation, words = without_words(hints[field.name])
+        return SettingField(field.name, annotation, default, words or inherited.get(field.name, Words("")))
+
+    return tuple(read(f) for f in sorted(dataclasses.fields(cls), key=lambda f: bool(f.kw_only)) if f.init)
 
 
 def unwritten(settings: Settings, method: str, more: str = "") -> NotImplementedError:

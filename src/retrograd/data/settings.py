@@ -9,12 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from retrograd.base.annotations import Expect, describing
+from retrograd.base.annotations import Expect, Words
 from retrograd.base.errors import Problem, did_you_mean
 from retrograd.base.quantities import (
     AnySeed,
     ByteCount,
-    Fraction,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -23,6 +22,7 @@ from retrograd.base.quantities import (
 from retrograd.base.schema import Settings
 from retrograd.data.builtin.inline import InlineRows, row_problems
 from retrograd.data.images.settings import ImageSettings
+from retrograd.data.split_settings import SplitSettings
 from retrograd.data.texts.settings import TextSettings
 from retrograd.data.windows.settings import WindowSettings
 
@@ -56,57 +56,7 @@ Kind = Annotated[
 ]
 Character = Annotated[str, Field(min_length=1, max_length=1), Expect("a single character")]
 BuiltinName = Annotated[str | None, Field(json_schema_extra={"enum": [*BUILTINS, None]}), Expect("a built-in's name")]
-
-
-@dataclass(frozen=True)
-class SplitSettings(Settings):
-    """How the rows are divided into training, validation and test part.
-
-    `auto` is `stratified` for classes and `random` for numbers; fewer than 10 rows all train. `time` puts the oldest
-    rows (by `column`, or in the order of the file) into training; `group` keeps rows with the same value in `column`
-    together; `none` trains on every row. A part that has its own file is not split off; with a validation file and
-    `auto` nothing is.
-    """
-
-    method: Literal["auto", "random", "stratified", "time", "group", "none"] = "auto"
-    valid: Fraction = 0.15
-    test: Fraction = 0.15
-    column: str | None = None
-    seed: AnySeed = 0
-
-    words = describing(
-        method=(
-            "how rows are chosen for validation and test",
-            "",
-            "",
-            "classes keep their shares, numbers are drawn at random; a table of fewer than 10 rows trains whole",
-        ),
-        valid=(
-            "share of the rows that steer training: early stopping and the best weights",
-            "a steadier measure, fewer rows to learn from",
-            "more rows to learn from, a shakier measure",
-            "enough to measure, few enough to spare",
-        ),
-        test=(
-            "share of the rows that are measured once, at the end",
-            "a steadier measure, fewer rows to learn from",
-            "more rows to learn from, a shakier measure",
-            "as many as for validation",
-        ),
-        column="the column of times or groups, for the methods `time` and `group`",
-        seed=("what the split is drawn from; the same seed gives the same parts", "", "", "any number will do"),
-    )
-
-    def rules(self) -> Iterator[Problem]:
-        """Yield what is wrong between fields."""
-        if self.valid + self.test >= 1:
-            yield Problem(
-                "valid", f"valid and test take {self.valid + self.test:g} of the rows", "leave some for training"
-            )
-        if self.method == "group" and self.column is None:
-            yield Problem("column", "missing", "name the column whose values are the groups")
-        if self.column is not None and self.method not in ("time", "group"):
-            yield Problem("column", f"not used by the method '{self.method}'", "choose method: time or method: group")
+SPLIT = SplitSettings()
 
 
 @dataclass(frozen=True)
@@ -119,152 +69,171 @@ class DataSettings(Settings):
     taken as they are.
     """
 
-    builtin: BuiltinName = None
-    path: str | None = None
-    rows: InlineRows | None = None
-    columns: tuple[str, ...] = ()  # of `rows`
-    valid_path: str | None = None
-    test_path: str | None = None
+    builtin: Annotated[BuiltinName, Words("a data set that comes with the program")] = None
+    path: Annotated[
+        str | None,
+        Words("the file that holds the rows, a pattern such as `parts/*.csv`, or a folder of tables, images or texts"),
+    ] = None
+    rows: Annotated[
+        InlineRows | None, Words("the rows themselves, each a list of cells, the target last", why="taken as they are")
+    ] = None
+    columns: Annotated[
+        tuple[str, ...], Words("the names of the columns of `rows`", why="x1, x2, ... and y for the last one")
+    ] = ()
+    valid_path: Annotated[str | None, Words("a file with the validation rows; none are split off then")] = None
+    test_path: Annotated[str | None, Words("a file with the test rows; none are split off then")] = None
     # what the columns are
-    target: str | tuple[str, ...] | None = None  # default: a column named target, label, class or y, else the last
-    task: Literal["auto", "binary", "multiclass", "multilabel", "regression", "unsupervised"] = "auto"
-    features: tuple[str, ...] | None = None
-    exclude: tuple[str, ...] = ()
-    weight: str | None = None
-    kinds: dict[str, Kind] = field(default_factory=dict)
-    # how they become numbers
-    scale: Scale | None = None
-    clip: PositiveFloat | None = None
-    scale_target: Literal["none", "standard", "robust", "minmax"] | None = None
-    categories: Literal["one_hot", "embed"] = "one_hot"
-    max_categories: PositiveInt = 64  # of a column; rarer ones count as unseen
-    missing: Literal["mean", "median", "drop", "interpolate", "error"] = "mean"
-    missing_values: tuple[str, ...] = MISSING_WORDS
-    invalid: Literal["error", "missing"] = "error"  # cells that are not of their column's kind
-    keep_integers: bool = False  # integer arrays x are identifiers for an embedding, not numbers
-    split: SplitSettings = SplitSettings()
-    # data that are no plain table
-    images: ImageSettings | None = None
-    text: TextSettings | None = None
-    windows: WindowSettings | None = None
-    # how files are read
-    header: bool | None = None  # default: decided by the first lines
-    skip_lines: NonNegativeInt | None = None  # above the header; default: decided by the first lines
-    skip_footer: NonNegativeInt | None = None  # rows at the end; default: decided by the last lines
-    comment: str | None = None  # default: decided by the first lines
-    separator: Character | None = None
-    decimal: Literal[".", ","] | None = None  # default: decided by the cells
-    thousands: Literal[",", ".", " ", "'"] | None = None  # default: decided by the cells
-    encoding: str | None = None
-    sheet: str | None = None  # of a spreadsheet; default: the first with cells
-    query: str | None = None  # of a database; default: all of its only table
-    max_bytes: ByteCount = 512 * 1024**2  # of a file, decompressed
-    # for the built-ins that are generated
-    samples: PositiveInt | None = None
-    noise: NonNegativeFloat | None = None
-    seed: AnySeed = 0
-
-    words = describing(
-        builtin="a data set that comes with the program",
-        path="the file that holds the rows, a pattern such as `parts/*.csv`, or a folder of tables, images or texts",
-        rows=("the rows themselves, each a list of cells, the target last", "", "", "taken as they are"),
-        columns=("the names of the columns of `rows`", "", "", "x1, x2, ... and y for the last one"),
-        images="how images are found and decoded, where the data are images",
-        text="how texts are cut into tokens, and what is learned from them",
-        windows="how windows are laid over the rows, for a forecast",
-        valid_path="a file with the validation rows; none are split off then",
-        test_path="a file with the test rows; none are split off then",
-        target=("the column to predict, or several", "", "", "a column named target, label, class or y, else the last"),
-        task=(
+    target: Annotated[
+        str | tuple[str, ...] | None,
+        Words("the column to predict, or several", why="a column named target, label, class or y, else the last"),
+    ] = None
+    task: Annotated[
+        Literal["auto", "binary", "multiclass", "multilabel", "regression", "unsupervised"],
+        Words(
             "what is predicted: a class, several labels at once, or a quantity",
-            "",
-            "",
-            "read off the target: text and few whole numbers are classes, several columns of 0 and 1 are labels",
+            why="read off the target: text and few whole numbers are classes, several columns of 0 and 1 are labels",
         ),
-        features="the columns to learn from; all but the target unless given",
-        exclude="columns to leave out",
-        weight="the column that says what each row counts for",
-        kinds="what kind of values a column holds, where the guess is wrong",
-        scale=(
-            "how numbers are brought to one size; fitted on the training rows",
-            "",
-            "",
-            "tables are standardised, as columns differ in unit; arrays and most built-ins are taken as they are",
-        ),
-        clip=(
-            "how far from 0 a scaled number may lie; what lies farther is brought there",
-            "changes fewer numbers",
-            "single wild numbers disturb less, and large ones are told apart less",
-            "numbers are taken as they are",
-        ),
-        scale_target=(
-            "how the target's numbers are scaled; predictions are scaled back",
-            "",
-            "",
-            "a quantity of a table is standardised, so that a learning rate suits any unit",
-        ),
-        categories=(
-            "how categories become numbers: a column for each, or identifiers for an embedding",
-            "",
-            "",
-            "one column each needs no further layer",
-        ),
-        max_categories=(
-            "categories of one column that are told apart; rarer ones count as unseen",
-            "tells more apart, makes the input wider",
-            "merges rare ones",
-            "more are seldom learnt from",
-        ),
-        missing=(
-            "what stands in for a missing number; interpolate: a line between its neighbours in time, for windows",
-            "",
-            "",
-            "the mean changes the column's mean least",
-        ),
-        missing_values=("words that mean: no value here", "", "", "what spreadsheets and data frames write"),
-        invalid=("what happens to a cell that is not of its column's kind", "", "", "a typing error should be seen"),
-        keep_integers=(
-            "whether whole numbers in arrays stay identifiers for an embedding",
-            "",
-            "",
-            "numbers are quantities unless said otherwise",
-        ),
-        split="how the rows are divided into training, validation and test part",
-        header=("whether the first line names the columns", "", "", "decided by the first lines together"),
-        skip_lines=(
-            "lines above the header that are not read",
-            "skips more of the file's head",
-            "reads more of it",
-            "titles are recognised: they fill at most half of a row's cells",
-        ),
-        skip_footer=(
-            "rows at the end of a text file that are not read",
-            "leaves out more",
-            "keeps more",
-            "a total or a remark in the last lines is recognised",
-        ),
-        comment=('with what a line begins that is not read; "" for none', "", "", "decided by the first lines"),
-        separator=(
-            "the character between two cells; a blank stands for any run of blanks and tabs",
-            "",
-            "",
-            "the one that divides the lines most evenly",
-        ),
-        decimal=("the decimal mark", "", "", "decided by each column's cells, then by the table's"),
-        thousands=("the mark between thousands", "", "", "decided by each column's cells"),
-        encoding=("the file's character encoding", "", "", "recognised by its first bytes"),
-        sheet=("the sheet of a spreadsheet", "", "", "the first that has cells"),
-        query=("an SQL query that selects the rows of an SQLite database", "", "", "all rows of its only table"),
-        max_bytes=(
-            "the largest file that is read, decompressed",
-            "reads larger files",
-            "refuses more",
-            "beyond it a file hardly fits into memory as a table",
-        ),
-        samples=("how many points are generated", "a finer picture, slower epochs", "a coarser picture"),
-        noise=("standard deviation of the noise on generated points", "harder to tell apart", "easier to tell apart"),
-        seed=("what generated points are drawn from", "", "", "any number will do"),
+    ] = "auto"
+    features: Annotated[tuple[str, ...] | None, Words("the columns to learn from; all but the target unless given")] = (
+        None
     )
+    exclude: Annotated[tuple[str, ...], Words("columns to leave out")] = ()
+    weight: Annotated[str | None, Words("the column that says what each row counts for")] = None
+    kinds: Annotated[dict[str, Kind], Words("what kind of values a column holds, where the guess is wrong")] = field(
+        default_factory=dict
+    )
+    # how they become numbers
+    scale: Annotated[
+        Scale | None,
+        Words(
+            "how numbers are brought to one size; fitted on the training rows",
+            why="tables are standardised, as columns differ in unit; arrays and most built-ins are taken as they are",
+        ),
+    ] = None
+    clip: Annotated[
+        PositiveFloat | None,
+        Words(
+            "how far from 0 a scaled number may lie; what lies farther is brought there",
+            more="changes fewer numbers",
+            less="single wild numbers disturb less, and large ones are told apart less",
+            why="numbers are taken as they are",
+        ),
+    ] = None
+    scale_target: Annotated[
+        Literal["none", "standard", "robust", "minmax"] | None,
+        Words(
+            "how the target's numbers are scaled; predictions are scaled back",
+            why="a quantity of a table is standardised, so that a learning rate suits any unit",
+        ),
+    ] = None
+    categories: Annotated[
+        Literal["one_hot", "embed"],
+        Words(
+            "how categories become numbers: a column for each, or identifiers for an embedding",
+            why="one column each needs no further layer",
+        ),
+    ] = "one_hot"
+    max_categories: Annotated[
+        PositiveInt,
+        Words(
+            "categories of one column that are told apart; rarer ones count as unseen",
+            more="tells more apart, makes the input wider",
+            less="merges rare ones",
+            why="more are seldom learnt from",
+        ),
+    ] = 64
+    missing: Annotated[
+        Literal["mean", "median", "drop", "interpolate", "error"],
+        Words(
+            "what stands in for a missing number; interpolate: a line between its neighbours in time, for windows",
+            why="the mean changes the column's mean least",
+        ),
+    ] = "mean"
+    missing_values: Annotated[
+        tuple[str, ...], Words("words that mean: no value here", why="what spreadsheets and data frames write")
+    ] = MISSING_WORDS
+    invalid: Annotated[
+        Literal["error", "missing"],
+        Words("what happens to a cell that is not of its column's kind", why="a typing error should be seen"),
+    ] = "error"
+    keep_integers: Annotated[
+        bool,
+        Words(
+            "whether whole numbers in arrays stay identifiers for an embedding",
+            why="numbers are quantities unless said otherwise",
+        ),
+    ] = False
+    split: Annotated[SplitSettings, Words("how the rows are divided into training, validation and test part")] = SPLIT
+    # data that are no plain table
+    images: Annotated[ImageSettings | None, Words("how images are found and decoded, where the data are images")] = None
+    text: Annotated[TextSettings | None, Words("how texts are cut into tokens, and what is learned from them")] = None
+    windows: Annotated[WindowSettings | None, Words("how windows are laid over the rows, for a forecast")] = None
+    # how files are read
+    header: Annotated[
+        bool | None, Words("whether the first line names the columns", why="decided by the first lines together")
+    ] = None
+    skip_lines: Annotated[
+        NonNegativeInt | None,
+        Words(
+            "lines above the header that are not read",
+            more="skips more of the file's head",
+            less="reads more of it",
+            why="titles are recognised: they fill at most half of a row's cells",
+        ),
+    ] = None
+    skip_footer: Annotated[
+        NonNegativeInt | None,
+        Words(
+            "rows at the end of a text file that are not read",
+            more="leaves out more",
+            less="keeps more",
+            why="a total or a remark in the last lines is recognised",
+        ),
+    ] = None
+    comment: Annotated[
+        str | None, Words('with what a line begins that is not read; "" for none', why="decided by the first lines")
+    ] = None
+    separator: Annotated[
+        Character | None,
+        Words(
+            "the character between two cells; a blank stands for any run of blanks and tabs",
+            why="the one that divides the lines most evenly",
+        ),
+    ] = None
+    decimal: Annotated[
+        Literal[".", ","] | None, Words("the decimal mark", why="decided by each column's cells, then by the table's")
+    ] = None
+    thousands: Annotated[
+        Literal[",", ".", " ", "'"] | None, Words("the mark between thousands", why="decided by each column's cells")
+    ] = None
+    encoding: Annotated[str | None, Words("the file's character encoding", why="recognised by its first bytes")] = None
+    sheet: Annotated[str | None, Words("the sheet of a spreadsheet", why="the first that has cells")] = None
+    query: Annotated[
+        str | None, Words("an SQL query that selects the rows of an SQLite database", why="all rows of its only table")
+    ] = None
+    max_bytes: Annotated[
+        ByteCount,
+        Words(
+            "the largest file that is read, decompressed",
+            more="reads larger files",
+            less="refuses more",
+            why="beyond it a file hardly fits into memory as a table",
+        ),
+    ] = 512 * 1024**2  # of a file, decompressed
+    # for the built-ins that are generated
+    samples: Annotated[
+        PositiveInt | None,
+        Words("how many points are generated", more="a finer picture, slower epochs", less="a coarser picture"),
+    ] = None
+    noise: Annotated[
+        NonNegativeFloat | None,
+        Words(
+            "standard deviation of the noise on generated points",
+            more="harder to tell apart",
+            less="easier to tell apart",
+        ),
+    ] = None
+    seed: Annotated[AnySeed, Words("what generated points are drawn from", why="any number will do")] = 0
 
     @property
     def targets(self) -> tuple[str, ...]:

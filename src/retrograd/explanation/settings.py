@@ -8,7 +8,7 @@ from typing import Any
 
 from retrograd.base.annotations import Registered, Words, show, unwrap
 from retrograd.base.document import Document
-from retrograd.base.schema import Settings, fields, words_of
+from retrograd.base.schema import Settings, fields
 from retrograd.network.entries import COMMON
 from retrograd.network.layer import FROM_DATA
 from retrograd.network.losses.loss import Loss
@@ -46,7 +46,7 @@ class Reader:
         for i, field in enumerate(fields(type(held))):
             inner = f"{path}.{field.name}" if path else field.name
             value, before = getattr(held, field.name), getattr(given, field.name, MISSING)
-            words = words_of(type(held), field.name) or Words("")
+            words = field.words
             default = field.default is not MISSING and before == field.default
             origin = self._origin(inner, path if i == 0 else "", default)
             home = f"{type(held).__name__}.{field.name}"

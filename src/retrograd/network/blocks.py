@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.quantities import PositiveInt
 from retrograd.network.entries import Entries, EntryLists
 from retrograd.network.layers.add import Add
@@ -28,13 +28,10 @@ class Residual(Block):
     delta of y reaches x by both ways and adds up. See: He et al. 2015, arXiv:1512.03385.
     """
 
-    layers: Entries
-    shortcut: Entries = ()
-
-    words = describing(
-        layers="what is added to the input",
-        shortcut=("layers for the input, where the shapes differ", "", "", "none: the input itself"),
-    )
+    layers: Annotated[Entries, Words("what is added to the input")]
+    shortcut: Annotated[
+        Entries, Words("layers for the input, where the shapes differ", why="none: the input itself")
+    ] = ()
 
     def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
         y = scope.chain(self.layers, *inputs)
@@ -47,13 +44,10 @@ class Residual(Block):
 class Branches(Block):
     """Send the input down several paths and merge their outputs; an empty path passes the input on."""
 
-    paths: EntryLists
-    merge: Literal["add", "multiply", "concat"] = "concat"
-
-    words = describing(
-        paths="lists of layers that all read the same input",
-        merge=("how their outputs become one", "", "", "concat: nothing is lost"),
-    )
+    paths: Annotated[EntryLists, Words("lists of layers that all read the same input")]
+    merge: Annotated[
+        Literal["add", "multiply", "concat"], Words("how their outputs become one", why="concat: nothing is lost")
+    ] = "concat"
 
     def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
         ends = [scope.chain_below(str(i), path, *inputs) for i, path in enumerate(self.paths, 1)]
@@ -65,17 +59,15 @@ class Branches(Block):
 class Repeat(Block):
     """Stack the same layers several times, each time with parameters of its own."""
 
-    times: PositiveInt
-    layers: Entries
-
-    words = describing(
-        times=(
+    times: Annotated[
+        PositiveInt,
+        Words(
             "how often the layers are stacked",
-            "deeper: can represent more; slower, harder to train",
-            "shallower, faster",
+            more="deeper: can represent more; slower, harder to train",
+            less="shallower, faster",
         ),
-        layers="what is stacked, each time with parameters of its own",
-    )
+    ]
+    layers: Annotated[Entries, Words("what is stacked, each time with parameters of its own")]
 
     stacked = True
 

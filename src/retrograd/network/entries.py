@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from retrograd.base.advice import near_key
-from retrograd.base.annotations import Custom, describing, show
+from retrograd.base.annotations import Custom, Words, show
 from retrograd.base.errors import ConfigError, Problem, did_you_mean
 from retrograd.base.json_schema import registry_choices
 from retrograd.base.schema import UNKNOWN_KEY, dump_registered, fields, parse
@@ -14,13 +14,13 @@ from retrograd.base.synonyms import same_thing
 from retrograd.network.layer import Layer, layers
 from retrograd.network.scope import Block, Entry, blocks
 
-COMMON = describing(  # keys that every entry may carry beside its kind
-    name=("what the entry is called; its path in messages, traces and files", "", "", "its kind, counted from 1"),
-    inputs=("the nodes or columns that it reads", "", "", "the entry before it"),
-    share=("parameters that it takes from other nodes, as in {weight: embed/weight}", "", "", "none: its own"),
-    frozen=("whether its parameters stay as they are", "", "", "false: they are trained"),
-    recompute=("whether backward computes it again instead of keeping its tape", "", "", "false: it takes more time"),
-)
+COMMON = {  # keys that every entry may carry beside its kind
+    "name": Words("name of the entry: its path in messages, traces and files", why="its kind, counted from 1"),
+    "inputs": Words("the nodes or columns that it reads", why="the entry before it"),
+    "share": Words("parameters that it takes from other nodes, as in {weight: embed/weight}", why="none: its own"),
+    "frozen": Words("whether its parameters stay as they are", why="false: they are trained"),
+    "recompute": Words("whether backward computes it again instead of keeping its tape", why="false: saves time"),
+}
 FLAGS = ("frozen", "recompute")  # those that are true or false
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jax import Array
 from pydantic import AfterValidator, WithJsonSchema
 
-from retrograd.base.annotations import Expect, Registered, describing
+from retrograd.base.annotations import Expect, Registered, Words
 from retrograd.base.errors import ShapeError
 from retrograd.base.keys import fold_path
 from retrograd.base.quantities import Number, PositiveFloat
@@ -23,17 +23,13 @@ initializers: Registry[Initializer] = Registry("initializer")
 _jax = jax.nn.initializers
 
 
-FIRST_WEIGHT = (
+FIRST_WEIGHT = Words(
     "first values of the weights: an initialiser, or the numbers themselves",
-    "",
-    "",
-    "the one that keeps the scale of signals through the activation that follows",
+    why="the one that keeps the scale of signals through the activation that follows",
 )
-FIRST_BIAS = (
+FIRST_BIAS = Words(
     "first values of the bias: an initialiser, numbers, or false for none",
-    "",
-    "",
-    "0: random weights make the units differ already",
+    why="0: random weights make the units differ already",
 )
 
 
@@ -77,11 +73,8 @@ class Ones(Initializer):
 class Constant(Initializer):
     """Every value the same number."""
 
-    value: Number
+    value: Annotated[Number, Words("the number that every entry begins with")]
 
-    words = describing(
-        value="the number that every entry begins with",
-    )
     plain_form: ClassVar[bool] = True
 
     def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:  # noqa: D102
@@ -108,11 +101,8 @@ Numbers = Annotated[
 class Values(Initializer):
     """The numbers themselves, as nested lists: `weight: [[0.5, 0.9], [0.4, 1.0]]`."""
 
-    values: Numbers
+    values: Annotated[Numbers, Words("the numbers themselves, as nested lists")]
 
-    words = describing(
-        values="the numbers themselves, as nested lists",
-    )
     plain_form: ClassVar[bool] = True
 
     def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:  # noqa: D102
@@ -127,16 +117,15 @@ class Values(Initializer):
 class Normal(Initializer):
     """Gaussian with mean 0 and a given standard deviation."""
 
-    std_deviation: PositiveFloat = 0.05
-
-    words = describing(
-        std_deviation=(
+    std_deviation: Annotated[
+        PositiveFloat,
+        Words(
             "standard deviation of the first values",
-            "larger signals at the start; may saturate or explode",
-            "smaller signals at the start; may vanish",
-            "0.05",
+            more="larger signals at the start; may saturate or explode",
+            less="smaller signals at the start; may vanish",
+            why="0.05",
         ),
-    )
+    ] = 0.05
 
     def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:  # noqa: D102
         return _jax.normal(self.std_deviation)(key, shape, jnp.float32)
@@ -147,16 +136,15 @@ class Normal(Initializer):
 class TruncatedNormal(Initializer):
     """Gaussian cut at two standard deviations; `std_deviation` is that of the uncut one."""
 
-    std_deviation: PositiveFloat = 0.05
-
-    words = describing(
-        std_deviation=(
+    std_deviation: Annotated[
+        PositiveFloat,
+        Words(
             "standard deviation of the first values",
-            "larger signals at the start; may saturate or explode",
-            "smaller signals at the start; may vanish",
-            "0.05",
+            more="larger signals at the start; may saturate or explode",
+            less="smaller signals at the start; may vanish",
+            why="0.05",
         ),
-    )
+    ] = 0.05
 
     def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:  # noqa: D102
         return _jax.truncated_normal(self.std_deviation)(key, shape, jnp.float32)
@@ -167,16 +155,15 @@ class TruncatedNormal(Initializer):
 class Uniform(Initializer):
     """Uniform between -limit and limit (Keras's `uniform` has limit 0.05)."""
 
-    limit: PositiveFloat = 0.05
-
-    words = describing(
-        limit=(
+    limit: Annotated[
+        PositiveFloat,
+        Words(
             "largest absolute first value",
-            "larger signals at the start",
-            "smaller signals at the start",
-            "0.05, Keras's",
+            more="larger signals at the start",
+            less="smaller signals at the start",
+            why="0.05, Keras's",
         ),
-    )
+    ] = 0.05
 
     def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:  # noqa: D102
         return jax.random.uniform(key, shape, jnp.float32, -self.limit, self.limit)
@@ -211,16 +198,15 @@ LecunNormal = _scaled("lecun_normal", "Gaussian, variance 1 / fan_in", _jax.lecu
 class Orthogonal(Initializer):
     """A random orthogonal matrix times `scale`: lengths pass through unchanged. See: Saxe et al. 2013."""
 
-    scale: PositiveFloat = 1.0
-
-    words = describing(
-        scale=(
+    scale: Annotated[
+        PositiveFloat,
+        Words(
             "length of what a vector of length 1 becomes",
-            "signals grow",
-            "signals shrink",
-            "1: lengths pass through unchanged",
+            more="signals grow",
+            less="signals shrink",
+            why="1: lengths pass through unchanged",
         ),
-    )
+    ] = 1.0
 
     def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:  # noqa: D102
         return _jax.orthogonal(self.scale)(key, shape, jnp.float32)

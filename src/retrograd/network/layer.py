@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import Expect
+from retrograd.base.annotations import Expect, Words
 from retrograd.base.errors import DataTypeError, ShapeError, UsageError
 from retrograd.base.keys import fold_path
 from retrograd.base.quantities import PositiveInt
@@ -36,7 +36,7 @@ Vocabulary = Annotated[
 FROM_DATA = (Units, Vocabulary)  # annotations of fields that may name a size of the data
 
 
-ACTIVATION_BEHIND = ("the activation behind it, as a node of its own", "", "", "none: the sum itself")
+ACTIVATION_BEHIND = Words("the activation behind it, as a node of its own", why="none: the sum itself")
 
 
 @jax.tree_util.register_static

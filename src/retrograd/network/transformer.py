@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from retrograd.base.annotations import Registered, describing
+from retrograd.base.annotations import Registered, Words
 from retrograd.base.errors import Problem
 from retrograd.base.quantities import Fraction, PositiveInt
 from retrograd.network.layer import Activation, Layer, layers
@@ -33,29 +33,31 @@ class FeedForward(Block):
     with silu it is SwiGLU. See: Vaswani et al. 2017, section 3.3; Shazeer 2020, arXiv:2002.05202.
     """
 
-    units: PositiveInt
-    hidden: PositiveInt | None = None
-    activation: AnyActivation = EXACT_GELU
-    gated: bool = False
-    dropout: Fraction = 0.0
-
-    words = describing(
-        units=("width of the output", "can represent more; slower", "faster"),
-        hidden=(
+    units: Annotated[PositiveInt, Words("width of the output", more="can represent more; slower", less="faster")]
+    hidden: Annotated[
+        PositiveInt | None,
+        Words(
             "units between the two dense layers",
-            "can represent more; slower",
-            "faster",
-            "4 times the width, as in the first Transformer",
+            more="can represent more; slower",
+            less="faster",
+            why="4 times the width, as in the first Transformer",
         ),
-        activation=("the activation between the two dense layers", "", "", "gelu, as in most language models"),
-        gated=("whether a second product multiplies the activation", "", "", "false; true with silu is SwiGLU"),
-        dropout=(
+    ] = None
+    activation: Annotated[
+        AnyActivation, Words("the activation between the two dense layers", why="gelu, as in most language models")
+    ] = EXACT_GELU
+    gated: Annotated[
+        bool, Words("whether a second product multiplies the activation", why="false; true with silu is SwiGLU")
+    ] = False
+    dropout: Annotated[
+        Fraction,
+        Words(
             "share of the hidden values that are dropped in training",
-            "less overfitting, slower learning",
-            "less noise",
-            "0: none",
+            more="less overfitting, slower learning",
+            less="less noise",
+            why="0: none",
         ),
-    )
+    ] = 0.0
 
     def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
         hidden = self.hidden or WIDER * self.units
@@ -77,56 +79,65 @@ class Transformer(Block):
     the feed-forward part, and on what each part adds.
     """
 
-    units: PositiveInt
-    heads: PositiveInt
-    layers: PositiveInt = 1
-    hidden: PositiveInt | None = None
-    activation: AnyActivation = EXACT_GELU
-    gated: bool = False
-    norm: Literal["pre", "post"] = "pre"
-    final_norm: bool = True
-    dropout: Fraction = 0.0
-    key_value_heads: PositiveInt | None = None
-    rotary: bool = False
-
-    words = describing(
-        units=("width of the stack", "can represent more; cost grows with its square", "faster"),
-        heads=("attention patterns side by side", "more patterns, each of fewer numbers", "fewer patterns, each finer"),
-        layers=("layers in the stack", "can represent more; slower, harder to train", "faster", "1"),
-        hidden=(
+    units: Annotated[
+        PositiveInt, Words("width of the stack", more="can represent more; cost grows with its square", less="faster")
+    ]
+    heads: Annotated[
+        PositiveInt,
+        Words(
+            "attention patterns side by side",
+            more="more patterns, each of fewer numbers",
+            less="fewer patterns, each finer",
+        ),
+    ]
+    layers: Annotated[
+        PositiveInt,
+        Words("layers in the stack", more="can represent more; slower, harder to train", less="faster", why="1"),
+    ] = 1
+    hidden: Annotated[
+        PositiveInt | None,
+        Words(
             "units between the two dense layers",
-            "can represent more; slower",
-            "faster",
-            "4 times the width, as in the first Transformer",
+            more="can represent more; slower",
+            less="faster",
+            why="4 times the width, as in the first Transformer",
         ),
-        activation=("the activation of the feed-forward part", "", "", "gelu, as in most language models"),
-        gated=("whether a second product multiplies the activation", "", "", "false"),
-        norm=(
-            "whether the norm stands before each part or behind each sum",
-            "",
-            "",
-            "pre: deep stacks learn from the start",
+    ] = None
+    activation: Annotated[
+        AnyActivation, Words("the activation of the feed-forward part", why="gelu, as in most language models")
+    ] = EXACT_GELU
+    gated: Annotated[bool, Words("whether a second product multiplies the activation", why="false")] = False
+    norm: Annotated[
+        Literal["pre", "post"],
+        Words(
+            "whether the norm stands before each part or behind each sum", why="pre: deep stacks learn from the start"
         ),
-        final_norm=("whether a last norm ends a `pre` stack", "", "", "its sums are not normalised otherwise"),
-        dropout=(
+    ] = "pre"
+    final_norm: Annotated[
+        bool, Words("whether a last norm ends a `pre` stack", why="its sums are not normalised otherwise")
+    ] = True
+    dropout: Annotated[
+        Fraction,
+        Words(
             "share dropped of attention weights, hidden values and what each part adds",
-            "less overfitting, slower learning",
-            "less noise",
-            "0: none",
+            more="less overfitting, slower learning",
+            less="less noise",
+            why="0: none",
         ),
-        key_value_heads=(
+    ] = 0.0
+    key_value_heads: Annotated[
+        PositiveInt | None,
+        Words(
             "heads of keys and values, shared by groups of query heads",
-            "nearer to full attention",
-            "less memory for keys and values",
-            "as many as `heads`",
+            more="nearer to full attention",
+            less="less memory for keys and values",
+            why="as many as `heads`",
         ),
-        rotary=(
-            "whether queries and keys are turned by their position",
-            "",
-            "",
-            "false: positions come from another layer",
-        ),
-    )
+    ] = None
+    rotary: Annotated[
+        bool,
+        Words("whether queries and keys are turned by their position", why="false: positions come from another layer"),
+    ] = False
 
     stacked = True
 
@@ -174,16 +185,13 @@ class TransformerEncoder(Transformer):
     arXiv:1706.03762; the norm before each part: Xiong et al. 2020, arXiv:2002.04745.
     """
 
-    causal: bool = False
-
-    words = describing(
-        causal=(
+    causal: Annotated[
+        bool,
+        Words(
             "whether a place sees only itself and those before",
-            "",
-            "",
-            "false: every place sees all; true for a language model",
+            why="false: every place sees all; true for a language model",
         ),
-    )
+    ] = False
 
     def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
         x, *mask = inputs

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import optax
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.quantities import Fraction, NonNegativeFloat, PositiveFloat
 from retrograd.update.moments import scale_by_amsgrad, scale_by_nadam, scale_by_uncorrected_adam
 from retrograd.update.optimizer import LearningRate, Optimizer, optimizers
@@ -18,20 +19,17 @@ class TwoMoments(Optimizer):
     """What Adam and its relatives share: moving averages of the gradient and of its size."""
 
     learning_rate: LearningRate = 0.001
-    beta1: Fraction = 0.9
-    beta2: Fraction = 0.999
-    eps: PositiveFloat = 1e-8
-
-    words = describing(
-        beta1=BETA1,
-        beta2=(
+    beta1: Annotated[Fraction, BETA1] = 0.9
+    beta2: Annotated[
+        Fraction,
+        Words(
             "share of the old that the average of squares keeps",
-            "steadier size of steps",
-            "follows changes of the gradient's size",
-            "0.999: about the last 1000 gradients",
+            more="steadier size of steps",
+            less="follows changes of the gradient's size",
+            why="0.999: about the last 1000 gradients",
         ),
-        eps=EPS,
-    )
+    ] = 0.999
+    eps: Annotated[PositiveFloat, EPS] = 1e-8
 
 
 MOMENTS = "m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g²; "
@@ -58,13 +56,10 @@ class Adam(TwoMoments):
     formula = ADAM
     latex = ADAM_LATEX
 
-    amsgrad: bool = False
-    bias_correction: bool = True
-
-    words = describing(
-        amsgrad=("whether the largest average of squares so far divides", "", "", "false"),
-        bias_correction=("whether both averages are corrected for their start at 0", "", "", "true, as in the paper"),
-    )
+    amsgrad: Annotated[bool, Words("whether the largest average of squares so far divides", why="false")] = False
+    bias_correction: Annotated[
+        bool, Words("whether both averages are corrected for their start at 0", why="true, as in the paper")
+    ] = True
 
     @property
     def equation(self) -> str:
@@ -137,16 +132,15 @@ class NAdam(TwoMoments):
     )
 
     learning_rate: LearningRate = 0.002
-    momentum_decay: NonNegativeFloat = 0.004
-
-    words = describing(
-        momentum_decay=(
+    momentum_decay: Annotated[
+        NonNegativeFloat,
+        Words(
             "how fast beta1 grows from half to all of its value",
-            "sooner full momentum",
-            "later full momentum",
-            "0.004, as in PyTorch: half of the way in some 4,000 steps",
+            more="sooner full momentum",
+            less="later full momentum",
+            why="0.004, as in PyTorch: half of the way in some 4,000 steps",
         ),
-    )
+    ] = 0.004
 
     def direction(self) -> optax.GradientTransformation:  # noqa: D102
         return scale_by_nadam(self.beta1, self.beta2, self.eps, self.momentum_decay)

@@ -11,7 +11,7 @@ import optax
 from jax import Array
 from jax.typing import ArrayLike
 
-from retrograd.base.annotations import Registered, describing
+from retrograd.base.annotations import Registered, Words
 from retrograd.base.errors import ConfigError
 from retrograd.base.quantities import NonNegativeFloat, PositiveFloat, PositiveInt
 from retrograd.base.registry import Registry
@@ -46,54 +46,64 @@ class Optimizer(Settings):
     latex: ClassVar[str] = "d"
     decoupled: ClassVar[bool] = False
 
-    learning_rate: LearningRate
-    _: KW_ONLY
-    weight_decay: NonNegativeFloat = 0.0
-    weight_decay_on: Literal["all", "weights"] = "all"
-    clip_value: PositiveFloat | None = None
-    clip_norm: PositiveFloat | None = None
-    clip_global_norm: PositiveFloat | None = None
-    accumulate: PositiveInt = 1
-
-    words = describing(
-        learning_rate=(
+    learning_rate: Annotated[
+        LearningRate,
+        Words(
             "how far a step goes: a number, or a schedule",
-            "faster; too large a rate diverges",
-            "slower, finer; may seem not to learn",
-            "the optimizer's usual one",
+            more="faster; too large a rate diverges",
+            less="slower, finer; may seem not to learn",
+            why="the optimizer's usual one",
         ),
-        weight_decay=(
+    ]
+    _: KW_ONLY
+    weight_decay: Annotated[
+        NonNegativeFloat,
+        Words(
             "share by which a step shrinks the parameters, times the learning rate",
-            "smaller weights, less overfitting",
-            "larger weights",
-            "the optimizer's usual one",
+            more="smaller weights, less overfitting",
+            less="larger weights",
+            why="the optimizer's usual one",
         ),
-        weight_decay_on=("which parameters decay", "", "", "all, as PyTorch does"),
-        clip_value=(
+    ] = 0.0
+    weight_decay_on: Annotated[
+        Literal["all", "weights"], Words("which parameters decay", why="all, as PyTorch does")
+    ] = "all"
+    clip_value: Annotated[
+        PositiveFloat | None,
+        Words(
             "largest absolute value of a gradient's entry; larger ones are cut",
-            "cuts less",
-            "cuts more, changes the direction",
-            "none",
+            more="cuts less",
+            less="cuts more, changes the direction",
+            why="none",
         ),
-        clip_norm=(
+    ] = None
+    clip_norm: Annotated[
+        PositiveFloat | None,
+        Words(
             "largest norm of each tensor's gradient; longer ones are shortened",
-            "cuts less",
-            "steadier, slower",
-            "none",
+            more="cuts less",
+            less="steadier, slower",
+            why="none",
         ),
-        clip_global_norm=(
+    ] = None
+    clip_global_norm: Annotated[
+        PositiveFloat | None,
+        Words(
             "largest norm of all gradients together; longer ones are shortened",
-            "cuts less",
-            "steadier, slower",
-            "none",
+            more="cuts less",
+            less="steadier, slower",
+            why="none",
         ),
-        accumulate=(
+    ] = None
+    accumulate: Annotated[
+        PositiveInt,
+        Words(
             "micro-batches that make up one step",
-            "less memory, slower",
-            "more memory",
-            "1: the batch at once",
+            more="less memory, slower",
+            less="more memory",
+            why="1: the batch at once",
         ),
-    )
+    ] = 1
 
     @property
     def clips(self) -> bool:

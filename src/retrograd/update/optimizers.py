@@ -7,33 +7,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import optax
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.errors import Problem
 from retrograd.base.quantities import Fraction, NonNegativeFloat, PositiveFloat
 from retrograd.update.deviation import scale_by_deviation
 from retrograd.update.optimizer import LearningRate, Optimizer, optimizers
 
-EPS = (
+EPS = Words(
     "added to the root that divides the gradient",
-    "smaller steps where gradients are tiny",
-    "larger steps where gradients are tiny",
-    "as in PyTorch",
+    more="smaller steps where gradients are tiny",
+    less="larger steps where gradients are tiny",
+    why="as in PyTorch",
 )
-DECAY = ("share of the old that the average of squares keeps", "steadier", "follows faster", "as in PyTorch")
-MOMENTUM = (
+DECAY = Words(
+    "share of the old that the average of squares keeps", more="steadier", less="follows faster", why="as in PyTorch"
+)
+MOMENTUM = Words(
     "share of the last step's velocity that is kept",
-    "faster along steady directions, overshoots more",
-    "follows each gradient",
-    "0: none; 0.9 is usual",
+    more="faster along steady directions, overshoots more",
+    less="follows each gradient",
+    why="0: none; 0.9 is usual",
 )
-BETA1 = (
-    "share of the old that the average of gradients keeps",
-    "steadier direction, slower to turn",
-    "follows each gradient",
-    "0.9: about the last 10 gradients",
+BETA1 = Words(
+    "how much of the average of gradients remains at each step",
+    more="steadier direction, slower to turn",
+    less="follows each gradient",
+    why="0.9: about the last 10 gradients",
 )
 
 
@@ -52,13 +55,10 @@ class SGD(Optimizer):
     latex = r"v \leftarrow \mu v + g, \quad d = v"
 
     learning_rate: LearningRate = 0.01
-    momentum: Fraction = 0.0
-    nesterov: bool = False
-
-    words = describing(
-        momentum=MOMENTUM,
-        nesterov=("whether the gradient is taken as if the velocity had moved already", "", "", "false"),
-    )
+    momentum: Annotated[Fraction, MOMENTUM] = 0.0
+    nesterov: Annotated[
+        bool, Words("whether the gradient is taken as if the velocity had moved already", why="false")
+    ] = False
 
     def rules(self) -> Iterator[Problem]:  # noqa: D102
         if self.nesterov and not self.momentum:
@@ -81,18 +81,16 @@ class Adagrad(Optimizer):
     latex = r"s \leftarrow s + g^2, \quad d = g / \sqrt{s + \epsilon}"
 
     learning_rate: LearningRate = 0.01
-    initial_accumulator: NonNegativeFloat = 0.0
-    eps: PositiveFloat = 1e-10
-
-    words = describing(
-        initial_accumulator=(
+    initial_accumulator: Annotated[
+        NonNegativeFloat,
+        Words(
             "where the sum of squares begins",
-            "smaller first steps",
-            "larger first steps",
-            "0, as in PyTorch",
+            more="smaller first steps",
+            less="larger first steps",
+            why="0, as in PyTorch",
         ),
-        eps=EPS,
-    )
+    ] = 0.0
+    eps: Annotated[PositiveFloat, EPS] = 1e-10
 
     def direction(self) -> optax.GradientTransformation:  # noqa: D102
         return optax.scale_by_rss(self.initial_accumulator, self.eps)
@@ -114,17 +112,12 @@ class RMSprop(Optimizer):
     latex = r"s \leftarrow \rho s + (1 - \rho) g^2, \quad d = g / (\sqrt{s} + \epsilon)"
 
     learning_rate: LearningRate = 0.01
-    decay: Fraction = 0.99
-    eps: PositiveFloat = 1e-8
-    centered: bool = False
-    momentum: Fraction = 0.0
-
-    words = describing(
-        decay=DECAY,
-        eps=EPS,
-        centered=("whether gradients are divided by their deviation instead of their size", "", "", "false"),
-        momentum=MOMENTUM,
-    )
+    decay: Annotated[Fraction, DECAY] = 0.99
+    eps: Annotated[PositiveFloat, EPS] = 1e-8
+    centered: Annotated[
+        bool, Words("whether gradients are divided by their deviation instead of their size", why="false")
+    ] = False
+    momentum: Annotated[Fraction, MOMENTUM] = 0.0
 
     def direction(self) -> optax.GradientTransformation:  # noqa: D102
         if self.centered:
@@ -149,13 +142,8 @@ class Adadelta(Optimizer):
     )
 
     learning_rate: LearningRate = 1.0
-    decay: Fraction = 0.9
-    eps: PositiveFloat = 1e-6
-
-    words = describing(
-        decay=DECAY,
-        eps=EPS,
-    )
+    decay: Annotated[Fraction, DECAY] = 0.9
+    eps: Annotated[PositiveFloat, EPS] = 1e-6
 
     def direction(self) -> optax.GradientTransformation:  # noqa: D102
         return optax.scale_by_adadelta(self.decay, self.eps)
@@ -175,13 +163,11 @@ class Lion(Optimizer):
     decoupled = True
 
     learning_rate: LearningRate = 0.0001
-    beta1: Fraction = 0.9
-    beta2: Fraction = 0.99
-
-    words = describing(
-        beta1=BETA1,
-        beta2=("share of the old that the momentum keeps", "steadier", "follows faster", "the paper's"),
-    )
+    beta1: Annotated[Fraction, BETA1] = 0.9
+    beta2: Annotated[
+        Fraction,
+        Words("share of the old that the momentum keeps", more="steadier", less="follows faster", why="the paper's"),
+    ] = 0.99
 
     def direction(self) -> optax.GradientTransformation:  # noqa: D102
         return optax.scale_by_lion(self.beta1, self.beta2)

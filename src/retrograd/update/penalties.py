@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 from pydantic import AfterValidator
 
-from retrograd.base.annotations import Expect, describing
+from retrograd.base.annotations import Expect, Words
 from retrograd.base.quantities import NonNegativeFloat
 from retrograd.base.registry import Registry
 from retrograd.base.schema import Settings, unwritten
@@ -37,17 +37,17 @@ class Penalty(Settings):
     formula: ClassVar[str]
     latex: ClassVar[str]
 
-    strength: NonNegativeFloat
-    parameters: Patterns = ()
-
-    words = describing(
-        strength=(
+    strength: Annotated[
+        NonNegativeFloat,
+        Words(
             "what the size of the parameters costs",
-            "smaller weights, less overfitting; too much underfits",
-            "larger weights",
+            more="smaller weights, less overfitting; too much underfits",
+            less="larger weights",
         ),
-        parameters=("patterns of the parameters that are meant", "", "", "all weights, no bias or scale"),
-    )
+    ]
+    parameters: Annotated[
+        Patterns, Words("patterns of the parameters that are meant", why="all weights, no bias or scale")
+    ] = ()
 
     def value(self, w: Array) -> Array:
         """Return what one parameter costs."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isnan
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.quantities import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat
 from retrograd.update.schedule import FALL, FIRST_RATE, Schedule, schedules
 
@@ -42,31 +42,36 @@ class ReduceOnPlateau(Schedule):
     formula = "rate = max(initial factor^reductions, minimum)"
     latex = r"\eta = \max(\eta_0 \, \gamma^{reductions}, \eta_{min})"
 
-    initial: PositiveFloat
-    factor: Fraction = 0.1
-    patience: NonNegativeInt = 10
-    threshold: Fraction = 1e-4
-    cooldown: NonNegativeInt = 0
-    minimum: NonNegativeFloat = 0.0
-
-    words = describing(
-        initial=FIRST_RATE,
-        factor=FALL,
-        patience=(
+    initial: Annotated[PositiveFloat, FIRST_RATE]
+    factor: Annotated[Fraction, FALL] = 0.1
+    patience: Annotated[
+        NonNegativeInt,
+        Words(
             "evaluations without progress before the rate falls",
-            "waits longer",
-            "falls sooner",
-            "10, PyTorch's",
+            more="waits longer",
+            less="falls sooner",
+            why="10, PyTorch's",
         ),
-        threshold=(
+    ] = 10
+    threshold: Annotated[
+        Fraction,
+        Words(
             "share by which the loss must fall to count as progress",
-            "falls sooner",
-            "counts smaller progress",
-            "1e-4, PyTorch's",
+            more="falls sooner",
+            less="counts smaller progress",
+            why="1e-4, PyTorch's",
         ),
-        cooldown=("evaluations after a fall that do not count", "rests longer", "may fall again soon", "0: none"),
-        minimum=("the smallest rate", "stops falling sooner", "may fall further", "0: none"),
-    )
+    ] = 1e-4
+    cooldown: Annotated[
+        NonNegativeInt,
+        Words(
+            "evaluations after a fall that do not count", more="rests longer", less="may fall again soon", why="0: none"
+        ),
+    ] = 0
+    minimum: Annotated[
+        NonNegativeFloat,
+        Words("the smallest rate", more="stops falling sooner", less="may fall further", why="0: none"),
+    ] = 0.0
 
     def rule(self, step: Array, length: int) -> Array:
         """Return the initial rate: the reductions arrive from outside, as a factor."""

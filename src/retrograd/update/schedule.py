@@ -11,7 +11,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from pydantic import Field
 
-from retrograd.base.annotations import Expect, describing
+from retrograd.base.annotations import Expect, Words
 from retrograd.base.errors import ConfigError
 from retrograd.base.quantities import Probability
 from retrograd.base.registry import Registry
@@ -25,9 +25,11 @@ Warmup = Annotated[int, Field(ge=0, le=MAX_STEP), Expect("a number of steps (an 
 
 
 RATES = ("initial", "peak", "final", "minimum")  # fields that hold learning rates; others are lengths and shares
-FIRST_RATE = ("the learning rate at the start", "faster; too large a rate diverges", "slower, finer")
-LAST_RATE = ("the learning rate at the end", "keeps moving at the end", "settles more", "0: settles completely")
-FALL = ("what the rate is multiplied by", "falls less", "falls more", "a tenth")
+FIRST_RATE = Words("the learning rate at the start", more="faster; too large a rate diverges", less="slower, finer")
+LAST_RATE = Words(
+    "the learning rate at the end", more="keeps moving at the end", less="settles more", why="0: settles completely"
+)
+FALL = Words("what the rate is multiplied by", more="falls less", less="falls more", why="a tenth")
 
 
 @dataclass(frozen=True)
@@ -45,18 +47,24 @@ class Schedule(Settings):
     latex: ClassVar[str] = r"\eta_t"
 
     _: KW_ONLY
-    warmup: Warmup = 0
-    warmup_start: Probability = 0.01
-
-    words = describing(
-        warmup=(
+    warmup: Annotated[
+        Warmup,
+        Words(
             "steps over which the rate rises to its first value",
-            "gentler start",
-            "sooner at full rate",
-            "0: none",
+            more="gentler start",
+            less="sooner at full rate",
+            why="0: none",
         ),
-        warmup_start=("where the warmup begins, as a share of the first rate", "less gentle", "gentler", "a hundredth"),
-    )
+    ] = 0
+    warmup_start: Annotated[
+        Probability,
+        Words(
+            "where the warmup begins, as a share of the first rate",
+            more="less gentle",
+            less="gentler",
+            why="a hundredth",
+        ),
+    ] = 0.01
 
     def rule(self, step: Array, length: int) -> Array:
         """Return the rate `step` steps after the warmup; `length` is 0 for a schedule that has no end."""
@@ -100,11 +108,10 @@ class Timed(Schedule):
     """
 
     _: KW_ONLY
-    steps: Steps | None = None
-
-    words = describing(
-        steps=("steps over which the rate changes", "slower change", "faster change", "the whole run"),
-    )
+    steps: Annotated[
+        Steps | None,
+        Words("steps over which the rate changes", more="slower change", less="faster change", why="the whole run"),
+    ] = None
 
     def length(self, total_steps: int | None) -> int:  # noqa: D102
         if self.steps is not None:

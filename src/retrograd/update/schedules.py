@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 from pydantic import Field
 
-from retrograd.base.annotations import Expect, describing
+from retrograd.base.annotations import Expect, Words
 from retrograd.base.quantities import Fraction, NonNegativeFloat, PositiveFloat
 from retrograd.update.schedule import (
     FALL,
@@ -39,11 +39,7 @@ class Constant(Schedule):
     formula = "rate(t) = initial"
     latex = r"\eta_t = \eta_0"
 
-    initial: PositiveFloat
-
-    words = describing(
-        initial=FIRST_RATE,
-    )
+    initial: Annotated[PositiveFloat, FIRST_RATE]
 
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         return jnp.full(step.shape, self.initial)
@@ -57,15 +53,9 @@ class Step(Schedule):
     formula = "rate(t) = initial factor^floor(t / every)"
     latex = r"\eta_t = \eta_0 \, \gamma^{\lfloor t / every \rfloor}"
 
-    initial: PositiveFloat
-    every: Steps
-    factor: PositiveFloat = 0.1
-
-    words = describing(
-        initial=FIRST_RATE,
-        every=("after how many steps", "falls later", "falls sooner"),
-        factor=FALL,
-    )
+    initial: Annotated[PositiveFloat, FIRST_RATE]
+    every: Annotated[Steps, Words("after how many steps", more="falls later", less="falls sooner")]
+    factor: Annotated[PositiveFloat, FALL] = 0.1
 
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         return self.initial * self.factor ** (step // self.every)
@@ -79,15 +69,14 @@ class Milestones(Schedule):
     formula = "rate(t) = initial factor^(how many of `at` are <= t)"
     latex = r"\eta_t = \eta_0 \, \gamma^{|\{m \in at : m \le t\}|}"
 
-    initial: PositiveFloat
-    at: Annotated[tuple[Steps, ...], Field(min_length=1), Expect("a list of positive integers")]
-    factor: PositiveFloat = 0.1
-
-    words = describing(
-        initial=FIRST_RATE,
-        at="the steps at which the rate falls",
-        factor=FALL,
-    )
+    initial: Annotated[PositiveFloat, FIRST_RATE]
+    at: Annotated[
+        tuple[Steps, ...],
+        Field(min_length=1),
+        Expect("a list of positive integers"),
+        Words("the steps at which the rate falls"),
+    ]
+    factor: Annotated[PositiveFloat, FALL] = 0.1
 
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         passed = jnp.searchsorted(jnp.asarray(sorted(self.at), jnp.int32), step, side="right")
@@ -102,15 +91,9 @@ class Exponential(Schedule):
     formula = "rate(t) = initial factor^(t / every)"
     latex = r"\eta_t = \eta_0 \, \gamma^{t / every}"
 
-    initial: PositiveFloat
-    factor: PositiveFloat
-    every: Steps = 1
-
-    words = describing(
-        initial=FIRST_RATE,
-        factor=("what the rate is multiplied by", "falls less", "falls more"),
-        every=("after how many steps", "falls later", "falls sooner", "each step"),
-    )
+    initial: Annotated[PositiveFloat, FIRST_RATE]
+    factor: Annotated[PositiveFloat, Words("what the rate is multiplied by", more="falls less", less="falls more")]
+    every: Annotated[Steps, Words("after how many steps", more="falls later", less="falls sooner", why="each step")] = 1
 
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         return self.initial * self.factor ** ratio(step, self.every)
@@ -128,15 +111,11 @@ class InverseTime(Schedule):
     formula = "rate(t) = initial / (1 + rate t)^power"
     latex = r"\eta_t = \eta_0 / (1 + r t)^{power}"
 
-    initial: PositiveFloat
-    rate: PositiveFloat
-    power: PositiveFloat = 1.0
-
-    words = describing(
-        initial=FIRST_RATE,
-        rate=("how fast the rate falls", "faster", "slower"),
-        power=("exponent of the fall", "falls faster", "falls slower", "1"),
-    )
+    initial: Annotated[PositiveFloat, FIRST_RATE]
+    rate: Annotated[PositiveFloat, Words("how fast the rate falls", more="faster", less="slower")]
+    power: Annotated[
+        PositiveFloat, Words("exponent of the fall", more="falls faster", less="falls slower", why="1")
+    ] = 1.0
 
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         return self.initial / (1 + self.rate * step) ** self.power
@@ -150,13 +129,8 @@ class Linear(Timed):
     formula = "rate(t) = final + (initial - final) (1 - t / steps)"
     latex = r"\eta_t = \eta_T + (\eta_0 - \eta_T)(1 - t/T)"
 
-    initial: PositiveFloat
-    final: NonNegativeFloat = 0.0
-
-    words = describing(
-        initial=FIRST_RATE,
-        final=LAST_RATE,
-    )
+    initial: Annotated[PositiveFloat, FIRST_RATE]
+    final: Annotated[NonNegativeFloat, LAST_RATE] = 0.0
 
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         return self.final + (self.initial - self.final) * (1 - progress(step, length))
@@ -173,15 +147,11 @@ class Polynomial(Timed):
     formula = "rate(t) = final + (initial - final) (1 - t / steps)^power"
     latex = r"\eta_t = \eta_T + (\eta_0 - \eta_T)(1 - t/T)^{power}"
 
-    initial: PositiveFloat
-    final: NonNegativeFloat = 0.0
-    power: PositiveFloat = 2.0
-
-    words = describing(
-        initial=FIRST_RATE,
-        final=LAST_RATE,
-        power=("exponent of the fall", "falls earlier", "nearer to a straight line", "2"),
-    )
+    initial: Annotated[PositiveFloat, FIRST_RATE]
+    final: Annotated[NonNegativeFloat, LAST_RATE] = 0.0
+    power: Annotated[
+        PositiveFloat, Words("exponent of the fall", more="falls earlier", less="nearer to a straight line", why="2")
+    ] = 2.0
 
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         return self.final + (self.initial - self.final) * (1 - progress(step, length)) ** self.power
@@ -199,13 +169,8 @@ class Cosine(Timed):
     formula = "rate(t) = final + (initial - final) (1 + cos(pi t / steps)) / 2"
     latex = r"\eta_t = \eta_T + \tfrac{1}{2} (\eta_0 - \eta_T)(1 + \cos(\pi t / T))"
 
-    initial: PositiveFloat
-    final: NonNegativeFloat = 0.0
-
-    words = describing(
-        initial=FIRST_RATE,
-        final=LAST_RATE,
-    )
+    initial: Annotated[PositiveFloat, FIRST_RATE]
+    final: Annotated[NonNegativeFloat, LAST_RATE] = 0.0
 
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         return half_cosine(self.initial, self.final, progress(step, length))
@@ -223,22 +188,18 @@ class CosineRestarts(Schedule):
     formula = "rate(t) = final + (initial - final) (1 + cos(pi t' / T)) / 2, t' steps into a cycle of T"
     latex = r"\eta_t = \eta_T + \tfrac{1}{2} (\eta_0 - \eta_T)(1 + \cos(\pi t' / T_k))"
 
-    initial: PositiveFloat
-    every: Steps
-    multiply: Steps = 1
-    final: NonNegativeFloat = 0.0
-
-    words = describing(
-        initial=FIRST_RATE,
-        every=("steps of the first cycle", "longer cycles", "shorter cycles"),
-        multiply=(
+    initial: Annotated[PositiveFloat, FIRST_RATE]
+    every: Annotated[Steps, Words("steps of the first cycle", more="longer cycles", less="shorter cycles")]
+    multiply: Annotated[
+        Steps,
+        Words(
             "how many times as long each cycle is as the one before",
-            "cycles grow",
-            "cycles stay alike",
-            "1: all alike",
+            more="cycles grow",
+            less="cycles stay alike",
+            why="1: all alike",
         ),
-        final=LAST_RATE,
-    )
+    ] = 1
+    final: Annotated[NonNegativeFloat, LAST_RATE] = 0.0
 
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         if self.multiply == 1:
@@ -265,17 +226,26 @@ class OneCycle(Timed):
     formula = "rate(t) = half cosine from initial to peak at step rise * steps, from there to final at steps"
     latex = r"\eta_0 \nearrow \eta_{peak} \text{ at } rT, \quad \eta_{peak} \searrow \eta_T \text{ at } T"
 
-    peak: PositiveFloat
-    initial: PositiveFloat | None = None
-    final: NonNegativeFloat | None = None
-    rise: Fraction = 0.3
-
-    words = describing(
-        peak=("the largest learning rate", "faster; too large a rate diverges", "slower, finer"),
-        initial=("the rate at the start", "less gentle start", "gentler start", "a 25th of the peak"),
-        final=("the rate at the end", "keeps moving at the end", "settles more", "a tiny share of the initial one"),
-        rise=("share of the steps that rise", "longer rise", "longer fall", "0.3"),
-    )
+    peak: Annotated[
+        PositiveFloat,
+        Words("the largest learning rate", more="faster; too large a rate diverges", less="slower, finer"),
+    ]
+    initial: Annotated[
+        PositiveFloat | None,
+        Words("the rate at the start", more="less gentle start", less="gentler start", why="a 25th of the peak"),
+    ] = None
+    final: Annotated[
+        NonNegativeFloat | None,
+        Words(
+            "the rate at the end",
+            more="keeps moving at the end",
+            less="settles more",
+            why="a tiny share of the initial one",
+        ),
+    ] = None
+    rise: Annotated[
+        Fraction, Words("share of the steps that rise", more="longer rise", less="longer fall", why="0.3")
+    ] = 0.3
 
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         initial = self.peak / 25 if self.initial is None else self.initial
@@ -298,15 +268,13 @@ class Cyclic(Schedule):
     formula = "rate(t) = peak - (peak - initial) |1 - 2 (t mod every) / every|"
     latex = r"\eta_t = \eta_{peak} - (\eta_{peak} - \eta_0) \, |1 - 2 (t \bmod T) / T|"
 
-    initial: PositiveFloat
-    peak: PositiveFloat
-    every: Steps
-
-    words = describing(
-        initial=("the smallest rate", "less settling between peaks", "more settling"),
-        peak=("the largest rate", "wider exploration; too large diverges", "narrower"),
-        every=("steps of one rise and fall", "longer cycles", "shorter cycles"),
-    )
+    initial: Annotated[
+        PositiveFloat, Words("the smallest rate", more="less settling between peaks", less="more settling")
+    ]
+    peak: Annotated[
+        PositiveFloat, Words("the largest rate", more="wider exploration; too large diverges", less="narrower")
+    ]
+    every: Annotated[Steps, Words("steps of one rise and fall", more="longer cycles", less="shorter cycles")]
 
     def rule(self, step: Array, length: int) -> Array:  # noqa: D102
         return self.peak - (self.peak - self.initial) * jnp.abs(1 - 2 * ratio(step % self.every, self.every))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from retrograd.base.annotations import Expect, describing
+from retrograd.base.annotations import Expect, Words
 from retrograd.base.errors import Problem
 from retrograd.base.quantities import ByteCount, PositiveInt
 from retrograd.base.schema import Settings
@@ -37,37 +37,54 @@ class ImageSettings(Settings):
     each with the same folders of classes.
     """
 
-    size: Size | None = None  # pixels; default: 32 for files, their own for arrays
-    color: Literal["rgb", "grey"] = "rgb"
-    fit: Literal["stretch", "crop", "pad"] = "stretch"
-    column: str | None = None  # of a table: the paths; default: a column named path, file, image or filename
-    masks: str = "masks"  # a folder beside `images`, or the column of a table that holds the masks' paths
-    grid: Size | None = None
-    unreadable: Literal["error", "skip"] = "error"
-    memory: ByteCount = 1024**3  # bytes
-    max_pixels: ByteCount = 50_000_000  # of a file
-
-    words = describing(
-        size=(
+    size: Annotated[
+        Size | None,
+        Words(
             "height and width of what the network sees",
-            "finer; slower, more memory",
-            "coarser, faster",
-            "32 pixels",
+            more="finer; slower, more memory",
+            less="coarser, faster",
+            why="32 pixels",
         ),
-        color=("whether a pixel is three numbers or one", "", "", "colours may tell"),
-        fit=("what happens to images of other proportions", "", "", "nothing of the image is lost"),
-        column=("the column with the images' paths", "", "", "one named path, file, image or filename"),
-        masks=("the folder or column with the masks", "", "", "the folder beside `images`"),
-        grid=("cells of the grid, where boxes are the target", "tells close objects apart", "fewer outputs"),
-        unreadable=("what happens to files that cannot be read", "", "", "a damaged file should be seen"),
-        memory=("bytes of decoded images that are kept", "epochs decode less", "less memory, slower epochs", "1 GiB"),
-        max_pixels=(
-            "the largest image that is read",
-            "reads larger images",
-            "refuses more",
-            "beyond it one fills memory",
-        ),
+    ] = None  # pixels; default: 32 for files, their own for arrays
+    color: Annotated[
+        Literal["rgb", "grey"], Words("whether a pixel is three numbers or one", why="colours may tell")
+    ] = "rgb"
+    fit: Annotated[
+        Literal["stretch", "crop", "pad"],
+        Words("what happens to images of other proportions", why="nothing of the image is lost"),
+    ] = "stretch"
+    column: Annotated[
+        str | None, Words("the column with the images' paths", why="one named path, file, image or filename")
+    ] = None  # of a table: the paths; default: a column named path, file, image or filename
+    masks: Annotated[str, Words("the folder or column with the masks", why="the folder beside `images`")] = (
+        "masks"  # a folder beside `images`, or the column of a table that holds the masks' paths
     )
+    grid: Annotated[
+        Size | None,
+        Words("cells of the grid, where boxes are the target", more="tells close objects apart", less="fewer outputs"),
+    ] = None
+    unreadable: Annotated[
+        Literal["error", "skip"],
+        Words("what happens to files that cannot be read", why="a damaged file should be seen"),
+    ] = "error"
+    memory: Annotated[
+        ByteCount,
+        Words(
+            "bytes of decoded images that are kept",
+            more="epochs decode less",
+            less="less memory, slower epochs",
+            why="1 GiB",
+        ),
+    ] = 1024**3  # bytes
+    max_pixels: Annotated[
+        ByteCount,
+        Words(
+            "the largest image that is read",
+            more="reads larger images",
+            less="refuses more",
+            why="beyond it one fills memory",
+        ),
+    ] = 50_000_000  # of a file
 
     @property
     def channels(self) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.errors import Problem
 from retrograd.base.quantities import PositiveInt
 from retrograd.base.schema import Settings
@@ -31,46 +31,61 @@ class TextSettings(Settings):
     tokenizer file (JSON, as the package `tokenizers` writes it), which is stored in the model.
     """
 
-    column: str | None = None  # default: the only column of text, or the one named text
-    answer: str | None = None
-    next: bool = False
-    unit: Literal["words", "characters", "tokenizer"] = "words"
-    tokenizer: str | None = None  # a file
-    lower: bool = False
-    length: PositiveInt | None = None  # tokens; longer texts are cut. Default: the longest of the training part
-    answer_length: PositiveInt | None = None
-    stride: PositiveInt | None = None  # tokens from one sequence of a language model to the next; default: its length
-    max_tokens: PositiveInt = 20_000  # of the vocabulary
-    min_count: PositiveInt = 1  # a token that is rarer counts as unknown
-
-    words = describing(
-        column=("the column with the text", "", "", "the only one, or the one named text"),
-        answer="the column with the text that is to be generated",
-        next=("whether the next token is what is learned: a language model", "", "", "the target is the table's"),
-        unit=("what a token is", "", "", "words: short sequences, and no file is needed"),
-        tokenizer="the file of a tokenizer",
-        lower=("whether capitals are made small", "", "", "capitals may tell"),
-        length=(
-            "tokens of a sequence; longer ones are cut",
-            "sees more; slower",
-            "faster, cuts more",
-            "the longest text",
-        ),
-        answer_length=("tokens of an answer; longer ones are cut", "longer answers", "faster", "the longest answer"),
-        stride=("tokens from one sequence to the next", "fewer sequences", "sequences overlap more", "their length"),
-        max_tokens=(
-            "tokens of the vocabulary",
-            "tells more apart; more weights",
-            "more are unknown",
-            "rarer ones teach little",
-        ),
-        min_count=(
-            "how often a token must stand in the training part",
-            "smaller vocabulary",
-            "larger vocabulary",
-            "1: all",
-        ),
+    column: Annotated[str | None, Words("the column with the text", why="the only one, or the one named text")] = (
+        None  # default: the only column of text, or the one named text
     )
+    answer: Annotated[str | None, Words("the column with the text that is to be generated")] = None
+    next: Annotated[
+        bool, Words("whether the next token is what is learned: a language model", why="the target is the table's")
+    ] = False
+    unit: Annotated[
+        Literal["words", "characters", "tokenizer"],
+        Words("what a token is", why="words: short sequences, and no file is needed"),
+    ] = "words"
+    tokenizer: Annotated[str | None, Words("the file of a tokenizer")] = None  # a file
+    lower: Annotated[bool, Words("whether capitals are made small", why="capitals may tell")] = False
+    length: Annotated[
+        PositiveInt | None,
+        Words(
+            "tokens of a sequence; longer ones are cut",
+            more="sees more; slower",
+            less="faster, cuts more",
+            why="the longest text",
+        ),
+    ] = None  # tokens; longer texts are cut. Default: the longest of the training part
+    answer_length: Annotated[
+        PositiveInt | None,
+        Words(
+            "tokens of an answer; longer ones are cut", more="longer answers", less="faster", why="the longest answer"
+        ),
+    ] = None
+    stride: Annotated[
+        PositiveInt | None,
+        Words(
+            "tokens from one sequence to the next",
+            more="fewer sequences",
+            less="sequences overlap more",
+            why="their length",
+        ),
+    ] = None  # tokens from one sequence of a language model to the next; default: its length
+    max_tokens: Annotated[
+        PositiveInt,
+        Words(
+            "tokens of the vocabulary",
+            more="tells more apart; more weights",
+            less="more are unknown",
+            why="rarer ones teach little",
+        ),
+    ] = 20_000  # of the vocabulary
+    min_count: Annotated[
+        PositiveInt,
+        Words(
+            "how often a token must stand in the training part",
+            more="smaller vocabulary",
+            less="larger vocabulary",
+            why="1: all",
+        ),
+    ] = 1  # a token that is rarer counts as unknown
 
     def rules(self) -> Iterator[Problem]:
         """Yield what is wrong between fields."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.errors import Problem
 from retrograd.base.quantities import PositiveInt
 from retrograd.base.schema import Settings
@@ -32,36 +33,36 @@ class WindowSettings(Settings):
     `missing: interpolate` (under `data:`) fills missing cells, and moments that the file skips, along a straight line.
     """
 
-    history: PositiveInt
-    horizon: PositiveInt = 1
-    stride: PositiveInt = 1  # rows from one window to the next
-    time: str | None = None
-    series: str | tuple[str, ...] | None = None  # default: looked for; (): none
-    known: tuple[str, ...] = ()
-
-    words = describing(
-        history=("rows that the network sees", "sees further back; slower", "faster, sees less"),
-        horizon=(
+    history: Annotated[
+        PositiveInt, Words("rows that the network sees", more="sees further back; slower", less="faster, sees less")
+    ]
+    horizon: Annotated[
+        PositiveInt,
+        Words(
             "rows that are predicted",
-            "looks further ahead, which is harder",
-            "nearer, easier",
-            "1: the next row",
+            more="looks further ahead, which is harder",
+            less="nearer, easier",
+            why="1: the next row",
         ),
-        stride=(
+    ] = 1
+    stride: Annotated[
+        PositiveInt,
+        Words(
             "rows from one window to the next",
-            "fewer windows, faster epochs",
-            "more windows, much alike",
-            "1: all",
+            more="fewer windows, faster epochs",
+            less="more windows, much alike",
+            why="1: all",
         ),
-        time=("the column by which rows are sorted", "", "", "the order of the file"),
-        series=(
+    ] = 1  # rows from one window to the next
+    time: Annotated[str | None, Words("the column by which rows are sorted", why="the order of the file")] = None
+    series: Annotated[
+        str | tuple[str, ...] | None,
+        Words(
             "the column, or columns, that tell several series apart",
-            "",
-            "",
-            "one series, unless moments repeat or fall back and a column explains it",
+            why="one series, unless moments repeat or fall back and a column explains it",
         ),
-        known="columns whose values at the horizon are known beforehand",
-    )
+    ] = None  # default: looked for; (): none
+    known: Annotated[tuple[str, ...], Words("columns whose values at the horizon are known beforehand")] = ()
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from retrograd.base.annotations import Words, options
 from retrograd.base.registry import Registry
-from retrograd.base.schema import SettingField, Settings, fields, settings_class, unwrap, words_of
+from retrograd.base.schema import SettingField, Settings, fields, settings_class, unwrap
 from retrograd.explanation.manual.layout import in_words, what_it_takes
 from retrograd.network.entries import COMMON
 from retrograd.network.initializers import initializers
@@ -83,7 +83,7 @@ def last(path: str) -> str:
 def _of(cls: type[Settings], path: str) -> Iterator[tuple[str, Setting]]:
     for field in fields(cls):
         inner = f"{path}.{field.name}" if path else field.name
-        yield inner, (field, words_of(cls, field.name) or Words(""))
+        yield inner, (field, field.words)
         base, marks = unwrap(field.annotation)
         for option in () if marks else options(base):
             nested = settings_class(unwrap(option)[0])

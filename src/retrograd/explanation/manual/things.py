@@ -6,10 +6,9 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from retrograd.base.annotations import Words
 from retrograd.base.document import write_document
 from retrograd.base.registry import Registry
-from retrograd.base.schema import SettingField, fields, words_of
+from retrograd.base.schema import SettingField, fields
 from retrograd.explanation.manual.layout import flowing, in_words, what_it_takes
 from retrograd.network.layer import layers
 from retrograd.network.scope import blocks
@@ -48,7 +47,7 @@ def _formulas(cls: type) -> Iterator[str]:
 
 def _setting(cls: type, field: SettingField) -> Iterator[str]:
     yield from wrapped(f"{field.name}: {what_it_takes(field)}", "    ", 6)
-    yield from in_words(words_of(cls, field.name) or Words(""), "      ")
+    yield from in_words(field.words, "      ")
 
 
 def _example(registry: Registry[Any], name: str) -> str:

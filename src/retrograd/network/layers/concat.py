@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
 from retrograd.base.quantities import Integer
 from retrograd.network.layer import (
@@ -42,11 +42,8 @@ class Concat(Layer):
     Raises:  ShapeError when the other axes differ, or the axis is the batch's.
     """
 
-    axis: Integer = -1
+    axis: Annotated[Integer, Words("the axis along which inputs are joined", why="the features")] = -1
 
-    words = describing(
-        axis=("the axis along which inputs are joined", "", "", "the features"),
-    )
     equations = Equations(
         forward="y = [x₁, x₂, ...]",
         backward=("dxᵢ = the part of dy that came from xᵢ",),

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import jax.numpy as jnp
 from jax import Array, lax
 
-from retrograd.base.annotations import Registered, describing
+from retrograd.base.annotations import Registered, Words
 from retrograd.native.matrix import transposed_product_natively
 from retrograd.network.initializers import FIRST_BIAS, FIRST_WEIGHT, GlorotUniform, Initial, InitialOrNone, Zeros, draw
 from retrograd.network.layer import (
@@ -58,21 +58,17 @@ class Dense(Layer):
     See:     PyTorch stores the weight as [units, features]; here the formula reads as the mathematics.
     """
 
-    units: Units
-    activation: Annotated[Layer | None, Registered(layers, only=Activation)] = None
-    weight: Initial = None  # None: chosen by the activation that follows
-    bias: InitialOrNone = ZEROS
-
-    words = describing(
-        units=(
+    units: Annotated[
+        Units,
+        Words(
             "outputs of the layer",
-            "can represent more; slower, more memory, overfits sooner",
-            "smaller and faster; may underfit",
+            more="can represent more; slower, more memory, overfits sooner",
+            less="smaller and faster; may underfit",
         ),
-        activation=ACTIVATION_BEHIND,
-        weight=FIRST_WEIGHT,
-        bias=FIRST_BIAS,
-    )
+    ]
+    activation: Annotated[Layer | None, Registered(layers, only=Activation), ACTIVATION_BEHIND] = None
+    weight: Annotated[Initial, FIRST_WEIGHT] = None  # None: chosen by the activation that follows
+    bias: Annotated[InitialOrNone, FIRST_BIAS] = ZEROS
 
     multiplies = True
     equations = Equations(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array, lax
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.errors import DataTypeError, Problem
 from retrograd.base.quantities import NonNegativeInt
 from retrograd.network.initializers import Initial, Normal, draw
@@ -55,21 +55,19 @@ class Embedding(Layer):
     See:     `padding` names a row that begins at 0 and gets no gradient, as in PyTorch.
     """
 
-    units: Units
-    vocabulary: Vocabulary
-    padding: NonNegativeInt | None = None
-    weight: Initial = UNIT_NORMAL
-
-    words = describing(
-        units=("numbers that stand for one identifier", "can tell more apart; more weights", "smaller"),
-        vocabulary=(
+    units: Annotated[
+        Units, Words("numbers that stand for one identifier", more="can tell more apart; more weights", less="smaller")
+    ]
+    vocabulary: Annotated[
+        Vocabulary,
+        Words(
             "how many identifiers there are, 0 included",
-            "room for more identifiers",
-            "larger identifiers are an error",
+            more="room for more identifiers",
+            less="larger identifiers are an error",
         ),
-        padding="the identifier whose row stays 0 and learns nothing",
-        weight=("first values of the rows", "", "", "N(0, 1), PyTorch's"),
-    )
+    ]
+    padding: Annotated[NonNegativeInt | None, Words("the identifier whose row stays 0 and learns nothing")] = None
+    weight: Annotated[Initial, Words("first values of the rows", why="N(0, 1), PyTorch's")] = UNIT_NORMAL
 
     equations = Equations(
         forward="y = W[ids]",

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 from jax import Array
 from pydantic import Field
 
-from retrograd.base.annotations import Expect, describing
+from retrograd.base.annotations import Expect, Words
 from retrograd.base.errors import Problem, ShapeError
 from retrograd.base.quantities import LARGEST
 from retrograd.network.layer import (
@@ -46,11 +46,7 @@ class Reshape(Layer):
     Raises:  ShapeError when the numbers of values differ.
     """
 
-    shape: tuple[Length, ...]
-
-    words = describing(
-        shape="the axes behind the batch; -1 takes what is left",
-    )
+    shape: Annotated[tuple[Length, ...], Words("the axes behind the batch; -1 takes what is left")]
 
     keeps_scale: ClassVar[bool] = True
     equations = Equations(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
 from retrograd.base.quantities import Fraction, PositiveFloat
 from retrograd.network.layer import Equations, Input, examples
@@ -41,20 +41,17 @@ class BinaryCrossEntropy(Loss):
              clipped to [1e-7, 1 - 1e-7], with gradient 0 outside, as in Keras; PyTorch clamps the logarithm at -100.
     """
 
-    positive_weight: PositiveFloat | tuple[PositiveFloat, ...] = 1.0
-    label_smoothing: Fraction = 0.0
-    from_logits: bool = True
-
-    words = describing(
-        positive_weight=(
+    positive_weight: Annotated[
+        PositiveFloat | tuple[PositiveFloat, ...],
+        Words(
             "what a positive example counts for",
-            "finds more positives, with more false alarms",
-            "fewer false alarms",
-            "1: both classes alike",
+            more="finds more positives, with more false alarms",
+            less="fewer false alarms",
+            why="1: both classes alike",
         ),
-        label_smoothing=SMOOTHED_LABELS,
-        from_logits=FROM_LOGITS,
-    )
+    ] = 1.0
+    label_smoothing: Annotated[Fraction, SMOOTHED_LABELS] = 0.0
+    from_logits: Annotated[bool, FROM_LOGITS] = True
 
     equations = Equations(
         forward="L = -1/n Σ (w t log p + (1 - t) log(1 - p)), p = σ(y)",

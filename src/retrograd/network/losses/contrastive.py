@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
 from retrograd.base.quantities import PositiveFloat
 from retrograd.network.layer import Equations, Input, examples
@@ -39,16 +39,15 @@ class Contrastive(Loss):
     See:     Hadsell, Chopra & LeCun 2006 (whose label 1 means that a pair is *not* alike).
     """
 
-    margin: PositiveFloat = 1.0
-
-    words = describing(
-        margin=(
+    margin: Annotated[
+        PositiveFloat,
+        Words(
             "distance from which unlike pairs cost nothing",
-            "pushes unlike pairs further apart",
-            "content with less",
-            "1",
+            more="pushes unlike pairs further apart",
+            less="content with less",
+            why="1",
         ),
-    )
+    ] = 1.0
 
     predictions = 2
     equations = Equations(

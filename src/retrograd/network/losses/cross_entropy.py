@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array, lax
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.errors import DataTypeError, Problem, ShapeError
 from retrograd.base.quantities import Fraction, Integer, NonNegativeFloat
 from retrograd.network.layer import Equations, Input, examples
@@ -57,24 +57,13 @@ class CrossEntropy(Loss):
              unasked, and gives NaN when all rows are ignored.
     """
 
-    label_smoothing: Fraction = 0.0
-    class_weights: tuple[NonNegativeFloat, ...] = ()
-    ignored: Integer | None = None
-    from_logits: bool = True
-    normalize: bool = True
-
-    words = describing(
-        label_smoothing=SMOOTHED_LABELS,
-        class_weights=("what each class counts for", "", "", "all alike"),
-        ignored="the label that does not count",
-        from_logits=FROM_LOGITS,
-        normalize=(
-            "whether probabilities are divided by their sum",
-            "",
-            "",
-            "true: rows that do not sum to 1 are made to",
-        ),
-    )
+    label_smoothing: Annotated[Fraction, SMOOTHED_LABELS] = 0.0
+    class_weights: Annotated[tuple[NonNegativeFloat, ...], Words("what each class counts for", why="all alike")] = ()
+    ignored: Annotated[Integer | None, Words("the label that does not count")] = None
+    from_logits: Annotated[bool, FROM_LOGITS] = True
+    normalize: Annotated[
+        bool, Words("whether probabilities are divided by their sum", why="true: rows that do not sum to 1 are made to")
+    ] = True
 
     equations = Equations(
         forward="L = -1/n Σ_rows Σ_c w_c q_c log p_c, p = softmax(y), n = Σ_rows w_t",

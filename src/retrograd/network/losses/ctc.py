@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.errors import DataTypeError, ShapeError
 from retrograd.base.quantities import NonNegativeInt
 from retrograd.network.layer import Equations, Input, examples
@@ -56,20 +56,16 @@ class CTC(Loss):
     See:     Graves et al. 2006, section 4. As PyTorch's ctc_loss of log_softmax(y), which has time first.
     """
 
-    blank: NonNegativeInt = 0
-    per_label: bool = True
-    zero_impossible: bool = False
-
-    words = describing(
-        blank=("the label that means: nothing here", "", "", "0"),
-        per_label=("whether each sequence's loss is divided by its number of labels", "", "", "as PyTorch's mean does"),
-        zero_impossible=(
-            "whether sequences too short for their labels count 0 instead of infinity",
-            "",
-            "",
-            "false: they should be seen",
+    blank: Annotated[NonNegativeInt, Words("the label that means: nothing here", why="0")] = 0
+    per_label: Annotated[
+        bool, Words("whether each sequence's loss is divided by its number of labels", why="as PyTorch's mean does")
+    ] = True
+    zero_impossible: Annotated[
+        bool,
+        Words(
+            "whether sequences too short for their labels count 0 instead of infinity", why="false: they should be seen"
         ),
-    )
+    ] = False
 
     equations = Equations(
         forward="L = -1/n Σ log P; α(t, s) = y'(t, s) (α(t-1, s) + α(t-1, s-1) + α(t-1, s-2) where s may be "

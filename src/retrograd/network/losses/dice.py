@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.errors import Problem, ShapeError
 from retrograd.base.quantities import Integer, NonNegativeFloat
 from retrograd.network.layer import Equations, Input, examples
@@ -46,24 +46,19 @@ class Dice(Loss):
     See:     Milletari et al. 2016, arXiv:1606.04797 (squared). Overlap is measured in each image, not in the batch.
     """
 
-    smoothing: NonNegativeFloat = 1.0
-    squared: bool = False
-    background: bool = True
-    ignored: Integer | None = None
-    from_logits: bool = True
-
-    words = describing(
-        smoothing=(
+    smoothing: Annotated[
+        NonNegativeFloat,
+        Words(
             "added to both counts, so that an empty class has a value",
-            "softer for small areas",
-            "sharper for small areas",
-            "1",
+            more="softer for small areas",
+            less="sharper for small areas",
+            why="1",
         ),
-        squared=("whether the denominator sums squares", "", "", "false: plain sums"),
-        background=("whether class 0 counts", "", "", "true"),
-        ignored="the label that does not count",
-        from_logits=FROM_LOGITS,
-    )
+    ] = 1.0
+    squared: Annotated[bool, Words("whether the denominator sums squares", why="false: plain sums")] = False
+    background: Annotated[bool, Words("whether class 0 counts", why="true")] = True
+    ignored: Annotated[Integer | None, Words("the label that does not count")] = None
+    from_logits: Annotated[bool, FROM_LOGITS] = True
 
     equations = Equations(
         forward="L = 1/n Σ mean_c (1 - A/B), A = 2 Σ p q + s, B = Σ p + Σ q + s, p = softmax(y) or σ(y)",

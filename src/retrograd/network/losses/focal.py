@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.quantities import NonNegativeFloat, Probability
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.loss import Loss, losses
@@ -36,23 +36,24 @@ class Focal(Loss):
              `reduction: sum` and `scale`.
     """
 
-    gamma: NonNegativeFloat = 2.0
-    alpha: Probability | None = 0.25
-
-    words = describing(
-        gamma=(
+    gamma: Annotated[
+        NonNegativeFloat,
+        Words(
             "how strongly easy examples are passed over",
-            "more weight on hard examples",
-            "nearer to cross-entropy",
-            "2, the paper's",
+            more="more weight on hard examples",
+            less="nearer to cross-entropy",
+            why="2, the paper's",
         ),
-        alpha=(
+    ] = 2.0
+    alpha: Annotated[
+        Probability | None,
+        Words(
             "what a positive example counts for, of 1",
-            "finds more positives",
-            "fewer false alarms",
-            "0.25, the paper's",
+            more="finds more positives",
+            less="fewer false alarms",
+            why="0.25, the paper's",
         ),
-    )
+    ] = 0.25
 
     from_logits: ClassVar[bool] = True
     equations = Equations(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.quantities import PositiveFloat
 from retrograd.network.layer import Equations, examples
 from retrograd.network.losses.loss import Loss, losses
@@ -31,16 +32,15 @@ class Huber(Loss):
     See:     Huber 1964. PyTorch's smooth_l1_loss with beta is `huber: {delta: beta, scale: 1/beta}`.
     """
 
-    delta: PositiveFloat = 1.0
-
-    words = describing(
-        delta=(
+    delta: Annotated[
+        PositiveFloat,
+        Words(
             "error from which the loss grows straight instead of squared",
-            "nearer to squared error",
-            "nearer to absolute error: outliers pull less",
-            "1",
+            more="nearer to squared error",
+            less="nearer to absolute error: outliers pull less",
+            why="1",
         ),
-    )
+    ] = 1.0
 
     equations = Equations(
         forward="L = 1/n Σ h(y - t), h(d) = d²/2 where |d| ≤ δ, else δ (|d| - δ/2)",

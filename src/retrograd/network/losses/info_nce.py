@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
 from retrograd.base.quantities import PositiveFloat
 from retrograd.network.layer import Backward, Context, Equations, Forward, Params, State, Static, examples
@@ -41,18 +41,16 @@ class InfoNCE(Loss):
              the negatives: with `accumulate`, those of the micro-batch alone. It takes no sample weights.
     """
 
-    temperature: PositiveFloat = 0.1
-    symmetric: bool = True
-
-    words = describing(
-        temperature=(
+    temperature: Annotated[
+        PositiveFloat,
+        Words(
             "divides the similarities",
-            "softer choice among the pairs",
-            "harder choice; larger gradients",
-            "0.1",
+            more="softer choice among the pairs",
+            less="harder choice; larger gradients",
+            why="0.1",
         ),
-        symmetric=("whether both sides choose their partner", "", "", "true"),
-    )
+    ] = 0.1
+    symmetric: Annotated[bool, Words("whether both sides choose their partner", why="true")] = True
 
     predictions = 2
     targets = 0

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.loss import FROM_LOGITS, Loss, losses
 
@@ -38,11 +37,7 @@ class KLDivergence(Loss):
              its `batchmean` is the mean here when there is one row an example.
     """
 
-    from_logits: bool = True
-
-    words = describing(
-        from_logits=FROM_LOGITS,
-    )
+    from_logits: Annotated[bool, FROM_LOGITS] = True
 
     equations = Equations(
         forward="L = 1/n Σ_rows Σ_c q_c (log q_c - log p_c), p = softmax(y)",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
 from retrograd.base.quantities import PositiveFloat
 from retrograd.base.registry import Registry
@@ -22,17 +22,15 @@ from retrograd.network.layer import Backward, Context, Equations, Forward, Layer
 losses: Registry[Loss] = Registry("loss", own="one of your own needs --layers FILE.py")
 
 
-FROM_LOGITS = (
+FROM_LOGITS = Words(
     "whether the prediction is logits (any numbers) or probabilities",
-    "",
-    "",
-    "logits: exact for large values, and no activation is needed at the output",
+    why="logits: exact for large values, and no activation is needed at the output",
 )
-SMOOTHED_LABELS = (
+SMOOTHED_LABELS = Words(
     "share of the target that is spread over all classes",
-    "less certain predictions",
-    "more certain predictions",
-    "0: the labels as they are",
+    more="less certain predictions",
+    less="more certain predictions",
+    why="0: the labels as they are",
 )
 
 
@@ -56,23 +54,22 @@ class Loss(Layer):
     """
 
     _: KW_ONLY
-    reduction: Literal["mean", "sum"] = "mean"
-    scale: PositiveFloat = 1.0
-
-    words = describing(
-        reduction=(
+    reduction: Annotated[
+        Literal["mean", "sum"],
+        Words(
             "whether the terms are averaged or summed",
-            "",
-            "",
-            "mean: the learning rate does not depend on the batch size; textbooks often sum",
+            why="mean: the learning rate does not depend on the batch size; textbooks often sum",
         ),
-        scale=(
+    ] = "mean"
+    scale: Annotated[
+        PositiveFloat,
+        Words(
             "multiplies the loss and all gradients",
-            "larger steps for plain gradient descent",
-            "smaller steps",
-            "1; 0.5 gives the textbook's half of the squared error",
+            more="larger steps for plain gradient descent",
+            less="smaller steps",
+            why="1; 0.5 gives the textbook's half of the squared error",
         ),
-    )
+    ] = 1.0
 
     mixes_batch: ClassVar[bool] = True
     predictions: ClassVar[int] = 1  # how many inputs, the first ones, are compared and receive a delta

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.quantities import PositiveFloat
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.distances import distance, read_embeddings
@@ -39,11 +39,15 @@ class Triplet(Loss):
              its 1e-6 in each difference.
     """
 
-    margin: PositiveFloat = 1.0
-
-    words = describing(
-        margin=("by how much the unlike one must be further away", "pushes further apart", "content with less", "1"),
-    )
+    margin: Annotated[
+        PositiveFloat,
+        Words(
+            "by how much the unlike one must be further away",
+            more="pushes further apart",
+            less="content with less",
+            why="1",
+        ),
+    ] = 1.0
 
     predictions = 3
     targets = 0

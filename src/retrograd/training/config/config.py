@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from retrograd.base.annotations import Custom, Registered, describing, show
+from retrograd.base.annotations import Custom, Registered, Words, show
 from retrograd.base.document import Document, is_document, read_document
 from retrograd.base.errors import ConfigError, Problem
 from retrograd.base.json_schema import json_schema, registry_definition, registry_schema, settings_choices
@@ -108,32 +108,35 @@ Penalties = Annotated[
 class RunConfig(Settings):
     """Everything that a run needs; the file stored with a run holds every field."""
 
-    data: DataSettings | None = None
-    network: Entries = ()
-    loss: Annotated[Loss | None, Registered(losses)] = None  # default: by the task
-    losses: Losses = ()  # instead of `loss`, for several outputs
-    optimizer: Annotated[Optimizer, Registered(optimizers)] = Adam()  # noqa: RUF009  # frozen, so it can be shared
-    penalties: Penalties = ()
-    freeze: tuple[str, ...] = ()
-    training: TrainingSettings = TrainingSettings()  # noqa: RUF009  # frozen, so it can be shared
-    name: str = "run"
-
-    words = describing(
-        data="where the rows come from and how they become numbers",
-        network="the layers, in order; each reads the one before unless `inputs` says otherwise",
-        loss=(
+    data: Annotated[DataSettings | None, Words("where the rows come from and how they become numbers")] = None
+    network: Annotated[
+        Entries, Words("the layers, in order; each reads the one before unless `inputs` says otherwise")
+    ] = ()
+    loss: Annotated[
+        Loss | None,
+        Registered(losses),
+        Words(
             "what the backward pass begins with: one number for how wrong the output is",
-            "",
-            "",
-            "by the task: mean_squared_error for quantities, binary_cross_entropy or cross_entropy for classes",
+            why="by the task: mean_squared_error for quantities, binary_cross_entropy or cross_entropy for classes",
         ),
-        losses="instead of `loss`: one for each of several outputs, by the name of the node",
-        optimizer=("how gradients become changes of the parameters", "", "", "adam needs the least tuning"),
-        penalties=("what the size of the parameters costs, added to the loss", "", "", "none: the loss alone"),
-        freeze=("parameters that stay as they are, as in [hidden/bias] or ['*/bias']", "", "", "none: all are trained"),
-        training="how long, in which portions, and when to stop",
-        name="what the run is called; its folder carries it",
-    )
+    ] = None  # default: by the task
+    losses: Annotated[
+        Losses, Words("instead of `loss`: one for each of several outputs, by the name of the node")
+    ] = ()  # instead of `loss`, for several outputs
+    optimizer: Annotated[
+        Optimizer,
+        Registered(optimizers),
+        Words("how gradients become changes of the parameters", why="adam needs the least tuning"),
+    ] = Adam()  # noqa: RUF009  # frozen, so it can be shared
+    penalties: Annotated[
+        Penalties, Words("what the size of the parameters costs, added to the loss", why="none: the loss alone")
+    ] = ()
+    freeze: Annotated[
+        tuple[str, ...],
+        Words("parameters that stay as they are, as in [hidden/bias] or ['*/bias']", why="none: all are trained"),
+    ] = ()
+    training: Annotated[TrainingSettings, Words("how long, in which portions, and when to stop")] = TrainingSettings()  # noqa: RUF009  # frozen, so it can be shared
+    name: Annotated[str, Words("what the run is called; its folder carries it")] = "run"
 
     def rules(self) -> Iterator[Problem]:
         """A network must be given, and one kind of loss."""

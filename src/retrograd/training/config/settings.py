@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from retrograd.base.annotations import Expect, Registered, describing
+from retrograd.base.annotations import Expect, Registered, Words
 from retrograd.base.keys import SEED_LIMIT
 from retrograd.base.quantities import NonNegativeFloat, Number, PositiveFloat, PositiveInt
 from retrograd.base.schema import Settings
@@ -29,56 +29,56 @@ class EarlyStopping(Settings):
     and the loss so small that it promises fewer than one wrong row in twenty such parts.
     """
 
-    patience: PositiveInt = 20
-    min_change: NonNegativeFloat = 0.0
-    stop_when_perfect: bool = True
-
-    words = describing(
-        patience=(
+    patience: Annotated[
+        PositiveInt,
+        Words(
             "evaluations without progress before training stops",
-            "waits through longer plateaus, and longer for nothing",
-            "stops sooner, perhaps on a plateau",
-            "long enough for most plateaus",
+            more="waits through longer plateaus, and longer for nothing",
+            less="stops sooner, perhaps on a plateau",
+            why="long enough for most plateaus",
         ),
-        min_change=(
+    ] = 20
+    min_change: Annotated[
+        NonNegativeFloat,
+        Words(
             "by how much the watched loss must fall to count as progress",
-            "stops sooner",
-            "counts smaller progress",
-            "0: any progress counts",
+            more="stops sooner",
+            less="counts smaller progress",
+            why="0: any progress counts",
         ),
-        stop_when_perfect=(
+    ] = 0.0
+    stop_when_perfect: Annotated[
+        bool,
+        Words(
             "whether training ends once the validation part cannot show any further progress",
-            "",
-            "",
-            "true: what follows takes time and changes no score",
+            why="true: what follows takes time and changes no score",
         ),
-    )
+    ] = True
 
 
 @dataclass(frozen=True)
 class Goal(Settings):
     """Stop when a metric of the validation part (of the training part, if there is none) is reached."""
 
-    metric: str
-    value: Number
-
-    words = describing(
-        metric="which metric is watched, as `accuracy` or `loss`",
-        value=("the value at which training stops", "for a score: trains longer", "for a score: stops sooner"),
-    )
+    metric: Annotated[str, Words("which metric is watched, as `accuracy` or `loss`")]
+    value: Annotated[
+        Number,
+        Words("the value at which training stops", more="for a score: trains longer", less="for a score: stops sooner"),
+    ]
 
 
 @dataclass(frozen=True)
 class Convergence(Settings):
     """Stop when the loss changes by less than `loss_change` from epoch to epoch, or the gradient's norm is small."""
 
-    loss_change: PositiveFloat | None = None
-    gradient_norm: PositiveFloat | None = None
-
-    words = describing(
-        loss_change=("stop when the loss changes by less from epoch to epoch", "stops sooner", "trains longer"),
-        gradient_norm=("stop when the gradient's norm is below this", "stops sooner", "trains longer"),
-    )
+    loss_change: Annotated[
+        PositiveFloat | None,
+        Words("stop when the loss changes by less from epoch to epoch", more="stops sooner", less="trains longer"),
+    ] = None
+    gradient_norm: Annotated[
+        PositiveFloat | None,
+        Words("stop when the gradient's norm is below this", more="stops sooner", less="trains longer"),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -89,81 +89,79 @@ class TrainingSettings(Settings):
     with parameters, sums and everything else in float32.
     """
 
-    epochs: PositiveInt = 100
-    batch_size: BatchSize = 32
-    seed: Seed = 0
-    shuffle: bool = True
-    evaluate_every: PositiveInt = 1  # epochs
-    early_stopping: EarlyStopping | None = None
-    goal: Goal | None = None
-    convergence: Convergence | None = None
-    time_limit: PositiveFloat | None = None  # seconds
-    guard: GuardMode = "repair"  # when the loss diverges or is not finite any more
-    precision: Precision = "float32"
-    native_kernels: bool = True  # where they are built and faster; without them XLA's formulas run
-    check: bool = False  # the backward pass, before the first step
-
-    words = describing(
-        epochs=(
+    epochs: Annotated[
+        PositiveInt,
+        Words(
             "passes over the training rows",
-            "fits longer; may overfit, takes longer",
-            "may stop before the loss has settled",
-            "a beginning; early stopping ends sooner",
+            more="fits longer; may overfit, takes longer",
+            less="may stop before the loss has settled",
+            why="a beginning; early stopping ends sooner",
         ),
-        batch_size=(
+    ] = 100
+    batch_size: Annotated[
+        BatchSize,
+        Words(
             "rows in one step; the loss is the mean over them",
-            "steadier gradients, fewer steps an epoch, more memory; may want a larger learning rate",
-            "noisier gradients, more steps an epoch, less memory",
-            "32 rows make a usable gradient at little cost",
+            more="steadier gradients, fewer steps an epoch, more memory; may want a larger learning rate",
+            less="noisier gradients, more steps an epoch, less memory",
+            why="32 rows make a usable gradient at little cost",
         ),
-        seed=(
+    ] = 32
+    seed: Annotated[
+        Seed,
+        Words(
             "what initial weights, order of rows and random layers are drawn from; the same seed gives the same run",
-            "",
-            "",
-            "any number will do",
+            why="any number will do",
         ),
-        shuffle=(
+    ] = 0
+    shuffle: Annotated[
+        bool,
+        Words(
             "whether the rows come in a new order each epoch",
-            "",
-            "",
-            "steps in the order of a file follow its order, not its content",
+            why="steps in the order of a file follow its order, not its content",
         ),
-        evaluate_every=(
+    ] = True
+    evaluate_every: Annotated[
+        PositiveInt,
+        Words(
             "epochs between two measurements of the validation part",
-            "less time spent measuring; early stopping sees less",
-            "every change is seen",
-            "each epoch is measured",
+            more="less time spent measuring; early stopping sees less",
+            less="every change is seen",
+            why="each epoch is measured",
         ),
-        early_stopping="stop when the validation loss no longer falls",
-        goal="stop when a metric is reached",
-        convergence="stop when little changes any more",
-        time_limit=("seconds after which training stops", "trains longer", "stops sooner"),
-        guard=(
+    ] = 1  # epochs
+    early_stopping: Annotated[EarlyStopping | None, Words("stop when the validation loss no longer falls")] = None
+    goal: Annotated[Goal | None, Words("stop when a metric is reached")] = None
+    convergence: Annotated[Convergence | None, Words("stop when little changes any more")] = None
+    time_limit: Annotated[
+        PositiveFloat | None, Words("seconds after which training stops", more="trains longer", less="stops sooner")
+    ] = None  # seconds
+    guard: Annotated[
+        GuardMode,
+        Words(
             "what happens when training diverges or meets values that are not finite: `repair` goes back to the last "
             "healthy weights and on with a lower rate, `stop` ends there, `warn` only tells of divergence",
-            "",
-            "",
-            "a run is never to end with weights that are not finite",
+            why="a run is never to end with weights that are not finite",
         ),
-        precision=(
+    ] = "repair"  # when the loss diverges or is not finite any more
+    precision: Annotated[
+        Precision,
+        Words(
             "in which precision products and sums are computed; weights stay float32 unless float64 is chosen",
-            "",
-            "",
-            "float32 is exact enough for training, and fast everywhere",
+            why="float32 is exact enough for training, and fast everywhere",
         ),
-        native_kernels=(
-            "whether compiled kernels are used where these are faster",
-            "",
-            "",
-            "the same results to rounding, sooner",
-        ),
-        check=(
+    ] = "float32"
+    native_kernels: Annotated[
+        bool,
+        Words("whether compiled kernels are used where these are faster", why="the same results to rounding, sooner"),
+    ] = True  # where they are built and faster; without them XLA's formulas run
+    check: Annotated[
+        bool,
+        Words(
             "whether the backward pass is compared with differences before the first step",
-            "",
-            "",
-            "the layers that come with the program are tested; yours may not be",
+            why="the layers that come with the program are tested; yours may not be",
         ),
-    )
+    ] = False  # the backward pass, before the first step
 
     def batch_rows(self, rows: int) -> int:
         """Return how many of so many rows a full minibatch has."""
@@ -182,17 +180,14 @@ class LossOn(Settings):
     [positive, negative], a sequence's [labels, mask].
     """
 
-    loss: Annotated[Loss, Registered(losses)]
-    target: Names = "y"
-    weight: PositiveFloat = 1.0
-
-    words = describing(
-        loss="the loss on this output",
-        target="the column that it is compared with",
-        weight=(
+    loss: Annotated[Loss, Registered(losses), Words("the loss on this output")]
+    target: Annotated[Names, Words("the column that it is compared with")] = "y"
+    weight: Annotated[
+        PositiveFloat,
+        Words(
             "what the loss counts for in the total",
-            "this output matters more",
-            "this output matters less",
-            "all outputs alike",
+            more="this output matters more",
+            less="this output matters less",
+            why="all outputs alike",
         ),
-    )
+    ] = 1.0

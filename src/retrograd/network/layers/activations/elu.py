@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.quantities import PositiveFloat
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
 
@@ -24,16 +25,15 @@ class ELU(Activation):
     See:     Clevert et al. 2015, arXiv:1511.07289. The derivative at 0 is alpha, as in PyTorch.
     """
 
-    alpha: PositiveFloat = 1.0
-
-    words = describing(
-        alpha=(
+    alpha: Annotated[
+        PositiveFloat,
+        Words(
             "the value that very negative inputs approach, times -1",
-            "more negative outputs",
-            "nearer to relu",
-            "1: the slope has no corner at 0",
+            more="more negative outputs",
+            less="nearer to relu",
+            why="1: the slope has no corner at 0",
         ),
-    )
+    ] = 1.0
 
     initializer = "he_normal"
     equations = Equations(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import jax.numpy as jnp
 from jax import Array, lax
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
 
 SLOPE = math.sqrt(2 / math.pi)  # of erf(x / sqrt 2) at 0, and of the tanh that stands for it
@@ -34,11 +35,9 @@ class GELU(Activation):
              jax.nn.gelu defaults to the tanh.
     """
 
-    approximate: bool = False
-
-    words = describing(
-        approximate=("whether the tanh formula replaces the exact one", "", "", "exact; they differ by up to 0.0005"),
-    )
+    approximate: Annotated[
+        bool, Words("whether the tanh formula replaces the exact one", why="exact; they differ by up to 0.0005")
+    ] = False
 
     initializer = "he_normal"
     equations = Equations(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.quantities import NonNegativeFloat
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
 
@@ -27,16 +27,15 @@ class LeakyReLU(Activation):
     See:     Maas et al. 2013. Slope 0.01 as in PyTorch (Keras 0.3); the derivative at 0 is the slope.
     """
 
-    slope: NonNegativeFloat = 0.01
-
-    words = describing(
-        slope=(
+    slope: Annotated[
+        NonNegativeFloat,
+        Words(
             "slope for negative inputs",
-            "passes more of negative inputs",
-            "nearer to relu",
-            "0.01, PyTorch's; Keras has 0.3",
+            more="passes more of negative inputs",
+            less="nearer to relu",
+            why="0.01, PyTorch's; Keras has 0.3",
         ),
-    )
+    ] = 0.01
 
     initializer = "he_normal"
     equations = Equations(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.quantities import Integer
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
 from retrograd.network.layers.activations.softmax import expect_axis
@@ -26,11 +26,7 @@ class LogSoftmax(Activation):
     Raises:  ShapeError when the axis is the batch's, or is not there.
     """
 
-    axis: Integer = -1
-
-    words = describing(
-        axis=("the axis along which the outputs sum to 1", "", "", "the features"),
-    )
+    axis: Annotated[Integer, Words("the axis along which the outputs sum to 1", why="the features")] = -1
 
     equations = Equations(
         forward="y = x - log Σ exp(x)",

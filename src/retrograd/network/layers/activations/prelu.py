@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.quantities import Number
 from retrograd.network.layer import (
     Activation,
@@ -39,16 +40,15 @@ class PReLU(Activation):
     See:     He et al. 2015, arXiv:1502.01852. PyTorch has one slope for all features unless told their number.
     """
 
-    first: Number = 0.25
-
-    words = describing(
-        first=(
+    first: Annotated[
+        Number,
+        Words(
             "slope for negative inputs at the start; it is learned",
-            "begins nearer to the identity",
-            "begins nearer to relu",
-            "0.25, the paper's",
+            more="begins nearer to the identity",
+            less="begins nearer to relu",
+            why="0.25, the paper's",
         ),
-    )
+    ] = 0.25
 
     initializer = "he_normal"
     equations = Equations(

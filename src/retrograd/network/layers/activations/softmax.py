@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
 from retrograd.base.quantities import Integer
 from retrograd.network.layer import (
@@ -39,11 +39,7 @@ class Softmax(Activation):
     See:     cross_entropy acts on the scores: no softmax layer before it. A row of nothing but -infinity is NaN.
     """
 
-    axis: Integer = -1
-
-    words = describing(
-        axis=("the axis along which the outputs sum to 1", "", "", "the features"),
-    )
+    axis: Annotated[Integer, Words("the axis along which the outputs sum to 1", why="the features")] = -1
 
     equations = Equations(
         forward="y = exp(x) / Σ exp(x)",

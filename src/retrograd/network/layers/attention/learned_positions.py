@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
 from retrograd.base.quantities import PositiveInt
 from retrograd.network.initializers import Initial, Normal, draw
@@ -42,13 +43,8 @@ class LearnedPositions(Layer):
     See:     Gehring et al. 2017, arXiv:1705.03122. What lies beyond the training sequences' length is never learned.
     """
 
-    length: PositiveInt | None = None
-    weight: Initial = SMALL
-
-    words = describing(
-        length="the longest sequence; that of the data unless given",
-        weight=("first values of the rows", "", "", "small beside the embedding"),
-    )
+    length: Annotated[PositiveInt | None, Words("the longest sequence; that of the data unless given")] = None
+    weight: Annotated[Initial, Words("first values of the rows", why="small beside the embedding")] = SMALL
 
     equations = Equations(
         forward="y(t) = x(t) + W(t)",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
 from jax import Array, lax
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.errors import Problem, ShapeError
 from retrograd.base.quantities import Fraction, PositiveInt
 from retrograd.network.initializers import FIRST_BIAS, GlorotUniform, Initial, InitialOrNone, Zeros, draw
@@ -77,54 +77,58 @@ class MultiHeadAttention(Layer):
              query i sees keys 0..i. `key_value_heads`: several query heads share one (Ainslie et al. 2023).
     """
 
-    heads: PositiveInt
-    units: PositiveInt | None = None
-    causal: bool = False
-    key_value_heads: PositiveInt | None = None
-    rotary: bool = False
-    dropout: Fraction = 0.0
-    output: Literal["sequence", "all"] = "sequence"
-    added_scores: bool = False
-    bias: InitialOrNone = ZEROS
-    query_weight: Initial = GLOROT
-    key_weight: Initial = GLOROT
-    value_weight: Initial = GLOROT
-    output_weight: Initial = GLOROT
-
-    words = describing(
-        heads=(
+    heads: Annotated[
+        PositiveInt,
+        Words(
             "attention patterns side by side; they share the width",
-            "more patterns, each of fewer numbers",
-            "fewer patterns, each finer",
+            more="more patterns, each of fewer numbers",
+            less="fewer patterns, each finer",
         ),
-        units=("numbers of all heads together", "more to compare by; slower", "faster", "the width of the queries"),
-        causal=("whether a place sees only itself and those before", "", "", "false: every place sees all"),
-        key_value_heads=(
+    ]
+    units: Annotated[
+        PositiveInt | None,
+        Words(
+            "numbers of all heads together",
+            more="more to compare by; slower",
+            less="faster",
+            why="the width of the queries",
+        ),
+    ] = None
+    causal: Annotated[
+        bool, Words("whether a place sees only itself and those before", why="false: every place sees all")
+    ] = False
+    key_value_heads: Annotated[
+        PositiveInt | None,
+        Words(
             "heads of keys and values, shared by groups of query heads",
-            "nearer to full attention",
-            "less memory for keys and values",
-            "as many as `heads`",
+            more="nearer to full attention",
+            less="less memory for keys and values",
+            why="as many as `heads`",
         ),
-        added_scores=("whether a further input is added to the scores", "", "", "false"),
-        rotary=(
-            "whether queries and keys are turned by their position",
-            "",
-            "",
-            "false: positions come from another layer",
-        ),
-        dropout=(
+    ] = None
+    rotary: Annotated[
+        bool,
+        Words("whether queries and keys are turned by their position", why="false: positions come from another layer"),
+    ] = False
+    dropout: Annotated[
+        Fraction,
+        Words(
             "share of the attention weights that are dropped in training",
-            "less overfitting, slower learning",
-            "less noise",
-            "0: none",
+            more="less overfitting, slower learning",
+            less="less noise",
+            why="0: none",
         ),
-        output=("what is handed on: the sequence, or the attention weights too", "", "", "sequence"),
-        bias=FIRST_BIAS,
-        query_weight=("first values of the weights", "", "", "keeps the scale of signals"),
-        key_weight=("first values of the weights", "", "", "keeps the scale of signals"),
-        value_weight=("first values of the weights", "", "", "keeps the scale of signals"),
-        output_weight=("first values of the weights", "", "", "keeps the scale of signals"),
-    )
+    ] = 0.0
+    output: Annotated[
+        Literal["sequence", "all"],
+        Words("what is handed on: the sequence, or the attention weights too", why="sequence"),
+    ] = "sequence"
+    added_scores: Annotated[bool, Words("whether a further input is added to the scores", why="false")] = False
+    bias: Annotated[InitialOrNone, FIRST_BIAS] = ZEROS
+    query_weight: Annotated[Initial, Words("first values of the weights", why="keeps the scale of signals")] = GLOROT
+    key_weight: Annotated[Initial, Words("first values of the weights", why="keeps the scale of signals")] = GLOROT
+    value_weight: Annotated[Initial, Words("first values of the weights", why="keeps the scale of signals")] = GLOROT
+    output_weight: Annotated[Initial, Words("first values of the weights", why="keeps the scale of signals")] = GLOROT
 
     multiplies = True
     equations = Equations(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from jax import Array
 
-from retrograd.base.annotations import Expect, Registered, describing
+from retrograd.base.annotations import Expect, Registered, Words
 from retrograd.base.errors import Problem, ShapeError
 from retrograd.base.quantities import NonNegativeInt
 from retrograd.network.initializers import FIRST_BIAS, FIRST_WEIGHT, GlorotUniform, Initial, InitialOrNone, Zeros, draw
@@ -72,35 +72,48 @@ class Conv2DTranspose(Layer):
              [channels, filters, *kernel], and no padding by default; Keras stores [*kernel, filters, channels].
     """
 
-    filters: Units
-    kernel: Lengths = 3
-    stride: Lengths = 1
-    padding: Padding = "same"
-    output_padding: Lengthening = 0
-    activation: Annotated[Layer | None, Registered(layers, only=Activation)] = None
-    weight: Initial = None  # None: chosen by the activation that follows
-    bias: InitialOrNone = ZEROS
-
-    words = describing(
-        filters=("channels of the output", "more patterns; slower", "faster, fewer patterns"),
-        kernel=("places that one input reaches, along each axis", "smoother; more weights", "fewer weights", "3"),
-        stride=("how many times as large the output is", "larger output", "smaller output", "1: as large as the input"),
-        padding=(
+    filters: Annotated[
+        Units, Words("channels of the output", more="more patterns; slower", less="faster, fewer patterns")
+    ]
+    kernel: Annotated[
+        Lengths,
+        Words(
+            "places that one input reaches, along each axis",
+            more="smoother; more weights",
+            less="fewer weights",
+            why="3",
+        ),
+    ] = 3
+    stride: Annotated[
+        Lengths,
+        Words(
+            "how many times as large the output is",
+            more="larger output",
+            less="smaller output",
+            why="1: as large as the input",
+        ),
+    ] = 1
+    padding: Annotated[
+        Padding,
+        Words(
             "how much is cut off at the borders",
-            "smaller output",
-            "larger output",
-            "same: the input's size times the stride",
+            more="smaller output",
+            less="larger output",
+            why="same: the input's size times the stride",
         ),
-        output_padding=(
+    ] = "same"
+    output_padding: Annotated[
+        Lengthening,
+        Words(
             "places added at one end, where a stride leaves the size open",
-            "larger output",
-            "smaller output",
-            "0",
+            more="larger output",
+            less="smaller output",
+            why="0",
         ),
-        activation=ACTIVATION_BEHIND,
-        weight=FIRST_WEIGHT,
-        bias=FIRST_BIAS,
-    )
+    ] = 0
+    activation: Annotated[Layer | None, Registered(layers, only=Activation), ACTIVATION_BEHIND] = None
+    weight: Annotated[Initial, FIRST_WEIGHT] = None  # None: chosen by the activation that follows
+    bias: Annotated[InitialOrNone, FIRST_BIAS] = ZEROS
 
     multiplies = True
     equations = Equations(

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import jax.numpy as jnp
 from jax import Array, lax
 
-from retrograd.base.annotations import Expect, Registered, describing
+from retrograd.base.annotations import Expect, Registered, Words
 from retrograd.base.errors import Problem, ShapeError
 from retrograd.base.quantities import PositiveInt
 from retrograd.native.convolution import (
@@ -64,54 +64,59 @@ class Convolution(Layer):
     axes: ClassVar[int]
     multiplies = True
 
-    filters: Units
-    kernel: Lengths = 3
-    stride: Lengths = 1
-    padding: CausalPadding = "same"
-    dilation: Lengths = 1
-    groups: Groups = 1
-    activation: Annotated[Layer | None, Registered(layers, only=Activation)] = None
-    weight: Initial = None  # None: chosen by the activation that follows
-    bias: InitialOrNone = ZEROS
-    padding_mode: PaddingMode = "zeros"
-
-    words = describing(
-        filters=("channels of the output", "more patterns can be told apart; slower", "faster, fewer patterns"),
-        kernel=(
+    filters: Annotated[
+        Units,
+        Words("channels of the output", more="more patterns can be told apart; slower", less="faster, fewer patterns"),
+    ]
+    kernel: Annotated[
+        Lengths,
+        Words(
             "places that one output sees, along each axis",
-            "sees further at once; more weights",
-            "fewer weights; depth must make up for it",
-            "3: two of them see as far as one of 5, with fewer weights",
+            more="sees further at once; more weights",
+            less="fewer weights; depth must make up for it",
+            why="3: two of them see as far as one of 5, with fewer weights",
         ),
-        stride=(
+    ] = 3
+    stride: Annotated[
+        Lengths,
+        Words(
             "places from one output to the next",
-            "smaller output, less to compute",
-            "finer output",
-            "1: every place",
+            more="smaller output, less to compute",
+            less="finer output",
+            why="1: every place",
         ),
-        dilation=(
-            "distance between the places of a kernel",
-            "sees further with as many weights",
-            "sees neighbours",
-            "1: neighbours",
-        ),
-        groups=(
-            "channels are cut into so many groups, each with kernels of its own",
-            "fewer weights; groups do not see each other",
-            "every output sees every channel",
-            "1: every output sees every channel",
-        ),
-        padding_mode=("what the added places hold", "", "", "zeros"),
-        activation=ACTIVATION_BEHIND,
-        weight=FIRST_WEIGHT,
-        bias=FIRST_BIAS,
-        padding=(
+    ] = 1
+    padding: Annotated[
+        CausalPadding,
+        Words(
             "places added at the borders",
-            "larger output",
-            "smaller output",
-            "same: the output is as large as the input (divided by the stride)",
+            more="larger output",
+            less="smaller output",
+            why="same: the output is as large as the input (divided by the stride)",
         ),
-    )
+    ] = "same"
+    dilation: Annotated[
+        Lengths,
+        Words(
+            "distance between the places of a kernel",
+            more="sees further with as many weights",
+            less="sees neighbours",
+            why="1: neighbours",
+        ),
+    ] = 1
+    groups: Annotated[
+        Groups,
+        Words(
+            "channels are cut into so many groups, each with kernels of its own",
+            more="fewer weights; groups do not see each other",
+            less="every output sees every channel",
+            why="1: every output sees every channel",
+        ),
+    ] = 1
+    activation: Annotated[Layer | None, Registered(layers, only=Activation), ACTIVATION_BEHIND] = None
+    weight: Annotated[Initial, FIRST_WEIGHT] = None  # None: chosen by the activation that follows
+    bias: Annotated[InitialOrNone, FIRST_BIAS] = ZEROS
+    padding_mode: Annotated[PaddingMode, Words("what the added places hold", why="zeros")] = "zeros"
 
     def rules(self) -> Iterator[Problem]:  # noqa: D102
         for name in ("kernel", "stride", "dilation", "padding"):

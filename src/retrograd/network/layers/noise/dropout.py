@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.keys import random_bits
 from retrograd.base.quantities import Fraction
 from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, examples, layers
@@ -27,16 +27,15 @@ class Dropout(Layer):
              the step's key, the node's name and the shape, not on the precision.
     """
 
-    rate: Fraction = 0.5
-
-    words = describing(
-        rate=(
+    rate: Annotated[
+        Fraction,
+        Words(
             "share of the values that are set to 0 in training; the others are scaled up",
-            "less overfitting, slower learning; too much starves the network",
-            "less noise, more overfitting",
-            "0.5: the most noise for one unit",
+            more="less overfitting, slower learning; too much starves the network",
+            less="less noise, more overfitting",
+            why="0.5: the most noise for one unit",
         ),
-    )
+    ] = 0.5
 
     mixes_batch: ClassVar[bool] = True  # the mask is drawn by position in the batch
     keeps_scale: ClassVar[bool] = True

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.quantities import NonNegativeFloat
 from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, examples, layers
 
@@ -27,16 +27,15 @@ class GaussianNoise(Layer):
              step's key, the node's name and the shape, not on the precision.
     """
 
-    std: NonNegativeFloat = 0.1
-
-    words = describing(
-        std=(
+    std: Annotated[
+        NonNegativeFloat,
+        Words(
             "standard deviation of the noise added in training",
-            "less overfitting, slower learning",
-            "less noise",
-            "a tenth of a standardised input",
+            more="less overfitting, slower learning",
+            less="less noise",
+            why="a tenth of a standardised input",
         ),
-    )
+    ] = 0.1
 
     mixes_batch: ClassVar[bool] = True  # the noise is drawn by position in the batch
     keeps_scale: ClassVar[bool] = True

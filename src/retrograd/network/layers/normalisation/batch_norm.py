@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import jax.numpy as jnp
 from jax import Array, lax
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
 from retrograd.base.quantities import Probability
 from retrograd.network.layer import (
@@ -61,16 +61,15 @@ class BatchNorm(Normalisation):
              0.01 here, eps 1e-3, biased.
     """
 
-    momentum: Probability = 0.1
-
-    words = describing(
-        momentum=(
+    momentum: Annotated[
+        Probability,
+        Words(
             "share of the newest batch in the running mean and variance",
-            "follows the batches faster, with more noise",
-            "steadier, and slower to follow",
-            "PyTorch's; Keras's 0.99 is 0.01 here",
+            more="follows the batches faster, with more noise",
+            less="steadier, and slower to follow",
+            why="PyTorch's; Keras's 0.99 is 0.01 here",
         ),
-    )
+    ] = 0.1
 
     mixes_batch: ClassVar[bool] = True
 

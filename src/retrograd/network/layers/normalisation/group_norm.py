@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
 from retrograd.base.quantities import PositiveInt
 from retrograd.network.layer import (
@@ -55,16 +56,15 @@ class GroupNorm(Normalisation):
              not need a large batch.
     """
 
-    groups: PositiveInt = 32
-
-    words = describing(
-        groups=(
+    groups: Annotated[
+        PositiveInt,
+        Words(
             "channels are cut into so many groups, each normalised alone",
-            "nearer to instance norm",
-            "nearer to layer norm",
-            "32, the paper's; it must divide the channels",
+            more="nearer to instance norm",
+            less="nearer to layer norm",
+            why="32, the paper's; it must divide the channels",
         ),
-    )
+    ] = 32
 
     def init(self, key: Array, x: Spec) -> Init:  # noqa: D102
         self._groups(x.shape[-1])

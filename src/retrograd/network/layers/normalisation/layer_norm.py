@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
 from retrograd.base.quantities import PositiveInt
 from retrograd.network.layer import Backward, Context, Forward, Init, Params, Spec, State, examples, layers
@@ -41,16 +42,15 @@ class LayerNorm(Normalisation):
     See:     Ba et al. 2016, arXiv:1607.06450. The variance is the biased one; eps as in PyTorch (Keras 1e-3).
     """
 
-    axes: PositiveInt = 1
-
-    words = describing(
-        axes=(
+    axes: Annotated[
+        PositiveInt,
+        Words(
             "how many of the last axes are normalised together",
-            "statistics over more values",
-            "statistics over fewer values",
-            "1: the features of each place",
+            more="statistics over more values",
+            less="statistics over fewer values",
+            why="1: the features of each place",
         ),
-    )
+    ] = 1
 
     def init(self, key: Array, x: Spec) -> Init:  # noqa: D102
         self._expect(x)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import jax.numpy as jnp
 from jax import Array, lax
 
-from retrograd.base.annotations import Expect, Registered, describing
+from retrograd.base.annotations import Expect, Registered, Words
 from retrograd.base.quantities import PositiveFloat
 from retrograd.network.initializers import Constant, Initializer, InitialOrNone, Ones, Values, Zeros, draw, initializers
 from retrograd.network.initializers import Numbers as GivenNumbers
@@ -52,20 +52,23 @@ class Normalisation(Layer):
         ),
     )
 
-    eps: PositiveFloat = 1e-5
-    scale: InitialScale = ONES
-    bias: InitialOrNone = ZEROS
-
-    words = describing(
-        eps=(
+    eps: Annotated[
+        PositiveFloat,
+        Words(
             "added to the variance, so that a constant is not divided by 0",
-            "damps small variances",
-            "divides small variances closer to 0",
-            "PyTorch's",
+            more="damps small variances",
+            less="divides small variances closer to 0",
+            why="PyTorch's",
         ),
-        scale=("first values of the learned scale; false for none", "", "", "1: nothing is scaled at the start"),
-        bias=("first values of the learned shift; false for none", "", "", "0: nothing is shifted at the start"),
-    )
+    ] = 1e-5
+    scale: Annotated[
+        InitialScale,
+        Words("first values of the learned scale; false for none", why="1: nothing is scaled at the start"),
+    ] = ONES
+    bias: Annotated[
+        InitialOrNone,
+        Words("first values of the learned shift; false for none", why="0: nothing is shifted at the start"),
+    ] = ZEROS
 
     def first(self, key: Array, shape: tuple[int, ...]) -> Init:
         """Return the parameters that the settings ask for."""

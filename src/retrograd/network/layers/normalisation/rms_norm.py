@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import jax.numpy as jnp
 from jax import Array, lax
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.quantities import PositiveFloat
 from retrograd.network.initializers import draw
 from retrograd.network.layer import (
@@ -44,18 +44,19 @@ class RMSNorm(Layer):
              eps as in Keras; PyTorch takes the dtype's smallest step (1.2e-7).
     """
 
-    eps: PositiveFloat = 1e-6
-    scale: InitialScale = ONES
-
-    words = describing(
-        eps=(
+    eps: Annotated[
+        PositiveFloat,
+        Words(
             "added to the mean square, so that 0 is not divided by 0",
-            "damps small inputs",
-            "divides small inputs closer to 0",
-            "Keras's",
+            more="damps small inputs",
+            less="divides small inputs closer to 0",
+            why="Keras's",
         ),
-        scale=("first values of the learned scale; false for none", "", "", "1: nothing is scaled at the start"),
-    )
+    ] = 1e-6
+    scale: Annotated[
+        InitialScale,
+        Words("first values of the learned scale; false for none", why="1: nothing is scaled at the start"),
+    ] = ONES
 
     keeps_scale: ClassVar[bool] = True
     equations = Equations(

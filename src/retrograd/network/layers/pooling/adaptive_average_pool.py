@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.network.layer import (
     Backward,
     Context,
@@ -40,15 +40,14 @@ class AdaptiveAveragePool(Layer):
     See:     The regions of PyTorch: neighbours share a value where the lengths do not divide.
     """
 
-    output: Lengths
-
-    words = describing(
-        output=(
+    output: Annotated[
+        Lengths,
+        Words(
             "places of the output, whatever the input's size",
-            "finer output, more inputs for what follows",
-            "coarser output",
+            more="finer output, more inputs for what follows",
+            less="coarser output",
         ),
-    )
+    ]
 
     equations = Equations(
         forward="y = mean of x over each region",

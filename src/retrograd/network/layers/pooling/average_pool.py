@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.network.layer import (
     Backward,
     Context,
@@ -50,29 +50,33 @@ class AveragePool(Layer):
     See:     Padded zeros count as values unless `count_padding: false`, as in PyTorch; Keras and ONNX leave them out.
     """
 
-    window: Lengths = 2
-    stride: Lengths | None = None
-    padding: Padding = 0
-    ceil: bool = False
-    count_padding: bool = True
-
-    words = describing(
-        window=(
+    window: Annotated[
+        Lengths,
+        Words(
             "places that are merged into one",
-            "coarser output, less to compute, larger receptive field",
-            "finer output",
-            "halves each axis",
+            more="coarser output, less to compute, larger receptive field",
+            less="finer output",
+            why="halves each axis",
         ),
-        stride=("places from one window to the next", "smaller output", "windows overlap", "the window: none overlap"),
-        padding=("places added at each border", "larger output", "smaller output", "none"),
-        ceil=("whether a last, incomplete window counts", "", "", "it is left out, as in PyTorch"),
-        count_padding=(
-            "whether padded places count in the mean",
-            "",
-            "",
-            "as in PyTorch; Keras and ONNX leave them out",
+    ] = 2
+    stride: Annotated[
+        Lengths | None,
+        Words(
+            "places from one window to the next",
+            more="smaller output",
+            less="windows overlap",
+            why="the window: none overlap",
         ),
+    ] = None
+    padding: Annotated[
+        Padding, Words("places added at each border", more="larger output", less="smaller output", why="none")
+    ] = 0
+    ceil: Annotated[bool, Words("whether a last, incomplete window counts", why="it is left out, as in PyTorch")] = (
+        False
     )
+    count_padding: Annotated[
+        bool, Words("whether padded places count in the mean", why="as in PyTorch; Keras and ONNX leave them out")
+    ] = True
 
     keeps_scale: ClassVar[bool] = True
     equations = Equations(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import jax.numpy as jnp
 from jax import Array, lax
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
 from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, examples, layers
 from retrograd.network.layers.shared.window import Lengths, Padding, Window, expect_axes, fold, place_window, views
@@ -38,28 +38,38 @@ class MaxPool(Layer):
     See:     Of equal values the first one (row by row) gets the delta, as in PyTorch.
     """
 
-    window: Lengths = 2
-    stride: Lengths | None = None
-    padding: Padding = 0
-    dilation: Lengths = 1
-    ceil: bool = False
-
-    words = describing(
-        window=(
+    window: Annotated[
+        Lengths,
+        Words(
             "places that are merged into one",
-            "coarser output, less to compute, larger receptive field",
-            "finer output",
-            "halves each axis",
+            more="coarser output, less to compute, larger receptive field",
+            less="finer output",
+            why="halves each axis",
         ),
-        stride=("places from one window to the next", "smaller output", "windows overlap", "the window: none overlap"),
-        padding=("places added at each border", "larger output", "smaller output", "none"),
-        ceil=("whether a last, incomplete window counts", "", "", "it is left out, as in PyTorch"),
-        dilation=(
+    ] = 2
+    stride: Annotated[
+        Lengths | None,
+        Words(
+            "places from one window to the next",
+            more="smaller output",
+            less="windows overlap",
+            why="the window: none overlap",
+        ),
+    ] = None
+    padding: Annotated[
+        Padding, Words("places added at each border", more="larger output", less="smaller output", why="none")
+    ] = 0
+    dilation: Annotated[
+        Lengths,
+        Words(
             "distance between the places of a window",
-            "wider windows with the same number of places",
-            "denser windows",
-            "1: neighbours",
+            more="wider windows with the same number of places",
+            less="denser windows",
+            why="1: neighbours",
         ),
+    ] = 1
+    ceil: Annotated[bool, Words("whether a last, incomplete window counts", why="it is left out, as in PyTorch")] = (
+        False
     )
 
     keeps_scale: ClassVar[bool] = True

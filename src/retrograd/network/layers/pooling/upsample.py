@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.network.layer import (
     Backward,
     Context,
@@ -46,13 +46,16 @@ class Upsample(Layer):
              the edges are repeated.
     """
 
-    factor: Lengths = 2
-    method: Literal["nearest", "bilinear"] = "nearest"
-
-    words = describing(
-        factor=("how many times as large each axis becomes", "larger output", "smaller output", "2: doubles"),
-        method=("whether places are repeated or interpolated", "", "", "nearest: repeated, the cheapest"),
-    )
+    factor: Annotated[
+        Lengths,
+        Words(
+            "how many times as large each axis becomes", more="larger output", less="smaller output", why="2: doubles"
+        ),
+    ] = 2
+    method: Annotated[
+        Literal["nearest", "bilinear"],
+        Words("whether places are repeated or interpolated", why="nearest: repeated, the cheapest"),
+    ] = "nearest"
 
     keeps_scale: ClassVar[bool] = True
     equations = Equations(

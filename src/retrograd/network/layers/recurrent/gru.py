@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.native import recurrence
 from retrograd.network.formulas import without_bias
 from retrograd.network.layer import Equations, Init, Input, Params, Spec, examples, layers
@@ -50,9 +50,10 @@ class GRU(Recurrent):
              `bias` is the sum of PyTorch's two. Masks and `truncate` as for `rnn`.
     """
 
-    reset: Literal["after", "before"] = "after"
-
-    words = describing(reset=("whether the reset gate acts after the matrix product", "", "", "as in PyTorch, Keras"))
+    reset: Annotated[
+        Literal["after", "before"],
+        Words("whether the reset gate acts after the matrix product", why="as in PyTorch, Keras"),
+    ] = "after"
 
     gates = 3
     equations = Equations(

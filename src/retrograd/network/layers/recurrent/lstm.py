@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.errors import Problem
 from retrograd.base.quantities import Number
 from retrograd.native import recurrence
@@ -46,16 +46,15 @@ class LSTM(Recurrent):
              PyTorch's two; Keras starts with `forget_bias: 1`. Masks and `truncate` as for `rnn`.
     """
 
-    forget_bias: Number = 0.0
-
-    words = describing(
-        forget_bias=(
+    forget_bias: Annotated[
+        Number,
+        Words(
             "added to the forget gate's bias at the start",
-            "remembers from the start",
-            "forgets sooner at the start",
-            "0, PyTorch's; Keras has 1",
+            more="remembers from the start",
+            less="forgets sooner at the start",
+            why="0, PyTorch's; Keras has 1",
         ),
-    )
+    ] = 0.0
 
     gates = 4
     states = ("last", "cell")

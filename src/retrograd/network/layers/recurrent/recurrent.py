@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import jax.numpy as jnp
 from jax import Array, lax
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.base.errors import Problem, ShapeError, UsageError
 from retrograd.base.quantities import Fraction, PositiveInt
 from retrograd.base.schema import unwritten
@@ -48,52 +48,52 @@ class Recurrent(Layer):
     reads the mask, and begins with the initial states if those are given.
     """
 
-    units: Units
-    bidirectional: bool = False
-    output: Literal["last", "sequence", "all"] = "last"
-    truncate: PositiveInt | None = None
-    layers: PositiveInt = 1
-    dropout: Fraction = 0.0
-    bias: InitialOrNone = ZEROS
-    input_weight: Initial = GLOROT
-    recurrent_weight: Initial = ORTHOGONAL
-
-    words = describing(
-        units=("numbers of the hidden state", "remembers more; slower", "faster, remembers less"),
-        bidirectional=(
-            "whether a second pass reads from the end",
-            "",
-            "",
-            "one direction; a forecast must not see what comes later",
+    units: Annotated[
+        Units, Words("numbers of the hidden state", more="remembers more; slower", less="faster, remembers less")
+    ]
+    bidirectional: Annotated[
+        bool,
+        Words(
+            "whether a second pass reads from the end", why="one direction; a forecast must not see what comes later"
         ),
-        output=(
-            "what is handed on: the last state, the sequence, or both",
-            "",
-            "",
-            "last: one vector for what follows",
-        ),
-        truncate=(
+    ] = False
+    output: Annotated[
+        Literal["last", "sequence", "all"],
+        Words("what is handed on: the last state, the sequence, or both", why="last: one vector for what follows"),
+    ] = "last"
+    truncate: Annotated[
+        PositiveInt | None,
+        Words(
             "steps that a gradient travels back",
-            "learns longer dependencies; more memory",
-            "less memory, forgets sooner",
-            "none: through the whole sequence",
+            more="learns longer dependencies; more memory",
+            less="less memory, forgets sooner",
+            why="none: through the whole sequence",
         ),
-        layers=("how many are stacked", "can represent more; slower, harder to train", "faster", "1"),
-        dropout=(
+    ] = None
+    layers: Annotated[
+        PositiveInt,
+        Words("how many are stacked", more="can represent more; slower, harder to train", less="faster", why="1"),
+    ] = 1
+    dropout: Annotated[
+        Fraction,
+        Words(
             "share dropped between stacked layers in training",
-            "less overfitting, slower",
-            "less noise",
-            "0: none",
+            more="less overfitting, slower",
+            less="less noise",
+            why="0: none",
         ),
-        bias=FIRST_BIAS,
-        input_weight=("first values of the weights on the input", "", "", "keeps the scale of signals"),
-        recurrent_weight=(
+    ] = 0.0
+    bias: Annotated[InitialOrNone, FIRST_BIAS] = ZEROS
+    input_weight: Annotated[
+        Initial, Words("first values of the weights on the input", why="keeps the scale of signals")
+    ] = GLOROT
+    recurrent_weight: Annotated[
+        Initial,
+        Words(
             "first values of the weights on the state",
-            "",
-            "",
-            "orthogonal: repeated products neither vanish nor explode at the start",
+            why="orthogonal: repeated products neither vanish nor explode at the start",
         ),
-    )
+    ] = ORTHOGONAL
 
     gates: ClassVar[int] = 1
     states: ClassVar[tuple[str, ...]] = ("last",)  # what the parts of `output: all` call them

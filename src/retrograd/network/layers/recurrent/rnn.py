@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.annotations import describing
+from retrograd.base.annotations import Words
 from retrograd.network.layer import Equations, Input, Params, examples, layers
 from retrograd.network.layers.recurrent.recurrent import Recurrent
 from retrograd.network.layers.recurrent.through_time import States
@@ -41,11 +41,9 @@ class RNN(Recurrent):
              begins there. `truncate: k` ends the derivative at every k-th step (Williams & Peng 1990).
     """
 
-    nonlinearity: Literal["tanh", "relu"] = "tanh"
-
-    words = describing(
-        nonlinearity=("what bends the new state", "", "", "tanh: the state stays bounded"),
-    )
+    nonlinearity: Annotated[
+        Literal["tanh", "relu"], Words("what bends the new state", why="tanh: the state stays bounded")
+    ] = "tanh"
 
     equations = Equations(
         forward="h(t) = f(x(t) W + h(t-1) W_h + b), f = tanh or relu",
