@@ -178,11 +178,29 @@ def test_what_the_diagnosis_finds_without_training_stands_beside_the_line_that_i
     assert re.search(r"\n! training.epochs = 7 .*\n +risk +21 updates", text)
     assert re.search(r"LOOKS RISKY.*\n  ! training.epochs: travel\n", text)
     assert re.search(r"\ndata = .*\n +note +only 12 training rows", text)  # a note does not mark the line
-    assert re.search(r'<details id="node-dense_1" class=risky open>.*\n.*only 5 units', page)
-    assert re.search(r'<div id="setting-training.epochs" class=risky>', page)
+    assert re.search(r'<details id="node-dense_1" class="risky" open="">.*only 5 units', page)
+    assert re.search(r'<div id="setting-training.epochs" class="risky">', page)
     found = {each["name"]: each for each in made.to_json()["findings"]}
     assert (found["narrow"]["node"], found["narrow"]["setting"]) == ("dense_1", None)
     assert found["travel"]["setting"] == "training.epochs"
+
+
+def test_defaults_that_change_nothing_stand_with_the_others_or_folded(made):
+    text, page = str(made), made.html()
+    shown, folded = page.split("more settings, at their defaults")
+    for path in ("training.time_limit", "data.windows", "data.separator"):
+        assert f"{path} = " not in text
+        assert f"{path} = " in made.text(every=True)
+        assert f'id="setting-{path}"' not in shown
+        assert f'id="setting-{path}"' in folded
+    assert "--all" in text
+    assert "--all" not in made.text(every=True)
+
+
+def test_a_harmless_note_is_not_called_risky(made):
+    notes = [risk for risk in made.risks if risk.is_note]
+    assert notes
+    assert not any(risk in risky for risky in made.risks_by_place().values() for risk in notes)
 
 
 @pytest.mark.parametrize(

@@ -6,20 +6,19 @@ import shutil
 from base64 import b64decode
 from datetime import UTC, datetime
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.present import theme
 from retrograd.present.markup import element, escaped
 from retrograd.present.numbers import number
 from retrograd.record.events import Epoch, Health, Intervention, Note, Started, Stopped
 from retrograd.record.examination import DIAGNOSIS, REPAIR, Examined, Reason, Repaired, Tried, write_examination
 from retrograd.record.model import save_model
 from retrograd.record.run import RunFolder, RunWriter
-from retrograd.report import report as report_module
 from retrograd.report.evidence import bar
 from retrograd.report.image import LOGARITHMIC, MISSING, NOT_FINITE, SHADES, SHARE, SPECIAL, picture, shade
 from retrograd.report.report import report, write_report
@@ -409,7 +408,7 @@ def contrast(first, second):
 
 
 def test_every_colour_stands_out_from_what_it_is_on_in_light_and_in_dark():
-    css = (Path(report_module.__file__).parent / "page.css").read_text(encoding="utf-8")
+    css = theme.CSS
     modes = [
         dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in re.findall(r":root \{(.*?)\}", css, re.S)
     ]

@@ -43,6 +43,10 @@ class Explanation(RunFacts):
     def __str__(self) -> str:
         return as_text(self)
 
+    def text(self, every: bool = False) -> str:
+        """Return the explanation as text; with `every` setting, not only those that matter."""
+        return as_text(self, every)
+
     def html(self) -> str:
         """Return one self-contained page."""
         return as_html(self)

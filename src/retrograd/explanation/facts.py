@@ -43,9 +43,13 @@ class RunFacts:
         return tuple(risk for risk in self.risks if (risk.node, risk.setting) == (node, setting))
 
     def risks_by_place(self) -> dict[str, list[Risk]]:
-        """Return what stands beside a line, by its path, the gravest first."""
-        found: dict[str, list[Risk]] = {}
+        """Return what looks risky beside a line, by its path, the gravest first; harmless notes are left out."""
+        places: dict[str, list[Risk]] = {}
         for risk in self.risks:
-            if risk.place:
-                found.setdefault(risk.place, []).append(risk)
-        return found
+            if risk.place and not risk.is_note:
+                places.setdefault(risk.place, []).append(risk)
+        return places
+
+    def matters(self, fact: SettingFacts) -> bool:
+        """Return whether a setting was given or chosen, has a default that does something, or has a finding."""
+        return fact.matters or bool(self.at(setting=fact.path))

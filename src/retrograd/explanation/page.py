@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,120 +9,130 @@ from urllib.parse import quote
 
 from retrograd.explanation.facts import RunFacts
 from retrograd.explanation.risks import Risk
-from retrograd.explanation.text import memory_words, node_rows, setting_lines
-from retrograd.present.numbers import count, duration, size
+from retrograd.explanation.settings import SettingFacts
+from retrograd.explanation.text import memory_words, node_rows, setting_lines, time_words
+from retrograd.present.markup import Markup, element, joined
+from retrograd.present.numbers import count, size
+from retrograd.present.page import page
 
 STYLE = Path(__file__).with_name("page.css")
+HEADS = ("node", "output", "parameters", "forward", "backward", "tape", "scale")
 
 
 def as_html(made: RunFacts) -> str:
     """Return the page."""
-    title = f"{made.name}, explained"
-    parts = [*_heading(made), *_risks(made), *_network(made), *_settings(made)]
-    style = STYLE.read_text(encoding="utf-8")
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_e(title)}</title>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>\n{style}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
-    )
+    body = joined([*_heading(made), *_risks(made), *_network(made), *_settings(made)])
+    return page(f"{made.name}, explained", STYLE.read_text(encoding="utf-8"), body)
 
 
-def _heading(made: RunFacts) -> Iterator[str]:
+def _heading(made: RunFacts) -> Iterator[Markup]:
     t = made.totals
     rows = ", ".join(f"{number:,} {part}" for part, number in made.rows.items())
-    yield f"<h1>{_e(made.name)}</h1><p class=facts>{_e(made.task)}; rows: {rows}</p>"
-    yield "".join(f"<p class=facts>{_e(note)}</p>" for note in made.notes)
+    yield element("h1", made.name)
+    yield from (element("p", text, class_="facts") for text in (f"{made.task}; rows: {rows}", *made.notes))
     figures = [
         ("parameters", f"{t.parameters:,}"),
         ("multiply-adds an example", f"{count(t.forward_work)} forward, {count(t.backward_work)} backward"),
         ("memory", memory_words(t)),
         ("steps an epoch", f"{t.steps_per_epoch:,} of {t.batch_size:,} rows"),
+        *([("time (measured)", time_words(t))] if t.seconds_per_step is not None else []),
     ]
-    if t.seconds_per_step is not None and t.seconds_per_epoch is not None:
-        whole = duration(t.epochs * t.seconds_per_epoch)
-        told = f"{duration(t.seconds_per_step)} a step, {duration(t.seconds_per_epoch)} an epoch"
-        figures.append(("time (measured)", f"{told}, {t.epochs:,} epochs {whole} at most"))
-    cells = "".join(f"<div><dt>{_e(label)}</dt><dd>{_e(text)}</dd></div>" for label, text in figures)
-    yield f"<dl class=figures>{cells}</dl>"
+    cells = (element("div", element("dt", label), element("dd", text)) for label, text in figures)
+    yield element("dl", *cells, class_="figures")
 
 
-def _risks(made: RunFacts) -> Iterator[str]:
-    if made.risks:
-        items = "".join(f"<li>{_linked(found)}</li>" for found in made.risks_by_place().values())
-        yield f"<section class=risks><h2>Looks risky</h2><ul>{items}</ul>{_told(made.at())}"
-        yield "<p class=facts>Told beside each line; a note is harmless as long as the network learns.</p></section>"
+def _risks(made: RunFacts) -> Iterator[Markup]:
+    if places := made.risks_by_place():
+        items = (element("li", _link(risks)) for risks in places.values())
+        yield element("section", element("h2", "Looks risky"), element("ul", *items), class_="risks")
+    yield from _boxes(made.at())
 
 
-def _linked(found: list[Risk]) -> str:
-    first = found[0]
-    names = ", ".join(risk.finding.name.replace("_", " ") + " (note)" * risk.is_note for risk in found)
-    return f'<a href="#{_anchor(first.node, first.setting)}"><code>{_e(first.place)}</code></a>: {_e(names)}'
+def _link(risks: list[Risk]) -> Markup:
+    first = risks[0]
+    names = ", ".join(risk.finding.name.replace("_", " ") for risk in risks)
+    place = element("a", element("code", first.place), href=f"#{_anchor(first.node, first.setting)}")
+    return joined([place, f": {names}"])
 
 
 def _anchor(node: str, setting: str) -> str:
     """Return the name of a line within the page."""
-    return _e(quote(f"node-{node}" if node else f"setting-{setting}"))
+    return quote(f"node-{node}" if node else f"setting-{setting}")
 
 
-def _told(found: Iterable[Risk]) -> str:
-    """Return findings in full, as they stand beside their line."""
-    return "".join(
-        f"<div class=risk><b>{_e(risk.finding.severity)}</b> {'<br>'.join(map(_e, risk.words()))}</div>"
-        for risk in found
+def _boxes(risks: Iterable[Risk]) -> Iterator[Markup]:
+    """Yield findings in full, as they stand beside their line."""
+    for risk in risks:
+        lines = (element("span", text) for text in risk.words())
+        yield element("div", element("b", risk.finding.severity), " ", *lines, class_=_mark([risk]) or "note")
+
+
+def _mark(risks: Iterable[Risk]) -> str | None:
+    return "risky" if any(not risk.is_note for risk in risks) else None
+
+
+def _network(made: RunFacts) -> Iterator[Markup]:
+    yield element("h2", "Network")
+    head = element("tr", *(element("th", text) for text in HEADS))
+    body = (element("tr", *map(_cell, _cells(node)), class_=_mark(made.at(node=node.path))) for node in made.nodes)
+    yield element("div", element("table", element("thead", head), element("tbody", *body)), class_="scroll")
+    words = "Work in multiply-adds an example; tape of a batch; scale: root mean square at the start."
+    yield element("p", words, class_="facts")
+    for node in made.nodes:
+        risks = made.at(node=node.path)
+        title = element("summary", element("b", node.path), f" {node.kind} {node.settings}".rstrip())
+        rows = _rows([("reads", ", ".join(node.inputs)), *node_rows(node)])
+        yield element("details", title, *_boxes(risks), rows, *_equations(node), id=_anchor(node.path, ""),
+                      class_=_mark(risks), open="" if risks else None)  # fmt: skip
+    for loss in made.losses:
+        rows = _rows([("reads", ", ".join(loss.inputs)), ("weight", f"{loss.weight:g}")])
+        title = element("summary", element("b", loss.name), f" {loss.kind}")
+        yield element("details", title, rows, *_equations(loss))
+    yield element("p", made.update, class_="formula")
+
+
+def _cells(node: Any) -> list[str]:
+    scale = "" if node.measured_scale is None else f"{node.measured_scale:.3g}"
+    parameters = f"{node.parameters:,}" if node.parameters else ""
+    work = count(node.forward_work), count(node.backward_work)
+    return [node.path, node.shape, parameters, *work, size(node.tape_bytes), scale]
+
+
+def _cell(text: str) -> Markup:
+    return element("td", text)
+
+
+def _settings(made: RunFacts) -> Iterator[Markup]:
+    yield element("h2", "Settings")
+    yield element("div", *(_setting(made, fact) for fact in made.settings if made.matters(fact)), class_="settings")
+    defaults = [fact for fact in made.settings if not made.matters(fact)]
+    title = element("summary", f"{len(defaults)} more settings, at their defaults")
+    inner = element("div", *(_setting(made, fact) for fact in defaults), class_="settings")
+    yield element("details", title, inner)
+
+
+def _setting(made: RunFacts, fact: SettingFacts) -> Markup:
+    risks = made.at(setting=fact.path)
+    return element(
+        "div",
+        element("code", fact.path),
+        " ",
+        element("b", fact.value, class_=None if fact.is_default else "given"),
+        " ",
+        element("small", fact.origin),
+        *_boxes(risks),
+        *(element("p", line) for line in setting_lines(fact)),
+        id=_anchor("", fact.path),
+        class_=_mark(risks),
     )
 
 
-def _mark(found: Iterable[Risk]) -> str:
-    return " class=risky" if any(not risk.is_note for risk in found) else ""
+def _rows(rows: Iterable[tuple[str, str]]) -> Markup:
+    return element("dl", *(part for label, text in rows for part in (element("dt", label), element("dd", text))))
 
 
-def _network(made: RunFacts) -> Iterator[str]:
-    heads = ("node", "output", "parameters", "forward", "backward", "tape", "scale")
-    yield "<h2>Network</h2><div class=scroll><table><thead><tr>"
-    yield "".join(f"<th>{head}</th>" for head in heads) + "</tr></thead><tbody>"
-    for node in made.nodes:
-        scale = "" if node.measured_scale is None else f"{node.measured_scale:.3g}"
-        cells = [f"{node.path}", node.shape, f"{node.parameters:,}" if node.parameters else "",
-                 count(node.forward_work), count(node.backward_work), size(node.tape_bytes), scale]  # fmt: skip
-        yield f"<tr{_mark(made.at(node=node.path))}>" + "".join(f"<td>{_e(cell)}</td>" for cell in cells) + "</tr>"
-    yield "</tbody></table></div>"
-    yield "<p class=facts>Work in multiply-adds an example; tape of a batch; scale: root mean square at the start.</p>"
-    for node in made.nodes:
-        settings = f" {_e(node.settings)}" if node.settings else ""
-        found = made.at(node=node.path)
-        opened = f"{_mark(found)} open" if found else ""
-        yield f'<details id="{_anchor(node.path, "")}"{opened}>'
-        yield f"<summary><b>{_e(node.path)}</b> {_e(node.kind)}{settings}</summary>{_told(found)}"
-        yield _rows([("reads", ", ".join(node.inputs)), *node_rows(node)]) + _equations(node) + "</details>"
-    for loss in made.losses:
-        yield f"<details><summary><b>{_e(loss.name)}</b> {_e(loss.kind)}</summary>"
-        rows = [("reads", ", ".join(loss.inputs)), ("weight", f"{loss.weight:g}")]
-        yield _rows(rows) + _equations(loss) + "</details>"
-    yield f"<p class=formula>{_e(made.update)}</p>"
-
-
-def _settings(made: RunFacts) -> Iterator[str]:
-    yield "<h2>Settings</h2><div class=settings>"
-    for fact in made.settings:
-        found = made.at(setting=fact.path)
-        given = " class=given" if fact.origin.startswith(("line", "given", "chosen")) else ""
-        words = "".join(f"<p>{_e(line)}</p>" for line in setting_lines(fact))
-        yield f'<div id="{_anchor("", fact.path)}"{_mark(found)}>'
-        yield f"<code>{_e(fact.path)}</code> <b{given}>{_e(fact.value)}</b> <small>{_e(fact.origin)}</small>"
-        yield f"{_told(found)}{words}</div>"
-    yield "</div>"
-
-
-def _rows(rows: Iterable[tuple[str, str]]) -> str:
-    return "<dl>" + "".join(f"<dt>{_e(label)}</dt><dd>{_e(text)}</dd>" for label, text in rows) + "</dl>"
-
-
-def _equations(facts: Any) -> str:
+def _equations(facts: Any) -> Iterator[Markup]:
     lines = [facts.forward, *facts.backward] if facts.forward else []
     if getattr(facts, "derivation", "written") != "written":
         lines.append(f"backward: derived by {facts.derivation}")
-    return "".join(f"<p class=formula>{_e(line)}</p>" for line in lines)
-
-
-def _e(text: str) -> str:
-    return html.escape(text)
+    yield from (element("p", line, class_="formula") for line in lines)

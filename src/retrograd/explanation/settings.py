@@ -15,6 +15,9 @@ from retrograd.network.losses.loss import Loss
 from retrograd.network.scope import Entry
 from retrograd.training.config.config import RunConfig
 
+IN_DETAIL = "as follows"  # the value of a setting that holds settings
+NEUTRAL = ("none", "false", "0", "0.0", "1", "1.0")  # values that change nothing
+
 
 @dataclass(frozen=True)
 class SettingFacts:
@@ -28,6 +31,22 @@ class SettingFacts:
     less: str
     why: str
     home: str  # the class and field whose words these are
+
+    @property
+    def is_default(self) -> bool:
+        """Whether nobody gave or chose the value."""
+        return self.origin == "default"
+
+    @property
+    def matters(self) -> bool:
+        """Whether the value was given or chosen, or is a default that one may want to change.
+
+        What was guessed about the data stands in the notes at the top.
+        """
+        if self.value == IN_DETAIL:
+            return False
+        turned = self.value not in NEUTRAL and bool(self.more or self.less)
+        return not self.is_default or (turned and (not self.path.startswith("data.") or ".split." in self.path))
 
 
 class Reader:
@@ -135,7 +154,7 @@ def in_short(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Settings):
-        return name_of(value) if hasattr(type(value), "registered_name") else "as follows"
+        return name_of(value) if hasattr(type(value), "registered_name") else IN_DETAIL
     if isinstance(value, Sequence) and not isinstance(value, str):
         if any(isinstance(each, Entry) for each in value):
             return ", ".join(name_of(each.layer) for each in value)

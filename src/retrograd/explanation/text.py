@@ -7,13 +7,14 @@ from typing import Any
 
 from retrograd.explanation.facts import RunFacts
 from retrograd.explanation.risks import Risk
+from retrograd.explanation.totals import Totals
 from retrograd.present.numbers import count, duration, size
 from retrograd.present.text import wrapped
 
 
-def as_text(made: RunFacts) -> str:
-    """Return all parts, one below the other."""
-    parts = (heading(made), risks(made), network(made), settings(made), totals(made))
+def as_text(made: RunFacts, every: bool = False) -> str:
+    """Return all parts, one below the other; `every` setting, or those that matter."""
+    parts = (heading(made), risks(made), network(made), settings(made, every), totals(made))
     return "\n".join(line for part in parts for line in part)
 
 
@@ -28,13 +29,14 @@ def heading(made: RunFacts) -> Iterator[str]:
 
 def risks(made: RunFacts) -> Iterator[str]:
     """Yield what looks risky, before a step has run: in full only what stands beside no line below."""
-    if not made.risks:
-        return
-    yield "LOOKS RISKY  (told beside each line; a note is harmless as long as it learns)"
-    for place, found in made.risks_by_place().items():
-        yield from wrapped(f"{mark(found)}{place}: {', '.join(risk.finding.name for risk in found)}", "  ")
-    yield from told(made.at())
-    yield ""
+    places, elsewhere = made.risks_by_place(), made.at()
+    if places:
+        yield "LOOKS RISKY  (why stands beside each line)"
+    for place, risky in places.items():
+        yield from wrapped(f"! {place}: {', '.join(risk.finding.name for risk in risky)}", "  ")
+    yield from told(elsewhere)
+    if places or elsewhere:
+        yield ""
 
 
 def mark(found: Iterable[Risk]) -> str:
@@ -102,11 +104,12 @@ def equations(facts: Any) -> Iterator[str]:
         yield from wrapped(f"{'backward':<11}derived by {facts.derivation}", "  ", 13)
 
 
-def settings(made: RunFacts) -> Iterator[str]:
-    """Yield every setting; its words stand where it appears first."""
+def settings(made: RunFacts, every: bool) -> Iterator[str]:
+    """Yield the settings; the words of one stand where it appears first."""
     seen: set[str] = set()
+    shown = [fact for fact in made.settings if every or made.matters(fact)]
     yield "SETTINGS"
-    for fact in made.settings:
+    for fact in shown:
         found = made.at(setting=fact.path)
         yield from wrapped(f"{mark(found)}{fact.path} = {fact.value}   ({fact.origin})")
         yield from told(found, "    ")
@@ -115,6 +118,8 @@ def settings(made: RunFacts) -> Iterator[str]:
         seen.add(fact.home)
         for line in setting_lines(fact):
             yield from wrapped(line, "    ")
+    if len(shown) < len(made.settings):
+        yield f"{len(made.settings) - len(shown)} more settings are at their defaults; --all shows them"
     yield ""
 
 
@@ -138,16 +143,21 @@ def totals(made: RunFacts) -> Iterator[str]:
     work = f"{count(t.forward_work)} forward, {count(t.backward_work)} backward, an example"
     rows += [("work", f"{work} (multiply-adds)")]
     rows += [("memory", memory_words(t)), ("step", f"{t.batch_size:,} rows, {t.steps_per_epoch:,} steps an epoch")]
-    if t.seconds_per_step is not None and t.seconds_per_epoch is not None:
-        many = f", {t.together} in one dispatch" if t.together > 1 else ""
-        epochs = f"{t.epochs:,} epochs {duration(t.epochs * t.seconds_per_epoch)} at most"
-        rows += [("time", f"{duration(t.seconds_per_step)} a step{many} (measured), {duration(t.seconds_per_epoch)} "
-                          f"an epoch, {epochs}; measuring the parts comes on top")]  # fmt: skip
+    if t.seconds_per_step is not None:
+        rows += [("time", f"{time_words(t)} (measured)")]
     for label, text in rows:
         yield from wrapped(f"{label:<11}{text}", "  ", 13)
 
 
-def memory_words(t: Any) -> str:
+def time_words(t: Totals) -> str:
+    """Return how long a step, an epoch and the run take."""
+    step, epoch = t.seconds_per_step or 0.0, t.seconds_per_epoch or 0.0
+    many = f", {t.together} in one dispatch" if t.together > 1 else ""
+    run = f"{t.epochs:,} epochs at most {duration(t.epochs * epoch)}, validation not counted"
+    return f"{duration(step)} a step{many}, {duration(epoch)} an epoch, {run}"
+
+
+def memory_words(t: Totals) -> str:
     """Return what a step holds beside what there is."""
     working = f"working memory {size(t.temporary_bytes)}" if t.temporary_bytes is not None else (
         f"tapes {size(t.tape_bytes)}, outputs and deltas {size(2 * t.output_bytes)}"

@@ -39,8 +39,12 @@ def joined(children: Sequence[str]) -> Markup:
 
 def escaped(text: str) -> Markup:
     """Return a text that no browser takes for markup: without control characters, and cut where it is very long."""
-    kept = text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]} ... ({len(text):,} characters)"
-    return Markup(html.escape("".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in kept)))
+    return whole(text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]} ... ({len(text):,} characters)")
+
+
+def whole(text: str) -> Markup:
+    """Return the same of a text that is shown in full, however long it is."""
+    return Markup(html.escape("".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)))
 
 
 def table(label: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
-import struct
-import zlib
+import io
 from collections.abc import Sequence
+
+from PIL import Image
 
 from retrograd.present.markup import Markup
 
@@ -19,7 +20,7 @@ LOGARITHMIC: tuple[Colour, ...] = (
 SHARE: tuple[Colour, ...] = ((206, 219, 224), (242, 196, 92), (222, 110, 36), (150, 30, 30), (84, 8, 24))
 ZERO: Colour = (0, 0, 0)
 NOT_FINITE: Colour = (230, 0, 126)
-MISSING = 255  # the number of the colour that is transparent
+MISSING = SHADES + 2  # the number of the colour that is transparent
 SPECIAL = {"zero": SHADES, "not finite": SHADES + 1}
 
 
@@ -29,34 +30,22 @@ def shade(share: float) -> int:
 
 
 def picture(cells: Sequence[Sequence[int]], ramp: Sequence[Colour]) -> Markup:
-    """Return the address `data:image/png;...` of a picture with a pixel for each cell, given as colours' numbers."""
-    colours = [between(ramp, i / (SHADES - 1)) for i in range(SHADES)] + [ZERO, NOT_FINITE]
-    colours += [(0, 0, 0)] * (MISSING + 1 - len(colours))
-    rows = b"".join(b"\0" + bytes(row) for row in cells)
-    png = b"\x89PNG\r\n\x1a\n" + b"".join(
-        [
-            _chunk(b"IHDR", struct.pack(">IIBBBBB", len(cells[0]), len(cells), 8, 3, 0, 0, 0)),
-            _chunk(b"PLTE", bytes(part for colour in colours for part in colour)),
-            _chunk(b"tRNS", bytes([255] * MISSING + [0])),
-            _chunk(b"IDAT", zlib.compress(rows, 9)),
-            _chunk(b"IEND", b""),
-        ]
-    )
-    return Markup(f"data:image/png;base64,{base64.b64encode(png).decode()}")
+    """Return the address `data:image/png;...` of a picture with a pixel for each cell, a number of a colour."""
+    image = Image.frombytes("P", (len(cells[0]), len(cells)), b"".join(map(bytes, cells)))
+    colours = [*(between(ramp, i / (SHADES - 1)) for i in range(SHADES)), ZERO, NOT_FINITE, ZERO]
+    image.putpalette([part for colour in colours for part in colour])
+    return _address(image, transparency=MISSING)
 
 
 def true_picture(width: int, height: int, channels: int, pixels: bytes) -> Markup:
     """Return the address of a picture in its own colours: bytes [height, width, channels], 1 channel or 3."""
-    stride = width * channels
-    rows = b"".join(b"\0" + pixels[i : i + stride] for i in range(0, height * stride, stride))
-    png = b"\x89PNG\r\n\x1a\n" + b"".join(
-        [
-            _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)),
-            _chunk(b"IDAT", zlib.compress(rows, 9)),
-            _chunk(b"IEND", b""),
-        ]
-    )
-    return Markup(f"data:image/png;base64,{base64.b64encode(png).decode()}")
+    return _address(Image.frombytes("L" if channels == 1 else "RGB", (width, height), pixels))
+
+
+def _address(image: Image.Image, **settings: int) -> Markup:
+    file = io.BytesIO()
+    image.save(file, "PNG", compress_level=9, **settings)
+    return Markup(f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}")
 
 
 def between(ramp: Sequence[Colour], at: float) -> Colour:
@@ -69,7 +58,3 @@ def between(ramp: Sequence[Colour], at: float) -> Colour:
         round(low[1] + (high[1] - low[1]) * share),
         round(low[2] + (high[2] - low[2]) * share),
     )
-
-
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

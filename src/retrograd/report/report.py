@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from retrograd.present.markup import Markup, element, void
+from retrograd.present.markup import Markup, element, joined
+from retrograd.present.page import embedded, page
 from retrograd.record.files import write_file
 from retrograd.record.run import REPORT, RunFolder
 from retrograd.report.curves import curves_section
@@ -59,9 +60,8 @@ def report(story: Story) -> str:
         epochs_section(story),
         config_section(story),
     )
-    data = json.dumps({"charts": charts, "strips": strips}, separators=(",", ":")).replace("<", "\\u003c")
-    body = element(
-        "body",
+    data = json.dumps({"charts": charts, "strips": strips}, separators=(",", ":"))
+    body = joined([
         header(story, parameter_count(story)),
         main,
         element("p", role="status", class_="unseen", id="said"),
@@ -69,18 +69,8 @@ def report(story: Story) -> str:
             "footer",
             "Made from what the run's folder holds: config.yaml, events.jsonl, model.safetensors, *.json.",
         ),
-        element("script", Markup(data), type="application/json", id="data"),
+        embedded(data),
         element("script", Markup((HERE / "page.js").read_text(encoding="utf-8"))),
-    )
-    return f'<!doctype html>\n<html lang="en">{_head(story)}{body}</html>\n'
-
-
-def _head(story: Story) -> Markup:
+    ])  # fmt: skip
     name = story.started.name if story.started else story.folder
-    return element(
-        "head",
-        void("meta", charset="utf-8"),
-        void("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", f"{name}: training report"),
-        element("style", Markup((HERE / "page.css").read_text(encoding="utf-8"))),
-    )
+    return page(f"{name}: training report", (HERE / "page.css").read_text(encoding="utf-8"), body)

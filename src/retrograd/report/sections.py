@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from retrograd.base.finding import Finding
-from retrograd.present.markup import Markup, element, escaped, table
+from retrograd.present.markup import Markup, element, table, whole
 from retrograd.present.numbers import aligned, duration, number
 from retrograd.record.events import Epoch
 from retrograd.report.evidence import evidence_table
@@ -175,7 +175,7 @@ def training_section(story: Story) -> Markup:
 def config_section(story: Story) -> Markup:
     """Return the configuration, with every default filled in."""
     text = story.config
-    cut = Markup("".join(escaped(text[i : i + 1000]) for i in range(0, min(len(text), MOST_CONFIG), 1000)))
+    cut = whole(text[:MOST_CONFIG])
     more = [element("p", "The rest stands in config.yaml.", class_="soft")] if len(text) > MOST_CONFIG else []
     words = element("summary", element("b", "Configuration"), element("span", " every setting", class_="soft"))
     return element("details", words, element("pre", cut, tabindex=0), *more, class_="block")

@@ -29,6 +29,7 @@ def explain(
     target: Target = None,
     changes: Changes = None,
     page: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="write one page to this file")] = None,
+    every: Annotated[bool, typer.Option("--all", help="show every setting, defaults included")] = False,
     listed: Annotated[bool, typer.Option("--list", help="list all names that have a manual page")] = False,
     layers: OwnLayers = None,
     runs: RunsRoot = Path("runs"),
@@ -58,7 +59,7 @@ def explain(
         write_file(page, made.html().encode())
         typer.echo(f"{made.name}: written to {page}", err=True)
     if as_json or page is None:
-        typer.echo(write_json(made.to_json()) if as_json else str(made))
+        typer.echo(write_json(made.to_json()) if as_json else made.text(every))
 
 
 def place_of(what: str, runs: Path) -> Path | None:

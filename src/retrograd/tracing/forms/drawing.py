@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from retrograd.present.exact import Figures
+from retrograd.present.theme import COLOURS
 from retrograd.tracing.chains import weight_facts
 from retrograd.tracing.forms.graph import graph
 from retrograd.tracing.numbers import StepNumbers
 
 # readable on white paper and told apart in grey, too: the order of lightness is ink, forward, update, backward
-INK, SOFT, LINE, PAPER = "#1f2933", "#5f6b76", "#9aa5b1", "#ffffff"
-FORWARD, BACKWARD, UPDATE, LOSS = "#0b6e4f", "#b3261e", "#5b3cc4", "#9a5b00"
+INK, SOFT, LINE, PAPER = (COLOURS[name] for name in ("ink", "soft", "link", "card"))
+FORWARD, BACKWARD, UPDATE, LOSS = (COLOURS[name] for name in ("forward", "backward", "update", "loss"))
 RADIUS, LOSS_WIDTH, LOSS_HEIGHT = 30, 96, 44
 BOX_WIDTH, BOX_HEIGHT, BOX_GAP, BOX_LEFT = 560, 46, 14, 70
 TITLE, LEGEND = 40, 30  # height above and below the drawing

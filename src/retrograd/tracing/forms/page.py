@@ -1,17 +1,19 @@
 """A traced step as one page: a drawing, a panel for every stop on the way, and each weight's chain of factors.
 
-The page needs nothing but itself; its frame, style and script are the files beside this one.
+The page needs nothing but itself; its body, style and script are the files beside this one.
 """
 
 from __future__ import annotations
 
-import html
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from retrograd.present.exact import Figures
+from retrograd.present.markup import Markup, element, joined, whole
+from retrograd.present.page import embedded, page
 from retrograd.tracing.chains import chain_lines, plain, weight_facts
 from retrograd.tracing.document import Section, Sums, Table, Words, Writer
 from retrograd.tracing.forms.graph import graph
@@ -27,17 +29,16 @@ def as_html(
     step, f = writer.step, writer.f
     data = page_data(step, writer, sections, f)
     parts = {
-        "TITLE": html.escape(title),
-        "STYLE": (FOLDER / "page.css").read_text(encoding="utf-8"),
+        "TITLE": whole(title),
         "SCRIPT": (FOLDER / "page.js").read_text(encoding="utf-8"),
-        "DATA": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
-        "FACTS": "".join(f"<li>{html.escape(fact)}</li>" for fact in facts),
-        "REMARKS": "".join(f"<li>{html.escape(remark)}</li>" for remark in remarks),
-        "TEXT": html.escape(text),
+        "DATA": embedded(json.dumps(data, ensure_ascii=False, separators=(",", ":"))),
+        "FACTS": joined([element("li", whole(fact)) for fact in facts]),
+        "REMARKS": joined([element("li", whole(remark)) for remark in remarks]),
+        "TEXT": whole(text),
     }
-    page = (FOLDER / "page.html").read_text(encoding="utf-8")
-    pieces = page.split("{{")
-    return pieces[0] + "".join(parts[name] + rest for name, _, rest in (piece.partition("}}") for piece in pieces[1:]))
+    template = (FOLDER / "page.html").read_text(encoding="utf-8")
+    body = re.sub(r"\{\{([A-Z]+)\}\}", lambda name: parts[name[1]], template)
+    return page(title, (FOLDER / "page.css").read_text(encoding="utf-8"), Markup(body))
 
 
 def page_data(step: StepNumbers, writer: Writer, sections: Sequence[Section], f: Figures) -> dict[str, Any]:
