@@ -12,6 +12,15 @@ FLOORS = [
     "base", "present", "data", "native", "network", "propagation", "checking", "update", "record", "report", "training", "diagnosis",
     "repairs", "tracing", "explanation", "interop", "torch", "app",
 ]  # fmt: skip
+ROOMS = {  # of a floor, lowest first; a kind's settings belong to the lowest, wherever they lie
+    "data": [
+        "settings", "batches", "report", "table", "read", "cells", "arrays", "split", "tables", "texts",
+        "windows", "images", "builtin", "prefetch", "preprocessing", "seen", "source", "dataset",
+    ],
+}  # fmt: skip
+MOST_FILES = 20
+LISTS = {"diagnosis/symptoms"}  # folders whose files are the entries of a list
+CROWDED = {"app/cli", "diagnosis"}  # to be divided; no other joins them
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 
 
@@ -47,6 +56,28 @@ def test_a_module_imports_only_its_own_floor_and_lower_ones_at_the_top_of_the_fi
             assert FLOORS.index(imported.split(".")[1]) <= floor, (
                 f"{module_name(path)} imports {imported}, a higher floor"
             )
+
+
+def room(module: str) -> str:
+    """Return the room of a module within its floor, that of the settings for every `settings` module."""
+    parts = module.split(".")
+    return "settings" if parts[-1] == "settings" else parts[2]
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name != "__init__.py"], ids=module_name)
+def test_a_module_imports_only_its_own_room_and_lower_ones_of_its_floor(path):
+    module = module_name(path)
+    floor = module.split(".")[1]
+    rooms = ROOMS.get(floor, [])
+    for imported, _ in own_imports(path) if rooms else ():
+        if imported.split(".")[1:2] == [floor]:
+            assert rooms.index(room(imported)) <= rooms.index(room(module)), f"{module} imports {imported}"
+
+
+def test_a_folder_holds_no_more_files_than_one_can_survey():
+    folders = {path.parent for path in MODULES} - {SOURCE / name for name in LISTS | CROWDED}
+    counts = {folder: len([*folder.glob("*.py")]) - (folder / "__init__.py").exists() for folder in folders}
+    assert not {str(folder): count for folder, count in counts.items() if count > MOST_FILES}
 
 
 def test_no_modules_import_each_other_in_a_circle():

@@ -11,7 +11,7 @@ from retrograd.training.config.config import (
 )
 from retrograd.training.config.settings import TrainingSettings as TrainingSettings
 from retrograd.data.settings import DataSettings as DataSettings
-from retrograd.data.split_settings import SplitSettings as SplitSettings
+from retrograd.data.split.settings import SplitSettings as SplitSettings
 from retrograd.data.images.settings import ImageSettings as ImageSettings
 from retrograd.data.texts.settings import TextSettings as TextSettings
 from retrograd.data.windows.settings import WindowSettings as WindowSettings

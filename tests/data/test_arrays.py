@@ -5,7 +5,7 @@ import pytest
 from retrograd.base.errors import ConfigError, DataError, DataTypeError, LabelError, ShapeError
 from retrograd.data.dataset import from_arrays, load
 from retrograd.data.settings import DataSettings
-from retrograd.data.split_settings import SplitSettings
+from retrograd.data.split.settings import SplitSettings
 
 ALL = SplitSettings(method="none")
 

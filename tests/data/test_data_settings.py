@@ -4,7 +4,7 @@ from retrograd.base.errors import ConfigError
 from retrograd.base.json_schema import json_schema
 from retrograd.base.schema import dump, parse
 from retrograd.data.settings import DataSettings
-from retrograd.data.split_settings import SplitSettings
+from retrograd.data.split.settings import SplitSettings
 
 
 def test_a_name_alone_is_a_built_in():

@@ -5,7 +5,7 @@ import pytest
 from retrograd.base.errors import ConfigError, DataError, DataTypeError, RetrogradWarning
 from retrograd.data.dataset import from_frame, load
 from retrograd.data.settings import DataSettings
-from retrograd.data.split_settings import SplitSettings
+from retrograd.data.split.settings import SplitSettings
 
 ALL = SplitSettings(method="none")
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from retrograd.data.tables.digits import shortest
-from retrograd.data.tables.scaling import Scaling
+from retrograd.data.tables.scaling import Scaling, shortest
 
 SINGLE = np.array([[0.1], [1 / 3], [-2.5e-8], [16777216.0], [0.0], [np.nan], [-np.inf]], np.float32)
 

@@ -2,9 +2,9 @@ import polars as pl
 import pytest
 
 from retrograd.data.settings import DataSettings
-from retrograd.data.split_settings import SplitSettings
+from retrograd.data.split.settings import SplitSettings
 from retrograd.data.table import Table
-from retrograd.data.tables.groups import group_notes
+from retrograd.data.tables.inspect import group_notes
 
 VISITS = [f"P{i // 3}" for i in range(60)]
 

@@ -15,7 +15,7 @@ def npy(tmp_path):
     def write_and_read(content):
         path = tmp_path / "x.npy"
         path.write_bytes(content)
-        return read_npy(path, DataSettings())
+        return read_npy(path, DataSettings())["x"]
 
     return write_and_read
 

@@ -3,10 +3,10 @@
 import polars as pl
 import pytest
 
-from retrograd.data.cells.ordinary import with_ordinary_numbers
 from retrograd.data.dataset import load
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
+from retrograd.data.tables.plain import with_ordinary_numbers
 
 
 @pytest.mark.parametrize("cells", [["1", "-20", "0"], ["1.5", "-2.25", None], ["3504.", "1.5e-3", "12"]])

@@ -6,7 +6,7 @@ from PIL import Image
 
 from retrograd.base.errors import DataError, RetrogradWarning
 from retrograd.data.dataset import load
-from retrograd.data.part_folders import part_named
+from retrograd.data.read.folders import part_named
 from retrograd.data.settings import DataSettings
 from retrograd.data.source import read_file
 

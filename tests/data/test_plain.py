@@ -7,7 +7,7 @@ from retrograd.data.dataset import from_frame, load
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
-from retrograd.data.split_settings import SplitSettings
+from retrograd.data.split.settings import SplitSettings
 
 ALL = SplitSettings(method="none")
 PLAIN = pl.DataFrame({"miles": [63380, 165028, 900], "share": [18, 8, 3], "price": [19862.65, -806.48, 10.0]})

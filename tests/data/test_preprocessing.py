@@ -11,7 +11,7 @@ from retrograd.data.dataset import from_arrays, from_frame, load
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
-from retrograd.data.split_settings import SplitSettings
+from retrograd.data.split.settings import SplitSettings
 
 ALL = SplitSettings(method="none")
 FRAME = pl.DataFrame(

@@ -3,7 +3,7 @@ import polars as pl
 
 from retrograd.data.dataset import from_arrays, from_frame
 from retrograd.data.settings import DataSettings
-from retrograd.data.split_settings import SplitSettings
+from retrograd.data.split.settings import SplitSettings
 
 ALL = DataSettings(split=SplitSettings(method="none"))
 

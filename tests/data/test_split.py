@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrograd.base.errors import DataError
-from retrograd.data.split import RowLabels, split_by_group, split_by_time, split_random, split_stratified
+from retrograd.data.split.split import RowLabels, split_by_group, split_by_time, split_random, split_stratified
 
 
 def assert_partition(split, rows):

@@ -9,7 +9,7 @@ from retrograd.data.dataset import from_arrays, from_frame
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
-from retrograd.data.split_settings import SplitSettings
+from retrograd.data.split.settings import SplitSettings
 from retrograd.training.use.metrics import label_metrics
 
 ALL = SplitSettings(method="none")

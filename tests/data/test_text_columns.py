@@ -8,13 +8,13 @@ import pytest
 
 from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.cells.kinds import find_kinds
+from retrograd.data.cells.vocabulary import Vocabulary
 from retrograd.data.dataset import from_frame
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
-from retrograd.data.texts.column import fit_text_column
-from retrograd.data.texts.vocabulary import Vocabulary
+from retrograd.data.tables.text_column import fit_text_column
 
 FILLER = ("the", "a", "box")
 HAN = "这个产品好用质量错物流快包装差服务态度一般价格便宜推荐购买失望"

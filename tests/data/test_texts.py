@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from retrograd.base.errors import ConfigError, DataError
+from retrograd.data.cells.vocabulary import END, PADDING, START, UNKNOWN, Vocabulary, fit_vocabulary
 from retrograd.data.dataset import from_arrays, load
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
 from retrograd.data.texts.settings import TextSettings
-from retrograd.data.texts.vocabulary import END, PADDING, START, UNKNOWN, Vocabulary, fit_vocabulary
 
 NONE = {"method": "none"}
 

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from retrograd.data.texts.vocabulary import END, PADDING, START
+from retrograd.data.cells.vocabulary import END, PADDING, START
 from retrograd.training.use.decoding import drawn, extend, likeliest, search
 
 TOKENS = 7  # four special ones, then 4, 5 and 6

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from retrograd.data.cells.vocabulary import Vocabulary
 from retrograd.data.images.boxes import Boxes, chosen_boxes, overlap
 from retrograd.data.images.decoding import Form
 from retrograd.data.images.masks import Masks
 from retrograd.data.texts.targets import NextToken
-from retrograd.data.texts.vocabulary import Vocabulary
 from retrograd.training.use.detection import average_precision
 from retrograd.training.use.tallies import MaskTally, TokenTally, tally_of
 

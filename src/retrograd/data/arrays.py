@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import polars as pl
 from retrograd.base.errors import DataError, DataTypeError
 from retrograd.data.cells.floats import floats
 from retrograd.data.read.numpy_files import PLAIN_KINDS
-from retrograd.data.table import Table, any_series, checked, from_any_frame, table_digest
+from retrograd.data.table import Table, any_series, checked, from_any_frame
 
 INT32 = np.iinfo(np.int32)
 
@@ -40,6 +40,22 @@ class Arrays:
         target = None if self.target is None else self.target.take(rows)
         weight, numbers = (None if each is None else each[rows] for each in (self.weight, self.numbers))
         return Arrays(inputs, target, weight, self.where, numbers)
+
+    def numbered(self) -> Arrays:
+        """Return rows that know their numbers in the data, from 1, also after some of them are taken."""
+        return replace(self, numbers=np.arange(1, len(self) + 1))
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the arrays' names, types, shapes and values as hexadecimal text."""
+        arrays = self.inputs | ({} if self.weight is None else {"sample_weight": self.weight})
+        digest = hashlib.sha256()
+        for name, array in arrays.items():
+            digest.update(f"{name} {array.dtype} {array.shape} ".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        if self.target is not None:
+            digest.update(self.target.digest.encode())
+        return digest.hexdigest()
 
 
 def as_arrays(x: Any, y: Any = None, *, keep_integers: bool = False, where: str = "arrays") -> Arrays:
@@ -102,20 +118,6 @@ def beside(frame: pl.DataFrame, added: pl.DataFrame, where: str) -> pl.DataFrame
     if len(added) != len(frame):
         raise DataError(f"x has {len(frame)} rows, y has {len(added)}", where=where)
     return frame.hstack(added)
-
-
-def arrays_digest(arrays: Arrays) -> str:
-    """Return the SHA-256 of the arrays' names, types, shapes and values as hexadecimal text."""
-    parts = dict(arrays.inputs)
-    if arrays.weight is not None:
-        parts["sample_weight"] = arrays.weight
-    digest = hashlib.sha256()
-    for name, array in parts.items():
-        digest.update(f"{name} {array.dtype} {array.shape} ".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    if arrays.target is not None:
-        digest.update(table_digest(arrays.target).encode())
-    return digest.hexdigest()
 
 
 def _as_numpy(name: str, values: Any, where: str) -> np.ndarray:

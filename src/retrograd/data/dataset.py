@@ -16,13 +16,15 @@ from retrograd.data.cells.notation import Notation
 from retrograd.data.images.plan import plan_images
 from retrograd.data.images.reading import LABEL, images_of_arrays
 from retrograd.data.images.rows import Images
-from retrograd.data.preprocessing import Preprocessing
+from retrograd.data.preprocessing import Inputs, Preprocessing, Target
 from retrograd.data.report import Report
-from retrograd.data.seen import Seen, numbered, seen_rows
+from retrograd.data.seen import Seen, seen_rows
 from retrograd.data.settings import DataSettings, Task
-from retrograd.data.source import Rows, Source, arrays_source, frame_source, read_source
-from retrograd.data.split import FEW_ROWS, Split, choose_method, split_rows
+from retrograd.data.source import Source, arrays_source, frame_source, read_source
+from retrograd.data.split.split import FEW_ROWS, Split, choose_method, split_rows
 from retrograd.data.table import Table, TextForm, from_any_frame
+from retrograd.data.tables.goal import Plan
+from retrograd.data.tables.inputs import TableInputs
 from retrograd.data.tables.multilabel import MultiLabels
 from retrograd.data.tables.plain import plain_tables
 from retrograd.data.tables.plan import plan_arrays, plan_table
@@ -32,7 +34,8 @@ from retrograd.data.texts.inputs import listed_texts
 from retrograd.data.texts.plan import plan_corpus, plan_texts
 from retrograd.data.texts.reading import TEXT
 from retrograd.data.texts.settings import TextSettings
-from retrograd.data.windows.plan import WindowPlan, plan_windows
+from retrograd.data.windows.guess import dated_notes
+from retrograd.data.windows.plan import plan_windows
 from retrograd.present.wording import some_of
 
 Batch = dict[str, Any]  # NumPy arrays, or columns of images that are decoded when rows are taken
@@ -189,15 +192,15 @@ def build(source: Source) -> Dataset:
 
 def _build(source: Source) -> Dataset:
     source, notations, written = _with_plain_numbers(source)
-    plan = _plan(source)
-    rows = plan.clean(numbered(source.rows))
-    split, split_note = _split(plan, rows, source)
+    plan = plan_of(source)
+    rows = plan.rows
+    split, split_note = _split(plan, source)
     indices = {name: part for name, part in split._asdict().items() if len(part)}
-    if isinstance(plan, WindowPlan):
-        indices = {name: plan.with_history(rows, part) for name, part in indices.items()}
-    parts = {name: rows.take(part) for name, part in indices.items()}
-    parts |= {name: plan.clean(numbered(part)) for name, part in source.parts.items()}
-    preprocessing = replace(plan.fit(parts["train"]), notations=notations)
+    parts = {name: rows.take(plan.with_history(rows, part)) for name, part in indices.items()}
+    parts |= {name: plan.clean(part.numbered()) for name, part in source.parts.items()}
+    inputs, target = plan.fit(parts["train"])
+    weight = source.settings.weight if isinstance(inputs, TableInputs) else None
+    preprocessing = Preprocessing(inputs, target, weight, notations)
     report = Report()
     batches = {name: preprocessing.transform(part, with_target=True, report=report) for name, part in parts.items()}
     return Dataset(
@@ -230,9 +233,9 @@ def _with_plain_numbers(source: Source) -> tuple[Source, dict[str, Notation], tu
     return replace(source, rows=plain.parts["train"], parts=parts), plain.notations, plain.notes
 
 
-def _plan(source: Source) -> Any:
-    """Return the plan for the kind of rows that were read; all plans have the same methods."""
-    rows, settings = source.rows, source.settings
+def plan_of(source: Source) -> Plan[Any, tuple[Inputs, Target | None]]:
+    """Return the plan for the kind of rows that were read."""
+    rows, settings = source.rows.numbered(), source.settings
     if isinstance(rows, Images):
         return plan_images(rows, settings)
     if isinstance(rows, Corpus):
@@ -243,16 +246,13 @@ def _plan(source: Source) -> Any:
         return plan_texts(rows, settings, settings.text, source.tokenizer)
     if settings.windows is not None:
         return plan_windows(rows, settings, settings.windows)
-    return plan_table(rows, settings)
+    plan = plan_table(rows, settings)
+    return replace(plan, notes=(*plan.notes, *dated_notes(rows, plan)))
 
 
-def is_ordered(rows: Rows, settings: DataSettings) -> bool:
-    """Return whether rows belong together in their order: windows, or pieces of one text."""
-    return settings.windows is not None or (isinstance(rows, Corpus) and rows.is_one)
-
-
-def _split(plan: Any, rows: Rows, source: Source) -> tuple[Split, str]:
+def _split(plan: Plan[Any, Any], source: Source) -> tuple[Split, str]:
     """Return the parts of the rows, and a sentence about them; a part that has its own file is not split off."""
+    rows = plan.rows
     settings = source.settings.split
     settings = replace(
         settings,
@@ -260,7 +260,7 @@ def _split(plan: Any, rows: Rows, source: Source) -> tuple[Split, str]:
         test=0.0 if "test" in source.parts else settings.test,
     )
     labels = plan.row_labels(rows)
-    if settings.method == "auto" and is_ordered(rows, source.settings):
+    if settings.method == "auto" and plan.is_ordered:
         settings = replace(settings, method="time") if len(rows) >= FEW_ROWS else settings
     method = choose_method(settings, len(rows), labels is not None, "valid" in source.parts)
     split = split_rows(method, settings, len(rows), labels, plan.split_keys(rows))

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import polars as pl
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from retrograd.base.errors import DataError, ModelFileError, RetrogradWarning
-from retrograd.data.arrays import Arrays, as_arrays
+from retrograd.base.errors import DataError, ModelFileError, RetrogradWarning, ShapeError
+from retrograd.data.arrays import Arrays
+from retrograd.data.cells.floats import floats
 from retrograd.data.cells.notation import Notation
 from retrograd.data.images.boxes import Boxes
 from retrograd.data.images.inputs import ImageInputs
@@ -22,18 +22,17 @@ from retrograd.data.images.masks import Masks
 from retrograd.data.images.settings import ImageSettings
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
-from retrograd.data.table import Table, from_any_frame
+from retrograd.data.table import Table
+from retrograd.data.tables.goal import labelled_rows
 from retrograd.data.tables.inputs import ArrayInputs, TableInputs
-from retrograd.data.tables.labelled import labelled_rows
 from retrograd.data.tables.multilabel import MultiLabels
 from retrograd.data.tables.plain import to_plain_like
 from retrograd.data.tables.target import Decoded, Labels, Quantities, quantities
-from retrograd.data.tables.weights import checked_weights
+from retrograd.data.tables.typed import TypedTable
 from retrograd.data.texts.inputs import CorpusInputs, TextInputs
 from retrograd.data.texts.settings import TextSettings
 from retrograd.data.texts.targets import Answer, NextToken
 from retrograd.data.windows.inputs import WindowInputs
-from retrograd.present.wording import some_of
 
 FORMAT = 1
 Inputs = TableInputs | ArrayInputs | ImageInputs | TextInputs | CorpusInputs | WindowInputs
@@ -77,28 +76,14 @@ class Preprocessing:
             if report.ignored:
                 warnings.warn(f"{report.sentences()[0]}", RetrogradWarning, stacklevel=2)
             return batch
-        if isinstance(self.inputs, TableInputs):
-            table = data if isinstance(data, Table) else self._as_table(data, self.inputs)
-            table = self._plain_numbers(table.with_missing(self.inputs.missing_values), self.inputs, report)
-            targets = self.target.names if self.target is not None and with_target else ()
-            table.require([*(column.name for column in self.inputs.columns), *targets])
-            table = self._labelled(table, report) if with_target else table
-            batch = self.inputs.encode(table, report)
-            return {**batch, **self._table_target(table)} if with_target else batch
-        if not isinstance(self.inputs, ArrayInputs):
-            rows = self.rows_of(data)
-            if isinstance(self.inputs, WindowInputs):
-                rows = self._plain_numbers(rows, self.inputs.table, report)
-            batch = self.inputs.encode(rows, report, with_target)
-            return {**batch, **self._special_target(self.inputs, rows)} if with_target else batch
-        arrays = data if isinstance(data, Arrays) else self._as_arrays(data)
-        batch = self.inputs.encode(arrays)
-        return {**batch, **self._array_target(arrays)} if with_target else batch
+        rows = self.rows_of(data)
+        if isinstance(rows, Table) and not isinstance(rows, TypedTable):
+            rows = self._readable(rows, with_target, report)
+        batch = self.inputs.encode(rows, report, with_target)
+        return {**batch, **self._targets(rows)} if with_target else batch
 
     def rows_of(self, data: Any) -> Any:
         """Return data as the rows that `transform` takes: for images Images, for windows a table in order."""
-        if isinstance(self.inputs, (TableInputs, ArrayInputs)):
-            return data
         return self.inputs.rows_of(data, () if self.target is None else self.target.names)
 
     def settings(self, settings: DataSettings) -> DataSettings:
@@ -141,79 +126,54 @@ class Preprocessing:
         except (TypeError, ValueError, RecursionError):
             raise ModelFileError("preprocessing is damaged: not plain JSON") from None
 
-    def _as_table(self, data: Any, inputs: TableInputs) -> Table:
-        """Return a data frame as it is, and an array (or x and y) as a table with the columns of training in order."""
-        names = tuple(column.name for column in inputs.columns)
-        given = dict(data) if isinstance(data, Mapping) else {"x": data}
-        if hasattr(data, "columns") or (isinstance(data, Mapping) and ("x" not in data or {*names} <= {*data})):
-            return from_any_frame(data)
-        if not hasattr(given["x"], "__len__"):
-            return from_any_frame(data)
-        columns = _named(np.asarray(given["x"]), names, "x")
-        if self.target is not None and "y" in given:
-            y = np.asarray(given["y"])
-            columns |= _named(y.reshape(len(y), -1), self.target.names, "y")
-        return from_any_frame(pl.DataFrame(columns))
-
-    def _as_arrays(self, data: Any) -> Arrays:
-        if isinstance(data, Table) or hasattr(data, "columns"):
-            raise DataError("the model was trained on arrays, not on a table", cure="give the array x")
-        given = dict(data) if isinstance(data, Mapping) else {"x": data}
-        y = given.pop("y", None)
-        return as_arrays(given, y, keep_integers=self.inputs.kind == "arrays" and self.inputs.scaling is None)
-
-    def _plain_numbers(self, table: Table, inputs: TableInputs, report: Report) -> Table:
-        """Return a table with numbers where its number columns hold text such as 1.394,03 € or 18%."""
+    def _readable(self, table: Table, with_target: bool, report: Report) -> Table:
+        """Return a table with numbers in place of text such as 1.394,03 € or 18%, and of its rows those that have their
+        targets; an empty list of labels is one.
+        """
+        inputs = self.inputs.table if isinstance(self.inputs, WindowInputs) else self.inputs
+        if not isinstance(inputs, TableInputs):
+            return table
         names = [column.name for column in inputs.columns if column.kind == "number"]
         names += [name for name in self.notations if name not in names]
-        return to_plain_like(table, names, self.notations, inputs.invalid, report)
-
-    def _labelled(self, table: Table, report: Report) -> Table:
-        """Return the rows that have their targets; an empty list of labels is one."""
-        if self.target is None or (isinstance(self.target, MultiLabels) and self.target.mark):
+        table = table.with_missing(inputs.missing_values)
+        table = to_plain_like(table, names, self.notations, inputs.invalid, report)
+        if inputs is not self.inputs:
             return table
-        kept = labelled_rows(table, self.target.names)
-        report.unlabelled += len(table) - len(kept)
-        return kept
+        targets = self.target.names if self.target is not None and with_target else ()
+        table.require([*(column.name for column in inputs.columns), *targets])
+        if not targets or (isinstance(self.target, MultiLabels) and self.target.mark):
+            return table
+        labelled = labelled_rows(table, targets)
+        report.unlabelled += len(table) - len(labelled)
+        return labelled
 
-    @property
-    def _plain(self) -> Labels | MultiLabels | Quantities:
-        assert isinstance(self.target, (Labels, MultiLabels, Quantities))
-        return self.target
-
-    def _table_target(self, table: Table) -> dict[str, np.ndarray]:
-        found: dict[str, np.ndarray] = {}
-        if self.target is not None:
-            found["y"] = self._plain.encode(table)
-        if self.weight is not None and self.weight in table.names:
-            weights = quantities(table, (self.weight,))
-            found["sample_weight"] = checked_weights(weights, table.where)
-        return found
-
-    def _special_target(self, inputs: Any, rows: Any) -> dict[str, Any]:
-        """Return the target's columns for rows that are neither a plain table nor arrays."""
+    def _targets(self, rows: Any) -> dict[str, Any]:
+        """Return the target's columns, and the weights where there are any."""
+        columns: dict[str, Any] = {}
         if isinstance(self.target, (Labels, MultiLabels, Quantities)):
-            return {"y": self.target.encode(inputs.target_table(rows))}
-        return {} if self.target is None else self.target.columns(rows)
-
-    def _array_target(self, arrays: Arrays) -> dict[str, np.ndarray]:
-        found: dict[str, np.ndarray] = {}
-        if self.target is not None:
-            if arrays.target is None:
-                raise DataError("no array 'y'", where=arrays.where, cure="give the targets as well")
-            found["y"] = self._plain.encode(arrays.target)
-        if arrays.weight is not None:
-            found["sample_weight"] = checked_weights(arrays.weight, arrays.where)
-        return found
-
-
-def _named(values: np.ndarray, names: tuple[str, ...], what: str) -> dict[str, np.ndarray]:
-    if values.ndim != 2 or values.shape[1] != len(names):
-        expected = f"expected {what} of shape (rows, {len(names)}), one column each for {some_of(names)}"
-        raise DataError(f"{expected}; got {values.shape}")
-    return dict(zip(names, values.T, strict=True))
+            columns["y"] = self.target.encode(self.inputs.target_table(rows))
+        elif self.target is not None:
+            columns |= self.target.columns(rows)
+        weights = rows.weight if isinstance(rows, Arrays) else None
+        if self.weight is not None and self.weight in rows.names:
+            weights = quantities(rows, (self.weight,))
+        return columns if weights is None else {**columns, "sample_weight": checked_weights(weights, rows.where)}
 
 
 @functools.cache
 def _adapter() -> TypeAdapter[Preprocessing]:
     return TypeAdapter(Preprocessing)
+
+
+def checked_weights(weights: np.ndarray, where: str) -> np.ndarray:
+    """Return weights as float32 [rows]; a negative one, or no positive one at all, is a DataError."""
+    if weights.ndim == 2 and weights.shape[1] == 1:
+        weights = weights[:, 0]
+    if weights.ndim != 1:
+        raise ShapeError(f"sample_weight: expected (rows,), got {weights.shape}", where=where)
+    if (weights < 0).any():
+        row = int(np.argmax(weights < 0))
+        raise DataError(f"sample_weight: row {row + 1} has the negative weight {weights[row]:g}", where=where)
+    if not weights.any():
+        raise DataError("sample_weight: every weight is 0, so nothing would be learned", where=where)
+    return weights.astype(floats())

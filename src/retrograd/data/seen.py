@@ -78,16 +78,6 @@ def seen_rows(rows: Any, preprocessing: Preprocessing, count: int) -> Seen | Non
     return Seen(replace(rows, frame=rows.frame.select(shown)), names[:COLUMNS], grid)
 
 
-def numbered(rows: Any) -> Any:
-    """Return rows that go on knowing their numbers in the data, from 1, when some of them are taken."""
-    numbers = np.arange(1, len(rows) + 1)
-    if isinstance(rows, Images):
-        return rows if rows.table is None else rows.with_table(numbered(rows.table))
-    if isinstance(rows, Table):
-        return rows if rows.lines is not None else replace(rows, numbers=numbers)
-    return replace(rows, numbers=numbers) if isinstance(rows, Arrays) else rows
-
-
 def _grid(table: Table, names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the columns if they are the pixels of a square: numbers whose names differ in nothing but numbers."""
     is_square = _side(len(names)) >= LEAST_SIDE

@@ -20,9 +20,9 @@ from retrograd.base.quantities import (
     PositiveInt,
 )
 from retrograd.base.schema import Settings
-from retrograd.data.builtin.inline import InlineRows, row_problems
+from retrograd.data.builtin.settings import InlineRows, row_problems
 from retrograd.data.images.settings import ImageSettings
-from retrograd.data.split_settings import SplitSettings
+from retrograd.data.split.settings import SplitSettings
 from retrograd.data.texts.settings import TextSettings
 from retrograd.data.windows.settings import WindowSettings
 

@@ -81,6 +81,21 @@ class Table:
         numbers = None if self.numbers is None else self.numbers[rows]
         return replace(self, frame=self.frame[rows], lines=lines, origin=origin, numbers=numbers)
 
+    def numbered(self) -> Table:
+        """Return rows that know their numbers in the data, from 1, also after some of them are taken."""
+        return self if self.lines is not None else replace(self, numbers=np.arange(1, len(self) + 1))
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of names, types and cells as hexadecimal text."""
+        digest = hashlib.sha256()
+        for series in self.frame.iter_columns():
+            cells = series.cast(pl.String).fill_null("\0")
+            digest.update(f"{series.name}\0{series.dtype}\0{len(cells)}\0".encode())
+            for start in range(0, len(cells), 100_000):
+                digest.update("\n".join(cells[start : start + 100_000]).encode())
+        return digest.hexdigest()
+
     def column(self, name: str) -> pl.Series:
         """Return one column; an unknown name is an error that lists the known ones."""
         if name not in self._known:
@@ -205,17 +220,6 @@ def refuse_duplicates(names: Iterable[str], where: str) -> None:
         if name in seen:
             raise DataError(f"duplicate column '{name}'", where=where, cure="give each column a name of its own")
         seen.add(name)
-
-
-def table_digest(table: Table) -> str:
-    """Return the SHA-256 of a table's names, types and cells as hexadecimal text."""
-    digest = hashlib.sha256()
-    for series in table.frame.iter_columns():
-        cells = series.cast(pl.String).fill_null("\0")
-        digest.update(f"{series.name}\0{series.dtype}\0{len(cells)}\0".encode())
-        for start in range(0, len(cells), 100_000):
-            digest.update("\n".join(cells[start : start + 100_000]).encode())
-    return digest.hexdigest()
 
 
 def _foreign_series(values: Any, name: str, where: str) -> pl.Series:

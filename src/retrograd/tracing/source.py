@@ -15,7 +15,7 @@ from retrograd.base.errors import DataError, UsageError
 from retrograd.data.cells.floats import reading_in
 from retrograd.data.dataset import Dataset, from_arrays, load
 from retrograd.data.settings import DataSettings
-from retrograd.data.split_settings import SplitSettings
+from retrograd.data.split.settings import SplitSettings
 from retrograd.record.events import Epoch, Intervention, Started, Stopped, versions
 from retrograd.record.run import CONFIG, RunFolder
 from retrograd.training.config.config import RunConfig, config_of

@@ -12,7 +12,7 @@ from retrograd.data.images.boxes import Boxes
 from retrograd.data.images.masks import Masks
 from retrograd.data.images.reading import EDGES
 from retrograd.data.images.rows import Images
-from retrograd.data.tables.digits import shortest
+from retrograd.data.tables.scaling import shortest
 from retrograd.data.tables.target import Decoded, Quantities
 from retrograd.data.windows.inputs import WindowInputs
 from retrograd.training.use.predict import Model

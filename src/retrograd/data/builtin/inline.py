@@ -1,32 +1,44 @@
-"""What rows may be that stand in the configuration itself."""
+"""Rows that stand in the configuration itself: for exercises, and to try a network on a few numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Annotated
+from dataclasses import replace
 
-from retrograd.base.annotations import Expect
-from retrograd.base.errors import Problem
-from retrograd.base.quantities import Number
+import polars as pl
 
-Cell = bool | int | Number | str | None
-InlineRows = Annotated[tuple[tuple[Cell, ...], ...], Expect("rows, each a list of cells, as in [[0, 1, 1], [1, 1, 0]]")]
+from retrograd.data.builtin.builtin import TARGET
+from retrograd.data.builtin.settings import Cell
+from retrograd.data.settings import DataSettings
+from retrograd.data.table import Table
+
+WHERE = "data.rows"
 
 
-def row_problems(rows: Sequence[Sequence[Cell]] | None, columns: Sequence[str], other: str | None) -> Iterator[Problem]:
-    """Yield what is wrong with rows and the names of their columns; `other` is the data set or file beside them."""
-    if rows is None:
-        if columns:
-            yield Problem("columns", "there are no rows whose columns they name", "give `rows`; a file names its own")
-        return
-    if other is not None:
-        yield Problem("rows", f"given beside '{other}'", "keep one of them")
-    width = len(columns) or (len(rows[0]) if rows else 0)
-    if not rows or not width:
-        yield Problem("rows", "no rows, or an empty one", "give some, such as rows: [[0, 1, 1], [1, 1, 0]]")
-    model = "columns" if columns else "the first row"
-    for i, row in enumerate(rows):
-        if len(row) != width:
-            yield Problem(f"rows.{i}", f"expected {width} cells, as in {model}, found {len(row)}", "even them out")
-    if len(set(columns)) < len(columns):
-        yield Problem("columns", "names a column twice", "name each once")
+def inline_table(settings: DataSettings) -> tuple[Table, DataSettings]:
+    """Return the rows as a table, and the settings with what suits them: numbers as they are, all rows for training.
+
+    Columns that have no names are x1, x2, ... and, last, the target y.
+    """
+    rows, names = settings.rows or (), inline_names(settings)
+    frame = pl.DataFrame({name: _column([row[i] for row in rows]) for i, name in enumerate(names)})
+    split = replace(settings.split, method="none") if settings.split.method == "auto" else settings.split
+    own = replace(settings, scale=settings.scale or "none", scale_target=settings.scale_target or "none", split=split)
+    return Table(frame, WHERE), own if own.target or own.task == "unsupervised" else replace(own, target=names[-1])
+
+
+def inline_names(settings: DataSettings) -> tuple[str, ...]:
+    """Return the names of the columns."""
+    width = len((settings.rows or ((),))[0])
+    if settings.columns:
+        return settings.columns
+    inputs = width if settings.task == "unsupervised" else width - 1
+    return (*(f"x{i + 1}" for i in range(inputs)), *([TARGET] if inputs < width else []))
+
+
+def _column(cells: list[Cell]) -> pl.Series:
+    """Return cells as numbers, or as text where one of them is."""
+    if any(isinstance(cell, str) for cell in cells):
+        return pl.Series([None if cell is None else str(cell) for cell in cells], dtype=pl.String)
+    if any(isinstance(cell, float) for cell in cells):
+        return pl.Series([None if cell is None else float(cell) for cell in cells], dtype=pl.Float64)
+    return pl.Series([None if cell is None else int(cell) for cell in cells], dtype=pl.Int64)

@@ -11,17 +11,14 @@ import polars as pl
 from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.cells.date_forms import example
 from retrograd.data.cells.dates import DIGITS, find_date, is_date_form
-from retrograd.data.cells.dialects import example_notation
-from retrograd.data.cells.free_text import is_free_text, words_a_cell
+from retrograd.data.cells.dialects import ENOUGH, example_notation, find_candidate, find_units, readable
 from retrograd.data.cells.notation import stands_for_none
-from retrograd.data.cells.resemblance import resemblance
 from retrograd.data.cells.values import Parsed, booleans, dates, numbers, words
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
 from retrograd.present.wording import some_of
 
-ENOUGH = 0.95  # share of a text column's cells that make it a column of numbers or dates; the others are errors
-MANY = 0.5  # share of numbers from which a text column's note says that there were some
+MANY = 0.5  # share of cells that look like numbers or dates from which a text column's note says so
 MOST_WORDS = 64  # a column with more different words, which hardly repeat, names its rows
 FEW_A_WORD = 5  # cells to each different word; with more, words that look like numbers are still good categories
 ISO_DATE = "%Y-%m-%d"
@@ -29,6 +26,12 @@ LARGEST_EXACT = 2**53  # whole numbers beyond are rounded in 64 bits, so that di
 LONG = r"^[+-]?\d{17,}$"  # digits that are more than that
 PADDED = r"^0\d+$"
 ROW_NUMBER_NAME = re.compile(r"(?i:(^|[_ .-])(id|index|row|no|nr)$|^unnamed)|[a-z](Id|ID)$")
+FEWEST_WORDS = 3  # a cell, on average. AutoGluon's threshold for a text column (`check_if_nlp_feature`) as well
+FEWEST_TEXTS = 64  # different ones; as many as a category column keeps words at most
+WORD = r"(?:^|\s)\S*\p{L}\S*"  # something with a letter between blanks: neither a number nor a time of day
+UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}]"  # scripts written without blanks
+CHARACTERS_A_WORD = 2  # of these scripts; the usual length of a Chinese word
+SAMPLE = 5_000  # cells, spread evenly; more would not change an average of words
 
 
 @dataclass(frozen=True)
@@ -195,3 +198,37 @@ def kinds_notes(kinds: Mapping[str, ColumnKind]) -> tuple[str, ...]:
         notes.append(f"{len(names)} {kind} column{'s' if len(names) > 1 else ''}{left_out}: {some_of(names)}")
     doubts = [f"{found.note}; `kinds:` chooses another kind" for found in kinds.values() if found.note]
     return (*notes, *doubts)
+
+
+def is_free_text(cells: pl.Series) -> bool:
+    """Return whether most cells of a text column differ and hold several words, as reviews and descriptions do."""
+    different = cells.n_unique()
+    if cells.dtype != pl.String or (different <= FEWEST_TEXTS and 2 * different <= len(cells)):
+        return False
+    return words_a_cell(cells) >= FEWEST_WORDS
+
+
+def words_a_cell(cells: pl.Series) -> float:
+    """Return how many words the different texts of a column have on average."""
+    texts = cells.unique(maintain_order=True).gather_every(max(1, cells.n_unique() // SAMPLE))
+    spaced = texts.str.count_matches(WORD).cast(pl.Float64)
+    unspaced = texts.str.count_matches(UNSPACED).cast(pl.Float64)
+    return float((spaced + unspaced / CHARACTERS_A_WORD).mean() or 0)
+
+
+def resemblance(cells: pl.Series) -> str:
+    """Return what at least half of the cells (none missing) look like, as the end of a sentence; "" for nothing."""
+    if cells.dtype != pl.String:
+        return ""
+    units = find_units(cells)
+    if len(units) > 1:
+        return f"which look like numbers in several units ({some_of(units, 3)}): write them in one"
+    candidate = find_candidate(cells)
+    if candidate is not None:
+        share = readable(cells, candidate.notation(candidate.evidence.decided or "."))
+        if share >= MANY:
+            return f"{share:.0%} of which look like numbers (`number` reads them; see `invalid:` for the others)"
+    found = find_date(cells, MANY)
+    if found is not None:
+        return f"most of which look like dates ({found.form} reads them; see `invalid:` for the others)"
+    return ""

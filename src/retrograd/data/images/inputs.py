@@ -12,7 +12,6 @@ from pydantic import ConfigDict
 
 from retrograd.base.errors import DataError, RetrogradWarning
 from retrograd.data.images.decoding import Form
-from retrograd.data.images.narrow import narrow_range
 from retrograd.data.images.pixels import Pixels, as_column
 from retrograd.data.images.reading import images_of_arrays, images_of_table
 from retrograd.data.images.rows import Images
@@ -24,6 +23,8 @@ from retrograd.data.tables.scaling import Scaling
 
 USUAL_SIZE = 32  # pixels, of files
 WHITE = 255.0
+NARROW = 0.05  # of 255 levels: what scikit-image's `is_low_contrast` calls low contrast
+SAMPLE = 256  # images, spread evenly
 
 
 @dataclass(frozen=True)
@@ -154,3 +155,13 @@ def fit_channels(pixels: Pixels) -> Scaling:
     mean = total / count
     deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
     return Scaling(tuple(mean.tolist()), tuple(np.where(deviation > 0, deviation, 1.0).tolist()))
+
+
+def narrow_range(pixels: Pixels) -> tuple[int, int] | None:
+    """Return the lowest and highest level of images of 8 bits, if they lie close together but are not all the same."""
+    if pixels.form.deep or not len(pixels):
+        return None
+    rows = np.arange(0, len(pixels), max(1, len(pixels) // SAMPLE))
+    seen = pixels.batch(rows) if pixels.kept is None else pixels.kept[rows]
+    low, high = int(seen.min()), int(seen.max())
+    return (low, high) if 0 < high - low < NARROW * 255 else None

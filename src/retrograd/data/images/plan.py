@@ -9,63 +9,69 @@ import numpy as np
 from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.images.boxes import Boxes, fit_boxes
 from retrograd.data.images.decoding import Form
-from retrograd.data.images.inputs import fit_images, image_form, mask_form
+from retrograd.data.images.inputs import ImageInputs, fit_images, image_form, mask_form
 from retrograd.data.images.masks import Masks, fit_masks
-from retrograd.data.images.reading import LABEL
 from retrograd.data.images.rows import Images
 from retrograd.data.images.settings import ImageSettings
-from retrograd.data.preprocessing import Preprocessing
+from retrograd.data.read.folders import LABEL
 from retrograd.data.settings import DataSettings
-from retrograd.data.split import RowLabels
-from retrograd.data.tables.goal import Goal, find_goal
+from retrograd.data.split.split import RowLabels
+from retrograd.data.tables.goal import Goal, Plan, find_goal
+from retrograd.data.tables.multilabel import MultiLabels
 from retrograd.data.tables.plan import split_keys
+from retrograd.data.tables.target import Labels, Quantities
 from retrograd.data.tables.task import find_targets
 from retrograd.present.wording import some_of
 
+Target = Labels | MultiLabels | Quantities | Masks | Boxes | None
+
 
 @dataclass(frozen=True)
-class ImagePlan:
+class ImagePlan(Plan[Images, tuple[ImageInputs, Target]]):
     """The plan for images; masks and boxes are known from all of them."""
 
-    settings: DataSettings
-    goal: Goal
-    dense: Masks | Boxes | None
-    notes: tuple[str, ...]
     form: Form
+    dense: Masks | Boxes | None = None
 
-    def clean(self, images: Images) -> Images:
+    def clean(self, rows: Images) -> Images:
         """Return the images; with `unreadable: skip`, those that can be read."""
         own = self.settings.images or ImageSettings()
-        return images.readable(self.form, own.memory) if own.unreadable == "skip" else images
+        return rows.readable(self.form, own.memory) if own.unreadable == "skip" else rows
 
-    def fit(self, train: Images) -> Preprocessing:
-        """Return the preprocessing fitted on training images."""
+    def fit(self, train: Images) -> tuple[ImageInputs, Target]:
+        """Return inputs and target fitted on training images."""
         inputs = fit_images(train, self.form, self.settings)
         if self.dense is not None or train.table is None:
-            return Preprocessing(inputs, self.dense)
-        return Preprocessing(inputs, self.goal.fit(train.table, self.settings.scale_target or "standard"))
+            return inputs, self.dense
+        return inputs, self.goal.fit(train.table, self.settings.scale_target or "standard")
 
-    def row_labels(self, images: Images) -> RowLabels | None:
+    def row_labels(self, rows: Images) -> RowLabels | None:
         """Return each image's class, or None."""
-        return None if images.table is None else self.goal.row_labels(images.table)
+        return None if rows.table is None else self.goal.row_labels(rows.table)
 
-    def split_keys(self, images: Images) -> np.ndarray | None:
+    def split_keys(self, rows: Images) -> np.ndarray | None:
         """Return the moments or groups by which the images are split."""
-        if images.table is None:
+        if rows.table is None:
             if self.settings.split.column is not None:
                 raise ConfigError("the images have no columns", where="data.split.column", cure="split otherwise")
             return None
-        return split_keys(images.table, self.settings)
+        return split_keys(rows.table, self.settings)
 
 
 def plan_images(images: Images, settings: DataSettings) -> ImagePlan:
     """Find out what is learned: a class or number for each image, its mask, its objects, or the image itself."""
-    own = settings.images or ImageSettings()
     form = image_form(images, settings)
+    goal, dense, (first, *others) = _learned(images, settings, form)
     size = f"{len(images)} images of {form.height} x {form.width} pixels, {form.kind}"
-    told = (size, *images.survey.notes(settings.scale is not None))
+    notes = (first, size, *images.survey.notes(settings.scale is not None), *others)
+    return ImagePlan(settings, goal, notes, images, form, dense).cleaned()
+
+
+def _learned(images: Images, settings: DataSettings, form: Form) -> tuple[Goal, Masks | Boxes | None, tuple[str, ...]]:
+    """Return what is learned from images, the target where it is dense, and sentences about them."""
+    own = settings.images or ImageSettings()
     if settings.task == "unsupervised":
-        return ImagePlan(settings, Goal("unsupervised", ()), None, ("no target: unsupervised", *told), form)
+        return Goal("unsupervised", ()), None, Goal("unsupervised", ()).notes("")
     if own.cells is not None:
         if images.objects is None:
             cure = "give a table with a path, x_min, y_min, x_max, y_max and a label in each row"
@@ -75,14 +81,13 @@ def plan_images(images: Images, settings: DataSettings) -> ImagePlan:
         lost = count - int(boxes.columns(images)["cell_filled"].sum())
         crowded = (f"{lost} of {count} objects share a cell with a larger one and are left out",) if lost else ()
         note = f"detection of {some_of(boxes.classes)}: {count} objects in a grid of {own.cells[0]} x {own.cells[1]}"
-        return ImagePlan(settings, Goal("detection", boxes.names), boxes, (note, *told, *crowded), form)
+        return Goal("detection", boxes.names), boxes, (note, *crowded)
     if images.masks is not None:
         masks = fit_masks(images, mask_form(form), own.memory)
-        note = f"segmentation into the pixel values {some_of(masks.values)}"
-        return ImagePlan(settings, Goal("segmentation", ("y",)), masks, (note, *told), form)
+        return Goal("segmentation", ("y",)), masks, (f"segmentation into the pixel values {some_of(masks.values)}",)
     if images.table is None:
-        return ImagePlan(settings, Goal("unsupervised", ()), None, ("no target: unsupervised", *told), form)
+        return Goal("unsupervised", ()), None, Goal("unsupervised", ()).notes("")
     table = images.table.with_missing(settings.missing_values)
     usual = (LABEL,) if LABEL in table.names and not settings.targets else find_targets(table.names, settings)
     goal = find_goal(table, usual, settings)
-    return ImagePlan(settings, goal, None, (*goal.notes(""), *told), form)
+    return goal, None, goal.notes("")

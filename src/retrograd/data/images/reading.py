@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,24 +15,16 @@ from retrograd.data.images.decoding import SUFFIXES
 from retrograd.data.images.depth import LEVELS
 from retrograd.data.images.rows import Box, Images
 from retrograd.data.images.settings import ImageSettings
+from retrograd.data.read.folders import LABEL, files_below, folder_labels
+from retrograd.data.settings import DataSettings
 from retrograd.data.table import SHOWN, Table
+from retrograd.data.tables.task import find_targets
 from retrograd.present.wording import some_of
 
 PATH_NAMES = ("path", "file", "image", "filename")
 EDGES = ("x_min", "y_min", "x_max", "y_max")
-LABEL = "label"
 IMAGES = "images"  # inside a folder that holds masks as well
-DEEPEST = 3  # folders below the one that is named
-
-
-def files_below(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """Yield the files of a kind in a folder and its sub-folders (three deep), sorted; hidden ones are left out."""
-    for place, folders, files in os.walk(folder):
-        is_deep = len(Path(place).relative_to(folder).parts) >= DEEPEST
-        folders[:] = [] if is_deep else sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if name.lower().endswith(suffixes) and not name.startswith("."):
-                yield Path(place) / name
+ENDING = r"(?i)\.(" + "|".join(suffix[1:] for suffix in SUFFIXES) + ")$"
 
 
 def read_image_folder(folder: Path, settings: ImageSettings) -> Images:
@@ -54,19 +46,6 @@ def read_image_folder(folder: Path, settings: ImageSettings) -> Images:
 def files_below_only(folder: Path) -> bool:
     """Return whether images lie in the folder itself."""
     return any(path.suffix.lower() in SUFFIXES for path in folder.iterdir() if path.is_file())
-
-
-def folder_labels(paths: list[Path], root: Path) -> Table | None:
-    """Return each file's sub-folder as its label; None where all lie in the folder itself."""
-    inside = [path.relative_to(root).parts for path in paths]
-    loose = [str(path) for path, parts in zip(paths, inside, strict=True) if len(parts) == 1]
-    if len(loose) == len(paths):
-        return None
-    if loose:
-        cure = "put each file into the sub-folder of its class"
-        raise DataError(f"files beside the classes' folders: {some_of(loose, SHOWN)}", where=str(root), cure=cure)
-    frame = pl.DataFrame({"path": [str(path) for path in paths], LABEL: [parts[0] for parts in inside]})
-    return Table(frame, str(root))
 
 
 def masks_of(paths: list[Path], images: Path, masks: Path) -> Iterator[Path]:
@@ -209,3 +188,28 @@ def objects_of(boxes: np.ndarray, labels: np.ndarray, rows: int, where: str) -> 
         tuple(box_of(box, label) for box, label in zip(own, named, strict=True) if label >= 0)
         for own, named in zip(boxes, labels, strict=True)
     )
+
+
+def with_image_column(table: Table, settings: DataSettings) -> tuple[DataSettings, tuple[str, ...]]:
+    """Return settings that read the images where their paths are all there is beside the target, and a sentence.
+
+    Where the table has other columns as well, the sentence only says which setting reads the images.
+    """
+    if settings.images is not None or settings.text is not None or settings.windows is not None:
+        return settings, ()
+    targets = settings.targets or find_targets(table.names, settings)
+    roles = {*targets, *settings.exclude, settings.weight, settings.split.column}
+    others = [name for name in settings.features or table.names if name not in roles and name in table.names]
+    found = [name for name in others if name not in settings.kinds and holds_paths(table.column(name))]
+    if not found:
+        return settings, ()
+    say = f"'{found[0]}' holds paths of images: `images: {{column: {found[0]}}}`"
+    if others != found[:1]:
+        return settings, (f"{say} learns from the images instead of the other columns",)
+    return replace(settings, images=ImageSettings(column=found[0])), (f"{say} is what reads them here",)
+
+
+def holds_paths(column: pl.Series) -> bool:
+    """Return whether all cells end as names of image files do."""
+    cells = column.drop_nulls()
+    return cells.dtype == pl.String and len(cells) > 0 and bool(cells.str.contains(ENDING).all())

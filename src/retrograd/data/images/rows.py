@@ -15,7 +15,7 @@ from retrograd.base.errors import DataError, RetrogradWarning
 from retrograd.data.images.decoding import Form, image_size
 from retrograd.data.images.depth import Survey, survey
 from retrograd.data.images.pixels import Pixels, Sources
-from retrograd.data.table import SHOWN, Table, table_digest
+from retrograd.data.table import SHOWN, Table
 from retrograd.present.wording import some_of
 
 
@@ -53,9 +53,9 @@ class Images:
             None if self.objects is None else tuple(self.objects[i] for i in rows),
         )
 
-    def with_table(self, table: Table) -> Images:
-        """Return the same images with another table."""
-        return replace(self, table=table)
+    def numbered(self) -> Images:
+        """Return images whose table knows the rows' numbers in the data, also after some of them are taken."""
+        return self if self.table is None else replace(self, table=self.table.numbered())
 
     def pixels(self, form: Form, memory: int) -> Pixels:
         """Return the images (or for the form `mask` the masks) in a form; asked for twice, they are decoded once."""
@@ -91,7 +91,7 @@ class Images:
         digest = hashlib.sha256(repr(self.objects).encode())
         for array in (self.sources, self.masks):
             digest.update(np.ascontiguousarray(array).data if isinstance(array, np.ndarray) else repr(array).encode())
-        digest.update(b"" if self.table is None else table_digest(self.table).encode())
+        digest.update(b"" if self.table is None else self.table.digest.encode())
         return digest.hexdigest()
 
     @property

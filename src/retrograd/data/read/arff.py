@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from retrograd.base.errors import DataError
+from retrograd.data.read.reader import reads
 from retrograd.data.read.rows import RowChunk, chunk_rows, collect_rows
 from retrograd.data.read.text import open_lines, text_encoding
 from retrograd.data.settings import DataSettings
@@ -19,6 +20,7 @@ from retrograd.data.table import Table, refuse_duplicates
 ATTRIBUTE = re.compile(r"""@attribute\s+(?:'((?:[^'\\]|\\.)*)'|"([^"]*)"|(\S+))\s+\S""", re.IGNORECASE)
 
 
+@reads(".arff")
 def read_arff(path: Path, settings: DataSettings) -> Table:
     """Return an ARFF file as a Table of text, with the names of its attributes.
 

@@ -12,7 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from retrograd.base.errors import DataError
-from retrograd.data.read.layout import CsvReader, Layout, find_layout
+from retrograd.data.read.compression import inner_name
+from retrograd.data.read.encoding import is_plain
+from retrograd.data.read.files import chunks
+from retrograd.data.read.layout import CsvReader, Layout, find_layout, fits
+from retrograd.data.read.reader import reads
 from retrograd.data.read.records import table_of_records
 from retrograd.data.read.rows import RowChunk, chunk_rows
 from retrograd.data.read.text import open_lines, text_encoding
@@ -21,9 +25,11 @@ from retrograd.data.table import Table, TextForm
 
 PEEK_LINES = 200  # that decide how the file is laid out
 PEEK_CHARACTERS = 1 << 19  # and no more, where they are long
+SEPARATED = (".csv", ".tsv", ".txt", ".data")
 FEWEST_LINES = 5  # however long they are
 
 
+@reads(".csv", ".txt", ".data")
 def read_delimited(path: Path, settings: DataSettings) -> Table:
     """Return a CSV or TSV file as a Table of text.
 
@@ -43,6 +49,26 @@ def read_delimited(path: Path, settings: DataSettings) -> Table:
             return replace(table, form=TextForm(encoding, layout.separator, settings.decimal or "."))
     line = _faulty_line(path, encoding, layout)
     raise DataError(f"line {line}: {message}", where=f"{path}:{line}")
+
+
+@reads(".tsv")
+def read_tsv(path: Path, settings: DataSettings) -> Table:
+    """Return a TSV file as a Table of text: tabs stand between its cells unless the settings say otherwise."""
+    return read_delimited(path, replace(settings, separator=settings.separator or "\t"))
+
+
+def form_of_its_own(path: Path, settings: DataSettings) -> DataSettings:
+    """Return the settings for a further file, without an encoding or separator that plainly is not that file's."""
+    if not path.is_file() or Path(inner_name(path)).suffix not in SEPARATED:
+        return settings
+    if settings.encoding is not None and is_plain(lambda: chunks(path, settings.max_bytes)):
+        settings = replace(settings, encoding=None)
+    if settings.separator is not None:
+        with open_lines(path, text_encoding(path, settings)) as lines:
+            sample = first_lines(lines)
+        if sample and not fits(sample, settings.separator):
+            settings = replace(settings, separator=None, decimal=None)
+    return settings
 
 
 def first_lines(lines: Iterator[str]) -> list[str]:

@@ -11,15 +11,16 @@ import polars as pl
 
 from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.read.files import check_file, too_large
+from retrograd.data.read.reader import reads
 from retrograd.data.read.records import table_of_rows
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
 from retrograd.present.wording import some_of
 
-SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 MIDNIGHT = r"^(\d{4}-\d\d-\d\d) 00:00:00$"
 
 
+@reads(".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", packed=False)
 def read_excel(path: Path, settings: DataSettings) -> Table:
     """Return one sheet of a spreadsheet as a Table of text: the sheet that the settings name, or the first with cells.
 

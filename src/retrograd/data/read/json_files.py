@@ -13,6 +13,7 @@ import polars as pl
 from retrograd.base.errors import DataError
 from retrograd.data.read.files import open_bytes
 from retrograd.data.read.jsonl import cell_text, object_of_pairs, read_jsonl
+from retrograd.data.read.reader import reads
 from retrograd.data.read.records import table_of_rows
 from retrograd.data.read.text import open_lines, text_encoding
 from retrograd.data.settings import DataSettings
@@ -23,6 +24,7 @@ PEEK_BYTES = 1 << 16
 PLAIN: dict[str, Any] = {"parse_int": str, "parse_float": str, "parse_constant": str}  # no digit is lost
 
 
+@reads(".json")
 def read_json(path: Path, settings: DataSettings) -> Table:
     """Return the table in a JSON document: a list of objects or of lists, columns, or an object that holds one of them.
 

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from retrograd.base.errors import DataError
+from retrograd.data.read.reader import reads
 from retrograd.data.read.rows import RowChunk, chunk_rows, collect_rows
 from retrograd.data.read.text import open_lines, text_encoding
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
 
 
+@reads(".jsonl", ".ndjson")
 def read_jsonl(path: Path, settings: DataSettings) -> Table:
     """Return a JSONL file as a Table of text; a key that a line lacks is a missing value.
 

@@ -11,22 +11,25 @@ import numpy as np
 
 from retrograd.base.errors import DataError
 from retrograd.data.read.files import check_file, open_bytes, too_large
+from retrograd.data.read.reader import reads
 from retrograd.data.settings import DataSettings
 
 PLAIN_KINDS = "biufUS"  # booleans, integers, floats, text
 HEADER_FAULTS = (ValueError, TypeError, EOFError, SyntaxError, RecursionError, tokenize.TokenError)  # NumPy raises any
 
 
-def read_npy(path: Path, settings: DataSettings) -> np.ndarray:
-    """Return the array of a .npy file.
+@reads(".npy", arrays=True)
+def read_npy(path: Path, settings: DataSettings) -> dict[str, np.ndarray]:
+    """Return the array of a .npy file, named x.
 
     Raises:  DataError for a foreign or damaged file, one that holds less than its header says, or Python objects
     """
     check_file(path, settings.max_bytes)
     with open_bytes(path) as stream:
-        return _read_array(stream, path.stat().st_size, str(path))
+        return {"x": _read_array(stream, path.stat().st_size, str(path))}
 
 
+@reads(".npz", arrays=True)
 def read_npz(path: Path, settings: DataSettings) -> dict[str, np.ndarray]:
     """Return the arrays of a .npz file by name; their decompressed size counts against `max_bytes`."""
     check_file(path, settings.max_bytes)

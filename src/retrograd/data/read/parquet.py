@@ -10,12 +10,14 @@ import polars as pl
 
 from retrograd.base.errors import DataError
 from retrograd.data.read.files import check_file, seekable, too_large
+from retrograd.data.read.reader import reads
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table, checked
 
 CELL_BYTES = 8
 
 
+@reads(".parquet")
 def read_parquet(path: Path, settings: DataSettings) -> Table:
     """Return a Parquet file as a Table, with its own column types.
 
@@ -24,6 +26,7 @@ def read_parquet(path: Path, settings: DataSettings) -> Table:
     return _read("Parquet", lambda source: pl.scan_parquet(source, glob=False), path, settings)
 
 
+@reads(".feather", ".arrow", ".ipc")
 def read_arrow(path: Path, settings: DataSettings) -> Table:
     """Return a Feather or Arrow file as a Table, with its own column types.
 

@@ -10,6 +10,11 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.errors import DataError
+from retrograd.data.read.compression import SUFFIXES as PACKED
+from retrograd.data.read.files import too_large
+from retrograd.data.read.reader import read_content, table_suffixes
+from retrograd.data.read.text import SUFFIXES as TEXT_SUFFIXES
+from retrograd.data.settings import DataSettings
 from retrograd.data.table import Origin, Table
 from retrograd.present.wording import listing, some_of
 
@@ -30,6 +35,33 @@ def matching(path: Path) -> list[Path]:
     if not found:
         raise DataError("no file matches the pattern", where=str(path), cure="check the path")
     return found
+
+
+def tables_below(folder: Path) -> list[Path]:
+    """Return the parts of a table that a folder holds: files of one kind, beside nothing but texts about them."""
+    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith((".", "_")))
+    others = [file for file in files if not file.name.lower().endswith((*TEXT_SUFFIXES, ".json", ".pdf"))]
+    tables = others or [file for file in files if file.suffix.lower() == ".json"]
+    kinds = {"".join(file.suffixes[-2:]) if file.suffix.lower() in PACKED else file.suffix.lower() for file in tables}
+    return tables if len(kinds) == 1 and tables[0].name.lower().endswith(table_suffixes()) else []
+
+
+def read_tables(paths: list[Path], settings: DataSettings, where: str) -> Table:
+    """Return the table that several files hold together.
+
+    Raises:  DataError for files that are too large together, or for one that holds no table
+    """
+    total = sum(path.stat().st_size for path in paths)
+    if total > settings.max_bytes:
+        raise too_large(where, f"{len(paths)} files of {total:,} bytes", settings.max_bytes)
+    tables = []
+    for path in paths:
+        content = read_content(path, settings)
+        if not isinstance(content, Table):
+            cure = "leave it out of the folder or pattern"
+            raise DataError("no table, so no part of one", where=str(path), cure=cure)
+        tables.append(content)
+    return joined_tables(tables, where)
 
 
 def joined_tables(tables: list[Table], where: str) -> Table:

@@ -14,17 +14,18 @@ import numpy as np
 
 from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.read.files import check_file
+from retrograd.data.read.reader import reads
 from retrograd.data.read.rows import RowChunk, chunk_rows, collect_rows
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table, refuse_duplicates
 from retrograd.present.wording import some_of
 
-SUFFIXES = (".sqlite", ".sqlite3", ".db", ".db3")
 READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 TABLES = "select name from sqlite_master where type in ('table', 'view') and name not like 'sqlite_%' order by name"
 QUERY = 'write `data: {path: FILE, query: "select ... from ..."}`'
 
 
+@reads(".sqlite", ".sqlite3", ".db", ".db3", packed=False)
 def read_sqlite(path: Path, settings: DataSettings) -> Table:
     """Return the rows of a query, or of a database's only table, as a Table of text; NULL is a missing value.
 

@@ -12,6 +12,7 @@ from retrograd.data.read.encoding import find_encoding
 from retrograd.data.read.files import chunks, open_bytes
 from retrograd.data.settings import DataSettings
 
+SUFFIXES = (".txt", ".md", ".text")
 BLOCK = 1 << 20  # characters
 LINE_LIMIT = 1 << 22  # characters; a longer line is not a row of a table
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -15,6 +15,7 @@ from retrograd.data.cells.date_forms import has_week, has_year
 from retrograd.data.cells.dates import is_date_form
 from retrograd.data.cells.floats import floats
 from retrograd.data.cells.kinds import ColumnKind
+from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings, Scale, plain_scale
 from retrograd.data.tables.scaling import Finite, Scaling, fit_scaling
 
@@ -49,6 +50,27 @@ class FittedColumn(ABC):
         """Return the features of parsed values, float32 [rows, features]."""
         encoded = self.encode_values(values).astype(floats())
         return np.column_stack([encoded, values.is_null().to_numpy().astype(floats())]) if self.flag else encoded
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The batch columns of identifiers beside `x`, and how many identifiers each has."""
+        return {}
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The batch columns beside `x`."""
+        return tuple(self.sizes)
+
+    merging: ClassVar[str] = ""  # the setting under which the column has none of its own
+
+    def batch_columns(self, values: pl.Series, report: Report) -> dict[str, np.ndarray]:
+        """Return the batch columns beside `x`."""
+        return {}
+
+    def count(self, values: pl.Series, report: Report) -> None:
+        """Count in the report what is missing, or unknown from training."""
+        if values.null_count():
+            report.missing[self.name] += values.null_count()
 
     @abstractmethod
     def encode_values(self, values: pl.Series) -> np.ndarray:
@@ -162,6 +184,25 @@ class CategoryColumn(FittedColumn):
     def value_features(self) -> tuple[str, ...]:
         """The names of the features without the flag."""
         return () if self.embed else tuple(f"{self.name}={word}" for word in self.words)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The batch column of identifiers, where the column is embedded."""
+        return {self.name: len(self.words) + 1} if self.embed else {}
+
+    merging: ClassVar[str] = "choose `categories: one_hot`"
+
+    def batch_columns(self, values: pl.Series, report: Report) -> dict[str, np.ndarray]:
+        """Return the identifiers, int32 [rows], where the column is embedded."""
+        return {self.name: self.identifiers(values)} if self.embed else {}
+
+    def count(self, values: pl.Series, report: Report) -> None:
+        """Count missing and unseen words."""
+        super().count(values, report)
+        unseen = values.filter(values.is_not_null() & ~values.is_in(list(self.words)))
+        if len(unseen):
+            report.unseen[self.name] += len(unseen)
+            report.examples.setdefault(self.name, unseen[0])
 
     def identifiers(self, values: pl.Series) -> np.ndarray:
         """Return each word's number, 0 for a missing or unseen one, int32 [rows]."""

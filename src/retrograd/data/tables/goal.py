@@ -1,24 +1,29 @@
-"""What is learned from a table or from arrays: the task, its target columns, and the rows that have them."""
+"""What is learned from rows, which of them have it, and the plan that every kind of data makes for its own."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
+import polars as pl
 
 from retrograd.base.errors import DataError
-from retrograd.data.cells.kinds import ColumnKind, find_kinds
-from retrograd.data.cells.resemblance import resemblance
+from retrograd.data.cells.kinds import ColumnKind, find_kinds, resemblance
 from retrograd.data.cells.values import numbers
-from retrograd.data.preprocessing import Target
 from retrograd.data.settings import DataSettings, Task
-from retrograd.data.split import RowLabels
+from retrograd.data.split.split import RowLabels
 from retrograd.data.table import Table
-from retrograd.data.tables.labelled import labelled_rows, twin_labels
 from retrograd.data.tables.multilabel import JSON, MultiLabels, find_mark, fit_columns, fit_lists
-from retrograd.data.tables.target import Labels, fit_labels, fit_quantities, quantities
+from retrograd.data.tables.target import Labels, Quantities, fit_labels, fit_quantities, quantities
 from retrograd.data.tables.task import MOST_CLASSES, find_task
-from retrograd.present.wording import some_of
+from retrograd.present.wording import listing, some_of
+
+MOST_SHOWN = 3
+
+R = TypeVar("R")
+F_co = TypeVar("F_co", covariant=True)
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Goal:
     names: tuple[str, ...]
     labels: Labels | MultiLabels | None = None
 
-    def fit(self, train: Table, scale: str) -> Target | None:
+    def fit(self, train: Table, scale: str) -> Labels | MultiLabels | Quantities | None:
         """Return the target fitted on training rows; of classes nothing is fitted."""
         if self.labels is not None or not self.names:
             return self.labels
@@ -65,6 +70,45 @@ class Goal:
         """Return the rows that have their targets; an empty list of labels is one."""
         is_list = isinstance(self.labels, MultiLabels) and self.labels.mark
         return table if is_list else labelled_rows(table, self.names)
+
+
+@dataclass(frozen=True)
+class Plan(ABC, Generic[R, F_co]):
+    """What is done with rows of one kind: which are used, how they are split, what is fitted on the training rows.
+
+    `rows` are those that the plan was made from; `notes` say in sentences what was taken for granted. `is_ordered` when
+    rows belong together in their order.
+    """
+
+    settings: DataSettings
+    goal: Goal
+    notes: tuple[str, ...]
+    rows: R
+    is_ordered: ClassVar[bool] = False
+
+    @abstractmethod
+    def clean(self, rows: Any) -> R:
+        """Return the rows that can be used, as they were read or as this plan returned them."""
+
+    @abstractmethod
+    def fit(self, train: R) -> F_co:
+        """Return inputs and target fitted on training rows."""
+
+    def row_labels(self, rows: R) -> RowLabels | None:
+        """Return each row's class, by which a split is stratified; None where there are none."""
+        return None
+
+    def split_keys(self, rows: R) -> np.ndarray | None:
+        """Return the moments or groups by which the rows are split; None where only their number counts."""
+        return None
+
+    def with_history(self, rows: R, part: np.ndarray) -> np.ndarray:
+        """Return a part's rows (indices) and those before them that it looks back to."""
+        return part
+
+    def cleaned(self) -> Self:
+        """Return the plan with those of its rows that can be used."""
+        return replace(self, rows=self.clean(self.rows))
 
 
 def find_goal(table: Table, targets: tuple[str, ...], settings: DataSettings) -> Goal:
@@ -134,3 +178,39 @@ def _target_kind(table: Table, name: str, settings: DataSettings) -> ColumnKind:
         is_number = not numbers(table.column(name)).bad.any()
         return ColumnKind("number" if is_number else "category")
     return kind
+
+
+def labelled_rows(table: Table, targets: tuple[str, ...]) -> Table:
+    """Return the rows in which no target is missing.
+
+    Raises:  DataError when there is none
+    """
+    known = [name for name in targets if name in table.names]
+    if not known:
+        return table
+    is_there = table.frame.select(pl.all_horizontal(pl.col(known).is_not_null())).to_series().to_numpy()
+    if not is_there.any():
+        cure = "name another with `target:`"
+        raise DataError(f"no row has a value in {listing('column', known)}", where=table.where, cure=cure)
+    return table if is_there.all() else table.take(np.flatnonzero(is_there))
+
+
+def unlabelled_note(table: Table, targets: tuple[str, ...], kept: int) -> tuple[str, ...]:
+    """Return a sentence about the rows that were left out, if there are any."""
+    left = len(table) - kept
+    if not left:
+        return ()
+    which = "no value" if len(targets) == 1 else "not all of the values"
+    return (f"{left} of {len(table)} rows are left out: they have {which} in the target {some_of(targets)}",)
+
+
+def twin_labels(labels: tuple[object, ...]) -> tuple[str, ...]:
+    """Return a sentence about labels that differ only by capitals or blanks, if there are any."""
+    groups: dict[str, list[str]] = {}
+    for label in labels:
+        if isinstance(label, str):
+            groups.setdefault("".join(label.casefold().split()), []).append(label)
+    twins = [" and ".join(f"'{label}'" for label in group) for group in groups.values() if len(group) > 1]
+    if not twins:
+        return ()
+    return (f"labels that differ only by capitals or blanks are different classes: {some_of(twins, MOST_SHOWN)}",)

@@ -6,29 +6,24 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import polars as pl
 from pydantic import ConfigDict, Field
 
 from retrograd.base.errors import DataError, RetrogradWarning, ShapeError
-from retrograd.data.arrays import Arrays
+from retrograd.data.arrays import Arrays, as_arrays
 from retrograd.data.cells.floats import floats
 from retrograd.data.cells.kinds import ColumnKind
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings, Scale, plain_scale
-from retrograd.data.table import CellFaults, Table
-from retrograd.data.tables.columns import CategoryColumn, Column, fit_column
+from retrograd.data.table import Table, from_any_frame
+from retrograd.data.tables.columns import Column, fit_column
 from retrograd.data.tables.scaling import Scaling, fit_scaling
-from retrograd.data.texts.column import TextColumn, fit_text_column
+from retrograd.data.tables.text_column import TextColumn, fit_text_column
+from retrograd.data.tables.typed import typed
 from retrograd.present.wording import some_of
-
-BAD_CELL_CURE = (
-    "`invalid: missing` takes such cells as missing (with `missing: drop` their rows are left out), "
-    "`kinds: {{{columns}}}` keeps them as words"
-)
-NO_GAPS_CURE = "`missing: mean` or `missing: median` fills them, `missing: drop` leaves their rows out"
 
 
 @dataclass(frozen=True)
@@ -59,34 +54,47 @@ class TableInputs:
     @property
     def embedded(self) -> dict[str, int]:
         """Batch columns of identifiers, and how many identifiers each has (0, unseen, included)."""
-        categories = [column for column in self.columns if isinstance(column, CategoryColumn) and column.embed]
-        texts = [column for column in self.columns if isinstance(column, TextColumn)]
-        sizes = {column.name: len(column.words) + 1 for column in categories}
-        return sizes | {column.tokens: column.vocabulary.size for column in texts}
+        return {name: size for column in self.columns for name, size in column.sizes.items()}
 
-    def encode(self, table: Table, report: Report) -> dict[str, np.ndarray]:
+    def rows_of(self, data: Any, targets: tuple[str, ...] = ()) -> Table:
+        """Return a data frame as a table, and an array (or x and y) as one with the columns of training in order."""
+        if isinstance(data, Table):
+            return data
+        names = tuple(column.name for column in self.columns)
+        arrays = dict(data) if isinstance(data, Mapping) else {"x": data}
+        if hasattr(data, "columns") or (isinstance(data, Mapping) and ("x" not in data or {*names} <= {*data})):
+            return from_any_frame(data)
+        if not hasattr(arrays["x"], "__len__"):
+            return from_any_frame(data)
+        columns = _named(np.asarray(arrays["x"]), names, "x")
+        if targets and "y" in arrays:
+            y = np.asarray(arrays["y"])
+            columns |= _named(y.reshape(len(y), -1), targets, "y")
+        return from_any_frame(pl.DataFrame(columns))
+
+    def target_table(self, table: Table) -> Table:
+        """Return the table that holds the target: the same."""
+        return table
+
+    def encode(self, table: Table, report: Report, with_target: bool = False) -> dict[str, np.ndarray]:
         """Return `x`, float32 [rows, features], and the identifiers of each embedded column, int32 [rows]; of a text
         column its tokens, int32 [rows, length], and their mask.
 
         Raises:  DataError for a missing or an unknown column, and for cells that are not of their column's kind
         """
         self.check_names(table, report)
-        kinds = {column.name: column.column_kind for column in self.columns}
-        parsed = parse_columns(table, kinds, self.invalid, self.missing, report)
+        table = typed(table, {column.name: column.column_kind for column in self.columns}, self.invalid, self.missing)
+        report.unreadable += Counter({name: int(cells.sum()) for name, cells in table.unreadable.items()})
+        values = {column.name: table.values[column.name] for column in self.columns}
         for column in self.columns:
-            _count(column, parsed[column.name], report)
-        encoded = [column.encode(parsed[column.name]) for column in self.columns]
+            column.count(values[column.name], report)
+        encoded = [column.encode(values[column.name]) for column in self.columns]
         x = np.hstack(encoded) if encoded else np.empty((len(table), 0), floats())
         _refuse_overflow(x, self.features, table)
-        identifiers = {
-            column.name: column.identifiers(parsed[column.name])
-            for column in self.columns
-            if isinstance(column, CategoryColumn) and column.embed
-        }
+        batch = {"x": x} if self.features else {}
         for column in self.columns:
-            if isinstance(column, TextColumn):
-                identifiers |= column.batch_columns(parsed[column.name], report)
-        return ({"x": x} if self.features else {}) | identifiers
+            batch |= column.batch_columns(values[column.name], report)
+        return batch
 
     def check_names(self, table: Table, report: Report) -> None:
         """Refuse a table that lacks a column, and report those that training did not have, in whatever order."""
@@ -125,7 +133,23 @@ class ArrayInputs:
         """Batch columns of identifiers with a known count: none, arrays do not tell it."""
         return {}
 
-    def encode(self, arrays: Arrays) -> dict[str, np.ndarray]:
+    def rows_of(self, data: Any, targets: tuple[str, ...] = ()) -> Arrays:
+        """Return arrays (x, or a mapping with x) with their target, if y is among them."""
+        if isinstance(data, Arrays):
+            return data
+        if isinstance(data, Table) or hasattr(data, "columns"):
+            raise DataError("the model was trained on arrays, not on a table", cure="give the array x")
+        arrays = dict(data) if isinstance(data, Mapping) else {"x": data}
+        y = arrays.pop("y", None)
+        return as_arrays(arrays, y, keep_integers=self.scaling is None)
+
+    def target_table(self, arrays: Arrays) -> Table:
+        """Return the table that holds the target."""
+        if arrays.target is None:
+            raise DataError("no array 'y'", where=arrays.where, cure="give the targets as well")
+        return arrays.target
+
+    def encode(self, arrays: Arrays, report: Report, with_target: bool = False) -> dict[str, np.ndarray]:
         """Return `x` (float32, or int32 for identifiers) and the further arrays.
 
         Raises:  DataError for a missing or an extra array; ShapeError for rows of another shape
@@ -158,15 +182,15 @@ def fit_table(
 
     Warns:  RetrogradWarning of columns that hold the same value in every row, unless numbers are taken as they are
     """
-    parsed = parse_columns(table, kinds, settings.invalid, settings.missing)
+    values = typed(table, kinds, settings.invalid, settings.missing).values
     columns = tuple(
-        fit_text_column(name, parsed[name], settings)
+        fit_text_column(name, values[name], settings)
         if kind.kind == "text"
-        else fit_column(name, kind, parsed[name], settings, scale)
+        else fit_column(name, kind, values[name], settings, scale)
         for name, kind in kinds.items()
     )
     if scale in ("standard", "robust", "minmax"):
-        _warn_of_constants([name for name in kinds if parsed[name].n_unique() == 1], table.where)
+        _warn_of_constants([name for name in kinds if values[name].n_unique() == 1], table.where)
     _refuse_collisions(columns)
     return TableInputs(columns, ignored, settings.missing_values, settings.invalid, settings.missing)
 
@@ -181,43 +205,11 @@ def fit_arrays(arrays: Arrays, settings: DataSettings) -> ArrayInputs:
     return ArrayInputs(x.shape[1:], fit_scaling(x, method, divisor, settings.clip), others)
 
 
-def parse_columns(
-    table: Table, kinds: Mapping[str, ColumnKind], invalid: str, missing: str, report: Report | None = None
-) -> dict[str, pl.Series]:
-    """Return each column's parsed values; cells of another kind are errors or (counted in the report) missing, as
-    `invalid` says.
-    """
-    parsed = {name: kind.parse(table.column(name)) for name, kind in kinds.items()}
-    faulty = [name for name, column in parsed.items() if column.bad.any()] if invalid == "error" else []
-    if report is not None and invalid == "missing":
-        report.unreadable += Counter({name: int(column.bad.sum()) for name, column in parsed.items()})
-    faults = CellFaults(table)
-    for name in faulty:
-        faults.add(name, parsed[name].bad.arg_true(), kinds[name].expected)
-    faults.raise_any(BAD_CELL_CURE.format(columns=", ".join(f"{name}: category" for name in faulty[:3])))
-    values = {name: column.values for name, column in parsed.items()}
-    if missing == "error":
-        for name, series in values.items():
-            faults.add(name, series.is_null().arg_true(), "a value")
-        faults.raise_any(NO_GAPS_CURE)
-    return values
-
-
 def _warn_of_constants(names: list[str], where: str) -> None:
     if names:
         what = "constant in the training part, so of no use to the network"
         message = f"{where}: {what}: {some_of(names)}; see `exclude:`"
         warnings.warn(message, RetrogradWarning, stacklevel=2)
-
-
-def _count(column: Column | TextColumn, values: pl.Series, report: Report) -> None:
-    if values.null_count():
-        report.missing[column.name] += values.null_count()
-    if isinstance(column, CategoryColumn):
-        unseen = values.filter(values.is_not_null() & ~values.is_in(list(column.words)))
-        if len(unseen):
-            report.unseen[column.name] += len(unseen)
-            report.examples.setdefault(column.name, unseen[0])
 
 
 def _refuse_overflow(x: np.ndarray, features: tuple[str, ...], table: Table) -> None:
@@ -233,11 +225,14 @@ def _refuse_collisions(columns: tuple[Column | TextColumn, ...]) -> None:
     """Refuse batch columns that would have the same name."""
     taken = {"x", "y", "sample_weight"}
     for column in columns:
-        own: tuple[str, ...] = ()
-        if isinstance(column, CategoryColumn) and column.embed:
-            own, cure = (column.name,), "rename the column, or choose `categories: one_hot`"
-        elif isinstance(column, TextColumn):
-            own, cure = (column.tokens, column.mask), f"rename the column, or set `kinds: {{{column.name}: category}}`"
-        if taken & {*own}:
-            raise DataError(f"the embedded column '{column.name}' has the name of another batch column", cure=cure)
-        taken |= {*own}
+        if taken & {*column.beside}:
+            message = f"the embedded column '{column.name}' has the name of another batch column"
+            raise DataError(message, cure=f"rename the column, or {column.merging}")
+        taken |= {*column.beside}
+
+
+def _named(values: np.ndarray, names: tuple[str, ...], what: str) -> dict[str, np.ndarray]:
+    if values.ndim != 2 or values.shape[1] != len(names):
+        expected = f"expected {what} of shape (rows, {len(names)}), one column each for {some_of(names)}"
+        raise DataError(f"{expected}; got {values.shape}")
+    return dict(zip(names, values.T, strict=True))

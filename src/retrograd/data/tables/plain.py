@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -10,7 +10,6 @@ import polars as pl
 
 from retrograd.data.cells.dialects import Found, example_notation, find_notations, notation_like
 from retrograd.data.cells.notation import Notation, stands_for_none
-from retrograd.data.cells.ordinary import with_ordinary_numbers
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import CellFaults, Table
@@ -19,6 +18,9 @@ from retrograd.present.wording import some_of
 
 CURE = "`invalid: missing` takes such cells as missing, `kinds: {{{column}: category}}` keeps the column's words"
 MOST_SHOWN = 6  # columns that a note shows with their examples
+# No notation but decimal points; whole numbers so short that they are no dates or codes, and without leading zeros
+ORDINARY = r"^[+-]?(0|[1-9]\d{0,4}|\d{1,15}\.\d*([eE][+-]?\d{1,2})?)$"
+GROUPED = r"^[+-]?\d{1,3}\.\d{3}$"  # a point that may stand between thousands
 
 
 @dataclass(frozen=True)
@@ -149,3 +151,24 @@ def _dashes(table: Table, notations: Mapping[str, Notation]) -> list[str]:
 def _value(found: Found) -> str:
     value = found.notation.read(pl.Series([found.example]))[0]
     return "no number" if value is None else f"{value:.15g}"
+
+
+def with_ordinary_numbers(table: Table, names: Iterable[str]) -> Table:
+    """Return the table with numbers in place of the text of those named columns whose cells are ordinary numbers.
+
+    A column in which every point may stand between thousands stays as it is.
+    """
+    schema = table.frame.schema
+    texts = [name for name in names if schema.get(name) == pl.String]
+    if not texts:
+        return table
+    cells = pl.col(texts).str
+    fits = table.frame.select(cells.contains(ORDINARY).all()).row(0)
+    points = table.frame.select(cells.contains(".", literal=True).any()).row(0)
+    decided = table.frame.select((cells.contains(".", literal=True) & ~cells.contains(GROUPED)).any()).row(0)
+    found = [
+        name
+        for name, is_ordinary, has_points, is_clear in zip(texts, fits, points, decided, strict=True)
+        if is_ordinary and (is_clear or not has_points)
+    ]
+    return replace(table, frame=table.frame.with_columns(pl.col(found).cast(pl.Float64))) if found else table

@@ -11,81 +11,75 @@ from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.arrays import Arrays
 from retrograd.data.cells.kinds import ColumnKind, find_kinds, kinds_notes
 from retrograd.data.cells.values import words
-from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.settings import DataSettings
-from retrograd.data.split import RowLabels
+from retrograd.data.split.split import RowLabels
 from retrograd.data.table import CellFaults, Table
-from retrograd.data.tables.goal import Goal, find_goal
-from retrograd.data.tables.groups import group_notes
-from retrograd.data.tables.inputs import fit_arrays, fit_table, parse_columns
-from retrograd.data.tables.inspect import inspect_columns
-from retrograd.data.tables.labelled import unlabelled_note
+from retrograd.data.tables.goal import Goal, Plan, find_goal, unlabelled_note
+from retrograd.data.tables.inputs import ArrayInputs, TableInputs, fit_arrays, fit_table
+from retrograd.data.tables.inspect import group_notes, inspect_columns
+from retrograd.data.tables.multilabel import MultiLabels
+from retrograd.data.tables.target import Labels, Quantities
 from retrograd.data.tables.task import find_targets
-from retrograd.data.windows.dated import dated_notes
+from retrograd.data.tables.typed import TypedTable, complete_rows, typed
+
+Target = Labels | MultiLabels | Quantities | None
 
 
 @dataclass(frozen=True)
-class TablePlan:
+class TablePlan(Plan[TypedTable, tuple[TableInputs, Target]]):
     """The plan for tables: which columns the network sees, and of which kind they are."""
 
-    settings: DataSettings
     features: dict[str, ColumnKind]
     ignored: tuple[str, ...]
-    goal: Goal
-    notes: tuple[str, ...]
 
-    def clean(self, table: Table) -> Table:
+    def clean(self, rows: Table) -> TypedTable:
         """Return the rows that can be used; with `missing: drop` those that lack a value are left out."""
-        table = self.goal.labelled(table.with_missing(self.settings.missing_values))
-        return complete_rows(table, self.features, self.settings)
+        if isinstance(rows, TypedTable):
+            return rows
+        settings = self.settings
+        table = rows.with_missing(settings.missing_values)
+        table.require([*self.features, *self.goal.names])
+        read = typed(self.goal.labelled(table), self.features, settings.invalid, settings.missing)
+        return complete_rows(read) if settings.missing == "drop" else read
 
-    def fit(self, train: Table) -> Preprocessing:
-        """Return the preprocessing fitted on (clean) training rows."""
+    def fit(self, train: TypedTable) -> tuple[TableInputs, Target]:
+        """Return inputs and target fitted on (clean) training rows."""
         settings = self.settings
         is_scaled = settings.scale in (None, "standard", "robust", "minmax")
         target = self.goal.fit(train, settings.scale_target or ("standard" if is_scaled else "none"))
-        inputs = fit_table(train, self.features, self.ignored, settings, settings.scale or "standard")
-        return Preprocessing(inputs, target, settings.weight)
+        return fit_table(train, self.features, self.ignored, settings, settings.scale or "standard"), target
 
-    def row_labels(self, table: Table) -> RowLabels | None:
+    def row_labels(self, rows: TypedTable) -> RowLabels | None:
         """Return each row's class, or None."""
-        return self.goal.row_labels(table)
+        return self.goal.row_labels(rows)
 
-    def split_keys(self, table: Table) -> np.ndarray | None:
+    def split_keys(self, rows: TypedTable) -> np.ndarray | None:
         """Return the moments or groups by which the rows are split; None without a split column."""
-        return split_keys(table, self.settings)
+        return split_keys(rows, self.settings)
 
 
 @dataclass(frozen=True)
-class ArrayPlan:
+class ArrayPlan(Plan[Arrays, tuple[ArrayInputs, Target]]):
     """The plan for arrays, which are taken as they are unless the settings say otherwise."""
 
-    settings: DataSettings
-    goal: Goal
-    notes: tuple[str, ...]
-
-    def clean(self, arrays: Arrays) -> Arrays:
+    def clean(self, rows: Arrays) -> Arrays:
         """Return the rows that have their targets; the inputs have no gaps."""
-        if arrays.target is None:
-            return arrays
-        numbered = arrays.target.frame.with_row_index("\0row")
-        kept = self.goal.labelled(replace(arrays.target, frame=numbered))
-        return arrays if len(kept) == len(arrays) else arrays.take(kept.frame["\0row"].to_numpy())
+        if rows.target is None:
+            return rows
+        numbered = rows.target.frame.with_row_index("\0row")
+        kept = self.goal.labelled(replace(rows.target, frame=numbered))
+        return rows if len(kept) == len(rows) else rows.take(kept.frame["\0row"].to_numpy())
 
-    def fit(self, train: Arrays) -> Preprocessing:
-        """Return the preprocessing fitted on training rows."""
+    def fit(self, train: Arrays) -> tuple[ArrayInputs, Target]:
+        """Return inputs and target fitted on training rows."""
         target = None
         if train.target is not None:
             target = self.goal.fit(train.target, self.settings.scale_target or "none")
-        return Preprocessing(fit_arrays(train, self.settings), target)
+        return fit_arrays(train, self.settings), target
 
-    def row_labels(self, arrays: Arrays) -> RowLabels | None:
+    def row_labels(self, rows: Arrays) -> RowLabels | None:
         """Return each row's class, or None."""
-        return None if arrays.target is None else self.goal.row_labels(arrays.target)
-
-    def split_keys(self, arrays: Arrays) -> np.ndarray | None:
-        """Return None: arrays have no column to split by."""
-        return None
+        return None if rows.target is None else self.goal.row_labels(rows.target)
 
 
 def plan_table(table: Table, settings: DataSettings) -> TablePlan:
@@ -104,8 +98,8 @@ def plan_table(table: Table, settings: DataSettings) -> TablePlan:
         raise DataError(f"no feature columns are left{beside}", where=table.where, cure=cure)
     goal = find_goal(table, targets, settings)
     labelled = goal.labelled(table)
-    rows = complete_rows(labelled, features, settings)
-    parsed = parse_columns(rows, features, settings.invalid, settings.missing)
+    rows = typed(labelled, features, settings.invalid, settings.missing)
+    rows = complete_rows(rows) if settings.missing == "drop" else rows
     hint = "" if settings.targets else " (assumed to be the target; `target:` names another)"
     notes = [*goal.notes(hint), *kinds_notes(kinds)]
     notes += table.notes
@@ -113,16 +107,15 @@ def plan_table(table: Table, settings: DataSettings) -> TablePlan:
         notes.append("read as " + ", ".join(f"{name} {value!r}" for name, value in table.form.unusual().items()))
     dated = [name for name, kind in features.items() if kind.kind == "date"]
     answers = {name: rows.column(name) for name in goal.names}
-    notes += [str(found) for found in inspect_columns(parsed, answers, dated)]
+    notes += [str(found) for found in inspect_columns({name: rows.values[name] for name in features}, answers, dated)]
     notes += group_notes(table, goal.names, settings)
-    notes += dated_notes(table, features, targets, goal.task == "regression", settings)
     if table.names[0] == "column_1":
         notes.append("the file has no header: its columns are numbered (`header: true` takes the first line as one)")
     notes += unlabelled_note(table, goal.names, len(labelled))
     if len(rows) < len(labelled):
         notes.append(f"{len(labelled) - len(rows)} of {len(labelled)} rows are left out: they lack values")
     ignored = tuple(name for name in table.names if name not in features)
-    return TablePlan(settings, features, ignored, goal, tuple(notes))
+    return TablePlan(settings, goal, tuple(notes), rows, features, ignored)
 
 
 def plan_arrays(arrays: Arrays, settings: DataSettings) -> ArrayPlan:
@@ -135,18 +128,7 @@ def plan_arrays(arrays: Arrays, settings: DataSettings) -> ArrayPlan:
         goal = find_goal(arrays.target, arrays.target.names, settings)
     target = arrays.target
     left = () if target is None else unlabelled_note(target, goal.names, len(goal.labelled(target)))
-    return ArrayPlan(settings, goal, (*goal.notes(""), *left))
-
-
-def complete_rows(table: Table, features: dict[str, ColumnKind], settings: DataSettings) -> Table:
-    """Return the table, with `missing: drop` without the rows that lack a feature."""
-    if settings.missing != "drop":
-        return table
-    values = parse_columns(table, features, settings.invalid, settings.missing)
-    is_complete = np.all([column.is_not_null().to_numpy() for column in values.values()], axis=0)
-    if not is_complete.any():
-        raise DataError("empty: every row lacks a value", where=table.where, cure="choose `missing: mean`")
-    return table if is_complete.all() else table.take(np.flatnonzero(is_complete))
+    return ArrayPlan(settings, goal, (*goal.notes(""), *left), arrays).cleaned()
 
 
 def split_keys(table: Table, settings: DataSettings) -> np.ndarray | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,15 @@ class Corpus:
     def take(self, rows: np.ndarray) -> Corpus:
         """Return the given pieces, in their order."""
         return Corpus(tuple(self.pieces[i] for i in rows), self.is_one, self.where)
+
+    def numbered(self) -> Corpus:
+        """Return the pieces, which have no numbers."""
+        return self
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the text as hexadecimal text."""
+        return hashlib.sha256("".join(self.pieces).encode()).hexdigest()
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -11,11 +11,11 @@ import polars as pl
 from pydantic import ConfigDict
 
 from retrograd.base.errors import DataError
+from retrograd.data.cells.vocabulary import END, START, Vocabulary, count_tokens, padded, token_columns
 from retrograd.data.report import Report
 from retrograd.data.table import Table, from_any_frame
 from retrograd.data.texts.corpus import Corpus, corpus_of
 from retrograd.data.texts.reading import corpus_of_table, texts_in
-from retrograd.data.texts.vocabulary import END, PADDING, START, UNKNOWN, Vocabulary, padded
 
 TOKENS = "tokens"  # the size of the vocabulary, as a configuration may name it
 
@@ -121,32 +121,6 @@ class CorpusInputs:
                 targets.append(stream[start + 1 : start + 1 + self.length])
         x = padded(inputs, self.length)
         return {"x": x, "y": padded(targets, self.length), "mask": x != 0}
-
-
-def token_columns(
-    texts: pl.Series, vocabulary: Vocabulary, length: int, column: str, report: Report
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return identifiers, int32 [rows, length], cut or padded at the end, and a mask that is true where a token is.
-
-    A missing or empty text is one unknown token, so that a mean over tokens always has one.
-    """
-    found = [count_tokens(vocabulary, text or "", column, report) for text in texts]
-    cut = sum(len(each) > length for each in found)
-    if cut:
-        report.cut[column] += cut
-    ids = padded([each if len(each) else np.array([UNKNOWN], np.int32) for each in found], length)
-    return ids, ids != PADDING
-
-
-def count_tokens(vocabulary: Vocabulary, text: str, column: str, report: Report) -> np.ndarray:
-    """Return a text's identifiers; the report counts those that training did not know."""
-    found = vocabulary.encode(text)
-    report.tokens[column] += len(found)
-    unknown = int((found == UNKNOWN).sum())
-    if unknown:
-        report.unknown[column] += unknown
-        report.examples.setdefault(column, vocabulary.split(text)[int(np.argmax(found == UNKNOWN))])
-    return found
 
 
 def listed_texts(data: Any) -> list[str]:

@@ -7,58 +7,59 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrograd.base.errors import DataError
-from retrograd.data.preprocessing import Preprocessing
+from retrograd.data.cells.vocabulary import Vocabulary, fit_vocabulary
 from retrograd.data.settings import DataSettings
-from retrograd.data.split import RowLabels
+from retrograd.data.split.split import RowLabels
 from retrograd.data.table import Table
-from retrograd.data.tables.goal import Goal, find_goal
+from retrograd.data.tables.goal import Goal, Plan, find_goal
+from retrograd.data.tables.multilabel import MultiLabels
 from retrograd.data.tables.plan import split_keys
+from retrograd.data.tables.target import Labels, Quantities
 from retrograd.data.tables.task import find_targets
 from retrograd.data.texts.corpus import Corpus
 from retrograd.data.texts.inputs import CorpusInputs, TextInputs
 from retrograd.data.texts.reading import text_column, texts_in
 from retrograd.data.texts.settings import LONGEST, TextSettings
 from retrograd.data.texts.targets import Answer, NextToken
-from retrograd.data.texts.vocabulary import Vocabulary, fit_vocabulary
 from retrograd.present.wording import some_of
 
 BESIDE = "to use them beside the text, set `kinds: {{{column}: text}}` and leave `text: {{column: ...}}` out"
 USUAL_LENGTH = 64  # tokens of a language model's sequences
 
 
+Target = Labels | MultiLabels | Quantities | Answer | None
+
+
 @dataclass(frozen=True)
-class TextPlan:
+class TextPlan(Plan[Table, tuple[TextInputs, Target]]):
     """The plan for a table with a column of texts."""
 
-    settings: DataSettings
     own: TextSettings
     column: str
-    goal: Goal
-    notes: tuple[str, ...]
     tokenizer: str | None
 
-    def clean(self, table: Table) -> Table:
+    def clean(self, rows: Table) -> Table:
         """Return the rows that have what is to be learned."""
-        table = table.with_missing(self.settings.missing_values)
+        table = rows.with_missing(self.settings.missing_values)
         return table if self.own.answer is not None else self.goal.labelled(table)
 
-    def fit(self, train: Table) -> Preprocessing:
-        """Return the preprocessing fitted on training rows: vocabulary and length."""
+    def fit(self, train: Table) -> tuple[TextInputs, Target]:
+        """Return inputs (vocabulary and length) and target fitted on training rows."""
         vocabulary, length = self._fit(train, self.column, self.own.length)
         inputs = TextInputs(self.column, vocabulary, length, self.settings.missing_values)
         if self.own.answer is None:
-            return Preprocessing(inputs, self.goal.fit(train, self.settings.scale_target or "standard"))
+            return inputs, self.goal.fit(train, self.settings.scale_target or "standard")
         answers, longest = self._fit(train, self.own.answer, self.own.answer_length)
         ends = 0 if self.own.answer_length else 1 + longest // 2  # room for the end, and for longer answers than these
-        return Preprocessing(inputs, Answer(self.own.answer, answers, longest + ends))
+        return inputs, Answer(self.own.answer, answers, longest + ends)
 
-    def row_labels(self, table: Table) -> RowLabels | None:
+    def row_labels(self, rows: Table) -> RowLabels | None:
         """Return each row's class, or None."""
-        return self.goal.row_labels(table)
+        return self.goal.row_labels(rows)
 
-    def split_keys(self, table: Table) -> np.ndarray | None:
+    def split_keys(self, rows: Table) -> np.ndarray | None:
         """Return the moments or groups by which the rows are split."""
-        return split_keys(table, self.settings)
+        return split_keys(rows, self.settings)
 
     def _fit(self, train: Table, column: str, length: int | None) -> tuple[Vocabulary, int]:
         texts = [text or "" for text in texts_in(train, column)]
@@ -68,31 +69,27 @@ class TextPlan:
 
 
 @dataclass(frozen=True)
-class CorpusPlan:
+class CorpusPlan(Plan[Corpus, tuple[CorpusInputs, NextToken]]):
     """The plan for running text, whose next tokens are learned."""
 
-    settings: DataSettings
     own: TextSettings
-    goal: Goal
-    notes: tuple[str, ...]
     tokenizer: str | None
 
-    def clean(self, corpus: Corpus) -> Corpus:
-        """Return the pieces."""
-        return corpus
+    @property
+    def is_ordered(self) -> bool:  # type: ignore[override]
+        """Whether the pieces make up one text."""
+        return self.rows.is_one
 
-    def fit(self, train: Corpus) -> Preprocessing:
-        """Return the preprocessing fitted on training pieces: the vocabulary."""
+    def clean(self, rows: Corpus) -> Corpus:
+        """Return the pieces."""
+        return rows
+
+    def fit(self, train: Corpus) -> tuple[CorpusInputs, NextToken]:
+        """Return inputs (the vocabulary) and target fitted on training pieces."""
         vocabulary = fit_vocabulary(train.texts, self.own, self.tokenizer)
         length = self.own.length or USUAL_LENGTH
         inputs = CorpusInputs(self.own.column, vocabulary, length, self.own.stride or length)
-        return Preprocessing(inputs, NextToken(vocabulary))
-
-    def row_labels(self, corpus: Corpus) -> None:
-        """Return None: pieces have no classes."""
-
-    def split_keys(self, corpus: Corpus) -> None:
-        """Return None: pieces have no columns."""
+        return inputs, NextToken(vocabulary)
 
 
 def plan_texts(table: Table, settings: DataSettings, own: TextSettings, tokenizer: str | None) -> TextPlan:
@@ -102,7 +99,7 @@ def plan_texts(table: Table, settings: DataSettings, own: TextSettings, tokenize
         table.column(own.answer)
         column = text_column(table, own, (own.answer,))
         goal, hint = Goal("answer", (own.answer,)), f"answer: from the text '{column}' to the text '{own.answer}'"
-        return TextPlan(settings, own, column, goal, (hint,), tokenizer)
+        return TextPlan(settings, goal, (hint,), table, own, column, tokenizer)
     targets = find_targets(table.names, settings)
     column = text_column(table, own, targets)
     targets = tuple(name for name in targets if name != column)
@@ -113,7 +110,8 @@ def plan_texts(table: Table, settings: DataSettings, own: TextSettings, tokenize
     hint = "" if settings.targets else " (assumed to be the target; `target:` names another)"
     others = [name for name in table.names if name not in (column, *targets, *settings.exclude)]
     beside = (f"left out: {some_of(others)}; {BESIDE.format(column=column)}",) if others else ()
-    return TextPlan(settings, own, column, goal, (*goal.notes(hint), f"text column: {column}", *beside), tokenizer)
+    notes = (*goal.notes(hint), f"text column: {column}", *beside)
+    return TextPlan(settings, goal, notes, table, own, column, tokenizer).cleaned()
 
 
 def plan_corpus(corpus: Corpus, settings: DataSettings, own: TextSettings, tokenizer: str | None) -> CorpusPlan:
@@ -121,4 +119,5 @@ def plan_corpus(corpus: Corpus, settings: DataSettings, own: TextSettings, token
     goal = Goal("next_token", ())
     characters = sum(map(len, corpus.pieces))
     what = "1 text" if corpus.is_one else f"{len(corpus)} texts"
-    return CorpusPlan(settings, own, goal, (f"language model: {what} of {characters:,} characters",), tokenizer)
+    note = f"language model: {what} of {characters:,} characters"
+    return CorpusPlan(settings, goal, (note,), corpus, own, tokenizer)

@@ -9,16 +9,15 @@ import polars as pl
 
 from retrograd.base.errors import DataError
 from retrograd.data.cells.values import words
-from retrograd.data.images.reading import files_below, folder_labels
 from retrograd.data.read.files import check_file
-from retrograd.data.read.text import open_lines, text_encoding
+from retrograd.data.read.folders import LABEL, files_below, folder_labels
+from retrograd.data.read.text import SUFFIXES, open_lines, text_encoding
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
 from retrograd.data.texts.corpus import Corpus, corpus_of
 from retrograd.data.texts.settings import TextSettings
 
-SUFFIXES = (".txt", ".md", ".text")
-TEXT, LABEL = "text", "label"
+TEXT = "text"
 
 
 def read_text_file(path: Path, settings: DataSettings) -> str:

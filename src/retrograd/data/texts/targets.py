@@ -9,10 +9,10 @@ import numpy as np
 from pydantic import ConfigDict
 
 from retrograd.base.errors import DataError, UsageError
+from retrograd.data.cells.vocabulary import END, START, Vocabulary, padded
 from retrograd.data.table import CellFaults, Table
 from retrograd.data.tables.target import Decoded
 from retrograd.data.texts.reading import texts_in
-from retrograd.data.texts.vocabulary import END, START, Vocabulary, padded
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from retrograd.data.cells.kinds import find_kinds
 from retrograd.data.settings import DataSettings
+from retrograd.data.split.split import FEW_ROWS
 from retrograd.data.table import Table
-from retrograd.data.windows.order import clock_of
-from retrograd.data.windows.series import keys_in_blocks, keys_that_part
+from retrograd.data.tables.plan import TablePlan
+from retrograd.data.windows.order import Clock, clock_of
+from retrograd.data.windows.series import Blocks, blocks_of, keys_in_blocks, keys_that_part
 from retrograd.data.windows.settings import WindowSettings
+from retrograd.present.wording import some_of
 
 TIME_NAME = re.compile(r"(?i)(^|[_ .-])(time|timestamp|ts|date|datetime|epoch|unix)([_ .-]|$)")  # of numbers
+MOSTLY = 0.5  # share of equal steps from which different moments make a series, not birthdays
 
 
 def with_guesses(
@@ -71,3 +76,44 @@ def _date_column(table: Table, settings: DataSettings, others: set[str | None]) 
     kinds = find_kinds(table, names, replace(settings, kinds={k: v for k, v in settings.kinds.items() if k in names}))
     counted = [name for name in names if kinds[name].kind in ("number", "identifier") and TIME_NAME.search(name)]
     return next((name for name in names if kinds[name].kind == "date"), next(iter(counted), None))
+
+
+def dated_notes(table: Table, plan: TablePlan) -> Iterator[str]:
+    """Yield a sentence on the first column of dates that orders the rows of a table, unless the split is chosen."""
+    settings, targets, is_quantity = plan.settings, plan.goal.names, plan.goal.task == "regression"
+    if settings.split.method != "auto" or settings.windows is not None or len(table) < FEW_ROWS:
+        return
+    for name, kind in plan.features.items():
+        if kind.kind != "date" or table.column(name).null_count():
+            continue
+        moments = kind.parse(table.column(name)).values
+        if moments.null_count():
+            continue
+        clock = clock_of(table, name, settings)
+        repeats = len(np.unique(clock.moments)) < len(table)
+        keys = keys_that_part(table, clock.moments, (name, *targets), FEW_ROWS) if repeats else ()
+        if not _orders(clock, Blocks(np.zeros(len(table), int), ("",))) and not (
+            keys and _orders(clock, blocks_of(table, keys))
+        ):
+            continue
+        series = f", series: [{', '.join(keys)}]" if keys else ""
+        forecast = f"; `windows: {{history: ..., time: {name}{series}}}` forecasts {some_of(targets)} from rows before"
+        yield (
+            f"'{name}' orders the rows in time, but they are split at random: `split: {{method: time, column: {name}}}`"
+            f" tests on the newest{forecast if is_quantity else ''}"
+        )
+        return
+
+
+def _orders(clock: Clock, blocks: Blocks) -> bool:
+    """Return whether rows rise or fall in time, or have moments of their own most of which are equally far apart."""
+    steps = np.diff(clock.moments)
+    if (steps >= 0).all() or (steps <= 0).all():
+        return bool((steps != 0).any())
+    order = np.lexsort((clock.moments, blocks.numbers))
+    places, same = clock.places[order], np.diff(blocks.numbers[order]) == 0
+    ahead = np.round(np.diff(places)[same], 6)
+    if not len(ahead) or (ahead == 0).any():
+        return False
+    counts = np.unique(ahead, return_counts=True)[1]
+    return bool(counts.max() > MOSTLY * len(ahead))

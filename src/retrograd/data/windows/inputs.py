@@ -16,7 +16,8 @@ from retrograd.data.cells.floats import floats
 from retrograd.data.cells.kinds import ColumnKind
 from retrograd.data.report import Report
 from retrograd.data.table import CellFaults, Table, from_any_frame
-from retrograd.data.tables.inputs import TableInputs, parse_columns
+from retrograd.data.tables.inputs import TableInputs
+from retrograd.data.tables.typed import typed
 from retrograd.data.windows.gaps import filled
 from retrograd.data.windows.levels import LEVEL, SPREAD, Levels
 from retrograd.data.windows.order import in_order
@@ -178,7 +179,7 @@ class WindowInputs:
         there = all(name in table.names for name in self.targets)
         if there:
             kinds = {name: kind for name, kind in self._kinds().items() if name in self.targets}
-            parse_columns(table, kinds, self.table.invalid, self.table.missing)
+            typed(table, kinds, self.table.invalid, self.table.missing)
         if self.levels is not None:
             unknown = [name for name in blocks_of(table, self.series).names if name not in self.levels.names]
             if unknown and not there:

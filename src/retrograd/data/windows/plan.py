@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
 from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.cells.kinds import ColumnKind, find_kinds, kinds_notes
-from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
-from retrograd.data.tables.goal import Goal
-from retrograd.data.tables.inputs import TableInputs, fit_table, parse_columns
+from retrograd.data.tables.goal import Goal, Plan
+from retrograd.data.tables.inputs import TableInputs, fit_table
 from retrograd.data.tables.scaling import Scaling, fit_scaling
 from retrograd.data.tables.target import Quantities
 from retrograd.data.tables.task import find_targets
+from retrograd.data.tables.typed import typed
 from retrograd.data.windows.gaps import filled
 from retrograd.data.windows.guess import with_guesses
 from retrograd.data.windows.inputs import WindowInputs
@@ -29,26 +30,24 @@ from retrograd.present.wording import some_of
 
 
 @dataclass(frozen=True)
-class WindowPlan:
+class WindowPlan(Plan[Table, tuple[WindowInputs, Quantities]]):
     """The plan for a table whose rows are moments."""
 
-    settings: DataSettings
     own: WindowSettings
     features: dict[str, ColumnKind]
     ignored: tuple[str, ...]
-    goal: Goal
-    notes: tuple[str, ...]
+    is_ordered: ClassVar[bool] = True
 
-    def clean(self, table: Table) -> Table:
+    def clean(self, rows: Table) -> Table:
         """Return the rows in the order of time, series by series; series without a single window are left out."""
-        table = in_order(table.with_missing(self.settings.missing_values), self.own.time, self.own.keys, self.settings)
+        table = in_order(rows.with_missing(self.settings.missing_values), self.own.time, self.own.keys, self.settings)
         if self.settings.missing == "interpolate":
             table = filled(table, self.own.time, self.own.keys, self._every_kind, self.goal.names)
         kept = long_enough(table, self.own)
         return table if kept.all() else table.take(np.flatnonzero(kept))
 
-    def fit(self, train: Table) -> Preprocessing:
-        """Return the preprocessing fitted on training rows; a target is scaled alike at each step of the horizon."""
+    def fit(self, train: Table) -> tuple[WindowInputs, Quantities]:
+        """Return inputs and target fitted on training rows; a target is scaled alike at each step of the horizon."""
         own, settings = self.own, self.settings
         scale = settings.scale or "standard"
         is_scaled = settings.scale in (None, "standard", "robust", "minmax")
@@ -63,28 +62,25 @@ class WindowPlan:
         values = inputs.values(flat)
         one = fit_scaling(values[np.isfinite(values).all(1)], target_scale)
         scaling = Scaling(one.offset * own.horizon, one.scale * own.horizon)
-        return Preprocessing(inputs, Quantities(inputs.steps, scaling))
+        return inputs, Quantities(inputs.steps, scaling)
 
-    def row_labels(self, table: Table) -> None:
-        """Return None: moments have no classes."""
-
-    def split_keys(self, table: Table) -> np.ndarray | None:
+    def split_keys(self, rows: Table) -> np.ndarray | None:
         """Return each row's place in its series, from 0 to 1, so that each is split by its own time."""
         if not self.own.keys:
             return None
-        places = np.empty(len(table))
-        for _, lo, hi in blocks_of(table, self.own.keys).bounds:
+        places = np.empty(len(rows))
+        for _, lo, hi in blocks_of(rows, self.own.keys).bounds:
             places[lo:hi] = np.arange(1, hi - lo + 1) / (hi - lo)
         return places
 
-    def with_history(self, table: Table, rows: np.ndarray) -> np.ndarray:
+    def with_history(self, rows: Table, part: np.ndarray) -> np.ndarray:
         """Return a part's rows and before them, in each series, as many as a window looks back."""
         found = []
-        for _, lo, hi in blocks_of(table, self.own.keys).bounds:
-            own = rows[(rows >= lo) & (rows < hi)]
+        for _, lo, hi in blocks_of(rows, self.own.keys).bounds:
+            own = part[(part >= lo) & (part < hi)]
             if len(own):
                 found.append(np.concatenate([np.arange(max(lo, own[0] - self.own.history), own[0]), own]))
-        return np.concatenate(found) if found else rows
+        return np.concatenate(found) if found else part
 
     def observed(self, table: Table) -> np.ndarray:
         """Return for each row where the last row with a target ends in its series."""
@@ -154,12 +150,12 @@ def plan_windows(table: Table, settings: DataSettings, own: WindowSettings) -> W
     kinds |= {name: ColumnKind("identifier") for name in names if kinds[name].kind == "text"}
     kinds |= {name: ColumnKind("number") for name in targets if kinds[name].kind == "identifier"}
     features = {name: kinds[name] for name in names if kinds[name].kind != "identifier"}
-    parse_columns(table, features, settings.invalid, settings.missing)
+    typed(table, features, settings.invalid, settings.missing)
     ordered = f"ordered by {own.time}" if own.time else "in the order of the file"
     note = f"forecast of {some_of(targets)}: {own.horizon} rows after each {own.history}, {ordered}"
     ignored = tuple(name for name in table.names if name not in features)
     goal = Goal("regression", targets)
-    plan = WindowPlan(settings, own, features, ignored, goal, ())
+    plan = WindowPlan(settings, goal, (), table, own, features, ignored).cleaned()
     shown = {name: kinds[name] for name in names}
     return replace(plan, notes=(note, *guesses, *_order_notes(plan, table), *kinds_notes(shown)))
 
@@ -168,7 +164,7 @@ def _order_notes(plan: WindowPlan, table: Table) -> Iterator[str]:
     """Yield what is worth telling about series and time."""
     own = plan.own
     ordered = in_order(table, own.time, own.keys, plan.settings)
-    rows = plan.clean(table)
+    rows = plan.rows
     blocks, least = blocks_of(ordered, own.keys), own.history + own.horizon
     if own.keys:
         sizes = {blocks.names[number]: hi - lo for number, lo, hi in blocks_of(rows, own.keys).bounds}

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from retrograd.data.split_settings import SplitSettings
+from retrograd.data.split.settings import SplitSettings
 from retrograd.data.tables.columns import NumberColumn
 from retrograd.data.tables.inputs import TableInputs
 from retrograd.data.tables.outliers import outliers

@@ -20,9 +20,9 @@ from retrograd.base.schema import (
     parse,
     parse_registered,
 )
+from retrograd.data.cells.vocabulary import PADDING
 from retrograd.data.read.json_files import holds_rows
 from retrograd.data.settings import DataSettings
-from retrograd.data.texts.vocabulary import PADDING
 from retrograd.network.blocks import blocks
 from retrograd.network.entries import Entries, entry_definition
 from retrograd.network.initializers import initializers

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from retrograd.base.document import parse_document, write_document
 from retrograd.base.errors import ConfigError
 from retrograd.base.schema import dump
+from retrograd.data.cells.vocabulary import PADDING
 from retrograd.data.dataset import Dataset
 from retrograd.data.settings import DataSettings
 from retrograd.data.texts.inputs import TOKENS
-from retrograd.data.texts.vocabulary import PADDING
 from retrograd.data.windows.inputs import KNOWN
 from retrograd.present.text import WIDTH
 from retrograd.training.config.config import RunConfig, changed, config_of

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from retrograd.data.cells.vocabulary import END, PADDING, START, UNKNOWN
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.texts.inputs import CorpusInputs
 from retrograd.data.texts.targets import Answer
-from retrograd.data.texts.vocabulary import END, PADDING, START, UNKNOWN
 from retrograd.network.network import Variables
 from retrograd.training.use.evaluate import Evaluator
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from retrograd.base.errors import UsageError
+from retrograd.data.cells.vocabulary import START, Vocabulary
 from retrograd.data.texts.inputs import CorpusInputs, TextInputs
 from retrograd.data.texts.targets import Answer
-from retrograd.data.texts.vocabulary import START, Vocabulary
 from retrograd.training.use.decoding import NextLogits, answering, continuation, drawn, extend, likeliest, search
 from retrograd.training.use.predict import Model
 

@@ -21,9 +21,10 @@ from retrograd.data.cells.floats import reading_in
 from retrograd.data.dataset import joined
 from retrograd.data.images.boxes import in_pixels
 from retrograd.data.preprocessing import Preprocessing
+from retrograd.data.read.delimited import form_of_its_own
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
-from retrograd.data.source import form_of_its_own, read_file
+from retrograd.data.source import read_file
 from retrograd.data.tables.target import Decoded
 from retrograd.data.texts.targets import Answer
 from retrograd.data.windows.levels import at_level

@@ -7,13 +7,13 @@ from typing import Protocol
 
 import numpy as np
 
+from retrograd.data.cells.vocabulary import PADDING
 from retrograd.data.images.boxes import Boxes
 from retrograd.data.images.masks import Masks
 from retrograd.data.preprocessing import Target
 from retrograd.data.tables.multilabel import MultiLabels
 from retrograd.data.tables.target import Labels, Quantities
 from retrograd.data.texts.targets import Answer, NextToken
-from retrograd.data.texts.vocabulary import PADDING
 from retrograd.data.windows.levels import LEVEL, SPREAD, at_level
 from retrograd.training.use.detection import average_precision
 from retrograd.training.use.metrics import Judged, class_metrics, judged, label_metrics, regression_metrics

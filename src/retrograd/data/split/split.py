@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from retrograd.base.errors import DataError
-from retrograd.data.split_settings import SplitSettings
+from retrograd.data.split.settings import SplitSettings
 
 FEW_ROWS = 10  # fewer than these are too few for a validation part that says anything
 

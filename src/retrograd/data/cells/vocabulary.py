@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 from pydantic import ConfigDict
 
 from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.read.files import check_file
+from retrograd.data.report import Report
 from retrograd.data.texts.settings import TextSettings
 
 PADDING, UNKNOWN, START, END = range(4)  # identifiers that stand for no token
@@ -126,6 +128,32 @@ def read_tokenizer(settings: TextSettings, folder: Path) -> str | None:
             f"not a tokenizer file: {reason}", where=str(path), cure="write it with the package tokenizers"
         ) from None
     return text
+
+
+def token_columns(
+    texts: pl.Series, vocabulary: Vocabulary, length: int, column: str, report: Report
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return identifiers, int32 [rows, length], cut or padded at the end, and a mask that is true where a token is.
+
+    A missing or empty text is one unknown token, so that a mean over tokens always has one.
+    """
+    found = [count_tokens(vocabulary, text or "", column, report) for text in texts]
+    cut = sum(len(each) > length for each in found)
+    if cut:
+        report.cut[column] += cut
+    ids = padded([each if len(each) else np.array([UNKNOWN], np.int32) for each in found], length)
+    return ids, ids != PADDING
+
+
+def count_tokens(vocabulary: Vocabulary, text: str, column: str, report: Report) -> np.ndarray:
+    """Return a text's identifiers; the report counts those that training did not know."""
+    found = vocabulary.encode(text)
+    report.tokens[column] += len(found)
+    unknown = int((found == UNKNOWN).sum())
+    if unknown:
+        report.unknown[column] += unknown
+        report.examples.setdefault(column, vocabulary.split(text)[int(np.argmax(found == UNKNOWN))])
+    return found
 
 
 @functools.lru_cache(maxsize=8)

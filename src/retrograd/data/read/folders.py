@@ -1,15 +1,17 @@
-"""Folders that are the parts of a data set: train, val and test, each with the same folders of classes in it."""
+"""Folders as data: their files, their sub-folders as labels, and train, val and test as the parts of a data set."""
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+import polars as pl
 
 from retrograd.base.errors import DataError
-from retrograd.data.images.reading import LABEL, files_below
-from retrograd.data.images.rows import Images
-from retrograd.data.texts.corpus import Corpus
+from retrograd.data.table import SHOWN, Table
+from retrograd.present.wording import some_of
 
 NAMES = {
     "train": ("train", "training"),
@@ -19,6 +21,31 @@ NAMES = {
 PART_OF = {name: part for part, names in NAMES.items() for name in names}
 BESIDE = ("set", "data", "dataset", "images", "imgs", "image", "texts", "seg", "folder", "split", "part")
 BETWEEN = re.compile(r"[ _.\-]+")
+LABEL = "label"
+DEEPEST = 3  # folders below the one that is named
+
+
+def files_below(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    """Yield the files of a kind in a folder and its sub-folders (three deep), sorted; hidden ones are left out."""
+    for place, folders, files in os.walk(folder):
+        is_deep = len(Path(place).relative_to(folder).parts) >= DEEPEST
+        folders[:] = [] if is_deep else sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if name.lower().endswith(suffixes) and not name.startswith("."):
+                yield Path(place) / name
+
+
+def folder_labels(paths: list[Path], root: Path) -> Table | None:
+    """Return each file's sub-folder as its label; None where all lie in the folder itself."""
+    inside = [path.relative_to(root).parts for path in paths]
+    loose = [str(path) for path, parts in zip(paths, inside, strict=True) if len(parts) == 1]
+    if len(loose) == len(paths):
+        return None
+    if loose:
+        cure = "put each file into the sub-folder of its class"
+        raise DataError(f"files beside the classes' folders: {some_of(loose, SHOWN)}", where=str(root), cure=cure)
+    frame = pl.DataFrame({"path": [str(path) for path in paths], LABEL: [parts[0] for parts in inside]})
+    return Table(frame, str(root))
 
 
 def part_folders(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
@@ -43,30 +70,6 @@ def part_folders(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
             )
         found[str(part)] = _innermost(path, str(part))
     return {part: found[part] for part in NAMES if part in found}
-
-
-def labelled_parts(folder: Path, train: Any, parts: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the further parts that were found in a folder without those that lack the classes of the training part,
-    and sentences about them.
-    """
-    if not parts:
-        return parts, ()
-    names = {part: Path(rows.where).relative_to(folder) for part, rows in (("train", train), *parts.items())}
-    places = [f"{'path' if part == 'train' else f'{part}_path'}: {folder / name}" for part, name in names.items()]
-    shown = f"the folders {', '.join(map(str, names.values()))} are the parts (`data: {{{', '.join(places)}}}`)"
-    bare = [part for part, rows in parts.items() if _is_labelled(train) and not _is_labelled(rows)]
-    told = [
-        f"{folder / names[part]}: {len(parts[part])} files without folders of classes, so not scored; `retrograd "
-        "predict` gives their classes"
-        for part in bare
-    ]
-    return {part: rows for part, rows in parts.items() if part not in bare}, (shown, *told)
-
-
-def _is_labelled(rows: Any) -> bool:
-    if isinstance(rows, Images):
-        return rows.table is not None or rows.masks is not None
-    return isinstance(rows, Corpus) or LABEL in rows.names
 
 
 def part_named(name: str) -> str | None:

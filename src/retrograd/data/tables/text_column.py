@@ -12,12 +12,11 @@ from pydantic import Field
 
 from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.cells.kinds import ColumnKind
+from retrograd.data.cells.vocabulary import Vocabulary, fit_vocabulary, token_columns
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
 from retrograd.data.tables.columns import FittedColumn
-from retrograd.data.texts.inputs import token_columns
 from retrograd.data.texts.settings import LONGEST, TextSettings
-from retrograd.data.texts.vocabulary import Vocabulary, fit_vocabulary
 
 NOT_IN_NAMES = re.compile(r"[./]+")  # these separate the steps of a path in a configuration
 
@@ -49,6 +48,21 @@ class TextColumn(FittedColumn):
     def mask(self) -> str:
         """The batch column that is true where a token is."""
         return f"{self.tokens}_mask"
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The batch column of identifiers, and the size of the vocabulary."""
+        return {self.tokens: self.vocabulary.size}
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The batch columns beside `x`."""
+        return (self.tokens, self.mask)
+
+    @property
+    def merging(self) -> str:  # type: ignore[override]
+        """The setting under which the column has no batch column of its own."""
+        return f"set `kinds: {{{self.name}: category}}`"
 
     def encode_values(self, values: pl.Series) -> np.ndarray:
         """Return no feature."""

@@ -1,0 +1,32 @@
+"""What rows may be that stand in the configuration itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+from retrograd.base.annotations import Expect
+from retrograd.base.errors import Problem
+from retrograd.base.quantities import Number
+
+Cell = bool | int | Number | str | None
+InlineRows = Annotated[tuple[tuple[Cell, ...], ...], Expect("rows, each a list of cells, as in [[0, 1, 1], [1, 1, 0]]")]
+
+
+def row_problems(rows: Sequence[Sequence[Cell]] | None, columns: Sequence[str], other: str | None) -> Iterator[Problem]:
+    """Yield what is wrong with rows and the names of their columns; `other` is the data set or file beside them."""
+    if rows is None:
+        if columns:
+            yield Problem("columns", "there are no rows whose columns they name", "give `rows`; a file names its own")
+        return
+    if other is not None:
+        yield Problem("rows", f"given beside '{other}'", "keep one of them")
+    width = len(columns) or (len(rows[0]) if rows else 0)
+    if not rows or not width:
+        yield Problem("rows", "no rows, or an empty one", "give some, such as rows: [[0, 1, 1], [1, 1, 0]]")
+    model = "columns" if columns else "the first row"
+    for i, row in enumerate(rows):
+        if len(row) != width:
+            yield Problem(f"rows.{i}", f"expected {width} cells, as in {model}, found {len(row)}", "even them out")
+    if len(set(columns)) < len(columns):
+        yield Problem("columns", "names a column twice", "name each once")
