@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.errors import UsageError, did_you_mean
 from retrograd.base.registry import Registry
@@ -32,7 +33,8 @@ SHIFT = 0.1  # parameters are moved off their first values, so that a scale of 1
 class Probe(Layer):
     """L = the sum of y times an arriving delta: makes one number of any output."""
 
-    def forward(self, params: Params, state: State, ctx: Context, y: Array, delta: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, y: Array, delta: Array) -> Forward:
         return Forward(jnp.sum(y * delta), delta)
 
     def backward(self, params: Params, tape: Array, dy: Array) -> Backward:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from typing_extensions import override
+
 from retrograd.base.annotations import Words
 from retrograd.base.quantities import PositiveInt
 from retrograd.network.entries import Entries, EntryLists
@@ -33,7 +35,8 @@ class Residual(Block):
         Entries, Words("layers for the input, where the shapes differ", why="none: the input itself")
     ] = ()
 
-    def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
+    @override
+    def expand(self, scope: Scope, *inputs: str) -> str:
         y = scope.chain(self.layers, *inputs)
         skip = scope.chain(self.shortcut, *inputs)
         return scope.add(Add(), y, skip, name="add")
@@ -49,7 +52,8 @@ class Branches(Block):
         Literal["add", "multiply", "concat"], Words("how their outputs become one", why="concat: nothing is lost")
     ] = "concat"
 
-    def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
+    @override
+    def expand(self, scope: Scope, *inputs: str) -> str:
         ends = [scope.chain_below(str(i), path, *inputs) for i, path in enumerate(self.paths, 1)]
         return scope.add(MERGES[self.merge](), *ends, name=self.merge)
 
@@ -71,7 +75,8 @@ class Repeat(Block):
 
     stacked = True
 
-    def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
+    @override
+    def expand(self, scope: Scope, *inputs: str) -> str:
         for i in range(1, self.times + 1):
             inputs = (scope.chain_below(str(i), self.layers, *inputs),)
         return inputs[0]

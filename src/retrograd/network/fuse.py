@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Registered
 from retrograd.network.layer import Backward, Context, Forward, Init, Layer, Params, Spec, State, layers
@@ -85,10 +86,12 @@ class Fused(Network):
         self.whole, self.nodes = whole, nodes
         self.by_name = {node.name: node for node in nodes}
 
-    def init(self, key: Array, columns: Mapping[str, Any]) -> Variables:  # noqa: D102
+    @override
+    def init(self, key: Array, columns: Mapping[str, Any]) -> Variables:
         return self.whole.init(key, columns)
 
-    def specs(self, columns: Mapping[str, Any], train: bool = False) -> dict[str, Any]:  # noqa: D102
+    @override
+    def specs(self, columns: Mapping[str, Any], train: bool = False) -> dict[str, Any]:
         return {name: spec for name, spec in self.whole.specs(columns, train).items() if name in self.by_name}
 
 
@@ -112,10 +115,12 @@ class FusedConvolution(Layer):
         """The kinds of the layers that became one."""
         return " + ".join([self.convolution.kind, *["add"] * self.residual, *["relu"] * self.relu])
 
-    def init(self, key: Array, x: Spec, residual: Spec | None = None) -> Init:  # noqa: D102
+    @override
+    def init(self, key: Array, x: Spec, residual: Spec | None = None) -> Init:
         return self.convolution.init(key, x)
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array, residual: Array | None = None) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array, residual: Array | None = None) -> Forward:
         y, tape, _ = self.convolution.compute(params, x, residual, self.relu)
         return Forward(y, (tape, y if self.relu else ()))
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from pydantic import AfterValidator, WithJsonSchema
+from typing_extensions import override
 
 from retrograd.base.annotations import Expect, Registered, Words
 from retrograd.base.errors import ShapeError
@@ -55,7 +56,8 @@ class Zeros(Initializer):
 
     make = _jax.constant
 
-    def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:  # noqa: D102
+    @override
+    def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:
         return jnp.zeros(shape, jnp.float32)
 
 
@@ -64,7 +66,8 @@ class Zeros(Initializer):
 class Ones(Initializer):
     """All values 1: for scales."""
 
-    def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:  # noqa: D102
+    @override
+    def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:
         return jnp.ones(shape, jnp.float32)
 
 
@@ -77,7 +80,8 @@ class Constant(Initializer):
 
     plain_form: ClassVar[bool] = True
 
-    def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:  # noqa: D102
+    @override
+    def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:
         return jnp.full(shape, self.value, jnp.float32)
 
 
@@ -105,7 +109,8 @@ class Values(Initializer):
 
     plain_form: ClassVar[bool] = True
 
-    def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:  # noqa: D102
+    @override
+    def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:
         array = np.asarray(self.values, np.float32)
         if array.shape != tuple(shape):
             raise ShapeError(f"the values given have shape {array.shape}, the parameter has {tuple(shape)}")
@@ -127,7 +132,8 @@ class Normal(Initializer):
         ),
     ] = 0.05
 
-    def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:  # noqa: D102
+    @override
+    def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:
         return _jax.normal(self.std_deviation)(key, shape, jnp.float32)
 
 
@@ -146,7 +152,8 @@ class TruncatedNormal(Initializer):
         ),
     ] = 0.05
 
-    def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:  # noqa: D102
+    @override
+    def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:
         return _jax.truncated_normal(self.std_deviation)(key, shape, jnp.float32)
 
 
@@ -165,7 +172,8 @@ class Uniform(Initializer):
         ),
     ] = 0.05
 
-    def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:  # noqa: D102
+    @override
+    def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:
         return jax.random.uniform(key, shape, jnp.float32, -self.limit, self.limit)
 
 
@@ -208,7 +216,8 @@ class Orthogonal(Initializer):
         ),
     ] = 1.0
 
-    def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:  # noqa: D102
+    @override
+    def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:
         return _jax.orthogonal(self.scale)(key, shape, jnp.float32)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
+from typing_extensions import override
 
 from retrograd.base.annotations import Registered
 from retrograd.network.layer import Backward, Context, Forward, Init, Layer, Params, Spec, State, layers
@@ -83,10 +84,12 @@ class InBfloat16(Layer):
         """That of the layer inside."""
         return self.layer.surrogate
 
-    def init(self, key: jax.Array, *inputs: Any) -> Init:  # noqa: D102
+    @override
+    def init(self, key: jax.Array, *inputs: Any) -> Init:
         return self.layer.init(key, *inputs)
 
-    def forward(self, params: Params, state: State, ctx: Context, *inputs: Any) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, *inputs: Any) -> Forward:
         step = self.layer.forward(params, state, ctx, *_cast(inputs, jnp.float32, jnp.bfloat16))
         return Forward(_cast(step.y, jnp.bfloat16, jnp.float32), step.tape, step.state)
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from typing_extensions import override
+
 from retrograd.base.annotations import Registered, Words
 from retrograd.base.errors import Problem
 from retrograd.base.quantities import Fraction, PositiveInt
@@ -59,7 +61,8 @@ class FeedForward(Block):
         ),
     ] = 0.0
 
-    def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
+    @override
+    def expand(self, scope: Scope, *inputs: str) -> str:
         hidden = self.hidden or WIDER * self.units
         y = scope.add(Dense(hidden, self.activation), *inputs, name="hidden")
         if self.gated:
@@ -141,7 +144,8 @@ class Transformer(Block):
 
     stacked = True
 
-    def rules(self) -> Iterator[Problem]:  # noqa: D102
+    @override
+    def rules(self) -> Iterator[Problem]:
         if self.units % self.heads:
             yield Problem("units", f"expected a multiple of {self.heads} heads, found {self.units}")
         if self.heads % (self.key_value_heads or self.heads):
@@ -193,7 +197,8 @@ class TransformerEncoder(Transformer):
         ),
     ] = False
 
-    def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
+    @override
+    def expand(self, scope: Scope, *inputs: str) -> str:
         x, *mask = inputs
         for i in range(1, self.layers + 1):
             x = scope.add(_EncoderLayer(self), x, *mask, name=str(i))
@@ -209,7 +214,8 @@ class TransformerDecoder(Transformer):
     itself needs no mask: what is padded at its end is seen by no step before. See: Vaswani et al. 2017.
     """
 
-    def expand(self, scope: Scope, *inputs: str) -> str:  # noqa: D102
+    @override
+    def expand(self, scope: Scope, *inputs: str) -> str:
         x, *memory = inputs
         for i in range(1, self.layers + 1):
             x = scope.add(_DecoderLayer(self), x, *memory, name=str(i))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 import optax
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.quantities import Fraction, NonNegativeFloat, PositiveFloat
@@ -69,7 +70,8 @@ class Adam(TwoMoments):
         direction = f"d = {f'({mean})' if self.bias_correction else mean} / (sqrt({size}) + eps)"
         return MOMENTS + largest + direction + (" + weight_decay p" if self.decoupled else "")
 
-    def direction(self) -> optax.GradientTransformation:  # noqa: D102
+    @override
+    def direction(self) -> optax.GradientTransformation:
         if self.amsgrad:
             return scale_by_amsgrad(self.beta1, self.beta2, self.eps, self.bias_correction)
         scale = optax.scale_by_adam if self.bias_correction else scale_by_uncorrected_adam
@@ -108,7 +110,8 @@ class Adamax(TwoMoments):
 
     learning_rate: LearningRate = 0.002
 
-    def direction(self) -> optax.GradientTransformation:  # noqa: D102
+    @override
+    def direction(self) -> optax.GradientTransformation:
         return optax.scale_by_adamax(self.beta1, self.beta2, self.eps)
 
 
@@ -142,7 +145,8 @@ class NAdam(TwoMoments):
         ),
     ] = 0.004
 
-    def direction(self) -> optax.GradientTransformation:  # noqa: D102
+    @override
+    def direction(self) -> optax.GradientTransformation:
         return scale_by_nadam(self.beta1, self.beta2, self.eps, self.momentum_decay)
 
 
@@ -165,5 +169,6 @@ class RAdam(TwoMoments):
         r"\text{ else } m / (1-\beta_1^t)"
     )
 
-    def direction(self) -> optax.GradientTransformation:  # noqa: D102
+    @override
+    def direction(self) -> optax.GradientTransformation:
         return optax.scale_by_radam(self.beta1, self.beta2, self.eps)

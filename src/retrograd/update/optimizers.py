@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import optax
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.errors import Problem
@@ -60,11 +61,13 @@ class SGD(Optimizer):
         bool, Words("whether the gradient is taken as if the velocity had moved already", why="false")
     ] = False
 
-    def rules(self) -> Iterator[Problem]:  # noqa: D102
+    @override
+    def rules(self) -> Iterator[Problem]:
         if self.nesterov and not self.momentum:
             yield Problem("nesterov", "needs momentum", "set momentum, to 0.9 say")
 
-    def direction(self) -> optax.GradientTransformation:  # noqa: D102
+    @override
+    def direction(self) -> optax.GradientTransformation:
         return optax.trace(self.momentum, self.nesterov) if self.momentum else optax.identity()
 
 
@@ -92,7 +95,8 @@ class Adagrad(Optimizer):
     ] = 0.0
     eps: Annotated[PositiveFloat, EPS] = 1e-10
 
-    def direction(self) -> optax.GradientTransformation:  # noqa: D102
+    @override
+    def direction(self) -> optax.GradientTransformation:
         return optax.scale_by_rss(self.initial_accumulator, self.eps)
 
 
@@ -119,7 +123,8 @@ class RMSprop(Optimizer):
     ] = False
     momentum: Annotated[Fraction, MOMENTUM] = 0.0
 
-    def direction(self) -> optax.GradientTransformation:  # noqa: D102
+    @override
+    def direction(self) -> optax.GradientTransformation:
         if self.centered:
             scale = scale_by_deviation(self.decay, self.eps)
         else:
@@ -145,7 +150,8 @@ class Adadelta(Optimizer):
     decay: Annotated[Fraction, DECAY] = 0.9
     eps: Annotated[PositiveFloat, EPS] = 1e-6
 
-    def direction(self) -> optax.GradientTransformation:  # noqa: D102
+    @override
+    def direction(self) -> optax.GradientTransformation:
         return optax.scale_by_adadelta(self.decay, self.eps)
 
 
@@ -169,5 +175,6 @@ class Lion(Optimizer):
         Words("share of the old that the momentum keeps", more="steadier", less="follows faster", why="the paper's"),
     ] = 0.99
 
-    def direction(self) -> optax.GradientTransformation:  # noqa: D102
+    @override
+    def direction(self) -> optax.GradientTransformation:
         return optax.scale_by_lion(self.beta1, self.beta2)

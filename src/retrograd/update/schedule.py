@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 from pydantic import Field
+from typing_extensions import override
 
 from retrograd.base.annotations import Expect, Words
 from retrograd.base.errors import ConfigError
@@ -113,7 +114,8 @@ class Timed(Schedule):
         Words("steps over which the rate changes", more="slower change", less="faster change", why="the whole run"),
     ] = None
 
-    def length(self, total_steps: int | None) -> int:  # noqa: D102
+    @override
+    def length(self, total_steps: int | None) -> int:
         if self.steps is not None:
             return self.steps
         where = f"{getattr(self, 'registered_name', type(self).__name__)}.steps"

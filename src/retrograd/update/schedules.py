@@ -13,6 +13,7 @@ from typing import Annotated
 import jax.numpy as jnp
 from jax import Array
 from pydantic import Field
+from typing_extensions import override
 
 from retrograd.base.annotations import Expect, Words
 from retrograd.base.quantities import Fraction, NonNegativeFloat, PositiveFloat
@@ -41,7 +42,8 @@ class Constant(Schedule):
 
     initial: Annotated[PositiveFloat, FIRST_RATE]
 
-    def rule(self, step: Array, length: int) -> Array:  # noqa: D102
+    @override
+    def rule(self, step: Array, length: int) -> Array:
         return jnp.full(step.shape, self.initial)
 
 
@@ -57,7 +59,8 @@ class Step(Schedule):
     every: Annotated[Steps, Words("after how many steps", more="falls later", less="falls sooner")]
     factor: Annotated[PositiveFloat, FALL] = 0.1
 
-    def rule(self, step: Array, length: int) -> Array:  # noqa: D102
+    @override
+    def rule(self, step: Array, length: int) -> Array:
         return self.initial * self.factor ** (step // self.every)
 
 
@@ -78,7 +81,8 @@ class Milestones(Schedule):
     ]
     factor: Annotated[PositiveFloat, FALL] = 0.1
 
-    def rule(self, step: Array, length: int) -> Array:  # noqa: D102
+    @override
+    def rule(self, step: Array, length: int) -> Array:
         passed = jnp.searchsorted(jnp.asarray(sorted(self.at), jnp.int32), step, side="right")
         return self.initial * self.factor**passed
 
@@ -95,7 +99,8 @@ class Exponential(Schedule):
     factor: Annotated[PositiveFloat, Words("what the rate is multiplied by", more="falls less", less="falls more")]
     every: Annotated[Steps, Words("after how many steps", more="falls later", less="falls sooner", why="each step")] = 1
 
-    def rule(self, step: Array, length: int) -> Array:  # noqa: D102
+    @override
+    def rule(self, step: Array, length: int) -> Array:
         return self.initial * self.factor ** ratio(step, self.every)
 
 
@@ -117,7 +122,8 @@ class InverseTime(Schedule):
         PositiveFloat, Words("exponent of the fall", more="falls faster", less="falls slower", why="1")
     ] = 1.0
 
-    def rule(self, step: Array, length: int) -> Array:  # noqa: D102
+    @override
+    def rule(self, step: Array, length: int) -> Array:
         return self.initial / (1 + self.rate * step) ** self.power
 
 
@@ -132,7 +138,8 @@ class Linear(Timed):
     initial: Annotated[PositiveFloat, FIRST_RATE]
     final: Annotated[NonNegativeFloat, LAST_RATE] = 0.0
 
-    def rule(self, step: Array, length: int) -> Array:  # noqa: D102
+    @override
+    def rule(self, step: Array, length: int) -> Array:
         return self.final + (self.initial - self.final) * (1 - progress(step, length))
 
 
@@ -153,7 +160,8 @@ class Polynomial(Timed):
         PositiveFloat, Words("exponent of the fall", more="falls earlier", less="nearer to a straight line", why="2")
     ] = 2.0
 
-    def rule(self, step: Array, length: int) -> Array:  # noqa: D102
+    @override
+    def rule(self, step: Array, length: int) -> Array:
         return self.final + (self.initial - self.final) * (1 - progress(step, length)) ** self.power
 
 
@@ -172,7 +180,8 @@ class Cosine(Timed):
     initial: Annotated[PositiveFloat, FIRST_RATE]
     final: Annotated[NonNegativeFloat, LAST_RATE] = 0.0
 
-    def rule(self, step: Array, length: int) -> Array:  # noqa: D102
+    @override
+    def rule(self, step: Array, length: int) -> Array:
         return half_cosine(self.initial, self.final, progress(step, length))
 
 
@@ -201,7 +210,8 @@ class CosineRestarts(Schedule):
     ] = 1
     final: Annotated[NonNegativeFloat, LAST_RATE] = 0.0
 
-    def rule(self, step: Array, length: int) -> Array:  # noqa: D102
+    @override
+    def rule(self, step: Array, length: int) -> Array:
         if self.multiply == 1:
             return half_cosine(self.initial, self.final, ratio(step % self.every, self.every))
         lengths = [self.every * self.multiply**k for k in range(32)]
@@ -247,7 +257,8 @@ class OneCycle(Timed):
         Fraction, Words("share of the steps that rise", more="longer rise", less="longer fall", why="0.3")
     ] = 0.3
 
-    def rule(self, step: Array, length: int) -> Array:  # noqa: D102
+    @override
+    def rule(self, step: Array, length: int) -> Array:
         initial = self.peak / 25 if self.initial is None else self.initial
         final = initial / 1e4 if self.final is None else self.final
         top = int(self.rise * length)
@@ -276,5 +287,6 @@ class Cyclic(Schedule):
     ]
     every: Annotated[Steps, Words("steps of one rise and fall", more="longer cycles", less="shorter cycles")]
 
-    def rule(self, step: Array, length: int) -> Array:  # noqa: D102
+    @override
+    def rule(self, step: Array, length: int) -> Array:
         return self.peak - (self.peak - self.initial) * jnp.abs(1 - 2 * ratio(step % self.every, self.every))

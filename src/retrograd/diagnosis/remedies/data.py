@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from typing_extensions import override
 
 from retrograd.data.split.settings import SplitSettings
 from retrograd.data.tables.columns import NumberColumn
@@ -27,7 +28,8 @@ class ScaleInputs(Remedy):
 
     why = "features of mean 0 and deviation 1 suit first weights and learning rates"
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         if program.x is None:
             return None
         spread = program.x.std(0)
@@ -45,7 +47,8 @@ class RobustInputs(Remedy):
 
     why = "median and quartiles do not feel a few wild cells, and 5 deviations hold nearly all of any normal sample"
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         return None if program.x is None else with_data(config, scale="robust", clip=CLIP)
 
 
@@ -56,7 +59,8 @@ class CodeIsMissing(Remedy):
     why = "it stands for a missing value, and counts as a quantity"
     cost = 2
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         data = config.data
         inputs = program.dataset.preprocessing.inputs
         if data is None or program.x is None or not isinstance(inputs, TableInputs):
@@ -77,7 +81,8 @@ class RobustTarget(Remedy):
 
     why = "squared, the errors of a few wild targets outweigh those of all other rows"
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         if program.classifies or program.y is None or config.losses or program.loss.kind == "huber":
             return None
         changed = with_data(config, scale_target="robust") or config
@@ -90,7 +95,8 @@ class ScaleTargets(Remedy):
 
     why = "a target of mean 0 and deviation 1 is what first outputs and learning rates suit"
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         if program.classifies or program.y is None:
             return None
         if (np.abs(program.y.std(0) - 1) < STANDARD).all() and (np.abs(program.y.mean(0)) < STANDARD).all():
@@ -104,7 +110,8 @@ class ShuffledSplit(Remedy):
 
     why = "training and validation part are to hold the same classes"
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         split = config.data.split if config.data else SplitSettings()
         if split.method not in ("time", "none"):
             return None
@@ -117,7 +124,8 @@ class Shuffle(Remedy):
 
     why = "batches of one class pull the weights to and fro"
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         return None if config.training.shuffle else with_training(config, shuffle=True)
 
 
@@ -127,7 +135,8 @@ class WeighClasses(Remedy):
 
     why = "rare classes are otherwise best ignored"
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         if not program.classifies or program.y is None:
             return None
         counts = np.bincount(program.y).astype(float)

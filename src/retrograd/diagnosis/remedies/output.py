@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from typing_extensions import override
+
 from retrograd.diagnosis.edit import is_activation, kind, output_index
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import Remedy, rearranged, remedies, with_layer
@@ -25,7 +27,8 @@ class MatchOutput(Remedy):
 
     why = "output and loss are a pair: logits with a cross-entropy, plain numbers with a squared error"
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         place, task = output_index(config.network), program.dataset.task
         if place is None or task not in UNITS or config.losses:
             return None
@@ -56,7 +59,8 @@ class MeanLoss(Remedy):
 
     why = "a sum multiplies every step by the batch size"
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         if config.loss is None or config.loss.reduction == "mean":
             return None
         return dataclasses.replace(config, loss=dataclasses.replace(config.loss, reduction="mean"))

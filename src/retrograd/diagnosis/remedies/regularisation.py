@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from typing_extensions import override
+
 from retrograd.diagnosis.edit import hidden_dense, kind
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import Remedy, remedies, with_behind, with_entries, with_optimizer, with_training
@@ -21,7 +23,8 @@ class LessRegularisation(Remedy):
 
     why = "the data are to have the say, not the penalty"
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         bare = with_entries(config, lambda entry: None if kind(entry) == "dropout" else entry) or config
         bare = dataclasses.replace(bare, penalties=())
         bare = with_optimizer(bare, weight_decay=0.0) if bare.optimizer.weight_decay else bare
@@ -34,7 +37,8 @@ class WeightDecay(Remedy):
 
     why = "small weights fit smooth functions"
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         held = any(isinstance(penalty, L2) and penalty.strength >= STRENGTH for penalty in config.penalties)
         return None if held else dataclasses.replace(config, penalties=(L2(STRENGTH),))
 
@@ -46,7 +50,8 @@ class AddDropout(Remedy):
     why = "units that cannot rely on one another learn by heart less well"
     cost = 2
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         if any(kind(entry) == "dropout" for entry in config.network):
             return None
         return with_behind(config, hidden_dense(config.network), Dropout(RATE))
@@ -58,7 +63,8 @@ class StopEarly(Remedy):
 
     why = "what is learned after the held-out loss's minimum is learned by heart"
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         if config.training.early_stopping is not None or program.dataset.valid is None:
             return None
         return with_training(config, early_stopping=EarlyStopping(PATIENCE))

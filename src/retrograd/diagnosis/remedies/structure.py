@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from typing_extensions import override
+
 from retrograd.base.schema import fields
 from retrograd.diagnosis.edit import (
     activated,
@@ -37,7 +39,8 @@ class DefaultInitialWeights(Remedy):
 
     why = "first weights of the right scale carry signals and deltas through every layer"
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         def reset(thing: Any) -> Any:
             if not hasattr(thing, "weight"):
                 return mapped(thing, reset)
@@ -56,7 +59,8 @@ class AddBias(Remedy):
 
     why = "a bias moves the place where a unit bends"
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         def biased(thing: Any) -> Any:
             if getattr(thing, "bias", None) is False and hasattr(thing, "weight"):
                 default = next(field.default for field in fields(type(thing)) if field.name == "bias")
@@ -73,7 +77,8 @@ class BatchNormMomentum(Remedy):
 
     why = "evaluation is to see the statistics that training saw"
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         if program.prepared is None:
             return None
         momentum = max(USUAL_MOMENTUM, float(f"{1 - ARRIVED ** (1 / program.prepared.steps):.3g}"))
@@ -115,7 +120,8 @@ class HiddenReLU(_HiddenActivations):
     why = "relu passes deltas undiminished where it is on"
     cost = 2
 
-    def wanted(self, before: str) -> Activation | None:  # noqa: D102
+    @override
+    def wanted(self, before: str) -> Activation | None:
         return ReLU() if before in SATURATING else None
 
 
@@ -126,7 +132,8 @@ class Leaky(_HiddenActivations):
     why = "a unit that leaks can come back"
     cost = 2
 
-    def wanted(self, before: str) -> Activation | None:  # noqa: D102
+    @override
+    def wanted(self, before: str) -> Activation | None:
         return LeakyReLU() if before == "relu" else None
 
 
@@ -137,7 +144,8 @@ class AddActivations(Remedy):
     why = "without an activation between, two layers are one linear layer"
     cost = 2
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         bare = [i for i in hidden_affine(config.network) if not activated(config.network, i)]
         return with_layers(config, bare, activation=ReLU())
 
@@ -149,7 +157,8 @@ class Widen(Remedy):
     why = "what does not fit through a narrow layer is lost, and narrow relu layers die"
     cost = 3
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         narrow = [i for i in hidden_affine(config.network) if _units(config.network[i]) < WIDE]
         return with_layers(config, narrow, units=WIDE)
 
@@ -161,7 +170,8 @@ class FewerLayers(Remedy):
     why = "each further layer is one more through which deltas have to come"
     cost = 3
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         spare = hidden_dense(config.network)[FEW:]
         if not spare or any(entry.name or entry.inputs or entry.share for entry in config.network):
             return None
@@ -181,7 +191,8 @@ class SimplerNetwork(Remedy):
     why = "fewer weights can learn less by heart"
     cost = 3
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         wide = [i for i in hidden_affine(config.network) if 16 < _units(config.network[i]) < float("inf")]
         if not wide:
             return None
@@ -198,7 +209,8 @@ class Normalise(Remedy):
     why = "normalised layers keep the scale of signals whatever the weights are"
     cost = 3
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         if any("norm" in kind(entry) for entry in config.network):
             return None
         return with_behind(config, hidden_dense(config.network), LayerNorm())

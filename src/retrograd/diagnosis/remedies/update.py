@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
+from typing_extensions import override
+
 from retrograd.base.schema import fields
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import Remedy, remedies, with_optimizer, with_training
@@ -23,7 +25,8 @@ class Rate(Remedy):
 
     factor: ClassVar[float]
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         return with_rate(config, float(f"{config.optimizer.first_rate * self.factor:.3g}"))
 
 
@@ -74,7 +77,8 @@ class UseAdam(Remedy):
     why = "Adam finds the length of each weight's steps itself"
     cost = 2
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         steps = config.training.steps(program.dataset.rows["train"])
         rate = 1e-2 if steps < 1_000 else 3e-3 if steps < 5_000 else 1e-3
         held = config.optimizer
@@ -89,7 +93,8 @@ class MoreUpdates(Remedy):
 
     why = "training ended before learning did"
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         steps = config.training.steps(program.dataset.rows["train"])
         times = min(MORE, max(2.0, ENOUGH / steps))
         return with_training(config, epochs=max(config.training.epochs + 1, round(config.training.epochs * times)))
@@ -102,7 +107,8 @@ class ManyUpdates(Remedy):
     why = "the first updates of a run that short say little"
     cost = 2
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         steps = config.training.steps(program.dataset.rows["train"])
         epochs = round(MANY * config.training.epochs / steps)
         return with_training(config, epochs=epochs) if epochs > config.training.epochs else None
@@ -114,7 +120,8 @@ class SmallerBatch(Remedy):
 
     why = "smaller batches make more updates of an epoch"
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         large = config.training.batch_rows(program.dataset.rows["train"])
         return with_training(config, batch_size=BATCH) if large > 2 * BATCH else None
 
@@ -125,7 +132,8 @@ class LargerBatch(Remedy):
 
     why = "larger batches have less noise"
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         size = config.training.batch_size
         return with_training(config, batch_size=LARGE_BATCH) if size != "all" and int(size) < LARGE_BATCH else None
 
@@ -136,7 +144,8 @@ class ClipGradients(Remedy):
 
     why = "single large gradients throw the weights far away"
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         return None if config.optimizer.clip_global_norm else with_optimizer(config, clip_global_norm=NORM)
 
 
@@ -146,6 +155,7 @@ class ClipLess(Remedy):
 
     why = "a bound far below the gradients' usual norm leaves steps of no length"
 
-    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         bound = config.optimizer.clip_global_norm
         return with_optimizer(config, clip_global_norm=NORM) if bound and bound < NORM else None

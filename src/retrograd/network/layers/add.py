@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.errors import ShapeError
 from retrograd.network.layer import (
@@ -42,7 +43,8 @@ class Add(Layer):
         latex_backward=(r"\delta_{x_i} = \delta_y",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, *inputs: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, *inputs: Array) -> Forward:
         expect_same_shapes(inputs)
         return Forward(sum(inputs[1:], start=inputs[0]), Static(len(inputs)))
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
@@ -51,7 +52,8 @@ class Concat(Layer):
         latex_backward=(r"\delta_{x_i} = (\delta_y)_i",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, *inputs: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, *inputs: Array) -> Forward:
         ndim = inputs[0].ndim
         axis = self.axis % ndim if -ndim <= self.axis < ndim else 0
         others = {tuple(n for i, n in enumerate(x.shape) if i != axis) for x in inputs}

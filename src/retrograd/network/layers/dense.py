@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array, lax
+from typing_extensions import override
 
 from retrograd.base.annotations import Registered, Words
 from retrograd.native.matrix import transposed_product_natively
@@ -82,14 +83,16 @@ class Dense(Layer):
         ),
     )
 
-    def init(self, key: Array, x: Spec) -> Init:  # noqa: D102
+    @override
+    def init(self, key: Array, x: Spec) -> Init:
         shape = (x.shape[-1], int(self.units))
         params = {"weight": draw(self.weight or GlorotUniform(), key, "weight", shape)}
         if self.bias:
             params["bias"] = draw(self.bias, key, "bias", shape[1:])
         return Init(params)
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         weight = params["weight"].astype(x.dtype)
         expect_features(x, weight.shape[0])
         y = product(x, weight)

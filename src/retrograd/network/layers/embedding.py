@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array, lax
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.errors import DataTypeError, Problem
@@ -81,15 +82,18 @@ class Embedding(Layer):
         """The padding row is an input like any other in forward, and a constant in backward."""
         return "" if self.padding is None else "the padding row gets no gradient"
 
-    def rules(self) -> Iterator[Problem]:  # noqa: D102
+    @override
+    def rules(self) -> Iterator[Problem]:
         if self.padding is not None and isinstance(self.vocabulary, int) and self.padding >= self.vocabulary:
             yield Problem("padding", f"expected a row of the vocabulary of {self.vocabulary}, found {self.padding}")
 
-    def init(self, key: Array, ids: Spec) -> Init:  # noqa: D102
+    @override
+    def init(self, key: Array, ids: Spec) -> Init:
         weight = draw(self.weight or UNIT_NORMAL, key, "weight", (int(self.vocabulary), int(self.units)))
         return Init({"weight": weight if self.padding is None else weight.at[self.padding].set(0)})
 
-    def forward(self, params: Params, state: State, ctx: Context, ids: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, ids: Array) -> Forward:
         if not jnp.issubdtype(ids.dtype, jnp.integer):
             raise DataTypeError(f"expected whole numbers, got {ids.dtype.name}", cure="give it a column of identifiers")
         y = params["weight"][ids]

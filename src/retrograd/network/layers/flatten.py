@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from jax import Array
+from typing_extensions import override
 
 from retrograd.network.layer import (
     Backward,
@@ -43,7 +44,8 @@ class Flatten(Layer):
         latex_backward=(r"\delta_x = \mathrm{vec}^{-1}(\delta_y)",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         return Forward(x.reshape(x.shape[0], math.prod(x.shape[1:])), Static(x.shape))
 
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jax import Array
+from typing_extensions import override
 
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
 
@@ -28,7 +29,8 @@ class Identity(Activation):
         latex_backward=(r"\delta_x = \delta_y",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         return Forward(x)
 
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, examples, layers
 from retrograd.network.layers.add import expect_same_shapes
@@ -31,7 +32,8 @@ class Multiply(Layer):
         latex_backward=(r"\delta_{x_i} = \delta_y \textstyle\prod_{j \ne i} x_j",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, *inputs: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, *inputs: Array) -> Forward:
         expect_same_shapes(inputs)
         return Forward(functools.reduce(jnp.multiply, inputs), inputs)
 

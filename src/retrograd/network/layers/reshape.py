@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 from jax import Array
 from pydantic import Field
+from typing_extensions import override
 
 from retrograd.base.annotations import Expect, Words
 from retrograd.base.errors import Problem, ShapeError
@@ -56,11 +57,13 @@ class Reshape(Layer):
         latex_backward=(r"\delta_x = \mathrm{reshape}^{-1}(\delta_y)",),
     )
 
-    def rules(self) -> Iterator[Problem]:  # noqa: D102
+    @override
+    def rules(self) -> Iterator[Problem]:
         if 0 in self.shape or self.shape.count(-1) > 1:
             yield Problem("shape", f"expected positive lengths, one of them at most -1; found {list(self.shape)}")
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         return Forward(x.reshape(x.shape[0], *self._lengths(x.shape[1:])), Static(x.shape))
 
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.network.layer import Equations, examples
 from retrograd.network.losses.loss import Loss, losses
@@ -36,7 +37,8 @@ class MeanAbsoluteError(Loss):
         latex_backward=(r"\frac{\partial L}{\partial y} = \frac{1}{n} \operatorname{sign}(y - t)",),
     )
 
-    def terms(self, y: Array, t: Array) -> tuple[Array, Array]:  # noqa: D102
+    @override
+    def terms(self, y: Array, t: Array) -> tuple[Array, Array]:
         difference = y - t
         return jnp.abs(difference), difference
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
@@ -60,7 +61,8 @@ class BinaryCrossEntropy(Loss):
         latex_backward=(r"\frac{\partial L}{\partial y} = \frac{1}{n} \left( (1 - t) p - w t (1 - p) \right)",),
     )
 
-    def written(self) -> Equations:  # noqa: D102
+    @override
+    def written(self) -> Equations:
         w = "" if self.positive_weight == 1 else "w "
         y, latex_y = ("p = σ(y)", r"p = \sigma(y)") if self.from_logits else ("p = y", "p = y")
         e = self.label_smoothing
@@ -82,7 +84,8 @@ class BinaryCrossEntropy(Loss):
             latex_backward=(rf"\frac{{\partial L}}{{\partial y}} = {latex}",),
         )
 
-    def terms(self, y: Array, t: Array) -> tuple[Array, Any]:  # noqa: D102
+    @override
+    def terms(self, y: Array, t: Array) -> tuple[Array, Any]:
         t = (1 - self.label_smoothing) * t + self.label_smoothing / 2 if self.label_smoothing else t
         yes, no = self._weights(t) * t, 1 - t  # what the logarithms of p and of 1 - p count for
         if self.from_logits:

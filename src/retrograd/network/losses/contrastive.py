@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
@@ -57,7 +58,8 @@ class Contrastive(Loss):
         latex_backward=(r"\delta_a = -\delta_b = \frac{1}{n} (t d - (1 - t) \max(0, m - d)) \frac{a - b}{d}",),
     )
 
-    def terms(self, a: Array, b: Array, same: Array) -> tuple[Array, Any]:  # noqa: D102
+    @override
+    def terms(self, a: Array, b: Array, same: Array) -> tuple[Array, Any]:
         d, unit = distance(a, b)
         missing = jnp.maximum(self.margin - d, 0)
         terms = 0.5 * (same * d * d + (1 - same) * missing * missing)

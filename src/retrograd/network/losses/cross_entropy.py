@@ -8,6 +8,7 @@ from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array, lax
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.errors import DataTypeError, Problem, ShapeError
@@ -77,11 +78,13 @@ class CrossEntropy(Loss):
         ),
     )
 
-    def rules(self) -> Iterator[Problem]:  # noqa: D102
+    @override
+    def rules(self) -> Iterator[Problem]:
         if self.from_logits and not self.normalize:
             yield Problem("normalize", "concerns probabilities, and these are logits", "add `from_logits: false`")
 
-    def written(self) -> Equations:  # noqa: D102
+    @override
+    def written(self) -> Equations:
         w = "w_c " if self.class_weights else ""
         e = self.label_smoothing
         q = f"q = {1 - e:g} onehot(t) + {e:g}/C" if e else "q = onehot(t)"
@@ -104,7 +107,8 @@ class CrossEntropy(Loss):
             latex_backward=(rf"\frac{{\partial L}}{{\partial y_c}} = \frac{{1}}{{n}} \left( {latex} \right)",),
         )
 
-    def terms(self, y: Array, t: Array) -> tuple[Array, Any]:  # noqa: D102
+    @override
+    def terms(self, y: Array, t: Array) -> tuple[Array, Any]:
         log, kept = _softmax(y) if self.from_logits else _proportions(y, self.normalize)
         if t.ndim == y.ndim:
             return _surprise(self._mass(t, y).each, log(y)), (kept, t)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.errors import DataTypeError, ShapeError
@@ -81,7 +82,8 @@ class CTC(Loss):
         ),
     )
 
-    def terms(self, y: Array, labels: Array, there: Array, counts: Array) -> tuple[Array, Any]:  # noqa: D102
+    @override
+    def terms(self, y: Array, labels: Array, there: Array, counts: Array) -> tuple[Array, Any]:
         shifted = y - jnp.max(y, -1, keepdims=True)
         log_p = shifted - jnp.log(jnp.sum(jnp.exp(shifted), -1, keepdims=True))
         path = expand(labels, counts, self.blank)

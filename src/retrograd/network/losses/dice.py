@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.errors import Problem, ShapeError
@@ -70,11 +71,13 @@ class Dice(Loss):
         latex_backward=(r"\frac{\partial L}{\partial p} = \frac{A - 2 q B}{n B^2}",),
     )
 
-    def rules(self) -> Iterator[Problem]:  # noqa: D102
+    @override
+    def rules(self) -> Iterator[Problem]:
         if self.squared and not self.smoothing:
             yield Problem("smoothing", "0 divides by 0 where all p are 0", "a small positive number")
 
-    def written(self) -> Equations:  # noqa: D102
+    @override
+    def written(self) -> Equations:
         made, p = self.equations, "p = softmax(y) or σ(y)" if self.from_logits else "p = y"
         backward = made.backward if self.from_logits else made.backward[:1]
         forward = made.forward.replace("p = softmax(y) or σ(y)", p)
@@ -87,7 +90,8 @@ class Dice(Loss):
             latex_backward=(made.latex_backward[0].replace("A - 2 q B", "2 p A - 2 q B"),),
         )
 
-    def terms(self, y: Array, t: Array) -> tuple[Array, Any]:  # noqa: D102
+    @override
+    def terms(self, y: Array, t: Array) -> tuple[Array, Any]:
         p = _shares(y) if self.from_logits else y
         q, places = self._target(t, y)
         overlap = 2 * self._sum(p * q * places) + self.smoothing

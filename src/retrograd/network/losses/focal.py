@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.quantities import NonNegativeFloat, Probability
@@ -65,7 +66,8 @@ class Focal(Loss):
         ),
     )
 
-    def written(self) -> Equations:  # noqa: D102
+    @override
+    def written(self) -> Equations:
         if self.alpha is not None:
             return self.equations
         plain = [text.replace("α_t ", "") for text in (self.equations.forward, *self.equations.backward)]
@@ -74,7 +76,8 @@ class Focal(Loss):
         ]
         return Equations(plain[0], tuple(plain[1:]), latex[0], tuple(latex[1:]))
 
-    def terms(self, y: Array, t: Array) -> tuple[Array, Any]:  # noqa: D102
+    @override
+    def terms(self, y: Array, t: Array) -> tuple[Array, Any]:
         side = jnp.where(t > 0.5, 1.0, jnp.where(t <= 0.5, -1.0, t)).astype(y.dtype)  # a NaN target stays NaN
         turned = side * y
         log_p, log_other = _log_sigmoid(turned), _log_sigmoid(-turned)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.loss import Loss, losses
@@ -37,7 +38,8 @@ class Hinge(Loss):
         latex_backward=(r"\frac{\partial L}{\partial y} = -\frac{s}{n} \cdot [s y < 1]",),
     )
 
-    def terms(self, y: Array, t: Array) -> tuple[Array, Array]:  # noqa: D102
+    @override
+    def terms(self, y: Array, t: Array) -> tuple[Array, Array]:
         side = jnp.where(t > 0, 1.0, jnp.where(t <= 0, -1.0, t)).astype(y.dtype)  # a NaN target stays NaN
         missing = 1 - side * y
         return jnp.maximum(missing, 0), jnp.where(missing <= 0, jnp.zeros_like(side), side)

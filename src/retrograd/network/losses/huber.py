@@ -7,6 +7,7 @@ from typing import Annotated
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.quantities import PositiveFloat
@@ -52,7 +53,8 @@ class Huber(Loss):
         latex_backward=(r"\frac{\partial L}{\partial y} = \frac{1}{n} \max(-\delta, \min(\delta, y - t))",),
     )
 
-    def terms(self, y: Array, t: Array) -> tuple[Array, Array]:  # noqa: D102
+    @override
+    def terms(self, y: Array, t: Array) -> tuple[Array, Array]:
         difference = y - t
         distance = jnp.abs(difference)
         near = jnp.minimum(distance, self.delta)  # one formula for both parts, and no square that overflows

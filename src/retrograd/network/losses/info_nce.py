@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
@@ -71,12 +72,14 @@ class InfoNCE(Loss):
         ),
     )
 
-    def written(self) -> Equations:  # noqa: D102
+    @override
+    def written(self) -> Equations:
         if self.symmetric:
             return self.equations
         return self.equations._replace(backward=("dS = (p - 1) / n", *self.equations.backward[1:]))
 
-    def forward(self, params: Params, state: State, ctx: Context, *inputs: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, *inputs: Array) -> Forward:
         (a, b), further = self.sort(inputs)
         if further != (None, None):
             raise ShapeError("it takes neither mask nor sample weight: each row is a negative of all others")

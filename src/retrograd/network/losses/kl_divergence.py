@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.loss import FROM_LOGITS, Loss, losses
@@ -50,7 +51,8 @@ class KLDivergence(Loss):
         ),
     )
 
-    def written(self) -> Equations:  # noqa: D102
+    @override
+    def written(self) -> Equations:
         if self.from_logits:
             return self.equations
         return Equations(
@@ -60,7 +62,8 @@ class KLDivergence(Loss):
             latex_backward=(r"\frac{\partial L}{\partial y_c} = -\frac{1}{n} \frac{q_c}{p_c}",),
         )
 
-    def terms(self, y: Array, q: Array) -> tuple[Array, Any]:  # noqa: D102
+    @override
+    def terms(self, y: Array, q: Array) -> tuple[Array, Any]:
         if self.from_logits:
             shifted = y - jnp.max(y, -1, keepdims=True)
             log_p = shifted - jnp.log(jnp.sum(jnp.exp(shifted), -1, keepdims=True))

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
@@ -150,7 +151,8 @@ class Loss(Layer):
             raise ShapeError(f"the prediction has the shape {tuple(inputs[0].shape)}: there is nothing to compare")
         return inputs[:own], Further(masks[0] if masks else None, weights[0] if weights else None)
 
-    def forward(self, params: Params, state: State, ctx: Context, *inputs: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, *inputs: Array) -> Forward:
         own, further = self.sort(inputs)
         if inputs[0].shape[:1] == (0,):
             return self.of_no_rows(inputs)

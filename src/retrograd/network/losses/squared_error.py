@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jax import Array
+from typing_extensions import override
 
 from retrograd.network.layer import Equations, examples
 from retrograd.network.losses.loss import Loss, losses
@@ -36,7 +37,8 @@ class MeanSquaredError(Loss):
         latex_backward=(r"\frac{\partial L}{\partial y} = \frac{2}{n} (y - t)",),
     )
 
-    def terms(self, y: Array, t: Array) -> tuple[Array, Array]:  # noqa: D102
+    @override
+    def terms(self, y: Array, t: Array) -> tuple[Array, Array]:
         difference = y - t
         return difference * difference, difference
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.quantities import PositiveFloat
@@ -61,7 +62,8 @@ class Triplet(Loss):
         latex_backward=(r"\delta_a = \frac{1}{n} \left( \frac{a - p}{\|a - p\|} - \frac{a - q}{\|a - q\|} \right)",),
     )
 
-    def terms(self, anchor: Array, positive: Array, negative: Array) -> tuple[Array, Any]:  # noqa: D102
+    @override
+    def terms(self, anchor: Array, positive: Array, negative: Array) -> tuple[Array, Any]:
         near, u = distance(anchor, positive)
         far, v = distance(anchor, negative)
         missing = near - far + self.margin

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
+from typing_extensions import override
 
 from retrograd.data.cells.vocabulary import PADDING
 from retrograd.data.images.boxes import Boxes
@@ -24,9 +25,7 @@ Columns = Mapping[str, np.ndarray]
 class Tally(Protocol):
     """What a part of the data adds up to; `names` are the metrics that are quick to measure."""
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The metrics."""
+    names: tuple[str, ...]
 
     def add(self, output: np.ndarray, columns: Columns) -> None:
         """Take the outputs of a portion and its columns."""
@@ -35,7 +34,7 @@ class Tally(Protocol):
         """Return the metrics of all portions; none where outputs were not finite."""
 
 
-class ClassTally:
+class ClassTally(Tally):
     """Of labels: a few numbers for each row are kept, however many classes there are."""
 
     names = ("accuracy",)
@@ -44,13 +43,15 @@ class ClassTally:
         self.target, self.from_logits = target, from_logits
         self.portions: list[Judged] = []
 
-    def add(self, output: np.ndarray, columns: Columns) -> None:  # noqa: D102
+    @override
+    def add(self, output: np.ndarray, columns: Columns) -> None:
         truth = np.asarray(columns["y"]).reshape(-1).astype(int)
         with np.errstate(invalid="ignore"):  # rows that are not finite are marked
             probabilities = self.target.decode(output, from_logits=self.from_logits).probabilities
         self.portions.append(judged(truth, np.asarray(probabilities)))
 
-    def scores(self, full: bool) -> dict[str, float]:  # noqa: D102
+    @override
+    def scores(self, full: bool) -> dict[str, float]:
         rows = self.rows()
         return class_metrics(rows, full, self.target.binary) if rows.finite.all() else {}
 
@@ -59,7 +60,7 @@ class ClassTally:
         return Judged(*(np.concatenate(column) for column in zip(*self.portions, strict=True)))
 
 
-class PlainTally:
+class PlainTally(Tally):
     """Of quantities, or of several labels at once: outputs and targets are kept."""
 
     def __init__(self, target: MultiLabels | Quantities, from_logits: bool) -> None:
@@ -69,12 +70,14 @@ class PlainTally:
         self.truths: list[np.ndarray] = []
         self.levels: list[dict[str, np.ndarray]] = []
 
-    def add(self, output: np.ndarray, columns: Columns) -> None:  # noqa: D102
+    @override
+    def add(self, output: np.ndarray, columns: Columns) -> None:
         self.outputs.append(output)
         self.truths.append(np.asarray(columns["y"]))
         self.levels.append({name: np.asarray(columns[name]) for name in (LEVEL, SPREAD) if name in columns})
 
-    def scores(self, full: bool) -> dict[str, float]:  # noqa: D102
+    @override
+    def scores(self, full: bool) -> dict[str, float]:
         truth = np.concatenate(self.truths)
         decoded = self.target.decode(np.concatenate(self.outputs), from_logits=self.from_logits)
         if isinstance(self.target, MultiLabels):
@@ -91,7 +94,7 @@ class PlainTally:
         return own | {name: value for name, value in scores.items() if name.startswith("r2")}
 
 
-class MaskTally:
+class MaskTally(Tally):
     """Of masks: how often each class was found where each class is."""
 
     names = ("accuracy", "mean_iou")
@@ -101,7 +104,8 @@ class MaskTally:
         self.counts = np.zeros((target.units, target.units), np.int64)  # [true class, found class]
         self.finite = True
 
-    def add(self, output: np.ndarray, columns: Columns) -> None:  # noqa: D102
+    @override
+    def add(self, output: np.ndarray, columns: Columns) -> None:
         classes, truth = len(self.counts), np.asarray(columns["y"])
         self.finite &= bool(np.isfinite(output).all())
         pairs = truth.ravel() * classes + output.argmax(-1).ravel()
@@ -119,7 +123,7 @@ class MaskTally:
         }
 
 
-class TokenTally:
+class TokenTally(Tally):
     """Of tokens: how many were right, and how surprising they were; padding does not count."""
 
     names = ("accuracy", "perplexity")
@@ -128,7 +132,8 @@ class TokenTally:
         self.right = self.count = 0
         self.surprise = 0.0
 
-    def add(self, output: np.ndarray, columns: Columns) -> None:  # noqa: D102
+    @override
+    def add(self, output: np.ndarray, columns: Columns) -> None:
         y = np.asarray(columns["y"])
         there = y != PADDING
         logits = output[there].astype(np.float64)
@@ -146,7 +151,7 @@ class TokenTally:
         return {"accuracy": self.right / self.count, "perplexity": float(np.exp(surprise))}
 
 
-class BoxTally:
+class BoxTally(Tally):
     """Of boxes: every cell's box, score and class, and the true ones."""
 
     names = ("average_precision",)
@@ -157,7 +162,8 @@ class BoxTally:
         self.truth: list[np.ndarray] = []
         self.finite = True
 
-    def add(self, output: np.ndarray, columns: Columns) -> None:  # noqa: D102
+    @override
+    def add(self, output: np.ndarray, columns: Columns) -> None:
         self.finite &= bool(np.isfinite(output).all())
         if self.finite:
             self.found += self.target.every(output)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.quantities import PositiveFloat
@@ -43,7 +44,8 @@ class ELU(Activation):
         latex_backward=(r"\delta_x = \delta_y \cdot ([y > 0] + (y + \alpha) [y \le 0])",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         y = jnp.where(x > 0, x, self.alpha * jnp.expm1(jnp.minimum(x, 0)))
         return Forward(y, y)
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import jax.numpy as jnp
 from jax import Array, lax
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
@@ -53,7 +54,8 @@ class GELU(Activation):
         ),
     )
 
-    def formulas(self) -> Equations:  # noqa: D102
+    @override
+    def formulas(self) -> Equations:
         if not self.approximate:
             return self.equations
         return Equations(
@@ -63,7 +65,8 @@ class GELU(Activation):
             latex_backward=(self.equations.latex_backward[0], r"t' = \sqrt{2 / \pi} (1 + 0.134145 x^2) (1 - t^2)"),
         )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         near = jnp.clip(x, -FAR, FAR)  # x³ would overflow
         if self.approximate:  # (1 + tanh u) / 2 = sigmoid(2 u)
             p = lax.logistic(2 * SLOPE * near * (1 + CUBIC * near * near))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
 from retrograd.network.layers.activations.hard_sigmoid import hard_logistic
@@ -31,7 +32,8 @@ class HardSwish(Activation):
         latex_backward=(r"\delta_x = \delta_y (h + \tfrac{x}{6} [-3 < x < 3])",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         return Forward(jnp.maximum(x, -3) * hard_logistic(x), x)  # at -infinity 0, not infinity times 0
 
     def backward(self, params: Params, tape: Array, dy: Array) -> Backward:

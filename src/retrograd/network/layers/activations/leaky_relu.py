@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.quantities import NonNegativeFloat
@@ -45,7 +46,8 @@ class LeakyReLU(Activation):
         latex_backward=(r"\delta_x = \delta_y \cdot ([x > 0] + \alpha [x \le 0])",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         return Forward(jnp.where(x > 0, x, self.slope * x), x)
 
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.quantities import Integer
@@ -35,7 +36,8 @@ class LogSoftmax(Activation):
         latex_backward=(r"\delta_{x_i} = \delta_{y_i} - e^{y_i} \textstyle\sum_j \delta_{y_j}",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         expect_axis(x, self.axis)
         below = x - jnp.max(x, self.axis, keepdims=True)  # the largest exponent is 0: no overflow
         y = below - jnp.log(jnp.sum(jnp.exp(below), self.axis, keepdims=True))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
 
@@ -32,7 +33,8 @@ class Mish(Activation):
         latex_backward=(r"\delta_x = \delta_y \left(t + \frac{x (1 - t^2)}{1 + e^{-x}}\right)",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         _, t = _gate(x)
         return Forward(jnp.maximum(x, -FAR) * t, x)  # at -infinity 0, not infinity times 0
 

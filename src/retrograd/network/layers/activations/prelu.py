@@ -7,6 +7,7 @@ from typing import Annotated
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.quantities import Number
@@ -61,10 +62,12 @@ class PReLU(Activation):
         ),
     )
 
-    def init(self, key: Array, x: Spec) -> Init:  # noqa: D102
+    @override
+    def init(self, key: Array, x: Spec) -> Init:
         return Init({"slope": jnp.full(x.shape[-1:], self.first, jnp.float32)})
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         slope = params["slope"]
         expect_features(x, slope.shape[0])
         return Forward(jnp.where(x > 0, x, slope.astype(x.dtype) * x), x)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
 
@@ -32,7 +33,8 @@ class ReLU6(Activation):
         latex_backward=(r"\delta_x = \delta_y \cdot [0 < y < 6]",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         y = jnp.clip(x, 0, CEILING)
         return Forward(y, y)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
 
@@ -34,7 +35,8 @@ class SELU(Activation):
         latex_backward=(r"\delta_x = \delta_y \cdot (\lambda [y > 0] + (y + \lambda \alpha) [y \le 0])",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         y = jnp.where(x > 0, SCALE * x, SCALE * ALPHA * jnp.expm1(jnp.minimum(x, 0)))
         return Forward(y, y)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
 
@@ -30,7 +31,8 @@ class Sigmoid(Activation):
         latex_backward=(r"\delta_x = \delta_y \, y (1 - y)",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         y = logistic(x)
         return Forward(y, y)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 from jax import Array, lax
+from typing_extensions import override
 
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
 
@@ -32,7 +33,8 @@ class SiLU(Activation):
         latex_backward=(r"\delta_x = \delta_y \, s (1 + x (1 - s))",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         return Forward(jnp.maximum(x, -FAR) * lax.logistic(x), x)  # at -infinity 0, not infinity times 0
 
     def backward(self, params: Params, tape: Array, dy: Array) -> Backward:

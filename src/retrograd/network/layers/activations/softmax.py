@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
@@ -48,7 +49,8 @@ class Softmax(Activation):
         latex_backward=(r"\delta_{x_i} = y_i (\delta_{y_i} - \textstyle\sum_j \delta_{y_j} y_j)",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         expect_axis(x, self.axis)
         e = jnp.exp(x - jnp.max(x, self.axis, keepdims=True))  # the largest exponent is 0: no overflow
         y = e / jnp.sum(e, self.axis, keepdims=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
 
@@ -29,7 +30,8 @@ class Softplus(Activation):
         latex_backward=(r"\delta_x = \delta_y (1 - e^{-y})",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         y = jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x)))  # the exponent is never positive: no overflow
         return Forward(y, y)
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
@@ -53,11 +54,13 @@ class LearnedPositions(Layer):
         latex_backward=(r"\delta_x = \delta_y", r"\nabla_{W_t} = \textstyle\sum_{batch} \delta_{y_t}"),
     )
 
-    def init(self, key: Array, x: Spec) -> Init:  # noqa: D102
+    @override
+    def init(self, key: Array, x: Spec) -> Init:
         expect_sequence(x)
         return Init({"weight": draw(self.weight or SMALL, key, "weight", (self.length or x.shape[1], x.shape[2]))})
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         expect_sequence(x)
         weight = params["weight"]
         if x.shape[1] > len(weight):

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
 from jax import Array, lax
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.errors import Problem, ShapeError
@@ -153,13 +154,15 @@ class MultiHeadAttention(Layer):
         """Whether dropout draws by position in the batch."""
         return self.dropout > 0
 
-    def rules(self) -> Iterator[Problem]:  # noqa: D102
+    @override
+    def rules(self) -> Iterator[Problem]:
         if self.heads % (self.key_value_heads or self.heads):
             yield Problem("key_value_heads", f"expected a divisor of {self.heads} heads, found {self.key_value_heads}")
         if self.units and self.units % self.heads:
             yield Problem("units", f"expected a multiple of {self.heads} heads, found {self.units}")
 
-    def init(self, key: Array, query: Spec, *others: Spec) -> Init:  # noqa: D102
+    @override
+    def init(self, key: Array, query: Spec, *others: Spec) -> Init:
         units = self.units or query.shape[-1]
         width = units // self.heads
         if units % self.heads or (self.rotary and width % 2):
@@ -180,7 +183,8 @@ class MultiHeadAttention(Layer):
                 params[f"{name}_bias"] = draw(self.bias, key, f"{name}_bias", shape[1:])
         return Init(params)
 
-    def forward(self, params: Params, state: State, ctx: Context, query: Array, *others: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, query: Array, *others: Array) -> Forward:
         sources, added = self._sources((query, *others))
         allowed = self._allowed(sources, others)
         projected: dict[str, Array] = {}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.errors import ShapeError
 from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, Spec, State, examples, layers
@@ -35,7 +36,8 @@ class Positions(Layer):
         latex_backward=(r"\delta_x = \delta_y",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         expect_sequence(x)
         return Forward(x + jnp.asarray(waves(*x.shape[1:])[None], x.dtype))
 

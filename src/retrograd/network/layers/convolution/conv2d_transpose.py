@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Expect, Registered, Words
 from retrograd.base.errors import Problem, ShapeError
@@ -127,7 +128,8 @@ class Conv2DTranspose(Layer):
         ),
     )
 
-    def rules(self) -> Iterator[Problem]:  # noqa: D102
+    @override
+    def rules(self) -> Iterator[Problem]:
         for name in ("kernel", "stride", "padding", "output_padding"):
             value = getattr(self, name)
             if isinstance(value, tuple) and len(value) != 2:
@@ -139,14 +141,16 @@ class Conv2DTranspose(Layer):
         if any(e >= s for e, s in zip(extra, stride, strict=True) if e):
             yield Problem("output_padding", f"expected less than the stride {self.stride}, found {self.output_padding}")
 
-    def init(self, key: Array, x: Spec) -> Init:  # noqa: D102
+    @override
+    def init(self, key: Array, x: Spec) -> Init:
         shape = (*self._window(x).kernel, x.shape[-1], int(self.filters))
         params = {"weight": draw(self.weight or GlorotUniform(), key, "weight", shape)}
         if self.bias:
             params["bias"] = draw(self.bias, key, "bias", shape[-1:])
         return Init(params)
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         window, weight = self._window(x), params["weight"].astype(x.dtype)
         if weight.shape[-2] != x.shape[-1]:
             raise ShapeError(f"input: expected {weight.shape[-2]} channels, got {x.shape[-1]}")

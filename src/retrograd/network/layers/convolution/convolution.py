@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import jax.numpy as jnp
 from jax import Array, lax
+from typing_extensions import override
 
 from retrograd.base.annotations import Expect, Registered, Words
 from retrograd.base.errors import Problem, ShapeError
@@ -118,13 +119,15 @@ class Convolution(Layer):
     bias: Annotated[InitialOrNone, FIRST_BIAS] = ZEROS
     padding_mode: Annotated[PaddingMode, Words("what the added places hold", why="zeros")] = "zeros"
 
-    def rules(self) -> Iterator[Problem]:  # noqa: D102
+    @override
+    def rules(self) -> Iterator[Problem]:
         for name in ("kernel", "stride", "dilation", "padding"):
             value = getattr(self, name)
             if isinstance(value, tuple) and len(value) != self.axes:
                 yield Problem(name, f"expected one entry for each of {self.axes} axes, found {len(value)}")
 
-    def init(self, key: Array, x: Spec) -> Init:  # noqa: D102
+    @override
+    def init(self, key: Array, x: Spec) -> Init:
         window = self._window(x)
         shape = (*window.kernel, x.shape[-1] // self._groups(x.shape[-1]), int(self.filters))
         params = {"weight": draw(self.weight or GlorotUniform(), key, "weight", shape)}
@@ -132,7 +135,8 @@ class Convolution(Layer):
             params["bias"] = draw(self.bias, key, "bias", shape[-1:])
         return Init(params)
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         return self.compute(params, x)
 
     def compute(self, params: Params, x: Array, residual: Array | None = None, relu: bool = False) -> Forward:

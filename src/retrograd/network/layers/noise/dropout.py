@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.keys import random_bits
@@ -46,7 +47,8 @@ class Dropout(Layer):
         latex_backward=(r"\delta_x = \frac{m}{1 - p} \delta_y",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         if not ctx.train or self.rate == 0:
             return Forward(x, None)
         kept = draw_kept(ctx.random_key(), x.shape, self.rate)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 import jax
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.quantities import NonNegativeFloat
@@ -46,7 +47,8 @@ class GaussianNoise(Layer):
         latex_backward=(r"\delta_x = \delta_y",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         if not ctx.train or self.std == 0:
             return Forward(x)
         noise = jax.random.normal(ctx.random_key(), x.shape, jnp.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jax import Array
+from typing_extensions import override
 
 from retrograd.network.layer import Context, Forward, Params, State, examples, layers
 from retrograd.network.layers.noise.dropout import Dropout, apply_mask, draw_kept
@@ -26,7 +27,8 @@ class SpatialDropout(Dropout):
              missed. It is PyTorch's Dropout2d. `dropout` is what draws each value by itself.
     """
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         if not ctx.train or self.rate == 0:
             return Forward(x, None)
         shape = (x.shape[0], *(1 for _ in x.shape[1:-1]), x.shape[-1])

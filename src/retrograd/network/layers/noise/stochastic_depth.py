@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jax import Array
+from typing_extensions import override
 
 from retrograd.network.layer import Context, Forward, Params, State, examples, layers
 from retrograd.network.layers.noise.dropout import Dropout, apply_mask, draw_kept
@@ -28,7 +29,8 @@ class StochasticDepth(Dropout):
     See:     Huang et al. 2016, arXiv:1603.09382; called drop path elsewhere.
     """
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         if not ctx.train or self.rate == 0:
             return Forward(x, None)
         kept = draw_kept(ctx.random_key(), (x.shape[0], *(1 for _ in x.shape[1:])), self.rate)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 import jax.numpy as jnp
 from jax import Array, lax
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
@@ -73,12 +74,14 @@ class BatchNorm(Normalisation):
 
     mixes_batch: ClassVar[bool] = True
 
-    def init(self, key: Array, x: Spec) -> Init:  # noqa: D102
+    @override
+    def init(self, key: Array, x: Spec) -> Init:
         shape = tuple(x.shape[-1:])
         state = {"mean": jnp.zeros(shape, jnp.float32), "var": jnp.ones(shape, jnp.float32)}
         return Init(self.first(key, shape).params, state)
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         expect_features(x, state["mean"].shape[0])
         wide = widened(x)
         if ctx.train:

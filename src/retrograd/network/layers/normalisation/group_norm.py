@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
@@ -66,11 +67,13 @@ class GroupNorm(Normalisation):
         ),
     ] = 32
 
-    def init(self, key: Array, x: Spec) -> Init:  # noqa: D102
+    @override
+    def init(self, key: Array, x: Spec) -> Init:
         self._groups(x.shape[-1])
         return self.first(key, tuple(x.shape[-1:]))
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         expect_features(x, x.shape[-1])
         wide = widened(x)
         xhat, inverse = standardise(self._split(wide), PLACES_AND_GROUP, self.eps)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.errors import ShapeError
 from retrograd.network.layer import Backward, Context, Forward, Init, Params, Spec, State, examples, layers
@@ -39,10 +40,12 @@ class InstanceNorm(Normalisation):
     See:     Ulyanov et al. 2016, arXiv:1607.08022. PyTorch has no scale and bias unless asked for.
     """
 
-    def init(self, key: Array, x: Spec) -> Init:  # noqa: D102
+    @override
+    def init(self, key: Array, x: Spec) -> Init:
         return self.first(key, tuple(x.shape[-1:]))
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         if math.prod(x.shape[1:-1]) < 2:
             raise ShapeError(f"instance norm needs more than 1 value per channel and example, got {tuple(x.shape)}",
                              cure="layer_norm normalises rows of features")  # fmt: skip

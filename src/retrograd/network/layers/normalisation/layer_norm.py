@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
@@ -52,11 +53,13 @@ class LayerNorm(Normalisation):
         ),
     ] = 1
 
-    def init(self, key: Array, x: Spec) -> Init:  # noqa: D102
+    @override
+    def init(self, key: Array, x: Spec) -> Init:
         self._expect(x)
         return self.first(key, tuple(x.shape[-self.axes :]))
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         self._expect(x)
         xhat, inverse = standardise(widened(x), self._last(), self.eps)
         return Forward(scaled(params, xhat).astype(x.dtype), (xhat, inverse))

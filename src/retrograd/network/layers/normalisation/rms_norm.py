@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 import jax.numpy as jnp
 from jax import Array, lax
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.quantities import PositiveFloat
@@ -70,10 +71,12 @@ class RMSNorm(Layer):
         ),
     )
 
-    def init(self, key: Array, x: Spec) -> Init:  # noqa: D102
+    @override
+    def init(self, key: Array, x: Spec) -> Init:
         return Init({"scale": draw(self.scale, key, "scale", tuple(x.shape[-1:]))} if self.scale else {})
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         expect_features(x, x.shape[-1])
         wide = widened(x)
         inverse = lax.rsqrt(jnp.mean(jnp.square(wide), -1, keepdims=True) + self.eps)

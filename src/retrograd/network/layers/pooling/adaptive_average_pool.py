@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.network.layer import (
@@ -56,7 +57,8 @@ class AdaptiveAveragePool(Layer):
         latex_backward=(r"\delta_{x_k} = \textstyle\sum_{i: k \in R_i} \delta_{y_i} / n_i",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         lengths = expect_axes(x, 1, 2)
         return Forward(map_axes(x, self._means(lengths)), Static(lengths))
 

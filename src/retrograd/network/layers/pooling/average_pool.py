@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.network.layer import (
@@ -86,7 +87,8 @@ class AveragePool(Layer):
         latex_backward=(r"\delta_{x_k} = \textstyle\sum_{si + p = k} \delta_{y_i} / n_i",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         window = self._window(expect_axes(x, 1, 2))
         total = functools.reduce(jnp.add, views(x, window))
         return Forward(total * self._shares(window).astype(x.dtype), Static(x.shape))

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.errors import ShapeError
 from retrograd.network.layer import (
@@ -51,7 +52,8 @@ class GlobalAveragePool(Layer):
         latex_backward=(r"\delta_{x_i} = \delta_y / n",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array, *mask: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array, *mask: Array) -> Forward:
         expect_axes(x, 1, 2)
         places = tuple(range(1, x.ndim - 1))
         if not mask:

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, examples, layers
 from retrograd.network.layers.shared.window import expect_axes
@@ -31,7 +32,8 @@ class GlobalMaxPool(Layer):
         latex_backward=(r"\delta_{x_i} = \delta_y [i = \mathrm{argmax}]",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         expect_axes(x, 1, 2)
         y = jnp.max(x, tuple(range(1, x.ndim - 1)))
         return Forward(y, (x, y))

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 import jax.numpy as jnp
 from jax import Array, lax
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
@@ -80,7 +81,8 @@ class MaxPool(Layer):
         latex_backward=(r"\delta_{x_k} = \textstyle\sum_i \delta_{y_i} [k = \mathrm{argmax}_i]",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         y = lax.optimization_barrier(functools.reduce(jnp.maximum, views(x, self._window(x), -jnp.inf)))
         return Forward(y, (x, y))
 

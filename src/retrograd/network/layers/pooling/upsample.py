@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.network.layer import (
@@ -65,7 +66,8 @@ class Upsample(Layer):
         latex_backward=(r"\delta_x = A^\top \delta_y",),
     )
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         lengths = expect_axes(x, 1, 2)
         if self.method == "bilinear":
             return Forward(map_axes(x, self._shares(lengths)), Static(lengths))

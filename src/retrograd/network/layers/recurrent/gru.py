@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.native import recurrence
@@ -74,7 +75,8 @@ class GRU(Recurrent):
         ),
     )
 
-    def formulas(self) -> Equations | None:  # noqa: D102
+    @override
+    def formulas(self) -> Equations | None:
         if self.reset == "after":
             return super().formulas()
         before = Equations(
@@ -102,7 +104,8 @@ class GRU(Recurrent):
         """The kernels of this cell."""
         return recurrence.GRU if self.reset == "after" else None
 
-    def init(self, key: Array, x: Spec, *others: Spec) -> Init:  # noqa: D102
+    @override
+    def init(self, key: Array, x: Spec, *others: Spec) -> Init:
         params = super().init(key, x, *others).params
         for prefix in self.prefixes if self.bias and self.reset == "after" else ():
             params[f"{prefix}recurrent_bias"] = jnp.zeros(int(self.units), jnp.float32)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.errors import Problem
@@ -76,7 +77,8 @@ class LSTM(Recurrent):
         ),
     )
 
-    def rules(self) -> Iterator[Problem]:  # noqa: D102
+    @override
+    def rules(self) -> Iterator[Problem]:
         yield from super().rules()
         if self.forget_bias and not self.bias:
             yield Problem("forget_bias", "has no bias to be added to", "leave out `bias: false`")
@@ -86,7 +88,8 @@ class LSTM(Recurrent):
         """The kernels of this cell."""
         return recurrence.LSTM
 
-    def init(self, key: Array, x: Spec, *others: Spec) -> Init:  # noqa: D102
+    @override
+    def init(self, key: Array, x: Spec, *others: Spec) -> Init:
         params = super().init(key, x, *others).params
         forget = slice(int(self.units), 2 * int(self.units))
         biases = {name: b.at[forget].add(self.forget_bias) for name, b in params.items() if name.endswith("bias")}

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import jax.numpy as jnp
 from jax import Array, lax
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.errors import Problem, ShapeError, UsageError
@@ -144,7 +145,8 @@ class Recurrent(Layer):
         """What the names of each direction's parameters begin with."""
         return ("", REVERSE) if self.bidirectional else ("",)
 
-    def init(self, key: Array, x: Spec, *others: Spec) -> Init:  # noqa: D102
+    @override
+    def init(self, key: Array, x: Spec, *others: Spec) -> Init:
         if self.layers > 1:
             raise UsageError(f"{self.layers} layers are several nodes", cure="let a Network expand them")
         width = self.gates * int(self.units)
@@ -159,7 +161,8 @@ class Recurrent(Layer):
                     params[prefix + name] = draw(initial, key, prefix + name, shape)
         return Init(params)
 
-    def forward(self, params: Params, state: State, ctx: Context, x: Array, *others: Array) -> Forward:  # noqa: D102
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array, *others: Array) -> Forward:
         mask, initial = self._sorted(params, x, others)
         xt = lax.optimization_barrier(x.swapaxes(0, 1))
         finals, walks = [], []

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.network.layer import Equations, Input, Params, examples, layers
@@ -59,7 +60,8 @@ class RNN(Recurrent):
         ),
     )
 
-    def formulas(self) -> Equations | None:  # noqa: D102
+    @override
+    def formulas(self) -> Equations | None:
         general = super().formulas()
         assert general is not None
         f, slope = ("tanh", "1 - h²") if self.nonlinearity == "tanh" else ("relu", "1 where h > 0, else 0")
