@@ -99,6 +99,39 @@ def generator_shown_on_fixed_noise(look: Look) -> nn.Module:
     return gan
 
 
+def generator_shown_on_fixed_noise_after_a_loss_function(look: Look) -> nn.Module:
+    x, _ = data()
+    gan, fixed = Pair(), torch.randn(8, 4)
+    opt_d, opt_g = (torch.optim.Adam(part.parameters(), 1e-3) for part in (gan.D, gan.G))
+    bce, one, zero = nn.BCEWithLogitsLoss(), torch.ones(16, 1), torch.zeros(16, 1)
+    with look(gan.G, opt_g):
+        for i in range(STEPS):
+            fake = gan.G(torch.randn(16, 4))
+            opt_d.zero_grad()
+            (bce(gan.D(x[:16]), one) + bce(gan.D(fake.detach()), zero)).backward()
+            opt_d.step()
+            opt_g.zero_grad()
+            (-bce(gan.D(fake), zero)).backward()  # as it was first written: the generator makes the critic's loss grow
+            opt_g.step()
+            if i % 10 == 9:
+                with torch.no_grad():
+                    gan.G(fixed)
+    return gan
+
+
+def likelihood_that_is_maximised(look: Look) -> nn.Module:
+    x, y = data()
+    model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, maximize=True)
+    with look(model, optimizer):
+        for _ in range(STEPS):
+            rows = torch.randint(0, 96, (16,))
+            optimizer.zero_grad()
+            F.log_softmax(model(x[rows]), 1).gather(1, y[rows, None]).mean().backward()
+            optimizer.step()
+    return model
+
+
 def wasserstein_with_penalty(look: Look) -> nn.Module:
     x, _ = data()
     critic = nn.Sequential(nn.Linear(6, 16), nn.LeakyReLU(0.2), nn.Linear(16, 1))

@@ -119,3 +119,48 @@ def test_every_backward_pass_is_counted_and_between_looks_nothing_hangs_on_the_m
 def test_what_is_not_a_module_is_refused():
     with pytest.raises(UsageError, match=r"expected a torch\.nn\.Module, found int"):
         retrograd.torch.watch(3)
+
+
+def likelihood(sign, weight=lambda rows: 1.0):
+    x, y = data()
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    with retrograd.torch.watch(model, optimizer) as chart:
+        for i in range(60):
+            rows = torch.arange(i, i + 16) % len(x)
+            chosen = F.log_softmax(model(x[rows]), 1).gather(1, y[rows, None])[:, 0]
+            optimizer.zero_grad()
+            (sign * (chosen * weight(rows)).mean()).backward()
+            optimizer.step()
+    return chart
+
+
+def test_a_loss_is_negated_where_its_graph_proves_it_and_else_nothing_is_known():
+    wrong = likelihood(1.0)
+    assert wrong.verdict.state == "ill"
+    assert "negated" in wrong.verdict.sentence
+    assert "ascent" in [one.name for one in wrong.alarms]
+    assert likelihood(-1.0).verdict.state == "learns"
+    gains = likelihood(1.0, lambda rows: torch.linspace(-1, 1, len(rows)))  # of a policy: they may have either sign
+    assert gains.verdict.state == "unknown"
+    assert gains.alarms == ()
+
+
+def test_the_answers_of_another_loss_are_no_reference_for_one_without_a_floor():
+    x, y = data()
+    model, critic = network(), nn.Linear(6, 1)
+    optimizer, other = torch.optim.SGD(model.parameters(), 0.05), torch.optim.SGD(critic.parameters(), 0.05)
+    with retrograd.torch.watch(model, optimizer) as chart:
+        for i in range(60):
+            rows = torch.arange(i, i + 16) % len(x)
+            gain = x[rows, 0] * 20
+            other.zero_grad()
+            value = critic(x[rows])[:, 0]
+            F.mse_loss(value, gain).backward()
+            other.step()
+            optimizer.zero_grad()
+            chosen = F.log_softmax(model(x[rows]), 1).gather(1, y[rows, None])[:, 0]
+            (-(gain - value.detach()) * chosen).sum().backward()
+            optimizer.step()
+    assert chart.verdict.state == "unknown"
+    assert "constant answer" not in str(chart)

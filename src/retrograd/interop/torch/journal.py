@@ -133,6 +133,7 @@ class Journal:
     clips: list[tuple[Place, str]] = field(default_factory=list)  # calls of clipping, and on what
     clip_scale: float = 0.0  # the factor in gradients that were clipped
     floors: list[bool] = field(default_factory=list)  # whether what was differentiated cannot fall below 0
+    negated: list[bool] = field(default_factory=list)  # whether it is the negative of a loss
     targets: Later[tuple[Place | None, str, str, float, float]] = field(default_factory=Later)  # loss, domain, range
     relu_logits: list[tuple[Place | None, Any]] = field(default_factory=list)  # and which units were dead
     leaks: list[Leak] = field(default_factory=list)
@@ -140,6 +141,7 @@ class Journal:
     hidden: dict[str, list[Any]] = field(default_factory=dict)  # parameters in plain lists of the model
     norms: Later[tuple[str, float, float]] = field(default_factory=Later)  # batch norm: path, share that lags, momentum
     loss_calls: Later[LossCall] = field(default_factory=Later)
+    answers: int = 0  # calls of losses on as many numbers as the model puts out, not on what another made of them
     parts: int = 0  # calls of losses for one backward pass, at most
     slopes: Later[tuple[str, float]] = field(
         default_factory=lambda: Later(32)

@@ -13,6 +13,7 @@ from retrograd.interop.torch.journal import Journal
 State = Literal["learns", "ill", "unknown"]
 FEWEST, SEEN = 30, 8  # backward passes; of them looked at
 SHARE = 0.95  # of the loss of a constant answer
+UP, MOST = 0.1, 0.8  # cosine between update and gradient: momentum turns single steps; and share of the steps
 SQUARED, ABSOLUTE = {"mse_loss"}, {"l1_loss"}
 BINARY = {"binary_cross_entropy", "binary_cross_entropy_with_logits"}
 ENTROPY = {"cross_entropy"}
@@ -69,7 +70,7 @@ def judge(journal: Journal) -> Verdict:
     else:
         words, learns = f"the loss goes from {start:.4g} to {end:.4g}", losses.fallen()
     if not floored(journal):
-        return _without_floor(journal, words, evidence)
+        return _without_floor(journal, evidence[:2])
     if learns:
         return Verdict("learns", f"the loss goes from {start:.4g} to {end:.4g}", evidence)
     if journal.others or journal.apart:
@@ -86,8 +87,30 @@ def floored(journal: Journal) -> bool:
     return bool(journal.loss_calls)  # of a program that was compiled
 
 
-def _without_floor(journal: Journal, words: str, evidence: tuple[Evidence, ...]) -> Verdict:
-    """Judge a sum of which one part is a loss with a floor; of another, nothing can be told."""
+def goes_up(journal: Journal) -> bool:
+    """Return whether the updates follow the gradient instead of going against it."""
+    cosines = [each.along for each in journal.updates if math.isfinite(each.along)]  # NaN has no direction
+    return len(cosines) >= 2 and sum(cosine > UP for cosine in cosines) > MOST * len(cosines) and cosines[0] > UP
+
+
+def is_utility(journal: Journal) -> bool:
+    """Return whether what is differentiated is known to be the negative of a loss: the larger, the better."""
+    return bool(journal.negated) and all(journal.negated)
+
+
+def negated(journal: Journal) -> bool:
+    """Return whether the negative of a loss is minimised, and no opponent is trained on the same outputs."""
+    return is_utility(journal) and not goes_up(journal) and not journal.others and not journal.apart
+
+
+def _without_floor(journal: Journal, evidence: tuple[Evidence, ...]) -> Verdict:
+    """Judge a negated loss, and a sum of which one part is a loss with a floor; of another, nothing can be said.
+
+    What a constant answer would have is no part of it: the answers that were read may be those of another loss.
+    """
+    words = f"the loss goes from {journal.losses.start():.4g} to {journal.losses.end():.4g}"
+    if negated(journal):
+        return Verdict("ill", f"{words}, and it is negated: the lower it is, the worse are the answers", evidence)
     calls, weights = list(journal.loss_calls), dict(journal.slopes)
     kind = calls[0].kind if calls else ""
     values = [call.value for call in calls if call.kind == kind]

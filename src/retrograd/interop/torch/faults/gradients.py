@@ -10,7 +10,7 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
 from retrograd.interop.torch.place import assigned
-from retrograd.interop.torch.verdict import judge
+from retrograd.interop.torch.verdict import UP, goes_up, is_utility, judge, negated
 
 MOST = 0.5  # share of the steps
 
@@ -99,27 +99,35 @@ class Ascent(LoopFault):
 
     def find(self, journal: Journal) -> Iterator[Finding]:
         """Yield the direction of the updates, and the sign with which a loss enters."""
-        cosines = [each.along for each in journal.updates if math.isfinite(each.along)]  # NaN has no direction
-        up = sum(cosine > 0.1 for cosine in cosines)
-        if len(cosines) >= 2 and up > 0.8 * len(cosines) and cosines[0] > 0.1:
+        if goes_up(journal) and not is_utility(journal):
+            cosines = [each.along for each in journal.updates if math.isfinite(each.along)]
             yield self.finding(
                 journal.places.get("step") or journal.places.get("backward"),
                 "the updates go up the gradient: every step makes the loss of its own minibatch larger",
-                Evidence("cosine between update and gradient", sum(cosines) / len(cosines), 0.1),
+                Evidence("cosine between update and gradient", sum(cosines) / len(cosines), UP),
                 remedy="subtract the gradient (parameter -= rate * gradient); no maximize=True, no negative rate",
                 confidence=0.98,
             )
+        place = assigned(journal.places.get("backward"), "backward") or journal.places.get("backward")
         signs = [weight < 0 for kind, weight in journal.slopes if kind not in ("mean", "sum")]
         values = [call.value for call in journal.loss_calls]
-        if len(signs) < 2 or not all(signs) or not values:
-            return
-        grows = judge(journal).state == "ill" or journal.losses.nonfinite or values[-1] > 1.05 * values[0]
-        if grows and "probabilities" not in journal.loss_calls[-1].facts:
+        verdict = judge(journal)
+        if len(signs) >= 2 and all(signs) and values:
+            grows = verdict.state == "ill" or journal.losses.nonfinite or values[-1] > 1.05 * values[0]
+            if grows and "probabilities" not in journal.loss_calls[-1].facts:
+                yield self.finding(
+                    place,
+                    f"{journal.loss_calls[-1].kind} is negated before backward(): training makes it larger",
+                    Evidence("weight of the loss in what is differentiated", journal.slopes[-1][1], 0.0),
+                    Evidence("loss at the last look", values[-1], values[0]),
+                    remedy="drop the minus sign",
+                    confidence=0.96,
+                )
+        elif negated(journal) and verdict.state == "ill":
             yield self.finding(
-                assigned(journal.places.get("backward"), "backward") or journal.places.get("backward"),
-                f"{journal.loss_calls[-1].kind} is negated before backward(): training makes it larger",
-                Evidence("weight of the loss in what is differentiated", journal.slopes[-1][1], 0.0),
-                Evidence("loss at the last look", values[-1], values[0]),
-                remedy="drop the minus sign",
+                place,
+                "the loss is negated: it falls without end, and the lower it is, the worse are the answers",
+                *verdict.evidence,
+                remedy="negate the mean of log probabilities before backward(); drop the minus sign of other losses",
                 confidence=0.96,
             )

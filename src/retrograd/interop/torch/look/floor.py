@@ -47,13 +47,42 @@ def _times(node: Any, inputs: list[Any], depth: int) -> int:
     known = [each for each in inputs if each is not None]
     if len(known) == 2:
         return sign_of(known[0], depth + 1) * sign_of(known[1], depth + 1)
+    return sign_of(known[0], depth + 1) * _factor(node) if known else 0
+
+
+def _factor(node: Any) -> int:
+    """Return the sign of the number by which a product multiplies; 0 where it is unknown, or no single number."""
     try:
         other = node._saved_other
     except (AttributeError, RuntimeError):
         return 0
-    if not known or other is None or getattr(other, "numel", lambda: 1)() != 1:
+    if other is None or getattr(other, "numel", lambda: 1)() != 1:
         return 0
-    return sign_of(known[0], depth + 1) * (1 if float(other) > 0 else -1)
+    return 1 if float(other) > 0 else -1
+
+
+UNBOUNDED = ("MseLoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "BinaryCrossEntropy")  # of these, the negative falls
+
+
+def is_negated(node: Any, depth: int = 0, sign: int = 1) -> bool:
+    """Return whether a result is a loss times a negative number: the worse the answers, the lower it is, without end.
+
+    Known for losses that have a floor and no ceiling. A mean of logarithms of probabilities is such a negative itself.
+    """
+    if node is None or depth > DEEPEST:
+        return False
+    name = type(node).__name__.partition("Backward")[0]
+    inputs = [following for following, _ in node.next_functions if following is not None]
+    if name in BELOW:
+        return sign > 0
+    if name.startswith(UNBOUNDED):
+        return sign < 0
+    if name == "Neg" or name.startswith("NllLoss"):
+        return bool(inputs) and is_negated(inputs[0], depth + 1, -sign)
+    if name in ("Mul", "Div"):
+        factor = _factor(node) if len(inputs) == 1 else 0
+        return factor != 0 and is_negated(inputs[0], depth + 1, sign * factor)
+    return name in THROUGH and len(inputs) == 1 and is_negated(inputs[0], depth + 1, sign)
 
 
 def made_by(node: Any, wanted: tuple[str, ...]) -> bool:

@@ -13,7 +13,7 @@ from retrograd.interop.torch.hook import Hook, compiled
 from retrograd.interop.torch.journal import Gradients, Growth, Journal
 from retrograd.interop.torch.look import rows
 from retrograd.interop.torch.look.entering import BATCH_NORMS, Entering
-from retrograd.interop.torch.look.floor import sign_of
+from retrograd.interop.torch.look.floor import is_negated, sign_of
 from retrograd.interop.torch.look.later import copied
 from retrograd.interop.torch.look.leaks import leaks
 from retrograd.interop.torch.look.look import Look
@@ -154,6 +154,7 @@ class Inspection:
         """Read the outputs."""
         self.look.stage = "loss"
         self.look.module = ""
+        self.look.numbers = 0 if y is None else y.numel()
         self.y = y if self.opening and y is not None and y.requires_grad else None
         self.look.logits = [each for each in self.look.logits if each[0] is y]  # hidden layers may do as they like
         if (
@@ -194,6 +195,7 @@ class Inspection:
         loss = first_tensor(given)
         if loss is not None and len(journal.floors) < OPENING:
             journal.floors.append(sign_of(loss.grad_fn) > 0)
+            journal.negated.append(is_negated(loss.grad_fn))
         if journal.looks == 0:
             journal.functions.find(given)
         elif not self.opening or journal.looks >= OPENING - 1:

@@ -72,6 +72,7 @@ class Look(TorchFunctionMode):
         self.activities: list[tuple[str, Callable[[], Activity]]] = []  # kind, and what will be read
         self.names: dict[int, str] = {}  # of the modules that the first look saw at these activations
         self.calls = 0  # of losses, since the last backward pass
+        self.numbers = 0  # in the last output of the model
         self.first: Tensor | None = None  # result inside the model that has a graph
         self.logits: list[tuple[Any, Place | None, Tensor]] = []  # results on relu'd logits, and which units are dead
         self.clipping = 0  # the backward pass after which clipping is noted
@@ -202,6 +203,7 @@ class Look(TorchFunctionMode):
         prediction, target = pair
         self.target, self.asked, kind = target, here(), LOSSES[func]
         self.calls += 1
+        self.journal.answers += prediction.numel() == self.numbers
         if not self.symptoms:
             return
         if prediction.shape[:1] == target.shape[:1] or func in (F.cross_entropy, F.nll_loss):
