@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
@@ -17,6 +16,7 @@ from retrograd.interop.torch.look.domains import DOMAINS, outside
 from retrograd.interop.torch.look.floor import made_by
 from retrograd.interop.torch.look.later import copied
 from retrograd.interop.torch.look.loss_facts import read_loss
+from retrograd.interop.torch.look.strides import misplaced
 from retrograd.interop.torch.place import Place, here, within
 
 LOSSES: dict[Any, str] = {
@@ -309,24 +309,3 @@ def squares(prediction: Tensor, target: Tensor) -> bool:
     shapes = {tuple(prediction.shape), tuple(target.shape)}
     n = len(prediction) if prediction.ndim else 0
     return n > 1 and shapes == {(n, 1), (n,)}
-
-
-def misplaced(before: torch.Size, after: torch.Size) -> bool:
-    """Return whether a dimension keeps its size in a view, but steps through memory otherwise: the numbers mix.
-
-    Right: (8, 3, 4) -> (8, 12). Wrong: (8, 5, 5, 3) -> (8, 3, 5, 5), which must be a permute.
-    """
-    old, new = _strides(before), _strides(after)
-    return any(
-        size in {length for length, _ in new} and (size, stride) not in new and size > 1
-        for size, stride in old
-        if not {s for length, s in old if length == size} & {s for length, s in new if length == size}
-    )
-
-
-def _strides(shape: torch.Size) -> list[tuple[int, int]]:
-    found, stride = [], 1
-    for size in reversed(shape):
-        found.append((size, stride))
-        stride *= size
-    return found
