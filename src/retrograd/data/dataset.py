@@ -247,7 +247,7 @@ def plan_of(source: Source) -> Plan[Any, tuple[Inputs, Target | None]]:
     if settings.windows is not None:
         return plan_windows(rows, settings, settings.windows)
     plan = plan_table(rows, settings)
-    return replace(plan, notes=(*plan.notes, *dated_notes(rows, plan)))
+    return replace(plan, notes=(*plan.notes, *dated_notes(plan)))
 
 
 def _split(plan: Plan[Any, Any], source: Source) -> tuple[Split, str]:

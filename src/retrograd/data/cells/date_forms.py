@@ -78,6 +78,11 @@ def pattern(form: str) -> str:
     return rf"^{before}{body}{after}$"
 
 
+def marks(form: str) -> set[str]:
+    """Return characters that every date in a form has; between words and numbers any mark goes."""
+    return set() if re.search("%[bBh]", form) else {*re.sub("%.", "", form)} - {" ", "T"}
+
+
 def _part(tokens: list[str], i: int, has_name: bool) -> str:
     """Return the pattern of one token: numbers side by side have two digits each; a month's name goes with any mark."""
     token = tokens[i]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from retrograd.data.cells.date_forms import MONTH_NUMBERS, ZONES, pattern
+from retrograd.data.cells.date_forms import MONTH_NUMBERS, ZONES, marks, pattern
 
 PIVOT = 69  # two digits below are of this century, as POSIX has it
 YEARS = (1800, 2200)  # of compact dates, which could be numbers as well
@@ -93,7 +93,9 @@ def find_date(cells: pl.Series, enough: float, known: Collection[str] = ()) -> D
     forms = COMPACT if sample.str.contains(DIGITS).all() else FORMS
     if 2 * sample.str.contains(r"\d").sum() < len(sample):
         return None
-    likely = [form for form in forms if sample.str.contains(pattern(form)).mean() >= 0.5]
+    holds = functools.cache(lambda mark: bool(sample.str.contains(mark, literal=True).mean() >= 0.5))
+    possible = [form for form in forms if all(map(holds, marks(form)))]  # patterns are slow to compile
+    likely = [form for form in possible if sample.str.contains(pattern(form)).mean() >= 0.5]
     read = {form: read_dates(cells, form) for form in likely}
     read = {form: days for form, days in read.items() if _is_sound(cells, days, form)}
     counts = {form: len(days) - days.null_count() for form, days in read.items()}

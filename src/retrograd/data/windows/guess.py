@@ -13,7 +13,7 @@ from retrograd.data.settings import DataSettings
 from retrograd.data.split.split import FEW_ROWS
 from retrograd.data.table import Table
 from retrograd.data.tables.plan import TablePlan
-from retrograd.data.windows.order import Clock, clock_of
+from retrograd.data.windows.order import Clock, clock, clock_of
 from retrograd.data.windows.series import Blocks, blocks_of, keys_in_blocks, keys_that_part
 from retrograd.data.windows.settings import WindowSettings
 from retrograd.present.wording import some_of
@@ -78,29 +78,26 @@ def _date_column(table: Table, settings: DataSettings, others: set[str | None]) 
     return next((name for name in names if kinds[name].kind == "date"), next(iter(counted), None))
 
 
-def dated_notes(table: Table, plan: TablePlan) -> Iterator[str]:
+def dated_notes(plan: TablePlan) -> Iterator[str]:
     """Yield a sentence on the first column of dates that orders the rows of a table, unless the split is chosen."""
-    settings, targets, is_quantity = plan.settings, plan.goal.names, plan.goal.task == "regression"
+    settings, targets, table = plan.settings, plan.goal.names, plan.rows
     if settings.split.method != "auto" or settings.windows is not None or len(table) < FEW_ROWS:
         return
     for name, kind in plan.features.items():
-        if kind.kind != "date" or table.column(name).null_count():
+        moments = table.values[name] if kind.kind == "date" else None
+        if moments is None or moments.null_count():
             continue
-        moments = kind.parse(table.column(name)).values
-        if moments.null_count():
-            continue
-        clock = clock_of(table, name, settings)
-        repeats = len(np.unique(clock.moments)) < len(table)
-        keys = keys_that_part(table, clock.moments, (name, *targets), FEW_ROWS) if repeats else ()
-        if not _orders(clock, Blocks(np.zeros(len(table), int), ("",))) and not (
-            keys and _orders(clock, blocks_of(table, keys))
-        ):
+        time = clock(kind, moments)
+        keys = (
+            keys_that_part(table, time.moments, (name, *targets), FEW_ROWS) if moments.n_unique() < len(table) else ()
+        )
+        if not _orders(time, blocks_of(table, ())) and not (keys and _orders(time, blocks_of(table, keys))):
             continue
         series = f", series: [{', '.join(keys)}]" if keys else ""
         forecast = f"; `windows: {{history: ..., time: {name}{series}}}` forecasts {some_of(targets)} from rows before"
         yield (
             f"'{name}' orders the rows in time, but they are split at random: `split: {{method: time, column: {name}}}`"
-            f" tests on the newest{forecast if is_quantity else ''}"
+            f" tests on the newest{forecast if plan.goal.task == 'regression' else ''}"
         )
         return
 

@@ -81,13 +81,18 @@ def clock_of(table: Table, time: str, settings: DataSettings | None = None) -> C
     own = DataSettings(kinds={time: chosen[time]} if time in chosen else {})
     kind = find_kinds(table, (time,), own)[time]
     kind = ColumnKind("number") if kind.kind == "identifier" else kind  # a counter of rows is a time
-    found = kind.parse(table.column(time)).values
+    moments = kind.parse(table.column(time)).values
     faults = CellFaults(table)
-    faults.add(time, found.is_null().arg_true(), "a number or a date")
+    faults.add(time, moments.is_null().arg_true(), "a number or a date")
     faults.raise_any("complete these rows, or leave them out")
-    if found.dtype == pl.String:
+    if moments.dtype == pl.String:
         raise DataError(f"column '{time}' holds neither numbers nor dates", where=table.where)
-    moments = found.to_numpy().astype(np.float64)
+    return clock(kind, moments)
+
+
+def clock(kind: ColumnKind, values: pl.Series) -> Clock:
+    """Return the clock of a column whose moments have been read."""
+    moments = values.to_numpy().astype(np.float64)
     return Clock(kind, moments, *_calendar(moments, kind.kind == "date"))
 
 

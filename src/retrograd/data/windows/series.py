@@ -82,11 +82,9 @@ def keys_that_part(
     for keys in chosen:
         if any(table.column(name).null_count() for name in keys):
             continue
-        numbers = blocks_of(table, keys).numbers
-        series = numbers.max() + 1
-        if 1 < series <= len(table) / least and len(np.unique(np.column_stack([numbers, moments]), axis=0)) == len(
-            table
-        ):
+        rows = table.frame.select(keys).with_columns(pl.Series("\0moment", moments))
+        series = rows.select(keys).n_unique()
+        if 1 < series <= len(table) / least and rows.n_unique() == len(table):
             return keys
     return ()
 
