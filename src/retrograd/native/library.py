@@ -14,6 +14,7 @@ from typing import NamedTuple
 import jax
 
 from retrograd.base.errors import UsageError
+from retrograd.base.programs import depends_on
 from retrograd.native import build
 
 VARIABLE = "RETROGRAD_KERNELS"  # off; or the variant to use, such as x86_64_v3
@@ -51,6 +52,9 @@ def kernels(wanted: bool) -> Iterator[None]:
 def active() -> bool:
     """Tell whether a program that is traced now may call kernels: wanted, loaded, and for the CPU."""
     return _wanted.get() and jax.default_backend() == "cpu" and bool(loaded().variant)
+
+
+depends_on(active)
 
 
 def loaded() -> Loaded:

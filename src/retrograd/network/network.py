@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,6 +16,8 @@ from jax import Array
 
 from retrograd.base.errors import ConfigError, ShapeError, did_you_mean
 from retrograd.base.keys import fold_path
+from retrograd.base.programs import Program
+from retrograd.base.scalars import closed, opened
 from retrograd.network.finish import check_filled, choose_initializers, fill, mapped
 from retrograd.network.layer import Context, Forward, Init, Layer, Params, Spec, State, expect
 from retrograd.network.located import located
@@ -92,12 +96,11 @@ class Network:
         The numbers depend on the key and on each node's name, not on the layers around it.
         """
         specs = self._all_specs(_frozen(columns), train=False)
-        params: dict[str, Params] = {}
-        state: dict[str, State] = {}
-        for node in self.nodes:
-            draw = _draw(node.layer, *(take(specs, reference) for reference in node.inputs))
-            _keep(node, draw(fold_path(key, node.name)), params, state)
-        return Variables(params, state)
+        inputs = (tuple(take(specs, reference) for reference in node.inputs) for node in self.nodes)
+        leaves, form = jax.tree.flatten(tuple(inputs))
+        specs_read = (tuple(map(_few_rows, leaves)), form)
+        drawn: Variables = Program(_first_values, self, specs_read, reads_numbers=False)(key)
+        return drawn
 
     def specs(self, columns: Mapping[str, Any], train: bool = False) -> dict[str, Any]:
         """Return the shape and dtype of every node's output; nothing is computed."""
@@ -139,6 +142,19 @@ class Network:
                                       cure=did_you_mean(name, known | entries))  # fmt: skip
             known.add(node.name)
 
+    def opened(self, values: list[float]) -> Network:
+        """Return the network with scalars for the open numbers of its layers, whose values are appended."""
+        return self._with_nodes(tuple(replace(node, layer=opened(node.layer, values)) for node in self.nodes))
+
+    def closed(self) -> tuple[Any, ...]:
+        """Return what computes alike: the nodes without their open numbers."""
+        return tuple(replace(node, layer=closed(node.layer)) for node in self.nodes)
+
+    def _with_nodes(self, nodes: tuple[Node, ...]) -> Network:
+        other = copy.copy(self)
+        other.nodes, other.by_name = nodes, {node.name: node for node in nodes}
+        return other
+
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
 
@@ -173,18 +189,19 @@ def _keep(node: Node, first: Init, params: dict[str, Params], state: dict[str, S
         state[node.name] = first.state
 
 
-def _draw(layer: Layer, *inputs: Any) -> Callable[[Array], Init]:
-    """Return what draws a layer's first values, compiled once for all nodes alike."""
-    leaves, form = jax.tree.flatten(inputs)
-    try:
-        return _compiled_draw(layer, tuple(leaves), form)
-    except TypeError:  # a layer of the user's own that has no hash
-        return lambda key: layer.init(key, *inputs)
+def _first_values(network: Network, specs: tuple[tuple[Spec, ...], Any], key: Array) -> Variables:
+    """Draw the first values of all nodes; `specs` are those of their inputs, flat, and their form."""
+    leaves, form = specs
+    params: dict[str, Params] = {}
+    state: dict[str, State] = {}
+    for node, inputs in zip(network, jax.tree.unflatten(form, leaves), strict=True):
+        _keep(node, node.layer.init(fold_path(key, node.name), *inputs), params, state)
+    return Variables(params, state)
 
 
-@functools.lru_cache(maxsize=512)
-def _compiled_draw(layer: Layer, leaves: tuple[Any, ...], form: Any) -> Callable[[Array], Init]:
-    return jax.jit(lambda key: layer.init(key, *jax.tree.unflatten(form, leaves)))
+def _few_rows(spec: Spec) -> Spec:
+    """Return a spec with at most two rows: first values do not depend on how many there are."""
+    return Spec((min(spec.shape[0], 2), *spec.shape[1:]), spec.dtype) if spec.shape else spec
 
 
 def _output(node: Node, state: State, train: bool, params: Mapping[str, Params], key: Array, *inputs: Any) -> Any:

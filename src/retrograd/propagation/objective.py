@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jax import Array
@@ -24,6 +24,8 @@ class Objective:
     `inputs` are nodes, as the pass names them: of `named(Dense(1, "sigmoid"), "out")` the node `out` is the sum and
     `out/sigmoid` the activation. `Objective.on` takes the names that the user gave.
     """
+
+    open_numbers: ClassVar[tuple[str, ...]] = ("loss",)
 
     name: str
     loss: Layer

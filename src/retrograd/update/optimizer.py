@@ -15,6 +15,7 @@ from retrograd.base.annotations import Registered, Words
 from retrograd.base.errors import ConfigError
 from retrograd.base.quantities import NonNegativeFloat, PositiveFloat, PositiveInt
 from retrograd.base.registry import Registry
+from retrograd.base.scalars import with_values
 from retrograd.base.schema import Settings, unwritten
 from retrograd.network.own_layers import own_errors
 from retrograd.update.clipping import clip
@@ -45,6 +46,10 @@ class Optimizer(Settings):
     formula: ClassVar[str] = "d = direction(g)"
     latex: ClassVar[str] = "d"
     decoupled: ClassVar[bool] = False
+    open_numbers: ClassVar[tuple[str, ...]] = (
+        "learning_rate", "weight_decay", "clip_value", "clip_norm", "clip_global_norm", "momentum", "decay", "beta1",
+        "beta2", "eps",
+    )  # fmt: skip
 
     learning_rate: Annotated[
         LearningRate,
@@ -123,7 +128,7 @@ class Optimizer(Settings):
     def schedule(self) -> Schedule:
         """The schedule of the learning rate; a number is constant."""
         rate = self.learning_rate
-        return rate if isinstance(rate, Schedule) else Constant(rate)
+        return rate if isinstance(rate, Schedule) else with_values(Constant(1.0), {"initial": rate})
 
     @property
     def first_rate(self) -> float:

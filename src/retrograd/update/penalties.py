@@ -37,6 +37,8 @@ class Penalty(Settings):
     formula: ClassVar[str]
     latex: ClassVar[str]
 
+    open_numbers: ClassVar[tuple[str, ...]] = ("strength",)
+
     strength: Annotated[
         NonNegativeFloat,
         Words(

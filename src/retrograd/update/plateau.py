@@ -11,6 +11,7 @@ from jax import Array
 
 from retrograd.base.annotations import Words
 from retrograd.base.quantities import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat
+from retrograd.base.scalars import in_array
 from retrograd.update.schedule import FALL, FIRST_RATE, Schedule, schedules
 
 
@@ -75,7 +76,7 @@ class ReduceOnPlateau(Schedule):
 
     def rule(self, step: Array, length: int) -> Array:
         """Return the initial rate: the reductions arrive from outside, as a factor."""
-        return jnp.full(step.shape, self.initial)
+        return jnp.full(step.shape, in_array(self.initial))
 
     def observe(self, plateau: Plateau, metric: float) -> Plateau:
         """Return what is remembered after an evaluation, lower metrics being better. NaN counts as no improvement."""

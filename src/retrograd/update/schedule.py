@@ -46,6 +46,7 @@ class Schedule(Settings):
 
     formula: ClassVar[str] = "rate(t) = rule(t)"
     latex: ClassVar[str] = r"\eta_t"
+    open_numbers: ClassVar[tuple[str, ...]] = RATES
 
     _: KW_ONLY
     warmup: Annotated[

@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from retrograd.base.annotations import Expect, Words
 from retrograd.base.quantities import Fraction, NonNegativeFloat, PositiveFloat
+from retrograd.base.scalars import in_array
 from retrograd.update.schedule import (
     FALL,
     FIRST_RATE,
@@ -44,7 +45,7 @@ class Constant(Schedule):
 
     @override
     def rule(self, step: Array, length: int) -> Array:
-        return jnp.full(step.shape, self.initial)
+        return jnp.full(step.shape, in_array(self.initial))
 
 
 @schedules.register("step", example={"initial": 0.1, "every": 5, "factor": 0.5})

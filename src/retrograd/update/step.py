@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array, lax
+from jax.typing import ArrayLike
 
+from retrograd.base.programs import Program
+from retrograd.base.scalars import closed, opened
 from retrograd.native.library import kernels
 from retrograd.network.fuse import fuse
 from retrograd.network.layer import Context, Params
@@ -78,14 +83,54 @@ class Stepper:
         self.network, self.objectives, self.penalties = network, tuple(objectives), tuple(penalties)
         self.computed = in_bfloat16(network) if precision == "bfloat16" else network
         self.fused = fuse(self.computed, keep=[each for objective in objectives for each in objective.inputs])
-        self.optimizer, self.chain = optimizer, optimizer.build(total_steps)
-        self.rate = optimizer.schedule.build(total_steps)  # the learning rate at a step, counted from 0
+        self.optimizer = optimizer
         self.gradient_norm, self.total_steps, self.precision = gradient_norm, total_steps, precision
         self.freeze = tuple(freeze)
-        self.single = jax.jit(self.step, donate_argnums=0)
-        self.many = jax.jit(self._many, donate_argnums=0)
+        optimizer.build(total_steps)  # an error comes now, not in the first step
+        self.single = Program(Stepper.step, self, donate=(0,))
+        self.many = Program(Stepper._many, self, donate=(0,))
+        self._begin = Program(Stepper._first, self, reads_numbers=False)
         self.first_factor = 1.0  # of the learning rate, before the first step
-        self._cost: Cost | None = None
+
+    @cached_property
+    def chain(self) -> optax.GradientTransformation:
+        """The optimizer's chain of transformations."""
+        return self.optimizer.build(self.total_steps)
+
+    @cached_property
+    def rate(self) -> Callable[[ArrayLike], Array]:
+        """The learning rate at a step, counted from 0."""
+        return self.optimizer.schedule.build(self.total_steps)
+
+    def opened(self, values: list[float]) -> Stepper:
+        """Return the step with scalars for its open numbers (see `Program`), whose values are appended."""
+        other = copy.copy(self)
+        other.__dict__.pop("chain", None)
+        other.__dict__.pop("rate", None)
+        networks: dict[int, Network] = {}
+        for network in (self.network, self.computed, self.fused):
+            networks.setdefault(id(network), network.opened(values))
+        other.network, other.computed, other.fused = (
+            networks[id(network)] for network in (self.network, self.computed, self.fused)
+        )
+        other.objectives = tuple(opened(objective, values) for objective in self.objectives)
+        other.penalties = tuple(opened(penalty, values) for penalty in self.penalties)
+        other.optimizer = opened(self.optimizer, values)
+        return other
+
+    def closed(self) -> tuple[Any, ...]:
+        """Return what computes alike, whatever the open numbers are."""
+        return (
+            self.network.closed(),
+            self.network.inputs,
+            tuple(map(closed, self.objectives)),
+            tuple(map(closed, self.penalties)),
+            closed(self.optimizer),
+            self.total_steps if self.optimizer.schedule.length(self.total_steps) else None,
+            self.gradient_norm,
+            self.precision,
+            self.freeze,
+        )
 
     def with_optimizer(self, optimizer: Optimizer) -> Stepper:
         """Return the step with another schedule, clipping or decay of the same optimiser; its state stays valid."""
@@ -100,10 +145,12 @@ class Stepper:
 
     def start(self, variables: Variables, key: Array) -> TrainState:
         """Return the state before the first step; arrays are copied, so that donation leaves the caller's alone."""
+        return self._begin(variables, key, np.float32(self.first_factor))
+
+    def _first(self, variables: Variables, key: Array, factor: Array) -> TrainState:
         params, state = jax.tree.map(jnp.copy, (variables.params, variables.state))
         moments = self.chain.init(self.trained(params))
-        factor = jnp.full((), self.first_factor, jnp.float32)
-        return TrainState(params, state, moments, jnp.zeros((), jnp.int32), jnp.copy(key), factor)
+        return TrainState(params, state, moments, jnp.zeros((), jnp.int32), jnp.copy(key), jnp.copy(factor))
 
     def step(self, train: TrainState, batch: Mapping[str, Any]) -> tuple[TrainState, Outcome]:
         """Return the state after one step, and what it reports. Pure; `single` is its compiled form."""
@@ -128,12 +175,8 @@ class Stepper:
 
     def cost(self, train: TrainState, batch: Mapping[str, Any]) -> Cost:
         """Return what the step costs, counted once: XLA's formulas tell what they do, native kernels do not."""
-        if self._cost is None:
-            with kernels(False):
-                lowered = jax.jit(lambda train, batch: self.step(train, batch)).lower(train, batch)
-            operations = (lowered.cost_analysis() or {}).get("flops", SMALL_STEP)
-            self._cost = Cost(float(operations), "stablehlo.convolution" in lowered.as_text())
-        return self._cost
+        with kernels(False):
+            return Program(Stepper.step, self).remembered(_cost, train, batch)
 
     def steps_per_dispatch(self, train: TrainState, batch: Mapping[str, Any]) -> int:
         """Return how many steps go into one dispatch: a rule of operation counts, the same on every machine.
@@ -153,6 +196,11 @@ class Stepper:
     def trained(self, tree: Mapping[str, Params]) -> dict[str, Params]:
         """Leave out what is frozen, so that neither clipping nor decay nor moments see it."""
         return without_frozen(self.network, self.freeze, tree)
+
+
+def _cost(lowered: Any) -> Cost:
+    operations = (lowered.cost_analysis() or {}).get("flops", SMALL_STEP)
+    return Cost(float(operations), "stablehlo.convolution" in lowered.as_text())
 
 
 def without_frozen(network: Network, freeze: Sequence[str], tree: Mapping[str, Params]) -> dict[str, Params]:
@@ -228,9 +276,13 @@ def split(batch: Mapping[str, Any], parts: int) -> list[dict[str, Any]]:
 
 def count(network: Network, objectives: Sequence[Objective], batch: Mapping[str, Any]) -> dict[str, Array]:
     """Return what the mean of each objective divides by; an objective that sums is not divided and not listed."""
-    specs: dict[str, Any] = {**network.specs(batch, train=True), **batch}
+    return counts(objectives, {**network.specs(batch, train=True), **batch})
+
+
+def counts(objectives: Sequence[Objective], outputs: Mapping[str, Any]) -> dict[str, Array]:
+    """Return what the mean of each objective divides by, for outputs (or their shapes) and columns."""
     return {
-        objective.name: objective.loss.count(*(take(specs, reference) for reference in objective.inputs))
+        objective.name: objective.loss.count(*(take(outputs, reference) for reference in objective.inputs))
         for objective in objectives
         if isinstance(objective.loss, Loss) and objective.loss.reduction == "mean"
     }

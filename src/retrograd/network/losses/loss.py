@@ -72,6 +72,7 @@ class Loss(Layer):
         ),
     ] = 1.0
 
+    open_numbers: ClassVar[tuple[str, ...]] = ("label_smoothing",)
     mixes_batch: ClassVar[bool] = True
     predictions: ClassVar[int] = 1  # how many inputs, the first ones, are compared and receive a delta
     targets: ClassVar[int] = 1  # how many constants follow them, before mask and sample weight

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from retrograd.base.programs import Program
 from retrograd.network.network import own_params, take
+from retrograd.network.scope import Node
 from retrograd.propagation.readings import acts_by_element, derivative, steepest
 from retrograd.update.step import Stepper, TrainState
 
@@ -28,7 +30,7 @@ class Gauge:
         self.stepper = stepper
         last = {name.partition(".")[0] for objective in stepper.objectives for name in objective.inputs}
         self.hidden = [node for node in stepper.network if acts_by_element(node.layer) and node.name not in last]
-        self._compiled = jax.jit(self._of)
+        self._compiled = Program(_condition, stepper, tuple(self.hidden))
 
     def __call__(self, train: TrainState, batches: Iterable[Mapping[str, Any]]) -> Condition:
         """Return the condition of a state's weights on some minibatches, all their rows counted alike."""
@@ -42,10 +44,13 @@ class Gauge:
         }
         return Condition(float(np.average(losses, weights=rows)), passed)
 
-    def _of(self, train: TrainState, batch: Mapping[str, Any]) -> tuple[jax.Array, dict[str, jax.Array]]:
-        result = self.stepper.evaluate(train, batch)
-        shares = {}
-        for node in self.hidden:
-            slope = derivative(node.layer, own_params(train.params, node), take(result.outputs, node.inputs[0]))
-            shares[node.name] = jnp.mean(jnp.abs(slope)) / steepest(node.layer)
-        return result.loss, shares
+
+def _condition(
+    stepper: Stepper, hidden: Sequence[Node], train: TrainState, batch: Mapping[str, Any]
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    result = stepper.evaluate(train, batch)
+    shares = {}
+    for node in hidden:
+        slope = derivative(node.layer, own_params(train.params, node), take(result.outputs, node.inputs[0]))
+        shares[node.name] = jnp.mean(jnp.abs(slope)) / steepest(node.layer)
+    return result.loss, shares

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax import Array
 
+from retrograd.base.programs import Program
 from retrograd.data.images.boxes import Boxes
 from retrograd.data.prefetch import ahead, is_streamed
 from retrograd.data.preprocessing import Preprocessing
@@ -20,7 +21,7 @@ from retrograd.network.precision import Precision, computing_in, in_precision
 from retrograd.propagation.backprop import forward
 from retrograd.propagation.objective import Objective, evaluate_losses, total
 from retrograd.training.use.tallies import Tally, tally_of
-from retrograd.update.step import count
+from retrograd.update.step import counts
 
 ROWS_AT_ONCE = 4096  # of a forward pass over a whole part
 BYTES_AT_ONCE = 256 * 1024**2  # of the outputs of all nodes: rows with large outputs go fewer at once
@@ -50,8 +51,8 @@ class Evaluator:
     ) -> None:
         self.network, self.objectives, self.preprocessing = network, tuple(objectives), preprocessing
         self.precision: Precision = precision
-        self._measure = jax.jit(self._losses)
-        self._forward = jax.jit(self._output)
+        self._measure = Program(_losses, network, self.objectives, self.main_output)
+        self._forward = Program(_output, network, self.main_output)
         self._sizes: dict[Any, int] = {}  # rows at once, by the columns' shapes
 
     def outputs(self, variables: Variables, columns: Mapping[str, Any]) -> np.ndarray:
@@ -152,13 +153,22 @@ class Evaluator:
         means = {name: np.float64(value / counts[name] if counts[name] else 0.0) for name, value in sums.items()}
         return float(total(self.objectives, means))  # type: ignore[arg-type]
 
-    def _losses(self, params: Any, state: Any, columns: Mapping[str, Array]) -> Any:
-        record = forward(self.network, params, state, Context(), columns)
-        losses, _ = evaluate_losses(self.objectives, record.outputs, Context())
-        return losses, count(self.network, self.objectives, columns), take(record.outputs, self.main_output)
 
-    def _output(self, params: Any, state: Any, columns: Mapping[str, Array]) -> Any:
-        return take(forward(self.network, params, state, Context(), columns).outputs, self.main_output)
+def _losses(
+    network: Network,
+    objectives: Sequence[Objective],
+    output: str,
+    params: Any,
+    state: Any,
+    columns: Mapping[str, Array],
+) -> Any:
+    record = forward(network, params, state, Context(), columns)
+    losses, _ = evaluate_losses(objectives, record.outputs, Context())
+    return losses, counts(objectives, record.outputs), take(record.outputs, output)
+
+
+def _output(network: Network, output: str, params: Any, state: Any, columns: Mapping[str, Array]) -> Any:
+    return take(forward(network, params, state, Context(), columns).outputs, output)
 
 
 def gives_logits(loss: Loss | Any) -> bool:

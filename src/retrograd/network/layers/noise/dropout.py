@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.keys import random_bits
 from retrograd.base.quantities import Fraction
+from retrograd.base.scalars import on_host
 from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, examples, layers
 
 
@@ -38,6 +40,7 @@ class Dropout(Layer):
         ),
     ] = 0.5
 
+    open_numbers: ClassVar[tuple[str, ...]] = ("rate",)
     mixes_batch: ClassVar[bool] = True  # the mask is drawn by position in the batch
     keeps_scale: ClassVar[bool] = True
     equations = Equations(
@@ -61,8 +64,11 @@ class Dropout(Layer):
 
 def draw_kept(key: Array, shape: tuple[int, ...], rate: float) -> Array:
     """Return true with probability 1 - rate, to 2^-32: the same under x64, which uniform floats would not be."""
-    threshold = jnp.uint32(min(round(rate * 2**32), 2**32 - 1))
-    return random_bits(key, shape) >= threshold
+    return random_bits(key, shape) >= jnp.asarray(on_host(_threshold, rate), jnp.uint32)
+
+
+def _threshold(rate: float) -> np.uint32:
+    return np.uint32(min(round(rate * 2**32), 2**32 - 1))
 
 
 def apply_mask(x: Array, kept: Array, rate: float) -> Array:

@@ -1,0 +1,224 @@
+"""Compile once: programs that every caller shares whose trace would be the same.
+
+JAX keeps what it compiled for as long as the function lives that was compiled. Two runs of equal networks have two
+functions; here they have one, found by what the trace depends on: the function, the frozen things that it reads
+(network, objectives, optimizer), the kernels in use. Learning rates and the like are arguments (`base/scalars.py`).
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+import jax
+
+from retrograd.base.scalars import Table, closed, opened, traced
+
+KEPT = 128  # programs; each may be compiled for several shapes
+TABLES = 8  # ways in which the values of one structure may decide
+
+
+class ProgramsInfo(NamedTuple):
+    """How often programs were shared: how many are kept, how often one was found and made, and what was compiled."""
+
+    kept: int
+    found: int
+    made: int
+    compiled: int
+    seconds: float  # of compiling, or of reading what an earlier process compiled
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kept} programs kept, {self.made} made, {self.found} shared; "
+            f"{self.compiled} compiled in {self.seconds:.1f} s"
+        )
+
+
+class _Entry(NamedTuple):
+    table: Table
+    jitted: Any
+    answers: dict[Hashable, Any]  # of questions about the lowered program
+
+
+class _Cache:
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.tables: OrderedDict[Hashable, list[Table]] = OrderedDict()
+        self.programs: OrderedDict[Hashable, Any] = OrderedDict()
+        self.found = self.made = self.compiled = 0
+        self.seconds = 0.0
+
+    def table(self, structure: Hashable, values: Sequence[float]) -> Table:
+        """Return the table of a structure whose decisions hold for the values."""
+        tables = self.tables.setdefault(structure, [])
+        self.tables.move_to_end(structure)
+        while len(self.tables) > KEPT:
+            self.tables.popitem(last=False)
+        for table in tables:
+            if table.holds(values):
+                return table
+        tables.append(Table())
+        del tables[:-TABLES]
+        return tables[-1]
+
+    def program(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """Return the compiled function of a key, made if there is none; the least recently used one goes."""
+        if key in self.programs:
+            self.programs.move_to_end(key)
+            self.found += 1
+            return self.programs[key]
+        self.made += 1
+        self.programs[key] = program = make()
+        while len(self.programs) > KEPT:
+            self.programs.popitem(last=False)
+        return program
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self.lock:
+            self.tables.clear()
+            self.programs.clear()
+
+
+CACHE = _Cache()
+_contexts: list[Callable[[], Hashable]] = []
+_values: ContextVar[Sequence[float]] = ContextVar("values", default=())
+
+
+def depends_on(context: Callable[[], Hashable]) -> None:
+    """Let every trace depend on what a function returns, such as whether native kernels are in use."""
+    _contexts.append(context)
+
+
+class Program:
+    """A function of frozen things and arrays, compiled once for all things that are equal but for open numbers.
+
+    `function(*things, *arrays)`; `donate` are positions among the arrays whose buffers are consumed. What the function
+    computes does not depend on the open numbers at all if it says so: `reads_numbers`.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *things: Any,
+        donate: tuple[int, ...] = (),
+        reads_numbers: bool = True,
+    ) -> None:
+        self.function, self.things, self.donate, self.reads_numbers = function, things, donate, reads_numbers
+        self._values: list[float] = []
+        if reads_numbers:
+            for thing in things:
+                _opened(thing, self._values)
+        try:
+            self._structure: Hashable | None = (tuple(_closed(thing) for thing in things), reads_numbers)
+            hash(self._structure)
+        except TypeError:  # a layer of the user's own that has no hash: a program of its own
+            self._structure = None
+        self._private = Table()
+        self._entries: dict[Hashable, tuple[_Entry, int, tuple[Any, ...]]] = {}
+
+    def __call__(self, *arrays: Any) -> Any:
+        """Run the program; the first call for some shapes compiles it."""
+        entry, numbers = self._find(arrays)
+        token = _values.set(self._values)
+        try:
+            return entry.jitted(numbers, *arrays)
+        finally:
+            _values.reset(token)
+
+    def shapes(self, *arrays: Any) -> Any:
+        """Return the shapes of what the program would return; nothing is compiled."""
+        entry, numbers = self._find(arrays)
+        token = _values.set(self._values)
+        try:
+            return jax.eval_shape(entry.jitted, numbers, *arrays)
+        finally:
+            _values.reset(token)
+
+    def remembered(self, function: Callable[[Any], Any], *arrays: Any) -> Any:
+        """Return what a function makes of the lowered program; for the same shapes it is asked only once."""
+        entry, numbers = self._find(arrays)
+        leaves, form = jax.tree.flatten(arrays)
+        key = (function, form, tuple((leaf.shape, leaf.dtype) for leaf in leaves), jax.config.read("jax_enable_x64"))
+        answers = entry.answers
+        if key not in answers:
+            token = _values.set(self._values)
+            try:
+                answers[key] = function(entry.jitted.lower(numbers, *arrays))
+            finally:
+                _values.reset(token)
+        return answers[key]
+
+    def _find(self, arrays: Sequence[Any]) -> tuple[_Entry, tuple[Any, ...]]:
+        context = tuple(each() for each in _contexts)
+        if (known := self._entries.get(context)) is not None:
+            entry, decisions, numbers = known
+            if len(entry.table.decisions) == decisions:
+                return entry, numbers
+        with CACHE.lock:
+            table = self._private if self._structure is None else CACHE.table(self._structure, self._values)
+            if not table.explored and self._values:
+                self._explore(table, arrays)
+            key = (self.function, self.donate, context, table)
+            entry = CACHE.program(key, functools.partial(self._made, table))
+            numbers = table.numbers(self._values)
+            self._entries[context] = (entry, len(table.decisions), numbers)
+        return entry, numbers
+
+    def _explore(self, table: Table, arrays: Sequence[Any]) -> None:
+        """Trace once to learn which numbers are arguments."""
+        run, values = self._run(table), self._values
+        token = _values.set(values)
+        try:
+            jax.eval_shape(lambda *arrays: run((), *arrays), *arrays)
+        finally:
+            _values.reset(token)
+        table.explored = True
+
+    def _run(self, table: Table) -> Callable[..., Any]:
+        function, things = self.function, self.things
+        if not self.reads_numbers:
+            return lambda _, *arrays: function(*things, *arrays)
+
+        def run(numbers: tuple[Any, ...], *arrays: Any) -> Any:
+            places: list[float] = []
+            with traced(table, _values.get(), numbers):
+                return function(*(_opened(thing, places) for thing in things), *arrays)
+
+        run.__name__ = run.__qualname__ = getattr(function, "__name__", type(function).__name__)
+        return run
+
+    def _made(self, table: Table) -> _Entry:
+        return _Entry(table, jax.jit(self._run(table), donate_argnums=tuple(1 + place for place in self.donate)), {})
+
+
+def _opened(thing: Any, values: list[float]) -> Any:
+    if isinstance(thing, tuple) and type(thing) is tuple:
+        return tuple(_opened(each, values) for each in thing)
+    own = getattr(thing, "opened", None)
+    return own(values) if callable(own) else opened(thing, values)
+
+
+def _closed(thing: Any) -> Any:
+    if isinstance(thing, tuple) and type(thing) is tuple:
+        return tuple(_closed(each) for each in thing)
+    own = getattr(thing, "closed", None)
+    return own() if callable(own) else closed(thing)
+
+
+def programs() -> ProgramsInfo:
+    """Return how often programs were shared in this process, and how much was compiled."""
+    return ProgramsInfo(len(CACHE.programs), CACHE.found, CACHE.made, CACHE.compiled, CACHE.seconds)
+
+
+def _count(event: str, duration_secs: float, **_: str | int) -> None:
+    if event == "/jax/core/compile/backend_compile_duration":
+        CACHE.compiled += 1
+        CACHE.seconds += duration_secs
+
+
+jax.monitoring.register_event_duration_secs_listener(_count)
