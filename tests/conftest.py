@@ -5,6 +5,8 @@ generates code, and what it computes in the last bits only.
 """
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ COMPILE_QUICKLY = (
     "--xla_cpu_parallel_codegen_split_count=1",
 )
 
+KEEP_ALL = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
+
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *COMPILE_QUICKLY]).strip()
 
@@ -24,22 +28,6 @@ SHARING = (  # modules whose tests share programs that take seconds to compile: 
     "test_symptoms", "test_repair", "test_lines", "test_replay", "test_forms", "test_by_hand",
     "test_explain", "test_generate", "test_special_data",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep what is compiled, as the command line does in the user's cache: for tests with many equal programs."""
-    import jax  # only now: the settings above come first
-    from jax.experimental.compilation_cache import compilation_cache
-
-    from retrograd.app.cli.surroundings import settle
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-        settle()
-        yield
-        jax.config.update("jax_compilation_cache_dir", None)
-        compilation_cache.reset_cache()
 
 
 @pytest.fixture(params=["kernels", "formulas"])
@@ -76,7 +64,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Switch kernels off for the second run; note in the first one who calls them."""
+    """Keep what is compiled; switch kernels off for the second run; note in the first one who calls them.
+
+    Each process of the suite has a cache of its own, where the command line finds it too: JAX writes its files in
+    place, and a process that reads a file while another writes it warns.
+    """
+    cache = tempfile.mkdtemp(prefix="retrograd-tests-")
+    config.add_cleanup(lambda: shutil.rmtree(cache, ignore_errors=True))
+    os.environ |= {"XDG_CACHE_HOME": cache, "JAX_COMPILATION_CACHE_DIR": f"{cache}/retrograd/compiled", **KEEP_ALL}
     if config.getoption("--formulas"):
         os.environ["RETROGRAD_KERNELS"] = "off"
     else:

@@ -56,6 +56,18 @@ class Stepped(NamedTuple):
     learning_rate: Array
 
 
+def step_numbers(stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> Stepped:
+    """Return every number of one step."""
+    return Looker(stepper, stepper.total_steps).step(train, batch)
+
+
+def step_with_delta(
+    stepper: Stepper, reference: str, train: TrainState, batch: Mapping[str, Any], delta: Array
+) -> Stepped:
+    """Return every number of one step whose backward pass begins with a delta of an output, not with the loss."""
+    return Looker(stepper, stepper.total_steps, (reference, delta)).step(train, batch)
+
+
 GIVEN = "given"  # the name under which a delta from outside begins
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from retrograd.base.doors import refuse_foreign
 from retrograd.base.errors import UsageError, did_you_mean
+from retrograd.base.programs import Program
 from retrograd.data.dataset import Dataset
 from retrograd.network.network import Network, take
 from retrograd.network.precision import computing_in, in_precision
@@ -26,7 +27,7 @@ from retrograd.tracing.forms.page import as_html
 from retrograd.tracing.forms.pictures import as_png, as_svg
 from retrograd.tracing.forms.plain_values import as_json
 from retrograd.tracing.forms.text import as_text
-from retrograd.tracing.look import Looker
+from retrograd.tracing.look import Looker, step_numbers, step_with_delta
 from retrograd.tracing.numbers import StepNumbers, numbers
 from retrograd.tracing.remarks import remarks
 from retrograd.tracing.replay import (
@@ -244,9 +245,11 @@ def _look(
         stepper = Stepper(
             prepared.network, prepared.objectives, chosen, config.penalties, prepared.steps, freeze=config.freeze
         )
-        made = jax.jit(Looker(stepper, prepared.steps, given).step)(state, columns)
-        plain = jax.jit(Looker(stepper, prepared.steps).step)(state, columns).look if given else None
-        return numbers(stepper, state, rows, made, plain, **_facts(found, wanted, rows) | {"given": given})
+        plain = Program(step_numbers, stepper)(state, columns)
+        made = plain if given is None else Program(step_with_delta, stepper, given[0])(state, columns, given[1])
+        return numbers(
+            stepper, state, rows, made, plain.look if given else None, **_facts(found, wanted, rows) | {"given": given}
+        )
 
 
 def _given(network: Network, delta: Any, columns: Mapping[str, Any]) -> tuple[str, np.ndarray] | None:

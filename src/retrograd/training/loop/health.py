@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from retrograd.base.programs import Program
+from retrograd.network.layer import Static
 from retrograd.network.network import Network
 from retrograd.present.numbers import number
 from retrograd.propagation.readings import Health, Reading, Units, health
@@ -40,8 +42,6 @@ class HealthWatch:
         self.total_steps, self.tell = total_steps, tell
         self.last_step = self.interval = 0
         self.last: Readings = {}
-        self._compiled = jax.jit(self._stacked, static_argnums=0)
-        self._form: Any = None
 
     def __call__(self, stepper: Stepper, train: TrainState, batch: Callable[[], Mapping[str, Any]]) -> None:
         """Take a reading of a stepper's next step if it is time; `batch` gives the rows on which."""
@@ -67,13 +67,15 @@ class HealthWatch:
 
     def reading(self, stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tuple[Health, Quantities]:
         """Return the health of the step from here on a batch, and further quantities of the step."""
-        stacked = np.asarray(self._compiled(stepper, train, batch))
-        return jax.tree.unflatten(self._form, stacked.tolist())
+        stacked, form = Program(_stacked, stepper)(train, batch)
+        reading: tuple[Health, Quantities] = jax.tree.unflatten(form.value, np.asarray(stacked).tolist())
+        return reading
 
-    def _stacked(self, stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> jax.Array:
-        """Return all readings as one array: hundreds of single numbers take longer to fetch than to compute."""
-        leaves, self._form = jax.tree.flatten(_read(stepper, train, batch))
-        return jnp.stack([leaf.astype(jnp.float32) for leaf in leaves])
+
+def _stacked(stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tuple[jax.Array, Static]:
+    """Return all readings as one array, and their form: hundreds of single numbers take long to fetch."""
+    leaves, form = jax.tree.flatten(_read(stepper, train, batch))
+    return jnp.stack([leaf.astype(jnp.float32) for leaf in leaves]), Static(form)
 
 
 def _read(stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tuple[Health, Quantities]:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from retrograd.base.errors import Problem
+from retrograd.base.programs import Program
 from retrograd.propagation.backprop import Pass
 from retrograd.update.optimizers import optimizers
 from retrograd.update.step import Stepper, TrainState
@@ -22,7 +23,7 @@ def find_nonfinite(stepper: Stepper, train: TrainState, batches: Iterable[Mappin
 
     `train` is the state before the first of `batches`.
     """
-    look = jax.jit(stepper.evaluate)
+    look = Program(Stepper.evaluate, stepper)
     for batch in batches:
         step = int(train.step) + 1
         found = _first(_of_pass(stepper, look(train, batch)))
