@@ -148,11 +148,14 @@ from retrograd.update.step import Stepper as Stepper, apply_gradients as apply_g
 from retrograd.tracing.trace import Trace as Trace, trace as trace
 
 # optimizers, schedules, penalties, initialisers
-from retrograd.update.optimizer import LearningRate as LearningRate, Optimizer as Optimizer
-from retrograd.update.schedule import Schedule as Schedule
+from retrograd.update.optimizer import (
+    LearningRate as LearningRate,
+    Optimizer as Optimizer,
+    optimizers as optimizers,
+)
+from retrograd.update.schedule import Schedule as Schedule, schedules as schedules
 from retrograd.update.adam import Adam as Adam, AdamW as AdamW, Adamax as Adamax, NAdam as NAdam, RAdam as RAdam
 from retrograd.update.optimizers import (
-    optimizers as optimizers,
     Adadelta as Adadelta,
     Adagrad as Adagrad,
     Lion as Lion,
@@ -160,7 +163,6 @@ from retrograd.update.optimizers import (
     SGD as SGD,
 )
 from retrograd.update.schedules import (
-    schedules as schedules,
     Constant as ConstantSchedule,
     Step as StepSchedule,
     Milestones as MilestonesSchedule,

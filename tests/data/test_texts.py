@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 
 from retrograd.base.errors import ConfigError, DataError
@@ -11,6 +12,7 @@ from retrograd.data.dataset import from_arrays, load
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
+from retrograd.data.texts.inputs import listed_texts
 from retrograd.data.texts.settings import TextSettings
 
 NONE = {"method": "none"}
@@ -179,3 +181,10 @@ def test_preprocessing_of_texts_survives_json_and_takes_lists():
 def test_a_vocabulary_with_a_token_twice_is_no_vocabulary():
     with pytest.raises(ValueError, match="different tokens"):
         Vocabulary("words", False, ("a", "a"))
+
+
+@pytest.mark.parametrize(
+    "given", [["a b", "c"], ("a b", "c"), np.array(["a b", "c"]), pl.Series(["a b", "c"])], ids=type
+)
+def test_texts_may_stand_in_any_kind_of_list(given):
+    assert listed_texts(given) == ["a b", "c"]

@@ -29,10 +29,12 @@ def random_bits(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     bits = lax.iota(jnp.uint32, math.prod(shape)) + jnp.uint32(OFF_ZERO)
     for word in jax.random.key_data(key).reshape(-1):
         bits = _mixed(bits ^ word)
-    return bits.reshape(shape)
+    drawn: jax.Array = bits.reshape(shape)
+    return drawn
 
 
 def _mixed(x: jax.Array) -> jax.Array:
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
         x = (x ^ (x >> jnp.uint32(shift))) * jnp.uint32(factor)
-    return x ^ (x >> jnp.uint32(16))
+    mixed: jax.Array = x ^ (x >> jnp.uint32(16))
+    return mixed

@@ -67,7 +67,8 @@ class Differences:
     def central(self, name: str, entries: np.ndarray, step: float = STEP) -> np.ndarray:
         """Return the central difference of the loss by each of these entries of a tensor."""
         up, down = self.sides(name, entries, step)
-        return (up - down) / (2 * step)
+        slopes: np.ndarray = (up - down) / (2 * step)
+        return slopes
 
     def sides(self, name: str, entries: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the loss with each of these entries larger, and smaller, by a step."""
@@ -80,7 +81,8 @@ class Differences:
         """Return the central difference along each row of multiples of the directions [rows, tensors]."""
         both = np.concatenate([weights, -weights]) * step
         values = self.losses([(0, 0, 0.0)] * len(both), both)
-        return (values[: len(weights)] - values[len(weights) :]) / (2 * step)
+        slopes: np.ndarray = (values[: len(weights)] - values[len(weights) :]) / (2 * step)
+        return slopes
 
     def roundoff(self, step: float = STEP) -> float:
         """Return how far round-off may carry a central difference."""

@@ -16,7 +16,8 @@ def draw_input(rng: np.random.Generator, given: Input) -> np.ndarray:
 
 def _probabilities(rng: np.random.Generator, given: Input) -> np.ndarray:
     positive = rng.uniform(0.1, 1.0, given.shape)
-    return positive / positive.sum(-1, keepdims=True)
+    shares: np.ndarray = positive / positive.sum(-1, keepdims=True)
+    return shares
 
 
 def _mask(rng: np.random.Generator, given: Input) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -46,7 +47,9 @@ class Corners:
         self.differences = differences
         point = differences.point
         along = np.zeros(len(differences.names))
-        self._record = lambda which, index, amount: point.record(differences.moved(which, index, amount, along))
+        self._record: Callable[[Any, Any, Any], Any] = lambda which, index, amount: point.record(
+            differences.moved(which, index, amount, along)
+        )
         self._program = compiled_once(self._look)
         self._places = {node.name: node.inputs for node in point.network.nodes} | {
             objective.name: objective.inputs for objective in point.objectives

@@ -145,7 +145,8 @@ class NodeTrial:
 
     def by_vjp(self, dy: Any, **changed: Any) -> dict[str, Any]:
         """Return what jax.vjp makes of forward for a delta, at these tensors (some of them changed)."""
-        return self.vjp({**self.at, **changed}, dy)
+        deltas: dict[str, Any] = self.vjp({**self.at, **changed}, dy)
+        return deltas
 
     def _parts(self, at: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...]]:
         params = {name: at.get(name, value) for name, value in self.params.items()}

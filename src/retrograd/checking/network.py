@@ -188,7 +188,8 @@ class Comparison:
 
 def _each(a: np.ndarray, n: np.ndarray, floors: np.ndarray) -> np.ndarray:
     """Return the relative error of each entry."""
-    return np.abs(a - n) / np.maximum(np.maximum(np.abs(a), np.abs(n)), floors)
+    errors: np.ndarray = np.abs(a - n) / np.maximum(np.maximum(np.abs(a), np.abs(n)), floors)
+    return errors
 
 
 def _relative(a: np.ndarray, b: np.ndarray, least: float) -> float:

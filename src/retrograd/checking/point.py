@@ -104,7 +104,8 @@ class Point:
     def by_vjp(self, tensors: Tensors) -> Tensors:
         """Return the gradients that jax.vjp derives from the forward pass."""
         value, pull_back = jax.vjp(self.loss, tensors)
-        return pull_back(jnp.ones_like(value))[0]
+        grads: Tensors = pull_back(jnp.ones_like(value))[0]
+        return grads
 
     def _pass(self, tensors: Tensors) -> Any:
         params, batch = self._parts(tensors)

@@ -14,9 +14,10 @@ from retrograd.base.errors import DataError
 from retrograd.data.arrays import Arrays, as_arrays, as_frame, beside
 from retrograd.data.cells.notation import Notation
 from retrograd.data.images.plan import plan_images
-from retrograd.data.images.reading import LABEL, images_of_arrays
+from retrograd.data.images.reading import images_of_arrays
 from retrograd.data.images.rows import Images
 from retrograd.data.preprocessing import Inputs, Preprocessing, Target
+from retrograd.data.read.folders import LABEL
 from retrograd.data.report import Report
 from retrograd.data.seen import Seen, seen_rows
 from retrograd.data.settings import DataSettings, Task

@@ -108,7 +108,8 @@ class Preprocessing:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; `from_json` gives an equal object, with the same transform to the last bit."""
-        return _adapter().dump_python(self, mode="json")
+        plain: dict[str, Any] = _adapter().dump_python(self, mode="json")
+        return plain
 
     @staticmethod
     def from_json(plain: Any) -> Preprocessing:

@@ -215,7 +215,8 @@ class Shown:
         if not self.logits:
             return values
         shares = np.clip(values, CLIP, 1 - CLIP if self.counts is None else 1.0)
-        return np.log(shares) if self.counts is not None else np.log(shares / (1 - shares))
+        outputs: np.ndarray = np.log(shares) if self.counts is not None else np.log(shares / (1 - shares))
+        return outputs
 
     def _said(self, column: np.ndarray) -> np.ndarray:
         """Return a column's entries that the loss counts, in one row."""

@@ -133,5 +133,5 @@ def observe(
 
 def finite(values: tuple[float, ...]) -> np.ndarray:
     """Return the finite ones among numbers."""
-    array = np.asarray(values, float)
-    return array[np.isfinite(array)]
+    array: np.ndarray = np.asarray(values, float)
+    return np.extract(np.isfinite(array), array)

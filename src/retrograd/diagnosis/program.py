@@ -27,7 +27,7 @@ from retrograd.propagation.objective import Objective
 from retrograd.propagation.readings import Health, health
 from retrograd.training.config.config import RunConfig, default_loss
 from retrograd.training.prepare import Prepared, prepare
-from retrograd.update.optimizers import optimizers
+from retrograd.update.optimizer import optimizers
 from retrograd.update.step import Stepper
 
 PROBE_ROWS = 256  # rows of the batch on which a pass is looked at
@@ -246,11 +246,13 @@ class Program(DataFacts):
 
     def health_of(self, variables: Variables) -> Health:
         """Return the readings of the probe rows' pass through some weights."""
-        return jax.device_get(self.look(variables)[1])
+        health: Health = jax.device_get(self.look(variables)[1])
+        return health
 
     def look(self, variables: Variables) -> tuple[Pass, Health]:
         """Return pass and readings of the probe rows through some weights, in evaluation mode."""
-        return self._look(variables.params, variables.state, self.probe)
+        looked: tuple[Pass, Health] = self._look(variables.params, variables.state, self.probe)
+        return looked
 
     @cached_property
     def _look(self) -> Any:

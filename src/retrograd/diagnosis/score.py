@@ -62,9 +62,9 @@ def score(outputs: np.ndarray, y: np.ndarray, task: str, logits: bool) -> float:
 
 def labels(outputs: np.ndarray, logits: bool) -> np.ndarray:
     """Return the class numbers that outputs [rows, units] stand for."""
-    if outputs.shape[1] == 1:
-        return (outputs[:, 0] > (0.0 if logits else 0.5)).astype(int)
-    return outputs.argmax(1)
+    one = outputs.shape[1] == 1
+    numbers: np.ndarray = (outputs[:, 0] > (0.0 if logits else 0.5)).astype(int) if one else outputs.argmax(1)
+    return numbers
 
 
 def shares(outputs: np.ndarray, logits: bool) -> np.ndarray:

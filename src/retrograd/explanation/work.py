@@ -41,17 +41,22 @@ def _count(jaxpr: Any) -> int:
     return total
 
 
+def _outputs(equation: Any) -> int:
+    shape: tuple[int, ...] = equation.outvars[0].aval.shape
+    return math.prod(shape)
+
+
 def _dot(equation: Any) -> int:
     (contracted, _), _ = equation.params["dimension_numbers"]
     left = equation.invars[0].aval.shape
-    return math.prod(equation.outvars[0].aval.shape) * math.prod(left[axis] for axis in contracted)
+    return _outputs(equation) * math.prod(int(left[axis]) for axis in contracted)
 
 
 def _convolution(equation: Any) -> int:
     numbers = equation.params["dimension_numbers"]
     kernel = equation.invars[1].aval.shape
-    _, inputs, *places = (kernel[axis] for axis in numbers.rhs_spec)
-    return math.prod(equation.outvars[0].aval.shape) * inputs * math.prod(places)
+    _, *inputs_and_places = (int(kernel[axis]) for axis in numbers.rhs_spec)
+    return _outputs(equation) * math.prod(inputs_and_places)
 
 
 def _inner(params: Any) -> Iterator[Any]:

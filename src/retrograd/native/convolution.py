@@ -139,7 +139,8 @@ def _call(
     numbers = [n for given, fill in pairs for n in (*[fill] * missing, *given)]
     attributes["window"] = np.array([*numbers, groups], np.int64)
     if not missing:
-        return kernel(formula, specs, *arrays, **attributes)
+        made: Array = kernel(formula, specs, *arrays, **attributes)
+        return made
 
     def tall(spec: Any, kernel_like: bool) -> tuple[int, ...]:
         return (1, *spec.shape) if kernel_like else (spec.shape[0], 1, *spec.shape[1:])

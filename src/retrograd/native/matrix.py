@@ -27,7 +27,8 @@ def transposed_product_natively(formula: Callable[..., Array]) -> Callable[..., 
         if not (fits and faster(x.size // left, left, right)):
             return formula(x, dy, dtype)
         matrices = (each.reshape(-1, each.shape[-1]) for each in (x, dy))
-        return PRODUCT(lambda x, dy: formula(x, dy, dtype), lambda *_: [Spec((left, right), dtype)], *matrices)
+        made: Array = PRODUCT(lambda x, dy: formula(x, dy, dtype), lambda *_: [Spec((left, right), dtype)], *matrices)
+        return made
 
     return product
 

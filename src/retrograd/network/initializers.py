@@ -42,7 +42,8 @@ class Initializer(Settings):
 
     def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:
         """Return float32 values of this shape; they are the same whatever precision the run computes in."""
-        return type(self).make()(key, shape, jnp.float32)
+        values: Array = type(self).make()(key, shape, jnp.float32)
+        return values
 
     def std(self, shape: tuple[int, ...]) -> float:
         """Return the standard deviation that the drawn values have (measured on one draw)."""

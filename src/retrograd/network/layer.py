@@ -15,7 +15,7 @@ from retrograd.base.keys import fold_path
 from retrograd.base.quantities import PositiveInt
 from retrograd.base.registry import Registry
 from retrograd.base.schema import Settings, unwritten
-from retrograd.network.equations import Equations
+from retrograd.network.equations import Equations as Equations
 from retrograd.network.formulas import without_bias, without_scale
 
 Spec = jax.ShapeDtypeStruct

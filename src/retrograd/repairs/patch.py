@@ -13,7 +13,7 @@ from retrograd.base.document import write_document
 from retrograd.base.schema import dump, fields
 from retrograd.network.layer import layers
 from retrograd.training.config.config import RunConfig
-from retrograd.update.optimizers import optimizers
+from retrograd.update.optimizer import optimizers
 
 NESTED = ("training", "data", "data.split")  # sections whose settings are changed one by one; others as a whole
 

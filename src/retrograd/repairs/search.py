@@ -119,7 +119,7 @@ def confirmed(candidate: Candidate, start: Candidate, ward: Ward, seeds: int) ->
 
 def better(candidate: Candidate, start: Candidate) -> bool:
     """Return whether a candidate's gain exceeds what seeds alone explain."""
-    noise = 2 * (candidate.spread**2 + start.spread**2) ** 0.5
+    noise = 2 * math.sqrt(candidate.spread**2 + start.spread**2)
     return candidate.mean - start.mean > max(GAIN, noise)
 
 

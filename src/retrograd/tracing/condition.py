@@ -38,7 +38,8 @@ class Condition(NamedTuple):
     def holds(self, values: Any) -> np.ndarray:
         """Return for each step's reading whether the condition holds; one that is no number always does."""
         found = np.atleast_1d(np.asarray(values, np.float64))
-        return COMPARE[self.sign](found, self.value) | np.isnan(found)
+        holds: np.ndarray = COMPARE[self.sign](found, self.value) | np.isnan(found)
+        return holds
 
 
 def parse_condition(text: str) -> Condition:

@@ -117,7 +117,7 @@ def _(layer: Dense, node: NodeNumbers, f: Figures) -> dict[str, Lines]:
 
 @forward_lines.register(Activation)
 def _(layer: Activation, node: NodeNumbers, f: Figures) -> Lines:
-    write = FUNCTIONS.get(type(layer), lambda f, x: f"{layer.kind}({f.number(x)})")
+    write: Function = FUNCTIONS.get(type(layer), lambda f, x: f"{layer.kind}({f.number(x)})")
     return _each(node, lambda index: write(f, node.inputs[0][index]))
 
 
@@ -130,7 +130,7 @@ def _(layer: Layer, node: NodeNumbers, f: Figures) -> list[Lines]:
     slope, dy = node.slope, node.delta
     if slope is None or not is_small(dy) or not np.allclose(node.edges[0], dy * slope, rtol=1e-5):
         return []
-    write = SLOPES.get(type(layer), lambda f, y, s: f.factor(s))
+    write: Slope = SLOPES.get(type(layer), lambda f, y, s: f.factor(s))
 
     def line(index: tuple[int, ...]) -> Line:
         text = f"{f.number(dy[index])}*{write(f, node.output[index], slope[index])}"
@@ -265,11 +265,13 @@ def _(layer: Layer, node: NodeNumbers, f: Figures) -> list[Lines]:
 
 # ------------------------------------------------------------------------------------------------- what they share
 
-FUNCTIONS: Mapping[type, Callable[[Figures, float], str]] = {
+Function = Callable[[Figures, float], str]
+Slope = Callable[[Figures, float, float], str]
+FUNCTIONS: Mapping[type, Function] = {
     Sigmoid: lambda f, x: f"1 / (1 + exp({f.number(-x)}))",
     ReLU: lambda f, x: f"max({f.number(x)}, 0)",
 }
-SLOPES: Mapping[type, Callable[[Figures, float, float], str]] = {
+SLOPES: Mapping[type, Slope] = {
     Sigmoid: lambda f, y, s: f"{f.number(y)}*(1 - {f.number(y)})",
     Tanh: lambda f, y, s: f"(1 - {f.factor(y)}²)",
 }

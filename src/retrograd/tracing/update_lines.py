@@ -12,7 +12,8 @@ from retrograd.tracing.arrays import entry
 from retrograd.tracing.lines import Line, Lines
 from retrograd.tracing.numbers import ParameterNumbers, StepNumbers
 from retrograd.update.adam import Adam, AdamW
-from retrograd.update.optimizers import SGD, Adagrad, Lion, Optimizer, RMSprop
+from retrograd.update.optimizer import Optimizer
+from retrograd.update.optimizers import SGD, Adagrad, Lion, RMSprop
 
 ROUNDING = 1e-5  # relative: a hundred units of float32's round-off, for sums that are formed twice
 Index = tuple[int, ...]

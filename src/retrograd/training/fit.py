@@ -20,7 +20,7 @@ from retrograd.training.config.settings import TrainingSettings
 from retrograd.training.loop.loop import Watcher
 from retrograd.training.progress import Lines
 from retrograd.training.run import Run, train
-from retrograd.update.optimizers import optimizers
+from retrograd.update.optimizer import optimizers
 from retrograd.update.penalties import Penalty
 
 

@@ -25,7 +25,7 @@ from retrograd.training.loop.stop import check_goal
 from retrograd.training.room import check_room
 from retrograd.training.use.evaluate import Evaluator
 from retrograd.training.use.ranges import check_identifiers, check_targets
-from retrograd.update.optimizers import optimizers
+from retrograd.update.optimizer import optimizers
 from retrograd.update.selection import select
 from retrograd.update.step import Stepper
 

@@ -72,7 +72,8 @@ class Run:
 
     def predict(self, data: Any) -> np.ndarray:
         """Return a label or value for each new row (see Model.predict)."""
-        return self.model.predict(data)
+        predicted: np.ndarray = self.model.predict(data)
+        return predicted
 
     def predict_proba(self, data: Any) -> np.ndarray:
         """Return the probability of each class [rows, classes] (see Model.predict_proba)."""

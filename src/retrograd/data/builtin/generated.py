@@ -52,10 +52,12 @@ def _drawn(kind: int, size: int) -> np.ndarray:
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
     arm = max(1, size // 4)
     if kind == 1:
-        return x**2 + y**2 <= (size / 2) ** 2
-    if kind == 2:
-        return (np.abs(x) <= arm / 2) | (np.abs(y) <= arm / 2)
-    return np.ones((size, size), bool)
+        inside: np.ndarray = x**2 + y**2 <= (size / 2) ** 2
+    elif kind == 2:
+        inside = (np.abs(x) <= arm / 2) | (np.abs(y) <= arm / 2)
+    else:
+        inside = np.ones((size, size), bool)
+    return inside
 
 
 def waves(rng: np.random.Generator, samples: int, noise: float) -> Arrays:

@@ -93,9 +93,9 @@ def find_date(cells: pl.Series, enough: float, known: Collection[str] = ()) -> D
     forms = COMPACT if sample.str.contains(DIGITS).all() else FORMS
     if 2 * sample.str.contains(r"\d").sum() < len(sample):
         return None
-    holds = functools.cache(lambda mark: bool(sample.str.contains(mark, literal=True).mean() >= 0.5))
+    holds = functools.cache(lambda mark: 2 * sample.str.contains(mark, literal=True).sum() >= len(sample))
     possible = [form for form in forms if all(map(holds, marks(form)))]  # patterns are slow to compile
-    likely = [form for form in possible if sample.str.contains(pattern(form)).mean() >= 0.5]
+    likely = [form for form in possible if 2 * sample.str.contains(pattern(form)).sum() >= len(sample)]
     read = {form: read_dates(cells, form) for form in likely}
     read = {form: days for form, days in read.items() if _is_sound(cells, days, form)}
     counts = {form: len(days) - days.null_count() for form, days in read.items()}
@@ -117,12 +117,17 @@ def _chosen(best: Sequence[str], read: dict[str, pl.Series], known: Collection[s
     steps = {form: read[form].drop_nulls().diff().drop_nulls() for form in best}
     ordered = [form for form in best if len(steps[form]) and ((steps[form] >= 0).all() or (steps[form] <= 0).all())]
     if len(ordered) > 1:
-        uneven = {form: float(steps[form].std() or 0.0) / abs(float(steps[form].mean() or 1.0)) for form in ordered}
+        uneven = {form: _unevenness(steps[form].to_numpy()) for form in ordered}
         ordered = sorted(ordered, key=lambda form: uneven[form])
         ordered = ordered[:1] if uneven[ordered[0]] < uneven[ordered[1]] else ordered
     first = ordered[0] if len(ordered) == 1 else best[0]
     why = "which puts the rows in order" if len(ordered) == 1 else ""
     return Dated(first, tuple(form for form in best if form != first), why)
+
+
+def _unevenness(steps: np.ndarray) -> float:
+    mean = abs(float(steps.mean())) or 1.0
+    return float(steps.std(ddof=1)) / mean if len(steps) > 1 else 0.0
 
 
 def _is_sound(cells: pl.Series, days: pl.Series, form: str) -> bool:

@@ -103,7 +103,8 @@ def _inferred(cells: pl.Series) -> ColumnKind:
     if cells.dtype.is_float():
         return _row_number(numbers(cells).values) or ColumnKind("number")
     parsed = numbers(cells)
-    readable = 1 - (cells.cast(pl.Float64, strict=False).is_null() if cells.dtype == pl.String else parsed.bad).mean()
+    unread = cells.cast(pl.Float64, strict=False).is_null() if cells.dtype == pl.String else parsed.bad
+    readable = 1 - float(unread.sum()) / len(unread)
     if cells.dtype.is_numeric() or readable >= ENOUGH:
         return _compact_date(cells) or _row_number(parsed.values) or _code(cells) or ColumnKind("number")
     if not booleans(cells).bad.any():
@@ -113,7 +114,7 @@ def _inferred(cells: pl.Series) -> ColumnKind:
 
 def _compact_date(cells: pl.Series) -> ColumnKind | None:
     """Return the kind of whole numbers that are all dates such as 20240131."""
-    if cells.dtype.is_integer() and int(cells.min()) >= 180001:
+    if cells.dtype.is_integer() and (cells >= 180001).all():
         cells = cells.cast(pl.String)
     if cells.dtype != pl.String or not cells.head(100).str.contains(DIGITS).all():
         return None
@@ -127,7 +128,8 @@ def _compact_date(cells: pl.Series) -> ColumnKind | None:
 def _code(cells: pl.Series) -> ColumnKind | None:
     """Return the kind of whole numbers that only name something: with leading zeros, or too long for a number."""
     if cells.dtype.is_integer():
-        largest = max(abs(int(cells.min())), abs(int(cells.max())))
+        values = cells.drop_nulls().to_numpy()
+        largest = max(abs(int(values.min())), abs(int(values.max())))
         long, padded = largest > LARGEST_EXACT, False
     elif cells.dtype == pl.String:
         long = bool(cells.str.contains(LONG).any())
@@ -213,7 +215,8 @@ def words_a_cell(cells: pl.Series) -> float:
     texts = cells.unique(maintain_order=True).gather_every(max(1, cells.n_unique() // SAMPLE))
     spaced = texts.str.count_matches(WORD).cast(pl.Float64)
     unspaced = texts.str.count_matches(UNSPACED).cast(pl.Float64)
-    return float((spaced + unspaced / CHARACTERS_A_WORD).mean() or 0)
+    mean = (spaced + unspaced / CHARACTERS_A_WORD).mean()
+    return mean if isinstance(mean, float) else 0.0
 
 
 def resemblance(cells: pl.Series) -> str:

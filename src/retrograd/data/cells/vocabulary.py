@@ -76,7 +76,8 @@ class Vocabulary:
             if number not in (PADDING, START):
                 kept.append(number)
         if self.tokenizer is not None:
-            return tokenizer_of(self.tokenizer).decode([number - SPECIAL for number in kept if number >= SPECIAL])
+            text: str = tokenizer_of(self.tokenizer).decode([n - SPECIAL for n in kept if n >= SPECIAL])
+            return text
         unknown = "?" if self.unit == "characters" else "<unknown>"
         words = [self.tokens[number - SPECIAL] if number >= SPECIAL else unknown for number in kept]
         return "".join(words) if self.unit == "characters" else NO_SPACE_BEFORE.sub("", " ".join(words))

@@ -132,7 +132,8 @@ def overlap(box: np.ndarray, others: np.ndarray) -> np.ndarray:
     low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
     shared = np.prod((high - low).clip(0), -1)
     areas = np.prod(others[:, 2:] - others[:, :2], -1) + np.prod(box[2:] - box[:2])
-    return shared / np.maximum(areas - shared, 1e-12)
+    shares: np.ndarray = shared / np.maximum(areas - shared, 1e-12)
+    return shares
 
 
 def in_pixels(boxes: list[np.ndarray], sizes: np.ndarray) -> list[np.ndarray]:

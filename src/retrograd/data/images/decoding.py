@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from retrograd.base.errors import DataError
 from retrograd.data.images.depth import deep_pixels, with_channels
@@ -144,7 +144,7 @@ def too_many_pixels(source: Path, found: str, most: int) -> DataError:
 def fault_words(error: Any) -> tuple[str]:
     """Return what is wrong with a file that Pillow cannot read."""
     text = " ".join(str(error).split())
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return (f"not an image of a known kind ({', '.join(suffix[1:] for suffix in SUFFIXES)})",)
     if isinstance(error, PermissionError):
         return ("permission denied",)

@@ -91,7 +91,7 @@ def paths_in(table: Table, column: str, folder: Path) -> list[Path]:
     """Return the paths in a column, meant from a folder."""
     cells = words(table.column(column)).values
     if cells.null_count():
-        where, line = table.place(int(cells.is_null().arg_max()))
+        where, line = table.place(int(cells.is_null().arg_true()[0]))
         raise DataError(f"{line}, column '{column}': expected a path, found nothing", where=where)
     return [folder / cell for cell in cells]
 

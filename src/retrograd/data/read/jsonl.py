@@ -97,7 +97,8 @@ def cell_text(value: Any, row: str, name: str, where: str) -> str | None:
         raise DataError(f"{row}, key '{name}': a cell cannot be {kind}", where=where)
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value
+    text: str | None = value
+    return text
 
 
 def _has_numbers(cells: list[str]) -> bool:

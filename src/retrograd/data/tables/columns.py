@@ -213,7 +213,8 @@ class CategoryColumn(FittedColumn):
         """Return the one-hot rows [rows, words], or no feature for an embedded column."""
         if self.embed:
             return np.empty((len(values), 0))
-        return self.identifiers(values)[:, None] == np.arange(1, len(self.words) + 1)
+        hot: np.ndarray = self.identifiers(values)[:, None] == np.arange(1, len(self.words) + 1)
+        return hot
 
 
 Column = NumberColumn | BooleanColumn | DateColumn | CategoryColumn
@@ -230,7 +231,9 @@ def fit_column(name: str, kind: ColumnKind, values: pl.Series, settings: DataSet
     flag = len(present) < len(values)
     if kind.kind == "category":
         return _fit_category(name, present, flag, settings)
-    fill = float(present.median() if settings.missing == "median" else present.mean())
+    middle = present.median() if settings.missing == "median" else present.mean()
+    assert isinstance(middle, (int, float)), kind
+    fill = float(middle)
     if kind.kind == "boolean":
         return BooleanColumn(name, flag, fill)
     scaling = _fit_scaling(name, present, scale, settings.clip)

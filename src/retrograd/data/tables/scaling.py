@@ -40,7 +40,7 @@ class Scaling:
 
     def apply(self, x: np.ndarray) -> np.ndarray:
         """Return the scaled numbers, in float64."""
-        y = (np.asarray(x, np.float64) - np.array(self.offset)) / np.array(self.scale)
+        y: np.ndarray = (np.asarray(x, np.float64) - np.array(self.offset)) / np.array(self.scale)
         return y if self.clip is None else np.clip(y, -self.clip, self.clip)
 
     def to_floats(self, x: np.ndarray) -> np.ndarray:
@@ -54,7 +54,8 @@ class Scaling:
 
     def undo(self, y: np.ndarray) -> np.ndarray:
         """Return the numbers whose scaled form is y, in float64."""
-        return np.asarray(y, np.float64) * np.array(self.scale) + np.array(self.offset)
+        x: np.ndarray = np.asarray(y, np.float64) * np.array(self.scale) + np.array(self.offset)
+        return x
 
 
 def fit_scaling(x: np.ndarray, method: str, divisor: float = 1.0, clip: float | None = None) -> Scaling:

@@ -92,7 +92,7 @@ class Labels:
         indices = text.replace_strict(known, default=None, return_dtype=pl.Int32)
         refuse_missing(table, text)
         if indices.null_count():
-            where, line = table.place(int(indices.is_null().arg_max()))
+            where, line = table.place(int(indices.is_null().arg_true()[0]))
             unseen = text.filter(indices.is_null())[0]
             message = f"{line}, column '{self.name}': unseen label '{unseen}'"
             raise LabelError(message, where=where, cure=f"known: {some_of(list(known))}")
@@ -106,7 +106,8 @@ class Labels:
             where, line = table.place(int(is_hot.argmin()))
             message = f"{line}: expected a single 1 in the columns {some_of(self.one_hot)}"
             raise LabelError(message, where=where, cure="choose `task: multilabel` for labels that may stand together")
-        return values.argmax(1).astype(np.int32)
+        places: np.ndarray = values.argmax(1).astype(np.int32)
+        return places
 
     def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:
         """Return labels and probabilities for logits (or probabilities) [rows, units]."""
@@ -215,4 +216,5 @@ def _fits_int64(classes: tuple[Label, ...]) -> bool:
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+    shares: np.ndarray = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return shares

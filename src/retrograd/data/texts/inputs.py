@@ -125,7 +125,7 @@ class CorpusInputs:
 
 def listed_texts(data: Any) -> list[str]:
     """Return a list of texts as it was given to a call."""
-    texts = data.tolist() if isinstance(data, (np.ndarray, pl.Series)) else data
+    texts = data.to_list() if isinstance(data, pl.Series) else data.tolist() if isinstance(data, np.ndarray) else data
     if isinstance(texts, (str, Path)) or not isinstance(texts, (list, tuple)) or not texts:
         raise DataError("expected a list of texts, a table or a file")
     if not all(isinstance(text, str) for text in texts):

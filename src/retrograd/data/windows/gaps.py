@@ -67,7 +67,7 @@ def _on_a_line(known: np.ndarray, values: np.ndarray, places: np.ndarray, is_tar
     there = np.isfinite(values)
     if not there.any():
         return np.full(len(places), np.nan)
-    found = np.interp(places, known[there], values[there])
+    found: np.ndarray = np.interp(places, known[there], values[there])
     if is_target:
         found[places > known[there][-1]] = np.nan
     return found

@@ -53,11 +53,13 @@ class Clock:
             last = (months + 1).astype("datetime64[D]") - 1
             is_last = (self._days + 1).astype("datetime64[M]") != self._days.astype("datetime64[M]")
             found = last if is_last.all() else np.minimum(months.astype("datetime64[D]") + (day - 1), last)
-            return np.maximum(found, first).astype(np.float64)
-        if self.unit == "business day":
-            return np.busday_offset(self._days.min(), np.round(places).astype(int)).astype(np.float64)
-        order = np.argsort(self.places)
-        return np.interp(places, self.places[order], self.moments[order])
+            moments: np.ndarray = np.maximum(found, first).astype(np.float64)
+        elif self.unit == "business day":
+            moments = np.busday_offset(self._days.min(), np.round(places).astype(int)).astype(np.float64)
+        else:
+            order = np.argsort(self.places)
+            moments = np.interp(places, self.places[order], self.moments[order])
+        return moments
 
     @property
     def _days(self) -> np.ndarray:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from dataclasses import MISSING
 
 from retrograd.base.annotations import Words, describe
-from retrograd.base.schema import MISSING, SettingField
+from retrograd.base.schema import SettingField
 from retrograd.explanation.settings import in_short
 from retrograd.present.text import wrapped
 

@@ -6,9 +6,9 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from retrograd.base.annotations import Words, options
+from retrograd.base.annotations import Words, options, unwrap
 from retrograd.base.registry import Registry
-from retrograd.base.schema import SettingField, Settings, fields, settings_class, unwrap
+from retrograd.base.schema import SettingField, Settings, fields, settings_class
 from retrograd.explanation.manual.layout import in_words, what_it_takes
 from retrograd.network.entries import COMMON
 from retrograd.network.initializers import initializers

@@ -117,7 +117,8 @@ def transposed_product(x: Array, dy: Array, dtype: Any) -> Array:
         return jnp.matmul(x.T, dy, preferred_element_type=dtype)
     if dy.shape[-1] < x.shape[-1]:
         transposed = jnp.matmul(lax.optimization_barrier(dy.T), x, preferred_element_type=dtype)
-        return lax.optimization_barrier(transposed).T
+        product: Array = lax.optimization_barrier(transposed).T
+        return product
     return jnp.matmul(lax.optimization_barrier(x.T), dy, preferred_element_type=dtype)
 
 

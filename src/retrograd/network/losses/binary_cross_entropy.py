@@ -95,7 +95,7 @@ class BinaryCrossEntropy(Loss):
         p = jnp.clip(y, CLIP, 1 - CLIP)
         return -(yes * jnp.log(p) + no * jnp.log1p(-p)), (y, yes, no)
 
-    def slopes(self, kept: Any) -> Array:
+    def slopes(self, kept: tuple[Array, ...]) -> Array:
         """Logits: (1 - t) p - w t (1 - p). Probabilities: (1 - t) / (1 - p) - w t / p inside the clip, 0 outside."""
         if self.from_logits:
             y, small, yes, no = kept

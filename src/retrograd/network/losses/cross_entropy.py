@@ -116,7 +116,7 @@ class CrossEntropy(Loss):
         terms = _surprise((1 - self.label_smoothing) * rate, log(jnp.take_along_axis(y, chosen, -1)))
         return terms + _surprise(share, log(y)) if self.label_smoothing else terms, (kept, t)
 
-    def slopes(self, kept: Any) -> Array:
+    def slopes(self, kept: tuple[tuple[Array, Array], Array]) -> Array:
         """Logits: p_c Σ_k w_k q_k - w_c q_c. Otherwise: -w_c q_c / p_c inside the clip, then through the division."""
         (first, total), t = kept
         mass = self._mass(t, first)

@@ -13,7 +13,7 @@ from retrograd.base.annotations import Words
 from retrograd.base.errors import DataTypeError, ShapeError
 from retrograd.base.quantities import NonNegativeInt
 from retrograd.network.layer import Equations, Input, examples
-from retrograd.network.losses.alignments import IMPOSSIBLE, alignments_back, alignments_forward, expand
+from retrograd.network.losses.alignments import IMPOSSIBLE, Path, alignments_back, alignments_forward, expand
 from retrograd.network.losses.labels import NUMBER_FROM_0
 from retrograd.network.losses.loss import Further, Loss, computing_dtype, losses
 
@@ -96,7 +96,7 @@ class CTC(Loss):
         terms = jnp.where(impossible, never, -log_total * share)
         return terms, (log_p, path, there, alpha, log_total, jnp.where(impossible, jnp.zeros_like(share), share))
 
-    def slopes(self, kept: Any) -> Array:
+    def slopes(self, kept: tuple[Array, Path, Array, Array, Array, Array]) -> Array:
         """softmax(y) less what each class has of the alignments at each step; 0 where there is no step."""
         log_p, path, there, alpha, log_total, share = kept
         reached = alignments_back(log_p, path, there, alpha, log_total)

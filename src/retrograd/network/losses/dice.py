@@ -99,7 +99,7 @@ class Dice(Loss):
         ratio = jnp.where(size == 0, jnp.ones_like(size), overlap / jnp.where(size == 0, jnp.ones_like(size), size))
         return jnp.mean(1 - ratio, -1), (p, q, places, overlap, size)
 
-    def slopes(self, kept: Any) -> Array:
+    def slopes(self, kept: tuple[Array, ...]) -> Array:
         """dp = (A - 2 q B) / B² / classes, then back through softmax or sigmoid."""
         p, q, places, overlap, size = kept
         a, b = (self._widened(each, p) for each in (overlap, size))

@@ -84,7 +84,7 @@ class Focal(Loss):
         weight = jnp.ones_like(y) if self.alpha is None else 0.5 + side * (self.alpha - 0.5)  # alpha or 1 - alpha
         return -weight * jnp.exp(self.gamma * log_other) * log_p, (turned, weight, side)
 
-    def slopes(self, kept: Any) -> Array:
+    def slopes(self, kept: tuple[Array, ...]) -> Array:
         """s α_t (1 - p)^γ (γ p log p - (1 - p))."""
         turned, weight, side = kept
         log_p, log_other = _log_sigmoid(turned), _log_sigmoid(-turned)

@@ -73,7 +73,7 @@ class KLDivergence(Loss):
         log_q = jnp.log(jnp.where(q == 0, jnp.ones_like(q), q))
         return jnp.sum(jnp.where(q == 0, jnp.zeros_like(q), q * (log_q - log_p)), -1), (p, q)
 
-    def slopes(self, kept: Any) -> Array:
+    def slopes(self, kept: tuple[Array, ...]) -> Array:
         """p_c Σ_k q_k - q_c; for probabilities -q_c / p_c."""
         p, q = kept
         if self.from_logits:

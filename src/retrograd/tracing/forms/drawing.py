@@ -158,7 +158,10 @@ def _legend(entries: Sequence[tuple[str, str]], y: float) -> Iterator[Shape]:
 
 def _lowered(shape: Shape) -> Shape:
     """Return a shape moved down, below the title."""
-    down = lambda point: (point[0], point[1] + TITLE)  # noqa: E731
+
+    def down(point: tuple[float, float]) -> tuple[float, float]:
+        return point[0], point[1] + TITLE
+
     if isinstance(shape, Stroke):
         return shape._replace(start=down(shape.start), end=down(shape.end))
     if isinstance(shape, Circle):

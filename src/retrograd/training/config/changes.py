@@ -26,7 +26,8 @@ def with_change(values: Mapping[str, Any], change: str, cls: type[Settings]) -> 
     path, equals, text = change.partition("=")
     if not equals or not path:
         raise UsageError(f"expected KEY=VALUE, found '{change}'", where="--set", cure="as in training.epochs=5")
-    return _set(values, cls, path.split("."), parse_value(text), path)
+    changed: dict[str, Any] = _set(values, cls, path.split("."), parse_value(text), path)
+    return changed
 
 
 def _set(held: Any, place: Place, path: list[str], value: Any, whole: str) -> Any:

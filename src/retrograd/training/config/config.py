@@ -35,7 +35,7 @@ from retrograd.training.config.settings import LossOn, TrainingSettings
 from retrograd.update.adam import Adam
 from retrograd.update.optimizer import Optimizer, optimizers
 from retrograd.update.penalties import Penalty, penalties
-from retrograd.update.schedules import schedules
+from retrograd.update.schedule import schedules
 
 DEFAULT_LOSS = {
     "regression": "mean_squared_error",
@@ -64,7 +64,8 @@ def default_loss(task: str) -> Loss:
         cure = "give `losses:` on the nodes that say object, box and class; targets: cell_object, cell_box, cell_class"
         raise ConfigError(f"there is no usual loss for {task}", where="loss", cure=cure)
     chosen: Any = losses[DEFAULT_LOSS[task]]
-    return chosen(ignored=PADDING) if task in ("next_token", "answer") else chosen()
+    loss: Loss = chosen(ignored=PADDING) if task in ("next_token", "answer") else chosen()
+    return loss
 
 
 def _parse_losses(value: Any, path: str) -> tuple[tuple[str, LossOn], ...]:

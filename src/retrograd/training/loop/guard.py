@@ -12,8 +12,7 @@ from retrograd.record.events import Intervention
 from retrograd.training.config.settings import GuardMode
 from retrograd.training.loop.condition import Condition
 from retrograd.training.loop.divergence import TELLING_ROWS, Compared, Gathered, diverged, gathered, suspicious
-from retrograd.update.optimizer import Optimizer
-from retrograd.update.optimizers import optimizers
+from retrograd.update.optimizer import Optimizer, optimizers
 from retrograd.update.schedule import Schedule, schedules
 
 FACTORS = (0.1, 0.01, 1e-3, 1e-4, 1e-5)  # of the learning rate, one after the other

@@ -12,7 +12,7 @@ import numpy as np
 from retrograd.base.errors import Problem
 from retrograd.base.programs import Program
 from retrograd.propagation.backprop import Pass
-from retrograd.update.optimizers import optimizers
+from retrograd.update.optimizer import optimizers
 from retrograd.update.step import Stepper, TrainState
 
 UNTRAINED = "look at the data (`data: {scale: standard}`) and at the first weights"  # no update has happened yet

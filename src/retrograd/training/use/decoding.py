@@ -78,7 +78,8 @@ def answers(model: Speaker, columns: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def likeliest(logits: np.ndarray) -> np.ndarray:
     """Return the likeliest token of each row."""
-    return logits.argmax(-1)
+    tokens: np.ndarray = logits.argmax(-1)
+    return tokens
 
 
 def drawn(temperature: float, top: int | None, rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
@@ -91,7 +92,8 @@ def drawn(temperature: float, top: int | None, rng: np.random.Generator) -> Call
             scaled = np.where(scaled < least, -np.inf, scaled)
         shares = np.exp(scaled - scaled.max(-1, keepdims=True)).cumsum(-1)
         dice = rng.random((len(shares), 1)) * shares[:, -1:]
-        return (shares <= dice).sum(-1)
+        tokens: np.ndarray = (shares <= dice).sum(-1)
+        return tokens
 
     return choose
 
@@ -124,7 +126,7 @@ def search(next_logits: NextLogits, begun: np.ndarray, length: int, width: int, 
     ended: list[Beam] = []
 
     def rank(beam: Beam) -> float:
-        return -beam.score / (len(beam.tokens) + 1) ** exponent
+        return float(-beam.score / (len(beam.tokens) + 1) ** exponent)
 
     for _ in range(length):
         totals = scores[:, None] + _log_shares(_allowed(next_logits(alive)))
@@ -157,4 +159,5 @@ def _allowed(logits: np.ndarray) -> np.ndarray:
 def _log_shares(logits: np.ndarray) -> np.ndarray:
     logits = logits.astype(np.float64)
     highest = logits.max(-1, keepdims=True)
-    return logits - highest - np.log(np.exp(logits - highest).sum(-1, keepdims=True))
+    log_shares: np.ndarray = logits - highest - np.log(np.exp(logits - highest).sum(-1, keepdims=True))
+    return log_shares

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -191,8 +192,8 @@ def looks_fresh(parameter: torch.Tensor) -> bool:
     square = float((values**2).mean())
     if square == 0 or abs(float(values.mean())) > 4 * (square / n) ** 0.5:
         return False
-    kurtosis = float((values**4).mean()) / square**2
-    return abs(kurtosis - 1.8) < 4 * (0.5 / n) ** 0.5 * 1.8 or abs(kurtosis - 3.0) < 3 * (24 / n) ** 0.5
+    kurtosis: float = float((values**4).mean()) / square**2
+    return abs(kurtosis - 1.8) < 4 * math.sqrt(0.5 / n) * 1.8 or abs(kurtosis - 3.0) < 3 * math.sqrt(24 / n)
 
 
 def _switch(journal: Journal) -> Place | None:

@@ -60,7 +60,7 @@ def precision(values: Tensor) -> float:
     """Return the relative spacing of the narrowest type that holds all values, whatever type they are stored in now."""
     for dtype in (torch.bfloat16, torch.float16):
         if bool((values.to(dtype).to(torch.float32) == values).all()):
-            return torch.finfo(dtype).eps
+            return float(torch.finfo(dtype).eps)
     return 0.0
 
 

@@ -25,7 +25,8 @@ class Sample(NamedTuple):
 
     def parts(self) -> tuple[Tensor, ...]:
         """Return the entries of each tensor."""
-        return self.values.split(self.sizes)
+        parts: tuple[Tensor, ...] = self.values.split(self.sizes)
+        return parts
 
 
 def parameters(model: nn.Module) -> dict[str, Tensor]:

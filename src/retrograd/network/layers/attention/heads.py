@@ -71,7 +71,8 @@ class Heads(NamedTuple):
         """Return [batch, time, units] as heads [batch, key-value heads, group, time, width]."""
         group = self._count(role) // self.shared
         apart = x.reshape(*x.shape[:2], self.shared, group, x.shape[-1] // self._count(role))
-        return lax.optimization_barrier(apart.transpose(0, 2, 3, 1, 4))
+        heads: Array = lax.optimization_barrier(apart.transpose(0, 2, 3, 1, 4))
+        return heads
 
     def _count(self, role: str) -> int:
         return self.number if role == "query" else self.shared
@@ -125,4 +126,5 @@ class Heads(NamedTuple):
 def joined(heads: Array) -> Array:
     """Return heads [batch, heads, group, time, width] side by side: [batch, time, units]."""
     batch, shared, group, time, width = heads.shape
-    return lax.optimization_barrier(heads.transpose(0, 3, 1, 2, 4).reshape(batch, time, shared * group * width))
+    y: Array = lax.optimization_barrier(heads.transpose(0, 3, 1, 2, 4).reshape(batch, time, shared * group * width))
+    return y

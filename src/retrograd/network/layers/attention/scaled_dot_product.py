@@ -95,12 +95,15 @@ def softmax_where(scores: Array, visible: Array | None) -> Array:
     """Return the softmax along the last axis over what is visible, 0 elsewhere and where nothing is."""
     if visible is None:
         e = lax.optimization_barrier(jnp.exp(scores - scores.max(-1, keepdims=True)))
-        return lax.optimization_barrier(e * (1 / e.sum(-1, keepdims=True)))
-    scores = jnp.where(visible, scores, jnp.full_like(scores, -jnp.inf))
-    top = scores.max(-1, keepdims=True)
-    e = lax.optimization_barrier(jnp.exp(scores - jnp.where(jnp.isneginf(top), jnp.zeros_like(top), top)))
-    total = e.sum(-1, keepdims=True)
-    return lax.optimization_barrier(e * (1 / jnp.where(total == 0, jnp.ones_like(total), total)))
+        total = e.sum(-1, keepdims=True)
+    else:
+        scores = jnp.where(visible, scores, jnp.full_like(scores, -jnp.inf))
+        top = scores.max(-1, keepdims=True)
+        e = lax.optimization_barrier(jnp.exp(scores - jnp.where(jnp.isneginf(top), jnp.zeros_like(top), top)))
+        total = e.sum(-1, keepdims=True)
+        total = jnp.where(total == 0, jnp.ones_like(total), total)
+    shares: Array = lax.optimization_barrier(e * (1 / total))
+    return shares
 
 
 def row_statistics(q: Array, k: Array, allowed: Array | None, causal: bool) -> Array:

@@ -45,5 +45,5 @@ def _sources(length: int, low: int, high: int, mode: PaddingMode) -> np.ndarray:
     if mode == "circular":
         return places % length
     if mode == "reflect":
-        return (length - 1) - np.abs((length - 1) - np.abs(places))
+        places = (length - 1) - np.abs((length - 1) - np.abs(places))
     return np.clip(places, 0, length - 1)

@@ -243,7 +243,7 @@ def weight_gradient(x: Array, dy: Array, window: Window, groups: int, dtype: jnp
 def _depthwise(seen: list[Array], weight: Array) -> Array:
     """Return y[.., c m + j] = the sum over p of x[p, c] weight[p, c m + j]: XLA's own way is tens of times slower."""
     factors = weight.reshape(len(seen), seen[0].shape[-1], -1)
-    y = sum(x[..., None] * factor for x, factor in zip(seen, factors, strict=True))
+    y: Array = sum(x[..., None] * factor for x, factor in zip(seen, factors, strict=True))
     return y.reshape(*y.shape[:-2], -1)
 
 
@@ -251,7 +251,8 @@ def _depthwise_back(seen: list[Array], weight: Array, channels: int) -> Array:
     """Return dx[c] = the sum over p and j of dy[p, c m + j] weight[p, c m + j]."""
     factors = weight.reshape(len(seen), channels, -1)
     products = (dy.reshape(*dy.shape[:-1], channels, -1) * f for dy, f in zip(seen, factors, strict=True))
-    return sum(products).sum(-1)
+    dx: Array = sum(products).sum(-1)
+    return dx
 
 
 def _is_depthwise(weight: Array, groups: int) -> bool:

@@ -64,7 +64,8 @@ class Dropout(Layer):
 
 def draw_kept(key: Array, shape: tuple[int, ...], rate: float) -> Array:
     """Return true with probability 1 - rate, to 2^-32: the same under x64, which uniform floats would not be."""
-    return random_bits(key, shape) >= jnp.asarray(on_host(_threshold, rate), jnp.uint32)
+    kept: Array = random_bits(key, shape) >= jnp.asarray(on_host(_threshold, rate), jnp.uint32)
+    return kept
 
 
 def _threshold(rate: float) -> np.uint32:

@@ -77,4 +77,5 @@ def means(outputs: int, length: int) -> np.ndarray:
     """Return the matrix whose rows take the mean of one region each."""
     region, place = np.arange(outputs)[:, None], np.arange(length)
     inside = (place >= region * length // outputs) & (place < -(-(region + 1) * length // outputs))
-    return inside / inside.sum(1, keepdims=True)
+    shares: np.ndarray = inside / inside.sum(1, keepdims=True)
+    return shares

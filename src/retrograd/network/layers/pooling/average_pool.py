@@ -104,10 +104,11 @@ class AveragePool(Layer):
 
     def _shares(self, window: Window) -> np.ndarray:
         """Return 1 / (how many values each window counts), [*outputs, 1]."""
-        counts: Any = np.ones(())
+        counts: np.ndarray = np.ones(())
         for axis, (low, high) in enumerate(window.padding):
             first = np.arange(window.outputs[axis]) * window.stride[axis] - low
             begin, end = (-low, window.lengths[axis] + high) if self.count_padding else (0, window.lengths[axis])
             seen = np.minimum(first + window.kernel[axis], end) - np.maximum(first, begin)
             counts = np.multiply.outer(counts, seen)
-        return 1 / counts[..., None]
+        shares: np.ndarray = 1 / counts[..., None]
+        return shares

@@ -94,4 +94,5 @@ class Upsample(Layer):
 def straight_lines(length: int, factor: int) -> np.ndarray:
     """Return the matrix [factor · length, length] that draws straight lines between the middles of pixels."""
     at = np.clip((np.arange(factor * length) + 0.5) / factor - 0.5, 0, length - 1)
-    return np.maximum(1 - np.abs(at[:, None] - np.arange(length)), 0)
+    shares: np.ndarray = np.maximum(1 - np.abs(at[:, None] - np.arange(length)), 0)
+    return shares
