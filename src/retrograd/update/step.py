@@ -145,7 +145,8 @@ class Stepper:
 
     def start(self, variables: Variables, key: Array) -> TrainState:
         """Return the state before the first step; arrays are copied, so that donation leaves the caller's alone."""
-        return self._begin(variables, key, np.float32(self.first_factor))
+        train: TrainState = self._begin(variables, key, np.float32(self.first_factor))
+        return train
 
     def _first(self, variables: Variables, key: Array, factor: Array) -> TrainState:
         params, state = jax.tree.map(jnp.copy, (variables.params, variables.state))
@@ -176,7 +177,8 @@ class Stepper:
     def cost(self, train: TrainState, batch: Mapping[str, Any]) -> Cost:
         """Return what the step costs, counted once: XLA's formulas tell what they do, native kernels do not."""
         with kernels(False):
-            return Program(Stepper.step, self).remembered(_cost, train, batch)
+            cost: Cost = Program(Stepper.step, self).remembered(_cost, train, batch)
+            return cost
 
     def steps_per_dispatch(self, train: TrainState, batch: Mapping[str, Any]) -> int:
         """Return how many steps go into one dispatch: a rule of operation counts, the same on every machine.
