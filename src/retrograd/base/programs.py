@@ -132,6 +132,10 @@ class Program:
 
     def shapes(self, *arrays: Any) -> Any:
         """Return the shapes of what the program would return; nothing is compiled."""
+        with CACHE.lock:
+            table = self._table()
+            if not table.explored:
+                return self._explore(table, arrays)
         entry, numbers = self._find(arrays)
         token = _values.set(self._values)
         try:
@@ -160,7 +164,7 @@ class Program:
             if len(entry.table.decisions) == decisions:
                 return entry, numbers
         with CACHE.lock:
-            table = self._private if self._structure is None else CACHE.table(self._structure, self._values)
+            table = self._table()
             if not table.explored and self._values:
                 self._explore(table, arrays)
             key = (self.function, self.donate, context, table)
@@ -169,15 +173,19 @@ class Program:
             self._entries[context] = (entry, len(table.decisions), numbers)
         return entry, numbers
 
-    def _explore(self, table: Table, arrays: Sequence[Any]) -> None:
-        """Trace once to learn which numbers are arguments."""
+    def _table(self) -> Table:
+        return self._private if self._structure is None else CACHE.table(self._structure, self._values)
+
+    def _explore(self, table: Table, arrays: Sequence[Any]) -> Any:
+        """Trace once to learn which numbers are arguments; return the shapes of what is returned."""
         run, values = self._run(table), self._values
         token = _values.set(values)
         try:
-            jax.eval_shape(lambda *arrays: run((), *arrays), *arrays)
+            shapes = jax.eval_shape(lambda *arrays: run((), *arrays), *arrays)
         finally:
             _values.reset(token)
         table.explored = True
+        return shapes
 
     def _run(self, table: Table) -> Callable[..., Any]:
         function, things = self.function, self.things

@@ -162,13 +162,14 @@ def check_shapes(prepared: Prepared) -> None:
     batch = in_precision(specs, precision)
     stepper = prepared.stepper()
 
-    def trace(key: jax.Array, batch: Any) -> Any:
-        return stepper.step(stepper.start(in_precision(prepared.network.init(key, batch), precision), key), batch)
+    def first(key: jax.Array) -> Any:
+        return stepper.start(in_precision(prepared.network.init(key, batch), precision), key)
 
     try:
         with computing_in(precision):
             outputs = prepared.network.specs(batch)
-            after, _ = jax.eval_shape(trace, jax.random.key(0), batch)
+            state = jax.eval_shape(first, jax.random.key(0))
+            after, _ = stepper.single.shapes(state, batch)
     except RetrogradError as error:
         raise type(error)([worded(problem) for problem in error.problems]) from error
     if prepared.config.freeze:
