@@ -13,10 +13,10 @@ INSTALL = $(PIP) install --quiet --disable-pip-version-check --constraint constr
 KERNELS := $(VENV)/.kernels
 NATIVE   = $(BIN)/python -m retrograd.native.build
 
-WRITTEN := src tests benchmarks examples  # Python
+WRITTEN := src tests benchmarks examples docs/*.py docs/site  # Python
 PROSE   := src/retrograd docs benchmarks examples packaging Makefile pyproject.toml $(wildcard *.md)
 
-.PHONY: train check changed test cov fuzz test-native test-variants sanitize lint types bench clean
+.PHONY: train check changed test cov fuzz test-native test-variants sanitize lint types bench bench-check docs clean
 
 train: $(STAMP) $(KERNELS)
 	$(BIN)/retrograd train examples/digits.yaml
@@ -63,8 +63,14 @@ lint: $(STAMP)-dev
 types: $(STAMP)-dev
 	$(BIN)/mypy
 
+docs: $(STAMP)-docs  # the site, from the texts in docs and from the program itself
+	JAX_PLATFORMS=cpu NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 bench: $(STAMP)-dev $(KERNELS)
 	$(BIN)/python benchmarks/bench_step.py
+
+bench-check: $(STAMP)-dev $(KERNELS)  # a quarter of an hour: which steps became slower than recorded, against jax.grad
+	$(BIN)/python benchmarks/compare_step.py
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "retrograd needs Python 3.11 or newer")'
@@ -76,6 +82,10 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 
 $(STAMP)-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable '.[dev]'
+	touch $@ $(STAMP)
+
+$(STAMP)-docs: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable '.[docs]'
 	touch $@ $(STAMP)
 
 $(KERNELS): $(wildcard src/retrograd/native/kernels/*) src/retrograd/native/build.py | $(STAMP)

@@ -27,7 +27,7 @@ def page(registry: Registry[Any], name: str) -> Iterator[str]:
         yield "  Settings (a value alone sets the first):"
         for field in fields(cls):
             yield from _setting(cls, field)
-    if example := _example(registry, name):
+    if example := example_of(registry, name):
         yield ""
         yield "  In a configuration:"
         yield from (f"    {line}" for line in example.rstrip().splitlines())
@@ -50,7 +50,8 @@ def _setting(cls: type, field: SettingField) -> Iterator[str]:
     yield from in_words(field.words, "      ")
 
 
-def _example(registry: Registry[Any], name: str) -> str:
+def example_of(registry: Registry[Any], name: str) -> str:
+    """Return the lines of a configuration in which a thing stands; nothing where it stands inside another."""
     facts = registry.entry(name).facts
     given: Mapping[str, Any] = facts.get("example") or next(
         (e.settings for e in facts.get("examples", ()) if e.settings), {}
