@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from retrograd.present.exact import Figures
-from retrograd.tracing.arrays import entry, indices, place
 from retrograd.tracing.document import Writer
-from retrograd.tracing.lines import Line, Term, delta_key
+from retrograd.tracing.lines import Line, Term, delta_key, entry, indices, place
 from retrograd.tracing.numbers import NodeNumbers, ParameterNumbers, StepNumbers
 from retrograd.tracing.rules import gradient_lines
 from retrograd.tracing.update_lines import update_lines

@@ -10,8 +10,7 @@ import numpy as np
 
 from retrograd.network.network import TRANSPOSED
 from retrograd.present.exact import Figures
-from retrograd.tracing.arrays import Summary, entry, indices, place, summary
-from retrograd.tracing.lines import MOST_LINES, Line, delta_key
+from retrograd.tracing.lines import MOST_LINES, Line, Summary, delta_key, entry, indices, place, summary
 from retrograd.tracing.look import GIVEN
 from retrograd.tracing.loss_lines import loss_lines, start_lines
 from retrograd.tracing.numbers import Contribution, NodeNumbers, ParameterNumbers, StepNumbers, parts

@@ -17,8 +17,7 @@ from retrograd.network.losses import (
 )
 from retrograd.network.losses.loss import weigh
 from retrograd.present.exact import Figures
-from retrograd.tracing.arrays import indices, place
-from retrograd.tracing.lines import MOST_TERMS, Line, Lines, Term, delta_key, is_small
+from retrograd.tracing.lines import MOST_TERMS, Line, Lines, Term, delta_key, indices, is_small, place
 from retrograd.tracing.numbers import ObjectiveNumbers
 
 Written = Callable[[ObjectiveNumbers, Figures, tuple[int, ...]], str]

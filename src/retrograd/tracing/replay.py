@@ -17,13 +17,14 @@ from retrograd.record.events import Intervention, Metrics
 from retrograd.record.tree import digest
 from retrograd.tracing.look import Looker, Stepped, keep_in_block, look_at
 from retrograd.tracing.source import Source
-from retrograd.tracing.watched import Watched
 from retrograd.training.loop.loop import Loop, copied
 from retrograd.training.prepare import Prepared
+from retrograd.update.optimizer import Optimizer
 from retrograd.update.plateau import ReduceOnPlateau
 from retrograd.update.step import Stepper, TrainState
 
 Batch = dict[str, np.ndarray]
+Watch = Callable[[Stepper, Any], Any]  # gives, for a program of a stepper, one that does the same and tells of it
 
 
 class Dispatch(NamedTuple):
@@ -240,3 +241,20 @@ def cast_to(tree: Any, dtype: str) -> Any:
     return jax.tree.map(
         lambda leaf: jnp.asarray(np.asarray(leaf), dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, tree
     )
+
+
+class Watched(Stepper):
+    """A step whose compiled programs stand inside `watch`, those with a guard's other optimiser too."""
+
+    def __init__(self, own: Stepper, watch: Watch, gradient_norm: bool = False) -> None:
+        norm = gradient_norm or own.gradient_norm
+        super().__init__(
+            own.network, own.objectives, own.optimizer, own.penalties, own.total_steps, norm, own.precision, own.freeze
+        )
+        self.watch = watch
+        self.many = watch(self, self.many)
+        self.single = watch(self, self.single)
+
+    def with_optimizer(self, optimizer: Optimizer) -> Stepper:
+        """Return the watched step with another schedule, clipping or decay of the same optimiser."""
+        return Watched(super().with_optimizer(optimizer), self.watch)

@@ -28,8 +28,7 @@ from retrograd.network.layers import (
     Tanh,
 )
 from retrograd.present.exact import Figures
-from retrograd.tracing.arrays import entry, indices, place
-from retrograd.tracing.lines import Line, Lines, Term, delta_key, grad_key, is_small
+from retrograd.tracing.lines import Line, Lines, Term, delta_key, entry, grad_key, indices, is_small, place
 from retrograd.tracing.numbers import NodeNumbers
 
 

@@ -20,13 +20,11 @@ from retrograd.network.written import as_written, given_params
 from retrograd.present.exact import Figures
 from retrograd.tracing.condition import first_step
 from retrograd.tracing.document import Writer
-from retrograd.tracing.forms.drawing import drawing
-from retrograd.tracing.forms.latex import as_latex
-from retrograd.tracing.forms.markdown import as_markdown
+from retrograd.tracing.forms.drawing import as_png, as_svg, drawing
+from retrograd.tracing.forms.form import Form, Markdown, Text
+from retrograd.tracing.forms.latex import Latex
 from retrograd.tracing.forms.page import as_html
-from retrograd.tracing.forms.pictures import as_png, as_svg
 from retrograd.tracing.forms.plain_values import as_json
-from retrograd.tracing.forms.text import as_text
 from retrograd.tracing.look import Looker, step_numbers, step_with_delta
 from retrograd.tracing.numbers import StepNumbers, numbers
 from retrograd.tracing.remarks import remarks
@@ -66,13 +64,11 @@ class Trace:
 
     def text(self, decimals: int = 4) -> str:
         """Return the trace as text for 80 columns."""
-        writer = self._writer(decimals)
-        return as_text(self.title, self.facts(writer.f), list(writer.sections()), self.remarks, writer.f)
+        return self._written(Text, decimals)
 
     def markdown(self, decimals: int = 4) -> str:
         """Return the trace as Markdown."""
-        writer = self._writer(decimals)
-        return as_markdown(self.title, self.facts(writer.f), list(writer.sections()), self.remarks, writer.f)
+        return self._written(Markdown, decimals)
 
     def json(self) -> str:
         """Return the trace as JSON, every number in full precision."""
@@ -87,8 +83,7 @@ class Trace:
 
     def latex(self, decimals: int = 4) -> str:
         """Return the trace as a LaTeX document: every equation, and the same with its numbers."""
-        writer = self._writer(decimals)
-        return as_latex(self.title, self.facts(writer.f), list(writer.sections()), self.remarks, writer.f)
+        return self._written(Latex, decimals)
 
     def svg(self, decimals: int = 4) -> str:
         """Return the step as a figure: the network with outputs, deltas, gradients and new weights."""
@@ -97,6 +92,10 @@ class Trace:
     def png(self, decimals: int = 4) -> bytes:
         """Return the same figure as a PNG file."""
         return as_png(drawing(self.numbers, self.figures(decimals), self.title))
+
+    def _written(self, form: type[Form], decimals: int) -> str:
+        writer = self._writer(decimals)
+        return form(writer.f).write(self.title, self.facts(writer.f), list(writer.sections()), self.remarks)
 
     def _writer(self, decimals: int) -> Writer:
         return Writer(self.numbers, self.figures(decimals), self.node)
@@ -153,36 +152,34 @@ def trace(
         print(rg.trace("examples/xor.yaml", sample=3))
     """
     refuse_foreign(source, "trace")
-    if dtype not in ("float64", "float32"):
-        raise UsageError(f"expected float64 or float32, found {dtype!r}", where="dtype")
-    if sample is not None and batch is not None:
-        raise UsageError("sample and batch are both given", cure="give one of them")
-    found = open_source(source, dataset, changes, batch)
-    path = None if node is None else node_path(found.prepared.network, node)
-    if break_when is not None:
-        step = first_step(found, break_when)
-    check_step(found, step)
-    wanted = Wanted(step, sample, batch, dtype, delta)
-    reached, replayed = _reach(found, wanted)
-    state, rows = (replayed.before, reached.batch) if reached and replayed else first_state(found.prepared)
-    rows = _rows(found, wanted, rows)
-    if reached and replayed and replayed.looked:
-        with computing_in(found.prepared.config.training.precision):
-            shown = numbers(reached.stepper, state, rows, replayed.looked, None, **_facts(found, wanted, rows))
-    else:
-        shown = _look(found, wanted, state, rows, reached.stepper.optimizer if reached else None)
-    verdict = verdict_on(step, found, reached, replayed) if reached and replayed and found.is_run else None
-    return Trace(shown, remarks(shown, Figures(4, float(np.finfo(dtype).eps))), path, verdict)
+    request = Request(step, sample, batch, node, dtype, delta, break_when)
+    return traced(open_source(source, dataset, changes, batch), request)
 
 
-class Wanted(NamedTuple):
-    """Which step, which rows, and how."""
+class Request(NamedTuple):
+    """Which step of a source is traced, with which rows, and how; the fields are those of `trace`."""
 
-    step: int
-    sample: int | None
-    batch: Mapping[str, Any] | None
-    dtype: Dtype
-    delta: Sequence[float] | float | None
+    step: int = 1
+    sample: int | None = None
+    batch: Mapping[str, Any] | None = None
+    node: str | None = None
+    dtype: Dtype = "float64"
+    delta: Sequence[float] | float | None = None
+    break_when: str | None = None
+
+    def checked(self, source: Source) -> Request:
+        """Return the request with its step and the full path of its node.
+
+        Raises:  UsageError for what contradicts itself or does not exist
+        """
+        if self.dtype not in ("float64", "float32"):
+            raise UsageError(f"expected float64 or float32, found {self.dtype!r}", where="dtype")
+        if self.sample is not None and self.batch is not None:
+            raise UsageError("sample and batch are both given", cure="give one of them")
+        path = None if self.node is None else node_path(source.prepared.network, self.node)
+        step = self.step if self.break_when is None else first_step(source, self.break_when)
+        check_step(source, step)
+        return self._replace(step=step, node=path)
 
     @property
     def is_the_runs(self) -> bool:
@@ -190,35 +187,50 @@ class Wanted(NamedTuple):
         return self.sample is None and self.batch is None and self.delta is None
 
 
-def node_path(network: Network, given: str) -> str:
+def traced(source: Source, request: Request) -> Trace:
+    """Return the step of a source that is asked for."""
+    wanted = request.checked(source)
+    reached, replayed = _reach(source, wanted)
+    state, rows = (replayed.before, reached.batch) if reached and replayed else first_state(source.prepared)
+    rows = _rows(source, wanted, rows)
+    if reached and replayed and replayed.looked:
+        with computing_in(source.prepared.config.training.precision):
+            shown = numbers(reached.stepper, state, rows, replayed.looked, None, **_facts(source, wanted, rows))
+    else:
+        shown = _look(source, wanted, state, rows, reached.stepper.optimizer if reached else None)
+    verdict = verdict_on(wanted.step, source, reached, replayed) if reached and replayed and source.is_run else None
+    return Trace(shown, remarks(shown, Figures(4, float(np.finfo(wanted.dtype).eps))), wanted.node, verdict)
+
+
+def node_path(network: Network, name: str) -> str:
     """Return the node that a path means: a node's, one of its parameters', or an entry's name."""
-    for path in (given, given.rpartition("/")[0], network.resolve(given)):
+    for path in (name, name.rpartition("/")[0], network.resolve(name)):
         if path in network.by_name:
             return path
-    raise UsageError(f"the network has no node '{given}'", where="node", cure=did_you_mean(given, network.by_name))
+    raise UsageError(f"the network has no node '{name}'", where="node", cure=did_you_mean(name, network.by_name))
 
 
-def _reach(found: Source, wanted: Wanted) -> tuple[Reached | None, Replayed | None]:
+def _reach(source: Source, wanted: Request) -> tuple[Reached | None, Replayed | None]:
     """Train up to the step, where that is needed: not for the first step of a configuration in other numbers."""
-    prepared = found.prepared
-    own = wanted.is_the_runs and wanted.dtype == stored_in(prepared)
-    if wanted.step == 1 and not found.is_run and not (own and wanted.dtype == "float32"):
+    prepared = source.prepared
+    as_run = wanted.is_the_runs and wanted.dtype == stored_in(prepared)
+    if wanted.step == 1 and not source.is_run and not (as_run and wanted.dtype == "float32"):
         return None, None
-    reached = reach(found, wanted.step)
-    return reached, replay(prepared, reached, Looker(reached.stepper, prepared.steps) if own else None)
+    reached = reach(source, wanted.step)
+    return reached, replay(prepared, reached, Looker(reached.stepper, prepared.steps) if as_run else None)
 
 
-def _rows(found: Source, wanted: Wanted, own: Batch) -> Batch:
-    rows: Mapping[str, Any] = own
+def _rows(source: Source, wanted: Request, run_rows: Batch) -> Batch:
+    rows: Mapping[str, Any] = run_rows
     if wanted.sample is not None:
-        rows = one_row(found.prepared.dataset, wanted.sample)
+        rows = one_row(source.prepared.dataset, wanted.sample)
     if wanted.batch is not None:
-        columns = found.prepared.dataset.train
+        columns = source.prepared.dataset.train
         rows = {name: np.asarray(wanted.batch[name]) for name in columns if name in wanted.batch}
         missing = [name for name in columns if name not in wanted.batch]
         if missing:
             raise UsageError(f"there is no column '{missing[0]}'", where="batch", cure=f"give {', '.join(columns)}")
-    if wanted.dtype == "float64" and stored_in(found.prepared) == "float32":
+    if wanted.dtype == "float64" and stored_in(source.prepared) == "float32":
         return {name: as_written(column) for name, column in rows.items()}
     if wanted.dtype == "float64":
         return {name: np.asarray(column) for name, column in in_precision(dict(rows), "float64").items()}
@@ -230,29 +242,28 @@ def _single(column: np.ndarray) -> np.ndarray:
 
 
 def _look(
-    found: Source, wanted: Wanted, state: TrainState, rows: Batch, optimizer: Optimizer | None = None
+    source: Source, wanted: Request, state: TrainState, rows: Batch, optimizer: Optimizer | None = None
 ) -> StepNumbers:
     """Compute one step on its own, in the precision that is wanted."""
-    prepared = found.prepared
+    prepared = source.prepared
     with jax.enable_x64(wanted.dtype == "float64"):
         if wanted.dtype == "float64" and wanted.step == 1:
             state = state._replace(params=given_params(prepared.network, state.params))
         state = cast_to(state, wanted.dtype)
         columns = {name: jnp.asarray(column) for name, column in rows.items()}
-        given = _given(prepared.network, wanted.delta, columns)
+        outside = _outside(prepared.network, wanted.delta, columns)
         config = prepared.config
         chosen = optimizer or config.optimizer
         stepper = Stepper(
             prepared.network, prepared.objectives, chosen, config.penalties, prepared.steps, freeze=config.freeze
         )
         plain = Program(step_numbers, stepper)(state, columns)
-        made = plain if given is None else Program(step_with_delta, stepper, given[0])(state, columns, given[1])
-        return numbers(
-            stepper, state, rows, made, plain.look if given else None, **_facts(found, wanted, rows) | {"given": given}
-        )
+        made = plain if outside is None else Program(step_with_delta, stepper, outside[0])(state, columns, outside[1])
+        facts = _facts(source, wanted, rows) | {"given": outside}
+        return numbers(stepper, state, rows, made, plain.look if outside else None, **facts)
 
 
-def _given(network: Network, delta: Any, columns: Mapping[str, Any]) -> tuple[str, np.ndarray] | None:
+def _outside(network: Network, delta: Any, columns: Mapping[str, Any]) -> tuple[str, np.ndarray] | None:
     """Return a delta in the shape of the network's output: one number for all, one a unit, or one an element."""
     if delta is None:
         return None
@@ -267,7 +278,7 @@ def _given(network: Network, delta: Any, columns: Mapping[str, Any]) -> tuple[st
     return network.output, np.broadcast_to(values.reshape(shape) if values.size == size else values, shape)
 
 
-def _facts(found: Source, wanted: Wanted, rows: Batch) -> dict[str, Any]:
+def _facts(source: Source, wanted: Request, rows: Batch) -> dict[str, Any]:
     """Return what the numbers are of."""
     which = in_words(rows)
     if wanted.sample is not None:
@@ -275,9 +286,9 @@ def _facts(found: Source, wanted: Wanted, rows: Batch) -> dict[str, Any]:
     elif wanted.batch is not None:
         which += " given"
     return {
-        "name": found.label,
+        "name": source.label,
         "step": wanted.step,
-        "steps": found.last,
+        "steps": source.last,
         "rows": which,
         "dtype": wanted.dtype,
         "given": None,

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from retrograd.present.exact import Figures
-from retrograd.tracing.arrays import entry
-from retrograd.tracing.lines import Line, Lines
+from retrograd.tracing.lines import Line, Lines, entry
 from retrograd.tracing.numbers import ParameterNumbers, StepNumbers
 from retrograd.update.adam import Adam, AdamW
 from retrograd.update.optimizer import Optimizer

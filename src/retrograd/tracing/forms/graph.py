@@ -10,7 +10,7 @@ import numpy as np
 
 from retrograd.network.layers import Dense
 from retrograd.present.exact import Figures
-from retrograd.tracing.arrays import entry, summary
+from retrograd.tracing.lines import entry, summary
 from retrograd.tracing.numbers import NodeNumbers, StepNumbers, parts
 
 MOST_UNITS = 10  # in one column

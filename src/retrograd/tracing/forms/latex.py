@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from retrograd.present.exact import Figures
-from retrograd.tracing.document import Section, Sums, Table, Words
-from retrograd.tracing.forms.markdown import HEADINGS
+from retrograd.tracing.document import Section, Sums, Table
+from retrograd.tracing.forms.form import Form
 
 PREAMBLE = (
     r"\documentclass{article}", r"\usepackage[T1]{fontenc}", r"\usepackage[utf8]{inputenc}",
@@ -28,19 +27,55 @@ WORD = re.compile(r"[A-Za-z][A-Za-z0-9_/]*(?:\[[^\]]*\])?'?")
 MANY = 400  # characters of a sum that fit on one page
 
 
-def as_latex(title: str, facts: Sequence[str], sections: Sequence[Section], remarks: Sequence[str], f: Figures) -> str:
-    """Return the whole trace as one document for pdflatex."""
-    lines = [*PREAMBLE, rf"\section*{{{text(title)}}}", *(text(fact) + r"\\" for fact in facts)]
-    phase = ""
-    for section in sections:
-        if section.phase != phase:
-            phase = section.phase
-            lines += ["", rf"\subsection*{{{HEADINGS[phase]}}}"]
-        lines += _section(section, f)
-    if remarks:
-        noticed = [rf"\item {text(remark)}" for remark in remarks]
-        lines += ["", r"\subsection*{What to notice}", r"\begin{itemize}", *noticed, r"\end{itemize}"]
-    return "\n".join([*lines, r"\end{document}", ""])
+class Latex(Form):
+    """A LaTeX document for pdflatex: every equation, and below it the same with its numbers."""
+
+    def head(self, title: str, facts: Sequence[str]) -> Iterator[str]:
+        """Yield the preamble, the title and the sentences below it."""
+        yield from (*PREAMBLE, rf"\section*{{{text(title)}}}", *(text(fact) + r"\\" for fact in facts))
+
+    def heading(self, name: str) -> Iterator[str]:
+        """Yield the heading of a phase."""
+        yield from ("", rf"\subsection*{{{name}}}")
+
+    def stop(self, section: Section) -> Iterator[str]:
+        """Yield what a section is about, and its formula."""
+        about = f" ({text(section.about)})" if section.about else ""
+        yield from ("", rf"\paragraph{{\texttt{{{text(section.title)}}}}}{about}")
+        if section.latex or section.formula:
+            yield rf"\[ {section.latex or formula(section.formula)} \]"
+
+    def words(self, words: str) -> Iterator[str]:
+        """Yield a sentence."""
+        yield text(words) + r"\par"
+
+    def table(self, block: Table) -> Iterator[str]:
+        """Yield a table."""
+        if block.title:
+            yield from self.words(block.title)
+        yield rf"\begin{{tabular}}{{l{'r' * (len(block.header) - 1)}}} \toprule"
+        yield " & ".join(map(text, block.header)) + r" \\ \midrule"
+        yield from (" & ".join(map(text, row)) + r" \\" for row in block.rows)
+        yield r"\bottomrule \end{tabular}\par"
+
+    def sums(self, block: Sums) -> Iterator[str]:
+        """Yield numbers written out, one below the other."""
+        mark = {"δ ": r"\delta\,", "dL/d ": r"\partial L / \partial\,"}.get(block.mark, formula(block.mark))
+        yield r"\begin{align*}"
+        for line in block.lines:
+            value = self.f.number(line.value)
+            right = r"\ldots" if len(line.text) > MANY else formula(line.text)
+            right += "" if line.text == value else f" = {formula(value)}"
+            yield rf"  {mark + formula(line.name)} &= {right} \\"
+        yield r"\end{align*}"
+
+    def points(self, remarks: Sequence[str]) -> Iterator[str]:
+        """Yield what to notice."""
+        yield from (r"\begin{itemize}", *(rf"\item {text(remark)}" for remark in remarks), r"\end{itemize}")
+
+    def foot(self) -> Iterator[str]:
+        """Yield what ends the document."""
+        yield r"\end{document}"
 
 
 def text(words: str) -> str:
@@ -71,37 +106,3 @@ def _name(word: str) -> str:
     upright = name if len(name) == 1 else rf"\mathrm{{{name.replace('_', chr(92) + '_')}}}"
     below = index.removesuffix("'").removesuffix("]")
     return upright + (f"_{{{below}}}" if below else "") + ("'" if word.endswith("'") else "")
-
-
-def _section(section: Section, f: Figures) -> Iterator[str]:
-    if section.phase not in ("input", "after"):
-        about = f" ({text(section.about)})" if section.about else ""
-        yield from ("", rf"\paragraph{{\texttt{{{text(section.title)}}}}}{about}")
-    if section.latex or section.formula:
-        yield rf"\[ {section.latex or formula(section.formula)} \]"
-    for block in section.blocks:
-        if isinstance(block, Words):
-            yield text(block.text) + r"\par"
-        elif isinstance(block, Table):
-            yield from _table(block)
-        elif isinstance(block, Sums):
-            yield r"\begin{align*}"
-            yield from (rf"  {left} &= {right} \\" for left, right in _sums(block, f))
-            yield r"\end{align*}"
-
-
-def _sums(block: Sums, f: Figures) -> Iterator[tuple[str, str]]:
-    mark = {"δ ": r"\delta\,", "dL/d ": r"\partial L / \partial\,"}.get(block.mark, formula(block.mark))
-    for line in block.lines:
-        value = f.number(line.value)
-        sum_ = r"\ldots" if len(line.text) > MANY else formula(line.text)
-        yield mark + formula(line.name), sum_ if line.text == value else f"{sum_} = {formula(value)}"
-
-
-def _table(block: Table) -> Iterator[str]:
-    if block.title:
-        yield text(block.title) + r"\par"
-    yield rf"\begin{{tabular}}{{l{'r' * (len(block.header) - 1)}}} \toprule"
-    yield " & ".join(map(text, block.header)) + r" \\ \midrule"
-    yield from (" & ".join(map(text, row)) + r" \\" for row in block.rows)
-    yield r"\bottomrule \end{tabular}\par"

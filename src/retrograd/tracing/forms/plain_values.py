@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from retrograd.record.strict_json import write_json
-from retrograd.tracing.arrays import Summary, summary
+from retrograd.tracing.lines import Summary, summary
 from retrograd.tracing.numbers import NodeNumbers, ObjectiveNumbers, ParameterNumbers, StepNumbers
 from retrograd.tracing.state import state_json
 
