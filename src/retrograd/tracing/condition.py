@@ -16,7 +16,8 @@ from jax import Array
 
 from retrograd.base.errors import UsageError, did_you_mean
 from retrograd.network.network import Network, take
-from retrograd.propagation.backprop import Objective, Pass
+from retrograd.propagation.backprop import Pass
+from retrograd.propagation.objective import Objective
 from retrograd.tracing.replay import Watched
 from retrograd.tracing.source import Source
 from retrograd.training.loop.loop import Loop
