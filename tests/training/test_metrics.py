@@ -45,7 +45,7 @@ def test_errors_of_several_targets_are_scikit_learns():
 
 def test_the_digits_are_those_that_scikit_learn_loads():
     bunch = load_digits()
-    table = read_builtin(DataSettings("digits")).table.frame
+    table = read_builtin(DataSettings("digits"))[0].frame
     assert table.columns[:-1] == list(bunch.feature_names)
     assert np.array_equal(table[:, :-1].to_numpy(), bunch.data)
     assert table[:, -1].to_list() == bunch.target.tolist()
