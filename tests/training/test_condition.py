@@ -7,7 +7,7 @@ import pytest
 from retrograd.base.document import Document
 from retrograd.data.dataset import from_arrays
 from retrograd.training.config.config import config_of
-from retrograd.training.loop.condition import Gauge
+from retrograd.training.loop.guarded import Gauge
 from retrograd.training.prepare import prepare
 
 CONFIG = {

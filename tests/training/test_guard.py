@@ -14,11 +14,10 @@ from retrograd.data.dataset import from_arrays
 from retrograd.record.events import Epoch, Intervention, read_events
 from retrograd.record.run import RunFolder
 from retrograd.training.config.config import changed, read_config
-from retrograd.training.loop.condition import Condition
-from retrograd.training.loop.divergence import Compared, diverged, gathered, rows_there, suspicious
+from retrograd.training.loop.course import LOOK_STEPS
+from retrograd.training.loop.divergence import Compared, Condition, diverged, gathered, rows_there, suspicious
 from retrograd.training.loop.guard import LOOKS, Guard, rescues
 from retrograd.training.loop.loop import Loop
-from retrograd.training.loop.stretches import LOOK_STEPS
 from retrograd.training.prepare import prepare
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -11,8 +11,9 @@ from retrograd.data.dataset import from_arrays
 from retrograd.propagation.readings import read, steepest, units
 from retrograd.record.events import Health, read_events
 from retrograd.training.config.config import config_of
+from retrograd.training.loop.guarded import copied
 from retrograd.training.loop.health import HealthWatch, sentence
-from retrograd.training.loop.loop import Loop, copied
+from retrograd.training.loop.loop import Loop
 from retrograd.training.prepare import prepare
 
 CONFIG = {

@@ -25,7 +25,7 @@ CONFIG = {
 PROGRAM = """
 import json, sys
 import retrograd as rg
-from retrograd.train import keeping
+from retrograd.training.loop import keeping
 keeping.SECONDS = 0.05
 rg.train(json.loads(sys.argv[1]), folder=sys.argv[2])
 """

@@ -19,8 +19,7 @@ from retrograd.network.layer import Context, Layer, Spec
 from retrograd.network.network import Variables, own_params, take
 from retrograd.network.scope import Node
 from retrograd.propagation.one_layer import adjoint, run_layer
-from retrograd.training.prepare import Prepared
-from retrograd.training.room import nbytes
+from retrograd.training.prepare import Prepared, nbytes
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ from retrograd.explanation.nodes import NodeFacts
 from retrograd.native.library import kernels
 from retrograd.network.network import Variables
 from retrograd.network.precision import computing_in
-from retrograd.training.prepare import Prepared
-from retrograd.training.room import nbytes
+from retrograd.training.prepare import Prepared, nbytes
 from retrograd.update.step import Stepper
 
 MEASURED = 5  # dispatches; the median counts

@@ -17,7 +17,8 @@ from retrograd.record.events import Intervention, Metrics
 from retrograd.record.tree import digest
 from retrograd.tracing.look import Looker, Stepped, keep_in_block, look_at
 from retrograd.tracing.source import Source
-from retrograd.training.loop.loop import Loop, copied
+from retrograd.training.loop.guarded import copied
+from retrograd.training.loop.loop import Loop
 from retrograd.training.prepare import Prepared
 from retrograd.update.optimizer import Optimizer
 from retrograd.update.plateau import ReduceOnPlateau
@@ -175,7 +176,7 @@ def first_state(prepared: Prepared) -> tuple[TrainState, Batch]:
     with computing_in(settings.precision):
         first = in_precision(prepared.network.init(key, prepared.dataset.train), settings.precision)
         state = loop.stepper.start(first, key)
-    full, rest = loop.order(0)
+    full, rest = loop.course.order(0)
     chosen = full[0] if len(full) else rest
     return state, {name: column[chosen] for name, column in prepared.dataset.train.items()}
 

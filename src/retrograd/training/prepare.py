@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import jax
 
 from retrograd.base.document import read_document
 from retrograd.base.errors import ConfigError, Problem, RetrogradError
-from retrograd.base.memory import check_device
+from retrograd.base.memory import available_bytes, check_device, out_of_memory
 from retrograd.data.cells.floats import reading_in
 from retrograd.data.dataset import Dataset, load
 from retrograd.network.layer import Spec
@@ -22,12 +23,11 @@ from retrograd.propagation.objective import Objective
 from retrograd.training.config.config import RunConfig, config_in, document_with, with_rate
 from retrograd.training.config.output_check import mistakes
 from retrograd.training.loop.stop import check_goal
-from retrograd.training.room import check_room
 from retrograd.training.use.evaluate import Evaluator
 from retrograd.training.use.ranges import check_identifiers, check_targets
 from retrograd.update.optimizer import optimizers
 from retrograd.update.selection import select
-from retrograd.update.step import Stepper
+from retrograd.update.step import Stepper, TrainState
 
 PARTS = ("train", "valid", "test")
 PROBE = 99_991  # rows of a batch whose shapes are traced; a number that no layer is likely to have of its own
@@ -195,3 +195,25 @@ def worded(problem: Problem) -> Problem:
         return re.sub(rf"\b{PROBE}\b", "batch", text)
 
     return problem._replace(message=said(problem.message), cure=said(problem.cure))
+
+
+def check_room(train: TrainState, outputs: Mapping[str, Any], factor: float) -> None:
+    """Refuse a run whose parameters, gradients, moments and one batch's outputs do not fit: the least that it needs.
+
+    `outputs` are specs of each node's output, `factor` times as large in a batch.
+
+    Raises:  ResourceError naming what takes most of it.
+    """
+    parts = {f"{node}/{name}": nbytes(leaf) for node, own in train.params.items() for name, leaf in own.items()}
+    needed = 2 * sum(parts.values()) + nbytes(train.optimizer)  # as many gradients as parameters
+    parts |= {f"the output of {node}": int(factor * nbytes(spec)) for node, spec in outputs.items()}
+    needed += sum(parts[f"the output of {node}"] for node in outputs)
+    available = available_bytes()
+    if available is not None and needed > available:
+        largest = max(parts, key=lambda name: parts[name])
+        raise out_of_memory(needed, f"training (the most: {largest}, {parts[largest]:,})")
+
+
+def nbytes(tree: Any) -> int:
+    """Return the bytes of arrays or specs."""
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

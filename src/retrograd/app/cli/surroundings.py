@@ -9,8 +9,7 @@ from retrograd.base import allocator
 from retrograd.base.compile_cache import keep_compiled
 from retrograd.base.memory import check_device
 from retrograd.network.own_layers import load_layers
-from retrograd.training.prepare import Prepared
-from retrograd.training.room import nbytes
+from retrograd.training.prepare import Prepared, nbytes
 
 
 def settle(own_layers: Sequence[Path] | None = None) -> None:

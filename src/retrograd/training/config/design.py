@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from retrograd.base.document import parse_document, write_document
 from retrograd.base.errors import ConfigError
@@ -15,7 +17,6 @@ from retrograd.data.texts.inputs import TOKENS
 from retrograd.data.windows.inputs import KNOWN
 from retrograd.present.text import WIDTH
 from retrograd.training.config.config import RunConfig, changed, config_of
-from retrograd.training.config.design_table import is_plain, joined_inputs, joined_words
 
 HIDDEN = ((200, (16,)), (2_000, (64, 32)), (50_000, (128, 64)))  # (fewer rows than, widths)
 BATCH_SIZE = ((5_000, 32), (50_000, 64))
@@ -169,3 +170,44 @@ def commented(text: str, choices: list[Choice]) -> str:
         beside = f"{line}  # {why}"
         lines[at[path] - 1] = beside if len(beside) <= WIDTH else f"{indent}# {why}\n{line}"
     return "\n".join(lines) + "\n"
+
+
+# ------------------------------------------------------ rows that are more than numbers: texts, embedded categories
+
+TEXT_UNITS = 32  # numbers that stand for a token
+MOST_CATEGORY_UNITS = 50  # numbers that stand for a category, at most; half as many as categories (fastai's early rule)
+NEAR_ZERO = {"normal": 0.05}  # a mean over many tokens begins near 0, as the standardised numbers beside it do
+
+
+def is_plain(columns: Mapping[str, np.ndarray]) -> bool:
+    """Return whether numbers `x` are all that a network would read."""
+    return not identifier_columns(columns)
+
+
+def identifier_columns(columns: Mapping[str, np.ndarray]) -> list[str]:
+    """Return the batch columns of identifiers beside `x`."""
+    return [name for name, column in columns.items() if name not in ("x", "y") and np.dtype(column.dtype).kind == "i"]
+
+
+def joined_inputs(columns: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[Any]:
+    """Return layers that turn numbers, texts (each a mean of token vectors) and categories into one row of features."""
+    network: list[Any] = []
+    parts = ["x"] if "x" in columns else []
+    for i, name in enumerate(identifier_columns(columns), 1):
+        is_text = f"{name}_mask" in columns
+        units = TEXT_UNITS if is_text else min(MOST_CATEGORY_UNITS, (sizes[name] + 1) // 2)
+        vectors = {"units": units, "vocabulary": name, "weight": NEAR_ZERO}
+        network.append({"embedding": vectors, "name": f"vectors_{i}", "inputs": name})
+        if is_text:
+            network.append({"global_average_pool": {}, "name": f"mean_{i}", "inputs": [f"vectors_{i}", f"{name}_mask"]})
+        parts.append(f"mean_{i}" if is_text else f"vectors_{i}")
+    return [*network, {"concat": {}, "inputs": parts}] if len(parts) > 1 else network
+
+
+def joined_words(columns: Mapping[str, np.ndarray]) -> str:
+    """Return in words what `joined_inputs` chose, and why."""
+    names = identifier_columns(columns)
+    texts = [name for name in names if f"{name}_mask" in columns]
+    found = [f"{', '.join(texts)}: the mean of a vector for each token, which learns from few rows"] if texts else []
+    others = [name for name in names if name not in texts]
+    return "; ".join([*found, *([f"{', '.join(others)}: a vector for each category"] if others else [])])

@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from retrograd.training.loop.condition import Condition
-
 RISEN, THROWN = 3.0, 100.0  # times the first loss: at the end of some steps, and in a single one
 LEARNED = 0.9  # of the first loss: what is below has learned something
 # The mean of n losses that scatter as widely as their mean (misclassified rows, squared errors) has a standard error
@@ -48,6 +46,13 @@ class Gathered(NamedTuple):
         groups = max(self.tail, 1 + int(np.searchsorted(np.cumsum(self.rows[::-1]), SURE_ROWS)))
         begin = max(0, len(self.losses) - groups)
         return Part(range(int(self.begins[begin]), self.steps), mean_of(self.losses[begin:], self.rows[begin:]))
+
+
+class Condition(NamedTuple):
+    """The mean loss, and the share of a delta that each hidden activation passes on: 1 where it is steepest, dead 0."""
+
+    loss: float
+    passed: dict[str, float]
 
 
 class Compared(NamedTuple):

@@ -10,8 +10,15 @@ import numpy as np
 
 from retrograd.record.events import Intervention
 from retrograd.training.config.settings import GuardMode
-from retrograd.training.loop.condition import Condition
-from retrograd.training.loop.divergence import TELLING_ROWS, Compared, Gathered, diverged, gathered, suspicious
+from retrograd.training.loop.divergence import (
+    TELLING_ROWS,
+    Compared,
+    Condition,
+    Gathered,
+    diverged,
+    gathered,
+    suspicious,
+)
 from retrograd.update.optimizer import Optimizer, optimizers
 from retrograd.update.schedule import Schedule, schedules
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from retrograd.data.batches import epoch_order
-from retrograd.training.loop.stretches import dispatches, minibatches, stretches
+from retrograd.training.loop.course import dispatches, minibatches, stretches
 
 
 @pytest.mark.parametrize("rows", [12, 13])

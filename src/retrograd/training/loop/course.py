@@ -1,0 +1,120 @@
+"""The course of a run: its rows in order, cut into dispatches, and the places where training is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from retrograd.data.batches import EpochOrder, epoch_order
+from retrograd.data.prefetch import ahead, is_streamed
+from retrograd.network.precision import in_precision
+from retrograd.training.config.settings import TrainingSettings
+from retrograd.update.step import Stepper, TrainState
+
+LOOK_STEPS = 448  # between two looks in a long epoch: at most these are lost, twice as many just before its end
+
+
+class Course:
+    """The rows of a run in the order in which they train.
+
+    Many small steps share one dispatch, of several epochs too where nothing is measured between. A stretch, a group of
+    epochs or some hundred steps of a long one, ends where training is looked at.
+    """
+
+    def __init__(
+        self, stepper: Stepper, settings: TrainingSettings, columns: Mapping[str, Any], held_out: bool
+    ) -> None:
+        self.settings = settings
+        self.columns = in_precision(dict(columns), settings.precision)
+        self.rows = len(next(iter(self.columns.values())))
+        self.batch_size = settings.batch_rows(self.rows)
+        self.mixes_batch = any(node.layer.mixes_batch for node in stepper.network)
+        full, rest = self.order(0)
+        self.steps = len(full) + (rest is not None)  # of an epoch
+        self.shares = np.array([*map(len, full), *([] if rest is None else [len(rest)])], float)  # rows of each step
+        if any(getattr(objective.loss, "reduction", "mean") == "sum" for objective in stepper.objectives):
+            self.shares[:] = 1.0  # sums are no means of rows
+        self.measures_groups = not held_out and rest is None  # epochs may share a dispatch
+        self.per_dispatch = 1
+
+    def begin(self, stepper: Stepper, train: TrainState) -> None:
+        """Decide how many steps share a dispatch, and bring the columns to the device where many do."""
+        first = {name: column[: self.batch_size] for name, column in self.columns.items()}
+        self.per_dispatch = stepper.steps_per_dispatch(train, first)
+        if is_streamed(self.columns):
+            self.per_dispatch = 1
+        if self.per_dispatch > 1:  # minibatches are gathered on the device
+            self.on_device = {name: jnp.asarray(column) for name, column in self.columns.items()}
+
+    @property
+    def group(self) -> int:
+        """The number of epochs between two measurements."""
+        together = self.per_dispatch // self.steps if self.measures_groups else 1
+        return max(self.settings.evaluate_every, together)
+
+    def order(self, epoch: int) -> EpochOrder:
+        """Return the row numbers of one epoch's minibatches."""
+        settings = self.settings
+        return epoch_order(
+            self.rows, self.batch_size, settings.seed, epoch, shuffle=settings.shuffle, join_single=self.mixes_batch
+        )
+
+    def stretches(self, epochs: range) -> Iterator[list[np.ndarray]]:
+        """Yield the row numbers of each stretch's dispatches."""
+        orders = [self.order(epoch) for epoch in epochs]
+        return stretches(dispatches(orders, self.per_dispatch), len(epochs) * self.steps)
+
+    def portions(self, stretch: Sequence[np.ndarray]) -> Iterator[Any]:
+        """Yield what each dispatch takes: row numbers, or a minibatch (decoded ahead, while a step runs)."""
+        if is_streamed(self.columns):
+            return ahead(self.batch, stretch)
+        return (order if order.ndim == 2 else self.batch(order) for order in stretch)
+
+    def batch(self, chosen: np.ndarray) -> dict[str, Any]:
+        """Return the minibatch of some row numbers."""
+        return {name: column[chosen] for name, column in self.columns.items()}
+
+    def batches(self, stretch: Sequence[np.ndarray], steps: range) -> Iterator[dict[str, Any]]:
+        """Yield the minibatches of some steps of a stretch."""
+        return (self.batch(chosen) for chosen in islice(minibatches(stretch), steps.start, steps.stop))
+
+    def first_batch(self, epoch: int) -> dict[str, Any]:
+        """Return the first minibatch of an epoch."""
+        return self.batch(next(dispatches([self.order(epoch)], 1)))
+
+
+def dispatches(orders: Sequence[EpochOrder], steps: int) -> Iterator[np.ndarray]:
+    """Yield the row numbers of each dispatch of some epochs: [steps, batch] of several steps, [batch] of a single one.
+
+    Where a smaller batch ends each epoch, no dispatch holds steps of two epochs.
+    """
+    apart = [[order] for order in orders]
+    for together in apart if any(order.rest is not None for order in orders) else [list(orders)]:
+        full = np.concatenate([order.full for order in together])
+        yield from full if steps == 1 else (full[i : i + steps] for i in range(0, len(full), steps))
+        if together[-1].rest is not None:
+            yield together[-1].rest
+
+
+def stretches(given: Iterable[np.ndarray], total: int, least: int = LOOK_STEPS) -> Iterator[list[np.ndarray]]:
+    """Yield the dispatches of `total` steps in stretches of at least `least` steps: all at once if they are few."""
+    stretch: list[np.ndarray] = []
+    steps, left = 0, total
+    for order in given:
+        stretch.append(order)
+        steps += len(order) if order.ndim == 2 else 1
+        if steps >= least and left - steps >= least:
+            yield stretch
+            stretch, steps, left = [], 0, left - steps
+    if stretch:
+        yield stretch
+
+
+def minibatches(stretch: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the row numbers of each step of some dispatches."""
+    for order in stretch:
+        yield from order if order.ndim == 2 else [order]

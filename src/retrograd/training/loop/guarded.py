@@ -1,0 +1,193 @@
+"""Guarded steps: a stretch is trained, looked at, and where it went wrong trained again more mildly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from retrograd.base.errors import Problem
+from retrograd.base.programs import Program
+from retrograd.network.network import Variables, own_params, take
+from retrograd.network.scope import Node
+from retrograd.propagation.readings import acts_by_element, derivative, steepest
+from retrograd.record.events import Intervention
+from retrograd.training.loop.course import Course, minibatches
+from retrograd.training.loop.divergence import SURE_ROWS, Compared, Condition, rows_there
+from retrograd.training.loop.guard import Guard, Rescue
+from retrograd.training.loop.nonfinite import find_nonfinite
+from retrograd.update.plateau import Plateau
+from retrograd.update.step import Outcome, Stepper, TrainState
+
+
+class Trouble(NamedTuple):
+    """Why training cannot go on like this: the name of the stop that it would be, and the problem."""
+
+    reason: str
+    problem: Problem
+
+
+@dataclass
+class Rates:
+    """What multiplies the learning rate from outside the compiled step: the plateau's factor and the guard's cut."""
+
+    plateau: Plateau
+    cut: float = 1.0
+
+    @property
+    def factor(self) -> jax.Array:
+        """Both together."""
+        return jnp.asarray(self.plateau.factor * self.cut, jnp.float32)
+
+
+class GuardedSteps:
+    """Trains stretches of a course; what is not healthy is undone.
+
+    `recorded` are the interventions of a run that is replayed: they are made again, at the same steps.
+    """
+
+    def __init__(
+        self,
+        stepper: Stepper,
+        course: Course,
+        guard: Guard,
+        rates: Rates,
+        recorded: Sequence[Intervention],
+        asked_to_stop: Callable[[], str | None],
+    ) -> None:
+        self.stepper, self.course, self.guard, self.rates = stepper, course, guard, rates
+        self.recorded, self.asked_to_stop = recorded, asked_to_stop
+        self.gauge = Gauge(stepper)
+        self.first: Variables  # with which the run began
+
+    def run(
+        self, train: TrainState, stretch: Sequence[np.ndarray]
+    ) -> tuple[TrainState, Outcome | None, Trouble | None]:
+        """Run a stretch, again and more mildly where there is trouble; giving up leaves the state before it."""
+        while True:
+            train = self._as_recorded(train)
+            before = copied(train)
+            train, outcome = self._dispatched(train, stretch)
+            trouble = self._trouble(before, train, np.asarray(outcome.loss), stretch)
+            if trouble is None:
+                return train, outcome, None
+            rescue = self._rescue(before, trouble, stretch)
+            if rescue is None:
+                return before, None, trouble
+            train = self._milder(before, rescue)
+
+    def _dispatched(self, train: TrainState, stretch: Sequence[np.ndarray]) -> tuple[TrainState, Outcome]:
+        """Run some dispatches, fewer if asked to stop; only now are their outcomes waited for."""
+        outcomes: list[Outcome] = []
+        for portion in self.course.portions(stretch):
+            if isinstance(portion, np.ndarray):
+                train, outcome = self.stepper.many(train, self.course.on_device, portion)
+            else:
+                train, outcome = self.stepper.single(train, portion)
+            outcomes.append(outcome)
+            if self.asked_to_stop():
+                break
+        return train, joined(outcomes)
+
+    def _trouble(
+        self, before: TrainState, after: TrainState, losses: np.ndarray, stretch: Sequence[np.ndarray]
+    ) -> Trouble | None:
+        """Return what is wrong with a stretch that has just run, if the guard is to act on it."""
+        kept = after[:3] if self.guard.mode == "repair" else after.params  # who goes back needs sound moments too
+        if not (np.isfinite(losses).all() and all_finite(kept)):
+            batches = (self.course.batch(chosen) for chosen in minibatches(stretch))
+            return Trouble("non-finite", find_nonfinite(self.stepper, copied(before), batches))
+        columns = self.course.columns
+        rows = np.array([rows_there(columns, chosen) for chosen in islice(minibatches(stretch), len(losses))])
+        reason = self.guard.judged(losses, rows, int(before.step), self._compared(after, stretch))
+        return Trouble("diverged", Problem("", reason)) if reason else None
+
+    def _rescue(self, before: TrainState, trouble: Trouble, stretch: Sequence[np.ndarray]) -> Rescue | None:
+        """Return what the guard does, if there is a sound state to go back to."""
+        if not all_finite(before[:3]):
+            return None
+        step = int(before.step)
+        rate = float(self.stepper.rate(step))
+        return self.guard.rescue(step, trouble.problem.message, rate, self._gauged(before, stretch))
+
+    def _compared(self, train: TrainState, stretch: Sequence[np.ndarray]) -> Compared:
+        """Return what the guard may ask: of the first weights on rows of a stretch, and of the weights after it."""
+        first = train._replace(params=self.first.params, state=self.first.state)
+
+        def loss(state: TrainState) -> Callable[[range], float]:
+            return lambda steps: self.gauge(state, self.course.batches(stretch, steps)).loss
+
+        return Compared(loss(first), loss(train), self._gauged(train, stretch))
+
+    def _gauged(self, train: TrainState, stretch: Sequence[np.ndarray]) -> Callable[[], Condition]:
+        """Return what measures a state on enough of a stretch's minibatches to tell something."""
+        enough = range(-(-SURE_ROWS // self.course.batch_size))
+        return lambda: self.gauge(train, self.course.batches(stretch, enough))
+
+    def _milder(self, train: TrainState, rescue: Rescue) -> TrainState:
+        self.rates.cut = rescue.rate_factor
+        optimizer = rescue.optimizer(self.guard.own)
+        if optimizer != self.stepper.optimizer:
+            self.stepper = self.stepper.with_optimizer(optimizer)
+        return train._replace(rate_factor=self.rates.factor)
+
+    def _as_recorded(self, train: TrainState) -> TrainState:
+        """Return the state after what the guard of a replayed run did at this step; its last try counts."""
+        here = [event for event in self.recorded if event.step == int(train.step)]
+        return self._milder(train, Rescue(here[-1].rate_factor, here[-1].clip_global_norm)) if here else train
+
+
+class Gauge:
+    """Tells the condition of a network's weights; compiled when it is first asked."""
+
+    def __init__(self, stepper: Stepper) -> None:
+        self.stepper = stepper
+        last = {name.partition(".")[0] for objective in stepper.objectives for name in objective.inputs}
+        self.hidden = [node for node in stepper.network if acts_by_element(node.layer) and node.name not in last]
+        self._compiled = Program(_condition, stepper, tuple(self.hidden))
+
+    def __call__(self, train: TrainState, batches: Iterable[Mapping[str, Any]]) -> Condition:
+        """Return the condition of a state's weights on some minibatches, all their rows counted alike."""
+        found, rows = [], []
+        for batch in batches:
+            found.append(jax.device_get(self._compiled(train, batch)))
+            rows.append(len(next(iter(batch.values()))))
+        losses, shares = zip(*found, strict=True)
+        passed = {
+            node.name: float(np.average([share[node.name] for share in shares], weights=rows)) for node in self.hidden
+        }
+        return Condition(float(np.average(losses, weights=rows)), passed)
+
+
+def _condition(
+    stepper: Stepper, hidden: Sequence[Node], train: TrainState, batch: Mapping[str, Any]
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    result = stepper.evaluate(train, batch)
+    shares = {}
+    for node in hidden:
+        slope = derivative(node.layer, own_params(train.params, node), take(result.outputs, node.inputs[0]))
+        shares[node.name] = jnp.mean(jnp.abs(slope)) / steepest(node.layer)
+    return result.loss, shares
+
+
+@jax.jit
+def all_finite(tree: Any) -> jax.Array:
+    """Return whether every number of a tree is finite."""
+    return jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)] or [jnp.array(True)]))
+
+
+@jax.jit
+def copied(tree: Any) -> Any:
+    """Return arrays of their own, which the next step does not consume."""
+    return jax.tree.map(jnp.copy, tree)
+
+
+def joined(outcomes: Sequence[Outcome]) -> Outcome:
+    """Return the outcomes of dispatches as one, of NumPy arrays [steps]."""
+    together: Outcome = jax.tree.map(lambda *values: np.concatenate([np.atleast_1d(v) for v in values]), *outcomes)
+    return together
