@@ -107,11 +107,11 @@ class Network:
         specs = self._all_specs(_frozen(columns), train)
         return {node.name: specs[node.name] for node in self.nodes}
 
-    @functools.lru_cache(maxsize=8)  # noqa: B019  # for another seed nothing is traced again
     def _all_specs(self, columns: tuple[tuple[str, Any], ...], train: bool) -> dict[str, Any]:
-        specs = dict(columns)
-        jax.eval_shape(lambda key: self._init(key, specs, train), jax.random.key(0))  # fills specs on its way
-        return specs
+        try:
+            return _specs(_Alike(self), columns, train)
+        except TypeError:  # a layer of the user's own that has no hash
+            return _specs.__wrapped__(_Alike(self), columns, train)
 
     def _init(self, key: Array, specs: dict[str, Any], train: bool = False) -> Variables:
         self._check_columns(specs)
@@ -164,6 +164,26 @@ class Network:
     def __repr__(self) -> str:
         lines = (f"  {node.name}: {node.layer} <- {', '.join(node.inputs)}" for node in self.nodes)
         return "Network(\n" + "\n".join(lines) + "\n)"
+
+
+class _Alike:
+    """A network, equal to all whose nodes have the same shapes: for another seed or rate nothing is traced again."""
+
+    def __init__(self, network: Network) -> None:
+        self.network, self.key = network, (network.closed(), network.inputs)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Alike) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@functools.lru_cache(maxsize=64)
+def _specs(alike: _Alike, columns: tuple[tuple[str, Any], ...], train: bool) -> dict[str, Any]:
+    specs = dict(columns)
+    jax.eval_shape(lambda key: alike.network._init(key, specs, train), jax.random.key(0))  # fills specs on its way
+    return specs
 
 
 def expanded(scope: Scope, entries: Sequence[Entry], inputs: tuple[str, ...]) -> str:
