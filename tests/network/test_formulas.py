@@ -1,5 +1,6 @@
 """Equations follow the settings: what is printed is what was computed."""
 
+import inspect
 import re
 
 import pytest
@@ -65,3 +66,31 @@ def test_a_loss_of_the_user_s_own_needs_no_equations():
         pass
 
     assert Own().formulas().forward == ""
+
+
+# layers whose docstring says of one place or step what the equations say of whole arrays
+TOLD_BY_PLACES = {
+    "adaptive_average_pool", "average_pool", "conv1d", "conv2d", "conv2d_transpose", "cross_entropy", "dice", "flatten",
+    "focal", "global_average_pool", "global_max_pool", "gru", "info_nce", "lstm", "max_pool", "multi_head_attention",
+    "reshape", "rnn", "spatial_dropout", "stochastic_depth", "upsample",
+}  # fmt: skip
+OTHERS = [registry[name] for registry in (layers, losses) for name in registry if name not in TOLD_BY_PLACES]
+LETTERS = {"sqrt": "√", "sum": "Σ", "^2": "²", "alpha": "α", "delta": "δ", "−": "-", "x1": "x₁", "x2": "x₂"}
+
+
+def letters(formula):
+    """A formula without blanks, brackets and signs of multiplication, in the letters that equations use."""
+    for word, letter in LETTERS.items():
+        formula = formula.replace(word, letter)
+    return re.sub(r"[\s()·*]", "", formula)
+
+
+@pytest.mark.parametrize("cls", OTHERS, ids=lambda cls: cls.__name__)
+def test_the_formula_of_a_docstring_is_that_of_the_equations(cls):
+    formula = next(part for part in inspect.getdoc(cls).split("\n\n") if part.startswith("    "))
+    first = re.split("[,;]", cls.equations.forward.replace(" (y = x when not training)", ""))[0]
+    assert letters(formula).startswith(letters(first))
+
+
+def test_a_backward_without_words_of_its_own_is_described_by_the_equations():
+    assert rg.Dense.backward.__doc__ == "dx = dy Wᵀ; dW = xᵀ dy; db = sum of dy over the rows."

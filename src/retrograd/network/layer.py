@@ -116,6 +116,13 @@ class Layer(Settings):
     keeps_scale: ClassVar[bool] = False  # initialisers look through it to the activation behind
     multiplies: ClassVar[bool] = False  # its work is products of matrices, which bfloat16 makes cheaper
 
+    def __init_subclass__(cls) -> None:
+        """Give a backward without words of its own the equations as its docstring."""
+        super().__init_subclass__()
+        backward, equations = vars(cls).get("backward"), getattr(cls, "equations", None)
+        if backward is not None and not backward.__doc__ and equations is not None:
+            backward.__doc__ = f"{'; '.join(equations.backward)}."
+
     def formulas(self) -> Equations | None:
         """Return the equations as these settings make them, or None where the layer states none."""
         equations = getattr(self, "equations", None)
@@ -162,12 +169,13 @@ class Layer(Settings):
 
 @dataclass(frozen=True)
 class Activation(Layer):
-    """A function applied to each element (or, for softmax, along the last axis).
+    """A function applied to each element, or along an axis, as softmax.
 
     `initializer` names the initial weights that keep the scale of signals through this activation.
     """
 
     initializer: ClassVar[str] = "glorot_uniform"
+    by_element: ClassVar[bool] = True  # each element of y depends on that of x alone
 
 
 # ------------------------------------------------------------------------------------------------ examples of inputs

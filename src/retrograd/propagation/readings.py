@@ -12,7 +12,6 @@ import numpy as np
 from jax import Array
 
 from retrograd.network.layer import Activation, Context, Layer, Params
-from retrograd.network.layers.activations.softmax import Softmax
 from retrograd.network.network import Network, own_params, take
 from retrograd.propagation.backprop import Pass
 from retrograd.propagation.one_layer import adjoint, run_layer
@@ -91,7 +90,7 @@ def units(layer: Layer, params: Params, x: Array) -> Units:
 
 def acts_by_element(layer: Layer) -> bool:
     """Return whether a layer is an activation whose output depends on one input element each."""
-    return isinstance(layer, Activation) and not isinstance(layer, Softmax) and layer.kind != "log_softmax"
+    return isinstance(layer, Activation) and layer.by_element
 
 
 def derivative(layer: Layer, params: Params, x: Array) -> Array:

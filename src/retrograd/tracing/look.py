@@ -196,9 +196,9 @@ def named(objective: Objective) -> list[str]:
 def acts_on_elements(network: Network, name: str) -> bool:
     """Return whether a node maps each element of one input by itself, so that one number an element is its slope."""
     layer = network.by_name[name].layer
-    if layer.kind in ("softmax", "log_softmax"):
-        return False
-    return isinstance(layer, Activation) or layer.kind in ("dropout", "identity", "gaussian_noise", "spatial_dropout")
+    if isinstance(layer, Activation):
+        return layer.by_element
+    return layer.kind in ("dropout", "identity", "gaussian_noise", "spatial_dropout")
 
 
 def joined(looks: list[Looked]) -> Looked:

@@ -48,8 +48,8 @@ class Add(Layer):
         expect_same_shapes(inputs)
         return Forward(sum(inputs[1:], start=inputs[0]), Static(len(inputs)))
 
+    @override
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
-        """Every input receives dy."""
         return Backward((dy,) * tape.value)
 
 

@@ -65,7 +65,7 @@ class Concat(Layer):
         cuts = tuple(sum(x.shape[axis] for x in inputs[:i]) for i in range(1, len(inputs)))
         return Forward(jnp.concatenate(inputs, axis), Static((cuts, axis)))
 
+    @override
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
-        """Cut dy where the inputs were joined."""
         cuts, axis = tape.value
         return Backward(tuple(jnp.split(dy, cuts, axis)))

@@ -98,8 +98,8 @@ class Dense(Layer):
         y = product(x, weight)
         return Forward(y + params["bias"].astype(x.dtype) if "bias" in params else y, x)
 
+    @override
     def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
-        """dx = dy Wᵀ, dW = xᵀ dy, db = the sum of dy over the rows."""
         x, weight = tape, params["weight"]
         grads = {"weight": weight_gradient(x, dy, weight.dtype)}
         if "bias" in params:

@@ -46,7 +46,7 @@ UNIT_NORMAL = Normal(1.0)
 class Embedding(Layer):
     """Look each identifier up in a table of learned vectors.
 
-        y = weight[ids]
+        y = W[ids]
 
     Shapes:  ids [batch, ...], whole numbers from 0 to vocabulary - 1 -> y [batch, ..., units]
     Params:  weight [vocabulary, units]; the first values are N(0, 1), as in PyTorch (Keras: uniform within 0.05)
@@ -101,8 +101,8 @@ class Embedding(Layer):
             y = jnp.where((ids == self.padding)[..., None], lax.stop_gradient(y), y)
         return Forward(y, ids)
 
+    @override
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
-        """dW[i] = the sum of dy where ids = i, scattered into a table of zeros."""
         weight = params["weight"]
         grad = jnp.zeros_like(weight).at[tape].add(dy.astype(weight.dtype))
         if self.padding is not None:

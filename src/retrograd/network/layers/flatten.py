@@ -48,6 +48,6 @@ class Flatten(Layer):
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         return Forward(x.reshape(x.shape[0], math.prod(x.shape[1:])), Static(x.shape))
 
+    @override
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
-        """dx = dy in the shape of x."""
         return Backward((dy.reshape(tape.value),))

@@ -33,6 +33,6 @@ class Identity(Activation):
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         return Forward(x)
 
+    @override
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
-        """dx = dy."""
         return Backward((dy,))

@@ -37,6 +37,6 @@ class Multiply(Layer):
         expect_same_shapes(inputs)
         return Forward(functools.reduce(jnp.multiply, inputs), inputs)
 
-    def backward(self, params: Params, tape: tuple[Array, ...], dy: Array) -> Backward:
-        """dx_i = dy times the product of the others (not y / x_i, which fails at 0)."""
+    @override
+    def backward(self, params: Params, tape: tuple[Array, ...], dy: Array) -> Backward:  # not y / x_i: it fails at 0
         return Backward(tuple(functools.reduce(jnp.multiply, tape[:i] + tape[i + 1 :], dy) for i in range(len(tape))))

@@ -66,8 +66,8 @@ class Reshape(Layer):
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         return Forward(x.reshape(x.shape[0], *self._lengths(x.shape[1:])), Static(x.shape))
 
+    @override
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
-        """dx = dy in the shape of x."""
         return Backward((dy.reshape(tape.value),))
 
     def _lengths(self, given: tuple[int, ...]) -> tuple[int, ...]:

@@ -11,18 +11,18 @@ from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.quantities import PositiveFloat
-from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
+from retrograd.network.layer import Equations, examples, layers
+from retrograd.network.layers.activations.elementwise import Elementwise
 
 
 @layers.register("elu", examples=examples(({}, [(5, 4)]), ({"alpha": 0.5}, [(1, 3, 1)])))
 @dataclass(frozen=True)
-class ELU(Activation):
+class ELU(Elementwise):
     """Keep what is positive; bend what is negative smoothly towards -alpha.
 
         y = x where x > 0, else alpha (exp(x) - 1)
 
     Shapes:  x [batch, ...] -> y, the same
-    Tape:    y
     See:     Clevert et al. 2015, arXiv:1511.07289. The derivative at 0 is alpha, as in PyTorch.
     """
 
@@ -45,10 +45,9 @@ class ELU(Activation):
     )
 
     @override
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
-        y = jnp.where(x > 0, x, self.alpha * jnp.expm1(jnp.minimum(x, 0)))
-        return Forward(y, y)
+    def value(self, x: Array) -> Array:
+        return jnp.where(x > 0, x, self.alpha * jnp.expm1(jnp.minimum(x, 0)))
 
-    def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
-        """dx = dy where y > 0, else dy (y + alpha): alpha exp(x) without a second exponential."""
-        return Backward((jnp.where(tape > 0, dy, dy * (tape + self.alpha)),))
+    @override
+    def delta(self, y: Array, dy: Array, /) -> Array:
+        return jnp.where(y > 0, dy, dy * (y + self.alpha))  # alpha exp(x) without a second exponential

@@ -8,21 +8,22 @@ import jax.numpy as jnp
 from jax import Array
 from typing_extensions import override
 
-from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
+from retrograd.network.layer import Equations, layers
+from retrograd.network.layers.activations.elementwise import SHAPES, Elementwise
 
 
-@layers.register("hard_sigmoid", examples=examples(({}, [(5, 4)]), ({}, [(1, 3, 1)])))
+@layers.register("hard_sigmoid", examples=SHAPES)
 @dataclass(frozen=True)
-class HardSigmoid(Activation):
+class HardSigmoid(Elementwise):
     """Approximate the sigmoid by a straight line between -3 and 3: no exponential on small devices.
 
         y = min(max(x / 6 + 1/2, 0), 1)
 
     Shapes:  x [batch, ...] -> y, the same
-    Tape:    x
     See:     Howard et al. 2019, arXiv:1905.02244. Slope 1/6 as in PyTorch and Keras 3 (ONNX defaults to 0.2).
     """
 
+    tape = "x"
     equations = Equations(
         forward="y = min(max(x / 6 + 1/2, 0), 1)",
         backward=("dx = dy / 6 where -3 < x < 3, else 0",),
@@ -31,12 +32,12 @@ class HardSigmoid(Activation):
     )
 
     @override
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
-        return Forward(hard_logistic(x), x)
+    def value(self, x: Array) -> Array:
+        return hard_logistic(x)
 
-    def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
-        """dx = dy / 6 where -3 < x < 3, else 0."""
-        return Backward((jnp.where(jnp.abs(tape) < 3, dy / 6, jnp.zeros_like(dy)),))
+    @override
+    def delta(self, x: Array, dy: Array, /) -> Array:
+        return jnp.where(jnp.abs(x) < 3, dy / 6, jnp.zeros_like(dy))
 
 
 def hard_logistic(x: Array) -> Array:

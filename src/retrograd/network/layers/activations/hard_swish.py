@@ -8,23 +8,24 @@ import jax.numpy as jnp
 from jax import Array
 from typing_extensions import override
 
-from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
+from retrograd.network.layer import Equations, layers
+from retrograd.network.layers.activations.elementwise import SHAPES, Elementwise
 from retrograd.network.layers.activations.hard_sigmoid import hard_logistic
 
 
-@layers.register("hard_swish", examples=examples(({}, [(5, 4)]), ({}, [(1, 3, 1)])))
+@layers.register("hard_swish", examples=SHAPES)
 @dataclass(frozen=True)
-class HardSwish(Activation):
+class HardSwish(Elementwise):
     """Weigh each input by its hard sigmoid: 0 below -3, x above 3.
 
         y = x h,  h = min(max(x / 6 + 1/2, 0), 1)
 
     Shapes:  x [batch, ...] -> y, the same
-    Tape:    x
     See:     Howard et al. 2019, arXiv:1905.02244. The derivative is 0 at -3 and 1 at 3.
     """
 
     initializer = "he_normal"
+    tape = "x"
     equations = Equations(
         forward="y = x h, h = min(max(x / 6 + 1/2, 0), 1)",
         backward=("dx = dy (h + x / 6 where -3 < x < 3, else h)",),
@@ -33,10 +34,10 @@ class HardSwish(Activation):
     )
 
     @override
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
-        return Forward(jnp.maximum(x, -3) * hard_logistic(x), x)  # at -infinity 0, not infinity times 0
+    def value(self, x: Array) -> Array:
+        return jnp.maximum(x, -3) * hard_logistic(x)  # at -infinity 0, not infinity times 0
 
-    def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
-        """dx = dy (h + x / 6 where -3 < x < 3, else h)."""
-        h = hard_logistic(tape)
-        return Backward((dy * jnp.where(jnp.abs(tape) < 3, h + tape / 6, h),))
+    @override
+    def delta(self, x: Array, dy: Array, /) -> Array:
+        h = hard_logistic(x)
+        return dy * jnp.where(jnp.abs(x) < 3, h + x / 6, h)

@@ -8,18 +8,18 @@ import jax.numpy as jnp
 from jax import Array
 from typing_extensions import override
 
-from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
+from retrograd.network.layer import Equations, layers
+from retrograd.network.layers.activations.elementwise import SHAPES, Elementwise
 
 
-@layers.register("log_sigmoid", examples=examples(({}, [(5, 4)]), ({}, [(1, 3, 1)])))
+@layers.register("log_sigmoid", examples=SHAPES)
 @dataclass(frozen=True)
-class LogSigmoid(Activation):
+class LogSigmoid(Elementwise):
     """Return log-probabilities of two classes without ever forming the probability.
 
         y = -log(1 + exp(-x))
 
     Shapes:  x [batch, ...] -> y, the same
-    Tape:    y
     """
 
     equations = Equations(
@@ -30,10 +30,9 @@ class LogSigmoid(Activation):
     )
 
     @override
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
-        y = jnp.minimum(x, 0) - jnp.log1p(jnp.exp(-jnp.abs(x)))  # the exponent is never positive: no overflow
-        return Forward(y, y)
+    def value(self, x: Array) -> Array:
+        return jnp.minimum(x, 0) - jnp.log1p(jnp.exp(-jnp.abs(x)))  # the exponent is never positive: no overflow
 
-    def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
-        """dx = dy (1 - exp(y))."""
-        return Backward((-dy * jnp.expm1(tape),))
+    @override
+    def delta(self, y: Array, dy: Array, /) -> Array:
+        return -dy * jnp.expm1(y)

@@ -29,6 +29,7 @@ class LogSoftmax(Activation):
 
     axis: Annotated[Integer, Words("the axis along which the outputs sum to 1", why="the features")] = -1
 
+    by_element = False
     equations = Equations(
         forward="y = x - log Σ exp(x)",
         backward=("dx = dy - exp(y) Σ dy",),
@@ -43,6 +44,6 @@ class LogSoftmax(Activation):
         y = below - jnp.log(jnp.sum(jnp.exp(below), self.axis, keepdims=True))
         return Forward(y, y)
 
+    @override
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
-        """dx = dy - exp(y) Σ dy."""
         return Backward((dy - jnp.exp(tape) * jnp.sum(dy, self.axis, keepdims=True),))

@@ -8,24 +8,25 @@ import jax.numpy as jnp
 from jax import Array
 from typing_extensions import override
 
-from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
+from retrograd.network.layer import Equations, layers
+from retrograd.network.layers.activations.elementwise import SHAPES, Elementwise
 
 FAR = 50.0  # beyond it t is 1, or x t is smaller than 1e-20
 
 
-@layers.register("mish", examples=examples(({}, [(5, 4)]), ({}, [(1, 3, 1)])))
+@layers.register("mish", examples=SHAPES)
 @dataclass(frozen=True)
-class Mish(Activation):
+class Mish(Elementwise):
     """Weigh each input by the tanh of its softplus.
 
-        y = x t,  t = tanh(log(1 + e)) = e (e + 2) / (e (e + 2) + 2),  e = exp(x)
+        y = x t,  t = tanh(log(1 + exp(x)))
 
     Shapes:  x [batch, ...] -> y, the same
-    Tape:    x: computing t again takes one exponential
     See:     Misra 2019, arXiv:1908.08681.
     """
 
     initializer = "he_normal"
+    tape = "x"  # computing t again takes one exponential
     equations = Equations(
         forward="y = x t, t = tanh(log(1 + exp(x)))",
         backward=("dx = dy (t + x (1 - t²) / (1 + exp(-x)))",),
@@ -34,19 +35,19 @@ class Mish(Activation):
     )
 
     @override
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
+    def value(self, x: Array) -> Array:
         _, t = _gate(x)
-        return Forward(jnp.maximum(x, -FAR) * t, x)  # at -infinity 0, not infinity times 0
+        return jnp.maximum(x, -FAR) * t  # at -infinity 0, not infinity times 0
 
-    def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
-        """dx = dy (t + x (1 - t²) sigmoid(x))."""
-        e, t = _gate(tape)
-        near = jnp.clip(tape, -FAR, FAR)
-        return Backward((dy * (t + near * (1 - t * t) * (e / (1 + e))),))
+    @override
+    def delta(self, x: Array, dy: Array, /) -> Array:
+        e, t = _gate(x)
+        near = jnp.clip(x, -FAR, FAR)
+        return dy * (t + near * (1 - t * t) * (e / (1 + e)))
 
 
 def _gate(x: Array) -> tuple[Array, Array]:
-    """Return e = exp(x), cut off where t is 1 in float64 too, and t."""
+    """Return e = exp(x), cut off where t is 1 in float64 too, and t = e (e + 2) / (e (e + 2) + 2)."""
     e = jnp.exp(jnp.minimum(x, 20))
     n = e * (e + 2)
     return e, n / (n + 2)

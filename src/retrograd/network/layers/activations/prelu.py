@@ -72,8 +72,8 @@ class PReLU(Activation):
         expect_features(x, slope.shape[0])
         return Forward(jnp.where(x > 0, x, slope.astype(x.dtype) * x), x)
 
+    @override
     def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
-        """dx = dy where x > 0, else slope dy; dslope = the sum of x dy over the rows where x is not positive."""
         x, slope = tape, params["slope"]
         leaked = rows(dy * jnp.minimum(x, 0))
         grads = {"slope": leaked.sum(0, dtype=slope.dtype)}

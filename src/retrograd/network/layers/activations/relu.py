@@ -8,18 +8,18 @@ import jax.numpy as jnp
 from jax import Array
 from typing_extensions import override
 
-from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
+from retrograd.network.layer import Equations, layers
+from retrograd.network.layers.activations.elementwise import SHAPES, Elementwise
 
 
-@layers.register("relu", examples=examples(({}, [(5, 4)]), ({}, [(1, 3, 2)])))
+@layers.register("relu", examples=SHAPES)
 @dataclass(frozen=True)
-class ReLU(Activation):
+class ReLU(Elementwise):
     """Keep what is positive.
 
         y = max(x, 0)
 
     Shapes:  x [batch, ...] -> y, the same
-    Tape:    y
     See:     Nair & Hinton 2010. The derivative at 0 is 0, as in PyTorch.
     """
 
@@ -32,13 +32,12 @@ class ReLU(Activation):
     )
 
     @override
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
-        y = relu(x)
-        return Forward(y, y)
+    def value(self, x: Array) -> Array:
+        return relu(x)
 
-    def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
-        """dx = dy where y > 0, else 0."""
-        return Backward((relu_back(tape, dy),))
+    @override
+    def delta(self, y: Array, dy: Array, /) -> Array:
+        return relu_back(y, dy)
 
 
 def relu(x: Array) -> Array:

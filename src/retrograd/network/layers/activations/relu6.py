@@ -8,20 +8,20 @@ import jax.numpy as jnp
 from jax import Array
 from typing_extensions import override
 
-from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
+from retrograd.network.layer import Equations, layers
+from retrograd.network.layers.activations.elementwise import SHAPES, Elementwise
 
 CEILING = 6.0
 
 
-@layers.register("relu6", examples=examples(({}, [(5, 4)]), ({}, [(1, 3, 1)])))
+@layers.register("relu6", examples=SHAPES)
 @dataclass(frozen=True)
-class ReLU6(Activation):
+class ReLU6(Elementwise):
     """Keep what is positive, up to 6: outputs fit a narrow integer range on small devices.
 
         y = min(max(x, 0), 6)
 
     Shapes:  x [batch, ...] -> y, the same
-    Tape:    y
     See:     Krizhevsky 2010. The derivative at 0 and at 6 is 0, as in PyTorch.
     """
 
@@ -34,10 +34,9 @@ class ReLU6(Activation):
     )
 
     @override
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
-        y = jnp.clip(x, 0, CEILING)
-        return Forward(y, y)
+    def value(self, x: Array) -> Array:
+        return jnp.clip(x, 0, CEILING)
 
-    def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
-        """dx = dy where 0 < y < 6, else 0."""
-        return Backward((jnp.where((tape > 0) & (tape < CEILING), dy, jnp.zeros_like(dy)),))
+    @override
+    def delta(self, y: Array, dy: Array, /) -> Array:
+        return jnp.where((y > 0) & (y < CEILING), dy, jnp.zeros_like(dy))

@@ -8,22 +8,22 @@ import jax.numpy as jnp
 from jax import Array
 from typing_extensions import override
 
-from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
+from retrograd.network.layer import Equations, layers
+from retrograd.network.layers.activations.elementwise import SHAPES, Elementwise
 
 # The one pair for which mean 0 and variance 1 of independent inputs is a stable fixed point (the paper's equation 14).
 ALPHA = 1.6732632423543772
 SCALE = 1.0507009873554805
 
 
-@layers.register("selu", examples=examples(({}, [(5, 4)]), ({}, [(1, 3, 1)])))
+@layers.register("selu", examples=SHAPES)
 @dataclass(frozen=True)
-class SELU(Activation):
+class SELU(Elementwise):
     """Bend like elu, scaled so that signals keep mean 0 and variance 1 through many layers.
 
         y = scale * (x where x > 0, else alpha (exp(x) - 1)),  scale = 1.0507, alpha = 1.6733
 
     Shapes:  x [batch, ...] -> y, the same
-    Tape:    y
     See:     Klambauer et al. 2017, arXiv:1706.02515. It needs weights of variance 1 / fan_in: lecun_normal.
     """
 
@@ -36,10 +36,9 @@ class SELU(Activation):
     )
 
     @override
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
-        y = jnp.where(x > 0, SCALE * x, SCALE * ALPHA * jnp.expm1(jnp.minimum(x, 0)))
-        return Forward(y, y)
+    def value(self, x: Array) -> Array:
+        return jnp.where(x > 0, SCALE * x, SCALE * ALPHA * jnp.expm1(jnp.minimum(x, 0)))
 
-    def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
-        """dx = dy scale where y > 0, else dy (y + scale alpha)."""
-        return Backward((dy * jnp.where(tape > 0, SCALE, tape + SCALE * ALPHA),))
+    @override
+    def delta(self, y: Array, dy: Array, /) -> Array:
+        return dy * jnp.where(y > 0, SCALE, y + SCALE * ALPHA)

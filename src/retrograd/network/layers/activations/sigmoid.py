@@ -8,20 +8,20 @@ import jax.numpy as jnp
 from jax import Array
 from typing_extensions import override
 
-from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
+from retrograd.network.layer import Equations, layers
+from retrograd.network.layers.activations.elementwise import SHAPES, Elementwise
 
 
-@layers.register("sigmoid", examples=examples(({}, [(5, 4)]), ({}, [(1, 3, 1)])))
+@layers.register("sigmoid", examples=SHAPES)
 @dataclass(frozen=True)
-class Sigmoid(Activation):
+class Sigmoid(Elementwise):
     """Squash into (0, 1): gates and probabilities of two classes.
 
-        y = 1 / (1 + exp(-x)) = tanh(x / 2) / 2 + 1/2
+        y = 1 / (1 + exp(-x))
 
     Shapes:  x [batch, ...] -> y, the same
-    Tape:    y
-    See:     tanh cannot overflow and is the faster way. y is right to the round-off of 1, so below x = -17 (float32) it
-             is 0; a loss that takes its logarithm should act on x itself, as binary_cross_entropy does.
+    See:     y is right to the round-off of 1, so it is 0 below x = -17 (float32); a loss that takes its logarithm
+             should act on x itself, as binary_cross_entropy does.
     """
 
     equations = Equations(
@@ -32,15 +32,14 @@ class Sigmoid(Activation):
     )
 
     @override
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
-        y = logistic(x)
-        return Forward(y, y)
+    def value(self, x: Array) -> Array:
+        return logistic(x)
 
-    def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
-        """dx = dy y (1 - y)."""
-        return Backward((dy * tape * (1 - tape),))
+    @override
+    def delta(self, y: Array, dy: Array, /) -> Array:
+        return dy * y * (1 - y)
 
 
 def logistic(x: Array) -> Array:
-    """Return 1 / (1 + exp(-x))."""
+    """Return 1 / (1 + exp(-x)) = tanh(x / 2) / 2 + 1/2: tanh cannot overflow, and is faster."""
     return 0.5 * jnp.tanh(0.5 * x) + 0.5

@@ -8,24 +8,25 @@ import jax.numpy as jnp
 from jax import Array, lax
 from typing_extensions import override
 
-from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
+from retrograd.network.layer import Equations, layers
+from retrograd.network.layers.activations.elementwise import SHAPES, Elementwise
 
 FAR = 50.0  # beyond it s is 0 or 1 to the last bit, in float64 too
 
 
-@layers.register("silu", examples=examples(({}, [(5, 4)]), ({}, [(1, 3, 1)])))
+@layers.register("silu", examples=SHAPES)
 @dataclass(frozen=True)
-class SiLU(Activation):
+class SiLU(Elementwise):
     """Weigh each input by its own sigmoid.
 
         y = x s,  s = 1 / (1 + exp(-x))
 
     Shapes:  x [batch, ...] -> y, the same
-    Tape:    x: computing s again is faster than reading it
     See:     Elfwing et al. 2017, arXiv:1702.03118; called swish in Ramachandran et al. 2017, arXiv:1710.05941.
     """
 
     initializer = "he_normal"
+    tape = "x"  # computing s again is faster than reading it
     equations = Equations(
         forward="y = x s, s = 1 / (1 + exp(-x))",
         backward=("dx = dy · s (1 + x (1 - s))",),
@@ -34,11 +35,11 @@ class SiLU(Activation):
     )
 
     @override
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
-        return Forward(jnp.maximum(x, -FAR) * lax.logistic(x), x)  # at -infinity 0, not infinity times 0
+    def value(self, x: Array) -> Array:
+        return jnp.maximum(x, -FAR) * lax.logistic(x)  # at -infinity 0, not infinity times 0
 
-    def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
-        """dx = dy s (1 + x (1 - s))."""
-        near = jnp.clip(tape, -FAR, FAR)
+    @override
+    def delta(self, x: Array, dy: Array, /) -> Array:
+        near = jnp.clip(x, -FAR, FAR)
         s = lax.logistic(near)  # by exp: its far tail keeps its digits, which x multiplies
-        return Backward((dy * s * (1 + near * (1 - s)),))
+        return dy * s * (1 + near * (1 - s))

@@ -42,6 +42,7 @@ class Softmax(Activation):
 
     axis: Annotated[Integer, Words("the axis along which the outputs sum to 1", why="the features")] = -1
 
+    by_element = False
     equations = Equations(
         forward="y = exp(x) / Σ exp(x)",
         backward=("dx = y (dy - Σ dy y)",),
@@ -56,8 +57,8 @@ class Softmax(Activation):
         y = e / jnp.sum(e, self.axis, keepdims=True)
         return Forward(y, y)
 
+    @override
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
-        """dx = y (dy - Σ dy y): every score moves every probability."""
         y = tape
         return Backward((y * (dy - jnp.sum(dy * y, self.axis, keepdims=True)),))
 

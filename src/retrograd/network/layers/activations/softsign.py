@@ -8,18 +8,18 @@ import jax.numpy as jnp
 from jax import Array
 from typing_extensions import override
 
-from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
+from retrograd.network.layer import Equations, layers
+from retrograd.network.layers.activations.elementwise import SHAPES, Elementwise
 
 
-@layers.register("softsign", examples=examples(({}, [(5, 4)]), ({}, [(1, 3, 1)])))
+@layers.register("softsign", examples=SHAPES)
 @dataclass(frozen=True)
-class Softsign(Activation):
+class Softsign(Elementwise):
     """Squash into (-1, 1) like tanh, but approach the ends slowly, so that large inputs keep a gradient.
 
         y = x / (1 + |x|)
 
     Shapes:  x [batch, ...] -> y, the same
-    Tape:    y
     See:     Glorot & Bengio 2010, section 3.
     """
 
@@ -31,13 +31,12 @@ class Softsign(Activation):
     )
 
     @override
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
+    def value(self, x: Array) -> Array:
         largest = jnp.finfo(x.dtype).max
         finite = jnp.clip(x, -largest, largest)  # infinity over infinity is not 1
-        y = finite / (1 + jnp.abs(finite))
-        return Forward(y, y)
+        return finite / (1 + jnp.abs(finite))
 
-    def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
-        """dx = dy (1 - |y|)²."""
-        gap = 1 - jnp.abs(tape)
-        return Backward((dy * gap * gap,))
+    @override
+    def delta(self, y: Array, dy: Array, /) -> Array:
+        gap = 1 - jnp.abs(y)
+        return dy * gap * gap

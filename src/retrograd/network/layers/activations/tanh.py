@@ -8,18 +8,18 @@ import jax.numpy as jnp
 from jax import Array
 from typing_extensions import override
 
-from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
+from retrograd.network.layer import Equations, layers
+from retrograd.network.layers.activations.elementwise import SHAPES, Elementwise
 
 
-@layers.register("tanh", examples=examples(({}, [(5, 4)]), ({}, [(1, 3, 2)])))
+@layers.register("tanh", examples=SHAPES)
 @dataclass(frozen=True)
-class Tanh(Activation):
+class Tanh(Elementwise):
     """Squash into (-1, 1), symmetric about 0.
 
         y = tanh(x)
 
     Shapes:  x [batch, ...] -> y, the same
-    Tape:    y
     """
 
     equations = Equations(
@@ -30,10 +30,9 @@ class Tanh(Activation):
     )
 
     @override
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
-        y = jnp.tanh(x)
-        return Forward(y, y)
+    def value(self, x: Array) -> Array:
+        return jnp.tanh(x)
 
-    def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
-        """dx = dy (1 - y²)."""
-        return Backward((dy * (1 - tape * tape),))
+    @override
+    def delta(self, y: Array, dy: Array, /) -> Array:
+        return dy * (1 - y * y)

@@ -36,7 +36,7 @@ SMALL = Normal(0.02)  # the vectors of the places begin well below those of the 
 class LearnedPositions(Layer):
     """Add to each step of a sequence a vector that is learned for its place.
 
-        y(t) = x(t) + weight(t)
+        y(t) = x(t) + W(t)
 
     Shapes:  x [batch, time, features] -> y, the same
     Params:  weight [length, features]; `length` is that of the first sequences seen unless it is given
@@ -67,8 +67,8 @@ class LearnedPositions(Layer):
             raise ShapeError(f"a sequence of {x.shape[1]} steps for {len(weight)} places", cure="set a larger `length`")
         return Forward(x + weight[None, : x.shape[1]].astype(x.dtype))
 
+    @override
     def backward(self, params: Params, tape: None, dy: Array) -> Backward:
-        """dx = dy, dW(t) = the sum of dy(t) over the batch."""
         weight = params["weight"]
         grad = dy.sum(0, dtype=weight.dtype)
         missing = len(weight) - len(grad)

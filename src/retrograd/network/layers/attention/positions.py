@@ -41,8 +41,8 @@ class Positions(Layer):
         expect_sequence(x)
         return Forward(x + jnp.asarray(waves(*x.shape[1:])[None], x.dtype))
 
+    @override
     def backward(self, params: Params, tape: None, dy: Array) -> Backward:
-        """dx = dy."""
         return Backward((dy,))
 
 

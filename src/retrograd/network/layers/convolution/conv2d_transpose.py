@@ -157,8 +157,8 @@ class Conv2DTranspose(Layer):
         y = data_gradient(x, weight.swapaxes(-1, -2), window)
         return Forward(y + params["bias"].astype(x.dtype) if "bias" in params else y, x)
 
+    @override
     def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
-        """dx = dy ⋆ W, dW = x ⋆ dy, db = the sum of dy: the products of conv2d with their roles exchanged."""
         x, weight = tape, params["weight"]
         window = self._window(x)
         dx = convolve(dy, weight.astype(dy.dtype).swapaxes(-1, -2), window)

@@ -57,8 +57,8 @@ class Dropout(Layer):
         kept = draw_kept(ctx.random_key(), x.shape, self.rate)
         return Forward(apply_mask(x, kept, self.rate), kept)
 
+    @override
     def backward(self, params: Params, tape: Array | None, dy: Array) -> Backward:
-        """dx = dy / (1 - rate) where kept, else 0."""
         return Backward((dy if tape is None else apply_mask(dy, tape, self.rate),))
 
 

@@ -54,6 +54,6 @@ class GaussianNoise(Layer):
         noise = jax.random.normal(ctx.random_key(), x.shape, jnp.float32)
         return Forward(x + self.std * noise.astype(x.dtype))
 
+    @override
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
-        """dx = dy."""
         return Backward((dy,))

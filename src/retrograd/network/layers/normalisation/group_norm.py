@@ -80,8 +80,8 @@ class GroupNorm(Normalisation):
         xhat = xhat.reshape(x.shape)
         return Forward(scaled(params, xhat).astype(x.dtype), (xhat, inverse))
 
+    @override
     def backward(self, params: Params, tape: tuple[Array, Array], dy: Array) -> Backward:
-        """With g = scale dy: dx = (g - mean(g) - xhat mean(g xhat)) / sqrt(var + eps), means over each group."""
         xhat, inverse = tape
         g, grads = scaled_backward(params, dy.astype(xhat.dtype), xhat)
         dx = standardise_backward(self._split(g), self._split(xhat), inverse, PLACES_AND_GROUP)

@@ -52,8 +52,8 @@ class InstanceNorm(Normalisation):
         xhat, inverse = standardise(widened(x), _places(x), self.eps)
         return Forward(scaled(params, xhat).astype(x.dtype), (xhat, inverse))
 
+    @override
     def backward(self, params: Params, tape: tuple[Array, Array], dy: Array) -> Backward:
-        """With g = scale dy: dx = (g - mean(g) - xhat mean(g xhat)) / sqrt(var + eps), means over the places."""
         xhat, inverse = tape
         g, grads = scaled_backward(params, dy.astype(xhat.dtype), xhat)
         return Backward((standardise_backward(g, xhat, inverse, _places(dy)).astype(dy.dtype),), grads)

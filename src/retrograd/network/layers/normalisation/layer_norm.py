@@ -64,8 +64,8 @@ class LayerNorm(Normalisation):
         xhat, inverse = standardise(widened(x), self._last(), self.eps)
         return Forward(scaled(params, xhat).astype(x.dtype), (xhat, inverse))
 
+    @override
     def backward(self, params: Params, tape: tuple[Array, Array], dy: Array) -> Backward:
-        """With g = scale dy: dx = (g - mean(g) - xhat mean(g xhat)) / sqrt(var + eps)."""
         xhat, inverse = tape
         g, grads = scaled_backward(params, dy.astype(xhat.dtype), xhat)
         return Backward((standardise_backward(g, xhat, inverse, self._last()).astype(dy.dtype),), grads)

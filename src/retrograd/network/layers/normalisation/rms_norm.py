@@ -83,8 +83,8 @@ class RMSNorm(Layer):
         xhat = wide * inverse
         return Forward(scaled(params, xhat).astype(x.dtype), (xhat, inverse))
 
+    @override
     def backward(self, params: Params, tape: tuple[Array, Array], dy: Array) -> Backward:
-        """With g = scale dy: dx = (g - xhat mean(g xhat)) / sqrt(mean(x²) + eps); dscale = the sum of dy xhat."""
         xhat, inverse = tape
         g, grads = scaled_backward(params, dy.astype(xhat.dtype), xhat)
         dx = inverse * (g - xhat * jnp.mean(g * xhat, -1, keepdims=True))

@@ -62,8 +62,8 @@ class AdaptiveAveragePool(Layer):
         lengths = expect_axes(x, 1, 2)
         return Forward(map_axes(x, self._means(lengths)), Static(lengths))
 
+    @override
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
-        """dx = dy / size of the region, summed over the regions that hold x."""
         return Backward((map_axes(dy, [means.T for means in self._means(tape.value)]),))
 
     def _means(self, lengths: tuple[int, ...]) -> list[np.ndarray]:

@@ -93,8 +93,8 @@ class AveragePool(Layer):
         total = functools.reduce(jnp.add, views(x, window))
         return Forward(total * self._shares(window).astype(x.dtype), Static(x.shape))
 
+    @override
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
-        """dx = dy / count, summed over the windows that see x."""
         window = self._window(tape.value[1:-1])
         return Backward((fold([dy * self._shares(window).astype(dy.dtype)] * len(window.places), window),))
 

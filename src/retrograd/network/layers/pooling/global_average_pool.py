@@ -62,8 +62,8 @@ class GlobalAveragePool(Layer):
         total = jnp.maximum(counts.sum(places), 1)[:, None]
         return Forward(jnp.sum(x * counts[..., None], places) / total, (counts, total))
 
+    @override
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
-        """dx = dy / number of places, 0 where the mask is false."""
         if isinstance(tape, Static):
             batch, *places, channels = tape.value
             each = (dy / math.prod(places)).reshape(batch, *(1 for _ in places), channels)

@@ -38,8 +38,8 @@ class GlobalMaxPool(Layer):
         y = jnp.max(x, tuple(range(1, x.ndim - 1)))
         return Forward(y, (x, y))
 
+    @override
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
-        """dx = dy where x is the first to equal y, else 0."""
         x, y = tape
         places = x.reshape(x.shape[0], -1, x.shape[-1])
         first = jnp.argmax(places == y[:, None], 1)

@@ -86,8 +86,8 @@ class MaxPool(Layer):
         y = lax.optimization_barrier(functools.reduce(jnp.maximum, views(x, self._window(x), -jnp.inf)))
         return Forward(y, (x, y))
 
+    @override
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
-        """dx = dy where x is the first of its window to equal y, summed over the windows that see x."""
         x, y = tape
         window = self._window(x)
         # the number of the entry that won; as float32, since with int32 overlapping windows took XLA twice as long

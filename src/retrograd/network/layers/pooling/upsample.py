@@ -75,8 +75,8 @@ class Upsample(Layer):
             x = x.repeat(times, axis)
         return Forward(x, Static(lengths))
 
+    @override
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
-        """dx = Aᵀ dy along each axis; for `nearest` the sum over the copies of each value."""
         lengths = tape.value
         if self.method == "bilinear":
             return Backward((map_axes(dy, [shares.T for shares in self._shares(lengths)]),))
