@@ -6,6 +6,7 @@ import pytest
 import typer
 
 from retrograd.app.cli.examined import carry, keep
+from retrograd.app.cli.explain import place_of
 from retrograd.app.cli.main import main
 from retrograd.app.cli.options import Allowance, updates_or_time
 from retrograd.app.cli.programs import program_at
@@ -147,3 +148,12 @@ def test_a_budget_is_a_number_of_updates_or_a_time(text, allowed):
 def test_what_is_no_budget_is_refused(text):
     with pytest.raises(typer.BadParameter, match="expected"):
         updates_or_time(text)
+
+
+def test_a_folder_and_a_pattern_of_parts_are_data_as_they_are_for_train(tmp_path):
+    for part in range(2):
+        rows = "".join(f"{i},{i * part},{i + part}\n" for i in range(20))
+        (tmp_path / f"p{part}.csv").write_text(f"a,b,y\n{rows}")
+    for place in (tmp_path, tmp_path / "*.csv"):
+        assert sum(program_at(str(place), None, [], tmp_path).dataset.rows.values()) == 40
+        assert place_of(str(place), tmp_path) == place

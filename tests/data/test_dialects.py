@@ -98,3 +98,10 @@ def test_an_example_shows_a_notation_when_it_leaves_nothing_open():
 def test_money_has_no_thousandths():
     assert read(["€ 1.234", "€ 5.678"]) == [1234, 5678]
     assert read(["¥59,828", "¥10,000"]) == [59828, 10000]
+
+
+def test_a_unit_may_stand_on_both_sides_if_it_is_always_the_same():
+    found = find_notations({"p": pl.Series(["$12.00 USD", "$1,300.50 USD", "-$7 USD", "$5"])})["p"].notation
+    assert found.read(pl.Series(["$12.00 USD", "$1,300.50 USD", "-$7 USD", "$5"])).to_list() == [12, 1300.5, -7, 5]
+    assert found.read(pl.Series(["$12.00 CAD"])).to_list() == [None]
+    assert not find_notations({"p": pl.Series(["$12 USD", "$13 CAD", "$5 USD"])})

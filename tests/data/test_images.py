@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retrograd.base.errors import DataError, LabelError
+from retrograd.base.errors import DataError, LabelError, ResourceError
+from retrograd.data.cells.floats import reading_in
 from retrograd.data.dataset import from_arrays, load
 from retrograd.data.images.decoding import Form, decode
 from retrograd.data.images.pixels import PixelColumn
+from retrograd.data.images.settings import ImageSettings
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.settings import DataSettings
 from retrograd.data.source import read_file
@@ -235,3 +237,16 @@ def test_arrays_of_pixels_are_images_when_the_settings_say_so():
     np.testing.assert_array_equal(dataset.train["x"][..., 0], x / np.float32(255))
     with pytest.raises(DataError, match="finite values, or whole numbers from 0 to 255 or 65535"):
         from_arrays(np.where(x > 9, np.nan, 1.0), y, settings=DataSettings(images={}))
+
+
+def test_pixels_are_read_in_the_precision_of_the_run():
+    pixels = np.full((12, 2, 2), 51, np.uint8)
+    with reading_in("float64"):
+        x = from_arrays(pixels, [0, 1] * 6, settings=DataSettings(images=ImageSettings(color="grey"), scale={"divide": 255.0})).train["x"]  # fmt: skip
+    assert x.dtype == np.float64
+    assert (np.asarray(x) == 51 / 255).all()
+
+
+def test_a_grid_that_would_fill_memory_is_refused_before_it_is_made():
+    with pytest.raises(ResourceError, match=r"data\.images\.grid: grids of 30000 x 30000 cells would take"):
+        load(DataSettings(builtin="shapes", images=ImageSettings(grid=30_000)))

@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 
 from retrograd.base.errors import DataError, LabelError
-from retrograd.data.dataset import from_arrays, from_frame
+from retrograd.data.cells.floats import reading_in
+from retrograd.data.dataset import from_arrays, from_frame, load
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
@@ -121,3 +122,32 @@ def test_metrics_of_labels_by_hand():
     assert scores["roc_auc of b"] == pytest.approx(0.5)
     assert scores["log_loss of a"] == pytest.approx(-np.log([0.9, 0.8, 0.4, 0.9]).mean())
     assert label_metrics(truth, shares * np.nan, True, ("a", "b")) == {}
+
+
+@pytest.mark.parametrize("kind", [pl.String, pl.Categorical])
+def test_a_list_column_holds_labels(tmp_path, kind):
+    tags = pl.Series("tags", [["green"], ["red", "green"], [], ["red"]], dtype=pl.List(kind))
+    pl.DataFrame({"x": X, "tags": tags}).write_parquet(tmp_path / "d.parquet")
+    data = load(DataSettings(path="d.parquet", target="tags", split=ALL), tmp_path)
+    assert (data.task, data.classes) == ("multilabel", ("green", "red"))
+    assert np.asarray(data.train["y"])[:, ::-1].tolist() == TRUTHS
+    assert fitted({"tags": tags}, "tags").classes == ("green", "red")
+
+
+def test_lists_of_numbers_are_labels_only_as_the_target(tmp_path):
+    pl.DataFrame({"x": X, "tags": [[3], [4, 3], [], [4]]}).write_parquet(tmp_path / "d.parquet")
+    assert load(DataSettings(path="d.parquet", target="tags", split=ALL), tmp_path).classes == ("3", "4")
+    with pytest.raises(DataError, match="column 'tags' holds List"):
+        load(DataSettings(path="d.parquet", target="x"), tmp_path)
+
+
+@pytest.mark.parametrize(("scale", "words"), [(None, "'y' holds numbers too large to be scaled; divide"), ("none", "too large for a 32-bit")])  # fmt: skip
+def test_a_target_that_is_too_large_is_named(scale, words):
+    with pytest.raises(DataError, match=words):
+        fitted({"z": X, "y": [1e200, 2e200, 3e200, 0.0]}, ("z", "y"), scale_target=scale)
+
+
+def test_labels_are_read_in_the_precision_of_the_run():
+    with reading_in("float64"):
+        assert fitted({"a": [0, 1, 1, 0], "b": [1, 1, 0, 0]}, ("a", "b")).train["y"].dtype == np.float64
+        assert fitted({"y": [0, 1, 1, 0]}, "y").train["y"].dtype == np.float64

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from retrograd.base.errors import ConfigError, DataError
+from retrograd.base.errors import ConfigError, DataError, ResourceError
 from retrograd.data.cells.vocabulary import END, PADDING, START, UNKNOWN, Vocabulary, fit_vocabulary
 from retrograd.data.dataset import from_arrays, load
 from retrograd.data.preprocessing import Preprocessing
@@ -188,3 +188,16 @@ def test_a_vocabulary_with_a_token_twice_is_no_vocabulary():
 )
 def test_texts_may_stand_in_any_kind_of_list(given):
     assert listed_texts(given) == ["a b", "c"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        DataSettings(builtin="reviews", text=TextSettings(length=2_000_000_000)),
+        DataSettings(builtin="tales", text=TextSettings(next=True, length=2_000_000_000, stride=1)),
+        DataSettings(builtin="number_words", text=TextSettings(answer="german", answer_length=2_000_000_000)),
+    ],
+)
+def test_lengths_that_would_fill_memory_are_refused_before_anything_is_made(settings):
+    with pytest.raises(ResourceError, match=r"data\.text\.\w*length: texts of .* tokens would take"):
+        load(settings)

@@ -10,6 +10,8 @@ from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.dataset import from_frame
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.settings import DataSettings
+from retrograd.data.split.settings import SplitSettings
+from retrograd.data.windows.settings import WindowSettings
 
 ROWS = 40
 FRAME = pl.DataFrame({"t": np.arange(ROWS), "a": np.arange(ROWS) * 2.0, "b": np.arange(ROWS) ** 2.0})
@@ -100,3 +102,20 @@ def test_a_file_to_predict_from_may_lack_the_target_when_it_is_no_feature():
     found = dataset(features=("b",), split={"method": "none"})
     columns = found.preprocessing.transform(FRAME.select("t", "b")[-3:], with_target=False)
     assert columns["x"].shape == (1, 3, 1)
+
+
+@pytest.mark.parametrize("settings", [{"history": 10**9}, {"history": 3, "horizon": 10**9}])
+def test_windows_longer_than_the_table_are_refused_before_anything_is_made(settings):
+    with pytest.raises(DataError, match="rows in time are fewer than a window's 100000000"):
+        from_frame(FRAME, settings=DataSettings(windows=WindowSettings(**settings), target="a"))
+
+
+def test_the_form_of_time_that_the_settings_give_is_kept_for_prediction():
+    months = [f"{2001 + i}-{i + 2:02d}" for i in range(10)]  # each could be a season
+    frame = pl.DataFrame({"month": months, "y": [float(i) for i in range(10)]})
+    settings = DataSettings(windows=WindowSettings(history=2, time="month"), kinds={"month": "%Y-%m"}, split=SplitSettings(method="none"))  # fmt: skip
+    found = from_frame(frame, "y", settings=settings)
+    assert found.train["x"].shape == (8, 2, 1)
+    again = Preprocessing.from_json(json.loads(json.dumps(found.preprocessing.to_json())))
+    assert again.transform(frame[::-1][:2], with_target=False)["x"].shape == (1, 2, 1)
+    assert again.rows_of(frame[::-1][:2]).frame["month"].to_list() == months[-2:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import NoneType
@@ -16,6 +17,7 @@ from retrograd.base.annotations import show
 from retrograd.base.errors import DataError, Problem
 from retrograd.present.wording import listing, some_of
 
+WORDS = (pl.String, pl.Categorical, pl.Enum)
 SHOWN = 5  # faulty cells or lines that an error lists before it only counts
 
 
@@ -155,14 +157,25 @@ def listed(problems: Sequence[Problem], total: int, things: str, cure: str, wher
 
 
 def checked(table: Table) -> Table:
-    """Return the table if it has rows and columns that can become numbers, else raise DataError."""
+    """Return the table if it has rows and columns that can become numbers, else raise DataError.
+
+    Lists of words become JSON text, as they stand in a text file.
+    """
     if not len(table) or not table.names:
         raise DataError("empty: no data rows", where=table.where)
+    lists = [name for name, kind in table.frame.schema.items() if isinstance(kind, pl.List) and kind.inner in WORDS]
+    if lists:
+        table = replace(table, frame=table.frame.with_columns(_json(table.frame[name]) for name in lists))
     for name, kind in table.frame.schema.items():
         if kind.is_nested() or kind in (pl.Object, pl.Binary, pl.Time, pl.Duration):
             cure = f"leave it out with `exclude: [{name}]`, or turn it into numbers or text first"
             raise DataError(f"column '{name}' holds {kind} values", where=table.where, cure=cure)
     return table
+
+
+def _json(lists: pl.Series) -> pl.Series:
+    cells = [None if cell is None else json.dumps(cell.to_list(), ensure_ascii=False) for cell in lists]
+    return pl.Series(lists.name, cells, dtype=pl.String)
 
 
 def from_any_frame(frame: Any, where: str = "data frame") -> Table:

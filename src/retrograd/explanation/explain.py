@@ -15,6 +15,7 @@ from retrograd.base.doors import refuse_foreign
 from retrograd.base.finding import Finding
 from retrograd.base.schema import parse
 from retrograd.data.dataset import Batch, Dataset, load
+from retrograd.data.read.parts import is_pattern
 from retrograd.data.settings import DataSettings
 from retrograd.explanation.facts import LossFacts, RunFacts
 from retrograd.explanation.nodes import Inspector
@@ -119,7 +120,7 @@ def _opened(
 ) -> tuple[Prepared, RunConfig, Document | None, dict[str, str]]:
     """Return the run, its configuration as given, the document that this came from, and reasons for what was chosen."""
     path = Path(what) if isinstance(what, (str, Path)) else None
-    if path is not None and path.is_dir() and not (path / CONFIG).exists():
+    if path is not None and (is_pattern(path) or (path.is_dir() and not (path / CONFIG).exists())):
         return _of_table(path, target, changes)
     if path is not None and path.is_file():
         return _of_file(path, dataset, changes) if is_configuration(path) else _of_table(path, target, changes)

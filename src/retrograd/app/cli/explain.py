@@ -7,9 +7,19 @@ from typing import Annotated
 
 import typer
 
-from retrograd.app.cli.options import Changes, Json, OwnLayers, RunsRoot, Target, command_of, existing_file
+from retrograd.app.cli.options import (
+    Changes,
+    Json,
+    OwnLayers,
+    RunsRoot,
+    Target,
+    command_of,
+    existing_data,
+    existing_file,
+)
 from retrograd.app.cli.surroundings import settle
 from retrograd.base.errors import UsageError
+from retrograd.data.read.parts import is_pattern
 from retrograd.explanation.explain import explain as explain_run
 from retrograd.explanation.manual.pages import manual, names
 from retrograd.record.files import write_file
@@ -66,8 +76,8 @@ def place_of(what: str, runs: Path) -> Path | None:
     """Return the file or run that is meant; None for a name with a manual page."""
     if Path(what).is_file():
         return existing_file(Path(what))
-    if Path(what).is_dir() and not (Path(what) / CONFIG).exists():  # images, texts or parts of a table
-        return Path(what)
+    if is_pattern(Path(what)) or (Path(what).is_dir() and not (Path(what) / CONFIG).exists()):
+        return existing_data(Path(what))  # images, texts or parts of a table
     try:
         manual(what)
     except UsageError as unknown:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from retrograd.app.cli.options import existing_file
+from retrograd.app.cli.options import existing_data, existing_file
 from retrograd.base.errors import ConfigError
 from retrograd.base.schema import parse
 from retrograd.data.dataset import Dataset, load
+from retrograd.data.read.parts import is_pattern
 from retrograd.data.settings import DataSettings
-from retrograd.record.run import CONFIG
+from retrograd.record.layout import CONFIG, EVENTS
 from retrograd.record.runs import find_run
 from retrograd.training.config.config import RunConfig, is_configuration, read_config
 from retrograd.training.config.design import design
@@ -41,8 +42,10 @@ def program_at(source: str, target: str | None, changes: Sequence[str], root: Pa
     path = Path(source)
     if is_configuration(path):
         return _with_data(existing_file(path), changes)
-    if path.is_file():
-        settings = parse(DataSettings, {"path": source} | ({"target": target} if target else {}), "data")
+    is_run = (path / CONFIG).exists() or (path / EVENTS).exists()
+    if path.is_file() or is_pattern(path) or (path.is_dir() and not is_run):
+        plain = {"path": str(existing_data(path))} | ({"target": target} if target else {})
+        settings = parse(DataSettings, plain, "data")
         dataset = load(settings)
         return Source(design(dataset, settings, list(changes)).config, dataset, None)
     run = find_run(root, source).path

@@ -102,12 +102,13 @@ class Candidate:
     cells: pl.Series
     numbers: pl.Series
     unit: str
+    second_unit: str
     factors: bool
     evidence: Evidence
 
     def notation(self, decimal: Mark) -> Notation:
         """Return the notation with this decimal mark."""
-        return Notation(decimal, _grouping(self.numbers, decimal), self.unit, self.factors)
+        return Notation(decimal, _grouping(self.numbers, decimal), self.unit, self.factors, self.second_unit)
 
     @property
     def is_undecided(self) -> bool:
@@ -211,8 +212,8 @@ def notation_like(cells: pl.Series, prior: Notation) -> Notation:
         shows_point = cells.cast(pl.Float64, strict=False).is_not_null() & cells.str.contains(".", literal=True)
         return Notation() if shows_point.any() else prior
     notation, _ = candidate.decide(prior.decimal, None, None)
-    if candidate.unit and prior.unit and candidate.unit.lower() != prior.unit.lower():
-        notation = replace(notation, unit=prior.unit)  # another currency is another quantity
+    if candidate.unit and prior.unit:  # another currency is another quantity
+        notation = replace(notation, unit=prior.unit, second_unit=prior.second_unit)
     return notation
 
 
@@ -231,8 +232,10 @@ def _units(parts: pl.DataFrame) -> Counter[str]:
     return Counter(units.to_series().to_list())
 
 
-def _unit(parts: pl.DataFrame) -> tuple[str, bool] | None:
-    """Return a column's one unit (perhaps none), and whether k, M and B multiply; None for several units."""
+def _unit(parts: pl.DataFrame) -> tuple[str, str, bool] | None:
+    """Return a column's one unit (perhaps none), one after the number beside one before it, and whether k, M and B
+    multiply; None for several units.
+    """
     counts = _units(parts)
     total = sum(counts.values())
     prefixes = {unit.split("\0")[0] for unit in counts} - {""}
@@ -242,6 +245,11 @@ def _unit(parts: pl.DataFrame) -> tuple[str, bool] | None:
     if are_factors:
         suffixes = set()
     names = {_singular(unit) for unit in prefixes | suffixes}
+    both = Counter({unit: count for unit, count in counts.items() if all(unit.split("\0"))})
+    if both and suffixes:  # as in $12.00 USD
+        pair = both.most_common(1)[0][0].split("\0")
+        if sum(count for unit, count in counts.items() if {*unit.split("\0")} <= {*pair, ""}) >= ENOUGH * total:
+            return pair[0], _singular(pair[1]), are_factors
     if len(names) > 1:
         most = Counter(dict.fromkeys(names, 0))
         for unit, count in counts.items():
@@ -249,8 +257,8 @@ def _unit(parts: pl.DataFrame) -> tuple[str, bool] | None:
         name, count = most.most_common(1)[0]
         if count < ENOUGH * total:
             return None
-        return name, are_factors
-    return next(iter(names), ""), are_factors
+        return name, "", are_factors
+    return next(iter(names), ""), "", are_factors
 
 
 def _multiply(factors: set[str], counts: Counter[str]) -> bool:

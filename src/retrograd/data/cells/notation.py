@@ -28,8 +28,9 @@ SIDE = r"(?i:\s*(?:dr|cr)\.?)"  # debit and credit, as bank statements say minus
 class Notation:
     """How the cells of a column write numbers.
 
-    `grouping` is the mark between thousands, if there is one; `unit` what stands before or after each number; with
-    `factors`, k, M and B after a number count as thousands, millions and billions.
+    `grouping` is the mark between thousands, if there is one; `unit` what stands before or after each number, and
+    `second_unit` what stands after it where a unit stands before it as well; with `factors`, k, M and B after a number
+    count as thousands, millions and billions.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -38,6 +39,7 @@ class Notation:
     grouping: Literal["", ",", ".", " ", "'"] = ""
     unit: str = ""
     factors: bool = False
+    second_unit: str = ""
 
     @property
     def number(self) -> str:
@@ -53,7 +55,8 @@ class Notation:
     @property
     def pattern(self) -> str:
         """The pattern of a whole cell: signs or brackets, a currency or a unit, and the number between them."""
-        unit = rf"(?:(?i:{re.escape(self.unit)}s?)\.?\s*)?" if self.unit else ""
+        names = "|".join(f"{re.escape(name)}s?" for name in (self.unit, self.second_unit) if name)
+        unit = rf"(?:(?i:{names})\.?\s*)?" if names else ""
         factor = rf"(?P<factor>(?i:{'|'.join(map(re.escape, sorted(FACTORS, key=len, reverse=True)))}))?\s*"
         return (
             rf"^(?P<open>\()?\s*(?P<first>[+{MINUS}])?\s*{unit}(?P<second>[+{MINUS}])?\s*(?P<number>{self.number})\s*"

@@ -16,12 +16,14 @@ import polars as pl
 from pydantic import ConfigDict
 
 from retrograd.base.errors import ConfigError, DataError
+from retrograd.base.memory import require_room
 from retrograd.data.read.files import check_file
 from retrograd.data.report import Report
 from retrograd.data.texts.settings import TextSettings
 
 PADDING, UNKNOWN, START, END = range(4)  # identifiers that stand for no token
 SPECIAL = 4
+TOKEN_BYTES = 9  # identifier, target and mask
 UNSPACED = (
     "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"  # Chinese and Japanese characters
 )
@@ -169,8 +171,13 @@ def tokenizer_of(text: str) -> Any:
     return Tokenizer.from_str(text)
 
 
-def padded(sequences: Sequence[np.ndarray], length: int) -> np.ndarray:
-    """Return sequences of identifiers as int32 [rows, length]: cut, or filled up with padding."""
+def padded(sequences: Sequence[np.ndarray], length: int, setting: str = "length") -> np.ndarray:
+    """Return sequences of identifiers as int32 [rows, length]: cut, or filled up with padding.
+
+    Raises:  ResourceError naming the setting of the length, where they and what goes with them do not fit into memory
+    """
+    cure = f"choose a smaller `{setting}`"
+    require_room(len(sequences) * length * TOKEN_BYTES, f"texts of {length:,} tokens", f"data.text.{setting}", cure)
     found = np.full((len(sequences), length), PADDING, np.int32)
     for row, sequence in zip(found, sequences, strict=True):
         row[: min(length, len(sequence))] = sequence[:length]

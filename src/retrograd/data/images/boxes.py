@@ -9,10 +9,13 @@ import numpy as np
 from pydantic import ConfigDict, Field
 
 from retrograd.base.errors import LabelError, ShapeError
+from retrograd.base.memory import require_room
+from retrograd.data.cells.floats import floats
 from retrograd.data.images.rows import Images
 from retrograd.data.tables.target import Decoded
 from retrograd.present.wording import some_of
 
+CELL_BYTES = 26  # an object, whether there is one, its box and its class
 LEAST_SCORE = 0.5  # of a box that is told
 FEW_SCORE = 0.01  # of a box that counts for the average precision
 MOST_OVERLAP = 0.45  # of two boxes of one class; of those that overlap more the likelier one stays
@@ -51,8 +54,10 @@ class Boxes:
         Two centres in one cell: the larger object stays. Raises: LabelError for a class that training did not know
         """
         down, across = self.cells
+        needed = len(images) * down * across * CELL_BYTES
+        require_room(needed, f"grids of {down} x {across} cells", "data.images.grid", "choose a coarser grid")
         filled = np.zeros((len(images), down, across), bool)
-        box = np.zeros((*filled.shape, 4), np.float32)
+        box = np.zeros((*filled.shape, 4), floats())
         label = np.full(filled.shape, -1, np.int32)
         for row, (own, (height, width)) in enumerate(zip(images.objects or (), images.sizes, strict=True)):
             for each in sorted(own, key=lambda b: (b.x_max - b.x_min) * (b.y_max - b.y_min)):
@@ -71,7 +76,7 @@ class Boxes:
                     (each.y_max - each.y_min) / height,
                 )
                 label[place] = self.classes.index(each.label)
-        return {"cell_object": filled[..., None].astype(np.float32), "cell_filled": filled, "cell_box": box,
+        return {"cell_object": filled[..., None].astype(floats()), "cell_filled": filled, "cell_box": box,
                 "cell_class": label}  # fmt: skip
 
     def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import ConfigDict
 
 from retrograd.base.errors import DataError, RetrogradWarning
+from retrograd.data.cells.floats import floats
 from retrograd.data.images.decoding import Form
 from retrograd.data.images.pixels import Pixels, as_column
 from retrograd.data.images.reading import images_of_arrays, images_of_table
@@ -77,12 +78,13 @@ class ImageInputs:
 
     def encode(self, images: Images, report: Report, with_target: bool) -> dict[str, Any]:
         """Return `x`, float32 [rows, height, width, channels]: an array, or a PixelColumn where memory is short."""
-        return {"x": as_column(images.pixels(self.form, self.memory), self.scaled)}
+        dtype = floats()  # read here: pixels may be scaled later, in another thread
+        return {"x": as_column(images.pixels(self.form, self.memory), lambda pixels: self.scaled(pixels, dtype))}
 
-    def scaled(self, pixels: np.ndarray) -> np.ndarray:
-        """Return pixels as float32: (x - offset) / scale in each channel."""
-        offset, scale = np.array(self.scaling.offset, np.float32), np.array(self.scaling.scale, np.float32)
-        return (pixels.astype(np.float32) - offset) / scale
+    def scaled(self, pixels: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
+        """Return pixels as numbers of a type: (x - offset) / scale in each channel."""
+        offset, scale = np.array(self.scaling.offset, dtype), np.array(self.scaling.scale, dtype)
+        return (pixels.astype(dtype) - offset) / scale
 
 
 def image_form(images: Images, settings: DataSettings) -> Form:

@@ -43,6 +43,8 @@ def _read(kind: str, scan: Callable[[Any], pl.LazyFrame], path: Path, settings: 
         needed = announced * max(1, len(frame.collect_schema())) * CELL_BYTES
         if needed > settings.max_bytes:
             raise too_large(path, f"{announced:,} rows take {needed:,} bytes", settings.max_bytes)
+        lists = [name for name in settings.targets if isinstance(frame.collect_schema().get(name), pl.List)]
+        frame = frame.with_columns(pl.col(lists).cast(pl.List(pl.String)))  # labels, whatever their type
         return checked(Table(frame.collect(), str(path)))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         reason = str(error).partition("\n")[0]

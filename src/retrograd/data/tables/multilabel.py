@@ -13,6 +13,7 @@ import polars as pl
 from pydantic import ConfigDict, Field
 
 from retrograd.base.errors import DataError, LabelError, ShapeError
+from retrograd.data.cells.floats import floats
 from retrograd.data.cells.values import booleans, label_words
 from retrograd.data.table import CellFaults, Table
 from retrograd.data.tables.target import Decoded, Label
@@ -81,7 +82,7 @@ class MultiLabels:
 
     def _listed(self, table: Table) -> np.ndarray:
         numbers = {label: i for i, label in enumerate(self.classes)}
-        found = np.zeros((len(table), self.units), np.float32)
+        found = np.zeros((len(table), self.units), floats())
         for row, labels in enumerate(listed_labels(table.column(self.names[0]), self.mark)):
             for label in labels:
                 if label not in numbers:
@@ -122,7 +123,7 @@ def read_truths(table: Table, names: Sequence[str]) -> np.ndarray:
         faults.add(name, values.is_null().arg_true(), "0 or 1 (yes or no)")
         columns.append(values)
     faults.raise_any("complete or correct these cells, or choose `task: regression`")
-    return np.column_stack([values.to_numpy() for values in columns]).astype(np.float32)
+    return np.column_stack([values.to_numpy() for values in columns]).astype(floats())
 
 
 def are_truths(columns: Sequence[pl.Series]) -> bool:

@@ -96,7 +96,7 @@ class Labels:
             unseen = text.filter(indices.is_null())[0]
             message = f"{line}, column '{self.name}': unseen label '{unseen}'"
             raise LabelError(message, where=where, cure=f"known: {some_of(list(known))}")
-        return indices.cast(pl.Float32).to_numpy()[:, None] if self.binary else indices.to_numpy()
+        return indices.to_numpy()[:, None].astype(floats()) if self.binary else indices.to_numpy()
 
     def _hot(self, table: Table) -> np.ndarray:
         """Return which of the columns holds the 1, int32 [rows]."""
@@ -145,7 +145,17 @@ class Quantities:
 
     def encode(self, table: Table) -> np.ndarray:
         """Return the scaled numbers, float32 [rows, targets]; a cell that is no finite number is a DataError."""
-        return self.scaling.apply(quantities(table, self.names)).astype(floats())
+        values = self.scaling.apply(quantities(table, self.names))
+        with np.errstate(over="ignore"):  # looked for below
+            y = values.astype(floats())
+        if not np.isfinite(y).all():
+            row, column = (int(index[0]) for index in np.nonzero(~np.isfinite(y)))
+            where, words = table.place(row)
+            message = f"{words}, the target '{self.names[column]}': too large for a 32-bit number"
+            raise DataError(
+                message, where=where, cure="choose `scale_target: standard`, or divide it by a power of ten"
+            )
+        return y
 
     def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:
         """Return the numbers in their own unit for outputs [rows, targets]."""
@@ -181,8 +191,20 @@ def fit_labels(table: Table, name: str, is_number: bool, task: Task) -> Labels:
 
 
 def fit_quantities(table: Table, names: tuple[str, ...], scale: str) -> Quantities:
-    """Return target columns scaled by what the training rows hold."""
-    return Quantities(names, fit_scaling(quantities(table, names), scale))
+    """Return target columns scaled by what the training rows hold.
+
+    Raises:  DataError naming the column whose numbers are too large
+    """
+    values = quantities(table, names)
+    scalings = []
+    for name, column in zip(names, values.T, strict=True):
+        try:
+            scalings.append(fit_scaling(column[:, None], scale))
+        except DataError as error:
+            message = f"the target '{name}' holds {error.problems[0].message}"
+            raise DataError(message, where=table.where, cure=error.problems[0].cure) from None
+    offsets, scales = zip(*((scaling.offset[0], scaling.scale[0]) for scaling in scalings), strict=True)
+    return Quantities(names, Scaling(offsets, scales))
 
 
 def quantities(table: Table, names: tuple[str, ...]) -> np.ndarray:

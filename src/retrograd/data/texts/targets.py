@@ -85,8 +85,9 @@ class Answer:
                 where=table.where,
                 cure=cure,
             )
-        previous = padded([np.concatenate([[START], each]) for each in found], self.length)
-        return {"previous": previous, "y": padded([np.concatenate([each, [END]]) for each in found], self.length)}
+        previous = padded([np.concatenate([[START], each]) for each in found], self.length, "answer_length")
+        y = padded([np.concatenate([each, [END]]) for each in found], self.length, "answer_length")
+        return {"previous": previous, "y": y}
 
     def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:
         """Return the texts of identifiers [rows, length]."""

@@ -17,23 +17,35 @@ MOST_ROWS = 10  # times as many rows as the file has; a clock that skips more is
 
 
 def filled(
-    table: Table, time: str | None, keys: tuple[str, ...], kinds: Mapping[str, ColumnKind], targets: tuple[str, ...]
+    table: Table,
+    time: str | None,
+    keys: tuple[str, ...],
+    kinds: Mapping[str, ColumnKind],
+    targets: tuple[str, ...],
+    chosen: str | None = None,
 ) -> Table:
-    """Return an ordered table without gaps. Numbers are interpolated, other cells repeat the last one before.
+    """Return an ordered table without gaps; `chosen` is the kind that the settings give to its time.
+
+    Numbers are interpolated, other cells repeat the last one before.
 
     A target is not continued beyond its last value: what follows is the future.
     """
-    parts = [_filled_series(table.take(np.arange(lo, hi)), time, keys, kinds, targets)
-             for _, lo, hi in blocks_of(table, keys).bounds]  # fmt: skip
+    blocks = [table.take(np.arange(lo, hi)) for _, lo, hi in blocks_of(table, keys).bounds]
+    clocks = [None if time is None else clock_of(block, time, chosen) for block in blocks]
+    parts = [_filled_series(*pair, time, keys, kinds, targets) for pair in zip(blocks, clocks, strict=True)]
     frame = pl.concat([part.frame for part in parts], how="vertical_relaxed")
     lines = None if table.lines is None else np.concatenate([part.lines for part in parts if part.lines is not None])
     return replace(table, frame=frame, lines=lines, numbers=None)
 
 
 def _filled_series(
-    table: Table, time: str | None, keys: tuple[str, ...], kinds: Mapping[str, ColumnKind], targets: tuple[str, ...]
+    table: Table,
+    clock: Clock | None,
+    time: str | None,
+    keys: tuple[str, ...],
+    kinds: Mapping[str, ColumnKind],
+    targets: tuple[str, ...],
 ) -> Table:
-    clock = None if time is None else clock_of(table, time)
     known = np.arange(len(table), dtype=float) if clock is None else clock.places
     places = known if clock is None else _grid(clock, table, keys)
     source = np.maximum(np.searchsorted(known, places + 1e-9, side="right") - 1, 0)  # the last row before

@@ -44,7 +44,7 @@ def with_guesses(
                 f"'{keys[0]}' tells items apart, by its name or by a block of rows each: {_series_words(keys)}"
             )
         return replace(own, series=own.keys or keys), tuple(notes)
-    moments = clock_of(table, time, settings).moments
+    moments = clock_of(table, time, settings.kinds.get(time)).moments
     rises, differ = bool((np.diff(moments) > 0).all()), len(np.unique(moments)) == len(moments)
     if own.time is None and rises:
         return replace(own, series=own.keys), ()

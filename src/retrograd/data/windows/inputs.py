@@ -32,7 +32,8 @@ class WindowInputs:
     """Windows over the rows of a table, series by series, in the order of time.
 
     The target of a window is each of the `targets` in each of the `horizon` rows after it. `series` are the columns
-    that tell series apart; `levels` scale the targets of each; `known` reads what is known of the horizon.
+    that tell series apart; `levels` scale the targets of each; `known` reads what is known of the horizon;
+    `time_kind` is what the settings say of the time.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -46,6 +47,7 @@ class WindowInputs:
     series: tuple[str, ...] = ()
     levels: Levels | None = None
     known: TableInputs | None = None
+    time_kind: str | None = None
     kind: Literal["windows"] = "windows"
 
     @property
@@ -66,10 +68,10 @@ class WindowInputs:
     def rows_of(self, data: Any, targets: tuple[str, ...] = ()) -> Table:
         """Return the table of rows in the order of time, its gaps filled where the settings say so."""
         table = data if isinstance(data, Table) else from_any_frame(data)
-        table = in_order(table.with_missing(self.table.missing_values), self.time, self.series)
+        table = in_order(table.with_missing(self.table.missing_values), self.time, self.series, self.time_kind)
         if self.table.missing != "interpolate":
             return table
-        return filled(table, self.time, self.series, self._kinds(), self.targets)
+        return filled(table, self.time, self.series, self._kinds(), self.targets, self.time_kind)
 
     def encode(self, table: Table, report: Report, with_target: bool) -> dict[str, np.ndarray]:
         """Return `x`, float32 [windows, history, features], and identifiers of embedded columns [windows, history].

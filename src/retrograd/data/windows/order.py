@@ -74,14 +74,12 @@ class Clock:
         return f"{count:g} {unit}{'' if count == 1 else 's'}"
 
 
-def clock_of(table: Table, time: str, settings: DataSettings | None = None) -> Clock:
-    """Return the moments of a column.
+def clock_of(table: Table, time: str, chosen: str | None = None) -> Clock:
+    """Return the moments of a column, read as the kind (or form of a date) that was chosen for it, or as what it holds.
 
     Raises:  DataError for a moment that is missing, or a column of neither numbers nor dates
     """
-    chosen = (settings or DataSettings()).kinds
-    own = DataSettings(kinds={time: chosen[time]} if time in chosen else {})
-    kind = find_kinds(table, (time,), own)[time]
+    kind = find_kinds(table, (time,), DataSettings(kinds={time: chosen} if chosen else {}))[time]
     kind = ColumnKind("number") if kind.kind == "identifier" else kind  # a counter of rows is a time
     moments = kind.parse(table.column(time)).values
     faults = CellFaults(table)
@@ -98,7 +96,7 @@ def clock(kind: ColumnKind, values: pl.Series) -> Clock:
     return Clock(kind, moments, *_calendar(moments, kind.kind == "date"))
 
 
-def in_order(table: Table, time: str | None, keys: tuple[str, ...] = (), settings: DataSettings | None = None) -> Table:
+def in_order(table: Table, time: str | None, keys: tuple[str, ...] = (), chosen: str | None = None) -> Table:
     """Return the rows series by series (as they first occur), each sorted by a column of numbers or dates.
 
     Raises:  DataError for a moment that is missing or occurs twice in a series
@@ -106,7 +104,7 @@ def in_order(table: Table, time: str | None, keys: tuple[str, ...] = (), setting
     blocks = blocks_of(table, keys)
     if time is None:
         return table.take(np.argsort(blocks.numbers, kind="stable")) if keys else table
-    clock = clock_of(table, time, settings)
+    clock = clock_of(table, time, chosen)
     order = np.lexsort((clock.moments, blocks.numbers))
     _refuse_twice(table, time, keys, clock, blocks, order)
     return table if (np.diff(order) == 1).all() else table.take(order)

@@ -40,9 +40,9 @@ class WindowPlan(Plan[Table, tuple[WindowInputs, Quantities]]):
 
     def clean(self, rows: Table) -> Table:
         """Return the rows in the order of time, series by series; series without a single window are left out."""
-        table = in_order(rows.with_missing(self.settings.missing_values), self.own.time, self.own.keys, self.settings)
+        table = in_order(rows.with_missing(self.settings.missing_values), self.own.time, self.own.keys, self.time_kind)
         if self.settings.missing == "interpolate":
-            table = filled(table, self.own.time, self.own.keys, self._every_kind, self.goal.names)
+            table = filled(table, self.own.time, self.own.keys, self._every_kind, self.goal.names, self.time_kind)
         kept = long_enough(table, self.own)
         return table if kept.all() else table.take(np.flatnonzero(kept))
 
@@ -54,6 +54,7 @@ class WindowPlan(Plan[Table, tuple[WindowInputs, Quantities]]):
         target_scale = settings.scale_target or ("standard" if is_scaled else "none")
         plain = fit_table(train, self.features, self.ignored, replace(settings, clip=None), "none")
         inputs = WindowInputs(plain, self.goal.names, own.history, own.horizon, own.stride, own.time, own.keys)
+        inputs = replace(inputs, time_kind=self.time_kind)
         if own.keys and target_scale != "none":
             inputs = replace(inputs, levels=_levels(inputs, train, target_scale))
         flat, _ = inputs.flat(train, Report())
@@ -92,6 +93,11 @@ class WindowPlan(Plan[Table, tuple[WindowInputs, Quantities]]):
         settings = replace(self.settings, categories="one_hot")
         kinds = {name: self.features.get(name) or self._every_kind[name] for name in self.own.known}
         return fit_table(train, kinds, (), settings, settings.scale or "standard")
+
+    @property
+    def time_kind(self) -> str | None:
+        """What the settings say of the column of time."""
+        return self.settings.kinds.get(self.own.time or "")
 
     @property
     def _every_kind(self) -> dict[str, ColumnKind]:
@@ -136,6 +142,10 @@ def plan_windows(table: Table, settings: DataSettings, own: WindowSettings) -> W
     if set(targets) & set(own.known):
         raise ConfigError("a target is not known beforehand", where="data.windows.known", cure="leave it out")
     own, guesses = with_guesses(table, settings, own, targets)
+    least = own.history + own.horizon
+    if len(table) < least:
+        cure = "give more rows, or choose a smaller `history` or `horizon`"
+        raise DataError(f"{len(table)} rows in time are fewer than a window's {least}", where=table.where, cure=cure)
     for name in (*own.keys, *own.known):
         table.column(name)
     names = settings.features or tuple(name for name in table.names if name not in {*settings.exclude, own.time})
@@ -163,7 +173,7 @@ def plan_windows(table: Table, settings: DataSettings, own: WindowSettings) -> W
 def _order_notes(plan: WindowPlan, table: Table) -> Iterator[str]:
     """Yield what is worth telling about series and time."""
     own = plan.own
-    ordered = in_order(table, own.time, own.keys, plan.settings)
+    ordered = in_order(table, own.time, own.keys, plan.time_kind)
     rows = plan.rows
     blocks, least = blocks_of(ordered, own.keys), own.history + own.horizon
     if own.keys:
@@ -187,10 +197,9 @@ def _order_notes(plan: WindowPlan, table: Table) -> Iterator[str]:
 
 def _time_notes(plan: WindowPlan, table: Table, ordered: Table, rows: Table) -> Iterator[str]:
     time, keys = plan.own.time or "", plan.own.keys
-    before = clock_of(
-        table.take(np.argsort(blocks_of(table, keys).numbers, kind="stable")), time, plan.settings
-    ).moments
-    clock, blocks = clock_of(ordered, time, plan.settings), blocks_of(ordered, keys)
+    as_read = table.take(np.argsort(blocks_of(table, keys).numbers, kind="stable"))
+    before = clock_of(as_read, time, plan.time_kind).moments
+    clock, blocks = clock_of(ordered, time, plan.time_kind), blocks_of(ordered, keys)
     if (before != clock.moments).any():
         yield f"the file is not in the order of time: its rows were sorted by '{time}'"
     off, step = clock.gaps(blocks)
