@@ -84,7 +84,8 @@ class ImageInputs:
     def scaled(self, pixels: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
         """Return pixels as numbers of a type: (x - offset) / scale in each channel."""
         offset, scale = np.array(self.scaling.offset, dtype), np.array(self.scaling.scale, dtype)
-        return (pixels.astype(dtype) - offset) / scale
+        scaled: np.ndarray = (pixels.astype(dtype) - offset) / scale
+        return scaled
 
 
 def image_form(images: Images, settings: DataSettings) -> Form:
