@@ -17,12 +17,13 @@ from retrograd.present.markup import element, escaped
 from retrograd.present.numbers import number
 from retrograd.record.events import Epoch, Health, Intervention, Note, Started, Stopped
 from retrograd.record.examination import DIAGNOSIS, REPAIR, Examined, Reason, Repaired, Tried, write_examination
+from retrograd.record.judged import Judged
 from retrograd.record.model import save_model
 from retrograd.record.run import RunFolder, RunWriter
 from retrograd.report.evidence import bar
 from retrograd.report.image import LOGARITHMIC, MISSING, NOT_FINITE, SHADES, SHARE, SPECIAL, picture, shade
 from retrograd.report.report import report, write_report
-from retrograd.report.scale import PLACES, Scale, scale_for
+from retrograd.report.scale import PLACES, Scale, labels, scale_for
 from retrograd.report.story import Story, read_story
 from retrograd.report.strip import strips
 
@@ -241,6 +242,29 @@ def test_graphics_have_words_for_those_who_do_not_see_them(page):
     walked = [a for _, a in page.elements if "data-chart" in a or "data-strip" in a]
     assert walked
     assert all(a["tabindex"] == "0" and a["aria-label"] for a in walked)
+
+
+def test_a_run_that_is_no_better_than_a_constant_says_so_first():
+    stopped = Stopped("epochs", 9, 9, 9, 1.0, "all 9 epochs done", {"test": {"loss": 1.0, "accuracy": 0.5}}, "")
+    judged = {"classes": ("no", "yes"), "right": 55}
+    lucky = Judged("test", 100, counts=((50, 0), (45, 5)), **judged)
+    found = Page(report(Story("run", "", (stopped,), None, judged=lucky))).words
+    assert found.index("No better than a constant") < found.index("Ended:")
+    assert "accuracy 0.55, where always 'no' reaches 0.5" in found
+    able = Judged("test", 100, counts=((50, 0), (20, 30)), classes=("no", "yes"), right=80)
+    assert "No better than" not in Page(report(Story("run", "", (stopped,), None, judged=able))).words
+    ill = Examined("ill", "it ends at 0.5", ())
+    found = Page(report(Story("run", "", (stopped,), None, examined=ill, judged=able))).words
+    assert found.index("it ends at 0.5") < found.index("Ended:")
+
+
+def test_an_axis_of_shares_ends_at_1_and_its_labels_differ():
+    scale = scale_for([1.0, 1.0], most=1.0)
+    assert scale.high == 1.0
+    assert scale_for([1.0, 3.0], most=1.0).high == 3.12  # what should not be is still shown
+    close = scale_for([2.393, 2.417])
+    shown = [str(label) for label in labels(close, "top", close.ticks())]
+    assert len(set(re.findall(r">(.*?)<", "".join(shown)))) == len(shown) > 3
 
 
 def test_hostile_names_are_text():

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 from retrograd.present.markup import Markup, element
 from retrograd.present.numbers import brief, number
-from retrograd.report.scale import LOGARITHMIC_FROM, PLACES, Scale, scale_for
+from retrograd.report.scale import LOGARITHMIC_FROM, PLACES, Scale, labels, scale_for
 from retrograd.report.story import Story
 
 GROUPS = 120  # of neighbouring epochs, of each of which a curve shows the lowest and the highest point
 MOST_CHARTS = 16
 NEAR = 50  # of 1000 places from left to right: labels of marks would touch
 STYLES = {"train": 3, "valid": 1, "test": 2}  # numbers of colour and dashes; other curves have 0
+SHARES = ("accuracy", "r2", "f1", "roc_auc", "average_precision", "mean_iou", "mean_ap")  # metrics whose best is 1
 STEPS_NAME = "training steps"
 
 Values = list[float | None]  # None where nothing was measured
@@ -33,6 +34,7 @@ class Chart(NamedTuple):
     title: str
     series: tuple[Series, ...]
     logarithmic: bool  # if the numbers suggest it
+    most: float = math.inf  # no number can be larger
 
 
 class Mark(NamedTuple):
@@ -75,7 +77,9 @@ def charts(story: Story) -> Iterator[Chart]:
     yield Chart("loss", (Series(STEPS_NAME, [epoch.loss for epoch in epochs]), *measured.pop("loss", ())), True)
     for name, series in measured.items():
         values = [value for each in series for value in _known(each)]
-        yield Chart(name.replace("_", " "), series, logarithmic=max(values, default=0) > 1)
+        is_share = name.startswith(SHARES) and max(values, default=0) <= 1
+        most = 1.0 if is_share else math.inf
+        yield Chart(name.replace("_", " "), series, logarithmic=max(values, default=0) > 1, most=most)
     if len(set(rates)) > 1:
         yield Chart("learning rate", (Series("learning rate", rates),), _spans_decades(rates))
     yield Chart("gradient norm", (Series("gradient norm", norms),), True)
@@ -94,7 +98,7 @@ def marks(story: Story) -> list[Mark]:
 def drawing(index: int, chart: Chart, epochs: Sequence[int], marked: Sequence[Mark]) -> tuple[Markup, Any]:
     """Return a chart's figure and its data: the epochs that it shows, and each curve's values there."""
     across = scale_for(epochs) or Scale(0, 1)
-    up = scale_for((value for series in chart.series for value in _known(series)), chart.logarithmic)
+    up = scale_for((value for series in chart.series for value in _known(series)), chart.logarithmic, chart.most)
     shown = sorted({i for series in chart.series for i in _extremes(series.values)})
     series = [Series(each.name, [each.values[i] for i in shown]) for each in chart.series]
     places = [across.place(epochs[i]) for i in shown]
@@ -114,8 +118,8 @@ def drawing(index: int, chart: Chart, epochs: Sequence[int], marked: Sequence[Ma
         aria_label=f"{chart.title} by epoch. " + ". ".join(told) + "".join(f". {mark.words}" for mark in inside),
     )
     area = element("div", svg, *(_flag(mark, across) for mark in _together(inside, across)), class_="area")
-    ys = element("div", *(_label(tick, PLACES - up.place(tick), "top") for tick in ticks if up), class_="ys")
-    xs = element("div", *(_label(tick, across.place(tick), "left") for tick in _whole(across)), class_="xs")
+    ys = element("div", *(labels(up, "top", ticks) if up else ()), class_="ys")
+    xs = element("div", *labels(across, "left", _whole(across)), class_="xs")
     keys = [
         element(
             "li",
@@ -231,10 +235,6 @@ def _flag(mark: Mark, across: Scale) -> Markup:
     kind = "mark" if mark.label == "best" else "act"
     at = f"{side}:{(x if side == 'left' else PLACES - x) / 10:g}%"
     return element("span", mark.label, class_=f"flag {kind}", style=at, title=mark.words)
-
-
-def _label(tick: float, place: int, side: str) -> Markup:
-    return element("span", number(tick, 3), style=f"{side}:{place / 10:g}%")
 
 
 def _whole(across: Scale) -> list[float]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from retrograd.present.markup import Markup, element, void
 from retrograd.present.numbers import number
 from retrograd.record.plane import Plane, Point, Sample
 from retrograd.report.image import Colour, between, true_picture
-from retrograd.report.scale import PLACES, Scale
+from retrograd.report.scale import PLACES, Scale, labels
 from retrograd.report.story import Story
 
 NOTHING = Markup("")
@@ -81,7 +81,7 @@ def _figure(plane: Plane, sample: Sample, scales: Sequence[Scale], points: Seque
     )
     pixels = bytes(part for colour in colours for part in colour)
     image = void("img", src=true_picture(plane.side, plane.side, 3, pixels), alt="", class_="cells-behind")
-    xs, ys = (_labels(scale, side) for scale, side in zip(scales, ("left", "top"), strict=True))
+    xs, ys = (labels(scale, side, _few(scale)) for scale, side in zip(scales, ("left", "top"), strict=True))
     return element(
         "figure",
         element("figcaption", element("b", f"Epoch {sample.epoch:,}"), element("span", kept.removeprefix(", "))),
@@ -150,12 +150,9 @@ def _css(colour: Colour) -> str:
     return "rgb({}, {}, {})".format(*colour)
 
 
-def _labels(scale: Scale, side: str) -> Iterator[Markup]:
-    """Yield a few round numbers on an axis."""
+def _few(scale: Scale) -> list[float]:
     ticks = scale.ticks()
-    for tick in ticks[:: 2 if len(ticks) > 4 else 1]:
-        place = scale.place(tick)
-        yield element("span", number(tick, 3), style=f"{side}:{(place if side == 'left' else PLACES - place) / 10:g}%")
+    return ticks[:: 2 if len(ticks) > 4 else 1]
 
 
 def _legend(plane: Plane) -> Markup:

@@ -47,18 +47,19 @@ def report(story: Story) -> str:
     health, strips = health_section(story, [node.path for node in nodes])
     main = element(
         "main",
+        curves,
         guard_section(story),
         findings_section(story),
         repairs_section(story),
         warnings_section(story),
-        element("div", scores_section(story), training_section(story), class_="pair"),
-        curves,
+        scores_section(story),
         judged_section(story),
         plane_section(story),
         health,
         network_section(story, nodes),
         epochs_section(story),
         config_section(story),
+        training_section(story),
     )
     data = json.dumps({"charts": charts, "strips": strips}, separators=(",", ":"))
     body = joined([

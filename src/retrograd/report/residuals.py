@@ -9,7 +9,7 @@ from retrograd.present.markup import Markup, element, void
 from retrograd.present.numbers import number
 from retrograd.record.judged import Residuals
 from retrograd.report.image import LOGARITHMIC, MISSING, picture, shade
-from retrograd.report.scale import PLACES, Scale, scale_for
+from retrograd.report.scale import PLACES, Scale, labels, scale_for
 
 
 def residuals_figures(found: Sequence[Residuals]) -> list[Markup]:
@@ -37,8 +37,8 @@ def _figure(found: Residuals) -> Markup:
         if len(found.quantiles) > 4
         else f"{found.target}: predictions against true values",
     )
-    ys = element("div", *(_label(tick, PLACES - scale.place(tick), "top") for tick in ticks), class_="ys")
-    xs = element("div", *(_label(tick, scale.place(tick), "left") for tick in ticks), class_="xs")
+    ys = element("div", *labels(scale, "top", ticks), class_="ys")
+    xs = element("div", *labels(scale, "left", ticks), class_="xs")
     words = "predicted (up) against true (across)" + ("; the lighter, the more rows" if found.counts else "")
     return element(
         "figure",
@@ -61,7 +61,3 @@ def _cells(found: Residuals) -> Markup:
     cells = [[shade(math.log(n) / math.log(most or 1)) if n and most > 1 else MISSING if not n else 0 for n in row]
              for row in reversed(found.counts)]  # fmt: skip
     return void("img", src=picture(cells, LOGARITHMIC), alt="", class_="cells-behind")
-
-
-def _label(tick: float, place: int, side: str) -> Markup:
-    return element("span", number(tick, 4), style=f"{side}:{place / 10:g}%")

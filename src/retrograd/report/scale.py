@@ -1,13 +1,17 @@
-"""An axis: from numbers to places between its ends, linear or logarithmic, with ticks at round numbers."""
+"""An axis: from numbers to places between its ends, linear or logarithmic, with labels at round numbers."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+
+from retrograd.present.markup import Markup, element
+from retrograd.present.numbers import number
 
 LOGARITHMIC_FROM = 30.0  # times between the smallest and the largest number
 MOST_TICKS = 6
+MOST_DIGITS = 12
 STEPS = (1, 2, 5, 10)
 LARGEST = 1e300  # what lies beyond is drawn here: sums of such numbers would not be finite
 PLACES = 1000  # from one end of an axis to the other
@@ -35,15 +39,25 @@ class Scale:
         return [i * step for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
-def scale_for(values: Iterable[float], may_be_logarithmic: bool = False) -> Scale | None:
-    """Return an axis that holds all the finite numbers, or None where there is none."""
+def scale_for(values: Iterable[float], may_be_logarithmic: bool = False, most: float = math.inf) -> Scale | None:
+    """Return an axis that holds all the finite numbers, or None where there is none; it does not go beyond `most`."""
     finite = [_bounded(value) for value in values if math.isfinite(value)]
     if not finite:
         return None
     low, high = min(finite), max(finite)
     if may_be_logarithmic and low > 0 and high / low >= LOGARITHMIC_FROM:
         return Scale(*_widened(math.log10(low), math.log10(high)), logarithmic=True)
-    return Scale(*_widened(low, high))
+    low, high = _widened(low, high)
+    return Scale(low, min(high, most) if most > low else high)
+
+
+def labels(scale: Scale, side: str, ticks: Sequence[float]) -> Iterator[Markup]:
+    """Yield the numbers beside an axis, with as many digits as tell them apart; `side` is left or top."""
+    enough = (d for d in range(3, MOST_DIGITS) if len({number(tick, d) for tick in ticks}) == len(ticks))
+    digits = next(enough, MOST_DIGITS)
+    for tick in ticks:
+        place = scale.place(tick) if side == "left" else PLACES - scale.place(tick)
+        yield element("span", number(tick, digits), style=f"{side}:{place / 10:g}%")
 
 
 def _bounded(value: float) -> float:

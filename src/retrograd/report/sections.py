@@ -16,6 +16,7 @@ MOST_ITEMS = 60  # of a list
 MOST_CELLS = 5_000  # of the table of epochs
 MOST_CONFIG = 30_000  # characters
 BAD_ENDS = ("non-finite", "diverged")
+FAILED = ("ill", "hopeless", "refused")  # verdicts of a diagnosis
 TELLING = ("accuracy", "r2", "loss")  # metrics, the one that says most first
 NOTHING = Markup("")
 
@@ -31,14 +32,28 @@ def header(story: Story, parameters: int | None) -> Markup:
     facts += [f"{start.time:%Y-%m-%d %H:%M %Z}".strip()] if start and start.time else []
     facts += [story.folder] if story.folder != name else []
     tiles = [_tile(*each) for each in _figures(story, parameters)]
-    tone = "bad" if stop and stop.reason in BAD_ENDS else "plain"
+    verdict = _verdict(story)
+    tone = "bad" if verdict or (stop and stop.reason in BAD_ENDS) else "plain"
     return element(
         "header",
         element("h1", name),
         element("p", " · ".join(facts), class_="soft"),
+        *([element("p", element("b", f"{verdict[0]}: "), verdict[1], class_="ending bad")] if verdict else []),
         element("dl", *tiles, class_="tiles"),
         element("p", element("b", "Ended: " if stop else "Not ended: "), _ending(story), class_=f"ending {tone}"),
     )
+
+
+def _verdict(story: Story) -> tuple[str, str] | None:
+    """Return that the run failed, in a word and a sentence: by its diagnosis, else by what a constant would score."""
+    examined = story.examined
+    if examined is not None:
+        return (examined.verdict, examined.sentence) if examined.verdict in FAILED else None
+    chance = story.chance
+    if chance is not None and chance.is_failure:
+        words = f"{chance.metric} {number(chance.reached, 4)}, where {chance.answer} reaches {number(chance.level, 4)}"
+        return "No better than a constant", words
+    return None
 
 
 def _figures(story: Story, parameters: int | None) -> Iterator[tuple[str, str, str]]:
@@ -50,6 +65,8 @@ def _figures(story: Story, parameters: int | None) -> Iterator[tuple[str, str, s
         metric = next((name for name in TELLING if name in own), next(iter(own), None))
         if metric is not None:
             yield f"{part} {metric}", aligned([own[metric]])[0], "of the kept weights" if stop else "measured last"
+    if story.chance is not None:
+        yield "chance level", aligned([story.chance.level])[0], story.chance.answer
     count = f"{stop.epoch if stop else len(epochs):,}"
     if stop:
         yield "kept", "first weights" if stop.best_epoch is None else f"epoch {stop.best_epoch:,}", f"of {count}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import functools
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,25 @@ from retrograd.record.plane import Plane, read_plane
 from retrograd.record.run import RunFolder
 from retrograd.record.strict_json import parse_json
 
+SURE = 3  # standard errors
+SMALLEST_GAIN = 0.01  # over a constant answer, below which a network has learned nothing
 WARNING = "warning: "  # before the text of a note that is one
+
+
+@dataclass(frozen=True)
+class Chance:
+    """The score of a run beside that of the best constant answer."""
+
+    metric: str
+    reached: float
+    level: float
+    answer: str
+    luck: float  # standard error of the level on as many rows
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether luck alone explains the score."""
+        return self.reached < self.level + max(SURE * self.luck, SMALLEST_GAIN)
 
 
 @dataclass(frozen=True)
@@ -91,6 +110,22 @@ class Story:
     def model_config(self) -> Mapping[str, Any]:
         """The configuration in the model file, equal to the one in the folder."""
         return _mapping(self.header, "config")
+
+    @functools.cached_property
+    def chance(self) -> Chance | None:
+        """What always giving the same answer would score on the rows that were judged; None where nobody can say."""
+        judged = self.judged
+        if judged is None:
+            return None
+        if judged.counts and judged.right is not None and judged.count:
+            sizes = [sum(row) for row in judged.counts]
+            likeliest = max(range(len(sizes)), key=lambda i: sizes[i])
+            answer = f"always '{judged.classes[likeliest]}'"
+            level = sizes[likeliest] / judged.count
+            luck = math.sqrt(level * (1 - level) / judged.count)
+            return Chance("accuracy", judged.right / judged.count, level, answer, luck)
+        reached = self.scores.get(judged.part, {}).get("r2")
+        return None if reached is None or not judged.residuals else Chance("R²", reached, 0.0, "always the mean", 0.0)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of every parameter by its path."""

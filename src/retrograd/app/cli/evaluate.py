@@ -9,12 +9,14 @@ import typer
 
 from retrograd.app.cli.models import check_order, model_at
 from retrograd.app.cli.options import Json, ModelName, OwnLayers, RunsRoot, command_of
+from retrograd.app.cli.runs import most_confused
 from retrograd.app.cli.show import print_report
 from retrograd.app.cli.standard_input import given_data
 from retrograd.app.cli.surroundings import settle
 from retrograd.data.report import Report
 from retrograd.present.tables import score_table
 from retrograd.record.strict_json import write_json
+from retrograd.training.use.judge import mistaken
 
 
 def evaluate(
@@ -30,9 +32,10 @@ def evaluate(
     with given_data(data) as path:
         model = model_at(run, runs)
         report = Report()
-        scores = model.evaluate(path, report=report)
+        scores, tally = model.measured(path, report)
     print_report(report)
-    typer.echo(write_json(scores) if as_json else score_table({data.name: scores}))
+    words = score_table({data.name: scores}) + most_confused(mistaken(tally))
+    typer.echo(write_json(scores) if as_json else words)
 
 
 command = command_of(evaluate)

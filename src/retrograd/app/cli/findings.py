@@ -28,7 +28,8 @@ def say_diagnosis(found: Diagnosis) -> None:
     print(found.program.describe())
     print(filled(f"{WORDS[found.verdict.state]}: {found.verdict.sentence}", hang=0))
     if found.levels is not None:
-        names = list(found.levels.held_out)
+        # the neighbours of a row in a whole truth table are its opposites: their score says nothing
+        names = [name for name in found.levels.held_out if not (found.levels.whole and name == "nearest")]
         rows = [["", "network", *names]]
         split = found.program.dataset.valid is not None
         other = "held out" if split else "reachable" if found.levels.whole else "out of fold"

@@ -17,12 +17,14 @@ from retrograd.present.numbers import aligned, alone
 from retrograd.present.tables import cut, fits, score_table, table
 from retrograd.present.text import WIDTH, filled
 from retrograd.record.events import Note, Stopped
+from retrograd.record.judged import Mistaken, read_judged
 from retrograd.record.run import RunSummary
 from retrograd.record.runs import find_run, list_runs
 from retrograd.record.strict_json import write_json
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
                   invoke_without_command=True, context_settings=CONTEXT)  # fmt: skip
+MOST_TOLD = 3  # pairs of confused classes
 FURTHEST = ("test", "valid", "train")  # from training
 Root = Annotated[Path | None, typer.Option("--runs", help="folder that holds the runs  [default: runs]")]
 
@@ -84,7 +86,8 @@ def show(context: typer.Context, run: RunName, root: Root = None, as_json: Json 
             typer.echo(f"  {event.text}")
         if isinstance(event, Stopped):
             typer.echo(ending(event.epoch, event.seconds, event.reason, event.sentence, event.best_epoch))
-            typer.echo(score_table(event.metrics))
+            judged = read_judged(found.path)
+            typer.echo(score_table(event.metrics) + most_confused(judged.pairs if judged else ()))
     summary = found.summary()
     if summary.stop_reason is None:
         done = f"epoch {summary.epochs} ended after {summary.seconds:.1f} s" if summary.epochs else "no epoch has ended"
@@ -167,6 +170,12 @@ def ending(epochs: int, seconds: float, reason: str, sentence: str, best: int | 
     counted = "1 epoch" if epochs == 1 else f"{epochs} epochs"
     kept = "the first weights" if best is None else f"the weights of epoch {best}"
     return f"stopped after {counted} in {seconds:.1f} s: {reason} ({sentence})\nkept {kept}"
+
+
+def most_confused(pairs: Sequence[Mistaken]) -> str:
+    """Return the classes confused most often, in a line that begins with a line break; nothing for none."""
+    told = [f"{pair.truth} taken for {pair.answer} ({pair.count:,})" for pair in pairs[:MOST_TOLD]]
+    return "\n" + filled(f"most confused: {', '.join(told)}") if told else ""
 
 
 def listed(found: Sequence[RunSummary]) -> str:

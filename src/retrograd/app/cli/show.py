@@ -13,10 +13,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from retrograd.app.cli.runs import ending
+from retrograd.app.cli.runs import ending, most_confused
 from retrograd.data.report import Report
 from retrograd.present.tables import score_table
 from retrograd.present.text import filled
+from retrograd.record.judged import read_judged
 from retrograd.record.run import REPORT
 from retrograd.training.prepare import Prepared
 from retrograd.training.run import Run
@@ -49,7 +50,8 @@ def print_run(run: Run, chosen: Path | None = None) -> None:
         print(filled(f"guard, step {event.step}: {event.reason}: {event.action}"))
     if run.interventions:
         print(filled(f"to make it permanent: {run.interventions[-1].permanent}"))
-    print(score_table(run.scores))
+    judged = read_judged(run.folder)
+    print(score_table(run.scores) + most_confused(judged.pairs if judged else ()))
     if run.health:
         print(filled(f"health: {run.health}", hang=8))
     print(f"run   {run.folder}")

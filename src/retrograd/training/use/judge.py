@@ -12,7 +12,7 @@ from retrograd.data.tables.multilabel import MultiLabels
 from retrograd.data.tables.target import Quantities
 from retrograd.data.windows.levels import at_level
 from retrograd.present.numbers import number
-from retrograd.record.judged import Judged
+from retrograd.record.judged import Judged, Mistaken
 from retrograd.training.use.confusion import class_name, confusion, counted, label_counts
 from retrograd.training.use.residuals import residuals
 from retrograd.training.use.tallies import ClassTally, MaskTally, PlainTally, Tally
@@ -49,6 +49,13 @@ def judge(part: str, tally: Tally | None, dataset: Dataset) -> Judged | None:
         return None
     judged = Judged(part, found.worst.count, nonfinite=found.worst.nonfinite, **found.fields)
     return replace(judged, worst=worst_rows(found.worst, dataset, part))
+
+
+def mistaken(tally: Tally | None) -> tuple[Mistaken, ...]:
+    """Return the most confused pairs of classes, the most frequent first; none where there are no classes."""
+    if isinstance(tally, MaskTally):
+        return _of_masks("", tally).pairs if tally.finite else ()
+    return _of_classes(tally).fields["pairs"] if isinstance(tally, ClassTally) else ()
 
 
 def _of_masks(part: str, tally: MaskTally) -> Judged:

@@ -44,6 +44,7 @@ from retrograd.training.loop.keeping import SECONDS
 from retrograd.training.use.decoding import answers
 from retrograd.training.use.evaluate import Evaluator, gives_logits
 from retrograd.training.use.ranges import check_identifiers
+from retrograd.training.use.tallies import Tally
 
 
 @dataclass(frozen=True, repr=False)
@@ -136,11 +137,15 @@ class Model:
 
     def evaluate(self, data: Any, y: Any = None, report: Report | None = None) -> dict[str, float]:
         """Return loss and all metrics on rows that have their targets, or whose targets are y."""
-        data = data if y is None else self._with_targets(data, y)
+        return self.measured(data if y is None else self._with_targets(data, y), report)[0]
+
+    def measured(self, data: Any, report: Report | None = None) -> tuple[dict[str, float], Tally | None]:
+        """Return the same, and what the rows add up to."""
         with self._reading():
             columns = self.preprocessing.transform(self.read(data), with_target=True, report=report)
         check_identifiers(self.network, columns)
-        return self.evaluator.scores(self.variables, columns, full=True)
+        loss, tally = self.evaluator.tallied(self.variables, columns)
+        return {"loss": loss, **(tally.scores(full=True) if tally is not None else {})}, tally
 
     def _reading(self) -> AbstractContextManager[None]:
         return reading_in(self.config.training.precision)
