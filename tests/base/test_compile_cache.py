@@ -1,9 +1,12 @@
 """Where compiled programs are kept, and that nobody is made to."""
 
+import os
+
 import jax
 import pytest
 
 import retrograd as rg
+from retrograd.base.compile_cache import LOOKED, _prune, clear, kept
 
 
 @pytest.fixture(autouse=True)
@@ -27,3 +30,26 @@ def test_a_folder_that_cannot_be_made_changes_nothing(tmp_path):
     before = jax.config.jax_compilation_cache_dir
     assert rg.keep_compiled(tmp_path / "file" / "inside") is None
     assert jax.config.jax_compilation_cache_dir == before
+
+
+def test_the_oldest_programs_go_when_there_are_too_many(tmp_path):
+    for age in range(5):
+        file = tmp_path / f"program-{age}-cache"
+        file.write_bytes(bytes(100))
+        os.utime(file, (1e9 - age, 1e9 - age))
+    (tmp_path / "notes.txt").write_text("not a program")
+    _prune(tmp_path, most=250)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        LOOKED, "notes.txt", "program-0-cache", "program-1-cache",
+    ]  # fmt: skip
+    _prune(tmp_path, most=0)  # looked at a moment ago
+    assert kept(tmp_path).programs == 2
+
+
+def test_what_is_cleared_is_counted_and_nothing_else_goes(tmp_path):
+    (tmp_path / "a-cache").write_bytes(bytes(10))
+    (tmp_path / "notes.txt").write_text("not a program")
+    assert clear(tmp_path) == (tmp_path, 1, 10)
+    assert kept(tmp_path) == (tmp_path, 0, 0)
+    assert (tmp_path / "notes.txt").exists()
+    assert kept(tmp_path / "nowhere").programs == 0

@@ -2,27 +2,91 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
+
+MOST_BYTES = 1024**3  # of compiled programs; some ten thousand
+BETWEEN = 24 * 3600.0  # seconds between two looks at the folder's size
+LOOKED = ".looked"  # its time is that of the last look
+
+
+class Kept(NamedTuple):
+    """What lies in a folder of compiled programs."""
+
+    folder: Path
+    programs: int
+    bytes: int
+
+
+def cache_folder() -> Path | None:
+    """Return the folder of compiled programs in the user's cache; None where there is no home."""
+    home = os.environ.get("HOME", "~")  # HOME= would make it /.cache
+    cache = os.environ.get("XDG_CACHE_HOME") or (home and str(Path("~").expanduser() / ".cache"))
+    return Path(cache) / "retrograd" / "compiled" if cache and Path(cache).is_absolute() else None
 
 
 def keep_compiled(folder: str | Path | None = None) -> Path | None:
     """Let JAX keep every compiled program in a folder, by default the user's cache; return it, or None if refused.
 
-    The command line does this for its own process; a program that uses the package decides for itself.
+    The command line does this for its own process; a program that uses the package decides for itself. Once a day the
+    oldest programs beyond a gibibyte are removed.
     """
-    home = os.environ.get("HOME", "~")  # HOME= would make it /.cache
-    cache = os.environ.get("XDG_CACHE_HOME") or (home and str(Path("~").expanduser() / ".cache"))
-    if folder is None and (not cache or not Path(cache).is_absolute()):
+    chosen = cache_folder() if folder is None else Path(folder)
+    if chosen is None:
         return None
-    chosen = Path(folder) if folder is not None else Path(cache) / "retrograd" / "compiled"
     try:
         chosen.mkdir(parents=True, exist_ok=True)
+        _prune(chosen)
     except OSError:  # no home to write to: compile anew each time
         return None
     jax.config.update("jax_compilation_cache_dir", str(chosen))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     return chosen
+
+
+def kept(folder: Path) -> Kept:
+    """Return how many programs a folder holds, and their size."""
+    sizes = [size for _, size, _ in _files(folder)]
+    return Kept(folder, len(sizes), sum(sizes))
+
+
+def clear(folder: Path) -> Kept:
+    """Remove all programs from a folder; return what was removed."""
+    before = kept(folder)
+    for _, _, file in _files(folder):
+        file.unlink(missing_ok=True)
+    return before
+
+
+def _prune(folder: Path, most: int = MOST_BYTES) -> None:
+    """Remove the oldest programs beyond a size, if the last look is a day ago."""
+    mark = folder / LOOKED
+    with contextlib.suppress(FileNotFoundError):
+        if 0 <= time.time() - mark.stat().st_mtime < BETWEEN:
+            return
+    mark.touch()
+    files = sorted(_files(folder))
+    left = sum(size for _, size, _ in files)
+    for _, size, file in files:
+        if left <= most:
+            return
+        file.unlink(missing_ok=True)
+        left -= size
+
+
+def _files(folder: Path) -> list[tuple[float, int, Path]]:
+    """Return time, size and path of each program."""
+    files = []
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith("-cache") and entry.is_file(follow_symlinks=False):
+                with contextlib.suppress(FileNotFoundError):  # another process is cleaning up
+                    status = entry.stat(follow_symlinks=False)
+                    files.append((status.st_mtime, status.st_size, Path(entry.path)))
+    return files

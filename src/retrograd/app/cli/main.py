@@ -31,6 +31,7 @@ VERBS = {
     "runs": "list runs, show one, write its page, compare two",
     "explain": "what a configuration means; manual pages of layers and settings",
     "check": "compare the backward pass with differences, layer by layer",
+    "cache": "show or clear the compiled programs that commands keep",
     "schema": "print the JSON Schema of a configuration",
 }
 PROGRAM = "retrograd"
