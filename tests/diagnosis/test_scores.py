@@ -61,7 +61,7 @@ def test_wild_targets_are_not_what_a_network_is_judged_by(cells):
     y = wild(cells)
     settings = parse(DataSettings, {"task": "regression", "scale": "none", "split": "none"}, "data")
     data = from_arrays(X, y, settings=settings)
-    kept = UsualRows(data.train, "regression").of(y)
+    kept = UsualRows(data).of(y)
     assert list(np.flatnonzero(~kept)) == list(range(len(cells)))
     assert reference_levels(data).held_out["linear"] > 0.98
     config = parse(RunConfig, {"network": [{"dense": 1}], "optimizer": {"adam": 0.1}, "training": {"epochs": 1}})
@@ -75,7 +75,7 @@ def test_wild_targets_are_not_what_a_network_is_judged_by(cells):
 
 @pytest.mark.parametrize("y", [np.exp(RNG.normal(size=(300, 1))), (RNG.random((300, 1)) < 0.01) * 1.0, wild([])])
 def test_targets_that_are_skewed_or_rare_are_all_judged(y):
-    assert UsualRows({"y": y}, "multilabel" if y.max() == 1 else "regression").of(y).all()
+    assert UsualRows(SimpleNamespace(train={"y": y}, task="multilabel" if y.max() == 1 else "regression")).of(y).all()
 
 
 def test_a_network_without_any_bias_is_given_one():

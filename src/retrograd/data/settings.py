@@ -47,8 +47,8 @@ Task = Literal[
     "answer",
 ]
 Scale = Annotated[
-    Literal["none", "standard", "robust", "minmax"] | dict[Literal["divide"], PositiveFloat],
-    Expect("none, standard, robust, minmax or {divide: n}"),
+    Literal["none", "standard", "robust", "log", "minmax"] | dict[Literal["divide"], PositiveFloat],
+    Expect("none, standard, robust, log, minmax or {divide: n}"),
 ]
 Kind = Annotated[
     str,
@@ -120,7 +120,7 @@ class DataSettings(Settings):
         ),
     ] = None
     scale_target: Annotated[
-        Literal["none", "standard", "robust", "minmax"] | None,
+        Literal["none", "standard", "robust", "log", "minmax"] | None,
         Words(
             "how the target's numbers are scaled; predictions are scaled back",
             why="a quantity of a table is standardised, so that a learning rate suits any unit",

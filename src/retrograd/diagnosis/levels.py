@@ -11,6 +11,7 @@ import numpy as np
 
 from retrograd.data.dataset import Dataset
 from retrograd.diagnosis.chance import Ranking, ranking, share_by_chance
+from retrograd.diagnosis.own_unit import comparable
 from retrograd.diagnosis.score import columns_of, mean_area, r_squared
 from retrograd.diagnosis.usual_rows import UsualRows
 
@@ -206,7 +207,7 @@ def rows_of(dataset: Dataset, part: str, seed: int) -> Rows:
     Rows whose wild target outweighs all others are left out.
     """
     columns = columns_of(dataset, part)
-    usual = UsualRows(dataset.train, dataset.task)
+    usual = UsualRows(dataset)
     kept = np.flatnonzero(usual.of(np.asarray(columns["y"]))) if usual.ranges else np.arange(len(columns["y"]))
     chosen = np.random.default_rng(seed).permutation(kept)[:MOST_ROWS]
     inputs = [column for name, column in columns.items() if name not in ("y", "sample_weight")]
@@ -216,7 +217,7 @@ def rows_of(dataset: Dataset, part: str, seed: int) -> Rows:
     y = np.asarray(columns["y"])[chosen]
     if dataset.task in ("binary", "multiclass"):
         return Rows(np.nan_to_num(x), y.reshape(len(y)).astype(int), chosen)
-    return Rows(np.nan_to_num(x), y.reshape(len(y), -1).astype(np.float64), chosen)
+    return Rows(np.nan_to_num(x), comparable(dataset, y.reshape(len(y), -1).astype(np.float64)), chosen)
 
 
 def row_errors(answers: np.ndarray, y: np.ndarray, classes: bool) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from retrograd.diagnosis.chance import Ranking, area_error, ranking, share_by_chance
 from retrograd.diagnosis.levels import LUCK, SURER, WORDS, row_errors
 from retrograd.diagnosis.observe import Observed
+from retrograd.diagnosis.own_unit import comparable
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.score import FAILED, HALF, columns_of, labels, shares
 from retrograd.diagnosis.usual_rows import UsualRows
@@ -110,7 +111,7 @@ def measure(program: Program, runs: Sequence[Observed]) -> Measure:
 
 def _left_out(program: Program, part: str) -> str:
     """Return what to say of rows of a part that are not judged, because of their wild targets."""
-    usual = UsualRows(program.dataset.train, program.dataset.task)
+    usual = UsualRows(program.dataset)
     if not usual.ranges:
         return ""
     wild = int((~usual.of(np.asarray(columns_of(program.dataset, part)["y"]))).sum())
@@ -182,4 +183,5 @@ def errors_by_row(program: Program, run: Observed, part: str, rows: np.ndarray) 
     truth = np.asarray(columns_of(program.dataset, part)["y"])[rows]
     if program.classifies:
         return row_errors(labels(outputs, program.scorer.logits), truth.reshape(-1).astype(int), True)
-    return row_errors(outputs, truth.reshape(len(rows), -1).astype(np.float64), False)
+    both = (comparable(program.dataset, each) for each in (outputs, truth.reshape(len(rows), -1)))
+    return row_errors(*(np.asarray(each, np.float64) for each in both), False)

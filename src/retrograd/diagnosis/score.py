@@ -9,6 +9,7 @@ import numpy as np
 
 from retrograd.data.dataset import Dataset
 from retrograd.diagnosis.chance import area, ranks_of
+from retrograd.diagnosis.own_unit import comparable
 from retrograd.diagnosis.usual_rows import UsualRows
 from retrograd.network.network import Variables
 from retrograd.training.prepare import Prepared
@@ -26,7 +27,7 @@ class Scorer:
         self.dataset = prepared.dataset
         self.evaluator = Evaluator(prepared.network, prepared.objectives, prepared.dataset.preprocessing)
         self.logits = gives_logits(self.evaluator.main.loss)
-        self.usual = UsualRows(prepared.dataset.train, prepared.dataset.task)
+        self.usual = UsualRows(prepared.dataset)
 
     def outputs(self, variables: Variables, part: str) -> np.ndarray:
         """Return the network's main output on a part."""
@@ -39,6 +40,7 @@ class Scorer:
         outputs, y = self.outputs(variables, part), np.asarray(columns_of(self.dataset, part)["y"])
         if self.usual.ranges and (kept := self.usual.of(y)).any():
             outputs, y = outputs[kept], y[kept]
+        outputs, y = comparable(self.dataset, outputs), comparable(self.dataset, y)
         return score(outputs, y, self.dataset.task, self.logits)
 
 

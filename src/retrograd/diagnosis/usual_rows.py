@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from retrograd.data.dataset import Dataset
 from retrograd.data.tables.outliers import Outliers, outliers
 
 DOMINATED = 0.5  # of a column's variance
@@ -27,10 +26,11 @@ def dominating(column: np.ndarray) -> tuple[Outliers, float] | None:
 class UsualRows:
     """Says which rows count, by the training part's targets of a regression; of another task all do."""
 
-    def __init__(self, train: Any, task: str) -> None:
+    def __init__(self, dataset: Dataset) -> None:
         self.ranges: dict[int, tuple[float, float]] = {}
-        if task == "regression":
-            columns = np.asarray(train["y"], np.float64).reshape(len(train["y"]), -1).T
+        if dataset.task == "regression":
+            y = dataset.train["y"]
+            columns = np.asarray(y, np.float64).reshape(len(y), -1).T
             found = {i: dominating(column) for i, column in enumerate(columns)}
             self.ranges = {i: (each[0].low, each[0].high) for i, each in found.items() if each is not None}
 

@@ -11,9 +11,12 @@ from retrograd.base.schema import fields
 from retrograd.data.dataset import Dataset
 from retrograd.data.settings import DataSettings, plain_scale
 from retrograd.data.tables.scaling import fit_scaling
+from retrograd.data.tables.target import Quantities
+from retrograd.diagnosis.own_unit import inputs_in_own_unit, targets_in_own_unit
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.score import Scorer
 from retrograd.training.config.config import RunConfig
+from retrograd.training.prepare import PARTS
 
 RESCALES = {"scale", "clip", "scale_target"}  # settings of the data that act on numbers which are already there
 
@@ -37,7 +40,7 @@ def variant(program: Program, config: RunConfig) -> Program | None:
         if _steps_alike(program.config, config):
             other.stepper = program.stepper
     if program.y is not None:
-        other.levels = program.levels  # accuracy and R² do not depend on the scale of the inputs or the target
+        other.levels = program.levels  # accuracy and R² in the user's own unit do not depend on the scaling
     return other
 
 
@@ -64,10 +67,19 @@ def rescaled(dataset: Dataset, before: DataSettings | None, after: DataSettings 
         values = dataset.train.get(name)
         if not isinstance(values, np.ndarray) or not np.issubdtype(values.dtype, np.floating) or values.ndim < 2:
             return None
-        scaling = fit_scaling(values, *scaled)
-        train, valid, test = (
-            None if part is None else {**part, name: scaling.to_floats(part[name])}
-            for part in (dataset.train, dataset.valid, dataset.test)
-        )
-        dataset = dataclasses.replace(dataset, train=train or {}, valid=valid, test=test)
+        dataset = _scaled(dataset, name, *scaled)
     return dataset
+
+
+def _scaled(dataset: Dataset, name: str, method: str, divisor: float, clip: float | None) -> Dataset:
+    """Return the data set with one column scaled anew; a logarithm is taken of what the user gave."""
+    undo = inputs_in_own_unit if name == "x" else targets_in_own_unit
+    columns = {part: held for part in PARTS if (held := getattr(dataset, part)) is not None}
+    raw = {part: undo(dataset, held[name]) if method == "log" else held[name] for part, held in columns.items()}
+    scaling = fit_scaling(raw["train"], method, divisor, clip)
+    parts = {part: {**held, name: scaling.to_floats(raw[part])} for part, held in columns.items()}
+    preprocessing = dataset.preprocessing
+    if name == "y" and isinstance(preprocessing.target, Quantities) and method == "log":
+        target = dataclasses.replace(preprocessing.target, scaling=scaling)
+        preprocessing = dataclasses.replace(preprocessing, target=target)
+    return dataclasses.replace(dataset, preprocessing=preprocessing, **parts)

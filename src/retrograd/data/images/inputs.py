@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import ConfigDict
 
-from retrograd.base.errors import DataError, RetrogradWarning
+from retrograd.base.errors import ConfigError, DataError, RetrogradWarning
 from retrograd.data.cells.floats import floats
 from retrograd.data.images.decoding import Form
 from retrograd.data.images.pixels import Pixels, as_column
@@ -121,6 +121,9 @@ def fit_images(train: Images, form: Form, settings: DataSettings) -> ImageInputs
     usual: Scale = "standard" if form.deep or narrow else {"divide": WHITE}
     method, divisor = plain_scale(usual if scale is None else scale)
     channels = form.channels
+    if method in ("robust", "log"):
+        cure = "use standard, minmax, none or {divide: n}"
+        raise ConfigError(f"pixels are not scaled by '{method}'", where="data.scale", cure=cure)
     if method == "standard":
         scaling = fit_channels(train.pixels(form, own.memory))
     elif method == "minmax":

@@ -189,7 +189,7 @@ def fit_table(
         else fit_column(name, kind, values[name], settings, scale)
         for name, kind in kinds.items()
     )
-    if scale in ("standard", "robust", "minmax"):
+    if scale in ("standard", "robust", "log", "minmax"):
         _warn_of_constants([name for name in kinds if values[name].n_unique() == 1], table.where)
     _refuse_collisions(columns)
     return TableInputs(columns, ignored, settings.missing_values, settings.invalid, settings.missing)

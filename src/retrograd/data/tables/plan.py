@@ -45,7 +45,7 @@ class TablePlan(Plan[TypedTable, tuple[TableInputs, Target]]):
     def fit(self, train: TypedTable) -> tuple[TableInputs, Target]:
         """Return inputs and target fitted on (clean) training rows."""
         settings = self.settings
-        is_scaled = settings.scale in (None, "standard", "robust", "minmax")
+        is_scaled = settings.scale in (None, "standard", "robust", "log", "minmax")
         target = self.goal.fit(train, settings.scale_target or ("standard" if is_scaled else "none"))
         return fit_table(train, self.features, self.ignored, settings, settings.scale or "standard"), target
 

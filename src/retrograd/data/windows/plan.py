@@ -50,7 +50,7 @@ class WindowPlan(Plan[Table, tuple[WindowInputs, Quantities]]):
         """Return inputs and target fitted on training rows; a target is scaled alike at each step of the horizon."""
         own, settings = self.own, self.settings
         scale = settings.scale or "standard"
-        is_scaled = settings.scale in (None, "standard", "robust", "minmax")
+        is_scaled = settings.scale in (None, "standard", "robust", "log", "minmax")
         target_scale = settings.scale_target or ("standard" if is_scaled else "none")
         plain = fit_table(train, self.features, self.ignored, replace(settings, clip=None), "none")
         inputs = WindowInputs(plain, self.goal.names, own.history, own.horizon, own.stride, own.time, own.keys)
@@ -62,7 +62,7 @@ class WindowPlan(Plan[Table, tuple[WindowInputs, Quantities]]):
         inputs = replace(inputs, table=fit_table(flat, self.features, self.ignored, settings, scale), known=known)
         values = inputs.values(flat)
         one = fit_scaling(values[np.isfinite(values).all(1)], target_scale)
-        scaling = Scaling(one.offset * own.horizon, one.scale * own.horizon)
+        scaling = Scaling(one.offset * own.horizon, one.scale * own.horizon, floor=one.floor * own.horizon)
         return inputs, Quantities(inputs.steps, scaling)
 
     def split_keys(self, rows: Table) -> np.ndarray | None:
@@ -146,6 +146,9 @@ def plan_windows(table: Table, settings: DataSettings, own: WindowSettings) -> W
     if len(table) < least:
         cure = "give more rows, or choose a smaller `history` or `horizon`"
         raise DataError(f"{len(table)} rows in time are fewer than a window's {least}", where=table.where, cure=cure)
+    if settings.scale_target == "log" and own.keys:
+        cure = "use standard, robust, minmax or none"
+        raise ConfigError("each series is scaled by a level of its own", where="data.scale_target", cure=cure)
     for name in (*own.keys, *own.known):
         table.column(name)
     names = settings.features or tuple(name for name in table.names if name not in {*settings.exclude, own.time})

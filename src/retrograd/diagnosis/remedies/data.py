@@ -11,6 +11,8 @@ from retrograd.data.split.settings import SplitSettings
 from retrograd.data.tables.columns import NumberColumn
 from retrograd.data.tables.inputs import TableInputs
 from retrograd.data.tables.outliers import outliers
+from retrograd.data.tables.scaling import spans
+from retrograd.diagnosis.own_unit import inputs_in_own_unit, targets_in_own_unit
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import Remedy, remedies, with_data, with_training
 from retrograd.network.losses.binary_cross_entropy import BinaryCrossEntropy
@@ -50,6 +52,32 @@ class RobustInputs(Remedy):
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         return None if program.x is None else with_data(config, scale="robust", clip=CLIP)
+
+
+@remedies.register("log_inputs")
+class LogInputs(Remedy):
+    """Take features that span orders of magnitude by their logarithm, and standardise each feature."""
+
+    why = "of what grows by factors the logarithm grows by steps, and no row outweighs all others"
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        if program.x is None or not spans(inputs_in_own_unit(program.dataset, program.x)).any():
+            return None
+        return with_data(config, scale="log")
+
+
+@remedies.register("log_target")
+class LogTarget(Remedy):
+    """Take a target that spans orders of magnitude by its logarithm; predictions are given in its own unit."""
+
+    why = "the errors of large and of small targets then count by factors, and not the large ones alone"
+
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
+        if program.dataset.task != "regression" or program.y is None:
+            return None
+        if not spans(targets_in_own_unit(program.dataset, program.y)).any():
+            return None
+        return with_data(config, scale_target="log")
 
 
 @remedies.register("code_is_missing")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
-from retrograd.data.tables.inputs import ArrayInputs, TableInputs
+from retrograd.diagnosis.own_unit import inputs_in_own_unit, targets_in_own_unit
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 from retrograd.diagnosis.usual_rows import DOMINATED, dominating
@@ -35,9 +35,9 @@ class OutlyingCells(Symptom):
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the worst input column and target whose variance a few cells make up."""
         if program.x is not None and program.dataset.train["x"].ndim == 2 and program.x.shape[1] <= MOST_FEATURES:
-            yield from self._worst(program, _in_own_unit(program, program.x), "data.scale")
+            yield from self._worst(program, inputs_in_own_unit(program.dataset, program.x), "data.scale")
         if program.y is not None and program.dataset.task == "regression":
-            yield from self._worst(program, program.y, "data.scale_target")
+            yield from self._worst(program, targets_in_own_unit(program.dataset, program.y), "data.scale_target")
 
     def _worst(self, program: Program, columns: np.ndarray, setting: str) -> Iterator[Finding]:
         found = {i: each for i, column in enumerate(columns.T) if (each := dominating(column)) is not None}
@@ -56,18 +56,3 @@ class OutlyingCells(Symptom):
             remedies=("robust_target",) if is_target else ("robust_inputs", "code_is_missing"),
             confidence=0.6 + 0.3 * share,
         )
-
-
-def _in_own_unit(program: Program, x: np.ndarray) -> np.ndarray:
-    """Return features [rows, features] as they were before they were scaled."""
-    inputs = program.dataset.preprocessing.inputs
-    if isinstance(inputs, ArrayInputs):
-        return x if inputs.scaling is None else inputs.scaling.undo(x)
-    if isinstance(inputs, TableInputs):
-        x = x.copy()
-        for column in inputs.columns:
-            scaling = getattr(column, "scaling", None)
-            if scaling is not None:
-                place = [inputs.features.index(column.features[0])]
-                x[:, place] = scaling.undo(x[:, place])
-    return x

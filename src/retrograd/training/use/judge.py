@@ -100,7 +100,11 @@ def _of_quantities(tally: PlainTally, target: Quantities) -> Answers:
     truth, found = np.concatenate(truths), np.concatenate(answers)
     count = min(MOST_TARGETS, truth.shape[1]) if len(truth) else 0
     shown = [residuals(class_name(target.names[i]), truth[:, i], found[:, i]) for i in range(count)]
-    measure = "squared error" if set(target.scaling.scale) == {1.0} else "squared error of the scaled target"
+    measure = (
+        "squared error"
+        if set(target.scaling.scale) == {1.0} and target.scaling.is_affine
+        else "squared error of the scaled target"
+    )
     fields = {"residuals": tuple(shown), "target_count": len(target.names), "measure": measure}
     return Answers(fields, worst)
 

@@ -1,0 +1,46 @@
+"""Columns of a data set as the user gave them: before they were scaled."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from retrograd.data.dataset import Dataset
+from retrograd.data.tables.inputs import ArrayInputs, TableInputs
+from retrograd.data.tables.scaling import Scaling
+from retrograd.data.tables.target import Quantities
+
+
+def inputs_in_own_unit(dataset: Dataset, x: np.ndarray) -> np.ndarray:
+    """Return inputs [rows, ..., features] before their scaling; as they are where features are no plain numbers."""
+    inputs = dataset.preprocessing.inputs
+    if isinstance(inputs, ArrayInputs):
+        return x if inputs.scaling is None else inputs.scaling.undo(x)
+    if isinstance(inputs, TableInputs):
+        x = np.array(x, np.float64)
+        for column in inputs.columns:
+            scaling = getattr(column, "scaling", None)
+            if scaling is not None:
+                place = [inputs.features.index(column.features[0])]
+                x[:, place] = scaling.undo(x[:, place])
+    return x
+
+
+def takes_logarithms(thing: object) -> bool:
+    """Return whether fitted inputs, or a target, take some numbers by their logarithm."""
+    scalings = [getattr(each, "scaling", None) for each in (thing, *getattr(thing, "columns", ()))]
+    return any(isinstance(scaling, Scaling) and not scaling.is_affine for scaling in scalings)
+
+
+def targets_in_own_unit(dataset: Dataset, y: np.ndarray) -> np.ndarray:
+    """Return quantities [rows, targets], or outputs for them, before their scaling."""
+    target = dataset.preprocessing.target
+    return target.scaling.undo(y) if isinstance(target, Quantities) else y
+
+
+def comparable(dataset: Dataset, y: np.ndarray) -> np.ndarray:
+    """Return targets, or outputs for them, whose R² is that in the user's own unit.
+
+    An affine scaling leaves R² as it is; a logarithm is undone.
+    """
+    taken = takes_logarithms(dataset.preprocessing.target)
+    return targets_in_own_unit(dataset, np.reshape(y, (len(y), -1))) if taken else y

@@ -1,0 +1,61 @@
+"""Quantities that span orders of magnitude, most of them small."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.data.tables.scaling import SPAN, spans
+from retrograd.diagnosis.own_unit import inputs_in_own_unit, takes_logarithms, targets_in_own_unit
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
+SCALED = {"scale": "standard", "scale_target": "standard"}
+
+
+@symptoms.register(
+    "magnitudes",
+    examples=Examples(
+        sick=setup("line", {"skewed": True, "data": SCALED}, network=[*HEAD, {"dense": 1}]),
+        healthy=setup("line", {"data": SCALED}, network=[*HEAD, {"dense": 1}]),
+        near_miss=setup("line", {"skewed": True, "data": {"scale": "log", "scale_target": "log"}},
+                        network=[*HEAD, {"dense": 1}]),
+    ),
+)  # fmt: skip
+class Magnitudes(Symptom):
+    """Prices, counts, concentrations: of what grows by factors the few largest values make up mean, deviation and
+    squared error, and all others lie together. Their logarithms lie evenly.
+    """
+
+    code = "D15"
+    stage = "data"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield the widest span among the features, and among the targets, that are not taken by their logarithm."""
+        dataset, fitted = program.dataset, program.dataset.preprocessing
+        if program.x is not None and dataset.train["x"].ndim == 2 and not takes_logarithms(fitted.inputs):
+            yield from self._widest(dataset.features, inputs_in_own_unit(dataset, program.x), "data.scale")
+        if program.y is not None and dataset.task == "regression" and not takes_logarithms(fitted.target):
+            yield from self._widest((), targets_in_own_unit(dataset, program.y), "data.scale_target")
+
+    def _widest(self, names: tuple[str, ...], columns: np.ndarray, setting: str) -> Iterator[Finding]:
+        places = np.flatnonzero(spans(columns))
+        if not len(places):
+            return
+        quantiles = {int(i): np.quantile(columns[columns[:, i] > 0, i], (0.01, 0.5, 0.99)) for i in places}
+        widest = max(quantiles, key=lambda i: float(quantiles[i][2] / quantiles[i][0]))
+        low, middle, high = (float(value) for value in quantiles[widest])
+        is_target = setting == "data.scale_target"
+        name = "the target" if is_target else f"feature {names[widest] if widest < len(names) else widest}"
+        others = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
+        yield self.finding(
+            setting,
+            f"{name}{others} spans orders of magnitude: half of the values lie below {middle:.4g}, one in a hundred "
+            f"above {high:.4g}",
+            Evidence("99th / 1st hundredth of the positive values", high / low, SPAN),
+            remedies=("log_target" if is_target else "log_inputs",),
+            confidence=0.4,
+        )
