@@ -183,5 +183,5 @@ def errors_by_row(program: Program, run: Observed, part: str, rows: np.ndarray) 
     truth = np.asarray(columns_of(program.dataset, part)["y"])[rows]
     if program.classifies:
         return row_errors(labels(outputs, program.scorer.logits), truth.reshape(-1).astype(int), True)
-    both = (comparable(program.dataset, each) for each in (outputs, truth.reshape(len(rows), -1)))
-    return row_errors(*(np.asarray(each, np.float64) for each in both), False)
+    answers = np.asarray(truth, np.float64).reshape(len(rows), -1)
+    return row_errors(comparable(program.dataset, outputs), comparable(program.dataset, answers), False)

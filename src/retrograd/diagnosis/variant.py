@@ -77,7 +77,7 @@ def _scaled(dataset: Dataset, name: str, method: str, divisor: float, clip: floa
     columns = {part: held for part in PARTS if (held := getattr(dataset, part)) is not None}
     raw = {part: undo(dataset, held[name]) if method == "log" else held[name] for part, held in columns.items()}
     scaling = fit_scaling(raw["train"], method, divisor, clip)
-    parts = {part: {**held, name: scaling.to_floats(raw[part])} for part, held in columns.items()}
+    parts: dict[str, Any] = {part: {**held, name: scaling.to_floats(raw[part])} for part, held in columns.items()}
     preprocessing = dataset.preprocessing
     if name == "y" and isinstance(preprocessing.target, Quantities) and method == "log":
         target = dataclasses.replace(preprocessing.target, scaling=scaling)

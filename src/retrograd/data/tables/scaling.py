@@ -50,7 +50,9 @@ class Scaling:
 
     def apply(self, x: np.ndarray) -> np.ndarray:
         """Return the scaled numbers, in float64."""
-        y: np.ndarray = (logarithms(np.asarray(x, np.float64), self.floor) - np.array(self.offset)) / np.array(self.scale)
+        y: np.ndarray = (logarithms(np.asarray(x, np.float64), self.floor) - np.array(self.offset)) / np.array(
+            self.scale
+        )
         return y if self.clip is None else np.clip(y, -self.clip, self.clip)
 
     def to_floats(self, x: np.ndarray) -> np.ndarray:
