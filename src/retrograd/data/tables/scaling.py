@@ -103,10 +103,10 @@ def spans(x: np.ndarray) -> np.ndarray:
 def fit_scaling(x: np.ndarray, method: str, divisor: float = 1.0, clip: float | None = None) -> Scaling:
     """Return the scaling of x [rows, ..., features] by a method.
 
-    standard: by mean and deviation. log: the same, of the logarithm where that says more (see `spans`); zeros, and
-    what lies below a tenth of the smallest positive one of the training rows, count as that. robust: by the median and what the deviation of a
-    normal sample with the same quartiles would be. minmax: to [0, 1]. divide: by a number. none. A constant feature is
-    only shifted, so it becomes 0 and never NaN.
+    standard: by mean and deviation. log: the same, of the logarithm where that says more (see `spans`); what lies
+    below a tenth of the smallest positive training value counts as that tenth. robust: by the median and what the
+    deviation of a normal sample with the same quartiles would be. minmax: to [0, 1]. divide: by a number. none. A
+    constant feature is only shifted, so it becomes 0 and never NaN.
     """
     width = x.shape[-1]
     floor: tuple[float, ...] = ()
