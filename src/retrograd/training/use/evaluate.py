@@ -60,12 +60,18 @@ class Evaluator:
         return np.concatenate(list(self.each_output(variables, columns)))
 
     def each_output(self, variables: Variables, columns: Mapping[str, Any]) -> Iterator[np.ndarray]:
-        """Yield the main output of a portion of rows after the other."""
+        """Yield the main output of a portion of rows after the other.
+
+        Any number of rows takes at most 13 programs: a portion is filled up to a power of two with copies of its last
+        row, whose outputs are left out.
+        """
         needed = {name: columns[name] for name in self.network.columns}
-        for chunk in self.chunks(needed):
+        for chunk in self.chunks(needed, even=True):
+            rows = len(next(iter(chunk.values())))
+            filled = {name: filled_up(column) for name, column in chunk.items()}
             with computing_in(self.precision):
-                output = np.asarray(self._forward(*variables, in_precision(chunk, self.precision)))
-            yield output
+                output = np.asarray(self._forward(*variables, in_precision(filled, self.precision)))
+            yield output[:rows]
 
     def loss(self, variables: Variables, columns: Mapping[str, Any]) -> tuple[float, np.ndarray]:
         """Return the loss over all rows (each portion weighed by its count) and the main output."""
@@ -96,9 +102,10 @@ class Evaluator:
         tally = self._tally(shape)
         return ("loss",) if tally is None else ("loss", *tally.names)
 
-    def chunks(self, columns: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield the rows in portions; those that must be decoded are, while the portion before is computed."""
+    def chunks(self, columns: Mapping[str, Any], *, even: bool = False) -> Iterator[dict[str, Any]]:
+        """Yield the rows in portions, of powers of two if `even`; what is to be decoded is, one portion ahead."""
         rows, size = len(next(iter(columns.values()))), self._rows_at_once(columns)
+        size = 1 << size.bit_length() - 1 if even else size
         if rows <= size:
             yield {name: column[:] for name, column in columns.items()}
             return
@@ -169,6 +176,13 @@ def _losses(
 
 def _output(network: Network, output: str, params: Any, state: Any, columns: Mapping[str, Array]) -> Any:
     return take(forward(network, params, state, Context(), columns).outputs, output)
+
+
+def filled_up(column: np.ndarray) -> np.ndarray:
+    """Return a column whose last row is repeated until the number of rows is a power of two."""
+    rows = len(column)
+    missing = (1 << (rows - 1).bit_length()) - rows if rows else 0
+    return np.concatenate([column, np.repeat(column[-1:], missing, 0)]) if missing else column
 
 
 def gives_logits(loss: Loss | Any) -> bool:
