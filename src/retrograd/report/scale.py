@@ -47,8 +47,8 @@ def scale_for(values: Iterable[float], may_be_logarithmic: bool = False, most: f
     low, high = min(finite), max(finite)
     if may_be_logarithmic and low > 0 and high / low >= LOGARITHMIC_FROM:
         return Scale(*_widened(math.log10(low), math.log10(high)), logarithmic=True)
-    low, high = _widened(low, high)
-    return Scale(low, min(high, most) if most > low else high)
+    first, last = _widened(low, high)
+    return Scale(first, min(last, max(most, high)))
 
 
 def labels(scale: Scale, side: str, ticks: Sequence[float]) -> Iterator[Markup]:

@@ -24,14 +24,16 @@ def check(
         str,
         typer.Argument(
             metavar="CONFIG|RUN|LAYER|FILE.py",
-            help="a YAML configuration, a run, a layer or loss by name, or a Python file that registers layers",
+            help="a YAML configuration, a run, the name of a layer or loss, or a Python file that registers layers",
         ),
     ],
     layers: OwnLayers = None,
     entries: Annotated[
-        int | None, typer.Option(parser=at_least(1), metavar="N", help="entries tried of each large tensor")
+        int | None, typer.Option(parser=at_least(1), metavar="N", help="check this many entries of each large tensor")
     ] = None,
-    seed: Annotated[int, typer.Option(parser=at_least(0), metavar="N", help="of what is drawn")] = 0,
+    seed: Annotated[
+        int, typer.Option(parser=at_least(0), metavar="N", help="seed for the random example and the entries checked")
+    ] = 0,
     runs: RunsRoot = Path("runs"),
     as_json: Json = False,
 ) -> int:

@@ -33,29 +33,34 @@ ILL = 8
 
 
 def diagnose(
-    source: Annotated[str, typer.Argument(metavar="CONFIG|RUN|DATA", help="a YAML configuration, a run, a data file")],
+    source: Annotated[
+        str, typer.Argument(metavar="CONFIG|RUN|DATA", help="a YAML configuration, a run or a data file")
+    ],
     target: Target = None,
     changes: Changes = None,
-    seeds: Annotated[int, typer.Option(parser=at_least(1), metavar="N", help="runs that are trained to look")] = SEEDS,
+    seeds: Annotated[int, typer.Option(parser=at_least(1), metavar="N", help="number of diagnostic runs")] = SEEDS,
     seconds: Annotated[
-        float | None, typer.Option(parser=finite_positive, metavar="S", help="longest time of one run")
+        float | None, typer.Option(parser=finite_positive, metavar="S", help="time limit of one run, in seconds")
     ] = None,
     budget: Annotated[
-        float, typer.Option(parser=seconds_of, metavar="TIME", help="for everything: 30, 90s, 2m, 1h")
+        float,
+        typer.Option(
+            parser=seconds_of, metavar="TIME", show_default="2m", help="time limit of the diagnosis: 30, 90s, 2m, 1h"
+        ),
     ] = SECONDS,
     layers: OwnLayers = None,
-    strict: Annotated[bool, typer.Option("--strict", help="exit code 8 if something is ill")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="exit with code 8 if the network is ill")] = False,
     runs: RunsRoot = Path("runs"),
     as_json: Json = False,
 ) -> int:
     """Say whether a network learns what its data hold, and if not, why.
 
     \b
-    Looks at the configuration, the data, the first pass and some runs, which are
-    trained in memory. The failure counts, not the symptom: an oddity of a network
-    that learns is a note. Of a run, the findings are written into its folder.
-    What would take longer than the budget, two minutes unless you say otherwise,
-    is trained on a sample of the rows, and the verdict says so.
+    Examines the configuration, the data, the first pass and a few diagnostic
+    runs, which are trained in memory. A network that learns is healthy: whatever
+    else is odd about it is a note. The findings on a run are written into its
+    folder. If training would exceed the budget, it uses a sample of the rows, and
+    the verdict says so.
     """
     settle(layers)
     refuse_foreign(source, "diagnose")

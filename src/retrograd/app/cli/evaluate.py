@@ -26,7 +26,7 @@ def evaluate(
     layers: OwnLayers = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a trained model on rows that it has not seen."""
+    """Measure a trained model on rows with known targets."""
     settle(layers)
     check_order(run, data, "evaluate")
     with given_data(data) as path:

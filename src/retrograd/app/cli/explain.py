@@ -38,19 +38,19 @@ def explain(
     ] = None,
     target: Target = None,
     changes: Changes = None,
-    page: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="write one page to this file")] = None,
+    page: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="write an HTML page to this file")] = None,
     every: Annotated[bool, typer.Option("--all", help="show every setting, defaults included")] = False,
     listed: Annotated[bool, typer.Option("--list", help="list all names that have a manual page")] = False,
     layers: OwnLayers = None,
     runs: RunsRoot = Path("runs"),
     as_json: Json = False,
 ) -> None:
-    """Say what every line of a configuration means, before a step has run.
+    """Explain every line of a configuration before the first training step.
 
     \b
     retrograd explain examples/digits.yaml
     retrograd explain house.csv --target price
-    retrograd explain batch_norm         (a manual page; --list tells all names)
+    retrograd explain batch_norm         (a manual page; --list lists all names)
     """
     settle(layers)
     if listed:

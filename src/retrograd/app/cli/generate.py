@@ -18,18 +18,29 @@ from retrograd.training.use.generate import generate as generate_text
 
 def generate(
     run: ModelName,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="what is continued, or answered")] = "",
-    length: Annotated[int | None, typer.Option(parser=at_least(1), metavar="N", help="at most so many tokens")] = None,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="the text to continue or to answer")] = "",
+    length: Annotated[
+        int | None, typer.Option(parser=at_least(1), metavar="N", help="maximum number of tokens")
+    ] = None,
     temperature: Annotated[
         float | None,
-        typer.Option(parser=finite_positive, metavar="T", help="of the draw; below 1 it is bolder, above 1 wilder"),
+        typer.Option(
+            parser=finite_positive,
+            metavar="T",
+            help="sampling temperature: below 1 favours likely tokens, above 1 flattens the choice",
+        ),
     ] = None,
-    greedy: Annotated[bool, typer.Option("--greedy", help="always the likeliest token")] = False,
-    top: Annotated[int | None, typer.Option(parser=at_least(1), metavar="N", help="draw among the N likeliest")] = None,
+    greedy: Annotated[bool, typer.Option("--greedy", help="always choose the likeliest token")] = False,
+    top: Annotated[
+        int | None, typer.Option(parser=at_least(1), metavar="N", help="draw from the N likeliest tokens")
+    ] = None,
     beam: Annotated[
-        int | None, typer.Option(parser=at_least(1), metavar="N", help="beam search: the N best texts, with scores")
+        int | None,
+        typer.Option(
+            parser=at_least(1), metavar="N", help="use beam search and print the N best texts with their scores"
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(parser=at_least(0), metavar="N", help="of the draw")] = 0,
+    seed: Annotated[int, typer.Option(parser=at_least(0), metavar="N", help="seed for the draw")] = 0,
     runs: RunsRoot = Path("runs"),
     layers: OwnLayers = None,
     as_json: Json = False,

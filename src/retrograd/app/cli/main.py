@@ -24,12 +24,12 @@ VERBS = {
     "train": "train a network from a configuration, or from a table alone",
     "trace": "show every number of one training step",
     "diagnose": "say whether a network learns, and if not, why",
-    "repair": "try remedies, and keep what measured better",
+    "repair": "try remedies and keep those that measure better",
     "predict": "predict for new rows with a trained model",
     "generate": "continue or answer a text with a trained model",
     "evaluate": "measure a trained model on rows with targets",
-    "runs": "list runs, show one, write its page, compare two",
-    "explain": "what a configuration means; manual pages of layers and settings",
+    "runs": "list runs, show one, write its page, compare several",
+    "explain": "explain a configuration, a layer, a setting, a finding or a concept",
     "check": "compare the backward pass with differences, layer by layer",
     "cache": "show or clear the compiled programs that commands keep",
     "schema": "print the JSON Schema of a configuration",
@@ -129,16 +129,16 @@ def overview() -> str:
     width = max(map(len, VERBS))
     verbs = "\n".join(f"  {verb.ljust(width)}  {words}" for verb, words in VERBS.items())
     return f"""\
-usage: {PROGRAM} VERB ...      {PROGRAM} VERB --help tells more
+usage: {PROGRAM} VERB ...      {PROGRAM} VERB --help for details
 
 Neural networks whose backward pass you can read, see, prove and repair.
 
 {verbs}
 
-With --json a verb prints one JSON document on standard output and nothing else;
-messages go to standard error. With --layers FILE.py it knows your own layers.
+--json prints one JSON document to standard output and nothing else; messages go
+to standard error. --layers FILE.py loads your own layers.
 
-Begin with:  {PROGRAM} train examples/xor.yaml"""
+Try first:  {PROGRAM} train examples/xor.yaml"""
 
 
 def unknown(word: str) -> UsageError:

@@ -107,17 +107,18 @@ def command_of(function: Callable[..., object]) -> typer.core.TyperCommand:
     return typer.main.get_command(app)  # type: ignore[return-value]
 
 
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's folder, its name or a beginning of it, or `last`")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run: its folder, the beginning of its name, or `last`")]
 ModelName = Annotated[
-    str, typer.Argument(metavar="RUN", help="a run's folder, its name or a beginning of it, `last`, or a model file")
+    str,
+    typer.Argument(metavar="RUN", help="a run (its folder, the beginning of its name, or `last`) or a model file"),
 ]
 OwnLayers = Annotated[
     list[Path] | None,
-    typer.Option("--layers", metavar="FILE.py", help="run a Python file that registers layers, losses or optimizers"),
+    typer.Option("--layers", metavar="FILE.py", help="load your layers, losses or optimizers from a Python file"),
 ]
-Target = Annotated[str | None, typer.Option(help="the column to predict, for a data file")]
+Target = Annotated[str | None, typer.Option(help="predict this column of a data file")]
 Changes = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a setting, as in training.epochs=5")
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a setting, for example training.epochs=5")
 ]
-Json = Annotated[bool, typer.Option("--json", help="print one JSON document on standard output")]
-RunsRoot = Annotated[Path, typer.Option("--runs", help="folder that holds the runs")]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON document to standard output")]
+RunsRoot = Annotated[Path, typer.Option("--runs", help="folder of the runs")]

@@ -27,31 +27,31 @@ from retrograd.record.strict_json import write_json
 
 def predict(
     run: ModelName,
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="rows like those of training; the target may be absent")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="rows like those in training; the target may be absent")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="file to write instead of standard output (.npz: masks)")
+        Path | None, typer.Option("--out", "-o", help="write to this file instead of standard output (.npz for masks)")
     ] = None,
     runs: RunsRoot = Path("runs"),
     layers: OwnLayers = None,
     as_json: Json = False,
     invalid: Annotated[
         Literal["error", "missing"] | None,
-        typer.Option(help="what becomes of cells and lines that cannot be read; by default as in training"),
+        typer.Option(help="treat unreadable cells and lines as errors or as missing [default: as in training]"),
     ] = None,
     formulas: Annotated[
-        bool, typer.Option("--formulas", help="write texts that begin with = + - @ as they are, not after a '")
+        bool, typer.Option("--formulas", help="write texts that begin with = + - @ unchanged, without a protecting '")
     ] = False,
     allow_nonfinite: Annotated[
-        bool, typer.Option("--allow-nonfinite", help="use a model with NaN or infinite weights")
+        bool, typer.Option("--allow-nonfinite", help="accept a model with NaN or infinite weights")
     ] = False,
 ) -> None:
     """Predict for new rows, as CSV or, with --json, as a list of objects.
 
-    Preprocessing is inside the model: give the raw columns, in any order, or a file or folder of images or texts,
-    whatever it was trained on, or - for rows (CSV, JSON) from standard input. The
-    forecast that follows a series is the last row.
+    Preprocessing is part of the model: give it raw columns in any order, or a file or folder of images or texts like
+    those it was trained on, or - to read rows (CSV or JSON) from standard input. The last row holds the forecast that
+    follows a series.
 
-    Standard output shows control characters as \\x1b; a file (-o) holds them as they are.
+    Standard output shows control characters as \\x1b; a file (-o) holds them unchanged.
     """
     settle(layers)
     check_order(run, data, "predict")

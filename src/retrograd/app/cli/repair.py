@@ -33,27 +33,37 @@ from retrograd.training.config.config import plain_config
 
 
 def repair(
-    source: Annotated[str, typer.Argument(metavar="CONFIG|RUN|DATA", help="a YAML configuration, a run, a data file")],
+    source: Annotated[
+        str, typer.Argument(metavar="CONFIG|RUN|DATA", help="a YAML configuration, a run or a data file")
+    ],
     target: Target = None,
     changes: Changes = None,
     budget: Annotated[
         Allowance | None,
-        typer.Option(parser=updates_or_time, metavar="UPDATES|TIME", help="for all trials: 20000, or 90s, 2m, 1h"),
+        typer.Option(
+            parser=updates_or_time,
+            metavar="UPDATES|TIME",
+            help="budget of all trials: updates (20000) or time (90s, 2m, 1h)",
+        ),
     ] = None,
-    seeds: Annotated[int, typer.Option(parser=at_least(2), metavar="N", help="seeds that it must hold on")] = SEEDS,
-    baseline: Annotated[bool, typer.Option("--baseline", help="give random search as many updates, and tell")] = False,
+    seeds: Annotated[
+        int, typer.Option(parser=at_least(2), metavar="N", help="number of seeds a repair must succeed on")
+    ] = SEEDS,
+    baseline: Annotated[
+        bool, typer.Option("--baseline", help="also run random search with as many updates, and report it")
+    ] = False,
     layers: OwnLayers = None,
-    apply: Annotated[bool, typer.Option("--apply", help="write the repaired file beside the old one")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="write the repaired configuration beside the old one")] = False,
     runs: RunsRoot = Path("runs"),
     as_json: Json = False,
 ) -> None:
     """Find what is wrong, try remedies from fresh weights, keep the smallest patch that measured better.
 
     \b
-    The budget is 10 times the configured run unless told otherwise. A patch is
-    accepted when its held-out gain exceeds the noise between seeds, and holds on
-    further seeds and on the test part, which had no part in the choice. What was
-    tried is kept in a run's folder, and with --apply beside the repaired file.
+    The default budget is 10 times the configured run. A patch is accepted when
+    its held-out gain exceeds the noise between seeds and is confirmed on further
+    seeds and on the test part, which played no part in the choice. The trials are
+    stored in the run's folder and, with --apply, beside the repaired file.
     """
     settle(layers)
     refuse_foreign(source, "repair")

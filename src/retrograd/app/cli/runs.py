@@ -26,7 +26,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
                   invoke_without_command=True, context_settings=CONTEXT)  # fmt: skip
 MOST_TOLD = 3  # pairs of confused classes
 FURTHEST = ("test", "valid", "train")  # from training
-Root = Annotated[Path | None, typer.Option("--runs", help="folder that holds the runs  [default: runs]")]
+Root = Annotated[Path | None, typer.Option("--runs", help="folder of the runs  [default: runs]")]
 
 
 class Asked(NamedTuple):
@@ -44,7 +44,10 @@ def asked(context: typer.Context, root: Path | None, as_json: bool) -> Asked:
 
 @app.callback()
 def runs(context: typer.Context, root: Root = None, as_json: Json = False) -> None:
-    """List the runs in a folder; `show` tells one in full, `report` as a page, `compare` sets several side by side."""
+    """List the runs in a folder.
+
+    `show` prints one in full, `report` writes its page, `compare` puts several side by side.
+    """
     context.obj = asked(context, root, as_json)
     if context.invoked_subcommand is None:
         show_list(context.obj)
@@ -73,7 +76,10 @@ def show_list(wanted: Asked) -> None:
 
 @app.command()
 def show(context: typer.Context, run: RunName, root: Root = None, as_json: Json = False) -> None:
-    """Tell one run in full: its end, scores and configuration."""
+    """Print one run in full.
+
+    Shows how it ended, its scores and its configuration.
+    """
     wanted = asked(context, root, as_json)
     found = find_run(wanted.root, run)
     if wanted.as_json:
@@ -99,11 +105,16 @@ def show(context: typer.Context, run: RunName, root: Root = None, as_json: Json 
 def report(
     context: typer.Context,
     run: RunName,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="the page's file  [default: RUN/report.html]")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="write the page to this file  [default: RUN/report.html]")
+    ] = None,
     root: Root = None,
     as_json: Json = False,
 ) -> None:
-    """Write one run as a page: curves, scores, health of the layers, findings, network, configuration."""
+    """Write the page of one run.
+
+    It holds curves, scores, findings, the health of the layers, network and configuration.
+    """
     wanted = asked(context, root, as_json)
     found = find_run(wanted.root, run)
     module = importlib.import_module("retrograd.report.report")  # it loads the layers, which the other words need not
@@ -116,12 +127,15 @@ def compare(
     context: typer.Context,
     runs: Annotated[
         list[str],
-        typer.Argument(metavar="RUN RUN...", help="runs' folders, their names or beginnings of them, or `last`"),
+        typer.Argument(metavar="RUN RUN...", help="two or more runs: folders, beginnings of names, or `last`"),
     ],
     root: Root = None,
     as_json: Json = False,
 ) -> None:
-    """Set two or more runs side by side: settings that differ, scores."""
+    """Put two or more runs side by side.
+
+    Shows the settings that differ, and the scores.
+    """
     wanted = asked(context, root, as_json)
     if len(runs) < 2:
         raise UsageError("a comparison needs at least two runs", cure="retrograd runs lists them")

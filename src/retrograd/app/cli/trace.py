@@ -48,31 +48,38 @@ SUFFIXES = {
 
 
 def trace(
-    source: Annotated[str, typer.Argument(metavar="CONFIG|RUN", help="a YAML configuration, or a run")],
-    step: Annotated[int | None, typer.Option(parser=at_least(1), metavar="N", help="which step, from 1")] = None,
-    sample: Annotated[
-        int | None, typer.Option(parser=at_least(0), metavar="I", help="one row of the training part alone, from 0")
+    source: Annotated[str, typer.Argument(metavar="CONFIG|RUN", help="a YAML configuration or a run")],
+    step: Annotated[
+        int | None, typer.Option(parser=at_least(1), metavar="N", help="trace this step, counted from 1 [default: 1]")
     ] = None,
-    batch: Annotated[bool, typer.Option("--batch", help="the step's own rows (the default)")] = False,
-    node: Annotated[str | None, typer.Option(metavar="PATH", help="open one node in full")] = None,
+    sample: Annotated[
+        int | None, typer.Option(parser=at_least(0), metavar="I", help="trace one training row alone, counted from 0")
+    ] = None,
+    batch: Annotated[bool, typer.Option("--batch", help="trace all rows of the step (the default)")] = False,
+    node: Annotated[str | None, typer.Option(metavar="PATH", help="show one node in full")] = None,
     dtype: Annotated[
-        Precision, typer.Option(help="float32 with a run's own rows: the run's own program, bit for bit")
+        Precision, typer.Option(help="precision; float32 repeats the run's own program bit for bit")
     ] = Precision.float64,
     form: Annotated[
         Format | None,
-        typer.Option("--format", help="output format [default: text, or what the file name of --out says]"),
+        typer.Option("--format", help="output format [default: text, or the ending of --out]"),
     ] = None,
-    decimals: Annotated[int, typer.Option(parser=at_least(0), metavar="D", help="decimals of rounded numbers")] = 4,
+    decimals: Annotated[int, typer.Option(parser=at_least(0), metavar="D", help="number of decimals")] = 4,
     delta: Annotated[
         str | None,
-        typer.Option(metavar="VALUES", help="begin the backward pass with this at the output, as in -4 or 0.1,-0.2"),
+        typer.Option(
+            metavar="VALUES", help="start the backward pass with this delta at the output, for example -4 or 0.1,-0.2"
+        ),
     ] = None,
     condition: Annotated[
-        str | None, typer.Option("--break", metavar="CONDITION", help="the first step where it holds: 'grad_norm>10'")
+        str | None,
+        typer.Option(
+            "--break", metavar="CONDITION", help="trace the first step where this holds, for example 'grad_norm>10'"
+        ),
     ] = None,
     changes: Changes = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="write to this file; its ending names the form")
+        Path | None, typer.Option("--out", "-o", help="write to this file; its ending chooses the format")
     ] = None,
     layers: OwnLayers = None,
     runs: RunsRoot = Path("runs"),

@@ -49,19 +49,22 @@ def train(
     ],
     target: Target = None,
     changes: Changes = None,
-    epochs: Annotated[int | None, typer.Option(parser=at_least(1), metavar="N", help="training.epochs")] = None,
-    batch_size: Annotated[int | None, typer.Option(parser=at_least(1), metavar="N", help="training.batch_size")] = None,
-    lr: Annotated[float | None, typer.Option(parser=finite_positive, metavar="RATE", help="the learning rate")] = None,
-    seed: Annotated[int | None, typer.Option(parser=at_least(0), metavar="N", help="training.seed")] = None,
+    epochs: Annotated[int | None, typer.Option(parser=at_least(1), metavar="N", help="number of epochs")] = None,
+    batch_size: Annotated[int | None, typer.Option(parser=at_least(1), metavar="N", help="rows in one step")] = None,
+    lr: Annotated[float | None, typer.Option(parser=finite_positive, metavar="RATE", help="learning rate")] = None,
+    seed: Annotated[
+        int | None, typer.Option(parser=at_least(0), metavar="N", help="seed for weights, order and split")
+    ] = None,
     runs: RunsRoot = Path("runs"),
-    run: Annotated[Path | None, typer.Option("--run", help="this run's folder, exactly")] = None,
-    force: Annotated[bool, typer.Option("--force", help="replace a run that --run holds already")] = False,
-    config_out: Annotated[Path | None, typer.Option(help="where to write a configuration that was chosen")] = None,
+    run: Annotated[Path | None, typer.Option("--run", help="write the run to exactly this folder")] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace the run that --run already holds")] = False,
+    config_out: Annotated[Path | None, typer.Option(help="write the chosen configuration to this file")] = None,
     max_bytes: Annotated[
-        int | None, typer.Option(parser=at_least(1), metavar="N", help="largest data file, decompressed")
+        int | None,
+        typer.Option(parser=at_least(1), metavar="N", help="refuse data files larger than this, decompressed"),
     ] = None,
     layers: OwnLayers = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="show no progress")] = False,
     as_json: Json = False,
 ) -> int:
     """Train a network and keep the best weights.
