@@ -151,9 +151,11 @@ def _boxes(made: dict[str, Any]) -> Iterator[Shape]:
         y, right = i * (BOX_HEIGHT + BOX_GAP) + 5, BOX_LEFT + BOX_WIDTH - 10
         yield Box((BOX_LEFT, y), (BOX_WIDTH, BOX_HEIGHT))
         yield Label((BOX_LEFT + 10, y + 19), box["name"], INK, 13.5, "start")
-        yield Label((BOX_LEFT + 10, y + 36), box["about"], SOFT, 11.5, "start")
+        yield Label((BOX_LEFT + 10, y + 36), box["about"], SOFT, 12, "start")
         if box["output"]:
-            yield Label((right, y + 19), box["output"], FORWARD, 12, "end")
+            yield Label((right, y + 19), box["output"], LOSS if box["kind"] == "loss" else FORWARD, 12, "end")
+        if box["kind"] == "loss":
+            yield Label((right, y + 36), f"→ {made['after']}", LOSS, 12, "end")
         if box["delta"]:
             yield Label((right, y + 36), f"δ {box['delta']}", BACKWARD, 12, "end")
 

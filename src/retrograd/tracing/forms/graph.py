@@ -11,7 +11,7 @@ import numpy as np
 from retrograd.network.layers import Dense
 from retrograd.present.exact import Figures
 from retrograd.tracing.lines import entry, summary
-from retrograd.tracing.numbers import NodeNumbers, StepNumbers, parts
+from retrograd.tracing.numbers import NodeNumbers, ObjectiveNumbers, StepNumbers, parts
 
 MOST_UNITS = 10  # in one column
 MOST_LINKS = 120
@@ -38,7 +38,7 @@ class Column:
 def graph(step: StepNumbers, f: Figures) -> dict[str, Any]:
     """Return the drawing of a step's network."""
     columns = _columns(step)
-    return _boxes(step, f) if columns is None else _units(step, columns, f)
+    return boxes(step, f) if columns is None else _units(step, columns, f)
 
 
 # ------------------------------------------------------------------------------------------------------------ units
@@ -90,6 +90,7 @@ def _units(step: StepNumbers, columns: Sequence[Column], f: Figures) -> dict[str
                 links.append(_link(column.nodes[0], (i, j), before[i], places[k][j], taken, weight.size))
     return {
         "kind": "units",
+        "tallest": tallest,
         "close": is_close,
         "width": MARGIN * 2 + ACROSS * len(columns) - 90,
         "height": height,
@@ -156,22 +157,37 @@ def _loss(step: StepNumbers, x: float, y: float, ends: Sequence[tuple[float, flo
 # ------------------------------------------------------------------------------------------------------------ boxes
 
 
-def _boxes(step: StepNumbers, f: Figures) -> dict[str, Any]:
-    rows = list(step.columns) + [node.path for node in step.nodes]
-    place = {name: i for i, name in enumerate(rows)}
-    boxes = [{"name": name, "about": f"rows of the data, {list(column.shape)}", "output": "", "delta": "", "node": ""}
-             for name, column in step.columns.items()]  # fmt: skip
-    boxes += [_box(node, f) for node in step.nodes]
-    links = [
-        [place[reference.partition(".")[0]], place[node.path]] for node in step.nodes for reference in node.node.inputs
-    ]
-    return {"kind": "boxes", "boxes": boxes, "links": links}
+def boxes(step: StepNumbers, f: Figures) -> dict[str, Any]:
+    """Return a box for each column, node and loss: what only a loss reads stands just above the losses."""
+    read = {reference.partition(".")[0] for node in step.nodes for reference in node.node.inputs}
+    columns = sorted(step.columns, key=lambda name: name not in read)
+    early = [name for name in columns if name in read]
+    made = [*(_column_box(step, name) for name in early), *(_box(node, f) for node in step.nodes)]
+    made += [_column_box(step, name) for name in columns if name not in read]
+    made += [_loss_box(objective, f) for objective in step.objectives]
+    place = {box["name"]: i for i, box in enumerate(made)}
+    ends = [(node.path, node.node.inputs) for node in step.nodes]
+    ends += [(objective.name, objective.references) for objective in step.objectives]
+    links = [[place[reference.partition(".")[0]], place[name]] for name, references in ends for reference in references
+             if reference.partition(".")[0] in place]  # fmt: skip
+    return {"kind": "boxes", "boxes": made, "links": links, "after": f.number(step.loss_after)}
+
+
+def _column_box(step: StepNumbers, name: str) -> dict[str, Any]:
+    about = f"rows of the data, {list(step.columns[name].shape)}"
+    return {"kind": "data", "name": name, "about": about, "output": "", "delta": "", "node": ""}
+
+
+def _loss_box(objective: ObjectiveNumbers, f: Figures) -> dict[str, Any]:
+    return {"kind": "loss", "name": objective.name, "about": objective.loss.kind, "output": f.number(objective.value),
+            "delta": "", "node": ""}  # fmt: skip
 
 
 def _box(node: NodeNumbers, f: Figures) -> dict[str, Any]:
     outputs = [array for _, array in parts(node.path, node.output)]
     deltas = [array for _, array in parts(node.path, node.delta)]
     return {
+        "kind": "node",
         "name": node.path,
         "node": node.path,
         "about": f"{node.layer.kind}, {', '.join(str(list(array.shape)) for array in outputs)}",

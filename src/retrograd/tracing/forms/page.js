@@ -37,17 +37,38 @@
   });
 
   // ------------------------------------------------------------------ the drawing of units
-  function drawUnits() {
+  // On a narrow screen the layers stand below each other, so that nothing is cut off and text keeps its size.
+  function upright(graph) {
+    const width = Math.max(300, byId("graph").clientWidth), middle = graph.loss.y;
+    const apart = graph.tallest > 1 ? Math.min(1, (width - 150) / (190 * (graph.tallest - 1))) : 1;
+    const turn = ([x, y]) => [width / 2 + (y - middle) * apart, 100 + (x - 92)];
+    const place = (thing) => { const [x, y] = turn([thing.x, thing.y]); return { ...thing, x, y }; };
+    const loss = { ...place(graph.loss), from: graph.loss.from.map(turn) };
+    const taken = [];
+    const links = graph.links.map((link) => {
+      const from = turn(link.from), to = turn(link.to);
+      const along = (part) => [from[0] + (to[0] - from[0]) * part, from[1] + (to[1] - from[1]) * part];
+      const isFree = ([x, y]) => taken.every(([a, b]) => Math.abs(a - x) > 125 || Math.abs(b - y) > 36);
+      const at = [0.2, 0.33, 0.46, 0.26, 0.4, 0.53].map(along).find(isFree) ?? along(0.33);
+      if (link.labelled) taken.push(at);
+      return { ...link, from, to, at };
+    });
+    return { ...graph, isUpright: true, width, height: loss.y + 70, units: graph.units.map(place), loss, links };
+  }
+
+  function drawUnits(graph) {
     const here = stops[at].node, phase = stops[at].phase;
     const svg = draw("svg", { viewBox: `0 0 ${graph.width} ${graph.height}`, role: "group", "aria-label": "units and weights", class: graph.close ? "tall" : "" });
     for (const [x, y] of graph.loss.from) {
-      svg.append(draw("line", { class: "edge", x1: x + 30, y1: y, x2: graph.loss.x - 48, y2: graph.loss.y, "stroke-width": 1.2 }));
+      const ends = graph.isUpright ? { x1: x, y1: y + 30, x2: graph.loss.x, y2: graph.loss.y - 22 }
+        : { x1: x + 30, y1: y, x2: graph.loss.x - 48, y2: graph.loss.y };
+      svg.append(draw("line", { class: "edge", ...ends, "stroke-width": 1.2 }));
     }
     const chain = opened ? weightsOnChain() : new Set();
     const links = graph.links.map((link) => drawLink(link, chain));
     svg.append(...links.map(([line]) => line), ...links.map(([, label]) => label).filter(Boolean)); // labels on top
     for (const unit of graph.units) svg.append(drawUnit(unit, here));
-    svg.append(drawLoss(phase));
+    svg.append(drawLoss(graph.loss, phase));
     byId("graph").replaceChildren(svg);
   }
 
@@ -107,8 +128,7 @@
       draw("title", {}, name), ...lines);
   }
 
-  function drawLoss(phase) {
-    const { x, y, value, after } = graph.loss;
+  function drawLoss({ x, y, value, after }, phase) {
     const i = stops.findIndex((stop) => stop.phase === "loss"), isKnown = i >= 0 && i <= at;
     const group = draw("g", { class: phase === "loss" || phase === "after" ? "loss here" : "loss" },
       draw("rect", { x: x - 48, y: y - 22, width: 96, height: 44, rx: 8 }), write(x, y - 3, "loss", "t-soft", 12));
@@ -120,24 +140,29 @@
   const short = (text) => (text.length > 8 ? `${text.slice(0, 7)}…` : text);
 
   // ------------------------------------------------------------------ the drawing of boxes
-  function drawBoxes() {
-    const high = 46, wide = 560, left = 70, here = stops[at].node;
-    const svg = draw("svg", { viewBox: `0 0 ${wide + left + 10} ${graph.boxes.length * (high + 14) + 10}`, role: "group" });
+  function drawBoxes(graph) {
+    const high = 46, width = Math.max(300, byId("graph").clientWidth), left = width < 500 ? 44 : 70, here = stops[at].node;
+    const wide = width - left - 2, reach = (from, to) => (left - 8) * Math.min(to - from, 5) / 5;
+    const phase = stops[at].phase, lossKnown = known("loss", "");
+    const svg = draw("svg", { viewBox: `0 0 ${width} ${graph.boxes.length * (high + 14) + 10}`, role: "group" });
     for (const [from, to] of graph.links) {
       const y1 = from * (high + 14) + high + 5, y2 = to * (high + 14) + 5;
       const path = to === from + 1 ? `M ${left + 60} ${y1} L ${left + 60} ${y2}`
-        : `M ${left} ${y1 - high / 2} C ${left - 22 - 9 * Math.min(to - from, 5)} ${y1}, ${left - 22 - 9 * Math.min(to - from, 5)} ${y2}, ${left} ${y2 + high / 2}`;
+        : `M ${left} ${y1 - high / 2} C ${left - 4 - reach(from, to)} ${y1}, ${left - 4 - reach(from, to)} ${y2}, ${left} ${y2 + high / 2}`;
       svg.append(draw("path", { class: "edge", d: path, "stroke-width": 1.5 }));
     }
     graph.boxes.forEach((box, i) => {
       const y = i * (high + 14) + 5;
-      const jump = () => { const to = first(stops[at].phase === "backward" ? "backward" : "forward", box.node); if (to >= 0) go(to); };
-      svg.append(draw("g", { class: box.node && box.node === here ? "box here" : "box", role: "button", tabindex: box.node ? 0 : null,
+      const isLoss = box.kind === "loss", isHere = isLoss ? phase === "loss" || phase === "after" : box.node && box.node === here;
+      const to = isLoss ? stops.findIndex((stop) => stop.phase === "loss") : first(phase === "backward" ? "backward" : "forward", box.node);
+      const jump = () => { if (to >= 0) go(to); };
+      svg.append(draw("g", { class: `box ${box.kind}${isHere ? " here" : ""}`, role: "button", tabindex: box.kind === "data" ? null : 0,
         onclick: jump, onkeydown: (event) => { if (event.key === "Enter") jump(); }, "aria-label": `${box.name}: ${box.about}` },
         draw("rect", { x: left, y, width: wide, height: high, rx: 7 }),
-        write(left + 10, y + 19, box.name, "", 13.5, "start"), write(left + 10, y + 36, box.about, "t-soft", 11.5, "start"),
-        write(left + wide - 10, y + 19, known("forward", box.node) ? box.output : "", "t-forward", 12, "end"),
-        write(left + wide - 10, y + 36, known("backward", box.node) ? `δ ${box.delta}` : "", "t-backward", 12, "end")));
+        write(left + 10, y + 19, box.name, "", 13.5, "start"), write(left + 10, y + 36, box.about, "t-soft", 12, "start"),
+        write(left + wide - 10, y + 19, isLoss ? (lossKnown ? box.output : "?") : known("forward", box.node) ? box.output : "", isLoss ? "t-loss" : "t-forward", 12, "end"),
+        isLoss ? write(left + wide - 10, y + 36, phase === "after" ? `→ ${graph.after}` : "", "t-loss", 12, "end")
+          : write(left + wide - 10, y + 36, box.node && known("backward", box.node) ? `δ ${box.delta}` : "", "t-backward", 12, "end")));
     });
     byId("graph").className = "boxes";
     byId("graph").replaceChildren(svg);
@@ -152,6 +177,10 @@
 
   function block(given) {
     if (given.words !== undefined) return make("p", { class: "words" }, given.words);
+    if (given.images) {
+      return make("figure", { class: "pictures" }, make("figcaption", { class: "words" }, given.title),
+        ...given.images.map((src) => make("img", { src, alt: "" })));
+    }
     if (given.lines) return make("div", {}, ...given.lines.map(([name, text, value]) => sum(name, text, value)));
     const head = make("thead", {}, make("tr", {}, ...given.header.map((cell) => make("th", {}, cell))));
     const body = make("tbody", {}, ...given.rows.map((cells) => make("tr", {}, ...cells.map((cell) => make("td", {}, cell)))));
@@ -239,7 +268,9 @@
   // ------------------------------------------------------------------ moving
   function show() {
     const held = document.activeElement?.getAttribute?.("data-weight");
-    if (graph.kind === "units") drawUnits(); else drawBoxes();
+    const isNarrow = window.innerWidth < 700, boxes = graph.kind === "units" ? isNarrow && data.narrow : graph;
+    byId("graph").className = "";
+    if (boxes) drawBoxes(boxes); else drawUnits(isNarrow ? upright(graph) : graph);
     showStop();
     showChain();
     if (held) document.querySelector(`[data-weight="${CSS.escape(held)}"]`)?.focus();
@@ -272,6 +303,8 @@
   }
   document.querySelector(".hint").textContent = graph.kind === "units"
     ? "click a weight for its chain of factors; dashed: negative" : "click a node to go to it";
+  let wide = window.innerWidth;
+  window.addEventListener("resize", () => { if (window.innerWidth !== wide) { wide = window.innerWidth; show(); } });
   const [begin, weight] = decodeURIComponent(location.hash.slice(1)).split(/,(.*)/s);
   if (weight && weights[weight]) opened = weight;
   go((parseInt(begin, 10) || 1) - 1);

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from retrograd.present.exact import Figures
 from retrograd.present.markup import Markup, element, joined, whole
 from retrograd.present.page import embedded, page
+from retrograd.report.image import true_picture
 from retrograd.tracing.chains import chain_lines, plain, weight_facts
 from retrograd.tracing.document import Section, Sums, Table, Words, Writer
-from retrograd.tracing.forms.graph import graph
+from retrograd.tracing.forms.graph import boxes, graph
 from retrograd.tracing.numbers import StepNumbers
 
 FOLDER = Path(__file__).parent
+MOST_ACROSS = 3  # units side by side on a telephone
+MOST_PICTURES = 8
 
 
 def as_html(
@@ -45,12 +50,34 @@ def page_data(step: StepNumbers, writer: Writer, sections: Sequence[Section], f:
     """Return what the page's script draws: all numbers are texts already."""
     weights = weight_facts(step, f)
     lines = chain_lines(step, writer) if weights else {}
+    stops = [_stop(section, f) for section in sections]
+    if stops[0]["phase"] == "input":
+        stops[0]["blocks"] += images(step)
+    drawn = graph(step, f)
     return {
-        "stops": [_stop(section, f) for section in sections],
-        "graph": graph(step, f),
+        "stops": stops,
+        "graph": drawn,
+        "narrow": boxes(step, f) if drawn["kind"] == "units" and drawn["tallest"] > MOST_ACROSS else None,
         "lines": {key: plain(line, f) for key, line in lines.items()},
         "weights": weights,
     }
+
+
+def images(step: StepNumbers) -> Iterator[dict[str, Any]]:
+    """Yield the first rows of each column that is an image, or that a node reshapes to one, as pictures."""
+    views = dict(step.columns)
+    for node in step.nodes:
+        if node.layer.kind == "reshape" and node.node.inputs[0] in views:
+            views[node.node.inputs[0]] = node.output
+    for name, view in views.items():
+        if np.ndim(view) == 4 and view.shape[-1] in (1, 3) and min(view.shape[1:3]) > 1:
+            rows = np.asarray(view[:MOST_PICTURES], np.float64)
+            low, high = rows.min(), rows.max()
+            pixels = np.round(255 * (rows - low) / ((high - low) or 1.0)).astype(np.uint8)
+            height, width, channels = pixels.shape[1:]
+            pictures = [true_picture(width, height, channels, each.tobytes()) for each in pixels]
+            words = f"{name} as an image: black is {low:.4g}, white {high:.4g}"
+            yield {"images": pictures, "title": words}
 
 
 def _stop(section: Section, f: Figures) -> dict[str, Any]:
