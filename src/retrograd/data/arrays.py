@@ -38,7 +38,7 @@ class Arrays:
         """Return the given rows (indices), in their order."""
         inputs = {name: array[rows] for name, array in self.inputs.items()}
         target = None if self.target is None else self.target.take(rows)
-        weight, numbers = (None if each is None else each[rows] for each in (self.weight, self.numbers))
+        weight, numbers = (None if values is None else values[rows] for values in (self.weight, self.numbers))
         return Arrays(inputs, target, weight, self.where, numbers)
 
     def numbered(self) -> Arrays:
@@ -65,10 +65,10 @@ def as_arrays(x: Any, y: Any = None, *, keep_integers: bool = False, where: str 
 
     Raises:  DataError for unequal row counts, NaN or infinity; DataTypeError for values that are no numbers
     """
-    given = dict(x) if isinstance(x, Mapping) else {"x": x}
-    if "x" not in given:
-        raise DataError(f"no array 'x'; have: {', '.join(given)}", where=where)
-    arrays = {name: _numbers(name, array, where) for name, array in given.items()}
+    named = dict(x) if isinstance(x, Mapping) else {"x": x}
+    if "x" not in named:
+        raise DataError(f"no array 'x'; have: {', '.join(named)}", where=where)
+    arrays = {name: _numbers(name, array, where) for name, array in named.items()}
     target = None if y is None else target_table(y, where)
     rows = {name: len(array) for name, array in arrays.items()} | ({} if target is None else {"y": len(target)})
     if len(set(rows.values())) > 1:

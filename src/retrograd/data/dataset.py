@@ -131,8 +131,8 @@ def text_table(x: Any, y: Any = None) -> Table:
 def _arrays(x: Any, y: Any = None, *, settings: DataSettings) -> Arrays | Images:
     if settings.images is None:
         return as_arrays(x, y, keep_integers=settings.keep_integers)
-    given = {name: np.asarray(array) for name, array in (x if isinstance(x, Mapping) else {"x": x}).items()}
-    return images_of_arrays(given | ({} if y is None else {"y": np.asarray(y)}), "y", "arrays")
+    arrays = {name: np.asarray(array) for name, array in (x if isinstance(x, Mapping) else {"x": x}).items()}
+    return images_of_arrays(arrays | ({} if y is None else {"y": np.asarray(y)}), "y", "arrays")
 
 
 def from_frame(
@@ -148,14 +148,14 @@ def from_frame(
     `valid` and `test` are pairs (frame, target).
     """
     settings = settings or DataSettings()
-    given = {name: part for name, part in (("valid", valid), ("test", test)) if part is not None}
+    others = {name: part for name, part in (("valid", valid), ("test", test)) if part is not None}
     if is_name(target):
         settings = settings if target is None else replace(settings, target=target)
-        parts = {name: from_any_frame(part) for name, part in given.items()}
+        parts = {name: from_any_frame(part) for name, part in others.items()}
         return build(frame_source(from_any_frame(frame), parts, settings))
     table = joined(frame, target)
     names = table.names[from_any_frame(frame).frame.width :]
-    parts = {name: joined(part[0], part[1], names) for name, part in given.items()}
+    parts = {name: joined(part[0], part[1], names) for name, part in others.items()}
     return build(frame_source(table, parts, replace(settings, target=names)))
 
 

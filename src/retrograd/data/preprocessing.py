@@ -114,10 +114,10 @@ class Preprocessing:
     @staticmethod
     def from_json(plain: Any) -> Preprocessing:
         """Return the preprocessing that was written; whatever is not exactly that is a ModelFileError."""
-        found = plain.get("format") if isinstance(plain, Mapping) else None
-        if isinstance(found, int) and found > FORMAT:
+        number = plain.get("format") if isinstance(plain, Mapping) else None
+        if isinstance(number, int) and number > FORMAT:
             cure = "use a newer version of retrograd"
-            raise ModelFileError(f"preprocessing has format {found}, this version reads up to {FORMAT}", cure=cure)
+            raise ModelFileError(f"preprocessing has format {number}, this version reads up to {FORMAT}", cure=cure)
         try:
             return _adapter().validate_json(json.dumps(plain), strict=True)  # strict Python would want tuples for lists
         except ValidationError as error:

@@ -243,8 +243,8 @@ class DataSettings(Settings):
     @property
     def text_beside_others(self) -> bool:
         """Whether `text:` says how the text columns of a table are cut, rather than that one text is the input."""
-        own = self.text
-        return own is not None and "text" in self.kinds.values() and not (own.column or own.answer or own.next)
+        text = self.text
+        return text is not None and "text" in self.kinds.values() and not (text.column or text.answer or text.next)
 
     def rules(self) -> Iterator[Problem]:
         """Yield what is wrong between fields."""
@@ -255,16 +255,16 @@ class DataSettings(Settings):
                 yield Problem(f"kinds.{name}", f"unknown kind '{kind}'", did_you_mean(kind, KINDS))
         yield from row_problems(self.rows, self.columns, self.builtin or self.path)
         if self.path is None:
-            given = [name for name in ("valid_path", "test_path") if getattr(self, name) is not None]
-            yield from (Problem(name, "there is no path that it belongs to", "give path as well") for name in given)
+            named = [name for name in ("valid_path", "test_path") if getattr(self, name) is not None]
+            yield from (Problem(name, "there is no path that it belongs to", "give path as well") for name in named)
         if self.missing == "interpolate" and self.windows is None:
             yield Problem("missing", "only rows in time have neighbours", "set `windows:`, or choose mean or median")
         if self.samples is not None and self.builtin not in GENERATED:
             yield Problem("samples", "the data are not generated", f"only {', '.join(GENERATED)} are generated")
         if self.noise is not None and self.builtin not in NOISY:
             yield Problem("noise", "the data have none", f"only {', '.join(NOISY)} have")
-        given = [name for name in ("images", "text", "windows") if getattr(self, name) is not None]
-        yield from (Problem(name, f"given beside `{given[0]}`", "keep one of them") for name in given[1:])
+        named = [name for name in ("images", "text", "windows") if getattr(self, name) is not None]
+        yield from (Problem(name, f"given beside `{named[0]}`", "keep one of them") for name in named[1:])
         if self.decimal is not None and self.decimal == self.thousands:
             yield Problem("thousands", "the same as the decimal mark", "give one of them")
         yield from self._role_rules()

@@ -116,14 +116,14 @@ def _builtin_source(settings: DataSettings) -> Source:
     split = settings.split
     if builtin.is_truth_table and split.method == "auto":
         split = replace(split, method="none")
-    own = replace(settings, scale=settings.scale or builtin.scale, split=split)
+    settings_here = replace(settings, scale=settings.scale or builtin.scale, split=split)
     if settings.text is None or settings.text.answer is None:
-        own = replace(own, target=settings.target or TARGET)
+        settings_here = replace(settings_here, target=settings.target or TARGET)
     if builtin.task is not None and settings.task == "auto" and not settings.targets:
-        own = replace(own, task=builtin.task)  # type: ignore[arg-type]
+        settings_here = replace(settings_here, task=builtin.task)  # type: ignore[arg-type]
     tokenizer = None if settings.text is None else read_tokenizer(settings.text, Path())
-    rows = special_rows(builtin.rows, own) if isinstance(builtin.rows, Table) else builtin.rows
-    return Source(settings.builtin or "", own, rows, {}, rows.digest, tokenizer)
+    rows = special_rows(builtin.rows, settings_here) if isinstance(builtin.rows, Table) else builtin.rows
+    return Source(settings.builtin or "", settings_here, rows, {}, rows.digest, tokenizer)
 
 
 def with_kind(path: Path, settings: DataSettings) -> DataSettings:

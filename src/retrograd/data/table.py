@@ -135,8 +135,8 @@ class CellFaults:
         """Take the faulty rows (indices) of a column."""
         self._count += len(rows)
         for row in rows.head(SHOWN):
-            found = _shown(self._table.frame.get_column(column)[row])
-            self._cells.append((row, f"column '{column}': expected {expected}, found {found}"))
+            cell = _shown(self._table.frame.get_column(column)[row])
+            self._cells.append((row, f"column '{column}': expected {expected}, found {cell}"))
 
     def raise_any(self, cure: str) -> None:
         """Raise DataError with the first cells by line and column, if there are any."""
@@ -199,7 +199,7 @@ def from_any_frame(frame: Any, where: str = "data frame") -> Table:
 def _frame_of_columns(columns: Mapping[Any, Any], where: str) -> pl.DataFrame:
     """Return a frame of columns (lists, arrays, series) of equal length."""
     series = {str(name): any_series(str(name), cells, where) for name, cells in columns.items()}
-    lengths = {name: len(each) for name, each in series.items()}
+    lengths = {name: len(cells) for name, cells in series.items()}
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{name} has {length}" for name, length in lengths.items())
         raise DataError(f"the columns differ in their number of rows: {counts}", where=where)
@@ -237,10 +237,10 @@ def refuse_duplicates(names: Iterable[str], where: str) -> None:
 
 def _foreign_series(values: Any, name: str, where: str) -> pl.Series:
     """Return a pandas column (of any of its types) as a polars one, by way of NumPy."""
-    own = isinstance(
+    is_numpy = isinstance(
         getattr(values, "dtype", None), np.dtype | NoneType
     )  # else a type of pandas, whose gaps would make floats of whole numbers
-    array = values.to_numpy() if own else values.to_numpy(dtype=object)
+    array = values.to_numpy() if is_numpy else values.to_numpy(dtype=object)
     try:
         if array.dtype == object:
             cells = [None if _is_nothing(cell) else cell for cell in array.tolist()]

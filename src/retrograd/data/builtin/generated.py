@@ -28,8 +28,8 @@ def shapes(rng: np.random.Generator, samples: int, noise: float) -> Images:
     for picture, mask in zip(pictures, masks, strict=True):
         objects.append(tuple(_placed(rng, picture, mask) for _ in range(rng.integers(1, 4))))
     pictures += noise * rng.standard_normal(pictures.shape)
-    found = tuple(tuple(box for box in own if box is not None) for own in objects)
-    return Images((pictures.clip(0, 1) * 255).astype(np.uint8), "shapes", masks=masks, objects=found)
+    boxes = tuple(tuple(box for box in placed if box is not None) for placed in objects)
+    return Images((pictures.clip(0, 1) * 255).astype(np.uint8), "shapes", masks=masks, objects=boxes)
 
 
 def _placed(rng: np.random.Generator, picture: np.ndarray, mask: np.ndarray) -> Box | None:

@@ -22,8 +22,14 @@ def inline_table(settings: DataSettings) -> tuple[Table, DataSettings]:
     rows, names = settings.rows or (), inline_names(settings)
     frame = pl.DataFrame({name: _column([row[i] for row in rows]) for i, name in enumerate(names)})
     split = replace(settings.split, method="none") if settings.split.method == "auto" else settings.split
-    own = replace(settings, scale=settings.scale or "none", scale_target=settings.scale_target or "none", split=split)
-    return Table(frame, WHERE), own if own.target or own.task == "unsupervised" else replace(own, target=names[-1])
+    has_target = settings.target or settings.task == "unsupervised"
+    return Table(frame, WHERE), replace(
+        settings,
+        scale=settings.scale or "none",
+        scale_target=settings.scale_target or "none",
+        split=split,
+        target=settings.target if has_target else names[-1],
+    )
 
 
 def inline_names(settings: DataSettings) -> tuple[str, ...]:

@@ -63,12 +63,12 @@ def pattern(form: str) -> str:
         form = form.replace(short, long)
     tokens = re.findall(r"%.|[^%]|%$", form)
     directives = [token[1] for token in tokens if len(token) == 2]
-    known = [each for each in directives if each not in "%aA"]
-    if not known or any(each not in DIRECTIVES for each in directives) or len(set(known)) < len(known):
+    known = [directive for directive in directives if directive not in "%aA"]
+    if not known or any(directive not in DIRECTIVES for directive in directives) or len(set(known)) < len(known):
         raise ValueError(f"'{form}' is no format of a date")
-    has_name = any(each in "bBh" for each in directives)
+    has_name = any(directive in "bBh" for directive in directives)
     parts = [_part(tokens, i, has_name) for i in range(len(tokens))]
-    has_time = any(each in HOURS for each in directives)
+    has_time = any(directive in HOURS for directive in directives)
     before = rf"(?:(?i:{DAY})\.?,?\s+)?" if directives[0] not in "aA" and not tokens[0].isspace() else ""
     body = "".join(parts).replace("{zone}", ZONE).replace("{day}", DAY)
     after = rf"\s*(?P<p>[AaPp]\.?[Mm]\.?)?\s*(?P<z>{ZONE})?" if has_time else TAIL
@@ -90,22 +90,22 @@ def _part(tokens: list[str], i: int, has_name: bool) -> str:
         if has_name and token in " -./,":
             return r"[\s./,_-]*(?:(?:of|de|del)\s+)?" if i and tokens[i - 1] not in " -./," else ""
         return r"\s+" if token.isspace() else r"[T\s]" if token == "T" else re.escape(token)
-    found = DIRECTIVES[token[1]]
+    part = DIRECTIVES[token[1]]
     digits = r"\d{1,2}"
     beside = [tokens[j] for j in (i - 1, i + 1) if 0 <= j < len(tokens)]
-    if any(len(each) == 2 and each[1] not in "bBhpzZaA" for each in beside):
-        found = found.replace(digits, r"\d{2}")
-    return found.replace(r"\d{1,2})", r"\d{1,2})(?:st|nd|rd|th|er|º|ª)?") if has_name and token[1] in "de" else found
+    if any(len(token_beside) == 2 and token_beside[1] not in "bBhpzZaA" for token_beside in beside):
+        part = part.replace(digits, r"\d{2}")
+    return part.replace(r"\d{1,2})", r"\d{1,2})(?:st|nd|rd|th|er|º|ª)?") if has_name and token[1] in "de" else part
 
 
 def has_week(form: str) -> bool:
     """Return whether a form says the day, so that the place in the week means something."""
-    return any(f"%{each}" in form for each in ("d", "e", "j", "u", "F", "D", "-d", "#d"))
+    return any(f"%{directive}" in form for directive in ("d", "e", "j", "u", "F", "D", "-d", "#d"))
 
 
 def has_year(form: str) -> bool:
     """Return whether a form says the year."""
-    return any(f"%{each}" in form for each in "YyGFD")
+    return any(f"%{directive}" in form for directive in "YyGFD")
 
 
 def example(form: str) -> str:
@@ -142,4 +142,4 @@ def example(form: str) -> str:
         "A": "Tuesday",
         "%": "%",
     }
-    return re.sub("%(.)", lambda found: shown.get(found[1], found[0]), form)
+    return re.sub("%(.)", lambda match: shown.get(match[1], match[0]), form)

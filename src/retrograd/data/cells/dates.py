@@ -154,7 +154,7 @@ def _days(year: np.ndarray, month: np.ndarray, day: np.ndarray) -> np.ndarray:
     """Return days since 1970-01-01; NaN for a month or day that there is not."""
     good = (month >= 1) & (month <= 12) & (day >= 1) & (year >= 1) & (year <= 9999)
     months = np.where(good, (year - 1970) * 12 + month - 1, 0).astype("int64").astype("datetime64[M]")
-    first, after = (each.astype("datetime64[D]").astype(np.int64) for each in (months, months + 1))
+    first, after = (months_here.astype("datetime64[D]").astype(np.int64) for months_here in (months, months + 1))
     return np.where(good & (day <= after - first), first + day - 1, np.nan)
 
 
@@ -170,9 +170,9 @@ def _time(parts: pl.DataFrame, number: functools.partial[np.ndarray]) -> np.ndar
     hour, minute, second = number("H", 0), number("M", 0), number("S", 0)
     for group, words in (("p", "p"), ("half", "下午|午後|오후")):
         if group in parts.columns:
-            said = parts[group].str.to_lowercase()
-            has = said.is_not_null().to_numpy()
-            late = said.str.contains(words).fill_null(False).to_numpy()
+            half = parts[group].str.to_lowercase()
+            has = half.is_not_null().to_numpy()
+            late = half.str.contains(words).fill_null(False).to_numpy()
             hour = np.where(has & (hour <= 12), hour % 12 + 12 * late, hour)
     good = (hour < 24) | ((hour == 24) & (minute == 0) & (second == 0))
     good &= (minute < 60) & (second <= 60)

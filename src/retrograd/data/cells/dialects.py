@@ -68,8 +68,8 @@ def example_notation(text: str) -> Notation | None:
     """Return the notation that an example such as 1.234,56 shows; None for other text, or one that leaves it open."""
     if not EXAMPLE.match(text) or not any(mark in text for mark in ".,"):
         return None
-    found = evidence(pl.Series([text]))
-    decimal = found.decided
+    shown = evidence(pl.Series([text]))
+    decimal = shown.decided
     return None if decimal is None else Notation(decimal, _grouping(pl.Series([text]), decimal))
 
 
@@ -120,9 +120,9 @@ class Candidate:
 
         `prior` is the decimal mark of the settings, of training, or of the table's other columns.
         """
-        own = self.evidence.decided
-        if own is not None and thousands != own:
-            return self.notation(own), ""
+        decided = self.evidence.decided
+        if decided is not None and thousands != decided:
+            return self.notation(decided), ""
         mark: Mark = "." if self.evidence.three_point else ","
         other: Mark = "," if mark == "." else "."
         if not self.is_undecided:
@@ -184,18 +184,18 @@ def find_notations(
     are columns that hold numbers even if many of their cells do not.
     """
     candidates = {name: find_candidate(cells) for name, cells in columns.items()}
-    known = {name: each for name, each in candidates.items() if each is not None}
-    votes = Counter(each.evidence.decided for each in known.values() if each.evidence.decided)
+    known = {name: candidate for name, candidate in candidates.items() if candidate is not None}
+    votes = Counter(candidate.evidence.decided for candidate in known.values() if candidate.evidence.decided)
     prior = decimal or ("," if votes[","] > votes["."] else "." if votes["."] else None)
-    found = {}
-    for name, each in known.items():
-        notation, doubt = each.decide(prior, thousands, separator)
-        is_plain = each.cells.cast(pl.Float64, strict=False).is_not_null()
-        gains = (~is_plain & (notation.fits(each.cells) | stands_for_none(each.cells))).any()
-        is_number = name in certain or readable(each.cells, notation) >= ENOUGH
+    findings = {}
+    for name, candidate in known.items():
+        notation, doubt = candidate.decide(prior, thousands, separator)
+        is_plain = candidate.cells.cast(pl.Float64, strict=False).is_not_null()
+        gains = (~is_plain & (notation.fits(candidate.cells) | stands_for_none(candidate.cells))).any()
+        is_number = name in certain or readable(candidate.cells, notation) >= ENOUGH
         if is_number and (gains or notation != Notation() or doubt):
-            found[name] = Found(notation, _example(each.cells, notation), doubt)
-    return found
+            findings[name] = Found(notation, _example(candidate.cells, notation), doubt)
+    return findings
 
 
 def readable(cells: pl.Series, notation: Notation) -> float:

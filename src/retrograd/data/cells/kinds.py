@@ -63,12 +63,12 @@ def find_kinds(table: Table, names: tuple[str, ...], settings: DataSettings) -> 
     """
     for name in settings.kinds:
         table.column(name)
-    found = {name: _find_kind(table, name, settings) for name in names}
-    known = {kind.form for kind in found.values() if kind.kind == "date" and not kind.note}
+    kinds = {name: _find_kind(table, name, settings) for name in names}
+    known = {kind.form for kind in kinds.values() if kind.kind == "date" and not kind.note}
     doubtful = [
-        name for name, kind in found.items() if kind.kind == "date" and kind.note and name not in settings.kinds
+        name for name, kind in kinds.items() if kind.kind == "date" and kind.note and name not in settings.kinds
     ]
-    return found | {name: _date_kind(table.column(name).drop_nulls(), known) or found[name] for name in doubtful}
+    return kinds | {name: _date_kind(table.column(name).drop_nulls(), known) or kinds[name] for name in doubtful}
 
 
 def _find_kind(table: Table, name: str, settings: DataSettings) -> ColumnKind:
@@ -114,22 +114,22 @@ def _inferred(cells: pl.Series) -> ColumnKind:
 
 def _compact_date(cells: pl.Series) -> ColumnKind | None:
     """Return the kind of whole numbers that are all dates such as 20240131."""
-    if cells.dtype.is_integer() and (cells >= 180001).all():
+    least = cells.min() if cells.dtype.is_integer() else None
+    if isinstance(least, int) and least >= 180001:
         cells = cells.cast(pl.String)
     if cells.dtype != pl.String or not cells.head(100).str.contains(DIGITS).all():
         return None
-    found = _date_kind(cells)
-    if found is None:
+    dated = _date_kind(cells)
+    if dated is None:
         return None
-    note = f"'{cells.name}' holds dates such as {cells[0]} ({found.form}), not numbers"
-    return ColumnKind("date", found.form, note)
+    note = f"'{cells.name}' holds dates such as {cells[0]} ({dated.form}), not numbers"
+    return ColumnKind("date", dated.form, note)
 
 
 def _code(cells: pl.Series) -> ColumnKind | None:
     """Return the kind of whole numbers that only name something: with leading zeros, or too long for a number."""
     if cells.dtype.is_integer():
-        values = cells.drop_nulls().to_numpy()
-        largest = max(abs(int(values.min())), abs(int(values.max())))
+        largest = max(abs(value) for value in (cells.min(), cells.max()) if isinstance(value, int))
         long, padded = largest > LARGEST_EXACT, False
     elif cells.dtype == pl.String:
         long = bool(cells.str.contains(LONG).any())
@@ -161,16 +161,16 @@ def _date_kind(cells: pl.Series, known: Collection[str] = (), enough: float = EN
         return ColumnKind("date", ISO_DATE)
     texts = cells.cast(pl.String)
     texts = texts.filter(~stands_for_none(texts))
-    found = find_date(texts, enough, known) if len(texts) else None
-    if found is None:
+    dated = find_date(texts, enough, known) if len(texts) else None
+    if dated is None:
         return None
-    why = f" ({found.why})" if found.why else ""
+    why = f" ({dated.why})" if dated.why else ""
     others = (
-        f"'{cells.name}' could be {found.others[0]} as well as {found.form}, which was taken{why}"
-        if found.others
+        f"'{cells.name}' could be {dated.others[0]} as well as {dated.form}, which was taken{why}"
+        if dated.others
         else ""
     )
-    return ColumnKind("date", found.form, others)
+    return ColumnKind("date", dated.form, others)
 
 
 def _category(cells: pl.Series, readable: float) -> ColumnKind:
@@ -191,14 +191,14 @@ def _category(cells: pl.Series, readable: float) -> ColumnKind:
 def kinds_notes(kinds: Mapping[str, ColumnKind]) -> tuple[str, ...]:
     """Return what was inferred, in sentences: the columns of each kind, then the doubtful ones."""
     by_kind: dict[str, list[str]] = {}
-    for name, found in kinds.items():
-        form = f" ({found.form})" if found.form not in ("", ISO_DATE) else ""
-        by_kind.setdefault(found.kind, []).append(f"{name}{form}")
+    for name, column in kinds.items():
+        form = f" ({column.form})" if column.form not in ("", ISO_DATE) else ""
+        by_kind.setdefault(column.kind, []).append(f"{name}{form}")
     notes = []
     for kind, names in by_kind.items():
         left_out = " (left out)" if kind == "identifier" else ""
         notes.append(f"{len(names)} {kind} column{'s' if len(names) > 1 else ''}{left_out}: {some_of(names)}")
-    doubts = [f"{found.note}; `kinds:` chooses another kind" for found in kinds.values() if found.note]
+    doubts = [f"{column.note}; `kinds:` chooses another kind" for column in kinds.values() if column.note]
     return (*notes, *doubts)
 
 
@@ -231,7 +231,7 @@ def resemblance(cells: pl.Series) -> str:
         share = readable(cells, candidate.notation(candidate.evidence.decided or "."))
         if share >= MANY:
             return f"{share:.0%} of which look like numbers (`number` reads them; see `invalid:` for the others)"
-    found = find_date(cells, MANY)
-    if found is not None:
-        return f"most of which look like dates ({found.form} reads them; see `invalid:` for the others)"
+    dated = find_date(cells, MANY)
+    if dated is not None:
+        return f"most of which look like dates ({dated.form} reads them; see `invalid:` for the others)"
     return ""

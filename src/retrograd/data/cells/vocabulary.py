@@ -51,8 +51,8 @@ class Vocabulary:
     @property
     def size(self) -> int:
         """How many identifiers there are, the four special ones included."""
-        own = len(self.tokens) if self.tokenizer is None else tokenizer_of(self.tokenizer).get_vocab_size()
-        return SPECIAL + own
+        count = len(self.tokens) if self.tokenizer is None else tokenizer_of(self.tokenizer).get_vocab_size()
+        return SPECIAL + count
 
     @functools.cached_property
     def _numbers(self) -> dict[str, int]:
@@ -61,8 +61,10 @@ class Vocabulary:
     def encode(self, text: str) -> np.ndarray:
         """Return the identifiers of a text's tokens, int32."""
         if self.tokenizer is not None:
-            found = tokenizer_of(self.tokenizer).encode(text.lower() if self.lower else text, add_special_tokens=False)
-            return np.array(found.ids, np.int32) + SPECIAL
+            encoding = tokenizer_of(self.tokenizer).encode(
+                text.lower() if self.lower else text, add_special_tokens=False
+            )
+            return np.array(encoding.ids, np.int32) + SPECIAL
         return np.array([self._numbers.get(token, UNKNOWN) for token in self.split(text)], np.int32)
 
     def split(self, text: str) -> list[str]:
@@ -71,17 +73,17 @@ class Vocabulary:
 
     def decode(self, numbers: Iterable[int]) -> str:
         """Return the text of identifiers up to the end; padding and start are left out."""
-        kept: list[int] = []
+        numbers_of_tokens: list[int] = []
         for number in map(int, numbers):
             if number == END:
                 break
             if number not in (PADDING, START):
-                kept.append(number)
+                numbers_of_tokens.append(number)
         if self.tokenizer is not None:
-            text: str = tokenizer_of(self.tokenizer).decode([n - SPECIAL for n in kept if n >= SPECIAL])
+            text: str = tokenizer_of(self.tokenizer).decode([n - SPECIAL for n in numbers_of_tokens if n >= SPECIAL])
             return text
         unknown = "?" if self.unit == "characters" else "<unknown>"
-        words = [self.tokens[number - SPECIAL] if number >= SPECIAL else unknown for number in kept]
+        words = [self.tokens[number - SPECIAL] if number >= SPECIAL else unknown for number in numbers_of_tokens]
         return "".join(words) if self.unit == "characters" else NO_SPACE_BEFORE.sub("", " ".join(words))
 
 
@@ -102,10 +104,10 @@ def fit_vocabulary(texts: Iterable[str], settings: TextSettings, tokenizer: str 
     for text in texts:
         counts.update(split(text, settings.unit, settings.lower))
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[: settings.max_tokens]
-    kept = tuple(token for token, count in ordered if count >= settings.min_count)
-    if not kept:
+    tokens = tuple(token for token, count in ordered if count >= settings.min_count)
+    if not tokens:
         raise DataError("the training texts have no tokens", cure="lower `min_count`, or look at the texts")
-    return Vocabulary(settings.unit, settings.lower, kept)
+    return Vocabulary(settings.unit, settings.lower, tokens)
 
 
 def read_tokenizer(settings: TextSettings, folder: Path) -> str | None:
@@ -140,23 +142,23 @@ def token_columns(
 
     A missing or empty text is one unknown token, so that a mean over tokens always has one.
     """
-    found = [count_tokens(vocabulary, text or "", column, report) for text in texts]
-    cut = sum(len(each) > length for each in found)
+    sequences = [count_tokens(vocabulary, text or "", column, report) for text in texts]
+    cut = sum(len(ids) > length for ids in sequences)
     if cut:
         report.cut[column] += cut
-    ids = padded([each if len(each) else np.array([UNKNOWN], np.int32) for each in found], length)
+    ids = padded([ids if len(ids) else np.array([UNKNOWN], np.int32) for ids in sequences], length)
     return ids, ids != PADDING
 
 
 def count_tokens(vocabulary: Vocabulary, text: str, column: str, report: Report) -> np.ndarray:
     """Return a text's identifiers; the report counts those that training did not know."""
-    found = vocabulary.encode(text)
-    report.tokens[column] += len(found)
-    unknown = int((found == UNKNOWN).sum())
+    ids = vocabulary.encode(text)
+    report.tokens[column] += len(ids)
+    unknown = int((ids == UNKNOWN).sum())
     if unknown:
         report.unknown[column] += unknown
-        report.examples.setdefault(column, vocabulary.split(text)[int(np.argmax(found == UNKNOWN))])
-    return found
+        report.examples.setdefault(column, vocabulary.split(text)[int(np.argmax(ids == UNKNOWN))])
+    return ids
 
 
 @functools.lru_cache(maxsize=8)
@@ -178,7 +180,7 @@ def padded(sequences: Sequence[np.ndarray], length: int, setting: str = "length"
     """
     cure = f"choose a smaller `{setting}`"
     require_room(len(sequences) * length * TOKEN_BYTES, f"texts of {length:,} tokens", f"data.text.{setting}", cure)
-    found = np.full((len(sequences), length), PADDING, np.int32)
-    for row, sequence in zip(found, sequences, strict=True):
+    table = np.full((len(sequences), length), PADDING, np.int32)
+    for row, sequence in zip(table, sequences, strict=True):
         row[: min(length, len(sequence))] = sequence[:length]
-    return found
+    return table

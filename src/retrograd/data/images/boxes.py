@@ -59,23 +59,28 @@ class Boxes:
         filled = np.zeros((len(images), down, across), bool)
         box = np.zeros((*filled.shape, 4), floats())
         label = np.full(filled.shape, -1, np.int32)
-        for row, (own, (height, width)) in enumerate(zip(images.objects or (), images.sizes, strict=True)):
-            for each in sorted(own, key=lambda b: (b.x_max - b.x_min) * (b.y_max - b.y_min)):
-                if each.label not in self.classes:
+        for row, (objects, (height, width)) in enumerate(zip(images.objects or (), images.sizes, strict=True)):
+            for item in sorted(objects, key=lambda b: (b.x_max - b.x_min) * (b.y_max - b.y_min)):
+                if item.label not in self.classes:
                     known = some_of(self.classes)
                     raise LabelError(
-                        f"a box with the unseen label '{each.label}'", where=images.where, cure=f"known: {known}"
+                        f"a box with the unseen label '{item.label}'",
+                        where=images.where,
+                        cure=f"known: {known}",
                     )
-                x, y = (each.x_min + each.x_max) / 2 / width * across, (each.y_min + each.y_max) / 2 / height * down
+                x, y = (
+                    (item.x_min + item.x_max) / 2 / width * across,
+                    (item.y_min + item.y_max) / 2 / height * down,
+                )
                 place = row, min(int(y), down - 1), min(int(x), across - 1)
                 filled[place] = True
                 box[place] = (
                     x - place[2],
                     y - place[1],
-                    (each.x_max - each.x_min) / width,
-                    (each.y_max - each.y_min) / height,
+                    (item.x_max - item.x_min) / width,
+                    (item.y_max - item.y_min) / height,
                 )
-                label[place] = self.classes.index(each.label)
+                label[place] = self.classes.index(item.label)
         return {"cell_object": filled[..., None].astype(floats()), "cell_filled": filled, "cell_box": box,
                 "cell_class": label}  # fmt: skip
 
@@ -118,18 +123,18 @@ class Boxes:
 
 def fit_boxes(images: Images, cells: tuple[int, int]) -> Boxes:
     """Return the classes of all objects, sorted."""
-    return Boxes(tuple(sorted({box.label for own in images.objects or () for box in own})), cells)
+    return Boxes(tuple(sorted({box.label for objects in images.objects or () for box in objects})), cells)
 
 
 def chosen_boxes(edges: np.ndarray, scores: np.ndarray, classes: np.ndarray, least: float = LEAST_SCORE) -> np.ndarray:
     """Return the boxes that remain [objects, 6], likeliest first: non-maximum suppression within each class."""
     order = [i for i in np.argsort(-scores, kind="stable") if scores[i] >= least]
-    kept: list[int] = []
+    chosen: list[int] = []
     for i in order:
-        rivals = [j for j in kept if classes[j] == classes[i]]
+        rivals = [j for j in chosen if classes[j] == classes[i]]
         if not rivals or overlap(edges[i], edges[rivals]).max() <= MOST_OVERLAP:
-            kept.append(int(i))
-    return np.column_stack([edges[kept], scores[kept], classes[kept]]) if kept else np.empty((0, 6))
+            chosen.append(int(i))
+    return np.column_stack([edges[chosen], scores[chosen], classes[chosen]]) if chosen else np.empty((0, 6))
 
 
 def overlap(box: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -144,4 +149,4 @@ def overlap(box: np.ndarray, others: np.ndarray) -> np.ndarray:
 def in_pixels(boxes: list[np.ndarray], sizes: np.ndarray) -> list[np.ndarray]:
     """Return boxes whose edges are shares of their image in the pixels of images of these heights and widths."""
     factors = [np.array([width, height, width, height, 1, 1]) for height, width in sizes]
-    return [own * factor for own, factor in zip(boxes, factors, strict=True)]
+    return [edges * factor for edges, factor in zip(boxes, factors, strict=True)]

@@ -36,9 +36,9 @@ class Survey:
         """Yield what is worth telling; `own_scale` when the settings choose the scale."""
         if self.deep:
             counts = some_of([f"{name}: {count}" for name, count in sorted(self.depths.items())])
-            told = "" if own_scale else "; standardised by the training part (`scale:` chooses otherwise)"
+            scaled = "" if own_scale else "; standardised by the training part (`scale:` chooses otherwise)"
             mixed = ", brought to one scale from 0 to 255" if {*self.depths} <= {"8-bit", "16-bit"} else ""
-            yield f"pixels keep their full depth ({counts}){mixed}{told}"
+            yield f"pixels keep their full depth ({counts}){mixed}{scaled}"
         if len(self.depths) > 1 and {*self.depths} - {"8-bit", "16-bit"}:
             yield "whole numbers and values without a known range stand side by side: save all images in one depth"
         if self.pages:

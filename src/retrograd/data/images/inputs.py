@@ -62,11 +62,11 @@ class ImageInputs:
         if isinstance(data, Table) or hasattr(data, "columns"):
             table = data if isinstance(data, Table) else from_any_frame(data, "./data frame")
             return self.rows_of(images_of_table(table, ImageSettings(column=self.column)))
-        given = dict(data) if isinstance(data, dict) else {"x": data}
-        if isinstance(given.get("x"), (str, Path)) or not hasattr(given.get("x"), "__len__"):
+        arrays = dict(data) if isinstance(data, dict) else {"x": data}
+        if isinstance(arrays.get("x"), (str, Path)) or not hasattr(arrays.get("x"), "__len__"):
             raise DataError("expected images", cure="give a file, a folder, a table of paths, or an array of pixels")
         return images_of_arrays(
-            {name: np.asarray(array) for name, array in given.items()}, "y", "arrays", targets[0] if targets else "y"
+            {name: np.asarray(array) for name, array in arrays.items()}, "y", "arrays", targets[0] if targets else "y"
         )
 
     def target_table(self, images: Images) -> Table:
@@ -90,14 +90,22 @@ class ImageInputs:
 
 def image_form(images: Images, settings: DataSettings) -> Form:
     """Return the form of the images that the settings ask for."""
-    own = settings.images or ImageSettings()
-    if own.size is not None:
-        height, width = pair(own.size)
+    section = settings.images or ImageSettings()
+    if section.size is not None:
+        height, width = pair(section.size)
     elif isinstance(images.sources, np.ndarray):
         height, width = images.sources.shape[1:3]
     else:
         height = width = USUAL_SIZE
-    return Form(height, width, own.color, own.fit, own.max_pixels, settings.max_bytes, images.survey.deep)
+    return Form(
+        height,
+        width,
+        section.color,
+        section.fit,
+        section.max_pixels,
+        settings.max_bytes,
+        images.survey.deep,
+    )
 
 
 def mask_form(form: Form) -> Form:
@@ -113,8 +121,8 @@ def fit_images(train: Images, form: Form, settings: DataSettings) -> ImageInputs
 
     Warns:  RetrogradWarning of images that use few of their levels
     """
-    own, scale = settings.images or ImageSettings(), settings.scale
-    narrow = narrow_range(train.pixels(form, own.memory)) if scale is None else None
+    section, scale = settings.images or ImageSettings(), settings.scale
+    narrow = narrow_range(train.pixels(form, section.memory)) if scale is None else None
     if narrow is not None:
         message = f"pixels use only levels {narrow[0]} to {narrow[1]} of 0 to 255, so they are standardised"
         warnings.warn(f"{train.where}: {message} (`scale:` chooses otherwise)", RetrogradWarning, stacklevel=2)
@@ -125,12 +133,12 @@ def fit_images(train: Images, form: Form, settings: DataSettings) -> ImageInputs
         cure = "use standard, minmax, none or {divide: n}"
         raise ConfigError(f"pixels are not scaled by '{method}'", where="data.scale", cure=cure)
     if method == "standard":
-        scaling = fit_channels(train.pixels(form, own.memory))
+        scaling = fit_channels(train.pixels(form, section.memory))
     elif method == "minmax":
-        scaling = fit_range(train.pixels(form, own.memory))
+        scaling = fit_range(train.pixels(form, section.memory))
     else:
         scaling = Scaling((0.0,) * channels, (divisor if method == "divide" else 1.0,) * channels)
-    return ImageInputs(form, scaling, own.memory, own.column, own.unreadable)
+    return ImageInputs(form, scaling, section.memory, section.column, section.unreadable)
 
 
 def fit_range(pixels: Pixels) -> Scaling:

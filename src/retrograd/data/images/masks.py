@@ -58,7 +58,7 @@ class Masks:
             raise LabelError(
                 f"a mask holds the unseen pixel value {unseen[0]}", where=images.where, cure=f"known: {known}"
             )
-        return {"y": as_column(pixels, lambda found: self.table[found])}
+        return {"y": as_column(pixels, lambda levels: self.table[levels])}
 
     def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:
         """Return the pixel value of each pixel's likeliest class, for outputs [rows, height, width, classes]."""
@@ -79,10 +79,10 @@ def fit_masks(images: Images, form: Form, memory: int) -> Masks:
 
 def values_in(pixels: Any) -> list[int]:
     """Return the values that occur in masks."""
-    found = np.zeros(256, bool)
+    is_there = np.zeros(256, bool)
 
     def see(portion: np.ndarray) -> None:
-        found[np.unique(portion)] = True
+        is_there[np.unique(portion)] = True
 
     pixels.see(see)
-    return np.flatnonzero(found).tolist()
+    return np.flatnonzero(is_there).tolist()

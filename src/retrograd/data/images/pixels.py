@@ -46,11 +46,11 @@ class Pixels:
 
         Raises:  DataError naming the files that cannot be decoded
         """
-        found: list[Any] = list(decoders().map(lambda i: self._decoded(int(i)), rows))
-        faults = [problem for each in found if isinstance(each, DataError) for problem in each.problems]
+        decoded: list[Any] = list(decoders().map(lambda i: self._decoded(int(i)), rows))
+        faults = [problem for result in decoded if isinstance(result, DataError) for problem in result.problems]
         if faults:
             raise DataError(faults)
-        return np.stack(found) if found else np.empty((0, *self.form.shape), self.form.dtype)
+        return np.stack(decoded) if decoded else np.empty((0, *self.form.shape), self.form.dtype)
 
     def scan(self, show: Callable[[np.ndarray], None]) -> None:
         """Decode every image once, showing them portion by portion; every fault is found in one go.
@@ -73,8 +73,8 @@ class Pixels:
 
     def faulty(self) -> dict[int, str]:
         """Decode every image once and return what is wrong with those that cannot be decoded."""
-        found = decoders().map(self._decoded, range(len(self)))
-        return {i: each.problems[0].message for i, each in enumerate(found) if isinstance(each, DataError)}
+        decoded = decoders().map(self._decoded, range(len(self)))
+        return {i: result.problems[0].message for i, result in enumerate(decoded) if isinstance(result, DataError)}
 
     @functools.cached_property
     def kept(self) -> np.ndarray | None:

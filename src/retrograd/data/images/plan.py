@@ -35,8 +35,8 @@ class ImagePlan(Plan[Images, tuple[ImageInputs, Target]]):
 
     def clean(self, rows: Images) -> Images:
         """Return the images; with `unreadable: skip`, those that can be read."""
-        own = self.settings.images or ImageSettings()
-        return rows.readable(self.form, own.memory) if own.unreadable == "skip" else rows
+        section = self.settings.images or ImageSettings()
+        return rows.readable(self.form, section.memory) if section.unreadable == "skip" else rows
 
     def fit(self, train: Images) -> tuple[ImageInputs, Target]:
         """Return inputs and target fitted on training images."""
@@ -69,21 +69,22 @@ def plan_images(images: Images, settings: DataSettings) -> ImagePlan:
 
 def _learned(images: Images, settings: DataSettings, form: Form) -> tuple[Goal, Masks | Boxes | None, tuple[str, ...]]:
     """Return what is learned from images, the target where it is dense, and sentences about them."""
-    own = settings.images or ImageSettings()
+    section = settings.images or ImageSettings()
     if settings.task == "unsupervised":
         return Goal("unsupervised", ()), None, Goal("unsupervised", ()).notes("")
-    if own.cells is not None:
+    if section.cells is not None:
         if images.objects is None:
             cure = "give a table with a path, x_min, y_min, x_max, y_max and a label in each row"
             raise DataError("`grid` is set, but there are no boxes", where=images.where, cure=cure)
-        boxes = fit_boxes(images, own.cells)
+        down, across = section.cells
+        boxes = fit_boxes(images, section.cells)
         count = sum(map(len, images.objects))
         lost = count - int(boxes.columns(images)["cell_filled"].sum())
         crowded = (f"{lost} of {count} objects share a cell with a larger one and are left out",) if lost else ()
-        note = f"detection of {some_of(boxes.classes)}: {count} objects in a grid of {own.cells[0]} x {own.cells[1]}"
+        note = f"detection of {some_of(boxes.classes)}: {count} objects in a grid of {down} x {across}"
         return Goal("detection", boxes.names), boxes, (note, *crowded)
     if images.masks is not None:
-        masks = fit_masks(images, mask_form(form), own.memory)
+        masks = fit_masks(images, mask_form(form), section.memory)
         return Goal("segmentation", ("y",)), masks, (f"segmentation into the pixel values {some_of(masks.values)}",)
     if images.table is None:
         return Goal("unsupervised", ()), None, Goal("unsupervised", ()).notes("")

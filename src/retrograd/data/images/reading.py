@@ -200,13 +200,13 @@ def with_image_column(table: Table, settings: DataSettings) -> tuple[DataSetting
     targets = settings.targets or find_targets(table.names, settings)
     roles = {*targets, *settings.exclude, settings.weight, settings.split.column}
     others = [name for name in settings.features or table.names if name not in roles and name in table.names]
-    found = [name for name in others if name not in settings.kinds and holds_paths(table.column(name))]
-    if not found:
+    names = [name for name in others if name not in settings.kinds and holds_paths(table.column(name))]
+    if not names:
         return settings, ()
-    say = f"'{found[0]}' holds paths of images: `images: {{column: {found[0]}}}`"
-    if others != found[:1]:
+    say = f"'{names[0]}' holds paths of images: `images: {{column: {names[0]}}}`"
+    if others != names[:1]:
         return settings, (f"{say} learns from the images instead of the other columns",)
-    return replace(settings, images=ImageSettings(column=found[0])), (f"{say} is what reads them here",)
+    return replace(settings, images=ImageSettings(column=names[0])), (f"{say} is what reads them here",)
 
 
 def holds_paths(column: pl.Series) -> bool:

@@ -42,11 +42,11 @@ def _names(lines: Iterator[tuple[int, str]], path: Path) -> list[str]:
                 return names
             raise DataError("@data without @attribute", where=f"{path}:{number}")
         if text.lower().startswith("@attribute"):
-            found = ATTRIBUTE.match(text)
-            if not found:
+            match = ATTRIBUTE.match(text)
+            if not match:
                 message = f"line {number}: expected `@attribute NAME TYPE`, found {text[:40]!r}"
                 raise DataError(message, where=f"{path}:{number}")
-            names.append(next(group for group in found.groups() if group is not None))
+            names.append(next(group for group in match.groups() if group is not None))
     raise DataError("no line @data", where=str(path), cure="expected `@attribute NAME TYPE` lines, then @data and rows")
 
 

@@ -89,7 +89,9 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
 def _member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
     """Return the one file in an archive; what macOS adds does not count."""
     hidden = ("__MACOSX/", ".")
-    members = [each for each in archive.infolist() if not each.is_dir() and not each.filename.startswith(hidden)]
+    members = [
+        member for member in archive.infolist() if not member.is_dir() and not member.filename.startswith(hidden)
+    ]
     if len(members) != 1:
         names = f": {some_of([member.filename for member in members], 5)}" if members else ""
         cure = "unpack it, and name one of its files or, for parts of one table, the folder"

@@ -141,14 +141,16 @@ def _likely(text: bytes) -> Iterator[tuple[str, str]]:
 
 def _is_common(text: bytes, candidate: Candidate) -> bool:
     """Return whether nearly all characters beyond ASCII are common, and do not stand singly among Latin letters."""
-    found = list(candidate.all.finditer(text))
-    if not found or (candidate.script and len(candidate.script.findall(text)) < len(found) / 10):
+    characters = list(candidate.all.finditer(text))
+    if not characters or (candidate.script and len(candidate.script.findall(text)) < len(characters) / 10):
         return False
-    common = [match for match in found if candidate.common.fullmatch(match.group())]
-    alone = sum(_is_letter(text, each.start() - 1) or _is_letter(text, each.end()) for each in common)
-    edges = {edge for each in found for edge in (each.start(), -each.end())}
+    common = [match for match in characters if candidate.common.fullmatch(match.group())]
+    alone = sum(_is_letter(text, match.start() - 1) or _is_letter(text, match.end()) for match in common)
+    edges = {edge for match in characters for edge in (match.start(), -match.end())}
     single = [
-        each for each in common if each.group()[-1] < 0x80 and each.end() not in edges and -each.start() not in edges
+        match
+        for match in common
+        if match.group()[-1] < 0x80 and match.end() not in edges and -match.start() not in edges
     ]
     if 2 * len(single) > len(common):  # a sign before an ASCII letter, as in °C
         return False
@@ -177,7 +179,7 @@ def _known(name: str) -> str:
 
 def _warn(path: Path, shown: str, sample: str) -> None:
     sample = sample.strip()[:SAMPLE_CHARACTERS]
-    told = (
+    message = (
         f"{path}: not UTF-8; read as {shown}, such as '{sample}'; if that is wrong, name its encoding with `encoding:`"
     )
-    warnings.warn(told, RetrogradWarning, stacklevel=2)
+    warnings.warn(message, RetrogradWarning, stacklevel=2)

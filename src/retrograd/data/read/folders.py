@@ -61,15 +61,15 @@ def part_folders(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     named = {path: part_named(path.name) for path in inner}
     if loose or len(inner) < 2 or "train" not in named.values() or not all(named.values()):
         return {}
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for path, part in named.items():
-        if part in found:
+        if part in folders:
             cure = f"name one of them: `data: {{path: ..., {'path' if part == 'train' else f'{part}_path'}: {path}}}`"
             raise DataError(
-                f"{found[part].name} and {path.name} are both the part '{part}'", where=str(folder), cure=cure
+                f"{folders[part].name} and {path.name} are both the part '{part}'", where=str(folder), cure=cure
             )
-        found[str(part)] = _innermost(path, str(part))
-    return {part: found[part] for part in NAMES if part in found}
+        folders[str(part)] = _innermost(path, str(part))
+    return {part: folders[part] for part in NAMES if part in folders}
 
 
 def part_named(name: str) -> str | None:
@@ -80,7 +80,7 @@ def part_named(name: str) -> str | None:
 
 def _innermost(path: Path, part: str) -> Path:
     """Return the folder itself, or the only one in it when that repeats its name, as unpacked archives do."""
-    inside = [each for each in path.iterdir() if not each.name.startswith(".")]
+    inside = [inner for inner in path.iterdir() if not inner.name.startswith(".")]
     if len(inside) == 1 and inside[0].is_dir() and part_named(inside[0].name) == part:
         return inside[0]
     return path

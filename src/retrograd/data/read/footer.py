@@ -18,13 +18,13 @@ TOTALS = ("total", "totals", "grand total", "sum", "summe", "gesamt", "gesamtsum
 class Footer:
     """Holds back the last records of a stream, and leaves out those that are no rows."""
 
-    def __init__(self, width: int, wanted: int | None) -> None:
-        self.width, self.wanted = width, wanted
+    def __init__(self, width: int, chosen: int | None) -> None:
+        self.width, self.chosen = width, chosen
         self.left_out: list[tuple[int, list[str]]] = []  # line and cells
 
     def rows(self, chunks: Iterator[RowChunk]) -> Iterator[RowChunk]:
         """Yield the records that are rows."""
-        most = MOST if self.wanted is None else self.wanted
+        most = MOST if self.chosen is None else self.chosen
         tail = RowChunk(np.empty(0, np.int64), [])
         passed = 0
         for chunk in chunks:
@@ -34,7 +34,7 @@ class Footer:
                 yield RowChunk(joined.lines[:cut], joined.rows[:cut])
             passed += cut
             tail = RowChunk(joined.lines[cut:], joined.rows[cut:])
-        keep = self._rows_in(tail, passed) if self.wanted is None else len(tail.rows) - min(most, len(tail.rows))
+        keep = self._rows_in(tail, passed) if self.chosen is None else len(tail.rows) - min(most, len(tail.rows))
         self.left_out = [(int(line), row) for line, row in zip(tail.lines[keep:], tail.rows[keep:], strict=True)]
         if keep:
             yield RowChunk(tail.lines[:keep], tail.rows[:keep])
@@ -70,10 +70,10 @@ class Footer:
 
     def notes(self) -> list[str]:
         """Return what was left out, in a sentence."""
-        told = [(line, row) for line, row in self.left_out if any(map(str.strip, row))]
-        if not told:
+        remarks = [(line, row) for line, row in self.left_out if any(map(str.strip, row))]
+        if not remarks:
             return []
-        line, row = told[0]
+        line, row = remarks[0]
         shown = " ".join(cell for cell in row if cell.strip())[:40]
-        what = f"line {line} ('{shown}') is" if len(told) == 1 else f"the lines from {line} on ('{shown}') are"
+        what = f"line {line} ('{shown}') is" if len(remarks) == 1 else f"the lines from {line} on ('{shown}') are"
         return [f"{what} left out: no row of the table (`skip_footer: 0` keeps everything)"]

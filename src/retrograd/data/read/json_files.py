@@ -44,12 +44,12 @@ def read_json(path: Path, settings: DataSettings) -> Table:
         raise DataError(message, where=f"{path}:{error.lineno}") from None
     except ValueError as error:
         raise DataError(str(error), where=where) from None
-    found, notes = _found(document, where)
-    if found and isinstance(found[0], list):
+    rows, notes = _found(document, where)
+    if rows and isinstance(rows[0], list):
         rows = [[cell_text(cell, f"row {i}", str(j + 1), where) or "" for j, cell in enumerate(row)]
-                for i, row in enumerate(found, start=1)]  # fmt: skip
+                for i, row in enumerate(rows, start=1)]  # fmt: skip
         return table_of_rows(path, rows, settings, notes)
-    return replace(_of_objects(found, where), notes=notes)
+    return replace(_of_objects(rows, where), notes=notes)
 
 
 def holds_rows(path: Path, sections: Callable[[str], bool]) -> bool:

@@ -65,12 +65,12 @@ class Layout:
 
 def find_layout(sample: list[str], settings: DataSettings, *, whole: bool) -> Layout:
     """Return the layout of a file that begins with these lines; `whole` says that there are no others."""
-    said = SEPARATOR_LINE.match(sample[0]) if sample and settings.skip_lines is None else None
-    first = 1 if said else settings.skip_lines or 0
+    stated = SEPARATOR_LINE.match(sample[0]) if sample and settings.skip_lines is None else None
+    first = 1 if stated else settings.skip_lines or 0
     comment = _find_comment(sample[first:]) if settings.comment is None else settings.comment
-    wanted = settings.separator or (said[1] if said else None)
+    chosen = settings.separator or (stated[1] if stated else None)
     bare = Layout(",", comment, first)
-    separator = wanted or find_separator(list(bare.readable(sample)), settings.decimal or ".")
+    separator = chosen or find_separator(list(bare.readable(sample)), settings.decimal or ".")
     layout = Layout(separator, comment, first)
     records, ends = _records(layout, sample, whole)
     titles = 0 if settings.skip_lines is not None or not records else _titles(records)
@@ -106,7 +106,7 @@ def find_separator(lines: list[str], decimal: str) -> str:
     if blanks and blanks[:3] > max((rating[:3] for rating, _ in rated), default=(False, 0.0, 0.0)):
         return BLANKS
     if rated:
-        return max(rated, key=lambda each: each[0])[1]
+        return max(rated, key=lambda pair: pair[0])[1]
     first = lines[0] if lines else ""
     return max(SEPARATORS.replace(decimal, ""), key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
 
@@ -126,13 +126,13 @@ def _rate(lines: list[str], mark: str) -> tuple[bool, float, float, int] | None:
     except csv.Error:
         return None
     widths = Counter(map(len, rows))
-    width, found = max(widths.items(), key=lambda item: (item[1], item[0])) if widths else (0, 0)
-    if width < 2 or found < EVEN * len(rows):
+    width, even = max(widths.items(), key=lambda item: (item[1], item[0])) if widths else (0, 0)
+    if width < 2 or even < EVEN * len(rows):
         return None
     cells = [cell for row in rows if len(row) == width for cell in row if not is_missing(cell)]
     share = sum(map(is_number, cells)) / max(1, len(cells))
     has_commas = mark != "," and any(re.match(DECIMAL_COMMA, cell) for cell in cells)
-    return found == len(rows), share, float(has_commas), width
+    return even == len(rows), share, float(has_commas), width
 
 
 def _find_comment(lines: list[str]) -> str:

@@ -31,10 +31,10 @@ def matching(path: Path) -> list[Path]:
 
     Raises:  DataError when there are none
     """
-    found = sorted(file for file in map(Path, glob.glob(str(path), recursive=True)) if file.is_file())
-    if not found:
+    files = sorted(file for file in map(Path, glob.glob(str(path), recursive=True)) if file.is_file())
+    if not files:
         raise DataError("no file matches the pattern", where=str(path), cure="check the path")
-    return found
+    return files
 
 
 def tables_below(folder: Path) -> list[Path]:

@@ -55,8 +55,8 @@ def read_sqlite(path: Path, settings: DataSettings) -> Table:
 def _only_table(database: sqlite3.Connection, path: Path) -> str:
     names = [name for (name,) in database.execute(TABLES)]
     if len(names) != 1:
-        found = f"{len(names)} tables: {some_of(names)}" if names else "no tables"
-        raise DataError(f"the database has {found}", where=str(path), cure=QUERY)
+        tables = f"{len(names)} tables: {some_of(names)}" if names else "no tables"
+        raise DataError(f"the database has {tables}", where=str(path), cure=QUERY)
     return str(names[0])
 
 
@@ -76,10 +76,10 @@ def _selected(database: sqlite3.Connection, query: str) -> sqlite3.Cursor:
 
 def _chunks(cursor: sqlite3.Cursor, names: list[str], path: Path) -> Iterator[RowChunk]:
     row = 0
-    while found := cursor.fetchmany(chunk_rows(len(names))):
-        lines = np.arange(row + 1, row + len(found) + 1)
-        yield RowChunk(lines, [[_text(cell, names[i], path) for i, cell in enumerate(cells)] for cells in found])
-        row += len(found)
+    while records := cursor.fetchmany(chunk_rows(len(names))):
+        lines = np.arange(row + 1, row + len(records) + 1)
+        yield RowChunk(lines, [[_text(cell, names[i], path) for i, cell in enumerate(cells)] for cells in records])
+        row += len(records)
 
 
 def _text(cell: Any, name: str, path: Path) -> str | None:

@@ -259,5 +259,5 @@ def _fit_scaling(name: str, present: pl.Series, scale: Scale, clip: float | None
 def _fit_category(name: str, present: pl.Series, flag: bool, settings: DataSettings) -> CategoryColumn:
     """Keep the most frequent words, sorted; ties are broken by the alphabet, so that the result is reproducible."""
     counts = present.alias("word").value_counts(name="rows").sort(["rows", "word"], descending=[True, False])
-    kept = counts["word"].head(settings.max_categories)
-    return CategoryColumn(name, flag, tuple(sorted(kept.to_list())), settings.categories == "embed")
+    words = counts["word"].head(settings.max_categories)
+    return CategoryColumn(name, flag, tuple(sorted(words.to_list())), settings.categories == "embed")

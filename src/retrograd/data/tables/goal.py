@@ -195,13 +195,13 @@ def labelled_rows(table: Table, targets: tuple[str, ...]) -> Table:
     return table if is_there.all() else table.take(np.flatnonzero(is_there))
 
 
-def unlabelled_note(table: Table, targets: tuple[str, ...], kept: int) -> tuple[str, ...]:
+def unlabelled_note(table: Table, targets: tuple[str, ...], remaining: int) -> tuple[str, ...]:
     """Return a sentence about the rows that were left out, if there are any."""
-    left = len(table) - kept
-    if not left:
+    missing = len(table) - remaining
+    if not missing:
         return ()
     which = "no value" if len(targets) == 1 else "not all of the values"
-    return (f"{left} of {len(table)} rows are left out: they have {which} in the target {some_of(targets)}",)
+    return (f"{missing} of {len(table)} rows are left out: they have {which} in the target {some_of(targets)}",)
 
 
 def twin_labels(labels: tuple[object, ...]) -> tuple[str, ...]:

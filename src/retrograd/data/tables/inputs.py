@@ -166,11 +166,11 @@ class ArrayInputs:
         return {**arrays.inputs, "x": x}
 
     def _check_names(self, arrays: Arrays) -> None:
-        names, found = ("x", *self.others), tuple(arrays.inputs)
+        names, present = ("x", *self.others), tuple(arrays.inputs)
         for name in names:
-            if name not in found:
-                raise DataError(f"missing array '{name}'; have: {', '.join(found)}", where=arrays.where)
-        for name in found:
+            if name not in present:
+                raise DataError(f"missing array '{name}'; have: {', '.join(present)}", where=arrays.where)
+        for name in present:
             if name not in names:
                 raise DataError(f"extra array '{name}' that training did not have", where=arrays.where)
 

@@ -41,35 +41,34 @@ def leaks(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series]) -
         for name, cells in features.items():
             if cells.n_unique() != classes or pl.DataFrame({"own": cells, "target": text}).n_unique() != classes:
                 continue
-            own = words(cells).values
-            if classes < len(text) or own.equals(text):
-                how = "holds the same as" if own.equals(text) else "stands for the same as"
+            own_words = words(cells).values
+            if classes < len(text) or own_words.equals(text):
+                how = "holds the same as" if own_words.equals(text) else "stands for the same as"
                 message = f"{how} the target '{target}', which the network would copy; leave it out with `exclude:`"
                 yield Finding("target_leak", f"column '{name}'", message, severity="fault")
 
 
 def wild_cells(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
     """Yield a finding on the column whose cells lie farthest from all others, and how many more there are."""
-    found = {
-        name: each
-        for name, cells in features.items()
-        if cells.dtype.is_numeric() and (each := outliers(cells.to_numpy())) is not None
-    }
-    if found:
-        name = max(found, key=lambda name: abs(found[name].farthest) / (found[name].high - found[name].low))
+    columns = {name: outliers(cells.to_numpy()) for name, cells in features.items() if cells.dtype.is_numeric()}
+    wild = [(abs(far.farthest) / (far.high - far.low), name) for name, far in columns.items() if far is not None]
+    if wild:
+        _, name = max(wild, key=lambda pair: pair[0])
+        worst = columns[name]
+        assert worst is not None
         cure = "`scale: robust` with `clip: 5` keeps them from outweighing the rest"
-        if found[name].is_code:
-            cure = f"`missing_values:` with '{found[name].farthest:g}' takes them as missing"
-        others = f"; so do {len(found) - 1} more columns" if len(found) > 1 else ""
-        yield Finding("outliers", f"column '{name}'", f"{found[name].words()}{others}: {cure}")
+        if worst.is_code:
+            cure = f"`missing_values:` with '{worst.farthest:g}' takes them as missing"
+        others = f"; so do {len(wild) - 1} more columns" if len(wild) > 1 else ""
+        yield Finding("outliers", f"column '{name}'", f"{worst.words()}{others}: {cure}")
 
 
 def row_names(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
     """Yield a finding on the columns of whole numbers that differ in every row, as numbers of customers do."""
-    found = [name for name, cells in features.items() if _is_row_name(cells)]
-    if found:
+    names = [name for name, cells in features.items() if _is_row_name(cells)]
+    if names:
         message = "a different whole number in every row: if it only names the rows, leave it out with `exclude:`"
-        yield Finding("row_name", listing("column", found), message)
+        yield Finding("row_name", listing("column", names), message)
 
 
 def duplicates(features: Mapping[str, pl.Series]) -> Iterator[Finding]:

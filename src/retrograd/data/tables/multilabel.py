@@ -82,15 +82,15 @@ class MultiLabels:
 
     def _listed(self, table: Table) -> np.ndarray:
         numbers = {label: i for i, label in enumerate(self.classes)}
-        found = np.zeros((len(table), self.units), floats())
+        y = np.zeros((len(table), self.units), floats())
         for row, labels in enumerate(listed_labels(table.column(self.names[0]), self.mark)):
             for label in labels:
                 if label not in numbers:
                     where, line = table.place(row)
                     message = f"{line}, column '{self.names[0]}': unseen label '{label}'"
                     raise LabelError(message, where=where, cure=f"known: {some_of(self.classes)}")
-                found[row, numbers[label]] = 1
-        return found
+                y[row, numbers[label]] = 1
+        return y
 
 
 def fit_columns(table: Table, names: tuple[str, ...]) -> MultiLabels:
@@ -163,8 +163,8 @@ def listed_labels(cells: pl.Series, mark: str) -> list[list[str]]:
 def _parsed(text: str) -> list[str]:
     """Return a JSON list, or one as Python writes it, with single quotes or none."""
     try:
-        found = json.loads(text or "[]")
-        return [str(label) for label in found] if isinstance(found, list) else [str(found)]
+        labels = json.loads(text or "[]")
+        return [str(label) for label in labels] if isinstance(labels, list) else [str(labels)]
     except ValueError:
         inner = text.strip().removeprefix("[").removesuffix("]")
         return [label.strip().strip("'\"") for label in inner.split(",") if label.strip()]

@@ -25,8 +25,8 @@ class Outliers(NamedTuple):
         """Say what stands out against what."""
         lie = "1 cell lies" if self.cells == 1 else f"{self.cells} cells lie"
         rest = f"where the rest goes from {self.low:.4g} to {self.high:.4g}"
-        told = f"{lie} far from all others: {self.farthest:g}, {rest}"
-        return f"{told}; it looks like a code for a missing value" if self.is_code else told
+        sentence = f"{lie} far from all others: {self.farthest:g}, {rest}"
+        return f"{sentence}; it looks like a code for a missing value" if self.is_code else sentence
 
 
 def outliers(values: np.ndarray) -> Outliers | None:
@@ -40,13 +40,13 @@ def outliers(values: np.ndarray) -> Outliers | None:
     values = np.sort(values[np.isfinite(values)])
     if len(values) < FEWEST or values[0] == values[-1]:
         return None
-    found = _beyond(values, values, True)
-    if found is not None and found.is_code:
-        return found
+    beyond = _beyond(values, values, True)
+    if beyond is not None and beyond.is_code:
+        return beyond
     low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
     away = np.abs(values - middle)
     unit = high - low if high > low else float(np.median(away[away > 0]))
-    return found and _beyond(values, np.arcsinh((values - middle) / unit), False)
+    return beyond and _beyond(values, np.arcsinh((values - middle) / unit), False)
 
 
 def _beyond(values: np.ndarray, places: np.ndarray, coded: bool) -> Outliers | None:

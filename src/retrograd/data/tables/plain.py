@@ -41,20 +41,20 @@ def plain_tables(parts: Mapping[str, Table], settings: DataSettings) -> PlainTab
     if settings.decimal != ",":
         tables = _ordinary(tables, settings)
     train = tables["train"]
-    found = _found(train, settings)
-    notations = {name: each.notation for name, each in found.items()}
-    notes = (*_notes(train, found), *_dashes(train, notations))
+    findings = _found(train, settings)
+    notations = {name: finding.notation for name, finding in findings.items()}
+    notes = (*_notes(train, findings), *_dashes(train, notations))
     tables = {name: to_plain(table, notations, settings.invalid) for name, table in tables.items()}
-    if train.form is not None and any(each.decimal == "," for each in notations.values()):
+    if train.form is not None and any(finding.decimal == "," for finding in notations.values()):
         tables["train"] = replace(tables["train"], form=train.form._replace(decimal=","))
     return PlainTables(tables, notations, notes)
 
 
 def _ordinary(tables: Mapping[str, Table], settings: DataSettings) -> dict[str, Table]:
     """Return the tables with numbers in the features that are ordinary numbers in every part."""
-    kept = {*find_targets(tables["train"].names, settings), *settings.kinds}
-    kept |= {name for name in (settings.split.column, settings.weight) if name is not None}
-    done = {part: with_ordinary_numbers(table, [name for name in table.names if name not in kept])
+    untouched = {*find_targets(tables["train"].names, settings), *settings.kinds}
+    untouched |= {name for name in (settings.split.column, settings.weight) if name is not None}
+    done = {part: with_ordinary_numbers(table, [name for name in table.names if name not in untouched])
             for part, table in tables.items()}  # fmt: skip
     mixed = {name for table in done.values() for name, kind in table.frame.schema.items() if kind == pl.String}
     return {part: replace(table, frame=table.frame.with_columns(tables[part].frame.select(back)))
@@ -92,15 +92,15 @@ def to_plain_like(
     table = with_ordinary_numbers(table, plain)
     schema = table.frame.schema
     texts = {name: table.frame[name] for name in names if schema.get(name) == pl.String}
-    own = {}
+    notations_here = {}
     for name, cells in texts.items():
         known = notations.get(name, Notation())
         notation = notation_like(cells, known)
         if notation.decimal != known.decimal:
             report.rewritten[name] = f"its decimal mark is '{notation.decimal}', that of training was '{known.decimal}'"
         if notation != Notation() or name in notations:
-            own[name] = notation
-    return to_plain(table, own, invalid)
+            notations_here[name] = notation
+    return to_plain(table, notations_here, invalid)
 
 
 def _found(table: Table, settings: DataSettings) -> dict[str, Found]:
@@ -114,21 +114,21 @@ def _found(table: Table, settings: DataSettings) -> dict[str, Found]:
     }
     chosen = {name: example_notation(kinds[name]) for name in texts}
     separator = None if table.form is None else table.form.separator
-    found = find_notations(texts, settings.decimal, settings.thousands, separator, certain=settings.kinds)
+    findings = find_notations(texts, settings.decimal, settings.thousands, separator, certain=settings.kinds)
     shown = {name: notation for name, notation in chosen.items() if notation is not None}
-    return found | {name: Found(notation, kinds[name]) for name, notation in shown.items()}
+    return findings | {name: Found(notation, kinds[name]) for name, notation in shown.items()}
 
 
-def _notes(table: Table, found: Mapping[str, Found]) -> list[str]:
+def _notes(table: Table, findings: Mapping[str, Found]) -> list[str]:
     notes = []
     usual = (Notation(), Notation(",")) if table.form is not None else (Notation(),)  # a file's mark is told elsewhere
-    told = [name for name, each in found.items() if each.notation not in usual and not each.doubt]
-    if told:
-        shown = [f"{name} ('{found[name].example}' is {_value(found[name])})" for name in told]
+    names = [name for name, finding in findings.items() if finding.notation not in usual and not finding.doubt]
+    if names:
+        shown = [f"{name} ('{findings[name].example}' is {_value(findings[name])})" for name in names]
         notes.append(f"numbers written as text: {some_of(shown, MOST_SHOWN)}; `kinds:` says otherwise")
-    for name, each in found.items():
-        if each.doubt:
-            notes.append(_doubt(name, each))
+    for name, finding in findings.items():
+        if finding.doubt:
+            notes.append(_doubt(name, finding))
     return notes
 
 
@@ -144,7 +144,7 @@ def _doubt(name: str, found: Found) -> str:
 
 def _dashes(table: Table, notations: Mapping[str, Notation]) -> list[str]:
     cells = {name: table.frame[name].filter(stands_for_none(table.frame[name]).fill_null(False)) for name in notations}
-    dashes = [f"{len(found)} '{found[0]}' in {name}" for name, found in cells.items() if len(found)]
+    dashes = [f"{len(blanks)} '{blanks[0]}' in {name}" for name, blanks in cells.items() if len(blanks)]
     return [f"taken as missing: {some_of(dashes, MOST_SHOWN)}"] if dashes else []
 
 
@@ -166,9 +166,9 @@ def with_ordinary_numbers(table: Table, names: Iterable[str]) -> Table:
     fits = table.frame.select(cells.contains(ORDINARY).all()).row(0)
     points = table.frame.select(cells.contains(".", literal=True).any()).row(0)
     decided = table.frame.select((cells.contains(".", literal=True) & ~cells.contains(GROUPED)).any()).row(0)
-    found = [
+    ordinary = [
         name
         for name, is_ordinary, has_points, is_clear in zip(texts, fits, points, decided, strict=True)
         if is_ordinary and (is_clear or not has_points)
     ]
-    return replace(table, frame=table.frame.with_columns(pl.col(found).cast(pl.Float64))) if found else table
+    return replace(table, frame=table.frame.with_columns(pl.col(ordinary).cast(pl.Float64))) if ordinary else table

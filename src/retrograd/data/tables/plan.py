@@ -67,8 +67,8 @@ class ArrayPlan(Plan[Arrays, tuple[ArrayInputs, Target]]):
         if rows.target is None:
             return rows
         numbered = rows.target.frame.with_row_index("\0row")
-        kept = self.goal.labelled(replace(rows.target, frame=numbered))
-        return rows if len(kept) == len(rows) else rows.take(kept.frame["\0row"].to_numpy())
+        labelled = self.goal.labelled(replace(rows.target, frame=numbered))
+        return rows if len(labelled) == len(rows) else rows.take(labelled.frame["\0row"].to_numpy())
 
     def fit(self, train: Arrays) -> tuple[ArrayInputs, Target]:
         """Return inputs and target fitted on training rows."""
@@ -107,7 +107,9 @@ def plan_table(table: Table, settings: DataSettings) -> TablePlan:
         notes.append("read as " + ", ".join(f"{name} {value!r}" for name, value in table.form.unusual().items()))
     dated = [name for name, kind in features.items() if kind.kind == "date"]
     answers = {name: rows.column(name) for name in goal.names}
-    notes += [str(found) for found in inspect_columns({name: rows.values[name] for name in features}, answers, dated)]
+    notes += [
+        str(finding) for finding in inspect_columns({name: rows.values[name] for name in features}, answers, dated)
+    ]
     notes += group_notes(table, goal.names, settings)
     if table.names[0] == "column_1":
         notes.append("the file has no header: its columns are numbered (`header: true` takes the first line as one)")

@@ -154,5 +154,5 @@ def shortest(values: np.ndarray, scaling: Scaling | None = None) -> np.ndarray:
         apart = np.spacing(np.nextafter(y, np.float32(0))).astype(np.float64) * np.array(scaling.scale)
         apart = apart if scaling.is_affine else np.where(np.array(scaling.floor) > 0, apart * np.abs(values), apart)
         decimals = np.nan_to_num(np.ceil(-np.log10(apart)), nan=0.0).clip(-MOST_DECIMALS, MOST_DECIMALS)
-    each = zip(values.ravel().tolist(), decimals.astype(int).ravel().tolist(), strict=True)
-    return np.array([round(value, count) for value, count in each], np.float64).reshape(values.shape)
+    pairs = zip(values.ravel().tolist(), decimals.astype(int).ravel().tolist(), strict=True)
+    return np.array([round(value, count) for value, count in pairs], np.float64).reshape(values.shape)

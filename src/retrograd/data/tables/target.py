@@ -175,16 +175,16 @@ def fit_labels(table: Table, name: str, is_number: bool, task: Task) -> Labels:
     series = table.column(name)
     text = label_words(series, is_number)
     refuse_missing(table, text)
-    found = text.unique().to_list()
-    if is_number and not all(_is_whole(word) for word in found):
+    different = text.unique().to_list()
+    if is_number and not all(_is_whole(word) for word in different):
         cure = f"choose `task: regression`, or `kinds: {{{name}: category}}` to take them as names"
         raise DataTypeError(f"the class labels in '{name}' are fractions", where=table.where, cure=cure)
-    if len(found) < 2:
-        cure = f"found only '{found[0]}'; choose another column with `target:` or `task: regression`"
+    if len(different) < 2:
+        cure = f"found only '{different[0]}'; choose another column with `target:` or `task: regression`"
         raise DataError(f"column '{name}' needs at least 2 classes", where=table.where, cure=cure)
-    classes: list[Label] = sorted(found)
+    classes: list[Label] = sorted(different)
     if is_number:
-        classes = sorted(int(word) for word in found)
+        classes = sorted(int(word) for word in different)
     elif series.dtype == pl.Boolean:
         classes = [False, True]
     return Labels(name, tuple(classes), task == "binary")
@@ -196,15 +196,12 @@ def fit_quantities(table: Table, names: tuple[str, ...], scale: str) -> Quantiti
     Raises:  DataError naming the column whose numbers are too large
     """
     values = quantities(table, names)
-    scalings = []
-    for name, column in zip(names, values.T, strict=True):
-        try:
-            scalings.append(fit_scaling(column[:, None], scale))
-        except DataError as error:
-            message = f"the target '{name}' holds {error.problems[0].message}"
-            raise DataError(message, where=table.where, cure=error.problems[0].cure) from None
-    offsets, scales = zip(*((scaling.offset[0], scaling.scale[0]) for scaling in scalings), strict=True)
-    return Quantities(names, Scaling(offsets, scales))
+    try:
+        return Quantities(names, fit_scaling(values, scale))
+    except DataError as error:
+        largest = names[int(np.abs(values).max(axis=0).argmax())]
+        message = f"the target '{largest}' holds {error.problems[0].message}"
+        raise DataError(message, where=table.where, cure=error.problems[0].cure) from None
 
 
 def quantities(table: Table, names: tuple[str, ...]) -> np.ndarray:

@@ -79,13 +79,13 @@ def fit_text_column(name: str, values: pl.Series, settings: DataSettings) -> Tex
 
     Raises:  DataError when the training rows hold no text at all; ConfigError for a tokenizer
     """
-    own = settings.text or TextSettings()
-    if own.unit == "tokenizer":
+    section = settings.text or TextSettings()
+    if section.unit == "tokenizer":
         cure = "choose `unit: words` or `characters`, or leave `kinds` out and learn from the text alone"
         raise ConfigError("a tokenizer reads no text beside other columns", where="data.text.unit", cure=cure)
     texts = [text for text in values if text]
     if not texts:
         raise DataError(f"column '{name}' is empty in the training part", cure=f"leave it out with `exclude: [{name}]`")
-    vocabulary = fit_vocabulary(texts, own, None)
+    vocabulary = fit_vocabulary(texts, section, None)
     longest = max(len(vocabulary.encode(text)) for text in texts)
-    return TextColumn(name, len(texts) < len(values), vocabulary, own.length or max(1, min(longest, LONGEST)))
+    return TextColumn(name, len(texts) < len(values), vocabulary, section.length or max(1, min(longest, LONGEST)))

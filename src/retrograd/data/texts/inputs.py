@@ -47,12 +47,12 @@ class TextInputs:
         if isinstance(data, Table) or hasattr(data, "columns"):
             table = data if isinstance(data, Table) else from_any_frame(data)
             return table.with_missing(self.missing_values)
-        given = dict(data) if isinstance(data, dict) else {"x": data}
-        texts = listed_texts(given.pop("x", None))
+        columns = dict(data) if isinstance(data, dict) else {"x": data}
+        texts = listed_texts(columns.pop("x", None))
         return Table(
             pl.DataFrame(
                 {self.column: texts}
-                | {targets[0] if name == "y" and targets else name: list(values) for name, values in given.items()}
+                | {targets[0] if name == "y" and targets else name: list(values) for name, values in columns.items()}
             ),
             "texts",
         )
@@ -114,8 +114,8 @@ class CorpusInputs:
         """Return `x`, `y` (int32) and `mask` (bool), each [sequences, length]."""
         inputs, targets = [], []
         for text in corpus.texts:
-            found = count_tokens(self.vocabulary, text, "text", report)
-            stream = np.concatenate([[START], found, [END]]).astype(np.int32)
+            ids = count_tokens(self.vocabulary, text, "text", report)
+            stream = np.concatenate([[START], ids, [END]]).astype(np.int32)
             for start in range(0, max(1, len(stream) - 1), self.stride):
                 inputs.append(stream[start : min(start + self.length, len(stream) - 1)])
                 targets.append(stream[start + 1 : start + 1 + self.length])

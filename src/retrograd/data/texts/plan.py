@@ -34,24 +34,24 @@ Target = Labels | MultiLabels | Quantities | Answer | None
 class TextPlan(Plan[Table, tuple[TextInputs, Target]]):
     """The plan for a table with a column of texts."""
 
-    own: TextSettings
+    text: TextSettings
     column: str
     tokenizer: str | None
 
     def clean(self, rows: Table) -> Table:
         """Return the rows that have what is to be learned."""
         table = rows.with_missing(self.settings.missing_values)
-        return table if self.own.answer is not None else self.goal.labelled(table)
+        return table if self.text.answer is not None else self.goal.labelled(table)
 
     def fit(self, train: Table) -> tuple[TextInputs, Target]:
         """Return inputs (vocabulary and length) and target fitted on training rows."""
-        vocabulary, length = self._fit(train, self.column, self.own.length)
+        vocabulary, length = self._fit(train, self.column, self.text.length)
         inputs = TextInputs(self.column, vocabulary, length, self.settings.missing_values)
-        if self.own.answer is None:
+        if self.text.answer is None:
             return inputs, self.goal.fit(train, self.settings.scale_target or "standard")
-        answers, longest = self._fit(train, self.own.answer, self.own.answer_length)
-        ends = 0 if self.own.answer_length else 1 + longest // 2  # room for the end, and for longer answers than these
-        return inputs, Answer(self.own.answer, answers, longest + ends)
+        answers, longest = self._fit(train, self.text.answer, self.text.answer_length)
+        ends = 0 if self.text.answer_length else 1 + longest // 2  # room for the end, and for longer answers than these
+        return inputs, Answer(self.text.answer, answers, longest + ends)
 
     def row_labels(self, rows: Table) -> RowLabels | None:
         """Return each row's class, or None."""
@@ -63,7 +63,7 @@ class TextPlan(Plan[Table, tuple[TextInputs, Target]]):
 
     def _fit(self, train: Table, column: str, length: int | None) -> tuple[Vocabulary, int]:
         texts = [text or "" for text in texts_in(train, column)]
-        vocabulary = fit_vocabulary(texts, self.own, self.tokenizer)
+        vocabulary = fit_vocabulary(texts, self.text, self.tokenizer)
         longest = max(len(vocabulary.encode(text)) for text in texts)
         return vocabulary, length or max(1, min(longest, LONGEST))
 
@@ -72,7 +72,7 @@ class TextPlan(Plan[Table, tuple[TextInputs, Target]]):
 class CorpusPlan(Plan[Corpus, tuple[CorpusInputs, NextToken]]):
     """The plan for running text, whose next tokens are learned."""
 
-    own: TextSettings
+    text: TextSettings
     tokenizer: str | None
 
     @property
@@ -86,22 +86,22 @@ class CorpusPlan(Plan[Corpus, tuple[CorpusInputs, NextToken]]):
 
     def fit(self, train: Corpus) -> tuple[CorpusInputs, NextToken]:
         """Return inputs (the vocabulary) and target fitted on training pieces."""
-        vocabulary = fit_vocabulary(train.texts, self.own, self.tokenizer)
-        length = self.own.length or USUAL_LENGTH
-        inputs = CorpusInputs(self.own.column, vocabulary, length, self.own.stride or length)
+        vocabulary = fit_vocabulary(train.texts, self.text, self.tokenizer)
+        length = self.text.length or USUAL_LENGTH
+        inputs = CorpusInputs(self.text.column, vocabulary, length, self.text.stride or length)
         return inputs, NextToken(vocabulary)
 
 
-def plan_texts(table: Table, settings: DataSettings, own: TextSettings, tokenizer: str | None) -> TextPlan:
+def plan_texts(table: Table, settings: DataSettings, text: TextSettings, tokenizer: str | None) -> TextPlan:
     """Find out which column holds the texts, and what is learned."""
     table = table.with_missing(settings.missing_values)
-    if own.answer is not None:
-        table.column(own.answer)
-        column = text_column(table, own, (own.answer,))
-        goal, hint = Goal("answer", (own.answer,)), f"answer: from the text '{column}' to the text '{own.answer}'"
-        return TextPlan(settings, goal, (hint,), table, own, column, tokenizer)
+    if text.answer is not None:
+        table.column(text.answer)
+        column = text_column(table, text, (text.answer,))
+        goal, hint = Goal("answer", (text.answer,)), f"answer: from the text '{column}' to the text '{text.answer}'"
+        return TextPlan(settings, goal, (hint,), table, text, column, tokenizer)
     targets = find_targets(table.names, settings)
-    column = text_column(table, own, targets)
+    column = text_column(table, text, targets)
     targets = tuple(name for name in targets if name != column)
     goal = find_goal(table, targets, settings)
     if not goal.names:
@@ -111,13 +111,13 @@ def plan_texts(table: Table, settings: DataSettings, own: TextSettings, tokenize
     others = [name for name in table.names if name not in (column, *targets, *settings.exclude)]
     beside = (f"left out: {some_of(others)}; {BESIDE.format(column=column)}",) if others else ()
     notes = (*goal.notes(hint), f"text column: {column}", *beside)
-    return TextPlan(settings, goal, notes, table, own, column, tokenizer).cleaned()
+    return TextPlan(settings, goal, notes, table, text, column, tokenizer).cleaned()
 
 
-def plan_corpus(corpus: Corpus, settings: DataSettings, own: TextSettings, tokenizer: str | None) -> CorpusPlan:
+def plan_corpus(corpus: Corpus, settings: DataSettings, text: TextSettings, tokenizer: str | None) -> CorpusPlan:
     """Plan a language model."""
     goal = Goal("next_token", ())
     characters = sum(map(len, corpus.pieces))
     what = "1 text" if corpus.is_one else f"{len(corpus)} texts"
     note = f"language model: {what} of {characters:,} characters"
-    return CorpusPlan(settings, goal, (note,), corpus, own, tokenizer)
+    return CorpusPlan(settings, goal, (note,), corpus, text, tokenizer)

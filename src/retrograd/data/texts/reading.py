@@ -56,13 +56,13 @@ def text_column(table: Table, settings: TextSettings, others: Sequence[str] = ()
         return settings.column
     if TEXT in table.names:
         return TEXT
-    found = [name for name in table.names if name not in others and table.frame[name].dtype == pl.String]
-    if len(found) != 1:
+    names = [name for name in table.names if name not in others and table.frame[name].dtype == pl.String]
+    if len(names) != 1:
         cure = "name it with `text: {column: ...}`"
         raise DataError(
-            f"{len(found)} columns could hold the texts; have: {', '.join(table.names)}", where=table.where, cure=cure
+            f"{len(names)} columns could hold the texts; have: {', '.join(table.names)}", where=table.where, cure=cure
         )
-    return found[0]
+    return names[0]
 
 
 def texts_in(table: Table, column: str) -> pl.Series:

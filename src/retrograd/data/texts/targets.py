@@ -76,8 +76,8 @@ class Answer:
         faults = CellFaults(table)
         faults.add(self.column, texts.is_null().arg_true(), "a text")
         faults.raise_any("complete these rows, or leave them out")
-        found = [self.vocabulary.encode(text) for text in texts]
-        longest = max(len(each) for each in found)
+        encoded = [self.vocabulary.encode(text) for text in texts]
+        longest = max(len(ids) for ids in encoded)
         if longest >= self.length:
             cure = f"set `answer_length: {longest + 1}` or larger"
             raise DataError(
@@ -85,8 +85,8 @@ class Answer:
                 where=table.where,
                 cure=cure,
             )
-        previous = padded([np.concatenate([[START], each]) for each in found], self.length, "answer_length")
-        y = padded([np.concatenate([each, [END]]) for each in found], self.length, "answer_length")
+        previous = padded([np.concatenate([[START], ids]) for ids in encoded], self.length, "answer_length")
+        y = padded([np.concatenate([ids, [END]]) for ids in encoded], self.length, "answer_length")
         return {"previous": previous, "y": y}
 
     def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:

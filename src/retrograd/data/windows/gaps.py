@@ -79,10 +79,10 @@ def _on_a_line(known: np.ndarray, values: np.ndarray, places: np.ndarray, is_tar
     there = np.isfinite(values)
     if not there.any():
         return np.full(len(places), np.nan)
-    found: np.ndarray = np.interp(places, known[there], values[there])
+    line: np.ndarray = np.interp(places, known[there], values[there])
     if is_target:
-        found[places > known[there][-1]] = np.nan
-    return found
+        line[places > known[there][-1]] = np.nan
+    return line
 
 
 def _moments(series: pl.Series, clock: Clock, places: np.ndarray, source: np.ndarray, is_old: np.ndarray) -> pl.Series:

@@ -23,7 +23,7 @@ MOSTLY = 0.5  # share of equal steps from which different moments make a series,
 
 
 def with_guesses(
-    table: Table, settings: DataSettings, own: WindowSettings, targets: tuple[str, ...]
+    table: Table, settings: DataSettings, windows: WindowSettings, targets: tuple[str, ...]
 ) -> tuple[WindowSettings, tuple[str, ...]]:
     """Return the settings with time and series filled in, and a sentence about each that was guessed.
 
@@ -31,38 +31,38 @@ def with_guesses(
     column (or the two) under which no moment occurs twice names the series. Without a column of dates, the items of a
     list of series are told by a column that is named so, or each of whose values fills one block of rows.
     """
-    own, notes = replace(own, series=own.keys) if own.series is not None else own, []
-    least = own.history + own.horizon
-    others = {*targets, *settings.exclude, own.time, *own.known}
-    time = own.time or _date_column(table, settings, others)
-    if own.series is not None and own.time is not None:
-        return own, ()
+    windows, notes = replace(windows, series=windows.keys) if windows.series is not None else windows, []
+    least = windows.history + windows.horizon
+    others = {*targets, *settings.exclude, windows.time, *windows.known}
+    time = windows.time or _date_column(table, settings, others)
+    if windows.series is not None and windows.time is not None:
+        return windows, ()
     if time is None:
-        keys = () if own.series is not None else keys_in_blocks(table, {name for name in others if name}, least)
+        keys = () if windows.series is not None else keys_in_blocks(table, {name for name in others if name}, least)
         if keys:
             notes.append(
                 f"'{keys[0]}' tells items apart, by its name or by a block of rows each: {_series_words(keys)}"
             )
-        return replace(own, series=own.keys or keys), tuple(notes)
+        return replace(windows, series=windows.keys or keys), tuple(notes)
     moments = clock_of(table, time, settings.kinds.get(time)).moments
     rises, differ = bool((np.diff(moments) > 0).all()), len(np.unique(moments)) == len(moments)
-    if own.time is None and rises:
-        return replace(own, series=own.keys), ()
-    keys = own.keys
-    if own.series is None and not differ:
+    if windows.time is None and rises:
+        return replace(windows, series=windows.keys), ()
+    keys = windows.keys
+    if windows.series is None and not differ:
         keys = keys_that_part(table, moments, {time, *(name for name in others if name)}, least)
         if keys:
             notes.append(f"moments in '{time}' repeat, but not within {', '.join(keys)}: {_series_words(keys)}")
-    parted = differ or own.series is not None or bool(keys)
-    if own.time is None and parted:
+    parted = differ or windows.series is not None or bool(keys)
+    if windows.time is None and parted:
         notes.append(f"'{time}' does not rise from row to row: rows are sorted by it (`windows: {{time: {time}}}`)")
-        return replace(own, time=time, series=keys), tuple(notes)
-    if own.time is None:
+        return replace(windows, time=time, series=keys), tuple(notes)
+    if windows.time is None:
         notes.append(
             f"moments in '{time}' repeat or fall back, and no column tells series apart: windows follow the order of "
             f"the file; set `windows: {{time: {time}, series: ...}}` if the rows are several series"
         )
-    return replace(own, series=keys), tuple(notes)
+    return replace(windows, series=keys), tuple(notes)
 
 
 def _series_words(keys: tuple[str, ...]) -> str:

@@ -84,10 +84,10 @@ class WindowInputs:
         """
         starts = self.starts(table, with_target, report)
         flat, levels = self.flat(table, report)
-        given = self.table.encode(flat, report)
-        self._check_room(len(starts) * self.history, [column[:1].nbytes for column in given.values()], "history")
+        flat_columns = self.table.encode(flat, report)
+        self._check_room(len(starts) * self.history, [column[:1].nbytes for column in flat_columns.values()], "history")
         rows = starts[:, None] + np.arange(self.history)
-        columns = {name: column[rows] for name, column in given.items()}
+        columns = {name: column[rows] for name, column in flat_columns.items()}
         if self.known is not None:
             after = starts[:, None] + self.history + np.arange(self.horizon)
             seen = replace(self.known, ignored=table.names).encode(table, Report())
@@ -106,7 +106,7 @@ class WindowInputs:
 
         Without a target those that end their series come last, one for each series.
         """
-        found, last, short = [np.empty(0, int)], [], []
+        starts, last, short = [np.empty(0, int)], [], []
         ends = observed(table, self.series, self.targets)
         blocks = blocks_of(table, self.series)
         ahead = self.horizon if with_target or self.known is not None else 0
@@ -116,11 +116,11 @@ class WindowInputs:
                 short.append(blocks.names[number])
                 continue
             first = lo + (end - self.history - lo) % self.stride
-            own = np.arange(first, end - self.history + 1, self.stride)
-            found.append(own if with_target else own[:-1])
-            last += [] if with_target else [own[-1]]
-        self._tell_short(table, short, len(found) > 1, with_target, report)
-        return np.concatenate([*found, np.array(last, int)])
+            series_starts = np.arange(first, end - self.history + 1, self.stride)
+            starts.append(series_starts if with_target else series_starts[:-1])
+            last += [] if with_target else [series_starts[-1]]
+        self._tell_short(table, short, len(starts) > 1, with_target, report)
+        return np.concatenate([*starts, np.array(last, int)])
 
     def target_table(self, table: Table) -> Table:
         """Return a table of what follows each window: the columns `name+1` to `name+horizon`, at its series' level."""
@@ -160,8 +160,8 @@ class WindowInputs:
     def values(self, table: Table) -> np.ndarray:
         """Return the targets as numbers [rows, targets], NaN where one is missing."""
         kinds = self._kinds()
-        found = [kinds[name].parse(table.column(name)).values.cast(pl.Float64) for name in self.targets]
-        return np.column_stack([values.fill_null(np.nan).to_numpy() for values in found])
+        columns = [kinds[name].parse(table.column(name)).values.cast(pl.Float64) for name in self.targets]
+        return np.column_stack([values.fill_null(np.nan).to_numpy() for values in columns])
 
     def _levelled(self, table: Table, values: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray] | None]:
         """Return values [rows, targets] at the level of their series, and each row's level and spread."""

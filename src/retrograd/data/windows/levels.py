@@ -39,8 +39,8 @@ class Levels:
 
 def fit_levels(names: tuple[str, ...], values: list[np.ndarray], method: str) -> Levels:
     """Return the level and spread of each series' values [rows, targets]."""
-    found = [fit_level(own, method) for own in values]
-    return Levels(names, tuple(each.offset for each in found), tuple(each.scale for each in found), method)
+    fitted = [fit_level(rows, method) for rows in values]
+    return Levels(names, tuple(one.offset for one in fitted), tuple(one.scale for one in fitted), method)
 
 
 def fit_level(values: np.ndarray, method: str) -> Scaling:

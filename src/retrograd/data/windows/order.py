@@ -34,8 +34,8 @@ class Clock:
     def step(self, blocks: Blocks) -> float:
         """Return the commonest step within a series, in units."""
         steps = np.concatenate([np.diff(self.places[lo:hi]) for _, lo, hi in blocks.bounds] or [np.ones(1)])
-        found, counts = np.unique(np.round(steps, 6), return_counts=True)
-        return float(found[counts.argmax()]) if len(found) else 1.0
+        different, counts = np.unique(np.round(steps, 6), return_counts=True)
+        return float(different[counts.argmax()]) if len(different) else 1.0
 
     def gaps(self, blocks: Blocks) -> tuple[np.ndarray, float]:
         """Return the rows that do not follow the row before by the commonest step, and that step in units."""
@@ -52,8 +52,8 @@ class Clock:
             months = np.round(places).astype(int).astype("datetime64[M]")
             last = (months + 1).astype("datetime64[D]") - 1
             is_last = (self._days + 1).astype("datetime64[M]") != self._days.astype("datetime64[M]")
-            found = last if is_last.all() else np.minimum(months.astype("datetime64[D]") + (day - 1), last)
-            moments: np.ndarray = np.maximum(found, first).astype(np.float64)
+            days = last if is_last.all() else np.minimum(months.astype("datetime64[D]") + (day - 1), last)
+            moments: np.ndarray = np.maximum(days, first).astype(np.float64)
         elif self.unit == "business day":
             moments = np.busday_offset(self._days.min(), np.round(places).astype(int)).astype(np.float64)
         else:

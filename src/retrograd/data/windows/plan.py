@@ -33,71 +33,72 @@ from retrograd.present.wording import some_of
 class WindowPlan(Plan[Table, tuple[WindowInputs, Quantities]]):
     """The plan for a table whose rows are moments."""
 
-    own: WindowSettings
+    windows: WindowSettings
     features: dict[str, ColumnKind]
     ignored: tuple[str, ...]
     is_ordered: ClassVar[bool] = True
 
     def clean(self, rows: Table) -> Table:
         """Return the rows in the order of time, series by series; series without a single window are left out."""
-        table = in_order(rows.with_missing(self.settings.missing_values), self.own.time, self.own.keys, self.time_kind)
-        if self.settings.missing == "interpolate":
-            table = filled(table, self.own.time, self.own.keys, self._every_kind, self.goal.names, self.time_kind)
-        kept = long_enough(table, self.own)
-        return table if kept.all() else table.take(np.flatnonzero(kept))
+        time, keys, settings = self.windows.time, self.windows.keys, self.settings
+        table = in_order(rows.with_missing(settings.missing_values), time, keys, self.time_kind)
+        if settings.missing == "interpolate":
+            table = filled(table, time, keys, self._every_kind, self.goal.names, self.time_kind)
+        is_long = long_enough(table, self.windows)
+        return table if is_long.all() else table.take(np.flatnonzero(is_long))
 
     def fit(self, train: Table) -> tuple[WindowInputs, Quantities]:
         """Return inputs and target fitted on training rows; a target is scaled alike at each step of the horizon."""
-        own, settings = self.own, self.settings
+        windows, settings = self.windows, self.settings
         scale = settings.scale or "standard"
         is_scaled = settings.scale in (None, "standard", "robust", "log", "minmax")
         target_scale = settings.scale_target or ("standard" if is_scaled else "none")
         plain = fit_table(train, self.features, self.ignored, replace(settings, clip=None), "none")
-        inputs = WindowInputs(plain, self.goal.names, own.history, own.horizon, own.stride, own.time, own.keys)
-        inputs = replace(inputs, time_kind=self.time_kind)
-        if own.keys and target_scale != "none":
+        lengths = windows.history, windows.horizon, windows.stride
+        inputs = WindowInputs(plain, self.goal.names, *lengths, windows.time, windows.keys, time_kind=self.time_kind)
+        if windows.keys and target_scale != "none":
             inputs = replace(inputs, levels=_levels(inputs, train, target_scale))
         flat, _ = inputs.flat(train, Report())
         known = self._known(train)
         inputs = replace(inputs, table=fit_table(flat, self.features, self.ignored, settings, scale), known=known)
         values = inputs.values(flat)
         one = fit_scaling(values[np.isfinite(values).all(1)], target_scale)
-        scaling = Scaling(one.offset * own.horizon, one.scale * own.horizon, floor=one.floor * own.horizon)
+        scaling = Scaling(one.offset * windows.horizon, one.scale * windows.horizon, floor=one.floor * windows.horizon)
         return inputs, Quantities(inputs.steps, scaling)
 
     def split_keys(self, rows: Table) -> np.ndarray | None:
         """Return each row's place in its series, from 0 to 1, so that each is split by its own time."""
-        if not self.own.keys:
+        if not self.windows.keys:
             return None
         places = np.empty(len(rows))
-        for _, lo, hi in blocks_of(rows, self.own.keys).bounds:
+        for _, lo, hi in blocks_of(rows, self.windows.keys).bounds:
             places[lo:hi] = np.arange(1, hi - lo + 1) / (hi - lo)
         return places
 
     def with_history(self, rows: Table, part: np.ndarray) -> np.ndarray:
         """Return a part's rows and before them, in each series, as many as a window looks back."""
-        found = []
-        for _, lo, hi in blocks_of(rows, self.own.keys).bounds:
-            own = part[(part >= lo) & (part < hi)]
-            if len(own):
-                found.append(np.concatenate([np.arange(max(lo, own[0] - self.own.history), own[0]), own]))
-        return np.concatenate(found) if found else part
+        pieces = []
+        for _, lo, hi in blocks_of(rows, self.windows.keys).bounds:
+            inside = part[(part >= lo) & (part < hi)]
+            if len(inside):
+                pieces += [np.arange(max(lo, inside[0] - self.windows.history), inside[0]), inside]
+        return np.concatenate(pieces) if pieces else part
 
     def observed(self, table: Table) -> np.ndarray:
         """Return for each row where the last row with a target ends in its series."""
-        return observed(table, self.own.keys, self.goal.names)
+        return observed(table, self.windows.keys, self.goal.names)
 
     def _known(self, train: Table) -> TableInputs | None:
-        if not self.own.known:
+        if not self.windows.known:
             return None
         settings = replace(self.settings, categories="one_hot")
-        kinds = {name: self.features.get(name) or self._every_kind[name] for name in self.own.known}
+        kinds = {name: self.features.get(name) or self._every_kind[name] for name in self.windows.known}
         return fit_table(train, kinds, (), settings, settings.scale or "standard")
 
     @property
     def time_kind(self) -> str | None:
         """What the settings say of the column of time."""
-        return self.settings.kinds.get(self.own.time or "")
+        return self.settings.kinds.get(self.windows.time or "")
 
     @property
     def _every_kind(self) -> dict[str, ColumnKind]:
@@ -111,24 +112,24 @@ def _levels(inputs: WindowInputs, train: Table, method: str) -> Levels:
     return fit_levels(names, [values[lo:hi] for _, lo, hi in bounds], method)
 
 
-def long_enough(table: Table, own: WindowSettings) -> np.ndarray:
+def long_enough(table: Table, windows: WindowSettings) -> np.ndarray:
     """Return which rows belong to a series that has at least one window; a single series is kept as it is.
 
     Raises:  DataError when no series has one
     """
-    least, blocks = own.history + own.horizon, blocks_of(table, own.keys)
-    kept = np.zeros(len(table), bool)
+    least, blocks = windows.history + windows.horizon, blocks_of(table, windows.keys)
+    is_long = np.zeros(len(table), bool)
     for _, lo, hi in blocks.bounds:
-        kept[lo:hi] = hi - lo >= least
-    if not own.keys:
+        is_long[lo:hi] = hi - lo >= least
+    if not windows.keys:
         return np.ones(len(table), bool)
-    if not kept.any():
+    if not is_long.any():
         message = f"none of {len(blocks.names)} series has the {least} rows of a window ({len(table)} rows in all)"
         raise DataError(message, where=table.where, cure="give more rows, or choose a smaller `history`")
-    return kept
+    return is_long
 
 
-def plan_windows(table: Table, settings: DataSettings, own: WindowSettings) -> WindowPlan:
+def plan_windows(table: Table, settings: DataSettings, windows: WindowSettings) -> WindowPlan:
     """Find out what the columns of a table are.
 
     Raises:  ConfigError for a split that would tear windows apart; DataError for targets that are no numbers
@@ -139,51 +140,51 @@ def plan_windows(table: Table, settings: DataSettings, own: WindowSettings) -> W
         raise ConfigError("windows have no weights", where="data.weight", cure="leave it out")
     table = table.with_missing(settings.missing_values)
     targets = find_targets(table.names, replace(settings, task="regression"))
-    if set(targets) & set(own.known):
+    if set(targets) & set(windows.known):
         raise ConfigError("a target is not known beforehand", where="data.windows.known", cure="leave it out")
-    own, guesses = with_guesses(table, settings, own, targets)
-    least = own.history + own.horizon
+    windows, guesses = with_guesses(table, settings, windows, targets)
+    least = windows.history + windows.horizon
     if len(table) < least:
         cure = "give more rows, or choose a smaller `history` or `horizon`"
         raise DataError(f"{len(table)} rows in time are fewer than a window's {least}", where=table.where, cure=cure)
-    if settings.scale_target == "log" and own.keys:
+    if settings.scale_target == "log" and windows.keys:
         cure = "use standard, robust, minmax or none"
         raise ConfigError("each series is scaled by a level of its own", where="data.scale_target", cure=cure)
-    for name in (*own.keys, *own.known):
+    for name in (*windows.keys, *windows.known):
         table.column(name)
-    names = settings.features or tuple(name for name in table.names if name not in {*settings.exclude, own.time})
-    kinds = find_kinds(table, tuple(dict.fromkeys((*names, *targets, *own.known))), settings)
+    names = settings.features or tuple(name for name in table.names if name not in {*settings.exclude, windows.time})
+    kinds = find_kinds(table, tuple(dict.fromkeys((*names, *targets, *windows.known))), settings)
     words = [name for name in targets if kinds[name].kind not in ("number", "identifier")]
     if words:
         raise DataError(
             f"the target '{words[0]}' holds no numbers", where=table.where, cure="name others with `target:`"
         )
-    many = [name for name in own.keys if table.column(name).n_unique() > settings.max_categories]
-    kinds |= {name: ColumnKind("identifier" if name in many else "category") for name in own.keys if name in kinds}
+    many = [name for name in windows.keys if table.column(name).n_unique() > settings.max_categories]
+    kinds |= {name: ColumnKind("identifier" if name in many else "category") for name in windows.keys if name in kinds}
     kinds |= {name: ColumnKind("identifier") for name in names if kinds[name].kind == "text"}
     kinds |= {name: ColumnKind("number") for name in targets if kinds[name].kind == "identifier"}
     features = {name: kinds[name] for name in names if kinds[name].kind != "identifier"}
     typed(table, features, settings.invalid, settings.missing)
-    ordered = f"ordered by {own.time}" if own.time else "in the order of the file"
-    note = f"forecast of {some_of(targets)}: {own.horizon} rows after each {own.history}, {ordered}"
+    ordered = f"ordered by {windows.time}" if windows.time else "in the order of the file"
+    note = f"forecast of {some_of(targets)}: {windows.horizon} rows after each {windows.history}, {ordered}"
     ignored = tuple(name for name in table.names if name not in features)
     goal = Goal("regression", targets)
-    plan = WindowPlan(settings, goal, (), table, own, features, ignored).cleaned()
+    plan = WindowPlan(settings, goal, (), table, windows, features, ignored).cleaned()
     shown = {name: kinds[name] for name in names}
     return replace(plan, notes=(note, *guesses, *_order_notes(plan, table), *kinds_notes(shown)))
 
 
 def _order_notes(plan: WindowPlan, table: Table) -> Iterator[str]:
     """Yield what is worth telling about series and time."""
-    own = plan.own
-    ordered = in_order(table, own.time, own.keys, plan.time_kind)
+    windows = plan.windows
+    ordered = in_order(table, windows.time, windows.keys, plan.time_kind)
     rows = plan.rows
-    blocks, least = blocks_of(ordered, own.keys), own.history + own.horizon
-    if own.keys:
-        sizes = {blocks.names[number]: hi - lo for number, lo, hi in blocks_of(rows, own.keys).bounds}
-        windows = sum(-(-(size - least + 1) // own.stride) for size in sizes.values() if size >= least)
+    blocks, least = blocks_of(ordered, windows.keys), windows.history + windows.horizon
+    if windows.keys:
+        sizes = {blocks.names[number]: hi - lo for number, lo, hi in blocks_of(rows, windows.keys).bounds}
+        count = sum(-(-(size - least + 1) // windows.stride) for size in sizes.values() if size >= least)
         yield (
-            f"{len(sizes)} series told apart by {', '.join(own.keys)}: {some_of(list(sizes), 5)}; {windows} windows, "
+            f"{len(sizes)} series told apart by {', '.join(windows.keys)}: {some_of(list(sizes), 5)}; {count} windows, "
             "none across two series; each series is scaled and split by itself"
         )
         short = [blocks.names[number] for number, lo, hi in blocks.bounds if blocks.names[number] not in sizes]
@@ -192,14 +193,14 @@ def _order_notes(plan: WindowPlan, table: Table) -> Iterator[str]:
     future = int((np.arange(len(rows)) >= plan.observed(rows)).sum())
     if future:
         yield f"{future} row{'s' if future > 1 else ''} at the end without a target: taken as the future"
-    if own.time is not None:
+    if windows.time is not None:
         yield from _time_notes(plan, table, ordered, rows)
     elif plan.settings.missing == "interpolate":
         yield "without `windows: {time: ...}` only missing cells are filled, no skipped moments"
 
 
 def _time_notes(plan: WindowPlan, table: Table, ordered: Table, rows: Table) -> Iterator[str]:
-    time, keys = plan.own.time or "", plan.own.keys
+    time, keys = plan.windows.time or "", plan.windows.keys
     as_read = table.take(np.argsort(blocks_of(table, keys).numbers, kind="stable"))
     before = clock_of(as_read, time, plan.time_kind).moments
     clock, blocks = clock_of(ordered, time, plan.time_kind), blocks_of(ordered, keys)

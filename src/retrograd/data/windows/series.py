@@ -75,10 +75,10 @@ def keys_that_part(
     `others` are columns that cannot be meant; a series has at least `least` rows on average. What is found comes in
     addition to the `known` keys, after them.
     """
-    found = [name for name in table.names if name not in {*others, *known} and _could_name(table.column(name), least)]
-    found.sort(key=lambda name: table.column(name).dtype != pl.String)
-    singles: list[tuple[str, ...]] = [(name,) for name in found]
-    chosen = [(*known, *keys) for keys in (*singles, *combinations(found[:MOST_COLUMNS], 2))]
+    names = [name for name in table.names if name not in {*others, *known} and _could_name(table.column(name), least)]
+    names.sort(key=lambda name: table.column(name).dtype != pl.String)
+    singles: list[tuple[str, ...]] = [(name,) for name in names]
+    chosen = [(*known, *keys) for keys in (*singles, *combinations(names[:MOST_COLUMNS], 2))]
     for keys in chosen:
         if any(table.column(name).null_count() for name in keys):
             continue
