@@ -16,7 +16,7 @@ from retrograd.native import attention as native
 from retrograd.native.library import kernels
 from retrograd.network.layer import Context, Spec
 from retrograd.network.layers.attention.heads import ROLES, Heads, Packed, joined
-from retrograd.network.layers.attention.multi_head_attention import READS
+from retrograd.network.layers.attention.multi_head_attention import FEEDS, UNNAMED
 from retrograd.propagation.one_layer import adjoint, run_layer
 from tests.closeness import CLOSE, assert_same_sums, error_by_norm
 
@@ -34,7 +34,7 @@ def drawn(seed):
     queries = int(rng.integers(64, 160) if rng.random() < 0.3 else rng.integers(1, 40))
     keys = queries if sources == 1 or rng.random() < 0.3 else int(rng.integers(1, 90))
     batch = int(rng.integers(1, 4))
-    heads = Heads(shared * group, shared, causal, bool(width % 2 == 0 and rng.random() < 0.2), READS[sources])
+    heads = Heads(shared * group, shared, causal, bool(width % 2 == 0 and rng.random() < 0.2), FEEDS[UNNAMED[sources]])
 
     def f(*shape):
         return rng.normal(size=shape).astype(np.float32)
@@ -133,7 +133,7 @@ def test_nan_and_infinity_go_through_as_in_the_formula(bad, where, causal):
 def placed(causal, queries=70, width=8):
     """Four heads, of which two share keys; 70 causal queries are four blocks in the formula."""
     rng = np.random.default_rng(0)
-    heads = Heads(4, 2, causal, False, READS[1])
+    heads = Heads(4, 2, causal, False, FEEDS[UNNAMED[1]])
     columns = {role: rng.normal(size=(2, queries, n * width)).astype(np.float32)
                for role, n in zip(ROLES, (4, 2, 2), strict=True)}  # fmt: skip
     allowed = np.arange(queries) < np.array([queries, 30])[:, None, None]
@@ -240,16 +240,22 @@ def test_the_formula_behind_the_kernel_has_its_statistics():
 @pytest.mark.parametrize(
     ("layer", "shapes"),
     [
-        (rg.MultiHeadAttention(2, causal=True), [(2, 9, 8)]),
-        (rg.MultiHeadAttention(4, key_value_heads=2, rotary=True), [(2, 5, 8), (2, 7, 6)]),
-        (rg.MultiHeadAttention(1, bias=False), [(2, 3, 5), (2, 4, 6), (2, 4, 7)]),
+        (rg.MultiHeadAttention(2, causal=True, reads=("query", "mask")), [(2, 9, 8)]),
+        (
+            rg.MultiHeadAttention(4, key_value_heads=2, rotary=True, reads=("query", "memory", "mask")),
+            [(2, 5, 8), (2, 7, 6)],
+        ),
+        (
+            rg.MultiHeadAttention(1, bias=False, reads=("query", "key", "value", "mask")),
+            [(2, 3, 5), (2, 4, 6), (2, 4, 7)],
+        ),
     ],
 )
 def test_a_layer_gives_the_same_with_kernels_and_without(layer, shapes):
     rng = np.random.default_rng(1)
     inputs = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
     mask = np.arange(shapes[-1][1]) < np.array([[shapes[-1][1]], [2]])
-    params = layer.init(jax.random.key(0), *(Spec(x.shape, x.dtype) for x in inputs)).params
+    params = layer.init(jax.random.key(0), *(Spec(x.shape, x.dtype) for x in (*inputs, mask))).params
 
     def run(params, *inputs):
         step = run_layer(layer, params, {}, Context(True), inputs)
@@ -271,8 +277,8 @@ def test_a_layer_gives_the_same_with_kernels_and_without(layer, shapes):
     [
         (rg.MultiHeadAttention(2, dropout=0.5), []),
         (rg.MultiHeadAttention(2, output="all"), []),
-        (rg.MultiHeadAttention(2), [np.ones((2, 5, 5), bool)]),
-        (rg.MultiHeadAttention(2, added_scores=True), [np.ones((2, 5, 5), np.float32)]),
+        (rg.MultiHeadAttention(2, reads=("query", "mask")), [np.ones((2, 5, 5), bool)]),
+        (rg.MultiHeadAttention(2, reads=("query", "scores")), [np.ones((2, 5, 5), np.float32)]),
     ],
 )
 def test_what_kernels_cannot_take_goes_to_the_formula(layer, extra):

@@ -7,11 +7,15 @@ import pytest
 
 from retrograd.base.errors import ConfigError, ShapeError
 from retrograd.checking.contract import check_layer
+from retrograd.network.entries import dump_entry, parse_entry
 from retrograd.network.layer import Context
-from retrograd.network.layers import LearnedPositions, MultiHeadAttention, Positions
+from retrograd.network.layers import Dense, LearnedPositions, MultiHeadAttention, Positions
 from retrograd.network.layers.attention import scaled_dot_product
 from retrograd.network.layers.attention.rotary import rotate
 from retrograd.network.network import Network
+from retrograd.network.scope import named
+from retrograd.network.transformer import TransformerEncoder
+from retrograd.propagation.backprop import forward
 from retrograd.propagation.one_layer import adjoint, run_layer
 
 SAME = {"rtol": 1e-12, "atol": 1e-12}  # the same sums in float64
@@ -23,6 +27,9 @@ X = rng.normal(size=(2, 4, 6))
 def _float64():
     with jax.enable_x64(True):
         yield
+
+
+MASKED = ("query", "mask")
 
 
 def first(layer, *inputs):
@@ -44,9 +51,9 @@ def run(layer, params, *inputs, ctx=None):
 
 
 def test_a_query_that_may_see_nothing_gives_the_output_bias_and_no_delta():
-    layer = MultiHeadAttention(2, output="all")
-    params = first(layer, X)
+    layer = MultiHeadAttention(2, output="all", reads=MASKED)
     mask = np.array([[False] * 4, [True, True, False, True]])
+    params = first(layer, X, mask)
     y, back = run(layer, params, X, mask)
     np.testing.assert_array_equal(y["sequence"][0], np.broadcast_to(params["output_bias"], (4, 6)))
     np.testing.assert_array_equal(y["weights"][0], 0)
@@ -57,13 +64,14 @@ def test_a_query_that_may_see_nothing_gives_the_output_bias_and_no_delta():
 
 def test_masks_that_leave_one_key_or_none_keep_the_contract():
     mask = np.array([[False, False, True, False], [False, False, False, False]])
-    check_layer(MultiHeadAttention(2, causal=True, output="all"), X, mask)
+    check_layer(MultiHeadAttention(2, causal=True, output="all", reads=MASKED), X, mask)
 
 
 def test_what_is_masked_counts_as_little_as_what_is_not_there():
     layer = MultiHeadAttention(3)
     params, memory = first(layer, X, X), rng.normal(size=(2, 5, 6))
-    y, back = run(layer, params, X, memory, np.arange(5)[None] < np.array([[3], [3]]))
+    masked = MultiHeadAttention(3, reads=("query", "memory", "mask"))
+    y, back = run(masked, params, X, memory, np.arange(5)[None] < np.array([[3], [3]]))
     short, expected = run(layer, params, X, memory[:, :3])
     np.testing.assert_allclose(y, short, **SAME)
     np.testing.assert_allclose(back.inputs[1][:, :3], expected.inputs[1], rtol=1e-12, atol=1e-12)
@@ -135,9 +143,13 @@ def test_learned_positions_end_with_their_length():
     [
         (MultiHeadAttention(4), [X], "6 units do not make 4 heads"),
         (MultiHeadAttention(2, rotary=True), [X], "6 units do not make 2 heads of even width"),
-        (MultiHeadAttention(2), [X[0]], r"expected query, key and value as \(batch, time, features\), got \(4, 6\)"),
+        (MultiHeadAttention(2), [X[0]], r"query: expected \(batch, time, features\), got \(4, 6\)"),
         (MultiHeadAttention(2), [X, X[:, :2], X], "expected as many values as keys"),
-        (MultiHeadAttention(2), [X, np.ones((2, 3), bool)], r"expected one mask of shape \(2, 4\) or \(2, 4, 4\), got \(2, 3\)"),
+        (MultiHeadAttention(2, reads=MASKED), [X, np.ones((2, 3), bool)], r"mask: expected \(2, 4\) or \(2, 4, 4\), got \(2, 3\)"),
+        (MultiHeadAttention(2), [X, np.ones((2, 4), bool)], r"memory: expected real numbers, got bool\[2, 4\]; name a mask"),
+        (MultiHeadAttention(2, reads=MASKED), [X, X], r"mask: expected true or false, got float64\[2, 4, 6\]"),
+        (MultiHeadAttention(2, reads=MASKED), [X], r"expected query, mask; got 1 inputs"),
+        (MultiHeadAttention(2), [X, X, X, X], r"expected one to three without names; got 4 inputs"),
     ],
 )  # fmt: skip
 def test_inputs_that_do_not_fit_are_named(layer, inputs, words):
@@ -151,8 +163,35 @@ def test_inputs_that_do_not_fit_are_named(layer, inputs, words):
     [
         ({"heads": 4, "key_value_heads": 3}, "key_value_heads: expected a divisor of 4 heads, found 3"),
         ({"heads": 4, "units": 6}, "units: expected a multiple of 4 heads, found 6"),
+        ({"heads": 2, "reads": ["memory", "mask"]}, "reads: expected one of query; query, memory; query, key, value"),
     ],
 )
 def test_settings_that_contradict_each_other_are_named(settings, words):
     with pytest.raises(ConfigError, match=words):
         MultiHeadAttention(**settings)
+
+
+def test_inputs_are_given_by_name_in_any_order():
+    mask = np.array([[True, True, False, True], [True, False, False, False]])
+    columns = {"x": X, "seen": mask}
+    plain = {"multi_head_attention": {"heads": 2}, "inputs": {"mask": "seen", "query": "x"}}
+    entry = parse_entry(plain, "network.0")
+    assert dump_entry(entry, filled=False)["inputs"] == plain["inputs"]
+    network = Network(entry)
+    other = Network(named(MultiHeadAttention(2, reads=MASKED), "multi_head_attention_1", inputs=["x", "seen"]))
+    params, state = network.init(jax.random.key(0), columns)
+    found, expected = (forward(n, params, state, Context(), columns).outputs[n.output] for n in (network, other))
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("layer", "inputs", "words"),
+    [
+        (Dense(2), {"mask": "seen"}, "dense takes its inputs by their order; give a list of them"),
+        (TransformerEncoder(4, 2), {"mask": "seen"}, "a block takes its inputs by their order; give a list of them"),
+        (MultiHeadAttention(2), {"query": "x", "seen": "seen"}, "'seen'"),
+    ],
+)
+def test_names_that_a_layer_does_not_have_are_told(layer, inputs, words):
+    with pytest.raises(ConfigError, match=words):
+        Network(named(layer, "a", inputs=inputs))

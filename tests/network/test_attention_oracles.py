@@ -29,15 +29,15 @@ def _float64():
 def test_attention_has_the_recorded_output_weights_and_gradients(case):
     arrays, config = case.arrays, case.config
     added = "in.nd_attn_mask" in arrays
-    layer = MultiHeadAttention(
-        config["heads"], causal=config["causal"], output="all", added_scores=added, bias=config["bias"]
-    )
     given = [f"in.{part}" for part in PARTS if f"in.{part}" in arrays]
     inputs = [arrays[name] for name in given]
     if added:
         inputs.append(np.broadcast_to(arrays["in.nd_attn_mask"], (len(inputs[0]), *arrays["in.nd_attn_mask"].shape)))
     if "in.key_padding_mask" in arrays:
         inputs.append(arrays["in.key_padding_mask"] == 0)  # recorded: true where not to attend
+    reads = ("query", "key", "value")[: len(given)] if len(given) != 2 else ("query", "memory")
+    reads += (("scores",) if added else ()) + (("mask",) if "in.key_padding_mask" in arrays else ())
+    layer = MultiHeadAttention(config["heads"], causal=config["causal"], output="all", reads=reads, bias=config["bias"])
     y, back = run(layer, ours(arrays), tuple(inputs), {"sequence": arrays["cot.y"], "weights": arrays["cot.attn"]})
     deltas = {f"grad_{name}": delta for name, delta in zip(given, back.inputs, strict=False)}
     grads = {f"grad_{name}": grad for name, grad in theirs(back.grads, arrays).items()}

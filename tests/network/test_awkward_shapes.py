@@ -18,8 +18,11 @@ CASES = {
     "gru, one step, reset before": (layers.GRU(2, output="sequence", reset="before"), (X, ONE)),
     "gru, no step at all": (layers.GRU(2), (X, NOTHING)),
     "rnn, truncated at every step": (layers.RNN(2, truncate=1), (X[:1], FIRST[:1])),
-    "attention, no key": (layers.MultiHeadAttention(1), (X, NOTHING)),
-    "attention, causal and one key that is late": (layers.MultiHeadAttention(1, causal=True), (X, LAST)),
+    "attention, no key": (layers.MultiHeadAttention(1, reads=("query", "mask")), (X, NOTHING)),
+    "attention, causal, one late key": (
+        layers.MultiHeadAttention(1, causal=True, reads=("query", "mask")),
+        (X, LAST),
+    ),
     "max pool, stride 3 on 7": (layers.MaxPool(2, stride=3), ((1, 7, 5, 2),)),
     "average pool, odd": (layers.AveragePool(3, stride=2, padding=1), ((1, 5, 1, 1),)),
     "conv, kernel as large as the image": (layers.Conv2D(2, kernel=[3, 5], padding="valid", stride=2), ((1, 3, 5, 1),)),

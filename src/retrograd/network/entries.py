@@ -16,7 +16,7 @@ from retrograd.network.scope import Block, Entry, blocks
 
 COMMON = {  # keys that every entry may carry beside its kind
     "name": Words("name of the entry: its path in messages, traces and files", why="its kind, counted from 1"),
-    "inputs": Words("the nodes or columns that it reads", why="the entry before it"),
+    "inputs": Words("the nodes or columns that it reads, in order or by name", why="the entry before it"),
     "share": Words("parameters that it takes from other nodes, as in {weight: embed/weight}", why="none: its own"),
     "frozen": Words("whether its parameters stay as they are", why="false: they are trained"),
     "recompute": Words("whether backward computes it again instead of keeping its tape", why="false: saves time"),
@@ -56,6 +56,8 @@ def parse_entry(value: Any, path: str) -> Entry:
         problems += error.problems
     if problems:
         raise ConfigError(problems)
+    if isinstance(common.get("inputs"), Mapping):
+        common |= {"inputs": tuple(common["inputs"].values()), "input_names": tuple(common["inputs"])}
     return Entry(layer, **common)
 
 
@@ -89,7 +91,9 @@ def dump_entry(entry: Entry | Layer | Block, filled: bool = True) -> Any:
     entry = entry if isinstance(entry, Entry) else Entry(entry)
     plain = dump_registered(layers if isinstance(entry.layer, Layer) else blocks, entry.layer, filled=filled)
     common: dict[str, Any] = {"name": entry.name} if entry.name else {}
-    common |= {"inputs": list(entry.inputs)} if entry.inputs is not None else {}
+    if entry.inputs is not None:
+        names = entry.input_names
+        common["inputs"] = dict(zip(names, entry.inputs, strict=True)) if names else list(entry.inputs)
     common |= {"share": dict(entry.share)} if entry.share else {}
     common |= {key: True for key in FLAGS if getattr(entry, key)}
     if not common:
@@ -112,7 +116,13 @@ def entry_definition() -> dict[str, Any]:
     """Return the definition that `entries_schema` points to."""
     common = {
         "name": {"type": "string"},
-        "inputs": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]},
+        "inputs": {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "array", "items": {"type": "string"}, "minItems": 1},
+                {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1},
+            ]
+        },
         "share": {"type": "object", "additionalProperties": {"type": "string"}},
         **{key: {"type": "boolean"} for key in FLAGS},
     }
@@ -147,7 +157,10 @@ def _common(key: str, value: Any, path: str) -> Any:
         return value
     if key in FLAGS and isinstance(value, bool):
         return value
-    if key == "inputs":
+    if key == "inputs" and isinstance(value, Mapping) and value:
+        if all(isinstance(name, str) for name in (*value, *value.values())):
+            return dict(value)
+    elif key == "inputs":
         names = [value] if isinstance(value, str) else value
         if isinstance(names, (list, tuple)) and names and all(isinstance(name, str) for name in names):
             return tuple(names)
@@ -156,7 +169,7 @@ def _common(key: str, value: Any, path: str) -> Any:
     expected = {
         "name": "text",
         **dict.fromkeys(FLAGS, "true or false"),
-        "inputs": "names of nodes or columns",
+        "inputs": "names of nodes or columns, or a mapping such as {query: x, mask: seen}",
         "share": "a mapping such as {weight: embed/weight}",
     }[key]
     raise ConfigError(f"expected {expected}, found {show(value)}", where=path)

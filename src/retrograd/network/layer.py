@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from retrograd.base.annotations import Expect, Words
-from retrograd.base.errors import DataTypeError, ShapeError, UsageError
+from retrograd.base.errors import ConfigError, DataTypeError, ShapeError, UsageError
 from retrograd.base.keys import fold_path
 from retrograd.base.quantities import PositiveInt
 from retrograd.base.registry import Registry
@@ -141,6 +142,10 @@ class Layer(Settings):
     def backward(self, params: Params, tape: Any, dy: Any) -> Backward:
         """Return the deltas of the inputs and the gradients of the parameters."""
         raise unwritten(self, "backward(self, params, tape, dy)", "or let `adjoint` find it by jax.vjp")
+
+    def reading(self, names: Sequence[str]) -> Layer:
+        """Return the layer for inputs of these names, in this order."""
+        raise ConfigError(f"{self.kind} takes its inputs by their order", where="inputs", cure="give a list of them")
 
     @property
     def is_stack(self) -> bool:

@@ -45,6 +45,7 @@ class Entry:
     share: tuple[tuple[str, str], ...] = ()
     frozen: bool = False
     recompute: bool = False
+    input_names: tuple[str, ...] = ()  # what the layer calls each of its inputs, where it names them
 
 
 @dataclass(frozen=True)
@@ -58,15 +59,17 @@ class Block(Settings):
         raise unwritten(self, "expand(self, scope, *inputs)", "which adds nodes and returns its output's name")
 
 
-def named(layer: Layer | Block, name: str, *, inputs: Sequence[str] | str | None = None,
+def named(layer: Layer | Block, name: str, *, inputs: Mapping[str, str] | Sequence[str] | str | None = None,
           share: Mapping[str, str] | None = None, frozen: bool = False, recompute: bool = False) -> Entry:  # fmt: skip
     """Return the entry of a layer or block that has a name, inputs of its own, shared parameters, or the like.
 
+    inputs: in the layer's order, or by the layer's names for them: `{"query": "x", "mask": "seen"}`.
     recompute: backward runs its nodes again instead of keeping what they left; of a stack, layer by layer.
     """
-    inputs = (inputs,) if isinstance(inputs, str) else inputs
+    names = tuple(inputs) if isinstance(inputs, Mapping) else ()
+    inputs = (inputs,) if isinstance(inputs, str) else tuple(inputs.values()) if isinstance(inputs, Mapping) else inputs
     chosen = None if inputs is None else tuple(inputs)
-    return Entry(layer, name, chosen, tuple((share or {}).items()), frozen, recompute)
+    return Entry(layer, name, chosen, tuple((share or {}).items()), frozen, recompute, names)
 
 
 MAX_ENTRIES = 10_000  # of an expanded network: far above any that is known, and built in a second or two
@@ -125,6 +128,9 @@ class Scope:
         if entry.inputs is not None:
             inputs = tuple(self.resolve(each) for each in entry.inputs)
         if isinstance(entry.layer, Block):
+            if entry.input_names:
+                raise ConfigError("a block takes its inputs by their order", where=f"{self.prefix}{name}: inputs",
+                                  cure="give a list of them")  # fmt: skip
             group = self._group(name)
             if entry.recompute and not group:
                 group = None if entry.layer.stacked else self.prefix + name
@@ -160,6 +166,8 @@ class Scope:
         activation = getattr(layer, "activation", None)
         if activation is not None:  # a node of its own, so that its delta can be seen
             layer = dataclasses.replace(layer, activation=None)  # type: ignore[call-arg]
+        if entry.input_names:
+            layer = layer.reading(entry.input_names)
         frozen = self.frozen or entry.frozen
         group = self.recompute or (path if entry.recompute else "")
         self.nodes.append(Node(path, layer, inputs, entry.share, frozen, group))

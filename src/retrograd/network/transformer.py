@@ -14,7 +14,7 @@ from retrograd.base.quantities import Fraction, PositiveInt
 from retrograd.network.layer import Activation, Layer, layers
 from retrograd.network.layers.activations.gelu import GELU
 from retrograd.network.layers.add import Add
-from retrograd.network.layers.attention.multi_head_attention import MultiHeadAttention
+from retrograd.network.layers.attention.multi_head_attention import InputName, MultiHeadAttention
 from retrograd.network.layers.dense import Dense
 from retrograd.network.layers.multiply import Multiply
 from retrograd.network.layers.noise.dropout import Dropout
@@ -160,8 +160,8 @@ class Transformer(Block):
         y = scope.add(Add(), x, y, name=f"{name}_add")
         return y if self.norm == "pre" else scope.add(LayerNorm(), y, name=f"{name}_norm")
 
-    def attention(self, causal: bool, rotary: bool) -> MultiHeadAttention:
-        """Return the attention layer of these settings."""
+    def attention(self, causal: bool, rotary: bool, reads: tuple[InputName, ...]) -> MultiHeadAttention:
+        """Return the attention layer of these settings, for inputs of these names."""
         return MultiHeadAttention(
             self.heads,
             self.units,
@@ -169,6 +169,7 @@ class Transformer(Block):
             key_value_heads=self.key_value_heads,
             rotary=rotary,
             dropout=self.dropout,
+            reads=reads,
         )
 
     def feed_forward(self) -> FeedForward:
@@ -230,7 +231,8 @@ class _EncoderLayer(Block):
 
     def expand(self, scope: Scope, *inputs: str) -> str:
         x, *mask = inputs
-        x = self.of.part(scope, "attention", self.of.attention(self.of.causal, self.of.rotary), x, *mask)
+        reads: tuple[InputName, ...] = ("query", "mask") if mask else ("query",)
+        x = self.of.part(scope, "attention", self.of.attention(self.of.causal, self.of.rotary, reads), x, *mask)
         return self.of.part(scope, "feed_forward", self.of.feed_forward(), x)
 
 
@@ -242,6 +244,7 @@ class _DecoderLayer(Block):
 
     def expand(self, scope: Scope, *inputs: str) -> str:
         x, *memory = inputs
-        x = self.of.part(scope, "self_attention", self.of.attention(True, self.of.rotary), x)
-        x = self.of.part(scope, "cross_attention", self.of.attention(False, False), x, *memory)
+        reads: tuple[InputName, ...] = ("query", "memory", "mask") if len(memory) > 1 else ("query", "memory")
+        x = self.of.part(scope, "self_attention", self.of.attention(True, self.of.rotary, ("query",)), x)
+        x = self.of.part(scope, "cross_attention", self.of.attention(False, False, reads), x, *memory)
         return self.of.part(scope, "feed_forward", self.of.feed_forward(), x)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
-import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from typing_extensions import override
 
 from retrograd.base.annotations import Registered, Words
-from retrograd.native.matrix import transposed_product_natively
+from retrograd.native.matrix import transposed_product
 from retrograd.network.initializers import FIRST_BIAS, FIRST_WEIGHT, GlorotUniform, Initial, InitialOrNone, Zeros, draw
 from retrograd.network.layer import (
     ACTIVATION_BEHIND,
@@ -33,7 +32,6 @@ from retrograd.network.layer import (
 )
 
 ZEROS = Zeros()
-MANY_ROWS = 512  # from here on a product of a materialised transpose is up to 1.9 times faster
 
 
 @layers.register(
@@ -101,25 +99,7 @@ class Dense(Layer):
     @override
     def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
         x, weight = tape, params["weight"]
-        grads = {"weight": weight_gradient(x, dy, weight.dtype)}
+        grads = {"weight": transposed_product(x, dy, weight.dtype)}
         if "bias" in params:
             grads["bias"] = rows(dy).sum(0, dtype=params["bias"].dtype)
         return Backward((product(dy, weight.T.astype(dy.dtype)),), grads)
-
-
-def transposed_product(x: Array, dy: Array, dtype: Any) -> Array:
-    """Return xᵀ dy over all rows, in this precision.
-
-    Of many rows the narrower factor is transposed in memory: XLA's product of transposed arrays is the slower one.
-    """
-    x, dy = rows(x), rows(dy)
-    if len(x) < MANY_ROWS:
-        return jnp.matmul(x.T, dy, preferred_element_type=dtype)
-    if dy.shape[-1] < x.shape[-1]:
-        transposed = jnp.matmul(lax.optimization_barrier(dy.T), x, preferred_element_type=dtype)
-        product: Array = lax.optimization_barrier(transposed).T
-        return product
-    return jnp.matmul(lax.optimization_barrier(x.T), dy, preferred_element_type=dtype)
-
-
-weight_gradient = transposed_product_natively(transposed_product)

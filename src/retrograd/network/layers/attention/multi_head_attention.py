@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from typing_extensions import override
 
 from retrograd.base.annotations import Words
@@ -27,33 +27,44 @@ from retrograd.network.layer import (
     State,
     Static,
     examples,
-    expect_features,
     layers,
-    product,
-    rows,
 )
-from retrograd.network.layers.attention.heads import Columns, Heads, Packed, joined
+from retrograd.network.layers.attention.heads import Heads, Packed, joined
+from retrograd.network.layers.attention.projections import project, project_back
 from retrograd.network.layers.attention.scaled_dot_product import Attended
-from retrograd.network.layers.dense import weight_gradient
 
 GLOROT, ZEROS = GlorotUniform(), Zeros()
-READS = {  # how many inputs there are -> which projections each of them feeds
-    1: (("query", "key", "value"),),
-    2: (("query",), ("key", "value")),
-    3: (("query",), ("key",), ("value",)),
+FEEDS = {  # which inputs are attended to -> which projections each of them feeds
+    ("query",): (("query", "key", "value"),),
+    ("query", "memory"): (("query",), ("key", "value")),
+    ("query", "key", "value"): (("query",), ("key",), ("value",)),
 }
+UNNAMED = {len(names): names for names in FEEDS}  # what inputs without names are, by their number
+FIRST_PROJECTION = Words("first values of the weights", why="keeps the scale of signals")
+InputName = Literal["query", "memory", "key", "value", "mask", "scores"]
+NAMED = "name a mask and scores, as in `inputs: {query: x, mask: seen}`"
+MASKED = ["query", "mask"]
 
 
 @layers.register(
     "multi_head_attention",
     examples=examples(
         ({"heads": 2}, [(2, 3, 4)]),
-        ({"heads": 2, "causal": True, "dropout": 0.4}, [(2, 3, 2), Input((2, 3), "mask")]),
+        ({"heads": 2, "causal": True, "dropout": 0.4, "reads": MASKED}, [(2, 3, 2), Input((2, 3), "mask")]),
         ({"heads": 4, "key_value_heads": 2, "units": 8, "rotary": True, "output": "all"}, [(2, 3, 5), (2, 4, 3)]),
-        ({"heads": 1, "bias": False}, [(2, 3, 2), (2, 4, 3), (2, 4, 2), Input((2, 3, 4), "mask")]),
-        ({"heads": 1, "output": "all"}, [(1, 1, 1), Input((1, 1), "mask")]),
-        ({"heads": 2, "added_scores": True, "causal": True}, [(2, 3, 4), (2, 3, 3), Input((2, 3), "mask")]),
-        ({"heads": 4, "key_value_heads": 2, "added_scores": True}, [(2, 3, 4), (2, 5, 3), (2, 4, 3, 5)]),
+        (
+            {"heads": 1, "bias": False, "reads": ["query", "key", "value", "mask"]},
+            [(2, 3, 2), (2, 4, 3), (2, 4, 2), Input((2, 3, 4), "mask")],
+        ),
+        ({"heads": 1, "output": "all", "reads": MASKED}, [(1, 1, 1), Input((1, 1), "mask")]),
+        (
+            {"heads": 2, "causal": True, "reads": ["mask", "scores", "query"]},
+            [Input((2, 3), "mask"), (2, 3, 3), (2, 3, 4)],
+        ),
+        (
+            {"heads": 4, "key_value_heads": 2, "reads": ["query", "memory", "scores"]},
+            [(2, 3, 4), (2, 5, 3), (2, 4, 3, 5)],
+        ),
     ),
 )
 @dataclass(frozen=True)
@@ -63,11 +74,11 @@ class MultiHeadAttention(Layer):
         q = x W_q + b_q,  k = m W_k + b_k,  v = m W_v + b_v,  each cut into heads
         y = softmax(q kᵀ / sqrt(width of a head)) v W_o + b_o
 
-    Shapes:  query x [batch, queries, features], [memory m [batch, keys, features], [another for the values]], [mask]
-             -> sequence [batch, queries, units]; `output: all` adds `weights` [batch, queries, keys], the mean over
-             heads. With one input it attends to itself. The mask, [batch, keys] or [batch, queries, keys], is true
-             where to attend. `added_scores`: the last input that is no mask, [batch, queries, keys] or [batch, heads,
-             queries, keys], is added to the scores
+    Shapes:  query x [batch, queries, features], memory m [batch, keys, features] -> sequence [batch, queries, units];
+             `output: all` adds `weights` [batch, queries, keys], the mean over heads. Without a memory the query
+             attends to itself; `key` and `value` stand for a memory of two. By name alone, as in
+             `inputs: {query: x, mask: seen}`: `mask` [batch, keys] or [batch, queries, keys], true where to attend;
+             `scores` [batch, queries, keys] or [batch, heads, queries, keys], added to the products
     Params:  query_weight [features, units], key_weight and value_weight [features, key_value_heads x head width],
              output_weight [units, units], and a bias for each
     Tape:    inputs, heads of queries, keys and values, the softmax, where dropout kept a weight; of a native kernel not
@@ -124,12 +135,15 @@ class MultiHeadAttention(Layer):
         Literal["sequence", "all"],
         Words("what is handed on: the sequence, or the attention weights too", why="sequence"),
     ] = "sequence"
-    added_scores: Annotated[bool, Words("whether a further input is added to the scores", why="false")] = False
+    reads: Annotated[
+        tuple[InputName, ...],
+        Words("names of its inputs, in their order", why="those that `inputs` gives; else query, memory"),
+    ] = ()
     bias: Annotated[InitialOrNone, FIRST_BIAS] = ZEROS
-    query_weight: Annotated[Initial, Words("first values of the weights", why="keeps the scale of signals")] = GLOROT
-    key_weight: Annotated[Initial, Words("first values of the weights", why="keeps the scale of signals")] = GLOROT
-    value_weight: Annotated[Initial, Words("first values of the weights", why="keeps the scale of signals")] = GLOROT
-    output_weight: Annotated[Initial, Words("first values of the weights", why="keeps the scale of signals")] = GLOROT
+    query_weight: Annotated[Initial, FIRST_PROJECTION] = GLOROT
+    key_weight: Annotated[Initial, FIRST_PROJECTION] = GLOROT
+    value_weight: Annotated[Initial, FIRST_PROJECTION] = GLOROT
+    output_weight: Annotated[Initial, FIRST_PROJECTION] = GLOROT
 
     multiplies = True
     equations = Equations(
@@ -160,17 +174,30 @@ class MultiHeadAttention(Layer):
             yield Problem("key_value_heads", f"expected a divisor of {self.heads} heads, found {self.key_value_heads}")
         if self.units and self.units % self.heads:
             yield Problem("units", f"expected a multiple of {self.heads} heads, found {self.units}")
+        if self.reads and (self._attended not in FEEDS or len({*self.reads}) < len(self.reads)):
+            choices = "; ".join(", ".join(names) for names in FEEDS)
+            yield Problem("reads", f"expected one of {choices}; and perhaps mask, scores", f"found {self.reads}")
 
     @override
-    def init(self, key: Array, query: Spec, *others: Spec) -> Init:
-        units = self.units or query.shape[-1]
+    def reading(self, names: Sequence[str]) -> MultiHeadAttention:
+        return replace(self, reads=tuple(names))  # type: ignore[arg-type]  # checked as any setting is
+
+    @property
+    def _attended(self) -> tuple[str, ...]:
+        """The names of the inputs that are attended to, in the order of `FEEDS`."""
+        return tuple(name for name in ("query", "memory", "key", "value") if name in self.reads)
+
+    @override
+    def init(self, key: Array, *inputs: Spec) -> Init:
+        read = self._sources(self._by_name(inputs))
+        features = read[0].shape[-1]
+        units = self.units or features
         width = units // self.heads
         if units % self.heads or (self.rotary and width % 2):
             raise ShapeError(f"{units} units do not make {self.heads} heads{' of even width' if self.rotary else ''}")
-        read, _ = self._sources((query, *others))
         shared = width * (self.key_value_heads or self.heads)
         shapes = {
-            "query": (query.shape[-1], units),
+            "query": (features, units),
             "key": (read[min(1, len(read) - 1)].shape[-1], shared),
             "value": (read[-1].shape[-1], shared),
             "output": (units, units),
@@ -184,55 +211,62 @@ class MultiHeadAttention(Layer):
         return Init(params)
 
     @override
-    def forward(self, params: Params, state: State, ctx: Context, query: Array, *others: Array) -> Forward:
-        sources, added = self._sources((query, *others))
-        allowed = self._allowed(sources, others)
+    def forward(self, params: Params, state: State, ctx: Context, *arrays: Array) -> Forward:
+        inputs = self._by_name(arrays)
+        sources, added = self._sources(inputs), inputs.get("scores")
+        allowed = self._allowed(sources, inputs.get("mask"))
         projected: dict[str, Array] = {}
-        for source, names in zip(sources, READS[len(sources)], strict=True):
-            projected |= _project(params, source, names)
+        for source, names in zip(sources, FEEDS[UNNAMED[len(sources)]], strict=True):
+            projected |= project(params, source, names)
         rate = self.dropout if ctx.train else 0.0
         grouped = None if added is None else self._beside_scores(added, sources)
         key = ctx.random_key() if rate else None
         read = self.output == "all"
         tape = self._heads(len(sources)).attend(projected, allowed, rate, key, grouped, read)
-        sequence = _project(params, _attended(tape), ("output",))["output"]
+        sequence = project(params, _attended(tape), ("output",))["output"]
         y = {"sequence": sequence, "weights": _mean_weights(tape)} if isinstance(tape, Attended) and read else sequence
-        masks = tuple(other.dtype == jnp.bool_ for other in others)
-        static = Static((rate, masks, None if added is None else (added.shape, added.dtype)))
+        static = Static((rate, tuple(inputs), None if added is None else (added.shape, added.dtype)))
         return Forward(y, (sources, tape, static))
 
     def backward(self, params: Params, tape: Any, dy: Any) -> Backward:
         """Back through the output's projection, the attention, and the projections of the inputs."""
         sources, attended, static = tape
-        rate, masks, added = static.value
+        rate, names_read, added = static.value
         dweights = dy.get("weights") if self.output == "all" else None
         dy = dy.get("sequence") if self.output == "all" else dy
         y = _attended(attended)
         dy = jnp.zeros_like(y) if dy is None else dy
-        dheads, grads = _project_back(params, y, ("output",), {"output": dy})
+        dheads, grads = project_back(params, y, ("output",), {"output": dy})
         if dweights is not None:
             dweights = dweights[:, None, None] / self.heads
         deltas, dscores = self._heads(len(sources)).back(attended, dheads, dweights, rate)
-        dsources = []
-        for source, names in zip(sources, READS[len(sources)], strict=True):
-            dsource, own = _project_back(params, source, names, deltas)
-            dsources.append(dsource)
-            grads |= own
+        dinputs: dict[str, Array] = {}
+        ordered = UNNAMED[len(sources)]
+        for name, source, names in zip(ordered, sources, FEEDS[ordered], strict=True):
+            dinputs[name], source_grads = project_back(params, source, names, deltas)
+            grads |= source_grads
         if dscores is not None and added is not None:
             shape, dtype = added
             whole = dscores.reshape(len(dscores), -1, *dscores.shape[3:])
-            dsources.append((whole.sum(1) if len(shape) == 3 else whole).astype(dtype))
-        waiting = iter(dsources[1:])
-        return Backward((dsources[0], *(None if mask else next(waiting) for mask in masks)), grads)
+            dinputs["scores"] = (whole.sum(1) if len(shape) == 3 else whole).astype(dtype)
+        return Backward(tuple(dinputs.get(name) for name in names_read), grads)
 
-    def _sources(self, inputs: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
-        """Return query, memory and values, and what is added to the scores."""
-        found = tuple(each for each in inputs if each.dtype != jnp.bool_)
-        if not self.added_scores:
-            return found, None
-        if len(found) < 2:
-            raise ShapeError("there is no input to be added to the scores", where="added_scores")
-        return found[:-1], found[-1]
+    def _by_name(self, inputs: tuple[Any, ...]) -> dict[str, Any]:
+        """Return the inputs by the names that `reads` gives them, or that they have by their number."""
+        names = self.reads or UNNAMED.get(len(inputs), ())
+        if len(names) != len(inputs):
+            expected = f"expected {', '.join(names)}" if names else "expected one to three without names"
+            raise ShapeError(f"{expected}; got {len(inputs)} inputs", where="inputs", cure=NAMED)
+        by_name = dict(zip(names, inputs, strict=True))
+        for name, value in by_name.items():
+            if (value.dtype == jnp.bool_) != (name == "mask"):
+                wanted = "true or false" if name == "mask" else "real numbers"
+                raise ShapeError(f"{name}: expected {wanted}, got {value.dtype.name}{list(value.shape)}", cure=NAMED)
+        return by_name
+
+    def _sources(self, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Return the inputs that are attended to, in the order of `FEEDS`."""
+        return tuple(inputs[name] for name in (self._attended or tuple(inputs)))
 
     def _beside_scores(self, added: Array, sources: tuple[Array, ...]) -> Array:
         """Return what is added to the scores as [batch, 1 or heads, 1 or group, queries, keys]."""
@@ -240,30 +274,30 @@ class MultiHeadAttention(Layer):
         if added.shape not in ((batch, queries, keys), (batch, self.heads, queries, keys)):
             raise ShapeError(
                 f"expected {(batch, queries, keys)} or {(batch, self.heads, queries, keys)}, got {tuple(added.shape)}",
-                where="added_scores",
+                where="scores",
             )
         heads = (self.key_value_heads or self.heads) if added.ndim == 4 else 1
         return added.reshape(batch, heads, -1, queries, keys)
 
     def _heads(self, sources: int) -> Heads:
-        return Heads(self.heads, self.key_value_heads or self.heads, self.causal, self.rotary, READS[sources])
+        return Heads(self.heads, self.key_value_heads or self.heads, self.causal, self.rotary, FEEDS[UNNAMED[sources]])
 
-    def _allowed(self, sources: tuple[Array, ...], others: tuple[Array, ...]) -> Array | None:
+    def _allowed(self, sources: tuple[Array, ...], mask: Array | None) -> Array | None:
         """Return the mask as [batch, 1 or queries, keys]."""
-        if len(sources) > 3 or any(source.ndim != 3 for source in sources):
-            shapes = ", ".join(str(tuple(source.shape)) for source in sources)
-            raise ShapeError(f"expected query, key and value as (batch, time, features), got {shapes}",
-                             cure="a mask holds true or false")  # fmt: skip
+        names = UNNAMED[len(sources)]
+        for name, source in zip(names, sources, strict=True):
+            if source.ndim != 3:
+                raise ShapeError(f"{name}: expected (batch, time, features), got {tuple(source.shape)}", cure=NAMED)
         batch, queries, keys = *sources[0].shape[:2], sources[-1].shape[1]
         if any((len(source), source.shape[1]) != (batch, keys) for source in sources[1:]):
-            shapes = ", ".join(str(tuple(source.shape)) for source in sources)
+            shapes = ", ".join(f"{name} {tuple(source.shape)}" for name, source in zip(names, sources, strict=True))
             raise ShapeError(f"expected as many values as keys, and one batch, got {shapes}")
-        masks = [other for other in others if other.dtype == jnp.bool_]
+        if mask is None:
+            return None
         fitting = ((batch, keys), (batch, queries, keys))
-        if len(masks) > 1 or any(mask.shape not in fitting for mask in masks):
-            shapes = " and ".join(str(tuple(mask.shape)) for mask in masks)
-            raise ShapeError(f"expected one mask of shape {fitting[0]} or {fitting[1]}, got {shapes}")
-        return masks[0].reshape(batch, -1, keys) if masks else None
+        if mask.shape not in fitting:
+            raise ShapeError(f"mask: expected {fitting[0]} or {fitting[1]}, got {tuple(mask.shape)}")
+        return mask.reshape(batch, -1, keys)
 
 
 def _attended(tape: Attended | Packed) -> Array:
@@ -276,36 +310,3 @@ def _mean_weights(tape: Attended) -> Array:
     keys = tape.k.shape[2]
     blocks = [a.mean((1, 2)) for a in tape.weights]
     return jnp.concatenate([jnp.pad(a, ((0, 0), (0, 0), (0, keys - a.shape[-1]))) for a in blocks], 1)
-
-
-def _project(params: Params, x: Array, names: tuple[str, ...]) -> dict[str, Array]:
-    """Return x W + b for each of the named projections.
-
-    They keep parameters of their own, whose names say what they do; one product over the weights side by side costs a
-    copy of the weights, and reads x once.
-    """
-    weight = jnp.concatenate([params[f"{name}_weight"] for name in names], -1).astype(x.dtype)
-    expect_features(x, weight.shape[0], f"{' and '.join(names)}: input")
-    y = product(x, weight)
-    if f"{names[0]}_bias" in params:
-        y = y + jnp.concatenate([params[f"{name}_bias"] for name in names]).astype(x.dtype)
-    return dict(zip(names, jnp.split(y, _borders(params, names), -1), strict=True))
-
-
-def _project_back(params: Params, x: Array, names: tuple[str, ...], deltas: Columns) -> tuple[Array, Params]:
-    """dx = Σ dy Wᵀ, dW = xᵀ dy, db = the sum of dy over the rows: for the projections of one input at once."""
-    weight = jnp.concatenate([params[f"{name}_weight"] for name in names], -1)
-    dy = lax.optimization_barrier(jnp.concatenate([deltas[name] for name in names], -1))
-    borders = _borders(params, names)
-    found = jnp.split(weight_gradient(x, dy, weight.dtype), borders, -1)
-    grads = {f"{name}_weight": grad for name, grad in zip(names, found, strict=True)}
-    if f"{names[0]}_bias" in params:
-        sums = jnp.split(rows(dy).sum(0, dtype=weight.dtype), borders)
-        grads |= {f"{name}_bias": grad for name, grad in zip(names, sums, strict=True)}
-    return product(dy, weight.T.astype(dy.dtype)), grads
-
-
-def _borders(params: Params, names: tuple[str, ...]) -> list[int]:
-    """Return where to cut what several projections computed side by side."""
-    widths = [params[f"{name}_weight"].shape[-1] for name in names]
-    return [sum(widths[:i]) for i in range(1, len(widths))]

@@ -21,6 +21,7 @@ from retrograd.native.convolution import (
     data_gradient_natively,
     weight_gradient_natively,
 )
+from retrograd.native.matrix import transposed_product
 from retrograd.network.initializers import FIRST_BIAS, FIRST_WEIGHT, GlorotUniform, Initial, InitialOrNone, Zeros, draw
 from retrograd.network.layer import (
     ACTIVATION_BEHIND,
@@ -41,7 +42,6 @@ from retrograd.network.layer import (
 from retrograd.network.layers.activations.relu import relu
 from retrograd.network.layers.add import expect_same_shapes
 from retrograd.network.layers.convolution.borders import PaddingMode, pad, pad_back
-from retrograd.network.layers.dense import weight_gradient as dense_gradient
 from retrograd.network.layers.shared.window import (
     CausalPadding,
     Lengths,
@@ -231,9 +231,9 @@ def weight_gradient(x: Array, dy: Array, window: Window, groups: int, dtype: jnp
         sums = [jnp.sum(seen[..., None] * deltas, outer, dtype) for seen in views(x, window)]
         return jnp.stack(sums).reshape(shape)
     if _is_pointwise(window, groups):
-        return dense_gradient(views(x, window)[0], dy, dtype).reshape(shape)
+        return transposed_product(views(x, window)[0], dy, dtype).reshape(shape)
     if groups == 1 and channels * math.prod(window.kernel) < FEW_VALUES:  # im2col: all that a window sees in one row
-        return dense_gradient(jnp.concatenate(views(x, window), -1), dy, dtype).reshape(shape)
+        return transposed_product(jnp.concatenate(views(x, window), -1), dy, dtype).reshape(shape)
     return lax.conv_general_dilated(
         x, dy, window.dilation, window.margins, rhs_dilation=window.stride, batch_group_count=groups,
         dimension_numbers=_layout("C*N", "I*O", "*NC", window), preferred_element_type=dtype,

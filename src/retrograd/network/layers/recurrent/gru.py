@@ -11,10 +11,10 @@ from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.native import recurrence
+from retrograd.native.matrix import transposed_product
 from retrograd.network.formulas import without_bias
 from retrograd.network.layer import Equations, Init, Input, Params, Spec, examples, layers
 from retrograd.network.layers.activations.sigmoid import logistic
-from retrograd.network.layers.dense import weight_gradient
 from retrograd.network.layers.recurrent.recurrent import Recurrent
 from retrograd.network.layers.recurrent.through_time import States, Walk
 
@@ -154,6 +154,6 @@ class GRU(Recurrent):
         grads = super()._gradients(params, prefix, xt, taken, dz)
         if self.reset == "before":
             name, units = f"{prefix}recurrent_weight", taken.saved.shape[-1] // 4
-            new = weight_gradient(taken.saved[..., -units:], dz[..., -units:], params[name].dtype)
+            new = transposed_product(taken.saved[..., -units:], dz[..., -units:], params[name].dtype)
             grads[name] = jnp.concatenate([grads[name][:, :-units], new], -1)
         return grads

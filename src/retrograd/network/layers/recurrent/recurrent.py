@@ -15,6 +15,7 @@ from retrograd.base.annotations import Words
 from retrograd.base.errors import Problem, ShapeError, UsageError
 from retrograd.base.quantities import Fraction, PositiveInt
 from retrograd.base.schema import unwritten
+from retrograd.native.matrix import transposed_product, transposed_product_by_xla
 from retrograd.native.recurrence import Gradients, Loop, gradients_natively
 from retrograd.network.initializers import FIRST_BIAS, GlorotUniform, Initial, InitialOrNone, Orthogonal, Zeros, draw
 from retrograd.network.layer import (
@@ -31,7 +32,6 @@ from retrograd.network.layer import (
     expect_features,
     rows,
 )
-from retrograd.network.layers.dense import transposed_product, weight_gradient
 from retrograd.network.layers.noise.dropout import Dropout
 from retrograd.network.layers.recurrent.through_time import Borders, States, Walk, cuts, states_before, walk, walk_back
 
@@ -257,7 +257,7 @@ class Recurrent(Layer):
             found = {"input_weight": dinput, "recurrent_weight": drecurrent, "bias": dbias}
         else:
             _, drecurrent, dsum = gradients(None, *states, through, prefix == REVERSE, dtype)
-            found = {"input_weight": weight_gradient(xt, dz, dtype), "recurrent_weight": drecurrent,
+            found = {"input_weight": transposed_product(xt, dz, dtype), "recurrent_weight": drecurrent,
                      "bias": rows(dz).sum(0, dtype=dtype), "recurrent_bias": dsum[-int(self.units) :]}  # fmt: skip
         named = ((prefix + name, grad) for name, grad in found.items())
         return {name: grad for name, grad in named if grad is not None and name in params}
@@ -294,8 +294,8 @@ class Recurrent(Layer):
 def gradients(x: Array | None, first: Array, states: Array, dz: Array, reverse: bool, dtype: Any) -> Gradients:
     """Return Σ x(t)ᵀ dz(t) if x is given, Σ h(t-1)ᵀ dz(t), and Σ dz(t), over the steps and the batch."""
     before = states_before(first, states, reverse)
-    dinput = None if x is None else transposed_product(x, dz, dtype)
-    return dinput, transposed_product(before, dz, dtype), rows(dz).sum(0, dtype=dtype)
+    dinput = None if x is None else transposed_product_by_xla(x, dz, dtype)
+    return dinput, transposed_product_by_xla(before, dz, dtype), rows(dz).sum(0, dtype=dtype)
 
 
 def _of_direction(params: Params, prefix: str, dtype: Any) -> Params:
