@@ -16,7 +16,7 @@ NATIVE   = $(BIN)/python -m retrograd.native.build
 WRITTEN := src tests benchmarks examples docs/*.py docs/site  # Python
 PROSE   := src/retrograd docs benchmarks examples packaging Makefile pyproject.toml $(wildcard *.md)
 
-.PHONY: train check changed test cov fuzz test-native test-variants sanitize lint types bench bench-check docs clean
+.PHONY: train check changed test cov fuzz test-native test-variants sanitize lint types bench bench-check mutants docs clean
 
 train: $(STAMP) $(KERNELS)
 	$(BIN)/retrograd train examples/digits.yaml
@@ -63,6 +63,10 @@ lint: $(STAMP)-dev
 types: $(STAMP)-dev
 	$(BIN)/mypy
 
+FILE ?= src/retrograd/propagation/empty.py
+mutants: $(STAMP)-mutants  # which small changes of FILE none of its tests (or of TESTS) notices; takes hours for a long file
+	$(BIN)/python tests/mutants.py $(FILE) $(TESTS)
+
 docs: $(STAMP)-docs  # the site, from the texts in docs and from the program itself
 	JAX_PLATFORMS=cpu NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
@@ -83,6 +87,10 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 $(STAMP)-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable '.[dev]'
 	touch $@ $(STAMP)
+
+$(STAMP)-mutants: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable '.[mutants]'
+	touch $@ $(STAMP)-dev $(STAMP)
 
 $(STAMP)-docs: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable '.[docs]'

@@ -32,7 +32,8 @@ def module_name(path: Path) -> str:
 def own_imports(path: Path) -> list[tuple[str, bool]]:
     """The modules of this package that a file imports, and whether it does so at the top."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    top = set(map(id, tree.body))
+    typing = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    top = {id(node) for body in (tree.body, *(node.body for node in typing)) for node in body}
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("retrograd"):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
-from jax import Array
 from typing_extensions import override
 
 from retrograd.network.layer import Equations, examples
 from retrograd.network.losses.loss import Loss, losses
+
+if TYPE_CHECKING:
+    from retrograd.network.losses.shapes import Elements
 
 
 @losses.register(
@@ -38,10 +41,10 @@ class MeanAbsoluteError(Loss):
     )
 
     @override
-    def terms(self, y: Array, t: Array) -> tuple[Array, Array]:
+    def terms(self, y: Elements, t: Elements) -> tuple[Elements, Elements]:
         difference = y - t
         return jnp.abs(difference), difference
 
-    def slopes(self, kept: Array) -> Array:
+    def slopes(self, kept: Elements) -> Elements:
         """sign(y - t), 0 where they are equal."""
         return jnp.sign(kept)

@@ -30,7 +30,7 @@ def expand(labels: Array, counts: Array, blank: int) -> Path:
     blanks = jnp.full_like(labels, blank)
     paired = jnp.stack([blanks, labels], -1).reshape(len(labels), -1)
     classes = jnp.concatenate([jnp.full_like(paired[:, :1], blank), paired, jnp.full_like(paired[:, :1], blank)], -1)
-    index = jnp.arange(classes.shape[1], dtype=counts.dtype)
+    index = jnp.arange(classes.shape[1], dtype=counts.dtype)[None]
     differs = classes != jnp.roll(classes, 2, -1)
     skips = (index % 2 == 0) & (index > START) & (differs | (index == 2))
     last = (2 * counts + 1)[:, None]
@@ -74,7 +74,7 @@ def alignments_back(log_p: Array, path: Path, there: Array, alpha: Array, log_to
 
     begin = path.ends.astype(log_p.dtype)
     _, shares = lax.scan(step, begin, (_emissions(log_p, path), there.T, alpha), reverse=True)
-    hits = path.classes[..., None] == jnp.arange(log_p.shape[-1], dtype=path.classes.dtype)
+    hits = path.classes[..., None] == jnp.arange(log_p.shape[-1], dtype=path.classes.dtype)[None, None]
     return jnp.einsum("tbs,bsk->btk", shares, hits.astype(log_p.dtype))
 
 

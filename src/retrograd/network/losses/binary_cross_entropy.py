@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import jax.numpy as jnp
 from jax import Array
@@ -14,6 +14,9 @@ from retrograd.base.errors import ShapeError
 from retrograd.base.quantities import Fraction, PositiveFloat
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.loss import FROM_LOGITS, SMOOTHED_LABELS, Loss, losses
+
+if TYPE_CHECKING:
+    from retrograd.network.losses.shapes import Elements
 
 CLIP = 1e-7  # Keras's
 
@@ -85,7 +88,7 @@ class BinaryCrossEntropy(Loss):
         )
 
     @override
-    def terms(self, y: Array, t: Array) -> tuple[Array, Any]:
+    def terms(self, y: Elements, t: Elements) -> tuple[Elements, tuple[Elements, ...]]:
         t = (1 - self.label_smoothing) * t + self.label_smoothing / 2 if self.label_smoothing else t
         yes, no = self._weights(t) * t, 1 - t  # what the logarithms of p and of 1 - p count for
         if self.from_logits:
@@ -95,7 +98,7 @@ class BinaryCrossEntropy(Loss):
         p = jnp.clip(y, CLIP, 1 - CLIP)
         return -(yes * jnp.log(p) + no * jnp.log1p(-p)), (y, yes, no)
 
-    def slopes(self, kept: tuple[Array, ...]) -> Array:
+    def slopes(self, kept: tuple[Elements, ...]) -> Elements:
         """Logits: (1 - t) p - w t (1 - p). Probabilities: (1 - t) / (1 - p) - w t / p inside the clip, 0 outside."""
         if self.from_logits:
             y, small, yes, no = kept
@@ -110,4 +113,4 @@ class BinaryCrossEntropy(Loss):
             outputs = t.shape[-1] if t.ndim else 1
             found = f"expected {outputs} positive weights, one for each output, got {weights.size}"
             raise ShapeError(found, where="positive_weight")
-        return weights
+        return jnp.broadcast_to(weights, t.shape) if weights.ndim else weights

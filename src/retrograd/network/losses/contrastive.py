@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
@@ -15,6 +15,9 @@ from retrograd.base.quantities import PositiveFloat
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.distances import distance, read_embeddings
 from retrograd.network.losses.loss import Loss, losses
+
+if TYPE_CHECKING:
+    from retrograd.network.losses.shapes import Embeddings, Examples, KeptOfContrastive
 
 
 @losses.register(
@@ -59,13 +62,13 @@ class Contrastive(Loss):
     )
 
     @override
-    def terms(self, a: Array, b: Array, same: Array) -> tuple[Array, Any]:
+    def terms(self, a: Embeddings, b: Embeddings, same: Examples) -> tuple[Examples, KeptOfContrastive]:
         d, unit = distance(a, b)
         missing = jnp.maximum(self.margin - d, 0)
         terms = 0.5 * (same * d * d + (1 - same) * missing * missing)
         return terms, ((same * d - (1 - same) * missing)[:, None], unit)
 
-    def slopes(self, kept: Any) -> tuple[Array, ...]:
+    def slopes(self, kept: KeptOfContrastive) -> tuple[Embeddings, Embeddings]:
         """The slope by d, along the difference, and against it."""
         slope, unit = kept
         return slope * unit, -slope * unit

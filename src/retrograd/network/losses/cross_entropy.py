@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -14,8 +14,11 @@ from retrograd.base.annotations import Words
 from retrograd.base.errors import DataTypeError, Problem, ShapeError
 from retrograd.base.quantities import Fraction, Integer, NonNegativeFloat
 from retrograd.network.layer import Equations, Input, examples
-from retrograd.network.losses.labels import NUMBER_FROM_0, read_labels
+from retrograd.network.losses.labels import NUMBER_FROM_0, beside, read_labels
 from retrograd.network.losses.loss import FROM_LOGITS, SMOOTHED_LABELS, Further, Loss, computing_dtype, losses, weigh
+
+if TYPE_CHECKING:
+    from retrograd.network.losses.shapes import Classes, KeptOfCrossEntropy, Labels, Rows
 
 CLIP = 1e-7  # Keras's
 
@@ -108,7 +111,7 @@ class CrossEntropy(Loss):
         )
 
     @override
-    def terms(self, y: Array, t: Array) -> tuple[Array, Any]:
+    def terms(self, y: Classes, t: Classes | Labels) -> tuple[Rows, KeptOfCrossEntropy]:
         log, kept = _softmax(y) if self.from_logits else _proportions(y, self.normalize)
         if t.ndim == y.ndim:
             return _surprise(self._mass(t, y).each, log(y)), (kept, t)
@@ -116,7 +119,7 @@ class CrossEntropy(Loss):
         terms = _surprise((1 - self.label_smoothing) * rate, log(jnp.take_along_axis(y, chosen, -1)))
         return terms + _surprise(share, log(y)) if self.label_smoothing else terms, (kept, t)
 
-    def slopes(self, kept: tuple[tuple[Array, Array], Array]) -> Array:
+    def slopes(self, kept: KeptOfCrossEntropy) -> Classes:
         """Logits: p_c Σ_k w_k q_k - w_c q_c. Otherwise: -w_c q_c / p_c inside the clip, then through the division."""
         (first, total), t = kept
         mass = self._mass(t, first)
@@ -130,11 +133,11 @@ class CrossEntropy(Loss):
     def _mass(self, t: Array, y: Array) -> _Mass:
         weights, smoothing, classes = self._weights(y), self.label_smoothing, y.shape[-1]
         if t.ndim == y.ndim:
-            each = weights * ((1 - smoothing) * t + smoothing / classes if smoothing else t)
+            each = beside(weights, y) * ((1 - smoothing) * t + smoothing / classes if smoothing else t)
             return _Mass(each, jnp.sum(each, -1, keepdims=True))
         chosen, rate, share = self._rows(t, y)
-        hit = chosen == jnp.arange(classes, dtype=chosen.dtype)
-        each = jnp.where(hit, (1 - smoothing) * rate, jnp.zeros_like(weights))
+        hit = chosen == beside(jnp.arange(classes, dtype=chosen.dtype), y)
+        each = jnp.where(hit, (1 - smoothing) * rate, jnp.zeros_like(beside(weights, y)))
         if not smoothing:
             return _Mass(each, rate)
         return _Mass(each + share, (1 - smoothing) * rate + jnp.sum(share, -1, keepdims=True))
@@ -142,7 +145,7 @@ class CrossEntropy(Loss):
     def _rows(self, labels: Array, y: Any) -> _Rows:
         weights = self._weights(y)
         safe, valid = read_labels(labels[..., None], y.shape[-1], self.ignored, weights.dtype)
-        return _Rows(safe, valid * weights[safe], valid * weights * (self.label_smoothing / y.shape[-1]))
+        return _Rows(safe, valid * weights[safe], valid * beside(weights, y) * (self.label_smoothing / y.shape[-1]))
 
     def term_shape(self, prediction: Any) -> tuple[int, ...]:
         """Return the prediction's shape without the classes."""

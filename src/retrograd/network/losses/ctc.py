@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
@@ -13,9 +13,12 @@ from retrograd.base.annotations import Words
 from retrograd.base.errors import DataTypeError, ShapeError
 from retrograd.base.quantities import NonNegativeInt
 from retrograd.network.layer import Equations, Input, examples
-from retrograd.network.losses.alignments import IMPOSSIBLE, Path, alignments_back, alignments_forward, expand
+from retrograd.network.losses.alignments import IMPOSSIBLE, alignments_back, alignments_forward, expand
 from retrograd.network.losses.labels import NUMBER_FROM_0
 from retrograd.network.losses.loss import Further, Loss, computing_dtype, losses
+
+if TYPE_CHECKING:
+    from retrograd.network.losses.shapes import Counts, Examples, KeptOfCTC, Steps, StepsThere, Texts
 
 
 @losses.register(
@@ -83,7 +86,13 @@ class CTC(Loss):
     )
 
     @override
-    def terms(self, y: Array, labels: Array, there: Array, counts: Array) -> tuple[Array, Any]:
+    def terms(
+        self,
+        y: Steps,
+        labels: Texts,
+        there: StepsThere,
+        counts: Counts,
+    ) -> tuple[Examples, KeptOfCTC]:
         shifted = y - jnp.max(y, -1, keepdims=True)
         log_p = shifted - jnp.log(jnp.sum(jnp.exp(shifted), -1, keepdims=True))
         path = expand(labels, counts, self.blank)
@@ -96,7 +105,7 @@ class CTC(Loss):
         terms = jnp.where(impossible, never, -log_total * share)
         return terms, (log_p, path, there, alpha, log_total, jnp.where(impossible, jnp.zeros_like(share), share))
 
-    def slopes(self, kept: tuple[Array, Path, Array, Array, Array, Array]) -> Array:
+    def slopes(self, kept: KeptOfCTC) -> Steps:
         """softmax(y) less what each class has of the alignments at each step; 0 where there is no step."""
         log_p, path, there, alpha, log_total, share = kept
         reached = alignments_back(log_p, path, there, alpha, log_total)
@@ -109,9 +118,9 @@ class CTC(Loss):
         steps, numbers = [*lengths, None, None][:2]
         there = jnp.ones(y.shape[:2], bool) if steps is None else steps
         if there.ndim == 1:
-            there = jnp.arange(y.shape[1], dtype=there.dtype) < there[:, None]
+            there = jnp.arange(y.shape[1], dtype=there.dtype)[None] < there[:, None]
         if numbers is not None:
-            inside = jnp.arange(labels.shape[1], dtype=numbers.dtype) < numbers[:, None]
+            inside = jnp.arange(labels.shape[1], dtype=numbers.dtype)[None] < numbers[:, None]
             labels = jnp.where(inside, labels, jnp.full_like(labels, self.blank))
         counts = jnp.sum(labels != self.blank, -1, dtype=jnp.int32)
         return y.astype(computing_dtype(y)), labels, there, counts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
@@ -14,8 +14,11 @@ from retrograd.base.annotations import Words
 from retrograd.base.errors import Problem, ShapeError
 from retrograd.base.quantities import Integer, NonNegativeFloat
 from retrograd.network.layer import Equations, Input, examples
-from retrograd.network.losses.labels import read_labels
+from retrograd.network.losses.labels import beside, read_labels
 from retrograd.network.losses.loss import FROM_LOGITS, Loss, computing_dtype, losses
+
+if TYPE_CHECKING:
+    from retrograd.network.losses.shapes import Examples, KeptOfDice, RegionLabels, Regions
 
 
 @losses.register(
@@ -91,7 +94,11 @@ class Dice(Loss):
         )
 
     @override
-    def terms(self, y: Array, t: Array) -> tuple[Array, Any]:
+    def terms(
+        self,
+        y: Regions,
+        t: Regions | RegionLabels,
+    ) -> tuple[Examples, KeptOfDice]:
         p = _shares(y) if self.from_logits else y
         q, places = self._target(t, y)
         overlap = 2 * self._sum(p * q * places) + self.smoothing
@@ -99,7 +106,7 @@ class Dice(Loss):
         ratio = jnp.where(size == 0, jnp.ones_like(size), overlap / jnp.where(size == 0, jnp.ones_like(size), size))
         return jnp.mean(1 - ratio, -1), (p, q, places, overlap, size)
 
-    def slopes(self, kept: tuple[Array, ...]) -> Array:
+    def slopes(self, kept: KeptOfDice) -> Regions:
         """dp = (A - 2 q B) / B² / classes, then back through softmax or sigmoid."""
         p, q, places, overlap, size = kept
         a, b = (self._widened(each, p) for each in (overlap, size))
@@ -139,7 +146,7 @@ class Dice(Loss):
         if t.ndim == y.ndim:
             return t, jnp.ones_like(y[..., :1])
         chosen, valid = read_labels(t[..., None], y.shape[-1], self.ignored, y.dtype)
-        return (chosen == jnp.arange(y.shape[-1], dtype=chosen.dtype)).astype(y.dtype), valid
+        return (chosen == beside(jnp.arange(y.shape[-1], dtype=chosen.dtype), y)).astype(y.dtype), valid
 
     def _sum(self, x: Array) -> Array:
         """Return the sums over the places [batch, classes]."""

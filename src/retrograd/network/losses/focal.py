@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import jax.numpy as jnp
 from jax import Array
@@ -13,6 +13,9 @@ from retrograd.base.annotations import Words
 from retrograd.base.quantities import NonNegativeFloat, Probability
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.loss import Loss, losses
+
+if TYPE_CHECKING:
+    from retrograd.network.losses.shapes import Elements
 
 
 @losses.register(
@@ -77,14 +80,14 @@ class Focal(Loss):
         return Equations(plain[0], tuple(plain[1:]), latex[0], tuple(latex[1:]))
 
     @override
-    def terms(self, y: Array, t: Array) -> tuple[Array, Any]:
+    def terms(self, y: Elements, t: Elements) -> tuple[Elements, tuple[Elements, ...]]:
         side = jnp.where(t > 0.5, 1.0, jnp.where(t <= 0.5, -1.0, t)).astype(y.dtype)  # a NaN target stays NaN
         turned = side * y
         log_p, log_other = _log_sigmoid(turned), _log_sigmoid(-turned)
         weight = jnp.ones_like(y) if self.alpha is None else 0.5 + side * (self.alpha - 0.5)  # alpha or 1 - alpha
         return -weight * jnp.exp(self.gamma * log_other) * log_p, (turned, weight, side)
 
-    def slopes(self, kept: tuple[Array, ...]) -> Array:
+    def slopes(self, kept: tuple[Elements, ...]) -> Elements:
         """s α_t (1 - p)^γ (γ p log p - (1 - p))."""
         turned, weight, side = kept
         log_p, log_other = _log_sigmoid(turned), _log_sigmoid(-turned)

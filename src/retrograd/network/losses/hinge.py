@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
-from jax import Array
 from typing_extensions import override
 
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.loss import Loss, losses
+
+if TYPE_CHECKING:
+    from retrograd.network.losses.shapes import Elements
 
 
 @losses.register(
@@ -39,11 +42,11 @@ class Hinge(Loss):
     )
 
     @override
-    def terms(self, y: Array, t: Array) -> tuple[Array, Array]:
+    def terms(self, y: Elements, t: Elements) -> tuple[Elements, Elements]:
         side = jnp.where(t > 0, 1.0, jnp.where(t <= 0, -1.0, t)).astype(y.dtype)  # a NaN target stays NaN
         missing = 1 - side * y
         return jnp.maximum(missing, 0), jnp.where(missing <= 0, jnp.zeros_like(side), side)
 
-    def slopes(self, kept: Array) -> Array:
+    def slopes(self, kept: Elements) -> Elements:
         """-s where the margin is missed, else 0."""
         return -kept

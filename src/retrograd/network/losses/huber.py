@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import jax.numpy as jnp
-from jax import Array
 from typing_extensions import override
 
 from retrograd.base.annotations import Words
 from retrograd.base.quantities import PositiveFloat
 from retrograd.network.layer import Equations, examples
 from retrograd.network.losses.loss import Loss, losses
+
+if TYPE_CHECKING:
+    from retrograd.network.losses.shapes import Elements
 
 
 @losses.register(
@@ -54,12 +56,12 @@ class Huber(Loss):
     )
 
     @override
-    def terms(self, y: Array, t: Array) -> tuple[Array, Array]:
+    def terms(self, y: Elements, t: Elements) -> tuple[Elements, Elements]:
         difference = y - t
         distance = jnp.abs(difference)
         near = jnp.minimum(distance, self.delta)  # one formula for both parts, and no square that overflows
         return near * (distance - near / 2), difference
 
-    def slopes(self, kept: Array) -> Array:
+    def slopes(self, kept: Elements) -> Elements:
         """y - t, held within [-delta, delta]."""
         return jnp.clip(kept, -self.delta, self.delta)

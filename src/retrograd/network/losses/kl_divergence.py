@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import jax.numpy as jnp
-from jax import Array
 from typing_extensions import override
 
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.loss import FROM_LOGITS, Loss, losses
+
+if TYPE_CHECKING:
+    from retrograd.network.losses.shapes import Classes, Rows
 
 
 @losses.register(
@@ -63,7 +65,7 @@ class KLDivergence(Loss):
         )
 
     @override
-    def terms(self, y: Array, q: Array) -> tuple[Array, Any]:
+    def terms(self, y: Classes, q: Classes) -> tuple[Rows, tuple[Classes, Classes]]:
         if self.from_logits:
             shifted = y - jnp.max(y, -1, keepdims=True)
             log_p = shifted - jnp.log(jnp.sum(jnp.exp(shifted), -1, keepdims=True))
@@ -73,7 +75,7 @@ class KLDivergence(Loss):
         log_q = jnp.log(jnp.where(q == 0, jnp.ones_like(q), q))
         return jnp.sum(jnp.where(q == 0, jnp.zeros_like(q), q * (log_q - log_p)), -1), (p, q)
 
-    def slopes(self, kept: tuple[Array, ...]) -> Array:
+    def slopes(self, kept: tuple[Classes, Classes]) -> Classes:
         """p_c Σ_k q_k - q_c; for probabilities -q_c / p_c."""
         p, q = kept
         if self.from_logits:

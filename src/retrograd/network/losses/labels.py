@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -42,6 +42,11 @@ def check_labels(labels: np.ndarray, classes: int, ignored: int | None = None) -
         where=where,
         cure=f"{NUMBER_FROM_0}, or name the label that the loss leaves out with `ignored`",
     )
+
+
+def beside(values: Array, y: Any) -> Array:
+    """Return what there is of each class [classes] as it stands beside a prediction [..., classes]."""
+    return values.reshape(*(1,) * (len(y.shape) - 1), -1)
 
 
 def read_labels(labels: Array, classes: int, ignored: int | None, dtype: np.dtype) -> ReadLabels:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import jax.numpy as jnp
 from jax import Array
@@ -14,6 +14,9 @@ from retrograd.base.quantities import PositiveFloat
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.distances import distance, read_embeddings
 from retrograd.network.losses.loss import Loss, losses
+
+if TYPE_CHECKING:
+    from retrograd.network.losses.shapes import Embeddings, Examples
 
 
 @losses.register(
@@ -63,14 +66,19 @@ class Triplet(Loss):
     )
 
     @override
-    def terms(self, anchor: Array, positive: Array, negative: Array) -> tuple[Array, Any]:
+    def terms(
+        self,
+        anchor: Embeddings,
+        positive: Embeddings,
+        negative: Embeddings,
+    ) -> tuple[Examples, tuple[Embeddings, ...]]:
         near, u = distance(anchor, positive)
         far, v = distance(anchor, negative)
         missing = near - far + self.margin
         silent = (missing <= 0)[:, None]
         return jnp.maximum(missing, 0), tuple(jnp.where(silent, jnp.zeros_like(each), each) for each in (u, v))
 
-    def slopes(self, kept: Any) -> tuple[Array, ...]:
+    def slopes(self, kept: tuple[Embeddings, ...]) -> tuple[Embeddings, Embeddings, Embeddings]:
         """U - v for the anchor, -u for the positive, v for the negative."""
         u, v = kept
         return u - v, -u, v
