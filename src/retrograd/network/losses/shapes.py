@@ -1,43 +1,46 @@
 """The shapes of what losses compare and return, for type checkers and for the tests, which check them.
 
-Nothing imports this while it runs: jaxtyping is a tool of the developers. Axes of one name are of one length.
+Nothing imports this while it runs: jaxtyping is a tool of the developers. Axes of one name are of one length; what stands
+before a `=` is a comment, so that no type checker takes a single axis for a name.
 """
 
 from __future__ import annotations
+
+from typing import TypeAlias
 
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
 from retrograd.network.losses.alignments import Path
 
-Elements = Float[Array, "*shape"]
+Elements: TypeAlias = Float[Array, "*shape"]
 
-Classes = Float[Array, "*rows classes"]
-Rows = Float[Array, "*rows"]
-RowTotals = Float[Array, "*rows 1"]
-Labels = Int[Array, "*rows"]
+Classes: TypeAlias = Float[Array, "*rows classes"]
+Rows: TypeAlias = Float[Array, "*rows"]
+RowTotals: TypeAlias = Float[Array, "*rows 1"]
+Labels: TypeAlias = Int[Array, "*rows"]
 
-Regions = Float[Array, "batch *places classes"]
-RegionLabels = Int[Array, " batch *places"]
-PlacesThatCount = Float[Array, "batch *places 1"]
-ClassTotals = Float[Array, "batch counted"]
+Regions: TypeAlias = Float[Array, "batch *places classes"]
+RegionLabels: TypeAlias = Int[Array, " batch *places"]
+PlacesThatCount: TypeAlias = Float[Array, "batch *places 1"]
+ClassTotals: TypeAlias = Float[Array, "batch counted"]
 
-Examples = Float[Array, " batch"]
-Embeddings = Float[Array, "batch features"]
-Column = Float[Array, "batch 1"]
+Examples: TypeAlias = Float[Array, "rows=batch"]
+Embeddings: TypeAlias = Float[Array, "batch features"]
+Column: TypeAlias = Float[Array, "batch 1"]
 
-Steps = Float[Array, "batch time classes"]
-StepsThere = Bool[Array, "batch time"]
-Texts = Int[Array, "batch length"]
-Counts = Int[Array, " batch"]
-Alignments = Float[Array, "time batch states"]
+Steps: TypeAlias = Float[Array, "batch time classes"]
+StepsThere: TypeAlias = Bool[Array, "batch time"]
+Texts: TypeAlias = Int[Array, "batch length"]
+Counts: TypeAlias = Int[Array, "rows=batch"]
+Alignments: TypeAlias = Float[Array, "time batch states"]
 
-KeptOfCrossEntropy = tuple[
+KeptOfCrossEntropy: TypeAlias = tuple[
     tuple[Classes, RowTotals],
     Classes | Labels,
 ]  # exp(y - max y) or p, its sum, and the target
 
-KeptOfDice = tuple[
+KeptOfDice: TypeAlias = tuple[
     Regions,
     Regions,
     PlacesThatCount,
@@ -45,9 +48,9 @@ KeptOfDice = tuple[
     ClassTotals,
 ]  # p, q, which places count, A, B
 
-KeptOfContrastive = tuple[Column, Embeddings]  # the slope by d, the unit vector
+KeptOfContrastive: TypeAlias = tuple[Column, Embeddings]  # the slope by d, the unit vector
 
-KeptOfCTC = tuple[
+KeptOfCTC: TypeAlias = tuple[
     Steps,
     Path,
     StepsThere,
