@@ -49,7 +49,7 @@
       const from = turn(link.from), to = turn(link.to);
       const along = (part) => [from[0] + (to[0] - from[0]) * part, from[1] + (to[1] - from[1]) * part];
       const isFree = ([x, y]) => taken.every(([a, b]) => Math.abs(a - x) > 125 || Math.abs(b - y) > 36);
-      const at = [0.2, 0.33, 0.46, 0.26, 0.4, 0.53].map(along).find(isFree) ?? along(0.33);
+      const at = [0.3, 0.43, 0.56, 0.2].map(along).find(isFree) ?? along(0.33);
       if (link.labelled) taken.push(at);
       return { ...link, from, to, at };
     });
