@@ -86,7 +86,7 @@ def test_a_large_network_is_drawn_node_by_node_with_arrays_summed_up(large):
         "x", "dense_1", "dense_1/relu", "dense_2", "y", "loss",
     ]  # fmt: skip
     assert [0, 1] in data["graph"]["links"]
-    assert [[3, 5], [4, 5]] == [link for link in data["graph"]["links"] if link[1] == 5]  # output and target meet
+    assert [link for link in data["graph"]["links"] if link[1] == 5] == [[3, 5], [4, 5]]  # output and target meet
     assert data["weights"] == {}
     assert len(large.html()) < 200_000
 
