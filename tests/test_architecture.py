@@ -12,10 +12,18 @@ FLOORS = [
     "base", "present", "data", "native", "network", "propagation", "checking", "update", "record", "report", "training", "diagnosis",
     "repairs", "tracing", "explanation", "interop", "torch", "app",
 ]  # fmt: skip
-ROOMS = {  # of a floor, lowest first; a kind's settings belong to the lowest, wherever they lie
+ROOMS = {  # of a floor or of a room, lowest first; a kind's settings belong to the lowest, wherever they lie
     "data": [
         "settings", "batches", "report", "table", "read", "cells", "arrays", "split", "tables", "texts",
         "windows", "images", "builtin", "prefetch", "preprocessing", "seen", "source", "dataset",
+    ],
+    "network": [
+        "equations", "initializers", "own_layers", "layer", "located", "scope", "layers", "losses", "entries", "finish",
+        "transformer", "network", "blocks", "fuse", "precision", "written",
+    ],
+    "network.layers": [
+        "shared", "activations", "identity", "add", "multiply", "concat", "flatten", "reshape", "dense", "embedding",
+        "noise", "normalisation", "convolution", "pooling", "attention", "recurrent",
     ],
 }  # fmt: skip
 MOST_FILES = 20
@@ -59,20 +67,21 @@ def test_a_module_imports_only_its_own_floor_and_lower_ones_at_the_top_of_the_fi
             )
 
 
-def room(module: str) -> str:
-    """Return the room of a module within its floor, that of the settings for every `settings` module."""
-    parts = module.split(".")
-    return "settings" if parts[-1] == "settings" else parts[2]
+def room(module: str, around: str) -> str:
+    """Return the room of a module within a floor or room, that of the settings for every `settings` module."""
+    inside = module.removeprefix(f"retrograd.{around}.").split(".")
+    return "settings" if inside[-1] == "settings" else inside[0]
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path.name != "__init__.py"], ids=module_name)
 def test_a_module_imports_only_its_own_room_and_lower_ones_of_its_floor(path):
     module = module_name(path)
-    floor = module.split(".")[1]
-    rooms = ROOMS.get(floor, [])
-    for imported, _ in own_imports(path) if rooms else ():
-        if imported.split(".")[1:2] == [floor]:
-            assert rooms.index(room(imported)) <= rooms.index(room(module)), f"{module} imports {imported}"
+    for around, rooms in ROOMS.items():
+        inside = f"retrograd.{around}."
+        for imported, _ in own_imports(path) if module.startswith(inside) else ():
+            if imported.startswith(inside):
+                here, there = rooms.index(room(module, around)), rooms.index(room(imported, around))
+                assert there <= here, f"{module} imports {imported}"
 
 
 def test_a_folder_holds_no_more_files_than_one_can_survey():

@@ -29,6 +29,7 @@ class RetrogradError(Exception):
     """
 
     exit_code = 2
+    located = False  # whether a node or objective of the network is named already
 
     def __init__(self, message: str | Sequence[Problem], *, where: str = "", cure: str = "") -> None:
         self.problems = (Problem(where, message, cure),) if isinstance(message, str) else tuple(message)

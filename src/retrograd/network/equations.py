@@ -1,8 +1,16 @@
-"""A layer's formulas."""
+"""A layer's equations, and what its settings change in them: no bias, a sum in place of a mean, and the like."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import NamedTuple
+
+BIAS = re.compile(r" \+ (bias|b(_\w+)?)\b")
+BIAS_LATEX = re.compile(r" \+ (\\beta|b(_(\w|\{\w+\}))?)(?![\w\\])")
+BIAS_GRADIENT = re.compile(r"([,;] )(each )?db = .*$")
+MEAN = re.compile(r"\b1/n (?=\S)")  # 1/n in front of a sum or a bracket
+MEAN_LATEX = re.compile(r"\\frac\{1\}\{n\} ")
 
 
 class Equations(NamedTuple):
@@ -15,3 +23,63 @@ class Equations(NamedTuple):
 
 
 UNWRITTEN = Equations("", ("",), "", ("",))  # of a user's own loss that states none
+
+
+def without_bias(equations: Equations) -> Equations:
+    """Return the equations of a layer that adds no bias."""
+    kept = _without_lines(equations, ("db = ", "dbias = "), (r"\nabla_b ", r"\nabla_\beta "))
+    return _each(kept, lambda text: BIAS_GRADIENT.sub("", BIAS.sub("", text)), lambda text: BIAS_LATEX.sub("", text))
+
+
+def without_scale(equations: Equations) -> Equations:
+    """Return the equations of a normalisation that multiplies by no scale."""
+    kept = _without_lines(equations, ("dscale = ",), (r"\nabla_\gamma ",))
+    return _each(
+        kept,
+        lambda text: text.replace("scale · ", ""),
+        lambda text: text.replace(r"\gamma \hat x", r"\hat x").replace(r"\gamma\delta_y", r"\delta_y"),
+    )
+
+
+def summed(equations: Equations) -> Equations:
+    """Return the equations of a loss that sums its terms where the mean divides by n."""
+    return _each(equations, _plain_sum, _latex_sum)
+
+
+def scaled(equations: Equations, scale: float, is_mean: bool) -> Equations:
+    """Return the equations of a loss whose value and gradients are multiplied by a scale."""
+    words = f", times scale = {scale:g} (the gradient too)" if is_mean else f", all times scale = {scale:g}"
+    latex = rf"\quad (\times {scale:g})"
+    return equations._replace(forward=equations.forward + words, latex_forward=f"{equations.latex_forward} {latex}")
+
+
+def _plain_sum(text: str) -> str:
+    text = MEAN.sub("", text)
+    text = re.sub(r"\b(\d)/n ", r"\1 ", text)
+    text = text.replace("1/(n classes)", "1/classes")
+    text = re.sub(r", n = Σ_rows w_t", "", text)
+    return re.sub(r" ?/ ?n\b", "", text)
+
+
+def _latex_sum(text: str) -> str:
+    text = MEAN_LATEX.sub("", text)
+    text = (
+        re.sub(r"\\frac\{(\w)\}\{n\}", r"\1", text).replace(r"\frac{1}{2n}", r"\frac{1}{2}").replace("{n B^2}", "{B^2}")
+    )
+    return re.sub(r", \\quad n = \\sum_\{rows\} w_t", "", text)
+
+
+def _each(equations: Equations, plain: Callable[[str], str], latex: Callable[[str], str]) -> Equations:
+    return Equations(
+        plain(equations.forward),
+        tuple(map(plain, equations.backward)),
+        latex(equations.latex_forward),
+        tuple(map(latex, equations.latex_backward)),
+    )
+
+
+def _without_lines(equations: Equations, plain: tuple[str, ...], latex: tuple[str, ...]) -> Equations:
+    return equations._replace(
+        backward=tuple(line for line in equations.backward if not line.startswith(plain)),
+        latex_backward=tuple(line for line in equations.latex_backward if not line.startswith(latex)),
+    )

@@ -17,7 +17,7 @@ from retrograd.base.quantities import PositiveInt
 from retrograd.base.registry import Registry
 from retrograd.base.schema import Settings, unwritten
 from retrograd.network.equations import Equations as Equations
-from retrograd.network.formulas import without_bias, without_scale
+from retrograd.network.equations import without_bias, without_scale
 
 Spec = jax.ShapeDtypeStruct
 Params = dict[str, Array]
@@ -240,10 +240,3 @@ def product(x: Array, weight: Array) -> Array:
     if x.dtype != jnp.bfloat16:
         return x @ weight
     return jnp.matmul(x, weight, preferred_element_type=jnp.float32).astype(x.dtype)
-
-
-def unbroadcast(dy: Array, shape: tuple[int, ...]) -> Array:
-    """Sum dy over the axes along which a value of `shape` was broadcast: the adjoint of broadcasting."""
-    extra = dy.ndim - len(shape)
-    axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and dy.shape[i + extra] != 1)
-    return jnp.sum(dy, axes).reshape(shape) if axes else dy

@@ -30,7 +30,7 @@ class located:  # reads as a sentence: `with located(node):`
     def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
         fresh = _placed(error, str(self.place), self.inputs) if isinstance(error, Exception) else None
         if fresh is not None:
-            fresh.located = True  # type: ignore[attr-defined]
+            fresh.located = True
             raise fresh from (None if isinstance(error, RetrogradError) else error)
 
 
@@ -40,7 +40,7 @@ def _placed(error: Exception, place: str, inputs: Mapping[str, Any]) -> Retrogra
     if not own and (several := _several(place, inputs)):
         return several
     if isinstance(error, RetrogradError):
-        if getattr(error, "located", False):
+        if error.located:
             return None
         return type(error)([p._replace(where=f"{place}: {p.where}" if p.where else place) for p in error.problems])
     if memory_error(error) is not None:

@@ -19,7 +19,6 @@ from retrograd.tracing.state import state_table
 from retrograd.tracing.update_lines import columns_of, rows_of, update_lines
 from retrograd.update.optimizers import SGD
 
-PHASES = ("input", "forward", "loss", "backward", "update", "after")
 FULL = 64  # numbers of an array that are shown as they are
 WIDE = 10  # columns of an array that are shown as they are
 OPENED = 100_000  # numbers of an array that `node` opens

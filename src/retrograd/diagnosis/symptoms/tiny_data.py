@@ -8,7 +8,7 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-FEWEST, PER_WEIGHT = 50, 100
+FEWEST = 50
 HEAD = [{"dense": {"units": 64, "activation": "relu"}}]
 
 

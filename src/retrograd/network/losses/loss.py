@@ -16,8 +16,7 @@ from retrograd.base.errors import ShapeError
 from retrograd.base.quantities import PositiveFloat
 from retrograd.base.registry import Registry
 from retrograd.base.schema import unwritten
-from retrograd.network.equations import UNWRITTEN
-from retrograd.network.formulas import scaled, summed
+from retrograd.network.equations import UNWRITTEN, scaled, summed
 from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, Static
 
 losses: Registry[Loss] = Registry("loss", own="one of your own needs --layers FILE.py")

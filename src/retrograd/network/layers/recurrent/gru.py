@@ -12,7 +12,7 @@ from typing_extensions import override
 from retrograd.base.annotations import Words
 from retrograd.native import recurrence
 from retrograd.native.matrix import transposed_product
-from retrograd.network.formulas import without_bias
+from retrograd.network.equations import without_bias
 from retrograd.network.layer import Equations, Init, Input, Params, Spec, examples, layers
 from retrograd.network.layers.activations.sigmoid import logistic
 from retrograd.network.layers.recurrent.recurrent import Recurrent
