@@ -1,8 +1,11 @@
+from collections import Counter
+
 import numpy as np
 import polars as pl
 import pytest
 
 from retrograd.base.errors import ConfigError, DataError, DataTypeError, RetrogradWarning
+from retrograd.data.cells.kinds import ColumnKind
 from retrograd.data.dataset import from_frame, load
 from retrograd.data.settings import DataSettings
 from retrograd.data.split.settings import SplitSettings
@@ -384,3 +387,19 @@ def test_a_guessed_encoding_reaches_the_user_once(tmp_path):
     with pytest.warns(RetrogradWarning, match="GB18030") as caught:
         load(DataSettings(path="d.csv"), tmp_path)
     assert len(caught) == 1
+
+
+def test_each_column_of_a_table_is_parsed_once(monkeypatch):
+    parsed = Counter()
+
+    def parse(kind, series, read=ColumnKind.parse):
+        parsed[series.name] += 1
+        return read(kind, series)
+
+    monkeypatch.setattr(ColumnKind, "parse", parse)
+    days = [f"{1 + i % 28:02d}/{1 + i % 12:02d}/2020 10:{i % 60:02d}" for i in range(60)]
+    frame = pl.DataFrame({"day": days, "word": ["a", "b", None] * 20, "n": [str(i / 7) for i in range(60)], "y": [0.5, 1.5] * 30})  # fmt: skip
+    for missing in ("mean", "drop"):
+        parsed.clear()
+        from_frame(frame, "y", settings=DataSettings(missing=missing))
+        assert parsed == {"day": 1, "word": 1, "n": 1}

@@ -14,8 +14,10 @@ import pytest
 
 from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.dataset import load
+from retrograd.data.read.reader import READERS, reads
 from retrograd.data.settings import DataSettings
 from retrograd.data.source import read_file, read_source
+from retrograd.data.table import Table
 from retrograd.training.config.config import is_configuration
 
 RECORDS = [{"x": 1, "city": "Rome"}, {"x": 2.5, "city": None}]
@@ -260,3 +262,17 @@ def test_a_faulty_cell_is_told_by_the_part_that_holds_it(write, tmp_path):
     write("parts/b.csv", "x,y\n3,4\noops,4\n")
     with pytest.raises(DataError, match=r"b\.csv:3: line 3, column 'x'"):
         load(DataSettings(path=str(tmp_path / "parts")))
+
+
+def test_a_format_is_one_function_that_is_registered(tmp_path, monkeypatch):
+    monkeypatch.setattr("retrograd.data.read.reader.READERS", {**READERS})
+
+    @reads(".pairs")
+    def read_pairs(path, settings):
+        pairs = [line.split("=") for line in path.read_text().split()]
+        return Table(pl.DataFrame({"x": [a for a, _ in pairs], "y": [b for _, b in pairs]}), str(path))
+
+    for name in ("a.pairs", "b.pairs"):
+        (tmp_path / name).write_text("".join(f"{i}={3 * i}\n" for i in range(10)))
+    assert read_file(tmp_path / "a.pairs", DataSettings()).names == ("x", "y")
+    assert len(read_file(tmp_path, DataSettings())) == 20

@@ -132,8 +132,8 @@ def test_depths_pages_and_half_read_colours_in_one_folder_are_told(tmp_path):
     png_of_16_bit_colour(folder / "warm" / "z.png", np.full((8, 8, 3), 40_000))
     told = " ".join(load(settings).notes)
     assert "(16-bit: 13, 8-bit: 2), brought to one scale from 0 to 255" in told
-    assert "1 image of several pages, of which the first is read: y.tif" in told
-    assert "1 image with 16 bits a colour, of which the upper 8 are read" in told
+    assert "1 image with several pages; only the first is read: y.tif" in told
+    assert "1 image with 16 bits a colour; only the upper 8 are read" in told
     assert "z.png" in told
 
 

@@ -47,7 +47,7 @@ def test_rows_without_a_target():
         ({"rows": []}, "data.rows: no rows"),
         ({"rows": [1, 2]}, "data.rows: expected rows, each a list of cells"),
         ({"rows": [[1, float("nan")]]}, "data.rows: expected rows, each a list of cells"),
-        ({"rows": [[1, 2]], "builtin": "xor"}, "data.rows: given beside 'xor'"),
+        ({"rows": [[1, 2]], "builtin": "xor"}, "data.rows: set together with 'xor'"),
         ({"columns": ["a"]}, "data.columns: there are no rows whose columns they name"),
         ({"rows": [[1, 2]], "columns": ["a", "a"]}, "data.columns: names a column twice"),
     ],

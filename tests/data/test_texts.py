@@ -151,7 +151,7 @@ def test_settings_that_contradict_each_other_are_told():
         DataSettings(path="t.csv", text={"unit": "tokenizer"})
     with pytest.raises(ConfigError, match="keep one"):
         DataSettings(path="t.csv", text={"next": True, "answer": "a"})
-    with pytest.raises(ConfigError, match="given beside `images`"):
+    with pytest.raises(ConfigError, match="set together with `images`"):
         DataSettings(path="t.csv", images={}, text={})
 
 

@@ -35,7 +35,7 @@ class Arrays:
         return len(self.inputs["x"])
 
     def take(self, rows: np.ndarray) -> Arrays:
-        """Return the given rows (indices), in their order."""
+        """Return some rows (indices), in their order."""
         inputs = {name: array[rows] for name, array in self.inputs.items()}
         target = None if self.target is None else self.target.take(rows)
         weight, numbers = (None if values is None else values[rows] for values in (self.weight, self.numbers))

@@ -12,6 +12,7 @@ import polars as pl
 
 from retrograd.base.errors import DataError
 from retrograd.data.arrays import Arrays, as_arrays, as_frame, beside
+from retrograd.data.builtin.generated import Rows
 from retrograd.data.cells.notation import Notation
 from retrograd.data.images.plan import plan_images
 from retrograd.data.images.reading import images_of_arrays
@@ -160,7 +161,7 @@ def from_frame(
 
 
 def is_name(target: Any) -> bool:
-    """Return whether a target is given by name (one, several, or none), not by its values."""
+    """Return whether a target is a name (or several, or none) rather than values."""
     return (
         target is None
         or isinstance(target, str)
@@ -218,7 +219,7 @@ def _build(source: Source) -> Dataset:
     )
 
 
-def _seen(parts: Mapping[str, Any], batches: Mapping[str, Batch], preprocessing: Preprocessing) -> dict[str, Seen]:
+def _seen(parts: Mapping[str, Rows], batches: Mapping[str, Batch], preprocessing: Preprocessing) -> dict[str, Seen]:
     judged = next(name for name in ("test", "valid", "train") if name in parts)
     rows = seen_rows(parts[judged], preprocessing, len(next(iter(batches[judged].values()))))
     return {} if rows is None else {judged: rows}

@@ -1,4 +1,4 @@
-"""Rows as their owner knows them: where each stands in the data, its first cells, and its picture."""
+"""Rows as the user knows them: where each stands in the data, its first cells, and its picture."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from retrograd.data.arrays import Arrays
+from retrograd.data.builtin.generated import Rows
 from retrograd.data.images.inputs import ImageInputs
 from retrograd.data.images.rows import Images
 from retrograd.data.preprocessing import Preprocessing
@@ -62,8 +63,8 @@ class Seen:
         return None
 
 
-def seen_rows(rows: Any, preprocessing: Preprocessing, count: int) -> Seen | None:
-    """Return what can be shown of the rows of a part, of which `count` are measured; None where they are not rows."""
+def seen_rows(rows: Rows, preprocessing: Preprocessing, count: int) -> Seen | None:
+    """Return what can be shown of a part's rows, `count` of them measured; None where the part has no rows."""
     inputs = preprocessing.inputs
     if isinstance(rows, Arrays):
         fits = len(rows) == count and rows.inputs["x"].nbytes <= MOST_BYTES
@@ -88,7 +89,7 @@ def _grid(table: Table, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _side(count: int) -> int:
-    """Return the side of a square of so many cells; 0 where there is none."""
+    """Return the side of a square with this number of cells; 0 where there is none."""
     side = round(count**0.5)
     return side if side * side == count else 0
 

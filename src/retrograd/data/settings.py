@@ -237,7 +237,7 @@ class DataSettings(Settings):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The names of the target columns, as far as they were given."""
+        """The names of the target columns, as far as the settings say."""
         return (self.target,) if isinstance(self.target, str) else self.target or ()
 
     @property
@@ -256,7 +256,7 @@ class DataSettings(Settings):
         yield from row_problems(self.rows, self.columns, self.builtin or self.path)
         if self.path is None:
             named = [name for name in ("valid_path", "test_path") if getattr(self, name) is not None]
-            yield from (Problem(name, "there is no path that it belongs to", "give path as well") for name in named)
+            yield from (Problem(name, "there is no `path` beside it", "give path as well") for name in named)
         if self.missing == "interpolate" and self.windows is None:
             yield Problem("missing", "only rows in time have neighbours", "set `windows:`, or choose mean or median")
         if self.samples is not None and self.builtin not in GENERATED:
@@ -264,7 +264,7 @@ class DataSettings(Settings):
         if self.noise is not None and self.builtin not in NOISY:
             yield Problem("noise", "the data have none", f"only {', '.join(NOISY)} have")
         named = [name for name in ("images", "text", "windows") if getattr(self, name) is not None]
-        yield from (Problem(name, f"given beside `{named[0]}`", "keep one of them") for name in named[1:])
+        yield from (Problem(name, f"set together with `{named[0]}`", "keep one of them") for name in named[1:])
         if self.decimal is not None and self.decimal == self.thousands:
             yield Problem("thousands", "the same as the decimal mark", "give one of them")
         yield from self._role_rules()
@@ -279,7 +279,7 @@ class DataSettings(Settings):
             yield Problem("target", "names a column twice", "name each once")
         for role, name in roles:
             if name in taken:
-                yield Problem(role, f"'{name}' stands under {taken[name]} already", "a column has one role")
+                yield Problem(role, f"'{name}' is already under {taken[name]}", "a column has one role")
             taken[name] = role
 
     def _builtin_rules(self, name: str) -> Iterator[Problem]:

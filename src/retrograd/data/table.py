@@ -35,7 +35,7 @@ class TextForm(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """The files that a table was put together from, and for each row the number of its file."""
+    """The files that make up a table, and for each row the number of its file."""
 
     files: tuple[str, ...]
     file_of: np.ndarray
@@ -77,7 +77,7 @@ class Table:
         return f"{file}:{self.lines[row]}", f"line {self.lines[row]}"
 
     def take(self, rows: np.ndarray) -> Table:
-        """Return the table of the given rows (indices), in their order."""
+        """Return the table of some rows (indices), in their order."""
         lines = None if self.lines is None else self.lines[rows]
         origin = None if self.origin is None else self.origin._replace(file_of=self.origin.file_of[rows])
         numbers = None if self.numbers is None else self.numbers[rows]
@@ -207,7 +207,7 @@ def _frame_of_columns(columns: Mapping[Any, Any], where: str) -> pl.DataFrame:
 
 
 def any_series(name: str, cells: Any, where: str) -> pl.Series:
-    """Return a column, given as a list, a NumPy or JAX array, or a polars or pandas series (its index is ignored)."""
+    """Return a column from a list, a NumPy or JAX array, or a polars or pandas series (its index is ignored)."""
     if isinstance(cells, pl.Series):
         return cells.alias(name)
     if hasattr(cells, "iloc"):
@@ -231,7 +231,7 @@ def refuse_duplicates(names: Iterable[str], where: str) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise DataError(f"duplicate column '{name}'", where=where, cure="give each column a name of its own")
+            raise DataError(f"duplicate column '{name}'", where=where, cure="give each column its own name")
         seen.add(name)
 
 

@@ -167,7 +167,7 @@ PLACES = ["by the river", "on the hill", "under the oak", "in the barn"]
 
 
 def tales(rng: np.random.Generator, samples: int, noise: float) -> Corpus:
-    """Return one text of so many sentences, such as: the sly fox lost a map by the river.
+    """Return one text of sentences such as: the sly fox lost a map by the river.
 
     There are 5 x 6 x 9 x 4 equally likely sentences, of 39.3 characters on average: no model of characters can have a
     perplexity below exp(ln 1080 / 39.3) = 1.194.

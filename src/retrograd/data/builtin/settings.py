@@ -20,7 +20,7 @@ def row_problems(rows: Sequence[Sequence[Cell]] | None, columns: Sequence[str], 
             yield Problem("columns", "there are no rows whose columns they name", "give `rows`; a file names its own")
         return
     if other is not None:
-        yield Problem("rows", f"given beside '{other}'", "keep one of them")
+        yield Problem("rows", f"set together with '{other}'", "keep one of them")
     width = len(columns) or (len(rows[0]) if rows else 0)
     if not rows or not width:
         yield Problem("rows", "no rows, or an empty one", "give some, such as rows: [[0, 1, 1], [1, 1, 0]]")

@@ -1,4 +1,4 @@
-"""Forms of dates such as %d/%m/%Y: what each directive matches in a cell, whatever the time of day behind it."""
+"""Forms of dates such as %d/%m/%Y: what each directive matches in a cell, whatever the time of day after it."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ def _time(parts: pl.DataFrame, number: functools.partial[np.ndarray]) -> np.ndar
 
 
 def _offset(zones: pl.Series) -> np.ndarray:
-    """Return how many seconds a zone is ahead of UTC, 0 where none is given; NaN for one that is not known."""
+    """Return how many seconds a zone is ahead of UTC, 0 for none; NaN for an unknown one."""
     if zones.null_count() == len(zones):
         return np.zeros(len(zones))
     digits = zones.str.extract_groups(r"([+-])(\d{2}):?(\d{2})?$").struct.unnest()

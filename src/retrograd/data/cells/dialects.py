@@ -57,7 +57,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Found:
-    """A column's notation, an example of it, and how its marks were told apart where they could be either."""
+    """A column's notation, an example of it, and a doubt where its marks could mean either."""
 
     notation: Notation
     example: str

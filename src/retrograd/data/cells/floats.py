@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 import numpy as np
 
-_FLOAT: ContextVar[Any] = ContextVar("float", default=np.float32)
+Float = type[np.float32] | type[np.float64]
+_FLOAT: ContextVar[Float] = ContextVar("float", default=np.float32)
 
 
-def floats() -> Any:
+def floats() -> Float:
     """Return the type of the numbers that columns are made of."""
     return _FLOAT.get()
 

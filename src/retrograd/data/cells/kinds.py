@@ -59,7 +59,7 @@ class ColumnKind:
 def find_kinds(table: Table, names: tuple[str, ...], settings: DataSettings) -> dict[str, ColumnKind]:
     """Return the kind of each named column: the one that the settings say, or what most of its cells are.
 
-    Raises:  DataError for a column without any value, or for a kind given to a column that does not exist
+    Raises:  DataError for a column without any value, or for `kinds` of a column that does not exist
     """
     for name in settings.kinds:
         table.column(name)

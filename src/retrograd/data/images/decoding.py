@@ -1,4 +1,4 @@
-"""One image file (or array) to pixels of a given size; whatever is wrong with a file is told by its name."""
+"""One image file (or array) to pixels of a given size; errors name the file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -141,7 +141,7 @@ def too_many_pixels(source: Path, found: str, most: int) -> DataError:
     return DataError(f"{found}, more than the limit of {most:,} pixels", where=str(source), cure=cure)
 
 
-def fault_words(error: Any) -> tuple[str]:
+def fault_words(error: Exception) -> tuple[str]:
     """Return what is wrong with a file that Pillow cannot read."""
     text = " ".join(str(error).split())
     if isinstance(error, UnidentifiedImageError):

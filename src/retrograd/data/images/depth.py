@@ -42,10 +42,10 @@ class Survey:
         if len(self.depths) > 1 and {*self.depths} - {"8-bit", "16-bit"}:
             yield "whole numbers and values without a known range stand side by side: save all images in one depth"
         if self.pages:
-            yield f"{_images(self.pages)} of several pages, of which the first is read: {some_of(self.pages, SHOWN)}"
+            yield f"{_images(self.pages)} with several pages; only the first is read: {some_of(self.pages, SHOWN)}"
         if self.halved:
             yield (
-                f"{_images(self.halved)} with 16 bits a colour, of which the upper 8 are read (grey ones keep all 16): "
+                f"{_images(self.halved)} with 16 bits a colour; only the upper 8 are read (grey images keep all 16): "
                 f"{some_of(self.halved, SHOWN)}"
             )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import DTypeLike
 from pydantic import ConfigDict
 
 from retrograd.base.errors import ConfigError, DataError, RetrogradWarning
@@ -56,7 +57,7 @@ class ImageInputs:
         return {}
 
     def rows_of(self, data: Any, targets: tuple[str, ...] = ()) -> Images:
-        """Return the images that were given: Images, a table of paths, or arrays."""
+        """Return the images that data stand for: Images, a table of paths, or arrays."""
         if isinstance(data, Images):
             return data if self.unreadable == "error" else data.readable(self.form, self.memory)
         if isinstance(data, Table) or hasattr(data, "columns"):
@@ -81,7 +82,7 @@ class ImageInputs:
         dtype = floats()  # read here: pixels may be scaled later, in another thread
         return {"x": as_column(images.pixels(self.form, self.memory), lambda pixels: self.scaled(pixels, dtype))}
 
-    def scaled(self, pixels: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
+    def scaled(self, pixels: np.ndarray, dtype: DTypeLike = np.float32) -> np.ndarray:
         """Return pixels as numbers of a type: (x - offset) / scale in each channel."""
         offset, scale = np.array(self.scaling.offset, dtype), np.array(self.scaling.scale, dtype)
         scaled: np.ndarray = (pixels.astype(dtype) - offset) / scale

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from retrograd.base.errors import DataError, LabelError, ShapeError
 from retrograd.data.images.decoding import Form
-from retrograd.data.images.pixels import as_column
+from retrograd.data.images.pixels import Pixels, as_column
 from retrograd.data.images.rows import Images
 from retrograd.data.tables.target import Decoded
 from retrograd.present.wording import some_of
@@ -77,7 +77,7 @@ def fit_masks(images: Images, form: Form, memory: int) -> Masks:
     return Masks(tuple(values), form, memory)
 
 
-def values_in(pixels: Any) -> list[int]:
+def values_in(pixels: Pixels) -> list[int]:
     """Return the values that occur in masks."""
     is_there = np.zeros(256, bool)
 

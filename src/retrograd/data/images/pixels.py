@@ -1,4 +1,4 @@
-"""Many images at one size: decoded by several threads, kept when they fit into memory, else decoded when needed."""
+"""Many images at one size: decoded by several threads, once if they fit into memory, else whenever they are needed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from retrograd.base.errors import DataError, Problem
 from retrograd.base.memory import require_room
@@ -46,11 +47,12 @@ class Pixels:
 
         Raises:  DataError naming the files that cannot be decoded
         """
-        decoded: list[Any] = list(decoders().map(lambda i: self._decoded(int(i)), rows))
+        decoded = list(decoders().map(lambda i: self._decoded(int(i)), rows))
         faults = [problem for result in decoded if isinstance(result, DataError) for problem in result.problems]
         if faults:
             raise DataError(faults)
-        return np.stack(decoded) if decoded else np.empty((0, *self.form.shape), self.form.dtype)
+        images = [result for result in decoded if not isinstance(result, DataError)]
+        return np.stack(images) if images else np.empty((0, *self.form.shape), self.form.dtype)
 
     def scan(self, show: Callable[[np.ndarray], None]) -> None:
         """Decode every image once, showing them portion by portion; every fault is found in one go.
@@ -85,7 +87,7 @@ class Pixels:
         return np.concatenate(portions) if fits else None
 
     def see(self, show: Callable[[np.ndarray], None]) -> None:
-        """Show every image, portion by portion, from memory where they are kept."""
+        """Show every image, portion by portion, from memory where they are there."""
         if self.kept is None:
             self.scan(show)
         else:
@@ -100,7 +102,7 @@ class Pixels:
 
 
 class PixelColumn:
-    """A batch column of images that are converted (and, unless they are kept, decoded) when rows are taken from it.
+    """A batch column of images, converted (and, unless they are in memory, decoded) when rows are taken from it.
 
     It has what a minibatch asks of an array: length, shape, dtype, and indexing by rows.
     """
@@ -121,7 +123,7 @@ class PixelColumn:
         chosen = np.arange(len(self))[rows]
         return self.convert(self.pixels.batch(chosen))
 
-    def astype(self, dtype: Any) -> PixelColumn:
+    def astype(self, dtype: DTypeLike) -> PixelColumn:
         """Return the column with its numbers in another type."""
         return PixelColumn(self.pixels, lambda pixels: self.convert(pixels).astype(dtype))
 
@@ -129,7 +131,7 @@ class PixelColumn:
         return np.asarray(self[:], dtype)
 
 
-def as_column(pixels: Pixels, convert: Callable[[np.ndarray], np.ndarray]) -> Any:
+def as_column(pixels: Pixels, convert: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | PixelColumn:
     """Return an array where all converted images fit into memory, else a PixelColumn."""
     column = PixelColumn(pixels, convert)
     needed = int(np.prod(column.shape)) * column.dtype.itemsize

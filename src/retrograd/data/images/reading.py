@@ -206,7 +206,7 @@ def with_image_column(table: Table, settings: DataSettings) -> tuple[DataSetting
     say = f"'{names[0]}' holds paths of images: `images: {{column: {names[0]}}}`"
     if others != names[:1]:
         return settings, (f"{say} learns from the images instead of the other columns",)
-    return replace(settings, images=ImageSettings(column=names[0])), (f"{say} is what reads them here",)
+    return replace(settings, images=ImageSettings(column=names[0])), (f"{say} reads them here",)
 
 
 def holds_paths(column: pl.Series) -> bool:

@@ -44,7 +44,7 @@ class Images:
         return len(self.sources)
 
     def take(self, rows: np.ndarray) -> Images:
-        """Return the given rows (indices), in their order."""
+        """Return some rows (indices), in their order."""
         return Images(
             chosen(self.sources, rows),
             self.where,

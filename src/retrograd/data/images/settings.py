@@ -22,12 +22,12 @@ class ImageSettings(Settings):
     names, a folder of images alone, or a table with a column of paths (meant from the table's folder).
 
     `fit` says what happens to an image of other proportions: it is stretched, its middle is cropped, or it is padded
-    with black. Masks hold a class number in each pixel. `grid` makes boxes the target: the image is divided into so
-    many cells (rows and columns), and each object belongs to the cell that holds its centre.
+    with black. Masks hold a class number in each pixel. `grid` makes boxes the target: the image is divided into
+    this many cells (rows and columns), and each object belongs to the cell that holds its centre.
 
     The images of a part stay decoded in memory when they take at most `memory` bytes; others are decoded anew in each
-    epoch, in the background. Each file is read before training begins, so that a damaged one is told at once, or, with
-    `unreadable: skip`, left out and named.
+    epoch, in the background. Each file is read before training begins, so that a damaged one is reported at once or,
+    with `unreadable: skip`, left out and named.
 
     Pixels of 16 bits are not cut to 8: they count from 0 to 255 with fractions, and values of floating-point images are
     taken as they are. Such images, and those of 8 bits that use less than a twentieth of their levels, are standardised
@@ -70,7 +70,7 @@ class ImageSettings(Settings):
     memory: Annotated[
         ByteCount,
         Words(
-            "bytes of decoded images that are kept",
+            "bytes of decoded images that stay in memory",
             more="epochs decode less",
             less="less memory, slower epochs",
             why="1 GiB",

@@ -1,4 +1,4 @@
-"""Delimited text (CSV, TSV): every row is checked against the header, and faults are told by line number."""
+"""Delimited text (CSV, TSV): every row is checked against the header, and errors name the line."""
 
 from __future__ import annotations
 

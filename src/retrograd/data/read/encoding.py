@@ -80,7 +80,7 @@ def find_encoding(pieces: Callable[[], Iterable[bytes]], path: Path, chosen: str
     if _fits(pieces(), "utf-8"):
         return "utf-8"
     lines = _lines_beyond_ascii(pieces())
-    if b"\0" in start:  # told where the lines are read
+    if b"\0" in start:  # reported where the lines are read
         return "latin-1"
     for name, shown in _likely(b"\n".join(lines)):
         if _fits(pieces(), name):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ def _found(document: Any, where: str) -> tuple[list[Any], tuple[str, ...]]:
     return rows, (f"read as {how}{place}",) if name or how != "a list of objects" else ()
 
 
-def _tables(value: Any, name: str, depth: int) -> Any:
+def _tables(value: Any, name: str, depth: int) -> Iterator[tuple[str, list[Any], str]]:
     """Yield name, rows and form of each table in a document."""
     if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
         yield name, value, "a list of objects"
@@ -134,7 +134,7 @@ def _is_labelled(value: dict[str, Any]) -> bool:
     return not any(isinstance(cell, (dict, list)) for row in rows for cell in row.values())
 
 
-def _of_labelled(value: dict[str, dict[str, Any]], name: str) -> Any:
+def _of_labelled(value: dict[str, dict[str, Any]], name: str) -> Iterator[tuple[str, list[Any], str]]:
     """Yield the table of an object of objects: columns of labelled cells (as pandas writes by default), or rows."""
     labels = list(next(iter(value.values())))
     if all(key.isdecimal() for key in value) and not all(label.isdecimal() for label in labels):

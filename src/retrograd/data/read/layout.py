@@ -185,7 +185,7 @@ def _records(layout: Layout, sample: list[str], whole: bool) -> tuple[list[list[
             if row:
                 records.append(row)
                 ends.append(reader.line_num)
-    except csv.Error:  # told when the file is read
+    except csv.Error:  # reported when the file is read
         pass
     keep = len(records) if whole or len(records) < 2 else len(records) - 1
     return records[:keep], ends[:keep]

@@ -47,8 +47,8 @@ def table_of_rows(path: Path, rows: list[list[str]], settings: DataSettings, not
 
 
 def _widened(first: list[str], rows: list[list[str]], is_header: bool) -> list[str]:
-    """Return a header with a cell for each of the rows' cells, where all rows have one more: names of rows, as R writes
-    them, or nothing.
+    """Return a header as wide as the rows, where all of them have one cell more: names of rows, as R writes them, or
+    nothing.
     """
     others = rows[1:]
     if not is_header or len(others) < 2 or any(len(row) != len(first) + 1 for row in others):

@@ -23,7 +23,7 @@ class RowChunk(NamedTuple):
 
 
 def chunk_rows(width: int) -> int:
-    """Return how many rows of so many cells make a chunk."""
+    """Return how many rows of this width make a chunk."""
     return max(1, CHUNK_CELLS // max(1, width))
 
 

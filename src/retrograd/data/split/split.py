@@ -75,7 +75,7 @@ def split_stratified(labels: RowLabels, valid: float, test: float, seed: int) ->
     numbers, names = labels
     counts = np.bincount(numbers)
     if 1 in counts:
-        cure = "add rows of it, leave it out, or choose `split: {method: random}`"
+        cure = "add rows to it, leave it out, or choose `split: {method: random}`"
         raise DataError(f"class '{names[list(counts).index(1)]}' has 1 row, too few for a stratified split", cure=cure)
     order = _rng(seed).permutation(len(numbers))
     places = np.empty(len(numbers))

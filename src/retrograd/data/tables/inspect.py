@@ -75,7 +75,7 @@ def duplicates(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
     """Yield a finding on each column that repeats an earlier one."""
     first: dict[int, list[str]] = {}
     for name, cells in features.items():
-        if cells.n_unique() < 2:  # constant, which is told elsewhere
+        if cells.n_unique() < 2:  # constant: `fit_table` warns of it
             continue
         numeric = cells.dtype.is_numeric()  # whose bytes cost less than an expression
         key = hash(cells.to_numpy().tobytes()) if numeric else int(cells.hash().implode().hash()[0])
@@ -106,6 +106,6 @@ def group_notes(table: Table, targets: Collection[str], settings: DataSettings) 
         different = cells.n_unique()
         if different >= FEWEST_GROUPS and different * FEWEST_EACH <= len(cells) and not cells.dtype.is_float():
             repeats = f"'{name}' repeats ({different} values in {len(cells)} rows)"
-            leak = "rows of one value stand in the training and the test part"
+            leak = "rows with the same value fall into the training and the test part"
             return (f"{repeats}: {leak}; `split: {{method: group, column: {name}}}` keeps them together",)
     return ()

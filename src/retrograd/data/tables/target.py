@@ -50,7 +50,7 @@ class Decoded(NamedTuple):
 class Labels:
     """A column of class labels; class number i is `classes[i]`. Of two classes the second is the one that is 1.
 
-    With `one_hot` the classes are columns, of which each row has a 1 in one.
+    With `one_hot` the classes are columns, and each row has a 1 in one of them.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")

@@ -30,7 +30,7 @@ class TypedTable(Table):
     unreadable: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def take(self, rows: np.ndarray) -> TypedTable:
-        """Return the given rows (indices), in their order."""
+        """Return some rows (indices), in their order."""
         unreadable = {name: cells[rows] for name, cells in self.unreadable.items()}
         taken = super().take(rows)
         assert isinstance(taken, TypedTable)

@@ -24,7 +24,7 @@ class Corpus:
         return len(self.pieces)
 
     def take(self, rows: np.ndarray) -> Corpus:
-        """Return the given pieces, in their order."""
+        """Return some pieces (indices), in their order."""
         return Corpus(tuple(self.pieces[i] for i in rows), self.is_one, self.where)
 
     def numbered(self) -> Corpus:

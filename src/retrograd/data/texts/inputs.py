@@ -124,7 +124,7 @@ class CorpusInputs:
 
 
 def listed_texts(data: Any) -> list[str]:
-    """Return a list of texts as it was given to a call."""
+    """Return a list, an array or a series of texts as a list."""
     texts = data.to_list() if isinstance(data, pl.Series) else data.tolist() if isinstance(data, np.ndarray) else data
     if isinstance(texts, (str, Path)) or not isinstance(texts, (list, tuple)) or not texts:
         raise DataError("expected a list of texts, a table or a file")

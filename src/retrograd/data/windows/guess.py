@@ -28,8 +28,8 @@ def with_guesses(
     """Return the settings with time and series filled in, and a sentence about each that was guessed.
 
     Moments that repeat or fall back in the file cannot be one series in its order. Then the date is the time, and the
-    column (or the two) under which no moment occurs twice names the series. Without a column of dates, the items of a
-    list of series are told by a column that is named so, or each of whose values fills one block of rows.
+    column (or the two) under which no moment occurs twice names the series. Without a column of dates, the series
+    are those of a column that is named like an item, or each of whose values fills one block of rows.
     """
     windows, notes = replace(windows, series=windows.keys) if windows.series is not None else windows, []
     least = windows.history + windows.horizon
@@ -41,7 +41,8 @@ def with_guesses(
         keys = () if windows.series is not None else keys_in_blocks(table, {name for name in others if name}, least)
         if keys:
             notes.append(
-                f"'{keys[0]}' tells items apart, by its name or by a block of rows each: {_series_words(keys)}"
+                f"'{keys[0]}' names the series, by its name or as each of its values fills one block of rows: "
+                f"{_series_words(keys)}"
             )
         return replace(windows, series=windows.keys or keys), tuple(notes)
     moments = clock_of(table, time, settings.kinds.get(time)).moments

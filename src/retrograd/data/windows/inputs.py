@@ -97,7 +97,7 @@ class WindowInputs:
         return columns
 
     def _check_room(self, cells: int, row_bytes: Sequence[int], setting: str) -> None:
-        """Raise ResourceError where windows of so many rows in all do not fit into memory."""
+        """Raise ResourceError where windows with this number of rows in all do not fit into memory."""
         needed = cells * (sum(row_bytes) + np.dtype(np.intp).itemsize)
         require_room(needed, "the windows", f"data.windows.{setting}", f"shorten `{setting}`, or lengthen `stride`")
 

@@ -16,7 +16,7 @@ LEVEL, SPREAD = "series_level", "series_spread"  # batch columns [windows, targe
 
 @dataclass(frozen=True)
 class Levels:
-    """A scaling for each known series, fitted on its training rows; `method` fits that of one unknown so far."""
+    """A scaling for each known series, fitted on its training rows; `method` fits that of an unknown one."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 

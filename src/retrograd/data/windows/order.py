@@ -66,7 +66,7 @@ class Clock:
         return self.moments.astype("datetime64[D]")
 
     def words(self, steps: float) -> str:
-        """Return so many units in words, such as `3 hours`."""
+        """Return a number of units in words, such as `3 hours`."""
         unit, count = self.unit, steps
         if unit == "millisecond":
             unit = next((unit for unit, size in MILLISECONDS.items() if abs(steps) >= size), unit)

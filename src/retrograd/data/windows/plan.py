@@ -113,7 +113,7 @@ def _levels(inputs: WindowInputs, train: Table, method: str) -> Levels:
 
 
 def long_enough(table: Table, windows: WindowSettings) -> np.ndarray:
-    """Return which rows belong to a series that has at least one window; a single series is kept as it is.
+    """Return which rows belong to a series that has at least one window; a single series stays as it is.
 
     Raises:  DataError when no series has one
     """

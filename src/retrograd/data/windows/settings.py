@@ -66,14 +66,14 @@ class WindowSettings(Settings):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The names of the columns that tell series apart, as far as they were given."""
+        """The columns that tell series apart, as far as the settings say."""
         return (self.series,) if isinstance(self.series, str) else self.series or ()
 
     def rules(self) -> Iterator[Problem]:
         """Yield the columns that are to be two things at once."""
         for name in self.keys:
             if name == self.time:
-                yield Problem("series", f"'{name}' stands under `time` already", "name the column of the items")
+                yield Problem("series", f"'{name}' is already under `time`", "name the column of the items")
         for name in self.known:
             if name in self.keys or name == self.time:
                 yield Problem("known", f"'{name}' is known anyway", "leave it out")
