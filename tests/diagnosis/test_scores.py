@@ -14,7 +14,7 @@ from retrograd.diagnosis.levels import reference_levels
 from retrograd.diagnosis.measure import measure
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import remedies
-from retrograd.diagnosis.score import Scorer, mean_area, score
+from retrograd.diagnosis.score import Scorer, loss_of, mean_area, score, worth
 from retrograd.diagnosis.symptom import symptoms
 from retrograd.diagnosis.usual_rows import UsualRows
 from retrograd.training.config.config import RunConfig
@@ -91,3 +91,9 @@ def test_a_network_without_any_bias_is_given_one():
     assert remedies["add_bias"]().change(changed, program) is None
     found = examine(program, 2)
     assert (found.verdict.state, found.causes[0].name, found.causes[0].remedies[0]) == ("ill", "no_bias", "add_bias")
+
+
+@pytest.mark.parametrize("loss", [0.0, 1e-9, 0.3, 1.0, 250.0, -0.4, -30.0])
+def test_a_loss_is_told_from_what_it_is_worth(loss):
+    assert loss_of(worth(loss)) == pytest.approx(loss, abs=1e-12)
+    assert loss_of(worth(float("nan"))) == float("inf")

@@ -15,7 +15,7 @@ from retrograd.diagnosis.observe import Observed, observe
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedies.update import Rate
 from retrograd.diagnosis.remedy import remedies
-from retrograd.diagnosis.score import FAILED
+from retrograd.diagnosis.score import FAILED, SCORED, loss_of
 from retrograd.diagnosis.symptom import is_effect
 from retrograd.diagnosis.variant import variant
 from retrograd.diagnosis.verdict import judge
@@ -33,13 +33,17 @@ FAMILIES = {
 
 
 class Experiment(NamedTuple):
-    """A remedy tried alone: the held-out score as it was and with the remedy, and whether the failure is gone."""
+    """A remedy tried alone: the held-out score as it was and with the remedy, and whether the failure is gone.
+
+    What is compared is the loss where answers have no score of their own.
+    """
 
     remedy: str
     before: float
     after: float
     heals: bool
     rate: float | None = None  # the learning rate that was tried, where it is what changed
+    what: str = "score"
 
     def __str__(self) -> str:
         return f"{self.remedy} alone: {self.before:.3g} -> {self.after:.3g}"
@@ -137,4 +141,7 @@ class _Trial:
         )
         heals = judge(other, [seen], False).state == "healthy"
         changed = rate if rate != own.config.optimizer.first_rate else None
-        return Experiment(name, self.before, FAILED if seen.broken else seen.score, heals, changed)
+        after = FAILED if seen.broken else seen.score
+        if own.dataset.task in SCORED:
+            return Experiment(name, self.before, after, heals, changed)
+        return Experiment(name, loss_of(self.before), loss_of(after), heals, changed, "loss")

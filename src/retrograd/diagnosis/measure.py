@@ -149,7 +149,7 @@ def measure_of_losses(program: Program, runs: Sequence[Observed]) -> Measure | N
         for each in {part, "train"}
     }
     return Measure(
-        "worth of the loss", "gain" if program.dataset.task == "next_token" else "r2", scores[part], scores["train"],
+        "loss", "gain" if program.dataset.task == "next_token" else "r2", scores[part], scores["train"],
         levels.score(best), words, 0.0, 0.0, 0.0, MANY, MANY,
         "held-out rows" if part == "valid" else "its training rows",
     )  # fmt: skip

@@ -33,7 +33,7 @@ def _told(order: list[Finding], experiment: Experiment) -> list[Finding]:
     """Return findings with what an experiment has shown: beside the finding that named the remedy, else as its own."""
     family = next((first for first, all_ in FAMILIES.items() if experiment.remedy in all_), experiment.remedy)
     evidence = (
-        Evidence("score as it is", experiment.before),
+        Evidence(f"{experiment.what} as it is", experiment.before),
         Evidence(f"with {experiment.remedy} alone", experiment.after),
     )
     place = _place(order, experiment.remedy, family)

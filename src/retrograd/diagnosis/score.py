@@ -103,3 +103,10 @@ def r_squared(found: np.ndarray, truth: np.ndarray) -> float:
 def worth(loss: float) -> float:
     """Return 1 - loss / (1 + |loss|): from 2 down to 0, and 1 for no loss; one that is not finite has failed."""
     return 1 - loss / (1 + abs(loss)) if math.isfinite(loss) else FAILED
+
+
+def loss_of(worth: float) -> float:
+    """Return the loss that is worth so much: infinite for one that has failed."""
+    if worth <= 0:
+        return math.inf
+    return (1 - worth) / (worth if worth <= 1 else 2 - worth)

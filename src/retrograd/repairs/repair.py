@@ -13,10 +13,11 @@ from retrograd.data.dataset import Dataset
 from retrograd.data.settings import DataSettings
 from retrograd.diagnosis.diagnose import Diagnosis, diagnose
 from retrograd.diagnosis.remedy import remedies
+from retrograd.diagnosis.score import SCORED
 from retrograd.repairs.patch import Edit, changes
 from retrograd.repairs.random_search import random_search
 from retrograd.repairs.search import Search, search
-from retrograd.repairs.trial import Budget, Candidate, Source, Ward
+from retrograd.repairs.trial import Budget, Candidate, Source, Ward, as_losses
 from retrograd.training.config.config import RunConfig
 from retrograd.training.run import as_config
 
@@ -54,15 +55,22 @@ class Repair:
         """What came out, in words."""
         if self.found is None:
             return f"nothing to repair: {self.diagnosis.verdict.sentence}"
-        start, best = self.found.start, self.found.best
-        if best is None:
+        if self.found.best is None:
             return f"nothing helped: {len(self.found.tried)} bundles of remedies were tried"
+        start, best = self.shown(self.found.start), self.shown(self.found.best)
+        dataset = self.diagnosis.program.dataset
+        what = "score" if dataset.task in SCORED else "loss"
+        what = f"{what} on its training rows" if dataset.valid is None else f"held-out {what}"
         before = "could not be trained" if start.refusal else f"{start.mean:.3g} ± {start.spread:.2g}"
-        told = f"repaired: held-out score {before} -> {best.mean:.3g} ± {best.spread:.2g} by {', '.join(best.remedies)}"
+        told = f"repaired: {what} {before} -> {best.mean:.3g} ± {best.spread:.2g} by {', '.join(best.remedies)}"
         if best.unseen_mean is not None:
             own = "" if start.unseen_mean is None else f"{start.unseen_mean:.3g} -> "
             told += f"; on the test part, which had no part in it: {own}{best.unseen_mean:.3g}"
         return told
+
+    def shown(self, candidate: Candidate) -> Candidate:
+        """Return a candidate with the numbers that a person compares: losses where answers have no score."""
+        return candidate if self.diagnosis.program.dataset.task in SCORED else as_losses(candidate)
 
     def __repr__(self) -> str:
         return f"Repair({self.sentence})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -15,7 +16,7 @@ from retrograd.diagnosis.diagnose import Diagnosis
 from retrograd.diagnosis.observe import Observed, observe
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import remedies
-from retrograd.diagnosis.score import FAILED
+from retrograd.diagnosis.score import FAILED, loss_of
 from retrograd.diagnosis.symptom import symptoms
 from retrograd.training.config.config import RunConfig
 
@@ -205,6 +206,13 @@ def note(candidate: Candidate, seed: int, seen: Observed, program: Program) -> N
     candidate.scores[seed] = FAILED if seen.broken else seen.score
     if program.dataset.test is not None:
         candidate.unseen[seed] = FAILED if seen.broken else program.scorer.score(seen.variables, "test")
+
+
+def as_losses(candidate: Candidate) -> Candidate:
+    """Return a candidate whose scores are what losses are worth, with these losses in their place."""
+    measured = (candidate.scores, candidate.glances, candidate.unseen)
+    scores, glances, unseen = ({seed: loss_of(score) for seed, score in each.items()} for each in measured)
+    return dataclasses.replace(candidate, scores=scores, glances=glances, unseen=unseen)
 
 
 def unique(candidates: Iterator[Candidate]) -> Iterator[Candidate]:

@@ -70,13 +70,21 @@ def say_repair(found: Repair) -> None:
     allowed = f" of {budget.updates:,}" if math.isinf(budget.seconds) else ""
     print(f"{len(found.found.tried)} bundles tried with {budget.spent:,}{allowed} updates")
     if found.random is not None:
-        print(f"random search with as many updates: {found.random.mean:.3g} ± {found.random.spread:.2g}")
+        drawn = found.shown(found.random)
+        print(f"random search with as many updates: {drawn.mean:.3g} ± {drawn.spread:.2g}")
     tried = sorted(found.found.tried, key=lambda candidate: (not candidate.scores, -candidate.shown))[:MOST]
     for candidate in tried:
         mark = "*" if candidate is found.best else " "
         short = "" if candidate.scores else " (a short look)"
-        print(filled(f"{candidate.shown:7.3f}  {', '.join(candidate.remedies)}{short}", f" {mark} ", 12))
+        print(
+            filled(f"{_seven(found.shown(candidate).shown)}  {', '.join(candidate.remedies)}{short}", f" {mark} ", 12)
+        )
     if found.best is not None:
         print("\nwhat helped")
         for name in found.best.remedies:
             print(filled(f"{name}: {remedies[name].why}", "  - ", 4))
+
+
+def _seven(score: float) -> str:
+    """Return a score in seven columns; of a loss, which may be of any size, three digits."""
+    return f"{score:7.3f}" if abs(score) <= 1 and f"{score:.3f}" != "0.000" else f"{score:7.3g}"
