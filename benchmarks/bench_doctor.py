@@ -134,7 +134,8 @@ def fresh(program: recorded.Recorded, config: RunConfig) -> list[float]:
     prepared = Program(config, program.dataset(changed if isinstance(changed, dict) else {}))
     if prepared.prepared is None:
         return [FAILED] * SEEDS
-    seen = [observe(prepared.prepared, prepared.scorer, prepared.stepper, seed=FRESH + i) for i in range(SEEDS)]
+    runs = prepared.runs
+    seen = [observe(prepared.prepared, runs.scorer, runs.stepper, seed=FRESH + i) for i in range(SEEDS)]
     return [FAILED if run.broken else run.score for run in seen]
 
 

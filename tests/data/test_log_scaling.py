@@ -75,7 +75,7 @@ def test_a_network_on_logarithms_is_judged_by_the_quantity_itself():
     assert not np.allclose(raw, taken)
     np.testing.assert_allclose(comparable(other.dataset, taken), raw, rtol=1e-5)
     assert comparable(program.dataset, raw) is raw
-    assert other.levels is program.levels
+    assert other.data.levels is program.data.levels
 
 
 def test_pixels_and_series_with_levels_of_their_own_take_no_logarithm(tmp_path):

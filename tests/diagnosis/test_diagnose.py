@@ -133,7 +133,7 @@ def test_what_a_loss_is_worth_falls_with_it_and_nothing_is_worth_less_than_what_
 
 def test_a_run_that_breaks_is_a_failure_even_where_the_others_learn():
     program = setup("halves", network=[*HEAD, {"dense": 1}]).program()
-    program.y = None  # a task whose answers are neither classes nor numbers
+    program.data.y = None  # a task whose answers are neither classes nor numbers
     learns, breaks = Observed((1.0, 0.5), (), None, 20), Observed((), (), None, 0, "not finite")
     found = judge(program, [learns, breaks, learns], no_signal=False)
     assert (found.state, found.run) == ("ill", 1)

@@ -80,18 +80,18 @@ def test_a_cause_explains_its_consequences_and_not_the_other_way_round():
 
 
 def test_a_rate_times_a_factor_is_the_run_at_that_rate(program):
-    at_once = observe(program.prepared, program.scorer, program.stepper.with_rates_times(50.0))
+    at_once = observe(program.prepared, program.runs.scorer, program.runs.stepper.with_rates_times(50.0))
     other = variant(program, with_rate(program.config, 0.05))
-    again = observe(other.prepared, other.scorer, other.stepper)
+    again = observe(other.prepared, other.runs.scorer, other.runs.stepper)
     assert at_once.losses == pytest.approx(again.losses, rel=1e-5)
-    assert observe(program.prepared, program.scorer, program.stepper).losses[-1] > 1.05 * at_once.losses[-1]
+    assert observe(program.prepared, program.runs.scorer, program.runs.stepper).losses[-1] > 1.05 * at_once.losses[-1]
 
 
 def test_a_variant_shares_what_stays_the_same(program):
     longer = dataclasses.replace(program.config, training=dataclasses.replace(program.config.training, epochs=9))
     other = variant(program, longer)
-    assert other.stepper is program.stepper
-    assert other.scorer.evaluator is program.scorer.evaluator
+    assert other.runs.stepper is program.runs.stepper
+    assert other.runs.scorer.evaluator is program.runs.scorer.evaluator
     assert other.prepared.steps == 9 * program.prepared.steps // 4
 
 

@@ -84,21 +84,24 @@ def test_embeddings_that_are_all_alike_find_their_partner_by_chance(rows):
 
 def ended(case, outputs):
     """Runs of a linear network that ended with these weights."""
-    first = case.variables
+    first = case.start.variables
     return [Observed((9.0, 5.0), (), first._replace(params=params), 9, seed=i) for i, params in enumerate(outputs)]
 
 
 def biased(case, bias, weight=0.0):
     """Parameters with which the last layer answers a constant."""
-    name = case.weighted[-1].name
-    own = case.variables.params[name]
-    return {**case.variables.params, name: {"weight": own["weight"] * weight, "bias": np.asarray(bias, np.float32)}}
+    name = case.start.weighted[-1].name
+    own = case.start.variables.params[name]
+    return {
+        **case.start.variables.params,
+        name: {"weight": own["weight"] * weight, "bias": np.asarray(bias, np.float32)},
+    }
 
 
 def test_a_loss_above_one_is_judged_by_what_a_constant_leaves_of_it(rows):
     case = autoencoder(rows)
     values, axes = np.linalg.eigh(np.cov(rows.T))
-    first, last = (node.name for node in case.weighted)
+    first, last = (node.name for node in case.start.weighted)
     mean, top = rows.mean(0), axes[:, np.argsort(values)[-2:]]
     best = {first: {"weight": top, "bias": -mean @ top}, last: {"weight": top.T, "bias": mean}}
     best = {name: {k: np.asarray(v, np.float32) for k, v in each.items()} for name, each in best.items()}

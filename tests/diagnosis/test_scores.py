@@ -66,7 +66,7 @@ def test_wild_targets_are_not_what_a_network_is_judged_by(cells):
     assert reference_levels(data).held_out["linear"] > 0.98
     config = parse(RunConfig, {"network": [{"dense": 1}], "optimizer": {"adam": 0.1}, "training": {"epochs": 1}})
     program = Program(config, data)
-    weights = program.variables
+    weights = program.start.variables
     weights.params["dense_1"].update(weight=np.array([[1.0], [2.0], [0.5]], np.float32), bias=np.zeros(1, np.float32))
     assert Scorer(program.prepared).score(weights, "train") > 0.98
     right = SimpleNamespace(score=0.99, train_score=0.99)

@@ -62,7 +62,7 @@ def test_what_is_found_without_training_stands_beside_a_line_of_the_explanation(
     case = program(symptoms.entry(name).facts["examples"].sick)
     assert case.prepared is not None
     settings = [fact.path for fact in Reader(case.prepared.config, case.config, None).settings()]
-    for risk in beside(found(name, "sick"), case.network.by_name, settings):
+    for risk in beside(found(name, "sick"), case.graph.network.by_name, settings):
         assert risk.place, risk.finding.path
 
 

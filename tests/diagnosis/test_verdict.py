@@ -139,8 +139,8 @@ def rare(signal, seed):
 @pytest.mark.parametrize("seed", [1])
 def test_a_rare_class_that_only_shares_tell_is_signal_and_judged_by_how_it_ranks(seed):
     case = SimpleNamespace(levels=reference_levels(rare(1.0, seed)), classifies=True)
-    assert case.levels.best - case.levels.trivial < 0.05
-    assert case.levels.chance <= 0.05
+    assert case.data.levels.best - case.data.levels.trivial < 0.05
+    assert case.data.levels.chance <= 0.05
     assert ranks_only(case)
     assert reference_levels(rare(0.0, seed)).chance > 0.05
 

@@ -69,21 +69,21 @@ def within(program: Program, budget: Budget, seeds: int) -> tuple[Program, Obser
     """
     if math.isinf(budget.seconds) or program.prepared is None:
         return program, program.observed
-    program.seconds = min(program.seconds or math.inf, max(TRIAL * budget.seconds, 1.0))
+    program.runs.seconds = min(program.runs.seconds or math.inf, max(TRIAL * budget.seconds, 1.0))
     began = budget.used
     first = program.observed
     if first is None or not first.cut:
         return program, first
     each = budget.left / max(seeds - 1, 1)
     if is_streamed(program.dataset.train):
-        program.seconds = each
+        program.runs.seconds = each
         return program, first
     speed = first.steps / max(budget.used - began, 1e-9)
     share = each * speed / program.prepared.steps
     rows = program.dataset.rows["train"]
     chosen = max(MOST_ROWS, int(share * rows))
     if chosen >= rows:
-        program.seconds = each
+        program.runs.seconds = each
         return program, first
     told = f"on a sample of {chosen:,} of {rows:,} training rows"
     budget.tell(f"all rows would take too long: going on {told}")

@@ -8,6 +8,7 @@ import numpy as np
 
 from retrograd.data.dataset import Dataset
 from retrograd.data.prefetch import is_streamed
+from retrograd.diagnosis.levels import Levels, reference_levels
 from retrograd.diagnosis.score import SCORED
 
 SORTED = 0.9  # share of neighbours with the same class
@@ -17,7 +18,13 @@ STRANGERS = 0.02  # share of validation rows of unknown classes: with more, thei
 class DataFacts:
     """The facts of a data set that a symptom may ask for, computed once, when first asked."""
 
-    dataset: Dataset
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    @cached_property
+    def levels(self) -> Levels:
+        """What a trivial predictor, a linear one and two others without a network reach."""
+        return reference_levels(self.dataset)
 
     @cached_property
     def x(self) -> np.ndarray | None:

@@ -126,7 +126,7 @@ def examine(program: Program, seeds: int = SEEDS, budget: Budget | None = None, 
             found += look(shown, STAGES[2:])
         else:
             found += look(shown, STAGES[3:])
-    levels = program.levels if program.y is not None else None
+    levels = program.data.levels if program.data.y is not None else None
     findings = ranked(found, verdict.state)
     tried: tuple[Experiment, ...] = ()
     if experimental and verdict.state == "ill":
@@ -158,7 +158,7 @@ def further(program: Program, runs: list[Observed], seeds: int, budget: Budget) 
                 break
         budget.tell(f"run {len(own) + 1} of {max(seeds, len(own) + 1)}")
         start = budget.used
-        own.append(program.run(program.seed + len(own)))
+        own.append(program.runs.of(program.seed + len(own)))
         last = budget.used - start
         if len(own) == 1:
             program.__dict__["observed"] = own[0]

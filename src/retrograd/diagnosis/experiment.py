@@ -56,7 +56,7 @@ def experiments(
 
     `findings` have the likeliest first. Nothing is tried where no single change of the configuration could help.
     """
-    if program.prepared is None or not runs or program.badly_split or _is_settled(findings):
+    if program.prepared is None or not runs or program.data.badly_split or _is_settled(findings):
         return ()
     worst = min(range(len(runs)), key=lambda i: _score(runs[i]))
     if judge(program, [runs[worst]], False).state != "ill":
@@ -106,7 +106,7 @@ class _Trial:
         self.program, self.seed, self.end = program, seed, end
         self.before = FAILED if run.broken else run.score
         touched = max((moment.held_out for moment in run.moments), default=FAILED)
-        best = program.levels.best if program.y is not None else float("inf")
+        best = program.data.levels.best if program.data.y is not None else float("inf")
         self.enough = best if touched < best else float("inf")  # whoever got there and lost it must show the end
 
     @property
@@ -125,15 +125,15 @@ class _Trial:
         own, rate = self.program, config.optimizer.first_rate
         if issubclass(remedies[name], Rate) and not isinstance(config.optimizer.learning_rate, ReduceOnPlateau):
             other: Program | None = own
-            stepper = own.stepper.with_rates_times(rate / own.config.optimizer.first_rate)
+            stepper = own.runs.stepper.with_rates_times(rate / own.config.optimizer.first_rate)
         else:
             other = variant(own, config)
-            stepper = other.stepper if other is not None and other.prepared is not None else own.stepper
+            stepper = other.runs.stepper if other is not None and other.prepared is not None else own.runs.stepper
         if other is None or other.prepared is None:
             return None
         seen = observe(
             other.prepared,
-            other.scorer,
+            other.runs.scorer,
             stepper,
             seed=self.seed + further,
             seconds=max(self.left, 1.0),

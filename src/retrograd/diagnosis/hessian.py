@@ -34,8 +34,8 @@ def largest_curvature(
         size = jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(product)))
         return jax.tree.map(lambda leaf: leaf / jnp.maximum(size, 1e-30), product), size
 
-    keys = iter(jax.random.split(jax.random.key(0), len(jax.tree.leaves(variables.params))))
-    v = jax.tree.map(lambda leaf: jax.random.normal(next(keys), leaf.shape) / np.sqrt(leaf.size), variables.params)
+    draw = np.random.default_rng(0)
+    v = jax.tree.map(lambda leaf: np.asarray(draw.normal(size=leaf.shape), leaf.dtype), variables.params)
     size = 0.0
     for _ in range(1 + ITERATIONS):
         v, size = iterate(variables.params, v)

@@ -86,7 +86,7 @@ def measure(program: Program, runs: Sequence[Observed]) -> Measure:
     Where a class is so rare that no reference beats the most frequent one by what counts as a difference, accuracy
     has no room to tell networks apart: then they are judged by how they rank.
     """
-    levels, split = program.levels, program.dataset.valid is not None
+    levels, split = program.data.levels, program.dataset.valid is not None
     rows, where = program.dataset.rows["train"], "held-out rows" if split else "its training rows"
     where += _left_out(program, "valid" if split else "train")
     if ranks_only(program):
@@ -99,7 +99,7 @@ def measure(program: Program, runs: Sequence[Observed]) -> Measure:
             [ranks(program, run, "train") for run in runs], levels.ranking[best], WORDS[best], 0.0, 0.0, 0.0,
             levels.rows, rows, where, (rarest, len(truth) - rarest),
         )  # fmt: skip
-    classes, (name, kind) = (0, 0), ("accuracy", "accuracy") if program.classifies else ("R²", "r2")
+    classes, (name, kind) = (0, 0), ("accuracy", "accuracy") if program.data.classifies else ("R²", "r2")
     if program.dataset.task == "multilabel":
         name, kind, classes = "mean AUC", "auc", _middle_label(program)
     return Measure(
@@ -127,10 +127,10 @@ def _middle_label(program: Program) -> tuple[int, int]:
 
 def ranks_only(program: Program) -> bool:
     """Return whether answers can be ranked, though by accuracy no reference beats the most frequent class."""
-    levels = program.levels
+    levels = program.data.levels
     best = max(levels.ranking.values(), default=0.0)
     tells = levels.chance is not None and levels.chance <= LUCK and best > 2 * ACCURACY_GAP
-    return program.classifies and tells and levels.best - levels.trivial < ACCURACY_GAP
+    return program.data.classifies and tells and levels.best - levels.trivial < ACCURACY_GAP
 
 
 def measure_of_losses(program: Program, runs: Sequence[Observed]) -> Measure | None:
@@ -160,28 +160,30 @@ def ranks(program: Program, run: Observed, part: str) -> float:
     if run.broken:
         return FAILED
     truth = np.asarray(columns_of(program.dataset, part)["y"]).reshape(-1).astype(int)
-    return ranking(shares(program.scorer.outputs(run.variables, part), program.scorer.logits), truth, True)
+    return ranking(shares(program.runs.scorer.outputs(run.variables, part), program.runs.scorer.logits), truth, True)
 
 
 def beats_chance(program: Program, run: Observed) -> bool:
     """Return whether a run ranks held-out answers better than chance would, which no reference could."""
-    if program.y is None or run.broken or program.dataset.valid is None:
+    if program.data.y is None or run.broken or program.dataset.valid is None:
         return False
-    outputs = np.asarray(program.scorer.outputs(run.variables, "valid"), np.float64)
+    outputs = np.asarray(program.runs.scorer.outputs(run.variables, "valid"), np.float64)
     truth = np.asarray(program.dataset.valid["y"])
-    truth = truth.reshape(-1).astype(int) if program.classifies else truth.reshape(len(truth), -1)
-    scores = shares(outputs, program.scorer.logits) if program.classifies else outputs.reshape(len(outputs), -1)
+    truth = truth.reshape(-1).astype(int) if program.data.classifies else truth.reshape(len(truth), -1)
+    scores = (
+        shares(outputs, program.runs.scorer.logits) if program.data.classifies else outputs.reshape(len(outputs), -1)
+    )
     if not np.isfinite(outputs).all():
         return False
-    chance = share_by_chance(Ranking(scores, truth, program.classifies).of, truth, 0)
+    chance = share_by_chance(Ranking(scores, truth, program.data.classifies).of, truth, 0)
     return chance is not None and chance <= SURER
 
 
 def errors_by_row(program: Program, run: Observed, part: str, rows: np.ndarray) -> np.ndarray:
     """Return a run's error on each of some rows: 1 for a wrong class, or the squared error / variance."""
-    outputs = np.asarray(program.scorer.outputs(run.variables, part), np.float64)[rows].reshape(len(rows), -1)
+    outputs = np.asarray(program.runs.scorer.outputs(run.variables, part), np.float64)[rows].reshape(len(rows), -1)
     truth = np.asarray(columns_of(program.dataset, part)["y"])[rows]
-    if program.classifies:
-        return row_errors(labels(outputs, program.scorer.logits), truth.reshape(-1).astype(int), True)
+    if program.data.classifies:
+        return row_errors(labels(outputs, program.runs.scorer.logits), truth.reshape(-1).astype(int), True)
     answers = np.asarray(truth, np.float64).reshape(len(rows), -1)
     return row_errors(comparable(program.dataset, outputs), comparable(program.dataset, answers), False)

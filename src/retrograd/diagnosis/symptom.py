@@ -37,7 +37,7 @@ class Symptom:
         """Yield what a rule that training warns by has found."""
         for each in found:
             yield self.finding(
-                program.line(each.node),
+                program.graph.line(each.node),
                 each.message,
                 *each.evidence,
                 remedies=remedies,

@@ -31,16 +31,16 @@ def variant(program: Program, config: RunConfig) -> Program | None:
     dataset = rescaled(program.dataset, program.config.data, config.data)
     if own is None or dataset is None:
         return None
-    other = Program(config, dataset, program.seconds)
+    other = Program(config, dataset, program.runs.seconds)
     if all(getattr(config, name) == getattr(program.config, name) for name in ("network", "loss", "losses")):
         prepared = dataclasses.replace(own, config=config.filled(own.network, dataset.task), dataset=dataset)
-        other = Program(config, dataset, program.seconds, prepared)
-        other.scorer = Scorer(prepared)
-        other.scorer.evaluator = program.scorer.evaluator
+        other = Program(config, dataset, program.runs.seconds, prepared)
+        other.runs.scorer = Scorer(prepared)
+        other.runs.scorer.evaluator = program.runs.scorer.evaluator
         if _steps_alike(program.config, config):
-            other.stepper = program.stepper
-    if program.y is not None:
-        other.levels = program.levels  # accuracy and R² in the user's own unit do not depend on the scaling
+            other.runs.stepper = program.runs.stepper
+    if program.data.y is not None:
+        other.data.levels = program.data.levels  # accuracy and R² in the user's own unit do not depend on the scaling
     return other
 
 

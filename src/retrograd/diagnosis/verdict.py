@@ -55,11 +55,11 @@ def judge(program: Program, runs: list[Observed], no_signal: bool, luck: float =
     if broken:
         some = f"with {len(broken)} seed{'s' * (len(broken) > 1)} of {len(runs)}"
         return Verdict("ill", f"{some} training ends with values that are not finite", run=broken[0])
-    if program.y is None:
+    if program.data.y is None:
         found = measure_of_losses(program, runs)
         verdict = _by_fall(runs) if found is None else _by_loss(program, runs, found, luck)
-    elif program.badly_split:
-        share = Evidence("share of held-out rows of unknown classes", float(program.strangers.mean()), STRANGERS)
+    elif program.data.badly_split:
+        share = Evidence("share of held-out rows of unknown classes", float(program.data.strangers.mean()), STRANGERS)
         return Verdict("ill", "held-out rows are of classes that no training row has", (share,))
     else:
         verdict = _by_score(program, runs, luck)
@@ -105,13 +105,13 @@ def below_linear(program: Program, runs: Sequence[Observed], found: Measure) -> 
     least = GAIN if found.kind == "accuracy" else R2_GAP / 2
     parts = ["train"] if program.dataset.valid is None else ["valid", "train"]
     means = {"valid": found.held, "train": found.own}
-    linear = {"valid": program.levels.held_out.get("linear", -1.0), "train": found.linear}
+    linear = {"valid": program.data.levels.held_out.get("linear", -1.0), "train": found.linear}
     if found.kind in ("rank", "auc") or any(granted(means[p]) > linear[p] - least for p in parts):
         return None
     for part in parts:
-        if part not in program.levels.errors:
+        if part not in program.data.levels.errors:
             return None
-        rows, errors = program.levels.errors[part]
+        rows, errors = program.data.levels.errors[part]
         own = np.stack([errors_by_row(program, run, part, rows) for run in runs])
         gap, is_sure = below(own, errors)
         more = own.mean() > MORE * errors.mean()
@@ -141,7 +141,7 @@ def _by_loss(program: Program, runs: list[Observed], found: Measure, luck: float
         return Verdict("ill", f"worse than a constant: {sentence}", evidence, worst)
     if (held < NEAR and found.best > NEAR) or (held < NEAR and levels.linear is None):
         return Verdict("ill", f"no better than a constant: {sentence}", evidence, worst)
-    single = len(program.objectives) == 1
+    single = len(program.graph.objectives) == 1
     if single and found.best > NEAR and found.lags(held, found.best):
         return Verdict("ill", f"below a simple model: {sentence}", evidence, worst)
     if lost:
@@ -229,7 +229,7 @@ def _learns(program: Program, found: Measure) -> str:
     else:
         told = f"{found.shown(mean):.3g} on {found.where}"
     if found.kind == "rank":
-        often = program.levels.trivial
+        often = program.data.levels.trivial
         ranked = f"it ranks: {found.name} {told}; {found.best_words} {found.shown(found.best):.3g}"
         return (
             f"{ranked}. By accuracy no answer beats always naming the most frequent class ({often:.1%}): judge by AUC, "

@@ -53,7 +53,7 @@ def quick_findings(prepared: Prepared, variables: Variables, loss: float) -> Ite
     `variables` are the first ones and `loss` is that of a batch, both of which the explanation has at hand.
     """
     program = Program(prepared.config, prepared.dataset, prepared=prepared)
-    program.variables, program.first_loss = variables, loss
+    program.start.variables, program.start.loss = variables, loss
     found = {(each.name, each.path): each for each in look(program, QUICK)}
     yield from sorted(found.values(), key=lambda each: (each.severity == "note", -each.confidence))
 

@@ -146,7 +146,9 @@ class Ward:
         least = math.ceil(GLANCE * whole / max(steps, 1))
         epochs = min(whole, max(math.ceil(share * whole), least))
         for seed in range(self.seed, self.seed + seeds):
-            seen = observe(program.prepared, program.scorer, program.stepper, seed=seed, epochs=epochs, enough=enough)
+            seen = observe(
+                program.prepared, program.runs.scorer, program.runs.stepper, seed=seed, epochs=epochs, enough=enough
+            )
             self.budget.spent += seen.steps
             candidate.glances[seed] = FAILED if seen.broken else seen.score
             if seen.steps == steps:
@@ -163,7 +165,7 @@ class Ward:
                 continue
             if self.price(candidate) > self.budget.left:
                 return False
-            seen = observe(program.prepared, program.scorer, program.stepper, seed=seed)
+            seen = observe(program.prepared, program.runs.scorer, program.runs.stepper, seed=seed)
             self.budget.spent += seen.steps
             note(candidate, seed, seen, program)
         return True
@@ -205,7 +207,7 @@ def note(candidate: Candidate, seed: int, seen: Observed, program: Program) -> N
     """Write down the scores of a whole trial."""
     candidate.scores[seed] = FAILED if seen.broken else seen.score
     if program.dataset.test is not None:
-        candidate.unseen[seed] = FAILED if seen.broken else program.scorer.score(seen.variables, "test")
+        candidate.unseen[seed] = FAILED if seen.broken else program.runs.scorer.score(seen.variables, "test")
 
 
 def as_losses(candidate: Candidate) -> Candidate:

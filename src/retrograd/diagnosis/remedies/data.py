@@ -32,12 +32,12 @@ class ScaleInputs(Remedy):
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
-        if program.x is None:
+        if program.data.x is None:
             return None
-        spread = program.x.std(0)
+        spread = program.data.x.std(0)
         used = spread > 0
         if not used.any() or (
-            (np.abs(spread[used] - 1) < STANDARD).all() and (np.abs(program.x.mean(0)) < STANDARD).all()
+            (np.abs(spread[used] - 1) < STANDARD).all() and (np.abs(program.data.x.mean(0)) < STANDARD).all()
         ):
             return None
         return with_data(config, scale="standard")
@@ -51,7 +51,7 @@ class RobustInputs(Remedy):
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
-        return None if program.x is None else with_data(config, scale="robust", clip=CLIP)
+        return None if program.data.x is None else with_data(config, scale="robust", clip=CLIP)
 
 
 @remedies.register("log_inputs")
@@ -61,7 +61,7 @@ class LogInputs(Remedy):
     why = "of what grows by factors the logarithm grows by steps, and no row outweighs all others"
 
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
-        if program.x is None or not spans(inputs_in_own_unit(program.dataset, program.x)).any():
+        if program.data.x is None or not spans(inputs_in_own_unit(program.dataset, program.data.x)).any():
             return None
         return with_data(config, scale="log")
 
@@ -73,9 +73,9 @@ class LogTarget(Remedy):
     why = "the errors of large and of small targets then count by factors, and not the large ones alone"
 
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
-        if program.dataset.task != "regression" or program.y is None:
+        if program.dataset.task != "regression" or program.data.y is None:
             return None
-        if not spans(targets_in_own_unit(program.dataset, program.y)).any():
+        if not spans(targets_in_own_unit(program.dataset, program.data.y)).any():
             return None
         return with_data(config, scale_target="log")
 
@@ -91,12 +91,12 @@ class CodeIsMissing(Remedy):
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         data = config.data
         inputs = program.dataset.preprocessing.inputs
-        if data is None or program.x is None or not isinstance(inputs, TableInputs):
+        if data is None or program.data.x is None or not isinstance(inputs, TableInputs):
             return None
         words = set()
         for column in inputs.columns:
             if isinstance(column, NumberColumn):
-                raw = column.scaling.undo(program.x[:, [inputs.features.index(column.features[0])]])
+                raw = column.scaling.undo(program.data.x[:, [inputs.features.index(column.features[0])]])
                 found = outliers(raw)
                 words |= {f"{found.farthest:g}"} if found is not None and found.is_code else set()
         words -= set(data.missing_values)
@@ -111,7 +111,7 @@ class RobustTarget(Remedy):
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
-        if program.classifies or program.y is None or config.losses or program.loss.kind == "huber":
+        if program.data.classifies or program.data.y is None or config.losses or program.graph.loss.kind == "huber":
             return None
         changed = with_data(config, scale_target="robust") or config
         return dataclasses.replace(changed, loss=Huber())
@@ -125,9 +125,9 @@ class ScaleTargets(Remedy):
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
-        if program.classifies or program.y is None:
+        if program.data.classifies or program.data.y is None:
             return None
-        if (np.abs(program.y.std(0) - 1) < STANDARD).all() and (np.abs(program.y.mean(0)) < STANDARD).all():
+        if (np.abs(program.data.y.std(0) - 1) < STANDARD).all() and (np.abs(program.data.y.mean(0)) < STANDARD).all():
             return None
         return with_data(config, scale_target="standard")
 
@@ -165,12 +165,12 @@ class WeighClasses(Remedy):
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
-        if not program.classifies or program.y is None:
+        if not program.data.classifies or program.data.y is None:
             return None
-        counts = np.bincount(program.y).astype(float)
+        counts = np.bincount(program.data.y).astype(float)
         if (counts == 0).any() or len(counts) < 2 or counts.max() < 2 * counts.min():
             return None
-        loss = config.loss or program.loss
+        loss = config.loss or program.graph.loss
         if isinstance(loss, CrossEntropy) and not loss.class_weights:
             weights = tuple(float(f"{weight:.4g}") for weight in counts.sum() / len(counts) / counts)
             return dataclasses.replace(config, loss=dataclasses.replace(loss, class_weights=weights))

@@ -33,11 +33,11 @@ class MatchOutput(Remedy):
         if place is None or task not in UNITS or config.losses:
             return None
         units = program.dataset.sizes.get(str(UNITS[task]), UNITS[task])
-        if task == "unsupervised" and (program.numbers is None or units != program.units):
+        if task == "unsupervised" and (program.numbers is None or units != program.graph.units):
             return None
         last = config.network[place]
         changes = {}
-        if kind(last) == "dense" and program.units != units:
+        if kind(last) == "dense" and program.graph.units != units:
             changes["units"] = units
         if getattr(last.layer, "activation", None) is not None:
             changes["activation"] = None

@@ -36,18 +36,25 @@ class BadSplit(Symptom):
         Where the rows are mixed, it is not the split that made the parts unlike.
         """
         held = program.dataset.valid
-        if not program.classifies or held is None or program.y is None or program.neighbours_alike < SORTED:
+        if (
+            not program.data.classifies
+            or held is None
+            or program.data.y is None
+            or program.data.neighbours_alike < SORTED
+        ):
             return
         answers = np.asarray(held["y"]).reshape(-1).astype(int)
-        kinds = max(answers.max(), program.y.max()) + 1
-        shares = [np.bincount(part, minlength=kinds) / len(part) for part in (program.y, answers)]
+        kinds = max(answers.max(), program.data.y.max()) + 1
+        shares = [np.bincount(part, minlength=kinds) / len(part) for part in (program.data.y, answers)]
         apart = float(np.abs(shares[0] - shares[1]).sum() / 2)
-        if program.badly_split:
+        if program.data.badly_split:
             yield self.finding(
                 "data.split",
-                f"no training row has the class {', '.join(program.unknown_classes)}, "
+                f"no training row has the class {', '.join(program.data.unknown_classes)}, "
                 "and the validation part is made of it: the rows are sorted and the split does not shuffle",
-                Evidence("share of validation rows with an unknown class", float(program.strangers.mean()), STRANGERS),
+                Evidence(
+                    "share of validation rows with an unknown class", float(program.data.strangers.mean()), STRANGERS
+                ),
                 remedies=("shuffled_split",),
                 severity="fault",
                 confidence=0.97,

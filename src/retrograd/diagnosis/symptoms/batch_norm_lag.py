@@ -38,15 +38,18 @@ class BatchNormLag(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the score with running averages and with the statistics of the training rows, weights unchanged."""
-        norms = [node for node in program.nodes if node.layer.kind == "batch_norm"]
-        if not norms or program.observed is None or program.observed.broken or program.y is None:
+        norms = [node for node in program.graph.nodes if node.layer.kind == "batch_norm"]
+        if not norms or program.observed is None or program.observed.broken or program.data.y is None:
             return
         variables = program.observed.variables
         momenta = {node.name: float(getattr(node.layer, "momentum", 0.1)) for node in norms}
-        own, fresh = program.observed.train_score, program.scorer.score(_settled(program, variables, momenta), "train")
+        own, fresh = (
+            program.observed.train_score,
+            program.runs.scorer.score(_settled(program, variables, momenta), "train"),
+        )
         if fresh - own > GAIN:
             yield self.finding(
-                program.line(norms[0]),
+                program.graph.line(norms[0]),
                 f"the weights score {fresh:.3g} on the training rows with the statistics of these rows, and {own:.3g} "
                 "with batch norm's running averages, which have not arrived",
                 Evidence("training score with running averages", own),
@@ -62,9 +65,9 @@ def _settled(program: Program, variables: Variables, momenta: dict[str, float]) 
 
     One pass in training gives running' = (1 - momentum) running + momentum batch, which is solved for the batch's.
     """
-    assert program.network is not None
+    assert program.graph.network is not None
     ctx = Context(train=True, key=jax.random.key(0))
-    after = forward(program.network, variables.params, variables.state, ctx, program.probe).state
+    after = forward(program.graph.network, variables.params, variables.state, ctx, program.probe.rows).state
     state: dict[str, Any] = dict(variables.state)
     for name, momentum in momenta.items():
         held, new = variables.state[name], after[name]

@@ -36,12 +36,12 @@ class BatchNormMomentum(Symptom):
         if program.prepared is None:
             return
         steps = program.prepared.steps
-        for node in program.nodes:
+        for node in program.graph.nodes:
             if node.layer.kind != "batch_norm":
                 continue
             momentum = float(getattr(node.layer, "momentum", 0.1))
             left = (1 - momentum) ** steps
-            path = program.line(node)
+            path = program.graph.line(node)
             if left > LEFT:
                 yield self.finding(
                     path,

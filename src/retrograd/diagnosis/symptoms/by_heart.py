@@ -42,13 +42,13 @@ class ByHeart(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the score on 16 rows after 500 updates on nothing else, where training fails on its own rows."""
-        if program.prepared is None or program.y is None or program.variables is None or not _fails(program):
+        if program.prepared is None or program.data.y is None or program.start.variables is None or not _fails(program):
             return
         rows = few_rows(program)
-        own = learned(program, program.stepper, rows)
+        own = learned(program, program.runs.stepper, rows)
         if own is None or own >= ENOUGH:
             return
-        adam = Stepper(program.prepared.network, program.objectives, Adam(RATE))
+        adam = Stepper(program.prepared.network, program.graph.objectives, Adam(RATE))
         other = learned(program, adam, rows) or 0.0
         reached = Evidence("score on these rows, with its own optimizer", own, ENOUGH)
         if other >= ENOUGH:
@@ -77,7 +77,7 @@ def _fails(program: Program) -> bool:
     observed = program.observed
     if observed is None:
         return False
-    return bool(observed.broken) or observed.train_score < program.levels.train.get("linear", 0.0) - MARGIN
+    return bool(observed.broken) or observed.train_score < program.data.levels.train.get("linear", 0.0) - MARGIN
 
 
 def few_rows(program: Program) -> dict[str, Any]:
@@ -91,15 +91,15 @@ def few_rows(program: Program) -> dict[str, Any]:
 def learned(program: Program, stepper: Stepper, rows: dict[str, Any]) -> float | None:
     """Return the best score on some rows while nothing else is learned; None where all their answers are one."""
     answers = np.asarray(rows["y"])
-    if (answers == answers[:1]).all() or program.variables is None:
+    if (answers == answers[:1]).all() or program.start.variables is None:
         return None
-    train = stepper.start(program.variables, jax.random.key(program.config.training.seed))
+    train = stepper.start(program.start.variables, jax.random.key(program.config.training.seed))
     best = -np.inf
     for _ in range(STEPS // BETWEEN):
         for _ in range(BETWEEN):
             train, _ = stepper.single(train, rows)
-        outputs = program.scorer.evaluator.outputs(Variables(train.params, train.state), rows)
-        best = max(best, score(outputs, answers, program.dataset.task, program.scorer.logits))
+        outputs = program.runs.scorer.evaluator.outputs(Variables(train.params, train.state), rows)
+        best = max(best, score(outputs, answers, program.dataset.task, program.runs.scorer.logits))
         if best >= ENOUGH:
             break
     return best

@@ -40,9 +40,14 @@ class Clipped(Symptom):
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield a bound that keeps the weights where they are."""
         bound = program.config.optimizer.clip_global_norm
-        if not bound or program.optimizer_kind not in FOLLOWS or program.prepared is None or program.variables is None:
+        if (
+            not bound
+            or program.optimizer_kind not in FOLLOWS
+            or program.prepared is None
+            or program.start.variables is None
+        ):
             return
-        leaves = jax.tree.leaves(program.variables.params)
+        leaves = jax.tree.leaves(program.start.variables.params)
         size = float(np.sqrt(sum(float(np.sum(np.square(np.asarray(leaf, np.float64)))) for leaf in leaves)))
         momentum = float(getattr(program.config.optimizer, "momentum", 0.0) or 0.0)
         way = program.rate(0) / (1 - momentum) * bound * program.prepared.steps

@@ -32,15 +32,17 @@ class Collinear(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield constant features and pairs with a correlation near 1."""
-        if program.x is None or not 1 < program.x.shape[1] <= MOST_FEATURES or len(program.x) < 3:
+        if program.data.x is None or not 1 < program.data.x.shape[1] <= MOST_FEATURES or len(program.data.x) < 3:
             return
-        constant = program.x.std(0) <= 1e-9 * np.maximum(np.abs(program.x).max(0), 1e-12)
+        constant = program.data.x.std(0) <= 1e-9 * np.maximum(np.abs(program.data.x).max(0), 1e-12)
         if constant.any():
             yield self.finding(
                 "data", f"{constant.sum()} features are constant", severity="note", remedies=(), confidence=0.1
             )
         related = (
-            np.triu(np.abs(np.corrcoef(program.x[:, ~constant].T)), 1) if (~constant).sum() > 1 else np.zeros((1, 1))
+            np.triu(np.abs(np.corrcoef(program.data.x[:, ~constant].T)), 1)
+            if (~constant).sum() > 1
+            else np.zeros((1, 1))
         )
         pairs = np.argwhere(related > CORRELATED)
         if len(pairs):

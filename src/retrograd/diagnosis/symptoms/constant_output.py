@@ -30,12 +30,12 @@ class ConstantOutput(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the variance of the last outputs against that of the targets."""
-        if program.observed is None or program.y is None or program.observed.broken:
+        if program.observed is None or program.data.y is None or program.observed.broken:
             return
-        outputs = np.asarray(program.scorer.outputs(program.observed.variables, "train"), np.float64)
+        outputs = np.asarray(program.runs.scorer.outputs(program.observed.variables, "train"), np.float64)
         if not np.isfinite(outputs).all():
             return
-        target = 0.25 if program.classifies else float(program.y.var(0).mean())
+        target = 0.25 if program.data.classifies else float(program.data.y.var(0).mean())
         share = float(outputs.reshape(len(outputs), -1).var(0).mean()) / max(target, 1e-30)
         if share < SHARE:
             yield self.finding(

@@ -30,14 +30,14 @@ class ContradictoryRows(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the share of rows that no function of the inputs can answer."""
-        if program.x is None or program.y is None or not program.classifies:
+        if program.data.x is None or program.data.y is None or not program.data.classifies:
             return
         groups: dict[bytes, int] = {}
-        rows = program.x + 0.0  # which makes 0 of -0
+        rows = program.data.x + 0.0  # which makes 0 of -0
         own = np.array([groups.setdefault(row.tobytes(), len(groups)) for row in rows])
-        counts = np.zeros((len(groups), program.y.max() + 1))
-        np.add.at(counts, (own, program.y), 1)
-        wrong = 1 - float(counts.max(1).sum()) / len(program.y)
+        counts = np.zeros((len(groups), program.data.y.max() + 1))
+        np.add.at(counts, (own, program.data.y), 1)
+        wrong = 1 - float(counts.max(1).sum()) / len(program.data.y)
         if wrong > SHARE:
             yield self.finding(
                 "data",

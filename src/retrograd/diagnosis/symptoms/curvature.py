@@ -35,10 +35,10 @@ class Curvature(Symptom):
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield rates of plain gradient descent that are far too large or too small for the loss's curvature."""
         optimizer = program.config.optimizer
-        if program.optimizer_kind != "sgd" or program.prepared is None or program.variables is None:
+        if program.optimizer_kind != "sgd" or program.prepared is None or program.start.variables is None:
             return
         rate = program.rate(0)
-        curvature = program.largest_curvature
+        curvature = program.start.curvature
         if not np.isfinite(curvature) or curvature <= 0:
             return
         momentum = float(getattr(optimizer, "momentum", 0.0) or 0.0)

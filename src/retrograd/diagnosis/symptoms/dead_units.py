@@ -35,17 +35,17 @@ class DeadUnits(Symptom):
         An output unit counts only where its target asks for more than 0.
         """
         last = program.observed.moments[-1].health if program.observed and program.observed.moments else None
-        health, when = (last, "at the end") if last is not None else (program.first_health, "at the first weights")
-        hidden = {node.name for node in program.hidden}
+        health, when = (last, "at the end") if last is not None else (program.start.health, "at the first weights")
+        hidden = {node.name for node in program.graph.hidden}
         dead = {path: float(u.dead) for path, u in health.units.items() if path in hidden} if health else {}
         if health:
-            outputs = [node.name for node in program.output_activations if node.name in health.units]
+            outputs = [node.name for node in program.graph.output_activations if node.name in health.units]
             dead |= {path: float(health.units[path].dead) - rightly_dead(program) for path in outputs}
-        if dead and max(dead.values()) >= SHARE and program.network is not None:
+        if dead and max(dead.values()) >= SHARE and program.graph.network is not None:
             path = max(dead, key=lambda path: dead[path])
             whole = ": nothing passes it" if dead[path] == 1 else ""
             yield self.finding(
-                program.line(program.network.by_name[path]),
+                program.graph.line(program.graph.network.by_name[path]),
                 f"{dead[path]:.0%} of the units are dead {when}{whole}",
                 Evidence("share of dead units", dead[path], SHARE),
                 remedies=("lower_rate", "scale_inputs", "default_initial_weights", "leaky", "widen"),

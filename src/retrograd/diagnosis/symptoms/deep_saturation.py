@@ -40,9 +40,9 @@ class DeepSaturation(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield stacks that are too deep for their activation."""
-        if program.specs is None or self._has_shortcuts(program):
+        if program.graph.specs is None or self._has_shortcuts(program):
             return
-        kinds = [node.layer.kind for node in program.hidden_activations]
+        kinds = [node.layer.kind for node in program.graph.hidden_activations]
         for kind, limit, confidence in (("sigmoid", SIGMOIDS, 0.88), ("tanh", TANHS, 0.5), ("exponential", 2, 0.95)):
             count = kinds.count(kind)
             if count >= limit:
@@ -51,15 +51,17 @@ class DeepSaturation(Symptom):
                     "tanh": "deltas shrink at each where it saturates",
                     "exponential": "an exponential of an exponential overflows",
                 }[kind]
-                first = next(node for node in program.hidden_activations if node.layer.kind == kind)
+                first = next(node for node in program.graph.hidden_activations if node.layer.kind == kind)
                 yield self.finding(
-                    program.line(first),
+                    program.graph.line(first),
                     f"{count} layers of {kind} in a row: {why}",
                     Evidence(f"layers of {kind}", count, limit),
                     remedies=("hidden_relu", "fewer_layers", "widen"),
                     confidence=confidence,
                 )
-        widths = [program.specs[n.name].shape[-1] for n in program.hidden_activations if n.layer.kind == "relu"]
+        widths = [
+            program.graph.specs[n.name].shape[-1] for n in program.graph.hidden_activations if n.layer.kind == "relu"
+        ]
         dead = 1 - float(np.prod([1 - 2.0 ** -min(width, 60) for width in widths])) if widths else 0.0
         if dead > BORN_DEAD:
             yield self.finding(
@@ -71,4 +73,4 @@ class DeepSaturation(Symptom):
             )
 
     def _has_shortcuts(self, program: Program) -> bool:
-        return any(node.layer.kind == "add" or "norm" in node.layer.kind for node in program.nodes)
+        return any(node.layer.kind == "add" or "norm" in node.layer.kind for node in program.graph.nodes)

@@ -29,9 +29,9 @@ class Divergence(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the last loss against the first."""
-        if program.observed is None or program.first_pass is None or not program.observed.losses:
+        if program.observed is None or program.start.pass_ is None or not program.observed.losses:
             return
-        first, last = float(program.first_pass.loss), float(program.observed.losses[-1])
+        first, last = float(program.start.pass_.loss), float(program.observed.losses[-1])
         if np.isfinite(last) and last > TIMES * max(first, 1e-12):
             yield self.finding(
                 "training",

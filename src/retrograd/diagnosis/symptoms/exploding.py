@@ -29,11 +29,11 @@ class Exploding(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the factor per layer, at the first weights, of outputs on the way forward or deltas on the way back."""
-        if program.first_health is None or len(program.relative_gradients) < 3:
+        if program.start.health is None or len(program.start.relative_gradients) < 3:
             return
-        names = [node.name for node in program.weighted]
-        forward = [float(program.first_health.outputs[name].rms) for name in names]
-        back = [float(program.first_health.deltas[name].rms) for name in names if name in program.first_health.deltas]
+        names = [node.name for node in program.start.weighted]
+        forward = [float(program.start.health.outputs[name].rms) for name in names]
+        back = [float(program.start.health.deltas[name].rms) for name in names if name in program.start.health.deltas]
         for what, sizes in (("outputs", forward), ("deltas", back[::-1])):
             if min(sizes[0], sizes[-1]) <= 0:
                 continue

@@ -28,8 +28,8 @@ class IdleUnits(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the output, if it has more units than the data classes."""
-        if program.specs is None or program.dataset.classes is None:
+        if program.graph.specs is None or program.dataset.classes is None:
             return
-        for objective in program.objectives:
-            found = idle_units(objective, program.specs, len(program.dataset.classes))
+        for objective in program.graph.objectives:
+            found = idle_units(objective, program.graph.specs, len(program.dataset.classes))
             yield from self.told(program, found, "match_output")

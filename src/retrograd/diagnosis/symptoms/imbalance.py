@@ -31,19 +31,21 @@ class Imbalance(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the classes that no training row has, and the ratio of the most frequent one to the rarest."""
-        if not program.classifies or program.y is None:
+        if not program.data.classifies or program.data.y is None:
             return
-        if program.badly_split and program.neighbours_alike < SORTED:
+        if program.data.badly_split and program.data.neighbours_alike < SORTED:
             yield self.finding(
                 "data.target",
-                f"no training row has the class {', '.join(program.unknown_classes)}, "
-                f"and {program.strangers.sum()} validation rows have it",
-                Evidence("share of validation rows with an unknown class", float(program.strangers.mean()), STRANGERS),
+                f"no training row has the class {', '.join(program.data.unknown_classes)}, "
+                f"and {program.data.strangers.sum()} validation rows have it",
+                Evidence(
+                    "share of validation rows with an unknown class", float(program.data.strangers.mean()), STRANGERS
+                ),
                 remedies=("shuffled_split", "weigh_classes"),
                 severity="fault",
                 confidence=0.9,
             )
-        classes, counts = np.unique(program.y, return_counts=True)
+        classes, counts = np.unique(program.data.y, return_counts=True)
         if len(counts) > 1 and counts.max() / counts.min() > RATIO:
             rarest = program.dataset.class_name(int(classes[counts.argmin()]))
             yield self.finding(

@@ -32,18 +32,22 @@ class InitialLoss(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the first loss against that of a network that puts out nothing."""
-        loss = program.loss.kind
-        if program.first_pass is None or program.y is None or getattr(program.loss, "reduction", "mean") == "sum":
+        loss = program.graph.loss.kind
+        if (
+            program.start.pass_ is None
+            or program.data.y is None
+            or getattr(program.graph.loss, "reduction", "mean") == "sum"
+        ):
             return
         if loss == "cross_entropy":
-            expected = math.log(max(2, program.units or 2))
+            expected = math.log(max(2, program.graph.units or 2))
         elif loss == "binary_cross_entropy":
             expected = math.log(2)
-        elif loss == "mean_squared_error" and not program.classifies:
-            expected = float(np.mean(program.y**2)) * getattr(program.loss, "scale", 1.0)
+        elif loss == "mean_squared_error" and not program.data.classifies:
+            expected = float(np.mean(program.data.y**2)) * getattr(program.graph.loss, "scale", 1.0)
         else:
             return
-        first = float(program.first_pass.loss)
+        first = float(program.start.pass_.loss)
         if first > TIMES * expected:
             yield self.finding(
                 "network",

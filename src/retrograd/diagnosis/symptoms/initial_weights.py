@@ -40,12 +40,12 @@ class InitialWeights(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield layers whose weights are alike, and those whose scale is off."""
-        if program.variables is None:
+        if program.start.variables is None:
             return
         factor = 1.0
-        for node in program.weighted:
-            weight = np.asarray(program.variables.params[node.name]["weight"], np.float64)
-            last = node is program.weighted[-1]
+        for node in program.start.weighted:
+            weight = np.asarray(program.start.variables.params[node.name]["weight"], np.float64)
+            last = node is program.start.weighted[-1]
             if weight.ndim < 2 or node.layer.kind in TABLES:
                 continue
             size, spread = np.abs(weight).max(), weight.std()
@@ -61,11 +61,11 @@ class InitialWeights(Symptom):
             factor *= ratio
             if not last and not 1 / SCALE <= ratio <= SCALE:
                 yield self._scale(program, node, ratio)
-        if not 1 / OVERALL <= factor <= OVERALL and len(program.weighted) > 2:
+        if not 1 / OVERALL <= factor <= OVERALL and len(program.start.weighted) > 2:
             grows = "grow" if factor > 1 else "shrink"
             yield self.finding(
                 "network",
-                f"signals {grows} on their way through {len(program.weighted)} layers",
+                f"signals {grows} on their way through {len(program.start.weighted)} layers",
                 Evidence("factor of all first weights", factor, OVERALL if factor > 1 else 1 / OVERALL),
                 remedies=("default_initial_weights",),
                 confidence=min(0.9, 0.5 + 0.1 * abs(math.log10(max(factor, 1e-30)))),
@@ -74,7 +74,7 @@ class InitialWeights(Symptom):
     def _alike(self, program: Program, node: object, size: float) -> Finding:
         what = "0" if size == 0 else f"{size:.4g}"
         return self.finding(
-            f"{program.line(node)}/weight",  # type: ignore[arg-type]
+            f"{program.graph.line(node)}/weight",  # type: ignore[arg-type]
             f"every first weight is {what}: symmetric initialisation, all units are one unit and stay it",
             Evidence("spread of the weights", 0.0, ALIKE),
             remedies=("default_initial_weights",),
@@ -86,7 +86,7 @@ class InitialWeights(Symptom):
         larger = "larger" if ratio > 1 else "smaller"
         times = ratio if ratio > 1 else 1 / ratio
         return self.finding(
-            f"{program.line(node)}/weight",  # type: ignore[arg-type]
+            f"{program.graph.line(node)}/weight",  # type: ignore[arg-type]
             f"first weights are {times:.3g} times {larger} than what keeps the scale of signals",
             Evidence("standard deviation against sqrt(gain / fan_in)", ratio, SCALE if ratio > 1 else 1 / SCALE),
             remedies=("default_initial_weights",),
@@ -97,7 +97,7 @@ class InitialWeights(Symptom):
         """Return the deviation that keeps the scale: He's for the relu family, Glorot's average of fans otherwise."""
         receptive = int(np.prod(weight.shape[:-2])) if weight.ndim > 2 else 1
         fan_in, fan_out = weight.shape[-2] * receptive, weight.shape[-1] * receptive
-        behind = next((n for n in program.nodes if n.inputs and n.inputs[0] == node.name), None)  # type: ignore[attr-defined]
+        behind = next((n for n in program.graph.nodes if n.inputs and n.inputs[0] == node.name), None)  # type: ignore[attr-defined]
         rule = getattr(behind.layer, "initializer", "") if behind else ""
         if rule.startswith("he"):
             return math.sqrt(2 / fan_in)

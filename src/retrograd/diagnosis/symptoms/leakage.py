@@ -31,11 +31,11 @@ class Leakage(Symptom):
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the share of validation rows whose inputs occur in the training part."""
         held = program.dataset.valid
-        if program.x is None or held is None or "x" not in held:
+        if program.data.x is None or held is None or "x" not in held:
             return
         known = {row.tobytes() for row in np.ascontiguousarray(program.dataset.train["x"])}
         copies = np.mean([row.tobytes() in known for row in np.ascontiguousarray(held["x"])])
-        if copies > SHARE and program.x.shape[1] > 2:
+        if copies > SHARE and program.data.x.shape[1] > 2:
             yield self.finding(
                 "data.split",
                 f"{copies:.0%} of the validation rows are training rows as well: the score there is too good",

@@ -32,9 +32,9 @@ class LossForTask(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the loss, if the task asks for another one."""
-        loss = program.loss.kind
-        if program.classifies and loss in DISTANCES:
-            squashed = any(node.layer.kind in ("sigmoid", "softmax") for node in program.output_activations)
+        loss = program.graph.loss.kind
+        if program.data.classifies and loss in DISTANCES:
+            squashed = any(node.layer.kind in ("sigmoid", "softmax") for node in program.graph.output_activations)
             worst = "; behind a squashing activation its gradient is smallest where the answer is most wrong"
             yield self.finding(
                 "loss",
@@ -42,8 +42,12 @@ class LossForTask(Symptom):
                 remedies=("match_output",),
                 confidence=0.45 if loss == "mean_squared_error" else 0.55,
             )
-        elif not program.classifies and program.y is not None and loss in ("cross_entropy", "binary_cross_entropy"):
-            if not np.isin(program.y, (0.0, 1.0)).all():
+        elif (
+            not program.data.classifies
+            and program.data.y is not None
+            and loss in ("cross_entropy", "binary_cross_entropy")
+        ):
+            if not np.isin(program.data.y, (0.0, 1.0)).all():
                 yield self.finding(
                     "loss",
                     f"{loss} compares probabilities, and the targets are quantities",

@@ -36,10 +36,10 @@ class Magnitudes(Symptom):
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the widest span among the features, and among the targets, that are not taken by their logarithm."""
         dataset, fitted = program.dataset, program.dataset.preprocessing
-        if program.x is not None and dataset.train["x"].ndim == 2 and not takes_logarithms(fitted.inputs):
-            yield from self._widest(dataset.features, inputs_in_own_unit(dataset, program.x), "data.scale")
-        if program.y is not None and dataset.task == "regression" and not takes_logarithms(fitted.target):
-            yield from self._widest((), targets_in_own_unit(dataset, program.y), "data.scale_target")
+        if program.data.x is not None and dataset.train["x"].ndim == 2 and not takes_logarithms(fitted.inputs):
+            yield from self._widest(dataset.features, inputs_in_own_unit(dataset, program.data.x), "data.scale")
+        if program.data.y is not None and dataset.task == "regression" and not takes_logarithms(fitted.target):
+            yield from self._widest((), targets_in_own_unit(dataset, program.data.y), "data.scale_target")
 
     def _widest(self, names: tuple[str, ...], columns: np.ndarray, setting: str) -> Iterator[Finding]:
         places = np.flatnonzero(spans(columns))

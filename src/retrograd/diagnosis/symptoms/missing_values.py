@@ -31,12 +31,12 @@ class MissingValues(Symptom):
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the columns of which training rows lack a large share."""
         inputs = program.dataset.preprocessing.inputs
-        if program.x is None or not isinstance(inputs, TableInputs):
+        if program.data.x is None or not isinstance(inputs, TableInputs):
             return
         for column in inputs.columns:
             if not column.flag:
                 continue
-            lacking = float(program.x[:, program.dataset.features.index(column.features[-1])].mean())
+            lacking = float(program.data.x[:, program.dataset.features.index(column.features[-1])].mean())
             if lacking > MANY:
                 yield self.finding(
                     "data.missing",

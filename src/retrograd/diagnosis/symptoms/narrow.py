@@ -28,17 +28,17 @@ class Narrow(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the narrowest hidden layer."""
-        if program.specs is None:
+        if program.graph.specs is None:
             return
         widths = {
-            node: program.specs[node.name].shape[-1]
-            for node in program.weighted
-            if node in program.hidden and node.layer.kind != "embedding"
+            node: program.graph.specs[node.name].shape[-1]
+            for node in program.start.weighted
+            if node in program.graph.hidden and node.layer.kind != "embedding"
         }
         if widths and min(widths.values()) <= FEWEST:
             node = min(widths, key=lambda node: widths[node])
             yield self.finding(
-                program.line(node),
+                program.graph.line(node),
                 f"only {widths[node]} units",
                 Evidence("units of the narrowest hidden layer", widths[node], FEWEST),
                 remedies=("widen",),

@@ -36,17 +36,17 @@ class NoBias(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the first layer, if it has weights and no bias, and nothing stands in for one."""
-        if program.variables is None or program.x is None or not program.weighted:
+        if program.start.variables is None or program.data.x is None or not program.start.weighted:
             return
-        first = program.weighted[0]
-        if first.layer.kind not in AFFINE or _has_bias(program, first.name) or _has_constant(program.x):
+        first = program.start.weighted[0]
+        if first.layer.kind not in AFFINE or _has_bias(program, first.name) or _has_constant(program.data.x):
             return
-        if len(program.weighted) == 1 or any("norm" in node.layer.kind for node in program.nodes):
+        if len(program.start.weighted) == 1 or any("norm" in node.layer.kind for node in program.graph.nodes):
             return
-        others = sum(_has_bias(program, node.name) for node in program.weighted)
+        others = sum(_has_bias(program, node.name) for node in program.start.weighted)
         what = "no layer has a bias: the output for inputs of 0 is fixed" if not others else "its units have no bias"
         yield self.finding(
-            program.line(first),
+            program.graph.line(first),
             f"{what}, and every unit of the first layer bends where the inputs are 0",
             Evidence("layers with a bias", others, 1),
             remedies=("add_bias", "widen"),
@@ -55,8 +55,8 @@ class NoBias(Symptom):
 
 
 def _has_bias(program: Program, name: str) -> bool:
-    assert program.variables is not None
-    return any("bias" in part for part in program.variables.params.get(name, {}))
+    assert program.start.variables is not None
+    return any("bias" in part for part in program.start.variables.params.get(name, {}))
 
 
 def _has_constant(x: np.ndarray) -> bool:

@@ -28,20 +28,20 @@ class NoNonlinearity(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield each affine layer that reads another one directly."""
-        if program.network is None:
+        if program.graph.network is None:
             return
-        nodes = program.network.by_name
-        for node in program.nodes:
+        nodes = program.graph.network.by_name
+        for node in program.graph.nodes:
             if node.layer.kind not in AFFINE:
                 continue
             before = node.inputs[0].partition(".")[0]
             while before in nodes and nodes[before].layer.kind in TRANSPARENT:
                 before = nodes[before].inputs[0].partition(".")[0]
             if before in nodes and nodes[before].layer.kind in AFFINE:
-                alone = not program.hidden_activations
+                alone = not program.graph.hidden_activations
                 scope = "; no layer has one: the whole network is linear" if alone else ""
                 yield self.finding(
-                    program.line(nodes[before]),
+                    program.graph.line(nodes[before]),
                     f"no activation between {before} and {node.name}: both are one linear layer{scope}",
                     remedies=("add_activations",),
                     confidence=0.6 if alone else 0.35,

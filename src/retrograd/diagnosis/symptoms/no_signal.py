@@ -31,15 +31,15 @@ class NoSignal(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield how often shuffled answers fit as well."""
-        if program.y is None or program.dataset.valid is None or program.badly_split:
+        if program.data.y is None or program.dataset.valid is None or program.data.badly_split:
             return
-        chance = program.levels.chance
-        if chance is not None and chance > LUCK and program.levels.rows >= FEWEST:
-            best = {name: value for name, value in program.levels.held_out.items() if name != "trivial"}
+        chance = program.data.levels.chance
+        if chance is not None and chance > LUCK and program.data.levels.rows >= FEWEST:
+            best = {name: value for name, value in program.data.levels.held_out.items() if name != "trivial"}
             told = ", ".join(f"{name} {value:.3g}" for name, value in best.items())
             yield self.finding(
                 "data",
-                f"nothing predicts the held-out answers ({told}; trivial {program.levels.trivial:.3g}): "
+                f"nothing predicts the held-out answers ({told}; trivial {program.data.levels.trivial:.3g}): "
                 "the rows' answers look as if they were shuffled",
                 Evidence("share of shuffled answers that fit as well", chance, LUCK),
                 severity="fault",

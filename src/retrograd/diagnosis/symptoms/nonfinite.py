@@ -27,9 +27,9 @@ class Nonfinite(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the first tensor that is not finite."""
-        if program.first_health is not None:
+        if program.start.health is not None:
             for kind in ("outputs", "deltas", "grads"):
-                readings = getattr(program.first_health, kind)
+                readings = getattr(program.start.health, kind)
                 order = readings if kind == "outputs" else dict(reversed(readings.items()))
                 for path, reading in order.items():
                     if reading.nonfinite:

@@ -31,5 +31,5 @@ class OneUnitSoftmax(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield softmax layers whose last axis has one element."""
-        if program.network is not None and program.specs is not None:
-            yield from self.told(program, constant_softmax(program.network, program.specs), "match_output")
+        if program.graph.network is not None and program.graph.specs is not None:
+            yield from self.told(program, constant_softmax(program.graph.network, program.graph.specs), "match_output")

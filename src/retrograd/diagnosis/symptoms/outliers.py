@@ -34,10 +34,14 @@ class OutlyingCells(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the worst input column and target whose variance a few cells make up."""
-        if program.x is not None and program.dataset.train["x"].ndim == 2 and program.x.shape[1] <= MOST_FEATURES:
-            yield from self._worst(program, inputs_in_own_unit(program.dataset, program.x), "data.scale")
-        if program.y is not None and program.dataset.task == "regression":
-            yield from self._worst(program, targets_in_own_unit(program.dataset, program.y), "data.scale_target")
+        if (
+            program.data.x is not None
+            and program.dataset.train["x"].ndim == 2
+            and program.data.x.shape[1] <= MOST_FEATURES
+        ):
+            yield from self._worst(program, inputs_in_own_unit(program.dataset, program.data.x), "data.scale")
+        if program.data.y is not None and program.dataset.task == "regression":
+            yield from self._worst(program, targets_in_own_unit(program.dataset, program.data.y), "data.scale_target")
 
     def _worst(self, program: Program, columns: np.ndarray, setting: str) -> Iterator[Finding]:
         found = {i: each for i, column in enumerate(columns.T) if (each := dominating(column)) is not None}

@@ -29,6 +29,6 @@ class OutputLossPair(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the pair of the last activation and the loss, if it does not fit."""
-        for objective in program.objectives:
-            assert program.network is not None  # objectives belong to one
-            yield from self.told(program, unfit_pair(program.network, objective), "match_output")
+        for objective in program.graph.objectives:
+            assert program.graph.network is not None  # objectives belong to one
+            yield from self.told(program, unfit_pair(program.graph.network, objective), "match_output")

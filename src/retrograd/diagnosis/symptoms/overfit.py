@@ -31,7 +31,7 @@ class Overfit(Symptom):
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield where the held-out loss was smallest and how far it rose from there."""
         observed = program.observed
-        if observed is None or program.dataset.valid is None or program.badly_split:
+        if observed is None or program.dataset.valid is None or program.data.badly_split:
             return
         if len(observed.moments) < 4 or observed.broken:
             return

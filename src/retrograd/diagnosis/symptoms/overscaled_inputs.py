@@ -31,13 +31,13 @@ class OverscaledInputs(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield features whose spread is small; of most of them, unless one is enough."""
-        if program.x is None:
+        if program.data.x is None:
             return
-        spread = program.x.std(0)
+        spread = program.data.x.std(0)
         varied = spread[spread > 0]
         if not len(varied):
             return
-        typical = float(np.median(varied)) if program.x.shape[1] > 64 else float(varied.min())
+        typical = float(np.median(varied)) if program.data.x.shape[1] > 64 else float(varied.min())
         most = float(np.mean(varied < SMALLEST))
         if most > 0.5:
             yield self.finding(

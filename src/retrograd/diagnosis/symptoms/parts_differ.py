@@ -31,15 +31,15 @@ class PartsDiffer(Symptom):
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the share of features whose spread or mean differs a lot between training and validation part."""
         held = program.dataset.valid
-        if program.x is None or held is None or "x" not in held or len(held["x"]) < 20:
+        if program.data.x is None or held is None or "x" not in held or len(held["x"]) < 20:
             return
         other = np.asarray(held["x"], np.float64).reshape(len(held["x"]), -1)
-        own = program.x.std(0)
+        own = program.data.x.std(0)
         used = own > 0
         if not used.any():
             return
         ratio = other.std(0)[used] / own[used]
-        moved = np.abs(other.mean(0)[used] - program.x.mean(0)[used]) / own[used]
+        moved = np.abs(other.mean(0)[used] - program.data.x.mean(0)[used]) / own[used]
         share = float(np.mean((ratio > FACTOR) | (moved > FACTOR / 2) | (ratio < 1 / FACTOR)))
         if share > SHARE:
             yield self.finding(

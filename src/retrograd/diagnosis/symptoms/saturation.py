@@ -30,18 +30,18 @@ class Saturation(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the layer with the largest share of saturated units, at the first weights or at the end."""
-        moments = [program.first_health]
+        moments = [program.start.health]
         if program.observed is not None and program.observed.moments:
             moments.append(program.observed.moments[-1].health)
-        kinds = {node.name: node.layer.kind for node in program.hidden}
+        kinds = {node.name: node.layer.kind for node in program.graph.hidden}
         for health, when in zip(moments, ("from the first pass on", "at the end"), strict=False):
             shares = {} if health is None else {
                 path: float(u.saturated) for path, u in health.units.items() if kinds.get(path) in BOUNDED
             }  # fmt: skip
-            if shares and max(shares.values()) >= SHARE and program.network is not None:
+            if shares and max(shares.values()) >= SHARE and program.graph.network is not None:
                 path = max(shares, key=lambda path: shares[path])
                 yield self.finding(
-                    program.line(program.network.by_name[path]),
+                    program.graph.line(program.graph.network.by_name[path]),
                     f"{shares[path]:.0%} of the units are saturated {when}",
                     Evidence("share of saturated units", shares[path], SHARE),
                     remedies=("scale_inputs", "default_initial_weights", "hidden_relu", "lower_rate"),

@@ -43,7 +43,7 @@ class SlowDescent(Symptom):
             return
         momentum = float(getattr(program.config.optimizer, "momentum", 0.0) or 0.0)
         step = program.rate(program.prepared.steps - 1) / (1 - momentum)
-        stable = 2 * (1 + momentum) / max(program.largest_curvature, 1e-30)
+        stable = 2 * (1 + momentum) / max(program.start.curvature, 1e-30)
         if np.isfinite(stable) and step < TIMID * stable:
             yield self.finding(
                 "optimizer.learning_rate",

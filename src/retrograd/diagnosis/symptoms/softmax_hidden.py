@@ -29,11 +29,11 @@ class SoftmaxHidden(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield softmax as the activation of a hidden layer with weights."""
-        weighted = {node.name for node in program.weighted}
-        for node in program.hidden_activations:
+        weighted = {node.name for node in program.start.weighted}
+        for node in program.graph.hidden_activations:
             if node.layer.kind == "softmax" and node.inputs[0] in weighted:
                 yield self.finding(
-                    program.line(node),
+                    program.graph.line(node),
                     "softmax between layers makes the units compete: their sum is 1, their gradients are small",
                     remedies=("hidden_relu",),
                     confidence=0.9,

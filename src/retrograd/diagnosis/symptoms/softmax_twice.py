@@ -30,5 +30,7 @@ class SoftmaxTwice(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield squashing activations before a loss on logits, or before one another."""
-        if program.network is not None:
-            yield from self.told(program, squashed_twice(program.network, program.objectives), "match_output")
+        if program.graph.network is not None:
+            yield from self.told(
+                program, squashed_twice(program.graph.network, program.graph.objectives), "match_output"
+            )

@@ -34,15 +34,15 @@ class StrongRegularisation(Symptom):
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield penalties larger than the first loss, and dropout where it hurts."""
         yield from self._penalties(program)
-        for node in program.nodes:
+        for node in program.graph.nodes:
             rate = float(getattr(node.layer, "rate", 0.0) or 0.0) if node.layer.kind == "dropout" else 0.0
-            if not rate or program.specs is None:
+            if not rate or program.graph.specs is None:
                 continue
-            units, at_end = program.specs[node.name].shape[-1], node not in program.hidden
+            units, at_end = program.graph.specs[node.name].shape[-1], node not in program.graph.hidden
             if rate > MOST_DROPPED or units <= FEWEST_UNITS or at_end:
                 where = "the output" if at_end else f"{units} units"
                 yield self.finding(
-                    program.line(node),
+                    program.graph.line(node),
                     f"dropout of {rate:g} on {where}",
                     Evidence("share dropped", rate, MOST_DROPPED),
                     remedies=("less_regularisation",),
@@ -50,10 +50,10 @@ class StrongRegularisation(Symptom):
                 )
 
     def _penalties(self, program: Program) -> Iterator[Finding]:
-        if not program.config.penalties or program.first_loss is None or program.variables is None:
+        if not program.config.penalties or program.start.loss is None or program.start.variables is None:
             return
-        value = float(jnp.asarray(penalise(program.config.penalties, program.variables.params)[0]))
-        loss = program.first_loss
+        value = float(jnp.asarray(penalise(program.config.penalties, program.start.variables.params)[0]))
+        loss = program.start.loss
         if value > loss:
             yield self.finding(
                 "penalties",

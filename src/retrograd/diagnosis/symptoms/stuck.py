@@ -29,9 +29,9 @@ class Stuck(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the training score against the trivial one."""
-        if program.observed is None or program.observed.broken or program.y is None:
+        if program.observed is None or program.observed.broken or program.data.y is None:
             return
-        own, trivial = program.observed.train_score, program.levels.train.get("trivial", 0.0)
+        own, trivial = program.observed.train_score, program.data.levels.train.get("trivial", 0.0)
         if own < trivial + NEAR * (1 - trivial):
             yield self.finding(
                 "training",

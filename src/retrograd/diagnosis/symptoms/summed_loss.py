@@ -30,7 +30,7 @@ class SummedLoss(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield a summed loss under an optimiser that follows the gradient's size."""
-        if getattr(program.loss, "reduction", "mean") == "sum" and program.optimizer_kind == "sgd":
+        if getattr(program.graph.loss, "reduction", "mean") == "sum" and program.optimizer_kind == "sgd":
             rows = program.prepared.batch_size if program.prepared else program.dataset.rows["train"]
             yield self.finding(
                 "loss.reduction",

@@ -31,15 +31,15 @@ class Symmetry(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield hidden layers half of whose units are copies, in their weights and in their gradients."""
-        if program.variables is None or program.first_pass is None:
+        if program.start.variables is None or program.start.pass_ is None:
             return
-        for node in program.weighted[:-1]:
-            weight = np.asarray(program.variables.params[node.name]["weight"], np.float64)
-            grad = np.asarray(program.first_pass.grads[node.name]["weight"], np.float64)
+        for node in program.start.weighted[:-1]:
+            weight = np.asarray(program.start.variables.params[node.name]["weight"], np.float64)
+            grad = np.asarray(program.start.pass_.grads[node.name]["weight"], np.float64)
             share = min(_copies(weight), _copies(grad))
             if weight.ndim > 1 and weight.shape[-1] > 1 and share >= SHARE and node.layer.kind != "embedding":
                 yield self.finding(
-                    program.line(node),
+                    program.graph.line(node),
                     f"{share:.0%} of the units are copies of one another, in weights and in gradients: "
                     "symmetric weights stay symmetric",
                     Evidence("share of copies", share, SHARE),

@@ -38,11 +38,11 @@ class TargetOutOfRange(Symptom):
         if numbers is None:
             return
         low, high, what = -np.inf, np.inf, ""
-        if program.output_activations:
-            node = program.output_activations[-1]
+        if program.graph.output_activations:
+            node = program.graph.output_activations[-1]
             low, high = RANGES.get(node.layer.kind, (low, high))
-            what = f"the {node.layer.kind} at {program.line(node)}"
-        if program.loss.kind == "binary_cross_entropy":
+            what = f"the {node.layer.kind} at {program.graph.line(node)}"
+        if program.graph.loss.kind == "binary_cross_entropy":
             low, high, what = 0.0, 1.0, "binary_cross_entropy"
         share = float(np.mean((numbers < low) | (numbers > high)))
         if share > SHARE:

@@ -89,15 +89,17 @@ class Travel(Symptom):
 
     def _needed(self, program: Program) -> float:
         needed = LEAST
-        if program.classifies or program.y is None or program.output_activations:
+        if program.data.classifies or program.data.y is None or program.graph.output_activations:
             return needed
-        needed = max(needed, float(np.abs(program.y.mean(0)).max()) / 2)  # of the last bias
-        if len(program.weighted) == 1 and program.x is not None and program.x.shape[1] <= 50:
-            centred = program.x - program.x.mean(0)
+        needed = max(needed, float(np.abs(program.data.y.mean(0)).max()) / 2)  # of the last bias
+        if len(program.start.weighted) == 1 and program.data.x is not None and program.data.x.shape[1] <= 50:
+            centred = program.data.x - program.data.x.mean(0)
             scale = np.maximum(centred.std(0), 1e-12)
             ridge = np.linalg.lstsq(
                 np.vstack([centred / scale, 1e-2 * np.sqrt(len(centred)) * np.eye(centred.shape[1])]),
-                np.vstack([program.y - program.y.mean(0), np.zeros((centred.shape[1], program.y.shape[1]))]),
+                np.vstack(
+                    [program.data.y - program.data.y.mean(0), np.zeros((centred.shape[1], program.data.y.shape[1]))]
+                ),
                 rcond=None,
             )[0]
             needed = max(needed, float(np.abs(ridge / scale[:, None]).max()) / 2)

@@ -29,9 +29,9 @@ class Underfit(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the training score against the linear model's."""
-        if program.observed is None or program.y is None or program.observed.broken:
+        if program.observed is None or program.data.y is None or program.observed.broken:
             return
-        own, linear = program.observed.train_score, program.levels.train.get("linear", 0.0)
+        own, linear = program.observed.train_score, program.data.levels.train.get("linear", 0.0)
         if own < linear - MARGIN:
             yield self.finding(
                 "network",

@@ -39,14 +39,14 @@ class UnscaledInputs(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the worst of four measures over the features, after the preprocessing that is configured."""
-        if program.x is None or _normalised_first(program):
+        if program.data.x is None or _normalised_first(program):
             return
-        spread, mean, largest = program.x.std(0), program.x.mean(0), np.abs(program.x).max(0)
+        spread, mean, largest = program.data.x.std(0), program.data.x.mean(0), np.abs(program.data.x).max(0)
         varied = spread > 1e-9 * np.maximum(largest, 1e-12)
         if not varied.any():
             return
         offset = np.abs(mean[varied]) / spread[varied]
-        if program.x.shape[1] >= MANY or program.dataset.train["x"].ndim > 2:  # these share a unit: pixels, steps
+        if program.data.x.shape[1] >= MANY or program.dataset.train["x"].ndim > 2:  # these share a unit: pixels, steps
             ratio, off = 1.0, float(np.median(offset))
         else:
             ratio, off = float(spread[varied].max() / spread[varied].min()), float(offset.max())
@@ -75,4 +75,4 @@ class UnscaledInputs(Symptom):
 
 def _normalised_first(program: Program) -> bool:
     """Return whether the network itself begins with a normalisation."""
-    return bool(program.nodes) and "norm" in program.nodes[0].layer.kind
+    return bool(program.graph.nodes) and "norm" in program.graph.nodes[0].layer.kind

@@ -34,9 +34,9 @@ class UnscaledTarget(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the spread and offset of the targets that reach the loss."""
-        if program.classifies or program.y is None:
+        if program.data.classifies or program.data.y is None:
             return
-        spread, mean = float(program.y.std(0).max()), float(np.abs(program.y.mean(0)).max())
+        spread, mean = float(program.data.y.std(0).max()), float(np.abs(program.data.y.mean(0)).max())
         broken = [
             Evidence(*measure)
             for measure in (

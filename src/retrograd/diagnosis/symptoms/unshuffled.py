@@ -32,12 +32,12 @@ class Unshuffled(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield how often neighbouring rows have the same class, where they are not shuffled."""
-        if program.config.training.shuffle or not program.classifies or program.y is None:
+        if program.config.training.shuffle or not program.data.classifies or program.data.y is None:
             return
-        if program.prepared is not None and program.prepared.batch_size >= len(program.y):
+        if program.prepared is not None and program.prepared.batch_size >= len(program.data.y):
             return
-        same = program.neighbours_alike
-        chance = float(np.sum((np.bincount(program.y) / len(program.y)) ** 2))
+        same = program.data.neighbours_alike
+        chance = float(np.sum((np.bincount(program.data.y) / len(program.data.y)) ** 2))
         if same > SORTED and chance < SORTED:
             yield self.finding(
                 "training.shuffle",

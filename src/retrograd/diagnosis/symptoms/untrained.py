@@ -28,15 +28,15 @@ class Untrained(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the parameters whose gradients are exactly 0 at the beginning and at the end."""
-        if program.first_health is None or program.network is None:
+        if program.start.health is None or program.graph.network is None:
             return
-        moments = [program.first_health]
+        moments = [program.start.health]
         if program.observed is not None and program.observed.moments:
             moments += [moment.health for moment in program.observed.moments[-1:] if moment.health]
-        frozen = {node.name for node in program.nodes if node.frozen}
+        frozen = {node.name for node in program.graph.nodes if node.frozen}
         dead = [
             path
-            for path in program.first_health.grads
+            for path in program.start.health.grads
             if path.rpartition("/")[0] not in frozen
             and not matches(path, program.config.freeze)
             and path.endswith("/weight")

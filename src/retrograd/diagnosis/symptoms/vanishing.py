@@ -32,14 +32,14 @@ class Vanishing(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the factor per layer, at the first weights."""
-        sizes = program.relative_gradients
+        sizes = program.start.relative_gradients
         if len(sizes) < 3:
             return
         overall = sizes[0] / sizes[-1]
         per_layer = overall ** (1 / (len(sizes) - 1))
         if overall < OVERALL and per_layer < PER_LAYER:
             yield self.finding(
-                program.line(program.weighted[0]),
+                program.graph.line(program.start.weighted[0]),
                 f"the first layer's relative gradient is {overall:.2g} of the last one's: "
                 f"a factor of {per_layer:.2g} at each of {len(sizes) - 1} layers",
                 Evidence("factor per layer", per_layer, PER_LAYER),

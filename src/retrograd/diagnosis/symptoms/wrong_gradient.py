@@ -56,7 +56,10 @@ class WrongGradient(Symptom):
         """Yield the faulty layers, where the network has layers or losses that did not come with the package."""
         if program.prepared is None:
             return
-        parts = [*(node.layer for node in program.nodes), *(objective.loss for objective in program.objectives)]
+        parts = [
+            *(node.layer for node in program.graph.nodes),
+            *(objective.loss for objective in program.graph.objectives),
+        ]
         if all(type(part).__module__.startswith(TESTED) for part in parts):
             return
         report = check_prepared(program.prepared, entries=ENTRIES)
@@ -64,7 +67,9 @@ class WrongGradient(Symptom):
             return
         worst = max((tensor.largest for found in report.checks for tensor in found.tensors), default=0.0)
         faults = [
-            (program.line(fault.path), fault.words, fault.error) for found in report.checks for fault in found.faults
+            (program.graph.line(fault.path), fault.words, fault.error)
+            for found in report.checks
+            for fault in found.faults
         ]
         for place, words, error in faults or [("network", "a gradient is wrong", worst)]:
             yield self.finding(

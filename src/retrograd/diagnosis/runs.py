@@ -1,0 +1,32 @@
+"""The runs of a program: one compiled step and one scorer for every seed."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from retrograd.diagnosis.observe import Observed, observe
+from retrograd.diagnosis.score import Scorer
+from retrograd.diagnosis.start import Probe
+from retrograd.training.prepare import Prepared
+from retrograd.update.step import Stepper
+
+
+class Runs:
+    """Trains a prepared run in memory; each run takes at most `seconds`, if they are known."""
+
+    def __init__(self, prepared: Prepared, probe: Probe, seconds: float | None) -> None:
+        self.prepared, self.probe, self.seconds = prepared, probe, seconds
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """What measures weights by one number, the larger the better."""
+        return Scorer(self.prepared)
+
+    @cached_property
+    def stepper(self) -> Stepper:
+        """The compiled training step."""
+        return self.prepared.stepper()
+
+    def of(self, seed: int) -> Observed:
+        """Return the run with a seed, looked at a dozen times."""
+        return observe(self.prepared, self.scorer, self.stepper, self.probe.health, seed, seconds=self.seconds)

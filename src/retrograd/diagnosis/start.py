@@ -1,0 +1,111 @@
+"""The first moment of a run: its first weights, and one pass of some rows through them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import jax
+import numpy as np
+
+from retrograd.data.dataset import Batch, Dataset
+from retrograd.diagnosis.graph import Graph
+from retrograd.diagnosis.hessian import largest_curvature
+from retrograd.network.layer import Context
+from retrograd.network.network import Variables
+from retrograd.network.scope import Node
+from retrograd.propagation.backprop import Pass, backprop
+from retrograd.propagation.readings import Health, health
+
+PROBE_ROWS = 256  # of the batch on which a pass is looked at: the error of a mean over them is a sixteenth
+
+
+class Probe:
+    """Some training rows, spread evenly over them, and the compiled pass that looks at weights with them."""
+
+    def __init__(self, graph: Graph, dataset: Dataset) -> None:
+        self.graph, self.dataset = graph, dataset
+
+    @cached_property
+    def rows(self) -> Batch:
+        """The rows' columns."""
+        rows = self.dataset.rows["train"]
+        chosen = np.unique(np.linspace(0, rows - 1, min(rows, PROBE_ROWS)).astype(int))
+        return {name: column[chosen] for name, column in self.dataset.train.items()}
+
+    def look(self, variables: Variables) -> tuple[Pass, Health]:
+        """Return pass and readings of the rows through some weights, in evaluation mode."""
+        looked: tuple[Pass, Health] = self._look(variables.params, variables.state, self.rows)
+        return looked
+
+    def health(self, variables: Variables) -> Health:
+        """Return the readings alone, as NumPy's arrays."""
+        readings: Health = jax.device_get(self.look(variables)[1])
+        return readings
+
+    @cached_property
+    def _look(self) -> Any:
+        network, objectives = self.graph.network, tuple(self.graph.objectives)
+        assert network is not None
+
+        def run(params: Any, state: Any, batch: Any) -> tuple[Pass, Health]:
+            result = backprop(network, objectives, params, state, Context(), batch)
+            return result, health(network, result, params)
+
+        return jax.jit(run)
+
+
+class Start:
+    """The first weights that a seed draws, and what a probe shows of them; None where there is no run to begin."""
+
+    def __init__(self, graph: Graph, probe: Probe, seed: int, can_train: bool) -> None:
+        self.graph, self.probe, self.seed, self.can_train = graph, probe, seed, can_train
+
+    @cached_property
+    def variables(self) -> Variables | None:
+        """The first parameters and state."""
+        if self.graph.network is None or self.graph.specs is None:
+            return None
+        return self.graph.network.init(jax.random.key(self.seed), self.graph.dataset.train)
+
+    @cached_property
+    def weighted(self) -> tuple[Node, ...]:
+        """The nodes that have a weight matrix or kernel, in order."""
+        if self.variables is None:
+            return ()
+        return tuple(node for node in self.graph.nodes if "weight" in self.variables.params.get(node.name, {}))
+
+    @cached_property
+    def pass_(self) -> Pass | None:
+        """The pass of the probe's rows through the first weights, dropout off; arrays are NumPy's."""
+        if not self.can_train or self.variables is None:
+            return None
+        looked: Pass = jax.device_get(self.probe.look(self.variables)[0])
+        return looked
+
+    @cached_property
+    def loss(self) -> float | None:
+        """The loss at the first weights, penalties left out."""
+        return None if self.pass_ is None else float(self.pass_.loss)
+
+    @cached_property
+    def health(self) -> Health | None:
+        """The readings of the first pass."""
+        return None if not self.can_train or self.variables is None else self.probe.health(self.variables)
+
+    @cached_property
+    def relative_gradients(self) -> np.ndarray:
+        """rms(gradient) / rms(weight) of each weighted layer in the first pass, where both are above 0."""
+        if self.health is None:
+            return np.zeros(0)
+        grads, params = self.health.grads, self.health.params
+        paths = [path for node in self.weighted if (path := f"{node.name}/weight") in grads]
+        pairs = [(float(grads[path].rms), float(params[path].rms)) for path in paths]
+        return np.array([grad / weight for grad, weight in pairs if grad > 0 and weight > 0])
+
+    @cached_property
+    def curvature(self) -> float:
+        """The largest eigenvalue of the loss's Hessian on the probe's rows."""
+        assert self.graph.network is not None
+        assert self.variables is not None
+        return largest_curvature(self.graph.network, self.graph.objectives, self.variables, self.probe.rows)
