@@ -46,7 +46,7 @@ def judge(program: Program, runs: list[Observed], no_signal: bool, luck: float =
     `luck` is how much of it, in standard errors. A seed that fails outright is none of it: it counts as a failure.
     """
     if no_signal:
-        return Verdict("hopeless", "the data hold nothing that predicts the answers: no network can learn it")
+        return Verdict("hopeless", "nothing in the data predicts the answers: no network can learn them")
     if program.refusal is not None:
         return Verdict("refused", f"cannot be trained: {program.refusal}")
     broken = [i for i, run in enumerate(runs) if run.broken]
@@ -84,7 +84,7 @@ def _by_score(program: Program, runs: list[Observed], luck: float) -> Verdict:
     if lost:
         return Verdict("ill", _some_fail(found, lost), scores, lost[0])
     if found.lags(own, found.linear, found.own_rows):
-        told = f"on its own training rows it scores {own_mean:.3g}, a linear model {found.linear:.3g}"
+        told = f"on its own training rows it scores {own_mean:.3g}; a linear model scores {found.linear:.3g}"
         return Verdict("ill", told, scores, int(np.argmin(found.own)))
     worsens = [i for i, run in enumerate(runs) if _worsens(run)]
     if len(worsens) * 2 > len(runs) and held < found.best and program.dataset.valid is not None:
@@ -138,9 +138,9 @@ def _by_loss(program: Program, runs: list[Observed], found: Measure, luck: float
     held = granted([score for i, score in enumerate(found.held) if i not in lost], luck)
     sentence = f"the loss is {loss:.4g} on {found.where}; {told}"
     if held < -NEAR:
-        return Verdict("ill", f"worse than a constant: {sentence}", evidence, worst)
+        return Verdict("ill", f"worse than a constant output: {sentence}", evidence, worst)
     if (held < NEAR and found.best > NEAR) or (held < NEAR and levels.linear is None):
-        return Verdict("ill", f"no better than a constant: {sentence}", evidence, worst)
+        return Verdict("ill", f"no better than a constant output: {sentence}", evidence, worst)
     single = len(program.graph.objectives) == 1
     if single and found.best > NEAR and found.lags(held, found.best):
         return Verdict("ill", f"below a simple model: {sentence}", evidence, worst)

@@ -180,8 +180,8 @@ def _rose(step: StepNumbers, f: Figures) -> Iterator[str]:
     """The loss is larger after the step."""
     if step.given is None and step.loss_after > step.loss:
         yield (
-            f"The loss of these rows rose from {f.number(step.loss)} to {f.number(step.loss_after)}: the step was "
-            "longer than the slope holds. A smaller learning rate descends."
+            f"The loss of these rows rose from {f.number(step.loss)} to {f.number(step.loss_after)}: the step "
+            "overshot; try a smaller learning rate."
         )
 
 

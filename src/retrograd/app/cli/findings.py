@@ -53,7 +53,7 @@ def say_diagnosis(found: Diagnosis) -> None:
 def say_finding(finding: Finding) -> None:
     """Print where, what, and how it is known; then what may help."""
     print(filled(f"{finding.path}: {finding.message}" if finding.path else finding.message, "   ", 3))
-    for evidence in finding.evidence:
+    for evidence in finding.unsaid:
         print(filled(f"{evidence}", "   evidence: ", 13))
     helps = [f"{name} ({remedies[name].why})" for name in finding.remedies[:2] if name in remedies]
     if helps:

@@ -28,7 +28,7 @@ STANDARD = 0.3  # how far from mean 0 and deviation 1 still counts as standardis
 class ScaleInputs(Remedy):
     """Standardise each feature by the training part's mean and deviation."""
 
-    why = "features of mean 0 and deviation 1 suit first weights and learning rates"
+    why = "initial weights and learning rates are made for features of mean 0 and deviation 1"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -47,7 +47,7 @@ class ScaleInputs(Remedy):
 class RobustInputs(Remedy):
     """Scale each feature by its median and quartiles, and bring what lies beyond 5 of these units to that bound."""
 
-    why = "median and quartiles do not feel a few wild cells, and 5 deviations hold nearly all of any normal sample"
+    why = "median and quartiles ignore a few outliers, and 5 deviations hold nearly all of a normal sample"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -84,7 +84,7 @@ class LogTarget(Remedy):
 class CodeIsMissing(Remedy):
     """Take a number such as -999 that stands far from all others for a missing value."""
 
-    why = "it stands for a missing value, and counts as a quantity"
+    why = "it stands for a missing value but is read as a quantity"
     cost = 2
 
     @override
@@ -107,7 +107,7 @@ class CodeIsMissing(Remedy):
 class RobustTarget(Remedy):
     """Scale the target by median and quartiles, and let large errors count linearly: Huber's loss."""
 
-    why = "squared, the errors of a few wild targets outweigh those of all other rows"
+    why = "the squared errors of a few outliers outweigh those of all other rows"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -121,7 +121,7 @@ class RobustTarget(Remedy):
 class ScaleTargets(Remedy):
     """Standardise the target; predictions are given in its own unit."""
 
-    why = "a target of mean 0 and deviation 1 is what first outputs and learning rates suit"
+    why = "first outputs and learning rates are made for a target of mean 0 and deviation 1"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -136,7 +136,7 @@ class ScaleTargets(Remedy):
 class ShuffledSplit(Remedy):
     """Divide the rows by chance instead of by their order."""
 
-    why = "training and validation part are to hold the same classes"
+    why = "training and validation part should hold the same classes"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -150,7 +150,7 @@ class ShuffledSplit(Remedy):
 class Shuffle(Remedy):
     """Draw the rows of each batch by chance."""
 
-    why = "batches of one class pull the weights to and fro"
+    why = "batches of a single class pull the weights to and fro"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -161,7 +161,7 @@ class Shuffle(Remedy):
 class WeighClasses(Remedy):
     """Let each class count alike in the loss: weights inverse to the classes' frequencies."""
 
-    why = "rare classes are otherwise best ignored"
+    why = "otherwise the loss is lowest when rare classes are ignored"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:

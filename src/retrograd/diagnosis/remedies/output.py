@@ -25,7 +25,7 @@ UNITS = {
 class MatchOutput(Remedy):
     """Give the output layer the task's units and no activation, and the loss that acts on that directly."""
 
-    why = "output and loss are a pair: logits with a cross-entropy, plain numbers with a squared error"
+    why = "output and loss belong together: logits with cross-entropy, plain numbers with squared error"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:

@@ -21,7 +21,7 @@ RATE, STRENGTH, PATIENCE = 0.3, 1e-3, 10
 class LessRegularisation(Remedy):
     """Drop penalties, weight decay and dropout."""
 
-    why = "the data are to have the say, not the penalty"
+    why = "the penalty outweighs the data"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -35,7 +35,7 @@ class LessRegularisation(Remedy):
 class WeightDecay(Remedy):
     """Add an l2 penalty of 0.001 on the weights."""
 
-    why = "small weights fit smooth functions"
+    why = "small weights give smooth functions"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -47,7 +47,7 @@ class WeightDecay(Remedy):
 class AddDropout(Remedy):
     """Drop 30 % of the units behind each hidden dense layer while training."""
 
-    why = "units that cannot rely on one another learn by heart less well"
+    why = "units that cannot rely on one another memorise less"
     cost = 2
 
     @override
@@ -61,7 +61,7 @@ class AddDropout(Remedy):
 class StopEarly(Remedy):
     """Stop when the held-out loss has not fallen for 10 evaluations, and keep the best weights."""
 
-    why = "what is learned after the held-out loss's minimum is learned by heart"
+    why = "after the minimum of the held-out loss the network only memorises"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:

@@ -37,7 +37,7 @@ PLAIN = ("weight", "bias", "weight_hidden")  # parameters whose first values a l
 class DefaultInitialWeights(Remedy):
     """Draw first weights by the rule that the activation behind asks for (He, Glorot, LeCun), biases from 0."""
 
-    why = "first weights of the right scale carry signals and deltas through every layer"
+    why = "initial weights of the right scale carry signals and gradients through every layer"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -57,7 +57,7 @@ class DefaultInitialWeights(Remedy):
 class AddBias(Remedy):
     """Give every layer the bias that it was denied, beginning at 0."""
 
-    why = "a bias moves the place where a unit bends"
+    why = "a bias lets a unit switch anywhere, not only at inputs of 0"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -75,7 +75,7 @@ class AddBias(Remedy):
 class BatchNormMomentum(Remedy):
     """Let the running averages of batch norm arrive within the updates that there are: 99 % of the way, or faster."""
 
-    why = "evaluation is to see the statistics that training saw"
+    why = "evaluation should use the statistics that training saw"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -117,7 +117,7 @@ class _HiddenActivations(Remedy):
 class HiddenReLU(_HiddenActivations):
     """Use relu between layers where an activation saturates."""
 
-    why = "relu passes deltas undiminished where it is on"
+    why = "an active relu passes gradients on undiminished"
     cost = 2
 
     @override
@@ -129,7 +129,7 @@ class HiddenReLU(_HiddenActivations):
 class Leaky(_HiddenActivations):
     """Use leaky relu instead of relu."""
 
-    why = "a unit that leaks can come back"
+    why = "a leaky unit still has a gradient when inactive, and can recover"
     cost = 2
 
     @override
@@ -141,7 +141,7 @@ class Leaky(_HiddenActivations):
 class AddActivations(Remedy):
     """Put relu behind hidden layers that have no activation."""
 
-    why = "without an activation between, two layers are one linear layer"
+    why = "without an activation between them, two layers amount to one linear layer"
     cost = 2
 
     @override
@@ -154,7 +154,7 @@ class AddActivations(Remedy):
 class Widen(Remedy):
     """Give narrow hidden dense layers 32 units."""
 
-    why = "what does not fit through a narrow layer is lost, and narrow relu layers die"
+    why = "a narrow layer loses information, and narrow relu layers die easily"
     cost = 3
 
     @override
@@ -167,7 +167,7 @@ class Widen(Remedy):
 class FewerLayers(Remedy):
     """Keep two hidden dense layers where there are more."""
 
-    why = "each further layer is one more through which deltas have to come"
+    why = "gradients have to pass through every further layer"
     cost = 3
 
     @override
@@ -188,7 +188,7 @@ class FewerLayers(Remedy):
 class SimplerNetwork(Remedy):
     """Give hidden dense layers a quarter of their units."""
 
-    why = "fewer weights can learn less by heart"
+    why = "fewer weights memorise less"
     cost = 3
 
     @override
@@ -206,7 +206,7 @@ class SimplerNetwork(Remedy):
 class Normalise(Remedy):
     """Put a layer norm behind each hidden dense layer."""
 
-    why = "normalised layers keep the scale of signals whatever the weights are"
+    why = "normalisation keeps the scale of signals whatever the weights are"
     cost = 3
 
     @override

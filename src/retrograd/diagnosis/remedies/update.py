@@ -50,7 +50,7 @@ class LowerRateMuch(Rate):
 class RaiseRate(Rate):
     """Multiply the learning rate by 10."""
 
-    why = "longer steps get there within the updates that there are"
+    why = "longer steps arrive within the configured number of updates"
     factor = 10.0
 
 
@@ -58,7 +58,7 @@ class RaiseRate(Rate):
 class RaiseRateMuch(Rate):
     """Multiply the learning rate by 100."""
 
-    why = "much longer steps get there within the updates that there are"
+    why = "much longer steps arrive within the configured number of updates"
     factor = 100.0
 
 
@@ -66,7 +66,7 @@ class RaiseRateMuch(Rate):
 class RaiseRateSome(Rate):
     """Multiply the learning rate by 3."""
 
-    why = "longer steps get there within the updates that there are"
+    why = "longer steps arrive within the configured number of updates"
     factor = 3.0
 
 
@@ -74,7 +74,7 @@ class RaiseRateSome(Rate):
 class UseAdam(Remedy):
     """Use Adam with its usual rate of 0.001 (0.01 for few updates)."""
 
-    why = "Adam finds the length of each weight's steps itself"
+    why = "Adam adapts the step of every weight"
     cost = 2
 
     @override
@@ -91,7 +91,7 @@ class UseAdam(Remedy):
 class MoreUpdates(Remedy):
     """Train for more epochs: up to 1,500 updates, at most 5 times as many as configured."""
 
-    why = "training ended before learning did"
+    why = "training ended while the network was still learning"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -104,7 +104,7 @@ class MoreUpdates(Remedy):
 class ManyUpdates(Remedy):
     """Train for as many epochs as 5,000 updates take."""
 
-    why = "the first updates of a run that short say little"
+    why = "a run this short ends before it has learned much"
     cost = 2
 
     @override
@@ -118,7 +118,7 @@ class ManyUpdates(Remedy):
 class SmallerBatch(Remedy):
     """Use batches of 32 rows."""
 
-    why = "smaller batches make more updates of an epoch"
+    why = "smaller batches give more updates per epoch"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -130,7 +130,7 @@ class SmallerBatch(Remedy):
 class LargerBatch(Remedy):
     """Use batches of 128 rows."""
 
-    why = "larger batches have less noise"
+    why = "larger batches have less gradient noise"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -142,7 +142,7 @@ class LargerBatch(Remedy):
 class ClipGradients(Remedy):
     """Scale gradients down whose norm is above 1."""
 
-    why = "single large gradients throw the weights far away"
+    why = "a single large gradient can throw the weights far off"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -153,7 +153,7 @@ class ClipGradients(Remedy):
 class ClipLess(Remedy):
     """Scale gradients down only where their norm is above 1."""
 
-    why = "a bound far below the gradients' usual norm leaves steps of no length"
+    why = "a bound far below the usual norm of the gradients leaves next to no steps"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:

@@ -51,7 +51,7 @@ class BatchNormLag(Symptom):
             yield self.finding(
                 program.graph.line(norms[0]),
                 f"the weights score {fresh:.3g} on the training rows with the statistics of these rows, and {own:.3g} "
-                "with batch norm's running averages, which have not arrived",
+                "with batch norm's running averages, which lag behind",
                 Evidence("training score with running averages", own),
                 Evidence("with the rows' own statistics", fresh, own + GAIN),
                 remedies=("batch_norm_momentum",),

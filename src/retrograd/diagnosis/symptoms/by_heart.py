@@ -55,7 +55,7 @@ class ByHeart(Symptom):
             yield self.finding(
                 "optimizer",
                 f"{ROWS} rows cannot be learned by heart in {STEPS} updates, but with Adam at a rate of {RATE:g} they "
-                "can: network and loss are fit, the optimizer's steps are not",
+                "can: network and loss are sound, the optimizer is at fault",
                 reached,
                 remedies=("adam", "raise_rate", "lower_rate"),
                 confidence=0.3,
@@ -63,8 +63,8 @@ class ByHeart(Symptom):
         else:
             yield self.finding(
                 "network",
-                f"not even {ROWS} rows can be learned by heart in {STEPS} updates, nor with Adam: it is not the "
-                "optimizer, but network, first weights, loss or inputs",
+                f"not even {ROWS} rows can be learned by heart in {STEPS} updates, not with Adam either: the "
+                "fault lies in network, initial weights, loss or inputs, not in the optimizer",
                 reached,
                 Evidence("with Adam", other, ENOUGH),
                 remedies=("default_initial_weights", "match_output", "scale_inputs", "hidden_relu"),

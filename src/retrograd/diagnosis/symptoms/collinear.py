@@ -23,8 +23,8 @@ HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
     ),
 )
 class Collinear(Symptom):
-    """Constant features, and pairs that are multiples of one another: harmless for predictions, but single weights
-    cannot be told (they are not identifiable).
+    """Constant features, and pairs that are linear functions of one another: harmless for predictions, but their
+    weights are not identifiable.
     """
 
     code = "D05"
@@ -49,9 +49,9 @@ class Collinear(Symptom):
             numbers = np.flatnonzero(~constant)[pairs[0]]
             yield self.finding(
                 "data",
-                f"features {numbers[0]} and {numbers[1]} are multiples of one another"
+                f"features {numbers[0]} and {numbers[1]} are linear functions of one another"
                 + (f", and {len(pairs) - 1} more pairs" if len(pairs) > 1 else "")
-                + ": their single weights are not identifiable",
+                + ": their weights cannot be told apart",
                 Evidence("correlation", float(related.max()), CORRELATED),
                 severity="note",
                 confidence=0.1,

@@ -40,7 +40,7 @@ class ConstantOutput(Symptom):
         if share < SHARE:
             yield self.finding(
                 "network",
-                "the outputs hardly depend on the inputs",
+                "the outputs hardly change with the inputs",
                 Evidence("variance of the outputs / of the targets", share, SHARE),
                 remedies=("match_output", "scale_inputs", "default_initial_weights", "raise_rate"),
                 severity="fault",

@@ -41,7 +41,7 @@ class ContradictoryRows(Symptom):
         if wrong > SHARE:
             yield self.finding(
                 "data",
-                f"equal inputs have different answers: no network gets more than {1 - wrong:.1%} of these rows right",
+                f"identical inputs have different answers: at most {1 - wrong:.1%} of these rows can be right",
                 Evidence("share of rows that cannot be right", wrong, SHARE),
                 severity="note",
                 confidence=0.3,

@@ -46,8 +46,8 @@ class Curvature(Symptom):
         if rate * curvature > STEEP * bound:
             yield self.finding(
                 "optimizer.learning_rate",
-                f"a step of {rate:g} overshoots: at the first weights the loss bends so much that rates above "
-                f"{bound / curvature:.3g} diverge along its steepest direction",
+                f"the learning rate {rate:g} overshoots: at the initial weights rates above "
+                f"{bound / curvature:.3g} diverge along the direction in which the loss is most curved",
                 Evidence("learning rate x largest curvature", rate * curvature, bound),
                 remedies=("lower_rate", "clip_gradients", "scale_inputs"),
                 confidence=min(0.9, 0.6 + 0.1 * np.log10(rate * curvature / bound)),

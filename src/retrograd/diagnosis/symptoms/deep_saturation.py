@@ -66,7 +66,7 @@ class DeepSaturation(Symptom):
         if dead > BORN_DEAD:
             yield self.finding(
                 "network",
-                f"{len(widths)} narrow relu layers: with probability {dead:.0%} a layer has no live unit at birth",
+                f"{len(widths)} narrow relu layers: with probability {dead:.0%} a whole layer is dead from the start",
                 Evidence("bound of the probability to be born dead", dead, BORN_DEAD),
                 remedies=("widen", "fewer_layers"),
                 confidence=0.55 + 0.4 * dead,

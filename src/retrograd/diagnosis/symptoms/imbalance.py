@@ -24,7 +24,7 @@ HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
     ),
 )
 class Imbalance(Symptom):
-    """A class of one row in twenty is best ignored by whoever counts right answers: watch balanced accuracy."""
+    """A class of one row in twenty costs almost no accuracy when ignored: watch balanced accuracy."""
 
     code = "D06"
     stage = "data"
@@ -50,9 +50,9 @@ class Imbalance(Symptom):
             rarest = program.dataset.class_name(int(classes[counts.argmin()]))
             yield self.finding(
                 "data.target",
-                f"class {rarest} has {counts.min()} rows, the most frequent one {counts.max()}: whoever never answers "
-                f"{rarest} is right in {1 - counts.min() / counts.sum():.1%} of the rows; compare balanced_accuracy or "
-                "roc_auc",
+                f"class {rarest} has {counts.min()} rows, the most frequent one {counts.max()}: never answering "
+                f"{rarest} is right for {1 - counts.min() / counts.sum():.1%} of the rows; look at "
+                "balanced_accuracy or roc_auc",
                 Evidence("rows of the most frequent class / rarest", counts.max() / counts.min(), RATIO),
                 remedies=("weigh_classes",),
                 confidence=0.6,

@@ -25,7 +25,7 @@ HEAD = {"units": 16, "activation": "relu"}
     ),
 )  # fmt: skip
 class InitialLoss(Symptom):
-    """Who knows nothing pays ln K for a class and the mean square for a quantity; more means loud first outputs."""
+    """An uninformed prediction costs ln K for a class and the variance for a quantity; more: large first outputs."""
 
     code = "B20"
     stage = "probe"
@@ -51,7 +51,7 @@ class InitialLoss(Symptom):
         if first > TIMES * expected:
             yield self.finding(
                 "network",
-                f"the first loss is {first:.4g}; a network that knows nothing pays {expected:.4g}",
+                f"the first loss is {first:.4g}; an uninformed prediction would score {expected:.4g}",
                 Evidence("first loss / that of ignorance", first / expected, TIMES),
                 remedies=("default_initial_weights", "scale_inputs", "match_output"),
                 confidence=0.35,

@@ -75,7 +75,8 @@ class InitialWeights(Symptom):
         what = "0" if size == 0 else f"{size:.4g}"
         return self.finding(
             f"{program.graph.line(node)}/weight",  # type: ignore[arg-type]
-            f"every first weight is {what}: symmetric initialisation, all units are one unit and stay it",
+            f"every initial weight is {what} (symmetric initialisation): all units compute the same value and "
+            "always will",
             Evidence("spread of the weights", 0.0, ALIKE),
             remedies=("default_initial_weights",),
             severity="fault",

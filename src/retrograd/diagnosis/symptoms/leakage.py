@@ -38,7 +38,7 @@ class Leakage(Symptom):
         if copies > SHARE and program.data.x.shape[1] > 2:
             yield self.finding(
                 "data.split",
-                f"{copies:.0%} of the validation rows are training rows as well: the score there is too good",
+                f"{copies:.0%} of the validation rows are training rows as well: their score is too optimistic",
                 Evidence("share of validation rows that train", float(copies), SHARE),
                 severity="note",
                 confidence=0.2,

@@ -59,7 +59,7 @@ class LossForTask(Symptom):
             refused = program.refusal is not None  # the targets are no numbers from 0 to 1 then
             yield self.finding(
                 "loss",
-                "binary_cross_entropy asks each class by itself, and the classes exclude one another",
+                "binary_cross_entropy treats every class as independent, but the classes exclude one another",
                 remedies=("match_output",),
                 severity="fault" if refused else "risk",
                 confidence=0.93 if refused else 0.4,

@@ -40,7 +40,7 @@ class MissingValues(Symptom):
             if lacking > MANY:
                 yield self.finding(
                     "data.missing",
-                    f"column '{column.name}': {lacking:.0%} of the training rows lack it, and are filled alike",
+                    f"column '{column.name}': {lacking:.0%} of the training rows have no value, and get the same one",
                     Evidence("share of rows without a value", lacking, MANY),
                     confidence=0.3,
                 )

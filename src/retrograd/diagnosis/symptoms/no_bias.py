@@ -47,7 +47,7 @@ class NoBias(Symptom):
         what = "no layer has a bias: the output for inputs of 0 is fixed" if not others else "its units have no bias"
         yield self.finding(
             program.graph.line(first),
-            f"{what}, and every unit of the first layer bends where the inputs are 0",
+            f"{what}, and every unit of the first layer is anchored at inputs of 0",
             Evidence("layers with a bias", others, 1),
             remedies=("add_bias", "widen"),
             confidence=0.45 if others else 0.7,

@@ -40,7 +40,7 @@ class NoSignal(Symptom):
             yield self.finding(
                 "data",
                 f"nothing predicts the held-out answers ({told}; trivial {program.data.levels.trivial:.3g}): "
-                "the rows' answers look as if they were shuffled",
+                "the answers look as if they had been shuffled",
                 Evidence("share of shuffled answers that fit as well", chance, LUCK),
                 severity="fault",
                 confidence=0.98,

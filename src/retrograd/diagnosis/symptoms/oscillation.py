@@ -46,7 +46,7 @@ class Oscillation(Symptom):
         if (correlation < CORRELATION and jump > JUMPS and worst > 1.5) or (rising and worst > 10):
             yield self.finding(
                 "optimizer.learning_rate",
-                f"the loss jumps by {jump:.0%} of itself from epoch to epoch",
+                f"the loss jumps by {jump:.0%} from one epoch to the next",
                 Evidence("correlation of successive changes", correlation, CORRELATION),
                 Evidence("jumps / loss", jump, JUMPS),
                 remedies=("lower_rate", "larger_batch"),

@@ -44,7 +44,7 @@ class PartsDiffer(Symptom):
         if share > SHARE:
             yield self.finding(
                 "data",
-                f"{share:.0%} of the features have another scale or place in the validation part",
+                f"{share:.0%} of the features have a different mean or spread in the validation part",
                 Evidence("share of features that differ", share, SHARE),
                 remedies=("shuffled_split",),
                 confidence=0.7,

@@ -47,7 +47,7 @@ class SlowDescent(Symptom):
         if np.isfinite(stable) and step < TIMID * stable:
             yield self.finding(
                 "optimizer.learning_rate",
-                f"the loss still falls when training ends, and steps {stable / step:.2g} times as large are stable",
+                f"the loss still falls when training ends, and steps {stable / step:.2g} times as long would be stable",
                 Evidence("rate / (1 - momentum)", step, TIMID * stable),
                 remedies=("raise_rate", "more_updates", "adam"),
                 confidence=0.6,

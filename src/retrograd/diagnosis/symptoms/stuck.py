@@ -35,7 +35,7 @@ class Stuck(Symptom):
         if own < trivial + NEAR * (1 - trivial):
             yield self.finding(
                 "training",
-                f"the network answers no better than a constant ({own:.3g}; the constant {trivial:.3g})",
+                f"the network is no better than a constant answer ({own:.3g} against {trivial:.3g})",
                 Evidence("training score", own, trivial + NEAR * (1 - trivial)),
                 remedies=("default_initial_weights", "raise_rate", "lower_rate", "match_output"),
                 severity="fault",

@@ -40,8 +40,8 @@ class Symmetry(Symptom):
             if weight.ndim > 1 and weight.shape[-1] > 1 and share >= SHARE and node.layer.kind != "embedding":
                 yield self.finding(
                     program.graph.line(node),
-                    f"{share:.0%} of the units are copies of one another, in weights and in gradients: "
-                    "symmetric weights stay symmetric",
+                    f"{share:.0%} of the units have equal weights and equal gradients: they compute the "
+                    "same value and always will",
                     Evidence("share of copies", share, SHARE),
                     remedies=("default_initial_weights",),
                     severity="fault",

@@ -54,7 +54,7 @@ class Travel(Symptom):
             if way < needed:
                 yield self.finding(
                     "training.epochs",
-                    f"{steps} updates move a weight by {way:.3g} at most, and some have to move by about {needed:.3g}",
+                    f"{steps} updates can move a weight by {way:.3g} at most; some need about {needed:.3g}",
                     Evidence("learning rate x updates", way, needed),
                     remedies=("more_updates", "raise_rate", *(("scale_targets",) if needed > LEAST else ())),
                     confidence=self._confidence(way, needed),

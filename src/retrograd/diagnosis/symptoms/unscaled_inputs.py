@@ -15,8 +15,8 @@ LARGEST, SPREADS, OFFSET, RESOLUTION = 20.0, 100.0, 10.0, 1e-3
 MANY = 64  # features, the pixels of an image of 8 x 8: from here on they are of one kind
 ODD = {  # what to say where it is not the size alone
     "largest spread / smallest": "some features vary far more than others",
-    "mean / spread of a feature": "some features lie far from 0 for how much they vary",
-    "float32 spacing / spread": "some features vary hardly more than float32 can tell",
+    "mean / spread of a feature": "the mean of some features is large compared with their spread",
+    "float32 spacing / spread": "some features vary by little more than the resolution of float32",
 }
 HEAD = [{"dense": {"units": 8, "activation": "tanh"}}]
 

@@ -41,7 +41,7 @@ class Unshuffled(Symptom):
         if same > SORTED and chance < SORTED:
             yield self.finding(
                 "training.shuffle",
-                "the rows are sorted by class and are not shuffled: whole batches are of one class",
+                "the rows are sorted by class and are not shuffled: whole batches hold a single class",
                 Evidence("share of neighbouring rows with the same class", same, SORTED),
                 remedies=("shuffle",),
                 confidence=0.85,

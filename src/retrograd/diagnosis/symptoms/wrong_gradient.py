@@ -74,7 +74,7 @@ class WrongGradient(Symptom):
         for place, words, error in faults or [("network", "a gradient is wrong", worst)]:
             yield self.finding(
                 place,
-                f"{words}: backward is not the derivative of forward; `retrograd check` tells more",
+                f"{words}: backward is not the derivative of forward; `retrograd check` shows where",
                 Evidence("relative error of the gradient", error, WRONG),
                 severity="fault",
                 confidence=0.97,

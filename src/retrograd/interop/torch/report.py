@@ -40,7 +40,7 @@ def _one(number: int, one: Finding) -> list[str]:
     if source:
         lines.append(f"       > {source[: WIDTH - 9]}")
     lines += wrapped(one.message, "   ")
-    for each in one.evidence:
+    for each in one.unsaid:
         lines += wrapped(f"evidence: {each}", "   ")
     for remedy in one.remedies:
         lines += wrapped(f"change:   {remedy}", "   ")

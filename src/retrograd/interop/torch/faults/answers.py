@@ -33,7 +33,7 @@ class TargetOutOfDomain(LoopFault):
         low, high = min(each[3] for each in wrong), max(each[4] for each in wrong)
         yield self.finding(
             place,
-            f"{name} takes {expected} as targets, and gets numbers from {low:.4g} to {high:.4g}",
+            f"{name} expects {expected} as targets, but gets numbers from {low:.4g} to {high:.4g}",
             Evidence("losses with such targets", len(wrong), FEWEST),
             remedy=CURES.get(expected, "bring the targets into that range, or choose another loss"),
             confidence=0.97,
@@ -54,7 +54,7 @@ class ReluOnLogits(LoopFault):
         place, last = seen[-1]
         dead = float(last.float().mean())
         words = (
-            f"{dead:.0%} of the last layer's units answer no row: their logits are 0 and get no gradient"
+            f"{dead:.0%} of the last layer's units respond to no row: their logits are 0 and get no gradient"
             if dead >= HALF
             else "no logit can be negative, and one that is 0 for all rows gets no gradient any more"
         )

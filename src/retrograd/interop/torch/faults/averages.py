@@ -32,7 +32,7 @@ class AveragesLag(LoopFault):
             yield self.finding(
                 path,
                 f"the running averages of batch norm lag behind the batches in {late[path]:.0%} of the channels "
-                f"(momentum {momenta[path]:g}): evaluation uses them, and gives other answers than training",
+                f"(momentum {momenta[path]:g}): evaluation uses them and answers differently from training",
                 Evidence("share of channels more than a deviation apart", late[path], HALF),
                 remedy="momentum=0.1, or estimate them anew: torch.optim.swa_utils.update_bn(loader, model)",
                 confidence=0.95,

@@ -36,8 +36,8 @@ class AnswersApart(LoopFault):
             return  # the data themselves hold equal rows with different answers
         yield self.finding(
             journal.places.get("forward"),
-            f"{rows.contradicted} of {rows.repeated} rows that came again had another answer than before: "
-            "inputs and targets are not taken with the same index",
+            f"{rows.contradicted} of {rows.repeated} rows that came again had a different target: "
+            "inputs and targets are not indexed alike",
             Evidence("share of repeated rows with another answer", rows.contradicted / rows.repeated, SHARE),
             remedy="index both with the same permutation: x[idx], y[idx]",
             confidence=0.97,
@@ -84,7 +84,7 @@ class SortedRows(LoopFault):
         yield self.finding(
             journal.places.get("forward"),
             f"{rows.pure} of {rows.looks} minibatches hold a single class, out of {len(rows.labels)}: "
-            "each pulls the network to its own",
+            "each pulls the network towards it",
             Evidence("share of minibatches with one class", rows.pure / rows.looks, 0.7),
             remedy="shuffle the rows: DataLoader(..., shuffle=True), or a new permutation in each epoch",
             confidence=0.95,

@@ -30,7 +30,7 @@ class GradientsNotZeroed(LoopFault):
         wrong = max((each.error for each in journal.growth), default=0.0)
         yield self.finding(
             journal.places.get("backward"),
-            f"{journal.stale_steps} of {steps} steps looked at use gradients that earlier steps have used already: "
+            f"{journal.stale_steps} of {steps} steps looked at use gradients that earlier steps have already used: "
             "nothing sets them to zero in between, so every backward pass adds to the sum of all before it",
             Evidence("steps with leftover gradients", journal.stale_steps, MOST * (steps - 1)),
             Evidence("gradient - (left + new), relative", wrong),

@@ -46,7 +46,7 @@ class GraphCut(LoopFault):
             yield self.finding(
                 _cut(journal.model) or used[0],
                 f"{', '.join(used[:3])}{' ...' if len(used) > 3 else ''} take part in the forward pass and never "
-                "get a gradient: the graph is cut behind them",
+                "get a gradient: the graph is cut after them",
                 evidence,
                 remedy="take away the .detach(), .data, .item() or no_grad() between them and the loss",
                 confidence=0.93,

@@ -28,7 +28,7 @@ class AnswerInTheInput(LoopFault):
             yield self.finding(
                 place,
                 f"the target at time t is the input at t + 1, and the output at t = {leak.at} depends on "
-                "inputs after t: it sees its answer in training, and will not have it later",
+                "inputs after t: in training it sees the answer, which it will not have later",
                 Evidence("dependence on later inputs / on all", leak.strength, 0.0),
                 remedy="a causal mask (is_causal=True, or an upper triangle of -inf); no bidirectional layers",
                 confidence=0.98,

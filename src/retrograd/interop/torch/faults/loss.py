@@ -34,7 +34,7 @@ class SoftmaxTwice(LoopFault):
             k = told[-1].prediction[1]
             yield self.finding(
                 told[-1].place,
-                "cross_entropy takes logits and applies softmax itself; its input has been through softmax already "
+                "cross_entropy takes logits and applies softmax itself; its input has already been through softmax "
                 f"(rows between 0 and 1 that sum to 1): the loss cannot fall below {_floor(k):.3f}",
                 Evidence("smallest possible loss", _floor(k)),
                 Evidence("loss at the end", journal.losses.end()),
@@ -72,7 +72,7 @@ class NotLogProbabilities(LoopFault):
         what = "probabilities" if "probabilities" in wrong[-1].facts else "numbers that are no logarithms"
         yield self.finding(
             wrong[-1].place,
-            f"{kind} takes the logarithms of probabilities, and is given {what}: its value has no meaning and no floor",
+            f"{kind} expects logarithms of probabilities, but gets {what}: its value has neither meaning nor floor",
             Evidence("loss at the end", journal.losses.end(), 0.0),
             remedy=f"use log_softmax before {kind}"
             + (", or cross_entropy on the logits" if kind == "nll_loss" else ""),
@@ -147,7 +147,7 @@ class WrongDtype(LoopFault):
         if call.kind in REAL and call.target_dtype.startswith(("int", "uint")):
             yield self.finding(
                 call.place,
-                f"{call.kind} gets targets of dtype {call.target_dtype}: fractions that they had are cut off",
+                f"{call.kind} gets targets of dtype {call.target_dtype}: their fractions are cut off",
                 remedy="keep the targets in float32",
                 severity="risk",
                 confidence=0.6,
