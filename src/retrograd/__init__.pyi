@@ -110,7 +110,8 @@ from retrograd.explanation.manual.pages import manual as manual
 # is the backward pass right?
 from retrograd.training.check import check as check
 from retrograd.checking.report import CheckReport as CheckReport
-from retrograd.checking.check_gradient import GradientReport as GradientReport, check_gradient as check_gradient
+from retrograd.checking.check_gradient import check_gradient as check_gradient
+from retrograd.checking.gradient_report import GradientReport as GradientReport
 
 # losses
 from retrograd.network.losses import (

@@ -3,5 +3,4 @@
 from retrograd.interop.torch.chart import Chart as Chart
 from retrograd.interop.torch.chart import watch as watch
 from retrograd.interop.torch.faults import faults as faults
-from retrograd.interop.torch.gradient import GradientCheck as GradientCheck
 from retrograd.interop.torch.gradient import check as check

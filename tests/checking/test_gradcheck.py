@@ -7,7 +7,7 @@ import pytest
 import retrograd as rg
 from retrograd.checking.example import check_example, moved
 from retrograd.checking.network import check_network
-from retrograd.checking.result import verdict_of
+from retrograd.checking.slopes import verdict_of
 from retrograd.network.layer import Input
 from tests.checking.faults import FAULTS
 

@@ -6,11 +6,12 @@ import inspect
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from retrograd.base.errors import NonFiniteError, UsageError
+from retrograd.checking.gradient_report import GradientReport, TensorError
 from retrograd.checking.plain_hints import Case, hint
 from retrograd.checking.slopes import resolution, slope, verdict_of
 
@@ -18,63 +19,6 @@ SECONDS = 5.0  # that differences of all entries may take; otherwise a sample of
 FEW = 24  # entries of a tensor in a sample
 
 Tree = Any  # arrays and numbers in dictionaries, lists and tuples
-
-
-class TensorCheck(NamedTuple):
-    """One parameter: how far its gradient is from the differences, and what slip that looks like."""
-
-    name: str
-    shape: tuple[int, ...]
-    error: float
-    entries: int
-    kinks: int
-    worst: tuple[int, ...]
-    given: float
-    difference: float
-    hint: str
-
-    @property
-    def verdict(self) -> str:
-        """exact <= 1e-7 < acceptable <= 1e-5 < suspicious <= 1e-3 < wrong."""
-        return verdict_of(self.error)
-
-    def __str__(self) -> str:
-        tried = f"{self.entries} of {math.prod(self.shape)} entries" if self.entries < math.prod(self.shape) else "all"
-        kinks = f", {self.kinks} on a corner left out" if self.kinks else ""
-        line = f"{self.verdict:10s} {self.error:8.1e}  {self.name} {list(self.shape)} ({tried}{kinks})"
-        if self.verdict != "exact" and self.entries:
-            line += f"; entry {list(self.worst)}: given {self.given:.6g}, difference {self.difference:.6g}"
-        return f"{line}\n{'':21s}{self.hint}" if self.hint else line
-
-
-class GradientReport(NamedTuple):
-    """The parameters in their order; `ok` says whether all gradients are right."""
-
-    tensors: tuple[TensorCheck, ...]
-    loss: float
-    notes: tuple[str, ...] = ()
-
-    @property
-    def error(self) -> float:
-        """The largest relative error."""
-        return max((each.error for each in self.tensors), default=0.0)
-
-    @property
-    def verdict(self) -> str:
-        """exact, acceptable, suspicious or wrong."""
-        return verdict_of(self.error)
-
-    @property
-    def ok(self) -> bool:
-        """Whether every gradient is exact or acceptable."""
-        return self.verdict in ("exact", "acceptable")
-
-    def __bool__(self) -> bool:
-        return self.ok
-
-    def __str__(self) -> str:
-        head = f"{self.verdict}: largest relative error {self.error:.1e}, loss {self.loss:.6g}"
-        return "\n".join([head, *map(str, self.tensors), *self.notes])
 
 
 def check_gradient(
@@ -218,23 +162,23 @@ class _Problem:
         return {str(name): value for space in spaces for name, value in space.items() if isinstance(value, np.ndarray)}
 
 
-def _compared(case: Case, i: int, middle: float) -> TensorCheck:
+def _compared(case: Case, i: int, middle: float) -> TensorError:
     name, given, right, chosen = case.names[i], case.given[i], case.differences[i], case.chosen[i]
     shape = case.arrays[i].shape
     known = ~np.isnan(right)
     kinks = int((~known).sum())
     if given.shape != shape:
-        return TensorCheck(name, shape, math.inf, len(chosen), kinks, (), math.nan, math.nan, hint(case, i))
+        return TensorError(name, shape, math.inf, len(chosen), kinks, hint=hint(case, i))
     mine, right = given.reshape(-1)[chosen][known], right[known]
     if not len(mine):
-        return TensorCheck(name, shape, 0.0, 0, kinks, (), math.nan, math.nan, "")
+        return TensorError(name, shape, 0.0, 0, kinks)
     scale = max(float(np.linalg.norm(mine)), float(np.linalg.norm(right)), resolution(middle))
     error = float(np.linalg.norm(mine - right)) / scale
     error = math.inf if math.isnan(error) else error
     worst = int(np.argmax(np.nan_to_num(np.abs(mine - right), nan=math.inf)))
     at = tuple(int(k) for k in np.unravel_index(int(chosen[known][worst]), shape))
     words = hint(case, i) if verdict_of(error) in ("suspicious", "wrong") else ""
-    return TensorCheck(name, shape, error, len(mine), kinks, at, float(mine[worst]), float(right[worst]), words)
+    return TensorError(name, shape, error, len(mine), kinks, at, float(mine[worst]), float(right[worst]), words)
 
 
 def _called(loss: Callable[..., Any], params: Tree) -> str:

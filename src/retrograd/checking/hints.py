@@ -10,16 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from retrograd.checking.slips import (
-    another_axis,
+    DIAGONAL,
     axes_of,
     close,
     masked,
+    nothing,
     of_shape,
     sign_or_factor,
     size_and_direction,
     statistics_as_constants,
     transposed,
     unaligned,
+    wrong_axis,
 )
 
 MOST_ENTRIES = 256  # of an input whose Jacobian's diagonal is worked out
@@ -41,10 +43,8 @@ def hint(evidence: Evidence) -> str:
         return "backward returns none"
     if found.shape != evidence.right.shape:
         return of_shape(found, evidence.right)
-    if not np.isfinite(found).all():
-        return "it is not finite"
-    if not found.any():
-        return "it is 0 everywhere"
+    if words := nothing(found):
+        return words
     for slip in SLIPS:
         if words := slip(evidence, found, evidence.right):
             return words
@@ -103,11 +103,6 @@ def _rows_left_out(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> 
             if part.any() and close(found, right - part):
                 return f"the {'first' if place == 0 else 'last'} row of {over} is left out"
     return ""
-
-
-def _masked(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
-    """Equal where neither is 0, and 0 in other places."""
-    return masked(found, right)
 
 
 def _other_tape(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
@@ -182,11 +177,6 @@ def _dropped(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
     return ""
 
 
-def _unaligned(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
-    """The right numbers in other places: shifted along an axis, or in reverse."""
-    return unaligned(found, right)
-
-
 def _others(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
     """The gradient of another tensor of the layer."""
     for name, value in evidence.trial.expected.items():
@@ -208,11 +198,6 @@ def _ignores_delta(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> 
     return ""
 
 
-def _another_axis(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
-    """A bias whose gradient is summed over its own axis instead of the batch."""
-    return "it is summed over the wrong axis: only its total is right" if another_axis(found, right) else ""
-
-
 def _diagonal(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
     """The delta times the diagonal of the Jacobian, though every output depends on several inputs."""
     trial = evidence.trial
@@ -224,7 +209,7 @@ def _diagonal(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
     unit = np.eye(len(flat)).reshape(len(flat), *right.shape)
     own = [np.asarray(trial.by_vjp(jnp.asarray(each))[evidence.name]).ravel()[i] for i, each in enumerate(unit)]
     if close(found, (np.asarray(own) * flat).reshape(right.shape)):
-        return "only the diagonal of the Jacobian counts: each output depends on all inputs of its row, as in softmax"
+        return DIAGONAL
     return ""
 
 
@@ -234,14 +219,16 @@ def _statistics(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str
     return statistics_as_constants(found, right, np.asarray(inputs[0])) if inputs else ""
 
 
-def _ratio(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
-    """Nothing is known of it but its size and direction."""
-    return size_and_direction(found, right)
+def _by_numbers(slip: Callable[[np.ndarray, np.ndarray], str]) -> Slip:
+    """Return a slip that two arrays tell by themselves, in the form of those that need the layer."""
+    return lambda _, found, right: slip(found, right)
 
 
-SLIPS: tuple[Callable[[Evidence, np.ndarray, np.ndarray], str], ...] = (
-    _ignores_delta, _factor, _transposed, _left_out, _others, _unaligned, _diagonal, _masked, _rows_left_out,
-    _other_tape, _factor_along, _dropped, _statistics, _another_axis, _ratio,
+Slip = Callable[[Evidence, np.ndarray, np.ndarray], str]
+SLIPS: tuple[Slip, ...] = (
+    _ignores_delta, _factor, _transposed, _left_out, _others, _by_numbers(unaligned), _diagonal, _by_numbers(masked),
+    _rows_left_out, _other_tape, _factor_along, _dropped, _statistics, _by_numbers(wrong_axis),
+    _by_numbers(size_and_direction),
 )  # fmt: skip
 
 

@@ -14,7 +14,8 @@ from retrograd.checking.difference import STEP, Differences
 from retrograd.checking.kinks import SMALLER, Corners, Kink
 from retrograd.checking.locate import locate
 from retrograd.checking.point import INPUT, Cost, Extra, Point, compiled_once
-from retrograd.checking.result import ACCEPTABLE, EXACT, WRONG, Entry, GradientCheck, TensorCheck
+from retrograd.checking.result import Entry, GradientCheck, TensorCheck
+from retrograd.checking.slopes import ACCEPTABLE, EXACT, WRONG
 from retrograd.network.network import Network, Variables
 from retrograd.propagation.objective import Objective
 

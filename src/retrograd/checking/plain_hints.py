@@ -9,15 +9,14 @@ import numpy as np
 
 from retrograd.checking.recorded import CONSTANT, Instead, Operation, Run, leaf, named
 from retrograd.checking.slips import (
-    another_axis,
     close,
     masked,
+    misplaced,
+    nothing,
     of_shape,
     part_of,
     sign_or_factor,
     size_and_direction,
-    transposed,
-    unaligned,
 )
 
 STEP = 1e-5
@@ -47,10 +46,8 @@ def hint(case: Case, i: int) -> str:
         return of_shape(found, right) if whole else f"it has the shape {list(found.shape)}"
     mine = found if whole else found.reshape(-1)[case.chosen[i]]
     known = ~np.isnan(right)
-    if not np.isfinite(mine).all():
-        return "it is not finite"
-    if not mine.any():
-        return "it is 0 everywhere"
+    if words := nothing(mine):
+        return words
     words = sign_or_factor(mine[known], right[known], _counts(case))
     words = words or (_in_place(case, i, mine, right) if whole else "")
     value = array if whole else array.reshape(-1)[case.chosen[i]]
@@ -71,10 +68,8 @@ def _counts(case: Case) -> dict[int, str]:
 
 def _in_place(case: Case, i: int, mine: np.ndarray, right: np.ndarray) -> str:
     """The right numbers in other places, or another parameter's."""
-    if words := transposed(mine, right) or unaligned(mine, right):
+    if words := misplaced(mine, right):
         return words
-    if another_axis(mine, right):
-        return "it is summed over the wrong axis: only its total is right"
     for j, name in enumerate(case.names):
         tried = len(case.chosen[j]) == case.arrays[j].size
         if j != i and tried and case.arrays[j].shape == mine.shape:

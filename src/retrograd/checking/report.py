@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from retrograd.checking.result import EXACT, LIMITS, Entry, GradientCheck, TensorCheck, Verdict
+from retrograd.checking.result import Entry, GradientCheck, TensorCheck
+from retrograd.checking.slopes import EXACT, LIMITS, Verdict
 from retrograd.present.text import wrapped
 
 PATH = 30  # columns of a tensor's path at most

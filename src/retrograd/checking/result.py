@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from retrograd.checking.kinks import Kink
 from retrograd.checking.locate import Fault
-
-Verdict = Literal["exact", "acceptable", "suspicious", "wrong"]
-LIMITS: tuple[tuple[float, Verdict], ...] = ((1e-7, "exact"), (1e-5, "acceptable"), (1e-3, "suspicious"))
-EXACT = LIMITS[0][0]
-ACCEPTABLE = LIMITS[1][0]
-WRONG = LIMITS[-1][0]
+from retrograd.checking.slopes import Verdict, verdict_of
 
 
 class Entry(NamedTuple):
@@ -79,8 +74,3 @@ class GradientCheck:
     def verdict(self) -> Verdict:
         """The largest error in a word."""
         return "wrong" if self.faults else verdict_of(self.error)
-
-
-def verdict_of(error: float) -> Verdict:
-    """Return exact, acceptable, suspicious or wrong for a relative error: 1e-7, 1e-5, 1e-3; NaN is wrong."""
-    return next((word for limit, word in LIMITS if error <= limit), "wrong")

@@ -9,6 +9,9 @@ import numpy as np
 SAME = 1e-6  # relative; the two come from one formula or they do not
 
 
+DIAGONAL = "only the diagonal of the Jacobian counts: each output depends on all inputs of its row, as in softmax"
+
+
 def close(a: np.ndarray, b: np.ndarray) -> bool:
     """Return whether two arrays are the same but for rounding, by their norm; two of zeros are not compared."""
     a, b = np.asarray(a), np.asarray(b)
@@ -81,6 +84,25 @@ def unaligned(found: np.ndarray, right: np.ndarray) -> str:
                 if close(np.roll(found, shift, axis), right):
                     return f"it is shifted by one along axis {axis}"
     return ""
+
+
+def nothing(found: np.ndarray) -> str:
+    """No gradient at all: 0 everywhere, or not finite."""
+    if not np.isfinite(found).all():
+        return "it is not finite"
+    return "" if found.any() else "it is 0 everywhere"
+
+
+def misplaced(found: np.ndarray, right: np.ndarray) -> str:
+    """The right numbers in other places: transposed, shifted, reversed, or summed over another axis."""
+    if words := transposed(found, right) or unaligned(found, right):
+        return words
+    return wrong_axis(found, right)
+
+
+def wrong_axis(found: np.ndarray, right: np.ndarray) -> str:
+    """A bias summed over its own axis instead of the batch."""
+    return "it is summed over the wrong axis: only its total is right" if another_axis(found, right) else ""
 
 
 def masked(found: np.ndarray, right: np.ndarray) -> str:

@@ -1,12 +1,16 @@
-"""Central differences of a function along one entry, and the corners where it has none."""
+"""Central differences of a function along one entry, the corners where it has none, and verdicts on errors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 STEP, SMALLER = 1e-5, (1e-6, 1e-7)  # relative to the entry; the smaller ones step past a corner
 BENT = 1e-4  # relative difference of the slopes on the two sides of a corner
-LEVELS = ((1e-7, "exact"), (1e-5, "acceptable"), (1e-3, "suspicious"))
+
+Verdict = Literal["exact", "acceptable", "suspicious", "wrong"]
+LIMITS: tuple[tuple[float, Verdict], ...] = ((1e-7, "exact"), (1e-5, "acceptable"), (1e-3, "suspicious"))
+EXACT, ACCEPTABLE, WRONG = (limit for limit, _ in LIMITS)
 
 
 def slope(at: Callable[[float], float], x: float, middle: float) -> float | None:
@@ -24,11 +28,11 @@ def slope(at: Callable[[float], float], x: float, middle: float) -> float | None
     return None
 
 
-def verdict_of(error: float) -> str:
-    """exact <= 1e-7 < acceptable <= 1e-5 < suspicious <= 1e-3 < wrong."""
-    return next((word for level, word in LEVELS if error <= level), "wrong")
+def verdict_of(error: float) -> Verdict:
+    """Return exact, acceptable, suspicious or wrong for a relative error: 1e-7, 1e-5, 1e-3; NaN is wrong."""
+    return next((word for limit, word in LIMITS if error <= limit), "wrong")
 
 
 def resolution(value: float) -> float:
     """Return the size below which gradients of a function of this value cannot be told from rounding."""
-    return 1e-15 * max(abs(value), 1.0) / STEP / LEVELS[0][0]
+    return 1e-15 * max(abs(value), 1.0) / STEP / EXACT

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jax import Array
 
 from retrograd.base.finding import Evidence, Finding
-from retrograd.checking.result import WRONG
+from retrograd.checking.slopes import WRONG
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 from retrograd.network.layer import Backward, Params

@@ -11,8 +11,8 @@ from typing import Any
 
 from retrograd.base.errors import UsageError
 
-_HOMES = {"watch": "chart", "Chart": "chart", "check": "gradient", "GradientCheck": "gradient", "faults": "faults"}
-__all__ = ["Chart", "GradientCheck", "check", "faults", "watch"]
+_HOMES = {"watch": "chart", "Chart": "chart", "check": "gradient", "faults": "faults"}
+__all__ = ["Chart", "check", "faults", "watch"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from retrograd.base.errors import UsageError
+from retrograd.checking.gradient_report import GradientReport, TensorError
 from retrograd.checking.slopes import STEP, resolution, slope, verdict_of
 from retrograd.interop.torch.gradient_hints import diagonal_only, hint
 from retrograd.interop.torch.nested import tensors
@@ -16,53 +18,7 @@ from retrograd.interop.torch.nested import tensors
 FEW = 24  # entries tried of every tensor
 
 
-class TensorError(NamedTuple):
-    """One tensor: relative error of the entries tried, the worst of them, and how many lie on a corner."""
-
-    name: str
-    error: float
-    entries: int
-    worst: int
-    analytic: float
-    numeric: float
-    kinks: int
-    flat: bool = False  # every difference is 0, and the gradient is not: a step
-    hint: str = ""
-
-    @property
-    def verdict(self) -> str:
-        """exact <= 1e-7 < acceptable <= 1e-5 < suspicious <= 1e-3 < wrong."""
-        return verdict_of(self.error)
-
-    def __str__(self) -> str:
-        kinks = f", {self.kinks} entries on a corner left out" if self.kinks else ""
-        worst = (
-            "" if self.error <= 1e-7 else f"; entry {self.worst}: {self.analytic:.6g}, difference {self.numeric:.6g}"
-        )
-        line = f"{self.verdict:10s} {self.error:8.1e}  {self.name} ({self.entries} entries{kinks}){worst}"
-        return f"{line}\n{'':21s}{self.hint}" if self.hint else line
-
-
-class GradientCheck(NamedTuple):
-    """The errors of all tensors: inputs first, then parameters."""
-
-    tensors: tuple[TensorError, ...]
-
-    @property
-    def error(self) -> float:
-        """The largest error."""
-        return max((each.error for each in self.tensors), default=0.0)
-
-    @property
-    def verdict(self) -> str:
-        """The worst verdict."""
-        return verdict_of(self.error)
-
-    def __str__(self) -> str:
-        return "\n".join([f"{self.verdict}: largest relative error {self.error:.1e}", *map(str, self.tensors)])
-
-
-def check(module: Any, *inputs: Any, entries: int = FEW, seed: int = 0) -> GradientCheck:
+def check(module: Any, *inputs: Any, entries: int = FEW, seed: int = 0) -> GradientReport:
     """Compare the gradients of a module, a `torch.autograd.Function` or a function with central differences.
 
         error = |gradient - difference| / max(|gradient|, |difference|, round-off), over the entries tried
@@ -122,7 +78,7 @@ class _Trial:
                     buffer.copy_(self.state[name])
         return [y for y in tensors(self.run(*self.inputs)) if y.is_floating_point()]
 
-    def result(self) -> GradientCheck:
+    def result(self) -> GradientReport:
         for x in self.wanted.values():
             x.requires_grad_(True)
         value = self.value()
@@ -136,7 +92,7 @@ class _Trial:
         roundoff = resolution(float(value.detach()))
         with torch.no_grad():
             pairs = zip(self.wanted.items(), gradients, strict=True)
-            return GradientCheck(tuple(self._tensor(name, x, gradient, roundoff) for (name, x), gradient in pairs))
+            return GradientReport(tuple(self._tensor(name, x, gradient, roundoff) for (name, x), gradient in pairs))
 
     def _tensor(self, name: str, x: Tensor, gradient: Tensor | None, roundoff: float) -> TensorError:
         flat = x.detach().view(-1)
@@ -152,11 +108,11 @@ class _Trial:
             else:
                 found.append((i, float(analytic[i]), numeric))
         if not found:
-            return TensorError(name, 0.0, 0, 0, 0.0, 0.0, kinks)
+            return TensorError(name, tuple(x.shape), 0.0, 0, kinks)
         a, d = (torch.tensor([each[k] for each in found], dtype=torch.float64) for k in (1, 2))
         error = float((a - d).norm()) / max(float(a.norm()), float(d.norm()), roundoff)
-        worst = max(found, key=lambda each: abs(each[1] - each[2]))
-        flat_slope = not bool(d.any()) and bool(a.any())
+        worst, given, difference = max(found, key=lambda each: abs(each[1] - each[2]))
+        is_step = not bool(d.any()) and bool(a.any())
         error = error if error == error else float("inf")
         words = ""
         if verdict_of(error) in ("suspicious", "wrong"):
@@ -164,7 +120,8 @@ class _Trial:
             values = x.detach().reshape(-1) if whole else None
             words = hint(a, d, values, tuple(x.shape), self.doubled.get(name), gradient)
             words = words or (self._diagonal(x, gradient) if whole else "")
-        return TensorError(name, error, len(found), *worst, kinks, flat_slope, words)
+        at = tuple(int(i) for i in np.unravel_index(worst, tuple(x.shape)))
+        return TensorError(name, tuple(x.shape), error, len(found), kinks, at, given, difference, words, is_step)
 
     def _diagonal(self, x: Tensor, gradient: Tensor | None) -> str:
         """Compare with the diagonal of the Jacobian, for one output of the shape of this tensor."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from retrograd.checking.slips import another_axis, close, sign_or_factor, statistics_as_constants, transposed, unaligned
+from retrograd.checking.slips import DIAGONAL, close, misplaced, sign_or_factor, statistics_as_constants
 
 
 def hint(
@@ -34,14 +34,11 @@ def hint(
     if words or value is None:
         return words
     mine, wanted, x = (each.reshape(shape) for each in (mine, wanted, value.cpu().numpy()))
-    words = transposed(mine, wanted) or unaligned(mine, wanted)
-    if not words and another_axis(mine, wanted):
-        words = "it is summed over the wrong axis: only its total is right"
-    return words or statistics_as_constants(mine, wanted, x)
+    return misplaced(mine, wanted) or statistics_as_constants(mine, wanted, x)
 
 
 def diagonal_only(found: Tensor, right: Tensor) -> str:
     """Say so where a gradient is the incoming one times the diagonal of the Jacobian."""
     if float((found - right).norm()) > 1e-6 * float(right.norm()):
         return ""
-    return "only the diagonal of the Jacobian counts: each output depends on all inputs of its row, as in softmax"
+    return DIAGONAL

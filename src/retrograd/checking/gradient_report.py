@@ -1,0 +1,70 @@
+"""What a check of anybody's gradients found: tensor by tensor, and as a whole."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from retrograd.checking.slopes import Verdict, verdict_of
+
+
+class TensorError(NamedTuple):
+    """One tensor: how far its gradient is from the differences, the worst entry, and what slip that looks like.
+
+    `entries` were tried, and `kinks` more lie on a corner. `is_step`: every difference is 0, and the gradient is not.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    error: float
+    entries: int
+    kinks: int
+    worst: tuple[int, ...] = ()
+    gradient: float = math.nan
+    difference: float = math.nan
+    hint: str = ""
+    is_step: bool = False
+
+    @property
+    def verdict(self) -> Verdict:
+        """The error in a word."""
+        return verdict_of(self.error)
+
+    def __str__(self) -> str:
+        tried = f"{self.entries} of {math.prod(self.shape)} entries" if self.entries < math.prod(self.shape) else "all"
+        kinks = f", {self.kinks} on a corner left out" if self.kinks else ""
+        line = f"{self.verdict:10s} {self.error:8.1e}  {self.name} {list(self.shape)} ({tried}{kinks})"
+        if self.verdict != "exact" and self.entries:
+            line += f"; entry {list(self.worst)}: given {self.gradient:.6g}, difference {self.difference:.6g}"
+        return f"{line}\n{'':21s}{self.hint}" if self.hint else line
+
+
+class GradientReport(NamedTuple):
+    """The tensors in their order, inputs first; `ok` says whether all gradients are right."""
+
+    tensors: tuple[TensorError, ...]
+    loss: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def error(self) -> float:
+        """The largest relative error."""
+        return max((tensor.error for tensor in self.tensors), default=0.0)
+
+    @property
+    def verdict(self) -> Verdict:
+        """exact, acceptable, suspicious or wrong."""
+        return verdict_of(self.error)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every gradient is exact or acceptable."""
+        return self.verdict in ("exact", "acceptable")
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        loss = "" if self.loss is None else f", loss {self.loss:.6g}"
+        head = f"{self.verdict}: largest relative error {self.error:.1e}{loss}"
+        return "\n".join([head, *map(str, self.tensors), *self.notes])
