@@ -113,33 +113,8 @@ def example(form: str) -> str:
     for short, long in SHORTHANDS.items():
         form = form.replace(short, long)
     shown = {
-        "Y": "2024",
-        "y": "24",
-        "m": "12",
-        "d": "31",
-        "e": "31",
-        "b": "Dec",
-        "B": "December",
-        "h": "Dec",
-        "j": "366",
-        "q": "4",
-        "V": "52",
-        "U": "52",
-        "W": "52",
-        "G": "2024",
-        "u": "7",
-        "H": "13",
-        "I": "1",
-        "k": "13",
-        "l": "1",
-        "M": "45",
-        "S": "00",
-        "f": "0",
-        "p": "PM",
-        "z": "+0000",
-        "Z": "UTC",
-        "a": "Tue",
-        "A": "Tuesday",
-        "%": "%",
-    }
+        "Y": "2024", "y": "24", "m": "12", "d": "31", "e": "31", "b": "Dec", "B": "December", "h": "Dec", "j": "366",
+        "q": "4", "V": "52", "U": "52", "W": "52", "G": "2024", "u": "7", "H": "13", "I": "1", "k": "13", "l": "1",
+        "M": "45", "S": "00", "f": "0", "p": "PM", "z": "+0000", "Z": "UTC", "a": "Tue", "A": "Tuesday", "%": "%",
+    }  # fmt: skip
     return re.sub("%(.)", lambda match: shown.get(match[1], match[0]), form)

@@ -32,9 +32,9 @@ class FittedColumn(ABC):
     flag: bool
 
     @property
-    @abstractmethod
     def column_kind(self) -> ColumnKind:
         """How cells of this column are read."""
+        return ColumnKind(self.kind)  # type: ignore[attr-defined]
 
     @property
     def value_features(self) -> tuple[str, ...]:
@@ -88,11 +88,6 @@ class NumberColumn(FittedColumn):
     def __post_init__(self) -> None:
         _check_width(self.scaling)
 
-    @property
-    def column_kind(self) -> ColumnKind:
-        """How cells of this column are read."""
-        return ColumnKind("number")
-
     def encode_values(self, values: pl.Series) -> np.ndarray:
         """Return the scaled numbers [rows, 1]."""
         present = values.fill_null(self.fill) if values.null_count() else values
@@ -105,11 +100,6 @@ class BooleanColumn(FittedColumn):
 
     fill: Finite
     kind: Literal["boolean"] = "boolean"
-
-    @property
-    def column_kind(self) -> ColumnKind:
-        """How cells of this column are read."""
-        return ColumnKind("boolean")
 
     def encode_values(self, values: pl.Series) -> np.ndarray:
         """Return 0 and 1 [rows, 1]."""
@@ -174,11 +164,6 @@ class CategoryColumn(FittedColumn):
     def __post_init__(self) -> None:
         if len(set(self.words)) < len(self.words):
             raise ValueError("a word stands twice")
-
-    @property
-    def column_kind(self) -> ColumnKind:
-        """How cells of this column are read."""
-        return ColumnKind("category")
 
     @property
     def value_features(self) -> tuple[str, ...]:

@@ -11,7 +11,6 @@ import polars as pl
 from pydantic import Field
 
 from retrograd.base.errors import ConfigError, DataError
-from retrograd.data.cells.kinds import ColumnKind
 from retrograd.data.cells.vocabulary import Vocabulary, fit_vocabulary, token_columns
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
@@ -28,11 +27,6 @@ class TextColumn(FittedColumn):
     vocabulary: Vocabulary
     length: int = Field(gt=0)
     kind: Literal["text"] = "text"
-
-    @property
-    def column_kind(self) -> ColumnKind:
-        """How cells of this column are read."""
-        return ColumnKind("text")
 
     @property
     def value_features(self) -> tuple[str, ...]:
