@@ -37,7 +37,7 @@ def test_every_name_has_a_page_of_80_columns_with_its_settings(name):
     ("name", "words"),
     [
         ("training.batch_size", "training.batch_size: a positive integer, or all; default 32"),
-        ("data.scale", "none, standard, robust, minmax or {divide: n}"),
+        ("data.scale", "none, standard, robust, log, minmax or {divide: n}"),
         ("precision", "one of float32, float64, bfloat16"),
         ("data.split.method", "one of auto, random, stratified, time, group, none"),
         ("data.text", "data.text.max_tokens"),

@@ -40,7 +40,7 @@ class Cut(NamedTuple):
         def specs(_: Array, queries: Array, *others: Array) -> list[Spec]:
             batch, time = queries.shape[:2]
             units = queries.shape[-1]
-            if not others:  # keys and values stand behind the queries
+            if not others:  # keys and values stand after the queries
                 units = units * self.heads // (self.heads + 2 * self.shared)
             return [Spec((batch, time, units), queries.dtype), Spec((batch, self.heads, time, 2), queries.dtype)]
 

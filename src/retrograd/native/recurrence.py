@@ -1,4 +1,4 @@
-"""LSTM and GRU over whole sequences by native kernels: the loops, and behind them the gradients of the weights."""
+"""LSTM and GRU over whole sequences by native kernels: the loops, and after them the gradients of the weights."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Repeat(Block):
     times: Annotated[
         PositiveInt,
         Words(
-            "how often the layers are stacked",
+            "how many times the layers are stacked",
             more="deeper: can represent more; slower, harder to train",
             less="shallower, faster",
         ),

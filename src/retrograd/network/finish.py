@@ -14,7 +14,7 @@ from retrograd.network.scope import Entry, Node
 
 
 def choose_initializers(nodes: Sequence[Node]) -> tuple[Node, ...]:
-    """Give every weight that was left open the initialiser that the activation behind it asks for."""
+    """Give every weight that was left open the initialiser that the activation after it asks for."""
     readers: dict[str, list[Node]] = {}
     for node in nodes:
         for reference in node.inputs:

@@ -21,7 +21,7 @@ from retrograd.network.scope import Node
 
 
 def fuse(network: Network, keep: Collection[str] = ()) -> Network:
-    """Return the network with each convolution and the add and relu behind it as one node, where nobody else reads.
+    """Return the network with each convolution and the add and relu after it as one node, where nobody else reads.
 
     It computes the same, with native kernels bit for bit: they add and apply relu where they store their sums. The
     nodes that become part of another one have no outputs and deltas any more; those in `keep` (references as in
@@ -49,7 +49,7 @@ def _only_readers(network: Network) -> dict[str, Node]:
 
 
 def _run(node: Node, alone: Mapping[str, Node], kept: Collection[str], taken: Collection[str]) -> Iterator[Node]:
-    """Yield a convolution, the sum with one other value, and the relu behind it, as far as they can become one."""
+    """Yield a convolution, the sum with one other value, and the relu after it, as far as they can become one."""
     if type(node.layer) not in (Conv1D, Conv2D):  # a subclass may compute something else
         return
     yield (last := node)
@@ -99,7 +99,7 @@ class Fused(Network):
 class FusedConvolution(Layer):
     """A convolution, a value that is added to it, and relu.
 
-        y = max(x ⋆ W + b + residual, 0), each part behind the sums if it is wanted
+        y = max(x ⋆ W + b + residual, 0), each part after the sums if it is wanted
 
     Shapes:  x as for the convolution, residual like y
     Params:  the convolution's

@@ -77,7 +77,7 @@ class Ones(Initializer):
 class Constant(Initializer):
     """Every value the same number."""
 
-    value: Annotated[Number, Words("the number that every entry begins with")]
+    value: Annotated[Number, Words("the first value of every entry")]
 
     plain_form: ClassVar[bool] = True
 
@@ -129,7 +129,6 @@ class Normal(Initializer):
             "standard deviation of the first values",
             more="larger signals at the start; may saturate or explode",
             less="smaller signals at the start; may vanish",
-            why="0.05",
         ),
     ] = 0.05
 
@@ -149,7 +148,6 @@ class TruncatedNormal(Initializer):
             "standard deviation of the first values",
             more="larger signals at the start; may saturate or explode",
             less="smaller signals at the start; may vanish",
-            why="0.05",
         ),
     ] = 0.05
 
@@ -210,7 +208,7 @@ class Orthogonal(Initializer):
     scale: Annotated[
         PositiveFloat,
         Words(
-            "length of what a vector of length 1 becomes",
+            "length of the image of a vector of length 1",
             more="signals grow",
             less="signals shrink",
             why="1: lengths pass through unchanged",

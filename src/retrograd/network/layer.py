@@ -37,7 +37,7 @@ Vocabulary = Annotated[
 FROM_DATA = (Units, Vocabulary)  # annotations of fields that may name a size of the data
 
 
-ACTIVATION_BEHIND = Words("the activation behind it, as a node of its own", why="none: the sum itself")
+ACTIVATION_BEHIND = Words("the activation after it, as a node of its own", why="none: the sum itself")
 
 
 @jax.tree_util.register_static
@@ -114,7 +114,7 @@ class Layer(Settings):
 
     equations: ClassVar[Equations]
     mixes_batch: ClassVar[bool] = False  # an example's output depends on the batch around it, or on its position
-    keeps_scale: ClassVar[bool] = False  # initialisers look through it to the activation behind
+    keeps_scale: ClassVar[bool] = False  # initialisers look through it to the activation after it
     multiplies: ClassVar[bool] = False  # its work is products of matrices, which bfloat16 makes cheaper
 
     def __init_subclass__(cls) -> None:

@@ -70,7 +70,7 @@ class Network:
         return names.index(name) if name in names else None
 
     def line(self, path: str) -> str:
-        """Return a node's path behind the place of its entry in the configuration: `network.2 (dense_1)`."""
+        """Return a node's path after the place of its entry in the configuration: `network.2 (dense_1)`."""
         index = self.entry_index(path)
         return path if index is None else f"network.{index} ({path})"
 

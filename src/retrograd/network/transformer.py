@@ -54,7 +54,7 @@ class FeedForward(Block):
     dropout: Annotated[
         Fraction,
         Words(
-            "share of the hidden values that are dropped in training",
+            "share of the hidden values dropped in training",
             more="less overfitting, slower learning",
             less="less noise",
             why="0: none",
@@ -76,7 +76,7 @@ class FeedForward(Block):
 class Transformer(Block):
     """What encoder and decoder have in common: a stack of layers, each a few parts in residual connections.
 
-    `norm` stands before each part (`pre`: deep stacks learn from the start) or behind each sum (`post`: the first
+    `norm` stands before each part (`pre`: deep stacks learn from the start) or after each sum (`post`: the first
     Transformer, and PyTorch unless told otherwise); with `pre` a last norm ends the stack, unless `final_norm` is
     false. `hidden`, `activation` and `gated` are those of `feed_forward`; `dropout` acts on the attention weights, in
     the feed-forward part, and on what each part adds.
@@ -95,7 +95,7 @@ class Transformer(Block):
     ]
     layers: Annotated[
         PositiveInt,
-        Words("layers in the stack", more="can represent more; slower, harder to train", less="faster", why="1"),
+        Words("layers in the stack", more="can represent more; slower, harder to train", less="faster"),
     ] = 1
     hidden: Annotated[
         PositiveInt | None,
@@ -109,11 +109,11 @@ class Transformer(Block):
     activation: Annotated[
         AnyActivation, Words("the activation of the feed-forward part", why="gelu, as in most language models")
     ] = EXACT_GELU
-    gated: Annotated[bool, Words("whether a second product multiplies the activation", why="false")] = False
+    gated: Annotated[bool, Words("whether a second product multiplies the activation")] = False
     norm: Annotated[
         Literal["pre", "post"],
         Words(
-            "whether the norm stands before each part or behind each sum", why="pre: deep stacks learn from the start"
+            "whether the norm stands before each part or after each sum", why="pre: deep stacks learn from the start"
         ),
     ] = "pre"
     final_norm: Annotated[

@@ -24,7 +24,7 @@ class TwoMoments(Optimizer):
     beta2: Annotated[
         Fraction,
         Words(
-            "share of the old that the average of squares keeps",
+            "how much of the average of squares remains at each step",
             more="steadier size of steps",
             less="follows changes of the gradient's size",
             why="0.999: about the last 1000 gradients",
@@ -57,7 +57,7 @@ class Adam(TwoMoments):
     formula = ADAM
     latex = ADAM_LATEX
 
-    amsgrad: Annotated[bool, Words("whether the largest average of squares so far divides", why="false")] = False
+    amsgrad: Annotated[bool, Words("whether the gradient is divided by the largest average of squares so far")] = False
     bias_correction: Annotated[
         bool, Words("whether both averages are corrected for their start at 0", why="true, as in the paper")
     ] = True

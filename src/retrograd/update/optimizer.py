@@ -54,7 +54,7 @@ class Optimizer(Settings):
     learning_rate: Annotated[
         LearningRate,
         Words(
-            "how far a step goes: a number, or a schedule",
+            "size of a step: a number, or a schedule",
             more="faster; too large a rate diverges",
             less="slower, finer; may seem not to learn",
             why="the optimizer's usual one",
@@ -64,7 +64,7 @@ class Optimizer(Settings):
     weight_decay: Annotated[
         NonNegativeFloat,
         Words(
-            "share by which a step shrinks the parameters, times the learning rate",
+            "share of each parameter that a step of learning rate 1 takes away",
             more="smaller weights, less overfitting",
             less="larger weights",
             why="the optimizer's usual one",
@@ -79,7 +79,6 @@ class Optimizer(Settings):
             "largest absolute value of a gradient's entry; larger ones are cut",
             more="cuts less",
             less="cuts more, changes the direction",
-            why="none",
         ),
     ] = None
     clip_norm: Annotated[
@@ -88,7 +87,6 @@ class Optimizer(Settings):
             "largest norm of each tensor's gradient; longer ones are shortened",
             more="cuts less",
             less="steadier, slower",
-            why="none",
         ),
     ] = None
     clip_global_norm: Annotated[
@@ -97,7 +95,6 @@ class Optimizer(Settings):
             "largest norm of all gradients together; longer ones are shortened",
             more="cuts less",
             less="steadier, slower",
-            why="none",
         ),
     ] = None
     accumulate: Annotated[

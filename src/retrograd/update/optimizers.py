@@ -25,10 +25,13 @@ EPS = Words(
     why="as in PyTorch",
 )
 DECAY = Words(
-    "share of the old that the average of squares keeps", more="steadier", less="follows faster", why="as in PyTorch"
+    "how much of the average of squares remains at each step",
+    more="steadier",
+    less="follows faster",
+    why="as in PyTorch",
 )
 MOMENTUM = Words(
-    "share of the last step's velocity that is kept",
+    "share of the last step's velocity that the next step keeps",
     more="faster along steady directions, overshoots more",
     less="follows each gradient",
     why="0: none; 0.9 is usual",
@@ -57,9 +60,7 @@ class SGD(Optimizer):
 
     learning_rate: LearningRate = 0.01
     momentum: Annotated[Fraction, MOMENTUM] = 0.0
-    nesterov: Annotated[
-        bool, Words("whether the gradient is taken as if the velocity had moved already", why="false")
-    ] = False
+    nesterov: Annotated[bool, Words("whether the step looks ahead along the velocity (Nesterov)")] = False
 
     @override
     def rules(self) -> Iterator[Problem]:
@@ -118,9 +119,7 @@ class RMSprop(Optimizer):
     learning_rate: LearningRate = 0.01
     decay: Annotated[Fraction, DECAY] = 0.99
     eps: Annotated[PositiveFloat, EPS] = 1e-8
-    centered: Annotated[
-        bool, Words("whether gradients are divided by their deviation instead of their size", why="false")
-    ] = False
+    centered: Annotated[bool, Words("whether gradients are divided by their deviation instead of their size")] = False
     momentum: Annotated[Fraction, MOMENTUM] = 0.0
 
     @override
@@ -172,7 +171,9 @@ class Lion(Optimizer):
     beta1: Annotated[Fraction, BETA1] = 0.9
     beta2: Annotated[
         Fraction,
-        Words("share of the old that the momentum keeps", more="steadier", less="follows faster", why="the paper's"),
+        Words(
+            "how much of the momentum remains at each step", more="steadier", less="follows faster", why="the paper's"
+        ),
     ] = 0.99
 
     @override

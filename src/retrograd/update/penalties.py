@@ -42,13 +42,13 @@ class Penalty(Settings):
     strength: Annotated[
         NonNegativeFloat,
         Words(
-            "what the size of the parameters costs",
+            "weight of the penalty in the loss",
             more="smaller weights, less overfitting; too much underfits",
             less="larger weights",
         ),
     ]
     parameters: Annotated[
-        Patterns, Words("patterns of the parameters that are meant", why="all weights, no bias or scale")
+        Patterns, Words("patterns of the names of the penalised parameters", why="all weights, no bias or scale")
     ] = ()
 
     def value(self, w: Array) -> Array:

@@ -57,7 +57,7 @@ class Step(Schedule):
     latex = r"\eta_t = \eta_0 \, \gamma^{\lfloor t / every \rfloor}"
 
     initial: Annotated[PositiveFloat, FIRST_RATE]
-    every: Annotated[Steps, Words("after how many steps", more="falls later", less="falls sooner")]
+    every: Annotated[Steps, Words("number of steps between two falls", more="falls later", less="falls sooner")]
     factor: Annotated[PositiveFloat, FALL] = 0.1
 
     @override
@@ -98,7 +98,9 @@ class Exponential(Schedule):
 
     initial: Annotated[PositiveFloat, FIRST_RATE]
     factor: Annotated[PositiveFloat, Words("what the rate is multiplied by", more="falls less", less="falls more")]
-    every: Annotated[Steps, Words("after how many steps", more="falls later", less="falls sooner", why="each step")] = 1
+    every: Annotated[
+        Steps, Words("number of steps between two falls", more="falls later", less="falls sooner", why="each step")
+    ] = 1
 
     @override
     def rule(self, step: Array, length: int) -> Array:
@@ -119,9 +121,7 @@ class InverseTime(Schedule):
 
     initial: Annotated[PositiveFloat, FIRST_RATE]
     rate: Annotated[PositiveFloat, Words("how fast the rate falls", more="faster", less="slower")]
-    power: Annotated[
-        PositiveFloat, Words("exponent of the fall", more="falls faster", less="falls slower", why="1")
-    ] = 1.0
+    power: Annotated[PositiveFloat, Words("exponent of the fall", more="falls faster", less="falls more slowly")] = 1.0
 
     @override
     def rule(self, step: Array, length: int) -> Array:
@@ -158,7 +158,7 @@ class Polynomial(Timed):
     initial: Annotated[PositiveFloat, FIRST_RATE]
     final: Annotated[NonNegativeFloat, LAST_RATE] = 0.0
     power: Annotated[
-        PositiveFloat, Words("exponent of the fall", more="falls earlier", less="nearer to a straight line", why="2")
+        PositiveFloat, Words("exponent of the fall", more="falls earlier", less="nearer to a straight line")
     ] = 2.0
 
     @override
@@ -203,7 +203,7 @@ class CosineRestarts(Schedule):
     multiply: Annotated[
         Steps,
         Words(
-            "how many times as long each cycle is as the one before",
+            "how many times as long as the one before each cycle is",
             more="cycles grow",
             less="cycles stay alike",
             why="1: all alike",
@@ -254,9 +254,7 @@ class OneCycle(Timed):
             why="a tiny share of the initial one",
         ),
     ] = None
-    rise: Annotated[
-        Fraction, Words("share of the steps that rise", more="longer rise", less="longer fall", why="0.3")
-    ] = 0.3
+    rise: Annotated[Fraction, Words("share of the steps that rise", more="longer rise", less="longer fall")] = 0.3
 
     @override
     def rule(self, step: Array, length: int) -> Array:

@@ -57,12 +57,12 @@ class Embedding(Layer):
     """
 
     units: Annotated[
-        Units, Words("numbers that stand for one identifier", more="can tell more apart; more weights", less="smaller")
+        Units, Words("length of the vector of each identifier", more="tells more apart; more weights", less="smaller")
     ]
     vocabulary: Annotated[
         Vocabulary,
         Words(
-            "how many identifiers there are, 0 included",
+            "number of identifiers, 0 included",
             more="room for more identifiers",
             less="larger identifiers are an error",
         ),

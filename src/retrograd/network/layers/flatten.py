@@ -1,4 +1,4 @@
-"""All axes behind the batch as one."""
+"""All axes after the batch as one."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from retrograd.network.layer import (
 @layers.register("flatten", examples=examples(({}, [(3, 2, 4)]), ({}, [(1, 2, 1, 3)]), ({}, [(4,)]), ({}, [(2, 5)])))
 @dataclass(frozen=True)
 class Flatten(Layer):
-    """Lay all axes behind the batch out as one row of features.
+    """Lay all axes after the batch out as one row of features.
 
         y[b, :] = x[b, ...]
 
     Shapes:  x [batch, ...] -> y [batch, product of the rest]
     Tape:    the shape of x
     See:     the order is row by row with channels innermost; PyTorch's channels come first, so weights of the dense
-             layer behind it must be permuted when they are taken from there.
+             layer after it must be permuted when they are taken from there.
     """
 
     keeps_scale: ClassVar[bool] = True

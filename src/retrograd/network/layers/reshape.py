@@ -47,7 +47,7 @@ class Reshape(Layer):
     Raises:  ShapeError when the numbers of values differ.
     """
 
-    shape: Annotated[tuple[Length, ...], Words("the axes behind the batch; -1 takes what is left")]
+    shape: Annotated[tuple[Length, ...], Words("the axes after the batch; -1 takes what is left")]
 
     keeps_scale: ClassVar[bool] = True
     equations = Equations(

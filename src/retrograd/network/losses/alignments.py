@@ -1,6 +1,6 @@
 """Sums over all alignments of labels with steps, in logarithms: forward (alpha), and back again (beta).
 
-The states of an alignment are: the start, then a blank before, between and behind the labels, and the labels. At each
+The states of an alignment are: the start, then a blank before, between and after the labels, and the labels. At each
 step it stays, moves on by one, or skips the blank between two different labels.
 """
 
@@ -24,7 +24,7 @@ class Path(NamedTuple):
 
 
 def expand(labels: Array, counts: Array, blank: int) -> Path:
-    """Return the states of labels [batch, length]; blanks among the labels move behind them and are never reached."""
+    """Return the states of labels [batch, length]; blanks among the labels move after them and are never reached."""
     order = jnp.argsort(labels == blank, axis=-1, stable=True)
     labels = jnp.take_along_axis(labels, order, -1)
     blanks = jnp.full_like(labels, blank)

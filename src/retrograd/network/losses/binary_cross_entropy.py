@@ -48,8 +48,8 @@ class BinaryCrossEntropy(Loss):
     positive_weight: Annotated[
         PositiveFloat | tuple[PositiveFloat, ...],
         Words(
-            "what a positive example counts for",
-            more="finds more positives, with more false alarms",
+            "weight of a positive example",
+            more="more positives detected, more false alarms",
             less="fewer false alarms",
             why="1: both classes alike",
         ),

@@ -48,8 +48,7 @@ class Contrastive(Loss):
         Words(
             "distance from which unlike pairs cost nothing",
             more="pushes unlike pairs further apart",
-            less="content with less",
-            why="1",
+            less="a smaller distance is enough",
         ),
     ] = 1.0
 

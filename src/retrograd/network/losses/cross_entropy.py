@@ -62,8 +62,8 @@ class CrossEntropy(Loss):
     """
 
     label_smoothing: Annotated[Fraction, SMOOTHED_LABELS] = 0.0
-    class_weights: Annotated[tuple[NonNegativeFloat, ...], Words("what each class counts for", why="all alike")] = ()
-    ignored: Annotated[Integer | None, Words("the label that does not count")] = None
+    class_weights: Annotated[tuple[NonNegativeFloat, ...], Words("weight of each class", why="all alike")] = ()
+    ignored: Annotated[Integer | None, Words("the label of rows that do not count")] = None
     from_logits: Annotated[bool, FROM_LOGITS] = True
     normalize: Annotated[
         bool, Words("whether probabilities are divided by their sum", why="true: rows that do not sum to 1 are made to")

@@ -60,14 +60,15 @@ class CTC(Loss):
     See:     Graves et al. 2006, section 4. As PyTorch's ctc_loss of log_softmax(y), which has time first.
     """
 
-    blank: Annotated[NonNegativeInt, Words("the label that means: nothing here", why="0")] = 0
+    blank: Annotated[NonNegativeInt, Words("the label that stands for no label")] = 0
     per_label: Annotated[
         bool, Words("whether each sequence's loss is divided by its number of labels", why="as PyTorch's mean does")
     ] = True
     zero_impossible: Annotated[
         bool,
         Words(
-            "whether sequences too short for their labels count 0 instead of infinity", why="false: they should be seen"
+            "whether a sequence too short for its labels costs 0 instead of infinity",
+            why="false: such rows should be noticed",
         ),
     ] = False
 
@@ -126,7 +127,7 @@ class CTC(Loss):
         return y.astype(computing_dtype(y)), labels, there, counts
 
     def sort(self, inputs: tuple[Any, ...]) -> tuple[tuple[Any, ...], Further]:
-        """Return what `read` takes, and the sample weight: the input of real numbers behind the labels."""
+        """Return what `read` takes, and the sample weight: the input of real numbers after the labels."""
         if len(inputs) < 2 or inputs[0].ndim != 3 or inputs[1].shape[:-1] != inputs[0].shape[:1]:
             shapes = ", ".join(str(tuple(each.shape)) for each in inputs)
             raise ShapeError(f"expected logits (batch, time, classes) and labels (batch, length), got {shapes}")

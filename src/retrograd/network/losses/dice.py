@@ -56,12 +56,11 @@ class Dice(Loss):
             "added to both counts, so that an empty class has a value",
             more="softer for small areas",
             less="sharper for small areas",
-            why="1",
         ),
     ] = 1.0
     squared: Annotated[bool, Words("whether the denominator sums squares", why="false: plain sums")] = False
-    background: Annotated[bool, Words("whether class 0 counts", why="true")] = True
-    ignored: Annotated[Integer | None, Words("the label that does not count")] = None
+    background: Annotated[bool, Words("whether class 0 counts")] = True
+    ignored: Annotated[Integer | None, Words("the label of rows that do not count")] = None
     from_logits: Annotated[bool, FROM_LOGITS] = True
 
     equations = Equations(

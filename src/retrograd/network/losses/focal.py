@@ -43,7 +43,7 @@ class Focal(Loss):
     gamma: Annotated[
         NonNegativeFloat,
         Words(
-            "how strongly easy examples are passed over",
+            "how strongly easy examples are discounted",
             more="more weight on hard examples",
             less="nearer to cross-entropy",
             why="2, the paper's",
@@ -52,8 +52,8 @@ class Focal(Loss):
     alpha: Annotated[
         Probability | None,
         Words(
-            "what a positive example counts for, of 1",
-            more="finds more positives",
+            "weight of a positive example; a negative one has 1 minus this",
+            more="more positives detected, more false alarms",
             less="fewer false alarms",
             why="0.25, the paper's",
         ),

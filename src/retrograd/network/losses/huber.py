@@ -38,10 +38,9 @@ class Huber(Loss):
     delta: Annotated[
         PositiveFloat,
         Words(
-            "error from which the loss grows straight instead of squared",
+            "error beyond which the loss is linear instead of quadratic",
             more="nearer to squared error",
             less="nearer to absolute error: outliers pull less",
-            why="1",
         ),
     ] = 1.0
 

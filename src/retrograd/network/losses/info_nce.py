@@ -46,12 +46,11 @@ class InfoNCE(Loss):
         PositiveFloat,
         Words(
             "divides the similarities",
-            more="softer choice among the pairs",
-            less="harder choice; larger gradients",
-            why="0.1",
+            more="a softer choice among the pairs",
+            less="a harder choice; larger gradients",
         ),
     ] = 0.1
-    symmetric: Annotated[bool, Words("whether both sides choose their partner", why="true")] = True
+    symmetric: Annotated[bool, Words("whether both sides choose their partner")] = True
 
     predictions = 2
     targets = 0

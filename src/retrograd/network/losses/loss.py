@@ -27,7 +27,7 @@ FROM_LOGITS = Words(
     why="logits: exact for large values, and no activation is needed at the output",
 )
 SMOOTHED_LABELS = Words(
-    "share of the target that is spread over all classes",
+    "share of each target that is spread over all classes",
     more="less certain predictions",
     less="more certain predictions",
     why="0: the labels as they are",
@@ -139,7 +139,7 @@ class Loss(Layer):
         return scale / jnp.where(count == 0, jnp.ones_like(count), count)
 
     def sort(self, inputs: tuple[Any, ...]) -> tuple[tuple[Any, ...], Further]:
-        """Return predictions and targets, and what comes behind them: mask and sample weight, told apart by dtype."""
+        """Return predictions and targets, and what comes after them: mask and sample weight, told apart by dtype."""
         own = self.predictions + self.targets
         masks = [each for each in inputs[own:] if each.dtype == jnp.bool_]
         weights = [each for each in inputs[own:] if each.dtype != jnp.bool_]

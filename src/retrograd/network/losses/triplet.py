@@ -46,10 +46,9 @@ class Triplet(Loss):
     margin: Annotated[
         PositiveFloat,
         Words(
-            "by how much the unlike one must be further away",
+            "by how much further away the unlike one must be",
             more="pushes further apart",
-            less="content with less",
-            why="1",
+            less="a smaller distance is enough",
         ),
     ] = 1.0
 

@@ -137,7 +137,7 @@ class RunConfig(Settings):
         Words("parameters that stay as they are, as in [hidden/bias] or ['*/bias']", why="none: all are trained"),
     ] = ()
     training: Annotated[TrainingSettings, Words("how long, in which portions, and when to stop")] = TrainingSettings()  # noqa: RUF009  # frozen, so it can be shared
-    name: Annotated[str, Words("what the run is called; its folder carries it")] = "run"
+    name: Annotated[str, Words("name of the run, and part of its folder's name")] = "run"
 
     def rules(self) -> Iterator[Problem]:
         """A network must be given, and one kind of loss."""

@@ -29,7 +29,7 @@ class ELU(Elementwise):
     alpha: Annotated[
         PositiveFloat,
         Words(
-            "the value that very negative inputs approach, times -1",
+            "very negative inputs approach -alpha",
             more="more negative outputs",
             less="nearer to relu",
             why="1: the slope has no corner at 0",

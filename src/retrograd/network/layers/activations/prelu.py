@@ -44,7 +44,7 @@ class PReLU(Activation):
     first: Annotated[
         Number,
         Words(
-            "slope for negative inputs at the start; it is learned",
+            "first slope for negative inputs; training changes it",
             more="begins nearer to the identity",
             less="begins nearer to relu",
             why="0.25, the paper's",

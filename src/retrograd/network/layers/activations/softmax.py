@@ -69,5 +69,5 @@ def expect_axis(x: Array, axis: Integer) -> None:
         raise ShapeError(
             f"axis {axis} of {tuple(x.shape)} is {'not there' if not -x.ndim <= axis < x.ndim else 'the batch'}",
             where="axis",
-            cure="-1 is the last axis, 1 the first behind the batch",
+            cure="-1 is the last axis, 1 the first after the batch",
         )

@@ -100,7 +100,7 @@ class MultiHeadAttention(Layer):
     units: Annotated[
         PositiveInt | None,
         Words(
-            "numbers of all heads together",
+            "width of all heads together",
             more="more to compare by; slower",
             less="faster",
             why="the width of the queries",
@@ -125,7 +125,7 @@ class MultiHeadAttention(Layer):
     dropout: Annotated[
         Fraction,
         Words(
-            "share of the attention weights that are dropped in training",
+            "share of the attention weights dropped in training",
             more="less overfitting, slower learning",
             less="less noise",
             why="0: none",
@@ -133,7 +133,7 @@ class MultiHeadAttention(Layer):
     ] = 0.0
     output: Annotated[
         Literal["sequence", "all"],
-        Words("what is handed on: the sequence, or the attention weights too", why="sequence"),
+        Words("which output is passed on: the sequence, or the attention weights too"),
     ] = "sequence"
     reads: Annotated[
         tuple[InputName, ...],

@@ -82,13 +82,12 @@ class Conv2DTranspose(Layer):
             "places that one input reaches, along each axis",
             more="smoother; more weights",
             less="fewer weights",
-            why="3",
         ),
     ] = 3
     stride: Annotated[
         Lengths,
         Words(
-            "how many times as large the output is",
+            "how many times larger than the input the output is",
             more="larger output",
             less="smaller output",
             why="1: as large as the input",
@@ -109,7 +108,6 @@ class Conv2DTranspose(Layer):
             "places added at one end, where a stride leaves the size open",
             more="larger output",
             less="smaller output",
-            why="0",
         ),
     ] = 0
     activation: Annotated[Layer | None, Registered(layers, only=Activation), ACTIVATION_BEHIND] = None

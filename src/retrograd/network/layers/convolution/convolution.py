@@ -108,7 +108,7 @@ class Convolution(Layer):
     groups: Annotated[
         Groups,
         Words(
-            "channels are cut into so many groups, each with kernels of its own",
+            "channels are cut into this many groups, each with kernels of its own",
             more="fewer weights; groups do not see each other",
             less="every output sees every channel",
             why="1: every output sees every channel",
@@ -117,7 +117,7 @@ class Convolution(Layer):
     activation: Annotated[Layer | None, Registered(layers, only=Activation), ACTIVATION_BEHIND] = None
     weight: Annotated[Initial, FIRST_WEIGHT] = None  # None: chosen by the activation that follows
     bias: Annotated[InitialOrNone, FIRST_BIAS] = ZEROS
-    padding_mode: Annotated[PaddingMode, Words("what the added places hold", why="zeros")] = "zeros"
+    padding_mode: Annotated[PaddingMode, Words("what the added places hold")] = "zeros"
 
     @override
     def rules(self) -> Iterator[Problem]:
@@ -185,7 +185,7 @@ class Convolution(Layer):
 
 @convolve_natively
 def convolve(x: Array, weight: Array, window: Window, groups: int = 1, behind: Behind = NOTHING) -> Array:
-    """Return y[b, i] = the sum over p and c of x[b, stride i + dilation p, c] weight[p, c], and what is behind it."""
+    """Return y[b, i] = the sum over p and c of x[b, stride i + dilation p, c] weight[p, c], and what follows it."""
     y = _sums(x, weight, window, groups)
     y = y if behind.bias is None else y + behind.bias
     y = y if behind.residual is None else y + behind.residual

@@ -60,7 +60,7 @@ class GroupNorm(Normalisation):
     groups: Annotated[
         PositiveInt,
         Words(
-            "channels are cut into so many groups, each normalised alone",
+            "channels are cut into this many groups, each normalised alone",
             more="nearer to instance norm",
             less="nearer to layer norm",
             why="32, the paper's; it must divide the channels",

@@ -42,7 +42,7 @@ class AveragePool(Layer):
 
         y[i] = the mean over p of x[stride i + p]
 
-    `stride` is the window unless given. `ceil`: a last window may hang over the end; what lies behind input and
+    `stride` is the window unless given. `ceil`: a last window may hang over the end; what lies beyond input and
     padding never counts.
 
     Shapes:  x [batch, length, channels] or [batch, height, width, channels] -> y, with shorter axes
@@ -69,14 +69,12 @@ class AveragePool(Layer):
             why="the window: none overlap",
         ),
     ] = None
-    padding: Annotated[
-        Padding, Words("places added at each border", more="larger output", less="smaller output", why="none")
-    ] = 0
+    padding: Annotated[Padding, Words("places added at each border", more="larger output", less="smaller output")] = 0
     ceil: Annotated[bool, Words("whether a last, incomplete window counts", why="it is left out, as in PyTorch")] = (
         False
     )
     count_padding: Annotated[
-        bool, Words("whether padded places count in the mean", why="as in PyTorch; Keras and ONNX leave them out")
+        bool, Words("whether padding counts in the mean", why="as in PyTorch; Keras and ONNX leave them out")
     ] = True
 
     keeps_scale: ClassVar[bool] = True

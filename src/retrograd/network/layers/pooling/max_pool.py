@@ -57,9 +57,7 @@ class MaxPool(Layer):
             why="the window: none overlap",
         ),
     ] = None
-    padding: Annotated[
-        Padding, Words("places added at each border", more="larger output", less="smaller output", why="none")
-    ] = 0
+    padding: Annotated[Padding, Words("places added at each border", more="larger output", less="smaller output")] = 0
     dilation: Annotated[
         Lengths,
         Words(

@@ -49,9 +49,7 @@ class Upsample(Layer):
 
     factor: Annotated[
         Lengths,
-        Words(
-            "how many times as large each axis becomes", more="larger output", less="smaller output", why="2: doubles"
-        ),
+        Words("how many times larger each axis becomes", more="larger output", less="smaller output", why="2: doubles"),
     ] = 2
     method: Annotated[
         Literal["nearest", "bilinear"],

@@ -50,7 +50,7 @@ class Recurrent(Layer):
     """
 
     units: Annotated[
-        Units, Words("numbers of the hidden state", more="remembers more; slower", less="faster, remembers less")
+        Units, Words("size of the hidden state", more="remembers more; slower", less="faster, remembers less")
     ]
     bidirectional: Annotated[
         bool,
@@ -60,7 +60,9 @@ class Recurrent(Layer):
     ] = False
     output: Annotated[
         Literal["last", "sequence", "all"],
-        Words("what is handed on: the last state, the sequence, or both", why="last: one vector for what follows"),
+        Words(
+            "which output is passed on: the last state, the sequence, or both", why="last: one vector for what follows"
+        ),
     ] = "last"
     truncate: Annotated[
         PositiveInt | None,
@@ -73,12 +75,12 @@ class Recurrent(Layer):
     ] = None
     layers: Annotated[
         PositiveInt,
-        Words("how many are stacked", more="can represent more; slower, harder to train", less="faster", why="1"),
+        Words("number of stacked layers", more="can represent more; slower, harder to train", less="faster"),
     ] = 1
     dropout: Annotated[
         Fraction,
         Words(
-            "share dropped between stacked layers in training",
+            "share of values dropped between stacked layers in training",
             more="less overfitting, slower",
             less="less noise",
             why="0: none",
@@ -121,7 +123,7 @@ class Recurrent(Layer):
     def rules(self) -> Iterator[Problem]:
         """A dropout needs two layers to stand between."""
         if self.dropout and self.layers == 1:
-            yield Problem("dropout", "stands between layers, and there is only one", "an entry `dropout` behind it")
+            yield Problem("dropout", "stands between layers, and there is only one", "an entry `dropout` after it")
 
     @property
     def is_stack(self) -> bool:
@@ -180,7 +182,7 @@ class Recurrent(Layer):
         return Forward(y, (xt, tuple(walks), Static(tuple(other.dtype for other in others))))
 
     def backward(self, params: Params, tape: Any, dy: Any) -> Backward:
-        """Through the steps in reverse with the deltas of the states; behind the loop each gradient in one product."""
+        """Through the steps in reverse with the deltas of the states; after the loop each gradient in one product."""
         xt, walks, given = tape
         parts = {name: d for name, d in (dy if self.output == "all" else {self.output: dy}).items() if d is not None}
         if "sequence" in parts:

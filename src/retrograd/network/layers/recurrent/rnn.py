@@ -43,7 +43,7 @@ class RNN(Recurrent):
     """
 
     nonlinearity: Annotated[
-        Literal["tanh", "relu"], Words("what bends the new state", why="tanh: the state stays bounded")
+        Literal["tanh", "relu"], Words("the activation of the new state", why="tanh: the state stays bounded")
     ] = "tanh"
 
     equations = Equations(

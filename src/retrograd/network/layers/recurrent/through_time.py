@@ -57,7 +57,7 @@ def walk_back(
 ) -> tuple[States, Array]:
     """Carry the deltas of the states the other way; return those of the initial states, and of z at each step.
 
-    Only the deltas of the states go from step to step: every weight gradient is one product behind the loop.
+    Only the deltas of the states go from step to step: every weight gradient is one product after the loop.
     """
 
     def one(deltas: States, now: Any) -> Any:
@@ -78,7 +78,7 @@ def walk_back(
 
 
 def states_before(first: Array, states: Array, reverse: bool) -> Array:
-    """Return the state before each step, [time, batch, units], of those behind it and the first one."""
+    """Return the state before each step, [time, batch, units], of those after it and the first one."""
     return jnp.concatenate([states[1:], first[None]] if reverse else [first[None], states[:-1]])
 
 
