@@ -58,7 +58,12 @@ class Retrograd(Contestant):
 
     def temporary_bytes(self) -> int | None:
         first = dict(zip("xy", self.batches[0], strict=True))
-        return self.stepper.single.lower(self.train, first).compile().memory_analysis().temp_size_in_bytes
+        return self.stepper.single.remembered(temporaries, self.train, first)
+
+
+def temporaries(lowered: Any) -> int:
+    """Return the peak of temporaries of a program."""
+    return lowered.compile().memory_analysis().temp_size_in_bytes
 
 
 class WithoutKernels(Retrograd):

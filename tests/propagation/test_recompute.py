@@ -78,7 +78,7 @@ def compiled(network, batch):
         return stepper.start(network.init(key, batch), key)
 
     train = jax.eval_shape(start, jax.random.key(0))
-    return stepper.single.lower(train, batch).compile()
+    return stepper.single.remembered(lambda lowered: lowered.compile(), train, batch)
 
 
 def test_a_language_model_needs_at_most_half_of_the_memory():
