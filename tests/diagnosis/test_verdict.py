@@ -24,11 +24,12 @@ def seeds(held, own=None, losses=(1.0, 0.5, 0.3, 0.3), cut=False):
 
 def program(task, train, held_out, rows=200, split=True, **more):
     """A program of which the verdict sees only what references reach."""
-    data = SimpleNamespace(valid={} if split else None, rows={"train": 4 * rows}, task=task, train={"y": np.zeros(4)})
-    return SimpleNamespace(
-        refusal=None, y=np.zeros(4), badly_split=False, classifies=task != "regression", sample=more.pop("sample", ""),
-        levels=Levels(train, held_out, 0.002, rows, **more), dataset=data,
-    )  # fmt: skip
+    part = {"y": np.zeros(4)}
+    dataset = SimpleNamespace(valid={} if split else None, rows={"train": 4 * rows}, task=task, train=part)
+    sample = more.pop("sample", "")
+    levels = Levels(train, held_out, 0.002, rows, **more)
+    facts = SimpleNamespace(y=part["y"], badly_split=False, classifies=task != "regression", levels=levels)
+    return SimpleNamespace(refusal=None, sample=sample, dataset=dataset, data=facts)
 
 
 LINE = {"trivial": 0.0, "linear": 0.4, "forest": 0.99}
@@ -138,7 +139,7 @@ def rare(signal, seed):
 
 @pytest.mark.parametrize("seed", [1])
 def test_a_rare_class_that_only_shares_tell_is_signal_and_judged_by_how_it_ranks(seed):
-    case = SimpleNamespace(levels=reference_levels(rare(1.0, seed)), classifies=True)
+    case = SimpleNamespace(data=SimpleNamespace(levels=reference_levels(rare(1.0, seed)), classifies=True))
     assert case.data.levels.best - case.data.levels.trivial < 0.05
     assert case.data.levels.chance <= 0.05
     assert ranks_only(case)

@@ -10,7 +10,7 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-MOST_FEATURES, CORRELATED = 200, 0.9999
+MOST_FEATURES, CORRELATED = 200, 0.9999  # pairs grow with the square; what rounding to four digits leaves of 1
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 

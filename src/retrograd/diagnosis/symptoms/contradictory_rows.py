@@ -10,7 +10,7 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-SHARE = 0.05
+SHARE = 0.05  # of the rows: less than that bounds no score that is told with two digits
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 

@@ -10,7 +10,7 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-SHARE = 0.5
+SHARE = 0.5  # of a layer, as in TheDeepChecker; DeepDiagnosis and AUTOTRAINER ask for 0.7
 HEAD = {"units": 16, "activation": "relu"}
 
 

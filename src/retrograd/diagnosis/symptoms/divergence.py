@@ -10,7 +10,7 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-TIMES = 3.0
+TIMES = 3.0  # the first loss; TheDeepChecker warns from twice to five times
 
 
 @symptoms.register(

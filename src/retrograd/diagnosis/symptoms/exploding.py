@@ -8,7 +8,7 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-PER_LAYER, OVERALL = 2.0, 1e3
+PER_LAYER, OVERALL = 2.0, 1e3  # twice at each of ten layers is a thousand: the mirror of vanishing gradients
 WIDE = {"units": 16, "activation": "relu"}
 LOUD = {**WIDE, "weight": {"normal": {"std_deviation": 2.0}}}
 

@@ -11,7 +11,7 @@ from retrograd.diagnosis.data_facts import SORTED, STRANGERS
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-RATIO = 10.0
+RATIO = 10.0  # as in SageMaker Debugger; 91 % accuracy for never answering the rare class
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 

@@ -11,7 +11,7 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-TIMES = 5.0
+TIMES = 5.0  # the loss of ignorance; TheDeepChecker warns from twice, which is loud but learns
 HEAD = {"units": 16, "activation": "relu"}
 
 

@@ -8,7 +8,7 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-FEWEST = 5
+FEWEST = 5  # relu layers of 5 units, four deep, lose all units of one with probability 0.12
 
 
 @symptoms.register(

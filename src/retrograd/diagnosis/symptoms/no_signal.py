@@ -8,7 +8,7 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-LUCK = 0.05
+LUCK = 0.05  # the usual level of a permutation test, which 400 shuffles tell apart
 FEWEST = 30  # held-out rows; fewer prove nothing
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 

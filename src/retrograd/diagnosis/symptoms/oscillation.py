@@ -11,7 +11,9 @@ from retrograd.diagnosis.observe import finite
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-CORRELATION, JUMPS, FEWEST = -0.3, 0.1, 10
+CORRELATION = -0.3  # of successive changes; independent losses have -0.5, a smooth descent 0 and more
+JUMPS = 0.1  # of the loss: smaller ones are the noise of batches
+FEWEST = 10  # epochs: the correlation's own error is then 0.3
 
 
 @symptoms.register(

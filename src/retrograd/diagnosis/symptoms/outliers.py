@@ -12,7 +12,7 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 from retrograd.diagnosis.usual_rows import DOMINATED, dominating
 
-MOST_FEATURES = 500
+MOST_FEATURES = 500  # more are pixels or tokens, and each takes a sort
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 

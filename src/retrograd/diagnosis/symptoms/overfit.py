@@ -10,7 +10,8 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-RISE, BEFORE, GAP = 1.1, 0.7, 0.05
+RISE, BEFORE = 1.1, 0.7  # times the smallest held-out loss; share of the run: later minima are noise
+GAP = 0.05  # of accuracy or R²: the difference that verdicts count as one
 
 
 @symptoms.register(

@@ -8,7 +8,7 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-SHARE = 0.5
+SHARE = 0.5  # of a layer's units, as in DeepDiagnosis
 HEAD = [{"dense": {"units": 16, "activation": "tanh"}}]
 BOUNDED = ("sigmoid", "tanh", "softsign", "hard_sigmoid")
 

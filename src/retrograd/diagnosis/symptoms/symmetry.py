@@ -10,7 +10,8 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-SHARE, COSINE = 0.5, 0.999
+SHARE = 0.5  # of a layer's units: less leaves a layer that can learn
+COSINE = 0.999  # of two units' weights and gradients: random ones never come so close
 SAME = {"units": 6, "activation": "tanh", "weight": {"constant": 0.3}}
 
 

@@ -8,7 +8,7 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-MARGIN = 0.05
+MARGIN = 0.05  # of accuracy or R²: the difference that verdicts count as one
 
 
 @symptoms.register(

@@ -11,7 +11,10 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-LARGEST, SPREADS, OFFSET, RESOLUTION = 20.0, 100.0, 10.0, 1e-3
+LARGEST = 20.0  # standardised samples seldom go beyond 10
+SPREADS = 100.0  # largest / smallest: the loss then bends 10,000 times more along one feature than along another
+OFFSET = 10.0  # deviations from 0: the constant part of a feature then outweighs its varying one a hundredfold
+RESOLUTION = 1e-3  # of the spread: fewer than a thousand steps of float32 are left to tell rows apart
 MANY = 64  # features, the pixels of an image of 8 x 8: from here on they are of one kind
 ODD = {  # what to say where it is not the size alone
     "largest spread / smallest": "some features vary far more than others",

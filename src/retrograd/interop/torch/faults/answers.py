@@ -9,7 +9,8 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
 
-FEWEST, HALF = 2, 0.5
+FEWEST = 2  # calls, or looks: the first may be a trial run
+HALF = 0.5  # of the units: then the layer has lost more than it keeps
 CURES = {
     "numbers from 0 to 1": "classes are 0 and 1: (y == positive).float(); shares are divided by their largest",
     "-1 and 1": "write 2 * y - 1 for classes 0 and 1",

@@ -12,7 +12,7 @@ from retrograd.interop.torch.verdict import trivial_loss
 FEWEST, SHARE = 10, 0.3  # repeated rows; of them with another answer
 SHARE_LEFT = 0.8  # of the loss of a constant answer
 BORROWED = 0.1  # of those, answers that another row had
-LOOKS = 5
+LOOKS = 5  # that agree: fewer may be chance
 HALF = 0.5  # of the rows: whoever splits them trains on at least so many
 
 

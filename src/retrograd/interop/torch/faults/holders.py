@@ -8,7 +8,7 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
 
-TURNS = 3
+TURNS = 3  # a single change of the optimizer is a plan: warm-up, then training
 
 
 @loop_faults.register("two_optimizers")

@@ -10,7 +10,7 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
 
-FEWEST = 2
+FEWEST = 2  # looks that agree: one may be a batch of equal rows
 
 
 @loop_faults.register("answer_in_the_input")

@@ -9,7 +9,10 @@ from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
 from retrograd.interop.torch.place import Place, called
 
-EARLY, FEWEST, TURNS, FEWEST_ZERO = 0.5, 20, 3, 3
+EARLY = 0.5  # of the steps: a schedule that ends in the second half is meant so
+FEWEST = 20  # steps, of which a schedule can be told
+TURNS = 3  # warm restarts are usually fewer, and rarer than epochs
+FEWEST_ZERO = 3  # readings: a warm-up may begin at 0
 
 
 @loop_faults.register("rate_vanishes")

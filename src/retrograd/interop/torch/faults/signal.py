@@ -10,7 +10,9 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
 
-NEIGHBOURS, PERMUTATIONS, FEWEST = 5, 19, 100
+NEIGHBOURS = 5
+PERMUTATIONS = 19  # chance is then above all of them once in 20
+FEWEST = 100  # rows: among fewer, five neighbours are far away
 
 
 @loop_faults.register("no_signal")

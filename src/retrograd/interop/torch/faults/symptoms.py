@@ -13,10 +13,13 @@ from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Activity, Journal
 from retrograd.interop.torch.verdict import judge
 
-LOOKS, HALF = 3, 0.5
-VANISHED, EXPLODED = 1e-3, 10.0
-FAST, SLOW = 3e-2, 1e-5
-CONSTANT, UNSCALED = 1e-3, 20.0
+LOOKS = 3  # that agree, so that a single batch does not decide
+HALF = 0.5  # of a layer's units, as in the diagnosis of configurations
+VANISHED = 1e-3  # of the last weight's relative gradient, as in AUTOTRAINER
+EXPLODED = 10.0  # times the median of the first looks
+FAST, SLOW = 3e-2, 1e-5  # update / weight; about 1e-3 is usual (Karpathy), thirty times more or a hundredth is not
+CONSTANT = 1e-3  # spread of the outputs over the rows / their size: rounding alone leaves 1e-7
+UNSCALED = 20.0  # as in the diagnosis of configurations
 
 
 @loop_faults.register("stuck")

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from retrograd.interop.torch.hook import Hook
 from retrograd.interop.torch.scaling import Scaling
 
 
@@ -55,6 +56,15 @@ def detach(listener: Listener) -> None:
     if not _listeners:
         while _undo:
             _undo.pop()()
+
+
+def hear_forwards(observer: Any, wanted: bool) -> None:
+    """Hear of forward passes of the model before they begin, or no longer."""
+    if wanted and observer.hears and observer.pre_hook is None:
+        observer.pre_hook = observer.model.register_forward_pre_hook(Hook(observer.heard_forward))
+    elif not wanted and observer.pre_hook is not None:
+        observer.pre_hook.remove()
+        observer.pre_hook = None
 
 
 def hear_steps(listener: Listener, wanted: bool) -> bool:

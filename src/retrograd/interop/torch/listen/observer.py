@@ -25,6 +25,7 @@ from retrograd.interop.torch.listen.moods import Moods
 from retrograd.interop.torch.listen.optimizers import Optimizers
 from retrograd.interop.torch.listen.pace import Pace
 from retrograd.interop.torch.listen.passes import Passes
+from retrograd.interop.torch.listen.states import State, after
 from retrograd.interop.torch.look.inspection import OPENING, Inspection
 from retrograd.interop.torch.nested import tensors
 from retrograd.interop.torch.place import call_site
@@ -51,7 +52,10 @@ class Observer:
         self.discards = Discards(journal)
         self.depth = 0
         self.lines: Counter[Any] | None = Counter()  # the user's lines whose backward passes the next step will use
-        self.awake = self.drowsy = self.updated = self.steps_heard = self.leaving = False
+        self.state = State.GONE
+        self.updated = False  # by a step of an optimizer, ever
+        self.steps_heard = False
+        self.leaving = False  # some of the last look is still to be taken off
         self.turn = 0  # backward passes
         self.attention = 0  # the turn of the next that is of interest
         self.lost = 0
@@ -71,18 +75,20 @@ class Observer:
         self.passes.end()
         self.inspection.end(bool(self.passes.since))
         self._sleep()
-        self._hear_forwards(False)
+        attach.hear_forwards(self, False)
         self.steps_heard = attach.hear_steps(self, False)
         attach.detach(self)
         self.pace.stop()
         self.losses.read()
         self.journal.functions.leave()
+        self.state = after(self.state, State.GONE)
 
     @guarded
     def _wake(self) -> None:
         """Begin to look: only then are outputs and steps heard."""
-        self.awake, self.attention = True, 0
-        self._hear_forwards(True)
+        self.state = after(self.state, State.AWAKE)
+        self.attention = 0
+        attach.hear_forwards(self, True)
         if self.post_hook is None and self.hears:
             self.post_hook = self.model.register_forward_hook(Hook(self.after_forward), always_call=True)
         self.steps_heard = attach.hear_steps(self, True)
@@ -90,7 +96,9 @@ class Observer:
 
     def _sleep(self) -> None:
         """Hear of backward passes, of the next step, which may use leftovers, and of the forward pass behind it."""
-        self.awake, self.leaving = False, True
+        if self.state is State.AWAKE:
+            self.state = after(self.state, State.DROWSY)
+        self.leaving = True
         self.discards.forget()
         if self.post_hook is not None:
             self.post_hook.remove()
@@ -98,17 +106,10 @@ class Observer:
         self.inspection.forget()
         self.passes.sleep(self.turn)
         self.depth = 0
-        self.drowsy, self.attention = True, self.turn + 1
+        self.attention = self.turn + 1
 
     def _wait(self) -> None:
         self.attention = min(self.turn + max(NEAR, min(self.turn // 4, FAR)), self.pace.next)
-
-    def _hear_forwards(self, wanted: bool) -> None:
-        if wanted and self.hears and self.pre_hook is None:
-            self.pre_hook = self.model.register_forward_pre_hook(Hook(self.heard_forward))
-        elif not wanted and self.pre_hook is not None:
-            self.pre_hook.remove()
-            self.pre_hook = None
 
     # forward
 
@@ -116,7 +117,7 @@ class Observer:
         """Hear of a forward pass that begins; when nothing is looked at, count it."""
         if torch._C._current_graph_task_id() >= 0:
             return  # in a backward pass: a checkpoint computes the forward pass again
-        if self.awake:
+        if self.state is State.AWAKE:
             self.before_forward(module, args)
         elif module is self.model:
             if self.leaving:
@@ -135,7 +136,7 @@ class Observer:
             self.leftover.before_forward(self.updated)
             self.steps_heard = attach.hear_steps(self, False)
         if not self.leaving and not self.journal.moody:
-            self._hear_forwards(False)
+            attach.hear_forwards(self, False)
 
     @guarded
     def before_forward(self, module: nn.Module, args: Any) -> None:
@@ -175,7 +176,7 @@ class Observer:
     def before_backward(self, given: Any) -> None:
         """Hear of a backward pass that begins."""
         self.scaling.begin(given)
-        if self.awake:
+        if self.state is State.AWAKE:
             self._before_backward(given)
         else:
             self.leftover.mark()
@@ -188,7 +189,7 @@ class Observer:
         self.inspection.before_backward(given)
 
     def _loss(self, given: Any) -> None:
-        if self.losses.add(given, self.turn, wait=self.awake):
+        if self.losses.add(given, self.turn, wait=self.state is State.AWAKE):
             self.inspection.first_bad()
 
     @guarded
@@ -199,9 +200,9 @@ class Observer:
 
     def after_backward(self, given: Any) -> None:
         """Hear that it is done."""
-        if self.awake:
+        if self.state is State.AWAKE:
             self._after_backward(given)
-        elif self.drowsy:
+        elif self.state is State.DROWSY:
             self._doze()
         else:
             self._glance(given)
@@ -209,7 +210,8 @@ class Observer:
     @guarded
     def _doze(self) -> None:
         """Fall asleep: a step that comes now has gradients that were not looked at."""
-        self.drowsy = self.leftover.known = False
+        self.state = after(self.state, State.ASLEEP)
+        self.leftover.known = False
         self.lines = None
         if self.updated:  # not while the step is under way, when PyTorch walks through the hooks
             self.steps_heard = attach.hear_steps(self, False)
@@ -289,7 +291,7 @@ class Observer:
     def before_step(self, optimizer: Optimizer) -> None:
         """Hear of a step that begins."""
         held = self.optimizers.ours(optimizer)
-        if self.awake:
+        if self.state is State.AWAKE:
             self.discards.before_step(held, self.inspection.moving())
         if not held:
             return
@@ -297,7 +299,7 @@ class Observer:
         self.leftover.before_step(held)
         self.optimizers.follow(optimizer, self.turn)
         self._place("step")
-        if self.awake:
+        if self.state is State.AWAKE:
             self.inspection.before_step(max(self.lines.values(), default=0) if self.lines else 0)
         self.look.pause()
         self.look.stage = "step"
@@ -317,7 +319,7 @@ class Observer:
         self.updated = True
         self.leftover.after_step(held)
         self.look.stage = "gap"
-        if self.awake:
+        if self.state is State.AWAKE:
             self.look.wanted = True
             self.look.settle()
             self.inspection.after_step()
