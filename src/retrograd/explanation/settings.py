@@ -142,6 +142,12 @@ def _alone(values: Any, path: str, scalar: bool) -> bool:
     return not scalar or not (isinstance(values, Mapping) or values is None)
 
 
+def reason(label: str, why: str) -> str:
+    """Return why a value is what it is: `default: as in PyTorch`, or `default 0: none` where the value comes first."""
+    value, colon, _ = why.partition(": ")
+    return f"{label} {why}" if colon and " " not in value else f"{label}: {why}"
+
+
 def name_of(held: Any) -> str:
     """Return the name under which settings are registered."""
     return str(getattr(type(held), "registered_name", type(held).__name__))

@@ -7,6 +7,7 @@ from typing import Any
 
 from retrograd.explanation.facts import RunFacts
 from retrograd.explanation.risks import Risk
+from retrograd.explanation.settings import reason
 from retrograd.explanation.totals import Totals
 from retrograd.present.numbers import count, duration, size
 from retrograd.present.text import wrapped
@@ -128,7 +129,7 @@ def setting_lines(fact: Any) -> Iterator[str]:
     if fact.what:
         yield fact.what
     if fact.why:
-        yield f"{'why' if fact.origin == 'chosen' else fact.origin}: {fact.why}"
+        yield f"why: {fact.why}" if fact.origin == "chosen" else reason(fact.origin, fact.why)
     sides = [f"{side}: {text}" for side, text in (("larger", fact.more), ("smaller", fact.less)) if text]
     if sides:
         yield ". ".join(sides)

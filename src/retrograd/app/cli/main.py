@@ -143,7 +143,7 @@ Try first:  {PROGRAM} train examples/xor.yaml"""
 
 def unknown(word: str) -> UsageError:
     """Return the error for a command line that does not begin with a verb."""
-    usage = f"usage: {PROGRAM} VERB ...   verbs: {', '.join(VERBS)}"
+    usage = f"usage: {PROGRAM} VERB ...\nverbs: {', '.join(VERBS)}"
     if not word:
         return UsageError(f"no verb given\n{usage}")
     kind = "option" if word.startswith("-") else "command"

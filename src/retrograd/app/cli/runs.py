@@ -66,7 +66,7 @@ def show_list(wanted: Asked) -> None:
         typer.echo(write_json([facts(run) for run in found]))
         return
     if not found:
-        typer.echo(f"no runs in {wanted.root}; begin with: retrograd train CONFIG")
+        typer.echo(f"no runs in {wanted.root}; start with: retrograd train CONFIG")
         return
     typer.echo(listed(found))
     for run in found:
@@ -89,7 +89,7 @@ def show(context: typer.Context, run: RunName, root: Root = None, as_json: Json 
     typer.echo(found.path.name)
     for event in found.events():
         if isinstance(event, Note):
-            typer.echo(f"  {event.text}")
+            typer.echo(filled(event.text, "  "))
         if isinstance(event, Stopped):
             typer.echo(ending(event.epoch, event.seconds, event.reason, event.sentence, event.best_epoch))
             judged = read_judged(found.path)

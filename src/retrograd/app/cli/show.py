@@ -30,10 +30,10 @@ def print_start(prepared: Prepared, folder: Path, spelt: Callable[[str], str] = 
     shapes = jax.eval_shape(lambda key: network.init(key, batch).params, jax.random.key(0))
     count = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
     rows = ", ".join(f"{number} {part}" for part, number in dataset.rows.items())
-    print(f"{prepared.config.name}: {dataset.task}, rows: {rows}; {len(network)} nodes, {count:,} parameters",
-          file=sys.stderr)  # fmt: skip
+    head = f"{prepared.config.name}: {dataset.task}, rows: {rows}; {len(network)} nodes, {count:,} parameters"
+    print(filled(head), file=sys.stderr)
     for note in dataset.notes:
-        print(f"  {spelt(note)}", file=sys.stderr)
+        print(filled(spelt(note), "  "), file=sys.stderr)
     for found in prepared.warnings():
         print(f"warning: {found}", file=sys.stderr)
     print(f"  run folder {folder}", file=sys.stderr, flush=True)

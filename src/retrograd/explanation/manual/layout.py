@@ -9,7 +9,7 @@ from dataclasses import MISSING
 
 from retrograd.base.annotations import Words, describe
 from retrograd.base.schema import SettingField
-from retrograd.explanation.settings import in_short
+from retrograd.explanation.settings import in_short, reason
 from retrograd.present.text import wrapped
 
 HEADING = re.compile(r"[A-Z][a-z]+: {2,}")
@@ -24,7 +24,7 @@ def what_it_takes(field: SettingField) -> str:
 def in_words(words: Words, indent: str) -> Iterator[str]:
     """Yield what a setting does, the reason for its default, and what other values do."""
     sides = [f"{side}: {text}" for side, text in (("larger", words.more), ("smaller", words.less)) if text]
-    why = f"why that default: {words.why}" if words.why else ""
+    why = reason("default", words.why) if words.why else ""
     for text in (words.what, why, ". ".join(sides)):
         if text:
             yield from wrapped(text, indent)

@@ -75,7 +75,7 @@ def design(
         Choice("loss", f"{dataset.task}: {loss_why}"),
         Choice("optimizer", "adam needs the least tuning" + ("" if learning_rate else f"; {rate:g} suits {rows} rows")),
         Choice("training.epochs", f"at most {epochs * updates} updates; {UPDATES} are aimed at"),
-        Choice("training.batch_size", f"{updates} updates an epoch"),
+        Choice("training.batch_size", f"{updates} update{'s' * (updates != 1)} an epoch"),
     ]
     if held_out:
         training["early_stopping"] = {"patience": max(10, epochs // 10)}
