@@ -54,10 +54,10 @@ class Explanation(RunFacts):
 
     def to_json(self) -> dict[str, Any]:
         """Return the explanation as plain values for JSON."""
-        found = [risk.plain() for risk in self.risks]
+        findings = [risk.plain() for risk in self.risks]
         totals = {**dataclasses.asdict(self.totals), "seconds_per_epoch": self.totals.seconds_per_epoch}
         plain = {key: value for key, value in dataclasses.asdict(self).items() if key != "risks"}
-        return {**plain, "rows": dict(self.rows), "findings": found, "totals": totals}
+        return {**plain, "rows": dict(self.rows), "findings": findings, "totals": totals}
 
 
 def explain(
@@ -78,16 +78,16 @@ def explain(
         print(rg.explain("examples/xor.yaml"))
     """
     refuse_foreign(what, "explain")
-    prepared, given, document, reasons = _opened(what, dataset, target, changes)
+    prepared, config, document, reasons = _opened(what, dataset, target, changes)
     variables = prepared.network.init(jax.random.key(prepared.config.training.seed), prepared.dataset.train)
     batch = {name: column[: prepared.batch_size] for name, column in prepared.dataset.train.items()}
     outputs, loss = _first_outputs(prepared, variables, batch)
-    own = {node.name: outputs[node.name] for node in prepared.network.nodes}
-    inspector = Inspector(prepared, variables, batch, own)
+    node_outputs = {node.name: outputs[node.name] for node in prepared.network.nodes}
+    inspector = Inspector(prepared, variables, batch, node_outputs)
     nodes = tuple(inspector.node(node) for node in prepared.network.nodes)
-    specs = jax.tree.map(lambda y: Spec(y.shape, y.dtype), own)
-    settings = tuple(Reader(prepared.config, given, document, reasons).settings())
-    found = (*quick_findings(prepared, variables, loss), *findings)
+    specs = jax.tree.map(lambda y: Spec(y.shape, y.dtype), node_outputs)
+    settings = tuple(Reader(prepared.config, config, document, reasons).settings())
+    noticed = (*quick_findings(prepared, variables, loss), *findings)
     return Explanation(
         name=prepared.config.name,
         task=prepared.dataset.task,
@@ -97,7 +97,7 @@ def explain(
         update=prepared.config.optimizer.equation + "; p = p - learning_rate d",
         settings=settings,
         totals=totals_of(prepared, nodes, variables, specs, measure),
-        risks=tuple(beside(found, prepared.network.by_name, [fact.path for fact in settings])),
+        risks=tuple(beside(noticed, prepared.network.by_name, [fact.path for fact in settings])),
         notes=tuple(prepared.dataset.notes),
     )
 
@@ -139,8 +139,8 @@ def _of_file(
     path: Path, dataset: Dataset | None, changes: Sequence[str]
 ) -> tuple[Prepared, RunConfig, Document, dict[str, str]]:
     document = document_with(changes, read_document(path))
-    given = config_in(path.parent, document)
-    return prepare(given, dataset), given, document, {}
+    config = config_in(path.parent, document)
+    return prepare(config, dataset), config, document, {}
 
 
 def _of_table(

@@ -66,7 +66,7 @@ class Inspector:
     def node(self, node: Node) -> NodeFacts:
         """Return the facts of one node; those before it were looked at."""
         network, layer = self.prepared.network, node.layer
-        own = self.variables.params.get(node.name, {})
+        params = self.variables.params.get(node.name, {})
         y = self.outputs[node.name]
         tape, forward, backward = self._work(node)
         self.fields[node.name] = self._field(node, y)
@@ -80,12 +80,12 @@ class Inspector:
             settings=told(layer),
             inputs=node.inputs,
             shape=shape_of(y),
-            parameters=sum(value.size for value in own.values()),
-            arithmetic=arithmetic(own),
+            parameters=sum(value.size for value in params.values()),
+            arithmetic=arithmetic(params),
             shared=tuple(f"{name} = {path}" for name, path in node.share),
             forward_work=forward,
             backward_work=backward,
-            parameter_bytes=nbytes(own),
+            parameter_bytes=nbytes(params),
             tape_bytes=tape,
             optimizer_bytes=held_for(self.moments, node.name),
             receptive_field=field_words(self.fields[node.name]),
@@ -93,7 +93,7 @@ class Inspector:
             backward=tuple(equations.backward) if equations else (),
             derivation=layer.derivation,
             frozen=node.frozen,
-            frozen_parameters=() if node.frozen else tuple(own.keys() - self.trained.get(node.name, {}).keys()),
+            frozen_parameters=() if node.frozen else tuple(params.keys() - self.trained.get(node.name, {}).keys()),
             trained=sum(value.size for value in self.trained.get(node.name, {}).values()),
             predicted_scale=scale,
             measured_scale=measured,
@@ -129,16 +129,16 @@ class Inspector:
 
     def _scale(self, node: Node) -> float | None:
         inputs = [self.scales.get(reference.partition(".")[0]) for reference in node.inputs]
-        if any(each is None for each in inputs):
+        if any(scale is None for scale in inputs):
             return None
         params = own_params(self.variables.params, node)
-        return predicted(node.layer, params, [each for each in inputs if each is not None])
+        return predicted(node.layer, params, [scale for scale in inputs if scale is not None])
 
 
-def arithmetic(own: Mapping[str, Any]) -> str:
+def arithmetic(params: Mapping[str, Any]) -> str:
     """Return how the number of parameters comes about: `64*32 + 32 = 2,080`, the largest first."""
-    parts = ["*".join(str(n) for n in value.shape) or "1" for value in sorted(own.values(), key=lambda v: -v.size)]
-    total = f"{sum(value.size for value in own.values()):,}"
+    parts = ["*".join(str(n) for n in value.shape) or "1" for value in sorted(params.values(), key=lambda v: -v.size)]
+    total = f"{sum(value.size for value in params.values()):,}"
     text = " + ".join(parts)
     return text if text.replace(",", "") == total.replace(",", "") else f"{text} = {total}"
 
@@ -158,8 +158,8 @@ def shape_of(y: Any) -> str:
 def held_for(moments: Any, node: str) -> int:
     """Return the bytes that the optimizer keeps for one node."""
     leaves = jax.tree_util.tree_leaves_with_path(moments)
-    own = [leaf for path, leaf in leaves if any(getattr(key, "key", None) == node for key in path)]
-    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in own)
+    arrays = [leaf for path, leaf in leaves if any(getattr(key, "key", None) == node for key in path)]
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in arrays)
 
 
 def field_words(field: Field | None) -> str:

@@ -61,14 +61,14 @@ class Reader:
         """Yield every setting, in the order of the configuration."""
         yield from self._of(self.filled, self.given, "")
 
-    def _of(self, held: Settings, given: Any, path: str) -> Iterator[SettingFacts]:
-        for i, field in enumerate(fields(type(held))):
+    def _of(self, settings: Settings, given: Any, path: str) -> Iterator[SettingFacts]:
+        for i, field in enumerate(fields(type(settings))):
             inner = f"{path}.{field.name}" if path else field.name
-            value, before = getattr(held, field.name), getattr(given, field.name, MISSING)
+            value, before = getattr(settings, field.name), getattr(given, field.name, MISSING)
             words = field.words
             default = field.default is not MISSING and before == field.default
             origin = self._origin(inner, path if i == 0 else "", default)
-            home = f"{type(held).__name__}.{field.name}"
+            home = f"{type(settings).__name__}.{field.name}"
             if value != before and before is not MISSING:  # filled in
                 by_data = field.annotation in FROM_DATA or isinstance(value, Loss)
                 origin = f"{origin}: {before}, from the data" if isinstance(before, str) else (
@@ -162,9 +162,9 @@ def in_short(value: Any) -> str:
     if isinstance(value, Settings):
         return name_of(value) if hasattr(type(value), "registered_name") else IN_DETAIL
     if isinstance(value, Sequence) and not isinstance(value, str):
-        if any(isinstance(each, Entry) for each in value):
-            return ", ".join(name_of(each.layer) for each in value)
+        if any(isinstance(part, Entry) for part in value):
+            return ", ".join(name_of(part.layer) for part in value)
         if not value:
             return "none"
-        return show(value) if not any(isinstance(each, (Settings, tuple)) for each in value) else f"{len(value)}"
+        return show(value) if not any(isinstance(part, (Settings, tuple)) for part in value) else f"{len(value)}"
     return value if isinstance(value, str) and value else show(value)

@@ -40,14 +40,14 @@ def risks(made: RunFacts) -> Iterator[str]:
         yield ""
 
 
-def mark(found: Iterable[Risk]) -> str:
+def mark(risky: Iterable[Risk]) -> str:
     """Return what stands before a line with findings that are more than notes."""
-    return "! " if any(not risk.is_note for risk in found) else ""
+    return "! " if any(not risk.is_note for risk in risky) else ""
 
 
-def told(found: Iterable[Risk], indent: str = "  ") -> Iterator[str]:
+def told(risky: Iterable[Risk], indent: str = "  ") -> Iterator[str]:
     """Yield findings in full."""
-    for risk in found:
+    for risk in risky:
         for i, words in enumerate(risk.words()):
             yield from wrapped(f"{risk.finding.severity if i == 0 else '':<11}{words}", indent, len(indent) + 11)
 
@@ -57,13 +57,13 @@ def network(made: RunFacts) -> Iterator[str]:
     seen: set[str] = set()
     yield "NETWORK  (work in multiply-adds an example, memory for one batch)"
     for node in made.nodes:
-        found = made.at(node=node.path)
+        risky = made.at(node=node.path)
         settings = f", {node.settings}" if node.settings else ""
-        kept = ", ".join(sorted(node.frozen_parameters))
-        frozen = ", frozen" if node.frozen else f", {kept} frozen" if kept else ""
+        frozen_names = ", ".join(sorted(node.frozen_parameters))
+        frozen = ", frozen" if node.frozen else f", {frozen_names} frozen" if frozen_names else ""
         yield ""
-        yield from wrapped(f"{mark(found)}{node.path}: {node.kind}{settings}{frozen}; reads {', '.join(node.inputs)}")
-        yield from told(found)
+        yield from wrapped(f"{mark(risky)}{node.path}: {node.kind}{settings}{frozen}; reads {', '.join(node.inputs)}")
+        yield from told(risky)
         for label, text in node_rows(node):
             yield from wrapped(f"{label:<11}{text}", "  ", 13)
         if node.kind not in seen:
@@ -86,13 +86,13 @@ def node_rows(node: Any) -> Iterator[tuple[str, str]]:
     for shared in node.shared:
         yield "shares", shared
     yield "work", f"{count(node.forward_work)} forward, {count(node.backward_work)} backward"
-    held = [("parameters", node.parameter_bytes), ("tape", node.tape_bytes), ("optimizer", node.optimizer_bytes)]
-    yield "memory", ", ".join(f"{label} {size(number)}" for label, number in held if number) or "none"
+    memory = [("parameters", node.parameter_bytes), ("tape", node.tape_bytes), ("optimizer", node.optimizer_bytes)]
+    yield "memory", ", ".join(f"{label} {size(number)}" for label, number in memory if number) or "none"
     if node.receptive_field:
         yield "sees", f"{node.receptive_field} of the input"
     if node.measured_scale is not None:
-        told = "no rule predicts it" if node.predicted_scale is None else f"predicted {node.predicted_scale:.3g}"
-        yield "scale", f"{told}, measured {node.measured_scale:.3g} (root mean square at the start)"
+        prediction = "no rule predicts it" if node.predicted_scale is None else f"predicted {node.predicted_scale:.3g}"
+        yield "scale", f"{prediction}, measured {node.measured_scale:.3g} (root mean square at the start)"
 
 
 def equations(facts: Any) -> Iterator[str]:
@@ -111,9 +111,9 @@ def settings(made: RunFacts, every: bool) -> Iterator[str]:
     shown = [fact for fact in made.settings if every or made.matters(fact)]
     yield "SETTINGS"
     for fact in shown:
-        found = made.at(setting=fact.path)
-        yield from wrapped(f"{mark(found)}{fact.path} = {fact.value}   ({fact.origin})")
-        yield from told(found, "    ")
+        risky = made.at(setting=fact.path)
+        yield from wrapped(f"{mark(risky)}{fact.path} = {fact.value}   ({fact.origin})")
+        yield from told(risky, "    ")
         if fact.home in seen:
             continue
         seen.add(fact.home)
@@ -163,6 +163,8 @@ def memory_words(t: Totals) -> str:
     working = f"working memory {size(t.temporary_bytes)}" if t.temporary_bytes is not None else (
         f"tapes {size(t.tape_bytes)}, outputs and deltas {size(2 * t.output_bytes)}"
     )  # fmt: skip
-    held = f"parameters and gradients {size(t.parameter_bytes + t.gradient_bytes)}, optimizer {size(t.optimizer_bytes)}"
+    arrays = (
+        f"parameters and gradients {size(t.parameter_bytes + t.gradient_bytes)}, optimizer {size(t.optimizer_bytes)}"
+    )
     there = "" if t.available_bytes is None else f"; {size(t.available_bytes)} are available"
-    return f"{size(t.step_bytes)} for a step: {held}, {working}{there}"
+    return f"{size(t.step_bytes)} for a step: {arrays}, {working}{there}"

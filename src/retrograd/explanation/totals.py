@@ -61,8 +61,8 @@ def totals_of(
     rows = prepared.dataset.rows["train"]
     seconds, temporary, together = _measured(prepared, variables) if measure else (None, None, 1)
     parameters, optimizer = nbytes(variables.params), sum(node.optimizer_bytes for node in nodes)
-    tapes, held = sum(node.tape_bytes for node in nodes), nbytes(outputs)
-    working = temporary if temporary is not None else tapes + 2 * held
+    tapes, output_bytes = sum(node.tape_bytes for node in nodes), nbytes(outputs)
+    working = temporary if temporary is not None else tapes + 2 * output_bytes
     return Totals(
         parameters=sum(node.parameters for node in nodes),
         trained=sum(node.trained for node in nodes),
@@ -70,7 +70,7 @@ def totals_of(
         gradient_bytes=parameters,
         optimizer_bytes=optimizer,
         tape_bytes=tapes,
-        output_bytes=held,
+        output_bytes=output_bytes,
         temporary_bytes=temporary,
         step_bytes=2 * parameters + optimizer + max(working, 0),
         available_bytes=available_bytes(),

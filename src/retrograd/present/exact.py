@@ -63,8 +63,8 @@ class Figures:
             if not text:
                 text = self.product(values)
             elif len(values) == 1:
-                own = self.number(values[0])
-                text += f" - {own[1:]}" if own.startswith("-") else f" + {own}"
+                number = self.number(values[0])
+                text += f" - {number[1:]}" if number.startswith("-") else f" + {number}"
             else:
                 text += " + " + "*".join(map(self.factor, values))
         return text or "0"

@@ -19,12 +19,12 @@ def element(name: str, /, *children: str, **attributes: str | int | None) -> Mar
 
     An attribute with the value None is left out, one that is markup is taken as it is.
     """
-    given = "".join(
+    written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{value if isinstance(value, Markup) else escaped(str(value))}"'
         for key, value in attributes.items()
         if value is not None
     )
-    return Markup(f"<{name}{given}>{joined(children)}</{name}>")
+    return Markup(f"<{name}{written}>{joined(children)}</{name}>")
 
 
 def void(name: str, /, **attributes: str | int | None) -> Markup:

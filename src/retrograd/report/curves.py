@@ -47,10 +47,10 @@ class Mark(NamedTuple):
 
 def curves_section(story: Story) -> tuple[Markup, list[Any]]:
     """Return the section with the charts, and for each what the page's script reads."""
-    found = [chart for chart in charts(story) if any(_known(series) for series in chart.series)]
+    shown = [chart for chart in charts(story) if any(_known(series) for series in chart.series)]
     numbers = [epoch.epoch for epoch in story.epochs]
     marked = marks(story)
-    drawn = [drawing(i, chart, numbers, marked) for i, chart in enumerate(found[:MOST_CHARTS])]
+    drawn = [drawing(i, chart, numbers, marked) for i, chart in enumerate(shown[:MOST_CHARTS])]
     if not drawn:
         return Markup(""), []
     words = [*_constant_rate(story), "The table of epochs below holds the numbers."]
@@ -67,7 +67,7 @@ def charts(story: Story) -> Iterator[Chart]:
     """Yield the charts that a run has numbers for."""
     epochs = story.epochs
     parts = list(dict.fromkeys(part for epoch in epochs for part in epoch.metrics))
-    names = list(dict.fromkeys(name for epoch in epochs for own in epoch.metrics.values() for name in own))
+    names = list(dict.fromkeys(name for epoch in epochs for metrics in epoch.metrics.values() for name in metrics))
     measured = {
         name: tuple(Series(part, [epoch.metrics.get(part, {}).get(name) for epoch in epochs]) for part in parts)
         for name in names
@@ -76,7 +76,7 @@ def charts(story: Story) -> Iterator[Chart]:
     norms: Values = [epoch.gradient_norm for epoch in epochs]
     yield Chart("loss", (Series(STEPS_NAME, [epoch.loss for epoch in epochs]), *measured.pop("loss", ())), True)
     for name, series in measured.items():
-        values = [value for each in series for value in _known(each)]
+        values = [value for curve in series for value in _known(curve)]
         is_share = name.startswith(SHARES) and max(values, default=0) <= 1
         most = 1.0 if is_share else math.inf
         yield Chart(name.replace("_", " "), series, logarithmic=max(values, default=0) > 1, most=most)
@@ -87,12 +87,12 @@ def charts(story: Story) -> Iterator[Chart]:
 
 def marks(story: Story) -> list[Mark]:
     """Return the lines that stand in every chart."""
-    found = [
+    guarded = [
         Mark(story.epoch_at(event.step), str(i), f"the guard acted at step {event.step:,}")
         for i, event in enumerate(story.interventions, start=1)
     ]
     best = story.stopped.best_epoch if story.stopped else None
-    return found if best is None else [*found, Mark(best, "best", f"best epoch {best}")]
+    return guarded if best is None else [*guarded, Mark(best, "best", f"best epoch {best}")]
 
 
 def drawing(index: int, chart: Chart, epochs: Sequence[int], marked: Sequence[Mark]) -> tuple[Markup, Any]:
@@ -100,13 +100,13 @@ def drawing(index: int, chart: Chart, epochs: Sequence[int], marked: Sequence[Ma
     across = scale_for(epochs) or Scale(0, 1)
     up = scale_for((value for series in chart.series for value in _known(series)), chart.logarithmic, chart.most)
     shown = sorted({i for series in chart.series for i in _extremes(series.values)})
-    series = [Series(each.name, [each.values[i] for i in shown]) for each in chart.series]
+    series = [Series(curve.name, [curve.values[i] for i in shown]) for curve in chart.series]
     places = [across.place(epochs[i]) for i in shown]
-    told = [_told(each, epochs) for each in chart.series]
+    words = [_told(curve, epochs) for curve in chart.series]
     inside = [mark for mark in marked if across.low <= mark.epoch <= across.high]
     ticks = up.ticks() if up else []
     head = [element("b", chart.title), *([element("span", " (log scale)")] if up and up.logarithmic else [])]
-    lines = [_grid(up, ticks), *(_curve(each, places, up) for each in series if up)]
+    lines = [_grid(up, ticks), *(_curve(curve, places, up) for curve in series if up)]
     svg = element(
         "svg",
         *lines,
@@ -115,7 +115,7 @@ def drawing(index: int, chart: Chart, epochs: Sequence[int], marked: Sequence[Ma
         viewBox=f"0 0 {PLACES} {PLACES}",
         preserveAspectRatio="none",
         role="img",
-        aria_label=f"{chart.title} by epoch. " + ". ".join(told) + "".join(f". {mark.words}" for mark in inside),
+        aria_label=f"{chart.title} by epoch. " + ". ".join(words) + "".join(f". {mark.words}" for mark in inside),
     )
     area = element("div", svg, *(_flag(mark, across) for mark in _together(inside, across)), class_="area")
     ys = element("div", *(labels(up, "top", ticks) if up else ()), class_="ys")
@@ -126,7 +126,7 @@ def drawing(index: int, chart: Chart, epochs: Sequence[int], marked: Sequence[Ma
             element("i", class_=f"key s{STYLES.get(text.partition(': ')[0], 0)}"),
             element("span", f"{text.partition(': ')[0]} ", element("span", text.partition(": ")[2], class_="value")),
         )
-        for text in told
+        for text in words
     ]
     markup = element(
         "figure",
@@ -219,14 +219,14 @@ def _upright(x: int, kind: str) -> Markup:
 
 def _together(marked: Sequence[Mark], across: Scale) -> list[Mark]:
     """Return the marks with those of the guard that would hide each other as one: `1-3`."""
-    found: list[Mark] = []
+    apart: list[Mark] = []
     for mark in marked:
-        near = found and across.place(mark.epoch) - across.place(found[-1].epoch) < NEAR
+        near = apart and across.place(mark.epoch) - across.place(apart[-1].epoch) < NEAR
         if near and mark.label != "best":
-            first = found.pop()
+            first = apart.pop()
             mark = Mark(first.epoch, f"{first.label.partition('-')[0]}-{mark.label}", f"{first.words}; {mark.words}")
-        found.append(mark)
-    return found
+        apart.append(mark)
+    return apart
 
 
 def _flag(mark: Mark, across: Scale) -> Markup:

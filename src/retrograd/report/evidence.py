@@ -12,25 +12,28 @@ from retrograd.report.scale import PLACES, scale_for
 HEIGHT = 100
 
 
-def evidence_table(found: Finding) -> Markup:
+def evidence_table(finding: Finding) -> Markup:
     """Return a finding's evidence as numbers, with a bar to the value and a mark at the threshold; nothing for none."""
-    rows = [[each.quantity, number(each.value), number(each.threshold), bar(each)] for each in found.evidence]
+    rows = [
+        [evidence.quantity, number(evidence.value), number(evidence.threshold), bar(evidence)]
+        for evidence in finding.evidence
+    ]
     head = ["evidence", "value", "threshold", "compared"]
-    return table(f"evidence of {found.name}", head, rows) if rows else Markup("")
+    return table(f"evidence of {finding.name}", head, rows) if rows else Markup("")
 
 
-def bar(found: Evidence) -> Markup:
+def bar(evidence: Evidence) -> Markup:
     """Return a bar from 0, or on a logarithmic axis from its end, to the value, and a mark at the threshold."""
-    if found.threshold is None or not math.isfinite(found.value):
+    if evidence.threshold is None or not math.isfinite(evidence.value):
         return Markup("")
-    scale = scale_for([found.value, found.threshold], may_be_logarithmic=True)
+    scale = scale_for([evidence.value, evidence.threshold], may_be_logarithmic=True)
     if scale is None or not scale.logarithmic:
-        scale = scale_for([0.0, found.value, found.threshold])
+        scale = scale_for([0.0, evidence.value, evidence.threshold])
     if scale is None:
         return Markup("")
     start = 0 if scale.logarithmic else scale.place(0.0)
-    left, right = sorted((start, scale.place(found.value)))
-    mark = scale.place(found.threshold)
+    left, right = sorted((start, scale.place(evidence.value)))
+    mark = scale.place(evidence.threshold)
     return element(
         "svg",
         element("path", d=f"M0 {HEIGHT}H{PLACES}", class_="grid"),

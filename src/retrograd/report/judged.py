@@ -44,13 +44,13 @@ def _sentences(judged: Judged) -> list[str]:
         "valid": "There is no test part; the validation rows chose the best epoch.",
         "train": "There is neither a test nor a validation part: the network has trained on these rows.",
     }
-    found = [why[judged.part]] if judged.part in why else []
+    sentences = [why[judged.part]] if judged.part in why else []
     if judged.right is not None:
         whole = "in every label " if judged.labels else ""
-        found.append(f"{judged.right:,} of {judged.count:,} {judged.unit} are right {whole}".rstrip() + ".")
+        sentences.append(f"{judged.right:,} of {judged.count:,} {judged.unit} are right {whole}".rstrip() + ".")
     if judged.nonfinite:
-        found.append(f"For {judged.nonfinite:,} the output is not finite; they stand among the worst rows only.")
-    return found
+        sentences.append(f"For {judged.nonfinite:,} the output is not finite; they stand among the worst rows only.")
+    return sentences
 
 
 # ------------------------------------------------------------------------------------------------------------ classes
@@ -120,8 +120,8 @@ def _labels(labels: Sequence[LabelCounts]) -> Markup:
         return NOTHING
     head = ["label", "hits", "misses", "false alarms", "correct rejections"]
     rows = [
-        [each.name, *(f"{count:,}" for count in (each.hits, each.misses, each.false_alarms, each.rejections))]
-        for each in labels
+        [label.name, *(f"{count:,}" for count in (label.hits, label.misses, label.false_alarms, label.rejections))]
+        for label in labels
     ]
     return table("each label's confusion", head, rows)
 
@@ -134,7 +134,7 @@ def _quantities(judged: Judged) -> Markup:
     if not judged.residuals:
         return NOTHING
     head = ["prediction - true value", *QUANTILE_WORDS[: len(QUANTILES)]]
-    rows = [[each.target, *(number(value, 4) for value in each.quantiles)] for each in judged.residuals]
+    rows = [[residuals.target, *(number(value, 4) for value in residuals.quantiles)] for residuals in judged.residuals]
     more = f"The first {len(rows)} of {judged.target_count} targets." if judged.target_count > len(rows) else ""
     return joined(
         [
@@ -179,15 +179,15 @@ def _worst_row(row: WorstRow, pictured: bool, sure: bool, names: Sequence[str]) 
         yield element("td", cell if len(cell) <= SHOWN_CELL else element("span", cell, class_="long"))
 
 
-def _picture(found: Picture | None) -> Markup:
+def _picture(picture: Picture | None) -> Markup:
     """Return a row's picture; one whose bytes are not what its size says is left out."""
-    if found is None:
+    if picture is None:
         return NOTHING
     try:
-        pixels = base64.b64decode(found.pixels, validate=True)
+        pixels = base64.b64decode(picture.pixels, validate=True)
     except (binascii.Error, ValueError):
         return NOTHING
-    if found.channels not in (1, 3) or len(pixels) != found.width * found.height * found.channels or not pixels:
+    if picture.channels not in (1, 3) or len(pixels) != picture.width * picture.height * picture.channels or not pixels:
         return NOTHING
-    source = true_picture(found.width, found.height, found.channels, pixels)
-    return void("img", src=source, alt=f"{found.width} by {found.height} pixels", class_="thumb")
+    source = true_picture(picture.width, picture.height, picture.channels, pixels)
+    return void("img", src=source, alt=f"{picture.width} by {picture.height} pixels", class_="thumb")

@@ -42,7 +42,7 @@ def rows(story: Story) -> list[Row]:
         network = Network(*parse_entries(story.model_config.get("network")))
         outputs = network.specs(_columns(story.facts))
     except (RetrogradError, AttributeError, KeyError, TypeError, ValueError):
-        return [Row(node, "", (), "", own) for node, own in sorted(params.items(), key=_by_node)]
+        return [Row(node, "", (), "", shapes) for node, shapes in sorted(params.items(), key=_by_node)]
     return [
         Row(node.name, _layer(node.layer), node.inputs, _shape(outputs[node.name]), params.get(node.name, {}))
         for node in network.nodes
@@ -81,17 +81,17 @@ def _layer(layer: Any) -> str:
     """Return a layer in words: its kind, and its settings that are no defaults."""
     kind = str(getattr(layer, "kind", type(layer).__name__))
     try:
-        given = {key: value for key, value in dump(layer, filled=False).items() if value is not None}
+        settings = {key: value for key, value in dump(layer, filled=False).items() if value is not None}
     except (RetrogradError, AttributeError, TypeError):
         return kind
-    text = ", ".join(f"{key} {value}" for key, value in given.items())
+    text = ", ".join(f"{key} {value}" for key, value in settings.items())
     text = text if len(text) <= MOST_SETTINGS else f"{text[: MOST_SETTINGS - 3]}..."
     return f"{kind}: {text}" if text else kind
 
 
 def _shape(spec: Any) -> str:
     if isinstance(spec, dict):
-        return "; ".join(f"{name} {_shape(own)}" for name, own in spec.items())
+        return "; ".join(f"{name} {_shape(part)}" for name, part in spec.items())
     return _times(spec.shape[1:])
 
 

@@ -70,21 +70,21 @@ def _figure(plane: Plane, sample: Sample, scales: Sequence[Scale], points: Seque
         count = len(plane.classes)
         colours = [_pale(class_colour(w, count), shade / 255, count) for w, shade in zip(winners, shades, strict=True)]
         sides = list(winners)
-    kept = ", kept" if sample.epoch == plane.best else ""
+    mark = ", kept" if sample.epoch == plane.best else ""
     svg = element(
         "svg",
         element("path", d=_edges(sides, plane.side), class_="edge"),
         *points,
         viewBox=f"0 0 {PLACES} {PLACES}",
         role="img",
-        aria_label=f"The plane at epoch {sample.epoch:,}{kept}",
+        aria_label=f"The plane at epoch {sample.epoch:,}{mark}",
     )
     pixels = bytes(part for colour in colours for part in colour)
     image = void("img", src=true_picture(plane.side, plane.side, 3, pixels), alt="", class_="cells-behind")
     xs, ys = (labels(scale, side, _few(scale)) for scale, side in zip(scales, ("left", "top"), strict=True))
     return element(
         "figure",
-        element("figcaption", element("b", f"Epoch {sample.epoch:,}"), element("span", kept.removeprefix(", "))),
+        element("figcaption", element("b", f"Epoch {sample.epoch:,}"), element("span", mark.removeprefix(", "))),
         element("div", element("div", *ys, class_="ys"), element("div", image, svg, class_="area"),
                 element("div", *xs, class_="xs"), class_="plot square"),
         class_="chart",
@@ -107,15 +107,15 @@ def _pale(colour: Colour, share: float, count: int) -> Colour:
 def _edges(sides: Sequence[int], side: int) -> Markup:
     """Return the lines between neighbouring cells whose answers differ."""
     at = [round(PLACES * i / side) for i in range(side + 1)]
-    found = []
+    edges = []
     for row in range(side):
         for column in range(side):
             here = sides[row * side + column]
             if column + 1 < side and sides[row * side + column + 1] != here:
-                found.append(f"M{at[column + 1]} {at[row]}V{at[row + 1]}")
+                edges.append(f"M{at[column + 1]} {at[row]}V{at[row + 1]}")
             if row + 1 < side and sides[(row + 1) * side + column] != here:
-                found.append(f"M{at[column]} {at[row + 1]}H{at[column + 1]}")
-    return Markup("".join(found))
+                edges.append(f"M{at[column]} {at[row + 1]}H{at[column + 1]}")
+    return Markup("".join(edges))
 
 
 def _points(plane: Plane, scales: Sequence[Scale]) -> list[Markup]:
@@ -128,12 +128,12 @@ def _points(plane: Plane, scales: Sequence[Scale]) -> list[Markup]:
         share = (point.target - low) / ((high - low) or 1.0)
         number = int(point.target) if plane.classes else round(4 * min(max(share, 0.0), 1.0))
         groups.setdefault(number, []).append(point)
-    return [_marks(own, number, plane, scales) for number, own in sorted(groups.items())]
+    return [_marks(members, number, plane, scales) for number, members in sorted(groups.items())]
 
 
-def _marks(own: Sequence[Point], number: int, plane: Plane, scales: Sequence[Scale]) -> Markup:
+def _marks(members: Sequence[Point], number: int, plane: Plane, scales: Sequence[Scale]) -> Markup:
     shape = SHAPES[number % len(SHAPES) if plane.classes else 0]
-    path = "".join(f"M{scales[0].place(p.x)} {PLACES - scales[1].place(p.y)}{shape}" for p in own)
+    path = "".join(f"M{scales[0].place(p.x)} {PLACES - scales[1].place(p.y)}{shape}" for p in members)
     return element("path", d=Markup(path), class_="mark-point", style=_style(_ink(number, plane)))
 
 
@@ -179,7 +179,7 @@ def _key(number: int, name: str, plane: Plane) -> Markup:
 def _bytes(text: str, plane: Plane) -> bytes | None:
     """Return the cells of a sample; None where they are not what the side says."""
     try:
-        found = base64.b64decode(text, validate=True)
+        cells = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return None
-    return found if len(found) == plane.side**2 else None
+    return cells if len(cells) == plane.side**2 else None

@@ -13,35 +13,35 @@ MOST_DIFFERENCE = 6_000  # characters
 
 def repairs_section(story: Story) -> Markup:
     """Return what a repair tried: the configuration as it was, then the bundles of remedies, the best first."""
-    found = story.repaired
-    if found is None:
+    repair = story.repaired
+    if repair is None:
         return Markup("")
-    own = [element("p", "This run was made with the repaired configuration.", class_="soft")]
-    helped = [element("li", element("b", each.name), f": {each.why}") for each in found.remedies]
-    lines = element("pre", *_lines(found.difference), tabindex=0)
+    origin = [element("p", "This run was made with the repaired configuration.", class_="soft")]
+    helped = [element("li", element("b", remedy.name), f": {remedy.why}") for remedy in repair.remedies]
+    lines = element("pre", *_lines(repair.difference), tabindex=0)
     change = element("details", element("summary", "The change of the configuration"), lines)
     return element(
         "section",
         element("h2", "Repairs tried"),
-        element("p", found.sentence),
-        *(own if found.configuration else []),
-        *_trials(found),
+        element("p", repair.sentence),
+        *(origin if repair.configuration else []),
+        *_trials(repair),
         *([element("p", "What helped"), element("ul", *helped)] if helped else []),
-        *([change] if found.difference else []),
+        *([change] if repair.difference else []),
     )
 
 
-def _trials(found: Repaired) -> list[Markup]:
-    if not found.tried:
+def _trials(repair: Repaired) -> list[Markup]:
+    if not repair.tried:
         return []
-    order = sorted(found.tried, key=lambda t: (not t.accepted, not t.scores, -(_score(t))))
-    shown = [*([found.start] if found.start else []), *order[:MOST_TRIED]]
+    order = sorted(repair.tried, key=lambda t: (not t.accepted, not t.scores, -(_score(t))))
+    shown = [*([repair.start] if repair.start else []), *order[:MOST_TRIED]]
     left = len(order) - MOST_TRIED
     more = f" {left} more stand in repair.json." if left > 0 else ""
-    words = f"{len(found.tried)} bundles in {found.updates:,} updates; ± is a standard error over the seeds.{more}"
+    words = f"{len(repair.tried)} bundles in {repair.updates:,} updates; ± is a standard error over the seeds.{more}"
     head = ["remedies", "held-out score", "±", "gain", "seeds", ""]
     return [element("p", words, class_="soft"),
-            table("repairs tried", head, [_row(each, each is found.start) for each in shown])]  # fmt: skip
+            table("repairs tried", head, [_row(trial, trial is repair.start) for trial in shown])]  # fmt: skip
 
 
 def _row(tried: Tried, is_start: bool) -> list[str]:
@@ -52,8 +52,8 @@ def _row(tried: Tried, is_start: bool) -> list[str]:
         return [name, number(_score(tried), 4), "-", "-", str(len(tried.glances)), "a short look only"]
     spread = number(tried.spread, 2) if len(tried.scores) > 1 else "-"
     gain = "-" if tried.gain is None else f"{'+' if tried.gain > 0 else ''}{number(tried.gain, 3)}"
-    told: str = element("b", "accepted") if tried.accepted else ""
-    return [name, number(tried.mean, 4), spread, gain, str(len(tried.scores)), told]
+    verdict: str = element("b", "accepted") if tried.accepted else ""
+    return [name, number(tried.mean, 4), spread, gain, str(len(tried.scores)), verdict]
 
 
 def _score(tried: Tried) -> float:

@@ -12,18 +12,18 @@ from retrograd.report.image import LOGARITHMIC, MISSING, picture, shade
 from retrograd.report.scale import PLACES, Scale, labels, scale_for
 
 
-def residuals_figures(found: Sequence[Residuals]) -> list[Markup]:
+def residuals_figures(targets: Sequence[Residuals]) -> list[Markup]:
     """Return a drawing for each target."""
-    return [_figure(each) for each in found if each.points or each.counts]
+    return [_figure(target) for target in targets if target.points or target.counts]
 
 
-def _figure(found: Residuals) -> Markup:
-    scale = scale_for([found.low, found.high]) if found.points else _exact(found.low, found.high)
+def _figure(residuals: Residuals) -> Markup:
+    scale = scale_for([residuals.low, residuals.high]) if residuals.points else _exact(residuals.low, residuals.high)
     if scale is None:
         return Markup("")
     ticks = scale.ticks()
     lines = "".join(f"M0 {PLACES - scale.place(tick)}h{PLACES}M{scale.place(tick)} 0v{PLACES}" for tick in ticks)
-    dots = "".join(f"M{scale.place(x)} {PLACES - scale.place(y)}h0" for x, y in found.points)
+    dots = "".join(f"M{scale.place(x)} {PLACES - scale.place(y)}h0" for x, y in residuals.points)
     svg = element(
         "svg",
         element("path", d=Markup(lines), class_="grid"),
@@ -32,18 +32,20 @@ def _figure(found: Residuals) -> Markup:
         viewBox=f"0 0 {PLACES} {PLACES}",
         preserveAspectRatio="none",
         role="img",
-        aria_label=f"{found.target}: predictions against true values; half of the residuals lie between "
-        f"{number(found.quantiles[2], 4)} and {number(found.quantiles[4], 4)}"
-        if len(found.quantiles) > 4
-        else f"{found.target}: predictions against true values",
+        aria_label=f"{residuals.target}: predictions against true values; half of the residuals lie between "
+        f"{number(residuals.quantiles[2], 4)} and {number(residuals.quantiles[4], 4)}"
+        if len(residuals.quantiles) > 4
+        else f"{residuals.target}: predictions against true values",
     )
     ys = element("div", *labels(scale, "top", ticks), class_="ys")
     xs = element("div", *labels(scale, "left", ticks), class_="xs")
-    words = "predicted (up) against true (across)" + ("; the lighter, the more rows" if found.counts else "")
+    words = "predicted (up) against true (across)" + ("; the lighter, the more rows" if residuals.counts else "")
     return element(
         "figure",
-        element("figcaption", element("b", element("bdi", found.target), class_="own"), element("span", f" {words}")),
-        element("div", ys, element("div", _cells(found), svg, class_="area"), xs, class_="plot square"),
+        element(
+            "figcaption", element("b", element("bdi", residuals.target), class_="own"), element("span", f" {words}")
+        ),
+        element("div", ys, element("div", _cells(residuals), svg, class_="area"), xs, class_="plot square"),
         class_="chart",
     )
 
@@ -53,11 +55,11 @@ def _exact(low: float, high: float) -> Scale | None:
     return Scale(low, high) if math.isfinite(low) and math.isfinite(high) and low < high else None
 
 
-def _cells(found: Residuals) -> Markup:
+def _cells(residuals: Residuals) -> Markup:
     """Return many rows as a picture: the lighter a cell, the more rows."""
-    if not found.counts or not found.counts[0]:
+    if not residuals.counts or not residuals.counts[0]:
         return Markup("")
-    most = max(map(max, found.counts))
+    most = max(map(max, residuals.counts))
     cells = [[shade(math.log(n) / math.log(most or 1)) if n and most > 1 else MISSING if not n else 0 for n in row]
-             for row in reversed(found.counts)]  # fmt: skip
+             for row in reversed(residuals.counts)]  # fmt: skip
     return void("img", src=picture(cells, LOGARITHMIC), alt="", class_="cells-behind")

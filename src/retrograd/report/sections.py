@@ -31,7 +31,7 @@ def header(story: Story, parameters: int | None) -> Markup:
     facts = [start.task] if start and start.task else []
     facts += [f"{start.time:%Y-%m-%d %H:%M %Z}".strip()] if start and start.time else []
     facts += [story.folder] if story.folder != name else []
-    tiles = [_tile(*each) for each in _figures(story, parameters)]
+    tiles = [_tile(*figure) for figure in _figures(story, parameters)]
     verdict = _verdict(story)
     tone = "bad" if verdict or (stop and stop.reason in BAD_ENDS) else "plain"
     return element(
@@ -61,10 +61,10 @@ def _figures(story: Story, parameters: int | None) -> Iterator[tuple[str, str, s
     stop, epochs = story.stopped, story.epochs
     part = next(parts(story.scores), None)
     if part is not None:
-        own = story.scores[part]
-        metric = next((name for name in TELLING if name in own), next(iter(own), None))
+        metrics = story.scores[part]
+        metric = next((name for name in TELLING if name in metrics), next(iter(metrics), None))
         if metric is not None:
-            yield f"{part} {metric}", aligned([own[metric]])[0], "of the kept weights" if stop else "measured last"
+            yield f"{part} {metric}", aligned([metrics[metric]])[0], "of the kept weights" if stop else "measured last"
     if story.chance is not None:
         yield "chance level", aligned([story.chance.level])[0], story.chance.answer
     count = f"{stop.epoch if stop else len(epochs):,}"
@@ -115,31 +115,31 @@ def findings_section(story: Story) -> Markup:
     """Return what a diagnosis found, the likeliest cause first."""
     if story.examined is None:
         return NOTHING
-    found = story.examined.findings
-    tone = "bad" if any(each.severity == "fault" for each in found) else "act" if found else "good"
+    findings = story.examined.findings
+    tone = "bad" if any(finding.severity == "fault" for finding in findings) else "act" if findings else "good"
     sentence = element("p", element("b", story.examined.verdict), f": {story.examined.sentence}")
-    items = [_finding(each) for each in found[:MOST_ITEMS]]
-    listed = element("ul", *items, *_more(len(found), "diagnosis.json")) if items else NOTHING
+    items = [_finding(finding) for finding in findings[:MOST_ITEMS]]
+    listed = element("ul", *items, *_more(len(findings), "diagnosis.json")) if items else NOTHING
     return _notice("Findings", element("div", sentence, listed), tone)
 
 
 def warnings_section(story: Story) -> Markup:
     """Return the notes that warn."""
-    found = story.warnings
-    items = [element("li", text) for text in found[:MOST_ITEMS]]
-    return _notice("Warnings", element("ul", *items, *_more(len(found))), "act") if found else NOTHING
+    warnings = story.warnings
+    items = [element("li", text) for text in warnings[:MOST_ITEMS]]
+    return _notice("Warnings", element("ul", *items, *_more(len(warnings))), "act") if warnings else NOTHING
 
 
-def _finding(found: Finding) -> Markup:
-    code = f" [{found.code}]" if found.code else ""
-    place = [element("code", found.path), ": "] if found.path else []
-    helps = [element("span", f"May help: {', '.join(found.remedies)}.", class_="line")] if found.remedies else []
+def _finding(finding: Finding) -> Markup:
+    code = f" [{finding.code}]" if finding.code else ""
+    place = [element("code", finding.path), ": "] if finding.path else []
+    helps = [element("span", f"May help: {', '.join(finding.remedies)}.", class_="line")] if finding.remedies else []
     return element(
         "li",
-        element("span", found.severity, class_=f"severity {found.severity}"),
-        element("b", f" {found.name.replace('_', ' ')}{code} "),
-        element("span", *place, found.message, class_="line"),
-        evidence_table(found),
+        element("span", finding.severity, class_=f"severity {finding.severity}"),
+        element("b", f" {finding.name.replace('_', ' ')}{code} "),
+        element("span", *place, finding.message, class_="line"),
+        evidence_table(finding),
         *helps,
     )
 
@@ -158,10 +158,10 @@ def _more(count: int, where: str = "events.jsonl") -> list[Markup]:
 def scores_section(story: Story) -> Markup:
     """Return the metrics by part of the data."""
     scores = story.scores
-    names = list(dict.fromkeys(name for own in scores.values() for name in own))
+    names = list(dict.fromkeys(name for metrics in scores.values() for name in metrics))
     if not names:
         return NOTHING
-    rows = [[name.replace("_", " "), *aligned([own.get(name) for own in scores.values()])] for name in names]
+    rows = [[name.replace("_", " "), *aligned([metrics.get(name) for metrics in scores.values()])] for name in names]
     which = "Of the weights that were kept." if story.stopped else "Measured last."
     return element(
         "section",
@@ -203,7 +203,7 @@ def epochs_section(story: Story) -> Markup:
     epochs = story.epochs
     if not epochs:
         return NOTHING
-    measured = list(dict.fromkeys((p, name) for e in epochs for p, own in e.metrics.items() for name in own))
+    measured = list(dict.fromkeys((p, name) for e in epochs for p, metrics in e.metrics.items() for name in metrics))
     head = ["epoch", "step", "training steps loss", *(f"{part} {name.replace('_', ' ')}" for part, name in measured)]
     head += ["learning rate", "gradient norm", "seconds"]
     every = math.ceil(len(epochs) * len(head) / MOST_CELLS)

@@ -157,7 +157,7 @@ def read_story(run: RunFolder) -> Story:
     except RetrogradError as error:
         header = None
         problems.append(f"{run.model_path.name}: {error.problems[0].message}")
-    found: dict[str, Any] = {}
+    parts_read: dict[str, Any] = {}
     readers: dict[str, Callable[[], Any]] = {
         "examined": lambda: read_examined(run.path),
         "repaired": lambda: read_repaired(run.path / REPAIR),
@@ -166,19 +166,19 @@ def read_story(run: RunFolder) -> Story:
     }
     for name, read in readers.items():
         try:
-            found[name] = read()
+            parts_read[name] = read()
         except RetrogradError as error:
             problems.append(str(error))
     events = tuple(run.events())
-    return Story(run.path.resolve().name, run.config_text(), events, header, "; ".join(problems), **found)
+    return Story(run.path.resolve().name, run.config_text(), events, header, "; ".join(problems), **parts_read)
 
 
 def _mapping(header: Header | None, key: str) -> Mapping[str, Any]:
     try:
-        found = parse_json(header.metadata.get(key, "{}")) if header else {}
+        values = parse_json(header.metadata.get(key, "{}")) if header else {}
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return values if isinstance(values, dict) else {}
 
 
 def natural(path: str) -> list[tuple[int, str]]:

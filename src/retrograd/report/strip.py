@@ -97,8 +97,8 @@ def strips(health: Sequence[Health], nodes: Sequence[str]) -> list[Strip]:
     """Return a strip for each quantity that was read, the most telling first."""
     paths: dict[str, dict[str, None]] = {}
     for event in health:
-        for quantity, own in event.readings.items():
-            paths.setdefault(quantity, {}).update(dict.fromkeys(own))
+        for quantity, by_path in event.readings.items():
+            paths.setdefault(quantity, {}).update(dict.fromkeys(by_path))
     known = [name for name in QUANTITIES if paths.get(name)]
     others = [name for name in paths if paths[name] and name not in QUANTITIES and not name.endswith(UNDRAWN)]
     chosen = (known + others)[: 2 * len(QUANTITIES)]
@@ -107,7 +107,7 @@ def strips(health: Sequence[Health], nodes: Sequence[str]) -> list[Strip]:
     most = max(LEAST_ROWS, min(MOST_ROWS, ALL_ROWS // len(chosen)))
     order = {name: i for i, name in enumerate(nodes)}
     rows = {name: _chosen_rows(health, name, _sorted(paths[name], order), most) for name in chosen}
-    total = sum(len(own) for own in rows.values())
+    total = sum(len(by_path) for by_path in rows.values())
     cells = max(LEAST_CELLS, min(MOST_CELLS, MOST_NUMBERS // total))
     size = math.ceil(len(health) / cells)
     groups = [health[i : i + size] for i in range(0, len(health), size)]
@@ -137,17 +137,17 @@ def _chosen_rows(health: Sequence[Health], quantity: str, paths: list[str], most
     if len(paths) <= most:
         return paths
     broken = {p for e in health for p, v in e.readings.get(quantity, {}).items() if not math.isfinite(v)}
-    kept = [path for path in paths if path in broken][:most]
+    rows = [path for path in paths if path in broken][:most]
     others = [path for path in paths if path not in broken]
-    room = most - len(kept)
-    kept += [others[i * len(others) // room] for i in range(room)]
-    return [path for path in paths if path in set(kept)]
+    room = most - len(rows)
+    rows += [others[i * len(others) // room] for i in range(room)]
+    return [path for path in paths if path in set(rows)]
 
 
 def _largest(group: Sequence[Health], quantity: str, path: str) -> float | None:
     """Return the largest value of some readings; one that is not finite comes first."""
-    found = [value for e in group if (value := e.readings.get(quantity, {}).get(path)) is not None]
-    return next((value for value in found if not math.isfinite(value)), max(found, default=None))
+    values = [value for e in group if (value := e.readings.get(quantity, {}).get(path)) is not None]
+    return next((value for value in values if not math.isfinite(value)), max(values, default=None))
 
 
 # ------------------------------------------------------------------------------------------------------------ drawing

@@ -17,32 +17,32 @@ MOST_WEIGHTS = 300  # numbers of all parameters together, whose chains are writt
 
 def chain_lines(step: StepNumbers, writer: Writer) -> dict[str, Line]:
     """Return every delta and gradient that is written out, by its key; each names the deltas that it is made of."""
-    found: dict[str, Line] = {}
+    lines_by_key: dict[str, Line] = {}
     for node in step.nodes:
         if node.delta is None:
             continue
         several = len(node.contributions) > 1
-        for given in node.contributions:
-            for line in writer.origin(given)[0]:
-                key = f"{line.key}@{given.source}" if several else line.key
-                found[key] = Line(key, f"δ {line.name}", line.text, line.value, line.terms)
+        for contribution in node.contributions:
+            for line in writer.origin(contribution)[0]:
+                key = f"{line.key}@{contribution.source}" if several else line.key
+                lines_by_key[key] = Line(key, f"δ {line.name}", line.text, line.value, line.terms)
         if several:
-            found |= {line.key: line for line in _sums(node, found, writer.f)}
+            lines_by_key |= {line.key: line for line in _sums(node, lines_by_key, writer.f)}
         for lines in gradient_lines(node.layer, node, writer.f).values():
-            found |= {line.key: line for line in lines}
-    return found
+            lines_by_key |= {line.key: line for line in lines}
+    return lines_by_key
 
 
-def _sums(node: NodeNumbers, found: Mapping[str, Line], f: Figures) -> list[Line]:
+def _sums(node: NodeNumbers, known: Mapping[str, Line], f: Figures) -> list[Line]:
     """Return the deltas of a node that several others read: what they hand back, added up."""
     lines = []
     for index in indices(node.delta):
         key = delta_key(node.path, index)
-        keys = [f"{key}@{given.source}" for given in node.contributions]
-        if all(each in found for each in keys):
-            text = f.sum([(found[each].value,) for each in keys])
+        keys = [f"{key}@{contribution.source}" for contribution in node.contributions]
+        if all(part in known for part in keys):
+            text = f.sum([(known[part].value,) for part in keys])
             name = f"δ {place(node.path, index, node.delta.shape)}"
-            lines.append(Line(key, name, text, float(node.delta[index]), tuple(Term((), each) for each in keys)))
+            lines.append(Line(key, name, text, float(node.delta[index]), tuple(Term((), part) for part in keys)))
     return lines
 
 

@@ -53,8 +53,8 @@ class Condition(NamedTuple):
 
     def holds(self, values: Any) -> np.ndarray:
         """Return for each step's reading whether the condition holds; one that is no number always does."""
-        found = np.atleast_1d(np.asarray(values, np.float64))
-        holds: np.ndarray = COMPARE[self.sign](found, self.value) | np.isnan(found)
+        readings = np.atleast_1d(np.asarray(values, np.float64))
+        holds: np.ndarray = COMPARE[self.sign](readings, self.value) | np.isnan(readings)
         return holds
 
 
@@ -62,11 +62,11 @@ def parse_condition(text: str) -> Condition:
     """Return the condition in a text; `nonfinite` alone is one."""
     if text.strip() in ("nonfinite", "non-finite", "nan", "inf"):
         return Condition("nonfinite", "", ">", 0.0)
-    found = FORM.fullmatch(text)
-    if not found:
+    match = FORM.fullmatch(text)
+    if not match:
         cure = f"readings: {', '.join(KNOWN)}"
         raise UsageError(f"expected a condition such as grad_norm>10, found '{text}'", where="break", cure=cure)
-    reading, path, sign, number = found.groups()
+    reading, path, sign, number = match.groups()
     if reading not in (*OF_OUTCOME, *OF_PASS) or (path is None) is (reading in ("delta", "output", "gradient")):
         named = reading if path is None else f"{reading}:{path}"
         raise UsageError(f"no reading '{named}'", where="break", cure=did_you_mean(named, KNOWN))
@@ -97,10 +97,10 @@ def first_step(source: Source, text: str) -> int:
     def watch(stepper: Stepper, program: Any) -> Any:
         reader = None if read is None else Reader(stepper, read)
 
-        def dispatch(train: TrainState, *given: Any) -> Any:
+        def dispatch(train: TrainState, *arguments: Any) -> Any:
             done = int(train.step)
-            seen = None if reader is None else reader(train, _minibatches(*given))
-            after, outcome = program(train, *given)
+            seen = None if reader is None else reader(train, _minibatches(*arguments))
+            after, outcome = program(train, *arguments)
             values = OF_OUTCOME[condition.reading](outcome) if seen is None else seen
             met.extend(done + 1 + int(i) for i in np.flatnonzero(condition.holds(values)))
             return after, outcome
@@ -157,11 +157,11 @@ class Reader:
 
     def __call__(self, train: TrainState, batches: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Return the reading of each step [steps]."""
-        found = []
+        values = []
         for i, batch in enumerate(batches):
             train = self._step(train, batches[i - 1]) if i else train
-            found.append(float(self._look(train, batch)))
-        return np.asarray(found)
+            values.append(float(self._look(train, batch)))
+        return np.asarray(values)
 
 
 def _check(node: str, network: Network) -> None:
@@ -170,10 +170,10 @@ def _check(node: str, network: Network) -> None:
 
 
 def _parameter(result: Pass, node: str, name: str) -> Any:
-    own = result.grads.get(node, {})
-    if name not in own:
-        raise UsageError(f"{node} has no parameter '{name}'", where="break", cure=did_you_mean(name, own))
-    return own[name]
+    grads = result.grads.get(node, {})
+    if name not in grads:
+        raise UsageError(f"{node} has no parameter '{name}'", where="break", cure=did_you_mean(name, grads))
+    return grads[name]
 
 
 def _accuracy(objective: Objective, result: Pass, batch: Mapping[str, Any]) -> Array:

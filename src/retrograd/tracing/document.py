@@ -100,8 +100,8 @@ class Writer:
         about += "".join(f"; {name} shared from {path}" for name, path in node.node.share)
         lines = forward_lines(node.layer, node, self.f)
         blocks: list[Any] = [Sums(tuple(lines))] if lines else []
-        if (found := state_table(node, self.f)) is not None:
-            blocks += [Words(found[2]), Table(found[0], tuple(found[1]))]
+        if (table := state_table(node, self.f)) is not None:
+            blocks += [Words(table[2]), Table(table[0], tuple(table[1]))]
         if not lines or self.node:
             blocks += [b for name, array in parts(node.path, node.output) for b in self.array(f"output {name}", array)]
         if self.node:
@@ -158,25 +158,25 @@ class Writer:
             blocks += [b for name, delta in parts(f"δ {node.path}", node.delta) for b in self.array(name, delta)]
         return Section("backward", node.path, described(node), "", node.path, tuple(blocks))
 
-    def contribution(self, given: Contribution) -> list[Any]:
+    def contribution(self, part: Contribution) -> list[Any]:
         """Return one reader's part of a delta, with the reader's formula."""
-        lines, words = self.origin(given)
+        lines, words = self.origin(part)
         if lines and not (self.node and len(lines) > MOST_LINES):
             return [Words(words), Sums(tuple(lines), "δ ")]
-        return [Words(words), *self.array(f"δ {given.reference}", given.values)]
+        return [Words(words), *self.array(f"δ {part.reference}", part.values)]
 
-    def origin(self, given: Contribution) -> tuple[list[Line], str]:
+    def origin(self, part: Contribution) -> tuple[list[Line], str]:
         """Return the lines of a contribution, and a sentence that says where it comes from."""
-        if given.source == GIVEN:
-            return _plain(given, self.f), "from outside: the delta that was given"
-        objective = next((each for each in self.step.objectives if each.name == given.source), None)
+        if part.source == GIVEN:
+            return _plain(part, self.f), "from outside: the delta that was given"
+        objective = next((candidate for candidate in self.step.objectives if candidate.name == part.source), None)
         if objective is not None:
             words = f"from {objective.name} ({objective.loss.kind}): {objective.loss.formulas().backward[0]}"
             return start_lines(objective, self.f) or [], words
-        reader = next(node for node in self.step.nodes if node.path == given.source)
+        reader = next(node for node in self.step.nodes if node.path == part.source)
         equations = reader.equations
         formula = f": {equations.backward[0]}" if equations else ""
-        which = reader.node.inputs.index(given.reference) if given.reference in reader.node.inputs else 0
+        which = reader.node.inputs.index(part.reference) if part.reference in reader.node.inputs else 0
         lines = backward_lines(reader.layer, reader, self.f)
         return (lines[which] if lines else []), f"from {reader.path} ({described(reader)}){formula}"
 
@@ -184,7 +184,7 @@ class Writer:
         """Return the sum of what several readers hand back."""
         if not isinstance(node.delta, np.ndarray):
             return []
-        alike = [given.values for given in node.contributions]
+        alike = [part.values for part in node.contributions]
         if node.delta.size > MOST_LINES or any(values.shape != node.delta.shape for values in alike):
             return [Words("their sum"), *self.array(f"δ {node.path}", node.delta)]
         lines = [
@@ -212,15 +212,15 @@ class Writer:
         columns = columns_of(step, parameter)
         if parameter.before.size <= (OPENED if self.node else MOST_LINES):
             places = list(indices(parameter.before))
-            each = [update_lines(step, parameter, index, f) for index in places[:MOST_LINES]]
-            short = all(len(lines) == 1 for lines in each) and len(places) <= MOST_LINES
+            calculations = [update_lines(step, parameter, index, f) for index in places[:MOST_LINES]]
+            short = all(len(lines) == 1 for lines in calculations) and len(places) <= MOST_LINES
             if short:
                 named = [_renamed(lines[0], entry(parameter.path.rpartition("/")[2], index))
-                         for lines, index in zip(each, places, strict=True)]  # fmt: skip
+                         for lines, index in zip(calculations, places, strict=True)]  # fmt: skip
                 blocks.append(Sums(tuple(named)))
             else:
                 blocks.append(Table(("", *columns), tuple(map(tuple, rows_of(columns, places, f)))))
-                blocks += [Words(f"in full, {entry('', places[0]) or 'the number'}:"), Sums(tuple(each[0]))]
+                blocks += [Words(f"in full, {entry('', places[0]) or 'the number'}:"), Sums(tuple(calculations[0]))]
         else:
             blocks.append(self.statistics(columns))
         return Section("update", parameter.path, "", "", _node_of(parameter), tuple(blocks))
@@ -238,8 +238,8 @@ class Writer:
         """Return what the step did to the loss."""
         f, step = self.f, self.step
         before, after = step.loss, step.loss_after
-        told = f"loss {f.number(before)} -> {f.number(after)}, change {f.number(after - before)}"
-        return Section("after", "loss after the step", "the same rows, the new weights", blocks=(Words(told),))
+        words = f"loss {f.number(before)} -> {f.number(after)}, change {f.number(after - before)}"
+        return Section("after", "loss after the step", "the same rows, the new weights", blocks=(Words(words),))
 
     # ------------------------------------------------------------------------------------------------------- arrays
 
@@ -251,8 +251,8 @@ class Writer:
             return [Words(f"{name} {shape_of(array)}: {', '.join(map(self.f.number, array.reshape(-1)))}")]
         if shown or (self.node and array.size <= OPENED):
             return [self.full(name, array)]
-        held = summary(array)
-        return [self.told(name, held), self.corner(held)]
+        short = summary(array)
+        return [self.told(name, short), self.corner(short)]
 
     def full(self, name: str, array: np.ndarray) -> Table:
         """Return every number of an array."""
@@ -261,27 +261,27 @@ class Writer:
         cells = tuple((place, *map(self.f.number, row)) for place, row in zip(places, rows, strict=True))
         return Table(("", *map(str, range(rows.shape[1]))), cells, f"{name} {shape_of(array)}")
 
-    def told(self, name: str, held: Summary) -> Words:
+    def told(self, name: str, short: Summary) -> Words:
         """Return an array's statistics."""
         f = self.f
-        bad = f", {held.nonfinite} not finite" if held.nonfinite else ""
+        bad = f", {short.nonfinite} not finite" if short.nonfinite else ""
         return Words(
-            f"{name} [{', '.join(map(str, held.shape))}]: mean {f.number(held.mean)}, rms {f.number(held.rms)}, "
-            f"{f.number(held.smallest)} to {f.number(held.largest)}, {held.zeros} zeros{bad}; a corner:"
+            f"{name} [{', '.join(map(str, short.shape))}]: mean {f.number(short.mean)}, rms {f.number(short.rms)}, "
+            f"{f.number(short.smallest)} to {f.number(short.largest)}, {short.zeros} zeros{bad}; a corner:"
         )
 
-    def corner(self, held: Summary) -> Table:
+    def corner(self, short: Summary) -> Table:
         """Return the corner of a large array."""
-        rows = tuple((str(i), *map(self.f.number, row)) for i, row in enumerate(held.corner))
-        return Table(("", *map(str, range(held.corner.shape[1]))), rows)
+        rows = tuple((str(i), *map(self.f.number, row)) for i, row in enumerate(short.corner))
+        return Table(("", *map(str, range(short.corner.shape[1]))), rows)
 
     def statistics(self, columns: dict[str, np.ndarray]) -> Table:
         """Return the statistics of several arrays, one a row."""
         rows = []
         for name, array in columns.items():
-            held = summary(array)
+            short = summary(array)
             rows.append(
-                (name, *map(self.f.number, (held.mean, held.rms, held.smallest, held.largest)), str(held.zeros))
+                (name, *map(self.f.number, (short.mean, short.rms, short.smallest, short.largest)), str(short.zeros))
             )
         shape = shape_of(next(iter(columns.values())))
         return Table(("", "mean", "rms", "smallest", "largest", "zeros"), tuple(rows), shape)
@@ -314,15 +314,15 @@ def _renamed(line: Line, name: str) -> Line:
     return Line(line.key, name, line.text, line.value, line.terms)
 
 
-def _plain(given: Contribution, f: Figures) -> list[Line]:
-    if given.values.size > MOST_LINES:
+def _plain(part: Contribution, f: Figures) -> list[Line]:
+    if part.values.size > MOST_LINES:
         return []
     return [
         Line(
-            delta_key(given.reference, i),
-            place(given.reference, i, given.values.shape),
-            f.number(given.values[i]),
-            float(given.values[i]),
+            delta_key(part.reference, i),
+            place(part.reference, i, part.values.shape),
+            f.number(part.values[i]),
+            float(part.values[i]),
         )
-        for i in indices(given.values)
+        for i in indices(part.values)
     ]

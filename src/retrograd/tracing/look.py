@@ -111,11 +111,11 @@ class Looker:
 
     def pass_stages(self, grads: Any, train: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what each stage of the optimizer makes of the gradients, and its new state."""
-        held, made, moments = grads, {}, type(train.optimizer)()
+        grads_so_far, made, moments = grads, {}, type(train.optimizer)()
         trained = self.stepper.trained(train.params)
         for name, stage in self.stages.items():
-            held, moments[name] = stage.update(held, train.optimizer[name], trained)
-            made[name] = held
+            grads_so_far, moments[name] = stage.update(grads_so_far, train.optimizer[name], trained)
+            made[name] = grads_so_far
         return made, moments
 
     def accumulate(self, train: TrainState, ctx: Context, batch: Mapping[str, Any]) -> Looked:
@@ -183,9 +183,9 @@ class Looker:
 
 def remembering(network: Network) -> Network:
     """Return the network with no node computed again in backward: what is looked at has to be kept."""
-    found = copy.copy(network)
-    found.nodes = tuple(replace(node, recompute="") for node in network.nodes)
-    return found
+    copied = copy.copy(network)
+    copied.nodes = tuple(replace(node, recompute="") for node in network.nodes)
+    return copied
 
 
 def named(objective: Objective) -> list[str]:
@@ -248,14 +248,14 @@ def keep_in_block(stepper: Stepper, looker: Looker | None) -> Callable[..., tupl
             batch = {name: column.at[chosen].get(mode="promise_in_bounds") for name, column in columns.items()}
             return look_at(stepper, looker, train, batch)
 
-        def body(held: tuple[TrainState, Any], given: tuple[Array, Array]) -> tuple[tuple[TrainState, Any], None]:
-            after, made = step(held[0], given[1])
-            return (after, jax.tree.map(lambda new, old: jnp.where(given[0] == at, new, old), made, held[1])), None
+        def body(carry: tuple[TrainState, Any], inputs: tuple[Array, Array]) -> tuple[tuple[TrainState, Any], None]:
+            after, made = step(carry[0], inputs[1])
+            return (after, jax.tree.map(lambda new, old: jnp.where(inputs[0] == at, new, old), made, carry[1])), None
 
         specs = jax.eval_shape(lambda train, chosen: step(train, chosen)[1], train, order[0])
         empty = jax.tree.map(lambda spec: train.key if is_key(spec) else jnp.zeros(spec.shape, spec.dtype), specs)
-        (train, kept), _ = lax.scan(body, (train, empty), (jnp.arange(len(order)), order))
-        return train, kept
+        (train, stepped), _ = lax.scan(body, (train, empty), (jnp.arange(len(order)), order))
+        return train, stepped
 
     return block
 

@@ -145,10 +145,10 @@ def numbers(
 ) -> StepNumbers:
     """Return a step's numbers from what was seen of it; `begun` is the pass that starts at the losses, if another."""
     plain = jax.device_get(made._replace(after=_keyless(made.after)))
-    held = jax.device_get(_keyless(before))
+    old = jax.device_get(_keyless(before))
     look: Looked = plain.look
     nodes = tuple(
-        _node(stepper.network, held.params, node, look, _states(node, held.state, plain.after.state))
+        _node(stepper.network, old.params, node, look, _states(node, old.state, plain.after.state))
         for node in stepper.network
     )
     objectives = tuple(
@@ -168,11 +168,11 @@ def numbers(
         network=stepper.network,
         nodes=nodes,
         objectives=objectives,
-        parameters=tuple(_parameters(stepper, held, plain, nodes)),
+        parameters=tuple(_parameters(stepper, old, plain, nodes)),
         optimizer=stepper.optimizer,
         penalties=stepper.penalties,
         learning_rate=float(plain.learning_rate),
-        updates_so_far=times(held.optimizer) + 1,
+        updates_so_far=times(old.optimizer) + 1,
         loss=float(plain.loss),
         penalty=float(plain.penalty),
         loss_after=float(plain.loss_after),
@@ -273,8 +273,8 @@ def _sum_of_starts(look: Looked) -> dict[str, Any]:
 
 def moments(optimizer: Optimizer, state: Any) -> dict[str, Any]:
     """Return {symbol: {node: {name: array}}} of what the direction of an optimizer is made from."""
-    own = SYMBOLS_OF.get(getattr(optimizer, "registered_name", ""), {})
-    return {own.get(name, SYMBOLS.get(name, name)): tree for name, tree in _trees(state["direction"])}
+    names = SYMBOLS_OF.get(getattr(optimizer, "registered_name", ""), {})
+    return {names.get(name, SYMBOLS.get(name, name)): tree for name, tree in _trees(state["direction"])}
 
 
 def times(state: Any) -> int:

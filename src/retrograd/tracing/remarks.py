@@ -32,28 +32,28 @@ def _given_delta(step: StepNumbers, f: Figures) -> Iterator[str]:
     """A delta from outside points up or down the loss."""
     if step.given is None:
         return
-    reference, given = step.given
+    reference, delta = step.given
     true = step.begun_by_loss.get(reference)
     if true is None:
         return
-    along = float(np.sum(np.asarray(true, np.float64) * given))
+    along = float(np.sum(np.asarray(true, np.float64) * delta))
     before = np.asarray(take({node.path: node.output for node in step.nodes}, reference))
     after = np.asarray(take(step.outputs_after, reference))
     moved = f"the output moves from {_values(before, f)} to {_values(after, f)}"
     losses = f"the loss from {f.number(step.loss)} to {f.number(step.loss_after)}"
     if along < 0:
         target = _target(step, reference)
-        is_difference = target is not None and target.shape == before.shape and np.allclose(given, target - before)
+        is_difference = target is not None and target.shape == before.shape and np.allclose(delta, target - before)
         why = (
-            f"{_values(given, f)} is target minus output ({_values(target, f)} - {_values(before, f, True)}), and the "
+            f"{_values(delta, f)} is target minus output ({_values(target, f)} - {_values(before, f, True)}), and the "
             "derivative of a loss of that difference is its negative"
             if is_difference and target is not None
             else f"the derivative of the loss by the output is {_values(true, f)}, the given delta points the other way"
         )
         yield f"This step ascends: {why}. Descending subtracts the derivative; {moved}, {losses}."
     elif along > 0:
-        own = f"the loss itself begins with {_values(true, f)}"
-        yield f"The given delta {_values(given, f)} descends; {own}; {moved}, {losses}."
+        words = f"the loss itself begins with {_values(true, f)}"
+        yield f"The given delta {_values(delta, f)} descends; {words}; {moved}, {losses}."
 
 
 def _symmetric(step: StepNumbers, f: Figures) -> Iterator[str]:
@@ -85,7 +85,7 @@ def _columns(arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
 def _dense_behind(step: StepNumbers, node: NodeNumbers) -> NodeNumbers | None:
     """Return the dense node that alone reads a node's output, through functions that treat all units alike."""
     readers = [each for each in step.nodes if node.path in each.node.inputs]
-    if len(readers) != 1 or any(given.source in {o.name for o in step.objectives} for given in node.contributions):
+    if len(readers) != 1 or any(part.source in {o.name for o in step.objectives} for part in node.contributions):
         return None
     (reader,) = readers
     if reader.layer.kind == "dense":

@@ -95,38 +95,38 @@ class Replay:
     def plain(self) -> dict[str, Any]:
         """Return what JSON can say of it."""
         recorded = {str(step): self.recorded[step] for step in self.found}
-        found = {str(step): digest for step, digest in self.found.items()}
+        replayed = {str(step): digest for step, digest in self.found.items()}
         again = [{"step": event.step, "action": event.action} for event in self.interventions]
-        return {"exact": self.is_exact, "weights": self.weights, "recorded": recorded, "found": found,
+        return {"exact": self.is_exact, "weights": self.weights, "recorded": recorded, "found": replayed,
                 "interventions": again}  # fmt: skip
 
     def sentences(self) -> list[str]:
         """Return what was compared, and how it came out."""
         wrong = [step for step, digest in self.found.items() if self.recorded[step] != digest]
         steps = ", ".join(map(str, list(self.found)[-3:]))
-        told = [f"as the guard did before step {each.step + 1}: {each.action}" for each in self.interventions]
+        lines = [f"as the guard did before step {event.step + 1}: {event.action}" for event in self.interventions]
         if self.weights:
             recorded = "" if self.found.get(self.step) != self.weights else ", as the run recorded"
-            told.append(f"weights after step {self.step}: sha256 {self.weights}{recorded}")
+            lines.append(f"weights after step {self.step}: sha256 {self.weights}{recorded}")
         if wrong:
-            told.append(
+            lines.append(
                 f"the replay is NOT the run: after step {wrong[0]} the weights have another digest than recorded"
                 + (f" ({'; '.join(self.differing)})" if self.differing else "; another machine rounds otherwise")
             )
         elif not self.same:
-            told.append("the program with more outputs rounds otherwise: these are not the bits of the run")
+            lines.append("the program with more outputs rounds otherwise: these are not the bits of the run")
         elif self.is_exact:
-            told.append(f"replayed bit for bit: the weights after step {steps} have the digests that the run recorded")
+            lines.append(f"replayed bit for bit: the weights after step {steps} have the digests that the run recorded")
         else:
-            told.append("the run recorded no digest at or after this step: nothing to compare with")
-        return told
+            lines.append("the run recorded no digest at or after this step: nothing to compare with")
+        return lines
 
 
 def verdict_on(step: int, source: Source, reached: Reached, replayed: Replayed) -> Replay:
     """Return how the replay of a run's step came out."""
-    own = None if replayed.looked is None else replayed.weights
+    weights = None if replayed.looked is None else replayed.weights
     before = tuple({event.step: event for event in source.interventions if event.step < step}.values())
-    return Replay(step, source.recorded, reached.digests, own, replayed.same, source.differing, before)
+    return Replay(step, source.recorded, reached.digests, weights, replayed.same, source.differing, before)
 
 
 def reach(source: Source, step: int) -> Reached:
@@ -161,11 +161,11 @@ def replay(prepared: Prepared, reached: Reached, looker: Looker | None) -> Repla
     stepper, (columns, order, at) = reached.stepper, reached.dispatch
     with computing_in(prepared.config.training.precision):
         if order is None:
-            end, kept = jax.jit(lambda train, batch: look_at(stepper, looker, train, batch))(reached.before, columns)
+            end, looked = jax.jit(lambda train, batch: look_at(stepper, looker, train, batch))(reached.before, columns)
         else:
-            end, kept = jax.jit(keep_in_block(stepper, looker))(reached.before, columns, order, at)
+            end, looked = jax.jit(keep_in_block(stepper, looker))(reached.before, columns, order, at)
     same = digest(end.params) == digest(reached.params)
-    return Replayed(kept.before, kept.looked, digest(kept.params), same)
+    return Replayed(looked.before, looked.looked, digest(looked.params), same)
 
 
 def first_state(prepared: Prepared) -> tuple[TrainState, Batch]:
@@ -247,10 +247,17 @@ def cast_to(tree: Any, dtype: str) -> Any:
 class Watched(Stepper):
     """A step whose compiled programs stand inside `watch`, those with a guard's other optimiser too."""
 
-    def __init__(self, own: Stepper, watch: Watch, gradient_norm: bool = False) -> None:
-        norm = gradient_norm or own.gradient_norm
+    def __init__(self, stepper: Stepper, watch: Watch, gradient_norm: bool = False) -> None:
+        norm = gradient_norm or stepper.gradient_norm
         super().__init__(
-            own.network, own.objectives, own.optimizer, own.penalties, own.total_steps, norm, own.precision, own.freeze
+            stepper.network,
+            stepper.objectives,
+            stepper.optimizer,
+            stepper.penalties,
+            stepper.total_steps,
+            norm,
+            stepper.precision,
+            stepper.freeze,
         )
         self.watch = watch
         self.many = watch(self, self.many)

@@ -83,11 +83,11 @@ def _(layer: Dense, node: NodeNumbers, f: Figures) -> list[Lines]:
 
 @gradient_lines.register(Dense)
 def _(layer: Dense, node: NodeNumbers, f: Figures) -> dict[str, Lines]:
-    (x,), dy, found = node.inputs, node.delta, {}
+    (x,), dy, lines = node.inputs, node.delta, {}
     rows = list(np.ndindex(*x.shape[:-1]))
     grads = node.grads
     if is_small(grads["weight"], len(rows)):
-        found["weight"] = [
+        lines["weight"] = [
             Line(
                 grad_key(f"{node.path}/weight", (i, j)),
                 entry("weight", (i, j)),
@@ -101,7 +101,7 @@ def _(layer: Dense, node: NodeNumbers, f: Figures) -> dict[str, Lines]:
             for i, j in indices(grads["weight"])
         ]  # fmt: skip
     if "bias" in grads and is_small(grads["bias"], len(rows)):
-        found["bias"] = [
+        lines["bias"] = [
             Line(
                 grad_key(f"{node.path}/bias", (j,)),
                 entry("bias", (j,)),
@@ -111,7 +111,7 @@ def _(layer: Dense, node: NodeNumbers, f: Figures) -> dict[str, Lines]:
             )
             for (j,) in indices(grads["bias"])
         ]
-    return found
+    return lines
 
 
 @forward_lines.register(Activation)

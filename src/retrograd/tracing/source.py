@@ -95,11 +95,11 @@ def _of_run(run: RunFolder, dataset: Dataset | None) -> Source:
     if begun and begun.data_digest and begun.data_digest != dataset.digest:
         raise DataError("the data are not those of the run any more", where=str(config.data and config.data.path),
                         cure="bring back the file as it was")  # fmt: skip
-    own = versions()
+    here = versions()
     differing = tuple(
-        f"{name} {begun.versions[name]} then, {own[name]} now"
+        f"{name} {begun.versions[name]} then, {here[name]} now"
         for name in PROGRAMS
-        if begun and name in begun.versions and begun.versions[name] != own[name]
+        if begun and name in begun.versions and begun.versions[name] != here[name]
     )
     return Source(prepare(config, dataset), run.path.name, True, last, recorded, differing, tuple(acts))
 

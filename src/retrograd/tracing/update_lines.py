@@ -166,24 +166,24 @@ DIRECTIONS: Mapping[type[Optimizer], Written] = {
 
 def columns_of(step: StepNumbers, parameter: ParameterNumbers) -> dict[str, np.ndarray]:
     """Return the columns of a parameter's table: before, gradient, what the optimizer made of it, new."""
-    found = {"before": parameter.before, "gradient": parameter.gradient}
+    columns = {"before": parameter.before, "gradient": parameter.gradient}
     if parameter.frozen:
-        return found
+        return columns
     if parameter.penalty is not None:
-        found["penalty"] = parameter.penalty
+        columns["penalty"] = parameter.penalty
     decays = step.optimizer.weight_decay and not step.optimizer.decoupled
     if parameter.penalty is not None or step.optimizer.clips or decays:
-        found["g"] = parameter.stages["decay"]
+        columns["g"] = parameter.stages["decay"]
     for symbol, (old, new) in parameter.moments.items():
         if np.any(old != 0):
-            found[f"{symbol} before"] = old
-        found[symbol] = new
-    found |= corrected(step, parameter)
+            columns[f"{symbol} before"] = old
+        columns[symbol] = new
+    columns |= corrected(step, parameter)
     if not np.array_equal(parameter.stages["decoupled_decay"], parameter.stages["decay"]):
-        found["d"] = parameter.stages["decoupled_decay"]
-    found["update"] = parameter.update
-    found["new"] = parameter.after
-    return found
+        columns["d"] = parameter.stages["decoupled_decay"]
+    columns["update"] = parameter.update
+    columns["new"] = parameter.after
+    return columns
 
 
 def rows_of(columns: Mapping[str, np.ndarray], places: Sequence[Index], f: Figures) -> list[list[str]]:

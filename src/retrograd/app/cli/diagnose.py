@@ -65,16 +65,18 @@ def diagnose(
     settle(layers)
     refuse_foreign(source, "diagnose")
     program = program_at(source, target, changes or [], runs)
-    found = examine(program.config, dataset=program.dataset, seeds=seeds, seconds=seconds, budget=budget, say=Steps())
+    diagnosis = examine(
+        program.config, dataset=program.dataset, seeds=seeds, seconds=seconds, budget=budget, say=Steps()
+    )
     if as_json:
-        typer.echo(write_json(found.plain()))
+        typer.echo(write_json(diagnosis.plain()))
     else:
-        say_diagnosis(found)
-        if found.ill:
+        say_diagnosis(diagnosis)
+        if diagnosis.ill:
             print(f"\nnext  retrograd repair {source}")
     if program.run:
-        keep(program.run, found.plain())
-    return ILL if strict and (found.ill or found.hopeless) else 0
+        keep(program.run, diagnosis.plain())
+    return ILL if strict and (diagnosis.ill or diagnosis.hopeless) else 0
 
 
 command = command_of(diagnose)

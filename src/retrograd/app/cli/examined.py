@@ -38,8 +38,8 @@ def write_repaired(path: Path, text: str, repair: Mapping[str, Any]) -> None:
 def carry(source: Path, run: Path) -> None:
     """Put the repair that made a configuration into the folder of its run, unless the file has changed since."""
     try:
-        found = read_repaired(record_of(source))
-        if found and found.configuration == hashlib.sha256(source.read_bytes()).hexdigest():
+        repaired = read_repaired(record_of(source))
+        if repaired and repaired.configuration == hashlib.sha256(source.read_bytes()).hexdigest():
             write_file(run / REPAIR, record_of(source).read_bytes())
     except RetrogradError as error:  # no reason not to train
         print(f"warning: {error}", file=sys.stderr)

@@ -53,9 +53,13 @@ def generate(
         raise UsageError("the likeliest token is not drawn", where="--greedy", cure="leave --temperature and --top out")
     model = model_at(run, runs)
     if beam is not None:
-        found = beam_search(model, text, width=beam, length=length)
-        plain = [{"text": each, "log_probability": score} for each, score in found]
-        typer.echo(write_json(plain) if as_json else "\n".join(f"{score:9.3f}  {each}" for each, score in found))
+        beams = beam_search(model, text, width=beam, length=length)
+        plain = [{"text": continuation, "log_probability": score} for continuation, score in beams]
+        typer.echo(
+            write_json(plain)
+            if as_json
+            else "\n".join(f"{score:9.3f}  {continuation}" for continuation, score in beams)
+        )
         return
     chosen = 0.0 if greedy else 1.0 if temperature is None else temperature
     said = generate_text(model, text, length=length, temperature=chosen, top=top, seed=seed)

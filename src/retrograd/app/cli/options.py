@@ -101,9 +101,9 @@ def existing_file(path: Path) -> Path:
 
 def command_of(function: Callable[..., object]) -> typer.core.TyperCommand:
     """Return the command of one verb's function, in which running out of memory is told as such."""
-    told = memory_told()(function)
+    guarded = memory_told()(function)
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(context_settings=CONTEXT)(told)
+    app.command(context_settings=CONTEXT)(guarded)
     return typer.main.get_command(app)  # type: ignore[return-value]
 
 

@@ -82,7 +82,9 @@ def option_named() -> Iterator[None]:
         yield
     except RetrogradError as error:
         old, new = "`invalid: missing`", "`--invalid missing`"
-        raise type(error)([each._replace(cure=each.cure.replace(old, new)) for each in error.problems]) from None
+        raise type(error)(
+            [problem._replace(cure=problem.cure.replace(old, new)) for problem in error.problems]
+        ) from None
 
 
 def write_masks(out: Path, labels: np.ndarray | None) -> None:

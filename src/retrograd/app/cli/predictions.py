@@ -79,7 +79,7 @@ def mask_shares(masks: np.ndarray, target: Masks) -> dict[str, pl.Series]:
 
 def box_rows(boxes: list[np.ndarray], names: tuple[str, ...] | None, classes: tuple[str, ...]) -> pl.DataFrame:
     """Return a row for each object: its image (or its number, counted from 0), class, score and edges in pixels."""
-    images = [i if names is None else names[i] for i, own in enumerate(boxes) for _ in own]
-    found = np.concatenate(boxes) if boxes else np.empty((0, 6))
-    columns = {"label": [classes[int(i)] for i in found[:, 5]], "score": shortest(found[:, 4])}
-    return pl.DataFrame({"image": images} | columns | dict(zip(EDGES, shortest(found[:, :4]).T, strict=True)))
+    images = [i if names is None else names[i] for i, objects in enumerate(boxes) for _ in objects]
+    rows = np.concatenate(boxes) if boxes else np.empty((0, 6))
+    columns = {"label": [classes[int(i)] for i in rows[:, 5]], "score": shortest(rows[:, 4])}
+    return pl.DataFrame({"image": images} | columns | dict(zip(EDGES, shortest(rows[:, :4]).T, strict=True)))

@@ -58,6 +58,6 @@ class Progress:
 def words(epoch: Epoch) -> str:
     """Return loss and scores in one short line."""
     scores = "  ".join(
-        f"{part} {name} {alone(value)}" for part, own in epoch.metrics.items() for name, value in own.items()
+        f"{part} {name} {alone(value)}" for part, metrics in epoch.metrics.items() for name, value in metrics.items()
     )
     return f"loss {alone(epoch.loss)}  {scores}"

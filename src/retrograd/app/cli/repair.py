@@ -72,29 +72,29 @@ def repair(
     if not as_json:
         say_diagnosis(diagnosis)
     allowed = budget or Allowance()
-    found = treat(diagnosis, None, allowed.updates, seeds, allowed.seconds, baseline)
-    old, text = program.text, new_text(program, found) if found.best else ""
-    changed = difference(old, text, program.path.name if program.path else "") if found.best and old else ""
-    plain = {**found.plain(), "difference": changed}
+    outcome = treat(diagnosis, None, allowed.updates, seeds, allowed.seconds, baseline)
+    old, text = program.text, new_text(program, outcome) if outcome.best else ""
+    changed = difference(old, text, program.path.name if program.path else "") if outcome.best and old else ""
+    plain = {**outcome.plain(), "difference": changed}
     if as_json:
         typer.echo(write_json(plain))
     else:
-        say_repair(found)
-        print(f"\n{changed or text}" if found.best else "")
+        say_repair(outcome)
+        print(f"\n{changed or text}" if outcome.best else "")
     if program.run:
         keep(program.run, diagnosis.plain(), plain)
-    if apply and found.best:
+    if apply and outcome.best:
         path = beside(program.path or Path(f"{Path(source).stem}.yaml"))
         write_repaired(path, text, plain)
         typer.echo(f"written to {path}", err=as_json)
 
 
-def new_text(program: Source, found: Repair) -> str:
+def new_text(program: Source, outcome: Repair) -> str:
     """Return the repaired configuration: the user's own text with few lines changed, where there is one."""
-    own = program.text
-    if own is None:
-        return write_document(plain_config(found.config))
-    return patched(own, program.config, found.config)
+    text = program.text
+    if text is None:
+        return write_document(plain_config(outcome.config))
+    return patched(text, program.config, outcome.config)
 
 
 def beside(path: Path) -> Path:

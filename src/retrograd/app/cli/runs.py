@@ -61,15 +61,15 @@ def list_(context: typer.Context, root: Root = None, as_json: Json = False) -> N
 
 def show_list(wanted: Asked) -> None:
     """Print a line for each run."""
-    found = list_runs(wanted.root)
+    summaries = list_runs(wanted.root)
     if wanted.as_json:
-        typer.echo(write_json([facts(run) for run in found]))
+        typer.echo(write_json([facts(run) for run in summaries]))
         return
-    if not found:
+    if not summaries:
         typer.echo(f"no runs in {wanted.root}; start with: retrograd train CONFIG")
         return
-    typer.echo(listed(found))
-    for run in found:
+    typer.echo(listed(summaries))
+    for run in summaries:
         if run.problem:
             typer.echo(f"warning: {run.problem}", err=True)
 
@@ -81,24 +81,24 @@ def show(context: typer.Context, run: RunName, root: Root = None, as_json: Json 
     Shows how it ended, its scores and its configuration.
     """
     wanted = asked(context, root, as_json)
-    found = find_run(wanted.root, run)
+    folder = find_run(wanted.root, run)
     if wanted.as_json:
-        config = parse_document(found.config_text()).values
-        typer.echo(write_json({**facts(found.summary()), "config": config}))
+        config = parse_document(folder.config_text()).values
+        typer.echo(write_json({**facts(folder.summary()), "config": config}))
         return
-    typer.echo(found.path.name)
-    for event in found.events():
+    typer.echo(folder.path.name)
+    for event in folder.events():
         if isinstance(event, Note):
             typer.echo(filled(event.text, "  "))
         if isinstance(event, Stopped):
             typer.echo(ending(event.epoch, event.seconds, event.reason, event.sentence, event.best_epoch))
-            judged = read_judged(found.path)
+            judged = read_judged(folder.path)
             typer.echo(score_table(event.metrics) + most_confused(judged.pairs if judged else ()))
-    summary = found.summary()
+    summary = folder.summary()
     if summary.stop_reason is None:
         done = f"epoch {summary.epochs} ended after {summary.seconds:.1f} s" if summary.epochs else "no epoch has ended"
         typer.echo(f"{summary.status}; {done}" + (f"\n{score_table(summary.metrics)}" if summary.metrics else ""))
-    typer.echo(f"\n{found.config_text()}")
+    typer.echo(f"\n{folder.config_text()}")
 
 
 @app.command()
@@ -116,9 +116,9 @@ def report(
     It holds curves, scores, findings, the health of the layers, network and configuration.
     """
     wanted = asked(context, root, as_json)
-    found = find_run(wanted.root, run)
+    folder = find_run(wanted.root, run)
     module = importlib.import_module("retrograd.report.report")  # it loads the layers, which the other words need not
-    path = str(module.write_report(found, out))
+    path = str(module.write_report(folder, out))
     typer.echo(write_json({"report": path}) if wanted.as_json else path)
 
 
@@ -139,10 +139,10 @@ def compare(
     wanted = asked(context, root, as_json)
     if len(runs) < 2:
         raise UsageError("a comparison needs at least two runs", cure="retrograd runs lists them")
-    found = [find_run(wanted.root, name) for name in runs]
-    configs = [flat(parse_document(run.config_text()).values) for run in found]
+    folders = [find_run(wanted.root, name) for name in runs]
+    configs = [flat(parse_document(run.config_text()).values) for run in folders]
     keys = [key for key in merged(configs) if any(c.get(key) != configs[0].get(key) for c in configs)]
-    scores = [flat(run.summary().metrics or {}) for run in found]
+    scores = [flat(run.summary().metrics or {}) for run in folders]
     metrics = list(merged(scores))
     if wanted.as_json:
         settings = {key: [config.get(key) for config in configs] for key in keys}
@@ -151,8 +151,8 @@ def compare(
         )
         return
     cells = {key: [show_value(config.get(key)) for config in configs] for key in keys}
-    measured = {key: aligned([own.get(key) for own in scores]) for key in metrics}
-    typer.echo(side_by_side("settings that differ", [run.path.name for run in found], cells, measured))
+    measured = {key: aligned([metrics_of_run.get(key) for metrics_of_run in scores]) for key in metrics}
+    typer.echo(side_by_side("settings that differ", [run.path.name for run in folders], cells, measured))
 
 
 def side_by_side(
@@ -182,17 +182,17 @@ def merged(mappings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def ending(epochs: int, seconds: float, reason: str, sentence: str, best: int | None) -> str:
     """Return how a run ended, and which weights it kept."""
     counted = "1 epoch" if epochs == 1 else f"{epochs} epochs"
-    kept = "the first weights" if best is None else f"the weights of epoch {best}"
-    return f"stopped after {counted} in {seconds:.1f} s: {reason} ({sentence})\nkept {kept}"
+    weights = "the first weights" if best is None else f"the weights of epoch {best}"
+    return f"stopped after {counted} in {seconds:.1f} s: {reason} ({sentence})\nkept {weights}"
 
 
 def most_confused(pairs: Sequence[Mistaken]) -> str:
     """Return the classes confused most often, in a line that begins with a line break; nothing for none."""
-    told = [f"{pair.truth} taken for {pair.answer} ({pair.count:,})" for pair in pairs[:MOST_TOLD]]
-    return "\n" + filled(f"most confused: {', '.join(told)}") if told else ""
+    mistakes = [f"{pair.truth} taken for {pair.answer} ({pair.count:,})" for pair in pairs[:MOST_TOLD]]
+    return "\n" + filled(f"most confused: {', '.join(mistakes)}") if mistakes else ""
 
 
-def listed(found: Sequence[RunSummary]) -> str:
+def listed(summaries: Sequence[RunSummary]) -> str:
     """Return a line for each run, with its score and its loss at the end."""
     rows = [["run", "task", "epochs", "ended", "score", "loss"]]
     rows += [
@@ -204,7 +204,7 @@ def listed(found: Sequence[RunSummary]) -> str:
             best_score(run.metrics),
             best_loss(run.metrics),
         ]
-        for run in found
+        for run in summaries
     ]
     return table(rows)
 

@@ -34,8 +34,8 @@ def print_start(prepared: Prepared, folder: Path, spelt: Callable[[str], str] = 
     print(filled(head), file=sys.stderr)
     for note in dataset.notes:
         print(filled(spelt(note), "  "), file=sys.stderr)
-    for found in prepared.warnings():
-        print(f"warning: {found}", file=sys.stderr)
+    for finding in prepared.warnings():
+        print(f"warning: {finding}", file=sys.stderr)
     print(f"  run folder {folder}", file=sys.stderr, flush=True)
 
 
@@ -86,9 +86,9 @@ def print_report(report: Report, notes: tuple[str, ...] = ()) -> None:
 
 def next_command(run: Run) -> str:
     """Return the command that somebody is likely to want now, so that it can be pasted into this terminal."""
-    own = Path(sys.argv[0])  # inside an environment that is not activated, `retrograd` alone would not be found
-    known = own.name != "retrograd" or shutil.which("retrograd")
-    command = "retrograd" if known else os.path.relpath(own)
+    program = Path(sys.argv[0])  # inside an environment that is not activated, `retrograd` alone would not be found
+    known = program.name != "retrograd" or shutil.which("retrograd")
+    command = "retrograd" if known else os.path.relpath(program)
     folder, settings = str(run.folder), run.model.config.data
     if run.dataset.task == "next_token":
         return shlex.join([command, "generate", folder])

@@ -24,15 +24,15 @@ def as_option(text: str) -> str:
     return re.sub(r"`([a-z_]+):(?: ([^`]*))?`", _option, text)
 
 
-def _option(found: re.Match[str]) -> str:
-    key, value = found.group(1), found.group(2) or ""
+def _option(match: re.Match[str]) -> str:
+    key, value = match.group(1), match.group(2) or ""
     if key == "data" and (inner := re.fullmatch(r"\{([a-z_]+): (.*)\}", value)):
         key, value = inner.groups()
     if key == "target":
         return f"--target {shlex.quote(value)}" if value else "--target"
     path = f"data.{key}" if key in DATA_KEYS else key if key in SECTIONS else ""
     if not path:
-        return found.group()
+        return match.group()
     return f"--set {shlex.quote(f'{path}={value}')}" if value else f"--set {path}=..."
 
 

@@ -141,11 +141,11 @@ def from_table(
     source: Path, target: str | None, changes: list[str], lr: float | None, out: Path | None, force: bool
 ) -> tuple[Prepared, Chosen]:
     """Choose a configuration for a data file; it is written once the run has its folder."""
-    given: dict[str, Any] = {"path": str(source)} | ({} if target is None else {"target": target})
+    data_settings: dict[str, Any] = {"path": str(source)} | ({} if target is None else {"target": target})
     for change in changes:
         if concerns_data(change):
-            given = {**changed({"data": given}, change)["data"], "path": str(source)}
-    settings = parse(DataSettings, given, "data")
+            data_settings = {**changed({"data": data_settings}, change)["data"], "path": str(source)}
+    settings = parse(DataSettings, data_settings, "data")
     dataset = load(settings)
     folder = (out or Path()).parent
     seen = with_paths(settings, lambda path: os.path.relpath(path, folder))

@@ -68,14 +68,14 @@ def remedies_of(cls: type[Symptom]) -> tuple[str, ...]:
     """Return the remedies that a symptom's rule can name, in the order in which it names them."""
     rule = ast.parse(inspect.getsource(inspect.getmodule(cls) or cls))
     calls = [call for call in ast.walk(rule) if isinstance(call, ast.Call)]
-    given = [word.value for call in calls for word in call.keywords if word.arg == "remedies"]
-    given += [
+    names = [word.value for call in calls for word in call.keywords if word.arg == "remedies"]
+    names += [
         part
         for call in calls
         if isinstance(call.func, ast.Attribute) and call.func.attr == "told"
         for part in call.args
     ]
-    words = [part.value for whole in given for part in ast.walk(whole) if isinstance(part, ast.Constant)]
+    words = [part.value for whole in names for part in ast.walk(whole) if isinstance(part, ast.Constant)]
     return tuple(dict.fromkeys(str(word) for word in words if word in remedies))
 
 

@@ -38,12 +38,12 @@ def first_sentence(cls: type) -> str:
 
 def flowing(text: str) -> Iterator[str]:
     """Yield a docstring with its paragraphs filled to the width; formulas, which stand further right, stay lines."""
-    held: list[str] = []
+    paragraph: list[str] = []
     hang = 0
 
     def ended() -> list[str]:
-        lines = wrapped(" ".join(" ".join(held).split()), "  ", hang + 2 if hang else 2) if held else []
-        held.clear()
+        lines = wrapped(" ".join(" ".join(paragraph).split()), "  ", hang + 2 if hang else 2) if paragraph else []
+        paragraph.clear()
         if hang and lines:  # blanks behind the heading were joined
             head, _, rest = lines[0].strip().partition(": ")
             joined = " ".join([rest, *(line.strip() for line in lines[1:])])
@@ -59,5 +59,5 @@ def flowing(text: str) -> Iterator[str]:
                 indent = "  " + " " * (len(line) - len(line.lstrip()))
                 yield from wrapped(line.strip(), indent, len(indent) + 4)
                 continue
-        held.append(line)
+        paragraph.append(line)
     yield from ended()

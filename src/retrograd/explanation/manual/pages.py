@@ -24,7 +24,7 @@ def manual(name: str) -> str:
     names = list(
         dict.fromkeys([name, *concepts.other_names().get(concepts.plain_name(name), ()), *findings.named(name)])
     )
-    pages = list(dict.fromkeys("\n".join(page) for each in names for page in _pages(each)))
+    pages = list(dict.fromkeys("\n".join(page) for title in names for page in _pages(title)))
     if not pages:
         cure = did_you_mean(last(name), _all_names())
         near = f"{cure} " if cure.startswith("did") else ""

@@ -53,10 +53,10 @@ def _setting(cls: type, field: SettingField) -> Iterator[str]:
 def example_of(registry: Registry[Any], name: str) -> str:
     """Return the lines of a configuration in which a thing stands; nothing where it stands inside another."""
     facts = registry.entry(name).facts
-    given: Mapping[str, Any] = facts.get("example") or next(
+    example: Mapping[str, Any] = facts.get("example") or next(
         (e.settings for e in facts.get("examples", ()) if e.settings), {}
     )
-    settings = dict(given)
+    settings = dict(example)
     entry = {name: settings} if settings else name
     if registry in (layers, blocks):
         return write_document({"network": [entry]}) if settings or registry is layers else ""

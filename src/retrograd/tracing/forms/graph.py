@@ -50,20 +50,20 @@ def _columns(step: StepNumbers) -> list[Column] | None:
     if first not in step.columns or step.columns[first].ndim != 2 or step.batch > MOST_ROWS:
         return None
     columns = [Column(first, (), step.columns[first])]
-    before, held, links = first, [], 0
+    before, stack, links = first, [], 0
     for i, node in enumerate(step.nodes):
         if node.node.inputs != (before,) or not isinstance(node.output, np.ndarray):
             return None
         if isinstance(node.layer, Dense):
-            held = [node]
+            stack = [node]
             links += node.params["weight"].size
-        elif held and (node.slope is not None or node.output.shape == held[0].output.shape) and not node.params:
-            held.append(node)
+        elif stack and (node.slope is not None or node.output.shape == stack[0].output.shape) and not node.params:
+            stack.append(node)
         else:
             return None
         before = node.path
         if i + 1 == len(step.nodes) or isinstance(step.nodes[i + 1].layer, Dense):
-            columns.append(Column(held[0].path, tuple(held), node.output))
+            columns.append(Column(stack[0].path, tuple(stack), node.output))
     fits = all(column.values.ndim == 2 and column.values.shape[1] <= MOST_UNITS for column in columns)
     return columns if fits and links <= MOST_LINKS else None
 

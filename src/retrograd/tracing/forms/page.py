@@ -75,7 +75,7 @@ def images(step: StepNumbers) -> Iterator[dict[str, Any]]:
             low, high = rows.min(), rows.max()
             pixels = np.round(255 * (rows - low) / ((high - low) or 1.0)).astype(np.uint8)
             height, width, channels = pixels.shape[1:]
-            pictures = [true_picture(width, height, channels, each.tobytes()) for each in pixels]
+            pictures = [true_picture(width, height, channels, picture.tobytes()) for picture in pixels]
             words = f"{name} as an image: black is {low:.4g}, white {high:.4g}"
             yield {"images": pictures, "title": words}
 

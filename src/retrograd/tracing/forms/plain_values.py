@@ -18,8 +18,8 @@ OPENED = 100_000  # of one that `node` opens
 
 def as_json(step: StepNumbers, remarks: tuple[str, ...], replay: Mapping[str, Any] | None, node: str | None) -> str:
     """Return the trace as JSON; `node` leaves the other nodes out and writes its arrays in full."""
-    nodes = [each for each in step.nodes if node in (None, each.path)]
-    kept = {each.path for each in nodes}
+    nodes = [one for one in step.nodes if node in (None, one.path)]
+    paths = {one.path for one in nodes}
     optimizer = step.optimizer
     return write_json({
         "name": step.name,
@@ -28,7 +28,7 @@ def as_json(step: StepNumbers, remarks: tuple[str, ...], replay: Mapping[str, An
         "rows": step.rows,
         "dtype": step.dtype,
         "batch": {name: array(column, node) for name, column in step.columns.items()},
-        "nodes": [_node(each, node) for each in nodes],
+        "nodes": [_node(one, node) for one in nodes],
         "losses": [_loss(objective, node) for objective in step.objectives],
         "loss": step.loss,
         "penalty": step.penalty,
@@ -39,7 +39,7 @@ def as_json(step: StepNumbers, remarks: tuple[str, ...], replay: Mapping[str, An
             "update": step.updates_so_far,
         },
         "parameters": [
-            _parameter(each, node) for each in step.parameters if node is None or each.path.rpartition("/")[0] in kept
+            _parameter(one, node) for one in step.parameters if node is None or one.path.rpartition("/")[0] in paths
         ],
         "loss_after": step.loss_after,
         "remarks": list(remarks),
@@ -59,16 +59,16 @@ def array(value: Any, opened: str | None) -> Any:
     return _summary(summary(values))
 
 
-def _summary(held: Summary) -> dict[str, Any]:
+def _summary(short: Summary) -> dict[str, Any]:
     return {
-        "shape": list(held.shape),
-        "smallest": held.smallest,
-        "mean": held.mean,
-        "largest": held.largest,
-        "rms": held.rms,
-        "zeros": held.zeros,
-        "nonfinite": held.nonfinite,
-        "corner": held.corner.tolist(),
+        "shape": list(short.shape),
+        "smallest": short.smallest,
+        "mean": short.mean,
+        "largest": short.largest,
+        "rms": short.rms,
+        "zeros": short.zeros,
+        "nonfinite": short.nonfinite,
+        "corner": short.corner.tolist(),
     }
 
 
@@ -84,8 +84,8 @@ def _node(node: NodeNumbers, opened: str | None) -> dict[str, Any]:
         "output": array(node.output, opened),
         "delta": array(node.delta, opened),
         "delta_from": [
-            {"source": given.source, "output": given.reference, "values": array(given.values, opened)}
-            for given in node.contributions
+            {"source": part.source, "output": part.reference, "values": array(part.values, opened)}
+            for part in node.contributions
         ],
         "gradients": {name: array(grad, opened) for name, grad in node.grads.items()},
         "state": state_json(node),
