@@ -56,8 +56,8 @@ class Cut(NamedTuple):
             return [Spec(side.shape, side.dtype) for side in arrays[4:]]
 
         given = (_numbers(mask, sides), y, statistics, dy, *sides)
-        found = _back(len(sides))(_single(formula), specs, *given, cut=self._numbers())
-        return tuple(found) if len(sides) > 1 else (found,)
+        deltas = _back(len(sides))(_single(formula), specs, *given, cut=self._numbers())
+        return tuple(deltas) if len(sides) > 1 else (deltas,)
 
     def _numbers(self) -> np.ndarray:
         return np.array([self.heads, self.shared, self.block, self.causal], np.int64)
@@ -86,7 +86,7 @@ def _single(formula: Callable[..., Sequence[Array]]) -> Callable[..., Any]:
     """Return a formula whose only result is not in a tuple, as a kernel's."""
 
     def called(*arrays: Array) -> Any:
-        found = formula(*arrays)
-        return found if len(found) > 1 else found[0]
+        results = formula(*arrays)
+        return results if len(results) > 1 else results[0]
 
     return called

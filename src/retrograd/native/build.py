@@ -132,13 +132,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--strict", action="store_true", help="exit code 1 when they cannot be built")
     parser.add_argument("--sanitize", action="store_true", help="with AddressSanitizer and UndefinedBehaviorSanitizer")
     parser.add_argument("--output", type=Path, default=LIBRARY, help="the library to write")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        build(given.output, sanitize=given.sanitize)
+        build(options.output, sanitize=options.sanitize)
     except Unavailable as reason:
         print(f"native kernels: not built ({reason}); XLA's formulas are used instead", file=sys.stderr)
-        return 1 if given.strict else 0
-    print(f"native kernels: built {given.output}", file=sys.stderr)
+        return 1 if options.strict else 0
+    print(f"native kernels: built {options.output}", file=sys.stderr)
     return 0
 
 

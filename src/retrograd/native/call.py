@@ -45,12 +45,12 @@ class Kernel(NamedTuple):
 
         def bare(*arrays: Array) -> Any:
             results = [(tuple(s.shape), s.dtype) for s in specs(*arrays)]
-            given, flat = list(arrays), [Spec(*result) for result in results]
+            operands, flat = list(arrays), [Spec(*result) for result in results]
             for argument, result in self.reuses:  # as matrices: XLA copies what it has reshaped before
-                given[argument] = given[argument].reshape(-1, arrays[argument].shape[-1])
-                flat[result] = Spec(given[argument].shape, given[argument].dtype)
+                operands[argument] = operands[argument].reshape(-1, arrays[argument].shape[-1])
+                flat[result] = Spec(operands[argument].shape, operands[argument].dtype)
             call = jax.ffi.ffi_call(f"retrograd_{self.target}", flat, input_output_aliases=dict(self.reuses))
-            called = [y.reshape(shape) for y, (shape, _) in zip(call(*given, **attributes), results, strict=True)]
+            called = [y.reshape(shape) for y, (shape, _) in zip(call(*operands, **attributes), results, strict=True)]
             return tuple(called) if len(called) > 1 else called[0]
 
         return _differentiable(_batchable(self._partitioned(bare, arrays, specs), formula), formula)(*arrays)
@@ -60,18 +60,18 @@ class Kernel(NamedTuple):
     ) -> Callable[..., Any]:
         """Cut the batch among devices where it is cut already; every other axis is whole on each device."""
 
-        def shardings(mesh: Any, given: Any) -> tuple[Any, tuple[NamedSharding, ...], Any]:
-            names = _batch_names(given, self.arguments)
+        def shardings(mesh: Any, operands: Any) -> tuple[Any, tuple[NamedSharding, ...], Any]:
+            names = _batch_names(operands, self.arguments)
             sharded = tuple(_sharding(mesh, names, axis) for axis in self.arguments)
             results = tuple(_sharding(mesh, names, axis) for axis in self.results)
             return names, sharded, results if len(results) > 1 else results[0]
 
-        def partition(mesh: Any, given: Any, result: Any) -> Any:
-            names, sharded, results = shardings(mesh, given)
+        def partition(mesh: Any, operands: Any, result: Any) -> Any:
+            names, sharded, results = shardings(mesh, operands)
 
             def local(*arrays: Array) -> Any:
-                found = bare(*arrays)
-                each = found if len(self.results) > 1 else (found,)
+                computed = bare(*arrays)
+                each = computed if len(self.results) > 1 else (computed,)
                 added = tuple(lax.psum(r, names) if names and axis is None else r
                               for r, axis in zip(each, self.results, strict=True))  # fmt: skip
                 return added if len(self.results) > 1 else added[0]
@@ -105,9 +105,9 @@ class Kernel(NamedTuple):
         }
 
 
-def _batch_names(given: Any, axes: Sequence[int | None]) -> Any:
+def _batch_names(specs: Any, axes: Sequence[int | None]) -> Any:
     """Return the names of the mesh's axes over which the batch is cut, as an argument has it; None if it is not."""
-    for spec, axis in zip(given, axes, strict=True):
+    for spec, axis in zip(specs, axes, strict=True):
         parts = tuple(getattr(spec.sharding, "spec", ()))
         if axis is not None and axis < len(parts) and parts[axis]:
             return parts[axis]

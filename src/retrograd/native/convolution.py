@@ -43,7 +43,7 @@ class Behind(NamedTuple):
     def of(self, arrays: Sequence[Array]) -> Behind:
         """Return the same with other arrays, given in the order of the fields."""
         left = iter(arrays)
-        bias, residual = (None if held is None else next(left) for held in (self.bias, self.residual))
+        bias, residual = (None if array is None else next(left) for array in (self.bias, self.residual))
         return Behind(bias, residual, self.relu)
 
     @property
@@ -154,8 +154,8 @@ def _call(
     kinds, result = [axis is None for axis in kernel.arguments], kernel.results[0] is None
 
     def formula_of_tall(*arrays: Array) -> Array:
-        found = formula(*map(flat, arrays, kinds))
-        return found.reshape(tall(found, result))
+        result_of_formula = formula(*map(flat, arrays, kinds))
+        return result_of_formula.reshape(tall(result_of_formula, result))
 
     def specs_of_tall(*arrays: Array) -> list[Spec]:
         shapes = (Spec(flat_shape(array.shape, kind), array.dtype) for array, kind in zip(arrays, kinds, strict=True))

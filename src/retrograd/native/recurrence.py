@@ -54,8 +54,8 @@ class Loop(NamedTuple):
             widths = [units] * len(start) + [4 * units]
             return [Spec((*z.shape[:2], width), z.dtype) for width in widths]
 
-        given = (z, weight, *biases, *start, _present(mask, z))
-        *states, gates = self.kernel(by_formula, specs, *given, reverse=int(reverse))
+        arrays = (z, weight, *biases, *start, _present(mask, z))
+        *states, gates = self.kernel(by_formula, specs, *arrays, reverse=int(reverse))
         return tuple(states), gates
 
     def run_back(
@@ -83,8 +83,8 @@ class Loop(NamedTuple):
             return [Spec((time, batch, self.gates * units), gates.dtype), *states]
 
         arriving = jnp.zeros((0, *gates.shape[1:2], units), gates.dtype) if dsequence is None else dsequence
-        given = (gates, taken.states[-1], taken.initial[-1], weight, _present(taken.borders.mask, gates), arriving)
-        dz, *dstart = self.back(by_formula, specs, *given, *dfinal, reverse=int(reverse))
+        arrays = (gates, taken.states[-1], taken.initial[-1], weight, _present(taken.borders.mask, gates), arriving)
+        dz, *dstart = self.back(by_formula, specs, *arrays, *dfinal, reverse=int(reverse))
         return tuple(dstart), dz
 
 
@@ -117,8 +117,8 @@ def gradients_natively(formula: Callable[..., Gradients]) -> Callable[..., Gradi
         def specs(*_: Array) -> list[Spec]:
             return [Spec(shape, dtype) for shape in ((features, width), (units, width), (width,))]
 
-        found = GRADIENTS(own, specs, nothing if x is None else x, first, states, dz, reverse=int(reverse))
-        return (found[0] if features else None, *found[1:])
+        sums = GRADIENTS(own, specs, nothing if x is None else x, first, states, dz, reverse=int(reverse))
+        return (sums[0] if features else None, *sums[1:])
 
     return gradients
 

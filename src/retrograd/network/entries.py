@@ -141,10 +141,10 @@ def _kind_problems(kinds: list[str], unknown: list[str], path: str) -> list[Prob
 def _beside(key: str, kind: str, path: str) -> str:
     """Return what to say of an unknown key beside a kind: it may be meant for the settings under the kind."""
     near = near_key(key, COMMON)
-    own = same_thing(key, [field.name for field in fields((layers if kind in layers else blocks)[kind])])
-    if near.startswith("did") or own is None:
+    setting = same_thing(key, [field.name for field in fields((layers if kind in layers else blocks)[kind])])
+    if near.startswith("did") or setting is None:
         return near
-    return f"did you mean '{path}.{kind}.{own}'? the settings of a layer stand under its name"
+    return f"did you mean '{path}.{kind}.{setting}'? the settings of a layer stand under its name"
 
 
 def _near(key: str, known: list[str]) -> str:

@@ -23,8 +23,8 @@ def choose_initializers(nodes: Sequence[Node]) -> tuple[Node, ...]:
     def behind(name: str) -> str | None:
         for reader in readers.get(name, ()):
             if reader.layer.keeps_scale:
-                if found := behind(reader.name):
-                    return found
+                if rule := behind(reader.name):
+                    return rule
             elif isinstance(reader.layer, Activation):
                 return reader.layer.initializer
         return None
@@ -47,9 +47,9 @@ def mapped(thing: Any, change: Callable[[Any], Any]) -> Any:
         return tuple(mapped(item, change) if isinstance(item, (tuple, Entry)) else change(item) for item in thing)
     if not isinstance(thing, Settings):
         return thing
-    held = {field.name: getattr(thing, field.name) for field in fields(type(thing))}
-    changed = {n: mapped(v, change) if isinstance(v, (tuple, Entry)) else change(v) for n, v in held.items()}
-    changed = {name: value for name, value in changed.items() if value is not held[name] and value != held[name]}
+    values = {field.name: getattr(thing, field.name) for field in fields(type(thing))}
+    changed = {n: mapped(v, change) if isinstance(v, (tuple, Entry)) else change(v) for n, v in values.items()}
+    changed = {name: value for name, value in changed.items() if value is not values[name] and value != values[name]}
     return dataclasses.replace(thing, **changed) if changed else thing
 
 

@@ -73,8 +73,8 @@ def _as_one(run: list[Node]) -> Node:
     assert isinstance(node.layer, Convolution)
     others = [each for reader in behind for each in reader.inputs if each not in (node.name, behind[0].name)]
     layer = FusedConvolution(node.layer, bool(others), isinstance(behind[-1].layer, ReLU))
-    own = ("weight", "bias") if node.layer.bias else ("weight",)
-    share = {name: f"{node.name}/{name}" for name in own} | dict(node.share)
+    names = ("weight", "bias") if node.layer.bias else ("weight",)
+    share = {name: f"{node.name}/{name}" for name in names} | dict(node.share)
     return Node(behind[-1].name, layer, (*node.inputs, *others), tuple(share.items()), node.frozen, node.recompute)
 
 
@@ -126,7 +126,7 @@ class FusedConvolution(Layer):
 
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
         """dz = dy where y > 0, else 0; from there the convolution's own, and dresidual = dz."""
-        own, y = tape
+        convolution_tape, y = tape
         dz = relu_back(y, dy) if self.relu else dy
-        back = self.convolution.backward(params, own, dz)
+        back = self.convolution.backward(params, convolution_tape, dz)
         return Backward((*back.inputs, dz) if self.residual else back.inputs, back.grads)

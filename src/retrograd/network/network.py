@@ -202,9 +202,9 @@ def _frozen(columns: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
 
 def _keep(node: Node, first: Init, params: dict[str, Params], state: dict[str, State]) -> None:
     """Add a node's first values to those of the network; what it shares is another node's."""
-    own = {name: value for name, value in first.params.items() if name not in dict(node.share)}
-    if own:
-        params[node.name] = own
+    node_params = {name: value for name, value in first.params.items() if name not in dict(node.share)}
+    if node_params:
+        params[node.name] = node_params
     if first.state:
         state[node.name] = first.state
 
@@ -247,13 +247,13 @@ def take(values: Mapping[str, Any], reference: str) -> Any:
 
 def own_params(params: Mapping[str, Params], node: Node) -> Params:
     """Return what a node's layer sees: its own parameters and those that it shares."""
-    own = dict(params.get(node.name, {}))
+    seen = dict(params.get(node.name, {}))
     for name, path in node.share:
         owner, _, shared = path.removesuffix(TRANSPOSED).rpartition("/")
         value = params[owner].get(shared) if owner in params else None
         assert value is not None, path  # `check_shares` has seen to it
-        own[name] = value.T if path.endswith(TRANSPOSED) else value
-    return own
+        seen[name] = value.T if path.endswith(TRANSPOSED) else value
+    return seen
 
 
 def check_shares(node: Node, own: Params, params: Mapping[str, Params]) -> None:

@@ -66,15 +66,15 @@ def load_layers(path: str | Path) -> OwnLayers:
 
 def files_of(words: Collection[str]) -> dict[str, str]:
     """Return name and digest of each file that was loaded and registered one of these words."""
-    return {own.path.name: own.digest for own in _files.values() if set(own.names) & set(words)}
+    return {file.path.name: file.digest for file in _files.values() if set(file.names) & set(words)}
 
 
 def check_loaded(needed: Any, where: str) -> None:
     """Raise UsageError unless each of these files (name and digest) has been loaded as it was when training ran."""
     for name, digest in needed.items() if isinstance(needed, dict) else ():
-        if digest in {own.digest for own in _files.values()}:
+        if digest in {file.digest for file in _files.values()}:
             continue
-        other = next((own for own in _files.values() if own.path.name == name), None)
+        other = next((file for file in _files.values() if file.path.name == name), None)
         if other is None:
             raise UsageError(f"it uses layers of {name}, and opening a model never runs code by itself", where=where,
                              cure=f"name the file: --layers {name}, or rg.load_layers in Python")  # fmt: skip

@@ -188,23 +188,23 @@ class Scope:
         x, *others = inputs
         count = 0
         for part in layer.parts():
-            own = type(part) is type(layer)
-            count += own
-            given = str(count) if own else f"{part.kind}_{count}"
-            x = below.add(Entry(part, given, recompute=entry.recompute), x, *(others if own else ()))
+            is_numbered = type(part) is type(layer)
+            count += is_numbered
+            part_name = str(count) if is_numbered else f"{part.kind}_{count}"
+            x = below.add(Entry(part, part_name, recompute=entry.recompute), x, *(others if is_numbered else ()))
         return x
 
     def _group(self, name: str) -> str | None:
         """Return the group of what is added below a name of this scope."""
         return self.prefix + name if self.recompute is None else self.recompute
 
-    def _free_name(self, layer: Layer | Block, given: str | None) -> str:
-        if given is None:
+    def _free_name(self, layer: Layer | Block, name: str | None) -> str:
+        if name is None:
             kind = getattr(layer, "registered_name", type(layer).__name__.lower())
             self._counts[kind] = self._counts.get(kind, 0) + 1
-            given = f"{kind}_{self._counts[kind]}"
-        elif not given or set(given) & set("./ "):
-            raise ConfigError(f"the name '{given}' has a dot, slash or blank in it", where="name")
-        if given in self._outputs:
-            raise ConfigError(f"two entries are called '{given}'", where=self.prefix + given, cure="rename one")
-        return given
+            name = f"{kind}_{self._counts[kind]}"
+        elif not name or set(name) & set("./ "):
+            raise ConfigError(f"the name '{name}' has a dot, slash or blank in it", where="name")
+        if name in self._outputs:
+            raise ConfigError(f"two entries are called '{name}'", where=self.prefix + name, cure="rename one")
+        return name

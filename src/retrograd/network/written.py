@@ -27,9 +27,13 @@ def given_params(network: Network, params: Any) -> dict[str, dict[str, Any]]:
 
     def read(node: str, name: str, value: Any) -> np.ndarray:
         rule = getattr(network.by_name[node].layer, name, None)
-        given = isinstance(rule, Initializer) and isinstance(rule, (Values, Constant))
+        is_written = isinstance(rule, Initializer) and isinstance(rule, (Values, Constant))
         single = np.asarray(value).astype(np.float32)
-        is_rounded = given and np.array_equal(single, np.asarray(value))  # a float64 with more digits is none of these
+        # a float64 with more digits was not rounded to float32
+        is_rounded = is_written and np.array_equal(single, np.asarray(value))
         return as_written(single) if is_rounded else np.asarray(value, np.float64)
 
-    return {node: {name: read(node, name, value) for name, value in own.items()} for node, own in params.items()}
+    return {
+        node: {name: read(node, name, value) for name, value in node_params.items()}
+        for node, node_params in params.items()
+    }

@@ -109,8 +109,8 @@ def steepest(layer: Layer) -> float:
 
 
 def _each(tree: Mapping[str, Any]) -> dict[str, Reading]:
-    found = {}
+    readings = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         if jnp.issubdtype(leaf.dtype, jnp.inexact):
-            found["/".join(str(key.key) for key in path)] = read(leaf)
-    return found
+            readings["/".join(str(key.key) for key in path)] = read(leaf)
+    return readings

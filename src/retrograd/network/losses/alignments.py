@@ -80,8 +80,8 @@ def alignments_back(log_p: Array, path: Path, there: Array, alpha: Array, log_to
 
 def _emissions(log_p: Array, path: Path) -> Array:
     """Return the log probability of each state's class at each step [time, batch, states]; the start has none."""
-    found = jnp.take_along_axis(log_p, path.classes[:, None, :], -1, mode="clip")
-    return found.at[..., START].set(IMPOSSIBLE).swapaxes(0, 1)
+    emissions = jnp.take_along_axis(log_p, path.classes[:, None, :], -1, mode="clip")
+    return emissions.at[..., START].set(IMPOSSIBLE).swapaxes(0, 1)
 
 
 def _shifted(values: Array, by: int) -> Array:

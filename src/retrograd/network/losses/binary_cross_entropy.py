@@ -111,6 +111,6 @@ class BinaryCrossEntropy(Loss):
         weights = jnp.asarray(self.positive_weight, t.dtype)
         if weights.ndim and weights.shape != t.shape[-1:]:
             outputs = t.shape[-1] if t.ndim else 1
-            found = f"expected {outputs} positive weights, one for each output, got {weights.size}"
-            raise ShapeError(found, where="positive_weight")
+            message = f"expected {outputs} positive weights, one for each output, got {weights.size}"
+            raise ShapeError(message, where="positive_weight")
         return jnp.broadcast_to(weights, t.shape) if weights.ndim else weights

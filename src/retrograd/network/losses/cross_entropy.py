@@ -174,8 +174,8 @@ class CrossEntropy(Loss):
     def _weights(self, y: Any) -> Array:
         classes = y.shape[-1]
         if self.class_weights and len(self.class_weights) != classes:
-            found = f"expected {classes} class weights, one for each class, got {len(self.class_weights)}"
-            raise ShapeError(found, where="class_weights")
+            message = f"expected {classes} class weights, one for each class, got {len(self.class_weights)}"
+            raise ShapeError(message, where="class_weights")
         dtype = computing_dtype(y)
         return jnp.asarray(self.class_weights, dtype) if self.class_weights else jnp.ones(classes, dtype)
 

@@ -113,8 +113,8 @@ def _unit(x: Array) -> tuple[Array, Array]:
     return x / length, length
 
 
-def _unit_back(given: tuple[Array, Array], dy: Array) -> Array:
-    unit, length = given
+def _unit_back(tape: tuple[Array, Array], dy: Array) -> Array:
+    unit, length = tape
     return (dy - unit * jnp.sum(unit * dy, -1, keepdims=True)) / length
 
 
@@ -123,5 +123,5 @@ def _diagonal_surprise(scores: Array) -> tuple[Array, Array]:
     top = jnp.max(scores, -1, keepdims=True)
     exponentials = jnp.exp(scores - top)
     total = jnp.sum(exponentials, -1, keepdims=True)
-    own = jnp.diagonal(scores)[:, None]
-    return jnp.sum(jnp.log(total) + top - own), exponentials / total - jnp.eye(len(scores), dtype=scores.dtype)
+    partners = jnp.diagonal(scores)[:, None]
+    return jnp.sum(jnp.log(total) + top - partners), exponentials / total - jnp.eye(len(scores), dtype=scores.dtype)

@@ -140,23 +140,23 @@ class Loss(Layer):
 
     def sort(self, inputs: tuple[Any, ...]) -> tuple[tuple[Any, ...], Further]:
         """Return predictions and targets, and what comes after them: mask and sample weight, told apart by dtype."""
-        own = self.predictions + self.targets
-        masks = [each for each in inputs[own:] if each.dtype == jnp.bool_]
-        weights = [each for each in inputs[own:] if each.dtype != jnp.bool_]
-        if len(inputs) < own or len(masks) > 1 or len(weights) > 1:
+        count = self.predictions + self.targets
+        masks = [each for each in inputs[count:] if each.dtype == jnp.bool_]
+        weights = [each for each in inputs[count:] if each.dtype != jnp.bool_]
+        if len(inputs) < count or len(masks) > 1 or len(weights) > 1:
             shapes = ", ".join(f"{each.dtype.name}{list(each.shape)}" for each in inputs)
-            raise ShapeError(f"expected {own} inputs to compare, and at most one mask (true or false) and one sample "
+            raise ShapeError(f"expected {count} inputs to compare, and at most one mask (true or false) and one sample "
                              f"weight (numbers), got {shapes}")  # fmt: skip
         if 0 in inputs[0].shape[1:]:
             raise ShapeError(f"the prediction has the shape {tuple(inputs[0].shape)}: there is nothing to compare")
-        return inputs[:own], Further(masks[0] if masks else None, weights[0] if weights else None)
+        return inputs[:count], Further(masks[0] if masks else None, weights[0] if weights else None)
 
     @override
     def forward(self, params: Params, state: State, ctx: Context, *inputs: Array) -> Forward:
-        own, further = self.sort(inputs)
+        compared, further = self.sort(inputs)
         if inputs[0].shape[:1] == (0,):
             return self.of_no_rows(inputs)
-        terms, kept = self.terms(*self.read(own))
+        terms, kept = self.terms(*self.read(compared))
         expect_further(terms, further)
         factor = self.factor(*inputs)
         static = Static((tuple(each.dtype for each in inputs[: self.predictions]), len(inputs)))
@@ -200,10 +200,10 @@ def computing_dtype(x: Any) -> Any:
 
 def expect_further(terms: Array, further: Further) -> None:
     """Raise ShapeError unless mask and sample weight have the leading axes of the terms."""
-    for what, given in (("a mask", further.mask), ("a sample weight", further.weight)):
-        if given is not None and given.shape != terms.shape[: given.ndim]:
+    for what, value in (("a mask", further.mask), ("a sample weight", further.weight)):
+        if value is not None and value.shape != terms.shape[: value.ndim]:
             raise ShapeError(
-                f"expected {what} of shape {tuple(terms.shape[:1])}, got {tuple(given.shape)}",
+                f"expected {what} of shape {tuple(terms.shape[:1])}, got {tuple(value.shape)}",
                 cure=f"give one for each example (or for each of the loss's terms, {tuple(terms.shape)})",
             )
 

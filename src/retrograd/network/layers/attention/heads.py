@@ -98,12 +98,12 @@ class Heads(NamedTuple):
 
     def _columns(self, sides: tuple[Array, ...]) -> Columns:
         """Undo `_beside`."""
-        found: dict[str, Array] = {}
+        columns: dict[str, Array] = {}
         for side, roles in zip(sides, self.sources, strict=True):
             heads = [self._count(role) for role in roles]
             borders = [side.shape[-1] * sum(heads[:i]) // sum(heads) for i in range(1, len(heads))]
-            found |= dict(zip(roles, jnp.split(side, borders, -1), strict=True))
-        return found
+            columns |= dict(zip(roles, jnp.split(side, borders, -1), strict=True))
+        return columns
 
     def _kernel(self, queries: int) -> Cut:
         return Cut(self.number, self.shared, block_size(queries, self.causal), self.causal)

@@ -29,8 +29,8 @@ def project_back(params: Params, x: Array, names: tuple[str, ...], deltas: Colum
     weight = jnp.concatenate([params[f"{name}_weight"] for name in names], -1)
     dy = lax.optimization_barrier(jnp.concatenate([deltas[name] for name in names], -1))
     borders = _borders(params, names)
-    found = jnp.split(transposed_product(x, dy, weight.dtype), borders, -1)
-    grads = {f"{name}_weight": grad for name, grad in zip(names, found, strict=True)}
+    weight_grads = jnp.split(transposed_product(x, dy, weight.dtype), borders, -1)
+    grads = {f"{name}_weight": grad for name, grad in zip(names, weight_grads, strict=True)}
     if f"{names[0]}_bias" in params:
         sums = jnp.split(rows(dy).sum(0, dtype=weight.dtype), borders)
         grads |= {f"{name}_bias": grad for name, grad in zip(names, sums, strict=True)}

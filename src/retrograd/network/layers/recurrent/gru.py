@@ -111,17 +111,17 @@ class GRU(Recurrent):
             params[f"{prefix}recurrent_bias"] = jnp.zeros(int(self.units), jnp.float32)
         return Init(params)
 
-    def step(self, own: Params, z: Array, before: States) -> tuple[States, Any]:
+    def step(self, params: Params, z: Array, before: States) -> tuple[States, Any]:
         """h(t) = (1 - z) n + z h(t-1)."""
         (h,) = before
         ar, az, an = jnp.split(z, 3, -1)
         if self.reset == "before":
-            gates, new = jnp.split(own["recurrent_weight"], [2 * h.shape[-1]], -1)
+            gates, new = jnp.split(params["recurrent_weight"], [2 * h.shape[-1]], -1)
             r, u = jnp.split(logistic(z[..., : gates.shape[-1]] + h @ gates), 2, -1)
             n = jnp.tanh(an + (r * h) @ new)
             return ((1 - u) * n + u * h,), jnp.concatenate([r, u, n, r * h], -1)
-        hr, hz, q = jnp.split(h @ own["recurrent_weight"], 3, -1)
-        q = q + own["recurrent_bias"] if "recurrent_bias" in own else q
+        hr, hz, q = jnp.split(h @ params["recurrent_weight"], 3, -1)
+        q = q + params["recurrent_bias"] if "recurrent_bias" in params else q
         r, u = logistic(ar + hr), logistic(az + hz)
         n = jnp.tanh(an + r * q)
         return ((1 - u) * n + u * h,), jnp.concatenate([r, u, n, q], -1)

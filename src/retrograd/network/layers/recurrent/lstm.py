@@ -95,10 +95,10 @@ class LSTM(Recurrent):
         biases = {name: b.at[forget].add(self.forget_bias) for name, b in params.items() if name.endswith("bias")}
         return Init(params | biases)
 
-    def step(self, own: Params, z: Array, before: States) -> tuple[States, Any]:
+    def step(self, params: Params, z: Array, before: States) -> tuple[States, Any]:
         """c(t) = f c(t-1) + i g, h(t) = o tanh(c(t))."""
         h, c = before
-        i, f, g, o = jnp.split(z + h @ own["recurrent_weight"], 4, -1)
+        i, f, g, o = jnp.split(z + h @ params["recurrent_weight"], 4, -1)
         i, f, g, o = logistic(i), logistic(f), jnp.tanh(g), logistic(o)
         c = f * c + i * g
         return (o * jnp.tanh(c), c), jnp.concatenate([i, f, g, o], -1)

@@ -101,7 +101,7 @@ class Recurrent(Layer):
     gates: ClassVar[int] = 1
     states: ClassVar[tuple[str, ...]] = ("last",)  # what the parts of `output: all` call them
 
-    def step(self, own: Params, z: Array, before: States) -> tuple[States, Any]:
+    def step(self, params: Params, z: Array, before: States) -> tuple[States, Any]:
         """Return the states after one step, and what backward needs. z = x W + b is the input's part."""
         raise unwritten(self, "step(self, own, z, before)", "which returns (states after, what backward needs)")
 
@@ -203,11 +203,11 @@ class Recurrent(Layer):
 
     def _read(self, params: Params, prefix: str, xt: Array, mask: Array | None, start: States) -> tuple[States, Walk]:
         """Run one direction: the input's part of all steps in one product, then the loop."""
-        own = _of_direction(params, prefix, xt.dtype)
-        z = xt @ own["input_weight"]
+        direction_params = _of_direction(params, prefix, xt.dtype)
+        z = xt @ direction_params["input_weight"]
         reverse = prefix == REVERSE
         cut = cuts(len(xt), self.truncate, reverse) if self.truncate else None
-        return self._loop(own, z, start, Borders(mask, cut), reverse)
+        return self._loop(direction_params, z, start, Borders(mask, cut), reverse)
 
     def _read_back(self, params: Params, prefix: str, taken: Walk, parts: Mapping[str, Array]) -> tuple[States, Array]:
         """Run one direction's loop in reverse; return the deltas of the initial states and of z."""
@@ -256,12 +256,12 @@ class Recurrent(Layer):
         states = (taken.initial[0], taken.states[0])
         if through is dz:
             dinput, drecurrent, dbias = gradients(xt, *states, dz, prefix == REVERSE, dtype)
-            found = {"input_weight": dinput, "recurrent_weight": drecurrent, "bias": dbias}
+            grads = {"input_weight": dinput, "recurrent_weight": drecurrent, "bias": dbias}
         else:
             _, drecurrent, dsum = gradients(None, *states, through, prefix == REVERSE, dtype)
-            found = {"input_weight": transposed_product(xt, dz, dtype), "recurrent_weight": drecurrent,
+            grads = {"input_weight": transposed_product(xt, dz, dtype), "recurrent_weight": drecurrent,
                      "bias": rows(dz).sum(0, dtype=dtype), "recurrent_bias": dsum[-int(self.units) :]}  # fmt: skip
-        named = ((prefix + name, grad) for name, grad in found.items())
+        named = ((prefix + name, grad) for name, grad in grads.items())
         return {name: grad for name, grad in named if grad is not None and name in params}
 
     # ---------------------------------------------------------------------------------------------------- the inputs
@@ -286,10 +286,10 @@ class Recurrent(Layer):
                 f"initial states: expected {len(self.states)} of shape {(len(x), units * count)}, got {shapes}",
                 cure="a mask holds true or false",
             )
-        given = [jnp.split(state.astype(x.dtype), count, -1) for state in states]
-        given = given or [[jnp.zeros((len(x), units), x.dtype)] * count] * len(self.states)
+        initial = [jnp.split(state.astype(x.dtype), count, -1) for state in states]
+        initial = initial or [[jnp.zeros((len(x), units), x.dtype)] * count] * len(self.states)
         mask = masks[0].T[..., None] if masks else None
-        return mask, tuple(zip(*given, strict=True))
+        return mask, tuple(zip(*initial, strict=True))
 
 
 @gradients_natively

@@ -70,9 +70,9 @@ class RNN(Recurrent):
             backward=(general.backward[0].partition(", f' = ")[0] + f", f' = {slope}", *general.backward[1:]),
         )
 
-    def step(self, own: Params, z: Array, before: States) -> tuple[States, Any]:
+    def step(self, params: Params, z: Array, before: States) -> tuple[States, Any]:
         """h(t) = f(z + h(t-1) W_h)."""
-        z = z + before[0] @ own["recurrent_weight"]
+        z = z + before[0] @ params["recurrent_weight"]
         return (jnp.tanh(z) if self.nonlinearity == "tanh" else jnp.maximum(z, jnp.zeros_like(z)),), ()
 
     def step_back(

@@ -73,8 +73,8 @@ def walk_back(
         return earlier, dz
 
     before = tuple(states_before(*each, reverse) for each in zip(taken.initial, taken.states, strict=True))
-    given = (dsequence, before, taken.states, taken.saved, taken.borders)
-    return lax.scan(one, dfinal, given, reverse=not reverse)
+    arrays = (dsequence, before, taken.states, taken.saved, taken.borders)
+    return lax.scan(one, dfinal, arrays, reverse=not reverse)
 
 
 def states_before(first: Array, states: Array, reverse: bool) -> Array:
