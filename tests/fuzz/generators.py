@@ -67,6 +67,8 @@ def _array(random: Random, schema: dict, root: dict, depth: int) -> list:
 
 def _object(random: Random, schema: dict, root: dict, depth: int) -> dict:
     needed = schema.get("required", [])
+    if schema.get("minProperties"):  # of names that the schema leaves open
+        return {"x": instance(random, schema["additionalProperties"], root, depth + 1)}
     return {
         key: instance(random, inner, root, depth + 1)
         for key, inner in schema.get("properties", {}).items()

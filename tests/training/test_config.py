@@ -39,7 +39,7 @@ def test_every_mistake_is_told_at_once_with_its_line():
         (4, "unknown layer kind 'dens'; did you mean 'dense'?"),
         (5, "expected a positive integer, or classes, targets, features, found '3x'"),
         (5, "unknown layer 'rleu'; did you mean 'relu'?"),
-        (7, "expected names of nodes or columns, found 5"),
+        (7, "expected names of nodes or columns, or a mapping such as {query: x, mask: seen}, found 5"),
         (8, "found 0"),
         (9, "unknown loss 'mean_square_error'; did you mean 'mean_squared_error'?"),
         (11, "unknown key; did you mean 'learning_rate'?"),

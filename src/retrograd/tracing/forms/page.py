@@ -51,7 +51,7 @@ def page_data(step: StepNumbers, writer: Writer, sections: Sequence[Section], f:
     weights = weight_facts(step, f)
     lines = chain_lines(step, writer) if weights else {}
     stops = [_stop(section, f) for section in sections]
-    if stops[0]["phase"] == "input":
+    if stops and stops[0]["phase"] == "input":
         stops[0]["blocks"] += images(step)
     drawn = graph(step, f)
     return {
