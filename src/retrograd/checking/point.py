@@ -27,7 +27,7 @@ INPUT = "input "  # in front of a batch column's name, among the paths of parame
 
 
 class Point:
-    """A network at one point, in training mode unless told otherwise; the key and so every mask stays the same.
+    """A network at one point, by default in training mode; the key and so every mask stays the same.
 
     `tensors` are what derivatives are taken by: each parameter by its path, and `input x` for each column of real
     numbers. Use it inside `jax.enable_x64(True)`.

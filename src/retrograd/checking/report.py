@@ -72,7 +72,8 @@ def lines_of(report: CheckReport) -> Iterator[str]:
 
 
 def _check_lines(check: GradientCheck) -> Iterator[str]:
-    counted = f"{check.rows} rows, {check.parameters:,} parameters, float64, {check.seconds:.1f} s"
+    rows = f"{check.rows} row{'' if check.rows == 1 else 's'}"
+    counted = f"{rows}, {check.parameters:,} parameters, float64, {check.seconds:.1f} s"
     yield from wrapped(f"{check.name}: {counted}")
     if check.tensors:
         width = min(PATH, max(len(tensor.path) for tensor in check.tensors))

@@ -16,7 +16,7 @@ from retrograd.diagnosis.levels import MOST_ROWS
 from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.program import Program
 
-SECONDS = 120.0  # of a diagnosis, unless told otherwise
+SECONDS = 120.0  # of a diagnosis, by default
 TRIAL = 0.25  # of the budget, for a first run that shows how fast it goes
 REST = 0.3  # of the budget, for what follows the runs
 QUICK = 8.0  # seconds: as long as all runs together took less, further seeds are as good as free

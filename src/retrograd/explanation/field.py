@@ -36,7 +36,7 @@ def first_field(shape: Sequence[int]) -> Field | None:
 
 
 def field_behind(layer: Layer, inputs: Sequence[Field | None], before: Any, after: Any) -> Field | None:
-    """Return the field behind a layer whose (first) input and output have these shapes."""
+    """Return the field after a layer whose (first) input and output have these shapes."""
     known = [field for field in inputs if field is not None]
     axes = len(after) - 2
     if not known or axes < 1 or axes != len(before) - 2:

@@ -57,7 +57,7 @@ class Totals:
 def totals_of(
     prepared: Prepared, nodes: Sequence[NodeFacts], variables: Variables, outputs: Any, measure: bool = True
 ) -> Totals:
-    """Return the sums; unless told otherwise a step is compiled and timed."""
+    """Return the sums; by default a step is compiled and timed."""
     rows = prepared.dataset.rows["train"]
     seconds, temporary, together = _measured(prepared, variables) if measure else (None, None, 1)
     parameters, optimizer = nbytes(variables.params), sum(node.optimizer_bytes for node in nodes)

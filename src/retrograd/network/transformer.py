@@ -77,7 +77,7 @@ class Transformer(Block):
     """What encoder and decoder have in common: a stack of layers, each a few parts in residual connections.
 
     `norm` stands before each part (`pre`: deep stacks learn from the start) or after each sum (`post`: the first
-    Transformer, and PyTorch unless told otherwise); with `pre` a last norm ends the stack, unless `final_norm` is
+    Transformer, and PyTorch by default); with `pre` a last norm ends the stack, unless `final_norm` is
     false. `hidden`, `activation` and `gated` are those of `feed_forward`; `dropout` acts on the attention weights, in
     the feed-forward part, and on what each part adds.
     """

@@ -43,7 +43,7 @@ class Figures:
         return next(exact, f"{x:.{most}e}")
 
     def factor(self, value: Any) -> str:
-        """Return a number as it stands behind a multiplication sign: a negative one in brackets."""
+        """Return a number as it stands after a multiplication sign: a negative one in brackets."""
         text = self.number(value)
         return f"({text})" if text.startswith("-") else text
 

@@ -21,7 +21,7 @@ QUANTITIES = {
     "output_nonfinite": ("Outputs that are not finite", False),
     "gradient_nonfinite": ("Gradients that are not finite", False),
     "delta_rms": ("Deltas (dLoss/dy), root mean square", False),
-    "backward_gain": ("Backward gain, deltas behind a layer to those before it", False),
+    "backward_gain": ("Backward gain, deltas before a layer to those after it", False),
     "output_rms": ("Outputs, root mean square", False),
     "update_ratio": ("Update, relative to the parameter", False),
     "parameter_rms": ("Parameters, root mean square", False),

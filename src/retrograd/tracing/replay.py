@@ -196,7 +196,7 @@ class _Catch:
 
     @property
     def is_done(self) -> bool:
-        """Whether the step was found, and the digest behind it compared."""
+        """Whether the step was found, and the digest after it compared."""
         return self.found is not None and self.done >= self.until
 
     def around(self, stepper: Stepper, program: Any) -> Any:

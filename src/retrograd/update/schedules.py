@@ -51,7 +51,7 @@ class Constant(Schedule):
 @schedules.register("step", example={"initial": 0.1, "every": 5, "factor": 0.5})
 @dataclass(frozen=True)
 class Step(Schedule):
-    """Multiply the rate by `factor` after every so many steps: PyTorch's StepLR, counted in steps."""
+    """Multiply the rate by `factor` after every `every` steps: PyTorch's StepLR, counted in steps."""
 
     formula = "rate(t) = initial factor^floor(t / every)"
     latex = r"\eta_t = \eta_0 \, \gamma^{\lfloor t / every \rfloor}"
@@ -91,7 +91,7 @@ class Milestones(Schedule):
 @schedules.register("exponential", example={"initial": 0.1, "factor": 0.9})
 @dataclass(frozen=True)
 class Exponential(Schedule):
-    """Multiply the rate by `factor` over every so many steps, smoothly: PyTorch's ExponentialLR for `every: 1`."""
+    """Multiply the rate by `factor` over every `every` steps, smoothly: PyTorch's ExponentialLR for `every: 1`."""
 
     formula = "rate(t) = initial factor^(t / every)"
     latex = r"\eta_t = \eta_0 \, \gamma^{t / every}"

@@ -67,5 +67,5 @@ class MeanLoss(Remedy):
 
 
 def _squashes(entry: Entry) -> bool:
-    """Return whether an entry behind the output layer bends or drops outputs."""
+    """Return whether an entry after the output layer bends or drops outputs."""
     return is_activation(entry) or kind(entry) == "dropout"

@@ -45,7 +45,7 @@ class WeightDecay(Remedy):
 
 @remedies.register("add_dropout")
 class AddDropout(Remedy):
-    """Drop 30 % of the units behind each hidden dense layer while training."""
+    """Drop 30 % of the units after each hidden dense layer while training."""
 
     why = "units that cannot rely on one another memorise less"
     cost = 2

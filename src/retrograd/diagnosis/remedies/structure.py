@@ -35,7 +35,7 @@ PLAIN = ("weight", "bias", "weight_hidden")  # parameters whose first values a l
 
 @remedies.register("default_initial_weights")
 class DefaultInitialWeights(Remedy):
-    """Draw first weights by the rule that the activation behind asks for (He, Glorot, LeCun), biases from 0."""
+    """Draw first weights by the rule that the next activation asks for (He, Glorot, LeCun), biases from 0."""
 
     why = "initial weights of the right scale carry signals and gradients through every layer"
 
@@ -139,7 +139,7 @@ class Leaky(_HiddenActivations):
 
 @remedies.register("add_activations")
 class AddActivations(Remedy):
-    """Put relu behind hidden layers that have no activation."""
+    """Put relu after hidden layers that have no activation."""
 
     why = "without an activation between them, two layers amount to one linear layer"
     cost = 2
@@ -176,7 +176,7 @@ class FewerLayers(Remedy):
         if not spare or any(entry.name or entry.inputs or entry.share for entry in config.network):
             return None
         dropped = set(spare)
-        for i in spare:  # and what stands behind each of them, up to the next affine layer
+        for i in spare:  # and what stands after each of them, up to the next affine layer
             j = i + 1
             while j < len(config.network) and not hasattr(config.network[j].layer, "weight"):
                 dropped.add(j)
@@ -204,7 +204,7 @@ class SimplerNetwork(Remedy):
 
 @remedies.register("normalise")
 class Normalise(Remedy):
-    """Put a layer norm behind each hidden dense layer."""
+    """Put a layer norm after each hidden dense layer."""
 
     why = "normalisation keeps the scale of signals whatever the weights are"
     cost = 3

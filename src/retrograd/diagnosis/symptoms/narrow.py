@@ -20,7 +20,7 @@ FEWEST = 5  # relu layers of 5 units, four deep, lose all units of one with prob
     ),
 )
 class Narrow(Symptom):
-    """What does not fit through a layer of two units is lost for every layer behind it."""
+    """What does not fit through a layer of two units is lost for every layer after it."""
 
     code = "S13"
     stage = "static"

@@ -44,7 +44,7 @@ def flowing(text: str) -> Iterator[str]:
     def ended() -> list[str]:
         lines = wrapped(" ".join(" ".join(paragraph).split()), "  ", hang + 2 if hang else 2) if paragraph else []
         paragraph.clear()
-        if hang and lines:  # blanks behind the heading were joined
+        if hang and lines:  # blanks after the heading were joined
             head, _, rest = lines[0].strip().partition(": ")
             joined = " ".join([rest, *(line.strip() for line in lines[1:])])
             return wrapped(f"{f'{head}:':<{hang}}{joined}", "  ", hang + 2)

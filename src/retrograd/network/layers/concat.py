@@ -34,7 +34,7 @@ from retrograd.network.layer import (
 )
 @dataclass(frozen=True)
 class Concat(Layer):
-    """Join inputs along one axis, the features unless told otherwise.
+    """Join inputs along one axis, by default the features.
 
         y = [x1, x2, ...]
 

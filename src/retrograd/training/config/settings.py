@@ -164,11 +164,11 @@ class TrainingSettings(Settings):
     ] = False  # the backward pass, before the first step
 
     def batch_rows(self, rows: int) -> int:
-        """Return how many of so many rows a full minibatch has."""
+        """Return how many of `rows` rows a full minibatch has."""
         return rows if self.batch_size == "all" else min(int(self.batch_size), rows)
 
     def steps(self, rows: int) -> int:
-        """Return how many steps are taken at most on so many rows; more than `MAX_STEP` cannot be counted."""
+        """Return how many steps are taken at most on `rows` rows; more than `MAX_STEP` cannot be counted."""
         return min(MAX_STEP, self.epochs * -(-rows // self.batch_rows(rows)))
 
 

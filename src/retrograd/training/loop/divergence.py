@@ -83,7 +83,7 @@ def mean_of(losses: np.ndarray, rows: np.ndarray) -> float:
 
 
 def gathered(losses: np.ndarray, rows: np.ndarray) -> Gathered:
-    """Return the losses of steps with so many rows each, those of few rows joined to their neighbours."""
+    """Return the losses of steps with `rows` rows each, those of few rows joined to their neighbours."""
     begins, there = [], np.inf
     for step, own in enumerate(rows[: len(losses)]):
         if there >= TELLING_ROWS:

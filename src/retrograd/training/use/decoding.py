@@ -117,7 +117,7 @@ def search(next_logits: NextLogits, begun: np.ndarray, length: int, width: int, 
 
     At each step only the `width` likeliest of all extensions stay. Finished texts are compared by their log
     probability divided by (number of tokens, the end included) ** exponent: with 0 short ones win, with 1 it is the
-    mean of a token. Those that `length` cut stand behind them. `next_logits` must take `width` rows.
+    mean of a token. Those that `length` cut stand after them. `next_logits` must take `width` rows.
 
     See:  Wu et al. 2016, arXiv:1609.08144, section 7
     """

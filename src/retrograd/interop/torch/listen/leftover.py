@@ -82,7 +82,7 @@ class Leftover:
             self.journal.stale_steps += stale
 
     def resume(self) -> None:
-        """Begin again behind a backward pass that was not heard: whether its gradients are fresh is not known."""
+        """Begin again after a backward pass that went unnoticed: whether its gradients are fresh is not known."""
         self.known = False
         for each in self.watched:
             each.used = each.stale = False

@@ -95,7 +95,7 @@ class Observer:
         self.inspection.begin()
 
     def _sleep(self) -> None:
-        """Hear of backward passes, of the next step, which may use leftovers, and of the forward pass behind it."""
+        """Hear of backward passes, of the next step, which may use leftovers, and of the forward pass after it."""
         if self.state is State.AWAKE:
             self.state = after(self.state, State.DROWSY)
         self.leaving = True
@@ -129,7 +129,7 @@ class Observer:
 
     @guarded
     def _leave(self) -> None:
-        """Take the last things off behind a look; in loops without an optimizer, ask whether it used leftovers."""
+        """Take the last things off after a look; in loops without an optimizer, ask whether it used leftovers."""
         self.look.settle()
         self.leaving = self.look.on_stack
         if self.steps_heard and not self.updated:

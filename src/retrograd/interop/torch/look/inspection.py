@@ -26,10 +26,10 @@ READ = 1 << 16  # entries of a tensor that readings use
 
 
 class Inspection:
-    """One look after the other, each from behind a backward pass to behind the next that a step lies before.
+    """One look after the other, each from after a backward pass to after the next that a step lies before.
 
     The first look is longer: it learns the names, lines and habits of the loop. Later ones read symptoms only of a loop
-    that does not learn. Where many backward passes add up to one step, those behind the first are read in brief.
+    that does not learn. Where many backward passes add up to one step, those after the first are read in brief.
     """
 
     def __init__(self, journal: Journal) -> None:

@@ -51,7 +51,7 @@ INTO_LOGITS = {"softmax", "log_softmax", "cross_entropy", "binary_cross_entropy_
 class Look(TorchFunctionMode):
     """Reads what the loop does between two moments. `stage` says where in its turn the loop is.
 
-    prepare: before the forward pass · model: in it · loss: behind it · backward · gap: behind the backward pass · step
+    prepare: before the forward pass · model: in it · loss: after it · backward · gap: after the backward pass · step
     """
 
     def __init__(self, journal: Journal) -> None:

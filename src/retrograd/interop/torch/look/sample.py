@@ -17,7 +17,7 @@ HALF = (torch.float16, torch.bfloat16)
 
 
 class Sample(NamedTuple):
-    """Entries of several tensors, one behind the other."""
+    """Entries of several tensors, one after the other."""
 
     paths: tuple[str, ...]
     sizes: tuple[int, ...]

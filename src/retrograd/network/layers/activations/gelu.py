@@ -32,7 +32,7 @@ class GELU(Activation):
 
     Shapes:  x [batch, ...] -> y, the same
     Tape:    x, p = (1 + t) / 2; the approximate p is a sigmoid, whose far tail needs no tanh that ends at exactly -1
-    See:     Hendrycks & Gimpel 2016, arXiv:1606.08415. Exact unless told otherwise, as PyTorch and Keras;
+    See:     Hendrycks & Gimpel 2016, arXiv:1606.08415. Exact by default, as PyTorch and Keras;
              jax.nn.gelu defaults to the tanh.
     """
 

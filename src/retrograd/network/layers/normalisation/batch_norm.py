@@ -105,7 +105,7 @@ class BatchNorm(Normalisation):
         return Backward((dx.astype(dy.dtype),), grads)
 
     def _updated(self, state: State, mean: Array, var: Array, count: int) -> State:
-        """Return the running statistics after a batch with so many values of each channel."""
+        """Return the running statistics after a batch with `count` values of each channel."""
         if count < 2:
             raise ShapeError("batch norm needs more than 1 value per channel in training", cure="a larger batch")
         batch = {"mean": mean, "var": var * (count / (count - 1))}
