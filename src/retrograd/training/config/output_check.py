@@ -92,7 +92,7 @@ def unfit_pair(network: Network, objective: Objective) -> Iterator[Mistake]:
     cure = f"put {expected} before it, or let the loss act on logits (`from_logits: true`)"
     if kind == "none":
         node = network.by_name[objective.inputs[0].partition(".")[0]]
-        message = f"{loss} reads raw outputs as probabilities; with no {expected} before it they are clipped, without gradient"
+        message = f"{loss} reads raw outputs as probabilities; with no {expected} they are clipped, without gradient"
         yield Mistake(node.name, message, cure, 0.95, "fault")
     elif kind not in (*SHARES, "log_softmax"):
         message = (
