@@ -26,9 +26,9 @@ import recorded
 from retrograd.base import allocator
 from retrograd.base.schema import dump
 from retrograd.diagnosis.diagnose import Diagnosis, examine
+from retrograd.diagnosis.judgement.score import FAILED
 from retrograd.diagnosis.observe import observe
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.score import FAILED
 from retrograd.repairs.random_search import random_search
 from retrograd.repairs.repair import treat
 from retrograd.training.config.config import RunConfig

@@ -28,7 +28,6 @@ ROOMS = {  # of a floor or of a room, lowest first; a kind's settings belong to 
 }  # fmt: skip
 MOST_FILES = 20
 LISTS = {"diagnosis/symptoms"}  # folders whose files are the entries of a list
-CROWDED = {"app/cli", "diagnosis"}  # to be divided; no other joins them
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 
 
@@ -85,7 +84,7 @@ def test_a_module_imports_only_its_own_room_and_lower_ones_of_its_floor(path):
 
 
 def test_a_folder_holds_no_more_files_than_one_can_survey():
-    folders = {path.parent for path in MODULES} - {SOURCE / name for name in LISTS | CROWDED}
+    folders = {path.parent for path in MODULES} - {SOURCE / name for name in LISTS}
     counts = {folder: len([*folder.glob("*.py")]) - (folder / "__init__.py").exists() for folder in folders}
     assert not {str(folder): count for folder, count in counts.items() if count > MOST_FILES}
 

@@ -6,10 +6,10 @@ import pytest
 import typer
 
 from retrograd.app.cli.examined import carry, keep
-from retrograd.app.cli.explain import place_of
 from retrograd.app.cli.main import main
 from retrograd.app.cli.options import Allowance, updates_or_time
 from retrograd.app.cli.programs import program_at
+from retrograd.app.cli.verbs.explain import place_of
 from retrograd.network.layer import layers
 from retrograd.record.events import Started
 from retrograd.record.run import RunWriter

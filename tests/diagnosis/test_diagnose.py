@@ -6,14 +6,14 @@ import pytest
 from retrograd.base.finding import Finding
 from retrograd.diagnosis.diagnose import diagnose, examine
 from retrograd.diagnosis.explains import EXPLAINS
-from retrograd.diagnosis.levels import reference_levels
-from retrograd.diagnosis.luck import granted
-from retrograd.diagnosis.measure import lags
+from retrograd.diagnosis.judgement.levels import reference_levels
+from retrograd.diagnosis.judgement.luck import granted
+from retrograd.diagnosis.judgement.measure import lags
+from retrograd.diagnosis.judgement.score import FAILED, labels, score, worth
+from retrograd.diagnosis.judgement.verdict import judge
 from retrograd.diagnosis.observe import Moment, Observed
 from retrograd.diagnosis.ranking import ranked
-from retrograd.diagnosis.score import FAILED, labels, score, worth
 from retrograd.diagnosis.symptom import setup, symptoms
-from retrograd.diagnosis.verdict import judge
 
 ONES = {"weight": {"constant": 1.0}, "bias": {"constant": 1.0}}
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]

@@ -10,10 +10,10 @@ import retrograd.diagnosis.symptoms  # noqa: F401  # registers them
 from retrograd.base.schema import parse
 from retrograd.data.dataset import from_arrays
 from retrograd.data.settings import DataSettings
+from retrograd.diagnosis.judgement.verdict import judge
 from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import symptoms
-from retrograd.diagnosis.verdict import judge
 from retrograd.training.config.config import RunConfig
 
 BARE = parse(DataSettings, {"task": "unsupervised", "scale": "none", "split": "none"}, "data")

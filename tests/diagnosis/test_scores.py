@@ -10,13 +10,13 @@ from retrograd.base.schema import parse
 from retrograd.data.dataset import from_arrays
 from retrograd.data.settings import DataSettings
 from retrograd.diagnosis.diagnose import examine
-from retrograd.diagnosis.levels import reference_levels
-from retrograd.diagnosis.measure import measure
+from retrograd.diagnosis.judgement.levels import reference_levels
+from retrograd.diagnosis.judgement.measure import measure
+from retrograd.diagnosis.judgement.score import Scorer, loss_of, mean_area, score, worth
+from retrograd.diagnosis.judgement.usual_rows import UsualRows
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import remedies
-from retrograd.diagnosis.score import Scorer, loss_of, mean_area, score, worth
 from retrograd.diagnosis.symptom import symptoms
-from retrograd.diagnosis.usual_rows import UsualRows
 from retrograd.training.config.config import RunConfig
 
 RNG = np.random.default_rng(0)

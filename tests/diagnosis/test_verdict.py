@@ -8,12 +8,12 @@ from sklearn.metrics import roc_auc_score
 
 from retrograd.data.dataset import from_arrays
 from retrograd.data.settings import DataSettings
-from retrograd.diagnosis.chance import ranking
-from retrograd.diagnosis.levels import Levels, is_whole, learnable, reference_levels
-from retrograd.diagnosis.luck import below, failed
-from retrograd.diagnosis.measure import Measure, ranks_only
+from retrograd.diagnosis.judgement.chance import ranking
+from retrograd.diagnosis.judgement.levels import Levels, is_whole, learnable, reference_levels
+from retrograd.diagnosis.judgement.luck import below, failed
+from retrograd.diagnosis.judgement.measure import Measure, ranks_only
+from retrograd.diagnosis.judgement.verdict import judge
 from retrograd.diagnosis.observe import Moment, Observed
-from retrograd.diagnosis.verdict import judge
 
 
 def seeds(held, own=None, losses=(1.0, 0.5, 0.3, 0.3), cut=False):

@@ -8,8 +8,8 @@ from retrograd.base.document import parse_document
 from retrograd.base.schema import dump, parse
 from retrograd.diagnosis.cases import dataset
 from retrograd.diagnosis.diagnose import examine
+from retrograd.diagnosis.judgement.score import FAILED
 from retrograd.diagnosis.remedy import remedies
-from retrograd.diagnosis.score import FAILED
 from retrograd.diagnosis.symptom import setup
 from retrograd.network.network import Network
 from retrograd.repairs.bundles import SOUND, bundles

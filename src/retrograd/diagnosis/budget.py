@@ -12,7 +12,7 @@ import numpy as np
 
 from retrograd.data.dataset import Batch, Dataset
 from retrograd.data.prefetch import is_streamed
-from retrograd.diagnosis.levels import MOST_ROWS
+from retrograd.diagnosis.judgement.levels import MOST_ROWS
 from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.program import Program
 

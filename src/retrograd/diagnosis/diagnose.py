@@ -18,13 +18,13 @@ from retrograd.data.dataset import Dataset, load
 from retrograd.diagnosis.budget import QUICK, SECONDS, Budget, unheard, within
 from retrograd.diagnosis.experiment import SECONDS as EXPERIMENTS
 from retrograd.diagnosis.experiment import Experiment, experiments
-from retrograd.diagnosis.levels import Levels
-from retrograd.diagnosis.measure import beats_chance
+from retrograd.diagnosis.judgement.levels import Levels
+from retrograd.diagnosis.judgement.measure import beats_chance
+from retrograd.diagnosis.judgement.verdict import Verdict, judge, undecided
 from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.ranking import ranked
 from retrograd.diagnosis.symptom import STAGES, symptoms
-from retrograd.diagnosis.verdict import Verdict, judge, undecided
 from retrograd.training.config.config import RunConfig
 from retrograd.training.run import as_config
 

@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 from retrograd.base.errors import RetrogradError
 from retrograd.base.finding import Finding
+from retrograd.diagnosis.judgement.score import FAILED, SCORED, loss_of
+from retrograd.diagnosis.judgement.verdict import judge
 from retrograd.diagnosis.observe import Observed, observe
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedies.update import Rate
 from retrograd.diagnosis.remedy import remedies
-from retrograd.diagnosis.score import FAILED, SCORED, loss_of
 from retrograd.diagnosis.symptom import is_effect
 from retrograd.diagnosis.variant import variant
-from retrograd.diagnosis.verdict import judge
 from retrograd.update.plateau import ReduceOnPlateau
 
 SECONDS = 40.0  # for all experiments of a diagnosis

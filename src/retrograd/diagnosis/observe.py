@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from retrograd.diagnosis.score import Scorer
+from retrograd.diagnosis.judgement.score import Scorer
 from retrograd.network.network import Variables
 from retrograd.propagation.readings import Health
 from retrograd.record.events import Epoch

@@ -12,7 +12,7 @@ from retrograd.base.errors import RetrogradError
 from retrograd.data.dataset import Dataset
 from retrograd.diagnosis.data_facts import DataFacts
 from retrograd.diagnosis.graph import Graph
-from retrograd.diagnosis.loss_levels import LossLevels, loss_levels
+from retrograd.diagnosis.judgement.loss_levels import LossLevels, loss_levels
 from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.runs import Runs
 from retrograd.diagnosis.start import Probe, Start

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from retrograd.diagnosis.judgement.score import Scorer
 from retrograd.diagnosis.observe import Observed, observe
-from retrograd.diagnosis.score import Scorer
 from retrograd.diagnosis.start import Probe
 from retrograd.training.prepare import Prepared
 from retrograd.update.step import Stepper

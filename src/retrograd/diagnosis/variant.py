@@ -12,9 +12,9 @@ from retrograd.data.dataset import Dataset
 from retrograd.data.settings import DataSettings, plain_scale
 from retrograd.data.tables.scaling import fit_scaling
 from retrograd.data.tables.target import Quantities
+from retrograd.diagnosis.judgement.score import Scorer
 from retrograd.diagnosis.own_unit import inputs_in_own_unit, targets_in_own_unit
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.score import Scorer
 from retrograd.training.config.config import RunConfig
 from retrograd.training.prepare import PARTS
 

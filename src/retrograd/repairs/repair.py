@@ -12,8 +12,8 @@ from retrograd.base.doors import refuse_foreign
 from retrograd.data.dataset import Dataset
 from retrograd.data.settings import DataSettings
 from retrograd.diagnosis.diagnose import Diagnosis, diagnose
+from retrograd.diagnosis.judgement.score import SCORED
 from retrograd.diagnosis.remedy import remedies
-from retrograd.diagnosis.score import SCORED
 from retrograd.repairs.patch import Edit, changes
 from retrograd.repairs.random_search import random_search
 from retrograd.repairs.search import Search, search

@@ -13,10 +13,10 @@ from retrograd.base.schema import dump
 from retrograd.data.dataset import Dataset, load
 from retrograd.data.settings import DataSettings
 from retrograd.diagnosis.diagnose import Diagnosis
+from retrograd.diagnosis.judgement.score import FAILED, loss_of
 from retrograd.diagnosis.observe import Observed, observe
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import remedies
-from retrograd.diagnosis.score import FAILED, loss_of
 from retrograd.diagnosis.symptom import symptoms
 from retrograd.training.config.config import RunConfig
 

@@ -98,7 +98,7 @@ def obey(arguments: list[str]) -> int:
         raise unknown(first)
     else:
         with interrupts_waiting():
-            command = importlib.import_module(f"retrograd.app.cli.{first}").command
+            command = importlib.import_module(f"retrograd.app.cli.verbs.{first}").command
         try:
             with command.make_context(f"{PROGRAM} {first}", arguments[1:]) as ctx:
                 code = command.invoke(ctx)

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from retrograd.app.cli.runs import ending, most_confused
+from retrograd.app.cli.verbs.runs import ending, most_confused
 from retrograd.data.report import Report
 from retrograd.present.tables import score_table
 from retrograd.present.text import filled

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.judgement.score import score
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.score import score
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 from retrograd.network.network import Variables
 from retrograd.update.adam import Adam

@@ -10,8 +10,8 @@ import numpy as np
 
 from retrograd.base.finding import Evidence
 from retrograd.diagnosis.data_facts import STRANGERS
-from retrograd.diagnosis.luck import GAIN, MORE, below, failed, granted
-from retrograd.diagnosis.measure import (
+from retrograd.diagnosis.judgement.luck import GAIN, MORE, below, failed, granted
+from retrograd.diagnosis.judgement.measure import (
     ACCURACY_GAP,
     ERRORS,
     R2_GAP,

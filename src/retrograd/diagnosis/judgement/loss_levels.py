@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from retrograd.data.prefetch import is_streamed
-from retrograd.diagnosis.score import columns_of
+from retrograd.diagnosis.judgement.score import columns_of
 from retrograd.network.layer import Context
 from retrograd.network.losses.loss import Loss
 from retrograd.network.network import Variables, take

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from retrograd.diagnosis.measure import ERRORS, Measure
+from retrograd.diagnosis.judgement.measure import ERRORS, Measure
 
 HALF = 0.5  # of what other seeds learn
 SURE = 0.99  # one-sided, of Student's t

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from retrograd.data.dataset import Dataset
-from retrograd.diagnosis.chance import area, ranks_of
+from retrograd.diagnosis.judgement.chance import area, ranks_of
+from retrograd.diagnosis.judgement.usual_rows import UsualRows
 from retrograd.diagnosis.own_unit import comparable
-from retrograd.diagnosis.usual_rows import UsualRows
 from retrograd.network.network import Variables
 from retrograd.training.prepare import Prepared
 from retrograd.training.use.evaluate import Evaluator, gives_logits

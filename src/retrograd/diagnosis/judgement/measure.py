@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from retrograd.diagnosis.chance import Ranking, area_error, ranking, share_by_chance
-from retrograd.diagnosis.levels import LUCK, SURER, WORDS, row_errors
+from retrograd.diagnosis.judgement.chance import Ranking, area_error, ranking, share_by_chance
+from retrograd.diagnosis.judgement.levels import LUCK, SURER, WORDS, row_errors
+from retrograd.diagnosis.judgement.score import FAILED, HALF, columns_of, labels, shares
+from retrograd.diagnosis.judgement.usual_rows import UsualRows
 from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.own_unit import comparable
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.score import FAILED, HALF, columns_of, labels, shares
-from retrograd.diagnosis.usual_rows import UsualRows
 
 ACCURACY_GAP, R2_GAP, TIMES = 0.05, 0.1, 2.0
 ERRORS = 2.0  # standard errors of a difference

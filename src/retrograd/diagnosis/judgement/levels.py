@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retrograd.data.dataset import Dataset
-from retrograd.diagnosis.chance import Ranking, ranking, share_by_chance
+from retrograd.diagnosis.judgement.chance import Ranking, ranking, share_by_chance
+from retrograd.diagnosis.judgement.score import columns_of, mean_area, r_squared
+from retrograd.diagnosis.judgement.usual_rows import UsualRows
 from retrograd.diagnosis.own_unit import comparable
-from retrograd.diagnosis.score import columns_of, mean_area, r_squared
-from retrograd.diagnosis.usual_rows import UsualRows
 
 MOST_ROWS, MOST_FEATURES = 3_000, 4_000  # more than these are sampled: references are to take seconds
 FOLDS = 5

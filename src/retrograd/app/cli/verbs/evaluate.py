@@ -9,10 +9,10 @@ import typer
 
 from retrograd.app.cli.models import check_order, model_at
 from retrograd.app.cli.options import Json, ModelName, OwnLayers, RunsRoot, command_of
-from retrograd.app.cli.runs import most_confused
 from retrograd.app.cli.show import print_report
 from retrograd.app.cli.standard_input import given_data
 from retrograd.app.cli.surroundings import settle
+from retrograd.app.cli.verbs.runs import most_confused
 from retrograd.data.report import Report
 from retrograd.present.tables import score_table
 from retrograd.record.strict_json import write_json
