@@ -16,7 +16,7 @@ NATIVE   = $(BIN)/python -m retrograd.native.build
 WRITTEN := src tests benchmarks examples docs/*.py docs/site  # Python
 PROSE   := src/retrograd docs benchmarks examples packaging Makefile pyproject.toml $(wildcard *.md)
 
-.PHONY: train check changed test cov fuzz test-native test-variants sanitize lint types bench bench-check mutants docs clean
+.PHONY: train check changed test test-formulas cov fuzz test-native test-variants sanitize lint types bench bench-check mutants docs clean
 
 train: $(STAMP) $(KERNELS)
 	$(BIN)/retrograd train examples/digits.yaml
@@ -26,13 +26,15 @@ check: lint types changed
 changed: $(STAMP)-dev $(KERNELS)
 	$(BIN)/python tests/changed.py
 
-test: $(STAMP)-dev $(KERNELS) lint types  # what called native kernels runs again with the formulas in their place
+test: $(STAMP)-dev $(KERNELS) lint types
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --formulas
 	$(MAKE) --no-print-directory test-variants
 
 cov: $(STAMP)-dev $(KERNELS)  # how much of the source the tests run, and which lines not
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
+
+test-formulas: $(STAMP)-dev $(KERNELS)  # after `make test`: what called native kernels, with the formulas in their place
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --formulas
 
 test-native: $(STAMP)-dev  # many random shapes and options for each kernel, and the variants for older processors
 	$(NATIVE) --strict
