@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -89,6 +90,16 @@ _contexts: list[Callable[[], Hashable]] = []
 _values: ContextVar[Sequence[float]] = ContextVar("values", default=())
 
 
+@contextmanager
+def calling(values: Sequence[float]) -> Iterator[None]:
+    """Let a trace in here be made for these values of the open numbers."""
+    token = _values.set(values)
+    try:
+        yield
+    finally:
+        _values.reset(token)
+
+
 def depends_on(context: Callable[[], Hashable]) -> None:
     """Let every trace depend on what a function returns, such as whether native kernels are in use."""
     _contexts.append(context)
@@ -124,11 +135,8 @@ class Program:
     def __call__(self, *arrays: Any) -> Any:
         """Run the program; the first call for some shapes compiles it."""
         entry, numbers = self._find(arrays)
-        token = _values.set(self._values)
-        try:
+        with calling(self._values):
             return entry.jitted(numbers, *arrays)
-        finally:
-            _values.reset(token)
 
     def shapes(self, *arrays: Any) -> Any:
         """Return the shapes of what the program would return; nothing is compiled."""
@@ -137,25 +145,18 @@ class Program:
             if not table.explored:
                 return self._explore(table, arrays)
         entry, numbers = self._find(arrays)
-        token = _values.set(self._values)
-        try:
+        with calling(self._values):
             return jax.eval_shape(entry.jitted, numbers, *arrays)
-        finally:
-            _values.reset(token)
 
     def remembered(self, function: Callable[[Any], Any], *arrays: Any) -> Any:
         """Return what a function makes of the lowered program; for the same shapes it is asked only once."""
         entry, numbers = self._find(arrays)
         leaves, form = jax.tree.flatten(arrays)
         key = (function, form, tuple((leaf.shape, leaf.dtype) for leaf in leaves), jax.config.read("jax_enable_x64"))
-        answers = entry.answers
-        if key not in answers:
-            token = _values.set(self._values)
-            try:
-                answers[key] = function(entry.jitted.lower(numbers, *arrays))
-            finally:
-                _values.reset(token)
-        return answers[key]
+        if key not in entry.answers:
+            with calling(self._values):
+                entry.answers[key] = function(entry.jitted.lower(numbers, *arrays))
+        return entry.answers[key]
 
     def _find(self, arrays: Sequence[Any]) -> tuple[_Entry, tuple[Any, ...]]:
         context = tuple(each() for each in _contexts)
@@ -178,12 +179,9 @@ class Program:
 
     def _explore(self, table: Table, arrays: Sequence[Any]) -> Any:
         """Trace once to learn which numbers are arguments; return the shapes of what is returned."""
-        run, values = self._run(table), self._values
-        token = _values.set(values)
-        try:
+        run = self._run(table)
+        with calling(self._values):
             shapes = jax.eval_shape(lambda *arrays: run((), *arrays), *arrays)
-        finally:
-            _values.reset(token)
         table.explored = True
         return shapes
 
@@ -205,14 +203,14 @@ class Program:
 
 
 def _opened(thing: Any, values: list[float]) -> Any:
-    if isinstance(thing, tuple) and type(thing) is tuple:
+    if type(thing) is tuple:
         return tuple(_opened(each, values) for each in thing)
     own = getattr(thing, "opened", None)
     return own(values) if callable(own) else opened(thing, values)
 
 
 def _closed(thing: Any) -> Any:
-    if isinstance(thing, tuple) and type(thing) is tuple:
+    if type(thing) is tuple:
         return tuple(_closed(each) for each in thing)
     own = getattr(thing, "closed", None)
     return own() if callable(own) else closed(thing)

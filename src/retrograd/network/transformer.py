@@ -14,7 +14,12 @@ from retrograd.base.quantities import Fraction, PositiveInt
 from retrograd.network.layer import Activation, Layer, layers
 from retrograd.network.layers.activations.gelu import GELU
 from retrograd.network.layers.add import Add
-from retrograd.network.layers.attention.multi_head_attention import InputName, MultiHeadAttention
+from retrograd.network.layers.attention.multi_head_attention import (
+    KEY_VALUE_HEADS,
+    TURNED,
+    InputName,
+    MultiHeadAttention,
+)
 from retrograd.network.layers.dense import Dense
 from retrograd.network.layers.multiply import Multiply
 from retrograd.network.layers.noise.dropout import Dropout
@@ -24,6 +29,13 @@ from retrograd.network.scope import Block, Scope, blocks
 WIDER = 4  # times the width of the block, as in the first Transformer
 EXACT_GELU = GELU()
 AnyActivation = Annotated[Layer, Registered(layers, only=Activation)]
+
+BETWEEN = Words(
+    "units between the two dense layers",
+    more="can represent more; slower",
+    less="faster",
+    why="4 times the width, as in the first Transformer",
+)
 
 
 @blocks.register("feed_forward")
@@ -36,15 +48,7 @@ class FeedForward(Block):
     """
 
     units: Annotated[PositiveInt, Words("width of the output", more="can represent more; slower", less="faster")]
-    hidden: Annotated[
-        PositiveInt | None,
-        Words(
-            "units between the two dense layers",
-            more="can represent more; slower",
-            less="faster",
-            why="4 times the width, as in the first Transformer",
-        ),
-    ] = None
+    hidden: Annotated[PositiveInt | None, BETWEEN] = None
     activation: Annotated[
         AnyActivation, Words("the activation between the two dense layers", why="gelu, as in most language models")
     ] = EXACT_GELU
@@ -97,15 +101,7 @@ class Transformer(Block):
         PositiveInt,
         Words("layers in the stack", more="can represent more; slower, harder to train", less="faster"),
     ] = 1
-    hidden: Annotated[
-        PositiveInt | None,
-        Words(
-            "units between the two dense layers",
-            more="can represent more; slower",
-            less="faster",
-            why="4 times the width, as in the first Transformer",
-        ),
-    ] = None
+    hidden: Annotated[PositiveInt | None, BETWEEN] = None
     activation: Annotated[
         AnyActivation, Words("the activation of the feed-forward part", why="gelu, as in most language models")
     ] = EXACT_GELU
@@ -128,19 +124,8 @@ class Transformer(Block):
             why="0: none",
         ),
     ] = 0.0
-    key_value_heads: Annotated[
-        PositiveInt | None,
-        Words(
-            "heads of keys and values, shared by groups of query heads",
-            more="nearer to full attention",
-            less="less memory for keys and values",
-            why="as many as `heads`",
-        ),
-    ] = None
-    rotary: Annotated[
-        bool,
-        Words("whether queries and keys are turned by their position", why="false: positions come from another layer"),
-    ] = False
+    key_value_heads: Annotated[PositiveInt | None, KEY_VALUE_HEADS] = None
+    rotary: Annotated[bool, TURNED] = False
 
     stacked = True
 

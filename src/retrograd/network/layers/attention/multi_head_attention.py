@@ -45,6 +45,14 @@ InputName = Literal["query", "memory", "key", "value", "mask", "scores"]
 NAMED = "name a mask and scores, as in `inputs: {query: x, mask: seen}`"
 MASKED = ["query", "mask"]
 
+KEY_VALUE_HEADS = Words(
+    "heads of keys and values, shared by groups of query heads",
+    more="nearer to full attention",
+    less="less memory for keys and values",
+    why="as many as `heads`",
+)
+TURNED = Words("whether queries and keys are turned by their position", why="false: positions come from another layer")
+
 
 @layers.register(
     "multi_head_attention",
@@ -109,19 +117,8 @@ class MultiHeadAttention(Layer):
     causal: Annotated[
         bool, Words("whether a place sees only itself and those before", why="false: every place sees all")
     ] = False
-    key_value_heads: Annotated[
-        PositiveInt | None,
-        Words(
-            "heads of keys and values, shared by groups of query heads",
-            more="nearer to full attention",
-            less="less memory for keys and values",
-            why="as many as `heads`",
-        ),
-    ] = None
-    rotary: Annotated[
-        bool,
-        Words("whether queries and keys are turned by their position", why="false: positions come from another layer"),
-    ] = False
+    key_value_heads: Annotated[PositiveInt | None, KEY_VALUE_HEADS] = None
+    rotary: Annotated[bool, TURNED] = False
     dropout: Annotated[
         Fraction,
         Words(

@@ -24,7 +24,13 @@ from retrograd.network.layer import (
     examples,
     layers,
 )
-from retrograd.network.layers.pooling.max_pool import expect_values
+from retrograd.network.layers.pooling.max_pool import (
+    BORDER_PLACES,
+    INCOMPLETE_WINDOW,
+    MERGED_PLACES,
+    POOL_STRIDE,
+    expect_values,
+)
 from retrograd.network.layers.shared.window import Lengths, Padding, Window, expect_axes, fold, place_window, views
 
 
@@ -51,28 +57,10 @@ class AveragePool(Layer):
     See:     Padded zeros count as values unless `count_padding: false`, as in PyTorch; Keras and ONNX leave them out.
     """
 
-    window: Annotated[
-        Lengths,
-        Words(
-            "places that are merged into one",
-            more="coarser output, less to compute, larger receptive field",
-            less="finer output",
-            why="halves each axis",
-        ),
-    ] = 2
-    stride: Annotated[
-        Lengths | None,
-        Words(
-            "places from one window to the next",
-            more="smaller output",
-            less="windows overlap",
-            why="the window: none overlap",
-        ),
-    ] = None
-    padding: Annotated[Padding, Words("places added at each border", more="larger output", less="smaller output")] = 0
-    ceil: Annotated[bool, Words("whether a last, incomplete window counts", why="it is left out, as in PyTorch")] = (
-        False
-    )
+    window: Annotated[Lengths, MERGED_PLACES] = 2
+    stride: Annotated[Lengths | None, POOL_STRIDE] = None
+    padding: Annotated[Padding, BORDER_PLACES] = 0
+    ceil: Annotated[bool, INCOMPLETE_WINDOW] = False
     count_padding: Annotated[
         bool, Words("whether padding counts in the mean", why="as in PyTorch; Keras and ONNX leave them out")
     ] = True

@@ -15,6 +15,21 @@ from retrograd.base.errors import ShapeError
 from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, examples, layers
 from retrograd.network.layers.shared.window import Lengths, Padding, Window, expect_axes, fold, place_window, views
 
+MERGED_PLACES = Words(
+    "places that are merged into one",
+    more="coarser output, less to compute, larger receptive field",
+    less="finer output",
+    why="halves each axis",
+)
+POOL_STRIDE = Words(
+    "places from one window to the next",
+    more="smaller output",
+    less="windows overlap",
+    why="the window: none overlap",
+)
+BORDER_PLACES = Words("places added at each border", more="larger output", less="smaller output")
+INCOMPLETE_WINDOW = Words("whether a last, incomplete window counts", why="it is left out, as in PyTorch")
+
 
 @layers.register(
     "max_pool",
@@ -39,25 +54,9 @@ class MaxPool(Layer):
     See:     Of equal values the first one (row by row) gets the delta, as in PyTorch.
     """
 
-    window: Annotated[
-        Lengths,
-        Words(
-            "places that are merged into one",
-            more="coarser output, less to compute, larger receptive field",
-            less="finer output",
-            why="halves each axis",
-        ),
-    ] = 2
-    stride: Annotated[
-        Lengths | None,
-        Words(
-            "places from one window to the next",
-            more="smaller output",
-            less="windows overlap",
-            why="the window: none overlap",
-        ),
-    ] = None
-    padding: Annotated[Padding, Words("places added at each border", more="larger output", less="smaller output")] = 0
+    window: Annotated[Lengths, MERGED_PLACES] = 2
+    stride: Annotated[Lengths | None, POOL_STRIDE] = None
+    padding: Annotated[Padding, BORDER_PLACES] = 0
     dilation: Annotated[
         Lengths,
         Words(
@@ -67,9 +66,7 @@ class MaxPool(Layer):
             why="1: neighbours",
         ),
     ] = 1
-    ceil: Annotated[bool, Words("whether a last, incomplete window counts", why="it is left out, as in PyTorch")] = (
-        False
-    )
+    ceil: Annotated[bool, INCOMPLETE_WINDOW] = False
 
     keeps_scale: ClassVar[bool] = True
     equations = Equations(
