@@ -262,6 +262,9 @@ def test_an_axis_of_shares_ends_at_1_and_its_labels_differ():
     scale = scale_for([1.0, 1.0], most=1.0)
     assert scale.high == 1.0
     assert scale_for([1.0, 3.0], most=1.0).high == 3.0  # what should not be is still shown
+    flat = scale_for([0.003, 0.00299998], least_share=1e-3)  # a schedule that has hardly begun
+    assert flat.high - flat.low == pytest.approx(1.08 * 3e-6)
+    assert all(len(text) <= 8 for text in re.findall(r">([^<]+)<", "".join(labels(flat, "left", flat.ticks()))))
     close = scale_for([2.393, 2.417])
     shown = "".join(labels(close, "top", close.ticks()))
     assert re.findall(r">([\d.]+)<", shown) == ["2.395", "2.4", "2.405", "2.41", "2.415"]

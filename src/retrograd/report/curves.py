@@ -12,6 +12,7 @@ from retrograd.report.scale import LOGARITHMIC_FROM, PLACES, Scale, labels, scal
 from retrograd.report.story import Story
 
 GROUPS = 120  # of neighbouring epochs, of each of which a curve shows the lowest and the highest point
+LEAST_SHARE = 1e-3  # of a curve's largest value that its axis spans: labels of five digits fit beside the chart
 MOST_CHARTS = 16
 NEAR = 50  # of 1000 places from left to right: labels of marks would touch
 STYLES = {"train": 3, "valid": 1, "test": 2}  # numbers of colour and dashes; other curves have 0
@@ -98,7 +99,8 @@ def marks(story: Story) -> list[Mark]:
 def drawing(index: int, chart: Chart, epochs: Sequence[int], marked: Sequence[Mark]) -> tuple[Markup, Any]:
     """Return a chart's figure and its data: the epochs that it shows, and each curve's values there."""
     across = scale_for(epochs) or Scale(0, 1)
-    up = scale_for((value for series in chart.series for value in _known(series)), chart.logarithmic, chart.most)
+    known = (value for series in chart.series for value in _known(series))
+    up = scale_for(known, chart.logarithmic, chart.most, LEAST_SHARE)
     shown = sorted({i for series in chart.series for i in _extremes(series.values)})
     series = [Series(curve.name, [curve.values[i] for i in shown]) for curve in chart.series]
     places = [across.place(epochs[i]) for i in shown]

@@ -39,15 +39,21 @@ class Scale:
         return [i * step for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
-def scale_for(values: Iterable[float], may_be_logarithmic: bool = False, most: float = math.inf) -> Scale | None:
-    """Return an axis that holds all the finite numbers, or None where there is none; it does not go beyond `most`."""
+def scale_for(
+    values: Iterable[float], may_be_logarithmic: bool = False, most: float = math.inf, least_share: float = 0.0
+) -> Scale | None:
+    """Return an axis that holds all the finite numbers, or None where there is none; it does not go beyond `most`.
+
+    It spans at least a share of its largest number: smaller changes are drawn flat, and labels stay short.
+    """
     finite = [_bounded(value) for value in values if math.isfinite(value)]
     if not finite:
         return None
     low, high = min(finite), max(finite)
     if may_be_logarithmic and low > 0 and high / low >= LOGARITHMIC_FROM:
         return Scale(*_widened(math.log10(low), math.log10(high)), logarithmic=True)
-    first, last = _widened(low, high)
+    missing = max(0.0, least_share * max(abs(low), abs(high)) - (high - low)) if high > low else 0.0
+    first, last = _widened(low - missing / 2, high + missing / 2)
     return Scale(first, min(last, max(most, high)))
 
 
