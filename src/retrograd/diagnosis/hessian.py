@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from retrograd.base.programs import Program
 from retrograd.network.layer import Context
 from retrograd.network.network import Network, Variables
 from retrograd.propagation.backprop import backprop
@@ -25,18 +26,23 @@ def largest_curvature(
     Hessian-vector products are derivatives of the gradient along a direction:  H v = d/dt grad(w + t v) at t = 0
     """
 
-    def grads(params: Any) -> Any:
-        return backprop(network, tuple(objectives), params, variables.state, Context(), batch).grads
-
-    @jax.jit
-    def iterate(params: Any, v: Any) -> tuple[Any, Any]:
-        product = jax.jvp(grads, (params,), (v,))[1]
-        size = jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(product)))
-        return jax.tree.map(lambda leaf: leaf / jnp.maximum(size, 1e-30), product), size
-
+    iterate = Program(_iterate, network, tuple(objectives))
     draw = np.random.default_rng(0)
     v = jax.tree.map(lambda leaf: np.asarray(draw.normal(size=leaf.shape), leaf.dtype), variables.params)
     size = 0.0
     for _ in range(1 + ITERATIONS):
-        v, size = iterate(variables.params, v)
+        v, size = iterate(*variables, batch, v)
     return float(size)
+
+
+def _iterate(
+    network: Network, objectives: Sequence[Objective], params: Any, state: Any, batch: Mapping[str, Any], v: Any
+) -> tuple[Any, Any]:
+    """Return the direction H v, of length 1, and the length that it had."""
+
+    def grads(params: Any) -> Any:
+        return backprop(network, objectives, params, state, Context(), batch).grads
+
+    product = jax.jvp(grads, (params,), (v,))[1]
+    size = jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(product)))
+    return jax.tree.map(lambda leaf: leaf / jnp.maximum(size, 1e-30), product), size

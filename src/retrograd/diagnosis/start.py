@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 import jax
 import numpy as np
 
+from retrograd.base.programs import Program
 from retrograd.data.dataset import Batch, Dataset
 from retrograd.diagnosis.graph import Graph
 from retrograd.diagnosis.hessian import largest_curvature
 from retrograd.network.layer import Context
-from retrograd.network.network import Variables
+from retrograd.network.network import Network, Variables
 from retrograd.network.scope import Node
 from retrograd.propagation.backprop import Pass, backprop
+from retrograd.propagation.objective import Objective
 from retrograd.propagation.readings import Health, health
 
 PROBE_ROWS = 256  # of the batch on which a pass is looked at: the error of a mean over them is a sixteenth
@@ -44,15 +47,16 @@ class Probe:
         return readings
 
     @cached_property
-    def _look(self) -> Any:
-        network, objectives = self.graph.network, tuple(self.graph.objectives)
-        assert network is not None
+    def _look(self) -> Program:
+        assert self.graph.network is not None
+        return Program(_looked, self.graph.network, tuple(self.graph.objectives))
 
-        def run(params: Any, state: Any, batch: Any) -> tuple[Pass, Health]:
-            result = backprop(network, objectives, params, state, Context(), batch)
-            return result, health(network, result, params)
 
-        return jax.jit(run)
+def _looked(
+    network: Network, objectives: Sequence[Objective], params: Any, state: Any, batch: Batch
+) -> tuple[Pass, Health]:
+    result = backprop(network, objectives, params, state, Context(), batch)
+    return result, health(network, result, params)
 
 
 class Start:

@@ -15,6 +15,7 @@ import optax
 from jax import Array
 
 from retrograd.base.errors import UsageError, did_you_mean
+from retrograd.base.programs import Program
 from retrograd.network.network import Network, take
 from retrograd.propagation.backprop import Pass
 from retrograd.propagation.objective import Objective
@@ -153,13 +154,13 @@ class Reader:
 
     def __init__(self, stepper: Stepper, read: ReadPass) -> None:
         self._look = jax.jit(lambda train, batch: read(stepper.evaluate(train, batch), batch))
-        self._step = jax.jit(lambda train, batch: stepper.step(train, batch)[0])
+        self._step = Program(Stepper.step, stepper)
 
     def __call__(self, train: TrainState, batches: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Return the reading of each step [steps]."""
         values = []
         for i, batch in enumerate(batches):
-            train = self._step(train, batches[i - 1]) if i else train
+            train = self._step(train, batches[i - 1])[0] if i else train
             values.append(float(self._look(train, batch)))
         return np.asarray(values)
 
