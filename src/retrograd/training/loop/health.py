@@ -42,6 +42,7 @@ class HealthWatch:
         self.total_steps, self.tell = total_steps, tell
         self.last_step = self.interval = 0
         self.last: Readings = {}
+        self._program: Program | None = None
 
     def __call__(self, stepper: Stepper, train: TrainState, batch: Callable[[], Mapping[str, Any]]) -> None:
         """Take a reading of a stepper's next step if it is time; `batch` gives the rows on which."""
@@ -67,7 +68,9 @@ class HealthWatch:
 
     def reading(self, stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tuple[Health, Quantities]:
         """Return the health of the step from here on a batch, and further quantities of the step."""
-        stacked, form = Program(_stacked, stepper)(train, batch)
+        if self._program is None or self._program.things != (stepper,):  # the guard may have changed the stepper
+            self._program = Program(_stacked, stepper)
+        stacked, form = self._program(train, batch)
         reading: tuple[Health, Quantities] = jax.tree.unflatten(form.value, np.asarray(stacked).tolist())
         return reading
 
