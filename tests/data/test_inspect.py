@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from retrograd.data.tables.inspect import inspect_columns
+from retrograd.data.tables.inspect import SAMPLE, inspect_columns
 
 ROWS = 30
 PRICE = pl.Series("price", [float(i * i % 17) for i in range(ROWS)])
@@ -36,3 +36,23 @@ def test_a_number_that_differs_in_every_row_may_only_name_it():
 def test_a_column_that_repeats_another_is_told_once_with_its_original():
     (found,) = inspect_columns({"size": SIZE, "again": SIZE.alias("again"), "constant": SIZE * 0}, {"price": PRICE})
     assert str(found).startswith("column 'again': the same as 'size' in every row")
+
+
+def test_a_column_that_is_the_target_in_the_rows_that_are_looked_at_first_is_compared_in_all():
+    rows = 3 * SAMPLE  # of which every third is looked at first
+    answers = pl.Series("answer", [i % 2 for i in range(rows)])
+    almost = pl.Series("almost", [float(i % 2) for i in range(rows)])
+    wrong = almost.alias("wrong")
+    wrong[1] = 1.0 - wrong[1]  # none of those
+    assert told([almost], answers) == {("target_leak", "column 'almost'")}
+    assert told([wrong], answers) == set()
+    assert told([almost, wrong], answers) == {("target_leak", "column 'almost'")}  # nor a copy of one another
+
+
+def test_whole_numbers_that_repeat_only_once_in_many_rows_name_none():
+    rows = 3 * SAMPLE
+    names = pl.Series("customer", [float(i * 7919 % rows) for i in range(rows)])
+    once = names.alias("customer")
+    once[1] = once[2]
+    assert told([names], pl.Series("y", [i % 5 / 7 for i in range(rows)])) == {("row_name", "column 'customer'")}
+    assert told([once], pl.Series("y", [i % 5 / 7 for i in range(rows)])) == set()

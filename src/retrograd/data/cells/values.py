@@ -13,6 +13,7 @@ from retrograd.data.cells.notation import stands_for_none
 TRUE_WORDS = ("true", "yes", "y", "t", "wahr", "ja", "vrai", "oui", "sí", "si", "sim", "是")
 FALSE_WORDS = ("false", "no", "n", "f", "falsch", "nein", "faux", "non", "não", "否")
 MICROSECONDS_PER_DAY = 86_400_000_000
+FIRST = 1000  # cells that are looked at before all
 
 
 class Parsed(NamedTuple):
@@ -76,6 +77,11 @@ def label_words(series: pl.Series, as_numbers: bool) -> pl.Series:
         return text
     text = text.str.replace(r"^([+-]?\d+)\.0*$", "$1")
     return text.cast(pl.Int64, strict=False).cast(pl.String).fill_null(text)
+
+
+def is_constant(series: pl.Series) -> bool:
+    """Return whether all cells are the same; the first ones mostly tell that they are not."""
+    return len(series) > 0 and series.head(FIRST).n_unique() == 1 == series.n_unique()
 
 
 def _plain(series: pl.Series) -> pl.Series:

@@ -16,6 +16,7 @@ from retrograd.base.errors import DataError, RetrogradWarning, ShapeError
 from retrograd.data.arrays import Arrays, as_arrays
 from retrograd.data.cells.floats import floats
 from retrograd.data.cells.kinds import ColumnKind
+from retrograd.data.cells.values import is_constant
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings, Scale, plain_scale
 from retrograd.data.table import Table, from_any_frame
@@ -190,7 +191,7 @@ def fit_table(
         for name, kind in kinds.items()
     )
     if scale in ("standard", "robust", "log", "minmax"):
-        _warn_of_constants([name for name in kinds if values[name].n_unique() == 1], table.where)
+        _warn_of_constants([name for name in kinds if is_constant(values[name])], table.where)
     _refuse_collisions(columns)
     return TableInputs(columns, ignored, settings.missing_values, settings.invalid, settings.missing)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 import polars as pl
 
 from retrograd.base.finding import Finding
-from retrograd.data.cells.values import words
+from retrograd.data.cells.values import is_constant, words
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
 from retrograd.data.tables.outliers import outliers
@@ -18,6 +19,7 @@ from retrograd.present.wording import listing
 FEWEST_ROWS = 20  # in fewer, different numbers in every row say nothing
 FEWEST_GROUPS = 10  # fewer values are a category whose every value the network is to know
 FEWEST_EACH = 2  # rows of a group, on average
+SAMPLE = 10_000  # rows, spread evenly, on which what holds in every row is looked for first
 GROUP_NAME = re.compile(
     r"(?i:(^|[_ .-])(patient|subject|person|user|customer|client|household|family|session|device|participant|student|"
     r"animal|donor|speaker|machine|engine|vehicle|hospital|school|group)s?([_ .-]?(id|no|nr|number|code|key))?$"
@@ -36,16 +38,28 @@ def inspect_columns(
 def leaks(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series]) -> Iterator[Finding]:
     """Yield the features that are a target: the same values, or other names for the same classes."""
     for target, answers in targets.items():
-        text = words(answers).values
-        classes = text.n_unique()
+        sample, text = words(_sample(answers)).values, None
         for name, cells in features.items():
-            if cells.n_unique() != classes or pl.DataFrame({"own": cells, "target": text}).n_unique() != classes:
+            if not _renames(_sample(cells), sample):
+                continue
+            text = words(answers).values if text is None else text
+            if not _renames(cells, text):
                 continue
             own_words = words(cells).values
-            if classes < len(text) or own_words.equals(text):
+            if text.n_unique() < len(text) or own_words.equals(text):
                 how = "holds the same as" if own_words.equals(text) else "stands for the same as"
                 message = f"{how} the target '{target}', which the network would copy; leave it out with `exclude:`"
                 yield Finding("target_leak", f"column '{name}'", message, severity="fault")
+
+
+def _renames(cells: pl.Series, text: pl.Series) -> bool:
+    """Return whether two columns tell the same rows apart; whatever part of the rows is looked at, if all do."""
+    classes = text.n_unique()
+    return cells.n_unique() == classes == pl.DataFrame({"own": cells, "target": text}).n_unique()
+
+
+def _sample(cells: pl.Series) -> pl.Series:
+    return cells.gather_every(max(1, len(cells) // SAMPLE))
 
 
 def wild_cells(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
@@ -73,12 +87,14 @@ def row_names(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
 
 def duplicates(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
     """Yield a finding on each column that repeats an earlier one."""
+    samples = {name: _key(_sample(cells)) for name, cells in features.items()}
+    alike = Counter(samples.values())
     first: dict[int, list[str]] = {}
-    for name, cells in features.items():
-        if cells.n_unique() < 2:  # constant: `fit_table` warns of it
+    for name in (name for name, key in samples.items() if alike[key] > 1):
+        cells = features[name]
+        if is_constant(cells):  # `fit_table` warns of it
             continue
-        numeric = cells.dtype.is_numeric()  # whose bytes cost less than an expression
-        key = hash(cells.to_numpy().tobytes()) if numeric else int(cells.hash().implode().hash()[0])
+        key = _key(cells)
         same = next((other for other in first.get(key, []) if features[other].equals(cells)), None)
         if same is None:
             first.setdefault(key, []).append(name)
@@ -87,11 +103,20 @@ def duplicates(features: Mapping[str, pl.Series]) -> Iterator[Finding]:
             yield Finding("duplicate_column", f"column '{name}'", message)
 
 
+def _key(cells: pl.Series) -> int:
+    """Return a number that equal columns share; the bytes of numbers cost less than an expression."""
+    return hash(cells.to_numpy().tobytes()) if cells.dtype.is_numeric() else int(cells.hash().implode().hash()[0])
+
+
 def _is_row_name(cells: pl.Series) -> bool:
     if len(cells) < FEWEST_ROWS or not cells.dtype.is_numeric() or cells.null_count():
         return False
+    return all(_differ_whole(values) for values in (_sample(cells), cells))
+
+
+def _differ_whole(cells: pl.Series) -> bool:
     values = cells.to_numpy()
-    return cells.n_unique() == len(cells) and bool((values == np.floor(values)).all())
+    return bool((values == np.floor(values)).all()) and cells.n_unique() == len(cells)
 
 
 def group_notes(table: Table, targets: Collection[str], settings: DataSettings) -> tuple[str, ...]:
