@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import polars as pl
 
 from retrograd.base.errors import DataError
 from retrograd.data.read.compression import inner_name
@@ -18,8 +21,8 @@ from retrograd.data.read.files import chunks
 from retrograd.data.read.layout import CsvReader, Layout, find_layout, fits
 from retrograd.data.read.reader import reads
 from retrograd.data.read.records import table_of_records
-from retrograd.data.read.rows import RowChunk, chunk_rows
-from retrograd.data.read.text import open_lines, text_encoding
+from retrograd.data.read.rows import RowChunk, RowFrame, chunk_rows
+from retrograd.data.read.text import Lines, open_lines, text_encoding
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table, TextForm
 
@@ -27,6 +30,13 @@ PEEK_LINES = 200  # that decide how the file is laid out
 PEEK_CHARACTERS = 1 << 19  # and no more, where they are long
 SEPARATED = (".csv", ".tsv", ".txt", ".data")
 FEWEST_LINES = 5  # however long they are
+MOST_BYTES, FEWEST_BYTES, SHRINK = (
+    1 << 24,
+    1 << 18,
+    4,
+)  # of a block that polars reads; smaller ones near what it refuses
+NEWLINE, QUOTE = ord("\n"), ord('"')
+BLANK_LINES = re.compile(rb"\n{2,}")
 
 
 @reads(".csv", ".txt", ".data")
@@ -37,12 +47,11 @@ def read_delimited(path: Path, settings: DataSettings) -> Table:
     """
     encoding = text_encoding(path, settings)
     with open_lines(path, encoding) as lines:
-        sample = first_lines(lines)
-        rest = next(lines, None)
-        layout = find_layout(sample, settings, whole=rest is None)
-        reader = layout.reader(chain(sample, [] if rest is None else [rest], lines))
+        layout = find_layout(first_lines(lines), settings, whole=next(lines, None) is None)
+    with open_lines(path, encoding) as lines:
+        chunks = _plain_chunks(lines, layout) if layout.is_plain else _chunks(layout.reader(lines))
         try:
-            table = table_of_records(path, _chunks(reader), layout, settings)
+            table = table_of_records(path, chunks, layout, settings)
         except csv.Error as error:
             message = _explained(str(error))
         else:
@@ -83,16 +92,41 @@ def first_lines(lines: Iterator[str]) -> list[str]:
     return sample
 
 
-def _chunks(reader: CsvReader) -> Iterator[RowChunk]:
-    """Yield the records in chunks, first those that decide on the header; blank lines are no records."""
+def _plain_chunks(lines: Lines, layout: Layout) -> Iterator[RowChunk | RowFrame]:
+    """Yield the records in chunks, first those that decide on the header, then those of blocks as polars reads them.
+
+    What polars would read in another way than the csv module, that one reads.
+    """
+    first = next(_chunks(layout.reader(lines)), None)
+    if first is None:
+        return
+    yield first
+    width, size, layout = len(first.rows[-1]), MOST_BYTES, replace(layout, skip_lines=0)
+    while text := lines.peek(size):
+        block = plain_rows(text, layout.separator, width, lines.number + 1)
+        if block is not None:
+            yield block.rows
+            lines.take(block.bytes, block.lines)
+            size = min(MOST_BYTES, size * SHRINK)
+        elif size > FEWEST_BYTES:
+            size //= SHRINK
+        else:
+            yield from islice(_chunks(layout.reader(lines), lines.number), 1)
+
+
+def _chunks(reader: CsvReader, before: int = 0) -> Iterator[RowChunk]:
+    """Yield the records in chunks, first those that decide on the header; blank lines are no records.
+
+    `before` is the number of lines above those that are read.
+    """
     size = PEEK_LINES
     while True:
-        begin = reader.line_num + 1
+        begin = before + reader.line_num + 1
         rows = list(islice(reader, size))
         if not rows:
             return
         lines = np.arange(begin, begin + len(rows))
-        if reader.line_num + 1 - begin != len(rows):  # a quoted cell goes over several lines
+        if before + reader.line_num + 1 - begin != len(rows):  # a quoted cell goes over several lines
             heights = [1 + sum(cell.count("\n") for cell in row) for row in rows]
             lines = begin + np.cumsum([0, *heights[:-1]])
         if not all(rows):
@@ -101,6 +135,73 @@ def _chunks(reader: CsvReader) -> Iterator[RowChunk]:
         if rows:
             yield RowChunk(lines, rows)
             size = chunk_rows(len(rows[0]))
+
+
+class PlainRows(NamedTuple):
+    """Records of a block, and the bytes and lines that they take."""
+
+    rows: RowFrame
+    bytes: int
+    lines: int
+
+
+def plain_rows(text: bytes, separator: str, width: int, line: int) -> PlainRows | None:
+    """Return the whole records of a block, which begins with one, at a line; None where the csv module has to decide.
+
+    That is where a quote stands in the middle of a cell, a cell is longer than that module reads, or a record has
+    another width.
+    """
+    array = np.frombuffer(text, np.uint8)
+    feeds = np.flatnonzero(array == NEWLINE)
+    quotes = np.flatnonzero(array == QUOTE) if b'"' in text else feeds[:0]
+    ends = feeds[_outside(feeds, quotes)]
+    if not len(ends):
+        return None
+    stop = int(ends[-1]) + 1
+    quotes, feeds = quotes[quotes < stop], feeds[feeds < stop]
+    marks = np.flatnonzero(array[:stop] == ord(separator))
+    marks = marks[_outside(marks, quotes)]
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    filled = ends > starts
+    begins = line + (np.searchsorted(feeds, starts) if len(feeds) > len(ends) else np.arange(len(starts)))
+    if not filled.all():
+        if len(quotes):
+            return None
+        text, starts, ends, begins = BLANK_LINES.sub(b"\n", text[:stop]), starts[filled], ends[filled], begins[filled]
+        text = text.removeprefix(b"\n")
+    else:
+        text = text[:stop]
+    if not len(starts):
+        return None
+    is_even = len(marks) == len(starts) * (width - 1) and int((ends - starts).max()) <= csv.field_size_limit()
+    if is_even and width > 1:
+        first, last = marks[:: width - 1], marks[width - 2 :: width - 1]
+        is_even = bool((first >= starts).all() and (last < ends).all())
+    if not is_even or not _are_regular(array, quotes, ord(separator)):
+        return None
+    schema = {str(i): pl.String for i in range(width)}
+    try:
+        frame = pl.read_csv(text, has_header=False, schema=schema, separator=separator)
+    except pl.exceptions.PolarsError:  # half a character
+        return None
+    rows = RowFrame(begins, frame.with_columns(pl.all().fill_null("")))
+    return PlainRows(rows, stop, len(feeds)) if len(frame) == len(starts) else None
+
+
+def _outside(places: np.ndarray, quotes: np.ndarray) -> np.ndarray | slice:
+    """Return which places lie outside of quoted cells: after an even number of quotes."""
+    return np.searchsorted(quotes, places) % 2 == 0 if len(quotes) else slice(None)
+
+
+def _are_regular(array: np.ndarray, quotes: np.ndarray, separator: int) -> bool:
+    """Return whether each quote opens or closes a cell, or is one of two that stand for one within a cell."""
+    before = array[quotes[::2] - 1]
+    if len(quotes) and quotes[0] == 0:
+        before = before[1:]
+    after = array[quotes[1::2] + 1]
+    return bool(
+        np.isin(before, (NEWLINE, separator, QUOTE)).all() and np.isin(after, (NEWLINE, separator, QUOTE)).all()
+    )
 
 
 def _faulty_line(path: Path, encoding: str, layout: Layout) -> int:

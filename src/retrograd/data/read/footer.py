@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.data.read.header import is_missing, is_number
-from retrograd.data.read.rows import RowChunk
+from retrograd.data.read.rows import RowChunk, RowFrame
 
 MOST = 10  # lines below a table that are looked at
 FEWEST_ROWS = 3  # of fewer rows none is left out without being asked
@@ -22,12 +22,20 @@ class Footer:
         self.width, self.chosen = width, chosen
         self.left_out: list[tuple[int, list[str]]] = []  # line and cells
 
-    def rows(self, chunks: Iterator[RowChunk]) -> Iterator[RowChunk]:
+    def rows(self, chunks: Iterator[RowChunk | RowFrame]) -> Iterator[RowChunk | RowFrame]:
         """Yield the records that are rows."""
         most = MOST if self.chosen is None else self.chosen
         tail = RowChunk(np.empty(0, np.int64), [])
         passed = 0
         for chunk in chunks:
+            if isinstance(chunk, RowFrame):
+                cut = max(0, len(chunk.lines) - most)
+                if cut:
+                    yield tail
+                    yield chunk.part(0, cut)
+                    passed += len(tail.rows) + cut
+                    tail = RowChunk(np.empty(0, np.int64), [])
+                chunk = chunk.part(cut, len(chunk.lines)).listed()
             joined = RowChunk(np.concatenate([tail.lines, chunk.lines]), [*tail.rows, *chunk.rows])
             cut = max(0, len(joined.rows) - most)
             if cut:

@@ -46,6 +46,11 @@ class Layout:
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether lines below the titles are records as they are: no comments, rulers or runs of blanks."""
+        return not self.comment and self.separator not in ("|", BLANKS) and self.separator.isascii()
+
     def readable(self, lines: Iterable[str]) -> Iterator[str]:
         """Yield the lines with blank ones in place of titles and comments, so that the lines keep their numbers."""
         if self.skip_lines:

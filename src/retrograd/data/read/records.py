@@ -14,12 +14,14 @@ from retrograd.base.errors import DataError
 from retrograd.data.read.footer import Footer
 from retrograd.data.read.header import column_names, unnamed
 from retrograd.data.read.layout import Layout, record_layout
-from retrograd.data.read.rows import RowChunk, collect_rows
+from retrograd.data.read.rows import RowChunk, RowFrame, collect_rows
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
 
 
-def table_of_records(path: Path, chunks: Iterator[RowChunk], layout: Layout, settings: DataSettings) -> Table:
+def table_of_records(
+    path: Path, chunks: Iterator[RowChunk | RowFrame], layout: Layout, settings: DataSettings
+) -> Table:
     """Return records as a Table of text; those of the first chunk decide.
 
     Raises:  DataError for a file without rows, a name that occurs twice, rows of another width than the header
@@ -27,6 +29,7 @@ def table_of_records(path: Path, chunks: Iterator[RowChunk], layout: Layout, set
     peek = next(chunks, None)
     if peek is None:
         raise DataError("empty: no header and no data rows", where=str(path))
+    peek = peek.listed() if isinstance(peek, RowFrame) else peek
     first = peek.rows[0]
     where = f"{path}:{peek.lines[0]}"
     names = list(layout.names) or column_names(_widened(first, peek.rows, layout.header), layout.header, where)
@@ -58,9 +61,14 @@ def _widened(first: list[str], rows: list[list[str]], is_header: bool) -> list[s
     return ["row", *first] if len({row[0] for row in others}) == len(others) else first
 
 
-def _trimmed(chunks: Iterator[RowChunk], width: int) -> Iterator[RowChunk]:
+def _trimmed(chunks: Iterator[RowChunk | RowFrame], width: int) -> Iterator[RowChunk | RowFrame]:
     """Yield rows without the empty cell that a separator at the end of a line makes."""
-    for lines, rows in chunks:
+    for chunk in chunks:
+        if isinstance(chunk, RowFrame):
+            is_wider = chunk.frame.width == width + 1 and bool((chunk.frame[:, -1].str.strip_chars() == "").all())
+            yield chunk._replace(frame=chunk.frame[:, :-1]) if is_wider else chunk
+            continue
+        lines, rows = chunk
         if any(len(row) == width + 1 and not row[-1].strip() for row in rows):
             rows = [row[:-1] if len(row) == width + 1 and not row[-1].strip() else row for row in rows]
         yield RowChunk(lines, rows)

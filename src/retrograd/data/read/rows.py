@@ -22,12 +22,29 @@ class RowChunk(NamedTuple):
     rows: list[list[Any]]
 
 
+class RowFrame(NamedTuple):
+    """Some rows as a frame of text without gaps, its columns in order, and the line at which each begins."""
+
+    lines: np.ndarray
+    frame: pl.DataFrame
+
+    def listed(self) -> RowChunk:
+        """Return the same rows as lists."""
+        return RowChunk(self.lines, [list(row) for row in self.frame.iter_rows()])
+
+    def part(self, start: int, stop: int) -> RowFrame:
+        """Return some of the rows."""
+        return RowFrame(self.lines[start:stop], self.frame[start:stop])
+
+
 def chunk_rows(width: int) -> int:
     """Return how many rows of this width make a chunk."""
     return max(1, CHUNK_CELLS // max(1, width))
 
 
-def collect_rows(path: Path, names: Sequence[str], chunks: Iterable[RowChunk], invalid: str = "error") -> Table:
+def collect_rows(
+    path: Path, names: Sequence[str], chunks: Iterable[RowChunk | RowFrame], invalid: str = "error"
+) -> Table:
     """Return all rows as a Table of text columns; with `invalid="missing"` rows of another width lack every cell.
 
     Raises:  DataError naming the rows that have another width than the header; for a file without rows
@@ -37,6 +54,12 @@ def collect_rows(path: Path, names: Sequence[str], chunks: Iterable[RowChunk], i
     faults: list[Problem] = []
     fault_count = 0
     for chunk in chunks:
+        if isinstance(chunk, RowFrame):
+            if chunk.frame.width == len(names):
+                frames.append(chunk.frame.rename(dict(zip(chunk.frame.columns, names, strict=True))))
+                lines.append(chunk.lines)
+                continue
+            chunk = chunk.listed()
         if set(map(len, chunk.rows)) <= {len(names)}:
             frames.append(pl.DataFrame(chunk.rows, schema=schema, orient="row"))
             lines.append(chunk.lines)

@@ -14,6 +14,7 @@ from retrograd.data.settings import DataSettings
 
 SUFFIXES = (".txt", ".md", ".text")
 BLOCK = 1 << 20  # characters
+ERRORS = "surrogatepass"  # half characters come from UTF-7 alone, and are refused where cells are made
 LINE_LIMIT = 1 << 22  # characters; a longer line is not a row of a table
 
 
@@ -23,43 +24,94 @@ def text_encoding(path: Path, settings: DataSettings) -> str:
 
 
 @contextmanager
-def open_lines(path: Path, encoding: str) -> Iterator[Iterator[str]]:
+def open_lines(path: Path, encoding: str) -> Iterator[Lines]:
     """Open a text file as an iterator over its lines, which end in a line feed whatever they end in within the file.
 
     Raises:  DataError for a NUL, an endless line or bytes that do not fit the encoding, naming the line
     """
     with open_bytes(path) as stream, io.TextIOWrapper(stream, encoding=encoding) as text:
-        yield _checked(text, path, encoding)
+        yield Lines(text, path, encoding)
 
 
-def _checked(text: io.TextIOWrapper, path: Path, encoding: str) -> Iterator[str]:
-    number, rest = 0, ""
-    while block := _next_block(text, path, number, encoding):
-        block = block.removeprefix("\ufeff") if number == 0 and not rest else block
-        lines = list(io.StringIO(rest + block, newline="\n"))  # splits at line feeds alone, unlike str.splitlines
-        if "\0" in block:
-            _refuse_nul(lines, number, path)
-        rest = "" if lines[-1].endswith("\n") else lines.pop()
-        number += len(lines)
-        if len(rest) > LINE_LIMIT:
-            message = f"line {number + 1} is too long (more than {LINE_LIMIT:,} characters)"
-            raise DataError(message, where=f"{path}:{number + 1}")
-        yield from lines
-    if rest:
-        yield rest
+class Lines:
+    """The lines of a text, taken one by one or many at once as bytes in UTF-8; `number` counts those taken."""
 
+    def __init__(self, text: io.TextIOWrapper, path: Path, encoding: str) -> None:
+        self.path, self.encoding, self.number = path, encoding, 0
+        self._text = text
+        self._buffer, self._start = b"", 0
+        self._has_ended = self._has_begun = False
 
-def _next_block(text: io.TextIOWrapper, path: Path, number: int, encoding: str) -> str:
-    try:
-        return text.read(BLOCK)
-    except UnicodeError as error:
-        cure = "leave `encoding:` out to have it recognised, or name the right one"
-        raise DataError(
-            f"the text after line {number} is not {encoding}: {error}", where=str(path), cure=cure
-        ) from None
+    def __iter__(self) -> Iterator[str]:
+        return self
 
+    def __next__(self) -> str:
+        end = self._buffer.find(b"\n", self._start) + 1
+        while not end:
+            seen = len(self._buffer) - self._start
+            if not self._load(1):
+                end = len(self._buffer)
+                break
+            end = self._buffer.find(b"\n", self._start + seen) + 1
+            if not end and len(self._buffer) - self._start > LINE_LIMIT:
+                self._refuse_endless()
+        if end == self._start:
+            raise StopIteration
+        line = self._buffer[self._start : end].decode(errors=ERRORS)
+        self.take(end - self._start, 1)
+        return line
 
-def _refuse_nul(lines: list[str], before: int, path: Path) -> None:
-    number = before + 1 + next(i for i, line in enumerate(lines) if "\0" in line)
-    cure = "the file is damaged or not text; UTF-16 without a mark is read with `encoding: utf-16-le`"
-    raise DataError(f"NUL character in line {number}", where=f"{path}:{number}", cure=cure)
+    def peek(self, size: int) -> bytes:
+        """Return the next bytes: `size` of them, or all that are left, then with a line feed at the end."""
+        while len(self._buffer) - self._start < size and self._load(size):
+            pass
+        text = self._buffer[self._start : self._start + size]
+        is_last = self._has_ended and self._start + size >= len(self._buffer)
+        return text + b"\n" if is_last and text and not text.endswith(b"\n") else text
+
+    def take(self, size: int, lines: int) -> None:
+        """Go on after some bytes, which are whole lines."""
+        self._start = min(self._start + size, len(self._buffer))
+        self.number += lines
+
+    def _load(self, size: int) -> bool:
+        """Read on, by at least a block; return whether there was more."""
+        rest = self._buffer[self._start :]
+        blocks, length = [rest], len(rest)
+        while not self._has_ended:
+            block = self._next_block()
+            self._has_ended = not block
+            blocks.append(block)
+            length += len(block)
+            if length >= size:
+                break
+        self._buffer, self._start = b"".join(blocks), 0
+        return length > len(rest)
+
+    def _next_block(self) -> bytes:
+        try:
+            text = self._text.read(BLOCK)
+        except UnicodeError as error:
+            cure = "leave `encoding:` out to have it recognised, or name the right one"
+            message = f"the text after line {self._lines_read()} is not {self.encoding}: {error}"
+            raise DataError(message, where=str(self.path), cure=cure) from None
+        if not self._has_begun:
+            text, self._has_begun = text.removeprefix("\ufeff"), True
+        block = text.encode(errors=ERRORS)
+        if b"\0" in block:
+            self._refuse_nul(block)
+        return block
+
+    def _lines_read(self) -> int:
+        return self.number + self._buffer.count(b"\n", self._start)
+
+    def _refuse_nul(self, block: bytes) -> None:
+        number = self._lines_read() + block[: block.index(b"\0")].count(b"\n") + 1
+        where = f"{self.path}:{number}"
+        cure = "the file is damaged or not text; UTF-16 without a mark is read with `encoding: utf-16-le`"
+        raise DataError(f"NUL character in line {number}", where=where, cure=cure)
+
+    def _refuse_endless(self) -> None:
+        if len(self._buffer[self._start :].decode(errors="ignore")) > LINE_LIMIT:
+            message = f"line {self.number + 1} is too long (more than {LINE_LIMIT:,} characters)"
+            raise DataError(message, where=f"{self.path}:{self.number + 1}")
