@@ -110,7 +110,7 @@ def observe(
             return CUT
         return "enough" if moments and moments[-1].held_out >= enough else None
 
-    first = prepared.network.init(jax.random.key(settings.seed), prepared.dataset.train)
+    first = prepared.first(settings.seed)
     fitted = Loop(
         stepper or prepared.stepper(),
         settings,

@@ -79,7 +79,7 @@ def explain(
     """
     refuse_foreign(what, "explain")
     prepared, config, document, reasons = _opened(what, dataset, target, changes)
-    variables = prepared.network.init(jax.random.key(prepared.config.training.seed), prepared.dataset.train)
+    variables = prepared.first()
     batch = {name: column[: prepared.batch_size] for name, column in prepared.dataset.train.items()}
     outputs, loss = _first_outputs(prepared, variables, batch)
     node_outputs = {node.name: outputs[node.name] for node in prepared.network.nodes}

@@ -108,7 +108,7 @@ def first_step(source: Source, text: str) -> int:
 
         return dispatch
 
-    first = prepared.network.init(jax.random.key(settings.seed), prepared.dataset.train)
+    first = prepared.first()
     Loop(
         Watched(prepared.stepper(), watch, gradient_norm=True),
         settings,

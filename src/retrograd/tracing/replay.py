@@ -140,7 +140,7 @@ def reach(source: Source, step: int) -> Reached:
     settings = dataclasses.replace(
         config.training, early_stopping=None, goal=None, convergence=None, time_limit=None, guard="off"
     )  # the run has come as far as this
-    first = prepared.network.init(jax.random.key(settings.seed), dataset.train)
+    first = prepared.first()
     fitted = Loop(
         Watched(prepared.stepper(), catch.around),
         settings,
@@ -174,7 +174,7 @@ def first_state(prepared: Prepared) -> tuple[TrainState, Batch]:
     key = jax.random.key(settings.seed)
     loop = Loop(prepared.stepper(), settings, prepared.dataset.train, _no_score, False)
     with computing_in(settings.precision):
-        first = in_precision(prepared.network.init(key, prepared.dataset.train), settings.precision)
+        first = in_precision(prepared.first(), settings.precision)
         state = loop.stepper.start(first, key)
     full, rest = loop.course.order(0)
     chosen = full[0] if len(full) else rest

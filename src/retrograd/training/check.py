@@ -18,7 +18,7 @@ from retrograd.record.aside import settle_if_free
 from retrograd.record.run import CONFIG, MODEL
 from retrograd.training.config.config import RunConfig
 from retrograd.training.gradients import check_prepared
-from retrograd.training.prepare import Prepared, prepare, prepare_file
+from retrograd.training.prepare import Prepared, prepare, prepare_file, without_start
 from retrograd.training.run import Run, as_config
 from retrograd.training.use.predict import load
 from retrograd.update.optimizer import Optimizer, optimizers
@@ -50,7 +50,7 @@ def check(
     if isinstance(what, Prepared):
         return check_prepared(what, entries=entries, seed=seed)
     if isinstance(what, Run):
-        prepared = prepare(what.model.config, dataset or what.dataset)
+        prepared = prepare(without_start(what.model.config), dataset or what.dataset)
         return check_prepared(prepared, what.model.variables, entries=entries, seed=seed)
     if isinstance(what, (str, Path)):
         return _at_path(Path(what), dataset, entries, seed)
@@ -79,7 +79,9 @@ def _at_path(path: Path, dataset: Dataset | None, entries: int | None, seed: int
         if not (path / CONFIG).is_file() or not (path / MODEL).is_file():
             raise UsageError(f"no finished run: it holds no {CONFIG} or no {MODEL}", where=str(path))
         model = load(path)
-        return check_prepared(prepare(model.config, dataset), model.variables, entries=entries, seed=seed)
+        return check_prepared(
+            prepare(without_start(model.config), dataset), model.variables, entries=entries, seed=seed
+        )
     if path.suffix == ".py":
         return check_file(path)
     prepared = prepare_file(path) if dataset is None else prepare(as_config(path), dataset)

@@ -30,7 +30,7 @@ def check_prepared(
     rng = np.random.default_rng(seed)
     key = jax.random.key(prepared.config.training.seed)
     if variables is None:
-        variables = moved(prepared.network.init(key, prepared.dataset.train), rng, OFF)
+        variables = moved(prepared.first(), rng, OFF)
     penalties = prepared.config.penalties
     extra = (lambda params: penalise(penalties, params)) if penalties else None
     batch = shaken(prepared, _batch(prepared, variables, key), rng)

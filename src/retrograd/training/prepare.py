@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from retrograd.base.document import read_document
 from retrograd.base.errors import ConfigError, Problem, RetrogradError
@@ -17,7 +19,7 @@ from retrograd.base.memory import available_bytes, check_device, out_of_memory
 from retrograd.data.cells.floats import reading_in
 from retrograd.data.dataset import Dataset, load
 from retrograd.network.layer import Spec
-from retrograd.network.network import Network, take
+from retrograd.network.network import Network, Variables, take
 from retrograd.network.precision import computing_in, in_precision
 from retrograd.propagation.objective import Objective
 from retrograd.training.config.config import RunConfig, config_in, document_with, with_rate
@@ -25,6 +27,7 @@ from retrograd.training.config.output_check import mistakes
 from retrograd.training.loop.stop import check_goal
 from retrograd.training.use.evaluate import Evaluator
 from retrograd.training.use.ranges import check_identifiers, check_targets
+from retrograd.training.warm_start import WarmStart, warm_start
 from retrograd.update.optimizer import optimizers
 from retrograd.update.selection import select
 from retrograd.update.step import Stepper, TrainState
@@ -41,6 +44,14 @@ class Prepared:
     dataset: Dataset
     network: Network
     objectives: tuple[Objective, ...]
+    start: WarmStart | None = None
+
+    def first(self, seed: int | None = None) -> Variables:
+        """Return the weights with which training begins: those of another run, or drawn from the (or another) seed."""
+        if self.start is not None:
+            return self.start.variables
+        specs = {name: Spec(np.shape(column), column.dtype) for name, column in self.dataset.train.items()}
+        return self.network.init(jax.random.key(self.config.training.seed if seed is None else seed), specs)
 
     @property
     def batch_size(self) -> int:
@@ -58,11 +69,12 @@ class Prepared:
         return self.config.training.steps(self.dataset.rows["train"])
 
     def warnings(self) -> tuple[str, ...]:
-        """Return what looks wrong about the network's output before a step has run, and what to do about it."""
+        """Return what looks wrong about the network's output or its first weights, and what to do about it."""
         outputs = self.network.specs({name: column[:2] for name, column in self.dataset.train.items()})
         classes = None if self.dataset.classes is None else len(self.dataset.classes)
         found = mistakes(self.network, self.objectives, outputs, classes)
-        return tuple(f"{self.network.line(m.node)}: {m.message}; {m.cure}" for m in found if m.severity != "note")
+        output = (f"{self.network.line(m.node)}: {m.message}; {m.cure}" for m in found if m.severity != "note")
+        return (*output, *(self.start.warnings if self.start else ()))
 
     def stepper(self) -> Stepper:
         """Return the training step that the configuration describes."""
@@ -85,8 +97,10 @@ class Prepared:
         return Evaluator(self.network, self.objectives, self.dataset.preprocessing, precision)
 
 
-def prepare(config: RunConfig, dataset: Dataset | None = None) -> Prepared:
+def prepare(config: RunConfig, dataset: Dataset | None = None, runs: str | Path = "runs") -> Prepared:
     """Return the run with its data loaded, its network built and its shapes checked.
+
+    `runs` is where the run lies that `training.start` names.
 
     Raises:  ConfigError, DataError, ShapeError: whatever would make a step fail, named before any run folder exists.
     """
@@ -105,10 +119,31 @@ def prepare(config: RunConfig, dataset: Dataset | None = None) -> Prepared:
         check_shapes(prepared)
     except RetrogradError as error:
         raise at_entry(error, network) from error
-    return prepared
+    return started(prepared, runs)
 
 
-def prepare_file(path: Path, changes: Sequence[str] = (), learning_rate: float | None = None) -> Prepared:
+def started(prepared: Prepared, runs: str | Path) -> Prepared:
+    """Return the run with the weights that its configuration says to begin with, whose path is then complete."""
+    training, network = prepared.config.training, prepared.network
+    if training.start is None:
+        return prepared
+    batch = {name: Spec((1, *column.shape[1:]), column.dtype) for name, column in prepared.dataset.train.items()}
+    with computing_in(training.precision):
+        expected = jax.eval_shape(lambda key: network.init(key, batch), jax.random.key(0))
+        expected = in_precision(expected, training.precision)
+    start = warm_start(training.start, expected, prepared.dataset.preprocessing, runs)
+    training = dataclasses.replace(training, start=str(start.path))
+    return dataclasses.replace(prepared, config=dataclasses.replace(prepared.config, training=training), start=start)
+
+
+def without_start(config: RunConfig) -> RunConfig:
+    """Return the configuration for weights that are there already: what training began with may be gone."""
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, start=None))
+
+
+def prepare_file(
+    path: Path, changes: Sequence[str] = (), learning_rate: float | None = None, runs: str | Path = "runs"
+) -> Prepared:
     """Return the run that a YAML file describes (see `prepare`); what is wrong is told with file and line."""
     document = document_with(changes, read_document(path))
     config = with_rate(config_in(path.parent, document), learning_rate)
@@ -118,7 +153,7 @@ def prepare_file(path: Path, changes: Sequence[str] = (), learning_rate: float |
     except ConfigError as error:
         raise document.located(error) from error
     try:
-        return prepare(config, dataset)
+        return prepare(config, dataset, runs)
     except RetrogradError as error:
         raise document.located(error) from error
 

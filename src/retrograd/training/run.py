@@ -16,7 +16,6 @@ from retrograd.base.errors import NonFiniteError
 from retrograd.base.memory import memory_told
 from retrograd.data.dataset import Dataset
 from retrograd.native.library import kernels
-from retrograd.network.layer import Spec
 from retrograd.record.events import Epoch, Intervention, Note, Started
 from retrograd.record.run import RunWriter
 from retrograd.training.config.config import (
@@ -104,7 +103,7 @@ def train(
              KeyboardInterrupt (Ctrl-C) or SystemExit (SIGTERM, a closed terminal), once everything is saved.
              ResourceError when the run had to be saved elsewhere, because its folder was deleted, say.
     """
-    prepared = prepare(as_config(config), dataset)
+    prepared = prepare(as_config(config), dataset, root)
     return train_prepared(prepared, root=root, folder=folder, overwrite=overwrite, watchers=watchers, started=started,
                           readings=readings)  # fmt: skip
 
@@ -184,8 +183,7 @@ def _train_into(
     evaluator = prepared.evaluator()
     part = prepared.measured_part
     measured = getattr(dataset, part)
-    specs = {name: Spec(np.shape(column), column.dtype) for name, column in dataset.train.items()}
-    first = prepared.network.init(jax.random.key(config.training.seed), specs)
+    first = prepared.first()
     stepper = prepared.stepper()
     watch = HealthWatch(prepared.steps, place.keep) if readings else None
     sampler = PlaneSampler(prepared, evaluator, first) if may_sample(prepared, first) else None

@@ -188,11 +188,14 @@ def read_config(path: str | Path, changes: Sequence[str] = ()) -> RunConfig:
 
 
 def config_in(folder: Path, document: Document) -> RunConfig:
-    """Return the configuration in a document that lies in a folder, from which the data's paths are meant."""
+    """Return the configuration in a document that lies in a folder, from which its paths are meant."""
     config = config_of(document)
-    if config.data is None or folder == Path():
+    if folder == Path():
         return config
-    return dataclasses.replace(config, data=at_folder(config.data, folder))
+    start = config.training.start
+    if start is not None and (folder / start).exists():  # else a run's name, or a path from where the program runs
+        config = dataclasses.replace(config, training=dataclasses.replace(config.training, start=str(folder / start)))
+    return config if config.data is None else dataclasses.replace(config, data=at_folder(config.data, folder))
 
 
 def at_folder(data: DataSettings, folder: Path) -> DataSettings:

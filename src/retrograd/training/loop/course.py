@@ -16,6 +16,10 @@ from retrograd.training.config.settings import TrainingSettings
 from retrograd.update.step import Stepper, TrainState
 
 LOOK_STEPS = 448  # between two looks in a long epoch: at most these are lost, twice as many just before its end
+FEW_LOOK_STEPS = 16  # where steps take long: fewer say too little of how training goes
+LOOK_OPERATIONS = (
+    4e12  # some 20 s of a CPU: what an interrupt, or a crash at the wrong moment, costs of a large network
+)
 
 
 class Course:
@@ -39,12 +43,13 @@ class Course:
         if any(getattr(objective.loss, "reduction", "mean") == "sum" for objective in stepper.objectives):
             self.shares[:] = 1.0  # sums are no means of rows
         self.measures_groups = not held_out and rest is None  # epochs may share a dispatch
-        self.per_dispatch = 1
+        self.per_dispatch, self.look_steps = 1, LOOK_STEPS
 
     def begin(self, stepper: Stepper, train: TrainState) -> None:
         """Decide how many steps share a dispatch, and bring the columns to the device where many do."""
         first = {name: column[: self.batch_size] for name, column in self.columns.items()}
         self.per_dispatch = stepper.steps_per_dispatch(train, first)
+        self.look_steps = look_steps(stepper.cost(train, first).operations)
         if is_streamed(self.columns):
             self.per_dispatch = 1
         if self.per_dispatch > 1:  # minibatches are gathered on the device
@@ -63,10 +68,11 @@ class Course:
             self.rows, self.batch_size, settings.seed, epoch, shuffle=settings.shuffle, join_single=self.mixes_batch
         )
 
-    def stretches(self, epochs: range) -> Iterator[list[np.ndarray]]:
-        """Yield the row numbers of each stretch's dispatches."""
+    def stretches(self, epochs: range, done: int = 0) -> Iterator[list[np.ndarray]]:
+        """Yield the row numbers of each stretch's dispatches; some steps of these epochs may be done already."""
         orders = [self.order(epoch) for epoch in epochs]
-        return stretches(dispatches(orders, self.per_dispatch), len(epochs) * self.steps)
+        left = after(dispatches(orders, self.per_dispatch), done)
+        return stretches(left, len(epochs) * self.steps - done, self.look_steps)
 
     def portions(self, stretch: Sequence[np.ndarray]) -> Iterator[Any]:
         """Yield what each dispatch takes: row numbers, or a minibatch (decoded ahead, while a step runs)."""
@@ -100,18 +106,37 @@ def dispatches(orders: Sequence[EpochOrder], steps: int) -> Iterator[np.ndarray]
             yield together[-1].rest
 
 
+def look_steps(operations: float) -> int:
+    """Return how many steps of so many operations lie between two looks: a rule of counts, as a replay needs it."""
+    return int(np.clip(LOOK_OPERATIONS / max(operations, 1.0), FEW_LOOK_STEPS, LOOK_STEPS))
+
+
+def after(orders: Iterable[np.ndarray], done: int) -> Iterator[np.ndarray]:
+    """Yield the dispatches without those of the first steps."""
+    for order in orders:
+        steps = step_count([order])
+        if steps > done:
+            yield order[done:] if done else order
+        done = max(0, done - steps)
+
+
 def stretches(given: Iterable[np.ndarray], total: int, least: int = LOOK_STEPS) -> Iterator[list[np.ndarray]]:
     """Yield the dispatches of `total` steps in stretches of at least `least` steps: all at once if they are few."""
     stretch: list[np.ndarray] = []
     steps, left = 0, total
     for order in given:
         stretch.append(order)
-        steps += len(order) if order.ndim == 2 else 1
+        steps += step_count([order])
         if steps >= least and left - steps >= least:
             yield stretch
             stretch, steps, left = [], 0, left - steps
     if stretch:
         yield stretch
+
+
+def step_count(stretch: Iterable[np.ndarray]) -> int:
+    """Return how many steps some dispatches take."""
+    return sum(len(order) if order.ndim == 2 else 1 for order in stretch)
 
 
 def minibatches(stretch: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

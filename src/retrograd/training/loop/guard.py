@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -70,6 +70,15 @@ def rescues() -> Iterator[Rescue]:
     yield from (Rescue(factor, NORM if factor <= CLIPPED_FROM else None) for factor in FACTORS)
 
 
+class Memory(NamedTuple):
+    """What a guard remembers that its interventions do not tell."""
+
+    first_loss: float
+    is_sure: bool  # whether the first loss is more than chance
+    watched: int  # looks that are left
+    passed: dict[str, float]  # before the first of the rescues that are watched
+
+
 class Guard:
     """Judges the losses of a run, and keeps account of what is done about them.
 
@@ -79,11 +88,14 @@ class Guard:
     def __init__(self, mode: GuardMode, own: Optimizer, told: Callable[[Intervention], None]) -> None:
         self.mode, self.own, self.told = mode, own, told
         self.interventions: list[Intervention] = []
-        self.first_loss = np.nan
-        self._is_sure = False  # whether the first loss is more than chance
         self._left = list(rescues())
-        self._watched = 0  # looks that are left
-        self._passed: dict[str, float] = {}  # before the first of the rescues that are watched
+        self.memory = Memory(np.nan, False, 0, {})
+
+    def restore(self, memory: Memory, interventions: Sequence[Intervention]) -> None:
+        """Go on with what another guard knew, and had done."""
+        self.memory, self.interventions = memory, list(interventions)
+        if self.mode == "repair":
+            del self._left[: len(interventions)]
 
     def judged(self, losses: np.ndarray, rows: np.ndarray, step: int, compared: Compared) -> str | None:
         """Return in words what went wrong in the steps from `step` on, if that is to be acted on.
@@ -91,16 +103,16 @@ class Guard:
         Shapes:  losses [steps], rows [steps]: how many rows each step's loss is the mean of
         """
         steps = gathered(losses, rows)
-        if np.isnan(self.first_loss) and len(losses):
-            self.first_loss, self._is_sure = float(losses[0]), bool(rows[0] >= TELLING_ROWS)
+        if np.isnan(self.memory.first_loss) and len(losses):
+            self._remember(first_loss=float(losses[0]), is_sure=bool(rows[0] >= TELLING_ROWS))
         if self.mode == "off":
             return None
         grown = None
-        if suspicious(losses, steps, self.first_loss):
-            if not self._is_sure:  # the first row may have been easy
-                self._is_sure = True
-                self.first_loss = max(self.first_loss, compared.first(steps.last().steps))
-            grown = diverged(losses, steps, self.first_loss, compared)
+        if suspicious(losses, steps, self.memory.first_loss):
+            if not self.memory.is_sure:  # the first row may have been easy
+                there = compared.first(steps.last().steps)
+                self._remember(is_sure=True, first_loss=max(self.memory.first_loss, there))
+            grown = diverged(losses, steps, self.memory.first_loss, compared)
         if grown and self.mode == "warn":
             if not self.interventions:
                 self._tell(Intervention(step, grown, "nothing: guard is `warn`", "training.guard: repair"))
@@ -109,27 +121,31 @@ class Guard:
 
     def _ruined(self, steps: Gathered, compared: Compared) -> str | None:
         """Return in words how a rescue has left a network that cannot learn, though its loss is no larger."""
-        if not self._watched:
+        memory = self.memory
+        if not memory.watched:
             return None
         is_rates_fault = self._left and self._left[0].rate_factor >= SLOWEST
-        if is_rates_fault and steps.at_the_end() >= SOLVED * self.first_loss:
+        if is_rates_fault and steps.at_the_end() >= SOLVED * memory.first_loss:
             now = compared.condition().passed
-            shut = [name for name, share in now.items() if share < SHUT and self._passed[name] > OPEN]
+            shut = [name for name, share in now.items() if share < SHUT and memory.passed[name] > OPEN]
             if shut:
                 worst = min(shut, key=now.__getitem__)
-                return f"{worst} passes {now[worst]:.1%} of the deltas on, {self._passed[worst]:.0%} before the rescue"
-        self._watched -= 1
+                return f"{worst} passes {now[worst]:.1%} of the deltas on, {memory.passed[worst]:.0%} before the rescue"
+        self._remember(watched=memory.watched - 1)
         return None
 
     def rescue(self, step: int, reason: str, rate: float, before: Callable[[], Condition]) -> Rescue | None:
         """Return the mildest rescue that has not been tried; None to give up. `rate` is the schedule's at the step."""
         found = self._left.pop(0) if self.mode == "repair" and self._left else None
         if found is not None:
-            self._passed = self._passed if self._watched else before().passed
-            self._watched = LOOKS
+            passed = self.memory.passed if self.memory.watched else before().passed
+            self._remember(watched=LOOKS, passed=passed)
             action, permanent = found.action(self.own, rate), found.permanent(self.own)
             self._tell(Intervention(step, reason, action, permanent, found.rate_factor, found.clipping(self.own)))
         return found
+
+    def _remember(self, **fields: Any) -> None:
+        self.memory = self.memory._replace(**fields)
 
     def _tell(self, event: Intervention) -> None:
         self.interventions.append(event)

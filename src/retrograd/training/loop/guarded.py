@@ -17,7 +17,7 @@ from retrograd.network.network import Variables, own_params, take
 from retrograd.network.scope import Node
 from retrograd.propagation.readings import acts_by_element, derivative, steepest
 from retrograd.record.events import Intervention
-from retrograd.training.loop.course import Course, minibatches
+from retrograd.training.loop.course import Course, minibatches, step_count
 from retrograd.training.loop.divergence import SURE_ROWS, Compared, Condition, rows_there
 from retrograd.training.loop.guard import Guard, Rescue
 from retrograd.training.loop.nonfinite import find_nonfinite
@@ -48,7 +48,8 @@ class Rates:
 class GuardedSteps:
     """Trains stretches of a course; what is not healthy is undone.
 
-    `recorded` are the interventions of a run that is replayed: they are made again, at the same steps.
+    `recorded` are the interventions of a run that is replayed: they are made again, at the same steps. `interrupted`
+    hears the state before a stretch that was cut short: nothing of what follows happens where the run goes on.
     """
 
     def __init__(
@@ -59,9 +60,10 @@ class GuardedSteps:
         rates: Rates,
         recorded: Sequence[Intervention],
         asked_to_stop: Callable[[], str | None],
+        interrupted: Callable[[TrainState], object],
     ) -> None:
         self.stepper, self.course, self.guard, self.rates = stepper, course, guard, rates
-        self.recorded, self.asked_to_stop = recorded, asked_to_stop
+        self.recorded, self.asked_to_stop, self.interrupted = recorded, asked_to_stop, interrupted
         self.gauge = Gauge(stepper)
         self.first: Variables  # with which the run began
 
@@ -73,13 +75,15 @@ class GuardedSteps:
             train = self._as_recorded(train)
             before = copied(train)
             train, outcome = self._dispatched(train, stretch)
+            if len(outcome.loss) < step_count(stretch):
+                self.interrupted(before)
             trouble = self._trouble(before, train, np.asarray(outcome.loss), stretch)
             if trouble is None:
                 return train, outcome, None
             rescue = self._rescue(before, trouble, stretch)
             if rescue is None:
                 return before, None, trouble
-            train = self._milder(before, rescue)
+            train = self.milder(before, rescue)
 
     def _dispatched(self, train: TrainState, stretch: Sequence[np.ndarray]) -> tuple[TrainState, Outcome]:
         """Run some dispatches, fewer if asked to stop; only now are their outcomes waited for."""
@@ -129,7 +133,8 @@ class GuardedSteps:
         enough = range(-(-SURE_ROWS // self.course.batch_size))
         return lambda: self.gauge(train, self.course.batches(stretch, enough))
 
-    def _milder(self, train: TrainState, rescue: Rescue) -> TrainState:
+    def milder(self, train: TrainState, rescue: Rescue) -> TrainState:
+        """Return the state with which training goes on as a rescue says."""
         self.rates.cut = rescue.rate_factor
         optimizer = rescue.optimizer(self.guard.own)
         if optimizer != self.stepper.optimizer:
@@ -139,7 +144,7 @@ class GuardedSteps:
     def _as_recorded(self, train: TrainState) -> TrainState:
         """Return the state after what the guard of a replayed run did at this step; its last try counts."""
         here = [event for event in self.recorded if event.step == int(train.step)]
-        return self._milder(train, Rescue(here[-1].rate_factor, here[-1].clip_global_norm)) if here else train
+        return self.milder(train, Rescue(here[-1].rate_factor, here[-1].clip_global_norm)) if here else train
 
 
 class Gauge:

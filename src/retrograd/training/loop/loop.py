@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -20,14 +20,16 @@ from retrograd.record.tree import digest
 from retrograd.training.config.settings import TrainingSettings
 from retrograd.training.loop.course import Course
 from retrograd.training.loop.divergence import mean_of
-from retrograd.training.loop.guard import Guard
+from retrograd.training.loop.guard import Guard, Rescue
 from retrograd.training.loop.guarded import GuardedSteps, Rates, Trouble, copied, joined
+from retrograd.training.loop.saved import Saved, arrays_of
 from retrograd.training.loop.stop import Stop, rules, watched
 from retrograd.update.plateau import Plateau, ReduceOnPlateau
 from retrograd.update.step import Outcome, Stepper, TrainState
 
 Watcher = Callable[[Epoch], None]
 Scorer = Callable[[Variables], Metrics]
+Moment = Literal["between", "interrupted", "ended"]  # when a run's place is saved: between two stretches, or for good
 
 
 class Fitted(NamedTuple):
@@ -68,51 +70,68 @@ class Loop:
     recorded: Sequence[Intervention] = ()  # of a run that is replayed: done again, at the same steps
     look: Callable[[Stepper, TrainState, Callable[[], Mapping[str, Any]]], object] | None = None  # at an epoch's end
     keep: Callable[[Callable[[], Variables], Epoch], None] | None = None  # the best weights, at an epoch's end
+    save: Callable[[Callable[[], Saved], Moment], None] | None = None  # the place, whenever another process could go on
     valid_rows: int = 0  # how many rows `score` measures of those that are held out
     clock: Callable[[], float] = time.perf_counter
     history: list[Epoch] = field(default_factory=list, init=False)
     best: Best = field(init=False)
+    outcomes: list[Outcome] = field(default_factory=list, init=False)  # of an unfinished group of epochs
+    is_interrupted: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self.course = Course(self.stepper, self.settings, self.columns, self.held_out)
         self.guard = Guard(self.settings.guard, self.stepper.optimizer, self.told)
         self.rates = Rates(Plateau())
-        self.steps = GuardedSteps(self.stepper, self.course, self.guard, self.rates, self.recorded, self.asked_to_stop)
+        self.steps = GuardedSteps(
+            self.stepper, self.course, self.guard, self.rates, self.recorded, self.asked_to_stop, self._interrupted
+        )
         self.rules = rules(self.settings, self.valid_rows)
 
-    def run(self, variables: Variables) -> Fitted:
-        """Return the best weights from these first ones on."""
+    def run(self, variables: Variables, saved: Saved | None = None) -> Fitted:
+        """Return the best weights from these first ones on; a run that was saved goes on from its place."""
         precision = self.settings.precision
         with computing_in(precision):
             if precision == "float64":  # weights that were given keep their digits
                 variables = variables._replace(params=given_params(self.stepper.network, variables.params))
-            fitted = self._run(in_precision(variables, precision))
+            fitted = self._run(in_precision(variables, precision), saved)
             return fitted._replace(variables=taken_out(fitted.variables, precision))
 
-    def _run(self, variables: Variables) -> Fitted:
+    def _run(self, variables: Variables, saved: Saved | None) -> Fitted:
         train = self.stepper.start(variables, jax.random.key(self.settings.seed))
         self.best = Best(np.inf, copied(Variables(train.params, train.state)))
         self.steps.first = variables
         self.begun = self.clock()
         self.course.begin(self.stepper, train)
-        epoch, stop = 0, self._asked(0)
+        if saved is not None:
+            train = self._restored(train, saved)
+        epoch = len(self.history)
+        stop = self._asked(epoch)
         while stop is None and epoch < self.settings.epochs:
-            outcomes: list[Outcome] = []
             trouble = None
-            for stretch in self.course.stretches(range(epoch, min(epoch + self.course.group, self.settings.epochs))):
+            group = range(epoch, min(epoch + self.course.group, self.settings.epochs))
+            for stretch in self.course.stretches(group, sum(len(steps.loss) for steps in self.outcomes)):
                 train, outcome, trouble = self.steps.run(train, stretch)
-                outcomes += [] if outcome is None else [outcome]
+                self.outcomes += [] if outcome is None else [outcome]
                 if outcome is None or self.asked_to_stop():
                     break
-            if outcomes:
-                epochs = cut(joined(outcomes), self.course.steps)
+                self._save(train, "between")
+            if self.asked_to_stop():
+                self._interrupted(train)
+            if self.outcomes:
+                epochs = cut(joined(self.outcomes), self.course.steps)
+                self.outcomes = []
                 epoch += len(epochs)
                 stop = self._close(train, epochs, epoch)
                 train = self._at_plateau(train)
             if trouble is not None:
                 return self._given_up(trouble)
             stop = self._asked(epoch) or stop
-        return self._fitted(stop or Stop("epochs", f"all {self.settings.epochs} epochs done"))
+        stop = stop or Stop("epochs", f"all {self.settings.epochs} epochs done")
+        if self.asked_to_stop():
+            self._interrupted(train)
+        elif stop.reason == "epochs":
+            self._save(train, "ended")
+        return self._fitted(stop)
 
     def _asked(self, epoch: int) -> Stop | None:
         reason = self.asked_to_stop()
@@ -152,11 +171,54 @@ class Loop:
 
     def _at_plateau(self, train: TrainState) -> TrainState:
         """Return the state with the learning rate that a schedule by plateau gives it."""
+        return train._replace(rate_factor=self.rates.factor) if self._observe_plateau() else train
+
+    def _observe_plateau(self) -> bool:
+        """Tell a schedule by plateau, if there is one, of the last epoch."""
         rate = self.stepper.optimizer.learning_rate
-        if not isinstance(rate, ReduceOnPlateau):
-            return train
-        self.rates.plateau = rate.observe(self.rates.plateau, watched(self.history[-1]))
-        return train._replace(rate_factor=self.rates.factor)
+        if isinstance(rate, ReduceOnPlateau):
+            self.rates.plateau = rate.observe(self.rates.plateau, watched(self.history[-1]))
+        return isinstance(rate, ReduceOnPlateau)
+
+    # ------------------------------------------------------------------------------------- the place of a run, to go on
+
+    def _save(self, train: TrainState, moment: Moment) -> None:
+        """Offer the place of the run to whoever saves it; once it was interrupted, what follows is no place of it."""
+        if self.save is not None and not self.is_interrupted:
+            self.save(lambda: self._place(train), moment)
+
+    def _interrupted(self, whole: TrainState) -> None:
+        """Save the state after the last whole stretch."""
+        self._save(whole, "interrupted")
+        self.is_interrupted = True
+
+    def _place(self, train: TrainState) -> Saved:
+        best = None if self.best.epoch is None else self.best.variables
+        arrays = arrays_of(train, best, joined(self.outcomes) if self.outcomes else None)
+        seconds = self.clock() - self.begun
+        return Saved(arrays, self.guard.memory, seconds, tuple(self.history), tuple(self.guard.interventions))
+
+    def _restored(self, first: TrainState, saved: Saved) -> TrainState:
+        """Return the state of a run that was saved; rules, plateau and best epoch see its history once more."""
+        best = None
+        for event in saved.history:
+            self.history.append(event)
+            for rule in self.rules:
+                rule(self.history)
+            if event.weights is not None:  # measured
+                if watched(event) < (np.inf if best is None else watched(best)):
+                    best = event
+                self._observe_plateau()
+        if best is not None:
+            self.best = Best(watched(best), saved.best(self.best.variables), best)
+        self.guard.restore(saved.memory, saved.interventions)
+        train = saved.train(first)
+        if saved.interventions:
+            last = saved.interventions[-1]
+            train = self.steps.milder(train, Rescue(last.rate_factor, last.clip_global_norm))
+        self.outcomes = saved.outcomes()
+        self.begun -= saved.seconds
+        return train
 
     # ------------------------------------------------------------------------------------------------- the end of a run
 

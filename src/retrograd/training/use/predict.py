@@ -190,6 +190,14 @@ def load(path: str | Path, *, runs: str | Path = "runs", allow_nonfinite: bool =
     Raises:  UsageError when there is no such run; ModelFileError when the file is damaged, foreign, newer, does not fit
              its own configuration, or holds non-finite weights (unless allowed).
     """
+    return load_file(locate(path, runs), allow_nonfinite=allow_nonfinite)
+
+
+def locate(path: str | Path, runs: str | Path = "runs") -> Path:
+    """Return the model file that is meant by a path or the name of a run (see `load`).
+
+    Raises:  UsageError when there is none
+    """
     inside = Path(path) / MODEL
     for folder in (Path(path), Path(path).parent if Path(path).name == MODEL else None):
         if folder is not None and os.path.isdir(folder):
@@ -202,6 +210,11 @@ def load(path: str | Path, *, runs: str | Path = "runs", allow_nonfinite: bool =
             raise UsageError("the run has written no model yet", where=str(path.parent), cure=cure)
         cure = f"train again: retrograd train {path.parent / CONFIG}"
         raise UsageError("the run ended before it had written a model", where=str(path.parent), cure=cure)
+    return path
+
+
+def load_file(path: Path, *, allow_nonfinite: bool = False) -> Model:
+    """Return the model in a file (see `load`)."""
     stored = load_model(path)
     check_loaded(stored.facts.get("layers", {}), str(path))
     try:

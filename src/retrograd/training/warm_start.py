@@ -1,0 +1,77 @@
+"""A warm start: training begins with the weights of another run or model, and with nothing else of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from retrograd.base.errors import RetrogradError
+from retrograd.data.preprocessing import Preprocessing
+from retrograd.network.network import Variables
+from retrograd.record.model import check_fits
+from retrograd.training.use.predict import Model, load_file, locate
+
+SETTING = "training.start"
+
+
+class WarmStart(NamedTuple):
+    """The weights and running averages that training begins with, where they lie, and what may be wrong with them."""
+
+    path: Path
+    variables: Variables
+    warnings: tuple[str, ...] = ()
+
+
+def warm_start(name: str, expected: Variables, preprocessing: Preprocessing, runs: str | Path = "runs") -> WarmStart:
+    """Return the weights of a run or model file, as `load` finds it, for a network that expects these shapes.
+
+    Raises:  UsageError where there is no such run; ModelFileError naming each array that does not fit
+    """
+    try:
+        path = locate(name, runs)
+        model = load_file(path)
+    except RetrogradError as error:
+        raise type(error)([p._replace(where=f"{SETTING}: {p.where}") for p in error.problems]) from None
+    parts = zip(tuple(model.variables), tuple(expected), strict=True)
+    variables = Variables(*(_cast(part, wanted) for part, wanted in parts))
+    for part, wanted in zip(tuple(variables), tuple(expected), strict=True):
+        check_fits(part, wanted, where=f"{SETTING}: {path}")
+    return WarmStart(path.absolute(), variables, tuple(_differences(model, preprocessing, name)))
+
+
+def _cast(tree: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
+    """Return arrays in the precision in which they are expected: a float64 run may begin with float32 weights."""
+
+    def cast(array: Any, spec: Any) -> np.ndarray:
+        array = np.array(array)
+        is_wider = spec is not None and array.dtype.kind == np.dtype(spec.dtype).kind == "f"
+        return array.astype(spec.dtype) if is_wider else array
+
+    return {
+        node: {name: cast(array, wanted.get(node, {}).get(name)) for name, array in own.items()}
+        for node, own in jax.device_get(tree).items()
+    }
+
+
+def _differences(model: Model, preprocessing: Preprocessing, name: str) -> Iterator[str]:
+    """Yield what the weights were trained for that these data are not."""
+    if model.classes != preprocessing.classes:
+        yield (
+            f"{SETTING}: the weights of {name} were trained for the classes {_listed(model.classes)}, "
+            f"these data have {_listed(preprocessing.classes)}"
+        )
+    elif model.preprocessing.to_json() != preprocessing.to_json():
+        yield (
+            f"{SETTING}: {name} was trained on other rows or columns, which were scaled or encoded in another way: the "
+            "first loss may be higher than its last"
+        )
+
+
+def _listed(classes: tuple[Any, ...] | None, most: int = 6) -> str:
+    if classes is None:
+        return "none (values)"
+    return ", ".join(map(str, classes[:most])) + (f" and {len(classes) - most} more" if len(classes) > most else "")
