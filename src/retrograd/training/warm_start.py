@@ -36,18 +36,17 @@ def warm_start(name: str, expected: Variables, preprocessing: Preprocessing, run
         model = load_file(path)
     except RetrogradError as error:
         raise type(error)([p._replace(where=f"{SETTING}: {p.where}") for p in error.problems]) from None
-    parts = zip(tuple(model.variables), tuple(expected), strict=True)
-    variables = Variables(*(_cast(part, wanted) for part, wanted in parts))
-    for part, wanted in zip(tuple(variables), tuple(expected), strict=True):
-        check_fits(part, wanted, where=f"{SETTING}: {path}")
+    variables = Variables(_cast(model.variables.params, expected.params), _cast(model.variables.state, expected.state))
+    check_fits(variables.params, expected.params, where=f"{SETTING}: {path}")
+    check_fits(variables.state, expected.state, where=f"{SETTING}: {path}")
     return WarmStart(path.absolute(), variables, tuple(_differences(model, preprocessing, name)))
 
 
-def _cast(tree: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
+def _cast(tree: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return arrays in the precision in which they are expected: a float64 run may begin with float32 weights."""
 
-    def cast(array: Any, spec: Any) -> np.ndarray:
-        array = np.array(array)
+    def cast(given: Any, spec: Any) -> np.ndarray:
+        array: np.ndarray = np.array(given)
         is_wider = spec is not None and array.dtype.kind == np.dtype(spec.dtype).kind == "f"
         return array.astype(spec.dtype) if is_wider else array
 

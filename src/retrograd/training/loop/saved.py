@@ -53,7 +53,7 @@ class Saved:
 
     def outcomes(self) -> list[Outcome]:
         """Return what the steps of the unfinished group of epochs reported, as one outcome if there are some."""
-        fields = {name: self.arrays.get(f"{STEPS}/{name}") for name in Outcome._fields}
+        fields: dict[str, Any] = {name: self.arrays.get(f"{STEPS}/{name}") for name in Outcome._fields}
         return [] if fields["loss"] is None else [Outcome(**fields)]
 
 
