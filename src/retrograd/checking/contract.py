@@ -20,7 +20,7 @@ Tree = Any
 
 EXACT = 1e-10  # float64: two ways to write one derivative differ by round-off alone
 DIFFERENCE = 1e-7  # a central difference with step 1e-5 is right to about 1e-10, its round-off to about 1e-9
-SAME = 1e-12  # the same arithmetic, compiled otherwise
+SAME = 1e-12  # the same arithmetic in other shapes
 
 
 class ContractError(AssertionError):
@@ -49,7 +49,7 @@ def violations(layer: Layer, inputs: Sequence[Any], train: bool, seed: int = 0) 
     smooth = smooth[: layer.predictions] if isinstance(layer, Loss) else smooth  # to targets a loss owes no delta
     with jax.enable_x64(True):
         trial = Trial(layer, arrays, smooth, train, rng)
-        broken = [*trial.structure(), *trial.against_vjp(), *trial.across_jit()]
+        broken = [*trial.crossing(), *trial.structure(), *trial.against_vjp()]
         if not broken:  # what follows could only say the same again
             broken = [*([] if layer.surrogate else trial.against_difference()), *trial.one_by_one()]
     return [*broken, *dtypes(layer, arrays, train)]
@@ -58,8 +58,9 @@ def violations(layer: Layer, inputs: Sequence[Any], train: bool, seed: int = 0) 
 class Trial:
     """One layer with inputs, parameters, state and an arriving delta, all float64.
 
-    `required` are the inputs to which backward owes a delta. `at` and `found` hold what the derivatives are taken by,
-    and the derivatives that backward returned, by one name each: `weight`, `input 0`.
+    Forward and a backward that the layer states are compiled apart, with the tape passed between them. `required` are
+    the inputs to which backward owes a delta. `at` and `derivatives` hold what the derivatives are taken by, and the
+    derivatives that backward returned, by one name each: `weight`, `input 0`.
     """
 
     def __init__(
@@ -71,13 +72,21 @@ class Trial:
         first = jax.jit(lambda key: layer.init(key, *specs))(jax.random.key(3))
         self.params = jax.tree.map(lambda p: _moved(p, rng), first.params)  # off zero, so that no term hides
         self.state = jax.tree.map(_wide, first.state)
-        shapes = jax.eval_shape(lambda *given: self.run(*given).y, self.params, self.state, self.inputs)
-        self.dy = jax.tree.map(lambda y: jnp.asarray(rng.normal(size=y.shape), y.dtype), shapes)
-        self.output, self.after, self.found, self.expected = jax.jit(self.both)(
-            self.params, self.state, self.inputs, self.dy
-        )
+        self.forward, self.stays_inside = jax.jit(self.run), ""
+        try:
+            step = self.forward(self.params, self.state, self.inputs)
+            # the tape of a derived backward is a program of its own, and would be compiled anew by each forward
+            self.derive(step, step.tape if layer.derivation == "written" else None)
+        except TypeError as error:  # what forward decided while tracing belongs into a `Static`
+            self.stays_inside = str(error).splitlines()[0]
+            self.derive(jax.jit(self.without_tape)(self.params, self.state, self.inputs), None)
         self.at = {name: value for name, value in self.named(self.params, self.inputs).items() if name in self.expected}
-        self.forward = jax.jit(self.run)
+
+    def derive(self, step: Forward, tape: Any) -> None:
+        """Draw a delta for the output, and take backward's derivatives by it and those of jax.vjp."""
+        self.output, self.after = step.y, step.state
+        self.dy = jax.tree.map(lambda y: jnp.asarray(self.rng.normal(size=y.shape), y.dtype), step.y)
+        self.derivatives, self.expected = jax.jit(self.both)(self.params, self.state, self.inputs, tape, self.dy)
 
     def run(self, params: Tree, state: Tree, inputs: Any) -> Forward:
         """Run forward."""
@@ -92,10 +101,15 @@ class Trial:
             )
         return self.named(back.grads, back.inputs)
 
-    def both(self, params: Tree, state: Tree, inputs: Any, dy: Any) -> Any:
-        """Run forward and backward as one program, and beside it what jax.vjp makes of that forward."""
-        step = run_layer(self.layer, params, state, self.ctx, inputs)
-        found = self.back(params, step.tape, dy)
+    def without_tape(self, params: Tree, state: Tree, inputs: Any) -> Forward:
+        """Run forward, and leave out what backward would read."""
+        return self.run(params, state, inputs)._replace(tape=())
+
+    def both(self, params: Tree, state: Tree, inputs: Any, tape: Any, dy: Any) -> Any:
+        """Return backward's derivatives, and what jax.vjp makes of forward; without a tape, forward leaves one."""
+        if tape is None:
+            tape = run_layer(self.layer, params, state, self.ctx, inputs).tape
+        found = self.back(params, tape, dy)
         reals = [x if jnp.issubdtype(x.dtype, jnp.inexact) else None for x in inputs]
         at = {name: value for name, value in self.named(params, reals).items() if name in params or name in found}
 
@@ -103,7 +117,7 @@ class Trial:
             full = tuple(at.get(f"input {i}", x) for i, x in enumerate(inputs))
             return self.run({name: at[name] for name in params}, state, full).y
 
-        return step.y, step.state, found, jax.vjp(y, at)[1](dy)[0]
+        return found, jax.vjp(y, at)[1](dy)[0]
 
     @staticmethod
     def named(params: Tree, inputs: Sequence[Any]) -> dict[str, Any]:
@@ -115,17 +129,17 @@ class Trial:
         if any(y.dtype == jnp.float32 for y in jax.tree.leaves(self.output)):
             yield "a float64 input gives a float32 output"
         wanted = {**self.at, **{f"input {i}": self.inputs[i] for i in self.required}}
-        yield from _differences("gradient of ", wanted, self.found)
+        yield from _differences("gradient of ", wanted, self.derivatives)
         yield from _differences("state ", self.state, self.after)
 
     def against_vjp(self) -> Iterator[str]:
         """Backward is the adjoint that jax.vjp derives from forward."""
-        yield from _compare("jax.vjp: gradient of ", self.expected, self.found, EXACT)
+        yield from _compare("jax.vjp: gradient of ", self.expected, self.derivatives, EXACT)
 
     def against_difference(self) -> Iterator[str]:
         """For each tensor, the central difference of forward along a random direction is what backward says."""
         step = 1e-5
-        least = max([1e-6, *(1e-2 * _norm(found) for found in self.found.values())])
+        least = max([1e-6, *(1e-2 * _norm(found) for found in self.derivatives.values())])
 
         def value(name: str, moved: np.ndarray) -> float:
             params = {**self.params, name: moved} if name in self.params else self.params
@@ -135,7 +149,7 @@ class Trial:
         for name, at in self.at.items():
             at, direction = np.asarray(at), self.rng.normal(size=at.shape)
             numeric = (value(name, at + step * direction) - value(name, at - step * direction)) / (2 * step)
-            analytic = _inner(self.found[name], direction)
+            analytic = _inner(self.derivatives[name], direction)
             error = abs(numeric - analytic) / max(abs(numeric), abs(analytic), least)
             if not error <= DIFFERENCE:
                 yield (
@@ -143,16 +157,10 @@ class Trial:
                     f"backward says {analytic:.9g} (error {error:.1e}, allowed {DIFFERENCE:.0e})"
                 )
 
-    def across_jit(self) -> Iterator[str]:
-        """Forward and backward, compiled apart with the tape passed between them, give the same numbers."""
-        try:
-            step = self.forward(self.params, self.state, self.inputs)
-            yield from _compare("forward compiled alone", self.output, step.y, SAME)
-            if self.layer.derivation == "written":  # else the tape is a program, and each one compiles anew
-                found = jax.jit(self.back)(self.params, step.tape, self.dy)
-                yield from _compare("backward compiled alone: gradient of ", self.found, found, SAME)
-        except TypeError as error:  # what forward decided while tracing belongs into a `Static`
-            yield f"the tape does not cross jit: {str(error).splitlines()[0]}"
+    def crossing(self) -> Iterator[str]:
+        """What forward leaves for backward can leave a compiled program."""
+        if self.stays_inside:
+            yield f"the tape does not cross jit: {self.stays_inside}"
 
     def one_by_one(self) -> Iterator[str]:
         """A batch is its examples one by one, unless the layer says that it mixes them."""
