@@ -51,20 +51,44 @@ def fit(
     """
     with reading_in(training.get("precision", "float32")):
         dataset = _dataset(x, y, target, valid, data or DataSettings())
-    chosen = design(dataset, data or DataSettings()).config
+    config = configured(
+        dataset,
+        data or DataSettings(),
+        network=network,
+        loss=loss,
+        optimizer=optimizer,
+        penalties=penalties,
+        name=name,
+        training=training,
+    )
+    shown = (Lines(config.training.epochs),) if progress else ()
+    return train(config, dataset=dataset, root=root, watchers=(*shown, *watchers))
+
+
+def configured(
+    dataset: Dataset,
+    settings: DataSettings,
+    *,
+    network: Any = None,
+    loss: Any = None,
+    optimizer: Any = None,
+    penalties: Sequence[Penalty] = (),
+    name: str = "fit",
+    training: Mapping[str, Any] | None = None,
+) -> RunConfig:
+    """Return the configuration for a data set, where nothing is given the one that suits its size and task."""
+    chosen = design(dataset, settings).config
     entries = network.entries if isinstance(network, Network) else network
-    settings = {field.name: getattr(chosen.training, field.name) for field in dataclasses.fields(TrainingSettings)}
-    config = RunConfig(
+    suited = {field.name: getattr(chosen.training, field.name) for field in dataclasses.fields(TrainingSettings)}
+    return RunConfig(
         data=None,
         network=chosen.network if entries is None else parse_entries(entries),
         loss=None if loss is None else parse_registered(losses, loss, "loss"),
         optimizer=chosen.optimizer if optimizer is None else parse_registered(optimizers, optimizer, "optimizer"),
         penalties=tuple(penalties),
-        training=parse(TrainingSettings, {**settings, **training}, "training"),
+        training=parse(TrainingSettings, {**suited, **(training or {})}, "training"),
         name=name,
     )
-    shown = (Lines(config.training.epochs),) if progress else ()
-    return train(config, dataset=dataset, root=root, watchers=(*shown, *watchers))
 
 
 def _dataset(x: Any, y: Any, target: str | None, valid: Any, settings: DataSettings) -> Dataset:

@@ -1,0 +1,101 @@
+"""The classifier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+from sklearn.utils.validation import column_or_1d
+
+from retrograd.estimator.estimator import NetworkEstimator
+
+MULTILABEL = "multilabel-indicator"
+
+
+class Classifier(ClassifierMixin, NetworkEstimator):
+    """A network that tells classes apart, or says of several labels which a row has; see `NetworkEstimator`.
+
+        model = Classifier(epochs=50).fit(X, y)
+        model.predict_proba(X)
+
+    `classes_` are the labels in the order of `predict_proba`'s columns.
+    """
+
+    classes_: np.ndarray
+    _is_multilabel: bool
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Classifier:
+        """Train on rows X [rows, features], an array or a data frame, and labels y; return self.
+
+        y is [rows] of labels of any type, or [rows, labels] of 0 and 1.
+        """
+        return super().fit(X, y, sample_weight)  # type: ignore[no-any-return]
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Classifier:
+        """Train one epoch on a portion of the rows; return self. The first call names all classes.
+
+        The first portion settles scaling, network and batch size. The optimizer's moments go on from call to call, but
+        not through a pickle.
+        """
+        if not hasattr(self, "model_"):
+            self.classes_ = np.unique(np.asarray(y) if classes is None else np.asarray(classes))
+            self._is_multilabel = False
+        elif classes is not None and not np.array_equal(self.classes_, np.unique(np.asarray(classes))):
+            raise ValueError(f"classes: expected those of the first call, {self.classes_}, found {classes}")
+        if self._is_multilabel or type_of_target(y) == MULTILABEL:
+            raise ValueError("partial_fit takes one label a row; use fit, with warm_start=True, for several")
+        if len(self.classes_) < 2:
+            raise ValueError(f"a classifier needs at least 2 classes, found 1 class; name all of them: {self.classes_}")
+        return self._fit_portion(X, y, sample_weight, len(self.classes_))  # type: ignore[no-any-return]
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most likely label of each row [rows], or 0 and 1 for each label [rows, labels]."""
+        rows = self._rows_to_predict(X)
+        labels = np.asarray(self._predictor.decode(rows).labels, np.int64)
+        return labels if self._is_multilabel else self.classes_[labels]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class, float64 [rows, classes]."""
+        rows = self._rows_to_predict(X)
+        return np.asarray(self._predictor.predict_proba(rows), np.float64)
+
+    @property
+    def _task(self) -> str:  # type: ignore[override]
+        if getattr(self, "_is_multilabel", False):
+            return "multilabel"
+        return "binary" if len(getattr(self, "classes_", ())) == 2 else "multiclass"
+
+    def _targets(self, y: Any, is_known: bool) -> np.ndarray:
+        y = _plain(y)
+        check_classification_targets(y)
+        is_multilabel = type_of_target(y) == MULTILABEL
+        if is_known and is_multilabel != self._is_multilabel:
+            raise ValueError("y: one label a row and several labels are two different tasks")
+        self._is_multilabel = is_multilabel
+        if is_multilabel:
+            self.classes_ = unique_labels(y) if not is_known else self.classes_
+            return np.asarray(y, np.int64)
+        y = column_or_1d(y, warn=True)
+        labels, numbers = np.unique(y, return_inverse=True)
+        if is_known:
+            unknown = np.setdiff1d(labels, self.classes_)
+            if len(unknown):
+                raise ValueError(f"y holds classes that the first fit did not know: {unknown}; known: {self.classes_}")
+            return np.asarray(np.searchsorted(self.classes_, y))
+        if len(labels) < 2:
+            raise ValueError(f"a classifier needs at least 2 classes, y holds 1 class: {labels[0]!r}")
+        self.classes_ = labels
+        return np.asarray(numbers)
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn is to know: several labels at once are no problem."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+def _plain(y: Any) -> Any:
+    """Return labels as an array; of a data frame or series, its values."""
+    return y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
