@@ -37,17 +37,18 @@ class Regressor(RegressorMixin, NetworkEstimator):
         """Return the predicted quantities, float64 [rows], or [rows, targets] where y had several."""
         rows = self._rows_to_predict(X)
         values: Any = np.asarray(self._predictor.decode(rows).values, np.float64)
-        return values if self._has_several else values[:, 0]
+        predicted: np.ndarray = values if self._has_several else values[:, 0]
+        return predicted
 
     def _targets(self, y: Any, is_known: bool) -> np.ndarray:
         y = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        y = np.asarray(check_array(y, dtype=np.float64, ensure_2d=False, input_name="y"))
-        if is_known and (y.ndim == 2) != self._has_several:
+        checked: np.ndarray = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
+        if is_known and (checked.ndim == 2) != self._has_several:
             raise ValueError("y: the number of targets is not that of the first fit")
-        self._has_several = y.ndim == 2
-        return y
+        self._has_several = checked.ndim == 2
+        return checked
 
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn is to know: several targets are no problem."""
