@@ -3,6 +3,7 @@
 # data in, finished run out
 from retrograd.training.fit import fit as fit
 from retrograd.training.run import Run as Run, train as train
+from retrograd.training.resume import resume as resume
 from retrograd.training.use.predict import Model as Model, load as load
 from retrograd.training.use.generate import beam_search as beam_search, generate as generate
 from retrograd.training.config.config import (

@@ -13,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from retrograd.base.errors import RetrogradError
+from retrograd.record.files import remove
 from retrograd.record.layout import FILES, MODEL
 from retrograd.record.lock import Lock
 
@@ -39,7 +40,7 @@ def put_back(folder: Path) -> bool:
     asides = _asides(folder)
     if (folder / MARK).exists():
         for name in FILES:
-            (folder / name).unlink(missing_ok=True)
+            remove(folder / name)
         (folder / MARK).unlink()
     for path in asides:
         path.replace(folder / path.name.removeprefix(ASIDE))
@@ -49,7 +50,7 @@ def put_back(folder: Path) -> bool:
 def forget(folder: Path) -> None:
     """Delete the run that was set aside, the mark last: until then a reader knows that the new run counts."""
     for path in _asides(folder):
-        path.unlink(missing_ok=True)
+        remove(path)
     (folder / MARK).unlink(missing_ok=True)
 
 

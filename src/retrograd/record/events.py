@@ -7,9 +7,11 @@ NaN and infinities stand in the file as the texts "nan", "inf" and "-inf", which
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import importlib.metadata
+import io
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -55,14 +57,28 @@ class Started(Event):
     versions: dict[str, str] = field(default_factory=dict)
     number: int = 0
     flags: dict[str, str] = field(default_factory=dict)
+    readings: bool = False  # whether the health of the layers is recorded
 
     @classmethod
     def here(
         cls, name: str, task: str, seed: int, *, data_digest: str | None = None, device: str = "",
-        flags: Mapping[str, str] | None = None,
+        flags: Mapping[str, str] | None = None, readings: bool = False,
     ) -> Started:  # fmt: skip
         """Return the event for this machine and the versions that are installed on it."""
-        return cls(name, task, seed, data_digest, device, platform.platform(), versions(), flags=dict(flags or {}))
+        return cls(name, task, seed, data_digest, device, platform.platform(), versions(), flags=dict(flags or {}),
+                   readings=readings)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Resumed(Event):
+    """Training goes on in another process after an interrupt, a crash or its end: from this step, in this epoch's next.
+
+    What was recorded after that step was taken back; it is recorded again as it was.
+    """
+
+    kind = "resumed"
+    step: int
+    epoch: int
 
 
 @dataclass(frozen=True)
@@ -133,8 +149,16 @@ class Stopped(Event):
     metrics: Metrics = field(default_factory=dict)
     sentence: str = ""
 
+    @property
+    def may_go_on(self) -> bool:
+        """Whether the run was only interrupted."""
+        return self.reason in INTERRUPTED
 
-KINDS: dict[str, type[Event]] = {kind.kind: kind for kind in (Started, Epoch, Note, Intervention, Health, Stopped)}
+
+INTERRUPTED = ("interrupted", "terminated")  # reasons to stop from outside
+KINDS: dict[str, type[Event]] = {
+    kind.kind: kind for kind in (Started, Resumed, Epoch, Note, Intervention, Health, Stopped)
+}
 
 
 def versions() -> dict[str, str]:
@@ -158,18 +182,18 @@ def write_event(event: Event) -> bytes:
     return line
 
 
-def read_events(path: Path) -> Iterator[Event]:
+def read_events(path: Path, size: int | None = None) -> Iterator[Event]:
     """Yield the events of a file in order; a last line without its end (a crash, or a line on its way) is left out.
 
-    Kinds and fields that this version does not know are passed over.
+    `size` is how many bytes are read, of whole lines. Kinds and fields that this version does not know are passed over.
 
     Raises:  UsageError when there is no such file; DataError with the number of a line that is no event
     """
     with open_regular(path) as stream:
-        for number, line in enumerate(iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b""), start=1):
+        for number, line in enumerate(_lines(stream), start=1):
             if len(line) > MAX_LINE_BYTES:
                 raise DataError(f"a line longer than {MAX_LINE_BYTES:,} bytes", where=f"{path}:{number}")
-            if not line.endswith(b"\n"):
+            if not line.endswith(b"\n") or (size is not None and stream.tell() > size):
                 return
             try:
                 event = _read_event(line)
@@ -177,6 +201,21 @@ def read_events(path: Path) -> Iterator[Event]:
                 raise DataError(f"not an event: {error}", where=f"{path}:{number}") from None
             if event is not None:
                 yield event
+
+
+def beginning(path: Path) -> int:
+    """Return how many bytes the events take that come before training: its start, and notes."""
+    size = 0
+    with open_regular(path) as stream, contextlib.suppress(ValueError):
+        for line in _lines(stream):
+            if not line.endswith(b"\n") or not isinstance(_read_event(line), (Started, Note)):
+                break
+            size += len(line)
+    return size
+
+
+def _lines(stream: io.BufferedReader) -> Iterator[bytes]:
+    return iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b"")
 
 
 def _read_event(line: bytes) -> Event | None:

@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import secrets
+import shutil
 import stat
 from pathlib import Path
 
@@ -72,6 +73,14 @@ def write_file(path: Path, *parts: bytes | memoryview) -> None:
     except OSError as error:
         raise refusal(error, path) from None
     _sync_folder(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that it holds, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def remove_temporary(folder: Path) -> None:

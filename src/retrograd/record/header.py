@@ -43,7 +43,6 @@ DTYPES = {
     "BF16": np.dtype(ml_dtypes.bfloat16),
 }
 DTYPE_NAMES = {dtype.name: name for name, dtype in DTYPES.items()}
-FORMAT = "retrograd"
 FOREIGN = {  # how files of other programs begin
     b"PK\x03\x04": "a zip archive (.npz, .pt), which may hold pickled objects: nothing in it was opened",
     b"\x80": "a pickle, which could run code: nothing in it was opened",
@@ -51,6 +50,18 @@ FOREIGN = {  # how files of other programs begin
     b"\x89HDF": "an HDF5 file",
     b"\x1f\x8b": "a gzip file",
 }
+
+
+class Form(NamedTuple):
+    """A kind of file: its `format` and version in the metadata, what it is called, and the names of its texts."""
+
+    format: str
+    version: int
+    noun: str
+    texts: tuple[str, ...]
+
+
+MODEL = Form("retrograd", 1, "model", ("config", "preprocessing", "facts"))
 
 
 class Entry(NamedTuple):
@@ -71,11 +82,12 @@ class Header:
     tensors: dict[str, Any]
     body: int
     where: str
+    form: Form = MODEL
 
     @property
     def is_ours(self) -> bool:
         """Whether retrograd wrote the file, or so it says."""
-        return self.metadata.get("format") == FORMAT
+        return self.metadata.get("format") == self.form.format
 
     def entries(self) -> list[Entry]:
         """Return the tensors in the order of their bytes, once it is certain that they fill the file exactly.
@@ -84,7 +96,7 @@ class Header:
         """
         end = 0
         found = []
-        prefix = "" if self.is_ours else "not a retrograd model: "
+        prefix = "" if self.is_ours else f"not a retrograd {self.form.noun}: "
         for name, plain in self.tensors.items():
             try:
                 entry = _entry(name, plain, end, self.body)
@@ -110,7 +122,7 @@ def write_header(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) 
     return len(text).to_bytes(LENGTH_BYTES, "little") + text
 
 
-def read_header(stream: io.BufferedReader, size: int, where: str) -> Header:
+def read_header(stream: io.BufferedReader, size: int, where: str, form: Form = MODEL) -> Header:
     """Return the header of a file of `size` bytes; its tensors are still to be checked by `entries`.
 
     Raises:  ModelFileError for what is no safetensors file, or one whose header breaks a rule
@@ -125,20 +137,20 @@ def read_header(stream: io.BufferedReader, size: int, where: str) -> Header:
     elif not (raw := stream.read(length)).startswith(b"{"):
         fault = "it has no safetensors header"
     if fault:
-        raise ModelFileError(f"not a retrograd model: {_foreign(first) or fault}", where=where)
+        raise ModelFileError(f"not a retrograd {form.noun}: {_foreign(first) or fault}", where=where)
     try:
         plain = parse_json(raw.decode())
     except UnicodeDecodeError as error:
-        message = f"not a retrograd model, or damaged: its header is not UTF-8 at byte {error.start}"
+        message = f"not a retrograd {form.noun}, or damaged: its header is not UTF-8 at byte {error.start}"
         raise ModelFileError(message, where=where) from None
     except ValueError as error:
-        raise ModelFileError(
-            f"not a retrograd model, or damaged: its header breaks a rule: {error}", where=where
-        ) from None
+        message = f"not a retrograd {form.noun}, or damaged: its header breaks a rule: {error}"
+        raise ModelFileError(message, where=where) from None
     metadata = plain.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
-        raise ModelFileError("not a retrograd model, or damaged: __metadata__ does not map names to texts", where=where)
-    return Header(first + raw, metadata, plain, size - LENGTH_BYTES - length, where)
+        message = f"not a retrograd {form.noun}, or damaged: __metadata__ does not map names to texts"
+        raise ModelFileError(message, where=where)
+    return Header(first + raw, metadata, plain, size - LENGTH_BYTES - length, where, form)
 
 
 def _foreign(first: bytes) -> str:

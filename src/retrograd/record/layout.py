@@ -3,4 +3,6 @@
 CONFIG, EVENTS, MODEL, REPORT = "config.yaml", "events.jsonl", "model.safetensors", "report.html"
 DIAGNOSIS, REPAIR = "diagnosis.json", "repair.json"
 PREDICTIONS, PLANE = "predictions.json", "plane.json"
-FILES = (MODEL, CONFIG, EVENTS, REPORT, DIAGNOSIS, REPAIR, PREDICTIONS, PLANE)
+CHECKPOINTS, START = "checkpoints", "start.safetensors"  # a folder; and the weights of a warm start
+FILES = (MODEL, CONFIG, EVENTS, REPORT, DIAGNOSIS, REPAIR, PREDICTIONS, PLANE, CHECKPOINTS, START)
+MADE_AT_THE_END = (REPORT, PREDICTIONS, PLANE)

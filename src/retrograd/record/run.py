@@ -1,13 +1,14 @@
 """A run's folder: `config.yaml` (filled), `events.jsonl` (append-only) and `model.safetensors` (the best weights, of a
 long run so far); `predictions.json` and `plane.json`, how it answered; `report.html`; and, once it was examined,
-`diagnosis.json` and `repair.json`.
+`diagnosis.json` and `repair.json`. `checkpoints/` holds its place, to go on, and `start.safetensors` the weights with
+which it began if they were not drawn.
 
 Whatever shows a run reads this folder and nothing else, so a run that was copied from elsewhere opens as well.
 """
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import itertools
 import os
 import shutil
@@ -19,12 +20,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Self
 
-from retrograd.base.errors import ResourceError, RetrogradError, RetrogradWarning, UsageError
+from retrograd.base.errors import DataError, ResourceError, RetrogradError, RetrogradWarning, UsageError
 from retrograd.record.aside import MARK, forget, has_aside, put_back, set_aside, settle, settle_if_free
-from retrograd.record.events import Epoch, Event, Metrics, Started, Stopped, read_events, write_event
-from retrograd.record.files import make_folder, read_text, refusal, remove_temporary, write_file
-from retrograd.record.layout import CONFIG, EVENTS, FILES, MODEL, REPORT
+from retrograd.record.checkpoint import Checkpoint, checkpoint_paths, forget_checkpoints, write_checkpoint
+from retrograd.record.events import Epoch, Event, Metrics, Started, Stopped, beginning, read_events, write_event
+from retrograd.record.files import make_folder, read_text, refusal, remove, remove_temporary, write_file
+from retrograd.record.layout import CHECKPOINTS, CONFIG, EVENTS, FILES, MADE_AT_THE_END, MODEL, REPORT
 from retrograd.record.lock import LOCK, Lock, in_use, is_locked
+from retrograd.record.log import EventLog, Mark
 from retrograd.record.order import next_number
 
 __all__ = ["CONFIG", "EVENTS", "MODEL", "REPORT", "RunFolder", "RunSummary", "RunWriter", "folder_name"]
@@ -85,9 +88,21 @@ class RunFolder:
         """Return the filled configuration, as YAML."""
         return read_text(self.path / CONFIG, MAX_CONFIG_BYTES)
 
-    def events(self) -> Iterator[Event]:
-        """Yield what has happened so far, in order."""
-        return read_events(self.path / EVENTS)
+    def events(self, size: int | None = None) -> Iterator[Event]:
+        """Yield what has happened so far, or what the first bytes tell, in order."""
+        return read_events(self.path / EVENTS, size)
+
+    def beginning(self) -> int:
+        """Return how many bytes of the events come before training."""
+        return beginning(self.path / EVENTS)
+
+    def stopped(self) -> Stopped | None:
+        """Return how the run ended, if it has, as far as its events can be read."""
+        last = None
+        with contextlib.suppress(DataError):
+            for event in self.events():
+                last = event if isinstance(event, Stopped) else last
+        return last
 
     def summary(self) -> RunSummary:
         """Return the run in one line."""
@@ -135,19 +150,23 @@ class RunWriter(RunFolder):
     Raises:  RunInUseError when another process writes to the folder; ResourceError when the disk refuses
     """
 
-    def __init__(self, path: Path, clock: Clock = now) -> None:
-        """Take a folder that exists; a run that it holds is set aside until the model of the new one is saved."""
+    def __init__(self, path: Path, clock: Clock = now, *, goes_on: bool = False) -> None:
+        """Take a folder that exists; a run in it `goes_on`, or is set aside until the model of the new one is saved."""
         super().__init__(path)
         self._config = b""
         self._unwritten: list[Event] = []  # what a disk refused, to be written once it takes it
-        self.has_begun = False  # whether anything was recorded that would be missed
+        self.has_begun = goes_on  # whether anything was recorded that would be missed
         self._clock = clock
         self._lock = Lock(self.path)
         try:
             remove_temporary(self.path)
+            remove_temporary(self.path / CHECKPOINTS)
             settle(self.path)
-            set_aside(self.path)
-            self._stream = open(self.path / EVENTS, "a+b", buffering=0)  # noqa: SIM115 (closed by close)
+            if goes_on:
+                self._config = self.config_text().encode()
+            else:
+                set_aside(self.path)
+            self._log = EventLog(self.path / EVENTS)
         except BaseException as error:  # an interrupt as well
             self._lock.release()
             if isinstance(error, OSError):
@@ -192,6 +211,14 @@ class RunWriter(RunFolder):
                 raise UsageError("already holds a run", where=str(path), cure=cure)
         return cls(path, clock)
 
+    @classmethod
+    def resume(cls, path: Path, *, clock: Clock = now) -> RunWriter:
+        """Return the writer of a run that goes on; nothing of it has changed yet.
+
+        Raises:  UsageError telling what is missing; RunInUseError
+        """
+        return cls(RunFolder.open(path).path, clock, goes_on=True)
+
     def write_config(self, text: str) -> None:
         """Write the filled configuration."""
         self._config = text.encode()
@@ -206,16 +233,7 @@ class RunWriter(RunFolder):
             event = replace(event, number=next_number(self.path.parent))
         line = write_event(event if event.time else replace(event, time=self._clock()))
         self.has_begun = self.has_begun or isinstance(event, (Epoch, Stopped))
-        self._append(line)
-
-    def _append(self, lines: bytes) -> None:
-        before = os.fstat(self._stream.fileno()).st_size
-        try:
-            if self._stream.write(lines) != len(lines):  # a full disk takes a part and says nothing
-                os.ftruncate(self._stream.fileno(), before)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        except OSError as error:
-            raise refusal(error, self.path / EVENTS) from None
+        self._log.append(line)
 
     def keep(self, event: Event) -> None:
         """Append an event of training; where the disk refuses, say so once, go on, and write it with a later one."""
@@ -246,17 +264,50 @@ class RunWriter(RunFolder):
         self._write_rest()
         self.record(stopped)
         try:
-            os.fsync(self._stream.fileno())
-        except OSError as error:
-            raise refusal(error, self.path / EVENTS) from None
+            self._log.sync()
+            if not stopped.may_go_on:
+                newest = next(iter(checkpoint_paths(self.path)), None)
+                forget_checkpoints(self.path, but=newest if stopped.reason == "epochs" else None)
         finally:
             self.close()
+
+    # ------------------------------------------------------------------------------------------- the place, to go on
+
+    def mark(self) -> Mark:
+        """Return the end of the events so far.
+
+        Raises:  ResourceError when the disk has refused some of them
+        """
+        self._write_rest()
+        return self._log.mark()
+
+    def holds(self, mark: Mark) -> bool:
+        """Return whether the events begin as they were when the mark was made."""
+        return self._log.holds(mark)
+
+    def write_checkpoint(self, checkpoint: Checkpoint, keep: int) -> None:
+        """Write a checkpoint, once the events before it would outlast a power cut; delete all but the newest.
+
+        Raises:  ResourceError when the folder was deleted or moved, or the disk refuses
+        """
+        if not self.is_there:
+            raise ResourceError("the run folder was deleted or moved during training", where=str(self.path))
+        self._log.sync()
+        write_checkpoint(self.path, checkpoint, keep)
+
+    def cut(self, size: int) -> None:
+        """Take back what was recorded after so many bytes, and what was made of it at the end.
+
+        Raises:  ResourceError when the disk refuses
+        """
+        self._log.cut(size)
+        for name in MADE_AT_THE_END:
+            (self.path / name).unlink(missing_ok=True)
 
     def copy_to(self, other: RunWriter) -> None:
         """Write what was recorded so far into the folder of another run; this one's files may be gone."""
         other.write_config(self._config.decode())
-        self._stream.seek(0)
-        other._append(self._stream.read())
+        other._log.append(self._log.content())
         other._unwritten, other.has_begun = list(self._unwritten), self.has_begun
 
     def discard(self) -> None:
@@ -264,7 +315,7 @@ class RunWriter(RunFolder):
         try:
             if self.is_there:
                 for name in FILES:
-                    (self.path / name).unlink(missing_ok=True)
+                    remove(self.path / name)
                 if not put_back(self.path):
                     (self.path / LOCK).unlink(missing_ok=True)
                     self.path.rmdir()
@@ -280,8 +331,8 @@ class RunWriter(RunFolder):
 
     def close(self) -> None:
         """Let others write; a run without a recorded end counts as interrupted."""
-        if not self._stream.closed:
-            self._stream.close()
+        if not self._log.is_closed:
+            self._log.close()
             self._lock.release()
 
     def __enter__(self) -> Self:

@@ -11,7 +11,7 @@ from retrograd.base.annotations import show
 from retrograd.base.errors import RetrogradError, UsageError, did_you_mean
 from retrograd.record.aside import has_aside
 from retrograd.record.order import order_of
-from retrograd.record.run import EVENTS, RunFolder, RunSummary, readable
+from retrograd.record.run import CONFIG, EVENTS, RunFolder, RunSummary, readable
 
 LAST = "last"
 SHOWN = 5
@@ -64,7 +64,10 @@ def _folders(root: Path) -> list[Path]:
 def _is_run(path: Path) -> bool:
     if not os.path.isdir(path):  # unlike Path's, these take any text
         return False
-    return not readable(path) or os.path.isfile(path / EVENTS) or has_aside(path)
+    if not readable(path) or has_aside(path):
+        return True
+    events = path / EVENTS  # empty and alone: a process died before it had written a configuration
+    return os.path.isfile(events) and (os.path.exists(path / CONFIG) or os.path.getsize(events) > 0)
 
 
 def _summary(path: Path) -> RunSummary:

@@ -19,7 +19,7 @@ from retrograd.data.split.settings import SplitSettings
 from retrograd.record.events import Epoch, Intervention, Started, Stopped, versions
 from retrograd.record.run import CONFIG, RunFolder
 from retrograd.training.config.config import RunConfig, config_of
-from retrograd.training.prepare import Prepared, prepare, prepare_file
+from retrograd.training.prepare import Prepared, prepare, prepare_file, with_own_start
 from retrograd.training.run import Run, as_config
 
 Batch = dict[str, np.ndarray]
@@ -101,7 +101,9 @@ def _of_run(run: RunFolder, dataset: Dataset | None) -> Source:
         for name in PROGRAMS
         if begun and name in begun.versions and begun.versions[name] != here[name]
     )
-    return Source(prepare(config, dataset), run.path.name, True, last, recorded, differing, tuple(acts))
+    return Source(
+        prepare(with_own_start(config, run.path), dataset), run.path.name, True, last, recorded, differing, tuple(acts)
+    )
 
 
 def check_step(source: Source, step: int) -> None:

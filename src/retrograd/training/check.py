@@ -18,7 +18,7 @@ from retrograd.record.aside import settle_if_free
 from retrograd.record.run import CONFIG, MODEL
 from retrograd.training.config.config import RunConfig
 from retrograd.training.gradients import check_prepared
-from retrograd.training.prepare import Prepared, prepare, prepare_file, without_start
+from retrograd.training.prepare import Prepared, prepare, prepare_file, with_start
 from retrograd.training.run import Run, as_config
 from retrograd.training.use.predict import load
 from retrograd.update.optimizer import Optimizer, optimizers
@@ -50,7 +50,7 @@ def check(
     if isinstance(what, Prepared):
         return check_prepared(what, entries=entries, seed=seed)
     if isinstance(what, Run):
-        prepared = prepare(without_start(what.model.config), dataset or what.dataset)
+        prepared = prepare(with_start(what.model.config, None), dataset or what.dataset)
         return check_prepared(prepared, what.model.variables, entries=entries, seed=seed)
     if isinstance(what, (str, Path)):
         return _at_path(Path(what), dataset, entries, seed)
@@ -80,7 +80,7 @@ def _at_path(path: Path, dataset: Dataset | None, entries: int | None, seed: int
             raise UsageError(f"no finished run: it holds no {CONFIG} or no {MODEL}", where=str(path))
         model = load(path)
         return check_prepared(
-            prepare(without_start(model.config), dataset), model.variables, entries=entries, seed=seed
+            prepare(with_start(model.config, None), dataset), model.variables, entries=entries, seed=seed
         )
     if path.suffix == ".py":
         return check_file(path)

@@ -50,7 +50,7 @@ def fit(
         run = rg.fit(x, y, network=[rg.Dense(16, "relu"), rg.Dense("classes")], epochs=50)
     """
     with reading_in(training.get("precision", "float32")):
-        dataset = _dataset(x, y, target, valid, data or DataSettings())
+        dataset = dataset_of(x, y, target, valid, data or DataSettings())
     config = configured(
         dataset,
         data or DataSettings(),
@@ -91,7 +91,8 @@ def configured(
     )
 
 
-def _dataset(x: Any, y: Any, target: str | None, valid: Any, settings: DataSettings) -> Dataset:
+def dataset_of(x: Any, y: Any, target: str | None, valid: Any, settings: DataSettings) -> Dataset:
+    """Return the data set of what `fit` is given."""
     if isinstance(x, (str, Path)):
         return load(dataclasses.replace(settings, path=str(x), target=target or y or settings.target))
     is_table = isinstance(x, Mapping) and (target is not None or "x" not in x)

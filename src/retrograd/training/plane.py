@@ -16,6 +16,7 @@ from retrograd.data.tables.target import Labels, Quantities
 from retrograd.network.network import Variables
 from retrograd.record.plane import Plane, Point, Sample
 from retrograd.training.loop.loop import Fitted
+from retrograd.training.loop.saved import named
 from retrograd.training.prepare import Prepared
 from retrograd.training.use.confusion import class_name
 from retrograd.training.use.evaluate import Evaluator, gives_logits
@@ -25,6 +26,7 @@ from retrograd.update.step import SMALL_STEP, Stepper, TrainState
 SIDE = 48  # cells
 MARGIN = 0.08  # of the training rows' range, on each side
 GROWTH = 1.25  # between the steps at which weights are kept: some 10 in a decade
+PLANE = "plane"  # first segment of the arrays' names in a checkpoint
 MOST_SAMPLES, MOST_POINTS, MOST_CLASSES = 8, 200, 10
 
 
@@ -43,6 +45,18 @@ class PlaneSampler:
         step = int(train.step)
         if step >= GROWTH * max(self.kept):
             self.kept[step] = _copied(Variables(train.params, train.state))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the weights after some steps, by name, for a checkpoint."""
+        kept = ((step, variables) for step, variables in self.kept.items() if step)
+        return {name: leaf for step, variables in kept for name, leaf in named(f"{PLANE}/{step}", variables)}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take over the weights that a checkpoint holds."""
+        form = self.kept[0]
+        for step in sorted({int(name.split("/")[1]) for name in arrays if name.startswith(f"{PLANE}/")}):
+            leaves = [arrays[name] for name, _ in named(f"{PLANE}/{step}", form)]
+            self.kept[step] = jax.tree.unflatten(jax.tree.structure(form), leaves)
 
     def plane(self, fitted: Fitted) -> Plane | None:
         """Return the answers before training, at some epochs, and of the weights that are kept."""

@@ -22,6 +22,7 @@ from retrograd.network.layer import Spec
 from retrograd.network.network import Network, Variables, take
 from retrograd.network.precision import computing_in, in_precision
 from retrograd.propagation.objective import Objective
+from retrograd.record.layout import START
 from retrograd.training.config.config import RunConfig, config_in, document_with, with_rate
 from retrograd.training.config.output_check import mistakes
 from retrograd.training.loop.stop import check_goal
@@ -119,10 +120,10 @@ def prepare(config: RunConfig, dataset: Dataset | None = None, runs: str | Path 
         check_shapes(prepared)
     except RetrogradError as error:
         raise at_entry(error, network) from error
-    return started(prepared, runs)
+    return with_first_weights(prepared, runs)
 
 
-def started(prepared: Prepared, runs: str | Path) -> Prepared:
+def with_first_weights(prepared: Prepared, runs: str | Path = "runs") -> Prepared:
     """Return the run with the weights that its configuration says to begin with, whose path is then complete."""
     training, network = prepared.config.training, prepared.network
     if training.start is None:
@@ -132,13 +133,17 @@ def started(prepared: Prepared, runs: str | Path) -> Prepared:
         expected = jax.eval_shape(lambda key: network.init(key, batch), jax.random.key(0))
         expected = in_precision(expected, training.precision)
     start = warm_start(training.start, expected, prepared.dataset.preprocessing, runs)
-    training = dataclasses.replace(training, start=str(start.path))
-    return dataclasses.replace(prepared, config=dataclasses.replace(prepared.config, training=training), start=start)
+    return dataclasses.replace(prepared, config=with_start(prepared.config, str(start.path)), start=start)
 
 
-def without_start(config: RunConfig) -> RunConfig:
-    """Return the configuration for weights that are there already: what training began with may be gone."""
-    return dataclasses.replace(config, training=dataclasses.replace(config.training, start=None))
+def with_start(config: RunConfig, start: str | None) -> RunConfig:
+    """Return the configuration with other first weights."""
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, start=start))
+
+
+def with_own_start(config: RunConfig, run: Path) -> RunConfig:
+    """Return the configuration of a run with the first weights that its folder keeps, if they were not drawn."""
+    return with_start(config, str(run / START) if (run / START).exists() else None)
 
 
 def prepare_file(

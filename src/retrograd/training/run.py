@@ -17,7 +17,9 @@ from retrograd.base.memory import memory_told
 from retrograd.data.dataset import Dataset
 from retrograd.native.library import kernels
 from retrograd.record.events import Epoch, Intervention, Note, Started
+from retrograd.record.layout import START
 from retrograd.record.run import RunWriter
+from retrograd.training.checkpoints import Checkpoints, Point
 from retrograd.training.config.config import (
     RunConfig,
     config_of,
@@ -31,18 +33,12 @@ from retrograd.training.interrupts import interruptible
 from retrograd.training.loop.health import HealthWatch, sentence
 from retrograd.training.loop.keeping import Keeper
 from retrograd.training.loop.loop import Loop, Watcher
+from retrograd.training.loop.saver import Saver
 from retrograd.training.loop.stop import Stop
 from retrograd.training.plane import PlaneSampler, may_sample
 from retrograd.training.prepare import PARTS, Prepared, prepare
+from retrograd.training.surroundings import number_flags
 from retrograd.training.use.predict import Model
-
-USUAL_FLAGS: dict[str, Any] = {
-    "jax_enable_x64": False,
-    "jax_default_matmul_precision": None,
-    "jax_numpy_dtype_promotion": "standard",
-    "jax_default_prng_impl": "threefry2x32",
-    "jax_threefry_partitionable": True,
-}
 
 
 @dataclass(frozen=True, repr=False)
@@ -120,22 +116,30 @@ def train_prepared(
     returns_when_interrupted: bool = False,
 ) -> Run:
     """Train a run that `prepare` has checked (see `train`); an interrupt is raised again unless it is to return."""
-    config, dataset = prepared.config, prepared.dataset
-    notes = (*dataset.notes, *gradients_checked(prepared))
+    config = prepared.config
+    notes = tuple(gradients_checked(prepared))
     chosen = kernels(config.training.native_kernels)
     with chosen, memory_told(), interruptible() as interrupts, writer(config.name, root, folder, overwrite) as place:
-        place.write_config(write_document(plain_config(portable(config))))
-        place.record(Started.here(config.name, dataset.task, config.training.seed, data_digest=dataset.digest,
-                                  device=jax.default_backend(), flags=number_flags()))  # fmt: skip
-        files = [f"layers of {name}, sha256 {digest}" for name, digest in own_files(config).items()]
-        for note in (*notes, *files, *(f"warning: {found}" for found in prepared.warnings())):
-            place.record(Note(note))
+        begin(place, prepared, readings, notes)
         if started:
             started(prepared, place.path)
-        run = _train_into(place, prepared, watchers, interrupts.asked, readings)
+        run = train_into(place, prepared, watchers, interrupts.asked, readings)
     if not returns_when_interrupted:
         interrupts.pass_on(run.folder)
     return run
+
+
+def begin(place: RunWriter, prepared: Prepared, readings: bool, notes: Sequence[str] = ()) -> None:
+    """Record how a run begins."""
+    config, dataset = prepared.config, prepared.dataset
+    place.write_config(write_document(plain_config(portable(config))))
+    if prepared.start:
+        prepared.start.model.save(place.path / START)
+    place.record(Started.here(config.name, dataset.task, config.training.seed, data_digest=dataset.digest,
+                              device=jax.default_backend(), flags=number_flags(), readings=readings))  # fmt: skip
+    files = [f"layers of {name}, sha256 {digest}" for name, digest in own_files(config).items()]
+    for note in (*dataset.notes, *notes, *files, *(f"warning: {found}" for found in prepared.warnings())):
+        place.record(Note(note))
 
 
 def gradients_checked(prepared: Prepared) -> Iterator[str]:
@@ -172,14 +176,16 @@ def as_config(config: RunConfig | Mapping[str, Any] | str | Path) -> RunConfig:
     return read_config(config) if isinstance(config, (str, Path)) else config_of(Document(dict(config)))
 
 
-def _train_into(
+def train_into(
     place: RunWriter,
     prepared: Prepared,
     watchers: Sequence[Watcher],
     asked: Callable[[], str | None],
     readings: bool,
+    point: Point | None = None,
 ) -> Run:
-    config, dataset = prepared.config, prepared.dataset
+    """Train a run whose beginning is recorded, or from a point where it stood, and save what comes of it."""
+    config, dataset, saved = prepared.config, prepared.dataset, point.saved if point else None
     evaluator = prepared.evaluator()
     part = prepared.measured_part
     measured = getattr(dataset, part)
@@ -187,20 +193,27 @@ def _train_into(
     stepper = prepared.stepper()
     watch = HealthWatch(prepared.steps, place.keep) if readings else None
     sampler = PlaneSampler(prepared, evaluator, first) if may_sample(prepared, first) else None
+    if watch and point and point.health:
+        watch.last_step, watch.last = point.health.step, point.health.readings
+    if sampler and saved:
+        sampler.restore(saved.arrays)
     looks = [look for look in (watch, sampler) if look is not None]
-    fitted = Loop(
-        stepper,
-        config.training,
-        dataset.train,
-        score=lambda variables: {part: evaluator.scores(variables, measured)},
-        held_out=dataset.valid is not None,
-        valid_rows=dataset.rows.get("valid", 0),
-        watchers=(place.keep, *watchers),
-        asked_to_stop=asked,
-        told=place.keep,
-        look=(lambda *state: [look(*state) for look in looks]) if looks else None,
-        keep=Keeper(lambda variables, best: save(trained(prepared, variables, best.metrics), place)),
-    ).run(first)
+    kept = config.training.checkpoint
+    with Saver(Checkpoints(place, prepared, sampler), kept.seconds, saved.seconds if saved else 0.0) as saver:
+        fitted = Loop(
+            stepper,
+            config.training,
+            dataset.train,
+            score=lambda variables: {part: evaluator.scores(variables, measured)},
+            held_out=dataset.valid is not None,
+            valid_rows=dataset.rows.get("valid", 0),
+            watchers=(place.keep, *watchers),
+            asked_to_stop=asked,
+            told=place.keep,
+            look=(lambda *state: [look(*state) for look in looks]) if looks else None,
+            keep=Keeper(lambda variables, best: save(trained(prepared, variables, best.metrics), place)),
+            save=saver if kept.keep else None,
+        ).run(first, saved)
     ended = end(place, prepared, evaluator, fitted, sampler)
     if fitted.error:
         raise NonFiniteError([p._replace(cure=f"{p.cure}; run folder: {ended.folder}") for p in fitted.error.problems])
@@ -219,9 +232,3 @@ def _train_into(
         fitted.interventions,
         health,
     )
-
-
-def number_flags() -> dict[str, str]:
-    """Return the settings of JAX that change numbers and are not the usual ones: JAX_ENABLE_X64, say."""
-    found = {name: getattr(jax.config, name, usual) for name, usual in USUAL_FLAGS.items()}
-    return {name: str(value) for name, value in found.items() if value != USUAL_FLAGS[name]}

@@ -19,9 +19,10 @@ SETTING = "training.start"
 
 
 class WarmStart(NamedTuple):
-    """The weights and running averages that training begins with, where they lie, and what may be wrong with them."""
+    """The model that training begins with, where it lies, its weights for this run, and what may be wrong with them."""
 
     path: Path
+    model: Model
     variables: Variables
     warnings: tuple[str, ...] = ()
 
@@ -39,7 +40,7 @@ def warm_start(name: str, expected: Variables, preprocessing: Preprocessing, run
     variables = Variables(_cast(model.variables.params, expected.params), _cast(model.variables.state, expected.state))
     check_fits(variables.params, expected.params, where=f"{SETTING}: {path}")
     check_fits(variables.state, expected.state, where=f"{SETTING}: {path}")
-    return WarmStart(path.absolute(), variables, tuple(_differences(model, preprocessing, name)))
+    return WarmStart(path.absolute(), model, variables, tuple(_differences(model, preprocessing, name)))
 
 
 def _cast(tree: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

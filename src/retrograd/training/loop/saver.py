@@ -1,0 +1,101 @@
+"""The place of a run, saved now and then: taken between two stretches, written by a thread while training goes on."""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from retrograd.base.errors import RetrogradError, RetrogradWarning
+from retrograd.training.loop.loop import Moment
+from retrograd.training.loop.saved import Saved
+
+SHARE = 0.01  # of the time, that saving may take
+
+
+class Saver:
+    """Saves a run's place every so many `seconds`, and where it ends or is interrupted.
+
+    `job` is asked between two stretches, and returns what the thread does. The clock decides when, which changes no
+    number of the run. A disk that refuses is told of at the next stretch, once, and is not worth the run; any other
+    error is raised there. `before` are the seconds that the run took before this process.
+    """
+
+    def __init__(
+        self,
+        job: Callable[[Saved], Callable[[], object]],
+        seconds: float,
+        before: float = 0.0,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.job, self.seconds, self.clock = job, seconds, clock
+        self.last = clock()
+        self.begun = self.last - before
+        self._cost = 0.0  # of the last time, in seconds of the processor and of waiting
+        self._thread: threading.Thread | None = None
+        self._failure: Exception | None = None
+        self._has_failed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._wait()
+        if error is None:
+            self._tell()
+
+    def __call__(self, take: Callable[[], Saved], moment: Moment) -> None:
+        """Save the place that `take` returns, if it is time."""
+        self._tell()
+        begin = self.clock()
+        if moment == "between" and (self._is_writing() or not self._is_due(begin)):
+            return
+        if moment == "ended" and begin - self.begun < self.seconds:
+            return  # as soon trained again
+        self._wait()
+        try:
+            job = self.job(take())
+        except (RetrogradError, MemoryError) as error:
+            self._failure = error
+            return
+        self._cost, self.last = self.clock() - begin, begin
+        if moment == "between":
+            self._thread = threading.Thread(target=self._do, args=(job,), name="checkpoint")
+            self._thread.start()
+        else:
+            self._do(job)
+            self._tell()
+
+    def _is_due(self, now: float) -> bool:
+        return now - self.last >= max(self.seconds, self._cost / SHARE)
+
+    def _is_writing(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def _do(self, job: Callable[[], object]) -> None:
+        begin = time.thread_time()
+        try:
+            job()
+        except Exception as error:
+            self._failure = error
+        self._cost += time.thread_time() - begin
+
+    def _wait(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _tell(self) -> None:
+        """Raise what went wrong, or warn of it if it was the disk."""
+        failure, self._failure = self._failure, None
+        if failure is None:
+            return
+        if not isinstance(failure, (RetrogradError, MemoryError)):
+            raise failure
+        if not self._has_failed:
+            message = f"no checkpoint was written, training goes on: {failure or 'out of memory'}"
+            warnings.warn(message, RetrogradWarning, stacklevel=3)
+        self._has_failed = True

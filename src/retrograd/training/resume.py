@@ -1,0 +1,256 @@
+"""A run that goes on after an interrupt, a crash or its end: it comes to the bits of one that never stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from retrograd.base.document import parse_document, write_document
+from retrograd.base.errors import ConfigError, DataError, Problem, RetrogradWarning, UsageError
+from retrograd.base.memory import memory_told
+from retrograd.data.cells.floats import reading_in
+from retrograd.data.dataset import Dataset
+from retrograd.data.settings import DataSettings
+from retrograd.native.library import kernels
+from retrograd.record.checkpoint import forget_checkpoints
+from retrograd.record.events import Note, Resumed, Started
+from retrograd.record.layout import CONFIG, START
+from retrograd.record.model import load_model
+from retrograd.record.run import RunFolder, RunWriter
+from retrograd.record.runs import find_run, list_runs
+from retrograd.training.checkpoints import Point, newest
+from retrograd.training.config.config import RunConfig, config_of, plain_config, portable
+from retrograd.training.fit import dataset_of
+from retrograd.training.interrupts import interruptible
+from retrograd.training.loop.loop import Watcher
+from retrograd.training.prepare import Prepared, prepare, with_first_weights, with_own_start, with_start
+from retrograd.training.progress import Lines
+from retrograd.training.run import Run, begin, train_into
+from retrograd.training.surroundings import surroundings
+
+EPOCHS = "training.epochs"
+# What may change between a run and its continuation: where things lie, and what changes no number.
+FREE = ("name", "data.path", "data.valid_path", "data.test_path", "data.text.tokenizer", "training.checkpoint.seconds",
+        "training.checkpoint.keep", "training.time_limit", "training.check")  # fmt: skip
+
+
+def resume(
+    run: Run | str | Path = "last",
+    x: Any = None,
+    y: Any = None,
+    *,
+    target: str | None = None,
+    valid: Any = None,
+    data: DataSettings | None = None,
+    dataset: Dataset | None = None,
+    epochs: int | None = None,
+    root: str | Path = "runs",
+    watchers: Sequence[Watcher] = (),
+    progress: bool = True,
+) -> Run:
+    """Go on with a run that was interrupted or killed, from its newest whole checkpoint; return the finished run.
+
+    It ends with the weights and the history of a run that was never interrupted. `epochs` trains a finished run
+    further, to so many epochs in all. The data of a run that was trained on arrays or frames are given again, as they
+    were to `fit`. Time limits go on counting.
+
+        run = rg.resume("last")
+        run = rg.resume(run, epochs=200)
+
+    Raises:  UsageError for a run that has ended (without `epochs`); DataError, ConfigError or ModelFileError where
+             data, settings or network are not the run's; RunInUseError while another process writes to it
+    """
+    folder = RunFolder.open(run.folder) if isinstance(run, Run) else find_run(Path(root), str(run))
+    config = stored_config(folder)
+    if epochs is not None:
+        config = dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=epochs))
+    if isinstance(run, Run):
+        dataset = dataset or run.dataset
+    if dataset is None and x is not None:
+        with reading_in(config.training.precision):
+            dataset = dataset_of(x, y, target, valid, data or DataSettings())
+    prepared = prepare_again(folder, config, dataset)
+    shown = (Lines(config.training.epochs),) if progress else ()
+    return resume_prepared(folder, prepared, extends=epochs is not None, watchers=(*shown, *watchers))
+
+
+def stored_config(run: RunFolder) -> RunConfig:
+    """Return the configuration of a run, every setting filled in."""
+    return config_of(parse_document(run.config_text(), str(run.path / CONFIG)))
+
+
+def prepare_again(run: RunFolder, config: RunConfig, dataset: Dataset | None = None) -> Prepared:
+    """Return a run as it was prepared when it began.
+
+    Raises:  UsageError when its data came from a program and are not given; what `prepare` raises
+    """
+    if dataset is None and config.data is None:
+        cure = "give them again in Python: rg.resume(run, x, y)"
+        message = "the run's data came from a program, and are not in its folder"
+        raise UsageError(message, where=str(run.path), cure=cure)
+    return prepare(with_start(config, None), dataset)
+
+
+def resume_prepared(
+    run: RunFolder,
+    prepared: Prepared,
+    *,
+    extends: bool = False,
+    watchers: Sequence[Watcher] = (),
+    started: Callable[[Prepared, Path], None] | None = None,
+    returns_when_interrupted: bool = False,
+) -> Run:
+    """Go on with a run (see `resume`) whose configuration and data have been read again, or come from elsewhere.
+
+    `extends`: it may have ended, and have more epochs now. `started` is called once before the first step.
+    """
+    prepared = begun_alike(run, prepared)
+    wanted = prepared.config.training.native_kernels
+    with kernels(wanted), memory_told(), interruptible() as interrupts, RunWriter.resume(run.path) as place:
+        refuse_ended(place, prepared, extends)
+        begun = next((event for event in place.events(place.beginning()) if isinstance(event, Started)), None)
+        refuse_other_data(place, begun, prepared)
+        refuse_other_settings(place.path / CONFIG, plain_config(stored_config(place)), prepared, extends)
+        point = newest(place)
+        if point.path is not None:
+            refuse_other_settings(point.path, point.config, prepared, extends)
+        go_on(place, prepared, begun, point)
+        if started:
+            started(prepared, place.path)
+        finished = train_into(place, prepared, watchers, interrupts.asked, begun is not None and begun.readings, point)
+    if not returns_when_interrupted:
+        interrupts.pass_on(finished.folder)
+    return finished
+
+
+def go_on(place: RunWriter, prepared: Prepared, begun: Started | None, point: Point) -> None:
+    """Take back what was recorded after a point, and record that the run goes on there."""
+    text = write_document(plain_config(portable(prepared.config)))
+    if text != place.config_text():
+        place.write_config(text)
+    place.cut(point.size)
+    forget_checkpoints(place.path, after=point.step)
+    if begun is None:
+        begin(place, prepared, readings=False)
+    place.record(Resumed(point.step, len(point.saved.history) if point.saved else 0))
+    if point.saved:
+        changed = [f"{name} {was} -> {is_now}" for name, was, is_now in
+                   differences(point.facts["surroundings"], surroundings())]  # fmt: skip
+        words = f"since the checkpoint was written, the last digits may differ: {', '.join(changed)}"
+        if changed:
+            warnings.warn(words, RetrogradWarning, stacklevel=2)
+            place.record(Note(f"warning: {words}"))
+
+
+def begun_alike(run: RunFolder, prepared: Prepared) -> Prepared:
+    """Return the run with the weights that it began with, whatever has become of the place that they are from."""
+    alone = dataclasses.replace(prepared, config=with_own_start(prepared.config, run.path), start=None)
+    again = with_first_weights(alone)
+    return dataclasses.replace(again, config=with_start(again.config, stored_config(run).training.start))
+
+
+# ------------------------------------------------------------------------------------------------------ what is refused
+
+
+def refuse_ended(place: RunFolder, prepared: Prepared, extends: bool) -> None:
+    """Raise UsageError for a run that has ended, unless it is to have more epochs and these alone ended it."""
+    stopped = place.stopped()
+    ended = stopped is not None and not stopped.may_go_on
+    epochs, where = prepared.config.training.epochs, str(place.path)
+    if stopped is None or not ended:
+        return
+    if not extends:
+        cure = "--extend N trains it further, to N epochs in all"
+        if stopped.reason != "epochs":
+            cure = "nothing is left to resume; to train its weights further, begin a run with training.start"
+        raise UsageError(f"the run has ended: {stopped.sentence}", where=where, cure=cure)
+    if stopped.reason != "epochs":
+        cure = "begin a run with its weights instead: training.start"
+        raise UsageError(f"more epochs change nothing: {stopped.sentence}", where=where, cure=cure)
+    if epochs <= stopped.epoch:
+        message = f"the run has {stopped.epoch} epochs already"
+        raise UsageError(message, where=EPOCHS, cure=f"give more than {stopped.epoch}")
+
+
+def refuse_other_data(place: RunFolder, begun: Started | None, prepared: Prepared) -> None:
+    """Raise DataError when the data are not those that the run began with."""
+    data = prepared.config.data
+    if begun and begun.data_digest and begun.data_digest != prepared.dataset.digest:
+        where = str(data.path) if data and data.path else str(place.path)
+        message = "the data are not those of the run any more: they have another digest"
+        raise DataError(message, where=where, cure="bring them back as they were, or train anew")
+
+
+def refuse_other_settings(where: Path, settings: Mapping[str, Any], prepared: Prepared, extends: bool) -> None:
+    """Raise ConfigError naming each setting that is not as it was, and may not change in the middle of a run."""
+    free = (*FREE, EPOCHS) if extends else FREE
+    found = differences(flat(settings), flat(plain_config(portable(prepared.config))))
+    problems = [
+        Problem(name, f"{was} in {where}, {is_now} here")
+        for name, was, is_now in found
+        if name not in free and name != "training.start"
+    ]
+    if problems:
+        cure = "resume with the settings of the run, or train anew"
+        if problems[-1].where == EPOCHS:
+            cure = "--extend N gives a run more epochs"
+        raise ConfigError([*problems[:-1], problems[-1]._replace(cure=cure)])
+    schedule = prepared.config.optimizer.schedule
+    rows = prepared.dataset.rows["train"]
+    before = dataclasses.replace(prepared.config.training, epochs=int(settings["training"]["epochs"])).steps(rows)
+    if schedule.length(before) != schedule.length(prepared.steps):
+        message = f"the learning rate falls over the whole run: {before:,} steps, not {prepared.steps:,}"
+        cure = "begin a run with its weights instead: training.start"
+        raise ConfigError(message, where=EPOCHS, cure=cure)
+
+
+def differences(was: Mapping[str, Any], is_now: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield the name of each value that differs between two mappings, and both values in words."""
+    for name in sorted({*was, *is_now}):
+        values = [str(each[name]) if name in each else "not set" for each in (was, is_now)]
+        if values[0] != values[1]:
+            yield name, values[0], values[1]
+
+
+def flat(settings: Any, path: str = "") -> dict[str, Any]:
+    """Return nested settings by their paths, as `training.epochs`."""
+    if isinstance(settings, Mapping):
+        items = [(str(key), value) for key, value in settings.items()]
+    elif isinstance(settings, (list, tuple)):
+        items = [(str(number), value) for number, value in enumerate(settings)]
+    else:
+        return {path: settings}
+    return {name: leaf for key, value in items for name, leaf in flat(value, f"{path}.{key}" if path else key).items()}
+
+
+# ---------------------------------------------------------------------------------------------------------- by itself
+
+
+def unfinished(root: Path, prepared: Prepared) -> RunFolder | None:
+    """Return the newest run of a configuration if it has not ended; None where it has, or where there is none."""
+    wanted = flat(plain_config(portable(prepared.config)))
+    for summary in reversed(list_runs(root)):
+        if summary.problem:
+            continue
+        run = RunFolder.open(summary.path)
+        try:
+            stored = flat(plain_config(stored_config(run)))
+        except ConfigError:
+            continue
+        if all(name in FREE or name == "training.start" for name, *_ in differences(stored, wanted)) and (
+            same_start(run, prepared)
+        ):
+            stopped = run.stopped()
+            return run if stopped is None or stopped.may_go_on else None
+    return None
+
+
+def same_start(run: RunFolder, prepared: Prepared) -> bool:
+    """Return whether a run began with the weights that a configuration says to begin with."""
+    path = run.path / START
+    if prepared.start is None or not path.exists():
+        return prepared.start is None and not path.exists()
+    return load_model(path).facts.get("weights") == prepared.start.model.facts.get("weights")

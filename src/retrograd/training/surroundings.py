@@ -1,0 +1,34 @@
+"""What the numbers of a run depend on beside its configuration and data: versions, device, kernels, settings of JAX."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import jax
+
+from retrograd.native.library import active, loaded
+from retrograd.record.events import versions
+
+USUAL_FLAGS: dict[str, Any] = {
+    "jax_enable_x64": False,
+    "jax_default_matmul_precision": None,
+    "jax_numpy_dtype_promotion": "standard",
+    "jax_default_prng_impl": "threefry2x32",
+    "jax_threefry_partitionable": True,
+}
+COMPILER_FLAGS = "XLA_FLAGS"
+
+
+def number_flags() -> dict[str, str]:
+    """Return the settings of JAX that change numbers and are not the usual ones: JAX_ENABLE_X64, say."""
+    found = {name: getattr(jax.config, name, usual) for name, usual in USUAL_FLAGS.items()}
+    return {name: str(value) for name, value in found.items() if value != USUAL_FLAGS[name]}
+
+
+def surroundings() -> dict[str, str]:
+    """Return all of it, for the kernels that are in use now: where it differs, the last digits may."""
+    kernels = loaded().variant if active() else "off"
+    compiler = {COMPILER_FLAGS: os.environ[COMPILER_FLAGS].strip()} if os.environ.get(COMPILER_FLAGS) else {}
+    device = jax.devices()[0].device_kind
+    return {**versions(), "device": device, "native kernels": kernels, **number_flags(), **compiler}

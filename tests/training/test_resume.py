@@ -1,0 +1,284 @@
+"""Resume: a run that was interrupted or killed goes on from its newest whole checkpoint, to the same bits."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import retrograd as rg
+from retrograd.base.errors import ConfigError, DataError, RunInUseError, UsageError
+from retrograd.record.checkpoint import checkpoint_paths
+from retrograd.record.events import Epoch, Health, Intervention, Resumed, Stopped, read_events
+from retrograd.record.run import RunFolder, RunWriter
+from retrograd.record.tree import digest
+from retrograd.training.loop import course as course_module
+from retrograd.training.loop import saver as saver_module
+from retrograd.training.resume import resume_prepared, unfinished
+from retrograd.training.run import as_config, prepare, train_prepared
+from retrograd.update import step as step_module
+
+CONFIG = {
+    "data": {"builtin": "moons", "samples": 80},
+    "network": [{"dense": {"units": 4, "activation": "tanh"}}, {"dropout": 0.1}, {"dense": 1}],
+    "optimizer": {"adam": 0.05},
+    "training": {"epochs": 6, "batch_size": 8, "checkpoint": {"seconds": 0, "keep": 3}},
+}
+
+
+class Crash(Exception):
+    """What ends a run in the middle."""
+
+
+@pytest.fixture(autouse=True)
+def short_stretches(monkeypatch):
+    """Stretches of a few steps, each followed by a checkpoint."""
+    monkeypatch.setattr(course_module, "LOOK_STEPS", 2)
+    monkeypatch.setattr(course_module, "FEW_LOOK_STEPS", 2)
+    monkeypatch.setattr(step_module, "STEPS_PER_DISPATCH", 2)
+    monkeypatch.setattr(saver_module, "SHARE", float("inf"))
+    monkeypatch.setattr(saver_module.Saver, "_is_writing", lambda self: False)  # wait for the one before
+
+
+def prepared(**training):
+    return prepare(as_config({**CONFIG, "training": {**CONFIG["training"], **training}}))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(course_module, "LOOK_STEPS", 2)
+        patch.setattr(course_module, "FEW_LOOK_STEPS", 2)
+        patch.setattr(step_module, "STEPS_PER_DISPATCH", 2)
+        folder = tmp_path_factory.mktemp("whole") / "run"
+        return train_prepared(prepared(checkpoint={"keep": 0}), folder=folder, readings=True)
+
+
+def story(folder):
+    """Return what a run's events tell, but for times and resumptions."""
+    kept = (Epoch, Health, Intervention, Stopped)
+    events = [event for event in read_events(folder / "events.jsonl") if isinstance(event, kept)]
+    return [dataclasses.replace(e, time=None, **({"seconds": 0.0} if hasattr(e, "seconds") else {})) for e in events]
+
+
+def same(run, whole):
+    assert digest(run.model.variables.params) == digest(whole.model.variables.params)
+    assert story(run.folder) == story(whole.folder)
+    for name in ("plane.json", "predictions.json"):
+        assert (run.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+    models = [rg.load(each.folder) for each in (run, whole)]
+    assert digest(models[0].variables.params) == digest(models[1].variables.params)
+    assert models[0].facts == models[1].facts
+
+
+def crashing(folder, epoch, **training):
+    """Train until an epoch has ended, and break off."""
+
+    def crash(event):
+        if event.epoch == epoch:
+            raise Crash
+
+    with pytest.raises(Crash):
+        train_prepared(prepared(**training), folder=folder, readings=True, watchers=(crash,))
+    return folder
+
+
+def again(folder, **further):
+    return resume_prepared(RunFolder.open(folder), prepared(**further))
+
+
+@pytest.mark.parametrize("epoch", [1, 4, 6])
+def test_a_run_that_broke_off_goes_on_to_the_same_bits(whole, tmp_path, epoch):
+    folder = crashing(tmp_path / "run", epoch)
+    assert len(checkpoint_paths(folder)) == 3
+    run = again(folder)
+    same(run, whole)
+    (resumed,) = (event for event in read_events(folder / "events.jsonl") if isinstance(event, Resumed))
+    assert resumed.epoch == epoch - 1  # it broke off before the epoch's end was saved
+    assert resumed.step > 0
+
+
+def test_it_may_break_off_again_and_again(whole, tmp_path):
+    folder = crashing(tmp_path / "run", 2)
+    for epoch in (3, 3, 5):
+
+        def crash(event, epoch=epoch):
+            if event.epoch == epoch:
+                raise Crash
+
+        with pytest.raises(Crash):
+            resume_prepared(RunFolder.open(folder), prepared(), watchers=(crash,))
+    same(again(folder), whole)
+
+
+def test_without_a_checkpoint_a_run_begins_again_in_its_folder(whole, tmp_path):
+    folder = crashing(tmp_path / "run", 3, checkpoint={"seconds": 1000.0})
+    assert checkpoint_paths(folder) == []
+    same(again(folder), whole)
+
+
+def test_damaged_checkpoints_are_passed_over(whole, tmp_path):
+    folder = crashing(tmp_path / "run", 4)
+    newest, second, third = checkpoint_paths(folder)
+    newest.write_bytes(newest.read_bytes()[:-3])
+    second.write_bytes(second.read_bytes().replace(b"\x00\x00\x00", b"\x00\x01\x00", 1))
+    with pytest.warns(rg.RetrogradWarning, match="passed over") as caught:
+        run = again(folder)
+    assert len(caught) == 2
+    same(run, whole)
+    assert third.exists() is False
+
+
+def test_events_that_were_changed_are_no_history_of_a_checkpoint(whole, tmp_path):
+    folder = crashing(tmp_path / "run", 4)
+    events = folder / "events.jsonl"
+    lines = events.read_bytes().splitlines(keepends=True)
+    first = next(i for i, line in enumerate(lines) if b'"epoch"' in line)
+    events.write_bytes(b"".join([*lines[:first], lines[first].replace(b'"loss":0', b'"loss":1'), *lines[first + 1 :]]))
+    with pytest.warns(rg.RetrogradWarning, match="the events before it are not those of the run any more"):
+        run = again(folder)
+    same(run, whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_goes_on_where_it_was(whole, tmp_path, number):
+    def interrupt(event):
+        if event.epoch == 3:
+            signal.raise_signal(number)
+
+    folder = tmp_path / "run"
+    settings = prepared(checkpoint={"seconds": 1000.0, "keep": 1})
+    run = train_prepared(settings, folder=folder, readings=True, watchers=(interrupt,), returns_when_interrupted=True)
+    assert run.stop.reason in ("interrupted", "terminated")
+    assert len(checkpoint_paths(folder)) == 1
+    same(again(folder), whole)
+
+
+def test_a_finished_run_is_trained_further(whole, tmp_path):
+    folder = tmp_path / "run"
+    short = train_prepared(prepared(epochs=4), folder=folder, readings=True)
+    assert len(checkpoint_paths(folder)) == 1
+    with pytest.raises(UsageError, match=r"the run has ended: all 4 epochs done; --extend N"):
+        again(folder, epochs=4)
+    with pytest.raises(UsageError, match=r"training\.epochs: the run has 4 epochs already; give more than 4"):
+        rg.resume(short, epochs=4, progress=False)
+    run = rg.resume(short, epochs=6, progress=False)
+    same(run, whole)
+    assert rg.load(folder).config.training.epochs == 6
+
+
+def test_a_rate_that_falls_over_the_whole_run_cannot_be_extended(tmp_path):
+    config = {**CONFIG, "optimizer": {"adam": {"learning_rate": {"cosine": {"initial": 0.1}}}}}
+    run = rg.train(config, folder=tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"training\.epochs: the learning rate falls over the whole run: 42 steps"):
+        rg.resume(run, epochs=9, progress=False)
+
+
+def test_what_is_not_the_runs_own_is_refused_by_name(tmp_path):
+    folder = crashing(tmp_path / "run", 3)
+    before = (folder / "events.jsonl").read_bytes()
+    for changes, error, words in [
+        ({"training": {**CONFIG["training"], "seed": 3}}, ConfigError, r"training\.seed: 0 in .*config\.yaml, 3 here"),
+        ({"training": {**CONFIG["training"], "epochs": 9}}, ConfigError, r"training\.epochs: 6 in .*--extend N gives"),
+        ({"network": [{"dense": 3}, {"dense": 1}]}, ConfigError, r"network\.0\.dense\.units: 4 in"),
+        ({"data": {"builtin": "moons", "samples": 81}}, DataError, "the data are not those of the run any more"),
+    ]:
+        with pytest.raises(error, match=words):
+            resume_prepared(RunFolder.open(folder), prepare(as_config({**CONFIG, **changes})))
+    assert (folder / "events.jsonl").read_bytes() == before
+    with RunWriter.resume(folder), pytest.raises(RunInUseError, match="writes to this run"):
+        again(folder)
+
+
+def test_other_versions_are_told(whole, tmp_path, monkeypatch):
+    folder = crashing(tmp_path / "run", 3)
+    monkeypatch.setattr("retrograd.training.surroundings.versions", lambda: {"jax": "99"})
+    words = "since the checkpoint was written, the last digits may differ: jax .* -> 99, jaxlib .* -> not set"
+    with pytest.warns(rg.RetrogradWarning, match=words):
+        again(folder)
+
+
+def test_a_run_on_arrays_is_given_them_again(tmp_path):
+    x = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
+    settings = {"network": [{"dense": 1}], "epochs": 3, "batch_size": 8, "progress": False}
+    whole = rg.fit(x, x.sum(1), root=tmp_path / "a", **settings)
+
+    def crash(event):
+        if event.epoch == 2:
+            raise Crash
+
+    with pytest.raises(Crash):
+        rg.fit(x, x.sum(1), root=tmp_path / "b", watchers=(crash,), **settings)
+    with pytest.raises(UsageError, match=r"the run's data came from a program.*rg\.resume\(run, x, y\)"):
+        rg.resume("last", root=tmp_path / "b")
+    run = rg.resume("last", x, x.sum(1), root=tmp_path / "b", progress=False)
+    assert digest(run.model.variables.params) == digest(whole.model.variables.params)
+    with pytest.raises(DataError, match="another digest"):
+        rg.resume("last", 2 * x, x.sum(1), epochs=5, root=tmp_path / "b", progress=False)
+
+
+def test_a_warm_start_survives_the_loss_of_the_run_that_it_came_from(whole, tmp_path):
+    shutil.copytree(whole.folder, tmp_path / "first")
+    start = {"start": str(tmp_path / "first")}
+    uninterrupted = train_prepared(prepared(**start), folder=tmp_path / "a", readings=True)
+    folder = crashing(tmp_path / "b", 3, **start)
+    shutil.rmtree(tmp_path / "first")
+    same(rg.resume(folder, progress=False), uninterrupted)
+
+
+def test_only_an_unfinished_run_of_the_same_configuration_goes_on_by_itself(tmp_path):
+    assert unfinished(tmp_path, prepared()) is None
+    folder = crashing(tmp_path / "a", 2)
+    assert unfinished(tmp_path, prepared()).path == folder
+    assert unfinished(tmp_path, prepared(checkpoint={"seconds": 5.0})).path == folder
+    assert unfinished(tmp_path, prepared(seed=1)) is None
+    again(folder)
+    assert unfinished(tmp_path, prepared()) is None
+
+
+def test_a_folder_whose_process_died_before_it_wrote_anything_is_no_run(tmp_path):
+    run = RunWriter.at(tmp_path / "run")
+    run.close()
+    assert unfinished(tmp_path, prepared()) is None
+    with pytest.raises(UsageError, match="holds no run"):
+        rg.resume("last", root=tmp_path)
+
+
+PROGRAM = """
+import json, math, sys
+import retrograd as rg
+from retrograd.record.run import RunFolder
+from retrograd.training.loop import course, saver
+course.LOOK_STEPS = course.FEW_LOOK_STEPS = 2
+saver.SHARE = math.inf
+folder, config = sys.argv[1], json.loads(sys.argv[2])
+try:
+    RunFolder.open(folder)
+except rg.UsageError:
+    rg.train(config, folder=folder, overwrite=True)
+else:
+    rg.resume(folder)
+"""
+
+
+def test_a_run_that_is_killed_at_any_moment_goes_on(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    config = {**CONFIG, "training": {**CONFIG["training"], "epochs": 60}}
+    program = [sys.executable, "-c", PROGRAM, str(tmp_path / "run"), json.dumps(config)]
+    for _ in range(2):
+        process = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 100
+        known = checkpoint_paths(tmp_path / "run")
+        while checkpoint_paths(tmp_path / "run") == known and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    run = rg.resume(tmp_path / "run", progress=False)
+    assert digest(run.model.variables.params) == digest(rg.train(config, root=tmp_path).model.variables.params)
+    assert len([event for event in read_events(run.folder / "events.jsonl") if isinstance(event, Resumed)]) == 2
