@@ -12,7 +12,7 @@ from retrograd.app.cli.programs import program_at
 from retrograd.app.cli.verbs.explain import place_of
 from retrograd.network.layer import layers
 from retrograd.record.events import Started
-from retrograd.record.run import RunWriter
+from retrograd.record.writer import RunWriter
 from retrograd.report.story import read_story
 
 SICK = """\

@@ -9,8 +9,9 @@ from retrograd.base.errors import UsageError
 from retrograd.record.aside import settle_if_free
 from retrograd.record.events import Epoch, Started
 from retrograd.record.files import write_file
-from retrograd.record.run import RunFolder, RunWriter
+from retrograd.record.run import RunFolder
 from retrograd.record.runs import find_run, list_runs
+from retrograd.record.writer import RunWriter
 
 OLD = {
     "config.yaml": b"name: old\n",

@@ -14,6 +14,7 @@ from retrograd.record.events import (
     Health,
     Intervention,
     Note,
+    Resumed,
     Started,
     Stopped,
     read_events,
@@ -26,6 +27,7 @@ EVENTS = [
     Epoch(1, 4, 0.7, {"training": {"accuracy": 0.5}, "validation": {}}, 0.1, 0.25, time=TIME),
     Note("a column is <constant>\nand \udc80 odd", time=TIME),
     Intervention(4, "the loss rose", "learning rate 0.01", "optimizer.sgd.learning_rate: 0.01", time=TIME),
+    Resumed(4, 1, time=TIME),
     Health(4, {"gradient_rms": {"dense_1/weight": 0.5, "dense_1/bias": math.inf}, "dead": {}}, time=TIME),
     Stopped("patience", 8, 2, 1, 0.5, "cd", {"test": {"accuracy": 1.0}}, time=TIME),
 ]

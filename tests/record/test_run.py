@@ -11,8 +11,9 @@ import pytest
 
 from retrograd.base.errors import DataError, ResourceError, RunInUseError, UsageError
 from retrograd.record.events import Epoch, Note, Started, Stopped
-from retrograd.record.run import MAX_NAME_BYTES, RunFolder, RunWriter, folder_name
+from retrograd.record.run import RunFolder
 from retrograd.record.runs import find_run, latest, list_runs
+from retrograd.record.writer import MAX_NAME_BYTES, RunWriter, folder_name
 
 START = datetime(2031, 5, 1, 9, 30, tzinfo=UTC)
 STOPPED = Stopped("patience", 8, 2, 1, 0.5, "cd")
@@ -134,7 +135,7 @@ def test_a_disk_that_fills_up_leaves_whole_events(tmp_path):
 import resource, signal
 from retrograd.base.errors import ResourceError
 from retrograd.record.events import Note
-from retrograd.record.run import RunWriter
+from retrograd.record.writer import RunWriter
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 run = RunWriter.at({str(tmp_path / "run")!r})
 run.write_config("")
@@ -222,7 +223,7 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
 
 HOLDER = """
 import sys, time
-from retrograd.record.run import RunWriter
+from retrograd.record.writer import RunWriter
 run = RunWriter.at(sys.argv[1])
 run.write_config("")
 print("ready", flush=True)

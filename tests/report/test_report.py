@@ -19,7 +19,8 @@ from retrograd.record.events import Epoch, Health, Intervention, Note, Started, 
 from retrograd.record.examination import DIAGNOSIS, REPAIR, Examined, Reason, Repaired, Tried, write_examination
 from retrograd.record.judged import Judged
 from retrograd.record.model import save_model
-from retrograd.record.run import RunFolder, RunWriter
+from retrograd.record.run import RunFolder
+from retrograd.record.writer import RunWriter
 from retrograd.report.evidence import bar
 from retrograd.report.image import LOGARITHMIC, MISSING, NOT_FINITE, SHADES, SHARE, SPECIAL, picture, shade
 from retrograd.report.report import report, write_report

@@ -12,8 +12,9 @@ import pytest
 import retrograd as rg
 from retrograd.base.errors import ResourceError, UsageError
 from retrograd.record.events import Epoch
-from retrograd.record.run import RunFolder, RunWriter
+from retrograd.record.run import RunFolder
 from retrograd.record.tree import digest
+from retrograd.record.writer import RunWriter
 from retrograd.training.loop.keeping import SECONDS, Keeper
 
 CONFIG = {

@@ -16,8 +16,9 @@ import retrograd as rg
 from retrograd.base.errors import ConfigError, DataError, RunInUseError, UsageError
 from retrograd.record.checkpoint import checkpoint_paths
 from retrograd.record.events import Epoch, Health, Intervention, Resumed, Stopped, read_events
-from retrograd.record.run import RunFolder, RunWriter
+from retrograd.record.run import RunFolder
 from retrograd.record.tree import digest
+from retrograd.record.writer import RunWriter
 from retrograd.training.loop import course as course_module
 from retrograd.training.loop import saver as saver_module
 from retrograd.training.resume import resume_prepared, unfinished

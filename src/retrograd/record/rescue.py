@@ -9,7 +9,7 @@ from pathlib import Path
 
 from retrograd.base.errors import RetrogradError
 from retrograd.record.files import make_folder
-from retrograd.record.run import RunWriter
+from retrograd.record.writer import RunWriter
 
 
 def writers_elsewhere(run: RunWriter) -> Iterator[RunWriter]:

@@ -1,20 +1,33 @@
-"""The runs below a folder: listed, and found by what a person would type."""
+"""The runs below a folder: listed in the order of their starts, and found by what a person would type.
+
+A run has a number larger than those of its neighbours: clocks are set back, and one run dated 2300 would be the newest
+for ever; so the time decides only between equal numbers, as copies have.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from retrograd.base.annotations import show
 from retrograd.base.errors import RetrogradError, UsageError, did_you_mean
 from retrograd.record.aside import has_aside
-from retrograd.record.order import order_of
+from retrograd.record.events import Started, read_events
 from retrograd.record.run import CONFIG, EVENTS, RunFolder, RunSummary, readable
 
 LAST = "last"
 SHOWN = 5
+CLOCKS_DIFFER = timedelta(days=1)  # between machines and zones; a run dated later than this is not believed
+
+
+def next_number(root: Path) -> int:
+    """Return a number larger than that of any run in a folder."""
+    with contextlib.suppress(OSError):
+        return 1 + max((_number(path) for path in root.iterdir()), default=0)
+    return 1
 
 
 def list_runs(root: Path) -> list[RunSummary]:
@@ -78,7 +91,17 @@ def _summary(path: Path) -> RunSummary:
 
 
 def _order(run: RunSummary) -> tuple[int, datetime, str]:
-    return order_of(run.number, run.started, run.path.name)
+    """Return what runs are sorted by."""
+    started = run.started
+    believed = started is not None and started <= datetime.now(UTC) + CLOCKS_DIFFER
+    return run.number, started if started is not None and believed else datetime.min.replace(tzinfo=UTC), run.path.name
+
+
+def _number(folder: Path) -> int:
+    with contextlib.suppress(RetrogradError, OSError):
+        first = next(iter(read_events(folder / EVENTS)), None)
+        return first.number if isinstance(first, Started) else 0
+    return 0
 
 
 def _untimed(path: Path) -> str:

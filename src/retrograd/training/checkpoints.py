@@ -11,7 +11,7 @@ from retrograd.base.errors import ModelFileError, RetrogradError, RetrogradWarni
 from retrograd.record.checkpoint import Checkpoint, checkpoint_paths, read_checkpoint
 from retrograd.record.events import Epoch, Event, Health, Intervention
 from retrograd.record.log import Mark
-from retrograd.record.run import RunWriter
+from retrograd.record.writer import RunWriter
 from retrograd.training.config.config import plain_config, portable
 from retrograd.training.loop.guard import Memory
 from retrograd.training.loop.saved import Saved

@@ -19,8 +19,9 @@ from retrograd.record.judged import Judged, write_judged
 from retrograd.record.layout import PLANE, PREDICTIONS
 from retrograd.record.plane import write_plane
 from retrograd.record.rescue import writers_elsewhere
-from retrograd.record.run import REPORT, RunFolder, RunWriter
+from retrograd.record.run import REPORT, RunFolder
 from retrograd.record.tree import digest
+from retrograd.record.writer import RunWriter
 from retrograd.report.report import write_report
 from retrograd.training.config.config import RunConfig, plain_config
 from retrograd.training.loop.loop import Fitted

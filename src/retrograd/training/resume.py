@@ -19,8 +19,9 @@ from retrograd.record.checkpoint import forget_checkpoints
 from retrograd.record.events import Note, Resumed, Started
 from retrograd.record.layout import CONFIG, START
 from retrograd.record.model import load_model
-from retrograd.record.run import RunFolder, RunWriter
+from retrograd.record.run import RunFolder
 from retrograd.record.runs import find_run, list_runs
+from retrograd.record.writer import RunWriter
 from retrograd.training.checkpoints import Point, newest
 from retrograd.training.config.config import RunConfig, config_of, plain_config, portable
 from retrograd.training.fit import dataset_of

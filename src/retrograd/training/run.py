@@ -18,7 +18,7 @@ from retrograd.data.dataset import Dataset
 from retrograd.native.library import kernels
 from retrograd.record.events import Epoch, Intervention, Note, Started
 from retrograd.record.layout import START
-from retrograd.record.run import RunWriter
+from retrograd.record.writer import RunWriter
 from retrograd.training.checkpoints import Checkpoints, Point
 from retrograd.training.config.config import (
     RunConfig,

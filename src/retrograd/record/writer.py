@@ -1,0 +1,250 @@
+"""The writer of a run: the only one to its folder, of a new run or of one that goes on."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import unicodedata
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+from retrograd.base.errors import ResourceError, RetrogradError, RetrogradWarning, UsageError
+from retrograd.record.aside import MARK, forget, has_aside, put_back, set_aside, settle, settle_if_free
+from retrograd.record.checkpoint import Checkpoint, checkpoint_paths, forget_checkpoints, write_checkpoint
+from retrograd.record.events import Epoch, Event, Started, Stopped, write_event
+from retrograd.record.files import make_folder, refusal, remove, remove_temporary, write_file
+from retrograd.record.layout import CHECKPOINTS, CONFIG, EVENTS, FILES, MADE_AT_THE_END, MODEL
+from retrograd.record.lock import LOCK, Lock, in_use, is_locked
+from retrograd.record.log import EventLog, Mark
+from retrograd.record.run import RunFolder
+from retrograd.record.runs import next_number
+
+MAX_NAME_BYTES = 100  # of the 255 that file systems allow
+
+Clock = Callable[[], datetime]
+
+
+def now() -> datetime:
+    """Return the time, with its zone."""
+    return datetime.now().astimezone()
+
+
+class RunWriter(RunFolder):
+    """A run that is being written: the only one who may, until `finish`, `close` or the end of the process.
+
+    Raises:  RunInUseError when another process writes to the folder; ResourceError when the disk refuses
+    """
+
+    def __init__(self, path: Path, clock: Clock = now, *, goes_on: bool = False) -> None:
+        """Take a folder that exists; a run in it `goes_on`, or is set aside until the model of the new one is saved."""
+        super().__init__(path)
+        self._config = b""
+        self._unwritten: list[Event] = []  # what a disk refused, to be written once it takes it
+        self.has_begun = goes_on  # whether anything was recorded that would be missed
+        self._clock = clock
+        self._lock = Lock(self.path)
+        try:
+            remove_temporary(self.path)
+            remove_temporary(self.path / CHECKPOINTS)
+            settle(self.path)
+            if goes_on:
+                self._config = self.config_text().encode()
+            else:
+                set_aside(self.path)
+            self._log = EventLog(self.path / EVENTS)
+        except BaseException as error:  # an interrupt as well
+            self._lock.release()
+            if isinstance(error, OSError):
+                raise refusal(error, self.path) from None
+            raise
+
+    @classmethod
+    def create(cls, root: Path, name: str, *, clock: Clock = now) -> RunWriter:
+        """Make the folder `<root>/<time>-<name>` and return its writer."""
+        root = Path(root)
+        make_folder(root)
+        stem = f"{clock():%Y%m%d-%H%M%S}-{folder_name(name)}"
+        for number in itertools.count(1):
+            path = root / (stem if number == 1 else f"{stem}-{number}")
+            try:
+                path.mkdir()
+                break
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise refusal(error, path) from None
+        try:
+            return cls(path, clock)
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+
+    @classmethod
+    def at(cls, path: Path, *, overwrite: bool = False, clock: Clock = now) -> RunWriter:
+        """Return the writer of a folder of the user's choice; `overwrite` replaces a run that is there.
+
+        Raises:  UsageError when it holds a run (without `overwrite`) or other files: nothing in it has changed then
+        """
+        path = Path(path)
+        make_folder(path)
+        settle_if_free(path)
+        if _holds_run(path):
+            if is_locked(path):
+                raise in_use(path)
+            if not overwrite:
+                cure = "use another --run, or --force to replace it"
+                raise UsageError("already holds a run", where=str(path), cure=cure)
+        return cls(path, clock)
+
+    @classmethod
+    def resume(cls, path: Path, *, clock: Clock = now) -> RunWriter:
+        """Return the writer of a run that goes on; nothing of it has changed yet.
+
+        Raises:  UsageError telling what is missing; RunInUseError
+        """
+        return cls(RunFolder.open(path).path, clock, goes_on=True)
+
+    def write_config(self, text: str) -> None:
+        """Write the filled configuration."""
+        self._config = text.encode()
+        write_file(self.path / CONFIG, self._config)
+
+    def record(self, event: Event) -> None:
+        """Append an event, stamped with the time; it is in the file when this returns.
+
+        Raises:  ResourceError when the disk is full; the file ends with the event before then
+        """
+        if isinstance(event, Started) and not event.number:
+            event = replace(event, number=next_number(self.path.parent))
+        line = write_event(event if event.time else replace(event, time=self._clock()))
+        self.has_begun = self.has_begun or isinstance(event, (Epoch, Stopped))
+        self._log.append(line)
+
+    def keep(self, event: Event) -> None:
+        """Append an event of training; where the disk refuses, say so once, go on, and write it with a later one."""
+        self._unwritten.append(event if event.time else replace(event, time=self._clock()))
+        self.has_begun = self.has_begun or isinstance(event, Epoch)
+        try:
+            self._write_rest()
+        except RetrogradError as error:
+            if len(self._unwritten) == 1:
+                warnings.warn(f"training goes on, but is not recorded: {error}", RetrogradWarning, stacklevel=2)
+
+    def _write_rest(self) -> None:
+        while self._unwritten:
+            self.record(self._unwritten[0])
+            del self._unwritten[0]
+
+    def saved(self) -> None:
+        """Forget the run that this one replaces: a model of this one is on disk."""
+        forget(self.path)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the folder is still the one that was taken: nobody deleted, moved or replaced it."""
+        return self._lock.is_in(self.path)
+
+    def finish(self, stopped: Stopped) -> None:
+        """Record why and how the run ended, make it last, and let others write."""
+        self._write_rest()
+        self.record(stopped)
+        try:
+            self._log.sync()
+            if not stopped.may_go_on:
+                newest = next(iter(checkpoint_paths(self.path)), None)
+                forget_checkpoints(self.path, but=newest if stopped.reason == "epochs" else None)
+        finally:
+            self.close()
+
+    # ------------------------------------------------------------------------------------------- the place, to go on
+
+    def mark(self) -> Mark:
+        """Return the end of the events so far.
+
+        Raises:  ResourceError when the disk has refused some of them
+        """
+        self._write_rest()
+        return self._log.mark()
+
+    def holds(self, mark: Mark) -> bool:
+        """Return whether the events begin as they were when the mark was made."""
+        return self._log.holds(mark)
+
+    def write_checkpoint(self, checkpoint: Checkpoint, keep: int) -> None:
+        """Write a checkpoint, once the events before it would outlast a power cut; delete all but the newest.
+
+        Raises:  ResourceError when the folder was deleted or moved, or the disk refuses
+        """
+        if not self.is_there:
+            raise ResourceError("the run folder was deleted or moved during training", where=str(self.path))
+        self._log.sync()
+        write_checkpoint(self.path, checkpoint, keep)
+
+    def cut(self, size: int) -> None:
+        """Take back what was recorded after so many bytes, and what was made of it at the end.
+
+        Raises:  ResourceError when the disk refuses
+        """
+        self._log.cut(size)
+        for name in MADE_AT_THE_END:
+            (self.path / name).unlink(missing_ok=True)
+
+    def copy_to(self, other: RunWriter) -> None:
+        """Write what was recorded so far into the folder of another run; this one's files may be gone."""
+        other.write_config(self._config.decode())
+        other._log.append(self._log.content())
+        other._unwritten, other.has_begun = list(self._unwritten), self.has_begun
+
+    def discard(self) -> None:
+        """Remove the run and put back the one that it was to replace; without one, remove an empty folder."""
+        try:
+            if self.is_there:
+                for name in FILES:
+                    remove(self.path / name)
+                if not put_back(self.path):
+                    (self.path / LOCK).unlink(missing_ok=True)
+                    self.path.rmdir()
+        except OSError:  # what cannot be removed stays
+            pass
+        finally:
+            self.close()
+
+    @property
+    def replaces(self) -> bool:
+        """Whether an earlier run is set aside, which comes back unless this one gets a model."""
+        return has_aside(self.path)
+
+    def close(self) -> None:
+        """Let others write; a run without a recorded end counts as interrupted."""
+        if not self._log.is_closed:
+            self._log.close()
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def folder_name(name: str) -> str:
+    """Return a name that every file system takes: letters, digits, `-`, `_` and `.`, not too long."""
+    kept = (c if unicodedata.category(c)[0] in "LMN" or c in "-_." else " " for c in unicodedata.normalize("NFC", name))
+    joined = "-".join("".join(kept).split())
+    return joined.encode()[:MAX_NAME_BYTES].decode(errors="ignore").strip("-.") or "run"
+
+
+def _holds_run(path: Path) -> bool:
+    """Whether a folder holds a run, or one that was set aside. Other people's files are nobody's to mix with."""
+    try:
+        names = {entry.name for entry in path.iterdir()} - {LOCK}
+    except OSError as error:
+        raise refusal(error, path) from None
+    own = names & {CONFIG, EVENTS, MODEL} or {name for name in names if name.startswith(MARK)}
+    if names and not own:
+        raise UsageError("not empty, and holds no run", where=str(path), cure="give a new folder")
+    return bool(names)
