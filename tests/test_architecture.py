@@ -23,7 +23,7 @@ ROOMS = {  # of a floor or of a room, lowest first; a kind's settings belong to 
     ],
     "network.layers": [
         "shared", "activations", "identity", "add", "multiply", "concat", "flatten", "reshape", "dense", "embedding",
-        "noise", "normalisation", "convolution", "pooling", "attention", "recurrent",
+        "noise", "augmentation", "normalisation", "convolution", "pooling", "attention", "recurrent",
     ],
 }  # fmt: skip
 MOST_FILES = 20

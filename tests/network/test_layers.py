@@ -14,8 +14,9 @@ EXAMPLES = [(name, example) for name in KINDS for example in layers.entry(name).
 EVERYTHING = [(layers, name) for name in KINDS] + [(losses, name) for name in losses]
 
 KEEP_SCALE = {
-    "average_pool", "batch_norm", "dropout", "flatten", "gaussian_noise", "group_norm", "identity", "instance_norm",
-    "layer_norm", "max_pool", "reshape", "rms_norm", "spatial_dropout", "stochastic_depth", "upsample",
+    "average_pool", "batch_norm", "color_jitter", "cutout", "dropout", "flatten", "gaussian_noise", "group_norm",
+    "identity", "instance_norm", "layer_norm", "max_pool", "random_crop", "random_flip", "random_rotation",
+    "random_scaling", "reshape", "rms_norm", "spatial_dropout", "stochastic_depth", "time_shift", "upsample",
 }  # fmt: skip
 INITIALIZERS = {
     "elu": "he_normal", "exponential": "glorot_uniform", "gelu": "he_normal", "hard_sigmoid": "glorot_uniform",

@@ -122,6 +122,12 @@ CALLED = {
     "repeat": "stack times",
     "concat": "concatenate cat",
     "gaussian_noise": "noise",
+    "random_flip": "flip horizontal_flip random_horizontal_flip random_vertical_flip",
+    "random_rotation": "rotate rotation",
+    "random_scaling": "random_zoom zoom random_resized_crop",
+    "random_crop": "crop random_translation random_shift",
+    "cutout": "random_erasing erase",
+    "token_dropout": "word_dropout",
     "upsample": "upsampling2d up_sampling2d",
     # losses
     "cross_entropy": "categorical_cross_entropy sparse_categorical_cross_entropy softmax_loss negative_log_likelihood "

@@ -13,7 +13,7 @@ SOUND = (
 )  # fmt: skip
 RATES = ("raise_rate", "lower_rate", "raise_rate_some", "lower_rate_much", "raise_rate_much")
 SURE = 0.7  # confidence
-OVERFIT = ("early_stopping", "weight_decay", "add_dropout", "simpler_network")
+OVERFIT = ("early_stopping", "weight_decay", "add_dropout", "augment_images", "mixup", "simpler_network")
 
 
 def consistent(names: Iterable[str]) -> tuple[str, ...]:

@@ -257,6 +257,10 @@ def _look(
         stepper = Stepper(
             prepared.network, prepared.objectives, chosen, config.penalties, prepared.steps, freeze=config.freeze
         )
+        if config.training.mixing is not None:  # the step is that of the mixed rows, which are shown
+            key = jax.random.fold_in(state.key, state.step)
+            columns = config.training.mixing(columns, key, prepared.network, prepared.objectives)
+            rows = jax.device_get(columns)
         plain = Program(step_numbers, stepper)(state, columns)
         made = plain if outside is None else Program(step_with_delta, stepper, outside[0])(state, columns, outside[1])
         facts = _facts(source, wanted, rows) | {"given": outside}

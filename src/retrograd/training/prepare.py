@@ -90,6 +90,7 @@ class Prepared:
             watched,
             config.training.precision,
             config.freeze,
+            config.training.mixing,
         )
 
     def evaluator(self) -> Evaluator:

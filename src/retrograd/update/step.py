@@ -25,6 +25,7 @@ from retrograd.network.network import Network, Variables, take
 from retrograd.network.precision import Precision, in_bfloat16
 from retrograd.propagation.backprop import Pass, backprop
 from retrograd.propagation.objective import Objective
+from retrograd.update.mixing import Mixing
 from retrograd.update.optimizer import Optimizer
 from retrograd.update.penalties import Penalty, penalise
 from retrograd.update.selection import matches
@@ -64,7 +65,7 @@ class Stepper:
 
     `gradient_norm` is reported on request: on large networks it costs 5 to 8 % of the step. Of the precisions bfloat16
     is the step's own matter; float64 is the caller's, who gives float64 arrays (`computing_in`). `freeze` are patterns
-    of parameters that stay as they are, beside those of frozen nodes.
+    of parameters that stay as they are, beside those of frozen nodes; `mixing` changes the batch before the pass.
 
     Shapes:  `single` takes a batch, `many` the whole columns and the row numbers of each minibatch [steps, batch].
     """
@@ -79,13 +80,14 @@ class Stepper:
         gradient_norm: bool = False,
         precision: Precision = "float32",
         freeze: Sequence[str] = (),
+        mixing: Mixing | None = None,
     ) -> None:
         self.network, self.objectives, self.penalties = network, tuple(objectives), tuple(penalties)
         self.computed = in_bfloat16(network) if precision == "bfloat16" else network
         self.fused = fuse(self.computed, keep=[each for objective in objectives for each in objective.inputs])
         self.optimizer = optimizer
         self.gradient_norm, self.total_steps, self.precision = gradient_norm, total_steps, precision
-        self.freeze = tuple(freeze)
+        self.freeze, self.mixing = tuple(freeze), mixing
         optimizer.build(total_steps)  # an error comes now, not in the first step
         self.single = Program(Stepper.step, self, donate=(0,))
         self.many = Program(Stepper._many, self, donate=(0,))
@@ -130,11 +132,12 @@ class Stepper:
             self.gradient_norm,
             self.precision,
             self.freeze,
+            self.mixing,
         )
 
     def with_optimizer(self, optimizer: Optimizer) -> Stepper:
         """Return the step with another schedule, clipping or decay of the same optimiser; its state stays valid."""
-        settings = (self.penalties, self.total_steps, self.gradient_norm, self.precision, self.freeze)
+        settings = (self.penalties, self.total_steps, self.gradient_norm, self.precision, self.freeze, self.mixing)
         return Stepper(self.network, self.objectives, optimizer, *settings)
 
     def with_rates_times(self, factor: float) -> Stepper:
@@ -168,11 +171,18 @@ class Stepper:
         Every node's output and delta is there, unless the step's own network is asked for: `fused`.
         """
         ctx = Context(True, jax.random.fold_in(train.key, train.step), step=train.step)
+        batch = self.mixed(train, batch)
         result = accumulate(network or self.computed, self.objectives, train, ctx, batch, self.optimizer.accumulate)
         if not self.penalties:
             return result
         value, extra = penalise(self.penalties, train.params)
         return result._replace(loss=result.loss + value, grads=jax.tree.map(jnp.add, result.grads, extra))
+
+    def mixed(self, train: TrainState, batch: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the batch as the pass of this step reads it: mixed with itself, if that was asked for."""
+        if self.mixing is None:
+            return batch
+        return self.mixing(batch, jax.random.fold_in(train.key, train.step), self.network, self.objectives)
 
     def cost(self, train: TrainState, batch: Mapping[str, Any]) -> Cost:
         """Return what the step costs, counted once: XLA's formulas tell what they do, native kernels do not."""

@@ -8,13 +8,26 @@ from typing_extensions import override
 
 from retrograd.diagnosis.edit import hidden_dense, kind
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.remedy import Remedy, remedies, with_behind, with_entries, with_optimizer, with_training
+from retrograd.diagnosis.remedy import (
+    Remedy,
+    rearranged,
+    remedies,
+    with_behind,
+    with_entries,
+    with_optimizer,
+    with_training,
+)
+from retrograd.network.layers.augmentation.random_crop import RandomCrop
+from retrograd.network.layers.augmentation.random_rotation import RandomRotation
 from retrograd.network.layers.noise.dropout import Dropout
+from retrograd.network.scope import Entry
 from retrograd.training.config.config import RunConfig
 from retrograd.training.config.settings import EarlyStopping
+from retrograd.update.mixing import SOFT
 from retrograd.update.penalties import L2
 
 RATE, STRENGTH, PATIENCE = 0.3, 1e-3, 10
+MOVED, TURNED, MIXED = 1 / 8, 10.0, 0.2  # of an image's side; degrees; of Beta(0.2, 0.2), as its authors use it
 
 
 @remedies.register("less_regularisation")
@@ -68,3 +81,38 @@ class StopEarly(Remedy):
         if config.training.early_stopping is not None or program.dataset.valid is None:
             return None
         return with_training(config, early_stopping=EarlyStopping(PATIENCE))
+
+
+@remedies.register("augment_images")
+class AugmentImages(Remedy):
+    """In training, move each image by up to an eighth of its side and turn it by up to 10 degrees."""
+
+    why = "an image that never comes twice cannot be learned by heart"
+    cost = 2
+
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
+        x, first = program.dataset.train.get("x"), config.network[:1]
+        if x is None or len(x.shape) != 4 or not first or first[0].inputs or program.dataset.task == "segmentation":
+            return None
+        if any(isinstance(entry.layer, (RandomCrop, RandomRotation)) for entry in config.network):
+            return None
+        added = (RandomCrop(max(1, round(min(x.shape[1:3]) * MOVED))), RandomRotation(TURNED))
+        return rearranged(config, [*((None, Entry(layer)) for layer in added), *enumerate(config.network)])
+
+
+@remedies.register("mixup")
+class MixRows(Remedy):
+    """Train on rows blended with others, and on their blended targets."""
+
+    why = "between two rows the network learns a smooth way in place of a jump"
+    cost = 2
+
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
+        x, loss = program.dataset.train.get("x"), config.loss
+        if config.training.mixing is not None or x is None or x.dtype.kind != "f" or config.losses:
+            return None
+        if loss is None or loss.kind not in SOFT or getattr(loss, "ignored", None) is not None:
+            return None
+        return with_training(config, mixup=MIXED) if "y" in program.dataset.train else None

@@ -9,7 +9,10 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
 AFFINE = ("dense", "conv1d", "conv2d")
-TRANSPARENT = ("identity", "dropout", "flatten", "reshape", "gaussian_noise", "spatial_dropout")
+TRANSPARENT = (
+    "identity", "dropout", "flatten", "reshape", "gaussian_noise", "spatial_dropout", "color_jitter", "cutout",
+    "random_crop", "random_flip", "random_rotation", "random_scaling", "time_shift",
+)  # fmt: skip
 
 
 @symptoms.register(

@@ -48,6 +48,13 @@ class Overfit(Symptom):
                 f"end; training rows score {observed.train_score:.3g}, held-out ones {observed.score:.3g}",
                 Evidence("held-out loss at the end / smallest", rise, RISE),
                 Evidence("training score - held-out score", gap, GAP),
-                remedies=("early_stopping", "weight_decay", "add_dropout", "simpler_network"),
+                remedies=(
+                    "early_stopping",
+                    "augment_images",
+                    "weight_decay",
+                    "add_dropout",
+                    "mixup",
+                    "simpler_network",
+                ),
                 confidence=0.45,
             )

@@ -23,6 +23,14 @@ from retrograd.network.layers.add import Add
 from retrograd.network.layers.attention.learned_positions import LearnedPositions
 from retrograd.network.layers.attention.multi_head_attention import MultiHeadAttention
 from retrograd.network.layers.attention.positions import Positions
+from retrograd.network.layers.augmentation.color_jitter import ColorJitter
+from retrograd.network.layers.augmentation.cutout import Cutout
+from retrograd.network.layers.augmentation.random_crop import RandomCrop
+from retrograd.network.layers.augmentation.random_flip import RandomFlip
+from retrograd.network.layers.augmentation.random_rotation import RandomRotation
+from retrograd.network.layers.augmentation.random_scaling import RandomScaling
+from retrograd.network.layers.augmentation.time_shift import TimeShift
+from retrograd.network.layers.augmentation.token_dropout import TokenDropout
 from retrograd.network.layers.concat import Concat
 from retrograd.network.layers.convolution.conv1d import Conv1D
 from retrograd.network.layers.convolution.conv2d import Conv2D
@@ -63,10 +71,12 @@ __all__ = [
     "Add",
     "AveragePool",
     "BatchNorm",
+    "ColorJitter",
     "Concat",
     "Conv1D",
     "Conv2D",
     "Conv2DTranspose",
+    "Cutout",
     "Dense",
     "Dropout",
     "Embedding",
@@ -92,6 +102,10 @@ __all__ = [
     "PReLU",
     "Positions",
     "RMSNorm",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomScaling",
     "ReLU",
     "ReLU6",
     "Reshape",
@@ -103,5 +117,7 @@ __all__ = [
     "SpatialDropout",
     "StochasticDepth",
     "Tanh",
+    "TimeShift",
+    "TokenDropout",
     "Upsample",
 ]

@@ -13,6 +13,7 @@ from retrograd.base.quantities import NonNegativeFloat, NonNegativeInt, Number, 
 from retrograd.base.schema import Settings
 from retrograd.network.losses.loss import Loss, losses
 from retrograd.network.precision import Precision
+from retrograd.update.mixing import Mixing
 from retrograd.update.schedule import MAX_STEP
 
 Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT), Expect("an integer from 0 to 4294967295")]
@@ -158,6 +159,26 @@ class TrainingSettings(Settings):
             why="each epoch is measured",
         ),
     ] = 1  # epochs
+    mixup: Annotated[
+        PositiveFloat | None,
+        Words(
+            "each step trains on rows blended with others, and on their blended targets; the share is drawn from "
+            "Beta(mixup, mixup)",
+            more="blends more evenly",
+            less="most rows stay nearly as they are",
+            why="none: rows train as they are; 0.2 is a usual beginning",
+        ),
+    ] = None
+    cutmix: Annotated[
+        PositiveFloat | None,
+        Words(
+            "each step trains on images in which a rectangle is another image's, and on targets in that proportion; "
+            "the share is drawn from Beta(cutmix, cutmix)",
+            more="rectangles of medium size",
+            less="tiny rectangles or nearly whole images",
+            why="none: images train as they are; 1 draws any size alike",
+        ),
+    ] = None
     early_stopping: Annotated[EarlyStopping | None, Words("stop when the validation loss no longer falls")] = None
     goal: Annotated[Goal | None, Words("stop when a metric is reached")] = None
     convergence: Annotated[Convergence | None, Words("stop when little changes any more")] = None
@@ -198,6 +219,11 @@ class TrainingSettings(Settings):
             why="the layers that come with the program are tested; yours may not be",
         ),
     ] = False  # the backward pass, before the first step
+
+    @property
+    def mixing(self) -> Mixing | None:
+        """How the rows of a step are mixed, if they are."""
+        return None if self.mixup is None and self.cutmix is None else Mixing(self.mixup, self.cutmix)
 
     def batch_rows(self, rows: int) -> int:
         """Return how many of `rows` rows a full minibatch has."""
