@@ -80,6 +80,11 @@ class Resumed(Event):
     step: int
     epoch: int
 
+    @property
+    def text(self) -> str:
+        """The same in words."""
+        return f"goes on after step {self.step:,}, in epoch {self.epoch + 1}" if self.step else "begins again"
+
 
 @dataclass(frozen=True)
 class Epoch(Event):

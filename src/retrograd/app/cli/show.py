@@ -17,8 +17,9 @@ from retrograd.app.cli.verbs.runs import ending, most_confused
 from retrograd.data.report import Report
 from retrograd.present.tables import score_table
 from retrograd.present.text import filled
+from retrograd.record.events import Resumed
 from retrograd.record.judged import read_judged
-from retrograd.record.run import REPORT
+from retrograd.record.run import REPORT, RunFolder
 from retrograd.training.prepare import Prepared
 from retrograd.training.run import Run
 
@@ -37,6 +38,13 @@ def print_start(prepared: Prepared, folder: Path, spelt: Callable[[str], str] = 
     for finding in prepared.warnings():
         print(f"warning: {finding}", file=sys.stderr)
     print(f"  run folder {folder}", file=sys.stderr, flush=True)
+
+
+def print_resumed(folder: Path) -> None:
+    """Say, to standard error, where a run goes on, if it was there before."""
+    resumed = [event for event in RunFolder.open(folder).events() if isinstance(event, Resumed)]
+    if resumed:
+        print(f"  {resumed[-1].text}", file=sys.stderr, flush=True)
 
 
 def print_run(run: Run, chosen: Path | None = None) -> None:

@@ -16,7 +16,7 @@ from retrograd.base.errors import UsageError
 from retrograd.present.numbers import aligned, alone
 from retrograd.present.tables import cut, fits, score_table, table
 from retrograd.present.text import WIDTH, filled
-from retrograd.record.events import Note, Stopped
+from retrograd.record.events import Note, Resumed, Stopped
 from retrograd.record.judged import Mistaken, read_judged
 from retrograd.record.run import RunSummary
 from retrograd.record.runs import find_run, list_runs
@@ -88,7 +88,7 @@ def show(context: typer.Context, run: RunName, root: Root = None, as_json: Json 
         return
     typer.echo(folder.path.name)
     for event in folder.events():
-        if isinstance(event, Note):
+        if isinstance(event, (Note, Resumed)):
             typer.echo(filled(event.text, "  "))
         if isinstance(event, Stopped):
             typer.echo(ending(event.epoch, event.seconds, event.reason, event.sentence, event.best_epoch))

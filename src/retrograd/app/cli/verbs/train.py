@@ -25,28 +25,46 @@ from retrograd.app.cli.options import (
     finite_positive,
 )
 from retrograd.app.cli.progress import Progress
-from retrograd.app.cli.show import print_run, print_start, run_facts
+from retrograd.app.cli.show import print_resumed, print_run, print_start, run_facts
 from retrograd.app.cli.spelling import as_option, spelt_as_options
 from retrograd.app.cli.surroundings import settle, step_bytes
 from retrograd.base import allocator
+from retrograd.base.document import parse_document
 from retrograd.base.errors import UsageError
 from retrograd.base.schema import parse
 from retrograd.data.dataset import load
 from retrograd.data.settings import DataSettings
 from retrograd.record.files import write_file
+from retrograd.record.run import CONFIG, RunFolder
+from retrograd.record.runs import find_run
 from retrograd.record.strict_json import write_json
-from retrograd.training.config.config import at_folder, changed, is_configuration, with_paths
+from retrograd.training.config.config import (
+    at_folder,
+    changed,
+    config_of,
+    document_with,
+    is_configuration,
+    with_paths,
+    with_rate,
+)
 from retrograd.training.config.design import design
 from retrograd.training.prepare import Prepared, prepare, prepare_file
+from retrograd.training.resume import prepare_again, resume_prepared, unfinished
 from retrograd.training.run import train_prepared
 
+AUTO = "auto"
 EXIT_CODES = {"interrupted": 130, "terminated": 143}
 
 
 def train(
     source: Annotated[
-        Path, typer.Argument(metavar="CONFIG|DATA", help="a YAML configuration, or a data file or folder")
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="CONFIG|DATA",
+            show_default=False,
+            help="a YAML configuration, or a data file or folder; not needed to resume a run",
+        ),
+    ] = None,
     target: Target = None,
     changes: Changes = None,
     epochs: Annotated[int | None, typer.Option(parser=at_least(1), metavar="N", help="number of epochs")] = None,
@@ -58,6 +76,17 @@ def train(
     runs: RunsRoot = Path("runs"),
     run: Annotated[Path | None, typer.Option("--run", help="write the run to exactly this folder")] = None,
     force: Annotated[bool, typer.Option("--force", help="replace the run that --run already holds")] = False,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN|last|auto",
+            help="go on with a run that broke off; auto: with the last run of CONFIG unless it has ended",
+        ),
+    ] = None,
+    extend: Annotated[
+        int | None,
+        typer.Option(parser=at_least(1), metavar="N", help="with --resume: train a finished run further, to N epochs"),
+    ] = None,
     config_out: Annotated[Path | None, typer.Option(help="write the chosen configuration to this file")] = None,
     max_bytes: Annotated[
         int | None,
@@ -72,41 +101,75 @@ def train(
     \b
     From a configuration:  retrograd train examples/xor.yaml --epochs 500
     From a table alone:    retrograd train house.csv --target price
+    After a crash:         retrograd train --resume last
     """
     settle(layers)
     wanted = [*(changes or [])]
     numbers = {"training.epochs": epochs, "training.batch_size": batch_size, "training.seed": seed,
                "data.max_bytes": max_bytes}  # fmt: skip
     wanted += [f"{key}={value}" for key, value in numbers.items() if value is not None]
-    existing_data(source)
-    table = not is_configuration(source)
+    check_resume(source, resume, extend, run, force)
+    going_on = None if resume in (None, AUTO) else find_run(runs, str(resume))
+    if going_on and extend is not None:
+        wanted.append(f"training.epochs={extend}")
+    table = source is not None and not is_configuration(existing_data(source))
     chosen = None
     with spelt_as_options(table):
-        if table:
+        if source is None:
+            assert going_on is not None
+            document = document_with(wanted, parse_document(going_on.config_text(), str(going_on.path / CONFIG)))
+            prepared = prepare_again(going_on, with_rate(config_of(document), lr))
+        elif table:
             prepared, chosen = from_table(source, target, wanted, lr, config_out, force)
         else:
             refuse_table_options(source, target, config_out)
-            prepared = prepare_file(source, wanted, lr)
+            prepared = prepare_file(source, wanted, lr, runs)
+        if resume == AUTO:
+            going_on = going_on_by_itself(run, runs, prepared)
         with Progress(prepared.config.training.epochs, quiet) as progress:
 
             def started(prepared: Prepared, folder: Path) -> None:
                 allocator.tune(step_bytes(prepared))
-                if not (table or wanted or lr):
+                if source and not (table or wanted or lr or going_on):
                     carry(source, folder)
-                if chosen:
+                if source and chosen:
                     chosen.write(source, quiet, sys.stderr if as_json else sys.stdout)
                 if not quiet:
                     print_start(prepared, folder, as_option if table else str)
+                    print_resumed(folder)
 
-            finished = train_prepared(
-                prepared, root=runs, folder=run, overwrite=force, watchers=(progress,), started=started, readings=True,
-                returns_when_interrupted=True,
-            )  # fmt: skip
+            common: dict[str, Any] = {"watchers": (progress,), "started": started, "returns_when_interrupted": True}
+            if going_on:
+                finished = resume_prepared(going_on, prepared, extends=extend is not None, **common)
+            else:
+                finished = train_prepared(prepared, root=runs, folder=run, overwrite=force, readings=True, **common)
     if as_json:
         typer.echo(write_json({**run_facts(finished), **({"config": str(chosen.path)} if chosen else {})}))
     else:
         print_run(finished, chosen.path if chosen else None)
     return EXIT_CODES.get(finished.stop.reason, 0)
+
+
+def check_resume(source: Path | None, resume: str | None, extend: int | None, run: Path | None, force: bool) -> None:
+    """Raise UsageError where what is to be trained, or gone on with, is not said, or said twice."""
+    if source is None and resume in (None, AUTO):
+        cure = "give a configuration or a data file; --resume RUN goes on with a run"
+        raise UsageError("missing argument 'CONFIG|DATA'", cure=cure)
+    if resume is None and extend is not None:
+        raise UsageError("only with --resume RUN", where="--extend", cure="--epochs sets how long a new run is")
+    if resume == AUTO and extend is not None:
+        raise UsageError("not with --resume auto", where="--extend", cure="name the run: --resume RUN --extend N")
+    if resume not in (None, AUTO) and run is not None:
+        raise UsageError("a run that goes on stays in its folder", where="--run", cure="leave it out")
+    if resume is not None and force:
+        raise UsageError("not with --resume", where="--force", cure="it would replace the run that is to go on")
+
+
+def going_on_by_itself(folder: Path | None, runs: Path, prepared: Prepared) -> RunFolder | None:
+    """Return the run that `--resume auto` goes on with; None where one is to begin."""
+    if folder is None:
+        return unfinished(runs, prepared)
+    return RunFolder.open(folder) if (folder / CONFIG).exists() else None
 
 
 def refuse_table_options(source: Path, target: str | None, config_out: Path | None) -> None:
