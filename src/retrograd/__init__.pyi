@@ -154,6 +154,10 @@ from retrograd.diagnosis.diagnose import Diagnosis as Diagnosis, diagnose as dia
 from retrograd.repairs.repair import Repair as Repair, repair as repair
 from retrograd.update.step import Stepper as Stepper, apply_gradients as apply_gradients
 
+# what works best
+from retrograd.tuning.tune import compare_optimizers as compare_optimizers, tune as tune, tune_rate as tune_rate
+from retrograd.tuning.study import Study as Study
+
 # one step with every number
 from retrograd.tracing.trace import Trace as Trace, trace as trace
 

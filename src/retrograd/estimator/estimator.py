@@ -18,10 +18,11 @@ from retrograd.data.cells.floats import reading_in
 from retrograd.data.dataset import Dataset
 from retrograd.data.settings import DataSettings
 from retrograd.data.split.settings import SplitSettings
-from retrograd.estimator.fitting import Stream, fitted
 from retrograd.estimator.rows import Rows, continued, dataset_of, encoded, first_of_stream
+from retrograd.estimator.stream import Stream
 from retrograd.training.config.config import with_rate
 from retrograd.training.fit import configured
+from retrograd.training.in_memory import model_of, trained_in_memory
 from retrograd.training.prepare import Prepared, prepare
 from retrograd.training.run import Run, train_prepared
 from retrograd.training.use.predict import Model, load
@@ -128,7 +129,8 @@ class NetworkEstimator(BaseEstimator):
             self.run_ = run = train_prepared(prepared, root=self.runs)
             model, history = run.model, run.history
         else:
-            model, history = fitted(prepared, self.model_.variables if goes_on else None)
+            outcome = trained_in_memory(prepared, self.model_.variables if goes_on else None)
+            model, history = model_of(prepared, outcome), outcome.history
         self._take(model)
         self._dataset = _without_rows(dataset)
         curve = [epoch.loss for epoch in history]

@@ -21,15 +21,17 @@ from retrograd.base.errors import ResourceError, RetrogradError, RetrogradWarnin
 from retrograd.base.plain_text import plain_streams
 
 VERBS = {
-    "train": "train a network from a configuration, or from a table alone",
+    "train": "train a network from a configuration or a table alone",
     "trace": "show every number of one training step",
     "diagnose": "say whether a network learns, and if not, why",
     "repair": "try remedies and keep those that measure better",
+    "tune": "find the learning rate, or other settings that work best",
+    "compare-optimizers": "train the same network with each optimizer at its own rate",
     "predict": "predict for new rows with a trained model",
     "generate": "continue or answer a text with a trained model",
     "evaluate": "measure a trained model on rows with targets",
     "runs": "list runs, show one, write its page, compare several",
-    "explain": "explain a configuration, a layer, a setting, a finding or a concept",
+    "explain": "explain a configuration, a layer, a finding or a concept",
     "check": "compare the backward pass with differences, layer by layer",
     "cache": "show or clear the compiled programs that commands keep",
     "schema": "print the JSON Schema of a configuration",
@@ -98,7 +100,7 @@ def obey(arguments: list[str]) -> int:
         raise unknown(first)
     else:
         with interrupts_waiting():
-            command = importlib.import_module(f"retrograd.app.cli.verbs.{first}").command
+            command = importlib.import_module(f"retrograd.app.cli.verbs.{first.replace('-', '_')}").command
         try:
             with command.make_context(f"{PROGRAM} {first}", arguments[1:]) as ctx:
                 code = command.invoke(ctx)

@@ -7,7 +7,13 @@ import io
 import os
 import sys
 
-SAVING = ("train", "diagnose", "repair")  # verbs that compute for long and save what they find: output can be lost
+SAVING = (
+    "train",
+    "diagnose",
+    "repair",
+    "tune",
+    "compare-optimizers",
+)  # verbs that compute for long and save what they find: output can be lost
 LINES_BUFFER = 2**13
 
 

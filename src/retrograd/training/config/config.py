@@ -31,6 +31,7 @@ from retrograd.network.losses.loss import Loss, losses
 from retrograd.network.network import Network
 from retrograd.propagation.objective import Objective
 from retrograd.training.config.changes import with_change
+from retrograd.training.config.search import Search, parse_search, search_schema
 from retrograd.training.config.settings import LossOn, TrainingSettings
 from retrograd.update.adam import Adam
 from retrograd.update.optimizer import Optimizer, optimizers
@@ -104,6 +105,16 @@ Penalties = Annotated[
     ),
 ]
 
+Searched = Annotated[
+    Search | None,
+    Custom(
+        parse_search,
+        lambda value, filled: None if value is None else value.plain(),
+        search_schema,
+        "a mapping of settings to the values that are tried",
+    ),
+]
+
 
 @dataclass(frozen=True)
 class RunConfig(Settings):
@@ -137,6 +148,13 @@ class RunConfig(Settings):
         Words("parameters that stay as they are, as in [hidden/bias] or ['*/bias']", why="none: all are trained"),
     ] = ()
     training: Annotated[TrainingSettings, Words("how long, in which portions, and when to stop")] = TrainingSettings()  # noqa: RUF009  # frozen, so it can be shared
+    search: Annotated[
+        Searched,
+        Words(
+            "what `retrograd tune` tries: settings by the paths of --set, and method, metric, seeds, trials, seed",
+            why="none: `retrograd tune` then finds the learning rate",
+        ),
+    ] = None
     name: Annotated[str, Words("name of the run, and part of its folder's name")] = "run"
 
     def rules(self) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""Training in memory: a model without a run folder, and one that is trained portion by portion."""
+"""A training that takes its rows portion by portion."""
 
 from __future__ import annotations
 
@@ -7,50 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import numpy as np
 
 from retrograd.base.errors import NonFiniteError
 from retrograd.base.memory import memory_told
 from retrograd.data.batches import epoch_order
 from retrograd.native.library import kernels
-from retrograd.network.layer import Spec
 from retrograd.network.network import Variables
 from retrograd.network.precision import computing_in, in_precision, taken_out
-from retrograd.record.events import Epoch
 from retrograd.training.ending import trained
 from retrograd.training.loop.guarded import all_finite, copied
-from retrograd.training.loop.loop import Loop
 from retrograd.training.prepare import Prepared
 from retrograd.training.use.predict import Model
-
-
-def fitted(prepared: Prepared, first: Variables | None = None) -> tuple[Model, tuple[Epoch, ...]]:
-    """Return the trained model and its epochs; nothing is written. Training begins with `first`, if it is given.
-
-    Raises:  NonFiniteError when training met NaN or infinity; KeyboardInterrupt at once
-    """
-    config, dataset = prepared.config, prepared.dataset
-    with kernels(config.training.native_kernels), memory_told():
-        evaluator = prepared.evaluator()
-        outcome = Loop(
-            prepared.stepper(),
-            config.training,
-            dataset.train,
-            score=lambda variables: (
-                {"valid": evaluator.scores(variables, dataset.valid)} if dataset.valid is not None else {}
-            ),
-            held_out=dataset.valid is not None,
-            valid_rows=dataset.rows.get("valid", 0),
-        ).run(first or first_variables(prepared))
-    if outcome.error is not None:
-        raise outcome.error
-    return trained(prepared, outcome.variables, outcome.best.metrics if outcome.best else {}), outcome.history
-
-
-def first_variables(prepared: Prepared) -> Variables:
-    """Return the weights that a run begins with."""
-    specs = {name: Spec(np.shape(column), column.dtype) for name, column in prepared.dataset.train.items()}
-    return prepared.network.init(jax.random.key(prepared.config.training.seed), specs)
 
 
 class Stream:
@@ -61,7 +28,7 @@ class Stream:
         self.stepper = prepared.stepper()
         self.mixes_batch = any(node.layer.mixes_batch for node in prepared.network)
         with computing_in(self.precision):
-            variables = in_precision(first or first_variables(prepared), self.precision)
+            variables = in_precision(first or prepared.first(), self.precision)
             self.train = self.stepper.start(variables, jax.random.key(prepared.config.training.seed))
 
     def epoch(self, columns: Mapping[str, Any], seed: int) -> float:

@@ -1,0 +1,57 @@
+"""`retrograd compare-optimizers`: the same network with each optimizer, at its own best rate."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retrograd.app.cli.options import Changes, Json, OwnLayers, RunsRoot, Target, at_least, command_of
+from retrograd.app.cli.programs import program_at
+from retrograd.app.cli.surroundings import settle
+from retrograd.base.doors import refuse_foreign
+from retrograd.present.tables import table
+from retrograd.present.text import filled
+from retrograd.record.strict_json import write_json
+from retrograd.tuning.optimizers import SEEDS
+from retrograd.tuning.page import HEAD, comparison_rows
+from retrograd.tuning.tune import PAGE
+from retrograd.tuning.tune import compare_optimizers as run_comparison
+
+
+def compare_optimizers(
+    source: Annotated[
+        str, typer.Argument(metavar="CONFIG|RUN|DATA", help="a YAML configuration, a run or a data file")
+    ],
+    target: Target = None,
+    changes: Changes = None,
+    seeds: Annotated[
+        int, typer.Option(parser=at_least(1), metavar="N", help="seeds that each one trains with")
+    ] = SEEDS,
+    layers: OwnLayers = None,
+    runs: RunsRoot = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Train the same network with SGD, momentum, RMSprop, Adagrad, Adam and AdamW.
+
+    \b
+    Each trains at its own best rate of 16, from the same weights; the table says
+    the lowest validation loss (training loss, where there is no such part) over
+    the seeds, and in which epoch half of the way down to the best was done.
+    """
+    settle(layers)
+    refuse_foreign(source, "tune")
+    program = program_at(source, target, changes or [], runs)
+    found = run_comparison(program.config, dataset=program.dataset, seeds=seeds, root=runs,
+                           said=lambda name: print(f"  {name}", file=sys.stderr))  # fmt: skip
+    if as_json:
+        typer.echo(write_json(found.plain()))
+        return
+    print(table([HEAD, *comparison_rows(found)]))
+    print(filled(found.sentence, hang=0))
+    print(f"report: {runs / f'optimizers-{program.config.name}' / PAGE}")
+
+
+command = command_of(compare_optimizers)

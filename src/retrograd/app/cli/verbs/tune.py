@@ -1,0 +1,135 @@
+"""`retrograd tune`: try settings, and say which works best."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from retrograd.app.cli.options import Changes, Json, OwnLayers, RunsRoot, Target, at_least, command_of
+from retrograd.app.cli.programs import program_at
+from retrograd.app.cli.surroundings import settle
+from retrograd.base.document import write_document
+from retrograd.base.doors import refuse_foreign
+from retrograd.present.numbers import number
+from retrograd.present.tables import fits, table
+from retrograd.present.text import filled
+from retrograd.record.files import write_file
+from retrograd.record.strict_json import write_json
+from retrograd.training.config.config import RunConfig, plain_config, portable
+from retrograd.tuning.page import short, tried_head, tried_row
+from retrograd.tuning.rate import Sweep
+from retrograd.tuning.study import Study
+from retrograd.tuning.tune import PAGE, allowance, tune_rate
+from retrograd.tuning.tune import tune as run_tune
+
+SHOWN, BAR, WORST_SHOWN = 10, 40, 0.9
+BEST = "best.yaml"
+
+
+def tune(
+    source: Annotated[
+        str, typer.Argument(metavar="CONFIG|RUN|DATA", help="a YAML configuration, a run or a data file")
+    ],
+    target: Target = None,
+    changes: Changes = None,
+    rate: Annotated[bool, typer.Option("--rate", help="find the learning rate, whatever `search` says")] = False,
+    budget: Annotated[
+        str | None, typer.Option(metavar="TRIALS|TIME", help="budget: trials (30) or a time (90s, 10m, 1h)")
+    ] = None,
+    jobs: Annotated[int, typer.Option(parser=at_least(1), metavar="N", help="processes that run trials")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with a study that was interrupted")] = False,
+    layers: OwnLayers = None,
+    runs: RunsRoot = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Try settings from fresh weights, and say which works best.
+
+    \b
+    The section `search` of the configuration names the settings by the paths
+    of --set:
+      search:
+        optimizer.adam.learning_rate: {log: [1.0e-5, 1]}
+        network.0.dense.units: [32, 64, 128]
+        method: halving       # or grid, random, tpe
+        seeds: 2
+    Without it, or with --rate, 32 learning rates are tried. Trials are run
+    folders below RUNS/tune-NAME; the winner is confirmed on fresh seeds and
+    written there as best.yaml. The test part is never looked at.
+    """
+    settle(layers)
+    refuse_foreign(source, "tune")
+    allowance(budget)
+    program = program_at(source, target, changes or [], runs)
+    if rate or program.config.search is None:
+        found = tune_rate(program.config, dataset=program.dataset, root=runs)
+        typer.echo(write_json(found.plain())) if as_json else say_rate(found, runs / f"rate-{program.config.name}")
+        return
+    told = len(program.config.search.ranges)
+    print(f"trying {told} setting{'s' * (told != 1)}, {program.config.search.method}", file=sys.stderr)
+    study = run_tune(
+        program.config,
+        dataset=None if reads_data(program.config) else program.dataset,
+        budget=budget,
+        jobs=jobs,
+        resume=resume,
+        root=runs,
+        layers=layers or (),
+        said=lambda key: print(f"  trial {key}", file=sys.stderr),
+    )
+    if study.verdict and study.verdict.is_better:
+        write_file(study.folder / BEST, write_document(plain_config(portable(study.config))).encode())
+    typer.echo(write_json(study.plain())) if as_json else say_study(study)
+
+
+def reads_data(config: RunConfig) -> bool:
+    """Return whether a search changes how the data are read."""
+    return any(path.partition(".")[0] == "data" for path, _ in (config.search.ranges if config.search else ()))
+
+
+def say_rate(found: Sweep, folder: Path) -> None:
+    """Print the curve of the rates as bars, the chosen one, and why."""
+    finite = sorted(each.loss for each in found.tried if each.loss < float("inf"))
+    low, high = (finite[0], finite[min(int(WORST_SHOWN * len(finite)), len(finite) - 1)]) if finite else (0.0, 1.0)
+    print(f"{'rate':>9}  {'lowest loss':>11}  epochs  ({found.optimizer})")
+    for each in found.tried:
+        share = min(max((each.loss - low) / ((high - low) or 1.0), 0.0), 1.0) if finite else 1.0
+        bar = "diverged" if each.loss == float("inf") else "#" * max(1, round(BAR * share))
+        mark = "<- " if each.rate == found.best else "   "
+        print(f"{number(each.rate, 3):>9}  {number(each.loss, 4):>11}  {each.epochs:>6}  {mark}{bar}")
+    print(filled(f"learning rate {found.best:g}: {found.why}", hang=0))
+    print(f"\n  retrograd train ... --lr {found.best:g}\nreport: {folder / PAGE}")
+
+
+def say_study(study: Study) -> None:
+    """Print what was tried, the best first, the winner and the verdict."""
+    rows = [tried_head(study), *(tried_row(each) for each in study.tried[:SHOWN])]
+    left = len(study.tried) - SHOWN
+    if fits(rows):
+        print(table(rows))
+    else:  # too many settings for a line
+        for each in study.tried[:SHOWN]:
+            settings = ", ".join(f"{short(path)} {_plain(value)}" for path, value in each.values)
+            print(filled(f"{number(each.score, 4)} after {each.epochs} epochs: {settings}"))
+    if left > 0:
+        print(f"... and {left} more")
+    for words in (*study.notes, *study.failed):
+        print(filled(f"note: {words}"))
+    if study.verdict is None:
+        print("no trial was finished")
+    else:
+        winner = ", ".join(f"{path}: {_plain(value)}" for path, value in study.verdict.winner.values)
+        print(filled(f"\nwinner: {winner}"))
+        print(filled(study.verdict.sentence, hang=0))
+        if study.verdict.is_better:
+            print(f"written to {study.folder / BEST}")
+    print(f"report: {study.folder / PAGE}")
+
+
+def _plain(value: Any) -> str:
+    return number(value, 3) if isinstance(value, float) else str(value)
+
+
+command = command_of(tune)

@@ -1,0 +1,142 @@
+"""The `search:` section of a configuration: which settings are tried, with which values, and by which method."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from retrograd.base.annotations import show
+from retrograd.base.errors import ConfigError, did_you_mean
+
+Method = Literal["halving", "grid", "random", "tpe"]
+Kind = Literal["choice", "log", "linear", "integer"]
+METHODS = get_args(Method)
+RANGES = ("log", "linear", "integer")
+NUMBERS = {"seeds": 1, "trials": 1, "seed": 0}  # options, and the least that each may be
+OPTIONS = ("method", "metric", *NUMBERS)
+POINTS = 5  # of a range, in a grid
+DIGITS = 3  # of a number that is drawn: more would pretend a precision that no search has
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values that one setting may take: a list, or all numbers between two."""
+
+    kind: Kind
+    values: tuple[Any, ...]
+
+    def at(self, share: float) -> Any:
+        """Return the value at a share from 0 to 1 of the range."""
+        if self.kind == "choice":
+            return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
+        low, high = self.values
+        if self.kind == "integer":
+            return int(low) + min(int(share * (high - low + 1)), int(high - low))
+        value = (
+            math.exp(math.log(low) + share * math.log(high / low)) if self.kind == "log" else low + share * (high - low)
+        )
+        return float(f"{value:.{DIGITS}g}")
+
+    def points(self, most: int = POINTS) -> tuple[Any, ...]:
+        """Return the values of a grid: all of a list, some of a range, its ends among them."""
+        if self.kind == "choice":
+            return self.values
+        if self.kind == "integer":
+            most = min(most, int(self.values[1] - self.values[0]) + 1)
+            ends = (
+                round(self.values[0] + i * (self.values[1] - self.values[0]) / max(most - 1, 1)) for i in range(most)
+            )
+            return tuple(dict.fromkeys(int(value) for value in ends))
+        return tuple(dict.fromkeys(self.at(i / (most - 1)) for i in range(most)))
+
+    def plain(self) -> Any:
+        """Return the range as it is written in a configuration."""
+        return list(self.values) if self.kind == "choice" else {self.kind: list(self.values)}
+
+
+@dataclass(frozen=True)
+class Search:
+    """What `retrograd tune` tries: ranges by the paths that `--set` takes, the method, seeds, trials, the metric."""
+
+    ranges: tuple[tuple[str, Range], ...]
+    method: Method = "halving"
+    metric: str = "loss"
+    seeds: int = 1
+    trials: int | None = None
+    seed: int = 0
+
+    def plain(self) -> dict[str, Any]:
+        """Return the section as it is written in a configuration."""
+        options = {name: getattr(self, name) for name in OPTIONS if getattr(self, name) is not None}
+        return {**{path: values.plain() for path, values in self.ranges}, **options}
+
+
+def parse_search(value: Any, path: str) -> Search | None:
+    """Return the section that a mapping of paths and options means.
+
+    Raises:  ConfigError naming what is wrong with one of them
+    """
+    if value is None or isinstance(value, Search):
+        return value
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"expected a mapping of settings and their values, found {show(value)}", where=path)
+    ranges = tuple(
+        (str(name), parse_range(given, f"{path}.{name}")) for name, given in value.items() if name not in OPTIONS
+    )
+    if not ranges:
+        cure = "as in {optimizer.adam.learning_rate: {log: [1.0e-5, 1]}, method: halving}"
+        raise ConfigError("names no setting to be tried", where=path, cure=cure)
+    options = {name: value[name] for name in OPTIONS if name in value}
+    if options.get("method", "halving") not in METHODS:
+        found = options["method"]
+        raise ConfigError(
+            f"unknown method {show(found)}", where=f"{path}.method", cure=did_you_mean(str(found), METHODS)
+        )
+    for name, least in NUMBERS.items():
+        number = options.get(name, least)
+        if not isinstance(number, int) or isinstance(number, bool) or number < least:
+            raise ConfigError(
+                f"expected a whole number, at least {least}, found {show(number)}", where=f"{path}.{name}"
+            )
+    return Search(ranges, **options)
+
+
+def parse_range(value: Any, path: str) -> Range:
+    """Return the values that one setting may take.
+
+    Raises:  ConfigError for what is neither a list nor {log: [low, high]}, {linear: ...} or {integer: ...}
+    """
+    if isinstance(value, Sequence) and not isinstance(value, str) and value:
+        return Range("choice", tuple(value))
+    expected = "expected a list of values, or {log: [low, high]}, {linear: [low, high]} or {integer: [low, high]}"
+    if not isinstance(value, Mapping) or len(value) != 1:
+        raise ConfigError(f"{expected}, found {show(value)}", where=path)
+    kind, ends = next(iter(value.items()))
+    if kind not in RANGES:
+        raise ConfigError(f"unknown range {show(kind)}", where=path, cure=did_you_mean(str(kind), RANGES))
+    is_pair = isinstance(ends, Sequence) and not isinstance(ends, str) and len(ends) == 2
+    if not is_pair or not all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in ends):
+        raise ConfigError(f"expected two numbers, found {show(ends)}", where=f"{path}.{kind}")
+    low, high = ends
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ConfigError(f"expected the smaller number first, found {show(list(ends))}", where=f"{path}.{kind}")
+    if kind == "log" and low <= 0:
+        raise ConfigError(
+            f"a logarithm needs numbers > 0, found {low:g}", where=f"{path}.log", cure="use linear, or a small number"
+        )
+    if kind == "integer" and (low != int(low) or high != int(high)):
+        raise ConfigError(f"expected whole numbers, found {show(list(ends))}", where=f"{path}.integer")
+    return Range(kind, (low, high))
+
+
+def search_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the section."""
+    pair = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+    between = {"type": "object", "properties": dict.fromkeys(RANGES, pair), "additionalProperties": False,
+               "minProperties": 1, "maxProperties": 1}  # fmt: skip
+    properties = {"method": {"enum": list(METHODS)}, "metric": {"type": "string"}}
+    properties |= {name: {"type": "integer", "minimum": least} for name, least in NUMBERS.items()}
+    values = {"anyOf": [{"type": "array", "minItems": 1}, between]}
+    return {"type": ["object", "null"], "properties": properties, "additionalProperties": values}

@@ -1,0 +1,44 @@
+"""Training in memory: a model without a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from retrograd.base.memory import memory_told
+from retrograd.native.library import kernels
+from retrograd.network.network import Variables
+from retrograd.training.ending import trained
+from retrograd.training.loop.loop import Fitted, Loop, Watcher
+from retrograd.training.prepare import Prepared
+from retrograd.training.use.predict import Model
+
+
+def trained_in_memory(prepared: Prepared, first: Variables | None = None, watchers: Sequence[Watcher] = ()) -> Fitted:
+    """Return what training comes to; nothing is written. It begins with `first`, if these weights are given.
+
+    Raises:  KeyboardInterrupt at once
+    """
+    config, dataset = prepared.config, prepared.dataset
+    with kernels(config.training.native_kernels), memory_told():
+        evaluator = prepared.evaluator()
+        return Loop(
+            prepared.stepper(),
+            config.training,
+            dataset.train,
+            score=lambda variables: (
+                {"valid": evaluator.scores(variables, dataset.valid)} if dataset.valid is not None else {}
+            ),
+            held_out=dataset.valid is not None,
+            valid_rows=dataset.rows.get("valid", 0),
+            watchers=watchers,
+        ).run(first or prepared.first())
+
+
+def model_of(prepared: Prepared, outcome: Fitted) -> Model:
+    """Return the model that a training has come to.
+
+    Raises:  NonFiniteError when it met NaN or infinity
+    """
+    if outcome.error is not None:
+        raise outcome.error
+    return trained(prepared, outcome.variables, outcome.best.metrics if outcome.best else {})

@@ -1,0 +1,115 @@
+"""A study on disk: a journal that is only ever appended to, and a lock for each trial. No database, no server."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from retrograd.base.errors import DataError
+from retrograd.record.files import make_folder, refusal
+from retrograd.record.strict_json import write_json
+
+JOURNAL, SETTINGS, TRIALS, LOCKS = "study.jsonl", "study.json", "trials", "locks"
+ATTEMPTS = 2  # of a trial whose process dies: the second may find a quieter machine
+
+
+@dataclass
+class State:
+    """What the journal holds."""
+
+    costs: dict[str, float] = field(default_factory=dict)  # of finished trials by key
+    ended: dict[str, dict[str, Any]] = field(default_factory=dict)  # their events
+    begun: dict[str, int] = field(default_factory=dict)  # attempts without an end
+    is_closed: bool = False  # the budget is used up: nothing new is tried, the winner is confirmed
+    retried: list[str] = field(default_factory=list)
+
+
+class Journal:
+    """The events of a study, one JSON object a line; several processes may append.
+
+    A line that a dying process left unfinished is passed over, and the next writer begins a new one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.path = folder, folder / JOURNAL
+
+    def append(self, **event: Any) -> None:
+        """Write one event, whole and to the disk.
+
+        Raises:  ResourceError when the disk refuses
+        """
+        line = f"{write_json(event)}\n".encode()
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                size = os.fstat(descriptor).st_size
+                if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                    line = b"\n" + line
+                os.write(descriptor, line)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise refusal(error, self.path) from None
+
+    def read(self) -> State:
+        """Return what has happened so far."""
+        state = State()
+        content = self.path.read_bytes() if self.path.exists() else b""
+        for line in content.split(b"\n"):
+            with contextlib.suppress(ValueError):
+                _apply(json.loads(line), state)
+        return state
+
+    @contextlib.contextmanager
+    def claimed(self, key: str) -> Iterator[bool]:
+        """Give whether this process alone may run a trial, until the body ends or the process does."""
+        make_folder(self.folder / LOCKS)
+        descriptor = os.open(self.folder / LOCKS / key, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+        finally:
+            os.close(descriptor)
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """Return what a study was begun with.
+
+    Raises:  DataError when the file is missing or damaged
+    """
+    try:
+        settings: dict[str, Any] = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"not the settings of a study: {error}", where=str(folder / SETTINGS)) from None
+    return settings
+
+
+def _apply(event: Any, state: State) -> None:
+    if not isinstance(event, dict):
+        return
+    key, kind = event.get("trial", ""), event.get("event")
+    if kind == "began":
+        state.begun[key] = state.begun.get(key, 0) + 1
+        if state.begun[key] > 1:
+            state.retried.append(key)
+    elif kind == "interrupted":  # by the user: no fault of the trial
+        state.begun[key] = state.begun.get(key, 0) - 1
+    elif kind == "ended":
+        cost = event.get("cost")
+        state.costs[key] = cost if isinstance(cost, (int, float)) and math.isfinite(cost) else math.inf
+        state.ended[key] = event
+    elif kind in ("closed", "opened"):
+        state.is_closed = kind == "closed"

@@ -1,0 +1,114 @@
+"""The comparison that every textbook prints, measured on one's own data: optimizers, each at its own best rate."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from statistics import fmean, stdev
+from typing import Any, NamedTuple
+
+from retrograd.base.keys import SEED_LIMIT
+from retrograd.base.schema import parse_registered
+from retrograd.data.dataset import Dataset
+from retrograd.training.config.config import RunConfig, with_rate
+from retrograd.training.loop.stop import watched
+from retrograd.tuning.rate import Sweep, sweep, trial
+from retrograd.tuning.trial import without_test
+from retrograd.update.optimizer import optimizers
+
+COMPARED: dict[str, Any] = {
+    "SGD": "sgd",
+    "momentum": {"sgd": {"momentum": 0.9}},
+    "RMSprop": "rmsprop",
+    "Adagrad": "adagrad",
+    "Adam": "adam",
+    "AdamW": "adamw",
+}
+SWEPT, SEEDS = 16, 3
+HALF = 0.5  # of the way from the first loss to the lowest one of all: when an optimizer passes it
+
+
+class Compared(NamedTuple):
+    """One optimizer at its best rate: lowest losses by seed, the epoch at which it was half-way, its loss by epoch."""
+
+    name: str
+    rate: float
+    losses: tuple[float, ...]
+    half_way: int | None
+    curve: tuple[float, ...]
+    sweep: Sweep
+
+    @property
+    def mean(self) -> float:
+        """The mean of the lowest losses."""
+        return fmean(self.losses)
+
+    @property
+    def spread(self) -> float:
+        """Their standard deviation over the seeds."""
+        return stdev(self.losses) if len(self.losses) > 1 and math.isfinite(self.mean) else 0.0
+
+
+class Comparison(NamedTuple):
+    """The optimizers, the best first, and a sentence."""
+
+    rows: tuple[Compared, ...]
+    sentence: str
+
+    def plain(self) -> dict[str, Any]:
+        """Return the comparison as plain types, for JSON."""
+        keep = ("name", "rate", "losses", "half_way", "curve")
+        rows = [
+            {name: getattr(row, name) for name in keep} | {"swept": row.sweep.plain()["tried"]} for row in self.rows
+        ]
+        return {"sentence": self.sentence, "optimizers": rows}
+
+
+def compare(
+    config: RunConfig,
+    dataset: Dataset,
+    names: Sequence[str] = tuple(COMPARED),
+    seeds: int = SEEDS,
+    said: Callable[[str], None] = lambda line: None,
+) -> Comparison:
+    """Train the same network with each optimizer at its own swept rate, from the same weights, over some seeds."""
+    rows = []
+    for name in names:
+        said(name)
+        optimizer = parse_registered(optimizers, COMPARED[name], "optimizer")
+        own = dataclasses.replace(config, optimizer=optimizer, search=None)
+        found = sweep(own, dataset, SWEPT)
+        runs = [found.history]
+        for seed in range(1, seeds):
+            training = dataclasses.replace(config.training, seed=(config.training.seed + seed) % SEED_LIMIT)
+            other = dataclasses.replace(with_rate(own, found.best), training=training)
+            runs.append(trial(other, without_test(dataset), found.best, config.training.epochs)[0])
+        losses = tuple(min((watched(epoch) for epoch in run), default=math.inf) for run in runs)
+        curve = tuple(watched(epoch) for epoch in found.history)
+        rows.append(Compared(name, found.best, losses, None, curve, found))
+    rows.sort(key=lambda row: row.mean)
+    low = min(min(row.curve, default=math.inf) for row in rows)
+    rows = [row._replace(half_way=half_way(row.curve, low)) for row in rows]
+    return Comparison(tuple(rows), sentence(rows))
+
+
+def half_way(curve: Sequence[float], low: float) -> int | None:
+    """Return the epoch at which a curve has passed half of the way down from its first value to the lowest of all."""
+    if not curve:
+        return None
+    goal = low + HALF * (curve[0] - low)
+    return next((epoch for epoch, loss in enumerate(curve, 1) if loss <= goal), None)
+
+
+def sentence(rows: Sequence[Compared]) -> str:
+    """Return what the table says: which is best, and which are as good within the seeds' spread."""
+    best, *others = rows
+    noise = {row.name: 2 * math.sqrt((best.spread**2 + row.spread**2) / max(len(row.losses), 1)) for row in others}
+    as_good = [row.name for row in others if row.mean - best.mean <= noise[row.name]]
+    words = f"{best.name} at {best.rate:g} has the lowest loss, {best.mean:.4g}"
+    return (
+        f"{words}; within the seeds' spread of it: {', '.join(as_good)}"
+        if as_good
+        else f"{words}, beyond the seeds' spread"
+    )

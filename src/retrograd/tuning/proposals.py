@@ -1,0 +1,202 @@
+"""What is tried next: for each method a pure function of the search's seed and of what is finished.
+
+Nobody hands out work. Every process asks the same function what may begin now, so a study that was killed, or that
+several processes share, comes to the same trials.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from retrograd.base.errors import UsageError
+from retrograd.training.config.search import Search
+
+TRIALS = 27  # unless the search says how many
+SHRINK = 3  # of so many settings one goes on to a rung with so many times the epochs
+PORTION = 8  # settings that TPE proposes at once: what may run side by side
+MOST_OF_GRID = 10_000
+TPE_CURE = "pip install 'retrograd[tune]', or choose the method halving, random or grid"
+
+
+class Proposal(NamedTuple):
+    """One trial: which settings (by number), in which rung, with which seed, for how many epochs."""
+
+    number: int
+    rung: int
+    seed: int  # 0 for the configuration's own, 1 for the next, ...
+    epochs: int
+    values: tuple[tuple[str, Any], ...]
+
+    @property
+    def key(self) -> str:
+        """The name of the trial in the journal."""
+        return f"{self.number:04d}-{self.rung}-{self.seed}"
+
+    @property
+    def folder(self) -> str:
+        """The name of its run folder; a promoted trial goes on in its own."""
+        return f"{self.number:04d}-{self.seed}"
+
+
+Costs = Mapping[str, float]  # of finished trials by key, smaller is better; infinite for one that failed
+Values = tuple[tuple[str, Any], ...]
+
+
+def proposals(search: Search, epochs: int, costs: Costs) -> tuple[list[Proposal], bool]:
+    """Return the trials that may begin now, and whether the search is over."""
+    if search.method == "halving":
+        return halving(search, epochs, costs)
+    if search.method == "tpe":
+        return by_tpe(search, epochs, costs)
+    drawn = grid(search) if search.method == "grid" else [draw(search, i) for i in range(search.trials or TRIALS)]
+    return _unfinished(_rung(search, drawn, range(len(drawn)), 0, epochs), costs)
+
+
+def grid(search: Search) -> list[Values]:
+    """Return all combinations of the ranges' points.
+
+    Raises:  UsageError for more of them than anybody can want
+    """
+    points = [values.points() for _, values in search.ranges]
+    count = math.prod(map(len, points))
+    if count > MOST_OF_GRID:
+        raise UsageError(
+            f"the grid has {count:,} points", where="search", cure="use halving or random, or fewer values"
+        )
+    names = [path for path, _ in search.ranges]
+    every = [tuple(zip(names, values, strict=True)) for values in itertools.product(*points)]
+    return every[: search.trials]
+
+
+def draw(search: Search, number: int) -> Values:
+    """Return the settings with a number, drawn at random: by the search's seed and this number alone."""
+    rng = np.random.default_rng(np.random.SeedSequence([search.seed, number]))
+    return tuple(
+        (path, values.at(float(share)))
+        for (path, values), share in zip(search.ranges, rng.random(len(search.ranges)), strict=True)
+    )
+
+
+def rungs(epochs: int, trials: int) -> list[tuple[int, int]]:
+    """Return how many settings each rung has and how many epochs in all; the last rung trains to the end."""
+    count = min(int(math.log(trials, SHRINK) + 1e-9), int(math.log(epochs, SHRINK) + 1e-9))
+    return [
+        (max(1, math.ceil(trials / SHRINK**i)), epochs if i == count else max(1, round(epochs / SHRINK ** (count - i))))
+        for i in range(count + 1)
+    ]
+
+
+def halving(search: Search, epochs: int, costs: Costs) -> tuple[list[Proposal], bool]:
+    """Successive halving: all settings for a few epochs, the best third of them three times as long, and so on.
+
+    See:  Jamieson & Talwalkar 2016, arXiv:1502.07943. A rung begins when the one before is complete, so that what is
+          promoted does not depend on who was faster.
+    """
+    steps = rungs(epochs, search.trials or TRIALS)
+    drawn = [draw(search, i) for i in range(steps[0][0])]
+    numbers: Sequence[int] = range(len(drawn))
+    for rung, (count, length) in enumerate(steps):
+        numbers = sorted(numbers if rung == 0 else best(search, numbers, rung - 1, costs)[:count])
+        open_now, is_over = _unfinished(_rung(search, drawn, numbers, rung, length), costs)
+        if not is_over:
+            return open_now, False
+    return [], True
+
+
+def best(search: Search, numbers: Sequence[int], rung: int, costs: Costs) -> list[int]:
+    """Return settings by the mean cost of a rung, the best first, without those that failed; ties by number."""
+    means = {number: mean_cost(number, rung, search.seeds, costs) for number in numbers}
+    return sorted(
+        (number for number in numbers if math.isfinite(means[number])), key=lambda number: (means[number], number)
+    )
+
+
+def mean_cost(number: int, rung: int, seeds: int, costs: Costs) -> float:
+    """Return the mean cost of settings over their seeds in one rung; infinite where one failed or is missing."""
+    own = [costs.get(f"{number:04d}-{rung}-{seed}", math.inf) for seed in range(seeds)]
+    return math.fsum(own) / seeds if all(map(math.isfinite, own)) else math.inf
+
+
+def by_tpe(search: Search, epochs: int, costs: Costs) -> tuple[list[Proposal], bool]:
+    """Tree-structured Parzen estimator (Bergstra et al. 2011), by Optuna's ask and tell, in portions.
+
+    A portion is asked for when all before it are finished, and told in the order of their numbers.
+    """
+    total = search.trials or TRIALS
+    drawn: list[Values] = []
+    ask = tpe_asker(search)
+    while len(drawn) < total:
+        portion = ask(
+            min(PORTION, total - len(drawn)), [mean_cost(i, 0, search.seeds, costs) for i in range(len(drawn))]
+        )
+        first = len(drawn)
+        drawn += portion
+        open_now, is_over = _unfinished(_rung(search, drawn, range(first, len(drawn)), 0, epochs), costs)
+        if not is_over:
+            return open_now, False
+    return [], True
+
+
+def tpe_asker(search: Search) -> Callable[[int, Sequence[float]], list[Values]]:
+    """Return a function that asks for so many settings, given the costs of all that it returned before."""
+    try:
+        import optuna
+    except ImportError:
+        raise UsageError(
+            "the method tpe needs Optuna, which is not installed", where="search.method", cure=TPE_CURE
+        ) from None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(
+        direction="minimize", sampler=optuna.samplers.TPESampler(seed=search.seed, constant_liar=True)
+    )
+    asked: list[Any] = []
+    told = 0
+
+    def distribution(kind: str, values: Sequence[Any]) -> Any:
+        if kind == "choice":
+            return optuna.distributions.CategoricalDistribution(list(range(len(values))))
+        if kind == "integer":
+            return optuna.distributions.IntDistribution(int(values[0]), int(values[1]))
+        return optuna.distributions.FloatDistribution(float(values[0]), float(values[1]), log=kind == "log")
+
+    space = {path: distribution(values.kind, values.values) for path, values in search.ranges}
+
+    def ask(count: int, costs: Sequence[float]) -> list[Values]:
+        nonlocal told
+        for cost in costs[told:]:
+            state = optuna.trial.TrialState.COMPLETE if math.isfinite(cost) else optuna.trial.TrialState.FAIL
+            study.tell(asked[told], cost if math.isfinite(cost) else None, state=state)
+            told += 1
+        portion = [study.ask(space) for _ in range(count)]
+        asked.extend(portion)
+        return [
+            tuple(
+                (path, values.values[trial.params[path]] if values.kind == "choice" else _short(trial.params[path]))
+                for path, values in search.ranges
+            )
+            for trial in portion
+        ]
+
+    return ask
+
+
+def _short(value: Any) -> Any:
+    return value if isinstance(value, int) else float(f"{value:.4g}")
+
+
+def _rung(
+    search: Search, drawn: Sequence[Values], numbers: Sequence[int], rung: int, epochs: int
+) -> Iterator[Proposal]:
+    for number in numbers:
+        for seed in range(search.seeds):
+            yield Proposal(number, rung, seed, epochs, drawn[number])
+
+
+def _unfinished(every: Iterator[Proposal], costs: Costs) -> tuple[list[Proposal], bool]:
+    left = [proposal for proposal in every if proposal.key not in costs]
+    return left, not left

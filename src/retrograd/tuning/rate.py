@@ -1,0 +1,105 @@
+"""The learning rate: many tried for a few epochs, a third of them three times as long, until one is left."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from retrograd.data.dataset import Dataset
+from retrograd.record.events import Epoch
+from retrograd.training.config.config import RunConfig, with_rate
+from retrograd.training.in_memory import trained_in_memory
+from retrograd.training.loop.stop import watched
+from retrograd.training.prepare import prepare
+from retrograd.tuning.proposals import SHRINK, rungs
+from retrograd.tuning.trial import without_test
+from retrograd.update.optimizer import optimizers
+
+RATES = 32
+RANGE = {"sgd": (1e-4, 10.0), "adagrad": (1e-4, 10.0), "adadelta": (1e-3, 100.0)}  # plain gradients take larger steps
+USUAL = (1e-5, 1.0)
+NEAR = 1.05  # times the lowest loss: rates that are as good
+
+
+class Tried(NamedTuple):
+    """A rate: its lowest loss in the last rung that it reached, after how many epochs."""
+
+    rate: float
+    loss: float  # infinite where training diverged
+    epochs: int
+
+
+class Sweep(NamedTuple):
+    """Rates in ascending order, the one that was chosen, and why; the epochs of its whole run."""
+
+    optimizer: str
+    tried: tuple[Tried, ...]
+    best: float
+    why: str
+    history: tuple[Epoch, ...]
+    updates: int  # of all trials together
+
+    def plain(self) -> dict[str, Any]:
+        """Return the sweep as plain types, for JSON."""
+        return {
+            "optimizer": self.optimizer,
+            "learning_rate": self.best,
+            "why": self.why,
+            "updates": self.updates,
+            "tried": [each._asdict() for each in self.tried],
+        }
+
+
+def sweep(config: RunConfig, dataset: Dataset, count: int = RATES) -> Sweep:
+    """Return the learning rate that trains best of `count` between the ends that suit the optimizer.
+
+    A rung's rates train from the same weights in one compiled program. The test part is not looked at, and the guard
+    only stops: a rate that it had lowered would be another rate.
+    """
+    name = optimizers.name_of(type(config.optimizer))
+    low, high = RANGE.get(name, USUAL)
+    rates = [float(f"{low * (high / low) ** (i / (count - 1)):.3g}") for i in range(count)]
+    dataset = without_test(dataset)
+    tried: dict[float, Tried] = {}
+    histories: dict[float, tuple[Epoch, ...]] = {}
+    updates, left = 0, rates
+    steps = rungs(config.training.epochs, count)
+    for rung, (many, epochs) in enumerate(steps):
+        left = sorted(left if rung == 0 else sorted(left, key=lambda rate: tried[rate].loss)[:many])
+        for rate in left:
+            histories[rate], steps_taken = trial(config, dataset, rate, epochs)
+            updates += steps_taken
+            losses = [watched(epoch) for epoch in histories[rate]]
+            tried[rate] = Tried(rate, min(losses, default=math.inf), epochs)
+    best = min(left, key=lambda rate: tried[rate].loss)
+    every = tuple(tried[rate] for rate in rates)
+    return Sweep(name, every, best, reason(every, best, steps), histories[best], updates)
+
+
+def trial(config: RunConfig, dataset: Dataset, rate: float, epochs: int) -> tuple[tuple[Epoch, ...], int]:
+    """Return the epochs of one training with a rate, none where it diverged, and how many updates it took."""
+    training = dataclasses.replace(config.training, epochs=epochs, guard="stop", goal=None, convergence=None)
+    own = with_rate(dataclasses.replace(config, training=training, search=None), rate)
+    outcome = trained_in_memory(prepare(own, dataset))
+    is_sound = outcome.error is None and outcome.stop.reason != "diverged"
+    return outcome.history if is_sound else (), outcome.history[-1].step if outcome.history else 0
+
+
+def reason(tried: Sequence[Tried], best: float, steps: Sequence[tuple[int, int]]) -> str:
+    """Return in words why a rate was chosen, and what the others did."""
+    whole = steps[-1][1]
+    first = {rate.rate: rate for rate in tried}[best]
+    words = [f"{best:g} has the lowest loss, {first.loss:.4g}, after {whole} epoch{'s' * (whole != 1)}"]
+    near = [
+        each.rate for each in tried if each.rate != best and each.epochs == whole and each.loss <= NEAR * first.loss
+    ]
+    words += [f"as good within 5 %: {', '.join(f'{rate:g}' for rate in near)}"] if near else []
+    broken = [each.rate for each in tried if math.isinf(each.loss)]
+    words += [f"from {min(broken):g} on training diverges"] if broken and min(broken) > best else []
+    words += ["every rate diverges: look at the data and the network first"] if len(broken) == len(tried) else []
+    if best in (tried[0].rate, tried[-1].rate):
+        words.append("it lies at an end of what was tried: the best one may lie beyond")
+    words.append(f"each round kept one rate in {SHRINK} and trained it {SHRINK} times as long")
+    return "; ".join(words)

@@ -1,0 +1,310 @@
+"""A study: trials until the search or the budget is over, the winner confirmed on fresh seeds, and a verdict."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from retrograd.base.document import Document
+from retrograd.base.errors import UsageError
+from retrograd.data.dataset import Dataset
+from retrograd.network.own_layers import load_layers
+from retrograd.record.files import make_folder, write_file
+from retrograd.record.strict_json import write_json
+from retrograd.training.config.config import RunConfig, config_of, plain_config, portable
+from retrograd.training.config.search import Search
+from retrograd.tuning.journal import ATTEMPTS, SETTINGS, TRIALS, Journal, State, read_settings
+from retrograd.tuning.proposals import Proposal, Values, mean_cost, proposals
+from retrograd.tuning.trial import Bench, changed_config, falls
+
+CONFIRM = 3  # fresh seeds, which no choice has seen
+FRESH = 1000  # the first of them, counted from the configuration's own
+CONFIRMING, AS_IT_WAS = 99, 9999  # the rung of confirming trials, and the number of the configuration as it was
+SEARCH_SHARE = 0.75  # of a time budget; the rest confirms the winner
+WAIT = 0.05  # seconds, while other processes finish what the next rung needs
+WORKER = "from retrograd.tuning.study import work_in; import sys; work_in(sys.argv[1:])"
+
+
+class Tried(NamedTuple):
+    """Settings that were tried, with the mean score over their seeds in the last rung that they reached."""
+
+    number: int
+    values: Values
+    rung: int
+    epochs: int
+    score: float
+    costs: tuple[float, ...]
+
+
+class Verdict(NamedTuple):
+    """The winner beside the configuration as it was, each on the same fresh seeds."""
+
+    winner: Tried
+    before: tuple[float, ...]  # scores
+    after: tuple[float, ...]
+    is_better: bool
+    sentence: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """A study and what it has come to; `config` has the winner's settings if they are better, else the old ones."""
+
+    folder: Path
+    search: Search
+    tried: tuple[Tried, ...]  # the best first
+    failed: tuple[str, ...]  # sentences
+    verdict: Verdict | None
+    config: RunConfig
+    notes: tuple[str, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """Return the study as plain types, for JSON."""
+        verdict = self.verdict
+        return {
+            "folder": str(self.folder),
+            "search": self.search.plain(),
+            "tried": [{**each._asdict(), "values": dict(each.values)} for each in self.tried],
+            "failed": list(self.failed),
+            "notes": list(self.notes),
+            "verdict": None
+            if verdict is None
+            else {"values": dict(verdict.winner.values), "before": verdict.before, "after": verdict.after,
+                  "is_better": verdict.is_better, "sentence": verdict.sentence},
+        }  # fmt: skip
+
+
+class Course:
+    """What a study does, in one process of possibly several: the same function of the journal in each."""
+
+    def __init__(
+        self, folder: Path, config: RunConfig, dataset: Dataset | None, deadlines: tuple[float, float]
+    ) -> None:
+        assert config.search is not None
+        self.search, self.config, self.journal = config.search, config, Journal(folder)
+        self.bench = Bench(config, dataset, self.search.metric, folder / TRIALS)
+        self.deadlines = deadlines  # of the search and of everything, by time.time(); infinite where there is no budget
+        make_folder(folder / TRIALS)
+
+    def work(self, said: Callable[[str], None] = lambda line: None) -> None:
+        """Run trials until nothing is left to do."""
+        while True:
+            state = self.journal.read()
+            if not state.is_closed and time.time() >= self.deadlines[0]:
+                self.journal.append(event="closed", words="the time for the search is over")
+                continue
+            waiting = due(self.search, self.config, state)
+            if not waiting or time.time() >= self.deadlines[1]:
+                return
+            if not any(self._run(proposal, said) for proposal in waiting):
+                time.sleep(WAIT)
+
+    def _run(self, proposal: Proposal, said: Callable[[str], None]) -> bool:
+        """Run a trial, unless another process does or has done so; return whether anything was done."""
+        key = proposal.key
+        with self.journal.claimed(key) as is_ours:
+            if not is_ours:
+                return False
+            state = self.journal.read()
+            is_confirming = proposal.rung == CONFIRMING
+            if key in state.costs or (state.is_closed and not is_confirming):
+                return key in state.costs
+            if state.begun.get(key, 0) >= ATTEMPTS:
+                words = f"its process died {ATTEMPTS} times"
+                self.journal.append(event="ended", trial=key, cost=None, score=None, words=words, **_facts(proposal))
+                return True
+            self.journal.append(event="began", trial=key)
+            deadline = self.deadlines[is_confirming]
+            try:
+                outcome = self.bench.run(proposal, None if math.isinf(deadline) else max(deadline - time.time(), 0.01))
+            except (KeyboardInterrupt, SystemExit):
+                self.journal.append(event="interrupted", trial=key)
+                raise
+            cost = outcome.cost if math.isfinite(outcome.cost) else None
+            self.journal.append(event="ended", trial=key, cost=cost, score=outcome.score, words=outcome.words,
+                                trained=outcome.epochs, **_facts(proposal))  # fmt: skip
+            said(key)
+            return True
+
+
+def _facts(proposal: Proposal) -> dict[str, Any]:
+    return {"number": proposal.number, "rung": proposal.rung, "seed": proposal.seed, "epochs": proposal.epochs,
+            "values": dict(proposal.values), "run": f"{TRIALS}/{proposal.folder}"}  # fmt: skip
+
+
+def due(search: Search, config: RunConfig, state: State) -> list[Proposal]:
+    """Return the trials that may begin now; none when the study is over."""
+    waiting, is_over = proposals(search, config.training.epochs, state.costs)
+    if not (is_over or state.is_closed):
+        return waiting
+    winner = next(iter(ranked(search, state)), None)
+    if winner is None:
+        return []
+    seeds, epochs = range(FRESH, FRESH + CONFIRM), config.training.epochs
+    pairs = ((AS_IT_WAS, ()), (winner.number, winner.values))
+    every = (Proposal(number, CONFIRMING, seed, epochs, values) for seed in seeds for number, values in pairs)
+    return [proposal for proposal in every if proposal.key not in state.costs]
+
+
+def ranked(search: Search, state: State) -> list[Tried]:
+    """Return the settings whose seeds are all finished in their last rung, the furthest rung first, then the best."""
+    latest: dict[int, dict[str, Any]] = {}
+    for event in state.ended.values():
+        number, rung = event["number"], event["rung"]
+        if rung == CONFIRMING or not math.isfinite(mean_cost(number, rung, search.seeds, state.costs)):
+            continue
+        if number not in latest or rung > latest[number]["rung"]:
+            latest[number] = event
+    tried = []
+    for number, event in latest.items():
+        own = tuple(state.costs[f"{number:04d}-{event['rung']}-{seed}"] for seed in range(search.seeds))
+        mean = math.fsum(own) / len(own)
+        score = mean if falls(search.metric) else -mean
+        tried.append(Tried(number, tuple(event["values"].items()), event["rung"], event["epochs"], score, own))
+    return sorted(tried, key=lambda each: (-each.rung, math.fsum(each.costs), each.number))
+
+
+def run_study(
+    config: RunConfig,
+    dataset: Dataset | None,
+    folder: Path,
+    *,
+    seconds: float | None = None,
+    jobs: int = 1,
+    resumes: bool = False,
+    layers: Sequence[Path] = (),
+    said: Callable[[str], None] = lambda line: None,
+) -> Study:
+    """Run a study in a folder, alone or with further processes, and return what it came to.
+
+    Raises:  UsageError where there is a study already (without `resumes`), or none; for settings that do not exist
+    """
+    search = checked(config)
+    begin(folder, config, resumes, layers)
+    whole = math.inf if seconds is None else time.time() + seconds
+    deadlines = (whole if seconds is None else whole - (1 - SEARCH_SHARE) * seconds, whole)
+    if jobs > 1 and config.data is None:
+        raise UsageError("arrays cannot be handed to further processes", where="jobs", cure="use a file, or jobs=1")
+    course = Course(folder, config, dataset, deadlines)
+    with helpers(jobs - 1, folder, deadlines):
+        course.work(said)
+    return outcome(folder, config, search)
+
+
+def checked(config: RunConfig) -> Search:
+    """Return the search of a configuration, once a value of each setting has proved possible.
+
+    Raises:  UsageError, ConfigError
+    """
+    if config.search is None:
+        cure = "add one, as in search: {optimizer.adam.learning_rate: {log: [1.0e-5, 1]}}, or use --rate"
+        raise UsageError("the configuration has no section `search`", where="search", cure=cure)
+    for path, values in config.search.ranges:
+        for value in values.points(2):
+            changed_config(config, {path: value})
+    return config.search
+
+
+def begin(folder: Path, config: RunConfig, resumes: bool, layers: Sequence[Path]) -> None:
+    """Write down what a study begins with, or compare it with what there is."""
+    settings = {"config": plain_config(portable(config)), "layers": [str(Path(path).resolve()) for path in layers]}
+    there = (folder / SETTINGS).exists()
+    if there and not resumes:
+        raise UsageError("holds a study already", where=str(folder), cure="go on with --resume, or move it away")
+    if resumes and not there:
+        raise UsageError("there is no study to be resumed", where=str(folder), cure="leave --resume out")
+    if not there:
+        make_folder(folder)
+        write_file(folder / SETTINGS, write_json(settings).encode())
+        return
+    if read_settings(folder)["config"] != json.loads(write_json(settings["config"])):
+        cure = "resume with the configuration of the study, or begin another one"
+        raise UsageError("the study was begun with other settings", where=str(folder), cure=cure)
+    if Journal(folder).read().is_closed:
+        Journal(folder).append(event="opened")
+
+
+@contextlib.contextmanager
+def helpers(count: int, folder: Path, deadlines: tuple[float, float]) -> Iterator[None]:
+    """Let further processes work on the study while the body does; they end with it."""
+    command = [sys.executable, "-c", WORKER, str(folder), *map(str, deadlines)]
+    processes = [subprocess.Popen(command) for _ in range(count)]
+    try:
+        yield
+    except BaseException:
+        for process in processes:
+            process.terminate()
+        raise
+    finally:
+        for process in processes:
+            process.wait()
+
+
+def work_in(arguments: Sequence[str]) -> None:
+    """Work on the study in a folder until nothing is left to do: a further process."""
+    folder, *times = arguments
+    settings = read_settings(Path(folder))
+    for path in settings["layers"]:
+        load_layers(path)
+    with contextlib.suppress(KeyboardInterrupt):
+        Course(Path(folder), config_of(Document(settings["config"])), None, (float(times[0]), float(times[1]))).work()
+
+
+# ------------------------------------------------------------------------------------------------------ what it came to
+
+
+def outcome(folder: Path, config: RunConfig, search: Search) -> Study:
+    """Return what the journal of a study says."""
+    state = Journal(folder).read()
+    tried = tuple(ranked(search, state))
+    failed = tuple(
+        f"trial {key}: {event.get('words', '')}"
+        for key, event in state.ended.items()
+        if not math.isfinite(state.costs[key])
+    )
+    notes = [f"trial {key} was tried again: its process had died" for key in dict.fromkeys(state.retried)]
+    notes += ["the budget ended the search before all was tried"] if state.is_closed else []
+    verdict = judged(search, state, tried)
+    chosen = changed_config(config, dict(verdict.winner.values)) if verdict and verdict.is_better else config
+    return Study(folder, search, tried, failed, verdict, dataclasses.replace(chosen, search=None), tuple(notes))
+
+
+def judged(search: Search, state: State, tried: Sequence[Tried]) -> Verdict | None:
+    """Compare the winner with the configuration as it was on the fresh seeds that both have finished."""
+    if not tried:
+        return None
+    winner, metric = tried[0], search.metric
+    pairs = [
+        tuple(state.costs.get(f"{number:04d}-{CONFIRMING}-{seed}", math.nan) for number in (AS_IT_WAS, winner.number))
+        for seed in range(FRESH, FRESH + CONFIRM)
+    ]
+    pairs = [pair for pair in pairs if not any(map(math.isnan, pair))]
+    if not pairs:
+        return Verdict(winner, (), (), False, "the budget left no time to confirm the winner on fresh seeds")
+    before, after = (tuple(pair[i] if falls(metric) else -pair[i] for pair in pairs) for i in (0, 1))
+    costs = [[pair[i] for pair in pairs] for i in (0, 1)]
+    means = [math.fsum(own) / len(own) for own in costs]
+    if not math.isfinite(means[1]):
+        return Verdict(winner, before, after, False, "the winner failed on fresh seeds: nothing is changed")
+    noise = 2 * math.sqrt(sum(_variance(own) / len(own) for own in costs)) if math.isfinite(means[0]) else 0.0
+    gain, is_better = means[0] - means[1], means[0] - means[1] > noise
+    shown = [f"{value if falls(metric) else -value:.4g}" for value in means]
+    beyond = "beyond" if is_better else "within"
+    sentence = (
+        f"{metric} {shown[0]} as it was, {shown[1]} with the winner on {len(pairs)} fresh seeds: "
+        f"{'better' if gain > 0 else 'no better'} by {abs(gain):.3g}, {beyond} the seeds' spread ({noise:.3g})"
+    )
+    return Verdict(winner, before, after, is_better, sentence)
+
+
+def _variance(values: Sequence[float]) -> float:
+    mean = math.fsum(values) / len(values)
+    return math.fsum((value - mean) ** 2 for value in values) / max(len(values) - 1, 1)

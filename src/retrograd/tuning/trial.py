@@ -1,0 +1,120 @@
+"""One trial: a configuration with some settings changed, trained into a run folder of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from retrograd.base.document import Document
+from retrograd.base.errors import ConfigError, NonFiniteError, RetrogradError, UsageError
+from retrograd.base.keys import SEED_LIMIT
+from retrograd.data.dataset import Dataset, load
+from retrograd.record.run import RunFolder
+from retrograd.training.config.config import RunConfig, changed, config_of, plain_config
+from retrograd.training.config.settings import Checkpoint, Goal
+from retrograd.training.loop.stop import FALLING, goal_score
+from retrograd.training.prepare import Prepared, prepare
+from retrograd.training.resume import resume_prepared
+from retrograd.training.run import Run, train_prepared
+from retrograd.tuning.proposals import Proposal
+
+
+class Outcome(NamedTuple):
+    """What a trial came to: the score that is compared, as a cost where smaller is better, and why it stopped."""
+
+    cost: float
+    score: float | None
+    words: str
+    epochs: int = 0
+
+
+def changed_config(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
+    """Return the configuration with settings changed by their paths, and without its search.
+
+    Raises:  ConfigError, UsageError for a path or value that does not fit
+    """
+    plain = plain_config(dataclasses.replace(config, search=None))
+    for path, value in values.items():
+        plain = changed(plain, f"{path}={json.dumps(value)}")
+    return config_of(Document(plain))
+
+
+def trial_config(config: RunConfig, proposal: Proposal, seconds: float | None) -> RunConfig:
+    """Return the configuration of a trial: its epochs, its seed, a place to go on from, the time that is left."""
+    own = changed_config(config, dict(proposal.values))
+    limits = [limit for limit in (own.training.time_limit, seconds) if limit is not None]
+    training = dataclasses.replace(
+        own.training,
+        epochs=proposal.epochs,
+        seed=(own.training.seed + proposal.seed) % SEED_LIMIT,
+        checkpoint=Checkpoint(seconds=0.0, keep=1),
+        time_limit=min(limits, default=None),
+    )
+    return dataclasses.replace(own, training=training, name=f"trial-{proposal.folder}")
+
+
+def without_test(dataset: Dataset) -> Dataset:
+    """Return the data without the test part, which no search may look at."""
+    seen = {name: rows for name, rows in dataset.seen.items() if name != "test"}
+    return dataclasses.replace(dataset, test=None, seen=seen)
+
+
+class Bench:
+    """Runs the trials of one configuration; data are read once, compiled programs are shared by the process."""
+
+    def __init__(self, config: RunConfig, dataset: Dataset | None, metric: str, folder: Path) -> None:
+        self.config, self.metric, self.folder = config, metric, folder
+        reads_data = any(
+            path.partition(".")[0] == "data" for path, _ in (config.search.ranges if config.search else ())
+        )
+        self._dataset = None if reads_data and dataset is None else dataset
+        if self._dataset is None and not reads_data and config.data is not None:
+            self._dataset = load(config.data)
+
+    def run(self, proposal: Proposal, seconds: float | None = None) -> Outcome:
+        """Run a trial to its end, from where it was left if its folder holds a part of it.
+
+        Raises:  KeyboardInterrupt, SystemExit once what there is is saved; ResourceError when the disk refuses
+        """
+        try:
+            config = trial_config(self.config, proposal, seconds)
+            dataset = without_test(self._dataset or load(config.data))  # type: ignore[arg-type]
+            run = self._trained(prepare(config, dataset), self.folder / proposal.folder)
+        except NonFiniteError as error:
+            return Outcome(math.inf, None, str(error))
+        except OSError:
+            raise
+        except RetrogradError as error:
+            return Outcome(math.inf, None, str(error))
+        score = score_of(run, self.metric)
+        return Outcome(score if falls(self.metric) else -score, score, run.stop.sentence, len(run.history))
+
+    def _trained(self, prepared: Prepared, folder: Path) -> Run:
+        """Train, or go on where a lower rung or an interrupt ended; what cannot go on is trained anew."""
+        if (folder / "events.jsonl").exists():
+            try:
+                return resume_prepared(RunFolder.open(folder), prepared, extends=True)
+            except (UsageError, ConfigError):  # it ended by itself, or its schedule has another length
+                pass
+        return train_prepared(prepared, folder=folder, overwrite=True)
+
+
+def score_of(run: Run, metric: str) -> float:
+    """Return the score that trials are compared by: of the validation part, else of the training part.
+
+    Raises:  ConfigError for a metric that was not measured
+    """
+    found = goal_score(Goal(metric, 0.0), {part: dict(own) for part, own in run.scores.items()})
+    if found is None:
+        have = ", ".join(f"{part}.{name}" for part, own in run.scores.items() for name in own)
+        raise ConfigError(f"no metric '{metric}'", where="search.metric", cure=f"have: {have}")
+    return found[1]
+
+
+def falls(metric: str) -> bool:
+    """Return whether less of a metric is better."""
+    return metric.rpartition(".")[2] in FALLING

@@ -1,0 +1,134 @@
+"""`rg.tune`, `rg.tune_rate`, `rg.compare_optimizers`: what works best on one's own data, measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from retrograd.base.errors import ConfigError, UsageError
+from retrograd.data.cells.floats import reading_in
+from retrograd.data.dataset import Dataset, load
+from retrograd.record.files import write_file
+from retrograd.record.strict_json import write_json
+from retrograd.training.config.config import RunConfig
+from retrograd.training.run import as_config
+from retrograd.tuning.optimizers import COMPARED, SEEDS, Comparison, compare
+from retrograd.tuning.page import comparison_page, rate_page, study_page
+from retrograd.tuning.rate import RATES, Sweep, sweep
+from retrograd.tuning.study import Study, run_study
+
+PAGE, RESULT = "report.html", "result.json"
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def tune(
+    config: RunConfig | Mapping[str, Any] | str | Path,
+    *,
+    dataset: Dataset | None = None,
+    budget: str | float | int | None = None,
+    jobs: int = 1,
+    resume: bool = False,
+    root: str | Path = "runs",
+    folder: str | Path | None = None,
+    layers: Sequence[Path] = (),
+    said: Callable[[str], None] = lambda line: None,
+) -> Study:
+    """Try the settings that the configuration's section `search` names, and return what was found.
+
+    `budget` is a number of trials, or a time: "90s", "10m", "1h". Trials are run folders in `folder` (by default
+    `tune-NAME` below `root`), each in one of `jobs` processes; the journal beside them is only appended to, so a study
+    that was killed goes on with `resume=True` and comes to the same trials. The winner is compared with the
+    configuration as it was on fresh seeds. The test part is never looked at.
+
+        study = rg.tune("house.yaml", budget="10m", jobs=2)
+        rg.train(study.config)
+
+    Raises:  UsageError without a section `search`, or for a study that is there already; KeyboardInterrupt, after which
+             the study can be resumed
+    """
+    config = as_config(config)
+    trials, seconds = allowance(budget)
+    if trials is not None and config.search is not None:
+        config = dataclasses.replace(config, search=dataclasses.replace(config.search, trials=trials))
+    place = Path(folder) if folder is not None else Path(root) / f"tune-{config.name}"
+    study = run_study(config, dataset, place, seconds=seconds, jobs=jobs, resumes=resume, layers=layers, said=said)
+    write_file(place / RESULT, write_json(study.plain()).encode())
+    write_file(place / PAGE, study_page(study).encode())
+    return study
+
+
+def tune_rate(
+    config: RunConfig | Mapping[str, Any] | str | Path,
+    *,
+    dataset: Dataset | None = None,
+    count: int = RATES,
+    root: str | Path = "runs",
+) -> Sweep:
+    """Return the learning rate that trains best on this data, and why: `count` rates, fewer and fewer of them longer.
+
+    Its curve is written to `rate-NAME/report.html` below `root`.
+    """
+    config = as_config(config)
+    if count < 2:
+        raise UsageError(f"expected at least 2 rates, found {count}", where="count")
+    found = sweep(config, _data(config, dataset), count)
+    _write(Path(root) / f"rate-{config.name}", found.plain(), rate_page(config.name, found))
+    return found
+
+
+def compare_optimizers(
+    config: RunConfig | Mapping[str, Any] | str | Path,
+    *,
+    dataset: Dataset | None = None,
+    names: Sequence[str] = tuple(COMPARED),
+    seeds: int = SEEDS,
+    root: str | Path = "runs",
+    said: Callable[[str], None] = lambda line: None,
+) -> Comparison:
+    """Train the same network with SGD, momentum, RMSprop, Adagrad, Adam and AdamW, each at its own best rate.
+
+    The table and its picture are written to `optimizers-NAME/report.html` below `root`.
+    """
+    config = as_config(config)
+    unknown = [name for name in names if name not in COMPARED]
+    if unknown:
+        raise UsageError(f"unknown optimizer '{unknown[0]}'", where="names", cure=f"known: {', '.join(COMPARED)}")
+    found = compare(config, _data(config, dataset), names, seeds, said)
+    _write(Path(root) / f"optimizers-{config.name}", found.plain(), comparison_page(config.name, found))
+    return found
+
+
+def allowance(budget: str | float | int | None) -> tuple[int | None, float | None]:
+    """Return the trials and the seconds of a budget: 30, "30", "90s", "10m", "1h".
+
+    Raises:  UsageError for anything else
+    """
+    if budget is None:
+        return None, None
+    text = str(budget).strip().lower()
+    factor = UNITS.get(text[-1:])
+    try:
+        number = float(text[:-1] if factor else text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number > 0) or (factor is None and number != int(number)):
+        raise UsageError(f"expected trials (30) or a time (90s, 10m, 1h), found '{budget}'", where="budget")
+    return (int(number), None) if factor is None else (None, factor * number)
+
+
+def _data(config: RunConfig, dataset: Dataset | None) -> Dataset:
+    if dataset is not None:
+        return dataset
+    if config.data is None:
+        raise ConfigError("missing", where="data", cure="name a built-in (`data: xor`) or a file, or give `dataset`")
+    with reading_in(config.training.precision):
+        return load(config.data)
+
+
+def _write(folder: Path, plain: Mapping[str, Any], page: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_file(folder / RESULT, write_json(plain).encode())
+    write_file(folder / PAGE, page.encode())

@@ -1,0 +1,141 @@
+"""The section `search`, and what each method proposes."""
+
+import itertools
+import math
+
+import pytest
+
+import retrograd as rg
+from retrograd.base.document import Document
+from retrograd.base.errors import ConfigError, UsageError
+from retrograd.training.config.config import config_of, plain_config
+from retrograd.training.config.search import Range, parse_search
+from retrograd.tuning.proposals import by_tpe, draw, grid, halving, proposals, rungs
+
+PLAIN = {
+    "data": "xor",
+    "network": [{"dense": 2}, "tanh", {"dense": 1}],
+    "training": {"epochs": 27},
+    "search": {"optimizer.adam.learning_rate": {"log": [1e-4, 1]}, "network.0.dense.units": [2, 4, 8], "seeds": 2},
+}
+
+
+def searched(**more):
+    return parse_search({**PLAIN["search"], **more}, "search")
+
+
+def test_the_section_reads_back_as_it_was_written():
+    config = config_of(Document(PLAIN))
+    assert config.search.ranges[0] == ("optimizer.adam.learning_rate", Range("log", (1e-4, 1)))
+    assert config.search.method == "halving"
+    assert config_of(Document(plain_config(config))).search == config.search
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({}, "names no setting"),
+        ({"a.b": {"log": [0, 1]}}, "a logarithm needs numbers > 0"),
+        ({"a.b": {"log": [1, 0.1]}}, "the smaller number first"),
+        ({"a.b": {"logg": [1, 2]}}, "did you mean 'log'"),
+        ({"a.b": 3}, "expected a list of values"),
+        ({"a.b": [1], "method": "griid"}, "did you mean 'grid'"),
+        ({"a.b": [1], "seeds": 0}, "at least 1"),
+        ({"a.b": {"integer": [1.5, 3]}}, "whole numbers"),
+    ],
+)
+def test_a_mistake_is_told_with_its_place_and_cure(section, words):
+    with pytest.raises(ConfigError, match=words) as caught:
+        config_of(Document({**PLAIN, "search": section}))
+    assert str(caught.value).startswith("search")
+
+
+def test_ranges_hold_their_ends_and_a_grid_all_combinations():
+    log = Range("log", (1e-4, 1))
+    assert (log.at(0), log.at(0.5), log.at(1)) == (1e-4, 0.01, 1)
+    assert Range("integer", (2, 5)).points() == (2, 3, 4, 5)
+    assert {Range("integer", (2, 5)).at(i / 100) for i in range(100)} == {2, 3, 4, 5}
+    every = grid(searched(method="grid"))
+    assert len(every) == len(set(every)) == 15
+
+
+def test_a_drawn_setting_depends_on_seed_and_number_alone():
+    assert draw(searched(seed=3), 5) == draw(searched(seed=3, trials=9), 5)
+    assert draw(searched(seed=3), 5) != draw(searched(seed=4), 5)
+
+
+@pytest.mark.parametrize(("epochs", "trials"), [(27, 27), (100, 27), (5, 32), (1, 9), (81, 2)])
+def test_rungs_end_with_the_whole_training_and_cost_about_the_same_each(epochs, trials):
+    steps = rungs(epochs, trials)
+    assert steps[0][0] == trials
+    assert steps[-1][1] == epochs
+    assert all(first[0] > then[0] and first[1] < then[1] for first, then in itertools.pairwise(steps))
+
+
+def finished(search, method, cost):
+    """All proposals of a search whose trials cost what a function of their settings says, in the order asked for."""
+    costs, order = {}, []
+    while True:
+        waiting, is_over = method(search, 27, costs)
+        if is_over:
+            return order
+        assert waiting
+        for proposal in waiting:
+            costs[proposal.key] = cost(dict(proposal.values))
+            order.append(proposal)
+
+
+def test_halving_promotes_the_best_third_and_no_setting_that_failed():
+    search = searched(seeds=1)
+
+    def cost(values):
+        rate = values["optimizer.adam.learning_rate"]
+        return math.inf if rate > 0.5 else abs(math.log10(rate) + 2)
+
+    order = finished(search, halving, cost)
+    counts = [sum(each.rung == rung for each in order) for rung in range(4)]
+    assert counts == [27, 9, 3, 1]
+    best = min((each for each in order if each.rung == 0), key=lambda each: (cost(dict(each.values)), each.number))
+    assert order[-1].number == best.number
+    assert order[-1].epochs == 27
+
+
+def test_proposals_do_not_depend_on_the_order_in_which_trials_end():
+    search = searched(seeds=1, trials=9)
+    waiting, _ = halving(search, 27, {})
+    costs = {each.key: each.number % 4 + each.number / 100 for each in waiting}
+    forwards, _ = halving(search, 27, costs)
+    backwards, _ = halving(search, 27, dict(reversed(costs.items())))
+    assert forwards == backwards
+    partly = {key: costs[key] for key in list(costs)[1:]}
+    assert [each.key for each in halving(search, 27, partly)[0]] == [waiting[0].key]
+
+
+def test_a_grid_is_over_when_each_point_has_all_its_seeds():
+    search = searched(method="grid")
+    assert len(finished(search, proposals, lambda values: 0.0)) == 30
+
+
+def test_tpe_without_optuna_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "optuna", None)
+    with pytest.raises(UsageError, match=r"needs Optuna.*retrograd\[tune\]"):
+        by_tpe(searched(method="tpe"), 27, {})
+
+
+def test_tpe_comes_nearer_than_its_first_portion_and_repeats():
+    pytest.importorskip("optuna")
+    search = searched(method="tpe", seeds=1, trials=24)
+
+    def cost(values):
+        return abs(math.log10(values["optimizer.adam.learning_rate"]) + 2)
+
+    order = finished(search, by_tpe, cost)
+    assert order == finished(search, by_tpe, cost)
+    first, last = (min(cost(dict(each.values)) for each in part) for part in (order[:8], order[8:]))
+    assert last < first
+
+
+def test_a_setting_that_does_not_exist_is_refused_before_the_first_trial(tmp_path):
+    with pytest.raises(ConfigError, match="units"):
+        rg.tune({**PLAIN, "search": {"network.0.dense.unitz": [2]}}, root=tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,188 @@
+"""Studies on disk: whole, killed and resumed, by several processes; the learning rate; the optimizers."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import retrograd as rg
+from retrograd.app.cli.main import main
+from retrograd.base.errors import UsageError
+from retrograd.tuning import study as study_module
+from retrograd.tuning.journal import Journal
+from retrograd.tuning.optimizers import Compared, half_way, sentence
+from retrograd.tuning.rate import reason
+from retrograd.tuning.study import Course
+from retrograd.tuning.trial import Bench
+
+PLAIN = {
+    "name": "small",
+    "data": {"builtin": "moons", "samples": 60},
+    "network": [{"dense": 4}, "tanh", {"dense": 1}],
+    "optimizer": {"adam": 1e-4},
+    "training": {"epochs": 9, "batch_size": 16},
+    "search": {"optimizer.adam.learning_rate": {"log": [1e-5, 0.3]}, "trials": 9},
+}
+
+
+def facts(study):
+    """What must be the same in two studies of one configuration."""
+    return [(each.number, each.values, each.rung, each.costs) for each in study.tried], study.verdict
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A study that nothing disturbed."""
+    return rg.tune(PLAIN, root=tmp_path_factory.mktemp("whole"))
+
+
+def test_the_winner_is_better_beyond_the_spread_of_fresh_seeds(whole):
+    assert whole.verdict.is_better
+    assert "on 3 fresh seeds" in whole.verdict.sentence
+    rate = whole.config.optimizer.learning_rate
+    assert rate > 1e-2 > 1e-4
+    assert [each.rung for each in whole.tried] == sorted((each.rung for each in whole.tried), reverse=True)
+
+
+def test_trials_are_run_folders_that_have_not_seen_the_test_part(whole):
+    run = whole.folder / "trials" / f"{whole.tried[0].number:04d}-0"
+    scores = rg.load(run).facts["metrics"]
+    assert set(scores) == {"train", "valid"}
+    assert scores["valid"]["loss"] == pytest.approx(whole.tried[0].score)
+
+
+def test_a_promoted_trial_ends_like_one_that_trained_in_one_piece(whole, tmp_path):
+    best = whole.tried[0]
+    alone = {**PLAIN, "optimizer": {"adam": best.values[0][1]}, "search": None}
+    run = rg.train(alone, root=tmp_path)
+    assert run.scores["valid"]["loss"] == best.score
+
+
+def test_the_page_and_the_result_stand_beside_the_trials(whole):
+    page = (whole.folder / "report.html").read_text(encoding="utf-8")
+    assert whole.verdict.sentence.split(",")[0] in page
+    assert page.count("<svg") >= 2
+    assert json.loads((whole.folder / "result.json").read_text())["verdict"]["is_better"] is True
+
+
+def test_a_study_that_is_there_is_neither_overwritten_nor_resumed_with_other_settings(whole):
+    with pytest.raises(UsageError, match="holds a study already"):
+        rg.tune(PLAIN, folder=whole.folder)
+    other = {**PLAIN, "training": {"epochs": 8, "batch_size": 16}}
+    with pytest.raises(UsageError, match="other settings"):
+        rg.tune(other, folder=whole.folder, resume=True)
+    assert facts(rg.tune(PLAIN, folder=whole.folder, resume=True)) == facts(whole)
+
+
+def test_an_interrupted_study_goes_on_to_the_same_end(whole, tmp_path, monkeypatch):
+    run, count = Bench.run, 0
+
+    def interrupted(self, proposal, seconds=None):
+        nonlocal count
+        count += 1
+        if count == 5:
+            raise KeyboardInterrupt
+        return run(self, proposal, seconds)
+
+    monkeypatch.setattr(Bench, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        rg.tune(PLAIN, root=tmp_path)
+    with open(tmp_path / "tune-small" / "study.jsonl", "ab") as journal:
+        journal.write(b'{"event":"ended","trial":"00')  # a line that a dying process left
+    again = rg.tune(PLAIN, root=tmp_path, resume=True)
+    assert facts(again) == facts(whole)
+    assert again.notes == ()
+
+
+@pytest.mark.slow
+def test_of_two_processes_one_is_killed_and_no_trial_is_lost(whole, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    started = []
+    popen = subprocess.Popen
+
+    def start(command, *rest, **more):
+        started.append(popen(command, *rest, **more))
+        return started[-1]
+
+    killed = []
+
+    def said(key):
+        trials = tmp_path / "tune-small" / "study.jsonl"
+        if not killed and started and f"{started[0].pid}" and trials.read_text().count("began") > 3:
+            os.kill(started[0].pid, signal.SIGKILL)
+            killed.append(time.time())
+
+    monkeypatch.setattr(study_module.subprocess, "Popen", start)
+    found = rg.tune(PLAIN, root=tmp_path, jobs=2, said=said)
+    assert facts(found) == facts(whole)
+
+
+def test_a_trial_whose_process_dies_twice_is_told_and_left_out(tmp_path):
+    journal = Journal(tmp_path)
+    key = "0000-0-0"
+    journal.append(event="began", trial=key)
+    journal.append(event="began", trial=key)
+    config = study_module.config_of(study_module.Document(PLAIN))
+    course = Course(tmp_path, config, None, (math.inf, math.inf))
+    first = study_module.due(config.search, config, journal.read())[0]
+    assert first.key == key
+    assert course._run(first, print)
+    assert journal.read().costs == {key: math.inf}
+    assert "died 2 times" in journal.read().ended[key]["words"]
+
+
+def test_a_budget_of_time_is_kept_and_the_end_is_told(tmp_path):
+    begun = time.perf_counter()
+    found = rg.tune(PLAIN, root=tmp_path, budget="0.001s")
+    assert time.perf_counter() - begun < 20  # generous: it only must not run the whole study
+    assert any("budget" in note for note in found.notes)
+
+
+# ------------------------------------------------------------------------------------------- the rate and the optimizers
+
+
+def test_the_rate_is_found_where_it_is_known_to_be_and_the_curve_is_kept(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("small.yaml").write_text(json.dumps({**PLAIN, "search": None, "training": {"epochs": 27}}), encoding="utf-8")
+    assert main(["tune", "small.yaml", "--rate"]) == 0
+    out = capsys.readouterr().out
+    assert len([line for line in out.splitlines() if "<- " in line]) == 1
+    assert all(len(line) <= 80 for line in out.splitlines())
+    stored = json.loads(Path("runs/rate-small/result.json").read_text())
+    assert 3e-3 <= stored["learning_rate"] <= 1
+    assert stored["updates"] <= 6 * 27 * 2  # five whole runs and what rounding adds; an epoch is two steps
+
+
+def test_why_a_rate_was_chosen_is_said_with_what_the_others_did():
+    from retrograd.tuning.rate import Tried
+
+    tried = [Tried(0.01, 0.5, 3), Tried(0.1, 0.2, 9), Tried(1.0, math.inf, 1)]
+    words = reason(tried, 0.1, [(3, 1), (1, 9)])
+    assert "0.1 has the lowest loss, 0.2, after 9 epochs" in words
+    assert "from 1 on training diverges" in words
+    assert "at an end" in reason(tried[:2], 0.1, [(3, 1), (1, 9)])
+
+
+def test_optimizers_are_compared_each_at_its_own_rate(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plain = {**PLAIN, "search": None, "training": {"epochs": 3, "batch_size": 16}}
+    found = rg.compare_optimizers(plain, names=("SGD", "Adam"), seeds=2, root=tmp_path)
+    assert {row.name for row in found.rows} == {"SGD", "Adam"}
+    assert all(len(row.losses) == 2 and math.isfinite(row.mean) for row in found.rows)
+    assert found.rows[0].mean <= found.rows[1].mean
+    assert "<polyline" in (tmp_path / "optimizers-small" / "report.html").read_text()
+    with pytest.raises(UsageError, match="unknown optimizer 'Adamm'"):
+        rg.compare_optimizers(plain, names=("Adamm",))
+
+
+def test_half_way_and_the_sentence_are_read_off_the_curves():
+    assert half_way([1.0, 0.7, 0.5, 0.1], 0.0) == 3
+    assert half_way([], 0.0) is None
+    rows = [Compared("A", 0.1, (1.0, 1.1), None, (), None), Compared("B", 0.2, (1.05, 1.15), None, (), None)]
+    assert sentence(rows) == "A at 0.1 has the lowest loss, 1.05; within the seeds' spread of it: B"
