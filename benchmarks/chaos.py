@@ -160,7 +160,7 @@ def train_or_resume(config: Any, folder: Path, **further: Any) -> None:
     run = RunFolder.open(folder)
     stopped = run.stopped()
     if stopped is None or stopped.may_go_on:
-        resume_prepared(run, prepared, **further)
+        resume_prepared(run, prepared, readings=True, **further)
 
 
 # ------------------------------------------------------------------------------------------------------------ processes
@@ -176,22 +176,20 @@ def live(name: str, folder: str, began: Any) -> None:
     train_or_resume(config_of_program(name), Path(folder))
 
 
-def struck(context: Any, name: str, folder: Path, seconds: float | None, number: int) -> tuple[bool, float]:
-    """Let a process live, strike it after some seconds with a signal; return whether it ended by itself, and when."""
+def struck(context: Any, name: str, folder: Path, seconds: float | None, number: int) -> tuple[int | None, float]:
+    """Let a process live, strike it after some seconds; return its exit code if it was not struck, and its life."""
     began = context.Event()
     process = context.Process(target=live, args=(name, str(folder), began))
     process.start()
     began.wait(120)
     begin = time.monotonic()
     process.join(seconds)
-    ended = process.exitcode is not None
-    if not ended:
+    code = process.exitcode
+    if code is None:
         os.kill(process.pid, number)
         process.join()
-    after = time.monotonic() - begin
-    code = process.exitcode
     process.close()
-    return ended and code == 0, after
+    return code, time.monotonic() - begin
 
 
 def processes(part: str, blows: int, numbers: tuple[int, ...], root: Path, dice: random.Random) -> Tally:
@@ -212,12 +210,14 @@ def processes(part: str, blows: int, numbers: tuple[int, ...], root: Path, dice:
         for blow in itertools.count():
             is_last = blow >= MOST_KILLS or tally.tried >= blows
             moment = None if is_last else dice.uniform(0.0, lives[name])
-            ended, _ = struck(context, name, folder, moment, dice.choice(numbers))
-            tally.tried += moment is not None and not ended
+            code, _ = struck(context, name, folder, moment, dice.choice(numbers))
+            tally.tried += code is None
             words = unreadable(folder) if folder.exists() else ""
             if words:
                 tally.fault(f"{name}, blow {blow}: {words}")
-            if ended or is_last:
+            if code:
+                tally.fault(f"{name}, blow {blow}: a process failed with exit code {code}")
+            if code is not None:
                 break
         compare(tally, f"{name}, run {attempt}", folder, expected[name])
         shutil.rmtree(folder, ignore_errors=True)
@@ -506,14 +506,22 @@ def neighbours(root: Path) -> Tally:
         train_or_resume(TINY, root / "shared")
         compare(tally, "two processes", root / "shared", expected)
         days = itertools.cycle((0, 400, -4000, 1, -1, 90000))
-        now, wall = writer.now, time.time
-        writer.RunWriter.__init__.__defaults__ = (lambda: datetime.now(UTC) + timedelta(days=next(days)),)
-        time.time = lambda: wall() + 86400 * next(days)
+        wall = time.time
+
+        class Jumping(datetime):
+            """A clock that is set back and forth."""
+
+            @classmethod
+            def now(cls, tz: Any = None) -> datetime:
+                """Return some other time."""
+                return datetime.now(UTC) + timedelta(days=next(days))
+
+        writer.datetime, time.time = Jumping, lambda: wall() + 86400 * next(days)  # type: ignore[misc]
         try:
             crashing(root / "jumps", 2)
             train_or_resume(TINY, root / "jumps")
         finally:
-            writer.RunWriter.__init__.__defaults__, time.time = (now,), wall
+            writer.datetime, time.time = datetime, wall  # type: ignore[misc]
         tally.tried += 1
         compare(tally, "clock jumps", root / "jumps", expected)
     return tally
@@ -530,9 +538,9 @@ def main() -> int:
     wanted = parser.parse_args()
     dice = random.Random(wanted.seed)
     root = Path(tempfile.mkdtemp(prefix="retrograd-chaos-"))
-    compiled = root / "compiled"
-    os.environ |= {"JAX_COMPILATION_CACHE_DIR": str(compiled), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-                   "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}  # fmt: skip
+    compiled = {"JAX_COMPILATION_CACHE_DIR": str(root / "compiled"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+                "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}  # fmt: skip
+    os.environ |= {name: os.environ.get(name, value) for name, value in compiled.items()}
     stops = (signal.SIGINT, signal.SIGTERM)
     parts: dict[str, Callable[[Path], Tally]] = {
         "kills": lambda place: processes("kills", wanted.kills, (signal.SIGKILL,), place, dice),

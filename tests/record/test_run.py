@@ -397,3 +397,14 @@ def test_a_run_that_may_not_be_read_is_listed_and_says_so(tmp_path, monkeypatch)
     assert [(run.name, run.problem) for run in list_runs(tmp_path)] == [
         (path.name, f"{path}: permission denied; ask its owner for the right to read it")
     ]
+
+
+def test_a_folder_in_which_a_process_died_before_its_configuration_may_be_used_again(tmp_path):
+    RunWriter.at(tmp_path / "run").close()
+    (tmp_path / "run" / ".12-0123abcd.tmp").write_bytes(b"name: x")
+    assert list_runs(tmp_path) == []
+    with RunWriter.at(tmp_path / "run") as run:
+        run.write_config("name: new\n")
+    assert [path.name for path in (tmp_path / "run").glob("*.tmp")] == []
+    with pytest.raises(UsageError, match="already holds a run"):
+        RunWriter.at(tmp_path / "run")

@@ -55,20 +55,20 @@ def write_file(path: Path, *parts: bytes | memoryview) -> None:
 
     Raises:  ResourceError when the disk is full, read-only or forbidden; UsageError when `path` cannot be a file
     """
-    temporary = path.parent / f".{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}"
+    part = path.parent / f".{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}"
     try:
         if not path.parent.is_dir():
             raise UsageError("no such folder", where=str(path.parent), cure="create it first")
         if path.exists() and not path.is_file():
             raise UsageError("not a regular file", where=str(path), cure="choose another path")
         try:
-            with open(temporary, "xb") as stream:
+            with open(part, "xb") as stream:
                 stream.writelines(parts)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.replace(temporary, path)
+            os.replace(part, path)
         except BaseException:  # Ctrl-C as well
-            temporary.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise refusal(error, path) from None
@@ -83,9 +83,14 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def temporary(folder: Path) -> list[Path]:
+    """Return the parts of files that a killed process left behind while it wrote them here."""
+    return list(folder.glob(f".[0-9]*-{'[0-9a-f]' * 8}{TEMPORARY}"))
+
+
 def remove_temporary(folder: Path) -> None:
-    """Remove the parts of files that a killed process left behind while it wrote them here."""
-    for path in folder.glob(f".[0-9]*-{'[0-9a-f]' * 8}{TEMPORARY}"):
+    """Remove these parts of files."""
+    for path in temporary(folder):
         path.unlink(missing_ok=True)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from retrograd.base.errors import DataError, ResourceError, UsageError
-from retrograd.record.aside import settle_if_free
+from retrograd.record.aside import has_aside, settle_if_free
 from retrograd.record.events import Epoch, Event, Metrics, Started, Stopped, beginning, read_events
 from retrograd.record.files import read_text
 from retrograd.record.layout import CONFIG, EVENTS, MODEL, REPORT
@@ -122,6 +122,13 @@ class RunFolder:
             stop_reason=stop.reason if stop else None,
             number=start.number if start else 0,
         )
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether a folder holds a run: not where a process died before it had written a configuration."""
+    if any(os.path.exists(folder / name) for name in (CONFIG, MODEL)) or has_aside(folder):
+        return True
+    return os.path.isfile(folder / EVENTS) and os.path.getsize(folder / EVENTS) > 0
 
 
 def readable(folder: Path) -> bool:

@@ -16,7 +16,7 @@ from retrograd.base.annotations import show
 from retrograd.base.errors import RetrogradError, UsageError, did_you_mean
 from retrograd.record.aside import has_aside
 from retrograd.record.events import Started, read_events
-from retrograd.record.run import CONFIG, EVENTS, RunFolder, RunSummary, readable
+from retrograd.record.run import EVENTS, RunFolder, RunSummary, is_run, readable
 
 LAST = "last"
 SHOWN = 5
@@ -77,10 +77,7 @@ def _folders(root: Path) -> list[Path]:
 def _is_run(path: Path) -> bool:
     if not os.path.isdir(path):  # unlike Path's, these take any text
         return False
-    if not readable(path) or has_aside(path):
-        return True
-    events = path / EVENTS  # empty and alone: a process died before it had written a configuration
-    return os.path.isfile(events) and (os.path.exists(path / CONFIG) or os.path.getsize(events) > 0)
+    return not readable(path) or (is_run(path) and (os.path.isfile(path / EVENTS) or has_aside(path)))
 
 
 def _summary(path: Path) -> RunSummary:

@@ -16,11 +16,11 @@ from retrograd.base.errors import ResourceError, RetrogradError, RetrogradWarnin
 from retrograd.record.aside import MARK, forget, has_aside, put_back, set_aside, settle, settle_if_free
 from retrograd.record.checkpoint import Checkpoint, checkpoint_paths, forget_checkpoints, write_checkpoint
 from retrograd.record.events import Epoch, Event, Started, Stopped, write_event
-from retrograd.record.files import make_folder, refusal, remove, remove_temporary, write_file
+from retrograd.record.files import make_folder, refusal, remove, remove_temporary, temporary, write_file
 from retrograd.record.layout import CHECKPOINTS, CONFIG, EVENTS, FILES, MADE_AT_THE_END, MODEL
 from retrograd.record.lock import LOCK, Lock, in_use, is_locked
 from retrograd.record.log import EventLog, Mark
-from retrograd.record.run import RunFolder
+from retrograd.record.run import RunFolder, is_run
 from retrograd.record.runs import next_number
 
 MAX_NAME_BYTES = 100  # of the 255 that file systems allow
@@ -53,7 +53,7 @@ class RunWriter(RunFolder):
             settle(self.path)
             if goes_on:
                 self._config = self.config_text().encode()
-            else:
+            elif is_run(self.path):
                 set_aside(self.path)
             self._log = EventLog(self.path / EVENTS)
         except BaseException as error:  # an interrupt as well
@@ -241,10 +241,10 @@ def folder_name(name: str) -> str:
 def _holds_run(path: Path) -> bool:
     """Whether a folder holds a run, or one that was set aside. Other people's files are nobody's to mix with."""
     try:
-        names = {entry.name for entry in path.iterdir()} - {LOCK}
+        names = {entry.name for entry in path.iterdir()} - {LOCK, *(part.name for part in temporary(path))}
     except OSError as error:
         raise refusal(error, path) from None
     own = names & {CONFIG, EVENTS, MODEL} or {name for name in names if name.startswith(MARK)}
     if names and not own:
         raise UsageError("not empty, and holds no run", where=str(path), cure="give a new folder")
-    return bool(names)
+    return is_run(path)

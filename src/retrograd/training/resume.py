@@ -102,11 +102,13 @@ def resume_prepared(
     extends: bool = False,
     watchers: Sequence[Watcher] = (),
     started: Callable[[Prepared, Path], None] | None = None,
+    readings: bool = False,
     returns_when_interrupted: bool = False,
 ) -> Run:
     """Go on with a run (see `resume`) whose configuration and data have been read again, or come from elsewhere.
 
-    `extends`: it may have ended, and have more epochs now. `started` is called once before the first step.
+    `extends`: it may have ended, and have more epochs now. `started` is called once before the first step. `readings`
+    counts for a run of which nothing was recorded yet; else they are taken if they were.
     """
     prepared = begun_alike(run, prepared)
     wanted = prepared.config.training.native_kernels
@@ -118,24 +120,25 @@ def resume_prepared(
         point = newest(place)
         if point.path is not None:
             refuse_other_settings(point.path, point.config, prepared, extends)
-        go_on(place, prepared, begun, point)
+        readings = begun.readings if begun else readings
+        go_on(place, prepared, begun is None, readings, point)
         if started:
             started(prepared, place.path)
-        finished = train_into(place, prepared, watchers, interrupts.asked, begun is not None and begun.readings, point)
+        finished = train_into(place, prepared, watchers, interrupts.asked, readings, point)
     if not returns_when_interrupted:
         interrupts.pass_on(finished.folder)
     return finished
 
 
-def go_on(place: RunWriter, prepared: Prepared, begun: Started | None, point: Point) -> None:
+def go_on(place: RunWriter, prepared: Prepared, begins: bool, readings: bool, point: Point) -> None:
     """Take back what was recorded after a point, and record that the run goes on there."""
     text = write_document(plain_config(portable(prepared.config)))
     if text != place.config_text():
         place.write_config(text)
     place.cut(point.size)
     forget_checkpoints(place.path, after=point.step)
-    if begun is None:
-        begin(place, prepared, readings=False)
+    if begins:
+        begin(place, prepared, readings)
     place.record(Resumed(point.step, len(point.saved.history) if point.saved else 0))
     if point.saved:
         changed = [f"{name} {was} -> {is_now}" for name, was, is_now in
@@ -199,9 +202,12 @@ def refuse_other_settings(where: Path, settings: Mapping[str, Any], prepared: Pr
         if problems[-1].where == EPOCHS:
             cure = "--extend N gives a run more epochs"
         raise ConfigError([*problems[:-1], problems[-1]._replace(cure=cure)])
+    epochs, was = prepared.config.training.epochs, int(settings["training"]["epochs"])
+    if epochs < was:
+        raise ConfigError(f"the run was to have {was} epochs", where=EPOCHS, cure=f"give {was} or more")
     schedule = prepared.config.optimizer.schedule
     rows = prepared.dataset.rows["train"]
-    before = dataclasses.replace(prepared.config.training, epochs=int(settings["training"]["epochs"])).steps(rows)
+    before = dataclasses.replace(prepared.config.training, epochs=was).steps(rows)
     if schedule.length(before) != schedule.length(prepared.steps):
         message = f"the learning rate falls over the whole run: {before:,} steps, not {prepared.steps:,}"
         cure = "begin a run with its weights instead: training.start"

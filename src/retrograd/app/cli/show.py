@@ -17,7 +17,7 @@ from retrograd.app.cli.verbs.runs import ending, most_confused
 from retrograd.data.report import Report
 from retrograd.present.tables import score_table
 from retrograd.present.text import filled
-from retrograd.record.events import Resumed
+from retrograd.record.events import INTERRUPTED, Resumed
 from retrograd.record.judged import read_judged
 from retrograd.record.run import REPORT, RunFolder
 from retrograd.training.prepare import Prepared
@@ -98,6 +98,8 @@ def next_command(run: Run) -> str:
     known = program.name != "retrograd" or shutil.which("retrograd")
     command = "retrograd" if known else os.path.relpath(program)
     folder, settings = str(run.folder), run.model.config.data
+    if run.stop.reason in INTERRUPTED:
+        return shlex.join([command, "train", "--resume", folder])
     if run.dataset.task == "next_token":
         return shlex.join([command, "generate", folder])
     after = ["predict", folder, settings.path] if settings and settings.path else ["runs", "show", folder]

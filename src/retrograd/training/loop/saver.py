@@ -56,12 +56,13 @@ class Saver:
         if moment == "ended" and begin - self.begun < self.seconds:
             return  # as soon trained again
         self._wait()
+        self.last = begin
         try:
             job = self.job(take())
         except (RetrogradError, MemoryError) as error:
             self._failure = error
             return
-        self._cost, self.last = self.clock() - begin, begin
+        self._cost = self.clock() - begin
         if moment == "between":
             self._thread = threading.Thread(target=self._do, args=(job,), name="checkpoint")
             self._thread.start()
@@ -96,6 +97,6 @@ class Saver:
         if not isinstance(failure, (RetrogradError, MemoryError)):
             raise failure
         if not self._has_failed:
-            message = f"no checkpoint was written, training goes on: {failure or 'out of memory'}"
+            message = f"no checkpoint was written, training goes on: {str(failure) or 'out of memory'}"
             warnings.warn(message, RetrogradWarning, stacklevel=3)
         self._has_failed = True

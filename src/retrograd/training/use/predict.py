@@ -36,7 +36,7 @@ from retrograd.propagation.objective import Objective
 from retrograd.record.aside import settle_if_free
 from retrograd.record.lock import is_locked
 from retrograd.record.model import check_fits, load_model, save_model
-from retrograd.record.run import CONFIG, MODEL
+from retrograd.record.run import MODEL
 from retrograd.record.runs import find_run
 from retrograd.record.tree import nonfinite
 from retrograd.training.config.config import RunConfig, config_of, plain_config
@@ -208,7 +208,7 @@ def locate(path: str | Path, runs: str | Path = "runs") -> Path:
         if is_locked(path.parent):
             cure = f"wait for its end, or, of a long run, for an epoch's end after {SECONDS:g} seconds"
             raise UsageError("the run has written no model yet", where=str(path.parent), cure=cure)
-        cure = f"train again: retrograd train {path.parent / CONFIG}"
+        cure = f"go on with it: retrograd train --resume {path.parent}"
         raise UsageError("the run ended before it had written a model", where=str(path.parent), cure=cure)
     return path
 

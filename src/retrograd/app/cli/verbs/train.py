@@ -138,11 +138,13 @@ def train(
                     print_start(prepared, folder, as_option if table else str)
                     print_resumed(folder)
 
-            common: dict[str, Any] = {"watchers": (progress,), "started": started, "returns_when_interrupted": True}
+            common: dict[str, Any] = {
+                "watchers": (progress,), "started": started, "readings": True, "returns_when_interrupted": True,
+            }  # fmt: skip
             if going_on:
                 finished = resume_prepared(going_on, prepared, extends=extend is not None, **common)
             else:
-                finished = train_prepared(prepared, root=runs, folder=run, overwrite=force, readings=True, **common)
+                finished = train_prepared(prepared, root=runs, folder=run, overwrite=force, **common)
     if as_json:
         typer.echo(write_json({**run_facts(finished), **({"config": str(chosen.path)} if chosen else {})}))
     else:
