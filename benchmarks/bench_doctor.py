@@ -110,7 +110,7 @@ def repaired(program: recorded.Recorded, diagnosis: Diagnosis, baseline: bool) -
     """Repair a program without its held-out rows and measure the result on them."""
     updates = TIMES * _longer(program, diagnosis)
     shown = Program(program.config, program.seen())
-    own = examine(shown, 2, experimental=False)  # every update that is spent is to be counted
+    own = examine(shown, 2, frugal=True)  # every update that is spent is to be counted
     repair = treat(own, lambda settings: program.seen(_settings(program, settings)), updates, 3)
     start, after = fresh(program, program.config), fresh(program, repair.config)
     found = {

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import jax
 
+from retrograd.base import program_files
+
 MOST_BYTES = 1024**3  # of compiled programs; some ten thousand
 BETWEEN = 24 * 3600.0  # seconds between two looks at the folder's size
 LOOKED = ".looked"  # its time is that of the last look
@@ -47,6 +49,7 @@ def keep_compiled(folder: str | Path | None = None) -> Path | None:
     jax.config.update("jax_compilation_cache_dir", str(chosen))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    program_files.keep_in(chosen)
     return chosen
 
 

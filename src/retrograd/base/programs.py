@@ -3,6 +3,7 @@
 JAX keeps what it compiled for as long as the function lives that was compiled. Two runs of equal networks have two
 functions; here they have one, found by what the trace depends on: the function, the frozen things that it reads
 (network, objectives, optimizer), the kernels in use. Learning rates and the like are arguments (`base/scalars.py`).
+Where compiled programs are kept between processes, a later one finds them ready to run (`base/program_files.py`).
 """
 
 from __future__ import annotations
@@ -16,9 +17,17 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
+from retrograd.base import program_files
+from retrograd.base.described import IndescribableError
+from retrograd.base.program_files import Ready, signature
 from retrograd.base.scalars import Table, closed, opened, traced
 
+QUICKLY: dict[str, Any] = {  # XLA compiles twice as fast; the program runs slower
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+}
 KEPT = 128  # programs; each may be compiled for several shapes
 TABLES = 8  # ways in which the values of one structure may decide
 
@@ -50,6 +59,7 @@ class _Cache:
         self.lock = threading.RLock()
         self.tables: OrderedDict[Hashable, list[Table]] = OrderedDict()
         self.programs: OrderedDict[Hashable, Any] = OrderedDict()
+        self.ready: OrderedDict[Hashable, list[Ready]] = OrderedDict()
         self.found = self.made = self.compiled = 0
         self.seconds = 0.0
 
@@ -78,11 +88,28 @@ class _Cache:
             self.programs.popitem(last=False)
         return program
 
+    def prepared(self, key: Hashable, values: Sequence[float], prepare: Callable[[], Ready | None]) -> Ready | None:
+        """Return the program of a key that runs without JAX's tracing, prepared if there is none."""
+        known = self.ready.setdefault(key, [])
+        self.ready.move_to_end(key)
+        while len(self.ready) > KEPT:
+            self.ready.popitem(last=False)
+        for program in known:
+            if program.table.holds(values):
+                self.found += 1
+                return program
+        program = prepare()
+        if program is not None:
+            known.append(program)
+            del known[:-TABLES]
+        return program
+
     def clear(self) -> None:
         """Forget everything."""
         with self.lock:
             self.tables.clear()
             self.programs.clear()
+            self.ready.clear()
 
 
 CACHE = _Cache()
@@ -109,7 +136,8 @@ class Program:
     """A function of frozen things and arrays, compiled once for all things that are equal but for open numbers.
 
     `function(*things, *arrays)`; `donate` are positions among the arrays whose buffers are consumed. What the function
-    computes does not depend on the open numbers at all if it says so: `reads_numbers`.
+    computes does not depend on the open numbers at all if it says so: `reads_numbers`. One that runs seldom is better
+    compiled `quickly`.
     """
 
     def __init__(
@@ -118,8 +146,10 @@ class Program:
         *things: Any,
         donate: tuple[int, ...] = (),
         reads_numbers: bool = True,
+        quickly: bool = False,
     ) -> None:
         self.function, self.things, self.donate, self.reads_numbers = function, things, donate, reads_numbers
+        self.quickly = quickly
         self._values: list[float] = []
         if reads_numbers:
             for thing in things:
@@ -131,9 +161,20 @@ class Program:
             self._structure = None
         self._private = Table()
         self._entries: dict[Hashable, tuple[_Entry, int, tuple[Any, ...]]] = {}
+        self._ready: dict[Hashable, tuple[Ready, Sequence[jax.Array]] | None] = {}
 
     def __call__(self, *arrays: Any) -> Any:
-        """Run the program; the first call for some shapes compiles it."""
+        """Run the program; the first call for some shapes compiles it, unless an earlier process did."""
+        store = program_files.store()
+        if store is not None and self._structure is not None:
+            leaves, tree = jax.tree.flatten(arrays)
+            if (shapes := signature(leaves)) is not None:
+                place = (_context(), tree, shapes)
+                if place not in self._ready:
+                    self._ready[place] = self._prepare(store, arrays, place)
+                if (ready := self._ready[place]) is not None:
+                    program, numbers = ready
+                    return program(numbers, leaves)
         entry, numbers = self._find(arrays)
         with calling(self._values):
             return entry.jitted(numbers, *arrays)
@@ -158,8 +199,31 @@ class Program:
                 entry.answers[key] = function(entry.jitted.lower(numbers, *arrays))
         return entry.answers[key]
 
+    def _prepare(
+        self, store: program_files.Store, arrays: Sequence[Any], place: tuple[Hashable, ...]
+    ) -> tuple[Ready, Sequence[jax.Array]] | None:
+        """Return the program for such arrays, read from a file or compiled and written to one, and its numbers."""
+        settings = (self.donate, self.quickly, *place)
+
+        def prepare() -> Ready | None:
+            try:
+                key = store.key(self.function, self._structure, *settings)
+            except IndescribableError:
+                return None
+            ready = store.load(key, self._values)
+            if ready is None:
+                entry, numbers = self._find(arrays)
+                with calling(self._values):
+                    lowered = entry.jitted.lower(numbers, *arrays)
+                ready = store.keep(key, entry.table, lowered.compile(), lowered.out_info)
+            return ready
+
+        with CACHE.lock:
+            ready = CACHE.prepared((self.function, self._structure, *settings), self._values, prepare)
+        return None if ready is None else (ready, tuple(map(jnp.asarray, ready.table.numbers(self._values))))
+
     def _find(self, arrays: Sequence[Any]) -> tuple[_Entry, tuple[Any, ...]]:
-        context = tuple(each() for each in _contexts)
+        context = _context()
         if (known := self._entries.get(context)) is not None:
             entry, decisions, numbers = known
             if len(entry.table.decisions) == decisions:
@@ -168,7 +232,7 @@ class Program:
             table = self._table()
             if not table.explored and self._values:
                 self._explore(table, arrays)
-            key = (self.function, self.donate, context, table)
+            key = (self.function, self.donate, self.quickly, context, table)
             entry = CACHE.program(key, functools.partial(self._made, table))
             numbers = table.numbers(self._values)
             self._entries[context] = (entry, len(table.decisions), numbers)
@@ -199,7 +263,14 @@ class Program:
         return run
 
     def _made(self, table: Table) -> _Entry:
-        return _Entry(table, jax.jit(self._run(table), donate_argnums=tuple(1 + place for place in self.donate)), {})
+        donate = tuple(1 + place for place in self.donate)
+        options = QUICKLY if self.quickly else None
+        jitted = jax.jit(self._run(table), donate_argnums=donate, keep_unused=True, compiler_options=options)
+        return _Entry(table, jitted, {})
+
+
+def _context() -> Hashable:
+    return tuple(context() for context in _contexts)
 
 
 def _opened(thing: Any, values: list[float]) -> Any:

@@ -101,11 +101,12 @@ def diagnose(
     return examine(Program(config, dataset, seconds), seeds, allowed)
 
 
-def examine(program: Program, seeds: int = SEEDS, budget: Budget | None = None, experimental: bool = True) -> Diagnosis:
-    """Return the diagnosis of a program from so many seeds, or a few more where these leave it to luck.
+def examine(program: Program, seeds: int = SEEDS, budget: Budget | None = None, frugal: bool = False) -> Diagnosis:
+    """Return the diagnosis of a program from a number of seeds, or a few more where these leave it to luck.
 
     References that see no signal have the last word only where the network's own run sees none either. Where it is
-    ill, the remedies of its likeliest causes are tried one by one, if it may be `experimental`.
+    ill, the remedies of its likeliest causes are tried one by one. A frugal diagnosis runs neither more seeds nor
+    remedies.
     """
     budget = Budget() if budget is None else budget
     budget.tell("looking at configuration and data, fitting references")
@@ -113,10 +114,10 @@ def examine(program: Program, seeds: int = SEEDS, budget: Budget | None = None, 
     hopeless = any(f.name == "no_signal" for f in found)
     runs: list[Observed] = []
     if program.refusal is None:
-        program, runs = trained(program, 1 if hopeless else seeds, budget)
+        program, runs = trained(program, 1 if hopeless else seeds, budget, frugal)
         if hopeless and any(beats_chance(program, run) for run in runs):
             hopeless, found = False, [f for f in found if f.name != "no_signal"]
-            runs += further(program, runs, seeds, budget)
+            runs += further(program, runs, seeds, budget, frugal)
     verdict = judge(program, runs, hopeless)
     if runs and not hopeless:
         shown = program.seen_in(runs[verdict.run])
@@ -129,28 +130,28 @@ def examine(program: Program, seeds: int = SEEDS, budget: Budget | None = None, 
     levels = program.data.levels if program.data.y is not None else None
     findings = ranked(found, verdict.state)
     tried: tuple[Experiment, ...] = ()
-    if experimental and verdict.state == "ill":
+    if not frugal and verdict.state == "ill":
         budget.tell("trying remedies one by one")
         tried = experiments(program, runs, findings, min(EXPERIMENTS, budget.rest))
     findings = ranked(found, verdict.state, tried)
     return Diagnosis(program, verdict, tuple(findings), levels, tuple(runs), tried)
 
 
-def trained(program: Program, seeds: int, budget: Budget) -> tuple[Program, list[Observed]]:
+def trained(program: Program, seeds: int, budget: Budget, frugal: bool) -> tuple[Program, list[Observed]]:
     """Return the runs of a program, which may be one on a sample of its rows: within the budget, as many as it takes.
 
-    Further seeds are tried where the first ones leave it to luck, or cost next to nothing.
+    Unless it is frugal, further seeds are tried where the first ones leave it to luck, or cost next to nothing.
     """
     budget.tell(f"run 1 of {seeds}")
     program, first = within(program, budget, seeds)
     runs = [] if first is None else [first]
-    return program, runs + further(program, runs, seeds, budget)
+    return program, runs + further(program, runs, seeds, budget, frugal)
 
 
-def further(program: Program, runs: list[Observed], seeds: int, budget: Budget) -> list[Observed]:
+def further(program: Program, runs: list[Observed], seeds: int, budget: Budget, frugal: bool) -> list[Observed]:
     """Return the runs of further seeds."""
     own, last, began = list(runs), 0.0, budget.used
-    most = max(seeds, MOST_SEEDS) if seeds > 1 else 1
+    most = seeds if frugal or seeds == 1 else max(seeds, MOST_SEEDS)
     while len(own) < most and budget.allows(len(own), last):
         if len(own) >= seeds:
             quick = budget.used - began < QUICK and last < QUICK / 2

@@ -22,7 +22,7 @@ from retrograd.diagnosis.variant import variant
 from retrograd.update.plateau import ReduceOnPlateau
 
 SECONDS = 40.0  # for all experiments of a diagnosis
-LIKELY = 0.6  # a finding of this confidence is tried before the learning rate, which makes up for other faults too
+LIKELY = 0.4  # a finding of this confidence is tried before the learning rate, which makes up for other faults too
 CERTAIN = 0.9  # a fault that no experiment can change, and that explains everything: nothing is tried
 ANYTHING = ("adam", "widen")  # what they make up for tells nothing, where no finding of a cause asks for them
 FAMILIES = {

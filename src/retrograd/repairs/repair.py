@@ -22,7 +22,7 @@ from retrograd.training.config.config import RunConfig
 from retrograd.training.run import as_config
 
 SEEDS = 3
-TIMES = 10  # the updates of the configured run that a repair may spend
+TIMES = 8  # the updates of the configured run that the trials of a repair may spend
 LEAST = 20_000  # updates, which small networks make in seconds
 ANY = 10**12  # updates: as many as one likes
 
@@ -119,8 +119,8 @@ def repair(
 ) -> Repair:
     """Diagnose a configuration, try bundles of remedies, and return the smallest one that measured better.
 
-    `updates` is what the trials may spend together: by default 10 times the configured run, and at least 20,000; or
-    else `seconds`, which no trial that has begun is stopped for. `baseline` gives random search as many updates too.
+    `updates` is what the runs of the diagnosis and the trials may spend together: by default the trials 8 times the
+    configured run, and at least 20,000; or else `seconds`, which no trial that has begun is stopped for. `baseline` gives random search as many updates too.
     `source` makes a data set from data settings, where the data are arrays: remedies change how they are scaled.
 
     Raises:  ConfigError, DataError for a configuration or data that cannot be read at all
@@ -145,7 +145,7 @@ def treat(
         return Repair(diagnosis, None)
     if updates is None:
         steps = diagnosis.program.prepared.steps if diagnosis.program.prepared else 0
-        updates = ANY if seconds else max(LEAST, TIMES * steps)
+        updates = ANY if seconds else sum(run.steps for run in diagnosis.runs) + max(LEAST, TIMES * steps)
     ward = Ward(diagnosis.program, source, Budget(updates, seconds or math.inf))
     found = search(diagnosis, ward, seeds)
     return Repair(diagnosis, found, _at_random(diagnosis, source, found, seeds) if baseline else None)

@@ -1,0 +1,135 @@
+"""Things described by value, as JSON: what tells two traces apart, and the forms in which results come back.
+
+Only this package's and optax's classes are named, and only to be put together again from plain values; a description
+never runs code of its own. What cannot be described so, such as a layer of the user's own, is an `Indescribable`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import importlib
+import math
+import operator
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+import jax
+import numpy as np
+
+PACKAGES = ("retrograd", "optax")
+HOST = {"_operator": operator, "math": math, "builtins": None}  # where functions of numbers come from
+MAPPINGS: dict[str, Any] = {"dict": dict, "OrderedDict": OrderedDict}
+BUILTINS: dict[str, Any] = {kind.__name__: kind for kind in (abs, bool, int, float, round, min, max)}
+
+
+class IndescribableError(TypeError):
+    """A thing that has no description by value."""
+
+
+def described(thing: Any) -> Any:
+    """Return what equal things share and others do not, as plain JSON values."""
+    if thing is None or isinstance(thing, (bool, str)):
+        return thing
+    if isinstance(thing, (int, float)):
+        return [type(thing).__name__, thing.hex() if isinstance(thing, float) else str(thing)]
+    if isinstance(thing, tuple):
+        return (
+            [name_of(type(thing)), *map(described, thing)]
+            if hasattr(thing, "_fields")
+            else ["tuple", *map(described, thing)]
+        )
+    if isinstance(thing, list):
+        return ["list", *map(described, thing)]
+    if isinstance(thing, Mapping):
+        return ["mapping", *([described(key), described(value)] for key, value in thing.items())]
+    if isinstance(thing, (set, frozenset)):
+        return ["set", *sorted(map(repr, map(described, thing)))]
+    if isinstance(thing, enum.Enum):
+        return [name_of(type(thing)), thing.name]
+    if isinstance(thing, (np.ndarray, np.generic)):
+        array = np.ascontiguousarray(thing)
+        if array.dtype.hasobject:
+            raise IndescribableError("an array of objects")
+        return ["array", str(array.dtype), array.shape, hashlib.sha256(array.tobytes()).hexdigest()]
+    if isinstance(thing, (np.dtype, jax.ShapeDtypeStruct, jax.core.AbstractValue)):
+        return [type(thing).__name__, str(thing)]
+    if isinstance(thing, jax.tree_util.PyTreeDef):
+        return ["form", form(thing)]
+    if isinstance(thing, (type, FunctionType, BuiltinFunctionType)):
+        return ["named", name_of(thing)]
+    if dataclasses.is_dataclass(thing):
+        fields = dataclasses.fields(thing)
+        return [name_of(type(thing)), *([field.name, described(getattr(thing, field.name))] for field in fields)]
+    raise IndescribableError(f"{type(thing).__name__}")
+
+
+def name_of(thing: Any) -> str:
+    """Return the name under which a class or function of a known package is found again."""
+    module, name = thing.__module__ or "builtins", thing.__qualname__
+    if module.partition(".")[0] not in (*PACKAGES, *HOST, "numpy", "jax", "ml_dtypes") or "<" in name:
+        raise IndescribableError(f"{module}.{name}")
+    return f"{module}:{name}"
+
+
+def named(name: str) -> Any:
+    """Return the class or function of a name."""
+    module, _, path = name.partition(":")
+    if module == "builtins":
+        return BUILTINS[path]
+    if module in HOST:
+        return getattr(HOST[module], path)
+    if module.partition(".")[0] not in PACKAGES:
+        raise IndescribableError(name)
+    return operator.attrgetter(path)(importlib.import_module(module))
+
+
+# ------------------------------------------------------------------------------------------------------ forms of trees
+
+
+def form(tree: jax.tree_util.PyTreeDef) -> Any:
+    """Return a tree's form as JSON values; leaves are counted from 0."""
+    return _form(jax.tree.unflatten(tree, range(tree.num_leaves)))
+
+
+def _form(thing: Any) -> Any:
+    if thing is None or isinstance(thing, int):
+        return thing
+    if isinstance(thing, tuple) and hasattr(thing, "_fields"):
+        return {"named": name_of(type(thing)), "parts": [*map(_form, thing)]}
+    if type(thing) in (tuple, list):
+        return {type(thing).__name__: [*map(_form, thing)]}
+    if type(thing) in MAPPINGS.values() and all(isinstance(key, str) for key in thing):
+        return {type(thing).__name__: {key: _form(value) for key, value in thing.items()}}
+    value = getattr(thing, "value", None)
+    if dataclasses.is_dataclass(thing) and isinstance(value, jax.tree_util.PyTreeDef):  # a form that is no array itself
+        return {"static": name_of(type(thing)), "form": form(value)}
+    raise IndescribableError(f"{type(thing).__name__} in a result")
+
+
+def tree_of(form: Any) -> jax.tree_util.PyTreeDef:
+    """Return the tree of a form."""
+    return jax.tree.structure(_put_together(form))
+
+
+def _put_together(form: Any) -> Any:
+    if form is None or isinstance(form, int):
+        return form
+    if "static" in form:
+        return _class(form["static"], dataclasses.is_dataclass)(tree_of(form["form"]))
+    if "named" in form:
+        return _class(form["named"], lambda kind: hasattr(kind, "_fields"))(*map(_put_together, form["parts"]))
+    kind, parts = next(iter(form.items()))
+    if kind in MAPPINGS:
+        return MAPPINGS[kind]((key, _put_together(value)) for key, value in parts.items())
+    return {"tuple": tuple, "list": list}[kind](map(_put_together, parts))
+
+
+def _class(name: str, allowed: Callable[[Any], bool]) -> Any:
+    kind = named(name)
+    if not isinstance(kind, type) or not allowed(kind):
+        raise IndescribableError(name)
+    return kind

@@ -1,0 +1,237 @@
+"""Programs kept as files, ready to run: a later process neither traces nor compiles what an earlier one did.
+
+A file holds what the trace learned about the open numbers, the form of the result, and XLA's executable. Its name is a
+digest of all that a trace and its compilation depend on: this package's sources, JAX's version, the processor, and the
+things and shapes that the program is of. Who could write there could also replace what JAX's own cache keeps; nothing
+is read from anywhere else.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import platform
+import secrets
+import zlib
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from retrograd.base.described import IndescribableError, described, form, name_of, named, tree_of
+from retrograd.base.scalars import Expression, Table
+
+SUFFIX = "-program-cache"
+VARIANTS = 4  # files of one key, for values that decide differently
+FORMAT = 1
+SETTINGS = (  # of JAX, on which a trace depends
+    "jax_enable_x64", "jax_default_matmul_precision", "jax_numpy_dtype_promotion", "jax_default_prng_impl",
+    "jax_threefry_partitionable", "jax_random_seed_offset",
+)  # fmt: skip
+UNUSUAL = ("jax_disable_jit", "jax_debug_nans", "jax_debug_infs")  # modes in which JAX itself is to run the program
+
+
+_stores: list[Store] = []
+
+
+def store() -> Store | None:
+    """Return where programs are kept between processes, if they are."""
+    return _stores[-1] if _stores else None
+
+
+def keep_in(folder: Path) -> None:
+    """Keep programs in a folder from now on."""
+    _stores[:] = [Store(folder)]
+
+
+class Ready(NamedTuple):
+    """A program that runs without JAX's tracing: flat arrays in, flat arrays out."""
+
+    table: Table
+    executable: Any
+    tree: jax.tree_util.PyTreeDef
+    keys: tuple[int, ...]  # which results are keys of random numbers
+
+    def __call__(self, numbers: Sequence[jax.Array], leaves: Sequence[Any]) -> Any:
+        """Run the program."""
+        results = self.executable.execute([*numbers, *map(on_device, leaves)])
+        for place in self.keys:
+            results[place] = jax.random.wrap_key_data(results[place])
+        return jax.tree.unflatten(self.tree, results)
+
+
+def on_device(leaf: Any) -> jax.Array:
+    """Return a leaf as an array that an executable takes."""
+    if not isinstance(leaf, jax.Array):
+        return jax.device_put(leaf, may_alias=False)  # who calls may write into it while the program runs
+    return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+
+
+def signature(leaves: Sequence[Any]) -> Hashable | None:
+    """Return what tells apart the arrays for which programs differ; None inside of a trace, or for many devices."""
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves) or jax.device_count() > 1:
+        return None
+    if jax.default_backend() != "cpu" or any(getattr(jax.config, name, None) for name in UNUSUAL):
+        return None
+    kinds = tuple(leaf.aval if isinstance(leaf, jax.Array) else _kind(leaf) for leaf in leaves)
+    return kinds, tuple(getattr(jax.config, name, None) for name in SETTINGS)
+
+
+def _kind(leaf: Any) -> Hashable:
+    array = np.asarray(leaf)
+    return array.shape, str(array.dtype), type(leaf).__name__
+
+
+class Store:
+    """The files of a folder; a file that is damaged, foreign or of another version is passed over, then replaced."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def key(self, function: Any, structure: Hashable, *further: Hashable) -> str:
+        """Return the name of a program's files.
+
+        Raises:  IndescribableError if something has no description by value
+        """
+        parts = [FORMAT, surroundings(), name_of(function), described(structure), described(tuple(map(str, further)))]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def load(self, key: str, values: Sequence[float]) -> Ready | None:
+        """Return the program of a key whose decisions hold for some values of the open numbers."""
+        for file in self._files(key):
+            try:
+                ready = _read(file.read_bytes(), values)
+            except Exception:  # whatever a file holds that is not what was written: compile anew
+                file.unlink(missing_ok=True)
+                continue
+            if ready is not None:
+                return ready
+        return None
+
+    def keep(self, key: str, table: Table, compiled: Any, results: Any) -> Ready | None:
+        """Write a compiled program; None if its results have no form that could be read back."""
+        leaves, tree = jax.tree.flatten(results)
+        if any(leaf.weak_type for leaf in leaves):
+            return None
+        try:
+            head = {
+                "arguments": [_expression(each) for each in table.arguments],
+                "decisions": [[_expression(each), outcome] for each, outcome in table.decisions.items()],
+                "form": form(tree),
+                "keys": [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)],
+            }
+            executable = compiled.runtime_executable()
+            text, code = json.dumps(head).encode(), zlib.compress(executable.serialize(), 1)
+        except IndescribableError:
+            return None
+        except (AttributeError, jax.errors.JaxRuntimeError):  # a device whose programs cannot be written down
+            return None
+        files = self._files(key)
+        free = next((file for file in files if not file.exists()), files[0])
+        _write(free, b"\n".join((hashlib.sha256(text + b"\n" + code).hexdigest().encode(), text, code)))
+        return Ready(_copied(table), executable, tree, tuple(head["keys"]))
+
+    def _files(self, key: str) -> list[Path]:
+        return [self.folder / f"{key[:40]}.{variant}{SUFFIX}" for variant in range(VARIANTS)]
+
+    def remembered(self, key: str, ask: Callable[[], Any]) -> Any:
+        """Return the answer of a key, a named tuple of plain values; asked and written if it is not there."""
+        file = self.folder / f"{key[:40]}.answer{SUFFIX}"
+        try:
+            stored = json.loads(file.read_bytes())
+            return named(stored["kind"])(*stored["values"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError):
+            answer = ask()
+        _write(file, json.dumps({"kind": name_of(type(answer)), "values": list(answer)}).encode())
+        return answer
+
+
+def _copied(table: Table) -> Table:
+    return Table(dict(table.arguments), dict(table.decisions), explored=True)
+
+
+def _read(content: bytes, values: Sequence[float]) -> Ready | None:
+    digest, _, rest = content.partition(b"\n")
+    if hashlib.sha256(rest).hexdigest().encode() != digest:
+        raise ValueError("damaged")
+    text, _, code = rest.partition(b"\n")
+    head = json.loads(text)
+    arguments = {_from_json(each): place for place, each in enumerate(head["arguments"])}
+    table = Table(arguments, {_from_json(each): outcome for each, outcome in head["decisions"]}, explored=True)
+    if not table.holds(values):
+        return None
+    return Ready(table, _loaded(zlib.decompress(code)), tree_of(head["form"]), tuple(head["keys"]))
+
+
+def _loaded(serialized: bytes) -> Any:
+    from jaxlib import xla_client
+
+    device = jax.devices()[0]
+    return device.client.deserialize_executable(serialized, xla_client.DeviceList((device,)))
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Write a file whole or not at all; a cache that cannot be written is none."""
+    part = file.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.part{SUFFIX}")
+    try:
+        part.write_bytes(content)
+        os.replace(part, file)
+    except OSError:
+        part.unlink(missing_ok=True)
+
+
+def _expression(expression: Any) -> Any:
+    """Return an expression of open numbers as JSON values."""
+    if not isinstance(expression, tuple):
+        return expression
+    function, *operands = expression
+    return [function if isinstance(function, int) else name_of(function), *map(_expression, operands)]
+
+
+def _from_json(stored: Any) -> Any:
+    if not isinstance(stored, list):
+        return stored
+    function, *operands = stored
+    expression: Expression = (named(function) if isinstance(function, str) else function, *map(_from_json, operands))
+    return expression
+
+
+@functools.cache
+def surroundings() -> str:
+    """Return a digest of all that every program depends on: sources, versions, processor, XLA's options."""
+    versions = [(module.__name__, module.__version__) for module in (jax, np)]
+    from importlib.metadata import version
+
+    versions += [(name, version(name)) for name in ("jaxlib", "optax")]
+    options = sorted((name, value) for name, value in os.environ.items() if name.startswith(("XLA_", "JAX_CPU_")))
+    parts = (versions, platform.python_version(), platform.machine(), _processor(), options, _sources())
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _processor() -> str:
+    """Return what is known about the processor, but for its present clock."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
+    except OSError:
+        return platform.processor()
+    return "\n".join(line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part")))
+
+
+def _sources() -> str:
+    """Return a digest of this package's files by name, size and time: whoever edits a layer gets its new program."""
+    root, digest = Path(__file__).parents[1], hashlib.sha256()
+    folders = [str(root)]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if entry.is_dir(follow_symlinks=False) and entry.name != "__pycache__":
+                    folders.append(entry.path)
+                elif entry.name.endswith((".py", ".so")):
+                    status = entry.stat()
+                    digest.update(f"{entry.path} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
