@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import retrograd as rg
-from retrograd.base import scalars
+from retrograd.base import program_files, scalars
 from retrograd.base.programs import CACHE, Program
 from retrograd.base.scalars import on_host
 
@@ -28,7 +28,8 @@ Setting.__module__ = "retrograd.tests"  # numbers of other classes are not opene
 
 
 @pytest.fixture(autouse=True)
-def empty():
+def empty(monkeypatch):
+    monkeypatch.setattr(program_files, "_stores", [])
     CACHE.clear()
 
 

@@ -8,11 +8,13 @@ is read from anywhere else.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
 import os
 import platform
+import re
 import secrets
 import zlib
 from collections.abc import Callable, Hashable, Sequence
@@ -49,6 +51,10 @@ def keep_in(folder: Path) -> None:
     _stores[:] = [Store(folder)]
 
 
+CALLED = re.compile(r"stablehlo\.custom_call @([\w.$]+)")
+OWN_CALLS = "retrograd_"  # native kernels, which are loaded before a program is looked for
+
+
 class Ready(NamedTuple):
     """A program that runs without JAX's tracing: flat arrays in, flat arrays out."""
 
@@ -68,8 +74,9 @@ class Ready(NamedTuple):
 def on_device(leaf: Any) -> jax.Array:
     """Return a leaf as an array that an executable takes."""
     if not isinstance(leaf, jax.Array):
-        return jax.device_put(leaf, may_alias=False)  # who calls may write into it while the program runs
-    return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+        leaf = jax.device_put(leaf, may_alias=False)  # who calls may write into it while the program runs
+    array: jax.Array = leaf if isinstance(leaf.dtype, np.dtype) else jax.random.key_data(leaf)
+    return array
 
 
 def signature(leaves: Sequence[Any]) -> Hashable | None:
@@ -113,10 +120,14 @@ class Store:
                 return ready
         return None
 
-    def keep(self, key: str, table: Table, compiled: Any, results: Any) -> Ready | None:
-        """Write a compiled program; None if its results have no form that could be read back."""
-        leaves, tree = jax.tree.flatten(results)
-        if any(leaf.weak_type for leaf in leaves):
+    def keep(self, key: str, table: Table, lowered: Any) -> Ready | None:
+        """Compile and write a program; None, and nothing done, for one that another process could not run.
+
+        That is one whose results have no form that could be read back, or that calls what only JAX prepares (LAPACK).
+        """
+        leaves, tree = jax.tree.flatten(lowered.out_info)
+        called = CALLED.findall(lowered.as_text())
+        if any(leaf.weak_type for leaf in leaves) or not all(name.startswith(OWN_CALLS) for name in called):
             return None
         try:
             head = {
@@ -125,30 +136,79 @@ class Store:
                 "form": form(tree),
                 "keys": [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)],
             }
-            executable = compiled.runtime_executable()
-            text, code = json.dumps(head).encode(), zlib.compress(executable.serialize(), 1)
         except IndescribableError:
             return None
-        except (AttributeError, jax.errors.JaxRuntimeError):  # a device whose programs cannot be written down
-            return None
-        files = self._files(key)
-        free = next((file for file in files if not file.exists()), files[0])
-        _write(free, b"\n".join((hashlib.sha256(text + b"\n" + code).hexdigest().encode(), text, code)))
+        executable, is_whole = _compiled(lowered)
+        if is_whole:
+            files = self._files(key)
+            free = next((file for file in files if not file.exists()), files[0])
+            text, code = json.dumps(head).encode(), zlib.compress(executable.serialize(), 1)
+            _write(free, b"\n".join((hashlib.sha256(text + b"\n" + code).hexdigest().encode(), text, code)))
         return Ready(_copied(table), executable, tree, tuple(head["keys"]))
 
     def _files(self, key: str) -> list[Path]:
         return [self.folder / f"{key[:40]}.{variant}{SUFFIX}" for variant in range(VARIANTS)]
 
-    def remembered(self, key: str, ask: Callable[[], Any]) -> Any:
-        """Return the answer of a key, a named tuple of plain values; asked and written if it is not there."""
+    def answer(self, key: str, ask: Callable[[], Any]) -> Any:
+        """Return a tree of plain values or of shapes, asked for and written if it is not there."""
         file = self.folder / f"{key[:40]}.answer{SUFFIX}"
         try:
             stored = json.loads(file.read_bytes())
-            return named(stored["kind"])(*stored["values"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError):
+            return jax.tree.unflatten(tree_of(stored["form"]), [_from_plain(leaf) for leaf in stored["leaves"]])
+        except Exception:  # as for a program
             answer = ask()
-        _write(file, json.dumps({"kind": name_of(type(answer)), "values": list(answer)}).encode())
+        leaves, tree = jax.tree.flatten(answer)
+        with contextlib.suppress(IndescribableError):
+            _write(file, json.dumps({"form": form(tree), "leaves": [_plain(leaf) for leaf in leaves]}).encode())
         return answer
+
+
+_hits: list[str] = []  # of JAX's own cache
+
+
+def _count(event: str, **_: str | int) -> None:
+    if event == "/jax/compilation_cache/cache_hits":
+        _hits.append(event)
+
+
+jax.monitoring.register_event_listener(_count)
+
+
+def _compiled(lowered: Any) -> tuple[Any, bool]:
+    """Return XLA's executable, and whether it may be written down.
+
+    JAX's own cache is not to keep it as well. What JAX has read from there lacks parts when it is written once more.
+    """
+    least, before = jax.config.jax_persistent_cache_min_compile_time_secs, len(_hits)  # type: ignore[attr-defined]
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1e9)
+    try:
+        executable = lowered.compile().runtime_executable()
+    finally:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", least)
+    return executable, len(_hits) == before
+
+
+def _plain(leaf: Any) -> Any:
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        if leaf.weak_type or leaf.sharding is not None:
+            raise IndescribableError("a shape with more than a dtype")
+        return [leaf.shape, str(leaf.dtype)]
+    if not isinstance(leaf, (bool, int, float, str)):
+        raise IndescribableError(type(leaf).__name__)
+    return leaf
+
+
+def _from_plain(leaf: Any) -> Any:
+    if not isinstance(leaf, list):
+        return leaf
+    shape, name = leaf
+    return jax.ShapeDtypeStruct(tuple(shape), _key().dtype if name == str(_key().dtype) else jnp.dtype(name))
+
+
+@functools.cache
+def _key() -> jax.ShapeDtypeStruct:
+    key: jax.ShapeDtypeStruct = jax.eval_shape(lambda: jax.random.key(0))
+    return key
 
 
 def _copied(table: Table) -> Table:

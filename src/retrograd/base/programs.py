@@ -8,6 +8,7 @@ Where compiled programs are kept between processes, a later one finds them ready
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 from collections import OrderedDict
@@ -20,7 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from retrograd.base import program_files
-from retrograd.base.described import IndescribableError
+from retrograd.base.described import IndescribableError, name_of
 from retrograd.base.program_files import Ready, signature
 from retrograd.base.scalars import Table, closed, opened, traced
 
@@ -98,11 +99,11 @@ class _Cache:
             if program.table.holds(values):
                 self.found += 1
                 return program
-        program = prepare()
-        if program is not None:
-            known.append(program)
+        made = prepare()
+        if made is not None:
+            known.append(made)
             del known[:-TABLES]
-        return program
+        return made
 
     def clear(self) -> None:
         """Forget everything."""
@@ -175,12 +176,20 @@ class Program:
                 if (ready := self._ready[place]) is not None:
                     program, numbers = ready
                     return program(numbers, leaves)
+        if self.quickly and _is_traced(arrays):  # XLA's options belong to whole programs
+            return Program(self.function, *self.things, reads_numbers=self.reads_numbers)(*arrays)
         entry, numbers = self._find(arrays)
         with calling(self._values):
             return entry.jitted(numbers, *arrays)
 
     def shapes(self, *arrays: Any) -> Any:
         """Return the shapes of what the program would return; nothing is compiled."""
+        leaves, tree = jax.tree.flatten(arrays)
+        if self._structure is None or (kinds := signature(leaves)) is None:
+            return self._traced_shapes(arrays)
+        return known_shapes(lambda: self._traced_shapes(arrays), self.function, self._structure, tree, kinds)
+
+    def _traced_shapes(self, arrays: Sequence[Any]) -> Any:
         with CACHE.lock:
             table = self._table()
             if not table.explored:
@@ -191,6 +200,15 @@ class Program:
 
     def remembered(self, function: Callable[[Any], Any], *arrays: Any) -> Any:
         """Return what a function makes of the lowered program; for the same shapes it is asked only once."""
+        leaves, form = jax.tree.flatten(arrays)
+        store, shapes = program_files.store(), signature(leaves)
+        if store is not None and self._structure is not None and shapes is not None:
+            with contextlib.suppress(IndescribableError):
+                key = store.key(function, self._structure, name_of(self.function), _context(), form, shapes)
+                return store.answer(key, lambda: self._asked(function, arrays))
+        return self._asked(function, arrays)
+
+    def _asked(self, function: Callable[[Any], Any], arrays: Sequence[Any]) -> Any:
         entry, numbers = self._find(arrays)
         leaves, form = jax.tree.flatten(arrays)
         key = (function, form, tuple((leaf.shape, leaf.dtype) for leaf in leaves), jax.config.read("jax_enable_x64"))
@@ -215,7 +233,7 @@ class Program:
                 entry, numbers = self._find(arrays)
                 with calling(self._values):
                     lowered = entry.jitted.lower(numbers, *arrays)
-                ready = store.keep(key, entry.table, lowered.compile(), lowered.out_info)
+                ready = store.keep(key, entry.table, lowered)
             return ready
 
         with CACHE.lock:
@@ -269,8 +287,22 @@ class Program:
         return _Entry(table, jitted, {})
 
 
+def _is_traced(arrays: Sequence[Any]) -> bool:
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arrays))
+
+
 def _context() -> Hashable:
     return tuple(context() for context in _contexts)
+
+
+def known_shapes(trace: Callable[[], Any], *things: Hashable) -> Any:
+    """Return a tree of shapes that follows from some things; another process may have traced it before."""
+    store = program_files.store()
+    if store is not None:
+        with contextlib.suppress(IndescribableError):
+            context = (_context(), jax.config.jax_enable_x64)  # type: ignore[attr-defined]
+            return store.answer(store.key(known_shapes, things, context), trace)
+    return trace()
 
 
 def _opened(thing: Any, values: list[float]) -> Any:

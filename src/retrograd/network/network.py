@@ -16,7 +16,7 @@ from jax import Array
 
 from retrograd.base.errors import ConfigError, ShapeError, did_you_mean
 from retrograd.base.keys import fold_path
-from retrograd.base.programs import Program
+from retrograd.base.programs import Program, known_shapes
 from retrograd.base.scalars import closed, opened
 from retrograd.network.finish import check_filled, choose_initializers, fill, mapped
 from retrograd.network.layer import Context, Forward, Init, Layer, Params, Spec, State, expect
@@ -181,8 +181,13 @@ class _Alike:
 
 @functools.lru_cache(maxsize=64)
 def _specs(alike: _Alike, columns: tuple[tuple[str, Any], ...], train: bool) -> dict[str, Any]:
-    specs = dict(columns)
-    jax.eval_shape(lambda key: alike.network._init(key, specs, train), jax.random.key(0))  # fills specs on its way
+    def trace() -> dict[str, Any]:
+        specs = dict(columns)
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        jax.eval_shape(lambda key: alike.network._init(key, specs, train), key)  # fills specs on its way
+        return specs
+
+    specs: dict[str, Any] = known_shapes(trace, alike.key, columns, train)
     return specs
 
 

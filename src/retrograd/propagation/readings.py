@@ -103,9 +103,14 @@ def derivative(layer: Layer, params: Params, x: Array) -> Array:
 @functools.cache
 def steepest(layer: Layer) -> float:
     """Return the largest derivative of an activation, found on a grid."""
-    with jax.ensure_compile_time_eval():
+
+    @jax.jit
+    def largest() -> Array:
         first = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 1), jnp.float32)).params
-        return float(jnp.max(jnp.abs(derivative(layer, first, jnp.asarray(GRID)[:, None]))))
+        return jnp.max(jnp.abs(derivative(layer, first, jnp.asarray(GRID)[:, None])))
+
+    with jax.ensure_compile_time_eval():
+        return float(largest())
 
 
 def _each(tree: Mapping[str, Any]) -> dict[str, Reading]:

@@ -119,8 +119,9 @@ def repair(
 ) -> Repair:
     """Diagnose a configuration, try bundles of remedies, and return the smallest one that measured better.
 
-    `updates` is what the runs of the diagnosis and the trials may spend together: by default the trials 8 times the
-    configured run, and at least 20,000; or else `seconds`, which no trial that has begun is stopped for. `baseline` gives random search as many updates too.
+    `updates` is what the diagnosis and the trials may spend together: by default the trials 8 times the configured
+    run, and at least 20,000; or else `seconds`, which no trial that has begun is stopped for. `baseline` gives random
+    search as many updates too.
     `source` makes a data set from data settings, where the data are arrays: remedies change how they are scaled.
 
     Raises:  ConfigError, DataError for a configuration or data that cannot be read at all

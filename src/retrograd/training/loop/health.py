@@ -69,7 +69,7 @@ class HealthWatch:
     def reading(self, stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tuple[Health, Quantities]:
         """Return the health of the step from here on a batch, and further quantities of the step."""
         if self._program is None or self._program.things != (stepper,):  # the guard may have changed the stepper
-            self._program = Program(_stacked, stepper)
+            self._program = Program(_stacked, stepper, quickly=stepper.cost(train, batch).operations < SMALL_STEP)
         stacked, form = self._program(train, batch)
         reading: tuple[Health, Quantities] = jax.tree.unflatten(form.value, np.asarray(stacked).tolist())
         return reading
