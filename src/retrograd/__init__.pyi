@@ -228,8 +228,8 @@ from retrograd.base.errors import (
     UsageError as UsageError,
     RetrogradWarning as RetrogradWarning,
 )
-from retrograd.base.programs import ProgramsInfo as ProgramsInfo, programs as programs
-from retrograd.base.compile_cache import keep_compiled as keep_compiled
+from retrograd.base.compilation.programs import ProgramsInfo as ProgramsInfo, programs as programs
+from retrograd.base.compilation.compile_cache import keep_compiled as keep_compiled
 from retrograd.base.allocator import tune as tune_allocator
 
 __version__: str

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from retrograd.base.compilation.programs import QUICKLY
 from retrograd.network.layer import Context, Params
 from retrograd.network.network import Network, Variables, take
 from retrograd.propagation.backprop import backprop, forward
@@ -18,10 +19,6 @@ from retrograd.propagation.objective import Objective, total
 Tensors = dict[str, Array]
 Extra = Callable[[Mapping[str, Params]], tuple[Any, Mapping[str, Params]]]  # penalties: their value and gradient
 
-QUICK: dict[str, Any] = {  # XLA compiles twice as fast; the program runs slower
-    "xla_backend_optimization_level": 0,
-    "xla_llvm_disable_expensive_passes": True,
-}
 CHEAP = 1e7  # operations of a program whose compilation takes longer than all of its runs
 INPUT = "input "  # in front of a batch column's name, among the paths of parameters
 
@@ -135,7 +132,7 @@ class Cost(NamedTuple):
 
 def compiled_once(function: Callable[..., Any], operations: float = 0.0) -> Any:
     """Return a function compiled for few or cheap runs."""
-    return jax.jit(function, compiler_options=QUICK if operations < CHEAP else None)
+    return jax.jit(function, compiler_options=QUICKLY if operations < CHEAP else None)
 
 
 def widened(value: Any) -> Any:

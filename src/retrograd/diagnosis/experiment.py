@@ -23,6 +23,7 @@ from retrograd.update.plateau import ReduceOnPlateau
 
 SECONDS = 40.0  # for all experiments of a diagnosis
 LIKELY = 0.4  # a finding of this confidence is tried before the learning rate, which makes up for other faults too
+SURE = 0.6  # and of this one, before them, where its remedy makes up for much as well
 CERTAIN = 0.9  # a fault that no experiment can change, and that explains everything: nothing is tried
 ANYTHING = ("adam", "widen")  # what they make up for tells nothing, where no finding of a cause asks for them
 FAMILIES = {
@@ -80,7 +81,11 @@ def plan(program: Program, findings: Sequence[Finding]) -> Iterator[str]:
     """Yield remedies to try: of likely causes, then learning rates and more updates, then of unlikely causes."""
     remedied = [finding for finding in findings if finding.remedies and finding.severity != "note"]
     causes = [finding for finding in remedied if not is_effect(finding)]
-    likely = [finding.remedies[0] for finding in causes if finding.confidence >= LIKELY]
+    likely = [
+        finding.remedies[0]
+        for finding in causes
+        if finding.confidence >= (SURE if finding.remedies[0] in ANYTHING else LIKELY)
+    ]
     named = {name for finding in remedied for name in finding.remedies[:1]}
     rates: tuple[str, ...] = ("lower_rate", "raise_rate") if "lower_rate" in named else ("raise_rate", "lower_rate")
     rates = () if set(rates) & set(likely) else rates  # they are tried in the one direction that is known

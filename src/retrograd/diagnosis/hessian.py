@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retrograd.base.programs import Program
+from retrograd.base.compilation.programs import Program
 from retrograd.network.layer import Context
 from retrograd.network.network import Network, Variables
 from retrograd.propagation.backprop import backprop

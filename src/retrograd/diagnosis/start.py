@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from retrograd.base.programs import Program
+from retrograd.base.compilation.programs import Program
 from retrograd.data.dataset import Batch, Dataset
 from retrograd.diagnosis.graph import Graph
 from retrograd.diagnosis.hessian import largest_curvature

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import jax
 
+from retrograd.base.compilation.programs import depends_on
 from retrograd.base.errors import UsageError
-from retrograd.base.programs import depends_on
 from retrograd.native import build
 
 VARIABLE = "RETROGRAD_KERNELS"  # off; or the variant to use, such as x86_64_v3

@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.compilation.programs import Program, known_shapes
+from retrograd.base.compilation.scalars import closed, opened
 from retrograd.base.errors import ConfigError, ShapeError, did_you_mean
 from retrograd.base.keys import fold_path
-from retrograd.base.programs import Program, known_shapes
-from retrograd.base.scalars import closed, opened
 from retrograd.network.finish import check_filled, choose_initializers, fill, mapped
 from retrograd.network.layer import Context, Forward, Init, Layer, Params, Spec, State, expect
 from retrograd.network.located import located

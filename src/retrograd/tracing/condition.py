@@ -14,8 +14,8 @@ import numpy as np
 import optax
 from jax import Array
 
+from retrograd.base.compilation.programs import Program
 from retrograd.base.errors import UsageError, did_you_mean
-from retrograd.base.programs import Program
 from retrograd.network.network import Network, take
 from retrograd.propagation.backprop import Pass
 from retrograd.propagation.objective import Objective

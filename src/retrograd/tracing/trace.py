@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from retrograd.base.compilation.programs import Program
 from retrograd.base.doors import refuse_foreign
 from retrograd.base.errors import UsageError, did_you_mean
-from retrograd.base.programs import Program
 from retrograd.data.dataset import Dataset
 from retrograd.network.network import Network, take
 from retrograd.network.precision import computing_in, in_precision

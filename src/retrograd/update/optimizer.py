@@ -12,10 +12,10 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from retrograd.base.annotations import Registered, Words
+from retrograd.base.compilation.scalars import with_values
 from retrograd.base.errors import ConfigError
 from retrograd.base.quantities import NonNegativeFloat, PositiveFloat, PositiveInt
 from retrograd.base.registry import Registry
-from retrograd.base.scalars import with_values
 from retrograd.base.schema import Settings, unwritten
 from retrograd.network.own_layers import own_errors
 from retrograd.update.clipping import clip

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from retrograd.base.annotations import Words
+from retrograd.base.compilation.scalars import in_array
 from retrograd.base.quantities import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat
-from retrograd.base.scalars import in_array
 from retrograd.update.schedule import FALL, FIRST_RATE, Schedule, schedules
 
 

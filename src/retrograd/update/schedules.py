@@ -16,8 +16,8 @@ from pydantic import Field
 from typing_extensions import override
 
 from retrograd.base.annotations import Expect, Words
+from retrograd.base.compilation.scalars import in_array
 from retrograd.base.quantities import Fraction, NonNegativeFloat, PositiveFloat
-from retrograd.base.scalars import in_array
 from retrograd.update.schedule import (
     FALL,
     FIRST_RATE,

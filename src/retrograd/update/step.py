@@ -15,8 +15,8 @@ import optax
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from retrograd.base.programs import Program
-from retrograd.base.scalars import closed, opened
+from retrograd.base.compilation.programs import Program
+from retrograd.base.compilation.scalars import closed, opened
 from retrograd.native.library import kernels
 from retrograd.network.fuse import fuse
 from retrograd.network.layer import Context, Params

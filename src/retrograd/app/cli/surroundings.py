@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from retrograd.base import allocator
-from retrograd.base.compile_cache import keep_compiled
+from retrograd.base.compilation.compile_cache import keep_compiled
 from retrograd.base.memory import check_device
 from retrograd.network.own_layers import load_layers
 from retrograd.training.prepare import Prepared, nbytes

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from retrograd.base.compilation.programs import Program
 from retrograd.base.errors import Problem
-from retrograd.base.programs import Program
 from retrograd.network.network import Variables, own_params, take
 from retrograd.network.scope import Node
 from retrograd.propagation.readings import acts_by_element, derivative, steepest

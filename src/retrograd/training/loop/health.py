@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from retrograd.base.programs import Program
+from retrograd.base.compilation.programs import Program
 from retrograd.network.layer import Static
 from retrograd.network.network import Network
 from retrograd.present.numbers import number

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from retrograd.base.compilation.programs import Program
 from retrograd.base.errors import Problem
-from retrograd.base.programs import Program
 from retrograd.propagation.backprop import Pass
 from retrograd.update.optimizer import optimizers
 from retrograd.update.step import Stepper, TrainState

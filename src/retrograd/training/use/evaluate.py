@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax import Array
 
-from retrograd.base.programs import Program
+from retrograd.base.compilation.programs import Program
 from retrograd.data.images.boxes import Boxes
 from retrograd.data.prefetch import ahead, is_streamed
 from retrograd.data.preprocessing import Preprocessing

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from retrograd.app.cli.options import Json, command_of
-from retrograd.base.compile_cache import Kept, cache_folder, clear, kept
+from retrograd.base.compilation.compile_cache import Kept, cache_folder, clear, kept
 from retrograd.base.errors import UsageError
 from retrograd.present.numbers import size
 

@@ -11,9 +11,9 @@ from jax import Array
 from typing_extensions import override
 
 from retrograd.base.annotations import Words
+from retrograd.base.compilation.scalars import on_host
 from retrograd.base.keys import random_bits
 from retrograd.base.quantities import Fraction
-from retrograd.base.scalars import on_host
 from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, examples, layers
 
 

@@ -25,8 +25,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retrograd.base.described import IndescribableError, described, form, name_of, named, tree_of
-from retrograd.base.scalars import Expression, Table
+from retrograd.base.compilation.described import IndescribableError, described, form, name_of, named, tree_of
+from retrograd.base.compilation.scalars import Expression, Table
 
 SUFFIX = "-program-cache"
 VARIANTS = 4  # files of one key, for values that decide differently

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import retrograd as rg
-from retrograd.base import program_files, scalars
-from retrograd.base.programs import CACHE, Program
-from retrograd.base.scalars import on_host
+from retrograd.base.compilation import program_files, scalars
+from retrograd.base.compilation.cache import CACHE
+from retrograd.base.compilation.programs import Program
+from retrograd.base.compilation.scalars import on_host
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def test_threads_share_a_program(compiled):
 
 
 def test_the_least_recently_used_program_goes(monkeypatch):
-    monkeypatch.setattr("retrograd.base.programs.KEPT", 2)
+    monkeypatch.setattr("retrograd.base.compilation.cache.KEPT", 2)
     for power in range(4):
         Program(decayed, Setting(0.5, power))(X)
     gc.collect()

@@ -6,7 +6,7 @@ import jax
 import pytest
 
 import retrograd as rg
-from retrograd.base.compile_cache import LOOKED, _prune, clear, kept
+from retrograd.base.compilation.compile_cache import LOOKED, _prune, clear, kept
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import jax
 
-from retrograd.base import program_files
+from retrograd.base.compilation import program_files
 
 MOST_BYTES = 1024**3  # of compiled programs; some ten thousand
 BETWEEN = 24 * 3600.0  # seconds between two looks at the folder's size

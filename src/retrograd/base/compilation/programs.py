@@ -2,16 +2,14 @@
 
 JAX keeps what it compiled for as long as the function lives that was compiled. Two runs of equal networks have two
 functions; here they have one, found by what the trace depends on: the function, the frozen things that it reads
-(network, objectives, optimizer), the kernels in use. Learning rates and the like are arguments (`base/scalars.py`).
-Where compiled programs are kept between processes, a later one finds them ready to run (`base/program_files.py`).
+(network, objectives, optimizer), the kernels in use. Learning rates and the like are arguments (`scalars.py`).
+Where compiled programs are kept between processes, a later one finds them ready to run (`program_files.py`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,17 +18,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from retrograd.base import program_files
-from retrograd.base.described import IndescribableError, name_of
-from retrograd.base.program_files import Ready, signature
-from retrograd.base.scalars import Table, closed, opened, traced
+from retrograd.base.compilation import program_files
+from retrograd.base.compilation.cache import CACHE, Entry
+from retrograd.base.compilation.described import IndescribableError, name_of
+from retrograd.base.compilation.program_files import Ready, signature
+from retrograd.base.compilation.scalars import Table, closed, opened, traced
 
 QUICKLY: dict[str, Any] = {  # XLA compiles twice as fast; the program runs slower
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
 }
-KEPT = 128  # programs; each may be compiled for several shapes
-TABLES = 8  # ways in which the values of one structure may decide
 
 
 class ProgramsInfo(NamedTuple):
@@ -49,71 +46,6 @@ class ProgramsInfo(NamedTuple):
         )
 
 
-class _Entry(NamedTuple):
-    table: Table
-    jitted: Any
-    answers: dict[Hashable, Any]  # of questions about the lowered program
-
-
-class _Cache:
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.tables: OrderedDict[Hashable, list[Table]] = OrderedDict()
-        self.programs: OrderedDict[Hashable, Any] = OrderedDict()
-        self.ready: OrderedDict[Hashable, list[Ready]] = OrderedDict()
-        self.found = self.made = self.compiled = 0
-        self.seconds = 0.0
-
-    def table(self, structure: Hashable, values: Sequence[float]) -> Table:
-        """Return the table of a structure whose decisions hold for the values."""
-        tables = self.tables.setdefault(structure, [])
-        self.tables.move_to_end(structure)
-        while len(self.tables) > KEPT:
-            self.tables.popitem(last=False)
-        for table in tables:
-            if table.holds(values):
-                return table
-        tables.append(Table())
-        del tables[:-TABLES]
-        return tables[-1]
-
-    def program(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """Return the compiled function of a key, made if there is none; the least recently used one goes."""
-        if key in self.programs:
-            self.programs.move_to_end(key)
-            self.found += 1
-            return self.programs[key]
-        self.made += 1
-        self.programs[key] = program = make()
-        while len(self.programs) > KEPT:
-            self.programs.popitem(last=False)
-        return program
-
-    def prepared(self, key: Hashable, values: Sequence[float], prepare: Callable[[], Ready | None]) -> Ready | None:
-        """Return the program of a key that runs without JAX's tracing, prepared if there is none."""
-        known = self.ready.setdefault(key, [])
-        self.ready.move_to_end(key)
-        while len(self.ready) > KEPT:
-            self.ready.popitem(last=False)
-        for program in known:
-            if program.table.holds(values):
-                self.found += 1
-                return program
-        made = prepare()
-        if made is not None:
-            known.append(made)
-            del known[:-TABLES]
-        return made
-
-    def clear(self) -> None:
-        """Forget everything."""
-        with self.lock:
-            self.tables.clear()
-            self.programs.clear()
-            self.ready.clear()
-
-
-CACHE = _Cache()
 _contexts: list[Callable[[], Hashable]] = []
 _values: ContextVar[Sequence[float]] = ContextVar("values", default=())
 
@@ -161,7 +93,7 @@ class Program:
         except TypeError:  # a layer of the user's own that has no hash: a program of its own
             self._structure = None
         self._private = Table()
-        self._entries: dict[Hashable, tuple[_Entry, int, tuple[Any, ...]]] = {}
+        self._entries: dict[Hashable, tuple[Entry, int, tuple[Any, ...]]] = {}
         self._ready: dict[Hashable, tuple[Ready, Sequence[jax.Array]] | None] = {}
 
     def __call__(self, *arrays: Any) -> Any:
@@ -240,7 +172,7 @@ class Program:
             ready = CACHE.prepared((self.function, self._structure, *settings), self._values, prepare)
         return None if ready is None else (ready, tuple(map(jnp.asarray, ready.table.numbers(self._values))))
 
-    def _find(self, arrays: Sequence[Any]) -> tuple[_Entry, tuple[Any, ...]]:
+    def _find(self, arrays: Sequence[Any]) -> tuple[Entry, tuple[Any, ...]]:
         context = _context()
         if (known := self._entries.get(context)) is not None:
             entry, decisions, numbers = known
@@ -280,11 +212,11 @@ class Program:
         run.__name__ = run.__qualname__ = getattr(function, "__name__", type(function).__name__)
         return run
 
-    def _made(self, table: Table) -> _Entry:
+    def _made(self, table: Table) -> Entry:
         donate = tuple(1 + place for place in self.donate)
         options = QUICKLY if self.quickly else None
         jitted = jax.jit(self._run(table), donate_argnums=donate, keep_unused=True, compiler_options=options)
-        return _Entry(table, jitted, {})
+        return Entry(table, jitted, {})
 
 
 def _is_traced(arrays: Sequence[Any]) -> bool:
@@ -322,12 +254,3 @@ def _closed(thing: Any) -> Any:
 def programs() -> ProgramsInfo:
     """Return how often programs were shared in this process, and how much was compiled."""
     return ProgramsInfo(len(CACHE.programs), CACHE.found, CACHE.made, CACHE.compiled, CACHE.seconds)
-
-
-def _count(event: str, duration_secs: float, **_: str | int) -> None:
-    if event == "/jax/core/compile/backend_compile_duration":
-        CACHE.compiled += 1
-        CACHE.seconds += duration_secs
-
-
-jax.monitoring.register_event_duration_secs_listener(_count)

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import retrograd as rg
-from retrograd.base import program_files
-from retrograd.base.described import IndescribableError, described, form, named, tree_of
-from retrograd.base.programs import CACHE, Program, known_shapes
+from retrograd.base.compilation import program_files
+from retrograd.base.compilation.cache import CACHE
+from retrograd.base.compilation.described import IndescribableError, described, form, named, tree_of
+from retrograd.base.compilation.programs import Program, known_shapes
 
 
 @dataclass(frozen=True)

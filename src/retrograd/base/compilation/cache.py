@@ -1,0 +1,96 @@
+"""What a process keeps of its programs: the least recently used ones go."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+
+from retrograd.base.compilation.program_files import Ready
+from retrograd.base.compilation.scalars import Table
+
+KEPT = 128  # programs; each may be compiled for several shapes
+TABLES = 8  # ways in which the values of one structure may decide
+
+
+class Entry(NamedTuple):
+    """A compiled function, and the table of the numbers that it takes."""
+
+    table: Table
+    jitted: Any
+    answers: dict[Hashable, Any]  # of questions about the lowered program
+
+
+class Cache:
+    """Tables by structure, compiled functions by what their traces depend on, and programs that are ready to run."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.tables: OrderedDict[Hashable, list[Table]] = OrderedDict()
+        self.programs: OrderedDict[Hashable, Any] = OrderedDict()
+        self.ready: OrderedDict[Hashable, list[Ready]] = OrderedDict()
+        self.found = self.made = self.compiled = 0
+        self.seconds = 0.0
+
+    def table(self, structure: Hashable, values: Sequence[float]) -> Table:
+        """Return the table of a structure whose decisions hold for the values."""
+        tables = self.tables.setdefault(structure, [])
+        self.tables.move_to_end(structure)
+        while len(self.tables) > KEPT:
+            self.tables.popitem(last=False)
+        for table in tables:
+            if table.holds(values):
+                return table
+        tables.append(Table())
+        del tables[:-TABLES]
+        return tables[-1]
+
+    def program(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """Return the compiled function of a key, made if there is none; the least recently used one goes."""
+        if key in self.programs:
+            self.programs.move_to_end(key)
+            self.found += 1
+            return self.programs[key]
+        self.made += 1
+        self.programs[key] = program = make()
+        while len(self.programs) > KEPT:
+            self.programs.popitem(last=False)
+        return program
+
+    def prepared(self, key: Hashable, values: Sequence[float], prepare: Callable[[], Ready | None]) -> Ready | None:
+        """Return the program of a key that runs without JAX's tracing, prepared if there is none."""
+        known = self.ready.setdefault(key, [])
+        self.ready.move_to_end(key)
+        while len(self.ready) > KEPT:
+            self.ready.popitem(last=False)
+        for program in known:
+            if program.table.holds(values):
+                self.found += 1
+                return program
+        made = prepare()
+        if made is not None:
+            known.append(made)
+            del known[:-TABLES]
+        return made
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self.lock:
+            self.tables.clear()
+            self.programs.clear()
+            self.ready.clear()
+
+
+CACHE = Cache()
+
+
+def _count(event: str, duration_secs: float, **_: str | int) -> None:
+    if event == "/jax/core/compile/backend_compile_duration":
+        CACHE.compiled += 1
+        CACHE.seconds += duration_secs
+
+
+jax.monitoring.register_event_duration_secs_listener(_count)
