@@ -14,8 +14,8 @@ FLOORS = [
 ]  # fmt: skip
 ROOMS = {  # of a floor or of a room, lowest first; a kind's settings belong to the lowest, wherever they lie
     "data": [
-        "settings", "batches", "report", "table", "read", "cells", "arrays", "split", "tables", "texts",
-        "windows", "images", "builtin", "prefetch", "preprocessing", "seen", "source", "dataset",
+        "settings", "batches", "report", "table", "ordinary", "scanned", "read", "cells", "arrays", "split", "tables",
+        "texts", "windows", "images", "builtin", "mapped", "prefetch", "preprocessing", "seen", "cache", "source", "kept", "dataset",
     ],
     "network": [
         "equations", "initializers", "own_layers", "layer", "located", "scope", "layers", "losses", "entries", "finish",

@@ -22,8 +22,12 @@ def available_bytes() -> int | None:
     if device.platform != "cpu":
         stats = device.memory_stats() or {}
         return stats["bytes_limit"] - stats["bytes_in_use"] if "bytes_limit" in stats else None
-    rooms = [room for room in (_system_bytes(), _process_bytes()) if room is not None]
-    return min(rooms, default=None)
+    return host_bytes()
+
+
+def host_bytes() -> int | None:
+    """Return how many bytes this process can still take of the machine's memory; None where nothing tells."""
+    return min((room for room in (_system_bytes(), _process_bytes()) if room is not None), default=None)
 
 
 def require_room(needed: int, what: str, where: str, cure: str) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 
 from retrograd.base.errors import UsageError
 
+BLOCK_ROWS, WINDOW_BLOCKS = 4096, 64  # rows that are read together, and blocks whose rows are mixed
+
 
 class EpochOrder(NamedTuple):
     """Row numbers of the full batches [batches, batch_size] and of the smaller last one [rows], if there is one."""
@@ -24,13 +26,44 @@ def epoch_order(
     Every row is in exactly one batch. With `join_single` a single row left over joins the batch before it, which then
     is the rest (batch norm cannot train on one row).
     """
+    order = _all(rows, batch_size)
+    if shuffle:
+        _generator(seed, epoch).shuffle(order)
+    return _cut(order, batch_size, join_single)
+
+
+def block_order(
+    rows: int, batch_size: int, seed: int, epoch: int, *, shuffle: bool = True, join_single: bool = False
+) -> EpochOrder:
+    """Return the batches of one epoch over rows that are read from a disk; as `epoch_order` a matter of seed and epoch.
+
+    Blocks of 4,096 rows are brought into a random order, and the rows within each window of 64 blocks: each window is
+    read from 64 places, and holds rows from all over the file.
+    """
+    order = _all(rows, batch_size)
+    if shuffle:
+        generator = _generator(seed, epoch)
+        blocks = generator.permutation(-(-rows // BLOCK_ROWS))
+        parts = [order[block * BLOCK_ROWS : (block + 1) * BLOCK_ROWS] for block in blocks]
+        order = np.concatenate(parts)
+        for start in range(0, rows, WINDOW_BLOCKS * BLOCK_ROWS):
+            generator.shuffle(order[start : start + WINDOW_BLOCKS * BLOCK_ROWS])
+    return _cut(order, batch_size, join_single)
+
+
+def _all(rows: int, batch_size: int) -> np.ndarray:
     if rows < 1 or batch_size < 1:
         raise UsageError(f"rows and batch_size must be at least 1, got {rows} and {batch_size}")
-    order = np.arange(rows, dtype=np.int32)
-    if shuffle:
-        np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, epoch]))).shuffle(order)
-    batches, left = divmod(rows, batch_size)
+    return np.arange(rows, dtype=np.int32)
+
+
+def _generator(seed: int, epoch: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, epoch])))
+
+
+def _cut(order: np.ndarray, batch_size: int, join_single: bool) -> EpochOrder:
+    batches, left = divmod(len(order), batch_size)
     if join_single and left == 1 and batches:
         batches -= 1
     cut = batches * batch_size
-    return EpochOrder(order[:cut].reshape(batches, batch_size), order[cut:] if cut < rows else None)
+    return EpochOrder(order[:cut].reshape(batches, batch_size), order[cut:] if cut < len(order) else None)

@@ -13,10 +13,12 @@ import polars as pl
 from retrograd.base.errors import DataError
 from retrograd.data.arrays import Arrays, as_arrays, as_frame, beside
 from retrograd.data.builtin.generated import Rows
+from retrograd.data.cache.stored import stored_part
 from retrograd.data.cells.notation import Notation
 from retrograd.data.images.plan import plan_images
 from retrograd.data.images.reading import images_of_arrays
 from retrograd.data.images.rows import Images
+from retrograd.data.kept import kept, streamed_digest
 from retrograd.data.preprocessing import Inputs, Preprocessing, Target
 from retrograd.data.read.folders import LABEL
 from retrograd.data.report import Report
@@ -31,6 +33,7 @@ from retrograd.data.tables.multilabel import MultiLabels
 from retrograd.data.tables.plain import plain_tables
 from retrograd.data.tables.plan import plan_arrays, plan_table
 from retrograd.data.tables.target import Quantities
+from retrograd.data.tables.typed import ScannedTypedTable
 from retrograd.data.texts.corpus import Corpus
 from retrograd.data.texts.inputs import listed_texts
 from retrograd.data.texts.plan import plan_corpus, plan_texts
@@ -104,7 +107,11 @@ def load(settings: DataSettings, base_dir: str | Path | None = None) -> Dataset:
 
     Raises:  ConfigError, DataError, LabelError, ResourceError, each saying where and what
     """
-    return build(read_source(settings, Path(base_dir or ".")))
+    base_dir = Path(base_dir or ".")
+    digest = streamed_digest(settings, base_dir)
+    if digest is None:
+        return build(read_source(settings, base_dir))
+    return Dataset(*kept(settings, base_dir, digest, build))
 
 
 def from_arrays(
@@ -182,17 +189,17 @@ def joined(frame: Any, y: Any, names: Sequence[str] = ()) -> Table:
     return replace(table, frame=beside(table.frame, added, table.where))
 
 
-def build(source: Source) -> Dataset:
-    """Plan, split, fit on the training rows, and transform every part."""
+def build(source: Source, folder: Path | None = None) -> Dataset:
+    """Plan, split, fit on the training rows, and transform every part; rows that stay in files are, into a folder."""
     try:
-        return _build(source)
+        return _build(source, folder)
     except DataError as error:
         if error.problems[0].where:
             raise
         raise type(error)([problem._replace(where=source.rows.where) for problem in error.problems]) from None
 
 
-def _build(source: Source) -> Dataset:
+def _build(source: Source, folder: Path | None) -> Dataset:
     source, notations, written = _with_plain_numbers(source)
     plan = plan_of(source)
     rows = plan.rows
@@ -204,7 +211,12 @@ def _build(source: Source) -> Dataset:
     weight = source.settings.weight if isinstance(inputs, TableInputs) else None
     preprocessing = Preprocessing(inputs, target, weight, notations)
     report = Report()
-    batches = {name: preprocessing.transform(part, with_target=True, report=report) for name, part in parts.items()}
+    batches: dict[str, Batch] = {}
+    for name, part in parts.items():
+        if folder is not None and isinstance(part, ScannedTypedTable):
+            batches[name] = stored_part(folder, name, part, preprocessing, report)
+        else:
+            batches[name] = preprocessing.transform(part, with_target=True, report=report)
     return Dataset(
         name=source.name,
         task=plan.goal.task,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from retrograd.present.wording import listing
@@ -23,6 +24,20 @@ class Report:
     unlabelled: int = 0  # rows without their target, which are left out
     rewritten: dict[str, str] = field(default_factory=dict)  # how numbers are written, where training's were otherwise
     remarks: list[str] = field(default_factory=list)  # what is no count
+
+    def add(self, other: Report, order: Sequence[str]) -> None:
+        """Add what another report counted, its columns in an order."""
+        places = {name: i for i, name in enumerate(order)}
+        for counted, more in ((self.unreadable, other.unreadable), (self.missing, other.missing),
+                              (self.unseen, other.unseen), (self.unknown, other.unknown),
+                              (self.tokens, other.tokens), (self.cut, other.cut)):  # fmt: skip
+            for name in sorted(more, key=lambda name: places.get(name, len(places))):
+                counted[name] += more[name]
+        self.examples = other.examples | self.examples
+        self.rewritten |= other.rewritten
+        self.ignored += [name for name in other.ignored if name not in self.ignored]
+        self.unlabelled += other.unlabelled
+        self.remarks += other.remarks
 
     def sentences(self) -> tuple[str, ...]:
         """Return the counts as sentences."""

@@ -14,6 +14,7 @@ from retrograd.data.builtin.generated import Rows
 from retrograd.data.images.inputs import ImageInputs
 from retrograd.data.images.rows import Images
 from retrograd.data.preprocessing import Preprocessing
+from retrograd.data.scanned import ScannedTable
 from retrograd.data.table import Table
 from retrograd.data.tables.inputs import TableInputs
 from retrograd.data.texts.inputs import TextInputs
@@ -44,7 +45,7 @@ class Seen:
     def cells(self, row: int) -> dict[str, str]:
         """Return the first cells of a row by their column; of a picture none."""
         if isinstance(self.rows, Table) and not self.grid:
-            cells = {name: self.rows.frame.get_column(name)[row] for name in self.columns}
+            cells = {name: self.rows.column(name)[row] for name in self.columns}
             return {name: "" if cell is None else _short(cell) for name, cell in cells.items()}
         if isinstance(self.rows, Arrays) and self.rows.inputs["x"].ndim == 2 and self.picture(row) is None:
             return {f"x{i + 1}": _short(cell) for i, cell in enumerate(self.rows.inputs["x"][row][:COLUMNS].tolist())}
@@ -53,7 +54,7 @@ class Seen:
     def picture(self, row: int) -> np.ndarray | None:
         """Return a row as grey [height, width] or coloured [height, width, 3] values, if it is a picture."""
         if isinstance(self.rows, Table) and self.grid:
-            return _square(np.array([self.rows.frame.get_column(name)[row] for name in self.grid], object))
+            return _square(np.array([self.rows.column(name)[row] for name in self.grid], object))
         if isinstance(self.rows, Arrays):
             x = self.rows.inputs["x"][row]
             if x.ndim == 1 and _side(len(x)) >= LEAST_SIDE and x.min() >= 0 and x.max() <= 255:
@@ -74,9 +75,9 @@ def seen_rows(rows: Rows, preprocessing: Preprocessing, count: int) -> Seen | No
     if not isinstance(rows, Table) or len(rows) != count or not isinstance(inputs, (TableInputs, TextInputs)):
         return None
     names = (inputs.column,) if isinstance(inputs, TextInputs) else tuple(column.name for column in inputs.columns)
-    grid = _grid(rows, names) if rows.frame.estimated_size() <= MOST_BYTES else ()
-    shown = grid or names[:COLUMNS]
-    return Seen(replace(rows, frame=rows.frame.select(shown)), names[:COLUMNS], grid)
+    is_small = not isinstance(rows, ScannedTable) and rows.frame.estimated_size() <= MOST_BYTES
+    grid = _grid(rows, names) if is_small else ()
+    return Seen(rows.select(grid or names[:COLUMNS]), names[:COLUMNS], grid)
 
 
 def _grid(table: Table, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from retrograd.data.windows.settings import WindowSettings
 NOISY = ("circles", "moons", "spirals", "sine", "shapes", "waves", "demand")
 GENERATED = (*NOISY, "number_words", "reviews", "tales")
 BUILTINS = ("xor", "and", *GENERATED, "digits", "iris", "wine", "breast_cancer", "diabetes")
+USUAL_NAMES = ("target", "label", "class", "y")
 KINDS = ("number", "category", "boolean", "date", "text", "identifier")
 NUMBER_EXAMPLE = re.compile(r"^\d[\d.,' ]*[.,' ][\d.,' ]*\d$")
 MISSING_WORDS = (
@@ -217,9 +218,20 @@ class DataSettings(Settings):
             "the largest file that is read, decompressed",
             more="reads larger files",
             less="refuses more",
-            why="beyond it a file hardly fits into memory as a table",
+            why="no limit in practice: tables that do not fit into memory stay in files",
         ),
-    ] = 512 * 1024**2  # of a file, decompressed
+    ] = 1024**4  # of a file, decompressed
+    stream: Annotated[
+        Literal["auto", "always", "never"],
+        Words(
+            "whether a table's rows stay in files, from which training reads them",
+            why="they do where the table would take more than half of the free memory",
+        ),
+    ] = "auto"
+    cache: Annotated[
+        str | None,
+        Words("the folder that keeps the transformed columns of such tables", why="below the user's cache folder"),
+    ] = None
     # for the built-ins that are generated
     samples: Annotated[
         PositiveInt | None,
@@ -294,3 +306,11 @@ class DataSettings(Settings):
 def plain_scale(scale: Any) -> tuple[str, float]:
     """Return a scale setting as its method's name and, for `divide`, the divisor."""
     return ("divide", float(scale["divide"])) if isinstance(scale, dict) else (scale, 1.0)
+
+
+def find_targets(names: tuple[str, ...], settings: DataSettings) -> tuple[str, ...]:
+    """Return the target columns: those of the settings, else the one with a usual name, else the last."""
+    if settings.targets or settings.task == "unsupervised":
+        return settings.targets
+    usual = [name for name in names if name.lower() in USUAL_NAMES]
+    return (usual[0] if len(usual) == 1 else names[-1],)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from retrograd.data.read.folders import LABEL, files_below, part_folders
 from retrograd.data.read.parts import is_pattern, matching, read_tables, tables_below
 from retrograd.data.read.reader import READERS, read_content
 from retrograd.data.read.text import SUFFIXES as TEXT_SUFFIXES
+from retrograd.data.scanned import spill
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
 from retrograd.data.texts.corpus import Corpus, corpus_of
@@ -71,12 +72,13 @@ def read_source(settings: DataSettings, base_dir: Path) -> Source:
     paths = {"train": base_dir / settings.path}
     tokenizer = None if settings.text is None else read_tokenizer(settings.text, base_dir)
     settings = with_kind(paths["train"], settings)
+    into = spill()
     parts = read_parts(paths["train"], settings)
     rows = parts.pop("train")
     notes: tuple[str, ...] = ()
     if paths["train"].is_dir():
         parts, notes = _labelled_parts(paths["train"], rows, parts)
-    if isinstance(rows, Table):
+    if isinstance(rows, Table) and into is None:
         settings, image_notes = with_image_column(rows, settings)
         notes = (*notes, *image_notes)
         rows = special_rows(rows, settings)
@@ -87,19 +89,24 @@ def read_source(settings: DataSettings, base_dir: Path) -> Source:
         rows = as_arrays(rows.inputs, y["x"], keep_integers=settings.keep_integers, where=str(paths["y"]))
     for part, name in (("valid", settings.valid_path), ("test", settings.test_path)):
         if name is not None:
+            if into is not None:
+                into.begin_part()
             paths[part] = base_dir / name
             parts[part] = read_file(paths[part], settings)
+    if into is not None:
+        into.begin_part()  # what the last one held is looked at
+        return Source(_name(paths["train"]), settings, rows, parts, into.digest, tokenizer, notes)
     digests = [
         digest
         for part, path in paths.items()
         for digest in _file_digests(path, rows if part == "train" else parts.get(part), settings.max_bytes)
     ]
-    return Source(_name(paths["train"]), settings, rows, parts, _joined(digests), tokenizer, notes)
+    return Source(_name(paths["train"]), settings, rows, parts, joined_digest(digests), tokenizer, notes)
 
 
 def frame_source(table: Table, parts: dict[str, Table], settings: DataSettings) -> Source:
     """Return a source of data frames."""
-    digest = _joined([part.digest for part in (table, *parts.values())])
+    digest = joined_digest([part.digest for part in (table, *parts.values())])
     tokenizer = None if settings.text is None else read_tokenizer(settings.text, Path())
     others: dict[str, Rows] = {name: special_rows(part, settings) for name, part in parts.items()}
     return Source(table.where, settings, special_rows(table, settings), others, digest, tokenizer)
@@ -107,7 +114,7 @@ def frame_source(table: Table, parts: dict[str, Table], settings: DataSettings) 
 
 def arrays_source(rows: Arrays | Images, parts: Mapping[str, Arrays | Images], settings: DataSettings) -> Source:
     """Return a source of arrays."""
-    digest = _joined([part.digest for part in (rows, *parts.values())])
+    digest = joined_digest([part.digest for part in (rows, *parts.values())])
     return Source(rows.where, settings, rows, dict(parts), digest)
 
 
@@ -255,14 +262,19 @@ def _name(path: Path) -> str:
 def _file_digests(path: Path, rows: Rows | None, max_bytes: int) -> list[str]:
     """Return the digest of a file and of the images that it names, or of a folder's files and of their names."""
     if path.is_dir():
-        files = files_below(path, (*IMAGE_SUFFIXES, *TEXT_SUFFIXES))
-        files = files if not isinstance(rows, Table) or rows.origin is None else map(Path, rows.origin.files)
-        return [text for file in files for text in (str(file.relative_to(path)), file_digest(file, max_bytes))]
+        tables = tables_below(path) if isinstance(rows, Table) and (rows.origin or rows.where != str(path)) else []
+        return folder_digests(path, tables or files_below(path, (*IMAGE_SUFFIXES, *TEXT_SUFFIXES)), max_bytes)
     named = matching(path) if is_pattern(path) else [path]
     if isinstance(rows, Images) and isinstance(rows.sources, tuple) and rows.sources != (path,):
         named += [*rows.sources, *(rows.masks if isinstance(rows.masks, tuple) else ())]
     return [file_digest(file, max_bytes) for file in named]
 
 
-def _joined(digests: list[str]) -> str:
+def folder_digests(folder: Path, files: Iterable[Path], max_bytes: int) -> list[str]:
+    """Return the names and digests of a folder's files."""
+    return [text for file in files for text in (str(file.relative_to(folder)), file_digest(file, max_bytes))]
+
+
+def joined_digest(digests: list[str]) -> str:
+    """Return the digest of data that consist of several things."""
     return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import NoneType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import polars as pl
@@ -115,12 +115,49 @@ class Table:
         """Return the table with text stripped of blanks, and with NaN and the `words` for a missing value as nulls."""
         if self.missing_words == tuple(words):
             return self
-        text, floats = pl.col(pl.String), pl.col(pl.Float32, pl.Float64)
-        stripped = text.str.strip_chars()
-        missing = pl.lit(pl.Series([list(words)], dtype=pl.List(pl.String))).first()
-        nulled = pl.when(stripped.is_in(missing)).then(None).otherwise(stripped)
-        frame = self.frame.with_columns(nulled.name.keep(), floats.fill_nan(None))
-        return replace(self, frame=frame, missing_words=tuple(words))
+        return replace(self, frame=self.frame.with_columns(plain_cells(words)), missing_words=tuple(words))
+
+    def each(self, names: Sequence[str], ask: Callable[[pl.Expr], pl.Expr]) -> tuple[Any, ...]:
+        """Return an answer about each of some columns."""
+        return self.frame.select(ask(pl.col(names))).row(0) if names else ()
+
+    def columns_of(self, series: Iterable[pl.Series]) -> pl.DataFrame | Any:
+        """Return other columns for the same rows: a frame, or for a table in files a table of that kind."""
+        return pl.DataFrame(list(series))
+
+    def with_columns(self, series: Iterable[pl.Series]) -> Self:
+        """Return the table with further columns, or others in place of some."""
+        return replace(self, frame=self.frame.with_columns(series))
+
+    def select(self, names: Iterable[str]) -> Self:
+        """Return the table with some of its columns."""
+        return replace(self, frame=self.frame.select(names))
+
+
+class Cells(Mapping[str, pl.Series]):
+    """Some columns of a table by name, each read when it is asked for."""
+
+    def __init__(self, names: Iterable[str], column: Callable[[str], pl.Series]) -> None:
+        self._names, self._column = dict.fromkeys(names), column
+
+    def __getitem__(self, name: str) -> pl.Series:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._column(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def plain_cells(words: Sequence[str]) -> list[pl.Expr]:
+    """Return what makes text of a frame stripped, and nulls of NaN and of the `words` for a missing value."""
+    stripped = pl.col(pl.String).str.strip_chars()
+    missing = pl.lit(pl.Series([list(words)], dtype=pl.List(pl.String))).first()
+    nulled = pl.when(stripped.is_in(missing)).then(None).otherwise(stripped)
+    return [nulled.name.keep(), pl.col(pl.Float32, pl.Float64).fill_nan(None)]
 
 
 class CellFaults:
@@ -134,8 +171,11 @@ class CellFaults:
     def add(self, column: str, rows: pl.Series, expected: str) -> None:
         """Take the faulty rows (indices) of a column."""
         self._count += len(rows)
+        if not len(rows):
+            return
+        cells = self._table.column(column)
         for row in rows.head(SHOWN):
-            cell = _shown(self._table.frame.get_column(column)[row])
+            cell = _shown(cells[row])
             self._cells.append((row, f"column '{column}': expected {expected}, found {cell}"))
 
     def raise_any(self, cure: str) -> None:
@@ -165,7 +205,7 @@ def checked(table: Table) -> Table:
         raise DataError("empty: no data rows", where=table.where)
     lists = [name for name, kind in table.frame.schema.items() if isinstance(kind, pl.List) and kind.inner in WORDS]
     if lists:
-        table = replace(table, frame=table.frame.with_columns(_json(table.frame[name]) for name in lists))
+        table = table.with_columns(_json(table.column(name)) for name in lists)
     for name, kind in table.frame.schema.items():
         if kind.is_nested() or kind in (pl.Object, pl.Binary, pl.Time, pl.Duration):
             cure = f"leave it out with `exclude: [{name}]`, or turn it into numbers or text first"

@@ -122,3 +122,7 @@ Changes = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document to standard output")]
 RunsRoot = Annotated[Path, typer.Option("--runs", help="folder of the runs")]
+CacheFolder = Annotated[
+    Path | None,
+    typer.Option("--cache", metavar="DIR", help="folder that keeps the columns of tables too large for memory"),
+]

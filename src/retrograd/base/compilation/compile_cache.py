@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 import jax
 
+from retrograd.base.caches import cache_folder
 from retrograd.base.compilation import program_files
 
+COMPILED = "compiled"  # below the user's cache
 MOST_BYTES = 1024**3  # of compiled programs; some ten thousand
 BETWEEN = 24 * 3600.0  # seconds between two looks at the folder's size
 LOOKED = ".looked"  # its time is that of the last look
@@ -25,20 +27,13 @@ class Kept(NamedTuple):
     bytes: int
 
 
-def cache_folder() -> Path | None:
-    """Return the folder of compiled programs in the user's cache; None where there is no home."""
-    home = os.environ.get("HOME", "~")  # HOME= would make it /.cache
-    cache = os.environ.get("XDG_CACHE_HOME") or (home and str(Path("~").expanduser() / ".cache"))
-    return Path(cache) / "retrograd" / "compiled" if cache and Path(cache).is_absolute() else None
-
-
 def keep_compiled(folder: str | Path | None = None) -> Path | None:
     """Let JAX keep every compiled program in a folder, by default the user's cache; return it, or None if refused.
 
     The command line does this for its own process; a program that uses the package decides for itself. Once a day the
     oldest programs beyond a gibibyte are removed.
     """
-    chosen = cache_folder() if folder is None else Path(folder)
+    chosen = cache_folder(COMPILED) if folder is None else Path(folder)
     if chosen is None:
         return None
     try:

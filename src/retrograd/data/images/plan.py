@@ -14,13 +14,12 @@ from retrograd.data.images.masks import Masks, fit_masks
 from retrograd.data.images.rows import Images
 from retrograd.data.images.settings import ImageSettings
 from retrograd.data.read.folders import LABEL
-from retrograd.data.settings import DataSettings
+from retrograd.data.settings import DataSettings, find_targets
 from retrograd.data.split.split import RowLabels
 from retrograd.data.tables.goal import Goal, Plan, find_goal
 from retrograd.data.tables.multilabel import MultiLabels
 from retrograd.data.tables.plan import split_keys
 from retrograd.data.tables.target import Labels, Quantities
-from retrograd.data.tables.task import find_targets
 from retrograd.present.wording import some_of
 
 Target = Labels | MultiLabels | Quantities | Masks | Boxes | None

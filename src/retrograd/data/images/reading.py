@@ -16,9 +16,8 @@ from retrograd.data.images.depth import LEVELS
 from retrograd.data.images.rows import Box, Images
 from retrograd.data.images.settings import ImageSettings
 from retrograd.data.read.folders import LABEL, files_below, folder_labels
-from retrograd.data.settings import DataSettings
+from retrograd.data.settings import DataSettings, find_targets
 from retrograd.data.table import SHOWN, Table
-from retrograd.data.tables.task import find_targets
 from retrograd.present.wording import some_of
 
 PATH_NAMES = ("path", "file", "image", "filename")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from retrograd.base.errors import DataError, ResourceError
+from retrograd.base.memory import host_bytes
 from retrograd.data.read.compression import SUFFIXES, decompressed
 
 CHUNK_BYTES = 1 << 20
@@ -55,6 +56,15 @@ def check_room(path: Path) -> None:
     if size > room:
         message = f"{size:,} bytes, too many for the memory of this process (ulimit -v has room for {room:,})"
         raise DataError(message, where=str(path), cure="use a smaller file; --max-bytes refuses large ones earlier")
+
+
+def require_memory(needed: int, path: Path) -> None:
+    """Refuse a table that would take more bytes than there are."""
+    room = host_bytes()
+    if room is not None and needed > room:
+        message = f"the table would take {needed:,} bytes of memory, {room:,} are available"
+        cure = "leave `data: {stream: never}` out, or name a kind of file that can stay on disk: CSV, JSONL, Parquet"
+        raise DataError(message, where=str(path), cure=cure)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from retrograd.data.read.compression import SUFFIXES as PACKED
 from retrograd.data.read.files import too_large
 from retrograd.data.read.reader import read_content, table_suffixes
 from retrograd.data.read.text import SUFFIXES as TEXT_SUFFIXES
+from retrograd.data.scanned import ScannedTable, joined_scans
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Origin, Table
 from retrograd.present.wording import listing, some_of
@@ -83,20 +84,23 @@ def joined_tables(tables: list[Table], where: str) -> Table:
             )
             cure = "parts of one table have the same columns (the first line of each file names them)"
             raise DataError(f"{found}, unlike {first.where}", where=table.where, cure=cure)
+    files = tuple(table.where for table in tables)
+    shown = some_of([Path(file).name for file in files], 4)
+    rows = sum(map(len, tables))
+    notes = (f"{rows} rows of {len(tables)} files: {shown}", *dict.fromkeys(n for table in tables for n in table.notes))
+    scanned = [table for table in tables if isinstance(table, ScannedTable)]
+    if len(scanned) == len(tables):
+        return replace(joined_scans(scanned, where, files), notes=notes)
     try:
         frame = pl.concat([table.frame.select(first.names) for table in tables], how="vertical_relaxed")
     except pl.exceptions.PolarsError:
         frame = pl.concat([table.frame.select(pl.col(first.names).cast(pl.String)) for table in tables])
-    lengths = [len(table) for table in tables]
     lines = [table.lines for table in tables if table.lines is not None]
-    origin = Origin(tuple(table.where for table in tables), np.repeat(np.arange(len(tables)), lengths))
-    names = some_of([Path(table.where).name for table in tables], 4)
-    notes = dict.fromkeys(note for table in tables for note in table.notes)
     return replace(
         first,
         frame=frame,
         where=where,
         lines=np.concatenate(lines) if len(lines) == len(tables) else None,
-        notes=(f"{len(frame)} rows of {len(tables)} files: {names}", *notes),
-        origin=origin,
+        notes=notes,
+        origin=Origin(files, np.repeat(np.arange(len(tables)), [len(table) for table in tables])),
     )

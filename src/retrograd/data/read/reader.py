@@ -12,6 +12,7 @@ from retrograd.base.errors import DataError
 from retrograd.data.read.compression import SUFFIXES as PACKED
 from retrograd.data.read.compression import inner_name
 from retrograd.data.read.files import check_file, check_room
+from retrograd.data.scanned import spill
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
 
@@ -59,7 +60,8 @@ def read_content(path: Path, settings: DataSettings) -> Content | None:
         return None
     if not reader.packed and path.suffix.lower() in PACKED:
         raise DataError(f"a compressed {suffix} file is not read", where=str(path), cure="unpack it first")
-    check_room(path)
+    if spill() is None:
+        check_room(path)
     try:
         content = reader.read(path, settings)
         return content.with_missing(settings.missing_values) if isinstance(content, Table) else content

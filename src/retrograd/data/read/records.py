@@ -79,6 +79,8 @@ def _without_empty(table: Table) -> Table:
     candidates = [name for i, name in enumerate(table.names) if name in (unnamed(i), f"column_{i + 1}")]
     if not candidates:
         return table
-    filled = table.frame.select((pl.col(candidates).fill_null("").str.strip_chars() != "").any()).row(0)
+    filled = table.each(candidates, lambda column: (column.cast(pl.String).fill_null("").str.strip_chars() != "").any())
     empty = [name for name, is_filled in zip(candidates, filled, strict=True) if not is_filled]
-    return replace(table, frame=table.frame.drop(empty)) if len(empty) < table.frame.width else table
+    if not empty or len(empty) == len(table.names):
+        return table
+    return table.select([name for name in table.names if name not in empty])

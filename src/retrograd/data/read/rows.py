@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.errors import DataError, Problem
+from retrograd.data.scanned import columns_of_text, spill
 from retrograd.data.table import SHOWN, Table, checked, listed
 
 CHUNK_CELLS = 500_000  # held as Python strings at a time; they take ten times the memory of polars' columns
@@ -49,29 +51,23 @@ def collect_rows(
 
     Raises:  DataError naming the rows that have another width than the header; for a file without rows
     """
-    schema = dict.fromkeys(names, pl.String)
-    frames, lines = [pl.DataFrame(schema=schema)], [np.empty(0, np.int64)]
+    keeper = _Spilled(names) if spill() else _InMemory(names)
     faults: list[Problem] = []
     fault_count = 0
     for chunk in chunks:
         if isinstance(chunk, RowFrame):
             if chunk.frame.width == len(names):
-                frames.append(chunk.frame.rename(dict(zip(chunk.frame.columns, names, strict=True))))
-                lines.append(chunk.lines)
+                keeper.add(chunk.frame.rename(dict(zip(chunk.frame.columns, names, strict=True))), chunk.lines)
                 continue
             chunk = chunk.listed()
-        if set(map(len, chunk.rows)) <= {len(names)}:
-            frames.append(pl.DataFrame(chunk.rows, schema=schema, orient="row"))
-            lines.append(chunk.lines)
-            continue
-        ragged = [(line, len(row)) for line, row in zip(chunk.lines, chunk.rows, strict=True) if len(row) != len(names)]
+        rows = chunk.rows
+        ragged = [(line, len(row)) for line, row in zip(chunk.lines, rows, strict=True) if len(row) != len(names)]
         fault_count += len(ragged)
-        if invalid == "missing":
-            rows = [row if len(row) == len(names) else [None] * len(names) for row in chunk.rows]
-            frames.append(pl.DataFrame(rows, schema=schema, orient="row"))
-            lines.append(chunk.lines)
+        if ragged and invalid != "missing":
+            faults += [_fault(path, line, width, len(names)) for line, width in ragged[: SHOWN - len(faults)]]
             continue
-        faults += [_fault(path, line, width, len(names)) for line, width in ragged[: SHOWN - len(faults)]]
+        rows = [row if len(row) == len(names) else [None] * len(names) for row in rows] if ragged else rows
+        keeper.add(pl.DataFrame(rows, schema=keeper.schema, orient="row"), chunk.lines)
     if faults:
         cure = (
             "quote a cell that holds the separator, name another with `separator:`, skip titles with `skip_lines:`, "
@@ -80,7 +76,46 @@ def collect_rows(
         raise DataError(listed(faults, fault_count, "such lines", cure, str(path)))
     what = "line has" if fault_count == 1 else "lines have"
     notes = (f"{fault_count} {what} more or fewer cells than the header, and count as missing",) if fault_count else ()
-    return checked(Table(pl.concat(frames), str(path), np.concatenate(lines), notes=notes))
+    return checked(replace(keeper.table(str(path)), notes=notes))
+
+
+class _InMemory:
+    """Rows that become a table in memory."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.schema = dict.fromkeys(names, pl.String)
+        self._frames, self._lines = [pl.DataFrame(schema=self.schema)], [np.empty(0, np.int64)]
+
+    def add(self, frame: pl.DataFrame, lines: np.ndarray) -> None:
+        """Take some rows."""
+        self._frames.append(frame)
+        self._lines.append(lines)
+
+    def table(self, where: str) -> Table:
+        """Return the table of all rows."""
+        return Table(pl.concat(self._frames), where, np.concatenate(self._lines))
+
+
+class _Spilled(_InMemory):
+    """Rows that become a table in files."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(names)
+        into = spill()
+        assert into is not None
+        self._spill, self._height = into, 0
+        self._paths: list[Path] = []
+        self._untouched = columns_of_text(names, into.settings)
+
+    def add(self, frame: pl.DataFrame, lines: np.ndarray) -> None:
+        """Write some rows."""
+        if len(frame):
+            self._paths.append(self._spill.add(frame, lines, self._untouched))
+            self._height += len(frame)
+
+    def table(self, where: str) -> Table:
+        """Return the table of all rows."""
+        return self._spill.table(self._paths, where, self._height) if self._paths else super().table(where)
 
 
 def _fault(path: Path, line: int, width: int, expected: int) -> Problem:

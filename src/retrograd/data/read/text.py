@@ -9,18 +9,33 @@ from pathlib import Path
 
 from retrograd.base.errors import DataError
 from retrograd.data.read.encoding import find_encoding
-from retrograd.data.read.files import chunks, open_bytes
+from retrograd.data.read.files import chunks, open_bytes, require_memory
+from retrograd.data.scanned import spill
 from retrograd.data.settings import DataSettings
 
 SUFFIXES = (".txt", ".md", ".text")
 BLOCK = 1 << 20  # characters
+LEAST_MEMORY = 8  # bytes for each of a text, that its rows take in memory at least
+WORTH_A_LOOK = 1 << 28  # bytes from which on the memory is asked
 ERRORS = "surrogatepass"  # half characters come from UTF-7 alone, and are refused where cells are made
 LINE_LIMIT = 1 << 22  # characters; a longer line is not a row of a table
 
 
 def text_encoding(path: Path, settings: DataSettings) -> str:
-    """Return the encoding of a text file, after a look at all of it."""
-    return find_encoding(lambda: chunks(path, settings.max_bytes), path, settings.encoding)
+    """Return the encoding of a text file, after a look at all of it.
+
+    Raises:  DataError for one whose rows would not fit into memory, where they do not stay in files
+    """
+
+    def pieces() -> Iterator[bytes]:
+        total = 0
+        for piece in chunks(path, settings.max_bytes):
+            total += len(piece)
+            if total >= WORTH_A_LOOK and spill() is None:
+                require_memory(total * LEAST_MEMORY, path)
+            yield piece
+
+    return find_encoding(pieces, path, settings.encoding)
 
 
 @contextmanager

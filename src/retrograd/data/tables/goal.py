@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
-import polars as pl
 
 from retrograd.base.errors import DataError
 from retrograd.data.cells.kinds import ColumnKind, find_kinds, resemblance
@@ -188,7 +187,7 @@ def labelled_rows(table: Table, targets: tuple[str, ...]) -> Table:
     known = [name for name in targets if name in table.names]
     if not known:
         return table
-    is_there = table.frame.select(pl.all_horizontal(pl.col(known).is_not_null())).to_series().to_numpy()
+    is_there = np.all([table.column(name).is_not_null().to_numpy() for name in known], axis=0)
     if not is_there.any():
         cure = "name another with `target:`"
         raise DataError(f"no row has a value in {listing('column', known)}", where=table.where, cure=cure)

@@ -12,7 +12,7 @@ import polars as pl
 from retrograd.base.finding import Finding
 from retrograd.data.cells.values import is_constant, words
 from retrograd.data.settings import DataSettings
-from retrograd.data.table import Table
+from retrograd.data.table import Cells, Table
 from retrograd.data.tables.outliers import outliers
 from retrograd.present.wording import listing
 
@@ -31,7 +31,7 @@ def inspect_columns(
     features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series], dated: Collection[str] = ()
 ) -> tuple[Finding, ...]:
     """Return findings on parsed feature columns (`dated` are days) and raw target columns, the gravest first."""
-    plain = {name: cells for name, cells in features.items() if name not in dated}
+    plain = Cells((name for name in features if name not in dated), features.__getitem__)
     return (*leaks(features, targets), *wild_cells(features), *row_names(plain), *duplicates(features))
 
 
@@ -127,7 +127,7 @@ def group_notes(table: Table, targets: Collection[str], settings: DataSettings) 
     for name in table.names:
         if name in targets or not GROUP_NAME.search(name):
             continue
-        cells = table.frame[name].drop_nulls()
+        cells = table.column(name).drop_nulls()
         different = cells.n_unique()
         if different >= FEWEST_GROUPS and different * FEWEST_EACH <= len(cells) and not cells.dtype.is_float():
             repeats = f"'{name}' repeats ({different} values in {len(cells)} rows)"

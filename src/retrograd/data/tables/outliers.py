@@ -78,10 +78,10 @@ def _gap_at_end(values: np.ndarray, gaps: np.ndarray) -> int | None:
     """Return how many values the widest gap near the beginning divides from the rest."""
     same = int(np.searchsorted(values, values[0], side="right"))  # the first value and its repetitions
     reach = max(1, int(FEW * len(values)))
-    places = [i for i in range(1, reach + 1) if gaps[i - 1] > 0]
+    places = np.flatnonzero(gaps[:reach] > 0) + 1
     if same > reach and same <= MANY * len(values):
-        places.append(same)
-    return max(places, key=lambda i: float(gaps[i - 1]), default=None)
+        places = np.append(places, same)
+    return int(places[gaps[places - 1].argmax()]) if len(places) else None
 
 
 def _is_code(value: float) -> bool:

@@ -10,17 +10,15 @@ import polars as pl
 
 from retrograd.data.cells.dialects import Found, example_notation, find_notations, notation_like
 from retrograd.data.cells.notation import Notation, stands_for_none
+from retrograd.data.ordinary import ORDINARY, points_of
 from retrograd.data.report import Report
+from retrograd.data.scanned import columns_of_text
 from retrograd.data.settings import DataSettings
-from retrograd.data.table import CellFaults, Table
-from retrograd.data.tables.task import find_targets
+from retrograd.data.table import CellFaults, Cells, Table
 from retrograd.present.wording import some_of
 
 CURE = "`invalid: missing` takes such cells as missing, `kinds: {{{column}: category}}` keeps the column's words"
 MOST_SHOWN = 6  # columns that a note shows with their examples
-# No notation but decimal points; whole numbers so short that they are no dates or codes, and without leading zeros
-ORDINARY = r"^[+-]?(0|[1-9]\d{0,4}|\d{1,15}\.\d*([eE][+-]?\d{1,2})?)$"
-GROUPED = r"^[+-]?\d{1,3}\.\d{3}$"  # a point that may stand between thousands
 
 
 @dataclass(frozen=True)
@@ -52,12 +50,11 @@ def plain_tables(parts: Mapping[str, Table], settings: DataSettings) -> PlainTab
 
 def _ordinary(tables: Mapping[str, Table], settings: DataSettings) -> dict[str, Table]:
     """Return the tables with numbers in the features that are ordinary numbers in every part."""
-    untouched = {*find_targets(tables["train"].names, settings), *settings.kinds}
-    untouched |= {name for name in (settings.split.column, settings.weight) if name is not None}
+    untouched = columns_of_text(tables["train"].names, settings)
     done = {part: with_ordinary_numbers(table, [name for name in table.names if name not in untouched])
             for part, table in tables.items()}  # fmt: skip
     mixed = {name for table in done.values() for name, kind in table.frame.schema.items() if kind == pl.String}
-    return {part: replace(table, frame=table.frame.with_columns(tables[part].frame.select(back)))
+    return {part: table.with_columns(map(tables[part].column, back))
             if (back := [name for name in table.names if name in mixed]) and len(done) > 1 else table
             for part, table in done.items()}  # fmt: skip
 
@@ -78,7 +75,7 @@ def to_plain(table: Table, notations: Mapping[str, Notation], invalid: str) -> T
             faulty = faulty or name
         columns.append(values)
     faults.raise_any(CURE.format(column=faulty))
-    return replace(table, frame=table.frame.with_columns(columns)) if columns else table
+    return table.with_columns(columns) if columns else table
 
 
 def to_plain_like(
@@ -91,7 +88,7 @@ def to_plain_like(
     plain = [name for name in names if notations.get(name, Notation()) == Notation()]
     table = with_ordinary_numbers(table, plain)
     schema = table.frame.schema
-    texts = {name: table.frame[name] for name in names if schema.get(name) == pl.String}
+    texts = {name: table.column(name) for name in names if schema.get(name) == pl.String}
     notations_here = {}
     for name, cells in texts.items():
         known = notations.get(name, Notation())
@@ -107,14 +104,12 @@ def _found(table: Table, settings: DataSettings) -> dict[str, Found]:
     """Return the notations of the columns that may hold numbers: those of another kind are left alone."""
     kinds = {name: settings.kinds.get(name, "number") for name in table.names if name not in settings.exclude}
     schema = table.frame.schema
-    texts = {
-        name: table.column(name)
-        for name, kind in kinds.items()
-        if schema[name] == pl.String and (kind == "number" or example_notation(kind))
-    }
+    texts = [n for n, kind in kinds.items() if schema[n] == pl.String and (kind == "number" or example_notation(kind))]
     chosen = {name: example_notation(kinds[name]) for name in texts}
     separator = None if table.form is None else table.form.separator
-    findings = find_notations(texts, settings.decimal, settings.thousands, separator, certain=settings.kinds)
+    findings = find_notations(
+        Cells(texts, table.column), settings.decimal, settings.thousands, separator, certain=settings.kinds
+    )
     shown = {name: notation for name, notation in chosen.items() if notation is not None}
     return findings | {name: Found(notation, kinds[name]) for name, notation in shown.items()}
 
@@ -143,9 +138,13 @@ def _doubt(name: str, found: Found) -> str:
 
 
 def _dashes(table: Table, notations: Mapping[str, Notation]) -> list[str]:
-    cells = {name: table.frame[name].filter(stands_for_none(table.frame[name]).fill_null(False)) for name in notations}
+    cells = {name: _none_cells(table.column(name)) for name in notations}
     dashes = [f"{len(blanks)} '{blanks[0]}' in {name}" for name, blanks in cells.items() if len(blanks)]
     return [f"taken as missing: {some_of(dashes, MOST_SHOWN)}"] if dashes else []
+
+
+def _none_cells(cells: pl.Series) -> pl.Series:
+    return cells.filter(stands_for_none(cells).fill_null(False))
 
 
 def _value(found: Found) -> str:
@@ -162,13 +161,7 @@ def with_ordinary_numbers(table: Table, names: Iterable[str]) -> Table:
     texts = [name for name in names if schema.get(name) == pl.String]
     if not texts:
         return table
-    cells = pl.col(texts).str
-    fits = table.frame.select(cells.contains(ORDINARY).all()).row(0)
-    points = table.frame.select(cells.contains(".", literal=True).any()).row(0)
-    decided = table.frame.select((cells.contains(".", literal=True) & ~cells.contains(GROUPED)).any()).row(0)
-    ordinary = [
-        name
-        for name, is_ordinary, has_points, is_clear in zip(texts, fits, points, decided, strict=True)
-        if is_ordinary and (is_clear or not has_points)
-    ]
-    return replace(table, frame=table.frame.with_columns(pl.col(ordinary).cast(pl.Float64))) if ordinary else table
+    answers = table.each(texts, lambda column: column.str.contains(ORDINARY).all())
+    fitting = [name for name, fits in zip(texts, answers, strict=True) if fits]
+    ordinary = [name for name in fitting if points_of(table.column(name)).are_clear]
+    return table.with_columns(table.column(name).cast(pl.Float64) for name in ordinary) if ordinary else table

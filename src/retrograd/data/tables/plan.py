@@ -11,15 +11,14 @@ from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.arrays import Arrays
 from retrograd.data.cells.kinds import ColumnKind, find_kinds, kinds_notes
 from retrograd.data.cells.values import words
-from retrograd.data.settings import DataSettings
+from retrograd.data.settings import DataSettings, find_targets
 from retrograd.data.split.split import RowLabels
-from retrograd.data.table import CellFaults, Table
+from retrograd.data.table import CellFaults, Cells, Table
 from retrograd.data.tables.goal import Goal, Plan, find_goal, unlabelled_note
 from retrograd.data.tables.inputs import ArrayInputs, TableInputs, fit_arrays, fit_table
 from retrograd.data.tables.inspect import group_notes, inspect_columns
 from retrograd.data.tables.multilabel import MultiLabels
 from retrograd.data.tables.target import Labels, Quantities
-from retrograd.data.tables.task import find_targets
 from retrograd.data.tables.typed import TypedTable, complete_rows, typed
 
 Target = Labels | MultiLabels | Quantities | None
@@ -106,10 +105,8 @@ def plan_table(table: Table, settings: DataSettings) -> TablePlan:
     if table.form and table.form.unusual():
         notes.append("read as " + ", ".join(f"{name} {value!r}" for name, value in table.form.unusual().items()))
     dated = [name for name, kind in features.items() if kind.kind == "date"]
-    answers = {name: rows.column(name) for name in goal.names}
-    notes += [
-        str(finding) for finding in inspect_columns({name: rows.values[name] for name in features}, answers, dated)
-    ]
+    values, answers = Cells(features, rows.values.__getitem__), Cells(goal.names, rows.column)
+    notes += [str(finding) for finding in inspect_columns(values, answers, dated)]
     notes += group_notes(table, goal.names, settings)
     if table.names[0] == "column_1":
         notes.append("the file has no header: its columns are numbered (`header: true` takes the first line as one)")

@@ -86,17 +86,23 @@ class Labels:
         """
         if self.one_hot:
             return self._hot(table)
-        text = label_words(table.column(self.name), type(self.classes[0]) is int)
-        text = text.str.to_lowercase() if isinstance(self.classes[0], bool) else text
+        cells = table.column(self.name)
+        different = cells.drop_nulls().unique()  # whose words are few
         known = {_word(label): i for i, label in enumerate(self.classes)}
-        indices = text.replace_strict(known, default=None, return_dtype=pl.Int32)
-        refuse_missing(table, text)
+        numbers = self._words(different).replace_strict(known, default=None, return_dtype=pl.Int32)
+        indices = cells.replace_strict(different, numbers, default=None, return_dtype=pl.Int32)
         if indices.null_count():
+            text = self._words(cells)
+            refuse_missing(table, text)
             where, line = table.place(int(indices.is_null().arg_true()[0]))
             unseen = text.filter(indices.is_null())[0]
             message = f"{line}, column '{self.name}': unseen label '{unseen}'"
             raise LabelError(message, where=where, cure=f"known: {some_of(list(known))}")
         return indices.to_numpy()[:, None].astype(floats()) if self.binary else indices.to_numpy()
+
+    def _words(self, cells: pl.Series) -> pl.Series:
+        text = label_words(cells, type(self.classes[0]) is int)
+        return text.str.to_lowercase() if isinstance(self.classes[0], bool) else text
 
     def _hot(self, table: Table) -> np.ndarray:
         """Return which of the columns holds the 1, int32 [rows]."""
@@ -173,9 +179,9 @@ def fit_labels(table: Table, name: str, is_number: bool, task: Task) -> Labels:
     Raises:  DataError for fewer than two classes; DataTypeError for fractions, which are no labels
     """
     series = table.column(name)
-    text = label_words(series, is_number)
-    refuse_missing(table, text)
-    different = text.unique().to_list()
+    if series.null_count():
+        refuse_missing(table, label_words(series, is_number))
+    different = label_words(series.unique(), is_number).unique().to_list()
     if is_number and not all(_is_whole(word) for word in different):
         cure = f"choose `task: regression`, or `kinds: {{{name}: category}}` to take them as names"
         raise DataTypeError(f"the class labels in '{name}' are fractions", where=table.where, cure=cure)

@@ -12,15 +12,6 @@ from retrograd.data.tables.multilabel import are_truths, find_mark
 
 MOST_CLASSES = 20  # whole numbers with more different values than this are taken as quantities
 ROWS_PER_CLASS = 5  # and so are those with fewer rows for each value than this
-USUAL_NAMES = ("target", "label", "class", "y")
-
-
-def find_targets(names: tuple[str, ...], settings: DataSettings) -> tuple[str, ...]:
-    """Return the target columns: those of the settings, else the one with a usual name, else the last."""
-    if settings.targets or settings.task == "unsupervised":
-        return settings.targets
-    usual = [name for name in names if name.lower() in USUAL_NAMES]
-    return (usual[0] if len(usual) == 1 else names[-1],)
 
 
 def find_task(targets: list[pl.Series], kinds: list[ColumnKind], settings: DataSettings, where: str) -> Task:
@@ -42,7 +33,7 @@ def find_task(targets: list[pl.Series], kinds: list[ColumnKind], settings: DataS
     (target,) = targets
     if numeric and settings.task == "auto" and _is_quantity(numbers(target).values.drop_nulls()):
         return "regression"
-    classes = label_words(target, numeric).drop_nulls().n_unique()
+    classes = label_words(target.unique(), numeric).drop_nulls().n_unique()
     if settings.task == "binary" and classes > 2:
         cure = "choose `task: multiclass`"
         raise DataError(f"the target '{target.name}' has {classes} classes, not two", where=where, cure=cure)

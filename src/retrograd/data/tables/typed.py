@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 import polars as pl
 
 from retrograd.base.errors import DataError
 from retrograd.data.cells.kinds import ColumnKind
-from retrograd.data.table import CellFaults, Table
+from retrograd.data.scanned import LINE, ScannedTable
+from retrograd.data.table import CellFaults, Origin, Table
 
 BAD_CELL_CURE = (
     "`invalid: missing` takes such cells as missing (with `missing: drop` their rows are left out), "
@@ -26,15 +28,36 @@ class TypedTable(Table):
     `unreadable` marks by column the cells that were there but could not be read; columns without any are not in it.
     """
 
-    values: pl.DataFrame = field(default_factory=pl.DataFrame)
+    values: pl.DataFrame | ScannedTable = field(default_factory=pl.DataFrame)
     unreadable: Mapping[str, np.ndarray] = field(default_factory=dict)
 
-    def take(self, rows: np.ndarray) -> TypedTable:
+    def take(self, rows: np.ndarray) -> Self:
         """Return some rows (indices), in their order."""
         unreadable = {name: cells[rows] for name, cells in self.unreadable.items()}
+        values = self.values[rows] if isinstance(self.values, pl.DataFrame) else self.values.take(rows)
         taken = super().take(rows)
-        assert isinstance(taken, TypedTable)
-        return replace(taken, values=self.values[rows], unreadable=unreadable)
+        assert isinstance(taken, type(self))
+        return replace(taken, values=values, unreadable=unreadable)
+
+
+@dataclass(frozen=True)
+class ScannedTypedTable(TypedTable, ScannedTable):
+    """The same of a table whose cells, and values, stay in files."""
+
+    def block(self, others: Iterable[str], start: int, stop: int) -> TypedTable:
+        """Return the rows from one to another in memory: the values of the features, and some other columns."""
+        assert isinstance(self.values, ScannedTable)
+        values = self.values.rows(self.values.names, start, stop)
+        others = [name for name in dict.fromkeys(others) if name not in values.columns]
+        frame = self.rows(others, start, stop).hstack(values) if others else values
+        unreadable = {name: cells[start:stop] for name, cells in self.unreadable.items()}
+        numbers = np.arange(start, stop) if self.chosen is None else self.chosen[start:stop]
+        lines = self.rows([LINE], start, stop)[LINE].to_numpy() if LINE in self.scans else None
+        origin = self.origin
+        if origin is not None:
+            origin = Origin(origin.files, np.searchsorted(origin.file_of, numbers, side="right") - 1)
+        return TypedTable(frame, self.where, lines, self.missing_words, origin=origin, numbers=numbers + 1,
+                          values=values, unreadable=unreadable)  # fmt: skip
 
 
 def typed(table: Table, kinds: Mapping[str, ColumnKind], invalid: str, missing: str) -> TypedTable:
@@ -44,20 +67,25 @@ def typed(table: Table, kinds: Mapping[str, ColumnKind], invalid: str, missing: 
     """
     if isinstance(table, TypedTable):
         return table
-    parsed = {name: kind.parse(table.column(name)) for name, kind in kinds.items()}
-    bad = {name: column.bad for name, column in parsed.items() if column.bad.any()}
-    faults = CellFaults(table)
-    if invalid == "error":
-        for name, cells in bad.items():
-            faults.add(name, cells.arg_true(), kinds[name].expected)
-        faults.raise_any(BAD_CELL_CURE.format(columns=", ".join(f"{name}: category" for name in [*bad][:3])))
-    values = pl.DataFrame({name: column.values for name, column in parsed.items()})
-    if missing == "error":
-        for series in values.iter_columns():
-            faults.add(series.name, series.is_null().arg_true(), "a value")
-        faults.raise_any(NO_GAPS_CURE)
-    unreadable = {name: cells.to_numpy() for name, cells in bad.items()}
-    return TypedTable(**vars(replace(table)), values=values, unreadable=unreadable)
+    faults, gaps = CellFaults(table), CellFaults(table)
+    unreadable: dict[str, np.ndarray] = {}
+
+    def parsed() -> Iterator[pl.Series]:
+        for name, kind in kinds.items():
+            values, bad = kind.parse(table.column(name))
+            if bad.any():
+                unreadable[name] = bad.to_numpy()
+                if invalid == "error":
+                    faults.add(name, bad.arg_true(), kind.expected)
+            if missing == "error":
+                gaps.add(name, values.is_null().arg_true(), "a value")
+            yield values.alias(name)
+
+    values = table.columns_of(parsed())
+    faults.raise_any(BAD_CELL_CURE.format(columns=", ".join(f"{name}: category" for name in [*unreadable][:3])))
+    gaps.raise_any(NO_GAPS_CURE)
+    kind = ScannedTypedTable if isinstance(table, ScannedTable) else TypedTable
+    return kind(**vars(replace(table)), values=values, unreadable=unreadable)
 
 
 def complete_rows(table: TypedTable) -> TypedTable:
@@ -65,7 +93,7 @@ def complete_rows(table: TypedTable) -> TypedTable:
 
     Raises:  DataError when each lacks one
     """
-    is_complete = table.values.select(pl.all_horizontal(pl.all().is_not_null())).to_series().to_numpy()
+    is_complete = np.all([table.values[name].is_not_null().to_numpy() for name in table.values.columns], axis=0)
     if not is_complete.any():
         raise DataError("empty: every row lacks a value", where=table.where, cure="choose `missing: mean`")
     return table if is_complete.all() else table.take(np.flatnonzero(is_complete))

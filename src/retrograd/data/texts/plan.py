@@ -8,14 +8,13 @@ import numpy as np
 
 from retrograd.base.errors import DataError
 from retrograd.data.cells.vocabulary import Vocabulary, fit_vocabulary
-from retrograd.data.settings import DataSettings
+from retrograd.data.settings import DataSettings, find_targets
 from retrograd.data.split.split import RowLabels
 from retrograd.data.table import Table
 from retrograd.data.tables.goal import Goal, Plan, find_goal
 from retrograd.data.tables.multilabel import MultiLabels
 from retrograd.data.tables.plan import split_keys
 from retrograd.data.tables.target import Labels, Quantities
-from retrograd.data.tables.task import find_targets
 from retrograd.data.texts.corpus import Corpus
 from retrograd.data.texts.inputs import CorpusInputs, TextInputs
 from retrograd.data.texts.reading import text_column, texts_in

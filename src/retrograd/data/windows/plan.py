@@ -11,13 +11,12 @@ import numpy as np
 from retrograd.base.errors import ConfigError, DataError
 from retrograd.data.cells.kinds import ColumnKind, find_kinds, kinds_notes
 from retrograd.data.report import Report
-from retrograd.data.settings import DataSettings
+from retrograd.data.settings import DataSettings, find_targets
 from retrograd.data.table import Table
 from retrograd.data.tables.goal import Goal, Plan
 from retrograd.data.tables.inputs import TableInputs, fit_table
 from retrograd.data.tables.scaling import Scaling, fit_scaling
 from retrograd.data.tables.target import Quantities
-from retrograd.data.tables.task import find_targets
 from retrograd.data.tables.typed import typed
 from retrograd.data.windows.gaps import filled
 from retrograd.data.windows.guess import with_guesses

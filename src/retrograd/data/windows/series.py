@@ -82,7 +82,7 @@ def keys_that_part(
     for keys in chosen:
         if any(table.column(name).null_count() for name in keys):
             continue
-        rows = table.frame.select(keys).with_columns(pl.Series("\0moment", moments))
+        rows = pl.DataFrame([*map(table.column, keys), pl.Series("\0moment", moments)])
         series = rows.select(keys).n_unique()
         if 1 < series <= len(table) / least and rows.n_unique() == len(table):
             return keys

@@ -223,7 +223,7 @@ def at_folder(data: DataSettings, folder: Path) -> DataSettings:
 
 def with_paths(data: DataSettings, change: Callable[[str], str]) -> DataSettings:
     """Return the settings with each path of a file changed."""
-    names = ["path", "valid_path", "test_path"]
+    names = ["path", "valid_path", "test_path", "cache"]
     names += ["target"] if Path(data.path or "").suffix == ".npy" else []  # it stands in a file of its own
     moved: dict[str, Any] = {name: change(given) for name in names if isinstance(given := getattr(data, name), str)}
     if data.text is not None and data.text.tokenizer is not None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
-from retrograd.data.batches import EpochOrder, epoch_order
+from retrograd.data.batches import EpochOrder, block_order, epoch_order
+from retrograd.data.mapped import exceeds_page_cache, is_mapped
 from retrograd.data.prefetch import ahead, is_streamed
 from retrograd.network.precision import in_precision
 from retrograd.training.config.settings import TrainingSettings
@@ -20,6 +21,13 @@ FEW_LOOK_STEPS = 16  # where steps take long: fewer say too little of how traini
 LOOK_OPERATIONS = (
     4e12  # some 20 s of a CPU: what an interrupt, or a crash at the wrong moment, costs of a large network
 )
+
+
+class Window(NamedTuple):
+    """What a dispatch of several steps takes: columns, and the row numbers of each minibatch in them."""
+
+    columns: Mapping[str, Any]
+    order: np.ndarray
 
 
 class Course:
@@ -52,7 +60,7 @@ class Course:
         self.look_steps = look_steps(stepper.cost(train, first).operations)
         if is_streamed(self.columns):
             self.per_dispatch = 1
-        if self.per_dispatch > 1:  # minibatches are gathered on the device
+        if self.per_dispatch > 1 and not is_mapped(self.columns):  # minibatches are gathered on the device
             self.on_device = {name: jnp.asarray(column) for name, column in self.columns.items()}
 
     @property
@@ -64,7 +72,8 @@ class Course:
     def order(self, epoch: int) -> EpochOrder:
         """Return the row numbers of one epoch's minibatches."""
         settings = self.settings
-        return epoch_order(
+        order = block_order if is_mapped(self.columns) and exceeds_page_cache(self.columns) else epoch_order
+        return order(
             self.rows, self.batch_size, settings.seed, epoch, shuffle=settings.shuffle, join_single=self.mixes_batch
         )
 
@@ -75,10 +84,17 @@ class Course:
         return stretches(left, len(epochs) * self.steps - done, self.look_steps)
 
     def portions(self, stretch: Sequence[np.ndarray]) -> Iterator[Any]:
-        """Yield what each dispatch takes: row numbers, or a minibatch (decoded ahead, while a step runs)."""
-        if is_streamed(self.columns):
-            return ahead(self.batch, stretch)
-        return (order if order.ndim == 2 else self.batch(order) for order in stretch)
+        """Yield what each dispatch takes: a Window, or a minibatch; read or decoded ahead, while steps run."""
+        if is_streamed(self.columns) or is_mapped(self.columns):
+            return ahead(self._portion, stretch)
+        return map(self._portion, stretch)
+
+    def _portion(self, order: np.ndarray) -> Any:
+        if order.ndim == 1:
+            return self.batch(order)
+        if not is_mapped(self.columns):
+            return Window(self.on_device, order)
+        return Window(self.batch(order.ravel()), np.arange(order.size, dtype=order.dtype).reshape(order.shape))
 
     def batch(self, chosen: np.ndarray) -> dict[str, Any]:
         """Return the minibatch of some row numbers."""

@@ -17,7 +17,7 @@ from retrograd.network.network import Variables, own_params, take
 from retrograd.network.scope import Node
 from retrograd.propagation.readings import acts_by_element, derivative, steepest
 from retrograd.record.events import Intervention
-from retrograd.training.loop.course import Course, minibatches, step_count
+from retrograd.training.loop.course import Course, Window, minibatches, step_count
 from retrograd.training.loop.divergence import SURE_ROWS, Compared, Condition, rows_there
 from retrograd.training.loop.guard import Guard, Rescue
 from retrograd.training.loop.nonfinite import find_nonfinite
@@ -89,8 +89,8 @@ class GuardedSteps:
         """Run some dispatches, fewer if asked to stop; only now are their outcomes waited for."""
         outcomes: list[Outcome] = []
         for portion in self.course.portions(stretch):
-            if isinstance(portion, np.ndarray):
-                train, outcome = self.stepper.many(train, self.course.on_device, portion)
+            if isinstance(portion, Window):
+                train, outcome = self.stepper.many(train, portion.columns, portion.order)
             else:
                 train, outcome = self.stepper.single(train, portion)
             outcomes.append(outcome)

@@ -1,4 +1,4 @@
-"""`retrograd cache`: compiled programs that later commands find ready."""
+"""`retrograd cache`: compiled programs and transformed data that later commands find ready."""
 
 from __future__ import annotations
 
@@ -7,33 +7,44 @@ from typing import Annotated
 
 import typer
 
-from retrograd.app.cli.options import Json, command_of
-from retrograd.base.compilation.compile_cache import Kept, cache_folder, clear, kept
+from retrograd.app.cli.options import CacheFolder, Json, command_of
+from retrograd.base.caches import cache_folder
+from retrograd.base.compilation.compile_cache import COMPILED, Kept, clear, kept
 from retrograd.base.errors import UsageError
+from retrograd.data.cache.entry import KeptData, cache_root, clear_data, kept_data
 from retrograd.present.numbers import size
 
 
 def cache(
-    clears: Annotated[bool, typer.Option("--clear", help="Remove them; the next commands compile anew.")] = False,
+    clears: Annotated[bool, typer.Option("--clear", help="Remove them; the next commands make them anew.")] = False,
+    folder: CacheFolder = None,
     as_json: Json = False,
 ) -> None:
-    """Show where compiled programs are kept between commands, how many there are, and their size."""
-    folder = cache_folder()
-    if folder is None:
+    """Show what is kept between commands: compiled programs, and the columns of tables that stay in files."""
+    programs = cache_folder(COMPILED)
+    if programs is None:
         raise UsageError("there is no cache folder", where="HOME", cure="set HOME or XDG_CACHE_HOME to a folder")
-    stored = clear(folder) if clears else kept(folder)
-    typer.echo(json.dumps(as_values(stored, clears)) if as_json else in_words(stored, clears))
+    tables = cache_root(folder)
+    stored = clear(programs) if clears else kept(programs)
+    data = clear_data(tables) if clears else kept_data(tables)
+    typer.echo(json.dumps(as_values(stored, data, clears)) if as_json else in_words(stored, data, clears))
 
 
-def as_values(stored: Kept, cleared: bool) -> dict[str, object]:
+def as_values(stored: Kept, data: KeptData, cleared: bool) -> dict[str, object]:
     """Return what is kept, or was removed, as plain values."""
-    return {"folder": str(stored.folder), "programs": stored.programs, "bytes": stored.bytes, "cleared": cleared}
+    tables = {"folder": str(data.folder), "tables": data.tables, "bytes": data.bytes}
+    return {"folder": str(stored.folder), "programs": stored.programs, "bytes": stored.bytes, "cleared": cleared,
+            "data": tables}  # fmt: skip
 
 
-def in_words(stored: Kept, cleared: bool) -> str:
+def in_words(stored: Kept, data: KeptData, cleared: bool) -> str:
     """Return what is kept, or was removed, in words."""
-    programs = f"{stored.programs} compiled program{'' if stored.programs == 1 else 's'}, {size(stored.bytes)}"
-    return f"{stored.folder}: {'removed ' if cleared else ''}{programs}"
+    kinds = ((stored, stored.programs, "compiled program"), (data, data.tables, "table"))
+    lines = [
+        f"{kind.folder}: {'removed ' if cleared else ''}{count} {what}{'' if count == 1 else 's'}, {size(kind.bytes)}"
+        for kind, count, what in kinds
+    ]
+    return "\n".join(lines)
 
 
 command = command_of(cache)

@@ -14,6 +14,7 @@ import typer
 
 from retrograd.app.cli.examined import carry
 from retrograd.app.cli.options import (
+    CacheFolder,
     Changes,
     Json,
     OwnLayers,
@@ -92,6 +93,7 @@ def train(
         int | None,
         typer.Option(parser=at_least(1), metavar="N", help="refuse data files larger than this, decompressed"),
     ] = None,
+    cache: CacheFolder = None,
     layers: OwnLayers = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="show no progress")] = False,
     as_json: Json = False,
@@ -106,7 +108,7 @@ def train(
     settle(layers)
     wanted = [*(changes or [])]
     numbers = {"training.epochs": epochs, "training.batch_size": batch_size, "training.seed": seed,
-               "data.max_bytes": max_bytes}  # fmt: skip
+               "data.max_bytes": max_bytes, "data.cache": cache}  # fmt: skip
     wanted += [f"{key}={value}" for key, value in numbers.items() if value is not None]
     check_resume(source, resume, extend, run, force)
     going_on = None if resume in (None, AUTO) else find_run(runs, str(resume))

@@ -1,0 +1,146 @@
+"""Entries of the data cache: folders that appear whole or not at all, written by one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from retrograd.base.caches import cache_folder
+from retrograd.base.errors import ResourceError
+
+MANIFEST = "manifest.json"
+LOCK, TEMPORARY = ".lock", ".tmp"
+CURE = "free some space, or name a folder on another disk with `--cache DIR` (`data: {cache: DIR}`)"
+
+
+class KeptData(NamedTuple):
+    """What a folder keeps of data: how many tables, and their bytes."""
+
+    folder: Path
+    tables: int
+    bytes: int
+
+
+def cache_root(chosen: str | Path | None = None) -> Path:
+    """Return the folder of the cache.
+
+    Raises:  ResourceError where there is no home
+    """
+    folder = cache_folder("data") if chosen is None else Path(chosen)
+    if folder is None:
+        raise ResourceError("there is no cache folder", where="HOME", cure="name one with `--cache DIR`")
+    return folder
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is kept under a key, while its lock is held."""
+
+    root: Path
+    key: str
+
+    @property
+    def folder(self) -> Path:
+        """The folder with the files and their manifest."""
+        return self.root / self.key
+
+    def manifest(self) -> dict[str, Any] | None:
+        """Return the manifest of a whole entry; None where there is none."""
+        try:
+            plain: dict[str, Any] = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return plain if plain.get("key") == self.key else None
+
+    @contextmanager
+    def writing(self) -> Iterator[Path]:
+        """Give a folder to write files and then the manifest to; it takes its place when all of it is on the disk.
+
+        Raises:  ResourceError when the disk refuses
+        """
+        for stale in self.root.glob(f"{self.key}*{TEMPORARY}"):  # of a process that was killed: the lock is ours
+            shutil.rmtree(stale, ignore_errors=True)
+        temporary = self.root / f"{self.key}-{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}"
+        try:
+            temporary.mkdir()
+            yield temporary
+            for path in sorted(temporary.rglob("*")):
+                _sync(path)
+            _sync(temporary)
+            if self.folder.exists():  # damaged
+                self.folder.rename(temporary.with_suffix(f".old{TEMPORARY}"))
+            temporary.rename(self.folder)
+            _sync(self.root)
+        except OSError as error:
+            raise ResourceError(
+                f"cannot be written: {error.strerror or error}", where=str(self.root), cure=CURE
+            ) from None
+        finally:
+            for path in (temporary, temporary.with_suffix(f".old{TEMPORARY}")):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def locked(root: Path, key: str) -> Iterator[Entry]:
+    """Give the entry of a key to one process at a time; others wait, and find what the first one wrote.
+
+    Raises:  ResourceError when the folder cannot be written to
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = os.open(root / f"{key}{LOCK}", os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise _refused(error, root) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield Entry(root, key)
+    finally:
+        os.close(lock)
+
+
+def kept_data(root: Path) -> KeptData:
+    """Return what a cache holds."""
+    folders = [path for path in _entries(root) if not path.name.endswith(TEMPORARY)]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return KeptData(root, len(folders), sum(path.stat().st_size for path in files))
+
+
+def clear_data(root: Path) -> KeptData:
+    """Remove all entries that no process is writing; return what was removed."""
+    before = kept_data(root)
+    for folder in _entries(root):
+        key = folder.name.removesuffix(TEMPORARY).partition("-")[0]
+        with contextlib.suppress(OSError), open(root / f"{key}{LOCK}", "ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+    after = kept_data(root)
+    return before._replace(tables=before.tables - after.tables, bytes=before.bytes - after.bytes)
+
+
+def _entries(root: Path) -> list[Path]:
+    """Return the folders of a cache, whole ones and those that are being written."""
+    with contextlib.suppress(OSError):
+        folders = [path for path in root.iterdir() if path.is_dir()]
+        return [path for path in folders if (path / MANIFEST).exists() or path.name.endswith(TEMPORARY)]
+    return []
+
+
+def _refused(error: OSError, root: Path) -> ResourceError:
+    return ResourceError(f"cannot be written: {error.strerror or error}", where=str(root), cure=CURE)
+
+
+def _sync(path: Path) -> None:
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

@@ -1,0 +1,125 @@
+"""Batch columns in files: written block by block, and mapped into memory where training reads them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import polars as pl
+
+from retrograd.data.cache.entry import MANIFEST, Entry
+from retrograd.data.cells.floats import floats
+from retrograd.data.preprocessing import Preprocessing
+from retrograd.data.report import Report
+from retrograd.data.scanned import LINE, ScannedTable
+from retrograd.data.seen import Seen
+from retrograd.data.settings import DataSettings
+from retrograd.data.tables.typed import ScannedTypedTable
+
+FORMAT = 1
+BLOCK_ROWS = 1 << 18  # of a table that are transformed at a time
+NOT_IN_KEY = ("stream", "cache", "max_bytes")  # settings that change no number
+
+Columns = dict[str, np.ndarray]
+
+
+def cache_key(settings: DataSettings, digest: str, version: str) -> str:
+    """Return the name under which the columns of data are kept: it changes with the data and whatever shapes them."""
+    shaping = {name: value for name, value in asdict(settings).items() if name not in NOT_IN_KEY}
+    plain = [FORMAT, version, pl.__version__, np.__version__, floats().__name__, digest, shaping]
+    return hashlib.sha256(json.dumps(plain, default=str).encode()).hexdigest()[:32]
+
+
+def stored_part(
+    folder: Path, part: str, rows: ScannedTypedTable, preprocessing: Preprocessing, report: Report
+) -> Columns:
+    """Return the batch columns of a part, transformed block by block into files of a folder."""
+    target = () if preprocessing.target is None else preprocessing.target.names
+    others = (*target, *([preprocessing.weight] if preprocessing.weight is not None else []))
+    paths: dict[str, Path] = {}
+    counted = Report()
+    with ExitStack() as opened:
+        files: dict[str, BinaryIO] = {}
+        for start in range(0, len(rows), BLOCK_ROWS):
+            block = rows.block(others, start, min(start + BLOCK_ROWS, len(rows)))
+            for name, column in preprocessing.transform(block, with_target=True, report=counted).items():
+                if name not in files:
+                    paths[name] = folder / f"{part}-{len(files)}.npy"
+                    files[name] = opened.enter_context(open(paths[name], "wb"))
+                    shape = (len(rows), *column.shape[1:])
+                    header = {"descr": column.dtype.str, "fortran_order": False, "shape": shape}
+                    np.lib.format.write_array_header_1_0(files[name], header)
+                files[name].write(np.ascontiguousarray(column).data)
+    report.add(counted, rows.values.columns)
+    return {name: np.load(path, mmap_mode="r") for name, path in paths.items()}
+
+
+def stored_seen(folder: Path, seen: Mapping[str, Seen]) -> dict[str, Any] | None:
+    """Write the cells of rows as the user knows them, and return what finds them again."""
+    for part, each in seen.items():
+        rows = each.rows
+        assert isinstance(rows, ScannedTable)
+        names = [*each.columns, *([LINE] if LINE in rows.scans else [])]
+        (folder / "seen").mkdir()
+        count = 0
+        for start in range(0, len(rows), BLOCK_ROWS):
+            frame = rows.rows(names, start, min(start + BLOCK_ROWS, len(rows)))
+            frame.rename(dict(zip(names, map(str, range(len(names))), strict=True))).write_ipc(
+                folder / f"seen/{count}.arrow"
+            )
+            count += 1
+        if rows.chosen is not None:
+            np.save(folder / "seen/numbers.npy", rows.chosen + 1)
+        return {"part": part, "columns": list(each.columns), "lines": LINE in rows.scans, "where": rows.where,
+                "rows": len(rows), "files": count}  # fmt: skip
+    return None
+
+
+def read_seen(folder: Path, plain: Mapping[str, Any] | None) -> dict[str, Seen]:
+    """Return the rows that `stored_seen` wrote."""
+    if plain is None:
+        return {}
+    scan = pl.scan_ipc([folder / f"seen/{i}.arrow" for i in range(plain["files"])])
+    names = [*plain["columns"], *([LINE] if plain["lines"] else [])]
+    schema = scan.collect_schema()
+    numbers = folder / "seen/numbers.npy"
+    rows = ScannedTable(
+        pl.DataFrame(schema={name: schema[str(i)] for i, name in enumerate(plain["columns"])}),
+        plain["where"],
+        numbers=np.load(numbers, mmap_mode="r") if numbers.exists() else None,
+        scans={name: scan.select(str(i)) for i, name in enumerate(names)},
+        height=plain["rows"],
+    )
+    return {plain["part"]: Seen(rows, tuple(plain["columns"]))}
+
+
+def write_manifest(folder: Path, key: str, parts: Mapping[str, Columns], facts: Mapping[str, Any]) -> None:
+    """Write what a folder holds: of each part its columns, in the order of their files, and further facts."""
+    columns = {
+        part: {name: [column.dtype.str, list(column.shape)] for name, column in batch.items()}
+        for part, batch in parts.items()
+    }
+    plain = {"format": FORMAT, "key": key, "parts": columns, **facts}
+    (folder / MANIFEST).write_text(json.dumps(plain, ensure_ascii=False), encoding="utf-8")
+
+
+def read_parts(entry: Entry, manifest: Mapping[str, Any]) -> dict[str, Columns] | None:
+    """Return the columns of an entry, mapped into memory; None where a file is missing or of another size."""
+    parts: dict[str, Columns] = {}
+    for part, columns in manifest["parts"].items():
+        parts[part] = {}
+        for i, (name, (dtype, shape)) in enumerate(columns.items()):
+            try:
+                column = np.load(entry.folder / f"{part}-{i}.npy", mmap_mode="r")
+            except (OSError, ValueError):
+                return None
+            if column.dtype.str != dtype or list(column.shape) != shape:
+                return None
+            parts[part][name] = column
+    return parts

@@ -1,0 +1,170 @@
+"""Data whose rows stay in files: which they are, and their columns, kept by an earlier run or made by this one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import warnings
+from collections.abc import Callable, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from retrograd import __version__
+from retrograd.base.errors import ConfigError, RetrogradWarning
+from retrograd.base.memory import host_bytes
+from retrograd.data.cache.entry import Entry, cache_root, locked
+from retrograd.data.cache.stored import cache_key, read_parts, read_seen, stored_seen, write_manifest
+from retrograd.data.images.decoding import SUFFIXES as IMAGE_SUFFIXES
+from retrograd.data.preprocessing import Preprocessing
+from retrograd.data.read.compression import SUFFIXES as PACKED
+from retrograd.data.read.compression import inner_name
+from retrograd.data.read.delimited import SEPARATED
+from retrograd.data.read.files import MEMORY_PER_BYTE, file_digest
+from retrograd.data.read.folders import files_below
+from retrograd.data.read.parts import is_pattern, matching, tables_below
+from retrograd.data.scanned import MixedColumns, Spill, spilling
+from retrograd.data.seen import Seen
+from retrograd.data.settings import DataSettings, Task
+from retrograd.data.source import Source, folder_digests, joined_digest, read_source
+from retrograd.data.table import TextForm
+
+COLUMN_FILES = (".parquet", ".feather", ".arrow", ".ipc")
+STREAMED = (*SEPARATED, ".jsonl", ".ndjson", *COLUMN_FILES)
+COLUMN_MEMORY = 10  # bytes for each of a column file while it becomes batches: float64 in two forms, and batches
+UNPACKED = 5  # times the size of a compressed file
+SHARE = 0.5  # of the free memory
+
+Build = Callable[[Source, Path], Any]  # of a data set, with its columns in files of a folder
+
+
+class Kept(NamedTuple):
+    """What is kept of a data set; its columns are mapped into memory."""
+
+    name: str
+    task: Task
+    train: dict[str, np.ndarray]
+    valid: dict[str, np.ndarray] | None
+    test: dict[str, np.ndarray] | None
+    preprocessing: Preprocessing
+    notes: tuple[str, ...]
+    digest: str
+    form: TextForm | None
+    seen: Mapping[str, Seen]
+
+
+def kept(settings: DataSettings, base_dir: Path, digest: str, build: Build) -> Kept:
+    """Return data whose columns are kept in files; they are written first, unless an earlier run has done so.
+
+    Warns:  what was warned of when they were written
+    """
+    root = cache_root(None if settings.cache is None else base_dir / settings.cache)
+    with locked(root, cache_key(settings, digest, __version__)) as entry:
+        manifest = _manifest(entry)
+        if manifest is None:
+            with entry.writing() as folder:
+                _keep(settings, base_dir, digest, build, entry.key, folder)
+            manifest = _manifest(entry)
+            assert manifest is not None
+        plain, parts = manifest
+        entry.folder.touch()  # when it was used last
+    for message in plain["warnings"]:
+        warnings.warn(message, RetrogradWarning, stacklevel=3)
+    form = plain["form"]
+    return Kept(
+        plain["name"],
+        plain["task"],
+        parts["train"],
+        parts.get("valid"),
+        parts.get("test"),
+        Preprocessing.from_json(plain["preprocessing"]),
+        tuple(plain["notes"]),
+        digest,
+        None if form is None else TextForm(*form),
+        read_seen(entry.folder, plain["seen"]),
+    )
+
+
+def _manifest(entry: Entry) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]] | None:
+    """Return an entry's facts and columns, if all of them are there."""
+    manifest = entry.manifest()
+    parts = None if manifest is None else read_parts(entry, manifest)
+    return None if manifest is None or parts is None else (manifest, parts)
+
+
+def _keep(settings: DataSettings, base_dir: Path, digest: str, build: Build, key: str, folder: Path) -> None:
+    """Read, split and preprocess data whose rows stay in files, and write their columns and manifest to a folder."""
+    raw, text = folder / "raw", frozenset[str]()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        while True:
+            try:
+                with spilling(Spill(raw, settings, digest, text)):
+                    source = read_source(settings, base_dir)
+                break
+            except MixedColumns as mixed:
+                text |= mixed.names
+                shutil.rmtree(raw)
+        dataset = build(source, folder)
+    plain = dataset.preprocessing.to_json()
+    facts = {
+        "name": dataset.name,
+        "task": dataset.task,
+        "digest": digest,
+        "preprocessing": plain,
+        "preprocessing_digest": hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest(),
+        "notes": dataset.notes,
+        "warnings": list(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, RetrogradWarning))),
+        "form": dataset.form,
+        "seen": stored_seen(folder, dataset.seen),
+    }
+    parts = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}
+    write_manifest(folder, key, {name: batch for name, batch in parts.items() if batch is not None}, facts)
+    shutil.rmtree(raw)
+
+
+def streamed_digest(settings: DataSettings, base_dir: Path) -> str | None:
+    """Return the digest of data whose rows are to stay in files; None where they are read into memory.
+
+    Raises:  ConfigError for `stream: always` where the data are no tables that can stay in files
+    """
+    paths = [base_dir / name for name in (settings.path, settings.valid_path, settings.test_path) if name is not None]
+    if settings.stream == "never" or not paths:
+        return None
+    files = {path: _table_files(path, settings) for path in paths}
+    if not all(files.values()):
+        if settings.stream == "always" and all(path.exists() or is_pattern(path) for path in paths):
+            cure = f"only plain tables are, in files ending in {', '.join(STREAMED)}"
+            raise ConfigError("these data are read into memory", where="data.stream", cure=cure)
+        return None
+    room = host_bytes()
+    needed = sum(map(_bytes_in_memory, chain.from_iterable(files.values())))
+    if settings.stream == "auto" and (room is None or needed <= room * SHARE):
+        return None
+    limit = settings.max_bytes
+    digests = [
+        folder_digests(path, named, limit) if path.is_dir() else [file_digest(file, limit) for file in named]
+        for path, named in files.items()
+    ]
+    return joined_digest([*chain.from_iterable(digests)])
+
+
+def _table_files(path: Path, settings: DataSettings) -> list[Path]:
+    """Return the files of a plain table that can stay in them; none for other data."""
+    if settings.images is not None or settings.text is not None or settings.windows is not None:
+        return []
+    if path.is_dir():
+        files = [] if any(files_below(path, IMAGE_SUFFIXES)) else tables_below(path)
+    else:
+        files = matching(path) if is_pattern(path) else [path] if path.is_file() else []
+    return files if all(Path(inner_name(file)).suffix in STREAMED for file in files) else []
+
+
+def _bytes_in_memory(path: Path) -> int:
+    """Return about how many bytes a table takes while it becomes batches."""
+    is_text = Path(inner_name(path)).suffix not in COLUMN_FILES
+    factor = (MEMORY_PER_BYTE if is_text else COLUMN_MEMORY) * (UNPACKED if path.suffix.lower() in PACKED else 1)
+    return factor * path.stat().st_size

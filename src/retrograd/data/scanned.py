@@ -1,0 +1,234 @@
+"""Tables larger than memory: their cells lie in files, from which one column at a time is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from retrograd.data.ordinary import ORDINARY, Points, points_of
+from retrograd.data.settings import DataSettings, find_targets
+from retrograd.data.table import Origin, Table, plain_cells
+
+LINE = "\0line"  # the column of line numbers, whose name no file's column has
+
+
+@dataclass(frozen=True)
+class ScannedTable(Table):
+    """A table whose cells stay in files. Of its `frame` the names and types count: it has no rows.
+
+    `scans` hold one column each, all of `height` rows; `chosen` are those that the table has, in ascending order, and
+    `folder` is where derived columns go. Of its origin `file_of` are the numbers of each file's first row.
+    """
+
+    scans: Mapping[str, pl.LazyFrame] = field(default_factory=dict)
+    height: int = 0
+    folder: Path = Path()
+    chosen: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return self.height if self.chosen is None else len(self.chosen)
+
+    def __getitem__(self, name: str) -> pl.Series:
+        return self.column(name)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns' names, as a frame has them."""
+        return self.names
+
+    def place(self, row: int) -> tuple[str, str]:
+        """Return where a row stands, as `file:line` and in words."""
+        number = row if self.chosen is None else int(self.chosen[row])
+        file = self.where
+        if self.origin is not None:
+            file = self.origin.files[int(np.searchsorted(self.origin.file_of, number, side="right")) - 1]
+        if LINE not in self.scans:
+            return file, f"row {number + 1 if self.numbers is None else self.numbers[row]}"
+        line = self.scans[LINE].slice(number, 1).collect().item()
+        return f"{file}:{line}", f"line {line}"
+
+    def column(self, name: str) -> pl.Series:
+        """Return one column, read from its files; an unknown name is an error that lists the known ones."""
+        super().column(name)
+        cells = self.scans[name].collect().to_series().rechunk().alias(name)
+        return cells if self.chosen is None else cells[self.chosen]
+
+    def rows(self, names: Iterable[str], start: int, stop: int) -> pl.DataFrame:
+        """Return some columns of the rows from one to another."""
+        chosen = np.arange(start, stop) if self.chosen is None else self.chosen[start:stop]
+        if not len(chosen):
+            return self.frame.select(names)
+        first, last = int(chosen[0]), int(chosen[-1])
+        parts = [self.scans[name].slice(first, last + 1 - first).collect().to_series().alias(name) for name in names]
+        frame = pl.DataFrame(parts)
+        return frame if len(chosen) == last + 1 - first else frame[chosen - first]
+
+    def take(self, rows: np.ndarray) -> ScannedTable:
+        """Return some rows (indices, ascending)."""
+        return replace(self, chosen=rows if self.chosen is None else self.chosen[rows])
+
+    def numbered(self) -> ScannedTable:
+        """Return the table: its rows know their numbers."""
+        return self
+
+    def each(self, names: Sequence[str], ask: Callable[[pl.Expr], pl.Expr]) -> tuple[Any, ...]:
+        """Return an answer about each of some columns."""
+        return tuple(self.column(name).to_frame().select(ask(pl.col(name))).item() for name in names)
+
+    def columns_of(self, series: Iterable[pl.Series]) -> ScannedTable:
+        """Return a table of other columns for the same rows, each written to a file before the next is asked for."""
+        return replace(self, frame=pl.DataFrame(), scans={}, chosen=None, height=len(self)).with_columns(series)
+
+    def with_columns(self, series: Iterable[pl.Series]) -> ScannedTable:
+        """Return the table with further columns, or others in place of some."""
+        assert self.chosen is None  # rows that the table leaves out would have no cell
+        frame, scans = self.frame, dict(self.scans)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for cells in series:
+            path = self.folder / f"{sum(1 for _ in self.folder.iterdir())}.arrow"
+            cells.rename("cells").to_frame().write_ipc(path)
+            frame = frame.with_columns(pl.Series(cells.name, [], dtype=cells.dtype))
+            scans[cells.name] = pl.scan_ipc(path)
+        return replace(self, frame=frame, scans=scans)
+
+    def select(self, names: Iterable[str]) -> ScannedTable:
+        """Return the table with some of its columns."""
+        frame = self.frame.select(names)
+        return replace(self, frame=frame, scans={n: s for n, s in self.scans.items() if n in (*frame.columns, LINE)})
+
+    def with_missing(self, words: Sequence[str]) -> ScannedTable:
+        """Return the table with text stripped of blanks, and with NaN and the `words` for a missing value as nulls."""
+        if self.missing_words == tuple(words):
+            return self
+        scans = {name: scan.with_columns(plain_cells(words)) for name, scan in self.scans.items()}
+        return replace(self, scans=scans, missing_words=tuple(words))
+
+
+def joined_scans(tables: Sequence[ScannedTable], where: str, files: tuple[str, ...]) -> ScannedTable:
+    """Return the rows of several tables with the same columns, one after another."""
+    first = tables[0]
+    try:
+        frame = pl.concat([table.frame.select(first.names) for table in tables], how="vertical_relaxed")
+        kinds = dict(frame.schema)
+    except pl.exceptions.PolarsError:
+        kinds = dict.fromkeys(first.names, pl.String())
+    names = [*first.names, *([LINE] if all(LINE in table.scans for table in tables) else [])]
+    scans = {}
+    for name in names:
+        parts = [table.scans[name].select(pl.all().name.map(lambda _: "cells")) for table in tables]
+        kind = kinds.get(name)
+        scans[name] = pl.concat(parts if kind is None else [part.cast(kind) for part in parts])
+    starts = np.concatenate([[0], np.cumsum([table.height for table in tables])[:-1]])
+    return replace(
+        first,
+        frame=pl.DataFrame(schema=kinds),
+        where=where,
+        scans=scans,
+        height=sum(table.height for table in tables),
+        origin=Origin(files, starts),
+    )
+
+
+class MixedColumns(Exception):
+    """Columns that have to be read as text from the beginning on: the first rows were numbers, later ones are not."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__(*sorted(names))
+        self.names = frozenset(names)
+
+
+class Spill:
+    """Where rows go that are read to stay in files: into a folder, chunk by chunk.
+
+    Cells of text become what `with_missing` makes of them, and ordinary numbers numbers, but for targets and other
+    columns whose text decides, and those that `text` names. A part of the data is what `begin_part` begins.
+    """
+
+    def __init__(self, folder: Path, settings: DataSettings, digest: str, text: Iterable[str] = ()) -> None:
+        self.folder, self.settings, self.text = folder, settings, frozenset(text)
+        self.digest = digest  # of the data
+        self.mixed: set[str] = set()  # columns of numbers so far that turned out to be text
+        self._is_number: dict[str, bool] = {}
+        self._points: dict[str, Points] = {}
+        self._count = 0
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def begin_part(self) -> None:
+        """Begin a part of the data, whose numbers have to be clear by themselves."""
+        self.mixed |= {name for name, points in self._points.items() if self._is_number[name] and not points.are_clear}
+        self._points = {}
+        self.check()
+
+    def check(self) -> None:
+        """Raise MixedColumns when columns that were written as numbers hold something else."""
+        if self.mixed:
+            raise MixedColumns(self.mixed)
+
+    def add(self, frame: pl.DataFrame, lines: np.ndarray, as_text: Iterable[str]) -> Path:
+        """Write some rows of text to a file, and return it; the columns `as_text` stay text."""
+        frame = frame.with_columns(plain_cells(self.settings.missing_values))
+        names = [n for n in frame.columns if n not in {*self.text, *as_text} and self._is_number.get(n, True)]
+        fitting = frame.select(pl.col(names).str.contains(ORDINARY).all()).row(0, named=True) if names else {}
+        ordinary = []
+        for name in names:
+            before = self._points.get(name, Points(False, False))
+            points = points_of(frame[name]) if fitting[name] and not before.shown else before
+            points = Points(before.any or points.any, before.shown or points.shown)
+            fits = fitting[name] and (name in self._is_number or points.are_clear)
+            if fits:
+                ordinary.append(name)
+                self._points[name] = points
+            elif self._is_number.get(name):
+                self.mixed.add(name)
+            self._is_number[name] = fits
+        path = self.folder / f"{self._count}.arrow"
+        self._count += 1
+        frame.with_columns(pl.col(ordinary).cast(pl.Float64), pl.Series(LINE, lines.astype(np.int64))).write_ipc(path)
+        return path
+
+    def table(self, paths: Sequence[Path], where: str, height: int) -> ScannedTable:
+        """Return the table of rows that were written to some files."""
+        self.check()
+        schema = pl.read_ipc_schema(paths[0])
+        together = pl.scan_ipc(list(paths))
+        frame = pl.DataFrame(schema={name: kind for name, kind in schema.items() if name != LINE})
+        return ScannedTable(
+            frame,
+            where,
+            missing_words=tuple(self.settings.missing_values),
+            scans={name: together.select(name) for name in schema},
+            height=height,
+            folder=self.folder / "derived",
+        )
+
+
+def columns_of_text(names: Sequence[str], settings: DataSettings) -> set[str]:
+    """Return the columns whose text is looked at even where they hold ordinary numbers: targets and chosen kinds."""
+    named = tuple(name for name in names if not name.startswith("unnamed_"))  # the last one may be left out
+    others = {name for name in (settings.split.column, settings.weight) if name is not None}
+    return {*find_targets(tuple(names), settings), *find_targets(named or ("",), settings), *settings.kinds, *others}
+
+
+_SPILL: ContextVar[Spill | None] = ContextVar("spill", default=None)
+
+
+def spill() -> Spill | None:
+    """Return where rows go that are read now; None where they stay in memory."""
+    return _SPILL.get()
+
+
+@contextmanager
+def spilling(into: Spill) -> Iterator[None]:
+    """Let the tables that are read inside stay in files."""
+    token = _SPILL.set(into)
+    try:
+        yield
+    finally:
+        _SPILL.reset(token)

@@ -1,0 +1,296 @@
+"""Tables whose rows stay in files become the data that they become in memory, to the last bit, and are kept."""
+
+import itertools
+import random
+import shutil
+import threading
+import warnings
+
+import numpy as np
+import polars as pl
+import pytest
+
+from retrograd.base.errors import ConfigError, DataError, LabelError, ResourceError
+from retrograd.data.cache.entry import MANIFEST, cache_root, clear_data, kept_data, locked
+from retrograd.data.dataset import load
+from retrograd.data.settings import DataSettings
+
+WORDS = ["red", "green", "blue", "n/a"]
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr("retrograd.data.read.delimited.MOST_BYTES", 4000)
+    monkeypatch.setattr("retrograd.data.read.delimited.FEWEST_BYTES", 1000)
+    monkeypatch.setattr("retrograd.data.cache.stored.BLOCK_ROWS", 70)
+
+
+@pytest.fixture
+def both(tmp_path):
+    """Return what loads data in memory and from files, compares all of both, and returns the latter."""
+
+    def loaded(path, **settings):
+        plain = DataSettings(path=str(path), stream="never", **settings)
+        kept = DataSettings(path=str(path), stream="always", cache=str(tmp_path / "cache"), **settings)
+        memory, files = load(plain), load(kept)
+        assert same(memory, files)
+        return files
+
+    return loaded
+
+
+def same(one, other):
+    facts = ("name", "task", "digest", "notes", "preprocessing", "form", "rows", "sizes")
+    for fact in facts:
+        assert getattr(one, fact) == getattr(other, fact), fact
+    for part in ("train", "valid", "test"):
+        columns, others = getattr(one, part) or {}, getattr(other, part) or {}
+        assert list(columns) == list(others)
+        for name, column in columns.items():
+            assert (column.dtype, column.shape) == (others[name].dtype, others[name].shape)
+            assert np.asarray(column).tobytes() == np.asarray(others[name]).tobytes(), (part, name)
+    for part, seen in one.seen.items():
+        for row in (0, len(seen.rows) // 2, len(seen.rows) - 1):
+            assert seen.cells(row) == other.seen[part].cells(row)
+            assert seen.place(row) == other.seen[part].place(row)
+    return True
+
+
+def columns(rows=400, seed=0):
+    rng = random.Random(seed)
+    return {
+        "size": [f"{rng.gauss(0, 1):.6f}" for _ in range(rows)],
+        "count": [rng.randint(0, 99_999) for _ in range(rows)],
+        "price": [rng.choice((f"${rng.randint(1, 9)},{rng.randint(100, 999)}", "")) for _ in range(rows)],
+        "code": [f"{rng.randint(1, 9):03d}" for _ in range(rows)],
+        "day": [f"2024-0{rng.randint(1, 9)}-1{rng.randint(0, 9)}" for _ in range(rows)],
+        "colour": [rng.choice(WORDS) for _ in range(rows)],
+        "large": [rng.randint(10**6, 10**9) for _ in range(rows)],
+        "yes": [rng.choice(("yes", "no", "")) for _ in range(rows)],
+        "key": [f"k{i}-{rng.random()}" for i in range(rows)],
+        "kind": [rng.choice(("a", "b", "b", "c")) for _ in range(rows)],
+    }
+
+
+def write(path, table):
+    rows = itertools.chain([table], zip(*table.values(), strict=True))
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join(",".join(f'"{c}"' if "," in str(c) else str(c) for c in row) for row in rows) + "\n")
+    return path
+
+
+def test_a_table_of_every_kind_of_column_is_the_same_in_files(both, tmp_path):
+    data = both(write(tmp_path / "d.csv", columns()))
+    assert isinstance(data.train["x"], np.memmap)
+    assert {column.kind for column in data.preprocessing.inputs.columns} == {"number", "category", "date", "boolean"}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"target": "size", "split": {"method": "random"}},
+        {"target": "kind", "missing": "drop", "categories": "embed"},
+        {"target": "kind", "split": {"method": "time", "column": "day"}},
+        {"target": "yes", "invalid": "missing", "kinds": {"code": "number"}},
+        {"target": "kind", "weight": "count", "features": ["size", "yes"]},
+    ],
+)
+def test_so_it_is_with_other_settings(both, tmp_path, settings):
+    both(write(tmp_path / "d.csv", columns()), **settings)
+
+
+def test_a_column_of_numbers_may_turn_out_to_be_words_in_its_last_row(both, tmp_path):
+    table = columns()
+    table["count"][-1] = "many"
+    table["size"][200] = "1e400"
+    both(write(tmp_path / "d.csv", table), target="kind", kinds={"size": "category"}, invalid="missing")
+    whole = {name: [1.5 if i < 395 else "1.234" for i in range(400)] for name in ("x", "z")} | {"y": [0, 1] * 200}
+    both(write(tmp_path / "e.csv", whole))
+
+
+def test_points_that_only_late_rows_make_clear_are_read_as_in_memory(both, tmp_path):
+    late = [f"{i % 9}.{100 + i}" for i in range(399)] + ["0.5"]
+    never = [f"{1 + i % 9}.{100 + i}" for i in range(400)]
+    both(write(tmp_path / "d.csv", {"late": late, "never": never, "y": [0, 1] * 200}))
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "arrow", "jsonl"])
+def test_shards_are_one_table_and_a_word_of_the_last_one_is_known(both, tmp_path, kind):
+    table = columns()
+    table["colour"] = ["red"] * 350 + ["late"] * 50
+    frame = pl.DataFrame(table)
+    frame = frame.with_columns(pl.col("size").cast(pl.Float64), pl.col("day").str.to_date())
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    save = {"csv": "write_csv", "parquet": "write_parquet", "arrow": "write_ipc", "jsonl": "write_ndjson"}[kind]
+    for i in range(4):  # the last one repeats rows of the first
+        part = frame[100 * i : 100 * i + 100] if i < 3 else pl.concat([frame[300:], frame[:100]])
+        part = part.with_columns(pl.col("day").cast(pl.String)) if kind == "jsonl" else part
+        getattr(part.select(reversed(part.columns)) if i == 1 and kind != "csv" else part, save)(folder / f"{i}.{kind}")
+    data = both(folder, target="kind")
+    (colours,) = (column for column in data.preprocessing.inputs.columns if column.name == "colour")
+    assert colours.words == ("late", "red")
+    shares = np.bincount(data.train["y"].ravel().astype(int)) / data.rows["train"]
+    assert np.allclose(shares, np.bincount(data.valid["y"].ravel().astype(int)) / data.rows["valid"], atol=0.02)
+    both(tmp_path / "shards" / f"*.{kind}", target="kind")
+
+
+def test_parts_with_files_of_their_own_are_kept_too(both, tmp_path):
+    table = columns()
+    write(tmp_path / "d.csv", table)
+    other = columns(100, seed=1)
+    other["count"][50] = 1234567
+    data = both(tmp_path / "d.csv", valid_path=str(write(tmp_path / "v.csv", other)), target="kind")
+    assert data.rows == {"train": 400, "valid": 100}
+
+
+def test_compressed_files_stay_in_files(both, tmp_path):
+    import gzip
+
+    path = write(tmp_path / "d.csv", columns())
+    (tmp_path / "e.csv.gz").write_bytes(gzip.compress(path.read_bytes()))
+    both(tmp_path / "e.csv.gz")
+
+
+def test_a_bad_cell_is_told_with_its_file_and_line(tmp_path):
+    table = columns()
+    table["large"][333] = "oops"
+    settings = {
+        "path": str(write(tmp_path / "d.csv", table)),
+        "cache": str(tmp_path / "c"),
+        "kinds": {"large": "number"},
+    }
+    for stream in ("never", "always"):
+        with pytest.raises(DataError, match=r"d\.csv:335: line 335, column 'large': expected a finite number"):
+            load(DataSettings(stream=stream, **settings))
+    assert [path.suffix for path in (tmp_path / "c").iterdir()] == [".lock"]
+
+
+def test_a_label_that_is_new_in_a_further_part_is_told_with_its_file_and_line(tmp_path):
+    write(tmp_path / "d.csv", columns(60))
+    other = columns(200, seed=1)
+    other["kind"][150] = "new"
+    settings = {"valid_path": str(write(tmp_path / "v.csv", other)), "target": "kind", "cache": str(tmp_path / "c")}
+    for stream in ("never", "always"):
+        with pytest.raises(LabelError, match=r"v\.csv:152: line 152, column 'kind': unseen label 'new'"):
+            load(DataSettings(path=str(tmp_path / "d.csv"), stream=stream, **settings))
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """Return what loads the same table from files, and how often it was read."""
+    write(tmp_path / "shards" / "a.csv", columns(100))
+    write(tmp_path / "shards" / "b.csv", columns(100, seed=1))
+    counted = []
+    from retrograd.data import kept as module
+
+    read = module.read_source
+    monkeypatch.setattr(module, "read_source", lambda *given: counted.append(1) or read(*given))
+
+    def loaded(**settings):
+        settings = {"target": "kind", **settings}
+        path, cache = str(tmp_path / "shards"), str(tmp_path / "cache")
+        return load(DataSettings(path=path, stream="always", cache=cache, **settings)), len(counted)
+
+    return loaded
+
+
+def test_the_next_run_reads_what_the_first_one_kept(kept):
+    first, reads = kept()
+    again, more = kept()
+    assert (reads, more) == (1, 1)
+    assert same(first, again)
+    assert kept(exclude=["size"])[1] == 2  # other settings, other columns
+    assert kept(max_bytes=2**30)[1] == 2  # which changes no number
+    shown = kept_data(cache_root(again.train["x"].filename.parent.parent))
+    assert shown.tables == 2
+
+
+def test_a_changed_shard_is_read_again(kept, tmp_path):
+    first, _ = kept()
+    text = (tmp_path / "shards" / "b.csv").read_text()
+    (tmp_path / "shards" / "b.csv").write_text(text.replace("green", "white"))
+    changed, reads = kept()
+    assert reads == 2
+    assert changed.digest != first.digest
+    write(tmp_path / "shards" / "c.csv", columns(100, seed=2))
+    assert kept()[0].rows["train"] == 210
+
+
+@pytest.mark.parametrize("damage", ["manifest", "cut", "missing", "kind"])
+def test_what_is_damaged_is_made_again(kept, damage):
+    first, _ = kept()
+    whole = np.array(first.train["x"])
+    path = first.train["x"].filename
+    if damage == "manifest":
+        (path.parent / MANIFEST).write_text('{"key": ')
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:-8])
+    elif damage == "missing":
+        path.unlink()
+    else:
+        np.save(path, np.zeros((3, 2)))
+    again, reads = kept()
+    assert reads == 2
+    assert np.array_equal(again.train["x"], whole)
+    assert not [*path.parent.parent.glob("*.tmp")]
+
+
+def test_of_two_processes_one_writes_and_the_other_waits(kept, tmp_path):
+    results = []
+    with warnings.catch_warnings():
+        threads = [threading.Thread(target=lambda: results.append(kept())) for _ in range(2)]
+        with locked(tmp_path / "cache", "other"):
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    assert [reads for _, reads in results] == [1, 1]
+    assert same(*(data for data, _ in results))
+
+
+def test_what_a_killed_process_left_goes_with_the_next_one(kept, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "rmtree", lambda path, **_: None)  # as a kill does, nothing is tidied up
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("retrograd.data.kept.write_manifest", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            kept()
+    assert len([*(tmp_path / "cache").glob("*.tmp")]) == 1
+    monkeypatch.undo()
+    data = load(
+        DataSettings(path=str(tmp_path / "shards"), stream="always", cache=str(tmp_path / "cache"), target="kind")
+    )
+    assert data.rows["train"] == 140
+    assert not [*(tmp_path / "cache").glob("*.tmp")]
+
+
+def test_clearing_removes_everything_that_nobody_writes(kept, tmp_path):
+    kept()
+    shown = kept_data(tmp_path / "cache")
+    assert (shown.tables, shown.bytes > 10_000) == (1, True)
+    key = next((tmp_path / "cache").glob("*/")).name
+    with locked(tmp_path / "cache", key):
+        assert clear_data(tmp_path / "cache").tables == 0
+    assert clear_data(tmp_path / "cache") == shown
+    assert kept_data(tmp_path / "cache").tables == 0
+    assert kept_data(tmp_path / "nowhere").tables == 0
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(tmp_path):
+    path = write(tmp_path / "d.csv", columns(30))
+    with pytest.raises(ResourceError, match=r"(?s)cannot be written.*--cache DIR"):
+        load(DataSettings(path=str(path), stream="always", cache=str(path)))
+
+
+def test_what_cannot_stay_in_files_is_told(tmp_path):
+    path = write(tmp_path / "d.csv", columns(30))
+    with pytest.raises(ConfigError, match=r"(?s)data\.stream.*only plain tables"):
+        load(DataSettings(path=str(path), stream="always", windows={"history": 3}))
+
+
+def test_tables_stay_in_files_by_themselves_when_memory_is_short(tmp_path, monkeypatch):
+    path = write(tmp_path / "d.csv", columns())
+    settings = DataSettings(path=str(path), cache=str(tmp_path / "c"))
+    assert not isinstance(load(settings).train["x"], np.memmap)
+    monkeypatch.setattr("retrograd.data.kept.host_bytes", lambda: 2**20)
+    assert isinstance(load(settings).train["x"], np.memmap)
