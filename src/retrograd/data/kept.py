@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from retrograd import __version__
 from retrograd.base.errors import ConfigError, RetrogradWarning
 from retrograd.base.memory import host_bytes
 from retrograd.data.cache.entry import Entry, cache_root, locked
@@ -62,7 +61,7 @@ def kept(settings: DataSettings, base_dir: Path, digest: str, build: Build) -> K
     Warns:  what was warned of when they were written
     """
     root = cache_root(None if settings.cache is None else base_dir / settings.cache)
-    with locked(root, cache_key(settings, digest, __version__)) as entry:
+    with locked(root, cache_key(settings, digest)) as entry:
         manifest = _manifest(entry)
         if manifest is None:
             with entry.writing() as folder:

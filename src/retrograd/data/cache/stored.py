@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -29,11 +30,20 @@ NOT_IN_KEY = ("stream", "cache", "max_bytes")  # settings that change no number
 Columns = dict[str, np.ndarray]
 
 
-def cache_key(settings: DataSettings, digest: str, version: str) -> str:
+def cache_key(settings: DataSettings, digest: str) -> str:
     """Return the name under which the columns of data are kept: it changes with the data and whatever shapes them."""
     shaping = {name: value for name, value in asdict(settings).items() if name not in NOT_IN_KEY}
-    plain = [FORMAT, version, pl.__version__, np.__version__, floats().__name__, digest, shaping]
+    plain = [FORMAT, _sources(), pl.__version__, np.__version__, floats().__name__, digest, shaping]
     return hashlib.sha256(json.dumps(plain, default=str).encode()).hexdigest()[:32]
+
+
+@functools.cache
+def _sources() -> str:
+    """Return a digest of the code that reads and transforms data."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def stored_part(
