@@ -25,7 +25,8 @@ COMPARED: dict[str, Any] = {
     "Adam": "adam",
     "AdamW": "adamw",
 }
-SWEPT, SEEDS = 16, 3
+SWEPT: int = 16
+SEEDS: int = 3
 HALF = 0.5  # of the way from the first loss to the lowest one of all: when an optimizer passes it
 
 
