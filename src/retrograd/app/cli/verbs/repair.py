@@ -60,11 +60,11 @@ def repair(
     """Find what is wrong, try remedies from fresh weights, keep the smallest patch that measured better.
 
     \b
-    By default the trials may spend 8 times the configured run. A patch is accepted
-    when its held-out gain exceeds the noise between seeds and is confirmed on
-    further seeds and on the test part, which played no part in the choice. The
-    trials are stored in the run's folder and, with --apply, beside the repaired
-    file.
+    By default the trials may spend 8 times the configured run. A patch is
+    accepted when its held-out gain exceeds the noise between seeds and is
+    confirmed on further seeds and on the test part, which played no part in the
+    choice. The trials are stored in the run's folder and, with --apply, beside the
+    repaired file.
     """
     settle(layers)
     refuse_foreign(source, "repair")
