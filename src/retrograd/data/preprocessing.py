@@ -76,6 +76,10 @@ class Preprocessing:
             if report.ignored:
                 warnings.warn(f"{report.sentences()[0]}", RetrogradWarning, stacklevel=2)
             return batch
+        if not with_target and isinstance(self.inputs, TableInputs):
+            x = self.inputs.encode_array(data)
+            if x is not None:
+                return {"x": x}
         rows = self.rows_of(data)
         if isinstance(rows, Table) and not isinstance(rows, TypedTable):
             rows = self._readable(rows, with_target, report)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +17,7 @@ from retrograd.base.document import parse_document
 from retrograd.base.errors import DataError, UsageError
 from retrograd.data.cells.floats import reading_in
 from retrograd.data.dataset import Dataset, from_arrays, load
+from retrograd.data.prefetch import is_streamed
 from retrograd.data.settings import DataSettings
 from retrograd.data.split.settings import SplitSettings
 from retrograd.record.events import Epoch, Intervention, Started, Stopped, versions
@@ -23,6 +27,9 @@ from retrograd.training.prepare import Prepared, prepare, prepare_file, with_own
 from retrograd.training.run import Run, as_config
 
 Batch = dict[str, np.ndarray]
+MOST_KEPT, MOST_BYTES = 4, 32 * 2**20  # configurations that were read, and the training rows of one
+_kept: OrderedDict[Any, tuple[Any, Prepared]] = OrderedDict()
+_lock = threading.Lock()
 PROGRAMS = ("jax", "jaxlib", "optax")  # whose versions decide the bits
 
 
@@ -55,13 +62,55 @@ def open_source(
     if is_run:
         return _of_run(RunFolder.open(Path(source)), dataset)
     if isinstance(source, (str, Path)) and dataset is None and batch is None:
-        prepared = prepare_file(Path(source), changes)
+        prepared = _prepared(Path(source), tuple(changes))
     else:
         config = as_config(source)
         if dataset is None and config.data is None and batch is not None:
             dataset = alone(batch)
         prepared = prepare(config, dataset)
     return Source(prepared, prepared.config.name, False, prepared.steps)
+
+
+def _prepared(path: Path, changes: tuple[str, ...]) -> Prepared:
+    """Return the run of a configuration file: as it was read, if neither it nor its data have changed since.
+
+    Who looks at one step after the other waits for the steps, not for the reading.
+    """
+    key = (Path(os.path.abspath(path)), changes, os.getcwd())
+    with _lock:
+        stamps, prepared = _kept.get(key, (None, None))
+    if prepared is not None and stamps == _stamps(path, prepared):
+        return prepared
+    prepared = prepare_file(path, changes)
+    stamps = _stamps(path, prepared)
+    with _lock:
+        _kept.pop(key, None)
+        if stamps is not None:
+            _kept[key] = stamps, prepared
+            while len(_kept) > MOST_KEPT:
+                _kept.popitem(last=False)
+    return prepared
+
+
+def _stamps(path: Path, prepared: Prepared) -> tuple[tuple[int, int, int], ...] | None:
+    """Return inode, size and time of all files that a run was read from; None if they are not so few, or too large."""
+    data, dataset = prepared.config.data, prepared.dataset
+    if (
+        prepared.start is not None
+        or is_streamed(dataset.train)
+        or (data and (data.images or data.text or data.windows))
+    ):
+        return None
+    if sum(column.nbytes for column in dataset.train.values()) > MOST_BYTES:
+        return None
+    own = all(type(node.layer).__module__.startswith("retrograd.") for node in prepared.network)
+    files = [path, *(Path(file) for file in (data and (data.path, data.valid_path, data.test_path)) or () if file)]
+    try:
+        if not own or not all(file.is_file() for file in files):
+            return None
+        return tuple((status.st_ino, status.st_size, status.st_mtime_ns) for status in map(Path.stat, files))
+    except OSError:
+        return None
 
 
 def alone(batch: Mapping[str, Any]) -> Dataset:

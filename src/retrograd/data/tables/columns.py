@@ -48,7 +48,8 @@ class FittedColumn(ABC):
 
     def encode(self, values: pl.Series) -> np.ndarray:
         """Return the features of parsed values, float32 [rows, features]."""
-        encoded = self.encode_values(values).astype(floats())
+        with np.errstate(over="ignore"):  # what overflows is infinite, which the caller refuses
+            encoded = self.encode_values(values).astype(floats())
         return np.column_stack([encoded, values.is_null().to_numpy().astype(floats())]) if self.flag else encoded
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections import Counter
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from retrograd.data.cells.values import is_constant
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings, Scale, plain_scale
 from retrograd.data.table import Table, from_any_frame
-from retrograd.data.tables.columns import Column, fit_column
+from retrograd.data.tables.columns import Column, NumberColumn, fit_column
 from retrograd.data.tables.scaling import Scaling, fit_scaling
 from retrograd.data.tables.text_column import TextColumn, fit_text_column
 from retrograd.data.tables.typed import typed
@@ -76,6 +77,30 @@ class TableInputs:
     def target_table(self, table: Table) -> Table:
         """Return the table that holds the target: the same."""
         return table
+
+    def encode_array(self, data: Any) -> np.ndarray | None:
+        """Return `x` for an array of finite numbers [rows, columns], all columns at once, to the bits of `encode`.
+
+        None for anything else, or where a column is more than a scaled number: a table knows what to do.
+        """
+        scaling = self._scaling
+        if scaling is None or type(data) is not np.ndarray or data.dtype.kind not in "fiu" or data.itemsize > 8:
+            return None
+        if data.ndim != 2 or data.shape[1] != len(self.columns) or not len(data):
+            return None
+        with np.errstate(over="ignore", invalid="ignore"):
+            x = scaling.apply(data).astype(floats())
+        return x if np.isfinite(x).all() else None
+
+    @functools.cached_property
+    def _scaling(self) -> Scaling | None:
+        """The scalings of all columns as one, if they are numbers that are always there."""
+        columns = [column for column in self.columns if isinstance(column, NumberColumn) and not column.flag]
+        scalings = [column.scaling for column in columns if column.scaling.is_affine]
+        if len(scalings) < len(self.columns) or len({scaling.clip for scaling in scalings}) != 1:
+            return None
+        offset, scale = zip(*((*scaling.offset, *scaling.scale) for scaling in scalings), strict=True)
+        return Scaling(offset, scale, scalings[0].clip)
 
     def encode(self, table: Table, report: Report, with_target: bool = False) -> dict[str, np.ndarray]:
         """Return `x`, float32 [rows, features], and the identifiers of each embedded column, int32 [rows]; of a text

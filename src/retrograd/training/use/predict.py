@@ -99,7 +99,7 @@ class Model:
 
         A box is (x_min, y_min, x_max, y_max, score, class number), in pixels of its own image.
         """
-        rows = self.rows(data)
+        rows = data if isinstance(data, np.ndarray) else self.rows(data)
         columns = self.columns(rows, report)
         target, from_logits = self.preprocessing.target, gives_logits(self.evaluator.main.loss)
         if isinstance(target, Answer):
@@ -110,7 +110,9 @@ class Model:
         self._check_finite(decoded)
         if decoded.values is not None:
             decoded = decoded._replace(values=at_level(decoded.values, columns))
-        return decoded._replace(boxes=in_pixels(decoded.boxes, rows.sizes)) if decoded.boxes is not None else decoded
+        if decoded.boxes is None:
+            return decoded
+        return decoded._replace(boxes=in_pixels(decoded.boxes, self.preprocessing.rows_of(rows).sizes))
 
     def _check_finite(self, decoded: Decoded) -> None:
         """Raise NonFiniteError for predictions that are none, unless a model with such weights was asked for."""
