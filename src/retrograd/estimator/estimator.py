@@ -21,6 +21,7 @@ from retrograd.data.split.settings import SplitSettings
 from retrograd.estimator.rows import Rows, continued, dataset_of, encoded, first_of_stream
 from retrograd.estimator.stream import Stream
 from retrograd.training.config.config import with_rate
+from retrograd.training.ensemble import further_members
 from retrograd.training.fit import configured
 from retrograd.training.in_memory import model_of, trained_in_memory
 from retrograd.training.prepare import Prepared, prepare
@@ -115,6 +116,8 @@ class NetworkEstimator(BaseEstimator):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Train on rows X [rows, features], an array or a data frame, and targets y; return self."""
         goes_on = self.warm_start and hasattr(self, "model_")
+        if goes_on and self.model_.members > 1:
+            raise ValueError("an ensemble does not go on: leave `ensemble` or `warm_start` out")
         rows = self._read(X, y, sample_weight, goes_on, goes_on)
         self._stream = None
         seed = int(check_random_state(self.random_state).randint(2**31))
@@ -130,7 +133,8 @@ class NetworkEstimator(BaseEstimator):
             model, history = run.model, run.history
         else:
             outcome = trained_in_memory(prepared, self.model_.variables if goes_on else None)
-            model, history = model_of(prepared, outcome), outcome.history
+            outcome, members = further_members(prepared, outcome)
+            model, history = model_of(prepared, outcome, members), outcome.history
         self._take(model)
         self._dataset = _without_rows(dataset)
         curve = [epoch.loss for epoch in history]

@@ -56,13 +56,13 @@ def end(
     Raises:  ResourceError when neither the run folder nor any other place takes the model
     """
     measured = fitted.best.metrics if fitted.best else {}
-    model = trained(prepared, fitted.variables, measured)
+    model = trained(prepared, fitted.variables, measured, evaluator.members)
     place, moved = saved(model, place)
     error: Exception | None = moved
     scores: Metrics = measured
     try:
         scores, judged = final_scores(prepared, evaluator, fitted.variables)
-        model = trained(prepared, fitted.variables, scores)
+        model = trained(prepared, fitted.variables, scores, evaluator.members)
         save(model, place)
         keep(PREDICTIONS, judged, write_judged, place)
         if sampler is not None:
@@ -151,12 +151,16 @@ def not_finite(scores: Metrics) -> Iterator[str]:
             )
 
 
-def trained(prepared: Prepared, variables: Variables, metrics: Metrics) -> Model:
-    """Return the model that a run has come to: weights, all that they need to be used, and what was measured."""
+def trained(prepared: Prepared, variables: Variables, metrics: Metrics, members: int = 1) -> Model:
+    """Return the model that a run has come to: weights, all that they need to be used, and what was measured.
+
+    Those of several members are stacked.
+    """
     config, dataset = prepared.config, prepared.dataset
     columns = {name: [list(np.shape(column)[1:]), str(column.dtype)] for name, column in dataset.train.items()}
     facts: dict[str, Any] = {"task": dataset.task, "columns": columns, "metrics": metrics}
     facts |= {"weights": digest(variables.params)} | ({"layers": own} if (own := own_files(config)) else {})
+    facts |= {"members": members} if members > 1 else {}
     return Model(config, prepared.network, prepared.objectives, variables, dataset.preprocessing, facts)
 
 

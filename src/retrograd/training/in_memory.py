@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from retrograd.base.memory import memory_told
 from retrograd.native.library import kernels
@@ -13,32 +13,37 @@ from retrograd.training.prepare import Prepared
 from retrograd.training.use.predict import Model
 
 
-def trained_in_memory(prepared: Prepared, first: Variables | None = None, watchers: Sequence[Watcher] = ()) -> Fitted:
+def trained_in_memory(
+    prepared: Prepared,
+    first: Variables | None = None,
+    watchers: Sequence[Watcher] = (),
+    asked_to_stop: Callable[[], str | None] = lambda: None,
+) -> Fitted:
     """Return what training comes to; nothing is written. It begins with `first`, if these weights are given.
 
     Raises:  KeyboardInterrupt at once
     """
     config, dataset = prepared.config, prepared.dataset
     with kernels(config.training.native_kernels), memory_told():
-        evaluator = prepared.evaluator()
+        evaluator, part = prepared.evaluator(), prepared.measured_part
+        measures = part == "valid" or config.training.goal is not None or config.training.early_stopping is not None
         return Loop(
             prepared.stepper(),
             config.training,
             dataset.train,
-            score=lambda variables: (
-                {"valid": evaluator.scores(variables, dataset.valid)} if dataset.valid is not None else {}
-            ),
+            score=lambda variables: {part: evaluator.scores(variables, getattr(dataset, part))} if measures else {},
             held_out=dataset.valid is not None,
             valid_rows=dataset.rows.get("valid", 0),
             watchers=watchers,
+            asked_to_stop=asked_to_stop,
         ).run(first or prepared.first())
 
 
-def model_of(prepared: Prepared, outcome: Fitted) -> Model:
-    """Return the model that a training has come to.
+def model_of(prepared: Prepared, outcome: Fitted, members: int = 1) -> Model:
+    """Return the model that a training has come to, of one member or several.
 
     Raises:  NonFiniteError when it met NaN or infinity
     """
     if outcome.error is not None:
         raise outcome.error
-    return trained(prepared, outcome.variables, outcome.best.metrics if outcome.best else {})
+    return trained(prepared, outcome.variables, outcome.best.metrics if outcome.best else {}, members)

@@ -93,10 +93,10 @@ class Prepared:
             config.training.mixing,
         )
 
-    def evaluator(self) -> Evaluator:
-        """Return what measures weights between the epochs."""
+    def evaluator(self, members: int = 1) -> Evaluator:
+        """Return what measures weights between the epochs, or those of several members together."""
         precision = self.config.training.precision
-        return Evaluator(self.network, self.objectives, self.dataset.preprocessing, precision)
+        return Evaluator(self.network, self.objectives, self.dataset.preprocessing, precision, members)
 
 
 def prepare(config: RunConfig, dataset: Dataset | None = None, runs: str | Path = "runs") -> Prepared:
@@ -117,6 +117,7 @@ def prepare(config: RunConfig, dataset: Dataset | None = None, runs: str | Path 
     network, objectives = config.build(dataset.sizes, dataset.task, tuple(dataset.train))
     prepared = Prepared(config.filled(network, dataset.task), dataset, network, tuple(objectives))
     check_accumulation(prepared)
+    check_ensemble(prepared)
     try:
         check_shapes(prepared)
     except RetrogradError as error:
@@ -181,6 +182,17 @@ def check_accumulation(prepared: Prepared) -> None:
         where = f"optimizer.{optimizers.name_of(type(optimizer))}.accumulate"
         message = f"{optimizer.accumulate} micro-batches cannot be cut from a batch of {rows} rows"
         raise ConfigError(message, where=where, cure=f"at most {rows}, or a larger training.batch_size")
+
+
+def check_ensemble(prepared: Prepared) -> None:
+    """Raise ConfigError where the answers of several networks cannot be averaged."""
+    if prepared.config.training.ensemble == 1:
+        return
+    where, task = "training.ensemble", prepared.dataset.task
+    if len(prepared.objectives) > 1 or "." in prepared.objectives[0].inputs[0]:
+        raise ConfigError("an ensemble answers with one output, under one loss", where=where, cure="leave it out")
+    if task in ("detection", "next_token", "answer"):
+        raise ConfigError(f"the answers of {task} are no values to be averaged", where=where, cure="leave it out")
 
 
 def check_trained(stepper: Stepper, params: Mapping[str, Any]) -> None:

@@ -28,6 +28,7 @@ from retrograd.training.config.config import (
     read_config,
 )
 from retrograd.training.ending import end, own_files, save, trained
+from retrograd.training.ensemble import further_members
 from retrograd.training.gradients import check_prepared, refuse_wrong
 from retrograd.training.interrupts import interruptible
 from retrograd.training.loop.health import HealthWatch, sentence
@@ -193,7 +194,8 @@ def train_into(
     first = prepared.first()
     stepper = prepared.stepper()
     watch = HealthWatch(prepared.steps, place.keep) if readings else None
-    sampler = PlaneSampler(prepared, evaluator, first) if may_sample(prepared, first) else None
+    samples = config.training.ensemble == 1 and may_sample(prepared, first)
+    sampler = PlaneSampler(prepared, evaluator, first) if samples else None
     if watch and point and point.health:
         watch.last_step, watch.last = point.health.step, point.health.readings
     if sampler and saved:
@@ -215,7 +217,8 @@ def train_into(
             keep=Keeper(lambda variables, best: save(trained(prepared, variables, best.metrics), place)),
             save=saver if kept.keep else None,
         ).run(first, saved)
-    ended = end(place, prepared, evaluator, fitted, sampler)
+    fitted, members = further_members(prepared, fitted, place.keep, asked)
+    ended = end(place, prepared, evaluator if members == 1 else prepared.evaluator(members), fitted, sampler)
     if fitted.error:
         raise NonFiniteError([p._replace(cure=f"{p.cure}; run folder: {ended.folder}") for p in fitted.error.problems])
     if ended.error:

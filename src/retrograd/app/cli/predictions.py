@@ -20,8 +20,11 @@ from retrograd.training.use.predict import Model
 FORMULA = r"^[=+\-@\t\r]"
 
 
-def predictions(model: Model, rows: Any, decoded: Decoded) -> pl.DataFrame:
-    """Return what was predicted, beside the image's name, or the series and the moment after which it lies."""
+def predictions(model: Model, rows: Any, decoded: Decoded, spread: np.ndarray | None = None) -> pl.DataFrame:
+    """Return what was predicted, beside the image's name, or the series and the moment after which it lies.
+
+    `spread` is how far the members of an ensemble lie apart (see `Model.spread`).
+    """
     inputs, target = model.preprocessing.inputs, model.preprocessing.target
     names = rows.names if isinstance(rows, Images) else None
     beside = {} if names is None else {"image": pl.Series(names)}
@@ -33,7 +36,12 @@ def predictions(model: Model, rows: Any, decoded: Decoded) -> pl.DataFrame:
         return box_rows(decoded.boxes, names, target.classes)
     if isinstance(target, Masks):
         return pl.DataFrame(beside | mask_shares(np.asarray(decoded.labels), target))
-    return pl.DataFrame(beside | plain_columns(model, decoded))
+    columns = plain_columns(model, decoded)
+    if spread is not None:
+        names = ("spread",) if spread.ndim == 1 else tuple(f"spread_{i + 1}" for i in range(spread.shape[1]))
+        values = shortest(spread).reshape(len(spread), -1)
+        columns |= {name: pl.Series(column) for name, column in zip(names, values.T, strict=True)}
+    return pl.DataFrame(beside | columns)
 
 
 def plain_columns(model: Model, decoded: Decoded) -> dict[str, pl.Series]:

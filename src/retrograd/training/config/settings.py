@@ -159,6 +159,15 @@ class TrainingSettings(Settings):
             why="each epoch is measured",
         ),
     ] = 1  # epochs
+    ensemble: Annotated[
+        PositiveInt,
+        Words(
+            "how many networks are trained, from one seed after another; their probabilities or values are averaged",
+            more="steadier and often better answers, and a spread that shows doubt; as many times the work",
+            less="less work",
+            why="1: one network",
+        ),
+    ] = 1
     mixup: Annotated[
         PositiveFloat | None,
         Words(

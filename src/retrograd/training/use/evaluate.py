@@ -20,6 +20,7 @@ from retrograd.network.network import Network, Variables, take
 from retrograd.network.precision import Precision, computing_in, in_precision
 from retrograd.propagation.backprop import forward
 from retrograd.propagation.objective import Objective, evaluate_losses, total
+from retrograd.training.use.members import combined
 from retrograd.training.use.tallies import Tally, tally_of
 from retrograd.update.step import counts
 
@@ -39,7 +40,8 @@ class Measured(NamedTuple):
 class Evaluator:
     """Measures a network on columns of rows, out of training, a bounded number of rows at a time.
 
-    In float64 if that is the precision, else in float32: what trains in bfloat16 has float32 weights.
+    In float64 if that is the precision, else in float32: what trains in bfloat16 has float32 weights. Of several
+    members the weights are stacked, and the main output is the one that says what they say on average.
     """
 
     def __init__(
@@ -48,11 +50,18 @@ class Evaluator:
         objectives: Sequence[Objective],
         preprocessing: Preprocessing | None,
         precision: Precision = "float32",
+        members: int = 1,
     ) -> None:
         self.network, self.objectives, self.preprocessing = network, tuple(objectives), preprocessing
         self.precision: Precision = precision
-        self._measure = Program(_losses, network, self.objectives, self.main_output)
-        self._forward = Program(_output, network, self.main_output)
+        self.members = members
+        if members == 1:
+            self._measure = Program(_losses, network, self.objectives, self.main_output)
+            self._forward = Program(_output, network, self.main_output)
+        else:
+            self._measure = Program(_losses_of_members, network, self.objectives, self.main_output)
+            self._forward = Program(_output_of_members, network, self.objectives, self.main_output)
+            self._apart = Program(_each_member, network, self.main_output)
         self._sizes: dict[Any, int] = {}  # rows at once, by the columns' shapes
 
     def outputs(self, variables: Variables, columns: Mapping[str, Any]) -> np.ndarray:
@@ -72,6 +81,15 @@ class Evaluator:
             with computing_in(self.precision):
                 output = np.asarray(self._forward(*variables, in_precision(filled, self.precision)))
             yield output[:rows]
+
+    def outputs_apart(self, variables: Variables, columns: Mapping[str, Any]) -> np.ndarray:
+        """Return the main output of each member for every row [members, rows, ...]."""
+        needed = {name: columns[name] for name in self.network.columns}
+        parts = []
+        for chunk in self.chunks(needed):
+            with computing_in(self.precision):
+                parts.append(np.asarray(self._apart(*variables, in_precision(chunk, self.precision))))
+        return np.concatenate(parts, 1)
 
     def loss(self, variables: Variables, columns: Mapping[str, Any]) -> tuple[float, np.ndarray]:
         """Return the loss over all rows (each portion weighed by its count) and the main output."""
@@ -133,7 +151,7 @@ class Evaluator:
         key = tuple((name, spec.shape) for name, spec in row.items())
         if key not in self._sizes:
             leaves = jax.tree.leaves(self.network.specs(row))
-            bytes_a_row = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
+            bytes_a_row = self.members * sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
             self._sizes[key] = max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // max(1, bytes_a_row)))
         return self._sizes[key]
 
@@ -176,6 +194,35 @@ def _losses(
 
 def _output(network: Network, output: str, params: Any, state: Any, columns: Mapping[str, Array]) -> Any:
     return take(forward(network, params, state, Context(), columns).outputs, output)
+
+
+def _each_member(network: Network, output: str, params: Any, state: Any, columns: Mapping[str, Array]) -> Any:
+    return jax.vmap(lambda params, state: _output(network, output, params, state, columns))(params, state)
+
+
+def _output_of_members(
+    network: Network,
+    objectives: Sequence[Objective],
+    output: str,
+    params: Any,
+    state: Any,
+    columns: Mapping[str, Array],
+) -> Any:
+    return combined(_each_member(network, output, params, state, columns), objectives[0].loss)
+
+
+def _losses_of_members(
+    network: Network,
+    objectives: Sequence[Objective],
+    output: str,
+    params: Any,
+    state: Any,
+    columns: Mapping[str, Array],
+) -> Any:
+    y = _output_of_members(network, objectives, output, params, state, columns)
+    outputs = {**columns, output: y}
+    losses, _ = evaluate_losses(objectives, outputs, Context())
+    return losses, counts(objectives, outputs), y
 
 
 def filled_up(column: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ from retrograd.data.read.delimited import form_of_its_own
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
 from retrograd.data.source import read_file
+from retrograd.data.tables.multilabel import MultiLabels
 from retrograd.data.tables.target import Decoded
 from retrograd.data.texts.targets import Answer
 from retrograd.data.windows.levels import at_level
@@ -43,6 +44,7 @@ from retrograd.training.config.config import RunConfig, config_of, plain_config
 from retrograd.training.loop.keeping import SECONDS
 from retrograd.training.use.decoding import answers
 from retrograd.training.use.evaluate import Evaluator, gives_logits
+from retrograd.training.use.members import stacked_specs
 from retrograd.training.use.ranges import check_identifiers
 from retrograd.training.use.tallies import Tally
 
@@ -61,7 +63,13 @@ class Model:
     @functools.cached_property
     def evaluator(self) -> Evaluator:
         """The compiled forward pass of this model."""
-        return Evaluator(self.network, self.objectives, self.preprocessing, self.config.training.precision)
+        precision = self.config.training.precision
+        return Evaluator(self.network, self.objectives, self.preprocessing, precision, self.members)
+
+    @property
+    def members(self) -> int:
+        """How many networks answer together."""
+        return int(self.facts.get("members", 1))
 
     def __repr__(self) -> str:
         return f"<Model {self.config.name}: {self.facts.get('task')}, {len(self.network)} nodes>"
@@ -113,6 +121,30 @@ class Model:
         if decoded.boxes is None:
             return decoded
         return decoded._replace(boxes=in_pixels(decoded.boxes, self.preprocessing.rows_of(rows).sizes))
+
+    def spread(self, data: Any) -> np.ndarray:
+        """Return how far the members of an ensemble lie apart: the standard deviation of their values [rows] or [rows,
+        targets], for classes that of the probability of the class (or of each label) that they answer with.
+
+        Raises:  UsageError for a model of a single network
+        """
+        if self.members == 1:
+            raise UsageError(
+                "one network has no spread", where=self.config.name, cure="train with training.ensemble: 5"
+            )
+        apart = self.evaluator.outputs_apart(self.variables, self.columns(self.rows(data)))
+        with self._reading():
+            decoded = [self.preprocessing.decode(y, from_logits=gives_logits(self.evaluator.main.loss)) for y in apart]
+        if decoded[0].probabilities is None:
+            values: np.ndarray = np.std([np.asarray(each.values) for each in decoded], 0)
+            return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+        shares = np.array([each.probabilities for each in decoded])
+        spread: np.ndarray = np.std(shares, 0)
+        if isinstance(self.preprocessing.target, MultiLabels):
+            return spread
+        answers = shares.mean(0).argmax(-1)[..., None]
+        chosen: np.ndarray = np.take_along_axis(spread, answers, -1)[..., 0]
+        return chosen
 
     def _check_finite(self, decoded: Decoded) -> None:
         """Raise NonFiniteError for predictions that are none, unless a model with such weights was asked for."""
@@ -226,6 +258,7 @@ def load_file(path: Path, *, allow_nonfinite: bool = False) -> Model:
         specs = {name: Spec((1, *shape), np.dtype(dtype)) for name, (shape, dtype) in stored.facts["columns"].items()}
         precision = config.training.precision
         expected = in_precision(jax.eval_shape(lambda key: network.init(key, specs), jax.random.key(0)), precision)
+        expected = stacked_specs(expected, int(stored.facts.get("members", 1)))
     except (RetrogradError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"its configuration cannot be used: {error}", where=str(path)) from None
     check_fits(stored.params, expected.params, where=str(path))

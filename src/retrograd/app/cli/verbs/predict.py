@@ -60,11 +60,12 @@ def predict(
         report = Report()
         rows = model.rows(path)
         decoded = model.decode(rows, report)
+        spread = model.spread(rows) if model.members > 1 else None
     print_report(report, rows.notes if isinstance(rows, Table) else ())
     if out is not None and out.suffix == ".npz":
         write_masks(out, decoded.labels)
         return
-    frame = predictions(model, rows, decoded)
+    frame = predictions(model, rows, decoded, spread)
     text = (
         write_json(frame.to_dicts()) + "\n" if as_json else (frame if formulas else without_formulas(frame)).write_csv()
     )

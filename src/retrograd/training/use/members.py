@@ -1,0 +1,46 @@
+"""An ensemble: members with weights of their own, stacked along a first axis, whose answers are averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from retrograd.network.layer import Spec
+from retrograd.network.losses.binary_cross_entropy import BinaryCrossEntropy
+from retrograd.network.losses.cross_entropy import CrossEntropy
+from retrograd.network.network import Variables
+
+
+def stacked(members: Sequence[Variables]) -> Variables:
+    """Return the weights of several members as arrays with the members first, in the members' precision."""
+    return Variables(
+        *jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *map(tuple, members))
+    )
+
+
+def stacked_specs(specs: Any, members: int) -> Any:
+    """Return the shapes of a member's weights as those of several members."""
+    return specs if members == 1 else jax.tree.map(lambda spec: Spec((members, *spec.shape), spec.dtype), specs)
+
+
+def combined(outputs: Array, loss: Any) -> Array:
+    """Return the output [rows, ...] that says what members' outputs [members, rows, ...] say on average.
+
+    logits:  y = log of the mean probability (of two classes log p - log(1 - p)), so that softmax gives the mean
+    else:    y = mean of the outputs
+    """
+    if isinstance(loss, CrossEntropy) and loss.from_logits:
+        return mean_of_logarithms(jax.nn.log_softmax(outputs, -1))
+    if isinstance(loss, BinaryCrossEntropy) and loss.from_logits:
+        return mean_of_logarithms(jax.nn.log_sigmoid(outputs)) - mean_of_logarithms(jax.nn.log_sigmoid(-outputs))
+    return jnp.mean(outputs, 0)
+
+
+def mean_of_logarithms(logarithms: Array) -> Array:
+    """Return the logarithm of the mean over the first axis of what these are the logarithms of."""
+    return jax.nn.logsumexp(logarithms, 0) - jnp.log(jnp.asarray(len(logarithms), logarithms.dtype))
