@@ -1,6 +1,6 @@
 """Runs that are killed, refused by the disk, and interrupted: what is left, and whether they come to the same bits.
 
-    python benchmarks/chaos.py [--kills N] [--stride N] [--only PART] [--seed N] [--json FILE]
+    python benchmarks/chaos.py [--kills N] [--stride N] [--only PART] [--program NAME] [--seed N] [--json FILE]
 
 Parts
     kills        N times kill -9 at a random moment of the life of a process that trains or resumes: a CNN, an LSTM, a
@@ -192,14 +192,16 @@ def struck(context: Any, name: str, folder: Path, seconds: float | None, number:
     return code, time.monotonic() - begin
 
 
-def processes(part: str, blows: int, numbers: tuple[int, ...], root: Path, dice: random.Random) -> Tally:
+def processes(
+    part: str, blows: int, numbers: tuple[int, ...], programs: list[str], root: Path, dice: random.Random
+) -> Tally:
     """Strike processes at random moments until there were enough blows; let each run come to its end."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["retrograd.training.resume"])
     tally = Tally(part)
     expected: dict[str, Bits] = {}
     lives: dict[str, float] = {}
-    for attempt, name in enumerate(itertools.cycle(PROGRAMS)):
+    for attempt, name in enumerate(itertools.cycle(programs)):
         if tally.tried >= blows:
             return tally
         if name not in expected:  # twice: the second one finds its programs compiled
@@ -535,7 +537,11 @@ def main() -> int:
     parser.add_argument("--only", choices=("kills", "signals", "disk", "damage", "neighbours"))
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--program", choices=PROGRAMS, action="append", help="only this one; may be given several times"
+    )
     wanted = parser.parse_args()
+    programs = wanted.program or [*PROGRAMS]
     dice = random.Random(wanted.seed)
     root = Path(tempfile.mkdtemp(prefix="retrograd-chaos-"))
     compiled = {"JAX_COMPILATION_CACHE_DIR": str(root / "compiled"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -543,8 +549,8 @@ def main() -> int:
     os.environ |= {name: os.environ.get(name, value) for name, value in compiled.items()}
     stops = (signal.SIGINT, signal.SIGTERM)
     parts: dict[str, Callable[[Path], Tally]] = {
-        "kills": lambda place: processes("kills", wanted.kills, (signal.SIGKILL,), place, dice),
-        "signals": lambda place: processes("signals", -(-wanted.kills // 10), stops, place, dice),
+        "kills": lambda place: processes("kills", wanted.kills, (signal.SIGKILL,), programs, place, dice),
+        "signals": lambda place: processes("signals", -(-wanted.kills // 10), stops, programs, place, dice),
         "disk": lambda place: disk(place, wanted.stride),
         "damage": lambda place: damage(place, dice),
         "neighbours": neighbours,

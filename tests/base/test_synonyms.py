@@ -33,6 +33,8 @@ optimizer: {adam: {learning_rate: {StepLR: {}}}} | 'step'
 training: {max_grad_norm: 1.0} | training.max_grad_norm | 'optimizer.adam.clip_global_norm'
 training: {num_train_epochs: 3, per_device_train_batch_size: 4} | 'epochs' | 'batch_size'
 training: {n_iter_no_change: 5} | 'training.early_stopping.patience'
+training: {warm_start: last, save_every: 3} | 'start' | 'checkpoint'
+training: {resume_from_checkpoint: last} | retrograd train --resume RUN
 training: {warmup_steps: 5} | optimizer.adam.learning_rate.constant.warmup
 training: {early_stopping: {rounds: 3, min_delta: 0.1, monitor: loss}} | 'patience' | 'min_change' | validation part is watched
 training: {metrics: [accuracy], weight_decay: 0.1} | measured anyway | 'optimizer.adam.weight_decay'

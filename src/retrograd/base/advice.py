@@ -27,6 +27,7 @@ ADVICE = {
     "in_dim n_in num_inputs",
     f"{ENTRY}: {{dropout: 0.5}}": "dropout dropout_rate drop_rate",
     f"{ENTRY}: batch_norm": "batch_norm batch_normalization batchnorm norm use_batch_norm normalizer_fn",
+    "a run goes on with `retrograd train --resume RUN`": "resume resume_from resume_from_checkpoint restore",
     MEASURED: "metrics metric compute_metrics",
     "early stopping stands under training: {early_stopping: {patience: 20}}": "callbacks callback",
     SPLIT: "validation_data validation_split val_split validation_fraction test_size",

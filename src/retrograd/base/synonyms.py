@@ -21,6 +21,8 @@ CALLED = {
     "early_stopping": "early_stop earlystopping",
     "patience": "rounds early_stopping_rounds early_stopping_patience n_iter_no_change",
     "min_change": "min_delta tol tolerance early_stopping_threshold",
+    "start": "warm_start init_from init_checkpoint pretrained load_weights initial_weights",
+    "checkpoint": "checkpoints checkpointing model_checkpoint save_every save_steps",
     "time_limit": "timeout max_time max_seconds",
     "momentum": "mu rho beta beta1 beta_1 b1 gamma alpha_momentum momentum_coefficient",
     "weight_decay_on": "exclude_from_weight_decay no_decay",
