@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 import retrograd as rg
-from retrograd.training.fit import _dataset
+from retrograd.training.fit import dataset_of
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3)).astype(np.float32)
@@ -31,7 +31,7 @@ class PandasSeries:
 
 
 def dataset(x, y=None, target=None, valid=None):
-    return _dataset(x, y, target, valid, rg.DataSettings(split=rg.SplitSettings(method="none")))
+    return dataset_of(x, y, target, valid, rg.DataSettings(split=rg.SplitSettings(method="none")))
 
 
 @pytest.mark.parametrize("x", [X, FRAME, COLUMNS], ids=["array", "frame", "columns"])
