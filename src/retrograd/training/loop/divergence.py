@@ -77,6 +77,8 @@ def rows_there(columns: Mapping[str, Any], chosen: np.ndarray) -> float:
 
 def mean_of(losses: np.ndarray, rows: np.ndarray) -> float:
     """Return the mean loss of all rows of some steps."""
+    if len(losses) == 1:  # as mostly: of 13,000 steps with 64 rows, the arrays' arithmetic took a fifth of the time
+        return float(losses[0])
     if (rows == rows[0]).all():
         return float(np.mean(losses))
     return float(np.average(np.asarray(losses, float), weights=rows))
