@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -65,7 +66,8 @@ def tune(
     program = program_at(source, target, changes or [], runs)
     if rate or program.config.search is None:
         found = tune_rate(program.config, dataset=program.dataset, root=runs)
-        typer.echo(write_json(found.plain())) if as_json else say_rate(found, runs / f"rate-{program.config.name}")
+        folder = runs / f"rate-{program.config.name}"
+        typer.echo(write_json(found.plain())) if as_json else say_rate(found, folder, source)
         return
     told = len(program.config.search.ranges)
     print(f"trying {told} setting{'s' * (told != 1)}, {program.config.search.method}", file=sys.stderr)
@@ -89,7 +91,7 @@ def reads_data(config: RunConfig) -> bool:
     return any(path.partition(".")[0] == "data" for path, _ in (config.search.ranges if config.search else ()))
 
 
-def say_rate(found: Sweep, folder: Path) -> None:
+def say_rate(found: Sweep, folder: Path, source: str) -> None:
     """Print the curve of the rates as bars, the chosen one, and why."""
     finite = sorted(each.loss for each in found.tried if each.loss < float("inf"))
     low, high = (finite[0], finite[min(int(WORST_SHOWN * len(finite)), len(finite) - 1)]) if finite else (0.0, 1.0)
@@ -100,7 +102,7 @@ def say_rate(found: Sweep, folder: Path) -> None:
         mark = "<- " if each.rate == found.best else "   "
         print(f"{number(each.rate, 3):>9}  {number(each.loss, 4):>11}  {each.epochs:>6}  {mark}{bar}")
     print(filled(f"learning rate {found.best:g}: {found.why}", hang=0))
-    print(f"\n  retrograd train ... --lr {found.best:g}\nreport: {folder / PAGE}")
+    print(f"\n  retrograd train {shlex.quote(source)} --lr {found.best:g}\nreport: {folder / PAGE}")
 
 
 def say_study(study: Study) -> None:
