@@ -63,8 +63,8 @@ def repair(
     By default the trials may spend 8 times the configured run. A patch is
     accepted when its held-out gain exceeds the noise between seeds and is
     confirmed on further seeds and on the test part, which played no part in the
-    choice. The trials are stored in the run's folder and, with --apply, beside the
-    repaired file.
+    choice. The trials are stored in the run's folder and, with --apply, beside
+    the repaired file.
     """
     settle(layers)
     refuse_foreign(source, "repair")
