@@ -222,6 +222,7 @@ def processes(
             if code is not None:
                 break
         compare(tally, f"{name}, run {attempt}", folder, expected[name])
+        print(f"{part}: {name} came to its end, {tally.tried} of {blows} blows so far", file=sys.stderr, flush=True)
         shutil.rmtree(folder, ignore_errors=True)
     return tally
 
