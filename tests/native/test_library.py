@@ -95,7 +95,7 @@ def test_the_configuration_turns_them_off(variant, tmp_path, monkeypatch):
         seen.append(library.active())
         return SimpleNamespace(folder=tmp_path)
 
-    monkeypatch.setattr(sys.modules["retrograd.training.run"], "_train_into", trained)
+    monkeypatch.setattr(sys.modules["retrograd.training.run"], "train_into", trained)
     for wanted in (True, False):
         config = {"data": "xor", "network": [{"dense": 1}], "training": {"native_kernels": wanted}}
         train(config, root=tmp_path)

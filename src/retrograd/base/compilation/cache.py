@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
@@ -13,6 +14,7 @@ from retrograd.base.compilation.program_files import Ready
 from retrograd.base.compilation.scalars import Table
 
 KEPT = 128  # programs; each may be compiled for several shapes
+COLLECT = 32  # programs that went: they hang in cycles with JAX's functions, which Python seldom looks for by itself
 TABLES = 8  # ways in which the values of one structure may decide
 
 
@@ -32,7 +34,7 @@ class Cache:
         self.tables: OrderedDict[Hashable, list[Table]] = OrderedDict()
         self.programs: OrderedDict[Hashable, Any] = OrderedDict()
         self.ready: OrderedDict[Hashable, list[Ready]] = OrderedDict()
-        self.found = self.made = self.compiled = 0
+        self.found = self.made = self.compiled = self.gone = 0
         self.seconds = 0.0
 
     def table(self, structure: Hashable, values: Sequence[float]) -> Table:
@@ -58,6 +60,9 @@ class Cache:
         self.programs[key] = program = make()
         while len(self.programs) > KEPT:
             self.programs.popitem(last=False)
+            self.gone += 1
+            if self.gone % COLLECT == 0:
+                gc.collect()
         return program
 
     def prepared(self, key: Hashable, values: Sequence[float], prepare: Callable[[], Ready | None]) -> Ready | None:

@@ -132,7 +132,7 @@ class Store:
         try:
             head = {
                 "arguments": [_expression(each) for each in table.arguments],
-                "decisions": [[_expression(each), outcome] for each, outcome in table.decisions.items()],
+                "decisions": [[_expression(each), _expression(outcome)] for each, outcome in table.decisions.items()],
                 "form": form(tree),
                 "keys": [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)],
             }
@@ -247,6 +247,8 @@ def _write(file: Path, content: bytes) -> None:
 
 def _expression(expression: Any) -> Any:
     """Return an expression of open numbers as JSON values."""
+    if isinstance(expression, np.generic):
+        return expression.item()
     if not isinstance(expression, tuple):
         return expression
     function, *operands = expression
