@@ -13,12 +13,17 @@ import pytest
 
 import retrograd as rg
 from retrograd.app.cli.main import main
+from retrograd.base.document import Document
 from retrograd.base.errors import UsageError
+from retrograd.record.run import RunFolder
+from retrograd.training.config.config import config_of
+from retrograd.training.resume import stored_config
 from retrograd.tuning import study as study_module
 from retrograd.tuning.journal import Journal
 from retrograd.tuning.optimizers import Compared, half_way, sentence
+from retrograd.tuning.proposals import Proposal
 from retrograd.tuning.rate import reason
-from retrograd.tuning.study import Course
+from retrograd.tuning.study import Course, due
 from retrograd.tuning.trial import Bench
 
 PLAIN = {
@@ -29,6 +34,12 @@ PLAIN = {
     "training": {"epochs": 9, "batch_size": 16},
     "search": {"optimizer.adam.learning_rate": {"log": [1e-5, 0.3]}, "trials": 9},
 }
+
+RATE = (("optimizer.adam.learning_rate", 0.01),)
+
+
+def config(**more):
+    return config_of(Document({**PLAIN, **more}))
 
 
 def facts(study):
@@ -128,9 +139,8 @@ def test_a_trial_whose_process_dies_twice_is_told_and_left_out(tmp_path):
     key = "0000-0-0"
     journal.append(event="began", trial=key)
     journal.append(event="began", trial=key)
-    config = study_module.config_of(study_module.Document(PLAIN))
-    course = Course(tmp_path, config, None, (math.inf, math.inf))
-    first = study_module.due(config.search, config, journal.read())[0]
+    course = Course(tmp_path, config(), None, (math.inf, math.inf))
+    first = due(course.search, course.config, journal.read())[0]
     assert first.key == key
     assert course._run(first, print)
     assert journal.read().costs == {key: math.inf}
@@ -142,6 +152,34 @@ def test_a_budget_of_time_is_kept_and_the_end_is_told(tmp_path):
     found = rg.tune(PLAIN, root=tmp_path, budget="0.001s")
     assert time.perf_counter() - begun < 20  # generous: it only must not run the whole study
     assert any("budget" in note for note in found.notes)
+
+
+def test_a_trial_that_the_budget_cuts_is_no_result_and_is_trained_anew(tmp_path, monkeypatch):
+    course = Course(tmp_path, config(), None, (math.inf, math.inf))
+    trial, run = Proposal(0, 2, 0, 9, RATE), Bench.run
+    monkeypatch.setattr(Bench, "run", lambda self, proposal, seconds=None: run(self, proposal, 1e-6))
+    assert course._run(trial, print)
+    state = course.journal.read()
+    assert (state.ended, state.begun) == ({}, {trial.key: 0})
+    monkeypatch.setattr(Bench, "run", run)
+    assert course._run(trial, print)
+    assert course.journal.read().ended[trial.key]["trained"] == 9
+
+
+def test_a_limit_of_the_configuration_ends_a_trial_like_any_other_reason(tmp_path):
+    limited = config(training={**PLAIN["training"], "time_limit": 1e-6})
+    outcome = Bench(limited, None, "loss", tmp_path).run(Proposal(0, 2, 0, 9, RATE), 1000.0)
+    assert outcome.epochs < 9
+    assert not outcome.is_cut
+
+
+def test_the_time_of_a_promoted_trial_begins_after_that_of_its_rung_before(tmp_path):
+    bench, folder = Bench(config(), None, "loss", tmp_path), tmp_path / "0000-0"
+    bench.run(Proposal(0, 0, 0, 1, RATE))
+    before = RunFolder.open(folder).summary().seconds
+    assert before > 0
+    assert bench.run(Proposal(0, 1, 0, 3, RATE), 1000.0).epochs == 3
+    assert stored_config(RunFolder.open(folder)).training.time_limit == before + 1000.0
 
 
 # ------------------------------------------------------------------------------------------- the rate and the optimizers

@@ -105,7 +105,7 @@ def _apply(event: Any, state: State) -> None:
         state.begun[key] = state.begun.get(key, 0) + 1
         if state.begun[key] > 1:
             state.retried.append(key)
-    elif kind == "interrupted":  # by the user: no fault of the trial
+    elif kind == "interrupted":  # by the user or the budget: no fault of the trial
         state.begun[key] = state.begun.get(key, 0) - 1
     elif kind == "ended":
         cost = event.get("cost")

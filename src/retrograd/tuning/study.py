@@ -128,6 +128,9 @@ class Course:
             except (KeyboardInterrupt, SystemExit):
                 self.journal.append(event="interrupted", trial=key)
                 raise
+            if outcome.is_cut:
+                self.journal.append(event="interrupted", trial=key)
+                return True
             cost = outcome.cost if math.isfinite(outcome.cost) else None
             self.journal.append(event="ended", trial=key, cost=cost, score=outcome.score, words=outcome.words,
                                 trained=outcome.epochs, **_facts(proposal))  # fmt: skip

@@ -13,6 +13,7 @@ from retrograd.base.document import Document
 from retrograd.base.errors import ConfigError, NonFiniteError, RetrogradError, UsageError
 from retrograd.base.keys import SEED_LIMIT
 from retrograd.data.dataset import Dataset, load
+from retrograd.record.layout import EVENTS
 from retrograd.record.run import RunFolder
 from retrograd.training.config.config import RunConfig, changed, config_of, plain_config
 from retrograd.training.config.settings import Checkpoint, Goal
@@ -30,6 +31,7 @@ class Outcome(NamedTuple):
     score: float | None
     words: str
     epochs: int = 0
+    is_cut: bool = False  # by the time that the study has left: the trial is not whole
 
 
 def changed_config(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
@@ -43,18 +45,24 @@ def changed_config(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
     return config_of(Document(plain))
 
 
-def trial_config(config: RunConfig, proposal: Proposal, seconds: float | None) -> RunConfig:
-    """Return the configuration of a trial: its epochs, its seed, a place to go on from, the time that is left."""
+def trial_config(config: RunConfig, proposal: Proposal) -> RunConfig:
+    """Return the configuration of a trial: its epochs, its seed, a place to go on from."""
     own = changed_config(config, dict(proposal.values))
-    limits = [limit for limit in (own.training.time_limit, seconds) if limit is not None]
     training = dataclasses.replace(
         own.training,
         epochs=proposal.epochs,
         seed=(own.training.seed + proposal.seed) % SEED_LIMIT,
         checkpoint=Checkpoint(seconds=0.0, keep=1),
-        time_limit=min(limits, default=None),
     )
     return dataclasses.replace(own, training=training, name=f"trial-{proposal.folder}")
+
+
+def limited(prepared: Prepared, seconds: float | None) -> Prepared:
+    """Return the run with a time limit, unless its own is shorter."""
+    config = prepared.config
+    limits = [limit for limit in (config.training.time_limit, seconds) if limit is not None]
+    training = dataclasses.replace(config.training, time_limit=min(limits, default=None))
+    return dataclasses.replace(prepared, config=dataclasses.replace(config, training=training))
 
 
 def without_test(dataset: Dataset) -> Dataset:
@@ -81,26 +89,32 @@ class Bench:
         Raises:  KeyboardInterrupt, SystemExit once what there is is saved; ResourceError when the disk refuses
         """
         try:
-            config = trial_config(self.config, proposal, seconds)
+            config = trial_config(self.config, proposal)
             dataset = without_test(self._dataset or load(config.data))  # type: ignore[arg-type]
-            run = self._trained(prepare(config, dataset), self.folder / proposal.folder)
+            run = self._trained(prepare(config, dataset), self.folder / proposal.folder, seconds)
         except NonFiniteError as error:
             return Outcome(math.inf, None, str(error))
         except OSError:
             raise
         except RetrogradError as error:
             return Outcome(math.inf, None, str(error))
-        score = score_of(run, self.metric)
-        return Outcome(score if falls(self.metric) else -score, score, run.stop.sentence, len(run.history))
+        score, epochs = score_of(run, self.metric), len(run.history)
+        is_ours = run.model.config.training.time_limit != config.training.time_limit  # who set the limit: the study
+        is_cut = run.stop.reason == "time limit" and is_ours and epochs < proposal.epochs
+        return Outcome(score if falls(self.metric) else -score, score, run.stop.sentence, epochs, is_cut)
 
-    def _trained(self, prepared: Prepared, folder: Path) -> Run:
-        """Train, or go on where a lower rung or an interrupt ended; what cannot go on is trained anew."""
-        if (folder / "events.jsonl").exists():
+    def _trained(self, prepared: Prepared, folder: Path, seconds: float | None) -> Run:
+        """Train for at most so many more seconds, from where a lower rung or an interrupt ended; what cannot go on is
+        trained anew.
+        """
+        if (folder / EVENTS).exists():
             try:
-                return resume_prepared(RunFolder.open(folder), prepared, extends=True)
+                begun = RunFolder.open(folder)
+                limit = None if seconds is None else begun.summary().seconds + seconds  # limits go on counting
+                return resume_prepared(begun, limited(prepared, limit), extends=True)
             except (UsageError, ConfigError):  # it ended by itself, or its schedule has another length
                 pass
-        return train_prepared(prepared, folder=folder, overwrite=True)
+        return train_prepared(limited(prepared, seconds), folder=folder, overwrite=True)
 
 
 def score_of(run: Run, metric: str) -> float:
