@@ -100,6 +100,13 @@ def test_halving_promotes_the_best_third_and_no_setting_that_failed():
     assert order[-1].epochs == 27
 
 
+def test_promoted_settings_run_best_first_so_that_a_rung_cut_short_has_tried_the_best():
+    search = searched(trials=9)
+    waiting, _ = halving(search, 27, {})
+    promoted, _ = halving(search, 27, {each.key: -float(each.number) for each in waiting})
+    assert [(each.number, each.seed) for each in promoted] == [(8, 0), (8, 1), (7, 0), (7, 1), (6, 0), (6, 1)]
+
+
 def test_proposals_do_not_depend_on_the_order_in_which_trials_end():
     search = searched(seeds=1, trials=9)
     waiting, _ = halving(search, 27, {})

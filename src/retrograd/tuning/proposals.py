@@ -101,7 +101,8 @@ def halving(search: Search, epochs: int, costs: Costs) -> tuple[list[Proposal], 
     drawn = [draw(search, i) for i in range(steps[0][0])]
     numbers: Sequence[int] = range(len(drawn))
     for rung, (count, length) in enumerate(steps):
-        numbers = sorted(numbers if rung == 0 else best(search, numbers, rung - 1, costs)[:count])
+        if rung:  # the best first: a rung that the budget cuts has then tried them, whatever their numbers
+            numbers = best(search, numbers, rung - 1, costs)[:count]
         open_now, is_over = _unfinished(_rung(search, drawn, numbers, rung, length), costs)
         if not is_over:
             return open_now, False
