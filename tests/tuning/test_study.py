@@ -15,6 +15,7 @@ import retrograd as rg
 from retrograd.app.cli.main import main
 from retrograd.base.document import Document
 from retrograd.base.errors import UsageError
+from retrograd.data.dataset import load
 from retrograd.record.run import RunFolder
 from retrograd.training.config.config import config_of
 from retrograd.training.resume import stored_config
@@ -145,6 +146,19 @@ def test_a_trial_whose_process_dies_twice_is_told_and_left_out(tmp_path):
     assert course._run(first, print)
     assert journal.read().costs == {key: math.inf}
     assert "died 2 times" in journal.read().ended[key]["words"]
+
+def test_what_is_refused_leaves_nothing_behind_that_the_corrected_call_would_stumble_over(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    ranges = {f"network.{i}.dense.units": {"integer": [1, 100]} for i in (0, 2, 4, 6, 8, 10)}
+    deep = [{"dense": 4}, "tanh"] * 6
+    for changes, arguments, words in [
+        ({"search": {**PLAIN["search"], "method": "tpe"}}, {}, "needs Optuna"),
+        ({"search": {**ranges, "method": "grid"}, "network": deep}, {}, "the grid has 15,625 points"),
+        ({"data": None}, {"dataset": load(config().data), "jobs": 2}, "cannot be handed"),
+    ]:
+        with pytest.raises(UsageError, match=words):
+            rg.tune({**PLAIN, **changes}, root=tmp_path, **arguments)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_budget_of_time_is_kept_and_the_end_is_told(tmp_path):

@@ -92,7 +92,6 @@ class Course:
         self.search, self.config, self.journal = config.search, config, Journal(folder)
         self.bench = Bench(config, dataset, self.search.metric, folder / TRIALS)
         self.deadlines = deadlines  # of the search and of everything, by time.time(); infinite where there is no budget
-        make_folder(folder / TRIALS)
 
     def work(self, said: Callable[[str], None] = lambda line: None) -> None:
         """Run trials until nothing is left to do."""
@@ -190,20 +189,18 @@ def run_study(
 
     Raises:  UsageError where there is a study already (without `resumes`), or none; for settings that do not exist
     """
-    search = checked(config)
-    begin(folder, config, resumes, layers)
+    search = checked(config, jobs)
     whole = math.inf if seconds is None else time.time() + seconds
     deadlines = (whole if seconds is None else whole - (1 - SEARCH_SHARE) * seconds, whole)
-    if jobs > 1 and config.data is None:
-        raise UsageError("arrays cannot be handed to further processes", where="jobs", cure="use a file, or jobs=1")
     course = Course(folder, config, dataset, deadlines)
+    begin(folder, config, resumes, layers)
     with helpers(jobs - 1, folder, deadlines):
         course.work(said)
     return outcome(folder, config, search)
 
 
-def checked(config: RunConfig) -> Search:
-    """Return the search of a configuration, once a value of each setting has proved possible.
+def checked(config: RunConfig, jobs: int) -> Search:
+    """Return the search of a configuration, once a value of each setting and the first trials have proved possible.
 
     Raises:  UsageError, ConfigError
     """
@@ -213,6 +210,9 @@ def checked(config: RunConfig) -> Search:
     for path, values in config.search.ranges:
         for value in values.points(2):
             changed_config(config, {path: value})
+    proposals(config.search, config.training.epochs, {})  # refuses a grid that is too large, and TPE without Optuna
+    if jobs > 1 and config.data is None:
+        raise UsageError("arrays cannot be handed to further processes", where="jobs", cure="use a file, or jobs=1")
     return config.search
 
 
