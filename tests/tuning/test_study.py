@@ -150,15 +150,25 @@ def test_a_trial_whose_process_dies_twice_is_told_and_left_out(tmp_path):
 def test_what_is_refused_leaves_nothing_behind_that_the_corrected_call_would_stumble_over(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     ranges = {f"network.{i}.dense.units": {"integer": [1, 100]} for i in (0, 2, 4, 6, 8, 10)}
-    deep = [{"dense": 4}, "tanh"] * 6
+    deep, moons = [{"dense": 4}, "tanh"] * 6, load(config().data)
     for changes, arguments, words in [
         ({"search": {**PLAIN["search"], "method": "tpe"}}, {}, "needs Optuna"),
         ({"search": {**ranges, "method": "grid"}, "network": deep}, {}, "the grid has 15,625 points"),
-        ({"data": None}, {"dataset": load(config().data), "jobs": 2}, "cannot be handed"),
+        ({"data": None}, {"dataset": moons, "jobs": 2}, "cannot be handed"),
     ]:
         with pytest.raises(UsageError, match=words):
             rg.tune({**PLAIN, **changes}, root=tmp_path, **arguments)
     assert not list(tmp_path.iterdir())
+
+
+def test_of_two_data_sets_that_contradict_one_another_none_is_chosen(tmp_path):
+    moons, scales = load(config().data), {"data.scale": ["none", "standard"]}
+    with pytest.raises(UsageError, match="jobs: a data set cannot be handed"):
+        rg.tune(PLAIN, dataset=moons, jobs=2, root=tmp_path)
+    with pytest.raises(UsageError, match="search: the data set is read already"):
+        rg.tune({**PLAIN, "search": scales}, dataset=moons, root=tmp_path)
+    assert config(search=scales).search.reads_data
+    assert not config().search.reads_data
 
 
 def test_a_budget_of_time_is_kept_and_the_end_is_told(tmp_path):

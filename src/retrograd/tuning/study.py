@@ -189,7 +189,7 @@ def run_study(
 
     Raises:  UsageError where there is a study already (without `resumes`), or none; for settings that do not exist
     """
-    search = checked(config, jobs)
+    search = checked(config, dataset, jobs)
     whole = math.inf if seconds is None else time.time() + seconds
     deadlines = (whole if seconds is None else whole - (1 - SEARCH_SHARE) * seconds, whole)
     course = Course(folder, config, dataset, deadlines)
@@ -199,7 +199,7 @@ def run_study(
     return outcome(folder, config, search)
 
 
-def checked(config: RunConfig, jobs: int) -> Search:
+def checked(config: RunConfig, dataset: Dataset | None, jobs: int) -> Search:
     """Return the search of a configuration, once a value of each setting and the first trials have proved possible.
 
     Raises:  UsageError, ConfigError
@@ -211,8 +211,12 @@ def checked(config: RunConfig, jobs: int) -> Search:
         for value in values.points(2):
             changed_config(config, {path: value})
     proposals(config.search, config.training.epochs, {})  # refuses a grid that is too large, and TPE without Optuna
-    if jobs > 1 and config.data is None:
-        raise UsageError("arrays cannot be handed to further processes", where="jobs", cure="use a file, or jobs=1")
+    if jobs > 1 and (dataset is not None or config.data is None):
+        cure = "leave `dataset` out and name a file or a built-in under `data`, or use jobs=1"
+        raise UsageError("a data set cannot be handed to further processes", where="jobs", cure=cure)
+    if dataset is not None and config.search.reads_data:
+        cure = "leave `dataset` out, so that each trial reads its own, or leave the ranges of data.* out"
+        raise UsageError("the data set is read already: a range of data.* changes nothing", where="search", cure=cure)
     return config.search
 
 

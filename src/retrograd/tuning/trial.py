@@ -76,11 +76,9 @@ class Bench:
 
     def __init__(self, config: RunConfig, dataset: Dataset | None, metric: str, folder: Path) -> None:
         self.config, self.metric, self.folder = config, metric, folder
-        reads_data = any(
-            path.partition(".")[0] == "data" for path, _ in (config.search.ranges if config.search else ())
-        )
-        self._dataset = None if reads_data and dataset is None else dataset
-        if self._dataset is None and not reads_data and config.data is not None:
+        reads_data = config.search is not None and config.search.reads_data
+        self._dataset = dataset
+        if dataset is None and not reads_data and config.data is not None:
             self._dataset = load(config.data)
 
     def run(self, proposal: Proposal, seconds: float | None = None) -> Outcome:

@@ -67,6 +67,11 @@ class Search:
     trials: int | None = None
     seed: int = 0
 
+    @property
+    def reads_data(self) -> bool:
+        """Whether it changes how the data are read, so that each trial reads its own."""
+        return any(path.partition(".")[0] == "data" for path, _ in self.ranges)
+
     def plain(self) -> dict[str, Any]:
         """Return the section as it is written in a configuration."""
         options = {name: getattr(self, name) for name in OPTIONS if getattr(self, name) is not None}

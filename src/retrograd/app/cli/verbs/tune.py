@@ -19,7 +19,7 @@ from retrograd.present.tables import fits, table
 from retrograd.present.text import filled
 from retrograd.record.files import write_file
 from retrograd.record.strict_json import write_json
-from retrograd.training.config.config import RunConfig, plain_config, portable
+from retrograd.training.config.config import plain_config, portable
 from retrograd.tuning.page import short, tried_head, tried_row
 from retrograd.tuning.rate import Sweep
 from retrograd.tuning.study import Study
@@ -64,16 +64,17 @@ def tune(
     refuse_foreign(source, "tune")
     allowance(budget)
     program = program_at(source, target, changes or [], runs)
-    if rate or program.config.search is None:
+    search = program.config.search
+    if rate or search is None:
         found = tune_rate(program.config, dataset=program.dataset, root=runs)
         folder = runs / f"rate-{program.config.name}"
         typer.echo(write_json(found.plain())) if as_json else say_rate(found, folder, source)
         return
-    told = len(program.config.search.ranges)
-    print(f"trying {told} setting{'s' * (told != 1)}, {program.config.search.method}", file=sys.stderr)
+    count = len(search.ranges)
+    print(f"trying {count} setting{'s' * (count != 1)}, {search.method}", file=sys.stderr)
     study = run_tune(
         program.config,
-        dataset=None if reads_data(program.config) else program.dataset,
+        dataset=None if jobs > 1 or search.reads_data else program.dataset,
         budget=budget,
         jobs=jobs,
         resume=resume,
@@ -84,11 +85,6 @@ def tune(
     if study.verdict and study.verdict.is_better:
         write_file(study.folder / BEST, write_document(plain_config(portable(study.config))).encode())
     typer.echo(write_json(study.plain())) if as_json else say_study(study)
-
-
-def reads_data(config: RunConfig) -> bool:
-    """Return whether a search changes how the data are read."""
-    return any(path.partition(".")[0] == "data" for path, _ in (config.search.ranges if config.search else ()))
 
 
 def say_rate(found: Sweep, folder: Path, source: str) -> None:
