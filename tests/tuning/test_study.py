@@ -13,6 +13,7 @@ import pytest
 
 import retrograd as rg
 from retrograd.app.cli.main import main
+from retrograd.app.cli.programs import program_at
 from retrograd.base.document import Document
 from retrograd.base.errors import UsageError
 from retrograd.data.dataset import load
@@ -169,6 +170,13 @@ def test_of_two_data_sets_that_contradict_one_another_none_is_chosen(tmp_path):
         rg.tune({**PLAIN, "search": scales}, dataset=moons, root=tmp_path)
     assert config(search=scales).search.reads_data
     assert not config().search.reads_data
+
+
+def test_data_are_read_in_the_precision_of_the_training_as_a_run_of_its_own_reads_them(tmp_path):
+    plain = {**PLAIN, "training": {**PLAIN["training"], "precision": "float64"}}
+    (tmp_path / "small.yaml").write_text(json.dumps(plain), encoding="utf-8")
+    assert Bench(config_of(Document(plain)), None, "loss", tmp_path)._dataset.train["x"].dtype == "float64"
+    assert program_at(str(tmp_path / "small.yaml"), None, [], tmp_path).dataset.train["x"].dtype == "float64"
 
 
 def test_a_budget_of_time_is_kept_and_the_end_is_told(tmp_path):

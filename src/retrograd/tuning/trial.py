@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from retrograd.base.document import Document
-from retrograd.base.errors import ConfigError, NonFiniteError, RetrogradError, UsageError
+from retrograd.base.errors import ConfigError, RetrogradError, UsageError
 from retrograd.base.keys import SEED_LIMIT
+from retrograd.data.cells.floats import reading_in
 from retrograd.data.dataset import Dataset, load
 from retrograd.record.layout import EVENTS
 from retrograd.record.run import RunFolder
@@ -65,6 +66,17 @@ def limited(prepared: Prepared, seconds: float | None) -> Prepared:
     return dataclasses.replace(prepared, config=dataclasses.replace(config, training=training))
 
 
+def loaded(config: RunConfig) -> Dataset:
+    """Return the data that a configuration names, read in its precision.
+
+    Raises:  ConfigError where it names none
+    """
+    if config.data is None:
+        raise ConfigError("missing", where="data", cure="name a built-in (`data: xor`) or a file, or give `dataset`")
+    with reading_in(config.training.precision):
+        return load(config.data)
+
+
 def without_test(dataset: Dataset) -> Dataset:
     """Return the data without the test part, which no search may look at."""
     seen = {name: rows for name, rows in dataset.seen.items() if name != "test"}
@@ -77,9 +89,7 @@ class Bench:
     def __init__(self, config: RunConfig, dataset: Dataset | None, metric: str, folder: Path) -> None:
         self.config, self.metric, self.folder = config, metric, folder
         reads_data = config.search is not None and config.search.reads_data
-        self._dataset = dataset
-        if dataset is None and not reads_data and config.data is not None:
-            self._dataset = load(config.data)
+        self._dataset = loaded(config) if dataset is None and not reads_data else dataset
 
     def run(self, proposal: Proposal, seconds: float | None = None) -> Outcome:
         """Run a trial to its end, from where it was left if its folder holds a part of it.
@@ -88,10 +98,8 @@ class Bench:
         """
         try:
             config = trial_config(self.config, proposal)
-            dataset = without_test(self._dataset or load(config.data))  # type: ignore[arg-type]
+            dataset = without_test(self._dataset or loaded(config))
             run = self._trained(prepare(config, dataset), self.folder / proposal.folder, seconds)
-        except NonFiniteError as error:
-            return Outcome(math.inf, None, str(error))
         except OSError:
             raise
         except RetrogradError as error:

@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from retrograd.base.errors import ConfigError, UsageError
-from retrograd.data.cells.floats import reading_in
-from retrograd.data.dataset import Dataset, load
+from retrograd.base.errors import UsageError
+from retrograd.data.dataset import Dataset
 from retrograd.record.files import write_file
 from retrograd.record.strict_json import write_json
 from retrograd.training.config.config import RunConfig
@@ -19,6 +18,7 @@ from retrograd.tuning.optimizers import COMPARED, SEEDS, Comparison, compare
 from retrograd.tuning.page import comparison_page, rate_page, study_page
 from retrograd.tuning.rate import RATES, Sweep, sweep
 from retrograd.tuning.study import Study, run_study
+from retrograd.tuning.trial import loaded
 
 PAGE, RESULT = "report.html", "result.json"
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -74,7 +74,7 @@ def tune_rate(
     config = as_config(config)
     if count < 2:
         raise UsageError(f"expected at least 2 rates, found {count}", where="count")
-    found = sweep(config, _data(config, dataset), count)
+    found = sweep(config, loaded(config) if dataset is None else dataset, count)
     _write(Path(root) / f"rate-{config.name}", found.plain(), rate_page(config.name, found))
     return found
 
@@ -96,7 +96,7 @@ def compare_optimizers(
     unknown = [name for name in names if name not in COMPARED]
     if unknown:
         raise UsageError(f"unknown optimizer '{unknown[0]}'", where="names", cure=f"known: {', '.join(COMPARED)}")
-    found = compare(config, _data(config, dataset), names, seeds, said)
+    found = compare(config, loaded(config) if dataset is None else dataset, names, seeds, said)
     _write(Path(root) / f"optimizers-{config.name}", found.plain(), comparison_page(config.name, found))
     return found
 
@@ -117,15 +117,6 @@ def allowance(budget: str | float | int | None) -> tuple[int | None, float | Non
     if not (math.isfinite(number) and number > 0) or (factor is None and number != int(number)):
         raise UsageError(f"expected trials (30) or a time (90s, 10m, 1h), found '{budget}'", where="budget")
     return (int(number), None) if factor is None else (None, factor * number)
-
-
-def _data(config: RunConfig, dataset: Dataset | None) -> Dataset:
-    if dataset is not None:
-        return dataset
-    if config.data is None:
-        raise ConfigError("missing", where="data", cure="name a built-in (`data: xor`) or a file, or give `dataset`")
-    with reading_in(config.training.precision):
-        return load(config.data)
 
 
 def _write(folder: Path, plain: Mapping[str, Any], page: str) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from retrograd.app.cli.options import existing_data, existing_file
 from retrograd.base.errors import ConfigError
 from retrograd.base.schema import parse
+from retrograd.data.cells.floats import reading_in
 from retrograd.data.dataset import Dataset, load
 from retrograd.data.read.parts import is_pattern
 from retrograd.data.settings import DataSettings
@@ -56,4 +57,5 @@ def _with_data(path: Path, changes: Sequence[str]) -> Source:
     config = read_config(path, changes)
     if config.data is None:
         raise ConfigError("missing", where=f"{path}: data", cure="name a built-in (`data: xor`) or a file")
-    return Source(config, load(config.data), path)
+    with reading_in(config.training.precision):
+        return Source(config, load(config.data), path)
