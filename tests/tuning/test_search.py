@@ -42,6 +42,7 @@ def test_the_section_reads_back_as_it_was_written():
         ({"a.b": [1], "method": "griid"}, "did you mean 'grid'"),
         ({"a.b": [1], "seeds": 0}, "at least 1"),
         ({"a.b": {"integer": [1.5, 3]}}, "whole numbers"),
+        ({"training.epochs": [5, 9]}, "training.epochs: every setting trains for as many"),
     ],
 )
 def test_a_mistake_is_told_with_its_place_and_cure(section, words):

@@ -16,6 +16,7 @@ METHODS = get_args(Method)
 RANGES = ("log", "linear", "integer")
 NUMBERS = {"seeds": 1, "trials": 1, "seed": 0}  # options, and the least that each may be
 OPTIONS = ("method", "metric", *NUMBERS)
+EPOCHS = "training.epochs"
 POINTS = 5  # of a range, in a grid
 DIGITS = 3  # of a number that is drawn: more would pretend a precision that no search has
 
@@ -93,6 +94,10 @@ def parse_search(value: Any, path: str) -> Search | None:
     if not ranges:
         cure = "as in {optimizer.adam.learning_rate: {log: [1.0e-5, 1]}, method: halving}"
         raise ConfigError("names no setting to be tried", where=path, cure=cure)
+    if any(name == EPOCHS for name, _ in ranges):
+        cure = "set training.epochs itself; halving gives most settings only a part of them"
+        message = "every setting trains for as many epochs: a range has no effect"
+        raise ConfigError(message, where=f"{path}.{EPOCHS}", cure=cure)
     options = {name: value[name] for name in OPTIONS if name in value}
     if options.get("method", "halving") not in METHODS:
         found = options["method"]
