@@ -19,13 +19,15 @@ from retrograd.base.errors import UsageError
 from retrograd.data.dataset import load
 from retrograd.record.run import RunFolder
 from retrograd.training.config.config import config_of
+from retrograd.training.config.search import parse_search
 from retrograd.training.resume import stored_config
 from retrograd.tuning import study as study_module
 from retrograd.tuning.journal import Journal
 from retrograd.tuning.optimizers import Compared, half_way, sentence
+from retrograd.tuning.page import study_page
 from retrograd.tuning.proposals import Proposal
 from retrograd.tuning.rate import reason
-from retrograd.tuning.study import Course, due
+from retrograd.tuning.study import Course, Study, Tried, due
 from retrograd.tuning.trial import Bench
 
 PLAIN = {
@@ -212,6 +214,15 @@ def test_the_time_of_a_promoted_trial_begins_after_that_of_its_rung_before(tmp_p
     assert before > 0
     assert bench.run(Proposal(0, 1, 0, 3, RATE), 1000.0).epochs == 3
     assert stored_config(RunFolder.open(folder)).training.time_limit == before + 1000.0
+
+@pytest.mark.parametrize(("metric", "disaster"), [("r2", -100.0), ("loss", 100.0)])
+def test_a_picture_leaves_out_the_worst_scores_whichever_way_the_metric_goes(metric, disaster):
+    scores = sorted([i / 10 for i in range(9)], reverse=metric == "r2") + [disaster]
+    tried = tuple(Tried(i, (("a.b", i / 10),), 0, 9, score, (score,)) for i, score in enumerate(scores))
+    search = parse_search({"a.b": {"linear": [0, 1]}, "metric": metric}, "search")
+    page = study_page(Study(Path("small"), search, tried, (), None, config(), ()))
+    assert page.count("<circle") == 9
+    assert page.count('class="best"') == 2  # the circle and the line of the winner
 
 
 # ------------------------------------------------------------------------------------------- the rate and the optimizers

@@ -15,9 +15,10 @@ from retrograd.tuning.importance import importance
 from retrograd.tuning.optimizers import Comparison
 from retrograd.tuning.rate import Sweep
 from retrograd.tuning.study import Study, Tried
+from retrograd.tuning.trial import falls
 
 MOST_ROWS = 30
-WORST = 0.9  # quantile of the scores above which a picture is cut: a few disasters would flatten all others
+SHOWN_SHARE = 0.9  # of the scores, the better ones, which a picture holds: a few disasters would flatten all others
 STYLE = """
 main { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 .figure { display: grid; grid-template: 1fr 1.4rem / 4rem 1fr; height: 16rem; margin: 1rem 0 2rem }
@@ -92,11 +93,14 @@ def comparison_rows(found: Comparison) -> list[tuple[str, ...]]:
     ]  # fmt: skip
 
 
-def scatter(points: Sequence[tuple[float, float, bool]], is_logarithmic: bool) -> Markup:
-    """Return a drawing of points (place, score, whether it is the best), those without a finite score left out."""
+def scatter(points: Sequence[tuple[float, float, bool]], is_logarithmic: bool, is_falling: bool = True) -> Markup:
+    """Return a drawing of points (place, score, whether it is the best), those without a finite score left out.
+
+    `is_falling` where a lower score is better.
+    """
     finite = [point for point in points if math.isfinite(point[1])]
     across = scale_for([point[0] for point in points], is_logarithmic)
-    up = scale_for(_without_disasters([point[1] for point in finite]), True)
+    up = scale_for(_without_disasters([point[1] for point in finite], is_falling), True)
     if across is None or up is None:
         return element("p", "no finite score", class_="soft")
     ends = [point for point in finite if _is_on(up, point[1])]
@@ -168,7 +172,7 @@ def _settings(path: str, values: Range, study: Study) -> Markup:
     first = study.tried[0].number if study.tried else -1
     points = [(_place(values, dict(each.values)[path]), each.score, each.number == first) for each in study.tried]
     words = f"{path}: {', '.join(map(_shown, values.values))}" if values.kind == "choice" else path
-    return joined([element("h2", words), scatter(points, values.kind == "log")])
+    return joined([element("h2", words), scatter(points, values.kind == "log", falls(study.search.metric))])
 
 
 def _place(values: Range, value: Any) -> float:
@@ -183,13 +187,13 @@ def _parallel(study: Study) -> Markup:
     for path, values in study.search.ranges:
         places = [_place(values, dict(each.values)[path]) for each in study.tried]
         axes.append((places, scale_for(places, values.kind == "log")))
-    scores = [each.score for each in study.tried]
-    axes.append((scores, scale_for(_without_disasters(scores), True)))
+    scores, is_falling = [each.score for each in study.tried], falls(study.search.metric)
+    axes.append((scores, scale_for(_without_disasters(scores, is_falling), True)))
     lines = []
     for i in reversed(range(len(study.tried))):
         points = []
         for j, (places, scale) in enumerate(axes):
-            at = scale.place(places[i]) if scale and _is_on(scale, places[i]) else PLACES
+            at = scale.place(places[i]) if scale and _is_on(scale, places[i]) else PLACES * is_falling
             points.append(f"{round(PLACES * j / (len(axes) - 1))},{PLACES - at}")
         lines.append(void("polyline", points=" ".join(points), class_="best" if i == 0 else None))
     drawing = element(
@@ -237,9 +241,9 @@ def _importance(study: Study) -> Markup:
     )
 
 
-def _without_disasters(values: Sequence[float]) -> list[float]:
-    finite = sorted(value for value in values if math.isfinite(value))
-    return finite[: max(2, math.ceil(WORST * len(finite)))]
+def _without_disasters(values: Sequence[float], is_falling: bool) -> list[float]:
+    best_first = sorted((value for value in values if math.isfinite(value)), reverse=not is_falling)
+    return best_first[: max(2, math.ceil(SHOWN_SHARE * len(best_first)))]
 
 
 def _is_on(scale: Scale, value: float) -> bool:
