@@ -27,7 +27,7 @@ from retrograd.tuning.optimizers import Compared, half_way, sentence
 from retrograd.tuning.page import study_page
 from retrograd.tuning.proposals import Proposal
 from retrograd.tuning.rate import reason
-from retrograd.tuning.study import Course, Study, Tried, due
+from retrograd.tuning.study import Course, Study, Tried, _facts, due, outcome
 from retrograd.tuning.trial import Bench
 
 PLAIN = {
@@ -214,6 +214,17 @@ def test_the_time_of_a_promoted_trial_begins_after_that_of_its_rung_before(tmp_p
     assert before > 0
     assert bench.run(Proposal(0, 1, 0, 3, RATE), 1000.0).epochs == 3
     assert stored_config(RunFolder.open(folder)).training.time_limit == before + 1000.0
+
+
+def test_the_budget_is_said_to_have_ended_a_search_only_where_trials_were_left(tmp_path):
+    begun = config(search={"optimizer.adam.learning_rate": [0.1, 0.01], "method": "grid"})
+    journal, note = Journal(tmp_path), "the budget ended the search before all was tried"
+    for trial in due(begun.search, begun, journal.read()):
+        journal.append(event="closed")
+        assert outcome(tmp_path, begun, begun.search).notes == (note,)
+        journal.append(event="ended", trial=trial.key, cost=1.0, **_facts(trial))
+    assert outcome(tmp_path, begun, begun.search).notes == ()
+
 
 @pytest.mark.parametrize(("metric", "disaster"), [("r2", -100.0), ("loss", 100.0)])
 def test_a_picture_leaves_out_the_worst_scores_whichever_way_the_metric_goes(metric, disaster):

@@ -278,7 +278,8 @@ def outcome(folder: Path, config: RunConfig, search: Search) -> Study:
         if not math.isfinite(state.costs[key])
     )
     notes = [f"trial {key} was tried again: its process had died" for key in dict.fromkeys(state.retried)]
-    notes += ["the budget ended the search before all was tried"] if state.is_closed else []
+    is_short = state.is_closed and not proposals(search, config.training.epochs, state.costs)[1]
+    notes += ["the budget ended the search before all was tried"] if is_short else []
     verdict = judged(search, state, tried)
     chosen = changed_config(config, dict(verdict.winner.values)) if verdict and verdict.is_better else config
     return Study(folder, search, tried, failed, verdict, dataclasses.replace(chosen, search=None), tuple(notes))
