@@ -21,7 +21,7 @@ from retrograd.record.run import RunFolder
 from retrograd.training.config.config import config_of
 from retrograd.training.config.search import parse_search
 from retrograd.training.resume import stored_config
-from retrograd.tuning import study as study_module
+from retrograd.tuning import workers
 from retrograd.tuning.journal import Journal
 from retrograd.tuning.optimizers import Compared, half_way, sentence
 from retrograd.tuning.page import study_page
@@ -133,9 +133,28 @@ def test_of_two_processes_one_is_killed_and_no_trial_is_lost(whole, tmp_path, mo
             os.kill(started[0].pid, signal.SIGKILL)
             killed.append(time.time())
 
-    monkeypatch.setattr(study_module.subprocess, "Popen", start)
+    monkeypatch.setattr(subprocess, "Popen", start)
     found = rg.tune(PLAIN, root=tmp_path, jobs=2, said=said)
     assert facts(found) == facts(whole)
+
+
+def test_a_further_process_is_out_of_reach_of_the_terminal_s_interrupt(tmp_path, monkeypatch):
+    script = "import os, pathlib, sys; pathlib.Path(sys.argv[2]).write_text(str(os.getsid(0)))"
+    monkeypatch.setattr(workers, "WORKER", script)
+    with workers.helpers(1, str(tmp_path / "session")):
+        pass
+    assert int((tmp_path / "session").read_text()) != os.getsid(0)
+
+
+def test_a_further_process_ends_in_order_when_its_parent_dies(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    parent = "import os, subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[1], str(os.getpid())])"
+    script = "import sys, time; from retrograd.tuning.workers import end_with; end_with(int(sys.argv[1]))\n"
+    script += "try: time.sleep(60)\nfinally: print('saved')"
+    ended = subprocess.run(
+        [sys.executable, "-c", parent, script], capture_output=True, text=True, timeout=50, check=True
+    )
+    assert ended.stdout == "saved\n"
 
 
 def test_a_trial_whose_process_dies_twice_is_told_and_left_out(tmp_path):

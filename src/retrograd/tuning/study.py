@@ -6,10 +6,8 @@ import contextlib
 import dataclasses
 import json
 import math
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,13 +22,13 @@ from retrograd.training.config.search import Search
 from retrograd.tuning.journal import ATTEMPTS, SETTINGS, TRIALS, Journal, State, read_settings
 from retrograd.tuning.proposals import Proposal, Values, mean_cost, proposals
 from retrograd.tuning.trial import Bench, changed_config, falls
+from retrograd.tuning.workers import end_with, helpers
 
 CONFIRM = 3  # fresh seeds, which no choice has seen
 FRESH = 1000  # the first of them, counted from the configuration's own
 CONFIRMING, AS_IT_WAS = 99, 9999  # the rung of confirming trials, and the number of the configuration as it was
 SEARCH_SHARE = 0.75  # of a time budget; the rest confirms the winner
 WAIT = 0.05  # seconds, while other processes finish what the next rung needs
-WORKER = "from retrograd.tuning.study import work_in; import sys; work_in(sys.argv[1:])"
 
 
 class Tried(NamedTuple):
@@ -194,7 +192,7 @@ def run_study(
     deadlines = (whole if seconds is None else whole - (1 - SEARCH_SHARE) * seconds, whole)
     course = Course(folder, config, dataset, deadlines)
     begin(folder, config, resumes, layers)
-    with helpers(jobs - 1, folder, deadlines):
+    with helpers(jobs - 1, str(folder), *map(str, deadlines)):
         course.work(said)
     return outcome(folder, config, search)
 
@@ -239,25 +237,10 @@ def begin(folder: Path, config: RunConfig, resumes: bool, layers: Sequence[Path]
         Journal(folder).append(event="opened")
 
 
-@contextlib.contextmanager
-def helpers(count: int, folder: Path, deadlines: tuple[float, float]) -> Iterator[None]:
-    """Let further processes work on the study while the body does; they end with it."""
-    command = [sys.executable, "-c", WORKER, str(folder), *map(str, deadlines)]
-    processes = [subprocess.Popen(command) for _ in range(count)]
-    try:
-        yield
-    except BaseException:
-        for process in processes:
-            process.terminate()
-        raise
-    finally:
-        for process in processes:
-            process.wait()
-
-
 def work_in(arguments: Sequence[str]) -> None:
-    """Work on the study in a folder until nothing is left to do: a further process."""
-    folder, *times = arguments
+    """Work on the study in a folder until nothing is left to do, or the parent ends: a further process."""
+    parent, folder, *times = arguments
+    end_with(int(parent))
     settings = read_settings(Path(folder))
     for path in settings["layers"]:
         load_layers(path)
