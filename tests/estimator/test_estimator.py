@@ -174,6 +174,27 @@ def test_a_warm_start_goes_on_where_the_fit_before_ended(rows):
     assert both[20] < first[-1]
 
 
+def test_a_warm_start_goes_on_with_the_network_that_was_chosen_for_the_first_rows(rows):
+    x = np.tile(rows[0], (30, 1))
+    model = clone(REGRESSOR).set_params(warm_start=True, network="auto", epochs=1).fit(x[:40], x[:40, 0])
+    network = model.model_.config.network
+    assert model.fit(x, x[:, 0]).model_.config.network == network
+    assert clone(model).fit(x, x[:, 0]).model_.config.network != network  # the oracle: anew, another is chosen
+
+
+def test_an_ensemble_is_trained_neither_further_nor_in_portions(rows):
+    x = rows[0]
+    model = clone(REGRESSOR).set_params(training={"ensemble": 2}, epochs=1)
+    with pytest.raises(ValueError, match="an ensemble does not go on"):
+        clone(model).partial_fit(x, x[:, 0])
+    model.fit(x, x[:, 0])
+    for attempt in (model.partial_fit, model.set_params(warm_start=True).fit):
+        with pytest.raises(ValueError, match="an ensemble does not go on"):
+            attempt(x, x[:, 0])
+
+
+
+
 def test_a_pickle_holds_the_bytes_of_the_model_file_and_predicts_the_same(rows, tmp_path):
     model = clone(CLASSIFIER).fit(*rows)
     stored = pickle.dumps(model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from retrograd.training.use.predict import Model, load
 AUTO = "auto"
 
 
-class NetworkEstimator(BaseEstimator):
+class NetworkEstimator(ABC, BaseEstimator):
     """A network that scikit-learn can fit, clone, search and pickle.
 
     Parameters
@@ -116,15 +117,15 @@ class NetworkEstimator(BaseEstimator):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Train on rows X [rows, features], an array or a data frame, and targets y; return self."""
         goes_on = self.warm_start and hasattr(self, "model_")
-        if goes_on and self.model_.members > 1:
-            raise ValueError("an ensemble does not go on: leave `ensemble` or `warm_start` out")
+        if goes_on:
+            _refuse_ensemble(self.model_.members)
         rows = self._read(X, y, sample_weight, goes_on, goes_on)
         self._stream = None
         seed = int(check_random_state(self.random_state).randint(2**31))
         settings = self._settings(seed, self.validation_fraction)
         with self._reading():
             dataset = continued(rows, self._dataset, settings) if goes_on else dataset_of(rows, settings)
-        prepared = self._prepared(dataset, settings, seed)
+        prepared = self._prepared(dataset, settings, seed, self.model_.config.network if goes_on else None)
         self.run_ = None
         if self.runs is not None:
             if goes_on:
@@ -145,6 +146,8 @@ class NetworkEstimator(BaseEstimator):
     def _fit_portion(self, X: Any, y: Any, sample_weight: Any, classes: int) -> Any:
         """Train one epoch on a portion of the rows; the first one settles scaling, network and batch size."""
         goes_on = hasattr(self, "model_")
+        if goes_on:
+            _refuse_ensemble(self.model_.members)
         rows = self._read(X, y, sample_weight, goes_on, goes_on or classes > 0)
         seed = int(check_random_state(self.random_state).randint(2**31))
         settings = self._settings(seed, 0.0)
@@ -152,6 +155,7 @@ class NetworkEstimator(BaseEstimator):
             with self._reading():
                 dataset = first_of_stream(rows, settings, classes)
             prepared = self._prepared(dataset, settings, seed)
+            _refuse_ensemble(prepared.config.training.ensemble)
             stream, self._dataset = Stream(prepared), _without_rows(dataset)
             batch, self.loss_curve_, self.run_ = dataset.train, [], None
         else:
@@ -193,8 +197,9 @@ class NetworkEstimator(BaseEstimator):
         self._is_table = hasattr(X, "columns")
         return Rows(X, y, sample_weight)
 
+    @abstractmethod
     def _targets(self, y: Any, is_known: bool) -> np.ndarray:
-        raise NotImplementedError
+        """Return targets as numbers, and note what belongs to them unless it is known."""
 
     def _rows_to_predict(self, X: Any) -> Any:
         check_is_fitted(self)
@@ -223,7 +228,8 @@ class NetworkEstimator(BaseEstimator):
             own.setdefault("scale_target", "standard")
         return DataSettings(**own)
 
-    def _prepared(self, dataset: Dataset, settings: DataSettings, seed: int) -> Prepared:
+    def _prepared(self, dataset: Dataset, settings: DataSettings, seed: int, fitted: Any = None) -> Prepared:
+        """Return the training of a data set; `fitted` is the network, if there is one, that "auto" then means."""
         training = {"seed": seed, "precision": self.precision} | dict(self.training or {})
         training |= {name: value for name in ("epochs", "batch_size") if (value := getattr(self, name)) != AUTO}
         network, loss, optimizer = (
@@ -233,7 +239,7 @@ class NetworkEstimator(BaseEstimator):
         config = configured(
             dataset,
             settings,
-            network=network,
+            network=fitted if network is None else network,
             loss=loss,
             optimizer=optimizer,
             penalties=tuple(self.penalties),
@@ -270,6 +276,12 @@ class NetworkEstimator(BaseEstimator):
             with tempfile.TemporaryDirectory() as folder:
                 (Path(folder) / "model").write_bytes(stored)
                 self._take(load(Path(folder) / "model"))
+
+
+def _refuse_ensemble(members: int) -> None:
+    """Raise ValueError for an ensemble: its networks cannot be trained further, nor in portions."""
+    if members > 1:
+        raise ValueError("an ensemble does not go on: leave `ensemble` out, or use fit with warm_start=False")
 
 
 def _without_rows(dataset: Dataset) -> Dataset:
