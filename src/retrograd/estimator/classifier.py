@@ -10,6 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import column_or_1d
 
 from retrograd.estimator.estimator import NetworkEstimator
+from retrograd.estimator.rows import as_array
 
 MULTILABEL = "multilabel-indicator"
 
@@ -68,7 +69,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         return "binary" if len(getattr(self, "classes_", ())) == 2 else "multiclass"
 
     def _targets(self, y: Any, is_known: bool) -> np.ndarray:
-        y = _plain(y)
+        y = as_array(y)
         check_classification_targets(y)
         is_multilabel = type_of_target(y) == MULTILABEL
         if is_known and is_multilabel != self._is_multilabel:
@@ -94,8 +95,3 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
-
-
-def _plain(y: Any) -> Any:
-    """Return labels as an array; of a data frame or series, its values."""
-    return y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)

@@ -9,6 +9,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_array, column_or_1d
 
 from retrograd.estimator.estimator import NetworkEstimator
+from retrograd.estimator.rows import as_array
 
 
 class Regressor(RegressorMixin, NetworkEstimator):
@@ -41,7 +42,7 @@ class Regressor(RegressorMixin, NetworkEstimator):
         return predicted
 
     def _targets(self, y: Any, is_known: bool) -> np.ndarray:
-        y = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
+        y = as_array(y)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         checked: np.ndarray = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")

@@ -28,6 +28,11 @@ class Rows(NamedTuple):
         return hasattr(self.x, "columns")
 
 
+def as_array(y: Any) -> Any:
+    """Return targets as an array; of a data frame or series, its values."""
+    return y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
+
+
 def dataset_of(rows: Rows, settings: DataSettings) -> Dataset:
     """Return the data set of some rows, split by the settings, with scaling fitted on its training part."""
     if not rows.is_table:
