@@ -9,7 +9,7 @@ import retrograd as rg
 from retrograd.base.document import Document
 from retrograd.base.errors import ConfigError, UsageError
 from retrograd.training.config.config import config_of, plain_config
-from retrograd.training.config.search import Range, parse_search
+from retrograd.training.config.search import Range, parse_search, search_schema
 from retrograd.tuning.proposals import by_tpe, draw, grid, halving, proposals, rungs
 
 PLAIN = {
@@ -27,7 +27,7 @@ def searched(**more):
 def test_the_section_reads_back_as_it_was_written():
     config = config_of(Document(PLAIN))
     assert config.search.ranges[0] == ("optimizer.adam.learning_rate", Range("log", (1e-4, 1)))
-    assert config.search.method == "halving"
+    assert config.search.options.method == "halving"
     assert config_of(Document(plain_config(config))).search == config.search
 
 
@@ -40,7 +40,8 @@ def test_the_section_reads_back_as_it_was_written():
         ({"a.b": {"logg": [1, 2]}}, "did you mean 'log'"),
         ({"a.b": 3}, "expected a list of values"),
         ({"a.b": [1], "method": "griid"}, "did you mean 'grid'"),
-        ({"a.b": [1], "seeds": 0}, "at least 1"),
+        ({"a.b": [1], "metric": 3}, "search.metric: expected text"),
+        ({"a.b": [1], "seeds": 0}, "search.seeds: expected a positive integer"),
         ({"a.b": {"integer": [1.5, 3]}}, "whole numbers"),
         ({"training.epochs": [5, 9]}, "training.epochs: every setting trains for as many"),
     ],
@@ -49,6 +50,13 @@ def test_a_mistake_is_told_with_its_place_and_cure(section, words):
     with pytest.raises(ConfigError, match=words) as caught:
         config_of(Document({**PLAIN, "search": section}))
     assert str(caught.value).startswith("search")
+
+
+def test_each_mistake_in_the_options_is_told_and_the_schema_knows_them():
+    with pytest.raises(ConfigError) as caught:
+        config_of(Document({**PLAIN, "search": {"a.b": [1], "seeds": 0, "trials": "many"}}))
+    assert [problem.where for problem in caught.value.problems] == ["search.seeds", "search.trials"]
+    assert search_schema()["properties"]["seeds"]["exclusiveMinimum"] == 0
 
 
 def test_ranges_hold_their_ends_and_a_grid_all_combinations():

@@ -155,7 +155,7 @@ def _tried(study: Study) -> Markup:
 
 def tried_head(study: Study) -> list[str]:
     """Return the heading of the table of trials: settings by the last parts of their paths."""
-    return ["", *(short(path) for path, _ in study.search.ranges), "epochs", study.search.metric]
+    return ["", *(short(path) for path, _ in study.search.ranges), "epochs", study.search.options.metric]
 
 
 def tried_row(tried: Tried) -> list[str]:
@@ -172,7 +172,7 @@ def _settings(path: str, values: Range, study: Study) -> Markup:
     first = study.tried[0].number if study.tried else -1
     points = [(_place(values, dict(each.values)[path]), each.score, each.number == first) for each in study.tried]
     words = f"{path}: {', '.join(map(_shown, values.values))}" if values.kind == "choice" else path
-    return joined([element("h2", words), scatter(points, values.kind == "log", falls(study.search.metric))])
+    return joined([element("h2", words), scatter(points, values.kind == "log", falls(study.search.options.metric))])
 
 
 def _place(values: Range, value: Any) -> float:
@@ -187,7 +187,7 @@ def _parallel(study: Study) -> Markup:
     for path, values in study.search.ranges:
         places = [_place(values, dict(each.values)[path]) for each in study.tried]
         axes.append((places, scale_for(places, values.kind == "log")))
-    scores, is_falling = [each.score for each in study.tried], falls(study.search.metric)
+    scores, is_falling = [each.score for each in study.tried], falls(study.search.options.metric)
     axes.append((scores, scale_for(_without_disasters(scores, is_falling), True)))
     lines = []
     for i in reversed(range(len(study.tried))):
@@ -199,7 +199,8 @@ def _parallel(study: Study) -> Markup:
     drawing = element(
         "svg", *lines, viewBox=f"0 0 {PLACES} {PLACES}", preserveAspectRatio="none", class_="lines", role="img"
     )
-    names = [element("span", short(path)) for path, _ in study.search.ranges] + [element("span", study.search.metric)]
+    words = [*(short(path) for path, _ in study.search.ranges), study.search.options.metric]
+    names = [element("span", word) for word in words]
     return joined([
         element("h2", "All settings together"),
         element("div", drawing, class_="figure"),

@@ -49,11 +49,12 @@ Values = tuple[tuple[str, Any], ...]
 
 def proposals(search: Search, epochs: int, costs: Costs) -> tuple[list[Proposal], bool]:
     """Return the trials that may begin now, and whether the search is over."""
-    if search.method == "halving":
+    if search.options.method == "halving":
         return halving(search, epochs, costs)
-    if search.method == "tpe":
+    if search.options.method == "tpe":
         return by_tpe(search, epochs, costs)
-    drawn = grid(search) if search.method == "grid" else [draw(search, i) for i in range(search.trials or TRIALS)]
+    is_grid, count = search.options.method == "grid", search.options.trials or TRIALS
+    drawn = grid(search) if is_grid else [draw(search, i) for i in range(count)]
     return _unfinished(_rung(search, drawn, range(len(drawn)), 0, epochs), costs)
 
 
@@ -70,12 +71,12 @@ def grid(search: Search) -> list[Values]:
         )
     names = [path for path, _ in search.ranges]
     every = [tuple(zip(names, values, strict=True)) for values in itertools.product(*points)]
-    return every[: search.trials]
+    return every[: search.options.trials]
 
 
 def draw(search: Search, number: int) -> Values:
     """Return the settings with a number, drawn at random: by the search's seed and this number alone."""
-    rng = np.random.default_rng(np.random.SeedSequence([search.seed, number]))
+    rng = np.random.default_rng(np.random.SeedSequence([search.options.seed, number]))
     return tuple(
         (path, values.at(float(share)))
         for (path, values), share in zip(search.ranges, rng.random(len(search.ranges)), strict=True)
@@ -97,7 +98,7 @@ def halving(search: Search, epochs: int, costs: Costs) -> tuple[list[Proposal], 
     See:  Jamieson & Talwalkar 2016, arXiv:1502.07943. A rung begins when the one before is complete, so that what is
           promoted does not depend on who was faster.
     """
-    steps = rungs(epochs, search.trials or TRIALS)
+    steps = rungs(epochs, search.options.trials or TRIALS)
     drawn = [draw(search, i) for i in range(steps[0][0])]
     numbers: Sequence[int] = range(len(drawn))
     for rung, (count, length) in enumerate(steps):
@@ -111,7 +112,7 @@ def halving(search: Search, epochs: int, costs: Costs) -> tuple[list[Proposal], 
 
 def best(search: Search, numbers: Sequence[int], rung: int, costs: Costs) -> list[int]:
     """Return settings by the mean cost of a rung, the best first, without those that failed; ties by number."""
-    means = {number: mean_cost(number, rung, search.seeds, costs) for number in numbers}
+    means = {number: mean_cost(number, rung, search.options.seeds, costs) for number in numbers}
     return sorted(
         (number for number in numbers if math.isfinite(means[number])), key=lambda number: (means[number], number)
     )
@@ -128,12 +129,12 @@ def by_tpe(search: Search, epochs: int, costs: Costs) -> tuple[list[Proposal], b
 
     A portion is asked for when all before it are finished, and told in the order of their numbers.
     """
-    total = search.trials or TRIALS
+    total = search.options.trials or TRIALS
     drawn: list[Values] = []
     ask = tpe_asker(search)
     while len(drawn) < total:
         portion = ask(
-            min(PORTION, total - len(drawn)), [mean_cost(i, 0, search.seeds, costs) for i in range(len(drawn))]
+            min(PORTION, total - len(drawn)), [mean_cost(i, 0, search.options.seeds, costs) for i in range(len(drawn))]
         )
         first = len(drawn)
         drawn += portion
@@ -153,7 +154,7 @@ def tpe_asker(search: Search) -> Callable[[int, Sequence[float]], list[Values]]:
         ) from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
-        direction="minimize", sampler=optuna.samplers.TPESampler(seed=search.seed, constant_liar=True)
+        direction="minimize", sampler=optuna.samplers.TPESampler(seed=search.options.seed, constant_liar=True)
     )
     asked: list[Any] = []
     told = 0
@@ -194,7 +195,7 @@ def _rung(
     search: Search, drawn: Sequence[Values], numbers: Sequence[int], rung: int, epochs: int
 ) -> Iterator[Proposal]:
     for number in numbers:
-        for seed in range(search.seeds):
+        for seed in range(search.options.seeds):
             yield Proposal(number, rung, seed, epochs, drawn[number])
 
 

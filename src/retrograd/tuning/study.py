@@ -88,7 +88,7 @@ class Course:
     ) -> None:
         assert config.search is not None
         self.search, self.config, self.journal = config.search, config, Journal(folder)
-        self.bench = Bench(config, dataset, self.search.metric, folder / TRIALS)
+        self.bench = Bench(config, dataset, self.search.options.metric, folder / TRIALS)
         self.deadlines = deadlines  # of the search and of everything, by time.time(); infinite where there is no budget
 
     def work(self, said: Callable[[str], None] = lambda line: None) -> None:
@@ -159,15 +159,15 @@ def ranked(search: Search, state: State) -> list[Tried]:
     latest: dict[int, dict[str, Any]] = {}
     for event in state.ended.values():
         number, rung = event["number"], event["rung"]
-        if rung == CONFIRMING or not math.isfinite(mean_cost(number, rung, search.seeds, state.costs)):
+        if rung == CONFIRMING or not math.isfinite(mean_cost(number, rung, search.options.seeds, state.costs)):
             continue
         if number not in latest or rung > latest[number]["rung"]:
             latest[number] = event
     tried = []
     for number, event in latest.items():
-        own = tuple(state.costs[f"{number:04d}-{event['rung']}-{seed}"] for seed in range(search.seeds))
+        own = tuple(state.costs[f"{number:04d}-{event['rung']}-{seed}"] for seed in range(search.options.seeds))
         mean = math.fsum(own) / len(own)
-        score = mean if falls(search.metric) else -mean
+        score = mean if falls(search.options.metric) else -mean
         tried.append(Tried(number, tuple(event["values"].items()), event["rung"], event["epochs"], score, own))
     return sorted(tried, key=lambda each: (-each.rung, math.fsum(each.costs), each.number))
 
@@ -272,7 +272,7 @@ def judged(search: Search, state: State, tried: Sequence[Tried]) -> Verdict | No
     """Compare the winner with the configuration as it was on the fresh seeds that both have finished."""
     if not tried:
         return None
-    winner, metric = tried[0], search.metric
+    winner, metric = tried[0], search.options.metric
     pairs = [
         tuple(state.costs.get(f"{number:04d}-{CONFIRMING}-{seed}", math.nan) for number in (AS_IT_WAS, winner.number))
         for seed in range(FRESH, FRESH + CONFIRM)

@@ -52,7 +52,8 @@ def tune(
     config = as_config(config)
     trials, seconds = allowance(budget)
     if trials is not None and config.search is not None:
-        config = dataclasses.replace(config, search=dataclasses.replace(config.search, trials=trials))
+        options = dataclasses.replace(config.search.options, trials=trials)
+        config = dataclasses.replace(config, search=dataclasses.replace(config.search, options=options))
     place = Path(folder) if folder is not None else Path(root) / f"tune-{config.name}"
     study = run_study(config, dataset, place, seconds=seconds, jobs=jobs, resumes=resume, layers=layers, said=said)
     write_file(place / RESULT, write_json(study.plain()).encode())

@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from retrograd.base.annotations import show
+from retrograd.base.annotations import Words, show
 from retrograd.base.errors import ConfigError, did_you_mean
+from retrograd.base.json_schema import json_schema
+from retrograd.base.quantities import AnySeed, PositiveInt
+from retrograd.base.schema import Settings, dump, fields, parse
 
-Method = Literal["halving", "grid", "random", "tpe"]
 Kind = Literal["choice", "log", "linear", "integer"]
-METHODS = get_args(Method)
 RANGES = ("log", "linear", "integer")
-NUMBERS = {"seeds": 1, "trials": 1, "seed": 0}  # options, and the least that each may be
-OPTIONS = ("method", "metric", *NUMBERS)
 EPOCHS = "training.epochs"
 POINTS = 5  # of a range, in a grid
 DIGITS = 3  # of a number that is drawn: more would pretend a precision that no search has
@@ -58,15 +57,33 @@ class Range:
 
 
 @dataclass(frozen=True)
+class Options(Settings):
+    """How settings are chosen and compared."""
+
+    method: Annotated[
+        Literal["halving", "grid", "random", "tpe"],
+        Words("how settings are chosen", why="halving: bad ones cost only a part of the epochs"),
+    ] = "halving"
+    metric: Annotated[str, Words("which metric they are compared by, as `loss` or `accuracy`")] = "loss"
+    seeds: Annotated[
+        PositiveInt,
+        Words("trials of each setting, from seeds that follow one another", more="compares more surely, costs more"),
+    ] = 1
+    trials: Annotated[
+        PositiveInt | None, Words("how many settings are tried", why="none: 27, or all points of a grid")
+    ] = None
+    seed: Annotated[AnySeed, Words("what settings are drawn from")] = 0
+
+
+OPTIONS = tuple(field.name for field in fields(Options))
+
+
+@dataclass(frozen=True)
 class Search:
-    """What `retrograd tune` tries: ranges by the paths that `--set` takes, the method, seeds, trials, the metric."""
+    """What `retrograd tune` tries: ranges by the paths that `--set` takes, and how they are gone through."""
 
     ranges: tuple[tuple[str, Range], ...]
-    method: Method = "halving"
-    metric: str = "loss"
-    seeds: int = 1
-    trials: int | None = None
-    seed: int = 0
+    options: Options
 
     @property
     def reads_data(self) -> bool:
@@ -75,8 +92,8 @@ class Search:
 
     def plain(self) -> dict[str, Any]:
         """Return the section as it is written in a configuration."""
-        options = {name: getattr(self, name) for name in OPTIONS if getattr(self, name) is not None}
-        return {**{path: values.plain() for path, values in self.ranges}, **options}
+        options = {name: value for name, value in dump(self.options).items() if value is not None}
+        return {path: values.plain() for path, values in self.ranges} | options
 
 
 def parse_search(value: Any, path: str) -> Search | None:
@@ -89,7 +106,7 @@ def parse_search(value: Any, path: str) -> Search | None:
     if not isinstance(value, Mapping):
         raise ConfigError(f"expected a mapping of settings and their values, found {show(value)}", where=path)
     ranges = tuple(
-        (str(name), parse_range(given, f"{path}.{name}")) for name, given in value.items() if name not in OPTIONS
+        (str(name), parse_range(values, f"{path}.{name}")) for name, values in value.items() if name not in OPTIONS
     )
     if not ranges:
         cure = "as in {optimizer.adam.learning_rate: {log: [1.0e-5, 1]}, method: halving}"
@@ -98,19 +115,7 @@ def parse_search(value: Any, path: str) -> Search | None:
         cure = "set training.epochs itself; halving gives most settings only a part of them"
         message = "every setting trains for as many epochs: a range has no effect"
         raise ConfigError(message, where=f"{path}.{EPOCHS}", cure=cure)
-    options = {name: value[name] for name in OPTIONS if name in value}
-    if options.get("method", "halving") not in METHODS:
-        found = options["method"]
-        raise ConfigError(
-            f"unknown method {show(found)}", where=f"{path}.method", cure=did_you_mean(str(found), METHODS)
-        )
-    for name, least in NUMBERS.items():
-        number = options.get(name, least)
-        if not isinstance(number, int) or isinstance(number, bool) or number < least:
-            raise ConfigError(
-                f"expected a whole number, at least {least}, found {show(number)}", where=f"{path}.{name}"
-            )
-    return Search(ranges, **options)
+    return Search(ranges, parse(Options, {name: value[name] for name in OPTIONS if name in value}, path))
 
 
 def parse_range(value: Any, path: str) -> Range:
@@ -146,7 +151,5 @@ def search_schema() -> dict[str, Any]:
     pair = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
     between = {"type": "object", "properties": dict.fromkeys(RANGES, pair), "additionalProperties": False,
                "minProperties": 1, "maxProperties": 1}  # fmt: skip
-    properties = {"method": {"enum": list(METHODS)}, "metric": {"type": "string"}}
-    properties |= {name: {"type": "integer", "minimum": least} for name, least in NUMBERS.items()}
     values = {"anyOf": [{"type": "array", "minItems": 1}, between]}
-    return {"type": ["object", "null"], "properties": properties, "additionalProperties": values}
+    return json_schema(Options) | {"type": ["object", "null"], "additionalProperties": values}

@@ -71,7 +71,7 @@ def tune(
         typer.echo(write_json(found.plain())) if as_json else say_rate(found, folder, source)
         return
     count = len(search.ranges)
-    print(f"trying {count} setting{'s' * (count != 1)}, {search.method}", file=sys.stderr)
+    print(f"trying {count} setting{'s' * (count != 1)}, {search.options.method}", file=sys.stderr)
     study = run_tune(
         program.config,
         dataset=None if jobs > 1 or search.reads_data else program.dataset,
