@@ -15,7 +15,7 @@ import retrograd as rg
 from retrograd.app.cli.main import main
 from retrograd.app.cli.programs import program_at
 from retrograd.base.document import Document
-from retrograd.base.errors import UsageError
+from retrograd.base.errors import ConfigError, UsageError
 from retrograd.data.dataset import load
 from retrograd.record.run import RunFolder
 from retrograd.training.config.config import config_of
@@ -198,6 +198,14 @@ def test_data_are_read_in_the_precision_of_the_training_as_a_run_of_its_own_read
     (tmp_path / "small.yaml").write_text(json.dumps(plain), encoding="utf-8")
     assert Bench(config_of(Document(plain)), None, "loss", tmp_path)._dataset.train["x"].dtype == "float64"
     assert program_at(str(tmp_path / "small.yaml"), None, [], tmp_path).dataset.train["x"].dtype == "float64"
+
+
+def test_a_metric_that_is_not_measured_is_refused_before_anything_is_trained(tmp_path):
+    with pytest.raises(ConfigError, match=r"search.metric: no metric 'acuracy'.*valid.accuracy"):
+        rg.tune({**PLAIN, "search": {**PLAIN["search"], "metric": "acuracy"}}, root=tmp_path)
+    assert not list(tmp_path.iterdir())
+    for metric in ("train.accuracy", "valid.roc_auc", "log_loss"):  # of which some are measured at the end only
+        Bench(config(), None, metric, tmp_path).check_metric()
 
 
 def test_a_budget_of_time_is_kept_and_the_end_is_told(tmp_path):

@@ -191,6 +191,7 @@ def run_study(
     whole = math.inf if seconds is None else time.time() + seconds
     deadlines = (whole if seconds is None else whole - (1 - SEARCH_SHARE) * seconds, whole)
     course = Course(folder, config, dataset, deadlines)
+    course.bench.check_metric()
     begin(folder, config, resumes, layers)
     with helpers(jobs - 1, str(folder), *map(str, deadlines)):
         course.work(said)

@@ -12,12 +12,15 @@ from typing import Any, NamedTuple
 from retrograd.base.document import Document
 from retrograd.base.errors import ConfigError, RetrogradError, UsageError
 from retrograd.base.keys import SEED_LIMIT
+from retrograd.base.memory import memory_told
 from retrograd.data.cells.floats import reading_in
 from retrograd.data.dataset import Dataset, load
+from retrograd.native.library import kernels
 from retrograd.record.layout import EVENTS
 from retrograd.record.run import RunFolder
 from retrograd.training.config.config import RunConfig, changed, config_of, plain_config
 from retrograd.training.config.settings import Checkpoint, Goal
+from retrograd.training.ending import final_scores
 from retrograd.training.loop.stop import FALLING, goal_score
 from retrograd.training.prepare import Prepared, prepare
 from retrograd.training.resume import resume_prepared
@@ -91,6 +94,20 @@ class Bench:
         reads_data = config.search is not None and config.search.reads_data
         self._dataset = loaded(config) if dataset is None and not reads_data else dataset
 
+    def check_metric(self) -> None:
+        """Measure the first weights, to see before any training that the metric is one of those that a trial ends with.
+
+        Raises:  ConfigError where it is not; what `prepare` raises
+        """
+        if self.metric == "loss":  # always measured
+            return
+        dataset = loaded(self.config) if self._dataset is None else self._dataset
+        prepared = prepare(dataclasses.replace(self.config, search=None), without_test(dataset))
+        with kernels(self.config.training.native_kernels), memory_told():
+            scores, _ = final_scores(prepared, prepared.evaluator(), prepared.first())
+        if all(math.isfinite(measured["loss"]) for measured in scores.values()):  # else there is nothing but the loss
+            score_of(scores, self.metric)
+
     def run(self, proposal: Proposal, seconds: float | None = None) -> Outcome:
         """Run a trial to its end, from where it was left if its folder holds a part of it.
 
@@ -104,7 +121,7 @@ class Bench:
             raise
         except RetrogradError as error:
             return Outcome(math.inf, None, str(error))
-        score, epochs = score_of(run, self.metric), len(run.history)
+        score, epochs = score_of(run.scores, self.metric), len(run.history)
         is_ours = run.model.config.training.time_limit != config.training.time_limit  # who set the limit: the study
         is_cut = run.stop.reason == "time limit" and is_ours and epochs < proposal.epochs
         return Outcome(score if falls(self.metric) else -score, score, run.stop.sentence, epochs, is_cut)
@@ -123,16 +140,16 @@ class Bench:
         return train_prepared(limited(prepared, seconds), folder=folder, overwrite=True)
 
 
-def score_of(run: Run, metric: str) -> float:
+def score_of(scores: Mapping[str, Mapping[str, float]], metric: str) -> float:
     """Return the score that trials are compared by: of the validation part, else of the training part.
 
     Raises:  ConfigError for a metric that was not measured
     """
-    found = goal_score(Goal(metric, 0.0), {part: dict(own) for part, own in run.scores.items()})
-    if found is None:
-        have = ", ".join(f"{part}.{name}" for part, own in run.scores.items() for name in own)
+    score = goal_score(Goal(metric, 0.0), {part: dict(measured) for part, measured in scores.items()})
+    if score is None:
+        have = ", ".join(f"{part}.{name}" for part, measured in scores.items() for name in measured)
         raise ConfigError(f"no metric '{metric}'", where="search.metric", cure=f"have: {have}")
-    return found[1]
+    return score[1]
 
 
 def falls(metric: str) -> bool:
