@@ -149,8 +149,8 @@ def test_a_further_process_is_out_of_reach_of_the_terminal_s_interrupt(tmp_path,
 def test_a_further_process_ends_in_order_when_its_parent_dies(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     parent = "import os, subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[1], str(os.getpid())])"
-    script = "import sys, time; from retrograd.tuning.workers import end_with; end_with(int(sys.argv[1]))\n"
-    script += "try: time.sleep(60)\nfinally: print('saved')"
+    script = "import sys, time; from retrograd.tuning.workers import end_with\n"
+    script += "try: end_with(int(sys.argv[1])); time.sleep(60)\nfinally: print('saved')"
     ended = subprocess.run(
         [sys.executable, "-c", parent, script], capture_output=True, text=True, timeout=50, check=True
     )

@@ -11,11 +11,11 @@ from retrograd.present.numbers import number
 from retrograd.present.page import page
 from retrograd.report.scale import PLACES, Scale, labels, scale_for
 from retrograd.training.config.search import Range
+from retrograd.training.loop.stop import falls
 from retrograd.tuning.importance import importance
 from retrograd.tuning.optimizers import Comparison
 from retrograd.tuning.rate import Sweep
 from retrograd.tuning.study import Study, Tried
-from retrograd.tuning.trial import falls
 
 MOST_ROWS = 30
 SHOWN_SHARE = 0.9  # of the scores, the better ones, which a picture holds: a few disasters would flatten all others
@@ -160,7 +160,7 @@ def tried_head(study: Study) -> list[str]:
 
 def tried_row(tried: Tried) -> list[str]:
     """Return the cells of one trial."""
-    return [f"{tried.number}", *(_shown(value) for _, value in tried.values), str(tried.epochs), number(tried.score, 4)]
+    return [f"{tried.number}", *(shown(value) for _, value in tried.values), str(tried.epochs), number(tried.score, 4)]
 
 
 def short(path: str) -> str:
@@ -171,7 +171,7 @@ def short(path: str) -> str:
 def _settings(path: str, values: Range, study: Study) -> Markup:
     first = study.tried[0].number if study.tried else -1
     points = [(_place(values, dict(each.values)[path]), each.score, each.number == first) for each in study.tried]
-    words = f"{path}: {', '.join(map(_shown, values.values))}" if values.kind == "choice" else path
+    words = f"{path}: {', '.join(map(shown, values.values))}" if values.kind == "choice" else path
     return joined([element("h2", words), scatter(points, values.kind == "log", falls(study.search.options.metric))])
 
 
@@ -251,5 +251,6 @@ def _is_on(scale: Scale, value: float) -> bool:
     return (value > 0 or not scale.logarithmic) and math.isfinite(value) and 0 <= scale.place(value) <= PLACES
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return the value of a setting, in three digits where it is a fraction."""
     return number(value, 3) if isinstance(value, float) else str(value)

@@ -19,9 +19,10 @@ from retrograd.record.files import make_folder, write_file
 from retrograd.record.strict_json import write_json
 from retrograd.training.config.config import RunConfig, config_of, plain_config, portable
 from retrograd.training.config.search import Search
+from retrograd.training.loop.stop import falls
 from retrograd.tuning.journal import ATTEMPTS, SETTINGS, TRIALS, Journal, State, read_settings
 from retrograd.tuning.proposals import Proposal, Values, mean_cost, proposals
-from retrograd.tuning.trial import Bench, changed_config, falls
+from retrograd.tuning.trial import Bench, changed_config
 from retrograd.tuning.workers import end_with, helpers
 
 CONFIRM = 3  # fresh seeds, which no choice has seen

@@ -21,7 +21,7 @@ from retrograd.record.run import RunFolder
 from retrograd.training.config.config import RunConfig, changed, config_of, plain_config
 from retrograd.training.config.settings import Checkpoint, Goal
 from retrograd.training.ending import final_scores
-from retrograd.training.loop.stop import FALLING, goal_score
+from retrograd.training.loop.stop import falls, goal_score
 from retrograd.training.prepare import Prepared, prepare
 from retrograd.training.resume import resume_prepared
 from retrograd.training.run import Run, train_prepared
@@ -150,8 +150,3 @@ def score_of(scores: Mapping[str, Mapping[str, float]], metric: str) -> float:
         have = ", ".join(f"{part}.{name}" for part, measured in scores.items() for name in measured)
         raise ConfigError(f"no metric '{metric}'", where="search.metric", cure=f"have: {have}")
     return score[1]
-
-
-def falls(metric: str) -> bool:
-    """Return whether less of a metric is better."""
-    return metric.rpartition(".")[2] in FALLING

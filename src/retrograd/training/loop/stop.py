@@ -68,13 +68,14 @@ def _goal(goal: Goal) -> Rule:
         if found is None:  # an epoch in the middle of a group, or predictions that are not finite
             return None
         name, score = found
-        reached = score <= goal.value if _falls(goal.metric) else score >= goal.value
+        reached = score <= goal.value if falls(goal.metric) else score >= goal.value
         return Stop("goal", f"{name} {score:.4g} has reached {goal.value:g}") if reached else None
 
     return rule
 
 
-def _falls(metric: str) -> bool:
+def falls(metric: str) -> bool:
+    """Return whether less of a metric is better."""
     return metric.rpartition(".")[2] in FALLING
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -20,7 +20,7 @@ from retrograd.present.text import filled
 from retrograd.record.files import write_file
 from retrograd.record.strict_json import write_json
 from retrograd.training.config.config import plain_config, portable
-from retrograd.tuning.page import short, tried_head, tried_row
+from retrograd.tuning.page import short, shown, tried_head, tried_row
 from retrograd.tuning.rate import Sweep
 from retrograd.tuning.study import Study
 from retrograd.tuning.tune import PAGE, allowance, tune_rate
@@ -109,7 +109,7 @@ def say_study(study: Study) -> None:
         print(table(rows))
     else:  # too many settings for a line
         for each in study.tried[:SHOWN]:
-            settings = ", ".join(f"{short(path)} {_plain(value)}" for path, value in each.values)
+            settings = ", ".join(f"{short(path)} {shown(value)}" for path, value in each.values)
             print(filled(f"{number(each.score, 4)} after {each.epochs} epochs: {settings}"))
     if left > 0:
         print(f"... and {left} more")
@@ -118,16 +118,12 @@ def say_study(study: Study) -> None:
     if study.verdict is None:
         print("no trial was finished")
     else:
-        winner = ", ".join(f"{path}: {_plain(value)}" for path, value in study.verdict.winner.values)
+        winner = ", ".join(f"{path}: {shown(value)}" for path, value in study.verdict.winner.values)
         print(filled(f"\nwinner: {winner}"))
         print(filled(study.verdict.sentence, hang=0))
         if study.verdict.is_better:
             print(f"written to {study.folder / BEST}")
     print(f"report: {study.folder / PAGE}")
-
-
-def _plain(value: Any) -> str:
-    return number(value, 3) if isinstance(value, float) else str(value)
 
 
 command = command_of(tune)
