@@ -255,7 +255,7 @@ def test_the_budget_is_said_to_have_ended_a_search_only_where_trials_were_left(t
 
 @pytest.mark.parametrize(("metric", "disaster"), [("r2", -100.0), ("loss", 100.0)])
 def test_a_picture_leaves_out_the_worst_scores_whichever_way_the_metric_goes(metric, disaster):
-    scores = sorted([i / 10 for i in range(9)], reverse=metric == "r2") + [disaster]
+    scores = [*sorted([i / 10 for i in range(9)], reverse=metric == "r2"), disaster]
     tried = tuple(Tried(i, (("a.b", i / 10),), 0, 9, score, (score,)) for i, score in enumerate(scores))
     search = parse_search({"a.b": {"linear": [0, 1]}, "metric": metric}, "search")
     page = study_page(Study(Path("small"), search, tried, (), None, config(), ()))
