@@ -193,8 +193,6 @@ def test_an_ensemble_is_trained_neither_further_nor_in_portions(rows):
             attempt(x, x[:, 0])
 
 
-
-
 def test_a_pickle_holds_the_bytes_of_the_model_file_and_predicts_the_same(rows, tmp_path):
     model = clone(CLASSIFIER).fit(*rows)
     stored = pickle.dumps(model)

@@ -169,6 +169,7 @@ def test_a_trial_whose_process_dies_twice_is_told_and_left_out(tmp_path):
     assert journal.read().costs == {key: math.inf}
     assert "died 2 times" in journal.read().ended[key]["words"]
 
+
 def test_what_is_refused_leaves_nothing_behind_that_the_corrected_call_would_stumble_over(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     ranges = {f"network.{i}.dense.units": {"integer": [1, 100]} for i in (0, 2, 4, 6, 8, 10)}
