@@ -124,6 +124,20 @@ def test_without_a_checkpoint_a_run_begins_again_in_its_folder(whole, tmp_path):
     same(again(folder), whole)
 
 
+def test_what_fails_in_the_first_epoch_leaves_its_checkpoint(whole, tmp_path, monkeypatch):
+    write = RunWriter.write_checkpoint
+
+    def crash(self, *arguments):
+        write(self, *arguments)
+        raise Crash
+
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        patch.setattr(RunWriter, "write_checkpoint", crash)
+        train_prepared(prepared(), folder=tmp_path / "run", readings=True)
+    assert not any(isinstance(event, Epoch) for event in read_events(tmp_path / "run" / "events.jsonl"))
+    same(again(tmp_path / "run"), whole)
+
+
 def test_damaged_checkpoints_are_passed_over(whole, tmp_path):
     folder = crashing(tmp_path / "run", 4)
     newest, second, third = checkpoint_paths(folder)

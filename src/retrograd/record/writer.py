@@ -183,6 +183,7 @@ class RunWriter(RunFolder):
             raise ResourceError("the run folder was deleted or moved during training", where=str(self.path))
         self._log.sync()
         write_checkpoint(self.path, checkpoint, keep)
+        self.has_begun = True
 
     def cut(self, size: int) -> None:
         """Take back what was recorded after so many bytes, and what was made of it at the end.

@@ -157,7 +157,7 @@ def gradients_checked(prepared: Prepared) -> Iterator[str]:
 
 @contextmanager
 def writer(name: str, root: str | Path, folder: str | Path | None, overwrite: bool) -> Iterator[RunWriter]:
-    """Give the writer of a new run folder; what fails before its first epoch leaves none behind.
+    """Give the writer of a new run folder; what fails before its first epoch or checkpoint leaves none behind.
 
     What fails before its first model, and was to replace another run, leaves that one.
     """
