@@ -188,6 +188,20 @@ def test_a_finished_run_is_trained_further(whole, tmp_path):
     assert rg.load(folder).config.training.epochs == 6
 
 
+def test_a_run_that_broke_off_while_it_was_extended_goes_on(whole, tmp_path):
+    folder = tmp_path / "run"
+    train_prepared(prepared(epochs=4), folder=folder, readings=True)
+
+    def crash(event):
+        if event.epoch == 5:
+            raise Crash
+
+    longer = prepared(checkpoint={"keep": 0})  # no new checkpoint before it breaks off
+    with pytest.raises(Crash):
+        resume_prepared(RunFolder.open(folder), longer, extends=True, watchers=(crash,))
+    same(again(folder), whole)
+
+
 def test_a_rate_that_falls_over_the_whole_run_cannot_be_extended(tmp_path):
     config = {**CONFIG, "optimizer": {"adam": {"learning_rate": {"cosine": {"initial": 0.1}}}}}
     run = rg.train(config, folder=tmp_path / "run")

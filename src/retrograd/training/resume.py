@@ -119,7 +119,7 @@ def resume_prepared(
         refuse_other_settings(place.path / CONFIG, plain_config(stored_config(place)), prepared, extends)
         point = newest(place)
         if point.path is not None:
-            refuse_other_settings(point.path, point.config, prepared, extends)
+            refuse_other_settings(point.path, point.config, prepared, extends=True)  # the folder may be extended already
         readings = begun.readings if begun else readings
         go_on(place, prepared, begun is None, readings, point)
         if started:
