@@ -103,6 +103,18 @@ def test_an_interrupt_saves_the_last_whole_stretch_and_nothing_after_it():
         assert outcome(loop_of(run).run(run.first(), place)) == outcome(whole)
 
 
+def test_an_interrupt_at_the_last_epochs_end_takes_nothing_back_of_what_the_rules_say():
+    run = prepared(CASES["early stopping, and epochs measured in groups"])
+    whole = loop_of(run).run(run.first())
+    assert whole.stop.reason == "early stopping"
+    asked, places = [], []
+    last = lambda event: asked.append("interrupted") if event.epoch == len(whole.history) else None  # noqa: E731
+    keep = lambda take, moment: places.append(take())  # noqa: E731
+    loop_of(run, watchers=(last,), asked_to_stop=lambda: asked[0] if asked else None, save=keep).run(run.first())
+    assert len(places[-1].history) == len(whole.history)
+    assert outcome(loop_of(run).run(run.first(), places[-1])) == outcome(whole)
+
+
 def test_a_run_that_has_ended_goes_on_as_one_of_more_epochs():
     case = CASES["a guard that rescues"]
     places = []

@@ -102,10 +102,11 @@ class Loop:
         self.steps.first = variables
         self.begun = self.clock()
         self.course.begin(self.stepper, train)
+        stop: Stop | None = None
         if saved is not None:
-            train = self._restored(train, saved)
+            train, stop = self._restored(train, saved)
         epoch = len(self.history)
-        stop = self._asked(epoch)
+        stop = self._asked(epoch) or stop
         while stop is None and epoch < self.settings.epochs:
             trouble = None
             group = range(epoch, min(epoch + self.course.group, self.settings.epochs))
@@ -154,12 +155,16 @@ class Loop:
             self.history.append(event)
             for watcher in self.watchers:
                 watcher(event)
-            stop = stop or next((reason for rule in self.rules if (reason := rule(self.history))), None)
+            stop = stop or self._ruled()
         if self.look is not None:
             self.look(self.steps.stepper, train, lambda: self.course.first_batch(epoch))
         if self.keep is not None and self.best.epoch is not None:
             self.keep(lambda: taken_out(self.best.variables, self.settings.precision), self.best.epoch)
         return stop
+
+    def _ruled(self) -> Stop | None:
+        """Return the verdict of the first rule that ends training after the last epoch."""
+        return next((stop for rule in self.rules if (stop := rule(self.history))), None)
 
     def _epoch(self, epoch: int, step: int, steps: Outcome, metrics: Metrics) -> Epoch:
         loss, seconds = (
@@ -198,13 +203,16 @@ class Loop:
         seconds = self.clock() - self.begun
         return Saved(arrays, self.guard.memory, seconds, tuple(self.history), tuple(self.guard.interventions))
 
-    def _restored(self, first: TrainState, saved: Saved) -> TrainState:
-        """Return the state of a run that was saved; rules, plateau and best epoch see its history once more."""
-        best = None
+    def _restored(self, first: TrainState, saved: Saved) -> tuple[TrainState, Stop | None]:
+        """Return the state of a run that was saved, and the verdict of the rules, which see its history once more.
+
+        So do the plateau and the best epoch. A run that was interrupted while its last epoch was measured has a verdict.
+        """
+        best: Epoch | None = None
+        stop: Stop | None = None
         for event in saved.history:
             self.history.append(event)
-            for rule in self.rules:
-                rule(self.history)
+            stop = stop or self._ruled()
             if event.weights is not None:  # measured
                 if watched(event) < (np.inf if best is None else watched(best)):
                     best = event
@@ -218,7 +226,7 @@ class Loop:
             train = self.steps.milder(train, Rescue(last.rate_factor, last.clip_global_norm))
         self.outcomes = saved.outcomes()
         self.begun -= saved.seconds
-        return train
+        return train, stop
 
     # ------------------------------------------------------------------------------------------------- the end of a run
 
