@@ -19,6 +19,7 @@ import safetensors.numpy
 from retrograd.base.errors import ModelFileError, ResourceError, UsageError
 from retrograd.record import header as header_module
 from retrograd.record.model import check_fits, load_model, save_model
+from retrograd.record.sealed import NewerFormatError
 
 CONFIG = {"name": "xor", "network": [{"dense": 3}], "note": "日本 \udc80"}
 PREPROCESSING = {"mean": [0.1, 5e-324], "words": ["<unseen>", "é"]}
@@ -383,6 +384,8 @@ def test_a_header_larger_than_the_limit_is_not_read(path):
 def test_a_newer_format_is_told_from_damage(path):
     crafted(path, {"params/a/w": {"packing": "new"}}, version="7")
     refused(path, "format 7.*this version reads up to 1.*newer version of retrograd")
+    with pytest.raises(NewerFormatError):
+        load_model(path)
 
 
 @pytest.mark.parametrize("version", ["0", "-1", "1.0", "", "٣", "01", "9" * 5000])

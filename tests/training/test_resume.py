@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 import retrograd as rg
-from retrograd.base.errors import ConfigError, DataError, RunInUseError, UsageError
-from retrograd.record.checkpoint import checkpoint_paths
+from retrograd.base.errors import ConfigError, DataError, ResourceError, RunInUseError, UsageError
+from retrograd.record.checkpoint import Checkpoint, checkpoint_paths
 from retrograd.record.events import Epoch, Health, Intervention, Resumed, Stopped, read_events
 from retrograd.record.run import RunFolder
+from retrograd.record.sealed import NewerFormatError
 from retrograd.record.tree import digest
 from retrograd.record.writer import RunWriter
+from retrograd.training.checkpoints import newest
 from retrograd.training.loop import course as course_module
 from retrograd.training.loop import saver as saver_module
 from retrograd.training.resume import resume_prepared, unfinished
@@ -148,6 +150,23 @@ def test_damaged_checkpoints_are_passed_over(whole, tmp_path):
     assert len(caught) == 2
     same(run, whole)
     assert third.exists() is False
+
+
+@pytest.mark.parametrize(
+    "error", [ResourceError("permission denied"), ResourceError("out of memory"), NewerFormatError("format 9")]
+)
+def test_a_checkpoint_that_cannot_be_read_now_is_neither_passed_over_nor_deleted(tmp_path, monkeypatch, error):
+    with RunWriter.at(tmp_path / "run") as place:
+        for step in (1, 2):
+            place.write_checkpoint(Checkpoint(step, {}, {}, {}), keep=2)
+
+        def refuse(path):
+            raise error
+
+        monkeypatch.setattr("retrograd.training.checkpoints.read_checkpoint", refuse)
+        with pytest.raises(type(error), match=str(error)):
+            newest(place)
+    assert len(checkpoint_paths(tmp_path / "run")) == 2
 
 
 def test_events_that_were_changed_are_no_history_of_a_checkpoint(whole, tmp_path):

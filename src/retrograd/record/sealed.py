@@ -25,6 +25,10 @@ from retrograd.record.tree import raw_bytes
 BLANK = "0" * 64
 
 
+class NewerFormatError(ModelFileError):
+    """A later version wrote the file, which is no damage."""
+
+
 class Content(NamedTuple):
     """What a file holds: arrays and texts by name."""
 
@@ -87,7 +91,7 @@ def _check_version(header: Header) -> None:
     version, known = header.metadata.get("version", ""), header.form.version
     if header.is_ours and re.fullmatch("[0-9]{1,9}", version) and int(version) > known:
         message = f"the file has format {int(version)}, this version reads up to {known}"
-        raise ModelFileError(message, where=header.where, cure="use a newer version of retrograd")
+        raise NewerFormatError(message, where=header.where, cure="use a newer version of retrograd")
 
 
 def _blanked(header: Header) -> bytes:

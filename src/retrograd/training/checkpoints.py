@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from retrograd.base.errors import ModelFileError, RetrogradError, RetrogradWarning
+from retrograd.base.errors import ModelFileError, RetrogradWarning
 from retrograd.record.checkpoint import Checkpoint, checkpoint_paths, read_checkpoint
 from retrograd.record.events import Epoch, Event, Health, Intervention
 from retrograd.record.log import Mark
+from retrograd.record.sealed import NewerFormatError
 from retrograd.record.writer import RunWriter
 from retrograd.training.config.config import plain_config, portable
 from retrograd.training.loop.guard import Memory
@@ -65,11 +66,16 @@ class Checkpoints:
 
 
 def newest(place: RunWriter) -> Point:
-    """Return the newest checkpoint that is whole, and the events before it; without one the beginning of the run."""
+    """Return the newest checkpoint that is whole, and the events before it; without one the beginning of the run.
+
+    Raises:  NewerFormatError, ResourceError where one may be whole, but cannot be read here or now
+    """
     for path in checkpoint_paths(place.path):
         try:
             return _point(place, path)
-        except RetrogradError as error:
+        except NewerFormatError:
+            raise
+        except ModelFileError as error:
             message = f"a checkpoint is passed over: {error}"
             warnings.warn(message, RetrogradWarning, stacklevel=2)
     return Point(place.beginning())
