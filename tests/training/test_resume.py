@@ -14,7 +14,7 @@ import pytest
 
 import retrograd as rg
 from retrograd.base.errors import ConfigError, DataError, ResourceError, RunInUseError, UsageError
-from retrograd.record.checkpoint import Checkpoint, checkpoint_paths
+from retrograd.record.checkpoint import Checkpoint, checkpoint_paths, read_checkpoint, write_checkpoint
 from retrograd.record.events import Epoch, Health, Intervention, Resumed, Stopped, read_events
 from retrograd.record.run import RunFolder
 from retrograd.record.sealed import NewerFormatError
@@ -167,6 +167,33 @@ def test_a_checkpoint_that_cannot_be_read_now_is_neither_passed_over_nor_deleted
         with pytest.raises(type(error), match=str(error)):
             newest(place)
     assert len(checkpoint_paths(tmp_path / "run")) == 2
+
+
+def with_facts(folder, change):
+    """Write the newest checkpoint of a run once more, with other facts about what the guard remembers."""
+    (path, *_) = checkpoint_paths(folder)
+    checkpoint = read_checkpoint(path)
+    facts = {**checkpoint.facts, "guard": {**checkpoint.facts["guard"], **change}}
+    write_checkpoint(folder, dataclasses.replace(checkpoint, facts=facts), keep=9)
+
+
+def test_what_the_guard_remembers_comes_back_with_numbers_that_json_does_not_have(tmp_path):
+    folder = crashing(tmp_path / "run", 3)
+    with_facts(folder, {"passed": {"dense_1": float("nan"), "dense_2": float("inf")}, "first_loss": float("nan")})
+    with RunWriter.resume(folder) as place:
+        memory = newest(place).saved.memory
+    assert np.isnan([memory.passed["dense_1"], memory.first_loss]).all()
+    assert memory.passed["dense_2"] == np.inf
+
+
+@pytest.mark.parametrize("change", [{"passed": {"dense_1": "much"}}, {"watched": None}, {"first_loss": [1.0]}])
+def test_facts_of_another_type_are_damage(tmp_path, change):
+    folder = crashing(tmp_path / "run", 3)
+    (path, *_) = checkpoint_paths(folder)
+    with_facts(folder, change)
+    with RunWriter.resume(folder) as place, pytest.warns(rg.RetrogradWarning, match=r"damaged: guard\..* of its facts"):
+        point = newest(place)
+    assert point.path != path
 
 
 def test_events_that_were_changed_are_no_history_of_a_checkpoint(whole, tmp_path):

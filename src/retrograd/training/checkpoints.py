@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
 
 from retrograd.base.errors import ModelFileError, RetrogradWarning
 from retrograd.record.checkpoint import Checkpoint, checkpoint_paths, read_checkpoint
@@ -21,6 +25,16 @@ from retrograd.training.prepare import Prepared
 from retrograd.training.surroundings import surroundings
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What a checkpoint says beside its arrays and its configuration; more than this is passed over."""
+
+    events: Mark
+    guard: Memory
+    seconds: float
+    surroundings: dict[str, str]
+
+
 class Point(NamedTuple):
     """Where a run goes on: at a checkpoint with the events before it, or at its beginning."""
 
@@ -29,7 +43,7 @@ class Point(NamedTuple):
     saved: Saved | None = None
     path: Path | None = None
     config: Mapping[str, Any] = {}
-    facts: Mapping[str, Any] = {}
+    surroundings: Mapping[str, str] = {}
 
     @property
     def step(self) -> int:
@@ -56,8 +70,6 @@ class Checkpoints:
             "events": self.place.mark()._asdict(),
             "guard": saved.memory._asdict(),
             "seconds": saved.seconds,
-            "epoch": len(saved.history),
-            "steps": self.prepared.steps,
             "surroundings": self.surroundings,
         }
         arrays = {**saved.arrays, **(self.sampler.arrays() if self.sampler else {})}
@@ -83,16 +95,21 @@ def newest(place: RunWriter) -> Point:
 
 def _point(place: RunWriter, path: Path) -> Point:
     checkpoint = read_checkpoint(path)
-    facts = checkpoint.facts
     try:
-        mark, memory, seconds = Mark(**facts["events"]), Memory(**facts["guard"]), float(facts["seconds"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelFileError(f"damaged: its facts are not complete: {error}", where=str(path)) from None
-    if not place.holds(mark):
+        facts: Facts = _facts().validate_python(checkpoint.facts)  # texts become the numbers that JSON does not have
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        message = f"damaged: {'.'.join(map(str, first['loc']))} of its facts: {first['msg']}"
+        raise ModelFileError(message, where=str(path)) from None
+    if not place.holds(facts.events):
         raise ModelFileError("the events before it are not those of the run any more", where=str(path))
-    events = tuple(place.events(mark.size))
+    events = tuple(place.events(facts.events.size))
     history = tuple(event for event in events if isinstance(event, Epoch))
     acts = tuple(event for event in events if isinstance(event, Intervention))
-    memory = memory._replace(first_loss=float(memory.first_loss))  # JSON has no NaN
-    saved = Saved(checkpoint.arrays, memory, seconds, history, acts)
-    return Point(mark.size, events, saved, path, checkpoint.config, facts)
+    saved = Saved(checkpoint.arrays, facts.guard, facts.seconds, history, acts)
+    return Point(facts.events.size, events, saved, path, checkpoint.config, facts.surroundings)
+
+
+@functools.cache
+def _facts() -> TypeAdapter[Facts]:
+    return TypeAdapter(Facts)
