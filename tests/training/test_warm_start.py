@@ -1,15 +1,22 @@
 """A warm start: training begins with the weights of another run, and with nothing else of it."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 import retrograd as rg
-from retrograd.base.errors import ModelFileError, UsageError
+from retrograd.base.errors import ModelFileError, ResourceError, UsageError
 from retrograd.data.dataset import from_arrays
 from retrograd.data.settings import DataSettings
+from retrograd.record.layout import START
+from retrograd.record.model import load_model
 from retrograd.record.tree import digest
+from retrograd.record.writer import RunWriter
 from retrograd.training.config.config import read_config
 from retrograd.training.prepare import prepare
+from retrograd.training.run import begin
+from retrograd.training.use.predict import Model
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 3)).astype(np.float32)
@@ -82,3 +89,43 @@ def test_a_path_is_meant_from_the_folder_of_the_configuration_and_a_name_from_th
     (tmp_path / "b.yaml").write_text(text.format("older"))
     starts = [read_config(tmp_path / name).training.start for name in ("a.yaml", "b.yaml")]
     assert starts == [str(tmp_path / "old"), "older"]
+
+
+# ------------------------------------------------------------------------------------- the weights that a run keeps
+
+
+def test_a_run_whose_first_weights_are_gone_is_not_said_to_have_begun_with_others(runs, tmp_path):
+    _, first = runs
+    second = fit(tmp_path, start=str(first.folder))
+    (second.folder / START).unlink()
+    for repeat in (lambda: rg.resume(second, epochs=9, progress=False), lambda: rg.trace(second, step=1)):
+        with pytest.raises(ModelFileError, match=r"start\.safetensors: the weights that the run began with are gone"):
+            repeat()
+
+
+def test_the_weights_are_there_while_they_are_written_again(runs, tmp_path, monkeypatch):
+    _, first = runs
+    prepared = prepare(read_config(first.folder / "config.yaml", [f"training.start={first.folder}"]), first.dataset)
+
+    def fail(model, path):
+        raise RuntimeError
+
+    with RunWriter.at(tmp_path / "run") as place:
+        begin(place, prepared, readings=False)
+        before = (place.path / START).read_bytes()
+        monkeypatch.setattr(Model, "save", fail)
+        with pytest.raises(RuntimeError):
+            begin(place, prepared, readings=False)
+        assert (place.path / START).read_bytes() == before
+
+
+def test_a_run_that_is_saved_elsewhere_takes_them_along(runs, tmp_path):
+    _, first = runs
+
+    def vanish(event):
+        shutil.rmtree(next(tmp_path.iterdir()))
+
+    with pytest.raises(ResourceError, match="the run was saved in .*-rescued instead"):
+        fit(tmp_path, start=str(first.folder), epochs=1, watchers=(vanish,))
+    (rescued,) = tmp_path.iterdir()
+    assert load_model(rescued / START).facts["weights"] == digest(first.model.variables.params)

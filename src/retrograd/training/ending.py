@@ -16,7 +16,7 @@ from retrograd.network.network import Variables
 from retrograd.network.own_layers import files_of
 from retrograd.record.events import Metrics, Note, Stopped
 from retrograd.record.judged import Judged, write_judged
-from retrograd.record.layout import PLANE, PREDICTIONS
+from retrograd.record.layout import PLANE, PREDICTIONS, START
 from retrograd.record.plane import write_plane
 from retrograd.record.rescue import writers_elsewhere
 from retrograd.record.run import REPORT, RunFolder
@@ -30,6 +30,7 @@ from retrograd.training.prepare import PARTS, Prepared
 from retrograd.training.use.evaluate import Evaluator
 from retrograd.training.use.judge import judge
 from retrograd.training.use.predict import Model
+from retrograd.training.warm_start import WarmStart
 
 
 class End(NamedTuple):
@@ -57,7 +58,7 @@ def end(
     """
     measured = fitted.best.metrics if fitted.best else {}
     model = trained(prepared, fitted.variables, measured, evaluator.members)
-    place, moved = saved(model, place)
+    place, moved = saved(model, place, prepared.start)
     error: Exception | None = moved
     scores: Metrics = measured
     try:
@@ -77,14 +78,19 @@ def end(
     return End(place.path, model, scores, error)
 
 
-def saved(model: Model, place: RunWriter) -> tuple[RunWriter, ResourceError | None]:
-    """Save a model in its run folder, or the whole run elsewhere; return where, and the error that tells of it."""
+def saved(model: Model, place: RunWriter, start: WarmStart | None) -> tuple[RunWriter, ResourceError | None]:
+    """Save a model in its run folder, or the whole run elsewhere with the weights that it began with.
+
+    Return where, and the error that tells of it.
+    """
     try:
         save(model, place)
         return place, None
     except RetrogradError as refused:
         for copy in writers_elsewhere(place):
             try:
+                if start:
+                    start.model.save(copy.path / START)
                 save(model, copy)
             except RetrogradError:
                 copy.discard()

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from retrograd.base.document import read_document
-from retrograd.base.errors import ConfigError, Problem, RetrogradError
+from retrograd.base.errors import ConfigError, ModelFileError, Problem, RetrogradError
 from retrograd.base.memory import available_bytes, check_device, out_of_memory
 from retrograd.data.cells.floats import reading_in
 from retrograd.data.dataset import Dataset, load
@@ -144,8 +144,16 @@ def with_start(config: RunConfig, start: str | None) -> RunConfig:
 
 
 def with_own_start(config: RunConfig, run: Path) -> RunConfig:
-    """Return the configuration of a run with the first weights that its folder keeps, if they were not drawn."""
-    return with_start(config, str(run / START) if (run / START).exists() else None)
+    """Return the configuration of a run with the first weights that its folder keeps, if they were not drawn.
+
+    Raises:  ModelFileError where they are gone
+    """
+    if config.training.start is None:
+        return config
+    if not (run / START).exists():
+        message, cure = "the weights that the run began with are gone", "bring the file back, or train anew"
+        raise ModelFileError(message, where=str(run / START), cure=cure)
+    return with_start(config, str(run / START))
 
 
 def prepare_file(

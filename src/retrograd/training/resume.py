@@ -151,9 +151,9 @@ def go_on(place: RunWriter, prepared: Prepared, begins: bool, readings: bool, po
 
 def begun_alike(run: RunFolder, prepared: Prepared) -> Prepared:
     """Return the run with the weights that it began with, whatever has become of the place that they are from."""
-    alone = dataclasses.replace(prepared, config=with_own_start(prepared.config, run.path), start=None)
-    again = with_first_weights(alone)
-    return dataclasses.replace(again, config=with_start(again.config, stored_config(run).training.start))
+    config = with_start(prepared.config, stored_config(run).training.start)
+    again = with_first_weights(dataclasses.replace(prepared, config=with_own_start(config, run.path), start=None))
+    return dataclasses.replace(again, config=config)
 
 
 # ------------------------------------------------------------------------------------------------------ what is refused

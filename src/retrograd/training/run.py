@@ -133,9 +133,10 @@ def train_prepared(
 def begin(place: RunWriter, prepared: Prepared, readings: bool, notes: Sequence[str] = ()) -> None:
     """Record how a run begins."""
     config, dataset = prepared.config, prepared.dataset
-    (place.path / START).unlink(missing_ok=True)
     if prepared.start:  # before the configuration, which makes a run of the folder
         prepared.start.model.save(place.path / START)
+    else:
+        (place.path / START).unlink(missing_ok=True)
     place.write_config(write_document(plain_config(portable(config))))
     place.record(Started.here(config.name, dataset.task, config.training.seed, data_digest=dataset.digest,
                               device=jax.default_backend(), flags=number_flags(), readings=readings))  # fmt: skip
