@@ -1,5 +1,6 @@
 """`retrograd train --resume`: what somebody types after a crash, and what they get."""
 
+import dataclasses
 import json
 
 import pytest
@@ -43,13 +44,13 @@ def told(place, capsys):
     return run
 
 
-def crashed(place, epoch=12):
+def crashed(place, epoch=12, source="xor.yaml"):
     def crash(event):
         if event.epoch == epoch:
             raise Crash
 
     with pytest.raises(Crash):
-        rg.train("xor.yaml", watchers=(crash,))
+        rg.train(source, watchers=(crash,))
     return list_runs(place / "runs")[-1].path
 
 
@@ -85,6 +86,18 @@ def test_by_itself_an_unfinished_run_goes_on_and_else_one_begins(place, told, wh
     exact = ("train", "xor.yaml", "--resume", "auto", "--run", "exactly", "-q")
     told(*exact)
     assert "the run has ended" in told(*exact, code=2).err
+
+
+@pytest.mark.parametrize("has_model", [False, True])
+def test_the_last_run_is_not_the_one_that_goes_on_but_the_one_whose_weights_it_began_with(place, told, has_model):
+    (place / "warm.yaml").write_text(XOR.replace("{epochs: 30", "{start: last, epochs: 30"))
+    first = rg.train("xor.yaml")
+    folder = crashed(place, source="warm.yaml")
+    if has_model:
+        other = {**first.model.facts, "weights": "of an epoch of the run itself"}
+        dataclasses.replace(first.model, facts=other).save(folder / "model.safetensors")
+    found = json.loads(told("train", "warm.yaml", "--resume", "auto", "--json", "-q").out)
+    assert found["run"] == str(folder.relative_to(place))
 
 
 def test_a_finished_run_is_trained_further(place, told, whole):

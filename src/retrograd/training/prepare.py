@@ -99,10 +99,10 @@ class Prepared:
         return Evaluator(self.network, self.objectives, self.dataset.preprocessing, precision, members)
 
 
-def prepare(config: RunConfig, dataset: Dataset | None = None, runs: str | Path = "runs") -> Prepared:
+def prepare(config: RunConfig, dataset: Dataset | None = None, runs: str | Path | None = "runs") -> Prepared:
     """Return the run with its data loaded, its network built and its shapes checked.
 
-    `runs` is where the run lies that `training.start` names.
+    `runs` is where the run lies that `training.start` names; with None its weights are left to `with_first_weights`.
 
     Raises:  ConfigError, DataError, ShapeError: whatever would make a step fail, named before any run folder exists.
     """
@@ -122,7 +122,7 @@ def prepare(config: RunConfig, dataset: Dataset | None = None, runs: str | Path 
         check_shapes(prepared)
     except RetrogradError as error:
         raise at_entry(error, network) from error
-    return with_first_weights(prepared, runs)
+    return prepared if runs is None else with_first_weights(prepared, runs)
 
 
 def with_first_weights(prepared: Prepared, runs: str | Path = "runs") -> Prepared:
@@ -157,7 +157,7 @@ def with_own_start(config: RunConfig, run: Path) -> RunConfig:
 
 
 def prepare_file(
-    path: Path, changes: Sequence[str] = (), learning_rate: float | None = None, runs: str | Path = "runs"
+    path: Path, changes: Sequence[str] = (), learning_rate: float | None = None, runs: str | Path | None = "runs"
 ) -> Prepared:
     """Return the run that a YAML file describes (see `prepare`); what is wrong is told with file and line."""
     document = document_with(changes, read_document(path))

@@ -20,7 +20,7 @@ from retrograd.record.events import Note, Resumed, Started
 from retrograd.record.layout import CONFIG, START
 from retrograd.record.model import load_model
 from retrograd.record.run import RunFolder
-from retrograd.record.runs import find_run, list_runs
+from retrograd.record.runs import LAST, find_run, latest, list_runs
 from retrograd.record.writer import RunWriter
 from retrograd.training.checkpoints import Point, newest
 from retrograd.training.config.config import RunConfig, config_of, plain_config, portable
@@ -31,6 +31,7 @@ from retrograd.training.prepare import Prepared, prepare, with_first_weights, wi
 from retrograd.training.progress import Lines
 from retrograd.training.run import Run, begin, train_into
 from retrograd.training.surroundings import surroundings
+from retrograd.training.use.predict import locate
 
 EPOCHS = "training.epochs"
 # What may change between a run and its continuation: where things lie, and what changes no number.
@@ -248,16 +249,21 @@ def unfinished(root: Path, prepared: Prepared) -> RunFolder | None:
         except ConfigError:
             continue
         if all(name in FREE or name == "training.start" for name, *_ in differences(stored, wanted)) and (
-            same_start(run, prepared)
+            same_start(run, prepared, root)
         ):
             stopped = run.stopped()
             return run if stopped is None or stopped.may_go_on else None
     return None
 
 
-def same_start(run: RunFolder, prepared: Prepared) -> bool:
-    """Return whether a run began with the weights that a configuration says to begin with."""
-    path = run.path / START
-    if prepared.start is None or not path.exists():
-        return prepared.start is None and not path.exists()
-    return load_model(path).facts.get("weights") == prepared.start.model.facts.get("weights")
+def same_start(run: RunFolder, prepared: Prepared, root: Path) -> bool:
+    """Return whether a run began with the weights that a configuration says to begin with.
+
+    For the run that was started last, `last` is the one that was so before it.
+    """
+    start, path = prepared.config.training.start, run.path / START
+    if start is None or not path.exists():
+        return start is None and not path.exists()
+    if start == LAST and latest(root).path == run.path:
+        return True
+    return load_model(path).facts.get("weights") == load_model(locate(start, root)).facts.get("weights")

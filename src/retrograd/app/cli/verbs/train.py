@@ -49,7 +49,7 @@ from retrograd.training.config.config import (
     with_rate,
 )
 from retrograd.training.config.design import design
-from retrograd.training.prepare import Prepared, prepare, prepare_file
+from retrograd.training.prepare import Prepared, prepare, prepare_file, with_first_weights
 from retrograd.training.resume import prepare_again, resume_prepared, unfinished
 from retrograd.training.run import train_prepared
 
@@ -115,6 +115,7 @@ def train(
     if going_on and extend is not None:
         wanted.append(f"training.epochs={extend}")
     table = source is not None and not is_configuration(existing_data(source))
+    starts = runs if resume is None else None  # a run that goes on has its first weights in its folder
     chosen = None
     with spelt_as_options(table):
         if source is None:
@@ -122,12 +123,13 @@ def train(
             document = document_with(wanted, parse_document(going_on.config_text(), str(going_on.path / CONFIG)))
             prepared = prepare_again(going_on, with_rate(config_of(document), lr))
         elif table:
-            prepared, chosen = from_table(source, target, wanted, lr, config_out, force)
+            prepared, chosen = from_table(source, target, wanted, lr, config_out, force, starts)
         else:
             refuse_table_options(source, target, config_out)
-            prepared = prepare_file(source, wanted, lr, runs)
+            prepared = prepare_file(source, wanted, lr, starts)
         if resume == AUTO:
             going_on = going_on_by_itself(run, runs, prepared)
+            prepared = prepared if going_on else with_first_weights(prepared, runs)
         with Progress(prepared.config.training.epochs, quiet) as progress:
 
             def started(prepared: Prepared, folder: Path) -> None:
@@ -205,8 +207,9 @@ class Chosen(NamedTuple):
 
 
 def from_table(
-    source: Path, target: str | None, changes: list[str], lr: float | None, out: Path | None, force: bool
-) -> tuple[Prepared, Chosen]:
+    source: Path, target: str | None, changes: list[str], lr: float | None, out: Path | None, force: bool,
+    runs: Path | None,
+) -> tuple[Prepared, Chosen]:  # fmt: skip
     """Choose a configuration for a data file; it is written once the run has its folder."""
     data_settings: dict[str, Any] = {"path": str(source)} | ({} if target is None else {"target": target})
     for change in changes:
@@ -225,7 +228,7 @@ def from_table(
     data = at_folder(seen, folder)
     first = Path(f"{dataset.name}.yaml")
     chosen = Chosen(path, designed.text, None if out or path == first else first)
-    return prepare(dataclasses.replace(designed.config, data=data), dataset), chosen
+    return prepare(dataclasses.replace(designed.config, data=data), dataset, runs), chosen
 
 
 def concerns_data(change: str) -> bool:
