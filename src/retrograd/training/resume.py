@@ -57,7 +57,7 @@ def resume(
 
     It ends with the weights and the history of a run that was never interrupted. `epochs` trains a finished run
     further, to so many epochs in all. The data of a run that was trained on arrays or frames are given again, as they
-    were to `fit`. Time limits go on counting.
+    were to `fit`; a Run that is given instead of its name has them. Time limits go on counting.
 
         run = rg.resume("last")
         run = rg.resume(run, epochs=200)
@@ -69,11 +69,11 @@ def resume(
     config = stored_config(folder)
     if epochs is not None:
         config = dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=epochs))
-    if isinstance(run, Run):
-        dataset = dataset or run.dataset
     if dataset is None and x is not None:
         with reading_in(config.training.precision):
             dataset = dataset_of(x, y, target, valid, data or DataSettings())
+    elif isinstance(run, Run):
+        dataset = dataset or run.dataset
     prepared = prepare_again(folder, config, dataset)
     shown = (Lines(config.training.epochs),) if progress else ()
     return resume_prepared(folder, prepared, extends=epochs is not None, watchers=(*shown, *watchers))
