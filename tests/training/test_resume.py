@@ -21,9 +21,10 @@ from retrograd.record.sealed import NewerFormatError
 from retrograd.record.tree import digest
 from retrograd.record.writer import RunWriter
 from retrograd.training.checkpoints import newest
+from retrograd.training.config.config import plain_config
 from retrograd.training.loop import course as course_module
 from retrograd.training.loop import saver as saver_module
-from retrograd.training.resume import resume_prepared, unfinished
+from retrograd.training.resume import refuse_other_settings, resume_prepared, unfinished
 from retrograd.training.run import as_config, prepare, train_prepared
 from retrograd.update import step as step_module
 
@@ -269,6 +270,21 @@ def test_what_is_not_the_runs_own_is_refused_by_name(tmp_path):
     assert (folder / "events.jsonl").read_bytes() == before
     with RunWriter.resume(folder), pytest.raises(RunInUseError, match="writes to this run"):
         again(folder)
+
+
+def test_rows_that_would_train_in_another_order_are_refused(tmp_path, monkeypatch):
+    folder = crashing(tmp_path / "run", 3)
+    before = (folder / "events.jsonl").read_bytes()
+    monkeypatch.setattr("retrograd.training.resume.reads_in_blocks", lambda columns: True)
+    with pytest.raises(ResourceError, match=r"order of the rows: row by row in .*, in blocks here"):
+        again(folder)
+    assert (folder / "events.jsonl").read_bytes() == before
+
+
+def test_where_prepared_data_are_kept_and_how_large_a_file_may_be_is_free():
+    settings = plain_config(prepared().config)
+    settings["data"] |= {"max_bytes": 1, "cache": "elsewhere"}
+    refuse_other_settings("config.yaml", settings, prepared(), extends=False)
 
 
 def test_other_versions_are_told(whole, tmp_path, monkeypatch):

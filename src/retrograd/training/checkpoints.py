@@ -18,6 +18,7 @@ from retrograd.record.log import Mark
 from retrograd.record.sealed import NewerFormatError
 from retrograd.record.writer import RunWriter
 from retrograd.training.config.config import plain_config, portable
+from retrograd.training.loop.course import reads_in_blocks
 from retrograd.training.loop.guard import Memory
 from retrograd.training.loop.saved import Saved
 from retrograd.training.plane import PlaneSampler
@@ -33,6 +34,7 @@ class Facts:
     guard: Memory
     seconds: float
     surroundings: dict[str, str]
+    in_blocks: bool = False  # the order of the rows, which the memory of the machine decides
 
 
 class Point(NamedTuple):
@@ -43,7 +45,7 @@ class Point(NamedTuple):
     saved: Saved | None = None
     path: Path | None = None
     config: Mapping[str, Any] = {}
-    surroundings: Mapping[str, str] = {}
+    facts: Facts | None = None
 
     @property
     def step(self) -> int:
@@ -62,7 +64,7 @@ class Checkpoints:
     def __init__(self, place: RunWriter, prepared: Prepared, sampler: PlaneSampler | None) -> None:
         self.place, self.prepared, self.sampler = place, prepared, sampler
         self.config = plain_config(portable(prepared.config))
-        self.surroundings = surroundings()
+        self.surroundings, self.in_blocks = surroundings(), reads_in_blocks(prepared.dataset.train)
 
     def __call__(self, saved: Saved) -> Callable[[], None]:
         """Return what writes a place; what the next step would change is in it already."""
@@ -71,6 +73,7 @@ class Checkpoints:
             "guard": saved.memory._asdict(),
             "seconds": saved.seconds,
             "surroundings": self.surroundings,
+            "in_blocks": self.in_blocks,
         }
         arrays = {**saved.arrays, **(self.sampler.arrays() if self.sampler else {})}
         checkpoint = Checkpoint(saved.step, arrays, self.config, facts)
@@ -107,7 +110,7 @@ def _point(place: RunWriter, path: Path) -> Point:
     history = tuple(event for event in events if isinstance(event, Epoch))
     acts = tuple(event for event in events if isinstance(event, Intervention))
     saved = Saved(checkpoint.arrays, facts.guard, facts.seconds, history, acts)
-    return Point(facts.events.size, events, saved, path, checkpoint.config, facts.surroundings)
+    return Point(facts.events.size, events, saved, path, checkpoint.config, facts)
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from retrograd.base.document import parse_document, write_document
-from retrograd.base.errors import ConfigError, DataError, Problem, RetrogradWarning, UsageError
+from retrograd.base.errors import ConfigError, DataError, Problem, ResourceError, RetrogradWarning, UsageError
 from retrograd.base.memory import memory_told
 from retrograd.data.cells.floats import reading_in
 from retrograd.data.dataset import Dataset
@@ -26,6 +26,7 @@ from retrograd.training.checkpoints import Point, newest
 from retrograd.training.config.config import RunConfig, config_of, plain_config, portable
 from retrograd.training.fit import dataset_of
 from retrograd.training.interrupts import interruptible
+from retrograd.training.loop.course import reads_in_blocks
 from retrograd.training.loop.loop import Watcher
 from retrograd.training.prepare import Prepared, prepare, with_first_weights, with_own_start, with_start
 from retrograd.training.progress import Lines
@@ -35,8 +36,8 @@ from retrograd.training.use.predict import locate
 
 EPOCHS = "training.epochs"
 # What may change between a run and its continuation: where things lie, and what changes no number.
-FREE = ("name", "data.path", "data.valid_path", "data.test_path", "data.text.tokenizer", "training.checkpoint.seconds",
-        "training.checkpoint.keep", "training.time_limit", "training.check")  # fmt: skip
+FREE = ("name", "data.path", "data.valid_path", "data.test_path", "data.text.tokenizer", "data.cache", "data.max_bytes",
+        "training.checkpoint.seconds", "training.checkpoint.keep", "training.time_limit", "training.check")  # fmt: skip
 
 
 def resume(
@@ -121,6 +122,7 @@ def resume_prepared(
         point = newest(place)
         if point.path is not None:
             refuse_other_settings(point.path, point.config, prepared, extends=True)  # the folder may be extended already
+            refuse_other_order(point, prepared)
         readings = begun.readings if begun else readings
         go_on(place, prepared, begun is None, readings, point)
         if started:
@@ -141,9 +143,9 @@ def go_on(place: RunWriter, prepared: Prepared, begins: bool, readings: bool, po
     if begins:
         begin(place, prepared, readings)
     place.record(Resumed(point.step, len(point.saved.history) if point.saved else 0))
-    if point.saved:
+    if point.facts:
         changed = [f"{name} {was} -> {is_now}" for name, was, is_now in
-                   differences(point.surroundings, surroundings())]  # fmt: skip
+                   differences(point.facts.surroundings, surroundings())]  # fmt: skip
         words = f"since the checkpoint was written, the last digits may differ: {', '.join(changed)}"
         if changed:
             warnings.warn(words, RetrogradWarning, stacklevel=2)
@@ -213,6 +215,16 @@ def refuse_other_settings(where: Path, settings: Mapping[str, Any], prepared: Pr
         message = f"the learning rate falls over the whole run: {before:,} steps, not {prepared.steps:,}"
         cure = "begin a run with its weights instead: training.start"
         raise ConfigError(message, where=EPOCHS, cure=cure)
+
+
+def refuse_other_order(point: Point, prepared: Prepared) -> None:
+    """Raise ResourceError where this machine's memory brings the rows into another order than that of a checkpoint."""
+    ways = {False: "row by row", True: "in blocks"}
+    is_now = reads_in_blocks(prepared.dataset.train)
+    if point.facts and point.facts.in_blocks != is_now:
+        message = f"{ways[point.facts.in_blocks]} in {point.path}, {ways[is_now]} here, as the memory decides"
+        cure = "resume with as much memory as before, and the same data.cache; or train anew"
+        raise ResourceError(message, where="order of the rows", cure=cure)
 
 
 def differences(was: Mapping[str, Any], is_now: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

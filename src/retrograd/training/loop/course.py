@@ -44,6 +44,7 @@ class Course:
         self.columns = in_precision(dict(columns), settings.precision)
         self.rows = len(next(iter(self.columns.values())))
         self.batch_size = settings.batch_rows(self.rows)
+        self.in_blocks = reads_in_blocks(columns)
         self.mixes_batch = any(node.layer.mixes_batch for node in stepper.network)
         full, rest = self.order(0)
         self.steps = len(full) + (rest is not None)  # of an epoch
@@ -72,7 +73,7 @@ class Course:
     def order(self, epoch: int) -> EpochOrder:
         """Return the row numbers of one epoch's minibatches."""
         settings = self.settings
-        order = block_order if is_mapped(self.columns) and exceeds_page_cache(self.columns) else epoch_order
+        order = block_order if self.in_blocks else epoch_order
         return order(
             self.rows, self.batch_size, settings.seed, epoch, shuffle=settings.shuffle, join_single=self.mixes_batch
         )
@@ -107,6 +108,11 @@ class Course:
     def first_batch(self, epoch: int) -> dict[str, Any]:
         """Return the first minibatch of an epoch."""
         return self.batch(next(dispatches([self.order(epoch)], 1)))
+
+
+def reads_in_blocks(columns: Mapping[str, Any]) -> bool:
+    """Return whether rows train in blocks on this machine: those of files that exceed half its memory."""
+    return is_mapped(columns) and exceeds_page_cache(columns)
 
 
 def dispatches(orders: Sequence[EpochOrder], steps: int) -> Iterator[np.ndarray]:
