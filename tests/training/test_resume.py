@@ -264,6 +264,11 @@ def test_what_is_not_the_runs_own_is_refused_by_name(tmp_path):
         ({"training": {**CONFIG["training"], "epochs": 9}}, ConfigError, r"training\.epochs: 6 in .*--extend N gives"),
         ({"network": [{"dense": 3}, {"dense": 1}]}, ConfigError, r"network\.0\.dense\.units: 4 in"),
         ({"data": {"builtin": "moons", "samples": 81}}, DataError, "the data are not those of the run any more"),
+        (
+            {"training": {**CONFIG["training"], "epochs": 9, "seed": 3}},
+            ConfigError,
+            r"(?s)training\.epochs: 6 in .*--extend N gives.*training\.seed: 0 in .*resume with the settings",
+        ),
     ]:
         with pytest.raises(error, match=words):
             resume_prepared(RunFolder.open(folder), prepare(as_config({**CONFIG, **changes})))
@@ -332,6 +337,13 @@ def test_only_an_unfinished_run_of_the_same_configuration_goes_on_by_itself(tmp_
     assert unfinished(tmp_path, prepared(seed=1)) is None
     again(folder)
     assert unfinished(tmp_path, prepared()) is None
+
+
+def test_a_neighbour_that_cannot_be_read_keeps_no_run_from_going_on(tmp_path):
+    folder = crashing(tmp_path / "a", 2)
+    shutil.copytree(folder, tmp_path / "b")
+    (tmp_path / "b" / "config.yaml").write_bytes(b"\xff")
+    assert unfinished(tmp_path, prepared()).path == folder
 
 
 def test_a_folder_whose_process_died_before_it_wrote_anything_is_no_run(tmp_path):

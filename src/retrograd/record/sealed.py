@@ -79,11 +79,11 @@ def read_sealed(path: Path, form: Form, max_bytes: int) -> Content:
     return Content(arrays, {key: _parse(header, key) for key in form.texts})
 
 
-def _storable(name: str, given: Any) -> np.ndarray:
-    dtype = getattr(given, "dtype", None) or np.asarray(given).dtype
+def _storable(name: str, value: Any) -> np.ndarray:
+    dtype = getattr(value, "dtype", None) or np.asarray(value).dtype
     if getattr(dtype, "name", "") not in DTYPE_NAMES:
         raise UsageError(f"an array of the type {dtype} cannot be stored", where=name)
-    return np.asarray(given)
+    return np.asarray(value)
 
 
 def _check_version(header: Header) -> None:
@@ -124,10 +124,10 @@ def _read_arrays(stream: io.BufferedReader, entries: list[Entry], header: Header
         except MemoryError:
             message = f"out of memory: {show(entry.name)} takes {entry.nbytes:,} bytes"
             raise ResourceError(message, where=header.where) from None
-        stored = array.reshape(-1).view(np.uint8)
-        if stream.readinto(stored.data) != entry.nbytes:
+        raw = array.reshape(-1).view(np.uint8)
+        if stream.readinto(raw.data) != entry.nbytes:
             raise ModelFileError("truncated while it was read", where=header.where)
-        checksum.update(stored.data)
+        checksum.update(raw.data)
         arrays[entry.name] = array
     if checksum.hexdigest() != header.metadata["checksum"]:
         cure = "use a copy that is whole, or train again"

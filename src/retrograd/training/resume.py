@@ -9,14 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from retrograd.base.document import parse_document, write_document
-from retrograd.base.errors import ConfigError, DataError, Problem, ResourceError, RetrogradWarning, UsageError
+from retrograd.base.errors import (
+    ConfigError,
+    DataError,
+    Problem,
+    ResourceError,
+    RetrogradError,
+    RetrogradWarning,
+    UsageError,
+)
 from retrograd.base.memory import memory_told
 from retrograd.data.cells.floats import reading_in
 from retrograd.data.dataset import Dataset
 from retrograd.data.settings import DataSettings
 from retrograd.native.library import kernels
 from retrograd.record.checkpoint import forget_checkpoints
-from retrograd.record.events import Note, Resumed, Started
+from retrograd.record.events import INTERRUPTED, Note, Resumed, Started
 from retrograd.record.layout import CONFIG, START
 from retrograd.record.model import load_model
 from retrograd.record.run import RunFolder
@@ -34,10 +42,11 @@ from retrograd.training.run import Run, begin, train_into
 from retrograd.training.surroundings import surroundings
 from retrograd.training.use.predict import locate
 
-EPOCHS = "training.epochs"
-# What may change between a run and its continuation: where things lie, and what changes no number.
+EPOCHS, EXTEND = "training.epochs", "--extend N gives a run more epochs"
+# What may change between a run and its continuation: where things lie (a start is copied), and what changes no number.
 FREE = ("name", "data.path", "data.valid_path", "data.test_path", "data.text.tokenizer", "data.cache", "data.max_bytes",
-        "training.checkpoint.seconds", "training.checkpoint.keep", "training.time_limit", "training.check")  # fmt: skip
+        "training.checkpoint.seconds", "training.checkpoint.keep", "training.time_limit", "training.check",
+        "training.start")  # fmt: skip
 
 
 def resume(
@@ -121,7 +130,7 @@ def resume_prepared(
         refuse_other_settings(place.path / CONFIG, plain_config(stored_config(place)), prepared, extends)
         point = newest(place)
         if point.path is not None:
-            refuse_other_settings(point.path, point.config, prepared, extends=True)  # the folder may be extended already
+            refuse_other_settings(point.path, point.config, prepared, extends=True)  # it may be so already
             refuse_other_order(point, prepared)
         readings = begun.readings if begun else readings
         go_on(place, prepared, begun is None, readings, point)
@@ -165,9 +174,8 @@ def begun_alike(run: RunFolder, prepared: Prepared) -> Prepared:
 def refuse_ended(place: RunFolder, prepared: Prepared, extends: bool) -> None:
     """Raise UsageError for a run that has ended, unless it is to have more epochs and these alone ended it."""
     stopped = place.stopped()
-    ended = stopped is not None and not stopped.may_go_on
     epochs, where = prepared.config.training.epochs, str(place.path)
-    if stopped is None or not ended:
+    if stopped is None or stopped.may_go_on:
         return
     if not extends:
         cure = "--extend N trains it further, to N epochs in all"
@@ -194,17 +202,16 @@ def refuse_other_data(place: RunFolder, begun: Started | None, prepared: Prepare
 def refuse_other_settings(where: Path, settings: Mapping[str, Any], prepared: Prepared, extends: bool) -> None:
     """Raise ConfigError naming each setting that is not as it was, and may not change in the middle of a run."""
     free = (*FREE, EPOCHS) if extends else FREE
-    found = differences(flat(settings), flat(plain_config(portable(prepared.config))))
+    changed = differences(flat(settings), flat(plain_config(portable(prepared.config))))
     problems = [
-        Problem(name, f"{was} in {where}, {is_now} here")
-        for name, was, is_now in found
-        if name not in free and name != "training.start"
+        Problem(name, f"{was} in {where}, {is_now} here", EXTEND if name == EPOCHS else "")
+        for name, was, is_now in changed
+        if name not in free
     ]
     if problems:
-        cure = "resume with the settings of the run, or train anew"
-        if problems[-1].where == EPOCHS:
-            cure = "--extend N gives a run more epochs"
-        raise ConfigError([*problems[:-1], problems[-1]._replace(cure=cure)])
+        last = problems.pop()
+        cure = last.cure or "resume with the settings of the run, or train anew"
+        raise ConfigError([*problems, last._replace(cure=cure)])
     epochs, was = prepared.config.training.epochs, int(settings["training"]["epochs"])
     if epochs < was:
         raise ConfigError(f"the run was to have {was} epochs", where=EPOCHS, cure=f"give {was} or more")
@@ -230,7 +237,7 @@ def refuse_other_order(point: Point, prepared: Prepared) -> None:
 def differences(was: Mapping[str, Any], is_now: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield the name of each value that differs between two mappings, and both values in words."""
     for name in sorted({*was, *is_now}):
-        values = [str(each[name]) if name in each else "not set" for each in (was, is_now)]
+        values = [str(side[name]) if name in side else "not set" for side in (was, is_now)]
         if values[0] != values[1]:
             yield name, values[0], values[1]
 
@@ -255,16 +262,13 @@ def unfinished(root: Path, prepared: Prepared) -> RunFolder | None:
     for summary in reversed(list_runs(root)):
         if summary.problem:
             continue
-        run = RunFolder.open(summary.path)
         try:
+            run = RunFolder.open(summary.path)
             stored = flat(plain_config(stored_config(run)))
-        except ConfigError:
+        except RetrogradError:  # a neighbour's configuration is damaged, or may not be read
             continue
-        if all(name in FREE or name == "training.start" for name, *_ in differences(stored, wanted)) and (
-            same_start(run, prepared, root)
-        ):
-            stopped = run.stopped()
-            return run if stopped is None or stopped.may_go_on else None
+        if all(name in FREE for name, *_ in differences(stored, wanted)) and same_start(run, prepared, root):
+            return run if summary.stop_reason in (None, *INTERRUPTED) else None
     return None
 
 

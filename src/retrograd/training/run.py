@@ -198,7 +198,7 @@ def train_into(
     samples = config.training.ensemble == 1 and may_sample(prepared, first)
     sampler = PlaneSampler(prepared, evaluator, first) if samples else None
     if watch and point and point.health:
-        watch.last_step, watch.last = point.health.step, point.health.readings
+        watch.restore(point.health)
     if sampler and saved:
         sampler.restore(saved.arrays)
     looks = [look for look in (watch, sampler) if look is not None]

@@ -46,8 +46,8 @@ def warm_start(name: str, expected: Variables, preprocessing: Preprocessing, run
 def _cast(tree: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return arrays in the precision in which they are expected: a float64 run may begin with float32 weights."""
 
-    def cast(given: Any, spec: Any) -> np.ndarray:
-        array: np.ndarray = np.array(given)
+    def cast(value: Any, spec: Any) -> np.ndarray:
+        array: np.ndarray = np.array(value)
         is_wider = spec is not None and array.dtype.kind == np.dtype(spec.dtype).kind == "f"
         return array.astype(spec.dtype) if is_wider else array
 

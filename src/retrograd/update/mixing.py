@@ -58,12 +58,10 @@ class Mixing:
         elif self.mixup is None:
             changed, share = pasted(x, order, keys[2], beta(keys[1], self.cutmix))
         else:
-            first, second = (
-                blended(x, order, beta(keys[1], self.mixup)),
-                pasted(x, order, keys[2], beta(keys[1], self.cutmix)),
-            )
+            whole = blended(x, order, beta(keys[1], self.mixup))
+            in_parts = pasted(x, order, keys[2], beta(keys[1], self.cutmix))
             is_blended = jax.random.bernoulli(keys[3])
-            changed, share = (jnp.where(is_blended, a, b) for a, b in zip(first, second, strict=True))
+            changed, share = (jnp.where(is_blended, a, b) for a, b in zip(whole, in_parts, strict=True))
         mixed = {name: share.astype(y.dtype) * y + (1 - share).astype(y.dtype) * y[order] for name, y in soft.items()}
         return {**batch, **mixed, "x": changed}
 
@@ -73,19 +71,19 @@ def soft_targets(
 ) -> dict[str, Array]:
     """Return the columns to be mixed beside x: targets as numbers (of classes their shares), and weights."""
     specs = network.specs(batch, train=True)
-    found = {name: batch[name] for name in ("sample_weight",) if name in batch}
+    columns = {name: batch[name] for name in ("sample_weight",) if name in batch}
     for objective in objectives:
-        output, *columns = objective.inputs
+        output, *targets = objective.inputs
         if objective.loss.kind not in SOFT or getattr(objective.loss, "ignored", None) is not None:
             cure = f"leave it out, or choose one of {', '.join(SOFT)}, without `ignored`"
             raise ConfigError(f"{objective.loss.kind} takes no mixed targets", where=where, cure=cure)
-        name = columns[0]
+        name = targets[0]
         if name == "x" or name not in batch:
             raise ConfigError(f"the target '{name}' is no column of its own", where=where, cure="leave it out")
         y = batch[name]
         is_number = jnp.issubdtype(y.dtype, jnp.inexact)
-        found[name] = y if is_number else jax.nn.one_hot(y, take(specs, output).shape[-1], dtype=dtype)
-    return found
+        columns[name] = y if is_number else jax.nn.one_hot(y, take(specs, output).shape[-1], dtype=dtype)
+    return columns
 
 
 def beta(key: Array, alpha: float) -> Array:

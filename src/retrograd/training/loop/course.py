@@ -142,11 +142,11 @@ def after(orders: Iterable[np.ndarray], done: int) -> Iterator[np.ndarray]:
         done = max(0, done - steps)
 
 
-def stretches(given: Iterable[np.ndarray], total: int, least: int = LOOK_STEPS) -> Iterator[list[np.ndarray]]:
+def stretches(orders: Iterable[np.ndarray], total: int, least: int = LOOK_STEPS) -> Iterator[list[np.ndarray]]:
     """Yield the dispatches of `total` steps in stretches of at least `least` steps: all at once if they are few."""
     stretch: list[np.ndarray] = []
     steps, left = 0, total
-    for order in given:
+    for order in orders:
         stretch.append(order)
         steps += step_count([order])
         if steps >= least and left - steps >= least:

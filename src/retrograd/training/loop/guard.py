@@ -136,13 +136,13 @@ class Guard:
 
     def rescue(self, step: int, reason: str, rate: float, before: Callable[[], Condition]) -> Rescue | None:
         """Return the mildest rescue that has not been tried; None to give up. `rate` is the schedule's at the step."""
-        found = self._left.pop(0) if self.mode == "repair" and self._left else None
-        if found is not None:
+        rescue = self._left.pop(0) if self.mode == "repair" and self._left else None
+        if rescue is not None:
             passed = self.memory.passed if self.memory.watched else before().passed
             self._remember(watched=LOOKS, passed=passed)
-            action, permanent = found.action(self.own, rate), found.permanent(self.own)
-            self._tell(Intervention(step, reason, action, permanent, found.rate_factor, found.clipping(self.own)))
-        return found
+            action, permanent = rescue.action(self.own, rate), rescue.permanent(self.own)
+            self._tell(Intervention(step, reason, action, permanent, rescue.rate_factor, rescue.clipping(self.own)))
+        return rescue
 
     def _remember(self, **fields: Any) -> None:
         self.memory = self.memory._replace(**fields)

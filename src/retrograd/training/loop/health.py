@@ -44,6 +44,10 @@ class HealthWatch:
         self.last: Readings = {}
         self._program: Program | None = None
 
+    def restore(self, reading: HealthEvent) -> None:
+        """Go on after the last reading of another watch."""
+        self.last_step, self.last = reading.step, reading.readings
+
     def __call__(self, stepper: Stepper, train: TrainState, batch: Callable[[], Mapping[str, Any]]) -> None:
         """Take a reading of a stepper's next step if it is time; `batch` gives the rows on which."""
         step = int(train.step)

@@ -206,7 +206,7 @@ class Loop:
     def _restored(self, first: TrainState, saved: Saved) -> tuple[TrainState, Stop | None]:
         """Return the state of a run that was saved, and the verdict of the rules, which see its history once more.
 
-        So do the plateau and the best epoch. A run that was interrupted while its last epoch was measured has a verdict.
+        So do plateau and best epoch. A run that was interrupted while its last epoch was measured has a verdict.
         """
         best: Epoch | None = None
         stop: Stop | None = None
