@@ -459,6 +459,13 @@ def crashing(folder: Path, epoch: int) -> None:
         train_or_resume(TINY, folder, watchers=(crash,))
 
 
+def whole_and_crashed(root: Path, epoch: int) -> Bits:
+    """Train a tiny run, and the same one until an epoch has ended; return what the first one came to."""
+    train_or_resume(TINY, root / "whole")
+    crashing(root / "crashed", epoch)
+    return bits(root / "whole")
+
+
 def damage(root: Path, dice: random.Random) -> Tally:
     """Damage the newest checkpoint, and all of them."""
     from retrograd.record.checkpoint import checkpoint_paths
@@ -466,9 +473,7 @@ def damage(root: Path, dice: random.Random) -> Tally:
     tally = Tally("damage")
     with in_small_steps(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        train_or_resume(TINY, root / "undamaged")
-        expected = bits(root / "undamaged")
-        crashing(root / "crashed", 3)
+        expected = whole_and_crashed(root, 3)
         for blow, most in itertools.product(range(40), (1, 9)):
             folder = root / f"damage {tally.tried}"
             shutil.copytree(root / "crashed", folder)
@@ -493,21 +498,19 @@ def neighbours(root: Path) -> Tally:
     tally = Tally("neighbours")
     with in_small_steps(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        train_or_resume(TINY, root / "alone")
-        expected = bits(root / "alone")
-        crashing(root / "shared", 2)
+        expected = whole_and_crashed(root, 2)
         tally.tried += 1
-        with writer.RunWriter.resume(root / "shared"):
-            before = (root / "shared" / "events.jsonl").read_bytes()
+        with writer.RunWriter.resume(root / "crashed"):
+            before = (root / "crashed" / "events.jsonl").read_bytes()
             try:
-                train_or_resume(TINY, root / "shared")
+                train_or_resume(TINY, root / "crashed")
                 tally.fault("a second process wrote to the run")
             except RunInUseError:
                 pass
-            if (root / "shared" / "events.jsonl").read_bytes() != before:
+            if (root / "crashed" / "events.jsonl").read_bytes() != before:
                 tally.fault("a second process changed the events")
-        train_or_resume(TINY, root / "shared")
-        compare(tally, "two processes", root / "shared", expected)
+        train_or_resume(TINY, root / "crashed")
+        compare(tally, "two processes", root / "crashed", expected)
         days = itertools.cycle((0, 400, -4000, 1, -1, 90000))
         wall = time.time
 

@@ -9,16 +9,9 @@ import retrograd as rg
 from retrograd.app.cli.main import main
 from retrograd.record.runs import list_runs
 from retrograd.record.tree import digest
+from tests.app.test_cli import XOR as LONGER
 
-XOR = """\
-name: xor
-data: xor
-network:
-  - dense: {units: 3, activation: tanh}
-  - dense: 1
-optimizer: {adam: 0.1}
-training: {epochs: 30, batch_size: 4, checkpoint: {seconds: 0}}
-"""
+XOR = LONGER.replace("{epochs: 100, batch_size: 4}", "{epochs: 30, batch_size: 4, checkpoint: {seconds: 0}}")
 
 
 class Crash(Exception):

@@ -66,20 +66,6 @@ def test_a_run_that_was_killed_before_it_wrote_a_model_says_so(tmp_path):
         rg.load(tmp_path / "run")
 
 
-class Clock:
-    """Seconds that pass when a test says so, and while something is written."""
-
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 def epoch(number):
     return Epoch(number, number, 0.5, {}, 0.1, 0.1)
 

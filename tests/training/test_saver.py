@@ -9,20 +9,6 @@ from retrograd.base.errors import ResourceError
 from retrograd.training.loop.saver import SHARE, Saver
 
 
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 def saved(saver, clock, moments):
     """Offer a place at some moments, waiting for the thread each time; return those that were taken."""
     taken = []
