@@ -55,13 +55,10 @@ class Evaluator:
         self.network, self.objectives, self.preprocessing = network, tuple(objectives), preprocessing
         self.precision: Precision = precision
         self.members = members
-        if members == 1:
-            self._measure = Program(_losses, network, self.objectives, self.main_output)
-            self._forward = Program(_output, network, self.main_output)
-        else:
-            self._measure = Program(_losses_of_members, network, self.objectives, self.main_output)
-            self._forward = Program(_output_of_members, network, self.objectives, self.main_output)
-            self._apart = Program(_each_member, network, self.main_output)
+        averaged = self.objectives[0].loss if members > 1 else None
+        self._measure = Program(_losses, network, self.objectives, averaged, self.main_output)
+        self._forward = Program(_output, network, averaged, self.main_output)
+        self._apart = Program(_apart, network, self.main_output)
         self._sizes: dict[Any, int] = {}  # rows at once, by the columns' shapes
 
     def outputs(self, variables: Variables, columns: Mapping[str, Any]) -> np.ndarray:
@@ -69,27 +66,13 @@ class Evaluator:
         return np.concatenate(list(self.each_output(variables, columns)))
 
     def each_output(self, variables: Variables, columns: Mapping[str, Any]) -> Iterator[np.ndarray]:
-        """Yield the main output of a portion of rows after the other.
-
-        Any number of rows takes at most 13 programs: a portion is filled up to a power of two with copies of its last
-        row, whose outputs are left out.
-        """
-        needed = {name: columns[name] for name in self.network.columns}
-        for chunk in self.chunks(needed, even=True):
-            rows = len(next(iter(chunk.values())))
-            filled = {name: filled_up(column) for name, column in chunk.items()}
-            with computing_in(self.precision):
-                output = np.asarray(self._forward(*variables, in_precision(filled, self.precision)))
-            yield output[:rows]
+        """Yield the main output of a portion of rows after the other."""
+        return (output[:rows] for output, rows in self._portions(self._forward, variables, columns))
 
     def outputs_apart(self, variables: Variables, columns: Mapping[str, Any]) -> np.ndarray:
         """Return the main output of each member for every row [members, rows, ...]."""
-        needed = {name: columns[name] for name in self.network.columns}
-        parts = []
-        for chunk in self.chunks(needed):
-            with computing_in(self.precision):
-                parts.append(np.asarray(self._apart(*variables, in_precision(chunk, self.precision))))
-        return np.concatenate(parts, 1)
+        portions = self._portions(self._apart, variables, columns)
+        return np.concatenate([apart[:, :rows] for apart, rows in portions], 1)
 
     def loss(self, variables: Variables, columns: Mapping[str, Any]) -> tuple[float, np.ndarray]:
         """Return the loss over all rows (each portion weighed by its count) and the main output."""
@@ -159,6 +142,22 @@ class Evaluator:
         target = self.preprocessing.target if self.preprocessing else None
         return tally_of(target, self.main.inputs[1:2], tuple(shape), gives_logits(self.main.loss))
 
+    def _portions(
+        self, program: Program, variables: Variables, columns: Mapping[str, Any]
+    ) -> Iterator[tuple[np.ndarray, int]]:
+        """Yield what a program gives for a portion of rows after the other, and how many rows of it count.
+
+        Any number of rows takes at most 13 programs: a portion is filled up to a power of two with copies of its last
+        row.
+        """
+        needed = {name: columns[name] for name in self.network.columns}
+        for chunk in self.chunks(needed, even=True):
+            rows = len(next(iter(chunk.values())))
+            filled = {name: filled_up(column) for name, column in chunk.items()}
+            with computing_in(self.precision):
+                output = np.asarray(program(*variables, in_precision(filled, self.precision)))
+            yield output, rows
+
     def _each(self, variables: Variables, columns: Mapping[str, Any]) -> Iterator[Measured]:
         for chunk in self.chunks(columns):
             with computing_in(self.precision):
@@ -179,50 +178,37 @@ class Evaluator:
         return float(total(self.objectives, means))  # type: ignore[arg-type]
 
 
+def _outputs(
+    network: Network, averaged: Loss | None, output: str, params: Any, state: Any, columns: Mapping[str, Array]
+) -> Mapping[str, Any]:
+    """Return the outputs of all nodes; of members, averaged under a loss, the main one alone beside the columns."""
+    if averaged is None:
+        return forward(network, params, state, Context(), columns).outputs
+    return {**columns, output: combined(_apart(network, output, params, state, columns), averaged)}
+
+
 def _losses(
     network: Network,
     objectives: Sequence[Objective],
+    averaged: Loss | None,
     output: str,
     params: Any,
     state: Any,
     columns: Mapping[str, Array],
 ) -> Any:
-    record = forward(network, params, state, Context(), columns)
-    losses, _ = evaluate_losses(objectives, record.outputs, Context())
-    return losses, counts(objectives, record.outputs), take(record.outputs, output)
-
-
-def _output(network: Network, output: str, params: Any, state: Any, columns: Mapping[str, Array]) -> Any:
-    return take(forward(network, params, state, Context(), columns).outputs, output)
-
-
-def _each_member(network: Network, output: str, params: Any, state: Any, columns: Mapping[str, Array]) -> Any:
-    return jax.vmap(lambda params, state: _output(network, output, params, state, columns))(params, state)
-
-
-def _output_of_members(
-    network: Network,
-    objectives: Sequence[Objective],
-    output: str,
-    params: Any,
-    state: Any,
-    columns: Mapping[str, Array],
-) -> Any:
-    return combined(_each_member(network, output, params, state, columns), objectives[0].loss)
-
-
-def _losses_of_members(
-    network: Network,
-    objectives: Sequence[Objective],
-    output: str,
-    params: Any,
-    state: Any,
-    columns: Mapping[str, Array],
-) -> Any:
-    y = _output_of_members(network, objectives, output, params, state, columns)
-    outputs = {**columns, output: y}
+    outputs = _outputs(network, averaged, output, params, state, columns)
     losses, _ = evaluate_losses(objectives, outputs, Context())
-    return losses, counts(objectives, outputs), y
+    return losses, counts(objectives, outputs), take(outputs, output)
+
+
+def _output(
+    network: Network, averaged: Loss | None, output: str, params: Any, state: Any, columns: Mapping[str, Array]
+) -> Any:
+    return take(_outputs(network, averaged, output, params, state, columns), output)
+
+
+def _apart(network: Network, output: str, params: Any, state: Any, columns: Mapping[str, Array]) -> Any:
+    return jax.vmap(lambda params, state: _output(network, None, output, params, state, columns))(params, state)
 
 
 def filled_up(column: np.ndarray) -> np.ndarray:

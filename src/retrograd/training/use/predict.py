@@ -108,7 +108,15 @@ class Model:
         A box is (x_min, y_min, x_max, y_max, score, class number), in pixels of its own image.
         """
         rows = data if isinstance(data, np.ndarray) else self.rows(data)
+        return self._decoded(rows, self.columns(rows, report))
+
+    def decode_with_spread(self, data: Any, report: Report | None = None) -> tuple[Decoded, np.ndarray | None]:
+        """Return all that the model says of rows, and how far its members lie apart; None for a single network."""
+        rows = data if isinstance(data, np.ndarray) else self.rows(data)
         columns = self.columns(rows, report)
+        return self._decoded(rows, columns), self._spread(columns) if self.members > 1 else None
+
+    def _decoded(self, rows: Any, columns: Mapping[str, Any]) -> Decoded:
         target, from_logits = self.preprocessing.target, gives_logits(self.evaluator.main.loss)
         if isinstance(target, Answer):
             return target.decode(answers(self, columns))
@@ -132,13 +140,16 @@ class Model:
             raise UsageError(
                 "one network has no spread", where=self.config.name, cure="train with training.ensemble: 5"
             )
-        apart = self.evaluator.outputs_apart(self.variables, self.columns(self.rows(data)))
+        return self._spread(self.columns(self.rows(data)))
+
+    def _spread(self, columns: Mapping[str, Any]) -> np.ndarray:
+        apart = self.evaluator.outputs_apart(self.variables, columns)
         with self._reading():
             decoded = [self.preprocessing.decode(y, from_logits=gives_logits(self.evaluator.main.loss)) for y in apart]
         if decoded[0].probabilities is None:
-            values: np.ndarray = np.std([np.asarray(each.values) for each in decoded], 0)
+            values: np.ndarray = np.std([np.asarray(member.values) for member in decoded], 0)
             return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
-        shares = np.array([each.probabilities for each in decoded])
+        shares = np.array([member.probabilities for member in decoded])
         spread: np.ndarray = np.std(shares, 0)
         if isinstance(self.preprocessing.target, MultiLabels):
             return spread

@@ -59,8 +59,7 @@ def predict(
         model = taking(model_at(run, runs, allow_nonfinite), invalid)
         report = Report()
         rows = model.rows(path)
-        decoded = model.decode(rows, report)
-        spread = model.spread(rows) if model.members > 1 else None
+        decoded, spread = model.decode_with_spread(rows, report)
     print_report(report, rows.notes if isinstance(rows, Table) else ())
     if out is not None and out.suffix == ".npz":
         write_masks(out, decoded.labels)
