@@ -125,7 +125,7 @@ def test_a_run_that_is_saved_elsewhere_takes_them_along(runs, tmp_path):
     def vanish(event):
         shutil.rmtree(next(tmp_path.iterdir()))
 
-    with pytest.raises(ResourceError, match="the run was saved in .*-rescued instead"):
+    with pytest.raises(ResourceError, match=r"the run was saved in .*-rescued instead"):
         fit(tmp_path, start=str(first.folder), epochs=1, watchers=(vanish,))
     (rescued,) = tmp_path.iterdir()
     assert load_model(rescued / START).facts["weights"] == digest(first.model.variables.params)
