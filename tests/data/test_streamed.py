@@ -276,6 +276,20 @@ def test_clearing_removes_everything_that_nobody_writes(kept, tmp_path):
     assert kept_data(tmp_path / "nowhere").tables == 0
 
 
+def test_clearing_leaves_the_folders_of_others(kept, tmp_path):
+    kept()
+    whole = next((tmp_path / "cache").glob("*/"))
+    others = ("website", "build.tmp", "0123456789abcdef0123456789abcdef", f"{whole.name}-1-01234567.tmp", f"{whole.name}0")
+    for name in others:
+        (tmp_path / "cache" / name).mkdir()
+    (tmp_path / "cache" / "website" / MANIFEST).write_text((whole / MANIFEST).read_text())
+    (tmp_path / "cache" / others[2] / MANIFEST).write_text('{"key": "0123456789abcdef0123456789abcdef", "parts": {}}')
+    (tmp_path / "cache" / others[3] / MANIFEST).write_text("[]")
+    (tmp_path / "cache" / others[4] / MANIFEST).write_text((whole / MANIFEST).read_text())
+    assert clear_data(tmp_path / "cache").tables == 1
+    assert {path.name for path in (tmp_path / "cache").glob("*/")} == {*others}
+
+
 def test_a_folder_that_cannot_be_written_to_is_told(tmp_path):
     path = write(tmp_path / "d.csv", columns(30))
     with pytest.raises(ResourceError, match=r"(?s)cannot be written.*--cache DIR"):

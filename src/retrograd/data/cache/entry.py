@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from retrograd.base.errors import ResourceError
 
 MANIFEST = "manifest.json"
 LOCK, TEMPORARY = ".lock", ".tmp"
+KIND = "data of retrograd"  # says the manifest of a folder that is ours
+NAME = re.compile(r"([0-9a-f]{32})(-\d+-[0-9a-f]{8}(\.old)?\.tmp)?")  # of such a folder
 CURE = "free some space, or name a folder on another disk with `--cache DIR` (`data: {cache: DIR}`)"
 
 
@@ -55,11 +58,7 @@ class Entry:
 
     def manifest(self) -> dict[str, Any] | None:
         """Return the manifest of a whole entry; None where there is none."""
-        try:
-            plain: dict[str, Any] = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return plain if plain.get("key") == self.key else None
+        return _manifest(self.folder)
 
     @contextmanager
     def writing(self) -> Iterator[Path]:
@@ -67,11 +66,14 @@ class Entry:
 
         Raises:  ResourceError when the disk refuses
         """
-        for stale in self.root.glob(f"{self.key}*{TEMPORARY}"):  # of a process that was killed: the lock is ours
-            shutil.rmtree(stale, ignore_errors=True)
+        for folder in _entries(self.root):
+            if folder.name.startswith(f"{self.key}-"):  # of a process that was killed: the lock is ours
+                shutil.rmtree(folder, ignore_errors=True)
         temporary = self.root / f"{self.key}-{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}"
         try:
             temporary.mkdir()
+            known_as_ours = json.dumps({"kind": KIND, "key": self.key})
+            (temporary / MANIFEST).write_text(known_as_ours, encoding="utf-8")
             yield temporary
             for path in sorted(temporary.rglob("*")):
                 _sync(path)
@@ -129,9 +131,22 @@ def clear_data(root: Path) -> KeptData:
 def _entries(root: Path) -> list[Path]:
     """Return the folders of a cache, whole ones and those that are being written."""
     with contextlib.suppress(OSError):
-        folders = [path for path in root.iterdir() if path.is_dir()]
-        return [path for path in folders if (path / MANIFEST).exists() or path.name.endswith(TEMPORARY)]
+        return [path for path in root.iterdir() if _manifest(path) is not None]
     return []
+
+
+def _manifest(folder: Path) -> dict[str, Any] | None:
+    """Return the manifest of a folder of the cache; None where the name or the manifest is not ours."""
+    name = NAME.fullmatch(folder.name)
+    if name is None:
+        return None
+    try:
+        plain = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(plain, dict) or (plain.get("kind"), plain.get("key")) != (KIND, name[1]):
+        return None
+    return plain
 
 
 def _refused(error: OSError, root: Path) -> ResourceError:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import polars as pl
 
-from retrograd.data.cache.entry import MANIFEST, Entry
+from retrograd.data.cache.entry import KIND, MANIFEST, Entry
 from retrograd.data.cells.floats import floats
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
@@ -115,7 +115,7 @@ def write_manifest(folder: Path, key: str, parts: Mapping[str, Columns], facts: 
         part: {name: [column.dtype.str, list(column.shape)] for name, column in batch.items()}
         for part, batch in parts.items()
     }
-    plain = {"format": FORMAT, "key": key, "parts": columns, **facts}
+    plain = {"kind": KIND, "key": key, "parts": columns, **facts}
     (folder / MANIFEST).write_text(json.dumps(plain, ensure_ascii=False), encoding="utf-8")
 
 
