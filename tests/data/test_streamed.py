@@ -176,6 +176,29 @@ def test_a_label_that_is_new_in_a_further_part_is_told_with_its_file_and_line(tm
             load(DataSettings(path=str(tmp_path / "d.csv"), stream=stream, **settings))
 
 
+def test_a_table_sorted_by_weight_may_have_blocks_of_weight_zero(both, tmp_path):
+    table = {"x": [f"{i}.5" for i in range(200)], "w": [0] * 150 + [1] * 50, "y": [0, 1] * 100}
+    data = both(write(tmp_path / "d.csv", table), target="y", weight="w")
+    assert (data.train["sample_weight"][:70] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("row", "weight", "told"),
+    [
+        (150, -1, r"d\.csv:152: sample_weight: line 152 has the negative weight -1"),
+        (0, 0, r"d\.csv: sample_weight: every weight is 0"),
+    ],
+)
+def test_a_bad_weight_of_a_late_block_is_told_with_its_line(tmp_path, row, weight, told):
+    table = {"x": [f"{i}.5" for i in range(200)], "w": [abs(weight)] * 200, "y": [0, 1] * 100}
+    table["w"][row] = weight
+    path = write(tmp_path / "d.csv", table)
+    settings = {"target": "y", "weight": "w", "split": {"method": "none"}, "cache": str(tmp_path / "c")}
+    for stream in ("never", "always"):
+        with pytest.raises(DataError, match=told):
+            load(DataSettings(path=str(path), stream=stream, **settings))
+
+
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
     """Return what loads the same table from files, and how often it was read."""

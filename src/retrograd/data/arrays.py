@@ -34,6 +34,10 @@ class Arrays:
     def __len__(self) -> int:
         return len(self.inputs["x"])
 
+    def place(self, row: int) -> tuple[str, str]:
+        """Return where a row stands: what the arrays are called, and in words."""
+        return self.where, f"row {row + 1 if self.numbers is None else self.numbers[row]}"
+
     def take(self, rows: np.ndarray) -> Arrays:
         """Return some rows (indices), in their order."""
         inputs = {name: array[rows] for name, array in self.inputs.items()}

@@ -61,12 +61,15 @@ class Preprocessing:
         """The class labels, in the order of their numbers or columns; None for other tasks."""
         return self.target.classes if isinstance(self.target, (Labels, MultiLabels)) else None
 
-    def transform(self, data: Any, *, with_target: bool, report: Report | None = None) -> dict[str, np.ndarray]:
+    def transform(
+        self, data: Any, *, with_target: bool, report: Report | None = None, is_block: bool = False
+    ) -> dict[str, np.ndarray]:
         """Return batch columns for rows as they were read, a data frame or arrays (x, or a mapping with x) like those
         of training; for texts also a list of them.
 
         With `with_target` also `y` and, where there are weights, `sample_weight`; without it both may be absent.
-        `report` counts missing values and unseen words.
+        `report` counts missing values and unseen words. The weights of a block of a larger part (`is_block`) may all
+        be 0.
 
         Raises:  DataError for columns or cells that do not fit; LabelError for a label that training did not know
         """
@@ -84,7 +87,10 @@ class Preprocessing:
         if isinstance(rows, Table) and not isinstance(rows, TypedTable):
             rows = self._readable(rows, with_target, report)
         batch = self.inputs.encode(rows, report, with_target)
-        return {**batch, **self._targets(rows)} if with_target else batch
+        targets = self._targets(rows) if with_target else {}
+        if "sample_weight" in targets and not is_block:
+            require_weight(targets["sample_weight"], rows.where)
+        return {**batch, **targets}
 
     def rows_of(self, data: Any) -> Any:
         """Return data as the rows that `transform` takes: for images Images, for windows a table in order."""
@@ -162,7 +168,7 @@ class Preprocessing:
         weights = rows.weight if isinstance(rows, Arrays) else None
         if self.weight is not None and self.weight in rows.names:
             weights = quantities(rows, (self.weight,))
-        return columns if weights is None else {**columns, "sample_weight": checked_weights(weights, rows.where)}
+        return columns if weights is None else {**columns, "sample_weight": checked_weights(weights, rows)}
 
 
 @functools.cache
@@ -170,15 +176,20 @@ def _adapter() -> TypeAdapter[Preprocessing]:
     return TypeAdapter(Preprocessing)
 
 
-def checked_weights(weights: np.ndarray, where: str) -> np.ndarray:
-    """Return weights as float32 [rows]; a negative one, or no positive one at all, is a DataError."""
+def checked_weights(weights: np.ndarray, rows: Table | Arrays) -> np.ndarray:
+    """Return the weights of rows as float32 [rows]; a negative one is a DataError."""
     if weights.ndim == 2 and weights.shape[1] == 1:
         weights = weights[:, 0]
     if weights.ndim != 1:
-        raise ShapeError(f"sample_weight: expected (rows,), got {weights.shape}", where=where)
+        raise ShapeError(f"sample_weight: expected (rows,), got {weights.shape}", where=rows.where)
     if (weights < 0).any():
         row = int(np.argmax(weights < 0))
-        raise DataError(f"sample_weight: row {row + 1} has the negative weight {weights[row]:g}", where=where)
+        where, words = rows.place(row)
+        raise DataError(f"sample_weight: {words} has the negative weight {weights[row]:g}", where=where)
+    return weights.astype(floats())
+
+
+def require_weight(weights: np.ndarray, where: str) -> None:
+    """Raise DataError when every weight of a part is 0."""
     if not weights.any():
         raise DataError("sample_weight: every weight is 0, so nothing would be learned", where=where)
-    return weights.astype(floats())

@@ -38,7 +38,7 @@ class Seen:
         if isinstance(self.rows, Images) and self.rows.names is not None:
             return self.rows.names[row]
         if isinstance(self.rows, Arrays):
-            return f"row {(self.rows.numbers[row] if self.rows.numbers is not None else row + 1)}"
+            return self.rows.place(row)[1]
         table = self.rows.table if isinstance(self.rows, Images) else self.rows
         return f"row {row + 1}" if table is None else table.place(row)[1]
 

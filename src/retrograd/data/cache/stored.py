@@ -16,7 +16,7 @@ import polars as pl
 
 from retrograd.data.cache.entry import KIND, MANIFEST, Entry
 from retrograd.data.cells.floats import floats
-from retrograd.data.preprocessing import Preprocessing
+from retrograd.data.preprocessing import Preprocessing, require_weight
 from retrograd.data.report import Report
 from retrograd.data.scanned import LINE, ScannedTable
 from retrograd.data.seen import Seen
@@ -58,7 +58,8 @@ def stored_part(
         files: dict[str, BinaryIO] = {}
         for start in range(0, len(rows), BLOCK_ROWS):
             block = rows.block(others, start, min(start + BLOCK_ROWS, len(rows)))
-            for name, column in preprocessing.transform(block, with_target=True, report=counted).items():
+            batch = preprocessing.transform(block, with_target=True, report=counted, is_block=True)
+            for name, column in batch.items():
                 if name not in files:
                     paths[name] = folder / f"{part}-{len(files)}.npy"
                     files[name] = opened.enter_context(open(paths[name], "wb"))
@@ -67,7 +68,10 @@ def stored_part(
                     np.lib.format.write_array_header_1_0(files[name], header)
                 files[name].write(np.ascontiguousarray(column).data)
     report.add(counted, rows.values.columns)
-    return {name: np.load(path, mmap_mode="r") for name, path in paths.items()}
+    columns = {name: np.load(path, mmap_mode="r") for name, path in paths.items()}
+    if "sample_weight" in columns:
+        require_weight(columns["sample_weight"], rows.where)
+    return columns
 
 
 def stored_seen(folder: Path, seen: Mapping[str, Seen]) -> dict[str, Any] | None:
