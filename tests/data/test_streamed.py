@@ -299,6 +299,17 @@ def test_clearing_removes_everything_that_nobody_writes(kept, tmp_path):
     assert kept_data(tmp_path / "nowhere").tables == 0
 
 
+def test_clearing_leaves_what_a_run_uses_until_it_ends(kept, tmp_path):
+    data, _ = kept()
+    (seen,) = data.seen.values()
+    del data
+    removed = clear_data(tmp_path / "cache")
+    assert (removed.tables, removed.in_use) == (0, 1)
+    assert seen.cells(3)  # read from its files only now
+    del seen
+    assert clear_data(tmp_path / "cache")[1::2] == (1, 0)
+
+
 def test_clearing_leaves_the_folders_of_others(kept, tmp_path):
     kept()
     whole = next((tmp_path / "cache").glob("*/"))

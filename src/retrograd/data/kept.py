@@ -16,7 +16,7 @@ import numpy as np
 from retrograd.base.errors import ConfigError, RetrogradWarning
 from retrograd.base.memory import host_bytes
 from retrograd.data.cache.entry import Entry, cache_root, locked
-from retrograd.data.cache.stored import cache_key, read_parts, read_seen, stored_seen, write_manifest
+from retrograd.data.cache.stored import Columns, cache_key, read_parts, read_seen, stored_seen, write_manifest
 from retrograd.data.images.decoding import SUFFIXES as IMAGE_SUFFIXES
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.read.compression import SUFFIXES as PACKED
@@ -61,15 +61,17 @@ def kept(settings: DataSettings, base_dir: Path, digest: str, build: Build) -> K
     Warns:  what was warned of when they were written
     """
     root = cache_root(None if settings.cache is None else base_dir / settings.cache)
-    with locked(root, cache_key(settings, digest)) as entry:
-        manifest = _manifest(entry)
-        if manifest is None:
-            with entry.writing() as folder:
-                _keep(settings, base_dir, digest, build, entry.key, folder)
-            manifest = _manifest(entry)
-            assert manifest is not None
-        plain, parts = manifest
-        entry.folder.touch()  # when it was used last
+    entry = Entry(root, cache_key(settings, digest))
+    stored = _stored(entry)
+    if stored is None:
+        with locked(root, entry.key):
+            stored = _stored(entry)
+            if stored is None:
+                with entry.writing() as folder:
+                    _keep(settings, base_dir, digest, build, entry.key, folder)
+                stored = _stored(entry)
+                assert stored is not None
+    plain, parts, seen = stored
     for message in plain["warnings"]:
         warnings.warn(message, RetrogradWarning, stacklevel=3)
     form = plain["form"]
@@ -83,15 +85,24 @@ def kept(settings: DataSettings, base_dir: Path, digest: str, build: Build) -> K
         tuple(plain["notes"]),
         digest,
         None if form is None else TextForm(*form),
-        read_seen(entry.folder, plain["seen"]),
+        seen,
     )
 
 
-def _manifest(entry: Entry) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]] | None:
-    """Return an entry's facts and columns, if all of them are there."""
-    manifest = entry.manifest()
-    parts = None if manifest is None else read_parts(entry, manifest)
-    return None if manifest is None or parts is None else (manifest, parts)
+def _stored(entry: Entry) -> tuple[dict[str, Any], dict[str, Columns], dict[str, Seen]] | None:
+    """Return an entry's facts, columns and rows, if all of them are there; it stays while these are in use."""
+    leased = entry.leased()
+    if leased is None:
+        return None
+    manifest, lease = leased
+    parts = read_parts(entry, manifest)
+    if parts is None:
+        return None
+    entry.folder.touch()  # when it was used last
+    seen = read_seen(entry.folder, manifest["seen"])
+    lease.last_as_long_as(column.base for columns in parts.values() for column in columns.values())
+    lease.last_as_long_as(rows.rows for rows in seen.values())
+    return manifest, parts, seen
 
 
 def _keep(settings: DataSettings, base_dir: Path, digest: str, build: Build, key: str, folder: Path) -> None:

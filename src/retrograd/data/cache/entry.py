@@ -1,4 +1,8 @@
-"""Entries of the data cache: folders that appear whole or not at all, written by one process at a time."""
+"""Entries of the data cache: folders that appear whole or not at all, written by one process at a time.
+
+Who writes an entry, or removes it, has the lock of its key; who uses it, a shared lock on its manifest. Both locks go
+with the process.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,8 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +31,12 @@ CURE = "free some space, or name a folder on another disk with `--cache DIR` (`d
 
 
 class KeptData(NamedTuple):
-    """What a folder keeps of data: how many tables, and their bytes."""
+    """What a folder keeps of data: how many tables, and their bytes; and how many a process uses, so that they stay."""
 
     folder: Path
     tables: int
     bytes: int
+    in_use: int = 0
 
 
 def cache_root(chosen: str | Path | None = None) -> Path:
@@ -44,9 +50,28 @@ def cache_root(chosen: str | Path | None = None) -> Path:
     return folder
 
 
+class Lease:
+    """A shared lock on an entry, which keeps others from removing it until this object goes."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number  # of the open manifest
+
+    def __del__(self) -> None:
+        os.close(self.number)
+
+    def last_as_long_as(self, things: Iterable[Any]) -> None:
+        """Keep the lock until all of these objects are gone."""
+        for thing in things:
+            weakref.finalize(thing, _let_go, self)
+
+
+def _let_go(lease: Lease) -> None:
+    """Do nothing: the reference was all."""
+
+
 @dataclass(frozen=True)
 class Entry:
-    """What is kept under a key, while its lock is held."""
+    """What is kept under a key."""
 
     root: Path
     key: str
@@ -56,9 +81,16 @@ class Entry:
         """The folder with the files and their manifest."""
         return self.root / self.key
 
-    def manifest(self) -> dict[str, Any] | None:
-        """Return the manifest of a whole entry; None where there is none."""
-        return _manifest(self.folder)
+    def leased(self) -> tuple[dict[str, Any], Lease] | None:
+        """Return the manifest of a whole entry, and the lock under which it stays; None where there is none."""
+        path = self.folder / MANIFEST
+        with contextlib.suppress(OSError):
+            lease = Lease(os.open(path, os.O_RDONLY))
+            fcntl.flock(lease.number, fcntl.LOCK_SH)
+            manifest = _manifest(self.folder)
+            if manifest is not None and os.path.samestat(os.fstat(lease.number), path.stat()):  # not one removed
+                return manifest, lease
+        return None
 
     @contextmanager
     def writing(self) -> Iterator[Path]:
@@ -92,8 +124,8 @@ class Entry:
 
 
 @contextmanager
-def locked(root: Path, key: str) -> Iterator[Entry]:
-    """Give the entry of a key to one process at a time; others wait, and find what the first one wrote.
+def locked(root: Path, key: str) -> Iterator[None]:
+    """Let one process at a time write the entry of a key; others wait, and find what the first one wrote.
 
     Raises:  ResourceError when the folder cannot be written to
     """
@@ -104,7 +136,7 @@ def locked(root: Path, key: str) -> Iterator[Entry]:
         raise _refused(error, root) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield Entry(root, key)
+        yield
     finally:
         os.close(lock)
 
@@ -117,15 +149,24 @@ def kept_data(root: Path) -> KeptData:
 
 
 def clear_data(root: Path) -> KeptData:
-    """Remove all entries that no process is writing; return what was removed."""
+    """Remove all entries that no process is writing or using; return what was removed, and how many are in use."""
     before = kept_data(root)
-    for folder in _entries(root):
-        key = folder.name.removesuffix(TEMPORARY).partition("-")[0]
-        with contextlib.suppress(OSError), open(root / f"{key}{LOCK}", "ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
+    in_use = sum(not _remove(folder) for folder in _entries(root))
     after = kept_data(root)
-    return before._replace(tables=before.tables - after.tables, bytes=before.bytes - after.bytes)
+    return KeptData(root, before.tables - after.tables, before.bytes - after.bytes, in_use)
+
+
+def _remove(folder: Path) -> bool:
+    """Remove an entry, unless a process is writing or using it: then return False."""
+    lock = folder.parent / f"{folder.name.partition('-')[0]}{LOCK}"
+    try:
+        with open(lock, "ab") as writing, open(folder / MANIFEST, "r+b") as using:
+            for file in (writing, using):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:  # else it is gone already, or not ours to remove
+        return not isinstance(error, BlockingIOError)
+    return True
 
 
 def _entries(root: Path) -> list[Path]:

@@ -33,6 +33,7 @@ def cache(
 def as_values(stored: Kept, data: KeptData, cleared: bool) -> dict[str, object]:
     """Return what is kept, or was removed, as plain values."""
     tables = {"folder": str(data.folder), "tables": data.tables, "bytes": data.bytes}
+    tables |= {"in_use": data.in_use} if cleared else {}
     return {"folder": str(stored.folder), "programs": stored.programs, "bytes": stored.bytes, "cleared": cleared,
             "data": tables}  # fmt: skip
 
@@ -44,6 +45,9 @@ def in_words(stored: Kept, data: KeptData, cleared: bool) -> str:
         f"{kind.folder}: {'removed ' if cleared else ''}{count} {what}{'' if count == 1 else 's'}, {size(kind.bytes)}"
         for kind, count, what in kinds
     ]
+    if data.in_use:
+        tables = f"{data.in_use} table{'' if data.in_use == 1 else 's'}"
+        lines.append(f"{data.folder}: left {tables} that commands in progress use")
     return "\n".join(lines)
 
 
