@@ -1,5 +1,7 @@
 """Tables whose rows stay in files become the data that they become in memory, to the last bit, and are kept."""
 
+import errno
+import fcntl
 import itertools
 import random
 import shutil
@@ -10,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from retrograd.base.errors import ConfigError, DataError, LabelError, ResourceError
+from retrograd.base.errors import ConfigError, DataError, LabelError, ResourceError, RetrogradWarning
 from retrograd.data.cache.entry import MANIFEST, cache_root, clear_data, kept_data, locked
 from retrograd.data.dataset import load
 from retrograd.data.settings import DataSettings
@@ -328,6 +330,52 @@ def test_a_folder_that_cannot_be_written_to_is_told(tmp_path):
     path = write(tmp_path / "d.csv", columns(30))
     with pytest.raises(ResourceError, match=r"(?s)cannot be written.*--cache DIR"):
         load(DataSettings(path=str(path), stream="always", cache=str(path)))
+
+
+@pytest.fixture
+def without_locks(monkeypatch):
+    """Let files be where there are no locks, as on some network drives."""
+    monkeypatch.setattr(fcntl, "flock", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOLCK, "No locks available")))
+
+
+def test_where_no_folder_takes_its_columns_a_table_is_read_into_memory_unless_told_otherwise(
+    tmp_path, monkeypatch, without_locks
+):
+    settings = {"path": str(write(tmp_path / "d.csv", columns(30))), "cache": str(tmp_path / "c")}
+    with pytest.raises(ResourceError, match=r"c: cannot be written: No locks available; .*--cache DIR"):
+        load(DataSettings(stream="always", **settings))
+    monkeypatch.setattr("retrograd.data.kept.host_bytes", lambda: 2**10)
+    with pytest.warns(RetrogradWarning, match=r"read into memory.*No locks available"):
+        data = load(DataSettings(**settings))
+    assert same(data, load(DataSettings(path=settings["path"], stream="never")))
+
+
+def test_what_is_kept_where_nobody_may_write_is_read(kept, monkeypatch):
+    first, _ = kept()
+    refuse = lambda *_, **__: (_ for _ in ()).throw(PermissionError(errno.EACCES, "Permission denied"))  # noqa: E731
+    monkeypatch.setattr("pathlib.Path.touch", refuse)
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    again, reads = kept()
+    assert reads == 1
+    assert same(first, again)
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "names_cache"),
+    [
+        (ResourceError("permission denied", where="d.csv"), "permission denied", False),
+        (FileNotFoundError(errno.ENOENT, "No such file", "/d.csv"), "No such file", False),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left", True),
+    ],
+)
+def test_errors_of_the_input_are_not_those_of_the_cache(kept, monkeypatch, error, told, names_cache):
+    def read(*_):
+        raise error
+
+    monkeypatch.setattr("retrograd.data.kept.read_source", read)
+    with pytest.raises(OSError, match=told) as caught:
+        kept()
+    assert ("--cache" in str(caught.value)) == names_cache
 
 
 def test_what_cannot_stay_in_files_is_told(tmp_path):

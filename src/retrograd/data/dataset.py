@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from retrograd.base.errors import DataError
+from retrograd.base.errors import DataError, RetrogradWarning
 from retrograd.data.arrays import Arrays, as_arrays, as_frame, beside
 from retrograd.data.builtin.generated import Rows
+from retrograd.data.cache.entry import NoCacheError
 from retrograd.data.cache.stored import stored_part
 from retrograd.data.cells.notation import Notation
 from retrograd.data.images.plan import plan_images
@@ -106,12 +108,20 @@ def load(settings: DataSettings, base_dir: str | Path | None = None) -> Dataset:
     """Read, split and preprocess the data that the settings name; relative paths start at `base_dir`.
 
     Raises:  ConfigError, DataError, LabelError, ResourceError, each saying where and what
+    Warns:   RetrogradWarning of a table that is read into memory because no folder takes its columns
     """
     base_dir = Path(base_dir or ".")
     digest = streamed_digest(settings, base_dir)
     if digest is None:
         return build(read_source(settings, base_dir))
-    return Dataset(*kept(settings, base_dir, digest, build))
+    try:
+        return Dataset(*kept(settings, base_dir, digest, build))
+    except NoCacheError as error:
+        if settings.stream == "always":
+            raise
+        message = f"the table is read into memory, which it may fill: {error}"
+        warnings.warn(message, RetrogradWarning, stacklevel=2)
+    return build(read_source(settings, base_dir))
 
 
 def from_arrays(

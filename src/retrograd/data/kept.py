@@ -98,7 +98,7 @@ def _stored(entry: Entry) -> tuple[dict[str, Any], dict[str, Columns], dict[str,
     parts = read_parts(entry, manifest)
     if parts is None:
         return None
-    entry.folder.touch()  # when it was used last
+    entry.touch()
     seen = read_seen(entry.folder, manifest["seen"])
     lease.last_as_long_as(column.base for columns in parts.values() for column in columns.values())
     lease.last_as_long_as(rows.rows for rows in seen.values())

@@ -39,14 +39,18 @@ class KeptData(NamedTuple):
     in_use: int = 0
 
 
+class NoCacheError(ResourceError):
+    """There is no folder that columns could be written to."""
+
+
 def cache_root(chosen: str | Path | None = None) -> Path:
     """Return the folder of the cache.
 
-    Raises:  ResourceError where there is no home
+    Raises:  NoCacheError where there is no home
     """
     folder = cache_folder("data") if chosen is None else Path(chosen)
     if folder is None:
-        raise ResourceError("there is no cache folder", where="HOME", cure="name one with `--cache DIR`")
+        raise NoCacheError("there is no cache folder", where="HOME", cure="name one with `--cache DIR`")
     return folder
 
 
@@ -92,6 +96,11 @@ class Entry:
                 return manifest, lease
         return None
 
+    def touch(self) -> None:
+        """Note the time at which the entry is used, where the folder can be written to."""
+        with contextlib.suppress(OSError):
+            self.folder.touch()
+
     @contextmanager
     def writing(self) -> Iterator[Path]:
         """Give a folder to write files and then the manifest to; it takes its place when all of it is on the disk.
@@ -115,9 +124,9 @@ class Entry:
             temporary.rename(self.folder)
             _sync(self.root)
         except OSError as error:
-            raise ResourceError(
-                f"cannot be written: {error.strerror or error}", where=str(self.root), cure=CURE
-            ) from None
+            if isinstance(error, ResourceError) or not _is_below(error.filename, self.root):
+                raise  # of the data that are read
+            raise ResourceError(_refusal(error), where=str(self.root), cure=CURE) from None
         finally:
             for path in (temporary, temporary.with_suffix(f".old{TEMPORARY}")):
                 shutil.rmtree(path, ignore_errors=True)
@@ -127,18 +136,16 @@ class Entry:
 def locked(root: Path, key: str) -> Iterator[None]:
     """Let one process at a time write the entry of a key; others wait, and find what the first one wrote.
 
-    Raises:  ResourceError when the folder cannot be written to
+    Raises:  NoCacheError when the folder cannot be written to, or lies where there are no locks
     """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock = os.open(root / f"{key}{LOCK}", os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise _refused(error, root) from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as opened:
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            lock = opened.enter_context(open(root / f"{key}{LOCK}", "ab"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise NoCacheError(_refusal(error), where=str(root), cure=CURE) from None
         yield
-    finally:
-        os.close(lock)
 
 
 def kept_data(root: Path) -> KeptData:
@@ -190,8 +197,15 @@ def _manifest(folder: Path) -> dict[str, Any] | None:
     return plain
 
 
-def _refused(error: OSError, root: Path) -> ResourceError:
-    return ResourceError(f"cannot be written: {error.strerror or error}", where=str(root), cure=CURE)
+def _refusal(error: OSError) -> str:
+    return f"cannot be written: {error.strerror or error}"
+
+
+def _is_below(filename: object, root: Path) -> bool:
+    """Return whether an error's file is in the cache; the errors of an open file have no name, and are of writing."""
+    if not isinstance(filename, (str, bytes)):
+        return True
+    return Path(os.fsdecode(filename)).absolute().is_relative_to(root.absolute())
 
 
 def _sync(path: Path) -> None:
