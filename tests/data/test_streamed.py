@@ -3,10 +3,12 @@
 import errno
 import fcntl
 import itertools
+import os
 import random
 import shutil
 import threading
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -324,6 +326,22 @@ def test_clearing_leaves_the_folders_of_others(kept, tmp_path):
     (tmp_path / "cache" / others[4] / MANIFEST).write_text((whole / MANIFEST).read_text())
     assert clear_data(tmp_path / "cache").tables == 1
     assert {path.name for path in (tmp_path / "cache").glob("*/")} == {*others}
+
+
+def test_entries_that_were_used_longest_ago_make_room_unless_a_run_uses_them(kept, tmp_path, monkeypatch):
+    def folder(data):
+        return data.train["x"].filename.parent
+
+    oldest, _ = kept()  # which stays in use
+    old, used_again = (folder(kept(exclude=[name])[0]) for name in ("size", "count"))
+    for second, path in enumerate((used_again, folder(oldest), old)):
+        os.utime(path, (1e9 + second, 1e9 + second))
+    kept(exclude=["count"])
+    total = kept_data(tmp_path / "cache").bytes
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=4 * (total - 1)))
+    kept(exclude=["price"])
+    assert (folder(oldest).exists(), old.exists(), used_again.exists()) == (True, False, True)
+    assert kept(exclude=["count"])[1] == 4
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(tmp_path):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import warnings
 from collections.abc import Callable, Mapping
@@ -119,13 +117,10 @@ def _keep(settings: DataSettings, base_dir: Path, digest: str, build: Build, key
                 text |= mixed.names
                 shutil.rmtree(raw)
         dataset = build(source, folder)
-    plain = dataset.preprocessing.to_json()
     facts = {
         "name": dataset.name,
         "task": dataset.task,
-        "digest": digest,
-        "preprocessing": plain,
-        "preprocessing_digest": hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest(),
+        "preprocessing": dataset.preprocessing.to_json(),
         "notes": dataset.notes,
         "warnings": list(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, RetrogradWarning))),
         "form": dataset.form,

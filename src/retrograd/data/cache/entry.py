@@ -24,6 +24,7 @@ from retrograd.base.caches import cache_folder
 from retrograd.base.errors import ResourceError
 
 MANIFEST = "manifest.json"
+SHARE = 0.25  # of the disk: what the entries may take together when the next one is written
 LOCK, TEMPORARY = ".lock", ".tmp"
 KIND = "data of retrograd"  # says the manifest of a folder that is ours
 NAME = re.compile(r"([0-9a-f]{32})(-\d+-[0-9a-f]{8}(\.old)?\.tmp)?")  # of such a folder
@@ -103,7 +104,8 @@ class Entry:
 
     @contextmanager
     def writing(self) -> Iterator[Path]:
-        """Give a folder to write files and then the manifest to; it takes its place when all of it is on the disk.
+        """Give a folder to write files and then the manifest to; it takes its place when all of it is on the disk. The
+        entries that were used longest ago make room for it.
 
         Raises:  ResourceError when the disk refuses
         """
@@ -112,6 +114,7 @@ class Entry:
                 shutil.rmtree(folder, ignore_errors=True)
         temporary = self.root / f"{self.key}-{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}"
         try:
+            _prune(self.root)
             temporary.mkdir()
             known_as_ours = json.dumps({"kind": KIND, "key": self.key})
             (temporary / MANIFEST).write_text(known_as_ours, encoding="utf-8")
@@ -151,8 +154,7 @@ def locked(root: Path, key: str) -> Iterator[None]:
 def kept_data(root: Path) -> KeptData:
     """Return what a cache holds."""
     folders = [path for path in _entries(root) if not path.name.endswith(TEMPORARY)]
-    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    return KeptData(root, len(folders), sum(path.stat().st_size for path in files))
+    return KeptData(root, len(folders), sum(map(_bytes, folders)))
 
 
 def clear_data(root: Path) -> KeptData:
@@ -161,6 +163,16 @@ def clear_data(root: Path) -> KeptData:
     in_use = sum(not _remove(folder) for folder in _entries(root))
     after = kept_data(root)
     return KeptData(root, before.tables - after.tables, before.bytes - after.bytes, in_use)
+
+
+def _prune(root: Path) -> None:
+    """Remove entries that no process uses, those that were used longest ago first, beyond a share of the disk."""
+    most = SHARE * shutil.disk_usage(root).total
+    sizes = {folder: _bytes(folder) for folder in sorted(_entries(root), key=_last_used)}
+    left = sum(sizes.values())
+    for folder, size in sizes.items():
+        if left > most and _remove(folder):
+            left -= size
 
 
 def _remove(folder: Path) -> bool:
@@ -195,6 +207,21 @@ def _manifest(folder: Path) -> dict[str, Any] | None:
     if not isinstance(plain, dict) or (plain.get("kind"), plain.get("key")) != (KIND, name[1]):
         return None
     return plain
+
+
+def _last_used(folder: Path) -> float:
+    with contextlib.suppress(OSError):
+        return folder.stat().st_mtime
+    return 0.0
+
+
+def _bytes(folder: Path) -> int:
+    """Return the size of a folder's files, of which others may be removing some."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 def _refusal(error: OSError) -> str:

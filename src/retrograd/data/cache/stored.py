@@ -23,7 +23,6 @@ from retrograd.data.seen import Seen
 from retrograd.data.settings import DataSettings
 from retrograd.data.tables.typed import ScannedTypedTable
 
-FORMAT = 1
 BLOCK_ROWS = 1 << 18  # of a table that are transformed at a time
 NOT_IN_KEY = ("stream", "cache", "max_bytes")  # settings that change no number
 
@@ -33,7 +32,7 @@ Columns = dict[str, np.ndarray]
 def cache_key(settings: DataSettings, digest: str) -> str:
     """Return the name under which the columns of data are kept: it changes with the data and whatever shapes them."""
     shaping = {name: value for name, value in asdict(settings).items() if name not in NOT_IN_KEY}
-    plain = [FORMAT, _sources(), pl.__version__, np.__version__, floats().__name__, digest, shaping]
+    plain = [_sources(), pl.__version__, np.__version__, floats().__name__, digest, shaping]
     return hashlib.sha256(json.dumps(plain, default=str).encode()).hexdigest()[:32]
 
 
