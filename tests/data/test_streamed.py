@@ -203,6 +203,24 @@ def test_a_bad_weight_of_a_late_block_is_told_with_its_line(tmp_path, row, weigh
             load(DataSettings(path=str(path), stream=stream, **settings))
 
 
+@pytest.mark.parametrize("shards", [1, 3])
+def test_a_damaged_page_is_told_with_its_file(tmp_path, shards):
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(shards):
+        frame = pl.DataFrame({"x": rng.normal(size=4000), "y": rng.integers(0, 2, 4000)})
+        frame.write_parquet(folder / f"{i}.parquet", compression="zstd")
+    path = folder / f"{shards // 2}.parquet"
+    content = bytearray(path.read_bytes())
+    content[40:4000] = bytes(3960)  # of a page; the footer at the end stays whole
+    path.write_bytes(content)
+    settings = {"path": str(folder if shards > 1 else path), "target": "y", "cache": str(tmp_path / "c")}
+    for stream in ("never", "always"):
+        with pytest.raises(DataError, match=rf"{path.name}: .*cannot be read"):
+            load(DataSettings(stream=stream, **settings))
+
+
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
     """Return what loads the same table from files, and how often it was read."""

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from retrograd.base.errors import DataError
 from retrograd.data.ordinary import ORDINARY, Points, points_of
 from retrograd.data.settings import DataSettings, find_targets
 from retrograd.data.table import Origin, Table, plain_cells
 
 LINE = "\0line"  # the column of line numbers, whose name no file's column has
+DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException)  # what polars raises of it
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,13 @@ class ScannedTable(Table):
             file = self.origin.files[int(np.searchsorted(self.origin.file_of, number, side="right")) - 1]
         if LINE not in self.scans:
             return file, f"row {number + 1 if self.numbers is None else self.numbers[row]}"
-        line = self.scans[LINE].slice(number, 1).collect().item()
+        line = self._collected(LINE, number, 1).item()
         return f"{file}:{line}", f"line {line}"
 
     def column(self, name: str) -> pl.Series:
         """Return one column, read from its files; an unknown name is an error that lists the known ones."""
         super().column(name)
-        cells = self.scans[name].collect().to_series().rechunk().alias(name)
+        cells = self._collected(name, 0, self.height).rechunk()
         return cells if self.chosen is None else cells[self.chosen]
 
     def rows(self, names: Iterable[str], start: int, stop: int) -> pl.DataFrame:
@@ -66,9 +68,30 @@ class ScannedTable(Table):
         if not len(chosen):
             return self.frame.select(names)
         first, last = int(chosen[0]), int(chosen[-1])
-        parts = [self.scans[name].slice(first, last + 1 - first).collect().to_series().alias(name) for name in names]
-        frame = pl.DataFrame(parts)
+        frame = pl.DataFrame([self._collected(name, first, last + 1 - first) for name in names])
         return frame if len(chosen) == last + 1 - first else frame[chosen - first]
+
+    def _collected(self, name: str, first: int, count: int) -> pl.Series:
+        """Return cells of one column as they lie in the files: all that is read comes from here.
+
+        Raises:  DataError naming the file that is damaged
+        """
+        scan = self.scans[name]
+        try:
+            return (scan if count == self.height else scan.slice(first, count)).collect().to_series().alias(name)
+        except DAMAGE as error:
+            reason = str(error).partition("\n")[0]
+            raise DataError(f"column '{name}' cannot be read: {reason}", where=self._damaged_file(scan)) from None
+
+    def _damaged_file(self, scan: pl.LazyFrame) -> str:
+        """Return which of the table's files holds the cells that cannot be read."""
+        files, starts = ((), np.empty(0, int)) if self.origin is None else self.origin
+        for file, start, stop in zip(files, starts, [*starts, self.height][1:], strict=False):
+            try:
+                scan.slice(int(start), int(stop - start)).collect()
+            except DAMAGE:
+                return file
+        return self.where
 
     def take(self, rows: np.ndarray) -> ScannedTable:
         """Return some rows (indices, ascending)."""
