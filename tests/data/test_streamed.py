@@ -251,6 +251,16 @@ def test_the_next_run_reads_what_the_first_one_kept(kept):
     assert shown.tables == 2
 
 
+def test_a_row_is_shown_without_reading_all_others(kept, monkeypatch):
+    (seen,) = kept()[0].seen.values()
+    heights = []
+    collect = pl.LazyFrame.collect
+    monkeypatch.setattr(pl.LazyFrame, "collect", lambda scan: heights.append((cells := collect(scan)).height) or cells)
+    assert len(seen.cells(3)) == 6
+    assert seen.place(3)
+    assert heights == [1] * 7
+
+
 def test_a_changed_shard_is_read_again(kept, tmp_path):
     first, _ = kept()
     text = (tmp_path / "shards" / "b.csv").read_text()

@@ -62,6 +62,10 @@ class ScannedTable(Table):
         cells = self._collected(name, 0, self.height).rechunk()
         return cells if self.chosen is None else cells[self.chosen]
 
+    def some_cells(self, name: str, start: int, stop: int) -> pl.Series:
+        """Return the cells of one column in the rows from one to another; no others are read."""
+        return self.rows([name], start, stop)[name]
+
     def rows(self, names: Iterable[str], start: int, stop: int) -> pl.DataFrame:
         """Return some columns of the rows from one to another."""
         chosen = np.arange(start, stop) if self.chosen is None else self.chosen[start:stop]

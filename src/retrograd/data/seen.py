@@ -45,7 +45,7 @@ class Seen:
     def cells(self, row: int) -> dict[str, str]:
         """Return the first cells of a row by their column; of a picture none."""
         if isinstance(self.rows, Table) and not self.grid:
-            cells = {name: self.rows.column(name)[row] for name in self.columns}
+            cells = {name: self.rows.some_cells(name, row, row + 1)[0] for name in self.columns}
             return {name: "" if cell is None else _short(cell) for name, cell in cells.items()}
         if isinstance(self.rows, Arrays) and self.rows.inputs["x"].ndim == 2 and self.picture(row) is None:
             return {f"x{i + 1}": _short(cell) for i, cell in enumerate(self.rows.inputs["x"][row][:COLUMNS].tolist())}

@@ -104,6 +104,10 @@ class Table:
             raise DataError(f"no column '{name}'; have: {some_of(self.names, 30)}", where=self.where)
         return self.frame.get_column(name)
 
+    def some_cells(self, name: str, start: int, stop: int) -> pl.Series:
+        """Return the cells of one column in the rows from one to another."""
+        return self.column(name)[start:stop]
+
     def require(self, names: Iterable[str]) -> None:
         """Raise DataError naming all of these columns that are not there."""
         missing = [name for name in names if name not in self._known]
