@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
 from retrograd.base.errors import ConfigError, DataError, LabelError, ResourceError, RetrogradWarning
 from retrograd.data.cache.entry import MANIFEST, cache_root, clear_data, kept_data, locked
@@ -428,6 +429,26 @@ def test_what_cannot_stay_in_files_is_told(tmp_path):
     path = write(tmp_path / "d.csv", columns(30))
     with pytest.raises(ConfigError, match=r"(?s)data\.stream.*only plain tables"):
         load(DataSettings(path=str(path), stream="always", windows={"history": 3}))
+
+
+def test_a_table_of_image_paths_is_read_into_memory(tmp_path, monkeypatch):
+    for i in range(12):
+        Image.new("L", (4, 4), 20 * i).save(tmp_path / f"{i}.png")
+    table = {"picture": [f"{i}.png" for i in range(12)], "y": [0, 1] * 6}
+    settings = {"path": str(write(tmp_path / "d.csv", table)), "cache": str(tmp_path / "c"), "target": "y"}
+    with pytest.raises(ConfigError, match=r"data\.stream: 'picture' holds paths of images.*`stream: never`"):
+        load(DataSettings(stream="always", **settings))
+    monkeypatch.setattr("retrograd.data.kept.host_bytes", lambda: 2)
+    auto, never = load(DataSettings(**settings)), load(DataSettings(stream="never", **settings))
+    assert auto.preprocessing.inputs.kind == "images"
+    assert (auto.digest, auto.notes, auto.preprocessing) == (never.digest, never.notes, never.preprocessing)
+    assert [path.suffix for path in (tmp_path / "c").iterdir()] == [".lock"]
+
+
+def test_image_paths_beside_other_columns_stay_words_with_the_same_note(both, tmp_path):
+    names = [f"{i % 3}.png" for i in range(60)]
+    data = both(write(tmp_path / "d.csv", {"picture": names, "size": range(60), "y": [0, 1] * 30}))
+    assert any("`images: {column: picture}`" in note for note in data.notes)
 
 
 def test_tables_stay_in_files_by_themselves_when_memory_is_short(tmp_path, monkeypatch):

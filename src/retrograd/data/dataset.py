@@ -26,7 +26,7 @@ from retrograd.data.read.folders import LABEL
 from retrograd.data.report import Report
 from retrograd.data.seen import Seen, seen_rows
 from retrograd.data.settings import DataSettings, Task
-from retrograd.data.source import Source, arrays_source, frame_source, read_source
+from retrograd.data.source import NoPlainTableError, Source, arrays_source, frame_source, read_source
 from retrograd.data.split.split import FEW_ROWS, Split, choose_method, split_rows
 from retrograd.data.table import Table, TextForm, from_any_frame
 from retrograd.data.tables.goal import Plan
@@ -116,11 +116,12 @@ def load(settings: DataSettings, base_dir: str | Path | None = None) -> Dataset:
         return build(read_source(settings, base_dir))
     try:
         return Dataset(*kept(settings, base_dir, digest, build))
-    except NoCacheError as error:
+    except (NoCacheError, NoPlainTableError) as error:
         if settings.stream == "always":
             raise
-        message = f"the table is read into memory, which it may fill: {error}"
-        warnings.warn(message, RetrogradWarning, stacklevel=2)
+        if isinstance(error, NoCacheError):
+            message = f"the table is read into memory, which it may fill: {error}"
+            warnings.warn(message, RetrogradWarning, stacklevel=2)
     return build(read_source(settings, base_dir))
 
 

@@ -39,6 +39,10 @@ from retrograd.data.texts.settings import TextSettings
 KNOWN_SUFFIXES = (*dict.fromkeys((*SEPARATED, *READERS)), *IMAGE_SUFFIXES)
 
 
+class NoPlainTableError(ConfigError):
+    """What was taken for a plain table, whose rows can stay in files, is none."""
+
+
 @dataclass(frozen=True)
 class Source:
     """Data as they were read: all rows, parts that came separately, and settings with the source's own defaults.
@@ -58,7 +62,8 @@ class Source:
 def read_source(settings: DataSettings, base_dir: Path) -> Source:
     """Return the data that the settings name; relative paths start at `base_dir`.
 
-    Raises:  ConfigError when they name none; DataError for what cannot be read
+    Raises:  ConfigError when they name none; NoPlainTableError for rows that are to stay in files and name images;
+             DataError for what cannot be read
     """
     if settings.builtin is not None:
         return _builtin_source(settings)
@@ -78,9 +83,12 @@ def read_source(settings: DataSettings, base_dir: Path) -> Source:
     notes: tuple[str, ...] = ()
     if paths["train"].is_dir():
         parts, notes = _labelled_parts(paths["train"], rows, parts)
-    if isinstance(rows, Table) and into is None:
+    if isinstance(rows, Table):
         settings, image_notes = with_image_column(rows, settings)
         notes = (*notes, *image_notes)
+        if into is not None and settings.images is not None:
+            message = f"'{settings.images.column}' holds paths of images, so these data are read into memory"
+            raise NoPlainTableError(message, where="data.stream", cure="use `stream: never`")
         rows = special_rows(rows, settings)
     if isinstance(rows, Arrays) and paths["train"].suffix == ".npy" and settings.targets:
         paths["y"] = base_dir / settings.targets[0]

@@ -9,11 +9,11 @@ import polars as pl
 
 from retrograd.data.cells.dates import read_dates
 from retrograd.data.cells.notation import stands_for_none
+from retrograd.data.ordinary import FIRST
 
 TRUE_WORDS = ("true", "yes", "y", "t", "wahr", "ja", "vrai", "oui", "sí", "si", "sim", "是")
 FALSE_WORDS = ("false", "no", "n", "f", "falsch", "nein", "faux", "non", "não", "否")
 MICROSECONDS_PER_DAY = 86_400_000_000
-FIRST = 1000  # cells that are looked at before all
 
 
 class Parsed(NamedTuple):

@@ -15,6 +15,7 @@ from retrograd.data.images.decoding import SUFFIXES
 from retrograd.data.images.depth import LEVELS
 from retrograd.data.images.rows import Box, Images
 from retrograd.data.images.settings import ImageSettings
+from retrograd.data.ordinary import FIRST
 from retrograd.data.read.folders import LABEL, files_below, folder_labels
 from retrograd.data.settings import DataSettings, find_targets
 from retrograd.data.table import SHOWN, Table
@@ -199,7 +200,8 @@ def with_image_column(table: Table, settings: DataSettings) -> tuple[DataSetting
     targets = settings.targets or find_targets(table.names, settings)
     roles = {*targets, *settings.exclude, settings.weight, settings.split.column}
     others = [name for name in settings.features or table.names if name not in roles and name in table.names]
-    names = [name for name in others if name not in settings.kinds and holds_paths(table.column(name))]
+    schema = table.frame.schema
+    names = [n for n in others if schema[n] == pl.String and n not in settings.kinds and holds_paths(table, n)]
     if not names:
         return settings, ()
     say = f"'{names[0]}' holds paths of images: `images: {{column: {names[0]}}}`"
@@ -208,7 +210,9 @@ def with_image_column(table: Table, settings: DataSettings) -> tuple[DataSetting
     return replace(settings, images=ImageSettings(column=names[0])), (f"{say} reads them here",)
 
 
-def holds_paths(column: pl.Series) -> bool:
-    """Return whether all cells end as names of image files do."""
-    cells = column.drop_nulls()
-    return cells.dtype == pl.String and len(cells) > 0 and bool(cells.str.contains(ENDING).all())
+def holds_paths(table: Table, name: str) -> bool:
+    """Return whether all cells of a column of text end as names of image files do; mostly the first ones say no."""
+    if not table.some_cells(name, 0, min(FIRST, len(table))).str.contains(ENDING).all():
+        return False
+    cells = table.column(name)
+    return cells.null_count() < len(cells) and bool(cells.str.contains(ENDING).all())
