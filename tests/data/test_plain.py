@@ -1,13 +1,19 @@
+import tracemalloc
+
 import numpy as np
 import polars as pl
 import pytest
 
 from retrograd.base.errors import DataError
+from retrograd.data.cells.notation import Notation
 from retrograd.data.dataset import from_frame, load
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings
 from retrograd.data.split.settings import SplitSettings
+from retrograd.data.table import Table
+from retrograd.data.tables.plain import to_plain
+from retrograd.data.tables.typed import TypedTable, complete_rows
 
 ALL = SplitSettings(method="none")
 PLAIN = pl.DataFrame({"miles": [63380, 165028, 900], "share": [18, 8, 3], "price": [19862.65, -806.48, 10.0]})
@@ -92,3 +98,31 @@ def test_a_weight_and_a_split_column_may_be_written_so_as_well():
     frame = pl.DataFrame({"x": [1.0, 2, 3], "w": ["1,5", "2,5", "3,25"], "y": [1.5, 2.5, 3.5]})
     data = from_frame(frame, "y", settings=DataSettings(split=ALL, weight="w"))
     assert data.train["sample_weight"].tolist() == [1.5, 2.5, 3.25]
+
+
+def test_columns_are_read_one_after_another(monkeypatch):
+    read, alive = Notation.read, []
+    monkeypatch.setattr(Notation, "read", lambda notation, cells: alive.append(1) or read(notation, cells))
+
+    class Files(Table):
+        def with_columns(self, series):
+            for _ in series:  # as a table in files does, which writes each before it asks for the next
+                assert len(alive) == 1
+                alive.clear()
+            return self
+
+    table = Files(pl.DataFrame({name: ["$1", "$2"] for name in "abc"}))
+    to_plain(table, dict.fromkeys("abc", Notation(unit="$")), "error")
+
+
+def test_complete_rows_are_found_without_the_marks_of_all_columns_at_once():
+    values = pl.DataFrame({f"x{i}": [1.0, None] * 10_000 for i in range(100)})
+    table = TypedTable(values, values=values.with_columns(x0=pl.Series([None, 1.0, 1.0, 1.0] * 5_000)))
+    tracemalloc.start()
+    try:
+        rows = complete_rows(table)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(rows) == 5_000
+    assert peak < 1_000_000  # 100 columns of marks are 2,000,000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -63,19 +63,22 @@ def to_plain(table: Table, notations: Mapping[str, Notation], invalid: str) -> T
     """Return a table with numbers in place of the text of these columns (those that there are)."""
     faults = CellFaults(table)
     schema = table.frame.schema
-    columns, faulty = [], ""
-    for name, notation in notations.items():
-        if schema.get(name) != pl.String:
-            continue
-        cells = table.column(name)
-        values = notation.read(cells).alias(name)
-        bad = cells.is_not_null() & values.is_null() & ~stands_for_none(cells).fill_null(False)
-        if invalid == "error" and bad.any():
-            faults.add(name, bad.arg_true(), f"a finite number{f' in {notation.unit}' if notation.unit else ''}")
-            faulty = faulty or name
-        columns.append(values)
-    faults.raise_any(CURE.format(column=faulty))
-    return table.with_columns(columns) if columns else table
+    written = {name: notation for name, notation in notations.items() if schema.get(name) == pl.String}
+    faulty: list[str] = []
+
+    def parsed() -> Iterator[pl.Series]:
+        for name, notation in written.items():
+            cells = table.column(name)
+            values = notation.read(cells).alias(name)
+            bad = cells.is_not_null() & values.is_null() & ~stands_for_none(cells).fill_null(False)
+            if invalid == "error" and bad.any():
+                faults.add(name, bad.arg_true(), f"a finite number{f' in {notation.unit}' if notation.unit else ''}")
+                faulty.append(name)
+            yield values
+
+    plain = table.with_columns(parsed()) if written else table
+    faults.raise_any(CURE.format(column=faulty[0] if faulty else ""))
+    return plain
 
 
 def to_plain_like(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -93,7 +94,8 @@ def complete_rows(table: TypedTable) -> TypedTable:
 
     Raises:  DataError when each lacks one
     """
-    is_complete = np.all([table.values[name].is_not_null().to_numpy() for name in table.values.columns], axis=0)
+    filled = (table.values[name].is_not_null().to_numpy() for name in table.values.columns)
+    is_complete = functools.reduce(np.logical_and, filled)  # column by column
     if not is_complete.any():
         raise DataError("empty: every row lacks a value", where=table.where, cure="choose `missing: mean`")
     return table if is_complete.all() else table.take(np.flatnonzero(is_complete))
