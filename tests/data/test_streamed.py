@@ -346,7 +346,13 @@ def test_clearing_leaves_what_a_run_uses_until_it_ends(kept, tmp_path):
 def test_clearing_leaves_the_folders_of_others(kept, tmp_path):
     kept()
     whole = next((tmp_path / "cache").glob("*/"))
-    others = ("website", "build.tmp", "0123456789abcdef0123456789abcdef", f"{whole.name}-1-01234567.tmp", f"{whole.name}0")
+    others = (
+        "website",
+        "build.tmp",
+        "0123456789abcdef0123456789abcdef",
+        f"{whole.name}-1-01234567.tmp",
+        f"{whole.name}0",
+    )
     for name in others:
         (tmp_path / "cache" / name).mkdir()
     (tmp_path / "cache" / "website" / MANIFEST).write_text((whole / MANIFEST).read_text())
