@@ -7,6 +7,7 @@ optimisation level 0 and without fusion emitters (right with either, and as user
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,14 @@ SHARING = (  # modules whose tests share programs that take seconds to compile: 
     "test_symptoms", "test_repair", "test_lines", "test_replay", "test_forms", "test_by_hand",
     "test_explain", "test_generate", "test_special_data",
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def no_kept_programs() -> Iterator[None]:
+    """Leave no program to the next test: a command line that ran in this process keeps them in files."""
+    yield
+    if files := sys.modules.get("retrograd.base.compilation.program_files"):
+        files._stores.clear()
 
 
 @pytest.fixture(params=["kernels", "formulas"])

@@ -142,9 +142,17 @@ class Network:
                                       cure=did_you_mean(name, known | entries))  # fmt: skip
             known.add(node.name)
 
-    def opened(self, values: list[float]) -> Network:
-        """Return the network with scalars for the open numbers of its layers, whose values are appended."""
-        return self._with_nodes(tuple(replace(node, layer=opened(node.layer, values)) for node in self.nodes))
+    def opened(self, values: list[float], layers: dict[tuple[str, int], Layer] | None = None) -> Network:
+        """Return the network with scalars for the open numbers of its layers, whose values are appended.
+
+        Networks that share `layers` have the same scalars in the nodes that they have in common: those of one name and
+        one layer, by identity.
+        """
+        layers = {} if layers is None else layers
+        for node in self.nodes:
+            if (node.name, id(node.layer)) not in layers:
+                layers[node.name, id(node.layer)] = opened(node.layer, values)
+        return self._with_nodes(tuple(replace(node, layer=layers[node.name, id(node.layer)]) for node in self.nodes))
 
     def closed(self) -> tuple[Any, ...]:
         """Return what computes alike: the nodes without their open numbers."""

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from retrograd.base.compilation.programs import depends_on
 from retrograd.base.errors import ConfigError, RetrogradError, UsageError
 from retrograd.base.registry import forget_class
 
@@ -32,6 +33,7 @@ class OwnLayers(NamedTuple):
 
 
 _files: dict[str, OwnLayers] = {}  # by the name that tracebacks show
+depends_on(lambda: tuple(sorted(file.digest for file in _files.values())))  # a file may change what others read
 
 
 def load_layers(path: str | Path) -> OwnLayers:

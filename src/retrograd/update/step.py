@@ -19,7 +19,7 @@ from retrograd.base.compilation.programs import Program
 from retrograd.base.compilation.scalars import closed, opened
 from retrograd.native.library import kernels
 from retrograd.network.fuse import fuse
-from retrograd.network.layer import Context, Params
+from retrograd.network.layer import Context, Layer, Params
 from retrograd.network.losses.loss import Loss
 from retrograd.network.network import Network, Variables, take
 from retrograd.network.precision import Precision, in_bfloat16
@@ -109,11 +109,9 @@ class Stepper:
         other = copy.copy(self)
         other.__dict__.pop("chain", None)
         other.__dict__.pop("rate", None)
-        networks: dict[int, Network] = {}
-        for network in (self.network, self.computed, self.fused):
-            networks.setdefault(id(network), network.opened(values))
+        layers: dict[tuple[str, int], Layer] = {}
         other.network, other.computed, other.fused = (
-            networks[id(network)] for network in (self.network, self.computed, self.fused)
+            network.opened(values, layers) for network in (self.network, self.computed, self.fused)
         )
         other.objectives = tuple(opened(objective, values) for objective in self.objectives)
         other.penalties = tuple(opened(penalty, values) for penalty in self.penalties)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import retrograd as rg
-from retrograd.base.compilation import program_files, scalars
+from retrograd.base.compilation import scalars
 from retrograd.base.compilation.cache import CACHE
 from retrograd.base.compilation.programs import Program
 from retrograd.base.compilation.scalars import on_host
@@ -29,8 +29,7 @@ Setting.__module__ = "retrograd.tests"  # numbers of other classes are not opene
 
 
 @pytest.fixture(autouse=True)
-def empty(monkeypatch):
-    monkeypatch.setattr(program_files, "_stores", [])
+def empty():
     CACHE.clear()
 
 

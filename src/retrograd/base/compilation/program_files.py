@@ -36,9 +36,10 @@ SETTINGS = (  # of JAX, on which a trace depends
     "jax_threefry_partitionable", "jax_random_seed_offset",
 )  # fmt: skip
 UNUSUAL = ("jax_disable_jit", "jax_debug_nans", "jax_debug_infs")  # modes in which JAX itself is to run the program
+CALLED = re.compile(r"stablehlo\.custom_call @([\w.$]+)")
+OWN_CALLS = "retrograd_"  # native kernels, which are loaded before a program is looked for
 
-
-_stores: list[Store] = []
+_stores: list[Store] = []  # none, or the one in use
 
 
 def store() -> Store | None:
@@ -49,10 +50,6 @@ def store() -> Store | None:
 def keep_in(folder: Path) -> None:
     """Keep programs in a folder from now on."""
     _stores[:] = [Store(folder)]
-
-
-CALLED = re.compile(r"stablehlo\.custom_call @([\w.$]+)")
-OWN_CALLS = "retrograd_"  # native kernels, which are loaded before a program is looked for
 
 
 class Ready(NamedTuple):
@@ -113,8 +110,11 @@ class Store:
         for file in self._files(key):
             try:
                 ready = _read(file.read_bytes(), values)
+            except OSError:  # there is none, or it is not ours to read
+                continue
             except Exception:  # whatever a file holds that is not what was written: compile anew
-                file.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    file.unlink()
                 continue
             if ready is not None:
                 return ready
