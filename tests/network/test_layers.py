@@ -15,8 +15,8 @@ EVERYTHING = [(layers, name) for name in KINDS] + [(losses, name) for name in lo
 
 KEEP_SCALE = {
     "average_pool", "batch_norm", "color_jitter", "cutout", "dropout", "flatten", "gaussian_noise", "group_norm",
-    "identity", "instance_norm", "layer_norm", "max_pool", "random_crop", "random_flip", "random_rotation",
-    "random_scaling", "reshape", "rms_norm", "spatial_dropout", "stochastic_depth", "time_shift", "upsample",
+    "identity", "instance_norm", "layer_norm", "max_pool", "permute", "pixel_shuffle", "pixel_unshuffle", "random_crop",
+    "random_flip", "random_rotation", "random_scaling", "reshape", "rms_norm", "spatial_dropout", "stochastic_depth", "time_shift", "upsample",
 }  # fmt: skip
 INITIALIZERS = {
     "elu": "he_normal", "exponential": "glorot_uniform", "gelu": "he_normal", "hard_sigmoid": "glorot_uniform",

@@ -10,9 +10,9 @@ from typing_extensions import override
 from retrograd.base.annotations import Words
 from retrograd.base.quantities import PositiveInt
 from retrograd.network.entries import Entries, EntryLists
-from retrograd.network.layers.add import Add
-from retrograd.network.layers.concat import Concat
-from retrograd.network.layers.multiply import Multiply
+from retrograd.network.layers.merging.add import Add
+from retrograd.network.layers.merging.concat import Concat
+from retrograd.network.layers.merging.multiply import Multiply
 from retrograd.network.scope import Block, Scope, blocks
 from retrograd.network.transformer import FeedForward, TransformerDecoder, TransformerEncoder
 

@@ -12,10 +12,10 @@ from typing_extensions import override
 from retrograd.base.annotations import Registered
 from retrograd.network.layer import Backward, Context, Forward, Init, Layer, Params, Spec, State, layers
 from retrograd.network.layers.activations.relu import ReLU, relu_back
-from retrograd.network.layers.add import Add
 from retrograd.network.layers.convolution.conv1d import Conv1D
 from retrograd.network.layers.convolution.conv2d import Conv2D
 from retrograd.network.layers.convolution.convolution import Convolution
+from retrograd.network.layers.merging.add import Add
 from retrograd.network.network import Network, Variables
 from retrograd.network.scope import Node
 

@@ -13,7 +13,6 @@ from retrograd.base.errors import Problem
 from retrograd.base.quantities import Fraction, PositiveInt
 from retrograd.network.layer import Activation, Layer, layers
 from retrograd.network.layers.activations.gelu import GELU
-from retrograd.network.layers.add import Add
 from retrograd.network.layers.attention.multi_head_attention import (
     KEY_VALUE_HEADS,
     TURNED,
@@ -21,7 +20,8 @@ from retrograd.network.layers.attention.multi_head_attention import (
     MultiHeadAttention,
 )
 from retrograd.network.layers.dense import Dense
-from retrograd.network.layers.multiply import Multiply
+from retrograd.network.layers.merging.add import Add
+from retrograd.network.layers.merging.multiply import Multiply
 from retrograd.network.layers.noise.dropout import Dropout
 from retrograd.network.layers.normalisation.layer_norm import LayerNorm
 from retrograd.network.scope import Block, Scope, blocks

@@ -293,7 +293,9 @@ def _handed_back(node: NodeNumbers, which: int, index: tuple[int, ...], text: st
 
 
 def _alike(node: NodeNumbers) -> Iterator[np.ndarray]:
-    return (np.broadcast_to(x, node.output.shape) for x in node.inputs)
+    axes = node.output.ndim  # an input lacks axes after the batch
+    return (np.broadcast_to(x.reshape(*x.shape[:1], *(1,) * (axes - x.ndim), *x.shape[1:]), node.output.shape)
+            for x in node.inputs)  # fmt: skip
 
 
 def _short(node: NodeNumbers, name: str) -> str:

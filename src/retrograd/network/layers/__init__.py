@@ -19,7 +19,6 @@ from retrograd.network.layers.activations.softmax import Softmax
 from retrograd.network.layers.activations.softplus import Softplus
 from retrograd.network.layers.activations.softsign import Softsign
 from retrograd.network.layers.activations.tanh import Tanh
-from retrograd.network.layers.add import Add
 from retrograd.network.layers.attention.learned_positions import LearnedPositions
 from retrograd.network.layers.attention.multi_head_attention import MultiHeadAttention
 from retrograd.network.layers.attention.positions import Positions
@@ -31,15 +30,21 @@ from retrograd.network.layers.augmentation.random_rotation import RandomRotation
 from retrograd.network.layers.augmentation.random_scaling import RandomScaling
 from retrograd.network.layers.augmentation.time_shift import TimeShift
 from retrograd.network.layers.augmentation.token_dropout import TokenDropout
-from retrograd.network.layers.concat import Concat
 from retrograd.network.layers.convolution.conv1d import Conv1D
 from retrograd.network.layers.convolution.conv2d import Conv2D
 from retrograd.network.layers.convolution.conv2d_transpose import Conv2DTranspose
 from retrograd.network.layers.dense import Dense
 from retrograd.network.layers.embedding import Embedding
-from retrograd.network.layers.flatten import Flatten
 from retrograd.network.layers.identity import Identity
-from retrograd.network.layers.multiply import Multiply
+from retrograd.network.layers.merging.add import Add
+from retrograd.network.layers.merging.average import Average
+from retrograd.network.layers.merging.bilinear import Bilinear
+from retrograd.network.layers.merging.concat import Concat
+from retrograd.network.layers.merging.cosine_similarity import CosineSimilarity
+from retrograd.network.layers.merging.dot import Dot
+from retrograd.network.layers.merging.extremes import Maximum, Minimum
+from retrograd.network.layers.merging.multiply import Multiply
+from retrograd.network.layers.merging.subtract import Subtract
 from retrograd.network.layers.noise.dropout import Dropout
 from retrograd.network.layers.noise.gaussian_noise import GaussianNoise
 from retrograd.network.layers.noise.spatial_dropout import SpatialDropout
@@ -55,10 +60,18 @@ from retrograd.network.layers.pooling.global_average_pool import GlobalAveragePo
 from retrograd.network.layers.pooling.global_max_pool import GlobalMaxPool
 from retrograd.network.layers.pooling.max_pool import MaxPool
 from retrograd.network.layers.pooling.upsample import Upsample
+from retrograd.network.layers.rearranging.flatten import Flatten
+from retrograd.network.layers.rearranging.pad import Crop, Pad
+from retrograd.network.layers.rearranging.permute import Permute
+from retrograd.network.layers.rearranging.pixel_shuffle import PixelShuffle, PixelUnshuffle
+from retrograd.network.layers.rearranging.reshape import Reshape
+from retrograd.network.layers.rearranging.take import Take
+from retrograd.network.layers.rearranging.unfold import Unfold
 from retrograd.network.layers.recurrent.gru import GRU
 from retrograd.network.layers.recurrent.lstm import LSTM
 from retrograd.network.layers.recurrent.rnn import RNN
-from retrograd.network.layers.reshape import Reshape
+from retrograd.network.layers.reducing.log_sum_exp import LogSumExp
+from retrograd.network.layers.reducing.normalize import Normalize
 
 __all__ = [
     "ELU",
@@ -69,15 +82,20 @@ __all__ = [
     "SELU",
     "AdaptiveAveragePool",
     "Add",
+    "Average",
     "AveragePool",
     "BatchNorm",
+    "Bilinear",
     "ColorJitter",
     "Concat",
     "Conv1D",
     "Conv2D",
     "Conv2DTranspose",
+    "CosineSimilarity",
+    "Crop",
     "Cutout",
     "Dense",
+    "Dot",
     "Dropout",
     "Embedding",
     "Exponential",
@@ -95,11 +113,19 @@ __all__ = [
     "LearnedPositions",
     "LogSigmoid",
     "LogSoftmax",
+    "LogSumExp",
     "MaxPool",
+    "Maximum",
+    "Minimum",
     "Mish",
     "MultiHeadAttention",
     "Multiply",
+    "Normalize",
     "PReLU",
+    "Pad",
+    "Permute",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "Positions",
     "RMSNorm",
     "RandomCrop",
@@ -116,8 +142,11 @@ __all__ = [
     "Softsign",
     "SpatialDropout",
     "StochasticDepth",
+    "Subtract",
+    "Take",
     "Tanh",
     "TimeShift",
     "TokenDropout",
+    "Unfold",
     "Upsample",
 ]

@@ -10,12 +10,11 @@ from jax import Array
 from typing_extensions import override
 
 from retrograd.base.annotations import Words
-from retrograd.base.quantities import Integer
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
-from retrograd.network.layers.activations.softmax import expect_axis
+from retrograd.network.layers.shared.axes import Axes, axes_of
 
 
-@layers.register("log_softmax", examples=examples(({}, [(5, 4)]), ({}, [(1, 1)]), ({"axis": 1}, [(2, 3, 4)])))
+@layers.register("log_softmax", examples=examples(({}, [(5, 4)]), ({}, [(1, 1)]), ({"axis": [1, -1]}, [(2, 3, 4)])))
 @dataclass(frozen=True)
 class LogSoftmax(Activation):
     """Turn scores into logarithms of probabilities, exact where the probability itself would round to 0.
@@ -27,7 +26,7 @@ class LogSoftmax(Activation):
     Raises:  ShapeError when the axis is the batch's, or is not there.
     """
 
-    axis: Annotated[Integer, Words("the axis along which the outputs sum to 1", why="the features")] = -1
+    axis: Annotated[Axes, Words("the axis (or axes) along which the outputs sum to 1", why="the features")] = -1
 
     by_element = False
     equations = Equations(
@@ -39,7 +38,7 @@ class LogSoftmax(Activation):
 
     @override
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
-        expect_axis(x, self.axis)
+        axes_of(x, self.axis)
         below = x - jnp.max(x, self.axis, keepdims=True)  # the largest exponent is 0: no overflow
         y = below - jnp.log(jnp.sum(jnp.exp(below), self.axis, keepdims=True))
         return Forward(y, y)

@@ -10,8 +10,6 @@ from jax import Array
 from typing_extensions import override
 
 from retrograd.base.annotations import Words
-from retrograd.base.errors import ShapeError
-from retrograd.base.quantities import Integer
 from retrograd.network.layer import (
     Activation,
     Backward,
@@ -23,10 +21,11 @@ from retrograd.network.layer import (
     examples,
     layers,
 )
+from retrograd.network.layers.shared.axes import Axes, axes_of
 
 
 @layers.register(
-    "softmax", examples=examples(({}, [(5, 4)]), ({}, [(1, 1)]), ({"axis": 1}, [(2, 3, 4)]), ({}, [(2, 1, 3)]))
+    "softmax", examples=examples(({}, [(5, 4)]), ({}, [(1, 1)]), ({"axis": [1, -1]}, [(2, 3, 4)]), ({}, [(2, 1, 3)]))
 )
 @dataclass(frozen=True)
 class Softmax(Activation):
@@ -40,7 +39,7 @@ class Softmax(Activation):
     See:     cross_entropy acts on the scores: no softmax layer before it. A row of nothing but -infinity is NaN.
     """
 
-    axis: Annotated[Integer, Words("the axis along which the outputs sum to 1", why="the features")] = -1
+    axis: Annotated[Axes, Words("the axis (or axes) along which the outputs sum to 1", why="the features")] = -1
 
     by_element = False
     equations = Equations(
@@ -52,7 +51,7 @@ class Softmax(Activation):
 
     @override
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
-        expect_axis(x, self.axis)
+        axes_of(x, self.axis)
         e = jnp.exp(x - jnp.max(x, self.axis, keepdims=True))  # the largest exponent is 0: no overflow
         y = e / jnp.sum(e, self.axis, keepdims=True)
         return Forward(y, y)
@@ -61,13 +60,3 @@ class Softmax(Activation):
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
         y = tape
         return Backward((y * (dy - jnp.sum(dy * y, self.axis, keepdims=True)),))
-
-
-def expect_axis(x: Array, axis: Integer) -> None:
-    """Raise ShapeError unless x has this axis and it is not the batch's."""
-    if not -x.ndim <= axis < x.ndim or axis % x.ndim == 0:
-        raise ShapeError(
-            f"axis {axis} of {tuple(x.shape)} is {'not there' if not -x.ndim <= axis < x.ndim else 'the batch'}",
-            where="axis",
-            cure="-1 is the last axis, 1 the first after the batch",
-        )

@@ -40,8 +40,8 @@ from retrograd.network.layer import (
     rows,
 )
 from retrograd.network.layers.activations.relu import relu
-from retrograd.network.layers.add import expect_same_shapes
 from retrograd.network.layers.convolution.borders import PaddingMode, pad, pad_back
+from retrograd.network.layers.merging.merge import expect_same_shapes
 from retrograd.network.layers.shared.window import (
     CausalPadding,
     Lengths,

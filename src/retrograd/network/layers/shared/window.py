@@ -86,7 +86,11 @@ def expect_axes(x: Array | Spec, *axes: int) -> tuple[int, ...]:
     if not jnp.issubdtype(x.dtype, jnp.inexact):
         raise DataTypeError(f"input: expected real numbers, got {x.dtype.name}", cure="put an embedding before it")
     if x.ndim - 2 not in axes:
-        names = {1: "(batch, length, channels)", 2: "(batch, height, width, channels)"}
+        names = {
+            1: "(batch, length, channels)",
+            2: "(batch, height, width, channels)",
+            3: "(batch, depth, height, width, channels)",
+        }
         raise ShapeError(f"input: expected {' or '.join(names[n] for n in axes)}, got {tuple(x.shape)}",
                          cure="channels stand last; `reshape` adds an axis of 1 for a single one")  # fmt: skip
     return tuple(x.shape[1:-1])

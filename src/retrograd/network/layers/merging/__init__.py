@@ -1,0 +1,1 @@
+"""Merges: several inputs become one output."""

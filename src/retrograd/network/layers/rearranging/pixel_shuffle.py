@@ -1,0 +1,114 @@
+"""Channels laid out as places, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from jax import Array
+from typing_extensions import override
+
+from retrograd.base.annotations import Words
+from retrograd.base.errors import ShapeError
+from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, examples, layers
+from retrograd.network.layers.shared.window import Lengths, each_axis, expect_axes
+
+Factor = Annotated[
+    Lengths,
+    Words("how many channels become places, along each axis", more="larger images", less="more channels", why="2"),
+]
+
+
+@layers.register(
+    "pixel_shuffle",
+    examples=examples(({}, [(2, 2, 3, 4)]), ({"factor": [3, 1]}, [(1, 2, 2, 6)]), ({"factor": 2}, [(1, 3, 2)])),
+)
+@dataclass(frozen=True)
+class PixelShuffle(Layer):
+    """Lay channels out as places: an image `factor` times as large, with as many channels fewer.
+
+        y[r i + a, r j + b, c] = x[i, j, (c r + a) r + b]
+
+    Shapes:  x [batch, *lengths, channels · factors] -> y [batch, *lengths · factor, channels]
+    Tape:    nothing
+    Raises:  ShapeError when the factors do not divide the channels.
+    See:     Shi et al. 2016, arXiv:1609.05158. The order of the channels is PyTorch's; TensorFlow's depth_to_space has
+             the places before the channels.
+    """
+
+    factor: Factor = 2
+
+    keeps_scale: ClassVar[bool] = True
+    equations = Equations(
+        forward="y = the channels of x as places",
+        backward=("dx = the places of dy as channels",),
+        latex_forward=r"y_{ri + a, c} = x_{i, cr + a}",
+        latex_backward=(r"\delta_{x_{i, cr + a}} = \delta_{y_{ri + a, c}}",),
+    )
+
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
+        return Forward(shuffled(x, self.factor))
+
+    @override
+    def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
+        return Backward((unshuffled(dy, self.factor),))
+
+
+@layers.register("pixel_unshuffle", examples=examples(({}, [(2, 4, 2, 3)]), ({"factor": [2, 3]}, [(1, 2, 6, 1)])))
+@dataclass(frozen=True)
+class PixelUnshuffle(Layer):
+    """Lay neighbouring places out as channels: a smaller image that loses nothing.
+
+        y[i, j, (c r + a) r + b] = x[r i + a, r j + b, c]
+
+    Shapes:  x [batch, *lengths, channels] -> y [batch, *lengths / factor, channels · factors]
+    Tape:    nothing
+    Raises:  ShapeError when the factor does not divide the lengths.
+    See:     PyTorch's PixelUnshuffle, and its order of the channels.
+    """
+
+    factor: Factor = 2
+
+    keeps_scale: ClassVar[bool] = True
+    equations = Equations(
+        forward="y = the places of x as channels",
+        backward=("dx = the channels of dy as places",),
+        latex_forward=r"y_{i, cr + a} = x_{ri + a, c}",
+        latex_backward=(r"\delta_{x_{ri + a, c}} = \delta_{y_{i, cr + a}}",),
+    )
+
+    @override
+    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
+        return Forward(unshuffled(x, self.factor))
+
+    @override
+    def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
+        return Backward((shuffled(dy, self.factor),))
+
+
+def shuffled(x: Array, factor: Lengths) -> Array:
+    """Return the channels as places."""
+    lengths = expect_axes(x, 1, 2, 3)
+    factors, axes = each_axis(factor, len(lengths), "factor"), len(lengths)
+    channels = x.shape[-1]
+    for each in factors:
+        if channels % each:
+            raise ShapeError(f"factor {list(factors)} does not divide {x.shape[-1]} channels", where="factor")
+        channels //= each
+    split = x.reshape(len(x), *lengths, channels, *factors)
+    order = [0, *(i for k in range(axes) for i in (1 + k, 2 + axes + k)), 1 + axes]
+    return split.transpose(order).reshape(len(x), *(n * f for n, f in zip(lengths, factors, strict=True)), channels)
+
+
+def unshuffled(x: Array, factor: Lengths) -> Array:
+    """Return places as channels: the inverse."""
+    lengths = expect_axes(x, 1, 2, 3)
+    factors, axes = each_axis(factor, len(lengths), "factor"), len(lengths)
+    if any(n % f for n, f in zip(lengths, factors, strict=True)):
+        raise ShapeError(f"factor {list(factors)} does not divide the lengths {list(lengths)}", where="factor")
+    smaller = [n // f for n, f in zip(lengths, factors, strict=True)]
+    split = x.reshape(len(x), *(i for pair in zip(smaller, factors, strict=True) for i in pair), x.shape[-1])
+    order = [0, *range(1, 2 * axes, 2), 2 * axes + 1, *range(2, 2 * axes + 1, 2)]
+    moved = split.transpose(order)
+    return moved.reshape(*moved.shape[: axes + 1], -1)

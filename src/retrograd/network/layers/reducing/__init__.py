@@ -1,0 +1,1 @@
+"""Values along an axis summarised, or divided by their length."""
