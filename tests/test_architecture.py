@@ -22,8 +22,8 @@ ROOMS = {  # of a floor or of a room, lowest first; a kind's settings belong to 
         "transformer", "network", "blocks", "fuse", "precision", "written",
     ],
     "network.layers": [
-        "shared", "activations", "identity", "add", "multiply", "concat", "flatten", "reshape", "dense", "embedding",
-        "noise", "augmentation", "normalisation", "convolution", "pooling", "attention", "recurrent",
+        "shared", "activations", "identity", "reducing", "merging", "dense", "embedding", "noise", "augmentation",
+        "normalisation", "convolution", "rearranging", "pooling", "attention", "recurrent",
     ],
 }  # fmt: skip
 MOST_FILES = 20
