@@ -8,7 +8,7 @@ import pytest
 import retrograd as rg
 from retrograd.base.document import Document
 from retrograd.data.dataset import from_arrays
-from retrograd.propagation.readings import read, steepest, units
+from retrograd.propagation.readings import derivative, read, steepest, steepest_on_grid, units
 from retrograd.record.events import Health, read_events
 from retrograd.training.config.config import config_of
 from retrograd.training.loop.guarded import copied
@@ -42,14 +42,14 @@ def test_a_reading_tells_size_zeros_and_what_is_not_finite():
     ],
 )
 def test_dead_and_saturated_units_are_counted_by_their_derivative(layer, x, dead, saturated):
-    found = units(layer, {}, jnp.array(x))
+    found = units(layer, derivative(layer, {}, jnp.array(x)))
     assert found.dead == dead
     assert found.saturated == saturated
 
 
-def test_the_steepest_place_of_an_activation_is_known():
-    assert steepest(rg.Sigmoid()) == pytest.approx(0.25, rel=1e-3)
-    assert steepest(rg.Tanh()) == pytest.approx(1.0, rel=1e-3)
+@pytest.mark.parametrize("layer", [rg.ReLU(), rg.Sigmoid(), rg.Tanh()])
+def test_what_an_activation_says_of_its_steepest_place_is_so(layer):
+    assert steepest(layer) == layer.steepest == pytest.approx(steepest_on_grid(layer), rel=1e-3)
 
 
 def test_readings_are_recorded_now_and_then_and_change_nothing(tmp_path):

@@ -18,7 +18,7 @@ from retrograd.network.network import Network, Variables
 from retrograd.network.scope import Node
 from retrograd.propagation.backprop import Pass, backprop
 from retrograd.propagation.objective import Objective
-from retrograd.propagation.readings import Health, health
+from retrograd.propagation.readings import Health, Look, health, look
 
 PROBE_ROWS = 256  # of the batch on which a pass is looked at: the error of a mean over them is a sixteenth
 
@@ -38,25 +38,28 @@ class Probe:
 
     def look(self, variables: Variables) -> tuple[Pass, Health]:
         """Return pass and readings of the rows through some weights, in evaluation mode."""
-        looked: tuple[Pass, Health] = self._look(variables.params, variables.state, self.rows)
-        return looked
+        result, seen = self._look(variables.params, variables.state, self.rows)
+        return result, health(self._network, jax.device_get(seen))
 
     def health(self, variables: Variables) -> Health:
-        """Return the readings alone, as NumPy's arrays."""
-        readings: Health = jax.device_get(self.look(variables)[1])
-        return readings
+        """Return the readings alone."""
+        return self.look(variables)[1]
 
     @cached_property
     def _look(self) -> Program:
+        return Program(_looked, self._network, tuple(self.graph.objectives))
+
+    @property
+    def _network(self) -> Network:
         assert self.graph.network is not None
-        return Program(_looked, self.graph.network, tuple(self.graph.objectives))
+        return self.graph.network
 
 
 def _looked(
     network: Network, objectives: Sequence[Objective], params: Any, state: Any, batch: Batch
-) -> tuple[Pass, Health]:
+) -> tuple[Pass, Look]:
     result = backprop(network, objectives, params, state, Context(), batch)
-    return result, health(network, result, params)
+    return result, look(network, result, params)
 
 
 class Start:

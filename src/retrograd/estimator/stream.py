@@ -47,7 +47,7 @@ class Stream:
                 batch = in_precision({name: column[chosen] for name, column in columns.items()}, self.precision)
                 train, outcome = self.stepper.single(train, batch)
                 total += float(outcome.loss) * len(chosen)
-            is_finite = math.isfinite(total) and bool(all_finite(train.params))
+            is_finite = math.isfinite(total) and all_finite(train.params)
             self.train = train if is_finite else before
         if not is_finite:
             raise NonFiniteError("the loss or a weight is not finite; the weights from before are kept",

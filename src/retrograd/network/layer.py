@@ -176,10 +176,12 @@ class Layer(Settings):
 class Activation(Layer):
     """A function applied to each element, or along an axis, as softmax.
 
-    `initializer` names the initial weights that keep the scale of signals through this activation.
+    `initializer` names the initial weights that keep the scale of signals through this activation; `steepest` is the
+    largest magnitude of its derivative, where that is known.
     """
 
     initializer: ClassVar[str] = "glorot_uniform"
+    steepest: ClassVar[float | None] = None
     by_element: ClassVar[bool] = True  # each element of y depends on that of x alone
 
 

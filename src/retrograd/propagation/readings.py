@@ -1,4 +1,4 @@
-"""Readings: statistics of one pass, small enough to be computed inside the training step and kept for every layer."""
+"""Readings: statistics of one pass, small enough to be kept for every layer."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from retrograd.propagation.backprop import Pass
 from retrograd.propagation.one_layer import adjoint, run_layer
 
 SATURATED = 0.05  # of the largest derivative that the activation has
+NO_SLOPE = 1e-7  # what float32 does not tell from 0 beside 1
 GRID = np.linspace(-8, 8, 3201, dtype=np.float32)  # where that derivative is looked for
 
 
 class Reading(NamedTuple):
     """One tensor: root mean square, largest magnitude, share of zeros, number of values that are not finite."""
 
-    rms: Array
-    largest: Array
-    zeros: Array
-    nonfinite: Array
+    rms: Any
+    largest: Any
+    zeros: Any
+    nonfinite: Any
 
 
 class Units(NamedTuple):
@@ -35,8 +36,18 @@ class Units(NamedTuple):
     Dead: the derivative is 0 for every row. Saturated: its mean magnitude is under 5 % of the largest there is.
     """
 
-    dead: Array
-    saturated: Array
+    dead: Any
+    saturated: Any
+
+
+class Look(NamedTuple):
+    """What readings are taken of: the tensors of one pass, and the derivatives of the activations by element."""
+
+    outputs: dict[str, Any]
+    deltas: dict[str, Any]
+    grads: dict[str, Params]
+    params: Mapping[str, Params]
+    slopes: dict[str, Array]
 
 
 class Health(NamedTuple):
@@ -49,42 +60,60 @@ class Health(NamedTuple):
     units: dict[str, Units]
 
 
-def health(network: Network, result: Pass, params: Mapping[str, Params]) -> Health:
-    """Return the readings of a pass. Pure: compiled into a step, it costs what it reads and nothing else."""
+def look(network: Network, result: Pass, params: Mapping[str, Params]) -> Look:
+    """Return what readings are taken of. Pure: compiled with the pass, it costs the derivatives alone."""
     outputs = {node.name: result.outputs[node.name] for node in network.nodes}
-    return Health(
-        outputs=_each(outputs),
-        deltas=_each({name: result.deltas[name] for name in outputs if result.deltas.get(name) is not None}),
-        grads=_each(result.grads),
-        params=_each(params),
-        units={
-            node.name: units(node.layer, own_params(params, node), take(result.outputs, node.inputs[0]))
-            for node in network.nodes
-            if acts_by_element(node.layer)
-        },
-    )
+    deltas = {name: result.deltas[name] for name in outputs if result.deltas.get(name) is not None}
+    slopes = {
+        node.name: derivative(node.layer, own_params(params, node), take(result.outputs, node.inputs[0]))
+        for node in network.nodes
+        if acts_by_element(node.layer)
+    }
+    return Look(outputs, deltas, result.grads, params, slopes)
 
 
-def read(x: Array) -> Reading:
+def health(network: Network, seen: Look) -> Health:
+    """Return the readings of a pass, computed by NumPy of its arrays, and inside of a compiled step by JAX.
+
+    XLA compiles hundreds of small sums for seconds, which NumPy takes a millisecond for.
+    """
+    with np.errstate(all="ignore"):
+        return Health(
+            outputs=_each(seen.outputs),
+            deltas=_each(seen.deltas),
+            grads=_each(seen.grads),
+            params=_each(seen.params),
+            units={name: units(network.by_name[name].layer, slope) for name, slope in seen.slopes.items()},
+        )
+
+
+def numbers(x: Any) -> Any:
+    """Return the library whose functions compute with x: NumPy or JAX's counterpart."""
+    return np if isinstance(x, (np.ndarray, np.generic)) else jnp
+
+
+def read(x: Any) -> Reading:
     """Return the reading of one tensor; rms and largest magnitude are those of its finite values."""
-    finite = jnp.isfinite(x)
-    size = jnp.where(finite, jnp.abs(x.astype(jnp.float32)), 0)
-    count = max(x.size, 1)
+    xp = numbers(x)
+    finite = xp.isfinite(x)
+    size = xp.where(finite, xp.abs(x.astype(np.float32)), np.float32(0))
+    count = np.float32(max(x.size, 1))
     return Reading(
-        rms=jnp.sqrt(jnp.sum(size * size) / count),
-        largest=jnp.max(size, initial=0.0),
-        zeros=jnp.sum(x == 0, dtype=jnp.float32) / count,
-        nonfinite=jnp.sum(~finite, dtype=jnp.int32),
+        rms=xp.sqrt(xp.sum(size * size) / count),
+        largest=xp.max(size, initial=0.0),
+        zeros=xp.sum(x == 0, dtype=np.float32) / count,
+        nonfinite=xp.sum(~finite, dtype=np.int32),
     )
 
 
-def units(layer: Layer, params: Params, x: Array) -> Units:
-    """Return how many of an activation's units are dead or saturated over the rows of x [rows, ..., units]."""
-    slope = jnp.abs(derivative(layer, params, x)).reshape(-1, x.shape[-1])
+def units(layer: Layer, slope: Any) -> Units:
+    """Return how many of an activation's units are dead or saturated by its derivative at rows [rows, ..., units]."""
+    xp = numbers(slope)
+    size = xp.abs(slope).reshape(-1, slope.shape[-1])
     limit = SATURATED * steepest(layer)
     return Units(
-        dead=jnp.mean(jnp.max(slope, 0) <= 1e-7, dtype=jnp.float32),
-        saturated=jnp.mean(jnp.mean(slope, 0) < limit, dtype=jnp.float32),
+        dead=xp.mean(xp.max(size, 0) <= NO_SLOPE, dtype=np.float32),
+        saturated=xp.mean(xp.mean(size, 0) < limit, dtype=np.float32),
     )
 
 
@@ -100,9 +129,15 @@ def derivative(layer: Layer, params: Params, x: Array) -> Array:
     return slope
 
 
-@functools.cache
 def steepest(layer: Layer) -> float:
-    """Return the largest derivative of an activation, found on a grid."""
+    """Return the largest derivative of an activation: as it says itself, or on a grid."""
+    known: float | None = getattr(layer, "steepest", None)
+    return steepest_on_grid(layer) if known is None else known
+
+
+@functools.cache
+def steepest_on_grid(layer: Layer) -> float:
+    """Return the largest derivative of an activation at the points of a grid."""
 
     @jax.jit
     def largest() -> Array:

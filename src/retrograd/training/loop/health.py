@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from retrograd.base.compilation.programs import Program
-from retrograd.network.layer import Static
+from retrograd.network.layer import Params, Static
 from retrograd.network.network import Network
 from retrograd.present.numbers import number
-from retrograd.propagation.readings import Health, Reading, Units, health
+from retrograd.propagation.readings import Health, Look, Reading, Units, health, look, numbers
 from retrograd.record.events import Health as HealthEvent
 from retrograd.update.step import SMALL_STEP, Stepper, TrainState, apply_gradients
 
@@ -73,40 +72,51 @@ class HealthWatch:
     def reading(self, stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tuple[Health, Quantities]:
         """Return the health of the step from here on a batch, and further quantities of the step."""
         if self._program is None or self._program.things != (stepper,):  # the guard may have changed the stepper
-            self._program = Program(_stacked, stepper, quickly=stepper.cost(train, batch).operations < SMALL_STEP)
-        stacked, form = self._program(train, batch)
+            small = stepper.cost(train, batch).operations < SMALL_STEP and jax.default_backend() == "cpu"
+            self._program = Program(_looked, stepper, quickly=True) if small else Program(_stacked, stepper)
+        seen = self._program(train, batch)
+        if self._program.quickly:
+            return _read(stepper, *jax.device_get(seen))
+        stacked, form = seen
         reading: tuple[Health, Quantities] = jax.tree.unflatten(form.value, np.asarray(stacked).tolist())
         return reading
 
 
-def _stacked(stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tuple[jax.Array, Static]:
-    """Return all readings as one array, and their form: hundreds of single numbers take long to fetch."""
-    leaves, form = jax.tree.flatten(_read(stepper, train, batch))
-    return jnp.stack([leaf.astype(jnp.float32) for leaf in leaves]), Static(form)
-
-
-def _read(stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tuple[Health, Quantities]:
+def _looked(stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tuple[Look, dict[str, Params]]:
+    """Return the tensors of a step, and the parameters after it."""
     result = stepper.evaluate(train, batch)
     grads = stepper.trained(result.grads)
     after, _ = apply_gradients(stepper.chain, train.params, grads, train.optimizer, train.rate_factor)
-    ratios = {
-        f"{node}/{name}": _norm(after[node][name] - value) / jnp.maximum(_norm(value), TINY)
-        for node, own in stepper.trained(train.params).items()
-        for name, value in own.items()
-    }
-    found = health(stepper.network, result, train.params)
-    return found, {
-        "update_ratio": ratios,
-        "backward_gain": backward_gains(stepper.network, found),
-        "gradient_norm": {"network": optax.tree.norm(grads)},
-    }
+    return look(stepper.network, result, train.params), after
+
+
+def _stacked(stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tuple[jax.Array, Static]:
+    """Return all readings as one array, and their form: hundreds of single numbers take long to fetch."""
+    leaves, form = jax.tree.flatten(_read(stepper, *_looked(stepper, train, batch)))
+    return jnp.stack([leaf.astype(jnp.float32) for leaf in leaves]), Static(form)
+
+
+def _read(stepper: Stepper, seen: Look, after: Mapping[str, Params]) -> tuple[Health, Quantities]:
+    """Return the readings of NumPy's arrays, or inside of a program those of JAX's."""
+    with np.errstate(all="ignore"):
+        ratios = {
+            f"{node}/{name}": _norm([after[node][name] - value]) / _at_least_tiny(_norm([value]))
+            for node, own in stepper.trained(seen.params).items()
+            for name, value in own.items()
+        }
+        found = health(stepper.network, seen)
+        return found, {
+            "update_ratio": ratios,
+            "backward_gain": backward_gains(stepper.network, found),
+            "gradient_norm": {"network": _norm(jax.tree.leaves(stepper.trained(seen.grads)))},
+        }
 
 
 def backward_gains(network: Network, found: Health) -> dict[str, Any]:
     """Return rms(dLoss/dx) / rms(dLoss/dy) of each node that reads another one's output x and puts out y."""
     rms = {path: reading.rms for path, reading in found.deltas.items()}
     pairs = {node.name: node.inputs[0].partition(".")[0] for node in network.nodes if node.inputs}
-    return {y: rms[x] / jnp.maximum(rms[y], TINY) for y, x in pairs.items() if x in rms and y in rms}
+    return {y: rms[x] / _at_least_tiny(rms[y]) for y, x in pairs.items() if x in rms and y in rms}
 
 
 def plain(found: Health, further: Quantities) -> Readings:
@@ -147,5 +157,10 @@ def sentence(readings: Readings) -> str:
     return "; ".join(parts)
 
 
-def _norm(x: jax.Array) -> jax.Array:
-    return jnp.sqrt(jnp.sum(jnp.square(x.astype(jnp.float32))))
+def _norm(tensors: Sequence[Any]) -> Any:
+    xp = numbers(tensors[0])
+    return xp.sqrt(sum(xp.sum(xp.square(tensor.astype(np.float32))) for tensor in tensors))
+
+
+def _at_least_tiny(value: Any) -> Any:
+    return numbers(value).maximum(value, np.float32(TINY))

@@ -24,6 +24,7 @@ class ReLU(Elementwise):
     """
 
     initializer = "he_normal"
+    steepest = 1.0
     equations = Equations(
         forward="y = max(x, 0)",
         backward=("dx = dy where y > 0, else 0",),

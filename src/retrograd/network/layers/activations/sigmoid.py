@@ -24,6 +24,7 @@ class Sigmoid(Elementwise):
              should act on x itself, as binary_cross_entropy does.
     """
 
+    steepest = 0.25
     equations = Equations(
         forward="y = 1 / (1 + exp(-x))",
         backward=("dx = dy · y (1 - y)",),

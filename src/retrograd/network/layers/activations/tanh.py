@@ -22,6 +22,7 @@ class Tanh(Elementwise):
     Shapes:  x [batch, ...] -> y, the same
     """
 
+    steepest = 1.0
     equations = Equations(
         forward="y = tanh(x)",
         backward=("dx = dy (1 - y²)",),
