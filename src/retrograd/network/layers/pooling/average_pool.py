@@ -77,18 +77,18 @@ class AveragePool(Layer):
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         window = self._window(expect_axes(x, 1, 2))
         total = functools.reduce(jnp.add, views(x, window))
-        return Forward(total * self._shares(window).astype(x.dtype), Static(x.shape))
+        return Forward(total * self.shares(window).astype(x.dtype), Static(x.shape))
 
     @override
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
         window = self._window(tape.value[1:-1])
-        return Backward((fold([dy * self._shares(window).astype(dy.dtype)] * len(window.places), window),))
+        return Backward((fold([dy * self.shares(window).astype(dy.dtype)] * len(window.places), window),))
 
     def _window(self, lengths: tuple[int, ...]) -> Window:
         stride = self.window if self.stride is None else self.stride
         return expect_values(place_window(lengths, self.window, stride, 1, self.padding, self.ceil, what="window"))
 
-    def _shares(self, window: Window) -> np.ndarray:
+    def shares(self, window: Window) -> np.ndarray:
         """Return 1 / (how many values each window counts), [*outputs, 1]."""
         counts: np.ndarray = np.ones(())
         for axis, (low, high) in enumerate(window.padding):

@@ -1,0 +1,93 @@
+"""Pooling, and its opposite."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from retrograd.network import layers as kinds
+from retrograd.network.layers.pooling.adaptive_average_pool import means
+from retrograd.network.layers.pooling.upsample import straight_lines
+from retrograd.network.layers.shared.window import Window, each_axis, place_window
+from retrograd.ship.onnx.graph import TYPES, Graph, Value
+from retrograd.ship.onnx.registry import Weights, to_onnx
+
+
+@to_onnx.register(kinds.MaxPool)
+def max_pool(g: Graph, layer: kinds.MaxPool, weights: Weights, x: Value) -> Value:
+    """MaxPool, behind margins of -infinity where a window may not be padded so far."""
+    stride = layer.window if layer.stride is None else layer.stride
+    window = place_window(x.shape[1:-1], layer.window, stride, layer.dilation, layer.padding, layer.ceil)
+    name, pads = g.channels_first(x), _pads(window)
+    if any(n >= k for n, k in zip(pads, window.kernel * 2, strict=True)):
+        axes = len(window.kernel)
+        edges = np.array([0, 0, *pads[:axes], 0, 0, *pads[axes:]], np.int64)
+        name, pads = g.op("Pad", name, edges, np.float32(-np.inf)), [0] * len(pads)
+    y = g.op("MaxPool", name, kernel_shape=list(window.kernel), strides=list(window.stride), pads=pads,
+             dilations=list(window.dilation))  # fmt: skip
+    return Value(y, first=True)
+
+
+@to_onnx.register(kinds.AveragePool)
+def average_pool(g: Graph, layer: kinds.AveragePool, weights: Weights, x: Value) -> Value:
+    """AveragePool over all places, times a factor where fewer count."""
+    stride = layer.window if layer.stride is None else layer.stride
+    window = place_window(x.shape[1:-1], layer.window, stride, 1, layer.padding, layer.ceil)
+    y = g.op("AveragePool", g.channels_first(x), kernel_shape=list(window.kernel), strides=list(window.stride),
+             pads=_pads(window), count_include_pad=1)  # fmt: skip
+    factors = np.moveaxis(layer.shares(window), -1, 0) * np.prod(window.kernel)
+    return Value(y if (factors == 1).all() else g.op("Mul", y, factors.astype(np.float32)), first=True)
+
+
+def _pads(window: Window) -> list[int]:
+    """Return margins that give the window's number of outputs, a last one that hangs over the end included."""
+    return [low for low, _ in window.margins] + [max(high, 0) for _, high in window.margins]
+
+
+@to_onnx.register(kinds.GlobalAveragePool)
+def global_average_pool(g: Graph, layer: kinds.GlobalAveragePool, weights: Weights, x: Value, *mask: Value) -> str:
+    """The mean over all places, or over those of a mask."""
+    if not mask:
+        return g.op("ReduceMean", x.name, _places(x), keepdims=0)
+    counts = g.op("Cast", mask[0], to=TYPES["float32"])
+    places = np.arange(1, x.axes + 1)
+    total = g.op("Unsqueeze", g.op("Max", g.op("ReduceSum", counts, places, keepdims=0), 1.0), np.array([1]))
+    seen = g.op("Mul", x, g.op("Unsqueeze", counts, np.array([x.axes + 1])))
+    return g.op("Div", g.op("ReduceSum", seen, places, keepdims=0), total)
+
+
+@to_onnx.register(kinds.GlobalMaxPool)
+def global_max_pool(g: Graph, layer: kinds.GlobalMaxPool, weights: Weights, x: Value) -> str:
+    """The largest value over all places."""
+    return g.op("ReduceMax", x.name, _places(x), keepdims=0)
+
+
+def _places(x: Value) -> np.ndarray:
+    return np.array([x.along(axis) for axis in range(1, x.axes + 1)])
+
+
+@to_onnx.register(kinds.AdaptiveAveragePool)
+def adaptive_average_pool(g: Graph, layer: kinds.AdaptiveAveragePool, weights: Weights, x: Value) -> Value:
+    """A product with the matrix of means along each axis."""
+    outputs = each_axis(layer.output, x.axes, "output")
+    return _map_axes(g, x, [means(n, length) for n, length in zip(outputs, x.shape[1:-1], strict=True)])
+
+
+@to_onnx.register(kinds.Upsample)
+def upsample(g: Graph, layer: kinds.Upsample, weights: Weights, x: Value) -> Value:
+    """Resize, or of a sequence's straight lines a product."""
+    factors = each_axis(layer.factor, x.axes, "factor")
+    if layer.method == "bilinear" and x.axes == 1:
+        return _map_axes(g, x, [straight_lines(x.shape[1], factors[0])])
+    scales = np.array([1, 1, *factors], np.float32)
+    way = {"nearest": {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+           "bilinear": {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}}  # fmt: skip
+    return Value(g.op("Resize", g.channels_first(x), None, scales, **way[layer.method]), first=True)
+
+
+def _map_axes(g: Graph, x: Value, matrices: Sequence[np.ndarray]) -> Value:
+    """Return x [batch, channels, *lengths] with each axis multiplied by its matrix [outputs, length]."""
+    *rows, columns = (matrix.astype(np.float32) for matrix in matrices)
+    y = g.op("MatMul", g.channels_first(x), columns.T)
+    return Value(g.op("MatMul", rows[0], y) if rows else y, first=True)

@@ -1,0 +1,145 @@
+"""Recurrent layers: ONNX's own where every step counts, else a loop (Scan) over the steps that a mask names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from retrograd.network import layers as kinds
+from retrograd.network.layers.recurrent.recurrent import REVERSE, Recurrent
+from retrograd.ship.onnx.graph import Graph, Value, body_of
+from retrograd.ship.onnx.registry import Weights, to_onnx
+
+ORDERS = {"RNN": [0], "GRU": [1, 0, 2], "LSTM": [0, 3, 1, 2]}  # where ONNX's gates stand among the layer's
+
+
+@to_onnx.register(kinds.RNN, kinds.GRU, kinds.LSTM)
+def recurrent(g: Graph, layer: Recurrent, weights: Weights, x: Value, *others: Value) -> str | dict[str, str]:
+    """Run the steps, and lay the directions side by side."""
+    states = [other for other in others if other.dtype != "bool"]
+    mask = next((other for other in others if other.dtype == "bool"), None)
+    time_first = g.op("Transpose", x, perm=[1, 0, 2])
+    count = len(layer.prefixes)
+    initial = [g.op("Transpose", g.reshape(state, 0, count, int(layer.units)), perm=[1, 0, 2]) for state in states]
+    if mask is None:
+        sequence, *finals = _at_once(g, layer, weights, time_first, initial)
+    else:
+        sequence, *finals = _step_by_step(g, layer, weights, time_first, mask, initial)
+    both = count * int(layer.units)
+    parts = {name: g.reshape(g.op("Transpose", final, perm=[1, 0, 2]), 0, both)
+             for name, final in zip(layer.states, finals, strict=True) if layer.output in (name, "all")}  # fmt: skip
+    if layer.output in ("sequence", "all"):
+        parts["sequence"] = g.reshape(g.op("Transpose", sequence, perm=[2, 0, 1, 3]), 0, 0, both)
+    return parts if layer.output == "all" else parts[layer.output]
+
+
+def _at_once(g: Graph, layer: Recurrent, weights: Weights, x: str, initial: list[str]) -> list[str]:
+    """Return the sequence [time, directions, batch, units] and the final states [directions, batch, units]."""
+    kind, prefixes = type(layer).__name__, layer.prefixes
+    order = ORDERS[kind]
+    settings: dict[str, Any] = {"hidden_size": int(layer.units)}
+    if isinstance(layer, kinds.RNN):
+        settings["activations"] = [layer.nonlinearity.capitalize()] * len(prefixes)
+    if isinstance(layer, kinds.GRU):
+        settings["linear_before_reset"] = int(layer.reset == "after")
+    if len(prefixes) > 1:
+        settings["direction"] = "bidirectional"
+
+    def gates(name: str) -> np.ndarray:
+        """Return what the gates have of one kind, in ONNX's order, [directions, gates · units, ...]."""
+        each = [np.split(weights[prefix + name], layer.gates, -1) for prefix in prefixes]
+        return np.stack([np.concatenate([parts[i] for i in order], -1).T for parts in each])
+
+    bias = None
+    if "bias" in weights:
+        own = gates("bias")
+        recurrent_bias = np.zeros_like(own)
+        if "recurrent_bias" in weights:  # of n alone, the last of ONNX's gates
+            recurrent_bias[:, -int(layer.units) :] = [weights[f"{prefix}recurrent_bias"] for prefix in prefixes]
+        bias = g.constant(np.concatenate([own, recurrent_bias], -1), "bias")
+    constants = [g.constant(gates(name), name) for name in ("input_weight", "recurrent_weight")]
+    return g.ops(kind, 1 + len(layer.states), x, *constants, bias, None, *initial, **settings)
+
+
+def _step_by_step(g: Graph, layer: Recurrent, weights: Weights, x: str, mask: Value, initial: list[str]) -> list[str]:
+    """Return the same where a mask lets steps count or not: the others carry the state on and give 0."""
+    counts = g.op("Unsqueeze", g.op("Transpose", mask, perm=[1, 0]), np.array([2]))
+    sequences, finals = [], []
+    for i, prefix in enumerate(layer.prefixes):
+        own = {name.removeprefix(prefix): array for name, array in weights.items()
+               if name.startswith(prefix) and (prefix or not name.startswith(REVERSE))}  # fmt: skip
+        z = g.op("MatMul", x, g.constant(own["input_weight"], f"{prefix}input_weight"))
+        z = g.op("Add", z, g.constant(own["bias"], f"{prefix}bias")) if "bias" in own else z
+        starts = [g.op("Gather", state, np.int64(i), axis=0) for state in initial] or [_zeros(g, z, layer)] * len(
+            layer.states
+        )
+        turned = int(prefix == REVERSE)
+        *ends, steps = g.ops("Scan", len(starts) + 1, *starts, z, counts, body=_body(g, layer, own), num_scan_inputs=2,
+                             scan_input_directions=[turned] * 2, scan_output_directions=[turned])  # fmt: skip
+        sequences.append(g.op("Unsqueeze", g.op("Where", counts, steps, np.float32(0)), np.array([1])))
+        finals.append([g.op("Unsqueeze", end, np.array([0])) for end in ends])
+    joined = [_concat(g, list(each), 0) for each in zip(*finals, strict=True)]
+    return [_concat(g, sequences, 1), *joined]
+
+
+def _concat(g: Graph, parts: list[str], axis: int) -> str:
+    return parts[0] if len(parts) == 1 else g.op("Concat", *parts, axis=axis)
+
+
+def _zeros(g: Graph, z: str, layer: Recurrent) -> str:
+    """Return zeros [batch, units]."""
+    rows = g.op("Slice", g.op("Shape", z), np.array([1]), np.array([2]))
+    shape = g.op("Concat", rows, np.array([int(layer.units)]), axis=0)
+    return g.op("Expand", np.float32(0), shape)
+
+
+def _body(g: Graph, layer: Recurrent, own: Weights) -> Any:
+    """Return the graph of one step: states and what the step reads -> states, and the first of them to collect."""
+    body = Graph(g.path, outer=g)
+    before = [body.free(f"{g.path}/{name}_before") for name in layer.states]
+    z, counts = body.free(f"{g.path}/z"), body.free(f"{g.path}/counts")
+    after = STEPS[type(layer).__name__](body, layer, own, z, before)
+    carried = [body.op("Where", counts, new, old) for new, old in zip(after, before, strict=True)]
+    collected = body.op("Identity", carried[0])
+    inputs = [*((name, "float32", 2) for name in before), (z, "float32", 2), (counts, "bool", 2)]
+    return body_of(body, f"{g.path}/step", inputs, [(name, "float32", 2) for name in (*carried, collected)])
+
+
+def _rnn(g: Graph, layer: Any, own: Weights, z: str, before: list[str]) -> list[str]:
+    """h = f(z + h W_h)."""
+    z = g.op("Add", z, g.op("MatMul", before[0], g.constant(own["recurrent_weight"], "recurrent_weight")))
+    return [g.op(layer.nonlinearity.capitalize(), z)]
+
+
+def _lstm(g: Graph, layer: Any, own: Weights, z: str, before: list[str]) -> list[str]:
+    """c = f c + i g, h = o tanh(c)."""
+    h, c = before
+    z = g.op("Add", z, g.op("MatMul", h, g.constant(own["recurrent_weight"], "recurrent_weight")))
+    i, f, new, o = _split(g, z, 4, layer)
+    i, f, new, o = g.op("Sigmoid", i), g.op("Sigmoid", f), g.op("Tanh", new), g.op("Sigmoid", o)
+    c = g.op("Add", g.op("Mul", f, c), g.op("Mul", i, new))
+    return [g.op("Mul", o, g.op("Tanh", c)), c]
+
+
+def _gru(g: Graph, layer: Any, own: Weights, z: str, before: list[str]) -> list[str]:
+    """h = (1 - u) n + u h = n + u (h - n), the reset gate before or after the product."""
+    (h,), units, weight = before, int(layer.units), own["recurrent_weight"]
+    ar, au, an = _split(g, z, 3, layer)
+    if layer.reset == "before":
+        hr, hu = _split(g, g.op("MatMul", h, g.constant(weight[:, : 2 * units], "recurrent_weight")), 2, layer)
+        r = g.op("Sigmoid", g.op("Add", ar, hr))
+        q = g.op("MatMul", g.op("Mul", r, h), g.constant(weight[:, 2 * units :], "recurrent_weight"))
+    else:
+        hr, hu, hn = _split(g, g.op("MatMul", h, g.constant(weight, "recurrent_weight")), 3, layer)
+        hn = g.op("Add", hn, g.constant(own["recurrent_bias"], "recurrent_bias")) if "recurrent_bias" in own else hn
+        q = g.op("Mul", g.op("Sigmoid", g.op("Add", ar, hr)), hn)
+    u, n = g.op("Sigmoid", g.op("Add", au, hu)), g.op("Tanh", g.op("Add", an, q))
+    return [g.op("Add", n, g.op("Mul", u, g.op("Sub", h, n)))]
+
+
+STEPS = {"RNN": _rnn, "LSTM": _lstm, "GRU": _gru}
+
+
+def _split(g: Graph, z: str, parts: int, layer: Recurrent) -> list[str]:
+    return g.ops("Split", parts, z, np.array([int(layer.units)] * parts), axis=-1)
