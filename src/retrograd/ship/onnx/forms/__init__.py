@@ -1,5 +1,19 @@
 """The layers' ONNX forms, a file for each family; importing this package registers them all."""
 
-from retrograd.ship.onnx.forms import activations, attention, convolution, normalisation, plain, pooling, recurrent
+from retrograd.ship.onnx.forms import (
+    activations,
+    attention,
+    convolution,
+    merging,
+    normalisation,
+    plain,
+    pooling,
+    rearranging,
+    recurrent,
+    reducing,
+)
 
-__all__ = ["activations", "attention", "convolution", "normalisation", "plain", "pooling", "recurrent"]
+__all__ = [
+    "activations", "attention", "convolution", "merging", "normalisation", "plain", "pooling", "rearranging",
+    "recurrent", "reducing",
+]  # fmt: skip

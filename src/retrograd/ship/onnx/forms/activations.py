@@ -83,11 +83,21 @@ def gelu(g: Graph, layer: kinds.GELU, weights: Weights, x: Value) -> Value:
 
 @to_onnx.register(kinds.Softmax)
 def softmax(g: Graph, layer: kinds.Softmax, weights: Weights, x: Value) -> Value:
-    """Shares along an axis."""
-    return g.each("Softmax", x, axis=x.along(layer.axis))
+    """Shares along an axis, or several."""
+    if isinstance(layer.axis, int):
+        return g.each("Softmax", x, axis=x.along(layer.axis))
+    return g.each("Exp", _log_shares(g, layer.axis, x))
 
 
 @to_onnx.register(kinds.LogSoftmax)
 def log_softmax(g: Graph, layer: kinds.LogSoftmax, weights: Weights, x: Value) -> Value:
     """Their logarithms."""
-    return g.each("LogSoftmax", x, axis=x.along(layer.axis))
+    return (
+        g.each("LogSoftmax", x, axis=x.along(layer.axis))
+        if isinstance(layer.axis, int)
+        else _log_shares(g, layer.axis, x)
+    )
+
+
+def _log_shares(g: Graph, axis: tuple[int, ...], x: Value) -> Value:
+    return g.each("Sub", x, g.op("ReduceLogSumExp", x.name, np.array([x.along(i) for i in axis]), keepdims=1))

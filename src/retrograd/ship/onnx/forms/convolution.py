@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import jax.numpy as jnp
 import numpy as np
 
 from retrograd.network import layers as kinds
-from retrograd.network.layers.convolution.borders import PaddingMode, pad
 from retrograd.network.layers.convolution.convolution import Convolution
 from retrograd.network.layers.shared.window import axis_margins, each_axis, place_window
+from retrograd.ship.onnx.forms.rearranging import sources
 from retrograd.ship.onnx.graph import Graph, Value
 from retrograd.ship.onnx.registry import Weights, to_onnx
 
@@ -22,19 +21,13 @@ def convolution(g: Graph, layer: Convolution, weights: Weights, x: Value) -> Val
     name, pads = g.channels_first(x), [p[0] for p in window.padding] + [p[1] for p in window.padding]
     if layer.padding_mode != "zeros":
         for axis, (length, margins) in enumerate(zip(window.lengths, window.padding, strict=True), 2):
-            name = g.op("Gather", name, _sources(length, margins, layer.padding_mode), axis=axis)
+            name = g.op("Gather", name, sources(length, margins, layer.padding_mode), axis=axis)
         pads = [0] * len(pads)
     weight = np.moveaxis(weights["weight"], (-1, -2), (0, 1))  # [filters, channels of a group, *kernel]
     settings = {"strides": list(window.stride), "dilations": list(window.dilation), "pads": pads}
     y = g.op("Conv", name, g.constant(weight, "weight"), _bias(g, weights), kernel_shape=list(window.kernel),
              group=x.shape[-1] // weight.shape[1], **settings)  # fmt: skip
     return Value(y, first=True)
-
-
-def _sources(length: int, margins: tuple[int, int], mode: PaddingMode) -> np.ndarray:
-    """Return for each place of a padded axis the place that it shows."""
-    places = jnp.arange(length)[None, :, None]
-    return np.asarray(pad(places, [margins], mode)).ravel().astype(np.int64)
 
 
 def _bias(g: Graph, weights: Weights) -> str | None:

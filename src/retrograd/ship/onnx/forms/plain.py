@@ -1,10 +1,7 @@
-"""Dense layers and embeddings, what joins and reshapes, and what does nothing outside of training."""
+"""Dense layers and embeddings, positions, and what does nothing outside of training."""
 
 from __future__ import annotations
 
-import functools
-import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,39 +29,6 @@ def embedding(g: Graph, layer: kinds.Embedding, weights: Weights, ids: Value) ->
     return g.op("Gather", g.constant(weights["weight"], "weight"), ids, axis=0)
 
 
-@to_onnx.register(kinds.Add)
-def add(g: Graph, layer: kinds.Add, weights: Weights, *inputs: Value) -> Value:
-    """y = x1 + x2 + ..."""
-    return _joined(g, "Add", inputs)
-
-
-@to_onnx.register(kinds.Multiply)
-def multiply(g: Graph, layer: kinds.Multiply, weights: Weights, *inputs: Value) -> Value:
-    """y = x1 x2 ..."""
-    return _joined(g, "Mul", inputs)
-
-
-@to_onnx.register(kinds.Concat)
-def concat(g: Graph, layer: kinds.Concat, weights: Weights, *inputs: Value) -> Value:
-    """y = [x1, x2, ...] along an axis."""
-    first, names = _one_way(g, inputs)
-    return replace(inputs[0], first=first,
-                   name=g.op("Concat", *names, axis=replace(inputs[0], first=first).along(layer.axis)))  # fmt: skip
-
-
-@to_onnx.register(kinds.Flatten)
-def flatten(g: Graph, layer: kinds.Flatten, weights: Weights, x: Value) -> Value | str:
-    """All axes after the batch as one."""
-    return x if len(x.shape) == 2 else g.reshape(x, 0, math.prod(x.shape[1:]))
-
-
-@to_onnx.register(kinds.Reshape)
-def reshape(g: Graph, layer: kinds.Reshape, weights: Weights, x: Value) -> str:
-    """Other axes after the batch."""
-    known = math.prod(n for n in layer.shape if n != -1)
-    return g.reshape(x, 0, *(math.prod(x.shape[1:]) // known if n == -1 else n for n in layer.shape))
-
-
 @to_onnx.register(
     kinds.Identity, kinds.Dropout, kinds.GaussianNoise, kinds.SpatialDropout, kinds.StochasticDepth, kinds.ColorJitter,
     kinds.Cutout, kinds.RandomCrop, kinds.RandomFlip, kinds.RandomRotation, kinds.RandomScaling, kinds.TimeShift,
@@ -73,17 +37,6 @@ def reshape(g: Graph, layer: kinds.Reshape, weights: Weights, x: Value) -> str:
 def nothing(g: Graph, layer: Any, weights: Weights, x: Value) -> Value:
     """What acts in training alone has no node."""
     return x
-
-
-def _one_way(g: Graph, inputs: tuple[Value, ...]) -> tuple[bool, list[str]]:
-    """Return whether all inputs are read with the channels first, and their names then."""
-    first = all(x.first for x in inputs)
-    return first, [g.channels_first(x) if first else g.plain(x) for x in inputs]
-
-
-def _joined(g: Graph, kind: str, inputs: tuple[Value, ...]) -> Value:
-    first, names = _one_way(g, inputs)
-    return replace(inputs[0], first=first, name=functools.reduce(lambda a, b: g.op(kind, a, b), names))
 
 
 @to_onnx.register(kinds.Positions)
@@ -97,3 +50,14 @@ def positions(g: Graph, layer: kinds.Positions, weights: Weights, x: Value) -> s
 def learned_positions(g: Graph, layer: kinds.LearnedPositions, weights: Weights, x: Value) -> str:
     """y(t) = x(t) + W(t)."""
     return g.op("Add", x, g.constant(weights["weight"][: x.shape[1]], "weight"))
+
+
+@to_onnx.register(kinds.Bilinear)
+def bilinear(g: Graph, layer: kinds.Bilinear, weights: Weights, x1: Value, x2: Value) -> str:
+    """y_k = Σ x1_i W_ijk x2_j + b: a product by the first input, then a row of the second times what that gave."""
+    weight = weights["weight"]
+    first, second, units = weight.shape
+    by_first = g.op("MatMul", x1, g.constant(weight.reshape(first, -1), "weight"))
+    matrices = g.reshape(by_first, *(0,) * (len(x1.shape) - 1), second, units)
+    y = g.op("Squeeze", g.op("MatMul", g.op("Unsqueeze", x2, np.array([-2])), matrices), np.array([-2]))
+    return g.op("Add", y, g.constant(weights["bias"], "bias")) if "bias" in weights else y
