@@ -76,7 +76,7 @@ def write(task: Task, folder: Path) -> None:
         "data": {"path": "data.csv", "target": "target"},
         "network": [
             *image,
-            *({"dense": {"units": n, "activation": "relu", "weight": "glorot_uniform"}} for n in task.units),  # as theirs
+            *({"dense": {"units": n, "activation": "relu", "weight": "glorot_uniform"}} for n in task.units),
             {"dense": "classes" if task.classes else "targets"},
         ],
         "optimizer": "adam",
