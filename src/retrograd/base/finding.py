@@ -1,11 +1,13 @@
-"""What was found odd or wrong: where, how it is known, why it may be, and what may help."""
+"""What is odd or wrong: where, how it is known, why it may be, and what may help."""
 
 from __future__ import annotations
 
-import re
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 Severity = Literal["note", "risk", "fault"]  # harmless as long as the network learns; may spoil it; spoils it for sure
+Value = float | str
+NOTHING: Mapping[str, Value] = {}
 
 
 class Evidence(NamedTuple):
@@ -19,17 +21,12 @@ class Evidence(NamedTuple):
         limit = "" if self.threshold is None else f" (threshold {self.threshold:.4g})"
         return f"{self.quantity} {self.value:.4g}{limit}"
 
-    @property
-    def spellings(self) -> set[str]:
-        """The value as sentences write it."""
-        return {f"{self.value:{form}}" for form in (".2g", ".3g", ".4g", "g", ".0%", ".1%")}
-
-
-NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?%?")
-
 
 class Finding(NamedTuple):
-    """One finding. `path` is a node, parameter, column or setting; `remedies` are names in the registry of remedies."""
+    """One finding. `path` is a node, parameter, column or setting; `remedies` are names in the registry of remedies.
+
+    `form` with `values` in its braces is the message: "only {units} units" identifies it in any language.
+    """
 
     name: str
     path: str
@@ -39,13 +36,27 @@ class Finding(NamedTuple):
     severity: Severity = "risk"
     code: str = ""  # in the catalogue of symptoms
     confidence: float = 0.5  # that this is the cause, if the network does not learn
+    form: str = ""
+    values: Mapping[str, Value] = NOTHING
+
+    @classmethod
+    def of(cls, name: str, path: str, form: str, values: Mapping[str, Any], *facts: Any) -> Finding:
+        """Return a finding whose message is written from its form and values."""
+        plain = {key: value.item() if hasattr(value, "item") else value for key, value in values.items()}
+        return cls(name, path, form.format(**plain) if plain else form, *facts)._replace(form=form, values=plain)
 
     @property
     def unsaid(self) -> tuple[Evidence, ...]:
-        """The evidence whose value the message does not name already, as a number or as a percentage."""
-        named = {number.replace(",", "") for number in NUMBER.findall(self.message)}
-        return tuple(each for each in self.evidence if not named & each.spellings)
+        """The evidence whose value the message does not state."""
+        return tuple(evidence for evidence in self.evidence if evidence.value not in self.values.values())
+
+    def plain(self) -> dict[str, Any]:
+        """Return the finding as plain types for JSON."""
+        return self._asdict() | {
+            "evidence": [evidence._asdict() for evidence in self.evidence],
+            "values": dict(self.values),
+        }
 
     def __str__(self) -> str:
         place = f"{self.path}: " if self.path else ""
-        return place + self.message + "".join(f"; {each}" for each in self.unsaid)
+        return place + self.message + "".join(f"; {evidence}" for evidence in self.unsaid)

@@ -8,11 +8,12 @@ import numpy as np
 
 from retrograd.data.dataset import Dataset
 from retrograd.data.prefetch import is_streamed
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.judgement.levels import Levels, reference_levels
 from retrograd.diagnosis.judgement.score import SCORED
 
-SORTED = 0.9  # share of neighbours with the same class
-STRANGERS = 0.02  # share of validation rows of unknown classes: with more, their score says nothing of the network
+SORTED = threshold("D08", "neighbours")
+STRANGERS = threshold("D08", "unknown")
 
 
 class DataFacts:

@@ -67,10 +67,9 @@ class Diagnosis:
             "verdict": self.verdict.state,
             "sentence": self.verdict.sentence,
             "evidence": [each._asdict() for each in self.verdict.evidence],
-            "findings": [f._replace(evidence=()) ._asdict() | {"evidence": [e._asdict() for e in f.evidence]}
-                         for f in self.findings],
-            "experiments": [each._asdict() for each in self.experiments],
-        }  # fmt: skip
+            "findings": [finding.plain() for finding in self.findings],
+            "experiments": [experiment._asdict() for experiment in self.experiments],
+        }
 
 
 def diagnose(

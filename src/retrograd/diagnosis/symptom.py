@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from retrograd.base.finding import Evidence, Finding, Severity
+from retrograd.base.finding import NOTHING, Evidence, Finding, Severity
 from retrograd.base.registry import Registry
 from retrograd.base.schema import parse
 from retrograd.diagnosis.cases import dataset
@@ -33,30 +33,31 @@ class Symptom:
         """Yield the findings of this symptom."""
         raise NotImplementedError(f"{type(self).__name__} must say in `find` what it looks for")
 
-    def told(self, program: Program, found: Iterable[Mistake], *remedies: str) -> Iterator[Finding]:
-        """Yield what a rule that training warns by has found."""
-        for each in found:
+    def warned(self, program: Program, mistakes: Iterable[Mistake], *remedies: str) -> Iterator[Finding]:
+        """Yield the mistakes that a rule by which training warns has seen."""
+        for mistake in mistakes:
             yield self.finding(
-                program.graph.line(each.node),
-                each.message,
-                *each.evidence,
+                program.graph.line(mistake.node),
+                mistake.message,
+                *mistake.evidence,
                 remedies=remedies,
-                severity=each.severity,
-                confidence=each.confidence,
+                severity=mistake.severity,
+                confidence=mistake.confidence,
             )
 
     def finding(
         self,
         path: str,
-        message: str,
+        form: str,
         *evidence: Evidence,
+        values: Mapping[str, Any] = NOTHING,
         remedies: tuple[str, ...] = (),
         severity: Severity = "risk",
         confidence: float = 0.5,
     ) -> Finding:
-        """Return a finding of this symptom."""
+        """Return a finding of this symptom; its message is the form with the values in its braces."""
         name = symptoms.name_of(type(self))
-        return Finding(name, path, message, evidence, remedies, severity, self.code, confidence)
+        return Finding.of(name, path, form, values, evidence, remedies, severity, self.code, confidence)
 
 
 def is_effect(finding: Finding) -> bool:

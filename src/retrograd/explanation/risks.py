@@ -35,16 +35,13 @@ class Risk(NamedTuple):
 
     def plain(self) -> dict[str, Any]:
         """Return the finding and its line as plain values for JSON."""
-        evidence = [each._asdict() for each in self.finding.evidence]
-        line = {"node": self.node or None, "setting": self.setting or None}
-        return {**self.finding._asdict(), "evidence": evidence, **line}
+        return {**self.finding.plain(), "node": self.node or None, "setting": self.setting or None}
 
     def words(self) -> Iterator[str]:
-        """Yield what was found, how it is known, and what may help; the place is where this stands."""
-        found = self.finding
-        yield "; ".join([found.message if self.place else str(found._replace(evidence=())), *map(str, found.evidence)])
-        if found.remedies:
-            yield f"may help: {', '.join(found.remedies)}"
+        """Yield the finding, how it is known, and what may help; beside its line the place goes without saying."""
+        yield str(self.finding._replace(path="") if self.place else self.finding)
+        if self.finding.remedies:
+            yield f"may help: {', '.join(self.finding.remedies)}"
 
 
 def quick_findings(prepared: Prepared, variables: Variables, loss: float) -> Iterator[Finding]:

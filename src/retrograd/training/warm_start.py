@@ -12,6 +12,7 @@ import numpy as np
 from retrograd.base.errors import RetrogradError
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.network.network import Variables
+from retrograd.present.wording import some_of
 from retrograd.record.model import check_fits
 from retrograd.training.use.predict import Model, load_file, locate
 
@@ -74,4 +75,4 @@ def _differences(model: Model, preprocessing: Preprocessing, name: str) -> Itera
 def _listed(classes: tuple[Any, ...] | None, most: int = 6) -> str:
     if classes is None:
         return "none (values)"
-    return ", ".join(map(str, classes[:most])) + (f" and {len(classes) - most} more" if len(classes) > most else "")
+    return some_of(classes, most)

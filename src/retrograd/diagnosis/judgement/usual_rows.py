@@ -6,8 +6,9 @@ import numpy as np
 
 from retrograd.data.dataset import Dataset
 from retrograd.data.tables.outliers import Outliers, outliers
+from retrograd.diagnosis.catalogue import threshold
 
-DOMINATED = 0.5  # of a column's variance
+DOMINATED = threshold("D14", "share")
 
 
 def dominating(column: np.ndarray) -> tuple[Outliers, float] | None:

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.data_facts import SORTED, STRANGERS
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
-APART, FEWEST = 0.5, 20  # total variation; rows
+APART = threshold("D08", "apart")
+FEWEST = 20  # held-out rows: of fewer, parts drawn alike may differ as much
 TAIL = {"split": {"method": "time"}}
 
 
@@ -50,11 +52,12 @@ class BadSplit(Symptom):
         if program.data.badly_split:
             yield self.finding(
                 "data.split",
-                f"no training row has the class {', '.join(program.data.unknown_classes)}, "
-                "and the validation part is made of it: the rows are sorted and the split does not shuffle",
+                "no training row has the class {classes}, and the validation part is made of it: the "
+                "rows are sorted and the split does not shuffle",
                 Evidence(
                     "share of validation rows with an unknown class", float(program.data.strangers.mean()), STRANGERS
                 ),
+                values={"classes": ", ".join(program.data.unknown_classes)},
                 remedies=("shuffled_split",),
                 severity="fault",
                 confidence=0.97,

@@ -9,13 +9,14 @@ import jax
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 from retrograd.network.layer import Context
 from retrograd.network.network import Variables
 from retrograd.propagation.backprop import forward
 
-GAIN = 0.1  # of accuracy or R² on the training rows
+GAIN = threshold("B25", "gain")
 HEAD = [{"dense": 8}]
 TAIL = ["relu", {"dense": 3}]
 
@@ -50,10 +51,11 @@ class BatchNormLag(Symptom):
         if fresh - own > GAIN:
             yield self.finding(
                 program.graph.line(norms[0]),
-                f"the weights score {fresh:.3g} on the training rows with the statistics of these rows, and {own:.3g} "
-                "with batch norm's running averages, which lag behind",
+                "the weights score {fresh:.3g} on the training rows with the statistics of these rows, "
+                "and {score:.3g} with batch norm's running averages, which lag behind",
                 Evidence("training score with running averages", own),
                 Evidence("with the rows' own statistics", fresh, own + GAIN),
+                values={"fresh": fresh, "score": own},
                 remedies=("batch_norm_momentum",),
                 severity="fault",
                 confidence=0.9,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-LEFT = 0.1  # of what the averages began with
-NEWEST = 0.5  # share of the last batch: more is no average, but the last batch itself
+LEFT, NEWEST = threshold("S17", "first"), threshold("S17", "newest")
 HEAD = [{"dense": 8}]
 TAIL = ["relu", {"dense": 3}]
 
@@ -45,9 +45,10 @@ class BatchNormMomentum(Symptom):
             if left > LEFT:
                 yield self.finding(
                     path,
-                    f"after {steps} updates {left:.0%} of its running averages are still the mean 0 and the variance 1 "
-                    f"that they began with: momentum {momentum:g} is the share of the newest batch",
+                    "after {steps} updates {left:.0%} of its running averages are still the mean 0 and the "
+                    "variance 1 that they began with: momentum {momentum:g} is the share of the newest batch",
                     Evidence("share of the first values", left, LEFT),
+                    values={"steps": steps, "left": left, "momentum": momentum},
                     remedies=("batch_norm_momentum",),
                     confidence=0.6 + 0.3 * left,
                 )
@@ -55,9 +56,10 @@ class BatchNormMomentum(Symptom):
             if momentum > NEWEST:
                 yield self.finding(
                     path,
-                    f"its running averages are {momentum:.0%} the last batch: momentum is the share of the newest "
-                    f"batch here, and Keras's {momentum:g} is {1 - momentum:.3g}",
+                    "its running averages are {momentum:.0%} the last batch: momentum is the share of the "
+                    "newest batch here, and Keras's {momentum:g} is {rest:.3g}",
                     Evidence("share of the newest batch", momentum, NEWEST),
+                    values={"momentum": momentum, "rest": 1 - momentum},
                     remedies=("batch_norm_momentum",),
                     confidence=0.6,
                 )

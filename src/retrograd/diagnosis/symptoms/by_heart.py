@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.judgement.score import score
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
@@ -17,7 +18,7 @@ from retrograd.update.adam import Adam
 from retrograd.update.step import Stepper
 
 ROWS, STEPS, BETWEEN = 16, 500, 50  # rows, updates, and updates between two scores
-ENOUGH = 0.95  # accuracy or R²
+ENOUGH = threshold("B21", "score")
 MARGIN = 0.02  # of accuracy or R²: a smaller shortfall is noise
 HEAD, LAST = {"units": 16, "activation": "relu"}, {"units": 1}
 RATE = 3e-3  # three times Adam's usual rate: 500 updates are few
@@ -54,19 +55,21 @@ class ByHeart(Symptom):
         if other >= ENOUGH:
             yield self.finding(
                 "optimizer",
-                f"{ROWS} rows cannot be learned by heart in {STEPS} updates, but with Adam at a rate of {RATE:g} they "
-                "can: network and loss are sound, the optimizer is at fault",
+                "{rows} rows cannot be learned by heart in {steps} updates, but with Adam at a rate of "
+                "{rate:g} they can: network and loss are sound, the optimizer is at fault",
                 reached,
+                values={"rows": ROWS, "steps": STEPS, "rate": RATE},
                 remedies=("adam", "raise_rate", "lower_rate"),
                 confidence=0.3,
             )
         else:
             yield self.finding(
                 "network",
-                f"not even {ROWS} rows can be learned by heart in {STEPS} updates, not with Adam either: the "
-                "fault lies in network, initial weights, loss or inputs, not in the optimizer",
+                "not even {rows} rows can be learned by heart in {steps} updates, not with Adam either: "
+                "the fault lies in network, initial weights, loss or inputs, not in the optimizer",
                 reached,
                 Evidence("with Adam", other, ENOUGH),
+                values={"rows": ROWS, "steps": STEPS},
                 remedies=("default_initial_weights", "match_output", "scale_inputs", "hidden_relu"),
                 confidence=0.3,
             )

@@ -8,10 +8,11 @@ import jax
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-NEEDED = 0.1  # of the first weights' norm
+NEEDED = threshold("S07", "clipped")
 FOLLOWS = ("sgd",)  # optimisers whose steps are as long as the gradient
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 TIGHT = {"sgd": {"learning_rate": 0.1, "clip_global_norm": 1e-4}}
@@ -54,9 +55,10 @@ class Clipped(Symptom):
         if way < NEEDED * size:
             yield self.finding(
                 "optimizer.clip_global_norm",
-                f"gradients are clipped to a norm of {bound:g}: all updates together move the weights by {way:.3g} at "
-                f"most, and their norm is {size:.3g}",
+                "gradients are clipped to a norm of {bound:g}: all updates together move the weights by "
+                "{way:.3g} at most, and their norm is {size:.3g}",
                 Evidence("farthest way / norm of the first weights", way / size, NEEDED),
+                values={"bound": bound, "way": way, "size": size},
                 remedies=("clip_less", "raise_rate"),
                 confidence=0.9,
             )

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-MOST_FEATURES, CORRELATED = 200, 0.9999  # pairs grow with the square; what rounding to four digits leaves of 1
+MOST_FEATURES = 200  # pairs grow with the square
+CORRELATED = threshold("D05", "correlation")
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
@@ -37,7 +39,12 @@ class Collinear(Symptom):
         constant = program.data.x.std(0) <= 1e-9 * np.maximum(np.abs(program.data.x).max(0), 1e-12)
         if constant.any():
             yield self.finding(
-                "data", f"{constant.sum()} features are constant", severity="note", remedies=(), confidence=0.1
+                "data",
+                "{count} features are constant",
+                values={"count": constant.sum()},
+                severity="note",
+                remedies=(),
+                confidence=0.1,
             )
         related = (
             np.triu(np.abs(np.corrcoef(program.data.x[:, ~constant].T)), 1)
@@ -49,10 +56,14 @@ class Collinear(Symptom):
             numbers = np.flatnonzero(~constant)[pairs[0]]
             yield self.finding(
                 "data",
-                f"features {numbers[0]} and {numbers[1]} are linear functions of one another"
-                + (f", and {len(pairs) - 1} more pairs" if len(pairs) > 1 else "")
-                + ": their weights cannot be told apart",
+                "features {one} and {other} are linear functions of one another{more}: their weights are "
+                "not identifiable",
                 Evidence("correlation", float(related.max()), CORRELATED),
+                values={
+                    "one": numbers[0],
+                    "other": numbers[1],
+                    "more": f", and {len(pairs) - 1} more pairs" if len(pairs) > 1 else "",
+                },
                 severity="note",
                 confidence=0.1,
             )

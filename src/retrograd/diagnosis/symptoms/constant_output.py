@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-SHARE = 1e-3  # of the targets' variance: an R² of 0.001 is no answer
+SHARE = threshold("B14", "variance")
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-SHARE = 0.05  # of the rows: less than that bounds no score that is told with two digits
+SHARE = threshold("D13", "share")
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
@@ -41,8 +42,9 @@ class ContradictoryRows(Symptom):
         if wrong > SHARE:
             yield self.finding(
                 "data",
-                f"identical inputs have different answers: at most {1 - wrong:.1%} of these rows can be right",
+                "identical inputs have different answers: at most {right:.1%} of these rows can be right",
                 Evidence("share of rows that cannot be right", wrong, SHARE),
+                values={"right": 1 - wrong},
                 severity="note",
                 confidence=0.3,
             )

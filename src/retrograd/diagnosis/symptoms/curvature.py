@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-STEEP, SLOW = 4.0, 10.0  # times the bound; distance travelled along the steepest direction
+STEEP, SLOW = threshold("S07", "overshoot"), threshold("S07", "standstill")
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
@@ -46,9 +47,10 @@ class Curvature(Symptom):
         if rate * curvature > STEEP * bound:
             yield self.finding(
                 "optimizer.learning_rate",
-                f"the learning rate {rate:g} overshoots: at the initial weights rates above "
-                f"{bound / curvature:.3g} diverge along the direction in which the loss is most curved",
+                "the learning rate {rate:g} overshoots: at the initial weights rates above {stable:.3g} "
+                "diverge along the direction in which the loss is most curved",
                 Evidence("learning rate x largest curvature", rate * curvature, bound),
+                values={"rate": rate, "stable": bound / curvature},
                 remedies=("lower_rate", "clip_gradients", "scale_inputs"),
                 confidence=min(0.9, 0.6 + 0.1 * np.log10(rate * curvature / bound)),
             )
@@ -56,8 +58,9 @@ class Curvature(Symptom):
         if travelled < SLOW:
             yield self.finding(
                 "optimizer.learning_rate",
-                f"{program.prepared.steps} updates of {rate:g} go nowhere, even along the steepest direction",
+                "{steps} updates of {rate:g} go nowhere, even along the steepest direction",
                 Evidence("learning rate x curvature x updates", travelled, SLOW),
+                values={"steps": program.prepared.steps, "rate": rate},
                 remedies=("raise_rate", "more_updates", "adam"),
                 confidence=0.8,
             )

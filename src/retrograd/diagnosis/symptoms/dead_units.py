@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-SHARE = 0.5  # of a layer, as in TheDeepChecker; DeepDiagnosis and AUTOTRAINER ask for 0.7
+SHARE = threshold("B06", "share")
 HEAD = {"units": 16, "activation": "relu"}
 
 
@@ -46,8 +47,9 @@ class DeadUnits(Symptom):
             whole = ": nothing passes it" if dead[path] == 1 else ""
             yield self.finding(
                 program.graph.line(program.graph.network.by_name[path]),
-                f"{dead[path]:.0%} of the units are dead {when}{whole}",
+                "{share:.0%} of the units are dead {when}{whole}",
                 Evidence("share of dead units", dead[path], SHARE),
+                values={"share": dead[path], "when": when, "whole": whole},
                 remedies=("lower_rate", "scale_inputs", "default_initial_weights", "leaky", "widen"),
                 confidence=0.45 if dead[path] < 1 else 0.6,
             )

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-SIGMOIDS, TANHS = 4, 10  # in a row
-BORN_DEAD = 0.2  # probability
+BORN_DEAD = threshold("S08", "born_dead")
 
 
 def stack(depth: int, units: int, activation: str) -> list[dict[str, object]]:
@@ -43,8 +43,8 @@ class DeepSaturation(Symptom):
         if program.graph.specs is None or self._has_shortcuts(program):
             return
         kinds = [node.layer.kind for node in program.graph.hidden_activations]
-        for kind, limit, confidence in (("sigmoid", SIGMOIDS, 0.88), ("tanh", TANHS, 0.5), ("exponential", 2, 0.95)):
-            count = kinds.count(kind)
+        for kind, confidence in (("sigmoid", 0.88), ("tanh", 0.5), ("exponential", 0.95)):
+            count, limit = kinds.count(kind), threshold("S08", kind)
             if count >= limit:
                 why = {
                     "sigmoid": f"deltas shrink by a factor of 4 or more at each: {0.25**count:.2g} at most remains",
@@ -54,8 +54,9 @@ class DeepSaturation(Symptom):
                 first = next(node for node in program.graph.hidden_activations if node.layer.kind == kind)
                 yield self.finding(
                     program.graph.line(first),
-                    f"{count} layers of {kind} in a row: {why}",
+                    "{count} layers of {kind} in a row: {why}",
                     Evidence(f"layers of {kind}", count, limit),
+                    values={"count": count, "kind": kind, "why": why},
                     remedies=("hidden_relu", "fewer_layers", "widen"),
                     confidence=confidence,
                 )
@@ -66,8 +67,9 @@ class DeepSaturation(Symptom):
         if dead > BORN_DEAD:
             yield self.finding(
                 "network",
-                f"{len(widths)} narrow relu layers: with probability {dead:.0%} a whole layer is dead from the start",
+                "{layers} narrow relu layers: with probability {dead:.0%} a whole layer is dead from the start",
                 Evidence("bound of the probability to be born dead", dead, BORN_DEAD),
+                values={"layers": len(widths), "dead": dead},
                 remedies=("widen", "fewer_layers"),
                 confidence=0.55 + 0.4 * dead,
             )

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-TIMES = 3.0  # the first loss; TheDeepChecker warns from twice to five times
+TIMES = threshold("B02", "times")
 
 
 @symptoms.register(
@@ -35,8 +36,9 @@ class Divergence(Symptom):
         if np.isfinite(last) and last > TIMES * max(first, 1e-12):
             yield self.finding(
                 "training",
-                f"the loss rose from {first:.4g} to {last:.4g}",
+                "the loss rose from {first:.4g} to {last:.4g}",
                 Evidence("last loss / first loss", last / max(first, 1e-12), TIMES),
+                values={"first": first, "last": last},
                 remedies=("lower_rate", "clip_gradients", "scale_inputs"),
                 severity="fault",
                 confidence=0.55,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-PER_LAYER, OVERALL = 2.0, 1e3  # twice at each of ten layers is a thousand: the mirror of vanishing gradients
+PER_LAYER, OVERALL = threshold("B05", "per_layer"), threshold("B05", "overall")
 WIDE = {"units": 16, "activation": "relu"}
 LOUD = {**WIDE, "weight": {"normal": {"std_deviation": 2.0}}}
 
@@ -42,9 +43,10 @@ class Exploding(Symptom):
             if overall > OVERALL and per_layer > PER_LAYER:
                 yield self.finding(
                     "network",
-                    f"{what} grow {per_layer:.3g} times at each of {len(sizes) - 1} layers",
+                    "{what} grow {per_layer:.3g} times at each of {layers} layers",
                     Evidence("factor per layer", per_layer, PER_LAYER),
                     Evidence("factor of all", overall, OVERALL),
+                    values={"what": what, "per_layer": per_layer, "layers": len(sizes) - 1},
                     remedies=("default_initial_weights", "normalise", "clip_gradients"),
                     confidence=0.5,
                 )

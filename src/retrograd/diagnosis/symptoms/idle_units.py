@@ -32,4 +32,4 @@ class IdleUnits(Symptom):
             return
         for objective in program.graph.objectives:
             found = idle_units(objective, program.graph.specs, len(program.dataset.classes))
-            yield from self.told(program, found, "match_output")
+            yield from self.warned(program, found, "match_output")

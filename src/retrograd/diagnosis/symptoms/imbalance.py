@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.data_facts import SORTED, STRANGERS
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-RATIO = 10.0  # as in SageMaker Debugger; 91 % accuracy for never answering the rare class
+RATIO = threshold("D06", "ratio")
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
@@ -36,11 +37,11 @@ class Imbalance(Symptom):
         if program.data.badly_split and program.data.neighbours_alike < SORTED:
             yield self.finding(
                 "data.target",
-                f"no training row has the class {', '.join(program.data.unknown_classes)}, "
-                f"and {program.data.strangers.sum()} validation rows have it",
+                "no training row has the class {classes}, and {rows} validation rows have it",
                 Evidence(
                     "share of validation rows with an unknown class", float(program.data.strangers.mean()), STRANGERS
                 ),
+                values={"classes": ", ".join(program.data.unknown_classes), "rows": program.data.strangers.sum()},
                 remedies=("shuffled_split", "weigh_classes"),
                 severity="fault",
                 confidence=0.9,
@@ -50,10 +51,15 @@ class Imbalance(Symptom):
             rarest = program.dataset.class_name(int(classes[counts.argmin()]))
             yield self.finding(
                 "data.target",
-                f"class {rarest} has {counts.min()} rows, the most frequent one {counts.max()}: never answering "
-                f"{rarest} is right for {1 - counts.min() / counts.sum():.1%} of the rows; look at "
-                "balanced_accuracy or roc_auc",
+                "class {rarest} has {fewest} rows, the most frequent one {most}: never answering "
+                "{rarest} is right for {share:.1%} of the rows; look at balanced_accuracy or roc_auc",
                 Evidence("rows of the most frequent class / rarest", counts.max() / counts.min(), RATIO),
+                values={
+                    "rarest": rarest,
+                    "fewest": counts.min(),
+                    "most": counts.max(),
+                    "share": 1 - counts.min() / counts.sum(),
+                },
                 remedies=("weigh_classes",),
                 confidence=0.6,
             )

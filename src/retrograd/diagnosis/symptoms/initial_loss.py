@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-TIMES = 5.0  # the loss of ignorance; TheDeepChecker warns from twice, which is loud but learns
+TIMES = threshold("B20", "times")
 HEAD = {"units": 16, "activation": "relu"}
 
 
@@ -51,8 +52,9 @@ class InitialLoss(Symptom):
         if first > TIMES * expected:
             yield self.finding(
                 "network",
-                f"the first loss is {first:.4g}; an uninformed prediction would score {expected:.4g}",
+                "the first loss is {first:.4g}; an uninformed prediction would score {expected:.4g}",
                 Evidence("first loss / that of ignorance", first / expected, TIMES),
+                values={"first": first, "expected": expected},
                 remedies=("default_initial_weights", "scale_inputs", "match_output"),
                 confidence=0.35,
             )

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-ALIKE = 1e-6  # spread of a layer's weights against their size
-SCALE = 3.0  # times larger or smaller than what keeps the scale of signals
+ALIKE, SCALE, OVERALL = (threshold("S06", name) for name in ("spread", "scale", "overall"))
 TABLES = ("embedding", "learned_positions")  # of vectors that are looked up: nothing is multiplied by them
-OVERALL = 10.0  # and what all layers together may do to it
 
 
 def dense(units: int, weight: object, activation: str | None = "tanh") -> dict[str, object]:
@@ -65,8 +64,9 @@ class InitialWeights(Symptom):
             grows = "grow" if factor > 1 else "shrink"
             yield self.finding(
                 "network",
-                f"signals {grows} on their way through {len(program.start.weighted)} layers",
+                "signals {grows} on their way through {layers} layers",
                 Evidence("factor of all first weights", factor, OVERALL if factor > 1 else 1 / OVERALL),
+                values={"grows": grows, "layers": len(program.start.weighted)},
                 remedies=("default_initial_weights",),
                 confidence=min(0.9, 0.5 + 0.1 * abs(math.log10(max(factor, 1e-30)))),
             )
@@ -75,9 +75,10 @@ class InitialWeights(Symptom):
         what = "0" if size == 0 else f"{size:.4g}"
         return self.finding(
             f"{program.graph.line(node)}/weight",  # type: ignore[arg-type]
-            f"every initial weight is {what} (symmetric initialisation): all units compute the same value and "
-            "always will",
+            "every initial weight is {what} (symmetric initialisation): all units compute the same "
+            "value and always will",
             Evidence("spread of the weights", 0.0, ALIKE),
+            values={"what": what},
             remedies=("default_initial_weights",),
             severity="fault",
             confidence=0.97,
@@ -88,8 +89,9 @@ class InitialWeights(Symptom):
         times = ratio if ratio > 1 else 1 / ratio
         return self.finding(
             f"{program.graph.line(node)}/weight",  # type: ignore[arg-type]
-            f"first weights are {times:.3g} times {larger} than what keeps the scale of signals",
+            "first weights are {times:.3g} times {larger} than what keeps the scale of signals",
             Evidence("standard deviation against sqrt(gain / fan_in)", ratio, SCALE if ratio > 1 else 1 / SCALE),
+            values={"times": times, "larger": larger},
             remedies=("default_initial_weights",),
             confidence=0.55 + 0.3 * min(1.0, math.log10(times)),
         )

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-SHARE = 0.05  # of the validation rows: their accuracy is then too high by up to 0.05
+SHARE = threshold("D10", "share")
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
@@ -38,8 +39,9 @@ class Leakage(Symptom):
         if copies > SHARE and program.data.x.shape[1] > 2:
             yield self.finding(
                 "data.split",
-                f"{copies:.0%} of the validation rows are training rows as well: their score is too optimistic",
+                "{copies:.0%} of the validation rows are training rows as well: their score is too optimistic",
                 Evidence("share of validation rows that train", float(copies), SHARE),
+                values={"copies": copies},
                 severity="note",
                 confidence=0.2,
             )

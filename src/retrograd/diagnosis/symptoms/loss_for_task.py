@@ -38,7 +38,8 @@ class LossForTask(Symptom):
             worst = "; behind a squashing activation its gradient is smallest where the answer is most wrong"
             yield self.finding(
                 "loss",
-                f"{loss} measures distances, and the targets are classes{worst if squashed else ''}",
+                "{loss} measures distances, and the targets are classes{worst}",
+                values={"loss": loss, "worst": worst if squashed else ""},
                 remedies=("match_output",),
                 confidence=0.45 if loss == "mean_squared_error" else 0.55,
             )
@@ -50,7 +51,8 @@ class LossForTask(Symptom):
             if not np.isin(program.data.y, (0.0, 1.0)).all():
                 yield self.finding(
                     "loss",
-                    f"{loss} compares probabilities, and the targets are quantities",
+                    "{loss} compares probabilities, and the targets are quantities",
+                    values={"loss": loss},
                     remedies=("match_output", "scale_targets"),
                     severity="fault",
                     confidence=0.93,

@@ -53,9 +53,10 @@ class Magnitudes(Symptom):
         others = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
         yield self.finding(
             setting,
-            f"{name}{others} spans orders of magnitude: half of the values lie below {middle:.4g}, one in a hundred "
-            f"above {high:.4g}",
+            "{name}{others} spans orders of magnitude: half of the values lie below {middle:.4g}, "
+            "one in a hundred above {high:.4g}",
             Evidence("99th / 1st hundredth of the positive values", high / low, SPAN),
+            values={"name": name, "others": others, "middle": middle, "high": high},
             remedies=("log_target" if is_target else "log_inputs",),
             confidence=0.4,
         )

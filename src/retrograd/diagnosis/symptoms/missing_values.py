@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from retrograd.base.finding import Evidence, Finding
 from retrograd.data.tables.inputs import TableInputs
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-MANY = 0.3  # of the rows
+MANY = threshold("D04", "share")
 
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}, {"dense": 1}]
 
@@ -40,7 +41,8 @@ class MissingValues(Symptom):
             if lacking > MANY:
                 yield self.finding(
                     "data.missing",
-                    f"column '{column.name}': {lacking:.0%} of the training rows have no value, and get the same one",
+                    "column '{column}': {lacking:.0%} of the training rows have no value, and get the same one",
                     Evidence("share of rows without a value", lacking, MANY),
+                    values={"column": column.name, "lacking": lacking},
                     confidence=0.3,
                 )

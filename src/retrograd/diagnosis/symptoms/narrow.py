@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-FEWEST = 5  # relu layers of 5 units, four deep, lose all units of one with probability 0.12
+FEWEST = threshold("S13", "units")
 
 
 @symptoms.register(
@@ -39,8 +40,9 @@ class Narrow(Symptom):
             node = min(widths, key=lambda node: widths[node])
             yield self.finding(
                 program.graph.line(node),
-                f"only {widths[node]} units",
+                "only {units} units",
                 Evidence("units of the narrowest hidden layer", widths[node], FEWEST),
+                values={"units": widths[node]},
                 remedies=("widen",),
                 confidence=0.4 if widths[node] > 2 else 0.5,
             )

@@ -47,8 +47,9 @@ class NoBias(Symptom):
         what = "no layer has a bias: the output for inputs of 0 is fixed" if not others else "its units have no bias"
         yield self.finding(
             program.graph.line(first),
-            f"{what}, and every unit of the first layer is anchored at inputs of 0",
+            "{what}, and every unit of the first layer is anchored at inputs of 0",
             Evidence("layers with a bias", others, 1),
+            values={"what": what},
             remedies=("add_bias", "widen"),
             confidence=0.45 if others else 0.7,
         )

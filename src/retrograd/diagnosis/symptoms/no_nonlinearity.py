@@ -45,7 +45,8 @@ class NoNonlinearity(Symptom):
                 scope = "; no layer has one: the whole network is linear" if alone else ""
                 yield self.finding(
                     program.graph.line(nodes[before]),
-                    f"no activation between {before} and {node.name}: both are one linear layer{scope}",
+                    "no activation between {before} and {after}: both are one linear layer{scope}",
+                    values={"before": before, "after": node.name, "scope": scope},
                     remedies=("add_activations",),
                     confidence=0.6 if alone else 0.35,
                 )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-LUCK = 0.05  # the usual level of a permutation test, which 400 shuffles tell apart
+LUCK = threshold("D07", "chance")
 FEWEST = 30  # held-out rows; fewer prove nothing
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
@@ -39,9 +40,10 @@ class NoSignal(Symptom):
             told = ", ".join(f"{name} {value:.3g}" for name, value in best.items())
             yield self.finding(
                 "data",
-                f"nothing predicts the held-out answers ({told}; trivial {program.data.levels.trivial:.3g}): "
-                "the answers look as if they had been shuffled",
+                "nothing predicts the held-out answers ({scores}; trivial {trivial:.3g}): the answers "
+                "look as if they had been shuffled",
                 Evidence("share of shuffled answers that fit as well", chance, LUCK),
+                values={"scores": told, "trivial": program.data.levels.trivial},
                 severity="fault",
                 confidence=0.98,
             )

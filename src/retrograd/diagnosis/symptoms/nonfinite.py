@@ -35,9 +35,9 @@ class Nonfinite(Symptom):
                     if reading.nonfinite:
                         yield self.finding(
                             path,
-                            f"the first pass gives {int(reading.nonfinite)} values in the {kind} of {path} that are "
-                            "not finite",
+                            "the first pass gives {count} values in the {kind} of {path} that are not finite",
                             Evidence("values that are not finite", float(reading.nonfinite), 0),
+                            values={"count": int(reading.nonfinite), "kind": kind, "path": path},
                             remedies=("match_output", "scale_inputs", "hidden_relu", "default_initial_weights"),
                             severity="fault",
                             confidence=0.6,
@@ -46,7 +46,8 @@ class Nonfinite(Symptom):
         if program.observed is not None and program.observed.broken:
             yield self.finding(
                 "training",
-                f"training met a value that is not finite: {program.observed.broken}",
+                "training met a value that is not finite: {value}",
+                values={"value": program.observed.broken},
                 remedies=("lower_rate", "scale_inputs", "scale_targets", "clip_gradients"),
                 severity="fault",
                 confidence=0.6,

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.observe import finite
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-CORRELATION = -0.3  # of successive changes; independent losses have -0.5, a smooth descent 0 and more
-JUMPS = 0.1  # of the loss: smaller ones are the noise of batches
+CORRELATION, JUMPS = threshold("B10", "correlation"), threshold("B10", "jumps")
 FEWEST = 10  # epochs: the correlation's own error is then 0.3
 
 
@@ -48,9 +48,10 @@ class Oscillation(Symptom):
         if (correlation < CORRELATION and jump > JUMPS and worst > 1.5) or (rising and worst > 10):
             yield self.finding(
                 "optimizer.learning_rate",
-                f"the loss jumps by {jump:.0%} from one epoch to the next",
+                "the loss jumps by {jump:.0%} from one epoch to the next",
                 Evidence("correlation of successive changes", correlation, CORRELATION),
                 Evidence("jumps / loss", jump, JUMPS),
+                values={"jump": jump},
                 remedies=("lower_rate", "larger_batch"),
                 confidence=0.4,
             )

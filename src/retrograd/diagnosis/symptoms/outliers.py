@@ -55,8 +55,9 @@ class OutlyingCells(Symptom):
         others = f" (and in {len(found) - 1} more columns)" if len(found) > 1 else ""
         yield self.finding(
             setting,
-            f"{name}: {own.words()}{others}",
+            "{name}: {cells}{others}",
             Evidence("share of the variance that these cells make up", share, DOMINATED),
+            values={"name": name, "cells": own.words(), "others": others},
             remedies=("robust_target",) if is_target else ("robust_inputs", "code_is_missing"),
             confidence=0.6 + 0.3 * share,
         )

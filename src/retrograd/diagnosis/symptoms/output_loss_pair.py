@@ -31,4 +31,4 @@ class OutputLossPair(Symptom):
         """Yield the pair of the last activation and the loss, if it does not fit."""
         for objective in program.graph.objectives:
             assert program.graph.network is not None  # objectives belong to one
-            yield from self.told(program, unfit_pair(program.graph.network, objective), "match_output")
+            yield from self.warned(program, unfit_pair(program.graph.network, objective), "match_output")

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-RISE, BEFORE = 1.1, 0.7  # times the smallest held-out loss; share of the run: later minima are noise
-GAP = 0.05  # of accuracy or R²: the difference that verdicts count as one
+RISE, GAP = threshold("B12", "rise"), threshold("B12", "gap")
+BEFORE = 0.7  # share of the run: later minima are noise
 
 
 @symptoms.register(
@@ -44,10 +45,16 @@ class Overfit(Symptom):
         if at < BEFORE * (len(held) - 1) and rise > RISE and gap > GAP:
             yield self.finding(
                 "training.epochs",
-                f"the held-out loss is smallest at step {observed.moments[at].step} and {rise:.2g} times that at the "
-                f"end; training rows score {observed.train_score:.3g}, held-out ones {observed.score:.3g}",
+                "the held-out loss is smallest at step {step} and {rise:.2g} times that at the end; "
+                "training rows score {train:.3g}, held-out ones {held_out:.3g}",
                 Evidence("held-out loss at the end / smallest", rise, RISE),
                 Evidence("training score - held-out score", gap, GAP),
+                values={
+                    "step": observed.moments[at].step,
+                    "rise": rise,
+                    "train": observed.train_score,
+                    "held_out": observed.score,
+                },
                 remedies=(
                     "early_stopping",
                     "augment_images",

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-SMALLEST = 1e-2  # pixels divided by 255 twice have a deviation of 1e-3, once of 0.3
+SMALLEST = threshold("D03", "spread")
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
@@ -42,8 +43,9 @@ class OverscaledInputs(Symptom):
         if most > 0.5:
             yield self.finding(
                 "data.scale",
-                f"{most:.0%} of the features have a spread under {SMALLEST:g}, as after scaling twice",
+                "{most:.0%} of the features have a spread under {smallest:g}, as after scaling twice",
                 Evidence("standard deviation of the features", typical, SMALLEST),
+                values={"most": most, "smallest": SMALLEST},
                 remedies=("scale_inputs",),
                 confidence=min(0.93, 0.7 + 0.1 * math.log10(SMALLEST / max(typical, 1e-12))),
             )

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-FACTOR = 5.0  # of the spreads: parts of 30 rows drawn alike differ by less than 2
-SHARE = 0.5  # of the features: single ones may be odd
+FACTOR, SHARE = threshold("D09", "factor"), threshold("D09", "share")
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
@@ -45,8 +45,9 @@ class PartsDiffer(Symptom):
         if share > SHARE:
             yield self.finding(
                 "data",
-                f"{share:.0%} of the features have a different mean or spread in the validation part",
+                "{share:.0%} of the features have a different mean or spread in the validation part",
                 Evidence("share of features that differ", share, SHARE),
+                values={"share": share},
                 remedies=("shuffled_split",),
                 confidence=0.7,
             )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-SHARE = 0.5  # of a layer's units, as in DeepDiagnosis
+SHARE = threshold("B07", "share")
 HEAD = [{"dense": {"units": 16, "activation": "tanh"}}]
 BOUNDED = ("sigmoid", "tanh", "softsign", "hard_sigmoid")
 
@@ -42,8 +43,9 @@ class Saturation(Symptom):
                 path = max(shares, key=lambda path: shares[path])
                 yield self.finding(
                     program.graph.line(program.graph.network.by_name[path]),
-                    f"{shares[path]:.0%} of the units are saturated {when}",
+                    "{share:.0%} of the units are saturated {when}",
                     Evidence("share of saturated units", shares[path], SHARE),
+                    values={"share": shares[path], "when": when},
                     remedies=("scale_inputs", "default_initial_weights", "hidden_relu", "lower_rate"),
                     confidence=0.45,
                 )

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.observe import finite
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-FALL = 0.08  # of the loss, in the last quarter of the run
+FALL = threshold("B11", "fall")
 
 
 @symptoms.register(
@@ -43,8 +44,9 @@ class Slow(Symptom):
         if fall > FALL and np.mean(np.diff(losses[-quarter - 1 :]) < 0) > 0.7:
             yield self.finding(
                 "training.epochs",
-                f"the loss still falls when training ends: by {fall:.0%} in the last quarter",
+                "the loss still falls when training ends: by {fall:.0%} in the last quarter",
                 Evidence("fall of the loss in the last quarter", fall, FALL),
+                values={"fall": fall},
                 remedies=("more_updates", "raise_rate", "adam"),
                 confidence=0.5,
             )

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-TIMID = 0.05  # of the rate that is stable at the first weights
-FALLING = 0.03  # of the loss, in the last quarter of the epochs
-FEWEST = 4  # epochs
+TIMID = threshold("S07", "timid")
+FALLING = 0.03  # of the loss, in the last quarter of the epochs: a run that gains less is at its end
+FEWEST = 4  # epochs: of fewer, a quarter is not one
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
@@ -47,8 +48,9 @@ class SlowDescent(Symptom):
         if np.isfinite(stable) and step < TIMID * stable:
             yield self.finding(
                 "optimizer.learning_rate",
-                f"the loss still falls when training ends, and steps {stable / step:.2g} times as long would be stable",
+                "the loss still falls when training ends, and steps {times:.2g} times as long would be stable",
                 Evidence("rate / (1 - momentum)", step, TIMID * stable),
+                values={"times": stable / step},
                 remedies=("raise_rate", "more_updates", "adam"),
                 confidence=0.6,
             )

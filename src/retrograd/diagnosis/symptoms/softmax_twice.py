@@ -31,6 +31,6 @@ class SoftmaxTwice(Symptom):
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield squashing activations before a loss on logits, or before one another."""
         if program.graph.network is not None:
-            yield from self.told(
+            yield from self.warned(
                 program, squashed_twice(program.graph.network, program.graph.objectives), "match_output"
             )

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import jax.numpy as jnp
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 from retrograd.update.penalties import penalise
 
-MOST_DROPPED = 0.5  # as in UMLAUT: more noise than signal
+MOST_DROPPED = threshold("S14", "dropped")
 FEWEST_UNITS = 4  # at the usual 0.5 one pass in sixteen has no unit left
 HEAD = [{"dense": {"units": 16, "activation": "relu"}}]
 
@@ -44,8 +45,9 @@ class StrongRegularisation(Symptom):
                 where = "the output" if at_end else f"{units} units"
                 yield self.finding(
                     program.graph.line(node),
-                    f"dropout of {rate:g} on {where}",
+                    "dropout of {rate:g} on {where}",
                     Evidence("share dropped", rate, MOST_DROPPED),
+                    values={"rate": rate, "where": where},
                     remedies=("less_regularisation",),
                     confidence=0.6 if rate >= MOST_DROPPED else 0.4,
                 )
@@ -58,8 +60,9 @@ class StrongRegularisation(Symptom):
         if value > loss:
             yield self.finding(
                 "penalties",
-                f"the penalties cost {value:.3g} at the first weights, the data {loss:.3g}",
-                Evidence("penalties / loss", value / max(loss, 1e-12), 1.0),
+                "the penalties cost {value:.3g} at the first weights, the data {loss:.3g}",
+                Evidence("penalties / loss", value / max(loss, 1e-12), threshold("S14", "penalties")),
+                values={"value": value, "loss": loss},
                 remedies=("less_regularisation",),
                 confidence=0.75,
             )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-NEAR = 0.05  # of what is between the trivial predictor and a perfect one
+NEAR = threshold("B03", "near")
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
@@ -35,8 +36,9 @@ class Stuck(Symptom):
         if own < trivial + NEAR * (1 - trivial):
             yield self.finding(
                 "training",
-                f"the network is no better than a constant answer ({own:.3g} against {trivial:.3g})",
+                "the network is no better than a constant answer ({score:.3g} against {trivial:.3g})",
                 Evidence("training score", own, trivial + NEAR * (1 - trivial)),
+                values={"score": own, "trivial": trivial},
                 remedies=("default_initial_weights", "raise_rate", "lower_rate", "match_output"),
                 severity="fault",
                 confidence=0.3,

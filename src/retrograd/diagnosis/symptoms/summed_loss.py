@@ -34,8 +34,9 @@ class SummedLoss(Symptom):
             rows = program.prepared.batch_size if program.prepared else program.dataset.rows["train"]
             yield self.finding(
                 "loss.reduction",
-                f"the loss is summed over {rows} rows: gradients, and so the steps, are {rows} times those of the mean",
+                "the loss is summed over {rows} rows: gradients, and so the steps, are {rows} times those of the mean",
                 Evidence("factor of the learning rate", rows, 1),
+                values={"rows": rows},
                 remedies=("mean_loss", "lower_rate"),
                 confidence=0.85,
             )

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-SHARE = 0.5  # of a layer's units: less leaves a layer that can learn
+SHARE = threshold("B15", "share")
 COSINE = 0.999  # of two units' weights and gradients: random ones never come so close
 SAME = {"units": 6, "activation": "tanh", "weight": {"constant": 0.3}}
 
@@ -41,9 +42,10 @@ class Symmetry(Symptom):
             if weight.ndim > 1 and weight.shape[-1] > 1 and share >= SHARE and node.layer.kind != "embedding":
                 yield self.finding(
                     program.graph.line(node),
-                    f"{share:.0%} of the units have equal weights and equal gradients: they compute the "
-                    "same value and always will",
+                    "{share:.0%} of the units have equal weights and equal gradients: they compute the same "
+                    "value and always will",
                     Evidence("share of copies", share, SHARE),
+                    values={"share": share},
                     remedies=("default_initial_weights",),
                     severity="fault",
                     confidence=0.6,

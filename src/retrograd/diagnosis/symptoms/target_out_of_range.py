@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
@@ -14,7 +15,7 @@ RANGES = {
     "sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0),
     "softsign": (-1.0, 1.0), "relu": (0.0, np.inf), "relu6": (0.0, 6.0), "softplus": (0.0, np.inf),
 }  # fmt: skip
-SHARE = 0.01  # of the targets
+SHARE = threshold("S03", "share")
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
@@ -48,8 +49,9 @@ class TargetOutOfRange(Symptom):
         if share > SHARE:
             yield self.finding(
                 "data.target",
-                f"{what} reaches {low:g} to {high:g}; targets go from {numbers.min():.4g} to {numbers.max():.4g}",
+                "{what} reaches {low:g} to {high:g}; targets go from {smallest:.4g} to {largest:.4g}",
                 Evidence("share of targets out of reach", share, SHARE),
+                values={"what": what, "low": low, "high": high, "smallest": numbers.min(), "largest": numbers.max()},
                 remedies=("match_output", "scale_targets"),
                 severity="fault",
                 confidence=0.96,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-FEWEST = 50  # rows: a share on ten held-out ones of them is known to 0.16
+FEWEST = threshold("D12", "rows")
 HEAD = [{"dense": {"units": 64, "activation": "relu"}}]
 
 
@@ -31,6 +32,11 @@ class TinyData(Symptom):
         rows = program.dataset.rows["train"]
         if rows < FEWEST:
             yield self.finding(
-                "data", f"only {rows} training rows", Evidence("training rows", rows, FEWEST), severity="note",
-                remedies=("simpler_network",), confidence=0.25,
-            )  # fmt: skip
+                "data",
+                "only {rows} training rows",
+                Evidence("training rows", rows, FEWEST),
+                values={"rows": rows},
+                severity="note",
+                remedies=("simpler_network",),
+                confidence=0.25,
+            )

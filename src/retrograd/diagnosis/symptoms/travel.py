@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
 ADAPTIVE = ("adam", "adamw", "nadam", "adamax", "rmsprop", "lion", "adagrad", "amsgrad")
-TIMID = 0.1  # of the usual rate
-LEAST = 0.3  # what weights of a usual first scale have to move, roughly, to become others
-FEW = 100  # updates
+TIMID = 0.1  # of the usual rate: ten times fewer updates would do at the usual one
+LEAST, FEW = threshold("S12", "distance"), threshold("S12", "updates")
 USUAL = 1e-3  # the rate that Adam's paper recommends, and its default nearly everywhere
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
@@ -54,8 +54,9 @@ class Travel(Symptom):
             if way < needed:
                 yield self.finding(
                     "training.epochs",
-                    f"{steps} updates can move a weight by {way:.3g} at most; some need about {needed:.3g}",
+                    "{steps} updates can move a weight by {way:.3g} at most; some need about {needed:.3g}",
                     Evidence("learning rate x updates", way, needed),
+                    values={"steps": steps, "way": way, "needed": needed},
                     remedies=("more_updates", "raise_rate", *(("scale_targets",) if needed > LEAST else ())),
                     confidence=self._confidence(way, needed),
                 )
@@ -63,8 +64,9 @@ class Travel(Symptom):
         if steps < FEW:
             yield self.finding(
                 "training.epochs",
-                f"only {steps} updates in {program.config.training.epochs} epochs",
+                "only {steps} updates in {epochs} epochs",
                 Evidence("updates", steps, FEW),
+                values={"steps": steps, "epochs": program.config.training.epochs},
                 remedies=("more_updates", "raise_rate"),
                 confidence=0.7,
             )
@@ -73,9 +75,10 @@ class Travel(Symptom):
         """Return the finding that it is the rate that is too small, by a larger factor than the updates are too few."""
         finding = self.finding(
             "optimizer.learning_rate",
-            f"steps of {program.rate(0):g} move a weight by {way:.3g} at most in {steps} updates, and some have "
-            f"to move by about {needed:.3g}; the usual rate is {USUAL:g}",
+            "steps of {rate:g} move a weight by {way:.3g} at most in {steps} updates, and some have "
+            "to move by about {needed:.3g}; the usual rate is {usual:g}",
             Evidence("learning rate x updates", way, needed),
+            values={"rate": program.rate(0), "way": way, "steps": steps, "needed": needed, "usual": USUAL},
             remedies=("raise_rate", "more_updates"),
             confidence=self._confidence(way, needed),
         )

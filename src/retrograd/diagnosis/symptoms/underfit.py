@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-MARGIN = 0.05  # of accuracy or R²: the difference that verdicts count as one
+MARGIN = threshold("B13", "margin")
 
 
 @symptoms.register(
@@ -35,8 +36,9 @@ class Underfit(Symptom):
         if own < linear - MARGIN:
             yield self.finding(
                 "network",
-                f"on the training rows the network scores {own:.3g}, a linear model {linear:.3g}",
+                "on the training rows the network scores {score:.3g}, a linear model {linear:.3g}",
                 Evidence("training score", own, linear - MARGIN),
+                values={"score": own, "linear": linear},
                 remedies=("raise_rate", "more_updates", "widen", "adam"),
                 severity="fault",
                 confidence=0.35,

@@ -8,13 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-LARGEST = 20.0  # standardised samples seldom go beyond 10
-SPREADS = 100.0  # largest / smallest: the loss then bends 10,000 times more along one feature than along another
-OFFSET = 10.0  # deviations from 0: the constant part of a feature then outweighs its varying one a hundredfold
-RESOLUTION = 1e-3  # of the spread: fewer than a thousand steps of float32 are left to tell rows apart
 MANY = 64  # features, the pixels of an image of 8 x 8: from here on they are of one kind
 ODD = {  # what to say where it is not the size alone
     "largest spread / smallest": "some features vary far more than others",
@@ -55,10 +52,10 @@ class UnscaledInputs(Symptom):
             ratio, off = float(spread[varied].max() / spread[varied].min()), float(offset.max())
         steps = np.spacing(largest[varied].astype(np.float32)).astype(float) / spread[varied]
         measures = [
-            ("largest magnitude", float(largest.max()), LARGEST),
-            ("largest spread / smallest", ratio, SPREADS),
-            ("mean / spread of a feature", off, OFFSET),
-            ("float32 spacing / spread", float(steps.max()), RESOLUTION),
+            ("largest magnitude", float(largest.max()), threshold("D01", "largest")),
+            ("largest spread / smallest", ratio, threshold("D01", "spreads")),
+            ("mean / spread of a feature", off, threshold("D01", "offset")),
+            ("float32 spacing / spread", float(steps.max()), threshold("D01", "resolution")),
         ]
         broken = [Evidence(*measure) for measure in measures if measure[1] > measure[2]]
         if broken:
@@ -69,8 +66,9 @@ class UnscaledInputs(Symptom):
             reach = f"feature {feature}{name} goes up to {largest[feature]:.4g}"
             yield self.finding(
                 "data.scale",
-                f"inputs reach the network unscaled: {ODD.get(broken[0].quantity, reach)}",
+                "inputs reach the network unscaled: {how}",
                 *broken,
+                values={"how": ODD.get(broken[0].quantity, reach)},
                 remedies=("scale_inputs",),
                 confidence=min(0.92, 0.6 + 0.15 * math.log10(worst)),
             )

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-SPREAD, OFFSET = 10.0, 10.0  # first outputs are of size 1: the squared error begins a hundred times too large
+SPREAD, OFFSET = threshold("D02", "spread"), threshold("D02", "offset")
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
@@ -49,8 +50,9 @@ class UnscaledTarget(Symptom):
             size = max(spread, mean)
             yield self.finding(
                 "data.scale_target",
-                f"targets of size {size:.4g} reach the loss unscaled",
+                "targets of size {size:.4g} reach the loss unscaled",
                 *broken,
+                values={"size": size},
                 remedies=("scale_targets",),
                 confidence=min(0.9, 0.5 + 0.1 * math.log10(size)),
             )

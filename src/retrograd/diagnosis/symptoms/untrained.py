@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.present.wording import some_of
 from retrograd.update.selection import matches
 
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
@@ -45,8 +46,9 @@ class Untrained(Symptom):
         if dead:
             yield self.finding(
                 dead[0],
-                f"the gradient of {', '.join(dead[:3])}{' and others' if len(dead) > 3 else ''} is exactly 0",
+                "the gradient of {paths} is exactly 0",
                 Evidence("weights without gradient", len(dead), 0),
+                values={"paths": some_of(dead, 3)},
                 remedies=("default_initial_weights", "match_output", "leaky"),
                 severity="fault",
                 confidence=0.4,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-PER_LAYER, OVERALL = 0.5, 1e-3  # half at each of ten layers is a thousandth, as in AUTOTRAINER; sigmoid gives 0.25
+PER_LAYER, OVERALL = threshold("B04", "per_layer"), threshold("B04", "overall")
 
 
 def stack(depth: int, activation: str) -> list[dict[str, object]]:
@@ -40,10 +41,11 @@ class Vanishing(Symptom):
         if overall < OVERALL and per_layer < PER_LAYER:
             yield self.finding(
                 program.graph.line(program.start.weighted[0]),
-                f"the first layer's relative gradient is {overall:.2g} of the last one's: "
-                f"a factor of {per_layer:.2g} at each of {len(sizes) - 1} layers",
+                "the first layer's relative gradient is {overall:.2g} of the last one's: a factor of "
+                "{per_layer:.2g} at each of {layers} layers",
                 Evidence("factor per layer", per_layer, PER_LAYER),
                 Evidence("first / last", overall, OVERALL),
+                values={"overall": overall, "per_layer": per_layer, "layers": len(sizes) - 1},
                 remedies=("hidden_relu", "default_initial_weights", "fewer_layers", "normalise"),
                 confidence=0.5,
             )

@@ -74,8 +74,9 @@ class WrongGradient(Symptom):
         for place, words, error in faults or [("network", "a gradient is wrong", worst)]:
             yield self.finding(
                 place,
-                f"{words}: backward is not the derivative of forward; `retrograd check` shows where",
+                "{words}: backward is not the derivative of forward; `retrograd check` shows where",
                 Evidence("relative error of the gradient", error, WRONG),
+                values={"words": words},
                 severity="fault",
                 confidence=0.97,
             )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import retrograd.diagnosis.remedies
 import retrograd.diagnosis.symptoms  # noqa: F401  # both register what they hold
 from retrograd.base.document import write_document
+from retrograd.diagnosis.catalogue import CATALOGUE, Threshold
 from retrograd.diagnosis.explains import EXPLAINS
 from retrograd.diagnosis.remedy import remedies
 from retrograd.diagnosis.symptom import Symptom, symptoms
@@ -26,8 +27,25 @@ COSTS = {1: "a setting", 2: "a layer or the optimiser", 3: "the structure of the
 
 
 def named(name: str) -> Iterator[str]:
-    """Yield the names of the symptoms with this code of the catalogue, as in S08."""
+    """Yield this code of the catalogue, as in S08, and the names of the symptoms that have it."""
+    if name.upper() in CATALOGUE:
+        yield name.upper()
     yield from (symptom for symptom in symptoms if symptoms[symptom].code == name.upper())
+
+
+def code_page(code: str) -> Iterator[str]:
+    """Yield the title of a code and which of the two doctors see it."""
+    yield f"{code}  (finding: {CATALOGUE[code].title})"
+    yield ""
+    seen = [f"`retrograd diagnose` as {symptom}" for symptom in symptoms if symptoms[symptom].code == code]
+    yield from wrapped(f"Seen by {', '.join(seen) or '`retrograd.torch.watch` in a training loop'}.", "  ")
+    if not seen:
+        yield from _thresholds(CATALOGUE[code].thresholds.values())
+
+
+def _thresholds(thresholds: Iterable[Threshold]) -> Iterator[str]:
+    for value, reason in thresholds:
+        yield from wrapped(f"Threshold:  {value:g} {reason}.", "  ", 14)
 
 
 def symptom_page(name: str) -> Iterator[str]:
@@ -38,6 +56,7 @@ def symptom_page(name: str) -> Iterator[str]:
     yield from flowing(inspect.getdoc(cls) or "")
     yield ""
     yield from wrapped(f"Judged by:  {STAGES[cls.stage]}.", "  ", 14)
+    yield from _thresholds(thresholds_of(cls))
     if causes := [cause for cause, effects in EXPLAINS.items() if name in effects]:
         yield from wrapped(f"Effect of:  perhaps {', '.join(causes)}.", "  ", 14)
     if remedy_names := remedies_of(cls):
@@ -66,17 +85,29 @@ def remedy_page(name: str) -> Iterator[str]:
 
 def remedies_of(cls: type[Symptom]) -> tuple[str, ...]:
     """Return the remedies that a symptom's rule can name, in the order in which it names them."""
-    rule = ast.parse(inspect.getsource(inspect.getmodule(cls) or cls))
-    calls = [call for call in ast.walk(rule) if isinstance(call, ast.Call)]
+    calls = _calls(cls)
     names = [word.value for call in calls for word in call.keywords if word.arg == "remedies"]
     names += [
         part
         for call in calls
-        if isinstance(call.func, ast.Attribute) and call.func.attr == "told"
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "warned"
         for part in call.args
     ]
     words = [part.value for whole in names for part in ast.walk(whole) if isinstance(part, ast.Constant)]
     return tuple(dict.fromkeys(str(word) for word in words if word in remedies))
+
+
+def thresholds_of(cls: type[Symptom]) -> list[Threshold]:
+    """Return the thresholds in the catalogue by which a symptom's rule judges; all of its code where it names none."""
+    known = CATALOGUE[cls.code].thresholds
+    calls = [call for call in _calls(cls) if isinstance(call.func, ast.Name) and call.func.id == "threshold"]
+    names = [call.args[1].value for call in calls if isinstance(call.args[1], ast.Constant)]
+    return [known[name] for name in known if name in names or len(names) < max(1, len(calls))]
+
+
+def _calls(cls: type[Symptom]) -> list[ast.Call]:
+    rule = ast.parse(inspect.getsource(inspect.getmodule(cls) or cls))
+    return [call for call in ast.walk(rule) if isinstance(call, ast.Call)]
 
 
 def is_plain(value: Any) -> bool:

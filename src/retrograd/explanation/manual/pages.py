@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from retrograd.base.errors import UsageError, did_you_mean
 from retrograd.base.registry import PLURALS
+from retrograd.diagnosis.catalogue import CATALOGUE
 from retrograd.diagnosis.remedy import remedies
 from retrograd.diagnosis.symptom import symptoms
 from retrograd.explanation.manual import concepts, findings, settings, things
@@ -56,6 +57,8 @@ def _pages(name: str) -> Iterator[Iterable[str]]:
     if name in concepts.concepts():
         yield concepts.page(name)
     yield from (things.page(registry, name) for registry in REGISTRIES if name in registry)
+    if name in CATALOGUE:
+        yield findings.code_page(name)
     if name in symptoms:
         yield findings.symptom_page(name)
     if name in remedies:
@@ -66,4 +69,4 @@ def _pages(name: str) -> Iterator[Iterable[str]]:
 
 def _all_names() -> set[str]:
     registered = {name for registry in (*REGISTRIES, symptoms, remedies) for name in registry}
-    return registered | {last(path) for path in settings.all_paths()} | set(concepts.concepts())
+    return registered | set(CATALOGUE) | {last(path) for path in settings.all_paths()} | set(concepts.concepts())

@@ -8,12 +8,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from retrograd.base.finding import Evidence
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.interop.torch.journal import Journal
 
 State = Literal["learns", "ill", "unknown"]
 FEWEST, SEEN = 30, 8  # backward passes; of them looked at
 SHARE = 0.95  # of the loss of a constant answer
-UP, MOST = 0.1, 0.8  # cosine between update and gradient: momentum turns single steps; and share of the steps
+UP = threshold("U06", "cosine")
+MOST = 0.8  # share of the steps: a few may turn
 SQUARED, ABSOLUTE = {"mse_loss"}, {"l1_loss"}
 BINARY = {"binary_cross_entropy", "binary_cross_entropy_with_logits"}
 ENTROPY = {"cross_entropy"}
@@ -66,7 +68,8 @@ def judge(journal: Journal) -> Verdict:
     scale = journal.accumulated if any(abs(w - 1) > 0.5 for _, w in journal.slopes) else 1
     if trivial is not None and scale == 1 and math.isfinite(trivial):
         evidence += (Evidence("loss of a constant answer", trivial),)
-        words, learns = f"the loss ends at {end:.4g}; a constant answer has {trivial:.4g}", end <= SHARE * trivial
+        words = f"the loss goes from {start:.4g} to {end:.4g}; a constant answer has {trivial:.4g}"
+        learns = end <= SHARE * trivial
     else:
         words, learns = f"the loss goes from {start:.4g} to {end:.4g}", losses.fallen()
     if not floored(journal):

@@ -12,6 +12,7 @@ from retrograd.data.tables.multilabel import MultiLabels
 from retrograd.data.tables.target import Quantities
 from retrograd.data.windows.levels import at_level
 from retrograd.present.numbers import number
+from retrograd.present.wording import some_of
 from retrograd.record.judged import Judged, Mistaken
 from retrograd.training.use.confusion import class_name, confusion, counted, label_counts
 from retrograd.training.use.residuals import residuals
@@ -110,11 +111,8 @@ def _of_quantities(tally: PlainTally, target: Quantities) -> Answers:
 
 
 def _labels(has: np.ndarray, target: MultiLabels) -> str:
-    names = [class_name(target.classes[i]) for i in np.flatnonzero(has)]
-    more = f" and {len(names) - MOST_WORDS} more" if len(names) > MOST_WORDS else ""
-    return ", ".join(names[:MOST_WORDS]) + more if names else "none"
+    return some_of([class_name(target.classes[i]) for i in np.flatnonzero(has)], MOST_WORDS) or "none"
 
 
 def _values(values: np.ndarray) -> str:
-    more = f" and {len(values) - MOST_WORDS} more" if len(values) > MOST_WORDS else ""
-    return ", ".join(number(float(value)) for value in values[:MOST_WORDS]) + more
+    return some_of([number(float(value)) for value in values], MOST_WORDS)

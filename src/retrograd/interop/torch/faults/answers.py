@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from statistics import median
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
 
 FEWEST = 2  # calls, or looks: the first may be a trial run
-HALF = 0.5  # of the units: then the layer has lost more than it keeps
+HALF = threshold("B06", "share")
 CURES = {
     "numbers from 0 to 1": "classes are 0 and 1: (y == positive).float(); shares are divided by their largest",
     "-1 and 1": "write 2 * y - 1 for classes 0 and 1",
@@ -34,8 +35,9 @@ class TargetOutOfDomain(LoopFault):
         low, high = min(each[3] for each in wrong), max(each[4] for each in wrong)
         yield self.finding(
             place,
-            f"{name} expects {expected} as targets, but gets numbers from {low:.4g} to {high:.4g}",
+            "{name} expects {expected} as targets, but gets numbers from {low:.4g} to {high:.4g}",
             Evidence("losses with such targets", len(wrong), FEWEST),
+            values={"name": name, "expected": expected, "low": low, "high": high},
             remedy=CURES.get(expected, "bring the targets into that range, or choose another loss"),
             confidence=0.97,
         )
@@ -61,9 +63,10 @@ class ReluOnLogits(LoopFault):
         )
         yield self.finding(
             place,
-            f"relu stands in front of the softmax or sigmoid: {words}",
+            "relu stands in front of the softmax or sigmoid: {words}",
             Evidence("share of dead logits, last look", dead, HALF),
             Evidence("median of the looks", median(float(each.float().mean()) for _, each in seen)),
+            values={"words": words},
             remedy="no activation after the last layer: it returns the logits",
             severity="fault" if dead >= HALF else "risk",
             confidence=0.96 if dead >= HALF else 0.7,

@@ -6,18 +6,19 @@ from collections.abc import Iterator
 from statistics import median
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
 
-USUAL, HALF, LAST, TURNS = 0.1, 0.5, 3, 30  # PyTorch's momentum; share of channels; looks; backward passes
-KERAS = 0.9  # as Keras and papers write what is 0.1 here
+USUAL, LAST, TURNS = 0.1, 3, 30  # PyTorch's momentum; looks that agree; passes after which 0.9^30 = 4 % is still old
+HALF, KERAS = threshold("B25", "channels"), threshold("S17", "newest_in_torch")
 
 
 @loop_faults.register("averages_lag")
 class AveragesLag(LoopFault):
     """The running mean and variance are far from those of the batches: training is right, and evaluation is not."""
 
-    code = "B15"
+    code = "B25"
 
     def find(self, journal: Journal) -> Iterator[Finding]:
         """Yield the layer that lags most, and momenta that keep the last batch only."""
@@ -31,9 +32,11 @@ class AveragesLag(LoopFault):
         if path and late[path] >= HALF and momenta[path] < USUAL and journal.turns >= TURNS:
             yield self.finding(
                 path,
-                f"the running averages of batch norm lag behind the batches in {late[path]:.0%} of the channels "
-                f"(momentum {momenta[path]:g}): evaluation uses them and answers differently from training",
+                "the running averages of batch norm lag behind the batches in {share:.0%} of the "
+                "channels (momentum {momentum:g}): evaluation uses them and answers differently from "
+                "training",
                 Evidence("share of channels more than a deviation apart", late[path], HALF),
+                values={"share": late[path], "momentum": momenta[path]},
                 remedy="momentum=0.1, or estimate them anew: torch.optim.swa_utils.update_bn(loader, model)",
                 confidence=0.95,
             )
@@ -41,10 +44,12 @@ class AveragesLag(LoopFault):
         if high and journal.turns >= TURNS:
             yield self.finding(
                 high[0],
-                f"momentum {momenta[high[0]]:g} makes the last batch nearly all of the running averages: "
-                "in PyTorch it is the share of the new batch",
+                "momentum {momentum:g} makes the last batch nearly all of the running averages: in "
+                "PyTorch it is the share of the new batch",
                 Evidence("share of the last batch", momenta[high[0]], KERAS),
+                values={"momentum": momenta[high[0]]},
                 remedy=f"momentum={1 - momenta[high[0]]:.3g}",
+                code="S17",
                 severity="risk",
                 confidence=0.8,
             )

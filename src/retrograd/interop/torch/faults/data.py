@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
 from retrograd.interop.torch.verdict import trivial_loss
 
-FEWEST, SHARE = 10, 0.3  # repeated rows; of them with another answer
+FEWEST = 10  # repeated rows: fewer are anecdotes
+SHARE, PURE, DROPPED = threshold("U09", "contradicted"), threshold("U09", "pure"), threshold("U13", "share")
 SHARE_LEFT = 0.8  # of the loss of a constant answer
 BORROWED = 0.1  # of those, answers that another row had
 LOOKS = 5  # that agree: fewer may be chance
@@ -36,9 +38,10 @@ class AnswersApart(LoopFault):
             return  # the data themselves hold equal rows with different answers
         yield self.finding(
             journal.places.get("forward"),
-            f"{rows.contradicted} of {rows.repeated} rows that came again had a different target: "
-            "inputs and targets are not indexed alike",
+            "{contradicted} of {repeated} rows that came again had a different target: inputs and "
+            "targets are not indexed alike",
             Evidence("share of repeated rows with another answer", rows.contradicted / rows.repeated, SHARE),
+            values={"contradicted": rows.contradicted, "repeated": rows.repeated},
             remedy="index both with the same permutation: x[idx], y[idx]",
             confidence=0.97,
         )
@@ -63,8 +66,9 @@ class SameBatch(LoopFault):
             return
         yield self.finding(
             journal.places.get("forward"),
-            f"every step sees the same {rows.size} rows, and there are {n}",
+            "every step sees the same {size} rows, and there are {rows}",
             Evidence("different minibatches in the looks", 1.0, 2.0),
+            values={"size": rows.size, "rows": n},
             remedy="take the next minibatch in the loop: for x, y in loader (not next(iter(loader)))",
             confidence=0.96,
         )
@@ -79,13 +83,13 @@ class SortedRows(LoopFault):
     def find(self, journal: Journal) -> Iterator[Finding]:
         """Yield the share of minibatches with a single class."""
         rows = journal.rows
-        if rows.looks < LOOKS or len(rows.labels) < 2 or rows.pure < 0.7 * rows.looks:
+        if rows.looks < LOOKS or len(rows.labels) < 2 or rows.pure < PURE * rows.looks:
             return
         yield self.finding(
             journal.places.get("forward"),
-            f"{rows.pure} of {rows.looks} minibatches hold a single class, out of {len(rows.labels)}: "
-            "each pulls the network towards it",
-            Evidence("share of minibatches with one class", rows.pure / rows.looks, 0.7),
+            "{pure} of {looks} minibatches hold a single class, out of {classes}: each pulls the network towards it",
+            Evidence("share of minibatches with one class", rows.pure / rows.looks, PURE),
+            values={"pure": rows.pure, "looks": rows.looks, "classes": len(rows.labels)},
             remedy="shuffle the rows: DataLoader(..., shuffle=True), or a new permutation in each epoch",
             confidence=0.95,
         )
@@ -104,10 +108,11 @@ class RowsLeftOut(LoopFault):
             share = rows.loader_drops / rows.available
             yield self.finding(
                 journal.places.get("forward"),
-                f"drop_last leaves {rows.loader_drops} of {rows.available} rows out of every epoch",
-                Evidence("share of rows dropped", share, 0.1),
+                "drop_last leaves {dropped} of {rows} rows out of every epoch",
+                Evidence("share of rows dropped", share, DROPPED),
+                values={"dropped": rows.loader_drops, "rows": rows.available},
                 remedy="drop_last=False, or a batch size that divides the rows",
-                severity="risk" if share > 0.1 else "note",
+                severity="risk" if share > DROPPED else "note",
                 confidence=0.6,
             )
         norms = journal.single_row_norms
@@ -115,9 +120,9 @@ class RowsLeftOut(LoopFault):
             path = next(iter(norms), "")
             yield self.finding(
                 path or journal.places.get("forward"),
-                "batch norm is trained on a single row: its mean is the row itself"
-                + ("" if norms else ", and it refuses that"),
+                "batch norm is trained on a single row: its mean is the row itself{refusal}",
                 Evidence("looks with one row in batch norm", sum(norms.values()), 0.0),
+                values={"refusal": "" if norms else ", and it refuses that"},
                 remedy="larger batches, drop_last=True where one row is left over, or group norm",
                 confidence=0.9,
             )
@@ -134,8 +139,9 @@ class ViewForPermute(LoopFault):
         for each in journal.reshapes.values():
             yield self.finding(
                 each.place,
-                f"{each.before} is viewed as {each.after}: the dimensions change places and the numbers do not, "
-                "so that values of different pixels, rows or channels are mixed",
+                "{before} is viewed as {after}: the dimensions change places and the numbers do not, so "
+                "that values of different pixels, rows or channels are mixed",
+                values={"before": each.before, "after": each.after},
                 remedy="use permute or transpose to reorder dimensions; view only splits and joins neighbours",
                 confidence=0.95,
             )

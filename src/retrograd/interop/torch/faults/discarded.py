@@ -29,9 +29,10 @@ class GradientsThrownAway(LoopFault):
         one = gone + used == 1
         yield self.finding(
             _zeroing(journal) or journal.places.get("backward"),
-            f"{gone} of {gone + used} backward passes {'is' if one else 'are'} thrown away: zero_grad lies {where}",
+            "{gone} of {passes} backward passes {verb} thrown away: zero_grad lies {where}",
             Evidence("backward passes of a step whose gradients are lost", gone, 0.0),
             Evidence("steps that were seen to lose some", len(lossy), FEWEST),
+            values={"gone": gone, "passes": gone + used, "verb": "is" if one else "are", "where": where},
             remedy="call zero_grad() right after optimizer.step(), and nowhere between backward() and the step",
             confidence=0.985,
         )

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from statistics import median
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
 from retrograd.interop.torch.place import assigned
 from retrograd.interop.torch.verdict import UP, goes_up, is_utility, judge, negated
 
-MOST = 0.5  # share of the steps
+MOST = threshold("U01", "share")
 
 
 @loop_faults.register("gradients_not_zeroed")
@@ -30,11 +31,13 @@ class GradientsNotZeroed(LoopFault):
         wrong = max((each.error for each in journal.growth), default=0.0)
         yield self.finding(
             journal.places.get("backward"),
-            f"{journal.stale_steps} of {steps} steps looked at use gradients that earlier steps have already used: "
-            "nothing sets them to zero in between, so every backward pass adds to the sum of all before it",
+            "{stale} of {steps} steps looked at use gradients that earlier steps have already used: "
+            "nothing sets them to zero in between, so every backward pass adds to the sum of all "
+            "before it",
             Evidence("steps with leftover gradients", journal.stale_steps, MOST * (steps - 1)),
             Evidence("gradient - (left + new), relative", wrong),
             Evidence("length of the gradient, last look / first look", norms[-1] / max(norms[0], 1e-30)),
+            values={"stale": journal.stale_steps, "steps": steps},
             remedy="call optimizer.zero_grad() once for every step, before loss.backward()",
             confidence=0.99,
         )
@@ -57,14 +60,15 @@ class AccumulationNotDivided(LoopFault):
         if not 0.75 * k < whole < 1.5 * k:
             return
         grown = [each.ratio for each in journal.growth if each.turns == k]
-        evidence = [Evidence("weight of all passes of a step together", whole, 1.5)]
+        evidence = [Evidence("weight of all passes of a step together", whole, threshold("U16", "weight"))]
         if grown:
             evidence.append(Evidence("length of the sum / of one pass's gradient", sum(grown) / len(grown)))
         yield self.finding(
             journal.places.get("backward"),
-            f"{k} backward passes add up to one step, and none is divided by {k}: "
-            f"the step is as long as with {k} times the learning rate",
+            "{count} backward passes add up to one step, and none is divided by {count}: the step is "
+            "as long as with {count} times the learning rate",
             *evidence,
+            values={"count": k},
             remedy=f"write (loss / {k}).backward()",
             confidence=0.93,
         )
@@ -117,9 +121,10 @@ class Ascent(LoopFault):
             if grows and "probabilities" not in journal.loss_calls[-1].facts:
                 yield self.finding(
                     place,
-                    f"{journal.loss_calls[-1].kind} is negated before backward(): training makes it larger",
+                    "{loss} is negated before backward(): training makes it larger",
                     Evidence("weight of the loss in what is differentiated", journal.slopes[-1][1], 0.0),
                     Evidence("loss at the last look", values[-1], values[0]),
+                    values={"loss": journal.loss_calls[-1].kind},
                     remedy="drop the minus sign",
                     confidence=0.96,
                 )

@@ -10,14 +10,16 @@ from typing import Any
 from torch import nn
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
 from retrograd.interop.torch.place import Place, assigned
+from retrograd.present.wording import some_of
 
 CUTS = re.compile(
     r"\.detach\(|\.data\b|no_grad\(|\.item\(|\.numpy\(|torch\.tensor\(|\.argmax\(|\.round\(|inference_mode\("
 )
-MOST_ALIVE = 3  # graphs of looks that are five turns old, or older; a right loop keeps none
+MOST_ALIVE = threshold("U11", "alive")
 
 
 @loop_faults.register("graph_cut")
@@ -45,17 +47,18 @@ class GraphCut(LoopFault):
         elif used:
             yield self.finding(
                 _cut(journal.model) or used[0],
-                f"{', '.join(used[:3])}{' ...' if len(used) > 3 else ''} take part in the forward pass and never "
-                "get a gradient: the graph is cut after them",
+                "{paths} take part in the forward pass and never get a gradient: the graph is cut after them",
                 evidence,
+                values={"paths": some_of(used, 3)},
                 remedy="take away the .detach(), .data, .item() or no_grad() between them and the loss",
                 confidence=0.93,
             )
         else:
             yield self.finding(
                 out[0],
-                f"{', '.join(out[:3])}{' ...' if len(out) > 3 else ''} are never used in the forward pass",
+                "{paths} are never used in the forward pass",
                 evidence,
+                values={"paths": some_of(out, 3)},
                 severity="note",
                 confidence=0.3,
             )
@@ -73,9 +76,10 @@ class GraphsKept(LoopFault):
             return
         yield self.finding(
             assigned(journal.places.get("backward"), "backward") or journal.places.get("backward"),
-            f"at least {journal.alive} graphs of earlier passes are kept in memory: some loss or output is stored or "
-            "added up without being detached, and memory grows with every step",
+            "at least {graphs} graphs of earlier passes are kept in memory: some loss or output is "
+            "stored or added up without being detached, and memory grows with every step",
             Evidence("graphs of earlier passes alive", journal.alive, MOST_ALIVE),
+            values={"graphs": journal.alive},
             remedy="keep numbers: total += loss.item(), or loss.detach()",
             confidence=0.92,
         )

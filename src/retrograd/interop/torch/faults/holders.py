@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
+from retrograd.present.wording import some_of
 
-TURNS = 3  # a single change of the optimizer is a plan: warm-up, then training
+TURNS = threshold("U18", "turns")
 
 
 @loop_faults.register("two_optimizers")
@@ -25,10 +27,10 @@ class TwoOptimizers(LoopFault):
         shared = [path for path, p in journal.model.named_parameters() if id(p) in journal.shared]
         yield self.finding(
             journal.places.get("step"),
-            f"two optimizers hold and step the same parameters in turn: {', '.join(shared[:3])}"
-            + (f" and {len(shared) - 3} more" if len(shared) > 3 else ""),
+            "two optimizers hold and step the same parameters in turn: {parameters}",
             Evidence("parameters in both", len(shared), 0.0),
             Evidence("steps of one after the other", turns, TURNS),
+            values={"parameters": some_of(shared, 3)},
             remedy="give each optimizer the parameters of its own part only",
             confidence=0.96,
         )
@@ -47,9 +49,10 @@ class Unregistered(LoopFault):
             if trained:
                 yield self.finding(
                     path,
-                    f"{path} is a plain list or dictionary: {len(trained)} parameters in it get gradients and are not "
-                    "among model.parameters(), so no optimizer changes them",
+                    "{path} is a plain list or dictionary: {count} parameters in it get gradients and are "
+                    "not among model.parameters(), so no optimizer changes them",
                     Evidence("entries of these parameters", sum(p.numel() for p in trained), 0.0),
+                    values={"path": path, "count": len(trained)},
                     remedy="nn.ModuleList, nn.ModuleDict or nn.ParameterList instead, before the optimizer is made",
                     confidence=0.98,
                 )

@@ -17,7 +17,7 @@ FEWEST = 2  # looks that agree: one may be a batch of equal rows
 class AnswerInTheInput(LoopFault):
     """The answer of an output is among the inputs that it depends on, as it is without a causal mask."""
 
-    code = "D08"
+    code = "D10"
 
     def find(self, journal: Journal) -> Iterator[Finding]:
         """Yield the moments that depend on the next, targets that are the inputs, and columns that are the target."""
@@ -27,9 +27,10 @@ class AnswerInTheInput(LoopFault):
             leak = next(each for each in journal.leaks if each.kind == "later")
             yield self.finding(
                 place,
-                f"the target at time t is the input at t + 1, and the output at t = {leak.at} depends on "
+                "the target at time t is the input at t + 1, and the output at t = {time} depends on "
                 "inputs after t: in training it sees the answer, which it will not have later",
                 Evidence("dependence on later inputs / on all", leak.strength, 0.0),
+                values={"time": leak.at},
                 remedy="a causal mask (is_causal=True, or an upper triangle of -inf); no bidirectional layers",
                 confidence=0.98,
             )
@@ -43,7 +44,8 @@ class AnswerInTheInput(LoopFault):
         for column in journal.rows.leaking():
             yield self.finding(
                 place,
-                f"column {column} of the inputs is the target, in every row that was looked at",
+                "column {column} of the inputs is the target, in every row that was looked at",
+                values={"column": column},
                 remedy="leave this column out of the inputs",
                 confidence=0.95,
             )
@@ -70,8 +72,9 @@ class RowsMixed(LoopFault):
         words = f": {layers[0]} takes the first axis for time (batch_first is off)" if layers else ""
         yield self.finding(
             journal.places.get("forward"),
-            f"the output of row {mixed[-1].at} depends on other rows of the minibatch{words}",
+            "the output of row {row} depends on other rows of the minibatch{words}",
             Evidence("dependence on other rows / on its own", mixed[-1].strength, 0.0),
+            values={"row": mixed[-1].at, "words": words},
             remedy="batch_first=True" if layers else "look for softmax, mean, view or reshape along the first axis",
             severity="fault" if layers else "risk",
             confidence=0.96 if layers else 0.75,

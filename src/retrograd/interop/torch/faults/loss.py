@@ -34,10 +34,12 @@ class SoftmaxTwice(LoopFault):
             k = told[-1].prediction[1]
             yield self.finding(
                 told[-1].place,
-                "cross_entropy takes logits and applies softmax itself; its input has already been through softmax "
-                f"(rows between 0 and 1 that sum to 1): the loss cannot fall below {_floor(k):.3f}",
+                "cross_entropy takes logits and applies softmax itself; its input has already been "
+                "through softmax (rows between 0 and 1 that sum to 1): the loss cannot fall below "
+                "{floor:.3f}",
                 Evidence("smallest possible loss", _floor(k)),
                 Evidence("loss at the end", journal.losses.end()),
+                values={"floor": _floor(k)},
                 remedy="return the logits: no softmax at the end of the model",
                 confidence=0.98,
             )
@@ -72,8 +74,9 @@ class NotLogProbabilities(LoopFault):
         what = "probabilities" if "probabilities" in wrong[-1].facts else "numbers that are no logarithms"
         yield self.finding(
             wrong[-1].place,
-            f"{kind} expects logarithms of probabilities, but gets {what}: its value has neither meaning nor floor",
+            "{kind} expects logarithms of probabilities, but gets {what}: its value has neither meaning nor floor",
             Evidence("loss at the end", journal.losses.end(), 0.0),
+            values={"kind": kind, "what": what},
             remedy=f"use log_softmax before {kind}"
             + (", or cross_entropy on the logits" if kind == "nll_loss" else ""),
             confidence=0.98,
@@ -113,9 +116,10 @@ class Broadcast(LoopFault):
         place, prediction, result = journal.broadcasts[-1]
         yield self.finding(
             place,
-            f"predictions {prediction} and targets are broadcast to {result}: every prediction is compared with "
-            "every target, and the best answer is the mean of all",
+            "predictions {prediction} and targets are broadcast to {result}: every prediction is "
+            "compared with every target, and the best answer is the mean of all",
             Evidence("numbers compared", result[0] * result[1], prediction[0]),
+            values={"prediction": prediction, "result": result},
             remedy="give both the same shape: pred.squeeze(1), or target.unsqueeze(1)",
             confidence=0.99,
         )
@@ -139,15 +143,17 @@ class WrongDtype(LoopFault):
         if call.dtype in HALF and stored & HALF:
             yield self.finding(
                 call.place,
-                f"parameters and loss are {call.dtype}: updates smaller than the spacing of such numbers are lost",
+                "parameters and loss are {dtype}: updates smaller than the spacing of such numbers are lost",
                 Evidence("decimal digits", 3.3 if call.dtype == "float16" else 2.4, 7.2),
+                values={"dtype": call.dtype},
                 remedy="keep the parameters in float32 and compute under torch.autocast; loss on outputs.float()",
                 confidence=0.85,
             )
         if call.kind in REAL and call.target_dtype.startswith(("int", "uint")):
             yield self.finding(
                 call.place,
-                f"{call.kind} gets targets of dtype {call.target_dtype}: their fractions are cut off",
+                "{loss} gets targets of dtype {target_dtype}: their fractions are cut off",
+                values={"loss": call.kind, "target_dtype": call.target_dtype},
                 remedy="keep the targets in float32",
                 severity="risk",
                 confidence=0.6,
@@ -156,8 +162,15 @@ class WrongDtype(LoopFault):
     def _refused(self, call: LossCall, failure: str) -> Finding:
         return self.finding(
             call.place,
-            f"{call.kind} refuses predictions {call.dtype} {call.prediction} with targets {call.target_dtype} "
-            f"{call.target}: {failure.splitlines()[0][:100]}",
+            "{loss} refuses predictions {dtype} {prediction} with targets {target_dtype} {target}: {error}",
+            values={
+                "loss": call.kind,
+                "dtype": call.dtype,
+                "prediction": call.prediction,
+                "target_dtype": call.target_dtype,
+                "target": call.target,
+                "error": failure.splitlines()[0][:100],
+            },
             remedy="class numbers are torch.long of shape (n,); targets of other losses are float32, shaped as the "
             "predictions",
             confidence=0.97,

@@ -27,9 +27,13 @@ class TrainsInEval(LoopFault):
             return
         yield self.finding(
             journal.places.get("eval_forward") or journal.places.get("forward"),
-            f"{wrong} of {journal.judged_passes} training passes run in evaluation mode"
-            + (f", and {_moody(journal)} act differently there" if journal.moody else ""),
+            "{wrong} of {passes} training passes run in evaluation mode{why}",
             Evidence("training passes in evaluation mode", wrong, 0.0),
+            values={
+                "wrong": wrong,
+                "passes": journal.judged_passes,
+                "why": f", and {_moody(journal)} act differently there" if journal.moody else "",
+            },
             remedy="call model.train() after every validation, before training goes on",
             severity="fault" if journal.moody else "note",
             confidence=0.95,
@@ -61,9 +65,10 @@ class ValidatesInTrain(LoopFault):
             return
         yield self.finding(
             journal.places.get("blind") or journal.places.get("unguarded") or journal.places.get("forward"),
-            f"{unused} passes that nothing is learned from run in training mode: "
-            f"{_moody(journal)} make two passes over the same rows differ",
+            "{unused} passes that nothing is learned from run in training mode: {layers} make two "
+            "passes over the same rows differ",
             Evidence("passes in training mode without a backward pass", unused, 0.0),
+            values={"unused": unused, "layers": _moody(journal)},
             remedy="call model.eval() before validation, and model.train() after it",
             confidence=0.94,
         )

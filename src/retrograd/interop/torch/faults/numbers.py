@@ -27,9 +27,15 @@ class Nonfinite(LoopFault):
             where = f"; not finite first: {journal.first_bad}" if journal.first_bad else ""
             yield self.finding(
                 journal.places.get("backward"),
-                f"the loss is NaN or infinite in {losses.nonfinite} of the {losses.count} passes that were read, "
-                f"first in backward pass {losses.first_nonfinite}{where}",
+                "the loss is NaN or infinite in {nonfinite} of the {passes} passes that were read, first "
+                "in backward pass {first}{where}",
                 Evidence("losses that are not finite", losses.nonfinite, 0.0),
+                values={
+                    "nonfinite": losses.nonfinite,
+                    "passes": losses.count,
+                    "first": losses.first_nonfinite,
+                    "where": where,
+                },
                 remedy="a smaller learning rate, scaled inputs, and losses on logits (no log of a probability)",
                 confidence=0.6,
             )

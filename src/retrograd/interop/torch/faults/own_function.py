@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
 from retrograd.interop.torch.place import Place
+
+AGAINST = ", compared with central differences in float64"
 
 
 @loop_faults.register("wrong_backward")
@@ -18,12 +21,12 @@ class WrongBackward(LoopFault):
 
     def find(self, journal: Journal) -> Iterator[Finding]:
         """Yield the functions, by the line of their backward method."""
-        for each in journal.functions.wrong():
+        for wrong in journal.functions.wrong():
             yield self.finding(
-                Place(each.file, each.line) if each.file else each.name,
-                f"{each.name}.backward is not the derivative of its forward"
-                + (f": {each.hint}" if each.hint else ", compared with central differences in float64"),
-                Evidence("relative error of the gradient", each.error, 1e-3),
-                remedy=f"look at the tensors that are wrong: retrograd.torch.check({each.name}, *inputs)",
+                Place(wrong.file, wrong.line) if wrong.file else wrong.name,
+                "{function}.backward is not the derivative of its forward{how}",
+                Evidence("relative error of the gradient", wrong.error, threshold("G01", "error")),
+                values={"function": wrong.name, "how": f": {wrong.hint}" if wrong.hint else AGAINST},
+                remedy=f"look at the tensors that are wrong: retrograd.torch.check({wrong.name}, *inputs)",
                 confidence=0.995,
             )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
 from retrograd.interop.torch.place import Place, called
 
-EARLY = 0.5  # of the steps: a schedule that ends in the second half is meant so
+EARLY, VANISHED, TURNS = (threshold("U12", name) for name in ("early", "vanished", "restarts"))
 FEWEST = 20  # steps, of which a schedule can be told
-TURNS = 3  # warm restarts are usually fewer, and rarer than epochs
 FEWEST_ZERO = 3  # readings: a warm-up may begin at 0
 
 
@@ -27,19 +27,22 @@ class RateVanishes(LoopFault):
         if steps >= FEWEST and 0 <= low < EARLY * steps:
             yield self.finding(
                 _scheduler(journal),
-                f"the learning rate is under a thousandth of its maximum from step {low} of {steps} on: "
+                "the learning rate is under a thousandth of its maximum from step {low} of {steps} on: "
                 "the schedule runs out long before the training does",
                 Evidence("share of the steps before the rate vanishes", low / steps, EARLY),
-                Evidence("last rate / largest rate", journal.rates.end() / max(journal.top_rate, 1e-30), 1e-3),
+                Evidence("last rate / largest rate", journal.rates.end() / max(journal.top_rate, 1e-30), VANISHED),
+                values={"low": low, "steps": steps},
                 remedy="call scheduler.step() once an epoch, not once a minibatch; or plan it for all the steps",
                 confidence=0.95,
             )
         elif steps >= FEWEST and journal.rate_turns >= TURNS and journal.rate_turns * _epoch(journal) > steps:
             yield self.finding(
                 _scheduler(journal),
-                f"the learning rate falls to nearly nothing and climbs again {journal.rate_turns} times in "
-                f"{steps} steps, more than once an epoch: the schedule is stepped more often than it was planned for",
+                "the learning rate falls to nearly nothing and climbs again {turns} times in {steps} "
+                "steps, more than once an epoch: the schedule is stepped more often than it was planned "
+                "for",
                 Evidence("times that it came back", journal.rate_turns, TURNS),
+                values={"turns": journal.rate_turns, "steps": steps},
                 remedy="call scheduler.step() once an epoch, or plan it for all the steps",
                 severity="risk",
                 confidence=0.6,
@@ -59,8 +62,9 @@ class RateIsZero(LoopFault):
             return
         yield self.finding(
             _scheduler(journal),
-            f"the learning rate is 0 in {zero} of {read} steps that were looked at: they change nothing",
+            "the learning rate is 0 in {zero} of {read} steps that were looked at: they change nothing",
             Evidence("share of the steps with a rate of 0", zero / read, EARLY),
+            values={"zero": zero, "read": read},
             remedy="give the optimizer a rate above 0; a schedule must not stay at 0",
             confidence=0.98,
         )

@@ -9,17 +9,16 @@ from typing import ClassVar
 import torch
 
 from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Activity, Journal
 from retrograd.interop.torch.verdict import judge
 
 LOOKS = 3  # that agree, so that a single batch does not decide
-HALF = 0.5  # of a layer's units, as in the diagnosis of configurations
-VANISHED = 1e-3  # of the last weight's relative gradient, as in AUTOTRAINER
-EXPLODED = 10.0  # times the median of the first looks
-FAST, SLOW = 3e-2, 1e-5  # update / weight; about 1e-3 is usual (Karpathy), thirty times more or a hundredth is not
-CONSTANT = 1e-3  # spread of the outputs over the rows / their size: rounding alone leaves 1e-7
-UNSCALED = 20.0  # as in the diagnosis of configurations
+VANISHED, EXPLODED = threshold("B04", "overall"), threshold("B05", "growth")
+FAST, SLOW = threshold("S07", "largest_update"), threshold("S07", "smallest_update")
+CONSTANT = threshold("B14", "spread")
+UNSCALED = threshold("D01", "largest")
 
 
 @loop_faults.register("stuck")
@@ -38,8 +37,9 @@ class Stuck(LoopFault):
         grows = end > 1.5 * abs(start) and end > start
         yield self.finding(
             journal.places.get("backward"),
-            ("the loss grows: " if grows else "the loop does not learn: ") + verdict.sentence,
+            "the loss grows: {sentence}" if grows else "the loop does not learn: {sentence}",
             *verdict.evidence,
+            values={"sentence": verdict.sentence, **{one.quantity: one.value for one in verdict.evidence}},
             remedy="first check that it can learn 16 rows by heart; then the learning rate, scales, the loss",
             code="B02" if grows else "B03",
             confidence=0.3,
@@ -59,11 +59,12 @@ class Idle(LoopFault):
         """Yield the layers with half of their units idle."""
         for name, masks in _last(journal, self.field):
             share = float(masks.all(0).to(torch.float32).mean())
-            if share >= HALF:
+            if share >= (enough := threshold(self.code, "share")):
                 yield self.finding(
                     name,
-                    f"{share:.0%} of the units {self.message}",
-                    Evidence(f"share of {self.word} units", share, HALF),
+                    "{share:.0%} of the units {what}",
+                    Evidence(f"share of {self.word} units", share, enough),
+                    values={"share": share, "what": self.message},
                     remedy=self.remedy,
                     severity="risk",
                     confidence=0.45,
@@ -160,8 +161,9 @@ class UpdateSize(LoopFault):
             large = ratio > FAST
             yield self.finding(
                 journal.places.get("step"),
-                f"updates are {'large' if large else 'small'} beside the weights",
+                "updates are {size} beside the weights",
                 Evidence("update / weight", ratio, FAST if large else SLOW),
+                values={"size": "large" if large else "small"},
                 remedy="a ten times smaller learning rate" if large else "a larger learning rate, or scaled inputs",
                 severity="risk",
                 confidence=0.4,
@@ -201,8 +203,9 @@ class UnscaledInputs(LoopFault):
         if max(-low, high) > UNSCALED:
             yield self.finding(
                 journal.places.get("forward"),
-                f"inputs run from {low:.4g} to {high:.4g}",
+                "inputs run from {low:.4g} to {high:.4g}",
                 Evidence("largest magnitude of an input", max(-low, high), UNSCALED),
+                values={"low": low, "high": high},
                 remedy="scale every feature to mean 0 and deviation 1, or divide by its range",
                 severity="risk",
                 confidence=0.5,

@@ -12,6 +12,7 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
 from retrograd.interop.torch.place import Place, assigned, called
+from retrograd.present.wording import some_of
 
 FEWEST = 3  # passes
 
@@ -29,17 +30,18 @@ class NoUpdate(LoopFault):
             if not journal.changed:
                 yield self.finding(
                     places.get("forward"),
-                    f"{journal.training_forwards} forward passes in training mode and no backward pass: "
-                    "there are no gradients",
+                    "{passes} forward passes in training mode and no backward pass: there are no gradients",
                     Evidence("backward passes", 0.0, 1.0),
+                    values={"passes": journal.training_forwards},
                     remedy="call loss.backward() before optimizer.step()",
                     confidence=0.97,
                 )
         elif journal.backwards >= FEWEST and not journal.changed and not journal.copies and not journal.steps:
             yield self.finding(
                 places.get("backward"),
-                f"{journal.backwards} backward passes and no step: every parameter is bit for bit what it was",
+                "{passes} backward passes and no step: every parameter is bit for bit what it was",
                 Evidence("steps", 0.0, 1.0),
+                values={"passes": journal.backwards},
                 remedy="call optimizer.step() after loss.backward()",
                 confidence=0.97,
             )
@@ -69,8 +71,9 @@ class UpdatesACopy(LoopFault):
         if lost and journal.steps:
             yield self.finding(
                 lost[0],
-                f"{len(lost)} parameters of the model were replaced: the optimizer goes on with the old ones",
+                "{count} parameters of the model were replaced: the optimizer goes on with the old ones",
                 Evidence("parameters that are not the optimizer's", len(lost), 1.0),
+                values={"count": len(lost)},
                 remedy="copy into the parameter (p.data.copy_(new)) or make the optimizer anew",
                 confidence=0.98,
             )
@@ -106,17 +109,19 @@ class NotInOptimizer(LoopFault):
         if tied:
             yield self.finding(
                 tied[0],
-                f"{' and '.join(tied)} seem to have been one parameter when the optimizer was made, "
-                "which still holds it; they are two now, and it holds neither",
+                "{parameters} seem to have been one parameter when the optimizer was made, which still "
+                "holds it; they are two now, and it holds neither",
                 Evidence("parameters of the optimizer that are not the model's", journal.foreign, 0.0),
+                values={"parameters": " and ".join(tied)},
                 remedy="initialise the shared tensor in place (nn.init.normal_), or make the optimizer afterwards",
                 confidence=0.96,
             )
         stepped = f"; it holds {journal.foreign} tensors that are not the model's" if journal.foreign else ""
         yield self.finding(
             assigned(journal.places.get("step"), "step") or journal.places.get("step"),
-            f"the optimizer does not hold {_named(out)}: they get gradients and never change{stepped}",
+            "the optimizer does not hold {parameters}: they get gradients and never change{stepped}",
             Evidence("entries of parameters left out", entries, 0.0),
+            values={"parameters": some_of(out, 3), "stepped": stepped},
             remedy="give the optimizer model.parameters(), after the last layer is in place",
             confidence=0.97,
         )
@@ -143,9 +148,10 @@ class FrozenParameters(LoopFault):
         if held and fresh and fresh == weights:  # of a trained network, one or the other weight looks so too
             yield self.finding(
                 _switch(journal) or fresh[0],
-                f"{_named(list(frozen))} cannot be trained (requires_grad is off), and {_named(fresh)} "
-                "look as they were drawn: a layer of random numbers that never learns",
+                "{parameters} cannot be trained (requires_grad is off), and {fresh} look as they were "
+                "drawn: a layer of random numbers that never learns",
                 Evidence("frozen entries", sum(p.numel() for p in frozen.values()), 0.0),
+                values={"parameters": some_of(list(frozen), 3), "fresh": some_of(fresh, 3)},
                 remedy="set requires_grad_(True), or declare them: watch(model, optimizer, frozen=['path'])",
                 severity="risk",
                 confidence=0.8,
@@ -153,7 +159,8 @@ class FrozenParameters(LoopFault):
         else:
             yield self.finding(
                 next(iter(frozen)),
-                f"{_named(list(frozen))} cannot be trained (requires_grad is off)",
+                "{parameters} cannot be trained (requires_grad is off)",
+                values={"parameters": some_of(list(frozen), 3)},
                 severity="note",
                 confidence=0.1,
             )
@@ -171,9 +178,10 @@ class OptimizerRecreated(LoopFault):
             return
         yield self.finding(
             assigned(journal.places.get("step"), "step") or journal.places.get("step"),
-            f"{journal.fresh_steps} of {journal.steps} steps are the first of a new {journal.optimizer_kind}: "
-            "what it has learned of the gradients is thrown away each time",
+            "{fresh} of {steps} steps are the first of a new {optimizer}: what it has learned of the "
+            "gradients is thrown away each time",
             Evidence("optimizers that have stepped", journal.optimizers, 1.0),
+            values={"fresh": journal.fresh_steps, "steps": journal.steps, "optimizer": journal.optimizer_kind},
             remedy="make the optimizer once, before the loop",
             severity="fault" if journal.stateful else "note",
             confidence=0.98,
@@ -203,7 +211,3 @@ def _switch(journal: Journal) -> Place | None:
         return None
     lines = called(place.file, lambda name: name == "requires_grad_")
     return lines[0] if lines else None
-
-
-def _named(paths: list[str]) -> str:
-    return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")

@@ -7,9 +7,14 @@ from typing import Any
 
 from torch.optim import Optimizer
 
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.interop.torch.journal import Journal
 
-LOW, NOTHING, SOMETHING = 1e-3, 0.02, 0.5  # of the largest learning rate
+LOW = threshold("U12", "vanished")
+NOTHING, SOMETHING = (
+    0.02,
+    0.5,
+)  # of the largest rate: from down here to up there is a restart
 MOST = 64  # optimizers known at a time
 
 

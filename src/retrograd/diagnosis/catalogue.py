@@ -1,0 +1,228 @@
+"""What the doctors of configurations and of PyTorch's loops see, by code: titles, thresholds and their reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Threshold(NamedTuple):
+    """From where on a quantity is a symptom; the reason continues the sentence that the number begins."""
+
+    value: float
+    reason: str
+
+
+class Kind(NamedTuple):
+    """What findings with one code have in common, whoever sees them."""
+
+    title: str
+    thresholds: Mapping[str, Threshold] = {}
+
+
+def _kind(title: str, **thresholds: tuple[float, str]) -> Kind:
+    return Kind(title, {name: Threshold(*threshold) for name, threshold in thresholds.items()})
+
+
+def threshold(code: str, name: str) -> float:
+    """Return a threshold's value."""
+    return CATALOGUE[code].thresholds[name].value
+
+
+CATALOGUE: dict[str, Kind] = {
+    # the configuration
+    "S01": _kind("softmax over one unit"),
+    "S02": _kind("output activation that does not suit the loss"),
+    "S03": _kind(
+        "targets out of range",
+        share=(0.01, "of the targets: a few wild ones are outliers, not another range"),
+    ),
+    "S04": _kind("loss for another task"),
+    "S05": _kind("no nonlinearity between layers"),
+    "S06": _kind(
+        "initial weights",
+        spread=(1e-6, "of the weights' size: rounding to float32 alone leaves a tenth of that"),
+        scale=(3.0, "times the usual deviation, or a third: He's and Glorot's rules differ by 1.4 for square matrices"),
+        overall=(10.0, "times the scale of the inputs, or a tenth, after all layers together"),
+    ),
+    "S07": _kind(
+        "learning rate",
+        overshoot=(4.0, "times the stable rate: a rate just above it may still settle where the loss is flatter"),
+        standstill=(
+            10.0,
+            "for rate x curvature x updates: a direction a tenth as steep keeps e^-1 of its error",
+        ),
+        timid=(0.05, "of the stable rate: steps twenty times as long would be stable"),
+        clipped=(0.1, "of the norm of the first weights: what moves less stays what was drawn"),
+        largest_update=(3e-2, "of the weights: thirty times the usual 1e-3"),
+        smallest_update=(1e-5, "of the weights: a hundredth of the usual 1e-3"),
+    ),
+    "S08": _kind(
+        "too deep for its activation",
+        sigmoid=(4, "sigmoid layers: they pass at most 0.25^4 = 0.4 % of a delta"),
+        tanh=(10, "tanh layers: the slope is 1 at 0, so it takes more of them"),
+        exponential=(2, "exponential layers: an exponential of an exponential overflows"),
+        born_dead=(0.2, "for the probability of a dead layer: one seed in five"),
+    ),
+    "S09": _kind("softmax between layers"),
+    "S10": _kind("probabilities where logits are expected"),
+    "S11": _kind("softmax over the rows"),
+    "S12": _kind(
+        "too few updates",
+        updates=(100, "updates: at the usual rate of 1e-3 they move a weight by 0.1, a third of what it may need"),
+        distance=(0.3, "for a weight to become another one: about the deviation of usual initial weights"),
+    ),
+    "S13": _kind(
+        "too narrow",
+        units=(5, "units: relu layers of 5 units, four deep, lose all units of one with probability 0.12"),
+    ),
+    "S14": _kind(
+        "strong regularisation",
+        dropped=(0.5, "of the units, as in UMLAUT: more noise than signal"),
+        penalties=(1.0, "times the loss of the data: the penalties then decide where the weights go"),
+    ),
+    "S15": _kind("no bias"),
+    "S16": _kind("loss summed over the batch"),
+    "S17": _kind(
+        "momentum of batch norm",
+        first=(0.1, "of a running average is still the value that it began with"),
+        newest=(0.5, "of a running average is the last batch: no average, but the last batch itself"),
+        newest_in_torch=(0.9, "of a running average is the last batch: what Keras and papers write for PyTorch's 0.1"),
+    ),
+    # the data
+    "D01": _kind(
+        "unscaled inputs",
+        largest=(20.0, "in magnitude: standardised samples seldom exceed 10"),
+        spreads=(100.0, "times the smallest spread: the loss bends 10,000 times more along one feature than another"),
+        offset=(10.0, "deviations from 0: the constant part of a feature outweighs its varying one a hundredfold"),
+        resolution=(1e-3, "of the spread: fewer than a thousand steps of float32 are left to separate rows"),
+    ),
+    "D02": _kind(
+        "unscaled target",
+        spread=(
+            10.0,
+            "in deviation: initial outputs are of size 1, the squared error begins a hundredfold",
+        ),
+        offset=(10.0, "in mean, and as many deviations: nearly all of the first error is the missing bias"),
+    ),
+    "D03": _kind(
+        "overscaled inputs",
+        spread=(1e-2, "in deviation: pixels divided by 255 have 0.3, divided twice 1e-3"),
+    ),
+    "D04": _kind("missing values", share=(0.3, "of the rows: one filled-in value then dominates the column")),
+    "D05": _kind("repeated features", correlation=(0.9999, "in correlation: what rounding to four digits leaves of 1")),
+    "D06": _kind(
+        "class imbalance",
+        ratio=(10.0, "to one, as in SageMaker Debugger: never answering the rare class is right for 91 %"),
+    ),
+    "D07": _kind(
+        "nothing to learn",
+        chance=(0.05, "of shuffled answers: the usual level of a permutation test; 400 shuffles resolve it"),
+    ),
+    "D08": _kind(
+        "sorted rows",
+        neighbours=(0.9, "of neighbouring rows have the same class: shuffled rows of two equal classes have 0.5"),
+        unknown=(0.02, "of the validation rows: with more, their score says nothing about the network"),
+        apart=(0.5, "between class frequencies: parts of 20 rows drawn alike from ten classes differ by 0.26"),
+    ),
+    "D09": _kind(
+        "parts that differ",
+        factor=(5.0, "between spreads: two parts of 30 rows drawn alike differ by less than 2"),
+        share=(0.5, "of the features: single ones may be odd"),
+    ),
+    "D10": _kind("leaked answers", share=(0.05, "of the validation rows: their accuracy is too high by up to 0.05")),
+    "D11": _kind("units without a class"),
+    "D12": _kind("few rows", rows=(50, "rows: a share measured on ten held-out ones is known to 0.16")),
+    "D13": _kind("contradictory rows", share=(0.05, "of the rows: less bounds no score that is shown with two digits")),
+    "D14": _kind("outliers", share=(0.5, "of a column's variance: a few cells then outweigh all the others")),
+    "D15": _kind("orders of magnitude"),
+    # the behaviour of a run
+    "B01": _kind("not finite"),
+    "B02": _kind(
+        "divergence",
+        times=(3.0, "times the first loss; TheDeepChecker warns from twice to five times"),
+    ),
+    "B03": _kind(
+        "stuck",
+        near=(0.05, "of the way from a constant answer to a perfect one: a difference that verdicts do not count"),
+    ),
+    "B04": _kind(
+        "vanishing gradients",
+        per_layer=(0.5, "per layer: sigmoid leaves at most 0.25"),
+        overall=(1e-3, "of the last layer's relative gradient, as in AUTOTRAINER: a half at each of ten layers"),
+    ),
+    "B05": _kind(
+        "exploding gradients",
+        per_layer=(2.0, "per layer: the mirror of vanishing gradients"),
+        overall=(1e3, "in all: twice at each of ten layers"),
+        growth=(10.0, "times the median of the first looks, while the loss does not fall"),
+    ),
+    "B06": _kind(
+        "dead units",
+        share=(0.5, "of a layer's units, as in TheDeepChecker; DeepDiagnosis and AUTOTRAINER ask for 0.7"),
+    ),
+    "B07": _kind("saturation", share=(0.5, "of a layer's units, as in DeepDiagnosis")),
+    "B08": _kind("parameters without gradient"),
+    "B10": _kind(
+        "oscillation",
+        correlation=(-0.3, "between successive changes: independent losses have -0.5, a smooth descent 0 and more"),
+        jumps=(0.1, "of the loss: smaller ones are the noise of batches"),
+    ),
+    "B11": _kind("unfinished training", fall=(0.08, "of the loss in the last quarter: more updates would gain more")),
+    "B12": _kind(
+        "overfitting",
+        rise=(1.1, "times the smallest held-out loss"),
+        gap=(0.05, "of accuracy or R²: the difference that verdicts count as none"),
+    ),
+    "B13": _kind("underfitting", margin=(0.05, "of accuracy or R²: the difference that verdicts count as none")),
+    "B14": _kind(
+        "constant output",
+        variance=(1e-3, "of the targets' variance: an R² of 0.001 is no answer"),
+        spread=(1e-3, "of the outputs' size: rounding alone leaves 1e-7"),
+    ),
+    "B15": _kind("equal units", share=(0.5, "of a layer's units: with fewer the layer still learns")),
+    "B17": _kind("wrong gradient"),
+    "B20": _kind(
+        "first loss",
+        times=(5.0, "times that of an uninformed prediction; TheDeepChecker warns from twice, but such networks learn"),
+    ),
+    "B21": _kind("rows that are not memorised", score=(0.95, "in accuracy or R²: with 15 of 16 rows right it is 0.94")),
+    "B25": _kind(
+        "running averages of batch norm",
+        gain=(0.1, "of accuracy or R²: twice the difference that verdicts count as none"),
+        channels=(0.5, "of the channels are more than a deviation apart: single ones may be odd"),
+    ),
+    "G01": _kind(
+        "wrong backward of a function", error=(1e-3, "in relative error: central differences in float64 leave 1e-7")
+    ),
+    # PyTorch's loops
+    "U01": _kind("gradients of other steps", share=(0.5, "of the steps: now and then it may be meant")),
+    "U02": _kind("nothing changes"),
+    "U03": _kind("parameters outside the optimizer"),
+    "U04": _kind("training in evaluation mode"),
+    "U05": _kind("validation in training mode"),
+    "U06": _kind("ascent", cosine=(0.1, "between update and gradient: momentum turns single steps")),
+    "U07": _kind("softmax twice"),
+    "U08": _kind("graph cut"),
+    "U09": _kind(
+        "rows and answers mixed up",
+        contradicted=(0.3, "of the rows that came again: noise in the labels contradicts fewer"),
+        pure=(0.7, "of the minibatches hold one class: shuffled ones hardly ever do"),
+    ),
+    "U10": _kind("broadcast loss"),
+    "U11": _kind("graphs that stay", alive=(3, "graphs that are five turns old: a right loop keeps none")),
+    "U12": _kind(
+        "learning-rate schedule",
+        early=(0.5, "of the steps: a schedule that ends in the second half is meant to"),
+        vanished=(1e-3, "of the largest rate: nothing moves any more"),
+        restarts=(3, "restarts: warm ones are usually fewer, and rarer than epochs"),
+    ),
+    "U13": _kind("rows left out", share=(0.1, "of the rows: a last batch that is dropped is usually less")),
+    "U14": _kind("updates of a copy"),
+    "U15": _kind("frozen parameters"),
+    "U16": _kind("sum of several passes", weight=(1.5, "times the weight of one pass: an average has 1")),
+    "U17": _kind("gradients changed too late", share=(0.5, "of the looks: now and then it may be chance")),
+    "U18": _kind("several optimizers", turns=(3, "changes: a single one is a plan, warm-up and then training")),
+    "U19": _kind("number format"),
+    "U20": _kind("mixed dimensions"),
+}
