@@ -26,8 +26,11 @@ from retrograd.propagation.one_layer import adjoint, run_layer
 
 RTOL = {"float64": 1e-12, "float32": 2e-6}  # some ten roundings
 DOCUMENTED = {
-    "binary_cross_entropy", "contrastive", "cross_entropy", "ctc", "dice", "focal", "hinge", "huber", "info_nce",
-    "kl_divergence", "mean_absolute_error", "mean_squared_error", "triplet",
+    "binary_cross_entropy", "categorical_focal", "categorical_hinge", "contrastive", "cosine_distance",
+    "cosine_embedding", "cross_entropy", "ctc", "dice", "focal", "gaussian_nll", "generalized_cross_entropy",
+    "hinge", "hinge_embedding", "huber", "info_nce", "kl_divergence", "log_cosh", "margin_ranking",
+    "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_error", "mean_squared_logarithmic_error",
+    "multi_label_margin", "multi_margin", "nll", "poisson_nll", "quantile", "triplet", "tversky",
 }  # fmt: skip
 EXAMPLES = [(name, example) for name in losses for example in losses.entry(name).facts["examples"]]
 LOG3 = np.log(3.0)

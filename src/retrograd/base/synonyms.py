@@ -153,22 +153,38 @@ CALLED = {
     "at": "milestones boundaries steps indices index",
     # losses
     "cross_entropy": "categorical_cross_entropy sparse_categorical_cross_entropy softmax_loss negative_log_likelihood "
-    "multinomial_logistic_loss categorical_crossentropy sparse_categorical_crossentropy cross_entropy_loss ce nll "
-    "nll_loss softmax_cross_entropy log_loss logloss",
+    "multinomial_logistic_loss categorical_crossentropy sparse_categorical_crossentropy cross_entropy_loss ce "
+    "softmax_cross_entropy log_loss logloss",
     "binary_cross_entropy": "binary_log_loss logistic_loss logistic sigmoid_cross_entropy bce bce_loss "
     "bce_with_logits bce_with_logits_loss binary_crossentropy",
     "mean_squared_error": "mse mse_loss l2_loss l2 squared_error squared rmse "
     "quadratic quadratic_loss squared_loss sse",
     "mean_absolute_error": "mae mae_loss l1_loss l1 absolute_error",
     "huber": "smooth_l1 smooth_l1_loss huber_loss",
-    "hinge": "hinge_loss svm",
+    "hinge": "hinge_loss svm squared_hinge",
     "kl_divergence": "kl_div kl_div_loss kld kl kullback_leibler_divergence kullback_leibler",
-    "focal": "focal_loss binary_focal_crossentropy categorical_focal_crossentropy sigmoid_focal_loss",
+    "focal": "focal_loss binary_focal_crossentropy sigmoid_focal_loss",
     "triplet": "triplet_margin_loss triplet_loss triplet_margin triplet_semihard_loss",
     "info_nce": "nt_xent simclr",
     "contrastive": "contrastive_loss",
     "ctc": "ctc_loss",
     "dice": "dice_loss soft_dice",
+    "tversky": "tversky_loss focal_tversky",
+    "nll": "nll_loss negative_log_likelihood",
+    "poisson_nll": "poisson poisson_nll_loss",
+    "gaussian_nll": "gaussian_nll_loss heteroscedastic nll_gaussian",
+    "quantile": "pinball pinball_loss quantile_loss tau",
+    "log_cosh": "logcosh",
+    "mean_absolute_percentage_error": "mape",
+    "mean_squared_logarithmic_error": "msle",
+    "cosine_embedding": "cosine_embedding_loss",
+    "cosine_distance": "cosine_similarity cosine cosine_loss cosine_proximity",
+    "multi_margin": "multi_margin_loss multiclass_hinge",
+    "multi_label_margin": "multilabel_margin_loss",
+    "categorical_hinge": "crammer_singer",
+    "categorical_focal": "categorical_focal_crossentropy categorical_focal_cross_entropy",
+    "generalized_cross_entropy": "gce gce_loss",
+    "log_input": "from_log",
     # optimizers
     "sgd": "gradient_descent gd stochastic_gradient_descent batch_gradient_descent momentum vanilla nesterov",
     "adamw": "adam_w adamw_torch adamw_hf adamweightdecay decoupled_adam",

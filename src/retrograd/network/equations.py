@@ -46,6 +46,14 @@ def summed(equations: Equations) -> Equations:
     return _each(equations, _plain_sum, _latex_sum)
 
 
+def one_by_one(equations: Equations) -> Equations:
+    """Return the summed equations of a loss that leaves its terms as they are: without the sum in front."""
+    return equations._replace(
+        forward=re.sub(r"Σ(_rows)? ", "", equations.forward, count=1),
+        latex_forward=re.sub(r"\\sum(_\{rows\})? ", "", equations.latex_forward, count=1),
+    )
+
+
 def scaled(equations: Equations, scale: float, is_mean: bool) -> Equations:
     """Return the equations of a loss whose value and gradients are multiplied by a scale."""
     words = f", times scale = {scale:g} (the gradient too)" if is_mean else f", all times scale = {scale:g}"

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 from jax import Array
 
+from retrograd.base.errors import ConfigError
 from retrograd.network.layer import Context, Layer
 from retrograd.network.located import located
 from retrograd.network.network import Network, take
@@ -31,6 +32,12 @@ class Objective:
     loss: Layer
     inputs: tuple[str, ...]
     weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a loss of many numbers."""
+        if getattr(self.loss, "reduction", "mean") == "none":
+            raise ConfigError(f"{self.loss.kind} with reduction none is a number for each term, and training needs one",
+                              where=self.name, cure="mean or sum; `loss.forward` gives the terms")  # fmt: skip
 
     @classmethod
     def on(

@@ -17,7 +17,7 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import Remedy, remedies, with_data, with_training
 from retrograd.network.losses.binary_cross_entropy import BinaryCrossEntropy
 from retrograd.network.losses.cross_entropy import CrossEntropy
-from retrograd.network.losses.huber import Huber
+from retrograd.network.losses.quantities.huber import Huber
 from retrograd.training.config.config import RunConfig
 
 CLIP = 5.0  # units of a robust scale, which are deviations of a normal sample

@@ -131,7 +131,7 @@ class CrossEntropy(Loss):
         return (slopes - jnp.sum(slopes * first, -1, keepdims=True)) / total
 
     def _mass(self, t: Array, y: Array) -> _Mass:
-        weights, smoothing, classes = self._weights(y), self.label_smoothing, y.shape[-1]
+        weights, smoothing, classes = weights_of(self.class_weights, y), self.label_smoothing, y.shape[-1]
         if t.ndim == y.ndim:
             each = beside(weights, y) * ((1 - smoothing) * t + smoothing / classes if smoothing else t)
             return _Mass(each, jnp.sum(each, -1, keepdims=True))
@@ -143,7 +143,7 @@ class CrossEntropy(Loss):
         return _Mass(each + share, (1 - smoothing) * rate + jnp.sum(share, -1, keepdims=True))
 
     def _rows(self, labels: Array, y: Any) -> _Rows:
-        weights = self._weights(y)
+        weights = weights_of(self.class_weights, y)
         safe, valid = read_labels(labels[..., None], y.shape[-1], self.ignored, weights.dtype)
         return _Rows(safe, valid * weights[safe], valid * beside(weights, y) * (self.label_smoothing / y.shape[-1]))
 
@@ -171,14 +171,6 @@ class CrossEntropy(Loss):
             raise DataTypeError(f"class labels must be integers, found {target.dtype}", cure=NUMBER_FROM_0)
         return target
 
-    def _weights(self, y: Any) -> Array:
-        classes = y.shape[-1]
-        if self.class_weights and len(self.class_weights) != classes:
-            message = f"expected {classes} class weights, one for each class, got {len(self.class_weights)}"
-            raise ShapeError(message, where="class_weights")
-        dtype = computing_dtype(y)
-        return jnp.asarray(self.class_weights, dtype) if self.class_weights else jnp.ones(classes, dtype)
-
 
 class _Mass(NamedTuple):
     """w_c q_c [batch, ..., classes], what each class's logarithm counts for; and its sum over the classes."""
@@ -196,6 +188,16 @@ class _Rows(NamedTuple):
     chosen: Array
     rate: Array
     share: Array
+
+
+def weights_of(class_weights: tuple[float, ...], y: Any) -> Array:
+    """Return the weight of each class of a prediction: 1 unless given."""
+    classes = y.shape[-1]
+    if class_weights and len(class_weights) != classes:
+        message = f"expected {classes} class weights, one for each class, got {len(class_weights)}"
+        raise ShapeError(message, where="class_weights")
+    dtype = computing_dtype(y)
+    return jnp.asarray(class_weights, dtype) if class_weights else jnp.ones(classes, dtype)
 
 
 Log = Callable[[Array], Array]

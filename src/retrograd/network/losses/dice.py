@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import jax.numpy as jnp
-from jax import Array
 from typing_extensions import override
 
 from retrograd.base.annotations import Words
-from retrograd.base.errors import Problem, ShapeError
-from retrograd.base.quantities import Integer, NonNegativeFloat
+from retrograd.base.errors import Problem
+from retrograd.base.quantities import NonNegativeFloat
 from retrograd.network.layer import Equations, Input, examples
-from retrograd.network.losses.labels import beside, read_labels
-from retrograd.network.losses.loss import FROM_LOGITS, Loss, computing_dtype, losses
+from retrograd.network.losses.loss import losses
+from retrograd.network.losses.regional import Regional
 
 if TYPE_CHECKING:
     from retrograd.network.losses.shapes import Examples, KeptOfDice, RegionLabels, Regions
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     ),
 )
 @dataclass(frozen=True)
-class Dice(Loss):
+class Dice(Regional):
     """Average over examples and classes how little the predicted region p overlaps the true one, q.
 
         L = 1 - mean of (2 sum p q + s) / (sum p + sum q + s),  sums over the places of one example
@@ -59,9 +58,6 @@ class Dice(Loss):
         ),
     ] = 1.0
     squared: Annotated[bool, Words("whether the denominator sums squares", why="false: plain sums")] = False
-    background: Annotated[bool, Words("whether class 0 counts")] = True
-    ignored: Annotated[Integer | None, Words("the label of rows that do not count")] = None
-    from_logits: Annotated[bool, FROM_LOGITS] = True
 
     equations = Equations(
         forward="L = 1/n Σ mean_c (1 - A/B), A = 2 Σ p q + s, B = Σ p + Σ q + s, p = softmax(y) or σ(y)",
@@ -98,69 +94,16 @@ class Dice(Loss):
         y: Regions,
         t: Regions | RegionLabels,
     ) -> tuple[Examples, KeptOfDice]:
-        p = _shares(y) if self.from_logits else y
-        q, places = self._target(t, y)
-        overlap = 2 * self._sum(p * q * places) + self.smoothing
-        size = self._sum((p * p + q * q if self.squared else p + q) * places) + self.smoothing
+        p, q, places = self.regions(y, t)
+        overlap = 2 * self.sums(p * q * places) + self.smoothing
+        size = self.sums((p * p + q * q if self.squared else p + q) * places) + self.smoothing
         ratio = jnp.where(size == 0, jnp.ones_like(size), overlap / jnp.where(size == 0, jnp.ones_like(size), size))
         return jnp.mean(1 - ratio, -1), (p, q, places, overlap, size)
 
     def slopes(self, kept: KeptOfDice) -> Regions:
         """dp = (A - 2 q B) / B² / classes, then back through softmax or sigmoid."""
         p, q, places, overlap, size = kept
-        a, b = (self._widened(each, p) for each in (overlap, size))
+        a, b = (self.widened(each, p) for each in (overlap, size))
         b = jnp.where(b == 0, jnp.ones_like(b), b)
         dp = places * ((2 * p if self.squared else 1.0) * a - 2 * q * b) / (b * b) / overlap.shape[-1]
-        if not self.background:
-            dp = dp.at[..., 0].set(0)
-        if not self.from_logits:
-            return dp
-        if p.shape[-1] == 1:
-            return dp * p * (1 - p)
-        return p * (dp - jnp.sum(dp * p, -1, keepdims=True))
-
-    def read_target(self, prediction: Array, target: Array) -> Array:
-        """Return labels as they are, regions in the dtype of the computation."""
-        classes = prediction.shape[-1]
-        if prediction.ndim < 3 or (classes == 1 and not self.background):
-            raise ShapeError(f"expected (batch, places, classes), got {tuple(prediction.shape)}",
-                             cure="dice compares regions of images or sequences")  # fmt: skip
-        if target.shape == prediction.shape:
-            return target.astype(computing_dtype(prediction))
-        if target.shape != prediction.shape[:-1]:
-            raise ShapeError(f"expected labels {prediction.shape[:-1]} or regions {prediction.shape}, "
-                             f"got {tuple(target.shape)}", cure="reshape the target")  # fmt: skip
-        if classes == 1:
-            return target[..., None].astype(computing_dtype(prediction))
-        if not jnp.issubdtype(target.dtype, jnp.integer):
-            raise ShapeError(f"labels of {classes} classes are integers, found {target.dtype}")
-        return target
-
-    def term_shape(self, prediction: Any) -> tuple[int, ...]:
-        """Return one term an example."""
-        return tuple(prediction.shape[:1])
-
-    def _target(self, t: Array, y: Array) -> tuple[Array, Array]:
-        """Return the true regions [batch, ..., classes] and which places count [batch, ..., 1]."""
-        if t.ndim == y.ndim:
-            return t, jnp.ones_like(y[..., :1])
-        chosen, valid = read_labels(t[..., None], y.shape[-1], self.ignored, y.dtype)
-        return (chosen == beside(jnp.arange(y.shape[-1], dtype=chosen.dtype), y)).astype(y.dtype), valid
-
-    def _sum(self, x: Array) -> Array:
-        """Return the sums over the places [batch, classes]."""
-        sums = jnp.sum(x, tuple(range(1, x.ndim - 1)))
-        return sums if self.background else sums[:, 1:]
-
-    def _widened(self, sums: Array, p: Array) -> Array:
-        """Return the sums as they stand beside p; those of the background, if it does not count, are of no account."""
-        sums = sums if self.background else jnp.concatenate([jnp.ones_like(sums[:, :1]), sums], -1)
-        return sums.reshape(len(sums), *(1,) * (p.ndim - 2), -1)
-
-
-def _shares(y: Array) -> Array:
-    """Return the softmax over classes; of a single one the sigmoid."""
-    if y.shape[-1] == 1:
-        return 0.5 * jnp.tanh(0.5 * y) + 0.5
-    exponentials = jnp.exp(y - jnp.max(y, -1, keepdims=True))
-    return exponentials / jnp.sum(exponentials, -1, keepdims=True)
+        return self.through(p, dp)

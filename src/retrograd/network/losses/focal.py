@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated
 
 import jax.numpy as jnp
 from jax import Array
@@ -12,10 +12,12 @@ from typing_extensions import override
 from retrograd.base.annotations import Words
 from retrograd.base.quantities import NonNegativeFloat, Probability
 from retrograd.network.layer import Equations, Input, examples
-from retrograd.network.losses.loss import Loss, losses
+from retrograd.network.losses.loss import FROM_LOGITS, Loss, losses
 
 if TYPE_CHECKING:
     from retrograd.network.losses.shapes import Elements
+
+CLIP = 1e-7  # Keras's
 
 
 @losses.register(
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     examples=examples(
         ({}, [(5, 3), Input((5, 3), "binary")]),
         ({"gamma": 0.5, "alpha": None, "reduction": "sum"}, [(1, 2), Input((1, 2), "binary"), (1,)]),
+        ({"from_logits": False}, [Input((4, 3), "probabilities"), Input((4, 3), "binary")]),
     ),
 )
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Focal(Loss):
     Shapes:  y [batch, ...], t the same, 0 or 1 -> scalar
     Tape:    y and t turned so that the right answer is positive: s y, alpha_t, s
     See:     Lin et al. 2017, arXiv:1708.02002, with its gamma and alpha. The paper divides by the number of objects:
-             `reduction: sum` and `scale`.
+             `reduction: sum` and `scale`. Probabilities (`from_logits: false`) are clipped to [1e-7, 1 - 1e-7], with
+             gradient 0 outside, as in Keras.
     """
 
     gamma: Annotated[
@@ -59,7 +63,8 @@ class Focal(Loss):
         ),
     ] = 0.25
 
-    from_logits: ClassVar[bool] = True
+    from_logits: Annotated[bool, FROM_LOGITS] = True
+
     equations = Equations(
         forward="L = -1/n Σ α_t (1 - p)^γ log p, p = σ(s y), s = 1 where t = 1, else -1",
         backward=("dL/dy = 1/n s α_t (1 - p)^γ (γ p log p - (1 - p))",),
@@ -71,28 +76,48 @@ class Focal(Loss):
 
     @override
     def written(self) -> Equations:
+        made = self.equations
+        if not self.from_logits:
+            made = Equations(
+                forward="L = -1/n Σ α_t (1 - p)^γ log p, p = y where t = 1, else 1 - y",
+                backward=("dL/dy = 1/n s α_t (1 - p)^(γ-1) (γ log p - (1 - p) / p), s = 1 where t = 1, else -1",),
+                latex_forward=r"L = -\frac{1}{n} \sum \alpha_t (1 - p)^\gamma \log p, \quad p = y^t (1 - y)^{1 - t}",
+                latex_backward=(
+                    r"\frac{\partial L}{\partial y} = \frac{1}{n} s \, \alpha_t (1 - p)^{\gamma - 1}"
+                    r" (\gamma \log p - (1 - p) / p)",
+                ),
+            )
         if self.alpha is not None:
-            return self.equations
-        plain = [text.replace("α_t ", "") for text in (self.equations.forward, *self.equations.backward)]
-        latex = [
-            text.replace(r"\alpha_t ", "") for text in (self.equations.latex_forward, *self.equations.latex_backward)
-        ]
+            return made
+        plain = [text.replace("α_t ", "") for text in (made.forward, *made.backward)]
+        latex = [text.replace(r"\alpha_t ", "") for text in (made.latex_forward, *made.latex_backward)]
         return Equations(plain[0], tuple(plain[1:]), latex[0], tuple(latex[1:]))
 
     @override
     def terms(self, y: Elements, t: Elements) -> tuple[Elements, tuple[Elements, ...]]:
         side = jnp.where(t > 0.5, 1.0, jnp.where(t <= 0.5, -1.0, t)).astype(y.dtype)  # a NaN target stays NaN
-        turned = side * y
-        log_p, log_other = _log_sigmoid(turned), _log_sigmoid(-turned)
+        turned = side * y if self.from_logits else 0.5 + side * (y - 0.5)
+        log_p, log_other = self._logarithms(turned)
         weight = jnp.ones_like(y) if self.alpha is None else 0.5 + side * (self.alpha - 0.5)  # alpha or 1 - alpha
         return -weight * jnp.exp(self.gamma * log_other) * log_p, (turned, weight, side)
 
     def slopes(self, kept: tuple[Elements, ...]) -> Elements:
-        """s α_t (1 - p)^γ (γ p log p - (1 - p))."""
+        """s α_t (1 - p)^γ (γ p log p - (1 - p)), by the logit; by p divided by p (1 - p), 0 outside the clip."""
         turned, weight, side = kept
-        log_p, log_other = _log_sigmoid(turned), _log_sigmoid(-turned)
-        inner = self.gamma * jnp.exp(log_p) * log_p - jnp.exp(log_other)
-        return side * weight * jnp.exp(self.gamma * log_other) * inner
+        log_p, log_other = self._logarithms(turned)
+        p, other = jnp.exp(log_p), jnp.exp(log_other)
+        by_logit = side * weight * jnp.exp(self.gamma * log_other) * (self.gamma * p * log_p - other)
+        if self.from_logits:
+            return by_logit
+        inside = (turned > CLIP) & (turned < 1 - CLIP)
+        return jnp.where(inside, by_logit / (p * other), jnp.zeros_like(by_logit))
+
+    def _logarithms(self, turned: Array) -> tuple[Array, Array]:
+        """Return log p and log(1 - p) of the right answer."""
+        if self.from_logits:
+            return _log_sigmoid(turned), _log_sigmoid(-turned)
+        p = jnp.clip(turned, CLIP, 1 - CLIP)
+        return jnp.log(p), jnp.log1p(-p)
 
 
 def _log_sigmoid(y: Array) -> Array:

@@ -16,7 +16,7 @@ from retrograd.base.errors import ShapeError
 from retrograd.base.quantities import PositiveFloat
 from retrograd.base.registry import Registry
 from retrograd.base.schema import unwritten
-from retrograd.network.equations import UNWRITTEN, scaled, summed
+from retrograd.network.equations import UNWRITTEN, one_by_one, scaled, summed
 from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, Static
 
 losses: Registry[Loss] = Registry("loss", own="one of your own needs --layers FILE.py")
@@ -43,7 +43,8 @@ class Loss(Layer):
     A subclass states `terms` and, under it, `slopes`: their derivative by the prediction. Both see float32 or float64
     whatever the network computes in: a sum over a batch needs more digits than a bfloat16 has.
 
-    reduction: `mean` divides by `count`, `sum` does not. scale multiplies the result (0.5 gives the textbook's half
+    reduction: `mean` divides by `count`, `sum` does not, `none` leaves the weighed terms as they are: a loss for each
+    example, to look at. scale multiplies the result (0.5 gives the textbook's half
     of the squared error). A mask holds true and false: what is false is left out of the sum and of the count. A sample
     weight holds numbers, and the count stays.
 
@@ -55,9 +56,9 @@ class Loss(Layer):
 
     _: KW_ONLY
     reduction: Annotated[
-        Literal["mean", "sum"],
+        Literal["mean", "sum", "none"],
         Words(
-            "whether the terms are averaged or summed",
+            "whether the terms are averaged, summed, or left one by one (not in training)",
             why="mean: the learning rate does not depend on the batch size; textbooks often sum",
         ),
     ] = "mean"
@@ -81,6 +82,7 @@ class Loss(Layer):
         equations = self.written()
         is_mean = self.reduction == "mean"
         equations = equations if is_mean else summed(equations)
+        equations = one_by_one(equations) if self.reduction == "none" else equations
         return equations if self.scale == 1 else scaled(equations, self.scale, is_mean)
 
     def written(self) -> Equations:
@@ -133,7 +135,7 @@ class Loss(Layer):
     def factor(self, *inputs: Any) -> Array:
         """Return the number that multiplies the sum. Where the count is 0, so is the sum: the loss is 0, not NaN."""
         scale = jnp.asarray(self.scale, computing_dtype(inputs[0]))
-        if self.reduction == "sum":
+        if self.reduction != "mean":
             return scale
         count = self.count(*inputs)
         return scale / jnp.where(count == 0, jnp.ones_like(count), count)
@@ -160,12 +162,15 @@ class Loss(Layer):
         expect_further(terms, further)
         factor = self.factor(*inputs)
         static = Static((tuple(each.dtype for each in inputs[: self.predictions]), len(inputs)))
-        return Forward(factor * jnp.sum(weigh(terms, further)), (kept, further, factor, static))
+        weighed = weigh(terms, further)
+        y = factor * (weighed if self.reduction == "none" else jnp.sum(weighed))
+        return Forward(y, (kept, further, factor, static))
 
     def of_no_rows(self, inputs: tuple[Array, ...]) -> Forward:
         """Return the loss of a batch without rows: 0, the empty sum."""
         predictions = tuple((tuple(each.shape), each.dtype) for each in inputs[: self.predictions])
-        return Forward(jnp.zeros((), computing_dtype(inputs[0])), Static((predictions, len(inputs))))
+        shape = self.term_shape(inputs[0]) if self.reduction == "none" else ()
+        return Forward(jnp.zeros(shape, computing_dtype(inputs[0])), Static((predictions, len(inputs))))
 
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
         """dprediction = dy * factor * weight * slopes."""
@@ -175,7 +180,9 @@ class Loss(Layer):
         dtypes, count = static.value
         slopes = self.slopes(kept)
         each = slopes if isinstance(slopes, tuple) else (slopes,)
-        deltas = [(weigh(s, further) * (dy * factor)).astype(d) for s, d in zip(each, dtypes, strict=True)]
+        dy = dy * factor  # one number, or one for each term
+        deltas = [(weigh(s, further) * dy.reshape(dy.shape + (1,) * (s.ndim - dy.ndim) * (dy.ndim > 0))).astype(d)
+                  for s, d in zip(each, dtypes, strict=True)]  # fmt: skip
         return Backward((*deltas, *(None,) * (count - len(deltas))))
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ({}, [(5, 3), (5, 3)]),
         ({"scale": 0.5}, [(1, 1), (1, 1)]),
         ({"reduction": "sum"}, [(4, 2), (4, 2), (4,)]),
+        ({"reduction": "none"}, [(3, 2), (3, 2), (3,)]),
     ),
 )
 @dataclass(frozen=True)

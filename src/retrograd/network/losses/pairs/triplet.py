@@ -12,8 +12,8 @@ from typing_extensions import override
 from retrograd.base.annotations import Words
 from retrograd.base.quantities import PositiveFloat
 from retrograd.network.layer import Equations, Input, examples
-from retrograd.network.losses.distances import distance, read_embeddings
 from retrograd.network.losses.loss import Loss, losses
+from retrograd.network.losses.pairs.distances import distance, read_embeddings
 
 if TYPE_CHECKING:
     from retrograd.network.losses.shapes import Embeddings, Examples
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     examples=examples(
         ({}, [(5, 3), (5, 3), (5, 3)]),
         ({"margin": 0.5, "reduction": "sum"}, [(1, 2), (1, 2), (1, 2), (1,)]),
-        ({"margin": 3.0}, [(4, 2), (4, 2), (4, 2), Input((4,), "mask")]),
+        ({"margin": 3.0, "swap": True}, [(4, 2), (4, 2), (4, 2), Input((4,), "mask")]),
     ),
 )
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Triplet(Loss):
     configuration: `losses: {anchor: {loss: triplet, target: [positive, negative]}}`.
 
     Shapes:  a, p, q [batch, features] -> scalar
-    Tape:    unit vectors of a - p and a - q, where the margin is missed
+    Tape:    unit vectors of a - p, a - q and p - q (w, if that is nearer), where the margin is missed
     Raises:  ShapeError when the three do not have one shape.
     See:     Schroff et al. 2015, arXiv:1503.03832 (squared distances there). As PyTorch's triplet_margin_loss, with
-             its 1e-6 in each difference.
+             its 1e-6 in each difference. `swap`: Balntas et al. 2016.
     """
 
     margin: Annotated[
@@ -51,6 +51,14 @@ class Triplet(Loss):
             less="a smaller distance is enough",
         ),
     ] = 1.0
+
+    swap: Annotated[
+        bool,
+        Words(
+            "whether the negative is compared with the nearer of anchor and positive",
+            why="false: with the anchor; true finds harder negatives",
+        ),
+    ] = False
 
     predictions = 3
     targets = 0
@@ -65,6 +73,20 @@ class Triplet(Loss):
     )
 
     @override
+    def written(self) -> Equations:
+        if not self.swap:
+            return self.equations
+        return self.equations._replace(
+            forward="L = 1/n Σ max(0, |a - p| - min(|a - q|, |p - q|) + margin)",
+            backward=(
+                "u = (a - p) / |a - p|, where the margin is missed, else 0; v = (a - q) / |a - q| or, of a nearer p, 0",
+                "w = (p - q) / |p - q| where p is nearer, else 0",
+                "da = (u - v) / n, dp = -(u + w) / n, dq = (v + w) / n",
+            ),
+            latex_forward=r"L = \frac{1}{n} \sum \max(0, \|a - p\| - \min(\|a - q\|, \|p - q\|) + m)",
+        )
+
+    @override
     def terms(
         self,
         anchor: Embeddings,
@@ -73,14 +95,19 @@ class Triplet(Loss):
     ) -> tuple[Examples, tuple[Embeddings, ...]]:
         near, u = distance(anchor, positive)
         far, v = distance(anchor, negative)
+        w = jnp.zeros_like(v)
+        if self.swap:
+            other, unit = distance(positive, negative)
+            nearer = (other < far)[:, None]
+            far, v, w = jnp.minimum(far, other), jnp.where(nearer, w, v), jnp.where(nearer, unit, w)
         missing = near - far + self.margin
         silent = (missing <= 0)[:, None]
-        return jnp.maximum(missing, 0), tuple(jnp.where(silent, jnp.zeros_like(each), each) for each in (u, v))
+        return jnp.maximum(missing, 0), tuple(jnp.where(silent, jnp.zeros_like(each), each) for each in (u, v, w))
 
     def slopes(self, kept: tuple[Embeddings, ...]) -> tuple[Embeddings, Embeddings, Embeddings]:
-        """U - v for the anchor, -u for the positive, v for the negative."""
-        u, v = kept
-        return u - v, -u, v
+        """U - v for the anchor, -u - w for the positive, v + w for the negative."""
+        u, v, w = kept
+        return u - v, -u - w, v + w
 
     def read(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         """Return the three embeddings."""

@@ -10,11 +10,10 @@ from jax import Array
 from typing_extensions import override
 
 from retrograd.base.annotations import Words
-from retrograd.base.errors import ShapeError
 from retrograd.base.quantities import PositiveFloat
 from retrograd.network.layer import Equations, Input, examples
-from retrograd.network.losses.distances import distance, read_embeddings
 from retrograd.network.losses.loss import Loss, losses
+from retrograd.network.losses.pairs.distances import distance, read_pair
 
 if TYPE_CHECKING:
     from retrograd.network.losses.shapes import Embeddings, Examples, KeptOfContrastive
@@ -74,11 +73,7 @@ class Contrastive(Loss):
 
     def read(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         """Return the two embeddings and the label [batch]."""
-        a, b, same = inputs
-        a, b = read_embeddings((a, b))
-        if same.size != len(a) or same.shape[:1] != a.shape[:1]:
-            raise ShapeError(f"expected one label a pair {a.shape[:1]}, got {tuple(same.shape)}")
-        return a, b, same.reshape(-1).astype(a.dtype)
+        return read_pair(inputs)
 
     def term_shape(self, prediction: Any) -> tuple[int, ...]:
         """Return one term a pair."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -10,13 +11,11 @@ from jax import Array
 from typing_extensions import override
 
 from retrograd.base.annotations import Words
-from retrograd.base.errors import ShapeError
+from retrograd.base.errors import Problem, ShapeError
 from retrograd.base.quantities import PositiveFloat
 from retrograd.network.layer import Backward, Context, Equations, Forward, Params, State, Static, examples
-from retrograd.network.losses.distances import read_embeddings
 from retrograd.network.losses.loss import Loss, losses, without_rows
-
-SHORTEST = 1e-12  # of a vector that is brought to length 1
+from retrograd.network.losses.pairs.distances import read_embeddings, unit
 
 
 @losses.register(
@@ -72,6 +71,11 @@ class InfoNCE(Loss):
     )
 
     @override
+    def rules(self) -> Iterator[Problem]:
+        if self.reduction == "none":
+            yield Problem("reduction", "expected mean or sum: each row is a negative of all others")
+
+    @override
     def written(self) -> Equations:
         if self.symmetric:
             return self.equations
@@ -84,7 +88,7 @@ class InfoNCE(Loss):
             raise ShapeError("it takes neither mask nor sample weight: each row is a negative of all others")
         if a.shape[:1] == (0,):
             return self.of_no_rows(inputs)
-        (a_unit, a_length), (b_unit, b_length) = map(_unit, read_embeddings((a, b)))
+        (a_unit, a_length), (b_unit, b_length) = map(unit, read_embeddings((a, b)))
         similarity = a_unit @ b_unit.T / self.temperature
         value, slopes = _diagonal_surprise(similarity)
         if self.symmetric:
@@ -106,11 +110,6 @@ class InfoNCE(Loss):
     def term_shape(self, prediction: Any) -> tuple[int, ...]:
         """Return one term a pair."""
         return tuple(prediction.shape[:1])
-
-
-def _unit(x: Array) -> tuple[Array, Array]:
-    length = jnp.sqrt(jnp.maximum(jnp.sum(x * x, -1, keepdims=True), SHORTEST))
-    return x / length, length
 
 
 def _unit_back(tape: tuple[Array, Array], dy: Array) -> Array:

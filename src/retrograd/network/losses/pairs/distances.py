@@ -11,6 +11,7 @@ from retrograd.base.errors import ShapeError
 from retrograd.network.losses.loss import computing_dtype
 
 EPS = 1e-6  # added to each difference, as in PyTorch: the distance of equal rows keeps a derivative
+SHORTEST = 1e-12  # the smallest square of a length to divide by
 
 
 def distance(a: Array, b: Array) -> tuple[Array, Array]:
@@ -28,3 +29,25 @@ def read_embeddings(inputs: tuple[Array, ...]) -> tuple[Array, ...]:
                          cure="compare outputs of layers of as many units")  # fmt: skip
     dtype: Any = computing_dtype(inputs[0])
     return tuple(each.astype(dtype) for each in inputs)
+
+
+def cosine(a: Array, b: Array) -> tuple[Array, Array, Array]:
+    """Return the cosine of the angle between two rows [batch], and its derivatives by a and by b."""
+    (u, a_length), (v, b_length) = unit(a), unit(b)
+    cos = jnp.sum(u * v, -1, keepdims=True)
+    return cos[..., 0], (v - cos * u) / a_length, (u - cos * v) / b_length
+
+
+def unit(x: Array) -> tuple[Array, Array]:
+    """Return rows of length 1, and the lengths that they had."""
+    length = jnp.sqrt(jnp.maximum(jnp.sum(x * x, -1, keepdims=True), SHORTEST))
+    return x / length, length
+
+
+def read_pair(inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Return two embeddings and the label [batch] of each pair, in the dtype of the computation."""
+    a, b = read_embeddings(inputs[:2])
+    label = inputs[2]
+    if label.size != len(a) or label.shape[:1] != a.shape[:1]:
+        raise ShapeError(f"expected one label a pair {a.shape[:1]}, got {tuple(label.shape)}")
+    return a, b, label.reshape(-1).astype(a.dtype)

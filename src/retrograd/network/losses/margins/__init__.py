@@ -1,0 +1,1 @@
+"""Losses with a margin: what is right by far enough costs nothing."""

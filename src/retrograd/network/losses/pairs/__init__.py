@@ -1,0 +1,1 @@
+"""Losses of embeddings and scores that are compared with each other."""

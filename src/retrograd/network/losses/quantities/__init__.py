@@ -1,0 +1,1 @@
+"""Losses of predicted quantities: how far they lie from their targets."""

@@ -1,0 +1,88 @@
+"""What losses of regions share: which places count, sums over them, and the way back to the prediction."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Annotated, Any
+
+import jax.numpy as jnp
+from jax import Array
+
+from retrograd.base.annotations import Words
+from retrograd.base.errors import ShapeError
+from retrograd.base.quantities import Integer
+from retrograd.network.losses.labels import beside, read_labels
+from retrograd.network.losses.loss import FROM_LOGITS, Loss, computing_dtype
+
+
+@dataclass(frozen=True)
+class Regional(Loss):
+    """Base of the losses that compare a predicted region with the true one, example by example.
+
+    Shapes:  y [batch, ..., classes], t labels [batch, ...] or numbers from 0 to 1 [batch, ..., classes] -> scalar
+    """
+
+    _: KW_ONLY
+    background: Annotated[bool, Words("whether class 0 counts")] = True
+    ignored: Annotated[Integer | None, Words("the label of rows that do not count")] = None
+    from_logits: Annotated[bool, FROM_LOGITS] = True
+
+    def regions(self, y: Array, t: Array) -> tuple[Array, Array, Array]:
+        """Return the predicted and the true regions, and which places count."""
+        return (_shares(y) if self.from_logits else y, *self._target(t, y))
+
+    def through(self, p: Array, dp: Array) -> Array:
+        """Return the delta of y from that of p: back through softmax or sigmoid."""
+        if not self.background:
+            dp = dp.at[..., 0].set(0)
+        if not self.from_logits:
+            return dp
+        if p.shape[-1] == 1:
+            return dp * p * (1 - p)
+        return p * (dp - jnp.sum(dp * p, -1, keepdims=True))
+
+    def read_target(self, prediction: Array, target: Array) -> Array:
+        """Return labels as they are, regions in the dtype of the computation."""
+        classes = prediction.shape[-1]
+        if prediction.ndim < 3 or (classes == 1 and not self.background):
+            raise ShapeError(f"expected (batch, places, classes), got {tuple(prediction.shape)}",
+                             cure=f"{self.kind} compares regions of images or sequences")  # fmt: skip
+        if target.shape == prediction.shape:
+            return target.astype(computing_dtype(prediction))
+        if target.shape != prediction.shape[:-1]:
+            raise ShapeError(f"expected labels {prediction.shape[:-1]} or regions {prediction.shape}, "
+                             f"got {tuple(target.shape)}", cure="reshape the target")  # fmt: skip
+        if classes == 1:
+            return target[..., None].astype(computing_dtype(prediction))
+        if not jnp.issubdtype(target.dtype, jnp.integer):
+            raise ShapeError(f"labels of {classes} classes are integers, found {target.dtype}")
+        return target
+
+    def term_shape(self, prediction: Any) -> tuple[int, ...]:
+        """Return one term an example."""
+        return tuple(prediction.shape[:1])
+
+    def _target(self, t: Array, y: Array) -> tuple[Array, Array]:
+        """Return the true regions [batch, ..., classes] and which places count [batch, ..., 1]."""
+        if t.ndim == y.ndim:
+            return t, jnp.ones_like(y[..., :1])
+        chosen, valid = read_labels(t[..., None], y.shape[-1], self.ignored, y.dtype)
+        return (chosen == beside(jnp.arange(y.shape[-1], dtype=chosen.dtype), y)).astype(y.dtype), valid
+
+    def sums(self, x: Array) -> Array:
+        """Return the sums over the places [batch, classes]."""
+        sums = jnp.sum(x, tuple(range(1, x.ndim - 1)))
+        return sums if self.background else sums[:, 1:]
+
+    def widened(self, sums: Array, p: Array) -> Array:
+        """Return the sums as they stand beside p; those of the background, if it does not count, are of no account."""
+        sums = sums if self.background else jnp.concatenate([jnp.ones_like(sums[:, :1]), sums], -1)
+        return sums.reshape(len(sums), *(1,) * (p.ndim - 2), -1)
+
+
+def _shares(y: Array) -> Array:
+    """Return the softmax over classes; of a single one the sigmoid."""
+    if y.shape[-1] == 1:
+        return 0.5 * jnp.tanh(0.5 * y) + 0.5
+    exponentials = jnp.exp(y - jnp.max(y, -1, keepdims=True))
+    return exponentials / jnp.sum(exponentials, -1, keepdims=True)
