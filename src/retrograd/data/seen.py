@@ -18,6 +18,7 @@ from retrograd.data.scanned import ScannedTable
 from retrograd.data.table import Table
 from retrograd.data.tables.inputs import TableInputs
 from retrograd.data.texts.inputs import TextInputs
+from retrograd.present.text import cut
 
 MOST_BYTES = 64 * 1024**2  # of rows that are kept in memory during training for the sake of ten of them
 COLUMNS = 6
@@ -105,5 +106,4 @@ def _short(cell: Any) -> str:
         return f"{cell:.6g}"
     if isinstance(cell, pl.Series):
         cell = cell.to_list()
-    text = str(cell)
-    return text if len(text) <= CHARACTERS else f"{text[: CHARACTERS - 3]}..."
+    return cut(str(cell), CHARACTERS)

@@ -15,6 +15,7 @@ import polars as pl
 
 from retrograd.base.annotations import show
 from retrograd.base.errors import DataError, Problem
+from retrograd.present.text import cut
 from retrograd.present.wording import listing, some_of
 
 WORDS = (pl.String, pl.Categorical, pl.Enum)
@@ -302,5 +303,4 @@ def _is_nothing(cell: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    text = "nothing" if value is None else repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return "nothing" if value is None else cut(repr(value), 40)

@@ -10,7 +10,7 @@ from retrograd.base.schema import parse
 from retrograd.data.dataset import Dataset, from_arrays, from_frame
 from retrograd.data.settings import DataSettings
 
-ROWS = 160
+ROWS = 160  # ten batches of 16: every rule has enough of them, and a run takes milliseconds
 
 
 def dataset(name: str, **options: Any) -> Dataset:

@@ -20,7 +20,7 @@ from retrograd.training.prepare import Prepared
 from retrograd.update.plateau import ReduceOnPlateau
 from retrograd.update.step import Stepper
 
-MOMENTS = 12
+MOMENTS = 12  # a curve of a dozen points shows its shape, and looks stay cheap beside the run
 CUT = "out of time"
 
 

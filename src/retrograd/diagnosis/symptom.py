@@ -16,6 +16,7 @@ from retrograd.training.config.output_check import Mistake
 Stage = Literal["static", "data", "probe", "run"]
 STAGES: tuple[Stage, ...] = ("static", "data", "probe", "run")  # in the order of what they cost
 symptoms: Registry[Symptom] = Registry("symptom")
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}]  # how the networks of most examples begin
 
 
 class Symptom:

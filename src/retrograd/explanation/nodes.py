@@ -18,6 +18,7 @@ from retrograd.native.library import kernels
 from retrograd.network.layer import Context, Layer, Spec
 from retrograd.network.network import Variables, own_params, take
 from retrograd.network.scope import Node
+from retrograd.present.text import cut
 from retrograd.propagation.one_layer import adjoint, run_layer
 from retrograd.training.prepare import Prepared, nbytes
 
@@ -172,5 +173,4 @@ def _spec(value: Any) -> Any:
 
 
 def _short(value: Any) -> str:
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return cut(str(value).lower() if isinstance(value, bool) else str(value), 40)

@@ -118,19 +118,19 @@ class Values(Initializer):
         return jnp.asarray(array)
 
 
+DEVIATION = Words(
+    "standard deviation of the first values",
+    more="larger signals at the start; may saturate or explode",
+    less="smaller signals at the start; may vanish",
+)
+
+
 @initializers.register("normal")
 @dataclass(frozen=True)
 class Normal(Initializer):
     """Gaussian with mean 0 and a given standard deviation."""
 
-    std_deviation: Annotated[
-        PositiveFloat,
-        Words(
-            "standard deviation of the first values",
-            more="larger signals at the start; may saturate or explode",
-            less="smaller signals at the start; may vanish",
-        ),
-    ] = 0.05
+    std_deviation: Annotated[PositiveFloat, DEVIATION] = 0.05
 
     @override
     def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:
@@ -142,14 +142,7 @@ class Normal(Initializer):
 class TruncatedNormal(Initializer):
     """Gaussian cut at two standard deviations; `std_deviation` is that of the uncut one."""
 
-    std_deviation: Annotated[
-        PositiveFloat,
-        Words(
-            "standard deviation of the first values",
-            more="larger signals at the start; may saturate or explode",
-            less="smaller signals at the start; may vanish",
-        ),
-    ] = 0.05
+    std_deviation: Annotated[PositiveFloat, DEVIATION] = 0.05
 
     @override
     def __call__(self, key: Array, shape: tuple[int, ...]) -> Array:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 
 from retrograd.present.numbers import aligned
-from retrograd.present.text import WIDTH
+from retrograd.present.text import WIDTH, cut
 
 GAP = 2
 
@@ -47,8 +47,3 @@ def natural_widths(rows: Sequence[Sequence[str]]) -> list[int]:
 def whole_width(widths: Sequence[int]) -> int:
     """Return the width of a table with columns of these widths."""
     return sum(widths) + GAP * (len(widths) - 1)
-
-
-def cut(text: str, width: int) -> str:
-    """Return a text in at most `width` columns of a terminal; a longer one is cut and ends in `...`."""
-    return text if cell_len(text) <= width else set_cell_size(text, max(width - 3, 0)).rstrip() + "..."[:width]

@@ -45,7 +45,7 @@ def patched(text: str, before: RunConfig, after: RunConfig) -> str:
     """Return a configuration's YAML text with the changes made to it, its comments and order kept."""
     yaml = YAML()
     yaml.preserve_quotes = True
-    yaml.width = 100
+    yaml.width = 100  # longer lines are folded, which a diff would show as changes
     yaml.indent(mapping=2, sequence=4, offset=2)
     document = yaml.load(text)
     for edit in changes(before, after):

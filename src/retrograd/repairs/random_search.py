@@ -23,7 +23,7 @@ def random_search(diagnosis: Diagnosis, source: Source | None, updates: int, see
     ward = Ward(diagnosis.program, source, Budget(updates))
     best, too_dear = ward.start(diagnosis), 0
     for _ in range(TRIES):
-        names = [name for name in remedies if draw.random() < 0.25]
+        names = [name for name in remedies if draw.random() < 0.25]  # about as many as a bundle has
         draw.shuffle(names)
         candidate = ward.candidate(names)
         low, high = FACTORS

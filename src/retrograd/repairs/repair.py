@@ -21,7 +21,7 @@ from retrograd.repairs.trial import Budget, Candidate, Source, Ward, as_losses
 from retrograd.training.config.config import RunConfig
 from retrograd.training.run import as_config
 
-SEEDS = 3
+SEEDS = 3  # as many as a diagnosis runs
 TIMES = 8  # the updates of the configured run that the trials of a repair may spend
 LEAST = 20_000  # updates, which small networks make in seconds
 ANY = 10**12  # updates: as many as one likes

@@ -14,7 +14,7 @@ from retrograd.repairs.trial import GLANCE, Budget, Candidate, Ward, unique
 EXPLORE = 0.45  # of the budget, for the first look at many candidates
 SHARE = 1 / 3  # of a candidate's epochs, in a first look
 DEAREST = 0.4  # of the budget, for one trial
-FINALISTS = 3
+FINALISTS = 3  # each takes whole trials on all seeds
 CHEAP = 0.02  # of what is left, for one trial: then more seeds cost nothing
 GAIN = 0.02  # accuracy or R² that a repair must bring at least
 NEAR = 0.02  # of the best: then a candidate with fewer changes is as good
@@ -50,6 +50,7 @@ def search(diagnosis: Diagnosis, ward: Ward, seeds: int) -> Search:
 
 def reachable(diagnosis: Diagnosis) -> float:
     """Return the score that the data hold at least, by the best reference; never below 0.5."""
+    # no goal below 0.5: references may fail where networks learn
     return max(diagnosis.levels.best if diagnosis.levels else 1.0, 0.5)
 
 

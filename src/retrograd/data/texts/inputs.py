@@ -20,17 +20,10 @@ from retrograd.data.texts.reading import corpus_of_table, texts_in
 TOKENS = "tokens"  # the size of the vocabulary, as a configuration may name it
 
 
-@dataclass(frozen=True)
-class TextInputs:
-    """One text a row: identifiers, cut or padded at the end to one length, and a mask that is true where a token is."""
+class Identifiers:
+    """What texts and corpora share: x holds identifiers of a vocabulary."""
 
-    __pydantic_config__ = ConfigDict(extra="forbid")
-
-    column: str
     vocabulary: Vocabulary
-    length: int
-    missing_values: tuple[str, ...]
-    kind: Literal["texts"] = "texts"
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -41,6 +34,19 @@ class TextInputs:
     def embedded(self) -> dict[str, int]:
         """The size of the vocabulary."""
         return {TOKENS: self.vocabulary.size}
+
+
+@dataclass(frozen=True)
+class TextInputs(Identifiers):
+    """One text a row: identifiers, cut or padded at the end to one length, and a mask that is true where a token is."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    column: str
+    vocabulary: Vocabulary
+    length: int
+    missing_values: tuple[str, ...]
+    kind: Literal["texts"] = "texts"
 
     def rows_of(self, data: Any, targets: tuple[str, ...] = ()) -> Table:
         """Return a table of texts: a data frame, or a list of texts."""
@@ -73,7 +79,7 @@ class TextInputs:
 
 
 @dataclass(frozen=True)
-class CorpusInputs:
+class CorpusInputs(Identifiers):
     """Running text as sequences of one length; `y` is each one moved by a token, 0 where there is none.
 
     A text begins with the token start and ends with the token end.
@@ -86,16 +92,6 @@ class CorpusInputs:
     length: int
     stride: int
     kind: Literal["corpus"] = "corpus"
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """No names: x holds identifiers."""
-        return ()
-
-    @property
-    def embedded(self) -> dict[str, int]:
-        """The size of the vocabulary."""
-        return {TOKENS: self.vocabulary.size}
 
     def rows_of(self, data: Any, targets: tuple[str, ...] = ()) -> Corpus:
         """Return a corpus: of a table's column, a text, or a list of texts."""

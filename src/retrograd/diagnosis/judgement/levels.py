@@ -16,8 +16,8 @@ from retrograd.diagnosis.judgement.usual_rows import UsualRows
 from retrograd.diagnosis.own_unit import comparable
 
 MOST_ROWS, MOST_FEATURES = 3_000, 4_000  # more than these are sampled: references are to take seconds
-FOLDS = 5
-LUCK = 0.05
+FOLDS = 5  # as scikit-learn does by default
+LUCK = 0.05  # the usual level of a permutation test
 SURER = 0.01  # chance of the second test, which is asked only where the first one sees nothing
 FEW = 16  # rows of yes and no that are a truth table, even if not a whole one
 WORDS = {
@@ -127,16 +127,19 @@ def references(classes: bool, rows: int, seed: int) -> dict[str, Any]:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    near = max(1, min(5, rows - rows // FOLDS - 1))
+    near = max(1, min(5, rows - rows // FOLDS - 1))  # scikit-learn's five, or as many as a fold leaves
     if classes:
         return {
             "trivial": dummy.DummyClassifier(),
+            # three times the usual bound, which wide tables exceed
             "linear": make_pipeline(StandardScaler(), linear_model.LogisticRegression(max_iter=300)),
             "nearest": make_pipeline(StandardScaler(), neighbors.KNeighborsClassifier(near)),
+            # 60 of the usual 100 trees: a reference is to take seconds
             "forest": ensemble.RandomForestClassifier(60, random_state=seed),
         }
     return {
         "trivial": dummy.DummyRegressor(),
+        # a penalty only for columns that depend on one another
         "linear": make_pipeline(StandardScaler(), linear_model.Ridge(1e-3)),
         "nearest": make_pipeline(StandardScaler(), neighbors.KNeighborsRegressor(near)),
         "forest": ensemble.RandomForestRegressor(60, random_state=seed),

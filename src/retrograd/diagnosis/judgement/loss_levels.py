@@ -146,6 +146,7 @@ class Shown:
             yield np.ones(self.shape[1:])
         elif self.counts is not None:
             self.constant_words = "the frequencies of the classes" if self.pairs is None else "single frequencies"
+            # no share is 0, so its logarithm is finite
             yield self._as_output((self.counts + 1e-3) / (self.counts + 1e-3).sum())
         elif self.numbers is not None:
             self.constant_words = "the mean of all rows"
@@ -186,7 +187,7 @@ class Shown:
             return None
         table = np.zeros((int(max(np.max(x), np.max(self.held["x"]))) + 1, vocabulary))
         np.add.at(table, (self._said(x), self._said(self.own[self.target])), 1)
-        single = (self.counts + 1e-3) / (self.counts + 1e-3).sum()
+        single = (self.counts + 1e-3) / (self.counts + 1e-3).sum()  # no share is 0
         table = (table + SMOOTHING * single) / (table.sum(1, keepdims=True) + SMOOTHING)
         return self._as_output(table[np.asarray(self.held["x"])])
 
@@ -198,6 +199,7 @@ class Shown:
         flat = self.numbers.reshape(len(self.numbers), -1)
         kept = max(1, min(self.narrowest, flat.shape[1] // 2, len(flat) - 1))
         self.linear_words = f"{kept} principal component{'s' * (kept > 1)}"
+        # exact as long as that is quick
         model = PCA(kept, svd_solver="randomized" if min(flat.shape) > 500 else "auto", random_state=0).fit(flat)
         held = np.asarray(self.held[self.target], np.float64)
         rows = model.inverse_transform(model.transform(held.reshape(len(held), -1)))

@@ -16,7 +16,7 @@ from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.own_unit import comparable
 from retrograd.diagnosis.program import Program
 
-ACCURACY_GAP, R2_GAP, TIMES = 0.05, 0.1, 2.0
+ACCURACY_GAP, R2_GAP, TIMES = 0.05, 0.1, 2.0  # smaller lags are no failure; of errors, twice the reference's is one
 ERRORS = 2.0  # standard errors of a difference
 MANY = 10**9  # rows: then nothing is chance
 

@@ -26,7 +26,7 @@ from retrograd.training.config.settings import EarlyStopping
 from retrograd.update.mixing import SOFT
 from retrograd.update.penalties import L2
 
-RATE, STRENGTH, PATIENCE = 0.3, 1e-3, 10
+RATE, STRENGTH, PATIENCE = 0.3, 1e-3, 10  # mild ones: what a trial shows to be too weak is no repair
 MOVED, TURNED, MIXED = 1 / 8, 10.0, 0.2  # of an image's side; degrees; of Beta(0.2, 0.2), as its authors use it
 
 

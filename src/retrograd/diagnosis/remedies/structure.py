@@ -193,6 +193,7 @@ class SimplerNetwork(Remedy):
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
+        # fewer units are simple enough
         wide = [i for i in hidden_affine(config.network) if 16 < _units(config.network[i]) < float("inf")]
         if not wide:
             return None

@@ -16,8 +16,8 @@ from retrograd.update.adam import Adam
 ENOUGH = 1_500  # updates in which small networks learn what they can
 MANY = 5_000  # updates after which a run says something
 MORE = 5  # times the updates that were configured, at most
-BATCH, LARGE_BATCH = 32, 128
-NORM = 1.0
+BATCH, LARGE_BATCH = 32, 128  # Keras's and scikit-learn's usual sizes lie between them
+NORM = 1.0  # the usual bound, in PyTorch's own examples too
 
 
 class Rate(Remedy):
@@ -30,44 +30,22 @@ class Rate(Remedy):
         return with_rate(config, float(f"{config.optimizer.first_rate * self.factor:.3g}"))
 
 
-@remedies.register("lower_rate")
-class LowerRate(Rate):
-    """Divide the learning rate by 10."""
+def _rate(name: str, factor: float, words: str, why: str) -> None:
+    """Register a remedy that multiplies the learning rate."""
 
-    why = "shorter steps do not overshoot"
-    factor = 0.1
+    @remedies.register(name)
+    class Scaled(Rate):
+        __doc__ = f"{words}."
 
-
-@remedies.register("lower_rate_much")
-class LowerRateMuch(Rate):
-    """Divide the learning rate by 100."""
-
-    why = "much shorter steps do not overshoot"
-    factor = 0.01
+    Scaled.factor, Scaled.why = factor, why
 
 
-@remedies.register("raise_rate")
-class RaiseRate(Rate):
-    """Multiply the learning rate by 10."""
-
-    why = "longer steps arrive within the configured number of updates"
-    factor = 10.0
-
-
-@remedies.register("raise_rate_much")
-class RaiseRateMuch(Rate):
-    """Multiply the learning rate by 100."""
-
-    why = "much longer steps arrive within the configured number of updates"
-    factor = 100.0
-
-
-@remedies.register("raise_rate_some")
-class RaiseRateSome(Rate):
-    """Multiply the learning rate by 3."""
-
-    why = "longer steps arrive within the configured number of updates"
-    factor = 3.0
+ARRIVE = "longer steps arrive within the configured number of updates"
+_rate("lower_rate", 0.1, "Divide the learning rate by 10", "shorter steps do not overshoot")
+_rate("lower_rate_much", 0.01, "Divide the learning rate by 100", "much shorter steps do not overshoot")
+_rate("raise_rate", 10.0, "Multiply the learning rate by 10", ARRIVE)
+_rate("raise_rate_much", 100.0, "Multiply the learning rate by 100", f"much {ARRIVE}")
+_rate("raise_rate_some", 3.0, "Multiply the learning rate by 3", ARRIVE)
 
 
 @remedies.register("adam")
@@ -80,6 +58,7 @@ class UseAdam(Remedy):
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         steps = config.training.steps(program.dataset.rows["train"])
+        # fewer updates need longer steps to get as far
         rate = 1e-2 if steps < 1_000 else 3e-3 if steps < 5_000 else 1e-3
         held = config.optimizer
         kept = {f.name: getattr(held, f.name) for f in fields(type(held)) if f.name in ("clip_global_norm",)}

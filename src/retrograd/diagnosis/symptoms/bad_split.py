@@ -10,9 +10,8 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.data_facts import SORTED, STRANGERS
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
-HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 APART = threshold("D08", "apart")
 FEWEST = 20  # held-out rows: of fewer, parts drawn alike may differ as much
 TAIL = {"split": {"method": "time"}}

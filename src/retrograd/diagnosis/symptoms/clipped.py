@@ -10,11 +10,10 @@ import numpy as np
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
 NEEDED = threshold("S07", "clipped")
 FOLLOWS = ("sgd",)  # optimisers whose steps are as long as the gradient
-HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 TIGHT = {"sgd": {"learning_rate": 0.1, "clip_global_norm": 1e-4}}
 USUAL = {"sgd": {"learning_rate": 0.1, "clip_global_norm": 1.0}}
 

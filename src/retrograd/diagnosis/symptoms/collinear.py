@@ -9,11 +9,10 @@ import numpy as np
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
 MOST_FEATURES = 200  # pairs grow with the square
 CORRELATED = threshold("D05", "correlation")
-HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
 @symptoms.register(
@@ -36,6 +35,7 @@ class Collinear(Symptom):
         """Yield constant features and pairs with a correlation near 1."""
         if program.data.x is None or not 1 < program.data.x.shape[1] <= MOST_FEATURES or len(program.data.x) < 3:
             return
+        # what rounding to float64 leaves of 0
         constant = program.data.x.std(0) <= 1e-9 * np.maximum(np.abs(program.data.x).max(0), 1e-12)
         if constant.any():
             yield self.finding(

@@ -9,10 +9,9 @@ import numpy as np
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
 SHARE = threshold("B14", "variance")
-HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
 @symptoms.register(
@@ -36,6 +35,7 @@ class ConstantOutput(Symptom):
         outputs = np.asarray(program.runs.scorer.outputs(program.observed.variables, "train"), np.float64)
         if not np.isfinite(outputs).all():
             return
+        # the variance of 0 and 1 in equal parts
         target = 0.25 if program.data.classifies else float(program.data.y.var(0).mean())
         share = float(outputs.reshape(len(outputs), -1).var(0).mean()) / max(target, 1e-30)
         if share < SHARE:

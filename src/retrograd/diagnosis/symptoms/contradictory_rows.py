@@ -9,10 +9,9 @@ import numpy as np
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
 SHARE = threshold("D13", "share")
-HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
 @symptoms.register(

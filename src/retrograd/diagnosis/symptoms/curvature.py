@@ -12,7 +12,6 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
 STEEP, SLOW = threshold("S07", "overshoot"), threshold("S07", "standstill")
-HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
 @symptoms.register(

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 
 from retrograd.base.finding import Finding
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 from retrograd.training.config.output_check import idle_units
-
-HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
 @symptoms.register(

@@ -8,9 +8,8 @@ import numpy as np
 
 from retrograd.base.finding import Finding
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
-HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 DISTANCES = ("mean_squared_error", "mean_absolute_error", "huber")
 
 

@@ -10,9 +10,8 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.data.tables.scaling import SPAN, spans
 from retrograd.diagnosis.own_unit import inputs_in_own_unit, takes_logarithms, targets_in_own_unit
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
-HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 SCALED = {"scale": "standard", "scale_target": "standard"}
 
 

@@ -37,7 +37,7 @@ class Oscillation(Symptom):
         that rises.
         """
         losses = finite(program.observed.losses) if program.observed is not None else np.zeros(0)
-        losses = losses[len(losses) // 4 :]
+        losses = losses[len(losses) // 4 :]  # the first quarter is the descent itself
         if len(losses) < FEWEST:
             return
         steps = np.diff(losses)
@@ -45,6 +45,7 @@ class Oscillation(Symptom):
         worst = float(np.max(losses) / max(np.min(losses), 1e-12))
         correlation = float(np.corrcoef(steps[1:], steps[:-1])[0, 1]) if np.std(steps) > 0 else 0.0
         rising = losses[-1] > 2 * losses[0]
+        # a loss within half of its smallest is noise; tenfold is none
         if (correlation < CORRELATION and jump > JUMPS and worst > 1.5) or (rising and worst > 10):
             yield self.finding(
                 "optimizer.learning_rate",

@@ -10,10 +10,9 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.judgement.usual_rows import DOMINATED, dominating
 from retrograd.diagnosis.own_unit import inputs_in_own_unit, targets_in_own_unit
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
 MOST_FEATURES = 500  # more are pixels or tokens, and each takes a sort
-HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
 @symptoms.register(

@@ -35,7 +35,7 @@ class Overfit(Symptom):
         observed = program.observed
         if observed is None or program.dataset.valid is None or program.data.badly_split:
             return
-        if len(observed.moments) < 4 or observed.broken:
+        if len(observed.moments) < 4 or observed.broken:  # of fewer, "early" has no meaning
             return
         held = np.array([moment.held_out_loss for moment in observed.moments])
         if not np.isfinite(held).all():

@@ -10,10 +10,9 @@ import numpy as np
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
 SMALLEST = threshold("D03", "spread")
-HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
 @symptoms.register(
@@ -38,9 +37,10 @@ class OverscaledInputs(Symptom):
         varied = spread[spread > 0]
         if not len(varied):
             return
+        # 64: an image of 8 x 8
         typical = float(np.median(varied)) if program.data.x.shape[1] > 64 else float(varied.min())
         most = float(np.mean(varied < SMALLEST))
-        if most > 0.5:
+        if most > 0.5:  # single narrow features are harmless
             yield self.finding(
                 "data.scale",
                 "{most:.0%} of the features have a spread under {smallest:g}, as after scaling twice",

@@ -9,10 +9,9 @@ import numpy as np
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
 FACTOR, SHARE = threshold("D09", "factor"), threshold("D09", "share")
-HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
 @symptoms.register(
@@ -32,6 +31,7 @@ class PartsDiffer(Symptom):
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the share of features whose spread or mean differs a lot between training and validation part."""
         held = program.dataset.valid
+        # fewer rows say nothing of a spread
         if program.data.x is None or held is None or "x" not in held or len(held["x"]) < 20:
             return
         other = np.asarray(held["x"], np.float64).reshape(len(held["x"]), -1)

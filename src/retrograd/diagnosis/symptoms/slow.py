@@ -37,11 +37,12 @@ class Slow(Symptom):
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the fall over the last quarter of the epochs, where most of them lower the loss."""
         losses = finite(program.observed.losses) if program.observed is not None else np.zeros(0)
+        # of fewer epochs, a quarter is not one
         if len(losses) < 4 or program.observed is None or program.observed.broken:
             return
         quarter = max(1, len(losses) // 4)
         fall = float((losses[-quarter - 1] - losses[-1]) / max(abs(losses[-quarter - 1]), 1e-12))
-        if fall > FALL and np.mean(np.diff(losses[-quarter - 1 :]) < 0) > 0.7:
+        if fall > FALL and np.mean(np.diff(losses[-quarter - 1 :]) < 0) > 0.7:  # a few epochs may rise
             yield self.finding(
                 "training.epochs",
                 "the loss still falls when training ends: by {fall:.0%} in the last quarter",

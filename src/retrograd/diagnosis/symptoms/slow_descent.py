@@ -14,7 +14,6 @@ from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 TIMID = threshold("S07", "timid")
 FALLING = 0.03  # of the loss, in the last quarter of the epochs: a run that gains less is at its end
 FEWEST = 4  # epochs: of fewer, a quarter is not one
-HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
 @symptoms.register(

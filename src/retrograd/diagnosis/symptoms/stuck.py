@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
 NEAR = threshold("B03", "near")
-HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
 @symptoms.register(

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
-HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 SUMMED = {"mean_squared_error": {"reduction": "sum"}}
 
 

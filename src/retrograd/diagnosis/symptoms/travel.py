@@ -9,13 +9,12 @@ import numpy as np
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
 ADAPTIVE = ("adam", "adamw", "nadam", "adamax", "rmsprop", "lion", "adagrad", "amsgrad")
 TIMID = 0.1  # of the usual rate: ten times fewer updates would do at the usual one
 LEAST, FEW = threshold("S12", "distance"), threshold("S12", "updates")
 USUAL = 1e-3  # the rate that Adam's paper recommends, and its default nearly everywhere
-HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
 @symptoms.register(
@@ -42,6 +41,7 @@ class Travel(Symptom):
             return
         steps = program.prepared.steps
         if program.optimizer_kind in ADAPTIVE:
+            # 16 points: a schedule's mean to a few percent
             way = float(np.mean([program.rate(int(step)) for step in np.linspace(0, steps - 1, 16)])) * steps
             needed = self._needed(program)
             rate_lacks, updates_lack = (
@@ -88,17 +88,19 @@ class Travel(Symptom):
         """Return less where usual weights would get there, and only the scale of the data asks for more."""
         if way >= LEAST:
             return 0.6
-        return 0.93 if way < needed / 10 else 0.85 if way < needed / 3 else 0.7
+        return 0.93 if way < needed / 10 else 0.85 if way < needed / 3 else 0.7  # the wider the gap, the surer
 
     def _needed(self, program: Program) -> float:
         needed = LEAST
         if program.data.classifies or program.data.y is None or program.graph.output_activations:
             return needed
         needed = max(needed, float(np.abs(program.data.y.mean(0)).max()) / 2)  # of the last bias
+        # more features take too long to solve for
         if len(program.start.weighted) == 1 and program.data.x is not None and program.data.x.shape[1] <= 50:
             centred = program.data.x - program.data.x.mean(0)
             scale = np.maximum(centred.std(0), 1e-12)
             ridge = np.linalg.lstsq(
+                # a ridge of 1e-4: only for columns that depend on one another
                 np.vstack([centred / scale, 1e-2 * np.sqrt(len(centred)) * np.eye(centred.shape[1])]),
                 np.vstack(
                     [program.data.y - program.data.y.mean(0), np.zeros((centred.shape[1], program.data.y.shape[1]))]

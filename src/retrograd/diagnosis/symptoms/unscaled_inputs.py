@@ -42,7 +42,7 @@ class UnscaledInputs(Symptom):
         if program.data.x is None or _normalised_first(program):
             return
         spread, mean, largest = program.data.x.std(0), program.data.x.mean(0), np.abs(program.data.x).max(0)
-        varied = spread > 1e-9 * np.maximum(largest, 1e-12)
+        varied = spread > 1e-9 * np.maximum(largest, 1e-12)  # what rounding to float64 leaves of 0
         if not varied.any():
             return
         offset = np.abs(mean[varied]) / spread[varied]

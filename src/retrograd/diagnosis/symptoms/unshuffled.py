@@ -9,9 +9,8 @@ import numpy as np
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.data_facts import SORTED
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
-HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 TRAINING = {"epochs": 20, "batch_size": 16, "shuffle": False}
 IN_ORDER = {"order": True, "data": {"split": {"method": "none"}}}
 

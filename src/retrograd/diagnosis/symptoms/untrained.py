@@ -6,11 +6,9 @@ from collections.abc import Iterator
 
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.program import Program
-from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
+from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 from retrograd.present.wording import some_of
 from retrograd.update.selection import matches
-
-HEAD = [{"dense": {"units": 8, "activation": "relu"}}]
 
 
 @symptoms.register(

@@ -65,6 +65,7 @@ def judge(journal: Journal) -> Verdict:
     start, end = losses.start(), losses.end()
     trivial = trivial_loss(journal)
     evidence: tuple[Evidence, ...] = (Evidence("loss at the start", start), Evidence("loss at the end", end))
+    # weights near 1 mean that no pass is divided
     scale = journal.accumulated if any(abs(w - 1) > 0.5 for _, w in journal.slopes) else 1
     if trivial is not None and scale == 1 and math.isfinite(trivial):
         evidence += (Evidence("loss of a constant answer", trivial),)

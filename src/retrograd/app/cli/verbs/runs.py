@@ -14,8 +14,8 @@ from retrograd.app.cli.options import CONTEXT, Json, RunName
 from retrograd.base.document import parse_document
 from retrograd.base.errors import UsageError
 from retrograd.present.numbers import aligned, alone
-from retrograd.present.tables import cut, fits, score_table, table
-from retrograd.present.text import WIDTH, filled
+from retrograd.present.tables import fits, score_table, table
+from retrograd.present.text import WIDTH, cut, filled
 from retrograd.record.events import Note, Resumed, Stopped
 from retrograd.record.judged import Mistaken, read_judged
 from retrograd.record.run import RunSummary
@@ -248,8 +248,7 @@ def flat(values: Any, path: str = "") -> dict[str, Any]:
 
 def show_value(value: Any) -> str:
     """Return a setting in a few characters."""
-    text = "-" if value is None else str(value)
-    return text if len(text) <= 24 else text[:21] + "..."
+    return "-" if value is None else cut(str(value), 24)
 
 
 command = typer.main.get_command(app)

@@ -34,6 +34,7 @@ class AnswersApart(LoopFault):
         trivial = trivial_loss(journal)
         if trivial is not None and journal.losses.end() < SHARE_LEFT * trivial:
             return  # rows do tell their answers
+        # equal rows of one minibatch: there the labels themselves disagree
         if rows.within_contradicted > 0.1 * max(rows.within, 1):
             return  # the data themselves hold equal rows with different answers
         yield self.finding(
@@ -147,7 +148,7 @@ class ViewForPermute(LoopFault):
             )
         if journal.grainy is not None and not journal.reshapes:
             given, restored = journal.grainy
-            if restored < 0.5 * given:
+            if restored < 0.5 * given:  # right images get rougher
                 yield self.finding(
                     journal.places.get("forward"),
                     "the images get twice as smooth when their numbers are read with the channels last: "

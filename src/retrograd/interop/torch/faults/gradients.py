@@ -57,7 +57,7 @@ class AccumulationNotDivided(LoopFault):
             return
         kept = median(journal.kept or [1.0])
         whole = k * weights[len(weights) // 2] * kept
-        if not 0.75 * k < whole < 1.5 * k:
+        if not 0.75 * k < whole < 1.5 * k:  # divided passes weigh 1 together, and k is at least 2
             return
         grown = [each.ratio for each in journal.growth if each.turns == k]
         evidence = [Evidence("weight of all passes of a step together", whole, threshold("U16", "weight"))]
@@ -117,6 +117,7 @@ class Ascent(LoopFault):
         values = [call.value for call in journal.loss_calls]
         verdict = judge(journal)
         if len(signs) >= 2 and all(signs) and values:
+            # 5 %: more than two minibatches differ by chance
             grows = verdict.state == "ill" or journal.losses.nonfinite or values[-1] > 1.05 * values[0]
             if grows and "probabilities" not in journal.loss_calls[-1].facts:
                 yield self.finding(

@@ -77,6 +77,7 @@ class ValidatesInTrain(LoopFault):
 def _in_turns(journal: Journal) -> bool:
     """Return whether such passes alternate with training on ever new inputs, as when one network feeds another."""
     prints = journal.blind_prints
+    # nine in ten: the first and last may miss their partner
     alternate = journal.blind_runs == journal.blind and journal.blind >= 0.9 * journal.backwards
     return alternate and journal.blind > 3 and max(prints.values(), default=0) <= 1
 

@@ -10,7 +10,7 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.interop.torch.fault import LoopFault, loop_faults
 from retrograd.interop.torch.journal import Journal
 
-NEIGHBOURS = 5
+NEIGHBOURS = 5  # scikit-learn's usual number
 PERMUTATIONS = 19  # chance is then above all of them once in 20
 FEWEST = 100  # rows: among fewer, five neighbours are far away
 
@@ -52,6 +52,6 @@ class NoSignal(LoopFault):
 
 def _agreement(y: np.ndarray, near: np.ndarray) -> float:
     """Return how far the mean of the neighbours' answers agrees with a row's own."""
-    if y.shape[1] == 1 and len(np.unique(y)) <= 50:
+    if y.shape[1] == 1 and len(np.unique(y)) <= 50:  # classes; of more, numbers
         return float((y[near, 0] == y).mean())
     return -float(((y[near].mean(1) - y) ** 2).mean())

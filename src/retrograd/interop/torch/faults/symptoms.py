@@ -34,7 +34,7 @@ class Stuck(LoopFault):
         if verdict.state != "ill" or journal.losses.nonfinite:
             return
         start, end = journal.losses.start(), journal.losses.end()
-        grows = end > 1.5 * abs(start) and end > start
+        grows = end > 1.5 * abs(start) and end > start  # less is the noise of minibatches
         yield self.finding(
             journal.places.get("backward"),
             "the loss grows: {sentence}" if grows else "the loop does not learn: {sentence}",
@@ -153,6 +153,7 @@ class UpdateSize(LoopFault):
     def find(self, journal: Journal) -> Iterator[Finding]:
         """Yield the median ratio of the last looks, weights only."""
         weights = {path for path, p in journal.model.named_parameters() if p.ndim >= 2}
+        # a few, so that one step does not decide
         last = [ratio for each in list(journal.updates)[-5:] for path, ratio in each.ratios.items() if path in weights]
         if len(last) < LOOKS:
             return

@@ -174,6 +174,7 @@ class OptimizerRecreated(LoopFault):
 
     def find(self, journal: Journal) -> Iterator[Finding]:
         """Yield how many optimizers have stepped this model."""
+        # half of the steps: a restart or two is a plan
         if journal.fresh_steps < 3 or journal.fresh_steps < 0.5 * journal.steps:
             return
         yield self.finding(
@@ -193,14 +194,15 @@ def looks_fresh(parameter: torch.Tensor) -> bool:
 
     uniform: E x^4 / (E x^2)^2 = 1.8;  normal: 3;  both with mean 0. Trained weights have longer tails.
     """
-    values = parameter.detach().reshape(-1)[: 1 << 18].to(torch.float64)
+    values = parameter.detach().reshape(-1)[: 1 << 18].to(torch.float64)  # a quarter of a million, in a millisecond
     n = values.numel()
-    if n < 64:
+    if n < 64:  # of fewer numbers a distribution cannot be seen
         return False
     square = float((values**2).mean())
-    if square == 0 or abs(float(values.mean())) > 4 * (square / n) ** 0.5:
+    if square == 0 or abs(float(values.mean())) > 4 * (square / n) ** 0.5:  # four standard errors of a mean
         return False
     kurtosis: float = float((values**4).mean()) / square**2
+    # four and three standard errors of the two kurtoses
     return abs(kurtosis - 1.8) < 4 * math.sqrt(0.5 / n) * 1.8 or abs(kurtosis - 3.0) < 3 * math.sqrt(24 / n)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from retrograd.interop.torch.journal import Journal
 
-WATCHED = 3
+WATCHED = 3  # parameters: each costs a copy of its gradient
 
 
 class Watched:

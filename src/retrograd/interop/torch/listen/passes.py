@@ -13,12 +13,12 @@ from retrograd.interop.torch.look.rows import fingerprint
 from retrograd.interop.torch.nested import first_tensor
 from retrograd.interop.torch.place import within
 
-MOST_TOKENS, PRINTS = 256, 64
+MOST_TOKENS, PRINTS = 256, 64  # graphs and inputs remembered: what piles up shows in that many
 DELIBERATE = (
     "swa_utils.py",
     os.path.join("utils", "checkpoint.py"),
 )  # of PyTorch: passes that must be in training mode
-OLD = 5  # turns
+OLD = 5  # turns: a right loop lets go of a graph within one
 
 
 class Token:

@@ -28,6 +28,7 @@ def _counts(target: Tensor, _: Any) -> str:
 
 def _probabilities(target: Tensor, options: Any) -> str:
     logs = bool(options.get("log_target"))
+    # rounding may lift a logarithm of 1 above 0
     wrong = float(target.max()) > 1e-6 if logs else float(target.min()) < 0
     return ("logarithms of probabilities" if logs else "probabilities") if wrong else ""
 
@@ -35,7 +36,7 @@ def _probabilities(target: Tensor, options: Any) -> str:
 def _shares(target: Tensor, options: Any) -> str:
     if not target.is_floating_point() or target.ndim < 2:
         return ""
-    off = ((target.sum(1) - 1).abs() > 1e-2).float().mean()
+    off = ((target.sum(1) - 1).abs() > 1e-2).float().mean()  # half precision sums to 1 within that
     return "probabilities of classes that sum to 1" if float(target.min()) < 0 or float(off) > 0.5 else ""
 
 

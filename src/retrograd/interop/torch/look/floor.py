@@ -15,7 +15,7 @@ THROUGH = (
     "Transpose", "T", "Expand", "Clone", "ToCopy", "Stack", "Cat", "Add", "MaskedSelect", "Alias", "Max", "Min",
     "MaskedFill",
 )  # fmt: skip
-DEEPEST = 64
+DEEPEST = 64  # nodes of the graph behind a loss: sums are rarely longer
 
 
 def sign_of(node: Any, depth: int = 0) -> int:

@@ -12,6 +12,7 @@ from retrograd.base.errors import RetrogradError
 from retrograd.interop.torch.gradient import check
 from retrograd.interop.torch.nested import tensors
 
+# bounds of the cost: nodes of the graph, entries of an input, rows and entries that are tried
 MOST_NODES, MOST_ENTRIES, ROWS, ENTRIES = 4096, 1 << 14, 2, 12
 
 

@@ -171,6 +171,7 @@ class Inspection:
             self.journal.activities.add(lambda: [work() for work in readings])
             self.look.activities = []
         if len(y) > 1:
+            # 256 rows and 1,024 outputs are enough for a spread
             self.journal.unequal.add(copied(y.detach().reshape(len(y), -1)[:256, :1024], spread))
 
     def before_backward(self, given: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-FIRST, LAST = 4, 8
+FIRST, LAST = 4, 8  # readings: the beginning, and what a median needs
 SMALL = 1 << 16  # entries that are copied; of larger tensors the numbers are worked out at once
 
 T = TypeVar("T")

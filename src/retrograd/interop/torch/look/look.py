@@ -34,7 +34,7 @@ BINARY = {"sub", "rsub", "add", "mul", "div", "pow", "eq"}
 VIEWS = {"view", "reshape"}
 DROPOUTS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"}
 REDUCTIONS = {"mean", "sum"}
-MOST_COPIES, RECENT = 16, 64
+MOST_COPIES, RECENT = 16, 64  # reshapes and calls of clipping that are kept: a loop repeats the same few
 CLIPS = {
     "tensor",
     "_foreach_norm",
@@ -251,6 +251,7 @@ class Look(TorchFunctionMode):
             self.journal.reshapes.setdefault(key, Reshaped(place, tuple(before.shape), tuple(after.shape)))
 
     def _activation(self, kind: str, result: Tensor) -> None:
+        # activations of one look: deeper networks show their faults in these
         if self.symptoms and result.is_floating_point() and result.ndim >= 2 and len(self.activities) < 64:
             at = len(self.activities)
             if self.module:
@@ -286,7 +287,7 @@ class Look(TorchFunctionMode):
     @staticmethod
     def _note(places: list[Place]) -> None:
         place = here()
-        if place is not None and len(places) < 1000:
+        if place is not None and len(places) < 1000:  # lines of a program
             places.append(place)
 
 

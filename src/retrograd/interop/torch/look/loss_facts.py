@@ -14,7 +14,7 @@ from retrograd.interop.torch.look.floor import made_by
 from retrograd.interop.torch.look.later import copied
 from retrograd.interop.torch.place import Place
 
-ROWS_READ = 4096
+ROWS_READ = 4096  # of a batch: sums of all rows are not needed
 
 
 def read_loss(
@@ -40,6 +40,7 @@ def _facts(values: Tensor) -> list[str]:
         return facts
     if low >= 0 and _near(values.sum(1), 1.0, spacing):
         facts.append("probabilities")
+    # rounding may lift a logarithm of 1 above 0
     if high <= 1e-6 and any(_logs_along(values, axis, spacing) for axis in {1, values.ndim - 1}):
         facts.append("log_probabilities")
     by_column = values.sum(0) if low >= 0 else values.logsumexp(0)
@@ -70,4 +71,4 @@ def _near(values: Tensor, wanted: float, spacing: float) -> bool:
     A sum of probabilities p is off by at most their spacing; log(sum(exp(l))) by spacing * sum(p |l|), and sum(p |l|)
     is an entropy, at most the logarithm of the number of classes.
     """
-    return bool(((values - wanted).abs() < 1e-3 + spacing).all())
+    return bool(((values - wanted).abs() < 1e-3 + spacing).all())  # rounding of the sum, beside that of the type

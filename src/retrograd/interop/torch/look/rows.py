@@ -74,9 +74,9 @@ class Rows:
     def _count_labels(self, answers: np.ndarray) -> None:
         if answers.shape[1] == 1 and answers.dtype.kind in "iub":
             counts = Counter(answers[:, 0].tolist())
-            self.pure += len(counts) == 1 and len(answers) >= 8
+            self.pure += len(counts) == 1 and len(answers) >= 8  # of fewer rows one class is no surprise
             for label, count in counts.items():
-                if label in self.labels or len(self.labels) < 1000:
+                if label in self.labels or len(self.labels) < 1000:  # more are numbers, not classes
                     self.labels[label] = self.labels.get(label, 0) + count
 
     def _compare(self, flat: np.ndarray, answers: np.ndarray) -> None:
@@ -156,6 +156,7 @@ def moved_channels(x: Tensor) -> tuple[float, float] | None:
 
     roughness = mean |difference of neighbours| / mean |difference of pixels half an image apart|
     """
+    # smaller pictures have no smoothness
     if x.ndim != 4 or not 2 <= x.shape[1] <= 4 or min(x.shape[2:]) < 8 or not x.is_floating_point():
         return None
     given = x.detach()[:8].to(torch.float32)

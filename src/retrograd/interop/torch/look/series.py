@@ -54,4 +54,4 @@ class Series:
 
     def end(self) -> float:
         """Return the mean of the last tenth."""
-        return self.part(0.9, 1.0)
+        return self.part(0.9, 1.0)  # the last tenth: single minibatches are noise
