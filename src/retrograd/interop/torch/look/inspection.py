@@ -22,7 +22,7 @@ from retrograd.interop.torch.nested import first_tensor, tensors
 from retrograd.interop.torch.place import caller
 
 OPENING = 3  # backward passes of the first look that are read in full
-READ = 1 << 16  # entries of a tensor that readings use
+READ = 1 << 16  # entries of a tensor that readings use; 256 rows x 1,024 outputs are enough for a spread, too
 
 
 class Inspection:
@@ -171,7 +171,6 @@ class Inspection:
             self.journal.activities.add(lambda: [work() for work in readings])
             self.look.activities = []
         if len(y) > 1:
-            # 256 rows and 1,024 outputs are enough for a spread
             self.journal.unequal.add(copied(y.detach().reshape(len(y), -1)[:256, :1024], spread))
 
     def before_backward(self, given: Any) -> None:
