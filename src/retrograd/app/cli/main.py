@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import importlib.metadata
 import os
@@ -50,6 +51,7 @@ def run() -> None:
     code = main(sys.argv[1:], streams)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to be saved
+    gc.freeze()  # the end of the process need not look through all that was imported
     sys.exit(code)
 
 
@@ -99,8 +101,7 @@ def obey(arguments: list[str]) -> int:
     elif first not in VERBS:
         raise unknown(first)
     else:
-        with interrupts_waiting():
-            command = importlib.import_module(f"retrograd.app.cli.verbs.{first.replace('-', '_')}").command
+        command = imported(f"retrograd.app.cli.verbs.{first.replace('-', '_')}").command
         try:
             with command.make_context(f"{PROGRAM} {first}", arguments[1:]) as ctx:
                 code = command.invoke(ctx)
@@ -108,6 +109,23 @@ def obey(arguments: list[str]) -> int:
             code = stop.exit_code
         return code if isinstance(code, int) else 0
     return 0
+
+
+def imported(name: str) -> Any:
+    """Return a module with all that it imports: a million objects, which the garbage collector need not look through.
+
+    It would do so a dozen times meanwhile, and takes a fifth of the time.
+    """
+    if name in sys.modules:
+        return sys.modules[name]
+    gc.disable()
+    try:
+        with interrupts_waiting():
+            module = importlib.import_module(name)
+        gc.freeze()
+    finally:
+        gc.enable()
+    return module
 
 
 @contextlib.contextmanager
