@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from retrograd.base.compilation.programs import Program, known_shapes
+from retrograd.base.compilation.programs import ONCE, Program, known_shapes
 from retrograd.base.compilation.scalars import closed, opened
 from retrograd.base.errors import ConfigError, ShapeError, did_you_mean
 from retrograd.base.keys import fold_path
@@ -99,7 +99,7 @@ class Network:
         inputs = (tuple(take(specs, reference) for reference in node.inputs) for node in self.nodes)
         leaves, form = jax.tree.flatten(tuple(inputs))
         specs_read = (tuple(map(_few_rows, leaves)), form)
-        drawn: Variables = Program(_first_values, self, specs_read, reads_numbers=False)(key)
+        drawn: Variables = Program(_first_values, self, specs_read, reads_numbers=False, options=ONCE)(key)
         return drawn
 
     def specs(self, columns: Mapping[str, Any], train: bool = False) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import retrograd as rg
 from retrograd.base.compilation import program_files
 from retrograd.base.compilation.cache import CACHE
 from retrograd.base.compilation.described import IndescribableError, described, form, named, tree_of
-from retrograd.base.compilation.programs import Program, known_shapes
+from retrograd.base.compilation.programs import QUICKLY, Program, known_shapes
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def test_another_number_takes_the_same_file_and_one_that_decides_otherwise_its_o
 
 
 def test_other_shapes_dtypes_settings_and_modes_have_files_of_their_own(folder):
-    for i, options in enumerate(({}, {"setting": Setting(0.25, power=2)}, {"quickly": True}, {"donate": (1,)}), 1):
+    for i, options in enumerate(({}, {"setting": Setting(0.25, power=2)}, {"options": QUICKLY}, {"donate": (1,)}), 1):
         in_a_later_process(X, jax.random.clone(KEY), **options)
         assert len(list(folder.iterdir())) == i
     in_a_later_process(jnp.arange(4.0), KEY)
@@ -164,7 +164,7 @@ def test_donated_buffers_are_consumed():
 
 
 def test_inside_of_a_trace_the_program_is_part_of_it(folder):
-    program = Program(step, Setting(0.25), quickly=True)
+    program = Program(step, Setting(0.25), options=QUICKLY)
     slopes = jax.vmap(jax.grad(lambda x: program(x[None], KEY).x[0]))(X)
     assert np.array_equal(slopes, [0.75, 0.75, 0.75])
     assert list(folder.iterdir()) == []

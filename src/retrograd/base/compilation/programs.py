@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ QUICKLY: dict[str, Any] = {  # XLA compiles twice as fast; the program runs slow
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
 }
+ONCE: dict[str, Any] = {"xla_backend_optimization_level": 1}  # random numbers compile four times as fast, bits equal
 
 
 class ProgramsInfo(NamedTuple):
@@ -70,7 +71,7 @@ class Program:
 
     `function(*things, *arrays)`; `donate` are positions among the arrays whose buffers are consumed. What the function
     computes does not depend on the open numbers at all if it says so: `reads_numbers`. One that runs seldom is better
-    compiled `quickly`.
+    compiled with other `options` of XLA: QUICKLY or ONCE.
     """
 
     def __init__(
@@ -79,10 +80,10 @@ class Program:
         *things: Any,
         donate: tuple[int, ...] = (),
         reads_numbers: bool = True,
-        quickly: bool = False,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self.function, self.things, self.donate, self.reads_numbers = function, things, donate, reads_numbers
-        self.quickly = quickly
+        self.options = options
         self._values: list[float] = []
         if reads_numbers:
             for thing in things:
@@ -92,6 +93,7 @@ class Program:
             hash(self._structure)
         except TypeError:  # a layer of the user's own that has no hash: a program of its own
             self._structure = None
+        self._compiled_with = tuple(sorted((options or {}).items()))
         self._private = Table()
         self._entries: dict[Hashable, tuple[Entry, int, tuple[Any, ...]]] = {}
         self._ready: dict[Hashable, tuple[Ready, Sequence[jax.Array]] | None] = {}
@@ -108,7 +110,7 @@ class Program:
                 if (ready := self._ready[place]) is not None:
                     program, numbers = ready
                     return program(numbers, leaves)
-        if self.quickly and _is_traced(arrays):  # XLA's options belong to whole programs
+        if self.options and _is_traced(arrays):  # XLA's options belong to whole programs
             return Program(self.function, *self.things, reads_numbers=self.reads_numbers)(*arrays)
         entry, numbers = self._find(arrays)
         with calling(self._values):
@@ -153,7 +155,7 @@ class Program:
         self, store: program_files.Store, arrays: Sequence[Any], place: tuple[Hashable, ...]
     ) -> tuple[Ready, Sequence[jax.Array]] | None:
         """Return the program for such arrays, read from a file or compiled and written to one, and its numbers."""
-        settings = (self.donate, self.quickly, *place)
+        settings = (self.donate, self._compiled_with, *place)
 
         def prepare() -> Ready | None:
             try:
@@ -182,7 +184,7 @@ class Program:
             table = self._table()
             if not table.explored and self._values:
                 self._explore(table, arrays)
-            key = (self.function, self.donate, self.quickly, context, table)
+            key = (self.function, self.donate, self._compiled_with, context, table)
             entry = CACHE.program(key, functools.partial(self._made, table))
             numbers = table.numbers(self._values)
             self._entries[context] = (entry, len(table.decisions), numbers)
@@ -214,7 +216,7 @@ class Program:
 
     def _made(self, table: Table) -> Entry:
         donate = tuple(1 + place for place in self.donate)
-        options = QUICKLY if self.quickly else None
+        options = dict(self.options) if self.options else None
         jitted = jax.jit(self._run(table), donate_argnums=donate, keep_unused=True, compiler_options=options)
         return Entry(table, jitted, {})
 

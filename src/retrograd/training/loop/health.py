@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retrograd.base.compilation.programs import Program
+from retrograd.base.compilation.programs import QUICKLY, Program
 from retrograd.network.layer import Params, Static
 from retrograd.network.network import Network
 from retrograd.present.numbers import number
@@ -21,6 +21,7 @@ from retrograd.update.step import SMALL_STEP, Stepper, TrainState, apply_gradien
 STEPS_BETWEEN = 160  # a reading costs up to 3 steps, and a dispatch of its own as much as some operations:
 DISPATCH = 5e7  # at most 2 % of the steps between two readings
 SOME, MANY = 20, 200  # readings of a run: so many of small steps take a tenth of a second; more would fill its events
+ON_HOST = 1e10  # operations; below, NumPy reads the tensors of a CPU in less time than the step takes
 DIGITS = 4
 
 TINY = 1e-12
@@ -72,10 +73,12 @@ class HealthWatch:
     def reading(self, stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> tuple[Health, Quantities]:
         """Return the health of the step from here on a batch, and further quantities of the step."""
         if self._program is None or self._program.things != (stepper,):  # the guard may have changed the stepper
-            small = stepper.cost(train, batch).operations < SMALL_STEP and jax.default_backend() == "cpu"
-            self._program = Program(_looked, stepper, quickly=True) if small else Program(_stacked, stepper)
+            operations = stepper.cost(train, batch).operations
+            on_host = operations < ON_HOST and jax.default_backend() == "cpu"
+            options = QUICKLY if operations < SMALL_STEP else None
+            self._program = Program(_looked if on_host else _stacked, stepper, options=options)
         seen = self._program(train, batch)
-        if self._program.quickly:
+        if self._program.function is _looked:
             return _read(stepper, *jax.device_get(seen))
         stacked, form = seen
         reading: tuple[Health, Quantities] = jax.tree.unflatten(form.value, np.asarray(stacked).tolist())
