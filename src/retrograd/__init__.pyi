@@ -245,6 +245,10 @@ from retrograd.network.initializers import (
     Zeros as Zeros,
 )
 
+# other places
+from retrograd.ship.export import Exported as Exported, export as export
+from retrograd.ship.onnx.registry import to_onnx as to_onnx
+
 # other libraries
 from retrograd.interop import torch as torch
 

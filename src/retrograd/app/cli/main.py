@@ -30,6 +30,7 @@ VERBS = {
     "compare-optimizers": "train the same network with each optimizer at its own rate",
     "predict": "predict for new rows with a trained model",
     "generate": "continue or answer a text with a trained model",
+    "export": "write a trained model as ONNX, for other places",
     "evaluate": "measure a trained model on rows with targets",
     "runs": "list runs, show one, write its page, compare several",
     "explain": "explain a configuration, a layer, a finding or a concept",

@@ -141,11 +141,15 @@ class Graph:
         """Add a node that acts on each element, whichever way x stands."""
         return replace(x, name=self.op(kind, x.name, *others, **attributes))
 
-    def result(self, x: Value, name: str) -> str:
-        """Return an output of the graph called `name`, the channels last."""
-        self.path, made = "", self.free(name)
-        self.nodes.append(onnx().helper.make_node("Identity", [self.plain(x)], [made], name=f"{made}/Identity"))
-        return made
+    def result(self, x: Value | str, name: str) -> None:
+        """Give a value as an output of the graph called `name`, the channels last."""
+        self.path = ""
+        self.nodes.append(onnx().helper.make_node("Identity", [self.name_of(x)], [name], name=f"{name}/Identity"))
+
+    def copy(self) -> Graph:
+        """Return a graph that grows apart from this one."""
+        return replace(self, nodes=[*self.nodes], constants=dict(self.constants), _by_content=dict(self._by_content),
+                       _turned=dict(self._turned), _names=set(self._names))  # fmt: skip
 
     # ------------------------------------------------------------------------------------------------- often needed
 

@@ -49,7 +49,9 @@ def layer_model(layer: Layer, weights: Weights, specs: Sequence[Spec], output: A
     graph = Graph()
     values = [Value(graph.free(f"x{i}"), spec.shape, dtype=np.dtype(spec.dtype).name) for i, spec in enumerate(specs)]
     made = named(to_onnx.write(graph, layer.kind, layer, weights, values, output))
-    outputs = [(graph.result(value, name), value.dtype, _free(value.shape)) for name, value in made.items()]
+    for name, value in made.items():
+        graph.result(value, name)
+    outputs = [(name, value.dtype, _free(value.shape)) for name, value in made.items()]
     return model_of(graph, [(value.name, value.dtype, _free(value.shape)) for value in values], outputs)
 
 

@@ -1,0 +1,65 @@
+"""What every way into a file has: its inputs, the network's columns made of them, and what is fed for given rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from retrograd.ship.onnx.graph import BATCH, Graph, Value
+
+
+class Entrance(NamedTuple):
+    """One input of a file: its name, its dtype and the lengths of its axes after the batch."""
+
+    name: str
+    dtype: str
+    lengths: tuple[int, ...]
+
+    @property
+    def info(self) -> tuple[str, str, tuple[Any, ...]]:
+        """The input as a model names it, its batch free."""
+        return self.name, self.dtype, (BATCH, *self.lengths)
+
+
+class Door(Protocol):
+    """A way into a file."""
+
+    @property
+    def entrances(self) -> tuple[Entrance, ...]:
+        """The inputs."""
+
+    def write(self, graph: Graph) -> tuple[dict[str, Value], str | None]:
+        """Add the nodes; return the network's columns, and what says of each cell how it was read, if anything does."""
+
+    def feed(self, rows: Any) -> dict[str, np.ndarray]:
+        """Return the inputs for rows."""
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what the file should say of its inputs, as JSON says it."""
+
+
+class Columns:
+    """The network's columns as they are: `--from-x`."""
+
+    def __init__(self, columns: Mapping[str, Any], needed: tuple[str, ...]) -> None:
+        self.shapes = {name: (tuple(columns[name][0]), str(columns[name][1])) for name in needed}
+
+    @property
+    def entrances(self) -> tuple[Entrance, ...]:
+        """One for each column, real numbers as float32."""
+        return tuple(Entrance(name, "float32" if dtype == "float64" else dtype, shape)
+                     for name, (shape, dtype) in self.shapes.items())  # fmt: skip
+
+    def write(self, graph: Graph) -> tuple[dict[str, Value], str | None]:
+        """Name the columns."""
+        return {e.name: Value(graph.free(e.name), (1, *e.lengths), dtype=e.dtype) for e in self.entrances}, None
+
+    def feed(self, rows: Any) -> dict[str, np.ndarray]:
+        """Return the columns of a batch."""
+        return {e.name: np.asarray(rows[e.name][:]).astype(e.dtype) for e in self.entrances}
+
+    def metadata(self) -> dict[str, Any]:
+        """Say nothing."""
+        return {}

@@ -1,0 +1,116 @@
+"""A model as an ONNX file: its inputs, the network, the answers, and what it says of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from retrograd.network.network import take
+from retrograd.ship.onnx.answers import Answer, write_answers
+from retrograd.ship.onnx.graph import BATCH, OPSET, Graph, Value, model_of
+from retrograd.ship.onnx.inputs.door import Door
+from retrograd.ship.onnx.layer import named
+from retrograd.ship.onnx.network import Outputs, write_members, write_network
+from retrograd.training.use.evaluate import gives_logits
+from retrograd.training.use.predict import Model
+
+CELLS = "cells"
+LEAST_RUNTIME = {18: "1.15", 20: "1.17"}  # the first onnxruntime that reads IR 9 and this opset
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Written:
+    """The graph of a file and what belongs to it; `nodes` are the network's outputs, columns included."""
+
+    graph: Graph
+    door: Door
+    answers: tuple[Answer, ...]
+    columns: Mapping[str, Value]
+    nodes: Outputs
+    opset: int
+
+    def file(self, metadata: Mapping[str, str]) -> Any:
+        """Return the ONNX model that is shipped."""
+        return self._model([(a.name, a.dtype, a.shape) for a in self.answers], metadata)
+
+    def open(self, names: Mapping[str, Value]) -> Any:
+        """Return the model with inner values as further outputs, by these names."""
+        inner = [(name, value.dtype, [BATCH, *value.shape[1:]]) for name, value in names.items()]
+        return self._model([(a.name, a.dtype, a.shape) for a in self.answers], {}, names, inner)
+
+    def _model(self, outputs: list[Any], metadata: Mapping[str, str], names: Mapping[str, Value] | None = None,
+               inner: list[Any] | None = None) -> Any:  # fmt: skip
+        graph = self.graph.copy()
+        for answer in self.answers:
+            graph.result(answer.value, answer.name)
+        for name, value in (names or {}).items():
+            graph.result(value, name)
+        inputs = [entrance.info for entrance in self.door.entrances]
+        return model_of(graph, inputs, [*outputs, *(inner or [])], dict(metadata), self.opset)
+
+
+def write(model: Model, door: Door, opset: int = OPSET) -> Written:
+    """Write a model as ONNX nodes behind a door."""
+    graph = Graph()
+    for answer in ("label", "probabilities", "values", "output", CELLS):
+        graph.free(answer)  # the names of what comes out
+    columns, cells = door.write(graph)
+    evaluator, network = model.evaluator, model.network
+    main = evaluator.main_output
+    read = {name: columns[name] for name in network.columns}
+    if model.members > 1:
+        nodes = write_members(graph, network, model.variables, model.members, read, main, evaluator.main.loss)
+    else:
+        nodes = write_network(graph, network, model.variables, read)
+    target, logits = model.preprocessing.target, gives_logits(evaluator.main.loss)
+    answers = write_answers(graph, target, take(nodes, main), logits, columns)
+    for reference in other_outputs(model):
+        value = take(nodes, reference)
+        answers.append(Answer(graph.plain(value), graph.free(f"output_{reference}"), value.dtype,
+                              (BATCH, *value.shape[1:])))  # fmt: skip
+    if cells is not None:
+        answers.append(Answer(cells, CELLS, "uint8", (BATCH, None)))
+    return Written(graph, door, tuple(answers), columns, nodes, opset)
+
+
+def other_outputs(model: Model) -> list[str]:
+    """Return the outputs of a single network that a loss reads besides the main one."""
+    network, main = model.network, model.evaluator.main_output
+    references = dict.fromkeys(objective.inputs[0] for objective in model.objectives)
+    return [r for r in references if r != main and r.partition(".")[0] in network.by_name and model.members == 1]
+
+
+def inner_values(written: Written) -> dict[str, Value]:
+    """Return the real-valued outputs of all nodes, and the columns, by the names under which `open` gives them."""
+    values = {f"column {name}": value for name, value in written.columns.items()}
+    for node, output in written.nodes.items():
+        for part, value in named(output).items():
+            if node not in written.columns:
+                values[f"node {node}" if part == "output" else f"node {node}.{part}"] = value
+    return values
+
+
+def metadata_of(model: Model, door: Door, run: str, checksum: str, opset: int) -> dict[str, str]:
+    """Return what the file says of itself: every value is JSON."""
+    said = {
+        "retrograd_format": FORMAT,
+        "run": run,
+        "name": model.config.name,
+        "checksum": checksum,
+        "task": model.facts["task"],
+        "classes": None if model.classes is None else list(model.classes),
+        "targets": None if model.preprocessing.target is None else list(model.preprocessing.target.names),
+        "features": list(model.preprocessing.features),
+        "least_onnxruntime": LEAST_RUNTIME[opset],
+        **door.metadata(),
+    }
+    return {name: json.dumps(value, ensure_ascii=False, default=_plain) for name, value in said.items()}
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else str(value)

@@ -1,0 +1,123 @@
+"""Runs as ONNX files: what they compute, and what is refused."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+import retrograd as rg
+from retrograd.app.cli.main import main
+from retrograd.network.layer import Forward, layers
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+from retrograd.ship.onnx.session import run, session
+
+X = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+LABELS = np.where(X[:, 0] > 0.3, "high", np.where(X[:, 1] > 0, "middle", "low"))
+
+
+def fit(tmp_path, x=X, y=LABELS, **settings):
+    return rg.fit(x, y, epochs=1, root=tmp_path, progress=False, **settings)
+
+
+def test_a_file_says_what_predict_says_whatever_the_number_of_rows(tmp_path):
+    trained = fit(tmp_path, network=[{"dense": {"units": 5, "activation": "tanh"}}, {"dense": "classes"}])
+    exported = rg.export(trained, tmp_path / "m.onnx", from_x=True)
+    running = session(exported.path)
+    for rows in (1, 2, 40):
+        said = run(running, {"x": X[:rows]})
+        assert said["label"].tolist() == trained.predict(X[:rows]).tolist()
+        np.testing.assert_allclose(said["probabilities"], trained.predict_proba(X[:rows]), atol=1e-6)  # float32 sums
+    assert exported.difference < 1e-5
+    assert exported.compared == ("6 held-out rows", "64 made-up rows")
+
+
+def test_an_ensemble_is_one_file_that_averages(tmp_path):
+    trained = fit(tmp_path, network=[{"dense": "classes"}], ensemble=2)
+    exported = rg.export(trained, tmp_path / "m.onnx", from_x=True)
+    said = run(session(exported.path), {"x": X})
+    np.testing.assert_allclose(said["probabilities"], trained.predict_proba(X), atol=1e-6)  # float32 sums
+
+
+def test_values_come_out_in_their_own_unit(tmp_path):
+    y = 1000 + 50 * X[:, 0]
+    trained = fit(tmp_path, y=y, network=[{"dense": 1}], data=rg.DataSettings(scale_target="standard"))
+    exported = rg.export(trained, tmp_path / "m.onnx", from_x=True)
+    said = run(session(exported.path), {"x": X})["values"][:, 0]
+    np.testing.assert_allclose(said, trained.predict(X), rtol=1e-7)  # the last bit of a float32 times spread over level
+
+
+def test_the_file_says_what_it_is(tmp_path):
+    trained = fit(tmp_path, network=[{"dense": "classes"}])
+    rg.export(trained, tmp_path / "m.onnx", from_x=True)
+    said = {entry.key: json.loads(entry.value) for entry in onnx.load(tmp_path / "m.onnx").metadata_props}
+    assert said["classes"] == ["high", "low", "middle"]
+    assert said["run"] == trained.folder.name
+    assert said["checksum"] == trained.model.facts["weights"]
+    assert said["least_onnxruntime"] == "1.15"
+
+
+def test_shared_weights_are_stored_once_and_several_outputs_come_out(tmp_path):
+    network = [
+        {"dense": {"units": 4, "activation": "tanh"}, "name": "first"},
+        {"dense": 4, "share": {"weight": "first/weight"}, "name": "second"},
+        {"dense": 4, "share": {"weight": "first/weight.T"}, "name": "third"},
+        {"dense": "classes", "name": "out"},
+    ]
+    losses = {"out": {"loss": "cross_entropy"}, "second": {"loss": "mean_squared_error", "target": "x", "weight": 0.1}}
+    config = {"data": "iris", "network": network, "losses": losses, "training": {"epochs": 1}}
+    trained = rg.train(config, root=tmp_path)
+    exported = rg.export(trained, tmp_path / "m.onnx", from_x=True)
+    file = onnx.load(exported.path)
+    assert [w.name for w in file.graph.initializer if list(w.dims) == [4, 4]] == ["first/weight"]
+    assert [name for name, _, _ in exported.outputs] == ["label", "probabilities", "output_second"]
+
+
+@pytest.fixture
+def own_layer():
+    @layers.register("own_double", examples=[])
+    @dataclass(frozen=True)
+    class OwnDouble(rg.Layer):
+        """Twice the input."""
+
+        def forward(self, params, state, ctx, x):
+            return Forward(2 * x)
+
+    yield OwnDouble
+    layers.forget("own_double")
+
+
+def test_a_layer_without_a_form_is_named_and_a_wrong_form_is_found(tmp_path, own_layer):
+    trained = fit(tmp_path, network=[{"own_double": {}, "name": "twice"}, {"dense": "classes"}])
+    path = tmp_path / "m.onnx"
+    with pytest.raises(
+        rg.ConfigError, match=r"twice: own_double has no ONNX form; .*@rg.to_onnx.register\(OwnDouble\)"
+    ):
+        rg.export(trained, path, from_x=True)
+
+    @rg.to_onnx.register(own_layer)
+    def wrong(graph, layer, weights, x):
+        return graph.op("Mul", x, 3.0)
+
+    with pytest.raises(rg.ModelFileError, match=r"the first node that differs is twice \(own_double\)"):
+        rg.export(trained, path, from_x=True)
+    assert not path.exists()
+
+    @rg.to_onnx.register(own_layer)
+    def right(graph, layer, weights, x):
+        return graph.op("Mul", x, 2.0)
+
+    assert rg.export(trained, path, from_x=True).difference < 1e-5
+
+
+def test_the_command_line_says_what_goes_in_and_out(tmp_path, capsys):
+    trained = fit(tmp_path, network=[{"dense": "classes"}])
+    assert main(["export", str(trained.folder), str(tmp_path / "m.onnx"), "--from-x"]) == 0
+    out = capsys.readouterr().out
+    assert "takes  x  float [batch, 6]" in out
+    assert "gives  label  string [batch]" in out
+    assert max(map(len, out.splitlines()[1:])) <= 80
+    assert main(["export", str(trained.folder), str(tmp_path / "m.tflite")]) == 2
+    assert "unknown ending '.tflite'" in capsys.readouterr().err
