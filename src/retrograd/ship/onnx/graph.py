@@ -94,7 +94,7 @@ class Graph:
         key, turned = _content(array), _content(array.T) if array.ndim == 2 else None
         if key in self._by_content:
             return self._by_content[key]
-        if turned in self._by_content and array.size > 64:  # shared weights the other way round
+        if turned in self._by_content:  # shared weights the other way round
             self._by_content[key] = self.op("Transpose", self._by_content[turned], perm=[1, 0])
             return self._by_content[key]
         made = self.free(f"{self.path}/{name}" if self.path else name)
