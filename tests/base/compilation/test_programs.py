@@ -192,3 +192,13 @@ def test_a_fit_on_anothers_program_has_the_bits_of_one_on_its_own(tmp_path):
     CACHE.clear()
     fit(tmp_path)
     assert fit(tmp_path, **other).history[-1].weights == alone
+
+
+def test_of_programs_that_went_nothing_stays(monkeypatch):
+    for name in ("KEPT", "COLLECT", "FORGET"):
+        monkeypatch.setattr(f"retrograd.base.compilation.cache.{name}", 2)
+    alive = []
+    for i in range(1, 9):
+        Program(decayed, Setting(0.5, power=i))(jnp.ones(i) + 1)  # beside it, operations that JAX compiles by itself
+        alive.append(len(jax.devices()[0].client.live_executables()))
+    assert max(alive[4:]) <= max(alive[2:4])

@@ -15,6 +15,7 @@ from retrograd.base.compilation.scalars import Table
 
 KEPT = 128  # programs; each may be compiled for several shapes
 COLLECT = 32  # programs that went: they hang in cycles with JAX's functions, which Python seldom looks for by itself
+FORGET = 128  # programs that went: JAX itself keeps traces of each, and what it compiled for single operations
 TABLES = 8  # ways in which the values of one structure may decide
 
 
@@ -61,6 +62,8 @@ class Cache:
         while len(self.programs) > KEPT:
             self.programs.popitem(last=False)
             self.gone += 1
+            if self.gone % FORGET == 0:
+                jax.clear_caches()
             if self.gone % COLLECT == 0:
                 gc.collect()
         return program
