@@ -14,6 +14,7 @@ from retrograd.training.config.search import Range
 from retrograd.training.loop.stop import falls
 from retrograd.tuning.importance import importance
 from retrograd.tuning.optimizers import Comparison
+from retrograd.tuning.proposals import short, shown
 from retrograd.tuning.rate import Sweep
 from retrograd.tuning.study import Study, Tried
 
@@ -163,11 +164,6 @@ def tried_row(tried: Tried) -> list[str]:
     return [f"{tried.number}", *(shown(value) for _, value in tried.values), str(tried.epochs), number(tried.score, 4)]
 
 
-def short(path: str) -> str:
-    """Return the last part of a path that is a name, as the heading of a column."""
-    return next((part for part in reversed(path.split(".")) if not part.isdigit()), path)
-
-
 def _settings(path: str, values: Range, study: Study) -> Markup:
     first = study.tried[0].number if study.tried else -1
     points = [(_place(values, dict(each.values)[path]), each.score, each.number == first) for each in study.tried]
@@ -249,8 +245,3 @@ def _without_disasters(values: Sequence[float], is_falling: bool) -> list[float]
 
 def _is_on(scale: Scale, value: float) -> bool:
     return (value > 0 or not scale.logarithmic) and math.isfinite(value) and 0 <= scale.place(value) <= PLACES
-
-
-def shown(value: Any) -> str:
-    """Return the value of a setting, in three digits where it is a fraction."""
-    return number(value, 3) if isinstance(value, float) else str(value)

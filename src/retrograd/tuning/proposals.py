@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retrograd.base.errors import UsageError
+from retrograd.present.numbers import number
 from retrograd.training.config.search import Search
 
 TRIALS = 27  # unless the search says how many
@@ -41,6 +42,16 @@ class Proposal(NamedTuple):
     def folder(self) -> str:
         """The name of its run folder; a promoted trial goes on in its own."""
         return f"{self.number:04d}-{self.seed}"
+
+
+def short(path: str) -> str:
+    """Return the last part of a path that is a name."""
+    return next((part for part in reversed(path.split(".")) if not part.isdigit()), path)
+
+
+def shown(value: Any) -> str:
+    """Return the value of a setting, in three digits where it is a fraction."""
+    return number(value, 3) if isinstance(value, float) else str(value)
 
 
 Costs = Mapping[str, float]  # of finished trials by key, smaller is better; infinite for one that failed
@@ -194,9 +205,9 @@ def _short(value: Any) -> Any:
 def _rung(
     search: Search, drawn: Sequence[Values], numbers: Sequence[int], rung: int, epochs: int
 ) -> Iterator[Proposal]:
-    for number in numbers:
+    for place in numbers:
         for seed in range(search.options.seeds):
-            yield Proposal(number, rung, seed, epochs, drawn[number])
+            yield Proposal(place, rung, seed, epochs, drawn[place])
 
 
 def _unfinished(every: Iterator[Proposal], costs: Costs) -> tuple[list[Proposal], bool]:

@@ -15,14 +15,15 @@ from retrograd.base.document import Document
 from retrograd.base.errors import UsageError
 from retrograd.data.dataset import Dataset
 from retrograd.network.own_layers import load_layers
+from retrograd.present.numbers import number
 from retrograd.record.files import make_folder, write_file
 from retrograd.record.strict_json import write_json
 from retrograd.training.config.config import RunConfig, config_of, plain_config, portable
 from retrograd.training.config.search import Search
 from retrograd.training.loop.stop import falls
 from retrograd.tuning.journal import ATTEMPTS, SETTINGS, TRIALS, Journal, State, read_settings
-from retrograd.tuning.proposals import Proposal, Values, mean_cost, proposals
-from retrograd.tuning.trial import Bench, changed_config
+from retrograd.tuning.proposals import Proposal, Values, mean_cost, proposals, short, shown
+from retrograd.tuning.trial import Bench, Outcome, changed_config
 from retrograd.tuning.workers import end_with, helpers
 
 CONFIRM = 3  # fresh seeds, which no choice has seen
@@ -81,6 +82,16 @@ class Study:
         }  # fmt: skip
 
 
+def _in_words(proposal: Proposal, outcome: Outcome, metric: str) -> str:
+    """Return what a trial tried and came to, in a line."""
+    settings = ", ".join(f"{short(path)} {shown(value)}" for path, value in proposal.values)
+    name = f"trial {proposal.number}: {settings}"
+    if proposal.rung == CONFIRMING:
+        name = f"seed {proposal.seed}, {'as it was' if proposal.number == AS_IT_WAS else settings}"
+    result = outcome.words if outcome.score is None else f"{metric} {number(outcome.score, 4)}"
+    return f"  {name}: {result} after {outcome.epochs} epochs"
+
+
 class Course:
     """What a study does, in one process of possibly several: the same function of the journal in each."""
 
@@ -132,7 +143,7 @@ class Course:
             cost = outcome.cost if math.isfinite(outcome.cost) else None
             self.journal.append(event="ended", trial=key, cost=cost, score=outcome.score, words=outcome.words,
                                 trained=outcome.epochs, **_facts(proposal))  # fmt: skip
-            said(key)
+            said(_in_words(proposal, outcome, self.search.options.metric))
             return True
 
 

@@ -20,7 +20,8 @@ from retrograd.present.text import filled
 from retrograd.record.files import write_file
 from retrograd.record.strict_json import write_json
 from retrograd.training.config.config import plain_config, portable
-from retrograd.tuning.page import short, shown, tried_head, tried_row
+from retrograd.tuning.page import tried_head, tried_row
+from retrograd.tuning.proposals import short, shown
 from retrograd.tuning.rate import Sweep
 from retrograd.tuning.study import Study
 from retrograd.tuning.tune import PAGE, allowance, tune_rate
@@ -80,7 +81,7 @@ def tune(
         resume=resume,
         root=runs,
         layers=layers or (),
-        said=lambda key: print(f"  trial {key}", file=sys.stderr),
+        said=lambda line: print(filled(line), file=sys.stderr),
     )
     if study.verdict and study.verdict.is_better:
         write_file(study.folder / BEST, write_document(plain_config(portable(study.config))).encode())
