@@ -70,10 +70,11 @@ def test_a_loss_of_the_user_s_own_needs_no_equations():
 
 # layers whose docstring says of one place or step what the equations say of whole arrays
 TOLD_BY_PLACES = {
-    "adaptive_average_pool", "average_pool", "categorical_focal", "conv1d", "conv2d", "conv2d_transpose", "crop", "cross_entropy",
-    "dice", "flatten", "focal", "global_average_pool", "global_max_pool", "gru", "info_nce", "lstm", "max_pool",
-    "multi_head_attention", "nll", "pad", "permute", "pixel_shuffle", "pixel_unshuffle", "reshape", "rnn",
-    "spatial_dropout", "stochastic_depth", "take", "tversky", "unfold", "upsample",
+    "adaptive_average_pool", "adaptive_max_pool", "average_pool", "categorical_focal", "conv1d", "conv1d_transpose",
+    "conv2d", "conv2d_transpose", "conv3d", "conv3d_transpose", "crop", "cross_entropy", "dice", "flatten", "focal",
+    "global_average_pool", "global_max_pool", "gru", "info_nce", "lstm", "max_pool", "multi_head_attention", "nll",
+    "pad", "permute", "pixel_shuffle", "pixel_unshuffle", "reshape", "rnn", "spatial_dropout", "stochastic_depth",
+    "take", "tversky", "unfold", "upsample",
 }  # fmt: skip
 OTHERS = [registry[name] for registry in (layers, losses) for name in registry if name not in TOLD_BY_PLACES]
 LETTERS = {"sqrt": "√", "sum": "Σ", "^2": "²", "alpha": "α", "delta": "δ", "−": "-", "x1": "x₁", "x2": "x₂"}

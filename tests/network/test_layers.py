@@ -15,12 +15,13 @@ EVERYTHING = [(layers, name) for name in KINDS] + [(losses, name) for name in lo
 
 KEEP_SCALE = {
     "average_pool", "batch_norm", "color_jitter", "cutout", "dropout", "flatten", "gaussian_noise", "group_norm",
-    "identity", "instance_norm", "layer_norm", "max_pool", "permute", "pixel_shuffle", "pixel_unshuffle", "random_crop",
+    "identity", "instance_norm", "layer_norm", "local_response_norm", "max_pool", "permute", "pixel_shuffle", "pixel_unshuffle", "random_crop",
     "random_flip", "random_rotation", "random_scaling", "reshape", "rms_norm", "spatial_dropout", "stochastic_depth", "time_shift", "upsample",
 }  # fmt: skip
 INITIALIZERS = {
-    "elu": "he_normal", "exponential": "glorot_uniform", "gelu": "he_normal", "hard_sigmoid": "glorot_uniform",
-    "hard_swish": "he_normal",
+    "celu": "he_normal", "clip": "glorot_uniform", "elu": "he_normal", "exponential": "glorot_uniform", "gelu": "he_normal", "hard_sigmoid": "glorot_uniform",
+    "glu": "glorot_uniform", "hard_swish": "he_normal", "maxout": "glorot_uniform", "snake": "glorot_uniform",
+    "sparsemax": "glorot_uniform",
     "identity": "glorot_uniform", "leaky_relu": "he_normal", "log_sigmoid": "glorot_uniform",
     "log_softmax": "glorot_uniform", "mish": "he_normal", "prelu": "he_normal", "relu": "he_normal",
     "relu6": "he_normal", "selu": "lecun_normal", "sigmoid": "glorot_uniform", "silu": "he_normal",

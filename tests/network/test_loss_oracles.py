@@ -12,12 +12,17 @@ from retrograd.network.layer import Context
 from retrograd.network.losses import (
     CTC,
     BinaryCrossEntropy,
+    CosineEmbedding,
     CrossEntropy,
+    GaussianNLL,
+    HingeEmbedding,
     Huber,
     KLDivergence,
     Loss,
     MeanAbsoluteError,
     MeanSquaredError,
+    MultiMargin,
+    PoissonNLL,
     Triplet,
 )
 from retrograd.propagation.one_layer import adjoint, run_layer
@@ -25,7 +30,7 @@ from tests.oracles import Case, cases
 
 # soft_margin, log(1 + exp(-s y)), is binary cross-entropy on logits with the targets -1, 1 written as 0, 1
 KINDS = ("mse", "l1", "huber", "smooth_l1", "bce", "bce_logits", "soft_margin", "cross_entropy", "nll", "kldiv",
-         "triplet", "ctc")  # fmt: skip
+         "triplet", "ctc", "multi_margin", "hinge_embedding", "cosine_embedding", "poisson_nll", "gaussian_nll")  # fmt: skip
 
 BUILD: dict[str, Callable[[dict[str, Any], str], Loss]] = {
     "mse": lambda config, reduction: MeanSquaredError(reduction=reduction),
@@ -84,14 +89,28 @@ def test_losses_on_log_probabilities_are_ours_on_probabilities(case: Case):
     np.testing.assert_allclose(deltas[0] * probabilities, case.arrays[f"grad_in.{name}"], **case.tol)
 
 
-@pytest.mark.parametrize("case", cases("triplet"), ids=lambda case: case.id)
-def test_triplet_has_the_recorded_loss_and_three_deltas(case: Case):
-    names = ("anchor", "pos", "neg")
+# the losses that compare several inputs, or have settings of their own; and the names of these inputs
+SEVERAL: dict[str, tuple[Callable[..., Loss], tuple[str, ...]]] = {
+    "triplet": (Triplet, ("anchor", "pos", "neg")),
+    "multi_margin": (MultiMargin, ("logits", "target")),
+    "hinge_embedding": (HingeEmbedding, ("x", "nd_target")),
+    "cosine_embedding": (CosineEmbedding, ("x1", "x2", "nd_target")),
+    "poisson_nll": (PoissonNLL, ("x", "nd_target")),
+    "gaussian_nll": (GaussianNLL, ("x", "var", "nd_target")),
+}
+RECORDED = cases("triplet", "multi_margin", "hinge_embedding", "cosine_embedding", "poisson_nll", "gaussian_nll")
+
+
+@pytest.mark.parametrize("case", RECORDED, ids=lambda case: case.id)
+def test_losses_of_several_inputs_have_the_recorded_values_and_deltas(case: Case):
+    build, names = SEVERAL[case.kind]
     inputs = tuple(case.arrays[f"in.{name}"] for name in names)
-    value, deltas = compiled_both_ways(Triplet(case.config["margin"]), inputs, case.arrays["cot.loss"])
+    loss = build(**{name: value for name, value in case.config.items() if name in build.__annotations__})
+    value, deltas = compiled_both_ways(loss, inputs, case.arrays["cot.loss"])
     np.testing.assert_allclose(value, case.arrays["out.loss"], **case.tol)
     for name, delta in zip(names, deltas, strict=True):
-        np.testing.assert_allclose(delta, case.arrays[f"grad_in.{name}"], **case.tol)
+        if f"grad_in.{name}" in case.arrays:
+            np.testing.assert_allclose(delta, case.arrays[f"grad_in.{name}"], **case.tol)
 
 
 @pytest.mark.parametrize("case", cases("ctc"), ids=lambda case: case.id)

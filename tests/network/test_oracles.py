@@ -11,9 +11,12 @@ import pytest
 from retrograd.network.blocks import Residual
 from retrograd.network.layer import Context, Layer
 from retrograd.network.layers import (
+    CELU,
     ELU,
     GELU,
+    GLU,
     SELU,
+    Clip,
     Dense,
     Dropout,
     Embedding,
@@ -46,6 +49,9 @@ KINDS = ("dense", "activation", "prelu", "dropout", "embedding", "residual")
 
 ACTIVATIONS: dict[str, Callable[[dict[str, Any]], Layer]] = {
     "relu": lambda config: ReLU(),
+    "celu": lambda config: CELU(config["alpha"]),
+    "glu": lambda config: GLU(axis=config.get("dim", config.get("axis", -1))),
+    "hardtanh": lambda config: Clip(),
     "relu6": lambda config: ReLU6(),
     "leaky_relu": lambda config: LeakyReLU(config["slope"]),
     "leaky_relu_02": lambda config: LeakyReLU(config["slope"]),

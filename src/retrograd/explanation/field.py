@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from retrograd.network.layer import Layer
 from retrograd.network.layers import (
     AveragePool,
-    Conv2DTranspose,
     GroupNorm,
     InstanceNorm,
     MaxPool,
@@ -16,6 +15,7 @@ from retrograd.network.layers import (
     Upsample,
 )
 from retrograd.network.layers.convolution.convolution import Convolution
+from retrograd.network.layers.convolution.convolution_transpose import ConvolutionTranspose
 from retrograd.network.layers.recurrent.recurrent import Recurrent
 from retrograd.network.layers.shared.window import each_axis
 
@@ -49,7 +49,7 @@ def field_behind(layer: Layer, inputs: Sequence[Field | None], before: Any, afte
     steps = window_of(layer, axes)
     if steps is None:
         return Field(extent, apart) if tuple(before[1:-1]) == tuple(after[1:-1]) else None
-    if isinstance(layer, (Conv2DTranspose, Upsample)):  # one output place sees about kernel / stride places
+    if isinstance(layer, (ConvolutionTranspose, Upsample)):  # one output place sees about kernel / stride places
         places = [-(-k // s) for k, s in steps]
         return Field(tuple(e + int((p - 1) * a) for e, p, a in zip(extent, places, apart, strict=True)),
                      tuple(a / s for a, (_, s) in zip(apart, steps, strict=True)))  # fmt: skip
@@ -61,7 +61,7 @@ def window_of(layer: Layer, axes: int) -> list[tuple[int, int]] | None:
     """Return how far a window reaches and how far it steps, along each axis; None for layers without windows."""
     if isinstance(layer, Upsample):
         return [(factor, factor) for factor in each_axis(layer.factor, axes, "factor")]
-    if isinstance(layer, (Convolution, Conv2DTranspose)):
+    if isinstance(layer, (Convolution, ConvolutionTranspose)):
         kernel, stride, dilation = layer.kernel, layer.stride, getattr(layer, "dilation", 1)
     elif isinstance(layer, (MaxPool, AveragePool)):
         kernel, dilation = layer.window, getattr(layer, "dilation", 1)

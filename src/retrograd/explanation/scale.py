@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from retrograd.network.layer import Activation, Context, Layer, Params
-from retrograd.network.layers import Add, Conv1D, Conv2D, Dense, Dropout, Flatten, Identity, LearnedPositions, Reshape
+from retrograd.network.layers import Add, Dense, Dropout, Flatten, Identity, LearnedPositions, Reshape
+from retrograd.network.layers.convolution.convolution import Convolution
 from retrograd.network.layers.normalisation.normalisation import Normalisation
 
 POINTS = 64  # of the quadrature
@@ -25,8 +26,7 @@ def predicted(layer: Layer, params: Params, inputs: Sequence[float]) -> float | 
 
 
 @predicted.register(Dense)
-@predicted.register(Conv1D)
-@predicted.register(Conv2D)
+@predicted.register(Convolution)
 def _weighted(layer: Layer, params: Params, inputs: Sequence[float]) -> float | None:
     """Sums of fan_in independent products: rms(y)² = fan_in · mean(w²) · rms(x)² + mean(b²)."""
     weight = np.asarray(params["weight"], np.float64)

@@ -120,6 +120,8 @@ def weight_gradient_natively(formula: Callable[..., Array]) -> Callable[..., Arr
 
 def faster(kernel: Kernel, window: Window, groups: int, channels: int, filters: int) -> bool:
     """Tell for which shapes the kernels are faster than XLA (benchmarks/bench_conv.py measures it)."""
+    if len(window.kernel) > 2:
+        return False  # they know images
     if groups > 1 and channels == groups:
         return filters == channels  # depthwise with one filter a channel
     if kernel == BY_DATA and channels // groups < FEW_CHANNELS:

@@ -57,7 +57,7 @@ def _run(node: Node, alone: Mapping[str, Node], kept: Collection[str], taken: Co
         reader = alone.get(last.name)
         if reader is None or last.name in kept or reader.recompute != node.recompute:
             return
-        if type(reader.layer) is kind and (kind is ReLU or _takes_over(node, reader, taken)):
+        if reader.layer == kind() and (kind is ReLU or _takes_over(node, reader, taken)):
             yield (last := reader)
 
 

@@ -14,8 +14,8 @@ from typing_extensions import override
 
 from retrograd.base.annotations import Registered
 from retrograd.network.layer import Backward, Context, Forward, Init, Layer, Params, Spec, State, layers
-from retrograd.network.layers.convolution.conv2d_transpose import Conv2DTranspose
 from retrograd.network.layers.convolution.convolution import Convolution
+from retrograd.network.layers.convolution.convolution_transpose import ConvolutionTranspose
 from retrograd.network.network import Network
 
 Precision = Literal["float32", "float64", "bfloat16"]
@@ -45,7 +45,7 @@ def in_bfloat16(network: Network) -> Network:
 
     Convolutions only on accelerators: on a CPU they are twice as fast in float32.
     """
-    slow = (Convolution, Conv2DTranspose) if jax.default_backend() == "cpu" else ()
+    slow = (Convolution, ConvolutionTranspose) if jax.default_backend() == "cpu" else ()
     other = copy.copy(network)
     other.nodes = tuple(
         dataclasses.replace(node, layer=InBfloat16(node.layer))

@@ -116,7 +116,9 @@ def _(layer: Dense, node: NodeNumbers, f: Figures) -> dict[str, Lines]:
 
 @forward_lines.register(Activation)
 def _(layer: Activation, node: NodeNumbers, f: Figures) -> Lines:
-    write: Function = FUNCTIONS.get(type(layer), lambda f, x: f"{layer.kind}({f.number(x)})")
+    if not layer.by_element:
+        return []
+    write: Function = FUNCTIONS.get(layer, lambda f, x: f"{layer.kind}({f.number(x)})")
     return _each(node, lambda index: write(f, node.inputs[0][index]))
 
 
@@ -266,9 +268,9 @@ def _(layer: Layer, node: NodeNumbers, f: Figures) -> list[Lines]:
 
 Function = Callable[[Figures, float], str]
 Slope = Callable[[Figures, float, float], str]
-FUNCTIONS: Mapping[type, Function] = {
-    Sigmoid: lambda f, x: f"1 / (1 + exp({f.number(-x)}))",
-    ReLU: lambda f, x: f"max({f.number(x)}, 0)",
+FUNCTIONS: Mapping[Layer, Function] = {
+    Sigmoid(): lambda f, x: f"1 / (1 + exp({f.number(-x)}))",
+    ReLU(): lambda f, x: f"max({f.number(x)}, 0)",
 }
 SLOPES: Mapping[type, Slope] = {
     Sigmoid: lambda f, y, s: f"{f.number(y)}*(1 - {f.number(y)})",

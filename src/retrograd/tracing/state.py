@@ -18,6 +18,8 @@ def state_table(node: NodeNumbers, f: Figures) -> tuple[tuple[str, ...], list[tu
     if not isinstance(node.layer, BatchNorm) or not node.state:
         return None
     x = np.asarray(node.inputs[0])
+    if len(node.inputs) > 1:  # a mask
+        x = x[np.asarray(node.inputs[1])]
     axes = tuple(range(x.ndim - 1))
     columns = {"batch mean": x.mean(axes), "batch var": x.var(axes)}
     for name in ("mean", "var"):
@@ -26,7 +28,10 @@ def state_table(node: NodeNumbers, f: Figures) -> tuple[tuple[str, ...], list[tu
     count = x.size // x.shape[-1]
     shown = range(min(x.shape[-1], MOST_FEATURES))
     rows = [(f"[{i}]", *(f.number(float(column[i])) for column in columns.values())) for i in shown]
-    return ("", *columns), rows, _rule(node, node.layer.momentum, count, x.shape[-1], f)
+    momentum = node.layer.momentum
+    if momentum is None:  # all batches count alike
+        momentum = 1 / float(np.asarray(node.state["batches"][1]) or 1)
+    return ("", *columns), rows, _rule(node, momentum, count, x.shape[-1], f)
 
 
 def _rule(node: NodeNumbers, momentum: float, count: int, features: int, f: Figures) -> str:

@@ -84,7 +84,7 @@ class BatchNormMomentum(Remedy):
         momentum = max(USUAL_MOMENTUM, float(f"{1 - ARRIVED ** (1 / program.prepared.steps):.3g}"))
 
         def faster(thing: Any) -> Any:
-            if getattr(thing, "kind", "") == "batch_norm":
+            if getattr(thing, "kind", "") == "batch_norm" and thing.momentum is not None:
                 return dataclasses.replace(thing, momentum=momentum)
             return mapped(thing, faster)
 

@@ -39,7 +39,8 @@ class BatchNormLag(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the score with running averages and with the statistics of the training rows, weights unchanged."""
-        norms = [node for node in program.graph.nodes if node.layer.kind == "batch_norm"]
+        norms = [node for node in program.graph.nodes
+                 if node.layer.kind == "batch_norm" and getattr(node.layer, "momentum", None) is not None]  # fmt: skip
         if not norms or program.observed is None or program.observed.broken or program.data.y is None:
             return
         variables = program.observed.variables

@@ -37,9 +37,9 @@ class BatchNormMomentum(Symptom):
             return
         steps = program.prepared.steps
         for node in program.graph.nodes:
-            if node.layer.kind != "batch_norm":
+            momentum = getattr(node.layer, "momentum", None)  # null counts all batches alike
+            if node.layer.kind != "batch_norm" or momentum is None:
                 continue
-            momentum = float(getattr(node.layer, "momentum", 0.1))
             left = (1 - momentum) ** steps
             path = program.graph.line(node)
             if left > LEFT:

@@ -1,5 +1,12 @@
 """Layers, one concept a file; importing this package registers them all."""
 
+from retrograd.network.layers.activations.along_axis.glu import GLU
+from retrograd.network.layers.activations.along_axis.log_softmax import LogSoftmax
+from retrograd.network.layers.activations.along_axis.maxout import Maxout
+from retrograd.network.layers.activations.along_axis.softmax import Softmax
+from retrograd.network.layers.activations.along_axis.sparsemax import Sparsemax
+from retrograd.network.layers.activations.celu import CELU
+from retrograd.network.layers.activations.clip import Clip
 from retrograd.network.layers.activations.elu import ELU
 from retrograd.network.layers.activations.exponential import Exponential
 from retrograd.network.layers.activations.gelu import GELU
@@ -7,7 +14,6 @@ from retrograd.network.layers.activations.hard_sigmoid import HardSigmoid
 from retrograd.network.layers.activations.hard_swish import HardSwish
 from retrograd.network.layers.activations.leaky_relu import LeakyReLU
 from retrograd.network.layers.activations.log_sigmoid import LogSigmoid
-from retrograd.network.layers.activations.log_softmax import LogSoftmax
 from retrograd.network.layers.activations.mish import Mish
 from retrograd.network.layers.activations.prelu import PReLU
 from retrograd.network.layers.activations.relu import ReLU
@@ -15,7 +21,7 @@ from retrograd.network.layers.activations.relu6 import ReLU6
 from retrograd.network.layers.activations.selu import SELU
 from retrograd.network.layers.activations.sigmoid import Sigmoid
 from retrograd.network.layers.activations.silu import SiLU
-from retrograd.network.layers.activations.softmax import Softmax
+from retrograd.network.layers.activations.snake import Snake
 from retrograd.network.layers.activations.softplus import Softplus
 from retrograd.network.layers.activations.softsign import Softsign
 from retrograd.network.layers.activations.tanh import Tanh
@@ -31,8 +37,11 @@ from retrograd.network.layers.augmentation.random_scaling import RandomScaling
 from retrograd.network.layers.augmentation.time_shift import TimeShift
 from retrograd.network.layers.augmentation.token_dropout import TokenDropout
 from retrograd.network.layers.convolution.conv1d import Conv1D
+from retrograd.network.layers.convolution.conv1d_transpose import Conv1DTranspose
 from retrograd.network.layers.convolution.conv2d import Conv2D
 from retrograd.network.layers.convolution.conv2d_transpose import Conv2DTranspose
+from retrograd.network.layers.convolution.conv3d import Conv3D
+from retrograd.network.layers.convolution.conv3d_transpose import Conv3DTranspose
 from retrograd.network.layers.dense import Dense
 from retrograd.network.layers.embedding import Embedding
 from retrograd.network.layers.identity import Identity
@@ -53,8 +62,10 @@ from retrograd.network.layers.normalisation.batch_norm import BatchNorm
 from retrograd.network.layers.normalisation.group_norm import GroupNorm
 from retrograd.network.layers.normalisation.instance_norm import InstanceNorm
 from retrograd.network.layers.normalisation.layer_norm import LayerNorm
+from retrograd.network.layers.normalisation.local_response_norm import LocalResponseNorm
 from retrograd.network.layers.normalisation.rms_norm import RMSNorm
 from retrograd.network.layers.pooling.adaptive_average_pool import AdaptiveAveragePool
+from retrograd.network.layers.pooling.adaptive_max_pool import AdaptiveMaxPool
 from retrograd.network.layers.pooling.average_pool import AveragePool
 from retrograd.network.layers.pooling.global_average_pool import GlobalAveragePool
 from retrograd.network.layers.pooling.global_max_pool import GlobalMaxPool
@@ -74,23 +85,30 @@ from retrograd.network.layers.reducing.log_sum_exp import LogSumExp
 from retrograd.network.layers.reducing.normalize import Normalize
 
 __all__ = [
+    "CELU",
     "ELU",
     "GELU",
+    "GLU",
     "GRU",
     "LSTM",
     "RNN",
     "SELU",
     "AdaptiveAveragePool",
+    "AdaptiveMaxPool",
     "Add",
     "Average",
     "AveragePool",
     "BatchNorm",
     "Bilinear",
+    "Clip",
     "ColorJitter",
     "Concat",
     "Conv1D",
+    "Conv1DTranspose",
     "Conv2D",
     "Conv2DTranspose",
+    "Conv3D",
+    "Conv3DTranspose",
     "CosineSimilarity",
     "Crop",
     "Cutout",
@@ -111,11 +129,13 @@ __all__ = [
     "LayerNorm",
     "LeakyReLU",
     "LearnedPositions",
+    "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
     "LogSumExp",
     "MaxPool",
     "Maximum",
+    "Maxout",
     "Minimum",
     "Mish",
     "MultiHeadAttention",
@@ -137,9 +157,11 @@ __all__ = [
     "Reshape",
     "SiLU",
     "Sigmoid",
+    "Snake",
     "Softmax",
     "Softplus",
     "Softsign",
+    "Sparsemax",
     "SpatialDropout",
     "StochasticDepth",
     "Subtract",

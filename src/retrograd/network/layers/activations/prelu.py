@@ -28,7 +28,9 @@ from retrograd.network.layer import (
 )
 
 
-@layers.register("prelu", examples=examples(({}, [(5, 4)]), ({"first": 0.1}, [(1, 3, 1)]), ({}, [(2, 3, 5)])))
+@layers.register(
+    "prelu", examples=examples(({}, [(5, 4)]), ({"first": 0.1}, [(1, 3, 1)]), ({"shared": True}, [(2, 3, 5)]))
+)
 @dataclass(frozen=True)
 class PReLU(Activation):
     """Keep what is positive, and of what is negative as much as each feature learns.
@@ -36,9 +38,10 @@ class PReLU(Activation):
         y = x where x > 0, else slope * x
 
     Shapes:  x [batch, ..., features] -> y, the same
-    Params:  slope [features], each beginning at `first`
+    Params:  slope [features], each beginning at `first`; `shared`: slope [1]
     Tape:    x
-    See:     He et al. 2015, arXiv:1502.01852. PyTorch has one slope for all features unless told their number.
+    See:     He et al. 2015, arXiv:1502.01852. PyTorch has one slope for all features unless told their number:
+             `shared`.
     """
 
     first: Annotated[
@@ -50,6 +53,10 @@ class PReLU(Activation):
             why="0.25, the paper's",
         ),
     ] = 0.25
+
+    shared: Annotated[
+        bool, Words("whether all features have one slope", why="false: one for each, the paper's channel-wise variant")
+    ] = False
 
     initializer = "he_normal"
     equations = Equations(
@@ -64,12 +71,12 @@ class PReLU(Activation):
 
     @override
     def init(self, key: Array, x: Spec) -> Init:
-        return Init({"slope": jnp.full(x.shape[-1:], self.first, jnp.float32)})
+        return Init({"slope": jnp.full((1,) if self.shared else x.shape[-1:], self.first, jnp.float32)})
 
     @override
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         slope = params["slope"]
-        expect_features(x, slope.shape[0])
+        expect_features(x, x.shape[-1] if self.shared else slope.shape[0])
         return Forward(jnp.where(x > 0, x, slope.astype(x.dtype) * x), x)
 
     @override
@@ -77,4 +84,6 @@ class PReLU(Activation):
         x, slope = tape, params["slope"]
         leaked = rows(dy * jnp.minimum(x, 0))
         grads = {"slope": leaked.sum(0, dtype=slope.dtype)}
+        if self.shared:
+            grads = {"slope": grads["slope"].sum(keepdims=True)}
         return Backward((jnp.where(x > 0, dy, slope.astype(x.dtype) * dy),), grads)

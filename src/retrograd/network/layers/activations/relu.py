@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import jax.numpy as jnp
 from jax import Array
 from typing_extensions import override
 
-from retrograd.network.layer import Equations, layers
+from retrograd.base.annotations import Words
+from retrograd.base.errors import Problem
+from retrograd.base.quantities import NonNegativeFloat, PositiveFloat
+from retrograd.network.layer import Equations, examples, layers
 from retrograd.network.layers.activations.elementwise import SHAPES, Elementwise
 
 
-@layers.register("relu", examples=SHAPES)
+@layers.register("relu", examples=(*SHAPES, *examples(({"threshold": 0.3, "maximum": 1.0}, [(5, 4)]))))
 @dataclass(frozen=True)
 class ReLU(Elementwise):
-    """Keep what is positive.
+    """Keep what is positive, or what is above a threshold.
 
         y = max(x, 0)
 
+    With a `threshold` y = x where x > threshold, else 0; with a `maximum` no output is above it.
+
     Shapes:  x [batch, ...] -> y, the same
-    See:     Nair & Hinton 2010. The derivative at 0 is 0, as in PyTorch.
+    See:     Nair & Hinton 2010. The derivative at 0 is 0, as in PyTorch. Keras's max_value and threshold.
     """
+
+    threshold: Annotated[
+        NonNegativeFloat, Words("what is not above it becomes 0", more="fewer units speak", less="more units speak")
+    ] = 0.0
+    maximum: Annotated[PositiveFloat | None, Words("the largest output", why="none: as large as the input")] = None
 
     initializer = "he_normal"
     steepest = 1.0
@@ -34,11 +46,26 @@ class ReLU(Elementwise):
 
     @override
     def value(self, x: Array) -> Array:
-        return relu(x)
+        y = jnp.where(x <= self.threshold, jnp.zeros_like(x), x) if self.threshold else relu(x)
+        return y if self.maximum is None else jnp.minimum(y, self.maximum)
 
     @override
     def delta(self, y: Array, dy: Array, /) -> Array:
-        return relu_back(y, dy)
+        dx = relu_back(y, dy)
+        return dx if self.maximum is None else jnp.where(y < self.maximum, dx, jnp.zeros_like(dx))
+
+    @override
+    def rules(self) -> Iterator[Problem]:
+        if self.maximum is not None and self.maximum <= self.threshold:
+            yield Problem("maximum", f"expected more than the threshold {self.threshold:g}, found {self.maximum:g}")
+
+    @override
+    def formulas(self) -> Equations:
+        y = f"x where x > {self.threshold:g}, else 0" if self.threshold else "max(x, 0)"
+        top = "" if self.maximum is None else f", at most {self.maximum:g}"
+        within = "" if self.maximum is None else f" and y < {self.maximum:g}"
+        made = self.equations
+        return made._replace(forward=f"y = {y}{top}", backward=(f"dx = dy where y > 0{within}, else 0",))
 
 
 def relu(x: Array) -> Array:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import jax.numpy as jnp
 from jax import Array
 from typing_extensions import override
 
-from retrograd.network.layer import Equations, layers
+from retrograd.base.annotations import Words
+from retrograd.base.quantities import PositiveFloat
+from retrograd.network.layer import Equations, examples, layers
 from retrograd.network.layers.activations.elementwise import SHAPES, Elementwise
 
 # The one pair for which mean 0 and variance 1 of independent inputs is a stable fixed point (the paper's equation 14).
@@ -16,7 +19,7 @@ ALPHA = 1.6732632423543772
 SCALE = 1.0507009873554805
 
 
-@layers.register("selu", examples=SHAPES)
+@layers.register("selu", examples=(*SHAPES, *examples(({"alpha": 1, "scale": 2}, [(2, 3)]))))
 @dataclass(frozen=True)
 class SELU(Elementwise):
     """Bend like elu, scaled so that signals keep mean 0 and variance 1 through many layers.
@@ -25,7 +28,14 @@ class SELU(Elementwise):
 
     Shapes:  x [batch, ...] -> y, the same
     See:     Klambauer et al. 2017, arXiv:1706.02515. It needs weights of variance 1 / fan_in: lecun_normal.
+             ONNX calls scale gamma.
     """
+
+    alpha: Annotated[
+        PositiveFloat,
+        Words("very negative inputs approach -scale · alpha", why="the paper's"),
+    ] = ALPHA
+    scale: Annotated[PositiveFloat, Words("slope for positive inputs", why="the paper's")] = SCALE
 
     initializer = "lecun_normal"
     equations = Equations(
@@ -37,8 +47,8 @@ class SELU(Elementwise):
 
     @override
     def value(self, x: Array) -> Array:
-        return jnp.where(x > 0, SCALE * x, SCALE * ALPHA * jnp.expm1(jnp.minimum(x, 0)))
+        return jnp.where(x > 0, self.scale * x, self.scale * self.alpha * jnp.expm1(jnp.minimum(x, 0)))
 
     @override
     def delta(self, y: Array, dy: Array, /) -> Array:
-        return dy * jnp.where(y > 0, SCALE, y + SCALE * ALPHA)
+        return dy * jnp.where(y > 0, self.scale, y + self.scale * self.alpha)

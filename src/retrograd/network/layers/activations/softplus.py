@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import jax.numpy as jnp
 from jax import Array
 from typing_extensions import override
 
-from retrograd.network.layer import Equations, layers
+from retrograd.base.annotations import Words
+from retrograd.base.quantities import PositiveFloat
+from retrograd.network.layer import Equations, examples, layers
 from retrograd.network.layers.activations.elementwise import SHAPES, Elementwise
 
 
-@layers.register("softplus", examples=SHAPES)
+@layers.register("softplus", examples=(*SHAPES, *examples(({"beta": 2}, [(2, 3)]))))
 @dataclass(frozen=True)
 class Softplus(Elementwise):
     """Return a smooth positive number: variances, rates, widths.
 
-        y = log(1 + exp(x))
+        y = log(1 + exp(beta x)) / beta
 
     Shapes:  x [batch, ...] -> y, the same
     See:     PyTorch returns x itself above 20; the difference is below 2.1e-9.
     """
 
+    beta: Annotated[
+        PositiveFloat, Words("how sharp the bend is", more="nearer to relu", less="a wider bend", why="1: as PyTorch")
+    ] = 1.0
+
     equations = Equations(
-        forward="y = log(1 + exp(x))",
-        backward=("dx = dy (1 - exp(-y))",),
-        latex_forward=r"y = \log(1 + e^x)",
-        latex_backward=(r"\delta_x = \delta_y (1 - e^{-y})",),
+        forward="y = log(1 + exp(beta x)) / beta",
+        backward=("dx = dy (1 - exp(-beta y))",),
+        latex_forward=r"y = \tfrac{1}{\beta} \log(1 + e^{\beta x})",
+        latex_backward=(r"\delta_x = \delta_y (1 - e^{-\beta y})",),
     )
 
     @override
     def value(self, x: Array) -> Array:
-        return jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x)))  # the exponent is never positive: no overflow
+        bend = jnp.exp(-self.beta * jnp.abs(x))  # the exponent is never positive: no overflow
+        return jnp.maximum(x, 0) + jnp.log1p(bend) / self.beta
 
     @override
     def delta(self, y: Array, dy: Array, /) -> Array:
-        return -dy * jnp.expm1(-y)  # dy sigmoid(x)
+        return -dy * jnp.expm1(-self.beta * y)  # dy sigmoid(beta x)

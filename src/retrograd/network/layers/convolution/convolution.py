@@ -1,4 +1,4 @@
-"""What convolutions of one and two axes share: three products (forward, by the data, by the weights), and the layer."""
+"""What convolutions share, of one to three axes: products (forward, by the data, by the weights), and the layer."""
 
 from __future__ import annotations
 
@@ -129,7 +129,11 @@ class Convolution(Layer):
     @override
     def init(self, key: Array, x: Spec) -> Init:
         window = self._window(x)
-        shape = (*window.kernel, x.shape[-1] // self._groups(x.shape[-1]), int(self.filters))
+        shape = (
+            *window.kernel,
+            x.shape[-1] // self._groups(x),
+            int(self.filters),
+        )
         params = {"weight": draw(self.weight or GlorotUniform(), key, "weight", shape)}
         if self.bias:
             params["bias"] = draw(self.bias, key, "bias", shape[-1:])
@@ -141,7 +145,7 @@ class Convolution(Layer):
 
     def compute(self, params: Params, x: Array, residual: Array | None = None, relu: bool = False) -> Forward:
         """Return forward's result with a residual added and relu applied, where they are computed best."""
-        window, groups, weight = self._window(x), self._groups(x.shape[-1]), params["weight"].astype(x.dtype)
+        window, groups, weight = self._window(x), self._groups(x), params["weight"].astype(x.dtype)
         if weight.shape[-2] * groups != x.shape[-1]:
             raise ShapeError(f"input: expected {weight.shape[-2] * groups} channels, got {x.shape[-1]}")
         tape: Any = x
@@ -157,7 +161,7 @@ class Convolution(Layer):
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
         """dx = dy ∗ flipped W, dW = x ⋆ dy, db = the sum of dy over batch and places."""
         x, borders = (tape, None) if self.padding_mode == "zeros" else tape
-        weight, groups = params["weight"], self._groups(x.shape[-1])
+        weight, groups = params["weight"], self._groups(x)
         window = self._window(x, "valid" if borders else self.padding)
         dx = data_gradient(dy, weight.astype(dy.dtype), window, groups)
         if borders:
@@ -172,12 +176,17 @@ class Convolution(Layer):
         padding = self.padding if padding is None else padding
         return place_window(expect_axes(x, self.axes), self.kernel, self.stride, self.dilation, padding)
 
-    def _groups(self, channels: int) -> int:
-        groups = channels if self.groups == "depthwise" else self.groups
-        for count, what in ((channels, "channels"), (int(self.filters), "filters")):
-            if not groups or count % groups:
-                raise ShapeError(f"groups {groups} do not divide {count} {what}")
-        return groups
+    def _groups(self, x: Array | Spec) -> int:
+        return groups_of(self.groups, x.shape[-1], int(self.filters))
+
+
+def groups_of(groups: int | str, channels: int, filters: int) -> int:
+    """Return into how many groups channels and filters are cut, or raise ShapeError where that does not divide."""
+    count = channels if isinstance(groups, str) else groups
+    for total, what in ((channels, "channels"), (filters, "filters")):
+        if not count or total % count:
+            raise ShapeError(f"groups {count} do not divide {total} {what}")
+    return count
 
 
 # ------------------------------------------------------------------------------------------------------ three products
@@ -276,5 +285,5 @@ def _spread(dy: Array, window: Window) -> Array:
 
 def _layout(x: str, weight: str, y: str, window: Window) -> tuple[str, str, str]:
     """Return the order of axes as XLA writes it, with * for the axes of the window."""
-    x, weight, y = (each.replace("*", "HW"[-len(window.kernel) :]) for each in (x, weight, y))
+    x, weight, y = (each.replace("*", "DHW"[-len(window.kernel) :]) for each in (x, weight, y))
     return x, weight, y

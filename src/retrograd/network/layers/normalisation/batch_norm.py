@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from jax import Array, lax
 from typing_extensions import override
 
-from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
 from retrograd.base.quantities import Probability
 from retrograd.network.layer import (
@@ -18,6 +17,7 @@ from retrograd.network.layer import (
     Context,
     Forward,
     Init,
+    Input,
     Params,
     Spec,
     State,
@@ -27,7 +27,9 @@ from retrograd.network.layer import (
     layers,
 )
 from retrograd.network.layers.normalisation.normalisation import (
+    NEWEST_SHARE,
     Normalisation,
+    moved,
     scaled,
     scaled_backward,
     standardise_backward,
@@ -41,6 +43,7 @@ from retrograd.network.layers.normalisation.normalisation import (
         ({}, [(5, 3)]),
         ({"momentum": 0.3, "eps": 1e-3}, [(1, 3, 2, 4)]),
         ({"scale": False, "bias": False}, [(2, 3, 2)]),
+        ({"momentum": None}, [(3, 4, 2), Input((3, 4), "mask")]),
     ),
 )
 @dataclass(frozen=True)
@@ -50,67 +53,83 @@ class BatchNorm(Normalisation):
         y = scale · (x - mean) / sqrt(var + eps) + bias
 
     When training, mean and var are the batch's; otherwise the running ones, which are then constants.
-    After each training batch: running = (1 - momentum) · running + momentum · the batch's.
+    After each training batch: running = (1 - momentum) · running + momentum · the batch's. With `momentum: null` all
+    batches count alike: the share of the newest is 1 / their number.
 
-    Shapes:  x [batch, ..., channels] -> y, the same
+    Shapes:  x [batch, ..., channels], [mask [batch, ...], true where a place counts in mean and var] -> y, as x
     Params:  scale [channels], bias [channels]
-    State:   mean, var [channels]: running averages; they begin at 0 and 1
-    Tape:    x, mean, inverse deviation, whether training
+    State:   mean, var [channels]: running averages; they begin at 0 and 1; without a momentum, how many batches
+    Tape:    x, mean, inverse deviation, whether training, mask
     Raises:  ShapeError: in training, a single value of a channel has no variance.
     See:     Ioffe & Szegedy 2015, arXiv:1502.03167, section 3. As in PyTorch the batch is divided by the biased
              deviation, and the running variance keeps the unbiased one (divided by n - 1). Keras: momentum 0.99 means
              0.01 here, eps 1e-3, biased.
     """
 
-    momentum: Annotated[
-        Probability,
-        Words(
-            "share of the newest batch in the running mean and variance",
-            more="follows the batches faster, with more noise",
-            less="steadier, and slower to follow",
-            why="PyTorch's; Keras's 0.99 is 0.01 here",
-        ),
-    ] = 0.1
+    momentum: Annotated[Probability | None, NEWEST_SHARE] = 0.1
 
     mixes_batch: ClassVar[bool] = True
 
     @override
-    def init(self, key: Array, x: Spec) -> Init:
+    def init(self, key: Array, x: Spec, *mask: Spec) -> Init:
         shape = tuple(x.shape[-1:])
         state = {"mean": jnp.zeros(shape, jnp.float32), "var": jnp.ones(shape, jnp.float32)}
+        if self.momentum is None:
+            state["batches"] = jnp.zeros((), jnp.float32)
         return Init(self.first(key, shape).params, state)
 
     @override
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
+    def forward(self, params: Params, state: State, ctx: Context, x: Array, *mask: Array) -> Forward:
         expect_features(x, state["mean"].shape[0])
-        wide = widened(x)
-        if ctx.train:
+        wide, counts = widened(x), self._counts(x, *mask)
+        if ctx.train and counts is not None:
+            total = jnp.maximum(jnp.sum(counts), 1)
+            outer = tuple(range(x.ndim - 1))
+            mean = jnp.sum(wide * counts, outer) / total
+            var = jnp.sum(jnp.square(wide - mean) * counts, outer) / total
+            state = self._updated(state, mean, var * (total / jnp.maximum(total - 1, 1)))
+        elif ctx.train:
             mean, var = lax.optimization_barrier(batch_statistics(wide))
-            state = self._updated(state, mean, var, x.size // x.shape[-1])
+            count = x.size // x.shape[-1]
+            if count < 2:
+                raise ShapeError("batch norm needs more than 1 value per channel in training", cure="a larger batch")
+            state = self._updated(state, mean, var * (count / (count - 1)))
         else:
             mean, var = (state[name].astype(wide.dtype) for name in ("mean", "var"))
         inverse = lax.rsqrt(var + self.eps)
         y = scaled(params, (wide - mean) * inverse)
-        return Forward(y.astype(x.dtype), (x, mean, inverse, Static(ctx.train)), state)
+        return Forward(y.astype(x.dtype), (x, mean, inverse, Static(ctx.train), counts), state)
 
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
         """Training: with g = scale dy, dx = (g - mean(g) - xhat mean(g xhat)) / sqrt(var + eps).
 
         Otherwise mean and var are constants: dx = g / sqrt(var + eps). In both dscale = the sum of dy xhat.
         """
-        x, mean, inverse, train = tape
+        x, mean, inverse, train, counts = tape
         xhat = (widened(x) - mean) * inverse
         g, grads = scaled_backward(params, widened(dy), xhat)
-        dx = standardise_backward(g, xhat, inverse, tuple(range(x.ndim - 1))) if train.value else g * inverse
-        return Backward((dx.astype(dy.dtype),), grads)
+        outer = tuple(range(x.ndim - 1))
+        if train.value and counts is not None:  # what does not count is moved by mean and var, but moves neither
+            share = counts / jnp.maximum(jnp.sum(counts), 1)
+            dx = inverse * (g - share * (jnp.sum(g, outer) + xhat * jnp.sum(g * xhat, outer)))
+        else:
+            dx = standardise_backward(g, xhat, inverse, outer) if train.value else g * inverse
+        return Backward((dx.astype(dy.dtype),) if counts is None else (dx.astype(dy.dtype), None), grads)
 
-    def _updated(self, state: State, mean: Array, var: Array, count: int) -> State:
-        """Return the running statistics after a batch with `count` values of each channel."""
-        if count < 2:
-            raise ShapeError("batch norm needs more than 1 value per channel in training", cure="a larger batch")
-        batch = {"mean": mean, "var": var * (count / (count - 1))}
-        new = self.momentum
-        return {name: (1 - new) * old + new * batch[name].astype(old.dtype) for name, old in state.items()}
+    def _counts(self, x: Array, *mask: Array) -> Array | None:
+        """Return 1 for each place that counts, 0 for others [batch, ..., 1]; None where all do."""
+        if not mask:
+            return None
+        if mask[0].shape != x.shape[:-1]:
+            raise ShapeError(f"expected a mask of shape {x.shape[:-1]}, got {mask[0].shape}",
+                             cure="one true or false a place")  # fmt: skip
+        return mask[0].astype(widened(x).dtype)[..., None]
+
+    def _updated(self, state: State, mean: Array, var: Array) -> State:
+        """Return the running statistics after a batch of this mean and (unbiased) variance."""
+        after = {} if self.momentum is not None else {"batches": state["batches"] + 1}
+        share = self.momentum if self.momentum is not None else 1 / after["batches"]
+        return after | {name: moved(state[name], new, share) for name, new in (("mean", mean), ("var", var))}
 
 
 def batch_statistics(x: Array) -> tuple[Array, Array]:

@@ -4,18 +4,36 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, Any
 
-from jax import Array
+import jax.numpy as jnp
+from jax import Array, lax
 from typing_extensions import override
 
+from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
-from retrograd.network.layer import Backward, Context, Forward, Init, Params, Spec, State, examples, layers
+from retrograd.base.quantities import Probability
+from retrograd.network.layer import (
+    Backward,
+    Context,
+    Forward,
+    Init,
+    Params,
+    Spec,
+    State,
+    Static,
+    examples,
+    layers,
+)
 from retrograd.network.layers.normalisation.normalisation import (
+    NEWEST_SHARE,
     Normalisation,
+    moved,
     scaled,
     scaled_backward,
     standardise,
     standardise_backward,
+    statistics,
     widened,
 )
 
@@ -25,6 +43,7 @@ from retrograd.network.layers.normalisation.normalisation import (
     examples=examples(
         ({}, [(2, 3, 2, 4)]),
         ({"scale": False, "bias": False, "eps": 1e-3}, [(1, 3, 1)]),
+        ({"running": True, "momentum": 0.3}, [(2, 3, 2)]),
     ),
 )
 @dataclass(frozen=True)
@@ -33,30 +52,55 @@ class InstanceNorm(Normalisation):
 
         y = scale · (x - mean) / sqrt(var + eps) + bias
 
+    With `running`, averages of the training batches take the place of mean and var when not training, as in batch_norm.
+
     Shapes:  x [batch, ..., channels] -> y, the same; at least two places
     Params:  scale [channels], bias [channels]
-    Tape:    xhat, inverse deviation of each channel of each example
+    State:   with `running`, mean, var [channels]: running averages; they begin at 0 and 1
+    Tape:    xhat, inverse deviation of each channel of each example, whether mean and var are constants
     Raises:  ShapeError when there is a single place: nothing would be left of it.
-    See:     Ulyanov et al. 2016, arXiv:1607.08022. PyTorch has no scale and bias unless asked for.
+    See:     Ulyanov et al. 2016, arXiv:1607.08022. PyTorch has no scale and bias unless asked for;
+             its track_running_stats is `running`.
     """
+
+    running: Annotated[
+        bool, Words("whether averages of mean and variance are used when not training", why="false: each example's own")
+    ] = False
+    momentum: Annotated[Probability, NEWEST_SHARE] = 0.1
 
     @override
     def init(self, key: Array, x: Spec) -> Init:
-        return self.first(key, tuple(x.shape[-1:]))
+        shape = tuple(x.shape[-1:])
+        state = {"mean": jnp.zeros(shape, jnp.float32), "var": jnp.ones(shape, jnp.float32)} if self.running else {}
+        return Init(self.first(key, shape).params, state)
 
     @override
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         if math.prod(x.shape[1:-1]) < 2:
             raise ShapeError(f"instance norm needs more than 1 value per channel and example, got {tuple(x.shape)}",
                              cure="layer_norm normalises rows of features")  # fmt: skip
-        xhat, inverse = standardise(widened(x), _places(x), self.eps)
-        return Forward(scaled(params, xhat).astype(x.dtype), (xhat, inverse))
+        wide, places = widened(x), _places(x)
+        if self.running and not ctx.train:
+            mean, var = (state[name].astype(wide.dtype) for name in ("mean", "var"))
+            inverse = lax.rsqrt(var + self.eps)
+            xhat = (wide - mean) * inverse
+        else:
+            xhat, inverse = standardise(wide, places, self.eps)
+        if self.running and ctx.train:
+            count = math.prod(x.shape[1:-1])
+            mean, var = statistics(wide, places)
+            batch = {"mean": mean, "var": var * (count / (count - 1))}
+            outer = tuple(range(x.ndim - 1))
+            state = {name: moved(old, jnp.mean(batch[name], outer), self.momentum) for name, old in state.items()}
+        return Forward(scaled(params, xhat).astype(x.dtype), (xhat, inverse, Static(self.running and not ctx.train)),
+                       state)  # fmt: skip
 
     @override
-    def backward(self, params: Params, tape: tuple[Array, Array], dy: Array) -> Backward:
-        xhat, inverse = tape
+    def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
+        xhat, inverse, constant = tape
         g, grads = scaled_backward(params, dy.astype(xhat.dtype), xhat)
-        return Backward((standardise_backward(g, xhat, inverse, _places(dy)).astype(dy.dtype),), grads)
+        dx = g * inverse if constant.value else standardise_backward(g, xhat, inverse, _places(dy))
+        return Backward((dx.astype(dy.dtype),), grads)
 
 
 def _places(x: Array) -> tuple[int, ...]:

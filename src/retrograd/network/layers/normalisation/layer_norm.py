@@ -8,12 +8,13 @@ from typing import Annotated
 from jax import Array
 from typing_extensions import override
 
-from retrograd.base.annotations import Words
-from retrograd.base.errors import ShapeError
 from retrograd.base.quantities import PositiveInt
 from retrograd.network.layer import Backward, Context, Forward, Init, Params, Spec, State, examples, layers
 from retrograd.network.layers.normalisation.normalisation import (
+    LAST_AXES,
     Normalisation,
+    expect_last,
+    last,
     scaled,
     scaled_backward,
     standardise,
@@ -43,36 +44,21 @@ class LayerNorm(Normalisation):
     See:     Ba et al. 2016, arXiv:1607.06450. The variance is the biased one; eps as in PyTorch (Keras 1e-3).
     """
 
-    axes: Annotated[
-        PositiveInt,
-        Words(
-            "how many of the last axes are normalised together",
-            more="statistics over more values",
-            less="statistics over fewer values",
-            why="1: the features of each place",
-        ),
-    ] = 1
+    axes: Annotated[PositiveInt, LAST_AXES] = 1
 
     @override
     def init(self, key: Array, x: Spec) -> Init:
-        self._expect(x)
+        expect_last(x, self.axes)
         return self.first(key, tuple(x.shape[-self.axes :]))
 
     @override
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
-        self._expect(x)
-        xhat, inverse = standardise(widened(x), self._last(), self.eps)
+        expect_last(x, self.axes)
+        xhat, inverse = standardise(widened(x), last(self.axes), self.eps)
         return Forward(scaled(params, xhat).astype(x.dtype), (xhat, inverse))
 
     @override
     def backward(self, params: Params, tape: tuple[Array, Array], dy: Array) -> Backward:
         xhat, inverse = tape
         g, grads = scaled_backward(params, dy.astype(xhat.dtype), xhat)
-        return Backward((standardise_backward(g, xhat, inverse, self._last()).astype(dy.dtype),), grads)
-
-    def _last(self) -> tuple[int, ...]:
-        return tuple(range(-self.axes, 0))
-
-    def _expect(self, x: Array | Spec) -> None:
-        if x.ndim <= self.axes:
-            raise ShapeError(f"input: expected a batch axis and {self.axes} more, got {tuple(x.shape)}", where="axes")
+        return Backward((standardise_backward(g, xhat, inverse, last(self.axes)).astype(dy.dtype),), grads)

@@ -9,12 +9,27 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from retrograd.base.annotations import Expect, Registered, Words
+from retrograd.base.errors import ShapeError
 from retrograd.base.quantities import PositiveFloat
 from retrograd.network.initializers import Constant, Initializer, InitialOrNone, Ones, Values, Zeros, draw, initializers
 from retrograd.network.initializers import Numbers as GivenNumbers
-from retrograd.network.layer import Equations, Init, Layer, Params
+from retrograd.network.layer import Equations, Init, Layer, Params, Spec
 
 ONES, ZEROS = Ones(), Zeros()
+
+
+NEWEST_SHARE = Words(
+    "share of the newest batch in the running mean and variance",
+    more="follows the batches faster, with more noise",
+    less="steadier, and slower to follow",
+    why="PyTorch's; Keras's 0.99 is 0.01 here",
+)
+LAST_AXES = Words(
+    "how many of the last axes are normalised together",
+    more="statistics over more values",
+    less="statistics over fewer values",
+    why="1: the features of each place",
+)
 
 
 def _from_plain(value: Any) -> Any:
@@ -76,6 +91,17 @@ class Normalisation(Layer):
         return Init({name: draw(initial, key, name, shape) for name, initial in wanted.items() if initial})
 
 
+def last(axes: int) -> tuple[int, ...]:
+    """Return the last axes of an array, counted from its end."""
+    return tuple(range(-axes, 0))
+
+
+def expect_last(x: Array | Spec, axes: int) -> None:
+    """Raise ShapeError unless x has a batch axis before its last ones."""
+    if x.ndim <= axes:
+        raise ShapeError(f"input: expected a batch axis and {axes} more, got {tuple(x.shape)}", where="axes")
+
+
 def widened(x: Array) -> Array:
     """Return x in float32 at least: means of many values need it."""
     return x if x.dtype.itemsize >= 4 else x.astype(jnp.float32)
@@ -85,6 +111,11 @@ def statistics(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
     """Return mean and (biased) variance over these axes, which stay as axes of length 1."""
     mean = jnp.mean(x, axes, keepdims=True)
     return mean, jnp.mean(jnp.square(x - mean), axes, keepdims=True)
+
+
+def moved(old: Array, new: Array, share: float | Array) -> Array:
+    """Return a running average after a new value, which counts for this share."""
+    return (1 - share) * old + share * new.astype(old.dtype)
 
 
 def standardise(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Array]:

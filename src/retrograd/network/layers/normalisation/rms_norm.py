@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from jax import Array, lax
 from typing_extensions import override
 
 from retrograd.base.annotations import Words
-from retrograd.base.quantities import PositiveFloat
+from retrograd.base.quantities import PositiveFloat, PositiveInt
 from retrograd.network.initializers import draw
 from retrograd.network.layer import (
     Backward,
@@ -26,25 +26,39 @@ from retrograd.network.layer import (
     expect_features,
     layers,
 )
-from retrograd.network.layers.normalisation.normalisation import ONES, InitialScale, scaled, scaled_backward, widened
+from retrograd.network.layers.normalisation.normalisation import (
+    LAST_AXES,
+    ONES,
+    InitialScale,
+    expect_last,
+    last,
+    scaled,
+    scaled_backward,
+    widened,
+)
 
 
 @layers.register(
-    "rms_norm", examples=examples(({}, [(3, 5)]), ({"eps": 0.1}, [(1, 2, 3)]), ({"scale": False}, [(2, 4)]))
+    "rms_norm",
+    examples=examples(
+        ({}, [(3, 5)]), ({"eps": 0.1}, [(1, 2, 3)]), ({"scale": False}, [(2, 4)]), ({"axes": 2}, [(2, 1, 2, 3)])
+    ),
 )
 @dataclass(frozen=True)
 class RMSNorm(Layer):
-    """Divide each row by its root mean square.
+    """Divide each row by its root mean square, over the last axis or the last few.
 
         y = scale · x / sqrt(mean(x²) + eps)
 
     Shapes:  x [batch, ..., features] -> y, the same
-    Params:  scale [features]
+    Params:  scale [features], or the lengths of the last `axes` axes
     Tape:    xhat, inverse root mean square of each row
+    Raises:  ShapeError when x has no axis left for the batch.
     See:     Zhang & Sennrich 2019, arXiv:1910.07467. Other than layer norm it keeps the mean, and has no bias.
              eps as in Keras; PyTorch takes the dtype's smallest step (1.2e-7).
     """
 
+    axes: Annotated[PositiveInt, LAST_AXES] = field(default=1, kw_only=True)
     eps: Annotated[
         PositiveFloat,
         Words(
@@ -73,13 +87,14 @@ class RMSNorm(Layer):
 
     @override
     def init(self, key: Array, x: Spec) -> Init:
-        return Init({"scale": draw(self.scale, key, "scale", tuple(x.shape[-1:]))} if self.scale else {})
+        return Init({"scale": draw(self.scale, key, "scale", tuple(x.shape[-self.axes :]))} if self.scale else {})
 
     @override
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         expect_features(x, x.shape[-1])
+        expect_last(x, self.axes)
         wide = widened(x)
-        inverse = lax.rsqrt(jnp.mean(jnp.square(wide), -1, keepdims=True) + self.eps)
+        inverse = lax.rsqrt(jnp.mean(jnp.square(wide), last(self.axes), keepdims=True) + self.eps)
         xhat = wide * inverse
         return Forward(scaled(params, xhat).astype(x.dtype), (xhat, inverse))
 
@@ -87,5 +102,5 @@ class RMSNorm(Layer):
     def backward(self, params: Params, tape: tuple[Array, Array], dy: Array) -> Backward:
         xhat, inverse = tape
         g, grads = scaled_backward(params, dy.astype(xhat.dtype), xhat)
-        dx = inverse * (g - xhat * jnp.mean(g * xhat, -1, keepdims=True))
+        dx = inverse * (g - xhat * jnp.mean(g * xhat, last(self.axes), keepdims=True))
         return Backward((dx.astype(dy.dtype),), grads)

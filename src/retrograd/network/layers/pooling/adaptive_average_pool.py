@@ -36,7 +36,7 @@ class AdaptiveAveragePool(Layer):
 
         y[i] = the mean of x from floor(i length / output) up to, not including, ceil((i + 1) length / output)
 
-    Shapes:  x [batch, length, channels] or [batch, height, width, channels] -> y, with `output` for each axis
+    Shapes:  x [batch, *places, channels], of one to three axes -> y, with `output` for each axis
     Tape:    the lengths of the axes of x
     See:     The regions of PyTorch: neighbours share a value where the lengths do not divide.
     """
@@ -59,7 +59,7 @@ class AdaptiveAveragePool(Layer):
 
     @override
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
-        lengths = expect_axes(x, 1, 2)
+        lengths = expect_axes(x, 1, 2, 3)
         return Forward(map_axes(x, self._means(lengths)), Static(lengths))
 
     @override

@@ -12,6 +12,7 @@ from jax import Array
 from typing_extensions import override
 
 from retrograd.base.annotations import Words
+from retrograd.base.quantities import PositiveInt
 from retrograd.network.layer import (
     Backward,
     Context,
@@ -26,6 +27,7 @@ from retrograd.network.layer import (
 )
 from retrograd.network.layers.pooling.max_pool import (
     BORDER_PLACES,
+    DILATION,
     INCOMPLETE_WINDOW,
     MERGED_PLACES,
     POOL_STRIDE,
@@ -40,18 +42,19 @@ from retrograd.network.layers.shared.window import Lengths, Padding, Window, exp
         ({}, [(2, 4, 5, 2)]),
         ({"window": 3, "stride": 2, "padding": "same", "count_padding": False}, [(1, 6, 2)]),
         ({"window": [2, 3], "stride": [1, 2], "padding": 1, "ceil": True}, [(2, 4, 5, 1)]),
+        ({"window": 2, "dilation": [2, 1, 1], "stride": 1, "divisor": 5}, [(1, 3, 2, 2, 1)]),
     ),
 )
 @dataclass(frozen=True)
 class AveragePool(Layer):
     """Take the mean of each window, channel by channel.
 
-        y[i] = the mean over p of x[stride i + p]
+        y[i] = the mean over p of x[stride i + dilation p]
 
     `stride` is the window unless given. `ceil`: a last window may hang over the end; what lies beyond input and
-    padding never counts.
+    padding never counts. `divisor` takes the place of the number of values that count.
 
-    Shapes:  x [batch, length, channels] or [batch, height, width, channels] -> y, with shorter axes
+    Shapes:  x [batch, *places, channels], of one to three axes -> y, with shorter axes
     Tape:    the shape of x
     Raises:  ShapeError when the window is larger than the padded input, or might see padding alone.
     See:     Padded zeros count as values unless `count_padding: false`, as in PyTorch; Keras and ONNX leave them out.
@@ -65,6 +68,11 @@ class AveragePool(Layer):
         bool, Words("whether padding counts in the mean", why="as in PyTorch; Keras and ONNX leave them out")
     ] = True
 
+    dilation: Annotated[Lengths, DILATION] = 1
+    divisor: Annotated[
+        PositiveInt | None, Words("divides the sum of each window", why="none: the number of its places that count")
+    ] = None
+
     keeps_scale: ClassVar[bool] = True
     equations = Equations(
         forward="y = mean of x over the window",
@@ -75,7 +83,7 @@ class AveragePool(Layer):
 
     @override
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
-        window = self._window(expect_axes(x, 1, 2))
+        window = self._window(expect_axes(x, 1, 2, 3))
         total = functools.reduce(jnp.add, views(x, window))
         return Forward(total * self.shares(window).astype(x.dtype), Static(x.shape))
 
@@ -86,7 +94,9 @@ class AveragePool(Layer):
 
     def _window(self, lengths: tuple[int, ...]) -> Window:
         stride = self.window if self.stride is None else self.stride
-        return expect_values(place_window(lengths, self.window, stride, 1, self.padding, self.ceil, what="window"))
+        return expect_values(
+            place_window(lengths, self.window, stride, self.dilation, self.padding, self.ceil, what="window")
+        )
 
     def shares(self, window: Window) -> np.ndarray:
         """Return 1 / (how many values each window counts), [*outputs, 1]."""
@@ -94,7 +104,7 @@ class AveragePool(Layer):
         for axis, (low, high) in enumerate(window.padding):
             first = np.arange(window.outputs[axis]) * window.stride[axis] - low
             begin, end = (-low, window.lengths[axis] + high) if self.count_padding else (0, window.lengths[axis])
-            seen = np.minimum(first + window.kernel[axis], end) - np.maximum(first, begin)
-            counts = np.multiply.outer(counts, seen)
-        shares: np.ndarray = 1 / counts[..., None]
+            places = first[:, None] + np.arange(window.kernel[axis]) * window.dilation[axis]
+            counts = np.multiply.outer(counts, ((places >= begin) & (places < end)).sum(1))
+        shares: np.ndarray = 1 / (counts if self.divisor is None else np.full_like(counts, self.divisor))[..., None]
         return shares

@@ -37,8 +37,8 @@ class GlobalAveragePool(Layer):
 
         y = sum of x over places / number of places
 
-    Shapes:  x [batch, length, channels] or [batch, height, width, channels], [mask [batch, length] or [batch, height,
-             width], true where a place counts] -> y [batch, channels]; 0 where no place counts
+    Shapes:  x [batch, *places, channels], of one to three axes, [mask [batch, *places], true where a place counts]
+             -> y [batch, channels]; 0 where no place counts
     Tape:    the shape of x; with a mask, the mask and how many places count
     Raises:  ShapeError when a mask does not fit x
     See:     Lin et al. 2014, arXiv:1312.4400: it stands in for the wide dense layers at the end of a network. Behind an
@@ -54,11 +54,11 @@ class GlobalAveragePool(Layer):
 
     @override
     def forward(self, params: Params, state: State, ctx: Context, x: Array, *mask: Array) -> Forward:
-        expect_axes(x, 1, 2)
+        expect_axes(x, 1, 2, 3)
         places = tuple(range(1, x.ndim - 1))
         if not mask:
             return Forward(jnp.mean(x, places), Static(x.shape))
-        counts = _checked(x, mask[0]).astype(x.dtype)
+        counts = expect_mask(x, mask[0]).astype(x.dtype)
         total = jnp.maximum(counts.sum(places), 1)[:, None]
         return Forward(jnp.sum(x * counts[..., None], places) / total, (counts, total))
 
@@ -73,7 +73,8 @@ class GlobalAveragePool(Layer):
         return Backward((each * counts[..., None], None))
 
 
-def _checked(x: Array, mask: Array) -> Array:
+def expect_mask(x: Array, mask: Array) -> Array:
+    """Return the mask; raise ShapeError unless it has an entry for each place."""
     if mask.shape != x.shape[:-1]:
         raise ShapeError(f"expected a mask of shape {x.shape[:-1]}, got {mask.shape}", cure="one true or false a place")
     return mask

@@ -9,39 +9,51 @@ import jax.numpy as jnp
 from jax import Array
 from typing_extensions import override
 
-from retrograd.network.layer import Backward, Context, Equations, Forward, Layer, Params, State, examples, layers
+from retrograd.network.layer import Backward, Context, Equations, Forward, Input, Layer, Params, State, examples, layers
+from retrograd.network.layers.pooling.global_average_pool import expect_mask
 from retrograd.network.layers.shared.window import expect_axes
 
 
-@layers.register("global_max_pool", examples=examples(({}, [(2, 3, 4, 2)]), ({}, [(1, 5, 3)])))
+@layers.register(
+    "global_max_pool",
+    examples=examples(({}, [(2, 2, 3, 2)]), ({}, [(1, 5, 3)]), ({}, [(2, 4, 3), Input((2, 4), "mask")])),
+)
 @dataclass(frozen=True)
 class GlobalMaxPool(Layer):
-    """Keep the largest value of each channel, over all places.
+    """Keep the largest value of each channel, over all places or over those that a mask names.
 
         y = max over places of x
 
-    Shapes:  x [batch, length, channels] or [batch, height, width, channels] -> y [batch, channels]
-    Tape:    x, y
+    Shapes:  x [batch, *places, channels], of one to three axes, [mask [batch, *places], true where a place counts]
+             -> y [batch, channels]; 0 where no place counts
+    Tape:    x (-infinity where the mask is false), y; with a mask, whether any place counts
+    Raises:  ShapeError when a mask does not fit x
     See:     Of equal values the first one gets the delta, as in PyTorch.
     """
 
     equations = Equations(
-        forward="y = max of x over all places",
+        forward="y = max of x over the places (that the mask names)",
         backward=("dx = dy where x is the first to equal y, else 0",),
         latex_forward=r"y = \max_i x_i",
         latex_backward=(r"\delta_{x_i} = \delta_y [i = \mathrm{argmax}]",),
     )
 
     @override
-    def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
-        expect_axes(x, 1, 2)
-        y = jnp.max(x, tuple(range(1, x.ndim - 1)))
-        return Forward(y, (x, y))
+    def forward(self, params: Params, state: State, ctx: Context, x: Array, *mask: Array) -> Forward:
+        places = tuple(range(1, len(expect_axes(x, 1, 2, 3)) + 1))
+        if not mask:
+            y = jnp.max(x, places)
+            return Forward(y, (x, y, None))
+        x = jnp.where(expect_mask(x, mask[0])[..., None], x, jnp.asarray(-jnp.inf, x.dtype))
+        y, counts = jnp.max(x, places), jnp.any(mask[0], places)[:, None]
+        return Forward(jnp.where(counts, y, jnp.zeros_like(y)), (x, y, counts))
 
     @override
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
-        x, y = tape
+        x, y, counts = tape
         places = x.reshape(x.shape[0], -1, x.shape[-1])
         first = jnp.argmax(places == y[:, None], 1)
         wins = jnp.arange(places.shape[1])[:, None] == first[:, None]
-        return Backward((jnp.where(wins, dy[:, None], jnp.zeros_like(places)).reshape(x.shape),))
+        dy = dy if counts is None else jnp.where(counts, dy, jnp.zeros_like(dy))
+        dx = jnp.where(wins, dy[:, None], jnp.zeros_like(places)).reshape(x.shape)
+        return Backward((dx,) if counts is None else (dx, None))

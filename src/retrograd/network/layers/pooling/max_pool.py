@@ -28,6 +28,12 @@ POOL_STRIDE = Words(
     why="the window: none overlap",
 )
 BORDER_PLACES = Words("places added at each border", more="larger output", less="smaller output")
+DILATION = Words(
+    "distance between the places of a window",
+    more="wider windows with the same number of places",
+    less="denser windows",
+    why="1: neighbours",
+)
 INCOMPLETE_WINDOW = Words("whether a last, incomplete window counts", why="it is left out, as in PyTorch")
 
 
@@ -38,6 +44,7 @@ INCOMPLETE_WINDOW = Words("whether a last, incomplete window counts", why="it is
         ({"window": [3, 2], "stride": [2, 1], "padding": "same"}, [(1, 5, 5, 2)]),
         ({"window": 3, "stride": 2, "dilation": 2, "padding": 1}, [(2, 9, 3)]),
         ({"window": 2, "stride": 3, "ceil": True}, [(1, 5, 7, 1)]),
+        ({"window": [1, 2, 2]}, [(1, 2, 2, 3, 1)]),
     ),
 )
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ class MaxPool(Layer):
 
     `stride` is the window unless given. What is padded never wins. `ceil`: a last window may hang over the end.
 
-    Shapes:  x [batch, length, channels] or [batch, height, width, channels] -> y, with shorter axes
+    Shapes:  x [batch, *places, channels], of one to three axes -> y, with shorter axes
     Tape:    x, y
     Raises:  ShapeError when the window is larger than the padded input, or might see padding alone.
     See:     Of equal values the first one (row by row) gets the delta, as in PyTorch.
@@ -57,15 +64,7 @@ class MaxPool(Layer):
     window: Annotated[Lengths, MERGED_PLACES] = 2
     stride: Annotated[Lengths | None, POOL_STRIDE] = None
     padding: Annotated[Padding, BORDER_PLACES] = 0
-    dilation: Annotated[
-        Lengths,
-        Words(
-            "distance between the places of a window",
-            more="wider windows with the same number of places",
-            less="denser windows",
-            why="1: neighbours",
-        ),
-    ] = 1
+    dilation: Annotated[Lengths, DILATION] = 1
     ceil: Annotated[bool, INCOMPLETE_WINDOW] = False
 
     keeps_scale: ClassVar[bool] = True
@@ -94,7 +93,7 @@ class MaxPool(Layer):
         return Backward((lax.optimization_barrier(dx),))  # laid down once, though a bias and a convolution may read it
 
     def _window(self, x: Array) -> Window:
-        lengths, stride = expect_axes(x, 1, 2), self.window if self.stride is None else self.stride
+        lengths, stride = expect_axes(x, 1, 2, 3), self.window if self.stride is None else self.stride
         window = place_window(lengths, self.window, stride, self.dilation, self.padding, self.ceil, what="window")
         return expect_values(window)
 

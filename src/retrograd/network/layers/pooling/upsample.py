@@ -33,6 +33,7 @@ from retrograd.network.layers.shared.window import Lengths, each_axis, expect_ax
         ({"factor": [3, 2], "method": "bilinear"}, [(1, 2, 3, 2)]),
         ({"factor": 3, "method": "bilinear"}, [(2, 4, 1)]),
         ({"factor": 2}, [(1, 1, 3)]),
+        ({"factor": [1, 2, 2], "method": "bilinear"}, [(1, 1, 2, 2, 1)]),
     ),
 )
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Upsample(Layer):
 
         y[i] = sum over k of A[i, k] x[k] along each axis; each row of A is one 1 (nearest) or two shares (bilinear)
 
-    Shapes:  x [batch, length, channels] or [batch, height, width, channels] -> y, with factor times the lengths
+    Shapes:  x [batch, *places, channels], of one to three axes -> y, with factor times the lengths
     Tape:    the lengths of the axes of x
     See:     Bilinear as PyTorch with align_corners false, and Keras: values stand in the middle of their pixels, and
              the edges are repeated.
@@ -66,7 +67,7 @@ class Upsample(Layer):
 
     @override
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
-        lengths = expect_axes(x, 1, 2)
+        lengths = expect_axes(x, 1, 2, 3)
         if self.method == "bilinear":
             return Forward(map_axes(x, self._shares(lengths)), Static(lengths))
         for axis, times in enumerate(each_axis(self.factor, len(lengths), "factor"), 1):
