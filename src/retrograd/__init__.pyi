@@ -212,7 +212,17 @@ from retrograd.update.optimizer import (
     optimizers as optimizers,
 )
 from retrograd.update.schedule import Schedule as Schedule, schedules as schedules
-from retrograd.update.adam import Adam as Adam, AdamW as AdamW, Adamax as Adamax, NAdam as NAdam, RAdam as RAdam
+from retrograd.update.adam import (
+    Adam as Adam,
+    AdamW as AdamW,
+    Adamax as Adamax,
+    LAMB as LAMB,
+    NAdam as NAdam,
+    RAdam as RAdam,
+)
+from retrograd.update.groups import Group as ParameterGroup
+from retrograd.update.muon import Muon as Muon
+from retrograd.update.resilient import Rprop as Rprop
 from retrograd.update.optimizers import (
     Adadelta as Adadelta,
     Adagrad as Adagrad,

@@ -3,7 +3,6 @@
 LEFT_OUT: dict[str, str] = {
     "opt_sgd_dampening": "dampening is not offered: after the first step it is a smaller learning rate",
     "opt_sgd_maximize": "maximize is not offered: a loss is minimised",
-    "opt_rprop": "rprop is for full batches; not offered",
     "sched_onecycle": "PyTorch's peak and end come one step earlier than optax's; see test_schedules",
     "bce_saturated": "probabilities are clipped at 1e-7 with gradient 0 outside, as in Keras; PyTorch clamps log at -100",
     "act_softmax_axis0": "softmax over the batch is refused: it would mix examples",

@@ -16,7 +16,7 @@ from tests.oracles import cases
 KINDS = ("optimizer", "clip", "schedule")
 
 NAMES = {"SGD": "sgd", "Adam": "adam", "AdamW": "adamw", "RMSprop": "rmsprop", "Adagrad": "adagrad",
-         "Adadelta": "adadelta", "Adamax": "adamax", "RAdam": "radam", "NAdam": "nadam"}  # fmt: skip
+         "Adadelta": "adadelta", "Rprop": "rprop", "Adamax": "adamax", "RAdam": "radam", "NAdam": "nadam"}  # fmt: skip
 FIELDS = {"momentum": "momentum", "nesterov": "nesterov", "weight_decay": "weight_decay", "eps": "eps",
           "amsgrad": "amsgrad", "momentum_decay": "momentum_decay", "alpha": "decay", "rho": "decay", "centered": "centered",
           "initial_accumulator_value": "initial_accumulator"}  # fmt: skip
@@ -33,6 +33,9 @@ def settings(config):
     if "betas" in config:
         given["beta1"], given["beta2"] = config["betas"]
     rate = config["lr"]
+    if "step_sizes" in config:  # ours are times the rate
+        given["smallest"], given["largest"] = (size / rate for size in config["step_sizes"])
+        given["shrinking"], given["growth"] = config["etas"]
     if config.get("lr_decay"):
         rate = {"inverse_time": {"initial": rate, "rate": config["lr_decay"]}}
     known = optimizers[name].__dataclass_fields__

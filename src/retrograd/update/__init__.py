@@ -1,5 +1,5 @@
 """From gradients to new parameters: clipping, penalties, optimizers, schedules, the step. All register on import."""
 
-from retrograd.update import adam, optimizers, penalties, plateau, schedules
+from retrograd.update import adam, muon, optimizers, penalties, plateau, resilient, schedules
 
-__all__ = ["adam", "optimizers", "penalties", "plateau", "schedules"]
+__all__ = ["adam", "muon", "optimizers", "penalties", "plateau", "resilient", "schedules"]

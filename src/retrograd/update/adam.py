@@ -172,3 +172,28 @@ class RAdam(TwoMoments):
     @override
     def direction(self) -> optax.GradientTransformation:
         return optax.scale_by_radam(self.beta1, self.beta2, self.eps)
+
+
+@optimizers.register("lamb", example={"learning_rate": 0.001, "weight_decay": 0.01})
+@dataclass(frozen=True)
+class LAMB(TwoMoments):
+    """Adam with steps as long as each tensor is: for batches of thousands of rows.
+
+    See:  You et al. 2020, arXiv:1904.00962: the length of p is taken as it is, eps is 1e-6. The decay is part of the
+          direction whose length is matched. A tensor of zeros, or a direction of zeros, is not scaled.
+    """
+
+    formula = MOMENTS + ("d = (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps) + weight_decay p; d = d |p| / |d|")
+    latex = ADAM_LATEX + r" + \lambda p, \quad d \leftarrow d \, \|p\| / \|d\|"
+    decoupled = True
+
+    eps: Annotated[PositiveFloat, EPS] = 1e-6
+
+    @override
+    def direction(self) -> optax.GradientTransformation:
+        return optax.scale_by_adam(self.beta1, self.beta2, self.eps)
+
+    @override
+    def stages(self, total_steps: int | None) -> dict[str, optax.GradientTransformation]:
+        made = super().stages(total_steps)
+        return made | {"decoupled_decay": optax.chain(made["decoupled_decay"], optax.scale_by_trust_ratio())}

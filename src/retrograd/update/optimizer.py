@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 import jax
@@ -19,6 +19,7 @@ from retrograd.base.registry import Registry
 from retrograd.base.schema import Settings, unwritten
 from retrograd.network.own_layers import own_errors
 from retrograd.update.clipping import clip
+from retrograd.update.groups import Groups, group_of, path_of, scale_groups
 from retrograd.update.own import check_own
 from retrograd.update.schedule import Schedule, schedules
 from retrograd.update.schedules import Constant
@@ -40,6 +41,7 @@ class Optimizer(Settings):
         p <- p - learning_rate d
 
     weight_decay_on: `all` parameters, as PyTorch does, or only `weights` (not biases and scales).
+    groups: other rates and decays for parameters whose path matches a pattern: `{embed/*: {rate: 0.1}}`.
     accumulate: micro-batches that make up one step; the compiled step adds them up.
     """
 
@@ -97,6 +99,13 @@ class Optimizer(Settings):
             less="steadier, slower",
         ),
     ] = None
+    groups: Annotated[
+        Groups,
+        Words(
+            "rates and decays of their own for parameters by the pattern of their path, as {embed/*: {rate: 0.1}}",
+            why="none: all alike; the first pattern that fits counts",
+        ),
+    ] = ()
     accumulate: Annotated[
         PositiveInt,
         Words(
@@ -142,10 +151,14 @@ class Optimizer(Settings):
         So a run can go on with another schedule, clipping or decay.
         Raises:  ConfigError when the schedule needs the run's length and the run has none.
         """
-        chain = optax.named_chain(*self.stages(total_steps).items())
+        chain = self.chain(total_steps)
         if not all(type(each).__module__.startswith("retrograd.") for each in (self, self.schedule)):
-            check_own(chain, self._place)
+            check_own(replace(self, groups=()).chain(total_steps), self._place)
         return chain
+
+    def chain(self, total_steps: int | None) -> optax.GradientTransformation:
+        """Return the links of the chain as one transformation."""
+        return optax.named_chain(*self.stages(total_steps).items())
 
     def stages(self, total_steps: int | None) -> dict[str, optax.GradientTransformation]:
         """Return the links of the chain, in the order in which a gradient passes them."""
@@ -156,6 +169,7 @@ class Optimizer(Settings):
             "decay": nothing if self.decoupled else decay,
             "direction": self._direction(),
             "decoupled_decay": decay if self.decoupled else nothing,
+            **({"groups": scale_groups(self.groups, f"{self._place}.groups")} if self.groups else {}),
             "rate": optax.scale_by_schedule(lambda step: -rate(step)),
         }
 
@@ -182,10 +196,14 @@ class Optimizer(Settings):
         everywhere = self.weight_decay_on == "all"
 
         def add(path: Any, update: Array, parameter: Array) -> Array:
+            special = group_of(path_of(path), self.groups).weight_decay if self.groups else None
+            if special is not None:
+                return update + special * parameter
             chosen = everywhere or is_weight(path[-1].key, parameter)
             return update + self.weight_decay * parameter if chosen else update
 
         def decayed(updates: Any, params: Any) -> Any:
             return jax.tree_util.tree_map_with_path(add, updates, params)
 
-        return optax.stateless(decayed) if self.weight_decay else optax.identity()
+        decays = self.weight_decay or any(group.weight_decay for _, group in self.groups)
+        return optax.stateless(decayed) if decays else optax.identity()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -70,5 +71,4 @@ def window_sums(x: Array, before: int, after: int) -> Array:
     """Return for each channel the sum over itself and as many before and after it; beyond the ends there is nothing."""
     padded = jnp.pad(x, [*[(0, 0)] * (x.ndim - 1), (before, after)])
     channels = x.shape[-1]
-    total: Array = sum(padded[..., i : i + channels] for i in range(before + after + 1))
-    return total
+    return functools.reduce(jnp.add, [padded[..., i : i + channels] for i in range(before + after + 1)])

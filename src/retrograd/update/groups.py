@@ -1,0 +1,81 @@
+"""Groups of parameters, by the pattern of their paths, with a learning rate and a decay of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import jax
+import optax
+from jax import Array
+
+from retrograd.base.annotations import Custom, Words, show
+from retrograd.base.errors import ConfigError
+from retrograd.base.json_schema import settings_choices
+from retrograd.base.quantities import NonNegativeFloat
+from retrograd.base.schema import Settings, dump, parse
+from retrograd.update.selection import matches, select
+
+
+@dataclass(frozen=True)
+class Group(Settings):
+    """What is different for the parameters of one pattern."""
+
+    rate: Annotated[
+        NonNegativeFloat,
+        Words(
+            "multiplies the learning rate of these parameters", more="they move faster", less="slower; 0: not at all"
+        ),
+    ] = 1.0
+    weight_decay: Annotated[NonNegativeFloat | None, Words("their weight decay", why="none: the optimizer's")] = None
+
+
+def _parse(value: Any, path: str) -> tuple[tuple[str, Group], ...]:
+    if isinstance(value, tuple):  # read already
+        return value
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"expected a mapping {{pattern: {{rate: ..., weight_decay: ...}}}}, found {show(value)}",
+                          where=path, cure="patterns of paths, as in `{embed/*: {rate: 0.1}}`")  # fmt: skip
+    return tuple((str(pattern), parse(Group, item, f"{path}.{pattern}")) for pattern, item in value.items())
+
+
+Groups = Annotated[
+    tuple[tuple[str, Group], ...],
+    Custom(
+        _parse,
+        lambda value, filled: {pattern: dump(group, filled=filled) for pattern, group in value},
+        lambda: {"type": "object", "additionalProperties": {"anyOf": settings_choices(Group)}},
+        "a mapping of patterns to groups",
+    ),
+]
+
+
+def group_of(path: str, groups: tuple[tuple[str, Group], ...]) -> Group:
+    """Return the group of the first pattern that a parameter's path matches; one that changes nothing if none does."""
+    return next((group for pattern, group in groups if matches(path, (pattern,))), Group())
+
+
+def path_of(keys: tuple[Any, ...]) -> str:
+    """Return the path of a parameter, `node/name`, from the keys that lead to it in a tree."""
+    return "/".join(str(each.key) for each in keys)
+
+
+def scale_groups(groups: tuple[tuple[str, Group], ...], where: str) -> optax.GradientTransformation:
+    """Return the transformation that multiplies each direction by the rate of its group.
+
+    Raises:  ConfigError, when the parameters are known, for a pattern that none of them matches
+    """
+
+    def init(params: Any) -> optax.EmptyState:
+        for pattern, _ in groups:
+            select(params, [pattern], where)
+        return optax.EmptyState()
+
+    def update(updates: Any, state: optax.EmptyState, params: Any = None) -> tuple[Any, optax.EmptyState]:
+        def scaled(keys: tuple[Any, ...], direction: Array) -> Array:
+            return direction * group_of(path_of(keys), groups).rate
+
+        return jax.tree_util.tree_map_with_path(scaled, updates), state
+
+    return optax.GradientTransformation(init, update)
