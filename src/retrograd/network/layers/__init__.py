@@ -13,15 +13,15 @@ from retrograd.network.layers.activations.gelu import GELU
 from retrograd.network.layers.activations.hard_sigmoid import HardSigmoid
 from retrograd.network.layers.activations.hard_swish import HardSwish
 from retrograd.network.layers.activations.leaky_relu import LeakyReLU
+from retrograd.network.layers.activations.learned.prelu import PReLU
+from retrograd.network.layers.activations.learned.snake import Snake
 from retrograd.network.layers.activations.log_sigmoid import LogSigmoid
 from retrograd.network.layers.activations.mish import Mish
-from retrograd.network.layers.activations.prelu import PReLU
 from retrograd.network.layers.activations.relu import ReLU
 from retrograd.network.layers.activations.relu6 import ReLU6
 from retrograd.network.layers.activations.selu import SELU
 from retrograd.network.layers.activations.sigmoid import Sigmoid
 from retrograd.network.layers.activations.silu import SiLU
-from retrograd.network.layers.activations.snake import Snake
 from retrograd.network.layers.activations.softplus import Softplus
 from retrograd.network.layers.activations.softsign import Softsign
 from retrograd.network.layers.activations.tanh import Tanh
