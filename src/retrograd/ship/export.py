@@ -4,88 +4,111 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from retrograd.base.errors import ResourceError, UsageError
+from retrograd.base.errors import ConfigError, ModelFileError, ResourceError, UsageError
 from retrograd.data.dataset import Dataset
 from retrograd.data.texts.targets import Answer
+from retrograd.network.layer import Spec
 from retrograd.record.files import write_file
+from retrograd.ship.c.compare import outputs_of
+from retrograd.ship.c.source import write as write_c
 from retrograd.ship.onnx.graph import OPSET
-from retrograd.ship.onnx.inputs.door import Columns, Door
+from retrograd.ship.onnx.layer import distance
 from retrograd.ship.onnx.session import run as run_once
 from retrograd.ship.onnx.session import session
 from retrograd.ship.onnx.written import LEAST_RUNTIME, metadata_of, write
-from retrograd.ship.samples import held_out, made_up
-from retrograd.ship.verify import Case, verify
+from retrograd.ship.verify import ALLOWED, verify
+from retrograd.ship.ways import columns_of, invented, known, way
 from retrograd.training.run import Run
 from retrograd.training.use.predict import Model, load
 
-Cells = Literal["typed", "text"]
 LARGEST = 2**31 - 1  # bytes of a protocol buffer
 TIMES = 100  # that one row is predicted
+End = tuple[str, str, tuple[Any, ...]]  # of a file: name, dtype, shape
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A written file: its inputs and outputs (name, dtype, shape), and what it was compared on.
+    """A written file: what goes in and comes out, and what it was compared on.
 
     `difference` is the largest one from `predict`, over the largest number or 1; `latency` the seconds that one row
-    takes in onnxruntime, on one thread.
+    takes on one thread, where it was measured. `needs` is what the file needs to run.
     """
 
     path: Path
     difference: float
-    latency: float
+    latency: float | None
     bytes: int
-    opset: int
-    least_runtime: str
-    inputs: tuple[tuple[str, str, tuple[Any, ...]], ...]
-    outputs: tuple[tuple[str, str, tuple[Any, ...]], ...]
+    needs: str
+    inputs: tuple[End, ...]
+    outputs: tuple[End, ...]
     compared: tuple[str, ...]
 
 
 def export(run: Run | Model | str | Path, path: str | Path, *, from_x: bool = False, opset: int = OPSET,
            runs: str | Path = "runs") -> Exported:  # fmt: skip
-    """Write a run as an ONNX file (`model.onnx`) that takes any number of rows at once.
+    """Write a run as an ONNX file (`model.onnx`), which takes any number of rows at once, or as C99 (`net.c`).
 
-    `from_x`: the file takes the network's columns, not the user's rows.
+    `from_x`: the file takes the network's columns, not the user's rows; a C file always does.
 
     Raises:  ModelFileError when it would not compute what `predict` does: then nothing is written; ConfigError for a
-             layer without an ONNX form; UsageError without the extra `onnx`
+             layer without such a form; UsageError without the extra `onnx`, or without a C compiler
     """
     path, model = Path(path), model_of(run, runs)
-    check_form(path, opset)
-    door, cases = way(model, run.dataset if isinstance(run, Run) else None)
+    dataset = run.dataset if isinstance(run, Run) else None
+    if path.suffix == ".c":
+        return _export_c(model, path, dataset)
+    if path.suffix != ".onnx":
+        raise UsageError(f"unknown ending '{path.suffix}'", where=str(path), cure="name it model.onnx or net.c")
+    if opset not in LEAST_RUNTIME:
+        raise UsageError(f"expected one of {', '.join(map(str, LEAST_RUNTIME))}, found {opset}", where="opset")
+    door, cases = way(model, dataset, from_x)
     written = write(model, door, opset)
-    metadata = metadata_of(model, door, folder_of(run), str(model.facts.get("weights", "")), opset)
-    file = written.file(metadata)
+    file = written.file(metadata_of(model, door, folder_of(run), str(model.facts.get("weights", "")), opset))
     data = file.SerializeToString()
     if len(data) > LARGEST:
         raise ResourceError(f"{len(data) / 1e9:.1f} GB; an ONNX file holds 2 GB", where=str(path))
     difference = verify(model, written, file, cases)
     write_file(path, data)
-    running, one = session(file), door.feed(cases[0].cut(slice(0, 1))[0])
-    inputs, outputs = (tuple((end.name, end.type, tuple(end.shape)) for end in ends)
+    running, (one, _) = session(file), cases[0].first(1)
+    inputs, outputs = (tuple((end.name, end.type[7:-1], tuple(end.shape)) for end in ends)
                        for ends in (running.get_inputs(), running.get_outputs()))  # fmt: skip
-    compared = tuple(case.what for case in cases)
-    return Exported(path, difference, latency(running, one), len(data), opset, LEAST_RUNTIME[opset], inputs, outputs,
-                    compared)  # fmt: skip
+    needs = f"onnxruntime {LEAST_RUNTIME[opset]} or newer"
+    return Exported(path, difference, latency(lambda: run_once(running, one)), len(data), needs, inputs, outputs,
+                    tuple(case.what for case in cases))  # fmt: skip
 
 
-def way(model: Model, dataset: Dataset | None) -> tuple[Door, list[Case]]:
-    """Return the door of a file, and the rows that it is compared on."""
-    shapes = {name: (tuple(shape), dtype) for name, (shape, dtype) in model.facts["columns"].items()}
-    needed = tuple(dict.fromkeys((*model.network.columns, *(n for n in shapes if n.startswith("series_")))))
-    door = Columns(shapes, needed)
-    known = held_out(model, dataset)
-    cases = [] if known is None else [Case(f"{len(next(iter(known.values())))} held-out rows", known, known)]
-    invented = made_up(model.network, {name: shapes[name] for name in needed})
-    return door, [*cases, Case("64 made-up rows", invented, invented)]
+def _export_c(model: Model, path: Path, dataset: Dataset | None) -> Exported:
+    """Write the network of a run as C99, once its outputs have proved right."""
+    if model.members > 1:
+        raise ConfigError("an ensemble is not written in C", where=model.config.name, cure="name the file model.onnx")
+    shape, dtype = model.facts["columns"].get("x", ((), ""))
+    if dtype not in ("float32", "float64"):
+        raise ConfigError("reads no numbers", where=model.config.name, cure="name the file model.onnx")
+    source = write_c(model.network, model.variables, Spec((1, *shape), np.dtype(np.float32)), model.config.name)
+    door = columns_of(model)
+    cases = [*known(model, door, dataset), *invented(model, door)]
+    worst, size = 0.0, 0
+    for case in cases:
+        wanted = model.evaluator.outputs(model.variables, case.columns)
+        wanted = wanted.reshape(len(wanted), -1)
+        size = wanted.shape[1]
+        apart = distance(outputs_of(source, np.asarray(case.columns["x"]), size), wanted)
+        if not apart <= ALLOWED:
+            message = f"the file's output differs from the run's by {apart:.1e} for {case.what}"
+            raise ModelFileError(message, where=model.config.name, cure="nothing was written")
+        worst = max(worst, apart)
+    data = source.encode()
+    write_file(path, data)
+    takes, gives = (("x", "float", tuple(shape)),), (("y", "float", (size,)),)
+    return Exported(path, worst, None, len(data), "C99 and its math library", takes, gives,
+                    tuple(case.what for case in cases))  # fmt: skip
 
 
 def model_of(run: Run | Model | str | Path, runs: str | Path) -> Model:
@@ -104,19 +127,11 @@ def folder_of(run: Run | Model | str | Path) -> str:
     return run.folder.name if isinstance(run, Run) else "" if isinstance(run, Model) else Path(run).name
 
 
-def check_form(path: Path, opset: int) -> None:
-    """Raise UsageError for a file of another kind, or an opset that is not written."""
-    if path.suffix != ".onnx":
-        raise UsageError(f"unknown ending '{path.suffix}'", where=str(path), cure="name it model.onnx")
-    if opset not in LEAST_RUNTIME:
-        raise UsageError(f"expected one of {', '.join(map(str, LEAST_RUNTIME))}, found {opset}", where="opset")
-
-
-def latency(running: Any, fed: Mapping[str, np.ndarray]) -> float:
+def latency(once: Callable[[], Any]) -> float:
     """Return the median seconds that one row takes."""
     seconds = []
     for _ in range(TIMES):
         start = time.perf_counter()
-        run_once(running, fed)
+        once()
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from retrograd.base.errors import RetrogradError
 from retrograd.data.cells.floats import reading_in
 from retrograd.data.dataset import Dataset, load
 from retrograd.data.source import read_source
+from retrograd.data.tables.columns import BooleanColumn, CategoryColumn, DateColumn, NumberColumn
+from retrograd.data.tables.inputs import TableInputs
+from retrograd.data.tables.text_column import TextColumn
 from retrograd.network.layers.embedding import Embedding
 from retrograd.network.network import Network
 from retrograd.training.use.predict import Model
@@ -21,13 +26,17 @@ from retrograd.training.use.predict import Model
 ROWS = 64
 BATCHES = (1, 3, ROWS)
 MISTAKES = (RetrogradError, OSError)  # what data that moved or changed since the training can raise
+TRUTHS = ("true", "False", "YES", "no", "1", "0", "1.0", "t", "maybe")
+GAPS = 0.15  # of the made-up cells; the second row has nothing else
+UNSEEN = "a word never seen"
+Shapes = Mapping[str, tuple[tuple[int, ...], str]]  # of columns: the lengths after the batch, and the dtype
 
 
 def held_out(model: Model, dataset: Dataset | None = None) -> Mapping[str, Any] | None:
     """Return some columns of the part that was held out of training, or None where the data are not there any more."""
     settings = model.config.data
     if dataset is None and settings is not None:
-        dataset = _quietly(lambda: load(settings), model)
+        dataset = quietly(lambda: load(settings), model)
     if dataset is None:
         return None
     part = dataset.test or dataset.valid or dataset.train
@@ -36,10 +45,9 @@ def held_out(model: Model, dataset: Dataset | None = None) -> Mapping[str, Any] 
 
 
 def source_rows(model: Model) -> Any | None:
-    """Return some rows of the run's data as they were read, or None where those are not there any more."""
+    """Return the rows of the run's data as they were read, or None where those are not there any more."""
     settings = model.config.data
-    rows = None if settings is None else _quietly(lambda: read_source(settings, Path()).rows, model)
-    return None if rows is None else rows.take(some(len(rows)))
+    return None if settings is None else quietly(lambda: read_source(settings, Path()).rows, model)
 
 
 def some(rows: int) -> np.ndarray:
@@ -47,9 +55,7 @@ def some(rows: int) -> np.ndarray:
     return np.unique(np.linspace(0, rows - 1, ROWS).astype(int))
 
 
-def made_up(
-    network: Network, shapes: Mapping[str, tuple[tuple[int, ...], str]], seed: int = 0
-) -> dict[str, np.ndarray]:
+def made_up(network: Network, shapes: Shapes, seed: int = 0) -> dict[str, np.ndarray]:
     """Return columns of these shapes and dtypes: normal numbers, identifiers that an embedding knows, masks."""
     rng = np.random.default_rng(seed)
     columns: dict[str, np.ndarray] = {}
@@ -64,20 +70,53 @@ def made_up(
     return columns
 
 
+def made_up_table(inputs: TableInputs, seed: int = 0) -> pl.DataFrame:
+    """Return rows of cells like those of training, with gaps, unseen words, far numbers, and a row of nothing."""
+    rng = np.random.default_rng(seed)
+    columns = {column.name: _made_up_cells(column, rng) for column in inputs.columns}
+    return pl.DataFrame(columns, strict=False)
+
+
+def _made_up_cells(column: Any, rng: np.random.Generator) -> pl.Series:
+    gaps = rng.random(ROWS) < GAPS
+    gaps[1] = True
+    cells = pl.Series(column.name, _values(column, rng), strict=False)
+    return cells.set(pl.Series(gaps), None)
+
+
+def _values(column: Any, rng: np.random.Generator) -> list[Any]:
+    if isinstance(column, NumberColumn):
+        spread = rng.choice([0.1, 1.0, 30.0], ROWS) * column.scaling.scale[0]
+        if any(column.scaling.floor):
+            return list(column.fill * np.exp(rng.normal(size=ROWS)))
+        return list(column.fill + spread * rng.normal(size=ROWS))
+    if isinstance(column, DateColumn):
+        days = column.fill + column.scaling.scale[0] * rng.normal(size=ROWS)
+        whole = days if column.times else np.floor(days)
+        return [datetime(1970, 1, 1) + timedelta(days=float(day)) for day in np.clip(whole, -200_000, 200_000)]
+    if isinstance(column, BooleanColumn):
+        return list(rng.choice(TRUTHS[:-1], ROWS))
+    if isinstance(column, CategoryColumn):
+        return [str(rng.choice([*column.words[:20], UNSEEN])) for _ in range(ROWS)]
+    assert isinstance(column, TextColumn)
+    tokens = [*column.vocabulary.tokens[:50], UNSEEN]
+    return [" ".join(rng.choice(tokens, rng.integers(1, column.length + 3))) for _ in range(ROWS)]
+
+
 def _identifiers(network: Network, column: str) -> int:
     """Return how many identifiers every embedding that reads a column knows."""
-    readers = {column}
-    sizes = [2]
+    readers, sizes = {column}, []
     for node in network:
         if node.inputs[0] in readers:
             if isinstance(node.layer, Embedding):
                 sizes.append(int(node.layer.vocabulary))
             else:
                 readers.add(node.name)
-    return min(sizes[1:] or sizes)
+    return min(sizes or [2])
 
 
-def _quietly(read: Any, model: Model) -> Any:
+def quietly(read: Callable[[], Any], model: Model) -> Any:
+    """Return what was read in the model's precision; None where the data cannot be read."""
     with warnings.catch_warnings(), contextlib.suppress(*MISTAKES), reading_in(model.config.training.precision):
         warnings.simplefilter("ignore")
         return read()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,26 +19,12 @@ from retrograd.ship.onnx.layer import distance
 from retrograd.ship.onnx.session import run, session
 from retrograd.ship.onnx.written import Written, inner_values, other_outputs
 from retrograd.ship.samples import BATCHES
+from retrograd.ship.ways import Case
 from retrograd.training.use.evaluate import gives_logits
 from retrograd.training.use.predict import Model
 
 ALLOWED = 1e-5  # of the largest number, or of 1: float32 sums in another order
 LAST_BIT = 2e-7  # of a float32
-
-
-class Case(NamedTuple):
-    """Rows as a door takes them, the columns that `predict` makes of them, and what they are, for people."""
-
-    what: str
-    rows: Any
-    columns: Mapping[str, np.ndarray]
-
-    def cut(self, rows: slice) -> tuple[Any, dict[str, np.ndarray]]:
-        """Return some of the rows and their columns."""
-        chosen = np.arange(len(next(iter(self.columns.values()))))[rows]
-        taken = {name: array[chosen] for name, array in self.rows.items()} if isinstance(self.rows, Mapping) else None
-        columns = {name: array[chosen] for name, array in self.columns.items()}
-        return (self.rows.take(chosen) if taken is None else taken), columns
 
 
 def verify(model: Model, written: Written, file: Any, cases: list[Case]) -> float:
@@ -51,8 +37,7 @@ def verify(model: Model, written: Written, file: Any, cases: list[Case]) -> floa
                                   if name.startswith("column ")}))  # fmt: skip
     worst = 0.0
     for case in cases:
-        for rows, columns in _batches(case):
-            fed = written.door.feed(rows)
+        for fed, columns in map(case.first, BATCHES):
             _check_columns(run(inner, fed), columns, case)
             found = run(shipped, fed)
             for name, wanted in wanted_of(model, columns).items():
@@ -61,11 +46,6 @@ def verify(model: Model, written: Written, file: Any, cases: list[Case]) -> floa
                     raise _differing(model, written, fed, columns, case, name, apart)
                 worst = max(worst, apart)
     return worst
-
-
-def _batches(case: Case) -> Iterator[tuple[Any, dict[str, np.ndarray]]]:
-    for size in BATCHES:
-        yield case.cut(slice(0, size))
 
 
 def wanted_of(model: Model, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from retrograd.ship.onnx.library import onnx
 
-OPSET, IR = 18, 9
+OPSET, IR, ML = 18, 9, 3  # ML: the version of the domain ai.onnx.ml
 TYPES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7, "str": 8, "bool": 9, "float64": 11}  # onnx.TensorProto's
 BATCH = "batch"
 
@@ -188,7 +188,8 @@ def model_of(graph: Graph, inputs: Sequence[tuple[str, str, Sequence[Any]]],
              for each in (inputs, outputs)]  # fmt: skip
     constants = [_tensor(constant, key) for key, constant in graph.constants.items()]
     made = helper.make_graph(graph.nodes, name, *infos, constants)
-    opsets = [helper.make_opsetid("", opset)]
+    domains = {node.domain for node in graph.nodes if node.domain}
+    opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(domain, ML) for domain in sorted(domains))]
     model = helper.make_model(made, opset_imports=opsets, ir_version=IR, producer_name="retrograd")
     helper.set_model_props(model, metadata or {})
     package.checker.check_model(model)

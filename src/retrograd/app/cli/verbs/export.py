@@ -17,7 +17,7 @@ from retrograd.ship.export import export as export_run
 
 def export(
     run: ModelName,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="the file to write: model.onnx")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="the file to write: model.onnx, or net.c")],
     from_x: Annotated[
         bool, typer.Option("--from-x", help="take the network's columns in place of rows: no preprocessing inside")
     ] = False,
@@ -26,12 +26,14 @@ def export(
     layers: OwnLayers = None,
     as_json: Json = False,
 ) -> None:
-    """Write a trained model as ONNX, for where there is neither retrograd nor JAX.
+    """Write a trained model as ONNX or C, for where there is neither retrograd nor JAX.
 
-    Before the file is written it is compared with predict, on rows of the run's data and on made-up ones, one, three
+    An ONNX file takes rows as their user has them and any number at once. A C file holds the network alone.
+
+    Before a file is written it is compared with predict, on rows of the run's data and on made-up ones, one, three
     and 64 at a time. If it differs, nothing is written, and the first node that differs is named.
 
-    It needs the packages onnx and onnxruntime: pip install 'retrograd[onnx]'
+    ONNX needs two packages: pip install 'retrograd[onnx]'
     """
     settle(layers)
     exported = export_run(run, file, from_x=from_x, opset=opset, runs=runs)
@@ -42,22 +44,21 @@ def plain(exported: Exported) -> dict[str, Any]:
     """Return what was exported as JSON says it."""
     ends = {name: [{"name": n, "type": t, "shape": list(s)} for n, t, s in getattr(exported, name)]
             for name in ("inputs", "outputs")}  # fmt: skip
-    return {"path": str(exported.path), "bytes": exported.bytes, "opset": exported.opset,
-            "least_onnxruntime": exported.least_runtime, "difference": exported.difference,
-            "latency_seconds": exported.latency, "compared": list(exported.compared), **ends}  # fmt: skip
+    return {"path": str(exported.path), "bytes": exported.bytes, "needs": exported.needs,
+            "difference": exported.difference, "latency_seconds": exported.latency,
+            "compared": list(exported.compared), **ends}  # fmt: skip
 
 
 def words(exported: Exported) -> str:
     """Return what was exported as lines."""
-    lines = [f"{exported.path}: {size(exported.bytes)}, for onnxruntime {exported.least_runtime} or newer"]
+    lines = [f"{exported.path}: {size(exported.bytes)}, for {exported.needs}"]
     for what, ends in (("takes", exported.inputs), ("gives", exported.outputs)):
         for i, (name, kind, shape) in enumerate(ends):
             axes = ", ".join("?" if axis is None else str(axis) for axis in shape)
-            lines.append(
-                f"  {what if i == 0 else '':5}  {name}  {kind.removeprefix('tensor(').removesuffix(')')} [{axes}]"
-            )
+            lines.append(f"  {what if i == 0 else '':5}  {name}  {kind} [{axes}]")
     lines.append(f"equal to predict within {exported.difference:.1e}: {', '.join(exported.compared)}")
-    lines.append(f"one row takes {exported.latency * 1000:.3g} ms on one thread")
+    if exported.latency is not None:
+        lines.append(f"one row takes {exported.latency * 1000:.3g} ms on one thread")
     return "\n".join(lines)
 
 

@@ -1,0 +1,113 @@
+"""Arrays, images and texts: what stands between them and the network's columns is little, and in the file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from retrograd.data.arrays import Arrays
+from retrograd.data.cells.vocabulary import PADDING, Vocabulary
+from retrograd.data.images.inputs import ImageInputs
+from retrograd.data.report import Report
+from retrograd.data.tables.inputs import ArrayInputs
+from retrograd.data.texts.inputs import CorpusInputs, TextInputs
+from retrograd.ship.onnx.graph import TYPES, Graph, Value
+from retrograd.ship.onnx.inputs.door import Entrance
+
+X = "x"
+
+
+class Scaled:
+    """An array of float64 numbers, scaled in the file as in training; further arrays stay as they are."""
+
+    def __init__(self, inputs: ArrayInputs, others: tuple[Entrance, ...]) -> None:
+        assert inputs.scaling is not None
+        self.inputs, self.scaling, self.others = inputs, inputs.scaling, others
+
+    @property
+    def entrances(self) -> tuple[Entrance, ...]:
+        """The array `x` and the others."""
+        return (Entrance(X, "float64", self.inputs.shape), *self.others)
+
+    def write(self, graph: Graph) -> tuple[dict[str, Value], str | None]:
+        """Add y = (x - offset) / scale, or of the logarithm, in the order of `Scaling.apply`."""
+        graph.path = "scaling"
+        columns = {e.name: Value(graph.free(e.name), (1, *e.lengths), dtype=e.dtype) for e in self.entrances}
+        scaling, x = self.scaling, columns[X].name
+        floor = np.array(scaling.floor)
+        if floor.any():
+            logged = graph.op("Log", graph.op("Max", x, np.where(floor > 0, floor, 1.0)))
+            x = graph.op("Where", floor > 0, logged, x)
+        x = graph.op("Div", graph.op("Sub", x, np.array(scaling.offset)), np.array(scaling.scale))
+        if scaling.clip is not None:
+            x = graph.op("Min", graph.op("Max", x, np.float64(-scaling.clip)), np.float64(scaling.clip))
+        x = graph.op("Cast", x, to=TYPES["float32"])
+        return {**columns, X: Value(x, columns[X].shape)}, None
+
+    def feed(self, rows: Any) -> dict[str, np.ndarray]:
+        """Return the arrays."""
+        inputs = rows.inputs if isinstance(rows, Arrays) else rows
+        others = {e.name: np.asarray(inputs[e.name]).astype(e.dtype) for e in self.others}
+        return {X: np.asarray(inputs[X], np.float64), **others}
+
+    def metadata(self) -> dict[str, Any]:
+        """Say nothing."""
+        return {}
+
+
+class Images:
+    """Pixels as uint8 [rows, height, width, channels] in the network's size, scaled in the file."""
+
+    def __init__(self, inputs: ImageInputs) -> None:
+        self.inputs = inputs
+        form = inputs.form
+        self.entrances = (Entrance("image", np.dtype(form.dtype).name, (form.height, form.width, form.channels)),)
+
+    def write(self, graph: Graph) -> tuple[dict[str, Value], str | None]:
+        """Add (pixels - offset) / scale in float32, channel by channel."""
+        graph.path = "pixels"
+        name, scaling = graph.free("image"), self.inputs.scaling
+        x = graph.op("Cast", name, to=TYPES["float32"])
+        x = graph.op("Sub", x, np.array(scaling.offset, np.float32)) if any(scaling.offset) else x
+        x = graph.op("Div", x, np.array(scaling.scale, np.float32))
+        return {X: Value(x, (1, *self.entrances[0].lengths))}, None
+
+    def feed(self, rows: Any) -> dict[str, np.ndarray]:
+        """Return the pixels of images."""
+        images = self.inputs.rows_of(rows)
+        return {"image": images.pixels(self.inputs.form, self.inputs.memory).batch(range(len(images)))}
+
+    def metadata(self) -> dict[str, Any]:
+        """Say in which form the pixels come."""
+        form = self.inputs.form
+        return {"image": {"height": form.height, "width": form.width, "kind": form.kind, "fit": form.fit}}
+
+
+class Identifiers:
+    """Texts as identifiers [rows, length], 0 at the end; the mask follows, and the vocabulary is in the metadata."""
+
+    def __init__(self, inputs: TextInputs | CorpusInputs) -> None:
+        self.inputs = inputs
+        self.entrances = (Entrance(X, "int32", (inputs.length,)),)
+
+    def write(self, graph: Graph) -> tuple[dict[str, Value], str | None]:
+        """Add where a token is."""
+        graph.path = "tokens"
+        name, shape = graph.free(X), (1, self.inputs.length)
+        mask = graph.op("Not", graph.op("Equal", name, np.int32(PADDING)))
+        return {X: Value(name, shape, dtype="int32"), "mask": Value(mask, shape, dtype="bool")}, None
+
+    def feed(self, rows: Any) -> dict[str, np.ndarray]:
+        """Return the identifiers of texts."""
+        return {X: self.inputs.encode(rows, Report(), False)[X]}
+
+    def metadata(self) -> dict[str, Any]:
+        """Say how a text becomes identifiers."""
+        return {"text": vocabulary(self.inputs.vocabulary) | {"length": self.inputs.length}}
+
+
+def vocabulary(of: Vocabulary) -> dict[str, Any]:
+    """Return a vocabulary as JSON says it: token i has the identifier i + 4."""
+    said = {"unit": of.unit, "lower": of.lower, "tokens": list(of.tokens), "tokenizer": of.tokenizer}
+    return {**said, "padding": 0, "unknown": 1, "start": 2, "end": 3, "first": 4}

@@ -1,0 +1,274 @@
+"""A table's cells inside the file: numbers scaled, gaps filled and flagged, dates, truths, words as in training."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from retrograd.data.cells.notation import Notation
+from retrograd.data.cells.values import FALSE_WORDS, TRUE_WORDS
+from retrograd.data.report import Report
+from retrograd.data.table import Table
+from retrograd.data.tables.columns import BooleanColumn, CategoryColumn, DateColumn, FittedColumn, NumberColumn
+from retrograd.data.tables.inputs import TableInputs
+from retrograd.data.tables.plain import to_plain_like
+from retrograd.data.tables.text_column import TextColumn
+from retrograd.ship.onnx.graph import TYPES, Graph, Value
+from retrograd.ship.onnx.inputs.door import Entrance
+
+FINE, MISSING, UNSEEN, UNREADABLE = 0, 1, 2, 3  # what `cells` says
+LARGEST = np.finfo(np.float64).max
+ROWS, ML_DOMAIN = "rows", "ai.onnx.ml"
+Numeric = NumberColumn | DateColumn | BooleanColumn
+
+
+class Cells:
+    """Typed cells: numbers and dates (days since 1970) as float64 with NaN for a gap, truths and words as texts with
+    "" for one. A table of numbers alone is one input, `rows`; else every column is an input of its name.
+    """
+
+    def __init__(self, inputs: TableInputs, notations: Mapping[str, Notation], lengths: tuple[int, ...] = ()) -> None:
+        self.inputs, self.notations, self.lengths = inputs, notations, lengths
+        self.columns = inputs.columns
+        self.numeric = [column for column in self.columns if isinstance(column, Numeric)]
+        self.alike = all(isinstance(column, NumberColumn) for column in self.columns)
+
+    @property
+    def entrances(self) -> tuple[Entrance, ...]:
+        """The inputs: `lengths` are the axes between the rows and a single cell."""
+        if self.alike:
+            return (Entrance(ROWS, "float64", (*self.lengths, len(self.columns))),)
+        return tuple(self._entrance(column) for column in self.columns)
+
+    def _entrance(self, column: FittedColumn) -> Entrance:
+        if isinstance(column, TextColumn):
+            return Entrance(column.tokens, "int32", (*self.lengths, column.length))
+        words = isinstance(column, (CategoryColumn, BooleanColumn))
+        return Entrance(column.name, "str" if words else "float64", self.lengths)
+
+    # ---------------------------------------------------------------------------------------------------- the nodes
+
+    def write(self, graph: Graph) -> tuple[dict[str, Value], str | None]:
+        """Add the nodes: numbers in one matrix, each column of words by itself; then all features in their order."""
+        graph.path = "cells"
+        names = {entrance.name: graph.free(entrance.name) for entrance in self.entrances}
+        blocks: list[str] = []  # features, float32 [rows, ...]
+        places: dict[str, list[int]] = {}  # column -> where its features stand in the blocks side by side
+        codes: dict[str, str] = {}  # column -> uint8 [rows, 1]
+        width = 0
+
+        def add(block: str, features: Mapping[str, list[int]], wide: int) -> None:
+            nonlocal width
+            blocks.append(block)
+            for name, at in features.items():
+                places.setdefault(name, []).extend(width + i for i in at)
+            width += wide
+
+        if self.numeric:
+            values, present, read = self._numbers(graph, names)
+            add(values, {column.name: [i] for i, column in enumerate(self.numeric)}, len(self.numeric))
+            for dates in self.numeric:
+                if isinstance(dates, DateColumn) and dates.cycles:
+                    count = 2 * len(dates.cycles)
+                    add(self._waves(graph, dates, present), {dates.name: [*range(count)]}, count)
+            if any(column.flag for column in self.numeric):
+                flags = graph.op("Cast", graph.op("Not", present[1]), to=TYPES["float32"])
+                flagged = {column.name: [i] for i, column in enumerate(self.numeric) if column.flag}
+                add(flags, flagged, len(self.numeric))
+            codes |= dict.fromkeys((column.name for column in self.numeric), read)
+        others: dict[str, Value] = {}
+        for column in self.columns:
+            if isinstance(column, CategoryColumn):
+                identifier = self._identifier(graph, column, names[column.name])
+                codes[column.name] = self._code_of_words(graph, identifier)
+                if column.embed:
+                    ids = graph.op("Cast", graph.op("Max", identifier, np.int64(0)), to=TYPES["int32"])
+                    others[column.name] = self._laid(graph, graph.reshape(ids, -1), (), "int32")
+                else:
+                    hot = graph.op("Equal", identifier, np.arange(1, len(column.words) + 1)[None])
+                    add(graph.op("Cast", hot, to=TYPES["float32"]), {column.name: [*range(len(column.words))]},
+                        len(column.words))  # fmt: skip
+                if column.flag:
+                    gap = graph.op("Equal", identifier, np.int64(-1))
+                    add(graph.op("Cast", gap, to=TYPES["float32"]), {column.name: [0]}, 1)
+            elif isinstance(column, TextColumn):
+                others |= self._tokens(graph, column, names[column.tokens])
+        columns = dict(others)
+        if self.inputs.features:
+            columns["x"] = self._in_order(graph, blocks, places, width)
+        return columns, self._codes(graph, codes)
+
+    def _numbers(self, g: Graph, names: Mapping[str, str]) -> tuple[str, tuple[str, str], str]:
+        """Return the scaled numbers, (the filled ones, which were there), and what `cells` says of them."""
+        if self.alike:
+            raw = g.reshape(names[ROWS], -1, len(self.numeric)) if self.lengths else names[ROWS]
+        else:
+            parts = [g.reshape(self._as_numbers(g, column, names[column.name]), -1, 1) for column in self.numeric]
+            raw = parts[0] if len(parts) == 1 else g.op("Concat", *parts, axis=1)
+        present = g.op("LessOrEqual", g.op("Abs", raw), LARGEST)
+        fill = np.array([column.fill for column in self.numeric])
+        filled = g.op("Where", present, raw, fill)
+        gap = g.op("IsNaN", raw)
+        read = g.op("Where", present, np.uint8(FINE), g.op("Where", gap, np.uint8(MISSING), np.uint8(UNREADABLE)))
+        return g.op("Cast", self._scaled(g, filled), to=TYPES["float32"]), (filled, present), read
+
+    def _as_numbers(self, g: Graph, column: Numeric, name: str) -> str:
+        """Return a column as float64: of truths 1, 0, NaN for a gap and infinity for what is none."""
+        if not isinstance(column, BooleanColumn):
+            return name
+        table = dict.fromkeys(spellings(TRUE_WORDS, "1"), 1.0) | dict.fromkeys(spellings(FALSE_WORDS, "0"), 0.0)
+        table |= dict.fromkeys(self._gaps, float("nan"))
+        numbers = g.op("LabelEncoder", name, domain=ML_DOMAIN, keys_strings=[*table],
+                       values_floats=[*table.values()], default_float=float("inf"))  # fmt: skip
+        return g.op("Cast", numbers, to=TYPES["float64"])
+
+    def _scaled(self, g: Graph, x: str) -> str:
+        """Return (x - offset) / scale in the order of `Scaling.apply`, each step on all columns at once."""
+        scalings = [getattr(column, "scaling", None) for column in self.numeric]
+        floor = np.array([each.floor[0] if each and each.floor else 0.0 for each in scalings])
+        if floor.any():
+            logged = g.op("Log", g.op("Max", x, np.where(floor > 0, floor, 1.0)))
+            x = g.op("Where", floor > 0, logged, x)
+        offset = np.array([each.offset[0] if each else 0.0 for each in scalings])
+        scale = np.array([each.scale[0] if each else 1.0 for each in scalings])
+        x = g.op("Sub", x, offset) if offset.any() else x
+        x = g.op("Div", x, scale) if (scale != 1).any() else x
+        clip = np.array([each.clip if each and each.clip is not None else np.inf for each in scalings])
+        if np.isfinite(clip).any():
+            x = g.op("Min", g.op("Max", x, -clip), clip)
+        return x
+
+    def _waves(self, g: Graph, column: DateColumn, numbers: tuple[str, str]) -> str:
+        """Return sine and cosine of the place of a date in its cycles."""
+        place = next(i for i, each in enumerate(self.numeric) if each is column)
+        days = g.op("Mul", g.op("Gather", numbers[0], np.array([place]), axis=1), np.float64(2 * np.pi))
+        angles = [g.op("Div", days, np.float64(length)) for length in column.cycles.values()]
+        waves = [g.op(wave, angle) for angle in angles for wave in ("Sin", "Cos")]
+        return g.op("Cast", g.op("Concat", *waves, axis=1), to=TYPES["float32"])
+
+    def _identifier(self, g: Graph, column: CategoryColumn, name: str) -> str:
+        """Return each word's number [rows, 1], 0 for an unseen one, -1 for a gap."""
+        table = {word: i for i, word in enumerate(column.words, 1)}
+        table = dict.fromkeys(self._gaps, -1) | table
+        numbers = g.op("LabelEncoder", name, domain=ML_DOMAIN, keys_strings=[*table],
+                       values_int64s=[*table.values()], default_int64=0)  # fmt: skip
+        return g.reshape(numbers, -1, 1)
+
+    def _code_of_words(self, g: Graph, identifier: str) -> str:
+        seen, gap = g.op("Greater", identifier, np.int64(0)), g.op("Less", identifier, np.int64(0))
+        return g.op("Where", seen, np.uint8(FINE), g.op("Where", gap, np.uint8(MISSING), np.uint8(UNSEEN)))
+
+    @property
+    def _gaps(self) -> tuple[str, ...]:
+        """The words that stand for a gap."""
+        return tuple(dict.fromkeys(("", *self.inputs.missing_values)))
+
+    def _tokens(self, g: Graph, column: TextColumn, name: str) -> dict[str, Value]:
+        """Return a text column's identifiers as they come in, and where a token is."""
+        shape = (1, *self.lengths, column.length)
+        mask = g.op("Not", g.op("Equal", name, np.int32(0)))
+        return {column.tokens: Value(name, shape, dtype="int32"), column.mask: Value(mask, shape, dtype="bool")}
+
+    def _in_order(self, g: Graph, blocks: list[str], places: Mapping[str, list[int]], width: int) -> Value:
+        """Return the features in the order of the columns, float32 [rows, ..., features]."""
+        x = blocks[0] if len(blocks) == 1 else g.op("Concat", *blocks, axis=1)
+        order = [i for column in self.columns for i in places.get(column.name, ())]
+        x = x if order == [*range(width)] else g.op("Gather", x, np.array(order), axis=1)
+        return self._laid(g, x, (len(order),), "float32")
+
+    def _laid(self, g: Graph, x: str, rest: tuple[int, ...], dtype: str) -> Value:
+        """Return rows [rows · lengths, ...] as [rows, lengths, ...]."""
+        name = g.reshape(x, -1, *self.lengths, *rest) if self.lengths else x
+        return Value(name, (1, *self.lengths, *rest), dtype=dtype)
+
+    def _codes(self, g: Graph, codes: Mapping[str, str]) -> str | None:
+        """Return what was read of each cell, uint8 [rows, ..., columns]; of texts nothing is said: 0."""
+        if not codes:
+            return None
+        parts, read = [], next(iter(codes.values()))
+        if self.alike:
+            joined = read
+        else:
+            for column in self.columns:
+                if column.name not in codes:
+                    parts.append(g.op("Mul", g.op("Gather", read, np.array([0]), axis=1), np.uint8(0)))
+                elif isinstance(column, CategoryColumn):
+                    parts.append(codes[column.name])
+                else:
+                    place = next(i for i, each in enumerate(self.numeric) if each is column)
+                    parts.append(g.op("Gather", codes[column.name], np.array([place]), axis=1))
+            joined = parts[0] if len(parts) == 1 else g.op("Concat", *parts, axis=1)
+        return g.reshape(joined, -1, *self.lengths, len(self.columns)) if self.lengths else joined
+
+    # ------------------------------------------------------------------------------------------------- what goes in
+
+    def feed(self, rows: Any) -> dict[str, np.ndarray]:
+        """Return the inputs for a table's rows."""
+        table = self.read(rows)
+        if self.alike:
+            return {ROWS: np.column_stack([self._cells(column, table) for column in self.columns])}
+        return {self._entrance(column).name: self._cells(column, table) for column in self.columns}
+
+    def read(self, rows: Any) -> Table:
+        """Return rows as `transform` reads them: numbers in plain writing, gaps as nulls."""
+        table = self.inputs.rows_of(rows).with_missing(self.inputs.missing_values)
+        names = [column.name for column in self.columns if column.kind == "number"]
+        return to_plain_like(table, names, self.notations, "missing", Report())
+
+    def _cells(self, column: Any, table: Table) -> np.ndarray:
+        series = table.column(column.name)
+        if isinstance(column, BooleanColumn):
+            return _texts(series)
+        values, bad = column.column_kind.parse(series)
+        if isinstance(column, TextColumn):
+            ids: np.ndarray = column.batch_columns(values, Report())[column.tokens]
+            return ids
+        if isinstance(column, CategoryColumn):
+            return _texts(values)
+        numbers: np.ndarray = values.cast(pl.Float64).fill_null(float("nan")).to_numpy().copy()
+        numbers[bad.to_numpy()] = np.inf
+        return numbers
+
+    def metadata(self) -> dict[str, Any]:
+        """Say what each column is, in the order of `cells`."""
+        return {
+            "columns": [_about(column) for column in self.columns],
+            "missing_words": list(self._gaps),
+            "cells": {"0": "fine", "1": "missing", "2": "unseen", "3": "unreadable"},
+        }
+
+
+def without_errors(inputs: TableInputs) -> TableInputs:
+    """Return the inputs that take what they cannot read as missing, and fill every gap: as a file does."""
+    return replace(inputs, invalid="missing", missing="mean" if inputs.missing == "error" else inputs.missing)
+
+
+def spellings(words: tuple[str, ...], number: str) -> list[str]:
+    """Return words in every mixture of small and capital letters, and a number with or without its `.0`."""
+    found = [number, f"{number}.0"]
+    for word in words:
+        found += ["".join(letters) for letters in itertools.product(*({c.lower(), c.upper()} for c in word))]
+    return sorted({*found, *(f"{each}.0" for each in found)})
+
+
+def _texts(series: pl.Series) -> np.ndarray:
+    """Return cells as texts, "" for a gap."""
+    return np.array(["" if cell is None else cell for cell in series.cast(pl.String)], object)
+
+
+def _about(column: Any) -> dict[str, Any]:
+    """Return what a column is as JSON says it."""
+    said: dict[str, Any] = {"name": column.name, "kind": column.kind}
+    if isinstance(column, CategoryColumn):
+        said["words"] = list(column.words)
+    if isinstance(column, DateColumn):
+        said |= {"form": column.form, "unit": "days since 1970-01-01"}
+    if isinstance(column, TextColumn):
+        said |= {"input": column.tokens, "vocabulary": list(column.vocabulary.tokens), "unit": column.vocabulary.unit,
+                 "lower": column.vocabulary.lower, "first_identifier": 4, "unknown": 1, "padding": 0}  # fmt: skip
+    return said
