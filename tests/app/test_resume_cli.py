@@ -66,7 +66,7 @@ def test_a_run_that_broke_off_is_resumed_by_name(place, told, whole):
     assert "the run has ended: all 30 epochs done; --extend N" in " ".join(
         told("train", "--resume", folder.name, code=2).err.split()
     )
-    assert "goes on" in told("runs", "show", "last").out
+    assert "continues" in told("runs", "show", "last").out
 
 
 def test_by_itself_an_unfinished_run_goes_on_and_else_one_begins(place, told, whole):
@@ -102,12 +102,12 @@ def test_a_finished_run_is_trained_further(place, told, whole):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "missing argument 'CONFIG|DATA'; give a configuration or a data file; --resume RUN goes on with a run"),
+        ([], "missing argument 'CONFIG|DATA'; give a configuration or a data file; --resume RUN continues a run"),
         (["--resume", "auto"], "missing argument 'CONFIG|DATA'"),
         (["--resume", "gone"], "no run 'gone'"),
         (["xor.yaml", "--extend", "9"], "--extend: only with --resume RUN; --epochs sets"),
         (["xor.yaml", "--resume", "auto", "--extend", "9"], "--extend: not with --resume auto; name the run"),
-        (["--resume", "last", "--run", "x"], "--run: a run that goes on stays in its folder; leave it out"),
+        (["--resume", "last", "--run", "x"], "--run: a continued run stays in its folder; leave it out"),
         (["xor.yaml", "--resume", "auto", "--force"], "--force: not with --resume"),
         (["--resume", "last", "--epochs", "50"], "training.epochs: 30 in"),
         (["--resume", "last", "--lr", "0.3"], "optimizer.adam.learning_rate: 0.1 in"),

@@ -149,7 +149,7 @@ def test_settings_are_frozen():
         ({"count": 1, "shape": "circle"}, ["run.shape.circle.radius: missing; expected a finite number > 0"]),
         ({"count": 1, "shape": {"square": {"colour": "gren"}}}, ["run.shape.square.colour: expected one of red, green, found 'gren'; did you mean 'green'?"]),
         ({"count": 1, "shape": {"square": {}, "circle": {}}}, ["run.shape: expected a shape (its name, or {name: settings}), found "]),
-        ({"count": 1, "round_only": "square"}, ["run.round_only: 'square' cannot stand here; choose one of circle"]),
+        ({"count": 1, "round_only": "square"}, ["run.round_only: 'square' is not allowed here; choose one of circle"]),
         ({"count": 1, "grid": 3}, ["run.grid: expected a grid such as 2x3, found 3"]),
     ],
     ids=str,

@@ -9,11 +9,11 @@ from retrograd.training.config.config import config_of
 
 ROWS = """
 optimizer: {sgd: {learning_rate: 0.1}, gradient_clipping: 1.0} | optimizer.gradient_clipping: unknown key | 'optimizer.sgd.clip_global_norm'
-optimizer: {sgd: 0.1, clipnorm: 1.0} | 'optimizer.sgd.clip_norm'? its settings stand under its name: {sgd: {clip_norm: 1.0}}
+optimizer: {sgd: 0.1, clipnorm: 1.0} | 'optimizer.sgd.clip_norm'? its settings belong under its name: {sgd: {clip_norm: 1.0}}
 optimizer: {sgd: 0.1, momentum: 0.9, nesterov: true} | optimizer.momentum: | 'optimizer.sgd.momentum' | 'optimizer.sgd.nesterov'
 optimizer: {sgd: {lr: 0.1}, clip: 1.0} | optimizer.sgd.lr: unknown key; did you mean 'learning_rate'
 optimizer: {type: Adam, lr: 0.001, epsilon: 1} | {adam: {learning_rate: 0.001, eps: 1}}
-optimizer: {name: adam, lr: 0.1} | its settings stand under its name: {adam: {learning_rate: 0.1}}
+optimizer: {name: adam, lr: 0.1} | its settings belong under its name: {adam: {learning_rate: 0.1}}
 optimizer: {class_name: RMSprop, rho: 0.9} | {rmsprop: {decay: 0.9}}
 optimizer: {lr: 0.1} | give its name: {sgd: {learning_rate: 0.1}}
 optimizer: {learning_rate: 0.1, momentum: 0.9} | give its name: {sgd: {learning_rate: 0.1, momentum: 0.9}}

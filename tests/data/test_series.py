@@ -45,7 +45,7 @@ def test_no_window_crosses_from_one_series_to_another(order):
     found = dataset(frame, time="day", series="item")
     for part in ("train", "valid", "test"):
         np.testing.assert_array_equal(np.diff(joined(found, part), axis=1), 1)
-    assert any("3 series told apart by item" in note and "75 windows" in note for note in found.notes)
+    assert any("3 series separated by item" in note and "75 windows" in note for note in found.notes)
     told = any("was not" in note or "is not in the order of time" in note for note in found.notes)
     assert told == (order == "shuffled")
 

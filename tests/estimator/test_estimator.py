@@ -185,11 +185,11 @@ def test_a_warm_start_goes_on_with_the_network_that_was_chosen_for_the_first_row
 def test_an_ensemble_is_trained_neither_further_nor_in_portions(rows):
     x = rows[0]
     model = clone(REGRESSOR).set_params(training={"ensemble": 2}, epochs=1)
-    with pytest.raises(ValueError, match="an ensemble does not go on"):
+    with pytest.raises(ValueError, match="an ensemble cannot be continued"):
         clone(model).partial_fit(x, x[:, 0])
     model.fit(x, x[:, 0])
     for attempt in (model.partial_fit, model.set_params(warm_start=True).fit):
-        with pytest.raises(ValueError, match="an ensemble does not go on"):
+        with pytest.raises(ValueError, match="an ensemble cannot be continued"):
             attempt(x, x[:, 0])
 
 

@@ -55,7 +55,7 @@ def test_python_objects_stand_where_names_do():
         ([3], ["network.0: expected a layer (its name, or {name: settings}), found 3"]),
         ([{"relu": {"slope": 1}}], ["network.0.relu.slope: unknown key"]),
         ([{"dense": {"units": "3x"}}], ["network.0.dense.units: expected a positive integer, or classes, targets, features, found '3x'"]),
-        ([{"dense": {"units": 3, "activation": "dropout"}}], ["network.0.dense.activation: 'dropout' cannot stand here; choose one of "]),
+        ([{"dense": {"units": 3, "activation": "dropout"}}], ["network.0.dense.activation: 'dropout' is not allowed here; choose one of "]),
         ([{"dense": {"unit": 3}}], ["network.0.dense.unit: unknown key; did you mean 'units'?", "network.0.dense.units: missing; expected a positive integer"]),
         ([{"dense": 0}, "relu", {"residual": [{"dropout": 1.0}]}], ["network.0.dense.units: expected a positive integer", "network.2.residual.layers.0.dropout.rate: expected a number in [0, 1), found 1.0"]),
         ([{"relu": {}, "nmae": "a", "inputs": 3, "frozen": "yes"}], ["network.0.nmae: unknown key; did you mean 'name'?", "network.0.inputs: expected names of nodes or columns, or a mapping such as {query: x, mask: seen}, found 3", "network.0.frozen: expected true or false, found 'yes'"]),

@@ -54,7 +54,7 @@ def test_a_stack_computes_what_its_layers_written_out_compute():
 
 
 def test_what_a_stack_cannot_do_is_said():
-    with pytest.raises(ConfigError, match="dropout: stands between layers, and there is only one"):
+    with pytest.raises(ConfigError, match="dropout: applies between layers, and there is only one"):
         rg.LSTM(3, dropout=0.1)
     with pytest.raises(ConfigError, match="a stack has no parameters to share"):
         rg.Network(rg.GRU(3), rg.named(rg.GRU(3, layers=2), "more", share={"bias": "gru_1/bias"}))

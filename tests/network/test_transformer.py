@@ -112,7 +112,7 @@ def test_a_configuration_reads_back_as_itself():
     [
         ({"units": 6, "heads": 4}, "transformer_encoder.units: expected a multiple of 4 heads, found 6"),
         ({"units": 8, "heads": 4, "key_value_heads": 3}, "key_value_heads: expected a divisor of 4 heads, found 3"),
-        ({"units": 8, "heads": 2, "activation": "dropout"}, "'dropout' cannot stand here"),
+        ({"units": 8, "heads": 2, "activation": "dropout"}, "'dropout' is not allowed here"),
     ],
 )
 def test_settings_that_contradict_each_other_are_named(settings, words):

@@ -119,7 +119,7 @@ def test_every_reader_puts_the_earlier_run_back(tmp_path):
     assert content(path) == OLD
     assert find_run(tmp_path, aside().name).config_text() == "name: old\n"
     assert RunFolder.open(aside()).config_text() == "name: old\n"
-    with pytest.raises(UsageError, match="already holds a run"):
+    with pytest.raises(UsageError, match="already contains a run"):
         RunWriter.at(aside())
 
 
@@ -135,6 +135,6 @@ def test_a_folder_with_nothing_but_a_run_set_aside_holds_a_run(tmp_path):
     path = tmp_path / "run"
     path.mkdir()
     (path / ".replaced-model.safetensors").write_bytes(b"old model")
-    with pytest.raises(UsageError, match="already holds a run"):
+    with pytest.raises(UsageError, match="already contains a run"):
         RunWriter.at(path)
     assert content(path) == {"model.safetensors": b"old model"}

@@ -170,7 +170,7 @@ def test_a_run_can_stand_where_the_user_wants_it(tmp_path):
 def test_a_folder_that_holds_a_run_is_left_as_it_is(tmp_path, finish):
     path = write_run(tmp_path, finish=finish)
     before = content(path)
-    with pytest.raises(UsageError, match=r"already holds a run.*--force") as caught:
+    with pytest.raises(UsageError, match=r"already contains a run.*--force") as caught:
         RunWriter.at(path)
     assert caught.value.exit_code == 2
     assert content(path) == before
@@ -205,7 +205,7 @@ def test_a_replacement_that_fails_before_its_first_epoch_gives_the_run_back(tmp_
 @pytest.mark.parametrize("overwrite", [True, False])
 def test_a_folder_with_other_peoples_files_is_never_taken(tmp_path, overwrite):
     (tmp_path / "thesis.tex").write_text("dear")
-    with pytest.raises(UsageError, match="not empty, and holds no run"):
+    with pytest.raises(UsageError, match="not empty, and not a run"):
         RunWriter.at(tmp_path, overwrite=overwrite)
     assert os.listdir(tmp_path) == ["thesis.tex"]
 
@@ -334,7 +334,7 @@ def test_runs_are_listed_by_their_start_and_damaged_ones_too(root):
 def test_no_runs_are_an_empty_list(tmp_path):
     assert list_runs(tmp_path) == []
     assert list_runs(tmp_path / "none") == []
-    with pytest.raises(UsageError, match="holds no run"):
+    with pytest.raises(UsageError, match="contains no run"):
         latest(tmp_path / "none")
 
 
@@ -395,7 +395,7 @@ def test_a_run_that_may_not_be_read_is_listed_and_says_so(tmp_path, monkeypatch)
     path = write_run(tmp_path, "secret")
     monkeypatch.setattr(os, "access", lambda *_: False)  # as root everything may be read
     assert [(run.name, run.problem) for run in list_runs(tmp_path)] == [
-        (path.name, f"{path}: permission denied; ask its owner for the right to read it")
+        (path.name, f"{path}: permission denied; ask its owner for permission to read it")
     ]
 
 
@@ -406,5 +406,5 @@ def test_a_folder_in_which_a_process_died_before_its_configuration_may_be_used_a
     with RunWriter.at(tmp_path / "run") as run:
         run.write_config("name: new\n")
     assert [path.name for path in (tmp_path / "run").glob("*.tmp")] == []
-    with pytest.raises(UsageError, match="already holds a run"):
+    with pytest.raises(UsageError, match="already contains a run"):
         RunWriter.at(tmp_path / "run")

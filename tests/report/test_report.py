@@ -325,8 +325,8 @@ def test_a_long_run_of_a_large_network_stays_below_the_limit_and_says_what_is_le
     text = report(story(EVENTS[0], *epochs(4000), *many, *(Note("x" * 5000) for _ in range(200)), EVENTS[-1]))
     assert len(text.encode()) < MAX_BYTES
     found = Page(text)
-    assert "of 4,000; events.jsonl holds all" in found.words
-    assert "116 more paths stand in events.jsonl" in found.words
+    assert "of 4,000; events.jsonl has all" in found.words
+    assert "116 more paths are in events.jsonl" in found.words
 
 
 def test_a_copy_of_the_report_goes_where_it_is_asked_for(folder, tmp_path):

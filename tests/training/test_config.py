@@ -179,7 +179,7 @@ def test_the_schema_names_everything_that_can_be_configured():
         ("optimizer: {adam: {warmup: 9}}", "did you mean 'optimizer.adam.learning_rate.constant.warmup'?"),
         ("optimizer: {adam: {learning_rate: {cosine: {initial: 0.1, warmup: 0.1}}}}", "expected a number of steps"),
         ("optimizer: {adam: 0.1, sgd: 0.1}", "keep one of adam and sgd"),
-        ("optimizer: {name: adam, lr: 0.1}", "its settings stand under its name: {adam: {learning_rate: 0.1}}"),
+        ("optimizer: {name: adam, lr: 0.1}", "its settings belong under its name: {adam: {learning_rate: 0.1}}"),
         ("training: {early_stopping: true}", "expected {patience: ...}, found true; {} takes the defaults"),
         (
             "training: {goal: accuracy}",

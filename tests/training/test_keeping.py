@@ -62,7 +62,7 @@ def test_a_run_that_was_killed_before_it_wrote_a_model_says_so(tmp_path):
         run.write_config("")
         with pytest.raises(UsageError, match="the run has written no model yet; wait for its end"):
             rg.load(tmp_path / "run")
-    with pytest.raises(UsageError, match="ended before it had written a model; go on with it"):
+    with pytest.raises(UsageError, match="ended before it had written a model; continue it"):
         rg.load(tmp_path / "run")
 
 

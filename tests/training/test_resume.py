@@ -351,7 +351,7 @@ def test_a_folder_whose_process_died_before_it_wrote_anything_is_no_run(tmp_path
     run = RunWriter.at(tmp_path / "run")
     run.close()
     assert unfinished(tmp_path, prepared()) is None
-    with pytest.raises(UsageError, match="holds no run"):
+    with pytest.raises(UsageError, match="contains no run"):
         rg.resume("last", root=tmp_path)
 
 

@@ -64,7 +64,7 @@ def test_a_disk_that_refuses_is_told_at_the_next_stretch_and_only_once(clock):
 
     saver = Saver(lambda place: refuse, 1.0, clock=clock)
     saved(saver, clock, [(1, "between")])
-    with pytest.warns(rg.RetrogradWarning, match=r"no checkpoint was written, training goes on: /runs: disk full"):
+    with pytest.warns(rg.RetrogradWarning, match=r"no checkpoint was written, training continues: /runs: disk full"):
         saved(saver, clock, [(1.5, "between")])
     saved(saver, clock, [(3, "between"), (3.5, "between")])  # warnings are errors here
 

@@ -87,7 +87,7 @@ def test_the_page_and_the_result_stand_beside_the_trials(whole):
 
 
 def test_a_study_that_is_there_is_neither_overwritten_nor_resumed_with_other_settings(whole):
-    with pytest.raises(UsageError, match="holds a study already"):
+    with pytest.raises(UsageError, match="already contains a study"):
         rg.tune(PLAIN, folder=whole.folder)
     other = {**PLAIN, "training": {"epochs": 8, "batch_size": 16}}
     with pytest.raises(UsageError, match="other settings"):

@@ -8,8 +8,8 @@ from typing import Any
 from retrograd.base.errors import did_you_mean
 from retrograd.base.synonyms import same_thing, squashed
 
-PENALTY = "a penalty stands at the top level: penalties: [{l2: 0.01}]; weight_decay of the optimizer is another way"
-SCHEDULE = "a schedule stands in place of the learning rate: optimizer: {adam: {learning_rate: {cosine: 0.001}}}"
+PENALTY = "a penalty belongs at the top level: penalties: [{l2: 0.01}]; weight_decay of the optimizer is another way"
+SCHEDULE = "a schedule takes the place of the learning rate: optimizer: {adam: {learning_rate: {cosine: 0.001}}}"
 WARMUP = (
     "warmup is a setting of a schedule: optimizer: {adam: {learning_rate: {cosine: {initial: 0.001, warmup: 100}}}}"
 )
@@ -27,9 +27,9 @@ ADVICE = {
     "in_dim n_in num_inputs",
     f"{ENTRY}: {{dropout: 0.5}}": "dropout dropout_rate drop_rate",
     f"{ENTRY}: batch_norm": "batch_norm batch_normalization batchnorm norm use_batch_norm normalizer_fn",
-    "a run goes on with `retrograd train --resume RUN`": "resume resume_from resume_from_checkpoint restore",
+    "continue a run with `retrograd train --resume RUN`": "resume resume_from resume_from_checkpoint restore",
     MEASURED: "metrics metric compute_metrics",
-    "early stopping stands under training: {early_stopping: {patience: 20}}": "callbacks callback",
+    "early stopping belongs under training: {early_stopping: {patience: 20}}": "callbacks callback",
     SPLIT: "validation_data validation_split val_split validation_fraction test_size",
     "loss: {cross_entropy: {class_weights: [1, 5]}} weighs classes": "class_weight class_weights pos_weight",
     "leave it out: `classes` as units takes the number from the data": "num_classes n_classes num_labels nb_classes",
@@ -64,7 +64,7 @@ def beside(key: str, value: Any, place: str, name: str, settings: Sequence[str])
     own = same_thing(key, settings)
     if own is None:
         return near_key(key, settings)
-    return f"did you mean '{place}.{own}'? its settings stand under its name: {{{name}: {{{own}: {_short(value)}}}}}"
+    return f"did you mean '{place}.{own}'? its settings belong under its name: {{{name}: {{{own}: {_short(value)}}}}}"
 
 
 def renamed(settings: Mapping[str, Sequence[str]], value: Mapping[str, Any]) -> str:
@@ -80,7 +80,7 @@ def renamed(settings: Mapping[str, Sequence[str]], value: Mapping[str, Any]) -> 
         name = same_thing(item, settings) if isinstance(item, str) else None
         if name is not None and key not in settings[name]:
             rest = {other: inner for other, inner in value.items() if other != key}
-            how = "its settings stand under its name" if rest else "write the name alone"
+            how = "its settings belong under its name" if rest else "write the name alone"
             return f"{how}: {_written(name, rest, settings[name])}"
     holders = [name for name, own in settings.items() if keys and all(same_thing(key, own) for key in keys)]
     if holders:
@@ -88,7 +88,7 @@ def renamed(settings: Mapping[str, Sequence[str]], value: Mapping[str, Any]) -> 
     for key in keys:
         name = same_thing(key, settings)
         if name is not None:
-            return f"did you mean '{name}'? its settings stand under its name: {{{name}: {{...}}}}"
+            return f"did you mean '{name}'? its settings belong under its name: {{{name}: {{...}}}}"
     return ""
 
 

@@ -103,7 +103,7 @@ def parse_document(text: str, source: str = "") -> Document:
         raise
     except ReaderError as error:  # a character that YAML does not allow
         line, column = text.count("\n", 0, error.position) + 1, error.position - text.rfind("\n", 0, error.position)
-        message = f"the character U+{ord(text[error.position]):04X} may not stand in YAML"
+        message = f"the character U+{ord(text[error.position]):04X} is not allowed in YAML"
         raise ConfigError(
             message, where=f"{source}:{line}:{column}", cure="delete it, or save the file as UTF-8 text"
         ) from None
@@ -158,7 +158,9 @@ def _check_events(text: str, source: str) -> None:
         if isinstance(event, AliasEvent):
             if event.anchor in (name for name, *_ in open_at):
                 cure = "write out what is meant there"
-                raise ConfigError(f"*{event.anchor} stands inside what it names", where=f"{source}:{line}", cure=cure)
+                raise ConfigError(
+                    f"*{event.anchor} stands inside the value that it names", where=f"{source}:{line}", cure=cure
+                )
             size = sizes.get(event.anchor, (1, 0))
             nodes, characters = nodes + size[0], characters + size[1]
         elif isinstance(event, NodeEvent):

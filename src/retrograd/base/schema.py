@@ -253,7 +253,7 @@ def _narrowed(registry: Registry[Any], only: type | None, found: Any, path: str)
     if only is None or isinstance(found, only):
         return found
     raise ConfigError(
-        f"'{registry.name_of(type(found))}' cannot stand here",
+        f"'{registry.name_of(type(found))}' is not allowed here",
         where=path,
         cure=f"choose one of {', '.join(registry.fitting(only))}",
     )

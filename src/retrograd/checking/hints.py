@@ -192,7 +192,7 @@ def _ignores_delta(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> 
     leaves, tree = jax.tree.flatten(trial.tape)
     again = _returned(trial, evidence.name, tree, leaves, twice)
     if close(again, found):
-        return "it does not change with the arriving delta: backward leaves dy out"
+        return "it does not change with the arriving delta: backward ignores dy"
     if again.shape == found.shape and not close(again, 2 * found):
         return "it is not proportional to the arriving delta: dy must be a factor of every term"
     return ""

@@ -116,7 +116,7 @@ class DataSettings(Settings):
         Words(
             "how far from 0 a scaled number may lie; what lies farther is brought there",
             more="changes fewer numbers",
-            less="single wild numbers disturb less, and large ones are told apart less",
+            less="single wild numbers disturb less, and large ones are harder to distinguish",
             why="numbers are taken as they are",
         ),
     ] = None
@@ -137,8 +137,8 @@ class DataSettings(Settings):
     max_categories: Annotated[
         PositiveInt,
         Words(
-            "categories of one column that are told apart; rarer ones count as unseen",
-            more="tells more apart, makes the input wider",
+            "categories of one column that are distinguished; rarer ones count as unseen",
+            more="distinguishes more, makes the input wider",
             less="merges rare ones",
             why="more are seldom learnt from",
         ),

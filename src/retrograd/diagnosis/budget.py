@@ -74,20 +74,20 @@ def within(program: Program, budget: Budget, seeds: int) -> tuple[Program, Obser
     first = program.observed
     if first is None or not first.cut:
         return program, first
-    each = budget.left / max(seeds - 1, 1)
+    seconds_each = budget.left / max(seeds - 1, 1)
     if is_streamed(program.dataset.train):
-        program.runs.seconds = each
+        program.runs.seconds = seconds_each
         return program, first
     speed = first.steps / max(budget.used - began, 1e-9)
-    share = each * speed / program.prepared.steps
+    share = seconds_each * speed / program.prepared.steps
     rows = program.dataset.rows["train"]
     chosen = max(MOST_ROWS, int(share * rows))
     if chosen >= rows:
-        program.runs.seconds = each
+        program.runs.seconds = seconds_each
         return program, first
     told = f"on a sample of {chosen:,} of {rows:,} training rows"
-    budget.tell(f"all rows would take too long: going on {told}")
-    return Program(program.config, sampled(program.dataset, chosen), each, sample=told), None
+    budget.tell(f"all rows would take too long: continuing {told}")
+    return Program(program.config, sampled(program.dataset, chosen), seconds_each, sample=told), None
 
 
 def sampled(dataset: Dataset, rows: int, seed: int = 0) -> Dataset:

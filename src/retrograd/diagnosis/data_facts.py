@@ -68,8 +68,8 @@ class DataFacts:
     @property
     def unknown_classes(self) -> list[str]:
         """The classes of validation rows that no training row has."""
-        found = np.asarray(self.dataset.valid["y"]).reshape(-1)[self.strangers] if self.dataset.valid else ()
-        return [self.dataset.class_name(int(number)) for number in np.unique(found)]
+        strange = np.asarray(self.dataset.valid["y"]).reshape(-1)[self.strangers] if self.dataset.valid else ()
+        return [self.dataset.class_name(int(number)) for number in np.unique(strange)]
 
     @property
     def badly_split(self) -> bool:

@@ -109,30 +109,30 @@ def examine(program: Program, seeds: int = SEEDS, budget: Budget | None = None, 
     """
     budget = Budget() if budget is None else budget
     budget.tell("looking at configuration and data, fitting references")
-    found = list(look(program, STAGES[:3]))
-    hopeless = any(f.name == "no_signal" for f in found)
+    findings_so_far = list(look(program, STAGES[:3]))
+    hopeless = any(f.name == "no_signal" for f in findings_so_far)
     runs: list[Observed] = []
     if program.refusal is None:
         program, runs = trained(program, 1 if hopeless else seeds, budget, frugal)
         if hopeless and any(beats_chance(program, run) for run in runs):
-            hopeless, found = False, [f for f in found if f.name != "no_signal"]
+            hopeless, findings_so_far = False, [f for f in findings_so_far if f.name != "no_signal"]
             runs += further(program, runs, seeds, budget, frugal)
     verdict = judge(program, runs, hopeless)
     if runs and not hopeless:
         shown = program.seen_in(runs[verdict.run])
         budget.tell("looking at the runs")
         if shown is not program:
-            found = [f for f in found if f.name in symptoms and symptoms[f.name].stage != "probe"]
-            found += look(shown, STAGES[2:])
+            findings_so_far = [f for f in findings_so_far if f.name in symptoms and symptoms[f.name].stage != "probe"]
+            findings_so_far += look(shown, STAGES[2:])
         else:
-            found += look(shown, STAGES[3:])
+            findings_so_far += look(shown, STAGES[3:])
     levels = program.data.levels if program.data.y is not None else None
-    findings = ranked(found, verdict.state)
+    findings = ranked(findings_so_far, verdict.state)
     tried: tuple[Experiment, ...] = ()
     if not frugal and verdict.state == "ill":
         budget.tell("trying remedies one by one")
         tried = experiments(program, runs, findings, min(EXPERIMENTS, budget.rest))
-    findings = ranked(found, verdict.state, tried)
+    findings = ranked(findings_so_far, verdict.state, tried)
     return Diagnosis(program, verdict, tuple(findings), levels, tuple(runs), tried)
 
 
@@ -149,20 +149,20 @@ def trained(program: Program, seeds: int, budget: Budget, frugal: bool) -> tuple
 
 def further(program: Program, runs: list[Observed], seeds: int, budget: Budget, frugal: bool) -> list[Observed]:
     """Return the runs of further seeds."""
-    own, last, began = list(runs), 0.0, budget.used
+    all_runs, last, began = list(runs), 0.0, budget.used
     most = seeds if frugal or seeds == 1 else max(seeds, MOST_SEEDS)
-    while len(own) < most and budget.allows(len(own), last):
-        if len(own) >= seeds:
+    while len(all_runs) < most and budget.allows(len(all_runs), last):
+        if len(all_runs) >= seeds:
             quick = budget.used - began < QUICK and last < QUICK / 2
-            if not quick and not undecided(program, own):
+            if not quick and not undecided(program, all_runs):
                 break
-        budget.tell(f"run {len(own) + 1} of {max(seeds, len(own) + 1)}")
+        budget.tell(f"run {len(all_runs) + 1} of {max(seeds, len(all_runs) + 1)}")
         start = budget.used
-        own.append(program.runs.of(program.seed + len(own)))
+        all_runs.append(program.runs.of(program.seed + len(all_runs)))
         last = budget.used - start
-        if len(own) == 1:
-            program.__dict__["observed"] = own[0]
-    return own[len(runs) :]
+        if len(all_runs) == 1:
+            program.__dict__["observed"] = all_runs[0]
+    return all_runs[len(runs) :]
 
 
 def look(program: Program, stages: tuple[str, ...]) -> Iterator[Finding]:

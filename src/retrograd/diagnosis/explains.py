@@ -60,9 +60,9 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
 
 def explained(names: Collection[str]) -> set[str]:
     """Return those of some findings that others among them explain; two that explain each other stay as they are."""
-    found = set()
+    effects = set()
     for cause in names:
         for name in EXPLAINS.get(cause, ()):
             if name in names and cause not in EXPLAINS.get(name, ()):
-                found.add(name)
-    return found
+                effects.add(name)
+    return effects

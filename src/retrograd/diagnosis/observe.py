@@ -98,9 +98,9 @@ def observe(
         last[:] = [jax.device_get(variables)]
         columns = getattr(prepared.dataset, part)
         loss, _ = scorer.evaluator.loss(variables, columns)
-        own = scorer.score(variables, "train")
-        held = own if part == "train" else scorer.score(variables, part)
-        moments.append(Moment(0, own, held, 0.0, loss, look(variables) if look else None))
+        in_training = scorer.score(variables, "train")
+        held = in_training if part == "train" else scorer.score(variables, part)
+        moments.append(Moment(0, in_training, held, 0.0, loss, look(variables) if look else None))
         compiling[:] = compiling or [time.perf_counter() - start]
         return {part: {"loss": loss}}
 

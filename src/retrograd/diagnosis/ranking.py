@@ -13,23 +13,23 @@ SHOWN = 0.95  # confidence in a cause whose remedy alone repairs
 RATE, UPDATES = "optimizer.learning_rate", "training.epochs"
 
 
-def ranked(found: Sequence[Finding], state: str, tried: Sequence[Experiment] = ()) -> list[Finding]:
+def ranked(findings: Sequence[Finding], state: str, tried: Sequence[Experiment] = ()) -> list[Finding]:
     """Return findings with the likeliest cause first; where the network learns, oddities are notes.
 
     First comes the cause whose remedy alone repairs. What the configuration and the data show explains more than what
     the run shows: the latter are its effects. So is what another finding explains.
     """
-    unique = list({(f.name, f.path): f for f in found}.values())
+    unique = list({(f.name, f.path): f for f in findings}.values())
     if state == "healthy":
         unique = [f._replace(severity="note") for f in unique]
     later = explained({f.name for f in unique})
     order = sorted(unique, key=lambda f: (f.severity == "note", is_effect(f), f.name in later, -f.confidence))
     for experiment in tried:
-        order = _told(order, experiment)
+        order = _with_experiment(order, experiment)
     return order
 
 
-def _told(order: list[Finding], experiment: Experiment) -> list[Finding]:
+def _with_experiment(order: list[Finding], experiment: Experiment) -> list[Finding]:
     """Return findings with what an experiment has shown: beside the finding that named the remedy, else as its own."""
     family = next((first for first, all_ in FAMILIES.items() if experiment.remedy in all_), experiment.remedy)
     evidence = (
@@ -38,14 +38,14 @@ def _told(order: list[Finding], experiment: Experiment) -> list[Finding]:
     )
     place = _place(order, experiment.remedy, family)
     if place is None:
-        return [_own(experiment, family, evidence), *order] if experiment.heals else order
+        return [_new_finding(experiment, family, evidence), *order] if experiment.heals else order
     old = order[place]
-    told = old._replace(evidence=tuple(dict.fromkeys((*old.evidence, *evidence))))
+    shown = old._replace(evidence=tuple(dict.fromkeys((*old.evidence, *evidence))))
     if not experiment.heals:
-        return [*order[:place], told, *order[place + 1 :]]
+        return [*order[:place], shown, *order[place + 1 :]]
     named = tuple(dict.fromkeys((experiment.remedy, *old.remedies)))
-    told = told._replace(remedies=named, confidence=max(old.confidence, SHOWN))
-    return [told, *order[:place], *order[place + 1 :]]
+    shown = shown._replace(remedies=named, confidence=max(old.confidence, SHOWN))
+    return [shown, *order[:place], *order[place + 1 :]]
 
 
 def _place(order: list[Finding], remedy: str, family: str) -> int | None:
@@ -59,11 +59,11 @@ def _place(order: list[Finding], remedy: str, family: str) -> int | None:
     return next(iter(causes or effects), None)
 
 
-def _own(experiment: Experiment, family: str, evidence: tuple[Evidence, ...]) -> Finding:
+def _new_finding(experiment: Experiment, family: str, evidence: tuple[Evidence, ...]) -> Finding:
     """Return the finding that an experiment makes where no other one had named its remedy."""
     if family == "more_updates":
         message = "training ends too early: with more updates, and nothing else changed, it learns"
         return Finding("travel", UPDATES, message, evidence, (experiment.remedy,), "fault", "S12", SHOWN)
-    too = "large" if family == "lower_rate" else "small"
-    message = f"the learning rate is too {too}: with {experiment.rate:.3g}, and nothing else changed, it learns"
+    size = "large" if family == "lower_rate" else "small"
+    message = f"the learning rate is too {size}: with {experiment.rate:.3g}, and nothing else changed, it learns"
     return Finding("learning_rate", RATE, message, evidence, (experiment.remedy,), "fault", "S07", SHOWN)

@@ -55,7 +55,7 @@ def _steps_alike(one: RunConfig, other: RunConfig) -> bool:
 def rescaled(dataset: Dataset, before: DataSettings | None, after: DataSettings | None) -> Dataset | None:
     """Return the data set as other settings of its scaling would have made it, fitted on the training part."""
     old, new = before or DataSettings(), after or DataSettings()
-    changed = {each.name for each in fields(DataSettings) if getattr(old, each.name) != getattr(new, each.name)}
+    changed = {field.name for field in fields(DataSettings) if getattr(old, field.name) != getattr(new, field.name)}
     if not changed <= RESCALES:
         return None
     columns: dict[str, tuple[Any, ...]] = {}

@@ -129,7 +129,7 @@ class NetworkEstimator(ABC, BaseEstimator):
         self.run_ = None
         if self.runs is not None:
             if goes_on:
-                raise ValueError("a run folder holds a whole run: leave `runs` out to go on with warm_start=True")
+                raise ValueError("a run folder holds a whole run: leave `runs` out to continue with warm_start=True")
             self.run_ = run = train_prepared(prepared, root=self.runs)
             model, history = run.model, run.history
         else:
@@ -281,7 +281,7 @@ class NetworkEstimator(ABC, BaseEstimator):
 def _refuse_ensemble(members: int) -> None:
     """Raise ValueError for an ensemble: its networks cannot be trained further, nor in portions."""
     if members > 1:
-        raise ValueError("an ensemble does not go on: leave `ensemble` out, or use fit with warm_start=False")
+        raise ValueError("an ensemble cannot be continued: leave `ensemble` out, or use fit with warm_start=False")
 
 
 def _without_rows(dataset: Dataset) -> Dataset:

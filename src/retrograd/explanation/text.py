@@ -32,7 +32,7 @@ def risks(made: RunFacts) -> Iterator[str]:
     """Yield what looks risky, before a step has run: in full only what stands beside no line below."""
     places, elsewhere = made.risks_by_place(), made.at()
     if places:
-        yield "LOOKS RISKY  (why stands beside each line)"
+        yield "LOOKS RISKY  (the reason is beside each line)"
     for place, risky in places.items():
         yield from wrapped(f"! {place}: {', '.join(risk.finding.name for risk in risky)}", "  ")
     yield from told(elsewhere)

@@ -144,7 +144,7 @@ def _beside(key: str, kind: str, path: str) -> str:
     setting = same_thing(key, [field.name for field in fields((layers if kind in layers else blocks)[kind])])
     if near.startswith("did") or setting is None:
         return near
-    return f"did you mean '{path}.{kind}.{setting}'? the settings of a layer stand under its name"
+    return f"did you mean '{path}.{kind}.{setting}'? the settings of a layer belong under its name"
 
 
 def _near(key: str, known: list[str]) -> str:

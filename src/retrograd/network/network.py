@@ -269,15 +269,15 @@ def own_params(params: Mapping[str, Params], node: Node) -> Params:
     return seen
 
 
-def check_shares(node: Node, own: Params, params: Mapping[str, Params]) -> None:
+def check_shares(node: Node, tensors: Params, params: Mapping[str, Params]) -> None:
     """Raise unless what a node shares exists by both names: in its own layer, and earlier in the network.
 
     `own` is what its layer would have alone, `params` what the nodes before it own.
     """
     for name, path in node.share:
-        if name not in own:
+        if name not in tensors:
             raise ConfigError(
-                f"the layer has no parameter '{name}'", where=f"share.{name}", cure=did_you_mean(name, own)
+                f"the layer has no parameter '{name}'", where=f"share.{name}", cure=did_you_mean(name, tensors)
             )
         owner, _, shared = path.removesuffix(TRANSPOSED).rpartition("/")
         value = params.get(owner, {}).get(shared)
@@ -287,5 +287,5 @@ def check_shares(node: Node, own: Params, params: Mapping[str, Params]) -> None:
             cure = f"{near} (have: {', '.join(have)})" if near.startswith("did") else near
             raise ConfigError(f"there is no parameter '{path}' before it", where=f"share.{name}", cure=cure)
         shape = value.shape[::-1] if path.endswith(TRANSPOSED) else value.shape
-        if shape != own[name].shape:
-            raise ShapeError(f"'{path}' has the shape {shape}, expected {own[name].shape}", where=f"share.{name}")
+        if shape != tensors[name].shape:
+            raise ShapeError(f"'{path}' has the shape {shape}, expected {tensors[name].shape}", where=f"share.{name}")

@@ -80,7 +80,7 @@ class FeedForward(Block):
 class Transformer(Block):
     """What encoder and decoder have in common: a stack of layers, each a few parts in residual connections.
 
-    `norm` stands before each part (`pre`: deep stacks learn from the start) or after each sum (`post`: the first
+    `norm` comes before each part (`pre`: deep stacks learn from the start) or after each sum (`post`: the first
     Transformer, and PyTorch by default); with `pre` a last norm ends the stack, unless `final_norm` is
     false. `hidden`, `activation` and `gated` are those of `feed_forward`; `dropout` acts on the attention weights, in
     the feed-forward part, and on what each part adds.
@@ -108,9 +108,7 @@ class Transformer(Block):
     gated: Annotated[bool, Words("whether a second product multiplies the activation")] = False
     norm: Annotated[
         Literal["pre", "post"],
-        Words(
-            "whether the norm stands before each part or after each sum", why="pre: deep stacks learn from the start"
-        ),
+        Words("whether the norm comes before each part or after each sum", why="pre: deep stacks learn from the start"),
     ] = "pre"
     final_norm: Annotated[
         bool, Words("whether a last norm ends a `pre` stack", why="its sums are not normalised otherwise")

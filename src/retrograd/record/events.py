@@ -83,7 +83,7 @@ class Resumed(Event):
     @property
     def text(self) -> str:
         """The same in words."""
-        return f"goes on after step {self.step:,}, in epoch {self.epoch + 1}" if self.step else "begins again"
+        return f"continues after step {self.step:,}, in epoch {self.epoch + 1}" if self.step else "begins again"
 
 
 @dataclass(frozen=True)

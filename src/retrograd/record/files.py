@@ -17,7 +17,7 @@ TEMPORARY = ".tmp"  # ends the name of a file that is being written
 REFUSALS = {
     errno.ENOSPC: ("disk full", "free some space or write to another disk"),
     errno.EDQUOT: ("disk quota exceeded", "free some space or write to another disk"),
-    errno.EFBIG: ("larger than the system lets a file be", "raise the limit (ulimit -f) or write to another disk"),
+    errno.EFBIG: ("larger than the system allows a file to be", "raise the limit (ulimit -f) or write to another disk"),
     errno.EROFS: ("read-only file system", "choose a folder that can be written to"),
     errno.EACCES: ("permission denied", "choose a folder that can be written to"),
     errno.EPERM: ("permission denied", "choose a folder that can be written to"),

@@ -62,11 +62,11 @@ class RunFolder:
             message = "not a folder" if os.path.exists(path) else "not found"
             raise UsageError(message, where=str(path), cure="give the folder of a run")
         if not readable(path):
-            raise ResourceError("permission denied", where=str(path), cure="ask its owner for the right to read it")
+            raise ResourceError("permission denied", where=str(path), cure="ask its owner for permission to read it")
         settle_if_free(path)
         missing = [name for name in (CONFIG, EVENTS) if not os.path.exists(path / name)]
         if missing:
-            raise UsageError(f"no run: it holds no {' and no '.join(missing)}", where=str(path))
+            raise UsageError(f"not a run: it has no {' and no '.join(missing)}", where=str(path))
         return RunFolder(path)
 
     @property

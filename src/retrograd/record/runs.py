@@ -39,7 +39,7 @@ def latest(root: Path) -> RunFolder:
     """Return the run that was started last."""
     runs = list_runs(root)
     if not runs:
-        raise UsageError("holds no run", where=str(root), cure="train first, or say where the runs are")
+        raise UsageError("contains no run", where=str(root), cure="train first, or say where the runs are")
     return RunFolder.open(runs[-1].path)
 
 

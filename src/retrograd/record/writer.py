@@ -97,7 +97,7 @@ class RunWriter(RunFolder):
                 raise in_use(path)
             if not overwrite:
                 cure = "use another --run, or --force to replace it"
-                raise UsageError("already holds a run", where=str(path), cure=cure)
+                raise UsageError("already contains a run", where=str(path), cure=cure)
         return cls(path, clock)
 
     @classmethod
@@ -132,7 +132,7 @@ class RunWriter(RunFolder):
             self._write_rest()
         except RetrogradError as error:
             if len(self._unwritten) == 1:
-                warnings.warn(f"training goes on, but is not recorded: {error}", RetrogradWarning, stacklevel=2)
+                warnings.warn(f"training continues, but is not recorded: {error}", RetrogradWarning, stacklevel=2)
 
     def _write_rest(self) -> None:
         while self._unwritten:
@@ -247,5 +247,5 @@ def _holds_run(path: Path) -> bool:
         raise refusal(error, path) from None
     own = names & {CONFIG, EVENTS, MODEL} or {name for name in names if name.startswith(MARK)}
     if names and not own:
-        raise UsageError("not empty, and holds no run", where=str(path), cure="give a new folder")
+        raise UsageError("not empty, and not a run", where=str(path), cure="give a new folder")
     return is_run(path)

@@ -18,18 +18,18 @@ OVERFIT = ("early_stopping", "weight_decay", "add_dropout", "augment_images", "m
 
 def consistent(names: Iterable[str]) -> tuple[str, ...]:
     """Return remedies without repetition, and of those that change the learning rate only the first."""
-    kept = list(dict.fromkeys(names))
-    spare = [name for name in kept if name in RATES][1:]
-    return tuple(name for name in kept if name not in spare)
+    once = list(dict.fromkeys(names))
+    spare = [name for name in once if name in RATES][1:]
+    return tuple(name for name in once if name not in spare)
 
 
 def bundles(diagnosis: Diagnosis) -> Iterator[tuple[str, ...]]:
     """Yield bundles: what an experiment has shown, what findings name, what makes a program sound, larger changes."""
     causes = diagnosis.causes
-    own = [finding for finding in causes if finding.remedies and not is_effect(finding)] or causes
-    first = consistent(finding.remedies[0] for finding in own if finding.remedies)
-    faults = consistent(finding.remedies[0] for finding in own if finding.remedies and finding.severity == "fault")
-    sure = consistent(finding.remedies[0] for finding in own if finding.remedies and finding.confidence >= SURE)
+    named = [finding for finding in causes if finding.remedies and not is_effect(finding)] or causes
+    first = consistent(finding.remedies[0] for finding in named if finding.remedies)
+    faults = consistent(finding.remedies[0] for finding in named if finding.remedies and finding.severity == "fault")
+    sure = consistent(finding.remedies[0] for finding in named if finding.remedies and finding.confidence >= SURE)
     every = tuple(dict.fromkeys(name for finding in causes for name in finding.remedies))
     healed = tuple(experiment.remedy for experiment in diagnosis.experiments if experiment.heals)
     if healed:

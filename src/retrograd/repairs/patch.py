@@ -79,13 +79,13 @@ def _short(entry: Any) -> Any:
     """Return `{dense: 3}` for `{dense: {units: 3}}`: the value alone fills the first field."""
     if not isinstance(entry, Mapping):
         return entry
-    found = dict(entry)
+    short = dict(entry)
     for registry in (layers, optimizers):
-        for kind in [kind for kind in found if kind in registry and isinstance(found[kind], Mapping)]:
+        for kind in [kind for kind in short if kind in registry and isinstance(short[kind], Mapping)]:
             first = fields(registry[kind])[0].name if fields(registry[kind]) else None
-            if list(found[kind]) == [first] and not isinstance(found[kind][first], (Mapping, list)):
-                found[kind] = found[kind][first]
-    return found
+            if list(short[kind]) == [first] and not isinstance(short[kind][first], (Mapping, list)):
+                short[kind] = short[kind][first]
+    return short
 
 
 def _keys(old: Sequence[Any], new: Sequence[Any]) -> tuple[list[str], list[str]]:

@@ -38,14 +38,14 @@ def search(diagnosis: Diagnosis, ward: Ward, seeds: int) -> Search:
     """Return the smallest set of remedies that measured better than the start by more than the noise."""
     start = ward.start(diagnosis)
     ward.budget.spent += sum(run.steps for run in diagnosis.runs)
-    found = Search(start, None, explore(diagnosis, ward, start), ward.budget)
-    for chosen in finals(found, ward, seeds, reachable(diagnosis)):
+    result = Search(start, None, explore(diagnosis, ward, start), ward.budget)
+    for chosen in finals(result, ward, seeds, reachable(diagnosis)):
         if better(chosen, start):
-            for candidate in dict.fromkeys((minimal(chosen, ward, found.tried), chosen)):
+            for candidate in dict.fromkeys((minimal(chosen, ward, result.tried), chosen)):
                 if better(candidate, start) and confirmed(candidate, start, ward, seeds):
-                    found.best = candidate
-                    return found
-    return found
+                    result.best = candidate
+                    return result
+    return result
 
 
 def reachable(diagnosis: Diagnosis) -> float:
@@ -83,12 +83,12 @@ def explore(diagnosis: Diagnosis, ward: Ward, start: Candidate) -> list[Candidat
     return tried
 
 
-def finals(found: Search, ward: Ward, seeds: int, enough: float) -> Iterator[Candidate]:
+def finals(search_so_far: Search, ward: Ward, seeds: int, enough: float) -> Iterator[Candidate]:
     """Yield the most promising candidates after whole trials, the best first.
 
     A third one is tried where neither of two reaches what the data hold.
     """
-    promising = sorted(found.tried, key=lambda c: (-round((c.promise - RISK * ward.risks(c)) / NEAR), c.cost))
+    promising = sorted(search_so_far.tried, key=lambda c: (-round((c.promise - RISK * ward.risks(c)) / NEAR), c.cost))
     promising = promising[:FINALISTS]
     ward.forget(promising)
     seen: list[Candidate] = []

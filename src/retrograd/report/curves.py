@@ -54,7 +54,7 @@ def curves_section(story: Story) -> tuple[Markup, list[Any]]:
     drawn = [drawing(i, chart, numbers, marked) for i, chart in enumerate(shown[:MOST_CHARTS])]
     if not drawn:
         return Markup(""), []
-    words = [*_constant_rate(story), "The table of epochs below holds the numbers."]
+    words = [*_constant_rate(story), "The table of epochs below has the numbers."]
     page = element(
         "section",
         element("h2", "Curves"),

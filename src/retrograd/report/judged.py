@@ -49,7 +49,7 @@ def _sentences(judged: Judged) -> list[str]:
         whole = "in every label " if judged.labels else ""
         sentences.append(f"{judged.right:,} of {judged.count:,} {judged.unit} are right {whole}".rstrip() + ".")
     if judged.nonfinite:
-        sentences.append(f"For {judged.nonfinite:,} the output is not finite; they stand among the worst rows only.")
+        sentences.append(f"For {judged.nonfinite:,} the output is not finite; they appear among the worst rows only.")
     return sentences
 
 

@@ -37,7 +37,7 @@ def _trials(repair: Repaired) -> list[Markup]:
     order = sorted(repair.tried, key=lambda t: (not t.accepted, not t.scores, -(_score(t))))
     shown = [*([repair.start] if repair.start else []), *order[:MOST_TRIED]]
     left = len(order) - MOST_TRIED
-    more = f" {left} more stand in repair.json." if left > 0 else ""
+    more = f" {left} more are in repair.json." if left > 0 else ""
     words = f"{len(repair.tried)} bundles in {repair.updates:,} updates; ± is a standard error over the seeds.{more}"
     head = ["remedies", "held-out score", "±", "gain", "seeds", ""]
     return [element("p", words, class_="soft"),
@@ -65,4 +65,4 @@ def _score(tried: Tried) -> float:
 def _lines(difference: str) -> list[str]:
     """Return a diff line by line: each is short enough to be shown whole."""
     lines = [f"{line}\n" for line in difference[:MOST_DIFFERENCE].splitlines()]
-    return lines if len(difference) <= MOST_DIFFERENCE else [*lines, "... the rest stands in repair.json"]
+    return lines if len(difference) <= MOST_DIFFERENCE else [*lines, "... the rest is in repair.json"]

@@ -68,7 +68,7 @@ def report(story: Story) -> str:
         element("p", role="status", class_="unseen", id="said"),
         element(
             "footer",
-            "Made from what the run's folder holds: config.yaml, events.jsonl, model.safetensors, *.json.",
+            "Made from the files in the run's folder: config.yaml, events.jsonl, model.safetensors, *.json.",
         ),
         embedded(data),
         element("script", Markup((HERE / "page.js").read_text(encoding="utf-8"))),

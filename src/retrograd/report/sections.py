@@ -86,7 +86,7 @@ def _tile(name: str, number: str, more: str) -> Markup:
 def _ending(story: Story) -> str:
     stop = story.stopped
     if stop is None:
-        return "the run goes on, or was cut off; this page shows what it had recorded."
+        return "the run is still going, or was cut off; this page shows what it has recorded so far."
     return f"{stop.reason} ({stop.sentence})" if stop.sentence else stop.reason
 
 
@@ -193,7 +193,7 @@ def config_section(story: Story) -> Markup:
     """Return the configuration, with every default filled in."""
     text = story.config
     cut = whole(text[:MOST_CONFIG])
-    more = [element("p", "The rest stands in config.yaml.", class_="soft")] if len(text) > MOST_CONFIG else []
+    more = [element("p", "The rest is in config.yaml.", class_="soft")] if len(text) > MOST_CONFIG else []
     words = element("summary", element("b", "Configuration"), element("span", " every setting", class_="soft"))
     return element("details", words, element("pre", cut, tabindex=0), *more, class_="block")
 
@@ -209,7 +209,7 @@ def epochs_section(story: Story) -> Markup:
     every = math.ceil(len(epochs) * len(head) / MOST_CELLS)
     best = story.stopped.best_epoch if story.stopped else None
     shown = [e for i, e in enumerate(epochs) if i % every == 0 or e.epoch == best or e is epochs[-1]]
-    words = "every epoch" if every == 1 else f"every {every} epochs of {len(epochs):,}; events.jsonl holds all"
+    words = "every epoch" if every == 1 else f"every {every} epochs of {len(epochs):,}; events.jsonl has all"
     words += "" if best is None else f"; the best is epoch {best}"
     rows = [_epoch_row(epoch, measured) for epoch in shown]
     title = element("summary", element("b", "Epochs"), element("span", f" {words}", class_="soft"))

@@ -83,7 +83,7 @@ def health_section(story: Story, nodes: Sequence[str]) -> tuple[Markup, list[Any
     count = len(story.health)
     merged = count > len(found[0].steps)
     words = f"A row for each layer or parameter; time runs to the right, {count:,} readings."
-    words += " A cell stands for neighbouring readings and shows the largest of them." if merged else ""
+    words += " A cell represents neighbouring readings and shows the largest of them." if merged else ""
     section = element(
         "section",
         element("h2", "Health"),
@@ -181,7 +181,7 @@ def _drawn(index: int, strip: Strip, is_open: bool) -> tuple[Markup, Any]:
         element("th", "last", scope="col"),
         element("th", "lowest to highest", scope="col", class_="wide"),
     )
-    more = f"{strip.left_out:,} more paths stand in events.jsonl." if strip.left_out else ""
+    more = f"{strip.left_out:,} more paths are in events.jsonl." if strip.left_out else ""
     markup = element(
         "details",
         element("summary", element("b", strip.title), element("span", f" {_summary(strip)}", class_="soft")),

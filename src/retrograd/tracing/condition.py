@@ -121,7 +121,9 @@ def first_step(source: Source, text: str) -> int:
     ).run(first)
     if not met or met[0] > source.last:
         raise UsageError(
-            f"{text} held in none of {source.last} steps", where="break", cure="train longer, or ask for less"
+            f"{text} held in none of {source.last} steps",
+            where="break",
+            cure="train longer, or choose a weaker condition",
         )
     return met[0]
 

@@ -168,7 +168,7 @@ class Writer:
     def origin(self, part: Contribution) -> tuple[list[Line], str]:
         """Return the lines of a contribution, and a sentence that says where it comes from."""
         if part.source == GIVEN:
-            return _plain(part, self.f), "from outside: the delta that was given"
+            return _plain(part, self.f), "from outside: the given delta"
         objective = next((candidate for candidate in self.step.objectives if candidate.name == part.source), None)
         if objective is not None:
             words = f"from {objective.name} ({objective.loss.kind}): {objective.loss.formulas().backward[0]}"

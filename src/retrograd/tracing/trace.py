@@ -175,7 +175,7 @@ class Request(NamedTuple):
         if self.dtype not in ("float64", "float32"):
             raise UsageError(f"expected float64 or float32, found {self.dtype!r}", where="dtype")
         if self.sample is not None and self.batch is not None:
-            raise UsageError("sample and batch are both given", cure="give one of them")
+            raise UsageError("sample and batch exclude each other", cure="give one of them")
         path = None if self.node is None else node_path(source.prepared.network, self.node)
         step = self.step if self.break_when is None else first_step(source, self.break_when)
         check_step(source, step)

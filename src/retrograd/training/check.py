@@ -77,7 +77,7 @@ def _at_path(path: Path, dataset: Dataset | None, entries: int | None, seed: int
     if path.is_dir():
         settle_if_free(path)
         if not (path / CONFIG).is_file() or not (path / MODEL).is_file():
-            raise UsageError(f"no finished run: it holds no {CONFIG} or no {MODEL}", where=str(path))
+            raise UsageError(f"not a finished run: it has no {CONFIG} or no {MODEL}", where=str(path))
         model = load(path)
         return check_prepared(
             prepare(with_start(model.config, None), dataset), model.variables, entries=entries, seed=seed

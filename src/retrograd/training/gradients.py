@@ -56,7 +56,7 @@ def refuse_wrong(report: CheckReport) -> None:
     if report.verdict != "wrong":
         return
     faults = [fault for found in report.checks for fault in found.faults]
-    cure = "`retrograd check` tells more; mend the layer's backward"
+    cure = "`retrograd check` shows more; correct the layer's backward"
     problems = [Problem("", str(fault), cure) for fault in faults]
     problems += [Problem("", clause, cure) for clause in report.broken]
     wrong = [tensor for found in report.checks for tensor in found.tensors if tensor.verdict == "wrong"]

@@ -151,7 +151,7 @@ def with_own_start(config: RunConfig, run: Path) -> RunConfig:
     if config.training.start is None:
         return config
     if not (run / START).exists():
-        message, cure = "the weights that the run began with are gone", "bring the file back, or train anew"
+        message, cure = "the weights that the run began with are gone", "restore the file, or train again"
         raise ModelFileError(message, where=str(run / START), cure=cure)
     return with_start(config, str(run / START))
 

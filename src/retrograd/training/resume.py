@@ -67,7 +67,7 @@ def resume(
 
     It ends with the weights and the history of a run that was never interrupted. `epochs` trains a finished run
     further, to so many epochs in all. The data of a run that was trained on arrays or frames are given again, as they
-    were to `fit`; a Run that is given instead of its name has them. Time limits go on counting.
+    were to `fit`; a Run that is given instead of its name has them. Time limits keep counting.
 
         run = rg.resume("last")
         run = rg.resume(run, epochs=200)
@@ -196,7 +196,7 @@ def refuse_other_data(place: RunFolder, begun: Started | None, prepared: Prepare
     if begun and begun.data_digest and begun.data_digest != prepared.dataset.digest:
         where = str(data.path) if data and data.path else str(place.path)
         message = "the data are not those of the run any more: they have another digest"
-        raise DataError(message, where=where, cure="bring them back as they were, or train anew")
+        raise DataError(message, where=where, cure="restore them, or train again")
 
 
 def refuse_other_settings(where: Path, settings: Mapping[str, Any], prepared: Prepared, extends: bool) -> None:
@@ -210,7 +210,7 @@ def refuse_other_settings(where: Path, settings: Mapping[str, Any], prepared: Pr
     ]
     if problems:
         last = problems.pop()
-        cure = last.cure or "resume with the settings of the run, or train anew"
+        cure = last.cure or "resume with the settings of the run, or train again from the start"
         raise ConfigError([*problems, last._replace(cure=cure)])
     epochs, was = prepared.config.training.epochs, int(settings["training"]["epochs"])
     if epochs < was:
@@ -230,7 +230,7 @@ def refuse_other_order(point: Point, prepared: Prepared) -> None:
     is_now = reads_in_blocks(prepared.dataset.train)
     if point.facts and point.facts.in_blocks != is_now:
         message = f"{ways[point.facts.in_blocks]} in {point.path}, {ways[is_now]} here, as the memory decides"
-        cure = "resume with as much memory as before, and the same data.cache; or train anew"
+        cure = "resume with as much memory as before, and the same data.cache; or train again from the start"
         raise ResourceError(message, where="order of the rows", cure=cure)
 
 

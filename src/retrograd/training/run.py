@@ -213,7 +213,7 @@ def train_into(
             valid_rows=dataset.rows.get("valid", 0),
             watchers=(place.keep, *watchers),
             asked_to_stop=asked,
-            told=place.keep,
+            announce=place.keep,
             look=(lambda *state: [look(*state) for look in looks]) if looks else None,
             keep=Keeper(lambda variables, best: save(trained(prepared, variables, best.metrics), place)),
             save=saver if kept.keep else None,

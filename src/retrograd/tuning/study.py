@@ -236,7 +236,9 @@ def begin(folder: Path, config: RunConfig, resumes: bool, layers: Sequence[Path]
     settings = {"config": plain_config(portable(config)), "layers": [str(Path(path).resolve()) for path in layers]}
     there = (folder / SETTINGS).exists()
     if there and not resumes:
-        raise UsageError("holds a study already", where=str(folder), cure="go on with --resume, or move it away")
+        raise UsageError(
+            "already contains a study", where=str(folder), cure="continue it with --resume, or move it away"
+        )
     if resumes and not there:
         raise UsageError("there is no study to be resumed", where=str(folder), cure="leave --resume out")
     if not there:

@@ -77,7 +77,7 @@ class SGD(Optimizer):
 class Adagrad(Optimizer):
     """Divide each gradient by the root of the sum of its squares so far.
 
-    See:  Duchi et al. 2011. The sum starts at 0 as in PyTorch (optax, Keras: 0.1); eps stands inside the root, where
+    See:  Duchi et al. 2011. The sum starts at 0 as in PyTorch (optax, Keras: 0.1); eps is inside the root, where
           optax has it (PyTorch: outside). PyTorch's `lr_decay` is the schedule `inverse_time`.
     """
 
@@ -110,7 +110,7 @@ class RMSprop(Optimizer):
     momentum: of what results, before the learning rate.
 
     See:  Tieleman & Hinton 2012, lecture 6.5; Graves 2013, arXiv:1308.0850 (centered). As in PyTorch decay is 0.99
-          and eps stands outside the root; optax and Keras have 0.9 and inside. optax applies the rate before momentum.
+          and eps is outside the root; optax and Keras have 0.9 and inside. optax applies the rate before momentum.
     """
 
     formula = "s = decay s + (1 - decay) g²; d = g / (sqrt(s) + eps)"

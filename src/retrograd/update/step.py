@@ -215,14 +215,14 @@ def _cost(lowered: Any) -> Cost:
 
 def without_frozen(network: Network, freeze: Sequence[str], tree: Mapping[str, Params]) -> dict[str, Params]:
     """Return a tree of parameters without those of frozen nodes and those whose paths match a pattern."""
-    left = {name: own for name, own in tree.items() if not network.by_name[name].frozen}
+    left = {name: tensors for name, tensors in tree.items() if not network.by_name[name].frozen}
     if not freeze:
         return left
-    found = {
-        node: {name: value for name, value in own.items() if not matches(f"{node}/{name}", freeze)}
-        for node, own in left.items()
+    chosen = {
+        node: {name: value for name, value in tensors.items() if not matches(f"{node}/{name}", freeze)}
+        for node, tensors in left.items()
     }
-    return {node: own for node, own in found.items() if own}
+    return {node: tensors for node, tensors in chosen.items() if tensors}
 
 
 def apply_gradients(
@@ -233,7 +233,7 @@ def apply_gradients(
     rate_factor: Array | float = 1.0,
 ) -> tuple[dict[str, Params], Any]:
     """Return new parameters and the optimiser's new state: p + rate_factor * update. What has no gradient stays."""
-    trained = {node: {name: params[node][name] for name in own} for node, own in grads.items()}
+    trained = {node: {name: params[node][name] for name in tensors} for node, tensors in grads.items()}
     updates, moments = chain.update(grads, moments, trained)
     scaled = jax.tree.map(lambda u: u * jnp.asarray(rate_factor, u.dtype), updates)
     return updated(params, optax.apply_updates(trained, scaled)), moments
@@ -241,7 +241,7 @@ def apply_gradients(
 
 def updated(params: Mapping[str, Params], new: Mapping[str, Params]) -> dict[str, Params]:
     """Return all parameters, with new values for those that have one."""
-    return {**params, **{node: {**params[node], **own} for node, own in new.items()}}
+    return {**params, **{node: {**params[node], **tensors} for node, tensors in new.items()}}
 
 
 def accumulate(
@@ -260,13 +260,13 @@ def accumulate(
         return backprop(network, objectives, train.params, train.state, ctx, batch)
     micros = split(batch, parts)
     counts = [count(network, objectives, micro) for micro in micros]
-    whole = {name: sum(each[name] for each in counts[1:]) + counts[0][name] for name in counts[0]}
+    whole = {name: sum(numbers[name] for numbers in counts[1:]) + counts[0][name] for name in counts[0]}
     total: Pass | None = None
     state = train.state
-    for i, (micro, own) in enumerate(zip(micros, counts, strict=True)):
+    for i, (micro, counted) in enumerate(zip(micros, counts, strict=True)):
         here = replace(ctx, key=None if ctx.key is None else jax.random.fold_in(ctx.key, i))
-        wide = {name: own[name].astype(jnp.result_type(float)) for name in own}  # float64 where that is on
-        shares = {name: jnp.where(whole[name] == 0, 0 * wide[name], wide[name] / whole[name]) for name in own}
+        wide = {name: counted[name].astype(jnp.result_type(float)) for name in counted}  # float64 where that is on
+        shares = {name: jnp.where(whole[name] == 0, 0 * wide[name], wide[name] / whole[name]) for name in counted}
         part = backprop(network, objectives, train.params, state, here, micro, shares)
         state = part.state
         if total is not None:

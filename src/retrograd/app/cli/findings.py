@@ -23,22 +23,23 @@ SCORES = {"binary": "accuracy", "multiclass": "accuracy", "multilabel": "mean AU
 MOST = 6  # causes that are shown in full
 
 
-def say_diagnosis(found: Diagnosis) -> None:
+def say_diagnosis(diagnosis: Diagnosis) -> None:
     """Print the verdict, the reference levels, causes with their evidence, and notes."""
-    print(found.program.describe())
-    print(filled(f"{WORDS[found.verdict.state]}: {found.verdict.sentence}", hang=0))
-    if found.levels is not None:
+    print(diagnosis.program.describe())
+    print(filled(f"{WORDS[diagnosis.verdict.state]}: {diagnosis.verdict.sentence}", hang=0))
+    if diagnosis.levels is not None:
         # the neighbours of a row in a whole truth table are its opposites: their score says nothing
-        names = [name for name in found.levels.held_out if not (found.levels.whole and name == "nearest")]
+        names = [name for name in diagnosis.levels.held_out if not (diagnosis.levels.whole and name == "nearest")]
         rows = [["", "network", *names]]
-        split = found.program.dataset.valid is not None
-        other = "held out" if split else "reachable" if found.levels.whole else "out of fold"
-        for part, scores in (("train", found.levels.train), (other, found.levels.held_out)):
-            own = [run.train_score if part == "train" else run.score for run in found.runs if split or part == "train"]
-            mean = alone(sum(own) / len(own)) if own else "-"
+        split = diagnosis.program.dataset.valid is not None
+        other = "held out" if split else "reachable" if diagnosis.levels.whole else "out of fold"
+        for part, scores in (("train", diagnosis.levels.train), (other, diagnosis.levels.held_out)):
+            runs = diagnosis.runs if split or part == "train" else ()
+            scores_of_runs = [run.train_score if part == "train" else run.score for run in runs]
+            mean = alone(sum(scores_of_runs) / len(scores_of_runs)) if scores_of_runs else "-"
             rows.append([part, mean, *(alone(scores.get(name)) for name in names)])
-        print(f"\n{SCORES.get(found.program.dataset.task, 'R²')} of the network and of references\n{table(rows)}")
-    causes, notes = found.causes, [f for f in found.findings if f.severity == "note"]
+        print(f"\n{SCORES.get(diagnosis.program.dataset.task, 'R²')} of the network and of references\n{table(rows)}")
+    causes, notes = diagnosis.causes, [f for f in diagnosis.findings if f.severity == "note"]
     for i, finding in enumerate(causes[:MOST], start=1):
         print(f"\n{i}. {finding.name} [{finding.code}], confidence {finding.confidence:.0%}")
         say_finding(finding)
@@ -60,28 +61,28 @@ def say_finding(finding: Finding) -> None:
         print(filled("; ".join(helps), "   may help: ", 13))
 
 
-def say_repair(found: Repair) -> None:
+def say_repair(repair: Repair) -> None:
     """Print what was tried, what helped and how much."""
     print()
-    print(filled(found.sentence, hang=0))
-    if found.found is None:
+    print(filled(repair.sentence, hang=0))
+    if repair.found is None:
         return
-    budget = found.found.budget
+    budget = repair.found.budget
     allowed = f" of {budget.updates:,}" if math.isinf(budget.seconds) else ""
-    print(f"{len(found.found.tried)} bundles tried with {budget.spent:,}{allowed} updates")
-    if found.random is not None:
-        drawn = found.shown(found.random)
+    print(f"{len(repair.found.tried)} bundles tried with {budget.spent:,}{allowed} updates")
+    if repair.random is not None:
+        drawn = repair.shown(repair.random)
         print(f"random search with as many updates: {drawn.mean:.3g} ± {drawn.spread:.2g}")
-    tried = sorted(found.found.tried, key=lambda candidate: (not candidate.scores, -candidate.shown))[:MOST]
+    tried = sorted(repair.found.tried, key=lambda candidate: (not candidate.scores, -candidate.shown))[:MOST]
     for candidate in tried:
-        mark = "*" if candidate is found.best else " "
+        mark = "*" if candidate is repair.best else " "
         short = "" if candidate.scores else " (a short look)"
         print(
-            filled(f"{_seven(found.shown(candidate).shown)}  {', '.join(candidate.remedies)}{short}", f" {mark} ", 12)
+            filled(f"{_seven(repair.shown(candidate).shown)}  {', '.join(candidate.remedies)}{short}", f" {mark} ", 12)
         )
-    if found.best is not None:
+    if repair.best is not None:
         print("\nwhat helped")
-        for name in found.best.remedies:
+        for name in repair.best.remedies:
             print(filled(f"{name}: {remedies[name].why}", "  - ", 4))
 
 

@@ -133,7 +133,7 @@ class Candidate:
         if prior is not None:
             return self.notation(prior), ""
         if mark == "," and not self.evidence.large:
-            return self.notation("."), "the comma stands between thousands"
+            return self.notation("."), "the comma separates thousands"
         doubt = (
             "" if mark == "." and separator != ";" else f"the {'point' if mark == '.' else 'comma'} is a decimal mark"
         )

@@ -40,7 +40,7 @@ class Survey:
             mixed = ", brought to one scale from 0 to 255" if {*self.depths} <= {"8-bit", "16-bit"} else ""
             yield f"pixels keep their full depth ({counts}){mixed}{scaled}"
         if len(self.depths) > 1 and {*self.depths} - {"8-bit", "16-bit"}:
-            yield "whole numbers and values without a known range stand side by side: save all images in one depth"
+            yield "whole numbers and values without a known range are mixed: save all images in one depth"
         if self.pages:
             yield f"{_images(self.pages)} with several pages; only the first is read: {some_of(self.pages, SHOWN)}"
         if self.halved:

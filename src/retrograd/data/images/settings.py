@@ -61,7 +61,7 @@ class ImageSettings(Settings):
     )
     grid: Annotated[
         Size | None,
-        Words("cells of the grid, where boxes are the target", more="tells close objects apart", less="fewer outputs"),
+        Words("cells of the grid, where boxes are the target", more="separates close objects", less="fewer outputs"),
     ] = None
     unreadable: Annotated[
         Literal["error", "skip"],

@@ -164,7 +164,7 @@ class CategoryColumn(FittedColumn):
 
     def __post_init__(self) -> None:
         if len(set(self.words)) < len(self.words):
-            raise ValueError("a word stands twice")
+            raise ValueError("a word appears twice")
 
     @property
     def value_features(self) -> tuple[str, ...]:

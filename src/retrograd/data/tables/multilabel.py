@@ -42,7 +42,7 @@ class MultiLabels:
 
     def __post_init__(self) -> None:
         if self.mark and len(self.names) != 1:
-            raise ValueError("lists stand in one column")
+            raise ValueError("lists are in one column")
         if not self.mark and not len(self.names) == len(self.said) == len(self.classes):
             raise ValueError("names, classes and their words differ in length")
         if len(set(self.classes)) < len(self.classes):

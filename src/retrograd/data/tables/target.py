@@ -111,7 +111,7 @@ class Labels:
         if not is_hot.all():
             where, line = table.place(int(is_hot.argmin()))
             message = f"{line}: expected a single 1 in the columns {some_of(self.one_hot)}"
-            raise LabelError(message, where=where, cure="choose `task: multilabel` for labels that may stand together")
+            raise LabelError(message, where=where, cure="choose `task: multilabel` for labels that may occur together")
         places: np.ndarray = values.argmax(1).astype(np.int32)
         return places
 

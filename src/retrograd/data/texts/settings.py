@@ -72,7 +72,7 @@ class TextSettings(Settings):
         PositiveInt,
         Words(
             "tokens of the vocabulary",
-            more="tells more apart; more weights",
+            more="distinguishes more; more weights",
             less="more are unknown",
             why="rarer ones teach little",
         ),
@@ -80,7 +80,7 @@ class TextSettings(Settings):
     min_count: Annotated[
         PositiveInt,
         Words(
-            "how often a token must stand in the training part",
+            "how often a token must occur in the training part",
             more="smaller vocabulary",
             less="larger vocabulary",
             why="1: all",

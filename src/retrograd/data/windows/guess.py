@@ -60,7 +60,7 @@ def with_guesses(
         return replace(windows, time=time, series=keys), tuple(notes)
     if windows.time is None:
         notes.append(
-            f"moments in '{time}' repeat or fall back, and no column tells series apart: windows follow the order of "
+            f"moments in '{time}' repeat or fall back, and no column separates the series: windows follow the order of "
             f"the file; set `windows: {{time: {time}, series: ...}}` if the rows are several series"
         )
     return replace(windows, series=keys), tuple(notes)

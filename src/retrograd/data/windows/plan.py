@@ -183,7 +183,7 @@ def _order_notes(plan: WindowPlan, table: Table) -> Iterator[str]:
         sizes = {blocks.names[number]: hi - lo for number, lo, hi in blocks_of(rows, windows.keys).bounds}
         count = sum(-(-(size - least + 1) // windows.stride) for size in sizes.values() if size >= least)
         yield (
-            f"{len(sizes)} series told apart by {', '.join(windows.keys)}: {some_of(list(sizes), 5)}; {count} windows, "
+            f"{len(sizes)} series separated by {', '.join(windows.keys)}: {some_of(list(sizes), 5)}; {count} windows, "
             "none across two series; each series is scaled and split by itself"
         )
         short = [blocks.names[number] for number, lo, hi in blocks.bounds if blocks.names[number] not in sizes]

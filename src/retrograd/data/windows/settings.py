@@ -58,7 +58,7 @@ class WindowSettings(Settings):
     series: Annotated[
         str | tuple[str, ...] | None,
         Words(
-            "the column, or columns, that tell several series apart",
+            "the column, or columns, that separate several series",
             why="one series, unless moments repeat or fall back and a column explains it",
         ),
     ] = None  # default: looked for; (): none

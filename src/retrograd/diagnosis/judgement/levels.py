@@ -89,34 +89,34 @@ def reference_levels(dataset: Dataset, seed: int = 0) -> Levels:
     5 nearest neighbours. forest: 60 trees. All are scikit-learn's.
     """
     classes = dataset.task in ("binary", "multiclass")
-    own = rows_of(dataset, "train", seed)
-    held = None if dataset.valid is None else rows_of(dataset, "valid", seed)
-    judged = own if held is None else held
-    whole = held is None and is_whole(own.x)
+    train_rows = rows_of(dataset, "train", seed)
+    valid_rows = None if dataset.valid is None else rows_of(dataset, "valid", seed)
+    judged = train_rows if valid_rows is None else valid_rows
+    whole = valid_rows is None and is_whole(train_rows.x)
     train, scores, ranks, chances = {}, {}, {}, []
     errors: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for name, model in references(classes, len(own.x), seed).items():
-        if classes and len(np.unique(own.y)) < 2 and name != "trivial":
+    for name, model in references(classes, len(train_rows.x), seed).items():
+        if classes and len(np.unique(train_rows.y)) < 2 and name != "trivial":
             continue
-        known = fitted(model, own, own.x, classes)
-        guess = _guess(model, own, held, classes, known, whole)
-        train[name] = _score(known.answers, own.y, dataset.task)
+        known = fitted(model, train_rows, train_rows.x, classes)
+        guess = _guess(model, train_rows, valid_rows, classes, known, whole)
+        train[name] = _score(known.answers, train_rows.y, dataset.task)
         scores[name] = _score(guess.answers, judged.y, dataset.task)
         ranks[name] = ranking(guess.scores, judged.y, classes)
-        if name != "trivial" and held is not None:
-            chances.append(_chance_of_ranking(guess, held.y, classes, seed))
+        if name != "trivial" and valid_rows is not None:
+            chances.append(_chance_of_ranking(guess, valid_rows.y, classes, seed))
             if dataset.task != "multilabel":  # whose score is a ranking itself
-                chances.append(_chance(guess, held.y, dataset.task, seed))
+                chances.append(_chance(guess, valid_rows.y, dataset.task, seed))
         if name == "linear":
-            errors = {"train": (own.chosen, row_errors(known.answers, own.y, classes))}
-            if held is not None:
-                errors["valid"] = (held.chosen, row_errors(guess.answers, held.y, classes))
+            errors = {"train": (train_rows.chosen, row_errors(known.answers, train_rows.y, classes))}
+            if valid_rows is not None:
+                errors["valid"] = (valid_rows.chosen, row_errors(guess.answers, valid_rows.y, classes))
     if whole:
-        scores["by heart"] = learnable(own.x, own.y, classes, dataset.task == "multilabel")
-    found = [chance for chance in chances if chance is not None]
-    luck = min(1.0, min(found) * len(found)) if found else None
+        scores["by heart"] = learnable(train_rows.x, train_rows.y, classes, dataset.task == "multilabel")
+    known_chances = [chance for chance in chances if chance is not None]
+    luck = min(1.0, min(known_chances) * len(known_chances)) if known_chances else None
     if luck is not None and luck > LUCK:
-        again = _signal_in_training(own, classes, seed)
+        again = _signal_in_training(train_rows, classes, seed)
         luck = again if again is not None and again <= SURER else luck
     return Levels(train, scores, luck, len(judged.x), ranks, whole, errors)
 
@@ -146,33 +146,33 @@ def references(classes: bool, rows: int, seed: int) -> dict[str, Any]:
     }
 
 
-def fitted(model: Any, own: Rows, x: np.ndarray, classes: bool) -> Guess:
+def fitted(model: Any, train_rows: Rows, x: np.ndarray, classes: bool) -> Guess:
     """Fit a reference on rows and return its answers for others."""
-    y = own.y if classes or own.y.shape[1] > 1 else own.y.squeeze(-1)
+    y = train_rows.y if classes or train_rows.y.shape[1] > 1 else train_rows.y.squeeze(-1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a reference that has not converged is still a reference
-        model.fit(own.x, y)
+        model.fit(train_rows.x, y)
         answers = np.asarray(model.predict(x))
         if not classes:
-            answers = answers.reshape(len(x), own.y.shape[1])
+            answers = answers.reshape(len(x), train_rows.y.shape[1])
             return Guess(answers, answers)
-        scores = np.zeros((len(x), own.y.max() + 1))
+        scores = np.zeros((len(x), train_rows.y.max() + 1))
         scores[:, model.classes_] = model.predict_proba(x)
     return Guess(answers, scores)
 
 
-def out_of_fold(model: Any, own: Rows, classes: bool) -> Guess:
+def out_of_fold(model: Any, train_rows: Rows, classes: bool) -> Guess:
     """Return a reference's answers for each row, fitted on the other folds."""
     from sklearn.model_selection import KFold
 
-    answers = np.zeros(own.y.shape, own.y.dtype if classes else np.float64)
-    scores = np.zeros((len(own.y), own.y.max() + 1)) if classes else answers
-    for known, asked in KFold(min(FOLDS, len(own.x)), shuffle=True, random_state=0).split(own.x):
-        part = Rows(own.x[known], own.y[known], known)
+    answers = np.zeros(train_rows.y.shape, train_rows.y.dtype if classes else np.float64)
+    scores = np.zeros((len(train_rows.y), train_rows.y.max() + 1)) if classes else answers
+    for known, asked in KFold(min(FOLDS, len(train_rows.x)), shuffle=True, random_state=0).split(train_rows.x):
+        part = Rows(train_rows.x[known], train_rows.y[known], known)
         if classes and len(np.unique(part.y)) < 2:
             answers[asked] = part.y[0]
             continue
-        guess = fitted(model, part, own.x[asked], classes)
+        guess = fitted(model, part, train_rows.x[asked], classes)
         answers[asked] = guess.answers
         scores[asked, : guess.scores.shape[1]] = guess.scores
     return Guess(answers, scores)
@@ -232,11 +232,11 @@ def row_errors(answers: np.ndarray, y: np.ndarray, classes: bool) -> np.ndarray:
         return np.asarray(((answers - y) ** 2 / np.where(spread > 0, spread, 1)).mean(1))
 
 
-def _guess(model: Any, own: Rows, held: Rows | None, classes: bool, known: Guess, whole: bool) -> Guess:
+def _guess(model: Any, train_rows: Rows, valid_rows: Rows | None, classes: bool, known: Guess, whole: bool) -> Guess:
     """Return the answers by which a reference is judged: for held-out rows, or out of fold, or all that there are."""
-    if held is not None:
-        return fitted(model, own, held.x, classes)
-    return known if whole else out_of_fold(model, own, classes)
+    if valid_rows is not None:
+        return fitted(model, train_rows, valid_rows.x, classes)
+    return known if whole else out_of_fold(model, train_rows, classes)
 
 
 def _score(found: np.ndarray, truth: np.ndarray, task: str) -> float:
@@ -255,12 +255,12 @@ def _chance_of_ranking(guess: Guess, truth: np.ndarray, classes: bool, seed: int
     return share_by_chance(Ranking(guess.scores, truth, classes).of, truth, seed)
 
 
-def _signal_in_training(own: Rows, classes: bool, seed: int) -> float | None:
+def _signal_in_training(train_rows: Rows, classes: bool, seed: int) -> float | None:
     """Return the chance of the ranking out of fold on training rows, which are more than the held-out ones."""
-    if (classes and len(np.unique(own.y)) < 2) or len(own.x) < FOLDS:
+    if (classes and len(np.unique(train_rows.y)) < 2) or len(train_rows.x) < FOLDS:
         return None
-    models = references(classes, len(own.x), seed)
-    chances = [_chance_of_ranking(out_of_fold(models[name], own, classes), own.y, classes, seed)
+    models = references(classes, len(train_rows.x), seed)
+    chances = [_chance_of_ranking(out_of_fold(models[name], train_rows, classes), train_rows.y, classes, seed)
                for name in ("linear", "forest")]  # fmt: skip
-    found = [chance for chance in chances if chance is not None]
-    return min(1.0, min(found) * len(found)) if found else None
+    known_chances = [chance for chance in chances if chance is not None]
+    return min(1.0, min(known_chances) * len(known_chances)) if known_chances else None

@@ -43,22 +43,22 @@ class Measure(NamedTuple):
     classes: tuple[int, int] = (0, 0)  # rows of the rarest class and of the others
     whole: bool = False  # the rows are a whole truth table
 
-    def lags(self, own: float, reference: float, rows: int | None = None) -> bool:
+    def lags(self, score: float, reference: float, rows: int | None = None) -> bool:
         """Return whether a score is below a reference by more than chance explains."""
         rows = self.rows if rows is None else rows
         if self.kind == "accuracy":
-            share = min(max((own + reference) / 2, 0.0), 1.0)
+            share = min(max((score + reference) / 2, 0.0), 1.0)
             error = math.sqrt(share * (1 - share) / max(rows, 1))  # the same rows: half the variance of two samples
-            return own < reference - max(ACCURACY_GAP, ERRORS * error)
+            return score < reference - max(ACCURACY_GAP, ERRORS * error)
         if self.kind == "auc":
-            error = area_error(max(own, reference, 0.5), *self.classes) if rows < MANY else 0.0
-            return own < reference - max(ACCURACY_GAP, ERRORS * error)
+            error = area_error(max(score, reference, 0.5), *self.classes) if rows < MANY else 0.0
+            return score < reference - max(ACCURACY_GAP, ERRORS * error)
         if self.kind == "rank":
-            error = 2 * area_error((1 + max(own, reference, 0.0)) / 2, *self.classes) if rows < MANY else 0.0
-            return own < reference - max(2 * ACCURACY_GAP, ERRORS * error)
+            error = 2 * area_error((1 + max(score, reference, 0.0)) / 2, *self.classes) if rows < MANY else 0.0
+            return score < reference - max(2 * ACCURACY_GAP, ERRORS * error)
         if self.kind == "gain":
-            return own < (1 - 2 * ACCURACY_GAP) * reference
-        return own < reference - R2_GAP and 1 - own > TIMES * (1 - reference)
+            return score < (1 - 2 * ACCURACY_GAP) * reference
+        return score < reference - R2_GAP and 1 - score > TIMES * (1 - reference)
 
     def shown(self, score: float) -> float:
         """Return a score as it is usually told: AUC itself, of what is 2 AUC - 1 here so that chance is 0."""
@@ -70,14 +70,14 @@ class Measure(NamedTuple):
         return {"accuracy": ACCURACY_GAP, "r2": R2_GAP, "rank": 2 * ACCURACY_GAP}.get(self.kind, ACCURACY_GAP)
 
 
-def lags(own: float, reference: float, rows: int, classifies: bool) -> bool:
+def lags(score: float, reference: float, rows: int, classifies: bool) -> bool:
     """Return whether a score is below a reference by more than chance explains.
 
     Accuracy: by 0.05 and by 2 standard errors of the difference of two shares on as many rows. R²: by 0.1, with twice
     the unexplained variance.
     """
     kind = "accuracy" if classifies else "r2"
-    return Measure("", kind, [], [], 1.0, "", 0.0, 0.0, 0.0, rows, rows, "").lags(own, reference)
+    return Measure("", kind, [], [], 1.0, "", 0.0, 0.0, 0.0, rows, rows, "").lags(score, reference)
 
 
 def measure(program: Program, runs: Sequence[Observed]) -> Measure:

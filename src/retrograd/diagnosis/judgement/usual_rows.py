@@ -16,12 +16,12 @@ def dominating(column: np.ndarray) -> tuple[Outliers, float] | None:
 
     share = sum of (value - median)^2 over the outliers / the same sum over all values
     """
-    found = outliers(column)
-    if found is None:
+    far = outliers(column)
+    if far is None:
         return None
     away = (column - np.median(column)) ** 2
-    share = float(away[(column < found.low) | (column > found.high)].sum() / max(away.sum(), 1e-300))
-    return (found, share) if share >= DOMINATED else None
+    share = float(away[(column < far.low) | (column > far.high)].sum() / max(away.sum(), 1e-300))
+    return (far, share) if share >= DOMINATED else None
 
 
 class UsualRows:
@@ -32,8 +32,8 @@ class UsualRows:
         if dataset.task == "regression":
             y = dataset.train["y"]
             columns = np.asarray(y, np.float64).reshape(len(y), -1).T
-            found = {i: dominating(column) for i, column in enumerate(columns)}
-            self.ranges = {i: (each[0].low, each[0].high) for i, each in found.items() if each is not None}
+            by_column = {i: dominating(column) for i, column in enumerate(columns)}
+            self.ranges = {i: (each[0].low, each[0].high) for i, each in by_column.items() if each is not None}
 
     def of(self, y: np.ndarray) -> np.ndarray:
         """Return whether each row counts, [rows], by its targets [rows, targets]."""

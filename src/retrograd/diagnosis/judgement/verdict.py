@@ -56,8 +56,8 @@ def judge(program: Program, runs: list[Observed], no_signal: bool, luck: float =
         some = f"with {len(broken)} seed{'s' * (len(broken) > 1)} of {len(runs)}"
         return Verdict("ill", f"{some} training ends with values that are not finite", run=broken[0])
     if program.data.y is None:
-        found = measure_of_losses(program, runs)
-        verdict = _by_fall(runs) if found is None else _by_loss(program, runs, found, luck)
+        measured = measure_of_losses(program, runs)
+        verdict = _by_fall(runs) if measured is None else _by_loss(program, runs, measured, luck)
     elif program.data.badly_split:
         share = Evidence("share of held-out rows of unknown classes", float(program.data.strangers.mean()), STRANGERS)
         return Verdict("ill", "held-out rows are of classes that no training row has", (share,))
@@ -95,18 +95,18 @@ def _by_score(program: Program, runs: list[Observed], luck: float) -> Verdict:
     return Verdict("healthy", _learns(program, found), scores)
 
 
-def below_linear(program: Program, runs: Sequence[Observed], found: Measure) -> str | None:
+def below_linear(program: Program, runs: Sequence[Observed], measured: Measure) -> str | None:
     """Return what to say where the network is a little below a linear model, row by row, beyond noise; else None.
 
     On its training rows, which are many, the difference must be beyond chance; on held-out rows it must show as well,
     or the linear model has only learned these rows by heart. It must be worth a repair: 0.02 of accuracy (0.05 of R²)
     and a quarter more errors.
     """
-    least = GAIN if found.kind == "accuracy" else R2_GAP / 2
+    least = GAIN if measured.kind == "accuracy" else R2_GAP / 2
     parts = ["train"] if program.dataset.valid is None else ["valid", "train"]
-    means = {"valid": found.held, "train": found.own}
-    linear = {"valid": program.data.levels.held_out.get("linear", -1.0), "train": found.linear}
-    if found.kind in ("rank", "auc") or any(granted(means[p]) > linear[p] - least for p in parts):
+    means = {"valid": measured.held, "train": measured.own}
+    linear = {"valid": program.data.levels.held_out.get("linear", -1.0), "train": measured.linear}
+    if measured.kind in ("rank", "auc") or any(granted(means[p]) > linear[p] - least for p in parts):
         return None
     for part in parts:
         if part not in program.data.levels.errors:
@@ -117,37 +117,40 @@ def below_linear(program: Program, runs: Sequence[Observed], found: Measure) -> 
         more = own.mean() > MORE * errors.mean()
         if gap < least or not more or (part == "train" and not is_sure):
             return None
-    told = f"{found.name} {statistics.fmean(found.held):.3g} on {found.where}; a linear model reaches "
-    return f"{told}{linear[parts[0]]:.3g}, and it is ahead on the training rows too, beyond chance"
+    words = f"{measured.name} {statistics.fmean(measured.held):.3g} on {measured.where}; a linear model reaches "
+    return f"{words}{linear[parts[0]]:.3g}, and it is ahead on the training rows too, beyond chance"
 
 
-def _by_loss(program: Program, runs: list[Observed], found: Measure, luck: float) -> Verdict:
+def _by_loss(program: Program, runs: list[Observed], measured: Measure, luck: float) -> Verdict:
     """Return the verdict where the loss alone tells, against that of a constant output and of a linear model."""
     levels = program.loss_levels
     assert levels is not None
     part = "train" if program.dataset.valid is None else "valid"
     losses = [levels.loss(run.variables, part) for run in runs]
     loss = statistics.fmean(losses)
-    scores = [Evidence(f"loss on {found.where}", loss), Evidence(f"loss of {levels.constant_words}", levels.constant)]
-    told = f"{levels.constant_words} {levels.constant:.4g}"
+    scores = [
+        Evidence(f"loss on {measured.where}", loss),
+        Evidence(f"loss of {levels.constant_words}", levels.constant),
+    ]
+    words = f"{levels.constant_words} {levels.constant:.4g}"
     if levels.linear is not None:
         scores.append(Evidence(f"loss of {levels.linear_words}", levels.linear))
-        told += f", {levels.linear_words} {levels.linear:.4g}"
-    evidence, worst = tuple(scores), int(np.argmin(found.held))
-    lost = failed(found)
-    held = granted([score for i, score in enumerate(found.held) if i not in lost], luck)
-    sentence = f"the loss is {loss:.4g} on {found.where}; {told}"
-    if held < -NEAR:
+        words += f", {levels.linear_words} {levels.linear:.4g}"
+    evidence, worst = tuple(scores), int(np.argmin(measured.held))
+    lost = failed(measured)
+    held_out = granted([score for i, score in enumerate(measured.held) if i not in lost], luck)
+    sentence = f"the loss is {loss:.4g} on {measured.where}; {words}"
+    if held_out < -NEAR:
         return Verdict("ill", f"worse than a constant output: {sentence}", evidence, worst)
-    if (held < NEAR and found.best > NEAR) or (held < NEAR and levels.linear is None):
+    if (held_out < NEAR and measured.best > NEAR) or (held_out < NEAR and levels.linear is None):
         return Verdict("ill", f"no better than a constant output: {sentence}", evidence, worst)
     single = len(program.graph.objectives) == 1
-    if single and found.best > NEAR and found.lags(held, found.best):
+    if single and measured.best > NEAR and measured.lags(held_out, measured.best):
         return Verdict("ill", f"below a simple model: {sentence}", evidence, worst)
     if lost:
-        each, best = ", ".join(f"{losses[i]:.4g}" for i in lost), min(losses)
-        told = f"with {_of(lost, runs)} the loss ends at {each}, with another one at {best:.4g}; {told}"
-        return Verdict("ill", told, evidence, lost[0])
+        listed, best = ", ".join(f"{losses[i]:.4g}" for i in lost), min(losses)
+        words = f"with {_of(lost, runs)} the loss ends at {listed}, with another one at {best:.4g}; {words}"
+        return Verdict("ill", words, evidence, lost[0])
     return Verdict("healthy", f"it learns: {sentence}", evidence)
 
 
@@ -179,10 +182,10 @@ def shortened(verdict: Verdict, runs: list[Observed], sample: str) -> Verdict:
     steps = f"runs were cut after {runs[0].steps:,} updates" if cut else ""
     how = "; ".join(filter(None, (sample, steps)))
     if verdict.state == "ill" and _falls(runs[verdict.run]):
-        told = (
+        words = (
             f"not enough time to decide, and the loss still falls: {verdict.sentence} ({how}; a larger budget decides)"
         )
-        return verdict._replace(state="undecided", sentence=told)
+        return verdict._replace(state="undecided", sentence=words)
     return verdict._replace(sentence=f"{verdict.sentence} ({how})")
 
 
@@ -192,53 +195,53 @@ def _falls(run: Observed) -> bool:
     return len(run.losses) < 3 or run.losses[-1] < FALLEN * run.losses[-1 - third]
 
 
-def _scores(found: Measure) -> tuple[Evidence, ...]:
-    prefix = "held-out " if found.where.startswith("held-out rows") else ""
+def _scores(measured: Measure) -> tuple[Evidence, ...]:
+    prefix = "held-out " if measured.where.startswith("held-out rows") else ""
     return (
-        Evidence(f"{prefix}{found.name}", found.shown(statistics.fmean(found.held))),
-        Evidence(f"{found.name} of {found.best_words}", found.shown(found.best)),
-        Evidence(f"{found.name} of a constant", found.shown(found.trivial)),
+        Evidence(f"{prefix}{measured.name}", measured.shown(statistics.fmean(measured.held))),
+        Evidence(f"{measured.name} of {measured.best_words}", measured.shown(measured.best)),
+        Evidence(f"{measured.name} of a constant", measured.shown(measured.trivial)),
     )
 
 
-def _some_fail(found: Measure, lost: list[int]) -> str:
+def _some_fail(measured: Measure, lost: list[int]) -> str:
     """Return what to say of seeds that fail where others learn."""
-    each = ", ".join(f"{found.shown(found.held[i]):.3g}" for i in lost)
-    top = max(score for i, score in enumerate(found.held) if i not in lost)
-    told = f"with {_of(lost, found.held)} it ends at {each} ({found.name}, {found.where}); "
-    told += f"other seeds reach {found.shown(top):.3g}"
-    if found.best > top:
-        told += f", {found.best_words} {found.shown(found.best):.3g}"
-    return told
+    listed = ", ".join(f"{measured.shown(measured.held[i]):.3g}" for i in lost)
+    top = max(score for i, score in enumerate(measured.held) if i not in lost)
+    words = f"with {_of(lost, measured.held)} it ends at {listed} ({measured.name}, {measured.where}); "
+    words += f"other seeds reach {measured.shown(top):.3g}"
+    if measured.best > top:
+        words += f", {measured.best_words} {measured.shown(measured.best):.3g}"
+    return words
 
 
 def _of(lost: Sequence[int], runs: Sequence[object]) -> str:
     return f"{len(lost)} seed{'s' * (len(lost) > 1)} of {len(runs)}"
 
 
-def _its(found: Measure) -> str:
-    return "it scores" if found.kind in ("accuracy", "r2") else f"its {found.name} is"
+def _its(measured: Measure) -> str:
+    return "it scores" if measured.kind in ("accuracy", "r2") else f"its {measured.name} is"
 
 
-def _learns(program: Program, found: Measure) -> str:
+def _learns(program: Program, measured: Measure) -> str:
     """Return what to say of a network that learns, with its seeds where they differ."""
-    mean = statistics.fmean(found.held)
-    if max(found.held) - min(found.held) > 2 * ACCURACY_GAP:
-        each = ", ".join(f"{found.shown(score):.3g}" for score in found.held)
-        told = f"with some seeds better than with others, {each} on {found.where}"
+    mean = statistics.fmean(measured.held)
+    if max(measured.held) - min(measured.held) > 2 * ACCURACY_GAP:
+        listed = ", ".join(f"{measured.shown(score):.3g}" for score in measured.held)
+        words = f"with some seeds better than with others, {listed} on {measured.where}"
     else:
-        told = f"{found.shown(mean):.3g} on {found.where}"
-    if found.kind == "rank":
+        words = f"{measured.shown(mean):.3g} on {measured.where}"
+    if measured.kind == "rank":
         often = program.data.levels.trivial
-        ranked = f"it ranks: {found.name} {told}; {found.best_words} {found.shown(found.best):.3g}"
+        ranked = f"it ranks: {measured.name} {words}; {measured.best_words} {measured.shown(measured.best):.3g}"
         return (
             f"{ranked}. By accuracy no answer beats always naming the most frequent class ({often:.1%}): judge by AUC, "
             "balanced accuracy or log loss, and weigh the classes or move the threshold to find the rare ones"
         )
-    if found.whole:
-        return f"it learns: {told}, which are all that there are"
-    what = f"{found.name} " if found.kind == "auc" else ""
-    return f"it learns: {what}{told}; {found.best_words} {found.best:.3g}"
+    if measured.whole:
+        return f"it learns: {words}, which are all that there are"
+    what = f"{measured.name} " if measured.kind == "auc" else ""
+    return f"it learns: {what}{words}; {measured.best_words} {measured.best:.3g}"
 
 
 def _worsens(run: Observed) -> bool:

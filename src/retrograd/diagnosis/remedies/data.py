@@ -82,7 +82,7 @@ class LogTarget(Remedy):
 
 @remedies.register("code_is_missing")
 class CodeIsMissing(Remedy):
-    """Take a number such as -999 that stands far from all others for a missing value."""
+    """Take a number such as -999 that lies far from all others as a missing value."""
 
     why = "it stands for a missing value but is read as a quantity"
     cost = 2
@@ -97,8 +97,8 @@ class CodeIsMissing(Remedy):
         for column in inputs.columns:
             if isinstance(column, NumberColumn):
                 raw = column.scaling.undo(program.data.x[:, [inputs.features.index(column.features[0])]])
-                found = outliers(raw)
-                words |= {f"{found.farthest:g}"} if found is not None and found.is_code else set()
+                far = outliers(raw)
+                words |= {f"{far.farthest:g}"} if far is not None and far.is_code else set()
         words -= set(data.missing_values)
         return with_data(config, missing_values=(*data.missing_values, *sorted(words))) if words else None
 
@@ -134,7 +134,7 @@ class ScaleTargets(Remedy):
 
 @remedies.register("shuffled_split")
 class ShuffledSplit(Remedy):
-    """Divide the rows by chance instead of by their order."""
+    """Divide the rows at random instead of by their order."""
 
     why = "training and validation part should hold the same classes"
 
@@ -148,7 +148,7 @@ class ShuffledSplit(Remedy):
 
 @remedies.register("shuffle")
 class Shuffle(Remedy):
-    """Draw the rows of each batch by chance."""
+    """Draw the rows of each batch at random."""
 
     why = "batches of a single class pull the weights to and fro"
 

@@ -87,7 +87,7 @@ class StopEarly(Remedy):
 class AugmentImages(Remedy):
     """In training, move each image by up to an eighth of its side and turn it by up to 10 degrees."""
 
-    why = "an image that never comes twice cannot be learned by heart"
+    why = "an image that never appears twice cannot be memorised"
     cost = 2
 
     @override

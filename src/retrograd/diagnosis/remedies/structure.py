@@ -73,7 +73,7 @@ class AddBias(Remedy):
 
 @remedies.register("batch_norm_momentum")
 class BatchNormMomentum(Remedy):
-    """Let the running averages of batch norm arrive within the updates that there are: 99 % of the way, or faster."""
+    """Let the running averages of batch norm arrive within the configured updates: 99 % of the way, or faster."""
 
     why = "evaluation should use the statistics that training saw"
 

@@ -60,10 +60,10 @@ class UseAdam(Remedy):
         steps = config.training.steps(program.dataset.rows["train"])
         # fewer updates need longer steps to get as far
         rate = 1e-2 if steps < 1_000 else 3e-3 if steps < 5_000 else 1e-3
-        held = config.optimizer
-        kept = {f.name: getattr(held, f.name) for f in fields(type(held)) if f.name in ("clip_global_norm",)}
-        new = Adam(rate, **kept)
-        return None if new == held else dataclasses.replace(config, optimizer=new)
+        before = config.optimizer
+        clipping = {f.name: getattr(before, f.name) for f in fields(type(before)) if f.name in ("clip_global_norm",)}
+        new = Adam(rate, **clipping)
+        return None if new == before else dataclasses.replace(config, optimizer=new)
 
 
 @remedies.register("more_updates")
@@ -132,7 +132,7 @@ class ClipGradients(Remedy):
 class ClipLess(Remedy):
     """Scale gradients down only where their norm is above 1."""
 
-    why = "a bound far below the usual norm of the gradients leaves next to no steps"
+    why = "a bound far below the usual norm of the gradients leaves almost no steps"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:

@@ -45,18 +45,18 @@ class BatchNormLag(Symptom):
             return
         variables = program.observed.variables
         momenta = {node.name: float(getattr(node.layer, "momentum", 0.1)) for node in norms}
-        own, fresh = (
+        averaged, fresh = (
             program.observed.train_score,
             program.runs.scorer.score(_settled(program, variables, momenta), "train"),
         )
-        if fresh - own > GAIN:
+        if fresh - averaged > GAIN:
             yield self.finding(
                 program.graph.line(norms[0]),
                 "the weights score {fresh:.3g} on the training rows with the statistics of these rows, "
                 "and {score:.3g} with batch norm's running averages, which lag behind",
-                Evidence("training score with running averages", own),
-                Evidence("with the rows' own statistics", fresh, own + GAIN),
-                values={"fresh": fresh, "score": own},
+                Evidence("training score with running averages", averaged),
+                Evidence("with the rows' own statistics", fresh, averaged + GAIN),
+                values={"fresh": fresh, "score": averaged},
                 remedies=("batch_norm_momentum",),
                 severity="fault",
                 confidence=0.9,
@@ -73,9 +73,9 @@ def _settled(program: Program, variables: Variables, momenta: dict[str, float]) 
     after = forward(program.graph.network, variables.params, variables.state, ctx, program.probe.rows).state
     state: dict[str, Any] = dict(variables.state)
     for name, momentum in momenta.items():
-        held, new = variables.state[name], after[name]
+        old, new = variables.state[name], after[name]
         state[name] = {
-            key: np.asarray((np.asarray(new[key]) - (1 - momentum) * np.asarray(held[key])) / max(momentum, 1e-12))
-            for key in held
+            key: np.asarray((np.asarray(new[key]) - (1 - momentum) * np.asarray(old[key])) / max(momentum, 1e-12))
+            for key in old
         }
     return Variables(variables.params, state)

@@ -34,8 +34,8 @@ RATE = 3e-3  # three times Adam's usual rate: 500 updates are few
     ),
 )  # fmt: skip
 class ByHeart(Symptom):
-    """Any sound network learns 16 rows by heart. What cannot is not short of time or data: optimiser, loss, first
-    weights or structure are wrong; and which side is to blame, Adam tells.
+    """Any sound network memorises 16 rows. One that cannot is not short of time or data: optimiser, loss, first
+    weights or structure are wrong; and Adam shows which side is to blame.
     """
 
     code = "B21"
@@ -46,16 +46,16 @@ class ByHeart(Symptom):
         if program.prepared is None or program.data.y is None or program.start.variables is None or not _fails(program):
             return
         rows = few_rows(program)
-        own = learned(program, program.runs.stepper, rows)
-        if own is None or own >= ENOUGH:
+        score = learned(program, program.runs.stepper, rows)
+        if score is None or score >= ENOUGH:
             return
         adam = Stepper(program.prepared.network, program.graph.objectives, Adam(RATE))
         other = learned(program, adam, rows) or 0.0
-        reached = Evidence("score on these rows, with its own optimizer", own, ENOUGH)
+        reached = Evidence("score on these rows, with its own optimizer", score, ENOUGH)
         if other >= ENOUGH:
             yield self.finding(
                 "optimizer",
-                "{rows} rows cannot be learned by heart in {steps} updates, but with Adam at a rate of "
+                "{rows} rows cannot be memorised in {steps} updates, but with Adam at a rate of "
                 "{rate:g} they can: network and loss are sound, the optimizer is at fault",
                 reached,
                 values={"rows": ROWS, "steps": STEPS, "rate": RATE},
@@ -65,7 +65,7 @@ class ByHeart(Symptom):
         else:
             yield self.finding(
                 "network",
-                "not even {rows} rows can be learned by heart in {steps} updates, not with Adam either: "
+                "not even {rows} rows can be memorised in {steps} updates, not with Adam either: "
                 "the fault lies in network, initial weights, loss or inputs, not in the optimizer",
                 reached,
                 Evidence("with Adam", other, ENOUGH),

@@ -34,9 +34,9 @@ class ContradictoryRows(Symptom):
             return
         groups: dict[bytes, int] = {}
         rows = program.data.x + 0.0  # which makes 0 of -0
-        own = np.array([groups.setdefault(row.tobytes(), len(groups)) for row in rows])
+        group_of_row = np.array([groups.setdefault(row.tobytes(), len(groups)) for row in rows])
         counts = np.zeros((len(groups), program.data.y.max() + 1))
-        np.add.at(counts, (own, program.data.y), 1)
+        np.add.at(counts, (group_of_row, program.data.y), 1)
         wrong = 1 - float(counts.max(1).sum()) / len(program.data.y)
         if wrong > SHARE:
             yield self.finding(

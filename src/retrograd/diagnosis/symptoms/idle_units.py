@@ -29,5 +29,5 @@ class IdleUnits(Symptom):
         if program.graph.specs is None or program.dataset.classes is None:
             return
         for objective in program.graph.objectives:
-            found = idle_units(objective, program.graph.specs, len(program.dataset.classes))
-            yield from self.warned(program, found, "match_output")
+            mistakes = idle_units(objective, program.graph.specs, len(program.dataset.classes))
+            yield from self.warned(program, mistakes, "match_output")

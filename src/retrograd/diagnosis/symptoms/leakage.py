@@ -23,7 +23,7 @@ SHARE = threshold("D10", "share")
     ),
 )
 class Leakage(Symptom):
-    """A row that stands in both parts is learned by heart and then counted as understood."""
+    """A row that is in both parts is memorised and then counted as understood."""
 
     code = "D10"
     stage = "data"

@@ -34,7 +34,7 @@ class LossForTask(Symptom):
         loss = program.graph.loss.kind
         if program.data.classifies and loss in DISTANCES:
             squashed = any(node.layer.kind in ("sigmoid", "softmax") for node in program.graph.output_activations)
-            worst = "; behind a squashing activation its gradient is smallest where the answer is most wrong"
+            worst = "; after a squashing activation its gradient is smallest where the answer is most wrong"
             yield self.finding(
                 "loss",
                 "{loss} measures distances, and the targets are classes{worst}",

@@ -23,7 +23,7 @@ FEWEST = 30  # held-out rows; fewer prove nothing
 )
 class NoSignal(Symptom):
     """Neither a linear model nor neighbours nor trees predict held-out answers better than shuffled ones: labels are
-    wrong, or belong to other rows, or the inputs do not tell. No change of the network helps.
+    wrong, or belong to other rows, or the inputs do not determine them. No change of the network helps.
     """
 
     code = "D07"
@@ -36,13 +36,13 @@ class NoSignal(Symptom):
         chance = program.data.levels.chance
         if chance is not None and chance > LUCK and program.data.levels.rows >= FEWEST:
             best = {name: value for name, value in program.data.levels.held_out.items() if name != "trivial"}
-            told = ", ".join(f"{name} {value:.3g}" for name, value in best.items())
+            scores = ", ".join(f"{name} {value:.3g}" for name, value in best.items())
             yield self.finding(
                 "data",
                 "nothing predicts the held-out answers ({scores}; trivial {trivial:.3g}): the answers "
                 "look as if they had been shuffled",
                 Evidence("share of shuffled answers that fit as well", chance, LUCK),
-                values={"scores": told, "trivial": program.data.levels.trivial},
+                values={"scores": scores, "trivial": program.data.levels.trivial},
                 severity="fault",
                 confidence=0.98,
             )

@@ -18,7 +18,7 @@ from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
     ),
 )
 class Nonfinite(Symptom):
-    """NaN or infinity in the first pass, or on the way: the first place where it stands is named."""
+    """NaN or infinity in the first pass, or on the way: the first place where it appears is named."""
 
     code = "B01"
     stage = "run"

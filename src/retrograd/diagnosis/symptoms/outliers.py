@@ -43,20 +43,20 @@ class OutlyingCells(Symptom):
             yield from self._worst(program, targets_in_own_unit(program.dataset, program.data.y), "data.scale_target")
 
     def _worst(self, program: Program, columns: np.ndarray, setting: str) -> Iterator[Finding]:
-        found = {i: each for i, column in enumerate(columns.T) if (each := dominating(column)) is not None}
-        if not found:
+        wild = {i: far for i, column in enumerate(columns.T) if (far := dominating(column)) is not None}
+        if not wild:
             return
-        worst = max(found, key=lambda i: found[i][1])
+        worst = max(wild, key=lambda i: wild[i][1])
         is_target = setting == "data.scale_target"
-        own, share = found[worst]
+        cells, share = wild[worst]
         names = program.dataset.features
         name = "target" if is_target else f"feature {names[worst] if worst < len(names) else worst}"
-        others = f" (and in {len(found) - 1} more columns)" if len(found) > 1 else ""
+        others = f" (and in {len(wild) - 1} more columns)" if len(wild) > 1 else ""
         yield self.finding(
             setting,
             "{name}: {cells}{others}",
             Evidence("share of the variance that these cells make up", share, DOMINATED),
-            values={"name": name, "cells": own.words(), "others": others},
+            values={"name": name, "cells": cells.words(), "others": others},
             remedies=("robust_target",) if is_target else ("robust_inputs", "code_is_missing"),
             confidence=0.6 + 0.3 * share,
         )

@@ -37,12 +37,12 @@ class Overfit(Symptom):
             return
         if len(observed.moments) < 4 or observed.broken:  # of fewer, "early" has no meaning
             return
-        held = np.array([moment.held_out_loss for moment in observed.moments])
-        if not np.isfinite(held).all():
+        losses = np.array([moment.held_out_loss for moment in observed.moments])
+        if not np.isfinite(losses).all():
             return
-        at, rise = int(held.argmin()), float(held[-1] / max(held.min(), 1e-12))
+        at, rise = int(losses.argmin()), float(losses[-1] / max(losses.min(), 1e-12))
         gap = observed.train_score - observed.score
-        if at < BEFORE * (len(held) - 1) and rise > RISE and gap > GAP:
+        if at < BEFORE * (len(losses) - 1) and rise > RISE and gap > GAP:
             yield self.finding(
                 "training.epochs",
                 "the held-out loss is smallest at step {step} and {rise:.2g} times that at the end; "

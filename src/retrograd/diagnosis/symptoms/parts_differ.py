@@ -35,12 +35,12 @@ class PartsDiffer(Symptom):
         if program.data.x is None or held is None or "x" not in held or len(held["x"]) < 20:
             return
         other = np.asarray(held["x"], np.float64).reshape(len(held["x"]), -1)
-        own = program.data.x.std(0)
-        used = own > 0
+        spread = program.data.x.std(0)
+        used = spread > 0
         if not used.any():
             return
-        ratio = other.std(0)[used] / own[used]
-        moved = np.abs(other.mean(0)[used] - program.data.x.mean(0)[used]) / own[used]
+        ratio = other.std(0)[used] / spread[used]
+        moved = np.abs(other.mean(0)[used] - program.data.x.mean(0)[used]) / spread[used]
         share = float(np.mean((ratio > FACTOR) | (moved > FACTOR / 2) | (ratio < 1 / FACTOR)))
         if share > SHARE:
             yield self.finding(

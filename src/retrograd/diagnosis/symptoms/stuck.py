@@ -31,13 +31,13 @@ class Stuck(Symptom):
         """Yield the training score against the trivial one."""
         if program.observed is None or program.observed.broken or program.data.y is None:
             return
-        own, trivial = program.observed.train_score, program.data.levels.train.get("trivial", 0.0)
-        if own < trivial + NEAR * (1 - trivial):
+        score, trivial = program.observed.train_score, program.data.levels.train.get("trivial", 0.0)
+        if score < trivial + NEAR * (1 - trivial):
             yield self.finding(
                 "training",
                 "the network is no better than a constant answer ({score:.3g} against {trivial:.3g})",
-                Evidence("training score", own, trivial + NEAR * (1 - trivial)),
-                values={"score": own, "trivial": trivial},
+                Evidence("training score", score, trivial + NEAR * (1 - trivial)),
+                values={"score": score, "trivial": trivial},
                 remedies=("default_initial_weights", "raise_rate", "lower_rate", "match_output"),
                 severity="fault",
                 confidence=0.3,

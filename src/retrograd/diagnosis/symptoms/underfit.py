@@ -32,13 +32,13 @@ class Underfit(Symptom):
         """Yield the training score against the linear model's."""
         if program.observed is None or program.data.y is None or program.observed.broken:
             return
-        own, linear = program.observed.train_score, program.data.levels.train.get("linear", 0.0)
-        if own < linear - MARGIN:
+        score, linear = program.observed.train_score, program.data.levels.train.get("linear", 0.0)
+        if score < linear - MARGIN:
             yield self.finding(
                 "network",
                 "on the training rows the network scores {score:.3g}, a linear model {linear:.3g}",
-                Evidence("training score", own, linear - MARGIN),
-                values={"score": own, "linear": linear},
+                Evidence("training score", score, linear - MARGIN),
+                values={"score": score, "linear": linear},
                 remedies=("raise_rate", "more_updates", "widen", "adam"),
                 severity="fault",
                 confidence=0.35,

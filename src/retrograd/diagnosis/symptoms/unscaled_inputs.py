@@ -59,7 +59,7 @@ class UnscaledInputs(Symptom):
         ]
         broken = [Evidence(*measure) for measure in measures if measure[1] > measure[2]]
         if broken:
-            worst = max(each.value / each.threshold for each in broken if each.threshold)
+            worst = max(evidence.value / evidence.threshold for evidence in broken if evidence.threshold)
             feature = int(np.argmax(largest))
             names = program.dataset.features
             name = f" ({names[feature]})" if feature < len(names) else ""

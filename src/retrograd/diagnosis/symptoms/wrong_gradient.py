@@ -65,11 +65,11 @@ class WrongGradient(Symptom):
         report = check_prepared(program.prepared, entries=ENTRIES)
         if report.verdict != "wrong":
             return
-        worst = max((tensor.largest for found in report.checks for tensor in found.tensors), default=0.0)
+        worst = max((tensor.largest for check in report.checks for tensor in check.tensors), default=0.0)
         faults = [
             (program.graph.line(fault.path), fault.words, fault.error)
-            for found in report.checks
-            for fault in found.faults
+            for check in report.checks
+            for fault in check.faults
         ]
         for place, words, error in faults or [("network", "a gradient is wrong", worst)]:
             yield self.finding(

@@ -25,7 +25,7 @@ def hint(
     if doubled is not None:
         again, once = doubled.detach().cpu().numpy(), gradient.detach().cpu().numpy()
         if close(again, once):
-            return "it does not change with the incoming gradient: backward leaves grad_output out"
+            return "it does not change with the incoming gradient: backward ignores grad_output"
         if not close(again, 2 * once):
             return "it is not proportional to the incoming gradient: grad_output must be a factor of every term"
     mine, wanted = found.numpy(), right.numpy()

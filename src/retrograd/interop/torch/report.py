@@ -12,20 +12,20 @@ from retrograd.present.text import WIDTH, wrapped
 WORDS = {"learns": "It learns", "ill": "It does not learn", "unknown": "Not to be judged"}
 
 
-def write(journal: Journal, verdict: Verdict, found: tuple[Finding, ...], pace: Pace) -> str:
+def write(journal: Journal, verdict: Verdict, findings: tuple[Finding, ...], pace: Pace) -> str:
     """Return the report."""
-    alarms = [one for one in found if one.severity != "note"]
-    notes = [one for one in found if one.severity == "note"]
+    alarms = [finding for finding in findings if finding.severity != "note"]
+    notes = [finding for finding in findings if finding.severity == "note"]
     lines = wrapped(f"{WORDS[verdict.state]}: {verdict.sentence}.")
     if journal.failure:
         lines += wrapped(f"The loop ended with an error: {journal.failure.splitlines()[0]}")
     if not alarms:
         lines.append("Nothing is wrong with this loop, as far as can be seen.")
-    for number, one in enumerate(alarms, 1):
-        lines += ["", *_one(number, one)]
+    for number, finding in enumerate(alarms, 1):
+        lines += ["", *_one(number, finding)]
     if notes:
         lines += ["", "Notes, harmless as long as it learns:"]
-        lines += [line for one in notes for line in wrapped(f"- {one}", "  ")]
+        lines += [line for finding in notes for line in wrapped(f"- {finding}", "  ")]
     lines += ["", f"Watched {journal.turns} backward passes, {journal.looks} of them closely; "
                   f"that took {pace.cost():.1%} of the time."]  # fmt: skip
     if journal.trouble:
@@ -33,16 +33,17 @@ def write(journal: Journal, verdict: Verdict, found: tuple[Finding, ...], pace: 
     return "\n".join(lines)
 
 
-def _one(number: int, one: Finding) -> list[str]:
-    certain = "certain" if one.severity == "fault" and one.confidence > 0.9 else "likely"
-    lines = [f"{number}. {one.name.replace('_', ' ')} [{one.code}, {certain}]" + (f"  {one.path}" if one.path else "")]
-    source = _source(one.path)
+def _one(number: int, finding: Finding) -> list[str]:
+    certain = "certain" if finding.severity == "fault" and finding.confidence > 0.9 else "likely"
+    place = f"  {finding.path}" if finding.path else ""
+    lines = [f"{number}. {finding.name.replace('_', ' ')} [{finding.code}, {certain}]{place}"]
+    source = _source(finding.path)
     if source:
         lines.append(f"       > {source[: WIDTH - 9]}")
-    lines += wrapped(one.message, "   ")
-    for each in one.unsaid:
-        lines += wrapped(f"evidence: {each}", "   ")
-    for remedy in one.remedies:
+    lines += wrapped(finding.message, "   ")
+    for evidence in finding.unsaid:
+        lines += wrapped(f"evidence: {evidence}", "   ")
+    for remedy in finding.remedies:
         lines += wrapped(f"change:   {remedy}", "   ")
     return lines
 

@@ -57,7 +57,7 @@ class Embedding(Layer):
     """
 
     units: Annotated[
-        Units, Words("length of the vector of each identifier", more="tells more apart; more weights", less="smaller")
+        Units, Words("length of the vector of each identifier", more="distinguishes more; more weights", less="smaller")
     ]
     vocabulary: Annotated[
         Vocabulary,

@@ -60,7 +60,7 @@ class CTC(Loss):
     See:     Graves et al. 2006, section 4. As PyTorch's ctc_loss of log_softmax(y), which has time first.
     """
 
-    blank: Annotated[NonNegativeInt, Words("the label that stands for no label")] = 0
+    blank: Annotated[NonNegativeInt, Words("the label that means no label")] = 0
     per_label: Annotated[
         bool, Words("whether each sequence's loss is divided by its number of labels", why="as PyTorch's mean does")
     ] = True

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True)
 class NLL(Loss):
-    """Average the surprise at each row's class, given logarithms y of probabilities: log_softmax stands before it.
+    """Average the surprise at each row's class, given logarithms y of probabilities: log_softmax comes before it.
 
         L = -sum_rows w_t y_t / sum_rows w_t
 

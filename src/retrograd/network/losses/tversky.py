@@ -34,7 +34,7 @@ class Tversky(Regional):
 
         L = mean of (1 - T)^gamma,  T = (sum p q + s) / (sum p q + alpha sum p (1 - q) + beta sum (1 - p) q + s)
 
-    `alpha` is the price of what is predicted and not there, `beta` of what is there and missed; with 1/2 each this is
+    `alpha` is the price of false positives, `beta` of positives that are missed; with 1/2 each this is
     dice (with a smoothing of 2 s). `gamma` other than 1: the focal Tversky loss. p, background, ignored and from_logits
     are as in dice.
 
@@ -57,7 +57,7 @@ class Tversky(Regional):
     beta: Annotated[
         NonNegativeFloat,
         Words(
-            "price of what is there and missed",
+            "price of positives that are missed",
             more="fewer places are missed",
             less="fewer false alarms",
             why="0.5: as dice",

@@ -125,7 +125,7 @@ def layers_for(dataset: Dataset) -> tuple[list[Any], str]:
         return [embedding, recurrent, last], "a vector for each token, read in order"
     if x.ndim == 3 and KNOWN in dataset.train:
         joined = [{"flatten": {}, "inputs": KNOWN}, {"concat": {}, "inputs": ["gru_1", "flatten_1"]}]
-        why = "a recurrent layer reads the history in order; what is known of the horizon stands beside it"
+        why = "a recurrent layer reads the history in order; what is known of the horizon is appended to it"
         return [{"gru": {"units": 32}}, *joined, {"dense": {"units": 32, "activation": "relu"}}, last], why
     if x.ndim == 3:
         return [{"gru": 32}, last], "a recurrent layer reads the history in order"

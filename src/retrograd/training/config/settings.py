@@ -93,7 +93,7 @@ class Checkpoint(Settings):
     seconds: Annotated[
         NonNegativeFloat,
         Words(
-            "seconds between two checkpoints; 0 writes one wherever training may go on",
+            "seconds between two checkpoints; 0 writes one wherever training can be continued",
             more="less is written, and more has to be trained again after a crash",
             less="less has to be trained again after a crash",
             why="a crash costs a minute; writing takes at most 1 % of the time, however short the interval",
@@ -105,7 +105,7 @@ class Checkpoint(Settings):
             "how many checkpoints of a run stay on disk; 0: none are written",
             more="more ways back if one is damaged, more room",
             less="less room",
-            why="2: one to go on from, and one for when that is damaged",
+            why="2: one to continue from, and one in case that is damaged",
         ),
     ] = 2
 
@@ -206,7 +206,7 @@ class TrainingSettings(Settings):
         GuardMode,
         Words(
             "what happens when training diverges or meets values that are not finite: `repair` goes back to the last "
-            "healthy weights and on with a lower rate, `stop` ends there, `warn` only tells of divergence",
+            "healthy weights and on with a lower rate, `stop` ends there, `warn` only reports divergence",
             why="a run is never to end with weights that are not finite",
         ),
     ] = "repair"  # when the loss diverges or is not finite any more

@@ -71,8 +71,8 @@ def rows_there(columns: Mapping[str, Any], chosen: np.ndarray) -> float:
     weights = columns.get("sample_weight")
     if weights is None:
         return float(len(chosen))
-    own = np.asarray(weights[chosen], float)
-    return float(own.sum() ** 2 / max((own**2).sum(), np.finfo(float).tiny))
+    shares = np.asarray(weights[chosen], float)
+    return float(shares.sum() ** 2 / max((shares**2).sum(), np.finfo(float).tiny))
 
 
 def mean_of(losses: np.ndarray, rows: np.ndarray) -> float:
@@ -87,11 +87,11 @@ def mean_of(losses: np.ndarray, rows: np.ndarray) -> float:
 def gathered(losses: np.ndarray, rows: np.ndarray) -> Gathered:
     """Return the losses of steps with `rows` rows each, those of few rows joined to their neighbours."""
     begins, there = [], np.inf
-    for step, own in enumerate(rows[: len(losses)]):
+    for step, rows_of_step in enumerate(rows[: len(losses)]):
         if there >= TELLING_ROWS:
             begins.append(step)
             there = 0.0
-        there += own
+        there += rows_of_step
     if there < TELLING_ROWS and len(begins) > 1:
         begins.pop()  # the rest joins the group before it
     ends = [*begins[1:], len(losses)]

@@ -37,31 +37,31 @@ class Rescue(NamedTuple):
     rate_factor: float
     clip: float | None = None  # the norm to which gradients are clipped
 
-    def clipping(self, own: Optimizer) -> float | None:
+    def clipping(self, configured: Optimizer) -> float | None:
         """Return the norm to which this rescue clips what the configured optimiser does not clip already."""
-        return None if own.clip_global_norm else self.clip
+        return None if configured.clip_global_norm else self.clip
 
-    def optimizer(self, own: Optimizer) -> Optimizer:
+    def optimizer(self, configured: Optimizer) -> Optimizer:
         """Return the configured optimiser with clipping, if that belongs to this rescue."""
-        clip = self.clipping(own)
-        return dataclasses.replace(own, clip_global_norm=clip) if clip else own
+        clip = self.clipping(configured)
+        return dataclasses.replace(configured, clip_global_norm=clip) if clip else configured
 
-    def action(self, own: Optimizer, rate: float) -> str:
+    def action(self, configured: Optimizer, rate: float) -> str:
         """Return what is done to the configured optimiser, whose rate would be `rate`, in words."""
-        clip = self.clipping(own)
+        clip = self.clipping(configured)
         return f"back to the last healthy weights, learning rate {rate * self.rate_factor:.3g}" + (
             f", gradients clipped to norm {clip:g}" if clip else ""
         )
 
-    def permanent(self, own: Optimizer) -> str:
+    def permanent(self, configured: Optimizer) -> str:
         """Return how the same is written in the configuration; of a schedule, all its rates are lower."""
-        path = f"optimizer.{optimizers.name_of(type(own))}"
-        place, rates = f"{path}.learning_rate", {"": own.first_rate}
-        if isinstance(own.learning_rate, Schedule):
-            place += f".{schedules.name_of(type(own.learning_rate))}"
-            rates = {f".{name}": rate for name, rate in own.learning_rate.rates().items()}
+        path = f"optimizer.{optimizers.name_of(type(configured))}"
+        place, rates = f"{path}.learning_rate", {"": configured.first_rate}
+        if isinstance(configured.learning_rate, Schedule):
+            place += f".{schedules.name_of(type(configured.learning_rate))}"
+            rates = {f".{name}": rate for name, rate in configured.learning_rate.rates().items()}
         lines = [f"{place}{name}: {rate * self.rate_factor:.3g}" for name, rate in rates.items()]
-        clip = self.clipping(own)
+        clip = self.clipping(configured)
         return " and ".join([*lines, *([f"{path}.clip_global_norm: {clip:g}"] if clip else [])])
 
 
@@ -82,11 +82,11 @@ class Memory(NamedTuple):
 class Guard:
     """Judges the losses of a run, and keeps account of what is done about them.
 
-    `own` is the configured optimiser; `told` hears of each intervention.
+    `configured` is the optimiser before any rescue; `announce` gets each intervention.
     """
 
-    def __init__(self, mode: GuardMode, own: Optimizer, told: Callable[[Intervention], None]) -> None:
-        self.mode, self.own, self.told = mode, own, told
+    def __init__(self, mode: GuardMode, configured: Optimizer, announce: Callable[[Intervention], None]) -> None:
+        self.mode, self.configured, self.announce = mode, configured, announce
         self.interventions: list[Intervention] = []
         self._left = list(rescues())
         self.memory = Memory(np.nan, False, 0, {})
@@ -140,8 +140,10 @@ class Guard:
         if rescue is not None:
             passed = self.memory.passed if self.memory.watched else before().passed
             self._remember(watched=LOOKS, passed=passed)
-            action, permanent = rescue.action(self.own, rate), rescue.permanent(self.own)
-            self._tell(Intervention(step, reason, action, permanent, rescue.rate_factor, rescue.clipping(self.own)))
+            action, permanent = rescue.action(self.configured, rate), rescue.permanent(self.configured)
+            self._tell(
+                Intervention(step, reason, action, permanent, rescue.rate_factor, rescue.clipping(self.configured))
+            )
         return rescue
 
     def _remember(self, **fields: Any) -> None:
@@ -149,4 +151,4 @@ class Guard:
 
     def _tell(self, event: Intervention) -> None:
         self.interventions.append(event)
-        self.told(event)
+        self.announce(event)

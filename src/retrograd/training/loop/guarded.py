@@ -104,8 +104,8 @@ class GuardedSteps:
         self, before: TrainState, after: TrainState, losses: np.ndarray, stretch: Sequence[np.ndarray]
     ) -> Trouble | None:
         """Return what is wrong with a stretch that has just run, if the guard is to act on it."""
-        kept = after[:3] if self.guard.mode == "repair" else after.params  # who goes back needs sound moments too
-        if not (np.isfinite(losses).all() and all_finite(kept)):
+        sound = after[:3] if self.guard.mode == "repair" else after.params  # who goes back needs sound moments too
+        if not (np.isfinite(losses).all() and all_finite(sound)):
             batches = (self.course.batch(chosen) for chosen in minibatches(stretch))
             return Trouble("non-finite", find_nonfinite(self.stepper, copied(before), batches))
         columns = self.course.columns
@@ -138,7 +138,7 @@ class GuardedSteps:
     def milder(self, train: TrainState, rescue: Rescue) -> TrainState:
         """Return the state with which training goes on as a rescue says."""
         self.rates.cut = rescue.rate_factor
-        optimizer = rescue.optimizer(self.guard.own)
+        optimizer = rescue.optimizer(self.guard.configured)
         if optimizer != self.stepper.optimizer:
             self.stepper = self.stepper.with_optimizer(optimizer)
         return train._replace(rate_factor=self.rates.factor)
@@ -160,11 +160,11 @@ class Gauge:
 
     def __call__(self, train: TrainState, batches: Iterable[Mapping[str, Any]]) -> Condition:
         """Return the condition of a state's weights on some minibatches, all their rows counted alike."""
-        found, rows = [], []
+        readings, rows = [], []
         for batch in batches:
-            found.append(jax.device_get(self._compiled(train, batch)))
+            readings.append(jax.device_get(self._compiled(train, batch)))
             rows.append(len(next(iter(batch.values()))))
-        losses, shares = zip(*found, strict=True)
+        losses, shares = zip(*readings, strict=True)
         passed = {
             node.name: float(np.average([share[node.name] for share in shares], weights=rows)) for node in self.hidden
         }

@@ -58,8 +58,8 @@ class HealthWatch:
         if step < self.last_step + self.interval:
             return
         self.last_step = step
-        found, ratios = self.reading(stepper, train, rows)
-        self.last = plain(found, ratios)
+        figures, ratios = self.reading(stepper, train, rows)
+        self.last = plain(figures, ratios)
         self.tell(HealthEvent(step, self.last))
 
     def steps_between(self, stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> int:
@@ -107,24 +107,24 @@ def _read(stepper: Stepper, seen: Look, after: Mapping[str, Params]) -> tuple[He
             for node, own in stepper.trained(seen.params).items()
             for name, value in own.items()
         }
-        found = health(stepper.network, seen)
-        return found, {
+        reading = health(stepper.network, seen)
+        return reading, {
             "update_ratio": ratios,
-            "backward_gain": backward_gains(stepper.network, found),
+            "backward_gain": backward_gains(stepper.network, reading),
             "gradient_norm": {"network": _norm(jax.tree.leaves(stepper.trained(seen.grads)))},
         }
 
 
-def backward_gains(network: Network, found: Health) -> dict[str, Any]:
+def backward_gains(network: Network, figures: Health) -> dict[str, Any]:
     """Return rms(dLoss/dx) / rms(dLoss/dy) of each node that reads another one's output x and puts out y."""
-    rms = {path: reading.rms for path, reading in found.deltas.items()}
+    rms = {path: reading.rms for path, reading in figures.deltas.items()}
     pairs = {node.name: node.inputs[0].partition(".")[0] for node in network.nodes if node.inputs}
     return {y: rms[x] / _at_least_tiny(rms[y]) for y, x in pairs.items() if x in rms and y in rms}
 
 
-def plain(found: Health, further: Quantities) -> Readings:
+def plain(health: Health, further: Quantities) -> Readings:
     """Return readings as plain numbers of a few digits; shares of zeros and counts that are 0 are left out."""
-    tensors = {"output": found.outputs, "delta": found.deltas, "gradient": found.grads, "parameter": found.params}
+    tensors = {"output": health.outputs, "delta": health.deltas, "gradient": health.grads, "parameter": health.params}
     quantities: Quantities = {
         f"{tensor}_{statistic}": {
             path: value
@@ -134,7 +134,7 @@ def plain(found: Health, further: Quantities) -> Readings:
         for tensor, readings in tensors.items()
         for statistic in Reading._fields
     }
-    quantities |= {name: {path: getattr(u, name) for path, u in found.units.items()} for name in Units._fields}
+    quantities |= {name: {path: getattr(u, name) for path, u in health.units.items()} for name in Units._fields}
     return {
         name: {path: float(f"{float(value):.{DIGITS}g}") for path, value in values.items()}
         for name, values in {**quantities, **further}.items()

@@ -66,7 +66,7 @@ class Loop:
     held_out: bool  # whether `score` measures rows that do not train
     watchers: Sequence[Watcher] = ()
     asked_to_stop: Callable[[], str | None] = lambda: None  # the reason
-    told: Callable[[Intervention], None] = lambda event: None  # what the guard does
+    announce: Callable[[Intervention], None] = lambda event: None  # what the guard does
     recorded: Sequence[Intervention] = ()  # of a run that is replayed: done again, at the same steps
     look: Callable[[Stepper, TrainState, Callable[[], Mapping[str, Any]]], object] | None = None  # at an epoch's end
     keep: Callable[[Callable[[], Variables], Epoch], None] | None = None  # the best weights, at an epoch's end
@@ -80,7 +80,7 @@ class Loop:
 
     def __post_init__(self) -> None:
         self.course = Course(self.stepper, self.settings, self.columns, self.held_out)
-        self.guard = Guard(self.settings.guard, self.stepper.optimizer, self.told)
+        self.guard = Guard(self.settings.guard, self.stepper.optimizer, self.announce)
         self.rates = Rates(Plateau())
         self.steps = GuardedSteps(
             self.stepper, self.course, self.guard, self.rates, self.recorded, self.asked_to_stop, self._interrupted

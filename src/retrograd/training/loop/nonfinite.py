@@ -26,26 +26,26 @@ def find_nonfinite(stepper: Stepper, train: TrainState, batches: Iterable[Mappin
     look = Program(Stepper.evaluate, stepper)
     for batch in batches:
         step = int(train.step) + 1
-        found = _first(_of_pass(stepper, look(train, batch)))
-        if found:
-            return Problem("", f"step {step}: {found}", UNTRAINED if step == 1 else _smaller_steps(stepper))
+        where = _first(_of_pass(stepper, look(train, batch)))
+        if where:
+            return Problem("", f"step {step}: {where}", UNTRAINED if step == 1 else _smaller_steps(stepper))
         train, _ = stepper.single(train, batch)
-        found = _first(_of_update(stepper, train))
-        if found:
-            return Problem("", f"step {step}: {found}", _smaller_steps(stepper))
+        where = _first(_of_update(stepper, train))
+        if where:
+            return Problem("", f"step {step}: {where}", _smaller_steps(stepper))
     return Problem("", "a loss or weight is not finite any more", _smaller_steps(stepper))
 
 
-def _of_pass(stepper: Stepper, found: Pass) -> Iterator[tuple[str, Any]]:
+def _of_pass(stepper: Stepper, result: Pass) -> Iterator[tuple[str, Any]]:
     """Yield what a pass computed, in the order in which it was computed, each with its name."""
     nodes = stepper.network.nodes
-    yield from ((f"layer {node} is the first non-finite: its output", found.outputs[node.name]) for node in nodes)
+    yield from ((f"layer {node} is the first non-finite: its output", result.outputs[node.name]) for node in nodes)
     for objective in stepper.objectives:
-        yield f"layer {objective} is the first non-finite: its output", found.losses[objective.name]
-    yield "the penalties are the first non-finite: their sum with the loss", found.loss
+        yield f"layer {objective} is the first non-finite: its output", result.losses[objective.name]
+    yield "the penalties are the first non-finite: their sum with the loss", result.loss
     for node in reversed(nodes):
-        yield f"layer {node} is the first non-finite: its delta", found.deltas.get(node.name)
-        yield f"layer {node} is the first non-finite: its gradient", found.grads.get(node.name)
+        yield f"layer {node} is the first non-finite: its delta", result.deltas.get(node.name)
+        yield f"layer {node} is the first non-finite: its gradient", result.grads.get(node.name)
 
 
 def _of_update(stepper: Stepper, train: TrainState) -> Iterator[tuple[str, Any]]:
@@ -69,5 +69,5 @@ def _first(named: Iterable[tuple[str, Any]]) -> str | None:
 
 
 def _smaller_steps(stepper: Stepper) -> str:
-    own = f"optimizer.{optimizers.name_of(type(stepper.optimizer))}"
-    return f"lower {own}.learning_rate, or set {own}.clip_global_norm"
+    section = f"optimizer.{optimizers.name_of(type(stepper.optimizer))}"
+    return f"lower {section}.learning_rate, or set {section}.clip_global_norm"

@@ -97,6 +97,6 @@ class Saver:
         if not isinstance(failure, (RetrogradError, MemoryError)):
             raise failure
         if not self._has_failed:
-            message = f"no checkpoint was written, training goes on: {str(failure) or 'out of memory'}"
+            message = f"no checkpoint was written, training continues: {str(failure) or 'out of memory'}"
             warnings.warn(message, RetrogradWarning, stacklevel=3)
         self._has_failed = True

@@ -34,18 +34,18 @@ def watched(epoch: Epoch) -> float:
 
 def rules(settings: TrainingSettings, valid_rows: int = 0) -> list[Rule]:
     """Return the rules that a configuration asks for; `valid_rows` are those held out, 0 for none."""
-    found: list[Rule] = []
+    chosen: list[Rule] = []
     if settings.goal:
-        found.append(_goal(settings.goal))
+        chosen.append(_goal(settings.goal))
     if settings.convergence:
-        found.append(_converged(settings.convergence))
+        chosen.append(_converged(settings.convergence))
     if settings.early_stopping:
         if settings.early_stopping.stop_when_perfect and valid_rows:
-            found.append(_perfect(valid_rows))
-        found.append(_early(settings.early_stopping))
+            chosen.append(_perfect(valid_rows))
+        chosen.append(_early(settings.early_stopping))
     if settings.time_limit:
-        found.append(_time(settings.time_limit))
-    return found
+        chosen.append(_time(settings.time_limit))
+    return chosen
 
 
 def check_goal(goal: Goal, part: str, names: Sequence[str]) -> None:
@@ -57,17 +57,17 @@ def check_goal(goal: Goal, part: str, names: Sequence[str]) -> None:
 
 def goal_score(goal: Goal, measured: Metrics) -> tuple[str, float] | None:
     """Return the full name and the value of the metric that a goal means, if it was measured."""
-    scores = {f"{part}.{name}": value for part, own in measured.items() for name, value in own.items()}
+    scores = {f"{part}.{name}": value for part, metrics in measured.items() for name, value in metrics.items()}
     names = (goal.metric, f"valid.{goal.metric}", f"train.{goal.metric}")
     return next(((name, scores[name]) for name in names if name in scores), None)
 
 
 def _goal(goal: Goal) -> Rule:
     def rule(history: Sequence[Epoch]) -> Stop | None:
-        found = goal_score(goal, history[-1].metrics)
-        if found is None:  # an epoch in the middle of a group, or predictions that are not finite
+        measured = goal_score(goal, history[-1].metrics)
+        if measured is None:  # an epoch in the middle of a group, or predictions that are not finite
             return None
-        name, score = found
+        name, score = measured
         reached = score <= goal.value if falls(goal.metric) else score >= goal.value
         return Stop("goal", f"{name} {score:.4g} has reached {goal.value:g}") if reached else None
 

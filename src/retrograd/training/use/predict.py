@@ -253,7 +253,7 @@ def locate(path: str | Path, runs: str | Path = "runs") -> Path:
         if is_locked(path.parent):
             cure = f"wait for its end, or, of a long run, for an epoch's end after {SECONDS:g} seconds"
             raise UsageError("the run has written no model yet", where=str(path.parent), cure=cure)
-        cure = f"go on with it: retrograd train --resume {path.parent}"
+        cure = f"continue it: retrograd train --resume {path.parent}"
         raise UsageError("the run ended before it had written a model", where=str(path.parent), cure=cure)
     return path
 

@@ -16,7 +16,7 @@ from retrograd.present.numbers import size
 
 
 def cache(
-    clears: Annotated[bool, typer.Option("--clear", help="Remove them; the next commands make them anew.")] = False,
+    clears: Annotated[bool, typer.Option("--clear", help="Remove them; the next commands rebuild them.")] = False,
     folder: CacheFolder = None,
     as_json: Json = False,
 ) -> None:

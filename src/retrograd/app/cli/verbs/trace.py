@@ -124,9 +124,9 @@ def refuse_contradictions(
 ) -> None:
     """Raise UsageError for options of which only one can be meant."""
     if sample is not None and batch:
-        raise UsageError("--sample and --batch are both given", cure="give one of them")
+        raise UsageError("--sample and --batch exclude each other", cure="give one of them")
     if step is not None and condition is not None:
-        raise UsageError("--step and --break are both given", cure="give one of them")
+        raise UsageError("--step and --break exclude each other", cure="give one of them")
     if decimals > MOST_DECIMALS:
         raise UsageError(f"a float64 has no more than {MOST_DECIMALS} digits", where="--decimals")
 

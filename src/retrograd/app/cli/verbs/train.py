@@ -76,12 +76,12 @@ def train(
     ] = None,
     runs: RunsRoot = Path("runs"),
     run: Annotated[Path | None, typer.Option("--run", help="write the run to exactly this folder")] = None,
-    force: Annotated[bool, typer.Option("--force", help="replace the run that --run already holds")] = False,
+    force: Annotated[bool, typer.Option("--force", help="replace the run that is already in the --run folder")] = False,
     resume: Annotated[
         str | None,
         typer.Option(
             metavar="RUN|last|auto",
-            help="go on with a run that broke off; auto: with the last run of CONFIG unless it has ended",
+            help="continue a run that broke off; auto: the last run of CONFIG unless it has ended",
         ),
     ] = None,
     extend: Annotated[
@@ -159,16 +159,16 @@ def train(
 def check_resume(source: Path | None, resume: str | None, extend: int | None, run: Path | None, force: bool) -> None:
     """Raise UsageError where what is to be trained, or gone on with, is not said, or said twice."""
     if source is None and resume in (None, AUTO):
-        cure = "give a configuration or a data file; --resume RUN goes on with a run"
+        cure = "give a configuration or a data file; --resume RUN continues a run"
         raise UsageError("missing argument 'CONFIG|DATA'", cure=cure)
     if resume is None and extend is not None:
         raise UsageError("only with --resume RUN", where="--extend", cure="--epochs sets how long a new run is")
     if resume == AUTO and extend is not None:
         raise UsageError("not with --resume auto", where="--extend", cure="name the run: --resume RUN --extend N")
     if resume not in (None, AUTO) and run is not None:
-        raise UsageError("a run that goes on stays in its folder", where="--run", cure="leave it out")
+        raise UsageError("a continued run stays in its folder", where="--run", cure="leave it out")
     if resume is not None and force:
-        raise UsageError("not with --resume", where="--force", cure="it would replace the run that is to go on")
+        raise UsageError("not with --resume", where="--force", cure="it would replace the run to be continued")
 
 
 def going_on_by_itself(folder: Path | None, runs: Path, prepared: Prepared) -> RunFolder | None:

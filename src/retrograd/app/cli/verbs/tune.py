@@ -42,7 +42,7 @@ def tune(
         str | None, typer.Option(metavar="TRIALS|TIME", help="budget: trials (30) or a time (90s, 10m, 1h)")
     ] = None,
     jobs: Annotated[int, typer.Option(parser=at_least(1), metavar="N", help="processes that run trials")] = 1,
-    resume: Annotated[bool, typer.Option("--resume", help="go on with a study that was interrupted")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="continue an interrupted study")] = False,
     layers: OwnLayers = None,
     runs: RunsRoot = Path("runs"),
     as_json: Json = False,

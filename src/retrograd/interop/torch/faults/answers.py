@@ -63,7 +63,7 @@ class ReluOnLogits(LoopFault):
         )
         yield self.finding(
             place,
-            "relu stands in front of the softmax or sigmoid: {words}",
+            "relu comes before the softmax or sigmoid: {words}",
             Evidence("share of dead logits, last look", dead, HALF),
             Evidence("median of the looks", median(float(each.float().mean()) for _, each in seen)),
             values={"words": words},

@@ -37,7 +37,7 @@ class AveragesLag(LoopFault):
                 "training",
                 Evidence("share of channels more than a deviation apart", late[path], HALF),
                 values={"share": late[path], "momentum": momenta[path]},
-                remedy="momentum=0.1, or estimate them anew: torch.optim.swa_utils.update_bn(loader, model)",
+                remedy="momentum=0.1, or estimate them again: torch.optim.swa_utils.update_bn(loader, model)",
                 confidence=0.95,
             )
         high = [each for each, momentum in momenta.items() if momentum >= KERAS]

@@ -34,7 +34,7 @@ class TrainsInEval(LoopFault):
                 "passes": journal.judged_passes,
                 "why": f", and {_moody(journal)} act differently there" if journal.moody else "",
             },
-            remedy="call model.train() after every validation, before training goes on",
+            remedy="call model.train() after every validation, before training continues",
             severity="fault" if journal.moody else "note",
             confidence=0.95,
         )

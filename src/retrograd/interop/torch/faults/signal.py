@@ -42,7 +42,7 @@ class NoSignal(LoopFault):
         if own <= max(chance):
             yield self.finding(
                 journal.places.get("forward"),
-                "the inputs do not tell the answers: rows that are alike agree no more than shuffled rows do; "
+                "the inputs do not determine the answers: similar rows agree no more than shuffled ones; "
                 "either inputs and targets are taken in different orders, or there is nothing to learn",
                 Evidence("agreement of neighbours", own, max(chance)),
                 remedy="compare x[0] and y[0] in the loop with the data that they come from",

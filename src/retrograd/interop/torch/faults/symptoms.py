@@ -40,7 +40,7 @@ class Stuck(LoopFault):
             "the loss grows: {sentence}" if grows else "the loop does not learn: {sentence}",
             *verdict.evidence,
             values={"sentence": verdict.sentence, **{one.quantity: one.value for one in verdict.evidence}},
-            remedy="first check that it can learn 16 rows by heart; then the learning rate, scales, the loss",
+            remedy="first check that it can memorise 16 rows; then the learning rate, scales, the loss",
             code="B02" if grows else "B03",
             confidence=0.3,
         )

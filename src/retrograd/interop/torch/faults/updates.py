@@ -71,10 +71,10 @@ class UpdatesACopy(LoopFault):
         if lost and journal.steps:
             yield self.finding(
                 lost[0],
-                "{count} parameters of the model were replaced: the optimizer goes on with the old ones",
+                "{count} parameters of the model were replaced: the optimizer continues with the old ones",
                 Evidence("parameters that are not the optimizer's", len(lost), 1.0),
                 values={"count": len(lost)},
-                remedy="copy into the parameter (p.data.copy_(new)) or make the optimizer anew",
+                remedy="copy into the parameter (p.data.copy_(new)) or create the optimizer again",
                 confidence=0.98,
             )
 

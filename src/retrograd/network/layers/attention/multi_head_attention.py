@@ -84,7 +84,7 @@ class MultiHeadAttention(Layer):
 
     Shapes:  query x [batch, queries, features], memory m [batch, keys, features] -> sequence [batch, queries, units];
              `output: all` adds `weights` [batch, queries, keys], the mean over heads. Without a memory the query
-             attends to itself; `key` and `value` stand for a memory of two. By name alone, as in
+             attends to itself; `key` and `value` name a memory of two. By name alone, as in
              `inputs: {query: x, mask: seen}`: `mask` [batch, keys] or [batch, queries, keys], true where to attend;
              `scores` [batch, queries, keys] or [batch, heads, queries, keys], added to the products
     Params:  query_weight [features, units], key_weight and value_weight [features, key_value_heads x head width],

@@ -18,7 +18,7 @@ SLOWEST = 10000.0  # wavelengths go from 2π to 10000 · 2π steps
 @layers.register("positions", examples=examples(({}, [(2, 5, 4)]), ({}, [(1, 1, 3)])))
 @dataclass(frozen=True)
 class Positions(Layer):
-    """Add to each step of a sequence a pattern of waves that tells its place.
+    """Add to each step of a sequence a pattern of waves that marks its place.
 
         y(t) = x(t) + p(t),  p(t, 2i) = sin(t / 10000^(2i/features)),  p(t, 2i+1) = cos of the same
 

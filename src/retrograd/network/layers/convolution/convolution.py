@@ -67,7 +67,7 @@ class Convolution(Layer):
 
     filters: Annotated[
         Units,
-        Words("channels of the output", more="more patterns can be told apart; slower", less="faster, fewer patterns"),
+        Words("channels of the output", more="distinguishes more patterns; slower", less="faster, fewer patterns"),
     ]
     kernel: Annotated[
         Lengths,

@@ -54,8 +54,8 @@ class Dropout(Layer):
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
         if not ctx.train or self.rate == 0:
             return Forward(x, None)
-        kept = draw_kept(ctx.random_key(), x.shape, self.rate)
-        return Forward(apply_mask(x, kept, self.rate), kept)
+        mask = draw_kept(ctx.random_key(), x.shape, self.rate)
+        return Forward(apply_mask(x, mask, self.rate), mask)
 
     @override
     def backward(self, params: Params, tape: Array | None, dy: Array) -> Backward:
@@ -72,6 +72,6 @@ def _threshold(rate: float) -> np.uint32:
     return np.uint32(min(round(rate * 2**32), 2**32 - 1))
 
 
-def apply_mask(x: Array, kept: Array, rate: float) -> Array:
+def apply_mask(x: Array, mask: Array, rate: float) -> Array:
     """Return x / (1 - rate) where kept, else 0."""
-    return jnp.where(kept, x * (1 / (1 - rate)), jnp.zeros_like(x))
+    return jnp.where(mask, x * (1 / (1 - rate)), jnp.zeros_like(x))

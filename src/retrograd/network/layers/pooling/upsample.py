@@ -44,7 +44,7 @@ class Upsample(Layer):
 
     Shapes:  x [batch, *places, channels], of one to three axes -> y, with factor times the lengths
     Tape:    the lengths of the axes of x
-    See:     Bilinear as PyTorch with align_corners false, and Keras: values stand in the middle of their pixels, and
+    See:     Bilinear as PyTorch with align_corners false, and Keras: values lie in the middle of their pixels, and
              the edges are repeated.
     """
 

@@ -123,7 +123,7 @@ class Recurrent(Layer):
     def rules(self) -> Iterator[Problem]:
         """A dropout needs two layers to stand between."""
         if self.dropout and self.layers == 1:
-            yield Problem("dropout", "stands between layers, and there is only one", "an entry `dropout` after it")
+            yield Problem("dropout", "applies between layers, and there is only one", "an entry `dropout` after it")
 
     @property
     def is_stack(self) -> bool:

@@ -38,7 +38,7 @@ class LogSumExp(Layer):
     Shapes:  x [batch, ..., features] -> y [batch, ..., 1], or without the axes where `keepdim` is false
     Tape:    x, y
     Raises:  ShapeError when an axis is the batch's, or is not there.
-    See:     PyTorch's logsumexp, which leaves the axis out unless told to keep it.
+    See:     PyTorch's logsumexp, which drops the axis unless asked to keep it.
     """
 
     axis: Annotated[Axes, Words("the axes that are summed", why="the features")] = -1

@@ -92,7 +92,7 @@ def expect_axes(x: Array | Spec, *axes: int) -> tuple[int, ...]:
             3: "(batch, depth, height, width, channels)",
         }
         raise ShapeError(f"input: expected {' or '.join(names[n] for n in axes)}, got {tuple(x.shape)}",
-                         cure="channels stand last; `reshape` adds an axis of 1 for a single one")  # fmt: skip
+                         cure="channels come last; `reshape` adds an axis of 1 for a single one")  # fmt: skip
     return tuple(x.shape[1:-1])
 
 

@@ -38,7 +38,7 @@ class MultiMargin(Loss):
     Shapes:  y [batch, ..., classes], t labels [batch, ...] or one number for each class, 1 at the right one -> scalar
     Tape:    the slope by each class's lack of margin, what stands at the right class
     Raises:  ShapeError when there are not as many class weights as classes.
-    See:     PyTorch's multi_margin_loss. categorical_hinge looks at the best of the other classes alone.
+    See:     PyTorch's multi_margin_loss. categorical_hinge compares with the best of the other classes alone.
     """
 
     p: Annotated[Literal[1, 2], Words("whether a missing margin counts as it is or squared", why="1: as PyTorch")] = 1

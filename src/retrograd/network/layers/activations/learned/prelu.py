@@ -40,7 +40,7 @@ class PReLU(Activation):
     Shapes:  x [batch, ..., features] -> y, the same
     Params:  slope [features], each beginning at `first`; `shared`: slope [1]
     Tape:    x
-    See:     He et al. 2015, arXiv:1502.01852. PyTorch has one slope for all features unless told their number:
+    See:     He et al. 2015, arXiv:1502.01852. PyTorch has one slope for all features unless it is given their number:
              `shared`.
     """
 
