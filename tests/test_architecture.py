@@ -14,12 +14,12 @@ FLOORS = [
 ]  # fmt: skip
 ROOMS = {  # of a floor or of a room, lowest first; a kind's settings belong to the lowest, wherever they lie
     "data": [
-        "settings", "batches", "report", "table", "ordinary", "scanned", "read", "cells", "arrays", "split", "tables",
-        "texts", "windows", "images", "builtin", "mapped", "prefetch", "preprocessing", "seen", "cache", "source", "kept", "dataset",
+        "settings", "batches", "report", "table", "plain_numbers", "scanned", "read", "cells", "arrays", "split", "tables",
+        "texts", "windows", "images", "builtin", "mapped_columns", "prefetch", "preprocessing", "row_places", "cache", "source", "streaming", "dataset",
     ],
     "network": [
         "equations", "initializers", "own_layers", "layer", "located", "scope", "layers", "losses", "entries", "finish",
-        "transformer", "network", "blocks", "fuse", "precision", "written",
+        "transformer", "network", "blocks", "fuse", "precision", "decimals",
     ],
     "network.layers": [
         "shared", "activations", "identity", "reducing", "merging", "dense", "embedding", "noise", "augmentation",

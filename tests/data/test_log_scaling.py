@@ -11,7 +11,7 @@ from retrograd.base.schema import parse
 from retrograd.data.dataset import from_arrays, load
 from retrograd.data.settings import DataSettings
 from retrograd.data.tables.scaling import fit_scaling, shortest, spans
-from retrograd.diagnosis.own_unit import comparable
+from retrograd.diagnosis.original_unit import comparable
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import remedies
 from retrograd.diagnosis.variant import variant

@@ -228,7 +228,7 @@ def kept(tmp_path, monkeypatch):
     write(tmp_path / "shards" / "a.csv", columns(100))
     write(tmp_path / "shards" / "b.csv", columns(100, seed=1))
     counted = []
-    from retrograd.data import kept as module
+    from retrograd.data import streaming as module
 
     read = module.read_source
     monkeypatch.setattr(module, "read_source", lambda *given: counted.append(1) or read(*given))
@@ -308,7 +308,9 @@ def test_of_two_processes_one_writes_and_the_other_waits(kept, tmp_path):
 def test_what_a_killed_process_left_goes_with_the_next_one(kept, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "rmtree", lambda path, **_: None)  # as a kill does, nothing is tidied up
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("retrograd.data.kept.write_manifest", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(
+            "retrograd.data.streaming.write_manifest", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         with pytest.raises(KeyboardInterrupt):
             kept()
     assert len([*(tmp_path / "cache").glob("*.tmp")]) == 1
@@ -397,7 +399,7 @@ def test_where_no_folder_takes_its_columns_a_table_is_read_into_memory_unless_to
     settings = {"path": str(write(tmp_path / "d.csv", columns(30))), "cache": str(tmp_path / "c")}
     with pytest.raises(ResourceError, match=r"c: cannot be written: No locks available; .*--cache DIR"):
         load(DataSettings(stream="always", **settings))
-    monkeypatch.setattr("retrograd.data.kept.host_bytes", lambda: 2**10)
+    monkeypatch.setattr("retrograd.data.streaming.host_bytes", lambda: 2**10)
     with pytest.warns(RetrogradWarning, match=r"read into memory.*No locks available"):
         data = load(DataSettings(**settings))
     assert same(data, load(DataSettings(path=settings["path"], stream="never")))
@@ -425,7 +427,7 @@ def test_errors_of_the_input_are_not_those_of_the_cache(kept, monkeypatch, error
     def read(*_):
         raise error
 
-    monkeypatch.setattr("retrograd.data.kept.read_source", read)
+    monkeypatch.setattr("retrograd.data.streaming.read_source", read)
     with pytest.raises(OSError, match=told) as caught:
         kept()
     assert ("--cache" in str(caught.value)) == names_cache
@@ -444,7 +446,7 @@ def test_a_table_of_image_paths_is_read_into_memory(tmp_path, monkeypatch):
     settings = {"path": str(write(tmp_path / "d.csv", table)), "cache": str(tmp_path / "c"), "target": "y"}
     with pytest.raises(ConfigError, match=r"data\.stream: 'picture' holds paths of images.*`stream: never`"):
         load(DataSettings(stream="always", **settings))
-    monkeypatch.setattr("retrograd.data.kept.host_bytes", lambda: 2)
+    monkeypatch.setattr("retrograd.data.streaming.host_bytes", lambda: 2)
     auto, never = load(DataSettings(**settings)), load(DataSettings(stream="never", **settings))
     assert auto.preprocessing.inputs.kind == "images"
     assert (auto.digest, auto.notes, auto.preprocessing) == (never.digest, never.notes, never.preprocessing)
@@ -461,5 +463,5 @@ def test_tables_stay_in_files_by_themselves_when_memory_is_short(tmp_path, monke
     path = write(tmp_path / "d.csv", columns())
     settings = DataSettings(path=str(path), cache=str(tmp_path / "c"))
     assert not isinstance(load(settings).train["x"], np.memmap)
-    monkeypatch.setattr("retrograd.data.kept.host_bytes", lambda: 2**20)
+    monkeypatch.setattr("retrograd.data.streaming.host_bytes", lambda: 2**20)
     assert isinstance(load(settings).train["x"], np.memmap)

@@ -20,14 +20,14 @@ from retrograd.data.cells.notation import Notation
 from retrograd.data.images.plan import plan_images
 from retrograd.data.images.reading import images_of_arrays
 from retrograd.data.images.rows import Images
-from retrograd.data.kept import kept, streamed_digest
 from retrograd.data.preprocessing import Inputs, Preprocessing, Target
 from retrograd.data.read.folders import LABEL
 from retrograd.data.report import Report
-from retrograd.data.seen import Seen, seen_rows
+from retrograd.data.row_places import Seen, seen_rows
 from retrograd.data.settings import DataSettings, Task
 from retrograd.data.source import NoPlainTableError, Source, arrays_source, frame_source, read_source
 from retrograd.data.split.split import FEW_ROWS, Split, choose_method, split_rows
+from retrograd.data.streaming import kept, streamed_digest
 from retrograd.data.table import Table, TextForm, from_any_frame
 from retrograd.data.tables.goal import Plan
 from retrograd.data.tables.inputs import TableInputs

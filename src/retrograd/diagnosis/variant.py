@@ -13,7 +13,7 @@ from retrograd.data.settings import DataSettings, plain_scale
 from retrograd.data.tables.scaling import fit_scaling
 from retrograd.data.tables.target import Quantities
 from retrograd.diagnosis.judgement.score import Scorer
-from retrograd.diagnosis.own_unit import inputs_in_own_unit, targets_in_own_unit
+from retrograd.diagnosis.original_unit import inputs_in_own_unit, targets_in_own_unit
 from retrograd.diagnosis.program import Program
 from retrograd.training.config.config import RunConfig
 from retrograd.training.prepare import PARTS

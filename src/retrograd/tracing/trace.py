@@ -14,9 +14,9 @@ from retrograd.base.compilation.programs import Program
 from retrograd.base.doors import refuse_foreign
 from retrograd.base.errors import UsageError, did_you_mean
 from retrograd.data.dataset import Dataset
+from retrograd.network.decimals import as_written, given_params
 from retrograd.network.network import Network, take
 from retrograd.network.precision import computing_in, in_precision
-from retrograd.network.written import as_written, given_params
 from retrograd.present.exact import Figures
 from retrograd.tracing.condition import first_step
 from retrograd.tracing.document import Writer

@@ -20,7 +20,7 @@ from retrograd.base.schema import Settings, unwritten
 from retrograd.network.own_layers import own_errors
 from retrograd.update.clipping import clip
 from retrograd.update.groups import Groups, group_of, path_of, scale_groups
-from retrograd.update.own import check_own
+from retrograd.update.custom import check_own
 from retrograd.update.schedule import Schedule, schedules
 from retrograd.update.schedules import Constant
 from retrograd.update.selection import is_weight

@@ -18,8 +18,8 @@ from retrograd.data.cache.entry import KIND, MANIFEST, Entry
 from retrograd.data.cells.floats import floats
 from retrograd.data.preprocessing import Preprocessing, require_weight
 from retrograd.data.report import Report
+from retrograd.data.row_places import Seen
 from retrograd.data.scanned import LINE, ScannedTable
-from retrograd.data.seen import Seen
 from retrograd.data.settings import DataSettings
 from retrograd.data.tables.typed import ScannedTypedTable
 

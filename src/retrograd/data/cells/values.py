@@ -9,7 +9,7 @@ import polars as pl
 
 from retrograd.data.cells.dates import read_dates
 from retrograd.data.cells.notation import stands_for_none
-from retrograd.data.ordinary import FIRST
+from retrograd.data.plain_numbers import FIRST
 
 TRUE_WORDS = ("true", "yes", "y", "t", "wahr", "ja", "vrai", "oui", "sí", "si", "sim", "是")
 FALSE_WORDS = ("false", "no", "n", "f", "falsch", "nein", "faux", "non", "não", "否")

@@ -15,7 +15,7 @@ from retrograd.data.images.decoding import SUFFIXES
 from retrograd.data.images.depth import LEVELS
 from retrograd.data.images.rows import Box, Images
 from retrograd.data.images.settings import ImageSettings
-from retrograd.data.ordinary import FIRST
+from retrograd.data.plain_numbers import FIRST
 from retrograd.data.read.folders import LABEL, files_below, folder_labels
 from retrograd.data.settings import DataSettings, find_targets
 from retrograd.data.table import SHOWN, Table

@@ -13,7 +13,7 @@ from retrograd.data.dataset import Dataset
 from retrograd.diagnosis.judgement.chance import Ranking, ranking, share_by_chance
 from retrograd.diagnosis.judgement.score import columns_of, mean_area, r_squared
 from retrograd.diagnosis.judgement.usual_rows import UsualRows
-from retrograd.diagnosis.own_unit import comparable
+from retrograd.diagnosis.original_unit import comparable
 
 MOST_ROWS, MOST_FEATURES = 3_000, 4_000  # more than these are sampled: references are to take seconds
 FOLDS = 5  # as scikit-learn does by default

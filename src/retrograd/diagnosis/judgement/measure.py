@@ -13,7 +13,7 @@ from retrograd.diagnosis.judgement.levels import LUCK, SURER, WORDS, row_errors
 from retrograd.diagnosis.judgement.score import FAILED, HALF, columns_of, labels, shares
 from retrograd.diagnosis.judgement.usual_rows import UsualRows
 from retrograd.diagnosis.observe import Observed
-from retrograd.diagnosis.own_unit import comparable
+from retrograd.diagnosis.original_unit import comparable
 from retrograd.diagnosis.program import Program
 
 ACCURACY_GAP, R2_GAP, TIMES = 0.05, 0.1, 2.0  # smaller lags are no failure; of errors, twice the reference's is one

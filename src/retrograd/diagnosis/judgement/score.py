@@ -10,7 +10,7 @@ import numpy as np
 from retrograd.data.dataset import Dataset
 from retrograd.diagnosis.judgement.chance import area, ranks_of
 from retrograd.diagnosis.judgement.usual_rows import UsualRows
-from retrograd.diagnosis.own_unit import comparable
+from retrograd.diagnosis.original_unit import comparable
 from retrograd.network.network import Variables
 from retrograd.training.prepare import Prepared
 from retrograd.training.use.evaluate import Evaluator, gives_logits

@@ -12,7 +12,7 @@ from retrograd.data.tables.columns import NumberColumn
 from retrograd.data.tables.inputs import TableInputs
 from retrograd.data.tables.outliers import outliers
 from retrograd.data.tables.scaling import spans
-from retrograd.diagnosis.own_unit import inputs_in_own_unit, targets_in_own_unit
+from retrograd.diagnosis.original_unit import inputs_in_own_unit, targets_in_own_unit
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import Remedy, remedies, with_data, with_training
 from retrograd.network.losses.binary_cross_entropy import BinaryCrossEntropy

@@ -8,7 +8,7 @@ import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
 from retrograd.data.tables.scaling import SPAN, spans
-from retrograd.diagnosis.own_unit import inputs_in_own_unit, takes_logarithms, targets_in_own_unit
+from retrograd.diagnosis.original_unit import inputs_in_own_unit, takes_logarithms, targets_in_own_unit
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from retrograd.data.batches import EpochOrder, block_order, epoch_order
-from retrograd.data.mapped import exceeds_page_cache, is_mapped
+from retrograd.data.mapped_columns import exceeds_page_cache, is_mapped
 from retrograd.data.prefetch import ahead, is_streamed
 from retrograd.network.precision import in_precision
 from retrograd.training.config.settings import TrainingSettings

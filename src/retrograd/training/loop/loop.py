@@ -12,9 +12,9 @@ import jax
 import numpy as np
 
 from retrograd.base.errors import NonFiniteError
+from retrograd.network.decimals import given_params
 from retrograd.network.network import Variables
 from retrograd.network.precision import computing_in, in_precision, taken_out
-from retrograd.network.written import given_params
 from retrograd.record.events import Epoch, Intervention, Metrics
 from retrograd.record.tree import digest
 from retrograd.training.config.settings import TrainingSettings

@@ -23,8 +23,8 @@ from retrograd.data.read.delimited import SEPARATED
 from retrograd.data.read.files import MEMORY_PER_BYTE, file_digest
 from retrograd.data.read.folders import files_below
 from retrograd.data.read.parts import is_pattern, matching, tables_below
+from retrograd.data.row_places import Seen
 from retrograd.data.scanned import MixedColumns, Spill, spilling
-from retrograd.data.seen import Seen
 from retrograd.data.settings import DataSettings, Task
 from retrograd.data.source import Source, folder_digests, joined_digest, read_source
 from retrograd.data.table import TextForm
