@@ -30,7 +30,7 @@ test: $(STAMP)-dev $(KERNELS) lint types
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 	$(MAKE) --no-print-directory test-variants
 
-cov: $(STAMP)-dev $(KERNELS)  # how much of the source the tests run, and which lines not
+cov: $(STAMP)-dev $(KERNELS)  # how much of the source the tests run, and which lines not; fails below the floor
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
 
 test-formulas: $(STAMP)-dev $(KERNELS)  # after `make test`: what called native kernels, with the formulas in their place

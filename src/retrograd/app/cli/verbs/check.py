@@ -40,7 +40,7 @@ def check(
     """Compare the backward pass with central differences in float64 and with jax.vjp.
 
     \b
-    The verdict goes by the relative error of each tensor:
+    The verdict depends on the relative error of each tensor:
       exact <= 1e-7, acceptable <= 1e-5, suspicious <= 1e-3, else wrong (exit 7)
     """  # fmt: skip
     settle(layers)

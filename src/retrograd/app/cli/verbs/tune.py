@@ -59,7 +59,7 @@ def tune(
         seeds: 2
     Without it, or with --rate, 32 learning rates are tried. Trials are run
     folders below RUNS/tune-NAME; the winner is confirmed on fresh seeds and
-    written there as best.yaml. The test part is never looked at.
+    written there as best.yaml. The test part is never used.
     """
     settle(layers)
     refuse_foreign(source, "tune")
