@@ -68,31 +68,33 @@ def judge(program: Program, runs: list[Observed], no_signal: bool, luck: float =
 
 def _by_score(program: Program, runs: list[Observed], luck: float) -> Verdict:
     """Return the verdict where answers are classes or numbers."""
-    found = measure(program, runs)
-    scores = _scores(found)
-    lost = failed(found)
-    kept = [run for i, run in enumerate(runs) if i not in lost]
-    held = granted([found.held[i] for i in range(len(runs)) if i not in lost], luck)
-    own = granted([found.own[i] for i in range(len(runs)) if i not in lost], luck)
-    mean, own_mean = statistics.fmean(found.held), statistics.fmean(found.own)
-    worst = 0 if found.lags(found.held[0], found.best) else int(np.argmin(found.held))
-    if found.lags(held, found.best):
-        told = f"{found.best_words} reaches {found.shown(found.best):.3g}"
-        if found.whole:
-            told = f"all rows can be learned, to {found.best:.3g}"
-        return Verdict("ill", f"{_its(found)} {found.shown(mean):.3g} on {found.where}; {told}", scores, worst)
+    measured = measure(program, runs)
+    scores = _scores(measured)
+    lost = failed(measured)
+    lasting = [run for i, run in enumerate(runs) if i not in lost]
+    held_out = granted([measured.held[i] for i in range(len(runs)) if i not in lost], luck)
+    in_training = granted([measured.own[i] for i in range(len(runs)) if i not in lost], luck)
+    mean, own_mean = statistics.fmean(measured.held), statistics.fmean(measured.own)
+    worst = 0 if measured.lags(measured.held[0], measured.best) else int(np.argmin(measured.held))
+    if measured.lags(held_out, measured.best):
+        words = f"{measured.best_words} reaches {measured.shown(measured.best):.3g}"
+        if measured.whole:
+            words = f"all rows can be learned, to {measured.best:.3g}"
+        return Verdict(
+            "ill", f"{_its(measured)} {measured.shown(mean):.3g} on {measured.where}; {words}", scores, worst
+        )
     if lost:
-        return Verdict("ill", _some_fail(found, lost), scores, lost[0])
-    if found.lags(own, found.linear, found.own_rows):
-        told = f"on its own training rows it scores {own_mean:.3g}; a linear model scores {found.linear:.3g}"
-        return Verdict("ill", told, scores, int(np.argmin(found.own)))
+        return Verdict("ill", _some_fail(measured, lost), scores, lost[0])
+    if measured.lags(in_training, measured.linear, measured.own_rows):
+        words = f"on its own training rows it scores {own_mean:.3g}; a linear model scores {measured.linear:.3g}"
+        return Verdict("ill", words, scores, int(np.argmin(measured.own)))
     worsens = [i for i, run in enumerate(runs) if _worsens(run)]
-    if len(worsens) * 2 > len(runs) and held < found.best and program.dataset.valid is not None:
-        return Verdict("ill", "the held-out score falls while training goes on", scores, worsens[0])
-    behind = below_linear(program, kept, found)
-    if behind is not None:
-        return Verdict("ill", behind, scores, worst)
-    return Verdict("healthy", _learns(program, found), scores)
+    if len(worsens) * 2 > len(runs) and held_out < measured.best and program.dataset.valid is not None:
+        return Verdict("ill", "the held-out score falls while training continues", scores, worsens[0])
+    shortfall = below_linear(program, lasting, measured)
+    if shortfall is not None:
+        return Verdict("ill", shortfall, scores, worst)
+    return Verdict("healthy", _learns(program, measured), scores)
 
 
 def below_linear(program: Program, runs: Sequence[Observed], measured: Measure) -> str | None:
@@ -112,9 +114,9 @@ def below_linear(program: Program, runs: Sequence[Observed], measured: Measure) 
         if part not in program.data.levels.errors:
             return None
         rows, errors = program.data.levels.errors[part]
-        own = np.stack([errors_by_row(program, run, part, rows) for run in runs])
-        gap, is_sure = below(own, errors)
-        more = own.mean() > MORE * errors.mean()
+        wrong = np.stack([errors_by_row(program, run, part, rows) for run in runs])
+        gap, is_sure = below(wrong, errors)
+        more = wrong.mean() > MORE * errors.mean()
         if gap < least or not more or (part == "train" and not is_sure):
             return None
     words = f"{measured.name} {statistics.fmean(measured.held):.3g} on {measured.where}; a linear model reaches "
@@ -160,13 +162,13 @@ def _by_fall(runs: list[Observed]) -> Verdict:
     first, last = statistics.fmean(a for a, _ in pairs), statistics.fmean(b for _, b in pairs)
     scores = (Evidence("loss of the first epoch", first), Evidence("loss of the last epoch", last))
     idle = [i for i, (a, b) in enumerate(pairs) if b > a - (1 - FALLEN) * abs(a)]
-    told = f"{first:.4g} in the first epoch, {last:.4g} in the last"
+    words = f"{first:.4g} in the first epoch, {last:.4g} in the last"
     if len(runs[0].losses) > 1 and len(idle) * 2 > len(pairs):
         word = "rises" if last > first + (1 - FALLEN) * abs(first) else "hardly falls"
-        return Verdict("ill", f"the loss {word}: {told}", scores, idle[0])
+        return Verdict("ill", f"the loss {word}: {words}", scores, idle[0])
     if len(runs[0].losses) > 1 and idle:
-        return Verdict("ill", f"with {_of(idle, runs)} the loss hardly falls; of all, {told}", scores, idle[0])
-    return Verdict("healthy", f"its loss falls: {told}", scores)
+        return Verdict("ill", f"with {_of(idle, runs)} the loss hardly falls; over all seeds, {words}", scores, idle[0])
+    return Verdict("healthy", f"its loss falls: {words}", scores)
 
 
 def undecided(program: Program, runs: list[Observed]) -> bool:
@@ -239,7 +241,7 @@ def _learns(program: Program, measured: Measure) -> str:
             "balanced accuracy or log loss, and weigh the classes or move the threshold to find the rare ones"
         )
     if measured.whole:
-        return f"it learns: {words}, which are all that there are"
+        return f"it learns: {words}, which are all there are"
     what = f"{measured.name} " if measured.kind == "auc" else ""
     return f"it learns: {what}{words}; {measured.best_words} {measured.best:.3g}"
 
