@@ -60,7 +60,7 @@ def test_a_run_that_broke_off_is_resumed_by_name(place, told, whole):
     folder = crashed(place)
     found = told("train", "--resume", "last")
     assert f"run folder {folder.relative_to(place)}" in found.err
-    assert "goes on after step" in found.err
+    assert "continues after step" in found.err
     assert "30 epochs" in found.out
     assert weights(folder) == whole
     assert "the run has ended: all 30 epochs done; --extend N" in " ".join(

@@ -270,10 +270,10 @@ def test_a_writer_that_ends_lets_the_next_one_in(tmp_path):
 
 
 def test_a_folder_that_is_no_run_is_told_what_is_missing(tmp_path):
-    with pytest.raises(UsageError, match=r"holds no config.yaml and no events.jsonl"):
+    with pytest.raises(UsageError, match=r"it has no config.yaml and no events.jsonl"):
         RunFolder.open(tmp_path)
     (tmp_path / "events.jsonl").touch()
-    with pytest.raises(UsageError, match=r"holds no config.yaml$"):
+    with pytest.raises(UsageError, match=r"it has no config.yaml$"):
         RunFolder.open(tmp_path)
     with pytest.raises(UsageError, match="not a folder"):
         RunFolder.open(tmp_path / "events.jsonl")
@@ -352,7 +352,7 @@ def test_a_run_is_found_by_path_folder_beginning_name_or_last(root):
         ("", "no run ''"),
         ("n" * 300, "no run"),
         ("a\0b", "no run"),
-        ("..", "holds no config.yaml"),
+        ("..", "has no config.yaml"),
     ],
 )
 def test_a_text_that_means_no_run_or_several_is_told_so(root, text, words):
