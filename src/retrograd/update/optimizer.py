@@ -19,8 +19,8 @@ from retrograd.base.registry import Registry
 from retrograd.base.schema import Settings, unwritten
 from retrograd.network.own_layers import own_errors
 from retrograd.update.clipping import clip
-from retrograd.update.groups import Groups, group_of, path_of, scale_groups
 from retrograd.update.custom import check_own
+from retrograd.update.groups import Groups, group_of, path_of, scale_groups
 from retrograd.update.schedule import Schedule, schedules
 from retrograd.update.schedules import Constant
 from retrograd.update.selection import is_weight
