@@ -3,11 +3,13 @@
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -27,7 +29,7 @@ from retrograd.tuning.optimizers import Compared, half_way, sentence
 from retrograd.tuning.page import study_page
 from retrograd.tuning.proposals import Proposal
 from retrograd.tuning.rate import reason
-from retrograd.tuning.study import Course, Study, Tried, _facts, due, outcome
+from retrograd.tuning.study import AS_IT_WAS, Course, Study, Tried, _facts, due, outcome
 from retrograd.tuning.trial import Bench
 
 PLAIN = {
@@ -260,8 +262,24 @@ def test_a_picture_leaves_out_the_worst_scores_whichever_way_the_metric_goes(met
     tried = tuple(Tried(i, (("a.b", i / 10),), 0, 9, score, (score,)) for i, score in enumerate(scores))
     search = parse_search({"a.b": {"linear": [0, 1]}, "metric": metric}, "search")
     page = study_page(Study(Path("small"), search, tried, (), None, config(), ()))
-    assert page.count("<circle") == 9
-    assert page.count('class="best"') == 2  # the circle and the line of the winner
+    drawings = [ElementTree.fromstring(drawing) for drawing in re.findall("<svg.*?</svg>", page)]
+    assert [len(drawing) for drawing in drawings] == [9, 10]  # dots, and lines through all settings
+    assert [drawing[-1].get("class") for drawing in drawings] == ["dot best", "best"]  # the winner lies on top
+
+
+def test_one_fresh_seed_does_not_tell_whether_the_winner_is_better(tmp_path):
+    begun = config(search={"optimizer.adam.learning_rate": [0.1, 0.01], "method": "grid"})
+    journal = Journal(tmp_path)
+    for trial in due(begun.search, begun, journal.read()):
+        journal.append(event="ended", trial=trial.key, cost=1.0, **_facts(trial))
+    for trial in due(begun.search, begun, journal.read())[:2]:
+        cost = 2.0 if trial.number == AS_IT_WAS else 1.0
+        journal.append(event="ended", trial=trial.key, cost=cost, **_facts(trial))
+    verdict = outcome(tmp_path, begun, begun.search).verdict
+    assert verdict.sentence.startswith(
+        "loss 2 as it was, 1 with the winner on 1 fresh seed: better by 1, which one seed"
+    )
+    assert not verdict.is_better
 
 
 # ------------------------------------------------------------------------------------------- the rate and the optimizers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
+VOID = {"br", "hr", "img", "input", "link", "meta"}
 MOST_CHARACTERS = 600  # of one text from a run; what comes from elsewhere may be of any length
 
 
@@ -28,7 +29,8 @@ def element(name: str, /, *children: str, **attributes: str | int | None) -> Mar
 
 
 def void(name: str, /, **attributes: str | int | None) -> Markup:
-    """Return an element that has no content and no end tag."""
+    """Return an element of HTML that has no content and no end tag; one of SVG would swallow what follows."""
+    assert name in VOID, name
     return Markup(element(name, **attributes).removesuffix(f"</{name}>"))
 
 

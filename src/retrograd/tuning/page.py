@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
 
-from retrograd.present.markup import Markup, element, joined, table, void
+from retrograd.present.markup import Markup, element, joined, table
 from retrograd.present.numbers import number
 from retrograd.present.page import page
 from retrograd.report.scale import PLACES, Scale, labels, scale_for
@@ -20,18 +21,27 @@ from retrograd.tuning.study import Study, Tried
 
 MOST_ROWS = 30
 SHOWN_SHARE = 0.9  # of the scores, the better ones, which a picture holds: a few disasters would flatten all others
+COLOURS = ("forward", "backward", "s1", "loss", "update", "s0")  # of the theme
 STYLE = """
 main { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+th, td { padding: .22rem 1.2rem .22rem 0; white-space: nowrap }
+thead th { color: var(--soft); border-bottom: 1px solid var(--line) }
 .figure { display: grid; grid-template: 1fr 1.4rem / 4rem 1fr; height: 16rem; margin: 1rem 0 2rem }
 .figure svg { width: 100%; height: 100%; grid-area: 1 / 2; border-left: 1px solid; border-bottom: 1px solid }
 .left { position: relative; grid-area: 1 / 1; font-size: .75rem; text-align: right }
 .left span { position: absolute; right: .4rem; transform: translateY(-50%) }
 .below { position: relative; grid-area: 2 / 2; font-size: .75rem }
 .below span { position: absolute; transform: translateX(-50%) }
-.lines polyline, .curve { fill: none; stroke: currentColor; opacity: .25; vector-effect: non-scaling-stroke }
-.lines polyline.best, .curve.best { stroke: var(--forward); opacity: 1; stroke-width: 3 }
-circle { fill: currentColor; opacity: .55 } circle.best { fill: var(--forward); opacity: 1 }
-.axes { display: flex; justify-content: space-between; font-size: .75rem }
+.lines polyline, .curve { fill: none; stroke: currentColor; vector-effect: non-scaling-stroke }
+.lines polyline { opacity: .25 }
+.lines polyline.best { stroke: var(--forward); opacity: 1; stroke-width: 3 }
+.curve { stroke-width: 2 }
+.legend span { margin-right: 1.4rem }
+.legend i { display: inline-block; width: 1.4rem; height: .2rem; margin-right: .4rem; vertical-align: middle }
+.dot { fill: none; stroke: currentColor; stroke-width: 9; stroke-linecap: round; opacity: .45 }
+.dot { vector-effect: non-scaling-stroke }
+.dot.best { stroke: var(--forward); stroke-width: 14; opacity: 1 }
+.axes { display: flex; justify-content: space-between; font-size: .75rem; margin: -3rem 0 2rem 4rem }
 """
 
 
@@ -63,7 +73,7 @@ def rate_page(name: str, sweep: Sweep) -> str:
         "main",
         element("h1", f"Learning rates of {name}, {sweep.optimizer}"),
         element("p", sweep.why),
-        scatter(points, is_logarithmic=True),
+        scatter(points, True, "lowest loss by learning rate"),
         table("rates", ["learning rate", "lowest loss", "epochs"], rows),
     )
     return page(f"{name}: learning rates", STYLE, body)
@@ -71,13 +81,12 @@ def rate_page(name: str, sweep: Sweep) -> str:
 
 def comparison_page(name: str, found: Comparison) -> str:
     """Return the page of a comparison: the table, and the loss of each optimizer by epoch."""
-    values = [loss for row in found.rows for loss in row.curve]
     body = element(
         "main",
         element("h1", f"Optimizers on {name}"),
         element("p", found.sentence),
         table("optimizers", list(HEAD), [list(row) for row in comparison_rows(found)]),
-        *(_curve(row.name, row.curve, values) for row in found.rows if row.curve),
+        _curves([(row.name, row.curve) for row in found.rows if row.curve]),
     )
     return page(f"{name}: optimizers", STYLE, body)
 
@@ -94,52 +103,54 @@ def comparison_rows(found: Comparison) -> list[tuple[str, ...]]:
     ]  # fmt: skip
 
 
-def scatter(points: Sequence[tuple[float, float, bool]], is_logarithmic: bool, is_falling: bool = True) -> Markup:
+def scatter(
+    points: Sequence[tuple[float, float, bool]], is_logarithmic: bool, what: str, is_falling: bool = True,
+    names: Sequence[str] = (),
+) -> Markup:  # fmt: skip
     """Return a drawing of points (place, score, whether it is the best), those without a finite score left out.
 
-    `is_falling` where a lower score is better.
+    `what` is the score's name; `is_falling` where a lower one is better. Places may have `names`: 0 the first, ...
     """
     finite = [point for point in points if math.isfinite(point[1])]
-    across = scale_for([point[0] for point in points], is_logarithmic)
+    across = scale_for([*(point[0] for point in points), *range(len(names))], is_logarithmic)
     up = scale_for(_without_disasters([point[1] for point in finite], is_falling), True)
     if across is None or up is None:
         return element("p", "no finite score", class_="soft")
-    ends = [point for point in finite if _is_on(up, point[1])]
-    circles = [
-        void(
-            "circle",
-            cx=across.place(x),
-            cy=PLACES - up.place(y),
-            r=14 if is_best else 9,
-            class_="best" if is_best else None,
-        )
-        for x, y, is_best in ends
+    best_last = sorted((point for point in finite if _is_on(up, point[1])), key=lambda point: point[2])
+    dots = [
+        element("path", d=f"M{across.place(x)} {PLACES - up.place(y)}h0", class_="dot best" if is_best else "dot")
+        for x, y, is_best in best_last
     ]
-    return figure(joined(circles), across, up)
+    return figure(joined(dots), across, up, what, names)
 
 
-def figure(inner: Markup, across: Scale, up: Scale) -> Markup:
-    """Return a drawing with the numbers beside its axes."""
-    below = [element("span", number(tick, 3), style=f"left:{across.place(tick) / 10:g}%") for tick in across.ticks()]
-    return element(
+def figure(inner: Markup, across: Scale, up: Scale, what: str, names: Sequence[str] = ()) -> Markup:
+    """Return a drawing under the name of what it shows, with numbers or names beside its axes."""
+    ticks = list(enumerate(names)) if names else [(tick, number(tick, 3)) for tick in across.ticks()]
+    below = [element("span", words, style=f"left:{across.place(tick) / 10:g}%") for tick, words in ticks]
+    drawing = element(
         "div",
         element("div", *labels(up, "top", up.ticks()), class_="left"),
         element("svg", inner, viewBox=f"0 0 {PLACES} {PLACES}", preserveAspectRatio="none", role="img"),
         element("div", *below, class_="below"),
         class_="figure",
     )
+    return joined([element("p", what, class_="soft"), drawing])
 
 
-def _curve(name: str, curve: Sequence[float], values: Sequence[float]) -> Markup:
-    up, across = scale_for(values, True), scale_for([1, max(len(curve), 2)])
-    assert up is not None
-    assert across is not None
-    points = " ".join(
-        f"{across.place(i)},{PLACES - up.place(loss)}"
-        for i, loss in enumerate(curve, 1)
-        if loss > 0 or not up.logarithmic
-    )
-    return joined([element("h3", name), figure(void("polyline", points=points, class_="curve best"), across, up)])
+def _curves(curves: Sequence[tuple[str, Sequence[float]]]) -> Markup:
+    """Draw losses by epoch, each in the colour that the legend gives its name."""
+    up = scale_for([loss for _, curve in curves for loss in curve], True)
+    across = scale_for([1, max([2, *(len(curve) for _, curve in curves)])])
+    if up is None or across is None:
+        return element("p", "no finite loss", class_="soft")
+    lines, names = [], []
+    for (name, curve), colour in zip(curves, itertools.cycle(COLOURS)):
+        shown = [(epoch, loss) for epoch, loss in enumerate(curve, 1) if _is_on(up, loss)]
+        points = " ".join(f"{across.place(epoch)},{PLACES - up.place(loss)}" for epoch, loss in shown)
+        lines.append(element("polyline", points=points, class_="curve", style=f"stroke:var(--{colour})"))
+        names.append(element("span", element("i", style=f"background:var(--{colour})"), name))
+    return joined([figure(joined(lines), across, up, "loss by epoch"), element("p", *names, class_="legend")])
 
 
 def _winner(study: Study) -> Markup:
@@ -167,8 +178,10 @@ def tried_row(tried: Tried) -> list[str]:
 def _settings(path: str, values: Range, study: Study) -> Markup:
     first = study.tried[0].number if study.tried else -1
     points = [(_place(values, dict(each.values)[path]), each.score, each.number == first) for each in study.tried]
-    words = f"{path}: {', '.join(map(shown, values.values))}" if values.kind == "choice" else path
-    return joined([element("h2", words), scatter(points, values.kind == "log", falls(study.search.options.metric))])
+    names = [shown(value) for value in values.values] if values.kind == "choice" else []
+    metric = study.search.options.metric
+    drawing = scatter(points, values.kind == "log", f"{metric} by {short(path)}", falls(metric), names)
+    return joined([element("h2", path), drawing])
 
 
 def _place(values: Range, value: Any) -> float:
@@ -191,7 +204,7 @@ def _parallel(study: Study) -> Markup:
         for j, (places, scale) in enumerate(axes):
             at = scale.place(places[i]) if scale and _is_on(scale, places[i]) else PLACES * is_falling
             points.append(f"{round(PLACES * j / (len(axes) - 1))},{PLACES - at}")
-        lines.append(void("polyline", points=" ".join(points), class_="best" if i == 0 else None))
+        lines.append(element("polyline", points=" ".join(points), class_="best" if i == 0 else None))
     drawing = element(
         "svg", *lines, viewBox=f"0 0 {PLACES} {PLACES}", preserveAspectRatio="none", class_="lines", role="img"
     )

@@ -301,13 +301,15 @@ def judged(search: Search, state: State, tried: Sequence[Tried]) -> Verdict | No
     if not math.isfinite(means[1]):
         return Verdict(winner, before, after, False, "the winner failed on fresh seeds: nothing is changed")
     noise = 2 * math.sqrt(sum(_variance(own) / len(own) for own in costs)) if math.isfinite(means[0]) else 0.0
-    gain, is_better = means[0] - means[1], means[0] - means[1] > noise
+    gain, count = means[0] - means[1], len(pairs)
+    is_better = count > 1 and gain > noise
     shown = [f"{value if falls(metric) else -value:.4g}" for value in means]
-    beyond = "beyond" if is_better else "within"
-    sentence = (
-        f"{metric} {shown[0]} as it was, {shown[1]} with the winner on {len(pairs)} fresh seeds: "
-        f"{'better' if gain > 0 else 'no better'} by {abs(gain):.3g}, {beyond} the seeds' spread ({noise:.3g})"
-    )
+    sentence = f"{metric} {shown[0]} as it was, {shown[1]} with the winner on {count} fresh seed{'s' * (count > 1)}: "
+    sentence += f"better by {gain:.3g}" if gain > 0 else f"worse by {-gain:.3g}" if gain else "the same"
+    if count == 1:
+        sentence += ", which one seed does not tell from chance; give the search a larger budget"
+    elif gain:
+        sentence += f", {'beyond' if abs(gain) > noise else 'within'} the seeds' spread ({noise:.3g})"
     return Verdict(winner, before, after, is_better, sentence)
 
 
