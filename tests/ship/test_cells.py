@@ -64,6 +64,29 @@ def test_rows_with_gaps_unseen_words_and_unreadable_cells_are_predicted_and_told
     assert said["cells"].tolist() == [[0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 2, 0, 0, 0], [3, 0, 3, 0, 1]]
 
 
+def test_cells_as_a_csv_file_holds_them_are_read_in_the_file(house, tmp_path):
+    trained, _, _ = house
+    exported = rg.export(trained, tmp_path / "text.onnx", cells="text")
+    assert exported.inputs == (("rows", "string", ("batch", 5)),)
+    rows = [
+        ["1000000001.25", "Rome, old", "YES", "2021-05-17", "3"],
+        ["", "", "", "", ""],
+        ["1e9", "Atlantis", "no", "2020-02-29", "+1.0"],
+        ["1,5", "Berlin", "perhaps", "2021-02-29", "1e999"],
+        ["-.5", "Ös", "f", "1969-12-31", "7."],
+    ]
+    frame = pl.DataFrame({
+        "floor area": [1e9 + 1.25, None, 1e9, None, -0.5],
+        'the "city"': ["Rome, old", None, "Atlantis", "Berlin", "Ös"],
+        "garden": ["YES", None, "no", None, "f"],
+        "sold": [date(2021, 5, 17), None, date(2020, 2, 29), None, date(1969, 12, 31)],
+        "age": [3.0, None, 1.0, None, 7.0],
+    })  # fmt: skip
+    said = run(session(exported.path), {"rows": np.array(rows, object)})
+    np.testing.assert_allclose(said["values"][:, 0], trained.predict(frame), rtol=1e-7)  # a float32's last bit
+    assert said["cells"].tolist() == [[0] * 5, [1] * 5, [0, 2, 0, 0, 0], [3, 0, 3, 3, 3], [0] * 5]
+
+
 def test_the_file_says_how_its_cells_are_read(house):
     _, exported, _ = house
     said = {entry.key: json.loads(entry.value) for entry in onnx.load(exported.path).metadata_props}
@@ -114,3 +137,17 @@ def test_texts_go_in_as_identifiers_of_the_vocabulary_in_the_metadata(tmp_path):
         row[: len(words)] = words
     found = run(session(exported.path), {"x": ids})["probabilities"]
     np.testing.assert_allclose(found, trained.predict_proba(["good fine", "strange bad"]), atol=1e-6)
+
+
+def test_windows_go_in_as_the_cells_of_their_rows(tmp_path):
+    wave = np.sin(np.arange(90) / 5) * 40 + 200
+    frame = pl.DataFrame({"load": wave, "open": [["yes", "no"][i // 7 % 2] for i in range(90)]})
+    data = rg.DataSettings(windows=rg.WindowSettings(history=6, horizon=2))
+    trained = rg.fit(frame, target="load", network=[rg.Flatten(), rg.Dense("targets")], epochs=1, root=tmp_path,
+                     progress=False, data=data)  # fmt: skip
+    exported = rg.export(trained, tmp_path / "m.onnx")
+    assert exported.inputs == (("load", "double", ("batch", 6)), ("open", "string", ("batch", 6)))
+    fed = {"load": wave[None, -6:], "open": frame["open"].to_numpy()[None, -6:].astype(object)}
+    said = run(session(exported.path), fed)
+    np.testing.assert_allclose(said["values"], trained.predict(frame)[-1:], rtol=1e-6)  # float32 sums
+    assert said["cells"].shape == (1, 6, 2)

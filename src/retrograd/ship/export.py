@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -30,6 +30,8 @@ from retrograd.training.use.predict import Model, load
 
 LARGEST = 2**31 - 1  # bytes of a protocol buffer
 TIMES = 100  # that one row is predicted
+OPSET_OF_TEXT = 20
+CellForm = Literal["typed", "text"]
 End = tuple[str, str, tuple[Any, ...]]  # of a file: name, dtype, shape
 
 
@@ -51,11 +53,12 @@ class Exported:
     compared: tuple[str, ...]
 
 
-def export(run: Run | Model | str | Path, path: str | Path, *, from_x: bool = False, opset: int = OPSET,
-           runs: str | Path = "runs") -> Exported:  # fmt: skip
+def export(run: Run | Model | str | Path, path: str | Path, *, from_x: bool = False, cells: CellForm = "typed",
+           opset: int | None = None, runs: str | Path = "runs") -> Exported:  # fmt: skip
     """Write a run as an ONNX file (`model.onnx`), which takes any number of rows at once, or as C99 (`net.c`).
 
-    `from_x`: the file takes the network's columns, not the user's rows; a C file always does.
+    `from_x`: the file takes the network's columns, not the user's rows; a C file always does. `cells`: a table's cells
+    come in `typed`, or all as `text`, as a CSV file holds them. `opset`: 18, of texts 20.
 
     Raises:  ModelFileError when it would not compute what `predict` does: then nothing is written; ConfigError for a
              layer without such a form; UsageError without the extra `onnx`, or without a C compiler
@@ -66,22 +69,25 @@ def export(run: Run | Model | str | Path, path: str | Path, *, from_x: bool = Fa
         return _export_c(model, path, dataset)
     if path.suffix != ".onnx":
         raise UsageError(f"unknown ending '{path.suffix}'", where=str(path), cure="name it model.onnx or net.c")
-    if opset not in LEAST_RUNTIME:
-        raise UsageError(f"expected one of {', '.join(map(str, LEAST_RUNTIME))}, found {opset}", where="opset")
-    door, cases = way(model, dataset, from_x)
+    least = OPSET_OF_TEXT if cells == "text" else OPSET
+    opset = least if opset is None else opset
+    if opset not in LEAST_RUNTIME or opset < least:
+        fitting = " or ".join(str(n) for n in LEAST_RUNTIME if n >= least)
+        raise UsageError(f"expected {fitting}, found {opset}", where="opset")
+    door, rows = way(model, dataset, from_x, cells == "text")
     written = write(model, door, opset)
     file = written.file(metadata_of(model, door, folder_of(run), str(model.facts.get("weights", "")), opset))
     data = file.SerializeToString()
     if len(data) > LARGEST:
         raise ResourceError(f"{len(data) / 1e9:.1f} GB; an ONNX file holds 2 GB", where=str(path))
-    difference = verify(model, written, file, cases)
+    difference = verify(model, written, file, rows)
     write_file(path, data)
-    running, (one, _) = session(file), cases[0].first(1)
+    running, (one, _) = session(file), rows[0].first(1)
     inputs, outputs = (tuple((end.name, end.type[7:-1], tuple(end.shape)) for end in ends)
                        for ends in (running.get_inputs(), running.get_outputs()))  # fmt: skip
     needs = f"onnxruntime {LEAST_RUNTIME[opset]} or newer"
     return Exported(path, difference, latency(lambda: run_once(running, one)), len(data), needs, inputs, outputs,
-                    tuple(case.what for case in cases))  # fmt: skip
+                    tuple(case.what for case in rows))  # fmt: skip
 
 
 def _export_c(model: Model, path: Path, dataset: Dataset | None) -> Exported:

@@ -39,9 +39,9 @@ class Case(NamedTuple):
         return fed, columns
 
 
-def way(model: Model, dataset: Dataset | None, from_x: bool) -> tuple[Door, list[Case]]:
+def way(model: Model, dataset: Dataset | None, from_x: bool, text: bool = False) -> tuple[Door, list[Case]]:
     """Return the door of a file, and rows to compare it on: the run's, where its data are there, and made-up ones."""
-    door = columns_of(model) if from_x else door_of(model)
+    door = columns_of(model) if from_x else door_of(model, text)
     cases = [*known(model, door, dataset), *invented(model, door)]
     return door, cases
 
@@ -58,15 +58,17 @@ def shapes_of(model: Model) -> dict[str, tuple[tuple[int, ...], str]]:
     return {name: (tuple(shape), dtype) for name, (shape, dtype) in model.facts["columns"].items()}
 
 
-def door_of(model: Model) -> Door:
+def door_of(model: Model, text: bool = False) -> Door:
     """Return the door with the preprocessing inside.
 
     Raises:  UsageError for rows whose preprocessing looks beyond them: series with a level each, a known future
     """
     preprocessing, shapes = model.preprocessing, shapes_of(model)
     inputs, door = preprocessing.inputs, None
+    if text and not isinstance(inputs, TableInputs):
+        raise UsageError("the model was not trained on a table", where="cells", cure="leave out --cells text")
     if isinstance(inputs, TableInputs):
-        door = Cells(inputs, preprocessing.notations)
+        door = Cells(inputs, preprocessing.notations, text=text)
     elif isinstance(inputs, ArrayInputs):
         if inputs.scaling is None or _is_nothing(inputs.scaling):
             return columns_of(model)

@@ -74,7 +74,7 @@ def write(model: Model, door: Door, opset: int = OPSET) -> Written:
         answers.append(Answer(graph.plain(value), graph.free(f"output_{reference}"), value.dtype,
                               (BATCH, *value.shape[1:])))  # fmt: skip
     if cells is not None:
-        answers.append(Answer(cells, CELLS, "uint8", (BATCH, None)))
+        answers.append(Answer(cells.name, CELLS, "uint8", (BATCH, *cells.shape[1:])))
     return Written(graph, door, tuple(answers), columns, nodes, opset)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -21,7 +21,13 @@ def export(
     from_x: Annotated[
         bool, typer.Option("--from-x", help="take the network's columns in place of rows: no preprocessing inside")
     ] = False,
-    opset: Annotated[int, typer.Option(help="version of the ONNX operators: 18 or 20")] = 18,
+    cells: Annotated[
+        Literal["typed", "text"],
+        typer.Option(help="take a table's cells as numbers and words, or all as text, as a CSV file holds them"),
+    ] = "typed",
+    opset: Annotated[
+        int | None, typer.Option(metavar="N", help="version of the ONNX operators: 18, or 20 [default: 18; of text 20]")
+    ] = None,
     runs: RunsRoot = Path("runs"),
     layers: OwnLayers = None,
     as_json: Json = False,
@@ -36,7 +42,7 @@ def export(
     ONNX needs two packages: pip install 'retrograd[onnx]'
     """
     settle(layers)
-    exported = export_run(run, file, from_x=from_x, opset=opset, runs=runs)
+    exported = export_run(run, file, from_x=from_x, cells=cells, opset=opset, runs=runs)
     typer.echo(write_json(plain(exported)) if as_json else words(exported))
 
 

@@ -30,7 +30,7 @@ class Door(Protocol):
     def entrances(self) -> tuple[Entrance, ...]:
         """The inputs."""
 
-    def write(self, graph: Graph) -> tuple[dict[str, Value], str | None]:
+    def write(self, graph: Graph) -> tuple[dict[str, Value], Value | None]:
         """Add the nodes; return the network's columns, and what says of each cell how it was read, if anything does."""
 
     def feed(self, rows: Any) -> dict[str, np.ndarray]:
@@ -52,7 +52,7 @@ class Columns:
         return tuple(Entrance(name, "float32" if dtype == "float64" else dtype, shape)
                      for name, (shape, dtype) in self.shapes.items())  # fmt: skip
 
-    def write(self, graph: Graph) -> tuple[dict[str, Value], str | None]:
+    def write(self, graph: Graph) -> tuple[dict[str, Value], Value | None]:
         """Name the columns."""
         return {e.name: Value(graph.free(e.name), (1, *e.lengths), dtype=e.dtype) for e in self.entrances}, None
 

@@ -30,7 +30,7 @@ class Scaled:
         """The array `x` and the others."""
         return (Entrance(X, "float64", self.inputs.shape), *self.others)
 
-    def write(self, graph: Graph) -> tuple[dict[str, Value], str | None]:
+    def write(self, graph: Graph) -> tuple[dict[str, Value], Value | None]:
         """Add y = (x - offset) / scale, or of the logarithm, in the order of `Scaling.apply`."""
         graph.path = "scaling"
         columns = {e.name: Value(graph.free(e.name), (1, *e.lengths), dtype=e.dtype) for e in self.entrances}
@@ -64,7 +64,7 @@ class Images:
         form = inputs.form
         self.entrances = (Entrance("image", np.dtype(form.dtype).name, (form.height, form.width, form.channels)),)
 
-    def write(self, graph: Graph) -> tuple[dict[str, Value], str | None]:
+    def write(self, graph: Graph) -> tuple[dict[str, Value], Value | None]:
         """Add (pixels - offset) / scale in float32, channel by channel."""
         graph.path = "pixels"
         name, scaling = graph.free("image"), self.inputs.scaling
@@ -91,7 +91,7 @@ class Identifiers:
         self.inputs = inputs
         self.entrances = (Entrance(X, "int32", (inputs.length,)),)
 
-    def write(self, graph: Graph) -> tuple[dict[str, Value], str | None]:
+    def write(self, graph: Graph) -> tuple[dict[str, Value], Value | None]:
         """Add where a token is."""
         graph.path = "tokens"
         name, shape = graph.free(X), (1, self.inputs.length)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from retrograd.data.tables.plain import to_plain_like
 from retrograd.data.tables.text_column import TextColumn
 from retrograd.ship.onnx.graph import TYPES, Graph, Value
 from retrograd.ship.onnx.inputs.door import Entrance
+from retrograd.ship.onnx.inputs.text_cells import check_text, read_dates, read_numbers
 
 FINE, MISSING, UNSEEN, UNREADABLE = 0, 1, 2, 3  # what `cells` says
 LARGEST = np.finfo(np.float64).max
@@ -29,20 +30,26 @@ Numeric = NumberColumn | DateColumn | BooleanColumn
 
 class Cells:
     """Typed cells: numbers and dates (days since 1970) as float64 with NaN for a gap, truths and words as texts with
-    "" for one. A table of numbers alone is one input, `rows`; else every column is an input of its name.
+    "" for one. A table of numbers alone is one input, `rows`; else every column is an input of its name. With `text`
+    all cells are texts as a CSV file holds them, in one input `rows`.
     """
 
-    def __init__(self, inputs: TableInputs, notations: Mapping[str, Notation], lengths: tuple[int, ...] = ()) -> None:
-        self.inputs, self.notations, self.lengths = inputs, notations, lengths
+    def __init__(self, inputs: TableInputs, notations: Mapping[str, Notation], lengths: tuple[int, ...] = (),
+                 text: bool = False) -> None:  # fmt: skip
+        self.inputs, self.notations, self.lengths, self.text = inputs, notations, lengths, text
         self.columns = inputs.columns
-        self.numeric = [column for column in self.columns if isinstance(column, Numeric)]
-        self.alike = all(isinstance(column, NumberColumn) for column in self.columns)
+        numbers = [column for column in self.columns if isinstance(column, NumberColumn)]
+        self.numeric = [*numbers, *(c for c in self.columns if isinstance(c, DateColumn | BooleanColumn))]
+        self.numbers = len(numbers)  # which stand first
+        self.alike = self.numbers == len(self.columns)
+        if text:
+            check_text(self.columns, notations)
 
     @property
     def entrances(self) -> tuple[Entrance, ...]:
         """The inputs: `lengths` are the axes between the rows and a single cell."""
-        if self.alike:
-            return (Entrance(ROWS, "float64", (*self.lengths, len(self.columns))),)
+        if self.alike or self.text:
+            return (Entrance(ROWS, "str" if self.text else "float64", (*self.lengths, len(self.columns))),)
         return tuple(self._entrance(column) for column in self.columns)
 
     def _entrance(self, column: FittedColumn) -> Entrance:
@@ -51,9 +58,18 @@ class Cells:
         words = isinstance(column, (CategoryColumn, BooleanColumn))
         return Entrance(column.name, "str" if words else "float64", self.lengths)
 
+    def _cells_of(self, g: Graph, columns: Sequence[FittedColumn], names: Mapping[str, str]) -> str:
+        """Return the cells of some columns as they come in, [rows, columns]."""
+        if not (self.alike or self.text):
+            parts = [g.reshape(names[self._entrance(column).name], -1, 1) for column in columns]
+            return parts[0] if len(parts) == 1 else g.op("Concat", *parts, axis=1)
+        rows = g.reshape(names[ROWS], -1, len(self.columns)) if self.lengths else names[ROWS]
+        places = [next(i for i, each in enumerate(self.columns) if each is column) for column in columns]
+        return rows if places == [*range(len(self.columns))] else g.op("Gather", rows, np.array(places), axis=1)
+
     # ---------------------------------------------------------------------------------------------------- the nodes
 
-    def write(self, graph: Graph) -> tuple[dict[str, Value], str | None]:
+    def write(self, graph: Graph) -> tuple[dict[str, Value], Value | None]:
         """Add the nodes: numbers in one matrix, each column of words by itself; then all features in their order."""
         graph.path = "cells"
         names = {entrance.name: graph.free(entrance.name) for entrance in self.entrances}
@@ -84,7 +100,7 @@ class Cells:
         others: dict[str, Value] = {}
         for column in self.columns:
             if isinstance(column, CategoryColumn):
-                identifier = self._identifier(graph, column, names[column.name])
+                identifier = self._identifier(graph, column, self._cells_of(graph, [column], names))
                 codes[column.name] = self._code_of_words(graph, identifier)
                 if column.embed:
                     ids = graph.op("Cast", graph.op("Max", identifier, np.int64(0)), to=TYPES["int32"])
@@ -105,11 +121,12 @@ class Cells:
 
     def _numbers(self, g: Graph, names: Mapping[str, str]) -> tuple[str, tuple[str, str], str]:
         """Return the scaled numbers, (the filled ones, which were there), and what `cells` says of them."""
-        if self.alike:
-            raw = g.reshape(names[ROWS], -1, len(self.numeric)) if self.lengths else names[ROWS]
-        else:
-            parts = [g.reshape(self._as_numbers(g, column, names[column.name]), -1, 1) for column in self.numeric]
-            raw = parts[0] if len(parts) == 1 else g.op("Concat", *parts, axis=1)
+        parts = []
+        if self.numbers:
+            block = self._cells_of(g, self.numeric[: self.numbers], names)
+            parts.append(read_numbers(g, block, self._gaps) if self.text else block)
+        parts += [self._as_numbers(g, each, self._cells_of(g, [each], names)) for each in self.numeric[self.numbers :]]
+        raw = parts[0] if len(parts) == 1 else g.op("Concat", *parts, axis=1)
         present = g.op("LessOrEqual", g.op("Abs", raw), LARGEST)
         fill = np.array([column.fill for column in self.numeric])
         filled = g.op("Where", present, raw, fill)
@@ -119,8 +136,8 @@ class Cells:
 
     def _as_numbers(self, g: Graph, column: Numeric, name: str) -> str:
         """Return a column as float64: of truths 1, 0, NaN for a gap and infinity for what is none."""
-        if not isinstance(column, BooleanColumn):
-            return name
+        if isinstance(column, DateColumn):
+            return read_dates(g, name, column.form, self._gaps) if self.text else name
         table = dict.fromkeys(spellings(TRUE_WORDS, "1"), 1.0) | dict.fromkeys(spellings(FALSE_WORDS, "0"), 0.0)
         table |= dict.fromkeys(self._gaps, float("nan"))
         numbers = g.op("LabelEncoder", name, domain=ML_DOMAIN, keys_strings=[*table],
@@ -153,11 +170,11 @@ class Cells:
 
     def _identifier(self, g: Graph, column: CategoryColumn, name: str) -> str:
         """Return each word's number [rows, 1], 0 for an unseen one, -1 for a gap."""
-        table = {word: i for i, word in enumerate(column.words, 1)}
+        table = {f"{word}.0": i for i, word in enumerate(column.words, 1) if word.isdecimal()}  # as floats are written
+        table |= {word: i for i, word in enumerate(column.words, 1)}
         table = dict.fromkeys(self._gaps, -1) | table
-        numbers = g.op("LabelEncoder", name, domain=ML_DOMAIN, keys_strings=[*table],
-                       values_int64s=[*table.values()], default_int64=0)  # fmt: skip
-        return g.reshape(numbers, -1, 1)
+        return g.op("LabelEncoder", name, domain=ML_DOMAIN, keys_strings=[*table], values_int64s=[*table.values()],
+                    default_int64=0)  # fmt: skip
 
     def _code_of_words(self, g: Graph, identifier: str) -> str:
         seen, gap = g.op("Greater", identifier, np.int64(0)), g.op("Less", identifier, np.int64(0))
@@ -186,7 +203,7 @@ class Cells:
         name = g.reshape(x, -1, *self.lengths, *rest) if self.lengths else x
         return Value(name, (1, *self.lengths, *rest), dtype=dtype)
 
-    def _codes(self, g: Graph, codes: Mapping[str, str]) -> str | None:
+    def _codes(self, g: Graph, codes: Mapping[str, str]) -> Value | None:
         """Return what was read of each cell, uint8 [rows, ..., columns]; of texts nothing is said: 0."""
         if not codes:
             return None
@@ -203,13 +220,15 @@ class Cells:
                     place = next(i for i, each in enumerate(self.numeric) if each is column)
                     parts.append(g.op("Gather", codes[column.name], np.array([place]), axis=1))
             joined = parts[0] if len(parts) == 1 else g.op("Concat", *parts, axis=1)
-        return g.reshape(joined, -1, *self.lengths, len(self.columns)) if self.lengths else joined
+        return self._laid(g, joined, (len(self.columns),), "uint8")
 
     # ------------------------------------------------------------------------------------------------- what goes in
 
     def feed(self, rows: Any) -> dict[str, np.ndarray]:
         """Return the inputs for a table's rows."""
         table = self.read(rows)
+        if self.text:
+            return {ROWS: np.column_stack([self._written(column, table) for column in self.columns])}
         if self.alike:
             return {ROWS: np.column_stack([self._cells(column, table) for column in self.columns])}
         return {self._entrance(column).name: self._cells(column, table) for column in self.columns}
@@ -219,6 +238,13 @@ class Cells:
         table = self.inputs.rows_of(rows).with_missing(self.inputs.missing_values)
         names = [column.name for column in self.columns if column.kind == "number"]
         return to_plain_like(table, names, self.notations, "missing", Report())
+
+    def _written(self, column: Any, table: Table) -> np.ndarray:
+        """Return a column's cells as a CSV file holds them."""
+        series = table.column(column.name)
+        if isinstance(column, DateColumn) and series.dtype.is_temporal():
+            return _texts(series.dt.strftime(column.form))
+        return _texts(column.column_kind.parse(series).values if isinstance(column, CategoryColumn) else series)
 
     def _cells(self, column: Any, table: Table) -> np.ndarray:
         series = table.column(column.name)

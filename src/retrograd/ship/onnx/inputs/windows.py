@@ -24,7 +24,7 @@ class Windows:
         """Those of the table."""
         return self.cells.entrances
 
-    def write(self, graph: Graph) -> tuple[dict[str, Value], str | None]:
+    def write(self, graph: Graph) -> tuple[dict[str, Value], Value | None]:
         """Add the nodes of the table, row by row."""
         return self.cells.write(graph)
 
