@@ -145,7 +145,7 @@ def test_learned_positions_end_with_their_length():
         (MultiHeadAttention(2, rotary=True), [X], "6 units do not make 2 heads of even width"),
         (MultiHeadAttention(2), [X[0]], r"query: expected \(batch, time, features\), got \(4, 6\)"),
         (MultiHeadAttention(2), [X, X[:, :2], X], "expected as many values as keys"),
-        (MultiHeadAttention(2, reads=MASKED), [X, np.ones((2, 3), bool)], r"mask: expected \(2, 4\) or \(2, 4, 4\), got \(2, 3\)"),
+        (MultiHeadAttention(2, reads=MASKED), [X, np.ones((2, 3), bool)], r"mask: expected \(2, 4\) or \(2, 4, 4\) or \(2, 2, 4, 4\), got \(2, 3\)"),
         (MultiHeadAttention(2), [X, np.ones((2, 4), bool)], r"memory: expected real numbers, got bool\[2, 4\]; name a mask"),
         (MultiHeadAttention(2, reads=MASKED), [X, X], r"mask: expected true or false, got float64\[2, 4, 6\]"),
         (MultiHeadAttention(2, reads=MASKED), [X], r"expected query, mask; got 1 inputs"),

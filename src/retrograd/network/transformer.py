@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from typing_extensions import override
 
 from retrograd.base.annotations import Registered, Words
 from retrograd.base.errors import Problem
-from retrograd.base.quantities import Fraction, PositiveInt
+from retrograd.base.quantities import Fraction, PositiveFloat, PositiveInt
+from retrograd.network.initializers import Zeros
 from retrograd.network.layer import Activation, Layer, layers
 from retrograd.network.layers.activations.gelu import GELU
 from retrograd.network.layers.attention.multi_head_attention import (
@@ -24,10 +25,11 @@ from retrograd.network.layers.merging.add import Add
 from retrograd.network.layers.merging.multiply import Multiply
 from retrograd.network.layers.noise.dropout import Dropout
 from retrograd.network.layers.normalisation.layer_norm import LayerNorm
+from retrograd.network.layers.normalisation.rms_norm import RMSNorm
 from retrograd.network.scope import Block, Scope, blocks
 
 WIDER = 4  # times the width of the block, as in the first Transformer
-EXACT_GELU = GELU()
+EXACT_GELU, ZEROS = GELU(), Zeros()
 AnyActivation = Annotated[Layer, Registered(layers, only=Activation)]
 
 BETWEEN = Words(
@@ -64,16 +66,24 @@ class FeedForward(Block):
             why="0: none",
         ),
     ] = 0.0
+    bias: Annotated[bool, Words("whether the dense layers add a bias", why="true; language models often have none")] = (
+        True
+    )
 
     @override
     def expand(self, scope: Scope, *inputs: str) -> str:
         hidden = self.hidden or WIDER * self.units
-        y = scope.add(Dense(hidden, self.activation), *inputs, name="hidden")
+        y = scope.add(_dense(hidden, self.bias, self.activation), *inputs, name="hidden")
         if self.gated:
-            y = scope.add(Multiply(), y, scope.add(Dense(hidden), *inputs, name="gate"), name="multiply")
+            gate = scope.add(_dense(hidden, self.bias), *inputs, name="gate")
+            y = scope.add(Multiply(), y, gate, name="multiply")
         if self.dropout:
             y = scope.add(Dropout(self.dropout), y, name="dropout")
-        return scope.add(Dense(self.units), y, name="output")
+        return scope.add(_dense(self.units, self.bias), y, name="output")
+
+
+def _dense(units: int, bias: bool, activation: Layer | None = None) -> Dense:
+    return Dense(units, activation, bias=ZEROS if bias else False)
 
 
 @dataclass(frozen=True)
@@ -124,6 +134,15 @@ class Transformer(Block):
     ] = 0.0
     key_value_heads: Annotated[PositiveInt | None, KEY_VALUE_HEADS] = None
     rotary: Annotated[bool, TURNED] = False
+    norm_kind: Annotated[
+        Literal["layer_norm", "rms_norm"], Words("which norm", why="layer_norm; rms_norm, as in LLaMA, keeps the mean")
+    ] = "layer_norm"
+    eps: Annotated[
+        PositiveFloat | None, Words("added inside the root of the norms", why="none: the norm's own default")
+    ] = None
+    bias: Annotated[
+        bool, Words("whether dense layers, attention and norms add a bias", why="true; many language models have none")
+    ] = True
 
     stacked = True
 
@@ -136,12 +155,12 @@ class Transformer(Block):
 
     def part(self, scope: Scope, name: str, part: Layer | Block, x: str, *others: str) -> str:
         """Add one part in its residual connection: x + part(norm(x)), or norm(x + part(x))."""
-        normed = scope.add(LayerNorm(), x, name=f"{name}_norm") if self.norm == "pre" else x
+        normed = scope.add(self.normed(), x, name=f"{name}_norm") if self.norm == "pre" else x
         y = scope.add(part, normed, *others, name=name)
         if self.dropout:
             y = scope.add(Dropout(self.dropout), y, name=f"{name}_dropout")
         y = scope.add(Add(), x, y, name=f"{name}_add")
-        return y if self.norm == "pre" else scope.add(LayerNorm(), y, name=f"{name}_norm")
+        return y if self.norm == "pre" else scope.add(self.normed(), y, name=f"{name}_norm")
 
     def attention(self, causal: bool, rotary: bool, reads: tuple[InputName, ...]) -> MultiHeadAttention:
         """Return the attention layer of these settings, for inputs of these names."""
@@ -153,15 +172,23 @@ class Transformer(Block):
             rotary=rotary,
             dropout=self.dropout,
             reads=reads,
+            bias=ZEROS if self.bias else False,
         )
+
+    def normed(self) -> Layer:
+        """Return the norm of these settings."""
+        settings: dict[str, Any] = {} if self.eps is None else {"eps": self.eps}
+        if self.norm_kind == "rms_norm":
+            return RMSNorm(**settings)
+        return LayerNorm(**settings, bias=ZEROS if self.bias else False)
 
     def feed_forward(self) -> FeedForward:
         """Return the feed-forward block of these settings."""
-        return FeedForward(self.units, self.hidden, self.activation, self.gated, self.dropout)
+        return FeedForward(self.units, self.hidden, self.activation, self.gated, self.dropout, self.bias)
 
     def ended(self, scope: Scope, x: str) -> str:
         """Add the norm that ends a stack whose sums are not normalised."""
-        return scope.add(LayerNorm(), x, name="final_norm") if self.norm == "pre" and self.final_norm else x
+        return scope.add(self.normed(), x, name="final_norm") if self.norm == "pre" and self.final_norm else x
 
 
 @blocks.register("transformer_encoder")

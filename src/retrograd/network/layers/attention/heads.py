@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from retrograd.native.attention import Cut
-from retrograd.network.layers.attention.rotary import rotate
+from retrograd.network.layers.attention.rotary import Turn, rotate
 from retrograd.network.layers.attention.scaled_dot_product import (
     Attended,
     attend,
@@ -39,12 +40,18 @@ class Heads(NamedTuple):
     causal: bool
     rotary: bool
     sources: tuple[tuple[str, ...], ...]
+    turn: Turn = Turn()
+    scale: float | None = None  # of the products; 1 / sqrt(width) unless given
+    softcap: float | None = None
 
     def attend(
         self, columns: Columns, allowed: Array | None, rate: float, key: Array | None, added: Array | None, read: bool
     ) -> Attended | Packed:
         """Let the heads attend (`scaled_dot_product.attend`); `read` tells that somebody wants to see the weights."""
-        usual = not (read or rate) and added is None and (allowed is None or allowed.shape[1] == 1)
+        in_kernel = allowed is None or allowed.shape[1:-1] == (1,)
+        usual = in_kernel and not (read or rate or self.softcap) and added is None
+        columns = {**columns, "query": columns["query"] * self._stretched(columns["query"])} if self.scale else columns
+        usual = usual and columns["query"].shape[-1] * self.shared == columns["value"].shape[-1] * self.number
         kernel = self._kernel(columns["query"].shape[1])
         if usual and kernel.suits(*(columns[role] for role in ROLES)):
             sides = self._beside({role: self._turned(x, role) for role, x in columns.items()})
@@ -52,8 +59,8 @@ class Heads(NamedTuple):
             return Packed(sides, mask, *kernel.attend(self._formula, sides, mask))
         q, k, v = self._apart(columns)
         if self.rotary:
-            q, k = rotate(q), rotate(k)
-        return attend(q, k, v, allowed, self.causal, rate, key, added)
+            q, k = rotate(q, turn=self.turn), rotate(k, turn=self.turn)
+        return attend(q, k, v, allowed, self.causal, rate, key, added, self.softcap)
 
     def back(
         self, tape: Attended | Packed, dy: Array, dweights: Array | None, rate: float
@@ -61,11 +68,20 @@ class Heads(NamedTuple):
         """Return the deltas of the columns and, where the formula ran, of the scores."""
         if isinstance(tape, Packed):
             sides = self._kernel(dy.shape[1]).attend_back(self._formula_back, *tape, dy)
-            return {role: self._turned(x, role, back=True) for role, x in self._columns(sides).items()}, None
+            deltas = {role: self._turned(x, role, back=True) for role, x in self._columns(sides).items()}
+            return self._unscaled(deltas), None
         dq, dk, dv, dscores = attend_back(tape, self.cut(dy, "query"), dweights, self.causal, rate)
         if self.rotary:
-            dq, dk = rotate(dq, back=True), rotate(dk, back=True)
-        return self._joined(dq, dk, dv), dscores
+            dq, dk = rotate(dq, back=True, turn=self.turn), rotate(dk, back=True, turn=self.turn)
+        return self._unscaled(self._joined(dq, dk, dv)), dscores
+
+    def _stretched(self, query: Array) -> float:
+        """Return what queries are multiplied by, so that their products, divided by sqrt(width), have the scale."""
+        return (self.scale or 1.0) * math.sqrt(query.shape[-1] // self.number)
+
+    def _unscaled(self, deltas: Columns) -> Columns:
+        """Return the deltas of the columns as they were before `_stretched`."""
+        return {**deltas, "query": deltas["query"] * self._stretched(deltas["query"])} if self.scale else deltas
 
     def cut(self, x: Array, role: str) -> Array:
         """Return [batch, time, units] as heads [batch, key-value heads, group, time, width]."""
@@ -90,7 +106,7 @@ class Heads(NamedTuple):
             return x
         count = self._count(role)
         heads = x.reshape(*x.shape[:2], count, x.shape[-1] // count).swapaxes(1, 2)
-        return rotate(heads, back).swapaxes(1, 2).reshape(x.shape)
+        return rotate(heads, back, self.turn).swapaxes(1, 2).reshape(x.shape)
 
     def _beside(self, columns: Columns) -> tuple[Array, ...]:
         """Return what each source was projected to as one array: XLA undoes the cut instead of copying."""

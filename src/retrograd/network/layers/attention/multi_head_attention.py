@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
 from jax import Array
+from pydantic import Field
 from typing_extensions import override
 
-from retrograd.base.annotations import Words
+from retrograd.base.annotations import Expect, Words
 from retrograd.base.errors import Problem, ShapeError
-from retrograd.base.quantities import Fraction, PositiveInt
+from retrograd.base.quantities import Fraction, PositiveFloat, PositiveInt
 from retrograd.network.initializers import FIRST_BIAS, GlorotUniform, Initial, InitialOrNone, Zeros, draw
 from retrograd.network.layer import (
     Backward,
@@ -31,6 +32,7 @@ from retrograd.network.layer import (
 )
 from retrograd.network.layers.attention.heads import Heads, Packed, joined
 from retrograd.network.layers.attention.projections import project, project_back
+from retrograd.network.layers.attention.rotary import Turn
 from retrograd.network.layers.attention.scaled_dot_product import Attended
 
 GLOROT, ZEROS = GlorotUniform(), Zeros()
@@ -41,6 +43,7 @@ FEEDS = {  # which inputs are attended to -> which projections each of them feed
 }
 UNNAMED = {len(names): names for names in FEEDS}  # what inputs without names are, by their number
 FIRST_PROJECTION = Words("first values of the weights", why="keeps the scale of signals")
+Share = Annotated[float, Field(gt=0, le=1), Expect("a number above 0, at most 1")]
 InputName = Literal["query", "memory", "key", "value", "mask", "scores"]
 NAMED = "name a mask and scores, as in `inputs: {query: x, mask: seen}`"
 MASKED = ["query", "mask"]
@@ -73,6 +76,24 @@ TURNED = Words("whether queries and keys are turned by their position", why="fal
             {"heads": 4, "key_value_heads": 2, "reads": ["query", "memory", "scores"]},
             [(2, 3, 4), (2, 5, 3), (2, 4, 3, 5)],
         ),
+        (
+            {
+                "heads": 2,
+                "key_value_heads": 1,
+                "scale": 0.7,
+                "softcap": 1.5,
+                "window": 2,
+                "value_width": 3,
+                "output": "heads",
+                "reads": ["query", "memory", "mask"],
+            },
+            [(2, 3, 4), (2, 4, 3), Input((2, 2, 3, 4), "mask")],
+        ),
+        (
+            {"heads": 2, "head_width": 4, "units": 3, "rotary": True, "rotary_base": 50, "rotary_share": 0.5},
+            [(1, 3, 3)],
+        ),
+        ({"heads": 1, "rotary": True, "rotary_stretch": 2, "scale": 0.7}, [(1, 3, 2)]),
     ),
 )
 @dataclass(frozen=True)
@@ -83,12 +104,13 @@ class MultiHeadAttention(Layer):
         y = softmax(q kᵀ / sqrt(width of a head)) v W_o + b_o
 
     Shapes:  query x [batch, queries, features], memory m [batch, keys, features] -> sequence [batch, queries, units];
-             `output: all` adds `weights` [batch, queries, keys], the mean over heads. Without a memory the query
-             attends to itself; `key` and `value` name a memory of two. By name alone, as in
-             `inputs: {query: x, mask: seen}`: `mask` [batch, keys] or [batch, queries, keys], true where to attend;
-             `scores` [batch, queries, keys] or [batch, heads, queries, keys], added to the products
-    Params:  query_weight [features, units], key_weight and value_weight [features, key_value_heads x head width],
-             output_weight [units, units], and a bias for each
+             `output: all` adds `weights` [batch, queries, keys], the mean over heads, `output: heads` those of each
+             head [batch, heads, queries, keys]. Without a memory the query attends to itself; `key` and `value` name
+             a memory of two. By name alone, as in `inputs: {query: x, mask: seen}`: `mask` [batch, keys],
+             [batch, queries, keys] or [batch, heads, queries, keys], true where to attend; `scores` [batch, queries,
+             keys] or [batch, heads, queries, keys], added to the products
+    Params:  query_weight [features, heads x head width], key_weight and value_weight [features, key_value_heads x
+             head or value width], output_weight [heads x value width, units], and a bias for each
     Tape:    inputs, heads of queries, keys and values, the softmax, where dropout kept a weight; of a native kernel not
              the softmax, but two numbers for each row of it
     Raises:  ShapeError when heads do not divide the units, or inputs or mask do not fit.
@@ -129,8 +151,10 @@ class MultiHeadAttention(Layer):
         ),
     ] = 0.0
     output: Annotated[
-        Literal["sequence", "all"],
-        Words("which output is passed on: the sequence, or the attention weights too"),
+        Literal["sequence", "all", "heads"],
+        Words(
+            "which output is passed on: the sequence; with all the weights too, the mean over heads, or of each head"
+        ),
     ] = "sequence"
     reads: Annotated[
         tuple[InputName, ...],
@@ -141,6 +165,34 @@ class MultiHeadAttention(Layer):
     key_weight: Annotated[Initial, FIRST_PROJECTION] = GLOROT
     value_weight: Annotated[Initial, FIRST_PROJECTION] = GLOROT
     output_weight: Annotated[Initial, FIRST_PROJECTION] = GLOROT
+    scale: Annotated[
+        PositiveFloat | None,
+        Words(
+            "multiplies the products of queries and keys", more="sharper weights", less="flatter", why="1 / sqrt(width)"
+        ),
+    ] = None
+    softcap: Annotated[
+        PositiveFloat | None, Words("bound towards which products are bent by tanh", more="bends less", why="none")
+    ] = None
+    window: Annotated[
+        PositiveInt | None,
+        Words("places that a query sees on each side, itself counted", more="sees further", less="local", why="all"),
+    ] = None
+    rotary_base: Annotated[
+        PositiveFloat,
+        Words("how slowly the slowest pair turns", more="tells far places apart", why="the paper's"),
+    ] = 10000.0
+    rotary_share: Annotated[Share, Words("share of each head that is turned", why="1: all of it")] = 1.0
+    rotary_stretch: Annotated[
+        PositiveFloat,
+        Words("divides positions: for longer texts than those trained on", why="1: as they are"),
+    ] = 1.0
+    head_width: Annotated[
+        PositiveInt | None, Words("numbers of each head of queries and keys", why="units / heads")
+    ] = None
+    value_width: Annotated[
+        PositiveInt | None, Words("numbers of each head of values", why="as wide as the queries' heads")
+    ] = None
 
     multiplies = True
     equations = Equations(
@@ -169,7 +221,7 @@ class MultiHeadAttention(Layer):
     def rules(self) -> Iterator[Problem]:
         if self.heads % (self.key_value_heads or self.heads):
             yield Problem("key_value_heads", f"expected a divisor of {self.heads} heads, found {self.key_value_heads}")
-        if self.units and self.units % self.heads:
+        if self.units and not self.head_width and self.units % self.heads:
             yield Problem("units", f"expected a multiple of {self.heads} heads, found {self.units}")
         if self.reads and (self._attended not in FEEDS or len({*self.reads}) < len(self.reads)):
             choices = "; ".join(", ".join(names) for names in FEEDS)
@@ -189,15 +241,15 @@ class MultiHeadAttention(Layer):
         read = self._sources(self._by_name(inputs))
         features = read[0].shape[-1]
         units = self.units or features
-        width = units // self.heads
-        if units % self.heads or (self.rotary and width % 2):
+        width = self.head_width or units // self.heads
+        if (not self.head_width and units % self.heads) or (self.rotary and self.rotary_share == 1 and width % 2):
             raise ShapeError(f"{units} units do not make {self.heads} heads{' of even width' if self.rotary else ''}")
-        shared = width * (self.key_value_heads or self.heads)
+        shared, value_width = self.key_value_heads or self.heads, self.value_width or width
         shapes = {
-            "query": (features, units),
-            "key": (read[min(1, len(read) - 1)].shape[-1], shared),
-            "value": (read[-1].shape[-1], shared),
-            "output": (units, units),
+            "query": (features, width * self.heads),
+            "key": (read[min(1, len(read) - 1)].shape[-1], width * shared),
+            "value": (read[-1].shape[-1], value_width * shared),
+            "output": (value_width * self.heads, units),
         }
         initial = (self.query_weight, self.key_weight, self.value_weight, self.output_weight)
         params: Params = {}
@@ -218,10 +270,14 @@ class MultiHeadAttention(Layer):
         rate = self.dropout if ctx.train else 0.0
         grouped = None if added is None else self._beside_scores(added, sources)
         key = ctx.random_key() if rate else None
-        read = self.output == "all"
+        read = self.output != "sequence"
         tape = self._heads(len(sources)).attend(projected, allowed, rate, key, grouped, read)
         sequence = project(params, _attended(tape), ("output",))["output"]
-        y = {"sequence": sequence, "weights": _mean_weights(tape)} if isinstance(tape, Attended) and read else sequence
+        y = (
+            {"sequence": sequence, "weights": _weights(tape, self.output == "heads")}
+            if isinstance(tape, Attended) and read
+            else sequence
+        )
         static = Static((rate, tuple(inputs), None if added is None else (added.shape, added.dtype)))
         return Forward(y, (sources, tape, static))
 
@@ -229,12 +285,15 @@ class MultiHeadAttention(Layer):
         """Back through the output's projection, the attention, and the projections of the inputs."""
         sources, attended, static = tape
         rate, names_read, added = static.value
-        dweights = dy.get("weights") if self.output == "all" else None
-        dy = dy.get("sequence") if self.output == "all" else dy
+        read = self.output != "sequence"
+        dweights, dy = (dy.get("weights"), dy.get("sequence")) if read else (None, dy)
         y = _attended(attended)
-        dy = jnp.zeros_like(y) if dy is None else dy
+        if dy is None:
+            dy = jnp.zeros((*y.shape[:2], params["output_weight"].shape[1]), y.dtype)
         dheads, grads = project_back(params, y, ("output",), {"output": dy})
-        if dweights is not None:
+        if dweights is not None and self.output == "heads":
+            dweights = dweights.reshape(len(dweights), self.key_value_heads or self.heads, -1, *dweights.shape[2:])
+        elif dweights is not None:
             dweights = dweights[:, None, None] / self.heads
         deltas, dscores = self._heads(len(sources)).back(attended, dheads, dweights, rate)
         dinputs: dict[str, Array] = {}
@@ -277,7 +336,9 @@ class MultiHeadAttention(Layer):
         return added.reshape(batch, heads, -1, queries, keys)
 
     def _heads(self, sources: int) -> Heads:
-        return Heads(self.heads, self.key_value_heads or self.heads, self.causal, self.rotary, FEEDS[UNNAMED[sources]])
+        turn = Turn(self.rotary_base, self.rotary_share, self.rotary_stretch)
+        return Heads(self.heads, self.key_value_heads or self.heads, self.causal, self.rotary, FEEDS[UNNAMED[sources]],
+                     turn, self.scale, self.softcap)  # fmt: skip
 
     def _allowed(self, sources: tuple[Array, ...], mask: Array | None) -> Array | None:
         """Return the mask as [batch, 1 or queries, keys]."""
@@ -289,12 +350,17 @@ class MultiHeadAttention(Layer):
         if any((len(source), source.shape[1]) != (batch, keys) for source in sources[1:]):
             shapes = ", ".join(f"{name} {tuple(source.shape)}" for name, source in zip(names, sources, strict=True))
             raise ShapeError(f"expected as many values as keys, and one batch, got {shapes}")
+        near = None
+        if self.window is not None:
+            near = jnp.abs(jnp.arange(queries)[:, None] - jnp.arange(keys)) < self.window
         if mask is None:
-            return None
-        fitting = ((batch, keys), (batch, queries, keys))
+            return None if near is None else near[None]
+        fitting = ((batch, keys), (batch, queries, keys), (batch, self.heads, queries, keys))
         if mask.shape not in fitting:
-            raise ShapeError(f"mask: expected {fitting[0]} or {fitting[1]}, got {tuple(mask.shape)}")
-        return mask.reshape(batch, -1, keys)
+            raise ShapeError(f"mask: expected {' or '.join(map(str, fitting))}, got {tuple(mask.shape)}")
+        shape = (batch, self.key_value_heads or self.heads, -1, queries, keys) if mask.ndim == 4 else (batch, -1, keys)
+        mask = mask.reshape(shape)
+        return mask if near is None else mask & near[(None,) * (mask.ndim - 2)]
 
 
 def _attended(tape: Attended | Packed) -> Array:
@@ -302,8 +368,9 @@ def _attended(tape: Attended | Packed) -> Array:
     return tape.y if isinstance(tape, Packed) else joined(tape.y)
 
 
-def _mean_weights(tape: Attended) -> Array:
-    """Return the weights of all blocks of queries as one array, the mean over heads."""
+def _weights(tape: Attended, of_each_head: bool) -> Array:
+    """Return the weights of all blocks of queries as one array, of each head or the mean over heads."""
     keys = tape.k.shape[2]
-    blocks = [a.mean((1, 2)) for a in tape.weights]
-    return jnp.concatenate([jnp.pad(a, ((0, 0), (0, 0), (0, keys - a.shape[-1]))) for a in blocks], 1)
+    blocks = [jnp.pad(a, [*[(0, 0)] * 4, (0, keys - a.shape[-1])]) for a in tape.weights]
+    whole = jnp.concatenate(blocks, 3)
+    return whole.reshape(len(whole), -1, *whole.shape[3:]) if of_each_head else whole.mean((1, 2))

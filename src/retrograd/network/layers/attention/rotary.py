@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -9,16 +11,28 @@ from jax import Array
 SLOWEST = 10000.0  # pair i of d/2 turns by SLOWEST^(-2i/d) a step: from one radian down to a ten-thousandth
 
 
-def rotate(x: Array, back: bool = False) -> Array:
+class Turn(NamedTuple):
+    """How fast pairs turn (pair i by base^(-2i/d) a step), which share of a head turns, and what divides positions."""
+
+    base: float = SLOWEST
+    share: float = 1.0
+    stretch: float = 1.0
+
+    def width(self, width: int) -> int:
+        """Return how many of a head's numbers turn: an even number, the first ones."""
+        return 2 * int(self.share * width / 2)
+
+
+def rotate(x: Array, back: bool = False, turn: Turn = Turn()) -> Array:  # noqa: B008 (it is a constant)
     """Turn the pair (x_i, x_(i + d/2)) at place t by the angle t · 10000^(-2i/d), or `back` again.
 
     A product of a turned query and a turned key depends on the distance of their places alone. The adjoint of turning
     is turning back. Shapes: x [..., time, width], an even width. See: Su et al. 2021, arXiv:2104.09864; pairs stand
     half the width apart, as in LLaMA (the paper: side by side, which is the same up to a permutation of weights).
     """
-    time, half = x.shape[-2], x.shape[-1] // 2
-    angle = np.arange(time)[:, None] * SLOWEST ** (-np.arange(half) / half)
+    time, half = x.shape[-2], turn.width(x.shape[-1]) // 2
+    angle = np.arange(time)[:, None] / turn.stretch * turn.base ** (-np.arange(half) / half)
     cos, sin = jnp.asarray(np.cos(angle), x.dtype), jnp.asarray(np.sin(-angle if back else angle), x.dtype)
     cos, sin = (part.reshape((1,) * (x.ndim - 2) + part.shape) for part in (cos, sin))
-    first, second = x[..., :half], x[..., half:]
-    return jnp.concatenate([first * cos - second * sin, first * sin + second * cos], -1)
+    first, second, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
+    return jnp.concatenate([first * cos - second * sin, first * sin + second * cos, rest], -1)

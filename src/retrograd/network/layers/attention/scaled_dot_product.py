@@ -24,6 +24,7 @@ class Attended(NamedTuple):
     y: Array  # [batch, heads, group, queries, value width]
     weights: tuple[Array, ...]  # each [batch, heads, group, block, keys seen]
     kept: tuple[Array | None, ...]  # where dropout kept a weight
+    bent: tuple[Array | None, ...] = ()  # the slope of a soft cap on the products; () where there is none
 
 
 def attend(
@@ -35,19 +36,25 @@ def attend(
     rate: float = 0.0,
     key: Array | None = None,
     added: Array | None = None,
+    softcap: float | None = None,
 ) -> Attended:
     """Return y = softmax(q kᵀ / sqrt(width)) v and what backward needs.
 
-    Queries of one `group` share a head of keys and values. `allowed` [batch, 1 or queries, keys] is true where a query
-    may attend; `causal` lets query i see keys 0..i alone. A query that may see nothing gets zeros. With a `key`, each
-    weight is dropped with probability `rate`. `added` [batch, 1 or heads, 1 or group, queries, keys] is added to the
-    scores. The scale stands on q, which is smaller than the scores;
+    Queries of one `group` share a head of keys and values. `allowed` [batch, 1 or queries, keys], or [batch, heads,
+    group, queries, keys], is true where a query may attend; `causal` lets query i see keys 0..i alone. A query that may
+    see nothing gets zeros. With a `key`, each weight is dropped with probability `rate`. `softcap` bends the products
+    to softcap tanh(product / softcap); then `added` [batch, 1 or heads, 1 or group, queries, keys] is added to them.
+    The scale stands on q, which is smaller than the scores;
     `optimization_barrier` keeps XLA from computing an exponential for each of its readers.
     """
     q = lax.optimization_barrier(q * (1 / q.shape[-1] ** 0.5))
-    weights, kept, ys = [], [], []
+    weights, kept, ys, bent = [], [], [], []
     for number, (start, stop, seen) in enumerate(_blocks(q.shape[3], k.shape[2], causal)):
         scores = _product(q[..., start:stop, :], k[:, :, :seen].swapaxes(-1, -2))
+        if softcap is not None:
+            share = jnp.tanh(scores / softcap)
+            scores = softcap * share
+            bent.append(1 - share * share)
         if added is not None:
             scores = scores + added[..., start:stop, :seen].astype(scores.dtype)
         a = softmax_where(scores, _visible(allowed, causal, start, stop, seen)).astype(q.dtype)
@@ -55,7 +62,7 @@ def attend(
         ys.append(_product(a if keep is None else apply_mask(a, keep, rate), v[:, :, :seen]).astype(q.dtype))
         weights.append(a)
         kept.append(keep)
-    return Attended(q, k, v, jnp.concatenate(ys, 3), tuple(weights), tuple(kept))
+    return Attended(q, k, v, jnp.concatenate(ys, 3), tuple(weights), tuple(kept), tuple(bent))
 
 
 def attend_back(
@@ -70,9 +77,9 @@ def attend_back(
     inner = (wide(dy) * wide(tape.y)).sum(-1, keepdims=True)
     dq, dk, dv = [], jnp.zeros_like(wide(k)), jnp.zeros_like(wide(v))
     dscores = []
-    for (start, stop, seen), a, keep in zip(
-        _blocks(q.shape[3], k.shape[2], causal), tape.weights, tape.kept, strict=True
-    ):
+    blocks = list(_blocks(q.shape[3], k.shape[2], causal))
+    slopes = tape.bent or (None,) * len(blocks)
+    for (start, stop, seen), a, keep, slope in zip(blocks, tape.weights, tape.kept, slopes, strict=True):
         here = slice(start, stop)
         da = _product(dy[..., here, :], v[:, :, :seen].swapaxes(-1, -2))
         used = a
@@ -84,6 +91,7 @@ def attend_back(
             da, row = da + read, row + (wide(a) * read).sum(-1, keepdims=True)
         ds = lax.optimization_barrier((wide(a) * (da - row)).astype(q.dtype))
         dscores.append(jnp.pad(ds, [(0, 0)] * 4 + [(0, k.shape[2] - seen)]))
+        ds = ds if slope is None else (wide(ds) * slope).astype(q.dtype)
         dq.append(_product(ds, k[:, :, :seen]))
         dk = dk.at[:, :, :seen].add(_transposed_product(ds, q[..., here, :]))
         dv = dv.at[:, :, :seen].add(_transposed_product(used, dy[..., here, :]))
@@ -136,8 +144,9 @@ def _visible(allowed: Array | None, causal: bool, start: int, stop: int, seen: i
     past = jnp.arange(start, stop)[:, None] >= jnp.arange(seen) if causal else None
     if allowed is None:
         return None if past is None else past[None, None, None]
-    rows = allowed[:, :, :seen] if allowed.shape[1] == 1 else allowed[:, start:stop, :seen]
-    return (rows if past is None else rows & past[None])[:, None, None]
+    rows = allowed[..., :seen] if allowed.shape[-2] == 1 else allowed[..., start:stop, :seen]
+    rows = rows if past is None else rows & past[(None,) * (rows.ndim - 2)]
+    return rows if rows.ndim == 5 else rows[:, None, None]
 
 
 def _product(rows: Array, matrix: Array) -> Array:
