@@ -8,12 +8,11 @@ from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
 from jax import Array
-from pydantic import Field
 from typing_extensions import override
 
-from retrograd.base.annotations import Expect, Words
+from retrograd.base.annotations import Words
 from retrograd.base.errors import Problem, ShapeError
-from retrograd.base.quantities import Fraction, PositiveFloat, PositiveInt
+from retrograd.base.quantities import Fraction, PositiveInt
 from retrograd.network.initializers import FIRST_BIAS, GlorotUniform, Initial, InitialOrNone, Zeros, draw
 from retrograd.network.layer import (
     Backward,
@@ -34,6 +33,19 @@ from retrograd.network.layers.attention.heads import Heads, Packed, joined
 from retrograd.network.layers.attention.projections import project, project_back
 from retrograd.network.layers.attention.rotary import Turn
 from retrograd.network.layers.attention.scaled_dot_product import Attended
+from retrograd.network.layers.attention.settings import (
+    KEY_VALUE_HEADS,
+    TURNED,
+    HeadWidth,
+    RotaryBase,
+    RotaryShare,
+    RotaryStretch,
+    Scale,
+    SoftCap,
+    ValueWidth,
+    WindowOfKeys,
+)
+from retrograd.network.layers.attention.visible import NAMED, allowed_keys, beside_scores
 
 GLOROT, ZEROS = GlorotUniform(), Zeros()
 FEEDS = {  # which inputs are attended to -> which projections each of them feeds
@@ -43,18 +55,8 @@ FEEDS = {  # which inputs are attended to -> which projections each of them feed
 }
 UNNAMED = {len(names): names for names in FEEDS}  # what inputs without names are, by their number
 FIRST_PROJECTION = Words("first values of the weights", why="keeps the scale of signals")
-Share = Annotated[float, Field(gt=0, le=1), Expect("a number above 0, at most 1")]
 InputName = Literal["query", "memory", "key", "value", "mask", "scores"]
-NAMED = "name a mask and scores, as in `inputs: {query: x, mask: seen}`"
 MASKED = ["query", "mask"]
-
-KEY_VALUE_HEADS = Words(
-    "heads of keys and values, shared by groups of query heads",
-    more="nearer to full attention",
-    less="less memory for keys and values",
-    why="as many as `heads`",
-)
-TURNED = Words("whether queries and keys are turned by their position", why="false: positions come from another layer")
 
 
 @layers.register(
@@ -165,34 +167,14 @@ class MultiHeadAttention(Layer):
     key_weight: Annotated[Initial, FIRST_PROJECTION] = GLOROT
     value_weight: Annotated[Initial, FIRST_PROJECTION] = GLOROT
     output_weight: Annotated[Initial, FIRST_PROJECTION] = GLOROT
-    scale: Annotated[
-        PositiveFloat | None,
-        Words(
-            "multiplies the products of queries and keys", more="sharper weights", less="flatter", why="1 / sqrt(width)"
-        ),
-    ] = None
-    softcap: Annotated[
-        PositiveFloat | None, Words("bound towards which products are bent by tanh", more="bends less", why="none")
-    ] = None
-    window: Annotated[
-        PositiveInt | None,
-        Words("places that a query sees on each side, itself counted", more="sees further", less="local", why="all"),
-    ] = None
-    rotary_base: Annotated[
-        PositiveFloat,
-        Words("how slowly the slowest pair turns", more="tells far places apart", why="the paper's"),
-    ] = 10000.0
-    rotary_share: Annotated[Share, Words("share of each head that is turned", why="1: all of it")] = 1.0
-    rotary_stretch: Annotated[
-        PositiveFloat,
-        Words("divides positions: for longer texts than those trained on", why="1: as they are"),
-    ] = 1.0
-    head_width: Annotated[
-        PositiveInt | None, Words("numbers of each head of queries and keys", why="units / heads")
-    ] = None
-    value_width: Annotated[
-        PositiveInt | None, Words("numbers of each head of values", why="as wide as the queries' heads")
-    ] = None
+    scale: Scale = None
+    softcap: SoftCap = None
+    window: WindowOfKeys = None
+    rotary_base: RotaryBase = 10000.0
+    rotary_share: RotaryShare = 1.0
+    rotary_stretch: RotaryStretch = 1.0
+    head_width: HeadWidth = None
+    value_width: ValueWidth = None
 
     multiplies = True
     equations = Equations(
@@ -263,12 +245,14 @@ class MultiHeadAttention(Layer):
     def forward(self, params: Params, state: State, ctx: Context, *arrays: Array) -> Forward:
         inputs = self._by_name(arrays)
         sources, added = self._sources(inputs), inputs.get("scores")
-        allowed = self._allowed(sources, inputs.get("mask"))
+        shape = (self.heads, self.key_value_heads or self.heads)
+        named = tuple(zip(UNNAMED[len(sources)], sources, strict=True))
+        allowed = allowed_keys(named, inputs.get("mask"), shape, self.window)
         projected: dict[str, Array] = {}
         for source, names in zip(sources, FEEDS[UNNAMED[len(sources)]], strict=True):
             projected |= project(params, source, names)
         rate = self.dropout if ctx.train else 0.0
-        grouped = None if added is None else self._beside_scores(added, sources)
+        grouped = None if added is None else beside_scores(added, sources, shape)
         key = ctx.random_key() if rate else None
         read = self.output != "sequence"
         tape = self._heads(len(sources)).attend(projected, allowed, rate, key, grouped, read)
@@ -324,43 +308,10 @@ class MultiHeadAttention(Layer):
         """Return the inputs that are attended to, in the order of `FEEDS`."""
         return tuple(inputs[name] for name in (self._attended or tuple(inputs)))
 
-    def _beside_scores(self, added: Array, sources: tuple[Array, ...]) -> Array:
-        """Return what is added to the scores as [batch, 1 or heads, 1 or group, queries, keys]."""
-        batch, queries, keys = *sources[0].shape[:2], sources[-1].shape[1]
-        if added.shape not in ((batch, queries, keys), (batch, self.heads, queries, keys)):
-            raise ShapeError(
-                f"expected {(batch, queries, keys)} or {(batch, self.heads, queries, keys)}, got {tuple(added.shape)}",
-                where="scores",
-            )
-        heads = (self.key_value_heads or self.heads) if added.ndim == 4 else 1
-        return added.reshape(batch, heads, -1, queries, keys)
-
     def _heads(self, sources: int) -> Heads:
         turn = Turn(self.rotary_base, self.rotary_share, self.rotary_stretch)
         return Heads(self.heads, self.key_value_heads or self.heads, self.causal, self.rotary, FEEDS[UNNAMED[sources]],
                      turn, self.scale, self.softcap)  # fmt: skip
-
-    def _allowed(self, sources: tuple[Array, ...], mask: Array | None) -> Array | None:
-        """Return the mask as [batch, 1 or queries, keys]."""
-        names = UNNAMED[len(sources)]
-        for name, source in zip(names, sources, strict=True):
-            if source.ndim != 3:
-                raise ShapeError(f"{name}: expected (batch, time, features), got {tuple(source.shape)}", cure=NAMED)
-        batch, queries, keys = *sources[0].shape[:2], sources[-1].shape[1]
-        if any((len(source), source.shape[1]) != (batch, keys) for source in sources[1:]):
-            shapes = ", ".join(f"{name} {tuple(source.shape)}" for name, source in zip(names, sources, strict=True))
-            raise ShapeError(f"expected as many values as keys, and one batch, got {shapes}")
-        near = None
-        if self.window is not None:
-            near = jnp.abs(jnp.arange(queries)[:, None] - jnp.arange(keys)) < self.window
-        if mask is None:
-            return None if near is None else near[None]
-        fitting = ((batch, keys), (batch, queries, keys), (batch, self.heads, queries, keys))
-        if mask.shape not in fitting:
-            raise ShapeError(f"mask: expected {' or '.join(map(str, fitting))}, got {tuple(mask.shape)}")
-        shape = (batch, self.key_value_heads or self.heads, -1, queries, keys) if mask.ndim == 4 else (batch, -1, keys)
-        mask = mask.reshape(shape)
-        return mask if near is None else mask & near[(None,) * (mask.ndim - 2)]
 
 
 def _attended(tape: Attended | Packed) -> Array:

@@ -1,0 +1,50 @@
+"""What queries may see, and what is added to their scores: masks and scores as they stand beside the heads."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax import Array
+
+from retrograd.base.errors import ShapeError
+
+NAMED = "name a mask and scores, as in `inputs: {query: x, mask: seen}`"
+
+
+def beside_scores(added: Array, sources: tuple[Array, ...], heads: tuple[int, int]) -> Array:
+    """Return what is added to the scores as [batch, 1 or shared heads, 1 or group, queries, keys].
+
+    heads: how many there are, and how many of them are keys and values.
+    """
+    number, shared = heads
+    batch, queries, keys = *sources[0].shape[:2], sources[-1].shape[1]
+    if added.shape not in ((batch, queries, keys), (batch, number, queries, keys)):
+        raise ShapeError(
+            f"expected {(batch, queries, keys)} or {(batch, number, queries, keys)}, got {tuple(added.shape)}",
+            where="scores",
+        )
+    return added.reshape(batch, shared if added.ndim == 4 else 1, -1, queries, keys)
+
+
+def allowed_keys(
+    named: tuple[tuple[str, Array], ...], mask: Array | None, heads: tuple[int, int], window: int | None
+) -> Array | None:
+    """Return the mask as [batch, 1 or queries, keys], or [batch, shared heads, group, queries, keys] of each head.
+
+    Raises:  ShapeError when the inputs, or the mask, do not fit.
+    """
+    for name, source in named:
+        if source.ndim != 3:
+            raise ShapeError(f"{name}: expected (batch, time, features), got {tuple(source.shape)}", cure=NAMED)
+    sources = [source for _, source in named]
+    batch, queries, keys = *sources[0].shape[:2], sources[-1].shape[1]
+    if any((len(source), source.shape[1]) != (batch, keys) for source in sources[1:]):
+        shapes = ", ".join(f"{name} {tuple(source.shape)}" for name, source in named)
+        raise ShapeError(f"expected as many values as keys, and one batch, got {shapes}")
+    near = None if window is None else jnp.abs(jnp.arange(queries)[:, None] - jnp.arange(keys)) < window
+    if mask is None:
+        return None if near is None else near[None]
+    fitting = ((batch, keys), (batch, queries, keys), (batch, heads[0], queries, keys))
+    if mask.shape not in fitting:
+        raise ShapeError(f"mask: expected {' or '.join(map(str, fitting))}, got {tuple(mask.shape)}")
+    mask = mask.reshape((batch, heads[1], -1, queries, keys) if mask.ndim == 4 else (batch, -1, keys))
+    return mask if near is None else mask & near[(None,) * (mask.ndim - 2)]
