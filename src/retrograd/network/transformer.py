@@ -15,7 +15,7 @@ from retrograd.network.initializers import Zeros
 from retrograd.network.layer import Activation, Layer, layers
 from retrograd.network.layers.activations.gelu import GELU
 from retrograd.network.layers.attention.multi_head_attention import InputName, MultiHeadAttention
-from retrograd.network.layers.attention.settings import KEY_VALUE_HEADS, TURNED
+from retrograd.network.layers.attention.options import KEY_VALUE_HEADS, TURNED
 from retrograd.network.layers.dense import Dense
 from retrograd.network.layers.merging.add import Add
 from retrograd.network.layers.merging.multiply import Multiply

@@ -30,10 +30,7 @@ from retrograd.network.layer import (
     layers,
 )
 from retrograd.network.layers.attention.heads import Heads, Packed, joined
-from retrograd.network.layers.attention.projections import project, project_back
-from retrograd.network.layers.attention.rotary import Turn
-from retrograd.network.layers.attention.scaled_dot_product import Attended
-from retrograd.network.layers.attention.settings import (
+from retrograd.network.layers.attention.options import (
     KEY_VALUE_HEADS,
     TURNED,
     HeadWidth,
@@ -45,6 +42,9 @@ from retrograd.network.layers.attention.settings import (
     ValueWidth,
     WindowOfKeys,
 )
+from retrograd.network.layers.attention.projections import project, project_back
+from retrograd.network.layers.attention.rotary import Turn
+from retrograd.network.layers.attention.scaled_dot_product import Attended
 from retrograd.network.layers.attention.visible import NAMED, allowed_keys, beside_scores
 
 GLOROT, ZEROS = GlorotUniform(), Zeros()
