@@ -165,17 +165,10 @@ def _check_events(text: str, source: str) -> None:
             nodes, characters = nodes + size[0], characters + size[1]
         elif isinstance(event, NodeEvent):
             nodes += 1
-            tag = getattr(event, "tag", None)
-            if tag and str(tag) not in PLAIN_TAGS:
-                raise ConfigError(
-                    f"the tag {tag} is not allowed: reading never executes code", where=f"{source}:{line}"
-                )
-        if isinstance(event, ScalarEvent) and re.fullmatch(rf"[-+]?[\d_]{{{MAX_DIGITS},}}", event.value):
-            raise ConfigError(f"number too long ({len(event.value)} digits)", where=f"{source}:{line}")
+            _check_value(event, f"{source}:{line}")
         if isinstance(event, ScalarEvent):
             characters += len(event.value)
-            if event.anchor:
-                sizes[event.anchor] = (1, len(event.value))
+            sizes[event.anchor] = (1, len(event.value))  # without an anchor, nothing asks for it
         if isinstance(event, CollectionStartEvent):
             depth += 1
             open_at.append((event.anchor, nodes, characters))
@@ -184,13 +177,22 @@ def _check_events(text: str, source: str) -> None:
             anchor, before, written = open_at.pop()
             if anchor:
                 sizes[anchor] = (nodes - before + 1, characters - written)
-        if depth > MAX_DEPTH:
-            raise ConfigError(f"nested too deep (more than {MAX_DEPTH} levels)", where=f"{source}:{line}")
-        if characters > MAX_CHARACTERS:
-            message = f"more than {MAX_CHARACTERS:,} characters after its aliases are expanded"
+        bounds = (
+            (depth, MAX_DEPTH, f"nested too deep (more than {MAX_DEPTH} levels)"),
+            (characters, MAX_CHARACTERS, f"more than {MAX_CHARACTERS:,} characters after its aliases are expanded"),
+            (nodes, MAX_NODES, f"more than {MAX_NODES} values after its aliases are expanded"),
+        )
+        for message in (message for size, most, message in bounds if size > most):
             raise ConfigError(message, where=f"{source}:{line}")
-        if nodes > MAX_NODES:
-            raise ConfigError(f"more than {MAX_NODES} values after its aliases are expanded", where=f"{source}:{line}")
+
+
+def _check_value(event: NodeEvent, where: str) -> None:
+    """Refuse a tag, which may run code, and a number so long that reading it takes minutes."""
+    tag = getattr(event, "tag", None)
+    if tag and str(tag) not in PLAIN_TAGS:
+        raise ConfigError(f"the tag {tag} is not allowed: reading never executes code", where=where)
+    if isinstance(event, ScalarEvent) and re.fullmatch(rf"[-+]?[\d_]{{{MAX_DIGITS},}}", event.value):
+        raise ConfigError(f"number too long ({len(event.value)} digits)", where=where)
 
 
 def _refuse_quotes(node: Node | None, source: str, odd: Mapping[int, Odd]) -> None:

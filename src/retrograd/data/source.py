@@ -59,6 +59,16 @@ class Source:
     notes: tuple[str, ...] = ()
 
 
+def _read_further(settings: DataSettings, base_dir: Path, paths: dict[str, Path], parts: dict[str, Rows]) -> None:
+    """Read the parts that have files of their own, and note their paths."""
+    for part, name in (("valid", settings.valid_path), ("test", settings.test_path)):
+        if name is not None:
+            if (into := spill()) is not None:
+                into.begin_part()
+            paths[part] = base_dir / name
+            parts[part] = read_file(paths[part], settings)
+
+
 def read_source(settings: DataSettings, base_dir: Path) -> Source:
     """Return the data that the settings name; relative paths start at `base_dir`.
 
@@ -95,12 +105,7 @@ def read_source(settings: DataSettings, base_dir: Path) -> Source:
         y = READERS[".npy"].read(paths["y"], settings)
         assert isinstance(y, dict)
         rows = as_arrays(rows.inputs, y["x"], keep_integers=settings.keep_integers, where=str(paths["y"]))
-    for part, name in (("valid", settings.valid_path), ("test", settings.test_path)):
-        if name is not None:
-            if into is not None:
-                into.begin_part()
-            paths[part] = base_dir / name
-            parts[part] = read_file(paths[part], settings)
+    _read_further(settings, base_dir, paths, parts)
     if into is not None:
         into.begin_part()  # what the last one held is looked at
         return Source(_name(paths["train"]), settings, rows, parts, into.digest, tokenizer, notes)

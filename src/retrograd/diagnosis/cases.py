@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,16 +27,7 @@ def dataset(name: str, **options: Any) -> Dataset:
     rng = np.random.default_rng(options.get("seed", 0))
     x = rng.normal(size=(rows, features))
     task, y = _answers(name, x, rng)
-    if options.get("skewed"):
-        x = np.exp(1.5 * x)
-    if name == "blobs":
-        x = x + 3.0 * np.eye(features)[y]
-    if options.get("rounded"):
-        x = np.sign(x)
-    if "copies" in options:
-        x = np.hstack([x, 2 * x[:, : options["copies"]] + 1])
-    if options.get("copied_rows"):
-        x, y = np.vstack([x, x]), np.concatenate([y, y])
+    x, y = _changed(x + 3.0 * np.eye(features)[y] if name == "blobs" else x, y, options)
     x = x * options.get("stretch", 1.0) + options.get("shift", 0.0)
     if "wild" in options:
         x[: options["wild"], 0] = 99999.0
@@ -53,6 +45,18 @@ def dataset(name: str, **options: Any) -> Dataset:
         cut = 3 * rows // 4
         return from_arrays(x[:cut], y[:cut], valid=(x[cut:] + options["shift_at_end"], y[cut:]), settings=settings)
     return from_arrays(x, y, settings=settings)
+
+
+def _changed(x: np.ndarray, y: np.ndarray, options: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    if options.get("skewed"):
+        x = np.exp(1.5 * x)
+    if options.get("rounded"):
+        x = np.sign(x)
+    if "copies" in options:
+        x = np.hstack([x, 2 * x[:, : options["copies"]] + 1])
+    if options.get("copied_rows"):
+        x, y = np.vstack([x, x]), np.concatenate([y, y])
+    return x, y
 
 
 def _answers(name: str, x: np.ndarray, rng: np.random.Generator) -> tuple[str, np.ndarray]:

@@ -29,10 +29,8 @@ def parse_entry(value: Any, path: str) -> Entry:
 
     Raises:  ConfigError with every mistake in it.
     """
-    if isinstance(value, Entry):
-        return value
-    if isinstance(value, (Layer, Block)):
-        return Entry(value)
+    if isinstance(value, (Entry, Layer, Block)):
+        return value if isinstance(value, Entry) else Entry(value)
     if isinstance(value, str):
         value = {value: None}
     if not isinstance(value, Mapping) or not value:
@@ -43,13 +41,7 @@ def parse_entry(value: Any, path: str) -> Entry:
         raise ConfigError(_kind_problems(kinds, unknown, path))
     problems = [Problem(f"{path}.{key}", UNKNOWN_KEY, _beside(key, kinds[0], path)) for key in unknown]
     kind = kinds[0]
-    common: dict[str, Any] = {}
-    for key in COMMON:
-        if value.get(key) is not None:
-            try:
-                common[key] = _common(key, value[key], f"{path}.{key}")
-            except ConfigError as error:
-                problems += error.problems
+    common = _common_settings(value, path, problems)
     try:
         layer = parse((layers if kind in layers else blocks)[kind], value[kind], f"{path}.{kind}")
     except ConfigError as error:
@@ -59,6 +51,17 @@ def parse_entry(value: Any, path: str) -> Entry:
     if isinstance(common.get("inputs"), Mapping):
         common |= {"inputs": tuple(common["inputs"].values()), "input_names": tuple(common["inputs"])}
     return Entry(layer, **common)
+
+
+def _common_settings(value: Mapping[str, Any], path: str, problems: list[Problem]) -> dict[str, Any]:
+    """Return the settings that every entry may have; mistakes in them join the problems."""
+    common: dict[str, Any] = {}
+    for key in (key for key in COMMON if value.get(key) is not None):
+        try:
+            common[key] = _common(key, value[key], f"{path}.{key}")
+        except ConfigError as error:
+            problems += error.problems
+    return common
 
 
 def parse_entries(value: Any, path: str = "network") -> tuple[Entry, ...]:

@@ -36,25 +36,12 @@ def described(thing: Any) -> Any:
         return thing
     if isinstance(thing, (int, float)):
         return [type(thing).__name__, thing.hex() if isinstance(thing, float) else str(thing)]
-    if isinstance(thing, tuple):
-        return (
-            [name_of(type(thing)), *map(described, thing)]
-            if hasattr(thing, "_fields")
-            else ["tuple", *map(described, thing)]
-        )
-    if isinstance(thing, list):
-        return ["list", *map(described, thing)]
-    if isinstance(thing, Mapping):
-        return ["mapping", *([described(key), described(value)] for key, value in thing.items())]
-    if isinstance(thing, (set, frozenset)):
-        return ["set", *sorted(map(repr, map(described, thing)))]
+    if isinstance(thing, (tuple, list, set, frozenset, Mapping)):
+        return _items(thing)
     if isinstance(thing, enum.Enum):
         return [name_of(type(thing)), thing.name]
     if isinstance(thing, (np.ndarray, np.generic)):
-        array = np.ascontiguousarray(thing)
-        if array.dtype.hasobject:
-            raise IndescribableError("an array of objects")
-        return ["array", str(array.dtype), array.shape, hashlib.sha256(array.tobytes()).hexdigest()]
+        return _array(np.ascontiguousarray(thing))
     if isinstance(thing, (np.dtype, jax.ShapeDtypeStruct, jax.core.AbstractValue)):
         return [type(thing).__name__, str(thing)]
     if isinstance(thing, jax.tree_util.PyTreeDef):
@@ -65,6 +52,21 @@ def described(thing: Any) -> Any:
         fields = dataclasses.fields(thing)
         return [name_of(type(thing)), *([field.name, described(getattr(thing, field.name))] for field in fields)]
     raise IndescribableError(f"{type(thing).__name__}")
+
+
+def _array(array: np.ndarray) -> list[Any]:
+    if array.dtype.hasobject:
+        raise IndescribableError("an array of objects")
+    return ["array", str(array.dtype), array.shape, hashlib.sha256(array.tobytes()).hexdigest()]
+
+
+def _items(thing: Any) -> list[Any]:
+    if isinstance(thing, Mapping):
+        return ["mapping", *([described(key), described(value)] for key, value in thing.items())]
+    if isinstance(thing, (set, frozenset)):
+        return ["set", *sorted(map(repr, map(described, thing)))]
+    kind = "list" if isinstance(thing, list) else name_of(type(thing)) if hasattr(thing, "_fields") else "tuple"
+    return [kind, *map(described, thing)]
 
 
 def name_of(thing: Any) -> str:

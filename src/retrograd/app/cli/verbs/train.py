@@ -106,14 +106,17 @@ def train(
     After a crash:         retrograd train --resume last
     """
     settle(layers)
-    wanted = [*(changes or [])]
-    numbers = {"training.epochs": epochs, "training.batch_size": batch_size, "training.seed": seed,
-               "data.max_bytes": max_bytes, "data.cache": cache}  # fmt: skip
-    wanted += [f"{key}={value}" for key, value in numbers.items() if value is not None]
     check_resume(source, resume, extend, run, force)
     going_on = None if resume in (None, AUTO) else find_run(runs, str(resume))
-    if going_on and extend is not None:
-        wanted.append(f"training.epochs={extend}")
+    wanted = [*(changes or [])]
+    numbers = {
+        "training.epochs": extend if going_on and extend else epochs,
+        "training.batch_size": batch_size,
+        "training.seed": seed,
+        "data.max_bytes": max_bytes,
+        "data.cache": cache,
+    }
+    wanted += [f"{key}={value}" for key, value in numbers.items() if value is not None]
     table = source is not None and not is_configuration(existing_data(source))
     starts = runs if resume is None else None  # a run that goes on has its first weights in its folder
     chosen = None

@@ -144,7 +144,6 @@ class Look(TorchFunctionMode):
 
     def _read(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         name = getattr(func, "__name__", "")
-        bare = name.strip("_")
         if name in CLIPS and self.stage != "model" and within("clip_grad.py"):
             self._clip(name)
         if func in DOMAINS and self.symptoms and self.stage != "gap":
@@ -153,6 +152,10 @@ class Look(TorchFunctionMode):
             self._into_logits(args[0], result)
         if self.first is None and self.stage == "model" and isinstance(result, Tensor) and self._of_rows(args, result):
             self.first = result
+        self._read_kind(func, name, args, kwargs, result)
+
+    def _read_kind(self, func: Any, name: str, args: Any, kwargs: Any, result: Any) -> None:
+        bare = name.strip("_")
         if func in LOSSES and self.stage != "gap":
             self._loss(func, args, kwargs, result)
         elif name in VIEWS:
