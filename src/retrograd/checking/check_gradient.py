@@ -87,17 +87,17 @@ class _Problem:
 
     def number(self, arrays: list[Any]) -> float:
         """Return the loss as a number."""
-        found = np.asarray(self.run([array.copy() for array in arrays]))
-        if found.size != 1 or found.dtype.kind not in "fiu":
-            kind = f"an array of shape {list(found.shape)}" if found.size != 1 else f"a value of type {found.dtype}"
+        value = np.asarray(self.run([array.copy() for array in arrays]))
+        if value.size != 1 or value.dtype.kind not in "fiu":
+            kind = f"an array of shape {list(value.shape)}" if value.size != 1 else f"a value of type {value.dtype}"
             raise UsageError(
                 f"expected one number, found {kind}",
                 where="loss",
                 cure="return the mean or the sum over the rows",
             )
-        if found.dtype in (np.float32, np.float16):
-            self.notes = (f"the loss is computed in {found.dtype}: differences are good to three digits at best",)
-        return float(found.ravel()[0])
+        if value.dtype in (np.float32, np.float16):
+            self.notes = (f"the loss is computed in {value.dtype}: differences are good to three digits at best",)
+        return float(value.ravel()[0])
 
     def value(self) -> float:
         """Return the loss at the point, twice to see whether it is the same."""

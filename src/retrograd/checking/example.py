@@ -55,8 +55,8 @@ def check_registered(name: str) -> CheckReport:
     for example in examples:
         layer = registry[name](**example.settings)
         for train in modes(layer, example.inputs):
-            told = ", ".join(f"{list(each.shape)}" for each in example.inputs)
-            where = f"{name} {example.settings or ''} of {told}{'' if train else ', not training'}".replace("  ", " ")
+            shapes = ", ".join(f"{list(one_input.shape)}" for one_input in example.inputs)
+            where = f"{name} {example.settings or ''} of {shapes}{'' if train else ', not training'}".replace("  ", " ")
             checks.append(check_example(layer, example.inputs, name=where, train=train))
             broken += [f"{where}: {clause}" for clause in violations(layer, example.inputs, train)]
     return CheckReport(tuple(checks), tuple(broken))

@@ -32,61 +32,61 @@ class Evidence(NamedTuple):
 
     trial: Any
     name: str
-    found: np.ndarray | None
+    claimed: np.ndarray | None
     right: np.ndarray
 
 
 def hint(evidence: Evidence) -> str:
     """Return what the relation of the wrong gradient to the right one tells, or nothing."""
-    found = evidence.found
-    if found is None:
+    claimed = evidence.claimed
+    if claimed is None:
         return "backward returns none"
-    if found.shape != evidence.right.shape:
-        return of_shape(found, evidence.right)
-    if words := nothing(found):
+    if claimed.shape != evidence.right.shape:
+        return of_shape(claimed, evidence.right)
+    if words := nothing(claimed):
         return words
     for slip in SLIPS:
-        if words := slip(evidence, found, evidence.right):
+        if words := slip(evidence, claimed, evidence.right):
             return words
     return ""
 
 
-def _factor(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+def _factor(evidence: Evidence, claimed: np.ndarray, right: np.ndarray) -> str:
     """A number times the right gradient."""
     trial = evidence.trial
     rows = len(trial.inputs[0]) if trial.inputs and np.ndim(trial.inputs[0]) else 0
     counts = {_places(evidence): "all places of the batch", rows: f"the {rows} rows of the batch"}
-    return sign_or_factor(found, right, counts)
+    return sign_or_factor(claimed, right, counts)
 
 
-def _transposed(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+def _transposed(evidence: Evidence, claimed: np.ndarray, right: np.ndarray) -> str:
     """The transpose of the right gradient, or the right one of a transposed parameter."""
-    if words := transposed(found, right):
+    if words := transposed(claimed, right):
         return words
     trial = evidence.trial
     for name, value in trial.params.items():
         for i in range(value.ndim - 1):
             for j in range(i + 1, value.ndim):
                 turned = jnp.swapaxes(value, i, j)
-                if turned.shape == value.shape and close(found, _moved(trial, evidence.name, **{name: turned})):
+                if turned.shape == value.shape and close(claimed, _moved(trial, evidence.name, **{name: turned})):
                     return f"it is right for a transposed {name} (axes {i} and {j} exchanged)"
         for axes in ([0], [0, 1]) if value.ndim > 2 else ():
-            if close(found, _moved(trial, evidence.name, **{name: jnp.flip(value, axes)})):
+            if close(claimed, _moved(trial, evidence.name, **{name: jnp.flip(value, axes)})):
                 return f"it is right for a flipped {name} (along {' and '.join(f'axis {a}' for a in axes)})"
     return ""
 
 
-def _left_out(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+def _left_out(evidence: Evidence, claimed: np.ndarray, right: np.ndarray) -> str:
     """The right gradient if a parameter were 1 or 0 everywhere."""
     trial = evidence.trial
     for name, value in trial.params.items():
         for number in (1, 0):
-            if close(found, _moved(trial, evidence.name, **{name: jnp.full_like(value, number)})):
+            if close(claimed, _moved(trial, evidence.name, **{name: jnp.full_like(value, number)})):
                 return f"the parameter {name} is left out: it is right where that is {number}"
     return ""
 
 
-def _rows_left_out(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+def _rows_left_out(evidence: Evidence, claimed: np.ndarray, right: np.ndarray) -> str:
     """The right gradient of some rows of the delta only."""
     trial = evidence.trial
     if isinstance(trial.dy, dict) or trial.dy.ndim < 2:
@@ -98,14 +98,14 @@ def _rows_left_out(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> 
             alone = alone.at[at].set(trial.dy[at])
             part = np.asarray(trial.by_vjp(alone)[evidence.name])
             over = "the batch" if axis == 0 else f"axis {axis} of the output"
-            if part.any() and close(found, part):
+            if part.any() and close(claimed, part):
                 return f"the sum over {over} is missing: only its {'first' if place == 0 else 'last'} row counts"
-            if part.any() and close(found, right - part):
+            if part.any() and close(claimed, right - part):
                 return f"the {'first' if place == 0 else 'last'} row of {over} is left out"
     return ""
 
 
-def _other_tape(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+def _other_tape(evidence: Evidence, claimed: np.ndarray, right: np.ndarray) -> str:
     """Backward is right once an entry of its tape is replaced by an input, the output or another entry."""
     trial = evidence.trial
     if trial.layer.derivation != "written":
@@ -130,7 +130,7 @@ def _other_tape(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str
     return ""
 
 
-def _factor_along(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+def _factor_along(evidence: Evidence, claimed: np.ndarray, right: np.ndarray) -> str:
     """A parameter, input or output too much or too little as a factor; or a factor for each place of one axis."""
     trial = evidence.trial
     sources = {**trial.params, **{f"input {i}": x for i, x in enumerate(trial.inputs)}, "the output": trial.y}
@@ -139,23 +139,23 @@ def _factor_along(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> s
     for name, factor in sources.items():
         if not _broadcasts(factor, right):
             continue
-        if close(found * factor, right):
+        if close(claimed * factor, right):
             return f"a factor is missing: {name}"
-        if close(found, right * factor):
+        if close(claimed, right * factor):
             return f"a factor is too many: {name}"
     for axis in range(right.ndim):
         if right.shape[axis] > 1 and right.size > right.shape[axis]:
             others = tuple(i for i in range(right.ndim) if i != axis)
             power = (right * right).sum(others, keepdims=True)
-            ratio = (found * right).sum(others, keepdims=True) / np.where(power == 0, 1, power)
-            if close(found, ratio * right):
+            ratio = (claimed * right).sum(others, keepdims=True) / np.where(power == 0, 1, power)
+            if close(claimed, ratio * right):
                 return f"a factor is wrong that depends on axis {axis} alone: {_listed(ratio)}"
     return ""
 
 
-def _dropped(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+def _dropped(evidence: Evidence, claimed: np.ndarray, right: np.ndarray) -> str:
     """What is missing is one number along some axes, alone or times an input, the output, an entry of the tape."""
-    trial, missing = evidence.trial, right - found
+    trial, missing = evidence.trial, right - claimed
     sources: dict[str, Any] = {"": np.ones(())}
     sources |= {f"input {i}": x for i, x in enumerate(trial.inputs)} | {"the output": trial.y}
     sources |= {f"entry {i} of the tape": leaf for i, leaf in enumerate(jax.tree.leaves(trial.tape))}
@@ -177,28 +177,28 @@ def _dropped(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
     return ""
 
 
-def _others(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+def _others(evidence: Evidence, claimed: np.ndarray, right: np.ndarray) -> str:
     """The gradient of another tensor of the layer."""
     for name, value in evidence.trial.expected.items():
-        if name != evidence.name and value.shape == found.shape and close(found, value):
+        if name != evidence.name and value.shape == claimed.shape and close(claimed, value):
             return f"it is the gradient of {name}"
     return ""
 
 
-def _ignores_delta(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+def _ignores_delta(evidence: Evidence, claimed: np.ndarray, right: np.ndarray) -> str:
     """The same gradient whatever delta arrives, or one that is not proportional to it."""
     trial = evidence.trial
     twice = jax.tree.map(lambda dy: 2 * dy, trial.dy)
     leaves, tree = jax.tree.flatten(trial.tape)
     again = _returned(trial, evidence.name, tree, leaves, twice)
-    if close(again, found):
+    if close(again, claimed):
         return "it does not change with the arriving delta: backward ignores dy"
-    if again.shape == found.shape and not close(again, 2 * found):
+    if again.shape == claimed.shape and not close(again, 2 * claimed):
         return "it is not proportional to the arriving delta: dy must be a factor of every term"
     return ""
 
 
-def _diagonal(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+def _diagonal(evidence: Evidence, claimed: np.ndarray, right: np.ndarray) -> str:
     """The delta times the diagonal of the Jacobian, though every output depends on several inputs."""
     trial = evidence.trial
     if not evidence.name.startswith("input") or isinstance(trial.dy, dict) or trial.dy.shape != right.shape:
@@ -208,20 +208,20 @@ def _diagonal(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
     flat = np.asarray(trial.dy).ravel()
     unit = np.eye(len(flat)).reshape(len(flat), *right.shape)
     own = [np.asarray(trial.by_vjp(jnp.asarray(each))[evidence.name]).ravel()[i] for i, each in enumerate(unit)]
-    if close(found, (np.asarray(own) * flat).reshape(right.shape)):
+    if close(claimed, (np.asarray(own) * flat).reshape(right.shape)):
         return DIAGONAL
     return ""
 
 
-def _statistics(evidence: Evidence, found: np.ndarray, right: np.ndarray) -> str:
+def _statistics(evidence: Evidence, claimed: np.ndarray, right: np.ndarray) -> str:
     """A mean and a variance that depend on the input, taken as constants."""
     inputs = evidence.trial.inputs
-    return statistics_as_constants(found, right, np.asarray(inputs[0])) if inputs else ""
+    return statistics_as_constants(claimed, right, np.asarray(inputs[0])) if inputs else ""
 
 
 def _by_numbers(slip: Callable[[np.ndarray, np.ndarray], str]) -> Slip:
     """Return a slip that two arrays tell by themselves, in the form of those that need the layer."""
-    return lambda _, found, right: slip(found, right)
+    return lambda _, claimed, right: slip(claimed, right)
 
 
 Slip = Callable[[Evidence, np.ndarray, np.ndarray], str]
@@ -249,10 +249,10 @@ def _returned(trial: Any, name: str, tree: Any, leaves: list[Any], dy: Any = Non
     """Return what backward makes of another tape or delta; nothing where it cannot use it."""
     dy = trial.dy if dy is None else dy
     try:
-        found = trial.back_compiled(trial.params, jax.tree.unflatten(tree, leaves), dy).get(name)
+        claimed = trial.back_compiled(trial.params, jax.tree.unflatten(tree, leaves), dy).get(name)
     except (TypeError, ValueError):
-        found = None
-    return np.zeros(0) if found is None else np.asarray(found)
+        claimed = None
+    return np.zeros(0) if claimed is None else np.asarray(claimed)
 
 
 def _broadcasts(value: Any, right: np.ndarray) -> bool:

@@ -76,13 +76,13 @@ def _faults(
         yield Fault(path, layer.kind, "", np.inf, str(error).partition("\n")[0], "its own forward")
         return
     for name, expected in trial.expected.items():
-        if name.startswith(INPUT) and not owed[int(name.removeprefix(INPUT))] and name not in trial.found:
+        if name.startswith(INPUT) and not owed[int(name.removeprefix(INPUT))] and name not in trial.claimed:
             continue
         tensor = name if not isinstance(layer, Loss) else "the prediction"
         apart = trial.error(name, expected)
         if not apart <= ALLOWED_VJP:
             yield Fault(path, layer.kind, tensor, apart, hint(trial.evidence(name, expected)), "jax.vjp")
-        elif name in trial.found and not layer.surrogate and not (alone := trial.along(name)) <= ALLOWED_DIFFERENCE:
+        elif name in trial.claimed and not layer.surrogate and not (alone := trial.along(name)) <= ALLOWED_DIFFERENCE:
             numeric = trial.numeric(name)
             told = "" if numeric is None else hint(trial.evidence(name, numeric))
             yield Fault(path, layer.kind, tensor, alone, told, "a central difference")
@@ -104,8 +104,8 @@ class NodeTrial:
 
     def compute(self) -> None:
         """Run forward and backward, jax.vjp, and a difference along a random direction of each tensor."""
-        self.y, found, expected, self.numeric_along = jax.device_get(compiled_once(self._all)(self.at))
-        self.found = {name: np.asarray(value) for name, value in found.items() if value is not None}
+        self.y, claimed, expected, self.numeric_along = jax.device_get(compiled_once(self._all)(self.at))
+        self.claimed = {name: np.asarray(value) for name, value in claimed.items() if value is not None}
         self.expected = {name: np.asarray(value) for name, value in expected.items()}
 
     def _all(self, at: Mapping[str, Any]) -> Any:
@@ -115,11 +115,11 @@ class NodeTrial:
         return step.y, self.back(params, step.tape, self.dy), expected, self._along(at)
 
     def _along(self, at: Mapping[str, Any]) -> dict[str, Any]:
-        found = {}
+        claimed = {}
         for name, direction in self.directions.items():
             up, down = (self._product(self.run({**at, name: at[name] + sign * STEP * direction})) for sign in (1, -1))
-            found[name] = (up - down) / (2 * STEP)
-        return found
+            claimed[name] = (up - down) / (2 * STEP)
+        return claimed
 
     @functools.cached_property
     def tape(self) -> Any:
@@ -154,15 +154,15 @@ class NodeTrial:
 
     def error(self, name: str, expected: np.ndarray) -> float:
         """Return the relative error of one gradient, infinite when it is missing or has another shape."""
-        found = self.found.get(name)
-        if found is None or found.shape != expected.shape:
-            return np.inf if expected.size and (found is not None or expected.any()) else 0.0
+        claimed = self.claimed.get(name)
+        if claimed is None or claimed.shape != expected.shape:
+            return np.inf if expected.size and (claimed is not None or expected.any()) else 0.0
         scale = max(float(np.linalg.norm(expected)), 1e-6 * self._largest())
-        return float(np.linalg.norm(found - expected) / scale) if scale else float(found.any())
+        return float(np.linalg.norm(claimed - expected) / scale) if scale else float(claimed.any())
 
     def along(self, name: str) -> float:
         """Return the relative error along one random direction, against a difference of forward."""
-        analytic, numeric = float(np.vdot(self.found[name], self.directions[name])), float(self.numeric_along[name])
+        analytic, numeric = float(np.vdot(self.claimed[name], self.directions[name])), float(self.numeric_along[name])
         return abs(numeric - analytic) / max(abs(numeric), abs(analytic), 1e-2 * self._largest(), 1e-6)
 
     def numeric(self, name: str) -> np.ndarray | None:
@@ -176,8 +176,8 @@ class NodeTrial:
 
     def evidence(self, name: str, expected: np.ndarray) -> Evidence:
         """Return what a hint is drawn from."""
-        found = self.found.get(name)
-        return Evidence(self, name, None if found is None else np.asarray(found), expected)
+        claimed = self.claimed.get(name)
+        return Evidence(self, name, None if claimed is None else np.asarray(claimed), expected)
 
     def _product(self, y: Any) -> Any:
         pairs = zip(jax.tree.leaves(y), jax.tree.leaves(self.dy), strict=True)

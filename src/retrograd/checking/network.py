@@ -58,14 +58,14 @@ def check_network(
             return GradientCheck(name, point.rows, _size(point), (), None, faults, 0.0, time.perf_counter() - begin,
                                  (told,))  # fmt: skip
         both = compiled_once(lambda tensors: (point.backward(tensors), point.by_vjp(tensors)))
-        found, expected = jax.device_get(both(point.tensors))
-        broken = [path for path, grad in found.items() if np.shape(grad) != np.shape(point.tensors[path])]
-        errors = _vjp_errors(found, expected)
+        claimed, expected = jax.device_get(both(point.tensors))
+        broken = [path for path, grad in claimed.items() if np.shape(grad) != np.shape(point.tensors[path])]
+        errors = _vjp_errors(claimed, expected)
         if not broken and max(errors.values(), default=0.0) > EXACT:  # at a tie the two may choose different slopes
             errors = _vjp_errors(*jax.device_get(both(_off_corners(point, rng))))
-        trial = Comparison(point, found, errors, rng, entries)
+        trial = Comparison(point, claimed, errors, rng, entries)
         tensors = tuple(trial.tensor(path) for path in point.tensors if path not in broken)
-        tensors += tuple(_misshapen(point, path, found[path]) for path in broken)
+        tensors += tuple(_misshapen(point, path, claimed[path]) for path in broken)
         whole = None if broken else trial.whole()
         notes = tuple(f"{column}: no delta comes back" for column in point.without_delta)
         wrong = bool(broken) or trial.disagrees or any(tensor.largest > ACCEPTABLE for tensor in tensors)
@@ -83,12 +83,12 @@ class Comparison:
     def __init__(
         self,
         point: Point,
-        found: Mapping[str, Any],
+        claimed: Mapping[str, Any],
         vjp_errors: Mapping[str, float],
         rng: np.random.Generator,
         entries: int | None,
     ) -> None:
-        self.point, self.found, self.vjp_errors, self.rng = point, found, vjp_errors, rng
+        self.point, self.claimed, self.vjp_errors, self.rng = point, claimed, vjp_errors, rng
         cost = Cost.of(point)
         self.differences = Differences(point, cost, rng)
         self.corners = Corners(self.differences)
@@ -100,7 +100,7 @@ class Comparison:
 
     def tensor(self, path: str) -> TensorCheck:
         """Return the check of one tensor."""
-        a = np.asarray(self.found[path], np.float64)
+        a = np.asarray(self.claimed[path], np.float64)
         vjp = self.vjp_errors[path]
         surrogate = self._surrogate(path)
         if surrogate or not a.size:
@@ -123,7 +123,7 @@ class Comparison:
         if not names:
             return None
         weights = np.array([[float(name in names) for name in self.differences.names]])
-        return self._directional(weights, {name: np.asarray(self.found[name]) for name in names})
+        return self._directional(weights, {name: np.asarray(self.claimed[name]) for name in names})
 
     def _surrogate(self, path: str) -> str:
         """Return why differences say nothing of this tensor, if so."""
@@ -179,7 +179,7 @@ class Comparison:
                     break
             else:
                 floors[i] = np.inf
-                index = _index(entries[i], np.shape(self.found[path]))
+                index = _index(entries[i], np.shape(self.claimed[path]))
                 kinks.append(Kink(index, float(flat[i]), sides.left, sides.right, sides.nodes))
             smooth += step == STEP
             if smooth == ENOUGH:
@@ -200,16 +200,16 @@ def _relative(a: np.ndarray, b: np.ndarray, least: float) -> float:
     return float(np.linalg.norm(a - b) / scale) if scale else 0.0
 
 
-def _vjp_errors(found: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, float]:
+def _vjp_errors(claimed: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, float]:
     """Return each tensor's error against jax.vjp; what is left of a gradient that is 0 in exact arithmetic is small.
 
     Such is the gradient of a bias in front of batch norm.
     """
     largest = max((float(np.linalg.norm(np.asarray(grad))) for grad in expected.values()), default=0.0)
     return {
-        path: _relative(np.asarray(found[path]), np.asarray(grad), 1e-6 * largest)
+        path: _relative(np.asarray(claimed[path]), np.asarray(grad), 1e-6 * largest)
         for path, grad in expected.items()
-        if np.shape(found[path]) == np.shape(grad)
+        if np.shape(claimed[path]) == np.shape(grad)
     }
 
 
@@ -231,7 +231,7 @@ def _size(point: Point) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(point.params))
 
 
-def _misshapen(point: Point, path: str, found: Any) -> TensorCheck:
+def _misshapen(point: Point, path: str, claimed: Any) -> TensorCheck:
     return TensorCheck(path, tuple(point.tensors[path].shape), 0, np.inf, None, np.inf, np.inf)
 
 

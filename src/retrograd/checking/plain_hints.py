@@ -39,12 +39,12 @@ class Case(NamedTuple):
 
 def hint(case: Case, i: int) -> str:
     """Return what the relation of a wrong gradient to the right one tells."""
-    found, array = case.given[i], case.arrays[i]
+    claimed, array = case.given[i], case.arrays[i]
     whole = len(case.chosen[i]) == array.size and not np.isnan(case.differences[i]).any()
     right = case.differences[i].reshape(array.shape) if whole else case.differences[i]
-    if found.shape != array.shape:
-        return of_shape(found, right) if whole else f"it has the shape {list(found.shape)}"
-    mine = found if whole else found.reshape(-1)[case.chosen[i]]
+    if claimed.shape != array.shape:
+        return of_shape(claimed, right) if whole else f"it has the shape {list(claimed.shape)}"
+    mine = claimed if whole else claimed.reshape(-1)[case.chosen[i]]
     known = ~np.isnan(right)
     if words := nothing(mine):
         return words
@@ -58,12 +58,12 @@ def hint(case: Case, i: int) -> str:
 
 def _counts(case: Case) -> dict[int, str]:
     """Return the lengths over which a mean may have been taken."""
-    found: dict[int, str] = {}
+    claimed: dict[int, str] = {}
     for name, array in case.around.items():
         for axis, length in enumerate(array.shape):
-            found.setdefault(length, f"the {length} rows of {name}" if axis == 0 else f"axis {axis} of {name}")
-        found.setdefault(array.size, f"all {array.size} entries of {name}")
-    return found
+            claimed.setdefault(length, f"the {length} rows of {name}" if axis == 0 else f"axis {axis} of {name}")
+        claimed.setdefault(array.size, f"all {array.size} entries of {name}")
+    return claimed
 
 
 def _in_place(case: Case, i: int, mine: np.ndarray, right: np.ndarray) -> str:

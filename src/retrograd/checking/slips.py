@@ -19,36 +19,36 @@ def close(a: np.ndarray, b: np.ndarray) -> bool:
     return a.shape == b.shape and size > 0 and float(np.linalg.norm(a - b)) <= SAME * size
 
 
-def of_shape(found: np.ndarray, right: np.ndarray) -> str:
+def of_shape(claimed: np.ndarray, right: np.ndarray) -> str:
     """Say which sum is missing, or which axis is wrong, where the shapes differ."""
-    shapes = f"it has the shape {list(found.shape)}, the tensor {list(right.shape)}"
-    extra = found.ndim - right.ndim
-    if extra > 0 and close(found.sum(tuple(range(extra))), right):
+    shapes = f"it has the shape {list(claimed.shape)}, the tensor {list(right.shape)}"
+    extra = claimed.ndim - right.ndim
+    if extra > 0 and close(claimed.sum(tuple(range(extra))), right):
         return f"{shapes}: the sum over the batch is missing"
-    if found.ndim == right.ndim:
-        axes = tuple(i for i in range(found.ndim) if right.shape[i] == 1 != found.shape[i])
-        if axes and close(found.sum(axes, keepdims=True), right):
+    if claimed.ndim == right.ndim:
+        axes = tuple(i for i in range(claimed.ndim) if right.shape[i] == 1 != claimed.shape[i])
+        if axes and close(claimed.sum(axes, keepdims=True), right):
             return f"{shapes}: the sum over the broadcast axis {axes[0]} is missing"
-    if found.shape == right.T.shape and close(found.T, right):
+    if claimed.shape == right.T.shape and close(claimed.T, right):
         return f"{shapes}: it is transposed"
-    if found.size == right.size and close(found.ravel(), right.ravel()):
+    if claimed.size == right.size and close(claimed.ravel(), right.ravel()):
         return f"{shapes}: the numbers are right, give them the tensor's shape"
-    if another_axis(found, right):
+    if another_axis(claimed, right):
         return f"{shapes}: it is summed over the wrong axis"
     return f"{shapes}: a sum or a transposition is missing"
 
 
-def another_axis(found: np.ndarray, right: np.ndarray) -> bool:
+def another_axis(claimed: np.ndarray, right: np.ndarray) -> bool:
     """Return whether two sums of one matrix, along different axes, would have these totals: a bias summed wrongly."""
-    vectors = max(found.shape, default=1) == found.size and max(right.shape, default=1) == right.size
-    return vectors and not close(found.ravel(), right.ravel()) and close(found.sum(keepdims=True).ravel(),
+    vectors = max(claimed.shape, default=1) == claimed.size and max(right.shape, default=1) == right.size
+    return vectors and not close(claimed.ravel(), right.ravel()) and close(claimed.sum(keepdims=True).ravel(),
                                                                          right.sum(keepdims=True).ravel())  # fmt: skip
 
 
-def sign_or_factor(found: np.ndarray, right: np.ndarray, counts: Mapping[int, str]) -> str:
+def sign_or_factor(claimed: np.ndarray, right: np.ndarray, counts: Mapping[int, str]) -> str:
     """Say which number the gradient is times the right one; `counts` are lengths that a mean may have, and of what."""
-    ratio = float(np.vdot(found, right) / max(float(np.vdot(right, right)), 1e-300))
-    if not right.any() or not close(found, ratio * right):
+    ratio = float(np.vdot(claimed, right) / max(float(np.vdot(right, right)), 1e-300))
+    if not right.any() or not close(claimed, ratio * right):
         return ""
     if abs(ratio + 1) < SAME:
         return "the sign is wrong: it is -1 times what it should be"
@@ -67,52 +67,52 @@ def _signed(words: str, ratio: float) -> str:
     return words if ratio > 0 else f"{words}, and the sign is wrong"
 
 
-def transposed(found: np.ndarray, right: np.ndarray) -> str:
+def transposed(claimed: np.ndarray, right: np.ndarray) -> str:
     """The transpose of the right gradient of a square matrix."""
-    if right.ndim >= 2 and right.shape[-1] == right.shape[-2] and close(np.swapaxes(found, -1, -2), right):
+    if right.ndim >= 2 and right.shape[-1] == right.shape[-2] and close(np.swapaxes(claimed, -1, -2), right):
         return "it is the transpose of what it should be"
     return ""
 
 
-def unaligned(found: np.ndarray, right: np.ndarray) -> str:
+def unaligned(claimed: np.ndarray, right: np.ndarray) -> str:
     """The right numbers in other places: shifted along an axis, or in reverse."""
     for axis in range(right.ndim):
         if right.shape[axis] > 1:
-            if close(np.flip(found, axis), right):
+            if close(np.flip(claimed, axis), right):
                 return f"it is reversed along axis {axis}"
             for shift in (1, -1):
-                if close(np.roll(found, shift, axis), right):
+                if close(np.roll(claimed, shift, axis), right):
                     return f"it is shifted by one along axis {axis}"
     return ""
 
 
-def nothing(found: np.ndarray) -> str:
+def nothing(claimed: np.ndarray) -> str:
     """No gradient at all: 0 everywhere, or not finite."""
-    if not np.isfinite(found).all():
+    if not np.isfinite(claimed).all():
         return "it is not finite"
-    return "" if found.any() else "it is 0 everywhere"
+    return "" if claimed.any() else "it is 0 everywhere"
 
 
-def misplaced(found: np.ndarray, right: np.ndarray) -> str:
+def misplaced(claimed: np.ndarray, right: np.ndarray) -> str:
     """The right numbers in other places: transposed, shifted, reversed, or summed over another axis."""
-    if words := transposed(found, right) or unaligned(found, right):
+    if words := transposed(claimed, right) or unaligned(claimed, right):
         return words
-    return wrong_axis(found, right)
+    return wrong_axis(claimed, right)
 
 
-def wrong_axis(found: np.ndarray, right: np.ndarray) -> str:
+def wrong_axis(claimed: np.ndarray, right: np.ndarray) -> str:
     """A bias summed over its own axis instead of the batch."""
-    return "it is summed over the wrong axis: only its total is right" if another_axis(found, right) else ""
+    return "it is summed over the wrong axis: only its total is right" if another_axis(claimed, right) else ""
 
 
-def masked(found: np.ndarray, right: np.ndarray) -> str:
+def masked(claimed: np.ndarray, right: np.ndarray) -> str:
     """Equal where neither is 0, and 0 in other places."""
-    both = (found != 0) & (right != 0)
-    ratio = float(np.vdot(found[both], right[both]) / np.vdot(right[both], right[both])) if both.any() else 1.0
-    more, less = int(((found != 0) & (right == 0)).sum()), int(((found == 0) & (right != 0)).sum())
+    both = (claimed != 0) & (right != 0)
+    ratio = float(np.vdot(claimed[both], right[both]) / np.vdot(right[both], right[both])) if both.any() else 1.0
+    more, less = int(((claimed != 0) & (right == 0)).sum()), int(((claimed == 0) & (right != 0)).sum())
     if not (more or less) or not (right == 0).any():
         return ""
-    if both.any() and not close(found[both], ratio * right[both]):
+    if both.any() and not close(claimed[both], ratio * right[both]):
         return ""
     if more and not less:
         scaled = "" if abs(ratio - 1) < SAME else f", and a factor {1 / ratio:.6g} of the others"
@@ -122,9 +122,9 @@ def masked(found: np.ndarray, right: np.ndarray) -> str:
     return f"another mask: {more} entries should be 0 and are not, {less} are 0 and should not be"
 
 
-def part_of(found: np.ndarray, right: np.ndarray, value: np.ndarray) -> str:
+def part_of(claimed: np.ndarray, right: np.ndarray, value: np.ndarray) -> str:
     """A term proportional to the tensor itself is missing, or too many: the gradient of a penalty on it."""
-    missing, power = right - found, float(np.vdot(value, value))
+    missing, power = right - claimed, float(np.vdot(value, value))
     share = float(np.vdot(missing, value)) / power if power else 0.0
     if value.size > 1 and abs(share) > SAME and close(missing, share * value):
         verb = "missing" if share > 0 else "too many"
@@ -132,16 +132,16 @@ def part_of(found: np.ndarray, right: np.ndarray, value: np.ndarray) -> str:
     return ""
 
 
-def size_and_direction(found: np.ndarray, right: np.ndarray) -> str:
+def size_and_direction(claimed: np.ndarray, right: np.ndarray) -> str:
     """Nothing is known of it but its size and direction."""
-    length = float(np.linalg.norm(found) / max(float(np.linalg.norm(right)), 1e-300))
-    cosine = float(np.vdot(found, right)) / max(float(np.linalg.norm(found) * np.linalg.norm(right)), 1e-300)
+    length = float(np.linalg.norm(claimed) / max(float(np.linalg.norm(right)), 1e-300))
+    cosine = float(np.vdot(claimed, right)) / max(float(np.linalg.norm(claimed) * np.linalg.norm(right)), 1e-300)
     return f"{length:.4g} times as long as it should be, cosine {cosine:.4f}"
 
 
-def statistics_as_constants(found: np.ndarray, right: np.ndarray, value: np.ndarray) -> str:
+def statistics_as_constants(claimed: np.ndarray, right: np.ndarray, value: np.ndarray) -> str:
     """What is missing is a + b value along some axes, as the mean and variance over them give when they move along."""
-    missing = right - found
+    missing = right - claimed
     if value.shape != right.shape or not missing.any():
         return ""
     for axes in axes_of(right.ndim):

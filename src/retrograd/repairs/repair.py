@@ -62,11 +62,11 @@ class Repair:
         what = "score" if dataset.task in SCORED else "loss"
         what = f"{what} on its training rows" if dataset.valid is None else f"held-out {what}"
         before = "could not be trained" if start.refusal else f"{start.mean:.3g} ± {start.spread:.2g}"
-        told = f"repaired: {what} {before} -> {best.mean:.3g} ± {best.spread:.2g} by {', '.join(best.remedies)}"
+        words = f"repaired: {what} {before} -> {best.mean:.3g} ± {best.spread:.2g} by {', '.join(best.remedies)}"
         if best.unseen_mean is not None:
             own = "" if start.unseen_mean is None else f"{start.unseen_mean:.3g} -> "
-            told += f"; on the test part, which had no part in it: {own}{best.unseen_mean:.3g}"
-        return told
+            words += f"; on the test part, which had no part in it: {own}{best.unseen_mean:.3g}"
+        return words
 
     def shown(self, candidate: Candidate) -> Candidate:
         """Return a candidate with the numbers that a person compares: losses where answers have no score."""

@@ -18,7 +18,7 @@ from retrograd.training.use.members import stacked
 def further_members(
     prepared: Prepared,
     first: Fitted,
-    told: Callable[[Note], None] = lambda note: None,
+    announce: Callable[[Note], None] = lambda note: None,
     asked: Callable[[], str | None] = lambda: None,
 ) -> tuple[Fitted, int]:
     """Return a training with the weights of all members of its ensemble, and how many there are.
@@ -38,11 +38,11 @@ def further_members(
             stop = Stop(reason, f"asked to stop in member {number + 1} of {training.ensemble}")
             return first._replace(stop=stop), 1
         if outcome.error is not None:
-            told(Note(f"warning: member {number + 1} is left out: {outcome.error}"))
+            announce(Note(f"warning: member {number + 1} is left out: {outcome.error}"))
             continue
         best = (
             f"loss {watched(outcome.best):.4g} in epoch {outcome.best.epoch}" if outcome.best else "the first weights"
         )
-        told(Note(f"member {number + 1} of {training.ensemble}, seed {own.seed}: {best}"))
+        announce(Note(f"member {number + 1} of {training.ensemble}, seed {own.seed}: {best}"))
         members.append(outcome.variables)
     return first._replace(variables=stacked(members)) if len(members) > 1 else first, len(members)

@@ -19,13 +19,13 @@ class Lines:
     """
 
     epochs: int
-    told: float = 0.0  # seconds at the last line
+    last_line: float = 0.0  # seconds at the last line
 
     def __call__(self, epoch: Epoch) -> None:
         """Print one line if the last one is long ago."""
-        if epoch.seconds - self.told < EVERY_SECONDS or sys.stderr is None:  # None: it was closed from the start
+        if epoch.seconds - self.last_line < EVERY_SECONDS or sys.stderr is None:  # None: it was closed from the start
             return
-        self.told = epoch.seconds
+        self.last_line = epoch.seconds
         left = epoch.seconds / epoch.epoch * (self.epochs - epoch.epoch)
         scores = [f"{part} {name} {value:.4g}" for part, own in epoch.metrics.items() for name, value in own.items()]
         words = "  ".join([f"loss {epoch.loss:.4g}", *scores])

@@ -28,8 +28,8 @@ def check_own(chain: optax.GradientTransformation, where: str) -> None:
         updates, after = jax.eval_shape(chain.update, params, before, params)
     for name, found, expected in (("the updates", updates, params), ("the state", after, before)):
         if _forms(found) != _forms(expected):
-            told = f"{name} of direction() must keep their form: expected {_told(expected)}, found {_told(found)}"
-            raise ConfigError(told, where=where, cure="keep shapes and dtypes from step to step")
+            message = f"{name} of direction() must keep their form: expected {_told(expected)}, found {_told(found)}"
+            raise ConfigError(message, where=where, cure="keep shapes and dtypes from step to step")
 
 
 def _forms(tree: Any) -> Any:

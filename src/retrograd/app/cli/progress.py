@@ -23,7 +23,7 @@ class Progress:
         self.epochs, self.quiet = epochs, quiet
         self.console = Console(file=bare(sys.stderr))
         self.bar: Bar | None = None
-        self.told = 0.0  # seconds at the last line
+        self.last_line = 0.0  # seconds at the last line
         self.every = max(1, epochs // PLAIN_LINES)
 
     def __enter__(self) -> Progress:
@@ -47,12 +47,12 @@ class Progress:
         if self.bar:
             self.bar.update(self.task, completed=epoch.epoch, description=words(epoch))
         elif not self.quiet and (epoch.epoch == 1 or epoch.epoch % self.every == 0 or self._is_late(epoch)):
-            self.told = epoch.seconds
+            self.last_line = epoch.seconds
             print(f"epoch {epoch.epoch:>5}  {words(epoch)}", file=sys.stderr, flush=True)
 
     def _is_late(self, epoch: Epoch) -> bool:
         """Return whether the last line was so long ago that one is due."""
-        return epoch.seconds - self.told >= LATE_SECONDS
+        return epoch.seconds - self.last_line >= LATE_SECONDS
 
 
 def words(epoch: Epoch) -> str:

@@ -17,8 +17,8 @@ REAL = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"}
 def _calls(journal: Journal, kind: str, fact: str) -> list[LossCall]:
     """Return the calls of a loss if (nearly) all of them were given such numbers."""
     calls = [call for call in journal.loss_calls if call.kind == kind]
-    told = [call for call in calls if fact in call.facts]
-    return told if told and len(told) >= ALWAYS * len(calls) and len(calls) >= 2 else []
+    matching = [call for call in calls if fact in call.facts]
+    return matching if matching and len(matching) >= ALWAYS * len(calls) and len(calls) >= 2 else []
 
 
 @loop_faults.register("softmax_twice")
@@ -29,11 +29,11 @@ class SoftmaxTwice(LoopFault):
 
     def find(self, journal: Journal) -> Iterator[Finding]:
         """Yield losses on logits whose logits are probabilities."""
-        told = _calls(journal, "cross_entropy", "probabilities")
-        if told:
-            k = told[-1].prediction[1]
+        calls = _calls(journal, "cross_entropy", "probabilities")
+        if calls:
+            k = calls[-1].prediction[1]
             yield self.finding(
-                told[-1].place,
+                calls[-1].place,
                 "cross_entropy takes logits and applies softmax itself; its input has already been "
                 "through softmax (rows between 0 and 1 that sum to 1): the loss cannot fall below "
                 "{floor:.3f}",
@@ -43,13 +43,13 @@ class SoftmaxTwice(LoopFault):
                 remedy="return the logits: no softmax at the end of the model",
                 confidence=0.98,
             )
-        told = _calls(journal, "binary_cross_entropy_with_logits", "unit_interval")
-        if len(told) >= 3 and all("after_sigmoid" in call.facts for call in told):  # cosines lie there too
+        calls = _calls(journal, "binary_cross_entropy_with_logits", "unit_interval")
+        if len(calls) >= 3 and all("after_sigmoid" in call.facts for call in calls):  # cosines lie there too
             yield self.finding(
-                told[-1].place,
+                calls[-1].place,
                 "binary_cross_entropy_with_logits takes logits and applies sigmoid itself; "
                 "all its inputs lie between 0 and 1, as sigmoid gives them",
-                Evidence("smallest input", min(call.lowest for call in told), 0.0),
+                Evidence("smallest input", min(call.lowest for call in calls), 0.0),
                 remedy="return the logits: no sigmoid at the end of the model",
                 confidence=0.9,
             )
@@ -92,10 +92,10 @@ class SoftmaxOverRows(LoopFault):
     def find(self, journal: Journal) -> Iterator[Finding]:
         """Yield losses whose inputs are normalised along the wrong axis."""
         for kind in ("cross_entropy", "nll_loss", "binary_cross_entropy", "mse_loss"):
-            told = _calls(journal, kind, "columns_sum_to_one")
-            if told:
+            calls = _calls(journal, kind, "columns_sum_to_one")
+            if calls:
                 yield self.finding(
-                    told[-1].place,
+                    calls[-1].place,
                     "every column of the predictions sums to 1 over the rows of the batch, instead of every row over "
                     "the classes: softmax has the wrong axis",
                     remedy="softmax(dim=1), or cross_entropy on the logits",
