@@ -56,7 +56,7 @@ def test_the_file_says_what_it_is(tmp_path):
     assert said["classes"] == ["high", "low", "middle"]
     assert said["run"] == trained.folder.name
     assert said["checksum"] == trained.model.facts["weights"]
-    assert said["least_onnxruntime"] == "1.15"
+    assert said["least_onnxruntime"] == "1.20"
 
 
 def test_shared_weights_are_stored_once_and_several_outputs_come_out(tmp_path):

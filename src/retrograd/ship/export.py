@@ -22,7 +22,7 @@ from retrograd.ship.onnx.graph import OPSET
 from retrograd.ship.onnx.layer import distance
 from retrograd.ship.onnx.session import run as run_once
 from retrograd.ship.onnx.session import session
-from retrograd.ship.onnx.written import LEAST_RUNTIME, metadata_of, write
+from retrograd.ship.onnx.written import LEAST_RUNTIME, OPSETS, metadata_of, write
 from retrograd.ship.verify import ALLOWED, verify
 from retrograd.ship.ways import columns_of, invented, known, way
 from retrograd.training.run import Run
@@ -71,12 +71,12 @@ def export(run: Run | Model | str | Path, path: str | Path, *, from_x: bool = Fa
         raise UsageError(f"unknown ending '{path.suffix}'", where=str(path), cure="name it model.onnx or net.c")
     least = OPSET_OF_TEXT if cells == "text" else OPSET
     opset = least if opset is None else opset
-    if opset not in LEAST_RUNTIME or opset < least:
-        fitting = " or ".join(str(n) for n in LEAST_RUNTIME if n >= least)
+    if opset not in OPSETS or opset < least:
+        fitting = " or ".join(str(n) for n in OPSETS if n >= least)
         raise UsageError(f"expected {fitting}, found {opset}", where="opset")
     door, rows = way(model, dataset, from_x, cells == "text")
     written = write(model, door, opset)
-    file = written.file(metadata_of(model, door, folder_of(run), str(model.facts.get("weights", "")), opset))
+    file = written.file(metadata_of(model, door, folder_of(run)))
     data = file.SerializeToString()
     if len(data) > LARGEST:
         raise ResourceError(f"{len(data) / 1e9:.1f} GB; an ONNX file holds 2 GB", where=str(path))
@@ -85,7 +85,7 @@ def export(run: Run | Model | str | Path, path: str | Path, *, from_x: bool = Fa
     running, (one, _) = session(file), rows[0].first(1)
     inputs, outputs = (tuple((end.name, end.type[7:-1], tuple(end.shape)) for end in ends)
                        for ends in (running.get_inputs(), running.get_outputs()))  # fmt: skip
-    needs = f"onnxruntime {LEAST_RUNTIME[opset]} or newer"
+    needs = f"onnxruntime {LEAST_RUNTIME} or newer"
     return Exported(path, difference, latency(lambda: run_once(running, one)), len(data), needs, inputs, outputs,
                     tuple(case.what for case in rows))  # fmt: skip
 

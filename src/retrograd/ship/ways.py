@@ -17,7 +17,6 @@ from retrograd.data.report import Report
 from retrograd.data.tables.inputs import ArrayInputs, TableInputs
 from retrograd.data.tables.scaling import Scaling
 from retrograd.data.texts.inputs import CorpusInputs, TextInputs
-from retrograd.data.windows.inputs import WindowInputs
 from retrograd.ship.onnx.inputs.door import Columns, Door
 from retrograd.ship.onnx.inputs.others import Identifiers, Images, Scaled
 from retrograd.ship.onnx.inputs.table import Cells, without_errors
@@ -63,28 +62,25 @@ def door_of(model: Model, text: bool = False) -> Door:
 
     Raises:  UsageError for rows whose preprocessing looks beyond them: series with a level each, a known future
     """
-    preprocessing, shapes = model.preprocessing, shapes_of(model)
-    inputs, door = preprocessing.inputs, None
-    if text and not isinstance(inputs, TableInputs):
-        raise UsageError("the model was not trained on a table", where="cells", cure="leave out --cells text")
+    inputs, notations = model.preprocessing.inputs, model.preprocessing.notations
     if isinstance(inputs, TableInputs):
-        door = Cells(inputs, preprocessing.notations, text=text)
-    elif isinstance(inputs, ArrayInputs):
+        return Cells(inputs, notations, text=text)
+    if text:
+        raise UsageError("the model was not trained on a table", where="cells", cure="leave out --cells text")
+    if isinstance(inputs, ImageInputs):
+        return Images(inputs)
+    if isinstance(inputs, TextInputs | CorpusInputs):
+        return Identifiers(inputs)
+    if isinstance(inputs, ArrayInputs):
         if inputs.scaling is None or _is_nothing(inputs.scaling):
             return columns_of(model)
-        others = Columns(shapes, tuple(name for name in model.network.columns if name != "x")).entrances
-        return Scaled(inputs, others)
-    elif isinstance(inputs, ImageInputs):
-        return Images(inputs)
-    elif isinstance(inputs, TextInputs | CorpusInputs):
-        return Identifiers(inputs)
-    elif inputs.levels is None and inputs.known is None:
-        return Windows(inputs, preprocessing.notations)
-    if door is None:
-        what = "the level of each series" if isinstance(inputs, WindowInputs) and inputs.levels else "a known future"
-        cure = "take the network's columns: --from-x (from_x=True)"
-        raise UsageError(f"{what} is not made inside a file", where=model.config.name, cure=cure)
-    return door
+        others = tuple(name for name in model.network.columns if name != "x")
+        return Scaled(inputs, Columns(shapes_of(model), others).entrances)
+    if inputs.levels is None and inputs.known is None:
+        return Windows(inputs, notations)
+    what = "the level of each series" if inputs.levels else "a known future"
+    cure = "take the network's columns: --from-x (from_x=True)"
+    raise UsageError(f"{what} is not made inside a file", where=model.config.name, cure=cure)
 
 
 def _is_nothing(scaling: Scaling) -> bool:

@@ -19,7 +19,8 @@ from retrograd.training.use.evaluate import gives_logits
 from retrograd.training.use.predict import Model
 
 CELLS = "cells"
-LEAST_RUNTIME = {18: "1.15", 20: "1.17"}  # the first onnxruntime that reads IR 9 and this opset
+LEAST_RUNTIME = "1.20"  # the oldest onnxruntime that was tried
+OPSETS = (18, 20)
 FORMAT = 1
 
 
@@ -95,18 +96,18 @@ def inner_values(written: Written) -> dict[str, Value]:
     return values
 
 
-def metadata_of(model: Model, door: Door, run: str, checksum: str, opset: int) -> dict[str, str]:
+def metadata_of(model: Model, door: Door, run: str) -> dict[str, str]:
     """Return what the file says of itself: every value is JSON."""
     said = {
         "retrograd_format": FORMAT,
         "run": run,
         "name": model.config.name,
-        "checksum": checksum,
+        "checksum": str(model.facts.get("weights", "")),
         "task": model.facts["task"],
         "classes": None if model.classes is None else list(model.classes),
         "targets": None if model.preprocessing.target is None else list(model.preprocessing.target.names),
         "features": list(model.preprocessing.features),
-        "least_onnxruntime": LEAST_RUNTIME[opset],
+        "least_onnxruntime": LEAST_RUNTIME,
         **door.metadata(),
     }
     return {name: json.dumps(value, ensure_ascii=False, default=_plain) for name, value in said.items()}

@@ -161,11 +161,11 @@ class Cells:
         return x
 
     def _waves(self, g: Graph, column: DateColumn, numbers: tuple[str, str]) -> str:
-        """Return sine and cosine of the place of a date in its cycles."""
+        """Return sine and cosine of the place of a date in its cycles; older runtimes have no cosine of float64."""
         place = next(i for i, each in enumerate(self.numeric) if each is column)
         days = g.op("Mul", g.op("Gather", numbers[0], np.array([place]), axis=1), np.float64(2 * np.pi))
         angles = [g.op("Div", days, np.float64(length)) for length in column.cycles.values()]
-        waves = [g.op(wave, angle) for angle in angles for wave in ("Sin", "Cos")]
+        waves = [g.op("Sin", a) for angle in angles for a in (angle, g.op("Add", angle, np.float64(np.pi / 2)))]
         return g.op("Cast", g.op("Concat", *waves, axis=1), to=TYPES["float32"])
 
     def _identifier(self, g: Graph, column: CategoryColumn, name: str) -> str:
