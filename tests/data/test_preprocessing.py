@@ -232,8 +232,14 @@ def test_outputs_become_values_in_their_own_unit():
 
 
 def test_outputs_of_another_width_are_refused():
-    with pytest.raises(ShapeError, match=r"expected outputs \(rows, 1\), got \(4, 2\)"):
-        fitted().decode(np.zeros((4, 2)))
+    with pytest.raises(ShapeError, match=r"expected outputs \(rows, 1\), got \(4, 2, 2\)"):
+        fitted().decode(np.zeros((4, 2, 2)))
+
+
+def test_several_outputs_of_one_target_are_each_in_its_unit():
+    y = fitted().transform(FRAME, with_target=True)["y"]
+    values = fitted().decode(np.hstack([y, y])).values  # two quantiles, say
+    assert np.allclose(values, FRAME["price"].to_numpy()[:, None], rtol=1e-6)
 
 
 def test_an_unseen_label_names_line_and_known_ones(tmp_path):

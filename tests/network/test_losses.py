@@ -19,9 +19,11 @@ from retrograd.network.losses import (
     Huber,
     MeanAbsoluteError,
     MeanSquaredError,
+    Quantile,
     check_labels,
     losses,
 )
+from retrograd.propagation.objective import Objective
 from retrograd.propagation.one_layer import adjoint, run_layer
 
 RTOL = {"float64": 1e-12, "float32": 2e-6}  # some ten roundings
@@ -393,3 +395,22 @@ def test_check_labels_names_the_first_bad_label_and_its_row():
         check_labels(np.array([[0, -1], [5, 2]]), 5, ignored=-1)
     with pytest.raises(DataTypeError, match="must be integers, found float64"):
         check_labels(np.array([0.0, 1.0]), 5)
+
+
+# ------------------------------------------------------------------------------------------ one loss for each example
+
+
+def test_without_a_reduction_the_terms_come_out_weighed_and_their_deltas_go_back():
+    prediction, target, weight = [[1.0, 3.0], [0.0, 0.0]], np.array([[0.0, 1.0], [2.0, 0.0]]), np.array([1.0, 0.5])
+    value, delta = run(MeanSquaredError(reduction="none"), prediction, target, weight)
+    assert_same((value, delta), ([[1.0, 4.0], [2.0, 0.0]], [[2.0, 4.0], [-2.0, 0.0]]))
+
+
+def test_training_refuses_a_loss_without_a_reduction():
+    with pytest.raises(ConfigError, match="mean_squared_error with reduction none is a number for each term"):
+        Objective("loss", MeanSquaredError(reduction="none"), ("out", "y"))
+
+
+def test_quantiles_of_one_target_need_as_many_outputs():
+    with pytest.raises(ShapeError, match=r"3 quantiles for 2 outputs.*3 units"):
+        Quantile((0.1, 0.5, 0.9)).forward({}, {}, Context(), jnp.zeros((4, 2)), jnp.zeros((4, 1)))
