@@ -433,6 +433,15 @@ def test_errors_of_the_input_are_not_those_of_the_cache(kept, monkeypatch, error
     assert ("--cache" in str(caught.value)) == names_cache
 
 
+def test_a_lack_of_memory_is_not_blamed_on_the_disk(kept, monkeypatch):
+    def read(*_):
+        raise OSError("Cannot allocate memory (os error 12)")  # as polars raises it
+
+    monkeypatch.setattr("retrograd.data.streaming.read_source", read)
+    with pytest.raises(MemoryError, match="ulimit"):
+        kept()
+
+
 def test_what_cannot_stay_in_files_is_told(tmp_path):
     path = write(tmp_path / "d.csv", columns(30))
     with pytest.raises(ConfigError, match=r"(?s)data\.stream.*only plain tables"):

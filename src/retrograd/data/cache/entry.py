@@ -7,6 +7,7 @@ with the process.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -107,7 +108,7 @@ class Entry:
         """Give a folder to write files and then the manifest to; it takes its place when all of it is on the disk. The
         entries that were used longest ago make room for it.
 
-        Raises:  ResourceError when the disk refuses
+        Raises:  ResourceError when the disk refuses; MemoryError when there is no memory to map files
         """
         for folder in _entries(self.root):
             if folder.name.startswith(f"{self.key}-"):  # of a process that was killed: the lock is ours
@@ -129,6 +130,8 @@ class Entry:
         except OSError as error:
             if isinstance(error, ResourceError) or not _is_below(error.filename, self.root):
                 raise  # of the data that are read
+            if error.errno == errno.ENOMEM or f"os error {errno.ENOMEM}" in str(error):  # polars sets no number
+                raise MemoryError("files of the data could not be mapped: is there a limit (`ulimit -v`)?") from None
             raise ResourceError(_refusal(error), where=str(self.root), cure=CURE) from None
         finally:
             for path in (temporary, temporary.with_suffix(f".old{TEMPORARY}")):
