@@ -53,7 +53,7 @@ class TermOfLayerNorm(rg.LayerNorm):
 
 class TermOfBatchNorm(rg.BatchNorm):
     def backward(self, params, tape, dy):
-        x, mean, inverse, _ = tape
+        x, mean, inverse, *_ = tape
         xhat = (widened(x) - mean) * inverse
         g, grads = scaled_backward(params, widened(dy), xhat)
         return Backward(((g - g.mean(0)) * inverse,), grads)
