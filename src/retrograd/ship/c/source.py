@@ -41,6 +41,7 @@ NOTHING = (
     kinds.StochasticDepth, kinds.ColorJitter, kinds.Cutout, kinds.RandomCrop, kinds.RandomFlip, kinds.RandomRotation,
     kinds.RandomScaling, kinds.TimeShift,
 )  # fmt: skip
+AS_ONNX = "write it as ONNX: name the file model.onnx"
 WIDE = 12  # numbers on a line of constants
 
 
@@ -146,7 +147,7 @@ def _layer(s: Source, layer: Any, weights: dict[str, np.ndarray], x: Sequence[st
     elif isinstance(layer, kinds.Softmax) and layer.axis in (-1, len(shape) - 1):
         s.call("softmax", x[0], y, rows, channels)
     elif isinstance(layer, kinds.PReLU):
-        s.call("slopes", x[0], y, s.array(weights["slope"], "slope"), rows, channels)
+        s.call("slopes", x[0], y, s.array(np.broadcast_to(weights["slope"], channels), "slope"), rows, channels)
     elif isinstance(layer, kinds.Dense):
         units = weights["weight"].shape[1]
         s.call("dense", x[0], y, s.array(weights["weight"], "weight"), bias, rows, channels, units)
@@ -156,7 +157,7 @@ def _layer(s: Source, layer: Any, weights: dict[str, np.ndarray], x: Sequence[st
         form = [*window["lengths"], channels, output.shape[-1], *window["outputs"], *window["kernel"],
                 *window["stride"], *window["dilation"], *window["before"], groups]  # fmt: skip
         s.call("convolution", x[0], y, s.array(weights["weight"], "weight"), bias, s.array(np.array(form), "form"))
-    elif isinstance(layer, kinds.MaxPool | kinds.AveragePool):
+    elif isinstance(layer, kinds.MaxPool | kinds.AveragePool) and len(shape) < 5:
         stride = layer.window if layer.stride is None else layer.stride
         dilation = getattr(layer, "dilation", 1)
         placed = place_window(shape[1:-1], layer.window, stride, dilation, layer.padding, layer.ceil)
@@ -164,6 +165,8 @@ def _layer(s: Source, layer: Any, weights: dict[str, np.ndarray], x: Sequence[st
         form = [*window["lengths"], channels, *window["outputs"], *window["kernel"], *window["stride"]]
         if isinstance(layer, kinds.MaxPool):
             s.call("max_pool", x[0], y, s.array(np.array([*form, *window["dilation"], *window["before"]]), "form"))
+        elif set(placed.dilation) != {1}:
+            raise ConfigError("average_pool with a dilation is not written in C", where=s.path, cure=AS_ONNX)
         else:
             share = s.array(layer.shares(placed).astype(np.float32), "share")
             s.call("average_pool", x[0], y, share, s.array(np.array([*form, *window["before"]]), "form"))
@@ -186,8 +189,7 @@ def _layer(s: Source, layer: Any, weights: dict[str, np.ndarray], x: Sequence[st
             s.call("side_by_side", pointer, y, rows, each.shape[-1], output.shape[-1], first)
             first += each.shape[-1]
     else:
-        cure = "write it as ONNX: name the file model.onnx"
-        raise ConfigError(f"{layer.kind} is not written in C", where=s.path, cure=cure)
+        raise ConfigError(f"{layer.kind} is not written in C", where=s.path, cure=AS_ONNX)
 
 
 def _each(s: Source, name: str, formula: str, x: str, y: str, size: int) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from retrograd.network import layers as kinds
+from retrograd.network.layer import Spec
 from retrograd.network.layers.activations.gelu import CUBIC, SLOPE
 from retrograd.network.layers.activations.relu6 import CEILING
 from retrograd.network.layers.activations.selu import ALPHA, SCALE
-from retrograd.ship.onnx.graph import Graph, Value
+from retrograd.ship.onnx.graph import TYPES, Graph, Value
 from retrograd.ship.onnx.registry import Weights, to_onnx
 
 ONE_NODE = {  # layers that are one operator, and its attributes
@@ -101,3 +102,59 @@ def log_softmax(g: Graph, layer: kinds.LogSoftmax, weights: Weights, x: Value) -
 
 def _log_shares(g: Graph, axis: tuple[int, ...], x: Value) -> Value:
     return g.each("Sub", x, g.op("ReduceLogSumExp", x.name, np.array([x.along(i) for i in axis]), keepdims=1))
+
+
+@to_onnx.register(kinds.CELU)
+def celu(g: Graph, layer: kinds.CELU, weights: Weights, x: Value) -> Value:
+    """Celu with its alpha."""
+    return g.each("Celu", x, alpha=float(layer.alpha))
+
+
+@to_onnx.register(kinds.Clip)
+def clip(g: Graph, layer: kinds.Clip, weights: Weights, x: Value) -> Value:
+    """Clip at the bounds that there are."""
+    low, high = (None if bound is None else np.float32(bound) for bound in (layer.low, layer.high))
+    return g.each("Clip", x, low, high)
+
+
+@to_onnx.register(kinds.Snake)
+def snake(g: Graph, layer: kinds.Snake, weights: Weights, x: Value) -> Value:
+    """y = x + sin(a x)² / a."""
+    a = g.constant(g.by_channel(x, weights["frequency"]), "frequency")
+    sine = g.op("Sin", g.op("Mul", x.name, a))
+    return g.each("Add", x, g.op("Div", g.op("Mul", sine, sine), a))
+
+
+@to_onnx.register(kinds.GLU)
+def glu(g: Graph, layer: kinds.GLU, weights: Weights, x: Value) -> str:
+    """y = a gate(b), the halves of an axis."""
+    axis = layer.axis % len(x.shape)
+    half = x.shape[axis] // 2
+    a, b = g.ops("Split", 2, x, np.array([half, half]), axis=axis)
+    shape = tuple(half if i == axis else n for i, n in enumerate(x.shape))
+    gate = to_onnx.write(g, g.path, layer.gate, {}, [Value(b, shape)], Spec(shape, np.dtype(np.float32)))
+    return g.op("Mul", a, gate)
+
+
+@to_onnx.register(kinds.Maxout)
+def maxout(g: Graph, layer: kinds.Maxout, weights: Weights, x: Value) -> str:
+    """The largest of each few neighbours."""
+    parts = g.reshape(x, 0, *x.shape[1:-1], x.shape[-1] // layer.pieces, layer.pieces)
+    return g.op("ReduceMax", parts, np.array([-1]), keepdims=0)
+
+
+@to_onnx.register(kinds.Sparsemax)
+def sparsemax(g: Graph, layer: kinds.Sparsemax, weights: Weights, x: Value) -> str:
+    """y = max(z - tau, 0), tau such that they sum to 1."""
+    axis = layer.axis % len(x.shape)
+    length, along = x.shape[axis], np.array([axis])
+    z = g.op("Sub", x, g.op("ReduceMax", x, along, keepdims=1))
+    sinking = g.ops("TopK", 2, z, np.array([length]), axis=axis)[0]
+    above = g.op("Sub", g.op("CumSum", sinking, np.int64(axis)), 1.0)
+    shape = [length if i == axis else 1 for i in range(len(x.shape))]
+    count = np.arange(1, length + 1, dtype=np.float32).reshape(shape)
+    inside = g.op("Cast", g.op("Greater", g.op("Mul", sinking, count), above), to=TYPES["float32"])
+    number = g.op("ReduceSum", inside, along, keepdims=1)
+    last = g.op("Sub", g.op("Cast", number, to=TYPES["int64"]), np.int64(1))
+    tau = g.op("Div", g.op("GatherElements", above, last, axis=axis), number)
+    return g.op("Max", g.op("Sub", z, tau), 0.0)

@@ -8,7 +8,7 @@ import numpy as np
 
 from retrograd.network import layers as kinds
 from retrograd.network.layers.attention.multi_head_attention import FEEDS, UNNAMED
-from retrograd.network.layers.attention.rotary import SLOWEST
+from retrograd.network.layers.attention.rotary import Turn
 from retrograd.ship.onnx.graph import Graph, Value
 from retrograd.ship.onnx.registry import Weights, to_onnx
 
@@ -22,6 +22,8 @@ def attention(g: Graph, layer: kinds.MultiHeadAttention, weights: Weights, *arra
     sources = [inputs[name] for name in ("query", "memory", "key", "value") if name in inputs]
     heads = Heads(g, layer, weights, sources)
     scores = g.op("MatMul", heads.query, heads.key)
+    if layer.softcap:
+        scores = g.op("Mul", g.op("Tanh", g.op("Div", scores, float(layer.softcap))), float(layer.softcap))
     if "scores" in inputs:
         scores = g.op("Add", scores, heads.beside(inputs["scores"]))
     scores, visible = heads.masked(scores, inputs.get("mask"))
@@ -30,12 +32,15 @@ def attention(g: Graph, layer: kinds.MultiHeadAttention, weights: Weights, *arra
         shares = g.op("Where", visible, shares, np.float32(0))
     y = g.op("MatMul", shares, heads.value)
     axes = len(heads.lead) + 3
-    y = g.reshape(g.op("Transpose", y, perm=[0, axes - 2, *range(1, axes - 2), axes - 1]), 0, 0, heads.units)
+    flat = g.op("Transpose", y, perm=[0, axes - 2, *range(1, axes - 2), axes - 1])
+    y = g.reshape(flat, 0, 0, layer.heads * heads.value_width)
     y = g.op("MatMul", y, g.constant(weights["output_weight"], "output_weight"))
     if "output_bias" in weights:
         y = g.op("Add", y, g.constant(weights["output_bias"], "output_bias"))
-    if layer.output != "all":
+    if layer.output == "sequence":
         return y
+    if layer.output == "heads":
+        return {"sequence": y, "weights": g.reshape(shares, 0, layer.heads, heads.queries, heads.keys)}
     return {"sequence": y, "weights": g.op("ReduceMean", shares, np.arange(1, axes - 2), keepdims=0)}
 
 
@@ -47,20 +52,20 @@ class Heads:
     def __init__(self, g: Graph, layer: kinds.MultiHeadAttention, weights: Weights, sources: list[Value]) -> None:
         self.g, self.layer = g, layer
         self.queries, self.keys = sources[0].shape[1], sources[-1].shape[1]
-        self.units = weights["query_weight"].shape[1]
         shared = layer.key_value_heads or layer.heads
         self.lead = (layer.heads,) if shared == layer.heads else (shared, layer.heads // shared)
-        self.width = self.units // layer.heads
+        self.width = weights["query_weight"].shape[1] // layer.heads
+        self.value_width = weights["value_weight"].shape[1] // shared
         projected: dict[str, str] = {}
         for source, roles in zip(sources, FEEDS[UNNAMED[len(sources)]], strict=True):
             projected |= self.project(weights, source, roles)
-        query = self.turned(self.cut(projected["query"], self.lead), self.queries)
-        self.query = g.op("Mul", query, np.float32(self.width**-0.5))
+        query = self.turned(self.cut(projected["query"], self.lead, self.width), self.queries)
+        self.query = g.op("Mul", query, np.float32(layer.scale or self.width**-0.5))
         alone = (*self.lead[:1], 1)[: len(self.lead)]
-        key = self.turned(self.cut(projected["key"], alone), self.keys)
+        key = self.turned(self.cut(projected["key"], alone, self.width), self.keys)
         axes = len(self.lead) + 3
         self.key = g.op("Transpose", key, perm=[*range(axes - 2), axes - 1, axes - 2])
-        self.value = self.cut(projected["value"], alone)
+        self.value = self.cut(projected["value"], alone, self.value_width)
 
     def project(self, weights: Mapping[str, np.ndarray], source: Value, roles: tuple[str, ...]) -> dict[str, str]:
         """Return x W + b for the roles that one source plays."""
@@ -74,21 +79,24 @@ class Heads:
             return {roles[0]: y}
         return dict(zip(roles, g.ops("Split", len(roles), y, np.array(widths), axis=2), strict=True))
 
-    def cut(self, x: str, lead: tuple[int, ...]) -> str:
+    def cut(self, x: str, lead: tuple[int, ...], width: int) -> str:
         """Return [batch, time, units] as heads [batch, *lead, time, width]."""
-        apart, axes = self.g.reshape(x, 0, 0, *lead, self.width), len(lead)
+        apart, axes = self.g.reshape(x, 0, 0, *lead, width), len(lead)
         return self.g.op("Transpose", apart, perm=[0, *range(2, 2 + axes), 1, 2 + axes])
 
     def turned(self, x: str, time: int) -> str:
         """Return heads turned by their position, if they are to be."""
         if not self.layer.rotary:
             return x
-        g, half = self.g, self.width // 2
-        angle = np.arange(time)[:, None] * SLOWEST ** (-np.arange(half) / half)
+        g, layer = self.g, self.layer
+        half = Turn(layer.rotary_base, layer.rotary_share).width(self.width) // 2
+        angle = np.arange(time)[:, None] / layer.rotary_stretch * layer.rotary_base ** (-np.arange(half) / half)
         cos, sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
-        a, b = g.ops("Split", 2, x, np.array([half, half]), axis=-1)
+        widths = [half, half, self.width - 2 * half][: 3 if self.width > 2 * half else 2]
+        a, b, *rest = g.ops("Split", len(widths), x, np.array(widths), axis=-1)
         first = g.op("Sub", g.op("Mul", a, cos), g.op("Mul", b, sin))
-        return g.op("Concat", first, g.op("Add", g.op("Mul", a, sin), g.op("Mul", b, cos)), axis=-1)
+        second = g.op("Add", g.op("Mul", a, sin), g.op("Mul", b, cos))
+        return g.op("Concat", first, second, *rest, axis=-1)
 
     def beside(self, added: Value) -> str:
         """Return what is added to the scores, in their shape."""
@@ -99,11 +107,20 @@ class Heads:
     def masked(self, scores: str, mask: Value | None) -> tuple[str, str | None]:
         """Return the scores, the least number where a query may not look, and where it may if that can be nowhere."""
         g = self.g
-        past = np.arange(self.queries)[:, None] >= np.arange(self.keys) if self.layer.causal else None
-        if mask is None:
-            return (scores if past is None else g.op("Where", past, scores, LEAST)), None
-        between = np.arange(1, len(self.lead) + (2 if len(mask.shape) == 2 else 1))
-        visible = g.op("Unsqueeze", mask, between)
-        if past is not None:
-            visible = g.op("And", visible, past)
+        place, other = np.arange(self.queries)[:, None], np.arange(self.keys)
+        near = place >= other if self.layer.causal else None
+        if self.layer.window is not None:
+            within = np.abs(place - other) < self.layer.window
+            near = within if near is None else near & within
+        if mask is None and (near is None or near.any(1).all()):
+            return (scores if near is None else g.op("Where", near, scores, LEAST)), None
+        visible = g.constant(near) if mask is None else self._beside_heads(mask)
+        if mask is not None and near is not None:
+            visible = g.op("And", visible, near)
         return g.op("Where", visible, scores, LEAST), visible
+
+    def _beside_heads(self, mask: Value) -> str:
+        """Return a mask as it lies beside the scores."""
+        if len(mask.shape) == 4:
+            return self.g.reshape(mask, 0, *self.lead, self.queries, self.keys)
+        return self.g.op("Unsqueeze", mask, np.arange(1, len(self.lead) + (2 if len(mask.shape) == 2 else 1)))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from retrograd.network import layers as kinds
 from retrograd.network.layers.convolution.convolution import Convolution
+from retrograd.network.layers.convolution.convolution_transpose import ConvolutionTranspose
 from retrograd.network.layers.shared.window import axis_margins, each_axis, place_window
 from retrograd.ship.onnx.forms.rearranging import sources
 from retrograd.ship.onnx.graph import Graph, Value
 from retrograd.ship.onnx.registry import Weights, to_onnx
 
 
-@to_onnx.register(kinds.Conv1D, kinds.Conv2D)
+@to_onnx.register(kinds.Conv1D, kinds.Conv2D, kinds.Conv3D)
 def convolution(g: Graph, layer: Convolution, weights: Weights, x: Value) -> Value:
     """Conv, its margins copied from inside before it where the layer asks for that."""
     window = place_window(x.shape[1:-1], layer.kernel, layer.stride, layer.dilation, layer.padding)
@@ -34,28 +33,25 @@ def _bias(g: Graph, weights: Weights) -> str | None:
     return g.constant(weights["bias"], "bias") if "bias" in weights else None
 
 
-@to_onnx.register(kinds.Conv2DTranspose)
-def conv2d_transpose(g: Graph, layer: kinds.Conv2DTranspose, weights: Weights, x: Value) -> Value:
+@to_onnx.register(kinds.Conv1DTranspose, kinds.Conv2DTranspose, kinds.Conv3DTranspose)
+def convolution_transpose(g: Graph, layer: ConvolutionTranspose, weights: Weights, x: Value) -> Value:
     """ConvTranspose, cut at the end to the layer's lengths."""
-    kernel, stride = each_axis(layer.kernel, 2, "kernel"), each_axis(layer.stride, 2, "stride")
+    names = ("kernel", "stride", "dilation", "output_padding")
+    kernel, stride, dilation, extra = (each_axis(getattr(layer, name), x.axes, name) for name in names)
     lengths = x.shape[1:-1]
-    outputs = [n * s for n, s in zip(lengths, stride, strict=True)]
+    extent = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
     if layer.padding == "same":
-        low = [p[0] for p in place_window(outputs, kernel, stride, 1, "same").padding]
-        surplus = _surplus(lengths, kernel, stride, low, outputs)
+        outputs = [n * s for n, s in zip(lengths, stride, strict=True)]
+        low = [p[0] for p in place_window(outputs, kernel, stride, dilation, "same").padding]
+        surplus = [(n - 1) * s + e - before - out
+                   for n, s, e, before, out in zip(lengths, stride, extent, low, outputs, strict=True)]  # fmt: skip
     else:
-        margins, extra = axis_margins(layer.padding, lengths, kernel, stride), each_axis(layer.output_padding, 2, "")
+        margins = axis_margins(layer.padding, lengths, extent, stride)
         low = [p[0] for p in margins]
-        surplus = [p[1] - more for p, more in zip(margins, extra, strict=True)]
-    weight = np.moveaxis(weights["weight"], (-2, -1), (0, 1))  # [channels, filters, *kernel]
+        surplus = [p[1] - more for p, more in zip(margins, extra, strict=True)]  # what goes, or is added, at each end
+    weight = np.moveaxis(weights["weight"], (-2, -1), (0, 1))  # [channels, filters of a group, *kernel]
     y = g.op("ConvTranspose", g.channels_first(x), g.constant(weight, "weight"), _bias(g, weights),
-             kernel_shape=list(kernel), strides=list(stride), pads=low + [max(n, 0) for n in surplus],
-             output_padding=[max(-n, 0) for n in surplus])  # fmt: skip
+             kernel_shape=list(kernel), strides=list(stride), dilations=list(dilation),
+             pads=low + [max(n, 0) for n in surplus], output_padding=[max(-n, 0) for n in surplus],
+             group=int(layer.filters) // weight.shape[1])  # fmt: skip
     return Value(y, first=True)
-
-
-def _surplus(lengths: Sequence[int], kernel: Sequence[int], stride: Sequence[int], low: Sequence[int],
-             outputs: Sequence[int]) -> list[int]:  # fmt: skip
-    """Return how many places must go at each end; a negative number is added."""
-    return [(n - 1) * s + k - before - out
-            for n, k, s, before, out in zip(lengths, kernel, stride, low, outputs, strict=True)]  # fmt: skip

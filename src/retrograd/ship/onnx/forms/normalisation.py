@@ -13,7 +13,9 @@ from retrograd.ship.onnx.registry import Weights, to_onnx
 
 
 @to_onnx.register(kinds.BatchNorm)
-def batch_norm(g: Graph, layer: kinds.BatchNorm, weights: Weights, x: Value) -> Value:
+def batch_norm(
+    g: Graph, layer: kinds.BatchNorm | kinds.InstanceNorm, weights: Weights, x: Value, *mask: Value
+) -> Value:
     """BatchNormalization, which runtimes fold into a convolution before it; else y = (x - mean) factor + bias."""
     mean, var = weights["mean"], weights["var"]
     scale, bias = weights.get("scale", np.ones_like(mean)), weights.get("bias", np.zeros_like(mean))
@@ -38,13 +40,15 @@ def layer_norm(g: Graph, layer: kinds.LayerNorm, weights: Weights, x: Value) -> 
 def rms_norm(g: Graph, layer: kinds.RMSNorm, weights: Weights, x: Value) -> str:
     """y = scale x / sqrt(mean(x²) + eps)."""
     name = g.plain(x)
-    square = g.op("ReduceMean", g.op("Mul", name, name), np.array([-1]), keepdims=1)
+    square = g.op("ReduceMean", g.op("Mul", name, name), np.arange(-layer.axes, 0), keepdims=1)
     return g.scaled(g.op("Div", name, g.op("Sqrt", g.op("Add", square, float(layer.eps)))), weights)
 
 
 @to_onnx.register(kinds.InstanceNorm)
 def instance_norm(g: Graph, layer: kinds.InstanceNorm, weights: Weights, x: Value) -> Value:
-    """InstanceNormalization, with ones and zeros where the layer has no scale or bias."""
+    """InstanceNormalization, with ones and zeros where the layer has no scale or bias; of running ones batch norm."""
+    if layer.running:
+        return batch_norm(g, layer, weights, x)
     ones = np.ones(x.shape[-1], np.float32)
     scale, bias = weights.get("scale", ones), weights.get("bias", 0 * ones)
     name = g.op("InstanceNormalization", g.channels_first(x), g.constant(scale, "scale"), g.constant(bias, "bias"),
@@ -61,3 +65,14 @@ def group_norm(g: Graph, layer: kinds.GroupNorm, weights: Weights, x: Value) -> 
     y = Value(g.reshape(normal, 0, channels, *places), x.shape, first=len(x.shape) > 2)
     shaped = {name: g.by_channel(y, array) for name, array in weights.items()}
     return replace(y, name=g.scaled(y.name, shaped))
+
+
+@to_onnx.register(kinds.LocalResponseNorm)
+def local_response_norm(g: Graph, layer: kinds.LocalResponseNorm, weights: Weights, x: Value) -> str:
+    """y = x / s^beta; a product with a band of ones sums the squares of the channels around each."""
+    name, channel = g.plain(x), np.arange(x.shape[-1])
+    apart = channel[:, None] - channel  # from the one that is divided
+    band = (apart >= -(layer.size // 2)) & (apart <= (layer.size - 1) // 2)
+    sums = g.op("MatMul", g.op("Mul", name, name), band.astype(np.float32))
+    s = g.op("Add", g.op("Mul", sums, float(layer.alpha / layer.size)), float(layer.k))
+    return g.op("Div", name, g.op("Pow", s, float(layer.beta)))

@@ -33,9 +33,13 @@ def max_pool(g: Graph, layer: kinds.MaxPool, weights: Weights, x: Value) -> Valu
 def average_pool(g: Graph, layer: kinds.AveragePool, weights: Weights, x: Value) -> Value:
     """AveragePool over all places, times a factor where fewer count."""
     stride = layer.window if layer.stride is None else layer.stride
-    window = place_window(x.shape[1:-1], layer.window, stride, 1, layer.padding, layer.ceil)
-    y = g.op("AveragePool", g.channels_first(x), kernel_shape=list(window.kernel), strides=list(window.stride),
-             pads=_pads(window), count_include_pad=1)  # fmt: skip
+    window = place_window(x.shape[1:-1], layer.window, stride, layer.dilation, layer.padding, layer.ceil)
+    settings = {"kernel_shape": list(window.kernel), "strides": list(window.stride), "pads": _pads(window)}
+    if set(window.dilation) == {1}:
+        y = g.op("AveragePool", g.channels_first(x), count_include_pad=1, **settings)
+    else:  # which AveragePool has from opset 19 on
+        share = np.full((x.shape[-1], 1, *window.kernel), 1 / np.prod(window.kernel), np.float32)
+        y = g.op("Conv", g.channels_first(x), share, group=x.shape[-1], dilations=list(window.dilation), **settings)
     factors = np.moveaxis(layer.shares(window), -1, 0) * np.prod(window.kernel)
     return Value(y if (factors == 1).all() else g.op("Mul", y, factors.astype(np.float32)), first=True)
 
@@ -58,8 +62,14 @@ def global_average_pool(g: Graph, layer: kinds.GlobalAveragePool, weights: Weigh
 
 
 @to_onnx.register(kinds.GlobalMaxPool)
-def global_max_pool(g: Graph, layer: kinds.GlobalMaxPool, weights: Weights, x: Value) -> str:
-    """The largest value over all places."""
+def global_max_pool(g: Graph, layer: kinds.GlobalMaxPool, weights: Weights, x: Value, *mask: Value) -> str:
+    """The largest value over all places, or over those of a mask; 0 where there is none."""
+    if mask:
+        places, last = np.arange(1, x.axes + 1), np.array([x.axes + 1])
+        seen = g.op("Where", g.op("Unsqueeze", mask[0], last), x, np.float32(-np.inf))
+        counts = g.op("ReduceMax", g.op("Cast", mask[0], to=TYPES["float32"]), places, keepdims=0)
+        some = g.op("Unsqueeze", g.op("Greater", counts, 0.0), np.array([1]))
+        return g.op("Where", some, g.op("ReduceMax", seen, places, keepdims=0), np.float32(0))
     return g.op("ReduceMax", x.name, _places(x), keepdims=0)
 
 
@@ -86,8 +96,27 @@ def upsample(g: Graph, layer: kinds.Upsample, weights: Weights, x: Value) -> Val
     return Value(g.op("Resize", g.channels_first(x), None, scales, **way[layer.method]), first=True)
 
 
+@to_onnx.register(kinds.AdaptiveMaxPool)
+def adaptive_max_pool(g: Graph, layer: kinds.AdaptiveMaxPool, weights: Weights, x: Value) -> str:
+    """The largest value of each region, axis by axis."""
+    name = g.plain(x)
+    for axis, (n, length) in enumerate(zip(each_axis(layer.output, x.axes, "output"), x.shape[1:-1], strict=True), 1):
+        along, parts = np.array([axis]), []
+        for region in means(n, length) > 0:
+            first, *_, last = [region.argmax(), region.nonzero()[0][-1]]
+            part = g.op("Slice", name, np.array([first]), np.array([last + 1]), along)
+            parts.append(g.op("ReduceMax", part, along, keepdims=1))
+        name = g.op("Concat", *parts, axis=axis)
+    return name
+
+
 def _map_axes(g: Graph, x: Value, matrices: Sequence[np.ndarray]) -> Value:
     """Return x [batch, channels, *lengths] with each axis multiplied by its matrix [outputs, length]."""
     *rows, columns = (matrix.astype(np.float32) for matrix in matrices)
     y = g.op("MatMul", g.channels_first(x), columns.T)
-    return Value(g.op("MatMul", rows[0], y) if rows else y, first=True)
+    if rows:
+        y = g.op("MatMul", rows[-1], y)
+    if len(rows) == 2:  # the depth, with height and width as one axis
+        flat = g.op("MatMul", rows[0], g.reshape(y, 0, 0, 0, -1))
+        y = g.reshape(flat, 0, 0, 0, len(rows[1]), len(columns))
+    return Value(y, first=True)
