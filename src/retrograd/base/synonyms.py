@@ -111,6 +111,8 @@ CALLED = {
     "value_width": "value_dim vdim",
     "softcap": "logit_softcapping attn_logit_softcapping logits_soft_cap",
     "norm_kind": "norm_type",
+    "backwards": "go_backwards reverse",
+    "merge": "merge_mode",
     "running": "track_running_stats",
     "size": "depth_radius",
     "max_pool": "max_pooling maxpool1d maxpool2d maxpool3d max_pooling1d max_pooling2d max_pooling3d",

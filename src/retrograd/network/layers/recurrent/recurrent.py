@@ -33,6 +33,7 @@ from retrograd.network.layer import (
     rows,
 )
 from retrograd.network.layers.noise.dropout import Dropout
+from retrograd.network.layers.recurrent.directions import Merging, merged, parted
 from retrograd.network.layers.recurrent.through_time import Borders, States, Walk, cuts, states_before, walk, walk_back
 
 GLOROT, ORTHOGONAL, ZEROS = GlorotUniform(), Orthogonal(), Zeros()
@@ -97,6 +98,12 @@ class Recurrent(Layer):
             why="orthogonal: repeated products neither vanish nor explode at the start",
         ),
     ] = ORTHOGONAL
+    backwards: Annotated[
+        bool, Words("whether the only pass reads from the end; the sequence keeps its order", why="false")
+    ] = dataclasses.field(default=False, kw_only=True)
+    merge: Annotated[Merging, Words("how the two directions become one output", why="concat: nothing is lost")] = (
+        dataclasses.field(default="concat", kw_only=True)
+    )
 
     gates: ClassVar[int] = 1
     states: ClassVar[tuple[str, ...]] = ("last",)  # what the parts of `output: all` call them
@@ -121,7 +128,11 @@ class Recurrent(Layer):
         return dz
 
     def rules(self) -> Iterator[Problem]:
-        """A dropout needs two layers to stand between."""
+        """A dropout needs two layers to stand between; two directions are merged, and read both ways."""
+        if self.bidirectional and self.backwards:
+            yield Problem("backwards", "concerns a single direction, and `bidirectional` has both")
+        if self.merge != "concat" and not self.bidirectional:
+            yield Problem("merge", "concerns two directions", "add `bidirectional: true`")
         if self.dropout and self.layers == 1:
             yield Problem("dropout", "applies between layers, and there is only one", "an entry `dropout` after it")
 
@@ -145,7 +156,7 @@ class Recurrent(Layer):
     @property
     def prefixes(self) -> tuple[str, ...]:
         """What the names of each direction's parameters begin with."""
-        return ("", REVERSE) if self.bidirectional else ("",)
+        return ("", REVERSE) if self.bidirectional else (REVERSE if self.backwards else "",)
 
     @override
     def init(self, key: Array, x: Spec, *others: Spec) -> Init:
@@ -173,24 +184,27 @@ class Recurrent(Layer):
             finals.append(final)
             walks.append(taken)
         parts = {
-            name: jnp.concatenate(ends, -1) for name, ends in zip(self.states, zip(*finals, strict=True), strict=True)
+            name: merged(ends, self.merge) for name, ends in zip(self.states, zip(*finals, strict=True), strict=True)
         }
-        sequence = jnp.concatenate([taken.states[0] for taken in walks], -1)
+        sequence = merged([taken.states[0] for taken in walks], self.merge)
         sequence = sequence if mask is None else jnp.where(mask, sequence, jnp.zeros_like(sequence))
         parts["sequence"] = sequence.swapaxes(0, 1)
         y = parts if self.output == "all" else parts[self.output]
-        return Forward(y, (xt, tuple(walks), Static(tuple(other.dtype for other in others))))
+        return Forward(y, (xt, tuple(walks), Static(tuple(other.dtype for other in others)), tuple(finals)))
 
     def backward(self, params: Params, tape: Any, dy: Any) -> Backward:
         """Through the steps in reverse with the deltas of the states; after the loop each gradient in one product."""
-        xt, walks, given = tape
+        xt, walks, given, finals = tape
         parts = {name: d for name, d in (dy if self.output == "all" else {self.output: dy}).items() if d is not None}
         if "sequence" in parts:
             parts["sequence"] = parts["sequence"].swapaxes(0, 1)
         grads: Params = {}
         dx, starts = jnp.zeros_like(xt), []
+        ends = dict(zip(self.states, zip(*finals, strict=True), strict=True))
+        ends["sequence"] = tuple(taken.states[0] for taken in walks)
+        apart = {name: parted(d, ends[name], self.merge) for name, d in parts.items()}
         for i, (prefix, taken) in enumerate(zip(self.prefixes, walks, strict=True)):
-            own = {name: jnp.split(d, len(walks), -1)[i] for name, d in parts.items()}
+            own = {name: deltas[i] for name, deltas in apart.items()}
             start, dz = self._read_back(params, prefix, taken, own)
             starts.append(start)
             dx += dz @ params[prefix + "input_weight"].T.astype(dz.dtype)
@@ -268,7 +282,7 @@ class Recurrent(Layer):
 
     def _sorted(self, params: Params, x: Array, others: tuple[Array, ...]) -> tuple[Array | None, tuple[States, ...]]:
         """Return the mask [time, batch, 1], and each direction's initial states: zeros unless they are given."""
-        expect_features(x, params["input_weight"].shape[0])
+        expect_features(x, params[self.prefixes[0] + "input_weight"].shape[0])
         if x.ndim != 3:
             raise ShapeError(
                 f"expected (batch, time, features), got {tuple(x.shape)}",

@@ -23,6 +23,8 @@ from retrograd.network.layers.recurrent.through_time import States
         ({"units": 2, "bidirectional": True, "output": "all"}, [(2, 3, 2), Input((2, 3), "mask"), (2, 4)]),
         ({"units": 1, "bias": False, "output": "all"}, [(1, 1, 1)]),
         ({"units": 2, "truncate": 2, "bidirectional": True}, [(2, 5, 2), (2, 4)]),
+        ({"units": 2, "bidirectional": True, "merge": "multiply", "output": "all"}, [(2, 3, 2), Input((2, 3), "mask")]),
+        ({"units": 2, "backwards": True, "output": "sequence"}, [(1, 3, 2)]),
     ),
 )
 @dataclass(frozen=True)
