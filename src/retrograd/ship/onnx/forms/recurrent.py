@@ -11,6 +11,7 @@ from retrograd.network.layers.recurrent.recurrent import REVERSE, Recurrent
 from retrograd.ship.onnx.graph import Graph, Value, body_of
 from retrograd.ship.onnx.registry import Weights, to_onnx
 
+MERGES = {"sum": "ReduceSum", "average": "ReduceMean", "multiply": "ReduceProd"}
 ORDERS = {"RNN": [0], "GRU": [1, 0, 2], "LSTM": [0, 3, 1, 2]}  # where ONNX's gates stand among the layer's
 
 
@@ -26,12 +27,18 @@ def recurrent(g: Graph, layer: Recurrent, weights: Weights, x: Value, *others: V
         sequence, *finals = _at_once(g, layer, weights, time_first, initial)
     else:
         sequence, *finals = _step_by_step(g, layer, weights, time_first, mask, initial)
-    both = count * int(layer.units)
-    parts = {name: g.reshape(g.op("Transpose", final, perm=[1, 0, 2]), 0, both)
+    parts = {name: _merged(g, layer, g.op("Transpose", final, perm=[1, 0, 2]), 3)
              for name, final in zip(layer.states, finals, strict=True) if layer.output in (name, "all")}  # fmt: skip
     if layer.output in ("sequence", "all"):
-        parts["sequence"] = g.reshape(g.op("Transpose", sequence, perm=[2, 0, 1, 3]), 0, 0, both)
+        parts["sequence"] = _merged(g, layer, g.op("Transpose", sequence, perm=[2, 0, 1, 3]), 4)
     return parts if layer.output == "all" else parts[layer.output]
+
+
+def _merged(g: Graph, layer: Recurrent, ends: str, rank: int) -> str:
+    """Return what the directions [batch, ..., directions, units] give as one value [batch, ..., width]."""
+    if layer.merge == "concat":
+        return g.reshape(ends, *[0] * (rank - 2), len(layer.prefixes) * int(layer.units))
+    return g.op(MERGES[layer.merge], ends, np.array([-2]), keepdims=0)
 
 
 def _at_once(g: Graph, layer: Recurrent, weights: Weights, x: str, initial: list[str]) -> list[str]:
@@ -43,8 +50,7 @@ def _at_once(g: Graph, layer: Recurrent, weights: Weights, x: str, initial: list
         settings["activations"] = [layer.nonlinearity.capitalize()] * len(prefixes)
     if isinstance(layer, kinds.GRU):
         settings["linear_before_reset"] = int(layer.reset == "after")
-    if len(prefixes) > 1:
-        settings["direction"] = "bidirectional"
+    settings["direction"] = "bidirectional" if len(prefixes) > 1 else "reverse" if layer.backwards else "forward"
 
     def gates(name: str) -> np.ndarray:
         """Return what the gates have of one kind, in ONNX's order, [directions, gates · units, ...]."""
@@ -52,10 +58,10 @@ def _at_once(g: Graph, layer: Recurrent, weights: Weights, x: str, initial: list
         return np.stack([np.concatenate([parts[i] for i in order], -1).T for parts in each])
 
     bias = None
-    if "bias" in weights:
+    if f"{prefixes[0]}bias" in weights:
         own = gates("bias")
         recurrent_bias = np.zeros_like(own)
-        if "recurrent_bias" in weights:  # of n alone, the last of ONNX's gates
+        if f"{prefixes[0]}recurrent_bias" in weights:  # of n alone, the last of ONNX's gates
             recurrent_bias[:, -int(layer.units) :] = [weights[f"{prefix}recurrent_bias"] for prefix in prefixes]
         bias = g.constant(np.concatenate([own, recurrent_bias], -1), "bias")
     constants = [g.constant(gates(name), name) for name in ("input_weight", "recurrent_weight")]
