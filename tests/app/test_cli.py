@@ -5,6 +5,8 @@ import io
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -355,3 +357,8 @@ def test_numbers_have_the_digits_that_help():
         "0.0000",
         "nan",
     ]
+
+
+def test_the_package_is_the_command_too():
+    ended = subprocess.run([sys.executable, "-m", "retrograd", "--version"], capture_output=True, text=True, check=True)
+    assert ended.stdout.startswith("retrograd ")
