@@ -55,6 +55,14 @@ def test_a_setting_has_a_page_by_its_path_or_its_name(name, words):
     assert words in rg.manual(name)
 
 
+@pytest.mark.parametrize(
+    ("word", "ours"),
+    [("hardtanh", "clip"), ("kaiming_uniform", "he_uniform"), ("BCEWithLogitsLoss", "binary_cross_entropy")],
+)
+def test_the_words_of_other_libraries_lead_to_the_page(word, ours):
+    assert rg.manual(word) == f"{word} is called {ours} here.\n\n{rg.manual(ours)}"
+
+
 def test_an_unknown_name_is_told_with_the_nearest():
     with pytest.raises(UsageError, match="did you mean 'dense'"):
         rg.manual("dens")

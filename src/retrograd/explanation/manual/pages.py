@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from retrograd.base.errors import UsageError, did_you_mean
 from retrograd.base.registry import PLURALS
+from retrograd.base.synonyms import same_things
 from retrograd.diagnosis.catalogue import CATALOGUE
 from retrograd.diagnosis.remedy import remedies
 from retrograd.diagnosis.symptom import symptoms
@@ -18,7 +19,8 @@ def manual(name: str) -> str:
     """Return the manual pages of a name: what a configuration can name, a finding, a remedy, a setting, a concept.
 
     A setting goes by its path (`training.batch_size`, `optimizer.adam.beta1`) or by its last name; a finding by its
-    name or its code (`S08`); a concept by any of its names, in English or Chinese.
+    name or its code (`S08`); a concept by any of its names, in English or Chinese. What other libraries call something
+    leads to its page, too.
 
     Raises:  UsageError when no page has that name
     """
@@ -26,6 +28,9 @@ def manual(name: str) -> str:
         dict.fromkeys([name, *concepts.other_names().get(concepts.plain_name(name), ()), *findings.named(name)])
     )
     pages = list(dict.fromkeys("\n".join(page) for title in names for page in _pages(title)))
+    if not pages and (ours := same_things(last(name), _all_names())):  # as other libraries call it
+        words = f"{name} is called {' or '.join(ours)} here."
+        return "\n\n".join([words, *("\n".join(page) for title in ours for page in _pages(title))])
     if not pages:
         cure = did_you_mean(last(name), _all_names())
         near = f"{cure} " if cure.startswith("did") else ""
