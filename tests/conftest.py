@@ -7,6 +7,7 @@ optimisation level 0 and without fusion emitters (right with either, and as user
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -32,6 +33,10 @@ SHARING = (  # modules whose tests share programs that take seconds to compile: 
     "test_symptoms", "test_repair", "test_lines", "test_replay", "test_forms", "test_by_hand",
     "test_explain", "test_generate", "test_special_data",
 )  # fmt: skip
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

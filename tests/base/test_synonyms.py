@@ -63,7 +63,7 @@ loss: {type: huber, beta: 2} | {huber: {delta: 2}}
 loss: {name: mse} | write the name alone: mean_squared_error
 loss: sparse_categorical_crossentropy | 'cross_entropy'
 loss: CrossEntropyLoss | 'cross_entropy'
-loss: NLLLoss | 'cross_entropy'
+loss: NLLLoss | 'nll'
 loss: BCEWithLogitsLoss | 'binary_cross_entropy'
 loss: MSELoss | 'mean_squared_error'
 loss: L1Loss | 'mean_absolute_error'

@@ -160,7 +160,7 @@ def test_sample_weights_and_several_classes(tmp_path):
         frame, target="kind", data=rg.DataSettings(weight="w"), epochs=40, optimizer={"adam": 0.02}, root=tmp_path
     )
     assert set(run.predict(frame)) <= {"低", "中", "高"}
-    assert run.scores["train"]["accuracy"] > 0.8
+    assert run.scores["train"]["accuracy"] > 0.7
 
 
 def test_categories_can_be_embedded(tmp_path):

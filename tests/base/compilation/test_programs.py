@@ -44,7 +44,7 @@ def decayed(setting: Setting, x: jax.Array) -> jax.Array:
     return (1 - setting.rate) * x + setting.rate**setting.power
 
 
-X = jnp.arange(3.0)
+X, ONE = jnp.arange(3.0), jnp.ones(())
 
 
 def test_another_number_compiles_nothing_and_is_the_one_that_counts(compiled):
@@ -72,7 +72,7 @@ def test_a_decision_by_value_holds_for_values_that_decide_alike(compiled):
     def halved(setting, x):
         return x / 2 if setting.rate > 0.5 else x * setting.rate
 
-    assert [float(Program(halved, Setting(rate))(jnp.ones(()))) for rate in (0.25, 0.75, 0.9, 0.125)] == [
+    assert [float(Program(halved, Setting(rate))(ONE)) for rate in (0.25, 0.75, 0.9, 0.125)] == [
         0.25, 0.5, 0.5, 0.125,
     ]  # fmt: skip
     assert compiled() == 2

@@ -36,6 +36,7 @@ FORMULAS = {  # of activations, v -> y; {name} is a setting
     kinds.SELU: f"v > 0.0f ? {SCALE}f * v : {SCALE * ALPHA}f * expm1f(v)",
     kinds.LeakyReLU: "v > 0.0f ? v : {slope} * v",
 }
+FIXED = (kinds.ReLU, kinds.Softplus, kinds.HardSigmoid, kinds.SELU)  # their formulas hold for the usual settings
 NOTHING = (
     kinds.Identity, kinds.Flatten, kinds.Reshape, kinds.Dropout, kinds.GaussianNoise, kinds.SpatialDropout,
     kinds.StochasticDepth, kinds.ColorJitter, kinds.Cutout, kinds.RandomCrop, kinds.RandomFlip, kinds.RandomRotation,
@@ -136,6 +137,8 @@ def _layer(s: Source, layer: Any, weights: dict[str, np.ndarray], x: Sequence[st
     shape, size = inputs[0].shape, math.prod(output.shape[1:])
     rows, channels = math.prod(shape[1:-1]), shape[-1]
     bias = s.array(weights["bias"], "bias") if "bias" in weights and not isinstance(layer, kinds.BatchNorm) else "0"
+    if type(layer) in FIXED and layer != type(layer)():
+        raise ConfigError(f"{layer.kind} with settings is not written in C", where=s.path, cure=AS_ONNX)
     if type(layer) in FORMULAS:
         settings = {n: number(getattr(layer, n)) for n in ("alpha", "slope") if hasattr(layer, n)}
         _each(s, layer.kind + "".join(f"_{identifier(v)}" for v in settings.values()),

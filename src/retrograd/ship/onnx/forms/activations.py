@@ -11,21 +11,16 @@ from retrograd.network import layers as kinds
 from retrograd.network.layer import Spec
 from retrograd.network.layers.activations.gelu import CUBIC, SLOPE
 from retrograd.network.layers.activations.relu6 import CEILING
-from retrograd.network.layers.activations.selu import ALPHA, SCALE
 from retrograd.ship.onnx.graph import TYPES, Graph, Value
 from retrograd.ship.onnx.registry import Weights, to_onnx
 
 ONE_NODE = {  # layers that are one operator, and its attributes
-    kinds.ReLU: ("Relu", {}),
     kinds.Tanh: ("Tanh", {}),
     kinds.Sigmoid: ("Sigmoid", {}),
     kinds.Exponential: ("Exp", {}),
-    kinds.Softplus: ("Softplus", {}),
     kinds.Softsign: ("Softsign", {}),
     kinds.HardSwish: ("HardSwish", {}),
     kinds.Mish: ("Mish", {}),
-    kinds.HardSigmoid: ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
-    kinds.SELU: ("Selu", {"alpha": ALPHA, "gamma": SCALE}),
 }
 
 
@@ -34,6 +29,38 @@ def one_node(g: Graph, layer: Any, weights: Weights, x: Value) -> Value:
     """One operator that acts on each element."""
     kind, attributes = ONE_NODE[type(layer)]
     return g.each(kind, x, **attributes)
+
+
+@to_onnx.register(kinds.ReLU)
+def relu(g: Graph, layer: kinds.ReLU, weights: Weights, x: Value) -> Value:
+    """Relu with its threshold and maximum."""
+    if layer.threshold:
+        above = g.op("Greater", x.name, np.float32(layer.threshold))
+        y = g.each("Mul", x, g.op("Cast", above, to=TYPES["float32"]))
+    else:
+        y = g.each("Relu", x)
+    return y if layer.maximum is None else g.each("Clip", y, None, np.float32(layer.maximum))
+
+
+@to_onnx.register(kinds.Softplus)
+def softplus(g: Graph, layer: kinds.Softplus, weights: Weights, x: Value) -> Value:
+    """y = softplus(beta x) / beta."""
+    if layer.beta == 1:
+        return g.each("Softplus", x)
+    beta = np.float32(layer.beta)
+    return g.each("Div", g.each("Softplus", g.each("Mul", x, beta)), beta)
+
+
+@to_onnx.register(kinds.HardSigmoid)
+def hard_sigmoid(g: Graph, layer: kinds.HardSigmoid, weights: Weights, x: Value) -> Value:
+    """HardSigmoid with its slope."""
+    return g.each("HardSigmoid", x, alpha=float(layer.slope), beta=0.5)
+
+
+@to_onnx.register(kinds.SELU)
+def selu(g: Graph, layer: kinds.SELU, weights: Weights, x: Value) -> Value:
+    """Selu with its alpha and scale."""
+    return g.each("Selu", x, alpha=float(layer.alpha), gamma=float(layer.scale))
 
 
 @to_onnx.register(kinds.ELU)
