@@ -14,21 +14,20 @@ from retrograd.network.layers.activations.relu6 import CEILING
 from retrograd.ship.onnx.graph import TYPES, Graph, Value
 from retrograd.ship.onnx.registry import Weights, to_onnx
 
-ONE_NODE = {  # layers that are one operator, and its attributes
-    kinds.Tanh: ("Tanh", {}),
-    kinds.Sigmoid: ("Sigmoid", {}),
-    kinds.Exponential: ("Exp", {}),
-    kinds.Softsign: ("Softsign", {}),
-    kinds.HardSwish: ("HardSwish", {}),
-    kinds.Mish: ("Mish", {}),
+ONE_NODE = {  # layers that are one operator without attributes
+    kinds.Tanh: "Tanh",
+    kinds.Sigmoid: "Sigmoid",
+    kinds.Exponential: "Exp",
+    kinds.Softsign: "Softsign",
+    kinds.HardSwish: "HardSwish",
+    kinds.Mish: "Mish",
 }
 
 
 @to_onnx.register(*ONE_NODE)
 def one_node(g: Graph, layer: Any, weights: Weights, x: Value) -> Value:
     """One operator that acts on each element."""
-    kind, attributes = ONE_NODE[type(layer)]
-    return g.each(kind, x, **attributes)
+    return g.each(ONE_NODE[type(layer)], x)
 
 
 @to_onnx.register(kinds.ReLU)
