@@ -51,6 +51,27 @@ def test_a_number_that_stands_for_missing_is_known_by_its_nines(code, cells):
     assert "code for a missing value" in found.words()
 
 
+def test_wild_cells_far_from_one_another_are_found():
+    usual = np.random.default_rng(5).uniform(0, 3, ROWS)
+    found = outliers(np.concatenate([usual, [103.0, 200.0, 290.0, 380.0]]))
+    assert (found.cells, found.farthest) == (4, 380.0)
+
+
+def test_the_look_at_bins_never_hides_what_sorting_finds(monkeypatch):
+    def column(rng: np.random.Generator) -> np.ndarray:
+        values = [*USUAL.values()][rng.integers(len(USUAL))](rng)[: rng.integers(20, ROWS)]
+        wild = np.cumsum(rng.exponential(10.0 ** rng.uniform(-1, 3), rng.integers(0, 9))) + values.max()
+        low = values.min() - 10.0 ** rng.uniform(-1, 3) - np.arange(rng.integers(0, 3))
+        code = np.full(rng.integers(0, len(values) // 2), rng.choice([-999.0, 9999.0, -1.0, 99.0]))
+        return np.concatenate([values, wild, low, code[: rng.choice([0, len(code)])]])
+
+    columns = [column(np.random.default_rng(seed)) for seed in range(600)]
+    looked_at = [outliers(values) for values in columns]
+    monkeypatch.setattr("retrograd.data.tables.outliers._may_have_gap", lambda values: True)
+    assert looked_at == [outliers(values) for values in columns]
+    assert 100 < looked_at.count(None) < 500
+
+
 def test_a_second_group_of_rows_is_no_wild_cell():
     assert outliers(np.concatenate([np.random.default_rng(2).normal(size=ROWS), np.full(60, 500.0)])) is None
 
