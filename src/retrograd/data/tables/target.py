@@ -167,7 +167,7 @@ class Quantities:
         """Return the numbers in their own unit for outputs [rows, targets]; of one target there may be several."""
         outputs = np.asarray(outputs)
         outputs = outputs.reshape(len(outputs), 1) if outputs.ndim == 1 and self.units == 1 else outputs
-        if outputs.ndim != 2 or outputs.shape[1] not in (self.units, outputs.shape[1] if self.units == 1 else 0):
+        if outputs.ndim != 2 or (self.units > 1 and outputs.shape[1] != self.units):
             raise ShapeError(f"expected outputs (rows, {self.units}), got {outputs.shape}")
         return Decoded(values=self.scaling.undo(outputs))
 
