@@ -141,6 +141,18 @@ def test_a_zip_of_one_file_is_that_file(tmp_path):
         read(path)
 
 
+def test_a_zip_packed_by_an_unknown_method_is_not_called_damaged(tmp_path):
+    path = tmp_path / "wine.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("wine.csv", "a,b\n1,2\n")
+    packed = bytearray(path.read_bytes())
+    for signature, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):  # of the file, and of the directory
+        packed[packed.index(signature) + place] = 97
+    path.write_bytes(packed)
+    with pytest.raises(DataError, match=r"cannot be read here: .*; unpack it first"):
+        read(path)
+
+
 def test_a_zip_bomb_stops_at_the_limit(tmp_path):
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -82,8 +82,10 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
-    except (zipfile.BadZipFile, NotImplementedError) as error:
+    except zipfile.BadZipFile as error:
         raise DataError(f"damaged zip file: {error}", where=str(path)) from None
+    except NotImplementedError as error:  # zipfile's word for a method of compression that it lacks
+        raise DataError(f"cannot be read here: {error}", where=str(path), cure="unpack it first") from None
 
 
 def _member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
