@@ -30,7 +30,7 @@ from retrograd.tuning.page import study_page
 from retrograd.tuning.proposals import Proposal
 from retrograd.tuning.rate import reason
 from retrograd.tuning.study import AS_IT_WAS, Course, Study, Tried, _facts, due, outcome
-from retrograd.tuning.trial import Bench
+from retrograd.tuning.trial import Bench, score_of
 
 PLAIN = {
     "name": "small",
@@ -280,6 +280,27 @@ def test_one_fresh_seed_does_not_tell_whether_the_winner_is_better(tmp_path):
         "loss 2 as it was, 1 with the winner on 1 fresh seed: better by 1, which one seed"
     )
     assert not verdict.is_better
+
+
+def test_a_configuration_that_failed_is_said_to_have_failed(tmp_path):
+    begun = config(search={"optimizer.adam.learning_rate": [0.1, 0.01], "method": "grid", "metric": "accuracy"})
+    journal = Journal(tmp_path)
+    for trial in due(begun.search, begun, journal.read()):
+        journal.append(event="ended", trial=trial.key, cost=-0.5, **_facts(trial))
+    for trial in due(begun.search, begun, journal.read()):
+        journal.append(
+            event="ended", trial=trial.key, cost=None if trial.number == AS_IT_WAS else -0.5, **_facts(trial)
+        )
+    verdict = outcome(tmp_path, begun, begun.search).verdict
+    assert verdict.sentence == "the configuration as it was failed on fresh seeds; accuracy 0.5 with the winner"
+    assert verdict.is_better
+
+
+def test_a_trial_without_a_validation_score_is_not_compared_by_its_training_score():
+    scores = {"train": {"loss": 0.1, "accuracy": 1.0}, "valid": {"loss": math.nan}}
+    with pytest.raises(ConfigError, match="no metric 'accuracy'"):
+        score_of(scores, "accuracy")
+    assert score_of(scores, "train.accuracy") == score_of({"train": scores["train"]}, "accuracy") == 1.0
 
 
 # ------------------------------------------------------------------------------------------- the rate and the optimizers

@@ -300,10 +300,13 @@ def judged(search: Search, state: State, tried: Sequence[Tried]) -> Verdict | No
     means = [math.fsum(own) / len(own) for own in costs]
     if not math.isfinite(means[1]):
         return Verdict(winner, before, after, False, "the winner failed on fresh seeds: nothing is changed")
-    noise = 2 * math.sqrt(sum(_variance(own) / len(own) for own in costs)) if math.isfinite(means[0]) else 0.0
-    gain, count = means[0] - means[1], len(pairs)
+    count, shown = len(pairs), [f"{value if falls(metric) else -value:.4g}" for value in means]
+    if not math.isfinite(means[0]):
+        sentence = f"the configuration as it was failed on fresh seeds; {metric} {shown[1]} with the winner"
+        return Verdict(winner, before, after, count > 1, sentence)
+    noise = 2 * math.sqrt(sum(_variance(own) / len(own) for own in costs))
+    gain = means[0] - means[1]
     is_better = count > 1 and gain > noise
-    shown = [f"{value if falls(metric) else -value:.4g}" for value in means]
     sentence = f"{metric} {shown[0]} as it was, {shown[1]} with the winner on {count} fresh seed{'s' * (count > 1)}: "
     sentence += f"better by {gain:.3g}" if gain > 0 else f"worse by {-gain:.3g}" if gain else "the same"
     if count == 1:

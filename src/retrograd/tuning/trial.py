@@ -19,9 +19,9 @@ from retrograd.native.library import kernels
 from retrograd.record.layout import EVENTS
 from retrograd.record.run import RunFolder
 from retrograd.training.config.config import RunConfig, changed, config_of, plain_config
-from retrograd.training.config.settings import Checkpoint, Goal
+from retrograd.training.config.settings import Checkpoint
 from retrograd.training.ending import final_scores
-from retrograd.training.loop.stop import falls, goal_score
+from retrograd.training.loop.stop import falls
 from retrograd.training.prepare import Prepared, prepare
 from retrograd.training.resume import resume_prepared
 from retrograd.training.run import Run, train_prepared
@@ -117,11 +117,12 @@ class Bench:
             config = trial_config(self.config, proposal)
             dataset = without_test(self._dataset or loaded(config))
             run = self._trained(prepare(config, dataset), self.folder / proposal.folder, seconds)
+            score = score_of(run.scores, self.metric)  # there is none of predictions that are not finite
         except OSError:
             raise
         except RetrogradError as error:
             return Outcome(math.inf, None, str(error))
-        score, epochs = score_of(run.scores, self.metric), len(run.history)
+        epochs = len(run.history)
         is_ours = run.model.config.training.time_limit != config.training.time_limit  # who set the limit: the study
         is_cut = run.stop.reason == "time limit" and is_ours and epochs < proposal.epochs
         return Outcome(score if falls(self.metric) else -score, score, run.stop.sentence, epochs, is_cut)
@@ -141,12 +142,12 @@ class Bench:
 
 
 def score_of(scores: Mapping[str, Mapping[str, float]], metric: str) -> float:
-    """Return the score that trials are compared by: of the validation part, else of the training part.
+    """Return the score that trials are compared by: of the validation part if there is one, else of the training part.
 
     Raises:  ConfigError for a metric that was not measured
     """
-    score = goal_score(Goal(metric, 0.0), {part: dict(measured) for part, measured in scores.items()})
-    if score is None:
-        have = ", ".join(f"{part}.{name}" for part, measured in scores.items() for name in measured)
-        raise ConfigError(f"no metric '{metric}'", where="search.metric", cure=f"have: {have}")
-    return score[1]
+    values = {f"{part}.{name}": value for part, measured in scores.items() for name, value in measured.items()}
+    name = metric if metric in values else f"{'valid' if 'valid' in scores else 'train'}.{metric}"
+    if name not in values:
+        raise ConfigError(f"no metric '{metric}'", where="search.metric", cure=f"have: {', '.join(values)}")
+    return values[name]
