@@ -83,7 +83,7 @@ class Program:
         options: Mapping[str, Any] | None = None,
     ) -> None:
         self.function, self.things, self.donate, self.reads_numbers = function, things, donate, reads_numbers
-        self.options = options
+        self.options = tuple(sorted((options or {}).items()))
         self._values: list[float] = []
         if reads_numbers:
             for thing in things:
@@ -93,7 +93,6 @@ class Program:
             hash(self._structure)
         except TypeError:  # a layer of the user's own that has no hash: a program of its own
             self._structure = None
-        self._compiled_with = tuple(sorted((options or {}).items()))
         self._private = Table()
         self._entries: dict[Hashable, tuple[Entry, int, tuple[Any, ...]]] = {}
         self._ready: dict[Hashable, tuple[Ready, Sequence[jax.Array]] | None] = {}
@@ -155,7 +154,7 @@ class Program:
         self, store: program_files.Store, arrays: Sequence[Any], place: tuple[Hashable, ...]
     ) -> tuple[Ready, Sequence[jax.Array]] | None:
         """Return the program for such arrays, read from a file or compiled and written to one, and its numbers."""
-        settings = (self.donate, self._compiled_with, *place)
+        settings = (self.donate, self.options, *place)
 
         def prepare() -> Ready | None:
             try:
@@ -184,7 +183,7 @@ class Program:
             table = self._table()
             if not table.explored and self._values:
                 self._explore(table, arrays)
-            key = (self.function, self.donate, self._compiled_with, context, table)
+            key = (self.function, self.donate, self.options, context, table)
             entry = CACHE.program(key, functools.partial(self._made, table))
             numbers = table.numbers(self._values)
             self._entries[context] = (entry, len(table.decisions), numbers)
@@ -216,9 +215,8 @@ class Program:
 
     def _made(self, table: Table) -> Entry:
         donate = tuple(1 + place for place in self.donate)
-        options = dict(self.options) if self.options else None
-        jitted = jax.jit(self._run(table), donate_argnums=donate, keep_unused=True, compiler_options=options)
-        return Entry(table, jitted, {})
+        run, options = self._run(table), dict(self.options) or None
+        return Entry(table, jax.jit(run, donate_argnums=donate, keep_unused=True, compiler_options=options), {})
 
 
 def _is_traced(arrays: Sequence[Any]) -> bool:
