@@ -9,7 +9,8 @@ import pytest
 import retrograd as rg
 from retrograd.network.layer import Spec
 from retrograd.ship.c.compare import outputs_of
-from retrograd.ship.c.source import FORMULAS, write
+from retrograd.ship.c.forms import FORMULAS
+from retrograd.ship.c.network import write
 
 pytestmark = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no C compiler")
 
@@ -47,6 +48,31 @@ def test_every_activation_is_there():
     source = write(network, rg.Variables({}, {}), Spec(x.shape, x.dtype), "t")
     scale = np.maximum(1, np.abs(wanted))
     assert (np.abs(outputs_of(source, x, wanted.shape[1]) - wanted) / scale).max() < 1e-5  # float32, of exp(8) as well
+
+
+SETTINGS = [rg.ReLU(threshold=0.5), rg.Softplus(beta=3), rg.HardSigmoid(slope=0.3), rg.ELU(alpha=1e-5), rg.ELU(alpha=1e5),
+            rg.CELU(alpha=0.4), rg.SELU(alpha=0.7, scale=1.5), rg.LeakyReLU(slope=0.2)]  # fmt: skip
+
+
+def test_settings_of_activations_are_written_and_layers_whose_names_are_one_in_c_stay_apart():
+    x = np.linspace(-4, 4, 6, dtype=np.float32)[None]
+    network = rg.Network(*(rg.named(kind, f"a{i}", inputs=["x"]) for i, kind in enumerate(SETTINGS)),
+                         rg.named(rg.Dense(6), "a-b", inputs=["x"]), rg.named(rg.Dense(6), "a_b", inputs=["x"]),
+                         rg.named(rg.Concat(), "all", inputs=[*(f"a{i}" for i in range(len(SETTINGS))), "a-b", "a_b"]),
+                         rg.named(rg.Dense(2), "aside", inputs=["x"]))  # fmt: skip
+    variables = network.init(jax.random.key(0), {"x": x})
+    wanted = rg.forward(network, *variables, rg.Context(), {"x": x}).outputs["all"]
+    source = write(network, variables, Spec(x.shape, x.dtype), "t", output="all")
+    assert f"#define NET_OUTPUTS {wanted.shape[1]}" in source
+    found, scale = outputs_of(source, x, wanted.shape[1]), np.maximum(1, np.abs(wanted))
+    assert (np.abs(found - wanted) / scale).max() < 1e-5  # float32
+
+
+def test_weights_that_are_not_finite_are_named():
+    network = rg.Network(rg.named(rg.Dense(2), "last"))
+    variables = rg.Variables({"last": {"weight": np.full((3, 2), np.nan, np.float32)}}, {})
+    with pytest.raises(rg.ConfigError, match="last: weight holds numbers that are not finite"):
+        write(network, variables, Spec((1, 3), np.dtype(np.float32)), "t")
 
 
 def test_a_run_becomes_a_file_and_what_c_lacks_is_named(tmp_path):

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 import pytest
 
 import retrograd as rg
@@ -121,3 +122,34 @@ def test_the_command_line_says_what_goes_in_and_out(tmp_path, capsys):
     assert max(map(len, out.splitlines()[1:])) <= 80
     assert main(["export", str(trained.folder), str(tmp_path / "m.tflite")]) == 2
     assert "unknown ending '.tflite'" in capsys.readouterr().err
+
+
+def test_columns_may_be_called_as_outputs_are(tmp_path):
+    frame = pl.DataFrame({"values": np.arange(30.0), "label": ["a", "b", "c"] * 10, "price": np.arange(30.0) ** 2})
+    trained = fit(tmp_path, frame, None, target="price", network=[{"dense": 1}])
+    exported = rg.export(trained, tmp_path / "m.onnx")
+    assert [name for name, *_ in exported.inputs] == ["values", "label"]
+    assert [name for name, *_ in exported.outputs] == ["values_2", "cells"]
+
+
+def test_the_file_names_the_run_that_was_meant_by_last(tmp_path):
+    trained = fit(tmp_path, network=[{"dense": "classes"}])
+    rg.export("last", tmp_path / "m.onnx", from_x=True, runs=tmp_path)
+    said = {entry.key: json.loads(entry.value) for entry in onnx.load(tmp_path / "m.onnx").metadata_props}
+    assert said["run"] == trained.folder.name
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("net.c", {"cells": "text"}, "cells: a C file holds the network alone"),
+        ("net.c", {"opset": 18}, "opset: a C file holds the network alone"),
+        ("m.onnx", {"cells": "text", "from_x": True}, "cells: the network's columns are no cells"),
+        ("m.onnx", {"cells": "words"}, "cells: expected typed or text, found 'words'"),
+        ("m.onnx", {"cells": "text", "opset": 18}, "opset: expected 20, found 18"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused_before_anything_is_read(tmp_path, name, settings, message):
+    with pytest.raises(rg.UsageError, match=message):
+        rg.export(tmp_path / "nowhere", tmp_path / name, **settings)
+    assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -16,19 +16,20 @@ from retrograd.data.dataset import Dataset
 from retrograd.data.texts.targets import Answer
 from retrograd.network.layer import Spec
 from retrograd.record.files import write_file
+from retrograd.record.run import MODEL
 from retrograd.ship.c.compare import outputs_of
-from retrograd.ship.c.source import write as write_c
+from retrograd.ship.c.network import write as write_c
+from retrograd.ship.distance import distance
 from retrograd.ship.onnx.graph import OPSET
-from retrograd.ship.onnx.layer import distance
 from retrograd.ship.onnx.session import run as run_once
 from retrograd.ship.onnx.session import session
 from retrograd.ship.onnx.written import LEAST_RUNTIME, OPSETS, metadata_of, write
 from retrograd.ship.verify import ALLOWED, verify
 from retrograd.ship.ways import columns_of, invented, known, way
 from retrograd.training.run import Run
-from retrograd.training.use.predict import Model, load
+from retrograd.training.use.predict import Model, load_file, locate
 
-LARGEST = 2**31 - 1  # bytes of a protocol buffer
+LARGEST = 2**31 - 2**20  # bytes of weights: a protocol buffer ends at 2**31, and the nodes need room too
 TIMES = 100  # that one row is predicted
 OPSET_OF_TEXT = 20
 CellForm = Literal["typed", "text"]
@@ -63,23 +64,19 @@ def export(run: Run | Model | str | Path, path: str | Path, *, from_x: bool = Fa
     Raises:  ModelFileError when it would not compute what `predict` does: then nothing is written; ConfigError for a
              layer without such a form; UsageError without the extra `onnx`, or without a C compiler
     """
-    path, model = Path(path), model_of(run, runs)
+    path = Path(path)
+    opset = _opset(path, from_x, cells, opset)
+    model, name = opened(run, runs)
     dataset = run.dataset if isinstance(run, Run) else None
     if path.suffix == ".c":
         return _export_c(model, path, dataset)
-    if path.suffix != ".onnx":
-        raise UsageError(f"unknown ending '{path.suffix}'", where=str(path), cure="name it model.onnx or net.c")
-    least = OPSET_OF_TEXT if cells == "text" else OPSET
-    opset = least if opset is None else opset
-    if opset not in OPSETS or opset < least:
-        fitting = " or ".join(str(n) for n in OPSETS if n >= least)
-        raise UsageError(f"expected {fitting}, found {opset}", where="opset")
     door, rows = way(model, dataset, from_x, cells == "text")
     written = write(model, door, opset)
-    file = written.file(metadata_of(model, door, folder_of(run)))
+    size = sum(array.nbytes for array in written.graph.constants.values())
+    if size > LARGEST:
+        raise ResourceError(f"{size / 1e9:.1f} GB of weights; an ONNX file holds 2 GB", where=str(path))
+    file = written.file(metadata_of(model, door, name))
     data = file.SerializeToString()
-    if len(data) > LARGEST:
-        raise ResourceError(f"{len(data) / 1e9:.1f} GB; an ONNX file holds 2 GB", where=str(path))
     difference = verify(model, written, file, rows)
     write_file(path, data)
     running, (one, _) = session(file), rows[0].first(1)
@@ -90,6 +87,24 @@ def export(run: Run | Model | str | Path, path: str | Path, *, from_x: bool = Fa
                     tuple(case.what for case in rows))  # fmt: skip
 
 
+def _opset(path: Path, from_x: bool, cells: str, opset: int | None) -> int:
+    """Return the version of ONNX's operators; raise UsageError for what does not go together."""
+    if path.suffix not in (".onnx", ".c"):
+        raise UsageError(f"unknown ending '{path.suffix}'", where=str(path), cure="name it model.onnx or net.c")
+    if cells not in get_args(CellForm):
+        raise UsageError(f"expected {' or '.join(get_args(CellForm))}, found {cells!r}", where="cells")
+    if path.suffix == ".c" and (cells == "text" or opset is not None):
+        raise UsageError("a C file holds the network alone", where="opset" if opset is not None else "cells",
+                         cure="leave it out, or name the file model.onnx")  # fmt: skip
+    if from_x and cells == "text":
+        raise UsageError("the network's columns are no cells", where="cells", cure="leave out --from-x (from_x)")
+    least = OPSET_OF_TEXT if cells == "text" else OPSET
+    if opset is not None and (opset not in OPSETS or opset < least):
+        fitting = " or ".join(str(n) for n in OPSETS if n >= least)
+        raise UsageError(f"expected {fitting}, found {opset}", where="opset")
+    return least if opset is None else opset
+
+
 def _export_c(model: Model, path: Path, dataset: Dataset | None) -> Exported:
     """Write the network of a run as C99, once its outputs have proved right."""
     if model.members > 1:
@@ -97,7 +112,8 @@ def _export_c(model: Model, path: Path, dataset: Dataset | None) -> Exported:
     shape, dtype = model.facts["columns"].get("x", ((), ""))
     if dtype not in ("float32", "float64"):
         raise ConfigError("reads no numbers", where=model.config.name, cure="name the file model.onnx")
-    source = write_c(model.network, model.variables, Spec((1, *shape), np.dtype(np.float32)), model.config.name)
+    x, output = Spec((1, *shape), np.dtype(np.float32)), model.evaluator.main_output
+    source = write_c(model.network, model.variables, x, model.config.name, output)
     door = columns_of(model)
     cases = [*known(model, door, dataset), *invented(model, door)]
     worst, size = 0.0, 0
@@ -117,20 +133,19 @@ def _export_c(model: Model, path: Path, dataset: Dataset | None) -> Exported:
                     tuple(case.what for case in cases))  # fmt: skip
 
 
-def model_of(run: Run | Model | str | Path, runs: str | Path) -> Model:
-    """Return the model that is meant.
+def opened(run: Run | Model | str | Path, runs: str | Path) -> tuple[Model, str]:
+    """Return the model that is meant, and the name of its run's folder, where there is one.
 
     Raises:  UsageError for one that answers token by token
     """
-    model = run.model if isinstance(run, Run) else run if isinstance(run, Model) else load(run, runs=runs)
+    if isinstance(run, Run | Model):
+        model, name = (run.model, run.folder.name) if isinstance(run, Run) else (run, "")
+    else:
+        path = locate(run, runs)
+        model, name = load_file(path), path.parent.name if path.name == MODEL else path.name
     if isinstance(model.preprocessing.target, Answer):
         raise UsageError("a model that answers token by token is not one graph", where=model.config.name)
-    return model
-
-
-def folder_of(run: Run | Model | str | Path) -> str:
-    """Return the name of a run's folder, where there is one."""
-    return run.folder.name if isinstance(run, Run) else "" if isinstance(run, Model) else Path(run).name
+    return model, name
 
 
 def latency(once: Callable[[], Any]) -> float:

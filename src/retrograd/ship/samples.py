@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ BATCHES = (1, 3, ROWS)
 MISTAKES = (RetrogradError, OSError)  # what data that moved or changed since the training can raise
 TRUTHS = ("true", "False", "YES", "no", "1", "0", "1.0", "t", "maybe")
 GAPS = 0.15  # of the made-up cells; the second row has nothing else
-UNSEEN = "a word never seen"
+UNSEEN, UNSEEN_SHARE = "a word never seen", 0.1
 Shapes = Mapping[str, tuple[tuple[int, ...], str]]  # of columns: the lengths after the batch, and the dtype
 
 
@@ -97,10 +97,16 @@ def _values(column: Any, rng: np.random.Generator) -> list[Any]:
     if isinstance(column, BooleanColumn):
         return list(rng.choice(TRUTHS[:-1], ROWS))
     if isinstance(column, CategoryColumn):
-        return [str(rng.choice([*column.words[:20], UNSEEN])) for _ in range(ROWS)]
+        return words_of(column.words, rng, ROWS)
     assert isinstance(column, TextColumn)
-    tokens = [*column.vocabulary.tokens[:50], UNSEEN]
-    return [" ".join(rng.choice(tokens, rng.integers(1, column.length + 3))) for _ in range(ROWS)]
+    lengths = rng.integers(1, column.length + 3, ROWS)
+    return [" ".join(words_of(column.vocabulary.tokens or (UNSEEN,), rng, length)) for length in lengths]
+
+
+def words_of(known: Sequence[str], rng: np.random.Generator, number: int) -> list[str]:
+    """Return words that training knew, and now and then another."""
+    unseen = rng.random(number) < UNSEEN_SHARE
+    return [UNSEEN if other else known[i] for other, i in zip(unseen, rng.integers(0, len(known), number), strict=True)]
 
 
 def _identifiers(network: Network, column: str) -> int:

@@ -9,13 +9,17 @@ import jax
 import numpy as np
 
 from retrograd.base.errors import ModelFileError
-from retrograd.data.windows.levels import at_level
+from retrograd.data.images.masks import Masks
+from retrograd.data.tables.multilabel import MultiLabels
+from retrograd.data.tables.target import Quantities
+from retrograd.data.windows.levels import LEVEL, SPREAD, at_level
 from retrograd.network.layer import Context
 from retrograd.network.network import take
 from retrograd.network.precision import computing_in, in_precision
 from retrograd.propagation.backprop import forward
-from retrograd.ship.onnx.answers import LABEL, PROBABILITIES, wanted_answers
-from retrograd.ship.onnx.layer import distance
+from retrograd.ship.distance import distance
+from retrograd.ship.onnx.answers import LABEL, OUTPUT, PROBABILITIES, VALUES, wanted_answers
+from retrograd.ship.onnx.inputs.door import EXACT
 from retrograd.ship.onnx.session import run, session
 from retrograd.ship.onnx.written import Written, inner_values, other_outputs
 from retrograd.ship.samples import BATCHES
@@ -24,7 +28,7 @@ from retrograd.training.use.evaluate import gives_logits
 from retrograd.training.use.predict import Model
 
 ALLOWED = 1e-5  # of the largest number, or of 1: float32 sums in another order
-LAST_BIT = 2e-7  # of a float32
+LAST_BIT = 2e-7  # of a float32 that comes from a logarithm or a sine
 
 
 def verify(model: Model, written: Written, file: Any, cases: list[Case]) -> float:
@@ -38,18 +42,19 @@ def verify(model: Model, written: Written, file: Any, cases: list[Case]) -> floa
     worst = 0.0
     for case in cases:
         for fed, columns in map(case.first, BATCHES):
-            _check_columns(run(inner, fed), columns, case)
-            found = run(shipped, fed)
-            for name, wanted in wanted_of(model, columns).items():
-                apart = _apart(name, found, wanted)
+            _check_columns(run(inner, fed), columns, written.door.rounded, case)
+            found = written.answered(run(shipped, fed))
+            answers, scores = wanted_of(model, columns)
+            for name, wanted in answers.items():
+                apart = answers_apart(model.preprocessing.target, name, found[name], wanted, scores, columns)
                 if not apart <= ALLOWED:
                     raise _differing(model, written, fed, columns, case, name, apart)
                 worst = max(worst, apart)
     return worst
 
 
-def wanted_of(model: Model, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return what a file should give for columns, by the names of its outputs."""
+def wanted_of(model: Model, columns: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return what a file should give for columns, by the names of its outputs, and by what its labels are chosen."""
     evaluator, target = model.evaluator, model.preprocessing.target
     output = evaluator.outputs(model.variables, columns)
     decoded = None
@@ -60,7 +65,8 @@ def wanted_of(model: Model, columns: Mapping[str, np.ndarray]) -> dict[str, np.n
     wanted = wanted_answers(target, decoded, output)
     others = other_outputs(model)
     outputs = node_outputs(model, columns) if others else {}
-    return wanted | {f"output_{name}": np.asarray(take(outputs, name)) for name in others}
+    wanted |= {f"{OUTPUT}_{name}": np.asarray(take(outputs, name)) for name in others}
+    return wanted, wanted.get(PROBABILITIES, output)
 
 
 def node_outputs(model: Model, columns: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -76,45 +82,71 @@ def _all_outputs(model: Model) -> Any:
     return jax.jit(lambda params, state, columns: forward(model.network, params, state, Context(), columns).outputs)
 
 
-def _check_columns(found: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray], case: Case) -> None:
+def _check_columns(found: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray], rounded: np.ndarray,
+                   case: Case) -> None:  # fmt: skip
     """Raise unless the network reads what it reads in `predict`, to the last bit."""
     for name, wanted in columns.items():
         if f"column {name}" not in found:
             continue
         got = found[f"column {name}"]
-        same = np.asarray(wanted).astype(got.dtype)
-        if got.shape == same.shape and _alike(got, same):
-            continue
-        where = "in its shape"
+        same, where = np.asarray(wanted).astype(got.dtype), "in its shape"
         if got.shape == same.shape:
-            row, *place = (int(i) for i in np.argwhere(got != same)[0])
+            alike = alike_numbers(got, same, rounded if name == "x" else EXACT)
+            if alike.all():
+                continue
+            row, *place = (int(i) for i in np.argwhere(~alike)[0])
             where = f"in row {row + 1}, place {place}: {got[row, *place]}, not {same[row, *place]}"
         message = f"the file's column {name} is not the run's for {case.what}: {where}"
         raise ModelFileError(message, where="export", cure="nothing was written; --from-x leaves preprocessing out")
 
 
-def _alike(got: np.ndarray, wanted: np.ndarray) -> bool:
-    """Tell whether arrays are the same; of logarithms and sines libraries may differ in the last bit."""
+def alike_numbers(got: np.ndarray, wanted: np.ndarray, rounded: np.ndarray) -> np.ndarray:
+    """Return where numbers are the same; `rounded` tells of which features the last bit may differ."""
+    same: np.ndarray = got == wanted
     if got.dtype.kind != "f":
-        return bool((got == wanted).all())
-    return np.array_equal(got, wanted, equal_nan=True) or np.allclose(got, wanted, rtol=LAST_BIT, atol=LAST_BIT)
+        return same
+    same |= np.isnan(got) & np.isnan(wanted)
+    return same | (rounded & np.isclose(got, wanted, rtol=LAST_BIT, atol=LAST_BIT)) if rounded.any() else same
 
 
-def _apart(name: str, found: Mapping[str, np.ndarray], wanted: np.ndarray) -> float:
-    """Return how far an output lies from what it should be; a label may differ where two are as likely."""
-    got = found[name]
-    if name == LABEL and got.shape == wanted.shape:
-        wrong = np.array([str(a) != str(b) for a, b in zip(got.ravel(), wanted.ravel(), strict=True)])
-        if not wrong.any():
-            return 0.0
-        shares = found.get(PROBABILITIES)
-        if shares is None:  # pixels: as many as a tie in a hundred thousand
-            return 0.0 if wrong.mean() <= ALLOWED else float(wrong.mean())
-        if got.ndim == 2:
-            return float(np.abs(shares.ravel()[wrong] - 0.5).max())
-        ordered = np.sort(shares[wrong], -1)
-        return float((ordered[:, -1] - ordered[:, -2]).max())
-    return distance(got, np.asarray(wanted))
+def answers_apart(target: Any, name: str, got: np.ndarray, wanted: np.ndarray, scores: np.ndarray,
+                  columns: Mapping[str, np.ndarray]) -> float:  # fmt: skip
+    """Return how far an output of the file lies from what it should be.
+
+    Quantities are compared in the network's unit as well: beside a target of millions, or 1, a small one would hide.
+    """
+    if got.shape != wanted.shape:
+        return float("inf")
+    if name == LABEL:
+        return labels_apart(target, got, wanted, scores)
+    if name != VALUES:
+        return distance(got, wanted)
+    return max(distance(got, wanted), distance(*(as_network_says(target, each, columns) for each in (got, wanted))))
+
+
+def as_network_says(target: Quantities, values: np.ndarray, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return quantities in the unit of the network: the inverse of what `answers` adds."""
+    if LEVEL in columns:
+        times = values.shape[1] // columns[LEVEL].shape[1]
+        level, spread = (np.tile(np.asarray(columns[name], np.float64), times) for name in (LEVEL, SPREAD))
+        values = (values - level) / np.where(spread > 0, spread, 1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return target.scaling.apply(values)
+
+
+def labels_apart(target: Any, got: np.ndarray, wanted: np.ndarray, scores: np.ndarray) -> float:
+    """Return by how much the run finds a label of the file less likely than its own: nothing but in a tie."""
+    wrong = np.array([str(a) != str(b) for a, b in zip(got.ravel(), wanted.ravel(), strict=True)]).reshape(got.shape)
+    if not wrong.any():
+        return 0.0
+    if isinstance(target, MultiLabels):
+        return float(np.abs(scores[wrong] - 0.5).max())
+    numbers = {str(label): i for i, label in enumerate(target.values if isinstance(target, Masks) else target.classes)}
+    if not {*map(str, got[wrong])} <= {*numbers}:
+        return float("inf")
+    chosen, rows = np.array([numbers[str(label)] for label in got[wrong]]), scores[wrong]
+    less = rows.max(-1) - np.take_along_axis(rows, chosen[:, None], -1)[:, 0]
+    return float(less.max() / max(1.0, float(np.abs(scores).max())))
 
 
 def _differing(model: Model, written: Written, fed: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray],

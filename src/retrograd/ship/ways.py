@@ -68,7 +68,7 @@ def door_of(model: Model, text: bool = False) -> Door:
     if text:
         raise UsageError("the model was not trained on a table", where="cells", cure="leave out --cells text")
     if isinstance(inputs, ImageInputs):
-        return Images(inputs)
+        return Images(inputs, "float64" if model.config.training.precision == "float64" else "float32")
     if isinstance(inputs, TextInputs | CorpusInputs):
         return Identifiers(inputs)
     if isinstance(inputs, ArrayInputs):
@@ -103,7 +103,7 @@ def known(model: Model, door: Door, dataset: Dataset | None) -> Iterator[Case]:
 
 
 def invented(model: Model, door: Door) -> Iterator[Case]:
-    """Yield made-up rows; of windows there are none that are like the run's."""
+    """Yield made-up rows."""
     what = "made-up rows"
     if isinstance(door, Columns):
         shapes = shapes_of(model)
@@ -112,17 +112,15 @@ def invented(model: Model, door: Door) -> Iterator[Case]:
     elif isinstance(door, Cells):
         yield _case(model, door, without_errors(door.inputs).rows_of(made_up_table(door.inputs)), what)
     elif isinstance(door, Windows):
-        frames = [made_up_table(door.inputs.table, seed) for seed in range(1)]
-        fed = door.cells.feed(without_errors(door.inputs.table).rows_of(frames[0]))
-        columns = _columns(model, door.inputs.table, without_errors(door.inputs.table).rows_of(frames[0]))
+        rows = without_errors(door.inputs.table).rows_of(made_up_table(door.inputs.table))
+        fed, columns = door.cells.feed(rows), _columns(model, door.inputs.table, rows)
         places = np.arange(ROWS)[:, None] + np.arange(door.inputs.history)
         fed, columns = ({name: array[places % ROWS] for name, array in each.items()} for each in (fed, columns))
         yield Case(f"{ROWS} made-up windows", fed, columns)
     elif isinstance(door, Images):
         rng, entrance = np.random.default_rng(0), door.entrances[0]
         pixels = rng.integers(0, 256, (ROWS, *entrance.lengths)).astype(entrance.dtype)
-        with reading_in(model.config.training.precision):
-            yield Case(f"{ROWS} {what}", {entrance.name: pixels}, {"x": door.inputs.scaled(pixels)})
+        yield Case(f"{ROWS} {what}", {entrance.name: pixels}, {"x": door.inputs.scaled(pixels, door.dtype)})
     elif isinstance(door, Identifiers):
         ids = made_up(model.network, {"x": ((door.inputs.length,), "int32")})["x"]
         ids[:, door.inputs.length // 2 :] *= np.arange(ROWS, dtype=np.int32)[:, None] % 2

@@ -32,7 +32,8 @@ def outputs_of(source: str, x: np.ndarray, size: int) -> np.ndarray:
         command = [compiler, *STRICT, "-shared", "-fPIC", "net.c", "-o", str(library), "-lm"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise UsageError(f"{compiler} refuses the file: {done.stderr.strip().splitlines()[0]}")
+            said = [line for line in done.stderr.splitlines() if "error" in line] or [done.stderr.strip()]
+            raise UsageError(f"{compiler} refuses the file: {said[0]}")
         net = ctypes.CDLL(str(library)).net
         floats = np.ctypeslib.ndpointer(np.float32, flags="C_CONTIGUOUS")
         net.argtypes, net.restype = [floats, floats], None

@@ -61,3 +61,8 @@ def _combined(g: Graph, ys: list[str], loss: Any) -> str:
 def _mean_of_logarithms(g: Graph, ys: list[str]) -> str:
     together = g.op("Concat", *(g.op("Unsqueeze", y, np.array([0])) for y in ys), axis=0)
     return g.op("Sub", g.op("ReduceLogSumExp", together, np.array([0]), keepdims=0), float(np.log(len(ys))))
+
+
+def named(output: Any) -> dict[str, Any]:
+    """Return outputs by name; a single one is called `output`."""
+    return dict(output) if isinstance(output, Mapping) else {"output": output}

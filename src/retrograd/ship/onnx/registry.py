@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from retrograd.base.errors import ConfigError
 from retrograd.network.layer import Layer
+from retrograd.ship.forms import Forms
 from retrograd.ship.onnx.graph import Graph, Value
 
 Weights = dict[str, np.ndarray]
-Form = Callable[..., Any]
-F = TypeVar("F", bound=Form)
 
 
-class Forms:
+class OnnxForms(Forms):
     """The ONNX forms of layers: `@to_onnx.register(MyLayer)` above a function of (graph, layer, weights, *inputs).
 
     `weights` holds the layer's parameters and its state by name, as arrays; inputs are `Value`s. The function adds
@@ -25,30 +23,12 @@ class Forms:
     with several outputs a dict of these.
     """
 
-    def __init__(self) -> None:
-        self._forms: dict[type, Form] = {}
-
-    def register(self, *kinds: type[Layer]) -> Callable[[F], F]:
-        """Return a decorator that files a function as the ONNX form of layers of these classes."""
-
-        def file(form: F) -> F:
-            self._forms.update(dict.fromkeys(kinds, form))
-            return form
-
-        return file
-
-    def __contains__(self, kind: object) -> bool:
-        return kind in self._forms
-
     def write(self, graph: Graph, path: str, layer: Layer, weights: Weights, inputs: list[Value], spec: Any) -> Any:
         """Add a layer's nodes to a graph and return its output, or outputs by name, of the shapes in `spec`.
 
-        Raises:  ConfigError for a layer without a form
+        Raises:  ConfigError for a layer without a form, or with a setting that the form does not name
         """
-        form = self._forms.get(type(layer))
-        if form is None:
-            raise ConfigError(f"{layer.kind} has no ONNX form", where=path,
-                              cure=f"write one: @rg.to_onnx.register({type(layer).__name__})")  # fmt: skip
+        form = self.form_of(layer, path)
         graph.path = path
         y = form(graph, layer, weights, *inputs)
         if isinstance(spec, Mapping):
@@ -61,4 +41,8 @@ def _value(y: Any, spec: Any) -> Value:
     return replace(value, shape=tuple(spec.shape), dtype=np.dtype(spec.dtype).name)
 
 
-to_onnx = Forms()
+def _cure(layer: Layer) -> str:
+    return f"write one: @rg.to_onnx.register({type(layer).__name__})"
+
+
+to_onnx = OnnxForms("has no ONNX form", _cure)

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from retrograd.network.network import take
-from retrograd.ship.onnx.answers import Answer, write_answers
+from retrograd.ship.onnx.answers import OUTPUT, Answer, write_answers
 from retrograd.ship.onnx.graph import BATCH, OPSET, Graph, Value, model_of
 from retrograd.ship.onnx.inputs.door import Door
-from retrograd.ship.onnx.layer import named
-from retrograd.ship.onnx.network import Outputs, write_members, write_network
+from retrograd.ship.onnx.network import Outputs, named, write_members, write_network
 from retrograd.training.use.evaluate import gives_logits
 from retrograd.training.use.predict import Model
 
@@ -26,7 +25,10 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Written:
-    """The graph of a file and what belongs to it; `nodes` are the network's outputs, columns included."""
+    """The graph of a file and what belongs to it; `nodes` are the network's outputs, columns included.
+
+    `names` says what an output of the file is where an input has that name already, so that it needed another.
+    """
 
     graph: Graph
     door: Door
@@ -34,6 +36,11 @@ class Written:
     columns: Mapping[str, Value]
     nodes: Outputs
     opset: int
+    names: Mapping[str, str]
+
+    def answered(self, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the outputs of a file by what they are."""
+        return {self.names.get(name, name): array for name, array in outputs.items()}
 
     def file(self, metadata: Mapping[str, str]) -> Any:
         """Return the ONNX model that is shipped."""
@@ -58,9 +65,7 @@ class Written:
 def write(model: Model, door: Door, opset: int = OPSET) -> Written:
     """Write a model as ONNX nodes behind a door."""
     graph = Graph()
-    for answer in ("label", "probabilities", "values", "output", CELLS):
-        graph.free(answer)  # the names of what comes out
-    columns, cells = door.write(graph)
+    columns, cells = door.write(graph)  # the inputs have the first choice of names
     evaluator, network = model.evaluator, model.network
     main = evaluator.main_output
     read = {name: columns[name] for name in network.columns}
@@ -72,11 +77,13 @@ def write(model: Model, door: Door, opset: int = OPSET) -> Written:
     answers = write_answers(graph, target, take(nodes, main), logits, columns)
     for reference in other_outputs(model):
         value = take(nodes, reference)
-        answers.append(Answer(graph.plain(value), graph.free(f"output_{reference}"), value.dtype,
-                              (BATCH, *value.shape[1:])))  # fmt: skip
+        shape = (BATCH, *value.shape[1:])
+        answers.append(Answer(graph.plain(value), f"{OUTPUT}_{reference}", value.dtype, shape))
     if cells is not None:
         answers.append(Answer(cells.name, CELLS, "uint8", (BATCH, *cells.shape[1:])))
-    return Written(graph, door, tuple(answers), columns, nodes, opset)
+    called = [answer._replace(name=graph.free(answer.name)) for answer in answers]
+    names = {there.name: answer.name for there, answer in zip(called, answers, strict=True)}
+    return Written(graph, door, tuple(called), columns, nodes, opset, names)
 
 
 def other_outputs(model: Model) -> list[str]:

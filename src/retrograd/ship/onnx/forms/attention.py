@@ -12,10 +12,14 @@ from retrograd.network.layers.attention.rotary import Turn
 from retrograd.ship.onnx.graph import Graph, Value
 from retrograd.ship.onnx.registry import Weights, to_onnx
 
+SETTINGS = (
+    "heads units causal key_value_heads rotary dropout output reads scale softcap window rotary_base rotary_share "
+    "rotary_stretch head_width value_width"
+)
 LEAST = np.float32(-3.0e38)  # where nothing may be seen; -infinity everywhere would give NaN
 
 
-@to_onnx.register(kinds.MultiHeadAttention)
+@to_onnx.register(kinds.MultiHeadAttention, settings=SETTINGS)
 def attention(g: Graph, layer: kinds.MultiHeadAttention, weights: Weights, *arrays: Value) -> str | dict[str, str]:
     """y = softmax(q kᵀ / sqrt(width)) v W_o + b_o; one product for what reads the same input."""
     inputs = dict(zip(layer.reads or UNNAMED[len(arrays)], arrays, strict=True))

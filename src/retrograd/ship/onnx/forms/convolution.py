@@ -12,8 +12,10 @@ from retrograd.ship.onnx.forms.rearranging import sources
 from retrograd.ship.onnx.graph import Graph, Value
 from retrograd.ship.onnx.registry import Weights, to_onnx
 
+SETTINGS = "filters kernel stride padding dilation groups activation"  # of convolutions, and of their opposites
 
-@to_onnx.register(kinds.Conv1D, kinds.Conv2D, kinds.Conv3D)
+
+@to_onnx.register(kinds.Conv1D, kinds.Conv2D, kinds.Conv3D, settings=f"{SETTINGS} padding_mode")
 def convolution(g: Graph, layer: Convolution, weights: Weights, x: Value) -> Value:
     """Conv, its margins copied from inside before it where the layer asks for that."""
     window = place_window(x.shape[1:-1], layer.kernel, layer.stride, layer.dilation, layer.padding)
@@ -33,7 +35,9 @@ def _bias(g: Graph, weights: Weights) -> str | None:
     return g.constant(weights["bias"], "bias") if "bias" in weights else None
 
 
-@to_onnx.register(kinds.Conv1DTranspose, kinds.Conv2DTranspose, kinds.Conv3DTranspose)
+@to_onnx.register(
+    kinds.Conv1DTranspose, kinds.Conv2DTranspose, kinds.Conv3DTranspose, settings=f"{SETTINGS} output_padding"
+)
 def convolution_transpose(g: Graph, layer: ConvolutionTranspose, weights: Weights, x: Value) -> Value:
     """ConvTranspose, cut at the end to the layer's lengths."""
     names = ("kernel", "stride", "dilation", "output_padding")

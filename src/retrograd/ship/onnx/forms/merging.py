@@ -20,7 +20,7 @@ BY_TWO = {
 }  # fmt: skip
 
 
-@to_onnx.register(*BY_TWO)
+@to_onnx.register(*BY_TWO, settings="broadcast")
 def merge(g: Graph, layer: Merge, weights: Weights, *inputs: Value) -> Value:
     """One operator for two inputs after the other, the channels where they stand; spread out, the channels last."""
     first, names = _one_way(g, inputs)
@@ -33,7 +33,7 @@ def merge(g: Graph, layer: Merge, weights: Weights, *inputs: Value) -> Value:
     return Value(y, first=first)
 
 
-@to_onnx.register(kinds.Concat)
+@to_onnx.register(kinds.Concat, settings="axis")
 def concat(g: Graph, layer: kinds.Concat, weights: Weights, *inputs: Value) -> Value:
     """y = [x1, x2, ...] along an axis."""
     first, names = _one_way(g, inputs)
@@ -41,7 +41,7 @@ def concat(g: Graph, layer: kinds.Concat, weights: Weights, *inputs: Value) -> V
     return replace(like, name=g.op("Concat", *names, axis=like.along(layer.axis)))
 
 
-@to_onnx.register(kinds.CosineSimilarity)
+@to_onnx.register(kinds.CosineSimilarity, settings="axis eps keepdim")
 def cosine_similarity(g: Graph, layer: kinds.CosineSimilarity, weights: Weights, x1: Value, x2: Value) -> str:
     """y = Σ u v of the inputs at length 1."""
     axes = np.array([layer.axis])
@@ -49,7 +49,7 @@ def cosine_similarity(g: Graph, layer: kinds.CosineSimilarity, weights: Weights,
     return g.op("ReduceSum", g.op("Mul", u, v), axes, keepdims=int(layer.keepdim))
 
 
-@to_onnx.register(kinds.Dot)
+@to_onnx.register(kinds.Dot, settings="axes normalize")
 def dot(g: Graph, layer: kinds.Dot, weights: Weights, x1: Value, x2: Value) -> str:
     """A product of matrices, whose rows are all places of the one input and of the other."""
     pair = (layer.axes, layer.axes) if isinstance(layer.axes, int) else layer.axes

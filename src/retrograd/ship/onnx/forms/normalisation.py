@@ -12,7 +12,7 @@ from retrograd.ship.onnx.graph import Graph, Value
 from retrograd.ship.onnx.registry import Weights, to_onnx
 
 
-@to_onnx.register(kinds.BatchNorm)
+@to_onnx.register(kinds.BatchNorm, settings="eps momentum")
 def batch_norm(
     g: Graph, layer: kinds.BatchNorm | kinds.InstanceNorm, weights: Weights, x: Value, *mask: Value
 ) -> Value:
@@ -28,7 +28,7 @@ def batch_norm(
     return replace(x, name=g.op("Add", y, g.constant(bias, "bias")))
 
 
-@to_onnx.register(kinds.LayerNorm)
+@to_onnx.register(kinds.LayerNorm, settings="axes eps")
 def layer_norm(g: Graph, layer: kinds.LayerNorm, weights: Weights, x: Value) -> str:
     """LayerNormalization over the last axes."""
     scale = weights.get("scale", np.ones(x.shape[-layer.axes :], np.float32))
@@ -36,7 +36,7 @@ def layer_norm(g: Graph, layer: kinds.LayerNorm, weights: Weights, x: Value) -> 
     return g.op("LayerNormalization", x, g.constant(scale, "scale"), bias, axis=-layer.axes, epsilon=float(layer.eps))
 
 
-@to_onnx.register(kinds.RMSNorm)
+@to_onnx.register(kinds.RMSNorm, settings="axes eps")
 def rms_norm(g: Graph, layer: kinds.RMSNorm, weights: Weights, x: Value) -> str:
     """y = scale x / sqrt(mean(x²) + eps)."""
     name = g.plain(x)
@@ -44,7 +44,7 @@ def rms_norm(g: Graph, layer: kinds.RMSNorm, weights: Weights, x: Value) -> str:
     return g.scaled(g.op("Div", name, g.op("Sqrt", g.op("Add", square, float(layer.eps)))), weights)
 
 
-@to_onnx.register(kinds.InstanceNorm)
+@to_onnx.register(kinds.InstanceNorm, settings="eps running momentum")
 def instance_norm(g: Graph, layer: kinds.InstanceNorm, weights: Weights, x: Value) -> Value:
     """InstanceNormalization, with ones and zeros where the layer has no scale or bias; of running ones batch norm."""
     if layer.running:
@@ -56,7 +56,7 @@ def instance_norm(g: Graph, layer: kinds.InstanceNorm, weights: Weights, x: Valu
     return Value(name, first=True)
 
 
-@to_onnx.register(kinds.GroupNorm)
+@to_onnx.register(kinds.GroupNorm, settings="eps groups")
 def group_norm(g: Graph, layer: kinds.GroupNorm, weights: Weights, x: Value) -> Value:
     """InstanceNormalization of the groups as if they were channels, then scale and bias of each channel."""
     ones, channels, places = np.ones(layer.groups, np.float32), x.shape[-1], x.shape[1:-1]
@@ -67,7 +67,7 @@ def group_norm(g: Graph, layer: kinds.GroupNorm, weights: Weights, x: Value) -> 
     return replace(y, name=g.scaled(y.name, shaped))
 
 
-@to_onnx.register(kinds.LocalResponseNorm)
+@to_onnx.register(kinds.LocalResponseNorm, settings="size alpha beta k")
 def local_response_norm(g: Graph, layer: kinds.LocalResponseNorm, weights: Weights, x: Value) -> str:
     """y = x / s^beta; a product with a band of ones sums the squares of the channels around each."""
     name, channel = g.plain(x), np.arange(x.shape[-1])

@@ -8,11 +8,12 @@ import numpy as np
 
 from retrograd.network import layers as kinds
 from retrograd.network.layers.attention.positions import waves
+from retrograd.ship.forms import IN_TRAINING_ALONE, THEIR_SETTINGS
 from retrograd.ship.onnx.graph import Graph, Value
 from retrograd.ship.onnx.registry import Weights, to_onnx
 
 
-@to_onnx.register(kinds.Dense)
+@to_onnx.register(kinds.Dense, settings="units activation")
 def dense(g: Graph, layer: kinds.Dense, weights: Weights, x: Value) -> str:
     """y = x W + b: one node of a matrix, two of anything larger."""
     weight = g.constant(weights["weight"], "weight")
@@ -23,36 +24,32 @@ def dense(g: Graph, layer: kinds.Dense, weights: Weights, x: Value) -> str:
     return product if bias is None else g.op("Add", product, bias)
 
 
-@to_onnx.register(kinds.Embedding)
+@to_onnx.register(kinds.Embedding, settings="units vocabulary padding")
 def embedding(g: Graph, layer: kinds.Embedding, weights: Weights, ids: Value) -> str:
     """y = W[ids]."""
     return g.op("Gather", g.constant(weights["weight"], "weight"), ids, axis=0)
 
 
-@to_onnx.register(
-    kinds.Identity, kinds.Dropout, kinds.GaussianNoise, kinds.SpatialDropout, kinds.StochasticDepth, kinds.ColorJitter,
-    kinds.Cutout, kinds.RandomCrop, kinds.RandomFlip, kinds.RandomRotation, kinds.RandomScaling, kinds.TimeShift,
-    kinds.TokenDropout,
-)  # fmt: skip
+@to_onnx.register(*IN_TRAINING_ALONE, settings=THEIR_SETTINGS)
 def nothing(g: Graph, layer: Any, weights: Weights, x: Value) -> Value:
     """What acts in training alone has no node."""
     return x
 
 
-@to_onnx.register(kinds.Positions)
+@to_onnx.register(kinds.Positions, settings="")
 def positions(g: Graph, layer: kinds.Positions, weights: Weights, x: Value) -> str:
     """y(t) = x(t) + p(t)."""
     from_place = waves(*x.shape[1:])
     return g.op("Add", x, g.constant(from_place.astype(np.float32), "waves"))
 
 
-@to_onnx.register(kinds.LearnedPositions)
+@to_onnx.register(kinds.LearnedPositions, settings="length")
 def learned_positions(g: Graph, layer: kinds.LearnedPositions, weights: Weights, x: Value) -> str:
     """y(t) = x(t) + W(t)."""
     return g.op("Add", x, g.constant(weights["weight"][: x.shape[1]], "weight"))
 
 
-@to_onnx.register(kinds.Bilinear)
+@to_onnx.register(kinds.Bilinear, settings="units activation")
 def bilinear(g: Graph, layer: kinds.Bilinear, weights: Weights, x1: Value, x2: Value) -> str:
     """y_k = Σ x1_i W_ijk x2_j + b: a product by the first input, then a row of the second times what that gave."""
     weight = weights["weight"]

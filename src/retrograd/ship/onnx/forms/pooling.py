@@ -14,7 +14,7 @@ from retrograd.ship.onnx.graph import TYPES, Graph, Value
 from retrograd.ship.onnx.registry import Weights, to_onnx
 
 
-@to_onnx.register(kinds.MaxPool)
+@to_onnx.register(kinds.MaxPool, settings="window stride padding dilation ceil")
 def max_pool(g: Graph, layer: kinds.MaxPool, weights: Weights, x: Value) -> Value:
     """MaxPool, behind margins of -infinity where a window may not be padded so far."""
     stride = layer.window if layer.stride is None else layer.stride
@@ -29,7 +29,7 @@ def max_pool(g: Graph, layer: kinds.MaxPool, weights: Weights, x: Value) -> Valu
     return Value(y, first=True)
 
 
-@to_onnx.register(kinds.AveragePool)
+@to_onnx.register(kinds.AveragePool, settings="window stride padding dilation ceil count_padding divisor")
 def average_pool(g: Graph, layer: kinds.AveragePool, weights: Weights, x: Value) -> Value:
     """AveragePool over all places, times a factor where fewer count."""
     stride = layer.window if layer.stride is None else layer.stride
@@ -49,7 +49,7 @@ def _pads(window: Window) -> list[int]:
     return [low for low, _ in window.margins] + [max(high, 0) for _, high in window.margins]
 
 
-@to_onnx.register(kinds.GlobalAveragePool)
+@to_onnx.register(kinds.GlobalAveragePool, settings="")
 def global_average_pool(g: Graph, layer: kinds.GlobalAveragePool, weights: Weights, x: Value, *mask: Value) -> str:
     """The mean over all places, or over those of a mask."""
     if not mask:
@@ -61,7 +61,7 @@ def global_average_pool(g: Graph, layer: kinds.GlobalAveragePool, weights: Weigh
     return g.op("Div", g.op("ReduceSum", seen, places, keepdims=0), total)
 
 
-@to_onnx.register(kinds.GlobalMaxPool)
+@to_onnx.register(kinds.GlobalMaxPool, settings="")
 def global_max_pool(g: Graph, layer: kinds.GlobalMaxPool, weights: Weights, x: Value, *mask: Value) -> str:
     """The largest value over all places, or over those of a mask; 0 where there is none."""
     if mask:
@@ -77,14 +77,14 @@ def _places(x: Value) -> np.ndarray:
     return np.array([x.along(axis) for axis in range(1, x.axes + 1)])
 
 
-@to_onnx.register(kinds.AdaptiveAveragePool)
+@to_onnx.register(kinds.AdaptiveAveragePool, settings="output")
 def adaptive_average_pool(g: Graph, layer: kinds.AdaptiveAveragePool, weights: Weights, x: Value) -> Value:
     """A product with the matrix of means along each axis."""
     outputs = each_axis(layer.output, x.axes, "output")
     return _map_axes(g, x, [means(n, length) for n, length in zip(outputs, x.shape[1:-1], strict=True)])
 
 
-@to_onnx.register(kinds.Upsample)
+@to_onnx.register(kinds.Upsample, settings="factor method")
 def upsample(g: Graph, layer: kinds.Upsample, weights: Weights, x: Value) -> Value:
     """Resize, or of a sequence's straight lines a product."""
     factors = each_axis(layer.factor, x.axes, "factor")
@@ -96,7 +96,7 @@ def upsample(g: Graph, layer: kinds.Upsample, weights: Weights, x: Value) -> Val
     return Value(g.op("Resize", g.channels_first(x), None, scales, **way[layer.method]), first=True)
 
 
-@to_onnx.register(kinds.AdaptiveMaxPool)
+@to_onnx.register(kinds.AdaptiveMaxPool, settings="output")
 def adaptive_max_pool(g: Graph, layer: kinds.AdaptiveMaxPool, weights: Weights, x: Value) -> str:
     """The largest value of each region, axis by axis."""
     name = g.plain(x)

@@ -15,32 +15,32 @@ from retrograd.ship.onnx.graph import Graph, Value
 from retrograd.ship.onnx.registry import Weights, to_onnx
 
 
-@to_onnx.register(kinds.Flatten)
+@to_onnx.register(kinds.Flatten, settings="")
 def flatten(g: Graph, layer: kinds.Flatten, weights: Weights, x: Value) -> Value | str:
     """All axes after the batch as one."""
     return x if len(x.shape) == 2 else g.reshape(x, 0, math.prod(x.shape[1:]))
 
 
-@to_onnx.register(kinds.Reshape)
+@to_onnx.register(kinds.Reshape, settings="shape")
 def reshape(g: Graph, layer: kinds.Reshape, weights: Weights, x: Value) -> str:
     """Other axes after the batch."""
     known = math.prod(n for n in layer.shape if n != -1)
     return g.reshape(x, 0, *(math.prod(x.shape[1:]) // known if n == -1 else n for n in layer.shape))
 
 
-@to_onnx.register(kinds.Permute)
+@to_onnx.register(kinds.Permute, settings="axes")
 def permute(g: Graph, layer: kinds.Permute, weights: Weights, x: Value) -> str:
     """Axes in another order."""
     return g.op("Transpose", x, perm=[0, *layer.axes])
 
 
-@to_onnx.register(kinds.Take)
+@to_onnx.register(kinds.Take, settings="at axis")
 def take(g: Graph, layer: kinds.Take, weights: Weights, x: Value) -> str:
     """Some places of an axis."""
     return g.op("Gather", x, np.asarray(layer.at, np.int64), axis=layer.axis % len(x.shape))
 
 
-@to_onnx.register(kinds.Pad)
+@to_onnx.register(kinds.Pad, settings="padding mode value")
 def padded(g: Graph, layer: kinds.Pad, weights: Weights, x: Value) -> str:
     """Margins of one number, or copies of places inside."""
     margins = margins_of(layer.padding, x.shape)
@@ -53,13 +53,13 @@ def padded(g: Graph, layer: kinds.Pad, weights: Weights, x: Value) -> str:
     return name
 
 
-@to_onnx.register(kinds.Crop)
+@to_onnx.register(kinds.Crop, settings="border")
 def crop(g: Graph, layer: kinds.Crop, weights: Weights, x: Value) -> str:
     """Margins that cut off."""
     return _with_margins(g, x, margins_of(layer.border, x.shape, -1))
 
 
-@to_onnx.register(kinds.PixelShuffle)
+@to_onnx.register(kinds.PixelShuffle, settings="factor")
 def pixel_shuffle(g: Graph, layer: kinds.PixelShuffle, weights: Weights, x: Value) -> str:
     """Channels as places."""
     lengths, axes = x.shape[1:-1], x.axes
@@ -71,7 +71,7 @@ def pixel_shuffle(g: Graph, layer: kinds.PixelShuffle, weights: Weights, x: Valu
     return g.reshape(g.op("Transpose", split, perm=order), 0, *larger, channels)
 
 
-@to_onnx.register(kinds.PixelUnshuffle)
+@to_onnx.register(kinds.PixelUnshuffle, settings="factor")
 def pixel_unshuffle(g: Graph, layer: kinds.PixelUnshuffle, weights: Weights, x: Value) -> str:
     """Places as channels."""
     lengths, axes = x.shape[1:-1], x.axes
@@ -82,7 +82,7 @@ def pixel_unshuffle(g: Graph, layer: kinds.PixelUnshuffle, weights: Weights, x: 
     return g.reshape(g.op("Transpose", split, perm=order), 0, *smaller, x.shape[-1] * math.prod(factors))
 
 
-@to_onnx.register(kinds.Unfold)
+@to_onnx.register(kinds.Unfold, settings="kernel stride padding dilation")
 def unfold(g: Graph, layer: kinds.Unfold, weights: Weights, x: Value) -> str:
     """What each place of the window sees, side by side."""
     window = place_window(x.shape[1:-1], layer.kernel, layer.stride, layer.dilation, layer.padding)

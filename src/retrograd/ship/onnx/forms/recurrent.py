@@ -11,11 +11,14 @@ from retrograd.network.layers.recurrent.recurrent import REVERSE, Recurrent
 from retrograd.ship.onnx.graph import Graph, Value, body_of
 from retrograd.ship.onnx.registry import Weights, to_onnx
 
+SETTINGS = (
+    "units bidirectional output truncate layers dropout backwards merge nonlinearity reset forget_bias"  # of all three
+)
 MERGES = {"sum": "ReduceSum", "average": "ReduceMean", "multiply": "ReduceProd"}
 ORDERS = {"RNN": [0], "GRU": [1, 0, 2], "LSTM": [0, 3, 1, 2]}  # where ONNX's gates stand among the layer's
 
 
-@to_onnx.register(kinds.RNN, kinds.GRU, kinds.LSTM)
+@to_onnx.register(kinds.RNN, kinds.GRU, kinds.LSTM, settings=SETTINGS)
 def recurrent(g: Graph, layer: Recurrent, weights: Weights, x: Value, *others: Value) -> str | dict[str, str]:
     """Run the steps, and lay the directions side by side."""
     states = [other for other in others if other.dtype != "bool"]

@@ -9,13 +9,13 @@ from retrograd.ship.onnx.graph import Graph, Value
 from retrograd.ship.onnx.registry import Weights, to_onnx
 
 
-@to_onnx.register(kinds.LogSumExp)
+@to_onnx.register(kinds.LogSumExp, settings="axis keepdim")
 def log_sum_exp(g: Graph, layer: kinds.LogSumExp, weights: Weights, x: Value) -> str:
     """ReduceLogSumExp."""
     return g.op("ReduceLogSumExp", x, axes_of(layer.axis), keepdims=int(layer.keepdim))
 
 
-@to_onnx.register(kinds.Normalize)
+@to_onnx.register(kinds.Normalize, settings="p axis eps")
 def normalize(g: Graph, layer: kinds.Normalize, weights: Weights, x: Value) -> str:
     """y = x / max(|x|, eps)."""
     return unit(g, g.plain(x), axes_of(layer.axis), layer.eps, layer.p)

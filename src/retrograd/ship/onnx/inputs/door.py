@@ -23,8 +23,15 @@ class Entrance(NamedTuple):
         return self.name, self.dtype, (BATCH, *self.lengths)
 
 
+EXACT = np.zeros(1, bool)  # no feature: see `Door.rounded`
+
+
 class Door(Protocol):
     """A way into a file."""
+
+    @property
+    def rounded(self) -> np.ndarray:
+        """Which features of `x` are logarithms or sines, in whose last bit libraries differ, [features] or [1]."""
 
     @property
     def entrances(self) -> tuple[Entrance, ...]:
@@ -42,6 +49,8 @@ class Door(Protocol):
 
 class Columns:
     """The network's columns as they are: `--from-x`."""
+
+    rounded = EXACT
 
     def __init__(self, columns: Mapping[str, Any], needed: tuple[str, ...]) -> None:
         self.shapes = {name: (tuple(columns[name][0]), str(columns[name][1])) for name in needed}

@@ -13,7 +13,7 @@ from retrograd.data.report import Report
 from retrograd.data.tables.inputs import ArrayInputs
 from retrograd.data.texts.inputs import CorpusInputs, TextInputs
 from retrograd.ship.onnx.graph import TYPES, Graph, Value
-from retrograd.ship.onnx.inputs.door import Entrance
+from retrograd.ship.onnx.inputs.door import EXACT, Entrance
 
 X = "x"
 
@@ -24,6 +24,7 @@ class Scaled:
     def __init__(self, inputs: ArrayInputs, others: tuple[Entrance, ...]) -> None:
         assert inputs.scaling is not None
         self.inputs, self.scaling, self.others = inputs, inputs.scaling, others
+        self.rounded = np.array(self.scaling.floor) > 0 if self.scaling.floor else EXACT
 
     @property
     def entrances(self) -> tuple[Entrance, ...]:
@@ -57,20 +58,26 @@ class Scaled:
 
 
 class Images:
-    """Pixels as uint8 [rows, height, width, channels] in the network's size, scaled in the file."""
+    """Pixels as uint8 [rows, height, width, channels] in the network's size, scaled in the file.
 
-    def __init__(self, inputs: ImageInputs) -> None:
-        self.inputs = inputs
+    They are scaled in the numbers that the run read them in.
+    """
+
+    rounded = EXACT
+
+    def __init__(self, inputs: ImageInputs, dtype: str = "float32") -> None:
+        self.inputs, self.dtype = inputs, dtype
         form = inputs.form
         self.entrances = (Entrance("image", np.dtype(form.dtype).name, (form.height, form.width, form.channels)),)
 
     def write(self, graph: Graph) -> tuple[dict[str, Value], Value | None]:
-        """Add (pixels - offset) / scale in float32, channel by channel."""
+        """Add (pixels - offset) / scale, channel by channel."""
         graph.path = "pixels"
         name, scaling = graph.free("image"), self.inputs.scaling
-        x = graph.op("Cast", name, to=TYPES["float32"])
-        x = graph.op("Sub", x, np.array(scaling.offset, np.float32)) if any(scaling.offset) else x
-        x = graph.op("Div", x, np.array(scaling.scale, np.float32))
+        x = graph.op("Cast", name, to=TYPES[self.dtype])
+        x = graph.op("Sub", x, np.array(scaling.offset, self.dtype)) if any(scaling.offset) else x
+        x = graph.op("Div", x, np.array(scaling.scale, self.dtype))
+        x = graph.op("Cast", x, to=TYPES["float32"]) if self.dtype != "float32" else x
         return {X: Value(x, (1, *self.entrances[0].lengths))}, None
 
     def feed(self, rows: Any) -> dict[str, np.ndarray]:
@@ -86,6 +93,8 @@ class Images:
 
 class Identifiers:
     """Texts as identifiers [rows, length], 0 at the end; the mask follows, and the vocabulary is in the metadata."""
+
+    rounded = EXACT
 
     def __init__(self, inputs: TextInputs | CorpusInputs) -> None:
         self.inputs = inputs

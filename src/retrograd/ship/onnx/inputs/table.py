@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,22 @@ ROWS, ML_DOMAIN = "rows", "ai.onnx.ml"
 Numeric = NumberColumn | DateColumn | BooleanColumn
 
 
+@dataclass
+class Blocks:
+    """Features as they are made, float32 [rows, ...]; `places`: where those of a column stand, all side by side."""
+
+    names: list[str] = field(default_factory=list)
+    places: dict[str, list[int]] = field(default_factory=dict)
+    width: int = 0
+
+    def add(self, name: str, features: Mapping[str, list[int]], width: int) -> None:
+        """Add a block, with the places in it of each column's features."""
+        self.names.append(name)
+        for column, places in features.items():
+            self.places.setdefault(column, []).extend(self.width + i for i in places)
+        self.width += width
+
+
 class Cells:
     """Typed cells: numbers and dates (days since 1970) as float64 with NaN for a gap, truths and words as texts with
     "" for one. A table of numbers alone is one input, `rows`; else every column is an input of its name. With `text`
@@ -42,6 +58,7 @@ class Cells:
         self.numeric = [*numbers, *(c for c in self.columns if isinstance(c, DateColumn | BooleanColumn))]
         self.numbers = len(numbers)  # which stand first
         self.alike = self.numbers == len(self.columns)
+        self.rounded = np.array([rounded for column in self.columns for rounded in _rounded(column)], bool)
         if text:
             check_text(self.columns, notations)
 
@@ -73,51 +90,49 @@ class Cells:
         """Add the nodes: numbers in one matrix, each column of words by itself; then all features in their order."""
         graph.path = "cells"
         names = {entrance.name: graph.free(entrance.name) for entrance in self.entrances}
-        blocks: list[str] = []  # features, float32 [rows, ...]
-        places: dict[str, list[int]] = {}  # column -> where its features stand in the blocks side by side
-        codes: dict[str, str] = {}  # column -> uint8 [rows, 1]
-        width = 0
-
-        def add(block: str, features: Mapping[str, list[int]], wide: int) -> None:
-            nonlocal width
-            blocks.append(block)
-            for name, at in features.items():
-                places.setdefault(name, []).extend(width + i for i in at)
-            width += wide
-
+        blocks, columns = Blocks(), dict[str, Value]()
+        codes: dict[str, str] = {}  # column -> uint8 [rows, 1], or of all numbers [rows, numbers]
         if self.numeric:
-            values, present, read = self._numbers(graph, names)
-            add(values, {column.name: [i] for i, column in enumerate(self.numeric)}, len(self.numeric))
-            for dates in self.numeric:
-                if isinstance(dates, DateColumn) and dates.cycles:
-                    count = 2 * len(dates.cycles)
-                    add(self._waves(graph, dates, present), {dates.name: [*range(count)]}, count)
-            if any(column.flag for column in self.numeric):
-                flags = graph.op("Cast", graph.op("Not", present[1]), to=TYPES["float32"])
-                flagged = {column.name: [i] for i, column in enumerate(self.numeric) if column.flag}
-                add(flags, flagged, len(self.numeric))
-            codes |= dict.fromkeys((column.name for column in self.numeric), read)
-        others: dict[str, Value] = {}
+            codes |= self._write_numbers(graph, names, blocks)
         for column in self.columns:
             if isinstance(column, CategoryColumn):
                 identifier = self._identifier(graph, column, self._cells_of(graph, [column], names))
                 codes[column.name] = self._code_of_words(graph, identifier)
-                if column.embed:
-                    ids = graph.op("Cast", graph.op("Max", identifier, np.int64(0)), to=TYPES["int32"])
-                    others[column.name] = self._laid(graph, graph.reshape(ids, -1), (), "int32")
-                else:
-                    hot = graph.op("Equal", identifier, np.arange(1, len(column.words) + 1)[None])
-                    add(graph.op("Cast", hot, to=TYPES["float32"]), {column.name: [*range(len(column.words))]},
-                        len(column.words))  # fmt: skip
-                if column.flag:
-                    gap = graph.op("Equal", identifier, np.int64(-1))
-                    add(graph.op("Cast", gap, to=TYPES["float32"]), {column.name: [0]}, 1)
+                columns |= self._write_words(graph, column, identifier, blocks)
             elif isinstance(column, TextColumn):
-                others |= self._tokens(graph, column, names[column.tokens])
-        columns = dict(others)
+                columns |= self._tokens(graph, column, names[column.tokens])
         if self.inputs.features:
-            columns["x"] = self._in_order(graph, blocks, places, width)
+            columns["x"] = self._in_order(graph, blocks)
         return columns, self._codes(graph, codes)
+
+    def _write_numbers(self, g: Graph, names: Mapping[str, str], blocks: Blocks) -> dict[str, str]:
+        """Add the features of numbers, dates and truths; return what `cells` says of each such column."""
+        values, present, read = self._numbers(g, names)
+        blocks.add(values, {column.name: [i] for i, column in enumerate(self.numeric)}, len(self.numeric))
+        for dates in self.numeric:
+            if isinstance(dates, DateColumn) and dates.cycles:
+                count = 2 * len(dates.cycles)
+                blocks.add(self._waves(g, dates, present), {dates.name: [*range(count)]}, count)
+        if any(column.flag for column in self.numeric):
+            flags = g.op("Cast", g.op("Not", present[1]), to=TYPES["float32"])
+            flagged = {column.name: [i] for i, column in enumerate(self.numeric) if column.flag}
+            blocks.add(flags, flagged, len(self.numeric))
+        return dict.fromkeys((column.name for column in self.numeric), read)
+
+    def _write_words(self, g: Graph, column: CategoryColumn, identifier: str, blocks: Blocks) -> dict[str, Value]:
+        """Add the features of a column of words; return its column of identifiers, if it is embedded."""
+        ids: dict[str, Value] = {}
+        if column.embed:
+            known = g.op("Cast", g.op("Max", identifier, np.int64(0)), to=TYPES["int32"])
+            ids[column.name] = self._laid(g, g.reshape(known, -1), (), "int32")
+        else:
+            count = len(column.words)
+            hot = g.op("Cast", g.op("Equal", identifier, np.arange(1, count + 1)[None]), to=TYPES["float32"])
+            blocks.add(hot, {column.name: [*range(count)]}, count)
+        if column.flag:
+            gap = g.op("Cast", g.op("Equal", identifier, np.int64(-1)), to=TYPES["float32"])
+            blocks.add(gap, {column.name: [0]}, 1)
+        return ids
 
     def _numbers(self, g: Graph, names: Mapping[str, str]) -> tuple[str, tuple[str, str], str]:
         """Return the scaled numbers, (the filled ones, which were there), and what `cells` says of them."""
@@ -191,11 +206,11 @@ class Cells:
         mask = g.op("Not", g.op("Equal", name, np.int32(0)))
         return {column.tokens: Value(name, shape, dtype="int32"), column.mask: Value(mask, shape, dtype="bool")}
 
-    def _in_order(self, g: Graph, blocks: list[str], places: Mapping[str, list[int]], width: int) -> Value:
+    def _in_order(self, g: Graph, blocks: Blocks) -> Value:
         """Return the features in the order of the columns, float32 [rows, ..., features]."""
-        x = blocks[0] if len(blocks) == 1 else g.op("Concat", *blocks, axis=1)
-        order = [i for column in self.columns for i in places.get(column.name, ())]
-        x = x if order == [*range(width)] else g.op("Gather", x, np.array(order), axis=1)
+        x = blocks.names[0] if len(blocks.names) == 1 else g.op("Concat", *blocks.names, axis=1)
+        order = [i for column in self.columns for i in blocks.places.get(column.name, ())]
+        x = x if order == [*range(blocks.width)] else g.op("Gather", x, np.array(order), axis=1)
         return self._laid(g, x, (len(order),), "float32")
 
     def _laid(self, g: Graph, x: str, rest: tuple[int, ...], dtype: str) -> Value:
@@ -272,6 +287,14 @@ class Cells:
 def without_errors(inputs: TableInputs) -> TableInputs:
     """Return the inputs that take what they cannot read as missing, and fill every gap: as a file does."""
     return replace(inputs, invalid="missing", missing="mean" if inputs.missing == "error" else inputs.missing)
+
+
+def _rounded(column: FittedColumn) -> list[bool]:
+    """Return which features of a column are a logarithm, sine or cosine."""
+    values = [False] * len(column.value_features)
+    if isinstance(column, NumberColumn | DateColumn):
+        values = [not column.scaling.is_affine or feature != column.name for feature in column.value_features]
+    return [*values, False] if column.flag else values
 
 
 def spellings(words: tuple[str, ...], number: str) -> list[str]:

@@ -18,6 +18,7 @@ class Windows:
 
     def __init__(self, inputs: WindowInputs, notations: Any) -> None:
         self.inputs, self.cells = inputs, Cells(inputs.table, notations, (inputs.history,))
+        self.rounded = self.cells.rounded
 
     @property
     def entrances(self) -> tuple[Entrance, ...]:

@@ -1,0 +1,42 @@
+"""What a comparison with the run lets pass, and what it does not."""
+
+import numpy as np
+import pytest
+
+from retrograd.data.tables.scaling import Scaling
+from retrograd.data.tables.target import Labels, Quantities
+from retrograd.ship.distance import distance
+from retrograd.ship.verify import ALLOWED, alike_numbers, answers_apart, labels_apart
+
+TARGET = Labels("y", ("low", "middle", "high"), binary=False)
+NUMBERS = np.array([[1.0, 2.0], [3.0, np.nan]], np.float32)
+OFF = np.nextafter(NUMBERS, np.float32(9))
+
+
+def test_a_label_may_differ_only_where_the_run_finds_it_as_likely():
+    scores = np.array([[0.5, 0.5, 0.0], [0.2, 0.2, 0.6]])
+    wanted = np.array(["low", "high"])
+    assert labels_apart(TARGET, np.array(["middle", "high"]), wanted, scores) == 0
+    assert labels_apart(TARGET, np.array(["high", "high"]), wanted, scores) == 0.5  # beside the tie of two others
+    assert labels_apart(TARGET, np.array(["low", "middle"]), wanted, scores) == pytest.approx(0.4)
+    assert labels_apart(TARGET, np.array(["low", "other"]), wanted, scores) == np.inf
+
+
+def test_columns_are_the_same_to_the_last_bit_but_for_logarithms_and_sines():
+    assert alike_numbers(NUMBERS, NUMBERS, np.zeros(1, bool)).all()
+    assert not alike_numbers(OFF, NUMBERS, np.zeros(1, bool))[1, 0]
+    assert alike_numbers(OFF, NUMBERS, np.array([True, False])).tolist() == [[True, False], [True, True]]
+
+
+def test_one_infinite_number_hides_no_other():
+    wanted = np.array([1.0, np.inf])
+    assert distance(np.array([1.5, np.inf]), wanted) == 0.5
+    assert distance(np.array([1.0, 2.0]), wanted) == np.inf
+
+
+def test_a_small_quantity_does_not_hide_beside_a_large_one_or_below_1():
+    target = Quantities(("large", "small"), Scaling((0.0, 0.0), (1e6, 1e-7)))
+    wanted = np.array([[2e6, 3e-7]])
+    got = np.array([[2e6, 2e-7]])
+    assert distance(got, wanted) < ALLOWED < answers_apart(target, "values", got, wanted, got, {})
+    assert answers_apart(target, "values", wanted, wanted, got, {}) == 0
