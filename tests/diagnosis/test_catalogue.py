@@ -10,6 +10,7 @@ import retrograd
 from retrograd.diagnosis.catalogue import CATALOGUE
 from retrograd.diagnosis.symptom import symptoms
 from retrograd.explanation.manual.findings import thresholds_of
+from retrograd.explanation.manual.pages import manual
 
 ROOT = Path(retrograd.__file__).parent
 SOURCES = [*(ROOT / "diagnosis").rglob("*.py"), *(ROOT / "interop" / "torch").rglob("*.py")]
@@ -43,10 +44,34 @@ def test_every_threshold_that_a_rule_asks_for_is_in_the_catalogue_and_has_a_reas
     assert all(len(limit.reason) > 10 for kind in CATALOGUE.values() for limit in kind.thresholds.values())
 
 
+def asked():
+    """Every pair that some rule asks for; where a loop or a subclass fills it in, the words of the same file."""
+    for path, call in CALLS:
+        if getattr(call.func, "id", "") == "threshold":
+            words = {node.value for file, node in NODES if file == path and isinstance(node, ast.Constant)}
+            code, name = ({word.value} if isinstance(word, ast.Constant) else words for word in call.args)
+            yield from ((c, n) for c in code for n in name if c in CATALOGUE and n in CATALOGUE[c].thresholds)
+
+
+def test_every_threshold_of_the_catalogue_is_one_by_which_a_rule_judges():
+    assert set(asked()) == {(code, name) for code, kind in CATALOGUE.items() for name in kind.thresholds}
+
+
 def test_the_manual_gives_the_thresholds_of_a_symptom_and_no_others():
     assert [limit.value for limit in thresholds_of(symptoms["clipped"])] == [0.1]
     assert len(thresholds_of(symptoms["deep_saturation"])) == 4
     assert thresholds_of(symptoms["no_bias"]) == []
+    assert [limit.value for limit in thresholds_of(symptoms["unshuffled"])] == [0.9]
+    assert [limit.value for limit in thresholds_of(symptoms["bad_split"])] == [0.9, 0.02, 0.5]
+
+
+def test_every_threshold_is_on_the_page_of_its_code():
+    for code, kind in CATALOGUE.items():
+        page = " ".join(manual(code).split())
+        assert all(f"Threshold: {value:g} {reason}" in page for value, reason in kind.thresholds.values()), code
+    assert "Seen by `retrograd diagnose` as clipped, curvature" in manual("S07")
+    assert "Seen by `retrograd.torch.watch` in a training loop." in manual("S07")
+    assert "torch" not in manual("D12")
 
 
 @pytest.mark.parametrize("call", FINDINGS)

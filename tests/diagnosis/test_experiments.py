@@ -47,6 +47,7 @@ def test_a_rate_that_nothing_had_named_becomes_a_cause_of_its_own():
     first, *_ = ranked([finding("underfit", "raise_rate", 0.35)], "ill", [RATE])
     assert (first.name, first.code, first.path) == ("learning_rate", "S07", "optimizer.learning_rate")
     assert "too large: with 0.01" in first.message
+    assert first.form.format(**first.values) == first.message
     more, *_ = ranked([], "ill", [Experiment("more_updates", 0.5, 0.9, True)])
     assert (more.code, more.path) == ("S12", "training.epochs")
 

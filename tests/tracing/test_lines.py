@@ -41,6 +41,7 @@ BRANCHED = [
     rg.Residual([rg.Dense(2), rg.LogSoftmax()]),
     rg.Dropout(0.4),
 ]
+ALONG = [rg.Dense(4), rg.Reshape((2, 2)), rg.Softmax(1), rg.LogSoftmax((1, 2)), rg.Flatten(), rg.Dense(2)]
 ZOO = {
     "shared, momentum": (SHARED, rg.MeanSquaredError(), rg.SGD(0.1, momentum=0.9, nesterov=True), NUMBERS),
     "branched, adam": (BRANCHED, rg.MeanAbsoluteError(), rg.Adam(0.1, weight_decay=0.1, clip_global_norm=0.1), NUMBERS),
@@ -57,6 +58,7 @@ ZOO = {
         rg.Lion(0.1, weight_decay=0.1),
         BINARY,
     ),
+    "softmax along other axes": (ALONG, rg.MeanSquaredError(), rg.SGD(0.1), NUMBERS),
     "huber, adagrad": ([rg.Dense(2, "softplus")], rg.Huber(), rg.Adagrad(0.1, accumulate=2), NUMBERS),
 }
 PENALTIES = {"shared, momentum": (rg.L2(0.1), rg.L1(0.01, parameters="*/bias"))}

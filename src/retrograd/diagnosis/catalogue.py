@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 
 class Threshold(NamedTuple):
-    """From where on a quantity is a symptom; the reason continues the sentence that the number begins."""
+    """From where on a quantity is a symptom; the reason continues the sentence that the number begins.
+
+    It says what the number separates, or gives the arithmetic that leads to it.
+    """
 
     value: float
     reason: str
@@ -34,8 +37,7 @@ CATALOGUE: dict[str, Kind] = {
     "S01": _kind("softmax over one unit"),
     "S02": _kind("output activation that does not suit the loss"),
     "S03": _kind(
-        "targets out of range",
-        share=(0.01, "of the targets: a few wild ones are outliers, not another range"),
+        "targets out of range", share=(0.01, "of the targets: a few wild ones are outliers, not another range")
     ),
     "S04": _kind("loss for another task"),
     "S05": _kind("no nonlinearity between layers"),
@@ -48,10 +50,7 @@ CATALOGUE: dict[str, Kind] = {
     "S07": _kind(
         "learning rate",
         overshoot=(4.0, "times the stable rate: a rate just above it may still settle where the loss is flatter"),
-        standstill=(
-            10.0,
-            "for rate x curvature x updates: a direction a tenth as steep keeps e^-1 of its error",
-        ),
+        standstill=(10.0, "for rate x curvature x updates: a direction a tenth as steep keeps e^-1 of its error"),
         timid=(0.05, "of the stable rate: steps twenty times as long would be stable"),
         clipped=(0.1, "of the norm of the first weights: what moves less stays what was drawn"),
         largest_update=(3e-2, "of the weights: thirty times the usual 1e-3"),
@@ -70,7 +69,7 @@ CATALOGUE: dict[str, Kind] = {
     "S12": _kind(
         "too few updates",
         updates=(100, "updates: at the usual rate of 1e-3 they move a weight by 0.1, a third of what it may need"),
-        distance=(0.3, "for a weight to become another one: about the deviation of usual initial weights"),
+        distance=(0.3, "for a weight to become another one: the deviation of He's initial weights at 22 inputs"),
     ),
     "S13": _kind(
         "too narrow",
@@ -78,7 +77,7 @@ CATALOGUE: dict[str, Kind] = {
     ),
     "S14": _kind(
         "strong regularisation",
-        dropped=(0.5, "of the units, as in UMLAUT: more noise than signal"),
+        dropped=(0.5, "of the units: the noise, sqrt(p / (1 - p)) of a unit's value, is then as large as the value"),
         penalties=(1.0, "times the loss of the data: the penalties then decide where the weights go"),
     ),
     "S15": _kind("no bias"),
@@ -99,21 +98,20 @@ CATALOGUE: dict[str, Kind] = {
     ),
     "D02": _kind(
         "unscaled target",
-        spread=(
-            10.0,
-            "in deviation: initial outputs are of size 1, the squared error begins a hundredfold",
-        ),
+        spread=(10.0, "in deviation: initial outputs are of size 1, the squared error begins a hundredfold"),
         offset=(10.0, "in mean, and as many deviations: nearly all of the first error is the missing bias"),
     ),
     "D03": _kind(
-        "overscaled inputs",
-        spread=(1e-2, "in deviation: pixels divided by 255 have 0.3, divided twice 1e-3"),
+        "overscaled inputs", spread=(1e-2, "in deviation: pixels divided by 255 have 0.3, divided twice 1e-3")
     ),
     "D04": _kind("missing values", share=(0.3, "of the rows: one filled-in value then dominates the column")),
-    "D05": _kind("repeated features", correlation=(0.9999, "in correlation: what rounding to four digits leaves of 1")),
+    "D05": _kind(
+        "repeated features",
+        correlation=(0.9999, "in correlation: one gives the other, but for a seventieth of its deviation"),
+    ),
     "D06": _kind(
         "class imbalance",
-        ratio=(10.0, "to one, as in SageMaker Debugger: never answering the rare class is right for 91 %"),
+        ratio=(10.0, "to one: never answering the rare class is right for 91 %"),
     ),
     "D07": _kind(
         "nothing to learn",
@@ -133,15 +131,12 @@ CATALOGUE: dict[str, Kind] = {
     "D10": _kind("leaked answers", share=(0.05, "of the validation rows: their accuracy is too high by up to 0.05")),
     "D11": _kind("units without a class"),
     "D12": _kind("few rows", rows=(50, "rows: a share measured on ten held-out ones is known to 0.16")),
-    "D13": _kind("contradictory rows", share=(0.05, "of the rows: less bounds no score that is shown with two digits")),
+    "D13": _kind("contradictory rows", share=(0.05, "of the rows: no accuracy above 0.95 is then possible")),
     "D14": _kind("outliers", share=(0.5, "of a column's variance: a few cells then outweigh all the others")),
     "D15": _kind("orders of magnitude"),
     # the behaviour of a run
     "B01": _kind("not finite"),
-    "B02": _kind(
-        "divergence",
-        times=(3.0, "times the first loss; TheDeepChecker warns from twice to five times"),
-    ),
+    "B02": _kind("divergence", times=(3.0, "times the first loss: chance moves the loss of an epoch by less")),
     "B03": _kind(
         "stuck",
         near=(0.05, "of the way from a constant answer to a perfect one: a difference that verdicts do not count"),
@@ -149,7 +144,7 @@ CATALOGUE: dict[str, Kind] = {
     "B04": _kind(
         "vanishing gradients",
         per_layer=(0.5, "per layer: sigmoid leaves at most 0.25"),
-        overall=(1e-3, "of the last layer's relative gradient, as in AUTOTRAINER: a half at each of ten layers"),
+        overall=(1e-3, "of the last layer's relative gradient: a half at each of ten layers"),
     ),
     "B05": _kind(
         "exploding gradients",
@@ -157,11 +152,8 @@ CATALOGUE: dict[str, Kind] = {
         overall=(1e3, "in all: twice at each of ten layers"),
         growth=(10.0, "times the median of the first looks, while the loss does not fall"),
     ),
-    "B06": _kind(
-        "dead units",
-        share=(0.5, "of a layer's units, as in TheDeepChecker; DeepDiagnosis and AUTOTRAINER ask for 0.7"),
-    ),
-    "B07": _kind("saturation", share=(0.5, "of a layer's units, as in DeepDiagnosis")),
+    "B06": _kind("dead units", share=(0.5, "of a layer's units: it has then lost more than it keeps")),
+    "B07": _kind("saturation", share=(0.5, "of a layer's units: most of them then pass hardly any gradient")),
     "B08": _kind("parameters without gradient"),
     "B10": _kind(
         "oscillation",
@@ -172,9 +164,9 @@ CATALOGUE: dict[str, Kind] = {
     "B12": _kind(
         "overfitting",
         rise=(1.1, "times the smallest held-out loss"),
-        gap=(0.05, "of accuracy or R²: the difference that verdicts count as none"),
+        gap=(0.05, "of accuracy or R²: verdicts count differences up to here as none"),
     ),
-    "B13": _kind("underfitting", margin=(0.05, "of accuracy or R²: the difference that verdicts count as none")),
+    "B13": _kind("underfitting", margin=(0.05, "of accuracy or R²: verdicts count differences up to here as none")),
     "B14": _kind(
         "constant output",
         variance=(1e-3, "of the targets' variance: an R² of 0.001 is no answer"),
@@ -184,12 +176,12 @@ CATALOGUE: dict[str, Kind] = {
     "B17": _kind("wrong gradient"),
     "B20": _kind(
         "first loss",
-        times=(5.0, "times that of an uninformed prediction; TheDeepChecker warns from twice, but such networks learn"),
+        times=(5.0, "times that of an uninformed prediction: the first answers are sure of themselves, and wrong"),
     ),
     "B21": _kind("rows that are not memorised", score=(0.95, "in accuracy or R²: with 15 of 16 rows right it is 0.94")),
     "B25": _kind(
         "running averages of batch norm",
-        gain=(0.1, "of accuracy or R²: twice the difference that verdicts count as none"),
+        gain=(0.1, "of accuracy or R²: beyond what verdicts count as none, 0.05 and 0.1"),
         channels=(0.5, "of the channels are more than a deviation apart: single ones may be odd"),
     ),
     "G01": _kind(

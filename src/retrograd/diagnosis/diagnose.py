@@ -66,7 +66,7 @@ class Diagnosis:
             "name": self.program.config.name,
             "verdict": self.verdict.state,
             "sentence": self.verdict.sentence,
-            "evidence": [each._asdict() for each in self.verdict.evidence],
+            "evidence": [evidence._asdict() for evidence in self.verdict.evidence],
             "findings": [finding.plain() for finding in self.findings],
             "experiments": [experiment._asdict() for experiment in self.experiments],
         }
@@ -176,6 +176,5 @@ def look(program: Program, stages: tuple[str, ...]) -> Iterator[Finding]:
                     yield finding
     if "static" in stages and program.refusal is not None and not explained:
         for problem in program.refusal.problems:
-            yield Finding(
-                "refused", problem.where, f"{problem.message}; {problem.cure}".rstrip("; "), (), (), "fault", "", 0.5
-            )
+            message = f"{problem.message}; {problem.cure}".rstrip("; ")
+            yield Finding.of("refused", problem.where, message, {}, (), (), "fault", "", 0.5)

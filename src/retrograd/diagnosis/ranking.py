@@ -63,7 +63,8 @@ def _new_finding(experiment: Experiment, family: str, evidence: tuple[Evidence, 
     """Return the finding that an experiment makes where no other one had named its remedy."""
     if family == "more_updates":
         message = "training ends too early: with more updates, and nothing else changed, it learns"
-        return Finding("travel", UPDATES, message, evidence, (experiment.remedy,), "fault", "S12", SHOWN)
+        return Finding.of("travel", UPDATES, message, {}, evidence, (experiment.remedy,), "fault", "S12", SHOWN)
     size = "large" if family == "lower_rate" else "small"
-    message = f"the learning rate is too {size}: with {experiment.rate:.3g}, and nothing else changed, it learns"
-    return Finding("learning_rate", RATE, message, evidence, (experiment.remedy,), "fault", "S07", SHOWN)
+    form = "the learning rate is too {size}: with {rate:.3g}, and nothing else changed, it learns"
+    values = {"size": size, "rate": experiment.rate}
+    return Finding.of("learning_rate", RATE, form, values, evidence, (experiment.remedy,), "fault", "S07", SHOWN)

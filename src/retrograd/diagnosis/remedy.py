@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -18,7 +19,7 @@ from retrograd.training.config.config import RunConfig
 remedies: Registry[Remedy] = Registry("remedy")
 
 
-class Remedy:
+class Remedy(ABC):
     """A change of the configuration. `why` is the reason that is shown beside it.
 
     `cost` is how much it takes from the user's own choices, from 1 (a number) to 3 (another network): of repairs that
@@ -28,9 +29,9 @@ class Remedy:
     why: ClassVar[str]
     cost: ClassVar[int] = 1
 
+    @abstractmethod
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         """Return the changed configuration, or None where there is nothing to change."""
-        raise NotImplementedError(f"{type(self).__name__} must say in `change` what it changes")
 
 
 # ------------------------------------------------------------------------------------------- changing a configuration

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -19,7 +20,7 @@ symptoms: Registry[Symptom] = Registry("symptom")
 HEAD = [{"dense": {"units": 8, "activation": "relu"}}]  # how the networks of most examples begin
 
 
-class Symptom:
+class Symptom(ABC):
     """A rule. `find` yields what it sees in a program and judges nothing: an oddity of a network that learns is a note.
 
     `code` is the symptom's in the catalogue, `stage` what it needs: the configuration, the data, probes, or a run.
@@ -30,9 +31,9 @@ class Symptom:
     stage: ClassVar[Stage]
     by_chance: ClassVar[bool] = False
 
+    @abstractmethod
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the findings of this symptom."""
-        raise NotImplementedError(f"{type(self).__name__} must say in `find` what it looks for")
 
     def warned(self, program: Program, mistakes: Iterable[Mistake], *remedies: str) -> Iterator[Finding]:
         """Yield the mistakes that a rule by which training warns has seen."""

@@ -177,7 +177,7 @@ class Activation(Layer):
     """A function applied to each element, or along an axis, as softmax.
 
     `initializer` names the initial weights that keep the scale of signals through this activation; `steepest` is the
-    largest magnitude of its derivative, where that is known.
+    largest magnitude of its derivative, the same for all settings, where that is known.
     """
 
     initializer: ClassVar[str] = "glorot_uniform"

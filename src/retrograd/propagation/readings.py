@@ -61,7 +61,7 @@ class Health(NamedTuple):
 
 
 def look(network: Network, result: Pass, params: Mapping[str, Params]) -> Look:
-    """Return what readings are taken of. Pure: compiled with the pass, it costs the derivatives alone."""
+    """Return the tensors that readings are taken of. Pure: compiled with the pass, only the derivatives are new."""
     outputs = {node.name: result.outputs[node.name] for node in network.nodes}
     deltas = {name: result.deltas[name] for name in outputs if result.deltas.get(name) is not None}
     slopes = {
@@ -73,9 +73,9 @@ def look(network: Network, result: Pass, params: Mapping[str, Params]) -> Look:
 
 
 def health(network: Network, seen: Look) -> Health:
-    """Return the readings of a pass, computed by NumPy of its arrays, and inside of a compiled step by JAX.
+    """Return the readings of a pass: of NumPy's arrays at once, and of JAX's as a part of a program.
 
-    XLA compiles hundreds of small sums for seconds, which NumPy takes a millisecond for.
+    A program takes seconds to compile for the hundreds of small sums that NumPy works out in a millisecond.
     """
     with np.errstate(all="ignore"):
         return Health(
@@ -87,14 +87,14 @@ def health(network: Network, seen: Look) -> Health:
         )
 
 
-def numbers(x: Any) -> Any:
-    """Return the library whose functions compute with x: NumPy or JAX's counterpart."""
+def library_of(x: Any) -> Any:
+    """Return the library that x belongs to, `numpy` or `jax.numpy`: their functions have the same names."""
     return np if isinstance(x, (np.ndarray, np.generic)) else jnp
 
 
 def read(x: Any) -> Reading:
     """Return the reading of one tensor; rms and largest magnitude are those of its finite values."""
-    xp = numbers(x)
+    xp = library_of(x)
     finite = xp.isfinite(x)
     size = xp.where(finite, xp.abs(x.astype(np.float32)), np.float32(0))
     count = np.float32(max(x.size, 1))
@@ -108,7 +108,7 @@ def read(x: Any) -> Reading:
 
 def units(layer: Layer, slope: Any) -> Units:
     """Return how many of an activation's units are dead or saturated by its derivative at rows [rows, ..., units]."""
-    xp = numbers(slope)
+    xp = library_of(slope)
     size = xp.abs(slope).reshape(-1, slope.shape[-1])
     limit = SATURATED * steepest(layer)
     return Units(
@@ -130,14 +130,14 @@ def derivative(layer: Layer, params: Params, x: Array) -> Array:
 
 
 def steepest(layer: Layer) -> float:
-    """Return the largest derivative of an activation: as it says itself, or on a grid."""
+    """Return the largest magnitude of an activation's derivative: what its class states, or else what a grid shows."""
     known: float | None = getattr(layer, "steepest", None)
     return steepest_on_grid(layer) if known is None else known
 
 
 @functools.cache
 def steepest_on_grid(layer: Layer) -> float:
-    """Return the largest derivative of an activation at the points of a grid."""
+    """Return the largest magnitude of an activation's derivative at the points of a grid."""
 
     @jax.jit
     def largest() -> Array:

@@ -140,7 +140,7 @@ def _stopped_deltas(step: StepNumbers, f: Figures) -> Iterator[str]:
         slope = np.abs(np.asarray(node.slope, np.float64)).reshape(-1, node.slope.shape[-1])
         dead = int((slope.max(0) == 0).sum())
         if dead:
-            why = "every input is negative" if isinstance(node.layer, ReLU) else "the slope is 0"
+            why = "every input is negative" if node.layer == ReLU() else "the slope is 0"
             yield f"{node.path}: {dead} of {slope.shape[1]} units pass no delta back, {why} in all rows."
         elif slope.max() < 0.01:
             yield f"{node.path}: saturated, the steepest slope is {f.number(slope.max())}; deltas shrink by it."

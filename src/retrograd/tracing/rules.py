@@ -5,8 +5,10 @@ A layer's rules are filed here by its class, from outside: `@forward_lines.regis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import singledispatch
+from itertools import product
 
 import numpy as np
 
@@ -27,6 +29,7 @@ from retrograd.network.layers import (
     SpatialDropout,
     Tanh,
 )
+from retrograd.network.layers.shared.axes import axes_of
 from retrograd.present.exact import Figures
 from retrograd.tracing.lines import Line, Lines, Term, delta_key, entry, grad_key, indices, is_small, place
 from retrograd.tracing.numbers import NodeNumbers
@@ -118,7 +121,8 @@ def _(layer: Dense, node: NodeNumbers, f: Figures) -> dict[str, Lines]:
 def _(layer: Activation, node: NodeNumbers, f: Figures) -> Lines:
     if not layer.by_element:
         return []
-    write: Function = FUNCTIONS.get(layer, lambda f, x: f"{layer.kind}({f.number(x)})")
+    write = next((write for plain, write in FUNCTIONS if layer == plain), None)
+    write = write or (lambda f, x: f"{layer.kind}({f.number(x)})")
     return _each(node, lambda index: write(f, node.inputs[0][index]))
 
 
@@ -162,51 +166,40 @@ def _(layer: Identity, node: NodeNumbers, f: Figures) -> Lines:
 
 @forward_lines.register(Softmax)
 @forward_lines.register(LogSoftmax)
-def _(layer: Layer, node: NodeNumbers, f: Figures) -> Lines:
+def _(layer: Softmax | LogSoftmax, node: NodeNumbers, f: Figures) -> Lines:
     x, is_log = node.inputs[0], isinstance(layer, LogSoftmax)
+    summed = Summed(layer, x)
 
     def text(index: tuple[int, ...]) -> str:
-        below = " + ".join(f"exp({f.number(value)})" for value in x[index[:-1]])
+        below = " + ".join(f"exp({f.number(x[k])})" for k in summed.group(index))
         own = f.number(x[index])
         return f"{own} - log({below})" if is_log else f"exp({own}) / ({below})"
 
-    return _each(node, text, x.shape[-1])
+    return _each(node, text, summed.count)
 
 
 @backward_lines.register(Softmax)
-def _(layer: Softmax, node: NodeNumbers, f: Figures) -> list[Lines]:
-    y, dy = node.output, node.delta
-    if not is_small(y, y.shape[-1]):
-        return []
-
-    def line(index: tuple[int, ...]) -> Line:
-        row, i = index[:-1], index[-1]
-        among = f.sum(list(zip(dy[row], y[row], strict=True)))
-        jacobian = [float(y[index] * ((k == i) - y[(*row, k)])) for k in range(y.shape[-1])]
-        terms = tuple(
-            Term(((f"slope of softmax[{i}] by [{k}]", s),), delta_key(node.path, (*row, k)))
-            for k, s in enumerate(jacobian)
-        )
-        return _handed_back(node, 0, index, f"{f.number(y[index])}*({f.number(dy[index])} - ({among}))", terms)
-
-    return [[line(index) for index in indices(y)]]
-
-
 @backward_lines.register(LogSoftmax)
-def _(layer: LogSoftmax, node: NodeNumbers, f: Figures) -> list[Lines]:
-    y, dy = node.output, node.delta
-    if not is_small(y, y.shape[-1]):
+def _(layer: Softmax | LogSoftmax, node: NodeNumbers, f: Figures) -> list[Lines]:
+    y, dy, is_log = node.output, node.delta, isinstance(layer, LogSoftmax)
+    summed = Summed(layer, y)
+    if not is_small(y, summed.count):
         return []
 
     def line(index: tuple[int, ...]) -> Line:
-        row, i = index[:-1], index[-1]
-        jacobian = [float((k == i) - np.exp(y[index])) for k in range(y.shape[-1])]
+        group = summed.group(index)
+        own, dy_here, here = f.number(y[index]), f.number(dy[index]), summed.place(index)
+        if is_log:
+            slopes = [float((k == index) - np.exp(y[index])) for k in group]
+            text = f"{dy_here} - exp({own})*({f.sum([(dy[k],) for k in group])})"
+        else:
+            slopes = [float(y[k] * ((k == index) - y[index])) for k in group]
+            text = f"{own}*({dy_here} - ({f.sum([(dy[k], y[k]) for k in group])}))"
         terms = tuple(
-            Term(((f"slope of log_softmax[{k}] by [{i}]", s),), delta_key(node.path, (*row, k)))
-            for k, s in enumerate(jacobian)
+            Term(((f"slope of {layer.kind}{summed.place(k)} by {here}", slope),), delta_key(node.path, k))
+            for k, slope in zip(group, slopes, strict=True)
         )
-        among = f.sum([(value,) for value in dy[row]])
-        return _handed_back(node, 0, index, f"{f.number(dy[index])} - exp({f.number(y[index])})*({among})", terms)
+        return _handed_back(node, 0, index, text, terms)
 
     return [[line(index) for index in indices(y)]]
 
@@ -268,14 +261,31 @@ def _(layer: Layer, node: NodeNumbers, f: Figures) -> list[Lines]:
 
 Function = Callable[[Figures, float], str]
 Slope = Callable[[Figures, float, float], str]
-FUNCTIONS: Mapping[Layer, Function] = {
-    Sigmoid(): lambda f, x: f"1 / (1 + exp({f.number(-x)}))",
-    ReLU(): lambda f, x: f"max({f.number(x)}, 0)",
-}
+FUNCTIONS: Sequence[tuple[Layer, Function]] = (  # compared, not looked up: a layer of the user's own may have no hash
+    (Sigmoid(), lambda f, x: f"1 / (1 + exp({f.number(-x)}))"),
+    (ReLU(), lambda f, x: f"max({f.number(x)}, 0)"),
+)
 SLOPES: Mapping[type, Slope] = {
     Sigmoid: lambda f, y, s: f"{f.number(y)}*(1 - {f.number(y)})",
     Tanh: lambda f, y, s: f"(1 - {f.factor(y)}²)",
 }
+
+
+class Summed:
+    """The elements over which a softmax sums: those that differ from one another along its axes alone."""
+
+    def __init__(self, layer: Softmax | LogSoftmax, x: np.ndarray) -> None:
+        self.shape, self.axes = x.shape, axes_of(x, layer.axis)
+        self.count = math.prod(x.shape[axis] for axis in self.axes)
+
+    def group(self, index: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """Return the indices of the elements that are in one sum with this one, itself included."""
+        lengths = enumerate(self.shape)
+        return list(product(*(range(n) if axis in self.axes else (index[axis],) for axis, n in lengths)))
+
+    def place(self, index: tuple[int, ...]) -> str:
+        """Return which of them an index is, as in `[2]`."""
+        return f"[{', '.join(str(index[axis]) for axis in sorted(self.axes))}]"
 
 
 def _output(node: NodeNumbers, index: tuple[int, ...], text: str) -> Line:

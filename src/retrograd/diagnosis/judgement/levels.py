@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retrograd.data.dataset import Dataset
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.judgement.chance import Ranking, ranking, share_by_chance
 from retrograd.diagnosis.judgement.score import columns_of, mean_area, r_squared
 from retrograd.diagnosis.judgement.usual_rows import UsualRows
@@ -17,7 +18,7 @@ from retrograd.diagnosis.original_unit import comparable
 
 MOST_ROWS, MOST_FEATURES = 3_000, 4_000  # more than these are sampled: references are to take seconds
 FOLDS = 5  # as scikit-learn does by default
-LUCK = 0.05  # the usual level of a permutation test
+LUCK = threshold("D07", "chance")
 SURER = 0.01  # chance of the second test, which is asked only where the first one sees nothing
 FEW = 16  # rows of yes and no that are a truth table, even if not a whole one
 WORDS = {

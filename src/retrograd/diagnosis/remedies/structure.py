@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import abstractmethod
 from typing import Any
 
 from typing_extensions import override
@@ -95,9 +96,9 @@ class BatchNormMomentum(Remedy):
 class _HiddenActivations(Remedy):
     """Replace the activations of hidden layers."""
 
+    @abstractmethod
     def wanted(self, before: str) -> Activation | None:
         """Return the activation that takes the place of another one; None keeps it."""
-        raise NotImplementedError(f"{type(self).__name__} must say in `wanted` what replaces an activation")
 
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         last = output_index(config.network)

@@ -8,11 +8,10 @@ import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.catalogue import threshold
-from retrograd.diagnosis.data_facts import SORTED, STRANGERS
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
-APART = threshold("D08", "apart")
+SORTED, STRANGERS, APART = (threshold("D08", name) for name in ("neighbours", "unknown", "apart"))
 FEWEST = 20  # held-out rows: of fewer, parts drawn alike may differ as much
 TAIL = {"split": {"method": "time"}}
 

@@ -39,19 +39,21 @@ class BatchNormLag(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the score with running averages and with the statistics of the training rows, weights unchanged."""
-        norms = [node for node in program.graph.nodes
-                 if node.layer.kind == "batch_norm" and getattr(node.layer, "momentum", None) is not None]  # fmt: skip
-        if not norms or program.observed is None or program.observed.broken or program.data.y is None:
+        momenta = {
+            node.name: float(momentum)
+            for node in program.graph.nodes
+            if node.layer.kind == "batch_norm" and (momentum := getattr(node.layer, "momentum", None)) is not None
+        }
+        if not momenta or program.observed is None or program.observed.broken or program.data.y is None:
             return
         variables = program.observed.variables
-        momenta = {node.name: float(getattr(node.layer, "momentum", 0.1)) for node in norms}
         averaged, fresh = (
             program.observed.train_score,
             program.runs.scorer.score(_settled(program, variables, momenta), "train"),
         )
         if fresh - averaged > GAIN:
             yield self.finding(
-                program.graph.line(norms[0]),
+                program.graph.line(next(iter(momenta))),
                 "the weights score {fresh:.3g} on the training rows with the statistics of these rows, "
                 "and {score:.3g} with batch norm's running averages, which lag behind",
                 Evidence("training score with running averages", averaged),

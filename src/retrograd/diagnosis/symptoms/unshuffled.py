@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
-from retrograd.diagnosis.data_facts import SORTED
+from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
+SORTED = threshold("D08", "neighbours")
 TRAINING = {"epochs": 20, "batch_size": 16, "shuffle": False}
 IN_ORDER = {"order": True, "data": {"split": {"method": "none"}}}
 

@@ -37,10 +37,14 @@ def code_page(code: str) -> Iterator[str]:
     """Yield the title of a code and which of the two doctors see it."""
     yield f"{code}  (finding: {CATALOGUE[code].title})"
     yield ""
-    seen = [f"`retrograd diagnose` as {symptom}" for symptom in symptoms if symptoms[symptom].code == code]
-    yield from wrapped(f"Seen by {', '.join(seen) or '`retrograd.torch.watch` in a training loop'}.", "  ")
-    if not seen:
-        yield from _thresholds(CATALOGUE[code].thresholds.values())
+    seen = [symptom for symptom in symptoms if symptoms[symptom].code == code]
+    known = [limit for symptom in seen for limit in thresholds_of(symptoms[symptom])]
+    in_loops = [limit for limit in CATALOGUE[code].thresholds.values() if limit not in known]
+    if seen:
+        yield from wrapped(f"Seen by `retrograd diagnose` as {', '.join(seen)}.", "  ")
+    if in_loops or not seen:
+        yield from wrapped("Seen by `retrograd.torch.watch` in a training loop.", "  ")
+    yield from _thresholds(in_loops)
 
 
 def _thresholds(thresholds: Iterable[Threshold]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from retrograd.interop.torch.verdict import Verdict
 loop_faults: Registry[LoopFault] = Registry("loop fault")
 
 
-class LoopFault:
+class LoopFault(ABC):
     """A rule. A certain fault spoils or wastes training whatever the loss does; a symptom alarms only if it does.
 
     `code` is the fault's in the catalogue; `certain` says that the rule is an exact test of the loop itself.
@@ -23,9 +24,9 @@ class LoopFault:
     code: ClassVar[str]
     certain: ClassVar[bool] = True
 
+    @abstractmethod
     def find(self, journal: Journal) -> Iterator[Finding]:
         """Yield the findings of this fault."""
-        raise NotImplementedError(f"{type(self).__name__} must say in `find` what it looks for")
 
     def finding(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 from retrograd.present.exact import Figures
@@ -21,7 +22,7 @@ HEADINGS = {
 NOTICE = "What to notice"
 
 
-class Form:
+class Form(ABC):
     """Writes a trace; a subclass says how each part of it looks."""
 
     def __init__(self, f: Figures) -> None:
@@ -48,29 +49,29 @@ class Form:
             lines += [*self.heading(NOTICE), *self.points(remarks)]
         return "\n".join(line.rstrip() for line in [*lines, *self.foot()]) + "\n"
 
+    @abstractmethod
     def head(self, title: str, facts: Sequence[str]) -> Iterator[str]:
         """Yield the title and the sentences below it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def heading(self, name: str) -> Iterator[str]:
         """Yield the heading of a phase."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stop(self, section: Section) -> Iterator[str]:
         """Yield what a section is about, and its formula."""
-        raise NotImplementedError
 
+    @abstractmethod
     def words(self, text: str) -> Iterator[str]:
         """Yield a sentence."""
-        raise NotImplementedError
 
+    @abstractmethod
     def table(self, block: Table) -> Iterator[str]:
         """Yield a table."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sums(self, block: Sums) -> Iterator[str]:
         """Yield numbers written out."""
-        raise NotImplementedError
 
     def points(self, remarks: Sequence[str]) -> Iterator[str]:
         """Yield what to notice."""

@@ -14,16 +14,15 @@ from retrograd.base.compilation.programs import QUICKLY, Program
 from retrograd.network.layer import Params, Static
 from retrograd.network.network import Network
 from retrograd.present.numbers import number
-from retrograd.propagation.readings import Health, Look, Reading, Units, health, look, numbers
+from retrograd.propagation.readings import Health, Look, Reading, Units, health, library_of, look
 from retrograd.record.events import Health as HealthEvent
 from retrograd.update.step import SMALL_STEP, Stepper, TrainState, apply_gradients
 
 STEPS_BETWEEN = 160  # a reading costs up to 3 steps, and a dispatch of its own as much as some operations:
 DISPATCH = 5e7  # at most 2 % of the steps between two readings
 SOME, MANY = 20, 200  # readings of a run: so many of small steps take a tenth of a second; more would fill its events
-ON_HOST = 1e10  # operations; below, NumPy reads the tensors of a CPU in less time than the step takes
+ON_HOST = 1e10  # operations of a step; below, NumPy reads a CPU's tensors faster than it runs, and nothing is compiled
 DIGITS = 4
-
 TINY = 1e-12
 
 Quantities = dict[str, dict[str, Any]]  # quantity -> path of a node or parameter -> value
@@ -100,7 +99,7 @@ def _stacked(stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> t
 
 
 def _read(stepper: Stepper, seen: Look, after: Mapping[str, Params]) -> tuple[Health, Quantities]:
-    """Return the readings of NumPy's arrays, or inside of a program those of JAX's."""
+    """Return the readings of a step: of NumPy's arrays at once, and of JAX's as a part of a program."""
     with np.errstate(all="ignore"):
         ratios = {
             f"{node}/{name}": _norm([after[node][name] - value]) / _at_least_tiny(_norm([value]))
@@ -161,9 +160,9 @@ def sentence(readings: Readings) -> str:
 
 
 def _norm(tensors: Sequence[Any]) -> Any:
-    xp = numbers(tensors[0])
+    xp = library_of(tensors[0])
     return xp.sqrt(sum(xp.sum(xp.square(tensor.astype(np.float32))) for tensor in tensors))
 
 
 def _at_least_tiny(value: Any) -> Any:
-    return numbers(value).maximum(value, np.float32(TINY))
+    return library_of(value).maximum(value, np.float32(TINY))

@@ -13,7 +13,7 @@ from retrograd.interop.torch.journal import Journal
 from retrograd.interop.torch.place import assigned
 from retrograd.interop.torch.verdict import UP, goes_up, is_utility, judge, negated
 
-MOST = threshold("U01", "share")
+MOST, LATE = threshold("U01", "share"), threshold("U17", "share")
 
 
 @loop_faults.register("gradients_not_zeroed")
@@ -83,13 +83,13 @@ class GradientsChangedAfterStep(LoopFault):
     def find(self, journal: Journal) -> Iterator[Finding]:
         """Yield the line that comes too late."""
         late = journal.late_changes
-        if len(late) < 2 or len(late) < MOST * journal.looked_steps:
+        if len(late) < 2 or len(late) < LATE * journal.looked_steps:
             return
         place = max(set(late), key=late.count)
         yield self.finding(
             place,
             "this changes the gradients after optimizer.step() has used them: it has no effect",
-            Evidence("looks that saw it", late.count(place), MOST * journal.looked_steps),
+            Evidence("looks that saw it", late.count(place), LATE * journal.looked_steps),
             remedy="move this line between loss.backward() and optimizer.step()",
             confidence=0.97,
         )

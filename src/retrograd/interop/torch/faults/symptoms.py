@@ -34,12 +34,13 @@ class Stuck(LoopFault):
         if verdict.state != "ill" or journal.losses.nonfinite:
             return
         start, end = journal.losses.start(), journal.losses.end()
+        said = {fact.quantity: fact.value for fact in verdict.evidence}  # all of it, in the sentence
         grows = end > 1.5 * abs(start) and end > start  # less is the noise of minibatches
         yield self.finding(
             journal.places.get("backward"),
             "the loss grows: {sentence}" if grows else "the loop does not learn: {sentence}",
             *verdict.evidence,
-            values={"sentence": verdict.sentence, **{one.quantity: one.value for one in verdict.evidence}},
+            values={"sentence": verdict.sentence, **said},
             remedy="first check that it can memorise 16 rows; then the learning rate, scales, the loss",
             code="B02" if grows else "B03",
             confidence=0.3,

@@ -11,10 +11,7 @@ from retrograd.diagnosis.catalogue import threshold
 from retrograd.interop.torch.journal import Journal
 
 LOW = threshold("U12", "vanished")
-NOTHING, SOMETHING = (
-    0.02,
-    0.5,
-)  # of the largest rate: from down here to up there is a restart
+NOTHING, SOMETHING = 0.02, 0.5  # of the largest rate: from down here to up there is a restart
 MOST = 64  # optimizers known at a time
 
 

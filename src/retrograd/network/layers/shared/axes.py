@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import numpy as np
 from jax import Array
 
 from retrograd.base.annotations import Expect, Words
@@ -14,7 +15,7 @@ Axes = Annotated[Integer | tuple[Integer, ...], Expect("an integer, or a list of
 KEPT_AXIS = Words("whether the axis stays, with length 1", why="true: what follows expects (batch, features)")
 
 
-def axes_of(x: Array, axis: int | tuple[int, ...]) -> tuple[int, ...]:
+def axes_of(x: Array | np.ndarray, axis: int | tuple[int, ...]) -> tuple[int, ...]:
     """Return axes counted from 0; raise ShapeError unless all are there, each once, and none is the batch."""
     axes = (axis,) if isinstance(axis, int) else axis
     places = tuple(each % x.ndim for each in axes if -x.ndim <= each < x.ndim)
