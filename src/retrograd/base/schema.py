@@ -96,10 +96,7 @@ def _fields(cls: Any) -> tuple[SettingField, ...]:
 
 
 def unwritten(settings: Settings, method: str, more: str = "") -> NotImplementedError:
-    """Return the error for a method that a subclass must provide and does not.
-
-    An abstract class would name the method alone; whoever writes a layer of their own also reads what it returns.
-    """
+    """Return the error for a method that a subclass lacks; unlike an abstract class's, it says what to return."""
     return NotImplementedError(f"{type(settings).__name__} has no `{method}`" + (f", {more}" if more else ""))
 
 
