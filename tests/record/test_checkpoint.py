@@ -15,7 +15,7 @@ from retrograd.record.checkpoint import (
     write_checkpoint,
 )
 from retrograd.record.events import Epoch, Note, Started, beginning, read_events, write_event
-from retrograd.record.log import EventLog, Mark
+from retrograd.record.logs.log import EventLog, Mark
 from retrograd.record.model import load_model, save_model
 
 ARRAYS = {"train/params/dense/weight": np.arange(6.0, dtype=np.float32).reshape(2, 3), "train/step": np.array(7)}

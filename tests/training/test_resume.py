@@ -14,12 +14,13 @@ import pytest
 
 import retrograd as rg
 from retrograd.base.errors import ConfigError, DataError, ResourceError, RunInUseError, UsageError
+from retrograd.record import writer as writer_module
 from retrograd.record.checkpoint import Checkpoint, checkpoint_paths, read_checkpoint, write_checkpoint
 from retrograd.record.events import Epoch, Health, Intervention, Resumed, Stopped, read_events
 from retrograd.record.run import RunFolder
 from retrograd.record.sealed import NewerFormatError
 from retrograd.record.tree import digest
-from retrograd.record.writer import RunWriter
+from retrograd.record.writer import RunWriter, ask_to_stop
 from retrograd.training.checkpoints import newest
 from retrograd.training.config.config import plain_config
 from retrograd.training.loop import course as course_module
@@ -220,6 +221,21 @@ def test_an_interrupted_run_goes_on_where_it_was(whole, tmp_path, number):
     run = train_prepared(settings, folder=folder, readings=True, watchers=(interrupt,), returns_when_interrupted=True)
     assert run.stop.reason in ("interrupted", "terminated")
     assert len(checkpoint_paths(folder)) == 1
+    same(again(folder), whole)
+
+
+def test_a_run_that_was_asked_to_stop_by_a_file_goes_on_where_it_was(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(writer_module, "LOOK_SECONDS", 0.0)
+    folder = tmp_path / "run"
+
+    def ask(event):
+        if event.epoch == 3:
+            ask_to_stop(folder)
+
+    settings = prepared(checkpoint={"seconds": 1000.0, "keep": 1})
+    run = train_prepared(settings, folder=folder, readings=True, watchers=(ask,))  # nothing is raised: no signal came
+    assert run.stop.reason == "interrupted"
+    assert not (folder / "stop").exists()
     same(again(folder), whole)
 
 

@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import importlib.metadata
 import io
+import os
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -58,15 +59,18 @@ class Started(Event):
     number: int = 0
     flags: dict[str, str] = field(default_factory=dict)
     readings: bool = False  # whether the health of the layers is recorded
+    epochs: int = 0  # that are planned, and the steps that they take; 0: not known
+    steps: int = 0
+    process: int = 0  # that trains
 
     @classmethod
     def here(
         cls, name: str, task: str, seed: int, *, data_digest: str | None = None, device: str = "",
-        flags: Mapping[str, str] | None = None, readings: bool = False,
+        flags: Mapping[str, str] | None = None, readings: bool = False, epochs: int = 0, steps: int = 0,
     ) -> Started:  # fmt: skip
         """Return the event for this machine and the versions that are installed on it."""
         return cls(name, task, seed, data_digest, device, platform.platform(), versions(), flags=dict(flags or {}),
-                   readings=readings)  # fmt: skip
+                   readings=readings, epochs=epochs, steps=steps, process=os.getpid())  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -201,7 +205,7 @@ def read_events(path: Path, size: int | None = None) -> Iterator[Event]:
             if not line.endswith(b"\n") or (size is not None and stream.tell() > size):
                 return
             try:
-                event = _read_event(line)
+                event = parse_event(line)
             except ValueError as error:
                 raise DataError(f"not an event: {error}", where=f"{path}:{number}") from None
             if event is not None:
@@ -213,7 +217,7 @@ def beginning(path: Path) -> int:
     size = 0
     with open_regular(path) as stream, contextlib.suppress(ValueError):
         for line in _lines(stream):
-            if not line.endswith(b"\n") or not isinstance(_read_event(line), (Started, Note)):
+            if not line.endswith(b"\n") or not isinstance(parse_event(line), (Started, Note)):
                 break
             size += len(line)
     return size
@@ -223,7 +227,11 @@ def _lines(stream: io.BufferedReader) -> Iterator[bytes]:
     return iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b"")
 
 
-def _read_event(line: bytes) -> Event | None:
+def parse_event(line: bytes) -> Event | None:
+    """Return the event of a line; None for a kind that this version does not know.
+
+    Raises:  ValueError for what is no event
+    """
     plain = parse_json(line.decode())
     if not isinstance(plain, dict) or not isinstance(plain.get("kind"), str):
         raise ValueError("expected an object with its kind")

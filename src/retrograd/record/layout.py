@@ -6,3 +6,4 @@ PREDICTIONS, PLANE = "predictions.json", "plane.json"
 CHECKPOINTS, START = "checkpoints", "start.safetensors"  # a folder; and the weights of a warm start
 FILES = (MODEL, CONFIG, EVENTS, REPORT, DIAGNOSIS, REPAIR, PREDICTIONS, PLANE, CHECKPOINTS, START)
 MADE_AT_THE_END = (REPORT, PREDICTIONS, PLANE)
+STOP = "stop"  # a wish: the process that writes the run ends it where it is looked at

@@ -18,10 +18,11 @@ from typing import Literal
 
 from retrograd.base.errors import DataError, ResourceError, UsageError
 from retrograd.record.aside import has_aside, settle_if_free
-from retrograd.record.events import Epoch, Event, Metrics, Started, Stopped, beginning, read_events
+from retrograd.record.events import Epoch, Event, Metrics, Stopped, beginning, read_events
 from retrograd.record.files import read_text
 from retrograd.record.layout import CONFIG, EVENTS, MODEL, REPORT
 from retrograd.record.lock import is_locked
+from retrograd.record.logs.ends import read_ends
 
 __all__ = ["CONFIG", "EVENTS", "MODEL", "REPORT", "RunFolder", "RunSummary"]
 
@@ -43,6 +44,7 @@ class RunSummary:
     stop_reason: str | None = None
     problem: str = ""
     number: int = 0  # runs of one folder are numbered in the order of their starts
+    planned: int = 0  # epochs; 0: not known
 
 
 class RunFolder:
@@ -96,19 +98,12 @@ class RunFolder:
 
     def summary(self) -> RunSummary:
         """Return the run in one line."""
-        start: Started | None = None
-        stop: Stopped | None = None
-        epochs: dict[int, Epoch] = {}
-        for event in self.events():
-            if isinstance(event, Started):
-                start = event
-            elif isinstance(event, Epoch):
-                epochs[event.epoch] = event
-            elif isinstance(event, Stopped):
-                stop = event
-        last = next(reversed(epochs.values()), None)
-        best = epochs.get(stop.best_epoch, last) if stop and stop.best_epoch is not None else last
-        metrics = stop.metrics if stop and stop.metrics else best.metrics if best else None
+        start, last, stop = read_ends(self.path / EVENTS)
+        if stop and stop.metrics:
+            metrics: Metrics | None = stop.metrics
+        else:
+            best = self._epoch(stop.best_epoch) if stop and stop.best_epoch is not None else None
+            metrics = best.metrics if best else last.metrics if last else None
         end = stop or last
         return RunSummary(
             self.path,
@@ -121,7 +116,11 @@ class RunFolder:
             metrics=metrics,
             stop_reason=stop.reason if stop else None,
             number=start.number if start else 0,
+            planned=max(start.epochs if start else 0, end.epoch if end else 0),
         )
+
+    def _epoch(self, number: int) -> Epoch | None:
+        return next((event for event in self.events() if isinstance(event, Epoch) and event.epoch == number), None)
 
 
 def is_run(folder: Path) -> bool:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import math
+import os
 import shutil
+import time
 import unicodedata
 import warnings
 from collections.abc import Callable
@@ -17,12 +21,13 @@ from retrograd.record.aside import MARK, forget, has_aside, put_back, set_aside,
 from retrograd.record.checkpoint import Checkpoint, checkpoint_paths, forget_checkpoints, write_checkpoint
 from retrograd.record.events import Epoch, Event, Started, Stopped, write_event
 from retrograd.record.files import make_folder, refusal, remove, remove_temporary, temporary, write_file
-from retrograd.record.layout import CHECKPOINTS, CONFIG, EVENTS, FILES, MADE_AT_THE_END, MODEL
+from retrograd.record.layout import CHECKPOINTS, CONFIG, EVENTS, FILES, MADE_AT_THE_END, MODEL, STOP
 from retrograd.record.lock import LOCK, Lock, in_use, is_locked
-from retrograd.record.log import EventLog, Mark
+from retrograd.record.logs.log import EventLog, Mark
 from retrograd.record.run import RunFolder, is_run
 from retrograd.record.runs import next_number
 
+LOOK_SECONDS = 0.05
 MAX_NAME_BYTES = 100  # of the 255 that file systems allow
 
 Clock = Callable[[], datetime]
@@ -46,11 +51,13 @@ class RunWriter(RunFolder):
         self._unwritten: list[Event] = []  # what a disk refused, to be written once it takes it
         self.has_begun = goes_on  # whether anything was recorded that would be missed
         self._clock = clock
+        self._looked = 0.0  # seconds of a clock without a beginning, when a wish was looked for
         self._lock = Lock(self.path)
         try:
             remove_temporary(self.path)
             remove_temporary(self.path / CHECKPOINTS)
             settle(self.path)
+            (self.path / STOP).unlink(missing_ok=True)  # a wish of the past
             if goes_on:
                 self._config = self.config_text().encode()
             elif is_run(self.path):
@@ -207,12 +214,20 @@ class RunWriter(RunFolder):
                 for name in FILES:
                     remove(self.path / name)
                 if not put_back(self.path):
-                    (self.path / LOCK).unlink(missing_ok=True)
+                    for name in (LOCK, STOP):
+                        (self.path / name).unlink(missing_ok=True)
                     self.path.rmdir()
         except OSError:  # what cannot be removed stays
             pass
         finally:
             self.close()
+
+    def is_asked_to_stop(self) -> bool:
+        """Return whether somebody has asked the run to stop (see `ask_to_stop`); the folder is looked at now and then."""
+        now = time.monotonic()
+        if now - self._looked >= LOOK_SECONDS:
+            self._looked = now if not os.path.lexists(self.path / STOP) else math.inf
+        return self._looked == math.inf
 
     @property
     def replaces(self) -> bool:
@@ -222,6 +237,8 @@ class RunWriter(RunFolder):
     def close(self) -> None:
         """Let others write; a run without a recorded end counts as interrupted."""
         if not self._log.is_closed:
+            with contextlib.suppress(OSError):
+                (self.path / STOP).unlink(missing_ok=True)
             self._log.close()
             self._lock.release()
 
@@ -230,6 +247,14 @@ class RunWriter(RunFolder):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def ask_to_stop(run: Path) -> None:
+    """Ask the process that writes a run to end it, everything saved; it looks for that wherever training may end.
+
+    Raises:  ResourceError when the disk refuses
+    """
+    write_file(run / STOP, b"")
 
 
 def folder_name(name: str) -> str:
@@ -242,7 +267,7 @@ def folder_name(name: str) -> str:
 def _holds_run(path: Path) -> bool:
     """Whether a folder holds a run, or one that was set aside. Other people's files are nobody's to mix with."""
     try:
-        names = {entry.name for entry in path.iterdir()} - {LOCK, *(part.name for part in temporary(path))}
+        names = {entry.name for entry in path.iterdir()} - {LOCK, STOP, *(part.name for part in temporary(path))}
     except OSError as error:
         raise refusal(error, path) from None
     own = names & {CONFIG, EVENTS, MODEL} or {name for name in names if name.startswith(MARK)}

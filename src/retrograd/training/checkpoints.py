@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from retrograd.base.errors import ModelFileError, RetrogradWarning
 from retrograd.record.checkpoint import Checkpoint, checkpoint_paths, read_checkpoint
 from retrograd.record.events import Epoch, Event, Health, Intervention
-from retrograd.record.log import Mark
+from retrograd.record.logs.log import Mark
 from retrograd.record.sealed import NewerFormatError
 from retrograd.record.writer import RunWriter
 from retrograd.training.config.config import plain_config, portable

@@ -30,7 +30,7 @@ from retrograd.training.config.config import (
 from retrograd.training.ending import end, own_files, save, trained
 from retrograd.training.ensemble import further_members
 from retrograd.training.gradients import check_prepared, refuse_wrong
-from retrograd.training.interrupts import interruptible
+from retrograd.training.interrupts import Interrupts, interruptible
 from retrograd.training.loop.health import HealthWatch, sentence
 from retrograd.training.loop.keeping import Keeper
 from retrograd.training.loop.loop import Loop, Watcher
@@ -124,7 +124,7 @@ def train_prepared(
         begin(place, prepared, readings, notes)
         if started:
             started(prepared, place.path)
-        run = train_into(place, prepared, watchers, interrupts.asked, readings)
+        run = train_into(place, prepared, watchers, wishes(interrupts, place), readings)
     if not returns_when_interrupted:
         interrupts.pass_on(run.folder)
     return run
@@ -139,10 +139,16 @@ def begin(place: RunWriter, prepared: Prepared, readings: bool, notes: Sequence[
         (place.path / START).unlink(missing_ok=True)
     place.write_config(write_document(plain_config(portable(config))))
     place.record(Started.here(config.name, dataset.task, config.training.seed, data_digest=dataset.digest,
-                              device=jax.default_backend(), flags=number_flags(), readings=readings))  # fmt: skip
+                              device=jax.default_backend(), flags=number_flags(), readings=readings,
+                              epochs=config.training.epochs, steps=prepared.steps))  # fmt: skip
     files = [f"layers of {name}, sha256 {digest}" for name, digest in own_files(config).items()]
     for note in (*dataset.notes, *notes, *files, *(f"warning: {found}" for found in prepared.warnings())):
         place.record(Note(note))
+
+
+def wishes(interrupts: Interrupts, place: RunWriter) -> Callable[[], str | None]:
+    """Return what the loop asks for a reason to stop: a signal, or a wish in the run's folder."""
+    return lambda: interrupts.asked() or ("interrupted" if place.is_asked_to_stop() else None)
 
 
 def gradients_checked(prepared: Prepared) -> Iterator[str]:
