@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 
 import pytest
@@ -61,7 +62,7 @@ def test_sampled_epochs_lie_in_order_and_spread_over_the_run(tmp_path):
     numbers = [event.epoch for event in sampled_epochs(path, 20)]
     assert numbers == sorted(set(numbers))
     assert len(numbers) == 20
-    assert max(b - a for a, b in zip(numbers, numbers[1:], strict=False)) < 100
+    assert max(b - a for a, b in itertools.pairwise(numbers)) < 100
     assert sampled_epochs(log(tmp_path / "b", STARTED), 20) == []
 
 

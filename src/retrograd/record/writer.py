@@ -223,7 +223,7 @@ class RunWriter(RunFolder):
             self.close()
 
     def is_asked_to_stop(self) -> bool:
-        """Return whether somebody has asked the run to stop (see `ask_to_stop`); the folder is looked at now and then."""
+        """Return whether somebody has asked the run to stop (see `ask_to_stop`); it is looked for now and then."""
         now = time.monotonic()
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now if not os.path.lexists(self.path / STOP) else math.inf
