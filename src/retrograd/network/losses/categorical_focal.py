@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import jax.numpy as jnp
 from typing_extensions import override
@@ -57,6 +57,7 @@ class CategoricalFocal(Loss):
     ] = 0.25
     from_logits: Annotated[bool, FROM_LOGITS] = True
 
+    terms_for = "row"
     equations = Equations(
         forward="L = -1/n Σ_rows Σ_c a_c q_c (1 - p_c)^γ log p_c, p = softmax(y)",
         backward=("h_c = a_c q_c (1 - p_c)^γ (γ p_c log p_c / (1 - p_c) - 1)", "dL/dy_c = 1/n (h_c - p_c Σ_k h_k)"),
@@ -110,7 +111,3 @@ class CategoricalFocal(Loss):
         safe = jnp.where(p > CLIP, p, jnp.ones_like(p))
         by_p = mass * (self.gamma * bent / safe - inside * wrong**self.gamma / safe)
         return (by_p - jnp.sum(by_p * p, -1, keepdims=True)) / total
-
-    def term_shape(self, prediction: Any) -> tuple[int, ...]:
-        """Return the prediction's shape without the classes."""
-        return tuple(prediction.shape[:-1])

@@ -69,6 +69,7 @@ class CrossEntropy(Loss):
         bool, Words("whether probabilities are divided by their sum", why="true: rows that do not sum to 1 are made to")
     ] = True
 
+    terms_for = "row"
     equations = Equations(
         forward="L = -1/n Σ_rows Σ_c w_c q_c log p_c, p = softmax(y), n = Σ_rows w_t",
         backward=("dL/dy_c = 1/n (p_c Σ_k w_k q_k - w_c q_c), which is (p - onehot(t))/n for plain labels",),
@@ -146,10 +147,6 @@ class CrossEntropy(Loss):
         weights = weights_of(self.class_weights, y)
         safe, valid = read_labels(labels[..., None], y.shape[-1], self.ignored, weights.dtype)
         return _Rows(safe, valid * weights[safe], valid * beside(weights, y) * (self.label_smoothing / y.shape[-1]))
-
-    def term_shape(self, prediction: Any) -> tuple[int, ...]:
-        """Return the prediction's shape without the classes."""
-        return tuple(prediction.shape[:-1])
 
     def count(self, prediction: Any, target: Any, *further: Any) -> Array:
         """Return the sum of w_t over the rows that are kept; for a target of probabilities, the number of rows."""

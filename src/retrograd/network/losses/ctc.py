@@ -72,6 +72,7 @@ class CTC(Loss):
         ),
     ] = False
 
+    terms_for = "example"
     equations = Equations(
         forward="L = -1/n Σ log P; α(t, s) = y'(t, s) (α(t-1, s) + α(t-1, s-1) + α(t-1, s-2) where s may be "
         "skipped to), P = α(T, last) + α(T, last but one)",
@@ -142,7 +143,3 @@ class CTC(Loss):
         if not jnp.issubdtype(inputs[1].dtype, jnp.integer):
             raise DataTypeError(f"class labels must be integers, found {inputs[1].dtype}", cure=NUMBER_FROM_0)
         return (*inputs[:2], *lengths), Further(None, weights[0] if weights else None)
-
-    def term_shape(self, prediction: Any) -> tuple[int, ...]:
-        """Return one term a sequence."""
-        return tuple(prediction.shape[:1])

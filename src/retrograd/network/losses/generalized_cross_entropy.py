@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import jax.numpy as jnp
 from pydantic import Field
@@ -47,6 +47,7 @@ class GeneralizedCrossEntropy(Loss):
         ),
     ] = 0.7
 
+    terms_for = "row"
     equations = Equations(
         forward="L = 1/n Σ_rows Σ_c t_c (1 - p_c^q) / q, p = softmax(y)",
         backward=("dL/dy_c = 1/n (p_c Σ_k t_k p_k^q - t_c p_c^q)",),
@@ -66,7 +67,3 @@ class GeneralizedCrossEntropy(Loss):
         """p_c Σ_k t_k p_k^q - t_c p_c^q."""
         p, mass = kept
         return p * jnp.sum(mass, -1, keepdims=True) - mass
-
-    def term_shape(self, prediction: Any) -> tuple[int, ...]:
-        """Return the prediction's shape without the classes."""
-        return tuple(prediction.shape[:-1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import jax.numpy as jnp
 from typing_extensions import override
@@ -42,6 +42,7 @@ class KLDivergence(Loss):
 
     from_logits: Annotated[bool, FROM_LOGITS] = True
 
+    terms_for = "row"
     equations = Equations(
         forward="L = 1/n Σ_rows Σ_c q_c (log q_c - log p_c), p = softmax(y)",
         backward=("dL/dy_c = 1/n (p_c Σ_k q_k - q_c)",),
@@ -81,7 +82,3 @@ class KLDivergence(Loss):
         if self.from_logits:
             return p * jnp.sum(q, -1, keepdims=True) - q
         return -q / jnp.where(q == 0, jnp.ones_like(p), p)
-
-    def term_shape(self, prediction: Any) -> tuple[int, ...]:
-        """Return the prediction's shape without the classes."""
-        return tuple(prediction.shape[:-1])

@@ -74,6 +74,7 @@ class Loss(Layer):
 
     open_numbers: ClassVar[tuple[str, ...]] = ("label_smoothing",)
     mixes_batch: ClassVar[bool] = True
+    terms_for: ClassVar[Literal["element", "row", "example"]] = "element"  # of the prediction; a row has all classes
     predictions: ClassVar[int] = 1  # how many inputs, the first ones, are compared and receive a delta
     targets: ClassVar[int] = 1  # how many constants follow them, before mask and sample weight
 
@@ -119,7 +120,8 @@ class Loss(Layer):
 
     def term_shape(self, prediction: Any) -> tuple[int, ...]:
         """Return the shape of the terms."""
-        return tuple(prediction.shape)
+        shape = tuple(prediction.shape)
+        return {"element": shape, "row": shape[:-1], "example": shape[:1]}[self.terms_for]
 
     def count(self, *inputs: Any) -> Array:
         """Return what the mean divides by, so that micro-batches can be weighed against the whole batch.

@@ -49,6 +49,7 @@ class NLL(Loss):
     class_weights: Annotated[tuple[NonNegativeFloat, ...], Words("weight of each class", why="all alike")] = ()
     ignored: Annotated[Integer | None, Words("the label of rows that do not count")] = None
 
+    terms_for = "row"
     equations = Equations(
         forward="L = -1/n Σ_rows w_t y_t, n = Σ_rows w_t",
         backward=("dL/dy_t = -1/n w_t, 0 at the other classes",),
@@ -66,10 +67,6 @@ class NLL(Loss):
     def slopes(self, kept: Classes) -> Classes:
         """-w_t at the row's class, else 0."""
         return kept
-
-    def term_shape(self, prediction: Any) -> tuple[int, ...]:
-        """Return the prediction's shape without the classes."""
-        return tuple(prediction.shape[:-1])
 
     def count(self, prediction: Any, target: Any, *further: Any) -> Array:
         """Return the sum of w_t over the rows that are kept."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import jax.numpy as jnp
 from jax import Array
@@ -26,6 +26,8 @@ class Regional(Loss):
     background: Annotated[bool, Words("whether class 0 counts")] = True
     ignored: Annotated[Integer | None, Words("the label of rows that do not count")] = None
     from_logits: Annotated[bool, FROM_LOGITS] = True
+
+    terms_for = "example"
 
     def regions(self, y: Array, t: Array) -> tuple[Array, Array, Array]:
         """Return the predicted and the true regions, and which places count."""
@@ -57,10 +59,6 @@ class Regional(Loss):
         if not jnp.issubdtype(target.dtype, jnp.integer):
             raise ShapeError(f"labels of {classes} classes are integers, found {target.dtype}")
         return target
-
-    def term_shape(self, prediction: Any) -> tuple[int, ...]:
-        """Return one term an example."""
-        return tuple(prediction.shape[:1])
 
     def _target(self, t: Array, y: Array) -> tuple[Array, Array]:
         """Return the true regions [batch, ..., classes] and which places count [batch, ..., 1]."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 from typing_extensions import override
@@ -33,6 +33,7 @@ class CategoricalHinge(Loss):
     See:     Crammer & Singer 2001; Keras's categorical_hinge, in which a best other class below 0 counts as 0.
     """
 
+    terms_for = "row"
     equations = Equations(
         forward="L = 1/n Σ_rows max(0, 1 + max((1 - t) y) - Σ t y)",
         backward=("dL/dy_c = 1/n ((1 - t_c) [c is the best other class] - t_c) where the margin is missed, else 0",),
@@ -52,7 +53,3 @@ class CategoricalHinge(Loss):
     def slopes(self, kept: Classes) -> Classes:
         """-1 at the right class, 1 at the best other one, where the margin is missed."""
         return kept
-
-    def term_shape(self, prediction: Any) -> tuple[int, ...]:
-        """Return the prediction's shape without the classes."""
-        return tuple(prediction.shape[:-1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 from typing_extensions import override
@@ -32,6 +32,7 @@ class MultiLabelMargin(Loss):
     See:     PyTorch's multilabel_margin_loss, which lists the labels that are there and fills up with -1.
     """
 
+    terms_for = "row"
     equations = Equations(
         forward="L = 1/n Σ_rows 1/C Σ over j there, k not there of max(0, 1 - y_j + y_k)",
         backward=("dL/dy = 1/n 1/C (how many pairs miss the margin), negative for labels that are there",),
@@ -51,7 +52,3 @@ class MultiLabelMargin(Loss):
     def slopes(self, kept: Classes) -> Classes:
         """How many pairs miss the margin, negative for labels that are there, divided by the classes."""
         return kept
-
-    def term_shape(self, prediction: Any) -> tuple[int, ...]:
-        """Return the prediction's shape without the classes."""
-        return tuple(prediction.shape[:-1])

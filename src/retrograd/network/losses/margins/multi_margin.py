@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import jax.numpy as jnp
 from typing_extensions import override
@@ -47,6 +47,7 @@ class MultiMargin(Loss):
     ] = 1.0
     class_weights: Annotated[tuple[NonNegativeFloat, ...], Words("weight of each class", why="all alike")] = ()
 
+    terms_for = "row"
     equations = Equations(
         forward="L = 1/n Σ_rows w_t 1/C Σ over c ≠ t of max(0, margin - y_t + y_c)^p",
         backward=("g_c = 1/n w_t p/C max(0, margin - y_t + y_c)^(p-1), 0 at t", "dL/dy_c = g_c, at t -Σ g_c"),
@@ -65,7 +66,3 @@ class MultiMargin(Loss):
         """What each wrong class lacks; at the right one the negative sum."""
         slope, t = kept
         return slope - t * jnp.sum(slope, -1, keepdims=True)
-
-    def term_shape(self, prediction: Any) -> tuple[int, ...]:
-        """Return the prediction's shape without the classes."""
-        return tuple(prediction.shape[:-1])

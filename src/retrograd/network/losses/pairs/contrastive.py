@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import jax.numpy as jnp
 from jax import Array
@@ -52,6 +52,7 @@ class Contrastive(Loss):
     ] = 1.0
 
     predictions = 2
+    terms_for = "example"
     equations = Equations(
         forward="L = 1/n Σ (t d²/2 + (1 - t) max(0, margin - d)²/2), d = |a - b|",
         backward=("da = 1/n (t d - (1 - t) max(0, margin - d)) (a - b)/d", "db = -da"),
@@ -74,7 +75,3 @@ class Contrastive(Loss):
     def read(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         """Return the two embeddings and the label [batch]."""
         return read_pair(inputs)
-
-    def term_shape(self, prediction: Any) -> tuple[int, ...]:
-        """Return one term a pair."""
-        return tuple(prediction.shape[:1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
@@ -30,6 +30,7 @@ class CosineDistance(Loss):
     See:     Keras's CosineSimilarity loss is this one minus 1.
     """
 
+    terms_for = "row"
     equations = Equations(
         forward="L = 1/n Σ_rows (1 - y t / (|y| |t|))",
         backward=("dL/dy = 1/n (cos y/|y| - t/|t|) / |y|",),
@@ -45,7 +46,3 @@ class CosineDistance(Loss):
     def slopes(self, kept: Classes) -> Classes:
         """(cos y/|y| - t/|t|) / |y|."""
         return kept
-
-    def term_shape(self, prediction: Any) -> tuple[int, ...]:
-        """Return the prediction's shape without the features."""
-        return tuple(prediction.shape[:-1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import jax.numpy as jnp
 from jax import Array
@@ -53,6 +53,7 @@ class CosineEmbedding(Loss):
     ] = 0.0
 
     predictions = 2
+    terms_for = "example"
     equations = Equations(
         forward="L = 1/n Σ (1 - cos where t > 0, else max(0, cos - margin)), cos = a b / (|a| |b|)",
         backward=(
@@ -78,7 +79,3 @@ class CosineEmbedding(Loss):
     def read(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         """Return the two embeddings and the label [batch]."""
         return read_pair(inputs)
-
-    def term_shape(self, prediction: Any) -> tuple[int, ...]:
-        """Return one term a pair."""
-        return tuple(prediction.shape[:1])

@@ -53,6 +53,7 @@ class InfoNCE(Loss):
 
     predictions = 2
     targets = 0
+    terms_for = "example"
     equations = Equations(
         forward="L = -1/n Σ_i log p_ii, p = softmax over rows of S, S = â b̂ᵀ / τ, â = a/|a|, b̂ = b/|b|",
         backward=(
@@ -106,10 +107,6 @@ class InfoNCE(Loss):
         slopes = slopes * (dy * factor / self.temperature)
         deltas = (_unit_back(a, slopes @ b[0]), _unit_back(b, slopes.T @ a[0]))
         return Backward(tuple(delta.astype(dtype) for delta, dtype in zip(deltas, static.value, strict=True)))
-
-    def term_shape(self, prediction: Any) -> tuple[int, ...]:
-        """Return one term a pair."""
-        return tuple(prediction.shape[:1])
 
 
 def _unit_back(tape: tuple[Array, Array], dy: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import jax.numpy as jnp
 from jax import Array
@@ -62,6 +62,7 @@ class Triplet(Loss):
 
     predictions = 3
     targets = 0
+    terms_for = "example"
     equations = Equations(
         forward="L = 1/n Σ max(0, |a - p| - |a - q| + margin)",
         backward=(
@@ -112,7 +113,3 @@ class Triplet(Loss):
     def read(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         """Return the three embeddings."""
         return read_embeddings(inputs)
-
-    def term_shape(self, prediction: Any) -> tuple[int, ...]:
-        """Return one term a triplet."""
-        return tuple(prediction.shape[:1])
