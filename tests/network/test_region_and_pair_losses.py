@@ -11,7 +11,9 @@ from retrograd.base.schema import parse
 from retrograd.network.layer import Context, Spec
 from retrograd.network.losses import (
     CTC,
+    NLL,
     BinaryCrossEntropy,
+    CategoricalFocal,
     Contrastive,
     CrossEntropy,
     Dice,
@@ -19,6 +21,7 @@ from retrograd.network.losses import (
     InfoNCE,
     KLDivergence,
     MeanSquaredError,
+    MultiMargin,
     Triplet,
 )
 from retrograd.propagation.objective import Objective
@@ -208,6 +211,9 @@ def test_a_target_that_nobody_knows_is_named():
     [
         (Dice(), 3, np.array([[0, 3]]), r"label 3 out of range \[0, 3\)"),
         (CTC(), 3, np.array([[0, -1]]), r"label -1 out of range \[0, 3\)"),
+        (CategoricalFocal(), 3, np.array([1, 3]), r"label 3 out of range \[0, 3\)"),
+        (MultiMargin(), 3, np.array([1, 3]), r"label 3 out of range \[0, 3\)"),
+        (NLL(ignored=-1), 3, np.array([-1, 3]), r"label 3 out of range \[0, 3\)"),
         (Focal(), 1, np.array([[0.0], [2.0]]), "numbers from 0 to 1, found 2"),
     ],
 )

@@ -58,6 +58,7 @@ class CategoricalFocal(Loss):
     from_logits: Annotated[bool, FROM_LOGITS] = True
 
     terms_for = "row"
+    takes_labels = True
     equations = Equations(
         forward="L = -1/n Σ_rows Σ_c a_c q_c (1 - p_c)^γ log p_c, p = softmax(y)",
         backward=("h_c = a_c q_c (1 - p_c)^γ (γ p_c log p_c / (1 - p_c) - 1)", "dL/dy_c = 1/n (h_c - p_c Σ_k h_k)"),

@@ -70,6 +70,7 @@ class CrossEntropy(Loss):
     ] = True
 
     terms_for = "row"
+    takes_labels = True
     equations = Equations(
         forward="L = -1/n Σ_rows Σ_c w_c q_c log p_c, p = softmax(y), n = Σ_rows w_t",
         backward=("dL/dy_c = 1/n (p_c Σ_k w_k q_k - w_c q_c), which is (p - onehot(t))/n for plain labels",),

@@ -73,6 +73,7 @@ class CTC(Loss):
     ] = False
 
     terms_for = "example"
+    takes_labels = True
     equations = Equations(
         forward="L = -1/n Σ log P; α(t, s) = y'(t, s) (α(t-1, s) + α(t-1, s-1) + α(t-1, s-2) where s may be "
         "skipped to), P = α(T, last) + α(T, last but one)",

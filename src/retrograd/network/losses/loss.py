@@ -75,6 +75,7 @@ class Loss(Layer):
     open_numbers: ClassVar[tuple[str, ...]] = ("label_smoothing",)
     mixes_batch: ClassVar[bool] = True
     terms_for: ClassVar[Literal["element", "row", "example"]] = "element"  # of the prediction; a row has all classes
+    takes_labels: ClassVar[bool] = False  # whether a target of integers numbers the outputs of a row
     predictions: ClassVar[int] = 1  # how many inputs, the first ones, are compared and receive a delta
     targets: ClassVar[int] = 1  # how many constants follow them, before mask and sample weight
 

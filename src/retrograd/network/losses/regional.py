@@ -28,6 +28,7 @@ class Regional(Loss):
     from_logits: Annotated[bool, FROM_LOGITS] = True
 
     terms_for = "example"
+    takes_labels = True
 
     def regions(self, y: Array, t: Array) -> tuple[Array, Array, Array]:
         """Return the predicted and the true regions, and which places count."""

@@ -11,8 +11,6 @@ from retrograd.network.layers.embedding import Embedding
 from retrograd.network.located import located
 from retrograd.network.losses.binary_cross_entropy import BinaryCrossEntropy
 from retrograd.network.losses.cross_entropy import CrossEntropy
-from retrograd.network.losses.ctc import CTC
-from retrograd.network.losses.dice import Dice
 from retrograd.network.losses.focal import Focal
 from retrograd.network.losses.labels import check_labels
 from retrograd.network.network import Network
@@ -50,7 +48,7 @@ def check_targets(objective: Objective, units: int, columns: Columns) -> None:
         if isinstance(loss, CrossEntropy) and units == 1:
             cure = "choose the loss binary_cross_entropy, or a unit for each class"
             raise ShapeError("a single unit has nothing to be compared with", cure=cure)
-        if isinstance(loss, CrossEntropy | Dice | CTC) and target.dtype.kind in "iu" and units > 1:
+        if getattr(loss, "takes_labels", False) and target.dtype.kind in "iu" and units > 1:
             check_labels(target, units, getattr(loss, "ignored", None))
         if isinstance(loss, BinaryCrossEntropy | Focal):
             _check_answers(target)
