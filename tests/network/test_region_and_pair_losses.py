@@ -23,6 +23,7 @@ from retrograd.network.losses import (
     MeanSquaredError,
     MultiMargin,
     Triplet,
+    losses,
 )
 from retrograd.propagation.objective import Objective
 from retrograd.propagation.one_layer import adjoint, run_layer
@@ -223,8 +224,13 @@ def test_targets_that_a_compiled_pass_could_not_report_are_refused(loss, units, 
     check_targets(Objective("loss", loss, ("out", "y")), units, {"y": np.clip(target, 0, 1)})
 
 
-def test_a_classifier_trained_with_focal_gives_logits():
-    assert gives_logits(Focal())
+def test_a_classifier_trained_on_scores_gives_logits():
+    on_scores = {name for name in losses if gives_logits(losses[name]())}
+    assert on_scores == {
+        "binary_cross_entropy", "categorical_focal", "categorical_hinge", "cross_entropy", "dice", "focal",
+        "generalized_cross_entropy", "hinge", "kl_divergence", "multi_label_margin", "multi_margin", "nll", "tversky",
+    }  # fmt: skip
+    assert not gives_logits(Focal(from_logits=False))
 
 
 def test_a_single_loss_takes_its_settings():

@@ -48,7 +48,7 @@ class GeneralizedCrossEntropy(Loss):
     ] = 0.7
 
     terms_for = "row"
-    takes_labels = True
+    takes_labels = reads_scores = True
     equations = Equations(
         forward="L = 1/n Σ_rows Σ_c t_c (1 - p_c^q) / q, p = softmax(y)",
         backward=("dL/dy_c = 1/n (p_c Σ_k t_k p_k^q - t_c p_c^q)",),

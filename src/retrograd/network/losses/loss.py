@@ -76,6 +76,7 @@ class Loss(Layer):
     mixes_batch: ClassVar[bool] = True
     terms_for: ClassVar[Literal["element", "row", "example"]] = "element"  # of the prediction; a row has all classes
     takes_labels: ClassVar[bool] = False  # whether a target of integers numbers the outputs of a row
+    reads_scores: ClassVar[bool] = False  # of which softmax or sigmoid makes shares; a loss may have `from_logits` too
     predictions: ClassVar[int] = 1  # how many inputs, the first ones, are compared and receive a delta
     targets: ClassVar[int] = 1  # how many constants follow them, before mask and sample weight
 

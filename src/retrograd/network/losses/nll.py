@@ -50,7 +50,7 @@ class NLL(Loss):
     ignored: Annotated[Integer | None, Words("the label of rows that do not count")] = None
 
     terms_for = "row"
-    takes_labels = True
+    takes_labels = reads_scores = True
     equations = Equations(
         forward="L = -1/n Σ_rows w_t y_t, n = Σ_rows w_t",
         backward=("dL/dy_t = -1/n w_t, 0 at the other classes",),

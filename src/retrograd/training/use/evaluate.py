@@ -220,4 +220,4 @@ def filled_up(column: np.ndarray) -> np.ndarray:
 
 def gives_logits(loss: Loss | Any) -> bool:
     """Return whether a network trained with this loss puts out logits (a hinge's scores count as such)."""
-    return bool(getattr(loss, "from_logits", loss.kind == "hinge"))
+    return bool(getattr(loss, "from_logits", getattr(loss, "reads_scores", False)))

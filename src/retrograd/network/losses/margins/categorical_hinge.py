@@ -34,7 +34,7 @@ class CategoricalHinge(Loss):
     """
 
     terms_for = "row"
-    takes_labels = True
+    takes_labels = reads_scores = True
     equations = Equations(
         forward="L = 1/n Σ_rows max(0, 1 + max((1 - t) y) - Σ t y)",
         backward=("dL/dy_c = 1/n ((1 - t_c) [c is the best other class] - t_c) where the margin is missed, else 0",),

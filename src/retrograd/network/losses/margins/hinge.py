@@ -42,6 +42,7 @@ class Hinge(Loss):
         Literal[1, 2], Words("whether a missing margin counts as it is or squared", why="1: outliers pull less")
     ] = 1
 
+    reads_scores = True
     equations = Equations(
         forward="L = 1/n Σ max(0, 1 - s y), s = 1 where t > 0, else -1",
         backward=("dL/dy = -s/n where s y < 1, else 0",),

@@ -33,6 +33,7 @@ class MultiLabelMargin(Loss):
     """
 
     terms_for = "row"
+    reads_scores = True
     equations = Equations(
         forward="L = 1/n Σ_rows 1/C Σ over j there, k not there of max(0, 1 - y_j + y_k)",
         backward=("dL/dy = 1/n 1/C (how many pairs miss the margin), negative for labels that are there",),

@@ -48,7 +48,7 @@ class MultiMargin(Loss):
     class_weights: Annotated[tuple[NonNegativeFloat, ...], Words("weight of each class", why="all alike")] = ()
 
     terms_for = "row"
-    takes_labels = True
+    takes_labels = reads_scores = True
     equations = Equations(
         forward="L = 1/n Σ_rows w_t 1/C Σ over c ≠ t of max(0, margin - y_t + y_c)^p",
         backward=("g_c = 1/n w_t p/C max(0, margin - y_t + y_c)^(p-1), 0 at t", "dL/dy_c = g_c, at t -Σ g_c"),
