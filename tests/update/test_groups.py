@@ -1,5 +1,7 @@
 """Rates and decays by pattern, and optimizers that other implementations have too."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,12 +11,15 @@ import pytest
 from retrograd.base.errors import ConfigError
 from retrograd.base.schema import dump_registered, parse_registered
 from retrograd.update.adam import LAMB
+from retrograd.update.groups import Group
 from retrograd.update.muon import Muon
 from retrograd.update.optimizers import SGD, optimizers
 from retrograd.update.step import apply_gradients
 
 PARAMS = {"embed": {"weight": np.array([[1.0, -2.0], [0.5, 3.0]])}, "out": {"weight": np.array([[2.0, 1.0]]),
           "bias": np.array([0.5, -0.5])}}  # fmt: skip
+
+GROUPS = (("embed/*", Group(0.1)),)
 
 
 def two_steps(chain, steps=2):
@@ -48,6 +53,18 @@ def test_a_pattern_that_matches_nothing_is_named():
     chain = parse_registered(optimizers, {"sgd": {"groups": {"embedd/*": {"rate": 0.1}}}}).build(None)
     with pytest.raises(ConfigError, match=r"optimizer.sgd.groups: no parameter matches 'embedd/\*'"):
         chain.init(PARAMS)
+
+
+@pytest.mark.parametrize("patterns", [["*", "embed/*"], ["embed/*", "embed/weight"], ["*/weight", "*/bias", "out/*"]])
+def test_a_pattern_that_earlier_ones_leave_nothing_is_named(patterns):
+    chain = parse_registered(optimizers, {"sgd": {"groups": {pattern: {"rate": 0.1} for pattern in patterns}}})
+    with pytest.raises(ConfigError, match=rf"'{re.escape(patterns[-1])}' changes nothing.*put narrow ones first"):
+        chain.build(None).init(PARAMS)
+
+
+def test_groups_leave_the_tree_of_the_state_alone():
+    trees = [jax.tree.structure(SGD(0.1, groups=groups).build(None).init(PARAMS)) for groups in ((), GROUPS)]
+    assert trees[0] == trees[1]
 
 
 def test_lamb_takes_the_steps_of_optax():

@@ -64,12 +64,19 @@ def path_of(keys: tuple[Any, ...]) -> str:
 def scale_groups(groups: tuple[tuple[str, Group], ...], where: str) -> optax.GradientTransformation:
     """Return the transformation that multiplies each direction by the rate of its group.
 
-    Raises:  ConfigError, when the parameters are known, for a pattern that none of them matches
+    Raises:  ConfigError, when the parameters are known, for a pattern that changes none of them
     """
+    if not groups:
+        return optax.identity()
 
     def init(params: Any) -> optax.EmptyState:
+        taken: set[tuple[str, str]] = set()
         for pattern, _ in groups:
-            select(params, [pattern], where)
+            chosen = {*select(params, [pattern], where, kind=" of those that are trained")}
+            if chosen <= taken:
+                raise ConfigError(f"'{pattern}' changes nothing: patterns before it match all that it matches",
+                                  where=where, cure="the first that fits counts: put narrow ones first")  # fmt: skip
+            taken |= chosen
         return optax.EmptyState()
 
     def update(updates: Any, state: optax.EmptyState, params: Any = None) -> tuple[Any, optax.EmptyState]:

@@ -169,7 +169,7 @@ class Optimizer(Settings):
             "decay": nothing if self.decoupled else decay,
             "direction": self._direction(),
             "decoupled_decay": decay if self.decoupled else nothing,
-            **({"groups": scale_groups(self.groups, f"{self._place}.groups")} if self.groups else {}),
+            "groups": scale_groups(self.groups, f"{self._place}.groups"),
             "rate": optax.scale_by_schedule(lambda step: -rate(step)),
         }
 

@@ -23,10 +23,11 @@ def matches(path: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(path, pattern) for pattern in patterns)
 
 
-def select(params: Mapping[str, Params], patterns: Sequence[str], where: str) -> list[tuple[str, str]]:
+def select(params: Mapping[str, Params], patterns: Sequence[str], where: str, kind: str = "") -> list[tuple[str, str]]:
     """Return (node, name) of the parameters whose path matches any pattern; of all weights when there is none.
 
-    In a pattern, as in `block_*/weight`, a star stands for any text, slashes included.
+    In a pattern, as in `block_*/weight`, a star stands for any text, slashes included. `kind` tells an error which
+    parameters these are.
 
     Raises:  ConfigError when a pattern matches nothing.
     """
@@ -38,5 +39,5 @@ def select(params: Mapping[str, Params], patterns: Sequence[str], where: str) ->
         return chosen
     for pattern in patterns:
         if not any(fnmatchcase(path, pattern) for path in paths):
-            raise ConfigError(f"no parameter matches '{pattern}'", where=where, cure=did_you_mean(pattern, paths))
+            raise ConfigError(f"no parameter matches '{pattern}'{kind}", where=where, cure=did_you_mean(pattern, paths))
     return [at for path, at in paths.items() if matches(path, patterns)]
