@@ -42,10 +42,11 @@ BRANCHED = [
     rg.Dropout(0.4),
 ]
 ALONG = [rg.Dense(4), rg.Reshape((2, 2)), rg.Softmax(1), rg.LogSoftmax((1, 2)), rg.Flatten(), rg.Dense(2)]
+GROUPS = {"*/bias": {"rate": 0.5, "weight_decay": 0.2}}
 ZOO = {
     "shared, momentum": (SHARED, rg.MeanSquaredError(), rg.SGD(0.1, momentum=0.9, nesterov=True), NUMBERS),
     "branched, adam": (BRANCHED, rg.MeanAbsoluteError(), rg.Adam(0.1, weight_decay=0.1, clip_global_norm=0.1), NUMBERS),
-    "classes, adamw": ([rg.Dense(4, "relu"), rg.Dense(3)], rg.CrossEntropy(), rg.AdamW(0.1), CLASSES),
+    "classes, adamw": ([rg.Dense(4, "relu"), rg.Dense(3)], rg.CrossEntropy(), rg.AdamW(0.1, groups=GROUPS), CLASSES),
     "probabilities, rmsprop": (
         [rg.Dense(2, "silu"), rg.Dense(1, "sigmoid")],
         rg.BinaryCrossEntropy(from_logits=False),
@@ -59,7 +60,7 @@ ZOO = {
         BINARY,
     ),
     "softmax along other axes": (ALONG, rg.MeanSquaredError(), rg.SGD(0.1), NUMBERS),
-    "huber, adagrad": ([rg.Dense(2, "softplus")], rg.Huber(), rg.Adagrad(0.1, accumulate=2), NUMBERS),
+    "huber, adagrad": ([rg.Dense(2, "softplus")], rg.Huber(), rg.Adagrad(0.1, accumulate=2, groups=GROUPS), NUMBERS),
 }
 PENALTIES = {"shared, momentum": (rg.L2(0.1), rg.L1(0.01, parameters="*/bias"))}
 

@@ -11,6 +11,7 @@ from retrograd.present.exact import Figures
 from retrograd.tracing.lines import Line, Lines, entry
 from retrograd.tracing.numbers import ParameterNumbers, StepNumbers
 from retrograd.update.adam import Adam, AdamW
+from retrograd.update.groups import group_of
 from retrograd.update.optimizer import Optimizer
 from retrograd.update.optimizers import SGD, Adagrad, Lion, RMSprop
 
@@ -62,8 +63,12 @@ def update_lines(step: StepNumbers, parameter: ParameterNumbers, index: Index, f
     lines += write(held) if write else [("d", f"{f.number(held.d)}", held.d)]
     d, optimizer = held.stage("decoupled_decay"), step.optimizer
     before, after = float(parameter.before[index]), float(parameter.after[index])
-    if optimizer.decoupled and optimizer.weight_decay and d != held.d:
-        lines.append(("d", f.sum([(held.d,), (optimizer.weight_decay, before)]), d))
+    decay = optimizer.decay_of(parameter.path)
+    if optimizer.decoupled and decay and d != held.d:
+        lines.append(("d", f.sum([(held.d,), (decay, before)]), d))
+    rate = group_of(parameter.path, optimizer.groups).rate
+    if rate != 1:
+        lines.append(("d", f"{f.product([rate, d])}  rate of its group", d := held.stage("groups")))
     lines.append(("new", f"{f.number(before)} - {f.product([step.learning_rate, d])}", after))
     path = entry(parameter.path, index)
     return [Line(f"update:{path}:{i}", name, text, value) for i, (name, text, value) in enumerate(lines)]
@@ -89,9 +94,10 @@ def _stages(held: Held) -> list[tuple[str, str, float]]:
     clipped = held.stage("clip")
     if optimizer.clips and not math.isclose(clipped, g, rel_tol=ROUNDING):
         lines.append(("g", f"{f.product([g, clipped / g])}  clipped" if g else "0", clipped))
-    if optimizer.weight_decay and not optimizer.decoupled and held.g != clipped:
-        decay = [(clipped,), (optimizer.weight_decay, float(parameter.before[index]))]
-        lines.append(("g", f"{f.sum(decay)}  decay added", held.g))
+    decay = optimizer.decay_of(parameter.path)
+    if decay and not optimizer.decoupled and held.g != clipped:
+        decayed = f.sum([(clipped,), (decay, float(parameter.before[index]))])
+        lines.append(("g", f"{decayed}  decay added", held.g))
     return lines
 
 
@@ -171,7 +177,7 @@ def columns_of(step: StepNumbers, parameter: ParameterNumbers) -> dict[str, np.n
         return columns
     if parameter.penalty is not None:
         columns["penalty"] = parameter.penalty
-    decays = step.optimizer.weight_decay and not step.optimizer.decoupled
+    decays = step.optimizer.decay_of(parameter.path) and not step.optimizer.decoupled
     if parameter.penalty is not None or step.optimizer.clips or decays:
         columns["g"] = parameter.stages["decay"]
     for symbol, (old, new) in parameter.moments.items():
@@ -179,8 +185,8 @@ def columns_of(step: StepNumbers, parameter: ParameterNumbers) -> dict[str, np.n
             columns[f"{symbol} before"] = old
         columns[symbol] = new
     columns |= corrected(step, parameter)
-    if not np.array_equal(parameter.stages["decoupled_decay"], parameter.stages["decay"]):
-        columns["d"] = parameter.stages["decoupled_decay"]
+    if not np.array_equal(parameter.stages["groups"], parameter.stages["decay"]):
+        columns["d"] = parameter.stages["groups"]
     columns["update"] = parameter.update
     columns["new"] = parameter.after
     return columns

@@ -192,15 +192,19 @@ class Optimizer(Settings):
             raise ConfigError(expected, where=self._place)
         return found
 
+    def decay_of(self, path: str) -> float:
+        """Return a parameter's weight decay: its group's, or that of all (if `weight_decay_on` lets it decay)."""
+        special = group_of(path, self.groups).weight_decay
+        return self.weight_decay if special is None else special
+
     def _decay(self) -> optax.GradientTransformation:
         everywhere = self.weight_decay_on == "all"
 
-        def add(path: Any, update: Array, parameter: Array) -> Array:
-            special = group_of(path_of(path), self.groups).weight_decay if self.groups else None
-            if special is not None:
-                return update + special * parameter
-            chosen = everywhere or is_weight(path[-1].key, parameter)
-            return update + self.weight_decay * parameter if chosen else update
+        def add(keys: Any, update: Array, parameter: Array) -> Array:
+            path = path_of(keys)
+            named = group_of(path, self.groups).weight_decay is not None
+            chosen = named or everywhere or is_weight(keys[-1].key, parameter)
+            return update + self.decay_of(path) * parameter if chosen else update
 
         def decayed(updates: Any, params: Any) -> Any:
             return jax.tree_util.tree_map_with_path(add, updates, params)
