@@ -52,6 +52,16 @@ def test_rms_norm_leaves_rows_of_root_mean_square_1():
     np.testing.assert_allclose(np.sqrt(np.square(output(RMSNorm())).mean(-1)), 1, rtol=1e-5)
 
 
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_a_batch_whose_mask_leaves_no_variance_leaves_the_running_statistics_alone(momentum):
+    layer, x = BatchNorm(momentum=momentum), X[0, 0]
+    state = layer.init(jax.random.key(0), x).state
+    for there in (0, 1, 2):
+        mask = jnp.arange(len(x)) < there
+        after = layer.forward({}, state, Context(train=True), x, mask).state
+        assert all((after[name] == state[name]).all() for name in state) == (there < 2)
+
+
 @pytest.mark.parametrize("offset", [1e3, 1e4])
 def test_batch_statistics_keep_their_digits_far_from_zero(offset):
     """Without the pivot, float32 would have nothing left of a variance of 1 beside a mean of 10,000."""

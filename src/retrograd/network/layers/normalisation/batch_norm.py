@@ -54,7 +54,8 @@ class BatchNorm(Normalisation):
 
     When training, mean and var are the batch's; otherwise the running ones, which are then constants.
     After each training batch: running = (1 - momentum) · running + momentum · the batch's. With `momentum: null` all
-    batches count alike: the share of the newest is 1 / their number.
+    batches count alike: the share of the newest is 1 / their number. A batch of which a mask leaves less than two
+    values has no variance, and does not count.
 
     Shapes:  x [batch, ..., channels], [mask [batch, ...], true where a place counts in mean and var] -> y, as x
     Params:  scale [channels], bias [channels]
@@ -87,7 +88,8 @@ class BatchNorm(Normalisation):
             outer = tuple(range(x.ndim - 1))
             mean = jnp.sum(wide * counts, outer) / total
             var = jnp.sum(jnp.square(wide - mean) * counts, outer) / total
-            state = self._updated(state, mean, var * (total / jnp.maximum(total - 1, 1)))
+            after = self._updated(state, mean, var * (total / jnp.maximum(total - 1, 1)))
+            state = {name: jnp.where(total > 1, after[name], old) for name, old in state.items()}
         elif ctx.train:
             mean, var = lax.optimization_barrier(batch_statistics(wide))
             count = x.size // x.shape[-1]

@@ -31,7 +31,6 @@ from retrograd.network.layers.normalisation.normalisation import (
     moved,
     scaled,
     scaled_backward,
-    standardise,
     standardise_backward,
     statistics,
     widened,
@@ -76,24 +75,21 @@ class InstanceNorm(Normalisation):
 
     @override
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
-        if math.prod(x.shape[1:-1]) < 2:
+        if (count := math.prod(x.shape[1:-1])) < 2:
             raise ShapeError(f"instance norm needs more than 1 value per channel and example, got {tuple(x.shape)}",
                              cure="layer_norm normalises rows of features")  # fmt: skip
-        wide, places = widened(x), _places(x)
-        if self.running and not ctx.train:
+        wide, constant = widened(x), self.running and not ctx.train
+        if constant:
             mean, var = (state[name].astype(wide.dtype) for name in ("mean", "var"))
-            inverse = lax.rsqrt(var + self.eps)
-            xhat = (wide - mean) * inverse
         else:
-            xhat, inverse = standardise(wide, places, self.eps)
+            mean, var = statistics(wide, _places(x))
         if self.running and ctx.train:
-            count = math.prod(x.shape[1:-1])
-            mean, var = statistics(wide, places)
             batch = {"mean": mean, "var": var * (count / (count - 1))}
             outer = tuple(range(x.ndim - 1))
             state = {name: moved(old, jnp.mean(batch[name], outer), self.momentum) for name, old in state.items()}
-        return Forward(scaled(params, xhat).astype(x.dtype), (xhat, inverse, Static(self.running and not ctx.train)),
-                       state)  # fmt: skip
+        inverse = lax.rsqrt(var + self.eps)
+        xhat = (wide - mean) * inverse
+        return Forward(scaled(params, xhat).astype(x.dtype), (xhat, inverse, Static(constant)), state)
 
     @override
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
