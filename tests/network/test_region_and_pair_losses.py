@@ -111,6 +111,22 @@ def test_dice_does_not_look_at_ignored_places(rng):
     assert not delta[:, 4:].any()
 
 
+def test_focal_reads_small_probabilities_to_the_last_digit():
+    p = np.float32([[1e-6, 3e-5]])
+    terms, _ = Focal(from_logits=False).terms(jnp.asarray(p), jnp.ones((1, 2), jnp.float32))
+    np.testing.assert_allclose(terms, -0.25 * (1 - p.astype(float)) ** 2 * np.log(p.astype(float)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+@pytest.mark.parametrize("y", [[1e-9, 0.6], [1.4, -0.4], [-0.3, 1.2], [0.3, 0.4]], ids=str)
+def test_categorical_focal_has_its_derivative_outside_the_clip_too(y, gamma):
+    label, step = np.zeros(5, int), 1e-10  # less than the least y
+    nearby = np.array(y) + step * np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])
+    value, delta = run(CategoricalFocal(gamma, from_logits=False, reduction="none"), nearby, label)
+    expected = (value[1::2] - value[2::2]) / (2 * step)
+    np.testing.assert_allclose(delta[0], expected, rtol=1e-4, atol=1e-4)  # 16 digits beside a step of 1e-10
+
+
 def test_focal_without_gamma_and_alpha_is_binary_cross_entropy_and_by_hand_else(rng):
     y, t = rng.normal(size=(4, 3)) * 30, rng.integers(0, 2, (4, 3)) * 1.0
     for found, expected in zip(run(Focal(0.0, None), y, t), run(BinaryCrossEntropy(), y, t), strict=True):

@@ -9,6 +9,7 @@ import numpy as np
 from retrograd.network.layer import Activation
 from retrograd.network.layers import ReLU
 from retrograd.network.losses import BinaryCrossEntropy, CrossEntropy
+from retrograd.network.losses.loss import CLIP
 from retrograd.network.network import take
 from retrograd.present.exact import Figures
 from retrograd.tracing.numbers import NodeNumbers, StepNumbers
@@ -20,7 +21,6 @@ AFFINE = (
     "dense", "identity", "flatten", "reshape", "add", "concat", "conv1d", "conv2d", "conv2d_transpose", "average_pool",
     "global_average_pool", "adaptive_average_pool", "upsample",
 )  # fmt: skip
-CLIP = 1e-7  # where losses of probabilities cut them off
 
 
 def remarks(step: StepNumbers, f: Figures) -> tuple[str, ...]:

@@ -13,12 +13,10 @@ from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
 from retrograd.base.quantities import Fraction, PositiveFloat
 from retrograd.network.layer import Equations, Input, examples
-from retrograd.network.losses.loss import FROM_LOGITS, SMOOTHED_LABELS, Loss, losses
+from retrograd.network.losses.loss import CLIP, FROM_LOGITS, SMOOTHED_LABELS, Loss, losses
 
 if TYPE_CHECKING:
     from retrograd.network.losses.shapes import Elements
-
-CLIP = 1e-7  # Keras's
 
 
 @losses.register(

@@ -11,9 +11,9 @@ from typing_extensions import override
 from retrograd.base.annotations import Words
 from retrograd.base.quantities import NonNegativeFloat
 from retrograd.network.layer import Equations, Input, examples
-from retrograd.network.losses.cross_entropy import CLIP, weights_of
+from retrograd.network.losses.cross_entropy import weights_of
 from retrograd.network.losses.labels import beside
-from retrograd.network.losses.loss import FROM_LOGITS, Loss, losses
+from retrograd.network.losses.loss import CLIP, FROM_LOGITS, Loss, losses
 
 if TYPE_CHECKING:
     from retrograd.network.losses.shapes import Classes, Rows, RowTotals
@@ -102,13 +102,13 @@ class CategoricalFocal(Loss):
     def slopes(self, kept: tuple[Classes, Classes, Classes, RowTotals]) -> Classes:
         """h_c - p_c Σ_k h_k; of probabilities (h_c / p_c - Σ_k h_k) / Σ y."""
         p, log_p, mass, total = kept
-        wrong = 1 - p
-        bent = jnp.where(wrong <= 0, jnp.zeros_like(p), wrong ** (self.gamma - 1) * p * log_p)
+        wrong = 1 - jnp.clip(p, 0, 1)
+        bends = (p < 1) if self.from_logits else (p > 0) & (p < 1)
+        bent = jnp.where(bends, self.gamma * wrong ** (self.gamma - 1) * log_p, jnp.zeros_like(p))
         if self.from_logits:
-            h = mass * (self.gamma * bent - wrong**self.gamma)
+            h = mass * (p * bent - wrong**self.gamma)
             h = jnp.where(mass == 0, jnp.zeros_like(h), h)
             return h - p * jnp.sum(h, -1, keepdims=True)
-        inside = ((p > CLIP) & (p < 1 - CLIP)).astype(p.dtype)
-        safe = jnp.where(p > CLIP, p, jnp.ones_like(p))
-        by_p = mass * (self.gamma * bent / safe - inside * wrong**self.gamma / safe)
+        inside = (p > CLIP) & (p < 1 - CLIP)
+        by_p = mass * (bent - jnp.where(inside, wrong**self.gamma / jnp.where(inside, p, 1), jnp.zeros_like(p)))
         return (by_p - jnp.sum(by_p * p, -1, keepdims=True)) / total

@@ -15,12 +15,19 @@ from retrograd.base.errors import DataTypeError, Problem, ShapeError
 from retrograd.base.quantities import Fraction, Integer, NonNegativeFloat
 from retrograd.network.layer import Equations, Input, examples
 from retrograd.network.losses.labels import NUMBER_FROM_0, beside, read_labels
-from retrograd.network.losses.loss import FROM_LOGITS, SMOOTHED_LABELS, Further, Loss, computing_dtype, losses, weigh
+from retrograd.network.losses.loss import (
+    CLIP,
+    FROM_LOGITS,
+    SMOOTHED_LABELS,
+    Further,
+    Loss,
+    computing_dtype,
+    losses,
+    weigh,
+)
 
 if TYPE_CHECKING:
     from retrograd.network.losses.shapes import Classes, KeptOfCrossEntropy, Labels, Rows
-
-CLIP = 1e-7  # Keras's
 
 
 @losses.register(

@@ -12,12 +12,10 @@ from typing_extensions import override
 from retrograd.base.annotations import Words
 from retrograd.base.quantities import NonNegativeFloat, Probability
 from retrograd.network.layer import Equations, Input, examples
-from retrograd.network.losses.loss import FROM_LOGITS, Loss, losses
+from retrograd.network.losses.loss import CLIP, FROM_LOGITS, Loss, losses
 
 if TYPE_CHECKING:
     from retrograd.network.losses.shapes import Elements
-
-CLIP = 1e-7  # Keras's
 
 
 @losses.register(
@@ -96,7 +94,7 @@ class Focal(Loss):
     @override
     def terms(self, y: Elements, t: Elements) -> tuple[Elements, tuple[Elements, ...]]:
         side = jnp.where(t > 0.5, 1.0, jnp.where(t <= 0.5, -1.0, t)).astype(y.dtype)  # a NaN target stays NaN
-        turned = side * y if self.from_logits else 0.5 + side * (y - 0.5)
+        turned = side * y if self.from_logits else jnp.where(side > 0, y, 1 - y) + 0 * side
         log_p, log_other = self._logarithms(turned)
         weight = jnp.ones_like(y) if self.alpha is None else 0.5 + side * (self.alpha - 0.5)  # alpha or 1 - alpha
         return -weight * jnp.exp(self.gamma * log_other) * log_p, (turned, weight, side)

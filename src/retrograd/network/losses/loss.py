@@ -21,7 +21,7 @@ from retrograd.network.layer import Backward, Context, Equations, Forward, Layer
 
 losses: Registry[Loss] = Registry("loss", own="one of your own needs --layers FILE.py")
 
-
+CLIP = 1e-7  # Keras's: where probabilities are cut off, and as far below 1
 FROM_LOGITS = Words(
     "whether the prediction is logits (any numbers) or probabilities",
     why="logits: exact for large values, and no activation is needed at the output",
