@@ -48,11 +48,12 @@ class Heads(NamedTuple):
         self, columns: Columns, allowed: Array | None, rate: float, key: Array | None, added: Array | None, read: bool
     ) -> Attended | Packed:
         """Let the heads attend (`scaled_dot_product.attend`); `read` tells that somebody wants to see the weights."""
-        in_kernel = allowed is None or allowed.shape[1:-1] == (1,)
-        usual = in_kernel and not (read or rate or self.softcap) and added is None
-        columns = {**columns, "query": columns["query"] * self._stretched(columns["query"])} if self.scale else columns
-        usual = usual and columns["query"].shape[-1] * self.shared == columns["value"].shape[-1] * self.number
-        kernel = self._kernel(columns["query"].shape[1])
+        columns = self._scaled(columns) if self.scale else columns
+        query, value = columns["query"], columns["value"]
+        in_kernel = allowed is None or allowed.shape[:-1] == (len(query), 1)
+        of_one_width = query.shape[-1] * self.shared == value.shape[-1] * self.number
+        usual = in_kernel and of_one_width and added is None and not (read or rate or self.softcap)
+        kernel = self._kernel(query.shape[1])
         if usual and kernel.suits(*(columns[role] for role in ROLES)):
             sides = self._beside({role: self._turned(x, role) for role, x in columns.items()})
             mask = None if allowed is None else allowed[:, 0]
@@ -69,19 +70,17 @@ class Heads(NamedTuple):
         if isinstance(tape, Packed):
             sides = self._kernel(dy.shape[1]).attend_back(self._formula_back, *tape, dy)
             deltas = {role: self._turned(x, role, back=True) for role, x in self._columns(sides).items()}
-            return self._unscaled(deltas), None
+            return self._scaled(deltas) if self.scale else deltas, None
         dq, dk, dv, dscores = attend_back(tape, self.cut(dy, "query"), dweights, self.causal, rate)
         if self.rotary:
             dq, dk = rotate(dq, back=True, turn=self.turn), rotate(dk, back=True, turn=self.turn)
-        return self._unscaled(self._joined(dq, dk, dv)), dscores
+        whole = self._joined(dq, dk, dv)
+        return self._scaled(whole) if self.scale else whole, dscores
 
-    def _stretched(self, query: Array) -> float:
-        """Return what queries are multiplied by, so that their products, divided by sqrt(width), have the scale."""
-        return (self.scale or 1.0) * math.sqrt(query.shape[-1] // self.number)
-
-    def _unscaled(self, deltas: Columns) -> Columns:
-        """Return the deltas of the columns as they were before `_stretched`."""
-        return {**deltas, "query": deltas["query"] * self._stretched(deltas["query"])} if self.scale else deltas
+    def _scaled(self, columns: Columns) -> Columns:
+        """Return queries such that their products, divided by sqrt(width), have the scale; their deltas likewise."""
+        width = columns["query"].shape[-1] // self.number
+        return {**columns, "query": columns["query"] * ((self.scale or 1.0) * math.sqrt(width))}
 
     def cut(self, x: Array, role: str) -> Array:
         """Return [batch, time, units] as heads [batch, key-value heads, group, time, width]."""

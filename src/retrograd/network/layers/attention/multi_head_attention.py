@@ -205,6 +205,9 @@ class MultiHeadAttention(Layer):
             yield Problem("key_value_heads", f"expected a divisor of {self.heads} heads, found {self.key_value_heads}")
         if self.units and not self.head_width and self.units % self.heads:
             yield Problem("units", f"expected a multiple of {self.heads} heads, found {self.units}")
+        for name in ("rotary_base", "rotary_share", "rotary_stretch"):
+            if not self.rotary and getattr(self, name) != getattr(type(self), name):
+                yield Problem(name, "concerns heads that are turned", "add `rotary: true`")
         if self.reads and (self._attended not in FEEDS or len({*self.reads}) < len(self.reads)):
             choices = "; ".join(", ".join(names) for names in FEEDS)
             yield Problem("reads", f"expected one of {choices}; and perhaps mask, scores", f"found {self.reads}")
@@ -226,6 +229,8 @@ class MultiHeadAttention(Layer):
         width = self.head_width or units // self.heads
         if (not self.head_width and units % self.heads) or (self.rotary and self.rotary_share == 1 and width % 2):
             raise ShapeError(f"{units} units do not make {self.heads} heads{' of even width' if self.rotary else ''}")
+        if self.rotary and not Turn(share=self.rotary_share).width(width):
+            raise ShapeError(f"{self.rotary_share:g} of a head of {width} is no pair to turn", where="rotary_share")
         shared, value_width = self.key_value_heads or self.heads, self.value_width or width
         shapes = {
             "query": (features, width * self.heads),

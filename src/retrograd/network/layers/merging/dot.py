@@ -71,7 +71,7 @@ class Dot(Layer):
         pair = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
         if len(pair) != 2:
             raise ShapeError(f"expected one axis or two, found {list(pair)}", where="axes")
-        (first,), (second,) = axes_of(x1, pair[0]), axes_of(x2, pair[1])
+        (first,), (second,) = (axes_of(x, axis, "axes") for x, axis in zip((x1, x2), pair, strict=True))
         if x1.shape[first] != x2.shape[second] or len(x1) != len(x2):
             raise ShapeError(f"axis {pair[0]} of {tuple(x1.shape)} does not meet axis {pair[1]} of {tuple(x2.shape)}",
                              where="axes", cure="one batch, and two axes of one length")  # fmt: skip

@@ -25,6 +25,15 @@ from retrograd.network.layer import (
 from retrograd.network.layers.pooling.axis_maps import map_axes
 from retrograd.network.layers.shared.window import Lengths, each_axis, expect_axes
 
+Places = Annotated[
+    Lengths,
+    Words(
+        "places of the output, whatever the input's size",
+        more="finer output, more inputs for what follows",
+        less="coarser output",
+    ),
+]
+
 
 @layers.register(
     "adaptive_average_pool",
@@ -41,14 +50,7 @@ class AdaptiveAveragePool(Layer):
     See:     The regions of PyTorch: neighbours share a value where the lengths do not divide.
     """
 
-    output: Annotated[
-        Lengths,
-        Words(
-            "places of the output, whatever the input's size",
-            more="finer output, more inputs for what follows",
-            less="coarser output",
-        ),
-    ]
+    output: Places
 
     equations = Equations(
         forward="y = mean of x over each region",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
 from typing_extensions import override
 
-from retrograd.base.annotations import Words
 from retrograd.network.layer import (
     Backward,
     Context,
@@ -22,8 +21,8 @@ from retrograd.network.layer import (
     examples,
     layers,
 )
-from retrograd.network.layers.pooling.adaptive_average_pool import means
-from retrograd.network.layers.shared.window import Lengths, each_axis, expect_axes
+from retrograd.network.layers.pooling.adaptive_average_pool import Places, means
+from retrograd.network.layers.shared.window import each_axis, expect_axes
 
 
 @layers.register(
@@ -42,14 +41,7 @@ class AdaptiveMaxPool(Layer):
              one (row by row) gets the delta.
     """
 
-    output: Annotated[
-        Lengths,
-        Words(
-            "places of the output, whatever the input's size",
-            more="finer output, more inputs for what follows",
-            less="coarser output",
-        ),
-    ]
+    output: Places
 
     equations = Equations(
         forward="y = max of x over each region",
@@ -66,8 +58,9 @@ class AdaptiveMaxPool(Layer):
             inside = means(outputs[axis - 1], lengths[axis - 1]) > 0
             seen = jnp.where(inside.reshape(*inside.shape, *(1,) * (x.ndim - axis - 1)), jnp.expand_dims(x, axis),
                              jnp.asarray(-jnp.inf, x.dtype))  # fmt: skip
-            winners.append(jnp.argmax(seen, axis + 1))
             x = jnp.max(seen, axis + 1)
+            first = inside.argmax(1).reshape(*(1,) * axis, -1, *(1,) * (x.ndim - axis - 1))
+            winners.append(jnp.where(jnp.isneginf(x), first, jnp.argmax(seen, axis + 1)))  # outside is -infinity too
         return Forward(x, (tuple(winners), Static(lengths)))
 
     @override

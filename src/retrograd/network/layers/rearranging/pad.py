@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from retrograd.base.annotations import Expect, Words
 from retrograd.base.errors import Problem, ShapeError
-from retrograd.base.quantities import Integer, NonNegativeInt, Number
+from retrograd.base.quantities import Integer, Number
 from retrograd.network.layer import (
     Backward,
     Context,
@@ -26,11 +26,10 @@ from retrograd.network.layer import (
     layers,
 )
 from retrograd.network.layers.convolution.borders import Margins, pad, pad_back
+from retrograd.network.layers.shared.window import NUMBERS, Numbers
 
-PER_AXIS = "an integer, or a list with an integer or [before, after] for each axis"
-Added = Annotated[Integer | tuple[Integer | tuple[Integer, Integer], ...], Expect(PER_AXIS)]
-Removed = Annotated[NonNegativeInt | tuple[NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt], ...],
-                    Expect(PER_AXIS)]  # fmt: skip
+Added = Annotated[Integer | tuple[Integer | tuple[Integer, Integer], ...], Expect(NUMBERS)]
+Removed = Annotated[Numbers, Expect(NUMBERS)]
 
 
 @layers.register(

@@ -62,4 +62,5 @@ class LogSumExp(Layer):
     @override
     def backward(self, params: Params, tape: Any, dy: Array) -> Backward:
         x, y, _ = tape
-        return Backward((dy.reshape(y.shape) * jnp.exp(x - y),))
+        below = jnp.where(jnp.isneginf(y), x, x - y)  # where all x are -infinity, so is y, and the slope is 0
+        return Backward((dy.reshape(y.shape) * jnp.exp(below),))

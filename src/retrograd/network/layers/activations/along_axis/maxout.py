@@ -13,6 +13,7 @@ from retrograd.base.annotations import Words
 from retrograd.base.errors import ShapeError
 from retrograd.base.quantities import PositiveInt
 from retrograd.network.layer import Activation, Backward, Context, Equations, Forward, Params, State, examples, layers
+from retrograd.network.layers.shared.axes import axes_of
 
 
 @layers.register("maxout", examples=examples(({}, [(5, 4)]), ({"pieces": 3}, [(1, 2, 3)])))
@@ -42,7 +43,8 @@ class Maxout(Activation):
 
     @override
     def forward(self, params: Params, state: State, ctx: Context, x: Array) -> Forward:
-        if x.ndim < 2 or x.shape[-1] % self.pieces:
+        axes_of(x, -1)
+        if x.shape[-1] % self.pieces:
             raise ShapeError(f"{x.shape[-1]} features do not fall into pieces of {self.pieces}", where="pieces",
                              cure=f"give the layer before it a multiple of {self.pieces} units")  # fmt: skip
         parts = x.reshape(*x.shape[:-1], -1, self.pieces)
