@@ -8,10 +8,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from retrograd.base.errors import ShapeError
+from retrograd.network.layers.reducing.lengths import unit, unit_back
 from retrograd.network.losses.loss import computing_dtype
 
 EPS = 1e-6  # added to each difference, as in PyTorch: the distance of equal rows keeps a derivative
-SHORTEST = 1e-12  # the smallest square of a length to divide by
+SHORTEST = 1e-6  # the smallest length to divide by
 
 
 def distance(a: Array, b: Array) -> tuple[Array, Array]:
@@ -33,15 +34,8 @@ def read_embeddings(inputs: tuple[Array, ...]) -> tuple[Array, ...]:
 
 def cosine(a: Array, b: Array) -> tuple[Array, Array, Array]:
     """Return the cosine of the angle between two rows [batch], and its derivatives by a and by b."""
-    (u, a_length), (v, b_length) = unit(a), unit(b)
-    cos = jnp.sum(u * v, -1, keepdims=True)
-    return cos[..., 0], (v - cos * u) / a_length, (u - cos * v) / b_length
-
-
-def unit(x: Array) -> tuple[Array, Array]:
-    """Return rows of length 1, and the lengths that they had."""
-    length = jnp.sqrt(jnp.maximum(jnp.sum(x * x, -1, keepdims=True), SHORTEST))
-    return x / length, length
+    u, v = unit(a, -1, SHORTEST), unit(b, -1, SHORTEST)
+    return jnp.sum(u.y * v.y, -1), unit_back(u, v.y, -1), unit_back(v, u.y, -1)
 
 
 def read_pair(inputs: tuple[Array, ...]) -> tuple[Array, ...]:

@@ -15,7 +15,9 @@ from retrograd.base.errors import Problem, ShapeError
 from retrograd.base.quantities import PositiveFloat
 from retrograd.network.layer import Backward, Context, Equations, Forward, Params, State, Static, examples
 from retrograd.network.losses.loss import Loss, losses, without_rows
-from retrograd.network.losses.pairs.distances import read_embeddings, unit
+from retrograd.network.losses.pairs.distances import read_embeddings
+
+SHORTEST = 1e-12  # the smallest square of a length to divide by
 
 
 @losses.register(
@@ -89,7 +91,7 @@ class InfoNCE(Loss):
             raise ShapeError("it takes neither mask nor sample weight: each row is a negative of all others")
         if a.shape[:1] == (0,):
             return self.of_no_rows(inputs)
-        (a_unit, a_length), (b_unit, b_length) = map(unit, read_embeddings((a, b)))
+        (a_unit, a_length), (b_unit, b_length) = map(_unit, read_embeddings((a, b)))
         similarity = a_unit @ b_unit.T / self.temperature
         value, slopes = _diagonal_surprise(similarity)
         if self.symmetric:
@@ -107,6 +109,11 @@ class InfoNCE(Loss):
         slopes = slopes * (dy * factor / self.temperature)
         deltas = (_unit_back(a, slopes @ b[0]), _unit_back(b, slopes.T @ a[0]))
         return Backward(tuple(delta.astype(dtype) for delta, dtype in zip(deltas, static.value, strict=True)))
+
+
+def _unit(x: Array) -> tuple[Array, Array]:
+    length = jnp.sqrt(jnp.maximum(jnp.sum(x * x, -1, keepdims=True), SHORTEST))
+    return x / length, length
 
 
 def _unit_back(tape: tuple[Array, Array], dy: Array) -> Array:
