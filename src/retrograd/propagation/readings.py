@@ -130,8 +130,11 @@ def derivative(layer: Layer, params: Params, x: Array) -> Array:
 
 
 def steepest(layer: Layer) -> float:
-    """Return the largest magnitude of an activation's derivative: what its class states, or else what a grid shows."""
-    known: float | None = getattr(layer, "steepest", None)
+    """Return the largest magnitude of an activation's derivative: as its own class states it, or what a grid shows.
+
+    What a class inherits does not count: a subclass may bend the function.
+    """
+    known: float | None = vars(type(layer)).get("steepest")
     return steepest_on_grid(layer) if known is None else known
 
 

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from retrograd.base.schema import fields
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import Remedy, remedies, with_optimizer, with_training
 from retrograd.training.config.config import RunConfig, with_rate
@@ -61,8 +60,7 @@ class UseAdam(Remedy):
         # fewer updates need longer steps to get as far
         rate = 1e-2 if steps < 1_000 else 3e-3 if steps < 5_000 else 1e-3
         before = config.optimizer
-        clipping = {f.name: getattr(before, f.name) for f in fields(type(before)) if f.name in ("clip_global_norm",)}
-        new = Adam(rate, **clipping)
+        new = Adam(rate, clip_global_norm=before.clip_global_norm, groups=before.groups)
         return None if new == before else dataclasses.replace(config, optimizer=new)
 
 
