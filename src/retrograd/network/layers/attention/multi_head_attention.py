@@ -262,11 +262,9 @@ class MultiHeadAttention(Layer):
         read = self.output != "sequence"
         tape = self._heads(len(sources)).attend(projected, allowed, rate, key, grouped, read)
         sequence = project(params, _attended(tape), ("output",))["output"]
-        y = (
-            {"sequence": sequence, "weights": _weights(tape, self.output == "heads")}
-            if isinstance(tape, Attended) and read
-            else sequence
-        )
+        y: Any = sequence
+        if isinstance(tape, Attended) and read:
+            y = {"sequence": sequence, "weights": _weights(tape, self.output == "heads")}
         static = Static((rate, tuple(inputs), None if added is None else (added.shape, added.dtype)))
         return Forward(y, (sources, tape, static))
 
