@@ -144,8 +144,7 @@ def numbers(
     stepper: Stepper, before: TrainState, batch: Mapping[str, Any], made: Stepped, begun: Looked | None, **facts: Any
 ) -> StepNumbers:
     """Return a step's numbers from what was seen of it; `begun` is the pass that starts at the losses, if another."""
-    plain = jax.device_get(made._replace(after=_keyless(made.after)))
-    old = jax.device_get(_keyless(before))
+    plain, old = jax.tree.map(np.asarray, (made._replace(after=_keyless(made.after)), _keyless(before)))
     look: Looked = plain.look
     nodes = tuple(
         _node(stepper.network, old.params, node, look, _states(node, old.state, plain.after.state))

@@ -65,6 +65,8 @@ def _symmetric(step: StepNumbers, f: Figures) -> Iterator[str]:
         own = [*_columns(node.params), *_columns(node.grads)]
         sides = [*own, np.reshape(node.delta, (-1, node.delta.shape[-1])), behind.params["weight"].T]
         each = np.concatenate([*sides, behind.grads["weight"].T]).T  # a row for each unit
+        if len({row.tobytes() for row in each + 0.0}) == len(each):  # + 0.0: -0.0 equals 0.0
+            continue
         first, groups = np.unique(each, axis=0, return_inverse=True)
         most = max((np.flatnonzero(groups == i) for i in range(len(first))), key=len)
         if len(most) > 1:

@@ -17,6 +17,7 @@ from retrograd.record.events import Intervention, Metrics
 from retrograd.record.tree import digest
 from retrograd.tracing.look import Looker, Stepped, keep_in_block, look_at
 from retrograd.tracing.source import Source
+from retrograd.training.loop.course import Course
 from retrograd.training.loop.guarded import copied
 from retrograd.training.loop.loop import Loop
 from retrograd.training.prepare import Prepared
@@ -168,15 +169,13 @@ def replay(prepared: Prepared, reached: Reached, looker: Looker | None) -> Repla
     return Replayed(looked.before, looked.looked, digest(looked.params), same)
 
 
-def first_state(prepared: Prepared) -> tuple[TrainState, Batch]:
-    """Return the state before the first step of a run, and the rows of that step; nothing is trained."""
-    settings = prepared.config.training
-    key = jax.random.key(settings.seed)
-    loop = Loop(prepared.stepper(), settings, prepared.dataset.train, _no_score, False)
+def first_state(source: Source) -> tuple[TrainState, Batch]:
+    """Return the state before the first step of a configuration, and the rows of that step; nothing is trained."""
+    prepared, settings = source.prepared, source.prepared.config.training
     with computing_in(settings.precision):
         first = in_precision(prepared.first(), settings.precision)
-        state = loop.stepper.start(first, key)
-    full, rest = loop.course.order(0)
+        state = source.stepper.start(first, jax.random.key(settings.seed))
+    full, rest = Course(source.stepper, settings, prepared.dataset.train, held_out=False).order(0)
     chosen = full[0] if len(full) else rest
     return state, {name: column[chosen] for name, column in prepared.dataset.train.items()}
 
@@ -238,9 +237,9 @@ def stored_in(prepared: Prepared) -> Literal["float64", "float32"]:
 
 
 def cast_to(tree: Any, dtype: str) -> Any:
-    """Return a tree with its fractions in a precision; call it where that can be made."""
+    """Return a tree with its fractions in a precision, as NumPy's arrays: JAX would round them where it is off."""
     return jax.tree.map(
-        lambda leaf: jnp.asarray(np.asarray(leaf), dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, tree
+        lambda leaf: np.asarray(leaf).astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, tree
     )
 
 

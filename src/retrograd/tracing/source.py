@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import threading
 from collections import OrderedDict
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from retrograd.base.compilation.programs import Program
 from retrograd.base.document import parse_document
 from retrograd.base.errors import DataError, UsageError
 from retrograd.data.cells.floats import reading_in
@@ -22,13 +24,15 @@ from retrograd.data.settings import DataSettings
 from retrograd.data.split.settings import SplitSettings
 from retrograd.record.events import Epoch, Intervention, Started, Stopped, versions
 from retrograd.record.run import CONFIG, RunFolder
+from retrograd.tracing.look import step_numbers
 from retrograd.training.config.config import RunConfig, config_of
 from retrograd.training.prepare import Prepared, prepare, prepare_file, with_own_start
 from retrograd.training.run import Run, as_config
+from retrograd.update.step import Stepper
 
 Batch = dict[str, np.ndarray]
 MOST_KEPT, MOST_BYTES = 4, 32 * 2**20  # configurations that were read, and the training rows of one
-_kept: OrderedDict[Any, tuple[Any, Prepared]] = OrderedDict()
+_kept: OrderedDict[Any, tuple[Any, Source]] = OrderedDict()
 _lock = threading.Lock()
 PROGRAMS = ("jax", "jaxlib", "optax")  # whose versions decide the bits
 
@@ -48,6 +52,24 @@ class Source:
     differing: tuple[str, ...] = ()  # versions other than those of the run
     interventions: tuple[Intervention, ...] = ()
 
+    @functools.cached_property
+    def stepper(self) -> Stepper:
+        """The step of the configuration, as it is looked at: the precision is that of its arrays, the rows are mixed."""
+        prepared, config = self.prepared, self.prepared.config
+        return Stepper(
+            prepared.network,
+            prepared.objectives,
+            config.optimizer,
+            config.penalties,
+            prepared.steps,
+            freeze=config.freeze,
+        )
+
+    @functools.cached_property
+    def program(self) -> Program:
+        """The program that computes every number of one step."""
+        return Program(step_numbers, self.stepper)
+
 
 def open_source(
     source: Any, dataset: Dataset | None = None, changes: Sequence[str] = (), batch: Mapping[str, Any] | None = None
@@ -62,34 +84,36 @@ def open_source(
     if is_run:
         return _of_run(RunFolder.open(Path(source)), dataset)
     if isinstance(source, (str, Path)) and dataset is None and batch is None:
-        prepared = _prepared(Path(source), tuple(changes))
-    else:
-        config = as_config(source)
-        if dataset is None and config.data is None and batch is not None:
-            dataset = alone(batch)
-        prepared = prepare(config, dataset)
+        return _of_file(Path(source), tuple(changes))
+    config = as_config(source)
+    if dataset is None and config.data is None and batch is not None:
+        dataset = alone(batch)
+    return _of_prepared(prepare(config, dataset))
+
+
+def _of_prepared(prepared: Prepared) -> Source:
     return Source(prepared, prepared.config.name, False, prepared.steps)
 
 
-def _prepared(path: Path, changes: tuple[str, ...]) -> Prepared:
-    """Return the run of a configuration file: as it was read, if neither it nor its data have changed since.
+def _of_file(path: Path, changes: tuple[str, ...]) -> Source:
+    """Return what a configuration file stands for: as it was read, if neither it nor its data have changed since.
 
     Who looks at one step after the other waits for the steps, not for the reading.
     """
     key = (Path(os.path.abspath(path)), changes, os.getcwd())
     with _lock:
-        stamps, prepared = _kept.get(key, (None, None))
-    if prepared is not None and stamps == _stamps(path, prepared):
-        return prepared
-    prepared = prepare_file(path, changes)
-    stamps = _stamps(path, prepared)
+        stamps, source = _kept.get(key, (None, None))
+    if source is not None and stamps == _stamps(path, source.prepared):
+        return source
+    source = _of_prepared(prepare_file(path, changes))
+    stamps = _stamps(path, source.prepared)
     with _lock:
         _kept.pop(key, None)
         if stamps is not None:
-            _kept[key] = stamps, prepared
+            _kept[key] = stamps, source
             while len(_kept) > MOST_KEPT:
                 _kept.popitem(last=False)
-    return prepared
+    return source
 
 
 def _stamps(path: Path, prepared: Prepared) -> tuple[tuple[int, int, int], ...] | None:

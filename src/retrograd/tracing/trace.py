@@ -191,7 +191,7 @@ def traced(source: Source, request: Request) -> Trace:
     """Return the step of a source that is asked for."""
     wanted = request.checked(source)
     reached, replayed = _reach(source, wanted)
-    state, rows = (replayed.before, reached.batch) if reached and replayed else first_state(source.prepared)
+    state, rows = (replayed.before, reached.batch) if reached and replayed else first_state(source)
     rows = _rows(source, wanted, rows)
     if reached and replayed and replayed.looked:
         with computing_in(source.prepared.config.training.precision):
@@ -250,18 +250,17 @@ def _look(
         if wanted.dtype == "float64" and wanted.step == 1:
             state = state._replace(params=given_params(prepared.network, state.params))
         state = cast_to(state, wanted.dtype)
-        columns = {name: jnp.asarray(column) for name, column in rows.items()}
-        outside = _outside(prepared.network, wanted.delta, columns)
-        config = prepared.config
-        chosen = optimizer or config.optimizer
-        stepper = Stepper(
-            prepared.network, prepared.objectives, chosen, config.penalties, prepared.steps, freeze=config.freeze
-        )
-        if config.training.mixing is not None:  # the step is that of the mixed rows, which are shown
+        outside = _outside(prepared.network, wanted.delta, rows)
+        stepper = source.stepper if optimizer is None else source.stepper.with_optimizer(optimizer)
+        columns: Mapping[str, Any] = rows
+        if (mixing := prepared.config.training.mixing) is not None:  # the step is that of the mixed rows
             key = jax.random.fold_in(state.key, state.step)
-            columns = config.training.mixing(columns, key, prepared.network, prepared.objectives)
+            columns = mixing(
+                {name: jnp.asarray(column) for name, column in rows.items()}, key, prepared.network, prepared.objectives
+            )
             rows = jax.device_get(columns)
-        plain = Program(step_numbers, stepper)(state, columns)
+        program = source.program if optimizer is None else Program(step_numbers, stepper)
+        plain = program(state, columns)
         made = plain if outside is None else Program(step_with_delta, stepper, outside[0])(state, columns, outside[1])
         facts = _facts(source, wanted, rows) | {"given": outside}
         return numbers(stepper, state, rows, made, plain.look if outside else None, **facts)

@@ -84,18 +84,28 @@ class Program:
     ) -> None:
         self.function, self.things, self.donate, self.reads_numbers = function, things, donate, reads_numbers
         self.options = tuple(sorted((options or {}).items()))
-        self._values: list[float] = []
-        if reads_numbers:
-            for thing in things:
-                _opened(thing, self._values)
-        try:
-            self._structure: Hashable | None = (tuple(_closed(thing) for thing in things), reads_numbers)
-            hash(self._structure)
-        except TypeError:  # a layer of the user's own that has no hash: a program of its own
-            self._structure = None
         self._private = Table()
         self._entries: dict[Hashable, tuple[Entry, int, tuple[Any, ...]]] = {}
         self._ready: dict[Hashable, tuple[Ready, Sequence[jax.Array]] | None] = {}
+
+    @functools.cached_property
+    def _values(self) -> list[float]:
+        """The open numbers of the things; a program that is made and never run does not look for them."""
+        values: list[float] = []
+        if self.reads_numbers:
+            for thing in self.things:
+                _opened(thing, values)
+        return values
+
+    @functools.cached_property
+    def _structure(self) -> Hashable | None:
+        """What is alike in all things that share the program; None for what has no hash, which has one of its own."""
+        try:
+            structure = (tuple(_closed(thing) for thing in self.things), self.reads_numbers)
+            hash(structure)
+        except TypeError:  # a layer of the user's own
+            return None
+        return structure
 
     def __call__(self, *arrays: Any) -> Any:
         """Run the program; the first call for some shapes compiles it, unless an earlier process did."""
