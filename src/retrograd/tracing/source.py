@@ -54,7 +54,7 @@ class Source:
 
     @functools.cached_property
     def stepper(self) -> Stepper:
-        """The step of the configuration, as it is looked at: the precision is that of its arrays, the rows are mixed."""
+        """The step as it is looked at: in the precision of its arrays, of rows that are mixed already."""
         prepared, config = self.prepared, self.prepared.config
         return Stepper(
             prepared.network,

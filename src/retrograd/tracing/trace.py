@@ -48,7 +48,7 @@ from retrograd.tracing.source import (
     open_source,
 )
 from retrograd.update.optimizer import Optimizer
-from retrograd.update.step import Stepper, TrainState
+from retrograd.update.step import TrainState
 
 Dtype = Literal["float64", "float32"]
 
