@@ -269,6 +269,8 @@ from retrograd.network.initializers import (
 # other places
 from retrograd.ship.export import Exported as Exported, export as export
 from retrograd.ship.onnx.registry import to_onnx as to_onnx
+from retrograd.ship.pruning.coupling import coupled as coupled
+from retrograd.ship.pruning.prune import prune as prune
 
 # other libraries
 from retrograd.interop import torch as torch

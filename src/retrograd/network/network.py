@@ -69,6 +69,10 @@ class Network:
         name = path.partition("/")[0]
         return names.index(name) if name in names else None
 
+    def made(self, thing: object) -> Sequence[str]:
+        """Return the paths of the nodes, stacks and blocks that a layer or block, as it was written, became."""
+        return self._scope.made.get(id(thing), ())
+
     def line(self, path: str) -> str:
         """Return a node's path after the place of its entry in the configuration: `network.2 (dense_1)`."""
         index = self.entry_index(path)
@@ -82,7 +86,7 @@ class Network:
         """Return the entries with the initialisers that were chosen for them written out."""
 
         def write_out(thing: Any) -> Any:
-            made = [self.by_name[path].layer for path in self._scope.made.get(id(thing), ())]
+            made = [self.by_name[path].layer for path in self.made(thing) if path in self.by_name]
             chosen = {layer.weight for layer in made if hasattr(layer, "weight")}
             if len(chosen) == 1:  # a repeated layer can stand before different activations: then it stays open
                 return dataclasses.replace(thing, weight=chosen.pop())

@@ -109,7 +109,9 @@ class Scope:
         self.nodes, self.prefix, self.parent, self.frozen = nodes, prefix, parent, frozen
         self.recompute = recompute  # the group that its nodes belong to; None: each scope right below is one
         self.size: Size = parent.size if parent else Size()
-        self.made: dict[int, list[str]] = parent.made if parent else {}  # a layer as written -> the nodes it became
+        self.made: dict[int, list[str]] = (
+            parent.made if parent else {}
+        )  # a layer or block as written -> the paths it became
         self._outputs: dict[str, str] = {}  # an entry's name -> the reference of its output
         self._counts: dict[str, int] = {}
 
@@ -125,6 +127,7 @@ class Scope:
             entry = Entry(entry)
         name = self._free_name(entry.layer, name or entry.name)
         self.size.add(1, self.prefix + name)
+        self.made.setdefault(id(entry.layer), []).append(self.prefix + name)
         if entry.inputs is not None:
             inputs = tuple(self.resolve(each) for each in entry.inputs)
         if isinstance(entry.layer, Block):
@@ -162,7 +165,6 @@ class Scope:
     def _add_layer(self, entry: Entry, path: str, inputs: tuple[str, ...]) -> str:
         layer = entry.layer
         assert isinstance(layer, Layer)
-        self.made.setdefault(id(layer), []).append(path)
         activation = getattr(layer, "activation", None)
         if activation is not None:  # a node of its own, so that its delta can be seen
             layer = dataclasses.replace(layer, activation=None)  # type: ignore[call-arg]

@@ -15,7 +15,7 @@ from retrograd.network.initializers import Zeros
 from retrograd.network.layer import Activation, Layer, layers
 from retrograd.network.layers.activations.gelu import GELU
 from retrograd.network.layers.attention.multi_head_attention import InputName, MultiHeadAttention
-from retrograd.network.layers.attention.options import KEY_VALUE_HEADS, TURNED
+from retrograd.network.layers.attention.options import KEY_VALUE_HEADS, TURNED, HeadWidth
 from retrograd.network.layers.dense import Dense
 from retrograd.network.layers.merging.add import Add
 from retrograd.network.layers.merging.multiply import Multiply
@@ -139,12 +139,13 @@ class Transformer(Block):
     bias: Annotated[
         bool, Words("whether dense layers, attention and norms add a bias", why="true; many language models have none")
     ] = True
+    head_width: HeadWidth = None
 
     stacked = True
 
     @override
     def rules(self) -> Iterator[Problem]:
-        if self.units % self.heads:
+        if not self.head_width and self.units % self.heads:
             yield Problem("units", f"expected a multiple of {self.heads} heads, found {self.units}")
         if self.heads % (self.key_value_heads or self.heads):
             yield Problem("key_value_heads", f"expected a divisor of {self.heads} heads, found {self.key_value_heads}")
@@ -169,6 +170,7 @@ class Transformer(Block):
             dropout=self.dropout,
             reads=reads,
             bias=ZEROS if self.bias else False,
+            head_width=self.head_width,
         )
 
     def normed(self) -> Layer:

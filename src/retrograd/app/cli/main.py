@@ -31,6 +31,7 @@ VERBS = {
     "predict": "predict for new rows with a trained model",
     "generate": "continue or answer a text with a trained model",
     "export": "write a trained model as ONNX, for other places",
+    "prune": "remove units, channels and heads of a trained model",
     "evaluate": "measure a trained model on rows with targets",
     "runs": "list runs, show one, write its page, compare several",
     "explain": "explain a configuration, a layer, a finding or a concept",

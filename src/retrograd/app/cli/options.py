@@ -44,6 +44,18 @@ def finite_positive(text: str) -> float:
     return number
 
 
+def share_of(text: str | float) -> float:
+    """Return a share from 0 to below 1: `0.5%`, `0.005`. A default is a number, and passes through here too."""
+    text = str(text)
+    try:
+        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share < 1:
+        raise typer.BadParameter(f"expected a share from 0 to below 1 (0.5%, 0.005), found '{text}'")
+    return share
+
+
 @dataclass(frozen=True)
 class Allowance:
     """What may be spent: updates, or seconds."""

@@ -13,6 +13,7 @@ SAVING = (
     "repair",
     "tune",
     "compare-optimizers",
+    "prune",
 )  # verbs that compute for long and save what they find: output can be lost
 LINES_BUFFER = 2**13
 

@@ -1,0 +1,134 @@
+"""`retrograd prune`: a trained network without its least important units, channels and heads."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from retrograd.app.cli.options import Json, ModelName, OwnLayers, RunsRoot, at_least, command_of, share_of
+from retrograd.app.cli.progress import Progress
+from retrograd.app.cli.surroundings import settle
+from retrograd.present.numbers import aligned, number, size
+from retrograd.present.tables import table
+from retrograd.present.wording import some_of
+from retrograd.record.strict_json import write_json
+from retrograd.ship.pruning.prune import Pruned, check, prune_run, refusal
+from retrograd.ship.pruning.surgery import Left
+from retrograd.training.loop.loop import Watcher
+
+MOST_LINES, MOST_REASONS = 24, 4  # of the layers that became smaller, and of those that did not
+
+
+def prune(
+    run: ModelName,
+    keep: Annotated[
+        float, typer.Option(metavar="SHARE", parser=share_of, help="share of each layer's channels that stays: 50%")
+    ],
+    by: Annotated[
+        Literal["taylor", "magnitude"],
+        typer.Option(help="what goes: what the loss misses least, or what has the smallest weights"),
+    ] = "taylor",
+    epochs: Annotated[
+        int | None,
+        typer.Option(parser=at_least(1), metavar="N", help="epochs of training afterwards [default: the run's]"),
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", parser=share_of, help="keep no run if the score drops by more, as in 0.5%"),
+    ] = None,
+    no_scratch: Annotated[
+        bool, typer.Option("--no-scratch", help="do not train the same small network from scratch to compare")
+    ] = False,
+    runs: RunsRoot = Path("runs"),
+    layers: OwnLayers = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="show no progress")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove units, channels and heads of a trained network, and train what is left.
+
+    What is left is a smaller network with a configuration of its own, in a new
+    run folder. Beside it the same small network is trained from drawn weights.
+    """
+    check(keep, by, epochs, max_drop)
+    settle(layers)
+
+    @contextlib.contextmanager
+    def watch(what: str, epochs: int) -> Iterator[Watcher]:
+        if not quiet:
+            print(f"{what}:", file=sys.stderr)
+        with Progress(epochs, quiet) as progress:
+            yield progress
+
+    pruned = prune_run(run, keep, by=by, epochs=epochs, max_drop=max_drop, runs=runs, scratch=not no_scratch,
+                       watch=watch)  # fmt: skip
+    typer.echo(write_json(plain(pruned)) if as_json else words(pruned, max_drop))
+    if pruned.run is None:
+        raise refusal(pruned, max_drop or 0.0)
+
+
+def plain(pruned: Pruned) -> dict[str, Any]:
+    """Return what came of pruning as JSON says it."""
+    lines = [
+        {"network": each.name, "weights": each.weights, "bytes": each.bytes, **each.scores} for each in pruned.lines
+    ]
+    layers = [{"node": each.node, "setting": each.setting, "before": each.before, "after": each.after,
+               "reason": each.reason} for each in pruned.left]  # fmt: skip
+    return {"run": str(pruned.run.folder) if pruned.run else None, "part": pruned.part, "rows": pruned.rows,
+            "metric": pruned.metric, "drop": pruned.drop, "difference": pruned.difference, "networks": lines,
+            "layers": layers}  # fmt: skip
+
+
+def words(pruned: Pruned, max_drop: float | None = None) -> str:
+    """Return what came of pruning as lines."""
+    return "\n\n".join(["\n".join(layer_lines(pruned.left)), comparison(pruned), "\n".join(remarks(pruned, max_drop))])
+
+
+def layer_lines(left: Sequence[Left]) -> Iterator[str]:
+    """Yield what became of each layer."""
+    smaller = [each for each in left if each.before != each.after]
+    rows = [[each.node, f"{each.before:,}", "->", f"{each.after:,}", each.setting] for each in smaller]
+    yield table(rows[:MOST_LINES])
+    if len(rows) > MOST_LINES:
+        yield f"... and {len(rows) - MOST_LINES} more"
+    whole = [f"{each.node} {each.setting}: {each.reason}" for each in left if each.reason]
+    if whole:
+        yield "stays: " + some_of(whole, MOST_REASONS)
+
+
+def comparison(pruned: Pruned) -> str:
+    """Return the networks side by side."""
+    names = list(dict.fromkeys([pruned.metric, "loss"]))
+    columns = [aligned([line.scores.get(name) for line in pruned.lines]) for name in names]
+    rows = [[f"on the {pruned.part} part", *names, "weights", "size"]]
+    rows += [
+        [line.name, *(column[i] for column in columns), f"{line.weights:,}", size(line.bytes)]
+        for i, line in enumerate(pruned.lines)
+    ]
+    return table(rows)
+
+
+def remarks(pruned: Pruned, max_drop: float | None) -> Iterator[str]:
+    """Yield what is to be said of the comparison."""
+    before, after = pruned.lines[0], pruned.lines[2]
+    way = "falls" if pruned.drop > 0 else "rises"
+    way = f"{way} by {100 * abs(pruned.drop):.2f} %" if pruned.drop else "stays"
+    if pruned.metric == "loss" and pruned.drop:
+        way = f"is {100 * abs(pruned.drop):.2f} % {'larger' if pruned.drop > 0 else 'smaller'}"
+    yield f"{number(before.weights / after.weights, 3)} times fewer weights; {pruned.metric} {way}"
+    if max_drop is not None and pruned.metric == "accuracy" and pruned.rows * max_drop < 1:
+        yield f"one of {pruned.rows:,} rows is {100 / pruned.rows:.2f} %: a budget of {100 * max_drop:g} % needs more"
+    if pruned.difference is None:
+        yield "a norm over channels has fewer of them now: only training shows what that is worth"
+    else:
+        within = f"within {pruned.difference:.1e}" if pruned.difference else "to the last bit"
+        yield f"as pruned it equals the whole network with zeros for what went, {within}"
+    if pruned.run is not None:
+        yield f"run folder: {pruned.run.folder}"
+
+
+command = command_of(prune)

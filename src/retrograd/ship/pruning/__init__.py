@@ -1,0 +1,1 @@
+"""Units, channels and heads removed from a trained network, which becomes smaller and is trained further."""

@@ -1,0 +1,56 @@
+"""Which channels of a network stand and fall together: sets that are joined, and frozen where one must stay."""
+
+from __future__ import annotations
+
+import numpy as np
+
+Labels = np.ndarray  # of one axis: the number of the set that each place belonged to when it was labelled
+
+
+class Channels:
+    """Disjoint sets of channels. Two that are joined are removed together or not at all; a frozen set stays."""
+
+    def __init__(self) -> None:
+        self._parents: list[int] = []
+        self.frozen: dict[int, str] = {}  # a set, by its root -> why it stays
+
+    def new(self, count: int) -> Labels:
+        """Return the labels of channels that nothing couples yet."""
+        first = len(self._parents)
+        self._parents.extend(range(first, first + count))
+        return np.arange(first, first + count)
+
+    def join(self, *axes: Labels) -> None:
+        """Couple the channels of several axes, place by place; one label alone couples with all."""
+        first, *others = np.broadcast_arrays(*axes)
+        for other in others:
+            for a, b in zip(first, other, strict=True):
+                self._unite(int(a), int(b))
+
+    def freeze(self, labels: Labels, reason: str) -> None:
+        """Keep channels from being removed; the first reason counts."""
+        for label in labels:
+            self.frozen.setdefault(self.root(int(label)), reason)
+
+    def roots(self, labels: Labels) -> Labels:
+        """Return the set that each label belongs to."""
+        unique, places = np.unique(labels, return_inverse=True)
+        roots: Labels = np.array([self.root(int(label)) for label in unique], int)[places]
+        return roots
+
+    def root(self, label: int) -> int:
+        """Return the set that a label belongs to."""
+        top = label
+        while self._parents[top] != top:
+            top = self._parents[top]
+        while self._parents[label] != top:  # the way is shorter the next time
+            self._parents[label], label = top, self._parents[label]
+        return top
+
+    def _unite(self, a: int, b: int) -> None:
+        a, b = self.root(a), self.root(b)
+        if a == b:
+            return
+        self._parents[b] = a
+        if b in self.frozen:
+            self.frozen.setdefault(a, self.frozen.pop(b))

@@ -1,0 +1,6 @@
+"""A rule for each layer whose channels can be removed; importing this package files them all."""
+
+from retrograd.ship.pruning.coupling import coupled as coupled
+from retrograd.ship.pruning.rules import attention, passing, products, recurrent
+
+__all__ = ["attention", "coupled", "passing", "products", "recurrent"]
