@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import platform
+import resource
 
 TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # mallopt's names for its parameters, from malloc.h
 NEVER = 2**31 - 1
@@ -22,18 +23,31 @@ LARGE_STEP_BYTES = 64 * 2**20  # above this, threads' own arenas split the block
 def tune(step_bytes: int = 0) -> bool:
     """Set glibc's allocator for steps that need this many bytes of temporaries; return whether it was done.
 
-    One arena for all threads costs 20 microseconds on tiny steps, so only large steps get it. Linux with glibc only;
+    One arena for all threads costs 20 microseconds on tiny steps, so only large steps get it, and processes under
+    `ulimit -v`: each thread's own takes 64 MiB of address space before it holds anything. Linux with glibc only;
     elsewhere nothing happens.
     """
-    if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
+    libc = _glibc()
+    if libc is None:
         return False
-    libc = ctypes.CDLL(None)
     done = libc.mallopt(MMAP_THRESHOLD, NEVER) and libc.mallopt(TRIM_THRESHOLD, NEVER)
+    if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+        done = done and libc.mallopt(ARENA_MAX, 1)
     if step_bytes > LARGE_STEP_BYTES:
         done = done and libc.mallopt(ARENA_MAX, 1)
         with contextlib.suppress(AttributeError):  # a libc without madvise
             _use_huge_pages(libc)
     return bool(done)
+
+
+def give_back() -> None:
+    """Give what is free now back to the kernel: reading data may take more than training ever does."""
+    if (libc := _glibc()) is not None:
+        libc.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None) if platform.system() == "Linux" and platform.libc_ver()[0] == "glibc" else None
 
 
 def _use_huge_pages(libc: ctypes.CDLL) -> None:

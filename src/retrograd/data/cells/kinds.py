@@ -107,7 +107,7 @@ def _inferred(cells: pl.Series) -> ColumnKind:
     readable = 1 - float(unread.sum()) / len(unread)
     if cells.dtype.is_numeric() or readable >= ENOUGH:
         return _compact_date(cells) or _row_number(parsed.values) or _code(cells) or ColumnKind("number")
-    if not booleans(cells).bad.any():
+    if not booleans(cells.head(1000)).bad.any() and not booleans(cells.unique()).bad.any():  # only words repeat so much
         return ColumnKind("boolean")
     return _date_kind(cells) or _category(cells, readable)
 

@@ -78,10 +78,10 @@ def split_stratified(labels: RowLabels, valid: float, test: float, seed: int) ->
         cure = "add rows to it, leave it out, or choose `split: {method: random}`"
         raise DataError(f"class '{names[list(counts).index(1)]}' has 1 row, too few for a stratified split", cure=cure)
     order = _rng(seed).permutation(len(numbers))
-    places = np.empty(len(numbers))
+    places, shuffled = np.empty(len(numbers)), numbers[order]
     for number, count in enumerate(counts):
-        places[order[numbers[order] == number]] = (np.arange(count) + 0.5) / count
-    return _cut(order[np.argsort(places[order], kind="stable")], valid, test)
+        places[shuffled == number] = (np.arange(count) + 0.5) / count
+    return _cut(order[np.argsort(places, kind="stable")], valid, test)
 
 
 def split_by_time(times: np.ndarray, valid: float, test: float) -> Split:

@@ -44,7 +44,7 @@ class Goal:
         if not isinstance(self.labels, Labels):
             return None
         names = tuple(str(label) for label in self.labels.classes)
-        return RowLabels(self.labels.encode(table).astype(np.int64).ravel(), names)
+        return RowLabels(self.labels.encode(table).astype(np.int32).ravel(), names)
 
     def notes(self, hint: str) -> tuple[str, ...]:
         """Return in sentences what is learned; `hint` says how the target was found."""

@@ -90,7 +90,10 @@ class Labels:
         different = cells.drop_nulls().unique()  # whose words are few
         known = {_word(label): i for i, label in enumerate(self.classes)}
         numbers = self._words(different).replace_strict(known, default=None, return_dtype=pl.Int32)
-        indices = cells.replace_strict(different, numbers, default=None, return_dtype=pl.Int32)
+        if cells.dtype == pl.String:  # as categories it takes a fifth of the memory
+            indices = numbers.gather(cells.cast(pl.Enum(different)).to_physical())
+        else:
+            indices = cells.replace_strict(different, numbers, default=None, return_dtype=pl.Int32)
         if indices.null_count():
             text = self._words(cells)
             refuse_missing(table, text)

@@ -19,7 +19,13 @@ def confusion(truth: np.ndarray, found: np.ndarray, names: Sequence[Any]) -> dic
 
     Of many classes the whole matrix is never made: the pairs that occur are no more than the rows.
     """
-    codes, counts = np.unique(truth.astype(np.int64) * len(names) + found, return_counts=True)
+    codes = truth.astype(np.int64) * len(names) + found
+    if len(names) ** 2 <= len(codes):
+        counts = np.bincount(codes)
+        codes = np.flatnonzero(counts)
+        counts = counts[codes]
+    else:
+        codes, counts = np.unique(codes, return_counts=True)
     return counted(codes // len(names), codes % len(names), counts, names)
 
 

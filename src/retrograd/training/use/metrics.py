@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 LEAST = 1e-15  # of a probability whose logarithm is taken
+BLOCK = 2**18
 
 
 def regression_metrics(
@@ -51,7 +52,7 @@ def judged(truth: np.ndarray, probabilities: np.ndarray) -> Judged:
 
     The surprise is that of scikit-learn's log loss, whose mean over all rows it is summed up to.
     """
-    rows, found = np.arange(len(truth)), probabilities.argmax(1)
+    rows, found = np.arange(len(truth)), probabilities.argmax(1).astype(np.int32)
     share = np.clip(probabilities[rows, truth], LEAST, None)
     share = share / np.clip(probabilities, LEAST, None).sum(1)
     eps = np.finfo(share.dtype).eps
@@ -134,12 +135,15 @@ def recall_and_f1(truth: np.ndarray, predicted: np.ndarray, classes: np.ndarray)
 def roc_auc(positive: np.ndarray, score: np.ndarray) -> float:
     """Return how often a positive row has the higher score than a negative one; equal scores count half.
 
-        AUC = (sum of the positives' ranks - p (p + 1) / 2) / (p n)
+        AUC = Σ over positive rows (negative rows below + those equal / 2) / (p n)
 
-    See:  Hanley & McNeil 1982; Mann & Whitney 1947. Equal scores share the mean of their ranks.
+    See:  Hanley & McNeil 1982; Mann & Whitney 1947.
     """
-    _, place, counts = np.unique(score, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
-    positives = int(np.count_nonzero(positive))
-    above = ranks[positive].sum() - positives * (positives + 1) / 2
-    return float(above / (positives * (len(score) - positives)))
+    above, below = np.sort(score[positive]), np.sort(score[~positive])
+    wins = sum(int(np.searchsorted(below, block, side).sum()) for block in _blocks(above) for side in ("left", "right"))
+    return float(wins / 2 / (len(above) * len(below)))
+
+
+def _blocks(values: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield a few of the values after the other: what is worked out of them is never as long as all of them."""
+    return (values[start : start + BLOCK] for start in range(0, len(values), BLOCK))

@@ -45,7 +45,7 @@ class ClassTally(Tally):
 
     @override
     def add(self, output: np.ndarray, columns: Columns) -> None:
-        truth = np.asarray(columns["y"]).reshape(-1).astype(int)
+        truth = np.asarray(columns["y"]).reshape(-1).astype(np.int32)
         with np.errstate(invalid="ignore"):  # rows that are not finite are marked
             probabilities = self.target.decode(output, from_logits=self.from_logits).probabilities
         self.portions.append(judged(truth, np.asarray(probabilities)))
@@ -56,8 +56,12 @@ class ClassTally(Tally):
         return class_metrics(rows, full, self.target.binary) if rows.finite.all() else {}
 
     def rows(self) -> Judged:
-        """Return the rows of all portions."""
-        return Judged(*(np.concatenate(column) for column in zip(*self.portions, strict=True)))
+        """Return the rows of all portions, from now on one portion: of no column are there two copies for long."""
+        if len(self.portions) > 1:
+            columns = [list(column) for column in zip(*self.portions, strict=True)]
+            self.portions.clear()
+            self.portions.append(Judged(*(np.concatenate(columns.pop(0)) for _ in Judged._fields)))
+        return self.portions[0]
 
 
 class PlainTally(Tally):

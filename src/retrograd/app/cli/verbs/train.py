@@ -136,6 +136,7 @@ def train(
         with Progress(prepared.config.training.epochs, quiet) as progress:
 
             def started(prepared: Prepared, folder: Path) -> None:
+                allocator.give_back()
                 allocator.tune(step_bytes(prepared))
                 if source and not (table or wanted or lr or going_on):
                     carry(source, folder)
