@@ -50,6 +50,11 @@ def test_nineteen_numbers_of_twenty_make_a_number_column():
     assert kinds_of(x=["1"] * 18 + ["a"])["x"].kind == "category"
 
 
+def test_one_other_word_after_many_makes_a_category_of_booleans():
+    assert kinds_of(x=["yes", "no"] * 600)["x"].kind == "boolean"
+    assert kinds_of(x=[*["yes", "no"] * 600, "perhaps"])["x"].kind == "category"
+
+
 def test_a_category_that_is_mostly_numbers_is_told():
     assert "90% of the cells of 'x' are numbers" in kinds_of(x=["1"] * 9 + ["a"])["x"].note
 

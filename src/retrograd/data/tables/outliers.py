@@ -90,7 +90,8 @@ def _finite_blocks(values: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the finite values, some at a time."""
     for start in range(0, len(values), BLOCK):
         block = values[start : start + BLOCK]
-        block = block[np.isfinite(block)]
+        finite = np.isfinite(block)
+        block = block if finite.all() else block[finite]
         if len(block):
             yield block
 
