@@ -268,6 +268,7 @@ from retrograd.network.initializers import (
 
 # other places
 from retrograd.ship.export import Exported as Exported, export as export
+from retrograd.ship.quantization.quantize import Quantized as Quantized, quantize as quantize
 from retrograd.ship.onnx.registry import to_onnx as to_onnx
 from retrograd.ship.pruning.coupling import coupled as coupled
 from retrograd.ship.pruning.prune import prune as prune

@@ -32,11 +32,15 @@ UNSEEN, UNSEEN_SHARE = "a word never seen", 0.1
 Shapes = Mapping[str, tuple[tuple[int, ...], str]]  # of columns: the lengths after the batch, and the dtype
 
 
+def dataset_of(model: Model, dataset: Dataset | None = None) -> Dataset | None:
+    """Return the data of the run, or None where they are not there any more."""
+    settings = model.config.data
+    return dataset if dataset is not None or settings is None else quietly(lambda: load(settings), model)
+
+
 def held_out(model: Model, dataset: Dataset | None = None) -> Mapping[str, Any] | None:
     """Return some columns of the part that was held out of training, or None where the data are not there any more."""
-    settings = model.config.data
-    if dataset is None and settings is not None:
-        dataset = quietly(lambda: load(settings), model)
+    dataset = dataset_of(model, dataset)
     if dataset is None:
         return None
     part = dataset.test or dataset.valid or dataset.train
@@ -50,9 +54,9 @@ def source_rows(model: Model) -> Any | None:
     return None if settings is None else quietly(lambda: read_source(settings, Path()).rows, model)
 
 
-def some(rows: int) -> np.ndarray:
-    """Return which rows to take: at most 64, spread evenly."""
-    return np.unique(np.linspace(0, rows - 1, ROWS).astype(int))
+def some(rows: int, most: int = ROWS) -> np.ndarray:
+    """Return which rows to take, spread evenly."""
+    return np.unique(np.linspace(0, rows - 1, most).astype(int))
 
 
 def made_up(network: Network, shapes: Shapes, seed: int = 0) -> dict[str, np.ndarray]:

@@ -32,6 +32,7 @@ VERBS = {
     "generate": "continue or answer a text with a trained model",
     "export": "write a trained model as ONNX, for other places",
     "prune": "remove units, channels and heads of a trained model",
+    "quantize": "write it as ONNX with weights of 8 bits: a quarter of the size",
     "evaluate": "measure a trained model on rows with targets",
     "runs": "list runs, show one, write its page, compare several",
     "explain": "explain a configuration, a layer, a finding or a concept",

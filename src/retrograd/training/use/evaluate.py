@@ -91,7 +91,7 @@ class Evaluator:
 
         def see(each: Measured) -> None:
             if not tallies:
-                tallies.append(self._tally(each.output.shape))
+                tallies.append(self.tally(each.output.shape))
             if tallies[0] is not None:
                 tallies[0].add(each.output, each.columns)
 
@@ -100,7 +100,7 @@ class Evaluator:
 
     def metric_names(self, shape: Sequence[int]) -> tuple[str, ...]:
         """Return what is measured after an epoch where outputs have this shape."""
-        tally = self._tally(shape)
+        tally = self.tally(shape)
         return ("loss",) if tally is None else ("loss", *tally.names)
 
     def chunks(self, columns: Mapping[str, Any], *, even: bool = False) -> Iterator[dict[str, Any]]:
@@ -138,7 +138,8 @@ class Evaluator:
             self._sizes[key] = max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // max(1, bytes_a_row)))
         return self._sizes[key]
 
-    def _tally(self, shape: Sequence[int]) -> Tally | None:
+    def tally(self, shape: Sequence[int]) -> Tally | None:
+        """Return what adds up the metrics of outputs of this shape, if they predict the target."""
         target = self.preprocessing.target if self.preprocessing else None
         return tally_of(target, self.main.inputs[1:2], tuple(shape), gives_logits(self.main.loss))
 

@@ -19,7 +19,7 @@ def batch_norm(
     """BatchNormalization, which runtimes fold into a convolution before it; else y = (x - mean) factor + bias."""
     mean, var = weights["mean"], weights["var"]
     scale, bias = weights.get("scale", np.ones_like(mean)), weights.get("bias", np.zeros_like(mean))
-    if x.first:
+    if x.first or len(x.shape) == 2:
         arrays = {"scale": scale, "bias": bias, "mean": mean, "var": var}
         names = [g.constant(array, name) for name, array in arrays.items()]
         return g.each("BatchNormalization", x, *names, epsilon=float(layer.eps))

@@ -1,0 +1,113 @@
+"""`retrograd quantize`: a trained model as an ONNX file of integers."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from retrograd.app.cli.options import Json, ModelName, OwnLayers, RunsRoot, command_of, existing_data, share_of
+from retrograd.app.cli.surroundings import settle
+from retrograd.present.numbers import size
+from retrograd.present.tables import table
+from retrograd.record.strict_json import write_json
+from retrograd.ship.quantization.choosing import DropError, LayerTrial
+from retrograd.ship.quantization.quantize import Quantized
+from retrograd.ship.quantization.quantize import quantize as quantize_run
+
+
+def quantize(
+    run: ModelName,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="the file to write: model.onnx")],
+    max_drop: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE", parser=share_of, help="how much the metric may fall [default: 0.5%]", show_default=False
+        ),
+    ] = 0.005,
+    calibrate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="rows that set the ranges, in place of those of training")
+    ] = None,
+    bits: Annotated[int, typer.Option(metavar="7|8", help="of weights; 8 overflow on processors without VNNI")] = 7,
+    from_x: Annotated[
+        bool, typer.Option("--from-x", help="take the network's columns in place of rows: no preprocessing inside")
+    ] = False,
+    runs: RunsRoot = Path("runs"),
+    layers: OwnLayers = None,
+    as_json: Json = False,
+) -> None:
+    """Write a trained model as ONNX with integers of 8 bits: a quarter of the size.
+
+    First every layer is tried alone, then all together. While the metric of the held-out rows falls by more than
+    --max-drop, the worst layer stays in float32; if no layer can be in integers, nothing is written.
+
+    It needs two packages: pip install 'retrograd[onnx]'
+    """  # fmt: skip
+    settle(layers)
+    if calibrate is not None:
+        existing_data(calibrate)
+    try:
+        made = quantize_run(run, file, max_drop=max_drop, calibrate=calibrate, bits=bits, from_x=from_x, runs=runs)
+    except DropError as error:
+        typer.echo(write_json({"layers": [plain_layer(each) for each in error.layers]}) if as_json
+                   else layer_table(error.layers, error.metric))  # fmt: skip
+        raise
+    typer.echo(write_json(plain(made)) if as_json else words(made, max_drop))
+
+
+def plain(made: Quantized) -> dict[str, Any]:
+    """Return what was written as JSON says it; a ratio without noise is null."""
+    said = {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
+    seconds = {f"{name}_seconds": said.pop(name) for name in ("latency", "float_latency")}
+    return {**said, **seconds, "path": str(made.path), "signal_to_noise": _finite(made.signal_to_noise),
+            "layers": [plain_layer(each) for each in made.layers]}  # fmt: skip
+
+
+def plain_layer(each: LayerTrial) -> dict[str, Any]:
+    """Return a layer's trial as JSON says it."""
+    return {"layer": each.layer, "bytes": each.bytes, "signal_to_noise": _finite(each.signal_to_noise),
+            "drop": _finite(each.drop)}  # fmt: skip
+
+
+def layer_table(layers: Sequence[LayerTrial], metric: str, kept: Sequence[str] = ()) -> str:
+    """Return the layers one at a time, the worst first."""
+    rows = [["alone in integers", "float32", "signal to noise", f"drop of {metric}", ""]]
+    rows += [[each.layer, size(each.bytes), f"{each.signal_to_noise:.1f} dB", percent(each.drop),
+              "stays float32" if each.layer in kept else ""] for each in layers]  # fmt: skip
+    return table(rows if kept else [row[:-1] for row in rows])
+
+
+def words(made: Quantized, max_drop: float) -> str:
+    """Return what was written as lines."""
+    together = "all" if not made.kept_float else f"{len(made.layers) - len(made.kept_float)} of {len(made.layers)}"
+    lines = [
+        layer_table(made.layers, made.metric, made.kept_float), "",
+        f"{together} layers in integers: {made.metric} falls by {percent(made.drop)} from {made.float_score:.4g} on"
+        f" {made.rows} {made.part} rows", f"signal to noise {made.signal_to_noise:.1f} dB",
+    ]  # fmt: skip
+    if made.flipped is not None:
+        lines[-1] += f"; {made.flipped:,} of {made.answers:,} labels are others"
+    if made.doubt > max_drop:
+        lines.append(f"these rows cannot tell a drop of up to {percent(made.doubt)} from none: a budget of"
+                     f" {percent(max_drop)} needs more")  # fmt: skip
+    lines.append(f"{made.path}: {size(made.bytes)}, {made.float_bytes / made.bytes:.3g} times smaller than"
+                 f" in float32 ({size(made.float_bytes)})")  # fmt: skip
+    lines.append(f"one row takes {made.latency * 1000:.3g} ms on one thread, {made.float_latency * 1000:.3g} ms"
+                 " in float32")  # fmt: skip
+    return "\n".join(lines)
+
+
+def percent(share: float) -> str:
+    """Return a share in hundredths."""
+    return f"{100 * share:.2f} %" if math.isfinite(share) else "not finite"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+command = command_of(quantize)

@@ -1,0 +1,150 @@
+"""Layers of a graph in integers: QuantizeLinear and DequantizeLinear around what computes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from retrograd.ship.onnx.graph import TYPES, Graph
+from retrograd.ship.onnx.library import onnx
+from retrograd.ship.quantization.reading import bodies, constants_of, layer_of, reads, uses, without_unread
+from retrograd.ship.quantization.scales import Integers, Range, integers
+
+PRODUCTS = {"Conv": 0, "Gemm": 1, "MatMul": 1}  # operators with integer kernels -> the weights' axis of output channels
+CHANNELS = {"LSTM": 1, "GRU": 1, "RNN": 1, "ConvTranspose": 1}  # that axis of others; else the last
+LEAST = 256  # numbers: of fewer, the nodes around the integers would take more room
+LIMITS = ("Relu", "Clip")  # which runtimes read off the range of the integers
+
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def heavy(arrays: Arrays, node: Any) -> list[str]:
+    """Return the constants of a node that are worth integers; what only turns one round gives another."""
+    if node.op_type == "Transpose":
+        return []
+    return [name for name in dict.fromkeys(reads(node)) if _is_heavy(arrays.get(name))]
+
+
+def _is_heavy(array: np.ndarray | None) -> bool:
+    return array is not None and array.dtype == np.float32 and array.ndim > 1 and array.size >= LEAST
+
+
+def is_product(arrays: Arrays, node: Any) -> bool:
+    """Tell whether a node multiplies what it reads by weights that are worth integers, and by nothing else."""
+    if node.op_type not in PRODUCTS or node.input[0] in arrays:
+        return False
+    weight = arrays.get(node.input[1])
+    return weight is not None and _is_heavy(weight) and (node.op_type == "Conv" or weight.ndim == 2)
+
+
+class Activations:
+    """The values that become integers on their way between layers.
+
+    Those that a product reads; and what a convolution gives, or any product before a ReLU, after that: no runtime has
+    a convolution of integers that gives real numbers, nor one with a ReLU that does.
+    """
+
+    def __init__(self, graph: Graph, layers: Collection[str]) -> None:
+        arrays = constants_of(graph)
+        products = [node for node in graph.nodes if layer_of(node) in layers and is_product(arrays, node)]
+        self.products = {node.name for node in products}
+        readers = {node.input[0]: node for node in graph.nodes if node.op_type in LIMITS}
+        read = uses(graph)
+        self.given: set[str] = set()
+        for node in products:
+            y = node.output[0]
+            if read[y] == 1 and y in readers:
+                self.given.add(readers[y].output[0])
+            elif node.op_type == "Conv":
+                self.given.add(y)
+        self.names = self.given | {node.input[0] for node in products}
+
+
+def in_integers(graph: Graph, layers: Collection[str], ranges: Mapping[str, Range], bits: int) -> Graph:
+    """Return a graph with the weights of some layers, and what their products read, as integers."""
+    made, activations, arrays = graph.copy(), Activations(graph, layers), constants_of(graph)
+    made.nodes, rounded = [], dict[str, str]()
+
+    def as_read(name: str) -> str:
+        """Return a value rounded to integers; the nodes for it stand before whatever first reads it."""
+        if name not in rounded:
+            scale, zero = ranges[name].scale, ranges[name].zero
+            whole = _around(made, "QuantizeLinear", name, made.constant(scale), made.constant(zero))
+            rounded[name] = _around(made, "DequantizeLinear", whole, made.constant(scale), made.constant(zero))
+        return rounded[name]
+
+    for original in graph.nodes:
+        made.path = layer_of(original)
+        node = onnx().NodeProto()
+        node.CopyFrom(original)
+        inputs = [as_read(name) if name in activations.given else name for name in node.input]
+        if node.name in activations.products:
+            inputs[0] = as_read(node.input[0])
+            inputs[1:] = _product(made, arrays, node, ranges[node.input[0]], bits)
+        elif made.path in layers and node.op_type == "Gather" and _is_heavy(arrays.get(node.input[0])):
+            _look_up(made, arrays[node.input[0]], node, bits)
+            continue
+        elif made.path in layers:
+            weights = {name: _unpacked(made, arrays[name], node.op_type, bits) for name in heavy(arrays, node)}
+            inputs = [weights.get(name, name) for name in inputs]
+            _rename(node, weights)
+        del node.input[:]
+        node.input.extend(inputs)
+        made.nodes.append(node)
+    return without_unread(made)
+
+
+def _product(made: Graph, arrays: Arrays, node: Any, read: Range, bits: int) -> list[str]:
+    """Return the weights of a product, and its bias in the unit of the integers' products."""
+    bias = arrays[node.input[2]] if len(node.input) > 2 else None
+    whole = integers(arrays[node.input[1]], PRODUCTS[node.op_type], bits, bias, float(read.scale))
+    names = [_dequantized(made, whole, "weight", node.op_type != "Conv")]
+    if bias is not None:
+        unit = whole.scales * read.scale
+        sums = np.rint(bias / unit.astype(np.float64)).astype(np.int32)
+        names.append(_dequantized(made, Integers(sums, unit, 0), "bias"))
+    return names
+
+
+def _dequantized(made: Graph, whole: Integers, name: str, zeros: bool = False) -> str:
+    """Add integers as real numbers; `zeros` says what stands for 0 too, without which onnxruntime fuses no Gemm."""
+    constants = [made.constant(whole.values, name), made.constant(whole.scales, f"{name}_scales")]
+    if zeros:
+        constants.append(made.constant(np.zeros(len(whole.scales), whole.values.dtype), "zeros"))
+    return _around(made, "DequantizeLinear", *constants, axis=whole.axis)
+
+
+def _around(made: Graph, kind: str, *inputs: str, **attributes: Any) -> str:
+    """Add a node between numbers and integers; there are many, so that long names would fill a small file."""
+    name = made.free("q" if kind == "QuantizeLinear" else "r")
+    made.nodes.append(onnx().helper.make_node(kind, inputs, [name], **attributes))
+    return name
+
+
+def _look_up(made: Graph, table: np.ndarray, node: Any, bits: int) -> None:
+    """Add y = W[ids] scale: only the rows that are read become real numbers."""
+    whole = integers(table, table.ndim - 1, bits)
+    found = made.op("Gather", made.constant(whole.values, "weight"), node.input[1], axis=0)
+    real = made.op("Cast", found, to=TYPES["float32"])
+    made.nodes.append(onnx().helper.make_node("Mul", [real, made.constant(whole.scales, "scales")], [*node.output],
+                                              name=node.name))  # fmt: skip
+
+
+def _unpacked(made: Graph, array: np.ndarray, operator: str, bits: int) -> str:
+    """Return weights that are integers in the file alone: runtimes make them real once, when they read it."""
+    whole = integers(array, CHANNELS.get(operator, array.ndim - 1), bits)
+    scales = whole.scales.reshape([-1 if i == whole.axis else 1 for i in range(array.ndim)])
+    real = made.op("Cast", made.constant(whole.values, "weight"), to=TYPES["float32"])
+    return made.op("Mul", real, made.constant(scales, "scales"))
+
+
+def _rename(node: Any, names: Mapping[str, str]) -> None:
+    """Give what the body of a loop reads from around it other names."""
+    for body in bodies(node):
+        for each in body.node:
+            for i, name in enumerate(each.input):
+                each.input[i] = names.get(name, name)
+            _rename(each, names)

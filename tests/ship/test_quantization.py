@@ -1,0 +1,175 @@
+"""Runs as ONNX files of integers: what they compute, which layers stay in float32, and what is refused."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import retrograd as rg
+from retrograd.app.cli.main import main
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+from retrograd.network.layer import Spec
+from retrograd.ship.onnx.graph import Graph, Value
+from retrograd.ship.onnx.network import write_network
+from retrograd.ship.onnx.session import run, session
+from retrograd.ship.quantization.folding import folded
+from retrograd.ship.quantization.nodes import in_integers
+from retrograd.ship.quantization.reading import constants_of
+from retrograd.ship.quantization.running import outputs, ranges
+from retrograd.ship.quantization.scales import Range, integers
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    x = np.random.default_rng(1).normal(size=(900, 12)).astype(np.float32)
+    y = np.where(x[:, :4].sum(1) > 0.5, "high", np.where(x[:, 4:8].sum(1) > 0, "middle", "low"))
+    network = [{"dense": {"units": 32, "activation": "relu"}}, {"dense": {"units": 24, "activation": "tanh"}},
+               {"dense": "classes"}]  # fmt: skip
+    return rg.fit(x, y, network=network, epochs=12, batch_size=32, root=tmp_path_factory.mktemp("runs"), progress=False)
+
+
+def graph_of(network, x, dtype="float32"):
+    """A network with weights of no training, in float32, as (graph, columns, output, layers)."""
+    specs = jax.eval_shape(lambda key: network.init(key, {"x": Spec(x.shape, x.dtype)}), jax.random.key(0))
+    params = jax.tree.map(lambda p: RNG.normal(0, p.shape[0] ** -0.5, p.shape).astype(p.dtype), specs.params)
+    state = jax.tree.map(lambda s: RNG.uniform(0.5, 1.5, s.shape).astype(s.dtype), specs.state)
+    graph, columns = Graph(), {"x": Value("x", (1, *x.shape[1:]), dtype=dtype)}
+    graph.free("x")
+    nodes = write_network(graph, network, rg.Variables(params, state), columns)
+    return graph, columns, nodes[network.output], [node.name for node in network]
+
+
+NETWORKS = {
+    "picture": (rg.Network(rg.Conv2D(16, 3, padding="same"), rg.BatchNorm(), rg.ReLU(), rg.Conv2D(16, 3), rg.MaxPool(2),
+                           rg.Conv2DTranspose(8, 3), rg.GlobalAveragePool(), rg.Dense(32), rg.BatchNorm()), (8, 8, 3)),
+    "sequence": (rg.Network(rg.LSTM(16), rg.Dense(24, "relu"), rg.Dense(16)), (6, 16)),
+    "attention": (rg.Network(rg.Dense(16), rg.MultiHeadAttention(2), rg.Dense(16, "gelu")), (5, 16)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_weights_become_integers_whatever_reads_them(name):
+    network, shape = NETWORKS[name]
+    x = RNG.normal(size=(80, *shape)).astype(np.float32)
+    graph, columns, y, layers = graph_of(network, x)
+    base = folded(graph, ())
+    wanted = outputs(graph, columns, y, {"x": x})
+    np.testing.assert_allclose(outputs(base, columns, y, {"x": x}), wanted, atol=1e-5)  # float32 sums
+    assert not any(node.op_type == "BatchNormalization" for node in base.nodes)
+    whole = in_integers(base, layers, ranges(base, columns, layers, {"x": x}), 7)
+    assert [n for n, a in whole.constants.items() if a.dtype == np.float32 and a.ndim > 1 and a.size >= 256] == []
+    found = outputs(whole, columns, y, {"x": x})
+    assert 0 < np.sum((found - wanted) ** 2) < 10**-2.5 * np.sum(wanted**2)  # 25 dB
+
+
+def test_a_table_of_words_and_its_weights_turned_round_become_integers():
+    network = rg.Network(rg.Embedding(64, 40), rg.named(rg.Dense(40), "out", share={"weight": "embedding_1/weight.T"}))
+    ids = RNG.integers(0, 40, (20, 5)).astype(np.int32)
+    graph, columns, y, layers = graph_of(network, ids, "int32")
+    wanted, seen = outputs(graph, columns, y, {"x": ids}), ranges(graph, columns, layers, {"x": ids})
+    for some in ([layers[0]], layers):  # the one that stays in float32 turns what stays there
+        whole = in_integers(graph, some, seen, 7)
+        found = outputs(whole, columns, y, {"x": ids})
+        assert 0 < np.sum((found - wanted) ** 2) < 10**-2.5 * np.sum(wanted**2)  # 25 dB
+    assert {a.dtype for a in constants_of(whole).values() if a.ndim > 1} == {np.dtype(np.int8)}
+
+
+def test_a_file_computes_what_its_integers_say(trained, tmp_path):
+    """Against the same arithmetic in NumPy: sums of products of whole numbers, and a step for each channel."""
+    rg.quantize(trained, tmp_path / "m.onnx", max_drop=0.1, from_x=True)
+    file = onnx.load(tmp_path / "m.onnx")
+    held = {each.name: onnx.numpy_helper.to_array(each) for each in file.graph.initializer}
+    makers = {name: node for node in file.graph.node for name in node.output}
+    x = trained.dataset.test["x"][:50]
+    y = x.astype(np.float64)
+    for product, activate in zip([n for n in file.graph.node if n.op_type == "Gemm"], (relu, np.tanh), strict=False):
+        read, weight, bias = (makers[name] for name in product.input)
+        step, zero = (held[name] for name in read.input[1:])
+        whole = np.clip(np.rint(y / step) + zero, 0, 255).astype(np.int64) - int(zero)
+        integer, scales = (held[name] for name in weight.input[:2])
+        assert np.abs(integer).max() == 63
+        y = activate((whole @ integer.astype(np.int64) + held[bias.input[0]]) * scales.astype(np.float64) * float(step))
+    tanh = next(node.output[0] for node in file.graph.node if node.op_type == "Tanh")
+    file.graph.output.append(onnx.helper.make_tensor_value_info(tanh, 1, None))
+    np.testing.assert_allclose(run(session(file), {"x": x}, [tanh])[tanh], y, atol=1e-5)  # float32
+
+
+def relu(x):
+    return np.maximum(x, 0)
+
+
+NAMES = np.array(["high", "low", "middle"])
+
+
+def accuracy(path, part):
+    labels = run(session(path), {"x": part["x"]})["label"]
+    return np.mean(labels == NAMES[part["y"]])
+
+
+def spoilt(model, column, unit=None):
+    """A model that computes the same of rows whose column is 3000 times as large, and a layer inside that is so too."""
+    params = jax.tree.map(np.array, model.variables.params)
+    params["dense_1"]["weight"][column] /= 3000
+    if unit is not None:
+        params["dense_1"]["weight"][:, unit] *= 3000
+        params["dense_1"]["bias"][unit] *= 3000
+        params["dense_2"]["weight"][unit] /= 3000
+    return dataclasses.replace(model, variables=rg.Variables(params, model.variables.state))
+
+
+def rows_in_thousands(part, column):
+    return {"x": part["x"] * np.where(np.arange(12) == column, 3000, 1).astype(np.float32), "y": NAMES[part["y"]]}
+
+
+@pytest.mark.parametrize("column", [0, 5])
+def test_a_column_in_thousands_is_found_and_no_bad_file_is_written(trained, tmp_path, column):
+    rows = rows_in_thousands(trained.dataset.test, column)
+    made = rg.quantize(spoilt(trained.model, column), tmp_path / "m.onnx", calibrate=rows, from_x=True)
+    assert made.layers[0].layer == "dense_1"
+    assert made.kept_float == ("dense_1",)
+    right = np.mean(run(session(made.path), {"x": rows["x"]})["label"] == rows["y"])
+    assert made.drop <= 0.005
+    assert made.float_score - right == pytest.approx(made.drop)
+
+
+def test_where_no_layer_fits_the_budget_the_table_is_shown_and_nothing_is_written(trained, tmp_path, capsys):
+    spoilt(trained.model, 0, unit=3).save(tmp_path / "model.rg")
+    np.savez(tmp_path / "rows.npz", **rows_in_thousands(trained.dataset.test, 0))
+    arguments = [str(tmp_path / name) for name in ("model.rg", "m.onnx", "rows.npz")]
+    assert main(["quantize", *arguments[:2], "--calibrate", arguments[2], "--from-x"]) == 4
+    said, error = capsys.readouterr()
+    assert {line.split()[0] for line in said.splitlines()[1:]} == {"dense_1", "dense_2"}
+    assert "accuracy falls by more than 0.5 %" in error
+    assert not (tmp_path / "m.onnx").exists()
+
+
+def test_the_file_says_what_became_of_it(trained, tmp_path):
+    made = rg.quantize(trained, tmp_path / "m.onnx", from_x=True, max_drop=0.1)
+    said = {entry.key: json.loads(entry.value) for entry in onnx.load(made.path).metadata_props}
+    assert said["quantized"] == {"bits": 7, "float32": [], "accuracy": pytest.approx(made.float_score - made.drop),
+                                 "in_float32": made.float_score}  # fmt: skip
+    assert made.answers == made.rows == len(trained.dataset.test["y"])
+    assert made.doubt >= 3 / made.rows
+
+
+@pytest.mark.parametrize("bits", [7, 8])
+def test_each_channel_has_its_scale_and_biases_fit(bits):
+    weight = np.array([[1.0, 1000.0, 0.0, 1e-12], [-2.0, 500.0, 0.0, 0.0]], np.float32)
+    whole = integers(weight, 1, bits, np.array([0.0, 0.0, 5.0, 5.0], np.float32), 0.5)
+    largest = 2 ** (bits - 1) - 1
+    assert np.abs(whole.values).max(0).tolist() == [largest, largest, 0, 0]
+    assert (np.abs(whole.values * whole.scales - weight) <= whole.scales * 0.5001).all()  # float32
+    assert 5.0 / (whole.scales[3] * 0.5) < 2**31
+
+
+def test_zero_is_an_integer_of_every_range():
+    for seen in (Range().wider(1.0, 5.0), Range().wider(-3.0, -1.0), Range().wider(-1.0, 2.0), Range()):
+        assert seen.low <= 0 <= seen.high
+        assert 0 <= seen.zero <= 255
+        assert (float(seen.zero) + seen.high / seen.scale) == pytest.approx(255, abs=0.5) or seen == Range()
