@@ -1,13 +1,29 @@
 import polars as pl
 import pytest
 
-from retrograd.data.cells.dialects import example_notation, find_notations
+from retrograd.data.cells.dialects import example_notation, find_notations, notation_like
 from retrograd.data.cells.notation import Notation
 
 
 def read(cells, **settings):
     found = find_notations({"x": pl.Series("x", cells, dtype=pl.String)}, **settings).get("x")
     return None if found is None else found.notation.read(pl.Series(cells, dtype=pl.String)).to_list()
+
+
+@pytest.mark.parametrize(
+    ("cells", "further", "number"),
+    [
+        (["1.4K", "2M"], "3K", 3000),
+        (["1.5万元", "5000元"], "3万元", 30000),
+        (["1.5万元", "5000元"], "３万元", 30000),
+        (["1.5万元", "5000元"], "300元", 300),
+        (["１００", "２００"], "100", 100),
+    ],
+)
+def test_one_further_cell_is_read_as_those_of_training(cells, further, number):
+    prior = find_notations({"x": pl.Series("x", cells)})["x"].notation
+    cell = pl.Series("x", [further])
+    assert notation_like(cell, prior).read(cell).to_list() == [number]
 
 
 @pytest.mark.parametrize(
@@ -32,6 +48,15 @@ def read(cells, **settings):
         (["3.5 l/100km", "4 l/100km"], [3.5, 4]),
         (["€110.5M", "€500K", "€0"], [110.5e6, 500e3, 0]),
         (["10,000+", "500+"], [10000, 500]),
+        (["1.5万", "5000", "20万"], [15000, 5000, 200000]),
+        (["1.5万元", "5000元", "2亿元"], [15000, 5000, 2e8]),
+        (["10.2万人", "8万人"], [102000, 80000]),
+        (["1,5 Mio. €", "500 Tsd. €", "12 €"], [1.5e6, 500e3, 12]),
+        (["₹1.5 lakh", "₹2 crore"], [150000, 2e7]),
+        (["$2.5 million", "$500,000"], [2.5e6, 500000]),
+        (["5.5k€", "2M€", "300€"], [5500, 2e6, 300]),
+        (["12k", "15k"], [12, 15]),
+        (["１，２３４．５", "２０", "－３"], [1234.5, 20, -3]),
         (["-", "12", "n/a", "3", "#DIV/0!"], [None, 12, None, 3, None]),
         (["0,123", "0,456"], [0.123, 0.456]),
         (["1e5", "2.5E-3", "1,000"], [1e5, 0.0025, 1000]),

@@ -90,6 +90,20 @@ def test_names_that_hardly_repeat_are_an_identifier():
     assert kinds_of(who=[f"person {i % 40}" for i in range(100)])["who"].kind == "category"
 
 
+def test_words_that_hardly_repeat_are_a_category_with_a_note():
+    durations = [f"{i % 5}h {i}m" for i in range(60)]
+    kind = kinds_of(x=durations)["x"]
+    assert kind.kind == "category"
+    assert (
+        kind.note == "'x' is taken as words, 60 in 60 cells, such as '0h 0m': rows with other words say nothing by them"
+    )
+    assert not kinds_of(x=durations * 5)["x"].note
+
+
+def test_dates_in_full_width_digits_are_dates():
+    assert kinds_of(x=["２０２４年１月３１日", "２０２３年１２月１日"])["x"].kind == "date"
+
+
 def test_an_empty_column_is_refused():
     with pytest.raises(DataError, match="column 'x' is empty"):
         kinds_of(x=["", "NA", None])

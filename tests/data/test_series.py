@@ -206,6 +206,7 @@ def test_what_is_known_of_the_horizon_is_an_input_and_the_future_is_given_to_pre
         (panel().sample(fraction=1.0, shuffle=True, seed=0), True),
         (pl.DataFrame({"day": [days(9000)[k**3 % 8999] for k in range(80)], "v": np.arange(80) ** 2.0}), False),
         (pl.DataFrame({"day": [days(30)[k * 17 % 30] for k in range(80)], "v": np.arange(80) ** 2.0}), False),
+        (pl.DataFrame({"day": [f"{k // 4:02}:{k % 4 * 15:02}" for k in range(80)], "v": np.arange(80) ** 2.0}), False),
     ],
 )
 def test_a_dated_table_points_to_windows_and_to_a_split_by_time(frame, is_told):

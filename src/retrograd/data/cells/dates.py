@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from retrograd.data.cells.date_forms import MONTH_NUMBERS, ZONES, marks, pattern
+from retrograd.data.cells.notation import half_width
 
 PIVOT = 69  # two digits below are of this century, as POSIX has it
 YEARS = (1800, 2200)  # of compact dates, which could be numbers as well
@@ -54,6 +55,7 @@ def read_dates(cells: pl.Series, form: str) -> pl.Series:
 
     What a form leaves out is the first: 1990-01 is 1990-01-01. Without a year it is the time since midnight.
     """
+    cells = half_width(cells)
     different = cells.drop_nulls().unique()
     if len(different) * FEW_REPEATS > len(cells):
         return _read(cells, form)
@@ -89,6 +91,7 @@ def find_date(cells: pl.Series, enough: float, known: Collection[str] = ()) -> D
     Where several read as many cells, the order decides that the table's other columns have (`known`), then the one
     under which the rows are in order, then the one with the more even steps.
     """
+    cells = half_width(cells)
     sample = cells.gather_every(max(1, len(cells) // SAMPLE))
     forms = COMPACT if sample.str.contains(DIGITS).all() else FORMS
     if 2 * sample.str.contains(r"\d").sum() < len(sample):

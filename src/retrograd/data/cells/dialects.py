@@ -10,7 +10,18 @@ from typing import Literal
 
 import polars as pl
 
-from retrograd.data.cells.notation import BLANKS, CODES, FACTORS, MARKS, Notation, general, stands_for_none
+from retrograd.data.cells.notation import (
+    BEFORE_UNIT,
+    BLANKS,
+    CODES,
+    FACTORS,
+    LETTERS,
+    MARKS,
+    Notation,
+    general,
+    half_width,
+    stands_for_none,
+)
 
 ENOUGH = 0.95  # share of a text column's cells that make it a column of numbers; the others are errors
 SAMPLE = 1000  # cells, spread over the column, that tell whether it may hold numbers at all
@@ -143,7 +154,7 @@ class Candidate:
 def find_candidate(cells: pl.Series) -> Candidate | None:
     """Return a text column as a candidate for numbers; None when most of its cells are none, or all are plain ones."""
     cells = cells.drop_nulls()
-    sample = cells.gather_every(max(1, len(cells) // SAMPLE))
+    sample = half_width(cells.gather_every(max(1, len(cells) // SAMPLE)))
     if not len(sample):
         return None
     parts = general(sample.filter(~stands_for_none(sample)))
@@ -155,18 +166,18 @@ def find_candidate(cells: pl.Series) -> Candidate | None:
     unit = _unit(parts)
     if unit is None:
         return None
-    numbers = cells.str.extract(rf"(\d(?:[\d.,'’{BLANKS}]*\d)?|[.,]\d+)").drop_nulls()
+    numbers = half_width(cells).str.extract(rf"(\d(?:[\d.,'’{BLANKS}]*\d)?|[.,]\d+)").drop_nulls()
     return Candidate(cells, numbers, *unit, evidence(numbers))
 
 
 def find_units(cells: pl.Series) -> tuple[str, ...]:
     """Return the different units of a text column most of whose cells are numbers, the most frequent first."""
-    parts = general(cells.drop_nulls().head(SAMPLE))
+    parts = general(half_width(cells.drop_nulls().head(SAMPLE)))
     if parts["number"].null_count() > len(parts) / 2:
         return ()
     names = Counter[str]()
-    for unit, count in _units(parts).items():
-        names.update({_singular(part): count for part in unit.split("\0") if part})
+    for (prefix, factor, unit), count in _units(parts).items():
+        names.update({_singular(name): count for name in (prefix, factor + unit) if name})
     return tuple(name for name, count in names.most_common() if count > 1)
 
 
@@ -212,8 +223,8 @@ def notation_like(cells: pl.Series, prior: Notation) -> Notation:
         shows_point = cells.cast(pl.Float64, strict=False).is_not_null() & cells.str.contains(".", literal=True)
         return Notation() if shows_point.any() else prior
     notation, _ = candidate.decide(prior.decimal, None, None)
-    if candidate.unit and prior.unit:  # another currency is another quantity
-        notation = replace(notation, unit=prior.unit, second_unit=prior.second_unit)
+    if prior.factors or (candidate.unit and prior.unit):  # another currency is another quantity
+        notation = replace(notation, unit=prior.unit, second_unit=prior.second_unit, factors=prior.factors)
     return notation
 
 
@@ -224,12 +235,18 @@ def _example(cells: pl.Series, notation: Notation) -> str:
     return str(shown[int(shown.str.len_chars().arg_max() or 0)]) if len(shown) else str(cells[0])
 
 
-def _units(parts: pl.DataFrame) -> Counter[str]:
-    """Count the units, factors left out; year and years are the same."""
-    units = parts.filter(pl.col("number").is_not_null()).select(
-        pl.concat_str(pl.col("prefix").fill_null(""), pl.lit("\0"), pl.col("suffix").fill_null("").str.strip_chars())
+def _units(parts: pl.DataFrame) -> Counter[tuple[str, str, str]]:
+    """Count what stands around numbers: a unit before, and after them a factor and a unit; "" for what is not there."""
+    after = pl.col("suffix").fill_null("").str.strip_chars()
+    split = after.str.extract_groups(BEFORE_UNIT).struct
+    factor, unit = (pl.coalesce(split[first], split[first + 2]) for first in (0, 1))
+    is_factor = after.str.to_lowercase().is_in(list(FACTORS))
+    shown = parts.filter(pl.col("number").is_not_null()).select(
+        pl.col("prefix").fill_null(""),
+        factor=pl.when(is_factor).then(after).otherwise(factor.fill_null("")),
+        unit=pl.when(is_factor).then(pl.lit("")).otherwise(pl.coalesce(unit, after)),
     )
-    return Counter(units.to_series().to_list())
+    return Counter(shown.iter_rows())
 
 
 def _unit(parts: pl.DataFrame) -> tuple[str, str, bool] | None:
@@ -237,23 +254,21 @@ def _unit(parts: pl.DataFrame) -> tuple[str, str, bool] | None:
     multiply; None for several units.
     """
     counts = _units(parts)
-    total = sum(counts.values())
-    prefixes = {unit.split("\0")[0] for unit in counts} - {""}
-    suffixes = {unit.split("\0")[1] for unit in counts} - {""}
-    factors = {suffix for suffix in suffixes if suffix.lower() in FACTORS}
-    are_factors = bool(factors) and factors == suffixes and (bool(prefixes) or _multiply(factors, counts))
-    if are_factors:
-        suffixes = set()
-    names = {_singular(unit) for unit in prefixes | suffixes}
-    both = Counter({unit: count for unit, count in counts.items() if all(unit.split("\0"))})
-    if both and suffixes:  # as in $12.00 USD
-        pair = both.most_common(1)[0][0].split("\0")
-        if sum(count for unit, count in counts.items() if {*unit.split("\0")} <= {*pair, ""}) >= ENOUGH * total:
+    are_factors = _multiply(counts)
+    pairs = Counter[tuple[str, str]]()
+    for (prefix, factor, unit), count in counts.items():
+        pairs[prefix, unit if are_factors else factor + unit] += count
+    total = sum(pairs.values())
+    names = {_singular(unit) for pair in pairs for unit in pair if unit}
+    both = Counter({pair: count for pair, count in pairs.items() if all(pair)})
+    if both:  # as in $12.00 USD
+        pair = both.most_common(1)[0][0]
+        if sum(count for units, count in pairs.items() if {*units} <= {*pair, ""}) >= ENOUGH * total:
             return pair[0], _singular(pair[1]), are_factors
     if len(names) > 1:
         most = Counter(dict.fromkeys(names, 0))
-        for unit, count in counts.items():
-            most.update({_singular(part): count for part in unit.split("\0") if part})
+        for units, count in pairs.items():
+            most.update({_singular(unit): count for unit in units if unit})
         name, count = most.most_common(1)[0]
         if count < ENOUGH * total:
             return None
@@ -261,11 +276,20 @@ def _unit(parts: pl.DataFrame) -> tuple[str, str, bool] | None:
     return next(iter(names), ""), "", are_factors
 
 
-def _multiply(factors: set[str], counts: Counter[str]) -> bool:
-    """Return whether suffixes are factors: of several sizes, or beside numbers without; a lone `m` may be metres."""
-    sizes = {FACTORS[factor.lower()] for factor in factors}
-    is_metre = factors == {"m"}
-    return not is_metre and (len(sizes) > 1 or "\0" in counts)
+def _multiply(counts: Counter[tuple[str, str, str]]) -> bool:
+    """Return whether factors multiply. A word or a character does, and a letter before a unit, as in k€.
+
+    A letter alone does after a currency, beside other sizes, or beside numbers without any; `m` may be metres.
+    """
+    alone = {factor for _, factor, unit in counts if factor and not unit}
+    if {factor.lower() for factor in alone} - LETTERS.keys() or any(factor and unit for _, factor, unit in counts):
+        return True
+    if not alone or any(unit for _, _, unit in counts):
+        return False
+    if any(prefix for prefix, _, _ in counts):
+        return True
+    sizes = {FACTORS[factor.lower()] for factor in alone}
+    return alone != {"m"} and (len(sizes) > 1 or ("", "", "") in counts)
 
 
 def _singular(unit: str) -> str:

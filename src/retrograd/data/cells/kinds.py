@@ -20,6 +20,7 @@ from retrograd.present.wording import some_of
 
 MANY = 0.5  # share of cells that look like numbers or dates from which a text column's note says so
 MOST_WORDS = 64  # a column with more different words, which hardly repeat, names its rows
+FEW_WORDS = 20  # different ones; of more, half as many as cells, it is said that they hardly repeat
 FEW_A_WORD = 5  # cells to each different word; with more, words that look like numbers are still good categories
 ISO_DATE = "%Y-%m-%d"
 LARGEST_EXACT = 2**53  # whole numbers beyond are rounded in 64 bits, so that different ones become the same
@@ -181,10 +182,13 @@ def _category(cells: pl.Series, readable: float) -> ColumnKind:
     if different > MOST_WORDS and different > len(cells) / 2:
         like = resemblance(cells) or f"such as '{cells[0]}'"
         return ColumnKind("identifier", note=f"'{cells.name}' holds {different} different texts, {like}")
-    note = f"{readable:.0%} of the cells of '{cells.name}' are numbers, too few for a number column"
     if readable >= MANY:
-        return ColumnKind("category", note=note)
+        other = cells.filter(cells.cast(pl.Float64, strict=False).is_null())[0]
+        note = f"{readable:.0%} of the cells of '{cells.name}' are numbers, too few for a number column"
+        return ColumnKind("category", note=f"{note} ('{other}' is none)")
     like = resemblance(cells) if different > len(cells) / FEW_A_WORD else ""
+    if not like and different > FEW_WORDS and 2 * different > len(cells):
+        like = f"{different} in {len(cells)} cells, such as '{cells[0]}': rows with other words say nothing by them"
     return ColumnKind("category", note=f"'{cells.name}' is taken as words, {like}" if like else "")
 
 

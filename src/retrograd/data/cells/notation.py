@@ -12,14 +12,24 @@ from pydantic import ConfigDict
 BLANKS = " \u00a0\u2007\u2009\u202f"  # with the no-break and the thin ones that spreadsheets write
 MARKS = {",": ",", ".": r"\.", " ": f"[{BLANKS}]", "'": "['’]"}
 MINUS = "−–－-"  # the hyphen last, as a character class wants it
-FACTORS = {"k": 1e3, "m": 1e6, "mn": 1e6, "mio": 1e6, "mio.": 1e6, "b": 1e9, "bn": 1e9, "mrd": 1e9, "mrd.": 1e9}
+LETTERS = {"k": 1e3, "m": 1e6, "b": 1e9}  # which may be units as well
+WORDS = {
+    "mn": 1e6, "mio": 1e6, "mio.": 1e6, "mln": 1e6, "million": 1e6, "millions": 1e6, "bn": 1e9, "mrd": 1e9,
+    "mrd.": 1e9, "mld": 1e9, "billion": 1e9, "billions": 1e9, "thousand": 1e3, "tsd": 1e3, "tsd.": 1e3,
+    "lakh": 1e5, "lakhs": 1e5, "crore": 1e7, "crores": 1e7,
+}  # fmt: skip
+CHARACTERS = {"百万": 1e6, "千万": 1e7, "万": 1e4, "萬": 1e4, "亿": 1e8, "億": 1e8, "만": 1e4, "억": 1e8}
+FACTORS = LETTERS | WORDS | CHARACTERS
+FULL_WIDTH = {**{chr(ord(c) + 0xFEE0): c for c in "0123456789.,:/%+-"}, "。": ".", "\u3000": " "}
 CODES = (
     "AED|ARS|AUD|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|IDR|ILS|INR|JPY|KES|KRW|MXN|MYR|NGN|NOK|NZD|"
     "PEN|PHP|PKR|PLN|RMB|RON|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR"
 )
 CURRENCY = rf"(?:[A-Z]{{0,3}}\p{{Sc}}|(?i:{CODES}|s?fr|kr|rs|rm|rp)\b\.?|zł|Kč|Ft|元|円|원)"
+FACTOR = "|".join(map(re.escape, sorted(FACTORS, key=len, reverse=True)))
+BEFORE_UNIT = rf"^(?i:({FACTOR}))\s?({CURRENCY})$|^({'|'.join(CHARACTERS)})(\S+)$"  # a factor and the unit after it
 UNIT = r"[\p{L}\p{Sc}%％‰°'\"′″²³+*][^\s\d()][^\s()]{0,9}|[\p{L}\p{Sc}%％‰°'\"′″²³+*][0-9²³]?"
-UNIT = rf"(?:{UNIT})(?:[{BLANKS}]\p{{L}}{{1,12}}\.?)?"
+UNIT = rf"(?:{UNIT})(?:[{BLANKS}](?:\p{{L}}{{1,12}}\.?|\p{{Sc}}))?"
 NONE = r"^(?:[-–—−]+|\.{1,3}|#(?:DIV/0!|VALUE!|REF!|NAME\?|NUM!|NULL!)|(?i:n\.?\s?[/.]?\s?[ad]\.?|k\.\s?a\.))$"
 SIDE = r"(?i:\s*(?:dr|cr)\.?)"  # debit and credit, as bank statements say minus and plus
 
@@ -30,7 +40,7 @@ class Notation:
 
     `grouping` is the mark between thousands, if there is one; `unit` what stands before or after each number, and
     `second_unit` what stands after it where a unit stands before it as well; with `factors`, k, M and B after a number
-    count as thousands, millions and billions.
+    count as thousands, millions and billions, 万 as ten thousand.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -57,7 +67,7 @@ class Notation:
         """The pattern of a whole cell: signs or brackets, a currency or a unit, and the number between them."""
         names = "|".join(f"{re.escape(name)}s?" for name in (self.unit, self.second_unit) if name)
         unit = rf"(?:(?i:{names})\.?\s*)?" if names else ""
-        factor = rf"(?P<factor>(?i:{'|'.join(map(re.escape, sorted(FACTORS, key=len, reverse=True)))}))?\s*"
+        factor = rf"(?P<factor>(?i:{FACTOR}))?\s*"
         return (
             rf"^(?P<open>\()?\s*(?P<first>[+{MINUS}])?\s*{unit}(?P<second>[+{MINUS}])?\s*(?P<number>{self.number})\s*"
             rf"{factor if self.factors else ''}{unit}(?P<last>[{MINUS}]|{SIDE})?\s*(?P<close>\))?$"
@@ -65,11 +75,11 @@ class Notation:
 
     def fits(self, cells: pl.Series) -> pl.Series:
         """Return which cells (text) are numbers in this notation."""
-        return cells.str.contains(self.pattern)
+        return half_width(cells).str.contains(self.pattern)
 
     def read(self, cells: pl.Series) -> pl.Series:
         """Return the numbers that cells of text stand for (Float64); null where there is none, or another notation."""
-        parts = cells.str.extract_groups(self.pattern).struct.unnest()
+        parts = half_width(cells).str.extract_groups(self.pattern).struct.unnest()
         text = pl.col("number").str.replace_all(f"[-–—{BLANKS}'’]+$", "")
         if self.grouping:
             text = text.str.replace_all(MARKS[self.grouping], "")
@@ -84,6 +94,13 @@ class Notation:
         negative = pl.any_horizontal(pl.col("open").is_not_null(), *signs, debit).fill_null(False)
         whole = pl.col("open").is_null() == pl.col("close").is_null()
         return parts.select(pl.when(whole).then(pl.when(negative).then(-number).otherwise(number))).to_series()
+
+
+def half_width(cells: pl.Series) -> pl.Series:
+    """Return text with digits and marks as wide as letters in place of those as wide as Chinese characters."""
+    if not cells.str.contains("[０-９]").any():
+        return cells
+    return cells.str.replace_many(list(FULL_WIDTH), list(FULL_WIDTH.values()))
 
 
 def stands_for_none(cells: pl.Series) -> pl.Series:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from retrograd.data.cells.date_forms import has_year
 from retrograd.data.cells.kinds import find_kinds
 from retrograd.data.settings import DataSettings
 from retrograd.data.split.split import FEW_ROWS
@@ -86,7 +87,7 @@ def dated_notes(plan: TablePlan) -> Iterator[str]:
         return
     for name, kind in plan.features.items():
         moments = table.values[name] if kind.kind == "date" else None
-        if moments is None or moments.null_count():
+        if moments is None or moments.null_count() or not has_year(kind.form):  # of a time of day no row is the newest
             continue
         time = clock(kind, moments)
         keys = (
