@@ -56,3 +56,14 @@ def test_whole_numbers_that_repeat_only_once_in_many_rows_name_none():
     once[1] = once[2]
     assert told([names], pl.Series("y", [i % 5 / 7 for i in range(rows)])) == {("row_name", "column 'customer'")}
     assert told([once], pl.Series("y", [i % 5 / 7 for i in range(rows)])) == set()
+
+
+def test_the_other_columns_of_a_one_hot_target_tell_the_answer():
+    hot = {f"is_{name}": [float(k % 3 == i) for k in range(30)] for i, name in enumerate(["cat", "dog", "bird"])}
+    parts = [pl.Series(name, values) for name, values in hot.items()]
+    flag = pl.Series("flag", [float(k % 2) for k in range(30)])
+    answers = parts[2].cast(pl.Int64).cast(pl.String)
+    (leak,) = inspect_columns({s.name: s for s in [SIZE, *parts[:2], flag]}, {"is_bird": answers})
+    assert (leak.name, leak.path) == ("target_leak", "columns 'is_cat', 'is_dog'")
+    assert "`target: [is_cat, is_dog, is_bird]` takes them as classes" in leak.message
+    assert not inspect_columns({s.name: s for s in [SIZE, parts[0], flag]}, {"is_bird": parts[2]})

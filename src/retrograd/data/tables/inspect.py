@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.finding import Finding
-from retrograd.data.cells.values import is_constant, words
+from retrograd.data.cells.values import is_constant, numbers, words
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Cells, Table
 from retrograd.data.tables.outliers import outliers
@@ -32,7 +32,13 @@ def inspect_columns(
 ) -> tuple[Finding, ...]:
     """Return findings on parsed feature columns (`dated` are days) and raw target columns, the gravest first."""
     plain = Cells((name for name in features if name not in dated), features.__getitem__)
-    return (*leaks(features, targets), *wild_cells(features), *row_names(plain), *duplicates(features))
+    return (
+        *leaks(features, targets),
+        *one_hot_parts(features, targets),
+        *wild_cells(features),
+        *row_names(plain),
+        *duplicates(features),
+    )
 
 
 def leaks(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series]) -> Iterator[Finding]:
@@ -50,6 +56,36 @@ def leaks(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series]) -
                 how = "holds the same as" if own_words.equals(text) else "stands for the same as"
                 message = f"{how} the target '{target}', which the network would copy; leave it out with `exclude:`"
                 yield Finding("target_leak", f"column '{name}'", message, severity="fault")
+
+
+def one_hot_parts(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series]) -> Iterator[Finding]:
+    """Yield the features that together tell a single target: in each row one of them or the target holds the only 1."""
+    if len(targets) != 1:
+        return
+    (target, cells), *_ = targets.items()
+    answers = numbers(cells).values
+    if not _is_zero_or_one(sample := _sample(answers)):
+        return
+    hot = sample.to_numpy()
+    others: list[str] = []
+    for name in reversed(tuple(features)):  # the columns of a variable stand side by side
+        if not (hot == 0).any():
+            break
+        if not _is_zero_or_one(part := _sample(features[name])):
+            continue
+        values = part.cast(pl.Float64).to_numpy()
+        if not (hot * values).any():
+            others.append(name)
+            hot = hot + values
+    others.reverse()
+    if (hot == 1).all() and len(others) > 1 and (sum(map(features.__getitem__, others), answers) == 1).all():
+        cure = f"`target: [{', '.join([*others, target])}]` takes them as classes"
+        message = f"one of them or the target '{target}' holds the only 1 of each row, which tells the answer; {cure}"
+        yield Finding("target_leak", listing("column", others), message, severity="fault")
+
+
+def _is_zero_or_one(cells: pl.Series) -> bool:
+    return cells.dtype.is_numeric() and not cells.null_count() and set(cells.unique().to_list()) == {0, 1}
 
 
 def _renames(cells: pl.Series, text: pl.Series) -> bool:
