@@ -32,7 +32,7 @@ def next_number(root: Path) -> int:
 
 def list_runs(root: Path) -> list[RunSummary]:
     """Return the runs below a folder, the latest at the end; a run that cannot be read says why."""
-    return sorted((_summary(path) for path in _folders(root)), key=_order)
+    return sorted((_summary(path) for path in _folders(root)), key=in_order)
 
 
 def latest(root: Path) -> RunFolder:
@@ -87,7 +87,7 @@ def _summary(path: Path) -> RunSummary:
         return RunSummary(path, path.name, problem=str(error))
 
 
-def _order(run: RunSummary) -> tuple[int, datetime, str]:
+def in_order(run: RunSummary) -> tuple[int, datetime, str]:
     """Return what runs are sorted by."""
     started = run.started
     believed = started is not None and started <= datetime.now(UTC) + CLOCKS_DIFFER

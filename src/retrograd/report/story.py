@@ -21,6 +21,7 @@ from retrograd.record.run import RunFolder
 from retrograd.record.strict_json import parse_json
 
 SURE = 3  # standard errors
+BEST = 1.0  # what no network can exceed, and luck on a handful of rows could reach
 SMALLEST_GAIN = 0.01  # over a constant answer, below which a network has learned nothing
 WARNING = "warning: "  # before the text of a note that is one
 
@@ -38,7 +39,7 @@ class Chance:
     @property
     def is_failure(self) -> bool:
         """Whether luck alone explains the score."""
-        return self.reached < self.level + max(SURE * self.luck, SMALLEST_GAIN)
+        return self.reached < min(self.level + max(SURE * self.luck, SMALLEST_GAIN), BEST)
 
 
 @dataclass(frozen=True)

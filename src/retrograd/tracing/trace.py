@@ -20,6 +20,7 @@ from retrograd.network.precision import computing_in, in_precision
 from retrograd.present.exact import Figures
 from retrograd.tracing.condition import first_step
 from retrograd.tracing.document import Writer
+from retrograd.tracing.edits import NO_EDITS, edited
 from retrograd.tracing.forms.drawing import as_png, as_svg, drawing
 from retrograd.tracing.forms.form import Form, Markdown, Text
 from retrograd.tracing.forms.latex import Latex
@@ -189,17 +190,38 @@ class Request(NamedTuple):
 
 def traced(source: Source, request: Request) -> Trace:
     """Return the step of a source that is asked for."""
-    wanted = request.checked(source)
-    reached, replayed = _reach(source, wanted)
-    state, rows = (replayed.before, reached.batch) if reached and replayed else first_state(source)
-    rows = _rows(source, wanted, rows)
-    if reached and replayed and replayed.looked:
-        with computing_in(source.prepared.config.training.precision):
-            shown = numbers(reached.stepper, state, rows, replayed.looked, None, **_facts(source, wanted, rows))
-    else:
-        shown = _look(source, wanted, state, rows, reached.stepper.optimizer if reached else None)
-    verdict = verdict_on(wanted.step, source, reached, replayed) if reached and replayed and source.is_run else None
-    return Trace(shown, remarks(shown, Figures(4, float(np.finfo(wanted.dtype).eps))), wanted.node, verdict)
+    return Desk(source, request).trace()
+
+
+class Desk:
+    """A step of a source, reached once and computed as often as wanted, each time with other numbers edited."""
+
+    def __init__(self, source: Source, request: Request) -> None:
+        self.source, self.wanted = source, request.checked(source)
+        self.reached, self.replayed = _reach(source, self.wanted)
+        if self.reached and self.replayed:
+            self.state, rows = self.replayed.before, self.reached.batch
+        else:
+            self.state, rows = first_state(source)
+        self.rows = _rows(source, self.wanted, rows)
+
+    def trace(self, edits: Mapping[str, float] = NO_EDITS) -> Trace:
+        """Return the step; `edits` are numbers by their places: `hidden/weight[0,1]`, `x[0,2]`.
+
+        Raises:  UsageError for a place that does not exist
+        """
+        source, wanted, reached, replayed = self.source, self.wanted, self.reached, self.replayed
+        if not edits and reached and replayed and replayed.looked:
+            with computing_in(source.prepared.config.training.precision):
+                facts = _facts(source, wanted, self.rows)
+                shown = numbers(reached.stepper, self.state, self.rows, replayed.looked, None, **facts)
+        else:
+            optimizer = reached.stepper.optimizer if reached else None
+            shown = _look(source, wanted, self.state, self.rows, optimizer, edits)
+        is_replay = reached and replayed and source.is_run and not edits
+        verdict = verdict_on(wanted.step, source, reached, replayed) if is_replay else None  # type: ignore[arg-type]
+        figures = Figures(4, float(np.finfo(wanted.dtype).eps))
+        return Trace(shown, remarks(shown, figures), wanted.node, verdict)
 
 
 def node_path(network: Network, name: str) -> str:
@@ -242,14 +264,18 @@ def _single(column: np.ndarray) -> np.ndarray:
 
 
 def _look(
-    source: Source, wanted: Request, state: TrainState, rows: Batch, optimizer: Optimizer | None = None
-) -> StepNumbers:
+    source: Source, wanted: Request, state: TrainState, rows: Batch, optimizer: Optimizer | None = None,
+    edits: Mapping[str, float] = NO_EDITS,
+) -> StepNumbers:  # fmt: skip
     """Compute one step on its own, in the precision that is wanted."""
     prepared = source.prepared
     with jax.enable_x64(wanted.dtype == "float64"):
         if wanted.dtype == "float64" and wanted.step == 1:
             state = state._replace(params=given_params(prepared.network, state.params))
         state = cast_to(state, wanted.dtype)
+        if edits:
+            params, rows = edited(state.params, rows, edits)
+            state = state._replace(params=params)
         outside = _outside(prepared.network, wanted.delta, rows)
         stepper = source.stepper if optimizer is None else source.stepper.with_optimizer(optimizer)
         columns: Mapping[str, Any] = rows

@@ -34,6 +34,7 @@ VERBS = {
     "prune": "remove units, channels and heads of a trained model",
     "quantize": "write it as ONNX with weights of 8 bits: a quarter of the size",
     "evaluate": "measure a trained model on rows with targets",
+    "studio": "open the page to build, watch, take apart and repair",
     "runs": "list runs, show one, write its page, compare several",
     "explain": "explain a configuration, a layer, a finding or a concept",
     "check": "compare the backward pass with differences, layer by layer",

@@ -1,11 +1,16 @@
 "use strict";
-(() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
+// Draws a step and lets a reader walk through it. `host` says where, and may take part: `root` holds the elements,
+// `place` is [stop, weight] to begin with, `moved` hears where the reader is, `old` are the page's data before numbers
+// were edited, `beside` gives what stands below the chain of a weight, `unit` is called for an input that is clicked.
+export function stepView(data, host = {}) {
   const { stops, graph, lines, weights } = data;
   const PHASES = ["input", "forward", "loss", "backward", "update", "after"];
-  const byId = (id) => document.getElementById(id);
-  let at = 0, row = 0, opened = null;
-  document.body.className = graph.kind;
+  const root = host.root ?? document.body;
+  const byId = (id) => root.querySelector(`#${id}`);
+  const say = host.say ?? ((text) => text);
+  let at = 0, row = Math.min(host.row ?? 0, (graph.rows ?? 1) - 1), opened = null;
+  root.classList.remove("units", "boxes");
+  root.classList.add(graph.kind);
 
   // ------------------------------------------------------------------ making elements: text is never markup
   const make = (name, attributes = {}, ...children) => fill(document.createElement(name), attributes, children);
@@ -31,6 +36,9 @@
     return i >= 0 && i <= at;
   };
   const graded = (weight) => known("backward", weight.replace(/\[.*$/, "").replace(/\/[^/]*$/, ""));
+  // a number that was edited, or follows from an edit, stands beside what it was
+  const was = (before, now) => (before === undefined || before === now ? ["", now] : ["t-changed", `${before} ⇒ ${now}`]);
+  const oldUnits = new Map((host.old?.graph.units ?? []).map((unit) => [unit.name, unit]));
   const openable = (weight) => ({
     role: "button", tabindex: 0, "data-weight": weight, onclick: () => open(weight),
     onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); open(weight); } },
@@ -79,7 +87,7 @@
     const ends = { x1: x1 + ux, y1: y1 + uy, x2: x2 - ux, y2: y2 - uy };
     const width = Math.min(4, 1 + 1.2 * Math.abs(fact.sign));
     const classes = ["weight", link.weight === opened ? "open" : "", chain.has(link.weight) ? "on-chain" : ""].join(" ");
-    const told = [updated(link.weight) ? ["t-update", `${fact.before} → ${fact.after}`] : ["", fact.before]];
+    const told = [updated(link.weight) ? ["t-update", `${fact.before} → ${fact.after}`] : was(host.old?.weights[link.weight]?.before, fact.before)];
     if (graded(link.weight)) told.push(["t-backward", `∂ ${fact.gradient}`]);
     const wide = 8 * Math.max(...told.map(([, text]) => text.length)) + 8, high = 15 * told.length + 3;
     const label = draw("g", { class: link.labelled ? "" : "quiet" },
@@ -101,16 +109,27 @@
     const group = draw("g", { class: isHere ? "unit here" : "unit" }, draw("circle", { cx: x, cy: y, r: 30 }),
       write(x, y + 4, short(unit.inside), "", 12.5));
     const above = [], below = [];
-    if (!unit.stages.length) above.push(unit.value[row]);
+    const before = oldUnits.get(unit.name);
+    if (!unit.stages.length) above.push(was(before?.value[row], unit.value[row])[1]);
     unit.stages.forEach((stage, i) => {
       const sign = i ? "a" : "z";
-      if (known("forward", stage.node)) above.push(`${unit.stages.length > 1 ? sign : "y"} ${stage.output[row]}`);
+      if (known("forward", stage.node)) {
+        const [, text] = was(before?.stages[i]?.output[row], stage.output[row]);
+        above.push(`${unit.stages.length > 1 ? sign : "y"} ${text}`);
+      }
       if (stage.delta && known("backward", stage.node)) below.push(`δ${unit.stages.length > 1 ? sign : ""} ${stage.delta[row]}`);
     });
     if (graph.close) { above.splice(0, above.length - 1); below.splice(1); } // no room for more
-    above.forEach((text, i) => group.append(write(x, y - 38 - 15 * (above.length - 1 - i), text, "t-forward", 13)));
+    const kind = (text) => (text.includes("⇒") ? "t-changed" : "t-forward");
+    above.forEach((text, i) => group.append(write(x, y - 38 - 15 * (above.length - 1 - i), text, kind(text), 13)));
     below.reverse().forEach((text, i) => group.append(write(x, y + 46 + 15 * i, text, "t-backward", 13)));
     group.append(draw("title", {}, unit.name));
+    if (!unit.stages.length && host.unit) {
+      const choose = () => host.unit(unit.name, row);
+      group.classList.add("choosable");
+      fill(group, { role: "button", tabindex: 0, "aria-label": `${unit.name} = ${unit.value[row]}`, onclick: choose,
+        onkeydown: (event) => { if (event.key === "Enter") choose(); } }, []);
+    }
     if (unit.bias && graph.close) {
       group.classList.add("bias");
       return fill(group, { "aria-label": `${unit.name}, opens its bias`, ...openable(unit.bias) }, []);
@@ -121,7 +140,8 @@
   function drawBias(unit, x, y) {
     const fact = weights[unit.bias];
     const name = `${unit.bias} = ${fact.before}, gradient ${fact.gradient}, new ${fact.after}`;
-    const told = updated(unit.bias) ? [`b ${fact.before} → ${fact.after}`, "t-update"] : [`b ${fact.before}`, "t-soft"];
+    const [kind, text] = was(host.old?.weights[unit.bias]?.before, fact.before);
+    const told = updated(unit.bias) ? [`b ${fact.before} → ${fact.after}`, "t-update"] : [`b ${text}`, kind || "t-soft"];
     const lines = [write(x, y, told[0], told[1], 12.5)];
     if (graded(unit.bias)) lines.push(write(x, y - 15, `∂ ${fact.gradient}`, "t-backward", 12.5));
     return draw("g", { class: unit.bias === opened ? "bias open" : "bias", "aria-label": name, ...openable(unit.bias) },
@@ -133,6 +153,8 @@
     const group = draw("g", { class: phase === "loss" || phase === "after" ? "loss here" : "loss" },
       draw("rect", { x: x - 48, y: y - 22, width: 96, height: 44, rx: 8 }), write(x, y - 3, "loss", "t-soft", 12));
     group.append(write(x, y + 14, isKnown ? value : "?", "t-loss", 13.5));
+    const before = host.old?.graph.loss?.value;
+    if (isKnown && before !== undefined && before !== value) group.append(write(x, y - 30, `${before} ⇒`, "t-changed", 12.5));
     if (phase === "after") group.append(write(x, y + 40, `→ ${after}`, "t-loss", 13.5));
     return group;
   }
@@ -170,20 +192,25 @@
   }
 
   // ------------------------------------------------------------------ panels
-  function sum(name, text, value) {
-    const equal = text === value;
-    return make("p", { class: "sum" }, make("span", { class: "name" }, name), " = ", equal ? "" : `${text} = `, make("b", {}, value));
+  function sum(name, text, value, before) {
+    const equal = text === value, changed = before !== undefined && before !== value;
+    return make("p", { class: changed ? "sum changed" : "sum" }, make("span", { class: "name" }, name), " = ", equal ? "" : `${text} = `,
+      changed ? make("s", {}, before) : "", changed ? " ⇒ " : "", make("b", {}, value));
   }
 
-  function block(given) {
+  function block(given, i) {
+    const old = host.old?.stops[at]?.blocks[i];
     if (given.words !== undefined) return make("p", { class: "words" }, given.words);
     if (given.images) {
       return make("figure", { class: "pictures" }, make("figcaption", { class: "words" }, given.title),
         ...given.images.map((src) => make("img", { src, alt: "" })));
     }
-    if (given.lines) return make("div", {}, ...given.lines.map(([name, text, value]) => sum(name, text, value)));
+    if (given.lines) return make("div", {}, ...given.lines.map(([name, text, value], j) => sum(name, text, value, old?.lines?.[j]?.[2])));
     const head = make("thead", {}, make("tr", {}, ...given.header.map((cell) => make("th", {}, cell))));
-    const body = make("tbody", {}, ...given.rows.map((cells) => make("tr", {}, ...cells.map((cell) => make("td", {}, cell)))));
+    const body = make("tbody", {}, ...given.rows.map((cells, r) => make("tr", {}, ...cells.map((cell, c) => {
+      const [kind, text] = was(old?.rows?.[r]?.[c], cell);
+      return make("td", { class: kind || null }, text);
+    }))));
     return make("div", {}, given.title ? make("p", { class: "words" }, given.title) : null,
       make("div", { class: "scroll" }, make("table", {}, head, body)));
   }
@@ -193,10 +220,10 @@
     byId("stop").className = `panel phase-${stop.phase}`;
     byId("stop").replaceChildren(make("h2", {}, stop.title), ...[stop.about && make("p", { class: "about" }, stop.about),
       stop.formula && make("p", { class: "formula" }, stop.formula)].filter(Boolean), ...stop.blocks.map(block));
-    byId("where").textContent = `${at + 1} of ${stops.length}`;
+    byId("where").textContent = `${at + 1} / ${stops.length}`;
     byId("back").disabled = at === 0;
     byId("on").disabled = at === stops.length - 1;
-    for (const button of document.querySelectorAll(".phases button")) {
+    for (const button of root.querySelectorAll(".phases button")) {
       button.setAttribute("aria-pressed", String(button.dataset.phase === stop.phase));
     }
   }
@@ -245,22 +272,24 @@
     if (opened === null) return;
     const fact = weights[opened];
     const parts = [make("header", {}, make("h2", {}, `∂L/∂ ${opened}`),
-      make("button", { type: "button", onclick: () => open(null), "aria-label": "close the chain" }, "×"))];
+      make("button", { type: "button", onclick: () => open(null), "aria-label": say("close the chain") }, "×"))];
     for (const chain of fact.chains) {
       const line = lines[chain];
       if (!line) continue;
       const found = ways(chain);
       parts.push(make("p", { class: "words" }, found && found.length > 1
-        ? `The chain rule, ${found.length} ways from the loss to this weight, added up:`
-        : "The chain rule, factor by factor from this weight back to the loss:"));
+        ? say("The chain rule, {n} ways from the loss to this weight, added up:").replace("{n}", found.length)
+        : say("The chain rule, factor by factor from this weight back to the loss:")));
       if (found) parts.push(...found.slice(0, 6).map((way) => showWay(way, found.length === 1 ? line.value : null)));
       if (found && found.length > 6) parts.push(make("p", { class: "words" }, `… and ${found.length - 6} more`));
-      parts.push(...[...keysBelow(chain)].map((key, i) => sum(i ? lines[key].name : `∂L/∂ ${lines[key].name}`, lines[key].text, lines[key].value)));
+      parts.push(...[...keysBelow(chain)].map((key, i) => sum(i ? lines[key].name : `∂L/∂ ${lines[key].name}`, lines[key].text, lines[key].value, host.old?.lines[key]?.value)));
     }
     if (fact.update.length) {
-      parts.push(make("p", { class: "words" }, "The update:"),
+      parts.push(make("p", { class: "words" }, say("The update:")),
         make("div", { class: "phase-update" }, ...fact.update.map(([name, text, value]) => sum(name, text, value))));
     }
+    const beside = host.beside?.(opened);
+    if (beside) parts.splice(1, 0, beside);
     panel.className = "panel phase-backward";
     panel.replaceChildren(...parts);
   }
@@ -273,19 +302,20 @@
     if (boxes) drawBoxes(boxes); else drawUnits(isNarrow ? upright(graph) : graph);
     showStop();
     showChain();
-    if (held) document.querySelector(`[data-weight="${CSS.escape(held)}"]`)?.focus();
-    history.replaceState(null, "", `#${at + 1}${opened ? `,${encodeURIComponent(opened)}` : ""}`);
+    if (held) root.querySelector(`[data-weight="${CSS.escape(held)}"]`)?.focus();
+    host.moved?.(at + 1, opened, row);
   }
   function go(to) { at = Math.max(0, Math.min(stops.length - 1, to)); show(); }
   function open(weight) { opened = weight === opened ? null : weight; show(); }
 
   const present = PHASES.filter((phase) => stops.some((stop) => stop.phase === phase));
   const toPhase = (phase) => go(stops.findIndex((stop) => stop.phase === phase));
-  document.querySelector(".phases").append(...present.map((phase) =>
-    make("button", { type: "button", "data-phase": phase, onclick: () => toPhase(phase) }, phase)));
-  byId("back").addEventListener("click", () => go(at - 1));
-  byId("on").addEventListener("click", () => go(at + 1));
-  document.addEventListener("keydown", (event) => {
+  root.querySelector(".phases").replaceChildren(...present.map((phase) =>
+    make("button", { type: "button", "data-phase": phase, onclick: () => toPhase(phase) }, say(phase))));
+  byId("back").onclick = () => go(at - 1);
+  byId("on").onclick = () => go(at + 1);
+  const keys = (event) => {
+    if (host.root && !host.root.isConnected) { stopListening(); return; }
     if (event.ctrlKey || event.altKey || event.metaKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
     if (event.key === "ArrowRight") go(at + 1);
     else if (event.key === "ArrowLeft") go(at - 1);
@@ -295,17 +325,25 @@
     else if (/^[1-9]$/.test(event.key) && present[event.key - 1]) toPhase(present[event.key - 1]);
     else return;
     event.preventDefault();
-  });
+  };
+  document.addEventListener("keydown", keys);
+  byId("rows").replaceChildren();
   if (graph.kind === "units" && graph.rows > 1) {
     const choose = make("select", { id: "row", onchange: (event) => { row = Number(event.target.value); show(); } },
-      ...Array.from({ length: graph.rows }, (_, i) => make("option", { value: i }, `row ${i}`)));
-    byId("rows").append(make("label", {}, "numbers on the units are of ", choose));
+      ...Array.from({ length: graph.rows }, (_, i) => make("option", { value: i, selected: i === row ? "" : null }, `${say("row")} ${i}`)));
+    byId("rows").append(make("label", {}, say("numbers on the units are of "), choose));
   }
-  document.querySelector(".hint").textContent = graph.kind === "units"
-    ? "click a weight for its chain of factors; dashed: negative" : "click a node to go to it";
+  root.querySelector(".hint").textContent = say(graph.kind === "units"
+    ? "click a weight for its chain of factors; dashed: negative" : "click a node to go to it");
   let wide = window.innerWidth;
-  window.addEventListener("resize", () => { if (window.innerWidth !== wide) { wide = window.innerWidth; show(); } });
-  const [begin, weight] = decodeURIComponent(location.hash.slice(1)).split(/,(.*)/s);
+  const resized = () => { if (window.innerWidth !== wide) { wide = window.innerWidth; show(); } };
+  window.addEventListener("resize", resized);
+  function stopListening() {
+    document.removeEventListener("keydown", keys);
+    window.removeEventListener("resize", resized);
+  }
+  const [begin, weight] = host.place ?? [1, null];
   if (weight && weights[weight]) opened = weight;
   go((parseInt(begin, 10) || 1) - 1);
-})();
+  return { stop: stopListening };
+}

@@ -23,6 +23,7 @@ from retrograd.tracing.forms.graph import boxes, graph
 from retrograd.tracing.numbers import StepNumbers
 
 FOLDER = Path(__file__).parent
+SCRIPT = (FOLDER / "page.js").read_text(encoding="utf-8")
 MOST_ACROSS = 3  # units side by side on a telephone
 MOST_PICTURES = 8
 
@@ -35,7 +36,7 @@ def as_html(
     data = page_data(step, writer, sections, f)
     parts = {
         "TITLE": whole(title),
-        "SCRIPT": (FOLDER / "page.js").read_text(encoding="utf-8"),
+        "SCRIPT": SCRIPT.replace("export function", "function", 1),  # a module elsewhere
         "DATA": embedded(json.dumps(data, ensure_ascii=False, separators=(",", ":"))),
         "FACTS": joined([element("li", whole(fact)) for fact in facts]),
         "REMARKS": joined([element("li", whole(remark)) for remark in remarks]),

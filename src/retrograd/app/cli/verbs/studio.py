@@ -1,0 +1,61 @@
+"""`retrograd studio`: the page where networks are built, watched, taken apart and repaired."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from retrograd.app.cli.options import Json, OwnLayers, at_least, command_of
+from retrograd.base.errors import UsageError
+from retrograd.record.strict_json import write_json
+
+NEEDED = ("starlette", "uvicorn")
+
+
+def studio(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="folder of the runs")] = Path("runs"),
+    data: Annotated[
+        Path, typer.Option("--data", metavar="DIR", help="folder below which data files may be read")
+    ] = Path(),
+    port: Annotated[
+        int | None,
+        typer.Option(parser=at_least(1), metavar="N", help="port on this machine  [default: 8471, or the next free]"),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(parser=at_least(1), metavar="N", help="number of trainings that run at the same time")
+    ] = 1,
+    layers: OwnLayers = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="do not open a browser")] = False,
+    as_json: Json = False,
+) -> None:
+    """Open the page where networks are built, watched, taken apart and repaired.
+
+    \b
+    It listens on this machine only; the address holds a token, without which
+    nobody gets in. From another machine:
+      ssh -L 8471:127.0.0.1:8471 HOST, then open the address that is printed here
+    Ctrl-C ends the page; trainings go on.
+    """
+    for package in NEEDED:
+        if importlib.util.find_spec(package) is None:
+            raise UsageError(f"the studio needs {package}", cure="pip install 'retrograd[studio]'")
+    server: Any = importlib.import_module("retrograd.studio.serve")
+
+    def started(address: Any) -> None:
+        if as_json:
+            facts = {"url": address.url, "port": address.port, "token": address.token, "process": os.getpid()}
+            typer.echo(write_json(facts))
+        else:
+            typer.echo(f"studio of {folder}\n  {address.full}\nCtrl-C ends the page; trainings go on.")
+        if not (no_browser or as_json):
+            server.open_browser(address)
+
+    server.serve(folder.absolute(), data.absolute(), port=port, jobs=jobs, layers=tuple(layers or ()), started=started)
+
+
+command = command_of(studio)

@@ -1,0 +1,1 @@
+"""The studio: a page on this machine where runs are made, watched, taken apart and repaired."""

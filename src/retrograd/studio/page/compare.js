@@ -1,0 +1,53 @@
+// Several runs beside each other: their curves, their scores, and only the settings that differ.
+import { follow, read, runPath } from "./api.js";
+import { chart } from "./charts.js";
+import { badge, button, duration, link, make, metricName, number, partName, score } from "./dom.js";
+import { Story } from "./story.js";
+import { say } from "./words.js";
+
+const COLOURS = ["s1", "s2", "s3", "good", "bad", "s0"];
+const AXES = { epoch: (e) => e.epoch, step: (e) => e.step, seconds: (e) => e.seconds };
+
+export function compareScreen(main, ids) {
+  const runs = ids.slice(0, COLOURS.length).map((id, i) => ({ id, story: new Story(), colour: COLOURS[i], facts: null, settings: {} }));
+  let axis = "epoch", pending = false;
+  const choice = make("div", { class: "tools", role: "group", "aria-label": say("across") });
+  const losses = chart({ title: say("Loss"), height: 260 }), scores = chart({ title: say("Score"), height: 260, format: (value) => number(value, 3) });
+  const table = make("div", { class: "scroll card", tabindex: 0, role: "region", "aria-label": say("Comparison") });
+  main.append(make("div", { class: "head" }, make("h1", {}, say("Comparison")), choice), make("div", { class: "pair" }, losses.element, scores.element), table);
+
+  function paintChoice() {
+    choice.replaceChildren(make("span", { class: "soft" }, say("across")), ...Object.keys(AXES).map((name) => button(say(name), () => { axis = name; paintChoice(); paint(); }, "", { "aria-pressed": String(name === axis) })));
+  }
+
+  const nameOf = (run) => { const name = run.facts?.name ?? run.id; return runs.filter((other) => (other.facts?.name ?? other.id) === name).length > 1 ? run.id : name; };
+
+  function paint() {
+    const across = AXES[axis], ends = runs.map((run) => (run.story.last ? across(run.story.last) : 0)), xMax = Math.max(1e-3, ...ends);
+    const stand = (run) => new Map(run.story.epochs.map((e) => [e.epoch, across(e)]));
+    losses.update({ series: runs.map((run) => ({ name: nameOf(run), colour: run.colour, xs: run.story.epochs.map(across), ys: run.story.epochs.map((e) => e.loss) })), xMax, mayLog: true });
+    const curves = runs.map((run) => {
+      const all = [...run.story.metrics.values()].filter((series) => series.name !== "loss"), series = all.find(({ part }) => part !== "train") ?? all[0], places = stand(run);
+      return series ? { name: nameOf(run), colour: run.colour, xs: series.xs.map((x) => places.get(x)), ys: series.ys } : null;
+    }).filter(Boolean);
+    scores.element.hidden = !curves.length;
+    scores.update({ series: curves, xMax });
+    const keys = [...new Set(runs.flatMap((run) => Object.keys(run.settings)))].filter((key) => new Set(runs.map((run) => run.settings[key] ?? "–")).size > 1);
+    const row = (name, values, kind = "td") => make("tr", {}, make("th", { scope: "row" }, name), ...values.map((value) => make(kind, {}, value)));
+    const measured = [...new Set(runs.flatMap((run) => Object.entries(run.facts?.metrics ?? {}).flatMap(([part, metrics]) => Object.keys(metrics).map((name) => `${part}/${name}`))))];
+    table.replaceChildren(make("table", {}, make("thead", {}, make("tr", {}, make("th", { scope: "col" }, ""), ...runs.map((run) => make("th", { scope: "col" }, make("span", { class: `key ${run.colour}` }), link(make("bdi", {}, nameOf(run)), `#run/${encodeURIComponent(run.id)}`))))),
+      make("tbody", {}, row("", runs.map((run) => badge(run.facts?.state ?? ""))), row(say("Epochs"), runs.map((run) => number(run.facts?.epochs))), row(say("Time"), runs.map((run) => duration(run.facts?.seconds))),
+        ...measured.map((key) => { const [part, name] = key.split("/"); return row(`${metricName(name)}, ${partName(part)}`, runs.map((run) => { const value = run.facts?.metrics?.[part]?.[name]; return value === undefined ? "–" : score(name, value); })); }),
+        make("tr", { class: "section" }, make("th", { scope: "rowgroup", colspan: runs.length + 1 }, keys.length ? say("Settings that differ") : say("The settings are the same"))),
+        ...keys.map((key) => row(make("code", {}, key), runs.map((run) => make("code", {}, run.settings[key] ?? "–")))))));
+  }
+  const soon = () => { if (!pending) { pending = true; requestAnimationFrame(() => { pending = false; paint(); }); } };
+  paintChoice();
+  const stops = runs.map((run) => follow(run.id, (head, events) => {
+    if (head.again && events.length) run.story.clear();
+    run.story.hear(events);
+    if (events.length) soon();
+  }));
+  for (const run of runs) read(runPath(run.id)).then((facts) => { run.facts = facts; run.settings = facts.settings ?? {}; soon(); }).catch(() => soon());
+  return () => stops.forEach((stop) => stop());
+}

@@ -1,0 +1,196 @@
+// One run: how it goes while it goes, how it stands, and the ways on from it.
+import { follow, read, runPath, send } from "./api.js";
+import { chart, spine } from "./charts.js";
+import { badge, button, doer, duration, link, make, metricName, number, partName, score, VERDICTS, announce } from "./dom.js";
+import { doctorView } from "./doctor.js";
+import { planeView } from "./plane.js";
+import { predictView } from "./predict.js";
+import { stepScreen } from "./step.js";
+import { Story } from "./story.js";
+import { say } from "./words.js";
+
+const VIEWS = { "": curvesView, step: stepScreen, doctor: doctorView, predict: predictView };
+
+export function runScreen(main, id, verb, rest) {
+  const story = new Story();
+  const top = make("div", { class: "top" }), body = make("div", { class: `body ${verb || "curves"}` });
+  main.append(top, body);
+  const run = { id, story, head: null, facts: null, refresh, hears: null };
+  let view = null, seen = "", isGone = false, state = "";
+
+  async function refresh() {
+    try { run.facts = await read(runPath(id)); } catch (error) { if (error.status) gone(); return; }
+    paintTop();
+    if (run.facts.state === "starting") { waiting(); return; }
+    if (view === null && VIEWS[verb]) view = VIEWS[verb](body, run, rest) ?? {};
+    view?.refreshed?.();
+  }
+
+  function gone() {
+    if (isGone || run.head?.job) return;
+    isGone = true;
+    body.replaceChildren(make("p", { class: "notice bad" }, say("This run is not there any more.")), link(say("All runs"), "#runs", "button"));
+    top.replaceChildren(make("h1", {}, make("bdi", {}, id)));
+  }
+
+  const standing = () => (run.head?.running ? "running" : run.head?.job ? (run.head.job.state === "waiting" ? "waiting" : ["train", "resume"].includes(run.head.job.verb) ? "starting" : run.facts?.state) : run.facts?.state ?? "");
+
+  function paintTop() {
+    const facts = run.facts, now = standing();
+    const tab = (words, hash, name) => { const a = link(words, hash); if (name === verb) a.setAttribute("aria-current", "page"); return a; };
+    const base = `#run/${encodeURIComponent(id)}`;
+    const may = now === "interrupted" ? doer(say("Resume"), async () => { await send(runPath(id, "resume")); }, "strong")
+      : now === "running" || now === "waiting" ? doer(facts?.asked ? say("Stopping…") : say("Stop"), async () => { await send(runPath(id, "stop")); announce(say("asked to stop")); }, "stop") : null;
+    const more = now === "finished" && facts?.reason === "epochs" ? doer(say("Train on to {n} epochs", { n: facts.epochs * 2 }), async () => { await send(runPath(id, "resume"), { epochs: facts.epochs * 2 }); }) : null;
+    top.replaceChildren(make("div", { class: "head" }, make("div", {}, make("h1", {}, make("bdi", {}, facts?.name ?? id), " ", badge(now)), make("p", { class: "soft" }, make("bdi", {}, id), facts?.task ? ` · ${say(facts.task)}` : "")),
+      make("div", { class: "tools" }, may, more, facts ? link(say("Change and train"), `#new/run-${encodeURIComponent(id)}`, "button") : null)),
+      make("nav", { class: "tabs", "aria-label": say("views of the run") }, tab(say("Course"), base, ""), tab(say("Step by step"), `${base}/step`, "step"), tab(say("Doctor"), `${base}/doctor`, "doctor"), facts?.model ? tab(say("Predict"), `${base}/predict`, "predict") : null));
+    state = now;
+  }
+
+  const stop = follow(id, (head, events) => {
+    if (head.again && events.length) story.clear();
+    const before = run.head;
+    run.head = head;
+    story.hear(events);
+    const stamp = JSON.stringify([head.found, head.running, head.job?.state ?? "", story.started?.time, story.stopped?.time]);
+    if (stamp !== seen) { seen = stamp; refresh(); } else if (standing() !== state) paintTop();
+    if (events.length || before === null) view?.heard?.();
+  });
+  refresh();
+
+  // A run that was just begun has no folder yet.
+  function waiting() {
+    const failed = run.facts.jobs.filter((job) => job.run === id && job.state === "ended" && job.code).slice(-1)[0], queued = run.facts.jobs.some((job) => job.run === id && job.state === "waiting");
+    top.replaceChildren(make("h1", {}, make("bdi", {}, id), " ", badge(failed ? "interrupted" : queued ? "waiting" : "starting")));
+    body.replaceChildren(failed ? make("p", { class: "notice bad" }, failed.said) : make("p", { class: "soft" }, queued ? say("Another job is running; this one begins after it.") : say("The training is starting: reading the data, compiling the step.")));
+  }
+  return () => { stop(); view?.leave?.(); };
+}
+
+// ------------------------------------------------------------------ the course of the run
+function curvesView(body, run) {
+  const { story } = run;
+  let at = null, pinned = null;
+  const tiles = make("dl", { class: "tiles" }), verdict = make("div", {}), progress = make("div", { class: "progress" });
+  const pick = (x, isFixed) => { if (isFixed) { pinned = Math.round(x); slider.value = pinned; moved(pinned); } else if (x === null) moved(pinned); else moved(Math.round(x)); };
+  const losses = chart({ title: say("Loss"), unit: "", pick, height: 250 });
+  const scores = chart({ title: say("Score"), pick, height: 210, format: (value) => number(value, 3) });
+  const findings = make("section", { class: "card findings" });
+  const slider = make("input", { type: "range", min: 0, max: 1, value: 1, "aria-label": say("epoch") }), where = make("output", {});
+  slider.addEventListener("input", () => { pinned = Number(slider.value) >= Number(slider.max) ? null : Number(slider.value); moved(pinned); });
+  const strip = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": say("Signal through the layers") });
+  const stripNote = make("p", { class: "soft" });
+  const layers = make("section", { class: "card layers" }, make("h2", {}, say("Signal through the layers")), stripNote, strip,
+    make("p", { class: "soft legend" }, say("Up: how large a layer's output is. Down: how much the loss still hears of it (the delta). Each line is a power of ten; grey is usual. A staircase going down to the left is a vanishing gradient.")));
+  const plane = make("section", { class: "card planes", hidden: true });
+  const notes = make("details", { class: "card" }), config = make("details", { class: "card" });
+  body.replaceChildren(verdict, tiles, progress,
+    make("div", { class: "split" }, make("div", { class: "curves" }, losses.element, scores.element), findings),
+    make("div", { class: "scrub card" }, make("span", {}, say("epoch")), slider, where),
+    make("div", { class: "split low" }, layers, plane), notes, config);
+  let pending = false, planes = null, shownPlane = null;
+
+  const heard = () => { if (!pending) { pending = true; requestAnimationFrame(() => { pending = false; paint(); }); } };
+
+  function figures() {
+    const facts = run.facts ?? {}, last = story.last, stop = story.stopped;
+    const list = [];
+    const newest = [...story.metrics.values()].filter(({ part }) => part !== "train").concat([...story.metrics.values()]);
+    const reached = facts.score && stop ? facts.score : bestOf(newest);
+    if (reached) {
+      const chance = facts.chance && (facts.chance.metric === "accuracy") === (reached.metric === "accuracy") ? facts.chance : null;
+      list.push([`${metricName(reached.metric)}, ${partName(reached.part)}`, score(reached.metric, reached.value), chance ? `${say("chance")} ${score(reached.metric, chance.level)} (${chance.answer})` : stop ? say("of the kept weights") : say("measured last"), "big"]);
+    }
+    list.push([say("Loss"), number(last?.loss), last ? say("over the last epoch's steps") : ""]);
+    const planned = Math.max(facts.planned ?? 0, story.started?.epochs ?? 0);
+    list.push([say("Epochs"), `${(last?.epoch ?? 0).toLocaleString("en")}${planned && !stop ? ` / ${planned.toLocaleString("en")}` : ""}`, stop ? (stop.best_epoch === null ? say("kept: the first weights") : say("kept: epoch {n}", { n: stop.best_epoch.toLocaleString("en") })) : ""]);
+    const pace = story.pace();
+    list.push([say("Time"), duration(stop?.seconds ?? last?.seconds), !stop && pace && planned ? say("about {t} left", { t: duration((planned - (last?.epoch ?? 0)) / pace) }) : say("{n} steps", { n: (stop?.step ?? last?.step ?? 0).toLocaleString("en") })]);
+    list.push([say("Learning rate"), number(last?.learning_rate, 3), last?.gradient_norm ? `|∂L| ${number(last.gradient_norm, 3)}` : ""]);
+    tiles.replaceChildren(...list.map(([name, value, more, kind]) => make("div", { class: kind ?? "" }, make("dt", {}, name), make("dd", {}, value), make("dd", { class: "soft" }, more))));
+    const running = run.head?.running && !stop;
+    progress.replaceChildren(running && planned ? make("progress", { max: planned, value: last?.epoch ?? 0, "aria-label": say("epochs") }) : "");
+  }
+
+  function bestOf(all) {
+    const order = ["accuracy", "r2", "loss"];
+    const chosen = order.map((name) => all.find((series) => series.name === name)).find(Boolean) ?? all[0];
+    return chosen ? { metric: chosen.name, part: chosen.part, value: chosen.ys[chosen.ys.length - 1] } : null;
+  }
+
+  function sentence() {
+    const facts = run.facts ?? {}, stop = story.stopped, parts = [];
+    const examined = facts.diagnosis;
+    const bad = examined ? ["ill", "hopeless", "refused"].includes(examined.verdict) : facts.chance?.failed;
+    if (examined) parts.push(make("p", { class: `ending ${VERDICTS[examined.verdict] ?? ""}` }, make("b", {}, say(`verdict ${examined.verdict}`)), ` · ${examined.sentence} `, link(say("what to do"), `#run/${encodeURIComponent(run.id)}/doctor`)));
+    else if (bad && stop) parts.push(make("p", { class: "ending bad" }, make("b", {}, say("No better than a constant")), ` · ${facts.chance.metric} ${number(facts.chance.reached, 4)}; ${facts.chance.answer}: ${number(facts.chance.level, 4)}. `, link(say("Ask the doctor"), `#run/${encodeURIComponent(run.id)}/doctor`)));
+    if (stop) parts.push(make("p", { class: `ending ${["non-finite", "diverged"].includes(stop.reason) ? "bad" : bad ? "" : "plain"}` }, make("b", {}, `${say("Ended")}: `), `${say(`reason ${stop.reason}`)} (${stop.sentence})`));
+    else if (run.facts && !run.head?.running && !run.head?.job) parts.push(make("p", { class: "ending act" }, make("b", {}, say("Broken off")), ` · ${say("nothing is lost up to the last checkpoint; Resume goes on from there")}`));
+    const failed = (run.facts?.jobs ?? []).filter((job) => job.run === run.id && job.state === "ended" && job.code && job.said && ![130, 143].includes(job.code)).slice(-1)[0];
+    if (failed) parts.push(make("p", { class: "ending bad" }, make("b", {}, say(failed.verb)), `: ${failed.said}`));
+    verdict.replaceChildren(...parts);
+  }
+
+  function lists() {
+    const items = story.acts.map((act) => pin(story.epochAt(act.step), "act", say("The guard acted"), `${act.reason}. ${act.action}.`, act.permanent));
+    const warned = story.notes.filter((text) => text.startsWith("warning: ")).map((text) => pin(0, "act", say("Warning"), text.slice(9)));
+    const examined = run.facts?.diagnosis?.findings ?? [];
+    const causes = examined.filter((finding) => finding.severity !== "note").slice(0, 4).map((finding) => pin(null, finding.severity === "fault" ? "bad" : "act", say(`symptom ${finding.name}`), finding.message));
+    const all = [...causes, ...items, ...warned];
+    findings.replaceChildren(make("h2", {}, say("Findings")), ...(all.length ? [make("ul", { class: "pins" }, ...all)] : [make("p", { class: "soft" }, story.stopped ? say("Nothing was noticed while it trained.") : say("Nothing so far."))]),
+      run.facts?.diagnosis || !story.last ? "" : make("p", {}, link(say("Ask the doctor"), `#run/${encodeURIComponent(run.id)}/doctor`, "button")));
+    const others = story.notes.filter((text) => !text.startsWith("warning: "));
+    fold(notes, say("Notes"), others.length ? make("ul", {}, ...others.map((text) => make("li", {}, text))) : null);
+    fold(config, say("Configuration"), run.facts?.config ? make("pre", { tabindex: 0, "aria-label": say("Configuration") }, run.facts.config) : null);
+  }
+
+  const fold = (element, title, content) => { element.hidden = !content; if (content) element.replaceChildren(make("summary", {}, make("b", {}, title)), content); };
+  const pin = (epoch, tone, title, words, cure) => make("li", { class: tone }, epoch ? button(say("epoch {n}", { n: Math.floor(epoch).toLocaleString("en") }), () => { pinned = Math.floor(epoch); slider.value = pinned; moved(pinned); }, "plain pin") : null,
+    make("b", {}, title), make("span", { class: "line" }, words), cure ? make("code", { class: "line" }, cure) : null);
+
+  function paint() {
+    figures();
+    sentence();
+    lists();
+    const last = story.last, xMax = last?.epoch ?? 1, stop = story.stopped;
+    const marks = [...story.acts.slice(0, 6).map((act) => ({ x: story.epochAt(act.step), label: "!", kind: "act" })), ...(stop?.best_epoch ? [{ x: stop.best_epoch, label: say("kept"), kind: "good" }] : [])];
+    const train = { name: say("steps of the epoch"), colour: "s0", xs: story.epochs.map((e) => e.epoch), ys: story.epochs.map((e) => e.loss) };
+    const series = [...story.metrics.values()];
+    const colour = (part) => (part === "train" ? "s0" : "s1");
+    losses.update({ series: [train, ...series.filter(({ name }) => name === "loss").map(({ part, xs, ys }) => ({ name: partName(part), colour: part === "train" ? "s3" : "s1", xs, ys }))], marks, xMax, mayLog: true });
+    const main = series.filter(({ name }) => name === (bestOf(series)?.metric)).filter(({ name }) => name !== "loss");
+    scores.element.hidden = !main.length;
+    if (main.length) {
+      const chance = run.facts?.chance && (run.facts.chance.metric === "accuracy") === (main[0].name === "accuracy") ? [{ name: say("chance"), value: run.facts.chance.level }] : [];
+      scores.update({ series: main.map(({ part, xs, ys }) => ({ name: partName(part), colour: colour(part) === "s0" ? "s1" : "s1", xs, ys })), marks, levels: chance, xMax, range: main[0].name === "accuracy" ? [Math.min(0.5, ...main[0].ys), 1] : null });
+      scores.element.querySelector("figcaption b").textContent = metricName(main[0].name);
+    }
+    slider.max = xMax;
+    if (pinned === null) slider.value = xMax;
+    moved(pinned);
+  }
+
+  function moved(epoch) {
+    at = epoch;
+    losses.cursor(epoch);
+    scores.cursor(epoch);
+    where.textContent = `${(epoch ?? story.last?.epoch ?? 0).toLocaleString("en")} / ${(story.last?.epoch ?? 0).toLocaleString("en")}`;
+    const reading = story.healthAt(epoch ?? Infinity);
+    layers.hidden = !reading;
+    if (reading && strip.dataset.step !== String(reading.step)) {
+      strip.dataset.step = reading.step;
+      strip.replaceChildren(spine({ paths: Object.keys(reading.readings.output_rms ?? {}) }, reading.readings));
+      stripNote.textContent = say("step {n}", { n: reading.step.toLocaleString("en") });
+    }
+    if (planes) planes.show(epoch ?? Infinity);
+  }
+
+  function refreshed() {
+    const data = run.facts?.plane;
+    if (data && data !== shownPlane) { shownPlane = data; planes = planeView(plane, data); plane.hidden = !planes; }
+    if (!data) { plane.hidden = true; planes = null; }
+    paint();
+  }
+  return { heard, refreshed, leave: () => { at = null; } };
+}

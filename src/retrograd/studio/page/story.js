@@ -1,0 +1,65 @@
+// What a run's log has told so far.
+const figure = (value) => (value === "nan" ? NaN : value === "inf" ? Infinity : value === "-inf" ? -Infinity : value);
+
+export class Story {
+  constructor() { this.clear(); }
+
+  clear() {
+    Object.assign(this, { started: null, stopped: null, epochs: [], notes: [], acts: [], health: [], metrics: new Map(), version: 0 });
+  }
+
+  hear(events) {
+    for (const event of events) this[`_${event.kind}`]?.(event);
+    if (events.length) this.version += 1;
+  }
+
+  _started(event) { this.clear(); this.started = event; }
+  _resumed() { this.stopped = null; }
+  _note(event) { this.notes.push(event.text); }
+  _intervention(event) { this.acts.push(event); }
+  _health(event) { this.health.push(event); }
+  _stopped(event) { this.stopped = event; }
+  _epoch(event) {
+    event.loss = figure(event.loss);
+    this.epochs.push(event);
+    for (const [part, metrics] of Object.entries(event.metrics)) {
+      for (const [name, value] of Object.entries(metrics)) {
+        const key = `${part}/${name}`;
+        if (!this.metrics.has(key)) this.metrics.set(key, { part, name, xs: [], ys: [] });
+        const series = this.metrics.get(key);
+        series.xs.push(event.epoch);
+        series.ys.push(figure(value));
+      }
+    }
+  }
+
+  get last() { return this.epochs[this.epochs.length - 1] ?? null; }
+
+  // Where a step lies on the axis of epochs.
+  epochAt(step) {
+    const { epochs } = this;
+    let low = 0, high = epochs.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (epochs[middle].step < step) low = middle + 1; else high = middle;
+    }
+    const before = low ? epochs[low - 1] : { step: 0, epoch: 0 }, after = epochs[low];
+    if (!after) return before.epoch;
+    return before.epoch + (after.epoch - before.epoch) * (step - before.step) / Math.max(1, after.step - before.step);
+  }
+
+  healthAt(epoch) {
+    let best = null;
+    for (const event of this.health) {
+      if (best === null || this.epochAt(event.step) <= epoch + 1e-9) best = event; else break;
+    }
+    return best;
+  }
+
+  pace() { // epochs a second, lately
+    const { epochs } = this, last = epochs[epochs.length - 1];
+    if (!last) return null;
+    const since = epochs[Math.max(0, epochs.length - 40)];
+    return last.seconds > since.seconds ? (last.epoch - since.epoch) / (last.seconds - since.seconds) : last.epoch / Math.max(last.seconds, 1e-9);
+  }
+}

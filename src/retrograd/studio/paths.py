@@ -1,0 +1,62 @@
+"""Which files a configuration may name in the studio: those below the data folder, and what was uploaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from retrograd.base.errors import UsageError
+
+DATA = ("path", "valid_path", "test_path", "target")  # settings of the data that are, or may be, paths
+GLOB = set("*?[")
+
+
+def below(roots: tuple[Path, ...], text: str, where: str) -> Path:
+    """Return the real path of a file that is meant from the first root.
+
+    Raises:  UsageError for one that lies outside all roots, links resolved
+    """
+    try:
+        path = Path(os.path.realpath(roots[0] / text))
+    except ValueError:  # a NUL
+        raise UsageError("no possible path", where=where) from None
+    if not any(path == root or root in path.parents for root in roots):
+        cure = f"put it below {roots[0]}, or start the studio with --data FOLDER"
+        raise UsageError("outside of the data folder", where=where, cure=cure)
+    return path
+
+
+def changes_for(values: Mapping[str, Any], roots: tuple[Path, ...], runs: Mapping[str, Path]) -> list[str]:
+    """Return the changes that make a configuration's paths absolute, for `--set`.
+
+    Raises:  UsageError for a path outside the data folder, and for a start that is no run here
+    """
+    return [f"{name}={path}" for name, path in _paths(values, roots, runs)]
+
+
+def _paths(
+    values: Mapping[str, Any], roots: tuple[Path, ...], runs: Mapping[str, Path]
+) -> Iterator[tuple[str, Path | str]]:
+    data = values.get("data")
+    if isinstance(data, Mapping):
+        for name in DATA:
+            value = data.get(name)
+            if not isinstance(value, str) or (name == "target" and not str(data.get("path", "")).endswith(".npy")):
+                continue
+            fixed = value[: min((value.index(c) for c in GLOB if c in value), default=len(value))]
+            checked = below(roots, os.path.dirname(fixed) if fixed != value else value, f"data.{name}")
+            yield f"data.{name}", checked if fixed == value else checked / os.path.basename(value)
+        if data.get("cache") is not None:
+            raise UsageError("not in the studio", where="data.cache", cure="train it on the command line")
+        text = data.get("text")
+        if isinstance(text, Mapping) and isinstance(text.get("tokenizer"), str):
+            yield "data.text.tokenizer", below(roots, text["tokenizer"], "data.text.tokenizer")
+    training = values.get("training")
+    start = training.get("start") if isinstance(training, Mapping) else None
+    if start is not None:
+        name = Path(str(start)).name if Path(str(start)).parent in {path.parent for path in runs.values()} else start
+        if name not in runs:
+            raise UsageError("no run of this studio", where="training.start", cure="give the name of a run's folder")
+        yield "training.start", runs[str(name)]
