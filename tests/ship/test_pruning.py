@@ -10,6 +10,7 @@ import pytest
 
 import retrograd as rg
 from retrograd.network.network import Variables
+from retrograd.ship.pruning import prune as pruning
 from retrograd.ship.pruning.coupling import couple
 from retrograd.ship.pruning.prune import prune_run
 from retrograd.ship.pruning.surgery import cut, is_exact, masked
@@ -133,6 +134,24 @@ def test_what_is_left_alone_is_named_with_its_reason():
         pruned(layers, ROW)
 
 
+def test_what_a_layer_without_a_rule_gives_or_shares_stays_whole():
+    @dataclass(frozen=True)
+    class Turned(rg.Layer):
+        def init(self, key, x):
+            return rg.Init({"weight": jnp.eye(x.shape[-1])})
+
+        def forward(self, params, state, ctx, x):
+            return rg.Forward(x @ params["weight"])
+
+    layers = [rg.named(rg.Dense(6), "a"), rg.named(Turned(), "turned"), rg.named(rg.Dense(6), "b", inputs=["x"]),
+              rg.Dense(6), rg.named(rg.Dense(6), "c", share={"weight": "turned/weight"}),
+              rg.named(rg.Add(), "sum", inputs=["turned", "c"]), rg.Dense(4), rg.Dense(2)]  # fmt: skip
+    *_, smaller, _ = pruned(layers, ROW)
+    assert {each.node: each.after for each in smaller.left} == {
+        "a": 6, "b": 3, "dense_1": 6, "c": 6, "dense_2": 2, "dense_3": 2}  # fmt: skip
+    assert {each.node: each.reason for each in smaller.left}["dense_1"] == "shared with turned (Turned)"
+
+
 def test_a_block_that_is_not_known_keeps_its_widths():
     @dataclass(frozen=True)
     class Twice(rg.Block):
@@ -166,6 +185,8 @@ def test_a_pruned_run_is_a_run_of_its_own_with_a_smaller_network(run, tmp_path):
     assert len(smaller.history) == 3
     assert smaller.scores["test"]["accuracy"] > 0.7
     again = rg.load(smaller.folder)
+    further = rg.resume(smaller, epochs=4, progress=False)
+    assert len(further.history) == 4
     x = np.zeros((2, 5), np.float32)
     np.testing.assert_array_equal(again.predict(x), smaller.predict(x))
     assert (smaller.folder / "start.safetensors").exists()
@@ -186,6 +207,13 @@ def test_units_that_matter_are_kept(run, tmp_path):
 def test_a_run_that_lost_too_much_is_not_kept(run, tmp_path):
     with pytest.raises(rg.ModelFileError, match=r"test accuracy went from .* at most 0 % may be lost; no run was kept"):
         rg.prune(run, keep=0.07, epochs=1, max_drop=0.0, runs=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_surgery_that_changed_the_output_would_be_noticed(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(pruning, "masked", lambda coupling, variables, gone: variables)
+    with pytest.raises(rg.ModelFileError, match="the smaller network differs from the whole one"):
+        rg.prune(run, keep=0.5, runs=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,6 +14,11 @@ class Channels:
         self._parents: list[int] = []
         self.frozen: dict[int, str] = {}  # a set, by its root -> why it stays
 
+    @property
+    def count(self) -> int:
+        """How many labels there are."""
+        return len(self._parents)
+
     def new(self, count: int) -> Labels:
         """Return the labels of channels that nothing couples yet."""
         first = len(self._parents)

@@ -148,6 +148,13 @@ class Place:
                 self.freeze(each)
         return labelled(self.channels, self.output, f"given by {self.node}")
 
+    def freeze_parameters(self) -> None:
+        """Keep whole what the node shares with others, as nobody knows what it does with it."""
+        own = {self._owner(name)[:2] for name in (*self._variables.params.get(self.node.name, {}), *self._shared)}
+        for piece in self.coupling.slices:
+            if (piece.node, piece.name) in own:
+                self.freeze(piece.labels, f"shared with {self.node}")
+
     def _slice(self, part: str, node: str, name: str, axis: int, labels: Labels, reads: bool) -> None:
         for other in self.coupling.slices:  # of a shared parameter
             if other[:4] == (part, node, name, axis):
@@ -174,6 +181,8 @@ def couple(network: Network, objectives: Sequence[Objective], variables: Variabl
             values[node.name] = _left_alone(place, rule, read)
         else:
             values[node.name] = rule(place, node.layer, *read)
+    for place in (Place(coupling, node, variables, (), None) for node in network if coupled.of(node.layer) is None):
+        place.freeze_parameters()
     for reference in [network.output, *(name for objective in objectives for name in objective.inputs)]:
         value = take(values, reference)
         for labels in value.values() if isinstance(value, Mapping) else [value]:

@@ -85,8 +85,8 @@ def prune(run: Run | Model | str | Path, keep: float = 0.5, *, by: By = "taylor"
 
     `keep` is the share that stays of each layer's channels; what counts least goes, `by` the `taylor` expansion of the
     loss or the `magnitude` of weights. `epochs`: as many as the run had, unless given. `max_drop`: how much of the
-    score may be lost, 0.005 for half a percent. The data of a run that was trained on arrays are in its Run, or are
-    given as a `dataset`.
+    score may be lost, 0.005 for half a percent. The new run lies in `runs`, where a run's name is looked for too. The
+    data of a run that was trained on arrays are in its Run, or are given as a `dataset`.
 
     Raises:  PruningError when more is lost than `max_drop`: then no run is kept; ConfigError when nothing can be
              removed; UsageError for other shares, an ensemble, or a run whose data are not there

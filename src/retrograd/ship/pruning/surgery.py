@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from retrograd.base.errors import ConfigError
+from retrograd.network.layer import Spec
 from retrograd.network.layers.attention.multi_head_attention import MultiHeadAttention
 from retrograd.network.network import Network, Variables
 from retrograd.network.transformer import FeedForward, Transformer
@@ -51,7 +52,7 @@ class Left(NamedTuple):
 def groups_of(coupling: Coupling) -> list[Group]:
     """Return the groups of channels that one network has, in the order of its nodes."""
     channels, together = coupling.channels, Channels()
-    together.new(max((int(size.labels.max()) for size in coupling.sizes), default=0) + 1)
+    together.new(channels.count)
     made = [size for size in coupling.sizes if size.makes]
     for size in made:
         roots = channels.roots(size.labels)
@@ -92,6 +93,7 @@ def cut(network: Network, coupling: Coupling, variables: Variables, importance: 
     smaller = with_settings(network, _changes(network, coupling, sources, gone))
     trimmed = _trimmed(coupling, variables, gone)
     expected = jax.eval_shape(lambda key: smaller.init(key, columns), jax.random.key(0))
+    expected = jax.tree.map(lambda spec, value: Spec(spec.shape, value.dtype), expected, trimmed)
     check_fits(trimmed.params, expected.params, where="prune")
     check_fits(trimmed.state, expected.state, where="prune")
     return Cut(smaller, trimmed, gone, left)
