@@ -10,7 +10,15 @@ import api
 import reference
 
 ROOT = Path(__file__).parents[2]
-GUIDES = ["resume.md", "large-data.md", "prune.md", "coming-from.md", "add-a-layer.md", "add-an-optimizer.md"]
+GUIDES = [
+    "resume.md",
+    "large-data.md",
+    "edge.md",
+    "prune.md",
+    "coming-from.md",
+    "add-a-layer.md",
+    "add-an-optimizer.md",
+]
 OUTSIDE = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!https?:|#)([^)]+)\)")
 
 

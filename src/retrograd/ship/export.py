@@ -20,6 +20,8 @@ from retrograd.record.run import MODEL
 from retrograd.ship.c.compare import outputs_of
 from retrograd.ship.c.network import write as write_c
 from retrograd.ship.distance import distance
+from retrograd.ship.edge.files import beside
+from retrograd.ship.edge.step import Part
 from retrograd.ship.onnx.graph import OPSET
 from retrograd.ship.onnx.session import run as run_once
 from retrograd.ship.onnx.session import session
@@ -41,7 +43,8 @@ class Exported:
     """A written file: what goes in and comes out, and what it was compared on.
 
     `difference` is the largest one from `predict`, over the largest number or 1; `latency` the seconds that one row
-    takes on one thread, where it was measured. `needs` is what the file needs to run.
+    takes on one thread, where it was measured. `needs` is what the file needs to run; `beside` what lies beside it so
+    that it can learn, and `trained` the paths of the weights that it then changes.
     """
 
     path: Path
@@ -52,20 +55,25 @@ class Exported:
     inputs: tuple[End, ...]
     outputs: tuple[End, ...]
     compared: tuple[str, ...]
+    beside: tuple[Path, ...] = ()
+    trained: tuple[str, ...] = ()
 
 
 def export(run: Run | Model | str | Path, path: str | Path, *, from_x: bool = False, cells: CellForm = "typed",
-           opset: int | None = None, runs: str | Path = "runs") -> Exported:  # fmt: skip
+           opset: int | None = None, train_step: Part | None = None, runs: str | Path = "runs"
+           ) -> Exported:  # fmt: skip
     """Write a run as an ONNX file (`model.onnx`), which takes any number of rows at once, or as C99 (`net.c`).
 
     `from_x`: the file takes the network's columns, not the user's rows; a C file always does. `cells`: a table's cells
-    come in `typed`, or all as `text`, as a CSV file holds them. `opset`: 18, of texts 20.
+    come in `typed`, or all as `text`, as a CSV file holds them. `opset`: 18, of texts 20. `train_step`: also write what
+    the model needs to learn where it is used, its `head` or `all` that was trained: `model.step.onnx`, `model.rows.npz`
+    and `retrograd_edge.py`.
 
     Raises:  ModelFileError when it would not compute what `predict` does: then nothing is written; ConfigError for a
              layer without such a form; UsageError without the extra `onnx`, or without a C compiler
     """
     path = Path(path)
-    opset = _opset(path, from_x, cells, opset)
+    opset = _opset(path, from_x, cells, opset, train_step)
     model, name = opened(run, runs)
     dataset = run.dataset if isinstance(run, Run) else None
     if path.suffix == ".c":
@@ -75,24 +83,35 @@ def export(run: Run | Model | str | Path, path: str | Path, *, from_x: bool = Fa
     size = sum(array.nbytes for array in written.graph.constants.values())
     if size > LARGEST:
         raise ResourceError(f"{size / 1e9:.1f} GB of weights; an ONNX file holds 2 GB", where=str(path))
-    file = written.file(metadata_of(model, door, name))
+    metadata = metadata_of(model, door, name)
+    file = written.file(metadata)
     data = file.SerializeToString()
     difference = verify(model, written, file, rows)
+    others: tuple[Path, ...] = ()
+    trained: tuple[str, ...] = ()
+    if train_step is not None:
+        learning = beside(model, door, train_step, opset, path, rows, metadata, dataset)
+        difference, trained = max(difference, learning.difference), learning.weights
+        others = learning.write()
     write_file(path, data)
     running, (one, _) = session(file), rows[0].first(1)
     inputs, outputs = (tuple((end.name, end.type[7:-1], tuple(end.shape)) for end in ends)
                        for ends in (running.get_inputs(), running.get_outputs()))  # fmt: skip
     needs = f"onnxruntime {LEAST_RUNTIME} or newer"
     return Exported(path, difference, latency(lambda: run_once(running, one)), len(data), needs, inputs, outputs,
-                    tuple(case.what for case in rows))  # fmt: skip
+                    tuple(case.what for case in rows), others, trained)  # fmt: skip
 
 
-def _opset(path: Path, from_x: bool, cells: str, opset: int | None) -> int:
+def _opset(path: Path, from_x: bool, cells: str, opset: int | None, train_step: str | None) -> int:
     """Return the version of ONNX's operators; raise UsageError for what does not go together."""
     if path.suffix not in (".onnx", ".c"):
         raise UsageError(f"unknown ending '{path.suffix}'", where=str(path), cure="name it model.onnx or net.c")
     if cells not in get_args(CellForm):
         raise UsageError(f"expected {' or '.join(get_args(CellForm))}, found {cells!r}", where="cells")
+    if train_step not in (None, *get_args(Part)):
+        raise UsageError(f"expected {' or '.join(get_args(Part))}, found {train_step!r}", where="train_step")
+    if path.suffix == ".c" and train_step is not None:
+        raise UsageError("a C file does not learn", where="train_step", cure="name the file model.onnx")
     if path.suffix == ".c" and (cells == "text" or opset is not None):
         raise UsageError("a C file holds the network alone", where="opset" if opset is not None else "cells",
                          cure="leave it out, or name the file model.onnx")  # fmt: skip

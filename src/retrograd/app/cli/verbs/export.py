@@ -28,6 +28,10 @@ def export(
     opset: Annotated[
         int | None, typer.Option(metavar="N", help="version of the ONNX operators: 18, or 20 [default: 18; of text 20]")
     ] = None,
+    train_step: Annotated[
+        Literal["head", "all"] | None,
+        typer.Option(help="also write what it needs to learn where it is used: its last layer, or all of it"),
+    ] = None,
     runs: RunsRoot = Path("runs"),
     layers: OwnLayers = None,
     as_json: Json = False,
@@ -39,10 +43,14 @@ def export(
     Before a file is written it is compared with predict, on rows of the run's data and on made-up ones, one, three
     and 64 at a time. If it differs, nothing is written, and the first node that differs is named.
 
+    With --train-step three files lie beside the model: its training step (model.step.onnx), some rows of its data with
+    their truth (model.rows.npz), and retrograd_edge.py, the loop that predicts, learns and rolls back, with onnxruntime
+    and numpy alone.
+
     ONNX needs two packages: pip install 'retrograd[onnx]'
     """
     settle(layers)
-    exported = export_run(run, file, from_x=from_x, cells=cells, opset=opset, runs=runs)
+    exported = export_run(run, file, from_x=from_x, cells=cells, opset=opset, train_step=train_step, runs=runs)
     typer.echo(write_json(plain(exported)) if as_json else words(exported))
 
 
@@ -52,7 +60,8 @@ def plain(exported: Exported) -> dict[str, Any]:
             for name in ("inputs", "outputs")}  # fmt: skip
     return {"path": str(exported.path), "bytes": exported.bytes, "needs": exported.needs,
             "difference": exported.difference, "latency_seconds": exported.latency,
-            "compared": list(exported.compared), **ends}  # fmt: skip
+            "compared": list(exported.compared), "beside": [str(path) for path in exported.beside],
+            "trained": list(exported.trained), **ends}  # fmt: skip
 
 
 def words(exported: Exported) -> str:
@@ -65,6 +74,9 @@ def words(exported: Exported) -> str:
     lines.append(f"equal to predict within {exported.difference:.1e}: {', '.join(exported.compared)}")
     if exported.latency is not None:
         lines.append(f"one row takes {exported.latency * 1000:.3g} ms on one thread")
+    if exported.beside:
+        lines.append(f"beside it: {', '.join(path.name for path in exported.beside)}")
+        lines.append(f"learns there: {', '.join(exported.trained)}")
     return "\n".join(lines)
 
 

@@ -1,0 +1,93 @@
+"""Whether a training step in ONNX computes what retrograd's own pass and SGD compute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from retrograd.base.errors import ModelFileError
+from retrograd.network.layer import Context
+from retrograd.network.precision import computing_in, in_precision
+from retrograd.propagation.backprop import backprop
+from retrograd.ship.distance import distance
+from retrograd.ship.edge.step import NEW, VELOCITY, Step
+from retrograd.ship.onnx.session import run, session
+from retrograd.ship.ways import Case
+from retrograd.training.use.predict import Model
+
+STEPS = 3  # one after the other: the second one has a velocity
+RATE, MOMENTUM = 0.01, 0.9
+ALLOWED = 1e-5  # of the largest number, or of 1: float32 sums in another order
+ALLOWED_OF_GRADIENT = 1e-4  # of the largest entry of all gradients: sums over rows whose terms cancel
+
+
+def check_step(model: Model, step: Step, file: Any, cases: list[Case]) -> float:
+    """Return the largest difference of losses, weights and velocities over a few steps on each case.
+
+    Raises:  ModelFileError naming what differs
+    """
+    running, worst = session(file), 0.0
+    for seed, case in enumerate(cases):
+        rows = len(next(iter(case.columns.values())))
+        y = np.asarray(case.columns["y"]) if "y" in case.columns else step.truth.made_up(rows, seed)
+        fed = {**case.fed, step.target.name: step.truth.feed(y)}
+        oracle = Oracle(model, {**case.columns, "y": y}, step.weights)
+        weights, velocity = dict(step.weights), {path: np.zeros_like(array) for path, array in step.weights.items()}
+        for number in range(STEPS):
+            found = run(running, {**fed, **_named(step, weights, velocity)})
+            loss, grads = oracle.gradients(weights)
+            velocity = {path: MOMENTUM * velocity[path] + grads[path] for path in grads}
+            weights = {path: weights[path] - RATE * velocity[path] for path in grads}
+            largest = max(float(np.abs(v).max(initial=1e-3)) for v in velocity.values())
+            apart = {"loss": distance(found[step.names["loss"]], loss) / ALLOWED}
+            for path in grads:
+                apart[path] = distance(found[path + NEW], weights[path]) / ALLOWED
+                far = float(np.abs(found[path + VELOCITY + NEW] - velocity[path]).max(initial=0.0))
+                apart[f"the gradient of {path}"] = far / largest / ALLOWED_OF_GRADIENT
+            name = max(apart, key=lambda each: np.nan_to_num(apart[each], nan=np.inf))
+            if not apart[name] <= 1:
+                message = f"the training step's {name} is not the run's in step {number + 1} on {case.what}"
+                raise ModelFileError(message, where=model.config.name, cure="nothing was written")
+            worst = max(worst, *(far * ALLOWED for what, far in apart.items() if not what.startswith("the gradient")))
+    return worst
+
+
+def _named(step: Step, weights: Mapping[str, Any], velocity: Mapping[str, Any]) -> dict[str, Any]:
+    fed = {**weights, **{path + VELOCITY: array for path, array in velocity.items()}}
+    fed |= {step.names["learning_rate"]: np.float32(RATE), step.names["momentum"]: np.float32(MOMENTUM)}
+    return {name: np.asarray(array, np.float32) for name, array in fed.items()}
+
+
+class Oracle:
+    """The run's own pass on some columns, as it is outside of training: no dropout, running statistics."""
+
+    def __init__(self, model: Model, columns: Mapping[str, Any], trained: Mapping[str, Any]) -> None:
+        self.model, self.trained = model, trained
+        precision = model.config.training.precision
+        needed = {*model.network.columns, *model.objectives[0].inputs[1:]}
+        rows = len(columns["y"])
+        batch = {name: columns.get(name, np.ones(rows, np.float32)) for name in needed}  # sample weights: all alike
+        self.precision, self.batch = precision, in_precision(batch, precision)
+        self.compiled = jax.jit(self._pass)
+
+    def _pass(self, params: Any, state: Any, batch: Any) -> tuple[Any, Any]:
+        result = backprop(self.model.network, self.model.objectives, params, state, Context(), batch)
+        return result.loss, {node: result.grads[node] for node in result.grads}
+
+    def gradients(self, weights: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Return loss and gradients at trained weights by path, the others as they are."""
+        params = {node: dict(own) for node, own in self.model.variables.params.items()}
+        for path, array in weights.items():
+            node, _, name = path.rpartition("/")
+            params[node][name] = jnp.asarray(array, params[node][name].dtype)
+        with computing_in(self.precision):
+            loss, grads = jax.device_get(self.compiled(params, self.model.variables.state, self.batch))
+        by_path = {}
+        for path in self.trained:
+            node, _, name = path.rpartition("/")
+            by_path[path] = np.asarray(grads[node][name], np.float32)
+        return np.asarray(loss, np.float32), by_path

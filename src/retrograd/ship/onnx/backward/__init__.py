@@ -1,0 +1,5 @@
+"""The ONNX form of each layer's own backward, a file for each family; importing this package registers them all."""
+
+from retrograd.ship.onnx.backward import activations, convolution, merging, normalisation, plain, pooling, recurrent
+
+__all__ = ["activations", "convolution", "merging", "normalisation", "plain", "pooling", "recurrent"]
