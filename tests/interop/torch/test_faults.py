@@ -2,10 +2,10 @@
 
 import pytest
 
-pytest.importorskip("torch", reason="PyTorch is not installed (pip install 'retrograd[torch]')")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install 'retrograd[torch]')")
 
 from retrograd.interop.torch.faults import faults
-from tests.interop.torch.loops import LOOPS, clean
+from tests.interop.torch.loops import LOOPS, clean, train
 
 CODES = {f"U{number:02d}" for number in range(1, 21)}
 
@@ -34,3 +34,24 @@ def test_a_healthy_loop_raises_no_alarm(loop):
     chart = loop()
     assert chart.alarms == (), str(chart)
     assert not chart.journal.trouble
+
+
+@pytest.mark.parametrize("rate", [10.0, 30.0])
+def test_a_rate_that_killed_units_comes_before_the_dead_units(rate):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Linear(6, 32), torch.nn.ReLU(), torch.nn.Linear(32, 32), torch.nn.ReLU(), torch.nn.Linear(32, 3)
+    )
+    chart = train(model, optimizer=torch.optim.SGD(model.parameters(), rate), epochs=12)
+    assert [alarm.name for alarm in chart.alarms][:2] == ["update_size", "dead_units"], str(chart)
+
+
+def test_units_dead_from_the_start_are_no_fault_of_the_rate():
+    assert LOOPS["dead_units"].sick().alarms[0].name == "dead_units"
+
+
+def test_weights_that_start_at_zero_have_no_size_to_compare_with():
+    model = torch.nn.Linear(6, 3)
+    torch.nn.init.zeros_(model.weight)
+    chart = train(model, optimizer=torch.optim.SGD(model.parameters(), 0.1))
+    assert max(ratio for look in chart.journal.updates for ratio in look.ratios.values()) < 1e3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from statistics import median
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -19,6 +19,7 @@ VANISHED, EXPLODED = threshold("B04", "overall"), threshold("B05", "growth")
 FAST, SLOW = threshold("S07", "largest_update"), threshold("S07", "smallest_update")
 CONSTANT = threshold("B14", "spread")
 UNSCALED = threshold("D01", "largest")
+REPLACED = 1.0  # update / weight: a step as long as the weights leaves nothing of what they were
 
 
 @loop_faults.register("stuck")
@@ -146,30 +147,43 @@ class ExplodingGradients(LoopFault):
 
 @loop_faults.register("update_size")
 class UpdateSize(LoopFault):
-    """Updates far too large or far too small beside the parameters."""
+    """Updates far too large or far too small beside the parameters, or one that replaced them."""
 
     code = "S07"
     certain = False
 
     def find(self, journal: Journal) -> Iterator[Finding]:
-        """Yield the median ratio of the last looks, weights only."""
+        """Yield the median ratio of the last looks, weights only, or the largest if units have died of it."""
         weights = {path for path, p in journal.model.named_parameters() if p.ndim >= 2}
-        # a few, so that one step does not decide
-        last = [ratio for each in list(journal.updates)[-5:] for path, ratio in each.ratios.items() if path in weights]
+        looks = [[ratio for path, ratio in look.ratios.items() if path in weights] for look in journal.updates]
+        largest = max((median(ratios) for ratios in looks if ratios), default=0.0)
+        if largest >= REPLACED and (layer := _died(journal)):
+            yield self._of(
+                journal,
+                "a step as long as the weights themselves replaced them, and units of {layer} died",
+                Evidence("update / weight, largest look", largest, REPLACED),
+                values={"layer": layer},
+                remedy="a ten times smaller learning rate",
+                confidence=0.48,  # the cause of dead units; inputs that are not scaled may be its own
+            )
+            return
+        last = [ratio for ratios in looks[-5:] for ratio in ratios]  # a few, so that one step does not decide
         if len(last) < LOOKS:
             return
         ratio = median(last)
         if not SLOW <= ratio <= FAST and ratio > 0:
             large = ratio > FAST
-            yield self.finding(
-                journal.places.get("step"),
+            yield self._of(
+                journal,
                 "updates are {size} beside the weights",
                 Evidence("update / weight", ratio, FAST if large else SLOW),
                 values={"size": "large" if large else "small"},
                 remedy="a ten times smaller learning rate" if large else "a larger learning rate, or scaled inputs",
-                severity="risk",
                 confidence=0.4,
             )
+
+    def _of(self, journal: Journal, form: str, *evidence: Evidence, **more: Any) -> Finding:
+        return self.finding(journal.places.get("step"), form, *evidence, severity="risk", **more)
 
 
 @loop_faults.register("constant_output")
@@ -212,6 +226,16 @@ class UnscaledInputs(LoopFault):
                 severity="risk",
                 confidence=0.5,
             )
+
+
+def _died(journal: Journal) -> str:
+    """Return the first activation half of whose units are dead now and were not at the first look, or nothing."""
+    enough = threshold("B06", "share")
+    for name, masks in _last(journal, "dead"):
+        first = [activity.dead for activity in journal.activities[0] if activity.name == name]
+        if first and float(masks.all(0).float().mean()) >= enough > float(first[0].float().mean()):
+            return name
+    return ""
 
 
 def _last(journal: Journal, field: str) -> Iterator[tuple[str, torch.Tensor]]:

@@ -83,9 +83,9 @@ def update(before: Sample, gradients: Sample, now: Sample) -> Update | None:
     old = norms(before.parts())
     sizes = norms(parts.values())
     ratios = {
-        path: size / max(length, 1e-12)
+        path: size / length
         for path, size, length, n in zip(before.paths, sizes, old, before.sizes, strict=True)
-        if n > 1
+        if n > 1 and length > 0  # beside zeros nothing has a size
     }
     shared = [(parts[path], part) for path, part in zip(gradients.paths, gradients.parts(), strict=True)
               if path in parts and len(part) == len(parts[path])]  # fmt: skip
