@@ -32,7 +32,7 @@ VERBS = {
     "generate": "continue or answer a text with a trained model",
     "export": "write a trained model as ONNX, for other places",
     "prune": "remove units, channels and heads of a trained model",
-    "quantize": "write it as ONNX with weights of 8 bits: a quarter of the size",
+    "quantize": "write a trained model as ONNX with weights of 8 bits",
     "evaluate": "measure a trained model on rows with targets",
     "studio": "open the page to build, watch, take apart and repair",
     "runs": "list runs, show one, write its page, compare several",
