@@ -80,6 +80,21 @@ def test_a_table_of_words_and_its_weights_turned_round_become_integers():
     assert {a.dtype for a in constants_of(whole).values() if a.ndim > 1} == {np.dtype(np.int8)}
 
 
+def test_products_that_read_their_weights_in_another_way_keep_real_products():
+    graph, table = Graph(path="own"), RNG.normal(size=(16, 32)).astype(np.float32)
+    graph.free("x")
+    turned = graph.op("Gemm", "x", table.T.copy(), transB=1)  # W of y = x W.T
+    columns = graph.op("Gather", table[::-1].copy(), RNG.integers(0, 32, 32), axis=1)
+    y = Value(graph.op("Gemm", turned, graph.op("Transpose", columns, perm=[1, 0])), (1, 16))
+    x, value = RNG.normal(size=(8, 16)).astype(np.float32), {"x": Value("x", (1, 16))}
+    seen = ranges(graph, value, ["own"], {"x": x})
+    assert seen == {}
+    whole = in_integers(graph, ["own"], seen, 7)
+    assert {array.dtype for array in whole.constants.values() if array.shape[:1] > (1,)} >= {np.dtype(np.int8)}
+    wanted, found = (outputs(each, value, y, {"x": x}) for each in (graph, whole))
+    assert 0 < np.sum((found - wanted) ** 2) < 10**-2.5 * np.sum(wanted**2)  # 25 dB
+
+
 def test_a_file_computes_what_its_integers_say(trained, tmp_path):
     """Against the same arithmetic in NumPy: sums of products of whole numbers, and a step for each channel."""
     rg.quantize(trained, tmp_path / "m.onnx", max_drop=0.1, from_x=True)
@@ -173,3 +188,19 @@ def test_zero_is_an_integer_of_every_range():
         assert seen.low <= 0 <= seen.high
         assert 0 <= seen.zero <= 255
         assert (float(seen.zero) + seen.high / seen.scale) == pytest.approx(255, abs=0.5) or seen == Range()
+
+
+def test_the_command_tells_the_same_in_words_and_as_json(trained, tmp_path, capsys):
+    arguments = ["quantize", str(trained.folder), str(tmp_path / "m.onnx"), "--from-x", "--max-drop", "5%"]
+    assert main(arguments) == 2
+    assert "the run's data are not there; give rows with their targets: --calibrate FILE" in capsys.readouterr().err
+    rows = tmp_path / "rows.npz"
+    np.savez(rows, x=trained.dataset.test["x"], y=NAMES[trained.dataset.test["y"]])
+    assert main([*arguments, "--calibrate", str(rows), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["part"], said["rows"], said["metric"], said["kept_float"]) == ("calibration", 135, "accuracy", [])
+    assert said["bytes"] == (tmp_path / "m.onnx").stat().st_size < said["float_bytes"]
+    assert main([*arguments, "--calibrate", str(rows)]) == 0
+    text = capsys.readouterr().out
+    assert f"{said['flipped']} of 135 labels are others" in text
+    assert max(map(len, text.replace(str(tmp_path), "").splitlines())) <= 80

@@ -22,9 +22,9 @@ def folded(graph: Graph, seen: Collection[str]) -> Graph:
     norms = {}
     for node in graph.nodes:
         before = makers.get(node.input[0]) if node.op_type == "BatchNormalization" else None
-        if before is None or before.op_type not in CHANNELS or read[node.input[0]] > 1 or node.input[0] in seen:
+        if before is None or read[node.input[0]] > 1 or node.input[0] in seen:
             continue
-        if before.input[1] in arrays:
+        if before.op_type in CHANNELS and _is_plain(before) and {*before.input[1:], *node.input[1:]} <= {*arrays}:
             norms[before.name] = node
     gone = {norm.name for norm in norms.values()}
     made.nodes = [
@@ -32,6 +32,11 @@ def folded(graph: Graph, seen: Collection[str]) -> Graph:
         for node in graph.nodes if node.name not in gone
     ]  # fmt: skip
     return without_unread(made)
+
+
+def _is_plain(node: Any) -> bool:
+    """Tell whether a product's weights stand as it reads them."""
+    return node.op_type == "Conv" or not node.attribute
 
 
 def _together(made: Graph, arrays: Mapping[str, np.ndarray], node: Any, norm: Any) -> Any:

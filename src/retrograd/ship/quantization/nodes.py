@@ -15,6 +15,7 @@ from retrograd.ship.quantization.scales import Integers, Range, integers
 PRODUCTS = {"Conv": 0, "Gemm": 1, "MatMul": 1}  # operators with integer kernels -> the weights' axis of output channels
 CHANNELS = {"LSTM": 1, "GRU": 1, "RNN": 1, "ConvTranspose": 1}  # that axis of others; else the last
 LEAST = 256  # numbers: of fewer, the nodes around the integers would take more room
+FEWEST = 4  # numbers of a channel: of fewer, its scale would
 LIMITS = ("Relu", "Clip")  # which runtimes read off the range of the integers
 
 
@@ -25,19 +26,30 @@ def heavy(arrays: Arrays, node: Any) -> list[str]:
     """Return the constants of a node that are worth integers; what only turns one round gives another."""
     if node.op_type == "Transpose":
         return []
-    return [name for name in dict.fromkeys(reads(node)) if _is_heavy(arrays.get(name))]
+    axis = CHANNELS.get(node.op_type, -1)
+    return [name for name in dict.fromkeys(reads(node)) if _is_heavy(arrays.get(name), axis)]
 
 
-def _is_heavy(array: np.ndarray | None) -> bool:
-    return array is not None and array.dtype == np.float32 and array.ndim > 1 and array.size >= LEAST
+def _is_heavy(array: np.ndarray | None, axis: int) -> bool:
+    """Tell whether integers, and a scale for each channel, take less than half the room of real numbers."""
+    if array is None or array.dtype != np.float32 or array.ndim < 2 or array.size < LEAST:
+        return False
+    return array.size >= FEWEST * array.shape[axis]
 
 
 def is_product(arrays: Arrays, node: Any) -> bool:
-    """Tell whether a node multiplies what it reads by weights that are worth integers, and by nothing else."""
-    if node.op_type not in PRODUCTS or node.input[0] in arrays:
+    """Tell whether a node multiplies what it reads by weights that are worth integers, and adds at most a bias."""
+    if node.op_type not in PRODUCTS or node.input[0] in arrays or (node.op_type == "Gemm" and node.attribute):
         return False
-    weight = arrays.get(node.input[1])
-    return weight is not None and _is_heavy(weight) and (node.op_type == "Conv" or weight.ndim == 2)
+    axis, (weight, *bias) = PRODUCTS[node.op_type], (arrays.get(name) for name in node.input[1:])
+    if weight is None or not _is_heavy(weight, axis) or (weight.ndim != 2 and node.op_type != "Conv"):
+        return False
+    return all(each is not None and each.shape == weight.shape[axis : axis + 1] for each in bias)
+
+
+def is_look_up(arrays: Arrays, node: Any) -> bool:
+    """Tell whether a node takes rows of a table that is worth integers."""
+    return node.op_type == "Gather" and not any(a.i for a in node.attribute) and bool(heavy(arrays, node))
 
 
 class Activations:
@@ -84,7 +96,7 @@ def in_integers(graph: Graph, layers: Collection[str], ranges: Mapping[str, Rang
         if node.name in activations.products:
             inputs[0] = as_read(node.input[0])
             inputs[1:] = _product(made, arrays, node, ranges[node.input[0]], bits)
-        elif made.path in layers and node.op_type == "Gather" and _is_heavy(arrays.get(node.input[0])):
+        elif made.path in layers and is_look_up(arrays, node):
             _look_up(made, arrays[node.input[0]], node, bits)
             continue
         elif made.path in layers:

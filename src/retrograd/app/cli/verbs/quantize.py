@@ -84,10 +84,11 @@ def layer_table(layers: Sequence[LayerTrial], metric: str, kept: Sequence[str] =
 def words(made: Quantized, max_drop: float) -> str:
     """Return what was written as lines."""
     together = "all" if not made.kept_float else f"{len(made.layers) - len(made.kept_float)} of {len(made.layers)}"
+    change = f"{'falls' if made.drop >= 0 else 'rises'} by {percent(abs(made.drop))} from {made.float_score:.4g}"
     lines = [
         layer_table(made.layers, made.metric, made.kept_float), "",
-        f"{together} layers in integers: {made.metric} falls by {percent(made.drop)} from {made.float_score:.4g} on"
-        f" {made.rows} {made.part} rows", f"signal to noise {made.signal_to_noise:.1f} dB",
+        f"{together} layers in integers: {made.metric} {change} on {made.rows:,} {made.part} rows",
+        f"signal to noise {made.signal_to_noise:.1f} dB",
     ]  # fmt: skip
     if made.flipped is not None:
         lines[-1] += f"; {made.flipped:,} of {made.answers:,} labels are others"
