@@ -34,7 +34,7 @@ def _is_heavy(array: np.ndarray | None, axis: int) -> bool:
     """Tell whether integers, and a scale for each channel, take less than half the room of real numbers."""
     if array is None or array.dtype != np.float32 or array.ndim < 2 or array.size < LEAST:
         return False
-    return array.size >= FEWEST * array.shape[axis]
+    return bool(array.size >= FEWEST * array.shape[axis])
 
 
 def is_product(arrays: Arrays, node: Any) -> bool:

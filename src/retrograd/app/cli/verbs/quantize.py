@@ -87,14 +87,13 @@ def words(made: Quantized, max_drop: float) -> str:
     change = f"{'falls' if made.drop >= 0 else 'rises'} by {percent(abs(made.drop))} from {made.float_score:.4g}"
     lines = [
         layer_table(made.layers, made.metric, made.kept_float), "",
-        f"{together} layers in integers: {made.metric} {change} on {made.rows:,} {made.part} rows",
-        f"signal to noise {made.signal_to_noise:.1f} dB",
+        f"{together} layers in integers, on {made.rows:,} {made.part} rows:",
+        f"{made.metric} {change}, signal to noise {made.signal_to_noise:.1f} dB",
     ]  # fmt: skip
     if made.flipped is not None:
-        lines[-1] += f"; {made.flipped:,} of {made.answers:,} labels are others"
+        lines[-1] += f"\n{made.flipped:,} of {made.answers:,} labels are others"
     if made.doubt > max_drop:
-        lines.append(f"these rows cannot tell a drop of up to {percent(made.doubt)} from none: a budget of"
-                     f" {percent(max_drop)} needs more")  # fmt: skip
+        lines.append(f"too few rows for {percent(max_drop)}: a drop of up to {percent(made.doubt)} need not show here")
     lines.append(f"{made.path}: {size(made.bytes)}, {made.float_bytes / made.bytes:.3g} times smaller than"
                  f" in float32 ({size(made.float_bytes)})")  # fmt: skip
     lines.append(f"one row takes {made.latency * 1000:.3g} ms on one thread, {made.float_latency * 1000:.3g} ms"
