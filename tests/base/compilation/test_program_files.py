@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import retrograd as rg
-from retrograd.base.compilation import program_files
+from retrograd.base.compilation import program_files, programs
 from retrograd.base.compilation.cache import CACHE
 from retrograd.base.compilation.described import IndescribableError, described, form, named, tree_of
 from retrograd.base.compilation.programs import QUICKLY, Program, known_shapes
@@ -227,3 +227,13 @@ def test_a_form_is_read_back():
 def test_a_file_names_no_code_from_elsewhere(name):
     with pytest.raises((IndescribableError, KeyError)):
         named(name)
+
+
+def test_a_repeated_call_is_dispatched_by_jax_itself(folder, monkeypatch):
+    program = Program(step, Setting(0.25))
+    first = program(X, KEY)
+    monkeypatch.setattr(program_files, "signature", None)  # which every call through Python asks for
+    monkeypatch.setattr(programs, "signature", None)
+    again = program(X, KEY)
+    assert np.array_equal(again.x, first.x)
+    assert np.array_equal(jax.random.key_data(again.key), jax.random.key_data(first.key))

@@ -80,10 +80,15 @@ def signature(leaves: Sequence[Any]) -> Hashable | None:
     """Return what tells apart the arrays for which programs differ; None inside of a trace, or for many devices."""
     if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves) or jax.device_count() > 1:
         return None
-    if jax.default_backend() != "cpu" or any(getattr(jax.config, name, None) for name in UNUSUAL):
+    if jax.default_backend() != "cpu" or is_unusual():
         return None
     kinds = tuple(leaf.aval if isinstance(leaf, jax.Array) else _kind(leaf) for leaf in leaves)
     return kinds, tuple(getattr(jax.config, name, None) for name in SETTINGS)
+
+
+def is_unusual() -> bool:
+    """Return whether JAX is in a mode in which it runs programs itself, operation by operation or watched."""
+    return any(getattr(jax.config, name, None) for name in UNUSUAL)
 
 
 def _kind(leaf: Any) -> Hashable:

@@ -21,7 +21,8 @@ import jax.numpy as jnp
 from retrograd.base.compilation import program_files
 from retrograd.base.compilation.cache import CACHE, Entry
 from retrograd.base.compilation.described import IndescribableError, name_of
-from retrograd.base.compilation.program_files import Ready, signature
+from retrograd.base.compilation.dispatch import Missed, dispatched
+from retrograd.base.compilation.program_files import Ready, is_unusual, signature
 from retrograd.base.compilation.scalars import Table, closed, opened, traced
 
 QUICKLY: dict[str, Any] = {  # XLA compiles twice as fast; the program runs slower
@@ -86,6 +87,7 @@ class Program:
         self.options = tuple(sorted((options or {}).items()))
         self._private = Table()
         self._entries: dict[Hashable, tuple[Entry, int, tuple[Any, ...]]] = {}
+        self._calls: dict[Hashable, Callable[..., Any]] = {}
         self._ready: dict[Hashable, tuple[Ready, Sequence[jax.Array]] | None] = {}
 
     @functools.cached_property
@@ -109,16 +111,27 @@ class Program:
 
     def __call__(self, *arrays: Any) -> Any:
         """Run the program; the first call for some shapes compiles it, unless an earlier process did."""
+        if program_files.store() is None or self._structure is None or is_unusual():
+            return self._jitted(arrays)
+        context = _context()
+        if (call := self._calls.get(context)) is None:
+            self._calls[context] = call = dispatched(self.function.__name__, self._ready_or_jitted)
+        return call(*arrays)
+
+    def _ready_or_jitted(self, *arrays: Any) -> Missed:
+        """Return the result for arrays of new shapes; where the program is kept in a file, also what ran."""
         store = program_files.store()
-        if store is not None and self._structure is not None:
-            leaves, tree = jax.tree.flatten(arrays)
-            if (shapes := signature(leaves)) is not None:
-                place = (_context(), tree, shapes)
-                if place not in self._ready:
-                    self._ready[place] = self._prepare(store, arrays, place)
-                if (ready := self._ready[place]) is not None:
-                    program, numbers = ready
-                    return program(numbers, leaves)
+        leaves, tree = jax.tree.flatten(arrays)
+        if store is not None and (shapes := signature(leaves)) is not None:
+            place = (_context(), tree, shapes)
+            if place not in self._ready:
+                self._ready[place] = self._prepare(store, arrays, place)
+            if (ready := self._ready[place]) is not None:
+                program, numbers = ready
+                return program(numbers, leaves), (program.executable, numbers, leaves)
+        return self._jitted(arrays), None
+
+    def _jitted(self, arrays: Sequence[Any]) -> Any:
         if self.options and _is_traced(arrays):  # XLA's options belong to whole programs
             return Program(self.function, *self.things, reads_numbers=self.reads_numbers)(*arrays)
         entry, numbers = self._find(arrays)
