@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from retrograd.base.document import parse_document
-from retrograd.base.errors import RunInUseError, UsageError
+from retrograd.base.errors import RetrogradError, RunInUseError, UsageError
 from retrograd.record.files import make_folder, write_file
 from retrograd.record.layout import CONFIG, DIAGNOSIS, EVENTS, REPAIR
 from retrograd.record.lock import is_locked
@@ -176,10 +176,13 @@ class Studio:
         return self.bench.ask("short", run=str(self.checked(request)))
 
     def explain(self, request: Request, body: Mapping[str, Any]) -> Any:
-        """Return what the text of a configuration means."""
+        """Return what the text of a configuration means, or its mistakes: they are to be expected while it is typed."""
         text = str(body["text"])
-        changes = changes_for(self.values(text), self.roots, self.shelf.folders())
-        return self.bench.ask("explain", text=text, changes=changes)
+        try:
+            changes = changes_for(self.values(text), self.roots, self.shelf.folders())
+            return self.bench.ask("explain", text=text, changes=changes)
+        except RetrogradError as error:
+            return {"problems": [problem._asdict() for problem in error.problems]}
 
     def table(self, request: Request, body: Mapping[str, Any]) -> Any:
         """Return a configuration for an uploaded table."""

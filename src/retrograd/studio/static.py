@@ -26,7 +26,7 @@ def read_assets() -> dict[str, Asset]:
         for path in sorted(FOLDER.iterdir())
         if path.suffix in KINDS
     }
-    style = (STEP / "page.css").read_bytes()
+    style = (STEP / "page.css").read_bytes().replace(b".units ", b":scope.units ")  # where its root has that class
     assets["/step.css"] = Asset(b"@scope (.trace) {\n" + style + b"}\n", KINDS[".css"])  # else it would dress the rest
     assets["/step-view.js"] = Asset((STEP / "page.js").read_bytes(), KINDS[".js"])
     return {"/": assets.pop("/index.html"), "/theme.css": Asset(CSS.encode(), KINDS[".css"]), **assets}

@@ -130,10 +130,10 @@ export function sparkline(curve, width = 120, height = 34) {
 // ------------------------------------------------------------------ the gradient spine
 // A bar up for each layer's output, a bar down for its delta, both by their logarithm; grey is what is usual.
 const DECADES = 7, USUAL = [0.05, 20], FALL = 1000;
-export function spine({ paths, kinds }, readings) {
+export function spine(paths, readings, room) {
   const out = readings.output_rms ?? {}, back = readings.delta_rms ?? {}, dead = readings.dead ?? {}, stuck = readings.saturated ?? {};
   const nodes = paths.filter((path) => path in out);
-  const wide = Math.max(46, Math.min(96, 1000 / Math.max(nodes.length, 1))), high = 96, middle = high + 18, width = 74 + wide * nodes.length;
+  const wide = Math.max(44, Math.min(96, Math.floor((room - 76) / Math.max(nodes.length, 1)))), high = 96, middle = high + 18, width = 74 + wide * nodes.length;
   const largest = Math.max(...nodes.map((path) => back[path] ?? 0), 1e-300);
   const reach = (value, top) => high * Math.max(0.01, Math.min(1, 1 + Math.log10(Math.max(value, 1e-300) / top) / DECADES));
   const top = 1000;
@@ -154,7 +154,7 @@ export function spine({ paths, kinds }, readings) {
       group.append(draw("rect", { class: `down${isFaint ? " odd" : ""}`, x: x + 6, width: wide - 12, y: middle, height: down, rx: 3 }),
         draw("text", { x: x + wide / 2, y: middle + down + 14, "text-anchor": "middle" }, number(dy, 2)));
     }
-    const label = kinds?.[path] ?? path;
+    const label = path.split("/").pop();
     group.append(draw("text", { class: "name", x: x + wide / 2, y: 2 * middle + 24, "text-anchor": "middle" }, label.length > wide / 7 ? `${label.slice(0, Math.floor(wide / 7) - 1)}…` : label));
     if (notes.length) group.append(draw("text", { class: "t-backward", x: x + wide / 2, y: 2 * middle + 40, "text-anchor": "middle", "font-size": 11 }, notes[0]));
     svg.append(group);

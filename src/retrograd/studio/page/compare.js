@@ -6,6 +6,7 @@ import { Story } from "./story.js";
 import { say } from "./words.js";
 
 const COLOURS = ["s1", "s2", "s3", "good", "bad", "s0"];
+const TELLING = ["accuracy", "r2", "loss"];
 const AXES = { epoch: (e) => e.epoch, step: (e) => e.step, seconds: (e) => e.seconds };
 
 export function compareScreen(main, ids) {
@@ -14,7 +15,8 @@ export function compareScreen(main, ids) {
   const choice = make("div", { class: "tools", role: "group", "aria-label": say("across") });
   const losses = chart({ title: say("Loss"), height: 260 }), scores = chart({ title: say("Score"), height: 260, format: (value) => number(value, 3) });
   const table = make("div", { class: "scroll card", tabindex: 0, role: "region", "aria-label": say("Comparison") });
-  main.append(make("div", { class: "head" }, make("h1", {}, say("Comparison")), choice), make("div", { class: "pair" }, losses.element, scores.element), table);
+  const more = make("details", { class: "card", hidden: true });
+  main.append(make("div", { class: "head" }, make("h1", {}, say("Comparison")), choice), make("div", { class: "pair" }, losses.element, scores.element), table, more);
 
   function paintChoice() {
     choice.replaceChildren(make("span", { class: "soft" }, say("across")), ...Object.keys(AXES).map((name) => button(say(name), () => { axis = name; paintChoice(); paint(); }, "", { "aria-pressed": String(name === axis) })));
@@ -32,14 +34,20 @@ export function compareScreen(main, ids) {
     }).filter(Boolean);
     scores.element.hidden = !curves.length;
     scores.update({ series: curves, xMax });
-    const keys = [...new Set(runs.flatMap((run) => Object.keys(run.settings)))].filter((key) => new Set(runs.map((run) => run.settings[key] ?? "–")).size > 1);
-    const row = (name, values, kind = "td") => make("tr", {}, make("th", { scope: "row" }, name), ...values.map((value) => make(kind, {}, value)));
+    const all = [...new Set(runs.flatMap((run) => Object.keys(run.settings)))].filter((key) => new Set(runs.map((run) => run.settings[key] ?? "–")).size > 1);
+    const keys = all.filter((key) => runs.every((run) => key in run.settings)), further = all.filter((key) => !keys.includes(key));
+    const row = (name, values) => make("tr", {}, make("th", { scope: "row" }, name), ...values.map((value) => make("td", {}, value)));
     const measured = [...new Set(runs.flatMap((run) => Object.entries(run.facts?.metrics ?? {}).flatMap(([part, metrics]) => Object.keys(metrics).map((name) => `${part}/${name}`))))];
-    table.replaceChildren(make("table", {}, make("thead", {}, make("tr", {}, make("th", { scope: "col" }, ""), ...runs.map((run) => make("th", { scope: "col" }, make("span", { class: `key ${run.colour}` }), link(make("bdi", {}, nameOf(run)), `#run/${encodeURIComponent(run.id)}`))))),
-      make("tbody", {}, row("", runs.map((run) => badge(run.facts?.state ?? ""))), row(say("Epochs"), runs.map((run) => number(run.facts?.epochs))), row(say("Time"), runs.map((run) => duration(run.facts?.seconds))),
-        ...measured.map((key) => { const [part, name] = key.split("/"); return row(`${metricName(name)}, ${partName(part)}`, runs.map((run) => { const value = run.facts?.metrics?.[part]?.[name]; return value === undefined ? "–" : score(name, value); })); }),
-        make("tr", { class: "section" }, make("th", { scope: "rowgroup", colspan: runs.length + 1 }, keys.length ? say("Settings that differ") : say("The settings are the same"))),
-        ...keys.map((key) => row(make("code", {}, key), runs.map((run) => make("code", {}, run.settings[key] ?? "–")))))));
+    const isTelling = (key) => TELLING.includes(key.split("/")[1]);
+    const scoreRow = (key) => { const [part, name] = key.split("/"); return row(`${metricName(name)}, ${partName(part)}`, runs.map((run) => { const value = run.facts?.metrics?.[part]?.[name]; return value === undefined ? "–" : score(name, value); })); };
+    const settingRow = (key) => row(make("code", {}, key), runs.map((run) => make("code", {}, run.settings[key] ?? "–")));
+    const head = () => make("thead", {}, make("tr", {}, make("th", { scope: "col" }, make("span", { class: "unseen" }, say("Runs"))), ...runs.map((run) => make("th", { scope: "col" }, make("span", { class: `key ${run.colour}` }), link(make("bdi", {}, nameOf(run)), `#run/${encodeURIComponent(run.id)}`)))));
+    const apart = keys.length || further.length;
+    table.replaceChildren(make("table", {}, head(), make("tbody", {}, row(say("State"), runs.map((run) => badge(run.facts?.state ?? ""))), row(say("Epochs"), runs.map((run) => number(run.facts?.epochs))), row(say("Time"), runs.map((run) => duration(run.facts?.seconds))), ...measured.filter(isTelling).map(scoreRow),
+      make("tr", { class: "section" }, make("th", { scope: "rowgroup", colspan: runs.length + 1 }, apart ? say("Settings that differ") : say("The settings are the same"))), ...keys.map(settingRow))));
+    const rest = [...measured.filter((key) => !isTelling(key)).map(scoreRow), ...further.map(settingRow)];
+    more.hidden = !rest.length;
+    more.replaceChildren(make("summary", {}, make("b", {}, say("More")), make("span", { class: "soft" }, ` ${say("further scores, and settings that only some of them have")}`)), make("div", { class: "scroll" }, make("table", {}, head(), make("tbody", {}, ...rest))));
   }
   const soon = () => { if (!pending) { pending = true; requestAnimationFrame(() => { pending = false; paint(); }); } };
   paintChoice();

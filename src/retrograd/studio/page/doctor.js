@@ -24,14 +24,15 @@ export function doctorView(body, run) {
       doer(say("Cancel"), () => send(`/api/jobs/${job.number}/cancel`))));
     else if (!diagnosis) parts.push(make("section", { class: "card ask-doctor" }, make("h2", {}, say("Does it learn what its data hold, and if not, why?")), make("p", {}, say("The doctor looks at the configuration, the data, the first pass and a few short trainings, and compares with simple references.")),
       run.head?.running ? make("p", { class: "soft" }, say("It is still training: the doctor comes when it has ended.")) : doer(say("Examine"), () => send(runPath(run.id, "diagnose")), "strong")));
-    if (diagnosis) parts.push(...verdict(diagnosis, job), ...causes(diagnosis), ...repairs(repair, diagnosis, job));
+    if (diagnosis) parts.push(...verdict(diagnosis, job), ...repairs(repair), ...causes(diagnosis));
     place.replaceChildren(...parts);
     if (twin) place.append(twin.element);
   }
 
   function verdict(diagnosis, job) {
     const tone = VERDICTS[diagnosis.verdict] ?? "soft";
-    return [make("section", { class: `card verdictcard ${tone}` }, make("h2", {}, say(`verdict ${diagnosis.verdict}`)), make("p", {}, diagnosis.sentence), job || run.head?.running ? null : doer(say("Examine again"), () => send(runPath(run.id, "diagnose"))))];
+    return [make("section", { class: `card verdictcard ${tone}` }, make("h2", {}, say(`verdict ${diagnosis.verdict}`)), make("p", {}, diagnosis.sentence), job || run.head?.running ? null : make("div", { class: "tools" }, ["ill", "refused"].includes(diagnosis.verdict) && !run.facts.repair ? doer(say("Try the remedies"), () => send(runPath(run.id, "repair")), "strong") : null, doer(say("Examine again"), () => send(runPath(run.id, "diagnose")))),
+      ["ill", "refused"].includes(diagnosis.verdict) && !run.facts.repair ? make("p", { class: "soft" }, say("Remedies are tried from fresh weights with several seeds; only what measures better than the noise is kept.")) : null)];
   }
 
   function causes(diagnosis) {
@@ -58,14 +59,13 @@ export function doctorView(body, run) {
     return fold;
   }
 
-  function repairs(repair, diagnosis, job) {
+  function repairs(repair) {
     if (repair) {
       const helped = repair.remedies ?? [];
       return [make("section", { class: "card" }, make("h2", {}, say("Repair")), make("p", {}, repair.sentence), helped.length ? make("ul", {}, ...helped.map((one) => make("li", {}, make("b", {}, say(`remedy ${one.name}`)), `: ${one.why}`))) : null, repair.difference ? diff(repair.difference) : null,
         repair.difference && helped.length ? doer(say("Apply: train a twin with the same seed"), () => applyAll(helped.map((one) => one.name)), "strong") : null)];
     }
-    if (!["ill", "refused"].includes(diagnosis.verdict) || job) return [];
-    return [make("section", { class: "card" }, make("h2", {}, say("Let it be repaired")), make("p", {}, say("Remedies are tried from fresh weights with several seeds; only what measures better than the noise is kept.")), doer(say("Try the remedies"), () => send(runPath(run.id, "repair")), "strong"))];
+    return [];
   }
 
   async function applyAll(names) {

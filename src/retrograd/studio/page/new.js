@@ -47,6 +47,7 @@ export function newScreen(main, from) {
     try {
       const facts = await send("/api/explain", { text: area.value });
       if (mine !== asked || isOver) return;
+      if (facts.problems) throw facts;
       known = { ...facts, text: area.value };
       numberLines([]);
       trouble.replaceChildren();

@@ -47,14 +47,14 @@ export function predictView(body, run) {
 
   function picture(form) {
     const [height, width] = form.shape, cells = new Float64Array(height * width);
-    const size = 320, scale = size / Math.max(height, width);
+    const size = 320, scale = Math.max(1, Math.floor(size / Math.max(height, width)));
     const canvas = make("canvas", { width: width * scale, height: height * scale, class: "paper", role: "img", "aria-label": say("draw here") });
     const pen = canvas.getContext("2d");
-    const rows = () => [form.names ? { x: Array.from(cells, (v) => v * form.ink) } : { x: Array.from(cells, (v) => v * form.ink) }];
+    const rows = () => [{ x: Array.from(cells, (value) => value * form.ink) }];
     const paint = () => {
       pen.fillStyle = "#fff";
       pen.fillRect(0, 0, canvas.width, canvas.height);
-      cells.forEach((value, i) => { pen.fillStyle = `rgba(20,24,28,${value})`; pen.fillRect((i % width) * scale, Math.floor(i / width) * scale, scale + 0.5, scale + 0.5); });
+      cells.forEach((value, i) => { pen.fillStyle = `rgba(20,24,28,${value})`; pen.fillRect((i % width) * scale, Math.floor(i / width) * scale, scale, scale); });
     };
     const put = (x, y) => {
       const radius = Math.max(0.62, width / 18);

@@ -82,7 +82,7 @@ function curvesView(body, run) {
   const strip = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": say("Signal through the layers") });
   const stripNote = make("p", { class: "soft" });
   const layers = make("section", { class: "card layers" }, make("h2", {}, say("Signal through the layers")), stripNote, strip,
-    make("p", { class: "soft legend" }, say("Up: how large a layer's output is. Down: how much the loss still hears of it (the delta). Each line is a power of ten; grey is usual. A staircase going down to the left is a vanishing gradient.")));
+    make("p", { class: "soft legend" }, say("Up: how large a layer's output is. Down: how much the loss still hears of it (the delta). Both count powers of ten; grey is usual. A staircase going down to the left is a vanishing gradient.")));
   const plane = make("section", { class: "card planes", hidden: true });
   const notes = make("details", { class: "card" }), config = make("details", { class: "card" });
   body.replaceChildren(verdict, tiles, progress,
@@ -180,7 +180,7 @@ function curvesView(body, run) {
     layers.hidden = !reading;
     if (reading && strip.dataset.step !== String(reading.step)) {
       strip.dataset.step = reading.step;
-      strip.replaceChildren(spine({ paths: Object.keys(reading.readings.output_rms ?? {}) }, reading.readings));
+      strip.replaceChildren(spine(Object.keys(reading.readings.output_rms ?? {}), reading.readings, strip.clientWidth || 700));
       stripNote.textContent = say("step {n}", { n: reading.step.toLocaleString("en") });
     }
     if (planes) planes.show(epoch ?? Infinity);

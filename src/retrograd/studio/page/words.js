@@ -21,7 +21,7 @@ const ZH = {
   "This run is not there any more.": "该训练已不存在。", "The training is starting: reading the data, compiling the step.": "训练正在启动：读取数据、编译训练步。",
   "Another job is running; this one begins after it.": "另一个任务正在运行；之后开始本任务。",
   Loss: "损失", Score: "得分", epoch: "轮", "Signal through the layers": "信号在各层中的传递", "outputs and deltas of the layers": "各层的输出与误差项", outputs: "输出", deltas: "误差项 δ", "{n} % dead": "{n}% 死亡", "{n} % saturated": "{n}% 饱和", "step {n}": "第 {n} 步",
-  "Up: how large a layer's output is. Down: how much the loss still hears of it (the delta). Each line is a power of ten; grey is usual. A staircase going down to the left is a vanishing gradient.": "向上：该层输出的大小。向下：损失对它的敏感程度（δ）。均为对数刻度；灰色为常见范围。若柱子越往左越短，就是梯度消失。",
+  "Up: how large a layer's output is. Down: how much the loss still hears of it (the delta). Both count powers of ten; grey is usual. A staircase going down to the left is a vanishing gradient.": "向上：该层输出的大小。向下：损失对它的敏感程度（δ）。均为对数刻度；灰色为常见范围。若柱子越往左越短，就是梯度消失。",
   chance: "随机水平", "of the kept weights": "所保留的权重", "measured last": "最近一次测量", "over the last epoch's steps": "最近一轮的平均", Epochs: "轮数", "kept: the first weights": "保留：初始权重", "kept: epoch {n}": "保留：第 {n} 轮", Time: "用时", "about {t} left": "约剩 {t}", "{n} steps": "{n} 步", "Learning rate": "学习率",
   "what to do": "怎么办", "No better than a constant": "不比常数好", "Ask the doctor": "请医生看看", Ended: "结束", "Broken off": "已中断", "nothing is lost up to the last checkpoint; Resume goes on from there": "最近检查点之前的内容都在；点击“继续”即可接着训练",
   "reason epochs": "全部轮次完成", "reason patience": "早停", "reason interrupted": "已中断", "reason terminated": "已终止", "reason non-finite": "出现非有限值", "reason diverged": "发散", "reason goal": "达到目标", "reason time": "时间到",
@@ -37,7 +37,7 @@ const ZH = {
   "verdict healthy": "健康", "verdict ill": "有病", "verdict hopeless": "数据中没有可学的", "verdict refused": "无法训练", "verdict undecided": "无法判断",
   "Does it learn what its data hold, and if not, why?": "它学到数据中的规律了吗？如果没有，为什么？", "The doctor looks at the configuration, the data, the first pass and a few short trainings, and compares with simple references.": "医生会检查配置、数据、第一次传播和几次短训练，并与简单参照比较。",
   "It is still training: the doctor comes when it has ended.": "仍在训练：结束后医生才会来。", Examine: "检查", "Examine again": "重新检查", "Examining: a few short trainings, at most two minutes.": "正在检查：几次短训练，最多两分钟。", "Trying remedies from fresh weights; this takes a while.": "正在用全新权重尝试各种疗法，需要一些时间。", Cancel: "取消",
-  "{n} % sure that this is the cause": "{n}% 确信这是原因", "how likely it is the cause": "是原因的可能性", threshold: "阈值", "{n} notes": "{n} 条备注", "harmless as long as it learns": "只要能学会就无害", "working it out…": "正在计算…", "Apply: train a twin with the same seed": "应用：用相同种子训练一个孪生网络", "the change": "改动", Repair: "修复", "Let it be repaired": "自动修复", "Remedies are tried from fresh weights with several seeds; only what measures better than the noise is kept.": "用多个随机种子、从全新权重尝试各种疗法；只保留明显优于噪声的。", "Try the remedies": "尝试疗法",
+  "{n} % sure that this is the cause": "{n}% 确信这是原因", "how likely it is the cause": "是原因的可能性", threshold: "阈值", "{n} notes": "{n} 条备注", "harmless as long as it learns": "只要能学会就无害", "working it out…": "正在计算…", "Apply: train a twin with the same seed": "应用：用相同种子训练一个孪生网络", "the change": "改动", Repair: "修复", "Remedies are tried from fresh weights with several seeds; only what measures better than the noise is kept.": "用多个随机种子、从全新权重尝试各种疗法；只保留明显优于噪声的。", "Try the remedies": "尝试疗法",
   "The patient and its twin": "病人与孪生网络", "Open the twin": "打开孪生网络", patient: "病人", twin: "孪生", "so far": "（目前）",
   // new
   Network: "网络", "Drag a layer, or move it with Alt and the arrow keys.": "拖动某一层，或用 Alt 加方向键移动。", "Configuration as YAML": "YAML 配置", "Start training": "开始训练", "line {n}": "第 {n} 行", "moved to place {n}": "已移到第 {n} 位", "This network is written in one line: change it in the text.": "该网络写在一行中：请在文本中修改。", "layer {n}": "第 {n} 层", "{n} parameters": "{n} 个参数", "remove layer {n}": "移除第 {n} 层", "kind of layer": "层的类型", "Add before the last layer": "加在最后一层之前",
@@ -45,6 +45,7 @@ const ZH = {
   // predict
   "Loading the model…": "正在加载模型…", Prediction: "预测结果", "A new row": "新样本", "Draw one": "写一个", "draw here": "在这里写", Wipe: "擦除", "{h} by {w} cells, as the network sees it.": "{h}×{w} 个格子，即网络所看到的。", "Many rows": "批量预测", "A file with rows like those it was trained on; the target may be absent": "与训练数据格式相同的文件；可以没有目标列", "{n} predictions": "{n} 个预测", Download: "下载", "This model takes whole files.": "该模型只接受整个文件。", "Try again": "重试",
   // compare
+  State: "状态", More: "更多", "further scores, and settings that only some of them have": "其他得分，以及只有部分训练才有的设置",
   Comparison: "比较", across: "横轴", seconds: "秒", "Settings that differ": "不同的设置", "The settings are the same": "设置相同",
 };
 const PREFIXES = ["verdict ", "symptom ", "remedy ", "reason "];
