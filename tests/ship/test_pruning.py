@@ -9,11 +9,16 @@ import numpy as np
 import pytest
 
 import retrograd as rg
+from retrograd.app.cli.verbs.prune import words
+from retrograd.data.dataset import from_arrays
 from retrograd.network.network import Variables
 from retrograd.ship.pruning import prune as pruning
 from retrograd.ship.pruning.coupling import couple
 from retrograd.ship.pruning.prune import prune_run
-from retrograd.ship.pruning.surgery import cut, is_exact, masked
+from retrograd.ship.pruning.statistics import measured_again
+from retrograd.ship.pruning.surgery import Left, cut, is_exact, masked
+from retrograd.training.prepare import prepare
+from retrograd.training.run import as_config
 
 IMAGE, ROW, SEQUENCE = (4, 6, 6, 3), (4, 5), (4, 6, 3)
 
@@ -202,6 +207,13 @@ def test_units_that_matter_are_kept(run, tmp_path):
         assert before.scores["accuracy"] - pruned_only.scores["accuracy"] < 0.2
         assert [line.name for line in scratch] == ["from scratch"] * (by == "taylor")
         assert found.difference < 1e-6
+    long = dataclasses.replace(
+        found, run=None, left=(*found.left, *(Left("deep/" * 20 + "x", "units", 9, 9, "why " * 30),) * 9)
+    )
+    text = words(long, max_drop=0.005)
+    assert [line for line in text.splitlines() if len(line) > 80 and "deep/" not in line] == []  # a path stays whole
+    assert "dense_1  16  ->  8  units" in text
+    assert "one of 30 rows is 3.33 %: a budget of 0.5 % needs more" in text
 
 
 def test_a_run_that_lost_too_much_is_not_kept(run, tmp_path):
@@ -231,3 +243,17 @@ def test_what_cannot_be_asked_for_is_refused(run, arguments, message, tmp_path):
 def test_a_run_whose_data_are_gone_says_how_to_give_them(run):
     with pytest.raises(rg.UsageError, match=r"came from a program.*rg.prune\(\.\.\., dataset="):
         rg.prune(run.folder)
+
+
+def test_running_statistics_are_measured_again_after_channels_went(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(3, 1, (96, 4)).astype(np.float32)
+    config = {"network": [{"dense": 4}, "batch_norm", "relu", {"dense": "classes"}], "training": {"batch_size": 32}}
+    prepared = prepare(
+        as_config(config), from_arrays(x, rng.integers(0, 2, 96), settings=rg.DataSettings(split="none"))
+    )
+    first = prepared.first()
+    again = measured_again(prepared, first)
+    z = np.asarray(prepared.dataset.train["x"]) @ np.asarray(first.params["dense_1"]["weight"])
+    np.testing.assert_allclose(again.state["batch_norm_1"]["mean"], z.mean(0), atol=0.2)  # of the last dozen batches
+    assert again.params is first.params

@@ -27,6 +27,7 @@ from retrograd.record.run import RunFolder
 from retrograd.ship.pruning import rules as rules
 from retrograd.ship.pruning.coupling import Coupling, couple
 from retrograd.ship.pruning.importance import by_magnitude, by_taylor
+from retrograd.ship.pruning.statistics import measured_again
 from retrograd.ship.pruning.surgery import Cut, Left, cut, is_exact, masked
 from retrograd.training.ending import trained
 from retrograd.training.interrupts import interruptible
@@ -120,17 +121,14 @@ def prune_run(run: Run | Model | str | Path, keep: float, *, by: By = "taylor", 
     config = dataclasses.replace(whole.config, network=smaller.network.entries, name=pruned_name(whole.config.name))
     fresh = prepare(config, whole.dataset, None)
     difference = compared(whole, fresh, model, coupling, smaller) if is_exact(coupling, smaller.gone) else None
-    columns = getattr(whole.dataset, part)
-    lines = [
-        line("before", whole, model.variables, columns),
-        line("pruned", fresh, smaller.variables, columns),
-    ]
+    first, columns = measured_again(fresh, smaller.variables), getattr(whole.dataset, part)
+    lines = [line("before", whole, model.variables, columns), line("pruned", fresh, first, columns)]
     note = f"pruned by {by}, keep {keep:g}: " + ", ".join(
         f"{each.node} {each.setting} {each.before} -> {each.after}"
         for each in smaller.left
         if each.before != each.after
     )
-    retrained = retrain(fresh, smaller.variables, epochs, Path(runs), note, watch or unwatched)
+    retrained = retrain(fresh, first, epochs, Path(runs), note, watch or unwatched)
     lines.append(line("pruned, retrained", fresh, retrained.model.variables, columns))
     metric = main_metric(lines[0].scores)
     drop = lost(metric, lines[0].scores, lines[-1].scores)

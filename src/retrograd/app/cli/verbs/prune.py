@@ -15,6 +15,7 @@ from retrograd.app.cli.progress import Progress
 from retrograd.app.cli.surroundings import settle
 from retrograd.present.numbers import aligned, number, size
 from retrograd.present.tables import table
+from retrograd.present.text import filled
 from retrograd.present.wording import some_of
 from retrograd.record.strict_json import write_json
 from retrograd.ship.pruning.prune import Pruned, check, prune_run, refusal
@@ -85,7 +86,9 @@ def plain(pruned: Pruned) -> dict[str, Any]:
 
 def words(pruned: Pruned, max_drop: float | None = None) -> str:
     """Return what came of pruning as lines."""
-    return "\n\n".join(["\n".join(layer_lines(pruned.left)), comparison(pruned), "\n".join(remarks(pruned, max_drop))])
+    return "\n\n".join(
+        ["\n".join(layer_lines(pruned.left)), comparison(pruned), "\n".join(map(filled, remarks(pruned, max_drop)))]
+    )
 
 
 def layer_lines(left: Sequence[Left]) -> Iterator[str]:
@@ -95,9 +98,9 @@ def layer_lines(left: Sequence[Left]) -> Iterator[str]:
     yield table(rows[:MOST_LINES])
     if len(rows) > MOST_LINES:
         yield f"... and {len(rows) - MOST_LINES} more"
-    whole = [f"{each.node} {each.setting}: {each.reason}" for each in left if each.reason]
+    whole = [f"{each.node} {each.setting} ({each.reason})" for each in left if each.reason]
     if whole:
-        yield "stays: " + some_of(whole, MOST_REASONS)
+        yield filled(some_of(whole, MOST_REASONS), "stays: ", 7)
 
 
 def comparison(pruned: Pruned) -> str:
