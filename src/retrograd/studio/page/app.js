@@ -32,7 +32,7 @@ function show() {
 function header(screen) {
   const tab = (words, hash, name) => { const a = link(words, hash); if (name === screen) a.setAttribute("aria-current", "page"); return a; };
   bar.replaceChildren(
-    make("a", { href: "#runs", class: "brand" }, make("img", { src: "/icon.svg", alt: "", width: 26, height: 26 }), make("span", {}, "retrograd ", make("b", {}, "studio"))),
+    make("a", { href: "#runs", class: "brand", "aria-label": "retrograd studio" }, make("img", { src: "/icon.svg", alt: "", width: 26, height: 26 }), make("span", {}, "retrograd ", make("b", {}, "studio"))),
     make("nav", { "aria-label": say("screens") }, tab(say("Runs"), "#runs", "runs"), tab(say("New"), "#new", "new")),
     make("span", { class: "busy", id: "busy" }),
     make("span", { class: "choices" }, colours(), button(language() === "zh" ? "English" : "中文", () => { setLanguage(language() === "zh" ? "en" : "zh"); start(); }, "plain", { lang: language() === "zh" ? "en" : "zh" })));

@@ -9,6 +9,20 @@ const COLOURS = ["s1", "s2", "s3", "good", "bad", "s0"];
 const TELLING = ["accuracy", "r2", "loss"];
 const AXES = { epoch: (e) => e.epoch, step: (e) => e.step, seconds: (e) => e.seconds };
 
+// What stands at a path: a value, the names below it, or how many entries there are.
+function standsFor({ settings }, path) {
+  if (path in settings) return settings[path];
+  const names = [...new Set(Object.keys(settings).filter((key) => key.startsWith(`${path}.`)).map((key) => key.slice(path.length + 1).split(".")[0]))];
+  if (!names.length) return null;
+  return names.every((name) => /^\d+$/.test(name)) ? say("{n} entries", { n: names.length }) : names.join(", ");
+}
+
+// Where runs part: one has `optimizer.sgd`, another `optimizer.adam`.
+function forks(runs, keys) {
+  const paths = new Set(keys.flatMap((key) => key.split(".").map((_, i, parts) => parts.slice(0, i).join("."))).filter(Boolean));
+  return [...paths].filter((path) => { const values = runs.map((run) => standsFor(run, path)); return !values.includes(null) && new Set(values).size > 1; });
+}
+
 export function compareScreen(main, ids) {
   const runs = ids.slice(0, COLOURS.length).map((id, i) => ({ id, story: new Story(), colour: COLOURS[i], facts: null, settings: {} }));
   let axis = "epoch", pending = false;
@@ -35,16 +49,17 @@ export function compareScreen(main, ids) {
     scores.element.hidden = !curves.length;
     scores.update({ series: curves, xMax });
     const all = [...new Set(runs.flatMap((run) => Object.keys(run.settings)))].filter((key) => new Set(runs.map((run) => run.settings[key] ?? "–")).size > 1);
-    const keys = all.filter((key) => runs.every((run) => key in run.settings)), further = all.filter((key) => !keys.includes(key));
+    const both = all.filter((key) => runs.every((run) => key in run.settings)), further = all.filter((key) => !both.includes(key));
+    const keys = [...forks(runs, further), ...both];
     const row = (name, values) => make("tr", {}, make("th", { scope: "row" }, name), ...values.map((value) => make("td", {}, value)));
     const measured = [...new Set(runs.flatMap((run) => Object.entries(run.facts?.metrics ?? {}).flatMap(([part, metrics]) => Object.keys(metrics).map((name) => `${part}/${name}`))))];
     const isTelling = (key) => TELLING.includes(key.split("/")[1]);
     const scoreRow = (key) => { const [part, name] = key.split("/"); return row(`${metricName(name)}, ${partName(part)}`, runs.map((run) => { const value = run.facts?.metrics?.[part]?.[name]; return value === undefined ? "–" : score(name, value); })); };
-    const settingRow = (key) => row(make("code", {}, key), runs.map((run) => make("code", {}, run.settings[key] ?? "–")));
+    const settingRow = (key) => row(make("code", {}, key), runs.map((run) => make("code", {}, standsFor(run, key) ?? "–")));
     const head = () => make("thead", {}, make("tr", {}, make("th", { scope: "col" }, make("span", { class: "unseen" }, say("Runs"))), ...runs.map((run) => make("th", { scope: "col" }, make("span", { class: `key ${run.colour}` }), link(make("bdi", {}, nameOf(run)), `#run/${encodeURIComponent(run.id)}`)))));
     const apart = keys.length || further.length;
     table.replaceChildren(make("table", {}, head(), make("tbody", {}, row(say("State"), runs.map((run) => badge(run.facts?.state ?? ""))), row(say("Epochs"), runs.map((run) => number(run.facts?.epochs))), row(say("Time"), runs.map((run) => duration(run.facts?.seconds))), ...measured.filter(isTelling).map(scoreRow),
-      make("tr", { class: "section" }, make("th", { scope: "rowgroup", colspan: runs.length + 1 }, apart ? say("Settings that differ") : say("The settings are the same"))), ...keys.map(settingRow))));
+      make("tr", { class: "section" }, make("th", { scope: "rowgroup", colspan: runs.length + 1 }, runs.some((run) => run.facts === null) ? "…" : apart ? say("Settings that differ") : say("The settings are the same"))), ...keys.map(settingRow))));
     const rest = [...measured.filter((key) => !isTelling(key)).map(scoreRow), ...further.map(settingRow)];
     more.hidden = !rest.length;
     more.replaceChildren(make("summary", {}, make("b", {}, say("More")), make("span", { class: "soft" }, ` ${say("further scores, and settings that only some of them have")}`)), make("div", { class: "scroll" }, make("table", {}, head(), make("tbody", {}, ...rest))));

@@ -75,7 +75,8 @@ export function doctorView(body, run) {
   }
 
   async function begin(text) {
-    const made = await send("/api/train", { text, name: `${run.facts.name}-twin` });
+    const name = `${run.facts.name}-twin`;
+    const made = await send("/api/train", { text: text.replace(/^name: .*$/m, () => `name: ${JSON.stringify(name)}`), name });
     twin?.leave();
     twin = twinView(run, made.run);
     place.append(twin.element);

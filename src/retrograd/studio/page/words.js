@@ -45,7 +45,7 @@ const ZH = {
   // predict
   "Loading the model…": "正在加载模型…", Prediction: "预测结果", "A new row": "新样本", "Draw one": "写一个", "draw here": "在这里写", Wipe: "擦除", "{h} by {w} cells, as the network sees it.": "{h}×{w} 个格子，即网络所看到的。", "Many rows": "批量预测", "A file with rows like those it was trained on; the target may be absent": "与训练数据格式相同的文件；可以没有目标列", "{n} predictions": "{n} 个预测", Download: "下载", "This model takes whole files.": "该模型只接受整个文件。", "Try again": "重试",
   // compare
-  State: "状态", More: "更多", "further scores, and settings that only some of them have": "其他得分，以及只有部分训练才有的设置",
+  "{n} entries": "{n} 项", State: "状态", More: "更多", "further scores, and settings that only some of them have": "其他得分，以及只有部分训练才有的设置",
   Comparison: "比较", across: "横轴", seconds: "秒", "Settings that differ": "不同的设置", "The settings are the same": "设置相同",
 };
 const PREFIXES = ["verdict ", "symptom ", "remedy ", "reason "];
