@@ -41,6 +41,13 @@ def test_a_class_of_one_row_cannot_be_stratified():
         split_stratified(RowLabels(np.array([0, 0, 1, 0]), ("a", "b")), 0.25, 0.25, 0)
 
 
+@pytest.mark.parametrize(("names", "said"), [(("3", "11"), True), (("-1.5", "2.0"), True), (("3", "b"), False)])
+def test_classes_that_are_all_numbers_may_be_quantities(names, said):
+    with pytest.raises(DataError) as caught:
+        split_stratified(RowLabels(np.array([0, 0, 1, 0]), names), 0.25, 0.25, 0)
+    assert ("task: regression" in str(caught.value)) is said
+
+
 def test_a_split_by_time_trains_on_the_past():
     times = np.array([5.0, 1, 4, 2, 3, 9, 8, 7, 6, 0])
     split = split_by_time(times, 0.2, 0.2)

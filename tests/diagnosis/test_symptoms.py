@@ -81,3 +81,42 @@ def test_every_remedy_that_is_named_anywhere_is_there():
     named = {word for floor in floors for path in floor.rglob("*.py") for word in named_remedies(path)}
     assert {"match_output", "scale_inputs", "weigh_classes"} <= named  # the walk sees them
     assert named <= set(remedies)
+
+
+@pytest.mark.parametrize("loss", ["hinge", "mean_absolute_error"])
+def test_a_loss_of_straight_lines_has_no_curvature_that_bounds_a_rate(loss):
+    data = "halves" if loss == "hinge" else "line"
+    slow = program(Setup(data, {"network": [{"dense": 1}], "loss": loss, "optimizer": {"sgd": 0.0005}}, {}))
+    assert list(symptoms["slow_descent"]().find(slow)) == []
+
+
+@pytest.mark.parametrize(
+    ("rate", "goes"),
+    [
+        (0.05, True),
+        ({"linear": {"initial": 0.05, "final": 0.05, "warmup": 20}}, True),
+        ({"constant": {"initial": 0.05, "warmup": 100_000}}, False),
+        ({"exponential": {"initial": 0.05, "factor": 0.01, "every": 1}}, False),
+    ],
+    ids=["constant", "short warm-up", "warm-up without end", "decay at once"],
+)
+def test_a_schedule_goes_as_far_as_the_sum_of_its_rates(rate, goes):
+    optimizer = {"sgd": {"learning_rate": rate}}
+    slow = program(Setup("line", {"network": [{"dense": 1}], "optimizer": optimizer, "training": {"epochs": 40}}, {}))
+    findings = [finding for finding in symptoms["curvature"]().find(slow) if "go nowhere" in finding.message]
+    assert (findings == []) is goes
+
+
+def test_the_mean_rate_is_that_of_all_steps():
+    for rate in (0.05, {"cosine": {"initial": 0.05}}, {"constant": {"initial": 0.05, "warmup": 30}}):
+        one = program(Setup("line", {"network": [{"dense": 1}], "optimizer": {"sgd": {"learning_rate": rate}}}, {}))
+        exact = sum(one.rate(step) for step in range(one.prepared.steps)) / one.prepared.steps
+        assert one.mean_rate == pytest.approx(exact, rel=0.05)
+
+
+@pytest.mark.parametrize(("momentum", "swings"), [(0.9, False), (0.97, False), (0.9999, True)])
+def test_a_momentum_that_outlives_the_training_never_comes_to_rest(momentum, swings):
+    optimizer = {"sgd": {"learning_rate": 0.05, "momentum": momentum}}
+    one = program(Setup("line", {"network": [{"dense": 1}], "optimizer": optimizer, "training": {"epochs": 40}}, {}))
+    paths = [finding.path for finding in symptoms["curvature"]().find(one)]
+    assert ("optimizer.momentum" in paths) is swings

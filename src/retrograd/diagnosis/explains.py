@@ -53,7 +53,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "symmetry": ("untrained", *FAILURE),
     "vanishing": ("untrained", *FAILURE),
     "exploding": ("nonfinite", "divergence"),
-    "divergence": FAILURE,
+    "divergence": ("dead_units", "saturation", "oscillation", *FAILURE),  # units at 0 make no loss rise
     "oscillation": FAILURE,
 }  # fmt: skip
 

@@ -95,6 +95,20 @@ class Program:
         return float(self._rates(step))
 
     @cached_property
+    def mean_rate(self) -> float:
+        """The learning rate on average over all steps: times their number, how far a gradient of length 1 leads.
+
+        The trapezium rule, on points that lie as close at the start as a warm-up or a decay at once asks for.
+        """
+        assert self.prepared is not None
+        last = self.prepared.steps - 1
+        if last < 1:
+            return self.rate(0)
+        points = np.unique(np.concatenate([np.linspace(0, last, 17), np.geomspace(1, last + 1, 17) - 1]).round())
+        rates = np.array([self.rate(int(step)) for step in points])
+        return float(np.sum((rates[1:] + rates[:-1]) / 2 * np.diff(points))) / last
+
+    @cached_property
     def _rates(self) -> Any:
         assert self.prepared is not None
         return self.config.optimizer.schedule.build(self.prepared.steps)

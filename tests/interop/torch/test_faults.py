@@ -4,6 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install 'retrograd[torch]')")
 
+from retrograd.interop.torch.chart import watch
 from retrograd.interop.torch.faults import faults
 from tests.interop.torch.loops import LOOPS, clean, train
 
@@ -55,3 +56,35 @@ def test_weights_that_start_at_zero_have_no_size_to_compare_with():
     torch.nn.init.zeros_(model.weight)
     chart = train(model, optimizer=torch.optim.SGD(model.parameters(), 0.1))
     assert max(ratio for look in chart.journal.updates for ratio in look.ratios.values()) < 1e3
+
+
+def test_many_classes_have_no_order_and_their_rows_a_signal():
+    draw = torch.Generator().manual_seed(3)
+    centres, y = torch.randn(100, 6, generator=draw), torch.randint(0, 100, (600,), generator=draw)
+    x = centres[y] + 0.02 * torch.randn(600, 6, generator=draw)
+    model = torch.nn.Linear(6, 100)
+    with watch(model) as chart:
+        optimizer = torch.optim.SGD(model.parameters(), 1e-9)
+        for _ in range(60):
+            rows = torch.randperm(600, generator=draw)[:64]
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
+            optimizer.step()
+    assert chart.verdict.state == "ill"
+    assert "no_signal" not in [finding.name for finding in chart.findings], str(chart)
+
+
+def test_new_rows_on_which_the_loss_falls_have_a_signal():
+    draw = torch.Generator().manual_seed(3)
+    model = torch.nn.Linear(20, 1)
+    with watch(model) as chart:
+        optimizer = torch.optim.Adam(model.parameters(), 0.02)
+        for _ in range(150):
+            x = torch.randn(32, 20, generator=draw)
+            optimizer.zero_grad()
+            torch.nn.functional.mse_loss(
+                model(x), x[:, :1] + 2 * (x[:, 1:2] > 0) + torch.randn(32, 1, generator=draw)
+            ).backward()
+            optimizer.step()
+    assert chart.verdict.state == "learns"
+    assert "no_signal" not in [finding.name for finding in chart.findings], str(chart)

@@ -76,6 +76,8 @@ def split_stratified(labels: RowLabels, valid: float, test: float, seed: int) ->
     counts = np.bincount(numbers)
     if 1 in counts:
         cure = "add rows to it, leave it out, or choose `split: {method: random}`"
+        if all(name.replace("-", "").replace(".", "").isdigit() for name in names):
+            cure = f"if these are quantities and no classes, `task: regression`; else {cure}"
         raise DataError(f"class '{names[list(counts).index(1)]}' has 1 row, too few for a stratified split", cure=cure)
     order = _rng(seed).permutation(len(numbers))
     places, shuffled = np.empty(len(numbers)), numbers[order]

@@ -16,6 +16,7 @@ ENOUGH = 1_500  # updates in which small networks learn what they can
 MANY = 5_000  # updates after which a run says something
 MORE = 5  # times the updates that were configured, at most
 BATCH, LARGE_BATCH = 32, 128  # Keras's and scikit-learn's usual sizes lie between them
+USUAL_MOMENTUM = 0.9  # PyTorch's and Keras's own examples
 NORM = 1.0  # the usual bound, in PyTorch's own examples too
 
 
@@ -136,3 +137,15 @@ class ClipLess(Remedy):
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         bound = config.optimizer.clip_global_norm
         return with_optimizer(config, clip_global_norm=NORM) if bound and bound < NORM else None
+
+
+@remedies.register("usual_momentum")
+class UsualMomentum(Remedy):
+    """Set the momentum to 0.9."""
+
+    why = "more momentum remembers slopes that are long past, and swings"
+
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
+        high = float(getattr(config.optimizer, "momentum", 0.0) or 0.0) > USUAL_MOMENTUM
+        return with_optimizer(config, momentum=USUAL_MOMENTUM) if high else None

@@ -50,7 +50,7 @@ class Clipped(Symptom):
         leaves = jax.tree.leaves(program.start.variables.params)
         size = float(np.sqrt(sum(float(np.sum(np.square(np.asarray(leaf, np.float64)))) for leaf in leaves)))
         momentum = float(getattr(program.config.optimizer, "momentum", 0.0) or 0.0)
-        way = program.rate(0) / (1 - momentum) * bound * program.prepared.steps
+        way = program.mean_rate / (1 - momentum) * bound * program.prepared.steps
         if way < NEEDED * size:
             yield self.finding(
                 "optimizer.clip_global_norm",

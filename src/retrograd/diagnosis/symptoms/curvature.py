@@ -9,9 +9,11 @@ import numpy as np
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.remedies.update import USUAL_MOMENTUM
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
 STEEP, SLOW = threshold("S07", "overshoot"), threshold("S07", "standstill")
+LEFT = float(np.exp(-1))  # of a swing at the end: with less the momentum has braked
 
 
 @symptoms.register(
@@ -24,7 +26,8 @@ STEEP, SLOW = threshold("S07", "overshoot"), threshold("S07", "standstill")
 )
 class Curvature(Symptom):
     """Gradient descent is stable while rate times largest curvature stays under 2 (1 + momentum); and it gets nowhere
-    when rate times curvature times the number of updates is small.
+    when rate times curvature times the number of updates is small. With rate lambda > (1 - sqrt(momentum))^2 it swings,
+    by sqrt(rate lambda) radians a step, and a step leaves sqrt(momentum) of the swing.
 
         lambda = largest eigenvalue of the Hessian at the first weights
     """
@@ -53,13 +56,29 @@ class Curvature(Symptom):
                 remedies=("lower_rate", "clip_gradients", "scale_inputs"),
                 confidence=min(0.9, 0.6 + 0.1 * np.log10(rate * curvature / bound)),
             )
-        travelled = rate / (1 - momentum) * curvature * program.prepared.steps
+        mean, steps = program.mean_rate, program.prepared.steps
+        left = momentum ** (steps / 2)
+        if momentum > USUAL_MOMENTUM and left > LEFT and np.sqrt(mean * curvature) * steps > np.pi:
+            yield self.finding(
+                "optimizer.momentum",
+                "momentum {momentum:g} hardly brakes: of a swing along the most curved direction {left:.0%} are left "
+                "after all {steps} updates; {usual:g} is usual",
+                Evidence("sqrt(momentum) to the power of the updates", left, LEFT),
+                values={"momentum": momentum, "left": left, "steps": steps, "usual": USUAL_MOMENTUM},
+                remedies=("usual_momentum", "lower_rate"),
+                confidence=0.8,
+            )
+        travelled = mean / (1 - momentum) * curvature * steps
         if travelled < SLOW:
             yield self.finding(
                 "optimizer.learning_rate",
-                "{steps} updates of {rate:g} go nowhere, even along the steepest direction",
+                "{steps} updates of {rate:.3g}{average} go nowhere, even along the steepest direction",
                 Evidence("learning rate x curvature x updates", travelled, SLOW),
-                values={"steps": program.prepared.steps, "rate": rate},
+                values={
+                    "steps": steps,
+                    "rate": mean,
+                    "average": "" if np.isclose(mean, rate) else " on average",
+                },
                 remedies=("raise_rate", "more_updates", "adam"),
                 confidence=0.8,
             )

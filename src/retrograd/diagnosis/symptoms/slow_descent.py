@@ -34,17 +34,20 @@ class SlowDescent(Symptom):
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield how far below the stable rate the last steps were, where they still gained."""
+        """Yield how far below the stable rate the steps were, where the last still gained."""
         observed = program.observed
         if program.optimizer_kind != "sgd" or observed is None or observed.broken or program.prepared is None:
             return
         losses = np.asarray(observed.losses)
         if len(losses) < FEWEST or losses[-1] > (1 - FALLING) * losses[-1 - len(losses) // 4]:
             return
+        curvature = program.start.curvature
+        if not np.isfinite(curvature) or curvature <= 0:  # as of losses made of straight lines: it bounds no rate
+            return
         momentum = float(getattr(program.config.optimizer, "momentum", 0.0) or 0.0)
-        step = program.rate(program.prepared.steps - 1) / (1 - momentum)
-        stable = 2 * (1 + momentum) / max(program.start.curvature, 1e-30)
-        if np.isfinite(stable) and step < TIMID * stable:
+        step = program.mean_rate / (1 - momentum)  # not the last rate, which a schedule brings to 0
+        stable = 2 * (1 + momentum) / curvature
+        if step < TIMID * stable:
             yield self.finding(
                 "optimizer.learning_rate",
                 "the loss still falls when training ends, and steps {times:.2g} times as long would be stable",

@@ -41,8 +41,7 @@ class Travel(Symptom):
             return
         steps = program.prepared.steps
         if program.optimizer_kind in ADAPTIVE:
-            # 16 points: a schedule's mean to a few percent
-            way = float(np.mean([program.rate(int(step)) for step in np.linspace(0, steps - 1, 16)])) * steps
+            way = program.mean_rate * steps
             needed = self._needed(program)
             rate_lacks, updates_lack = (
                 USUAL * steps / max(way, 1e-30),
