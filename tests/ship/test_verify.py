@@ -9,6 +9,7 @@ from retrograd.ship.distance import distance
 from retrograd.ship.verify import ALLOWED, alike_numbers, answers_apart, labels_apart
 
 TARGET = Labels("y", ("low", "middle", "high"), binary=False)
+ONES = np.ones(2)
 NUMBERS = np.array([[1.0, 2.0], [3.0, np.nan]], np.float32)
 OFF = np.nextafter(NUMBERS, np.float32(9))
 
@@ -16,10 +17,10 @@ OFF = np.nextafter(NUMBERS, np.float32(9))
 def test_a_label_may_differ_only_where_the_run_finds_it_as_likely():
     scores = np.array([[0.5, 0.5, 0.0], [0.2, 0.2, 0.6]])
     wanted = np.array(["low", "high"])
-    assert labels_apart(TARGET, np.array(["middle", "high"]), wanted, scores) == 0
-    assert labels_apart(TARGET, np.array(["high", "high"]), wanted, scores) == 0.5  # beside the tie of two others
-    assert labels_apart(TARGET, np.array(["low", "middle"]), wanted, scores) == pytest.approx(0.4)
-    assert labels_apart(TARGET, np.array(["low", "other"]), wanted, scores) == np.inf
+    assert labels_apart(TARGET, np.array(["middle", "high"]), wanted, scores, ONES) == 0
+    assert labels_apart(TARGET, np.array(["high", "high"]), wanted, scores, ONES) == 0.5  # beside the tie of two others
+    assert labels_apart(TARGET, np.array(["low", "middle"]), wanted, scores, ONES) == pytest.approx(0.4)
+    assert labels_apart(TARGET, np.array(["low", "other"]), wanted, scores, ONES) == np.inf
 
 
 def test_columns_are_the_same_to_the_last_bit_but_for_logarithms_and_sines():
@@ -38,5 +39,13 @@ def test_a_small_quantity_does_not_hide_beside_a_large_one_or_below_1():
     target = Quantities(("large", "small"), Scaling((0.0, 0.0), (1e6, 1e-7)))
     wanted = np.array([[2e6, 3e-7]])
     got = np.array([[2e6, 2e-7]])
-    assert distance(got, wanted) < ALLOWED < answers_apart(target, "values", got, wanted, got, {})
-    assert answers_apart(target, "values", wanted, wanted, got, {}) == 0
+    assert distance(got, wanted) < ALLOWED < answers_apart(target, "values", got, wanted, got, {}, ONES)
+    assert answers_apart(target, "values", wanted, wanted, got, {}, ONES) == 0
+
+
+def test_probabilities_may_differ_by_the_rounding_of_their_logits():
+    wanted = np.array([[0.5, 0.5, 0.0], [0.2, 0.2, 0.6]])
+    got = wanted + np.array([[2e-5, -2e-5, 0.0], [0.0, 0.0, 0.0]])
+    assert answers_apart(TARGET, "probabilities", got, wanted, wanted, {}, ONES) > ALLOWED
+    assert answers_apart(TARGET, "probabilities", got, wanted, wanted, {}, np.array([500.0, 1.0])) < ALLOWED
+    assert answers_apart(TARGET, "probabilities", got[::-1], wanted[::-1], wanted, {}, np.array([500.0, 1.0])) > ALLOWED

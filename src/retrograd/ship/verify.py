@@ -44,17 +44,19 @@ def verify(model: Model, written: Written, file: Any, cases: list[Case]) -> floa
         for fed, columns in map(case.first, BATCHES):
             _check_columns(run(inner, fed), columns, written.door.rounded, case)
             found = written.answered(run(shipped, fed))
-            answers, scores = wanted_of(model, columns)
+            answers, scores, reach = wanted_of(model, columns)
             for name, wanted in answers.items():
-                apart = answers_apart(model.preprocessing.target, name, found[name], wanted, scores, columns)
+                apart = answers_apart(model.preprocessing.target, name, found[name], wanted, scores, columns, reach)
                 if not apart <= ALLOWED:
                     raise _differing(model, written, fed, columns, case, name, apart)
                 worst = max(worst, apart)
     return worst
 
 
-def wanted_of(model: Model, columns: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return what a file should give for columns, by the names of its outputs, and by what its labels are chosen."""
+def wanted_of(model: Model, columns: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Return what a file should give for columns, by the names of its outputs; by what its labels are chosen; and the
+    largest logit of each row, or 1: of that the rounding of probabilities is a share.
+    """
     evaluator, target = model.evaluator, model.preprocessing.target
     output = evaluator.outputs(model.variables, columns)
     decoded = None
@@ -66,7 +68,10 @@ def wanted_of(model: Model, columns: Mapping[str, np.ndarray]) -> tuple[dict[str
     others = other_outputs(model)
     outputs = node_outputs(model, columns) if others else {}
     wanted |= {f"{OUTPUT}_{name}": np.asarray(take(outputs, name)) for name in others}
-    return wanted, wanted.get(PROBABILITIES, output)
+    reach = np.ones(len(output))
+    if PROBABILITIES in wanted and gives_logits(evaluator.main.loss):
+        reach = np.maximum(1, np.abs(output).reshape(len(output), -1).max(1))
+    return wanted, wanted.get(PROBABILITIES, output), reach
 
 
 def node_outputs(model: Model, columns: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -110,15 +115,18 @@ def alike_numbers(got: np.ndarray, wanted: np.ndarray, rounded: np.ndarray) -> n
 
 
 def answers_apart(target: Any, name: str, got: np.ndarray, wanted: np.ndarray, scores: np.ndarray,
-                  columns: Mapping[str, np.ndarray]) -> float:  # fmt: skip
+                  columns: Mapping[str, np.ndarray], reach: np.ndarray) -> float:  # fmt: skip
     """Return how far an output of the file lies from what it should be.
 
     Quantities are compared in the network's unit as well: beside a target of millions, or 1, a small one would hide.
+    Probabilities by their `reach` [rows]: logits of a thousand that differ in their last bit make them differ by 1e-4.
     """
     if got.shape != wanted.shape:
         return float("inf")
     if name == LABEL:
-        return labels_apart(target, got, wanted, scores)
+        return labels_apart(target, got, wanted, scores, reach)
+    if name == PROBABILITIES:
+        return distance(wanted + (got - wanted) / reach[:, None], wanted)
     if name != VALUES:
         return distance(got, wanted)
     return max(distance(got, wanted), distance(*(as_network_says(target, each, columns) for each in (got, wanted))))
@@ -134,19 +142,20 @@ def as_network_says(target: Quantities, values: np.ndarray, columns: Mapping[str
         return target.scaling.apply(values)
 
 
-def labels_apart(target: Any, got: np.ndarray, wanted: np.ndarray, scores: np.ndarray) -> float:
+def labels_apart(target: Any, got: np.ndarray, wanted: np.ndarray, scores: np.ndarray, reach: np.ndarray) -> float:
     """Return by how much the run finds a label of the file less likely than its own: nothing but in a tie."""
     wrong = np.array([str(a) != str(b) for a, b in zip(got.ravel(), wanted.ravel(), strict=True)]).reshape(got.shape)
     if not wrong.any():
         return 0.0
+    scale = reach[np.nonzero(wrong)[0]]
     if isinstance(target, MultiLabels):
-        return float(np.abs(scores[wrong] - 0.5).max())
+        return float((np.abs(scores[wrong] - 0.5) / scale).max())
     numbers = {str(label): i for i, label in enumerate(target.values if isinstance(target, Masks) else target.classes)}
     if not {*map(str, got[wrong])} <= {*numbers}:
         return float("inf")
     chosen, rows = np.array([numbers[str(label)] for label in got[wrong]]), scores[wrong]
     less = rows.max(-1) - np.take_along_axis(rows, chosen[:, None], -1)[:, 0]
-    return float(less.max() / max(1.0, float(np.abs(scores).max())))
+    return float((less / scale).max() / max(1.0, float(np.abs(scores).max())))
 
 
 def _differing(model: Model, written: Written, fed: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray],
