@@ -46,7 +46,7 @@ class Settings:
     epochs: int = 20
     batch: int = 32
     rehearsed: float = 0.3  # share of a batch that is taken from the training's own rows
-    learning_rate: float = 0.05
+    learning_rate: float = 0.02
     momentum: float = 0.9
     slack: float = 1.0  # standard errors by which a held-out part may seem to worsen
 
@@ -261,6 +261,7 @@ class Edge:
         self.guard.watch(_signs(fed, found))
         confidence = _confidence(found)
         answers = found[next(name for name in ("label", "values", "output") if name in found)]
+        answers = answers[:, 0] if "values" in found and answers.shape[1] == 1 else answers
         cells = found.get("cells")
         decisions = []
         for i, answer in enumerate(answers):
