@@ -7,7 +7,7 @@ import pytest
 
 from retrograd.base.errors import DataError, UsageError
 from retrograd.record.events import Epoch, Health, Note, Started, Stopped, write_event
-from retrograd.record.logs.ends import BLOCK, read_ends, sampled_epochs
+from retrograd.record.logs.ends import BLOCK, read_ends, sampled_losses
 from retrograd.record.logs.follow import Place, read_on
 from retrograd.record.runs import list_runs
 from retrograd.record.writer import RunWriter, ask_to_stop
@@ -57,13 +57,15 @@ def test_a_damaged_end_says_which_line_it_is(tmp_path):
         read_ends(path)
 
 
-def test_sampled_epochs_lie_in_order_and_spread_over_the_run(tmp_path):
+def test_sampled_losses_lie_in_order_and_spread_over_the_run(tmp_path):
     path = log(tmp_path / "a", STARTED, *(epoch(number) for number in range(1, 1001)), STOPPED)
-    numbers = [event.epoch for event in sampled_epochs(path, 20)]
+    losses = sampled_losses(path, 20)
+    assert all(loss == 1 / number for number, loss in losses)
+    numbers = [number for number, _ in losses]
     assert numbers == sorted(set(numbers))
     assert len(numbers) == 20
     assert max(b - a for a, b in itertools.pairwise(numbers)) < 100
-    assert sampled_epochs(log(tmp_path / "b", STARTED), 20) == []
+    assert sampled_losses(log(tmp_path / "b", STARTED), 20) == []
 
 
 # --------------------------------------------------------------------------------------------------------- following

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from retrograd.base.errors import ResourceError, RetrogradError
+from retrograd.base.errors import ResourceError, RetrogradError, UsageError
 from retrograd.studio import bench as bench_module
 from retrograd.studio.bench import Bench, BenchError
 from retrograd.studio.jobs import Jobs
-from retrograd.studio.serve import stored_token
+from retrograd.studio.serve import stored_token, taken
 
 
 @pytest.fixture
@@ -61,6 +61,13 @@ def test_a_token_that_others_can_read_is_refused(tmp_path):
     (tmp_path / "token").symlink_to("/etc/hostname")
     with pytest.raises(RetrogradError):
         stored_token(tmp_path)
+
+
+def test_a_port_that_is_taken_or_none_is_refused():
+    with taken(None) as listener, pytest.raises(UsageError, match="the port is taken"):
+        taken(listener.getsockname()[1])
+    with pytest.raises(UsageError, match="at most 65535"):
+        taken(70000)
 
 
 def test_jobs_run_one_after_the_other_in_sessions_of_their_own(tmp_path):

@@ -22,7 +22,7 @@ from retrograd.record.events import Epoch, Event, Metrics, Stopped, beginning, r
 from retrograd.record.files import read_text
 from retrograd.record.layout import CONFIG, EVENTS, MODEL, REPORT
 from retrograd.record.lock import is_locked
-from retrograd.record.logs.ends import read_ends
+from retrograd.record.logs.ends import Ends, read_ends
 
 __all__ = ["CONFIG", "EVENTS", "MODEL", "REPORT", "RunFolder", "RunSummary"]
 
@@ -96,9 +96,9 @@ class RunFolder:
                 last = event if isinstance(event, Stopped) else last
         return last
 
-    def summary(self) -> RunSummary:
-        """Return the run in one line."""
-        start, last, stop = read_ends(self.path / EVENTS)
+    def summary(self, ends: Ends | None = None) -> RunSummary:
+        """Return the run in one line; the ends of its log may have been read already."""
+        start, last, stop = ends or read_ends(self.path / EVENTS)
         if stop and stop.metrics:
             metrics: Metrics | None = stop.metrics
         else:

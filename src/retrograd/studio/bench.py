@@ -81,6 +81,7 @@ class Bench:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", COMMAND, *self.own_layers],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                start_new_session=True,  # Ctrl-C is for the server; the bench ends when nobody can ask any more
             )  # fmt: skip
         return self._process
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -95,7 +96,7 @@ class Jobs:
             if job.state == "waiting":
                 self.jobs.remove(job)
             elif job.process is not None and job.process.poll() is None:
-                job.process.terminate()
+                os.killpg(job.process.pid, signal.SIGTERM)  # it leads a session: whatever it started ends too
 
     def waiting_for(self, run: str) -> Job | None:
         """Return the job that waits or runs for a run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import html
 import os
@@ -24,6 +25,7 @@ from retrograd.studio.jobs import Jobs
 from retrograd.studio.routes import application
 
 HOST, PORT = "127.0.0.1", 8471
+LAST_PORT = 65535
 NEXT_PORTS = 20  # that are tried where the usual one is taken
 TOKEN_BYTES = 32
 WAITING = 64  # connections that the system keeps for us
@@ -75,6 +77,8 @@ def taken(port: int | None) -> socket.socket:
 
     Raises:  UsageError when the port is taken
     """
+    if port is not None and port > LAST_PORT:
+        raise UsageError(f"expected at most {LAST_PORT}, found {port}", where="--port")
     tried = [port] if port is not None else [*range(PORT, PORT + NEXT_PORTS), 0]
     for number in tried:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -118,5 +122,6 @@ def open_browser(address: Address) -> None:
     with os.fdopen(descriptor, "w") as stream:
         url = html.escape(address.full)
         stream.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={url}"><a href="{url}">studio</a>')
+    atexit.register(Path(name).unlink, missing_ok=True)
     with contextlib.suppress(webbrowser.Error):
         webbrowser.open(f"file://{name}")

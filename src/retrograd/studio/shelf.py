@@ -14,13 +14,13 @@ from retrograd.record.examination import REPAIR, Examined, read_examined, read_r
 from retrograd.record.judged import read_judged
 from retrograd.record.layout import DIAGNOSIS, EVENTS, MODEL, PREDICTIONS, STOP
 from retrograd.record.lock import is_locked
-from retrograd.record.logs.ends import read_ends, sampled_epochs
+from retrograd.record.logs.ends import read_ends, sampled_losses
 from retrograd.record.plane import read_plane
 from retrograd.record.run import RunFolder, RunSummary
 from retrograd.record.runs import in_order
 from retrograd.report.story import Story
 
-POINTS = 40  # of the small curve beside a run
+POINTS = 32  # of the small curve beside a run
 TELLING = ("accuracy", "r2", "iou", "map", "auc", "mean_auc", "loss")  # metrics, the one that says most first
 PARTS = ("test", "valid", "train")
 
@@ -120,9 +120,9 @@ def row_of(path: Path) -> tuple[dict[str, Any], RunSummary]:
     """Return a run in the facts of a list, and its summary."""
     try:
         folder = RunFolder.open(path)
-        summary = folder.summary()
         ends = read_ends(path / EVENTS)
-        curve = [[event.epoch, event.loss] for event in sampled_epochs(path / EVENTS, POINTS)]
+        summary = folder.summary(ends)
+        curve = sampled_losses(path / EVENTS, POINTS)
     except RetrogradError as error:
         summary = RunSummary(path, path.name, problem=str(error))
         return {

@@ -144,7 +144,8 @@ export function stepView(data, host = {}) {
     const told = updated(unit.bias) ? [`b ${fact.before} → ${fact.after}`, "t-update"] : [`b ${text}`, kind || "t-soft"];
     const lines = [write(x, y, told[0], told[1], 12.5)];
     if (graded(unit.bias)) lines.push(write(x, y - 15, `∂ ${fact.gradient}`, "t-backward", 12.5));
-    return draw("g", { class: unit.bias === opened ? "bias open" : "bias", "aria-label": name, ...openable(unit.bias) },
+    const seen = graded(unit.bias) ? `${told[0]} ∂ ${fact.gradient}` : told[0];
+    return draw("g", { class: unit.bias === opened ? "bias open" : "bias", "aria-label": `${seen}: ${name}`, ...openable(unit.bias) },
       draw("title", {}, name), ...lines);
   }
 
@@ -206,7 +207,7 @@ export function stepView(data, host = {}) {
         ...given.images.map((src) => make("img", { src, alt: "" })));
     }
     if (given.lines) return make("div", {}, ...given.lines.map(([name, text, value], j) => sum(name, text, value, old?.lines?.[j]?.[2])));
-    const head = make("thead", {}, make("tr", {}, ...given.header.map((cell) => make("th", {}, cell))));
+    const head = make("thead", {}, make("tr", {}, ...given.header.map((cell) => make(cell ? "th" : "td", {}, cell))));
     const body = make("tbody", {}, ...given.rows.map((cells, r) => make("tr", {}, ...cells.map((cell, c) => {
       const [kind, text] = was(old?.rows?.[r]?.[c], cell);
       return make("td", { class: kind || null }, text);
