@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from retrograd.base.keys import fold_path, random_bits
+from retrograd.base.keys import fold_path, fold_paths, random_bits
 
 KEY = jax.random.key(0)
 
@@ -104,3 +104,15 @@ def test_random_bits_are_the_same_under_x64():
 
 def test_random_bits_depend_on_the_place_not_on_the_shape():
     np.testing.assert_array_equal(np.ravel(MASK), random_bits(jax.random.fold_in(KEY, 1), (MASK.size,)))
+
+
+@pytest.mark.parametrize("implementation", ["threefry2x32", "rbg"])
+def test_keys_of_several_paths_draw_what_each_path_alone_draws(implementation):
+    key = jax.random.key(2**32 - 1, impl=implementation)
+    paths = ["dense_1", "block/dense", "block/inner/dense", "dense_1"]
+    for drawn, path in zip(fold_paths(key, paths), paths, strict=True):
+        alone = fold_path(key, path)
+        for draw in (jax.random.normal, jax.random.bits):
+            assert np.array_equal(draw(drawn, (3, 2)), draw(alone, (3, 2)))
+        halves = (jax.random.uniform(jax.random.split(each)[1], (2,)) for each in (drawn, alone))
+        assert np.array_equal(*halves)

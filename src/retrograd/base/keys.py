@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+
+from retrograd.base.compilation.threefry import WRITTEN_OUT, folded, is_threefry
 
 SEED_LIMIT = 2**32  # jax.random.key keeps 32 bits: the seed 2**32 + 1 would silently be the seed 1
 OFF_ZERO = 0x9E3779B9  # mixing leaves 0 where it is; any other number would do
@@ -18,6 +22,18 @@ def fold_path(key: jax.Array, path: str) -> jax.Array:
     for segment in path.split("/"):
         key = jax.random.fold_in(key, zlib.crc32(segment.encode()))
     return key
+
+
+def fold_paths(key: jax.Array, paths: Sequence[str]) -> jax.Array:
+    """Return the keys of several paths [paths], as `fold_path` makes them; compiling what draws from them is cheap."""
+    if isinstance(key, jax.core.Tracer) or not is_threefry(key):
+        return jnp.stack([fold_path(key, path) for path in paths])
+    words = np.repeat(np.asarray(jax.random.key_data(key))[None], len(paths), 0)
+    numbers = [[zlib.crc32(segment.encode()) for segment in path.split("/")] for path in paths]
+    for level in range(max(map(len, numbers))):
+        deep = [i for i, folds in enumerate(numbers) if len(folds) > level]
+        words[deep] = folded(words[deep], np.array([numbers[i][level] for i in deep], np.uint32))
+    return jax.random.wrap_key_data(words, impl=WRITTEN_OUT)
 
 
 def random_bits(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:

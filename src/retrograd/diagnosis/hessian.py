@@ -9,13 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from retrograd.base.compilation.programs import Program
+from retrograd.base.compilation.programs import QUICKLY, Program
 from retrograd.network.layer import Context
 from retrograd.network.network import Network, Variables
 from retrograd.propagation.backprop import backprop
 from retrograd.propagation.objective import Objective
 
 ITERATIONS = 12  # of the power method; a tenth off is near enough
+SMALL = 1e8  # parameters times numbers in the batch: below, compiling takes longer than iterating
 
 
 def largest_curvature(
@@ -26,7 +27,8 @@ def largest_curvature(
     Hessian-vector products are derivatives of the gradient along a direction:  H v = d/dt grad(w + t v) at t = 0
     """
 
-    iterate = Program(_iterate, network, tuple(objectives))
+    numbers = sum(leaf.size for leaf in jax.tree.leaves(variables.params)) * sum(each.size for each in batch.values())
+    iterate = Program(_iterate, network, tuple(objectives), options=QUICKLY if numbers < SMALL else None)
     draw = np.random.default_rng(0)
     v = jax.tree.map(lambda leaf: np.asarray(draw.normal(size=leaf.shape), leaf.dtype), variables.params)
     size = 0.0

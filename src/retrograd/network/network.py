@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+import numpy as np
+from jax import Array, lax
 
 from retrograd.base.compilation.programs import ONCE, Program, known_shapes
 from retrograd.base.compilation.scalars import closed, opened
 from retrograd.base.errors import ConfigError, ShapeError, did_you_mean
-from retrograd.base.keys import fold_path
+from retrograd.base.keys import fold_path, fold_paths
 from retrograd.network.finish import check_filled, choose_initializers, fill, mapped
 from retrograd.network.layer import Context, Forward, Init, Layer, Params, Spec, State, expect
 from retrograd.network.located import located
@@ -103,7 +104,9 @@ class Network:
         inputs = (tuple(take(specs, reference) for reference in node.inputs) for node in self.nodes)
         leaves, form = jax.tree.flatten(tuple(inputs))
         specs_read = (tuple(map(_few_rows, leaves)), form)
-        drawn: Variables = Program(_first_values, self, specs_read, reads_numbers=False, options=ONCE)(key)
+        drawn: Variables = Program(_first_values, self, specs_read, reads_numbers=False, options=ONCE)(
+            fold_paths(key, [node.name for node in self.nodes])
+        )
         return drawn
 
     def specs(self, columns: Mapping[str, Any], train: bool = False) -> dict[str, Any]:
@@ -226,14 +229,39 @@ def _keep(node: Node, first: Init, params: dict[str, Params], state: dict[str, S
         state[node.name] = first.state
 
 
-def _first_values(network: Network, specs: tuple[tuple[Spec, ...], Any], key: Array) -> Variables:
-    """Draw the first values of all nodes; `specs` are those of their inputs, flat, and their form."""
+def _first_values(network: Network, specs: tuple[tuple[Spec, ...], Any], keys: Array) -> Variables:
+    """Draw the first values of all nodes; `specs` are those of their inputs, flat, and their form.
+
+    Equal layers of equal inputs are drawn by one loop: XLA's time goes by the number of draws that it is shown.
+    """
     leaves, form = specs
+    inputs = jax.tree.unflatten(form, leaves)
+    alike: dict[Any, list[int]] = {}
+    for i, node in enumerate(network):
+        alike.setdefault(_hashed(node.layer, inputs[i]), []).append(i)
+    firsts: dict[int, Init] = {}
+    for places in alike.values():
+        init = partial(network.nodes[places[0]].layer.init)
+        if len(places) == 1:
+            firsts[places[0]] = init(keys[places[0]], *inputs[places[0]])
+            continue
+        drawn = lax.map(lambda key, init=init, specs=inputs[places[0]]: init(key, *specs), keys[np.array(places)])
+        firsts |= {place: jax.tree.map(lambda leaf, i=i: leaf[i], drawn) for i, place in enumerate(places)}
     params: dict[str, Params] = {}
     state: dict[str, State] = {}
-    for node, inputs in zip(network, jax.tree.unflatten(form, leaves), strict=True):
-        _keep(node, node.layer.init(fold_path(key, node.name), *inputs), params, state)
+    for i, node in enumerate(network):
+        _keep(node, firsts[i], params, state)
     return Variables(params, state)
+
+
+def _hashed(layer: Layer, inputs: Any) -> Any:
+    """Return what layers have in common that draw alike; one of the user's own that has no hash is alone."""
+    key = (type(layer), layer, *jax.tree.leaves(inputs), jax.tree.structure(inputs))
+    try:
+        hash(key)
+    except TypeError:
+        return id(layer)
+    return key
 
 
 def _few_rows(spec: Spec) -> Spec:
