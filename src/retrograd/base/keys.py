@@ -33,7 +33,8 @@ def fold_paths(key: jax.Array, paths: Sequence[str]) -> jax.Array:
     for level in range(max(map(len, numbers))):
         deep = [i for i, folds in enumerate(numbers) if len(folds) > level]
         words[deep] = folded(words[deep], np.array([numbers[i][level] for i in deep], np.uint32))
-    return jax.random.wrap_key_data(words, impl=WRITTEN_OUT)
+    keys: jax.Array = jax.random.wrap_key_data(jnp.asarray(words), impl=WRITTEN_OUT)
+    return keys
 
 
 def random_bits(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:

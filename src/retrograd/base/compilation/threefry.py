@@ -66,7 +66,8 @@ def _seed(seed: Array) -> Array:
 
 
 def _as_jax(key: Array) -> Array:
-    return jax.random.wrap_key_data(key, impl="threefry2x32")
+    words: Array = jax.random.wrap_key_data(key, impl="threefry2x32")
+    return words
 
 
 WRITTEN_OUT = define_prng_impl(
