@@ -40,7 +40,7 @@ def quantize(
     layers: OwnLayers = None,
     as_json: Json = False,
 ) -> None:
-    """Write a trained model as ONNX with integers of 8 bits: a quarter of the size.
+    """Write a trained model as ONNX with integers of 8 bits: weights in a quarter of the room.
 
     First every layer is tried alone, then all together. While the metric of the held-out rows falls by more than
     --max-drop, the worst layer stays in float32; if no layer can be in integers, nothing is written.
