@@ -85,6 +85,7 @@ def taken(port: int | None) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, number))
+            listener.listen()  # before, another one could take the same
         except OSError:
             listener.close()
         else:
