@@ -67,8 +67,8 @@ def _walk(g: Graph, layer: Recurrent, own: dict[str, str], z: str, counts: str |
     results = g.ops("Scan", 3 * count + 1, *starts, z, *([] if counts is None else [counts]), body=step,
                     num_scan_inputs=len(read), scan_input_directions=[turned] * len(read),
                     scan_output_directions=[turned] * (2 * count + 1))  # fmt: skip
-    finals, befores, afters = (results[i * count : (i + 1) * count] for i in range(3))
-    return finals, Walk(own, befores, afters, results[-1])
+    finals, earlier, afters = (results[i * count : (i + 1) * count] for i in range(3))
+    return finals, Walk(own, earlier, afters, results[-1])
 
 
 @to_onnx_backward.register(kinds.RNN, kinds.GRU, kinds.LSTM, settings=SETTINGS, forward=forward)
