@@ -26,7 +26,8 @@ check: lint types changed
 changed: $(STAMP)-dev $(KERNELS)
 	$(BIN)/python tests/changed.py
 
-test: $(STAMP)-dev $(KERNELS) lint types
+test: $(STAMP)-dev
+	$(MAKE) --no-print-directory --jobs=2 $(KERNELS) lint types
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 	$(MAKE) --no-print-directory test-variants
 
