@@ -12,7 +12,7 @@ from retrograd.propagation.readings import derivative, read, steepest, steepest_
 from retrograd.record.events import Health, read_events
 from retrograd.training.config.config import config_of
 from retrograd.training.loop.guarded import copied
-from retrograd.training.loop.health import HealthWatch, sentence
+from retrograd.training.loop.health import HealthWatch, in_order, sentence
 from retrograd.training.loop.loop import Loop
 from retrograd.training.prepare import prepare
 
@@ -90,6 +90,12 @@ def test_after_a_rescue_the_step_is_read_that_is_taken():
                   look=look).run(prepared.network.init(jax.random.key(0), prepared.dataset.train))  # fmt: skip
     assert fitted.interventions[-1].clip_global_norm == 1.0
     assert [event.readings["update_ratio"]["dense_1/weight"] for event in told] == pytest.approx(moved, rel=2e-3)
+
+
+def test_readings_stand_in_the_order_of_the_forward_pass():
+    network = rg.Network(rg.named(rg.Dense(2), "z"), rg.named(rg.Dense(2), "a"), rg.named(rg.Dropout(0.1), "m"))
+    ordered = in_order(network, {"output_rms": {"a": 1, "m": 2, "z": 3}, "rms": {"a/weight": 4, "z/bias": 5}})
+    assert [list(values) for values in ordered.values()] == [["z", "a", "m"], ["z/bias", "a/weight"]]
 
 
 def test_no_readings_have_no_words():

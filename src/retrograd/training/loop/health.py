@@ -58,7 +58,7 @@ class HealthWatch:
             return
         self.last_step = step
         figures, ratios = self.reading(stepper, train, rows)
-        self.last = plain(figures, ratios)
+        self.last = in_order(stepper.network, plain(figures, ratios))
         self.tell(HealthEvent(step, self.last))
 
     def steps_between(self, stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> int:
@@ -139,6 +139,16 @@ def plain(health: Health, further: Quantities) -> Readings:
         for name, values in {**quantities, **further}.items()
         if values
     }
+
+
+def in_order(network: Network, readings: Readings) -> Readings:
+    """Return readings in the order of the forward pass; JAX sorts the paths by name."""
+    places = {node.name: place for place, node in enumerate(network.nodes)}
+
+    def place(path: str) -> int:
+        return places.get(path, places.get(path.rpartition("/")[0], -1))
+
+    return {name: {path: values[path] for path in sorted(values, key=place)} for name, values in readings.items()}
 
 
 def sentence(readings: Readings) -> str:
