@@ -100,7 +100,7 @@ def own_errors(where: str) -> Iterator[None]:
         yield
     except RetrogradError:
         raise
-    except NotImplementedError as error:
+    except NotImplementedError as error:  # `unwritten` has named the class and the method
         raise ConfigError(str(error), where=where) from error
     except Exception as error:
         line = own_line(error)

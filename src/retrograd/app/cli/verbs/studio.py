@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -44,6 +45,9 @@ def studio(
     for package in NEEDED:
         if importlib.util.find_spec(package) is None:
             raise UsageError(f"the studio needs {package}", cure="pip install 'retrograd[studio]'")
+    if not data.is_dir():
+        raise UsageError("no such folder", where=f"--data {data}", cure="name the one that holds the data files")
+    what = f"studio of {folder}" if folder.is_dir() else f"studio of {folder}, a new folder without runs"
     server: Any = importlib.import_module("retrograd.studio.serve")
 
     def started(address: Any) -> None:
@@ -51,11 +55,13 @@ def studio(
             facts = {"url": address.url, "port": address.port, "token": address.token, "process": os.getpid()}
             typer.echo(write_json(facts))
         else:
-            typer.echo(f"studio of {folder}\n  {address.full}\nCtrl-C ends the page; trainings go on.")
+            typer.echo(f"{what}\n  {address.full}\nCtrl-C ends the page; trainings go on.")
         if not (no_browser or as_json):
             server.open_browser(address)
 
-    server.serve(folder.absolute(), data.absolute(), port=port, jobs=jobs, layers=tuple(layers or ()), started=started)
+    own_layers = tuple(layers or ())
+    with contextlib.suppress(KeyboardInterrupt):  # the way to end it
+        server.serve(folder.absolute(), data.absolute(), port=port, jobs=jobs, layers=own_layers, started=started)
 
 
 command = command_of(studio)

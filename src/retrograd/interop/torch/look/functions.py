@@ -105,7 +105,7 @@ def judged(kind: Any, inputs: tuple[Any, ...]) -> OwnFunction | None:
         if any(torch.equal(x, y) for x in double if isinstance(x, Tensor) for y in outputs):
             return None
         found = check(kind, *double, entries=ENTRIES)
-    except (RetrogradError, RuntimeError, ValueError, TypeError, IndexError, NotImplementedError):
+    except (RetrogradError, RuntimeError, ValueError, TypeError, IndexError):  # what has no form in float64
         return None
     if found.verdict != "wrong" or any(each.is_step for each in found.tensors):
         return None
