@@ -16,7 +16,7 @@ from retrograd.native import attention as native
 from retrograd.native.library import kernels
 from retrograd.network.layer import Context, Spec
 from retrograd.network.layers.attention.heads import ROLES, Heads, Packed, joined
-from retrograd.network.layers.attention.multi_head_attention import FEEDS, UNNAMED
+from retrograd.network.layers.attention.projections import FEEDS, UNNAMED
 from retrograd.propagation.one_layer import adjoint, run_layer
 from tests.closeness import CLOSE, assert_same_sums, error_by_norm
 

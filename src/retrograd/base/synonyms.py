@@ -108,6 +108,7 @@ CALLED = {
     "rotary_share": "partial_rotary_factor rotary_pct",
     "rotary_stretch": "rope_scaling rope_scale",
     "head_width": "head_dim key_dim",
+    "qk_norm": "use_qk_norm qk_layernorm query_key_norm",
     "value_width": "value_dim vdim",
     "softcap": "logit_softcapping attn_logit_softcapping logits_soft_cap",
     "norm_kind": "norm_type",

@@ -15,7 +15,7 @@ from retrograd.network.initializers import Zeros
 from retrograd.network.layer import Activation, Layer, layers
 from retrograd.network.layers.activations.gelu import GELU
 from retrograd.network.layers.attention.multi_head_attention import InputName, MultiHeadAttention
-from retrograd.network.layers.attention.options import KEY_VALUE_HEADS, TURNED, HeadWidth
+from retrograd.network.layers.attention.options import KEY_VALUE_HEADS, TURNED, HeadWidth, QKNorm
 from retrograd.network.layers.dense import Dense
 from retrograd.network.layers.merging.add import Add
 from retrograd.network.layers.merging.multiply import Multiply
@@ -140,6 +140,7 @@ class Transformer(Block):
         bool, Words("whether dense layers, attention and norms add a bias", why="true; many language models have none")
     ] = True
     head_width: HeadWidth = None
+    qk_norm: QKNorm = None
 
     stacked = True
 
@@ -171,6 +172,7 @@ class Transformer(Block):
             reads=reads,
             bias=ZEROS if self.bias else False,
             head_width=self.head_width,
+            qk_norm=self.qk_norm,
         )
 
     def normed(self) -> Layer:

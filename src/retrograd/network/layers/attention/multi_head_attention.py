@@ -29,11 +29,13 @@ from retrograd.network.layer import (
     examples,
     layers,
 )
+from retrograd.network.layers.attention.head_norm import HeadNorm
 from retrograd.network.layers.attention.heads import Heads, Packed, joined
 from retrograd.network.layers.attention.options import (
     KEY_VALUE_HEADS,
     TURNED,
     HeadWidth,
+    QKNorm,
     RotaryBase,
     RotaryShare,
     RotaryStretch,
@@ -42,18 +44,12 @@ from retrograd.network.layers.attention.options import (
     ValueWidth,
     WindowOfKeys,
 )
-from retrograd.network.layers.attention.projections import project, project_back
+from retrograd.network.layers.attention.projections import FEEDS, UNNAMED, project, project_back
 from retrograd.network.layers.attention.rotary import Turn
 from retrograd.network.layers.attention.scaled_dot_product import Attended
-from retrograd.network.layers.attention.visible import NAMED, allowed_keys, beside_scores
+from retrograd.network.layers.attention.visible import allowed_keys, beside_scores, by_name
 
 GLOROT, ZEROS = GlorotUniform(), Zeros()
-FEEDS = {  # which inputs are attended to -> which projections each of them feeds
-    ("query",): (("query", "key", "value"),),
-    ("query", "memory"): (("query",), ("key", "value")),
-    ("query", "key", "value"): (("query",), ("key",), ("value",)),
-}
-UNNAMED = {len(names): names for names in FEEDS}  # what inputs without names are, by their number
 FIRST_PROJECTION = Words("first values of the weights", why="keeps the scale of signals")
 InputName = Literal["query", "memory", "key", "value", "mask", "scores"]
 MASKED = ["query", "mask"]
@@ -96,6 +92,8 @@ MASKED = ["query", "mask"]
             [(1, 3, 3)],
         ),
         ({"heads": 1, "rotary": True, "rotary_stretch": 2, "scale": 0.7}, [(1, 3, 2)]),
+        ({"heads": 2, "key_value_heads": 1, "rotary": True, "qk_norm": "rms"}, [(2, 3, 4)]),
+        ({"heads": 2, "scale": 3.0, "qk_norm": "l2"}, [(1, 3, 4), (1, 2, 3)]),
     ),
 )
 @dataclass(frozen=True)
@@ -118,7 +116,8 @@ class MultiHeadAttention(Layer):
     Raises:  ShapeError when heads do not divide the units, or inputs or mask do not fit.
     See:     Vaswani et al. 2017, arXiv:1706.03762. `units` is the width of the query unless given. In PyTorch a mask is
              true where *not* to attend, and a query that may see nothing gives NaN, here zeros (so y = b_o). `causal`:
-             query i sees keys 0..i. `key_value_heads`: several query heads share one (Ainslie et al. 2023).
+             query i sees keys 0..i. `key_value_heads`: several query heads share one (Ainslie et al. 2023). `qk_norm`:
+             before heads are turned, as in Qwen 3 (rms) or Swin V2 (l2; `scale` is the first cosine_scale).
     """
 
     heads: Annotated[
@@ -175,6 +174,7 @@ class MultiHeadAttention(Layer):
     rotary_stretch: RotaryStretch = 1.0
     head_width: HeadWidth = None
     value_width: ValueWidth = None
+    qk_norm: QKNorm = None
 
     multiplies = True
     equations = Equations(
@@ -182,7 +182,7 @@ class MultiHeadAttention(Layer):
         backward=(
             "dh = dy W_oᵀ, h = a v",
             "dv = aᵀ dh, da = dh vᵀ, ds = a (da - Σ dh h)",
-            "dq = ds k / √d, dk = dsᵀ q / √d",
+            "dq = ds k / √d, dk = dsᵀ q / √d (qk_norm: g = scale dq, dq = (g − q̂ mean(g q̂)) / rms(q), dk alike)",
             "dx = dq W_qᵀ, dm = dk W_kᵀ + dv W_vᵀ (added up where x = m)",
             "dW_q = xᵀ dq, dW_k = mᵀ dk, dW_v = mᵀ dv, dW_o = hᵀ dy; each db = the sum over rows",
         ),
@@ -223,7 +223,7 @@ class MultiHeadAttention(Layer):
 
     @override
     def init(self, key: Array, *inputs: Spec) -> Init:
-        read = self._sources(self._by_name(inputs))
+        read = self._sources(by_name(self.reads, inputs))
         features = read[0].shape[-1]
         units = self.units or features
         width = self.head_width or units // self.heads
@@ -244,11 +244,13 @@ class MultiHeadAttention(Layer):
             params[f"{name}_weight"] = draw(rule or GLOROT, key, f"{name}_weight", shape)
             if self.bias:
                 params[f"{name}_bias"] = draw(self.bias, key, f"{name}_bias", shape[1:])
+        if self.qk_norm:
+            params |= HeadNorm(self.qk_norm, width).init(self.heads, self.scale)
         return Init(params)
 
     @override
     def forward(self, params: Params, state: State, ctx: Context, *arrays: Array) -> Forward:
-        inputs = self._by_name(arrays)
+        inputs = by_name(self.reads, arrays)
         sources, added = self._sources(inputs), inputs.get("scores")
         shape = (self.heads, self.key_value_heads or self.heads)
         named = tuple(zip(UNNAMED[len(sources)], sources, strict=True))
@@ -256,6 +258,9 @@ class MultiHeadAttention(Layer):
         projected: dict[str, Array] = {}
         for source, names in zip(sources, FEEDS[UNNAMED[len(sources)]], strict=True):
             projected |= project(params, source, names)
+        normed = None
+        if (norm := self._norm(params)) is not None:
+            projected, normed = norm.forward(params, projected)
         rate = self.dropout if ctx.train else 0.0
         grouped = None if added is None else beside_scores(added, sources, shape)
         key = ctx.random_key() if rate else None
@@ -266,11 +271,11 @@ class MultiHeadAttention(Layer):
         if isinstance(tape, Attended) and read:
             y = {"sequence": sequence, "weights": _weights(tape, self.output == "heads")}
         static = Static((rate, tuple(inputs), None if added is None else (added.shape, added.dtype)))
-        return Forward(y, (sources, tape, static))
+        return Forward(y, (sources, tape, normed, static))
 
     def backward(self, params: Params, tape: Any, dy: Any) -> Backward:
         """Back through the output's projection, the attention, and the projections of the inputs."""
-        sources, attended, static = tape
+        sources, attended, normed, static = tape
         rate, names_read, added = static.value
         read = self.output != "sequence"
         dweights, dy = (dy.get("weights"), dy.get("sequence")) if read else (None, dy)
@@ -283,6 +288,9 @@ class MultiHeadAttention(Layer):
         elif dweights is not None:
             dweights = dweights[:, None, None] / self.heads
         deltas, dscores = self._heads(len(sources)).back(attended, dheads, dweights, rate)
+        if (norm := self._norm(params)) is not None:
+            deltas, norm_grads = norm.backward(params, normed, deltas)
+            grads |= norm_grads
         dinputs: dict[str, Array] = {}
         ordered = UNNAMED[len(sources)]
         for name, source, names in zip(ordered, sources, FEEDS[ordered], strict=True):
@@ -294,27 +302,18 @@ class MultiHeadAttention(Layer):
             dinputs["scores"] = (whole.sum(1) if len(shape) == 3 else whole).astype(dtype)
         return Backward(tuple(dinputs.get(name) for name in names_read), grads)
 
-    def _by_name(self, inputs: tuple[Any, ...]) -> dict[str, Any]:
-        """Return the inputs by the names that `reads` gives them, or that they have by their number."""
-        names = self.reads or UNNAMED.get(len(inputs), ())
-        if len(names) != len(inputs):
-            expected = f"expected {', '.join(names)}" if names else "expected one to three without names"
-            raise ShapeError(f"{expected}; got {len(inputs)} inputs", where="inputs", cure=NAMED)
-        by_name = dict(zip(names, inputs, strict=True))
-        for name, value in by_name.items():
-            if (value.dtype == jnp.bool_) != (name == "mask"):
-                wanted = "true or false" if name == "mask" else "real numbers"
-                raise ShapeError(f"{name}: expected {wanted}, got {value.dtype.name}{list(value.shape)}", cure=NAMED)
-        return by_name
-
     def _sources(self, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return the inputs that are attended to, in the order of `FEEDS`."""
         return tuple(inputs[name] for name in (self._attended or tuple(inputs)))
 
+    def _norm(self, params: Params) -> HeadNorm | None:
+        return HeadNorm(self.qk_norm, params["query_weight"].shape[1] // self.heads) if self.qk_norm else None
+
     def _heads(self, sources: int) -> Heads:
+        scale = None if self.qk_norm == "l2" else self.scale  # cosines have a learned one
         turn = Turn(self.rotary_base, self.rotary_share, self.rotary_stretch)
         return Heads(self.heads, self.key_value_heads or self.heads, self.causal, self.rotary, FEEDS[UNNAMED[sources]],
-                     turn, self.scale, self.softcap)  # fmt: skip
+                     turn, scale, self.softcap)  # fmt: skip
 
 
 def _attended(tape: Attended | Packed) -> Array:

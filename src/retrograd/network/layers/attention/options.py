@@ -8,6 +8,7 @@ from pydantic import Field
 
 from retrograd.base.annotations import Expect, Words
 from retrograd.base.quantities import PositiveFloat, PositiveInt
+from retrograd.network.layers.attention.head_norm import KINDS
 
 KEY_VALUE_HEADS = Words(
     "heads of keys and values, shared by groups of query heads",
@@ -41,3 +42,11 @@ RotaryStretch = Annotated[
 ]
 HeadWidth = Annotated[PositiveInt | None, Words("numbers of each head of queries and keys", why="units / heads")]
 ValueWidth = Annotated[PositiveInt | None, Words("numbers of each head of values", why="as wide as the queries' heads")]
+QKNorm = Annotated[
+    KINDS | None,
+    Words(
+        "gives queries and keys one length: `rms`, with a learned scale for each number of a head, or `l2`, whose "
+        "products are cosines times a learned scale for each head",
+        why="none: long queries attend sharply",
+    ),
+]

@@ -9,6 +9,13 @@ from retrograd.native.matrix import transposed_product
 from retrograd.network.layer import Params, expect_features, product, rows
 from retrograd.network.layers.attention.heads import Columns
 
+FEEDS = {  # which inputs are attended to -> which projections each of them feeds
+    ("query",): (("query", "key", "value"),),
+    ("query", "memory"): (("query",), ("key", "value")),
+    ("query", "key", "value"): (("query",), ("key",), ("value",)),
+}
+UNNAMED = {len(names): names for names in FEEDS}  # what inputs without names are, by their number
+
 
 def project(params: Params, x: Array, names: tuple[str, ...]) -> dict[str, Array]:
     """Return x W + b for each of the named projections.

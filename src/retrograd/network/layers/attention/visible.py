@@ -1,13 +1,33 @@
-"""What queries may see, and what is added to their scores: masks and scores as they stand beside the heads."""
+"""The inputs by name, what queries may see, and what is added to their scores, as they stand beside the heads."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
 
 from retrograd.base.errors import ShapeError
+from retrograd.network.layers.attention.projections import UNNAMED
 
 NAMED = "name a mask and scores, as in `inputs: {query: x, mask: seen}`"
+
+
+def by_name(reads: Sequence[str], inputs: Sequence[Any]) -> dict[str, Any]:
+    """Return the inputs by the names that `reads` gives them, or that they have by their number.
+
+    Raises:  ShapeError when their number, or a dtype, does not fit.
+    """
+    names = reads or UNNAMED.get(len(inputs), ())
+    if len(names) != len(inputs):
+        expected = f"expected {', '.join(names)}" if names else "expected one to three without names"
+        raise ShapeError(f"{expected}; got {len(inputs)} inputs", where="inputs", cure=NAMED)
+    for name, value in zip(names, inputs, strict=True):
+        if (value.dtype == jnp.bool_) != (name == "mask"):
+            wanted = "true or false" if name == "mask" else "real numbers"
+            raise ShapeError(f"{name}: expected {wanted}, got {value.dtype.name}{list(value.shape)}", cure=NAMED)
+    return dict(zip(names, inputs, strict=True))
 
 
 def beside_scores(added: Array, sources: tuple[Array, ...], heads: tuple[int, int]) -> Array:

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from retrograd.network import layers as kinds
-from retrograd.network.layers.attention.multi_head_attention import FEEDS, UNNAMED
+from retrograd.network.layers.attention.head_norm import HeadNorm
+from retrograd.network.layers.attention.projections import FEEDS, UNNAMED
 from retrograd.network.layers.attention.rotary import Turn
 from retrograd.ship.onnx.graph import Graph, Value
 from retrograd.ship.onnx.registry import Weights, to_onnx
 
 SETTINGS = (
     "heads units causal key_value_heads rotary dropout output reads scale softcap window rotary_base rotary_share "
-    "rotary_stretch head_width value_width"
+    "rotary_stretch head_width value_width qk_norm"
 )
 LEAST = np.float32(-3.0e38)  # where nothing may be seen; -infinity everywhere would give NaN
 
@@ -63,10 +64,14 @@ class Heads:
         projected: dict[str, str] = {}
         for source, roles in zip(sources, FEEDS[UNNAMED[len(sources)]], strict=True):
             projected |= self.project(weights, source, roles)
-        query = self.turned(self.cut(projected["query"], self.lead, self.width), self.queries)
-        self.query = g.op("Mul", query, np.float32(layer.scale or self.width**-0.5))
+        query = self.normed(self.cut(projected["query"], self.lead, self.width), weights.get("query_scale"))
+        scale: np.ndarray | np.float32 = np.float32(layer.scale or self.width**-0.5)
+        if layer.qk_norm == "l2":
+            scale = weights["cosine_scale"].reshape(*self.lead, 1, 1)
+        self.query = g.op("Mul", self.turned(query, self.queries), scale)
         alone = (*self.lead[:1], 1)[: len(self.lead)]
-        key = self.turned(self.cut(projected["key"], alone, self.width), self.keys)
+        key = self.normed(self.cut(projected["key"], alone, self.width), weights.get("key_scale"))
+        key = self.turned(key, self.keys)
         axes = len(self.lead) + 3
         self.key = g.op("Transpose", key, perm=[*range(axes - 2), axes - 1, axes - 2])
         self.value = self.cut(projected["value"], alone, self.value_width)
@@ -87,6 +92,16 @@ class Heads:
         """Return [batch, time, units] as heads [batch, *lead, time, width]."""
         apart, axes = self.g.reshape(x, 0, 0, *lead, width), len(lead)
         return self.g.op("Transpose", apart, perm=[0, *range(2, 2 + axes), 1, 2 + axes])
+
+    def normed(self, x: str, scale: np.ndarray | None) -> str:
+        """Return heads divided by their root mean square or length, if they are to be."""
+        if self.layer.qk_norm is None:
+            return x
+        reduce = "ReduceMean" if self.layer.qk_norm == "rms" else "ReduceSum"
+        total = self.g.op(reduce, self.g.op("Mul", x, x), np.array([-1]), keepdims=1)
+        eps = np.float32(HeadNorm(self.layer.qk_norm, self.width).eps)
+        y = self.g.op("Div", x, self.g.op("Sqrt", self.g.op("Add", total, eps)))
+        return y if scale is None else self.g.op("Mul", y, scale)
 
     def turned(self, x: str, time: int) -> str:
         """Return heads turned by their position, if they are to be."""

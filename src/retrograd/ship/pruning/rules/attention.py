@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from retrograd.network.layers.attention.multi_head_attention import FEEDS, UNNAMED, MultiHeadAttention
+from retrograd.network.layers.attention.multi_head_attention import MultiHeadAttention
+from retrograd.network.layers.attention.projections import FEEDS, UNNAMED
 from retrograd.ship.pruning.channels import Labels
 from retrograd.ship.pruning.coupling import Place, coupled, labelled
 
@@ -29,6 +30,7 @@ def attention(at: Place, layer: MultiHeadAttention, *inputs: Labels) -> Any:
         columns = np.repeat(head, at.shape(f"{projection}_weight")[1] // shared)
         at.param(f"{projection}_weight", 1, columns)
         at.param(f"{projection}_bias", 0, columns)
+    at.param("cosine_scale", 0, np.repeat(head, layer.heads // shared))
     at.param("output_weight", 0, np.repeat(head, at.shape("output_weight")[0] // shared), reads=True)
     y = at.units("units", at.shape("output_weight")[1])
     at.param("output_weight", 1, y)
