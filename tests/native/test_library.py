@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 import retrograd as rg
+from retrograd.app.cli import version
 from retrograd.app.cli.main import main
 from retrograd.native import build, library
 from retrograd.native.library import loaded
@@ -107,3 +108,21 @@ def test_the_version_tells_which_kernels_are_active(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"retrograd {rg.__version__}"
     assert lines[-1] == str(loaded())
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        ([("cpu", 0)], "device: cpu, "),
+        ([("cpu", 0)] * 2, "device: cpu of 2 devices, "),
+        ([("NVIDIA H200", 2**37)] * 2, "device: gpu: 2 x NVIDIA H200 (128 GiB); its programs come from XLA; host: "),
+    ],
+)
+def test_the_version_lists_the_devices_that_jax_finds(kinds, expected, monkeypatch):
+    found = [
+        SimpleNamespace(device_kind=kind, memory_stats=lambda size=size: {"bytes_limit": size} if size else None)
+        for kind, size in kinds
+    ]
+    monkeypatch.setattr(version.jax, "local_devices", lambda: found)
+    monkeypatch.setattr(version.jax, "default_backend", lambda: "cpu" if kinds[0][0] == "cpu" else "gpu")
+    assert version.devices().startswith(expected)

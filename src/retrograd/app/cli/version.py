@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 
 import jax
 import numpy as np
@@ -11,6 +12,23 @@ from retrograd.native.library import loaded
 
 
 def details() -> str:
-    """Return Python, the libraries that compute, the device, and which native kernels are active, or why none."""
+    """Return Python, the libraries that compute, the devices, and which native kernels are active, or why none."""
     versions = f"Python {platform.python_version()}, jax {jax.__version__}, numpy {np.__version__}"
-    return f"{versions}\ndevice: {jax.default_backend()}, {platform.machine()}\n{loaded()}"
+    return f"{versions}\n{devices()}\n{loaded()}"
+
+
+def devices() -> str:
+    """Return the devices that jax finds, with their memory where they tell it, and this machine's processor."""
+    backend, found = jax.default_backend(), jax.local_devices()
+    if backend == "cpu":
+        several = f" of {len(found)} devices" if len(found) > 1 else ""
+        return f"device: cpu{several}, {platform.machine()}"
+    kinds = Counter(f"{device.device_kind}{memory(device)}" for device in found)
+    listed = ", ".join(f"{count} x {kind}" for kind, count in kinds.items())
+    return f"device: {backend}: {listed}; its programs come from XLA; host: {platform.machine()}"
+
+
+def memory(device: jax.Device) -> str:
+    """Return a device's memory in words, where it tells it."""
+    limit = (device.memory_stats() or {}).get("bytes_limit", 0)
+    return f" ({limit / 2**30:.0f} GiB)" if limit else ""
