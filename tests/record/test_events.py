@@ -14,6 +14,8 @@ from retrograd.record.events import (
     Health,
     Intervention,
     Note,
+    Phase,
+    Progress,
     Resumed,
     Started,
     Stopped,
@@ -28,6 +30,8 @@ EVENTS = [
     Note("a column is <constant>\nand \udc80 odd", time=TIME),
     Intervention(4, "the loss rose", "learning rate 0.01", "optimizer.sgd.learning_rate: 0.01", time=TIME),
     Resumed(4, 1, time=TIME),
+    Phase("training", time=TIME),
+    Progress(6, 0.25, 120.5, time=TIME),
     Health(4, {"gradient_rms": {"dense_1/weight": 0.5, "dense_1/bias": math.inf}, "dead": {}}, time=TIME),
     Stopped("patience", 8, 2, 1, 0.5, "cd", {"test": {"accuracy": 1.0}}, time=TIME),
 ]

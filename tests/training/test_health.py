@@ -9,7 +9,7 @@ import retrograd as rg
 from retrograd.base.document import Document
 from retrograd.data.dataset import from_arrays
 from retrograd.propagation.readings import derivative, read, steepest, steepest_on_grid, units
-from retrograd.record.events import Health, read_events
+from retrograd.record.events import Health, Phase, read_events
 from retrograd.training.config.config import config_of
 from retrograd.training.loop.guarded import copied
 from retrograd.training.loop.health import HealthWatch, in_order, sentence
@@ -57,9 +57,11 @@ def test_readings_are_recorded_now_and_then_and_change_nothing(tmp_path):
     read_run = rg.train(CONFIG, root=tmp_path / "read", readings=True)
     for a, b in zip(*map(jax.tree.leaves, (plain.model.variables, read_run.model.variables)), strict=True):
         assert np.array_equal(a, b)
-    events = [event for event in read_events(read_run.folder / "events.jsonl") if isinstance(event, Health)]
+    told = list(read_events(read_run.folder / "events.jsonl"))
+    assert [event.name for event in told if isinstance(event, Phase)] == ["compiling", "training", "finishing"]
+    events = [event for event in told if isinstance(event, Health)]
     steps = [event.step for event in events]
-    assert steps == [14, 28, 42, 56, 70, 84, 98, 112, 126, 140, 154, 168, 182, 196, 210]
+    assert steps == [7, 14, 28, 42, 56, 70, 84, 98, 112, 126, 140, 154, 168, 182, 196, 210]
     readings = events[-1].readings
     assert set(readings["gradient_rms"]) == {"dense_1/weight", "dense_1/bias", "dense_2/weight", "dense_2/bias"}
     assert 0 < readings["update_ratio"]["dense_1/weight"] < 1

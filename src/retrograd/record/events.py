@@ -61,16 +61,20 @@ class Started(Event):
     readings: bool = False  # whether the health of the layers is recorded
     epochs: int = 0  # that are planned, and the steps that they take; 0: not known
     steps: int = 0
-    process: int = 0  # that trains
+    process: int = 0  # that trains, and the machine that it runs on
+    host: str = ""
+    parent: str = ""  # folder of the run whose weights this one began with
 
     @classmethod
     def here(
         cls, name: str, task: str, seed: int, *, data_digest: str | None = None, device: str = "",
         flags: Mapping[str, str] | None = None, readings: bool = False, epochs: int = 0, steps: int = 0,
+        parent: str = "",
     ) -> Started:  # fmt: skip
         """Return the event for this machine and the versions that are installed on it."""
         return cls(name, task, seed, data_digest, device, platform.platform(), versions(), flags=dict(flags or {}),
-                   readings=readings, epochs=epochs, steps=steps, process=os.getpid())  # fmt: skip
+                   readings=readings, epochs=epochs, steps=steps, process=os.getpid(), host=platform.node(),
+                   parent=parent)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,27 @@ class Resumed(Event):
     def text(self) -> str:
         """The same in words."""
         return f"continues after step {self.step:,}, in epoch {self.epoch + 1}" if self.step else "begins again"
+
+
+@dataclass(frozen=True)
+class Phase(Event):
+    """What the process does from now on: "compiling", "training" or "finishing" (measuring, writing the model).
+
+    What comes before, loading the data, is over when there is a folder.
+    """
+
+    kind = "phase"
+    name: str
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """How training goes in the middle of an epoch: steps so far, mean loss and pace of those since it was told last."""
+
+    kind = "progress"
+    step: int
+    loss: float
+    steps_per_second: float
 
 
 @dataclass(frozen=True)
@@ -166,7 +191,7 @@ class Stopped(Event):
 
 INTERRUPTED = ("interrupted", "terminated")  # reasons to stop from outside
 KINDS: dict[str, type[Event]] = {
-    kind.kind: kind for kind in (Started, Resumed, Epoch, Note, Intervention, Health, Stopped)
+    kind.kind: kind for kind in (Started, Resumed, Phase, Progress, Epoch, Note, Intervention, Health, Stopped)
 }
 
 

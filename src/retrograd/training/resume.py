@@ -38,7 +38,7 @@ from retrograd.training.loop.course import reads_in_blocks
 from retrograd.training.loop.loop import Watcher
 from retrograd.training.prepare import Prepared, prepare, with_first_weights, with_own_start, with_start
 from retrograd.training.progress import Lines
-from retrograd.training.run import Run, begin, train_into, wishes
+from retrograd.training.run import Live, Run, begin, silent, train_into, wishes
 from retrograd.training.surroundings import surroundings
 from retrograd.training.use.predict import locate
 
@@ -113,6 +113,7 @@ def resume_prepared(
     extends: bool = False,
     watchers: Sequence[Watcher] = (),
     started: Callable[[Prepared, Path], None] | None = None,
+    live: Live = silent,
     readings: bool = False,
     returns_when_interrupted: bool = False,
 ) -> Run:
@@ -136,7 +137,7 @@ def resume_prepared(
         go_on(place, prepared, begun is None, readings, point)
         if started:
             started(prepared, place.path)
-        finished = train_into(place, prepared, watchers, wishes(interrupts, place), readings, point)
+        finished = train_into(place, prepared, watchers, wishes(interrupts, place), readings, point, live)
     if not returns_when_interrupted:
         interrupts.pass_on(finished.folder)
     return finished

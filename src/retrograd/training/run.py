@@ -16,7 +16,7 @@ from retrograd.base.errors import NonFiniteError
 from retrograd.base.memory import memory_told
 from retrograd.data.dataset import Dataset
 from retrograd.native.library import kernels
-from retrograd.record.events import Epoch, Intervention, Note, Started
+from retrograd.record.events import Epoch, Intervention, Note, Phase, Progress, Started
 from retrograd.record.layout import START
 from retrograd.record.writer import RunWriter
 from retrograd.training.checkpoints import Checkpoints, Point
@@ -34,12 +34,19 @@ from retrograd.training.interrupts import Interrupts, interruptible
 from retrograd.training.loop.health import HealthWatch, sentence
 from retrograd.training.loop.keeping import Keeper
 from retrograd.training.loop.loop import Loop, Watcher
+from retrograd.training.loop.pulse import Pulse
 from retrograd.training.loop.saver import Saver
 from retrograd.training.loop.stop import Stop
 from retrograd.training.plane import PlaneSampler, may_sample
 from retrograd.training.prepare import PARTS, Prepared, prepare
 from retrograd.training.surroundings import number_flags
 from retrograd.training.use.predict import Model
+
+Live = Callable[[Phase | Progress], object]
+
+
+def silent(event: Phase | Progress) -> None:
+    """Say nothing."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -113,10 +120,14 @@ def train_prepared(
     overwrite: bool = False,
     watchers: Sequence[Watcher] = (),
     started: Callable[[Prepared, Path], None] | None = None,
+    live: Live = silent,
     readings: bool = False,
     returns_when_interrupted: bool = False,
 ) -> Run:
-    """Train a run that `prepare` has checked (see `train`); an interrupt is raised again unless it is to return."""
+    """Train a run that `prepare` has checked (see `train`); an interrupt is raised again unless it is to return.
+
+    `live` hears what the process does, and its progress between the ends of epochs.
+    """
     config = prepared.config
     notes = tuple(gradients_checked(prepared))
     chosen = kernels(config.training.native_kernels)
@@ -124,7 +135,7 @@ def train_prepared(
         begin(place, prepared, readings, notes)
         if started:
             started(prepared, place.path)
-        run = train_into(place, prepared, watchers, wishes(interrupts, place), readings)
+        run = train_into(place, prepared, watchers, wishes(interrupts, place), readings, live=live)
     if not returns_when_interrupted:
         interrupts.pass_on(run.folder)
     return run
@@ -140,7 +151,8 @@ def begin(place: RunWriter, prepared: Prepared, readings: bool, notes: Sequence[
     place.write_config(write_document(plain_config(portable(config))))
     place.record(Started.here(config.name, dataset.task, config.training.seed, data_digest=dataset.digest,
                               device=jax.default_backend(), flags=number_flags(), readings=readings,
-                              epochs=config.training.epochs, steps=prepared.steps))  # fmt: skip
+                              epochs=config.training.epochs, steps=prepared.steps,
+                              parent=prepared.start.path.name if prepared.start else ""))  # fmt: skip
     files = [f"layers of {name}, sha256 {digest}" for name, digest in own_files(config).items()]
     for note in (*dataset.notes, *notes, *files, *(f"warning: {found}" for found in prepared.warnings())):
         place.record(Note(note))
@@ -192,11 +204,19 @@ def train_into(
     asked: Callable[[], str | None],
     readings: bool,
     point: Point | None = None,
+    live: Live = silent,
 ) -> Run:
     """Train a run whose beginning is recorded, or from a point where it stood, and save what comes of it."""
     config, dataset, saved = prepared.config, prepared.dataset, point.saved if point else None
     evaluator = prepared.evaluator()
     part = prepared.measured_part
+
+    def tell(event: Phase | Progress) -> None:
+        place.keep(event)
+        live(event)
+
+    pulse = Pulse(tell)
+    pulse.enter("compiling")
     measured = getattr(dataset, part)
     first = prepared.first()
     stepper = prepared.stepper()
@@ -220,11 +240,13 @@ def train_into(
             watchers=(place.keep, *watchers),
             asked_to_stop=asked,
             announce=place.keep,
+            pulse=pulse,
             look=(lambda *state: [look(*state) for look in looks]) if looks else None,
             keep=Keeper(lambda variables, best: save(trained(prepared, variables, best.metrics), place)),
             save=saver if kept.keep else None,
         ).run(first, saved)
     fitted, members = further_members(prepared, fitted, place.keep, asked)
+    pulse.enter("finishing")
     ended = end(place, prepared, evaluator if members == 1 else prepared.evaluator(members), fitted, sampler)
     if fitted.error:
         raise NonFiniteError([p._replace(cure=f"{p.cure}; run folder: {ended.folder}") for p in fitted.error.problems])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -10,6 +11,7 @@ from rich.progress import Progress as Bar
 
 from retrograd.base.plain_text import bare
 from retrograd.present.numbers import alone
+from retrograd.record import events
 from retrograd.record.events import Epoch
 
 PLAIN_LINES = 20  # about so many without a terminal, more only where epochs are long
@@ -17,13 +19,14 @@ LATE_SECONDS = 2.0
 
 
 class Progress:
-    """A watcher that shows epoch, loss and the validation part's scores as training goes on."""
+    """A watcher that shows epoch, loss and the validation part's scores as training goes on, and long epochs' steps."""
 
     def __init__(self, epochs: int, quiet: bool) -> None:
         self.epochs, self.quiet = epochs, quiet
         self.console = Console(file=bare(sys.stderr))
         self.bar: Bar | None = None
         self.last_line = 0.0  # seconds at the last line
+        self.last_words = time.monotonic()
         self.every = max(1, epochs // PLAIN_LINES)
 
     def __enter__(self) -> Progress:
@@ -47,8 +50,21 @@ class Progress:
         if self.bar:
             self.bar.update(self.task, completed=epoch.epoch, description=words(epoch))
         elif not self.quiet and (epoch.epoch == 1 or epoch.epoch % self.every == 0 or self._is_late(epoch)):
-            self.last_line = epoch.seconds
+            self.last_line, self.last_words = epoch.seconds, time.monotonic()
             print(f"epoch {epoch.epoch:>5}  {words(epoch)}", file=sys.stderr, flush=True)
+
+    def live(self, event: events.Phase | events.Progress) -> None:
+        """Show what is done before the first step and after the last one, and the steps of an epoch that takes long."""
+        if isinstance(event, events.Phase):
+            if self.bar and event.name != "training":
+                self.bar.update(self.task, description=event.name)
+            return
+        words = f"loss {alone(event.loss)}  {alone(event.steps_per_second)} steps/s"
+        if self.bar:
+            self.bar.update(self.task, description=f"step {event.step:,}  {words}")
+        elif not self.quiet and time.monotonic() - self.last_words >= LATE_SECONDS:
+            self.last_words = time.monotonic()
+            print(f" step {event.step:>5}  {words}", file=sys.stderr, flush=True)
 
     def _is_late(self, epoch: Epoch) -> bool:
         """Return whether the last line was so long ago that one is due."""

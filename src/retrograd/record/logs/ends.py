@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from retrograd.record.events import MAX_LINE_BYTES, Epoch, Started, Stopped, parse_event, read_events
 from retrograd.record.files import open_regular
 
+EPOCH = b'{"kind":"epoch"'
+MOST_BETWEEN = 256  # lines between two epochs: readings, notes, progress
 BLOCK = 2**14  # bytes of the end that are read first; four times as many until an epoch is among them
 
 
@@ -58,12 +61,10 @@ def sampled_losses(path: Path, count: int) -> list[tuple[int, float]]:
             stream.seek(size * place // count)
             if place:
                 stream.readline(MAX_LINE_BYTES)
-            for _ in range(4):  # readings and notes lie between
-                plain = _plain(stream.readline(MAX_LINE_BYTES))
-                if plain.get("kind") == "epoch":
-                    with contextlib.suppress(KeyError, TypeError, ValueError):
-                        losses[int(plain["epoch"])] = float(plain["loss"])
-                    break
+            lines = islice(iter(lambda: stream.readline(MAX_LINE_BYTES), b""), MOST_BETWEEN)
+            plain = _plain(next((line for line in lines if line.startswith(EPOCH)), b""))
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                losses[int(plain["epoch"])] = float(plain["loss"])
     return sorted(losses.items())
 
 

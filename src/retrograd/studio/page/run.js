@@ -110,7 +110,9 @@ function curvesView(body, run) {
     list.push([say("Learning rate"), number(last?.learning_rate, 3), last?.gradient_norm ? `|∂L| ${number(last.gradient_norm, 3)}` : ""]);
     tiles.replaceChildren(...list.map(([name, value, more, kind]) => make("div", { class: kind ?? "" }, make("dt", {}, name), make("dd", {}, value), make("dd", { class: "soft" }, more))));
     const running = run.head?.running && !stop;
-    progress.replaceChildren(running && planned ? make("progress", { max: planned, value: last?.epoch ?? 0, "aria-label": say("epochs") }) : "");
+    const live = story.steps[story.steps.length - 1], isBusy = ["compiling", "finishing"].includes(story.phase);
+    progress.replaceChildren(...(running && planned ? [isBusy ? make("progress", { "aria-label": say(`phase ${story.phase}`) }) : make("progress", { max: planned, value: story.now, "aria-label": say("epochs") }),
+      make("span", { class: "soft" }, isBusy ? say(`phase ${story.phase}`) : live ? `${say("step {n}", { n: live.step.toLocaleString("en") })}${story.started?.steps ? ` / ${story.started.steps.toLocaleString("en")}` : ""} · ${say("{n} steps/s", { n: number(live.steps_per_second, 3) })} · ${say("Loss")} ${number(live.loss)}` : "")] : []));
   }
 
   function bestOf(all) {
@@ -153,12 +155,13 @@ function curvesView(body, run) {
     figures();
     sentence();
     lists();
-    const last = story.last, xMax = last?.epoch ?? 1, stop = story.stopped;
+    const last = story.last, xMax = Math.max(story.now, 1), stop = story.stopped;
     const marks = [...story.acts.slice(0, 6).map((act) => ({ x: story.epochAt(act.step), label: "!", kind: "act" })), ...(stop?.best_epoch ? [{ x: stop.best_epoch, label: say("kept"), kind: "good" }] : [])];
     const train = { name: say("steps of the epoch"), colour: "s0", xs: story.epochs.map((e) => e.epoch), ys: story.epochs.map((e) => e.loss) };
+    const current = { name: say("this epoch"), colour: "s3", xs: story.steps.map((s) => story.epochAt(s.step)), ys: story.steps.map((s) => s.loss) };
     const series = [...story.metrics.values()];
     const colour = (part) => (part === "train" ? "s0" : "s1");
-    losses.update({ series: [train, ...series.filter(({ name }) => name === "loss").map(({ part, xs, ys }) => ({ name: partName(part), colour: part === "train" ? "s3" : "s1", xs, ys }))], marks, xMax, mayLog: true });
+    losses.update({ series: [train, ...(story.steps.length ? [current] : []), ...series.filter(({ name }) => name === "loss").map(({ part, xs, ys }) => ({ name: partName(part), colour: part === "train" ? "s3" : "s1", xs, ys }))], marks, xMax, mayLog: true });
     const main = series.filter(({ name }) => name === (bestOf(series)?.metric)).filter(({ name }) => name !== "loss");
     scores.element.hidden = !main.length;
     if (main.length) {
@@ -166,8 +169,8 @@ function curvesView(body, run) {
       scores.update({ series: main.map(({ part, xs, ys }) => ({ name: partName(part), colour: colour(part) === "s0" ? "s1" : "s1", xs, ys })), marks, levels: chance, xMax, range: main[0].name === "accuracy" ? [Math.min(0.5, ...main[0].ys), 1] : null });
       scores.element.querySelector("figcaption b").textContent = metricName(main[0].name);
     }
-    slider.max = xMax;
-    if (pinned === null) slider.value = xMax;
+    slider.max = Math.floor(xMax);
+    if (pinned === null) slider.value = Math.floor(xMax);
     moved(pinned);
   }
 

@@ -5,7 +5,7 @@ export class Story {
   constructor() { this.clear(); }
 
   clear() {
-    Object.assign(this, { started: null, stopped: null, epochs: [], notes: [], acts: [], health: [], metrics: new Map(), version: 0 });
+    Object.assign(this, { started: null, stopped: null, epochs: [], notes: [], acts: [], health: [], metrics: new Map(), phase: "", steps: [], version: 0 });
   }
 
   hear(events) {
@@ -14,7 +14,9 @@ export class Story {
   }
 
   _started(event) { this.clear(); this.started = event; }
-  _resumed() { this.stopped = null; }
+  _resumed() { this.stopped = null; this.steps = []; }
+  _phase(event) { this.phase = event.name; }
+  _progress(event) { event.loss = figure(event.loss); this.steps.push(event); }
   _note(event) { this.notes.push(event.text); }
   _intervention(event) { this.acts.push(event); }
   _health(event) { this.health.push(event); }
@@ -22,6 +24,7 @@ export class Story {
   _epoch(event) {
     event.loss = figure(event.loss);
     this.epochs.push(event);
+    this.steps = [];
     for (const [part, metrics] of Object.entries(event.metrics)) {
       for (const [name, value] of Object.entries(metrics)) {
         const key = `${part}/${name}`;
@@ -35,6 +38,10 @@ export class Story {
 
   get last() { return this.epochs[this.epochs.length - 1] ?? null; }
 
+  // Where the training is now, in epochs, and the losses since the last whole one.
+  get now() { return this.steps.length ? this.epochAt(this.steps[this.steps.length - 1].step) : this.last?.epoch ?? 0; }
+  get perEpoch() { return this.started?.epochs ? this.started.steps / this.started.epochs : this.last ? this.last.step / this.last.epoch : 0; }
+
   // Where a step lies on the axis of epochs.
   epochAt(step) {
     const { epochs } = this;
@@ -44,7 +51,7 @@ export class Story {
       if (epochs[middle].step < step) low = middle + 1; else high = middle;
     }
     const before = low ? epochs[low - 1] : { step: 0, epoch: 0 }, after = epochs[low];
-    if (!after) return before.epoch;
+    if (!after) return before.epoch + (this.perEpoch ? (step - before.step) / this.perEpoch : 0);
     return before.epoch + (after.epoch - before.epoch) * (step - before.step) / Math.max(1, after.step - before.step);
   }
 

@@ -25,7 +25,7 @@ const ZH = {
   chance: "随机水平", "of the kept weights": "所保留的权重", "measured last": "最近一次测量", "over the last epoch's steps": "最近一轮的平均", Epochs: "轮数", "kept: the first weights": "保留：初始权重", "kept: epoch {n}": "保留：第 {n} 轮", Time: "用时", "about {t} left": "约剩 {t}", "{n} steps": "{n} 步", "Learning rate": "学习率",
   "what to do": "怎么办", "No better than a constant": "不比常数好", "Ask the doctor": "请医生看看", Ended: "结束", "Broken off": "已中断", "nothing is lost up to the last checkpoint; Resume goes on from there": "最近检查点之前的内容都在；点击“继续”即可接着训练",
   "reason epochs": "全部轮次完成", "reason patience": "早停", "reason interrupted": "已中断", "reason terminated": "已终止", "reason non-finite": "出现非有限值", "reason diverged": "发散", "reason goal": "达到目标", "reason time": "时间到",
-  Findings: "发现", "The guard acted": "守护程序介入", Warning: "警告", "Nothing was noticed while it trained.": "训练期间没有发现异常。", "Nothing so far.": "目前没有异常。", Notes: "备注", Configuration: "配置", "epoch {n}": "第 {n} 轮", "steps of the epoch": "该轮各步", kept: "保留", "Decision boundary": "决策边界", "Output over the plane": "平面上的输出",
+  Findings: "发现", "The guard acted": "守护程序介入", Warning: "警告", "Nothing was noticed while it trained.": "训练期间没有发现异常。", "Nothing so far.": "目前没有异常。", Notes: "备注", Configuration: "配置", "epoch {n}": "第 {n} 轮", "steps of the epoch": "该轮各步", "this epoch": "本轮", "{n} steps/s": "{n} 步/秒", "phase compiling": "正在编译训练步", "phase training": "正在训练", "phase finishing": "正在测量并保存模型", kept: "保留", "Decision boundary": "决策边界", "Output over the plane": "平面上的输出",
   // step
   "Computing the step: the bench warms up on the first one.": "正在计算这一步：第一次需要预热。", step: "步", "training row": "训练样本", all: "全部", "after the step": "（更新后）", "Hide and ask": "隐藏并提问", "Show the numbers": "显示数值", "Undo {n} edits": "撤销 {n} 处修改", "click a weight or an input to change it": "点击权重或输入即可修改",
   "stops of the step": "本步的各站", phases: "阶段", "stop before": "上一站", "next stop": "下一站", network: "网络", forward: "前向", backward: "反向", update: "更新", input: "输入", after: "之后", play: "播放", pause: "暂停", row: "样本", "numbers on the units are of ": "图中数值属于 ",
@@ -49,7 +49,7 @@ const ZH = {
   Comparison: "比较", across: "横轴", seconds: "秒", "Settings that differ": "不同的设置", "The settings are the same": "设置相同",
 };
 const PREFIXES = ["verdict ", "symptom ", "remedy ", "reason "];
-const EN = { "verdict healthy": "healthy", "verdict ill": "ill", "verdict hopeless": "nothing to learn", "verdict refused": "cannot be trained", "verdict undecided": "undecided", "reason epochs": "all epochs done", resume: "resuming", train: "training", diagnose: "diagnosis" };
+const EN = { "phase compiling": "compiling the training step", "phase finishing": "measuring, and writing the model", "verdict healthy": "healthy", "verdict ill": "ill", "verdict hopeless": "nothing to learn", "verdict refused": "cannot be trained", "verdict undecided": "undecided", "reason epochs": "all epochs done", resume: "resuming", train: "training", diagnose: "diagnosis" };
 
 export const language = () => localStorage.getItem("retrograd-language") ?? (navigator.language.startsWith("zh") ? "zh" : "en");
 export function setLanguage(code) { localStorage.setItem("retrograd-language", code); }

@@ -21,6 +21,7 @@ from retrograd.training.loop.course import Course, Window, minibatches, step_cou
 from retrograd.training.loop.divergence import SURE_ROWS, Compared, Condition, rows_there
 from retrograd.training.loop.guard import Guard, Rescue
 from retrograd.training.loop.nonfinite import find_nonfinite
+from retrograd.training.loop.pulse import Pulse
 from retrograd.update.plateau import Plateau
 from retrograd.update.step import Outcome, Stepper, TrainState
 
@@ -63,9 +64,11 @@ class GuardedSteps:
         recorded: Sequence[Intervention],
         asked_to_stop: Callable[[], str | None],
         interrupted: Callable[[TrainState], object],
+        pulse: Pulse | None = None,
     ) -> None:
         self.stepper, self.course, self.guard, self.rates = stepper, course, guard, rates
         self.recorded, self.asked_to_stop, self.interrupted = recorded, asked_to_stop, interrupted
+        self.pulse = pulse
         self.gauge = Gauge(stepper)
         self.first: Variables  # with which the run began
 
@@ -90,14 +93,20 @@ class GuardedSteps:
     def _dispatched(self, train: TrainState, stretch: Sequence[np.ndarray]) -> tuple[TrainState, Outcome]:
         """Run some dispatches, fewer if asked to stop; only now are their outcomes waited for."""
         outcomes: list[Outcome] = []
+        step = 0 if self.pulse is None else int(train.step)
         for portion in self.course.portions(stretch):
             if isinstance(portion, Window):
                 train, outcome = self.stepper.many(train, portion.columns, portion.order)
             else:
                 train, outcome = self.stepper.single(train, portion)
             outcomes.append(outcome)
+            if self.pulse is not None:
+                step += outcome.loss.size
+                self.pulse.dispatched(step, outcome.loss)
             if self.asked_to_stop():
                 break
+        if self.pulse is not None:
+            self.pulse.wait()
         return train, joined(outcomes)
 
     def _trouble(

@@ -19,6 +19,8 @@ from retrograd.record.events import Health as HealthEvent
 from retrograd.update.step import SMALL_STEP, Stepper, TrainState, apply_gradients
 
 STEPS_BETWEEN = 160  # a reading costs up to 3 steps, and a dispatch of its own as much as some operations:
+GROWTH = 2  # of the first steps that are read: the health of a long run's first epochs shows at once,
+WORTH = 4  # if the run is so many intervals long: those further readings cost little then, and compile nothing more
 DISPATCH = 5e7  # at most 2 % of the steps between two readings
 SOME, MANY = 20, 200  # readings of a run: so many of small steps take a tenth of a second; more would fill its events
 ON_HOST = 1e10  # operations of a step; below, NumPy reads a CPU's tensors faster than it runs, and nothing is compiled
@@ -30,7 +32,7 @@ Readings = dict[str, dict[str, float]]
 
 
 class HealthWatch:
-    """Reads the health of the step that comes next, at the end of an epoch, every so many steps.
+    """Reads the health of the step that comes next, at the end of an epoch: at steps that double, then evenly.
 
     The interval follows from counts of operations and steps, never from a clock: a run and its repetition read the
     same steps. The reading is a program of its own; the run's own program, and so its numbers, are the same with it and
@@ -50,16 +52,24 @@ class HealthWatch:
     def __call__(self, stepper: Stepper, train: TrainState, batch: Callable[[], Mapping[str, Any]]) -> None:
         """Take a reading of a stepper's next step if it is time; `batch` gives the rows on which."""
         step = int(train.step)
-        if step < self.last_step + self.interval:
+        if self.interval and step < self.due:
             return
         rows = batch()
         self.interval = self.interval or self.steps_between(stepper, train, rows)
-        if step < self.last_step + self.interval:
+        if step < self.due:
             return
         self.last_step = step
         figures, ratios = self.reading(stepper, train, rows)
         self.last = in_order(stepper.network, plain(figures, ratios))
         self.tell(HealthEvent(step, self.last))
+
+    @property
+    def due(self) -> int:
+        """The step from which on a reading is taken."""
+        is_long = self.total_steps >= WORTH * self.interval
+        return (
+            min(GROWTH * self.last_step, self.last_step + self.interval) if is_long else self.last_step + self.interval
+        )
 
     def steps_between(self, stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) -> int:
         """Return how many steps lie between two readings: by operations, and so that a short run has some."""

@@ -22,6 +22,7 @@ from retrograd.training.loop.course import Course
 from retrograd.training.loop.divergence import mean_of
 from retrograd.training.loop.guard import Guard, Rescue
 from retrograd.training.loop.guarded import GuardedSteps, Rates, Trouble, copied, joined
+from retrograd.training.loop.pulse import Pulse
 from retrograd.training.loop.saved import Saved, arrays_of
 from retrograd.training.loop.stop import Stop, rules, watched
 from retrograd.update.plateau import Plateau, ReduceOnPlateau
@@ -71,6 +72,7 @@ class Loop:
     look: Callable[[Stepper, TrainState, Callable[[], Mapping[str, Any]]], object] | None = None  # at an epoch's end
     keep: Callable[[Callable[[], Variables], Epoch], None] | None = None  # the best weights, at an epoch's end
     save: Callable[[Callable[[], Saved], Moment], None] | None = None  # the place, whenever another process could go on
+    pulse: Pulse | None = None  # hears of every dispatch
     valid_rows: int = 0  # how many rows `score` measures of those that are held out
     clock: Callable[[], float] = time.perf_counter
     history: list[Epoch] = field(default_factory=list, init=False)
@@ -83,7 +85,14 @@ class Loop:
         self.guard = Guard(self.settings.guard, self.stepper.optimizer, self.announce)
         self.rates = Rates(Plateau())
         self.steps = GuardedSteps(
-            self.stepper, self.course, self.guard, self.rates, self.recorded, self.asked_to_stop, self._interrupted
+            self.stepper,
+            self.course,
+            self.guard,
+            self.rates,
+            self.recorded,
+            self.asked_to_stop,
+            self._interrupted,
+            self.pulse,
         )
         self.rules = rules(self.settings, self.valid_rows)
 
@@ -155,6 +164,8 @@ class Loop:
             self.history.append(event)
             for watcher in self.watchers:
                 watcher(event)
+            if self.pulse is not None:
+                self.pulse.measured(step)
             stop = stop or self._ruled()
         if self.look is not None:
             self.look(self.steps.stepper, train, lambda: self.course.first_batch(epoch))

@@ -147,7 +147,8 @@ def train(
                     print_resumed(folder)
 
             common: dict[str, Any] = {
-                "watchers": (progress,), "started": started, "readings": True, "returns_when_interrupted": True,
+                "watchers": (progress,), "live": progress.live, "started": started, "readings": True,
+                "returns_when_interrupted": True,
             }  # fmt: skip
             if going_on:
                 finished = resume_prepared(going_on, prepared, extends=extend is not None, **common)
