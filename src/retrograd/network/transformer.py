@@ -141,6 +141,13 @@ class Transformer(Block):
     ] = True
     head_width: HeadWidth = None
     qk_norm: QKNorm = None
+    weights: Annotated[
+        bool,
+        Words(
+            "whether each head's weights are an output of the attention, which trace and report draw as heat maps",
+            why="false: a fused kernel that does not keep them is faster",
+        ),
+    ] = False
 
     stacked = True
 
@@ -155,6 +162,7 @@ class Transformer(Block):
         """Add one part in its residual connection: x + part(norm(x)), or norm(x + part(x))."""
         normed = scope.add(self.normed(), x, name=f"{name}_norm") if self.norm == "pre" else x
         y = scope.add(part, normed, *others, name=name)
+        y = f"{y}.sequence" if self.weights and isinstance(part, MultiHeadAttention) else y
         if self.dropout:
             y = scope.add(Dropout(self.dropout), y, name=f"{name}_dropout")
         y = scope.add(Add(), x, y, name=f"{name}_add")
@@ -173,6 +181,7 @@ class Transformer(Block):
             bias=ZEROS if self.bias else False,
             head_width=self.head_width,
             qk_norm=self.qk_norm,
+            output="heads" if self.weights else "sequence",
         )
 
     def normed(self) -> Layer:

@@ -11,10 +11,9 @@ from retrograd.present.numbers import number
 from retrograd.record.judged import QUANTILES, Judged, LabelCounts, Picture, WorstRow
 from retrograd.report.image import true_picture
 from retrograd.report.residuals import residuals_figures
-from retrograd.report.story import Story
+from retrograd.report.story import WORDS, Story
 
 NOTHING = Markup("")
-WORDS = {"test": "test", "valid": "validation", "train": "training"}
 LONG = 4  # characters of a class's name, from which it stands upright over its column
 SHOWN_CELL = 40  # characters
 QUANTILE_WORDS = ("lowest", "5 %", "quarter", "median", "three quarters", "95 %", "highest")

@@ -9,6 +9,7 @@ from retrograd.present.markup import Markup, element, joined
 from retrograd.present.page import embedded, page
 from retrograd.record.files import write_file
 from retrograd.record.run import REPORT, RunFolder
+from retrograd.report.attention import attention_section
 from retrograd.report.curves import curves_section
 from retrograd.report.judged import judged_section
 from retrograd.report.network import network_section, parameter_count, rows
@@ -55,6 +56,7 @@ def report(story: Story) -> str:
         scores_section(story),
         judged_section(story),
         plane_section(story),
+        attention_section(story),
         health,
         network_section(story, nodes),
         epochs_section(story),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrograd.base.errors import RetrogradError
+from retrograd.record.attention import Attention, read_attention
 from retrograd.record.events import Epoch, Event, Health, Intervention, Metrics, Note, Started, Stopped
 from retrograd.record.examination import REPAIR, Examined, Repaired, read_examined, read_repaired
 from retrograd.record.files import open_regular
@@ -42,6 +43,9 @@ class Chance:
         return self.reached < min(self.level + max(SURE * self.luck, SMALLEST_GAIN), BEST)
 
 
+WORDS = {"test": "test", "valid": "validation", "train": "training"}  # of the parts of the data
+
+
 @dataclass(frozen=True)
 class Story:
     """A run from its beginning to where it has come: its events by kind, its configuration, its tensors' shapes."""
@@ -55,6 +59,7 @@ class Story:
     repaired: Repaired | None = None
     judged: Judged | None = None
     plane: Plane | None = None
+    attention: Attention | None = None
 
     def of(self, kind: type[Any]) -> list[Any]:
         """Return the events of a kind, in order."""
@@ -164,6 +169,7 @@ def read_story(run: RunFolder) -> Story:
         "repaired": lambda: read_repaired(run.path / REPAIR),
         "judged": lambda: read_judged(run.path),
         "plane": lambda: read_plane(run.path),
+        "attention": lambda: read_attention(run.path),
     }
     for name, read in readers.items():
         try:

@@ -14,9 +14,10 @@ from retrograd.base.errors import ResourceError, RetrogradError, RetrogradWarnin
 from retrograd.base.memory import memory_error
 from retrograd.network.network import Variables
 from retrograd.network.own_layers import files_of
+from retrograd.record.attention import Attention, write_attention
 from retrograd.record.events import Metrics, Note, Stopped
 from retrograd.record.judged import Judged, write_judged
-from retrograd.record.layout import PLANE, PREDICTIONS, START
+from retrograd.record.layout import ATTENTION, PLANE, PREDICTIONS, START
 from retrograd.record.plane import write_plane
 from retrograd.record.rescue import writers_elsewhere
 from retrograd.record.run import REPORT, RunFolder
@@ -27,6 +28,7 @@ from retrograd.training.config.config import RunConfig, plain_config
 from retrograd.training.loop.loop import Fitted
 from retrograd.training.plane import PlaneSampler
 from retrograd.training.prepare import PARTS, Prepared
+from retrograd.training.use.attention import attention_of
 from retrograd.training.use.evaluate import Evaluator
 from retrograd.training.use.judge import judge
 from retrograd.training.use.predict import Model
@@ -66,6 +68,7 @@ def end(
         model = trained(prepared, fitted.variables, scores, evaluator.members)
         save(model, place)
         keep(PREDICTIONS, judged, write_judged, place)
+        keep(ATTENTION, lambda: looked_at(prepared, evaluator, fitted.variables), write_attention, place)
         if sampler is not None:
             keep(PLANE, lambda: sampler.plane(fitted), write_plane, place)
     except Exception as failure:
@@ -125,6 +128,15 @@ def final_scores(
         loss, tally = evaluator.tallied(variables, getattr(dataset, part))
         scores[part] = {"loss": loss, **(tally.scores(full=True) if tally is not None else {})}
     return scores, lambda: judge(part, tally, dataset)
+
+
+def looked_at(prepared: Prepared, evaluator: Evaluator, variables: Variables) -> Attention | None:
+    """Return the weights of attention for the first row of the part furthest from training."""
+    part = [name for name in PARTS if getattr(prepared.dataset, name) is not None][-1]
+    rows = getattr(prepared.dataset, part)
+    if evaluator.members > 1 or not len(next(iter(rows.values()))):
+        return None
+    return attention_of(prepared.network, variables, part, rows, evaluator.precision)
 
 
 def keep(name: str, make: Callable[[], Any], write: Callable[[Path, Any], None], place: RunFolder) -> None:

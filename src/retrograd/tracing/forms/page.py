@@ -7,25 +7,27 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from retrograd.network.layers.attention.multi_head_attention import MultiHeadAttention
 from retrograd.present.exact import Figures
 from retrograd.present.markup import Markup, element, joined, whole
 from retrograd.present.page import embedded, page
-from retrograd.report.image import true_picture
+from retrograd.report.image import LOGARITHMIC, SHADES, picture, true_picture
 from retrograd.tracing.chains import chain_lines, plain, weight_facts
 from retrograd.tracing.document import Section, Sums, Table, Words, Writer
 from retrograd.tracing.forms.graph import boxes, graph
-from retrograd.tracing.numbers import StepNumbers
+from retrograd.tracing.numbers import NodeNumbers, StepNumbers
 
 FOLDER = Path(__file__).parent
 SCRIPT = (FOLDER / "page.js").read_text(encoding="utf-8")
 MOST_ACROSS = 3  # units side by side on a telephone
 MOST_PICTURES = 8
+MOST_PLACES = 256  # queries and keys of a heat map
 
 
 def as_html(
@@ -54,6 +56,10 @@ def page_data(step: StepNumbers, writer: Writer, sections: Sequence[Section], f:
     stops = [_stop(section, f) for section in sections]
     if stops and stops[0]["phase"] == "input":
         stops[0]["blocks"] += images(step)
+    maps = {node.path: heat_maps(node, f) for node in step.nodes if isinstance(node.layer, MultiHeadAttention)}
+    for stop in stops:
+        if stop["phase"] == "forward":
+            stop["blocks"] += maps.get(stop["node"], [])
     drawn = graph(step, f)
     return {
         "stops": stops,
@@ -79,6 +85,19 @@ def images(step: StepNumbers) -> Iterator[dict[str, Any]]:
             pictures = [true_picture(width, height, channels, picture.tobytes()) for picture in pixels]
             words = f"{name} as an image: black is {low:.4g}, white {high:.4g}"
             yield {"images": pictures, "title": words}
+
+
+def heat_maps(node: NodeNumbers, f: Figures) -> list[dict[str, Any]]:
+    """Return the weights of an attention node for the first row as pictures, a head each, where they are an output."""
+    if not isinstance(node.output, Mapping) or not len(node.output["weights"]):
+        return []
+    row = np.asarray(node.output["weights"][0], np.float64)
+    heads = row.reshape(-1, *row.shape[-2:])[:MOST_PICTURES, :MOST_PLACES, :MOST_PLACES]
+    largest = heads.max(initial=0.0)
+    cells = np.round(np.nan_to_num(heads) * (SHADES - 1) / (largest or 1.0)).astype(np.uint8).clip(0, SHADES - 1)
+    of = "each head" if row.ndim == 3 else "the mean over heads"
+    words = f"weights of {of} for the first row, a line for each query, a column for each key: lightest is "
+    return [{"images": [picture(head, LOGARITHMIC) for head in cells.tolist()], "title": words + f.number(largest)}]
 
 
 def _stop(section: Section, f: Figures) -> dict[str, Any]:
