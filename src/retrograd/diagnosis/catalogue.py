@@ -46,6 +46,7 @@ CATALOGUE: dict[str, Kind] = {
         spread=(1e-6, "of the weights' size: rounding to float32 alone leaves a tenth of that"),
         scale=(3.0, "times the usual deviation, or a third: He's and Glorot's rules differ by 1.4 for square matrices"),
         overall=(10.0, "times the scale of the inputs, or a tenth, after all layers together"),
+        bias=(4.0, "deviations: of 10,000 normal values one lies on the other side"),
     ),
     "S07": _kind(
         "learning rate",
@@ -54,6 +55,7 @@ CATALOGUE: dict[str, Kind] = {
         timid=(0.05, "of the stable rate: steps twenty times as long would be stable"),
         clipped=(0.1, "of the norm of the first weights: what moves less stays what was drawn"),
         largest_update=(3e-2, "of the weights: thirty times the usual 1e-3"),
+        moved=(0.01, "of the weights' size: a hundredth changes no answer that was not near a boundary"),
         smallest_update=(1e-5, "of the weights: a hundredth of the usual 1e-3"),
     ),
     "S08": _kind(
@@ -79,6 +81,7 @@ CATALOGUE: dict[str, Kind] = {
         "strong regularisation",
         dropped=(0.5, "of the units: the noise, sqrt(p / (1 - p)) of a unit's value, is then as large as the value"),
         penalties=(1.0, "times the loss of the data: the penalties then decide where the weights go"),
+        decay=(3.3, "decoupled: steps of one rate against it hold a weight of 0.3, the deviation of He's at 22 inputs"),
     ),
     "S15": _kind("no bias"),
     "S16": _kind("loss summed over the batch"),
@@ -88,6 +91,11 @@ CATALOGUE: dict[str, Kind] = {
         newest=(0.5, "of a running average is the last batch: no average, but the last batch itself"),
         newest_in_torch=(0.9, "of a running average is the last batch: what Keras and papers write for PyTorch's 0.1"),
     ),
+    "S18": _kind(
+        "schedule of the learning rate",
+        share=(0.1, "of the stated rate: a cosine leaves 0.5 on average, a decay to a hundredth 0.2"),
+    ),
+    "S19": _kind("frozen at random"),
     # the data
     "D01": _kind(
         "unscaled inputs",
@@ -145,6 +153,7 @@ CATALOGUE: dict[str, Kind] = {
         "vanishing gradients",
         per_layer=(0.5, "per layer: sigmoid leaves at most 0.25"),
         overall=(1e-3, "of the last layer's relative gradient: a half at each of ten layers"),
+        through_time=(1e-3, "of the last steps' delta: a half at each of ten steps"),
     ),
     "B05": _kind(
         "exploding gradients",
@@ -183,6 +192,11 @@ CATALOGUE: dict[str, Kind] = {
         "running averages of batch norm",
         gain=(0.1, "of accuracy or R²: beyond what verdicts count as none, 0.05 and 0.1"),
         channels=(0.5, "of the channels are more than a deviation apart: single ones may be odd"),
+    ),
+    "B26": _kind(
+        "stopped too early",
+        epochs=(0.5, "of the planned epochs: a stop in the second half is what early stopping is for"),
+        fall=(0.01, "of the loss in the last quarter of the epochs: less is noise"),
     ),
     "G01": _kind(
         "wrong backward of a function", error=(1e-3, "in relative error: central differences in float64 leave 1e-7")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-FAILURE = ("stuck", "underfit", "by_heart", "constant_output", "slow")  # what any cause may end in
+FAILURE = ("stuck", "underfit", "by_heart", "constant_output", "slow", "hardly_moved")  # what any cause may end in
 STEPS = ("divergence", "oscillation", "nonfinite", "dead_units", "saturation", "exploding", "untrained", *FAILURE)
 SIGNALS = ("vanishing", "exploding", "saturation", "dead_units", "untrained", "nonfinite", "initial_loss")
 TOO_LARGE = ("curvature", *STEPS)  # numbers so large that the loss bends steeply
@@ -20,6 +20,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "unshuffled": ("bad_split", "oscillation", *FAILURE),
     "bad_split": ("overfit", "parts_differ", "imbalance", *FAILURE),
     "imbalance": FAILURE,
+    "contradictory_rows": ("no_signal", *FAILURE),
     "no_signal": ("overfit", *FAILURE),
     "tiny_data": ("overfit",),
     # output and loss
@@ -33,6 +34,9 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "wrong_gradient": (*STEPS, "slow_descent"),
     # the network
     "initial_weights": ("curvature", "symmetry", "slow_descent", *SIGNALS, *FAILURE),
+    "initial_bias": ("travel", "curvature", "slow_descent", *SIGNALS, *FAILURE),
+    "short_memory": FAILURE,
+    "frozen": ("travel", "untrained", *FAILURE),
     "deep_saturation": ("narrow", "curvature", "slow_descent", *SIGNALS, *FAILURE),
     "no_bias": ("narrow", *FAILURE),
     "softmax_hidden": ("curvature", "vanishing", *STILL),
@@ -43,6 +47,9 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "batch_norm_lag": ("overfit", *FAILURE),
     # the updates
     "clipped": ("slow_descent", "travel", *STILL),
+    "rate_schedule": ("learning_rate", "curvature", "travel", "slow_descent", *STILL),
+    "stopped_early": ("slow_descent", *FAILURE),
+    "hardly_moved": ("stuck", "underfit", "by_heart", "constant_output"),
     "learning_rate": ("slow_descent", "curvature", *STEPS),
     "curvature": ("slow_descent", *STEPS),
     "travel": STILL,

@@ -38,7 +38,7 @@ class Moment(NamedTuple):
 class Observed(NamedTuple):
     """A finished run: losses by epoch, moments, last weights, and what broke it if something did.
 
-    `cut` says that time was over before the last epoch.
+    `cut` says that time was over before the last epoch, `stopped` why training ended.
     """
 
     losses: tuple[float, ...]
@@ -48,6 +48,7 @@ class Observed(NamedTuple):
     broken: str = ""
     seed: int = 0
     cut: bool = False
+    stopped: str = ""
 
     @property
     def score(self) -> float:
@@ -128,7 +129,8 @@ def observe(
     if broken:  # the weights before the accident are not what the program ends with
         moments.append(Moment(steps, 0.0, 0.0, float("nan"), float("nan"), None))
     weights = last[0] if last else jax.device_get(first)
-    return Observed(losses, tuple(moments), weights, steps, broken, settings.seed, fitted.stop.reason == CUT)
+    reason = fitted.stop.reason
+    return Observed(losses, tuple(moments), weights, steps, broken, settings.seed, reason == CUT, reason)
 
 
 def finite(values: tuple[float, ...]) -> np.ndarray:

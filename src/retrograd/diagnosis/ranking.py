@@ -22,6 +22,8 @@ def ranked(findings: Sequence[Finding], state: str, tried: Sequence[Experiment] 
     unique = list({(f.name, f.path): f for f in findings}.values())
     if state == "healthy":
         unique = [f._replace(severity="note") for f in unique]
+    elif state != "hopeless":  # where references learn what the network does not, contradictions are no cause
+        unique = [f._replace(severity="note") if f.name == "contradictory_rows" else f for f in unique]
     later = explained({f.name for f in unique})
     order = sorted(unique, key=lambda f: (f.severity == "note", is_effect(f), f.name in later, -f.confidence))
     for experiment in tried:

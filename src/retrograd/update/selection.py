@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
+import numpy as np
 from jax import Array
 
 from retrograd.base.errors import ConfigError, did_you_mean
@@ -13,7 +14,7 @@ from retrograd.network.layer import Params
 WEIGHT_NAMES = ("weight", "kernel")
 
 
-def is_weight(name: str, value: Array) -> bool:
+def is_weight(name: str, value: Array | np.ndarray) -> bool:
     """Tell weights from biases, scales and other parameters: by their name, and two axes or more."""
     return value.ndim >= 2 and any(word in name for word in WEIGHT_NAMES)
 

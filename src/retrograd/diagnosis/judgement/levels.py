@@ -20,6 +20,8 @@ MOST_ROWS, MOST_FEATURES = 3_000, 4_000  # more than these are sampled: referenc
 FOLDS = 5  # as scikit-learn does by default
 LUCK = threshold("D07", "chance")
 SURER = 0.01  # chance of the second test, which is asked only where the first one sees nothing
+FEWEST_HELD = 30  # held-out rows by which signal is judged; fewer prove nothing
+FEWEST_FOLDED = 100  # rows of both parts together, out of fold, where there are fewer held-out ones
 FEW = 16  # rows of yes and no that are a truth table, even if not a whole one
 WORDS = {
     "trivial": "a constant", "linear": "a linear model", "nearest": "a nearest-neighbour model",
@@ -34,7 +36,8 @@ class Levels(NamedTuple):
     (`whole`), everything but contradictions can be learned, and `by heart` is that.
 
     `chance` is the share of random pairings of the held-out rows' predictions and answers that fit as well: the
-    smallest over the references, times their number. None where there are too few rows to say.
+    smallest over the references, times their number. Where the held-out rows are few it is that of all rows, out of
+    fold. None where there are too few rows to say. `tested` is the number of rows on which it rests.
     `ranking` is 2 AUC - 1 (of numbers the rank correlation) on held-out rows, and `errors` the linear model's errors
     by part: the rows looked at, and for each of them 1 for a wrong class, or the squared error / variance.
     """
@@ -46,6 +49,7 @@ class Levels(NamedTuple):
     ranking: Mapping[str, float] = {}
     whole: bool = False
     errors: Mapping[str, tuple[np.ndarray, np.ndarray]] = {}
+    tested: int = 0
 
     @property
     def trivial(self) -> float:
@@ -114,12 +118,8 @@ def reference_levels(dataset: Dataset, seed: int = 0) -> Levels:
                 errors["valid"] = (valid_rows.chosen, row_errors(guess.answers, valid_rows.y, classes))
     if whole:
         scores["by heart"] = learnable(train_rows.x, train_rows.y, classes, dataset.task == "multilabel")
-    known_chances = [chance for chance in chances if chance is not None]
-    luck = min(1.0, min(known_chances) * len(known_chances)) if known_chances else None
-    if luck is not None and luck > LUCK:
-        again = _signal_in_training(train_rows, classes, seed)
-        luck = again if again is not None and again <= SURER else luck
-    return Levels(train, scores, luck, len(judged.x), ranks, whole, errors)
+    luck, tested = (None, 0) if valid_rows is None else _luck(chances, train_rows, valid_rows, classes, seed)
+    return Levels(train, scores, luck, len(judged.x), ranks, whole, errors, tested)
 
 
 def references(classes: bool, rows: int, seed: int) -> dict[str, Any]:
@@ -256,12 +256,30 @@ def _chance_of_ranking(guess: Guess, truth: np.ndarray, classes: bool, seed: int
     return share_by_chance(Ranking(guess.scores, truth, classes).of, truth, seed)
 
 
-def _signal_in_training(train_rows: Rows, classes: bool, seed: int) -> float | None:
-    """Return the chance of the ranking out of fold on training rows, which are more than the held-out ones."""
-    if (classes and len(np.unique(train_rows.y)) < 2) or len(train_rows.x) < FOLDS:
+def _luck(
+    chances: list[float | None], train_rows: Rows, valid_rows: Rows, classes: bool, seed: int
+) -> tuple[float | None, int]:
+    """Return the chance of the best reference by luck, and the rows that say so: many are asked out of fold too."""
+    luck, few = _smallest(chances), len(valid_rows.x) < FEWEST_HELD
+    if few and len(train_rows.x) + len(valid_rows.x) >= FEWEST_FOLDED:
+        both = Rows(*(np.concatenate(pair) for pair in zip(train_rows, valid_rows, strict=True)))
+        return _chance_out_of_fold(both, classes, seed), len(both.x)
+    if not few and luck is not None and luck > LUCK:
+        again = _chance_out_of_fold(train_rows, classes, seed)
+        luck = again if again is not None and again <= SURER else luck
+    return luck, len(valid_rows.x)
+
+
+def _chance_out_of_fold(rows: Rows, classes: bool, seed: int) -> float | None:
+    """Return the chance of the ranking of rows by models that were fitted on the other folds."""
+    if (classes and len(np.unique(rows.y)) < 2) or len(rows.x) < FOLDS:
         return None
-    models = references(classes, len(train_rows.x), seed)
-    chances = [_chance_of_ranking(out_of_fold(models[name], train_rows, classes), train_rows.y, classes, seed)
-               for name in ("linear", "forest")]  # fmt: skip
-    known_chances = [chance for chance in chances if chance is not None]
-    return min(1.0, min(known_chances) * len(known_chances)) if known_chances else None
+    models = references(classes, len(rows.x), seed)
+    return _smallest([_chance_of_ranking(out_of_fold(models[name], rows, classes), rows.y, classes, seed)
+                      for name in ("linear", "forest")])  # fmt: skip
+
+
+def _smallest(chances: list[float | None]) -> float | None:
+    """Return the smallest of several chances, times their number: one of many is small by luck."""
+    known = [chance for chance in chances if chance is not None]
+    return min(1.0, min(known) * len(known)) if known else None

@@ -24,8 +24,8 @@ MANY = 10**9  # rows: then nothing is chance
 class Measure(NamedTuple):
     """Scores of several runs on held-out and on training rows, and what references reach, the larger the better.
 
-    kinds: accuracy, r2, auc (0.5 is chance), rank (0 is), gain (of a table of pairs of tokens). `rows` is how many rows
-    stand for others.
+    kinds: accuracy, r2, auc (0.5 is chance), rank (2 AUC - 1, 0 is), order (rank correlation, 0 is), gain (of a table
+    of pairs of tokens). `rows` is how many rows stand for others.
     """
 
     name: str
@@ -56,6 +56,10 @@ class Measure(NamedTuple):
         if self.kind == "rank":
             error = 2 * area_error((1 + max(score, reference, 0.0)) / 2, *self.classes) if rows < MANY else 0.0
             return score < reference - max(2 * ACCURACY_GAP, ERRORS * error)
+        if self.kind == "order":  # Spearman's, by Bonett and Wright 2000
+            share = min(max((score + reference) / 2, -1.0), 1.0)
+            error = (1 - share**2) * math.sqrt((1 + share**2 / 2) / max(rows - 3, 1)) if rows < MANY else 0.0
+            return score < reference - max(2 * ACCURACY_GAP, ERRORS * error)
         if self.kind == "gain":
             return score < (1 - 2 * ACCURACY_GAP) * reference
         return score < reference - R2_GAP and 1 - score > TIMES * (1 - reference)
@@ -67,7 +71,7 @@ class Measure(NamedTuple):
     @property
     def least_gap(self) -> float:
         """The smallest difference that means anything, however many rows there are."""
-        return {"accuracy": ACCURACY_GAP, "r2": R2_GAP, "rank": 2 * ACCURACY_GAP}.get(self.kind, ACCURACY_GAP)
+        return {"r2": R2_GAP, "rank": 2 * ACCURACY_GAP, "order": 2 * ACCURACY_GAP}.get(self.kind, ACCURACY_GAP)
 
 
 def lags(score: float, reference: float, rows: int, classifies: bool) -> bool:
@@ -84,20 +88,23 @@ def measure(program: Program, runs: Sequence[Observed]) -> Measure:
     """Return the measure of runs of a program whose answers are classes or numbers.
 
     Where a class is so rare that no reference beats the most frequent one by what counts as a difference, accuracy
-    has no room to tell networks apart: then they are judged by how they rank.
+    has no room to tell networks apart: then they are judged by how they rank. So they are where a few huge targets
+    decide the squared error of every answer.
     """
     levels, split = program.data.levels, program.dataset.valid is not None
     rows, where = program.dataset.rows["train"], "held-out rows" if split else "its training rows"
     where += _left_out(program, "valid" if split else "train")
     if ranks_only(program):
-        part = "valid" if split else "train"
+        part, (name, kind, classes) = "valid" if split else "train", ("rank correlation", "order", (0, 0))
         best = max(levels.ranking, key=lambda name: levels.ranking[name])
-        truth = np.asarray(columns_of(program.dataset, part)["y"]).reshape(-1).astype(int)
-        rarest = int(np.min(np.bincount(truth)[np.bincount(truth) > 0]))
+        if program.data.classifies:
+            truth = np.asarray(columns_of(program.dataset, part)["y"]).reshape(-1).astype(int)
+            rarest = int(np.min(np.bincount(truth)[np.bincount(truth) > 0]))
+            name, kind, classes = "AUC", "rank", (rarest, len(truth) - rarest)
         return Measure(
-            "AUC", "rank", [ranks(program, run, part) for run in runs],
+            name, kind, [ranks(program, run, part) for run in runs],
             [ranks(program, run, "train") for run in runs], levels.ranking[best], WORDS[best], 0.0, 0.0, 0.0,
-            levels.rows, rows, where, (rarest, len(truth) - rarest),
+            levels.rows, rows, where, classes,
         )  # fmt: skip
     classes, (name, kind) = (0, 0), ("accuracy", "accuracy") if program.data.classifies else ("R²", "r2")
     if program.dataset.task == "multilabel":
@@ -126,11 +133,13 @@ def _middle_label(program: Program) -> tuple[int, int]:
 
 
 def ranks_only(program: Program) -> bool:
-    """Return whether answers can be ranked, though by accuracy no reference beats the most frequent class."""
+    """Return whether answers can be ranked, though by accuracy or R² no reference beats a constant."""
     levels = program.data.levels
     best = max(levels.ranking.values(), default=0.0)
     tells = levels.chance is not None and levels.chance <= LUCK and best > 2 * ACCURACY_GAP
-    return program.data.classifies and tells and levels.best - levels.trivial < ACCURACY_GAP
+    if program.data.classifies:
+        return tells and levels.best - levels.trivial < ACCURACY_GAP
+    return tells and program.dataset.task == "regression" and levels.best < R2_GAP
 
 
 def measure_of_losses(program: Program, runs: Sequence[Observed]) -> Measure | None:
@@ -156,27 +165,32 @@ def measure_of_losses(program: Program, runs: Sequence[Observed]) -> Measure | N
 
 
 def ranks(program: Program, run: Observed, part: str) -> float:
-    """Return 2 AUC - 1 of a run's last outputs on a part, the mean over the classes."""
-    if run.broken:
-        return FAILED
-    truth = np.asarray(columns_of(program.dataset, part)["y"]).reshape(-1).astype(int)
-    return ranking(shares(program.runs.scorer.outputs(run.variables, part), program.runs.scorer.logits), truth, True)
+    """Return how a run's last outputs rank the answers of a part: `chance.ranking`."""
+    ranked = None if run.broken else _ranked(program, run, part)
+    return FAILED if ranked is None else ranking(*ranked, program.data.classifies)
 
 
 def beats_chance(program: Program, run: Observed) -> bool:
     """Return whether a run ranks held-out answers better than chance would, which no reference could."""
     if program.data.y is None or run.broken or program.dataset.valid is None:
         return False
-    outputs = np.asarray(program.runs.scorer.outputs(run.variables, "valid"), np.float64)
-    truth = np.asarray(program.dataset.valid["y"])
-    truth = truth.reshape(-1).astype(int) if program.data.classifies else truth.reshape(len(truth), -1)
-    scores = (
-        shares(outputs, program.runs.scorer.logits) if program.data.classifies else outputs.reshape(len(outputs), -1)
-    )
-    if not np.isfinite(outputs).all():
+    ranked = _ranked(program, run, "valid")
+    if ranked is None:
         return False
+    scores, truth = ranked
     chance = share_by_chance(Ranking(scores, truth, program.data.classifies).of, truth, 0)
     return chance is not None and chance <= SURER
+
+
+def _ranked(program: Program, run: Observed, part: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return what ranks the rows of a part, and the truth; None where outputs are not finite."""
+    scorer, truth = program.runs.scorer, np.asarray(columns_of(program.dataset, part)["y"])
+    outputs = np.asarray(scorer.outputs(run.variables, part), np.float64)
+    if not np.isfinite(outputs).all():
+        return None
+    if program.data.classifies:
+        return shares(outputs, scorer.logits), truth.reshape(-1).astype(int)
+    return outputs.reshape(len(outputs), -1), truth.reshape(len(truth), -1)
 
 
 def errors_by_row(program: Program, run: Observed, part: str, rows: np.ndarray) -> np.ndarray:

@@ -31,7 +31,8 @@ NEAR = 0.05  # of what is between a constant and a perfect output
 class Verdict(NamedTuple):
     """Whether a program learns. hopeless: the data hold nothing to learn. refused: it cannot be trained at all.
 
-    undecided: time was over before it could be said. `run` is the number of the run that shows the failure.
+    undecided: time was over before it could be said, or there are too few rows to say it. `run` is the number of the
+    run that shows the failure.
     """
 
     state: State
@@ -94,6 +95,8 @@ def _by_score(program: Program, runs: list[Observed], luck: float) -> Verdict:
     shortfall = below_linear(program, lasting, measured)
     if shortfall is not None:
         return Verdict("ill", shortfall, scores, worst)
+    if mean <= measured.trivial < 1 and not measured.whole:
+        return Verdict("undecided", _no_better(measured, mean), scores, worst)
     return Verdict("healthy", _learns(program, measured), scores)
 
 
@@ -108,7 +111,7 @@ def below_linear(program: Program, runs: Sequence[Observed], measured: Measure) 
     parts = ["train"] if program.dataset.valid is None else ["valid", "train"]
     means = {"valid": measured.held, "train": measured.own}
     linear = {"valid": program.data.levels.held_out.get("linear", -1.0), "train": measured.linear}
-    if measured.kind in ("rank", "auc") or any(granted(means[p]) > linear[p] - least for p in parts):
+    if measured.kind in ("rank", "order", "auc") or any(granted(means[p]) > linear[p] - least for p in parts):
         return None
     for part in parts:
         if part not in program.data.levels.errors:
@@ -217,6 +220,15 @@ def _some_fail(measured: Measure, lost: list[int]) -> str:
     return words
 
 
+def _no_better(measured: Measure, mean: float) -> str:
+    """Return what to say of a network below a constant, where too few rows are left to call that a failure."""
+    words = f"{_its(measured)} {measured.shown(mean):.3g} on {measured.where}, no better than a constant answer"
+    return (
+        f"{words} ({measured.shown(measured.trivial):.3g}); {measured.best_words} reaches "
+        f"{measured.shown(measured.best):.3g}, and {measured.rows} rows are too few to tell that from chance"
+    )
+
+
 def _of(lost: Sequence[int], runs: Sequence[object]) -> str:
     return f"{len(lost)} seed{'s' * (len(lost) > 1)} of {len(runs)}"
 
@@ -233,6 +245,11 @@ def _learns(program: Program, measured: Measure) -> str:
         words = f"with some seeds better than with others, {listed} on {measured.where}"
     else:
         words = f"{measured.shown(mean):.3g} on {measured.where}"
+    if measured.kind == "order":
+        return (
+            f"it ranks: {measured.name} {words}; {measured.best_words} {measured.best:.3g}. By R² no answer beats the "
+            "mean: a few huge targets decide the squared error; take their logarithm, or judge by the absolute error"
+        )
     if measured.kind == "rank":
         often = program.data.levels.trivial
         ranked = f"it ranks: {measured.name} {words}; {measured.best_words} {measured.shown(measured.best):.3g}"

@@ -116,3 +116,18 @@ class MixRows(Remedy):
         if loss is None or loss.kind not in SOFT or getattr(loss, "ignored", None) is not None:
             return None
         return with_training(config, mixup=MIXED) if "y" in program.dataset.train else None
+
+
+@remedies.register("more_patience")
+class MorePatience(Remedy):
+    """Let early stopping wait for at least 10 evaluations, and count any fall of the loss as progress."""
+
+    why = "one evaluation without progress is noise, ten are a plateau"
+
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
+        rule = config.training.early_stopping
+        if rule is None or (rule.patience >= PATIENCE and not rule.min_change):
+            return None
+        patient = dataclasses.replace(rule, patience=max(rule.patience, PATIENCE), min_change=0.0)
+        return with_training(config, early_stopping=patient)

@@ -25,6 +25,8 @@ from retrograd.network.layer import Activation
 from retrograd.network.layers.activations.leaky_relu import LeakyReLU
 from retrograd.network.layers.activations.relu import ReLU
 from retrograd.network.layers.normalisation.layer_norm import LayerNorm
+from retrograd.network.layers.pooling.global_average_pool import GlobalAveragePool
+from retrograd.network.layers.recurrent.recurrent import Recurrent
 from retrograd.network.scope import Entry
 from retrograd.training.config.config import RunConfig
 
@@ -221,3 +223,33 @@ class Normalise(Remedy):
 def _units(entry: Entry) -> float:
     units = getattr(entry.layer, "units", None)
     return float(units) if isinstance(units, int) else float("inf")
+
+
+@remedies.register("unfreeze")
+class Unfreeze(Remedy):
+    """Let all layers learn."""
+
+    why = "weights that were drawn at random and never change are no features"
+
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
+        network = tuple(dataclasses.replace(entry, frozen=False) for entry in config.network)
+        changed = dataclasses.replace(config, network=network, freeze=())
+        return None if changed == config else changed
+
+
+@remedies.register("pool_states")
+class PoolStates(Remedy):
+    """Pass on the mean of a recurrent layer's states over all steps, in place of the last state."""
+
+    why = "every step then has a delta of its own, which need not travel back through all later steps"
+    cost = 2
+
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
+        entries: list[tuple[int | None, Entry]] = []
+        for i, entry in enumerate(config.network):
+            pooled = isinstance(entry.layer, Recurrent) and entry.layer.output == "last" and len(entry.inputs or ()) < 2
+            entries.append((i, with_layer(entry, output="sequence") if pooled else entry))
+            entries += [(None, Entry(GlobalAveragePool()))] if pooled else []
+        return rearranged(config, entries) if len(entries) > len(config.network) else None

@@ -11,6 +11,7 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import Remedy, remedies, with_optimizer, with_training
 from retrograd.training.config.config import RunConfig, with_rate
 from retrograd.update.adam import Adam
+from retrograd.update.schedule import Schedule
 
 ENOUGH = 1_500  # updates in which small networks learn what they can
 MANY = 5_000  # updates after which a run says something
@@ -149,3 +150,15 @@ class UsualMomentum(Remedy):
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         high = float(getattr(config.optimizer, "momentum", 0.0) or 0.0) > USUAL_MOMENTUM
         return with_optimizer(config, momentum=USUAL_MOMENTUM) if high else None
+
+
+@remedies.register("constant_rate")
+class ConstantRate(Remedy):
+    """Keep the schedule's first rate throughout."""
+
+    why = "a schedule that ends before training does leaves no steps"
+
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
+        scheduled = isinstance(config.optimizer.learning_rate, Schedule)
+        return with_optimizer(config, learning_rate=config.optimizer.first_rate) if scheduled else None

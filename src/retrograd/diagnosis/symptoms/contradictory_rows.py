@@ -12,6 +12,7 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
 SHARE = threshold("D13", "share")
+HALF = 0.5  # of what a constant gets wrong: where no more can be mended, the contradictions outweigh the signal
 
 
 @symptoms.register(
@@ -38,12 +39,13 @@ class ContradictoryRows(Symptom):
         counts = np.zeros((len(groups), program.data.y.max() + 1))
         np.add.at(counts, (group_of_row, program.data.y), 1)
         wrong = 1 - float(counts.max(1).sum()) / len(program.data.y)
+        gain = 1 - wrong / max(1 - float(counts.sum(0).max()) / len(program.data.y), 1e-9)
         if wrong > SHARE:
             yield self.finding(
                 "data",
                 "identical inputs have different answers: at most {right:.1%} of these rows can be right",
                 Evidence("share of rows that cannot be right", wrong, SHARE),
                 values={"right": 1 - wrong},
-                severity="note",
+                severity="note" if gain > HALF else "risk",
                 confidence=0.3,
             )

@@ -1,4 +1,4 @@
-"""Validation rows that are also training rows."""
+"""Validation rows that are also training rows, and features that are the answer."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
+from retrograd.present.wording import some_of
 
 SHARE = threshold("D10", "share")
+FEWEST_ROWS, MANY_FEATURES = 20, 1_000  # in fewer rows a match is chance; more features are pixels or tokens
+ROUNDING = 1e-9  # of a correlation, in float32 of both columns
 
 
 @symptoms.register(
@@ -23,13 +26,16 @@ SHARE = threshold("D10", "share")
     ),
 )
 class Leakage(Symptom):
-    """A row that is in both parts is memorised and then counted as understood."""
+    """A row that is in both parts is memorised and then counted as understood. A feature that tells rows apart just as
+    the answers do, and no further, is another name for them, and will not be known when an answer is asked for.
+    """
 
     code = "D10"
     stage = "data"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the share of validation rows whose inputs occur in the training part."""
+        """Yield the features that are the answer, and the share of validation rows that occur in the training part."""
+        yield from self._answers(program)
         held = program.dataset.valid
         if program.data.x is None or held is None or "x" not in held:
             return
@@ -44,3 +50,32 @@ class Leakage(Symptom):
                 severity="note",
                 confidence=0.2,
             )
+
+    def _answers(self, program: Program) -> Iterator[Finding]:
+        x, y = program.data.x, program.data.y
+        if x is None or y is None or program.dataset.train["x"].ndim != 2 or not MANY_FEATURES >= x.shape[1] > 1:
+            return
+        if len(x) < FEWEST_ROWS:
+            return
+        names = program.dataset.features
+        same = [i for i, column in enumerate(x.T) if _is_answer(column, y)]
+        if same:
+            listed = some_of([names[i] if i < len(names) else str(i) for i in same], 3)
+            yield self.finding(
+                "data.features",
+                "{features} tells the answer of every row by itself: the network would copy it",
+                Evidence("features that are the answer", len(same), 0),
+                values={"features": listed},
+                severity="note",
+                confidence=0.9,
+            )
+
+
+def _is_answer(feature: np.ndarray, y: np.ndarray) -> bool:
+    """Return whether a feature takes one value for each class, or is the target but for scale and offset."""
+    if y.ndim == 1:
+        pairs = np.unique(np.column_stack([feature, y]), axis=0)
+        return len(pairs) == len(np.unique(feature)) == len(np.unique(y)) > 1
+    if y.shape[1] != 1 or not feature.std() or not y.std():
+        return False
+    return bool(1 - abs(np.corrcoef(feature, y[:, 0])[0, 1]) < ROUNDING)

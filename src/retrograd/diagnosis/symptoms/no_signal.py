@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.catalogue import threshold
+from retrograd.diagnosis.judgement.levels import FEWEST_HELD
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
 LUCK = threshold("D07", "chance")
-FEWEST = 30  # held-out rows; fewer prove nothing
 
 
 @symptoms.register(
@@ -34,7 +34,7 @@ class NoSignal(Symptom):
         if program.data.y is None or program.dataset.valid is None or program.data.badly_split:
             return
         chance = program.data.levels.chance
-        if chance is not None and chance > LUCK and program.data.levels.rows >= FEWEST:
+        if chance is not None and chance > LUCK and program.data.levels.tested >= FEWEST_HELD:
             best = {name: value for name, value in program.data.levels.held_out.items() if name != "trivial"}
             scores = ", ".join(f"{name} {value:.3g}" for name, value in best.items())
             yield self.finding(

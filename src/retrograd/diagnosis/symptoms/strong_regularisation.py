@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import jax.numpy as jnp
+import numpy as np
 
 from retrograd.base.finding import Evidence, Finding
 from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 from retrograd.update.penalties import penalise
+from retrograd.update.selection import is_weight
 
-MOST_DROPPED = threshold("S14", "dropped")
+MOST_DROPPED, MOST_DECAY = threshold("S14", "dropped"), threshold("S14", "decay")
 FEWEST_UNITS = 4  # at the usual 0.5 one pass in sixteen has no unit left
 HEAD = [{"dense": {"units": 16, "activation": "relu"}}]
 
@@ -27,15 +29,17 @@ HEAD = [{"dense": {"units": 16, "activation": "relu"}}]
 )
 class StrongRegularisation(Symptom):
     """A penalty above the loss itself pulls all weights to 0; dropout above one half, on few units, or on the output
-    hides the signal.
+    hides the signal. Weight decay in the gradient is a penalty of decay / 2 |w|^2. Decoupled from it, beside steps of
+    the learning rate's size, it leaves no weight above 1 / decay.
     """
 
     code = "S14"
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield penalties larger than the first loss, and dropout where it hurts."""
+        """Yield penalties and decays larger than the first loss, and dropout where it hurts."""
         yield from self._penalties(program)
+        yield from self._decay(program)
         for node in program.graph.nodes:
             rate = float(getattr(node.layer, "rate", 0.0) or 0.0) if node.layer.kind == "dropout" else 0.0
             if not rate or program.graph.specs is None:
@@ -63,6 +67,38 @@ class StrongRegularisation(Symptom):
                 "the penalties cost {value:.3g} at the first weights, the data {loss:.3g}",
                 Evidence("penalties / loss", value / max(loss, 1e-12), threshold("S14", "penalties")),
                 values={"value": value, "loss": loss},
+                remedies=("less_regularisation",),
+                confidence=0.75,
+            )
+
+    def _decay(self, program: Program) -> Iterator[Finding]:
+        optimizer = program.config.optimizer
+        decay, loss, variables = optimizer.weight_decay, program.start.loss, program.start.variables
+        if not decay or loss is None or variables is None or program.prepared is None:
+            return
+        if optimizer.decoupled:
+            shrunk = (
+                program.mean_rate * decay * program.prepared.steps
+            )  # a weight without gradient ends at exp(-shrunk)
+            if decay > MOST_DECAY and shrunk > 1:
+                yield self.finding(
+                    "optimizer.weight_decay",
+                    "a weight decay of {decay:g} leaves no weight above about {largest:.2g}, and some need about "
+                    "{needed:.2g}",
+                    Evidence("weight decay", decay, MOST_DECAY),
+                    values={"decay": decay, "largest": 1 / decay, "needed": 1 / MOST_DECAY},
+                    remedies=("less_regularisation",),
+                    confidence=0.8,
+                )
+            return
+        weights = [value for params in variables.params.values() for n, value in params.items() if is_weight(n, value)]
+        value = decay / 2 * float(sum(np.sum(np.square(np.asarray(weight, np.float64))) for weight in weights))
+        if value > loss:
+            yield self.finding(
+                "optimizer.weight_decay",
+                "a weight decay of {decay:g} costs {value:.3g} at the first weights, the data {loss:.3g}",
+                Evidence("decay / 2 |w|^2 / loss", value / max(loss, 1e-12), threshold("S14", "penalties")),
+                values={"decay": decay, "value": value, "loss": loss},
                 remedies=("less_regularisation",),
                 confidence=0.75,
             )

@@ -1,0 +1,58 @@
+"""Weights that end where they began."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrograd.base.finding import Evidence, Finding
+from retrograd.diagnosis.catalogue import threshold
+from retrograd.diagnosis.program import Program
+from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
+from retrograd.update.selection import is_weight
+
+MOVED = threshold("S07", "moved")
+
+
+@symptoms.register(
+    "hardly_moved",
+    examples=Examples(
+        sick=setup("halves", network=[*HEAD, {"dense": 1}], optimizer={"adadelta": 0.001}),
+        healthy=setup("halves", network=[*HEAD, {"dense": 1}]),
+        near_miss=setup("halves", network=[*HEAD, {"dense": 1}], optimizer={"adadelta": 1.0}),
+    ),
+)
+class HardlyMoved(Symptom):
+    """All updates together changed no layer's weights by more than a small part: what the network computes at the end
+    is what was drawn at the start, whatever the optimizer's name for its rate.
+
+        moved = rms(last weights - first weights) / rms(first weights), of the layer that moved farthest
+    """
+
+    code = "S07"
+    stage = "run"
+
+    def find(self, program: Program) -> Iterator[Finding]:
+        """Yield how far the layer that moved farthest went, over the whole run."""
+        run, first = program.observed, program.start.variables
+        if run is None or run.broken or first is None:
+            return
+        moved = []
+        for path, name in ((path, name) for path, params in first.params.items() for name in params):
+            start = np.asarray(first.params[path][name], np.float64)
+            if not is_weight(name, start):
+                continue
+            if not start.any():
+                return  # no measure of a way from 0
+            change = np.asarray(run.variables.params[path][name], np.float64) - start
+            moved.append(float(np.sqrt(np.mean(change**2) / np.mean(start**2))))
+        if moved and max(moved) < MOVED:
+            yield self.finding(
+                "optimizer.learning_rate",
+                "after {steps:,} updates no layer's weights have moved by more than {moved:.2g} of their size",
+                Evidence("change of the weights / their size", max(moved), MOVED),
+                values={"steps": run.steps, "moved": max(moved)},
+                remedies=("raise_rate", "more_updates", "adam"),
+                confidence=0.55,
+            )
