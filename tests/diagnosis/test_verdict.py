@@ -69,6 +69,47 @@ def test_a_bad_score_on_few_held_out_rows_is_no_failed_seed_where_the_training_r
     assert failed(found._replace(own=[1.0, 0.55, 1.0])) == [1]
 
 
+def test_seeds_that_differ_by_less_than_chance_on_their_rows_have_not_failed():
+    found = Measure("accuracy", "accuracy", [0.65, 0.567], [0.6, 0.53], 0.6, "", 0.517, 0.6, 0.521, 60, 280, "")
+    assert failed(found) == []
+    assert failed(found._replace(rows=6000, own_rows=28000)) == [1]
+
+
+@pytest.mark.parametrize(
+    ("task", "held_out", "score"),
+    [
+        ("multiclass", {"trivial": 0.37, "linear": 0.40}, 0.259),
+        ("regression", {"trivial": -0.02, "linear": 0.03}, -0.2),
+    ],
+)
+def test_a_network_below_a_constant_is_never_said_to_learn(task, held_out, score):
+    verdict = judge(program(task, held_out, held_out, 27), seeds([score] * 3, [0.9] * 3), no_signal=False)
+    assert verdict.state == "undecided"
+    assert "no better than a constant" in verdict.sentence
+
+
+def test_few_held_out_rows_leave_it_to_all_rows_whether_answers_were_shuffled():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(150, 4))
+    y = (x[:, 0] + 0.5 * rng.normal(size=150) > 0).astype(int)
+    signal = reference_levels(from_arrays(x, y, settings=DataSettings(task="binary")))
+    noise = reference_levels(from_arrays(x, rng.permutation(y), settings=DataSettings(task="binary")))
+    assert signal.rows < 30 < signal.tested == noise.tested
+    assert signal.chance < 0.01
+    assert noise.chance > 0.05
+
+
+def test_where_a_few_huge_targets_decide_every_r2_networks_are_judged_by_rank():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(400, 3))
+    y = np.exp(2.5 * x[:, :1] + 0.3 * rng.normal(size=(400, 1))) * np.where(rng.random((400, 1)) < 0.03, 1000, 1)
+    dataset = from_arrays(x, y, settings=DataSettings(task="regression"))
+    levels = reference_levels(dataset)
+    case = SimpleNamespace(data=SimpleNamespace(levels=levels, classifies=False), dataset=dataset)
+    assert max(levels.held_out.values()) < 0.1 < levels.ranking["nearest"]
+    assert ranks_only(case)
+
+
 def test_without_a_held_out_part_nothing_is_said_of_held_out_rows():
     levels = {"trivial": 0.0, "linear": 0.0, "by heart": 1.0}
     table = program("regression", levels, levels, 4, split=False, whole=True)

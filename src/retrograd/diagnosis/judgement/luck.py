@@ -35,8 +35,8 @@ def failed(measure: Measure) -> list[int]:
     found = []
     for i in range(len(measure.own)):
         short = [
-            scores[i] - floor < HALF * (top - floor) and scores[i] < top - measure.least_gap
-            for (scores, floor), top in zip(pairs, tops, strict=True)
+            scores[i] - floor < HALF * (top - floor) and _short(measure, scores[i], top, rows)
+            for (scores, floor), top, rows in zip(pairs, tops, (measure.own_rows, measure.rows), strict=True)
         ]
         misses = (
             measure.whole and measure.lags(measure.held[i], measure.best) and not measure.lags(tops[1], measure.best)
@@ -44,6 +44,11 @@ def failed(measure: Measure) -> list[int]:
         if all(short) or misses:
             found.append(i)
     return found
+
+
+def _short(measure: Measure, score: float, top: float, rows: int) -> bool:
+    """Return whether a seed's score is below another one's by more than the rows' chance; of R², by what counts."""
+    return score < top - measure.least_gap and (measure.kind == "r2" or measure.lags(score, top, rows))
 
 
 def below(errors: np.ndarray, reference: np.ndarray) -> tuple[float, bool]:

@@ -17,7 +17,7 @@ PART = 10  # the first and the last tenth of the steps are compared
 FEWEST = 2 * PART  # steps; of fewer, a tenth is not two
 
 
-def over_time(layer: str, **settings: object) -> list[dict[str, object]]:
+def over_time(layer: str, **settings: object) -> list[object]:
     """Return a network that reads 40 features as steps of a sequence."""
     pool = ["global_average_pool"] if settings.get("output") == "sequence" else []
     return [{"reshape": [40, 1]}, {layer: {"units": 4, **settings}}, *pool, {"dense": 1}]
@@ -28,16 +28,7 @@ def over_time(layer: str, **settings: object) -> list[dict[str, object]]:
     examples=Examples(
         sick=setup("halves", {"features": 40}, network=over_time("lstm")),
         healthy=setup("halves", {"features": 40}, network=over_time("lstm", forget_bias=5.0)),
-        near_miss=setup(
-            "halves",
-            {"features": 40},
-            network=[
-                {"reshape": [40, 1]},
-                {"lstm": {"units": 4, "output": "sequence"}},
-                "global_average_pool",
-                {"dense": 1},
-            ],
-        ),
+        near_miss=setup("halves", {"features": 40}, network=over_time("lstm", output="sequence")),
     ),
 )
 class ShortMemory(Symptom):

@@ -43,16 +43,17 @@ class StoppedEarly(Symptom):
         if len(losses) < 2 or not len(held) or epochs > SHARE * planned:
             return
         fall = float(1 - losses[-1] / losses[-1 - max(1, len(losses) // 4)]) if losses[-1] > 0 else 0.0
-        if fall > FALLING and held[-1] <= np.min(held) * (1 + FALLING):
+        lowest = float(np.min(held))
+        # a loss that ends at its lowest value has fallen, by less than `min_change`
+        if held[-1] == lowest or (fall > FALLING and held[-1] <= lowest * (1 + FALLING)):
             yield self.finding(
                 "training.early_stopping",
-                "training was stopped after {epochs} of {planned} epochs, though the loss still fell by {fall:.0%} in "
-                "the last quarter of them: patience {patience}, min_change {change:g}",
+                "training was stopped after {epochs} of {planned} epochs, though the loss was still falling: patience "
+                "{patience}, min_change {change:g}",
                 Evidence("share of the epochs that were trained", epochs / planned, SHARE),
                 values={
                     "epochs": epochs,
                     "planned": planned,
-                    "fall": fall,
                     "patience": rule.patience,
                     "change": rule.min_change,
                 },
