@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "retrograd"
 FLOORS = [
-    "base", "present", "data", "native", "network", "propagation", "checking", "update", "record", "report", "training", "diagnosis",
+    "base", "present", "data", "native", "distributed", "network", "propagation", "checking", "update", "record", "report", "training", "diagnosis",
     "repairs", "tuning", "estimator", "sklearn", "tracing", "explanation", "ship", "interop", "torch", "studio", "app", "__main__",
 ]  # fmt: skip
 ROOMS = {  # of a floor or of a room, lowest first; a kind's settings belong to the lowest, wherever they lie

@@ -12,6 +12,7 @@ import reference
 ROOT = Path(__file__).parents[2]
 GUIDES = [
     "resume.md",
+    "distributed.md",
     "large-data.md",
     "edge.md",
     "prune.md",

@@ -22,6 +22,7 @@ from retrograd.explanation.nodes import Inspector
 from retrograd.explanation.page import as_html
 from retrograd.explanation.risks import beside, quick_findings
 from retrograd.explanation.settings import Reader
+from retrograd.explanation.sharing import sharing_of
 from retrograd.explanation.text import as_text
 from retrograd.explanation.totals import totals_of
 from retrograd.native.library import kernels
@@ -99,6 +100,7 @@ def explain(
         totals=totals_of(prepared, nodes, variables, specs, measure),
         risks=tuple(beside(noticed, prepared.network.by_name, [fact.path for fact in settings])),
         notes=tuple(prepared.dataset.notes),
+        sharing=sharing_of(prepared, variables),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from retrograd.explanation.nodes import NodeFacts
 from retrograd.explanation.risks import Risk
 from retrograd.explanation.settings import SettingFacts
+from retrograd.explanation.sharing import Sharing
 from retrograd.explanation.totals import Totals
 
 
@@ -37,6 +38,7 @@ class RunFacts:
     totals: Totals
     risks: tuple[Risk, ...]
     notes: tuple[str, ...]
+    sharing: tuple[Sharing, ...] = ()
 
     def at(self, node: str = "", setting: str = "") -> tuple[Risk, ...]:
         """Return what looks risky about a node or a setting."""

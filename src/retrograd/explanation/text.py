@@ -8,6 +8,7 @@ from typing import Any
 from retrograd.explanation.facts import RunFacts
 from retrograd.explanation.risks import Risk
 from retrograd.explanation.settings import reason
+from retrograd.explanation.sharing import Sharing
 from retrograd.explanation.totals import Totals
 from retrograd.present.numbers import count, duration, size
 from retrograd.present.text import wrapped
@@ -146,8 +147,16 @@ def totals(made: RunFacts) -> Iterator[str]:
     rows += [("memory", memory_words(t)), ("step", f"{t.batch_size:,} rows, {t.steps_per_epoch:,} steps an epoch")]
     if t.seconds_per_step is not None:
         rows += [("time", f"{time_words(t)} (measured)")]
+    rows += [(f"{s.devices} devices", sharing_words(s)) for s in made.sharing]
     for label, text in rows:
         yield from wrapped(f"{label:<11}{text}", "  ", 13)
+
+
+def sharing_words(s: Sharing) -> str:
+    """Return what each of several devices holds, and what travels."""
+    cut = f"; {s.cut / s.parameters:.0%} of the parameters are cut" if s.cut else ""
+    held = f"parameters {size(s.parameter_bytes)}, optimizer {size(s.optimizer_bytes)} each"
+    return f"{held}, {size(s.wire_bytes)} on the wire a step{cut}"
 
 
 def time_words(t: Totals) -> str:

@@ -15,6 +15,7 @@ from retrograd.base.errors import ModelFileError, RetrogradWarning
 from retrograd.record.checkpoint import Checkpoint, checkpoint_paths, read_checkpoint
 from retrograd.record.events import Epoch, Event, Health, Intervention
 from retrograd.record.logs.log import Mark
+from retrograd.record.run import RunFolder
 from retrograd.record.sealed import NewerFormatError
 from retrograd.record.writer import RunWriter
 from retrograd.training.config.config import plain_config, portable
@@ -96,7 +97,12 @@ def newest(place: RunWriter) -> Point:
     return Point(place.beginning())
 
 
-def _point(place: RunWriter, path: Path) -> Point:
+def point_at(run: RunFolder, path: str, size: int) -> Point:
+    """Return the checkpoint that another process has chosen, which writes the run; of no path, the beginning."""
+    return _point(run, Path(path)) if path else Point(size)
+
+
+def _point(place: RunFolder, path: Path) -> Point:
     checkpoint = read_checkpoint(path)
     try:
         facts: Facts = _facts().validate_python(checkpoint.facts)  # texts become the numbers that JSON does not have
@@ -104,7 +110,7 @@ def _point(place: RunWriter, path: Path) -> Point:
         first = error.errors(include_url=False)[0]
         message = f"damaged: {'.'.join(map(str, first['loc']))} of its facts: {first['msg']}"
         raise ModelFileError(message, where=str(path)) from None
-    if not place.holds(facts.events):
+    if isinstance(place, RunWriter) and not place.holds(facts.events):
         raise ModelFileError("the events before it are not those of the run any more", where=str(path))
     events = tuple(place.events(facts.events.size))
     history = tuple(event for event in events if isinstance(event, Epoch))

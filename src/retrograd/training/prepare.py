@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from retrograd.base.errors import ConfigError, ModelFileError, Problem, Retrogra
 from retrograd.base.memory import available_bytes, check_device, out_of_memory
 from retrograd.data.cells.floats import reading_in
 from retrograd.data.dataset import Dataset, load
+from retrograd.distributed.settings import Distributed
+from retrograd.distributed.team import ALONE, Team
 from retrograd.network.layer import Spec
 from retrograd.network.network import Network, Variables, take
 from retrograd.network.precision import computing_in, in_precision
@@ -46,6 +48,7 @@ class Prepared:
     network: Network
     objectives: tuple[Objective, ...]
     start: WarmStart | None = None
+    team: Team = ALONE
 
     def first(self, seed: int | None = None) -> Variables:
         """Return the weights with which training begins: those of another run, or drawn from the (or another) seed."""
@@ -91,15 +94,23 @@ class Prepared:
             config.training.precision,
             config.freeze,
             config.training.mixing,
+            self.team.layout,
         )
 
-    def evaluator(self, members: int = 1) -> Evaluator:
+    def evaluator(self, members: int = 1, team: Team = ALONE) -> Evaluator:
         """Return what measures weights between the epochs, or those of several members together."""
         precision = self.config.training.precision
-        return Evaluator(self.network, self.objectives, self.dataset.preprocessing, precision, members)
+        return Evaluator(self.network, self.objectives, self.dataset.preprocessing, precision, members, team)
 
 
-def prepare(config: RunConfig, dataset: Dataset | None = None, runs: str | Path | None = "runs") -> Prepared:
+def alone(settings: Distributed | None) -> Team:
+    """Return the team of a process that joins no others, whatever a configuration says."""
+    return ALONE
+
+
+def prepare(
+    config: RunConfig, dataset: Dataset | None = None, runs: str | Path | None = "runs", team: Team = ALONE
+) -> Prepared:
     """Return the run with its data loaded, its network built and its shapes checked.
 
     `runs` is where the run lies that `training.start` names; with None its weights are left to `with_first_weights`.
@@ -115,7 +126,7 @@ def prepare(config: RunConfig, dataset: Dataset | None = None, runs: str | Path 
         with reading_in(config.training.precision):
             dataset = load(config.data)
     network, objectives = config.build(dataset.sizes, dataset.task, tuple(dataset.train))
-    prepared = Prepared(config.filled(network, dataset.task), dataset, network, tuple(objectives))
+    prepared = Prepared(config.filled(network, dataset.task), dataset, network, tuple(objectives), team=team)
     check_accumulation(prepared)
     check_ensemble(prepared)
     try:
@@ -157,18 +168,26 @@ def with_own_start(config: RunConfig, run: Path) -> RunConfig:
 
 
 def prepare_file(
-    path: Path, changes: Sequence[str] = (), learning_rate: float | None = None, runs: str | Path | None = "runs"
+    path: Path,
+    changes: Sequence[str] = (),
+    learning_rate: float | None = None,
+    runs: str | Path | None = "runs",
+    joins: Callable[[Distributed | None], Team] = alone,
 ) -> Prepared:
-    """Return the run that a YAML file describes (see `prepare`); what is wrong is told with file and line."""
+    """Return the run that a YAML file describes (see `prepare`); what is wrong is told with file and line.
+
+    `joins` brings it together with other processes, before anything is computed.
+    """
     document = document_with(changes, read_document(path))
     config = with_rate(config_in(path.parent, document), learning_rate)
     try:
+        team = joins(config.distributed)
         with reading_in(config.training.precision):
             dataset = None if config.data is None else load(config.data)
     except ConfigError as error:
         raise document.located(error) from error
     try:
-        return prepare(config, dataset, runs)
+        return prepare(config, dataset, runs, team)
     except RetrogradError as error:
         raise document.located(error) from error
 
@@ -197,6 +216,10 @@ def check_ensemble(prepared: Prepared) -> None:
     if prepared.config.training.ensemble == 1:
         return
     where, task = "training.ensemble", prepared.dataset.task
+    if prepared.team is not ALONE:
+        raise ConfigError(
+            "an ensemble is trained by one process on one device", where=where, cure="leave one of both out"
+        )
     if len(prepared.objectives) > 1 or "." in prepared.objectives[0].inputs[0]:
         raise ConfigError("an ensemble answers with one output, under one loss", where=where, cure="leave it out")
     if task in ("detection", "next_token", "answer"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from retrograd.base.memory import memory_told
 from retrograd.data.cells.floats import reading_in
 from retrograd.data.dataset import Dataset
 from retrograd.data.settings import DataSettings
+from retrograd.distributed.join import join, taking_part
 from retrograd.native.library import kernels
 from retrograd.record.checkpoint import forget_checkpoints
 from retrograd.record.events import INTERRUPTED, Note, Resumed, Started
@@ -30,23 +31,22 @@ from retrograd.record.model import load_model
 from retrograd.record.run import RunFolder
 from retrograd.record.runs import LAST, find_run, latest, list_runs
 from retrograd.record.writer import RunWriter
-from retrograd.training.checkpoints import Point, newest
+from retrograd.training.checkpoints import Point, newest, point_at
 from retrograd.training.config.config import RunConfig, config_of, plain_config, portable
+from retrograd.training.crew import followed
+from retrograd.training.finished import Run
 from retrograd.training.fit import dataset_of
 from retrograd.training.interrupts import interruptible
 from retrograd.training.loop.course import reads_in_blocks
 from retrograd.training.loop.loop import Watcher
 from retrograd.training.prepare import Prepared, prepare, with_first_weights, with_own_start, with_start
 from retrograd.training.progress import Lines
-from retrograd.training.run import Live, Run, begin, silent, train_into, wishes
+from retrograd.training.run import Live, begin, silent, train_into, wishes
+from retrograd.training.sameness import agree, differences, flat, may_differ
 from retrograd.training.surroundings import surroundings
 from retrograd.training.use.predict import locate
 
 EPOCHS, EXTEND = "training.epochs", "--extend N gives a run more epochs"
-# What may change between a run and its continuation: where things lie (a start is copied), and what changes no number.
-FREE = ("name", "data.path", "data.valid_path", "data.test_path", "data.text.tokenizer", "data.cache", "data.max_bytes",
-        "training.checkpoint.seconds", "training.checkpoint.keep", "training.time_limit", "training.check",
-        "training.start")  # fmt: skip
 
 
 def resume(
@@ -75,18 +75,19 @@ def resume(
     Raises:  UsageError for a run that has ended (without `epochs`); DataError, ConfigError or ModelFileError where
              data, settings or network are not the run's; RunInUseError while another process writes to it
     """
-    folder = RunFolder.open(run.folder) if isinstance(run, Run) else find_run(Path(root), str(run))
-    config = stored_config(folder)
-    if epochs is not None:
-        config = dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=epochs))
-    if dataset is None and x is not None:
-        with reading_in(config.training.precision):
-            dataset = dataset_of(x, y, target, valid, data or DataSettings())
-    elif isinstance(run, Run):
-        dataset = dataset or run.dataset
-    prepared = prepare_again(folder, config, dataset)
-    shown = (Lines(config.training.epochs),) if progress else ()
-    return resume_prepared(folder, prepared, extends=epochs is not None, watchers=(*shown, *watchers))
+    with taking_part():
+        folder = RunFolder.open(run.folder) if isinstance(run, Run) else find_run(Path(root), str(run))
+        config = stored_config(folder)
+        if epochs is not None:
+            config = dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=epochs))
+        if dataset is None and x is not None:
+            with reading_in(config.training.precision):
+                dataset = dataset_of(x, y, target, valid, data or DataSettings())
+        elif isinstance(run, Run):
+            dataset = dataset or run.dataset
+        prepared = prepare_again(folder, config, dataset)
+        shown = (Lines(config.training.epochs),) if progress else ()
+        return resume_prepared(folder, prepared, extends=epochs is not None, watchers=(*shown, *watchers))
 
 
 def stored_config(run: RunFolder) -> RunConfig:
@@ -103,7 +104,7 @@ def prepare_again(run: RunFolder, config: RunConfig, dataset: Dataset | None = N
         cure = "give them again in Python: rg.resume(run, x, y)"
         message = "the run's data came from a program, and are not in its folder"
         raise UsageError(message, where=str(run.path), cure=cure)
-    return prepare(with_start(config, None), dataset)
+    return prepare(with_start(config, None), dataset, team=join(config.distributed))
 
 
 def resume_prepared(
@@ -122,7 +123,12 @@ def resume_prepared(
     `extends`: it may have ended, and have more epochs now. `started` is called once before the first step. `readings`
     counts for a run of which nothing was recorded yet; else they are taken if they were.
     """
-    prepared = begun_alike(run, prepared)
+    prepared, team = begun_alike(run, prepared), prepared.team
+    agree(prepared)
+    if not team.leads:
+        return followed(
+            prepared, started, returns_when_interrupted, lambda: point_at(run, *team.first("checkpoint", None))
+        )
     wanted = prepared.config.training.native_kernels
     with kernels(wanted), memory_told(), interruptible() as interrupts, RunWriter.resume(run.path) as place:
         refuse_ended(place, prepared, extends)
@@ -130,6 +136,7 @@ def resume_prepared(
         refuse_other_data(place, begun, prepared)
         refuse_other_settings(place.path / CONFIG, plain_config(stored_config(place)), prepared, extends)
         point = newest(place)
+        prepared.team.first("checkpoint", (str(point.path or ""), point.size))
         if point.path is not None:
             refuse_other_settings(point.path, point.config, prepared, extends=True)  # it may be so already
             refuse_other_order(point, prepared)
@@ -202,12 +209,11 @@ def refuse_other_data(place: RunFolder, begun: Started | None, prepared: Prepare
 
 def refuse_other_settings(where: Path, settings: Mapping[str, Any], prepared: Prepared, extends: bool) -> None:
     """Raise ConfigError naming each setting that is not as it was, and may not change in the middle of a run."""
-    free = (*FREE, EPOCHS) if extends else FREE
     changed = differences(flat(settings), flat(plain_config(portable(prepared.config))))
     problems = [
         Problem(name, f"{was} in {where}, {is_now} here", EXTEND if name == EPOCHS else "")
         for name, was, is_now in changed
-        if name not in free
+        if not (may_differ(name) or (extends and name == EPOCHS))
     ]
     if problems:
         last = problems.pop()
@@ -235,25 +241,6 @@ def refuse_other_order(point: Point, prepared: Prepared) -> None:
         raise ResourceError(message, where="order of the rows", cure=cure)
 
 
-def differences(was: Mapping[str, Any], is_now: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield the name of each value that differs between two mappings, and both values in words."""
-    for name in sorted({*was, *is_now}):
-        values = [str(side[name]) if name in side else "not set" for side in (was, is_now)]
-        if values[0] != values[1]:
-            yield name, values[0], values[1]
-
-
-def flat(settings: Any, path: str = "") -> dict[str, Any]:
-    """Return nested settings by their paths, as `training.epochs`."""
-    if isinstance(settings, Mapping):
-        items = [(str(key), value) for key, value in settings.items()]
-    elif isinstance(settings, (list, tuple)):
-        items = [(str(number), value) for number, value in enumerate(settings)]
-    else:
-        return {path: settings}
-    return {name: leaf for key, value in items for name, leaf in flat(value, f"{path}.{key}" if path else key).items()}
-
-
 # ---------------------------------------------------------------------------------------------------------- by itself
 
 
@@ -268,7 +255,7 @@ def unfinished(root: Path, prepared: Prepared) -> RunFolder | None:
             stored = flat(plain_config(stored_config(run)))
         except RetrogradError:  # a neighbour's configuration is damaged, or may not be read
             continue
-        if all(name in FREE for name, *_ in differences(stored, wanted)) and same_start(run, prepared, root):
+        if all(may_differ(name) for name, *_ in differences(stored, wanted)) and same_start(run, prepared, root):
             return run if summary.stop_reason in (None, *INTERRUPTED) else None
     return None
 

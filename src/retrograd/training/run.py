@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from retrograd.base.document import Document, write_document
 from retrograd.base.errors import NonFiniteError
 from retrograd.base.memory import memory_told
 from retrograd.data.dataset import Dataset
+from retrograd.distributed.join import join, taking_part
 from retrograd.native.library import kernels
-from retrograd.record.events import Epoch, Intervention, Note, Phase, Progress, Started
+from retrograd.record.events import Note, Phase, Progress, Started
 from retrograd.record.layout import START
 from retrograd.record.writer import RunWriter
 from retrograd.training.checkpoints import Checkpoints, Point
@@ -27,8 +26,10 @@ from retrograd.training.config.config import (
     portable,
     read_config,
 )
+from retrograd.training.crew import followed, leave_training, scorer, together
 from retrograd.training.ending import end, own_files, save, trained
 from retrograd.training.ensemble import further_members
+from retrograd.training.finished import Run as Run
 from retrograd.training.gradients import check_prepared, refuse_wrong
 from retrograd.training.interrupts import Interrupts, interruptible
 from retrograd.training.loop.health import HealthWatch, sentence
@@ -36,55 +37,16 @@ from retrograd.training.loop.keeping import Keeper
 from retrograd.training.loop.loop import Loop, Watcher
 from retrograd.training.loop.pulse import Pulse
 from retrograd.training.loop.saver import Saver
-from retrograd.training.loop.stop import Stop
 from retrograd.training.plane import PlaneSampler, may_sample
-from retrograd.training.prepare import PARTS, Prepared, prepare
+from retrograd.training.prepare import Prepared, prepare
+from retrograd.training.sameness import agree
 from retrograd.training.surroundings import number_flags
-from retrograd.training.use.predict import Model
 
 Live = Callable[[Phase | Progress], object]
 
 
 def silent(event: Phase | Progress) -> None:
     """Say nothing."""
-
-
-@dataclass(frozen=True, repr=False)
-class Run:
-    """A finished run: its folder, the model with the best weights, the epochs, why it stopped, and the scores."""
-
-    folder: Path
-    model: Model
-    dataset: Dataset
-    history: tuple[Epoch, ...]
-    stop: Stop
-    best_epoch: int | None
-    scores: Mapping[str, Mapping[str, float]]  # part -> metric -> value
-    interventions: tuple[Intervention, ...] = ()  # what the guard did
-    health: str = ""  # the last readings in words
-
-    def __repr__(self) -> str:
-        part = next((part for part in reversed(PARTS) if part in self.scores), "train")
-        scores = ", ".join(f"{name} {value:.4g}" for name, value in list(self.scores.get(part, {}).items())[:2])
-        best = "the first weights" if self.best_epoch is None else f"best epoch {self.best_epoch}"
-        config = self.model.config
-        return (
-            f"<Run {config.name}: {self.dataset.task}, {part} {scores}; {self.stop.reason} after {len(self.history)}"
-            f" epochs, {best}; {self.folder}>"
-        )
-
-    def predict(self, data: Any) -> np.ndarray:
-        """Return a label or value for each new row (see Model.predict)."""
-        predicted: np.ndarray = self.model.predict(data)
-        return predicted
-
-    def predict_proba(self, data: Any) -> np.ndarray:
-        """Return the probability of each class [rows, classes] (see Model.predict_proba)."""
-        return self.model.predict_proba(data)
-
-    def evaluate(self, data: Any, y: Any = None) -> dict[str, float]:
-        """Return loss and metrics on rows with targets, or on rows x and targets y."""
-        return self.model.evaluate(data, y)
 
 
 def train(
@@ -107,9 +69,11 @@ def train(
              KeyboardInterrupt (Ctrl-C) or SystemExit (SIGTERM, a closed terminal), once everything is saved.
              ResourceError when the run had to be saved elsewhere, because its folder was deleted, say.
     """
-    prepared = prepare(as_config(config), dataset, root)
-    return train_prepared(prepared, root=root, folder=folder, overwrite=overwrite, watchers=watchers, started=started,
-                          readings=readings)  # fmt: skip
+    with taking_part():
+        config = as_config(config)
+        prepared = prepare(config, dataset, root, join(config.distributed))
+        return train_prepared(prepared, root=root, folder=folder, overwrite=overwrite, watchers=watchers,
+                              started=started, readings=readings)  # fmt: skip
 
 
 def train_prepared(
@@ -129,6 +93,9 @@ def train_prepared(
     `live` hears what the process does, and its progress between the ends of epochs.
     """
     config = prepared.config
+    agree(prepared)
+    if not prepared.team.leads:
+        return followed(prepared, started, returns_when_interrupted)
     notes = tuple(gradients_checked(prepared))
     chosen = kernels(config.training.native_kernels)
     with chosen, memory_told(), interruptible() as interrupts, writer(config.name, root, folder, overwrite) as place:
@@ -208,8 +175,9 @@ def train_into(
 ) -> Run:
     """Train a run whose beginning is recorded, or from a point where it stood, and save what comes of it."""
     config, dataset, saved = prepared.config, prepared.dataset, point.saved if point else None
+    team = prepared.team
+    team.first("run", str(place.path.absolute()))
     evaluator = prepared.evaluator()
-    part = prepared.measured_part
 
     def tell(event: Phase | Progress) -> None:
         place.keep(event)
@@ -217,7 +185,6 @@ def train_into(
 
     pulse = Pulse(tell)
     pulse.enter("compiling")
-    measured = getattr(dataset, part)
     first = prepared.first()
     stepper = prepared.stepper()
     watch = HealthWatch(prepared.steps, place.keep) if readings else None
@@ -227,22 +194,27 @@ def train_into(
         watch.restore(point.health)
     if sampler and saved:
         sampler.restore(saved.arrays)
-    looks = [look for look in (watch, sampler) if look is not None]
+    looks = [look for look in (watch, sampler) if look is not None and not team.cuts]
     kept = config.training.checkpoint
-    with Saver(Checkpoints(place, prepared, sampler), kept.seconds, saved.seconds if saved else 0.0) as saver:
+    keeper = Keeper(lambda variables, best: save(trained(prepared, variables, best.metrics), place))
+    with Saver(
+        Checkpoints(place, prepared, sampler), kept.seconds, saved.seconds if saved else 0.0, **together(team)
+    ) as saver:
         fitted = Loop(
             stepper,
             config.training,
             dataset.train,
-            score=lambda variables: {part: evaluator.scores(variables, measured)},
+            score=scorer(prepared),
             held_out=dataset.valid is not None,
             valid_rows=dataset.rows.get("valid", 0),
             watchers=(place.keep, *watchers),
-            asked_to_stop=asked,
+            asked_to_stop=team.wishes(asked),
             announce=place.keep,
+            clock=team.clock,
+            team=team,
             pulse=pulse,
             look=(lambda *state: [look(*state) for look in looks]) if looks else None,
-            keep=Keeper(lambda variables, best: save(trained(prepared, variables, best.metrics), place)),
+            keep=keeper if team.size == 1 else None,  # checkpoints hold them too
             save=saver if kept.keep else None,
         ).run(first, saved)
     fitted, members = further_members(prepared, fitted, place.keep, asked)
@@ -252,6 +224,7 @@ def train_into(
         raise NonFiniteError([p._replace(cure=f"{p.cure}; run folder: {ended.folder}") for p in fitted.error.problems])
     if ended.error:
         raise ended.error
+    leave_training(team)
     health = sentence(watch.last) if watch else ""
     best = fitted.best.epoch if fitted.best else None
     return Run(

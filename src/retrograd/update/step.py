@@ -17,6 +17,7 @@ from jax.typing import ArrayLike
 
 from retrograd.base.compilation.programs import Program
 from retrograd.base.compilation.scalars import closed, opened
+from retrograd.distributed.layout import Layout
 from retrograd.native.library import kernels
 from retrograd.network.fuse import fuse
 from retrograd.network.layer import Context, Layer, Params
@@ -66,6 +67,7 @@ class Stepper:
     `gradient_norm` is reported on request: on large networks it costs 5 to 8 % of the step. Of the precisions bfloat16
     is the step's own matter; float64 is the caller's, who gives float64 arrays (`computing_in`). `freeze` are patterns
     of parameters that stay as they are, beside those of frozen nodes; `mixing` changes the batch before the pass.
+    A `layout` cuts batch and state among several devices.
 
     Shapes:  `single` takes a batch, `many` the whole columns and the row numbers of each minibatch [steps, batch].
     """
@@ -81,13 +83,14 @@ class Stepper:
         precision: Precision = "float32",
         freeze: Sequence[str] = (),
         mixing: Mixing | None = None,
+        layout: Layout | None = None,
     ) -> None:
         self.network, self.objectives, self.penalties = network, tuple(objectives), tuple(penalties)
         self.computed = in_bfloat16(network) if precision == "bfloat16" else network
         self.fused = fuse(self.computed, keep=[each for objective in objectives for each in objective.inputs])
         self.optimizer = optimizer
         self.gradient_norm, self.total_steps, self.precision = gradient_norm, total_steps, precision
-        self.freeze, self.mixing = tuple(freeze), mixing
+        self.freeze, self.mixing, self.layout = tuple(freeze), mixing, layout
         optimizer.build(total_steps)  # an error comes now, not in the first step
         self.single = Program(Stepper.step, self, donate=(0,))
         self.many = Program(Stepper._many, self, donate=(0,))
@@ -131,12 +134,21 @@ class Stepper:
             self.precision,
             self.freeze,
             self.mixing,
+            self.layout,
         )
 
     def with_optimizer(self, optimizer: Optimizer) -> Stepper:
         """Return the step with another schedule, clipping or decay of the same optimiser; its state stays valid."""
+        return self._with(optimizer, self.layout)
+
+    @cached_property
+    def alone(self) -> Stepper:
+        """The same step on one device, for what a process computes by itself."""
+        return self if self.layout is None else self._with(self.optimizer, None)
+
+    def _with(self, optimizer: Optimizer, layout: Layout | None) -> Stepper:
         settings = (self.penalties, self.total_steps, self.gradient_norm, self.precision, self.freeze, self.mixing)
-        return Stepper(self.network, self.objectives, optimizer, *settings)
+        return Stepper(self.network, self.objectives, optimizer, *settings, layout)
 
     def with_rates_times(self, factor: float) -> Stepper:
         """Return the same step, not compiled again, with every learning rate multiplied by a factor."""
@@ -156,10 +168,14 @@ class Stepper:
 
     def step(self, train: TrainState, batch: Mapping[str, Any]) -> tuple[TrainState, Outcome]:
         """Return the state after one step, and what it reports. Pure; `single` is its compiled form."""
+        if self.layout is not None:
+            batch = self.layout.spreads(batch)
         result = self.evaluate(train, batch, self.fused)
         grads = self.trained(result.grads)
         params, moments = apply_gradients(self.chain, train.params, grads, train.optimizer, train.rate_factor)
         after = train._replace(params=params, state=result.state, optimizer=moments, step=train.step + 1)
+        if self.layout is not None:
+            after = self.layout.keeps(after)
         norm = optax.tree.norm(grads) if self.gradient_norm else None
         return after, Outcome(result.loss, self.rate(train.step) * train.rate_factor, norm)
 
@@ -185,7 +201,7 @@ class Stepper:
     def cost(self, train: TrainState, batch: Mapping[str, Any]) -> Cost:
         """Return what the step costs, counted once: XLA's formulas tell what they do, native kernels do not."""
         with kernels(False):
-            cost: Cost = Program(Stepper.step, self).remembered(_cost, train, batch)
+            cost: Cost = Program(Stepper.step, self.alone).remembered(_cost, train, batch)
             return cost
 
     def steps_per_dispatch(self, train: TrainState, batch: Mapping[str, Any]) -> int:

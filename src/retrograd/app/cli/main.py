@@ -23,6 +23,7 @@ from retrograd.base.plain_text import plain_streams
 
 VERBS = {
     "train": "train a network from a configuration or a table alone",
+    "launch": "train in several processes, on one machine",
     "trace": "show every number of one training step",
     "diagnose": "say whether a network learns, and if not, why",
     "repair": "try remedies and keep those that measure better",

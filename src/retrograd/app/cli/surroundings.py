@@ -12,10 +12,14 @@ from retrograd.network.own_layers import load_layers
 from retrograd.training.prepare import Prepared, nbytes
 
 
-def settle(own_layers: Sequence[Path] | None = None) -> None:
-    """Keep compiled programs in the user's cache folder, and freed memory in the process; run the user's layers."""
+def settle(own_layers: Sequence[Path] | None = None, finds_device: bool = True) -> None:
+    """Keep compiled programs in the user's cache folder, and freed memory in the process; run the user's layers.
+
+    Who joins other processes has them `finds_device` later: JAX must not look for its devices before.
+    """
     allocator.tune()
-    check_device()
+    if finds_device:
+        check_device()
     keep_compiled()
     for file in own_layers or ():
         load_layers(file)

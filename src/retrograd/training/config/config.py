@@ -23,6 +23,7 @@ from retrograd.base.schema import (
 from retrograd.data.cells.vocabulary import PADDING
 from retrograd.data.read.json_files import holds_rows
 from retrograd.data.settings import DataSettings
+from retrograd.distributed.settings import Distributed
 from retrograd.network.blocks import blocks
 from retrograd.network.entries import Entries, entry_definition
 from retrograd.network.initializers import initializers
@@ -153,6 +154,13 @@ class RunConfig(Settings):
         Words(
             "what `retrograd tune` tries: settings by the paths of --set, and method, metric, seeds, trials, seed",
             why="none: `retrograd tune` then finds the learning rate",
+        ),
+    ] = None
+    distributed: Annotated[
+        Distributed | None,
+        Words(
+            "training in several processes and on several devices",
+            why="none: this process and one device, unless `retrograd launch` starts several",
         ),
     ] = None
     name: Annotated[str, Words("name of the run, and part of its folder's name")] = "run"

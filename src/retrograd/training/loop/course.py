@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from retrograd.data.batches import EpochOrder, block_order, epoch_order
 from retrograd.data.mapped_columns import exceeds_page_cache, is_mapped
 from retrograd.data.prefetch import ahead, is_streamed
+from retrograd.distributed.team import ALONE, Team
 from retrograd.network.precision import in_precision
 from retrograd.training.config.settings import TrainingSettings
 from retrograd.update.step import Stepper, TrainState
@@ -38,9 +38,14 @@ class Course:
     """
 
     def __init__(
-        self, stepper: Stepper, settings: TrainingSettings, columns: Mapping[str, Any], held_out: bool
+        self,
+        stepper: Stepper,
+        settings: TrainingSettings,
+        columns: Mapping[str, Any],
+        held_out: bool,
+        team: Team = ALONE,
     ) -> None:
-        self.settings = settings
+        self.settings, self.team = settings, team
         self.columns = in_precision(dict(columns), settings.precision)
         self.rows = len(next(iter(self.columns.values())))
         self.batch_size = settings.batch_rows(self.rows)
@@ -62,7 +67,7 @@ class Course:
         if is_streamed(self.columns):
             self.per_dispatch = 1
         if self.per_dispatch > 1 and not is_mapped(self.columns):  # minibatches are gathered on the device
-            self.on_device = {name: jnp.asarray(column) for name, column in self.columns.items()}
+            self.on_device = self.team.on_device(self.columns)
 
     @property
     def group(self) -> int:
@@ -92,13 +97,16 @@ class Course:
 
     def _portion(self, order: np.ndarray) -> Any:
         if order.ndim == 1:
-            return self.batch(order)
+            return self.team.batch(self.columns, order)
         if not is_mapped(self.columns):
             return Window(self.on_device, order)
-        return Window(self.batch(order.ravel()), np.arange(order.size, dtype=order.dtype).reshape(order.shape))
+        return Window(
+            self.team.on_device(self.batch(order.ravel())),
+            np.arange(order.size, dtype=order.dtype).reshape(order.shape),
+        )
 
     def batch(self, chosen: np.ndarray) -> dict[str, Any]:
-        """Return the minibatch of some row numbers."""
+        """Return the whole minibatch of some row numbers."""
         return {name: column[chosen] for name, column in self.columns.items()}
 
     def batches(self, stretch: Sequence[np.ndarray], steps: range) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ import numpy as np
 
 from retrograd.base.compilation.programs import Program
 from retrograd.base.errors import Problem
+from retrograd.distributed.team import ALONE, Team
 from retrograd.network.network import Variables, own_params, take
 from retrograd.network.scope import Node
 from retrograd.propagation.readings import acts_by_element, derivative, steepest
@@ -65,11 +67,12 @@ class GuardedSteps:
         asked_to_stop: Callable[[], str | None],
         interrupted: Callable[[TrainState], object],
         pulse: Pulse | None = None,
+        team: Team = ALONE,
     ) -> None:
         self.stepper, self.course, self.guard, self.rates = stepper, course, guard, rates
         self.recorded, self.asked_to_stop, self.interrupted = recorded, asked_to_stop, interrupted
-        self.pulse = pulse
-        self.gauge = Gauge(stepper)
+        self.pulse, self.team = pulse, team
+        self.gauge = Gauge(stepper.alone)
         self.first: Variables  # with which the run began
 
     def run(
@@ -83,6 +86,7 @@ class GuardedSteps:
             if len(outcome.loss) < step_count(stretch):
                 self.interrupted(before)
             trouble = self._trouble(before, train, np.asarray(outcome.loss), stretch)
+            self.team.meet(f"step {int(train.step)}, losses {crc32(outcome.loss):08x}, {trouble or 'sound'}")
             if trouble is None:
                 return train, outcome, None
             rescue = self._rescue(before, trouble, stretch)
@@ -116,7 +120,8 @@ class GuardedSteps:
         sound = after[:3] if self.guard.mode == "repair" else after.params  # who goes back needs sound moments too
         if not (np.isfinite(losses).all() and all_finite(sound)):
             batches = (self.course.batch(chosen) for chosen in minibatches(stretch))
-            return Trouble("non-finite", find_nonfinite(self.stepper, copied(before), batches))
+            whole = self.team.whole(copied(before))
+            return Trouble("non-finite", find_nonfinite(self.stepper.alone, whole, batches))
         columns = self.course.columns
         rows = np.array([rows_there(columns, chosen) for chosen in islice(minibatches(stretch), len(losses))])
         reason = self.guard.judged(losses, rows, int(before.step), self._compared(after, stretch))
@@ -132,17 +137,20 @@ class GuardedSteps:
 
     def _compared(self, train: TrainState, stretch: Sequence[np.ndarray]) -> Compared:
         """Return what the guard may ask: of the first weights on rows of a stretch, and of the weights after it."""
-        first = train._replace(params=self.first.params, state=self.first.state)
 
-        def loss(state: TrainState) -> Callable[[range], float]:
-            return lambda steps: self.gauge(state, self.course.batches(stretch, steps)).loss
+        def first() -> TrainState:
+            whole: TrainState = self.team.whole(train)
+            return whole._replace(params=self.first.params, state=self.first.state)
 
-        return Compared(loss(first), loss(train), self._gauged(train, stretch))
+        def loss(state: Callable[[], TrainState]) -> Callable[[range], float]:
+            return lambda steps: self.gauge(state(), self.course.batches(stretch, steps)).loss
+
+        return Compared(loss(first), loss(lambda: self.team.whole(train)), self._gauged(train, stretch))
 
     def _gauged(self, train: TrainState, stretch: Sequence[np.ndarray]) -> Callable[[], Condition]:
         """Return what measures a state on enough of a stretch's minibatches to tell something."""
         enough = range(-(-SURE_ROWS // self.course.batch_size))
-        return lambda: self.gauge(train, self.course.batches(stretch, enough))
+        return lambda: self.gauge(self.team.whole(train), self.course.batches(stretch, enough))
 
     def milder(self, train: TrainState, rescue: Rescue) -> TrainState:
         """Return the state with which training goes on as a rescue says."""
@@ -150,7 +158,7 @@ class GuardedSteps:
         optimizer = rescue.optimizer(self.guard.configured)
         if optimizer != self.stepper.optimizer:
             self.stepper = self.stepper.with_optimizer(optimizer)
-        return train._replace(rate_factor=self.rates.factor)
+        return train._replace(rate_factor=self.team.spread(self.rates.factor))
 
     def _as_recorded(self, train: TrainState) -> TrainState:
         """Return the state after what the guard of a replayed run did at this step; its last try counts."""
@@ -194,7 +202,8 @@ def _condition(
 def all_finite(tree: Any) -> bool:
     """Return whether every number of a tree is finite; few are looked at by NumPy, for which nothing is compiled."""
     leaves = jax.tree.leaves(tree)
-    if jax.default_backend() == "cpu" and sum(leaf.size for leaf in leaves) <= FEW:
+    is_here = all(getattr(leaf, "is_fully_replicated", True) for leaf in leaves)
+    if is_here and jax.default_backend() == "cpu" and sum(leaf.size for leaf in leaves) <= FEW:
         return all(np.isfinite(leaf).all() for leaf in leaves)
     return bool(_all_finite(leaves))
 

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from retrograd.base.errors import NonFiniteError
+from retrograd.distributed.team import ALONE, Team
 from retrograd.network.decimals import given_params
 from retrograd.network.network import Variables
 from retrograd.network.precision import computing_in, in_precision, taken_out
@@ -75,13 +76,14 @@ class Loop:
     pulse: Pulse | None = None  # hears of every dispatch
     valid_rows: int = 0  # how many rows `score` measures of those that are held out
     clock: Callable[[], float] = time.perf_counter
+    team: Team = ALONE
     history: list[Epoch] = field(default_factory=list, init=False)
     best: Best = field(init=False)
     outcomes: list[Outcome] = field(default_factory=list, init=False)  # of an unfinished group of epochs
     is_interrupted: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        self.course = Course(self.stepper, self.settings, self.columns, self.held_out)
+        self.course = Course(self.stepper, self.settings, self.columns, self.held_out, self.team)
         self.guard = Guard(self.settings.guard, self.stepper.optimizer, self.announce)
         self.rates = Rates(Plateau())
         self.steps = GuardedSteps(
@@ -93,6 +95,7 @@ class Loop:
             self.asked_to_stop,
             self._interrupted,
             self.pulse,
+            self.team,
         )
         self.rules = rules(self.settings, self.valid_rows)
 
@@ -107,10 +110,12 @@ class Loop:
 
     def _run(self, variables: Variables, saved: Saved | None) -> Fitted:
         train = self.stepper.start(variables, jax.random.key(self.settings.seed))
-        self.best = Best(np.inf, copied(Variables(train.params, train.state)))
-        self.steps.first = variables
         self.begun = self.clock()
         self.course.begin(self.stepper, train)
+        train = self.team.spread(train)
+        self.team.meet("before the first step")
+        self.best = Best(np.inf, copied(Variables(train.params, train.state)))
+        self.steps.first = variables
         stop: Stop | None = None
         if saved is not None:
             train, stop = self._restored(train, saved)
@@ -158,7 +163,7 @@ class Loop:
             step += len(steps.loss)
             event = self._epoch(number, step, steps, scores if number == epoch else {})
             if number == epoch:
-                event = dataclasses.replace(event, weights=digest(train.params))
+                event = dataclasses.replace(event, weights=digest(self.team.whole(train.params)))
                 if watched(event) < self.best.watched:
                     self.best = Best(watched(event), copied(Variables(train.params, train.state)), event)
             self.history.append(event)
@@ -168,9 +173,9 @@ class Loop:
                 self.pulse.measured(step)
             stop = stop or self._ruled()
         if self.look is not None:
-            self.look(self.steps.stepper, train, lambda: self.course.first_batch(epoch))
+            self.look(self.steps.stepper.alone, self.team.whole(train), lambda: self.course.first_batch(epoch))
         if self.keep is not None and self.best.epoch is not None:
-            self.keep(lambda: taken_out(self.best.variables, self.settings.precision), self.best.epoch)
+            self.keep(lambda: taken_out(self.team.whole(self.best.variables), self.settings.precision), self.best.epoch)
         return stop
 
     def _ruled(self) -> Stop | None:
@@ -187,7 +192,7 @@ class Loop:
 
     def _at_plateau(self, train: TrainState) -> TrainState:
         """Return the state with the learning rate that a schedule by plateau gives it."""
-        return train._replace(rate_factor=self.rates.factor) if self._observe_plateau() else train
+        return train._replace(rate_factor=self.team.spread(self.rates.factor)) if self._observe_plateau() else train
 
     def _observe_plateau(self) -> bool:
         """Tell a schedule by plateau, if there is one, of the last epoch."""
@@ -210,7 +215,9 @@ class Loop:
 
     def _place(self, train: TrainState) -> Saved:
         best = None if self.best.epoch is None else self.best.variables
-        arrays = arrays_of(train, best, joined(self.outcomes) if self.outcomes else None)
+        arrays = arrays_of(
+            self.team.whole(train), self.team.whole(best), joined(self.outcomes) if self.outcomes else None
+        )
         seconds = self.clock() - self.begun
         return Saved(arrays, self.guard.memory, seconds, tuple(self.history), tuple(self.guard.interventions))
 
@@ -229,9 +236,9 @@ class Loop:
                     best = event
                 self._observe_plateau()
         if best is not None:
-            self.best = Best(watched(best), saved.best(self.best.variables), best)
+            self.best = Best(watched(best), self.team.spread(saved.best(self.best.variables)), best)
         self.guard.restore(saved.memory, saved.interventions)
-        train = saved.train(first)
+        train = self.team.spread(saved.train(first))
         if saved.interventions:
             last = saved.interventions[-1]
             train = self.steps.milder(train, Rescue(last.rate_factor, last.clip_global_norm))
@@ -253,7 +260,14 @@ class Loop:
 
     def _fitted(self, stop: Stop, error: NonFiniteError | None = None) -> Fitted:
         best = self.best
-        return Fitted(best.variables, tuple(self.history), stop, best.epoch, error, tuple(self.guard.interventions))
+        return Fitted(
+            self.team.whole(best.variables),
+            tuple(self.history),
+            stop,
+            best.epoch,
+            error,
+            tuple(self.guard.interventions),
+        )
 
 
 def cut(outcome: Outcome, steps: int) -> list[Outcome]:

@@ -21,7 +21,8 @@ class Saver:
 
     `job` is asked between two stretches, and returns what the thread does. The clock decides when, which changes no
     number of the run. A disk that refuses is told of at the next stretch, once, and is not worth the run; any other
-    error is raised there. `before` are the seconds that the run took before this process.
+    error is raised there. `before` are the seconds that the run took before this process. Several processes that save
+    `together` share the clock, and then decide by nothing else.
     """
 
     def __init__(
@@ -30,8 +31,9 @@ class Saver:
         seconds: float,
         before: float = 0.0,
         clock: Callable[[], float] = time.perf_counter,
+        together: bool = False,
     ) -> None:
-        self.job, self.seconds, self.clock = job, seconds, clock
+        self.job, self.seconds, self.clock, self.together = job, seconds, clock, together
         self.last = clock()
         self.begun = self.last - before
         self._cost = 0.0  # of the last time, in seconds of the processor and of waiting
@@ -51,7 +53,8 @@ class Saver:
         """Save the place that `take` returns, if it is time."""
         self._tell()
         begin = self.clock()
-        if moment == "between" and (self._is_writing() or not self._is_due(begin)):
+        is_writing = self._is_writing() and not self.together
+        if moment == "between" and (is_writing or not self._is_due(begin)):
             return
         if moment == "ended" and begin - self.begun < self.seconds:
             return  # as soon trained again
@@ -71,7 +74,7 @@ class Saver:
             self._tell()
 
     def _is_due(self, now: float) -> bool:
-        return now - self.last >= max(self.seconds, self._cost / SHARE)
+        return now - self.last >= max(self.seconds, 0.0 if self.together else self._cost / SHARE)
 
     def _is_writing(self) -> bool:
         return self._thread is not None and self._thread.is_alive()

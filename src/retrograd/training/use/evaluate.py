@@ -14,6 +14,7 @@ from retrograd.base.compilation.programs import Program
 from retrograd.data.images.boxes import Boxes
 from retrograd.data.prefetch import ahead, is_streamed
 from retrograd.data.preprocessing import Preprocessing
+from retrograd.distributed.team import ALONE, Team
 from retrograd.network.layer import Context, Spec
 from retrograd.network.losses.loss import Loss
 from retrograd.network.network import Network, Variables, take
@@ -51,7 +52,9 @@ class Evaluator:
         preprocessing: Preprocessing | None,
         precision: Precision = "float32",
         members: int = 1,
+        team: Team = ALONE,
     ) -> None:
+        self.team = team
         self.network, self.objectives, self.preprocessing = network, tuple(objectives), preprocessing
         self.precision: Precision = precision
         self.members = members
@@ -162,7 +165,8 @@ class Evaluator:
     def _each(self, variables: Variables, columns: Mapping[str, Any]) -> Iterator[Measured]:
         for chunk in self.chunks(columns):
             with computing_in(self.precision):
-                measured = jax.device_get(self._measure(*variables, in_precision(chunk, self.precision)))
+                rows = self.team.measured(in_precision(chunk, self.precision))
+                measured = self.team.fetched(self._measure(*variables, rows))
             yield Measured(chunk, *measured)
 
     def _sum(self, portions: Iterator[Measured], see: Any) -> float:

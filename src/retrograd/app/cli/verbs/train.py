@@ -35,6 +35,8 @@ from retrograd.base.errors import UsageError
 from retrograd.base.schema import parse
 from retrograd.data.dataset import load
 from retrograd.data.settings import DataSettings
+from retrograd.distributed.join import join, taking_part
+from retrograd.distributed.team import Team
 from retrograd.record.files import write_file
 from retrograd.record.run import CONFIG, RunFolder
 from retrograd.record.runs import find_run
@@ -57,6 +59,7 @@ AUTO = "auto"
 EXIT_CODES = {"interrupted": 130, "terminated": 143}
 
 
+@taking_part()
 def train(
     source: Annotated[
         Path | None,
@@ -105,7 +108,7 @@ def train(
     From a table alone:    retrograd train house.csv --target price
     After a crash:         retrograd train --resume last
     """
-    settle(layers)
+    settle(layers, finds_device=False)
     check_resume(source, resume, extend, run, force)
     going_on = None if resume in (None, AUTO) else find_run(runs, str(resume))
     wanted = [*(changes or [])]
@@ -126,18 +129,21 @@ def train(
             document = document_with(wanted, parse_document(going_on.config_text(), str(going_on.path / CONFIG)))
             prepared = prepare_again(going_on, with_rate(config_of(document), lr))
         elif table:
-            prepared, chosen = from_table(source, target, wanted, lr, config_out, force, starts)
+            prepared, chosen = from_table(source, target, wanted, lr, config_out, force, starts, join(None))
         else:
             refuse_table_options(source, target, config_out)
-            prepared = prepare_file(source, wanted, lr, starts)
+            prepared = prepare_file(source, wanted, lr, starts, join)
+        leads = prepared.team.leads
         if resume == AUTO:
             going_on = going_on_by_itself(run, runs, prepared)
             prepared = prepared if going_on else with_first_weights(prepared, runs)
-        with Progress(prepared.config.training.epochs, quiet) as progress:
+        with Progress(prepared.config.training.epochs, quiet or not leads) as progress:
 
             def started(prepared: Prepared, folder: Path) -> None:
                 allocator.give_back()
                 allocator.tune(step_bytes(prepared))
+                if not leads:
+                    return
                 if source and not (table or wanted or lr or going_on):
                     carry(source, folder)
                 if source and chosen:
@@ -154,6 +160,8 @@ def train(
                 finished = resume_prepared(going_on, prepared, extends=extend is not None, **common)
             else:
                 finished = train_prepared(prepared, root=runs, folder=run, overwrite=force, **common)
+    if not leads:
+        return EXIT_CODES.get(finished.stop.reason, 0)
     if as_json:
         typer.echo(write_json({**run_facts(finished), **({"config": str(chosen.path)} if chosen else {})}))
     else:
@@ -177,10 +185,12 @@ def check_resume(source: Path | None, resume: str | None, extend: int | None, ru
 
 
 def going_on_by_itself(folder: Path | None, runs: Path, prepared: Prepared) -> RunFolder | None:
-    """Return the run that `--resume auto` goes on with; None where one is to begin."""
-    if folder is None:
-        return unfinished(runs, prepared)
-    return RunFolder.open(folder) if (folder / CONFIG).exists() else None
+    """Return the run that `--resume auto` goes on with; None where one is to begin. One process decides."""
+    name = folder if folder and (folder / CONFIG).exists() else None
+    if folder is None and prepared.team.leads:
+        name = run.path if (run := unfinished(runs, prepared)) else None
+    name = prepared.team.first("run to go on with", name and str(name))
+    return RunFolder.open(Path(name)) if name else None
 
 
 def refuse_table_options(source: Path, target: str | None, config_out: Path | None) -> None:
@@ -213,7 +223,7 @@ class Chosen(NamedTuple):
 
 def from_table(
     source: Path, target: str | None, changes: list[str], lr: float | None, out: Path | None, force: bool,
-    runs: Path | None,
+    runs: Path | None, team: Team,
 ) -> tuple[Prepared, Chosen]:  # fmt: skip
     """Choose a configuration for a data file; it is written once the run has its folder."""
     data_settings: dict[str, Any] = {"path": str(source)} | ({} if target is None else {"target": target})
@@ -233,7 +243,7 @@ def from_table(
     data = at_folder(seen, folder)
     first = Path(f"{dataset.name}.yaml")
     chosen = Chosen(path, designed.text, None if out or path == first else first)
-    return prepare(dataclasses.replace(designed.config, data=data), dataset, runs), chosen
+    return prepare(dataclasses.replace(designed.config, data=data), dataset, runs, team), chosen
 
 
 def concerns_data(change: str) -> bool:

@@ -1,0 +1,235 @@
+"""The hub of a run in several processes: a small process beside rank 0, through which all of them agree.
+
+It knows who has come, hears a sign of life of each, compares what they are to have in common, and when one of them
+dies, is stuck or fails, says so once and ends all the others with one exit code. It also is the place where JAX's
+processes find one another: if that lay in a process that trains, all would end with that one, in the middle of a word.
+
+    python -m retrograd.distributed.hub PORT PROCESSES TIMEOUT FD
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxlib import _jax
+
+from retrograd.distributed.words import BEATS, END, RESOURCE, Ear, Word, silence, spoken
+
+NEVER = 10**7  # seconds; who is stuck is noticed here, not by JAX
+MOST_DIFFERENCES = 3
+
+
+class Disagreement(Exception):
+    """Processes have come to different results."""
+
+
+@dataclass
+class Member:
+    """A process that has come."""
+
+    connection: socket.socket
+    ear: Ear
+    rank: int = -1
+    name: str = ""
+    heard: float = field(default_factory=time.monotonic)
+    is_done: bool = False
+
+
+class Hub:
+    """Serves `size` processes until all are done; `verdict` is the exit code of those that were ended."""
+
+    def __init__(self, listener: socket.socket, size: int, timeout: float) -> None:
+        self.listener, self.size, self.timeout = listener, size, timeout
+        self.begun = time.monotonic()
+        self.members: dict[int, Member] = {}
+        self.asked: dict[str, dict[int, Any]] = {}  # tag -> what each rank has said
+        self.verdict: int | None = None
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(listener, selectors.EVENT_READ)
+        self.service: Any = None
+
+    def run(self) -> int:
+        """Serve; return the exit code."""
+        beat = silence(self.timeout) / BEATS
+        said = 0.0
+        while self.verdict is None and not self.is_over:
+            for key, _ in self.selector.select(beat):
+                if key.fileobj is self.listener:
+                    connection, _ = self.listener.accept()
+                    self.selector.register(connection, selectors.EVENT_READ, Member(connection, Ear(connection)))
+                else:
+                    self._hear(key.data)
+            now = time.monotonic()
+            if now - said >= beat:
+                said = now
+                self._tell_all({"alive": True})
+            self._look(now)
+        if self.verdict is None:
+            self._tell_all({"bye": True})
+        return self.verdict or 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all have come and are done."""
+        return len(self.members) == self.size and all(member.is_done for member in self.members.values())
+
+    def _hear(self, member: Member) -> None:
+        try:
+            for word in member.ear.words():
+                member.heard = time.monotonic()
+                self._obey(member, word)
+        except (EOFError, OSError, ValueError, KeyError, TypeError):
+            self.selector.unregister(member.connection)
+            member.connection.close()
+            if member.rank >= 0 and not member.is_done:
+                self._end(f"{member.name} has died without a word: killed, crashed, or its machine is gone")
+
+    def _obey(self, member: Member, word: Word) -> None:
+        if "hello" in word:
+            self._welcome(member, word)
+        elif member.rank < 0:
+            raise ValueError("no word before a name")
+        elif "ask" in word:
+            self._asked(member, word)
+        elif "failed" in word:
+            self._end(f"{member.name}: {word['failed']}", int(word["code"]))
+        elif "done" in word:
+            member.is_done = True
+
+    def _welcome(self, member: Member, word: Word) -> None:
+        rank = int(word["hello"])
+        name = f"rank {rank} of {self.size} (host {word['host']}, process {word['process']})"
+        if rank in self.members:
+            self._end(f"{name} has come, and {self.members[rank].name} is there already; every process needs its rank")
+            return
+        if word["size"] != self.size:
+            self._end(f"{name} expects {word['size']} processes, {self.size} were started")
+            return
+        member.rank, member.name = rank, name
+        self.members[rank] = member
+        if len(self.members) == self.size:
+            first = self.members[0].connection.getsockname()[0]
+            port = self._serve_jax(loopback=first in ("127.0.0.1", "::1"))
+            self._tell_all({"welcome": port})
+
+    def _serve_jax(self, loopback: bool) -> int:
+        """Open the place where JAX's processes find one another; return its port."""
+        for _ in range(5):  # the port that was free may be taken meanwhile
+            with socket.socket() as probe:
+                probe.bind(("", 0))
+                port = int(probe.getsockname()[1])
+            with contextlib.suppress(Exception):
+                address = f"127.0.0.1:{port}" if loopback else f"0.0.0.0:{port}"
+                self.service = _jax.get_distributed_runtime_service(
+                    address, self.size, heartbeat_timeout=NEVER, shutdown_timeout=1
+                )
+                return port
+        self._end("JAX's coordination service could not be started")
+        return 0
+
+    def _asked(self, member: Member, word: Word) -> None:
+        tag, rule = str(word["ask"]), word["rule"]
+        answers = self.asked.setdefault(tag, {})
+        answers[member.rank] = word.get("value")
+        if len(answers) < self.size:
+            self._refuse_desertion()
+            return
+        del self.asked[tag]
+        try:
+            answer = self._agreed(tag, rule, [answers[rank] for rank in range(self.size)])
+        except Disagreement as error:
+            self._end(str(error))
+        else:
+            self._tell_all({"answer": tag, "value": answer})
+
+    def _refuse_desertion(self) -> None:
+        """End all where a process is at its end, and others wait for it."""
+        gone = self.asked.get(END, {})
+        for tag, answers in self.asked.items():
+            for rank in gone:
+                if tag != END and rank not in answers:
+                    self._end(f"{self.members[rank].name} has ended, and others wait for it ({tag})")
+
+    def _agreed(self, tag: str, rule: str, values: list[Any]) -> Any:
+        """Return what all come to who said these values.
+
+        Raises:  Disagreement naming the first rank whose value is another one than that of rank 0
+        """
+        compared = {"same": values, "meet": [value["state"] for value in values] if rule == "meet" else []}
+        for rank, value in enumerate(compared.get(rule, [])):
+            if value != compared[rule][0]:
+                words = difference(compared[rule][0], value)
+                raise Disagreement(f"{self.members[rank].name} has another {tag} than rank 0: {words}")
+        if rule == "meet":
+            return {"wish": next((v["wish"] for v in values if v["wish"]), None), "now": values[0]["now"]}
+        return values if rule == "every" else values[0]
+
+    def _look(self, now: float) -> None:
+        """End all where somebody has not come in time, or gives no sign of life."""
+        if len(self.members) < self.size and now - self.begun > self.timeout:
+            missing = [str(rank) for rank in range(self.size) if rank not in self.members]
+            there = ", ".join(self.members[rank].name for rank in sorted(self.members)) or "none"
+            few = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
+            self._end(f"rank {few} of {self.size} did not come within {self.timeout:g} s; here: {there}")
+        for member in self.members.values():
+            silent = now - member.heard
+            if not member.is_done and silent > silence(self.timeout):
+                self._end(f"{member.name} has given no sign of life for {silent:.0f} s: stopped, or its machine hangs")
+                return
+
+    def _end(self, message: str, code: int = RESOURCE) -> None:
+        """Say once what has happened, and end all."""
+        if self.verdict is None:
+            self.verdict = code
+            print(f"error: {message}; all processes end", file=sys.stderr, flush=True)
+            self._tell_all({"end": message, "code": code})
+
+    def _tell_all(self, word: Word) -> None:
+        line = spoken(word)
+        for member in self.members.values():
+            with contextlib.suppress(OSError):
+                member.connection.settimeout(1.0)  # a process that is stopped does not keep the others waiting
+                member.connection.sendall(line)
+
+
+def difference(first: Any, other: Any) -> str:
+    """Return in words how two values differ: of mappings, the entries."""
+    if not isinstance(first, dict) or not isinstance(other, dict):
+        return f"{short(other)}, not {short(first)}"
+    names = [name for name in sorted({*first, *other}) if first.get(name) != other.get(name)]
+    parts = [f"{name} is {short(other.get(name))}, not {short(first.get(name))}" for name in names[:MOST_DIFFERENCES]]
+    return "; ".join(parts) + (f"; and {len(names) - len(parts)} more" if len(names) > len(parts) else "")
+
+
+def short(value: Any) -> str:
+    """Return a value in a few words."""
+    text = "not set" if value is None else str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def serve(port: int, size: int, timeout: float, ready: int) -> int:
+    """Listen where the processes meet, and say so to the process that started this one."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # it ends with the processes that it serves
+    with os.fdopen(ready, "w") as parent:
+        try:
+            listener = socket.create_server(("", port), backlog=min(size, 4096))
+        except OSError as error:
+            parent.write(error.strerror or str(error))
+            return RESOURCE
+        parent.write("ready")
+    code = Hub(listener, size, timeout).run()
+    sys.stderr.flush()
+    os._exit(code)  # JAX's service would wait for those that are gone
+
+
+if __name__ == "__main__":
+    sys.exit(serve(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])))

@@ -1,0 +1,113 @@
+"""The mesh of devices, and what each of them has of a batch, of the parameters and of the moments."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.tree_util import DictKey, GetAttrKey
+
+from retrograd.base.errors import ConfigError
+from retrograd.distributed.settings import AXES, DATA, MODEL, MeshSettings, Rule
+
+CUT = ("params", "optimizer")  # the parts of a training state whose tensors are cut; running averages are whole
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A mesh, and the rules by which tensors are cut among its devices. Two that are equal compile to one program."""
+
+    mesh: Mesh
+    shard: tuple[Rule, ...] = ()
+
+    @property
+    def whole(self) -> NamedSharding:
+        """Everything on every device."""
+        return NamedSharding(self.mesh, PartitionSpec())
+
+    def of_rows(self, rows: int) -> NamedSharding:
+        """Return how a batch is cut: evenly among the devices along `data`; what cannot be is on all of them."""
+        even = rows % self.mesh.shape[DATA] == 0
+        return NamedSharding(self.mesh, PartitionSpec(DATA)) if even else self.whole
+
+    def of_leaf(self, path: tuple[Any, ...], leaf: Any) -> NamedSharding:
+        """Return how an array at its place in a training state is cut."""
+        return NamedSharding(self.mesh, PartitionSpec(*axes_of(self.shard, self.mesh.shape, path, leaf.shape)))
+
+    def shardings(self, tree: Any) -> Any:
+        """Return how each array of a training state, or of one with variables, is cut: a moment as its parameter."""
+        return jax.tree_util.tree_map_with_path(self.of_leaf, tree)
+
+    def keeps(self, tree: Any) -> Any:
+        """Let a state that a program returns lie as the one that it takes."""
+        return jax.tree.map(lax.with_sharding_constraint, tree, self.shardings(tree))
+
+    def spreads(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """Let a batch inside of a program be cut among the devices."""
+        return {name: lax.with_sharding_constraint(column, self.of_rows(len(column))) for name, column in batch.items()}
+
+    def placed(self, array: Any, sharding: NamedSharding) -> jax.Array:
+        """Return an array that every process has as one that lies on the mesh; nothing travels."""
+        if isinstance(array, jax.Array) and jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+            key: jax.Array = jax.random.wrap_key_data(self.placed(jax.random.key_data(array), sharding))
+            return key
+        there = np.asarray(array)
+        return self.filled(there.shape, sharding, lambda place: there[place])
+
+    def filled(self, shape: tuple[int, ...], sharding: NamedSharding, part: Callable[[Any], Any]) -> jax.Array:
+        """Return an array on the mesh, of which this process reads only what its devices have."""
+        parts: dict[Any, Any] = {}
+
+        def read(place: Any) -> Any:
+            key = str(place)
+            if key not in parts:
+                parts[key] = part(place)
+            return parts[key]
+
+        return jax.make_array_from_callback(shape, sharding, read)
+
+
+def axes_of(
+    rules: Sequence[Rule], extents: Mapping[str, int], path: tuple[Any, ...], shape: Sequence[int]
+) -> tuple[str | None, ...]:
+    """Return along which axis of the mesh each axis of an array of a training state is cut; nothing: it is whole.
+
+    The first rule counts that matches the path of a parameter, or of a moment of it, and divides the axes.
+    """
+    match path:
+        case (GetAttrKey(name=part), *_, DictKey(key=node), DictKey(key=name)) if part in CUT:
+            for pattern, axes in rules:
+                if fnmatchcase(f"{node}/{name}", pattern) and divides(axes, extents, shape):
+                    return axes
+    return ()
+
+
+def divides(axes: Sequence[str | None], extents: Mapping[str, int], shape: Sequence[int]) -> bool:
+    """Return whether a tensor can be cut evenly."""
+    parts = [1 if axis is None else extents[axis] for axis in axes]
+    return len(parts) <= len(shape) and all(n % part == 0 for n, part in zip(shape, parts, strict=False))
+
+
+def mesh_of(settings: MeshSettings) -> Mesh:
+    """Return the mesh of all devices of all processes.
+
+    Raises:  ConfigError where they cannot be laid out as the settings say
+    """
+    devices = jax.devices()
+    extents = {name: getattr(settings, name) for name in AXES}
+    there = math.prod(extent for extent in extents.values() if extent != -1)
+    extents = {name: len(devices) // there if extent == -1 else extent for name, extent in extents.items()}
+    if math.prod(extents.values()) != len(devices) or 0 in extents.values():
+        words = " x ".join(str(getattr(settings, name)) for name in AXES)
+        message = f"{words} (data x model) cannot be laid out with {len(devices)} devices"
+        raise ConfigError(message, where="distributed.mesh", cure="-1 takes all that are left")
+    shape = (extents[DATA], extents[MODEL])
+    return Mesh(np.array(devices).reshape(shape), AXES, axis_types=(AxisType.Auto,) * len(AXES))

@@ -1,0 +1,154 @@
+"""A process's line to the hub: what it asks and hears there, and how it ends with the others."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import Any, Literal, NoReturn
+
+from retrograd.base.errors import ResourceError
+from retrograd.distributed.seat import Seat
+from retrograd.distributed.words import BEATS, RESOURCE, Ear, Word, silence, spoken
+
+Rule = Literal["same", "first", "every", "meet"]
+RETRY = 0.05  # seconds between two tries to reach the hub
+PATIENCE = 10.0  # seconds that a process whose neighbour is gone waits for the hub's word
+
+
+class Line:
+    """The connection of one process; a thread of its own hears the hub and gives signs of life.
+
+    When the hub ends all, the process ends at once, wherever it is: it may wait for a neighbour that is gone.
+
+    Raises:  ResourceError where the hub cannot be started or reached
+    """
+
+    def __init__(self, seat: Seat, timeout: float) -> None:
+        self.seat, self.timeout = seat, timeout
+        self.heard = time.monotonic()
+        self._answers: dict[str, queue.Queue[Any]] = {}
+        self._lock, self._sending = threading.Lock(), threading.Lock()
+        self._is_over = False
+        if seat.rank == 0:
+            start_hub(seat, timeout)
+        self.connection = reach(seat, timeout)
+        self.ear = Ear(self.connection)
+        hello = {"hello": seat.rank, "size": seat.size, "host": socket.gethostname(), "process": os.getpid()}
+        self._say(hello)
+        threading.Thread(target=self._listen, name="line", daemon=True).start()
+        threading.Thread(target=self._beat, name="signs of life", daemon=True).start()
+        self.service = f"{self.connection.getpeername()[0]}:{self._answer('welcome').get()}"
+
+    def ask(self, tag: str, rule: Rule, value: Any = None) -> Any:
+        """Return what all processes come to that ask this: the same, the first one's or every value, or a meeting's."""
+        answer = self._answer(tag)
+        self._say({"ask": tag, "rule": rule, "value": value})
+        result = answer.get()
+        with self._lock:
+            del self._answers[tag]
+        return result
+
+    def fail(self, message: str, code: int) -> NoReturn:
+        """Tell why this process cannot go on, and end with all others."""
+        self._say({"failed": message, "code": code})
+        time.sleep(PATIENCE)
+        leave(code)
+
+    def wait(self) -> None:
+        """Let the hub say what has happened, where a neighbour seems to be gone."""
+        time.sleep(PATIENCE)
+
+    def close(self) -> None:
+        """Wait until all are done."""
+        answer = self._answer("bye")
+        self._say({"done": True})
+        answer.get()
+        self._is_over = True
+        self.connection.close()
+
+    def _answer(self, tag: str) -> queue.Queue[Any]:
+        with self._lock:
+            return self._answers.setdefault(tag, queue.Queue())
+
+    def _say(self, word: Word) -> None:
+        with self._sending, contextlib.suppress(OSError):  # gone, or it has ended all: the thread that hears it knows
+            self.connection.sendall(spoken(word))
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                for word in self.ear.words():
+                    self.heard = time.monotonic()
+                    if "end" in word:
+                        leave(int(word["code"]))
+                    if "welcome" in word:
+                        self._answer("welcome").put(word["welcome"])
+                    elif "answer" in word:
+                        self._answer(word["answer"]).put(word["value"])
+                    elif "bye" in word:
+                        self._answer("bye").put(None)
+                        return
+        except (EOFError, OSError, ValueError):
+            if not self._is_over:
+                lost(f"rank {self.seat.rank} has lost the hub on {self.seat.address}: its machine or process is gone")
+
+    def _beat(self) -> None:
+        while not self._is_over:
+            self._say({"alive": True})
+            if time.monotonic() - self.heard > self.timeout:
+                lost(f"rank {self.seat.rank} has heard nothing of the hub on {self.seat.address} for "
+                     f"{self.timeout:g} s")  # fmt: skip
+            time.sleep(silence(self.timeout) / BEATS)
+
+
+def start_hub(seat: Seat, timeout: float) -> None:
+    """Start the hub beside this process, with a session of its own: it outlives rank 0, to tell of its end."""
+    heard, ready = os.pipe()
+    command = [sys.executable, "-m", "retrograd.distributed.hub", str(seat.port), str(seat.size), str(timeout)]
+    subprocess.Popen(
+        [*command, str(ready)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(ready,),
+        start_new_session=True,
+    )  # fmt: skip
+    os.close(ready)
+    with os.fdopen(heard) as stream:
+        word = stream.read()
+    if word != "ready":
+        message = f"port {seat.port} cannot be listened to: {word or 'the hub did not start'}"
+        raise ResourceError(message, where="distributed.coordinator", cure="choose a port that is free")
+
+
+def reach(seat: Seat, timeout: float) -> socket.socket:
+    """Return a connection to the hub, which may start later than this process."""
+    begun = time.monotonic()
+    while True:
+        try:
+            connection = socket.create_connection((seat.host, seat.port), timeout)
+            connection.settimeout(None)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return connection
+        except OSError as error:
+            if time.monotonic() - begun > timeout:
+                message = f"rank {seat.rank} cannot reach {seat.address} from {socket.gethostname()}: {error.strerror}"
+                cure = "is rank 0 running there, and the port open in the firewall?"
+                raise ResourceError(message, where="distributed.coordinator", cure=cure) from None
+        time.sleep(RETRY)
+
+
+def lost(message: str) -> NoReturn:
+    """Say that nobody is left who could say it, and end."""
+    print(f"error: {message}", file=sys.stderr, flush=True)
+    leave(RESOURCE)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process at once, without the destructors that would wait for those that are gone."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)

@@ -1,0 +1,114 @@
+"""Which of several processes this one is: what `retrograd launch`, Slurm, MPI or Kubernetes say."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from retrograd.base.errors import ConfigError, ResourceError
+from retrograd.distributed.settings import Distributed
+
+COORDINATOR, PROCESSES, RANK = "RETROGRAD_COORDINATOR", "RETROGRAD_PROCESSES", "RETROGRAD_RANK"
+LOCAL_RANK = "RETROGRAD_LOCAL_RANK"
+HOSTS = ("SLURM_STEP_NUM_NODES", "SLURM_NNODES")  # how many machines Slurm uses
+LOCAL_COUNT = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")  # how many of the processes MPI started here
+PORT_CURE = "give distributed.coordinator, or --coordinator HOST:PORT"
+
+
+class Seat(NamedTuple):
+    """A process among several: where they meet, how many they are, which one it is, and which of its host's."""
+
+    host: str
+    port: int
+    size: int
+    rank: int
+    local_rank: int | None = None  # of processes that have a device each
+
+    @property
+    def address(self) -> str:
+        """Where the processes meet."""
+        return f"{self.host}:{self.port}"
+
+
+def is_launched() -> bool:
+    """Return whether `retrograd launch`, or somebody in its stead, started this process as one of several."""
+    return RANK in os.environ
+
+
+def seat_of(settings: Distributed) -> Seat | None:
+    """Return this process's seat; None where it is alone.
+
+    Raises:  ConfigError where others are wanted and not there; ResourceError where they could not meet
+    """
+    told = _launched(os.environ) if is_launched() else _detected(settings)
+    if told is None:
+        if settings.processes not in ("auto", 1):
+            message = f"{settings.processes} processes are wanted, and nothing started this one as one of several"
+            cure = f"retrograd launch -n {settings.processes} -- train ..., or srun, mpirun, Kubernetes"
+            raise ConfigError(message, where="distributed.processes", cure=cure)
+        return None
+    coordinator, size, rank, local = told
+    if settings.processes not in ("auto", size):
+        message = f"{settings.processes} processes are wanted, {size} were started"
+        raise ConfigError(message, where="distributed.processes", cure="auto takes as many as there are")
+    if size == 1:
+        return None
+    host, _, port = (settings.coordinator or coordinator).rpartition(":")
+    seat = Seat(host, int(port), size, rank, local)
+    refuse_unreachable(seat, are_on_several_hosts(os.environ, size))
+    return seat
+
+
+def _launched(environ: Mapping[str, str]) -> tuple[str, int, int, int | None]:
+    try:
+        size, rank = int(environ[PROCESSES]), int(environ[RANK])
+        local = int(environ[LOCAL_RANK]) if LOCAL_RANK in environ else None
+        coordinator = environ[COORDINATOR]
+        host, _, port = coordinator.rpartition(":")
+        if not (0 <= rank < size and host and 0 < int(port) < 65536):
+            raise ValueError
+    except (KeyError, ValueError):
+        found = ", ".join(f"{name}={environ.get(name, '')}" for name in (COORDINATOR, PROCESSES, RANK))
+        cure = "HOST:PORT, how many processes, and which one this is, from 0"
+        raise ConfigError(f"found {found}", where="environment", cure=cure) from None
+    return coordinator, size, rank, local
+
+
+def _detected(settings: Distributed) -> tuple[str, int, int, int | None] | None:
+    """Return what JAX detects of Slurm, Open MPI, Kubernetes or a TPU's machines."""
+    from jax._src.clusters import ClusterEnv
+
+    kinds: list[Any] = [kind for kind in ClusterEnv._cluster_types if not kind.opt_in_only_method]
+    cluster = next((kind for kind in kinds if kind.is_env_present()), None)
+    if cluster is None or cluster.get_process_count() == 1:
+        return None
+    port = os.environ.get("JAX_COORDINATOR_PORT")
+    coordinator = settings.coordinator or cluster.get_coordinator_address(int(settings.timeout), port)
+    return coordinator, cluster.get_process_count(), cluster.get_process_id(), cluster.get_local_process_id()
+
+
+def are_on_several_hosts(environ: Mapping[str, str], size: int) -> bool:
+    """Return whether a launcher says that not all processes run on this machine."""
+    hosts = next((int(environ[name]) for name in HOSTS if environ.get(name, "").isdigit()), 1)
+    here = next((int(environ[name]) for name in LOCAL_COUNT if environ.get(name, "").isdigit()), size)
+    return hosts > 1 or here < size
+
+
+def refuse_unreachable(seat: Seat, several_hosts: bool) -> None:
+    """Raise ResourceError where the place to meet has no address, or one that other machines cannot reach."""
+    try:
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo(seat.host, seat.port, type=socket.SOCK_STREAM)}
+    except OSError as error:
+        message = f"the coordinator's name '{seat.host}' has no address here: {error.strerror or error}"
+        raise ResourceError(message, where="distributed.coordinator", cure=PORT_CURE) from None
+    if several_hosts and all(is_loopback(address) for address in found):
+        message = f"{seat.host} is {', '.join(sorted(found))} here, which other machines cannot reach"
+        cure = "give the address by which they reach the machine of rank 0"
+        raise ResourceError(message, where="distributed.coordinator", cure=cure)
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether an address leads back to the machine itself."""
+    return address == "::1" or address.startswith("127.")

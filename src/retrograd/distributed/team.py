@@ -1,0 +1,167 @@
+"""The processes and devices of a run as training sees them: one process with one device is a team of one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from retrograd.distributed.layout import Layout
+from retrograd.distributed.line import Line
+
+Wish = Callable[[], str | None]
+
+
+class Team:
+    """One process with one device: everything is here, and nobody has to agree."""
+
+    rank, size = 0, 1
+    layout: Layout | None = None
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes the run."""
+        return self.rank == 0
+
+    @property
+    def cuts(self) -> bool:
+        """Whether some parameters are cut among the devices."""
+        return self.layout is not None and bool(self.layout.shard)
+
+    # ------------------------------------------------------------------------------------------------------- arrays
+
+    def spread(self, tree: Any) -> Any:
+        """Return a state that every process has as it lies on the devices while it trains."""
+        return tree
+
+    def whole(self, tree: Any) -> Any:
+        """Return a state as this process computes with it alone; where it is cut, all processes must ask."""
+        return tree
+
+    def on_device(self, columns: Mapping[str, Any]) -> dict[str, Any]:
+        """Return whole columns on each device."""
+        return {name: jnp.asarray(column) for name, column in columns.items()}
+
+    def batch(self, columns: Mapping[str, Any], chosen: np.ndarray) -> dict[str, Any]:
+        """Return the minibatch of some row numbers; a process reads the rows of its devices alone."""
+        return {name: column[chosen] for name, column in columns.items()}
+
+    def measured(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return rows that every process has as they are measured: cut among the devices."""
+        return batch
+
+    def fetched(self, tree: Any) -> Any:
+        """Return what was measured as arrays of NumPy, all rows of it."""
+        return jax.device_get(tree)
+
+    # ----------------------------------------------------------------------------------------------------- agreement
+
+    def clock(self) -> float:
+        """Return the seconds of a clock that all processes share."""
+        return time.perf_counter()
+
+    def wishes(self, asked: Wish) -> Wish:
+        """Return what tells the reason to stop, if one of the processes has one."""
+        return asked
+
+    def meet(self, where: str) -> None:
+        """Wait for the others once a stretch; what each has come to must be the same."""
+
+    def same(self, name: str, value: Any) -> None:
+        """Wait for the others, and end all where one of them has another value."""
+
+    def first(self, name: str, value: Any) -> Any:
+        """Return the value of rank 0."""
+        return value
+
+    def every(self, name: str, value: Any) -> list[Any]:
+        """Return the values of all processes."""
+        return [value]
+
+
+ALONE = Team()
+
+
+class Crew(Team):
+    """Several devices, of one process or of several, which then agree through `line`."""
+
+    def __init__(self, layout: Layout, line: Line | None = None) -> None:
+        self.layout: Layout = layout
+        self.line = line
+        self.rank, self.size = (line.seat.rank, line.seat.size) if line else (0, 1)
+        self.asked: Wish = lambda: None
+        self.wish: str | None = None
+        self.now, self.begun, self.meetings = 0.0, time.perf_counter(), 0
+        self.gathered = jax.jit(lambda tree: tree, out_shardings=layout.whole)
+
+    def spread(self, tree: Any) -> Any:
+        """Return a state on the mesh, the parameters and moments cut by the rules."""
+        return jax.tree.map(self.layout.placed, tree, self.layout.shardings(tree))
+
+    def whole(self, tree: Any) -> Any:
+        """Return a state on one device of this process."""
+        return jax.tree.map(lambda leaf: leaf.addressable_data(0), self._replicated(tree))
+
+    def _replicated(self, tree: Any) -> Any:
+        leaves, form = jax.tree.flatten(tree)
+        cut = {place: leaf for place, leaf in enumerate(leaves) if not leaf.is_fully_replicated}
+        if cut:
+            cut = self.gathered(cut)
+        return jax.tree.unflatten(form, [cut.get(place, leaf) for place, leaf in enumerate(leaves)])
+
+    def on_device(self, columns: Mapping[str, Any]) -> dict[str, Any]:
+        """Return whole columns on each device of the mesh."""
+        return {name: self.layout.placed(column, self.layout.whole) for name, column in columns.items()}
+
+    def batch(self, columns: Mapping[str, Any], chosen: np.ndarray) -> dict[str, Any]:
+        """Return the minibatch, cut among the devices; each process reads its own rows."""
+        sharding = self.layout.of_rows(len(chosen))
+
+        def rows(column: Any) -> jax.Array:
+            shape = (len(chosen), *column.shape[1:])
+            return self.layout.filled(shape, sharding, lambda place: np.asarray(column[chosen[place[0]]]))
+
+        return {name: rows(column) for name, column in columns.items()}
+
+    def measured(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """Return rows on the mesh."""
+        return {name: self.layout.placed(column, self.layout.of_rows(len(column))) for name, column in batch.items()}
+
+    def fetched(self, tree: Any) -> Any:
+        """Return all rows of what was measured."""
+        return jax.tree.map(np.asarray, self._replicated(tree))
+
+    def clock(self) -> float:
+        """Return the seconds at the last meeting, by the clock of rank 0."""
+        return self.now if self.line else super().clock()
+
+    def wishes(self, asked: Wish) -> Wish:
+        """Return what tells the wish on which all have agreed at their last meeting."""
+        self.asked = asked
+        return (lambda: self.wish) if self.line else asked
+
+    def meet(self, where: str) -> None:
+        """Agree on the time and on a wish to stop; who has come to something else than rank 0 is named."""
+        if self.line is None:
+            return
+        self.meetings += 1
+        value = {"wish": self.asked(), "now": time.perf_counter() - self.begun, "state": where}
+        agreed = self.line.ask(f"result of stretch {self.meetings}", "meet", value)
+        self.wish, self.now = agreed["wish"], float(agreed["now"])
+
+    def same(self, name: str, value: Any) -> None:
+        """Ask the hub to compare."""
+        if self.line:
+            self.line.ask(name, "same", value)
+
+    def first(self, name: str, value: Any) -> Any:
+        """Ask the hub for the value of rank 0."""
+        return self.line.ask(name, "first", value) if self.line else value
+
+    def every(self, name: str, value: Any) -> list[Any]:
+        """Ask the hub for all values."""
+        return list(self.line.ask(name, "every", value)) if self.line else [value]

@@ -1,0 +1,83 @@
+"""What several devices share: the bytes that each of them has, and those that travel in a step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from retrograd.distributed.layout import axes_of
+from retrograd.distributed.settings import DATA, MODEL, Distributed
+from retrograd.network.network import Variables
+from retrograd.training.prepare import Prepared, nbytes
+from retrograd.update.step import TrainState
+
+USUAL = (2, 8, 64)  # devices, where the configuration does not say how many
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """What each of some devices holds, and what it sends (and receives) in a step, in bytes.
+
+    A gradient of n bytes that D devices add up takes 2 n (D-1)/D. Of a parameter that is cut, n (D-1)/D each: it is
+    gathered forward and backward, and its gradient is added up into slices.
+    """
+
+    devices: int
+    parameter_bytes: int
+    optimizer_bytes: int
+    wire_bytes: int
+    cut: int  # how many parameters, counted by number
+    parameters: int
+
+
+def sharing_of(prepared: Prepared, variables: Variables) -> tuple[Sharing, ...]:
+    """Return what devices would share, for each number of them that the configuration leaves open."""
+    settings = prepared.config.distributed
+    if settings is None:
+        return ()
+    state = jax.eval_shape(prepared.stepper().alone.start, variables, jax.random.key(0))
+    return tuple(_sharing(settings, state, *extents) for extents in _extents(settings))
+
+
+def _extents(settings: Distributed) -> Iterator[tuple[int, int]]:
+    """Yield the extents of the mesh, along data and model."""
+    data, model = settings.mesh.data, settings.mesh.model
+    if data != -1 and model != -1:
+        yield data, model
+        return
+    known = max(data, model)  # the other one takes all that are left
+    for devices in USUAL if settings.processes == "auto" else (int(settings.processes),):
+        there = max(devices // known, 1)
+        yield (there, model) if data == -1 else (data, there)
+
+
+def _sharing(settings: Distributed, state: TrainState, data: int, model: int) -> Sharing:
+    extents = {DATA: data, MODEL: model}
+    parameter_bytes = wire = cut = parameters = 0
+    for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
+        if path[0].name != "params":
+            continue
+        axes = axes_of(settings.shard, extents, path, leaf.shape)
+        own = nbytes(leaf) // _parts(axes, extents)
+        whole = own * (data if DATA in axes else 1)  # along data it is gathered again
+        parameter_bytes, parameters = parameter_bytes + own, parameters + math.prod(leaf.shape)
+        cut += math.prod(leaf.shape) if any(axes) else 0
+        wire += (3 if DATA in axes else 2) * whole * (data - 1) // data
+    return Sharing(data * model, parameter_bytes, _optimizer_bytes(settings, state, extents), wire, cut, parameters)
+
+
+def _optimizer_bytes(settings: Distributed, state: TrainState, extents: dict[str, int]) -> int:
+    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
+    return sum(
+        nbytes(leaf) // _parts(axes_of(settings.shard, extents, path, leaf.shape), extents)
+        for path, leaf in leaves
+        if path[0].name == "optimizer"
+    )
+
+
+def _parts(axes: Any, extents: dict[str, int]) -> int:
+    return math.prod(extents[axis] for axis in axes if axis)

@@ -1,0 +1,73 @@
+"""A run that several processes train: what those do that do not write it, and what all of them do together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from retrograd.base.memory import memory_told
+from retrograd.distributed.join import over
+from retrograd.distributed.team import Team
+from retrograd.native.library import kernels
+from retrograd.training.checkpoints import Point
+from retrograd.training.ending import trained
+from retrograd.training.finished import Run
+from retrograd.training.interrupts import interruptible
+from retrograd.training.loop.loop import Loop, Scorer
+from retrograd.training.loop.saver import Saver
+from retrograd.training.prepare import Prepared
+
+
+def followed(
+    prepared: Prepared,
+    started: Callable[[Prepared, Path], None] | None = None,
+    returns_when_interrupted: bool = False,
+    begins: Callable[[], Point | None] = lambda: None,
+) -> Run:
+    """Train a run that another process writes: the same steps and decisions; nothing of it is written here."""
+    config, dataset, team = prepared.config, prepared.dataset, prepared.team
+    with kernels(config.training.native_kernels), memory_told(), interruptible() as interrupts:
+        point = begins()
+        folder, saved = Path(team.first("run", None)), point.saved if point else None
+        if started:
+            started(prepared, folder)
+        kept = config.training.checkpoint
+        nothing = Saver(lambda saved: lambda: None, kept.seconds, saved.seconds if saved else 0.0, **together(team))
+        with nothing as saver:
+            fitted = Loop(
+                prepared.stepper(),
+                config.training,
+                dataset.train,
+                score=scorer(prepared),
+                held_out=dataset.valid is not None,
+                valid_rows=dataset.rows.get("valid", 0),
+                asked_to_stop=team.wishes(interrupts.asked),
+                clock=team.clock,
+                team=team,
+                save=saver if kept.keep else None,
+            ).run(prepared.first(), saved)
+        leave_training(team)
+    metrics = fitted.best.metrics if fitted.best else {}
+    if not returns_when_interrupted:
+        interrupts.pass_on(folder)
+    model = trained(prepared, fitted.variables, metrics)
+    best = fitted.best.epoch if fitted.best else None
+    return Run(folder, model, dataset, fitted.history, fitted.stop, best, metrics, fitted.interventions)
+
+
+def scorer(prepared: Prepared) -> Scorer:
+    """Return what measures weights after an epoch, by all processes together."""
+    evaluator, part = prepared.evaluator(team=prepared.team), prepared.measured_part
+    return lambda variables: {part: evaluator.scores(variables, getattr(prepared.dataset, part))}
+
+
+def together(team: Team) -> dict[str, Any]:
+    """Return how a run's place is saved where several processes decide when."""
+    return {"clock": team.clock, "together": True} if team.size > 1 else {}
+
+
+def leave_training(team: Team) -> None:
+    """Wait until the run is written."""
+    team.same("end of training", None)
+    over()
