@@ -213,7 +213,7 @@ TABLE = [
     Row("A8", "train c.yaml --run R", 2, r"R: already contains a run.*--force"),
     Row("A8 table", "train d.csv --run R", 2, r"R: already contains a run.*--force"),
     Row("A8 other", "train c.yaml --run other", 2, r"other: not empty, and not a run", {"other/file": "mine"}),
-    Row("A8 chosen", "train d.csv --config-out c.yaml", 2, r"--config-out c\.yaml: exists already"),
+    Row("A8 chosen", "train d.csv --config-out c.yaml", 2, r"--config-out c\.yaml: already exists"),
     bad_config("B1 empty", "", r"bad\.yaml: expected an object"),
     bad_config("B1 list", "[]", r"bad\.yaml: expected an object"),
     bad_config("B1 null", "null", r"bad\.yaml: expected an object"),

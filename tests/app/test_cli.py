@@ -135,7 +135,7 @@ def test_a_chosen_configuration_overwrites_nothing(told, place):
     small = ("train", "house.csv", "--epochs", "1", "--set", "network=[{dense: targets}]")
     out = told(*small)
     assert "written to house-2.yaml: edit it, then run" in out
-    assert "# house.yaml holds another one, and stays as it is" in out
+    assert "# house.yaml holds another one and is left unchanged" in out
     assert (place / "house.yaml").read_text() == "mine"
     chosen = (place / "house-2.yaml").read_text()
     assert "network" in chosen

@@ -12,8 +12,8 @@ from retrograd.base.full_width import odd_characters
         ("data: xor\nnetwork: ［dense］\n", "line 2, column 10 holds '［'", r"write '\['"),
         ("data: {path: “a.csv”}\n", "line 1, column 14 holds '“'", "write '\"'"),
         ("training: {epochs: １００}\n", "line 1, column 20 holds '１'", "write '1'"),
-        ("data:\u00a0xor\n", "line 1, column 6 holds a no-break space", "write a blank"),
-        ("data: xor\ntraining:\n\tepochs: 5\n", "line 3, column 1 holds a tab", "write a blank"),
+        ("data:\u00a0xor\n", "line 1, column 6 holds a no-break space", "write a space"),
+        ("data: xor\ntraining:\n\tepochs: 5\n", "line 3, column 1 holds a tab", "write a space"),
         ("data: {path: a.csv， target: y: z}\n", "line 1, column 19 holds '，'", "write ','"),
     ],
 )
@@ -27,7 +27,7 @@ def test_an_error_in_a_line_names_the_odd_character_in_it():
     told = document.located(ConfigError("unknown key", where="training.epochs　"))
     assert "c.yaml:2" in str(told)
     assert "column 9 holds" in str(told)
-    assert "write a blank" in str(told)
+    assert "write a space" in str(told)
 
 
 def test_quoted_text_comments_and_names_may_hold_them():

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from retrograd.base.errors import DataError, LabelError, ResourceError
-from retrograd.data.cells.floats import reading_in
+from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import from_arrays, load
 from retrograd.data.images.decoding import Form, decode
 from retrograd.data.images.pixels import PixelColumn

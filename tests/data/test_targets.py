@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from retrograd.base.errors import DataError, LabelError
-from retrograd.data.cells.floats import reading_in
+from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import from_arrays, from_frame, load
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import retrograd as rg
-from retrograd.data.cells.floats import floats, reading_in
+from retrograd.data.cells.precision import floats, reading_in
 from retrograd.data.dataset import load
 
 ROWS = [[0.05, 0.1, 0.3], [0.2, 0.7, 0.1], [0.9, 0.3, 0.7]]

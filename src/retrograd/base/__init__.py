@@ -1,1 +1,1 @@
-"""What every floor stands on: errors with a place, registries, paths, keys, the schema of settings."""
+"""The foundation of every other package: errors with a place, registries, paths, keys, the schema of settings."""

@@ -1,4 +1,4 @@
-"""What to do about a key of another framework that no single setting stands for."""
+"""Advice for keys of other frameworks that correspond to no single setting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WARMUP = (
     "warmup is a setting of a schedule: optimizer: {adam: {learning_rate: {cosine: {initial: 0.001, warmup: 100}}}}"
 )
 WIDTH = "leave it out: the width of an input follows from what the layer reads"
-ENTRY = "write it as an entry of its own after this one"
+ENTRY = "write it as a separate entry after this one"
 MEASURED = "leave it out: accuracy, r2 and the like are measured anyway"
 SPLIT = "data: {split: {valid: 0.15}}"
 
@@ -31,20 +31,20 @@ ADVICE = {
     MEASURED: "metrics metric compute_metrics",
     "early stopping belongs under training: {early_stopping: {patience: 20}}": "callbacks callback",
     SPLIT: "validation_data validation_split val_split validation_fraction test_size",
-    "loss: {cross_entropy: {class_weights: [1, 5]}} weighs classes": "class_weight class_weights pos_weight",
+    "loss: {cross_entropy: {class_weights: [1, 5]}} weights the classes": "class_weight class_weights pos_weight",
     "leave it out: `classes` as units takes the number from the data": "num_classes n_classes num_labels nb_classes",
     "an option of the command line: --quiet": "verbose progress_bar enable_progress_bar silent",
     "an option of the command line: --run FOLDER": "output_dir log_dir logdir save_dir checkpoint_dir",
-    "leave it out: JAX_PLATFORMS chooses the device when the program starts": "device accelerator gpus devices cuda "
+    "leave it out: the environment variable JAX_PLATFORMS chooses the device": "device accelerator gpus devices cuda "
     "use_gpu no_cuda",
     "leave it out: the loss of the validation part is watched": "monitor",
     "leave it out: the best weights are kept in any case": "restore_best_weights save_best_only load_best_model_at_end",
     "momentum belongs to sgd; nadam is adam with Nesterov's momentum": "nesterov use_nesterov nesterovs_momentum",
-    "leave it out: steps are epochs times batches": "steps_per_epoch max_steps num_steps",
-    "precision is bfloat16: training: {precision: bfloat16}": "amp fp16 bf16 mixed_precision half",
+    "leave it out: the number of steps is epochs times batches": "steps_per_epoch max_steps num_steps",
+    "mixed precision is training: {precision: bfloat16}": "amp fp16 bf16 mixed_precision half",
     "leave it out: rows come first in every array": "batch_first data_format channels_last time_major",
-    "leave it out: in-place operation does not exist here": "inplace in_place",
-    "`output: sequence` gives every step, `output: last` the last one": "return_sequences return_state",
+    "leave it out: no operation works in place": "inplace in_place",
+    "`output: sequence` returns every step, `output: last` the last one": "return_sequences return_state",
     "write 1 - keep_prob as rate: {dropout: 0.2}": "keep_prob keep_probability",
     "clip_value cuts each entry, clip_norm each tensor, clip_global_norm all together": "gradient_clip_algorithm",
 }
@@ -52,7 +52,7 @@ _BY_FORM = {squashed(word): text for text, words in ADVICE.items() for word in w
 
 
 def near_key(found: str, known: Iterable[str]) -> str:
-    """Return what to say of an unknown key: the known one that is meant, what to do instead, or all that are known."""
+    """Return the hint for an unknown key: the known key that is meant, what to do instead, or all known keys."""
     names = list(known)
     if same_thing(found, names) is None and squashed(found) in _BY_FORM:
         return _BY_FORM[squashed(found)]
@@ -60,7 +60,7 @@ def near_key(found: str, known: Iterable[str]) -> str:
 
 
 def beside(key: str, value: Any, place: str, name: str, settings: Sequence[str]) -> str:
-    """Return what to say of a key that stands beside the name of an optimizer, a loss...: it may be meant below it."""
+    """Return the hint for a key beside the name of an optimizer, loss...: it may belong under that name."""
     own = same_thing(key, settings)
     if own is None:
         return near_key(key, settings)
@@ -68,9 +68,9 @@ def beside(key: str, value: Any, place: str, name: str, settings: Sequence[str])
 
 
 def renamed(settings: Mapping[str, Sequence[str]], value: Mapping[str, Any]) -> str:
-    """Return how a mapping is written whose name is a value, as in {type: Adam, lr: 0.1}, or that has none or two.
+    """Return the correct form of a mapping with the name as a value ({type: Adam, lr: 0.1}), or with no or two names.
 
-    `settings` are those of each name that may stand here.
+    `settings` maps each name that is allowed here to its settings.
     """
     keys = [str(key) for key in value]
     named = [key for key in keys if key in settings]
@@ -93,7 +93,7 @@ def renamed(settings: Mapping[str, Sequence[str]], value: Mapping[str, Any]) -> 
 
 
 def stray_setting(settings: Mapping[str, Sequence[str]], key: Any, value: Any) -> str:
-    """Return how to write a setting that stands where a name is expected, as in `optimizer: {lr: 0.1}`, or nothing."""
+    """Return how to write a setting in the place of a name, as in `optimizer: {lr: 0.1}`; empty if it is not one."""
     if not isinstance(key, str) or value is None or same_thing(key, settings) is not None:
         return ""
     return renamed(settings, {key: value})
@@ -105,7 +105,7 @@ def _written(name: str, given: Mapping[str, Any], settings: Sequence[str]) -> st
 
 
 def _short(value: Any) -> str:
-    """Return a value as YAML writes it in a line, or dots where it is long."""
+    """Return a value as YAML in one line; dots replace a long one."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, (int, float, str)) and len(str(value)) < 20 else "..."

@@ -1,4 +1,4 @@
-"""What a field's annotation says: marks for readers of its own, and the words for an error message."""
+"""Marks in a field's annotation: custom readers, and wording for error messages and manuals."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from retrograd.base.registry import Registry
 
 @dataclass(frozen=True)
 class Expect:
-    """The words for a field's type in an error message."""
+    """The wording for a field's type in an error message."""
 
     words: str
 
 
 @dataclass(frozen=True)
 class Registered:
-    """Marks a field that holds something of a registry, given by name, by `{name: settings}` or as an object.
+    """Marks a field that holds an entry of a registry, written as a name, as `{name: settings}` or as an object.
 
     `only` narrows it to one class of them. `otherwise` is a plain annotation that is allowed as well (a number in
     place of a schedule, say); `coerce` turns such a plain value into what the field holds, and a class with
@@ -35,7 +35,7 @@ class Registered:
 
 @dataclass(frozen=True)
 class Custom:
-    """Marks a field with a reader of its own: `parse(value, path)` raises ConfigError, `dump(value)` is plain."""
+    """Marks a field with a custom reader: `parse(value, path)` raises ConfigError, `dump(value)` returns plain data."""
 
     parse: Callable[[Any, str], Any]
     dump: Callable[[Any, bool], Any]
@@ -44,9 +44,9 @@ class Custom:
 
 
 class Words(NamedTuple):
-    """A setting in words: what it does, what a larger and a smaller value do, and why its default is what it is.
+    """A setting in words: what it does, the effect of a larger and a smaller value, and the reason for its default.
 
-    It stands in the setting's annotation: `units: Annotated[PositiveInt, Words("outputs", more="slower")]`.
+    It is part of the setting's annotation: `units: Annotated[PositiveInt, Words("outputs", more="slower")]`.
     """
 
     what: str
@@ -56,7 +56,7 @@ class Words(NamedTuple):
 
 
 def describe(annotation: Any) -> str:
-    """Return an annotation in words, as an error message names what was expected."""
+    """Return an annotation in words, for the `expected` part of an error message."""
     base, marks = unwrap(annotation)
     for mark in marks:
         if isinstance(mark, (Expect, Custom)):
@@ -76,7 +76,7 @@ def describe(annotation: Any) -> str:
 
 
 def show(value: Any) -> str:
-    """Return what was found, short enough for one line."""
+    """Return a value in a form short enough for one line."""
     text = "null" if value is None else repr(thaw(value)) if not isinstance(value, bool) else str(value).lower()
     return text if len(text) <= 60 else text[:57] + "..."
 
@@ -108,7 +108,7 @@ def unwrap(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def without_words(annotation: Any) -> tuple[Any, Words | None]:
-    """Return an annotation without the words in it, and these."""
+    """Return an annotation without its `Words`, and the words."""
     base, marks = unwrap(annotation)
     others = tuple(mark for mark in marks if not isinstance(mark, Words))
     words = next((mark for mark in marks if isinstance(mark, Words)), None)
@@ -121,7 +121,7 @@ def options(base: Any) -> tuple[Any, ...]:
 
 
 def near_literal(annotation: Any, value: Any) -> str:
-    """Return `did you mean` for a word that is nearly one of those that are allowed."""
+    """Return `did you mean` for a word that resembles one of the allowed words."""
     base, _ = unwrap(annotation)
     words = [option for part in options(base) if get_origin(part) is Literal for option in get_args(part)]
     if not isinstance(value, str) or not words:

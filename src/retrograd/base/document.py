@@ -1,4 +1,4 @@
-"""YAML and JSON documents: read without executing anything, with the line of every key; written for people."""
+"""YAML and JSON documents: read without executing anything, with the line of every key, and written readably."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ SUFFIXES = (".yaml", ".yml", ".json")
 MAX_BYTES = 2**20
 MAX_DEPTH = 50
 MAX_NODES = 50_000
-MAX_CHARACTERS = 2**23  # of all texts, after aliases are expanded: a file may name one long text a thousand times
-MAX_DIGITS = 400  # more digits than any number that a setting can hold
+MAX_CHARACTERS = 2**23  # of all texts after aliases are expanded: a file may refer to one long text a thousand times
+MAX_DIGITS = 400  # more digits than any setting can hold
 LOOKALIKE = re.compile(
     r"^[“”„‘’「［｛【]|^[-+.０-９．－＋]*[０-９][０-９．]*$"
-)  # quotes, brackets and numbers of other widths
+)  # full-width quotes, brackets and digits
 PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null")}
 
 
 @dataclass(frozen=True)
 class Document:
-    """Plain values, where they came from, and the line of each dotted path in the file.
+    """Plain values, their source, and the line of each dotted path in the file.
 
     `changed` are the paths whose values came from the command line instead.
     """
@@ -61,21 +61,21 @@ class Document:
         return type(error)([self._hinted(p._replace(where=self.place(p.where))) for p in error.problems])
 
     def _hinted(self, problem: Problem) -> Problem:
-        """Return a problem with what may be its cause: a character in its line that looks like another."""
+        """Return a problem together with its likely cause: a look-alike character in its line."""
         line = re.match(rf"{re.escape(self.source)}:(\d+)", problem.where)
         odd = self.odd.get(int(line[1])) if line and self.source else None
         return problem if odd is None else problem._replace(cure=f"{problem.cure}; {odd}" if problem.cure else str(odd))
 
 
 def is_document(path: Path) -> bool:
-    """Return whether a file's name is that of a configuration."""
+    """Return whether a file's name has the ending of a configuration."""
     return path.suffix.lower() in SUFFIXES
 
 
 def read_document(path: Path) -> Document:
     """Return the document in a YAML or JSON file.
 
-    Raises:  UsageError when it is no readable file; ConfigError with line and column when it is not well formed.
+    Raises:  UsageError for an unreadable file; ConfigError with line and column for one that is not well formed.
     """
     if not path.exists():
         raise UsageError("not found", where=str(path), cure="give the path of a configuration or data file")
@@ -136,7 +136,7 @@ def write_document(values: Mapping[str, Any]) -> str:
 
 
 def _write_float(representer: Any, value: float) -> Any:
-    """Write 1e-08 as 1.0e-08: without the point it is a text to readers of YAML 1.1."""
+    """Write 1e-08 as 1.0e-08: without the point, readers of YAML 1.1 take it as text."""
     written = representer.represent_float(value)
     mantissa, e, exponent = written.value.partition("e")
     if e and "." not in mantissa:
@@ -151,15 +151,15 @@ def _yaml() -> YAML:
 def _check_events(text: str, source: str) -> None:
     """Refuse tags, deep nesting, endless numbers and alias bombs before any object is built."""
     depth = nodes = characters = 0
-    sizes: dict[str, tuple[int, int]] = {}  # nodes and characters of what an anchor names
+    sizes: dict[str, tuple[int, int]] = {}  # nodes and characters of each anchor's value
     open_at: list[tuple[str | None, int, int]] = []
     for event in _yaml().parse(text):
         line = event.start_mark.line + 1
         if isinstance(event, AliasEvent):
             if event.anchor in (name for name, *_ in open_at):
-                cure = "write out what is meant there"
+                cure = "write the value out"
                 raise ConfigError(
-                    f"*{event.anchor} stands inside the value that it names", where=f"{source}:{line}", cure=cure
+                    f"*{event.anchor} refers to the value that contains it", where=f"{source}:{line}", cure=cure
                 )
             size = sizes.get(event.anchor, (1, 0))
             nodes, characters = nodes + size[0], characters + size[1]
@@ -168,7 +168,7 @@ def _check_events(text: str, source: str) -> None:
             _check_value(event, f"{source}:{line}")
         if isinstance(event, ScalarEvent):
             characters += len(event.value)
-            sizes[event.anchor] = (1, len(event.value))  # without an anchor, nothing asks for it
+            sizes[event.anchor] = (1, len(event.value))  # without an anchor, nothing refers to it
         if isinstance(event, CollectionStartEvent):
             depth += 1
             open_at.append((event.anchor, nodes, characters))
@@ -187,7 +187,7 @@ def _check_events(text: str, source: str) -> None:
 
 
 def _check_value(event: NodeEvent, where: str) -> None:
-    """Refuse a tag, which may run code, and a number so long that reading it takes minutes."""
+    """Refuse tags, which may run code, and numbers so long that reading them takes minutes."""
     tag = getattr(event, "tag", None)
     if tag and str(tag) not in PLAIN_TAGS:
         raise ConfigError(f"the tag {tag} is not allowed: reading never executes code", where=where)
@@ -196,7 +196,7 @@ def _check_value(event: NodeEvent, where: str) -> None:
 
 
 def _refuse_quotes(node: Node | None, source: str, odd: Mapping[int, Odd]) -> None:
-    """Refuse values that are quoted, bracketed or numbers, but for the characters that they are written in."""
+    """Refuse values written with look-alike quotes, brackets or digits."""
     if isinstance(node, MappingNode):
         for pair in node.value:
             for each in pair:

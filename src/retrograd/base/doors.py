@@ -1,4 +1,4 @@
-"""Objects and programs of other frameworks: which call of this package takes them instead of the one that was tried."""
+"""Objects and programs of other frameworks, and which call of this package accepts them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 from retrograd.base.errors import UsageError
 
 PROGRAMS = {".py": "a Python program", ".ipynb": "a notebook"}
-WATCH = """put four lines into it, around the training loop:
+WATCH = """put four lines around its training loop:
     from retrograd.torch import watch
     with watch(model, optimizer) as chart:
-        ...                  # the loop as it is
+        ...                  # the unchanged loop
     chart.report()"""
 CHECK = "retrograd.torch.check(module, x) compares its gradients with central differences"
 ESTIMATOR = "rg.fit(X, y) takes the same arrays and builds the network itself; diagnose its run"
@@ -46,9 +46,9 @@ IMPORTS = re.compile(
 
 
 def refuse_foreign(value: Any, verb: str) -> None:
-    """Refuse what belongs to another framework, and name the call that takes it; anything else passes.
+    """Refuse what belongs to another framework, and name the call that accepts it; anything else passes.
 
-    `verb` is what was tried: diagnose, explain, trace, check or repair.
+    `verb` is the call that was tried: diagnose, explain, trace, check or repair.
 
     Raises:  UsageError
     """
@@ -71,7 +71,7 @@ def refuse_foreign(value: Any, verb: str) -> None:
 
 
 def framework_of(value: Any) -> tuple[str, str]:
-    """Return the framework that an object or class belongs to and its class's name; empty for one that is ours."""
+    """Return the framework of an object or class, and the class's name; empty for retrograd's and plain classes."""
     kind = value if isinstance(value, type) else type(value)
     for base in kind.__mro__:
         for (module, name), framework in BASES.items():
@@ -81,14 +81,14 @@ def framework_of(value: Any) -> tuple[str, str]:
 
 
 def framework_in(text: str) -> str:
-    """Return the framework that a program imports; of several, the one that trains."""
+    """Return the framework that a program imports; if there are several, the one that trains."""
     found = {{"lightning": "torch", "pytorch_lightning": "torch", "tensorflow": "keras"}.get(name, name)
              for name in IMPORTS.findall(text)}  # fmt: skip
     return next((name for name in ("torch", "keras", "sklearn", "numpy") if name in found), "")
 
 
 def _source(path: Path) -> str:
-    """Return the program's text; of a notebook, that of its cells."""
+    """Return the text of a program, or of a notebook's cells."""
     text = path.read_text(encoding="utf-8", errors="replace")
     if path.suffix != ".ipynb":
         return text

@@ -11,7 +11,7 @@ from retrograd.base.synonyms import same_things
 
 
 class Problem(NamedTuple):
-    """One mistake: its place, what is wrong with it, and how to mend it."""
+    """One mistake: its place, what is wrong, and how to fix it."""
 
     where: str
     message: str
@@ -23,13 +23,13 @@ class Problem(NamedTuple):
 
 
 class RetrogradError(Exception):
-    """A fault that the user can mend; `str(error)` is what the command line prints after `error:`.
+    """A fault that the user can fix; `str(error)` is what the command line prints after `error:`.
 
     Give one message (with its place and cure), or several `Problem`s that were found in one go.
     """
 
     exit_code = 2
-    located = False  # whether a node or objective of the network is named already
+    located = False  # whether the message already names a node or objective of the network
 
     def __init__(self, message: str | Sequence[Problem], *, where: str = "", cure: str = "") -> None:
         self.problems = (Problem(where, message, cure),) if isinstance(message, str) else tuple(message)
@@ -37,7 +37,7 @@ class RetrogradError(Exception):
 
 
 class UsageError(RetrogradError, ValueError):
-    """The command line or a call asks for something that does not exist or cannot be."""
+    """The command line or a call asks for something missing or impossible."""
 
 
 class ConfigError(RetrogradError, ValueError):
@@ -45,19 +45,19 @@ class ConfigError(RetrogradError, ValueError):
 
 
 class ShapeError(RetrogradError, ValueError):
-    """Arrays do not fit a layer or one another."""
+    """The shapes of arrays do not fit a layer or one another."""
 
 
 class DataError(RetrogradError, ValueError):
-    """A data file or array cannot be used as it is."""
+    """A data file or array cannot be used in its current form."""
 
 
 class LabelError(DataError, IndexError):
-    """A label or identifier lies outside the range that the network knows."""
+    """A label or identifier is outside the range that the network knows."""
 
 
 class DataTypeError(DataError, TypeError):
-    """Values are of a type that cannot be used there, such as fractions for class labels."""
+    """Values have an unsuitable type, such as fractions for class labels."""
 
 
 class RunInUseError(RetrogradError):
@@ -91,14 +91,14 @@ class GradientError(RetrogradError, ArithmeticError):
 
 
 class RetrogradWarning(UserWarning):
-    """Something that works but that the user should know; the command line prints it after `warning:`."""
+    """Something that works but that the user should know about; the command line prints it after `warning:`."""
 
     def __str__(self) -> str:
         return plain(super().__str__())
 
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:
-    """Return `did you mean 'x'?` for what is meant by another word or spelling, else the list of what is known."""
+    """Return `did you mean 'x'?` for another word or spelling of a known name, else the list of known names."""
     names = sorted(known)
     near = same_things(found, names) or difflib.get_close_matches(found, names, n=1, cutoff=0.6)
     if near:

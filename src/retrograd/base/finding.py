@@ -1,17 +1,19 @@
-"""What is odd or wrong: where, how it is known, why it may be, and what may help."""
+"""Findings: what is wrong and where, the evidence, likely causes, and remedies."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-Severity = Literal["note", "risk", "fault"]  # harmless as long as the network learns; may spoil it; spoils it for sure
+Severity = Literal[
+    "note", "risk", "fault"
+]  # harmless while the network learns; may spoil training; certainly spoils it
 Value = float | str
 NOTHING: Mapping[str, Value] = {}
 
 
 class Evidence(NamedTuple):
-    """A measured quantity against its threshold."""
+    """A measured quantity and its threshold."""
 
     quantity: str
     value: float
@@ -25,7 +27,7 @@ class Evidence(NamedTuple):
 class Finding(NamedTuple):
     """One finding. `path` is a node, parameter, column or setting; `remedies` are names in the registry of remedies.
 
-    `form` with `values` in its braces is the message: "only {units} units" identifies it in any language.
+    The message is `form` filled with `values`; "only {units} units" identifies it in any language.
     """
 
     name: str
@@ -35,23 +37,23 @@ class Finding(NamedTuple):
     remedies: tuple[str, ...] = ()
     severity: Severity = "risk"
     code: str = ""  # in the catalogue of symptoms
-    confidence: float = 0.5  # that this is the cause, if the network does not learn
+    confidence: float = 0.5  # confidence that this is the cause if the network does not learn
     form: str = ""
     values: Mapping[str, Value] = NOTHING
 
     @classmethod
     def of(cls, name: str, path: str, form: str, values: Mapping[str, Any], *facts: Any) -> Finding:
-        """Return a finding whose message is written from its form and values."""
+        """Return a finding whose message is its form filled with its values."""
         plain = {key: value.item() if hasattr(value, "item") else value for key, value in values.items()}
         return cls(name, path, form.format(**plain) if plain else form, *facts)._replace(form=form, values=plain)
 
     @property
     def unsaid(self) -> tuple[Evidence, ...]:
-        """The evidence whose value the message does not state."""
+        """Evidence whose value the message does not state."""
         return tuple(evidence for evidence in self.evidence if evidence.value not in self.values.values())
 
     def plain(self) -> dict[str, Any]:
-        """Return the finding as plain types for JSON."""
+        """Return the finding as plain values for JSON."""
         return self._asdict() | {
             "evidence": [evidence._asdict() for evidence in self.evidence],
             "values": dict(self.values),

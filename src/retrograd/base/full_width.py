@@ -1,4 +1,4 @@
-"""Characters that look like YAML's own and are others: full-width punctuation, Chinese quotes, odd blanks."""
+"""Characters that look like YAML's punctuation but are not: full-width forms, Chinese quotes, unusual spaces."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _SAME |= {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # th
 _ODD = re.compile("[" + "".join(map(re.escape, _SAME)) + "]")
 _QUOTED = re.compile(
     r"""\"(?:[^"\\]|\\.)*\"|'(?:[^']|'')*'|(?:^|\s)#.*"""
-)  # quoted text and comments may hold anything
+)  # quoted text and comments may contain anything
 
 
 class Odd(NamedTuple):
-    """A character, where it stands (counted from 1), and what to write instead."""
+    """A character, its column (counted from 1), and the character to write instead."""
 
     line: int
     column: int
@@ -29,13 +29,13 @@ class Odd(NamedTuple):
     def __str__(self) -> str:
         name = unicodedata.name(self.character, "TAB").lower()
         shown = f"'{self.character}' ({name})" if self.character.isprintable() else f"a {name}"
-        write = {" ": "a blank", "nothing": "nothing"}.get(self.instead, self.instead)
+        write = {" ": "a space", "nothing": "nothing"}.get(self.instead, self.instead)
         write = f"'{write}'" if write == self.instead and len(write) == 1 else write
         return f"line {self.line}, column {self.column} holds {shown}: write {write}"
 
 
 def odd_characters(text: str) -> dict[int, Odd]:
-    """Return for each line (by its number) the first such character outside of quotes and comments, if it has one."""
+    """Return the first such character of each line, outside quotes and comments, by line number."""
     found = {}
     for number, line in enumerate(text.split("\n"), start=1):
         bare = _QUOTED.sub(lambda match: "x" * len(match.group()), line)

@@ -27,12 +27,12 @@ def json_schema(cls: type) -> dict[str, Any]:
 
 
 def registry_schema(registry: Registry[Any], only: type | None = None) -> dict[str, Any]:
-    """Return a reference into `$defs` for one registry, or for what is of one class in it."""
+    """Return a reference into `$defs` for a registry, or for its entries of one class."""
     return {"$ref": f"#/$defs/{(only.__name__.lower() if only else registry.kind).replace(' ', '_')}"}
 
 
 def registry_definition(registry: Registry[Any], only: type | None = None) -> dict[str, Any]:
-    """Return the schema of anything that a registry names: a name alone, or a mapping of one name."""
+    """Return the schema of a registry's entries: a name alone, or a mapping with one name."""
     return {"anyOf": registry_choices(registry, only)}
 
 
@@ -49,10 +49,12 @@ def registry_choices(
 
 
 def settings_choices(cls: type) -> list[dict[str, Any]]:
-    """Return the forms in which settings are given: a mapping, the first field's value alone, or nothing."""
+    """Return the forms in which settings can be written: a mapping, the first field's value alone, or nothing."""
     first, needed = fields(cls)[:1], _needed(cls)
     bare = [field_schema(field.annotation) for field in first if needed <= {field.name}]
-    alone = [{"allOf": [schema], "not": {"type": "object"}} for schema in bare]  # a mapping is one of settings
+    alone = [
+        {"allOf": [schema], "not": {"type": "object"}} for schema in bare
+    ]  # a mapping is always a mapping of settings
     return [json_schema(cls), *alone, *([] if needed else [{"type": "null"}])]
 
 

@@ -1,4 +1,4 @@
-"""Memory: how much there is, and the one error for not having enough of it."""
+"""Memory: how much is available, and the error for too little of it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ CURE = "lower training.batch_size, or the units of the network"
 
 
 def available_bytes() -> int | None:
-    """Return how many bytes the device that computes has left; None when it does not tell."""
-    import jax  # seconds to import: not for verbs that compute nothing
+    """Return the bytes available on the computing device; None if it does not report them."""
+    import jax  # takes seconds to import; verbs that compute nothing do without
 
-    device = jax.local_devices()[0]  # `check_device` has told of one that is not there
+    device = jax.local_devices()[0]  # `check_device` reports a missing one
     if device.platform != "cpu":
         stats = device.memory_stats() or {}
         return stats["bytes_limit"] - stats["bytes_in_use"] if "bytes_limit" in stats else None
@@ -26,12 +26,12 @@ def available_bytes() -> int | None:
 
 
 def host_bytes() -> int | None:
-    """Return how many bytes this process can still take of the machine's memory; None where nothing tells."""
+    """Return how many bytes this process can still allocate; None if the system does not report it."""
     return min((room for room in (_system_bytes(), _process_bytes()) if room is not None), default=None)
 
 
 def require_room(needed: int, what: str, where: str, cure: str) -> None:
-    """Refuse an allocation that cannot succeed, before a part of it fills the memory.
+    """Refuse an allocation that cannot succeed, before part of it fills the memory.
 
     Raises:  ResourceError when fewer than `needed` bytes are available
     """
@@ -41,7 +41,7 @@ def require_room(needed: int, what: str, where: str, cure: str) -> None:
 
 
 def out_of_memory(needed: int | None, what: str = "") -> ResourceError:
-    """Return the error that tells the bytes that were needed and those that there are."""
+    """Return the error that states the bytes needed and the bytes available."""
     available = available_bytes()
     words = "out of memory" if needed is None else f"out of memory: {what or 'one array'} needs {needed:,} bytes"
     there = "" if available is None else f", {available:,} are available"
@@ -49,12 +49,12 @@ def out_of_memory(needed: int | None, what: str = "") -> ResourceError:
 
 
 def check_device() -> None:
-    """Raise ResourceError where JAX finds none of the devices that it was told to use (JAX_PLATFORMS=cuda)."""
+    """Raise ResourceError if JAX finds none of the requested devices (JAX_PLATFORMS=cuda)."""
     import jax
 
     try:
         jax.local_devices()
-    except Exception as error:  # an AssertionError without a word among them
+    except Exception as error:  # some are an AssertionError without a message
         wanted = os.environ.get("JAX_PLATFORMS", "")
         reason = str(error).partition("\n")[0]
         raise ResourceError(
@@ -64,7 +64,7 @@ def check_device() -> None:
 
 
 def memory_error(error: BaseException) -> ResourceError | None:
-    """Return the ResourceError that an error of Python, NumPy or XLA stands for; None for any other error."""
+    """Return an out-of-memory error of Python, NumPy or XLA as ResourceError; None for any other error."""
     text = str(error)
     if not isinstance(error, MemoryError) and not text.startswith("RESOURCE_EXHAUSTED"):  # XLA's word for it
         return None
@@ -74,7 +74,7 @@ def memory_error(error: BaseException) -> ResourceError | None:
 
 @contextlib.contextmanager
 def memory_told() -> Iterator[None]:
-    """Raise ResourceError where the body runs out of memory."""
+    """Raise ResourceError if the body runs out of memory."""
     try:
         yield
     except Exception as error:
@@ -93,7 +93,7 @@ def _system_bytes() -> int | None:
 
 
 def _process_bytes() -> int | None:
-    """Return what `ulimit -v` leaves to this process."""
+    """Return the bytes that `ulimit -v` leaves to this process."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit == resource.RLIM_INFINITY:
         return None

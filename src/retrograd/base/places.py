@@ -1,4 +1,4 @@
-"""Where a key belongs that stands at the wrong place of a configuration."""
+"""Hints for keys in the wrong section of a configuration."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from retrograd.base.errors import ConfigError, Problem
 from retrograd.base.schema import UNKNOWN_KEY, Settings, fields, settings_class
 from retrograd.base.synonyms import same_thing, same_things
 
-TRAINED = ("training.", "optimizer.", "penalties")  # what people look for at a layer, and what stands elsewhere
+TRAINED = ("training.", "optimizer.", "penalties")  # settings that people look for in a layer but that belong elsewhere
 
 
 def placed(error: ConfigError, cls: type[Settings], values: Mapping[str, Any]) -> ConfigError:
-    """Return the error in which an unknown key that another section knows is told the path there.
+    """Return the error with a hint to the right path for each unknown key that another section knows.
 
-    The words of layers mean many things: below `network` the hint of the layer's own settings is kept, if it is one.
+    Layers use many common words: below `network`, a hint from the layer's settings takes precedence.
     """
     homes: dict[str, str] = {}
     named = {path.rpartition(".")[2] for path in named_places(cls, values)}
@@ -29,7 +29,7 @@ def placed(error: ConfigError, cls: type[Settings], values: Mapping[str, Any]) -
             return problem
         key = problem.where.rpartition(".")[2]
         in_layer = problem.where.startswith("network.")
-        if same_thing(key, re.findall("'([^']+)'", problem.cure)) is not None:  # what this section calls it
+        if same_thing(key, re.findall("'([^']+)'", problem.cure)) is not None:  # this section's name for it
             return problem
         is_advice = not problem.cure.startswith(("known:", "did you mean"))
         open_to = [name for name in homes if homes[name].startswith(TRAINED) or not in_layer]
@@ -44,7 +44,7 @@ def placed(error: ConfigError, cls: type[Settings], values: Mapping[str, Any]) -
 
 
 def named_places(cls: type[Settings], values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the paths of what registries name: of a schedule, which stands under the learning rate, or an optimizer."""
+    """Yield the paths of registry entries, such as a schedule (below the learning rate) or an optimizer."""
     for field in fields(cls):
         _, marks = unwrap(field.annotation)
         mark = next((mark for mark in marks if isinstance(mark, Registered)), None)
@@ -60,7 +60,7 @@ def named_places(cls: type[Settings], values: Mapping[str, Any]) -> Iterator[str
 
 
 def places(cls: type[Settings], values: Any, path: str = "") -> Iterator[str]:
-    """Yield the path of every key of these settings, this level's first and the last section's before the others'."""
+    """Yield the path of every key of these settings: this level first, then the sections, the last one first."""
     known = {field.name: field for field in reversed(fields(cls))}
     yield from (path + name for name in known)
     given = values if isinstance(values, Mapping) else {}
@@ -72,7 +72,7 @@ def places(cls: type[Settings], values: Any, path: str = "") -> Iterator[str]:
 
 
 def _chosen(annotation: Any, value: Any, default: Any) -> tuple[type[Settings], Any, str] | None:
-    """Return the settings that a field holds: their class, the values given for them, and what to add to the path."""
+    """Return the settings in a field: their class, their values, and the addition to the path."""
     base, marks = unwrap(annotation)
     mark = next((mark for mark in marks if isinstance(mark, Registered)), None)
     if mark is None:
@@ -85,6 +85,6 @@ def _chosen(annotation: Any, value: Any, default: Any) -> tuple[type[Settings], 
         name = mark.registry.name_of(type(default))
     elif mark.otherwise is None:
         return None
-    else:  # a number stands for the first of them: a learning rate for the constant schedule
+    else:  # a number means the first of them: a learning rate means the constant schedule
         name = next(iter(mark.registry))
     return mark.registry[name], None, f"{name}."

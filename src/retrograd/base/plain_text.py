@@ -1,4 +1,4 @@
-"""Text for a terminal: characters that would steer it are shown, not sent."""
+"""Text for a terminal: control characters are escaped, so that they cannot steer it."""
 
 from __future__ import annotations
 
@@ -8,25 +8,31 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 _CONTROLS = [*range(0x20), *range(0x7F, 0xA0)]  # of ASCII and Latin-1: ESC, BEL, CSI and the like
-_DIRECTIONS = [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]  # they turn text around
+_DIRECTIONS = [
+    0x061C,
+    0x200E,
+    0x200F,
+    *range(0x202A, 0x202F),
+    *range(0x2066, 0x206A),
+]  # they reverse the direction of text
 _SHOWN = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for code in (*_CONTROLS, *_DIRECTIONS)}
 _SHOWN.pop(ord("\n"))
 _SHOWN.pop(ord("\t"))
 
 
 def plain(text: str) -> str:
-    """Return a text in which control characters, but for line feed and tab, are written out (`\\x1b`)."""
+    """Return a text in which control characters other than line feed and tab are escaped (`\\x1b`)."""
     return text if text.isascii() and text.isprintable() else text.translate(_SHOWN)
 
 
 class PlainStream:
-    """A text stream that writes control characters out; `bare` is the stream itself, for a progress bar."""
+    """A text stream that escapes control characters; `bare` is the stream below it, for a progress bar."""
 
     def __init__(self, bare: TextIO) -> None:
         self.bare = bare
 
     def write(self, text: str) -> int:
-        """Write a text; names and labels of foreign files cannot steer the terminal."""
+        """Write a text; names and labels from other people's files cannot steer the terminal."""
         self.bare.write(plain(text))
         return len(text)
 
@@ -41,7 +47,7 @@ class PlainStream:
 
 @contextmanager
 def plain_streams() -> Iterator[None]:
-    """Let standard output and standard error write control characters out."""
+    """Make standard output and standard error escape control characters."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (stream and PlainStream(stream) for stream in before)
     try:

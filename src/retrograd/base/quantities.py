@@ -1,4 +1,4 @@
-"""The kinds of numbers that a setting may hold."""
+"""The types of numbers in settings."""
 
 from __future__ import annotations
 

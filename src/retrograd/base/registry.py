@@ -1,4 +1,4 @@
-"""A registry maps a name in a configuration to the dataclass that it stands for."""
+"""A registry maps names in a configuration to dataclasses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ALL: list[Registry[Any]] = []
 
 
 class Entry(NamedTuple, Generic[T]):
-    """What is registered under a name: the class, and facts about it (for a layer, its examples)."""
+    """A registered class and facts about it (for a layer, its examples)."""
 
     cls: type[T]
     facts: Mapping[str, Any]
@@ -27,15 +27,15 @@ class Registry(Generic[T]):
 
     def __init__(self, kind: str, own: str = "") -> None:
         self.kind = kind
-        self.one = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"  # as a sentence says it
-        self.public = f"rg.{PLURALS.get(kind, kind + 's')}"  # as a user's code says it
+        self.one = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"  # with its article, for sentences
+        self.public = f"rg.{PLURALS.get(kind, kind + 's')}"  # its name in users' code
         self.own = own
         self._entries: dict[str, Entry[T]] = {}
         self._names: dict[type, str] = {}
         ALL.append(self)
 
     def register(self, name: str, **facts: Any) -> Callable[[type[T]], type[T]]:
-        """Return a class decorator that files the class under `name`; run again, as in a notebook, it replaces it."""
+        """Return a class decorator that registers the class under `name`; a later class of that name replaces it."""
 
         def file(cls: type[T]) -> type[T]:
             if name in self._entries:
@@ -50,20 +50,20 @@ class Registry(Generic[T]):
         return file
 
     def forget(self, name: str) -> None:
-        """Take a name out again."""
+        """Remove a name."""
         self._names.pop(self._entries.pop(name).cls)
 
     def __getitem__(self, name: str) -> type[T]:
         return self.entry(name).cls
 
     def entry(self, name: str) -> Entry[T]:
-        """Return class and facts; an unknown name is a ConfigError with the nearest known one."""
+        """Return the class and facts of a name; an unknown name is a ConfigError with the nearest known one."""
         if name not in self._entries:
             raise ConfigError(f"unknown {self.kind} '{name}'", cure=self.near(name))
         return self._entries[name]
 
     def name_of(self, cls: type) -> str:
-        """Return the name under which a class is filed (of the nearest registered base class)."""
+        """Return the name of a class, or of its nearest registered base class."""
         for base in cls.__mro__:
             if base in self._names:
                 return self._names[base]
@@ -71,12 +71,12 @@ class Registry(Generic[T]):
                           cure=f'write @{self.public}.register("name", ...) above it')  # fmt: skip
 
     def near(self, name: str, only: type | None = None) -> str:
-        """Return what to say of an unknown name: the known one that it resembles, or all."""
+        """Return the hint for an unknown name: the known name that it resembles, or all names."""
         hint = did_you_mean(name, self.fitting(only))
         return f"{self.own}; {hint}" if self.own and not hint.startswith("did") else hint
 
     def fitting(self, only: type | None) -> list[str]:
-        """Return the names of those that are of one class."""
+        """Return the names of the entries of one class."""
         return [name for name, entry in self._entries.items() if only is None or issubclass(entry.cls, only)]
 
     def __contains__(self, name: object) -> bool:
@@ -90,7 +90,7 @@ class Registry(Generic[T]):
 
 
 def forget_class(cls: type) -> None:
-    """Take a class out of the registry that it is filed in, if it still is."""
+    """Remove a class from its registry, if it is still registered."""
     for registry in ALL:
         if cls in registry._names:
             registry.forget(registry._names[cls])

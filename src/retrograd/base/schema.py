@@ -1,7 +1,7 @@
-"""Settings: frozen dataclasses that are read from and written to plain mappings, all mistakes at once.
+"""Settings: frozen dataclasses read from and written to plain mappings; all mistakes are reported at once.
 
 A field's annotation says what is allowed; the same annotation feeds YAML, Python calls, error messages and the JSON
-Schema. Three kinds of fields: plain values (checked by pydantic), other `Settings`, and things that a registry names.
+Schema. Three kinds of fields: plain values (checked by pydantic), nested `Settings`, and entries of a registry.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ S = TypeVar("S", bound="Settings")
 
 @dataclass(frozen=True)
 class Settings:
-    """Base of everything that a configuration can hold; a subclass is a frozen dataclass whose fields are its keys.
+    """Base class of everything in a configuration; a subclass is a frozen dataclass whose fields are its keys.
 
     Raises:  ConfigError at construction, naming every field whose value does not fit its annotation.
     """
@@ -62,13 +62,13 @@ class Settings:
             raise ConfigError([_within(place, problem) if place else problem for problem in problems])
 
     def rules(self) -> Iterator[Problem]:
-        """Yield the problems that concern several fields together; `where` is the field's name."""
+        """Yield problems that concern several fields together; `where` is the field's name."""
         return iter(())
 
 
 @dataclass(frozen=True)
 class SettingField:
-    """A field of a Settings class: name, resolved annotation, default (MISSING when it must be given), and words."""
+    """A field of a Settings class: name, resolved annotation, default (MISSING if it is required), and words."""
 
     name: str
     annotation: Any
@@ -77,7 +77,7 @@ class SettingField:
 
 
 def fields(cls: type) -> tuple[SettingField, ...]:
-    """Return the fields that a configuration may set, in order; keyword-only ones (those of a base class) last."""
+    """Return the fields that a configuration may set, in order; keyword-only fields (of a base class) come last."""
     return _fields(cls)
 
 
@@ -96,7 +96,7 @@ def _fields(cls: Any) -> tuple[SettingField, ...]:
 
 
 def unwritten(settings: Settings, method: str, more: str = "") -> NotImplementedError:
-    """Return the error for a method that a subclass lacks; unlike an abstract class's, it says what to return."""
+    """Return the error for a method missing from a subclass; it says what to return, as abstract classes do not."""
     return NotImplementedError(f"{type(settings).__name__} has no `{method}`" + (f", {more}" if more else ""))
 
 
@@ -104,7 +104,7 @@ def unwritten(settings: Settings, method: str, more: str = "") -> NotImplemented
 
 
 def parse(cls: type[S], value: Any, path: str = "") -> S:
-    """Return the Settings that a plain value stands for: a mapping of fields, or the first field's value alone.
+    """Return the Settings for a plain value: a mapping of fields, or the first field's value alone.
 
     Raises:  ConfigError with every problem found, each `where` beginning with `path`.
     """
@@ -124,7 +124,7 @@ def parse(cls: type[S], value: Any, path: str = "") -> S:
         if field.default is MISSING and name not in value
     ]
     given = {key: item for key, item in value.items() if key in known}
-    if problems:  # still look at what was given, so that all mistakes are told in one go
+    if problems:  # parse the other fields as well, so that all mistakes are reported at once
         raise ConfigError(problems + list(_problems_of(known, given, path)))
     try:
         return cls(**given)
@@ -134,7 +134,7 @@ def parse(cls: type[S], value: Any, path: str = "") -> S:
 
 
 def _value_alone(known: Mapping[str, SettingField], value: Any, path: str) -> dict[str, Any]:
-    """Return the mapping that a value without a key stands for: that of the first field, if the others need none."""
+    """Return a value without a key as the mapping of the first field, if no other field is required."""
     if not known:
         raise ConfigError(f"takes no settings, found {show(value)}", where=path)
     first = next(iter(known))
@@ -149,9 +149,9 @@ def _value_alone(known: Mapping[str, SettingField], value: Any, path: str) -> di
 
 
 def parse_registered(registry: Registry[Any], value: Any, path: str = "", only: type | None = None) -> Any:
-    """Return the object for `name`, `{name: settings}`, or an object that is registered already.
+    """Return the object for `name` or `{name: settings}`; an object of a registered class is returned unchanged.
 
-    `only` narrows the registry to what is of one class.
+    `only` narrows the registry to one class.
     """
     if isinstance(value, Settings) and type(value) in _classes(registry):
         return _narrowed(registry, only, value, path)
@@ -170,7 +170,7 @@ def parse_registered(registry: Registry[Any], value: Any, path: str = "", only: 
 
 
 def _misnamed(registry: Registry[Any], value: Any, path: str) -> list[Problem]:
-    """Return what to say of what is neither a name nor a mapping with one: settings may stand beside their name."""
+    """Return the problem of a value that is neither a name nor a mapping with one; its settings may be misplaced."""
     settings = {each: [field.name for field in fields(registry[each])] for each in registry}
     names = [key for key in value if key in registry] if isinstance(value, Mapping) else []
     if len(names) != 1:
@@ -195,7 +195,7 @@ def _problems_of(known: Mapping[str, SettingField], given: Mapping[str, Any], pa
 
 
 def _read(annotation: Any, value: Any, path: str) -> Any:
-    """Return the value that a field holds for what was given, or raise ConfigError."""
+    """Return the field's value for a plain value, or raise ConfigError."""
     base, marks = unwrap(annotation)
     custom = next((mark for mark in marks if isinstance(mark, Custom)), None)
     if custom is not None:
@@ -218,7 +218,7 @@ def _read(annotation: Any, value: Any, path: str) -> Any:
 
 
 def _too_large(annotation: Any, value: Any) -> str:
-    """Return the largest number that is allowed, where an integer fits but for its size."""
+    """Return the largest allowed number, for an integer whose only fault is its size."""
     if type(value) is not int or value <= LARGEST:
         return ""
     try:
@@ -263,7 +263,7 @@ def _narrowed(registry: Registry[Any], only: type | None, found: Any, path: str)
 
 
 def dump(settings: Settings, *, filled: bool = True) -> dict[str, Any]:
-    """Return the plain mapping that `parse` reads back; `filled=False` leaves defaults out."""
+    """Return the plain mapping that `parse` reads back; `filled=False` omits defaults."""
     return {
         field.name: _write(field.annotation, getattr(settings, field.name), filled)
         for field in fields(type(settings))
@@ -272,7 +272,7 @@ def dump(settings: Settings, *, filled: bool = True) -> dict[str, Any]:
 
 
 def dump_registered(registry: Registry[Any], value: Settings, *, filled: bool = True) -> Any:
-    """Return `name`, or `{name: settings}` when there are settings to tell."""
+    """Return `name`, or `{name: settings}` if it has settings."""
     name, inner = registry.name_of(type(value)), dump(value, filled=filled)
     return {name: inner} if inner else name
 

@@ -1,13 +1,13 @@
-"""What other frameworks call things that have a name here, so that somebody who knows them is led to it."""
+"""Names in other frameworks for what has another name here, so that their users find it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-# Ours, and what PyTorch, Keras, scikit-learn or common speech call it; the first of ours that fits the place is meant.
+# our name: names in PyTorch, Keras, scikit-learn or common use; the first of our names that fits the place is meant
 CALLED = {
-    # settings; alpha is a decay before it is a learning rate
+    # settings; alpha means a decay rather than a learning rate
     "decay": "rho alpha beta beta2 beta_2 smoothing discounting_factor gamma",
     "weight_decay": "l2 decay alpha lambda wd l2_regularization l2_reg l2_penalty reg_lambda ridge regularization "
     "l2_regularization_weight weightdecay",
@@ -237,7 +237,7 @@ CALLED = {
 
 
 def squashed(word: str) -> str:
-    """Return a word without case and separators: `LeakyReLU` and `leaky_relu` are one."""
+    """Return a word without case and separators: `LeakyReLU` and `leaky_relu` become equal."""
     return re.sub(r"[^a-z0-9]", "", word.lower())
 
 
@@ -248,12 +248,12 @@ for _name, _others in CALLED.items():
 
 
 def same_thing(found: str, known: Iterable[str]) -> str | None:
-    """Return the known name that another spelling or another framework's word stands for, if there is one."""
+    """Return the known name for another spelling or another framework's word, if there is one."""
     return next(iter(same_things(found, known)), None)
 
 
 def same_things(found: str, known: Iterable[str]) -> list[str]:
-    """Return all known names that a word may stand for, the likeliest first: alpha is a decay, or a learning rate."""
+    """Return all known names that a word may mean, the likeliest first: alpha is a decay, or a learning rate."""
     by_form = {squashed(name): name for name in known}
     form = squashed(found)
     if form in by_form:

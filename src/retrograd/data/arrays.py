@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.errors import DataError, DataTypeError
-from retrograd.data.cells.floats import floats
+from retrograd.data.cells.precision import floats
 from retrograd.data.read.numpy_files import PLAIN_KINDS
 from retrograd.data.table import Table, any_series, checked, from_any_frame
 

@@ -14,8 +14,8 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from retrograd.base.errors import DataError, ModelFileError, RetrogradWarning, ShapeError
 from retrograd.data.arrays import Arrays
-from retrograd.data.cells.floats import floats
 from retrograd.data.cells.notation import Notation
+from retrograd.data.cells.precision import floats
 from retrograd.data.images.boxes import Boxes
 from retrograd.data.images.inputs import ImageInputs
 from retrograd.data.images.masks import Masks

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.errors import DataError
-from retrograd.data.plain_numbers import ORDINARY, Points, points_of
+from retrograd.data.decimal_points import ORDINARY, Points, points_of
 from retrograd.data.settings import DataSettings, find_targets
 from retrograd.data.table import Origin, Table, plain_cells
 

@@ -13,7 +13,7 @@ import retrograd.diagnosis.symptoms  # noqa: F401  # registers them
 from retrograd.base.doors import refuse_foreign
 from retrograd.base.errors import RetrogradError
 from retrograd.base.finding import Finding
-from retrograd.data.cells.floats import reading_in
+from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import Dataset, load
 from retrograd.diagnosis.budget import QUICK, SECONDS, Budget, unheard, within
 from retrograd.diagnosis.experiment import SECONDS as EXPERIMENTS

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from retrograd.base.keys import SEED_LIMIT
-from retrograd.data.cells.floats import reading_in
+from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import Dataset
 from retrograd.data.settings import DataSettings
 from retrograd.data.split.settings import SplitSettings

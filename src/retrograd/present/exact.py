@@ -1,4 +1,4 @@
-"""Numbers as a person writes them in a calculation: rounded to the decimals asked for, or in fewer where exact."""
+"""Numbers as written in a calculation: rounded to the requested decimals, or with fewer where those are exact."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ ROUND_OFF = 8  # units in the last place by which a sum of short decimals may mi
 
 @dataclass(frozen=True)
 class Figures:
-    """How numbers are written: -1.2 where that is the number, 0.5250 where it is rounded, 2.5e-07 where it is tiny."""
+    """A format for numbers: -1.2 where that is exact, 0.5250 where it is rounded, 2.5e-07 where it is tiny."""
 
     decimals: int = 4
     eps: float = float(np.finfo(np.float64).eps)
 
     def number(self, value: Any) -> str:
-        """Return a number: short when it is exact in fewer decimals, else rounded."""
+        """Return a number: short if fewer decimals are exact, else rounded."""
         if isinstance(value, (bool, np.bool_)):
             return "true" if value else "false"
         if isinstance(value, (int, np.integer)):
@@ -43,7 +43,7 @@ class Figures:
         return next(exact, f"{x:.{most}e}")
 
     def factor(self, value: Any) -> str:
-        """Return a number as it stands after a multiplication sign: a negative one in brackets."""
+        """Return a number to follow a multiplication sign: a negative one in brackets."""
         text = self.number(value)
         return f"({text})" if text.startswith("-") else text
 
@@ -57,7 +57,7 @@ class Figures:
         return "*".join([self.number(first), *map(self.factor, others)])
 
     def sum(self, terms: Iterable[Sequence[Any]]) -> str:
-        """Return a sum of products; a negative number that stands alone is subtracted."""
+        """Return a sum of products; a negative single number is subtracted."""
         text = ""
         for values in terms:
             if not text:

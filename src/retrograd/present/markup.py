@@ -1,4 +1,4 @@
-"""HTML elements whose every text is escaped."""
+"""HTML elements in which all text is escaped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 
 VOID = {"br", "hr", "img", "input", "link", "meta"}
-MOST_CHARACTERS = 600  # of one text from a run; what comes from elsewhere may be of any length
+MOST_CHARACTERS = 600  # of one text from a run; text from outside may have any length
 
 
 class Markup(str):
@@ -16,9 +16,9 @@ class Markup(str):
 
 
 def element(name: str, /, *children: str, **attributes: str | int | None) -> Markup:
-    """Return an element. Children that are no markup are escaped; `class_`, `data_at` become `class`, `data-at`.
+    """Return an element. Text among its children is escaped; `class_`, `data_at` become `class`, `data-at`.
 
-    An attribute with the value None is left out, one that is markup is taken as it is.
+    An attribute with the value None is omitted; one that is markup is not escaped.
     """
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{value if isinstance(value, Markup) else escaped(str(value))}"'
@@ -29,28 +29,28 @@ def element(name: str, /, *children: str, **attributes: str | int | None) -> Mar
 
 
 def void(name: str, /, **attributes: str | int | None) -> Markup:
-    """Return an element of HTML that has no content and no end tag; one of SVG would swallow what follows."""
+    """Return an HTML element without content or end tag; an SVG element would swallow what follows."""
     assert name in VOID, name
     return Markup(element(name, **attributes).removesuffix(f"</{name}>"))
 
 
 def joined(children: Sequence[str]) -> Markup:
-    """Return children one after the other as markup."""
+    """Return the concatenated children as markup."""
     return Markup("".join(child if isinstance(child, Markup) else escaped(child) for child in children))
 
 
 def escaped(text: str) -> Markup:
-    """Return a text that no browser takes for markup: without control characters, and cut where it is very long."""
+    """Return a text escaped for HTML, without control characters, and cut if it is very long."""
     return whole(text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]} ... ({len(text):,} characters)")
 
 
 def whole(text: str) -> Markup:
-    """Return the same of a text that is shown in full, however long it is."""
+    """Return the escaped text in full, however long it is."""
     return Markup(html.escape("".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)))
 
 
 def table(label: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
-    """Return a table that scrolls sideways where it is too wide; the first cell of a row is its heading."""
+    """Return a table that scrolls sideways if it is too wide; the first cell of a row is its heading."""
     first = element("tr", *(element("th", cell, scope="col") for cell in head))
     body = [
         element("tr", element("th", cells[0], scope="row"), *(element("td", cell) for cell in cells[1:]))

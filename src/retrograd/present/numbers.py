@@ -1,4 +1,4 @@
-"""Numbers as people read them: few digits, a power of ten only where it is needed, units for bytes and seconds."""
+"""Readable numbers: few digits, a power of ten only where needed, units for bytes and seconds."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def number(value: float | None, digits: int = DIGITS) -> str:
 
 
 def aligned(values: Sequence[float | None]) -> list[str]:
-    """Return numbers of one row or column, all with the decimals that suit the largest; `-` for None.
+    """Return the numbers of a row or column, all with the decimals that suit the largest; `-` for None.
 
-    A number that these decimals would make 0 is written with a power of ten.
+    A number that would round to 0 is written with a power of ten.
     """
     largest = max((abs(value) for value in values if value is not None and math.isfinite(value)), default=0.0)
     if largest and not SMALLEST <= largest < LARGEST:
@@ -42,7 +42,7 @@ def aligned(values: Sequence[float | None]) -> list[str]:
 
 
 def alone(value: float | None) -> str:
-    """Return one number as `aligned` writes it: four decimals, or fewer where it is large."""
+    """Return one number as `aligned` writes it: with four decimals, or fewer if it is large."""
     return aligned([value])[0]
 
 
@@ -62,7 +62,7 @@ def size(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds with the units that fit: 120 us, 3.5 s, 2 min 5 s, 1 h 20 min."""
+    """Return seconds with suitable units: 120 us, 3.5 s, 2 min 5 s, 1 h 20 min."""
     for limit, unit, name in ((1e-3, 1e-6, "us"), (1, 1e-3, "ms"), (60, 1, "s")):
         if seconds < limit:
             return f"{seconds / unit:.3g} {name}"

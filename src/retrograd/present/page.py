@@ -1,4 +1,4 @@
-"""The frame of a page that needs nothing but itself: no server, no other file, light and dark."""
+"""The frame of a self-contained page: no server, no other file, light and dark."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from retrograd.present.theme import CSS
 
 
 def page(title: str, style: str, body: str) -> str:
-    """Return an HTML document; `style` is added to the theme's, `body` is the markup of its content."""
+    """Return an HTML document; `style` extends the theme, `body` is the markup of the content."""
     head = element(
         "head",
         void("meta", charset="utf-8"),
@@ -19,5 +19,5 @@ def page(title: str, style: str, body: str) -> str:
 
 
 def embedded(json: str) -> Markup:
-    """Return JSON that a page's script reads; no text in it can end the element."""
+    """Return JSON for a page's script; no text in it can close the element."""
     return element("script", Markup(json.replace("<", "\\u003c")), type="application/json", id="data")

@@ -1,4 +1,4 @@
-"""Tables for a terminal of 80 columns; a Chinese character takes two."""
+"""Tables for a terminal of 80 columns; a Chinese character takes two columns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of cells, the first column to the left, the others to the right; the widest give way."""
+    """Return rows of cells: the first column aligned left, the others right, the widest cut to fit."""
     widths = natural_widths(rows)
     while whole_width(widths) > WIDTH:
         widths[widths.index(max(widths))] -= 1
@@ -35,12 +35,12 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def fits(rows: Sequence[Sequence[str]]) -> bool:
-    """Return whether a table is shown without anything being cut."""
+    """Return whether a table fits without cutting a cell."""
     return whole_width(natural_widths(rows)) <= WIDTH
 
 
 def natural_widths(rows: Sequence[Sequence[str]]) -> list[int]:
-    """Return the width of each column in which nothing is cut."""
+    """Return the width of each column with nothing cut."""
     return [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
 
 

@@ -22,10 +22,10 @@ def wrapped(text: str, first: str = "", hang: int | None = None) -> list[str]:
 
 
 def filled(text: str, first: str = "", hang: int | None = None) -> str:
-    """Return the same as one text; line breaks of the text stay."""
+    """Return the same as one text; line breaks in the text are preserved."""
     return "\n".join(line for part in text.splitlines() or [""] for line in wrapped(part, first, hang))
 
 
 def cut(text: str, width: int) -> str:
-    """Return a text in at most `width` columns of a terminal; a longer one is cut and ends in `...`."""
+    """Return a text in at most `width` columns of a terminal; a longer text is cut and ends in `...`."""
     return text if cell_len(text) <= width else set_cell_size(text, max(width - 3, 0)).rstrip() + "..."[:width]

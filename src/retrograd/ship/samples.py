@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from retrograd.base.errors import RetrogradError
-from retrograd.data.cells.floats import reading_in
+from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import Dataset, load
 from retrograd.data.source import read_source
 from retrograd.data.tables.columns import BooleanColumn, CategoryColumn, DateColumn, NumberColumn

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retrograd.base.errors import UsageError
-from retrograd.data.cells.floats import reading_in
+from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import Dataset
 from retrograd.data.images.inputs import ImageInputs
 from retrograd.data.preprocessing import Preprocessing

@@ -21,7 +21,7 @@ from retrograd.base.document import parse_document, write_document
 from retrograd.base.errors import RetrogradError, UsageError
 from retrograd.base.memory import memory_told
 from retrograd.base.schema import dump, parse
-from retrograd.data.cells.floats import reading_in
+from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import load as load_data
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings

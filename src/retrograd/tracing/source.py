@@ -17,7 +17,7 @@ import numpy as np
 from retrograd.base.compilation.programs import Program
 from retrograd.base.document import parse_document
 from retrograd.base.errors import DataError, UsageError
-from retrograd.data.cells.floats import reading_in
+from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import Dataset, from_arrays, load
 from retrograd.data.prefetch import is_streamed
 from retrograd.data.settings import DataSettings

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from retrograd.base.schema import parse, parse_registered
-from retrograd.data.cells.floats import reading_in
+from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import Dataset, from_arrays, from_frame, load
 from retrograd.data.settings import DataSettings
 from retrograd.network.entries import parse_entries

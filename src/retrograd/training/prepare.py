@@ -16,7 +16,7 @@ import numpy as np
 from retrograd.base.document import read_document
 from retrograd.base.errors import ConfigError, ModelFileError, Problem, RetrogradError
 from retrograd.base.memory import available_bytes, check_device, out_of_memory
-from retrograd.data.cells.floats import reading_in
+from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import Dataset, load
 from retrograd.distributed.settings import Distributed
 from retrograd.distributed.team import ALONE, Team

@@ -19,7 +19,7 @@ from retrograd.base.errors import (
     UsageError,
 )
 from retrograd.base.memory import memory_told
-from retrograd.data.cells.floats import reading_in
+from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import Dataset
 from retrograd.data.settings import DataSettings
 from retrograd.distributed.join import join, taking_part

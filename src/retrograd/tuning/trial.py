@@ -13,7 +13,7 @@ from retrograd.base.document import Document
 from retrograd.base.errors import ConfigError, RetrogradError, UsageError
 from retrograd.base.keys import SEED_LIMIT
 from retrograd.base.memory import memory_told
-from retrograd.data.cells.floats import reading_in
+from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import Dataset, load
 from retrograd.native.library import kernels
 from retrograd.record.layout import EVENTS

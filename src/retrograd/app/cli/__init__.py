@@ -1,1 +1,1 @@
-"""One file per verb; each is imported when its verb is called."""
+"""The command line's verbs and what they share."""

@@ -1,4 +1,4 @@
-"""What `diagnose` and `repair` leave behind: in the folder of a run that they looked at, or beside a repaired file."""
+"""Records of `diagnose` and `repair`: in the folder of the run, or beside a repaired file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from retrograd.training.ending import tell
 
 
 def keep(run: Path, diagnosis: Mapping[str, Any], repair: Mapping[str, Any] | None = None) -> None:
-    """Write what was found out about a run into its folder, and its report anew; where it cannot be written, say so."""
+    """Write a diagnosis or repair into its run's folder and renew the report; print a note if that fails."""
     try:
         write_examination(run / DIAGNOSIS, diagnosis)
         if repair is not None:
@@ -25,31 +25,31 @@ def keep(run: Path, diagnosis: Mapping[str, Any], repair: Mapping[str, Any] | No
     except RetrogradError as error:
         print(f"note: not stored with the run: {error.problems[0]}", file=sys.stderr)
         return
-    print(f"kept in {run}, shown in {run / REPORT}", file=sys.stderr)
+    print(f"stored in {run}, shown in {run / REPORT}", file=sys.stderr)
 
 
 def write_repaired(path: Path, text: str, repair: Mapping[str, Any]) -> None:
-    """Write a repaired configuration, and beside it what was tried, for the runs that are made of it."""
+    """Write a repaired configuration and, beside it, the record of the trials for later runs."""
     write_file(path, text.encode())
     plain = {**without_diagnosis(repair), "configuration": hashlib.sha256(text.encode()).hexdigest()}
     write_examination(record_of(path), plain)
 
 
 def carry(source: Path, run: Path) -> None:
-    """Put the repair that made a configuration into the folder of its run, unless the file has changed since."""
+    """Copy the repair that produced a configuration into the folder of its run, unless the file has changed since."""
     try:
         repaired = read_repaired(record_of(source))
         if repaired and repaired.configuration == hashlib.sha256(source.read_bytes()).hexdigest():
             write_file(run / REPAIR, record_of(source).read_bytes())
-    except RetrogradError as error:  # no reason not to train
+    except RetrogradError as error:  # no obstacle to training
         print(f"warning: {error}", file=sys.stderr)
 
 
 def record_of(path: Path) -> Path:
-    """Return where the record of a repair lies: `sick-repaired.repair.json` for `sick-repaired.yaml`."""
+    """Return the path of a repair's record: `sick-repaired.repair.json` for `sick-repaired.yaml`."""
     return path.with_suffix(f".{REPAIR}")
 
 
 def without_diagnosis(repair: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a repair without the diagnosis that it began with, which has a file of its own."""
+    """Return a repair without its initial diagnosis, which has a separate file."""
     return {key: value for key, value in repair.items() if key != "diagnosis"}

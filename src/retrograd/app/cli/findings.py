@@ -24,7 +24,7 @@ MOST = 6  # causes that are shown in full
 
 
 def say_diagnosis(diagnosis: Diagnosis) -> None:
-    """Print the verdict, the reference levels, causes with their evidence, and notes."""
+    """Print the verdict, the reference levels, the causes with their evidence, and the notes."""
     print(diagnosis.program.describe())
     print(filled(f"{WORDS[diagnosis.verdict.state]}: {diagnosis.verdict.sentence}", hang=0))
     if diagnosis.levels is not None:
@@ -52,7 +52,7 @@ def say_diagnosis(diagnosis: Diagnosis) -> None:
 
 
 def say_finding(finding: Finding) -> None:
-    """Print where, what, and how it is known; then what may help."""
+    """Print the place, the message and the evidence; then what may help."""
     print(filled(f"{finding.path}: {finding.message}" if finding.path else finding.message, "   ", 3))
     for evidence in finding.unsaid:
         print(filled(f"{evidence}", "   evidence: ", 13))
@@ -62,7 +62,7 @@ def say_finding(finding: Finding) -> None:
 
 
 def say_repair(repair: Repair) -> None:
-    """Print what was tried, what helped and how much."""
+    """Print what was tried, what helped, and by how much."""
     print()
     print(filled(repair.sentence, hang=0))
     if repair.found is None:
@@ -87,5 +87,5 @@ def say_repair(repair: Repair) -> None:
 
 
 def _seven(score: float) -> str:
-    """Return a score in seven columns; of a loss, which may be of any size, three digits."""
+    """Return a score in seven columns; a loss, which may have any size, gets three digits."""
     return f"{score:7.3f}" if abs(score) <= 1 and f"{score:.3f}" != "0.000" else f"{score:7.3g}"

@@ -1,4 +1,4 @@
-"""The command `retrograd`: finds the verb, and turns every failure into one clear message and an exit code."""
+"""The command `retrograd`: runs the verb, and turns every failure into one clear message and an exit code."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ PROGRAM = "retrograd"
 INTERNAL = 1
 INTERRUPTED = 130
 PIPE_CLOSED = 141
-MOST_LINES = 6  # of an error; a screen full of them helps nobody
+MOST_LINES = 6  # of an error; a screen full of problems helps nobody
 
 
 def run() -> None:
@@ -55,15 +55,15 @@ def run() -> None:
     streams.install()
     code = main(sys.argv[1:], streams)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to be saved
-    gc.freeze()  # the end of the process need not look through all that was imported
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing remains to be saved
+    gc.freeze()  # spares the garbage collector all imported objects at exit
     sys.exit(code)
 
 
 def main(arguments: list[str], streams: Streams | None = None) -> int:
     """Return the exit code of one command line.
 
-    A verb that saves what it finds goes on when nobody reads its output; the exit code then says so.
+    A verb that saves its results continues when nobody reads its output; the exit code then says so.
     """
     if streams is not None:
         streams.out.patient = bool(arguments) and arguments[0] in SAVING
@@ -88,14 +88,14 @@ def main(arguments: list[str], streams: Streams | None = None) -> int:
 
 
 def unheard(failure: OSError) -> int:
-    """Say, unless a reader has just had enough, that standard output could not be written; return the exit code."""
+    """Report that standard output could not be written, unless a pipe's reader has stopped; return the exit code."""
     if isinstance(failure, BrokenPipeError):
         return PIPE_CLOSED
     return say(f"standard output: {failure.strerror}", ResourceError.exit_code)
 
 
 def obey(arguments: list[str]) -> int:
-    """Run one verb, imported only now, so that help answers at once; return its exit code."""
+    """Run one verb, imported only now, so that help appears at once; return its exit code."""
     first = arguments[0] if arguments else ""
     if first in ("-h", "--help"):
         print(overview())
@@ -110,16 +110,16 @@ def obey(arguments: list[str]) -> int:
         try:
             with command.make_context(f"{PROGRAM} {first}", arguments[1:]) as ctx:
                 code = command.invoke(ctx)
-        except typer.Exit as stop:  # after --help, say
+        except typer.Exit as stop:  # for example after --help
             code = stop.exit_code
         return code if isinstance(code, int) else 0
     return 0
 
 
 def imported(name: str) -> Any:
-    """Return a module with all that it imports: a million objects, which the garbage collector need not look through.
+    """Import a module while the garbage collector is off: the import creates a million objects.
 
-    It would do so a dozen times meanwhile, and takes a fifth of the time.
+    The collector would examine them a dozen times, a fifth of the time.
     """
     if name in sys.modules:
         return sys.modules[name]
@@ -135,7 +135,7 @@ def imported(name: str) -> Any:
 
 @contextlib.contextmanager
 def interrupts_waiting() -> Iterator[None]:
-    """Let an interrupt wait for the end of an import: inside one of a C extension it becomes some other error."""
+    """Delay an interrupt until the import has ended: inside a C extension it would become another error."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -150,7 +150,7 @@ def interrupts_waiting() -> Iterator[None]:
 
 
 def overview() -> str:
-    """Return what the command is for and a line for each verb."""
+    """Return the purpose of the command and a line for each verb."""
     width = max(map(len, VERBS))
     verbs = "\n".join(f"  {verb.ljust(width)}  {words}" for verb, words in VERBS.items())
     return f"""\
@@ -167,7 +167,7 @@ Try first:  {PROGRAM} train examples/xor.yaml"""
 
 
 def unknown(word: str) -> UsageError:
-    """Return the error for a command line that does not begin with a verb."""
+    """Return the error for a command line without a known verb."""
     usage = f"usage: {PROGRAM} VERB ...\nverbs: {', '.join(VERBS)}"
     if not word:
         return UsageError(f"no verb given\n{usage}")
@@ -176,7 +176,7 @@ def unknown(word: str) -> UsageError:
 
 
 def told(error: BaseException) -> tuple[str, int]:
-    """Return what to say of a failure, and its exit code; what nobody foresaw is a fault of ours."""
+    """Return the message for a failure and its exit code; an unforeseen one is an internal error."""
     if isinstance(error, RetrogradError):
         return str(error), error.exit_code
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
@@ -195,7 +195,7 @@ def told(error: BaseException) -> tuple[str, int]:
 
 
 def say(message: str, code: int) -> int:
-    """Print `error:` and the message to standard error; further problems stand on lines of their own."""
+    """Print `error:` and the message to standard error, with a line for each further problem."""
     first, *more = message.splitlines() or [""]
     if len(more) >= MOST_LINES:
         more = [*more[: MOST_LINES - 2], f"... and {len(more) - MOST_LINES + 2} more"]

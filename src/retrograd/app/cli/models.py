@@ -1,4 +1,4 @@
-"""The model that a command line means."""
+"""The model named on a command line."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from retrograd.training.use.predict import Model, load
 
 
 def model_at(name: str, root: Path, allow_nonfinite: bool = False) -> Model:
-    """Return the model that a file, a run folder, or a run's name stands for."""
+    """Return the model in a file, a run folder, or the run of a name."""
     return load(name, runs=root, allow_nonfinite=allow_nonfinite)
 
 
 def taking(model: Model, invalid: Literal["error", "missing"] | None) -> Model:
-    """Return the model that takes cells which it cannot read as errors, or as missing; None leaves it as it is.
+    """Return the model that treats unreadable cells as errors or as missing; None leaves it unchanged.
 
-    Raises:  UsageError for a model of something else than tables
+    Raises:  UsageError for a model that was not trained on a table
     """
     if invalid is None:
         return model
@@ -41,7 +41,7 @@ def taking(model: Model, invalid: Literal["error", "missing"] | None) -> Model:
 
 
 def check_order(run: str, data: Path, verb: str) -> None:
-    """Raise UsageError when the run and the data stand in each other's place."""
+    """Raise UsageError if the run and the data are swapped."""
     is_data = Path(run).is_file() and Path(inner_name(Path(run))).suffix in KNOWN_SUFFIXES
     is_run = data.suffix == Path(MODEL).suffix or (data / EVENTS).is_file() or not (is_input(data) or data.exists())
     if is_data and is_run:

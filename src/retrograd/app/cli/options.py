@@ -14,12 +14,12 @@ from retrograd.base.errors import UsageError
 from retrograd.base.memory import memory_told
 from retrograd.data.read.parts import is_pattern, matching
 
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}  # what every verb's help has in common
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}  # shared by the help of all verbs
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}  # of time
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """Return a parser of whole numbers that are not smaller."""
+    """Return a parser of whole numbers with this minimum."""
 
     def parse(text: str) -> int:
         try:
@@ -45,7 +45,7 @@ def finite_positive(text: str) -> float:
 
 
 def share_of(text: str | float) -> float:
-    """Return a share from 0 to below 1: `0.5%`, `0.005`. A default is a number, and passes through here too."""
+    """Return a share from 0 to below 1: `0.5%`, `0.005`. Numbers, which are defaults, are accepted too."""
     text = str(text)
     try:
         share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
@@ -58,7 +58,7 @@ def share_of(text: str | float) -> float:
 
 @dataclass(frozen=True)
 class Allowance:
-    """What may be spent: updates, or seconds."""
+    """A budget: updates or seconds."""
 
     updates: int | None = None
     seconds: float | None = None
@@ -77,7 +77,7 @@ def updates_or_time(text: str) -> Allowance:
 
 
 def seconds_of(text: str | float) -> float:
-    """Return the seconds of a time: `30`, `90s`, `2m`, `1h`. A default is a number, and passes through here too."""
+    """Return the seconds of a time: `30`, `90s`, `2m`, `1h`. Numbers, which are defaults, are accepted too."""
     text = str(text)
     factor = UNITS.get(text[-1:].lower())
     try:
@@ -87,7 +87,7 @@ def seconds_of(text: str | float) -> float:
 
 
 def existing_data(path: Path) -> Path:
-    """Return a path that is a regular file or a folder.
+    """Return the path of a regular file or a folder.
 
     Raises:  UsageError for a missing file, a pipe or a device, before anything is opened.
     """
@@ -105,14 +105,14 @@ def existing_data(path: Path) -> Path:
 
 
 def existing_file(path: Path) -> Path:
-    """Return a path that is a regular file; a folder is a UsageError too."""
+    """Return the path of a regular file; a folder is a UsageError too."""
     if existing_data(path).is_dir():
         raise UsageError("not a regular file", where=str(path))
     return path
 
 
 def command_of(function: Callable[..., object]) -> typer.core.TyperCommand:
-    """Return the command of one verb's function, in which running out of memory is told as such."""
+    """Return the command of a verb's function, which reports running out of memory as such."""
     guarded = memory_told()(function)
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command(context_settings=CONTEXT)(guarded)

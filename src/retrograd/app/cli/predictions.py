@@ -21,9 +21,9 @@ FORMULA = r"^[=+\-@\t\r]"
 
 
 def predictions(model: Model, rows: Any, decoded: Decoded, spread: np.ndarray | None = None) -> pl.DataFrame:
-    """Return what was predicted, beside the image's name, or the series and the moment after which it lies.
+    """Return the predictions, beside the image's name, or the series and the last moment before the forecast.
 
-    `spread` is how far the members of an ensemble lie apart (see `Model.spread`).
+    `spread` is the spread of an ensemble's members (see `Model.spread`).
     """
     inputs, target = model.preprocessing.inputs, model.preprocessing.target
     names = rows.names if isinstance(rows, Images) else None
@@ -45,9 +45,9 @@ def predictions(model: Model, rows: Any, decoded: Decoded, spread: np.ndarray | 
 
 
 def plain_columns(model: Model, decoded: Decoded) -> dict[str, pl.Series]:
-    """Return a column with the prediction of each target, and for classes their probabilities.
+    """Return a column with the prediction of each target and, for classes, their probabilities.
 
-    A network that computes in float32 (or less) gives no more digits than that holds.
+    Numbers from a network in float32 (or less) have no more digits than that type holds.
     """
     exact = model.config.training.precision == "float64"
     if decoded.labels is not None:
@@ -81,12 +81,12 @@ def without_formulas(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def mask_shares(masks: np.ndarray, target: Masks) -> dict[str, pl.Series]:
-    """Return the share of each image's pixels that has each value; the masks themselves go into a .npz file."""
+    """Return the share of each mask value in each image; the masks themselves are written to a .npz file."""
     return {f"share_{value}": pl.Series((masks == value).mean((1, 2))) for value in target.values}
 
 
 def box_rows(boxes: list[np.ndarray], names: tuple[str, ...] | None, classes: tuple[str, ...]) -> pl.DataFrame:
-    """Return a row for each object: its image (or its number, counted from 0), class, score and edges in pixels."""
+    """Return a row for each object: its image (a name, or a number from 0), class, score and edges in pixels."""
     images = [i if names is None else names[i] for i, objects in enumerate(boxes) for _ in objects]
     rows = np.concatenate(boxes) if boxes else np.empty((0, 6))
     columns = {"label": [classes[int(i)] for i in rows[:, 5]], "score": shortest(rows[:, 4])}

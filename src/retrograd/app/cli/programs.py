@@ -1,4 +1,4 @@
-"""The training program that a command line means: a configuration, a run's, or one chosen for a table."""
+"""The training program named on a command line: a configuration, a run's, or one chosen for a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from retrograd.app.cli.options import existing_data, existing_file
 from retrograd.base.errors import ConfigError
 from retrograd.base.schema import parse
-from retrograd.data.cells.floats import reading_in
+from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import Dataset, load
 from retrograd.data.read.parts import is_pattern
 from retrograd.data.settings import DataSettings
@@ -20,8 +20,8 @@ from retrograd.training.config.design import design
 
 
 class Source(NamedTuple):
-    """A program: its configuration with its data, the file that it stands in (None: chosen for a table), and the
-    folder of the run that it is, unless something was changed.
+    """A program: its configuration with its data, the configuration file (None: chosen for a table), and the
+    folder of the run, unless something was changed.
     """
 
     config: RunConfig
@@ -36,7 +36,7 @@ class Source(NamedTuple):
 
 
 def program_at(source: str, target: str | None, changes: Sequence[str], root: Path) -> Source:
-    """Return the program that a configuration file, a data file or a run stands for.
+    """Return the program of a configuration file, a data file or a run.
 
     Raises:  UsageError when it is none of them; ConfigError, DataError for what cannot be read
     """

@@ -14,12 +14,12 @@ from retrograd.present.numbers import alone
 from retrograd.record import events
 from retrograd.record.events import Epoch
 
-PLAIN_LINES = 20  # about so many without a terminal, more only where epochs are long
+PLAIN_LINES = 20  # lines without a terminal, roughly; more only if epochs are long
 LATE_SECONDS = 2.0
 
 
 class Progress:
-    """A watcher that shows epoch, loss and the validation part's scores as training goes on, and long epochs' steps."""
+    """A watcher that shows epoch, loss and validation scores during training, and the steps of long epochs."""
 
     def __init__(self, epochs: int, quiet: bool) -> None:
         self.epochs, self.quiet = epochs, quiet
@@ -54,7 +54,7 @@ class Progress:
             print(f"epoch {epoch.epoch:>5}  {words(epoch)}", file=sys.stderr, flush=True)
 
     def live(self, event: events.Phase | events.Progress) -> None:
-        """Show what is done before the first step and after the last one, and the steps of an epoch that takes long."""
+        """Show the work before the first step and after the last one, and the steps of a long epoch."""
         if isinstance(event, events.Phase):
             if self.bar and event.name != "training":
                 self.bar.update(self.task, description=event.name)
@@ -67,7 +67,7 @@ class Progress:
             print(f" step {event.step:>5}  {words}", file=sys.stderr, flush=True)
 
     def _is_late(self, epoch: Epoch) -> bool:
-        """Return whether the last line was so long ago that one is due."""
+        """Return whether a line is due."""
         return epoch.seconds - self.last_line >= LATE_SECONDS
 
 

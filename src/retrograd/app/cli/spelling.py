@@ -1,4 +1,4 @@
-"""Hints of the data and the training name keys of a configuration; where a table came alone, they become options."""
+"""Hints from data and training name keys of a configuration; for a table alone, they become options."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECTIONS = {field.name for field in dataclasses.fields(RunConfig)}
 
 
 def as_option(text: str) -> str:
-    """Return a sentence with each `key: value` in it as the option that sets it."""
+    """Return a sentence with each `key: value` replaced by the option that sets it."""
     return re.sub(r"`([a-z_]+):(?: ([^`]*))?`", _option, text)
 
 
@@ -43,7 +43,7 @@ def _place(problem: Problem) -> str:
 
 @contextmanager
 def spelt_as_options(wanted: bool = True) -> Iterator[None]:
-    """Let what is said inside, errors and warnings, name options instead of keys."""
+    """Let errors and warnings inside the block name options instead of keys."""
     if not wanted:
         yield
         return

@@ -1,4 +1,4 @@
-"""Rows from standard input, which become a file for as long as they are read."""
+"""Rows from standard input, stored in a temporary file while they are read."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ NAME = "standard input"
 
 
 def is_input(data: Path) -> bool:
-    """Return whether a command line means standard input."""
+    """Return whether a path means standard input."""
     return str(data) == "-"
 
 
 @contextmanager
 def given_data(data: Path) -> Iterator[Path]:
-    """Give the path of the data: a file, a folder, or for `-` a file with what comes from standard input.
+    """Yield the path of the data: a file, a folder, or for `-` a temporary file with the standard input.
 
-    Raises:  UsageError for what does not exist, and where nothing comes
+    Raises:  UsageError for a missing file and for an empty standard input
     """
     if not is_input(data):
         yield existing_data(data)
@@ -58,7 +58,7 @@ def _written(folder: Path) -> Path:
 
 @contextmanager
 def _named(folder: str) -> Iterator[None]:
-    """Leave the folder's name out of errors and warnings."""
+    """Omit the temporary folder's name from errors and warnings."""
     with warnings.catch_warnings():
         show: Any = warnings.showwarning
         warnings.showwarning = lambda message, *rest, **more: show(str(message).replace(folder, ""), *rest, **more)

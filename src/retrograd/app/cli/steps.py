@@ -1,15 +1,15 @@
-"""The steps of a long command on standard error, one line each, once it has taken a while."""
+"""The steps of a long command on standard error, a line each, once it has run for a while."""
 
 from __future__ import annotations
 
 import sys
 import time
 
-QUIET = 3.0  # seconds, before which nobody wonders what takes so long
+QUIET = 3.0  # seconds without output that nobody minds
 
 
 class Steps:
-    """Prints what is done now, a line for each step."""
+    """Prints a line for each step."""
 
     def __init__(self) -> None:
         self.begun = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Standard output and standard error of the command line, which may be closed, full, or read by nobody any more."""
+"""Standard output and standard error of the command line, which may be closed, full, or no longer read."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ SAVING = (
     "tune",
     "compare-optimizers",
     "prune",
-)  # verbs that compute for long and save what they find: output can be lost
+)  # verbs that run for long and save their results: lost output does no harm
 LINES_BUFFER = 2**13
 
 
 class Outlet(io.FileIO):
-    """A descriptor whose first failure is kept.
+    """A descriptor that remembers its first failure.
 
-    A patient one swallows what it cannot write, so that training goes on when nobody listens any more. One that is not
-    raises the first failure; what is still in a buffer then is swallowed too.
+    A patient one swallows what it cannot write, so that training continues when nobody reads any more. Any other
+    raises the first failure; what is still in a buffer is then swallowed.
     """
 
     def __init__(self, descriptor: int, patient: bool, is_open: bool) -> None:
@@ -45,22 +45,22 @@ class Outlet(io.FileIO):
 
 
 class Streams:
-    """The outlets behind `sys.stdout` and `sys.stderr` while a command runs."""
+    """The outlets below `sys.stdout` and `sys.stderr` while a command runs."""
 
     def __init__(self) -> None:
         closed = [descriptor for descriptor in (0, 1, 2) if not _is_open(descriptor)]
-        for _ in closed:  # else the next file that is opened would be taken for standard output
+        for _ in closed:  # else the next file opened would become standard output
             os.open(os.devnull, os.O_RDWR)
         self.out = Outlet(1, patient=False, is_open=1 not in closed)
         self.err = Outlet(2, patient=True, is_open=2 not in closed)
 
     def install(self) -> None:
-        """Put text streams over the outlets in place of Python's own."""
+        """Replace Python's text streams by streams over the outlets."""
         sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115 (as long as the process)
         sys.stdout, sys.stderr = _text(self.out, sys.stdout), _text(self.err, sys.stderr, by_line=True)
 
     def failure(self) -> OSError | None:
-        """Return what kept standard output from being written."""
+        """Return the error that prevented writing to standard output."""
         sys.stdout.flush()
         return self.out.failure
 
@@ -74,7 +74,7 @@ def _is_open(descriptor: int) -> bool:
 
 
 def _text(outlet: Outlet, before: object, by_line: bool = False) -> io.TextIOWrapper:
-    """Return a text stream in the encoding of the one before; what a terminal lacks is written as an escape."""
+    """Return a text stream in the encoding of the previous one; characters that it lacks are escaped."""
     encoding = getattr(before, "encoding", None) or "utf-8"
     by_line = by_line or os.isatty(outlet.fileno())
     buffer = io.BufferedWriter(outlet, LINES_BUFFER)

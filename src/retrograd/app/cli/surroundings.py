@@ -1,4 +1,4 @@
-"""What the command line sets for its own process: JAX's compilation cache, and the allocator."""
+"""Settings of the command line's process: JAX's compilation cache, and the allocator."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from retrograd.training.prepare import Prepared, nbytes
 
 
 def settle(own_layers: Sequence[Path] | None = None, finds_device: bool = True) -> None:
-    """Keep compiled programs in the user's cache folder, and freed memory in the process; run the user's layers.
+    """Keep compiled programs in the user's cache folder and freed memory in the process; load the user's layers.
 
-    Who joins other processes has them `finds_device` later: JAX must not look for its devices before.
+    With `finds_device` False, devices are looked for later: JAX must not do so before processes have joined.
     """
     allocator.tune()
     if finds_device:
@@ -26,6 +26,6 @@ def settle(own_layers: Sequence[Path] | None = None, finds_device: bool = True) 
 
 
 def step_bytes(prepared: Prepared) -> int:
-    """Return about how many bytes of outputs and deltas a training step holds at once."""
+    """Return the approximate bytes of outputs and deltas that a training step holds at once."""
     specs = prepared.network.specs({name: column[:1] for name, column in prepared.dataset.train.items()})
     return 2 * prepared.batch_size * nbytes(specs)

@@ -1,4 +1,4 @@
-"""What `retrograd --version --verbose` tells besides the version: what the numbers of a run depend on."""
+"""The additions of `retrograd --version --verbose`: what the numbers of a run depend on."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from retrograd.native.library import loaded
 
 
 def details() -> str:
-    """Return Python, the libraries that compute, the devices, and which native kernels are active, or why none."""
+    """Return Python, the numerical libraries, the devices, and the active native kernels, or why there are none."""
     versions = f"Python {platform.python_version()}, jax {jax.__version__}, numpy {np.__version__}"
     return f"{versions}\n{devices()}\n{loaded()}"
 
 
 def devices() -> str:
-    """Return the devices that jax finds, with their memory where they tell it, and this machine's processor."""
+    """Return the devices that JAX finds, with their memory if reported, and this machine's processor."""
     backend, found = jax.default_backend(), jax.local_devices()
     if backend == "cpu":
         several = f" of {len(found)} devices" if len(found) > 1 else ""
@@ -29,6 +29,6 @@ def devices() -> str:
 
 
 def memory(device: jax.Device) -> str:
-    """Return a device's memory in words, where it tells it."""
+    """Return a device's memory in words, if it reports it."""
     limit = (device.memory_stats() or {}).get("bytes_limit", 0)
     return f" ({limit / 2**30:.0f} GiB)" if limit else ""

@@ -1,4 +1,4 @@
-"""What a process keeps of its programs: the least recently used ones go."""
+"""The compiled programs kept by a process; the least recently used are evicted."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from retrograd.base.compilation.program_files import Ready
 from retrograd.base.compilation.scalars import Table
 
 KEPT = 128  # programs; each may be compiled for several shapes
-COLLECT = 32  # programs that went: they hang in cycles with JAX's functions, which Python seldom looks for by itself
-FORGET = 128  # programs that went: JAX itself keeps traces of each, and what it compiled for single operations
-TABLES = 8  # ways in which the values of one structure may decide
+COLLECT = 32  # evictions between collections: programs form cycles with JAX's functions, which Python rarely collects
+FORGET = 128  # evictions between clearings of JAX's own caches, which keep traces and compiled single operations
+TABLES = 8  # combinations of decisions kept for one structure
 
 
 class Entry(NamedTuple):
-    """A compiled function, and the table of the numbers that it takes."""
+    """A compiled function, and the table of the numbers that are its arguments."""
 
     table: Table
     jitted: Any
-    answers: dict[Hashable, Any]  # of questions about the lowered program
+    answers: dict[Hashable, Any]  # answers about the lowered program
 
 
 class Cache:
@@ -39,7 +39,7 @@ class Cache:
         self.seconds = 0.0
 
     def table(self, structure: Hashable, values: Sequence[float]) -> Table:
-        """Return the table of a structure whose decisions hold for the values."""
+        """Return the table of a structure whose recorded decisions hold for the values."""
         tables = self.tables.setdefault(structure, [])
         self.tables.move_to_end(structure)
         while len(self.tables) > KEPT:
@@ -52,7 +52,7 @@ class Cache:
         return tables[-1]
 
     def program(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """Return the compiled function of a key, made if there is none; the least recently used one goes."""
+        """Return the compiled function of a key, created if there is none; the least recently used one is evicted."""
         if key in self.programs:
             self.programs.move_to_end(key)
             self.found += 1

@@ -1,4 +1,4 @@
-"""Compiled programs kept between processes: only when asked, since the setting belongs to the whole process."""
+"""Compiled programs kept between processes: only on request, because the setting affects the whole process."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from retrograd.base.caches import cache_folder
 from retrograd.base.compilation import program_files
 
 COMPILED = "compiled"  # below the user's cache
-MOST_BYTES = 1024**3  # of compiled programs; some ten thousand
-BETWEEN = 24 * 3600.0  # seconds between two looks at the folder's size
-LOOKED = ".looked"  # its time is that of the last look
+MOST_BYTES = 1024**3  # of compiled programs; about ten thousand of them
+BETWEEN = 24 * 3600.0  # seconds between two checks of the folder's size
+LOOKED = ".looked"  # its modification time is that of the last check
 
 
 class Kept(NamedTuple):
-    """What lies in a folder of compiled programs."""
+    """The contents of a folder of compiled programs."""
 
     folder: Path
     programs: int
@@ -28,7 +28,7 @@ class Kept(NamedTuple):
 
 
 def keep_compiled(folder: str | Path | None = None) -> Path | None:
-    """Let JAX keep every compiled program in a folder, by default the user's cache; return it, or None if refused.
+    """Let JAX keep every compiled program in a folder, by default in the user's cache; return it, or None if refused.
 
     The command line does this for its own process; a program that uses the package decides for itself. Once a day the
     oldest programs beyond a gibibyte are removed.
@@ -55,7 +55,7 @@ def kept(folder: Path) -> Kept:
 
 
 def clear(folder: Path) -> Kept:
-    """Remove all programs from a folder; return what was removed."""
+    """Remove all programs from a folder; return their number and size."""
     before = kept(folder)
     for _, _, file in _files(folder):
         file.unlink(missing_ok=True)
@@ -63,7 +63,7 @@ def clear(folder: Path) -> Kept:
 
 
 def _prune(folder: Path, most: int = MOST_BYTES) -> None:
-    """Remove the oldest programs beyond a size, if the last look is a day ago."""
+    """Remove the oldest programs beyond a size, if the last check was a day ago."""
     mark = folder / LOOKED
     with contextlib.suppress(FileNotFoundError):
         if 0 <= time.time() - mark.stat().st_mtime < BETWEEN:

@@ -1,7 +1,7 @@
-"""Things described by value, as JSON: what tells two traces apart, and the forms in which results come back.
+"""Descriptions by value, as JSON: what distinguishes two traces, and the structure of a program's results.
 
-Only this package's and optax's classes are named, and only to be put together again from plain values; a description
-never runs code of its own. What cannot be described so, such as a layer of the user's own, is an `Indescribable`.
+Only classes of this package and of optax are named, and only to be rebuilt from plain values; a description
+never runs code. Anything else, such as a user's layer, is an `Indescribable`.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ import jax
 import numpy as np
 
 PACKAGES = ("retrograd", "optax")
-HOST = {"_operator": operator, "math": math, "builtins": None}  # where functions of numbers come from
+HOST = {"_operator": operator, "math": math, "builtins": None}  # modules whose functions act on numbers
 MAPPINGS: dict[str, Any] = {"dict": dict, "OrderedDict": OrderedDict}
 BUILTINS: dict[str, Any] = {kind.__name__: kind for kind in (abs, bool, int, float, round, min, max)}
 
 
 class IndescribableError(TypeError):
-    """A thing that has no description by value."""
+    """An object that has no description by value."""
 
 
 def described(thing: Any) -> Any:
-    """Return what equal things share and others do not, as plain JSON values."""
+    """Return a description as plain JSON values: equal for equal objects, different for others."""
     if thing is None or isinstance(thing, (bool, str)):
         return thing
     if isinstance(thing, (int, float)):
@@ -70,7 +70,7 @@ def _items(thing: Any) -> list[Any]:
 
 
 def name_of(thing: Any) -> str:
-    """Return the name under which a class or function of a known package is found again."""
+    """Return the name by which a class or function of a known package can be looked up."""
     module, name = thing.__module__ or "builtins", thing.__qualname__
     if module.partition(".")[0] not in (*PACKAGES, *HOST, "numpy", "jax", "ml_dtypes") or "<" in name:
         raise IndescribableError(f"{module}.{name}")

@@ -1,8 +1,8 @@
-"""Programs kept as files, ready to run: a later process neither traces nor compiles what an earlier one did.
+"""Programs kept as files, ready to run: a later process neither traces nor compiles them again.
 
-A file holds what the trace learned about the open numbers, the form of the result, and XLA's executable. Its name is a
-digest of all that a trace and its compilation depend on: this package's sources, JAX's version, the processor, and the
-things and shapes that the program is of. Who could write there could also replace what JAX's own cache keeps; nothing
+A file holds the trace's table of open numbers, the structure of the result, and XLA's executable. Its name is a
+digest of everything that a trace and its compilation depend on: this package's sources, JAX's version, the processor,
+and the program's objects and shapes. Whoever can write there can also replace the files of JAX's own cache; nothing
 is read from anywhere else.
 """
 
@@ -29,13 +29,13 @@ from retrograd.base.compilation.described import IndescribableError, described, 
 from retrograd.base.compilation.scalars import Expression, Table
 
 SUFFIX = "-program-cache"
-VARIANTS = 4  # files of one key, for values that decide differently
+VARIANTS = 4  # files of one key, for values that lead to other decisions
 FORMAT = 1
-SETTINGS = (  # of JAX, on which a trace depends
+SETTINGS = (  # options of JAX on which a trace depends
     "jax_enable_x64", "jax_default_matmul_precision", "jax_numpy_dtype_promotion", "jax_default_prng_impl",
     "jax_threefry_partitionable", "jax_random_seed_offset",
 )  # fmt: skip
-UNUSUAL = ("jax_disable_jit", "jax_debug_nans", "jax_debug_infs")  # modes in which JAX itself is to run the program
+UNUSUAL = ("jax_disable_jit", "jax_debug_nans", "jax_debug_infs")  # modes in which JAX itself must run the program
 CALLED = re.compile(r"stablehlo\.custom_call @([\w.$]+)")
 OWN_CALLS = "retrograd_"  # native kernels, which are loaded before a program is looked for
 
@@ -43,12 +43,12 @@ _stores: list[Store] = []  # none, or the one in use
 
 
 def store() -> Store | None:
-    """Return where programs are kept between processes, if they are."""
+    """Return the folder of programs kept between processes, if there is one."""
     return _stores[-1] if _stores else None
 
 
 def keep_in(folder: Path) -> None:
-    """Keep programs in a folder from now on."""
+    """Keep programs in this folder from now on."""
     _stores[:] = [Store(folder)]
 
 
@@ -58,7 +58,7 @@ class Ready(NamedTuple):
     table: Table
     executable: Any
     tree: jax.tree_util.PyTreeDef
-    keys: tuple[int, ...]  # which results are keys of random numbers
+    keys: tuple[int, ...]  # whether each result is a random key
 
     def __call__(self, numbers: Sequence[jax.Array], leaves: Sequence[Any]) -> Any:
         """Run the program."""
@@ -71,13 +71,13 @@ class Ready(NamedTuple):
 def on_device(leaf: Any) -> jax.Array:
     """Return a leaf as an array that an executable takes."""
     if not isinstance(leaf, jax.Array):
-        leaf = jax.device_put(leaf, may_alias=False)  # who calls may write into it while the program runs
+        leaf = jax.device_put(leaf, may_alias=False)  # the caller may write into it while the program runs
     array: jax.Array = leaf if isinstance(leaf.dtype, np.dtype) else jax.random.key_data(leaf)
     return array
 
 
 def signature(leaves: Sequence[Any]) -> Hashable | None:
-    """Return what tells apart the arrays for which programs differ; None inside of a trace, or for many devices."""
+    """Return the signature of arrays that selects a program; None inside a trace, or for several devices."""
     if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves) or jax.device_count() > 1:
         return None
     if jax.default_backend() != "cpu" or is_unusual():
@@ -87,7 +87,7 @@ def signature(leaves: Sequence[Any]) -> Hashable | None:
 
 
 def is_unusual() -> bool:
-    """Return whether JAX is in a mode in which it runs programs itself, operation by operation or watched."""
+    """Return whether JAX is in a mode in which it must run programs itself, such as without compilation."""
     return any(getattr(jax.config, name, None) for name in UNUSUAL)
 
 
@@ -97,7 +97,7 @@ def _kind(leaf: Any) -> Hashable:
 
 
 class Store:
-    """The files of a folder; a file that is damaged, foreign or of another version is passed over, then replaced."""
+    """The files of a folder; a file that is damaged, foreign or of another version is ignored, then replaced."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -115,9 +115,9 @@ class Store:
         for file in self._files(key):
             try:
                 ready = _read(file.read_bytes(), values)
-            except OSError:  # there is none, or it is not ours to read
+            except OSError:  # missing, or not readable by us
                 continue
-            except Exception:  # whatever a file holds that is not what was written: compile anew
+            except Exception:  # whatever is wrong with the file's content: compile anew
                 with contextlib.suppress(OSError):
                     file.unlink()
                 continue
@@ -126,9 +126,9 @@ class Store:
         return None
 
     def keep(self, key: str, table: Table, lowered: Any) -> Ready | None:
-        """Compile and write a program; None, and nothing done, for one that another process could not run.
+        """Compile and write a program; return None, with nothing done, if another process could not run it.
 
-        That is one whose results have no form that could be read back, or that calls what only JAX prepares (LAPACK).
+        Such a program has results that cannot be read back, or calls functions that only JAX prepares (LAPACK).
         """
         leaves, tree = jax.tree.flatten(lowered.out_info)
         called = CALLED.findall(lowered.as_text())
@@ -155,7 +155,7 @@ class Store:
         return [self.folder / f"{key[:40]}.{variant}{SUFFIX}" for variant in range(VARIANTS)]
 
     def answer(self, key: str, ask: Callable[[], Any]) -> Any:
-        """Return a tree of plain values or of shapes, asked for and written if it is not there."""
+        """Return a tree of plain values or of shapes; computed and written if it is missing."""
         file = self.folder / f"{key[:40]}.answer{SUFFIX}"
         try:
             stored = json.loads(file.read_bytes())
@@ -180,9 +180,9 @@ jax.monitoring.register_event_listener(_count)
 
 
 def _compiled(lowered: Any) -> tuple[Any, bool]:
-    """Return XLA's executable, and whether it may be written down.
+    """Return XLA's executable, and whether it may be written to a file.
 
-    JAX's own cache is not to keep it as well. What JAX has read from there lacks parts when it is written once more.
+    JAX's cache must not keep it as well: an executable that JAX has read from there is incomplete when written again.
     """
     least, before = jax.config.jax_persistent_cache_min_compile_time_secs, len(_hits)  # type: ignore[attr-defined]
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1e9)
@@ -241,7 +241,7 @@ def _loaded(written: bytes) -> Any:
 
 
 def _write(file: Path, content: bytes) -> None:
-    """Write a file whole or not at all; a cache that cannot be written is none."""
+    """Write a file whole or not at all; a cache that cannot be written is skipped."""
     part = file.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.part{SUFFIX}")
     try:
         part.write_bytes(content)
@@ -270,7 +270,7 @@ def _from_json(stored: Any) -> Any:
 
 @functools.cache
 def surroundings() -> str:
-    """Return a digest of all that every program depends on: sources, versions, processor, XLA's options."""
+    """Return a digest of what all programs depend on: sources, versions, processor, XLA's options."""
     versions = [(module.__name__, module.__version__) for module in (jax, np)]
     from importlib.metadata import version
 
@@ -281,7 +281,7 @@ def surroundings() -> str:
 
 
 def _processor() -> str:
-    """Return what is known about the processor, but for its present clock."""
+    """Return the description of the processor, except for its current clock rate."""
     try:
         lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
     except OSError:
@@ -290,7 +290,7 @@ def _processor() -> str:
 
 
 def _sources() -> str:
-    """Return a digest of this package's files by name, size and time: whoever edits a layer gets its new program."""
+    """Return a digest of this package's files by name, size and time, so that an edited layer gets a new program."""
     root, digest = Path(__file__).parents[1], hashlib.sha256()
     folders = [str(root)]
     while folders:

@@ -1,9 +1,9 @@
-"""Compile once: programs that every caller shares whose trace would be the same.
+"""Compile once: callers whose traces would be equal share one program.
 
-JAX keeps what it compiled for as long as the function lives that was compiled. Two runs of equal networks have two
-functions; here they have one, found by what the trace depends on: the function, the frozen things that it reads
+JAX keeps a compiled program for as long as the compiled function lives. Two runs of equal networks have two
+functions; here they share one, looked up by what the trace depends on: the function, the frozen objects that it reads
 (network, objectives, optimizer), the kernels in use. Learning rates and the like are arguments (`scalars.py`).
-Where compiled programs are kept between processes, a later one finds them ready to run (`program_files.py`).
+Where compiled programs are kept between processes, a later process runs them at once (`program_files.py`).
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ QUICKLY: dict[str, Any] = {  # XLA compiles twice as fast; the program runs slow
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
 }
-ONCE: dict[str, Any] = {"xla_backend_optimization_level": 1}  # random numbers compile four times as fast, bits equal
+ONCE: dict[str, Any] = {
+    "xla_backend_optimization_level": 1
+}  # random numbers compile four times as fast, with the same bits
 
 
 class ProgramsInfo(NamedTuple):
-    """How often programs were shared: how many are kept, how often one was found and made, and what was compiled."""
+    """Counts of programs kept, shared and made, and what was compiled."""
 
     kept: int
     found: int
@@ -54,7 +56,7 @@ _values: ContextVar[Sequence[float]] = ContextVar("values", default=())
 
 @contextmanager
 def calling(values: Sequence[float]) -> Iterator[None]:
-    """Let a trace in here be made for these values of the open numbers."""
+    """Let a trace inside the block be made for these values of the open numbers."""
     token = _values.set(values)
     try:
         yield
@@ -68,10 +70,10 @@ def depends_on(context: Callable[[], Hashable]) -> None:
 
 
 class Program:
-    """A function of frozen things and arrays, compiled once for all things that are equal but for open numbers.
+    """A function of frozen objects and arrays, compiled once for all objects that are equal except in open numbers.
 
     `function(*things, *arrays)`; `donate` are positions among the arrays whose buffers are consumed. What the function
-    computes does not depend on the open numbers at all if it says so: `reads_numbers`. One that runs seldom is better
+    computes does not depend on the open numbers where `reads_numbers` is False. One that rarely runs is better
     compiled with other `options` of XLA: QUICKLY or ONCE.
     """
 
@@ -92,7 +94,7 @@ class Program:
 
     @functools.cached_property
     def _values(self) -> list[float]:
-        """The open numbers of the things; a program that is made and never run does not look for them."""
+        """The open numbers of the objects; computed only when the program runs."""
         values: list[float] = []
         if self.reads_numbers:
             for thing in self.things:
@@ -101,16 +103,16 @@ class Program:
 
     @functools.cached_property
     def _structure(self) -> Hashable | None:
-        """What is alike in all things that share the program; None for what has no hash, which has one of its own."""
+        """The key shared by all objects that use the program; None for unhashable objects, which share none."""
         try:
             structure = (tuple(_closed(thing) for thing in self.things), self.reads_numbers)
             hash(structure)
-        except TypeError:  # a layer of the user's own
+        except TypeError:  # a user's layer
             return None
         return structure
 
     def __call__(self, *arrays: Any) -> Any:
-        """Run the program; the first call for some shapes compiles it, unless an earlier process did."""
+        """Run the program; the first call for new shapes compiles it, unless an earlier process did."""
         if program_files.store() is None or self._structure is None or is_unusual():
             return self._jitted(arrays)
         context = _context()
@@ -119,7 +121,7 @@ class Program:
         return call(*arrays)
 
     def _ready_or_jitted(self, *arrays: Any) -> Missed:
-        """Return the result for arrays of new shapes; where the program is kept in a file, also what ran."""
+        """Return the result for arrays of new shapes; for a program kept in a file, also the executable."""
         store = program_files.store()
         leaves, tree = jax.tree.flatten(arrays)
         if store is not None and (shapes := signature(leaves)) is not None:
@@ -132,14 +134,14 @@ class Program:
         return self._jitted(arrays), None
 
     def _jitted(self, arrays: Sequence[Any]) -> Any:
-        if self.options and _is_traced(arrays):  # XLA's options belong to whole programs
+        if self.options and _is_traced(arrays):  # XLA's options apply to whole programs only
             return Program(self.function, *self.things, reads_numbers=self.reads_numbers)(*arrays)
         entry, numbers = self._find(arrays)
         with calling(self._values):
             return entry.jitted(numbers, *arrays)
 
     def shapes(self, *arrays: Any) -> Any:
-        """Return the shapes of what the program would return; nothing is compiled."""
+        """Return the shapes of the program's results without compiling."""
         leaves, tree = jax.tree.flatten(arrays)
         if self._structure is None or (kinds := signature(leaves)) is None:
             return self._traced_shapes(arrays)
@@ -155,7 +157,7 @@ class Program:
             return jax.eval_shape(entry.jitted, numbers, *arrays)
 
     def remembered(self, function: Callable[[Any], Any], *arrays: Any) -> Any:
-        """Return what a function makes of the lowered program; for the same shapes it is asked only once."""
+        """Return a function of the lowered program; it is called only once for the same shapes."""
         leaves, form = jax.tree.flatten(arrays)
         store, shapes = program_files.store(), signature(leaves)
         if store is not None and self._structure is not None and shapes is not None:
@@ -176,7 +178,7 @@ class Program:
     def _prepare(
         self, store: program_files.Store, arrays: Sequence[Any], place: tuple[Hashable, ...]
     ) -> tuple[Ready, Sequence[jax.Array]] | None:
-        """Return the program for such arrays, read from a file or compiled and written to one, and its numbers."""
+        """Return the program for these shapes, read from a file or compiled and written to one, and its numbers."""
         settings = (self.donate, self.options, *place)
 
         def prepare() -> Ready | None:
@@ -216,7 +218,7 @@ class Program:
         return self._private if self._structure is None else CACHE.table(self._structure, self._values)
 
     def _explore(self, table: Table, arrays: Sequence[Any]) -> Any:
-        """Trace once to learn which numbers are arguments; return the shapes of what is returned."""
+        """Trace once to learn which numbers are arguments; return the shapes of the results."""
         run = self._run(table)
         with calling(self._values):
             shapes = jax.eval_shape(lambda *arrays: run((), *arrays), *arrays)
@@ -251,7 +253,7 @@ def _context() -> Hashable:
 
 
 def known_shapes(trace: Callable[[], Any], *things: Hashable) -> Any:
-    """Return a tree of shapes that follows from some things; another process may have traced it before."""
+    """Return a tree of shapes that follows from these objects; another process may have traced it before."""
     store = program_files.store()
     if store is not None:
         with contextlib.suppress(IndescribableError):

@@ -1,9 +1,9 @@
 """Numbers that a compiled program takes as arguments, so that another learning rate or decay compiles nothing.
 
-Inside a trace a setting such as `beta1` is a `Scalar`. Arithmetic between scalars and plain numbers stays on the host,
-in double precision, as it would with the plain number: `1 - beta1` is a number of its own, rounded once. Where a scalar
-meets an array it becomes an argument of the program. What the trace decides by a scalar's value (`if rate == 0`) is
-noted, and holds for other values only if they decide alike.
+Inside a trace, a setting such as `beta1` is a `Scalar`. Arithmetic between scalars and plain numbers stays on the host,
+in double precision, as with plain numbers: `1 - beta1` is a further number, rounded once. Where a scalar
+meets an array, it becomes an argument of the program. What the trace decides by a scalar's value (`if rate == 0`) is
+recorded; the program is reused only for values that lead to the same decisions.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ def value_of(expression: Expression, values: Sequence[float]) -> Any:
 
 @dataclass(eq=False)
 class Table:
-    """The scalars of one structure: which numbers its programs take, and what was decided by their values."""
+    """The scalars of one structure: the numbers that its programs take, and the decisions made by their values."""
 
     arguments: dict[Expression, int] = field(default_factory=dict)
     decisions: dict[Expression, Any] = field(default_factory=dict)
     explored: bool = False  # whether a trace has listed the arguments; until then no program is compiled
 
     def holds(self, values: Sequence[float]) -> bool:
-        """Return whether these values decide as those for which the programs were traced."""
+        """Return whether these values lead to the decisions for which the programs were traced."""
         return all(value_of(expression, values) == outcome for expression, outcome in self.decisions.items())
 
     def numbers(self, values: Sequence[float]) -> tuple[Any, ...]:
-        """Return what the programs take for these values."""
+        """Return the programs' arguments for these values."""
         return tuple(value_of(expression, values) for expression in self.arguments)
 
 
@@ -67,9 +67,9 @@ _tracing: ContextVar[_Tracing | None] = ContextVar("scalars", default=None)
 
 @contextmanager
 def traced(table: Table, values: Sequence[float], numbers: Sequence[Any]) -> Iterator[None]:
-    """Let scalars that meet an array in here be the program's arguments `numbers`.
+    """Let scalars that meet an array inside the block be the program's arguments `numbers`.
 
-    The first trace, which computes nothing, lists them; a number that only a later one meets is decided by its value.
+    The first trace, which computes nothing, lists them; a number that only a later trace meets is fixed in the program.
     """
     token = _tracing.set(_Tracing(table, values, numbers))
     try:
@@ -79,7 +79,7 @@ def traced(table: Table, values: Sequence[float], numbers: Sequence[Any]) -> Ite
 
 
 class Scalar:
-    """A number known on the host and not fixed in the program: a base value, or what follows from some."""
+    """A number known on the host and not fixed in the program: a base value, or an expression of base values."""
 
     __slots__ = ("_expression",)
     __array_priority__ = 1000
@@ -98,7 +98,7 @@ class Scalar:
         return jnp.asarray(value_of(self._expression, here.values))
 
     def decided(self) -> Any:
-        """Return the value, which the trace depends on from here."""
+        """Return the value; from here on the trace depends on it."""
         here = _here()
         value = value_of(self._expression, here.values)
         here.table.decisions[self._expression] = value
@@ -133,7 +133,7 @@ def _here() -> _Tracing:
 
 
 def _operand(other: Any) -> Any:
-    """Return what stands for an operand in an expression; None for an array."""
+    """Return the form of an operand in an expression; None for an array."""
     if isinstance(other, Scalar):
         return other._expression
     return other if isinstance(other, (bool, int, float)) else None
@@ -179,14 +179,14 @@ for _name in _COMPARE:
 
 
 def on_host(function: Callable[..., Any], *numbers: Any) -> Any:
-    """Return what a function of the host makes of numbers; of scalars, a scalar."""
+    """Apply a function of the host to numbers; with a scalar among them, return a scalar."""
     if not any(isinstance(number, Scalar) for number in numbers):
         return function(*numbers)
     return Scalar((function, *(_operand(number) for number in numbers)))
 
 
 def in_array(number: Any) -> Any:
-    """Return a number for functions of arrays that do not take a scalar; a plain one as it is."""
+    """Return a number in the form that functions of arrays accept; plain numbers are unchanged."""
     return number.__jax_array__() if isinstance(number, Scalar) else number
 
 
@@ -194,9 +194,9 @@ def in_array(number: Any) -> Any:
 
 
 def opened(thing: Any, values: list[float]) -> Any:
-    """Return settings whose open numbers are scalars that stand for what is appended to `values`.
+    """Return settings whose open numbers are scalars; their values are appended to `values`.
 
-    Open are the fields that a class of this package lists in `open_numbers`, and those of the settings in its fields.
+    The open fields are those that a class of this package lists in `open_numbers`, and those of its nested settings.
     """
     changed = {}
     for name in _open_fields(thing):
@@ -210,7 +210,7 @@ def opened(thing: Any, values: list[float]) -> Any:
 
 
 def closed(thing: Any) -> Any:
-    """Return settings with 1 for every open number that is not 0: equal for all that differ in those only."""
+    """Return settings with 1 for every open number that is not 0, so that settings with other numbers are equal."""
     changed = {}
     for name in _open_fields(thing):
         value = getattr(thing, name, None)
@@ -222,19 +222,19 @@ def closed(thing: Any) -> Any:
 
 
 def _open_fields(thing: Any) -> Sequence[str]:
-    """Return the names of the fields that are open; whoever wrote a class elsewhere reckons with plain numbers."""
+    """Return the names of the open fields; none for classes of other packages, which expect plain numbers."""
     kind = type(thing)
     return getattr(kind, "open_numbers", ()) if kind.__module__.startswith(OURS) else ()
 
 
 def with_values(thing: Any, changed: Mapping[str, Any]) -> Any:
-    """Return a copy of a frozen dataclass with other values, which nobody checks."""
+    """Return a copy of a frozen dataclass with other values, without validation."""
     copy = object.__new__(type(thing))
     copy.__dict__.update(thing.__dict__)
     copy.__dict__.update(changed)
     return copy
 
 
-jax.tree_util.register_pytree_node(  # a compiled function inside takes it as it takes a plain number: as an array
+jax.tree_util.register_pytree_node(  # an inner compiled function takes it like a plain number: as an array
     Scalar, lambda scalar: ((scalar.__jax_array__(),), None), lambda _, children: children[0]
 )

@@ -1,6 +1,6 @@
-"""JAX's generator of random numbers, Threefry-2x32 with 20 rounds, in forms that cost less; the bits are JAX's.
+"""JAX's random number generator, Threefry-2x32 with 20 rounds, in cheaper forms with the same bits.
 
-JAX's form for CPUs is a loop, one for each draw, and XLA takes longer over it than over the rounds written out.
+JAX's form for CPUs is a loop for each draw, which XLA compiles more slowly than the unrolled rounds.
 See: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
 """
 
@@ -32,13 +32,13 @@ def rounds(key: tuple[Any, Any], count: tuple[Any, Any]) -> tuple[Any, Any]:
 
 
 def folded(keys: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """Return what `jax.random.fold_in` makes of the words of keys [keys, 2] and a number for each."""
+    """Return the result of `jax.random.fold_in` for the words of keys [keys, 2] and a number for each."""
     words = rounds((keys[:, 0], keys[:, 1]), (np.zeros_like(numbers), numbers))
     return np.stack(words, 1)
 
 
 def is_threefry(key: Array) -> bool:
-    """Return whether a key is one of JAX's Threefry, counting as it does by default."""
+    """Return whether a key belongs to JAX's Threefry generator in its default mode of counting."""
     partitionable = jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
     return jax.random.key_impl(key) == "threefry2x32" and bool(partitionable)
 

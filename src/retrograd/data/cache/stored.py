@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from retrograd.data.cache.entry import KIND, MANIFEST, Entry
-from retrograd.data.cells.floats import floats
+from retrograd.data.cells.precision import floats
 from retrograd.data.preprocessing import Preprocessing, require_weight
 from retrograd.data.report import Report
 from retrograd.data.row_places import Seen

@@ -1,4 +1,4 @@
-"""Reading cells as numbers, truths, dates or words, whatever type their column has."""
+"""Cells become numbers, booleans, dates or words; text such as "1.234,5 kg" is read by `notation` first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import polars as pl
 
 from retrograd.data.cells.dates import read_dates
 from retrograd.data.cells.notation import stands_for_none
-from retrograd.data.plain_numbers import FIRST
+from retrograd.data.decimal_points import FIRST
 
 TRUE_WORDS = ("true", "yes", "y", "t", "wahr", "ja", "vrai", "oui", "sí", "si", "sim", "是")
 FALSE_WORDS = ("false", "no", "n", "f", "falsch", "nein", "faux", "non", "não", "否")
@@ -17,7 +17,7 @@ MICROSECONDS_PER_DAY = 86_400_000_000
 
 
 class Parsed(NamedTuple):
-    """A column read as one kind: its values (null where missing or unreadable), and which cells were unreadable."""
+    """A column read as one kind: its values (null where missing or unreadable), and the cells that were unreadable."""
 
     values: pl.Series
     bad: pl.Series
@@ -28,7 +28,7 @@ def numbers(series: pl.Series) -> Parsed:
     series = _plain(series)
     if series.dtype.is_temporal():
         return _unreadable(series, pl.Float64)
-    if series.dtype.is_numeric():  # mostly without a bad cell, and then without the price of an expression
+    if series.dtype.is_numeric():  # columns without a bad cell, nearly all, skip the expression
         values = series.cast(pl.Float64)
         if np.isfinite(values.to_numpy()).sum() + values.null_count() == len(values):
             return Parsed(values, pl.Series(series.name, np.zeros(len(series), bool)))
@@ -80,7 +80,7 @@ def label_words(series: pl.Series, as_numbers: bool) -> pl.Series:
 
 
 def is_constant(series: pl.Series) -> bool:
-    """Return whether all cells are the same; the first ones mostly tell that they are not."""
+    """Return whether all cells are the same; the first cells usually show that they are not."""
     return len(series) > 0 and series.head(FIRST).n_unique() == 1 == series.n_unique()
 
 

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from retrograd.base.errors import LabelError, ShapeError
 from retrograd.base.memory import require_room
-from retrograd.data.cells.floats import floats
+from retrograd.data.cells.precision import floats
 from retrograd.data.images.rows import Images
 from retrograd.data.tables.target import Decoded
 from retrograd.present.wording import some_of

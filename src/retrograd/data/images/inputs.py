@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 from pydantic import ConfigDict
 
 from retrograd.base.errors import ConfigError, DataError, RetrogradWarning
-from retrograd.data.cells.floats import floats
+from retrograd.data.cells.precision import floats
 from retrograd.data.images.decoding import Form
 from retrograd.data.images.pixels import Pixels, as_column
 from retrograd.data.images.reading import images_of_arrays, images_of_table

@@ -11,11 +11,11 @@ import polars as pl
 
 from retrograd.base.errors import DataError
 from retrograd.data.cells.values import numbers, words
+from retrograd.data.decimal_points import FIRST
 from retrograd.data.images.decoding import SUFFIXES
 from retrograd.data.images.depth import LEVELS
 from retrograd.data.images.rows import Box, Images
 from retrograd.data.images.settings import ImageSettings
-from retrograd.data.plain_numbers import FIRST
 from retrograd.data.read.folders import LABEL, files_below, folder_labels
 from retrograd.data.settings import DataSettings, find_targets
 from retrograd.data.table import SHOWN, Table

@@ -13,8 +13,8 @@ from pydantic import ConfigDict, Field
 from retrograd.base.errors import DataError
 from retrograd.data.cells.date_forms import has_week, has_year
 from retrograd.data.cells.dates import is_date_form
-from retrograd.data.cells.floats import floats
 from retrograd.data.cells.kinds import ColumnKind
+from retrograd.data.cells.precision import floats
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings, Scale, plain_scale
 from retrograd.data.tables.scaling import Finite, Scaling, fit_scaling

@@ -15,8 +15,8 @@ from pydantic import ConfigDict, Field
 
 from retrograd.base.errors import DataError, RetrogradWarning, ShapeError
 from retrograd.data.arrays import Arrays, as_arrays
-from retrograd.data.cells.floats import floats
 from retrograd.data.cells.kinds import ColumnKind
+from retrograd.data.cells.precision import floats
 from retrograd.data.cells.values import is_constant
 from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings, Scale, plain_scale

@@ -13,7 +13,7 @@ import polars as pl
 from pydantic import ConfigDict, Field
 
 from retrograd.base.errors import DataError, LabelError, ShapeError
-from retrograd.data.cells.floats import floats
+from retrograd.data.cells.precision import floats
 from retrograd.data.cells.values import booleans, label_words
 from retrograd.data.table import CellFaults, Table
 from retrograd.data.tables.target import Decoded, Label

@@ -10,7 +10,7 @@ import polars as pl
 
 from retrograd.data.cells.dialects import Found, example_notation, find_notations, notation_like
 from retrograd.data.cells.notation import Notation, stands_for_none
-from retrograd.data.plain_numbers import ORDINARY, points_of
+from retrograd.data.decimal_points import ORDINARY, points_of
 from retrograd.data.report import Report
 from retrograd.data.scanned import columns_of_text
 from retrograd.data.settings import DataSettings

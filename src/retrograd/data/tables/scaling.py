@@ -10,7 +10,7 @@ import polars as pl
 from pydantic import ConfigDict, Field
 
 from retrograd.base.errors import DataError
-from retrograd.data.cells.floats import floats
+from retrograd.data.cells.precision import floats
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 CHUNK_NUMBERS = 1 << 20

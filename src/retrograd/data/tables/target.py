@@ -11,7 +11,7 @@ import polars as pl
 from pydantic import ConfigDict, Field
 
 from retrograd.base.errors import DataError, DataTypeError, LabelError, ShapeError
-from retrograd.data.cells.floats import floats
+from retrograd.data.cells.precision import floats
 from retrograd.data.cells.values import label_words, numbers
 from retrograd.data.settings import Task
 from retrograd.data.table import CellFaults, Table

@@ -12,8 +12,8 @@ from pydantic import ConfigDict
 
 from retrograd.base.errors import DataError
 from retrograd.base.memory import require_room
-from retrograd.data.cells.floats import floats
 from retrograd.data.cells.kinds import ColumnKind
+from retrograd.data.cells.precision import floats
 from retrograd.data.report import Report
 from retrograd.data.table import CellFaults, Table, from_any_frame
 from retrograd.data.tables.inputs import TableInputs

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from retrograd.base.errors import UsageError
-from retrograd.data.cells.floats import reading_in
+from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import Dataset
 from retrograd.data.report import Report
 from retrograd.ship.quantization.running import Columns

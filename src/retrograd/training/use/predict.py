@@ -17,7 +17,7 @@ import numpy as np
 
 from retrograd.base.document import Document
 from retrograd.base.errors import ModelFileError, NonFiniteError, RetrogradError, UsageError
-from retrograd.data.cells.floats import reading_in
+from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import joined
 from retrograd.data.images.boxes import in_pixels
 from retrograd.data.preprocessing import Preprocessing

@@ -1,4 +1,4 @@
-"""`retrograd cache`: compiled programs and transformed data that later commands find ready."""
+"""`retrograd cache`: compiled programs and transformed data kept for later commands."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def cache(
 
 
 def as_values(stored: Kept, data: KeptData, cleared: bool) -> dict[str, object]:
-    """Return what is kept, or was removed, as plain values."""
+    """Return the kept or removed contents as plain values."""
     tables = {"folder": str(data.folder), "tables": data.tables, "bytes": data.bytes}
     tables |= {"in_use": data.in_use} if cleared else {}
     return {"folder": str(stored.folder), "programs": stored.programs, "bytes": stored.bytes, "cleared": cleared,
@@ -39,7 +39,7 @@ def as_values(stored: Kept, data: KeptData, cleared: bool) -> dict[str, object]:
 
 
 def in_words(stored: Kept, data: KeptData, cleared: bool) -> str:
-    """Return what is kept, or was removed, in words."""
+    """Return the kept or removed contents in words."""
     kinds = ((stored, stored.programs, "compiled program"), (data, data.tables, "table"))
     lines = [
         f"{kind.folder}: {'removed ' if cleared else ''}{count} {what}{'' if count == 1 else 's'}, {size(kind.bytes)}"
@@ -47,7 +47,7 @@ def in_words(stored: Kept, data: KeptData, cleared: bool) -> str:
     ]
     if data.in_use:
         tables = f"{data.in_use} table{'' if data.in_use == 1 else 's'}"
-        lines.append(f"{data.folder}: left {tables} that commands in progress use")
+        lines.append(f"{data.folder}: kept {tables} in use by other commands")
     return "\n".join(lines)
 
 

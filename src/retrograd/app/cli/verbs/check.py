@@ -50,7 +50,7 @@ def check(
 
 
 def meant(what: str, runs: Path) -> str | Path:
-    """Return a path, or the name of a layer or loss; anything else is looked up among the runs."""
+    """Return a path, or the name of a layer or loss; anything else is looked up as a run."""
     if what in registered or what in losses or Path(what).is_file():
         return what
     try:

@@ -1,4 +1,4 @@
-"""`retrograd compare-optimizers`: the same network with each optimizer, at its own best rate."""
+"""`retrograd compare-optimizers`: the same network with each optimizer at its best learning rate."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def compare_optimizers(
     target: Target = None,
     changes: Changes = None,
     seeds: Annotated[
-        int, typer.Option(parser=at_least(1), metavar="N", help="seeds that each one trains with")
+        int, typer.Option(parser=at_least(1), metavar="N", help="number of seeds for each optimizer")
     ] = SEEDS,
     layers: OwnLayers = None,
     runs: RunsRoot = Path("runs"),
@@ -37,9 +37,9 @@ def compare_optimizers(
     """Train the same network with SGD, momentum, RMSprop, Adagrad, Adam and AdamW.
 
     \b
-    Each trains at its own best rate of 16, from the same weights; the table says
-    the lowest validation loss (training loss, where there is no such part) over
-    the seeds, and in which epoch half of the way down to the best was done.
+    Each trains at the best of 16 rates, from the same weights. The table shows
+    the lowest validation loss (training loss without a validation part) over
+    the seeds, and the epoch in which half of the way down to it was done.
     """
     settle(layers)
     refuse_foreign(source, "tune")

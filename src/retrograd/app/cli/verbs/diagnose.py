@@ -49,7 +49,7 @@ def diagnose(
         ),
     ] = SECONDS,
     layers: OwnLayers = None,
-    strict: Annotated[bool, typer.Option("--strict", help="exit with code 8 if the network is ill")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="exit with code 8 if the network does not learn")] = False,
     runs: RunsRoot = Path("runs"),
     as_json: Json = False,
 ) -> int:
@@ -57,8 +57,8 @@ def diagnose(
 
     \b
     Examines the configuration, the data, the first pass and a few diagnostic
-    runs, which are trained in memory. A network that learns is healthy: whatever
-    else is odd about it is a note. The findings on a run are written into its
+    runs, which are trained in memory. A network that learns is healthy: anything
+    else unusual about it is a note. The findings on a run are written into its
     folder. If training would exceed the budget, it uses a sample of the rows, and
     the verdict says so.
     """

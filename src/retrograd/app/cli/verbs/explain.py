@@ -1,4 +1,4 @@
-"""`retrograd explain`: what a configuration means, and the manual page of anything that it can name."""
+"""`retrograd explain`: the meaning of a configuration, and the manual page of anything it can name."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def explain(
     place = place_of(what, runs)
     if place is None:
         if as_json or page or changes or target:
-            raise UsageError(f"'{what}' is no file and no run", cure="a manual page takes no options")
+            raise UsageError(f"'{what}' is neither a file nor a run", cure="a manual page takes no options")
         typer.echo(manual(what))
         return
     made = explain_run(place, target=target, changes=changes or ())
@@ -73,11 +73,11 @@ def explain(
 
 
 def place_of(what: str, runs: Path) -> Path | None:
-    """Return the file or run that is meant; None for a name with a manual page."""
+    """Return the file or run of this name; None for a name with a manual page."""
     if Path(what).is_file():
         return existing_file(Path(what))
     if is_pattern(Path(what)) or (Path(what).is_dir() and not (Path(what) / CONFIG).exists()):
-        return existing_data(Path(what))  # images, texts or parts of a table
+        return existing_data(Path(what))  # a folder of images, texts or a table's parts
     try:
         manual(what)
     except UsageError as unknown:

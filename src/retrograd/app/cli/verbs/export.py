@@ -1,4 +1,4 @@
-"""`retrograd export`: a trained model as a file for other places."""
+"""`retrograd export`: a trained model as an ONNX or C file."""
 
 from __future__ import annotations
 
@@ -17,34 +17,35 @@ from retrograd.ship.export import export as export_run
 
 def export(
     run: ModelName,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="the file to write: model.onnx, or net.c")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="file to write: model.onnx, or net.c")],
     from_x: Annotated[
-        bool, typer.Option("--from-x", help="take the network's columns in place of rows: no preprocessing inside")
+        bool,
+        typer.Option("--from-x", help="accept the network's columns instead of rows: no preprocessing in the file"),
     ] = False,
     cells: Annotated[
         Literal["typed", "text"],
-        typer.Option(help="take a table's cells as numbers and words, or all as text, as a CSV file holds them"),
+        typer.Option(help="accept a table's cells as numbers and words, or all as text, as in a CSV file"),
     ] = "typed",
     opset: Annotated[
         int | None, typer.Option(metavar="N", help="version of the ONNX operators: 18, or 20 [default: 18; of text 20]")
     ] = None,
     train_step: Annotated[
         Literal["head", "all"] | None,
-        typer.Option(help="also write what it needs to learn where it is used: its last layer, or all of it"),
+        typer.Option(help="also write what it needs to learn where it is used: last layer, or all"),
     ] = None,
     runs: RunsRoot = Path("runs"),
     layers: OwnLayers = None,
     as_json: Json = False,
 ) -> None:
-    """Write a trained model as ONNX or C, for where there is neither retrograd nor JAX.
+    """Write a trained model as ONNX or C, for use without retrograd and JAX.
 
-    An ONNX file takes rows as their user has them and any number at once. A C file holds the network alone.
+    An ONNX file accepts raw rows, any number at once. A C file holds the network alone.
 
-    Before a file is written it is compared with predict, on rows of the run's data and on made-up ones, one, three
+    Before a file is written, it is compared with predict on rows of the run's data and on made-up rows, one, three
     and 64 at a time. If it differs, nothing is written, and the first node that differs is named.
 
-    With --train-step three files lie beside the model: its training step (model.step.onnx), some rows of its data with
-    their truth (model.rows.npz), and retrograd_edge.py, the loop that predicts, learns and rolls back, with onnxruntime
+    --train-step writes three files beside the model: its training step (model.step.onnx), some rows of its data with
+    their targets (model.rows.npz), and retrograd_edge.py, which predicts, learns and rolls back with onnxruntime
     and numpy alone.
 
     ONNX needs two packages: pip install 'retrograd[onnx]'
@@ -55,7 +56,7 @@ def export(
 
 
 def plain(exported: Exported) -> dict[str, Any]:
-    """Return what was exported as JSON says it."""
+    """Return the JSON output for an exported file."""
     ends = {name: [{"name": n, "type": t, "shape": list(s)} for n, t, s in getattr(exported, name)]
             for name in ("inputs", "outputs")}  # fmt: skip
     return {"path": str(exported.path), "bytes": exported.bytes, "needs": exported.needs,
@@ -65,7 +66,7 @@ def plain(exported: Exported) -> dict[str, Any]:
 
 
 def words(exported: Exported) -> str:
-    """Return what was exported as lines."""
+    """Return the lines to print for an exported file."""
     lines = [f"{exported.path}: {size(exported.bytes)}, for {exported.needs}"]
     for what, ends in (("takes", exported.inputs), ("gives", exported.outputs)):
         for i, (name, kind, shape) in enumerate(ends):

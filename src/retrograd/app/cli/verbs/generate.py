@@ -18,7 +18,7 @@ from retrograd.training.use.generate import generate as generate_text
 
 def generate(
     run: ModelName,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="the text to continue or to answer")] = "",
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="text to continue or to answer")] = "",
     length: Annotated[
         int | None, typer.Option(parser=at_least(1), metavar="N", help="maximum number of tokens")
     ] = None,
@@ -48,9 +48,9 @@ def generate(
     """Continue a text with a language model, or answer it with a sequence-to-sequence model."""
     settle(layers)
     if beam is not None and (greedy or temperature is not None or top is not None):
-        raise UsageError("a beam search draws nothing", where="--beam", cure="leave --greedy, --temperature, --top out")
+        raise UsageError("beam search does not draw", where="--beam", cure="leave --greedy, --temperature, --top out")
     if greedy and (temperature is not None or top is not None):
-        raise UsageError("the likeliest token is not drawn", where="--greedy", cure="leave --temperature and --top out")
+        raise UsageError("--greedy does not draw", where="--greedy", cure="leave --temperature and --top out")
     model = model_at(run, runs)
     if beam is not None:
         beams = beam_search(model, text, width=beam, length=length)

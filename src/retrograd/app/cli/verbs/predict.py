@@ -39,7 +39,7 @@ def predict(
         typer.Option(help="treat unreadable cells and lines as errors or as missing [default: as in training]"),
     ] = None,
     formulas: Annotated[
-        bool, typer.Option("--formulas", help="write texts that begin with = + - @ unchanged, without a protecting '")
+        bool, typer.Option("--formulas", help="write texts that begin with = + - @ unchanged, without a leading '")
     ] = False,
     allow_nonfinite: Annotated[
         bool, typer.Option("--allow-nonfinite", help="accept a model with NaN or infinite weights")
@@ -51,7 +51,7 @@ def predict(
     those it was trained on, or - to read rows (CSV or JSON) from standard input. The last row holds the forecast that
     follows a series.
 
-    Standard output shows control characters as \\x1b; a file (-o) holds them unchanged.
+    Standard output shows control characters as \\x1b; a file (-o) contains them unchanged.
     """
     settle(layers)
     check_order(run, data, "predict")
@@ -77,7 +77,7 @@ def predict(
 
 @contextmanager
 def option_named() -> Iterator[None]:
-    """Let errors name the option of this verb where they name the setting of a training."""
+    """Let errors name the option of this verb instead of the training setting."""
     try:
         yield
     except RetrogradError as error:

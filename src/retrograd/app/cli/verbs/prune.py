@@ -1,4 +1,4 @@
-"""`retrograd prune`: a trained network without its least important units, channels and heads."""
+"""`retrograd prune`: remove the least important units, channels and heads of a trained network."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from retrograd.ship.pruning.prune import Pruned, check, prune_run, refusal
 from retrograd.ship.pruning.surgery import Left
 from retrograd.training.loop.loop import Watcher
 
-MOST_LINES, MOST_REASONS = 24, 4  # of the layers that became smaller, and of those that did not
+MOST_LINES, MOST_REASONS = 24, 4  # layers listed: those that became smaller, and those that did not
 
 
 def prune(
     run: ModelName,
     keep: Annotated[
-        float, typer.Option(metavar="SHARE", parser=share_of, help="share of each layer's channels that stays: 50%")
+        float, typer.Option(metavar="SHARE", parser=share_of, help="share of each layer to keep, such as 50%")
     ],
     by: Annotated[
         Literal["taylor", "magnitude"],
-        typer.Option(help="what goes: what the loss misses least, or what has the smallest weights"),
+        typer.Option(help="what to remove: channels the loss depends on least, or with the smallest weights"),
     ] = "taylor",
     epochs: Annotated[
         int | None,
@@ -40,7 +40,9 @@ def prune(
     ] = None,
     max_drop: Annotated[
         float | None,
-        typer.Option(metavar="SHARE", parser=share_of, help="keep no run if the score drops by more, as in 0.5%"),
+        typer.Option(
+            metavar="SHARE", parser=share_of, help="keep no run if the score drops by more than this, such as 0.5%"
+        ),
     ] = None,
     no_scratch: Annotated[
         bool, typer.Option("--no-scratch", help="do not train the same small network from scratch to compare")
@@ -50,10 +52,10 @@ def prune(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="show no progress")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove units, channels and heads of a trained network, and train what is left.
+    """Remove units, channels and heads of a trained network, and train the rest.
 
-    What is left is a smaller network with a configuration of its own, in a new
-    run folder. Beside it the same small network is trained from drawn weights.
+    The result is a smaller network with its own configuration, in a new run
+    folder. For comparison, the same small network is trained from scratch.
     """
     check(keep, by, epochs, max_drop)
     settle(layers)
@@ -73,7 +75,7 @@ def prune(
 
 
 def plain(pruned: Pruned) -> dict[str, Any]:
-    """Return what came of pruning as JSON says it."""
+    """Return the JSON output of pruning."""
     lines = [
         {"network": each.name, "weights": each.weights, "bytes": each.bytes, **each.scores} for each in pruned.lines
     ]
@@ -85,14 +87,14 @@ def plain(pruned: Pruned) -> dict[str, Any]:
 
 
 def words(pruned: Pruned, max_drop: float | None = None) -> str:
-    """Return what came of pruning as lines."""
+    """Return the lines to print after pruning."""
     return "\n\n".join(
         ["\n".join(layer_lines(pruned.left)), comparison(pruned), "\n".join(map(filled, remarks(pruned, max_drop)))]
     )
 
 
 def layer_lines(left: Sequence[Left]) -> Iterator[str]:
-    """Yield what became of each layer."""
+    """Yield a line for each layer."""
     smaller = [each for each in left if each.before != each.after]
     rows = [[each.node, f"{each.before:,}", "->", f"{each.after:,}", each.setting] for each in smaller]
     yield table(rows[:MOST_LINES])
@@ -116,7 +118,7 @@ def comparison(pruned: Pruned) -> str:
 
 
 def remarks(pruned: Pruned, max_drop: float | None) -> Iterator[str]:
-    """Yield what is to be said of the comparison."""
+    """Yield the sentences about the comparison."""
     before, after = pruned.lines[0], pruned.lines[2]
     way = "falls" if pruned.drop > 0 else "rises"
     way = f"{way} by {100 * abs(pruned.drop):.2f} %" if pruned.drop else "stays"
@@ -126,10 +128,10 @@ def remarks(pruned: Pruned, max_drop: float | None) -> Iterator[str]:
     if max_drop is not None and pruned.metric == "accuracy" and pruned.rows * max_drop < 1:
         yield f"one of {pruned.rows:,} rows is {100 / pruned.rows:.2f} %: a budget of {100 * max_drop:g} % needs more"
     if pruned.difference is None:
-        yield "a norm over channels has fewer of them now: only training shows what that is worth"
+        yield "a norm over channels now has fewer of them: only training shows the effect"
     else:
         within = f"within {pruned.difference:.1e}" if pruned.difference else "to the last bit"
-        yield f"as pruned it equals the whole network with zeros for what went, {within}"
+        yield f"before training it equals the whole network with zeros for what was removed, {within}"
     if pruned.run is not None:
         yield f"run folder: {pruned.run.folder}"
 

@@ -22,27 +22,33 @@ from retrograd.ship.quantization.quantize import quantize as quantize_run
 
 def quantize(
     run: ModelName,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="the file to write: model.onnx")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="file to write: model.onnx")],
     max_drop: Annotated[
         float,
         typer.Option(
-            metavar="SHARE", parser=share_of, help="how much the metric may fall [default: 0.5%]", show_default=False
+            metavar="SHARE",
+            parser=share_of,
+            help="largest allowed drop of the metric [default: 0.5%]",
+            show_default=False,
         ),
     ] = 0.005,
     calibrate: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="rows that set the ranges, in place of those of training")
+        Path | None, typer.Option(metavar="FILE", help="rows that set the ranges [default: training rows]")
     ] = None,
-    bits: Annotated[int, typer.Option(metavar="7|8", help="of weights; 8 overflow on processors without VNNI")] = 7,
+    bits: Annotated[
+        int, typer.Option(metavar="7|8", help="bits of a weight; 8 overflow on processors without VNNI")
+    ] = 7,
     from_x: Annotated[
-        bool, typer.Option("--from-x", help="take the network's columns in place of rows: no preprocessing inside")
+        bool,
+        typer.Option("--from-x", help="accept the network's columns instead of rows: no preprocessing in the file"),
     ] = False,
     runs: RunsRoot = Path("runs"),
     layers: OwnLayers = None,
     as_json: Json = False,
 ) -> None:
-    """Write a trained model as ONNX with integers of 8 bits: weights in a quarter of the room.
+    """Write a trained model as ONNX with 8-bit integers: weights take a quarter of the space.
 
-    First every layer is tried alone, then all together. While the metric of the held-out rows falls by more than
+    Every layer is first tried alone, then all together. While the metric on held-out rows drops by more than
     --max-drop, the worst layer stays in float32; if no layer can be in integers, nothing is written.
 
     It needs two packages: pip install 'retrograd[onnx]'
@@ -60,7 +66,7 @@ def quantize(
 
 
 def plain(made: Quantized) -> dict[str, Any]:
-    """Return what was written as JSON says it; a ratio without noise is null."""
+    """Return the JSON output of quantisation; a ratio without noise is null."""
     said = {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
     seconds = {f"{name}_seconds": said.pop(name) for name in ("latency", "float_latency")}
     return {**said, **seconds, "path": str(made.path), "signal_to_noise": _finite(made.signal_to_noise),
@@ -68,13 +74,13 @@ def plain(made: Quantized) -> dict[str, Any]:
 
 
 def plain_layer(each: LayerTrial) -> dict[str, Any]:
-    """Return a layer's trial as JSON says it."""
+    """Return the JSON output for a layer's trial."""
     return {"layer": each.layer, "bytes": each.bytes, "signal_to_noise": _finite(each.signal_to_noise),
             "drop": _finite(each.drop)}  # fmt: skip
 
 
 def layer_table(layers: Sequence[LayerTrial], metric: str, kept: Sequence[str] = ()) -> str:
-    """Return the layers one at a time, the worst first."""
+    """Return a line for each layer, the worst first."""
     rows = [["alone in integers", "float32", "signal to noise", f"drop of {metric}", ""]]
     rows += [[each.layer, size(each.bytes), f"{each.signal_to_noise:.1f} dB", percent(each.drop),
               "stays float32" if each.layer in kept else ""] for each in layers]  # fmt: skip
@@ -82,7 +88,7 @@ def layer_table(layers: Sequence[LayerTrial], metric: str, kept: Sequence[str] =
 
 
 def words(made: Quantized, max_drop: float) -> str:
-    """Return what was written as lines."""
+    """Return the lines to print after quantisation."""
     together = "all" if not made.kept_float else f"{len(made.layers) - len(made.kept_float)} of {len(made.layers)}"
     change = f"{'falls' if made.drop >= 0 else 'rises'} by {percent(abs(made.drop))} from {made.float_score:.4g}"
     lines = [
@@ -91,9 +97,9 @@ def words(made: Quantized, max_drop: float) -> str:
         f"{made.metric} {change}, signal to noise {made.signal_to_noise:.1f} dB",
     ]  # fmt: skip
     if made.flipped is not None:
-        lines[-1] += f"\n{made.flipped:,} of {made.answers:,} labels are others"
+        lines[-1] += f"\n{made.flipped:,} of {made.answers:,} labels change"
     if made.doubt > max_drop:
-        lines.append(f"too few rows for {percent(max_drop)}: a drop of up to {percent(made.doubt)} need not show here")
+        lines.append(f"too few rows for {percent(max_drop)}: a drop of up to {percent(made.doubt)} may go unnoticed")
     lines.append(f"{made.path}: {size(made.bytes)}, {made.float_bytes / made.bytes:.3g} times smaller than"
                  f" in float32 ({size(made.float_bytes)})")  # fmt: skip
     lines.append(f"one row takes {made.latency * 1000:.3g} ms on one thread, {made.float_latency * 1000:.3g} ms"
@@ -102,7 +108,7 @@ def words(made: Quantized, max_drop: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share in hundredths."""
+    """Return a share as a percentage."""
     return f"{100 * share:.2f} %" if math.isfinite(share) else "not finite"
 
 

@@ -1,4 +1,4 @@
-"""`retrograd repair`: try remedies, and keep what measured better."""
+"""`retrograd repair`: try remedies, and keep those that measure better."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def repair(
     runs: RunsRoot = Path("runs"),
     as_json: Json = False,
 ) -> None:
-    """Find what is wrong, try remedies from fresh weights, keep the smallest patch that measured better.
+    """Find what is wrong, try remedies from fresh weights, keep the smallest patch that measures better.
 
     \b
-    By default the trials may spend 8 times the configured run. A patch is
+    By default the trials may cost 8 times the configured run. A patch is
     accepted when its held-out gain exceeds the noise between seeds and is
     confirmed on further seeds and on the test part, which played no part in the
     choice. The trials are stored in the run's folder and, with --apply, beside
@@ -91,7 +91,7 @@ def repair(
 
 
 def new_text(program: Source, outcome: Repair) -> str:
-    """Return the repaired configuration: the user's own text with few lines changed, where there is one."""
+    """Return the repaired configuration: the user's text with few lines changed, if there is one."""
     text = program.text
     if text is None:
         return write_document(plain_config(outcome.config))
@@ -105,7 +105,7 @@ def beside(path: Path) -> Path:
     """
     new = path.with_name(f"{path.stem}-repaired.yaml")
     if new.exists():
-        raise UsageError("exists already", where=str(new), cure="move it away, or leave out --apply")
+        raise UsageError("already exists", where=str(new), cure="move it away, or leave out --apply")
     return new
 
 

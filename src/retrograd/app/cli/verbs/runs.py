@@ -1,4 +1,4 @@
-"""`retrograd runs`: what has been trained, one run in full or as a page, or several side by side."""
+"""`retrograd runs`: list runs, show one in full or as a page, or compare several."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from retrograd.record.strict_json import write_json
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
                   invoke_without_command=True, context_settings=CONTEXT)  # fmt: skip
-MOST_TOLD = 3  # pairs of confused classes
+MOST_TOLD = 3  # pairs of confused classes shown
 FURTHEST = ("test", "valid", "train")  # from training
 Root = Annotated[Path | None, typer.Option("--runs", help="folder of the runs  [default: runs]")]
 
 
 class Asked(NamedTuple):
-    """What the options say that may stand before or after `list`, `show` and `compare`."""
+    """Options allowed before or after `list`, `show` and `compare`."""
 
     root: Path
     as_json: bool
 
 
 def asked(context: typer.Context, root: Path | None, as_json: bool) -> Asked:
-    """Return what was asked for after the word, else before it."""
+    """Return the options after the word, else those before it."""
     before = context.obj or Asked(Path("runs"), False)
     return Asked(before.root if root is None else root, as_json or before.as_json)
 
@@ -117,7 +117,9 @@ def report(
     """
     wanted = asked(context, root, as_json)
     folder = find_run(wanted.root, run)
-    module = importlib.import_module("retrograd.report.report")  # it loads the layers, which the other words need not
+    module = importlib.import_module(
+        "retrograd.report.report"
+    )  # it loads the layers, which the other words do not need
     path = str(module.write_report(folder, out))
     typer.echo(write_json({"report": path}) if wanted.as_json else path)
 
@@ -134,7 +136,7 @@ def compare(
 ) -> None:
     """Put two or more runs side by side.
 
-    Shows the settings that differ, and the scores.
+    Shows the settings that differ and the scores.
     """
     wanted = asked(context, root, as_json)
     if len(runs) < 2:
@@ -158,7 +160,7 @@ def compare(
 def side_by_side(
     title: str, names: Sequence[str], settings: Mapping[str, Sequence[str]], metrics: Mapping[str, Sequence[str]]
 ) -> str:
-    """Return settings and metrics of several runs: a column a run where that fits the line, else a line a run."""
+    """Return settings and metrics of several runs: a column for each run if that fits, else a line for each."""
     tables = [
         [[title, *names], *([key, *cells] for key, cells in settings.items())],
         [["", *names], *([key, *cells] for key, cells in metrics.items())],
@@ -175,25 +177,25 @@ def side_by_side(
 
 
 def merged(mappings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return all keys, in the order in which they first come."""
+    """Return all keys, in order of first occurrence."""
     return {key: value for mapping in mappings for key, value in mapping.items()}
 
 
 def ending(epochs: int, seconds: float, reason: str, sentence: str, best: int | None) -> str:
-    """Return how a run ended, and which weights it kept."""
+    """Return how a run ended and which weights it kept."""
     counted = "1 epoch" if epochs == 1 else f"{epochs} epochs"
     weights = "the first weights" if best is None else f"the weights of epoch {best}"
     return f"stopped after {counted} in {seconds:.1f} s: {reason} ({sentence})\nkept {weights}"
 
 
 def most_confused(pairs: Sequence[Mistaken]) -> str:
-    """Return the classes confused most often, in a line that begins with a line break; nothing for none."""
-    mistakes = [f"{pair.truth} taken for {pair.answer} ({pair.count:,})" for pair in pairs[:MOST_TOLD]]
+    """Return a new line with the classes confused most often; empty without any."""
+    mistakes = [f"{pair.truth} predicted as {pair.answer} ({pair.count:,})" for pair in pairs[:MOST_TOLD]]
     return "\n" + filled(f"most confused: {', '.join(mistakes)}") if mistakes else ""
 
 
 def listed(summaries: Sequence[RunSummary]) -> str:
-    """Return a line for each run, with its score and its loss at the end."""
+    """Return a line for each run with its final score and loss."""
     rows = [["run", "task", "epochs", "ended", "score", "loss"]]
     rows += [
         [
@@ -210,20 +212,20 @@ def listed(summaries: Sequence[RunSummary]) -> str:
 
 
 def facts(run: RunSummary) -> dict[str, Any]:
-    """Return what JSON output tells of a run."""
+    """Return the JSON output for a run."""
     started = run.started.isoformat() if run.started else None
     return {**dataclasses.asdict(run), "path": str(run.path), "started": started}
 
 
 def best_score(metrics: Mapping[str, Mapping[str, float]] | None) -> str:
-    """Return the most telling metric of the part furthest from training."""
+    """Return the most informative metric of the part furthest from training."""
     part = furthest(metrics)
     name = next((name for name in ("accuracy", "r2") if name in part), None)
     return "-" if name is None else f"{name} {alone(part[name])}"
 
 
 def best_loss(metrics: Mapping[str, Mapping[str, float]] | None) -> str:
-    """Return the loss of the part furthest from training, and which part that is."""
+    """Return the loss of the part furthest from training, and the part's name."""
     part = next((part for part in FURTHEST if part in (metrics or {})), "")
     return f"{alone(furthest(metrics).get('loss'))} {part}".strip() if part else "-"
 

@@ -1,4 +1,4 @@
-"""`retrograd studio`: the page where networks are built, watched, taken apart and repaired."""
+"""`retrograd studio`: the page to build, watch, take apart and repair networks."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def studio(
         typer.Option(parser=at_least(1), metavar="N", help="port on this machine  [default: 8471, or the next free]"),
     ] = None,
     jobs: Annotated[
-        int, typer.Option(parser=at_least(1), metavar="N", help="number of trainings that run at the same time")
+        int, typer.Option(parser=at_least(1), metavar="N", help="number of simultaneous training runs")
     ] = 1,
     layers: OwnLayers = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="do not open a browser")] = False,
     as_json: Json = False,
 ) -> None:
-    """Open the page where networks are built, watched, taken apart and repaired.
+    """Open the page to build, watch, take apart and repair networks.
 
     \b
-    It listens on this machine only; the address holds a token, without which
-    nobody gets in. From another machine:
-      ssh -L 8471:127.0.0.1:8471 HOST, then open the address that is printed here
+    It listens on this machine only; the address contains a token, without which
+    access is denied. From another machine:
+      ssh -L 8471:127.0.0.1:8471 HOST, then open the address printed here
     Ctrl-C ends the page; trainings go on.
     """
     for package in NEEDED:

@@ -1,4 +1,4 @@
-"""`retrograd trace`: one training step with every number of it."""
+"""`retrograd trace`: every number of one training step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_DECIMALS = 17
 
 
 class Format(StrEnum):
-    """How a trace is written."""
+    """The output format of a trace."""
 
     text = "text"
     markdown = "markdown"
@@ -35,7 +35,7 @@ class Format(StrEnum):
 
 
 class Precision(StrEnum):
-    """In which precision a step is computed."""
+    """The precision in which a step is computed."""
 
     float64 = "float64"
     float32 = "float32"
@@ -53,7 +53,7 @@ def trace(
         int | None, typer.Option(parser=at_least(1), metavar="N", help="trace this step, counted from 1 [default: 1]")
     ] = None,
     sample: Annotated[
-        int | None, typer.Option(parser=at_least(0), metavar="I", help="trace one training row alone, counted from 0")
+        int | None, typer.Option(parser=at_least(0), metavar="I", help="trace a single training row, counted from 0")
     ] = None,
     batch: Annotated[bool, typer.Option("--batch", help="trace all rows of the step (the default)")] = False,
     node: Annotated[str | None, typer.Option(metavar="PATH", help="show one node in full")] = None,
@@ -100,7 +100,7 @@ def trace(
     path = Path(source)
     is_config = is_configuration(path)
     if changes and not is_config:
-        raise UsageError("only for a configuration; a run is traced as it was", where="--set")
+        raise UsageError("only for a configuration; a run is traced as it was trained", where="--set")
     made = trace_step(
         existing_file(path) if is_config else find_run(runs, source).path,
         step=step or 1,
@@ -122,7 +122,7 @@ def trace(
 def refuse_contradictions(
     sample: int | None, batch: bool, step: int | None, condition: str | None, decimals: int
 ) -> None:
-    """Raise UsageError for options of which only one can be meant."""
+    """Raise UsageError for options that exclude each other."""
     if sample is not None and batch:
         raise UsageError("--sample and --batch exclude each other", cure="give one of them")
     if step is not None and condition is not None:
@@ -132,7 +132,7 @@ def refuse_contradictions(
 
 
 def format_of(out: Path | None) -> Format:
-    """Return the format that a file name asks for; a name without an ending is text."""
+    """Return the format for a file name's ending; without an ending it is text."""
     ending = out.suffix.lower() if out else ""
     if ending and ending not in SUFFIXES:
         known = ", ".join(SUFFIXES)
@@ -151,7 +151,7 @@ def numbers_in(text: str) -> list[float]:
 
 
 def written(made: Trace, form: Format, decimals: int) -> bytes:
-    """Return the content of a file in this format."""
+    """Return the trace in this format."""
     if form is Format.json:
         return made.json().encode()
     content = getattr(made, form.value)(decimals)

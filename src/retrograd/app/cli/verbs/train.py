@@ -94,7 +94,7 @@ def train(
     config_out: Annotated[Path | None, typer.Option(help="write the chosen configuration to this file")] = None,
     max_bytes: Annotated[
         int | None,
-        typer.Option(parser=at_least(1), metavar="N", help="refuse data files larger than this, decompressed"),
+        typer.Option(parser=at_least(1), metavar="N", help="refuse data files larger than this after decompression"),
     ] = None,
     cache: CacheFolder = None,
     layers: OwnLayers = None,
@@ -121,7 +121,7 @@ def train(
     }
     wanted += [f"{key}={value}" for key, value in numbers.items() if value is not None]
     table = source is not None and not is_configuration(existing_data(source))
-    starts = runs if resume is None else None  # a run that goes on has its first weights in its folder
+    starts = runs if resume is None else None  # a resumed run has its first weights in its folder
     chosen = None
     with spelt_as_options(table):
         if source is None:
@@ -170,7 +170,7 @@ def train(
 
 
 def check_resume(source: Path | None, resume: str | None, extend: int | None, run: Path | None, force: bool) -> None:
-    """Raise UsageError where what is to be trained, or gone on with, is not said, or said twice."""
+    """Raise UsageError if what to train or resume is missing or ambiguous."""
     if source is None and resume in (None, AUTO):
         cure = "give a configuration or a data file; --resume RUN continues a run"
         raise UsageError("missing argument 'CONFIG|DATA'", cure=cure)
@@ -185,7 +185,7 @@ def check_resume(source: Path | None, resume: str | None, extend: int | None, ru
 
 
 def going_on_by_itself(folder: Path | None, runs: Path, prepared: Prepared) -> RunFolder | None:
-    """Return the run that `--resume auto` goes on with; None where one is to begin. One process decides."""
+    """Return the run that `--resume auto` continues; None to begin one. One process decides for all."""
     name = folder if folder and (folder / CONFIG).exists() else None
     if folder is None and prepared.team.leads:
         name = run.path if (run := unfinished(runs, prepared)) else None
@@ -194,21 +194,21 @@ def going_on_by_itself(folder: Path | None, runs: Path, prepared: Prepared) -> R
 
 
 def refuse_table_options(source: Path, target: str | None, config_out: Path | None) -> None:
-    """Raise UsageError for an option that is of use only where the source is a table."""
+    """Raise UsageError for an option that applies only to a table."""
     for option, value in (("--target", target), ("--config-out", config_out)):
         if value is not None:
             raise UsageError("only for a data file; this is a configuration", where=option, cure=f"edit {source}")
 
 
 class Chosen(NamedTuple):
-    """A configuration that was chosen for a table, to be edited and run again."""
+    """A configuration chosen for a table, to be edited and run again."""
 
     path: Path
     text: str
-    passed: Path | None = None  # the name that was free no more: it holds another configuration
+    passed: Path | None = None  # an existing file with another configuration
 
     def write(self, source: Path, quiet: bool, stream: TextIO) -> None:
-        """Write the file unless it is there already, and unless `quiet` print it with its reasons."""
+        """Write the file unless it exists, and print it with its reasons unless `quiet`."""
         there = self.path.exists() and self.path.read_bytes() == self.text.encode()
         if not there:
             write_file(self.path, self.text.encode())
@@ -217,7 +217,7 @@ class Chosen(NamedTuple):
             print(f"# chosen for {source}, {how} {self.path}: edit it, then run", file=stream)
             print(f"#   retrograd train {shlex.quote(str(self.path))}", file=stream)
             if self.passed:
-                print(f"# {self.passed} holds another one, and stays as it is", file=stream)
+                print(f"# {self.passed} holds another one and is left unchanged", file=stream)
             print(self.text, file=stream, flush=True)
 
 
@@ -225,7 +225,7 @@ def from_table(
     source: Path, target: str | None, changes: list[str], lr: float | None, out: Path | None, force: bool,
     runs: Path | None, team: Team,
 ) -> tuple[Prepared, Chosen]:  # fmt: skip
-    """Choose a configuration for a data file; it is written once the run has its folder."""
+    """Choose a configuration for a data file; it is written once the run has a folder."""
     data_settings: dict[str, Any] = {"path": str(source)} | ({} if target is None else {"target": target})
     for change in changes:
         if concerns_data(change):
@@ -234,12 +234,12 @@ def from_table(
     dataset = load(settings)
     folder = (out or Path()).parent
     seen = with_paths(settings, lambda path: os.path.relpath(path, folder))
-    if dataset.form and not (settings.valid_path or settings.test_path):  # which may be of another form
+    if dataset.form and not (settings.valid_path or settings.test_path):  # which may have another form
         seen = dataclasses.replace(seen, **dataset.form.unusual())  # type: ignore[arg-type]
     designed = design(dataset, seen, [change for change in changes if not concerns_data(change)], lr)
     path = out or free_path(dataset.name, designed.text)
     if not force and not holds(path, designed.text):
-        raise UsageError("exists already", where=f"--config-out {path}", cure="choose another name, or --force")
+        raise UsageError("already exists", where=f"--config-out {path}", cure="choose another name, or --force")
     data = at_folder(seen, folder)
     first = Path(f"{dataset.name}.yaml")
     chosen = Chosen(path, designed.text, None if out or path == first else first)
@@ -247,18 +247,18 @@ def from_table(
 
 
 def concerns_data(change: str) -> bool:
-    """Return whether a change of a setting is one of the data."""
+    """Return whether a changed setting belongs to `data`."""
     return change.partition("=")[0].split(".")[0] == "data"
 
 
 def free_path(stem: str, text: str) -> Path:
-    """Return a path for a new configuration that overwrites nothing but the same text."""
+    """Return a path for a new configuration that overwrites nothing except the same text."""
     names = itertools.chain([f"{stem}.yaml"], (f"{stem}-{number}.yaml" for number in itertools.count(2)))
     return next(path for path in map(Path, names) if holds(path, text))
 
 
 def holds(path: Path, text: str) -> bool:
-    """Return whether nothing would be lost by writing the text to this path."""
+    """Return whether writing the text to this path loses nothing."""
     return not path.exists() or (path.is_file() and path.read_bytes() == text.encode())
 
 

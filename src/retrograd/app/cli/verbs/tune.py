@@ -1,4 +1,4 @@
-"""`retrograd tune`: try settings, and say which works best."""
+"""`retrograd tune`: try settings, and report which work best."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def tune(
     ],
     target: Target = None,
     changes: Changes = None,
-    rate: Annotated[bool, typer.Option("--rate", help="find the learning rate, whatever `search` says")] = False,
+    rate: Annotated[bool, typer.Option("--rate", help="find the learning rate and ignore `search`")] = False,
     budget: Annotated[
         str | None, typer.Option(metavar="TRIALS|TIME", help="budget: trials (30) or a time (90s, 10m, 1h)")
     ] = None,
@@ -47,7 +47,7 @@ def tune(
     runs: RunsRoot = Path("runs"),
     as_json: Json = False,
 ) -> None:
-    """Try settings from fresh weights, and say which works best.
+    """Try settings from fresh weights, and report which work best.
 
     \b
     The section `search` of the configuration names the settings by the paths
@@ -89,7 +89,7 @@ def tune(
 
 
 def say_rate(found: Sweep, folder: Path, source: str) -> None:
-    """Print the curve of the rates as bars, the chosen one, and why."""
+    """Print the curve of the rates as bars, the chosen rate, and the reason."""
     finite = sorted(each.loss for each in found.tried if each.loss < float("inf"))
     low, high = (finite[0], finite[min(int(WORST_SHOWN * len(finite)), len(finite) - 1)]) if finite else (0.0, 1.0)
     print(f"{'rate':>9}  {'lowest loss':>11}  epochs  ({found.optimizer})")
@@ -103,7 +103,7 @@ def say_rate(found: Sweep, folder: Path, source: str) -> None:
 
 
 def say_study(study: Study) -> None:
-    """Print what was tried, the best first, the winner and the verdict."""
+    """Print the trials, the best first, the winner and the verdict."""
     rows = [tried_head(study), *(tried_row(each) for each in study.tried[:SHOWN])]
     left = len(study.tried) - SHOWN
     if fits(rows):

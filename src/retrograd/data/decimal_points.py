@@ -1,4 +1,4 @@
-"""Numbers that are written as programs write them: nothing else has to be looked at to know what they mean."""
+"""Decimal points in numbers written the way programs write them, which can be read without examining other cells."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 import polars as pl
 
-# No notation but decimal points; whole numbers so short that they are no dates or codes, and without leading zeros
+# decimal points are the only notation; whole numbers are too short for dates or codes and have no leading zeros
 ORDINARY = r"^[+-]?(0|[1-9]\d{0,4}|\d{1,15}(\.\d*([eE][+-]?\d{1,2})?|[eE]-\d{1,2}))$"
-GROUPED = r"^[+-]?\d{1,3}\.\d{3}$"  # a point that may stand between thousands
-FIRST = 1000  # cells that are looked at before all
+GROUPED = r"^[+-]?\d{1,3}\.\d{3}$"  # a point that may separate thousands
+FIRST = 1000  # cells examined before the whole column
 
 
 class Points(NamedTuple):
-    """Whether ordinary numbers have points, and whether a cell shows that one does not stand between thousands."""
+    """Whether ordinary numbers contain points, and whether a cell shows that they are decimal points."""
 
     any: bool
     shown: bool
@@ -25,8 +25,8 @@ class Points(NamedTuple):
 
 
 def points_of(cells: pl.Series) -> Points:
-    """Return what cells of text, all of them ordinary numbers, say about their points."""
-    for part in (cells.head(FIRST), cells):  # the first ones mostly do
+    """Return what text cells, all of them ordinary numbers, show about their points."""
+    for part in (cells.head(FIRST), cells):  # the first cells usually settle it
         has_points = part.str.contains(".", literal=True)
         if (has_points & ~part.str.contains(GROUPED)).any():
             return Points(True, True)

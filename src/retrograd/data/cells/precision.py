@@ -1,4 +1,4 @@
-"""In which floating-point numbers data are read: float32, or float64 for a run that computes in it."""
+"""The floating-point type that data are read in: float32, or float64 for a run that computes in float64."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _FLOAT: ContextVar[Float] = ContextVar("float", default=np.float32)
 
 
 def floats() -> Float:
-    """Return the type of the numbers that columns are made of."""
+    """Return the type of the numbers in columns."""
     return _FLOAT.get()
 
 
 @contextmanager
 def reading_in(precision: str) -> Iterator[None]:
-    """Let the data that are read inside keep the digits that a precision has."""
+    """Read data inside the block in the type that a precision needs."""
     before = _FLOAT.set(np.float64 if precision == "float64" else np.float32)
     try:
         yield
