@@ -29,7 +29,7 @@ class Graph:
         """The loss on the network's output: the configuration's, else the task's default."""
         if self.objectives:
             return self.objectives[-1].loss
-        return self.config.loss or default_loss(self.dataset.task)
+        return self.config.loss or default_loss(self.dataset.task, self.config.data)
 
     @cached_property
     def tail(self) -> tuple[Node, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -87,8 +87,8 @@ class Fused(Network):
         self.by_name = {node.name: node for node in nodes}
 
     @override
-    def init(self, key: Array, columns: Mapping[str, Any]) -> Variables:
-        return self.whole.init(key, columns)
+    def init(self, key: Array, columns: Mapping[str, Any], only: Container[str] | None = None) -> Variables:
+        return self.whole.init(key, columns, only)
 
     @override
     def specs(self, columns: Mapping[str, Any], train: bool = False) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -95,17 +95,18 @@ class Network:
 
         return tuple(mapped(entry, write_out) for entry in self.entries)
 
-    def init(self, key: Array, columns: Mapping[str, Any]) -> Variables:
+    def init(self, key: Array, columns: Mapping[str, Any], only: Container[str] | None = None) -> Variables:
         """Return first parameters (float32) and state. `columns` are arrays or specs, the batch axis included.
 
-        The numbers depend on the key and on each node's name, not on the layers around it.
+        `only`: of these nodes. The numbers depend on the key and on each node's name, not on the layers around it.
         """
         specs = self._all_specs(_frozen(columns), train=False)
-        inputs = (tuple(take(specs, reference) for reference in node.inputs) for node in self.nodes)
+        part = self if only is None else self._with_nodes(tuple(node for node in self.nodes if node.name in only))
+        inputs = (tuple(take(specs, reference) for reference in node.inputs) for node in part.nodes)
         leaves, form = jax.tree.flatten(tuple(inputs))
         specs_read = (tuple(map(_few_rows, leaves)), form)
-        drawn: Variables = Program(_first_values, self, specs_read, reads_numbers=False, options=ONCE)(
-            fold_paths(key, [node.name for node in self.nodes])
+        drawn: Variables = Program(_first_values, part, specs_read, reads_numbers=False, options=ONCE)(
+            fold_paths(key, [node.name for node in part.nodes])
         )
         return drawn
 

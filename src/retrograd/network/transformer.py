@@ -15,7 +15,18 @@ from retrograd.network.initializers import Zeros
 from retrograd.network.layer import Activation, Layer, layers
 from retrograd.network.layers.activations.gelu import GELU
 from retrograd.network.layers.attention.multi_head_attention import InputName, MultiHeadAttention
-from retrograd.network.layers.attention.options import KEY_VALUE_HEADS, TURNED, HeadWidth, QKNorm
+from retrograd.network.layers.attention.options import (
+    KEY_VALUE_HEADS,
+    TURNED,
+    TURNS,
+    HeadWidth,
+    QKNorm,
+    RotaryBase,
+    RotaryShare,
+    RotaryStretch,
+    SlowPairs,
+    WindowOfKeys,
+)
 from retrograd.network.layers.dense import Dense
 from retrograd.network.layers.merging.add import Add
 from retrograd.network.layers.merging.multiply import Multiply
@@ -148,6 +159,17 @@ class Transformer(Block):
             why="false: a fused kernel that does not keep them is faster",
         ),
     ] = False
+    attention_bias: Annotated[
+        bool | Literal["inputs"] | None,
+        Words(
+            "whether attention adds a bias, or to queries, keys and values alone (inputs)", why="none: as `bias` says"
+        ),
+    ] = None
+    window: WindowOfKeys = None
+    rotary_base: RotaryBase = 10000.0
+    rotary_share: RotaryShare = 1.0
+    rotary_stretch: RotaryStretch = 1.0
+    rotary_slow: SlowPairs = None
 
     stacked = True
 
@@ -157,6 +179,9 @@ class Transformer(Block):
             yield Problem("units", f"expected a multiple of {self.heads} heads, found {self.units}")
         if self.heads % (self.key_value_heads or self.heads):
             yield Problem("key_value_heads", f"expected a divisor of {self.heads} heads, found {self.key_value_heads}")
+        for name in () if self.rotary else TURNS:
+            if getattr(self, name) != getattr(type(self), name):
+                yield Problem(name, "concerns heads that are turned", "add `rotary: true`")
 
     def part(self, scope: Scope, name: str, part: Layer | Block, x: str, *others: str) -> str:
         """Add one part in its residual connection: x + part(norm(x)), or norm(x + part(x))."""
@@ -170,6 +195,8 @@ class Transformer(Block):
 
     def attention(self, causal: bool, rotary: bool, reads: tuple[InputName, ...]) -> MultiHeadAttention:
         """Return the attention layer of these settings, for inputs of these names."""
+        bias = self.bias if self.attention_bias is None else self.attention_bias
+        turned = TURNS if rotary else ()
         return MultiHeadAttention(
             self.heads,
             self.units,
@@ -178,10 +205,13 @@ class Transformer(Block):
             rotary=rotary,
             dropout=self.dropout,
             reads=reads,
-            bias=ZEROS if self.bias else False,
+            bias=ZEROS if bias else False,
             head_width=self.head_width,
             qk_norm=self.qk_norm,
             output="heads" if self.weights else "sequence",
+            window=None if "memory" in reads else self.window,
+            output_bias=bias != "inputs",
+            **{name: getattr(self, name) for name in turned},
         )
 
     def normed(self) -> Layer:

@@ -53,15 +53,22 @@ FOREIGN = {  # how files of other programs begin
 
 
 class Form(NamedTuple):
-    """A kind of file: its `format` and version in the metadata, what it is called, and the names of its texts."""
+    """A kind of file: its `format` and version in the metadata, what it is called, and the names of its texts.
+
+    One of another program has no `format`.
+    """
 
     format: str
     version: int
     noun: str
     texts: tuple[str, ...]
 
+    def __str__(self) -> str:
+        return f"{'a retrograd' if self.format else 'a'} {self.noun}"
+
 
 MODEL = Form("retrograd", 1, "model", ("config", "preprocessing", "facts"))
+PLAIN = Form("", 0, "whole safetensors file", ())
 
 
 class Entry(NamedTuple):
@@ -96,7 +103,7 @@ class Header:
         """
         end = 0
         found = []
-        prefix = "" if self.is_ours else f"not a retrograd {self.form.noun}: "
+        prefix = "" if self.is_ours else f"not {self.form}: "
         for name, plain in self.tensors.items():
             try:
                 entry = _entry(name, plain, end, self.body)
@@ -137,18 +144,18 @@ def read_header(stream: io.BufferedReader, size: int, where: str, form: Form = M
     elif not (raw := stream.read(length)).startswith(b"{"):
         fault = "it has no safetensors header"
     if fault:
-        raise ModelFileError(f"not a retrograd {form.noun}: {_foreign(first) or fault}", where=where)
+        raise ModelFileError(f"not {form}: {_foreign(first) or fault}", where=where)
     try:
         plain = parse_json(raw.decode())
     except UnicodeDecodeError as error:
-        message = f"not a retrograd {form.noun}, or damaged: its header is not UTF-8 at byte {error.start}"
+        message = f"not {form}, or damaged: its header is not UTF-8 at byte {error.start}"
         raise ModelFileError(message, where=where) from None
     except ValueError as error:
-        message = f"not a retrograd {form.noun}, or damaged: its header breaks a rule: {error}"
+        message = f"not {form}, or damaged: its header breaks a rule: {error}"
         raise ModelFileError(message, where=where) from None
     metadata = plain.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
-        message = f"not a retrograd {form.noun}, or damaged: __metadata__ does not map names to texts"
+        message = f"not {form}, or damaged: __metadata__ does not map names to texts"
         raise ModelFileError(message, where=where)
     return Header(first + raw, metadata, plain, size - LENGTH_BYTES - length, where, form)
 
@@ -168,7 +175,9 @@ def _entry(name: str, plain: Any, begin: int, body: int) -> Entry:
         raise ValueError(f"the shape must be a list of at most {MAX_AXES} integers, 0 or larger; found {show(shape)}")
     nbytes = dtype.itemsize * math.prod(shape)
     if nbytes > body or dtype.itemsize * math.prod(max(axis, 1) for axis in shape) > MAX_TENSOR_BYTES:
-        raise ValueError(f"{plain['dtype']} {show(shape)} is larger than the {body:,} bytes that the file holds")
+        raise ValueError(
+            f"{plain['dtype']} {show(shape)} is larger than the {body:,} bytes that the file holds (truncated?)"
+        )
     offsets = plain["data_offsets"]
     if not _are_sizes(offsets) or len(offsets) != 2:
         raise ValueError(f"data_offsets must be two integers, 0 or larger; found {show(offsets)}")

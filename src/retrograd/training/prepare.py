@@ -27,7 +27,9 @@ from retrograd.propagation.objective import Objective
 from retrograd.record.layout import START
 from retrograd.training.config.config import RunConfig, config_in, document_with, with_rate
 from retrograd.training.config.output_check import mistakes
+from retrograd.training.config.weights import WeightsSettings
 from retrograd.training.loop.stop import check_goal
+from retrograd.training.pretrained import Pretrained, pretrained
 from retrograd.training.use.evaluate import Evaluator
 from retrograd.training.use.ranges import check_identifiers, check_targets
 from retrograd.training.warm_start import WarmStart, warm_start
@@ -49,13 +51,17 @@ class Prepared:
     objectives: tuple[Objective, ...]
     start: WarmStart | None = None
     team: Team = ALONE
+    pretrained: Pretrained | None = None
 
     def first(self, seed: int | None = None) -> Variables:
-        """Return the weights with which training begins: those of another run, or drawn from the (or another) seed."""
+        """Return the weights with which training begins: those of another run or program, or drawn from a seed."""
         if self.start is not None:
             return self.start.variables
         specs = {name: Spec(np.shape(column), column.dtype) for name, column in self.dataset.train.items()}
-        return self.network.init(jax.random.key(self.config.training.seed if seed is None else seed), specs)
+        key = jax.random.key(self.config.training.seed if seed is None else seed)
+        if self.pretrained is not None:
+            return self.pretrained.variables(self.network, key, specs)
+        return self.network.init(key, specs)
 
     @property
     def batch_size(self) -> int:
@@ -125,6 +131,7 @@ def prepare(
             )
         with reading_in(config.training.precision):
             dataset = load(config.data)
+    config = with_frozen_weights(config)
     network, objectives = config.build(dataset.sizes, dataset.task, tuple(dataset.train))
     prepared = Prepared(config.filled(network, dataset.task), dataset, network, tuple(objectives), team=team)
     check_accumulation(prepared)
@@ -139,19 +146,31 @@ def prepare(
 def with_first_weights(prepared: Prepared, runs: str | Path = "runs") -> Prepared:
     """Return the run with the weights that its configuration says to begin with, whose path is then complete."""
     training, network = prepared.config.training, prepared.network
-    if training.start is None:
+    if training.start is None and prepared.config.weights is None:
         return prepared
     batch = {name: Spec((1, *column.shape[1:]), column.dtype) for name, column in prepared.dataset.train.items()}
     with computing_in(training.precision):
         expected = jax.eval_shape(lambda key: network.init(key, batch), jax.random.key(0))
         expected = in_precision(expected, training.precision)
+    if training.start is None:
+        assert prepared.config.weights is not None
+        return dataclasses.replace(prepared, pretrained=pretrained(prepared.config.weights, expected))
     start = warm_start(training.start, expected, prepared.dataset.preprocessing, runs)
     return dataclasses.replace(prepared, config=with_start(prepared.config, str(start.path)), start=start)
 
 
-def with_start(config: RunConfig, start: str | None) -> RunConfig:
-    """Return the configuration with other first weights."""
-    return dataclasses.replace(config, training=dataclasses.replace(config.training, start=start))
+def with_frozen_weights(config: RunConfig) -> RunConfig:
+    """Return the configuration with what its weights freeze among what it freezes."""
+    weights = config.weights
+    if weights is None or not weights.freeze:
+        return config
+    freeze = (*config.freeze, *(pattern for pattern in weights.freeze if pattern not in config.freeze))
+    return dataclasses.replace(config, freeze=freeze, weights=dataclasses.replace(weights, freeze=()))
+
+
+def with_start(config: RunConfig, start: str | None, weights: WeightsSettings | None = None) -> RunConfig:
+    """Return the configuration with other first weights: those of a run, pretrained ones, or drawn."""
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, start=start), weights=weights)
 
 
 def with_own_start(config: RunConfig, run: Path) -> RunConfig:

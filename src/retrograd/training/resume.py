@@ -171,7 +171,8 @@ def go_on(place: RunWriter, prepared: Prepared, begins: bool, readings: bool, po
 
 def begun_alike(run: RunFolder, prepared: Prepared) -> Prepared:
     """Return the run with the weights that it began with, whatever has become of the place that they are from."""
-    config = with_start(prepared.config, stored_config(run).training.start)
+    stored = stored_config(run)
+    config = with_start(prepared.config, stored.training.start, stored.weights)
     again = with_first_weights(dataclasses.replace(prepared, config=with_own_start(config, run.path), start=None))
     return dataclasses.replace(again, config=config)
 

@@ -121,7 +121,8 @@ def begin(place: RunWriter, prepared: Prepared, readings: bool, notes: Sequence[
                               epochs=config.training.epochs, steps=prepared.steps,
                               parent=prepared.start.path.name if prepared.start else ""))  # fmt: skip
     files = [f"layers of {name}, sha256 {digest}" for name, digest in own_files(config).items()]
-    for note in (*dataset.notes, *notes, *files, *(f"warning: {found}" for found in prepared.warnings())):
+    read = prepared.pretrained.notes if prepared.pretrained else ()
+    for note in (*dataset.notes, *read, *notes, *files, *(f"warning: {found}" for found in prepared.warnings())):
         place.record(Note(note))
 
 

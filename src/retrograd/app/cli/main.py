@@ -31,6 +31,7 @@ VERBS = {
     "compare-optimizers": "train the same network with each optimizer at its own rate",
     "predict": "predict for new rows with a trained model",
     "generate": "continue or answer a text with a trained model",
+    "import": "write the configuration of a pretrained model",
     "export": "write a trained model as ONNX, for other places",
     "prune": "remove units, channels and heads of a trained model",
     "quantize": "write a trained model as ONNX with weights of 8 bits",

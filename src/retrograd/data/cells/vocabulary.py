@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -23,6 +23,7 @@ from retrograd.data.texts.settings import TextSettings
 
 PADDING, UNKNOWN, START, END = range(4)  # identifiers that stand for no token
 SPECIAL = 4
+NO_TARGET = -1  # where there is no next token, and 0 is an identifier like others
 TOKEN_BYTES = 9  # identifier, target and mask
 UNSPACED = (
     "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"  # Chinese and Japanese characters
@@ -33,9 +34,21 @@ MAX_TOKENIZER_BYTES = 8 * 1024**2  # it is stored in the model's header
 MISSING_EXTRA = "install it with `pip install 'retrograd[text]'`"
 
 
+class Marks(NamedTuple):
+    """Identifiers that stand for no token."""
+
+    padding: int = PADDING
+    unknown: int = UNKNOWN
+    start: int = START
+    end: int = END
+
+
 @dataclass(frozen=True)
 class Vocabulary:
-    """The tokens that training knew; token i has the identifier i + 4, after padding, unknown, start and end."""
+    """The tokens that training knew; token i has the identifier i + 4, after padding, unknown, start and end.
+
+    With `special` identifiers are the tokenizer's own, and these four are among them.
+    """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -43,6 +56,7 @@ class Vocabulary:
     lower: bool
     tokens: tuple[str, ...]
     tokenizer: str | None = None  # JSON
+    special: Marks | None = None
 
     def __post_init__(self) -> None:
         if (self.unit == "tokenizer") != (self.tokenizer is not None) or len(set(self.tokens)) < len(self.tokens):
@@ -52,7 +66,22 @@ class Vocabulary:
     def size(self) -> int:
         """How many identifiers there are, the four special ones included."""
         count = len(self.tokens) if self.tokenizer is None else tokenizer_of(self.tokenizer).get_vocab_size()
-        return SPECIAL + count
+        return self.first + count
+
+    @property
+    def marks(self) -> Marks:
+        """The identifiers that stand for no token."""
+        return self.special or Marks()
+
+    @property
+    def first(self) -> int:
+        """The identifier of the first token."""
+        return SPECIAL if self.special is None else 0
+
+    @property
+    def no_target(self) -> int:
+        """What stands for a next token where there is none."""
+        return PADDING if self.special is None else NO_TARGET
 
     @functools.cached_property
     def _numbers(self) -> dict[str, int]:
@@ -61,26 +90,36 @@ class Vocabulary:
     def encode(self, text: str) -> np.ndarray:
         """Return the identifiers of a text's tokens, int32."""
         if self.tokenizer is not None:
-            encoding = tokenizer_of(self.tokenizer).encode(
-                text.lower() if self.lower else text, add_special_tokens=False
-            )
-            return np.array(encoding.ids, np.int32) + SPECIAL
+            return np.array(self._encoding(text, False).ids, np.int32) + self.first
         return np.array([self._numbers.get(token, UNKNOWN) for token in self.split(text)], np.int32)
+
+    def encode_whole(self, text: str, length: int) -> np.ndarray:
+        """Return the identifiers of a whole text, cut to a length, with the marks that its tokenizer puts around it."""
+        ids = np.array(self._encoding(text, True).ids, np.int32)
+        if len(ids) > length and ids[-1] == self.marks.end:
+            ids[length - 1] = self.marks.end
+        return ids[:length]
 
     def split(self, text: str) -> list[str]:
         """Return a text's tokens."""
+        if self.tokenizer is not None:
+            return [text[first:last] for first, last in self._encoding(text, False).offsets]
         return split(text, self.unit, self.lower)
+
+    def _encoding(self, text: str, marked: bool) -> Any:
+        return tokenizer_of(str(self.tokenizer)).encode(text.lower() if self.lower else text, add_special_tokens=marked)
 
     def decode(self, numbers: Iterable[int]) -> str:
         """Return the text of identifiers up to the end; padding and start are left out."""
         numbers_of_tokens: list[int] = []
         for number in map(int, numbers):
-            if number == END:
+            if number == self.marks.end:
                 break
-            if number not in (PADDING, START):
+            if number not in (self.marks.padding, self.marks.start):
                 numbers_of_tokens.append(number)
         if self.tokenizer is not None:
-            text: str = tokenizer_of(self.tokenizer).decode([n - SPECIAL for n in numbers_of_tokens if n >= SPECIAL])
+            ids = [number - self.first for number in numbers_of_tokens if number >= self.first]
+            text: str = tokenizer_of(self.tokenizer).decode(ids)
             return text
         unknown = "?" if self.unit == "characters" else "<unknown>"
         words = [self.tokens[number - SPECIAL] if number >= SPECIAL else unknown for number in numbers_of_tokens]
@@ -99,7 +138,9 @@ def split(text: str, unit: str, lower: bool) -> list[str]:
 def fit_vocabulary(texts: Iterable[str], settings: TextSettings, tokenizer: str | None) -> Vocabulary:
     """Return the most frequent tokens of training texts, in their order; ties go by the alphabet."""
     if tokenizer is not None:
-        return Vocabulary("tokenizer", settings.lower, (), tokenizer)
+        special = settings.special
+        marks = Marks(special.padding, special.unknown, special.start, special.end) if special else None
+        return Vocabulary("tokenizer", settings.lower, (), tokenizer, marks)
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(split(text, settings.unit, settings.lower))
@@ -146,18 +187,21 @@ def token_columns(
     cut = sum(len(ids) > length for ids in sequences)
     if cut:
         report.cut[column] += cut
-    ids = padded([ids if len(ids) else np.array([UNKNOWN], np.int32) for ids in sequences], length)
-    return ids, ids != PADDING
+    if vocabulary.special is not None:
+        sequences = [vocabulary.encode_whole(text or "", length) for text in texts]
+    marks = vocabulary.marks
+    sequences = [ids if len(ids) else np.array([marks.unknown], np.int32) for ids in sequences]
+    return padded(sequences, length, filler=marks.padding), there(sequences, length)
 
 
 def count_tokens(vocabulary: Vocabulary, text: str, column: str, report: Report) -> np.ndarray:
     """Return a text's identifiers; the report counts those that training did not know."""
     ids = vocabulary.encode(text)
     report.tokens[column] += len(ids)
-    unknown = int((ids == UNKNOWN).sum())
+    unknown = int((ids == vocabulary.marks.unknown).sum())
     if unknown:
         report.unknown[column] += unknown
-        report.examples.setdefault(column, vocabulary.split(text)[int(np.argmax(ids == UNKNOWN))])
+        report.examples.setdefault(column, vocabulary.split(text)[int(np.argmax(ids == vocabulary.marks.unknown))])
     return ids
 
 
@@ -173,14 +217,21 @@ def tokenizer_of(text: str) -> Any:
     return Tokenizer.from_str(text)
 
 
-def padded(sequences: Sequence[np.ndarray], length: int, setting: str = "length") -> np.ndarray:
-    """Return sequences of identifiers as int32 [rows, length]: cut, or filled up with padding.
+def there(sequences: Sequence[np.ndarray], length: int) -> np.ndarray:
+    """Return where `padded` has put identifiers of the sequences, bool [rows, length]."""
+    lengths = np.array([len(ids) for ids in sequences])
+    mask: np.ndarray = np.arange(length) < lengths[:, None]
+    return mask
+
+
+def padded(sequences: Sequence[np.ndarray], length: int, setting: str = "length", filler: int = PADDING) -> np.ndarray:
+    """Return sequences of identifiers as int32 [rows, length]: cut, or filled up.
 
     Raises:  ResourceError naming the setting of the length, where they and what goes with them do not fit into memory
     """
     cure = f"choose a smaller `{setting}`"
     require_room(len(sequences) * length * TOKEN_BYTES, f"texts of {length:,} tokens", f"data.text.{setting}", cure)
-    table = np.full((len(sequences), length), PADDING, np.int32)
+    table = np.full((len(sequences), length), filler, np.int32)
     for row, sequence in zip(table, sequences, strict=True):
         row[: min(length, len(sequence))] = sequence[:length]
     return table

@@ -11,12 +11,13 @@ import polars as pl
 from pydantic import ConfigDict
 
 from retrograd.base.errors import DataError
-from retrograd.data.cells.vocabulary import END, START, Vocabulary, count_tokens, padded, token_columns
+from retrograd.data.cells.vocabulary import Vocabulary, count_tokens, padded, there, token_columns
 from retrograd.data.report import Report
 from retrograd.data.table import Table, from_any_frame
 from retrograd.data.texts.corpus import Corpus, corpus_of
 from retrograd.data.texts.reading import corpus_of_table, texts_in
 
+SEGMENTS = "segments"  # the batch column that says of which text of a row a token is
 TOKENS = "tokens"  # the size of the vocabulary, as a configuration may name it
 
 
@@ -68,19 +69,24 @@ class TextInputs(Identifiers):
         return table
 
     def encode(self, table: Table, report: Report, with_target: bool) -> dict[str, np.ndarray]:
-        """Return `x`, int32 [rows, length], and `mask`, bool [rows, length]. An empty text is one unknown token."""
+        """Return `x`, int32 [rows, length], and `mask`, bool [rows, length]; with a tokenizer's own marks `segments`.
+
+        An empty text is one unknown token. `segments` tells the texts of a row apart: 0 where there is one.
+        """
         if self.column not in table.names:
             raise DataError(f"missing column '{self.column}'; have: {', '.join(table.names)}", where=table.where)
         texts = texts_in(table, self.column)
         if texts.null_count():
             report.missing[self.column] += texts.null_count()
         x, mask = token_columns(texts, self.vocabulary, self.length, self.column, report)
-        return {"x": x, "mask": mask}
+        segments = {} if self.vocabulary.special is None else {SEGMENTS: np.zeros_like(x)}
+        return {"x": x, "mask": mask, **segments}
 
 
 @dataclass(frozen=True)
 class CorpusInputs(Identifiers):
-    """Running text as sequences of one length; `y` is each one moved by a token, 0 where there is none.
+    """Running text as sequences of one length; `y` is each one moved by a token, and 0 where there is none (-1 with the
+    marks of a tokenizer's own).
 
     A text begins with the token start and ends with the token end.
     """
@@ -108,15 +114,16 @@ class CorpusInputs(Identifiers):
 
     def encode(self, corpus: Corpus, report: Report, with_target: bool) -> dict[str, np.ndarray]:
         """Return `x`, `y` (int32) and `mask` (bool), each [sequences, length]."""
-        inputs, targets = [], []
+        inputs, targets, marks = [], [], self.vocabulary.marks
         for text in corpus.texts:
             ids = count_tokens(self.vocabulary, text, "text", report)
-            stream = np.concatenate([[START], ids, [END]]).astype(np.int32)
+            stream = np.concatenate([[marks.start], ids, [marks.end]]).astype(np.int32)
             for start in range(0, max(1, len(stream) - 1), self.stride):
                 inputs.append(stream[start : min(start + self.length, len(stream) - 1)])
                 targets.append(stream[start + 1 : start + 1 + self.length])
-        x = padded(inputs, self.length)
-        return {"x": x, "y": padded(targets, self.length), "mask": x != 0}
+        x = padded(inputs, self.length, filler=marks.padding)
+        y = padded(targets, self.length, filler=self.vocabulary.no_target)
+        return {"x": x, "y": y, "mask": there(inputs, self.length)}
 
 
 def listed_texts(data: Any) -> list[str]:

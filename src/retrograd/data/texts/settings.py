@@ -8,10 +8,20 @@ from typing import Annotated, Literal
 
 from retrograd.base.annotations import Words
 from retrograd.base.errors import Problem
-from retrograd.base.quantities import PositiveInt
+from retrograd.base.quantities import NonNegativeInt, PositiveInt
 from retrograd.base.schema import Settings
 
 LONGEST = 512  # tokens; longer texts are cut, unless `length` says otherwise
+
+
+@dataclass(frozen=True)
+class SpecialTokens(Settings):
+    """Which of a tokenizer's own identifiers stand for no token, as a pretrained model knows them."""
+
+    padding: Annotated[NonNegativeInt, Words("the identifier that fills a sequence up")]
+    unknown: Annotated[NonNegativeInt, Words("the identifier of what the tokenizer does not know")]
+    start: Annotated[NonNegativeInt, Words("the identifier that begins a text")]
+    end: Annotated[NonNegativeInt, Words("the identifier that ends a text")]
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,13 @@ class TextSettings(Settings):
         Words("what a token is", why="words: short sequences, and no file is needed"),
     ] = "words"
     tokenizer: Annotated[str | None, Words("the file of a tokenizer")] = None  # a file
+    special: Annotated[
+        SpecialTokens | None,
+        Words(
+            "the tokenizer's own marks; identifiers are then its own, as a pretrained model needs",
+            why="none: 0 to 3 are marks, and the tokenizer's identifiers follow",
+        ),
+    ] = None
     lower: Annotated[bool, Words("whether capitals are made small", why="capitals may tell")] = False
     length: Annotated[
         PositiveInt | None,
@@ -91,6 +108,8 @@ class TextSettings(Settings):
         """Yield what is wrong between fields."""
         if (self.unit == "tokenizer") != (self.tokenizer is not None):
             yield Problem("tokenizer", "unit: tokenizer and its file belong together", "give both, or neither")
+        if self.special is not None and self.unit != "tokenizer":
+            yield Problem("special", "only a tokenizer has marks of its own", "add `unit: tokenizer`, or leave it out")
         if self.next and self.answer is not None:
             yield Problem("answer", "with `next: true` the next token is the answer", "keep one of them")
         if self.answer_length is not None and self.answer is None:

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import ConfigDict
 
 from retrograd.base.errors import DataError, UsageError
-from retrograd.data.cells.vocabulary import END, START, Vocabulary, padded
+from retrograd.data.cells.vocabulary import Vocabulary, padded
 from retrograd.data.table import CellFaults, Table
 from retrograd.data.tables.target import Decoded
 from retrograd.data.texts.reading import texts_in
@@ -85,8 +85,11 @@ class Answer:
                 where=table.where,
                 cure=cure,
             )
-        previous = padded([np.concatenate([[START], ids]) for ids in encoded], self.length, "answer_length")
-        y = padded([np.concatenate([ids, [END]]) for ids in encoded], self.length, "answer_length")
+        marks, no_target = self.vocabulary.marks, self.vocabulary.no_target
+        begun = [np.concatenate([[marks.start], ids]) for ids in encoded]
+        previous = padded(begun, self.length, "answer_length", marks.padding)
+        ended = [np.concatenate([ids, [marks.end]]) for ids in encoded]
+        y = padded(ended, self.length, "answer_length", no_target)
         return {"previous": previous, "y": y}
 
     def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:

@@ -20,7 +20,7 @@ from retrograd.base.schema import (
     parse,
     parse_registered,
 )
-from retrograd.data.cells.vocabulary import PADDING
+from retrograd.data.cells.vocabulary import NO_TARGET, PADDING
 from retrograd.data.read.json_files import holds_rows
 from retrograd.data.settings import DataSettings
 from retrograd.distributed.settings import Distributed
@@ -34,6 +34,7 @@ from retrograd.propagation.objective import Objective
 from retrograd.training.config.changes import with_change
 from retrograd.training.config.search import Search, parse_search, search_schema
 from retrograd.training.config.settings import LossOn, TrainingSettings
+from retrograd.training.config.weights import WeightsSettings
 from retrograd.update.adam import Adam
 from retrograd.update.optimizer import Optimizer, optimizers
 from retrograd.update.penalties import Penalty, penalties
@@ -57,7 +58,7 @@ def is_configuration(path: Path) -> bool:
     return is_document(path) and not holds_rows(path, sections.__contains__)
 
 
-def default_loss(task: str) -> Loss:
+def default_loss(task: str, data: DataSettings | None = None) -> Loss:
     """Return the loss that a task has unless one is given; of tokens the padding is ignored.
 
     Raises:  ConfigError for detection, which needs a loss each for objects, boxes and classes
@@ -66,7 +67,8 @@ def default_loss(task: str) -> Loss:
         cure = "give `losses:` on the nodes that say object, box and class; targets: cell_object, cell_box, cell_class"
         raise ConfigError(f"there is no usual loss for {task}", where="loss", cure=cure)
     chosen: Any = losses[DEFAULT_LOSS[task]]
-    loss: Loss = chosen(ignored=PADDING) if task in ("next_token", "answer") else chosen()
+    has_marks = data is not None and data.text is not None and data.text.special is not None
+    loss: Loss = chosen(ignored=NO_TARGET if has_marks else PADDING) if task in ("next_token", "answer") else chosen()
     return loss
 
 
@@ -148,6 +150,9 @@ class RunConfig(Settings):
         tuple[str, ...],
         Words("parameters that stay as they are, as in [hidden/bias] or ['*/bias']", why="none: all are trained"),
     ] = ()
+    weights: Annotated[
+        WeightsSettings | None, Words("pretrained weights of another program to begin with", why="none: they are drawn")
+    ] = None
     training: Annotated[TrainingSettings, Words("how long, in which portions, and when to stop")] = TrainingSettings()  # noqa: RUF009  # frozen, so it can be shared
     search: Annotated[
         Searched,
@@ -171,6 +176,8 @@ class RunConfig(Settings):
             yield Problem("network", "missing", "expected a list of layers, such as [{dense: 8}, tanh, {dense: 1}]")
         if self.losses and self.loss is not None:
             yield Problem("losses", "given beside `loss`", "keep one of them")
+        if self.weights is not None and self.training.start is not None:
+            yield Problem("weights", "given beside `training.start`", "keep one of them")
 
     def build(self, sizes: Mapping[str, int], task: str, columns: Sequence[str]) -> tuple[Network, list[Objective]]:
         """Return the network with its widths filled in from the data, and its objectives."""
@@ -183,7 +190,7 @@ class RunConfig(Settings):
     def _objectives(self, network: Network, task: str, columns: Sequence[str]) -> Iterator[Objective]:
         weight = "sample_weight" if "sample_weight" in columns else None
         target = "y" if task != "unsupervised" or "y" in columns else "x"
-        single = () if self.losses else ((network.output, LossOn(self.loss or default_loss(task), target)),)
+        single = () if self.losses else ((network.output, LossOn(self.loss or default_loss(task, self.data), target)),)
         for node, chosen in self.losses or single:
             targets = (chosen.target,) if isinstance(chosen.target, str) else chosen.target
             for each in targets:
@@ -201,7 +208,7 @@ class RunConfig(Settings):
 
     def filled(self, network: Network, task: str) -> RunConfig:
         """Return the configuration with what the data and the defaults decided written out."""
-        loss = None if self.losses else self.loss or default_loss(task)
+        loss = None if self.losses else self.loss or default_loss(task, self.data)
         return dataclasses.replace(self, network=network.filled_entries(), loss=loss)
 
 
@@ -218,6 +225,7 @@ def config_in(folder: Path, document: Document) -> RunConfig:
     config = config_of(document)
     if folder == Path():
         return config
+    config = with_weights(config, lambda path: str(folder / path))
     start = config.training.start
     if start is not None and (folder / start).exists():  # else a run's name, or a path from where the program runs
         config = dataclasses.replace(config, training=dataclasses.replace(config.training, start=str(folder / start)))
@@ -239,8 +247,16 @@ def with_paths(data: DataSettings, change: Callable[[str], str]) -> DataSettings
     return dataclasses.replace(data, **moved)
 
 
+def with_weights(config: RunConfig, change: Callable[[str], str]) -> RunConfig:
+    """Return the configuration with the path of its pretrained weights changed."""
+    if config.weights is None:
+        return config
+    return dataclasses.replace(config, weights=dataclasses.replace(config.weights, path=change(config.weights.path)))
+
+
 def portable(config: RunConfig) -> RunConfig:
-    """Return the configuration with absolute paths of its data, so that the stored one can be run again."""
+    """Return the configuration with absolute paths of data and weights, so that the stored one can be run again."""
+    config = with_weights(config, lambda path: str(Path.cwd() / path))
     if config.data is None:
         return config
     return dataclasses.replace(config, data=at_folder(config.data, Path.cwd()))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from retrograd.data.cells.vocabulary import END, PADDING, START, UNKNOWN
+from retrograd.data.cells.vocabulary import Marks
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.texts.inputs import CorpusInputs
 from retrograd.data.texts.targets import Answer
@@ -17,7 +17,9 @@ from retrograd.training.use.evaluate import Evaluator
 NextLogits = Callable[
     [np.ndarray], np.ndarray
 ]  # beginnings [rows, tokens] -> logits of the next token [rows, tokens known]
-NEVER = (PADDING, UNKNOWN, START)  # what is never said
+
+
+USUAL = Marks()
 
 
 class Speaker(Protocol):
@@ -48,9 +50,10 @@ def continuation(model: Speaker, inputs: CorpusInputs) -> NextLogits:
 
     def logits(begun: np.ndarray) -> np.ndarray:
         seen = begun[:, -inputs.length :]
-        x = np.full((len(seen), inputs.length), PADDING, np.int32)
+        x = np.full((len(seen), inputs.length), inputs.vocabulary.marks.padding, np.int32)
         x[:, : seen.shape[1]] = seen
-        return _outputs(model, {"x": x, "mask": x != PADDING})[:, seen.shape[1] - 1]
+        there = np.broadcast_to(np.arange(inputs.length) < seen.shape[1], x.shape)
+        return _outputs(model, {"x": x, "mask": there})[:, seen.shape[1] - 1]
 
     return logits
 
@@ -60,7 +63,7 @@ def answering(model: Speaker, target: Answer, columns: Mapping[str, np.ndarray],
     sources = {name: np.repeat(column, copies, 0) for name, column in columns.items()}
 
     def logits(begun: np.ndarray) -> np.ndarray:
-        previous = np.full((len(begun), target.length), PADDING, np.int32)
+        previous = np.full((len(begun), target.length), target.vocabulary.marks.padding, np.int32)
         previous[:, : begun.shape[1]] = begun
         return _outputs(model, {**sources, "previous": previous})[:, begun.shape[1] - 1]
 
@@ -72,8 +75,9 @@ def answers(model: Speaker, columns: Mapping[str, np.ndarray]) -> np.ndarray:
     target = model.preprocessing.target
     assert isinstance(target, Answer)
     rows = len(columns["x"])
-    begun = np.full((rows, 1), START, np.int32)
-    return extend(answering(model, target, columns), begun, target.length, likeliest)[:, 1:]
+    marks = target.vocabulary.marks
+    begun = np.full((rows, 1), marks.start, np.int32)
+    return extend(answering(model, target, columns), begun, target.length, likeliest, marks)[:, 1:]
 
 
 def likeliest(logits: np.ndarray) -> np.ndarray:
@@ -99,20 +103,31 @@ def drawn(temperature: float, top: int | None, rng: np.random.Generator) -> Call
 
 
 def extend(
-    next_logits: NextLogits, begun: np.ndarray, length: int, choose: Callable[[np.ndarray], np.ndarray]
+    next_logits: NextLogits,
+    begun: np.ndarray,
+    length: int,
+    choose: Callable[[np.ndarray], np.ndarray],
+    marks: Marks = USUAL,
 ) -> np.ndarray:
     """Return beginnings [rows, tokens] with up to `length` tokens more; a row that has ended is filled with padding."""
     done = np.zeros(len(begun), bool)
     for _ in range(length):
-        tokens = np.where(done, PADDING, choose(_allowed(next_logits(begun))))
+        tokens = np.where(done, marks.padding, choose(_allowed(next_logits(begun), marks)))
         begun = np.column_stack([begun, tokens.astype(np.int32)])
-        done |= tokens == END
+        done |= tokens == marks.end
         if done.all():
             break
     return begun
 
 
-def search(next_logits: NextLogits, begun: np.ndarray, length: int, width: int, exponent: float = 1.0) -> list[Beam]:
+def search(
+    next_logits: NextLogits,
+    begun: np.ndarray,
+    length: int,
+    width: int,
+    exponent: float = 1.0,
+    marks: Marks = USUAL,
+) -> list[Beam]:
     """Return the best `width` texts that a beam search finds from one beginning [tokens], the best first.
 
     At each step only the `width` likeliest of all extensions stay. Finished texts are compared by their log
@@ -129,14 +144,16 @@ def search(next_logits: NextLogits, begun: np.ndarray, length: int, width: int, 
         return float(-beam.score / (len(beam.tokens) + 1) ** exponent)
 
     for _ in range(length):
-        totals = scores[:, None] + _log_shares(_allowed(next_logits(alive)))
+        totals = scores[:, None] + _log_shares(_allowed(next_logits(alive), marks))
         order = np.argsort(-totals, axis=None, kind="stable")[: 2 * width]
         rows, tokens = np.unravel_index(order, totals.shape)
         best = totals[rows, tokens]
         likely = np.isfinite(best)
-        ends = np.flatnonzero((tokens == END) & likely & (np.arange(len(best)) < width))  # as likely as what goes on
+        ends = np.flatnonzero(
+            (tokens == marks.end) & likely & (np.arange(len(best)) < width)
+        )  # as likely as what goes on
         ended += [Beam(alive[rows[i], len(begun) :], float(best[i])) for i in ends]
-        on = np.flatnonzero((tokens != END) & likely)[:width]
+        on = np.flatnonzero((tokens != marks.end) & likely)[:width]
         if not len(on) or (len(ended) >= width and best[on[0]] < min(beam.score for beam in ended)):
             return sorted(ended, key=rank)[:width]
         places = np.resize(on, width)
@@ -150,9 +167,11 @@ def _outputs(model: Speaker, columns: dict[str, Any]) -> np.ndarray:
     return model.evaluator.outputs(model.variables, columns)
 
 
-def _allowed(logits: np.ndarray) -> np.ndarray:
+def _allowed(logits: np.ndarray, marks: Marks) -> np.ndarray:
+    """Return logits in which nothing but tokens and the end can be chosen: one mark may be another's, too."""
     logits = logits.copy()
-    logits[:, list(NEVER)] = -np.inf
+    never = [mark for mark in (marks.padding, marks.unknown, marks.start) if mark != marks.end]
+    logits[:, never] = -np.inf
     return logits
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from retrograd.base.errors import UsageError
-from retrograd.data.cells.vocabulary import START, Vocabulary
+from retrograd.data.cells.vocabulary import Vocabulary
 from retrograd.data.texts.inputs import CorpusInputs, TextInputs
 from retrograd.data.texts.targets import Answer
 from retrograd.training.use.decoding import NextLogits, answering, continuation, drawn, extend, likeliest, search
@@ -35,7 +35,7 @@ def generate(
     logits, begun, most, vocabulary = _start(model, text)
     rng = np.random.Generator(np.random.PCG64(seed))
     choose = likeliest if temperature == 0 else drawn(temperature, top, rng)
-    found = extend(logits, begun[None], _bounded(model, length, most), choose)
+    found = extend(logits, begun[None], _bounded(model, length, most), choose, vocabulary.marks)
     return vocabulary.decode(found[0, len(begun) :])
 
 
@@ -51,7 +51,7 @@ def beam_search(
     if width < 1:
         raise UsageError(f"expected a width of at least 1, got {width}")
     logits, begun, most, vocabulary = _start(model, text, width)
-    found = search(logits, begun, _bounded(model, length, most), width, exponent)
+    found = search(logits, begun, _bounded(model, length, most), width, exponent, vocabulary.marks)
     return [(vocabulary.decode(beam.tokens), beam.score) for beam in found]
 
 
@@ -59,11 +59,16 @@ def _start(model: Model, text: str, copies: int = 1) -> tuple[NextLogits, np.nda
     """Return the next token's logits, the beginning, the usual number of tokens, and the vocabulary of the answer."""
     inputs, target = model.preprocessing.inputs, model.preprocessing.target
     if isinstance(inputs, CorpusInputs):
-        begun = np.concatenate([[START], inputs.vocabulary.encode(text)]).astype(np.int32)
+        begun = np.concatenate([[inputs.vocabulary.marks.start], inputs.vocabulary.encode(text)]).astype(np.int32)
         return continuation(model, inputs), begun, USUAL_TOKENS, inputs.vocabulary
     if isinstance(inputs, TextInputs) and isinstance(target, Answer):
         columns = model.columns([text])
-        return answering(model, target, columns, copies), np.array([START], np.int32), target.length, target.vocabulary
+        return (
+            answering(model, target, columns, copies),
+            np.array([target.vocabulary.marks.start], np.int32),
+            target.length,
+            target.vocabulary,
+        )
     cure = "train one with `text: {next: true}` or `text: {answer: COLUMN}`"
     raise UsageError("the model generates no texts", cure=cure)
 

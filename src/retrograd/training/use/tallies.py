@@ -8,7 +8,6 @@ from typing import Protocol
 import numpy as np
 from typing_extensions import override
 
-from retrograd.data.cells.vocabulary import PADDING
 from retrograd.data.images.boxes import Boxes
 from retrograd.data.images.masks import Masks
 from retrograd.data.preprocessing import Target
@@ -132,14 +131,15 @@ class TokenTally(Tally):
 
     names = ("accuracy", "perplexity")
 
-    def __init__(self) -> None:
+    def __init__(self, no_target: int) -> None:
+        self.no_target = no_target
         self.right = self.count = 0
         self.surprise = 0.0
 
     @override
     def add(self, output: np.ndarray, columns: Columns) -> None:
         y = np.asarray(columns["y"])
-        there = y != PADDING
+        there = y != self.no_target
         logits = output[there].astype(np.float64)
         highest = logits.max(-1, initial=-np.inf, keepdims=True)
         chosen = np.take_along_axis(logits, y[there][:, None], -1) - highest
@@ -178,6 +178,12 @@ class BoxTally(Tally):
         return {"average_precision": average_precision(self.found, self.truth)} if self.finite else {}
 
 
+def _answers(target: Target, units: tuple[int, ...]) -> bool:
+    """Return whether so many units predict a target; a pretrained network has logits that no token uses."""
+    marks = target.vocabulary.special if isinstance(target, (NextToken, Answer)) else None
+    return units == (target.units,) or (marks is not None and units > (target.units,))
+
+
 def tally_of(
     target: Target | None, compared: tuple[str, ...], shape: tuple[int, ...], from_logits: bool
 ) -> Tally | None:
@@ -187,12 +193,12 @@ def tally_of(
     """
     if isinstance(target, Boxes):
         return BoxTally(target) if shape[1:] == (*target.cells, 5 + target.units) else None
-    if target is None or compared[:1] != ("y",) or shape[-1:] != (target.units,):
+    if target is None or compared[:1] != ("y",) or not _answers(target, shape[-1:]):
         return None
     if isinstance(target, Masks):
         return MaskTally(target) if len(shape) == 4 else None
     if isinstance(target, (NextToken, Answer)):
-        return TokenTally() if len(shape) == 3 else None
+        return TokenTally(target.vocabulary.no_target) if len(shape) == 3 else None
     if len(shape) != 2:
         return None
     return ClassTally(target, from_logits) if isinstance(target, Labels) else PlainTally(target, from_logits)

@@ -143,3 +143,16 @@ def joined(heads: Array) -> Array:
     batch, shared, group, time, width = heads.shape
     y: Array = lax.optimization_barrier(heads.transpose(0, 3, 1, 2, 4).reshape(batch, time, shared * group * width))
     return y
+
+
+def attended_by(tape: Attended | Packed) -> Array:
+    """Return the means of values, the heads side by side."""
+    return tape.y if isinstance(tape, Packed) else joined(tape.y)
+
+
+def weights_of(tape: Attended, of_each_head: bool) -> Array:
+    """Return the weights of all blocks of queries as one array, of each head or the mean over heads."""
+    keys = tape.k.shape[2]
+    blocks = [jnp.pad(a, [*[(0, 0)] * 4, (0, keys - a.shape[-1])]) for a in tape.weights]
+    whole = jnp.concatenate(blocks, 3)
+    return whole.reshape(len(whole), -1, *whole.shape[3:]) if of_each_head else whole.mean((1, 2))

@@ -30,16 +30,19 @@ from retrograd.network.layer import (
     layers,
 )
 from retrograd.network.layers.attention.head_norm import HeadNorm
-from retrograd.network.layers.attention.heads import Heads, Packed, joined
+from retrograd.network.layers.attention.heads import Heads, attended_by, weights_of
 from retrograd.network.layers.attention.options import (
     KEY_VALUE_HEADS,
     TURNED,
+    TURNS,
     HeadWidth,
+    OutputBias,
     QKNorm,
     RotaryBase,
     RotaryShare,
     RotaryStretch,
     Scale,
+    SlowPairs,
     SoftCap,
     ValueWidth,
     WindowOfKeys,
@@ -53,6 +56,7 @@ GLOROT, ZEROS = GlorotUniform(), Zeros()
 FIRST_PROJECTION = Words("first values of the weights", why="keeps the scale of signals")
 InputName = Literal["query", "memory", "key", "value", "mask", "scores"]
 MASKED = ["query", "mask"]
+STRETCHED = {"rotary": True, "rotary_stretch": 2, "rotary_slow": {"factor": 8, "length": 9, "high": 1.4}}
 
 
 @layers.register(
@@ -91,9 +95,9 @@ MASKED = ["query", "mask"]
             {"heads": 2, "head_width": 4, "units": 3, "rotary": True, "rotary_base": 50, "rotary_share": 0.5},
             [(1, 3, 3)],
         ),
-        ({"heads": 1, "rotary": True, "rotary_stretch": 2, "scale": 0.7}, [(1, 3, 2)]),
         ({"heads": 2, "key_value_heads": 1, "rotary": True, "qk_norm": "rms"}, [(2, 3, 4)]),
         ({"heads": 2, "scale": 3.0, "qk_norm": "l2"}, [(1, 3, 4), (1, 2, 3)]),
+        ({"heads": 1, "scale": 0.7, "output_bias": False, **STRETCHED}, [(1, 3, 2)]),
     ),
 )
 @dataclass(frozen=True)
@@ -172,9 +176,11 @@ class MultiHeadAttention(Layer):
     rotary_base: RotaryBase = 10000.0
     rotary_share: RotaryShare = 1.0
     rotary_stretch: RotaryStretch = 1.0
+    rotary_slow: SlowPairs = None
     head_width: HeadWidth = None
     value_width: ValueWidth = None
     qk_norm: QKNorm = None
+    output_bias: OutputBias = True
 
     multiplies = True
     equations = Equations(
@@ -205,7 +211,7 @@ class MultiHeadAttention(Layer):
             yield Problem("key_value_heads", f"expected a divisor of {self.heads} heads, found {self.key_value_heads}")
         if self.units and not self.head_width and self.units % self.heads:
             yield Problem("units", f"expected a multiple of {self.heads} heads, found {self.units}")
-        for name in ("rotary_base", "rotary_share", "rotary_stretch"):
+        for name in TURNS:
             if not self.rotary and getattr(self, name) != getattr(type(self), name):
                 yield Problem(name, "concerns heads that are turned", "add `rotary: true`")
         if self.reads and (self._attended not in FEEDS or len({*self.reads}) < len(self.reads)):
@@ -242,7 +248,7 @@ class MultiHeadAttention(Layer):
         params: Params = {}
         for (name, shape), rule in zip(shapes.items(), initial, strict=True):
             params[f"{name}_weight"] = draw(rule or GLOROT, key, f"{name}_weight", shape)
-            if self.bias:
+            if self.bias and (self.output_bias or name != "output"):
                 params[f"{name}_bias"] = draw(self.bias, key, f"{name}_bias", shape[1:])
         if self.qk_norm:
             params |= HeadNorm(self.qk_norm, width).init(self.heads, self.scale)
@@ -266,10 +272,10 @@ class MultiHeadAttention(Layer):
         key = ctx.random_key() if rate else None
         read = self.output != "sequence"
         tape = self._heads(len(sources)).attend(projected, allowed, rate, key, grouped, read)
-        sequence = project(params, _attended(tape), ("output",))["output"]
+        sequence = project(params, attended_by(tape), ("output",))["output"]
         y: Any = sequence
         if isinstance(tape, Attended) and read:
-            y = {"sequence": sequence, "weights": _weights(tape, self.output == "heads")}
+            y = {"sequence": sequence, "weights": weights_of(tape, self.output == "heads")}
         static = Static((rate, tuple(inputs), None if added is None else (added.shape, added.dtype)))
         return Forward(y, (sources, tape, normed, static))
 
@@ -279,7 +285,7 @@ class MultiHeadAttention(Layer):
         rate, names_read, added = static.value
         read = self.output != "sequence"
         dweights, dy = (dy.get("weights"), dy.get("sequence")) if read else (None, dy)
-        y = _attended(attended)
+        y = attended_by(attended)
         if dy is None:
             dy = jnp.zeros((*y.shape[:2], params["output_weight"].shape[1]), y.dtype)
         dheads, grads = project_back(params, y, ("output",), {"output": dy})
@@ -311,19 +317,11 @@ class MultiHeadAttention(Layer):
 
     def _heads(self, sources: int) -> Heads:
         scale = None if self.qk_norm == "l2" else self.scale  # cosines have a learned one
-        turn = Turn(self.rotary_base, self.rotary_share, self.rotary_stretch)
         return Heads(self.heads, self.key_value_heads or self.heads, self.causal, self.rotary, FEEDS[UNNAMED[sources]],
-                     turn, scale, self.softcap)  # fmt: skip
+                     self.turn, scale, self.softcap)  # fmt: skip
 
-
-def _attended(tape: Attended | Packed) -> Array:
-    """Return the means of values, the heads side by side."""
-    return tape.y if isinstance(tape, Packed) else joined(tape.y)
-
-
-def _weights(tape: Attended, of_each_head: bool) -> Array:
-    """Return the weights of all blocks of queries as one array, of each head or the mean over heads."""
-    keys = tape.k.shape[2]
-    blocks = [jnp.pad(a, [*[(0, 0)] * 4, (0, keys - a.shape[-1])]) for a in tape.weights]
-    whole = jnp.concatenate(blocks, 3)
-    return whole.reshape(len(whole), -1, *whole.shape[3:]) if of_each_head else whole.mean((1, 2))
+    @property
+    def turn(self) -> Turn:
+        """How heads are turned by their position."""
+        slow = self.rotary_slow.stretched if self.rotary_slow else None
+        return Turn(self.rotary_base, self.rotary_share, self.rotary_stretch, slow)

@@ -11,16 +11,38 @@ from jax import Array
 SLOWEST = 10000.0  # pair i of d/2 turns by SLOWEST^(-2i/d) a step: from one radian down to a ten-thousandth
 
 
+class Stretched(NamedTuple):
+    """Slow pairs alone are stretched: those that turn less than `low` times within `length` steps by the whole factor,
+    those that turn more than `high` times not at all.
+    """
+
+    factor: float
+    low: float
+    high: float
+    length: int
+
+
 class Turn(NamedTuple):
     """How fast pairs turn (pair i by base^(-2i/d) a step), which share of a head turns, and what divides positions."""
 
     base: float = SLOWEST
     share: float = 1.0
     stretch: float = 1.0
+    slow: Stretched | None = None
 
     def width(self, width: int) -> int:
         """Return how many of a head's numbers turn: an even number, the first ones."""
         return 2 * int(self.share * width / 2)
+
+    def angles(self, places: np.ndarray, width: int) -> np.ndarray:
+        """Return by which angle each pair of a head is turned at these places, [places, pairs]."""
+        half = self.width(width) // 2
+        speed = self.base ** (-np.arange(half) / half)
+        if self.slow is not None:
+            turns = self.slow.length * speed / (2 * np.pi)
+            fast = np.clip((turns - self.slow.low) / (self.slow.high - self.slow.low), 0, 1)
+            speed = speed * (fast + (1 - fast) / self.slow.factor)
+        return places[:, None] / self.stretch * speed
 
 
 def rotate(x: Array, back: bool = False, turn: Turn = Turn()) -> Array:  # noqa: B008 (it is a constant)
@@ -31,7 +53,7 @@ def rotate(x: Array, back: bool = False, turn: Turn = Turn()) -> Array:  # noqa:
     half the width apart, as in LLaMA (the paper: side by side, which is the same up to a permutation of weights).
     """
     time, half = x.shape[-2], turn.width(x.shape[-1]) // 2
-    angle = np.arange(time)[:, None] / turn.stretch * turn.base ** (-np.arange(half) / half)
+    angle = turn.angles(np.arange(time), x.shape[-1])
     cos, sin = jnp.asarray(np.cos(angle), x.dtype), jnp.asarray(np.sin(-angle if back else angle), x.dtype)
     cos, sin = (part.reshape((1,) * (x.ndim - 2) + part.shape) for part in (cos, sin))
     first, second, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]

@@ -9,13 +9,12 @@ import numpy as np
 from retrograd.network import layers as kinds
 from retrograd.network.layers.attention.head_norm import HeadNorm
 from retrograd.network.layers.attention.projections import FEEDS, UNNAMED
-from retrograd.network.layers.attention.rotary import Turn
 from retrograd.ship.onnx.graph import Graph, Value
 from retrograd.ship.onnx.registry import Weights, to_onnx
 
 SETTINGS = (
     "heads units causal key_value_heads rotary dropout output reads scale softcap window rotary_base rotary_share "
-    "rotary_stretch head_width value_width qk_norm"
+    "rotary_stretch rotary_slow head_width value_width qk_norm output_bias"
 )
 LEAST = np.float32(-3.0e38)  # where nothing may be seen; -infinity everywhere would give NaN
 
@@ -108,8 +107,8 @@ class Heads:
         if not self.layer.rotary:
             return x
         g, layer = self.g, self.layer
-        half = Turn(layer.rotary_base, layer.rotary_share).width(self.width) // 2
-        angle = np.arange(time)[:, None] / layer.rotary_stretch * layer.rotary_base ** (-np.arange(half) / half)
+        half = layer.turn.width(self.width) // 2
+        angle = layer.turn.angles(np.arange(time), self.width)
         cos, sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
         widths = [half, half, self.width - 2 * half][: 3 if self.width > 2 * half else 2]
         a, b, *rest = g.ops("Split", len(widths), x, np.array(widths), axis=-1)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from retrograd.data.arrays import Arrays
-from retrograd.data.cells.vocabulary import PADDING, Vocabulary
+from retrograd.data.cells.vocabulary import Vocabulary
 from retrograd.data.images.inputs import ImageInputs
 from retrograd.data.report import Report
 from retrograd.data.tables.inputs import ArrayInputs
-from retrograd.data.texts.inputs import CorpusInputs, TextInputs
+from retrograd.data.texts.inputs import SEGMENTS, CorpusInputs, TextInputs
 from retrograd.ship.onnx.graph import TYPES, Graph, Value
 from retrograd.ship.onnx.inputs.door import EXACT, Entrance
 
@@ -104,8 +104,12 @@ class Identifiers:
         """Add where a token is."""
         graph.path = "tokens"
         name, shape = graph.free(X), (1, self.inputs.length)
-        mask = graph.op("Not", graph.op("Equal", name, np.int32(PADDING)))
-        return {X: Value(name, shape, dtype="int32"), "mask": Value(mask, shape, dtype="bool")}, None
+        marks = self.inputs.vocabulary
+        mask = graph.op("Not", graph.op("Equal", name, np.int32(marks.marks.padding)))
+        columns = {X: Value(name, shape, dtype="int32"), "mask": Value(mask, shape, dtype="bool")}
+        if marks.special is not None:
+            columns[SEGMENTS] = Value(graph.op("Mul", name, np.int32(0)), shape, dtype="int32")
+        return columns, None
 
     def feed(self, rows: Any) -> dict[str, np.ndarray]:
         """Return the identifiers of texts."""
@@ -117,6 +121,6 @@ class Identifiers:
 
 
 def vocabulary(of: Vocabulary) -> dict[str, Any]:
-    """Return a vocabulary as JSON says it: token i has the identifier i + 4."""
+    """Return a vocabulary as JSON says it: token i has the identifier i + first."""
     said = {"unit": of.unit, "lower": of.lower, "tokens": list(of.tokens), "tokenizer": of.tokenizer}
-    return {**said, "padding": 0, "unknown": 1, "start": 2, "end": 3, "first": 4}
+    return {**said, **of.marks._asdict(), "first": of.first}

@@ -1,0 +1,143 @@
+"""What a family of pretrained models has in common: its network, and where each tensor goes in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from retrograd.base.errors import Problem
+
+LAYER = "{}"  # stands for the number of a layer: from 0 in a tensor's name, from 1 in a path
+Head = Literal["classes", "vocabulary"]
+Place = tuple[str, str]  # node and name of a parameter
+
+
+class Rule(NamedTuple):
+    """Where a tensor goes: a pattern of its name, the paths of the parameters that it holds, and how it is turned.
+
+    Several parameters lie side by side along the last axis of what is turned.
+    """
+
+    key: str
+    paths: tuple[str, ...]
+    transposed: bool = False
+
+
+class Taken(NamedTuple):
+    """A tensor and the parameters that are read from it, in the order in which they lie side by side."""
+
+    key: str
+    places: tuple[Place, ...]
+    transposed: bool
+
+
+class Family(NamedTuple):
+    """A family of models.
+
+    prefixes: what a tensor's name may begin with. renamed: older names, and those that the rules have. others: patterns
+    of tensors that are no parameters of these networks: buffers, and heads of other kinds.
+    """
+
+    name: str
+    kinds: tuple[str, ...]  # `model_type` in config.json
+    rules: tuple[Rule, ...]
+    prefixes: tuple[str, ...]
+    others: tuple[str, ...]
+    entries: Callable[[Mapping[str, Any], Head], list[Any]]
+    renamed: tuple[tuple[str, str], ...] = ()
+
+    def plain_name(self, name: str) -> str:
+        """Return a tensor's name as the rules have it."""
+        for prefix in self.prefixes:
+            name = name.removeprefix(prefix)
+        for old, new in self.renamed:
+            name = name.replace(old, new)
+        return name
+
+    def key_of(self, path: str) -> tuple[str, Rule] | None:
+        """Return the name of the tensor that holds a parameter, as the rules have it, and the rule."""
+        for rule in self.rules:
+            for pattern in rule.paths:
+                match = re.fullmatch(re.escape(pattern).replace(re.escape(LAYER), "([0-9]+)"), path)
+                if match:
+                    return rule.key.format(*(int(number) - 1 for number in match.groups())), rule
+        return None
+
+    def is_other(self, name: str) -> bool:
+        """Return whether a tensor is none of these networks' parameters, by its name as the rules have it."""
+        return any(fnmatchcase(name, pattern) for pattern in self.others)
+
+
+class Plan(NamedTuple):
+    """Which tensors are read, which parameters no tensor holds, and what does not fit."""
+
+    taken: tuple[Taken, ...]
+    missing: tuple[Place, ...]
+    problems: tuple[Problem, ...]
+
+
+def plan(family: Family, shapes: Mapping[str, tuple[int, ...]], params: Mapping[str, Mapping[str, Any]]) -> Plan:
+    """Return which tensor each parameter is read from; `params` are those of a network, or their specs."""
+    names = {family.plain_name(name): name for name in shapes}
+    wanted: dict[str, list[tuple[int, Place, Rule]]] = {}
+    missing: list[Place] = []
+    absent: list[Problem] = []
+    for node, own in params.items():
+        for name in own:
+            found = family.key_of(f"{node}/{name}")
+            if found is None or found[0] not in names:
+                missing.append((node, name))
+                tensor = f"no tensor '{found[0]}'" if found else f"a {family.name} folder has no tensor for it"
+                absent.append(Problem(f"{node}/{name}", tensor))
+                continue
+            key, rule = found
+            place = next(i for i, pattern in enumerate(rule.paths) if pattern.endswith(f"/{name}"))
+            wanted.setdefault(key, []).append((place, (node, name), rule))
+    taken: list[Taken] = []
+    problems: list[Problem] = []
+    for key, parts in wanted.items():
+        parts.sort(key=lambda part: part[0])
+        rule, places = parts[0][2], tuple(place for _, place, _ in parts)
+        expected = [tuple(params[node][name].shape) for node, name in places]
+        whole = (*expected[0][:-1], sum(shape[-1] for shape in expected))
+        whole = whole[::-1] if rule.transposed else whole
+        if shapes[names[key]] == whole:
+            taken.append(Taken(names[key], places, rule.transposed))
+        else:
+            where = f"tensor '{names[key]}'"
+            problems.append(Problem(where, f"expected {whole} for {_said(places)}, found {shapes[names[key]]}"))
+    surplus = [name for key, name in names.items() if key not in wanted and not family.is_other(key)]
+    problems += [Problem(f"tensor '{name}'", "the network has no parameter for it") for name in surplus]
+    return Plan(tuple(taken), tuple(missing), (*absent, *problems))
+
+
+def parts_of(taken: Taken, widths: Sequence[int]) -> Callable[[np.ndarray], dict[Place, np.ndarray]]:
+    """Return what cuts a tensor into views of its parameters, by their last axes."""
+    borders = [sum(widths[:i]) for i in range(1, len(widths))]
+
+    def cut(whole: np.ndarray) -> dict[Place, np.ndarray]:
+        turned = whole.T if taken.transposed else whole
+        return dict(zip(taken.places, np.split(turned, borders, -1), strict=True))
+
+    return cut
+
+
+def joined(taken: Taken, params: Mapping[str, Mapping[str, Any]]) -> np.ndarray:
+    """Return a tensor from its parameters: what `parts_of` undoes."""
+    whole = np.concatenate([np.asarray(params[node][name]) for node, name in taken.places], -1)
+    return np.ascontiguousarray(whole.T if taken.transposed else whole)
+
+
+def stacked(rules: Iterator[Rule] | Sequence[Rule], key: str, path: str) -> tuple[Rule, ...]:
+    """Return rules of one layer of a stack: their names and paths begin with these, in which `{}` is its number."""
+    return tuple(
+        Rule(f"{key}.{rule.key}", tuple(f"{path}/{inner}" for inner in rule.paths), rule.transposed) for rule in rules
+    )
+
+
+def _said(places: Sequence[Place]) -> str:
+    return ", ".join(f"{node}/{name}" for node, name in places)
