@@ -47,6 +47,8 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "batch_norm_lag": ("overfit", *FAILURE),
     # the updates
     "clipped": ("slow_descent", "travel", *STILL),
+    "large_eps": ("learning_rate", "travel", *STILL),
+    "strong_noise": ("slow_descent", "dead_units", *FAILURE),
     "rate_schedule": ("learning_rate", "curvature", "travel", "slow_descent", *STILL),
     "stopped_early": ("slow_descent", *FAILURE),
     "hardly_moved": ("stuck", "underfit", "by_heart", "constant_output"),

@@ -27,19 +27,22 @@ from retrograd.update.mixing import SOFT
 from retrograd.update.penalties import L2
 
 RATE, STRENGTH, PATIENCE = 0.3, 1e-3, 10  # mild ones: what a trial shows to be too weak is no repair
+NOISE = ("dropout", "spatial_dropout", "gaussian_noise")
 MOVED, TURNED, MIXED = 1 / 8, 10.0, 0.2  # of an image's side; degrees; of Beta(0.2, 0.2), as its authors use it
 
 
 @remedies.register("less_regularisation")
 class LessRegularisation(Remedy):
-    """Drop penalties, weight decay and dropout."""
+    """Drop penalties, weight decay, dropout, noise and label smoothing."""
 
     why = "the penalty outweighs the data"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
-        bare = with_entries(config, lambda entry: None if kind(entry) == "dropout" else entry) or config
+        bare = with_entries(config, lambda entry: None if kind(entry) in NOISE else entry) or config
         bare = dataclasses.replace(bare, penalties=())
+        if getattr(bare.loss, "label_smoothing", 0.0):
+            bare = dataclasses.replace(bare, loss=dataclasses.replace(bare.loss, label_smoothing=0.0))  # type: ignore[type-var]
         bare = with_optimizer(bare, weight_decay=0.0) if bare.optimizer.weight_decay else bare
         return None if bare == config else bare
 

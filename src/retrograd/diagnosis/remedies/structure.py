@@ -253,3 +253,15 @@ class PoolStates(Remedy):
             entries.append((i, with_layer(entry, output="sequence") if pooled else entry))
             entries += [(None, Entry(GlobalAveragePool()))] if pooled else []
         return rearranged(config, entries) if len(entries) > len(config.network) else None
+
+
+@remedies.register("no_truncation")
+class NoTruncation(Remedy):
+    """Let gradients travel back through all steps of a sequence."""
+
+    why = "what lies further back than `truncate` steps is never learned from"
+
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
+        places = [i for i, entry in enumerate(config.network) if getattr(entry.layer, "truncate", None)]
+        return with_layers(config, places, truncate=None)

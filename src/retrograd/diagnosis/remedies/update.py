@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from typing_extensions import override
 
+from retrograd.base.schema import fields
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import Remedy, remedies, with_optimizer, with_training
 from retrograd.training.config.config import RunConfig, with_rate
@@ -18,6 +19,7 @@ MANY = 5_000  # updates after which a run says something
 MORE = 5  # times the updates that were configured, at most
 BATCH, LARGE_BATCH = 32, 128  # Keras's and scikit-learn's usual sizes lie between them
 USUAL_MOMENTUM = 0.9  # PyTorch's and Keras's own examples
+CONSTANTS = ("eps", "beta1", "beta2", "rho", "decay")
 NORM = 1.0  # the usual bound, in PyTorch's own examples too
 
 
@@ -130,14 +132,16 @@ class ClipGradients(Remedy):
 
 @remedies.register("clip_less")
 class ClipLess(Remedy):
-    """Scale gradients down only where their norm is above 1."""
+    """Scale gradients down only where their norm is above 1, and clip no single ones."""
 
     why = "a bound far below the usual norm of the gradients leaves almost no steps"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
-        bound = config.optimizer.clip_global_norm
-        return with_optimizer(config, clip_global_norm=NORM) if bound and bound < NORM else None
+        bounds = (config.optimizer.clip_global_norm, config.optimizer.clip_norm, config.optimizer.clip_value)
+        if not any(bound and bound < NORM for bound in bounds):
+            return None
+        return with_optimizer(config, clip_global_norm=NORM, clip_norm=None, clip_value=None)
 
 
 @remedies.register("usual_momentum")
@@ -162,3 +166,21 @@ class ConstantRate(Remedy):
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         scheduled = isinstance(config.optimizer.learning_rate, Schedule)
         return with_optimizer(config, learning_rate=config.optimizer.first_rate) if scheduled else None
+
+
+@remedies.register("usual_constants")
+class UsualConstants(Remedy):
+    """Give the optimiser its usual constants (eps, betas, momentum), at the same learning rate."""
+
+    why = "the constants that its authors recommend suit nearly every network"
+
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
+        optimizer = config.optimizer
+        usual = {
+            field.name: field.default
+            for field in fields(type(optimizer))
+            if isinstance(field.default, float) and field.name in CONSTANTS
+        }
+        changed = {name: value for name, value in usual.items() if getattr(optimizer, name) != value}
+        return with_optimizer(config, **changed) if changed else None

@@ -13,6 +13,11 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
 NEEDED = threshold("S07", "clipped")
+WHAT = {
+    "clip_global_norm": ("all weights together", "their norm"),
+    "clip_norm": ("a matrix", "the largest norm of one"),
+    "clip_value": ("a weight", "a usual one"),
+}
 FOLLOWS = ("sgd",)  # optimisers whose steps are as long as the gradient
 TIGHT = {"sgd": {"learning_rate": 0.1, "clip_global_norm": 1e-4}}
 USUAL = {"sgd": {"learning_rate": 0.1, "clip_global_norm": 1.0}}
@@ -39,25 +44,27 @@ class Clipped(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield a bound that keeps the weights where they are."""
-        bound = program.config.optimizer.clip_global_norm
-        if (
-            not bound
-            or program.optimizer_kind not in FOLLOWS
-            or program.prepared is None
-            or program.start.variables is None
-        ):
+        optimizer, variables = program.config.optimizer, program.start.variables
+        if program.optimizer_kind not in FOLLOWS or program.prepared is None or variables is None:
             return
-        leaves = jax.tree.leaves(program.start.variables.params)
-        size = float(np.sqrt(sum(float(np.sum(np.square(np.asarray(leaf, np.float64)))) for leaf in leaves)))
-        momentum = float(getattr(program.config.optimizer, "momentum", 0.0) or 0.0)
-        way = program.mean_rate / (1 - momentum) * bound * program.prepared.steps
-        if way < NEEDED * size:
+        squares = [np.square(np.asarray(leaf, np.float64)) for leaf in jax.tree.leaves(variables.params)]
+        sizes = {
+            "clip_global_norm": float(np.sqrt(sum(float(square.sum()) for square in squares))),
+            "clip_norm": max((float(np.sqrt(square.sum())) for square in squares), default=0.0),
+            "clip_value": max((float(np.sqrt(square.mean())) for square in squares), default=0.0),
+        }
+        momentum = float(getattr(optimizer, "momentum", 0.0) or 0.0)
+        for setting, size in sizes.items():
+            bound = getattr(optimizer, setting)
+            way = program.mean_rate / (1 - momentum) * (bound or 0.0) * program.prepared.steps
+            if not bound or way >= NEEDED * size:
+                continue
             yield self.finding(
-                "optimizer.clip_global_norm",
-                "gradients are clipped to a norm of {bound:g}: all updates together move the weights by "
-                "{way:.3g} at most, and their norm is {size:.3g}",
+                f"optimizer.{setting}",
+                "gradients are clipped to {bound:g}: all updates together move {what} by {way:.3g} at most, and {its} "
+                "is {size:.3g}",
                 Evidence("farthest way / norm of the first weights", way / size, NEEDED),
-                values={"bound": bound, "way": way, "size": size},
+                values={"bound": bound, "way": way, "size": size, "what": WHAT[setting][0], "its": WHAT[setting][1]},
                 remedies=("clip_less", "raise_rate"),
                 confidence=0.9,
             )

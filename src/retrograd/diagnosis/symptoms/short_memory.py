@@ -46,7 +46,8 @@ class ShortMemory(Symptom):
         look = program.start.pass_
         if look is None:
             return
-        faded = {}
+        faded: dict[str, tuple[float, int]] = {}
+        cut = set()
         for node in program.graph.nodes:
             layer = node.layer
             if not isinstance(layer, Recurrent) or layer.output != "last" or layer.bidirectional:
@@ -56,6 +57,7 @@ class ShortMemory(Symptom):
                 continue
             steps = np.sqrt(np.square(delta).mean((0, 2)))[:: -1 if layer.backwards else 1]
             part = delta.shape[1] // PART
+            cut |= {node.name} if layer.truncate else set()
             if steps[-part:].any():
                 faded[node.name] = (float(steps[:part].mean() / steps[-part:].mean()), delta.shape[1])
         worst = min(faded, key=lambda name: faded[name][0], default=None)
@@ -67,6 +69,6 @@ class ShortMemory(Symptom):
                 "sequence is learned from",
                 Evidence("delta at the first steps / at the last steps", share, SHARE),
                 values={"steps": steps_in_all, "share": share},
-                remedies=("pool_states", "more_updates"),
+                remedies=("pool_states", "more_updates") if worst not in cut else ("no_truncation", "pool_states"),
                 confidence=0.5,
             )

@@ -15,6 +15,8 @@ from retrograd.update.penalties import penalise
 from retrograd.update.selection import is_weight
 
 MOST_DROPPED, MOST_DECAY = threshold("S14", "dropped"), threshold("S14", "decay")
+MOST_SMOOTHED = threshold("S14", "smoothed")
+DROPPING = ("dropout", "spatial_dropout")
 FEWEST_UNITS = 4  # at the usual 0.5 one pass in sixteen has no unit left
 HEAD = [{"dense": {"units": 16, "activation": "relu"}}]
 
@@ -29,8 +31,8 @@ HEAD = [{"dense": {"units": 16, "activation": "relu"}}]
 )
 class StrongRegularisation(Symptom):
     """A penalty above the loss itself pulls all weights to 0; dropout above one half, on few units, or on the output
-    hides the signal. Weight decay in the gradient is a penalty of decay / 2 |w|^2. Decoupled from it, beside steps of
-    the learning rate's size, it leaves no weight above 1 / decay.
+    hides the signal, and so do smooth labels that hardly name their class. Weight decay in the gradient is a penalty of
+    decay / 2 |w|^2. Decoupled from it, beside steps of the learning rate's size, it leaves no weight above 1 / decay.
     """
 
     code = "S14"
@@ -40,8 +42,9 @@ class StrongRegularisation(Symptom):
         """Yield penalties and decays larger than the first loss, and dropout where it hurts."""
         yield from self._penalties(program)
         yield from self._decay(program)
+        yield from self._smoothing(program)
         for node in program.graph.nodes:
-            rate = float(getattr(node.layer, "rate", 0.0) or 0.0) if node.layer.kind == "dropout" else 0.0
+            rate = float(getattr(node.layer, "rate", 0.0) or 0.0) if node.layer.kind in DROPPING else 0.0
             if not rate or program.graph.specs is None:
                 continue
             units, at_end = program.graph.specs[node.name].shape[-1], node not in program.graph.hidden
@@ -101,4 +104,16 @@ class StrongRegularisation(Symptom):
                 values={"decay": decay, "value": value, "loss": loss},
                 remedies=("less_regularisation",),
                 confidence=0.75,
+            )
+
+    def _smoothing(self, program: Program) -> Iterator[Finding]:
+        share = float(getattr(program.graph.loss, "label_smoothing", 0.0) or 0.0)
+        if share > MOST_SMOOTHED:
+            yield self.finding(
+                "loss.label_smoothing",
+                "label smoothing of {share:g} leaves {left:.2g} of a target to its class",
+                Evidence("label smoothing", share, MOST_SMOOTHED),
+                values={"share": share, "left": 1 - share},
+                remedies=("less_regularisation",),
+                confidence=0.6,
             )
