@@ -115,13 +115,13 @@ def repaired(program: recorded.Recorded, diagnosis: Diagnosis, baseline: bool) -
     start, after = fresh(program, program.config), fresh(program, repair.config)
     found = {
         "remedies": list(repair.best.remedies) if repair.best else [],
-        "updates": repair.found.budget.spent if repair.found else 0,
+        "updates": repair.search.budget.spent if repair.search else 0,
         "allowed": updates,
         "before": start,
         "after": after,
         **_judged(program, start, after),
     }
-    if baseline and repair.found:
+    if baseline and repair.search:
         chosen = random_search(own, lambda settings: program.seen(_settings(program, settings)), updates)
         score = fresh(program, chosen)
         found |= {"random": score, "random_verified": _judged(program, start, score)["verified"]}

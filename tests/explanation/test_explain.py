@@ -187,7 +187,7 @@ def test_what_the_diagnosis_finds_without_training_stands_beside_the_line_that_i
 
 def test_defaults_that_change_nothing_stand_with_the_others_or_folded(made):
     text, page = str(made), made.html()
-    shown, folded = page.split("more settings, at their defaults")
+    shown, folded = page.split("more settings at their defaults")
     for path in ("training.time_limit", "data.windows", "data.separator"):
         assert f"{path} = " not in text
         assert f"{path} = " in made.text(every=True)

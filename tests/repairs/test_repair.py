@@ -55,10 +55,10 @@ def repaired(sick):
 def test_a_repair_scores_better_than_the_start_and_says_by_what(sick, repaired):
     assert sick.ill
     assert repaired.best is not None
-    assert repaired.best.mean > repaired.found.start.mean + 0.02
+    assert repaired.best.mean > repaired.search.start.mean + 0.02
     assert repaired.best.remedies == ("default_initial_weights",)
     assert "repaired: held-out score" in repaired.sentence
-    assert repaired.found.budget.spent <= 20_000
+    assert repaired.search.budget.spent <= 20_000
 
 
 def test_a_repair_is_no_larger_than_what_was_tried(repaired):
@@ -85,8 +85,8 @@ def test_a_start_that_breaks_has_failed_and_is_worth_less_than_any_trial(sick):
 
 
 def test_a_test_part_has_no_say_in_the_choice_but_must_not_get_worse(sick, repaired):
-    assert repaired.best.unseen_mean > repaired.found.start.unseen_mean
-    assert "on the test part, which had no part in it" in repaired.sentence
+    assert repaired.best.unseen_mean > repaired.search.start.unseen_mean
+    assert "on the test part, which played no part in the choice" in repaired.sentence
     ward = Ward(sick.program, source, Budget(0))
     start, best = (Candidate((), repaired.config, dict(scores)) for scores in ({0: 0.5, 1: 0.5}, {0: 0.9, 1: 0.9}))
     assert confirmed(best, start, ward, 2)

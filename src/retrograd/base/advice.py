@@ -51,20 +51,20 @@ ADVICE = {
 _BY_FORM = {squashed(word): text for text, words in ADVICE.items() for word in words.split()}
 
 
-def near_key(found: str, known: Iterable[str]) -> str:
+def near_key(word: str, known: Iterable[str]) -> str:
     """Return the hint for an unknown key: the known key that is meant, what to do instead, or all known keys."""
     names = list(known)
-    if same_thing(found, names) is None and squashed(found) in _BY_FORM:
-        return _BY_FORM[squashed(found)]
-    return did_you_mean(found, names)
+    if same_thing(word, names) is None and squashed(word) in _BY_FORM:
+        return _BY_FORM[squashed(word)]
+    return did_you_mean(word, names)
 
 
 def beside(key: str, value: Any, place: str, name: str, settings: Sequence[str]) -> str:
     """Return the hint for a key beside the name of an optimizer, loss...: it may belong under that name."""
-    own = same_thing(key, settings)
-    if own is None:
+    ours = same_thing(key, settings)
+    if ours is None:
         return near_key(key, settings)
-    return f"did you mean '{place}.{own}'? its settings belong under its name: {{{name}: {{{own}: {_short(value)}}}}}"
+    return f"did you mean '{place}.{ours}'? its settings belong under its name: {{{name}: {{{ours}: {_short(value)}}}}}"
 
 
 def renamed(settings: Mapping[str, Sequence[str]], value: Mapping[str, Any]) -> str:
@@ -82,7 +82,7 @@ def renamed(settings: Mapping[str, Sequence[str]], value: Mapping[str, Any]) -> 
             rest = {other: inner for other, inner in value.items() if other != key}
             how = "its settings belong under its name" if rest else "write the name alone"
             return f"{how}: {_written(name, rest, settings[name])}"
-    holders = [name for name, own in settings.items() if keys and all(same_thing(key, own) for key in keys)]
+    holders = [name for name, keys_here in settings.items() if keys and all(same_thing(key, keys_here) for key in keys)]
     if holders:
         return f"give its name: {_written(holders[0], value, settings[holders[0]])}"
     for key in keys:
@@ -99,8 +99,8 @@ def stray_setting(settings: Mapping[str, Sequence[str]], key: Any, value: Any) -
     return renamed(settings, {key: value})
 
 
-def _written(name: str, given: Mapping[str, Any], settings: Sequence[str]) -> str:
-    inner = ", ".join(f"{same_thing(str(key), settings) or key}: {_short(item)}" for key, item in given.items())
+def _written(name: str, mapping: Mapping[str, Any], settings: Sequence[str]) -> str:
+    inner = ", ".join(f"{same_thing(str(key), settings) or key}: {_short(item)}" for key, item in mapping.items())
     return f"{{{name}: {{{inner}}}}}" if inner else name
 
 

@@ -110,9 +110,9 @@ def parse_document(text: str, source: str = "") -> Document:
     except (YAMLError, ValueError, RecursionError, OverflowError) as error:
         raise ConfigError(f"cannot be read: {error}", where=source) from None
     if not isinstance(values, dict):
-        found = "nothing" if values is None else f"a {type(values).__name__}"
+        kind = "nothing" if values is None else f"a {type(values).__name__}"
         cure = str(next(iter(odd.values()), ""))
-        raise ConfigError(f"expected an object (a mapping of settings), found {found}", where=source, cure=cure)
+        raise ConfigError(f"expected an object (a mapping of settings), found {kind}", where=source, cure=cure)
     _refuse_quotes(root, source, odd)
     return Document(values, source, dict(_lines(root, "")), odd=odd)
 
@@ -199,11 +199,11 @@ def _refuse_quotes(node: Node | None, source: str, odd: Mapping[int, Odd]) -> No
     """Refuse values written with look-alike quotes, brackets or digits."""
     if isinstance(node, MappingNode):
         for pair in node.value:
-            for each in pair:
-                _refuse_quotes(each, source, odd)
+            for child in pair:
+                _refuse_quotes(child, source, odd)
     elif isinstance(node, SequenceNode):
-        for each in node.value:
-            _refuse_quotes(each, source, odd)
+        for child in node.value:
+            _refuse_quotes(child, source, odd)
     elif isinstance(node, ScalarNode) and node.style is None and LOOKALIKE.match(node.value):
         line = node.start_mark.line + 1
         if line in odd:

@@ -55,8 +55,8 @@ def refuse_foreign(value: Any, verb: str) -> None:
     framework, name = framework_of(value)
     if framework:
         kind = "module" if framework != "torch" else _kind(value)
-        found = WORDS[framework].format(kind=kind, name=name)
-        raise UsageError(f"expected a configuration or a run, found {found}", where=verb, cure=_cure(framework, verb))
+        words = WORDS[framework].format(kind=kind, name=name)
+        raise UsageError(f"expected a configuration or a run, found {words}", where=verb, cure=_cure(framework, verb))
     path = Path(value) if isinstance(value, (str, Path)) else None
     if path is None or path.suffix not in PROGRAMS or not path.is_file():
         return
@@ -82,9 +82,9 @@ def framework_of(value: Any) -> tuple[str, str]:
 
 def framework_in(text: str) -> str:
     """Return the framework that a program imports; if there are several, the one that trains."""
-    found = {{"lightning": "torch", "pytorch_lightning": "torch", "tensorflow": "keras"}.get(name, name)
+    frameworks = {{"lightning": "torch", "pytorch_lightning": "torch", "tensorflow": "keras"}.get(name, name)
              for name in IMPORTS.findall(text)}  # fmt: skip
-    return next((name for name in ("torch", "keras", "sklearn", "numpy") if name in found), "")
+    return next((name for name in ("torch", "keras", "sklearn", "numpy") if name in frameworks), "")
 
 
 def _source(path: Path) -> str:

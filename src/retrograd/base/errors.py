@@ -97,10 +97,10 @@ class RetrogradWarning(UserWarning):
         return plain(super().__str__())
 
 
-def did_you_mean(found: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `did you mean 'x'?` for another word or spelling of a known name, else the list of known names."""
     names = sorted(known)
-    near = same_things(found, names) or difflib.get_close_matches(found, names, n=1, cutoff=0.6)
+    near = same_things(word, names) or difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if near:
         *others, last = [f"'{name}'" for name in near]
         return f"did you mean {', '.join(others)} or {last}?" if others else f"did you mean {last}?"

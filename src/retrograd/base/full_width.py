@@ -36,9 +36,9 @@ class Odd(NamedTuple):
 
 def odd_characters(text: str) -> dict[int, Odd]:
     """Return the first such character of each line, outside quotes and comments, by line number."""
-    found = {}
+    characters = {}
     for number, line in enumerate(text.split("\n"), start=1):
         bare = _QUOTED.sub(lambda match: "x" * len(match.group()), line)
         if odd := _ODD.search(bare):
-            found[number] = Odd(number, odd.start() + 1, odd.group(), _SAME[odd.group()])
-    return found
+            characters[number] = Odd(number, odd.start() + 1, odd.group(), _SAME[odd.group()])
+    return characters

@@ -55,10 +55,10 @@ def check_device() -> None:
     try:
         jax.local_devices()
     except Exception as error:  # some are an AssertionError without a message
-        wanted = os.environ.get("JAX_PLATFORMS", "")
+        platforms = os.environ.get("JAX_PLATFORMS", "")
         reason = str(error).partition("\n")[0]
         raise ResourceError(
-            f"JAX finds no such device here{f' ({reason})' if reason else ''}", where=f"JAX_PLATFORMS={wanted}",
+            f"JAX finds no such device here{f' ({reason})' if reason else ''}", where=f"JAX_PLATFORMS={platforms}",
             cure="unset JAX_PLATFORMS or set it to cpu; for a GPU install its driver and jax[cuda12]",
         ) from error  # fmt: skip
 
@@ -78,10 +78,10 @@ def memory_told() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        told = memory_error(error)
-        if told is None:
+        shortage = memory_error(error)
+        if shortage is None:
             raise
-        raise told from error
+        raise shortage from error
 
 
 def _system_bytes() -> int | None:

@@ -33,10 +33,10 @@ def placed(error: ConfigError, cls: type[Settings], values: Mapping[str, Any]) -
             return problem
         is_advice = not problem.cure.startswith(("known:", "did you mean"))
         open_to = [name for name in homes if homes[name].startswith(TRAINED) or not in_layer]
-        own = [name for name in same_things(key, open_to) if not (is_advice and (in_layer or name in named))]
-        if not own:
+        ours = [name for name in same_things(key, open_to) if not (is_advice and (in_layer or name in named))]
+        if not ours:
             return problem
-        paths = [homes[name] for name in own if homes[name].count(".") <= homes[own[0]].count(".")]
+        paths = [homes[name] for name in ours if homes[name].count(".") <= homes[ours[0]].count(".")]
         level = "" if "." in paths[0] else " at the top level"
         return problem._replace(cure=f"did you mean {' or '.join(map(repr, paths))}{level}?")
 
@@ -54,18 +54,18 @@ def named_places(cls: type[Settings], values: Mapping[str, Any]) -> Iterator[str
         yield from (f"{field.name}.{name}" for name in mark.registry)
         for inner in fields(chosen[0]) if chosen else ():
             _, marks = unwrap(inner.annotation)
-            own = next((mark for mark in marks if isinstance(mark, Registered)), None)
-            if own is not None and chosen is not None:
-                yield from (f"{field.name}.{chosen[2]}{inner.name}.{name}" for name in own.registry)
+            registered = next((mark for mark in marks if isinstance(mark, Registered)), None)
+            if registered is not None and chosen is not None:
+                yield from (f"{field.name}.{chosen[2]}{inner.name}.{name}" for name in registered.registry)
 
 
 def places(cls: type[Settings], values: Any, path: str = "") -> Iterator[str]:
     """Yield the path of every key of these settings: this level first, then the sections, the last one first."""
     known = {field.name: field for field in reversed(fields(cls))}
     yield from (path + name for name in known)
-    given = values if isinstance(values, Mapping) else {}
+    present = values if isinstance(values, Mapping) else {}
     for name, field in known.items():
-        chosen = _chosen(field.annotation, given.get(name), field.default)
+        chosen = _chosen(field.annotation, present.get(name), field.default)
         if chosen:
             below, inner, more = chosen
             yield from places(below, inner, f"{path}{name}.{more}")

@@ -123,14 +123,14 @@ def parse(cls: type[S], value: Any, path: str = "") -> S:
         for name, field in known.items()
         if field.default is MISSING and name not in value
     ]
-    given = {key: item for key, item in value.items() if key in known}
+    settings = {key: item for key, item in value.items() if key in known}
     if problems:  # parse the other fields as well, so that all mistakes are reported at once
-        raise ConfigError(problems + list(_problems_of(known, given, path)))
+        raise ConfigError(problems + list(_problems_of(known, settings, path)))
     try:
-        return cls(**given)
+        return cls(**settings)
     except ConfigError as error:
-        own = _own_name(cls)
-        raise ConfigError([_within(path, problem, without=own) for problem in error.problems]) from None
+        registered = _own_name(cls)
+        raise ConfigError([_within(path, problem, without=registered) for problem in error.problems]) from None
 
 
 def _value_alone(known: Mapping[str, SettingField], value: Any, path: str) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def parse_registered(registry: Registry[Any], value: Any, path: str = "", only: 
         raise ConfigError(_misnamed(registry, value, path))
     if not isinstance(name, str) or name not in registry:
         cure = stray_setting(
-            {each: [field.name for field in fields(registry[each])] for each in registry}, name, inner
+            {entry: [field.name for field in fields(registry[entry])] for entry in registry}, name, inner
         ) or registry.near(str(name), only)
         raise ConfigError(f"unknown {registry.kind} '{name}'", where=path, cure=cure)
     return _narrowed(registry, only, parse(registry[name], inner, _join(path, name)), path)
@@ -171,14 +171,16 @@ def parse_registered(registry: Registry[Any], value: Any, path: str = "", only: 
 
 def _misnamed(registry: Registry[Any], value: Any, path: str) -> list[Problem]:
     """Return the problem of a value that is neither a name nor a mapping with one; its settings may be misplaced."""
-    settings = {each: [field.name for field in fields(registry[each])] for each in registry}
+    settings = {entry: [field.name for field in fields(registry[entry])] for entry in registry}
     names = [key for key in value if key in registry] if isinstance(value, Mapping) else []
     if len(names) != 1:
         expected = f"expected {registry.one} (its name, or {{name: settings}}), found {show(value)}"
         return [Problem(path, expected, renamed(settings, value) if isinstance(value, Mapping) else "")]
     (name,), place = names, _join(path, names[0])
-    told = {str(key): beside(str(key), item, place, name, settings[name]) for key, item in value.items() if key != name}
-    problems = [Problem(_join(path, key), UNKNOWN_KEY, cure) for key, cure in told.items()]
+    cures = {
+        str(key): beside(str(key), item, place, name, settings[name]) for key, item in value.items() if key != name
+    }
+    problems = [Problem(_join(path, key), UNKNOWN_KEY, cure) for key, cure in cures.items()]
     try:
         parse(registry[name], value[name], place)
     except ConfigError as error:
@@ -186,8 +188,8 @@ def _misnamed(registry: Registry[Any], value: Any, path: str) -> list[Problem]:
     return problems
 
 
-def _problems_of(known: Mapping[str, SettingField], given: Mapping[str, Any], path: str) -> Iterable[Problem]:
-    for name, value in given.items():
+def _problems_of(known: Mapping[str, SettingField], values: Mapping[str, Any], path: str) -> Iterable[Problem]:
+    for name, value in values.items():
         try:
             _read(known[name].annotation, value, _join(path, name))
         except ConfigError as error:
@@ -249,11 +251,11 @@ def _read_registered(mark: Registered, base: Any, value: Any, path: str) -> Any:
     return mark.coerce(plain) if mark.coerce else plain
 
 
-def _narrowed(registry: Registry[Any], only: type | None, found: Any, path: str) -> Any:
-    if only is None or isinstance(found, only):
-        return found
+def _narrowed(registry: Registry[Any], only: type | None, thing: Any, path: str) -> Any:
+    if only is None or isinstance(thing, only):
+        return thing
     raise ConfigError(
-        f"'{registry.name_of(type(found))}' is not allowed here",
+        f"'{registry.name_of(type(thing))}' is not allowed here",
         where=path,
         cure=f"choose one of {', '.join(registry.fitting(only))}",
     )

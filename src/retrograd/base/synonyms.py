@@ -247,19 +247,19 @@ for _name, _others in CALLED.items():
         _OURS.setdefault(squashed(_other), []).append(_name)
 
 
-def same_thing(found: str, known: Iterable[str]) -> str | None:
+def same_thing(word: str, known: Iterable[str]) -> str | None:
     """Return the known name for another spelling or another framework's word, if there is one."""
-    return next(iter(same_things(found, known)), None)
+    return next(iter(same_things(word, known)), None)
 
 
-def same_things(found: str, known: Iterable[str]) -> list[str]:
+def same_things(word: str, known: Iterable[str]) -> list[str]:
     """Return all known names that a word may mean, the likeliest first: alpha is a decay, or a learning rate."""
     by_form = {squashed(name): name for name in known}
-    form = squashed(found)
+    form = squashed(word)
     if form in by_form:
         return [by_form[form]]
-    for each in (form, form.removesuffix("loss"), form.removesuffix("layer"), form.removesuffix("lr")):
-        names = [by_form[ours] for ours in (each, *map(squashed, _OURS.get(each, ()))) if ours in by_form]
+    for variant in (form, form.removesuffix("loss"), form.removesuffix("layer"), form.removesuffix("lr")):
+        names = [by_form[ours] for ours in (variant, *map(squashed, _OURS.get(variant, ()))) if ours in by_form]
         if names:
             return list(dict.fromkeys(names))
     return []

@@ -1,1 +1,1 @@
-"""Whether gradients are right: every layer's contract, whole networks, and functions of anybody."""
+"""Gradient checks: every layer's contract, whole networks, and users' NumPy functions."""

@@ -1,4 +1,4 @@
-"""`check_gradient`: whether the gradients that anybody's function computes are those of its loss."""
+"""`check_gradient`: whether gradients computed by any function are those of its loss."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from retrograd.checking.gradient_report import GradientReport, TensorError
 from retrograd.checking.plain_hints import Case, hint
 from retrograd.checking.slopes import resolution, slope, verdict_of
 
-SECONDS = 5.0  # that differences of all entries may take; otherwise a sample of them is tried
+SECONDS = 5.0  # time limit for the differences of all entries; beyond it a sample is tried
 FEW = 24  # entries of a tensor in a sample
 
 Tree = Any  # arrays and numbers in dictionaries, lists and tuples
@@ -24,33 +24,33 @@ Tree = Any  # arrays and numbers in dictionaries, lists and tuples
 def check_gradient(
     loss: Callable[..., Any], grads: Any, params: Tree, *, entries: int | None = None, seed: int = 0
 ) -> GradientReport:
-    """Compare gradients with central differences of a loss in float64, and say what slip a wrong one looks like.
+    """Compare gradients with central differences of a loss in float64, and name the likely slip in a wrong one.
 
         error = |gradient - difference| / max(|gradient|, |difference|, round-off), over the entries tried
 
     `params` are NumPy arrays or numbers in dictionaries, lists or tuples, also nested. `loss(params)` returns the loss,
-    alone or as the first of several values; `loss(*params)` and, for arrays that the function reads by itself, `loss()`
-    are understood too. `grads` has the structure of `params`, or is a function that returns it, called as the loss is.
-    All entries are tried if that takes seconds, otherwise some of every array; `entries` says how many.
+    alone or as the first of several values; `loss(*params)` and, for arrays that the function reads itself, `loss()`
+    also work. `grads` has the structure of `params`, or is a function that returns it, called like the loss.
+    All entries are tried if that takes seconds, otherwise a sample of every array; `entries` sets its size.
 
         report = rg.check_gradient(loss, backward, {"W": W, "b": b})
         print(report)
         assert report.ok
 
-    Raises:  UsageError where the structures differ or the loss is no number; NonFiniteError where it is not finite
+    Raises:  UsageError if the structures differ or the loss is not a number; NonFiniteError if it is not finite
     """
     names, values = zip(*_leaves(params, ""), strict=True) if any(True for _ in _leaves(params, "")) else ((), ())
     if not names:
         raise UsageError("no parameters", where="check_gradient", cure="check_gradient(loss, grads, params)")
     problem = _Problem(loss, params, list(values))
     middle = problem.value()
-    given = problem.gradients(grads, names)
+    claimed = problem.gradients(grads, names)
     limit = entries or problem.affordable()
     rng = np.random.default_rng(seed)
     chosen = [np.arange(x.size) if x.size <= limit else np.sort(rng.choice(x.size, limit, replace=False))
               for x in problem.arrays]  # fmt: skip
     differences = [problem.differences(i, at, middle) for i, at in enumerate(chosen)]
-    case = Case(problem.run, problem.arrays, names, given, chosen, differences, problem.around())
+    case = Case(problem.run, problem.arrays, names, claimed, chosen, differences, problem.around())
     checks = tuple(_compared(case, i, middle) for i in range(len(names)))
     return GradientReport(checks, middle, problem.notes)
 
@@ -69,14 +69,14 @@ class _Problem:
         self.notes: tuple[str, ...] = ()
 
     def run(self, arrays: list[Any]) -> Any:
-        """Return the loss of other arrays; a function without arguments reads its own, which are changed in between."""
+        """Return the loss of other arrays; the arrays that a function without arguments reads are changed meanwhile."""
         if self.call == "nothing":
             return _first(self._in_place(arrays))
         tree = _rebuilt(self.params, iter(arrays))
         return _first(self.loss(*tree) if self.call == "spread" else self.loss(tree))
 
     def _in_place(self, arrays: list[Any]) -> Any:
-        before = [np.array(each) for each in self.originals]
+        before = [np.array(array) for array in self.originals]
         for mine, value in zip(self.originals, arrays, strict=True):
             mine[...] = np.asarray(value)
         try:
@@ -100,7 +100,7 @@ class _Problem:
         return float(value.ravel()[0])
 
     def value(self) -> float:
-        """Return the loss at the point, twice to see whether it is the same."""
+        """Return the loss at the point, computed twice to see whether it repeats."""
         begin = time.perf_counter()
         first = self.number(self.arrays)
         self.seconds = time.perf_counter() - begin
@@ -115,7 +115,7 @@ class _Problem:
         return first
 
     def affordable(self) -> int:
-        """Return how many entries of each array the time allows."""
+        """Return the number of entries of each array that the time allows."""
         total = sum(array.size for array in self.arrays)
         return max(FEW, total) if 2 * total * self.seconds <= SECONDS else FEW
 
@@ -132,44 +132,44 @@ class _Problem:
                 flat[place] = old
 
         slopes = [slope(lambda x, k=k: at(k, x), float(flat[k]), middle) for k in map(int, chosen)]  # type: ignore[misc]
-        return np.array([math.nan if each is None else each for each in slopes])
+        return np.array([math.nan if quotient is None else quotient for quotient in slopes])
 
     def gradients(self, grads: Any, names: tuple[str, ...]) -> list[np.ndarray]:
-        """Return the gradients that are to be checked, in the order of the parameters."""
+        """Return the gradients to check, in the order of the parameters."""
         if callable(grads):
             tree = _rebuilt(self.params, iter([array.copy() for array in self.arrays]))
-            found = grads() if self.call == "nothing" else grads(*tree) if self.call == "spread" else grads(tree)
+            grads_of = grads() if self.call == "nothing" else grads(*tree) if self.call == "spread" else grads(tree)
         else:
-            found = grads
-        if isinstance(found, tuple) and len(found) == 2 and _same_names(found[1], names):
-            found = found[1]  # (loss, gradients)
-        if not _same_names(found, names):
-            got = [name for name, _ in _leaves(found, "")]
+            grads_of = grads
+        if isinstance(grads_of, tuple) and len(grads_of) == 2 and _same_names(grads_of[1], names):
+            grads_of = grads_of[1]  # (loss, gradients)
+        if not _same_names(grads_of, names):
+            got = [name for name, _ in _leaves(grads_of, "")]
             raise UsageError(
                 f"expected gradients for {', '.join(names)}, found {', '.join(got) or 'none'}",
                 where="grads",
-                cure="give them in the structure of the parameters",
+                cure="return them in the structure of the parameters",
             )
-        return [np.asarray(value, np.float64) for _, value in _leaves(found, "")]
+        return [np.asarray(value, np.float64) for _, value in _leaves(grads_of, "")]
 
     def around(self) -> dict[str, np.ndarray]:
         """Return the arrays that the loss reads beside its parameters."""
-        found = inspect.getclosurevars(self.loss) if inspect.isfunction(self.loss) else None
+        variables = inspect.getclosurevars(self.loss) if inspect.isfunction(self.loss) else None
         spaces: list[Mapping[Any, Any]] = [
-            *([found.nonlocals, found.globals] if found else []),
+            *([variables.nonlocals, variables.globals] if variables else []),
             dict(enumerate(getattr(self.loss, "args", ()))),
         ]
         return {str(name): value for space in spaces for name, value in space.items() if isinstance(value, np.ndarray)}
 
 
 def _compared(case: Case, i: int, middle: float) -> TensorError:
-    name, given, right, chosen = case.names[i], case.given[i], case.differences[i], case.chosen[i]
+    name, claimed, right, chosen = case.names[i], case.given[i], case.differences[i], case.chosen[i]
     shape = case.arrays[i].shape
     known = ~np.isnan(right)
     kinks = int((~known).sum())
-    if given.shape != shape:
+    if claimed.shape != shape:
         return TensorError(name, shape, math.inf, len(chosen), kinks, hint=hint(case, i))
-    mine, right = given.reshape(-1)[chosen][known], right[known]
+    mine, right = claimed.reshape(-1)[chosen][known], right[known]
     if not len(mine):
         return TensorError(name, shape, 0.0, 0, kinks)
     scale = max(float(np.linalg.norm(mine)), float(np.linalg.norm(right)), resolution(middle))
@@ -182,20 +182,20 @@ def _compared(case: Case, i: int, middle: float) -> TensorError:
 
 
 def _called(loss: Callable[..., Any], params: Tree) -> str:
-    """Return how the function takes its parameters: whole, spread over its arguments, or not at all."""
+    """Return how the function takes its parameters: whole, as separate arguments, or not at all."""
     try:
         signature = inspect.signature(loss)
     except (TypeError, ValueError):
         return "whole"
-    needed = [each for each in signature.parameters.values() if each.default is each.empty
-              and each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]  # fmt: skip
+    needed = [parameter for parameter in signature.parameters.values() if parameter.default is parameter.empty
+              and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)]  # fmt: skip
     if not signature.parameters:
         return "nothing"
     if len(needed) > 1 and isinstance(params, (list, tuple)) and len(needed) == len(params):
         return "spread"
     if len(needed) > 1:
         raise UsageError(
-            f"the loss takes {', '.join(each.name for each in needed)}, which the parameters do not fill",
+            f"the loss takes {', '.join(parameter.name for parameter in needed)}, which the parameters do not fill",
             where="loss",
             cure="wrap it: lambda params: loss(params, x, y)",
         )
@@ -226,7 +226,7 @@ def _rebuilt(tree: Tree, values: Iterator[Any]) -> Tree:
 
 
 def _same_names(tree: Tree, names: tuple[str, ...]) -> bool:
-    """Return whether a structure has these leaves; dictionaries may have them in another order."""
+    """Return whether a structure has these leaves; dictionaries may be in another order."""
     return [name for name, _ in _leaves(tree, "")] == list(names)
 
 

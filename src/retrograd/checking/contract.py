@@ -1,4 +1,4 @@
-"""The contract that every layer and loss keeps; `check_layer` is for the authors of layers, ours and yours."""
+"""The contract of every layer and loss; `check_layer` is for all authors of layers."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from retrograd.propagation.one_layer import adjoint, run_layer
 
 Tree = Any
 
-EXACT = 1e-10  # float64: two ways to write one derivative differ by round-off alone
-DIFFERENCE = 1e-7  # a central difference with step 1e-5 is right to about 1e-10, its round-off to about 1e-9
+EXACT = 1e-10  # float64: two forms of one derivative differ by round-off alone
+DIFFERENCE = 1e-7  # a central difference with step 1e-5 is accurate to about 1e-10, with round-off of about 1e-9
 SAME = 1e-12  # the same arithmetic in other shapes
 
 
@@ -28,9 +28,9 @@ class ContractError(AssertionError):
 
 
 def check_layer(layer: Layer, *inputs: Input | Sequence[int] | np.ndarray, seed: int = 0) -> None:
-    """Check forward against backward for inputs like these (shapes, `Input`s, or arrays), in and out of training.
+    """Check forward against backward for inputs like these (shapes, `Input`s, or arrays), in training and outside.
 
-    Raises:  ContractError with each broken clause: the tensor, the error found and the one allowed.
+    Raises:  ContractError with each broken clause: the tensor, its error and the allowed error.
     """
     broken = [f"eval: {clause}" for clause in violations(layer, inputs, train=False, seed=seed)]
     if program(layer, inputs, train=True) != program(layer, inputs, train=False):
@@ -43,24 +43,24 @@ def check_layer(layer: Layer, *inputs: Input | Sequence[int] | np.ndarray, seed:
 def violations(layer: Layer, inputs: Sequence[Any], train: bool, seed: int = 0) -> list[str]:
     """Return each clause of the contract that a layer breaks in one mode."""
     rng = np.random.default_rng(seed)
-    given = _described(inputs)
-    arrays = [draw_input(rng, each) if isinstance(each, Input) else each for each in given]
-    smooth = [i for i, each in enumerate(given) if _differentiable(each)]
+    specs = _described(inputs)
+    arrays = [draw_input(rng, spec) if isinstance(spec, Input) else spec for spec in specs]
+    smooth = [i for i, spec in enumerate(specs) if _differentiable(spec)]
     smooth = smooth[: layer.predictions] if isinstance(layer, Loss) else smooth  # to targets a loss owes no delta
     with jax.enable_x64(True):
         trial = Trial(layer, arrays, smooth, train, rng)
         broken = [*trial.crossing(), *trial.structure(), *trial.against_vjp()]
-        if not broken:  # what follows could only say the same again
+        if not broken:  # the following clauses would only repeat this
             broken = [*([] if layer.surrogate else trial.against_difference()), *trial.one_by_one()]
     return [*broken, *dtypes(layer, arrays, train)]
 
 
 class Trial:
-    """One layer with inputs, parameters, state and an arriving delta, all float64.
+    """One layer with inputs, parameters, state and an incoming delta, all float64.
 
-    Forward and a backward that the layer states are compiled apart, with the tape passed between them. `required` are
-    the inputs to which backward owes a delta. `at` and `derivatives` hold what the derivatives are taken by, and the
-    derivatives that backward returned, by one name each: `weight`, `input 0`.
+    Forward and a backward that the layer defines are compiled apart, with the tape passed between them. `required` are
+    the inputs to which backward owes a delta. `at` holds the tensors to differentiate by, `derivatives` the
+    derivatives that backward returned, both by name: `weight`, `input 0`.
     """
 
     def __init__(
@@ -70,20 +70,20 @@ class Trial:
         self.ctx = Context(train, jax.random.key(7), "check")
         specs = [Spec(a.shape, a.dtype) for a in self.inputs]
         first = jax.jit(lambda key: layer.init(key, *specs))(jax.random.key(3))
-        self.params = jax.tree.map(lambda p: _moved(p, rng), first.params)  # off zero, so that no term hides
+        self.params = jax.tree.map(lambda p: _moved(p, rng), first.params)  # away from zero, so that no term is hidden
         self.state = jax.tree.map(_wide, first.state)
         self.forward, self.stays_inside = jax.jit(self.run), ""
         try:
             step = self.forward(self.params, self.state, self.inputs)
-            # the tape of a derived backward is a program of its own, and would be compiled anew by each forward
+            # the tape of a derived backward is a separate program, which each forward would compile anew
             self.derive(step, step.tape if layer.derivation == "written" else None)
-        except TypeError as error:  # what forward decided while tracing belongs into a `Static`
+        except TypeError as error:  # decisions made by forward while tracing belong in a `Static`
             self.stays_inside = str(error).splitlines()[0]
             self.derive(jax.jit(self.without_tape)(self.params, self.state, self.inputs), None)
         self.at = {name: value for name, value in self.named(self.params, self.inputs).items() if name in self.expected}
 
     def derive(self, step: Forward, tape: Any) -> None:
-        """Draw a delta for the output, and take backward's derivatives by it and those of jax.vjp."""
+        """Draw a delta for the output, and compute the derivatives of backward and of jax.vjp with it."""
         self.output, self.after = step.y, step.state
         self.dy = jax.tree.map(lambda y: jnp.asarray(self.rng.normal(size=y.shape), y.dtype), step.y)
         self.derivatives, self.expected = jax.jit(self.both)(self.params, self.state, self.inputs, tape, self.dy)
@@ -93,7 +93,7 @@ class Trial:
         return self.layer.forward(params, state, self.ctx, *inputs)
 
     def back(self, params: Tree, tape: Any, dy: Any) -> dict[str, Any]:
-        """Run backward and name what it returns."""
+        """Run backward and return its results by name."""
         back = adjoint(self.layer, params, tape, dy)
         if len(back.inputs) != len(self.inputs):
             raise ContractError(
@@ -102,34 +102,34 @@ class Trial:
         return self.named(back.grads, back.inputs)
 
     def without_tape(self, params: Tree, state: Tree, inputs: Any) -> Forward:
-        """Run forward, and leave out what backward would read."""
+        """Run forward without the tape."""
         return self.run(params, state, inputs)._replace(tape=())
 
     def both(self, params: Tree, state: Tree, inputs: Any, tape: Any, dy: Any) -> Any:
-        """Return backward's derivatives, and what jax.vjp makes of forward; without a tape, forward leaves one."""
+        """Return the derivatives of backward and of jax.vjp; without a tape, forward is run to record one."""
         if tape is None:
             tape = run_layer(self.layer, params, state, self.ctx, inputs).tape
-        found = self.back(params, tape, dy)
+        back = self.back(params, tape, dy)
         reals = [x if jnp.issubdtype(x.dtype, jnp.inexact) else None for x in inputs]
-        at = {name: value for name, value in self.named(params, reals).items() if name in params or name in found}
+        at = {name: value for name, value in self.named(params, reals).items() if name in params or name in back}
 
         def y(at: Mapping[str, Any]) -> Tree:
             full = tuple(at.get(f"input {i}", x) for i, x in enumerate(inputs))
             return self.run({name: at[name] for name in params}, state, full).y
 
-        return found, jax.vjp(y, at)[1](dy)[0]
+        return back, jax.vjp(y, at)[1](dy)[0]
 
     @staticmethod
     def named(params: Tree, inputs: Sequence[Any]) -> dict[str, Any]:
-        """Return parameters and inputs (or their gradients) by name; None has none."""
+        """Return parameters and inputs (or their gradients) by name; None is omitted."""
         return {**params, **{f"input {i}": x for i, x in enumerate(inputs) if x is not None}}
 
     def structure(self) -> Iterator[str]:
         """Gradients and state keep names, shapes and dtypes; no delta is missing."""
         if any(y.dtype == jnp.float32 for y in jax.tree.leaves(self.output)):
             yield "a float64 input gives a float32 output"
-        wanted = {**self.at, **{f"input {i}": self.inputs[i] for i in self.required}}
-        yield from _differences("gradient of ", wanted, self.derivatives)
+        expected = {**self.at, **{f"input {i}": self.inputs[i] for i in self.required}}
+        yield from _differences("gradient of ", expected, self.derivatives)
         yield from _differences("state ", self.state, self.after)
 
     def against_vjp(self) -> Iterator[str]:
@@ -137,9 +137,9 @@ class Trial:
         yield from _compare("jax.vjp: gradient of ", self.expected, self.derivatives, EXACT)
 
     def against_difference(self) -> Iterator[str]:
-        """For each tensor, the central difference of forward along a random direction is what backward says."""
+        """For each tensor, the central difference of forward along a random direction agrees with backward."""
         step = 1e-5
-        least = max([1e-6, *(1e-2 * _norm(found) for found in self.derivatives.values())])
+        least = max([1e-6, *(1e-2 * _norm(derivative) for derivative in self.derivatives.values())])
 
         def value(name: str, moved: np.ndarray) -> float:
             params = {**self.params, name: moved} if name in self.params else self.params
@@ -158,12 +158,12 @@ class Trial:
                 )
 
     def crossing(self) -> Iterator[str]:
-        """What forward leaves for backward can leave a compiled program."""
+        """The tape can leave a compiled program."""
         if self.stays_inside:
             yield f"the tape does not cross jit: {self.stays_inside}"
 
     def one_by_one(self) -> Iterator[str]:
-        """A batch is its examples one by one, unless the layer says that it mixes them."""
+        """A batch gives the same results as its examples one by one, unless the layer is declared to mix them."""
         rows = self.inputs[0].shape[0] if self.inputs and self.inputs[0].ndim else 0
         if self.layer.mixes_batch or rows < 2:
             return
@@ -178,21 +178,21 @@ def dtypes(layer: Layer, arrays: Sequence[np.ndarray], train: bool) -> Iterator[
     reals = [i for i, a in enumerate(arrays) if a.dtype.kind == "f"]
     for dtype in (jnp.dtype(jnp.float32), jnp.dtype(jnp.bfloat16)):
         if dtype == jnp.bfloat16 and (isinstance(layer, Loss) or not reals):
-            continue  # losses, and what reads no real numbers, are computed in float32 whatever the network's dtype is
+            continue  # losses, and layers that read no real numbers, compute in float32 whatever the network's dtype
         specs = [
             Spec(a.shape, dtype if i in reals else jax.dtypes.canonicalize_dtype(a.dtype)) for i, a in enumerate(arrays)
         ]
 
         first, after, y, deltas = jax.eval_shape(_once(layer, specs, train), jax.random.key(3), *specs)
         for what, tree in (("output", y), ("delta", deltas)):
-            found = {leaf.dtype for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)}
-            yield from (f"a {dtype.name} input gives a {wrong.name} {what}" for wrong in found - {dtype})
+            kinds = {leaf.dtype for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)}
+            yield from (f"a {dtype.name} input gives a {wrong.name} {what}" for wrong in kinds - {dtype})
         for what, before, behind in zip(("gradient of ", "state "), first, after, strict=True):
             yield from _differences(f"{dtype.name}: {what}", before, behind)
 
 
 def _once(layer: Layer, specs: Sequence[Spec], train: bool) -> Callable[..., Any]:
-    """Return the function from a key and inputs to what a layer starts with, what it leaves, its output and deltas."""
+    """Return the function from a key and inputs to a layer's variables, tape, output and deltas."""
 
     def run(key: Array, *inputs: Any) -> Any:
         params, state = layer.init(key, *specs)
@@ -204,7 +204,7 @@ def _once(layer: Layer, specs: Sequence[Spec], train: bool) -> Callable[..., Any
 
 
 def program(layer: Layer, inputs: Sequence[Any], train: bool) -> str:
-    """Return the text of what a layer computes in one mode: most layers do the same in both, and are tried once."""
+    """Return a layer's program in one mode as text: most layers compute the same in both modes and are tried once."""
     arrays = [draw_input(np.random.default_rng(0), x) if isinstance(x, Input) else x for x in _described(inputs)]
     specs = [Spec(a.shape, jax.dtypes.canonicalize_dtype(a.dtype)) for a in arrays]
     traced = jax.make_jaxpr(_once(layer, specs, train))(jax.random.key(3), *specs)
@@ -212,7 +212,7 @@ def program(layer: Layer, inputs: Sequence[Any], train: bool) -> str:
 
 
 def description(layer: Layer) -> Iterator[str]:
-    """The layer is hashable and, written to a configuration and read back, equal to itself."""
+    """The layer is hashable and equal to itself after being written to a configuration and read back."""
     try:
         hash(layer)
     except TypeError as error:
@@ -227,11 +227,11 @@ def description(layer: Layer) -> Iterator[str]:
 
 
 def _described(inputs: Sequence[Any]) -> list[Input | np.ndarray]:
-    return [each if isinstance(each, (Input, np.ndarray)) else Input(tuple(each)) for each in inputs]
+    return [spec if isinstance(spec, (Input, np.ndarray)) else Input(tuple(spec)) for spec in inputs]
 
 
-def _differentiable(given: Input | np.ndarray) -> bool:
-    return given.differentiable if isinstance(given, Input) else given.dtype.kind == "f"
+def _differentiable(spec: Input | np.ndarray) -> bool:
+    return spec.differentiable if isinstance(spec, Input) else spec.dtype.kind == "f"
 
 
 def _moved(param: Array, rng: np.random.Generator) -> Array:
@@ -252,32 +252,32 @@ def _norm(array: Any) -> float:
 
 
 def _named(tree: Tree) -> dict[str, Any]:
-    """Return the leaves of a tree by their path: `weight`, or nothing for an array alone."""
+    """Return the leaves of a tree by path: `weight`, or an empty text for a single array."""
     return {
         jax.tree_util.keystr(path, simple=True, separator="."): leaf
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
     }
 
 
-def _differences(what: str, expected: Tree, found: Tree) -> Iterator[str]:
-    """Name every difference in structure, shape or dtype between two trees."""
-    wanted, got = _named(expected), _named(found)
-    yield from (f"{what}{name}: missing" for name in wanted if name not in got)
-    yield from (f"{what}{name}: unexpected" for name in got if name not in wanted)
-    for name in wanted.keys() & got.keys():
-        a, b = wanted[name], got[name]
+def _differences(what: str, expected: Tree, actual: Tree) -> Iterator[str]:
+    """List every difference in structure, shape or dtype between two trees."""
+    left, right = _named(expected), _named(actual)
+    yield from (f"{what}{name}: missing" for name in left if name not in right)
+    yield from (f"{what}{name}: unexpected" for name in right if name not in left)
+    for name in left.keys() & right.keys():
+        a, b = left[name], right[name]
         if (a.shape, a.dtype) != (b.shape, b.dtype):
             yield f"{what}{name}: expected {a.dtype.name}{list(a.shape)}, got {b.dtype.name}{list(b.shape)}"
 
 
-def _compare(what: str, expected: Tree, found: Tree, allowed: float) -> Iterator[str]:
-    """Name every tensor whose error by norm is larger than allowed; the largest tensor floors the denominator."""
-    wanted, got = _named(expected), _named(found)
-    floor = max([1e-6, *(1e-3 * _norm(leaf) for leaf in wanted.values())])
-    for name in wanted.keys() & got.keys():
-        a, b = np.asarray(wanted[name]), np.asarray(got[name])
+def _compare(what: str, expected: Tree, actual: Tree, allowed: float) -> Iterator[str]:
+    """List every tensor whose error by norm exceeds the allowed one; the largest tensor floors the denominator."""
+    left, got = _named(expected), _named(actual)
+    floor = max([1e-6, *(1e-3 * _norm(leaf) for leaf in left.values())])
+    for name in left.keys() & got.keys():
+        a, b = np.asarray(left[name]), np.asarray(got[name])
         if a.shape != b.shape:
-            continue  # `_differences` says so
+            continue  # reported by `_differences`
         error = _norm(a - b) / max(_norm(a), floor) if a.dtype.kind == "f" else float((a != b).any())
         if not error <= allowed:
             yield f"{what}{name}: relative error {error:.1e}, allowed {allowed:.0e}"

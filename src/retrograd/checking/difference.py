@@ -1,4 +1,4 @@
-"""Differences of the loss: many perturbations at once, and how much of a difference is round-off."""
+"""Differences of the loss: many perturbations at once, and the share of round-off in a difference."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jax import Array
 from retrograd.checking.point import Cost, Point, Tensors, compiled_once
 
 STEP = 1e-5  # of a central difference; its truncation is about 1e-11, its round-off about the same
-TOGETHER = 2e8  # operations in one dispatch: more of them gain nothing
+TOGETHER = 2e8  # operations in one dispatch; more bring no gain
 MOST_BYTES = 2**28  # in one dispatch
 MOST_TOGETHER = 256
 NOISE_POINTS, NOISE_SPACING, NOISE_ORDER = 9, 1e-10, 4
@@ -24,7 +24,7 @@ Shift = tuple[int, int, float]  # which tensor, which entry of it (flat), by how
 
 
 class Differences:
-    """The loss at points shifted from one, compiled once.
+    """The loss at points shifted from a base point, compiled once.
 
     A shift moves one entry of one tensor; `along` moves each tensor by a multiple of its own random direction of
     length 1.
@@ -34,7 +34,7 @@ class Differences:
         self.point, self.names = point, list(point.tensors)
         self.directions: Tensors = {name: _unit(rng, value.shape) for name, value in point.tensors.items()}
         self.together = 1
-        if not cost.convolves:  # of vmapped kernels XLA makes grouped convolutions, which are slow on CPU
+        if not cost.convolves:  # XLA turns vmapped kernels into grouped convolutions, which are slow on CPU
             fitting = min(TOGETHER / cost.operations, MOST_BYTES / max(cost.bytes, 1), MOST_TOGETHER)
             self.together = 2 ** max(0, int(math.log2(max(fitting, 1))))
         run = lambda which, index, amount, along: point.loss(self.moved(which, index, amount, along))  # noqa: E731
@@ -43,7 +43,7 @@ class Differences:
         self.noise = self._noise()
 
     def moved(self, which: Any, index: Any, amount: Any, along: Any) -> Tensors:
-        """Return the tensors with one entry shifted, and each moved along its direction."""
+        """Return the tensors with one entry shifted, and each tensor moved along its direction."""
         moved = {}
         for i, name in enumerate(self.names):
             value = self.point.tensors[name] + along[i] * self.directions[name]
@@ -71,7 +71,7 @@ class Differences:
         return slopes
 
     def sides(self, name: str, entries: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the loss with each of these entries larger, and smaller, by a step."""
+        """Return the loss with each of these entries increased, and decreased, by a step."""
         which = self.names.index(name)
         shifts = [(which, int(entry), sign * step) for sign in (1, -1) for entry in entries]
         values = self.losses(shifts)
@@ -85,7 +85,7 @@ class Differences:
         return slopes
 
     def roundoff(self, step: float = STEP) -> float:
-        """Return how far round-off may carry a central difference."""
+        """Return a bound on the round-off in a central difference."""
         return SPREAD * self.noise / (math.sqrt(2) * step)
 
     def _noise(self) -> float:

@@ -1,4 +1,4 @@
-"""The check of layers and losses by the examples that they are registered with."""
+"""The check of layers and losses by their registered examples."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from retrograd.network.network import Network, Variables
 from retrograd.network.scope import named
 from retrograd.propagation.objective import Objective
 
-SHIFT = 0.1  # parameters are moved off their first values, so that a scale of 1 or a bias of 0 hides no term
+SHIFT = 0.1  # parameters are moved away from their initial values, so that a scale of 1 or a bias of 0 hides no term
 
 
 @dataclass(frozen=True)
 class Probe(Layer):
-    """L = the sum of y times an arriving delta: makes one number of any output."""
+    """L = the sum of y times an incoming delta: reduces any output to one number."""
 
     @override
     def forward(self, params: Params, state: State, ctx: Context, y: Array, delta: Array) -> Forward:
@@ -43,7 +43,7 @@ class Probe(Layer):
 
 
 def check_registered(name: str) -> CheckReport:
-    """Check the layer or loss of this name by its examples, in training and out of it where that differs."""
+    """Check the layer or loss of this name by its examples, in training and, if that differs, outside it."""
     registry: Registry[Any] = layers if name in layers else losses
     if name not in registry:
         raise UsageError(f"no layer or loss '{name}'", cure=did_you_mean(name, [*layers, *losses]))
@@ -63,7 +63,7 @@ def check_registered(name: str) -> CheckReport:
 
 
 def modes(layer: Layer, inputs: Sequence[Input]) -> Iterator[bool]:
-    """Yield training, and not training where the layer then computes something else."""
+    """Yield True for training, and False if the layer computes something else outside training."""
     yield True
     if program(layer, inputs, train=True) != program(layer, inputs, train=False):
         yield False
@@ -72,7 +72,7 @@ def modes(layer: Layer, inputs: Sequence[Input]) -> Iterator[bool]:
 def check_example(layer: Layer, inputs: Sequence[Input], *, name: str, train: bool = True) -> GradientCheck:
     """Check one layer or loss with inputs like these, drawn at random."""
     rng = np.random.default_rng(0)
-    columns = {f"x{i}" if i else "x": draw_input(rng, each) for i, each in enumerate(inputs)}
+    columns = {f"x{i}" if i else "x": draw_input(rng, spec) for i, spec in enumerate(inputs)}
     network, objectives, probes = (_of_loss if isinstance(layer, Loss) else _of_layer)(layer, columns, rng)
     batch = {**columns, **probes}
     first = network.init(jax.random.key(0), {name: columns[name] for name in network.columns})
@@ -81,7 +81,7 @@ def check_example(layer: Layer, inputs: Sequence[Input], *, name: str, train: bo
 
 
 def moved(variables: Variables, rng: np.random.Generator, share: float) -> Variables:
-    """Return the variables with each parameter moved by a share of its root mean square, or of 1 where that is 0."""
+    """Return the variables with each parameter moved by a share of its root mean square, or of 1 if that is 0."""
 
     def move(param: Any) -> np.ndarray:
         value = np.asarray(param, np.float64)
@@ -104,7 +104,7 @@ def _of_layer(layer: Layer, columns: dict[str, Any], rng: np.random.Generator) -
 
 
 def _of_loss(loss: Layer, columns: dict[str, Any], rng: np.random.Generator) -> tuple[Network, list[Objective], Any]:
-    """Return a network that hands its input to the loss."""
+    """Return a network that passes its input to the loss."""
     network = Network(named(Identity(), "prediction"))
     others = list(columns)[1:]
     return network, [Objective(loss.kind, loss, (network.output, *others))], {}

@@ -1,4 +1,4 @@
-"""What a check of anybody's gradients found: tensor by tensor, and as a whole."""
+"""The result of `check_gradient`: tensor by tensor, and as a whole."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from retrograd.checking.slopes import Verdict, verdict_of
 
 
 class TensorError(NamedTuple):
-    """One tensor: how far its gradient is from the differences, the worst entry, and what slip that looks like.
+    """One tensor: the error of its gradient against the differences, the worst entry, and the likely slip.
 
-    `entries` were tried, and `kinks` more lie on a corner. `is_step`: every difference is 0, and the gradient is not.
+    `entries` were tried, and `kinks` more lie on a corner. `is_step`: every difference is 0, but the gradient is not.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a wrong gradient has in common with the right one: the usual slips, tried one after the other."""
+"""The relation of a wrong gradient to the right one: the usual slips, tried one after the other."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from retrograd.checking.slips import (
     wrong_axis,
 )
 
-MOST_ENTRIES = 256  # of an input whose Jacobian's diagonal is worked out
+MOST_ENTRIES = 256  # of an input whose Jacobian's diagonal is computed
 
 
 class Evidence(NamedTuple):
-    """The trial of a layer (see gradcheck_locate), the tensor, and its gradient as found and as it should be."""
+    """The trial of a layer (see `locate`), the tensor, and its claimed and its right gradient."""
 
     trial: Any
     name: str
@@ -37,7 +37,7 @@ class Evidence(NamedTuple):
 
 
 def hint(evidence: Evidence) -> str:
-    """Return what the relation of the wrong gradient to the right one tells, or nothing."""
+    """Return the likely slip in words, or an empty text."""
     claimed = evidence.claimed
     if claimed is None:
         return "backward returns none"
@@ -115,13 +115,13 @@ def _other_tape(evidence: Evidence, claimed: np.ndarray, right: np.ndarray) -> s
     values |= {} if isinstance(trial.y, dict) else {"the output": trial.y}
     values |= {f"entry {i} of the tape": leaf for i, leaf in enumerate(leaves)} if len(leaves) > 1 else {}
     for i, leaf in enumerate(leaves):
-        held = next((f" (it is {name})" for name, value in values.items() if value is leaf or _equal(value, leaf)), "")
+        title = next((f" (it is {name})" for name, one in values.items() if one is leaf or _equal(one, leaf)), "")
         for name, value in values.items():
             if value.shape != leaf.shape or value.dtype != leaf.dtype or _equal(value, leaf):
                 continue
             if close(_returned(trial, evidence.name, tree, [*leaves[:i], value, *leaves[i + 1 :]]), right):
                 where = f"entry {i} of the tape" if len(leaves) > 1 else "the tape"
-                return f"the wrong tape{held}: it is right once {where} is {name}"
+                return f"the wrong tape{title}: it is right once {where} is {name}"
     for i, leaf in enumerate(leaves):
         if jnp.issubdtype(leaf.dtype, jnp.floating):
             for words, changed in (("square", leaf**2), ("root", jnp.sqrt(jnp.abs(leaf))), ("inverse", 1 / leaf)):
@@ -131,7 +131,7 @@ def _other_tape(evidence: Evidence, claimed: np.ndarray, right: np.ndarray) -> s
 
 
 def _factor_along(evidence: Evidence, claimed: np.ndarray, right: np.ndarray) -> str:
-    """A parameter, input or output too much or too little as a factor; or a factor for each place of one axis."""
+    """A parameter, input or output is a surplus or missing factor; or there is a factor for each index of one axis."""
     trial = evidence.trial
     sources = {**trial.params, **{f"input {i}": x for i, x in enumerate(trial.inputs)}, "the output": trial.y}
     sources = {name: np.asarray(value) for name, value in sources.items() if not isinstance(value, dict)}
@@ -154,7 +154,7 @@ def _factor_along(evidence: Evidence, claimed: np.ndarray, right: np.ndarray) ->
 
 
 def _dropped(evidence: Evidence, claimed: np.ndarray, right: np.ndarray) -> str:
-    """What is missing is one number along some axes, alone or times an input, the output, an entry of the tape."""
+    """The missing term is one number along some axes, alone or times an input, the output, an entry of the tape."""
     trial, missing = evidence.trial, right - claimed
     sources: dict[str, Any] = {"": np.ones(())}
     sources |= {f"input {i}": x for i, x in enumerate(trial.inputs)} | {"the output": trial.y}
@@ -178,7 +178,7 @@ def _dropped(evidence: Evidence, claimed: np.ndarray, right: np.ndarray) -> str:
 
 
 def _others(evidence: Evidence, claimed: np.ndarray, right: np.ndarray) -> str:
-    """The gradient of another tensor of the layer."""
+    """The claimed gradient is that of another tensor of the layer."""
     for name, value in evidence.trial.expected.items():
         if name != evidence.name and value.shape == claimed.shape and close(claimed, value):
             return f"it is the gradient of {name}"
@@ -186,7 +186,7 @@ def _others(evidence: Evidence, claimed: np.ndarray, right: np.ndarray) -> str:
 
 
 def _ignores_delta(evidence: Evidence, claimed: np.ndarray, right: np.ndarray) -> str:
-    """The same gradient whatever delta arrives, or one that is not proportional to it."""
+    """The gradient does not depend on the incoming delta, or is not proportional to it."""
     trial = evidence.trial
     twice = jax.tree.map(lambda dy: 2 * dy, trial.dy)
     leaves, tree = jax.tree.flatten(trial.tape)
@@ -207,20 +207,20 @@ def _diagonal(evidence: Evidence, claimed: np.ndarray, right: np.ndarray) -> str
         return ""
     flat = np.asarray(trial.dy).ravel()
     unit = np.eye(len(flat)).reshape(len(flat), *right.shape)
-    own = [np.asarray(trial.by_vjp(jnp.asarray(each))[evidence.name]).ravel()[i] for i, each in enumerate(unit)]
-    if close(claimed, (np.asarray(own) * flat).reshape(right.shape)):
+    diagonal = [np.asarray(trial.by_vjp(jnp.asarray(each))[evidence.name]).ravel()[i] for i, each in enumerate(unit)]
+    if close(claimed, (np.asarray(diagonal) * flat).reshape(right.shape)):
         return DIAGONAL
     return ""
 
 
 def _statistics(evidence: Evidence, claimed: np.ndarray, right: np.ndarray) -> str:
-    """A mean and a variance that depend on the input, taken as constants."""
+    """A mean and a variance that depend on the input are treated as constants."""
     inputs = evidence.trial.inputs
     return statistics_as_constants(claimed, right, np.asarray(inputs[0])) if inputs else ""
 
 
 def _by_numbers(slip: Callable[[np.ndarray, np.ndarray], str]) -> Slip:
-    """Return a slip that two arrays tell by themselves, in the form of those that need the layer."""
+    """Return a slip visible in two arrays alone, in the form of those that need the layer."""
     return lambda _, claimed, right: slip(claimed, right)
 
 
@@ -246,7 +246,7 @@ def _moved(trial: Any, name: str, **changed: Any) -> np.ndarray:
 
 
 def _returned(trial: Any, name: str, tree: Any, leaves: list[Any], dy: Any = None) -> np.ndarray:
-    """Return what backward makes of another tape or delta; nothing where it cannot use it."""
+    """Return backward's gradient for another tape or delta; None if it cannot use it."""
     dy = trial.dy if dy is None else dy
     try:
         claimed = trial.back_compiled(trial.params, jax.tree.unflatten(tree, leaves), dy).get(name)

@@ -1,4 +1,4 @@
-"""Kinks: entries where a perturbation crosses a corner of some layer, so that the difference is no derivative."""
+"""Kinks: entries where a perturbation crosses a corner of a layer, so that the difference is not a derivative."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from retrograd.checking.difference import Differences, Shift
 from retrograd.checking.point import compiled_once
 
 JUMP = 1e-3  # of a slope
-BEND = 30.0  # a smooth slope changes by the step times its bend; more than this is a corner
+BEND = 30.0  # a smooth slope changes by the step times the curvature; a larger change is a corner
 SMALLER = (1e-6, 1e-7)  # steps that may pass by a corner
 
 
 class Kink(NamedTuple):
-    """One entry at a corner: what backward says, the derivatives from the left and the right, and whose corner it is.
+    """One entry at a corner: backward's value, the derivatives from the left and the right, and the corner's nodes.
 
-    Each node stands with the number of its values whose slope jumps.
+    Each node comes with the number of its values whose slope jumps.
     """
 
     at: tuple[int, ...]
@@ -41,7 +41,7 @@ class Sides(NamedTuple):
 
 
 class Corners:
-    """The outputs of all nodes left of, at, and right of one perturbed entry; compiled when first asked."""
+    """The outputs of all nodes left of, at, and right of one perturbed entry; compiled at the first use."""
 
     def __init__(self, differences: Differences) -> None:
         self.differences = differences
@@ -69,15 +69,15 @@ class Corners:
         jumps: dict[str, Array] = {}
         reached: dict[str, Any] = {}
         for node, inputs in self._places.items():
-            own = _jumps(before[node], here[node], behind[node], step)
+            jumps_here = _jumps(before[node], here[node], behind[node], step)
             carried = sum(reached.get(reference.partition(".")[0], 0) for reference in inputs)
-            reached[node] = own + carried
-            jumps[node] = jnp.where(carried > 0, 0, own)  # what came in through an input is no corner of this node
+            reached[node] = jumps_here + carried
+            jumps[node] = jnp.where(carried > 0, 0, jumps_here)  # a jump from an input is not this node's
         return (down, middle, up), jumps
 
 
 def _jumps(before: Any, here: Any, behind: Any, step: Any) -> Array:
-    """Return how many elements of an output have another slope on the right than on the left."""
+    """Return the number of elements of an output whose slopes on the left and the right differ."""
     count = jnp.zeros((), int)
     for a, b, c in zip(*(jax.tree.leaves(each) for each in (before, here, behind)), strict=True):
         if jnp.issubdtype(a.dtype, jnp.floating):

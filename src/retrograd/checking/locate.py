@@ -1,4 +1,4 @@
-"""Which layer is wrong: each node's backward alone, against jax.vjp and a difference of its own forward."""
+"""Which layer is wrong: each node's backward alone, against jax.vjp and a difference of its forward."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from retrograd.propagation.one_layer import adjoint, run_layer
 ALLOWED_VJP = 1e-7
 ALLOWED_DIFFERENCE = 1e-5
 STEP = 1e-6
-APART = 1e-4  # inputs are moved by this, so that nothing lies on a corner where two conventions differ
+APART = 1e-4  # inputs are moved by this, away from corners where two conventions differ
 MOST_NUMERIC = 4096  # entries of a tensor that are differentiated one by one
 
 
 class Fault(NamedTuple):
-    """A wrong gradient of one layer: its path and kind, the tensor, the relative error, and what the ratio tells."""
+    """A wrong gradient of one layer: its path and kind, the tensor, the relative error, and a hint."""
 
     path: str
     kind: str
@@ -36,17 +36,17 @@ class Fault(NamedTuple):
 
     @property
     def words(self) -> str:
-        """What is wrong, without the layer's name."""
+        """The fault in words, without the layer's name."""
         what = f"gradient of {self.tensor}" if self.tensor else "backward"
-        told = f": {self.hint}" if self.hint else ""
-        return f"{what} is wrong, by {self.error:.2g} against {self.oracle}{told}"
+        hint = f": {self.hint}" if self.hint else ""
+        return f"{what} is wrong, by {self.error:.2g} against {self.oracle}{hint}"
 
     def __str__(self) -> str:
         return f"{self.path} ({self.kind}): {self.words}"
 
 
 def locate(point: Point, rng: np.random.Generator) -> tuple[Fault, ...]:
-    """Return the faults of every layer and loss, each with its own inputs of this pass and a delta drawn at random."""
+    """Return the faults of every layer and loss, each with its inputs in this pass and a random delta."""
     outputs = compiled_once(lambda tensors: point.record(tensors)[1])(point.tensors)
     faults: list[Fault] = []
     for node in point.network.nodes:
@@ -72,7 +72,7 @@ def _faults(
     trial = NodeTrial(layer, params, state, ctx, inputs, rng)
     try:
         trial.compute()
-    except Exception as error:  # forward ran already: whatever this is, it is backward's
+    except Exception as error:  # forward has run already: any error is backward's
         yield Fault(path, layer.kind, "", np.inf, str(error).partition("\n")[0], "its own forward")
         return
     for name, expected in trial.expected.items():
@@ -84,12 +84,12 @@ def _faults(
             yield Fault(path, layer.kind, tensor, apart, hint(trial.evidence(name, expected)), "jax.vjp")
         elif name in trial.claimed and not layer.surrogate and not (alone := trial.along(name)) <= ALLOWED_DIFFERENCE:
             numeric = trial.numeric(name)
-            told = "" if numeric is None else hint(trial.evidence(name, numeric))
-            yield Fault(path, layer.kind, tensor, alone, told, "a central difference")
+            likely = "" if numeric is None else hint(trial.evidence(name, numeric))
+            yield Fault(path, layer.kind, tensor, alone, likely, "a central difference")
 
 
 class NodeTrial:
-    """One layer alone: what its backward returns for a random delta, and what it should."""
+    """One layer alone: the gradients of its backward for a random delta, and the right ones."""
 
     def __init__(
         self, layer: Layer, params: Any, state: Any, ctx: Context, inputs: Any, rng: np.random.Generator
@@ -103,7 +103,7 @@ class NodeTrial:
         self.vjp = compiled_once(lambda at, dy: jax.vjp(self.run, at)[1](dy)[0])
 
     def compute(self) -> None:
-        """Run forward and backward, jax.vjp, and a difference along a random direction of each tensor."""
+        """Run forward, backward, jax.vjp, and a difference along a random direction of each tensor."""
         self.y, claimed, expected, self.numeric_along = jax.device_get(compiled_once(self._all)(self.at))
         self.claimed = {name: np.asarray(value) for name, value in claimed.items() if value is not None}
         self.expected = {name: np.asarray(value) for name, value in expected.items()}
@@ -123,16 +123,16 @@ class NodeTrial:
 
     @functools.cached_property
     def tape(self) -> Any:
-        """What forward leaves for backward."""
+        """The tape that forward leaves for backward."""
         return run_layer(self.layer, self.params, self.state, self.ctx, self.inputs).tape
 
     @functools.cached_property
     def back_compiled(self) -> Any:
-        """Backward as a program of its own, for other tapes."""
+        """Backward as a separate program, for other tapes."""
         return compiled_once(self.back)
 
     def back(self, params: Any, tape: Any, dy: Any) -> dict[str, Any]:
-        """Run backward and name what it returns."""
+        """Run backward and return its results by name."""
         back = adjoint(self.layer, params, tape, dy)
         if len(back.inputs) != len(self.inputs):
             raise ValueError(f"it returns {len(back.inputs)} deltas for {len(self.inputs)} inputs")
@@ -144,7 +144,7 @@ class NodeTrial:
         return self.layer.forward(params, self.state, self.ctx, *inputs).y
 
     def by_vjp(self, dy: Any, **changed: Any) -> dict[str, Any]:
-        """Return what jax.vjp makes of forward for a delta, at these tensors (some of them changed)."""
+        """Return the derivatives by jax.vjp for a delta, with some of the tensors replaced."""
         deltas: dict[str, Any] = self.vjp({**self.at, **changed}, dy)
         return deltas
 
@@ -153,7 +153,7 @@ class NodeTrial:
         return params, tuple(at.get(f"{INPUT}{i}", x) for i, x in enumerate(self.inputs))
 
     def error(self, name: str, expected: np.ndarray) -> float:
-        """Return the relative error of one gradient, infinite when it is missing or has another shape."""
+        """Return the relative error of one gradient; infinite if it is missing or has another shape."""
         claimed = self.claimed.get(name)
         if claimed is None or claimed.shape != expected.shape:
             return np.inf if expected.size and (claimed is not None or expected.any()) else 0.0
@@ -175,7 +175,7 @@ class NodeTrial:
         return np.asarray((value(moved) - value(-moved)) / (2 * STEP)).reshape(at.shape)
 
     def evidence(self, name: str, expected: np.ndarray) -> Evidence:
-        """Return what a hint is drawn from."""
+        """Return the material for a hint."""
         claimed = self.claimed.get(name)
         return Evidence(self, name, None if claimed is None else np.asarray(claimed), expected)
 

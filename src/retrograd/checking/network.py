@@ -19,11 +19,11 @@ from retrograd.checking.slopes import ACCEPTABLE, EXACT, WRONG
 from retrograd.network.network import Network, Variables
 from retrograd.propagation.objective import Objective
 
-FEW = 32  # entries; a tensor with no more is tried whole
-LEAST = 2  # entries tried of any tensor
-WORK = 5e10  # operations that the differences may cost, a few seconds
+FEW = 32  # a tensor with no more entries is tried whole
+LEAST = 2  # minimum number of entries tried of a tensor
+WORK = 5e10  # operations allowed for the differences, a few seconds
 DISTURBED = 3 * EXACT  # by a corner, perhaps: below, it matters to nobody
-ENOUGH = 3  # entries of a tensor that are wrong without a corner; the others need no look
+ENOUGH = 3  # wrong entries without a corner after which the rest need no search for corners
 
 
 def check_network(
@@ -41,8 +41,8 @@ def check_network(
 ) -> GradientCheck:
     """Compare the backward pass at one point with central differences and with jax.vjp, all in float64.
 
-    The key of the random draws and the batch stay the same in all evaluations. `entries` is how many entries of a
-    larger tensor are tried; as many as seconds allow, if not given. `extra` returns value and gradient of penalties.
+    The random key and the batch stay the same in all evaluations. `entries` is the number of entries of a
+    larger tensor to try [default: as many as seconds allow]. `extra` returns value and gradient of penalties.
 
         error = ‖backward - difference‖ / max(‖backward‖, ‖difference‖, floor),  floor = round-off / 1e-7
     """
@@ -54,14 +54,14 @@ def check_network(
             faults = locate(point, rng)
             if not faults:
                 raise point.failure
-            told = f"the backward pass does not run: {str(point.failure).partition(chr(10))[0]}"
+            failure = f"the backward pass does not run: {str(point.failure).partition(chr(10))[0]}"
             return GradientCheck(name, point.rows, _size(point), (), None, faults, 0.0, time.perf_counter() - begin,
-                                 (told,))  # fmt: skip
+                                 (failure,))  # fmt: skip
         both = compiled_once(lambda tensors: (point.backward(tensors), point.by_vjp(tensors)))
         claimed, expected = jax.device_get(both(point.tensors))
         broken = [path for path, grad in claimed.items() if np.shape(grad) != np.shape(point.tensors[path])]
         errors = _vjp_errors(claimed, expected)
-        if not broken and max(errors.values(), default=0.0) > EXACT:  # at a tie the two may choose different slopes
+        if not broken and max(errors.values(), default=0.0) > EXACT:  # at ties they may choose different slopes
             errors = _vjp_errors(*jax.device_get(both(_off_corners(point, rng))))
         trial = Comparison(point, claimed, errors, rng, entries)
         tensors = tuple(trial.tensor(path) for path in point.tensors if path not in broken)
@@ -71,14 +71,14 @@ def check_network(
         wrong = bool(broken) or trial.disagrees or any(tensor.largest > ACCEPTABLE for tensor in tensors)
         faults = locate(point, rng) if wrong else ()
     if wrong and not faults and any(t.largest > WRONG for t in tensors):
-        notes += ("no layer is wrong alone: look at shared parameters and at what several nodes read",)
+        notes += ("no layer is wrong by itself: check shared parameters, and outputs that several nodes read",)
     roundoff = trial.differences.roundoff()
     return GradientCheck(name, point.rows, _size(point), tensors, whole, faults, roundoff,
                          time.perf_counter() - begin, notes)  # fmt: skip
 
 
 class Comparison:
-    """The differences of one point beside what backward and jax.vjp found there."""
+    """The differences at one point, and the gradients of backward and jax.vjp there."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class Comparison:
         return TensorCheck(path, a.shape, len(entries), norm, entry, along, vjp, tuple(kinks))
 
     def whole(self) -> Entry | None:
-        """Return the whole tree along one random direction."""
+        """Return the check of the whole tree along one random direction."""
         names = [name for name in self.differences.names if not self._surrogate(name)]
         if not names:
             return None
@@ -126,7 +126,7 @@ class Comparison:
         return self._directional(weights, {name: np.asarray(self.claimed[name]) for name in names})
 
     def _surrogate(self, path: str) -> str:
-        """Return why differences say nothing of this tensor, if so."""
+        """Return why differences do not apply to this tensor, or an empty text."""
         return self.surrogates.get(path if path.startswith(INPUT) else path.rpartition("/")[0], "")
 
     def _along(self, path: str, a: np.ndarray) -> float:
@@ -134,10 +134,10 @@ class Comparison:
         return self._directional(weights, {path: a}).error
 
     def _directional(self, weights: np.ndarray, grads: Mapping[str, np.ndarray]) -> Entry:
-        """Compare along directions of length 1; of the steps, the one that meets the fewest corners counts."""
+        """Compare along directions of length 1; the step that meets the fewest corners counts."""
         parts = [(grad, np.asarray(self.differences.directions[name])) for name, grad in grads.items()]
         analytic = float(sum(np.vdot(grad, direction) for grad, direction in parts))
-        # what such a product is for a gradient of this length, so that one near 0 by chance counts as small
+        # the typical product for a gradient of this length, so that one near 0 by chance counts as small
         usual = float(np.sqrt(sum(np.vdot(g, g) / max(g.size, 1) for g, _ in parts)))
         best = Entry((), analytic, np.nan, np.inf)
         for step in (STEP, *SMALLER):
@@ -151,7 +151,7 @@ class Comparison:
         return best
 
     def _chosen(self, a: np.ndarray) -> np.ndarray:
-        """Return the entries to try: all when few, else half of them where the gradient is large, half anywhere."""
+        """Return the entries to try: all if there are few, else half with large gradients and half at random."""
         if a.size <= self.most or a.size <= FEW <= self.most:
             return np.arange(a.size)
         size = np.abs(a.ravel())
@@ -162,7 +162,7 @@ class Comparison:
     def _past_corners(
         self, path: str, entries: np.ndarray, flat: np.ndarray, n: np.ndarray, floors: np.ndarray
     ) -> list[Kink]:
-        """Replace in place the differences that a corner disturbs by those of smaller steps, which have higher floors.
+        """Replace, in place, differences disturbed by a corner by those of smaller steps, which have higher floors.
 
         The entries that stay on a corner are returned; their floor is infinite.
         """
@@ -201,9 +201,9 @@ def _relative(a: np.ndarray, b: np.ndarray, least: float) -> float:
 
 
 def _vjp_errors(claimed: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, float]:
-    """Return each tensor's error against jax.vjp; what is left of a gradient that is 0 in exact arithmetic is small.
+    """Return each tensor's error against jax.vjp; a gradient that is 0 in exact arithmetic has a small error.
 
-    Such is the gradient of a bias in front of batch norm.
+    The gradient of a bias before batch norm is an example.
     """
     largest = max((float(np.linalg.norm(np.asarray(grad))) for grad in expected.values()), default=0.0)
     return {
@@ -214,7 +214,7 @@ def _vjp_errors(claimed: Mapping[str, Any], expected: Mapping[str, Any]) -> dict
 
 
 def _off_corners(point: Point, rng: np.random.Generator) -> dict[str, Any]:
-    """Return the tensors moved by so little that only ties and corners are left behind."""
+    """Return the tensors moved by a tiny amount, enough to leave ties and corners."""
 
     def moved(value: Any) -> Any:
         scale = float(np.sqrt(np.mean(np.square(value)))) if value.size else 0.0
@@ -236,7 +236,7 @@ def _misshapen(point: Point, path: str, claimed: Any) -> TensorCheck:
 
 
 def _behind_surrogates(point: Point) -> dict[str, str]:
-    """Return the nodes (and columns) whose gradients pass through a deliberate non-adjoint, with its reason."""
+    """Return the nodes (and columns) whose gradients pass through a deliberate surrogate, with its reason."""
     reasons: dict[str, str] = {}
     for node in reversed(point.network.nodes):
         reason = (node.layer.surrogate and f"{node.name}: {node.layer.surrogate}") or reasons.get(node.name, "")

@@ -1,4 +1,4 @@
-"""What a wrong gradient of anybody's NumPy function has in common with the right one."""
+"""The relation of a wrong gradient of a NumPy function to the right one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_OPERATIONS = 400
 
 
 class Case(NamedTuple):
-    """A loss, its parameters, the gradients given, and the differences (NaN on corners) at the chosen entries."""
+    """A loss, its parameters, the claimed gradients, and the differences (NaN on corners) at the chosen entries."""
 
     run: Callable[[list[Any]], Any]
     arrays: list[np.ndarray]
@@ -38,7 +38,7 @@ class Case(NamedTuple):
 
 
 def hint(case: Case, i: int) -> str:
-    """Return what the relation of a wrong gradient to the right one tells."""
+    """Return the likely slip in a wrong gradient, in words."""
     claimed, array = case.given[i], case.arrays[i]
     whole = len(case.chosen[i]) == array.size and not np.isnan(case.differences[i]).any()
     right = case.differences[i].reshape(array.shape) if whole else case.differences[i]
@@ -67,7 +67,7 @@ def _counts(case: Case) -> dict[int, str]:
 
 
 def _in_place(case: Case, i: int, mine: np.ndarray, right: np.ndarray) -> str:
-    """The right numbers in other places, or another parameter's."""
+    """The right numbers in other places, or the gradient of another parameter."""
     if words := misplaced(mine, right):
         return words
     for j, name in enumerate(case.names):
@@ -80,12 +80,12 @@ def _in_place(case: Case, i: int, mine: np.ndarray, right: np.ndarray) -> str:
 
 
 def _inside(case: Case, i: int) -> Iterator[str]:
-    """Yield the slips inside the function that would give this gradient: a derivative left out, misplaced or cut."""
+    """Yield slips inside the function that would produce this gradient: derivatives omitted, misplaced or cut."""
     try:
         base = _recorded(case, Run())
         run = Run()
         named(run, lambda: case.run([leaf(array, run) for array in case.arrays]))
-    except Exception:  # a function that plain arrays only can run is told without this
+    except Exception:  # a function that needs plain arrays gets its hint without this
         return
     if len(base.operations) > MOST_OPERATIONS or not base.operations:
         return
@@ -94,16 +94,16 @@ def _inside(case: Case, i: int) -> Iterator[str]:
         try:
             with np.errstate(all="ignore"):
                 ratio = _explains(case, i, instead)
-        except Exception:  # the user's function may refuse what this slip makes of its values
+        except Exception:  # the user's function may refuse the values that this slip produces
             continue
         if ratio is not None and abs(ratio - 1) < SAME:
             yield words
-        elif ratio is not None and any(abs(abs(ratio) / each - 1) < SAME for each in usual):
+        elif ratio is not None and any(abs(abs(ratio) / size - 1) < SAME for size in usual):
             yield f"{words}; and it is {ratio:.6g} times that"
 
 
 def _slips(operations: list[Operation], names: dict[int, str]) -> Iterator[tuple[str, dict[int, Instead]]]:
-    """Yield what may have gone wrong, the likeliest first: derivatives left out or misplaced, then paths left out."""
+    """Yield possible slips, the likeliest first: derivatives omitted or misplaced, then paths omitted."""
     steps = [(z, a) for a, each in enumerate(operations) for z in (each.root,) if z != a and each.name not in CONSTANT]
     known = [(z, a) for z, a in steps if _activation(operations[z].value, operations[a].value)]
     rest = [pair for pair in steps if pair not in known]
@@ -135,18 +135,18 @@ def _slips(operations: list[Operation], names: dict[int, str]) -> Iterator[tuple
 
 
 def _with_derivative(operations: list[Operation], z: int, a: int, derivative: Any) -> Instead:
-    """Return what gives an operation another derivative: base + derivative (z - base of z)."""
+    """Return the replacement that gives an operation another derivative: base + derivative (z - base of z)."""
     before, after = operations[z].value, operations[a].value
     return lambda now: after + derivative * (now[z].value - before)
 
 
 def _constant(operation: Operation) -> Instead:
-    """Return what takes the operation's derivative away."""
+    """Return the replacement that removes the operation's derivative."""
     return lambda now: operation.value
 
 
 def _activation(before: np.ndarray, after: np.ndarray) -> tuple[str, str, np.ndarray | None] | None:
-    """Return what an activation is, by its values: its derivative, its name, and that taken wrongly at its output."""
+    """Return an activation's derivative, name and derivative wrongly taken at its output, recognised by its values."""
     with np.errstate(over="ignore"):
         if close(after, 1 / (1 + np.exp(-before))):
             again = 1 / (1 + np.exp(-after))
@@ -164,7 +164,7 @@ def _recorded(case: Case, run: Run) -> Run:
 
 
 def _explains(case: Case, i: int, instead: dict[int, Instead]) -> float | None:
-    """Return the gradient that was given / the differences of a run with this slip, if that is one number."""
+    """Return the claimed gradient divided by the differences of a run with this slip, if that is one number."""
     flat = case.given[i].reshape(-1)
     spots = case.chosen[i][~np.isnan(case.differences[i])]
     spots = spots[np.linspace(0, len(spots) - 1, min(TRIED, len(spots))).astype(int)]
@@ -181,6 +181,6 @@ def _explains(case: Case, i: int, instead: dict[int, Instead]) -> float | None:
     wrong, mine = np.array(quotients), flat[spots]
     power = float(np.vdot(wrong, wrong))
     ratio = float(np.vdot(mine, wrong)) / power if power else 1.0
-    free = len(spots) > 3 and abs(ratio) > SAME  # one number fits few entries too easily
+    free = len(spots) > 3 and abs(ratio) > SAME  # a single number fits few entries too easily
     ratio = ratio if free else 1.0
     return ratio if float(np.linalg.norm(ratio * wrong - mine)) <= SAME * float(np.linalg.norm(mine)) else None

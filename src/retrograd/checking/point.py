@@ -1,4 +1,4 @@
-"""Where gradients are checked: a network with float64 parameters and one batch, as functions of named tensors."""
+"""The point of a gradient check: a network with float64 parameters and one batch, as functions of named tensors."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from retrograd.propagation.objective import Objective, total
 Tensors = dict[str, Array]
 Extra = Callable[[Mapping[str, Params]], tuple[Any, Mapping[str, Params]]]  # penalties: their value and gradient
 
-CHEAP = 1e7  # operations of a program whose compilation takes longer than all of its runs
-INPUT = "input "  # in front of a batch column's name, among the paths of parameters
+CHEAP = 1e7  # operations of a program that takes longer to compile than to run
+INPUT = "input "  # before a batch column's name, among the paths of parameters
 
 
 class Point:
     """A network at one point, by default in training mode; the key and so every mask stays the same.
 
-    `tensors` are what derivatives are taken by: each parameter by its path, and `input x` for each column of real
+    `tensors` are the variables of differentiation: each parameter by its path, and `input x` for each column of real
     numbers. Use it inside `jax.enable_x64(True)`.
     """
 
@@ -52,13 +52,15 @@ class Point:
         }
         self.failure: Exception | None = None
         deltas: dict[str, Any] = {}
-        jax.eval_shape(self.loss, self.tensors)  # what is wrong with forward is told as training would tell it
+        jax.eval_shape(self.loss, self.tensors)  # an error of forward is raised as in training
         try:
             deltas = jax.eval_shape(self._pass, self.tensors).deltas
         except Exception as error:  # whatever a backward raises
             self.failure = error
-        self.without_delta = []  # columns of real numbers that a layer reads and returns no delta for
-        targets = {reference for each in self.objectives for reference in each.inputs[1:]}  # constants to a loss
+        self.without_delta = []  # columns of real numbers for which a layer returns no delta
+        targets = {
+            reference for objective in self.objectives for reference in objective.inputs[1:]
+        }  # constants to a loss
         for name in network.columns:
             if name in self.batch and name not in targets and jnp.issubdtype(self.batch[name].dtype, jnp.floating):
                 if deltas.get(name) is None:
@@ -68,7 +70,7 @@ class Point:
 
     @property
     def rows(self) -> int:
-        """How many examples the batch has."""
+        """The number of examples in the batch."""
         return len(next(iter(self.batch.values())))
 
     def loss(self, tensors: Tensors) -> Array:
@@ -80,8 +82,10 @@ class Point:
         params, batch = self._parts(tensors)
         outputs = forward(self.network, params, self.state, self.ctx, batch).outputs
         losses = {
-            each.name: each.loss.forward({}, {}, self.ctx.at(each.name), *(take(outputs, i) for i in each.inputs)).y
-            for each in self.objectives
+            objective.name: objective.loss.forward(
+                {}, {}, self.ctx.at(objective.name), *(take(outputs, i) for i in objective.inputs)
+            ).y
+            for objective in self.objectives
         }
         value = total(self.objectives, losses)
         if self.extra:
@@ -89,14 +93,14 @@ class Point:
         return value, {**outputs, **losses}
 
     def backward(self, tensors: Tensors) -> Tensors:
-        """Return the gradients that the backward pass finds."""
-        found = self._pass(tensors)
-        grads = {f"{node}/{name}": grad for node, own in found.grads.items() for name, grad in own.items()}
+        """Return the gradients of the backward pass."""
+        result = self._pass(tensors)
+        grads = {f"{node}/{name}": grad for node, part in result.grads.items() for name, grad in part.items()}
         if self.extra:
             params, _ = self._parts(tensors)
             more = self.extra(params)[1]
             grads = {path: grad + _at(more, path) for path, grad in grads.items()}
-        return grads | {name: found.deltas[name.removeprefix(INPUT)] for name in tensors if name not in grads}
+        return grads | {name: result.deltas[name.removeprefix(INPUT)] for name in tensors if name not in grads}
 
     def by_vjp(self, tensors: Tensors) -> Tensors:
         """Return the gradients that jax.vjp derives from the forward pass."""
@@ -109,12 +113,12 @@ class Point:
         return backprop(self.network, self.objectives, params, self.state, self.ctx, batch)
 
     def _parts(self, tensors: Tensors) -> tuple[dict[str, Params], dict[str, Any]]:
-        params = {node: {name: tensors[f"{node}/{name}"] for name in own} for node, own in self.params.items()}
+        params = {node: {name: tensors[f"{node}/{name}"] for name in names} for node, names in self.params.items()}
         return params, {name: tensors.get(INPUT + name, column) for name, column in self.batch.items()}
 
 
 class Cost(NamedTuple):
-    """What one forward pass costs: operations, bytes of parameters and outputs, and whether it convolves."""
+    """The cost of one forward pass: operations, bytes of parameters and outputs, and whether it convolves."""
 
     operations: float
     bytes: int
@@ -125,18 +129,18 @@ class Cost(NamedTuple):
         """Return the cost of a point's forward pass; nothing is computed."""
         lowered = jax.jit(point.loss).lower(point.tensors)
         outputs = jax.eval_shape(point.record, point.tensors)[1]
-        held = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((point.tensors, outputs)))
+        stored = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((point.tensors, outputs)))
         operations = float((lowered.cost_analysis() or {}).get("flops", 0.0))
-        return cls(max(operations, 1.0), held, "stablehlo.convolution" in lowered.as_text())
+        return cls(max(operations, 1.0), stored, "stablehlo.convolution" in lowered.as_text())
 
 
 def compiled_once(function: Callable[..., Any], operations: float = 0.0) -> Any:
-    """Return a function compiled for few or cheap runs."""
+    """Return a function compiled quickly, for few or cheap runs."""
     return jax.jit(function, compiler_options=QUICKLY if operations < CHEAP else None)
 
 
 def widened(value: Any) -> Any:
-    """Return real numbers as float64, anything else as it is."""
+    """Return real numbers as float64, anything else unchanged."""
     value = jnp.asarray(value)
     return value.astype(jnp.float64) if jnp.issubdtype(value.dtype, jnp.floating) else value
 

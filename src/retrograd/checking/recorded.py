@@ -1,6 +1,6 @@
-"""A NumPy function run with its operations recorded, and run again with one of them differentiated wrongly on purpose.
+"""A NumPy function run with its operations recorded, and rerun with one of them deliberately differentiated wrongly.
 
-An operation whose result is replaced by base + (z - base of z) has the derivative 1 in place of its own; one that is
+An operation whose result is replaced by base + (z - base of z) has the derivative 1 instead of its own; one that is
 replaced by its base has none. The differences of such a run are the gradient of a backward pass with that slip.
 """
 
@@ -19,7 +19,7 @@ MIXES = frozenset({"matmul", "vecdot", "matvec", "vecmat"})
 
 
 class Operation(NamedTuple):
-    """One operation: its name, the operation that it is a function of entry by entry (or itself), and its result."""
+    """One operation: its name, the operation of which it is an elementwise function (or itself), and its result."""
 
     name: str
     root: int
@@ -38,7 +38,7 @@ class Run:
         self.instead = instead or {}
 
     def add(self, name: str, roots: list[int], shapes: list[Any], result: Any) -> Any:
-        """Note a result, and return what the user gets."""
+        """Record a result, and return the value for the user."""
         if not isinstance(result, (np.ndarray, np.generic, float)):
             return result
         value, number = np.array(result), len(self.operations)  # a copy: in-place operations may follow
@@ -52,7 +52,7 @@ class Run:
         return made
 
     def watch(self, frame: Any, event: str, _: Any) -> None:
-        """Note the names of the user's variables when a function of theirs returns (a profiler of `sys`)."""
+        """Record the names of the user's variables when a user's function returns (a profiler for `sys`)."""
         if event == "return" and not frame.f_code.co_filename.startswith(LIBRARIES):
             for name, value in frame.f_locals.items():
                 if isinstance(value, Recorded) and value.run is self and value.node >= 0:
@@ -60,7 +60,7 @@ class Run:
 
 
 class Recorded(np.ndarray):
-    """An array that tells its run of every operation on it."""
+    """An array that reports every operation on it to its run."""
 
     run: Run | None
     node: int
@@ -86,16 +86,16 @@ class Recorded(np.ndarray):
 
 
 def _told(arrays: list[Recorded], kind: str, result: Any, name: str) -> Any:
-    run = next((each.run for each in arrays if each.run is not None), None)
+    run = next((array.run for array in arrays if array.run is not None), None)
     if run is None:
         return result
     roots, shapes = [], []
-    for each in arrays:
-        root = run.operations[each.node].root if each.node >= 0 else -1
+    for array in arrays:
+        root = run.operations[array.node].root if array.node >= 0 else -1
         if root >= 0 and run.operations[root].name in CONSTANT:
             continue
         roots.append(root)
-        shapes.append(each.shape)
+        shapes.append(array.shape)
     made = run.add(kind, roots or [-1], shapes or [()], result)
     if isinstance(made, Recorded):
         run.operations[-1] = run.operations[-1]._replace(name=name)
@@ -103,14 +103,14 @@ def _told(arrays: list[Recorded], kind: str, result: Any, name: str) -> Any:
 
 
 def leaf(value: np.ndarray, run: Run) -> Recorded:
-    """Return a parameter as the run's own."""
+    """Return a parameter as an array of this run."""
     made = np.array(value).view(Recorded)
     made.run = run
     return made
 
 
 def named(run: Run, call: Callable[[], Any]) -> Any:
-    """Make the call, and let the run note the names of the variables on the way."""
+    """Make the call, and let the run record the names of the variables meanwhile."""
     before = sys.getprofile()
     sys.setprofile(run.watch)
     try:
@@ -125,13 +125,13 @@ def _plain(value: Any) -> Any:
 
 def _deep(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
-        return type(value)(_deep(each) for each in value)
+        return type(value)(_deep(item) for item in value)
     return _plain(value)
 
 
 def _flat(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
-        for each in value:
-            yield from _flat(each)
+        for item in value:
+            yield from _flat(item)
     else:
         yield value

@@ -12,7 +12,7 @@ from retrograd.checking.result import Entry, GradientCheck, TensorCheck
 from retrograd.checking.slopes import EXACT, LIMITS, Verdict
 from retrograd.present.text import wrapped
 
-PATH = 30  # columns of a tensor's path at most
+PATH = 30  # maximum width of a tensor's path
 WORDS: tuple[Verdict, ...] = (*(word for _, word in LIMITS), "wrong")
 SHOWN_KINKS = 3
 
@@ -29,7 +29,7 @@ class CheckReport:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of the verdicts in a word; a layer that breaks its contract is wrong."""
+        """The worst verdict in a word; a layer that breaks its contract is wrong."""
         worst = max(self.checks, key=lambda check: WORDS.index(check.verdict), default=None)
         return "wrong" if self.broken or worst is None else worst.verdict
 
@@ -37,7 +37,7 @@ class CheckReport:
         return "\n".join(lines_of(self))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as plain values for JSON; infinity stands for a gradient of the wrong shape."""
+        """Return the report as plain values for JSON; infinity means a gradient of the wrong shape."""
         checks = [
             {
                 **dataclasses.asdict(check),

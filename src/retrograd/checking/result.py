@@ -1,4 +1,4 @@
-"""What a check of gradients found, and its verdict."""
+"""The result of a gradient check, and its verdict."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from retrograd.checking.slopes import Verdict, verdict_of
 
 
 class Entry(NamedTuple):
-    """One entry of a tensor: its index, what backward says, the difference, and their relative error."""
+    """One entry of a tensor: its index, backward's value, the difference, and their relative error."""
 
     at: tuple[int, ...]
     backward: float
@@ -23,10 +23,10 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class TensorCheck:
-    """One tensor: the error by norm over the entries that were tried, and the worst of them.
+    """One tensor: the error by norm over the entries tried, and the worst entry.
 
     `along` is the error along a random direction (of all entries together), `vjp` that of backward against jax.vjp.
-    `surrogate` says why differences do not apply, where a layer's backward deliberately is another derivative.
+    `surrogate` says why differences do not apply, if a layer's backward deliberately is another derivative.
     """
 
     path: str
@@ -52,7 +52,7 @@ class TensorCheck:
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """What a check found. `whole` is the whole tree along one random direction; `faults` are the wrong layers."""
+    """The result of a check. `whole` is the whole tree along one random direction; `faults` are the wrong layers."""
 
     name: str
     rows: int
@@ -60,13 +60,13 @@ class GradientCheck:
     tensors: tuple[TensorCheck, ...]
     whole: Entry | None
     faults: tuple[Fault, ...]
-    roundoff: float  # how far round-off may carry a difference; errors are relative to at least this / 1e-7
+    roundoff: float  # bound on the round-off in a difference; errors are relative to at least this / 1e-7
     seconds: float
     notes: tuple[str, ...] = ()
 
     @property
     def error(self) -> float:
-        """The largest error of any tensor; infinite where backward could not even run."""
+        """The largest error of any tensor; infinite if backward could not run."""
         whole = [self.whole.error] if self.whole and not any(t.surrogate or t.kinks for t in self.tensors) else []
         return max([*(tensor.largest for tensor in self.tensors), *whole], default=np.inf if self.faults else 0.0)
 

@@ -1,4 +1,4 @@
-"""The usual slips in a gradient that can be told from two arrays alone: the gradient as it is, and as it should be."""
+"""The usual slips that can be recognised from two arrays alone: the claimed gradient and the right one."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-SAME = 1e-6  # relative; the two come from one formula or they do not
+SAME = 1e-6  # relative; the gap between equal and different formulas is wide
 
 
 DIAGONAL = "only the diagonal of the Jacobian counts: each output depends on all inputs of its row, as in softmax"
 
 
 def close(a: np.ndarray, b: np.ndarray) -> bool:
-    """Return whether two arrays are the same but for rounding, by their norm; two of zeros are not compared."""
+    """Return whether two arrays are the same up to rounding, by their norm; arrays of zeros never match."""
     a, b = np.asarray(a), np.asarray(b)
     size = max(float(np.linalg.norm(a)), float(np.linalg.norm(b)))
     return a.shape == b.shape and size > 0 and float(np.linalg.norm(a - b)) <= SAME * size
 
 
 def of_shape(claimed: np.ndarray, right: np.ndarray) -> str:
-    """Say which sum is missing, or which axis is wrong, where the shapes differ."""
+    """Say which sum is missing, or which axis is wrong, for arrays of different shapes."""
     shapes = f"it has the shape {list(claimed.shape)}, the tensor {list(right.shape)}"
     extra = claimed.ndim - right.ndim
     if extra > 0 and close(claimed.sum(tuple(range(extra))), right):
@@ -39,14 +39,14 @@ def of_shape(claimed: np.ndarray, right: np.ndarray) -> str:
 
 
 def another_axis(claimed: np.ndarray, right: np.ndarray) -> bool:
-    """Return whether two sums of one matrix, along different axes, would have these totals: a bias summed wrongly."""
+    """Return whether these may be sums of one matrix along different axes: a bias summed wrongly."""
     vectors = max(claimed.shape, default=1) == claimed.size and max(right.shape, default=1) == right.size
     return vectors and not close(claimed.ravel(), right.ravel()) and close(claimed.sum(keepdims=True).ravel(),
                                                                          right.sum(keepdims=True).ravel())  # fmt: skip
 
 
 def sign_or_factor(claimed: np.ndarray, right: np.ndarray, counts: Mapping[int, str]) -> str:
-    """Say which number the gradient is times the right one; `counts` are lengths that a mean may have, and of what."""
+    """Name the constant factor of the gradient; `counts` maps the possible lengths of a mean to their meaning."""
     ratio = float(np.vdot(claimed, right) / max(float(np.vdot(right, right)), 1e-300))
     if not right.any() or not close(claimed, ratio * right):
         return ""
@@ -101,7 +101,7 @@ def misplaced(claimed: np.ndarray, right: np.ndarray) -> str:
 
 
 def wrong_axis(claimed: np.ndarray, right: np.ndarray) -> str:
-    """A bias summed over its own axis instead of the batch."""
+    """A bias gradient summed over its own axis instead of the batch."""
     return "it is summed over the wrong axis: only its total is right" if another_axis(claimed, right) else ""
 
 
@@ -123,7 +123,7 @@ def masked(claimed: np.ndarray, right: np.ndarray) -> str:
 
 
 def part_of(claimed: np.ndarray, right: np.ndarray, value: np.ndarray) -> str:
-    """A term proportional to the tensor itself is missing, or too many: the gradient of a penalty on it."""
+    """A term proportional to the tensor itself is missing or superfluous: the gradient of a penalty on it."""
     missing, power = right - claimed, float(np.vdot(value, value))
     share = float(np.vdot(missing, value)) / power if power else 0.0
     if value.size > 1 and abs(share) > SAME and close(missing, share * value):
@@ -133,19 +133,19 @@ def part_of(claimed: np.ndarray, right: np.ndarray, value: np.ndarray) -> str:
 
 
 def size_and_direction(claimed: np.ndarray, right: np.ndarray) -> str:
-    """Nothing is known of it but its size and direction."""
+    """No slip is recognised; only size and direction are known."""
     length = float(np.linalg.norm(claimed) / max(float(np.linalg.norm(right)), 1e-300))
     cosine = float(np.vdot(claimed, right)) / max(float(np.linalg.norm(claimed) * np.linalg.norm(right)), 1e-300)
     return f"{length:.4g} times as long as it should be, cosine {cosine:.4f}"
 
 
 def statistics_as_constants(claimed: np.ndarray, right: np.ndarray, value: np.ndarray) -> str:
-    """What is missing is a + b value along some axes, as the mean and variance over them give when they move along."""
+    """The missing term is a + b value along some axes: the contribution of the mean and variance over them."""
     missing = right - claimed
     if value.shape != right.shape or not missing.any():
         return ""
     for axes in axes_of(right.ndim):
-        if np.prod([right.shape[axis] for axis in axes]) < 4:  # two unknowns fit two or three numbers almost always
+        if np.prod([right.shape[axis] for axis in axes]) < 4:  # two unknowns almost always fit two or three numbers
             continue
         centred = value - value.mean(axes, keepdims=True)
         power = (centred * centred).sum(axes, keepdims=True)

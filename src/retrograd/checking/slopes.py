@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-STEP, SMALLER = 1e-5, (1e-6, 1e-7)  # relative to the entry; the smaller ones step past a corner
+STEP, SMALLER = 1e-5, (1e-6, 1e-7)  # relative to the entry; the smaller steps avoid a nearby corner
 BENT = 1e-4  # relative difference of the slopes on the two sides of a corner
 
 Verdict = Literal["exact", "acceptable", "suspicious", "wrong"]
@@ -14,7 +14,7 @@ EXACT, ACCEPTABLE, WRONG = (limit for limit, _ in LIMITS)
 
 
 def slope(at: Callable[[float], float], x: float, middle: float) -> float | None:
-    """Return (f(x + h) - f(x - h)) / 2h, or None where the sides differ however small h is: a corner.
+    """Return (f(x + h) - f(x - h)) / 2h, or None at a corner: the sides differ however small h is.
 
     h = 1e-5 max(1, |x|): truncation h^2 and round-off eps f / h are then both about 1e-10.
     """
@@ -34,5 +34,5 @@ def verdict_of(error: float) -> Verdict:
 
 
 def resolution(value: float) -> float:
-    """Return the size below which gradients of a function of this value cannot be told from rounding."""
+    """Return the size below which gradients of a function of this value are indistinguishable from rounding."""
     return 1e-15 * max(abs(value), 1.0) / STEP / EXACT

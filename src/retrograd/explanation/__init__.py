@@ -1,1 +1,1 @@
-"""What a configuration means, line by line."""
+"""Explanations of configurations, line by line, and the manual."""

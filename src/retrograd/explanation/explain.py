@@ -1,4 +1,4 @@
-"""A configuration read aloud: what every node and every setting of a run means, before a step has run."""
+"""A configuration explained: every node and every setting of a run, before the first step."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ from retrograd.training.run import Run
 
 @dataclass(frozen=True)
 class Explanation(RunFacts):
-    """What a run would be, in words and figures; `print(explanation)` shows it as the command line does."""
+    """A planned run in words and figures; `print(explanation)` shows it as the command line does."""
 
     def __str__(self) -> str:
         return as_text(self)
 
     def text(self, every: bool = False) -> str:
-        """Return the explanation as text; with `every` setting, not only those that matter."""
+        """Return the explanation as text; with `every` setting, or only those that matter."""
         return as_text(self, every)
 
     def html(self) -> str:
-        """Return one self-contained page."""
+        """Return a self-contained page."""
         return as_html(self)
 
     def to_json(self) -> dict[str, Any]:
@@ -72,8 +72,8 @@ def explain(
 ) -> Explanation:
     """Explain a configuration (path, object or mapping), a run (object or folder), or a data file alone.
 
-    `changes` are settings as in `training.epochs=5`; `target` is the column to predict of a data file. What the
-    diagnosis finds without training stands beside the line that it concerns, and so do further `findings`. A step is
+    `changes` are settings as in `training.epochs=5`; `target` is the column of a data file to predict. What the
+    diagnosis finds without training appears beside the line that it concerns, as do further `findings`. A step is
     compiled and timed unless `measure` is false.
 
         print(rg.explain("examples/xor.yaml"))
@@ -105,7 +105,7 @@ def explain(
 
 
 def _first_outputs(prepared: Prepared, variables: Variables, batch: Batch) -> tuple[dict[str, Any], float]:
-    """Return every node's output for a batch at the first weights, and the loss."""
+    """Return every node's output for a batch with the first weights, and the loss."""
     ctx = Context(True, jax.random.key(prepared.config.training.seed))
 
     def run(params: Any, batch: Batch) -> tuple[dict[str, Any], jax.Array]:
@@ -120,7 +120,7 @@ def _first_outputs(prepared: Prepared, variables: Variables, batch: Batch) -> tu
 def _opened(
     what: Any, dataset: Dataset | None, target: str | None, changes: Sequence[str]
 ) -> tuple[Prepared, RunConfig, Document | None, dict[str, str]]:
-    """Return the run, its configuration as given, the document that this came from, and reasons for what was chosen."""
+    """Return the run, its configuration as written, its document, and the reasons for chosen settings."""
     path = Path(what) if isinstance(what, (str, Path)) else None
     if path is not None and (is_pattern(path) or (path.is_dir() and not (path / CONFIG).exists())):
         return _of_table(path, target, changes)
@@ -128,13 +128,13 @@ def _opened(
         return _of_file(path, dataset, changes) if is_configuration(path) else _of_table(path, target, changes)
     if isinstance(what, Run) or (path is not None and path.is_dir()):
         config = (what.folder if isinstance(what, Run) else Path(what)) / CONFIG
-        if changes:  # no longer that run
+        if changes:  # no longer the same run
             return _of_file(config, what.dataset if isinstance(what, Run) else dataset, changes)
         prepared = open_source(what, dataset).prepared
         return prepared, prepared.config, read_document(config), {}
     prepared = open_source(what, dataset, changes).prepared
-    given = what if isinstance(what, RunConfig) else parse(RunConfig, what)
-    return prepared, given, None, {}
+    written = what if isinstance(what, RunConfig) else parse(RunConfig, what)
+    return prepared, written, None, {}
 
 
 def _of_file(

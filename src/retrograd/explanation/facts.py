@@ -1,4 +1,4 @@
-"""All that is known of a run before a step has run, for whoever shows it."""
+"""The facts about a run before its first step, for text, page and JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from retrograd.explanation.totals import Totals
 
 @dataclass(frozen=True)
 class LossFacts:
-    """One objective: its loss, what it compares, its weight in the total, and the loss's equations."""
+    """One objective: its loss, the columns it compares, its weight in the total, and the loss's equations."""
 
     name: str
     kind: str
@@ -26,7 +26,7 @@ class LossFacts:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """A run in figures and words: its rows, nodes, losses, update, settings, totals, and what looks risky."""
+    """A run in figures and words: its rows, nodes, losses, update, settings, totals, and risks."""
 
     name: str
     task: str
@@ -41,11 +41,11 @@ class RunFacts:
     sharing: tuple[Sharing, ...] = ()
 
     def at(self, node: str = "", setting: str = "") -> tuple[Risk, ...]:
-        """Return what looks risky about a node or a setting."""
+        """Return the risks of a node or a setting."""
         return tuple(risk for risk in self.risks if (risk.node, risk.setting) == (node, setting))
 
     def risks_by_place(self) -> dict[str, list[Risk]]:
-        """Return what looks risky beside a line, by its path, the gravest first; harmless notes are left out."""
+        """Return the risks beside each line, by its path, the gravest first; harmless notes are omitted."""
         places: dict[str, list[Risk]] = {}
         for risk in self.risks:
             if risk.place and not risk.is_note:
@@ -53,5 +53,5 @@ class RunFacts:
         return places
 
     def matters(self, fact: SettingFacts) -> bool:
-        """Return whether a setting was given or chosen, has a default that does something, or has a finding."""
+        """Return whether a setting was set or chosen, has a default with an effect, or has a finding."""
         return fact.matters or bool(self.at(setting=fact.path))

@@ -1,4 +1,4 @@
-"""The receptive field: how much of the input one place of an output can see."""
+"""The receptive field: how much of the input one position of an output can see."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ WHOLE: tuple[int, ...] = ()  # all of the input
 
 
 class Field(NamedTuple):
-    """Places of the input along each axis that one place of the output sees, and how far its neighbour's lie apart."""
+    """Positions of the input along each axis that one position of the output sees, and the step to the next field."""
 
     extent: tuple[int, ...]
     apart: tuple[float, ...]
 
 
 def first_field(shape: Sequence[int]) -> Field | None:
-    """Return the field of an input [batch, places..., channels]: itself. None where there are no places."""
+    """Return the field of an input [batch, positions..., channels]: itself; None if it has no positions."""
     axes = len(shape) - 2
     return Field((1,) * axes, (1.0,) * axes) if axes > 0 else None
 
@@ -49,7 +49,7 @@ def field_behind(layer: Layer, inputs: Sequence[Field | None], before: Any, afte
     steps = window_of(layer, axes)
     if steps is None:
         return Field(extent, apart) if tuple(before[1:-1]) == tuple(after[1:-1]) else None
-    if isinstance(layer, (ConvolutionTranspose, Upsample)):  # one output place sees about kernel / stride places
+    if isinstance(layer, (ConvolutionTranspose, Upsample)):  # one output position sees about kernel / stride positions
         places = [-(-k // s) for k, s in steps]
         return Field(tuple(e + int((p - 1) * a) for e, p, a in zip(extent, places, apart, strict=True)),
                      tuple(a / s for a, (_, s) in zip(apart, steps, strict=True)))  # fmt: skip
@@ -58,7 +58,7 @@ def field_behind(layer: Layer, inputs: Sequence[Field | None], before: Any, afte
 
 
 def window_of(layer: Layer, axes: int) -> list[tuple[int, int]] | None:
-    """Return how far a window reaches and how far it steps, along each axis; None for layers without windows."""
+    """Return a window's extent and stride along each axis; None for layers without windows."""
     if isinstance(layer, Upsample):
         return [(factor, factor) for factor in each_axis(layer.factor, axes, "factor")]
     if isinstance(layer, (Convolution, ConvolutionTranspose)):

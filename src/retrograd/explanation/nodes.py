@@ -25,11 +25,11 @@ from retrograd.training.prepare import Prepared, nbytes
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """One node. Work is in multiply-adds an example, memory in bytes a batch; scales are root mean squares."""
+    """One node. Work is in multiply-adds per example, memory in bytes per batch; scales are root mean squares."""
 
     path: str
     kind: str
-    entry: int | None  # of the configuration's `network`, from 0
+    entry: int | None  # index in the configuration's `network`, from 0
     settings: str
     inputs: tuple[str, ...]
     shape: str
@@ -46,14 +46,14 @@ class NodeFacts:
     backward: tuple[str, ...]
     derivation: str
     frozen: bool
-    frozen_parameters: tuple[str, ...]  # of a node that is not frozen as a whole
+    frozen_parameters: tuple[str, ...]  # of a node that is not entirely frozen
     trained: int  # parameters
     predicted_scale: float | None
     measured_scale: float | None
 
 
 class Inspector:
-    """Looks at each node of a prepared run, with its first variables and the outputs of one batch."""
+    """Examines each node of a prepared run, with its first variables and the outputs of one batch."""
 
     def __init__(self, prepared: Prepared, variables: Variables, batch: Mapping[str, Any], outputs: Any) -> None:
         self.prepared, self.variables, self.outputs = prepared, variables, {**batch, **outputs}
@@ -65,7 +65,7 @@ class Inspector:
         self.scales: dict[str, float | None] = {name: rms(column) for name, column in batch.items()}
 
     def node(self, node: Node) -> NodeFacts:
-        """Return the facts of one node; those before it were looked at."""
+        """Return the facts of one node; earlier nodes have been examined."""
         network, layer = self.prepared.network, node.layer
         params = self.variables.params.get(node.name, {})
         y = self.outputs[node.name]
@@ -101,7 +101,7 @@ class Inspector:
         )
 
     def _work(self, node: Node) -> tuple[int, int, int]:
-        """Return bytes of the tape, and multiply-adds of forward and backward for one example."""
+        """Return the bytes of the tape, and the multiply-adds of forward and backward for one example."""
         params = own_params(self.variables.params, node)
         state = self.variables.state.get(node.name, {})
         ctx = Context(True, jax.random.key(0), node.name)
@@ -115,7 +115,7 @@ class Inspector:
             step = run_layer(node.layer, params, state, ctx, inputs)
             return step.y, adjoint(node.layer, params, step.tape, dy)
 
-        with kernels(False):  # native ones do not tell what they do
+        with kernels(False):  # the work inside native kernels is not visible
             y, tape = jax.eval_shape(run, params, inputs)
             forward = multiply_adds(lambda p, i: node.layer.forward(p, state, ctx, *i).y, params, inputs)
             together = multiply_adds(both, params, inputs, y)
@@ -137,7 +137,7 @@ class Inspector:
 
 
 def arithmetic(params: Mapping[str, Any]) -> str:
-    """Return how the number of parameters comes about: `64*32 + 32 = 2,080`, the largest first."""
+    """Return the number of parameters as a sum: `64*32 + 32 = 2,080`, the largest first."""
     parts = ["*".join(str(n) for n in value.shape) or "1" for value in sorted(params.values(), key=lambda v: -v.size)]
     total = f"{sum(value.size for value in params.values()):,}"
     text = " + ".join(parts)
@@ -150,7 +150,7 @@ def told(layer: Layer) -> str:
 
 
 def shape_of(y: Any) -> str:
-    """Return `batch x 8 x 3` for an output; of several, each with its name."""
+    """Return `batch x 8 x 3` for an output; several outputs have their names before them."""
     if isinstance(y, dict):
         return ", ".join(f"{part} {shape_of(value)}" for part, value in y.items())
     return " x ".join(["batch", *map(str, y.shape[1:])])

@@ -32,9 +32,9 @@ def _heading(made: RunFacts) -> Iterator[Markup]:
     yield from (element("p", text, class_="facts") for text in (f"{made.task}; rows: {rows}", *made.notes))
     figures = [
         ("parameters", f"{t.parameters:,}"),
-        ("multiply-adds an example", f"{count(t.forward_work)} forward, {count(t.backward_work)} backward"),
+        ("multiply-adds per example", f"{count(t.forward_work)} forward, {count(t.backward_work)} backward"),
         ("memory", memory_words(t)),
-        ("steps an epoch", f"{t.steps_per_epoch:,} of {t.batch_size:,} rows"),
+        ("steps per epoch", f"{t.steps_per_epoch:,} of {t.batch_size:,} rows"),
         *([("time (measured)", time_words(t))] if t.seconds_per_step is not None else []),
     ]
     cells = (element("div", element("dt", label), element("dd", text)) for label, text in figures)
@@ -56,12 +56,12 @@ def _link(risks: list[Risk]) -> Markup:
 
 
 def _anchor(node: str, setting: str) -> str:
-    """Return the name of a line within the page."""
+    """Return the identifier of a line within the page."""
     return quote(f"node-{node}" if node else f"setting-{setting}")
 
 
 def _boxes(risks: Iterable[Risk]) -> Iterator[Markup]:
-    """Yield findings in full, as they stand beside their line."""
+    """Yield findings in full, for display beside their line."""
     for risk in risks:
         lines = (element("span", text) for text in risk.words())
         yield element("div", element("b", risk.finding.severity), " ", *lines, class_=_mark([risk]) or "note")
@@ -76,7 +76,7 @@ def _network(made: RunFacts) -> Iterator[Markup]:
     head = element("tr", *(element("th", text) for text in HEADS))
     body = (element("tr", *map(_cell, _cells(node)), class_=_mark(made.at(node=node.path))) for node in made.nodes)
     yield element("div", element("table", element("thead", head), element("tbody", *body)), class_="scroll")
-    words = "Work in multiply-adds an example; tape of a batch; scale: root mean square at the start."
+    words = "Work in multiply-adds per example; tape per batch; scale: root mean square at the start."
     yield element("p", words, class_="facts")
     for node in made.nodes:
         risks = made.at(node=node.path)
@@ -106,7 +106,7 @@ def _settings(made: RunFacts) -> Iterator[Markup]:
     yield element("h2", "Settings")
     yield element("div", *(_setting(made, fact) for fact in made.settings if made.matters(fact)), class_="settings")
     defaults = [fact for fact in made.settings if not made.matters(fact)]
-    title = element("summary", f"{len(defaults)} more settings, at their defaults")
+    title = element("summary", f"{len(defaults)} more settings at their defaults")
     inner = element("div", *(_setting(made, fact) for fact in defaults), class_="settings")
     yield element("details", title, inner)
 

@@ -1,4 +1,4 @@
-"""How large signals are before the first step: predicted from the initialiser, layer by layer."""
+"""The scale of signals before the first step, predicted from the initialiser layer by layer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ POINTS = 64  # of the quadrature
 
 @singledispatch
 def predicted(layer: Layer, params: Params, inputs: Sequence[float]) -> float | None:
-    """Return the root mean square of the output for inputs of these; None where no rule is known."""
+    """Return the root mean square of the output for inputs with these; None if no rule is known."""
     return None
 
 
@@ -37,7 +37,7 @@ def _weighted(layer: Layer, params: Params, inputs: Sequence[float]) -> float | 
 
 @predicted.register(Activation)
 def _bent(layer: Activation, params: Params, inputs: Sequence[float]) -> float | None:
-    """E[f(z)²] for a Gaussian z, by quadrature; layers that look at more than one element are left out."""
+    """E[f(z)²] for a Gaussian z, by quadrature; not for layers that read more than one element."""
     if params or not layer.by_element:
         return None
     points, weights = np.polynomial.hermite_e.hermegauss(POINTS)
@@ -48,19 +48,19 @@ def _bent(layer: Activation, params: Params, inputs: Sequence[float]) -> float |
 
 @predicted.register(Normalisation)
 def _normalised(layer: Normalisation, params: Params, inputs: Sequence[float]) -> float | None:
-    """Every value is divided by the deviation: rms(y) is that of the scale."""
+    """Every value is divided by the deviation: rms(y) is the rms of the scale parameter."""
     return float(np.sqrt(np.mean(np.square(params["scale"])))) if "scale" in params else 1.0
 
 
 @predicted.register(Add)
 def _summed(layer: Add, params: Params, inputs: Sequence[float]) -> float | None:
-    """Independent signals add their squares."""
-    return math.sqrt(sum(each**2 for each in inputs))
+    """Independent signals: their mean squares add up."""
+    return math.sqrt(sum(rms**2 for rms in inputs))
 
 
 @predicted.register(Dropout)
 def _dropped(layer: Dropout, params: Params, inputs: Sequence[float]) -> float | None:
-    """What is kept is divided by the share that is kept."""
+    """Kept values are divided by the share that is kept."""
     return inputs[0] / math.sqrt(1 - layer.rate) if type(layer) is Dropout and layer.rate < 1 else None
 
 
@@ -74,7 +74,7 @@ def _kept(layer: Layer, params: Params, inputs: Sequence[float]) -> float | None
 
 @predicted.register(LearnedPositions)
 def _positioned(layer: LearnedPositions, params: Params, inputs: Sequence[float]) -> float | None:
-    """Positions are added to what they stand for."""
+    """Positions are added to the signal."""
     return math.sqrt(inputs[0] ** 2 + float(np.mean(np.square(params["weight"]))))
 
 

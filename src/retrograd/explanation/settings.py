@@ -1,4 +1,4 @@
-"""Every setting of a configuration in words, with its value and where that came from."""
+"""Every setting of a configuration in words, with its value and the value's origin."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NEUTRAL = ("none", "false", "0", "0.0", "1", "1.0")  # values that change nothin
 
 @dataclass(frozen=True)
 class SettingFacts:
-    """One setting: its path, value, origin (`line 12`, `default`, `from the data`...), and what it does, in words."""
+    """One setting: its path, value, origin (`line 12`, `default`, `from the data`...), and its effect in words."""
 
     path: str
     value: str
@@ -30,18 +30,18 @@ class SettingFacts:
     more: str
     less: str
     why: str
-    home: str  # the class and field whose words these are
+    home: str  # the class and field that the words describe
 
     @property
     def is_default(self) -> bool:
-        """Whether nobody gave or chose the value."""
+        """Whether the value is a default, neither set nor chosen."""
         return self.origin == "default"
 
     @property
     def matters(self) -> bool:
-        """Whether the value was given or chosen, or is a default that one may want to change.
+        """Whether the value was set or chosen, or is a default worth changing.
 
-        What was guessed about the data stands in the notes at the top.
+        Guesses about the data are in the notes at the top.
         """
         if self.value == IN_DETAIL:
             return False
@@ -50,21 +50,21 @@ class SettingFacts:
 
 
 class Reader:
-    """Walks a filled configuration beside the document that it came from, and the same before it was filled."""
+    """Walks a filled configuration beside its document and the configuration before it was filled."""
 
     def __init__(
-        self, filled: RunConfig, given: RunConfig, document: Document | None, reasons: Mapping[str, str] | None = None
+        self, filled: RunConfig, written: RunConfig, document: Document | None, reasons: Mapping[str, str] | None = None
     ) -> None:
-        self.filled, self.given, self.document, self.reasons = filled, given, document, dict(reasons or {})
+        self.filled, self.given, self.document, self.reasons = filled, written, document, dict(reasons or {})
 
     def settings(self) -> Iterator[SettingFacts]:
         """Yield every setting, in the order of the configuration."""
         yield from self._of(self.filled, self.given, "")
 
-    def _of(self, settings: Settings, given: Any, path: str) -> Iterator[SettingFacts]:
+    def _of(self, settings: Settings, written: Any, path: str) -> Iterator[SettingFacts]:
         for i, field in enumerate(fields(type(settings))):
             inner = f"{path}.{field.name}" if path else field.name
-            value, before = getattr(settings, field.name), getattr(given, field.name, MISSING)
+            value, before = getattr(settings, field.name), getattr(written, field.name, MISSING)
             words = field.words
             default = field.default is not MISSING and before == field.default
             origin = self._origin(inner, path if i == 0 else "", default)
@@ -77,42 +77,42 @@ class Reader:
             yield self._fact(inner, value, origin, words, home)
             yield from self._inside(value, before, inner, field.annotation)
 
-    def _inside(self, value: Any, given: Any, path: str, annotation: Any) -> Iterator[SettingFacts]:
-        """Yield the settings that a value holds: of settings, of what a registry names, of entries."""
+    def _inside(self, value: Any, written: Any, path: str, annotation: Any) -> Iterator[SettingFacts]:
+        """Yield the settings inside a value: nested settings, a registry's entry, or a list of entries."""
         if isinstance(value, Settings):
             marks = unwrap(annotation)[1]
             named = any(isinstance(mark, Registered) for mark in marks)
             if not (named and value.plain_form):
-                yield from self._of(value, given, f"{path}.{name_of(value)}" if named else path)
+                yield from self._of(value, written, f"{path}.{name_of(value)}" if named else path)
         elif isinstance(value, tuple):
-            olds = given if isinstance(given, tuple) and len(given) == len(value) else (MISSING,) * len(value)
-            for i, (each, old) in enumerate(zip(value, olds, strict=True)):
-                yield from self._entry(each, old, f"{path}.{i}")
+            olds = written if isinstance(written, tuple) and len(written) == len(value) else (MISSING,) * len(value)
+            for i, (item, old) in enumerate(zip(value, olds, strict=True)):
+                yield from self._entry(item, old, f"{path}.{i}")
 
-    def _entry(self, each: Any, old: Any, path: str) -> Iterator[SettingFacts]:
-        if isinstance(each, Entry):
+    def _entry(self, entry: Any, old: Any, path: str) -> Iterator[SettingFacts]:
+        if isinstance(entry, Entry):
             for key, words in COMMON.items():
-                if getattr(each, key):
-                    held = dict(each.share) if key == "share" else getattr(each, key)
-                    yield self._fact(f"{path}.{key}", held, self._origin(f"{path}.{key}", "", False), words,
+                if getattr(entry, key):
+                    value = dict(entry.share) if key == "share" else getattr(entry, key)
+                    yield self._fact(f"{path}.{key}", value, self._origin(f"{path}.{key}", "", False), words,
                                      f"entry.{key}")  # fmt: skip
-            yield from self._of(each.layer, getattr(old, "layer", MISSING), f"{path}.{name_of(each.layer)}")
-        elif isinstance(each, Settings):
-            yield from self._of(each, old, f"{path}.{name_of(each)}")
-        elif isinstance(each, tuple) and len(each) == 2 and isinstance(each[1], Settings):  # a loss of an output
-            yield from self._of(each[1], old[1] if isinstance(old, tuple) else MISSING,
-                                f"{path.rpartition('.')[0]}.{each[0]}")  # fmt: skip
-        elif isinstance(each, tuple):  # a path of branches
-            yield from self._inside(each, old, path, None)
+            yield from self._of(entry.layer, getattr(old, "layer", MISSING), f"{path}.{name_of(entry.layer)}")
+        elif isinstance(entry, Settings):
+            yield from self._of(entry, old, f"{path}.{name_of(entry)}")
+        elif isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[1], Settings):  # a loss of an output
+            yield from self._of(entry[1], old[1] if isinstance(old, tuple) else MISSING,
+                                f"{path.rpartition('.')[0]}.{entry[0]}")  # fmt: skip
+        elif isinstance(entry, tuple):  # a path of branches
+            yield from self._inside(entry, old, path, None)
 
     def _origin(self, path: str, shorthand: str, default: bool) -> str:
-        """Return where a value came from; `shorthand` is the path above, where the first field may stand alone."""
+        """Return the origin of a value; `shorthand` is the path above, if a plain value may stand there."""
         document = self.document
         if document is None:
             return "default" if default else "given"
         for place in (path, shorthand):
             if place and _alone(document.values, place, place == shorthand != path):
-                if any(f"{place}.".startswith(f"{each}.") for each in document.changed):
+                if any(f"{place}.".startswith(f"{changed}.") for changed in document.changed):
                     return "given by --set"
                 line = document.lines.get(place) or document.lines.get(shorthand)
                 return f"line {line}" if line else "given"
@@ -128,14 +128,14 @@ class Reader:
 
 
 def _alone(values: Any, path: str, scalar: bool) -> bool:
-    """Return whether a document holds this path (and, as shorthand, something else than a mapping of settings)."""
+    """Return whether a document has this path (with `shorthand`: with a value other than a mapping of settings)."""
     *_, last = keys = path.split(".")
     for key in keys:
         if isinstance(values, list) and key.isdigit() and int(key) < len(values):
             values = values[int(key)]
         elif isinstance(values, Mapping) and key in values:
             values = values[key]
-        elif isinstance(values, str) and values == key == last:  # `optimizer: adam` stands for optimizer.adam
+        elif isinstance(values, str) and values == key == last:  # `optimizer: adam` means optimizer.adam
             return not scalar
         else:
             return False
@@ -143,18 +143,18 @@ def _alone(values: Any, path: str, scalar: bool) -> bool:
 
 
 def reason(label: str, why: str) -> str:
-    """Return why a value is what it is: `default: as in PyTorch`, or `default 0: none` where the value comes first."""
+    """Return the reason for a value: `default: as in PyTorch`, or `default 0: none` if the value is shown elsewhere."""
     value, colon, _ = why.partition(": ")
     return f"{label} {why}" if colon and " " not in value else f"{label}: {why}"
 
 
-def name_of(held: Any) -> str:
-    """Return the name under which settings are registered."""
-    return str(getattr(type(held), "registered_name", type(held).__name__))
+def name_of(settings: Any) -> str:
+    """Return the registered name of settings."""
+    return str(getattr(type(settings), "registered_name", type(settings).__name__))
 
 
 def in_short(value: Any) -> str:
-    """Return a value for one line: of settings their name, of entries how many there are."""
+    """Return a value for one line: the name of settings, the number of entries."""
     if value is None:
         return "none"
     if isinstance(value, bool):

@@ -15,13 +15,13 @@ from retrograd.present.text import wrapped
 
 
 def as_text(made: RunFacts, every: bool = False) -> str:
-    """Return all parts, one below the other; `every` setting, or those that matter."""
+    """Return all parts, one below the other, with `every` setting or only those that matter."""
     parts = (heading(made), risks(made), network(made), settings(made, every), totals(made))
     return "\n".join(line for part in parts for line in part)
 
 
 def heading(made: RunFacts) -> Iterator[str]:
-    """Yield what is to be learnt from what."""
+    """Yield the task, the data and the columns."""
     rows = ", ".join(f"{count:,} {part}" for part, count in made.rows.items())
     yield from wrapped(f"{made.name}: {made.task}; rows: {rows}")
     for note in made.notes:
@@ -30,7 +30,7 @@ def heading(made: RunFacts) -> Iterator[str]:
 
 
 def risks(made: RunFacts) -> Iterator[str]:
-    """Yield what looks risky, before a step has run: in full only what stands beside no line below."""
+    """Yield the risks; those that concern no line below are shown in full."""
     places, elsewhere = made.risks_by_place(), made.at()
     if places:
         yield "LOOKS RISKY  (the reason is beside each line)"
@@ -42,7 +42,7 @@ def risks(made: RunFacts) -> Iterator[str]:
 
 
 def mark(risky: Iterable[Risk]) -> str:
-    """Return what stands before a line with findings that are more than notes."""
+    """Return the mark before a line with findings graver than notes."""
     return "! " if any(not risk.is_note for risk in risky) else ""
 
 
@@ -54,9 +54,9 @@ def told(risky: Iterable[Risk], indent: str = "  ") -> Iterator[str]:
 
 
 def network(made: RunFacts) -> Iterator[str]:
-    """Yield a paragraph for each node, and for each loss; equations once for each kind."""
+    """Yield a paragraph for each node and each loss; equations appear once for each kind."""
     seen: set[str] = set()
-    yield "NETWORK  (work in multiply-adds an example, memory for one batch)"
+    yield "NETWORK  (work in multiply-adds per example, memory per batch)"
     for node in made.nodes:
         risky = made.at(node=node.path)
         settings = f", {node.settings}" if node.settings else ""
@@ -80,7 +80,7 @@ def network(made: RunFacts) -> Iterator[str]:
 
 
 def node_rows(node: Any) -> Iterator[tuple[str, str]]:
-    """Yield label and text of what there is to say of one node."""
+    """Yield the labels and texts about one node."""
     yield "output", node.shape
     if node.parameters:
         yield "parameters", node.arithmetic
@@ -107,7 +107,7 @@ def equations(facts: Any) -> Iterator[str]:
 
 
 def settings(made: RunFacts, every: bool) -> Iterator[str]:
-    """Yield the settings; the words of one stand where it appears first."""
+    """Yield the settings; the words for a setting follow its first appearance."""
     seen: set[str] = set()
     shown = [fact for fact in made.settings if every or made.matters(fact)]
     yield "SETTINGS"
@@ -121,7 +121,7 @@ def settings(made: RunFacts, every: bool) -> Iterator[str]:
         for line in setting_lines(fact):
             yield from wrapped(line, "    ")
     if len(shown) < len(made.settings):
-        yield f"{len(made.settings) - len(shown)} more settings are at their defaults; --all shows them"
+        yield f"{len(made.settings) - len(shown)} more settings have their defaults; --all shows them"
     yield ""
 
 
@@ -137,14 +137,14 @@ def setting_lines(fact: Any) -> Iterator[str]:
 
 
 def totals(made: RunFacts) -> Iterator[str]:
-    """Yield the sums."""
+    """Yield the totals."""
     t = made.totals
     frozen = f", {t.parameters - t.trained:,} of them frozen" if t.trained < t.parameters else ""
     yield "TOTALS"
     rows = [("parameters", f"{t.parameters:,}{frozen}")]
-    work = f"{count(t.forward_work)} forward, {count(t.backward_work)} backward, an example"
+    work = f"{count(t.forward_work)} forward, {count(t.backward_work)} backward, per example"
     rows += [("work", f"{work} (multiply-adds)")]
-    rows += [("memory", memory_words(t)), ("step", f"{t.batch_size:,} rows, {t.steps_per_epoch:,} steps an epoch")]
+    rows += [("memory", memory_words(t)), ("step", f"{t.batch_size:,} rows, {t.steps_per_epoch:,} steps per epoch")]
     if t.seconds_per_step is not None:
         rows += [("time", f"{time_words(t)} (measured)")]
     rows += [(f"{s.devices} devices", sharing_words(s)) for s in made.sharing]
@@ -160,15 +160,15 @@ def sharing_words(s: Sharing) -> str:
 
 
 def time_words(t: Totals) -> str:
-    """Return how long a step, an epoch and the run take."""
+    """Return the time of a step, an epoch and the run."""
     step, epoch = t.seconds_per_step or 0.0, t.seconds_per_epoch or 0.0
     many = f", {t.together} in one dispatch" if t.together > 1 else ""
-    run = f"{t.epochs:,} epochs at most {duration(t.epochs * epoch)}, validation not counted"
-    return f"{duration(step)} a step{many}, {duration(epoch)} an epoch, {run}"
+    run = f"{t.epochs:,} epochs take at most {duration(t.epochs * epoch)}, without validation"
+    return f"{duration(step)} per step{many}, {duration(epoch)} per epoch, {run}"
 
 
 def memory_words(t: Totals) -> str:
-    """Return what a step holds beside what there is."""
+    """Return the memory of a step and the memory available."""
     working = f"working memory {size(t.temporary_bytes)}" if t.temporary_bytes is not None else (
         f"tapes {size(t.tape_bytes)}, outputs and deltas {size(2 * t.output_bytes)}"
     )  # fmt: skip

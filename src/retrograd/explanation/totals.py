@@ -1,4 +1,4 @@
-"""The whole run in figures: parameters, memory of a step beside the machine's, and the time of an epoch, measured."""
+"""The whole run in figures: parameters, memory of a step and of the machine, and the measured time of an epoch."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ MEASURED = 5  # dispatches; the median counts
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over the nodes, in bytes, multiply-adds and seconds. `step_bytes` is what a step holds at once, at most.
+    """Sums over the nodes, in bytes, multiply-adds and seconds. `step_bytes` is the peak memory of a step.
 
-    `temporary_bytes` is what the compiled step allocates beside its arguments, told by the compiler.
+    `temporary_bytes` is what the compiled step allocates beside its arguments, as the compiler reports it.
     """
 
     parameters: int
@@ -50,7 +50,7 @@ class Totals:
 
     @property
     def seconds_per_epoch(self) -> float | None:
-        """How long an epoch's steps take; measuring the validation part comes on top."""
+        """The time of an epoch's steps, without scoring the validation part."""
         return None if self.seconds_per_step is None else self.seconds_per_step * self.steps_per_epoch
 
 
@@ -86,7 +86,7 @@ def totals_of(
 
 
 def _measured(prepared: Prepared, variables: Variables) -> tuple[float, int | None, int]:
-    """Return the seconds of one step as training runs it, the compiled step's temporary bytes, and steps a dispatch."""
+    """Return the seconds of one training step, the compiled step's temporary bytes, and the steps per dispatch."""
     training = prepared.config.training
     columns: Mapping[str, Any] = prepared.dataset.train
     with computing_in(training.precision), kernels(training.native_kernels):

@@ -1,4 +1,4 @@
-"""How many multiply-adds a traced function takes."""
+"""The multiply-adds of a traced function."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import jax
 
 from retrograd.native.library import kernels
 
-PRODUCTS = ("mul", "div", "integer_pow", "square")  # elementwise: one operation an element
+PRODUCTS = ("mul", "div", "integer_pow", "square")  # elementwise: one operation per element
 
 
 def multiply_adds(function: Callable[..., Any], *arguments: Any) -> int:
-    """Return the multiply-adds of a function of arrays or specs: a product with the sum that it goes into counts one.
+    """Return the multiply-adds of a function of arrays or specs: a product and the sum it enters count as one.
 
-    Products of matrices and convolutions count as they are written; so do products of single elements. Sums alone,
+    Matrix products, convolutions and elementwise products count. Sums alone,
     comparisons and functions such as exp do not count. Nothing is computed.
     """
-    with kernels(False):  # a kernel's call would not show what it does
+    with kernels(False):  # the call of a native kernel would hide its work
         return _count(jax.make_jaxpr(function)(*arguments).jaxpr)
 
 
@@ -60,10 +60,10 @@ def _convolution(equation: Any) -> int:
 
 
 def _inner(params: Any) -> Iterator[Any]:
-    """Yield the programs that an operation holds (a call, a loop)."""
+    """Yield the programs inside an operation (a call, a loop)."""
     for value in params.values():
-        for each in value if isinstance(value, (tuple, list)) else (value,):
-            if hasattr(each, "eqns"):
-                yield each
-            elif hasattr(each, "jaxpr") and hasattr(each.jaxpr, "eqns"):
-                yield each.jaxpr
+        for item in value if isinstance(value, (tuple, list)) else (value,):
+            if hasattr(item, "eqns"):
+                yield item
+            elif hasattr(item, "jaxpr") and hasattr(item.jaxpr, "eqns"):
+                yield item.jaxpr

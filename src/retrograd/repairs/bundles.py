@@ -1,4 +1,4 @@
-"""Bundles of remedies worth trying, the likeliest first: faults come together, single changes often show nothing."""
+"""Bundles of remedies worth trying, the likeliest first: faults occur together, so one change often has no effect."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ OVERFIT = ("early_stopping", "weight_decay", "add_dropout", "augment_images", "m
 
 
 def consistent(names: Iterable[str]) -> tuple[str, ...]:
-    """Return remedies without repetition, and of those that change the learning rate only the first."""
+    """Return remedies without repetition, and only the first of those that change the learning rate."""
     once = list(dict.fromkeys(names))
     spare = [name for name in once if name in RATES][1:]
     return tuple(name for name in once if name not in spare)
 
 
 def bundles(diagnosis: Diagnosis) -> Iterator[tuple[str, ...]]:
-    """Yield bundles: what an experiment has shown, what findings name, what makes a program sound, larger changes."""
+    """Yield bundles: remedies proved by experiments, remedies named by findings, sound defaults, larger changes."""
     causes = diagnosis.causes
     named = [finding for finding in causes if finding.remedies and not is_effect(finding)] or causes
     first = consistent(finding.remedies[0] for finding in named if finding.remedies)

@@ -1,4 +1,4 @@
-"""A repair as a change of the user's own file: comments kept, as few lines touched as can be."""
+"""A repair as a change of the user's file: comments are preserved, and as few lines change as possible."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from retrograd.network.layer import layers
 from retrograd.training.config.config import RunConfig
 from retrograd.update.optimizer import optimizers
 
-NESTED = ("training", "data", "data.split")  # sections whose settings are changed one by one; others as a whole
+NESTED = ("training", "data", "data.split")  # their settings change one by one; other sections change as a whole
 
 
 class Edit(NamedTuple):
@@ -26,7 +26,7 @@ class Edit(NamedTuple):
 
 
 def changes(before: RunConfig, after: RunConfig) -> list[Edit]:
-    """Return what differs between two configurations, the network apart."""
+    """Return the differences between two configurations outside the network."""
     return list(_compare(_plain(before), _plain(after), ()))
 
 
@@ -42,10 +42,10 @@ def _compare(old: Mapping[str, Any], new: Mapping[str, Any], path: tuple[str, ..
 
 
 def patched(text: str, before: RunConfig, after: RunConfig) -> str:
-    """Return a configuration's YAML text with the changes made to it, its comments and order kept."""
+    """Return a configuration's YAML text with the changes applied; comments and order are preserved."""
     yaml = YAML()
     yaml.preserve_quotes = True
-    yaml.width = 100  # longer lines are folded, which a diff would show as changes
+    yaml.width = 100  # folded lines would appear as changes in a diff
     yaml.indent(mapping=2, sequence=4, offset=2)
     document = yaml.load(text)
     for edit in changes(before, after):
@@ -69,14 +69,14 @@ def difference(old: str, new: str, name: str) -> str:
 
 
 def _plain(config: RunConfig) -> dict[str, Any]:
-    """Return what differs from the defaults, as plain types in the shortest form."""
+    """Return the settings that differ from the defaults, as plain values in the shortest form."""
     plain: dict[str, Any] = dump(config, filled=False)
     plain["network"] = [_short(entry) for entry in plain["network"]]
     return {key: _short(value) if key == "optimizer" else value for key, value in plain.items()}
 
 
 def _short(entry: Any) -> Any:
-    """Return `{dense: 3}` for `{dense: {units: 3}}`: the value alone fills the first field."""
+    """Return `{dense: 3}` for `{dense: {units: 3}}`: a value alone sets the first field."""
     if not isinstance(entry, Mapping):
         return entry
     short = dict(entry)
@@ -96,8 +96,8 @@ def _set(document: Any, edit: Edit, yaml: YAML) -> None:
     *sections, last = edit.path
     for name in sections:
         if not isinstance(document.get(name), Mapping):
-            held = document.get(name)
-            document[name] = yaml.map() if held is None else _styled({"builtin": held}, yaml)
+            present = document.get(name)
+            document[name] = yaml.map() if present is None else _styled({"builtin": present}, yaml)
         document = document[name]
     if edit.value is None:
         document.pop(last, None)
@@ -106,7 +106,7 @@ def _set(document: Any, edit: Edit, yaml: YAML) -> None:
 
 
 def _entry(entry: Any, yaml: YAML) -> Any:
-    """Return an entry as people write it: `- dense: 1`, not `- {dense: 1}`."""
+    """Return an entry in block style: `- dense: 1`, not `- {dense: 1}`."""
     styled = _styled(entry, yaml)
     if isinstance(styled, Mapping):
         styled.fa.set_block_style()  # type: ignore[attr-defined]
@@ -114,5 +114,5 @@ def _entry(entry: Any, yaml: YAML) -> Any:
 
 
 def _styled(value: Any, yaml: YAML) -> Any:
-    """Return a value as the writer of documents would lay it out."""
+    """Return a value in the layout of written documents."""
     return yaml.load(write_document({"value": value}))["value"]

@@ -1,4 +1,4 @@
-"""Random search: the honest baseline that a repair has to beat with the same updates."""
+"""Random search: the baseline that a repair must beat with the same updates."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from retrograd.diagnosis.remedy import remedies
 from retrograd.repairs.trial import Budget, Source, Ward
 from retrograd.training.config.config import RunConfig, with_rate
 
-TRIES, TOO_DEAR = 200, 10  # configurations drawn at most, and too dear ones in a row after which it ends
+TRIES, TOO_DEAR = 200, 10  # maximum number of draws, and of consecutive draws that are too expensive
 FACTORS = (0.01, 1000.0)  # range of the learning rate's change, drawn on a logarithmic scale
 
 
 def random_search(diagnosis: Diagnosis, source: Source | None, updates: int, seed: int = 0) -> RunConfig:
-    """Return the best of configurations drawn at random: any remedies together with any learning rate.
+    """Return the best of randomly drawn configurations: any remedies together with any learning rate.
 
-    It may use the same remedies, so what it lacks is only the knowledge of which to choose.
+    It may use the same remedies and lacks only the knowledge of which to choose.
     """
     draw = random.Random(seed)
     ward = Ward(diagnosis.program, source, Budget(updates))
     best, too_dear = ward.start(diagnosis), 0
     for _ in range(TRIES):
-        names = [name for name in remedies if draw.random() < 0.25]  # about as many as a bundle has
+        names = [name for name in remedies if draw.random() < 0.25]  # about the size of a bundle
         draw.shuffle(names)
         candidate = ward.candidate(names)
         low, high = FACTORS

@@ -1,4 +1,4 @@
-"""Repair: a diagnosis, remedies tried from fresh weights, and the smallest patch that measured better."""
+"""Repair: a diagnosis, remedies tried from fresh weights, and the smallest patch that measures better."""
 
 from __future__ import annotations
 
@@ -21,55 +21,55 @@ from retrograd.repairs.trial import Budget, Candidate, Source, Ward, as_losses
 from retrograd.training.config.config import RunConfig
 from retrograd.training.run import as_config
 
-SEEDS = 3  # as many as a diagnosis runs
-TIMES = 8  # the updates of the configured run that the trials of a repair may spend
-LEAST = 20_000  # updates, which small networks make in seconds
-ANY = 10**12  # updates: as many as one likes
+SEEDS = 3  # as in a diagnosis
+TIMES = 8  # the budget of a repair's trials, in configured runs
+LEAST = 20_000  # updates; a small network makes them in seconds
+ANY = 10**12  # updates: no limit
 
 
 @dataclass(frozen=True, repr=False)
 class Repair:
-    """What was wrong, what helped (or None), and what was tried."""
+    """The diagnosis, the remedies that helped (or None), and the trials."""
 
     diagnosis: Diagnosis
-    found: Search | None
-    random: Candidate | None = None  # what random search found with as many updates, if it was asked
+    search: Search | None
+    random: Candidate | None = None  # the best of random search with as many updates, on request
 
     @property
     def config(self) -> RunConfig:
-        """The configuration to use: the repaired one, or the given one where nothing is better."""
+        """The configuration to use: the repaired one, or the original if nothing is better."""
         return self.diagnosis.program.config if self.best is None else self.best.config
 
     @property
     def best(self) -> Candidate | None:
         """The candidate that measured better."""
-        return self.found.best if self.found else None
+        return self.search.best if self.search else None
 
     @property
     def edits(self) -> list[Edit]:
-        """What differs from the given configuration, the network apart."""
+        """The differences from the original configuration outside the network."""
         return changes(self.diagnosis.program.config, self.config)
 
     @property
     def sentence(self) -> str:
-        """What came out, in words."""
-        if self.found is None:
+        """The outcome in words."""
+        if self.search is None:
             return f"nothing to repair: {self.diagnosis.verdict.sentence}"
-        if self.found.best is None:
-            return f"nothing helped: {len(self.found.tried)} bundles of remedies were tried"
-        start, best = self.shown(self.found.start), self.shown(self.found.best)
+        if self.search.best is None:
+            return f"nothing helped: {len(self.search.tried)} bundles of remedies were tried"
+        start, best = self.shown(self.search.start), self.shown(self.search.best)
         dataset = self.diagnosis.program.dataset
         what = "score" if dataset.task in SCORED else "loss"
         what = f"{what} on its training rows" if dataset.valid is None else f"held-out {what}"
         before = "could not be trained" if start.refusal else f"{start.mean:.3g} ± {start.spread:.2g}"
         words = f"repaired: {what} {before} -> {best.mean:.3g} ± {best.spread:.2g} by {', '.join(best.remedies)}"
         if best.unseen_mean is not None:
-            own = "" if start.unseen_mean is None else f"{start.unseen_mean:.3g} -> "
-            words += f"; on the test part, which had no part in it: {own}{best.unseen_mean:.3g}"
+            start_unseen = "" if start.unseen_mean is None else f"{start.unseen_mean:.3g} -> "
+            words += f"; on the test part, which played no part in the choice: {start_unseen}{best.unseen_mean:.3g}"
         return words
 
     def shown(self, candidate: Candidate) -> Candidate:
-        """Return a candidate with the numbers that a person compares: losses where answers have no score."""
+        """Return a candidate with readable numbers: losses where answers have no score."""
         return candidate if self.diagnosis.program.dataset.task in SCORED else as_losses(candidate)
 
     def __repr__(self) -> str:
@@ -77,21 +77,21 @@ class Repair:
 
     def plain(self) -> dict[str, Any]:
         """Return the repair as plain types for JSON."""
-        found, start = self.found, self.found.start if self.found else None
+        result, start = self.search, self.search.start if self.search else None
         return {
             "diagnosis": self.diagnosis.plain(),
             "sentence": self.sentence,
             "remedies": [{"name": n, "why": remedies[n].why} for n in (self.best.remedies if self.best else ())],
             "changes": [{"path": ".".join(edit.path), "value": edit.value} for edit in self.edits],
-            "updates": found.budget.spent if found else 0,
+            "updates": result.budget.spent if result else 0,
             "start": self._tried(start) if start else None,
-            "tried": [self._tried(candidate) for candidate in (found.tried if found else [])],
+            "tried": [self._tried(candidate) for candidate in (result.tried if result else [])],
             "random": self._tried(self.random) if self.random else None,
         }
 
     def _tried(self, candidate: Candidate) -> dict[str, Any]:
         """Return a candidate with its measured gain over the start, as plain types."""
-        start = self.found.start if self.found else candidate
+        start = self.search.start if self.search else candidate
         whole = bool(candidate.scores) and not candidate.refusal
         compared = whole and candidate is not start and not start.refusal
         return {
@@ -117,14 +117,14 @@ def repair(
     seeds: int = SEEDS,
     baseline: bool = False,
 ) -> Repair:
-    """Diagnose a configuration, try bundles of remedies, and return the smallest one that measured better.
+    """Diagnose a configuration, try bundles of remedies, and return the smallest one that measures better.
 
     `updates` is what the diagnosis and the trials may spend together: by default the trials 8 times the configured
-    run, and at least 20,000; or else `seconds`, which no trial that has begun is stopped for. `baseline` gives random
-    search as many updates too.
-    `source` makes a data set from data settings, where the data are arrays: remedies change how they are scaled.
+    run, and at least 20,000; or `seconds`, which end no trial in progress. `baseline` also runs random search with
+    as many updates.
+    If the data are arrays, `source` makes a data set from data settings, because remedies change their scaling.
 
-    Raises:  ConfigError, DataError for a configuration or data that cannot be read at all
+    Raises:  ConfigError, DataError for a configuration or data that cannot be read
     """
     refuse_foreign(config, "repair")
     if dataset is None and source is not None:
@@ -141,19 +141,19 @@ def treat(
     seconds: float | None = None,
     baseline: bool = False,
 ) -> Repair:
-    """Return the repair of what a diagnosis found; nothing is tried where nothing is ill, or nothing can be learned."""
+    """Return the repair after a diagnosis; nothing is tried for a healthy network or data without information."""
     if not diagnosis.ill:
         return Repair(diagnosis, None)
     if updates is None:
         steps = diagnosis.program.prepared.steps if diagnosis.program.prepared else 0
         updates = ANY if seconds else sum(run.steps for run in diagnosis.runs) + max(LEAST, TIMES * steps)
     ward = Ward(diagnosis.program, source, Budget(updates, seconds or math.inf))
-    found = search(diagnosis, ward, seeds)
-    return Repair(diagnosis, found, _at_random(diagnosis, source, found, seeds) if baseline else None)
+    result = search(diagnosis, ward, seeds)
+    return Repair(diagnosis, result, _at_random(diagnosis, source, result, seeds) if baseline else None)
 
 
-def _at_random(diagnosis: Diagnosis, source: Source | None, found: Search, seeds: int) -> Candidate:
-    """Return what random search finds with as many updates, tried with as many seeds."""
-    chosen = Candidate((), random_search(diagnosis, source, found.budget.spent))
-    Ward(diagnosis.program, source, Budget(ANY)).run(chosen, len(found.best.scores) if found.best else seeds)
+def _at_random(diagnosis: Diagnosis, source: Source | None, result: Search, seeds: int) -> Candidate:
+    """Return the result of random search with as many updates and seeds."""
+    chosen = Candidate((), random_search(diagnosis, source, result.budget.spent))
+    Ward(diagnosis.program, source, Budget(ANY)).run(chosen, len(result.best.scores) if result.best else seeds)
     return chosen

@@ -14,19 +14,19 @@ from retrograd.repairs.trial import GLANCE, Budget, Candidate, Ward, unique
 EXPLORE = 0.45  # of the budget, for the first look at many candidates
 SHARE = 1 / 3  # of a candidate's epochs, in a first look
 DEAREST = 0.4  # of the budget, for one trial
-FINALISTS = 3  # each takes whole trials on all seeds
-CHEAP = 0.02  # of what is left, for one trial: then more seeds cost nothing
-GAIN = 0.02  # accuracy or R² that a repair must bring at least
-NEAR = 0.02  # of the best: then a candidate with fewer changes is as good
-UNSURE = 0.05  # standard error of the start's score: then it is seeds that fail, and each look takes two of them
-SHRINK = 0.8  # of the time, after which a repair stays as large as it is
-RISK = 0.1  # of a score, for each fault left that spoils other seeds by chance
-CONFIRM = 2  # seeds that had no part in the choice
+FINALISTS = 3  # candidates with whole trials on all seeds
+CHEAP = 0.02  # of the remaining budget, for one trial: more seeds are then almost free
+GAIN = 0.02  # minimum gain of a repair, in accuracy or R²
+NEAR = 0.02  # to the best score: a candidate with fewer changes is then as good
+UNSURE = 0.05  # standard error of the start's score above which single seeds fail, so that each first look takes two
+SHRINK = 0.8  # of the time, after which a repair is no longer reduced
+RISK = 0.1  # of a score, for each remaining fault that spoils some seeds by chance
+CONFIRM = 2  # seeds that played no part in the choice
 
 
 @dataclass
 class Search:
-    """What a search found: the start, the repair (None if nothing helped), and everything that was tried."""
+    """The result of a search: the start, the repair (None if nothing helped), and all candidates tried."""
 
     start: Candidate
     best: Candidate | None
@@ -35,7 +35,7 @@ class Search:
 
 
 def search(diagnosis: Diagnosis, ward: Ward, seeds: int) -> Search:
-    """Return the smallest set of remedies that measured better than the start by more than the noise."""
+    """Return the smallest set of remedies that measures better than the start by more than the noise."""
     start = ward.start(diagnosis)
     ward.budget.spent += sum(run.steps for run in diagnosis.runs)
     result = Search(start, None, explore(diagnosis, ward, start), ward.budget)
@@ -49,15 +49,15 @@ def search(diagnosis: Diagnosis, ward: Ward, seeds: int) -> Search:
 
 
 def reachable(diagnosis: Diagnosis) -> float:
-    """Return the score that the data hold at least, by the best reference; never below 0.5."""
-    # no goal below 0.5: references may fail where networks learn
+    """Return a score known to be reachable: that of the best reference, and at least 0.5."""
+    # references may fail where networks learn
     return max(diagnosis.levels.best if diagnosis.levels else 1.0, 0.5)
 
 
 def explore(diagnosis: Diagnosis, ward: Ward, start: Candidate) -> list[Candidate]:
-    """Look at each bundle while the budget's first part lasts; stop early at what data hold at most.
+    """Take a first look at each bundle within the budget's first part; stop early at the reachable score.
 
-    Where the score falls while training goes on, a short look would say nothing.
+    If the score falls during training, a short look would say nothing.
     """
     allowed = ward.budget.spent + EXPLORE * ward.budget.left
     worsens = any(finding.name == "overfit" for finding in diagnosis.causes)
@@ -67,17 +67,17 @@ def explore(diagnosis: Diagnosis, ward: Ward, start: Candidate) -> list[Candidat
     for candidate in unique(ward.candidate(names) for names in bundles(diagnosis)):
         price = ward.price(candidate)
         cost = seeds * max(share * price, min(price, GLANCE))
-        best = max(tried, key=lambda each: each.promise, default=start)
-        kept = 2 * ward.price(best) if best.promise > start.mean + GAIN else 0  # for whole trials of it
+        best = max(tried, key=lambda c: c.promise, default=start)
+        reserved = 2 * ward.price(best) if best.promise > start.mean + GAIN else 0  # for its whole trials
         if price > DEAREST * ward.budget.updates:
             continue
-        if tried and (ward.budget.spent + cost > allowed or ward.budget.left - cost < kept):
+        if tried and (ward.budget.spent + cost > allowed or ward.budget.left - cost < reserved):
             continue
         if tried and ward.budget.time_used > EXPLORE:
             break
         ward.glance(candidate, seeds, share, enough)
         tried.append(candidate)
-        good = [each for each in tried if each.promise >= reachable(diagnosis) - NEAR / 2]
+        good = [c for c in tried if c.promise >= reachable(diagnosis) - NEAR / 2]
         if len(good) >= FINALISTS or (len(good) > 1 and candidate.promise >= 1 - NEAR / 4):
             break
     return tried
@@ -86,14 +86,14 @@ def explore(diagnosis: Diagnosis, ward: Ward, start: Candidate) -> list[Candidat
 def finals(search_so_far: Search, ward: Ward, seeds: int, enough: float) -> Iterator[Candidate]:
     """Yield the most promising candidates after whole trials, the best first.
 
-    A third one is tried where neither of two reaches what the data hold.
+    A third is tried if neither of two reaches the reachable score.
     """
     promising = sorted(search_so_far.tried, key=lambda c: (-round((c.promise - RISK * ward.risks(c)) / NEAR), c.cost))
     promising = promising[:FINALISTS]
     ward.forget(promising)
     seen: list[Candidate] = []
     for candidate in promising:
-        if len(seen) > 1 and max(each.mean for each in seen) >= enough - NEAR:
+        if len(seen) > 1 and max(c.mean for c in seen) >= enough - NEAR:
             break
         ward.run(candidate, seeds if ward.price(candidate) < CHEAP * ward.budget.left else 1)
         seen += [candidate] if candidate.scores else []
@@ -106,8 +106,8 @@ def finals(search_so_far: Search, ward: Ward, seeds: int, enough: float) -> Iter
 def confirmed(candidate: Candidate, start: Candidate, ward: Ward, seeds: int) -> bool:
     """Return whether a repair keeps at least half of its gain on seeds that had no part in choosing it.
 
-    Where the budget does not reach so far, the choice stands. Rows that had no part in it, a test part, must not score
-    worse than before either.
+    If the budget does not suffice, the choice stands. The test part, which played no part in it, must not score worse
+    than before.
     """
     claimed = (candidate.mean + start.mean) / 2
     ward.run(candidate, seeds + CONFIRM)
@@ -119,16 +119,16 @@ def confirmed(candidate: Candidate, start: Candidate, ward: Ward, seeds: int) ->
 
 
 def better(candidate: Candidate, start: Candidate) -> bool:
-    """Return whether a candidate's gain exceeds what seeds alone explain."""
+    """Return whether a candidate's gain exceeds the noise between seeds."""
     noise = 2 * math.sqrt(candidate.spread**2 + start.spread**2)
     return candidate.mean - start.mean > max(GAIN, noise)
 
 
 def minimal(best: Candidate, ward: Ward, tried: list[Candidate]) -> Candidate:
-    """Return the candidate without the remedies that make no difference, the dearest of them dropped first.
+    """Return the candidate without the remedies that make no difference; the most expensive are dropped first.
 
-    A smaller bundle has to hold on every seed of the larger one: what helps on one seed only is no repair. Nor is one
-    that runs a risk again which the larger one had removed.
+    A smaller bundle must succeed on every seed of the larger one, and must not bring back a risk that the larger one
+    removed.
     """
     reserve = (ward.budget.left - CONFIRM * ward.price(best)) / 2
     for dropped in sorted(best.remedies, key=lambda name: -remedies[name].cost):
@@ -148,11 +148,11 @@ def minimal(best: Candidate, ward: Ward, tried: list[Candidate]) -> Candidate:
 
 
 def as_good(smaller: Candidate, best: Candidate) -> bool:
-    """Return whether a smaller bundle is no worse on the seeds that it has been tried with."""
-    own = [best.scores[seed] for seed in smaller.scores if seed in best.scores]
-    return not own or smaller.mean >= sum(own) / len(own) - NEAR / 2
+    """Return whether a smaller bundle is no worse on the seeds tried so far."""
+    shared = [best.scores[seed] for seed in smaller.scores if seed in best.scores]
+    return not shared or smaller.mean >= sum(shared) / len(shared) - NEAR / 2
 
 
 def known(candidate: Candidate, tried: Sequence[Candidate]) -> Candidate:
-    """Return the same configuration as it was tried before, if it was."""
-    return next((each for each in tried if each.config == candidate.config), candidate)
+    """Return the earlier candidate with the same configuration, if there is one."""
+    return next((earlier for earlier in tried if earlier.config == candidate.config), candidate)

@@ -21,12 +21,12 @@ from retrograd.diagnosis.symptom import symptoms
 from retrograd.training.config.config import RunConfig
 
 Source = Callable[[DataSettings], Dataset]
-GLANCE = 150  # updates of a first look at least
+GLANCE = 150  # minimum number of updates of a first look
 
 
 @dataclass
 class Budget:
-    """What may be spent on trials: updates, and seconds if they are told."""
+    """The budget of trials: updates and, if set, seconds."""
 
     updates: int
     seconds: float = math.inf
@@ -35,21 +35,21 @@ class Budget:
 
     @property
     def left(self) -> int:
-        """How many updates are left; none when the time is over."""
+        """The remaining updates; 0 when the time is over."""
         return self.updates - self.spent if self.time_used < 1 else 0
 
     @property
     def time_used(self) -> float:
-        """The share of the time that is over."""
+        """The share of the time used so far."""
         return (time.perf_counter() - self.begun) / self.seconds
 
 
 @dataclass(eq=False)
 class Candidate:
-    """A set of remedies, the configuration that they make, and the held-out scores of its trials by seed.
+    """A set of remedies, the resulting configuration, and the held-out scores of its trials by seed.
 
-    `glances` are scores of trials that were cut short: a promise, which a whole trial has to keep. `unseen` are the
-    scores of whole trials on the test part, where there is one: nothing is chosen by them.
+    `glances` are scores of shortened trials: a promise to be kept by a whole trial. `unseen` are the
+    scores of whole trials on the test part, if there is one: they play no part in the choice.
     """
 
     remedies: tuple[str, ...]
@@ -71,7 +71,7 @@ class Candidate:
 
     @property
     def shown(self) -> float:
-        """The mean score of whole trials, of first looks where there are none."""
+        """The mean score of whole trials, or of first looks if there are none."""
         return self.mean if self.scores else self.promise
 
     @property
@@ -89,12 +89,12 @@ class Candidate:
 
     @property
     def cost(self) -> int:
-        """How much the remedies take from the user's own choices."""
+        """How far the remedies override the user's choices."""
         return sum(remedies[name].cost for name in self.remedies)
 
 
 class Ward:
-    """Tries configurations on one data source; programs, and so data and compiled steps, are kept for the next seed."""
+    """Tries configurations on one data source; programs, with data and compiled steps, are reused for further seeds."""
 
     def __init__(self, program: Program, source: Source | None, budget: Budget) -> None:
         self.program, self.budget = program, budget
@@ -104,7 +104,7 @@ class Ward:
         self._programs: dict[str, Program] = {str(dump(program.config)): program}
 
     def start(self, diagnosis: Diagnosis) -> Candidate:
-        """Return what there is without a remedy, with the scores of the diagnosis."""
+        """Return the candidate without remedies, with the scores of the diagnosis."""
         start = Candidate((), self.program.config)
         if self.program.prepared is None:
             self._refuse(start, self.program)
@@ -113,7 +113,7 @@ class Ward:
         return start
 
     def candidate(self, names: Sequence[str]) -> Candidate:
-        """Return the configuration with remedies applied one after the other, without those that change nothing."""
+        """Return the candidate with remedies applied in order, without those that change nothing."""
         config = self.program.config
         used: list[str] = []
         for name in dict.fromkeys(names):
@@ -126,18 +126,18 @@ class Ward:
         return Candidate(tuple(used), config)
 
     def price(self, candidate: Candidate) -> int:
-        """Return how many updates one trial takes."""
+        """Return the number of updates of one trial."""
         prepared = self._program(candidate.config).prepared
         return 0 if prepared is None else prepared.steps
 
     def risks(self, candidate: Candidate) -> int:
-        """Return how many faults a candidate's configuration still has that spoil a run by chance."""
+        """Return the number of remaining faults in a candidate's configuration that spoil a run by chance."""
         program = self._program(candidate.config)
         chancy = (symptoms[name]() for name in symptoms if symptoms[name].by_chance)
         return sum(1 for symptom in chancy for _ in symptom.find(program))
 
     def glance(self, candidate: Candidate, seeds: int, share: float, enough: float) -> None:
-        """Try a candidate for a share of its epochs, and no longer than until a score is enough."""
+        """Try a candidate for a share of its epochs, or until its score is enough."""
         program = self._program(candidate.config)
         if program.prepared is None:
             self._refuse(candidate, program)
@@ -155,7 +155,7 @@ class Ward:
                 note(candidate, seed, seen, program)
 
     def run(self, candidate: Candidate, seeds: int) -> bool:
-        """Try a candidate until it has scores of so many seeds; return whether the budget sufficed."""
+        """Try a candidate until it has scores of `seeds` seeds; return whether the budget sufficed."""
         program = self._program(candidate.config)
         if program.prepared is None:
             self._refuse(candidate, program)
@@ -184,14 +184,14 @@ class Ward:
         return self._programs[key]
 
     def forget(self, keep: Sequence[Candidate]) -> None:
-        """Drop compiled programs that are not needed any more."""
-        kept = {str(dump(candidate.config)) for candidate in keep} | {str(dump(self.program.config))}
-        self._programs = {key: program for key, program in self._programs.items() if key in kept}
+        """Drop compiled programs that are no longer needed."""
+        needed = {str(dump(candidate.config)) for candidate in keep} | {str(dump(self.program.config))}
+        self._programs = {key: program for key, program in self._programs.items() if key in needed}
 
     def _own_source(self, settings: DataSettings) -> Dataset:
         if settings.path is None and settings.builtin is None:
-            raise RetrogradError("the data were given as arrays, and a remedy changes how they are prepared",
-                                 cure="give `source`, a function from data settings to a data set")  # fmt: skip
+            raise RetrogradError("the data are arrays, and a remedy changes how they are prepared",
+                                 cure="pass `source`, a function from data settings to a data set")  # fmt: skip
         return load(settings)
 
 
@@ -204,21 +204,21 @@ def _key(settings: DataSettings | None) -> str:
 
 
 def note(candidate: Candidate, seed: int, seen: Observed, program: Program) -> None:
-    """Write down the scores of a whole trial."""
+    """Record the scores of a whole trial."""
     candidate.scores[seed] = FAILED if seen.broken else seen.score
     if program.dataset.test is not None:
         candidate.unseen[seed] = FAILED if seen.broken else program.runs.scorer.score(seen.variables, "test")
 
 
 def as_losses(candidate: Candidate) -> Candidate:
-    """Return a candidate whose scores are what losses are worth, with these losses in their place."""
+    """Return a candidate with losses in the place of the scores derived from them."""
     measured = (candidate.scores, candidate.glances, candidate.unseen)
-    scores, glances, unseen = ({seed: loss_of(score) for seed, score in each.items()} for each in measured)
+    scores, glances, unseen = ({seed: loss_of(score) for seed, score in scores_of.items()} for scores_of in measured)
     return dataclasses.replace(candidate, scores=scores, glances=glances, unseen=unseen)
 
 
 def unique(candidates: Iterator[Candidate]) -> Iterator[Candidate]:
-    """Yield the candidates whose configuration has not come before."""
+    """Yield the candidates with a configuration not seen before."""
     seen = set()
     for candidate in candidates:
         key = str(dump(candidate.config))

@@ -65,15 +65,15 @@ def say_repair(repair: Repair) -> None:
     """Print what was tried, what helped, and by how much."""
     print()
     print(filled(repair.sentence, hang=0))
-    if repair.found is None:
+    if repair.search is None:
         return
-    budget = repair.found.budget
+    budget = repair.search.budget
     allowed = f" of {budget.updates:,}" if math.isinf(budget.seconds) else ""
-    print(f"{len(repair.found.tried)} bundles tried with {budget.spent:,}{allowed} updates")
+    print(f"{len(repair.search.tried)} bundles tried with {budget.spent:,}{allowed} updates")
     if repair.random is not None:
         drawn = repair.shown(repair.random)
         print(f"random search with as many updates: {drawn.mean:.3g} ± {drawn.spread:.2g}")
-    tried = sorted(repair.found.tried, key=lambda candidate: (not candidate.scores, -candidate.shown))[:MOST]
+    tried = sorted(repair.search.tried, key=lambda candidate: (not candidate.scores, -candidate.shown))[:MOST]
     for candidate in tried:
         mark = "*" if candidate is repair.best else " "
         short = "" if candidate.scores else " (a short look)"

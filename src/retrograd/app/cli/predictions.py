@@ -30,7 +30,9 @@ def predictions(model: Model, rows: Any, decoded: Decoded, spread: np.ndarray | 
     beside = {} if names is None else {"image": pl.Series(names)}
     if isinstance(inputs, WindowInputs):
         labels = {column.name: column for column in inputs.labels(rows)}
-        beside |= {name: each.cast(pl.String) if each.dtype.is_temporal() else each for name, each in labels.items()}
+        beside |= {
+            name: series.cast(pl.String) if series.dtype.is_temporal() else series for name, series in labels.items()
+        }
     if decoded.boxes is not None:
         assert isinstance(target, Boxes)
         return box_rows(decoded.boxes, names, target.classes)

@@ -42,9 +42,9 @@ def _place(problem: Problem) -> str:
 
 
 @contextmanager
-def spelt_as_options(wanted: bool = True) -> Iterator[None]:
+def spelt_as_options(enabled: bool = True) -> Iterator[None]:
     """Let errors and warnings inside the block name options instead of keys."""
-    if not wanted:
+    if not enabled:
         yield
         return
     with warnings.catch_warnings():

@@ -19,11 +19,11 @@ def details() -> str:
 
 def devices() -> str:
     """Return the devices that JAX finds, with their memory if reported, and this machine's processor."""
-    backend, found = jax.default_backend(), jax.local_devices()
+    backend, present = jax.default_backend(), jax.local_devices()
     if backend == "cpu":
-        several = f" of {len(found)} devices" if len(found) > 1 else ""
+        several = f" of {len(present)} devices" if len(present) > 1 else ""
         return f"device: cpu{several}, {platform.machine()}"
-    kinds = Counter(f"{device.device_kind}{memory(device)}" for device in found)
+    kinds = Counter(f"{device.device_kind}{memory(device)}" for device in present)
     listed = ", ".join(f"{count} x {kind}" for kind, count in kinds.items())
     return f"device: {backend}: {listed}; its programs come from XLA; host: {platform.machine()}"
 

@@ -44,16 +44,16 @@ def dispatched(name: str, miss: Callable[..., Missed]) -> Callable[..., Any]:
 
 def _data(result: Any, executable: Any, numbers: Sequence[jax.Array], leaves: Sequence[Any]) -> Any:
     results, tree = dispatch_registry.flatten(result, None)
-    taken = len(numbers) + len(leaves)
+    arguments = len(numbers) + len(leaves)
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     return MeshExecutableFastpathData(
         xla_executable=executable,
         out_pytree_def=tree,
-        in_shardings=[device] * taken,
+        in_shardings=[device] * arguments,
         out_shardings=[device] * len(results),
         out_avals=[array.aval for array in results],
         out_committed=[False] * len(results),
-        kept_var_bitvec=[True] * taken,
-        in_device_local_layouts=[None] * taken,
+        kept_var_bitvec=[True] * arguments,
+        in_device_local_layouts=[None] * arguments,
         const_args=list(numbers),
     )

@@ -136,8 +136,10 @@ class Store:
             return None
         try:
             head = {
-                "arguments": [_expression(each) for each in table.arguments],
-                "decisions": [[_expression(each), _expression(outcome)] for each, outcome in table.decisions.items()],
+                "arguments": [_expression(value) for value in table.arguments],
+                "decisions": [
+                    [_expression(question), _expression(outcome)] for question, outcome in table.decisions.items()
+                ],
                 "form": form(tree),
                 "keys": [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)],
             }
@@ -226,8 +228,10 @@ def _read(content: bytes, values: Sequence[float]) -> Ready | None:
         raise ValueError("damaged")
     text, _, code = rest.partition(b"\n")
     head = json.loads(text)
-    arguments = {_from_json(each): place for place, each in enumerate(head["arguments"])}
-    table = Table(arguments, {_from_json(each): outcome for each, outcome in head["decisions"]}, explored=True)
+    arguments = {_from_json(expression): place for place, expression in enumerate(head["arguments"])}
+    table = Table(
+        arguments, {_from_json(expression): outcome for expression, outcome in head["decisions"]}, explored=True
+    )
     if not table.holds(values):
         return None
     return Ready(table, _loaded(zlib.decompress(code)), tree_of(head["form"]), tuple(head["keys"]))

@@ -264,16 +264,16 @@ def known_shapes(trace: Callable[[], Any], *things: Hashable) -> Any:
 
 def _opened(thing: Any, values: list[float]) -> Any:
     if type(thing) is tuple:
-        return tuple(_opened(each, values) for each in thing)
-    own = getattr(thing, "opened", None)
-    return own(values) if callable(own) else opened(thing, values)
+        return tuple(_opened(item, values) for item in thing)
+    open_form = getattr(thing, "opened", None)
+    return open_form(values) if callable(open_form) else opened(thing, values)
 
 
 def _closed(thing: Any) -> Any:
     if type(thing) is tuple:
-        return tuple(_closed(each) for each in thing)
-    own = getattr(thing, "closed", None)
-    return own() if callable(own) else closed(thing)
+        return tuple(_closed(item) for item in thing)
+    closed_form = getattr(thing, "closed", None)
+    return closed_form() if callable(closed_form) else closed(thing)
 
 
 def programs() -> ProgramsInfo:

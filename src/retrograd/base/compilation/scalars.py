@@ -35,7 +35,7 @@ def value_of(expression: Expression, values: Sequence[float]) -> Any:
     function, *operands = expression
     if not operands:
         return values[function]
-    return function(*(value_of(each, values) if isinstance(each, tuple) else each for each in operands))
+    return function(*(value_of(operand, values) if isinstance(operand, tuple) else operand for operand in operands))
 
 
 @dataclass(eq=False)

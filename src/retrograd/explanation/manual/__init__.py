@@ -1,1 +1,1 @@
-"""Manual pages: of everything that a configuration can name, of findings and remedies, and of the field's concepts."""
+"""Manual pages for everything a configuration can name, for findings and remedies, and for the field's concepts."""

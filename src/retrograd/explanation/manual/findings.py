@@ -1,4 +1,4 @@
-"""Manual pages of what the diagnosis finds and of what a repair tries."""
+"""Manual pages for findings of the diagnosis and for remedies that a repair tries."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ COSTS = {1: "a setting", 2: "a layer or the optimiser", 3: "the structure of the
 
 
 def named(name: str) -> Iterator[str]:
-    """Yield this code of the catalogue, as in S08, and the names of the symptoms that have it."""
+    """Yield a code of the catalogue, such as S08, and the names of its symptoms."""
     if name.upper() in CATALOGUE:
         yield name.upper()
     yield from (symptom for symptom in symptoms if symptoms[symptom].code == name.upper())
 
 
 def code_page(code: str) -> Iterator[str]:
-    """Yield the title of a code and which of the two doctors see it."""
+    """Yield the title of a code and which of the two doctors detect it."""
     yield f"{code}  (finding: {CATALOGUE[code].title})"
     yield ""
     seen = [symptom for symptom in symptoms if symptoms[symptom].code == code]
@@ -53,7 +53,7 @@ def _thresholds(thresholds: Iterable[Threshold]) -> Iterator[str]:
 
 
 def symptom_page(name: str) -> Iterator[str]:
-    """Yield what a finding means, what it is judged by, and a configuration that shows it."""
+    """Yield the meaning of a finding, how it is judged, and a configuration that shows it."""
     cls, facts = symptoms[name], symptoms.entry(name).facts
     yield f"{name}  (finding {cls.code})"
     yield ""
@@ -72,7 +72,7 @@ def symptom_page(name: str) -> Iterator[str]:
 
 
 def remedy_page(name: str) -> Iterator[str]:
-    """Yield what a remedy changes, why, and which findings it answers."""
+    """Yield what a remedy changes, why, and the findings that name it."""
     cls = remedies[name]
     yield f"{name}  (remedy)"
     yield ""
@@ -88,7 +88,7 @@ def remedy_page(name: str) -> Iterator[str]:
 
 
 def remedies_of(cls: type[Symptom]) -> tuple[str, ...]:
-    """Return the remedies that a symptom's rule can name, in the order in which it names them."""
+    """Return the remedies that a symptom's rule can name, in its order."""
     calls = _calls(cls)
     names = [word.value for call in calls for word in call.keywords if word.arg == "remedies"]
     names += [
@@ -102,7 +102,7 @@ def remedies_of(cls: type[Symptom]) -> tuple[str, ...]:
 
 
 def thresholds_of(cls: type[Symptom]) -> list[Threshold]:
-    """Return the thresholds in the catalogue by which a symptom's rule judges; all of its code where it names none."""
+    """Return the catalogue's thresholds used by a symptom's rule; all thresholds of its code if it names none."""
     known = CATALOGUE[cls.code].thresholds
     calls = [call for call in _calls(cls) if isinstance(call.func, ast.Name) and call.func.id == "threshold"]
     names = [call.args[1].value for call in calls if isinstance(call.args[1], ast.Constant)]
@@ -115,7 +115,7 @@ def _calls(cls: type[Symptom]) -> list[ast.Call]:
 
 
 def is_plain(value: Any) -> bool:
-    """Tell whether a configuration file can hold a value: an own layer, as an object, cannot be written there."""
+    """Return whether a configuration file can hold a value: a layer passed as an object cannot be written there."""
     if isinstance(value, Mapping):
         return all(map(is_plain, value.values()))
     return all(map(is_plain, value)) if isinstance(value, (list, tuple)) else isinstance(value, (str, int, float))

@@ -1,4 +1,4 @@
-"""How a manual page is laid out: docstrings filled to the width, settings in words."""
+"""The layout of manual pages: docstrings wrapped to the width, settings in words."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ HEADING = re.compile(r"[A-Z][a-z]+: {2,}")
 
 
 def what_it_takes(field: SettingField) -> str:
-    """Return the values that a setting takes, and its default."""
+    """Return a setting's allowed values and its default."""
     default = "required" if field.default is MISSING else f"default {in_short(field.default)}"
     return f"{describe(field.annotation)}; {default}"
 
 
 def in_words(words: Words, indent: str) -> Iterator[str]:
-    """Yield what a setting does, the reason for its default, and what other values do."""
+    """Yield what a setting does, the reason for its default, and the effect of other values."""
     sides = [f"{side}: {text}" for side, text in (("larger", words.more), ("smaller", words.less)) if text]
     why = reason("default", words.why) if words.why else ""
     for text in (words.what, why, ". ".join(sides)):
@@ -37,14 +37,14 @@ def first_sentence(cls: type) -> str:
 
 
 def flowing(text: str) -> Iterator[str]:
-    """Yield a docstring with its paragraphs filled to the width; formulas, which stand further right, stay lines."""
+    """Yield a docstring with its paragraphs wrapped to the width; formulas, which are indented, stay unwrapped."""
     paragraph: list[str] = []
     hang = 0
 
     def ended() -> list[str]:
         lines = wrapped(" ".join(" ".join(paragraph).split()), "  ", hang + 2 if hang else 2) if paragraph else []
         paragraph.clear()
-        if hang and lines:  # blanks after the heading were joined
+        if hang and lines:  # the spaces after the heading were joined
             head, _, rest = lines[0].strip().partition(": ")
             joined = " ".join([rest, *(line.strip() for line in lines[1:])])
             return wrapped(f"{f'{head}:':<{hang}}{joined}", "  ", hang + 2)

@@ -1,4 +1,4 @@
-"""The manual: the pages of a name, and the list of all names."""
+"""The manual: the pages for a name, and the list of all names."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from retrograd.explanation.manual.settings import REGISTRIES, configuration, las
 
 
 def manual(name: str) -> str:
-    """Return the manual pages of a name: what a configuration can name, a finding, a remedy, a setting, a concept.
+    """Return the manual pages for a name: of a registry, a finding, a remedy, a setting or a concept.
 
-    A setting goes by its path (`training.batch_size`, `optimizer.adam.beta1`) or by its last name; a finding by its
-    name or its code (`S08`); a concept by any of its names, in English or Chinese. What other libraries call something
-    leads to its page, too.
+    A setting is found by its path (`training.batch_size`, `optimizer.adam.beta1`) or its last name; a finding by its
+    name or its code (`S08`); a concept by any of its names, in English or Chinese. Names in other libraries lead to the
+    page as well.
 
-    Raises:  UsageError when no page has that name
+    Raises:  UsageError if no page has that name
     """
     names = list(
         dict.fromkeys([name, *concepts.other_names().get(concepts.plain_name(name), ()), *findings.named(name)])
     )
     pages = list(dict.fromkeys("\n".join(page) for title in names for page in _pages(title)))
-    if not pages and (ours := same_things(last(name), _all_names())):  # as other libraries call it
+    if not pages and (ours := same_things(last(name), _all_names())):  # its name in other libraries
         words = f"{name} is called {' or '.join(ours)} here."
         return "\n\n".join([words, *("\n".join(page) for title in ours for page in _pages(title))])
     if not pages:
         cure = did_you_mean(last(name), _all_names())
         near = f"{cure} " if cure.startswith("did") else ""
-        raise UsageError(f"no page is called '{name}'", cure=f"{near}`retrograd explain --list` lists all names")
+        raise UsageError(f"no manual page for '{name}'", cure=f"{near}`retrograd explain --list` lists all names")
     return "\n\n".join(pages)
 
 
 def names() -> str:
-    """Return all names that have a manual page, by kind, with the first sentence of each."""
+    """Return all names with a manual page, by kind, each with its first sentence."""
     lines: list[str] = []
     for registry in (*REGISTRIES, symptoms, remedies):
         kind = "finding" if registry is symptoms else registry.kind
@@ -51,14 +51,14 @@ def names() -> str:
     lines.append("CONCEPTS")
     for name, concept in concepts.concepts().items():
         lines += concepts.listed(f"  {name:<30}", concept.also)
-    lines += ["", "SETTINGS of a configuration; for those of a layer, loss... see its page"]
+    lines += ["", "SETTINGS of a configuration; those of a layer, loss... are on its page"]
     for path, (_, words) in configuration().items():
         lines += line_of(path, words.what, width=34)
     return "\n".join(lines)
 
 
 def _pages(name: str) -> Iterator[Iterable[str]]:
-    """Yield every page of exactly this name."""
+    """Yield every page with exactly this name."""
     if name in concepts.concepts():
         yield concepts.page(name)
     yield from (things.page(registry, name) for registry in REGISTRIES if name in registry)

@@ -1,4 +1,4 @@
-"""Manual pages of settings, by their path or by the last name of it."""
+"""Manual pages for settings, by path or by the last name of a path."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Setting = tuple[SettingField | None, Words]
 
 
 def page(name: str, settings: Mapping[str, Setting]) -> Iterator[str]:
-    """Yield what each setting of this name is; words that several settings share appear once."""
+    """Yield a page for each setting of this name; text shared by several settings appears once."""
     yield f"{name}  (setting)"
     places: dict[Words, list[str]] = {}
     for path, (field, words) in settings.items():
@@ -45,7 +45,7 @@ def page(name: str, settings: Mapping[str, Setting]) -> Iterator[str]:
 
 
 def line_of(name: str, text: str, indent: str = "  ", width: int = 24) -> list[str]:
-    """Return a name with its text in a second column, or below a name that is too long for the first."""
+    """Return a name with its text in a second column, or below a name too long for the first."""
     column = len(indent) + width
     if len(name) < width:
         return wrapped(f"{name:<{width}}{text}", indent, column)
@@ -53,7 +53,7 @@ def line_of(name: str, text: str, indent: str = "  ", width: int = 24) -> list[s
 
 
 def called(name: str) -> Iterator[tuple[str, Setting]]:
-    """Yield the settings of this path, or (for a name without dots) of this last name."""
+    """Yield the settings with this path or (for a name without dots) this last name."""
     for path, facts in all_paths().items():
         if path == name or ("." not in name and last(path) == name) or path.endswith(f".{name}"):
             yield path, facts
@@ -61,12 +61,12 @@ def called(name: str) -> Iterator[tuple[str, Setting]]:
 
 @functools.cache
 def configuration() -> Mapping[str, Setting]:
-    """Return every setting of a configuration by its path, those of layers, losses and the like left out."""
+    """Return every setting of a configuration by its path, except those of layers, losses and the like."""
     return dict(_of(RunConfig, ""))
 
 
 def all_paths() -> dict[str, Setting]:
-    """Return every setting by its path; those of registered things begin with their name: `dense.units`."""
+    """Return every setting by its path; the paths of a registry's entry begin with its name: `dense.units`."""
     paths = dict(configuration())
     for registry in REGISTRIES:
         for name in registry:

@@ -1,4 +1,4 @@
-"""Manual pages of what a configuration names: layers, losses, optimisers, schedules, penalties, initialisers."""
+"""Manual pages for registered names: layers, losses, optimizers, schedules, penalties, initialisers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _setting(cls: type, field: SettingField) -> Iterator[str]:
 
 
 def example_of(registry: Registry[Any], name: str) -> str:
-    """Return the lines of a configuration in which a thing stands; nothing where it stands inside another."""
+    """Return the lines of a configuration that name an entry; none for an entry that belongs inside another."""
     facts = registry.entry(name).facts
     example: Mapping[str, Any] = facts.get("example") or next(
         (e.settings for e in facts.get("examples", ()) if e.settings), {}

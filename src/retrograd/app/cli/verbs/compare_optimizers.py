@@ -44,13 +44,13 @@ def compare_optimizers(
     settle(layers)
     refuse_foreign(source, "tune")
     program = program_at(source, target, changes or [], runs)
-    found = run_comparison(program.config, dataset=program.dataset, seeds=seeds, root=runs,
+    comparison = run_comparison(program.config, dataset=program.dataset, seeds=seeds, root=runs,
                            said=lambda name: print(f"  {name}", file=sys.stderr))  # fmt: skip
     if as_json:
-        typer.echo(write_json(found.plain()))
+        typer.echo(write_json(comparison.plain()))
         return
-    print(table([HEAD, *comparison_rows(found)]))
-    print(filled(found.sentence, hang=0))
+    print(table([HEAD, *comparison_rows(comparison)]))
+    print(filled(comparison.sentence, hang=0))
     print(f"report: {runs / f'optimizers-{program.config.name}' / PAGE}")
 
 

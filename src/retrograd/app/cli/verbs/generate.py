@@ -62,8 +62,8 @@ def generate(
         )
         return
     chosen = 0.0 if greedy else 1.0 if temperature is None else temperature
-    said = generate_text(model, text, length=length, temperature=chosen, top=top, seed=seed)
-    typer.echo(write_json({"text": said}) if as_json else said)
+    texts = generate_text(model, text, length=length, temperature=chosen, top=top, seed=seed)
+    typer.echo(write_json({"text": texts}) if as_json else texts)
 
 
 command = command_of(generate)

@@ -77,10 +77,10 @@ def prune(
 def plain(pruned: Pruned) -> dict[str, Any]:
     """Return the JSON output of pruning."""
     lines = [
-        {"network": each.name, "weights": each.weights, "bytes": each.bytes, **each.scores} for each in pruned.lines
+        {"network": line.name, "weights": line.weights, "bytes": line.bytes, **line.scores} for line in pruned.lines
     ]
-    layers = [{"node": each.node, "setting": each.setting, "before": each.before, "after": each.after,
-               "reason": each.reason} for each in pruned.left]  # fmt: skip
+    layers = [{"node": line.node, "setting": line.setting, "before": line.before, "after": line.after,
+               "reason": line.reason} for line in pruned.left]  # fmt: skip
     return {"run": str(pruned.run.folder) if pruned.run else None, "part": pruned.part, "rows": pruned.rows,
             "metric": pruned.metric, "drop": pruned.drop, "difference": pruned.difference, "networks": lines,
             "layers": layers}  # fmt: skip
@@ -95,12 +95,12 @@ def words(pruned: Pruned, max_drop: float | None = None) -> str:
 
 def layer_lines(left: Sequence[Left]) -> Iterator[str]:
     """Yield a line for each layer."""
-    smaller = [each for each in left if each.before != each.after]
-    rows = [[each.node, f"{each.before:,}", "->", f"{each.after:,}", each.setting] for each in smaller]
+    smaller = [layer for layer in left if layer.before != layer.after]
+    rows = [[layer.node, f"{layer.before:,}", "->", f"{layer.after:,}", layer.setting] for layer in smaller]
     yield table(rows[:MOST_LINES])
     if len(rows) > MOST_LINES:
         yield f"... and {len(rows) - MOST_LINES} more"
-    whole = [f"{each.node} {each.setting} ({each.reason})" for each in left if each.reason]
+    whole = [f"{layer.node} {layer.setting} ({layer.reason})" for layer in left if layer.reason]
     if whole:
         yield filled(some_of(whole, MOST_REASONS), "stays: ", 7)
 

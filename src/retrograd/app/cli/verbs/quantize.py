@@ -59,7 +59,7 @@ def quantize(
     try:
         made = quantize_run(run, file, max_drop=max_drop, calibrate=calibrate, bits=bits, from_x=from_x, runs=runs)
     except DropError as error:
-        typer.echo(write_json({"layers": [plain_layer(each) for each in error.layers]}) if as_json
+        typer.echo(write_json({"layers": [plain_layer(layer) for layer in error.layers]}) if as_json
                    else layer_table(error.layers, error.metric))  # fmt: skip
         raise
     typer.echo(write_json(plain(made)) if as_json else words(made, max_drop))
@@ -67,24 +67,24 @@ def quantize(
 
 def plain(made: Quantized) -> dict[str, Any]:
     """Return the JSON output of quantisation; a ratio without noise is null."""
-    said = {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
-    seconds = {f"{name}_seconds": said.pop(name) for name in ("latency", "float_latency")}
-    return {**said, **seconds, "path": str(made.path), "signal_to_noise": _finite(made.signal_to_noise),
-            "layers": [plain_layer(each) for each in made.layers]}  # fmt: skip
+    fields = {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
+    seconds = {f"{name}_seconds": fields.pop(name) for name in ("latency", "float_latency")}
+    return {**fields, **seconds, "path": str(made.path), "signal_to_noise": _finite(made.signal_to_noise),
+            "layers": [plain_layer(layer) for layer in made.layers]}  # fmt: skip
 
 
-def plain_layer(each: LayerTrial) -> dict[str, Any]:
+def plain_layer(layer: LayerTrial) -> dict[str, Any]:
     """Return the JSON output for a layer's trial."""
-    return {"layer": each.layer, "bytes": each.bytes, "signal_to_noise": _finite(each.signal_to_noise),
-            "drop": _finite(each.drop)}  # fmt: skip
+    return {"layer": layer.layer, "bytes": layer.bytes, "signal_to_noise": _finite(layer.signal_to_noise),
+            "drop": _finite(layer.drop)}  # fmt: skip
 
 
-def layer_table(layers: Sequence[LayerTrial], metric: str, kept: Sequence[str] = ()) -> str:
+def layer_table(layers: Sequence[LayerTrial], metric: str, floats: Sequence[str] = ()) -> str:
     """Return a line for each layer, the worst first."""
     rows = [["alone in integers", "float32", "signal to noise", f"drop of {metric}", ""]]
-    rows += [[each.layer, size(each.bytes), f"{each.signal_to_noise:.1f} dB", percent(each.drop),
-              "stays float32" if each.layer in kept else ""] for each in layers]  # fmt: skip
-    return table(rows if kept else [row[:-1] for row in rows])
+    rows += [[layer.layer, size(layer.bytes), f"{layer.signal_to_noise:.1f} dB", percent(layer.drop),
+              "stays float32" if layer.layer in floats else ""] for layer in layers]  # fmt: skip
+    return table(rows if floats else [row[:-1] for row in rows])
 
 
 def words(made: Quantized, max_drop: float) -> str:

@@ -59,14 +59,14 @@ def list_(context: typer.Context, root: Root = None, as_json: Json = False) -> N
     show_list(asked(context, root, as_json))
 
 
-def show_list(wanted: Asked) -> None:
+def show_list(options: Asked) -> None:
     """Print a line for each run."""
-    summaries = list_runs(wanted.root)
-    if wanted.as_json:
+    summaries = list_runs(options.root)
+    if options.as_json:
         typer.echo(write_json([facts(run) for run in summaries]))
         return
     if not summaries:
-        typer.echo(f"no runs in {wanted.root}; start with: retrograd train CONFIG")
+        typer.echo(f"no runs in {options.root}; start with: retrograd train CONFIG")
         return
     typer.echo(listed(summaries))
     for run in summaries:
@@ -80,9 +80,9 @@ def show(context: typer.Context, run: RunName, root: Root = None, as_json: Json 
 
     Shows how it ended, its scores and its configuration.
     """
-    wanted = asked(context, root, as_json)
-    folder = find_run(wanted.root, run)
-    if wanted.as_json:
+    options = asked(context, root, as_json)
+    folder = find_run(options.root, run)
+    if options.as_json:
         config = parse_document(folder.config_text()).values
         typer.echo(write_json({**facts(folder.summary()), "config": config}))
         return
@@ -115,13 +115,13 @@ def report(
 
     It holds curves, scores, findings, the health of the layers, network and configuration.
     """
-    wanted = asked(context, root, as_json)
-    folder = find_run(wanted.root, run)
+    options = asked(context, root, as_json)
+    folder = find_run(options.root, run)
     module = importlib.import_module(
         "retrograd.report.report"
     )  # it loads the layers, which the other words do not need
     path = str(module.write_report(folder, out))
-    typer.echo(write_json({"report": path}) if wanted.as_json else path)
+    typer.echo(write_json({"report": path}) if options.as_json else path)
 
 
 @app.command()
@@ -138,15 +138,15 @@ def compare(
 
     Shows the settings that differ and the scores.
     """
-    wanted = asked(context, root, as_json)
+    options = asked(context, root, as_json)
     if len(runs) < 2:
         raise UsageError("a comparison needs at least two runs", cure="retrograd runs lists them")
-    folders = [find_run(wanted.root, name) for name in runs]
+    folders = [find_run(options.root, name) for name in runs]
     configs = [flat(parse_document(run.config_text()).values) for run in folders]
     keys = [key for key in merged(configs) if any(c.get(key) != configs[0].get(key) for c in configs)]
     scores = [flat(run.summary().metrics or {}) for run in folders]
     metrics = list(merged(scores))
-    if wanted.as_json:
+    if options.as_json:
         settings = {key: [config.get(key) for config in configs] for key in keys}
         typer.echo(
             write_json({"settings": settings, "metrics": {key: [s.get(key) for s in scores] for key in metrics}})

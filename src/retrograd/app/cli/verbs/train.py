@@ -111,7 +111,7 @@ def train(
     settle(layers, finds_device=False)
     check_resume(source, resume, extend, run, force)
     going_on = None if resume in (None, AUTO) else find_run(runs, str(resume))
-    wanted = [*(changes or [])]
+    changed = [*(changes or [])]
     numbers = {
         "training.epochs": extend if going_on and extend else epochs,
         "training.batch_size": batch_size,
@@ -119,20 +119,20 @@ def train(
         "data.max_bytes": max_bytes,
         "data.cache": cache,
     }
-    wanted += [f"{key}={value}" for key, value in numbers.items() if value is not None]
+    changed += [f"{key}={value}" for key, value in numbers.items() if value is not None]
     table = source is not None and not is_configuration(existing_data(source))
     starts = runs if resume is None else None  # a resumed run has its first weights in its folder
     chosen = None
     with spelt_as_options(table):
         if source is None:
             assert going_on is not None
-            document = document_with(wanted, parse_document(going_on.config_text(), str(going_on.path / CONFIG)))
+            document = document_with(changed, parse_document(going_on.config_text(), str(going_on.path / CONFIG)))
             prepared = prepare_again(going_on, with_rate(config_of(document), lr))
         elif table:
-            prepared, chosen = from_table(source, target, wanted, lr, config_out, force, starts, join(None))
+            prepared, chosen = from_table(source, target, changed, lr, config_out, force, starts, join(None))
         else:
             refuse_table_options(source, target, config_out)
-            prepared = prepare_file(source, wanted, lr, starts, join)
+            prepared = prepare_file(source, changed, lr, starts, join)
         leads = prepared.team.leads
         if resume == AUTO:
             going_on = going_on_by_itself(run, runs, prepared)
@@ -144,7 +144,7 @@ def train(
                 allocator.tune(step_bytes(prepared))
                 if not leads:
                     return
-                if source and not (table or wanted or lr or going_on):
+                if source and not (table or changed or lr or going_on):
                     carry(source, folder)
                 if source and chosen:
                     chosen.write(source, quiet, sys.stderr if as_json else sys.stdout)

@@ -67,9 +67,9 @@ def tune(
     program = program_at(source, target, changes or [], runs)
     search = program.config.search
     if rate or search is None:
-        found = tune_rate(program.config, dataset=program.dataset, root=runs)
+        sweep = tune_rate(program.config, dataset=program.dataset, root=runs)
         folder = runs / f"rate-{program.config.name}"
-        typer.echo(write_json(found.plain())) if as_json else say_rate(found, folder, source)
+        typer.echo(write_json(sweep.plain())) if as_json else say_rate(sweep, folder, source)
         return
     count = len(search.ranges)
     print(f"trying {count} setting{'s' * (count != 1)}, {search.options.method}", file=sys.stderr)
@@ -88,30 +88,30 @@ def tune(
     typer.echo(write_json(study.plain())) if as_json else say_study(study)
 
 
-def say_rate(found: Sweep, folder: Path, source: str) -> None:
+def say_rate(sweep: Sweep, folder: Path, source: str) -> None:
     """Print the curve of the rates as bars, the chosen rate, and the reason."""
-    finite = sorted(each.loss for each in found.tried if each.loss < float("inf"))
+    finite = sorted(trial.loss for trial in sweep.tried if trial.loss < float("inf"))
     low, high = (finite[0], finite[min(int(WORST_SHOWN * len(finite)), len(finite) - 1)]) if finite else (0.0, 1.0)
-    print(f"{'rate':>9}  {'lowest loss':>11}  epochs  ({found.optimizer})")
-    for each in found.tried:
-        share = min(max((each.loss - low) / ((high - low) or 1.0), 0.0), 1.0) if finite else 1.0
-        bar = "diverged" if each.loss == float("inf") else "#" * max(1, round(BAR * share))
-        mark = "<- " if each.rate == found.best else "   "
-        print(f"{number(each.rate, 3):>9}  {number(each.loss, 4):>11}  {each.epochs:>6}  {mark}{bar}")
-    print(filled(f"learning rate {found.best:g}: {found.why}", hang=0))
-    print(f"\n  retrograd train {shlex.quote(source)} --lr {found.best:g}\nreport: {folder / PAGE}")
+    print(f"{'rate':>9}  {'lowest loss':>11}  epochs  ({sweep.optimizer})")
+    for trial in sweep.tried:
+        share = min(max((trial.loss - low) / ((high - low) or 1.0), 0.0), 1.0) if finite else 1.0
+        bar = "diverged" if trial.loss == float("inf") else "#" * max(1, round(BAR * share))
+        mark = "<- " if trial.rate == sweep.best else "   "
+        print(f"{number(trial.rate, 3):>9}  {number(trial.loss, 4):>11}  {trial.epochs:>6}  {mark}{bar}")
+    print(filled(f"learning rate {sweep.best:g}: {sweep.why}", hang=0))
+    print(f"\n  retrograd train {shlex.quote(source)} --lr {sweep.best:g}\nreport: {folder / PAGE}")
 
 
 def say_study(study: Study) -> None:
     """Print the trials, the best first, the winner and the verdict."""
-    rows = [tried_head(study), *(tried_row(each) for each in study.tried[:SHOWN])]
+    rows = [tried_head(study), *(tried_row(trial) for trial in study.tried[:SHOWN])]
     left = len(study.tried) - SHOWN
     if fits(rows):
         print(table(rows))
     else:  # too many settings for a line
-        for each in study.tried[:SHOWN]:
-            settings = ", ".join(f"{short(path)} {shown(value)}" for path, value in each.values)
-            print(filled(f"{number(each.score, 4)} after {each.epochs} epochs: {settings}"))
+        for trial in study.tried[:SHOWN]:
+            settings = ", ".join(f"{short(path)} {shown(value)}" for path, value in trial.values)
+            print(filled(f"{number(trial.score, 4)} after {trial.epochs} epochs: {settings}"))
     if left > 0:
         print(f"... and {left} more")
     for words in (*study.notes, *study.failed):
