@@ -19,40 +19,34 @@ from retrograd.update.step import Stepper
 ROWS = 10  # of a batch; the last one of the images has 7, which two devices cannot share
 TIME, WIDTH, TOKENS = 6, 4, 11
 RNG = np.random.default_rng(0)
-IMAGES = {"x": RNG.normal(size=(17, 6, 6, 1)).astype(np.float32), "y": RNG.integers(0, 3, 17)}
-SEQUENCES = {"x": RNG.normal(size=(20, TIME, 3)).astype(np.float32), "y": RNG.integers(0, 3, 20)}
-TEXTS = {"x": RNG.integers(0, TOKENS, (20, TIME)), "y": RNG.integers(0, TOKENS, (20, TIME))}
-NETWORKS = {
+IMAGES = {"x": RNG.normal(size=(17, 6, 6, 1)).astype(np.float32), "y": RNG.integers(0, 3, 17).astype(np.int32)}
+TEXTS = {"x": RNG.integers(0, TOKENS, (20, TIME)).astype(np.int32), "y": RNG.integers(0, 3, 20).astype(np.int32)}
+CUT = (("gpt/*/weight", ("data", None)), ("embedding*", ("data",)), ("*", (None, "data")), ("*", ("data",)))
+NETWORKS = {  # network, columns, settings, micro-batches
     "convolution, batch norm, dropout": (
-        rg.Network(
-            rg.Conv2D(4, activation="relu"),
-            rg.BatchNorm(),
-            rg.Dropout(0.3),
-            rg.Flatten(),
-            rg.named(rg.Dense(3), "last"),
-        ),
+        rg.Network(rg.Conv2D(4, activation="relu"), rg.BatchNorm(), rg.Dropout(0.3), rg.Flatten(), rg.Dense(3)),
         IMAGES,
+        Distributed(),
+        1,
     ),
-    "lstm": (rg.Network(rg.LSTM(5), rg.Dense(3)), SEQUENCES),
-    "gpt": (
+    "gpt, lstm": (
         rg.Network(
             rg.Embedding(WIDTH, TOKENS),
             rg.LearnedPositions(),
             rg.named(rg.TransformerEncoder(WIDTH, 2, 1, causal=True), "gpt"),
-            rg.Dense(TOKENS),
+            rg.LSTM(4),
+            rg.Dense(3),
         ),
         TEXTS,
+        Distributed(shard=CUT),
+        2,
     ),
 }
-CUT = (("gpt/*/weight", ("data", None)), ("embedding*", ("data",)), ("*", (None, "data")), ("*", ("data",)))
 
 
-def crew_losses(network, columns, settings, accumulate=1):
+def crew_losses(network, columns, settings, accumulate):
     """Return the losses of two steps of the crew, and of rank 0 alone, and what a device has of the parameters."""
     team = join(settings)
-    columns = {
-        name: array.astype(np.int32 if array.dtype.kind == "i" else np.float32) for name, array in columns.items()
-    }
     rows = len(columns["y"])
     batches = [np.arange(start, min(start + ROWS, rows)) for start in range(0, rows, ROWS)]
     objective = rg.Objective("loss", rg.CrossEntropy(), (network.output, "y"))
@@ -81,9 +75,8 @@ def crew_losses(network, columns, settings, accumulate=1):
 def main(root: Path) -> None:
     """Do all of it."""
     found = {}
-    for name, (network, columns) in NETWORKS.items():
-        settings = Distributed(shard=CUT) if name == "gpt" else Distributed()
-        found[name] = crew_losses(network, columns, settings, accumulate=2 if name == "lstm" else 1)
+    for name, form in NETWORKS.items():
+        found[name] = crew_losses(*form)
     config = {
         "data": "xor",
         "network": [{"dense": {"units": 2, "activation": "tanh"}}, {"dense": 1}],

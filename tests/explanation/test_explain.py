@@ -260,3 +260,22 @@ def test_a_folder_of_images_is_explained_as_data(tmp_path):
     made = rg.explain(tmp_path / "pets", measure=False)
     assert made.task in ("binary", "multiclass")
     assert sum(made.rows.values()) == 16
+
+
+def test_what_devices_share_is_counted():
+    config = {
+        "data": "xor",
+        "network": [{"dense": 8}, {"dense": 1}],  # 24 and 9 parameters; the last bias cannot be cut
+        "optimizer": {"adam": 0.01},
+        "distributed": {"mesh": {"data": 2}, "shard": [["*", ["data"]]]},
+    }
+    made = rg.explain(config, measure=False)
+    (shared,) = made.sharing
+    assert (shared.devices, shared.cut, shared.parameters) == (2, 32, 33)
+    assert shared.parameter_bytes == 4 * (32 // 2 + 1)
+    assert shared.optimizer_bytes == 2 * shared.parameter_bytes + 4  # the moments, and the count of steps
+    assert shared.wire_bytes == 3 * 4 * 32 // 2 + 2 * 4 // 2
+    assert "97% of the parameters are cut" in " ".join(str(made).split())
+    usual = rg.explain({**config, "distributed": {}}, measure=False).sharing
+    assert [each.devices for each in usual] == [2, 8, 64]
+    assert usual[1].wire_bytes == sum(2 * 4 * n * 7 // 8 for n in (16, 8, 8, 1))

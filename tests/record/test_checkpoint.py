@@ -9,10 +9,12 @@ import pytest
 from retrograd.base.errors import ModelFileError, ResourceError
 from retrograd.record.checkpoint import (
     Checkpoint,
+    Slice,
     checkpoint_paths,
     forget_checkpoints,
     read_checkpoint,
     write_checkpoint,
+    write_slices,
 )
 from retrograd.record.events import Epoch, Note, Started, beginning, read_events, write_event
 from retrograd.record.logs.log import EventLog, Mark
@@ -121,3 +123,48 @@ def test_what_comes_before_training_is_known_however_the_rest_is_damaged(tmp_pat
         (tmp_path / "events.jsonl").write_bytes(start + rest)
         assert beginning(tmp_path / "events.jsonl") == len(start)
         assert [type(event) for event in read_events(tmp_path / "events.jsonl", len(start))] == [Started, Note]
+
+
+def slices_of_two(tmp_path, step=7):
+    """Write the slices of two processes: rows 0 to 2 and 2 to 3 of one array."""
+    whole = np.arange(6, dtype=np.float32).reshape(3, 2)
+    parts = [((0, 2), (0, 2)), ((2, 3), (0, 2))]
+    sums = [
+        write_slices(tmp_path, step, rank, {"train/w": [Slice((3, 2), place, whole[slice(*place[0])])]})
+        for rank, place in enumerate(parts)
+    ]
+    return whole, sums
+
+
+def test_slices_of_several_processes_make_whole_arrays(tmp_path):
+    whole, sums = slices_of_two(tmp_path)
+    write_checkpoint(tmp_path, Checkpoint(7, {"train/b": whole[0]}, {}, {"parts": sums}), keep=1)
+    (path,) = checkpoint_paths(tmp_path)
+    arrays = read_checkpoint(path).arrays
+    np.testing.assert_array_equal(arrays["train/w"], whole)
+    np.testing.assert_array_equal(arrays["train/b"], whole[0])
+
+
+@pytest.mark.parametrize("damage", ["gone", "other", "too few"])
+def test_slices_that_are_not_those_of_the_checkpoint_are_refused(tmp_path, damage):
+    _, sums = slices_of_two(tmp_path)
+    named = sums[:1] if damage == "too few" else sums
+    write_checkpoint(tmp_path, Checkpoint(7, {}, {}, {"parts": named}), keep=1)
+    part = tmp_path / "checkpoints" / "step-000000000007.part-00001.safetensors"
+    if damage == "gone":
+        part.unlink()
+    elif damage == "other":
+        write_slices(tmp_path, 7, 1, {"train/w": [Slice((3, 2), ((2, 3), (0, 2)), np.zeros((1, 2), np.float32))]})
+    words = {"gone": "is gone", "other": "not the slices", "too few": "2 numbers of it are in no file"}
+    with pytest.raises(ModelFileError, match=words[damage]):
+        read_checkpoint(checkpoint_paths(tmp_path)[0])
+
+
+def test_slices_go_with_their_checkpoint(tmp_path):
+    for step in (7, 8, 9):
+        _, sums = slices_of_two(tmp_path, step)
+        if step != 8:  # whose process was killed before it wrote the checkpoint
+            write_checkpoint(tmp_path, Checkpoint(step, {}, {}, {"parts": sums}), keep=1)
+    assert {path.name[:17] for path in (tmp_path / "checkpoints").iterdir()} == {"step-000000000009"}
+    forget_checkpoints(tmp_path)
+    assert not (tmp_path / "checkpoints").exists()

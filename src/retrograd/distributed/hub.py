@@ -4,7 +4,7 @@ It knows who has come, hears a sign of life of each, compares what they are to h
 dies, is stuck or fails, says so once and ends all the others with one exit code. It also is the place where JAX's
 processes find one another: if that lay in a process that trains, all would end with that one, in the middle of a word.
 
-    python -m retrograd.distributed.hub PORT PROCESSES TIMEOUT FD
+    python -m retrograd.distributed.hub HOST PORT PROCESSES TIMEOUT FD     HOST: - for all interfaces
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 from jaxlib import _jax
 
-from retrograd.distributed.words import BEATS, END, RESOURCE, Ear, Word, silence, spoken
+from retrograd.distributed.words import BEATS, END, EVERYWHERE, RESOURCE, Ear, Word, silence, spoken
 
 NEVER = 10**7  # seconds; who is stuck is noticed here, not by JAX
 MOST_DIFFERENCES = 3
@@ -117,7 +117,7 @@ class Hub:
         self.members[rank] = member
         if len(self.members) == self.size:
             first = self.members[0].connection.getsockname()[0]
-            port = self._serve_jax(loopback=first in ("127.0.0.1", "::1"))
+            port = self._serve_jax(loopback=first == "127.0.0.1")
             self._tell_all({"welcome": port})
 
     def _serve_jax(self, loopback: bool) -> int:
@@ -127,7 +127,8 @@ class Hub:
                 probe.bind(("", 0))
                 port = int(probe.getsockname()[1])
             with contextlib.suppress(Exception):
-                address = f"127.0.0.1:{port}" if loopback else f"0.0.0.0:{port}"
+                everywhere = "[::]" if socket.has_dualstack_ipv6() else "0.0.0.0"
+                address = f"127.0.0.1:{port}" if loopback else f"{everywhere}:{port}"
                 self.service = _jax.get_distributed_runtime_service(
                     address, self.size, heartbeat_timeout=NEVER, shutdown_timeout=1
                 )
@@ -215,13 +216,22 @@ def short(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def serve(port: int, size: int, timeout: float, ready: int) -> int:
+def listen(host: str, port: int, backlog: int) -> socket.socket:
+    """Return a socket that listens on one address, or on all interfaces."""
+    if host != EVERYWHERE:
+        return socket.create_server((host, port), backlog=backlog)
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), backlog=backlog, family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("", port), backlog=backlog)
+
+
+def serve(host: str, port: int, size: int, timeout: float, ready: int) -> int:
     """Listen where the processes meet, and say so to the process that started this one."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends with the processes that it serves
     with os.fdopen(ready, "w") as parent:
         try:
-            listener = socket.create_server(("", port), backlog=min(size, 4096))
+            listener = listen(host, port, backlog=min(size, 4096))
         except OSError as error:
             parent.write(error.strerror or str(error))
             return RESOURCE
@@ -232,4 +242,5 @@ def serve(port: int, size: int, timeout: float, ready: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(serve(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])))
+    _, host, *numbers = sys.argv
+    sys.exit(serve(host, int(numbers[0]), int(numbers[1]), float(numbers[2]), int(numbers[3])))

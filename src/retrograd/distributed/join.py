@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
@@ -16,16 +16,18 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from retrograd.base.errors import ConfigError, ResourceError, RetrogradError
 from retrograd.distributed.layout import Layout, mesh_of
-from retrograd.distributed.line import Line, leave
+from retrograd.distributed.line import Line, leave, reach, tell
 from retrograd.distributed.seat import RANK, is_launched, seat_of
 from retrograd.distributed.settings import AXES, Distributed
 from retrograd.distributed.team import ALONE, Crew, Team
 from retrograd.distributed.words import END, RESOURCE
 
 NEVER = 10**7  # seconds; who is stuck is noticed by the hub, not by JAX
+MOMENT = 2.0  # seconds that who fails early looks for the hub
 INTERNAL, INTERRUPTED = 1, 130  # exit codes, as in app/cli/main.py
 
 _line: Line | None = None
+_has_tried = False  # whether this process has looked for the others
 _is_over = False  # whether training has ended for all, so that nobody waits for this process
 
 
@@ -36,13 +38,14 @@ def join(settings: Distributed | None) -> Team:
 
     Raises:  ConfigError, ResourceError naming what is missing
     """
-    global _line, _is_over
+    global _line, _is_over, _has_tried
     if settings is None and not is_launched():
         return ALONE
     settings = settings or Distributed()
     _is_over = False
     if _line is None and (seat := seat_of(settings)) is not None:
         refuse_late()
+        _has_tried = True
         _line = Line(seat, settings.timeout)
         atexit.register(_leave)
         connect(_line, settings.timeout)
@@ -115,8 +118,8 @@ def taking_part() -> Iterator[None]:
     except BaseException as error:
         if _line is not None and not _is_over:
             _fail(_line, error)
-        if _line is None and is_launched() and isinstance(error, RetrogradError) and os.environ.get(RANK) != "0":
-            leave(error.exit_code)  # rank 0 has met with the same, and says so
+        if not _has_tried and is_launched() and isinstance(error, RetrogradError) and os.environ.get(RANK) != "0":
+            _fail_early(error)
         raise
 
 
@@ -124,6 +127,14 @@ def over() -> None:
     """Say that training has ended for all: a process may leave now."""
     global _is_over
     _is_over = True
+
+
+def _fail_early(error: RetrogradError) -> NoReturn:
+    """Tell the hub, if there is one, what keeps this process from coming; else rank 0 has met with the same."""
+    with contextlib.suppress(RetrogradError, OSError):
+        if (seat := seat_of(Distributed())) is not None:
+            tell(reach(seat, MOMENT), seat, str(error), error.exit_code)
+    leave(error.exit_code)
 
 
 def _fail(line: Line, error: BaseException) -> None:

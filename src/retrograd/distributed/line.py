@@ -13,8 +13,8 @@ import time
 from typing import Any, Literal, NoReturn
 
 from retrograd.base.errors import ResourceError
-from retrograd.distributed.seat import Seat
-from retrograd.distributed.words import BEATS, RESOURCE, Ear, Word, silence, spoken
+from retrograd.distributed.seat import Seat, addresses, is_loopback
+from retrograd.distributed.words import BEATS, EVERYWHERE, RESOURCE, Ear, Word, silence, spoken
 
 Rule = Literal["same", "first", "every", "meet"]
 RETRY = 0.05  # seconds between two tries to reach the hub
@@ -39,11 +39,12 @@ class Line:
             start_hub(seat, timeout)
         self.connection = reach(seat, timeout)
         self.ear = Ear(self.connection)
-        hello = {"hello": seat.rank, "size": seat.size, "host": socket.gethostname(), "process": os.getpid()}
-        self._say(hello)
+        self._say(hello(seat))
         threading.Thread(target=self._listen, name="line", daemon=True).start()
         threading.Thread(target=self._beat, name="signs of life", daemon=True).start()
-        self.service = f"{self.connection.getpeername()[0]}:{self._answer('welcome').get()}"
+        host = self.connection.getpeername()[0]
+        port = self._answer("welcome").get()
+        self.service = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def ask(self, tag: str, rule: Rule, value: Any = None) -> Any:
         """Return what all processes come to that ask this: the same, the first one's or every value, or a meeting's."""
@@ -107,10 +108,24 @@ class Line:
             time.sleep(silence(self.timeout) / BEATS)
 
 
+def hello(seat: Seat) -> Word:
+    """Return the first word of a process."""
+    return {"hello": seat.rank, "size": seat.size, "host": socket.gethostname(), "process": os.getpid()}
+
+
+def tell(connection: socket.socket, seat: Seat, message: str, code: int) -> None:
+    """Tell the hub why a process does not come."""
+    connection.sendall(spoken(hello(seat)) + spoken({"failed": message, "code": code}))
+    connection.close()
+
+
 def start_hub(seat: Seat, timeout: float) -> None:
     """Start the hub beside this process, with a session of its own: it outlives rank 0, to tell of its end."""
     heard, ready = os.pipe()
-    command = [sys.executable, "-m", "retrograd.distributed.hub", str(seat.port), str(seat.size), str(timeout)]
+    there = addresses(seat)
+    address = next((each for each in there if all(map(is_loopback, there)) and ":" not in each), EVERYWHERE)
+    numbers = map(str, (seat.port, seat.size, timeout))
+    command = [sys.executable, "-m", "retrograd.distributed.hub", address, *numbers]
     subprocess.Popen(
         [*command, str(ready)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(ready,),
         start_new_session=True,

@@ -14,7 +14,7 @@ COORDINATOR, PROCESSES, RANK = "RETROGRAD_COORDINATOR", "RETROGRAD_PROCESSES", "
 LOCAL_RANK = "RETROGRAD_LOCAL_RANK"
 HOSTS = ("SLURM_STEP_NUM_NODES", "SLURM_NNODES")  # how many machines Slurm uses
 LOCAL_COUNT = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")  # how many of the processes MPI started here
-PORT_CURE = "give distributed.coordinator, or --coordinator HOST:PORT"
+PORT_CURE = "give distributed.coordinator as HOST:PORT"
 
 
 class Seat(NamedTuple):
@@ -98,15 +98,23 @@ def are_on_several_hosts(environ: Mapping[str, str], size: int) -> bool:
 
 def refuse_unreachable(seat: Seat, several_hosts: bool) -> None:
     """Raise ResourceError where the place to meet has no address, or one that other machines cannot reach."""
+    found = addresses(seat)
+    if several_hosts and all(is_loopback(address) for address in found):
+        message = f"{seat.host} is {', '.join(found)} here, which other machines cannot reach"
+        cure = "give the address by which they reach the machine of rank 0"
+        raise ResourceError(message, where="distributed.coordinator", cure=cure)
+
+
+def addresses(seat: Seat) -> list[str]:
+    """Return the addresses of the host where the processes meet.
+
+    Raises:  ResourceError where it has none
+    """
     try:
-        found = {str(entry[4][0]) for entry in socket.getaddrinfo(seat.host, seat.port, type=socket.SOCK_STREAM)}
+        return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(seat.host, seat.port, type=socket.SOCK_STREAM)})
     except OSError as error:
         message = f"the coordinator's name '{seat.host}' has no address here: {error.strerror or error}"
         raise ResourceError(message, where="distributed.coordinator", cure=PORT_CURE) from None
-    if several_hosts and all(is_loopback(address) for address in found):
-        message = f"{seat.host} is {', '.join(sorted(found))} here, which other machines cannot reach"
-        cure = "give the address by which they reach the machine of rank 0"
-        raise ResourceError(message, where="distributed.coordinator", cure=cure)
 
 
 def is_loopback(address: str) -> bool:

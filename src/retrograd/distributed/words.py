@@ -9,6 +9,7 @@ from typing import Any
 
 MOST_BYTES = 2**24  # of one line; whoever sends more is none of us
 RESOURCE = 6  # the exit code of what is missing, as in base/errors.py
+EVERYWHERE = "-"  # all interfaces of a machine
 END = "end"  # what a process asks last
 BEATS = 8  # signs of life in the time after which a process counts as stuck
 

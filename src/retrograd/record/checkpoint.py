@@ -2,27 +2,35 @@
 
 One file each, named by its step, with a checksum over every byte and replaced as a whole. It counts only together with
 the events that were recorded before it: their number of bytes and their SHA-256 stand in its facts.
+
+Of a run whose parameters are cut among devices, each process writes its slices beside it, in a file that the checkpoint
+names by its checksum. It is written last, so that a checkpoint is whole or not there.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from retrograd.base.errors import ModelFileError
 from retrograd.record.files import make_folder
 from retrograd.record.header import Form
 from retrograd.record.layout import CHECKPOINTS
 from retrograd.record.sealed import read_sealed, write_sealed
 
 CHECKPOINT = Form("retrograd checkpoint", 1, "checkpoint", ("config", "facts"))
+SLICES = Form("retrograd slices", 1, "slices", ("places",))
+PARTS = "parts"  # among the facts: the checksum of each process's slices
 MAX_BYTES = 2**40
 NAME = re.compile(r"step-(\d{12})\.safetensors")
+PART = re.compile(r"step-(\d{12})\.part-\d{5}\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,36 @@ class Checkpoint:
     arrays: Mapping[str, np.ndarray]
     config: Mapping[str, Any]
     facts: Mapping[str, Any]
+
+
+class Slice(NamedTuple):
+    """A part of an array: the array's shape, from where to where the part lies on each axis, and its numbers."""
+
+    shape: tuple[int, ...]
+    place: tuple[tuple[int, int], ...]
+    numbers: np.ndarray
+
+
+Slices = Mapping[str, Sequence[Slice]]  # by the array's name
+
+
+def write_slices(run: Path, step: int, rank: int, slices: Slices) -> str:
+    """Write the slices of one process, and return their checksum, by which a checkpoint of that step names them.
+
+    Raises:  ResourceError when the disk refuses
+    """
+    folder = run / CHECKPOINTS
+    make_folder(folder)
+    flat = {f"{name}#{i}": part for name, parts in slices.items() for i, part in enumerate(parts)}
+    places = {
+        key: {"shape": list(part.shape), "place": [list(ends) for ends in part.place]} for key, part in flat.items()
+    }
+    arrays = {key: part.numbers for key, part in flat.items()}
+    return write_sealed(_part(folder, step, rank), SLICES, arrays, {"places": places})
+
+
+def _part(folder: Path, step: int, rank: int) -> Path:
+    return folder / f"step-{step:012d}.part-{rank:05d}.safetensors"
 
 
 def write_checkpoint(run: Path, checkpoint: Checkpoint, keep: int) -> None:
@@ -46,6 +84,7 @@ def write_checkpoint(run: Path, checkpoint: Checkpoint, keep: int) -> None:
     write_sealed(folder / f"step-{checkpoint.step:012d}.safetensors", CHECKPOINT, checkpoint.arrays, texts)
     for path in checkpoint_paths(run)[keep:]:
         path.unlink(missing_ok=True)
+    _forget_parts(run, before=checkpoint.step)
 
 
 def checkpoint_paths(run: Path) -> list[Path]:
@@ -60,8 +99,35 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
     Raises:  UsageError, ModelFileError as for a model file
     """
-    arrays, texts = read_sealed(path, CHECKPOINT, MAX_BYTES)
-    return Checkpoint(_step(path), arrays, texts["config"], texts["facts"])
+    arrays, texts, _ = read_sealed(path, CHECKPOINT, MAX_BYTES)
+    whole = _joined(path, texts["facts"].get(PARTS, []))
+    return Checkpoint(_step(path), {**arrays, **whole}, texts["config"], texts["facts"])
+
+
+def _joined(path: Path, checksums: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the arrays that are made of slices."""
+    arrays: dict[str, np.ndarray] = {}
+    missing: dict[str, int] = {}
+    for rank, expected in enumerate(checksums):
+        part = _part(path.parent, _step(path), rank)
+        if not part.exists():
+            raise ModelFileError("damaged: a file with slices of it is gone", where=str(part))
+        content = read_sealed(part, SLICES, MAX_BYTES)
+        if content.checksum != expected:
+            raise ModelFileError(f"damaged: these are not the slices that {path.name} names", where=str(part))
+        for key, numbers in content.arrays.items():
+            name = key.rpartition("#")[0]
+            try:
+                about = content.texts["places"][key]
+                array = arrays.setdefault(name, np.empty(about["shape"], numbers.dtype))
+                array[tuple(slice(*ends) for ends in about["place"])] = numbers
+            except (KeyError, TypeError, ValueError, IndexError, MemoryError) as error:
+                raise ModelFileError(f"damaged: {key} has no place: {error}", where=str(part)) from None
+            missing[name] = missing.get(name, array.size) - numbers.size
+    for name, count in missing.items():
+        if count:
+            raise ModelFileError(f"damaged: {count:,} numbers of it are in no file", where=f"{path}: {name}")
+    return arrays
 
 
 def forget_checkpoints(run: Path, *, but: Path | None = None, after: int = -1) -> None:
@@ -69,8 +135,18 @@ def forget_checkpoints(run: Path, *, but: Path | None = None, after: int = -1) -
     for path in checkpoint_paths(run):
         if path != but and _step(path) > after:
             path.unlink(missing_ok=True)
+    _forget_parts(run)
     with contextlib.suppress(OSError):
         (run / CHECKPOINTS).rmdir()
+
+
+def _forget_parts(run: Path, before: float = math.inf) -> None:
+    """Delete slices of steps before one that no checkpoint names; of later ones some may just be written."""
+    kept = {_step(path) for path in checkpoint_paths(run)}
+    for path in (run / CHECKPOINTS).glob("step-*.part-*"):
+        matched = PART.fullmatch(path.name)
+        if matched and (step := int(matched[1])) < before and step not in kept:
+            path.unlink(missing_ok=True)
 
 
 def _step(path: Path) -> int:

@@ -59,7 +59,7 @@ def load_model(path: Path, *, max_bytes: int = MAX_BYTES) -> ModelFile:
 
     Raises:  UsageError when there is no such file; ModelFileError for any other file, and for a damaged one
     """
-    arrays, texts = read_sealed(Path(path), MODEL, max_bytes)
+    arrays, texts, _ = read_sealed(Path(path), MODEL, max_bytes)
     for name in arrays:
         part, _, inner = name.partition("/")
         if part not in PARTS or not is_path(inner):

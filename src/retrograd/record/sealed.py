@@ -30,14 +30,15 @@ class NewerFormatError(ModelFileError):
 
 
 class Content(NamedTuple):
-    """What a file holds: arrays and texts by name."""
+    """What a file holds: arrays and texts by name, and its checksum."""
 
     arrays: dict[str, np.ndarray]
     texts: dict[str, dict[str, Any]]
+    checksum: str
 
 
-def write_sealed(path: Path, form: Form, arrays: Mapping[str, Any], texts: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write a file; a failure leaves what was there. Equal contents give equal files.
+def write_sealed(path: Path, form: Form, arrays: Mapping[str, Any], texts: Mapping[str, Mapping[str, Any]]) -> str:
+    """Write a file, and return its checksum; a failure leaves what was there. Equal contents give equal files.
 
     Texts hold what JSON can say; tuples become lists, NaN and infinities "nan", "inf", "-inf".
 
@@ -60,6 +61,7 @@ def write_sealed(path: Path, form: Form, arrays: Mapping[str, Any], texts: Mappi
     for piece in body:
         checksum.update(piece)
     write_file(path, header.replace(_seal(BLANK), _seal(checksum.hexdigest())), *body)
+    return checksum.hexdigest()
 
 
 def read_sealed(path: Path, form: Form, max_bytes: int) -> Content:
@@ -76,7 +78,7 @@ def read_sealed(path: Path, form: Form, max_bytes: int) -> Content:
         header = read_header(stream, size, str(path), form)
         _check_version(header)
         arrays = _read_arrays(stream, header.entries(), header)
-    return Content(arrays, {key: _parse(header, key) for key in form.texts})
+    return Content(arrays, {key: _parse(header, key) for key in form.texts}, header.metadata["checksum"])
 
 
 def _storable(name: str, value: Any) -> np.ndarray:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from retrograd.base.errors import ModelFileError, RetrogradWarning
-from retrograd.record.checkpoint import Checkpoint, checkpoint_paths, read_checkpoint
+from retrograd.base.errors import ModelFileError, ResourceError, RetrogradError, RetrogradWarning
+from retrograd.distributed.team import Team
+from retrograd.record.checkpoint import PARTS, Checkpoint, checkpoint_paths, read_checkpoint, write_slices
 from retrograd.record.events import Epoch, Event, Health, Intervention
 from retrograd.record.logs.log import Mark
 from retrograd.record.run import RunFolder
@@ -65,7 +66,7 @@ class Checkpoints:
     def __init__(self, place: RunWriter, prepared: Prepared, sampler: PlaneSampler | None) -> None:
         self.place, self.prepared, self.sampler = place, prepared, sampler
         self.config = plain_config(portable(prepared.config))
-        self.surroundings, self.in_blocks = surroundings(), reads_in_blocks(prepared.dataset.train)
+        self.surroundings, self.in_blocks = surroundings(prepared.team), reads_in_blocks(prepared.dataset.train)
 
     def __call__(self, saved: Saved) -> Callable[[], None]:
         """Return what writes a place; what the next step would change is in it already."""
@@ -78,7 +79,32 @@ class Checkpoints:
         }
         arrays = {**saved.arrays, **(self.sampler.arrays() if self.sampler else {})}
         checkpoint = Checkpoint(saved.step, arrays, self.config, facts)
-        return lambda: self.place.write_checkpoint(checkpoint, self.prepared.config.training.checkpoint.keep)
+
+        def write() -> None:
+            parts = shared(self.prepared.team, self.place.path, saved) if saved.slices else None
+            whole = checkpoint if parts is None else replace(checkpoint, facts={**facts, PARTS: parts})
+            self.place.write_checkpoint(whole, self.prepared.config.training.checkpoint.keep)
+
+        return write
+
+
+def shared(team: Team, run: Path, saved: Saved) -> list[str]:
+    """Write the slices of this process, and return the checksums of all processes' once all are written.
+
+    Raises:  ResourceError where the disk of one of them refuses
+    """
+    refused: RetrogradError | None = None
+    try:
+        checksum = write_slices(run, saved.step, team.rank, saved.slices)
+    except RetrogradError as error:
+        checksum, refused = "", error
+    checksums = team.every(f"slices of step {saved.step}", checksum)
+    if refused is not None:
+        raise refused
+    if "" in checksums:
+        rank = checksums.index("")
+        raise ResourceError(f"rank {rank} could not write its slices", where=str(run))
+    return checksums
 
 
 def newest(place: RunWriter) -> Point:

@@ -10,7 +10,7 @@ from retrograd.base.memory import memory_told
 from retrograd.distributed.join import over
 from retrograd.distributed.team import Team
 from retrograd.native.library import kernels
-from retrograd.training.checkpoints import Point
+from retrograd.training.checkpoints import Point, shared
 from retrograd.training.ending import trained
 from retrograd.training.finished import Run
 from retrograd.training.interrupts import interruptible
@@ -33,8 +33,9 @@ def followed(
         if started:
             started(prepared, folder)
         kept = config.training.checkpoint
-        nothing = Saver(lambda saved: lambda: None, kept.seconds, saved.seconds if saved else 0.0, **together(team))
-        with nothing as saver:
+        before = saved.seconds if saved else 0.0
+        slices = Saver(lambda saved: lambda: shared(team, folder, saved), kept.seconds, before, **together(team))
+        with slices as saver:
             fitted = Loop(
                 prepared.stepper(),
                 config.training,
@@ -45,7 +46,7 @@ def followed(
                 asked_to_stop=team.wishes(interrupts.asked),
                 clock=team.clock,
                 team=team,
-                save=saver if kept.keep else None,
+                save=saver if kept.keep and team.cuts else None,
             ).run(prepared.first(), saved)
         leave_training(team)
     metrics = fitted.best.metrics if fitted.best else {}

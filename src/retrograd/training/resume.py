@@ -162,7 +162,7 @@ def go_on(place: RunWriter, prepared: Prepared, begins: bool, readings: bool, po
     place.record(Resumed(point.step, len(point.saved.history) if point.saved else 0))
     if point.facts:
         changed = [f"{name} {was} -> {is_now}" for name, was, is_now in
-                   differences(point.facts.surroundings, surroundings())]  # fmt: skip
+                   differences(point.facts.surroundings, surroundings(prepared.team))]  # fmt: skip
         words = f"since the checkpoint was written, the last digits may differ: {', '.join(changed)}"
         if changed:
             warnings.warn(words, RetrogradWarning, stacklevel=2)

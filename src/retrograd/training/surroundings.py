@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from retrograd.distributed.team import ALONE, Team
 from retrograd.native.library import active, loaded
 from retrograd.record.events import versions
 
@@ -26,9 +27,10 @@ def number_flags() -> dict[str, str]:
     return {name: str(value) for name, value in found.items() if value != USUAL_FLAGS[name]}
 
 
-def surroundings() -> dict[str, str]:
+def surroundings(team: Team = ALONE) -> dict[str, str]:
     """Return all of it, for the kernels that are in use now: where it differs, the last digits may."""
     kernels = loaded().variant if active() else "off"
     compiler = {COMPILER_FLAGS: os.environ[COMPILER_FLAGS].strip()} if os.environ.get(COMPILER_FLAGS) else {}
     device = jax.devices()[0].device_kind
-    return {**versions(), "device": device, "native kernels": kernels, **number_flags(), **compiler}
+    devices = {} if team.layout is None else {"devices": str(team.layout.mesh.size)}
+    return {**versions(), "device": device, **devices, "native kernels": kernels, **number_flags(), **compiler}

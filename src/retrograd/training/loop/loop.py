@@ -215,11 +215,10 @@ class Loop:
 
     def _place(self, train: TrainState) -> Saved:
         best = None if self.best.epoch is None else self.best.variables
-        arrays = arrays_of(
-            self.team.whole(train), self.team.whole(best), joined(self.outcomes) if self.outcomes else None
-        )
+        arrays, slices = arrays_of(train, best, joined(self.outcomes) if self.outcomes else None)
         seconds = self.clock() - self.begun
-        return Saved(arrays, self.guard.memory, seconds, tuple(self.history), tuple(self.guard.interventions))
+        acts = tuple(self.guard.interventions)
+        return Saved(arrays, self.guard.memory, seconds, tuple(self.history), acts, slices)
 
     def _restored(self, first: TrainState, saved: Saved) -> tuple[TrainState, Stop | None]:
         """Return the state of a run that was saved, and the verdict of the rules, which see its history once more.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -12,6 +12,7 @@ import numpy as np
 
 from retrograd.base.errors import ModelFileError, Problem
 from retrograd.network.network import Variables
+from retrograd.record.checkpoint import Slice, Slices
 from retrograd.record.events import Epoch, Intervention
 from retrograd.training.loop.guard import Memory
 from retrograd.update.step import Outcome, TrainState
@@ -32,6 +33,7 @@ class Saved:
     seconds: float
     history: Sequence[Epoch] = ()
     interventions: Sequence[Intervention] = ()
+    slices: Slices = field(default_factory=dict)  # this process's, of the arrays that are cut among devices
 
     @property
     def step(self) -> int:
@@ -57,10 +59,31 @@ class Saved:
         return [] if fields["loss"] is None else [Outcome(**fields)]
 
 
-def arrays_of(train: TrainState, best: Variables | None, steps: Outcome | None) -> dict[str, np.ndarray]:
-    """Return a run's arrays by name, copied: the next step takes the memory of the state."""
+def arrays_of(
+    train: TrainState, best: Variables | None, steps: Outcome | None
+) -> tuple[dict[str, np.ndarray], dict[str, list[Slice]]]:
+    """Return a run's arrays by name, and the slices that are here of those that are cut.
+
+    All are copied: the next step takes the memory of the state.
+    """
     parts = {TRAIN: train._replace(key=jax.random.key_data(train.key)), BEST: best, STEPS: steps}
-    return {name: np.array(leaf) for part, tree in parts.items() for name, leaf in named(part, tree)}
+    leaves = {name: leaf for part, tree in parts.items() for name, leaf in named(part, tree)}
+    cut = {name for name, leaf in leaves.items() if not getattr(leaf, "is_fully_replicated", True)}
+    whole = {name: np.array(leaf) for name, leaf in leaves.items() if name not in cut}
+    return whole, {name: slices_of(leaves[name]) for name in sorted(cut)}
+
+
+def slices_of(array: jax.Array) -> list[Slice]:
+    """Return the slices of an array that this process writes: of those that several devices have, one has to."""
+    return [
+        Slice(
+            array.shape,
+            tuple(part.indices(size)[:2] for part, size in zip(shard.index, array.shape, strict=True)),
+            np.array(shard.data),
+        )
+        for shard in array.addressable_shards
+        if shard.replica_id == 0
+    ]
 
 
 def named(part: str, tree: Any) -> Iterator[tuple[str, Any]]:

@@ -1,0 +1,113 @@
+"""Which process of how many this is, as launchers say it; what cannot work is said before anything is computed."""
+
+import pytest
+from jax.tree_util import DictKey, GetAttrKey
+
+from retrograd.base.errors import ConfigError, ResourceError
+from retrograd.distributed import seat
+from retrograd.distributed.launch import exit_code
+from retrograd.distributed.layout import axes_of
+from retrograd.distributed.seat import Seat, are_on_several_hosts, refuse_unreachable, seat_of
+from retrograd.distributed.settings import Distributed
+from retrograd.training.config.config import RunConfig, plain_config
+
+ELSEWHERE = ("SLURM_JOB_ID", "OMPI_MCA_orte_hnp_uri", "KUBERNETES_SERVICE_HOST")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_said(monkeypatch):
+    for name in (*ELSEWHERE, seat.RANK, seat.PROCESSES, seat.COORDINATOR, seat.LOCAL_RANK):
+        monkeypatch.delenv(name, raising=False)
+
+
+def say(monkeypatch, rank="1", processes="2", coordinator="127.0.0.1:4321"):
+    for name, value in zip((seat.RANK, seat.PROCESSES, seat.COORDINATOR), (rank, processes, coordinator), strict=True):
+        monkeypatch.setenv(name, value)
+
+
+def test_a_process_that_nobody_launched_is_alone():
+    assert seat_of(Distributed()) is None
+    with pytest.raises(ConfigError, match="2 processes are wanted, and nothing started this one"):
+        seat_of(Distributed(processes=2))
+
+
+def test_a_launched_process_has_its_seat(monkeypatch):
+    say(monkeypatch)
+    assert seat_of(Distributed()) == Seat("127.0.0.1", 4321, 2, 1)
+    with pytest.raises(ConfigError, match="4 processes are wanted, 2 were started"):
+        seat_of(Distributed(processes=4))
+
+
+@pytest.mark.parametrize(("rank", "coordinator"), [("2", "a:1"), ("-1", "a:1"), ("x", "a:1"), ("0", "a"), ("0", "a:0")])
+def test_nonsense_in_the_environment_is_refused(monkeypatch, rank, coordinator):
+    say(monkeypatch, rank, "2", coordinator)
+    with pytest.raises(ConfigError, match=f"RETROGRAD_RANK={rank}"):
+        seat_of(Distributed())
+
+
+def test_slurm_is_detected(monkeypatch):
+    told = {"JOB_ID": "7", "STEP_NODELIST": "localhost", "NTASKS": "4", "PROCID": "3", "LOCALID": "1"}
+    for name, value in told.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    monkeypatch.setenv("SLURM_STEP_NUM_NODES", "1")
+    found = seat_of(Distributed())
+    assert (found.host, found.size, found.rank, found.local_rank) == ("localhost", 4, 3, 1)
+    monkeypatch.setenv("SLURM_STEP_NUM_NODES", "2")
+    with pytest.raises(ResourceError, match=r"localhost is .* here, which other machines cannot reach"):
+        seat_of(Distributed())
+
+
+def test_several_hosts_are_told_by_the_launcher():
+    assert not are_on_several_hosts({}, 2)
+    assert are_on_several_hosts({"OMPI_COMM_WORLD_LOCAL_SIZE": "2"}, 4)
+
+
+def test_a_name_without_an_address_is_refused():
+    with pytest.raises(ResourceError, match=r"'no\.such\.host\.invalid' has no address here"):
+        refuse_unreachable(Seat("no.such.host.invalid", 1, 2, 0), several_hosts=False)
+
+
+@pytest.mark.parametrize(
+    ("plain", "words"),
+    [
+        ({"coordinator": "node1"}, "expected HOST:PORT, found 'node1'"),
+        ({"mesh": {"data": 0}}, "0 devices"),
+        ({"mesh": {"model": -1}}, "give one of them"),
+        ({"shard": [["*/weight", ["rows"]]]}, r"expected \[pattern"),
+        ({"shard": [["*/weight", ["data", "data"]]]}, "cuts two axes along one of the mesh"),
+        ({"processes": 0}, "expected a positive integer, or auto"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(plain, words):
+    with pytest.raises(ConfigError, match=words):
+        RunConfig(network=[{"dense": 1}], distributed=plain)
+
+
+def test_settings_come_back_as_they_were():
+    rules = [["*/hidden/weight", [None, "model"]]]
+    config = RunConfig(network=[{"dense": 1}], distributed={"shard": rules, "mesh": {"model": 2}})
+    plain = plain_config(config)["distributed"]
+    assert plain["shard"] == rules
+    assert RunConfig(network=[{"dense": 1}], distributed=plain) == config
+
+
+@pytest.mark.parametrize(
+    ("path", "shape", "axes"),
+    [
+        (("params", "a/hidden", "weight"), (4, 6), (None, "model")),
+        (("optimizer", "a/hidden", "weight"), (4, 6), (None, "model")),  # a moment as its parameter
+        (("params", "a/hidden", "weight"), (4, 5), ("data",)),  # the next rule that divides
+        (("params", "a/hidden", "bias"), (3,), ()),
+        (("state", "a/hidden", "weight"), (4, 6), ()),
+    ],
+)
+def test_the_first_rule_counts_that_matches_and_divides(path, shape, axes):
+    part, node, name = path
+    rules = (("*/hidden/weight", (None, "model")), ("*", ("data",)))
+    place = (GetAttrKey(part), DictKey(node), DictKey(name))
+    assert axes_of(rules, {"data": 2, "model": 3}, place, shape) == axes
+
+
+@pytest.mark.parametrize(("codes", "code"), [([0, 0], 0), ([6, -9], 6), ([5, 5], 5), ([0, -9], 6), ([-15, -15], 143)])
+def test_a_launched_command_has_one_exit_code(codes, code):
+    assert exit_code(codes) == code
