@@ -113,6 +113,10 @@ def test_from_an_example_to_a_step_whose_weight_is_edited(page):
     page.get_by_role("button", name="Start training").click()
     page.get_by_text("Ended:").wait_for()
     page.locator(".tiles .big", has_text="accuracy").wait_for()
+    page.locator(".planes canvas[aria-label^='epoch 50']").wait_for()  # the weights of a small network are kept,
+    page.get_by_label("epoch", exact=True).fill("0")  # and so are what it answered with them
+    page.locator(".planes canvas[aria-label^='epoch 0']").wait_for()
+    page.locator(".weights", has_text="step 0").wait_for()
     page.get_by_role("link", name="Step by step").click()
     loss = page.locator(".lossline b")
     loss.wait_for()

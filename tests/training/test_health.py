@@ -10,6 +10,7 @@ from retrograd.base.document import Document
 from retrograd.data.dataset import from_arrays
 from retrograd.propagation.readings import derivative, read, steepest, steepest_on_grid, units
 from retrograd.record.events import Health, Phase, read_events
+from retrograd.record.logs.weights import read_weights
 from retrograd.training.config.config import config_of
 from retrograd.training.loop.guarded import copied
 from retrograd.training.loop.health import HealthWatch, in_order, sentence
@@ -61,6 +62,7 @@ def test_readings_are_recorded_now_and_then_and_change_nothing(tmp_path):
     assert [event.name for event in told if isinstance(event, Phase)] == ["compiling", "training", "finishing"]
     events = [event for event in told if isinstance(event, Health)]
     steps = [event.step for event in events]
+    assert [step for step, _ in read_weights(read_run.folder)] == [0, *steps]
     assert steps == [7, 14, 28, 42, 56, 70, 84, 98, 112, 126, 140, 154, 168, 182, 196, 210]
     readings = events[-1].readings
     assert set(readings["gradient_rms"]) == {"dense_1/weight", "dense_1/bias", "dense_2/weight", "dense_2/bias"}

@@ -75,7 +75,7 @@ def story(folder):
 def same(run, whole):
     assert digest(run.model.variables.params) == digest(whole.model.variables.params)
     assert story(run.folder) == story(whole.folder)
-    for name in ("plane.json", "predictions.json"):
+    for name in ("plane.json", "predictions.json", "weights.bin"):
         assert (run.folder / name).read_bytes() == (whole.folder / name).read_bytes()
     models = [rg.load(each.folder) for each in (run, whole)]
     assert digest(models[0].variables.params) == digest(models[1].variables.params)

@@ -1,5 +1,6 @@
 """A run's folder: `config.yaml` (filled), `events.jsonl` (append-only) and `model.safetensors` (the best weights, of a
-long run so far); `predictions.json` and `plane.json`, how it answered; `report.html`; and, once it was examined,
+long run so far); `predictions.json` and `plane.json`, how it answered; `weights.bin`, the weights of a small
+network in its course; `report.html`; and, once it was examined,
 `diagnosis.json` and `repair.json`. `checkpoints/` holds its place, to go on, and `start.safetensors` the weights with
 which it began if they were not drawn.
 

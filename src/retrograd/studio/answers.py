@@ -15,8 +15,8 @@ from starlette.responses import Response
 
 from retrograd.base.document import parse_document
 from retrograd.base.errors import RetrogradError, RunInUseError, UsageError
-from retrograd.record.files import make_folder, write_file
-from retrograd.record.layout import CONFIG, DIAGNOSIS, EVENTS, REPAIR
+from retrograd.record.files import make_folder, open_regular, write_file
+from retrograd.record.layout import CONFIG, DIAGNOSIS, EVENTS, REPAIR, WEIGHTS
 from retrograd.record.lock import is_locked
 from retrograd.record.logs.follow import Place, read_on
 from retrograd.record.run import RunFolder
@@ -24,10 +24,12 @@ from retrograd.record.writer import ask_to_stop, folder_name, now
 from retrograd.studio.bench import Bench
 from retrograd.studio.jobs import Jobs
 from retrograd.studio.paths import changes_for
-from retrograd.studio.shelf import Shelf, details
+from retrograd.studio.shelf import Shelf, details, is_regular
 
 OWN = ".studio"  # below the folder of the runs: what the studio itself writes
 QUOTA_BYTES = 2**28  # of uploads
+MOST_BYTES = 2**23  # of weights at once
+MOST_PLANES = 16  # that are drawn at once
 SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".npy", ".npz", ".xlsx")
 EXAMPLES = Path(__file__).parent / "page" / "examples"
 
@@ -68,17 +70,27 @@ class Studio:
         """Return a line that says how the run stands, then the lines of its log after a place."""
         name = request.path_params["run"]
         job = self.jobs.waiting_for(name)
-        told = {"job": job.plain() if job else None}
+        told: dict[str, Any] = {"job": job.plain() if job else None}
         if self.is_coming(name):
             head = {"place": "0-0-0", "again": False, "more": False, "running": False, "found": "", **told}
             return Response(json.dumps(head).encode() + b"\n", media_type="application/x-ndjson")
         path = self.shelf.folder(name)
         place = Place(*(int(part) for part in request.query_params.get("place", "0-0-0").split("-")))
+        told["weights"] = size_of(path / WEIGHTS)
         running = is_locked(path)  # before its events are read: what is recorded last is read, or comes next
         portion = read_on(path / EVENTS, place)
         head = {"place": "-".join(map(str, portion.place)), "again": portion.again, "more": portion.more,
                 "running": running, "found": examined_stamp(path), **told}  # fmt: skip
         return Response(json.dumps(head).encode() + b"\n" + portion.lines, media_type="application/x-ndjson")
+
+    def weights(self, request: Request) -> Response:
+        """Return the weights of a small network at its readings, as they lie in its folder, after some bytes."""
+        path = self.shelf.folder(request.path_params["run"]) / WEIGHTS
+        if not is_regular(path):
+            return Response(b"", media_type="application/octet-stream")
+        with open_regular(path) as stream:
+            stream.seek(max(0, int(request.query_params.get("after", "0"))))
+            return Response(stream.read(MOST_BYTES), media_type="application/octet-stream")
 
     # --------------------------------------------------------------------------------------------------------- doing
 
@@ -150,10 +162,28 @@ class Studio:
 
     def trace(self, request: Request, body: Mapping[str, Any]) -> Any:
         """Return every number of a step, some of them edited."""
+        return self.bench.ask("trace", **self.step(request, body))
+
+    def arrays(self, request: Request, body: Mapping[str, Any]) -> Any:
+        """Return the large arrays of a stop of a step."""
+        stop = {name: str(body["stop"][name]) for name in ("phase", "node", "title")}
+        return self.bench.ask("arrays", stop=stop, **self.step(request, body))
+
+    def cell(self, request: Request, body: Mapping[str, Any]) -> Any:
+        """Return a number of a step and what it is made of."""
+        return self.bench.ask("cell", key=str(body["key"]), **self.step(request, body))
+
+    def step(self, request: Request, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return which step of which run is meant, with what edited."""
         edits = {str(key): float(value) for key, value in (body.get("edits") or {}).items()}
         sample = body.get("row")
-        return self.bench.ask("trace", run=str(self.checked(request)), step=int(body.get("step", 1)),
-                              sample=None if sample is None else int(sample), edits=edits)  # fmt: skip
+        return {"run": str(self.checked(request)), "step": int(body.get("step", 1)),
+                "sample": None if sample is None else int(sample), "edits": edits}  # fmt: skip
+
+    def plane(self, request: Request, body: Mapping[str, Any]) -> Any:
+        """Return the answers of a network of two inputs over their plane, of weights that were kept at some steps."""
+        steps = [int(step) for step in body["steps"]][:MOST_PLANES]
+        return self.bench.ask("plane", run=str(self.checked(request)), steps=steps)
 
     def form(self, request: Request, body: Mapping[str, Any]) -> Any:
         """Return what a prediction needs."""
@@ -244,6 +274,14 @@ def examined_stamp(path: Path) -> str:
         except OSError:
             stamps.append("-")
     return " ".join(stamps)
+
+
+def size_of(path: Path) -> int:
+    """Return how many bytes a file has; 0 where there is none."""
+    try:
+        return os.stat(path, follow_symlinks=False).st_size
+    except OSError:
+        return 0
 
 
 def examples() -> list[dict[str, str]]:

@@ -22,7 +22,20 @@ from retrograd.studio.shelf import GoneError
 from retrograd.studio.static import ASSETS, Asset
 
 Handler = Callable[[Request], Any]
-RUN_VERBS = ("stop", "resume", "diagnose", "repair", "trace", "form", "predict", "remedy", "short")
+RUN_VERBS = (
+    "stop",
+    "resume",
+    "diagnose",
+    "repair",
+    "trace",
+    "arrays",
+    "cell",
+    "plane",
+    "form",
+    "predict",
+    "remedy",
+    "short",
+)
 
 
 def application(studio: Studio, *, port: int, token: str) -> Gate:
@@ -33,6 +46,7 @@ def application(studio: Studio, *, port: int, token: str) -> Gate:
         Route("/api/runs", reading(studio.runs)),
         Route("/api/runs/{run}", reading(studio.run)),
         Route("/api/runs/{run}/events", reading(studio.events)),
+        Route("/api/runs/{run}/weights", reading(studio.weights)),
         Route("/api/train", doing(studio.train), methods=["POST"]),
         Route("/api/explain", doing(studio.explain), methods=["POST"]),
         Route("/api/table", doing(studio.table), methods=["POST"]),

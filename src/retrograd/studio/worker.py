@@ -29,22 +29,27 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import remedies
 from retrograd.explanation.explain import Explanation, explain
 from retrograd.network.own_layers import load_layers
-from retrograd.record.layout import CONFIG, MODEL
+from retrograd.record.layout import CONFIG, EVENTS, MODEL
+from retrograd.record.logs.weights import read_weights
+from retrograd.record.run import RunFolder
 from retrograd.repairs.patch import difference, patched
+from retrograd.studio.arrays import arrays_of, editable, exact
 from retrograd.studio.form import form_of, rows_from
+from retrograd.tracing.cells import Opener
 from retrograd.tracing.document import Writer
 from retrograd.tracing.forms.page import page_data
-from retrograd.tracing.numbers import StepNumbers
 from retrograd.tracing.source import open_source
-from retrograd.tracing.trace import Desk, Request
+from retrograd.tracing.trace import Desk, Request, Trace
 from retrograd.training.config.config import RunConfig, config_of
 from retrograd.training.config.design import design
+from retrograd.training.loop.moments import variables_from
+from retrograd.training.plane import PlaneSampler, may_sample
+from retrograd.training.resume import prepare_again, stored_config
 from retrograd.training.use.predict import Model, load
 
 MEMORY_SHARE = 0.75  # of the machine's, which a request may take
 MOST_KEPT = 4  # steps, and models
 DECIMALS = 4
-EXACT = 2000  # numbers of all parameters together that are also given in full
 
 
 class Kept:
@@ -63,7 +68,7 @@ class Kept:
         return self.things[key]
 
 
-desks, models, datasets = Kept(), Kept(), Kept()
+desks, traces, models, datasets, planes = Kept(), Kept(), Kept(), Kept(), Kept()
 
 
 def stamp(path: Path) -> tuple[int, int, int]:
@@ -122,14 +127,19 @@ def is_plain(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int, float, str))
 
 
+def traced_step(run: str, step: int, sample: int | None, edits: Mapping[str, float] | None) -> tuple[Desk, Trace]:
+    """Return a run's step, as it was computed last if nothing has changed."""
+    path = Path(run)
+    key = (run, step, sample, stamp(path / CONFIG), stamp(path / EVENTS))
+    desk: Desk = desks.get(key, lambda: Desk(open_source(path), Request(step, sample)))
+    return desk, traces.get((key, repr(edits or {})), lambda: desk.trace(edits or {}))
+
+
 def trace(
     run: str, step: int = 1, sample: int | None = None, edits: Mapping[str, float] | None = None
 ) -> dict[str, Any]:
     """Return every number of a run's step, and what the page draws of it."""
-    path = Path(run)
-    key = (run, step, sample, stamp(path / CONFIG), stamp(path / "events.jsonl"))
-    desk = desks.get(key, lambda: Desk(open_source(path), Request(step, sample)))
-    traced = desk.trace(edits or {})
+    desk, traced = traced_step(run, step, sample, edits)
     figures = traced.figures(DECIMALS)
     writer = Writer(traced.numbers, figures)
     data = page_data(traced.numbers, writer, list(writer.sections()), figures)
@@ -145,18 +155,22 @@ def trace(
     }
 
 
-def exact(step: StepNumbers) -> dict[str, Any]:
-    """Return the losses and, of a small network, weights, gradients and columns with all their digits."""
-    digits: dict[str, Any] = {"loss": float(step.loss), "loss_after": float(step.loss_after)}
-    if sum(parameter.before.size for parameter in step.parameters) <= EXACT:
-        digits["weights"] = {
-            p.path: {"before": p.before.tolist(), "gradient": p.gradient.tolist(), "after": p.after.tolist()}
-            for p in step.parameters
-        }
-    digits["columns"] = {
-        name: np.asarray(column).tolist() for name, column in step.columns.items() if np.size(column) <= EXACT
-    }
-    return digits
+def arrays(
+    run: str, stop: Mapping[str, str], step: int = 1, sample: int | None = None,
+    edits: Mapping[str, float] | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Return the large arrays of a stop of a step, to be drawn as heat maps."""
+    return arrays_of(traced_step(run, step, sample, edits)[1].numbers, stop)
+
+
+def cell(
+    run: str, key: str, step: int = 1, sample: int | None = None, edits: Mapping[str, float] | None = None
+) -> dict[str, Any]:
+    """Return a number of a step, what it is made of, and what can be changed about it."""
+    desk, traced = traced_step(run, step, sample, edits)
+    opened = Opener(traced.numbers, desk.state).open(key)
+    return {**dataclasses.asdict(opened), "products": [part.value for part in opened.parts],
+            "edit": editable(traced.numbers, key)}  # fmt: skip
 
 
 def model_at(run: str) -> Model:
@@ -166,6 +180,33 @@ def model_at(run: str) -> Model:
         raise UsageError("there is no model yet", where=Path(run).name, cure="wait for the end of the run")
     model: Model = models.get((run, stamp(path)), lambda: load(path.parent))
     return model
+
+
+def plane(run: str, steps: Sequence[int]) -> dict[str, Any]:
+    """Return what a network of two inputs answers over their plane, with the weights that were kept at some steps.
+
+    A quantity is shaded between the lowest and the highest target, whatever the step: pictures can be compared.
+    """
+    path = Path(run)
+    sampler, ends = planes.get((run, stamp(path / CONFIG)), lambda: plane_sampler(path))
+    if sampler is None:
+        return {"plane": None}
+    form, wanted = sampler.kept[0], set(steps)
+    weights = {step: variables_from(arrays, form) for step, arrays in read_weights(path) if step in wanted}
+    drawn = sampler.drawn(weights, None, ends) if weights else None
+    return {"plane": drawn and dataclasses.asdict(drawn)}
+
+
+def plane_sampler(path: Path) -> tuple[PlaneSampler | None, tuple[float, float]]:
+    """Return what draws a run's answers, if its network is one of two inputs, and the ends of its targets."""
+    config = stored_config(RunFolder(path))
+    prepared = prepare_again(RunFolder(path), config, dataset_of(config))
+    first = prepared.first()
+    if not may_sample(prepared, first):
+        return None, (0.0, 1.0)
+    sampler = PlaneSampler(prepared, prepared.evaluator(), first)
+    targets = [point.target for point in sampler.points()]
+    return sampler, (min(targets), max(targets))
 
 
 def form(run: str) -> dict[str, Any]:
@@ -222,6 +263,9 @@ def shortened(run: str) -> dict[str, Any]:
 VERBS: dict[str, Callable[..., Any]] = {
     "explain": explained,
     "trace": trace,
+    "arrays": arrays,
+    "cell": cell,
+    "plane": plane,
     "form": form,
     "predict": predict,
     "remedy": remedy,

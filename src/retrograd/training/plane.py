@@ -65,17 +65,26 @@ class PlaneSampler:
         best = fitted.best.epoch if fitted.best else None
         if best is not None:
             weights[best] = fitted.variables
-        shown = spread(sorted(weights), best)
+        return self.drawn({epoch: weights[epoch] for epoch in spread(sorted(weights), best)}, best)
+
+    def drawn(
+        self, weights: Mapping[int, Variables], best: int | None, ends: tuple[float, float] | None = None
+    ) -> Plane | None:
+        """Return the answers of weights by epochs; those of a quantity are shaded between `ends`, or between their own.
+
+        None where the output is no prediction of the target.
+        """
         low, high, x = self.grid()
-        outputs = {epoch: self.evaluator.outputs(weights[epoch], {"x": x}) for epoch in shown}
-        if self.evaluator.metric_names(outputs[0].shape) == ("loss",):  # the output is no prediction of the target
+        outputs = {epoch: self.evaluator.outputs(variables, {"x": x}) for epoch, variables in weights.items()}
+        if self.evaluator.metric_names(next(iter(outputs.values())).shape) == ("loss",):
             return None
-        answers = {epoch: self._answers(outputs[epoch]) for epoch in shown}
+        answers = {epoch: self._answers(output) for epoch, output in outputs.items()}
         finite = [v[np.isfinite(v)] for v, _ in answers.values()]
         values = (float(min(v.min(initial=np.inf) for v in finite)), float(max(v.max(initial=-np.inf) for v in finite)))
         dataset, target = self.prepared.dataset, self.prepared.dataset.preprocessing.target
         is_labels = isinstance(target, Labels)
-        ends = (0.0, 1.0) if is_labels or not all(map(np.isfinite, values)) else values
+        if ends is None or is_labels:
+            ends = (0.0, 1.0) if is_labels or not all(map(np.isfinite, values)) else values
         names = dataset.preprocessing.features
         return Plane(
             columns=(class_name(names[0]), class_name(names[1])),
@@ -86,8 +95,8 @@ class PlaneSampler:
             classes=tuple(map(class_name, dataset.classes or ())) if is_labels else (),
             values=ends,
             rows=dataset.rows["train"],
-            points=self._points(),
-            samples=tuple(_sample(epoch, *answers[epoch], ends) for epoch in shown),
+            points=self.points(),
+            samples=tuple(_sample(epoch, *answers[epoch], ends) for epoch in weights),
             best=best,
         )
 
@@ -122,7 +131,7 @@ class PlaneSampler:
         share = decoded.probabilities
         return (share[:, 1], None) if share.shape[1] == 2 else (share.max(1), share.argmax(1))
 
-    def _points(self) -> tuple[Point, ...]:
+    def points(self) -> tuple[Point, ...]:
         """Return some of the training rows, evenly chosen."""
         dataset = self.prepared.dataset
         chosen = np.unique(np.linspace(0, dataset.rows["train"] - 1, MOST_POINTS).astype(int))

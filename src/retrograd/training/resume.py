@@ -27,6 +27,7 @@ from retrograd.native.library import kernels
 from retrograd.record.checkpoint import forget_checkpoints
 from retrograd.record.events import INTERRUPTED, Note, Resumed, Started
 from retrograd.record.layout import CONFIG, START
+from retrograd.record.logs.weights import cut_weights
 from retrograd.record.model import load_model
 from retrograd.record.run import RunFolder
 from retrograd.record.runs import LAST, find_run, latest, list_runs
@@ -156,6 +157,7 @@ def go_on(place: RunWriter, prepared: Prepared, begins: bool, readings: bool, po
     if text != place.config_text():
         place.write_config(text)
     place.cut(point.size)
+    cut_weights(place.path, after=point.health.step if point.health else 0)
     forget_checkpoints(place.path, after=point.step)
     if begins:
         begin(place, prepared, readings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from retrograd.distributed.join import join, taking_part
 from retrograd.native.library import kernels
 from retrograd.record.events import Note, Phase, Progress, Started
 from retrograd.record.layout import START
+from retrograd.record.logs.weights import append_weights
 from retrograd.record.writer import RunWriter
 from retrograd.training.checkpoints import Checkpoints, Point
 from retrograd.training.config.config import (
@@ -35,6 +37,7 @@ from retrograd.training.interrupts import Interrupts, interruptible
 from retrograd.training.loop.health import HealthWatch, sentence
 from retrograd.training.loop.keeping import Keeper
 from retrograd.training.loop.loop import Loop, Watcher
+from retrograd.training.loop.moments import Moments
 from retrograd.training.loop.pulse import Pulse
 from retrograd.training.loop.saver import Saver
 from retrograd.training.plane import PlaneSampler, may_sample
@@ -188,7 +191,10 @@ def train_into(
     pulse.enter("compiling")
     first = prepared.first()
     stepper = prepared.stepper()
-    watch = HealthWatch(prepared.steps, place.keep) if readings else None
+    moments = Moments(partial(append_weights, place.path))
+    if readings and point is None:
+        moments(0, first)
+    watch = HealthWatch(prepared.steps, place.keep, moments) if readings else None
     samples = config.training.ensemble == 1 and may_sample(prepared, first)
     sampler = PlaneSampler(prepared, evaluator, first) if samples else None
     if watch and point and point.health:

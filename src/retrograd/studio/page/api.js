@@ -38,6 +38,7 @@ async function ask(path, options = {}) {
 }
 
 export const read = async (path) => (await ask(path)).json();
+export const readBytes = async (path) => new Uint8Array(await (await ask(path)).arrayBuffer());
 export const send = async (path, body = {}) => (await ask(path, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } })).json();
 export const upload = async (file) => (await ask(`/api/uploads?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file })).json();
 export const runPath = (id, verb = "") => `/api/runs/${encodeURIComponent(id)}${verb ? `/${verb}` : ""}`;

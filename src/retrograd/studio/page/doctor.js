@@ -1,7 +1,8 @@
 // The doctor: what is wrong, how that is known, what may help; apply it, and watch the twin beside the patient.
 import { follow, runPath, send } from "./api.js";
 import { chart } from "./charts.js";
-import { doer, link, make, number, problemLines, VERDICTS } from "./dom.js";
+import { findingCause, findingTitle, quantityWords, remedyReason, remedyTitle, verdictWords } from "./findings.js";
+import { doer, link, make, number, problemLines, told, VERDICTS } from "./dom.js";
 import { Story } from "./story.js";
 import { say } from "./words.js";
 
@@ -31,29 +32,29 @@ export function doctorView(body, run) {
 
   function verdict(diagnosis, job) {
     const tone = VERDICTS[diagnosis.verdict] ?? "soft";
-    return [make("section", { class: `card verdictcard ${tone}` }, make("h2", {}, say(`verdict ${diagnosis.verdict}`)), make("p", {}, diagnosis.sentence), job || run.head?.running ? null : make("div", { class: "tools" }, ["ill", "refused"].includes(diagnosis.verdict) && !run.facts.repair ? doer(say("Try the remedies"), () => send(runPath(run.id, "repair")), "strong") : null, doer(say("Examine again"), () => send(runPath(run.id, "diagnose")))),
+    return [make("section", { class: `card verdictcard ${tone}` }, make("h2", {}, say(`verdict ${diagnosis.verdict}`)), make("p", {}, told(diagnosis.sentence, verdictWords(diagnosis.verdict))), job || run.head?.running ? null : make("div", { class: "tools" }, ["ill", "refused"].includes(diagnosis.verdict) && !run.facts.repair ? doer(say("Try the remedies"), () => send(runPath(run.id, "repair")), "strong") : null, doer(say("Examine again"), () => send(runPath(run.id, "diagnose")))),
       ["ill", "refused"].includes(diagnosis.verdict) && !run.facts.repair ? make("p", { class: "soft" }, say("Remedies are tried from fresh weights with several seeds; only what measures better than the noise is kept.")) : null)];
   }
 
   function causes(diagnosis) {
     const likely = diagnosis.findings.filter((finding) => finding.severity !== "note"), notes = diagnosis.findings.filter((finding) => finding.severity === "note");
     const cards = likely.slice(0, MOST).map((finding, i) => make("section", { class: `card cause ${finding.severity}` },
-      make("h3", {}, `${i + 1}. ${say(`symptom ${finding.name}`)} `, finding.code ? make("a", { class: "code", href: `#${location.hash.slice(1)}`, "aria-hidden": "true", tabindex: -1 }, finding.code) : null),
-      make("p", {}, finding.path ? make("code", {}, finding.path) : null, finding.path ? ": " : "", finding.message),
+      make("h3", {}, `${i + 1}. ${findingTitle(finding)} `, finding.code ? make("a", { class: "code", href: `#${location.hash.slice(1)}`, "aria-hidden": "true", tabindex: -1 }, finding.code) : null),
+      make("p", {}, finding.path ? make("code", {}, finding.path) : null, finding.path ? ": " : "", told(finding.message, findingCause(finding))),
       make("div", { class: "sure" }, make("meter", { min: 0, max: 1, value: finding.confidence, "aria-label": say("how likely it is the cause") }), make("span", { class: "soft" }, say("{n} % sure that this is the cause", { n: Math.round(finding.confidence * 100) }))),
-      finding.evidence.length ? make("ul", { class: "evidence" }, ...finding.evidence.map((evidence) => make("li", {}, say(evidence.quantity), " ", make("b", {}, number(evidence.value)), evidence.threshold === null ? "" : make("span", { class: "soft" }, ` (${say("threshold")} ${number(evidence.threshold)})`)))) : null,
+      finding.evidence.length ? make("ul", { class: "evidence" }, ...finding.evidence.map((evidence) => make("li", {}, quantityWords(evidence.quantity), " ", make("b", {}, number(evidence.value)), evidence.threshold === null ? "" : make("span", { class: "soft" }, ` (${say("threshold")} ${number(evidence.threshold)})`)))) : null,
       finding.remedies.length ? make("div", { class: "remedies" }, ...finding.remedies.slice(0, 3).map(remedy)) : null));
-    return [...cards, notes.length ? make("details", { class: "card" }, make("summary", {}, make("b", {}, say("{n} notes", { n: notes.length })), make("span", { class: "soft" }, ` ${say("harmless as long as it learns")}`)), make("ul", {}, ...notes.map((finding) => make("li", {}, finding.path ? make("code", {}, finding.path) : null, finding.path ? ": " : "", finding.message)))) : ""];
+    return [...cards, notes.length ? make("details", { class: "card" }, make("summary", {}, make("b", {}, say("{n} notes", { n: notes.length })), make("span", { class: "soft" }, ` ${say("harmless as long as it learns")}`)), make("ul", {}, ...notes.map((finding) => make("li", {}, finding.path ? make("code", {}, finding.path) : null, finding.path ? ": " : "", told(finding.message, findingCause(finding)))))) : ""];
   }
 
   function remedy(name) {
-    const inside = make("div", {}), fold = make("details", { class: "remedy" }, make("summary", {}, say(`remedy ${name}`)), inside);
+    const inside = make("div", {}), fold = make("details", { class: "remedy" }, make("summary", {}, remedyTitle(name)), inside);
     fold.addEventListener("toggle", async () => {
       if (!fold.open || inside.childElementCount) return;
       inside.replaceChildren(make("p", { class: "soft" }, say("working it out…")));
       try {
         const made = await send(runPath(run.id, "remedy"), { remedy: name });
-        inside.replaceChildren(make("p", {}, made.why), diff(made.difference), doer(say("Apply: train a twin with the same seed"), () => begin(made.text), "strong"));
+        inside.replaceChildren(make("p", {}, remedyReason(name, made.why)), diff(made.difference), doer(say("Apply: train a twin with the same seed"), () => begin(made.text), "strong"));
       } catch (error) { inside.replaceChildren(make("p", { class: "trouble" }, ...problemLines(error))); }
     });
     return fold;
@@ -62,7 +63,7 @@ export function doctorView(body, run) {
   function repairs(repair) {
     if (repair) {
       const helped = repair.remedies ?? [];
-      return [make("section", { class: "card" }, make("h2", {}, say("Repair")), make("p", {}, repair.sentence), helped.length ? make("ul", {}, ...helped.map((one) => make("li", {}, make("b", {}, say(`remedy ${one.name}`)), `: ${one.why}`))) : null, repair.difference ? diff(repair.difference) : null,
+      return [make("section", { class: "card" }, make("h2", {}, say("Repair")), make("p", { lang: "en" }, repair.sentence), helped.length ? make("ul", {}, ...helped.map((one) => make("li", {}, make("b", {}, remedyTitle(one.name)), `: ${remedyReason(one.name, one.why)}`))) : null, repair.difference ? diff(repair.difference) : null,
         repair.difference && helped.length ? doer(say("Apply: train a twin with the same seed"), () => applyAll(helped.map((one) => one.name)), "strong") : null)];
     }
     return [];

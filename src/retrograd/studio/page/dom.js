@@ -71,6 +71,9 @@ export const partName = (part) => say(PARTS[part] ?? part);
 export const isShare = (metric) => metric === "accuracy";
 export const score = (metric, value) => (isShare(metric) && typeof value === "number" ? `${(value * 100).toFixed(value > 0.9995 || value < 0.0005 ? 0 : 1)} %` : number(value));
 
+// A sentence of the program, which is English; on a Chinese page what it means stands before it.
+export const told = (sentence, meaning) => (meaning ? make("span", {}, meaning, make("span", { class: "line soft", lang: "en" }, sentence)) : sentence);
+
 export function announce(words) { document.getElementById("said").textContent = words; }
 
 export function badge(state) {

@@ -1,7 +1,8 @@
 // A new run: the network as cards, the configuration as text, and what both mean while they are changed.
 import { read, runPath, send } from "./api.js";
 import { beginnings } from "./runs.js";
-import { button, doer, make, number, problemLines, announce } from "./dom.js";
+import { announce, button, doer, make, number, problemLines, told } from "./dom.js";
+import { findingCause, findingTitle } from "./findings.js";
 import { say } from "./words.js";
 
 const LAYERS = ["dense: 16", "dense: {units: 16, activation: relu}", "relu", "tanh", "dropout: 0.2", "batch_norm", "layer_norm", "flatten", "conv2d: {filters: 16, kernel: 3, activation: relu}", "max_pool: 2", "lstm: 32", "gru: 32"];
@@ -146,7 +147,7 @@ export function newScreen(main, from) {
     const grave = known.risks.filter((risk) => !risk.note);
     risks.replaceChildren(...(grave.length ? [make("section", { class: "notice act" }, make("h2", {}, say("What looks risky")), make("ul", {}, ...grave.map((risk) => {
       const line = known.lines[risk.setting] ?? known.lines[`network.${known.nodes.find((node) => node.path === risk.node)?.entry}`];
-      return make("li", {}, line ? button(say("line {n}", { n: line }), () => toLine(line), "plain pin") : null, " ", make("b", {}, say(`symptom ${risk.name}`)), ": ", risk.message);
+      return make("li", {}, line ? button(say("line {n}", { n: line }), () => toLine(line), "plain pin") : null, " ", make("b", {}, findingTitle(risk)), ": ", told(risk.message, findingCause(risk)));
     })))] : []));
   }
 

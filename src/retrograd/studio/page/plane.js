@@ -1,22 +1,67 @@
 // A network's answers over the plane of its two inputs, at the epoch where the scrubber stands.
+import { runPath, send } from "./api.js";
 import { make, number } from "./dom.js";
 import { say } from "./words.js";
 
-const SIZE = 300;
+const SIZE = 300, AT_ONCE = 8;
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const parts = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 
-export function planeView(place, plane) {
-  if (!plane.samples.length || plane.side < 1 || plane.side > 256) return null;
+// The answers at every reading, asked of the bench when somebody looks; `plane.json` of a run that has ended tells of some.
+export class Planes {
+  constructor(id, story) { Object.assign(this, { id, story, plane: null, samples: new Map(), wanted: [], isAsking: false, isNone: false, changed: null }); }
+
+  // Those of plane.json, which stay where the weights were not kept.
+  stored(plane) {
+    if (!plane?.samples.length) return;
+    this.plane ??= plane;
+    this.best = plane.best;
+    if (!this.samples.size) this.loose = plane.samples;
+  }
+
+  // Ask for the answers at some steps: the last ones asked for come first.
+  want(steps) {
+    const fresh = steps.filter((step) => !this.samples.has(step));
+    this.wanted = [...fresh, ...this.wanted.filter((step) => !fresh.includes(step) && !this.samples.has(step))];
+    this.ask();
+  }
+
+  async ask() {
+    if (this.isAsking || this.isNone || !this.wanted.length) return;
+    this.isAsking = true;
+    const steps = this.wanted.slice(0, AT_ONCE);
+    try {
+      const { plane } = await send(runPath(this.id, "plane"), { steps });
+      if (!plane) { this.isNone = true; return; }
+      this.plane = { ...plane, samples: [] };
+      for (const sample of plane.samples) this.samples.set(sample.epoch, sample); // counted in steps
+      this.loose = null;
+      this.wanted = this.wanted.filter((step) => !steps.includes(step));
+      this.changed?.();
+    } catch { this.isNone = true; } finally { this.isAsking = false; }
+    this.ask();
+  }
+
+  at(step) {
+    if (!this.samples.size) return this.loose?.reduce((best, one) => (one.epoch <= this.story.epochAt(step) + 1e-9 ? one : best), this.loose[0]) ?? null;
+    let best = null;
+    for (const [at, sample] of this.samples) if (best === null || (at <= step ? best[0] > step || at > best[0] : best[0] > step && at < best[0])) best = [at, sample];
+    return { ...best[1], epoch: Math.round(this.story.epochAt(best[0])) };
+  }
+}
+
+export function planeView(place, planes) {
   const canvas = make("canvas", { width: SIZE * 2, height: SIZE * 2, role: "img" }), note = make("p", { class: "soft" });
+  const { plane } = planes;
   place.replaceChildren(make("h2", {}, plane.classes.length ? say("Decision boundary") : say("Output over the plane")), canvas, note);
   let shown = null;
 
-  function show(epoch) {
-    const sample = plane.samples.reduce((best, one) => (one.epoch <= epoch ? one : best), plane.samples[0]);
+  function show(step) {
+    const sample = planes.at(step);
+    if (!sample) return;
     const paper = parts(colour("card"));
-    const key = `${sample.epoch} ${paper}`;
+    const key = `${sample.epoch} ${sample.shades.length} ${sample.shades.slice(0, 40)} ${paper}`;
     if (key === shown) return;
     shown = key;
     const colours = ["s1", "s2", "s3", "good", "bad", "loss"].map((name) => parts(colour(name)));
@@ -47,7 +92,7 @@ export function planeView(place, plane) {
       pen.stroke();
     }
     const words = say("epoch {n}", { n: sample.epoch.toLocaleString("en") });
-    note.textContent = `${words}${sample.epoch === plane.best ? `, ${say("kept")}` : ""} · ${plane.columns[0]} → (${number(plane.low[0], 2)} … ${number(plane.high[0], 2)}), ${plane.columns[1]} ↑ (${number(plane.low[1], 2)} … ${number(plane.high[1], 2)})`;
+    note.textContent = `${words}${sample.epoch === planes.best ? `, ${say("kept")}` : ""} · ${plane.columns[0]} → (${number(plane.low[0], 2)} … ${number(plane.high[0], 2)}), ${plane.columns[1]} ↑ (${number(plane.low[1], 2)} … ${number(plane.high[1], 2)})`;
     canvas.setAttribute("aria-label", note.textContent);
   }
   show(Infinity);

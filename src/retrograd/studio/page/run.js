@@ -1,12 +1,14 @@
 // One run: how it goes while it goes, how it stands, and the ways on from it.
 import { follow, read, runPath, send } from "./api.js";
 import { chart, spine } from "./charts.js";
-import { badge, button, doer, duration, link, make, metricName, number, partName, score, VERDICTS, announce } from "./dom.js";
+import { badge, button, doer, duration, link, make, metricName, number, partName, score, told, VERDICTS, announce } from "./dom.js";
+import { findingCause, findingTitle, verdictWords } from "./findings.js";
 import { doctorView } from "./doctor.js";
-import { planeView } from "./plane.js";
+import { Planes, planeView } from "./plane.js";
 import { predictView } from "./predict.js";
 import { stepScreen } from "./step.js";
 import { Story } from "./story.js";
+import { Moments, weightsView } from "./weights.js";
 import { say } from "./words.js";
 
 const VIEWS = { "": curvesView, step: stepScreen, doctor: doctorView, predict: predictView };
@@ -83,15 +85,25 @@ function curvesView(body, run) {
   const stripNote = make("p", { class: "soft" });
   const layers = make("section", { class: "card layers" }, make("h2", {}, say("Signal through the layers")), stripNote, strip,
     make("p", { class: "soft legend" }, say("Up: how large a layer's output is. Down: how much the loss still hears of it (the delta). Both count powers of ten; grey is usual. A staircase going down to the left is a vanishing gradient.")));
-  const plane = make("section", { class: "card planes", hidden: true });
+  const plane = make("section", { class: "card planes", hidden: true }), weights = make("section", { class: "card weights", hidden: true });
   const notes = make("details", { class: "card" }), config = make("details", { class: "card" });
   body.replaceChildren(verdict, tiles, progress,
     make("div", { class: "split" }, make("div", { class: "curves" }, losses.element, scores.element), findings),
     make("div", { class: "scrub card" }, make("span", {}, say("epoch")), slider, where),
-    make("div", { class: "split low" }, layers, plane), notes, config);
-  let pending = false, planes = null, shownPlane = null;
+    make("div", { class: "split low" }, layers, plane), weights, notes, config);
+  let pending = false, view = null;
+  const moments = new Moments(run.id), planes = new Planes(run.id, story), heats = weightsView(weights, moments);
+  planes.changed = () => { view ??= planeView(plane, planes); plane.hidden = false; moved(at); };
 
-  const heard = () => { if (!pending) { pending = true; requestAnimationFrame(() => { pending = false; paint(); }); } };
+  // The weights that were kept since; of two inputs, the answers over their plane.
+  async function grow() {
+    if (!run.head?.weights || !(await moments.grow(run.head.weights).catch(() => false))) return;
+    const steps = moments.moments.map((moment) => moment.step);
+    planes.want([steps[steps.length - 1], ...steps]);
+    moved(at);
+  }
+
+  const heard = () => { grow(); if (!pending) { pending = true; requestAnimationFrame(() => { pending = false; paint(); }); } };
 
   function figures() {
     const facts = run.facts ?? {}, last = story.last, stop = story.stopped;
@@ -125,9 +137,9 @@ function curvesView(body, run) {
     const facts = run.facts ?? {}, stop = story.stopped, parts = [];
     const examined = facts.diagnosis;
     const bad = examined ? ["ill", "hopeless", "refused"].includes(examined.verdict) : facts.chance?.failed;
-    if (examined) parts.push(make("p", { class: `ending ${VERDICTS[examined.verdict] ?? ""}` }, make("b", {}, say(`verdict ${examined.verdict}`)), ` · ${examined.sentence} `, link(say("what to do"), `#run/${encodeURIComponent(run.id)}/doctor`)));
+    if (examined) parts.push(make("p", { class: `ending ${VERDICTS[examined.verdict] ?? ""}` }, make("b", {}, say(`verdict ${examined.verdict}`)), " · ", told(examined.sentence, verdictWords(examined.verdict)), " ", link(say("what to do"), `#run/${encodeURIComponent(run.id)}/doctor`)));
     else if (bad && stop) parts.push(make("p", { class: "ending bad" }, make("b", {}, say("No better than a constant")), ` · ${facts.chance.metric} ${number(facts.chance.reached, 4)}; ${facts.chance.answer}: ${number(facts.chance.level, 4)}. `, link(say("Ask the doctor"), `#run/${encodeURIComponent(run.id)}/doctor`)));
-    if (stop) parts.push(make("p", { class: `ending ${["non-finite", "diverged"].includes(stop.reason) ? "bad" : bad ? "" : "plain"}` }, make("b", {}, `${say("Ended")}: `), `${say(`reason ${stop.reason}`)} (${stop.sentence})`));
+    if (stop) parts.push(make("p", { class: `ending ${["non-finite", "diverged"].includes(stop.reason) ? "bad" : bad ? "" : "plain"}` }, make("b", {}, `${say("Ended")}: `), `${say(`reason ${stop.reason}`)} (`, make("span", { lang: "en" }, stop.sentence), ")"));
     else if (run.facts && !run.head?.running && !run.head?.job) parts.push(make("p", { class: "ending act" }, make("b", {}, say("Broken off")), ` · ${say("nothing is lost up to the last checkpoint; Resume goes on from there")}`));
     const failed = (run.facts?.jobs ?? []).filter((job) => job.run === run.id && job.state === "ended" && job.code && job.said && ![130, 143].includes(job.code)).slice(-1)[0];
     if (failed) parts.push(make("p", { class: "ending bad" }, make("b", {}, say(failed.verb)), `: ${failed.said}`));
@@ -138,7 +150,7 @@ function curvesView(body, run) {
     const items = story.acts.map((act) => pin(story.epochAt(act.step), "act", say("The guard acted"), `${act.reason}. ${act.action}.`, act.permanent));
     const warned = story.notes.filter((text) => text.startsWith("warning: ")).map((text) => pin(0, "act", say("Warning"), text.slice(9)));
     const examined = run.facts?.diagnosis?.findings ?? [];
-    const causes = examined.filter((finding) => finding.severity !== "note").slice(0, 4).map((finding) => pin(null, finding.severity === "fault" ? "bad" : "act", say(`symptom ${finding.name}`), finding.message));
+    const causes = examined.filter((finding) => finding.severity !== "note").slice(0, 4).map((finding) => pin(null, finding.severity === "fault" ? "bad" : "act", findingTitle(finding), told(finding.message, findingCause(finding))));
     const all = [...causes, ...items, ...warned];
     findings.replaceChildren(make("h2", {}, say("Findings")), ...(all.length ? [make("ul", { class: "pins" }, ...all)] : [make("p", { class: "soft" }, story.stopped ? say("Nothing was noticed while it trained.") : say("Nothing so far."))]),
       run.facts?.diagnosis || !story.last ? "" : make("p", {}, link(say("Ask the doctor"), `#run/${encodeURIComponent(run.id)}/doctor`, "button")));
@@ -186,13 +198,16 @@ function curvesView(body, run) {
       strip.replaceChildren(spine(Object.keys(reading.readings.output_rms ?? {}), reading.readings, strip.clientWidth || 700));
       stripNote.textContent = say("step {n}", { n: reading.step.toLocaleString("en") });
     }
-    if (planes) planes.show(epoch ?? Infinity);
+    const step = epoch === null ? Infinity : story.stepAt(epoch), moment = moments.at(step);
+    heats.show(step);
+    if (moment && epoch !== null) planes.want([moment.step]);
+    view?.show(step);
   }
 
   function refreshed() {
-    const data = run.facts?.plane;
-    if (data && data !== shownPlane) { shownPlane = data; planes = planeView(plane, data); plane.hidden = !planes; }
-    if (!data) { plane.hidden = true; planes = null; }
+    planes.stored(run.facts?.plane);
+    if (planes.plane) planes.changed();
+    grow();
     paint();
   }
   return { heard, refreshed, leave: () => { at = null; } };

@@ -1,6 +1,7 @@
 // One step with every number: walk through it, open a weight's chain, change a number and see what follows.
 import { runPath, send } from "./api.js";
 import { button, make, number, problemLines } from "./dom.js";
+import { cellsView } from "./cells.js";
 import { stepView } from "./step-view.js";
 import { say } from "./words.js";
 
@@ -9,8 +10,9 @@ export function stepScreen(body, run, rest) {
   let step = Math.max(1, parseInt(first, 10) || 1), row = rowText === undefined ? null : Math.max(0, parseInt(rowText, 10) || 0);
   let old = null, edits = {}, view = null, place = [1, null], unitRow = 0, asked = 0, quiz = false;
   const head = make("div", { class: "stepbar card" }), trouble = make("p", { class: "trouble", role: "alert" });
-  const trace = make("div", { class: "trace" }), rows = make("section", { class: "card rows" }), remarks = make("section", { class: "card remarks" });
-  body.replaceChildren(head, trouble, trace, rows, remarks);
+  const trace = make("div", { class: "trace" }), large = make("section", { class: "card cells", hidden: true }), rows = make("section", { class: "card rows" }), remarks = make("section", { class: "card remarks" });
+  body.replaceChildren(head, trouble, trace, large, rows, remarks);
+  const cells = cellsView(large, { ask: (verb, more) => send(runPath(run.id, verb), { step, row, edits, ...more }), edit: editor });
   trace.append(make("p", { class: "soft" }, say("Computing the step: the bench warms up on the first one.")));
 
   async function load() {
@@ -54,7 +56,7 @@ export function stepScreen(body, run, rest) {
     const isEdited = Object.keys(edits).length > 0;
     view = stepView(answer.data, {
       root: trace, place, row: unitRow, say, old: isEdited && old ? old.data : null,
-      moved: (at, opened, now) => { place = [at, opened]; unitRow = now; if (quiz) hide(answer); },
+      moved: (at, opened, now) => { place = [at, opened]; unitRow = now; cells.show(answer.data.stops[at - 1], asked); if (quiz) hide(answer); },
       beside: (weight) => editor(weight, valueOf(answer, weight)),
       unit: (name, now) => edit(name.replace("[", `[${now},`), answer),
     });

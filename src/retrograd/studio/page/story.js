@@ -42,6 +42,14 @@ export class Story {
   get now() { return this.steps.length ? this.epochAt(this.steps[this.steps.length - 1].step) : this.last?.epoch ?? 0; }
   get perEpoch() { return this.started?.epochs ? this.started.steps / this.started.epochs : this.last ? this.last.step / this.last.epoch : 0; }
 
+  // The last step up to the end of an epoch.
+  stepAt(epoch) {
+    const { epochs } = this;
+    let low = 0, high = epochs.length;
+    while (low < high) { const middle = (low + high) >> 1; if (epochs[middle].epoch <= epoch) low = middle + 1; else high = middle; }
+    return low ? epochs[low - 1].step : 0;
+  }
+
   // Where a step lies on the axis of epochs.
   epochAt(step) {
     const { epochs } = this;

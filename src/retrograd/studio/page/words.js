@@ -24,8 +24,8 @@ const ZH = {
   "Up: how large a layer's output is. Down: how much the loss still hears of it (the delta). Both count powers of ten; grey is usual. A staircase going down to the left is a vanishing gradient.": "向上：该层输出的大小。向下：损失对它的敏感程度（δ）。均为对数刻度；灰色为常见范围。若柱子越往左越短，就是梯度消失。",
   chance: "随机水平", "of the kept weights": "所保留的权重", "measured last": "最近一次测量", "over the last epoch's steps": "最近一轮的平均", Epochs: "轮数", "kept: the first weights": "保留：初始权重", "kept: epoch {n}": "保留：第 {n} 轮", Time: "用时", "about {t} left": "约剩 {t}", "{n} steps": "{n} 步", "Learning rate": "学习率",
   "what to do": "怎么办", "No better than a constant": "不比常数好", "Ask the doctor": "请医生看看", Ended: "结束", "Broken off": "已中断", "nothing is lost up to the last checkpoint; Resume goes on from there": "最近检查点之前的内容都在；点击“继续”即可接着训练",
-  "reason epochs": "全部轮次完成", "reason patience": "早停", "reason interrupted": "已中断", "reason terminated": "已终止", "reason non-finite": "出现非有限值", "reason diverged": "发散", "reason goal": "达到目标", "reason time": "时间到",
-  Findings: "发现", "The guard acted": "守护程序介入", Warning: "警告", "Nothing was noticed while it trained.": "训练期间没有发现异常。", "Nothing so far.": "目前没有异常。", Notes: "备注", Configuration: "配置", "epoch {n}": "第 {n} 轮", "steps of the epoch": "该轮各步", "this epoch": "本轮", "{n} steps/s": "{n} 步/秒", "phase compiling": "正在编译训练步", "phase training": "正在训练", "phase finishing": "正在测量并保存模型", kept: "保留", "Decision boundary": "决策边界", "Output over the plane": "平面上的输出",
+  "reason epochs": "全部轮次完成", "reason interrupted": "已中断", "reason terminated": "已终止", "reason non-finite": "出现非有限值", "reason diverged": "发散", "reason goal": "达到目标", "reason time limit": "时间到", "reason early stopping": "早停", "reason perfect": "已无可改进", "reason converged": "已收敛",
+  Findings: "发现", "The guard acted": "守护程序介入", Warning: "警告", "Nothing was noticed while it trained.": "训练期间没有发现异常。", "Nothing so far.": "目前没有异常。", Notes: "备注", Configuration: "配置", "epoch {n}": "第 {n} 轮", "steps of the epoch": "该轮各步", "this epoch": "本轮", "{n} steps/s": "{n} 步/秒", "phase compiling": "正在编译训练步", "phase training": "正在训练", "phase finishing": "正在测量并保存模型", kept: "保留", Weights: "权重", largest: "最大", "Decision boundary": "决策边界", "Output over the plane": "平面上的输出",
   // step
   "Computing the step: the bench warms up on the first one.": "正在计算这一步：第一次需要预热。", step: "步", "training row": "训练样本", all: "全部", "after the step": "（更新后）", "Hide and ask": "隐藏并提问", "Show the numbers": "显示数值", "Undo {n} edits": "撤销 {n} 处修改", "click a weight or an input to change it": "点击权重或输入即可修改",
   "stops of the step": "本步的各站", phases: "阶段", "stop before": "上一站", "next stop": "下一站", network: "网络", forward: "前向", backward: "反向", update: "更新", input: "输入", after: "之后", play: "播放", pause: "暂停", row: "样本", "numbers on the units are of ": "图中数值属于 ",
@@ -33,6 +33,7 @@ const ZH = {
   "The chain rule, {n} ways from the loss to this weight, added up:": "链式法则：从损失到该权重共 {n} 条路径，相加：", "The chain rule, factor by factor from this weight back to the loss:": "链式法则：从该权重逐个因子回到损失：", "The update:": "更新：",
   "z: weighted sum · a: activation · δ: ∂loss/∂ this number · ∂: ∂loss/∂ this weight": "z：加权和 · a：激活值 · δ：损失对该数的导数 · ∂：损失对该权重的导数",
   "value of {name}": "{name} 的值", "slide {name}": "滑动 {name}", "change the sign": "改变符号", "Rows of this step": "本步的样本", target: "目标", "What to notice": "值得注意", "What this step is": "关于这一步", "your number": "您的答案",
+  "Click a cell to see what it is a sum of. Blue is above 0, orange below.": "点击格子，查看它由哪些数相加而成。蓝色大于 0，橙色小于 0。", cell: "格子", "cell of {name}": "{name} 的格子", "open {name}": "展开 {name}", "the chain so far": "目前的链", "← handed back from": "← 由后面传回", "← computed from": "← 由此算出", "{n} smaller ones together": "其余 {n} 个较小项之和", "the first {n} of {m} rows": "共 {m} 行，显示前 {n} 行",
   // doctor
   "verdict healthy": "健康", "verdict ill": "有病", "verdict hopeless": "数据中没有可学的", "verdict refused": "无法训练", "verdict undecided": "无法判断",
   "Does it learn what its data hold, and if not, why?": "它学到数据中的规律了吗？如果没有，为什么？", "The doctor looks at the configuration, the data, the first pass and a few short trainings, and compares with simple references.": "医生会检查配置、数据、第一次传播和几次短训练，并与简单参照比较。",
@@ -48,7 +49,7 @@ const ZH = {
   "{n} entries": "{n} 项", State: "状态", More: "更多", "further scores, and settings that only some of them have": "其他得分，以及只有部分训练才有的设置",
   Comparison: "比较", across: "横轴", seconds: "秒", "Settings that differ": "不同的设置", "The settings are the same": "设置相同",
 };
-const PREFIXES = ["verdict ", "symptom ", "remedy ", "reason "];
+const PREFIXES = ["verdict ", "reason "];
 const EN = { "phase compiling": "compiling the training step", "phase finishing": "measuring, and writing the model", "verdict healthy": "healthy", "verdict ill": "ill", "verdict hopeless": "nothing to learn", "verdict refused": "cannot be trained", "verdict undecided": "undecided", "reason epochs": "all epochs done", resume: "resuming", train: "training", diagnose: "diagnosis" };
 
 export const language = () => localStorage.getItem("retrograd-language") ?? (navigator.language.startsWith("zh") ? "zh" : "en");

@@ -12,7 +12,7 @@ import numpy as np
 
 from retrograd.base.compilation.programs import QUICKLY, Program
 from retrograd.network.layer import Params, Static
-from retrograd.network.network import Network
+from retrograd.network.network import Network, Variables
 from retrograd.present.numbers import number
 from retrograd.propagation.readings import Health, Look, Reading, Units, health, library_of, look
 from retrograd.record.events import Health as HealthEvent
@@ -36,11 +36,16 @@ class HealthWatch:
 
     The interval follows from counts of operations and steps, never from a clock: a run and its repetition read the
     same steps. The reading is a program of its own; the run's own program, and so its numbers, are the same with it and
-    without.
+    without. `keep` is told step and weights of each reading.
     """
 
-    def __init__(self, total_steps: int, tell: Callable[[HealthEvent], None]) -> None:
-        self.total_steps, self.tell = total_steps, tell
+    def __init__(
+        self,
+        total_steps: int,
+        tell: Callable[[HealthEvent], None],
+        keep: Callable[[int, Variables], object] = lambda step, weights: None,
+    ) -> None:
+        self.total_steps, self.tell, self.keep = total_steps, tell, keep
         self.last_step = self.interval = 0
         self.last: Readings = {}
         self._program: Program | None = None
@@ -62,6 +67,7 @@ class HealthWatch:
         figures, ratios = self.reading(stepper, train, rows)
         self.last = in_order(stepper.network, plain(figures, ratios))
         self.tell(HealthEvent(step, self.last))
+        self.keep(step, Variables(train.params, train.state))
 
     @property
     def due(self) -> int:
