@@ -13,6 +13,7 @@ from retrograd.diagnosis.remedies.update import USUAL_MOMENTUM
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
 STEEP, SLOW = threshold("S07", "overshoot"), threshold("S07", "standstill")
+FEW = threshold("S12", "updates")
 LEFT = float(np.exp(-1))  # of a swing at the end: with less the momentum has braked
 
 
@@ -68,8 +69,10 @@ class Curvature(Symptom):
                 remedies=("usual_momentum", "lower_rate"),
                 confidence=0.8,
             )
-        travelled = mean / (1 - momentum) * curvature * steps
+        by_step = mean / (1 - momentum) * curvature  # 1 arrives along the steepest direction at once
+        travelled = by_step * steps
         if travelled < SLOW:
+            too_few = FEW / steps > 1 / by_step  # the shortfall's larger factor is not the rate's
             yield self.finding(
                 "optimizer.learning_rate",
                 "{steps} updates of {rate:.3g}{average} go nowhere, even along the steepest direction",
@@ -80,5 +83,5 @@ class Curvature(Symptom):
                     "average": "" if np.isclose(mean, rate) else " on average",
                 },
                 remedies=("raise_rate", "more_updates", "adam"),
-                confidence=0.8,
+                confidence=0.5 if too_few else 0.8,
             )
