@@ -72,7 +72,7 @@ def random_model(family: str, rng: random.Random, tiny: bool = False) -> Any:
             )
         )
     else:
-        kind = "llama" if tiny else rng.choice(["llama", "llama", "mistral", "qwen2"])
+        kind = "llama" if tiny else rng.choice(["llama", "llama", "mistral", "qwen2", "qwen3"])
         scaling = rng.choice([None, "linear", "llama3"]) if not tiny else "llama3"
         rope: dict[str, Any] = {"rope_theta": rng.choice([100.0, 10000.0]), "rope_type": scaling or "default"}
         if scaling:
@@ -93,11 +93,14 @@ def random_model(family: str, rng: random.Random, tiny: bool = False) -> Any:
         }
         if kind == "llama":
             settings |= {"attention_bias": rng.random() < 0.3, "head_dim": rng.choice([width, width + 4])}
+        elif kind == "qwen3":
+            settings |= {"head_dim": rng.choice([width, width + 4]), "rms_norm_eps": 1e-6}
         elif kind == "mistral":
             settings |= {"sliding_window": rng.choice([None, 3]), "head_dim": width}
         made = {
             "llama": lambda: hf.LlamaForCausalLM(hf.LlamaConfig(**settings)),
             "mistral": lambda: hf.MistralForCausalLM(hf.MistralConfig(**settings)),
+            "qwen3": lambda: hf.Qwen3ForCausalLM(hf.Qwen3Config(**settings)),
             "qwen2": lambda: hf.Qwen2ForCausalLM(hf.Qwen2Config(**settings)),
         }[kind]()
     return shaken(made)
@@ -114,11 +117,42 @@ def shaken(model: Any) -> Any:
     return model.eval()
 
 
+def in_own_precision(model: Any) -> None:
+    """Let RMS norms and rotary positions compute in float64: transformers rounds to float32 there in any precision."""
+    import torch
+
+    def norm(module: Any, x: Any) -> Any:
+        return module.weight * x / (x.pow(2).mean(-1, keepdim=True) + module.variance_epsilon).sqrt()
+
+    def turned(module: Any, x: Any, position_ids: Any) -> Any:
+        rope, width = module.config.rope_parameters, 2 * module.inv_freq.numel()
+        speed = rope["rope_theta"] ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+        speed = speed / rope["factor"] if rope["rope_type"] == "linear" else speed
+        if rope["rope_type"] == "llama3":
+            low, high, length = (rope[name] for name in ("low_freq_factor", "high_freq_factor",
+                                                              "original_max_position_embeddings"))  # fmt: skip
+            wave = 2 * torch.pi / speed
+            share = (length / wave - low) / (high - low)
+            between = (1 - share) * speed / rope["factor"] + share * speed
+            fast = torch.where(wave < length / high, speed, between)
+            speed = torch.where(wave > length / low, speed / rope["factor"], fast)
+        angle = position_ids[..., None] * speed
+        angle = torch.cat([angle, angle], -1)
+        return angle.cos(), angle.sin()
+
+    for module in model.modules():
+        for name, forward in (("RMSNorm", norm), ("RotaryEmbedding", turned)):
+            if type(module).__name__.endswith(name):
+                module.forward = forward.__get__(module)
+
+
 def theirs(model: Any, columns: dict[str, np.ndarray], seed: np.ndarray, dtype: str) -> Any:
     """Return logits, and the gradients of Σ seed · logits by the names of the parameters."""
     import torch
 
     model = model.double() if dtype == "float64" else model.float()
+    if dtype == "float64":
+        in_own_precision(model)
     given = {"input_ids": torch.tensor(columns["x"]).long()}
     if model.config.model_type == "bert":
         given |= {
@@ -212,6 +246,7 @@ def main() -> int:
     """Run the comparison and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--configurations", type=int, default=20)
+    parser.add_argument("--families", nargs="*", choices=FAMILIES, default=FAMILIES)
     parser.add_argument("--numbers", type=Path)
     options = parser.parse_args()
     try:
@@ -228,7 +263,7 @@ def main() -> int:
         write_numbers(options.numbers)
         return 0
     failed = False
-    for family in FAMILIES:
+    for family in options.families:
         rng, logits, gradients = random.Random(family), 0.0, 0.0
         for i in range(options.configurations):
             with tempfile.TemporaryDirectory() as folder:

@@ -19,7 +19,7 @@ ROOMS = {  # of a floor or of a room, lowest first; a kind's settings belong to 
     ],
     "network": [
         "equations", "initializers", "own_layers", "layer", "located", "scope", "layers", "losses", "entries", "finish",
-        "transformer", "network", "blocks", "fuse", "precision", "decimals",
+        "transformer", "network", "adapt", "blocks", "fuse", "precision", "decimals",
     ],
     "network.layers": [
         "shared", "activations", "identity", "reducing", "merging", "dense", "embedding", "noise", "augmentation",

@@ -31,6 +31,8 @@ from retrograd.network.blocks import (
     TransformerEncoder as TransformerEncoder,
 )
 
+from retrograd.network.adapt import adapt as adapt
+
 # layers
 from retrograd.network.layers import (
     AdaptiveAveragePool as AdaptiveAveragePool,

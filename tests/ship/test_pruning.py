@@ -110,7 +110,7 @@ def with_partial_norms(network, coupling, gone):
             eps = node.layer.eps if node.layer.eps is not None else float(np.finfo(np.float32).eps)
             node = dataclasses.replace(node, layer=NormOver(tuple(stayed), eps, isinstance(node.layer, rg.LayerNorm)))
         nodes.append(node)
-    return network._with_nodes(tuple(nodes))
+    return network.with_nodes(tuple(nodes))
 
 
 @pytest.mark.parametrize("case", HALVED)

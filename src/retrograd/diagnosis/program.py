@@ -69,7 +69,7 @@ class Program:
     @cached_property
     def start(self) -> Start:
         """The first weights of the seed, and a pass through them."""
-        return Start(self.graph, self.probe, self.seed, self.prepared is not None)
+        return Start(self.graph, self.probe, self.seed, self.prepared)
 
     @cached_property
     def observed(self) -> Observed | None:
@@ -82,7 +82,7 @@ class Program:
             return self
         other = copy.copy(self)
         other.seed, other.observed = run.seed, run
-        other.start = Start(self.graph, self.probe, run.seed, self.prepared is not None)
+        other.start = Start(self.graph, self.probe, run.seed, self.prepared)
         return other
 
     @property

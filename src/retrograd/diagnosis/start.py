@@ -19,6 +19,7 @@ from retrograd.network.scope import Node
 from retrograd.propagation.backprop import Pass, backprop
 from retrograd.propagation.objective import Objective
 from retrograd.propagation.readings import Health, Look, health, look
+from retrograd.training.prepare import Prepared
 
 PROBE_ROWS = 256  # of the batch on which a pass is looked at: the error of a mean over them is a sixteenth
 
@@ -65,14 +66,17 @@ def _looked(
 class Start:
     """The first weights that a seed draws, and what a probe shows of them; None where there is no run to begin."""
 
-    def __init__(self, graph: Graph, probe: Probe, seed: int, can_train: bool) -> None:
-        self.graph, self.probe, self.seed, self.can_train = graph, probe, seed, can_train
+    def __init__(self, graph: Graph, probe: Probe, seed: int, prepared: Prepared | None) -> None:
+        self.graph, self.probe, self.seed, self.prepared = graph, probe, seed, prepared
+        self.can_train = prepared is not None
 
     @cached_property
     def variables(self) -> Variables | None:
         """The first parameters and state."""
         if self.graph.network is None or self.graph.specs is None:
             return None
+        if self.prepared is not None and self.prepared.pretrained is not None:
+            return self.prepared.first(self.seed)
         return self.graph.network.init(jax.random.key(self.seed), self.graph.dataset.train)
 
     @cached_property

@@ -101,7 +101,7 @@ class Network:
         `only`: of these nodes. The numbers depend on the key and on each node's name, not on the layers around it.
         """
         specs = self._all_specs(_frozen(columns), train=False)
-        part = self if only is None else self._with_nodes(tuple(node for node in self.nodes if node.name in only))
+        part = self if only is None else self.with_nodes(tuple(node for node in self.nodes if node.name in only))
         inputs = (tuple(take(specs, reference) for reference in node.inputs) for node in part.nodes)
         leaves, form = jax.tree.flatten(tuple(inputs))
         specs_read = (tuple(map(_few_rows, leaves)), form)
@@ -160,13 +160,14 @@ class Network:
         for node in self.nodes:
             if (node.name, id(node.layer)) not in layers:
                 layers[node.name, id(node.layer)] = opened(node.layer, values)
-        return self._with_nodes(tuple(replace(node, layer=layers[node.name, id(node.layer)]) for node in self.nodes))
+        return self.with_nodes(tuple(replace(node, layer=layers[node.name, id(node.layer)]) for node in self.nodes))
 
     def closed(self) -> tuple[Any, ...]:
         """Return what computes alike: the nodes without their open numbers."""
         return tuple(replace(node, layer=closed(node.layer)) for node in self.nodes)
 
-    def _with_nodes(self, nodes: tuple[Node, ...]) -> Network:
+    def with_nodes(self, nodes: tuple[Node, ...]) -> Network:
+        """Return the network with other nodes."""
         other = copy.copy(self)
         other.nodes, other.by_name = nodes, {node.name: node for node in nodes}
         return other

@@ -28,6 +28,7 @@ from retrograd.ship.onnx.session import session
 from retrograd.ship.onnx.written import LEAST_RUNTIME, OPSETS, metadata_of, write
 from retrograd.ship.verify import ALLOWED, verify
 from retrograd.ship.ways import columns_of, invented, known, way
+from retrograd.training.adapted import without_adaptation
 from retrograd.training.run import Run
 from retrograd.training.use.predict import Model, load_file, locate
 
@@ -164,7 +165,7 @@ def opened(run: Run | Model | str | Path, runs: str | Path) -> tuple[Model, str]
         model, name = load_file(path), path.parent.name if path.name == MODEL else path.name
     if isinstance(model.preprocessing.target, Answer):
         raise UsageError("a model that answers token by token is not one graph", where=model.config.name)
-    return model, name
+    return without_adaptation(model), name
 
 
 def latency(once: Callable[[], Any]) -> float:

@@ -16,7 +16,7 @@ from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.report import Report
 from retrograd.data.tables.inputs import ArrayInputs, TableInputs
 from retrograd.data.tables.scaling import Scaling
-from retrograd.data.texts.inputs import CorpusInputs, TextInputs
+from retrograd.data.texts.inputs import SEGMENTS, CorpusInputs, TextInputs
 from retrograd.ship.onnx.inputs.door import Columns, Door
 from retrograd.ship.onnx.inputs.others import Identifiers, Images, Scaled
 from retrograd.ship.onnx.inputs.table import Cells, without_errors
@@ -123,8 +123,10 @@ def invented(model: Model, door: Door) -> Iterator[Case]:
         yield Case(f"{ROWS} {what}", {entrance.name: pixels}, {"x": door.inputs.scaled(pixels, door.dtype)})
     elif isinstance(door, Identifiers):
         ids = made_up(model.network, {"x": ((door.inputs.length,), "int32")})["x"]
-        ids[:, door.inputs.length // 2 :] *= np.arange(ROWS, dtype=np.int32)[:, None] % 2
-        yield Case(f"{ROWS} {what}", {"x": ids}, {"x": ids, "mask": ids != 0})
+        words, padding = door.inputs.vocabulary, door.inputs.vocabulary.marks.padding
+        ids[::2, door.inputs.length // 2 :] = padding
+        segments = {} if words.special is None else {SEGMENTS: np.zeros_like(ids)}
+        yield Case(f"{ROWS} {what}", {"x": ids}, {"x": ids, "mask": ids != padding, **segments})
     elif isinstance(door, Scaled):
         arrays = made_up(model.network, {e.name: (e.lengths, e.dtype) for e in door.entrances})
         scaling = door.scaling

@@ -25,6 +25,7 @@ from retrograd.network.network import Network, Variables, take
 from retrograd.network.precision import computing_in, in_precision
 from retrograd.propagation.objective import Objective
 from retrograd.record.layout import START
+from retrograd.training.adapted import adapter_places, with_adapters, with_frozen_base, without_adapters
 from retrograd.training.config.config import RunConfig, config_in, document_with, with_rate
 from retrograd.training.config.output_check import mistakes
 from retrograd.training.config.weights import WeightsSettings
@@ -145,18 +146,23 @@ def prepare(
 
 def with_first_weights(prepared: Prepared, runs: str | Path = "runs") -> Prepared:
     """Return the run with the weights that its configuration says to begin with, whose path is then complete."""
-    training, network = prepared.config.training, prepared.network
-    if training.start is None and prepared.config.weights is None:
+    config, training, network = prepared.config, prepared.config.training, prepared.network
+    if training.start is None and config.weights is None and config.adapt is None:
         return prepared
     batch = {name: Spec((1, *column.shape[1:]), column.dtype) for name, column in prepared.dataset.train.items()}
     with computing_in(training.precision):
         expected = jax.eval_shape(lambda key: network.init(key, batch), jax.random.key(0))
         expected = in_precision(expected, training.precision)
+    added = adapter_places(network, expected.params)
+    found = pretrained(config.weights, expected, added) if config.weights is not None else None
+    own = with_frozen_base(config, network, expected.params, found.drawn if found else ())
     if training.start is None:
-        assert prepared.config.weights is not None
-        return dataclasses.replace(prepared, pretrained=pretrained(prepared.config.weights, expected))
-    start = warm_start(training.start, expected, prepared.dataset.preprocessing, runs)
-    return dataclasses.replace(prepared, config=with_start(prepared.config, str(start.path)), start=start)
+        return dataclasses.replace(prepared, config=own, pretrained=found)
+    base = Variables(without_adapters(network, expected.params), expected.state)
+    start = warm_start(training.start, base, prepared.dataset.preprocessing, runs)
+    if added:
+        start = start._replace(variables=with_adapters(network, start.variables, training.seed, batch))
+    return dataclasses.replace(prepared, config=with_start(own, str(start.path)), start=start)
 
 
 def with_frozen_weights(config: RunConfig) -> RunConfig:

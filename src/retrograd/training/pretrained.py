@@ -14,7 +14,7 @@ from retrograd.base.errors import ModelFileError, RetrogradError
 from retrograd.network.network import Network, Variables
 from retrograd.present.numbers import size
 from retrograd.present.wording import some_of
-from retrograd.record.hub.family import Plan, parts_of, plan
+from retrograd.record.hub.family import Place, Plan, parts_of, plan
 from retrograd.record.hub.folder import Folder
 from retrograd.record.hub.tensors import Tensors
 from retrograd.training.config.weights import WeightsSettings
@@ -30,10 +30,11 @@ class Pretrained:
     tensors: Tensors
     plan: Plan
     expected: Variables  # specs
+    added: tuple[Place, ...] = ()  # the matrices of adaptation, which no folder has
 
     @property
     def drawn(self) -> tuple[str, ...]:
-        """The paths of the parameters that the folder does not have."""
+        """The paths of the network's own parameters that the folder does not have."""
         return tuple(f"{node}/{name}" for node, name in self.plan.missing)
 
     @property
@@ -47,7 +48,7 @@ class Pretrained:
 
         The largest tensors are read first, so that the room for one of them twice is there while little else is.
         """
-        drawn_nodes = {node for node, _ in self.plan.missing} | set(self.expected.state)
+        drawn_nodes = {node for node, _ in (*self.plan.missing, *self.added)} | set(self.expected.state)
         drawn = network.init(key, columns, only=drawn_nodes) if drawn_nodes else Variables({}, {})
         dtypes = {(node, name): spec.dtype for node, own in self.expected.params.items() for name, spec in own.items()}
         read: dict[tuple[str, str], Any] = {}
@@ -61,8 +62,10 @@ class Pretrained:
         return Variables(params, drawn.state)
 
 
-def pretrained(settings: WeightsSettings, expected: Variables) -> Pretrained:
+def pretrained(settings: WeightsSettings, expected: Variables, added: tuple[Place, ...] = ()) -> Pretrained:
     """Return the weights of a folder for a network that expects these shapes; only the headers are read.
+
+    `added` are the matrices of adaptation.
 
     Raises:  UsageError for a folder without safetensors; ModelFileError naming each tensor that does not fit
     """
@@ -72,10 +75,12 @@ def pretrained(settings: WeightsSettings, expected: Variables) -> Pretrained:
     except RetrogradError as error:
         raise type(error)([p._replace(where=f"{SETTING}.path: {p.where}") for p in error.problems]) from None
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
-    planned = plan(family, shapes, expected.params)
+    base = {node: {name: spec for name, spec in own.items() if (node, name) not in added}
+            for node, own in expected.params.items()}  # fmt: skip
+    planned = plan(family, shapes, base)
     absent = len(planned.missing) if settings.missing == "init" else 0
     problems = [p._replace(where=f"{SETTING}: {p.where}") for p in planned.problems[absent:]]
     if problems:
         problems[-1] = problems[-1]._replace(cure=CURE)
         raise ModelFileError(problems)
-    return Pretrained(tensors, planned, expected)
+    return Pretrained(tensors, planned, expected, added)

@@ -44,7 +44,7 @@ class MatchOutput(Remedy):
         last = with_layer(last, **changes) if changes else last
         whole = (*config.network[:place], last, *config.network[place + 1 :])
         kept = [(i, entry) for i, entry in enumerate(whole) if i <= place or not _squashes(entry)]
-        wanted = default_loss(task)
+        wanted = default_loss(task, config.data)
         loss = config.loss
         if loss is None or type(loss) is not type(wanted) or not getattr(loss, "from_logits", True):
             loss = None if loss is None else wanted

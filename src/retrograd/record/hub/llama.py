@@ -17,6 +17,8 @@ RULES = (
             *(Rule(f"self_attn.{theirs}.weight", (f"attention/{ours}_weight",), True)
               for theirs, ours in PROJECTIONS.items()),
             *(Rule(f"self_attn.{theirs}.bias", (f"attention/{ours}_bias",)) for theirs, ours in PROJECTIONS.items()),
+            Rule("self_attn.q_norm.weight", ("attention/query_scale",)),
+            Rule("self_attn.k_norm.weight", ("attention/key_scale",)),
             Rule("post_attention_layernorm.weight", ("feed_forward_norm/scale",)),
             Rule("mlp.gate_proj.weight", ("feed_forward/hidden/weight",), True),
             Rule("mlp.up_proj.weight", ("feed_forward/gate/weight",), True),
@@ -31,7 +33,7 @@ RULES = (
 
 
 def entries(config: Mapping[str, Any], head: Head) -> list[Any]:
-    """Return the network of the config.json of a LLaMA, a Mistral or a Qwen 2."""
+    """Return the network of the config.json of a LLaMA, a Mistral, a Qwen 2 or 3."""
     kind = str(config.get("model_type"))
     facts = Facts(config, kind)
     facts.must_be("mlp_bias", False, False)
@@ -59,9 +61,12 @@ def entries(config: Mapping[str, Any], head: Head) -> list[Any]:
         blocks["head_width"] = facts.number("head_dim", 128)
     if kind == "qwen2" or config.get("attention_bias", False):
         blocks["attention_bias"] = "inputs" if kind == "qwen2" else True
+    if kind == "qwen3":
+        facts.must_be("rms_norm_eps", 1e-6, 1e-6)  # that of the heads' own norm, too
+        blocks["qk_norm"] = "rms"
     window = config.get("sliding_window")
-    if window is not None and (kind != "qwen2" or config.get("use_sliding_window", False)):
-        if kind == "qwen2" and config.get("max_window_layers", 0):
+    if window is not None and (not kind.startswith("qwen") or config.get("use_sliding_window", False)):
+        if kind.startswith("qwen") and config.get("max_window_layers", 0):
             facts.must_be("max_window_layers", 0, 0)
         blocks["window"] = facts.number("sliding_window", 4096)
     return [
@@ -73,7 +78,7 @@ def entries(config: Mapping[str, Any], head: Head) -> list[Any]:
 
 LLAMA = Family(
     "llama",
-    ("llama", "mistral", "qwen2"),
+    ("llama", "mistral", "qwen2", "qwen3"),
     RULES,
     prefixes=("model.",),
     others=("*rotary_emb.inv_freq", "lm_head.weight", "score.*", "classifier.*"),

@@ -29,6 +29,7 @@ from retrograd.ship.pruning.coupling import Coupling, couple
 from retrograd.ship.pruning.importance import by_magnitude, by_taylor
 from retrograd.ship.pruning.statistics import measured_again
 from retrograd.ship.pruning.surgery import Cut, Left, cut, is_exact, masked
+from retrograd.training.adapted import without_adaptation
 from retrograd.training.ending import trained
 from retrograd.training.interrupts import interruptible
 from retrograd.training.loop.loop import Watcher
@@ -170,6 +171,7 @@ def prepared_of(run: Run | Model | str | Path, dataset: Dataset | None, runs: st
     if dataset is None and model.config.data is None:
         raise UsageError("the run's data came from a program, and are not in its folder", where=model.config.name,
                          cure="in Python: rg.prune(run), or rg.prune(..., dataset=...)")  # fmt: skip
+    model = without_adaptation(model)
     return model, prepare(with_start(model.config, None), dataset, None)
 
 

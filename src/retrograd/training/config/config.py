@@ -24,6 +24,7 @@ from retrograd.data.cells.vocabulary import NO_TARGET, PADDING
 from retrograd.data.read.json_files import holds_rows
 from retrograd.data.settings import DataSettings
 from retrograd.distributed.settings import Distributed
+from retrograd.network.adapt import adapt
 from retrograd.network.blocks import blocks
 from retrograd.network.entries import Entries, entry_definition
 from retrograd.network.initializers import initializers
@@ -34,7 +35,7 @@ from retrograd.propagation.objective import Objective
 from retrograd.training.config.changes import with_change
 from retrograd.training.config.search import Search, parse_search, search_schema
 from retrograd.training.config.settings import LossOn, TrainingSettings
-from retrograd.training.config.weights import WeightsSettings
+from retrograd.training.config.weights import AdaptSettings, WeightsSettings
 from retrograd.update.adam import Adam
 from retrograd.update.optimizer import Optimizer, optimizers
 from retrograd.update.penalties import Penalty, penalties
@@ -153,6 +154,10 @@ class RunConfig(Settings):
     weights: Annotated[
         WeightsSettings | None, Words("pretrained weights of another program to begin with", why="none: they are drawn")
     ] = None
+    adapt: Annotated[
+        AdaptSettings | None,
+        Words("a low-rank change of some layers' weights that is learned in their place", why="none: the weights"),
+    ] = None
     training: Annotated[TrainingSettings, Words("how long, in which portions, and when to stop")] = TrainingSettings()  # noqa: RUF009  # frozen, so it can be shared
     search: Annotated[
         Searched,
@@ -183,6 +188,9 @@ class RunConfig(Settings):
         """Return the network with its widths filled in from the data, and its objectives."""
         try:
             network = Network(*self.network).fill(sizes)
+            if self.adapt is not None:
+                chosen = self.adapt
+                network = adapt(network, chosen.layers, rank=chosen.rank, alpha=chosen.alpha)
         except ConfigError as error:
             raise ConfigError(error.problems) from None
         return network, list(self._objectives(network, task, columns))

@@ -1,11 +1,12 @@
-"""The `weights:` section of a configuration: training begins with the weights of another program's model."""
+"""The sections `weights:` and `adapt:`: weights of another program to begin with, and a narrow change of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from retrograd.base.annotations import Words
+from retrograd.base.annotations import Expect, Words
+from retrograd.base.quantities import PositiveFloat, PositiveInt
 from retrograd.base.schema import Settings
 
 
@@ -33,3 +34,29 @@ class WeightsSettings(Settings):
         tuple[str, ...],
         Words("parameters that stay as they are, as in [tokens/*, 'blocks/*']; joins `freeze`", why="none: all learn"),
     ] = ()
+
+
+Patterns = Annotated[str | tuple[str, ...], Expect("a pattern of paths, or a list of them")]
+
+
+@dataclass(frozen=True)
+class AdaptSettings(Settings):
+    """Learn a low-rank change of layers' weights, W = W_0 + (alpha / rank) A B, and leave the rest as it is (LoRA).
+
+    What the pretrained weights do not give is learned as a whole: a new head. Exporting, quantising and pruning add A B
+    to the weights. See: Hu et al. 2021, arXiv:2106.09685.
+    """
+
+    layers: Annotated[Patterns, Words("paths of the layers whose weights are adapted, as `*/attention`")]
+    rank: Annotated[
+        PositiveInt,
+        Words("columns of A and rows of B", more="can change more; more to learn", less="fewer parameters"),
+    ] = 8
+    alpha: Annotated[
+        PositiveFloat | None,
+        Words("A B counts alpha / rank times", more="learns faster", less="slower", why="none: twice the rank"),
+    ] = None
+    train: Annotated[
+        tuple[str, ...] | None,
+        Words("patterns of parameters that are learned as a whole", why="none: those that `weights` does not give"),
+    ] = None

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
+import jax
 import numpy as np
 
+from retrograd.base.compilation.programs import Program
 from retrograd.data.cells.vocabulary import Marks
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.texts.inputs import CorpusInputs
 from retrograd.data.texts.targets import Answer
 from retrograd.network.network import Variables
+from retrograd.network.precision import computing_in
 from retrograd.training.use.evaluate import Evaluator
+from retrograd.training.use.stepping import empty, step
 
 NextLogits = Callable[
     [np.ndarray], np.ndarray
@@ -56,6 +62,52 @@ def continuation(model: Speaker, inputs: CorpusInputs) -> NextLogits:
         return _outputs(model, {"x": x, "mask": there})[:, seen.shape[1] - 1]
 
     return logits
+
+
+@dataclass
+class Kept:
+    """The next token's logits under a language model that keeps the keys and values of the tokens before.
+
+    A text that is longer than the model's sequences is computed as a whole: all places move then.
+    """
+
+    model: Speaker
+    inputs: CorpusInputs
+    begun: np.ndarray | None = None  # the texts of the last call
+    kept: Any = None
+
+    def __post_init__(self) -> None:
+        network, params = self.model.evaluator.network, self.model.variables.params
+        self.whole = continuation(self.model, self.inputs)
+        self.step = Program(step, network)
+        self.empty = partial(empty, network, params, self.inputs.length)
+
+    def __call__(self, begun: np.ndarray) -> np.ndarray:
+        """Return the logits of the token after each text [rows, tokens known]."""
+        rows, tokens = begun.shape
+        if tokens > self.inputs.length:
+            return self.whole(begun)
+        known = 0 if self.begun is None or self.begun.shape[1] + 1 != tokens else len(self.begun)
+        before = _places(self.begun, begun[:, :-1]) if self.begun is not None and known else None
+        self.begun = begun
+        if before is None:
+            x = np.full((rows, self.inputs.length), self.inputs.vocabulary.marks.padding, np.int32)
+            x[:, :tokens] = begun
+            return self._run(self.empty(rows), x, 0, tokens - 1)
+        if not np.array_equal(before, np.arange(known)):
+            self.kept = jax.tree.map(lambda kept: kept[before], self.kept)
+        return self._run(self.kept, begun[:, -1:].astype(np.int32), tokens - 1, 0)
+
+    def _run(self, kept: Any, x: np.ndarray, start: int, last: int) -> np.ndarray:
+        with computing_in(self.model.evaluator.precision):
+            logits, self.kept = self.step(*self.model.variables, kept, x, np.int32(start), np.int32(last))
+        return np.asarray(logits)
+
+
+def _places(known: np.ndarray, wanted: np.ndarray) -> np.ndarray | None:
+    """Return which known text each wanted one is; None where one is new."""
+    same = (known[None] == wanted[:, None]).all(-1)
+    return same.argmax(1) if same.any(1).all() else None
 
 
 def answering(model: Speaker, target: Answer, columns: Mapping[str, np.ndarray], copies: int = 1) -> NextLogits:

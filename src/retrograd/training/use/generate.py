@@ -8,8 +8,10 @@ from retrograd.base.errors import UsageError
 from retrograd.data.cells.vocabulary import Vocabulary
 from retrograd.data.texts.inputs import CorpusInputs, TextInputs
 from retrograd.data.texts.targets import Answer
-from retrograd.training.use.decoding import NextLogits, answering, continuation, drawn, extend, likeliest, search
+from retrograd.training.adapted import without_adaptation
+from retrograd.training.use.decoding import Kept, NextLogits, answering, continuation, drawn, extend, likeliest, search
 from retrograd.training.use.predict import Model
+from retrograd.training.use.stepping import can_step
 
 USUAL_TOKENS = 200  # of a continuation
 
@@ -32,7 +34,7 @@ def generate(
     """
     if not temperature >= 0 or not np.isfinite(temperature) or (top is not None and top < 1):
         raise UsageError(f"expected a temperature >= 0 and top >= 1, got {temperature} and {top}")
-    logits, begun, most, vocabulary = _start(model, text)
+    logits, begun, most, vocabulary = _start(without_adaptation(model), text)
     rng = np.random.Generator(np.random.PCG64(seed))
     choose = likeliest if temperature == 0 else drawn(temperature, top, rng)
     found = extend(logits, begun[None], _bounded(model, length, most), choose, vocabulary.marks)
@@ -50,7 +52,7 @@ def beam_search(
     """
     if width < 1:
         raise UsageError(f"expected a width of at least 1, got {width}")
-    logits, begun, most, vocabulary = _start(model, text, width)
+    logits, begun, most, vocabulary = _start(without_adaptation(model), text, width)
     found = search(logits, begun, _bounded(model, length, most), width, exponent, vocabulary.marks)
     return [(vocabulary.decode(beam.tokens), beam.score) for beam in found]
 
@@ -60,7 +62,9 @@ def _start(model: Model, text: str, copies: int = 1) -> tuple[NextLogits, np.nda
     inputs, target = model.preprocessing.inputs, model.preprocessing.target
     if isinstance(inputs, CorpusInputs):
         begun = np.concatenate([[inputs.vocabulary.marks.start], inputs.vocabulary.encode(text)]).astype(np.int32)
-        return continuation(model, inputs), begun, USUAL_TOKENS, inputs.vocabulary
+        has_steps = model.members == 1 and can_step(model.network)
+        logits = Kept(model, inputs) if has_steps else continuation(model, inputs)
+        return logits, begun, USUAL_TOKENS, inputs.vocabulary
     if isinstance(inputs, TextInputs) and isinstance(target, Answer):
         columns = model.columns([text])
         return (

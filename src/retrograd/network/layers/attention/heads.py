@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from retrograd.native.attention import Cut
-from retrograd.network.layers.attention.rotary import Turn, rotate
+from retrograd.network.layers.attention.rotary import Turn, rotate, turned
 from retrograd.network.layers.attention.scaled_dot_product import (
     Attended,
     attend,
@@ -19,6 +20,7 @@ from retrograd.network.layers.attention.scaled_dot_product import (
     row_statistics,
 )
 
+WAVES = (np.cos, np.sin)
 ROLES = ("query", "key", "value")
 Columns = Mapping[str, Array]  # role -> [batch, time, heads x width]
 
@@ -62,6 +64,26 @@ class Heads(NamedTuple):
         if self.rotary:
             q, k = rotate(q, turn=self.turn), rotate(k, turn=self.turn)
         return attend(q, k, v, allowed, self.causal, rate, key, added, self.softcap)
+
+    def step(
+        self, columns: Columns, kept: tuple[Array, Array], start: Array, window: int | None
+    ) -> tuple[Array, tuple[Array, Array]]:
+        """Let tokens at the places from `start` on attend to themselves and those before, by the formula.
+
+        `kept` are keys and values [batch, heads, places, width] of those before; they are returned with the new ones.
+        """
+        q, k, v = self._apart(self._scaled(columns) if self.scale else columns)
+        places, tokens = kept[0].shape[2], q.shape[3]
+        if self.rotary:
+            angle = self.turn.angles(np.arange(places), q.shape[-1])
+            waves = [lax.dynamic_slice_in_dim(jnp.asarray(wave(angle), q.dtype), start, tokens) for wave in WAVES]
+            q, k = turned(q, *waves), turned(k, *waves)
+        keys, values = (
+            lax.dynamic_update_slice_in_dim(old, new, start, 2) for old, new in zip(kept, (k, v), strict=True)
+        )
+        past = start + jnp.arange(tokens)[:, None] - jnp.arange(places)
+        seen = past >= 0 if window is None else (past >= 0) & (past < window)
+        return joined(attend(q, keys, values, seen[None], False, softcap=self.softcap).y), (keys, values)
 
     def back(
         self, tape: Attended | Packed, dy: Array, dweights: Array | None, rate: float

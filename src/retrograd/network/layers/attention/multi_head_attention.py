@@ -265,13 +265,13 @@ class MultiHeadAttention(Layer):
         for source, names in zip(sources, FEEDS[UNNAMED[len(sources)]], strict=True):
             projected |= project(params, source, names)
         normed = None
-        if (norm := self._norm(params)) is not None:
+        if (norm := self.norm_of(params)) is not None:
             projected, normed = norm.forward(params, projected)
         rate = self.dropout if ctx.train else 0.0
         grouped = None if added is None else beside_scores(added, sources, shape)
         key = ctx.random_key() if rate else None
         read = self.output != "sequence"
-        tape = self._heads(len(sources)).attend(projected, allowed, rate, key, grouped, read)
+        tape = self.heads_of(len(sources)).attend(projected, allowed, rate, key, grouped, read)
         sequence = project(params, attended_by(tape), ("output",))["output"]
         y: Any = sequence
         if isinstance(tape, Attended) and read:
@@ -293,8 +293,8 @@ class MultiHeadAttention(Layer):
             dweights = dweights.reshape(len(dweights), self.key_value_heads or self.heads, -1, *dweights.shape[2:])
         elif dweights is not None:
             dweights = dweights[:, None, None] / self.heads
-        deltas, dscores = self._heads(len(sources)).back(attended, dheads, dweights, rate)
-        if (norm := self._norm(params)) is not None:
+        deltas, dscores = self.heads_of(len(sources)).back(attended, dheads, dweights, rate)
+        if (norm := self.norm_of(params)) is not None:
             deltas, norm_grads = norm.backward(params, normed, deltas)
             grads |= norm_grads
         dinputs: dict[str, Array] = {}
@@ -312,10 +312,12 @@ class MultiHeadAttention(Layer):
         """Return the inputs that are attended to, in the order of `FEEDS`."""
         return tuple(inputs[name] for name in (self._attended or tuple(inputs)))
 
-    def _norm(self, params: Params) -> HeadNorm | None:
+    def norm_of(self, params: Params) -> HeadNorm | None:
+        """Return what makes queries and keys of one length, if it does."""
         return HeadNorm(self.qk_norm, params["query_weight"].shape[1] // self.heads) if self.qk_norm else None
 
-    def _heads(self, sources: int) -> Heads:
+    def heads_of(self, sources: int) -> Heads:
+        """Return the heads of so many sources."""
         scale = None if self.qk_norm == "l2" else self.scale  # cosines have a learned one
         return Heads(self.heads, self.key_value_heads or self.heads, self.causal, self.rotary, FEEDS[UNNAMED[sources]],
                      self.turn, scale, self.softcap)  # fmt: skip

@@ -52,9 +52,13 @@ def rotate(x: Array, back: bool = False, turn: Turn = Turn()) -> Array:  # noqa:
     is turning back. Shapes: x [..., time, width], an even width. See: Su et al. 2021, arXiv:2104.09864; pairs stand
     half the width apart, as in LLaMA (the paper: side by side, which is the same up to a permutation of weights).
     """
-    time, half = x.shape[-2], turn.width(x.shape[-1]) // 2
-    angle = turn.angles(np.arange(time), x.shape[-1])
-    cos, sin = jnp.asarray(np.cos(angle), x.dtype), jnp.asarray(np.sin(-angle if back else angle), x.dtype)
+    angle = turn.angles(np.arange(x.shape[-2]), x.shape[-1])
+    return turned(x, jnp.asarray(np.cos(angle), x.dtype), jnp.asarray(np.sin(-angle if back else angle), x.dtype))
+
+
+def turned(x: Array, cos: Array, sin: Array) -> Array:
+    """Return x [..., time, width] with its pairs turned by the angles of these cosines and sines [time, pairs]."""
+    half = cos.shape[-1]
     cos, sin = (part.reshape((1,) * (x.ndim - 2) + part.shape) for part in (cos, sin))
     first, second, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
     return jnp.concatenate([first * cos - second * sin, first * sin + second * cos, rest], -1)
