@@ -188,11 +188,11 @@ def test_the_page_tells_how_it_ended_what_the_guard_did_and_what_was_found(page)
 
 
 def test_the_page_tells_what_was_tried_what_it_gained_and_what_was_accepted(page):
-    for text in ("it scores 0.1", "as it was", "+0.87", "accepted", "a short look only", "cannot be trained",
+    for text in ("it scores 0.1", "original", "+0.87", "accepted", "a short look only", "cannot be trained",
                  "4 bundles in 4,321 updates", "relu passes deltas", "-old: 1\n"):  # fmt: skip
         assert text in page.words
-    rows = [data for tag, data in page.text if tag == "th" and data in ("as it was", "hidden_relu, adam", "widen")]
-    assert rows == ["as it was", "hidden_relu, adam", "widen"]  # whole trials before short looks
+    rows = [data for tag, data in page.text if tag == "th" and data in ("original", "hidden_relu, adam", "widen")]
+    assert rows == ["original", "hidden_relu, adam", "widen"]  # whole trials before short looks
 
 
 def test_what_was_found_out_later_and_cannot_be_read_is_told_and_the_rest_shown(folder, tmp_path):

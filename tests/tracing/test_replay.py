@@ -53,7 +53,7 @@ def test_the_weights_after_a_step_inside_a_block_are_those_of_a_run_that_ended_t
     shorter = rg.train({**XOR, "training": {**XOR["training"], "epochs": 137}}, root=root)
     assert trace.replay.is_exact
     assert trace.replay.weights == shorter.history[-1].weights
-    assert set(trace.replay.found) == {64, 128, 150}  # where the run measured its weights
+    assert set(trace.replay.replayed) == {64, 128, 150}  # where the run measured its weights
     after = {}
     for parameter in trace.numbers.parameters:
         node, _, name = parameter.path.rpartition("/")
@@ -71,7 +71,7 @@ def rest(iris):
 def test_an_incomplete_batch_with_dropout_shuffling_and_a_schedule_replays_too(iris, rest):
     assert rest.replay.is_exact
     assert rest.numbers.batch == 10
-    assert rest.replay.found == {4: iris.history[0].weights, 8: iris.history[1].weights}
+    assert rest.replay.replayed == {4: iris.history[0].weights, 8: iris.history[1].weights}
     assert rest.replay.weights == iris.history[1].weights
     assert "as the run recorded" in " ".join(rest.text().split())
 
@@ -95,7 +95,7 @@ def test_steps_with_a_convolution_are_dispatched_alone_and_replay_too_and_show_w
     trace = rg.trace(run, step=3, dtype="float32")
     assert trace.replay.is_exact
     assert run.history[0].step == 4
-    assert list(trace.replay.found) == [4]
+    assert list(trace.replay.replayed) == [4]
     between = {node.path: node for node in trace.numbers.nodes}["residual_1/conv2d_1"]
     assert between.output.min() < 0
     assert between.delta.shape == between.output.shape

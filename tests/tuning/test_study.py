@@ -29,7 +29,7 @@ from retrograd.tuning.optimizers import Compared, half_way, sentence
 from retrograd.tuning.page import study_page
 from retrograd.tuning.proposals import Proposal
 from retrograd.tuning.rate import reason
-from retrograd.tuning.study import AS_IT_WAS, Course, Study, Tried, _facts, due, outcome
+from retrograd.tuning.study import ORIGINAL, Course, Study, Tried, _facts, due, outcome
 from retrograd.tuning.trial import Bench, score_of
 
 PLAIN = {
@@ -136,7 +136,7 @@ def test_of_two_processes_one_is_killed_and_no_trial_is_lost(whole, tmp_path, mo
             killed.append(time.time())
 
     monkeypatch.setattr(subprocess, "Popen", start)
-    found = rg.tune(PLAIN, root=tmp_path, jobs=2, said=said)
+    found = rg.tune(PLAIN, root=tmp_path, jobs=2, progress=said)
     assert facts(found) == facts(whole)
 
 
@@ -248,7 +248,7 @@ def test_the_time_of_a_promoted_trial_begins_after_that_of_its_rung_before(tmp_p
 
 def test_the_budget_is_said_to_have_ended_a_search_only_where_trials_were_left(tmp_path):
     begun = config(search={"optimizer.adam.learning_rate": [0.1, 0.01], "method": "grid"})
-    journal, note = Journal(tmp_path), "the budget ended the search before all was tried"
+    journal, note = Journal(tmp_path), "the budget ended the search early"
     for trial in due(begun.search, begun, journal.read()):
         journal.append(event="closed")
         assert outcome(tmp_path, begun, begun.search).notes == (note,)
@@ -273,11 +273,11 @@ def test_one_fresh_seed_does_not_tell_whether_the_winner_is_better(tmp_path):
     for trial in due(begun.search, begun, journal.read()):
         journal.append(event="ended", trial=trial.key, cost=1.0, **_facts(trial))
     for trial in due(begun.search, begun, journal.read())[:2]:
-        cost = 2.0 if trial.number == AS_IT_WAS else 1.0
+        cost = 2.0 if trial.number == ORIGINAL else 1.0
         journal.append(event="ended", trial=trial.key, cost=cost, **_facts(trial))
     verdict = outcome(tmp_path, begun, begun.search).verdict
     assert verdict.sentence.startswith(
-        "loss 2 as it was, 1 with the winner on 1 fresh seed: better by 1, which one seed"
+        "loss 2 originally, 1 with the winner on 1 fresh seed: better by 1, which may be"
     )
     assert not verdict.is_better
 
@@ -288,11 +288,9 @@ def test_a_configuration_that_failed_is_said_to_have_failed(tmp_path):
     for trial in due(begun.search, begun, journal.read()):
         journal.append(event="ended", trial=trial.key, cost=-0.5, **_facts(trial))
     for trial in due(begun.search, begun, journal.read()):
-        journal.append(
-            event="ended", trial=trial.key, cost=None if trial.number == AS_IT_WAS else -0.5, **_facts(trial)
-        )
+        journal.append(event="ended", trial=trial.key, cost=None if trial.number == ORIGINAL else -0.5, **_facts(trial))
     verdict = outcome(tmp_path, begun, begun.search).verdict
-    assert verdict.sentence == "the configuration as it was failed on fresh seeds; accuracy 0.5 with the winner"
+    assert verdict.sentence == "the original configuration failed on fresh seeds; accuracy 0.5 with the winner"
     assert verdict.is_better
 
 

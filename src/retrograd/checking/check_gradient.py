@@ -163,7 +163,7 @@ class _Problem:
 
 
 def _compared(case: Case, i: int, middle: float) -> TensorError:
-    name, claimed, right, chosen = case.names[i], case.given[i], case.differences[i], case.chosen[i]
+    name, claimed, right, chosen = case.names[i], case.claimed[i], case.differences[i], case.chosen[i]
     shape = case.arrays[i].shape
     known = ~np.isnan(right)
     kinks = int((~known).sum())

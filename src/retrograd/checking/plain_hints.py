@@ -31,7 +31,7 @@ class Case(NamedTuple):
     run: Callable[[list[Any]], Any]
     arrays: list[np.ndarray]
     names: tuple[str, ...]
-    given: list[np.ndarray]
+    claimed: list[np.ndarray]
     chosen: list[np.ndarray]
     differences: list[np.ndarray]
     around: dict[str, np.ndarray]
@@ -39,7 +39,7 @@ class Case(NamedTuple):
 
 def hint(case: Case, i: int) -> str:
     """Return the likely slip in a wrong gradient, in words."""
-    claimed, array = case.given[i], case.arrays[i]
+    claimed, array = case.claimed[i], case.arrays[i]
     whole = len(case.chosen[i]) == array.size and not np.isnan(case.differences[i]).any()
     right = case.differences[i].reshape(array.shape) if whole else case.differences[i]
     if claimed.shape != array.shape:
@@ -165,7 +165,7 @@ def _recorded(case: Case, run: Run) -> Run:
 
 def _explains(case: Case, i: int, instead: dict[int, Instead]) -> float | None:
     """Return the claimed gradient divided by the differences of a run with this slip, if that is one number."""
-    flat = case.given[i].reshape(-1)
+    flat = case.claimed[i].reshape(-1)
     spots = case.chosen[i][~np.isnan(case.differences[i])]
     spots = spots[np.linspace(0, len(spots) - 1, min(TRIED, len(spots))).astype(int)]
     quotients = []

@@ -1,1 +1,1 @@
-"""Networks as scikit-learn estimators; `retrograd.sklearn` is the door."""
+"""Networks as scikit-learn estimators, exported by `retrograd.sklearn`."""

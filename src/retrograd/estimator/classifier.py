@@ -16,7 +16,7 @@ MULTILABEL = "multilabel-indicator"
 
 
 class Classifier(ClassifierMixin, NetworkEstimator):
-    """A network that tells classes apart, or says of several labels which a row has; see `NetworkEstimator`.
+    """A network that predicts classes, or several labels per row; see `NetworkEstimator`.
 
         model = Classifier(epochs=50).fit(X, y)
         model.predict_proba(X)
@@ -37,7 +37,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Classifier:
         """Train one epoch on a portion of the rows; return self. The first call names all classes.
 
-        The first portion settles scaling, network and batch size. The optimizer's moments go on from call to call, but
+        The first portion fixes scaling, network and batch size. The optimizer's moments continue from call to call, but
         not through a pickle.
         """
         if not hasattr(self, "model_"):
@@ -46,13 +46,13 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         elif classes is not None and not np.array_equal(self.classes_, np.unique(np.asarray(classes))):
             raise ValueError(f"classes: expected those of the first call, {self.classes_}, found {classes}")
         if self._is_multilabel or type_of_target(y) == MULTILABEL:
-            raise ValueError("partial_fit takes one label a row; use fit, with warm_start=True, for several")
+            raise ValueError("partial_fit takes one label per row; use fit, with warm_start=True, for several")
         if len(self.classes_) < 2:
             raise ValueError(f"a classifier needs at least 2 classes, found 1 class; name all of them: {self.classes_}")
         return self._fit_portion(X, y, sample_weight, len(self.classes_))  # type: ignore[no-any-return]
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the most likely label of each row [rows], or 0 and 1 for each label [rows, labels]."""
+        """Return the most likely label of each row [rows], or 0 or 1 for each label [rows, labels]."""
         rows = self._rows_to_predict(X)
         labels = np.asarray(self._predictor.decode(rows).labels, np.int64)
         return labels if self._is_multilabel else self.classes_[labels]
@@ -73,7 +73,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         check_classification_targets(y)
         is_multilabel = type_of_target(y) == MULTILABEL
         if is_known and is_multilabel != self._is_multilabel:
-            raise ValueError("y: one label a row and several labels are two different tasks")
+            raise ValueError("y: one label per row and several labels are different tasks")
         self._is_multilabel = is_multilabel
         if is_multilabel:
             self.classes_ = unique_labels(y) if not is_known else self.classes_
@@ -83,15 +83,15 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         if is_known:
             unknown = np.setdiff1d(labels, self.classes_)
             if len(unknown):
-                raise ValueError(f"y holds classes that the first fit did not know: {unknown}; known: {self.classes_}")
+                raise ValueError(f"y contains classes unknown to the first fit: {unknown}; known: {self.classes_}")
             return np.asarray(np.searchsorted(self.classes_, y))
         if len(labels) < 2:
-            raise ValueError(f"a classifier needs at least 2 classes, y holds 1 class: {labels[0]!r}")
+            raise ValueError(f"a classifier needs at least 2 classes, y contains 1 class: {labels[0]!r}")
         self.classes_ = labels
         return np.asarray(numbers)
 
     def __sklearn_tags__(self) -> Any:
-        """Return what scikit-learn is to know: several labels at once are no problem."""
+        """Return scikit-learn's tags: several labels at once are supported."""
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags

@@ -1,4 +1,4 @@
-"""What a classifier and a regressor have in common: settings, training without a run folder, and pickling."""
+"""The base of classifier and regressor: settings, training without a run folder, and pickling."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class NetworkEstimator(ABC, BaseEstimator):
     loss, optimizer : "auto", an object or a name
         "auto" is the usual loss of the task, and Adam.
     learning_rate : float or None
-        Takes the place of the optimizer's own, so that a search can vary it.
+        Overrides the optimizer's, so that a search can vary it.
     penalties : sequence of penalties
     epochs, batch_size : "auto" or int (or "all" rows in a batch)
         "auto" aims at 6,000 updates.
@@ -53,18 +53,18 @@ class NetworkEstimator(ABC, BaseEstimator):
         How the columns of X are scaled, fitted on the training rows. The target of a regression is standardised.
     precision : "float32", "float64" or "bfloat16"
     random_state : int, RandomState or None
-        What initial weights, the order of the rows and the validation part are drawn from.
+        Seed for the initial weights, the order of the rows and the validation part.
     warm_start : bool
-        Whether `fit` goes on from the weights, scaling and classes of the fit before.
+        Whether `fit` continues from the weights, scaling and classes of the previous fit.
     runs : path or None
-        Where a run folder is made; None makes none.
+        Parent of the run folder; None creates none.
     training, data : mapping or None
         Further fields of rg.TrainingSettings and rg.DataSettings, such as {"kinds": {"city": "category"}}.
 
     Attributes
     ----------
     model_ : rg.Model
-    n_iter_ : epochs that were trained
+    n_iter_ : number of epochs trained
     loss_curve_ : the training loss of every epoch
     run_ : rg.Run or None
     """
@@ -75,7 +75,7 @@ class NetworkEstimator(ABC, BaseEstimator):
     n_iter_: int
     loss_curve_: list[float]
     _predictor: Model
-    _dataset: Dataset  # one row of it: how rows are encoded
+    _dataset: Dataset  # one row, for the encoding of rows
     _stream: Stream | None
     _is_table: bool
 
@@ -129,7 +129,7 @@ class NetworkEstimator(ABC, BaseEstimator):
         self.run_ = None
         if self.runs is not None:
             if goes_on:
-                raise ValueError("a run folder holds a whole run: leave `runs` out to continue with warm_start=True")
+                raise ValueError("a run folder holds a whole run: omit `runs` to continue with warm_start=True")
             self.run_ = run = train_prepared(prepared, root=self.runs)
             model, history = run.model, run.history
         else:
@@ -144,7 +144,7 @@ class NetworkEstimator(ABC, BaseEstimator):
         return self
 
     def _fit_portion(self, X: Any, y: Any, sample_weight: Any, classes: int) -> Any:
-        """Train one epoch on a portion of the rows; the first one settles scaling, network and batch size."""
+        """Train one epoch on a portion of the rows; the first one determines scaling, network and batch size."""
         goes_on = hasattr(self, "model_")
         if goes_on:
             _refuse_ensemble(self.model_.members)
@@ -170,14 +170,14 @@ class NetworkEstimator(ABC, BaseEstimator):
         return self
 
     def _stream_of_model(self) -> Stream:
-        """Return the training of portions that goes on from a fit, or out of a pickle."""
+        """Return the training by portions that continues a fit or a pickle."""
         model = self.model_
         return Stream(Prepared(model.config, self._dataset, model.network, model.objectives), model.variables)
 
     # ------------------------------------------------------------------------------------------------ reading the rows
 
     def _read(self, X: Any, y: Any, sample_weight: Any, goes_on: bool, is_known: bool) -> Rows:
-        """Return checked rows, and note what belongs to them: the columns' names and number, and unless they are known
+        """Return checked rows, and record the columns' names and number and, unless they are known,
         the classes or the number of targets.
         """
         if hasattr(X, "columns"):
@@ -199,7 +199,7 @@ class NetworkEstimator(ABC, BaseEstimator):
 
     @abstractmethod
     def _targets(self, y: Any, is_known: bool) -> np.ndarray:
-        """Return targets as numbers, and note what belongs to them unless it is known."""
+        """Return targets as numbers, and record their classes or number unless known."""
 
     def _rows_to_predict(self, X: Any) -> Any:
         check_is_fitted(self)
@@ -209,7 +209,7 @@ class NetworkEstimator(ABC, BaseEstimator):
         return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
 
     def _take(self, model: Model) -> None:
-        """Take a trained model, which predicts in float64: rows then get the same answer in whatever company."""
+        """Store a trained model, which predicts in float64, so that a row's answer does not depend on other rows."""
         training = dataclasses.replace(model.config.training, precision="float64")
         config = dataclasses.replace(model.config, training=training)
         self.model_ = model
@@ -223,13 +223,13 @@ class NetworkEstimator(ABC, BaseEstimator):
 
     def _settings(self, seed: int, held_out: float) -> DataSettings:
         split = SplitSettings(valid=held_out, test=0.0, seed=seed)
-        own = {"task": self._task, "scale": self.scale, "split": split} | dict(self.data or {})
+        settings = {"task": self._task, "scale": self.scale, "split": split} | dict(self.data or {})
         if self._task == "regression":
-            own.setdefault("scale_target", "standard")
-        return DataSettings(**own)
+            settings.setdefault("scale_target", "standard")
+        return DataSettings(**settings)
 
     def _prepared(self, dataset: Dataset, settings: DataSettings, seed: int, fitted: Any = None) -> Prepared:
-        """Return the training of a data set; `fitted` is the network, if there is one, that "auto" then means."""
+        """Return the training of a data set; `fitted` is the network, if any, that "auto" then means."""
         training = {"seed": seed, "precision": self.precision} | dict(self.training or {})
         training |= {name: value for name in ("epochs", "batch_size") if (value := getattr(self, name)) != AUTO}
         network, loss, optimizer = (
@@ -254,9 +254,9 @@ class NetworkEstimator(ABC, BaseEstimator):
     # ---------------------------------------------------------------------------------------------------------- pickle
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the settings and what was learned, the model as the bytes of its file.
+        """Return the settings and the fitted attributes, the model as the bytes of its file.
 
-        The optimizer's moments between two calls of `partial_fit` stay behind.
+        The optimizer's moments between two calls of `partial_fit` are not included.
         """
         state = dict(super().__getstate__())
         state.pop("_stream", None)
@@ -265,11 +265,11 @@ class NetworkEstimator(ABC, BaseEstimator):
             with tempfile.TemporaryDirectory() as folder:
                 state["model_"] = state["model_"].save(Path(folder) / "model").read_bytes()
         if state.get("run_") is not None:
-            state["run_"] = None  # it lies in its folder
+            state["run_"] = None  # it is in its folder
         return state
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        """Take settings and model out of a pickle."""
+        """Restore settings and model from a pickle."""
         super().__setstate__(state)
         self._stream = None
         if isinstance(stored := state.get("model_"), bytes):
@@ -279,12 +279,12 @@ class NetworkEstimator(ABC, BaseEstimator):
 
 
 def _refuse_ensemble(members: int) -> None:
-    """Raise ValueError for an ensemble: its networks cannot be trained further, nor in portions."""
+    """Raise ValueError for an ensemble: its networks can be trained neither further nor in portions."""
     if members > 1:
-        raise ValueError("an ensemble cannot be continued: leave `ensemble` out, or use fit with warm_start=False")
+        raise ValueError("an ensemble cannot be continued: omit `ensemble`, or use fit with warm_start=False")
 
 
 def _without_rows(dataset: Dataset) -> Dataset:
-    """Return what tells how rows are encoded, with one row of each column for its shape and type."""
+    """Return the encoding of rows, with one row of each column for its shape and type."""
     one = {name: column[:1] for name, column in dataset.train.items()}
     return Dataset(dataset.name, dataset.task, one, None, None, dataset.preprocessing, (), dataset.digest)

@@ -13,7 +13,7 @@ from retrograd.estimator.rows import as_array
 
 
 class Regressor(RegressorMixin, NetworkEstimator):
-    """A network that predicts one quantity or several; see `NetworkEstimator`.
+    """A network that predicts one or several quantities; see `NetworkEstimator`.
 
     model = Regressor(random_state=0).fit(X, y)
     model.score(X, y)
@@ -29,13 +29,13 @@ class Regressor(RegressorMixin, NetworkEstimator):
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Regressor:
         """Train one epoch on a portion of the rows; return self.
 
-        The first portion settles scaling, network and batch size. The optimizer's moments go on from call to call, but
+        The first portion fixes scaling, network and batch size. The optimizer's moments continue from call to call, but
         not through a pickle.
         """
         return self._fit_portion(X, y, sample_weight, 0)  # type: ignore[no-any-return]
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the predicted quantities, float64 [rows], or [rows, targets] where y had several."""
+        """Return the predicted quantities, float64 [rows], or [rows, targets] if y had several."""
         rows = self._rows_to_predict(X)
         values: Any = np.asarray(self._predictor.decode(rows).values, np.float64)
         predicted: np.ndarray = values if self._has_several else values[:, 0]
@@ -47,12 +47,12 @@ class Regressor(RegressorMixin, NetworkEstimator):
             y = column_or_1d(y, warn=True)
         checked: np.ndarray = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
         if is_known and (checked.ndim == 2) != self._has_several:
-            raise ValueError("y: the number of targets is not that of the first fit")
+            raise ValueError("y: the number of targets differs from the first fit")
         self._has_several = checked.ndim == 2
         return checked
 
     def __sklearn_tags__(self) -> Any:
-        """Return what scikit-learn is to know: several targets are no problem."""
+        """Return scikit-learn's tags: several targets are supported."""
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags

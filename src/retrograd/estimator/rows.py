@@ -1,4 +1,4 @@
-"""From what scikit-learn hands to an estimator to a data set, and the parts of rows that continue a training."""
+"""Data sets from the arrays and frames of scikit-learn, and parts of rows that continue a training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from retrograd.data.tables.target import Labels
 
 
 class Rows(NamedTuple):
-    """Checked rows: an array or a data frame, the target's numbers, and what each row counts for."""
+    """Checked rows: an array or a data frame, the target's numbers, and the weight of each row."""
 
     x: Any
     y: np.ndarray  # [rows] class numbers or quantities; [rows, targets] of several
@@ -24,17 +24,17 @@ class Rows(NamedTuple):
 
     @property
     def is_table(self) -> bool:
-        """Whether the rows are those of a data frame."""
+        """Whether the rows come from a data frame."""
         return hasattr(self.x, "columns")
 
 
 def as_array(y: Any) -> Any:
-    """Return targets as an array; of a data frame or series, its values."""
+    """Return targets, including those in a data frame or series, as an array."""
     return y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
 
 
 def dataset_of(rows: Rows, settings: DataSettings) -> Dataset:
-    """Return the data set of some rows, split by the settings, with scaling fitted on its training part."""
+    """Return the data set of rows, split by the settings, with scaling fitted on its training part."""
     if not rows.is_table:
         x = {"x": rows.x} | ({} if rows.weight is None else {"sample_weight": rows.weight})
         return from_arrays(x, rows.y, settings=settings)
@@ -50,7 +50,7 @@ def dataset_of(rows: Rows, settings: DataSettings) -> Dataset:
 
 
 def first_of_stream(rows: Rows, settings: DataSettings, classes: int) -> Dataset:
-    """Return the data set of the first rows of several portions, of which later ones may have other classes.
+    """Return the data set of the first of several portions, of which later ones may have other classes.
 
     `classes` is the number of all of them, 0 for quantities, whose scaling is that of the first portion.
     """
@@ -70,7 +70,7 @@ def first_of_stream(rows: Rows, settings: DataSettings, classes: int) -> Dataset
 
 
 def encoded(rows: Rows, before: Dataset) -> Batch:
-    """Return the batch columns of rows as an earlier data set, whose weights are to be trained on, encodes its own."""
+    """Return the batch columns of rows in the encoding of an earlier data set, to continue its training."""
     preprocessing, target = before.preprocessing, before.preprocessing.target
     batch = preprocessing.transform(rows.x, with_target=False)
     if isinstance(target, Labels) and not target.binary:
@@ -95,7 +95,7 @@ def continued(rows: Rows, before: Dataset, settings: DataSettings) -> Dataset:
     return dataclasses.replace(before, train=train, valid=valid if len(parts.valid) else None, seen={})
 
 
-def _free(name: str, taken: list[str]) -> str:
-    while name in taken:
+def _free(name: str, names: list[str]) -> str:
+    while name in names:
         name += "_"
     return name

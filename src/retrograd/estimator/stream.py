@@ -1,4 +1,4 @@
-"""A training that takes its rows portion by portion."""
+"""Training portion by portion."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Stream:
     def epoch(self, columns: Mapping[str, Any], seed: int) -> float:
         """Train on each row once, and return the mean loss.
 
-        Raises:  NonFiniteError when values are not finite any more; the weights from before stay
+        Raises:  NonFiniteError if values are no longer finite; the previous weights are kept
         """
         settings = self.prepared.config.training
         rows, shuffle = len(columns["y"]), settings.shuffle
@@ -50,12 +50,12 @@ class Stream:
             is_finite = math.isfinite(total) and all_finite(train.params)
             self.train = train if is_finite else before
         if not is_finite:
-            raise NonFiniteError("the loss or a weight is not finite; the weights from before are kept",
-                                 cure="lower the learning rate, or look for extreme values")  # fmt: skip
+            raise NonFiniteError("the loss or a weight is not finite; the previous weights are kept",
+                                 cure="lower the learning rate, or check for extreme values")  # fmt: skip
         return total / rows
 
     def model(self) -> Model:
-        """Return the model as it is now."""
+        """Return the current model."""
         with computing_in(self.precision):
             variables = taken_out(Variables(*copied((self.train.params, self.train.state))), self.precision)
         return trained(self.prepared, variables, {})

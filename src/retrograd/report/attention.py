@@ -1,4 +1,4 @@
-"""Where a network with attention looks, as a heat map for each head."""
+"""Attention weights as a heat map for each head."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def attention_section(story: Story) -> Markup:
     if attention is None or not blocks:
         return NOTHING
     words = (
-        f"For the first of the {WORDS.get(attention.part, attention.part)} rows: a line for each query, from the top, "
-        "and a column for each key. The lighter, the larger the weight; a line adds up to 1."
+        f"For the first of the {WORDS.get(attention.part, attention.part)} rows: a row for each query, from the top, "
+        "and a column for each key. Lighter cells have larger weights; each row adds up to 1."
     )
     return element("section", element("h2", "Attention"), element("p", words, class_="soft"), *blocks)
 
 
 def _node(maps: HeadMaps) -> Iterator[Markup]:
-    """Yield a node's heads; bytes that are not what the shape says are left out."""
+    """Yield a node's heads; data that do not fit their shape are skipped."""
     images = [image for i, head in enumerate(maps.heads, 1) if (image := _image(maps, head, i))]
     if images:
         yield element("h3", element("code", maps.node), f" up to {number(maps.largest, 3)}")

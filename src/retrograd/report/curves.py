@@ -1,4 +1,4 @@
-"""Curves of a run over its epochs: loss, metrics, learning rate and gradient norm, as drawings of our own."""
+"""Curves of a run over its epochs: loss, metrics, learning rate and gradient norm, drawn as SVG."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from retrograd.present.numbers import brief, number
 from retrograd.report.scale import LOGARITHMIC_FROM, PLACES, Scale, labels, scale_for
 from retrograd.report.story import Story
 
-GROUPS = 120  # of neighbouring epochs, of each of which a curve shows the lowest and the highest point
+GROUPS = 120  # of neighbouring epochs; a curve shows the lowest and the highest point of each
 LEAST_SHARE = 1e-3  # of a curve's largest value that its axis spans: labels of five digits fit beside the chart
 MOST_CHARTS = 16
-NEAR = 50  # of 1000 places from left to right: labels of marks would touch
+NEAR = 50  # of 1000 from left to right, within which the labels of marks would touch
 STYLES = {"train": 3, "valid": 1, "test": 2}  # numbers of colour and dashes; other curves have 0
 SHARES = ("accuracy", "r2", "f1", "roc_auc", "average_precision", "mean_iou", "mean_ap")  # metrics whose best is 1
 STEPS_NAME = "training steps"
 
-Values = list[float | None]  # None where nothing was measured
+Values = list[float | None]  # None for epochs without a measurement
 
 
 class Series(NamedTuple):
@@ -34,12 +34,12 @@ class Chart(NamedTuple):
 
     title: str
     series: tuple[Series, ...]
-    logarithmic: bool  # if the numbers suggest it
-    most: float = math.inf  # no number can be larger
+    logarithmic: bool  # if the numbers suit it
+    most: float = math.inf  # upper bound of the numbers
 
 
 class Mark(NamedTuple):
-    """A line across the charts, with a short label: the best epoch, what the guard did."""
+    """A line across the charts with a short label: the best epoch, an intervention of the guard."""
 
     epoch: float
     label: str
@@ -47,7 +47,7 @@ class Mark(NamedTuple):
 
 
 def curves_section(story: Story) -> tuple[Markup, list[Any]]:
-    """Return the section with the charts, and for each what the page's script reads."""
+    """Return the section with the charts, and the data of each for the page's script."""
     shown = [chart for chart in charts(story) if any(_known(series) for series in chart.series)]
     numbers = [epoch.epoch for epoch in story.epochs]
     marked = marks(story)
@@ -65,7 +65,7 @@ def curves_section(story: Story) -> tuple[Markup, list[Any]]:
 
 
 def charts(story: Story) -> Iterator[Chart]:
-    """Yield the charts that a run has numbers for."""
+    """Yield the charts for which a run has numbers."""
     epochs = story.epochs
     parts = list(dict.fromkeys(part for epoch in epochs for part in epoch.metrics))
     names = list(dict.fromkeys(name for epoch in epochs for metrics in epoch.metrics.values() for name in metrics))
@@ -87,7 +87,7 @@ def charts(story: Story) -> Iterator[Chart]:
 
 
 def marks(story: Story) -> list[Mark]:
-    """Return the lines that stand in every chart."""
+    """Return the marks that appear in every chart."""
     guarded = [
         Mark(story.epoch_at(event.step), str(i), f"the guard acted at step {event.step:,}")
         for i, event in enumerate(story.interventions, start=1)
@@ -97,7 +97,7 @@ def marks(story: Story) -> list[Mark]:
 
 
 def drawing(index: int, chart: Chart, epochs: Sequence[int], marked: Sequence[Mark]) -> tuple[Markup, Any]:
-    """Return a chart's figure and its data: the epochs that it shows, and each curve's values there."""
+    """Return a chart's figure and its data: the epochs shown, and each curve's values there."""
     across = scale_for(epochs) or Scale(0, 1)
     known = (value for series in chart.series for value in _known(series))
     up = scale_for(known, chart.logarithmic, chart.most, LEAST_SHARE)
@@ -156,7 +156,7 @@ def _known(series: Series) -> list[float]:
 
 
 def _told(series: Series, epochs: Sequence[int]) -> str:
-    """Return a curve in words: where it begins and ends, and its lowest and highest point if they lie between."""
+    """Return a curve in words: its ends, and its lowest and highest point if they are between."""
     known = [(value, epoch) for value, epoch in zip(series.values, epochs, strict=True) if value is not None]
     finite = [pair for pair in known if math.isfinite(pair[0])]
     if not finite:
@@ -183,7 +183,7 @@ def _constant_rate(story: Story) -> list[str]:
 
 
 def _extremes(values: Values) -> Iterator[int]:
-    """Yield the places of the ends, and of the lowest and highest value of each group of neighbours."""
+    """Yield the indices of the ends, and of the lowest and highest value of each group of neighbours."""
     size = max(1, math.ceil(len(values) / GROUPS))
     for first in range(0, len(values), size):
         group = [i for i in range(first, min(first + size, len(values))) if values[i] is not None]
@@ -199,7 +199,7 @@ def _extremes(values: Values) -> Iterator[int]:
 
 
 def _curve(series: Series, places: Sequence[int], up: Scale) -> Markup:
-    """Return a curve; it is interrupted where a value is not finite, and a single point becomes a dot."""
+    """Return a curve, interrupted at values that are not finite; a single point becomes a dot."""
     runs: list[list[str]] = [[]]
     for value, x in zip(series.values, places, strict=True):
         if value is not None and math.isfinite(value):
@@ -220,7 +220,7 @@ def _upright(x: int, kind: str) -> Markup:
 
 
 def _together(marked: Sequence[Mark], across: Scale) -> list[Mark]:
-    """Return the marks with those of the guard that would hide each other as one: `1-3`."""
+    """Return the marks, with guard marks that would hide each other merged into one: `1-3`."""
     apart: list[Mark] = []
     for mark in marked:
         near = apart and across.place(mark.epoch) - across.place(apart[-1].epoch) < NEAR

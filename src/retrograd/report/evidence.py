@@ -1,4 +1,4 @@
-"""The evidence of a finding in the report: each measured quantity, its threshold, and how far beyond it lies."""
+"""The evidence for a finding in the report: each measured quantity, its threshold, and the distance between them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEIGHT = 100
 
 
 def evidence_table(finding: Finding) -> Markup:
-    """Return a finding's evidence as numbers, with a bar to the value and a mark at the threshold; nothing for none."""
+    """Return a finding's evidence as numbers, a bar to the value and a mark at the threshold; empty without any."""
     rows = [
         [evidence.quantity, number(evidence.value), number(evidence.threshold), bar(evidence)]
         for evidence in finding.evidence
@@ -23,7 +23,7 @@ def evidence_table(finding: Finding) -> Markup:
 
 
 def bar(evidence: Evidence) -> Markup:
-    """Return a bar from 0, or on a logarithmic axis from its end, to the value, and a mark at the threshold."""
+    """Return a bar from 0 (from the end of a logarithmic axis) to the value, and a mark at the threshold."""
     if evidence.threshold is None or not math.isfinite(evidence.value):
         return Markup("")
     scale = scale_for([evidence.value, evidence.threshold], may_be_logarithmic=True)

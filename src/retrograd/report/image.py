@@ -1,4 +1,4 @@
-"""A small picture of coloured cells as a PNG inside the page: sharp at any size, and printed where colours are not."""
+"""A small picture of coloured cells as a PNG in the page: sharp at any size, and printed even without backgrounds."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from retrograd.present.markup import Markup
 
 Colour = tuple[int, int, int]
 SHADES = 64  # of a ramp
-# dark to light in equal steps of lightness, so that the order is seen without hue and in grey
+# dark to light in equal steps of lightness, so that the order is visible in grey
 LOGARITHMIC: tuple[Colour, ...] = (
     (38, 18, 84), (60, 66, 150), (34, 120, 158), (52, 166, 140), (140, 206, 100), (248, 230, 110),
 )  # fmt: skip
-# calm to hot, for shares that had better be 0
+# cool to hot, for shares whose ideal value is 0
 SHARE: tuple[Colour, ...] = ((206, 219, 224), (242, 196, 92), (222, 110, 36), (150, 30, 30), (84, 8, 24))
 ZERO: Colour = (0, 0, 0)
 NOT_FINITE: Colour = (230, 0, 126)
@@ -25,12 +25,12 @@ SPECIAL = {"zero": SHADES, "not finite": SHADES + 1}
 
 
 def shade(share: float) -> int:
-    """Return the number of the colour for a place on the ramp, from 0 to 1."""
+    """Return the index of the colour at a position on the ramp, from 0 to 1."""
     return round(min(max(share, 0.0), 1.0) * (SHADES - 1))
 
 
 def picture(cells: Sequence[Sequence[int]], ramp: Sequence[Colour]) -> Markup:
-    """Return the address `data:image/png;...` of a picture with a pixel for each cell, a number of a colour."""
+    """Return the address `data:image/png;...` of a picture with a pixel for each cell, an index of a colour."""
     image = Image.frombytes("P", (len(cells[0]), len(cells)), b"".join(map(bytes, cells)))
     colours = [*(between(ramp, i / (SHADES - 1)) for i in range(SHADES)), ZERO, NOT_FINITE, ZERO]
     image.putpalette([part for colour in colours for part in colour])
@@ -38,7 +38,7 @@ def picture(cells: Sequence[Sequence[int]], ramp: Sequence[Colour]) -> Markup:
 
 
 def true_picture(width: int, height: int, channels: int, pixels: bytes) -> Markup:
-    """Return the address of a picture in its own colours: bytes [height, width, channels], 1 channel or 3."""
+    """Return the address of a picture in its own colours: bytes [height, width, channels], with 1 or 3 channels."""
     return _address(Image.frombytes("L" if channels == 1 else "RGB", (width, height), pixels))
 
 
@@ -49,7 +49,7 @@ def _address(image: Image.Image, **settings: int) -> Markup:
 
 
 def between(ramp: Sequence[Colour], at: float) -> Colour:
-    """Return the colour at a place on a ramp, from 0 to 1."""
+    """Return the colour at a position on a ramp, from 0 to 1."""
     place = at * (len(ramp) - 1)
     first = min(int(place), len(ramp) - 2)
     low, high, share = ramp[first], ramp[first + 1], place - first

@@ -1,4 +1,4 @@
-"""How the rows were answered: what was taken for what, predictions against true values, and the worst rows."""
+"""The section on predictions: confusions, predictions against true values, and the worst rows."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from retrograd.report.residuals import residuals_figures
 from retrograd.report.story import WORDS, Story
 
 NOTHING = Markup("")
-LONG = 4  # characters of a class's name, from which it stands upright over its column
+LONG = 4  # characters of a class's name, beyond which it is set vertically over its column
 SHOWN_CELL = 40  # characters
 QUANTILE_WORDS = ("lowest", "5 %", "quarter", "median", "three quarters", "95 %", "highest")
 
 
 def judged_section(story: Story) -> Markup:
-    """Return how the rows of a part were answered."""
+    """Return the section on the predictions for a part."""
     judged = story.judged
     if judged is None:
         return NOTHING
@@ -41,7 +41,7 @@ def judged_section(story: Story) -> Markup:
 def _sentences(judged: Judged) -> list[str]:
     why = {
         "valid": "There is no test part; the validation rows chose the best epoch.",
-        "train": "There is neither a test nor a validation part: the network has trained on these rows.",
+        "train": "There is neither a test nor a validation part: the network was trained on these rows.",
     }
     sentences = [why[judged.part]] if judged.part in why else []
     if judged.right is not None:
@@ -92,13 +92,13 @@ def _cell(count: int, total: int, is_right: bool) -> Markup:
 
 
 def _percent(share: float) -> str:
-    """Return a share in whole percent, or as less than one; only all of something is 100 %."""
+    """Return a share in whole percent, or as less than one; only a complete share is 100 %."""
     percent = min(round(100 * share), 99 if share < 1 else 100)
     return f"{percent} %" if percent else "<1 %"
 
 
 def _pairs(judged: Judged) -> Markup:
-    """Return what is confused most often: a sentence beside a matrix, a table in its place."""
+    """Return the most frequent confusions: a sentence beside a matrix, or a table in its place."""
     if not judged.pairs:
         return NOTHING
     if judged.counts:
@@ -114,7 +114,7 @@ def _pairs(judged: Judged) -> Markup:
 
 
 def _labels(labels: Sequence[LabelCounts]) -> Markup:
-    """Return the two by two of each label as a row."""
+    """Return each label's two-by-two confusion as a row."""
     if not labels:
         return NOTHING
     head = ["label", "hits", "misses", "false alarms", "correct rejections"]
@@ -179,7 +179,7 @@ def _worst_row(row: WorstRow, pictured: bool, sure: bool, names: Sequence[str]) 
 
 
 def _picture(picture: Picture | None) -> Markup:
-    """Return a row's picture; one whose bytes are not what its size says is left out."""
+    """Return a row's picture; data that do not fit their size are skipped."""
     if picture is None:
         return NOTHING
     try:

@@ -23,7 +23,7 @@ MOST_SETTINGS = 60  # characters
 
 
 class Row(NamedTuple):
-    """One node: its path, its layer in words, what it reads, its output's shape, its parameters' shapes by name."""
+    """One node: its path, its layer in words, its inputs, its output's shape, its parameters' shapes by name."""
 
     path: str
     layer: str
@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 
 def rows(story: Story) -> list[Row]:
-    """Return the nodes in their order; where a layer is not known here, those that have parameters."""
+    """Return the nodes in order; if a layer is unknown here, only those with parameters."""
     params: dict[str, dict[str, tuple[int, ...]]] = {}
     for path, shape in story.shapes().items():
         node, _, name = path.rpartition("/")
@@ -65,7 +65,7 @@ def network_section(story: Story, nodes: list[Row]) -> Markup:
 
 
 def parameter_count(story: Story) -> int | None:
-    """Return how many numbers were trained, or None without a model."""
+    """Return the number of trained parameters, or None without a model."""
     return _total(story.shapes()) if story.header else None
 
 
@@ -78,7 +78,7 @@ def _columns(facts: Mapping[str, Any]) -> dict[str, Spec]:
 
 
 def _layer(layer: Any) -> str:
-    """Return a layer in words: its kind, and its settings that are no defaults."""
+    """Return a layer in words: its kind, and its settings that differ from the defaults."""
     kind = str(getattr(layer, "kind", type(layer).__name__))
     try:
         settings = {key: value for key, value in dump(layer, filled=False).items() if value is not None}

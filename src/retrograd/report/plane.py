@@ -1,4 +1,4 @@
-"""The decision boundary of two inputs: a small picture of the plane for each of some epochs."""
+"""The decision boundary of two inputs: a small picture of the plane for each of several epochs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from retrograd.report.scale import PLACES, Scale, labels
 from retrograd.report.story import Story
 
 NOTHING = Markup("")
-# light to dark in equal steps of lightness, so that the order is seen in grey as well
+# light to dark in equal steps of lightness, so that the order is visible in grey
 RAMP: tuple[Colour, ...] = ((255, 238, 190), (246, 190, 120), (196, 140, 140), (110, 100, 160), (34, 52, 120))
-PALE = 0.55  # of the colour that is left where a class is as likely as not
+PALE = 0.55  # of the colour that remains where a class has the probability one half
 MOST_SIDE, MOST_SAMPLES = 256, 12
 SHAPES = (
     "m-20 0a20 20 0 1 0 40 0a20 20 0 1 0 -40 0",
@@ -49,7 +49,7 @@ def plane_section(story: Story) -> Markup:
 
 
 def _fits(plane: Plane) -> bool:
-    """Return whether the numbers of a file make pictures."""
+    """Return whether the numbers of a file form pictures."""
     ends = (*plane.low, *plane.high, *plane.values)
     if not 1 <= plane.side <= MOST_SIDE or not all(map(math.isfinite, ends)):
         return False
@@ -97,7 +97,7 @@ def class_colour(number: int, count: int) -> Colour:
 
 
 def _pale(colour: Colour, share: float, count: int) -> Colour:
-    """Return a class's colour, paler the less likely the class is."""
+    """Return a class's colour, paler for a smaller probability."""
     least = 1 / max(2, count)
     sure = PALE + (1 - PALE) * max(0.0, min(1.0, (share - least) / (1 - least)))
     red, green, blue = (round(255 + (part - 255) * sure) for part in colour)
@@ -138,7 +138,7 @@ def _marks(members: Sequence[Point], number: int, plane: Plane, scales: Sequence
 
 
 def _style(colour: Colour) -> str:
-    """Return a colour with a line around it that stands out from it, and so from its class's part of the plane."""
+    """Return a colour with an outline that contrasts with it, and so with its class's region of the plane."""
     return f"fill:{_css(colour)};stroke:{'#000' if sum(colour) > 380 else '#fff'}"
 
 
@@ -156,7 +156,7 @@ def _few(scale: Scale) -> list[float]:
 
 
 def _legend(plane: Plane) -> Markup:
-    """Return what the colours and shapes mean."""
+    """Return the legend of colours and shapes."""
     if plane.classes:
         items = [_key(i, name, plane) for i, name in enumerate(plane.classes)]
         words = "the paler, the less sure" if len(plane.classes) > 2 else "in between: the probability"
@@ -177,7 +177,7 @@ def _key(number: int, name: str, plane: Plane) -> Markup:
 
 
 def _bytes(text: str, plane: Plane) -> bytes | None:
-    """Return the cells of a sample; None where they are not what the side says."""
+    """Return the cells of a sample; None if they do not fit the side."""
     try:
         cells = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

@@ -1,4 +1,4 @@
-"""The section of a run's report that tells which repairs were tried, what each gained, and which was accepted."""
+"""The section of a run's report on repairs: those tried, the gain of each, and the accepted one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST_DIFFERENCE = 6_000  # characters
 
 
 def repairs_section(story: Story) -> Markup:
-    """Return what a repair tried: the configuration as it was, then the bundles of remedies, the best first."""
+    """Return the trials of a repair: the original configuration, then the bundles of remedies, the best first."""
     repair = story.repaired
     if repair is None:
         return Markup("")
@@ -45,7 +45,7 @@ def _trials(repair: Repaired) -> list[Markup]:
 
 
 def _row(tried: Tried, is_start: bool) -> list[str]:
-    name = "as it was" if is_start else ", ".join(tried.remedies)
+    name = "original" if is_start else ", ".join(tried.remedies)
     if tried.refusal:
         return [name, "-", "-", "-", "-", "cannot be trained"]
     if not tried.scores:
@@ -63,6 +63,6 @@ def _score(tried: Tried) -> float:
 
 
 def _lines(difference: str) -> list[str]:
-    """Return a diff line by line: each is short enough to be shown whole."""
+    """Return a diff line by line: each line is short enough to be shown whole."""
     lines = [f"{line}\n" for line in difference[:MOST_DIFFERENCE].splitlines()]
     return lines if len(difference) <= MOST_DIFFERENCE else [*lines, "... the rest is in repair.json"]

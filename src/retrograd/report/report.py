@@ -1,4 +1,4 @@
-"""The report of a run: one page that needs nothing but itself, made from the run's folder alone."""
+"""The report of a run: a self-contained page made from the run's folder alone."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ HERE = Path(__file__).parent
 
 
 def write_report(run: RunFolder, path: Path | None = None) -> Path:
-    """Write the report of a run, into its folder unless another path is given; return where it is.
+    """Write the report of a run, by default into its folder; return its path.
 
-    Raises:  UsageError, DataError for a folder that cannot be read; ResourceError when the disk refuses
+    Raises:  UsageError, DataError for a folder that cannot be read; ResourceError if it cannot be written
     """
     path = run.path / REPORT if path is None else path
     write_file(path, report(read_story(run)).encode())

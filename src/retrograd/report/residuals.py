@@ -1,4 +1,4 @@
-"""Predictions drawn against true values: each row a dot, or many rows as shades of cells."""
+"""Predictions drawn against true values: a dot for each row, or shaded cells for many rows."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _exact(low: float, high: float) -> Scale | None:
 
 
 def _cells(residuals: Residuals) -> Markup:
-    """Return many rows as a picture: the lighter a cell, the more rows."""
+    """Return many rows as a picture: lighter cells contain more rows."""
     if not residuals.counts or not residuals.counts[0]:
         return Markup("")
     most = max(map(max, residuals.counts))

@@ -1,4 +1,4 @@
-"""An axis: from numbers to places between its ends, linear or logarithmic, with labels at round numbers."""
+"""An axis: maps numbers to positions, linearly or logarithmically, with labels at round numbers."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ LOGARITHMIC_FROM = 30.0  # times between the smallest and the largest number
 MOST_TICKS = 6
 MOST_DIGITS = 12
 STEPS = (1, 2, 5, 10)
-LARGEST = 1e300  # what lies beyond is drawn here: sums of such numbers would not be finite
+LARGEST = 1e300  # larger numbers are drawn here: their sums would not be finite
 PLACES = 1000  # from one end of an axis to the other
 
 
 @dataclass(frozen=True)
 class Scale:
-    """An axis from `low` to `high`, which are no numbers but their logarithms to base 10 where it is logarithmic."""
+    """An axis from `low` to `high`; if it is logarithmic, these are logarithms to base 10."""
 
     low: float
     high: float
     logarithmic: bool = False
 
     def place(self, value: float) -> int:
-        """Return where a finite number lies, from 0 to 1000."""
+        """Return the position of a finite number, from 0 to 1000."""
         at = math.log10(value) if self.logarithmic else _bounded(value)
         return round(PLACES * ((at - self.low) / (self.high - self.low)))
 
@@ -42,7 +42,7 @@ class Scale:
 def scale_for(
     values: Iterable[float], may_be_logarithmic: bool = False, most: float = math.inf, least_share: float = 0.0
 ) -> Scale | None:
-    """Return an axis that holds all the finite numbers, or None where there is none; it does not go beyond `most`.
+    """Return an axis that covers all finite numbers, or None without any; it ends at `most` at the latest.
 
     It spans at least a share of its largest number: smaller changes are drawn flat, and labels stay short.
     """
@@ -58,7 +58,7 @@ def scale_for(
 
 
 def labels(scale: Scale, side: str, ticks: Sequence[float]) -> Iterator[Markup]:
-    """Yield the numbers beside an axis, with as many digits as tell them apart; `side` is left or top."""
+    """Yield the numbers beside an axis, with enough digits to distinguish them; `side` is left or top."""
     enough = (d for d in range(3, MOST_DIGITS) if len({number(tick, d) for tick in ticks}) == len(ticks))
     digits = next(enough, MOST_DIGITS)
     for tick in ticks:
@@ -71,13 +71,13 @@ def _bounded(value: float) -> float:
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:
-    """Return the ends with a margin, so that no curve runs along the frame."""
+    """Return the ends with a margin, so that no curve touches the frame."""
     margin = 0.04 * (high - low) or abs(high) / 2 or 1.0
     return low - margin, high + margin
 
 
 def _step(least: float) -> float:
-    """Return the smallest of 1, 2, 5, 10, 20, ... that is not below `least`."""
+    """Return the smallest of 1, 2, 5, 10, 20, ... that is at least `least`."""
     decade = 10.0 ** math.floor(math.log10(least))
     return next((decade * step for step in STEPS if decade * step >= least * (1 - 1e-9)), decade * 10)
 

@@ -1,4 +1,4 @@
-"""Sections of a run's report that are words and tables: how it ended, what went wrong, scores, data, settings."""
+"""Sections of a run's report in words and tables: its end, findings, scores, data, settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_CELLS = 5_000  # of the table of epochs
 MOST_CONFIG = 30_000  # characters
 BAD_ENDS = ("non-finite", "diverged")
 FAILED = ("ill", "hopeless", "refused")  # verdicts of a diagnosis
-TELLING = ("accuracy", "r2", "loss")  # metrics, the one that says most first
+TELLING = ("accuracy", "r2", "loss")  # metrics, the most informative first
 NOTHING = Markup("")
 
 
@@ -25,7 +25,7 @@ NOTHING = Markup("")
 
 
 def header(story: Story, parameters: int | None) -> Markup:
-    """Return the page's top: the run's name, when and what was trained, and its figures."""
+    """Return the top of the page: the run's name, when and what it trained, and its figures."""
     start, stop = story.started, story.stopped
     name = start.name if start else story.folder
     facts = [start.task] if start and start.task else []
@@ -45,7 +45,7 @@ def header(story: Story, parameters: int | None) -> Markup:
 
 
 def _verdict(story: Story) -> tuple[str, str] | None:
-    """Return that the run failed, in a word and a sentence: by its diagnosis, else by what a constant would score."""
+    """Return a failed run's verdict in a word and a sentence: by its diagnosis, or by the score of a constant."""
     examined = story.examined
     if examined is not None:
         return (examined.verdict, examined.sentence) if examined.verdict in FAILED else None
@@ -57,14 +57,14 @@ def _verdict(story: Story) -> tuple[str, str] | None:
 
 
 def _figures(story: Story, parameters: int | None) -> Iterator[tuple[str, str, str]]:
-    """Yield a name, a number and what there is to add, for each of the run's most telling figures."""
+    """Yield name, number and remark for each of the run's key figures."""
     stop, epochs = story.stopped, story.epochs
     part = next(parts(story.scores), None)
     if part is not None:
         metrics = story.scores[part]
         metric = next((name for name in TELLING if name in metrics), next(iter(metrics), None))
         if metric is not None:
-            yield f"{part} {metric}", aligned([metrics[metric]])[0], "of the kept weights" if stop else "measured last"
+            yield f"{part} {metric}", aligned([metrics[metric]])[0], "of the best weights" if stop else "measured last"
     if story.chance is not None:
         yield "chance level", aligned([story.chance.level])[0], story.chance.answer
     count = f"{stop.epoch if stop else len(epochs):,}"
@@ -86,7 +86,7 @@ def _tile(name: str, number: str, more: str) -> Markup:
 def _ending(story: Story) -> str:
     stop = story.stopped
     if stop is None:
-        return "the run is still going, or was cut off; this page shows what it has recorded so far."
+        return "the run is in progress or was interrupted; this page shows what it has recorded so far."
     return f"{stop.reason} ({stop.sentence})" if stop.sentence else stop.reason
 
 
@@ -94,7 +94,7 @@ def _ending(story: Story) -> str:
 
 
 def guard_section(story: Story) -> Markup:
-    """Return what the guard did, and how to make it permanent."""
+    """Return the guard's interventions, and how to make them permanent."""
     if not story.interventions:
         return NOTHING
     items = [
@@ -112,7 +112,7 @@ def guard_section(story: Story) -> Markup:
 
 
 def findings_section(story: Story) -> Markup:
-    """Return what a diagnosis found, the likeliest cause first."""
+    """Return the findings of a diagnosis, the likeliest cause first."""
     if story.examined is None:
         return NOTHING
     findings = story.examined.findings
@@ -124,7 +124,7 @@ def findings_section(story: Story) -> Markup:
 
 
 def warnings_section(story: Story) -> Markup:
-    """Return the notes that warn."""
+    """Return the warnings among the notes."""
     warnings = story.warnings
     items = [element("li", text) for text in warnings[:MOST_ITEMS]]
     return _notice("Warnings", element("ul", *items, *_more(len(warnings))), "act") if warnings else NOTHING
@@ -162,7 +162,7 @@ def scores_section(story: Story) -> Markup:
     if not names:
         return NOTHING
     rows = [[name.replace("_", " "), *aligned([metrics.get(name) for metrics in scores.values()])] for name in names]
-    which = "Of the weights that were kept." if story.stopped else "Measured last."
+    which = "Of the best weights." if story.stopped else "Measured last."
     return element(
         "section",
         element("h2", "Scores"),
@@ -172,7 +172,7 @@ def scores_section(story: Story) -> Markup:
 
 
 def training_section(story: Story) -> Markup:
-    """Return what the network was trained on, and with what."""
+    """Return the data and the conditions of the training."""
     start = story.started
     notes = element("ul", *(element("li", text) for text in story.notes[:MOST_ITEMS]), *_more(len(story.notes)))
     facts: list[tuple[str, str]] = [("notes", notes)] if story.notes else []
@@ -199,7 +199,7 @@ def config_section(story: Story) -> Markup:
 
 
 def epochs_section(story: Story) -> Markup:
-    """Return the table of epochs; of very many, every so many-th, with the first, the best and the last."""
+    """Return the table of epochs; very many are thinned out, except the first, the best and the last."""
     epochs = story.epochs
     if not epochs:
         return NOTHING

@@ -1,4 +1,4 @@
-"""What a run folder tells, gathered for its report."""
+"""The contents of a run folder, gathered for its report."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from retrograd.record.run import RunFolder
 from retrograd.record.strict_json import parse_json
 
 SURE = 3  # standard errors
-BEST = 1.0  # what no network can exceed, and luck on a handful of rows could reach
-SMALLEST_GAIN = 0.01  # over a constant answer, below which a network has learned nothing
-WARNING = "warning: "  # before the text of a note that is one
+BEST = 1.0  # the maximum, which luck may reach on a handful of rows
+SMALLEST_GAIN = 0.01  # gain over a constant answer, below which a network has learned nothing
+WARNING = "warning: "  # prefix of a note that is a warning
 
 
 @dataclass(frozen=True)
 class Chance:
-    """The score of a run beside that of the best constant answer."""
+    """The score of a run and that of the best constant answer."""
 
     metric: str
     reached: float
     level: float
     answer: str
-    luck: float  # standard error of the level on as many rows
+    luck: float  # standard error of the level on the same number of rows
 
     @property
     def is_failure(self) -> bool:
-        """Whether luck alone explains the score."""
+        """Whether luck alone could explain the score."""
         return self.reached < min(self.level + max(SURE * self.luck, SMALLEST_GAIN), BEST)
 
 
@@ -48,12 +48,12 @@ WORDS = {"test": "test", "valid": "validation", "train": "training"}  # of the p
 
 @dataclass(frozen=True)
 class Story:
-    """A run from its beginning to where it has come: its events by kind, its configuration, its tensors' shapes."""
+    """A run up to its current state: its events by kind, its configuration, its tensors' shapes."""
 
     folder: str
     config: str
     events: tuple[Event, ...]
-    header: Header | None  # of the model; None as long as there is none that can be read
+    header: Header | None  # of the model; None without a readable one
     problem: str = ""  # why the model, or what was found out later, could not be read
     examined: Examined | None = None
     repaired: Repaired | None = None
@@ -67,17 +67,17 @@ class Story:
 
     @functools.cached_property
     def started(self) -> Started | None:
-        """How the run began."""
+        """The event at the run's beginning."""
         return next(iter(self.of(Started)), None)
 
     @functools.cached_property
     def stopped(self) -> Stopped | None:
-        """How the run ended, if it has."""
+        """The event at the run's end, if it has ended."""
         return next(reversed(self.of(Stopped)), None)
 
     @functools.cached_property
     def epochs(self) -> list[Epoch]:
-        """The epochs; of one that was run again, the last."""
+        """The epochs; a repeated epoch counts once, in its last form."""
         return list({event.epoch: event for event in self.of(Epoch)}.values())
 
     @functools.cached_property
@@ -87,12 +87,12 @@ class Story:
 
     @functools.cached_property
     def interventions(self) -> list[Intervention]:
-        """What the guard did."""
+        """The guard's interventions."""
         return self.of(Intervention)
 
     @functools.cached_property
     def warnings(self) -> list[str]:
-        """The notes that warn."""
+        """The warnings among the notes."""
         return [note.text.removeprefix(WARNING) for note in self.of(Note) if note.text.startswith(WARNING)]
 
     @functools.cached_property
@@ -102,14 +102,14 @@ class Story:
 
     @functools.cached_property
     def scores(self) -> Metrics:
-        """The metrics of the kept weights; before the end, those that were measured last."""
+        """The metrics of the best weights; before the end, the latest metrics."""
         if self.stopped and self.stopped.metrics:
             return self.stopped.metrics
         return next((epoch.metrics for epoch in reversed(self.epochs) if epoch.metrics), {})
 
     @functools.cached_property
     def facts(self) -> Mapping[str, Any]:
-        """What the model file says of its training."""
+        """The metadata of training in the model file."""
         return _mapping(self.header, "facts")
 
     @functools.cached_property
@@ -119,7 +119,7 @@ class Story:
 
     @functools.cached_property
     def chance(self) -> Chance | None:
-        """What always giving the same answer would score on the rows that were judged; None where nobody can say."""
+        """The score of the best constant answer on the judged rows; None if it is unknown."""
         judged = self.judged
         if judged is None:
             return None
@@ -139,7 +139,7 @@ class Story:
         return {e.name.removeprefix("params/"): e.shape for e in entries if e.name.startswith("params/")}
 
     def epoch_at(self, step: int) -> float:
-        """Return where a step lies on the axis of epochs: 2.5 is half-way from the end of epoch 2 to that of 3."""
+        """Return the position of a step on the axis of epochs: 2.5 is halfway from the end of epoch 2 to that of 3."""
         ends = [(0, 0), *((epoch.step, epoch.epoch) for epoch in self.epochs)]
         after = bisect.bisect_left([end for end, _ in ends], step)
         if after >= len(ends):
@@ -149,9 +149,9 @@ class Story:
 
 
 def read_story(run: RunFolder) -> Story:
-    """Return what a run folder tells.
+    """Return the contents of a run folder.
 
-    Raises:  UsageError, DataError when configuration or events cannot be read; that the rest is missing is no error
+    Raises:  UsageError, DataError if configuration or events cannot be read; other files may be missing
     """
     header, problems = None, []
     try:
@@ -159,7 +159,7 @@ def read_story(run: RunFolder) -> Story:
             size = stream.seek(0, 2)
             stream.seek(0)
             header = read_header(stream, size, run.model_path.name)
-            header.entries()  # its shapes are believed only after this check
+            header.entries()  # its shapes are trusted only after this check
     except RetrogradError as error:
         header = None
         problems.append(f"{run.model_path.name}: {error.problems[0].message}")
@@ -189,11 +189,11 @@ def _mapping(header: Header | None, key: str) -> Mapping[str, Any]:
 
 
 def natural(path: str) -> list[tuple[int, str]]:
-    """Return a key that sorts names as people do: block_2 before block_10."""
+    """Return a key for natural sorting: block_2 before block_10."""
     return [(int(piece), "") if piece.isdigit() else (-1, piece) for piece in re.split(r"([0-9]{1,18})", path)]
 
 
 def parts(metrics: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
-    """Yield the parts of the data that were measured, the one furthest from training first."""
+    """Yield the measured parts of the data, the one furthest from training first."""
     yield from (part for part in ("test", "valid", "train") if part in metrics)
     yield from (part for part in metrics if part not in ("test", "valid", "train"))

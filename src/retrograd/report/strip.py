@@ -1,4 +1,4 @@
-"""The health strip: a row for each layer, a cell for each reading, coloured by what was read there."""
+"""The health strip: a row for each layer, a cell for each reading, coloured by its value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from retrograd.record.events import Health
 from retrograd.report.image import LOGARITHMIC, MISSING, SHADES, SHARE, SPECIAL, picture, shade
 from retrograd.report.story import Story, natural
 
-# What is read, in the order of importance: its title, and whether it is a share (else its logarithm is coloured).
+# quantities in order of importance: the title, and whether it is a share (else the logarithm sets the colour)
 QUANTITIES = {
     "gradient_rms": ("Gradients, root mean square", False),
     "dead": ("Dead units, share", True),
@@ -26,10 +26,10 @@ QUANTITIES = {
     "update_ratio": ("Update, relative to the parameter", False),
     "parameter_rms": ("Parameters, root mean square", False),
 }
-BAD_COUNTS = ("output_nonfinite", "gradient_nonfinite")  # 0 is the good value, and nothing else is
-# what is recorded for whoever reads the events
+BAD_COUNTS = ("output_nonfinite", "gradient_nonfinite")  # 0 is the only good value
+# recorded only for readers of the events
 UNDRAWN = ("_largest", "_zeros", "delta_nonfinite", "parameter_nonfinite", "gradient_norm")
-ALARMING_SHARE = 0.5  # from which a strip of shares is open at first
+ALARMING_SHARE = 0.5  # from which a strip of shares is initially open
 MOST_NUMBERS = 7_000  # in all strips; more readings than fit share cells
 MOST_ROWS, LEAST_ROWS, ALL_ROWS = 120, 12, 240
 MOST_CELLS, LEAST_CELLS = 120, 8
@@ -44,11 +44,11 @@ class Strip:
     paths: tuple[str, ...]
     steps: tuple[tuple[int, int], ...]  # of each cell, the first and the last reading
     values: tuple[tuple[float | None, ...], ...]
-    left_out: int  # paths that are not shown
+    left_out: int  # number of paths not shown
 
     @property
     def title(self) -> str:
-        """What is read."""
+        """The title of the quantity."""
         return QUANTITIES.get(self.quantity, (self.quantity.replace("_", " "), False))[0]
 
     @property
@@ -65,7 +65,7 @@ class Strip:
 
     @property
     def is_alarming(self) -> bool:
-        """Whether nobody should miss this strip."""
+        """Whether the strip shows a problem and should be open."""
         numbers = [value for value, _, _ in self.known()]
         if self.quantity in BAD_COUNTS:
             return any(numbers)
@@ -75,13 +75,13 @@ class Strip:
 
 
 def health_section(story: Story, nodes: Sequence[str]) -> tuple[Markup, list[Any]]:
-    """Return the section with the strips, and for each what the page's script reads."""
-    found = strips(story.health, nodes)
-    if not found:
+    """Return the section with the strips, and the data of each for the page's script."""
+    shown = strips(story.health, nodes)
+    if not shown:
         return Markup(""), []
-    drawn = [_drawn(i, strip, is_open=i == 0 or strip.is_alarming) for i, strip in enumerate(found)]
+    drawn = [_drawn(i, strip, is_open=i == 0 or strip.is_alarming) for i, strip in enumerate(shown)]
     count = len(story.health)
-    merged = count > len(found[0].steps)
+    merged = count > len(shown[0].steps)
     words = f"A row for each layer or parameter; time runs to the right, {count:,} readings."
     words += " A cell represents neighbouring readings and shows the largest of them." if merged else ""
     section = element(
@@ -94,7 +94,7 @@ def health_section(story: Story, nodes: Sequence[str]) -> tuple[Markup, list[Any
 
 
 def strips(health: Sequence[Health], nodes: Sequence[str]) -> list[Strip]:
-    """Return a strip for each quantity that was read, the most telling first."""
+    """Return a strip for each recorded quantity, the most important first."""
     paths: dict[str, dict[str, None]] = {}
     for event in health:
         for quantity, by_path in event.readings.items():
@@ -125,7 +125,7 @@ def strips(health: Sequence[Health], nodes: Sequence[str]) -> list[Strip]:
 
 
 def _sorted(paths: dict[str, None], order: dict[str, int]) -> list[str]:
-    """Return paths in the order of their nodes, a parameter where its node stands; by name where a node is unknown."""
+    """Return paths in the order of their nodes, parameters beside their node; by name if a node is unknown."""
     places = {path: order.get(path, order.get(path.rpartition("/")[0], -1)) for path in paths}
     if -1 in places.values():
         return sorted(paths, key=natural)
@@ -133,7 +133,7 @@ def _sorted(paths: dict[str, None], order: dict[str, int]) -> list[str]:
 
 
 def _chosen_rows(health: Sequence[Health], quantity: str, paths: list[str], most: int) -> list[str]:
-    """Return at most so many paths: those with values that are not finite, and others evenly among the rest."""
+    """Return a limited number of paths: those with values that are not finite, and others evenly among the rest."""
     if len(paths) <= most:
         return paths
     broken = {p for e in health for p, v in e.readings.get(quantity, {}).items() if not math.isfinite(v)}
@@ -145,7 +145,7 @@ def _chosen_rows(health: Sequence[Health], quantity: str, paths: list[str], most
 
 
 def _largest(group: Sequence[Health], quantity: str, path: str) -> float | None:
-    """Return the largest value of some readings; one that is not finite comes first."""
+    """Return the largest of several readings; a value that is not finite takes precedence."""
     values = [value for e in group if (value := e.readings.get(quantity, {}).get(path)) is not None]
     return next((value for value in values if not math.isfinite(value)), max(values, default=None))
 
@@ -202,7 +202,7 @@ def _drawn(index: int, strip: Strip, is_open: bool) -> tuple[Markup, Any]:
 
 
 def _ends(strip: Strip) -> tuple[float, float]:
-    """Return the numbers at the ends of the colours; their logarithms where those are coloured."""
+    """Return the numbers at the ends of the colour scale; logarithms if those set the colour."""
     if strip.is_share:
         return 0.0, 1.0
     if strip.quantity in BAD_COUNTS:
@@ -233,11 +233,11 @@ def _legend(strip: Strip, ramp: Any, low: float, high: float) -> Markup:
     numbers = [value for value, _, _ in strip.known()]
     special = [
         name
-        for name, found in (
+        for name, is_present in (
             ("zero", not plain and 0 in numbers),
             ("not finite", not all(map(math.isfinite, numbers))),
         )
-        if found
+        if is_present
     ]
     swatches = [
         element("span", void("img", src=picture([[SPECIAL[name]]], ramp), alt="", class_="swatch"), f" {name}")
@@ -250,7 +250,7 @@ def _legend(strip: Strip, ramp: Any, low: float, high: float) -> Markup:
 
 
 def _summary(strip: Strip) -> str:
-    """Return the strip in a sentence: its extremes with their places."""
+    """Return the strip in a sentence: its extremes and where they are."""
     finite = [item for item in strip.known() if math.isfinite(item[0])]
     broken = [item for item in strip.known() if not math.isfinite(item[0])]
     words = []

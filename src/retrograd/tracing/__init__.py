@@ -1,1 +1,1 @@
-"""One training step with every number of it."""
+"""One training step with every number."""

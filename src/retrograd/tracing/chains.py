@@ -1,4 +1,4 @@
-"""Chains of factors: how the gradient of one weight came about, from the loss back to it, in numbers."""
+"""Chains of factors: the gradient of one weight traced from the loss back to it, in numbers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from retrograd.tracing.numbers import NodeNumbers, ParameterNumbers, StepNumbers
 from retrograd.tracing.rules import gradient_lines
 from retrograd.tracing.update_lines import update_lines
 
-MOST_WEIGHTS = 300  # numbers of all parameters together, whose chains are written out
+MOST_WEIGHTS = 300  # numbers of all parameters together, up to which chains are written out
 
 
 def chain_lines(step: StepNumbers, writer: Writer) -> dict[str, Line]:
-    """Return every delta and gradient that is written out, by its key; each names the deltas that it is made of."""
+    """Return the written-out deltas and gradients by key, each with the deltas that it is made of."""
     lines_by_key: dict[str, Line] = {}
     for node in step.nodes:
         if node.delta is None:
@@ -34,7 +34,7 @@ def chain_lines(step: StepNumbers, writer: Writer) -> dict[str, Line]:
 
 
 def _sums(node: NodeNumbers, known: Mapping[str, Line], f: Figures) -> list[Line]:
-    """Return the deltas of a node that several others read: what they hand back, added up."""
+    """Return the deltas of a node that several others read: the sum of their contributions."""
     lines = []
     for index in indices(node.delta):
         key = delta_key(node.path, index)
@@ -71,7 +71,7 @@ def _facts(step: StepNumbers, parameter: ParameterNumbers, index: tuple[int, ...
 
 
 def plain(line: Line, f: Figures) -> dict[str, Any]:
-    """Return a line as JSON can say it."""
+    """Return a line as plain values for JSON."""
     return {
         "name": line.name,
         "text": line.text,

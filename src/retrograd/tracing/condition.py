@@ -1,4 +1,4 @@
-"""The first step of a training that fulfils a condition such as `grad_norm>10`."""
+"""The first training step that meets a condition such as `grad_norm>10`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ReadPass = Callable[[Pass, Mapping[str, Any]], Array]
 
 
 class Condition(NamedTuple):
-    """A reading of a step, compared with a number; `path` names a node or parameter where the reading is of one."""
+    """A reading of a step compared with a number; `path` is the node or parameter of the reading, if it has one."""
 
     reading: str
     path: str
@@ -53,14 +53,14 @@ class Condition(NamedTuple):
     value: float
 
     def holds(self, values: Any) -> np.ndarray:
-        """Return for each step's reading whether the condition holds; one that is no number always does."""
+        """Return whether the condition holds for each step's reading; for NaN it always does."""
         readings = np.atleast_1d(np.asarray(values, np.float64))
         holds: np.ndarray = COMPARE[self.sign](readings, self.value) | np.isnan(readings)
         return holds
 
 
 def parse_condition(text: str) -> Condition:
-    """Return the condition in a text; `nonfinite` alone is one."""
+    """Return the condition written in a text; `nonfinite` alone is a condition."""
     if text.strip() in ("nonfinite", "non-finite", "nan", "inf"):
         return Condition("nonfinite", "", ">", 0.0)
     match = FORM.fullmatch(text)
@@ -83,9 +83,9 @@ def parse_condition(text: str) -> Condition:
 def first_step(source: Source, text: str) -> int:
     """Train until a condition holds and return that step, counted from 1.
 
-    A run is trained again with what its guard did; a configuration without a guard.
+    A run is retrained with its guard's interventions; a configuration without a guard.
 
-    Raises:  UsageError when it never holds
+    Raises:  UsageError if it never holds
     """
     condition = parse_condition(text)
     prepared = source.prepared
@@ -129,16 +129,16 @@ def first_step(source: Source, text: str) -> int:
 
 
 def _minibatches(columns: Mapping[str, Any], order: Any = None) -> list[Mapping[str, Any]]:
-    """Return the minibatches of a dispatch: a single one, or those that the row numbers choose."""
+    """Return the minibatches of a dispatch: a single one, or those chosen by the row numbers."""
     if order is None:
         return [columns]
     return [{name: column[chosen] for name, column in columns.items()} for chosen in np.asarray(order)]
 
 
 def pass_reading(reading: str, path: str, network: Network, objectives: tuple[Objective, ...]) -> ReadPass:
-    """Return what reads a pass: the share of right rows, or the norm of a node's delta or output, or of a gradient.
+    """Return the function that reads a pass: the accuracy, or the norm of a node's delta or output, or of a gradient.
 
-    Raises:  UsageError when the network has no such node or parameter, or no output that classes can be read from
+    Raises:  UsageError if the network has no such node or parameter, or no output of classes
     """
     if reading == "accuracy":
         return lambda result, batch: _accuracy(objectives[0], result, batch)
@@ -152,7 +152,7 @@ def pass_reading(reading: str, path: str, network: Network, objectives: tuple[Ob
 
 
 class Reader:
-    """Reads passes of a stepper's minibatches, step after step; what it is given stays as it is."""
+    """Reads passes of a stepper's minibatches, step after step, without changing its arguments."""
 
     def __init__(self, stepper: Stepper, read: ReadPass) -> None:
         self._look = jax.jit(lambda train, batch: read(stepper.evaluate(train, batch), batch))
@@ -180,11 +180,11 @@ def _parameter(result: Pass, node: str, name: str) -> Any:
 
 
 def _accuracy(objective: Objective, result: Pass, batch: Mapping[str, Any]) -> Array:
-    """Return the share of rows whose class is right: the largest output, or the side of one half."""
+    """Return the share of rows with the right class: the largest output, or the side of one half."""
     output, target = take(result.outputs, objective.inputs[0]), batch.get(objective.inputs[1])
     if target is not None and jnp.issubdtype(target.dtype, jnp.integer) and output.ndim == target.ndim + 1:
         return jnp.mean(output.argmax(-1) == target)
     if target is not None and output.shape == target.shape and getattr(objective.loss, "from_logits", None) is not None:
         middle = 0.0 if objective.loss.from_logits else 0.5  # type: ignore[attr-defined]
         return jnp.mean((output > middle) == (target > 0.5))
-    raise UsageError("the loss compares no classes: there is no accuracy", where="break", cure="loss>1, say")
+    raise UsageError("there is no accuracy: the loss does not compare classes", where="break", cure="loss>1, say")

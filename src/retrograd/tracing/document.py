@@ -1,4 +1,4 @@
-"""A traced step as a document: sections in the order of the step, each with lines, tables and arrays to be rendered."""
+"""A traced step as a document: sections in the order of the step, with lines, tables and arrays to render."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from retrograd.tracing.state import state_table
 from retrograd.tracing.update_lines import columns_of, rows_of, update_lines
 from retrograd.update.optimizers import SGD
 
-FULL = 64  # numbers of an array that are shown as they are
-WIDE = 10  # columns of an array that are shown as they are
-OPENED = 100_000  # numbers of an array that `node` opens
+FULL = 64  # numbers of an array shown in full
+WIDE = 10  # columns of an array shown in full
+OPENED = 100_000  # numbers of an array shown in full with `node`
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Sums:
-    """Numbers written out, with what stands before each name (δ, dL/d)."""
+    """Numbers written out, with a prefix for each name (δ, dL/d)."""
 
     lines: tuple[Line, ...]
     mark: str = ""
@@ -50,7 +50,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """One stop on the way through a step; `node` is the path of what it is about."""
+    """One stop on the way through a step; `node` is the path of its subject."""
 
     phase: str
     title: str
@@ -62,7 +62,7 @@ class Section:
 
 
 class Writer:
-    """Writes a step as sections; `node` opens one node in full and leaves the others out."""
+    """Writes a step as sections; `node` shows one node in full and omits the others."""
 
     def __init__(self, step: StepNumbers, f: Figures, node: str | None = None) -> None:
         self.step, self.f, self.node = step, f, node
@@ -88,13 +88,13 @@ class Writer:
             yield self.after()
 
     def chosen(self) -> list[NodeNumbers]:
-        """Return the nodes that are shown."""
+        """Return the nodes to show."""
         return [node for node in self.step.nodes if self.node in (None, node.path)]
 
     # ------------------------------------------------------------------------------------------------------- forward
 
     def forward(self, node: NodeNumbers) -> Section:
-        """Return what a node computes."""
+        """Return a node's section of the forward pass."""
         equations = node.equations
         about = f"{described(node)}, reads {', '.join(node.node.inputs)}"
         about += "".join(f"; {name} shared from {path}" for name, path in node.node.share)
@@ -125,7 +125,7 @@ class Writer:
         return Section("loss", objective.name, about, formula, "", (Sums(tuple(lines)),), loss.formulas().latex_forward)
 
     def penalties(self) -> Section:
-        """Return what the penalties add to the loss."""
+        """Return the section about the penalties."""
         f, step = self.f, self.step
         kinds = ", ".join(f"{penalty.registered_name} {f.number(penalty.strength)}" for penalty in step.penalties)  # type: ignore[attr-defined]
         rest = step.loss - step.penalty
@@ -136,7 +136,7 @@ class Writer:
     # ----------------------------------------------------------------------------------------------------- backward
 
     def backward(self, node: NodeNumbers) -> Section:
-        """Return a node's delta, where it came from, and the gradients of its parameters."""
+        """Return a node's delta, its sources, and the gradients of its parameters."""
         equations = node.equations
         if node.delta is None:
             return Section("backward", node.path, described(node), "", node.path, (Words("no loss reaches it"),))
@@ -159,14 +159,14 @@ class Writer:
         return Section("backward", node.path, described(node), "", node.path, tuple(blocks))
 
     def contribution(self, part: Contribution) -> list[Any]:
-        """Return one reader's part of a delta, with the reader's formula."""
+        """Return one reader's contribution to a delta, with the reader's formula."""
         lines, words = self.origin(part)
         if lines and not (self.node and len(lines) > MOST_LINES):
             return [Words(words), Sums(tuple(lines), "δ ")]
         return [Words(words), *self.array(f"δ {part.reference}", part.values)]
 
     def origin(self, part: Contribution) -> tuple[list[Line], str]:
-        """Return the lines of a contribution, and a sentence that says where it comes from."""
+        """Return the lines of a contribution, and a sentence about its source."""
         if part.source == GIVEN:
             return _plain(part, self.f), "from outside: the given delta"
         objective = next((candidate for candidate in self.step.objectives if candidate.name == part.source), None)
@@ -181,7 +181,7 @@ class Writer:
         return (lines[which] if lines else []), f"from {reader.path} ({described(reader)}){formula}"
 
     def total(self, node: NodeNumbers) -> list[Any]:
-        """Return the sum of what several readers hand back."""
+        """Return the sum of several readers' contributions."""
         if not isinstance(node.delta, np.ndarray):
             return []
         alike = [part.values for part in node.contributions]
@@ -201,7 +201,7 @@ class Writer:
     # ------------------------------------------------------------------------------------------------------- update
 
     def update(self, parameter: ParameterNumbers) -> Section:
-        """Return a parameter's way from the gradient to its new value."""
+        """Return a parameter's path from the gradient to its new value."""
         f, step = self.f, self.step
         if parameter.frozen:
             return Section("update", parameter.path, "frozen", "", _node_of(parameter), (Words("not updated"),))
@@ -235,7 +235,7 @@ class Writer:
         return Section("update", optimizer.registered_name, about, formula)  # type: ignore[attr-defined]
 
     def after(self) -> Section:
-        """Return what the step did to the loss."""
+        """Return the section about the loss after the step."""
         f, step = self.f, self.step
         before, after = step.loss, step.loss_after
         words = f"loss {f.number(before)} -> {f.number(after)}, change {f.number(after - before)}"
@@ -244,7 +244,7 @@ class Writer:
     # ------------------------------------------------------------------------------------------------------- arrays
 
     def array(self, name: str, array: np.ndarray) -> list[Any]:
-        """Return an array in full when it is small or opened, else its shape, statistics and corner."""
+        """Return an array in full if it is small or opened, else its shape, statistics and corner."""
         array = np.asarray(array)
         shown = array.size <= FULL and (array.ndim == 0 or array.shape[-1] <= WIDE)
         if array.size <= WIDE and array.size == (array.shape[-1] if array.ndim else 1):
@@ -276,7 +276,7 @@ class Writer:
         return Table(("", *map(str, range(short.corner.shape[1]))), rows)
 
     def statistics(self, columns: dict[str, np.ndarray]) -> Table:
-        """Return the statistics of several arrays, one a row."""
+        """Return the statistics of several arrays, a row each."""
         rows = []
         for name, array in columns.items():
             short = summary(array)

@@ -1,4 +1,4 @@
-"""Numbers of a step that somebody changes to see what follows: weights, inputs, targets."""
+"""Edited numbers of a step, to see the consequences: weights, inputs, targets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def edited(
 ) -> tuple[dict[str, dict[str, Any]], dict[str, np.ndarray]]:
     """Return parameters and columns with some of their numbers changed, by place: `hidden/weight[0,1]`, `x[0,2]`.
 
-    Raises:  UsageError for a place that does not exist, and for what is no finite number
+    Raises:  UsageError for a place that does not exist, and for values that are not finite numbers
     """
     new_params = {node: dict(tensors) for node, tensors in params.items()}
     new_rows = dict(rows)

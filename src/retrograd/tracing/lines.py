@@ -1,4 +1,4 @@
-"""Numbers of an array: how one is named, statistics and a corner of many, and each written out as a sum."""
+"""Numbers of an array: their names, statistics and a corner of many, and each written out as a sum."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CORNER = (3, 5)  # rows and columns that are shown of a large array
-MOST_LINES = 64  # numbers of one array that are written out
+CORNER = (3, 5)  # rows and columns shown of a large array
+MOST_LINES = 64  # numbers of an array that are written out
 MOST_TERMS = 16  # summands of one number
 
 
@@ -23,7 +23,7 @@ class Summary:
     rms: float
     zeros: int
     nonfinite: int
-    corner: np.ndarray  # at most CORNER, of the first of any leading axes
+    corner: np.ndarray  # at most CORNER, at index 0 of the leading axes
 
 
 def summary(array: np.ndarray) -> Summary:
@@ -44,7 +44,7 @@ def summary(array: np.ndarray) -> Summary:
 
 
 def matrix(array: np.ndarray) -> np.ndarray:
-    """Return the first matrix of an array: its last two axes at the beginning of the others."""
+    """Return the first matrix of an array: its last two axes, at index 0 of the others."""
     array = np.asarray(array)
     while array.ndim > 2:
         array = array[0]
@@ -52,7 +52,7 @@ def matrix(array: np.ndarray) -> np.ndarray:
 
 
 def place(path: str, index: Sequence[int], shape: Sequence[int]) -> str:
-    """Return the name of one number, as in `out[0]`; an axis of length 1 in front (a single row) is left out."""
+    """Return the name of one number, such as `out[0]`; a leading axis of length 1 (a single row) is omitted."""
     shown = list(index)
     if len(shown) > 1 and shape[0] == 1:
         shown = shown[1:]
@@ -71,7 +71,7 @@ def indices(array: np.ndarray) -> Iterator[tuple[int, ...]]:
 
 @dataclass(frozen=True)
 class Term:
-    """A summand: factors with their names, and the delta that is one more factor (its key), if one is."""
+    """A summand: factors with their names, and the key of the delta among them, if there is one."""
 
     factors: tuple[tuple[str, float], ...] = ()
     reads: str = ""
@@ -79,7 +79,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Line:
-    """One number written out: its key and name, the sum with numbers put in, its value, and what it is a sum of."""
+    """One number written out: its key and name, the sum with numbers filled in, its value, and its summands."""
 
     key: str
     name: str
@@ -102,5 +102,5 @@ def grad_key(path: str, index: Sequence[int]) -> str:
 
 
 def is_small(array: np.ndarray, terms: int = 1) -> bool:
-    """Return whether an array is small enough to write every number of it out as a sum of so many terms."""
+    """Return whether an array is small enough to write out every number as a sum of `terms` terms."""
     return array.size <= MOST_LINES and terms <= MOST_TERMS

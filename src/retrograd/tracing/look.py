@@ -25,9 +25,9 @@ from retrograd.update.step import Stepper, TrainState, count, split, updated
 class Looked(NamedTuple):
     """One pass, taken apart.
 
-    starts: the delta with which each objective begins, by what it reads. edges: what each node hands back, an input
-    each. own: each node's gradients before those of shared parameters are added up. slopes: the derivative of each
-    function that acts on single elements.
+    starts: the delta with which each objective begins, by its input. edges: the deltas of each node for its
+    inputs. own: each node's gradients before those of shared parameters are added up. slopes: the derivative of each
+    elementwise function.
     """
 
     losses: dict[str, Array]
@@ -42,7 +42,7 @@ class Looked(NamedTuple):
 
 
 class Stepped(NamedTuple):
-    """One step: the pass, what the penalties add, what each stage of the optimizer makes of it, and what follows."""
+    """One step: the pass, the penalties, the result of each stage of the optimizer, and the state after it."""
 
     look: Looked
     loss: Array  # penalties included
@@ -64,7 +64,7 @@ def step_numbers(stepper: Stepper, train: TrainState, batch: Mapping[str, Any]) 
 def step_with_delta(
     stepper: Stepper, reference: str, train: TrainState, batch: Mapping[str, Any], delta: Array
 ) -> Stepped:
-    """Return every number of one step whose backward pass begins with a delta of an output, not with the loss."""
+    """Return every number of one step whose backward pass begins with a delta at an output instead of the loss."""
     return Looker(stepper, stepper.total_steps, (reference, delta)).step(train, batch)
 
 
@@ -72,9 +72,9 @@ GIVEN = "given"  # the name under which a delta from outside begins
 
 
 class Looker:
-    """Looks at steps of one network; `delta` (a reference and its values) begins the backward pass, not the loss.
+    """Examines steps of one network; `delta` (a reference and its values) begins the backward pass instead of the loss.
 
-    The numbers are those of `stepper.step`: the same functions in the same order, and nothing thrown away.
+    The numbers are those of `stepper.step`: the same functions in the same order, with nothing discarded.
     """
 
     def __init__(self, stepper: Stepper, total_steps: int | None, delta: tuple[str, Any] | None = None) -> None:
@@ -89,7 +89,7 @@ class Looker:
         penalty, extra = penalise(stepper.penalties, train.params)
         grads, state = jax.tree.map(jnp.add, look.grads, extra), look.state
         if self.delta is None:  # the very operations of the run's step, so that its bits are the run's
-            grads, state = (own := stepper.evaluate(train, batch, stepper.fused)).grads, own.state
+            grads, state = (evaluated := stepper.evaluate(train, batch, stepper.fused)).grads, evaluated.state
         stages, moments = self.pass_stages(stepper.trained(grads), train)
         updates = jax.tree.map(lambda u: u * jnp.asarray(train.rate_factor, u.dtype), stages["rate"])
         trained = stepper.trained(train.params)
@@ -110,7 +110,7 @@ class Looker:
         )
 
     def pass_stages(self, grads: Any, train: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return what each stage of the optimizer makes of the gradients, and its new state."""
+        """Return the gradients after each stage of the optimizer, and its new state."""
         grads_so_far, made, moments = grads, {}, type(train.optimizer)()
         trained = self.stepper.trained(train.params)
         for name, stage in self.stages.items():
@@ -119,19 +119,19 @@ class Looker:
         return made, moments
 
     def accumulate(self, train: TrainState, ctx: Context, batch: Mapping[str, Any]) -> Looked:
-        """Return the pass of a batch, computed in as many micro-batches as a step of the run has."""
+        """Return the pass of a batch, computed in the micro-batches of the run's step."""
         parts = self.stepper.optimizer.accumulate
         if parts == 1:
             return self.look(train.params, train.state, ctx, batch)
         micros = split(batch, parts)
         counts = [count(self.network, self.stepper.objectives, micro) for micro in micros]
-        whole = {name: sum(each[name] for each in counts[1:]) + counts[0][name] for name in counts[0]}
+        whole = {name: sum(numbers[name] for numbers in counts[1:]) + counts[0][name] for name in counts[0]}
         looks: list[Looked] = []
         state = train.state
-        for i, (micro, own) in enumerate(zip(micros, counts, strict=True)):
+        for i, (micro, sums) in enumerate(zip(micros, counts, strict=True)):
             here = replace(ctx, key=None if ctx.key is None else jax.random.fold_in(ctx.key, i))
-            wide = {name: own[name].astype(jnp.result_type(float)) for name in own}
-            shares = {name: jnp.where(whole[name] == 0, 0 * wide[name], wide[name] / whole[name]) for name in own}
+            wide = {name: sums[name].astype(jnp.result_type(float)) for name in sums}
+            shares = {name: jnp.where(whole[name] == 0, 0 * wide[name], wide[name] / whole[name]) for name in sums}
             looks.append(lax.optimization_barrier(self.look(train.params, state, here, micro, shares)))
             state = looks[-1].state
         return joined(looks)
@@ -182,7 +182,7 @@ class Looker:
 
 
 def remembering(network: Network) -> Network:
-    """Return the network with no node computed again in backward: what is looked at has to be kept."""
+    """Return the network without recomputation in backward, so that all outputs are kept."""
     copied = copy.copy(network)
     copied.nodes = tuple(replace(node, recompute="") for node in network.nodes)
     return copied
@@ -194,7 +194,7 @@ def named(objective: Objective) -> list[str]:
 
 
 def acts_on_elements(network: Network, name: str) -> bool:
-    """Return whether a node maps each element of one input by itself, so that one number an element is its slope."""
+    """Return whether a node maps each element of one input separately, so that its slope is one number per element."""
     layer = network.by_name[name].layer
     if isinstance(layer, Activation):
         return layer.by_element
@@ -202,7 +202,7 @@ def acts_on_elements(network: Network, name: str) -> bool:
 
 
 def joined(looks: list[Looked]) -> Looked:
-    """Return the looks at micro-batches as one: rows one under the other, losses and gradients added up."""
+    """Return the passes of micro-batches as one: rows concatenated, losses and gradients added up."""
 
     def under(*parts: Any) -> Any:
         return jnp.concatenate(parts) if jnp.ndim(parts[0]) else parts[-1]
@@ -221,7 +221,7 @@ def joined(looks: list[Looked]) -> Looked:
 
 
 class Kept(NamedTuple):
-    """What is kept of one step of a block: the state before it, the weights after it, and whatever was looked at."""
+    """The record of one step of a block: the state before it, the weights after it, and the examined numbers."""
 
     before: TrainState
     params: dict[str, Params]
@@ -229,7 +229,7 @@ class Kept(NamedTuple):
 
 
 def look_at(stepper: Stepper, looker: Looker | None, train: TrainState, batch: Any) -> tuple[TrainState, Kept]:
-    """Take one step as the run does, with everything that a looker sees as additional output."""
+    """Take one step as the run does, with all numbers of a looker as additional outputs."""
     if looker is None:
         after, _ = stepper.step(train, batch)
         return after, Kept(train, after.params, None)
@@ -238,9 +238,9 @@ def look_at(stepper: Stepper, looker: Looker | None, train: TrainState, batch: A
 
 
 def keep_in_block(stepper: Stepper, looker: Looker | None) -> Callable[..., tuple[TrainState, Kept]]:
-    """Return the run's own scan over a block of steps, with everything of one step as additional output.
+    """Return the run's scan over a block of steps, with all numbers of one step as additional outputs.
 
-    Its arguments: the state, columns, row numbers [steps, batch], and which of the steps is kept.
+    Its arguments: the state, columns, row numbers [steps, batch], and the index of the step to record.
     """
 
     def block(train: TrainState, columns: Mapping[str, Array], order: Array, at: Array) -> tuple[TrainState, Kept]:
@@ -261,5 +261,5 @@ def keep_in_block(stepper: Stepper, looker: Looker | None) -> Callable[..., tupl
 
 
 def is_key(leaf: Any) -> bool:
-    """Return whether a leaf is a random key, which is no number."""
+    """Return whether a leaf is a random key rather than numbers."""
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)

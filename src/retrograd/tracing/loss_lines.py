@@ -1,4 +1,4 @@
-"""A loss written out: the sum with numbers put in, and the delta with which it begins."""
+"""A loss written out: the sum with numbers filled in, and the delta with which the backward pass begins."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ MOST_SUMMANDS = 8
 
 
 def loss_lines(objective: ObjectiveNumbers, f: Figures) -> Lines:
-    """Return each term of the loss (where there are several), and the loss as their sum."""
+    """Return each term of the loss (if there are several), and the loss as their sum."""
     loss = objective.loss
-    if type(loss).terms is Loss.terms:  # it is no sum of terms
+    if type(loss).terms is Loss.terms:  # it is not a sum of terms
         return []
     terms, factor, weights = parts_of(objective)
     if not is_small(terms):
@@ -74,18 +74,18 @@ def start_lines(objective: ObjectiveNumbers, f: Figures) -> Lines:
 
 
 def parts_of(objective: ObjectiveNumbers) -> tuple[np.ndarray, float, np.ndarray]:
-    """Return the loss's terms, the factor in front of their sum, and what mask and sample weight multiply each by."""
+    """Return the loss's terms, the factor before their sum, and each term's factor from mask and sample weight."""
     loss = objective.loss
     with jax.enable_x64(objective.inputs[0].dtype == np.float64):
-        inputs = tuple(jnp.asarray(each) for each in objective.inputs)
-        own, further = loss.sort(inputs)
-        terms, factor = np.asarray(loss.terms(*loss.read(own))[0]), float(loss.factor(*inputs))
+        inputs = tuple(jnp.asarray(array) for array in objective.inputs)
+        prediction, further = loss.sort(inputs)
+        terms, factor = np.asarray(loss.terms(*loss.read(prediction))[0]), float(loss.factor(*inputs))
         weights = np.asarray(weigh(jnp.ones_like(terms), further))
     return terms, factor, weights
 
 
 def written(loss: Loss, rules: Mapping[type[Loss], Written]) -> Written | None:
-    """Return the rule that writes a loss out, unless it has a setting that the short formula leaves out."""
+    """Return the rule that writes a loss out; None if it has a setting missing from the short formula."""
     left_out = ("positive_weight", "label_smoothing", "class_weights", "ignored", "normalize")
     if any(getattr(loss, name, None) != getattr(type(loss), name, None) for name in left_out):
         return None

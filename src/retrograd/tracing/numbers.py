@@ -1,4 +1,4 @@
-"""The numbers of one traced step, as plain arrays, sorted by what a reader asks for: nodes, losses, parameters."""
+"""The numbers of one traced step as plain arrays, arranged for readers: nodes, losses, parameters."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SYMBOLS_OF = {"sgd": {"trace": "v"}, "rmsprop": {"nu": "s"}, "adamax": {"nu": "u
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one reader of a node's output hands back to it: a node's dx, an objective's derivative, or a given delta."""
+    """A contribution to the delta of a node's output: a reader's dx, a loss's derivative, or a delta from outside."""
 
     source: str
     reference: str  # the node, or a part of its output (`lstm.last`)
@@ -42,17 +42,17 @@ class Contribution:
 
 @dataclass(frozen=True)
 class NodeNumbers:
-    """One node: what it reads and computes, its delta and where that came from, and what it hands back."""
+    """One node: its inputs and outputs, its delta and the sources of that, and the deltas of its inputs."""
 
     node: Node
     inputs: tuple[np.ndarray, ...]
     output: Any  # an array, or a dict of arrays
-    params: dict[str, np.ndarray]  # its own, and those that it shares
-    delta: Any  # None where no loss reaches the node
+    params: dict[str, np.ndarray]  # including shared ones
+    delta: Any  # None if no loss reaches the node
     contributions: tuple[Contribution, ...]
-    edges: tuple[Any, ...]  # a delta for each input, None where there is none
+    edges: tuple[Any, ...]  # a delta or None for each input
     grads: dict[str, np.ndarray]  # by this node alone
-    slope: np.ndarray | None  # of a function that acts on single elements
+    slope: np.ndarray | None  # of an elementwise function
     state: dict[str, tuple[np.ndarray, np.ndarray]]  # before and after the step
 
     @property
@@ -67,13 +67,13 @@ class NodeNumbers:
 
     @property
     def equations(self) -> Equations | None:
-        """The layer's formulas, if it states any."""
+        """The layer's formulas, if it has any."""
         return self.layer.formulas()
 
 
 @dataclass(frozen=True)
 class ObjectiveNumbers:
-    """One loss: what it compares, its value, and the delta with which it begins."""
+    """One loss: its inputs, its value, and the delta with which the backward pass begins."""
 
     name: str
     loss: Loss
@@ -105,7 +105,7 @@ class ParameterNumbers:
 
     @property
     def frozen(self) -> bool:
-        """Whether the optimizer leaves it alone."""
+        """Whether the optimizer does not update it."""
         return not self.stages
 
 
@@ -130,20 +130,20 @@ class StepNumbers:
     loss: float
     penalty: float
     loss_after: float
-    given: tuple[str, np.ndarray] | None  # a delta from outside: the node where it begins
+    outside: tuple[str, np.ndarray] | None  # a delta from outside: the node where it begins
     outputs_after: dict[str, Any]
     begun_by_loss: dict[str, Any]  # the deltas that the losses would have begun with
 
     @property
     def batch(self) -> int:
-        """How many rows the step has."""
+        """The number of rows in the step."""
         return len(next(iter(self.columns.values())))
 
 
 def numbers(
     stepper: Stepper, before: TrainState, batch: Mapping[str, Any], made: Stepped, begun: Looked | None, **facts: Any
 ) -> StepNumbers:
-    """Return a step's numbers from what was seen of it; `begun` is the pass that starts at the losses, if another."""
+    """Return the numbers of an examined step; `begun` is the pass that starts at the losses, if that is another."""
     plain, old = jax.tree.map(np.asarray, (made._replace(after=_keyless(made.after)), _keyless(before)))
     look: Looked = plain.look
     nodes = tuple(
@@ -201,15 +201,15 @@ def _node(network: Network, params: Any, node: Node, look: Any, state: Any) -> N
         look.deltas.get(node.name),
         tuple(_contributions(network, node, look)),
         look.edges.get(node.name, ()),
-        dict(sorted(look.own.get(node.name, {}).items(), key=lambda own: own[0] == "bias")),
+        dict(sorted(look.own.get(node.name, {}).items(), key=lambda item: item[0] == "bias")),
         look.slopes.get(node.name),
         state,
     )
 
 
 def _states(node: Node, before: Any, after: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    own, new = before.get(node.name, {}), after.get(node.name, {})
-    return {name: (np.asarray(own[name]), np.asarray(new[name])) for name in own}
+    old, new = before.get(node.name, {}), after.get(node.name, {})
+    return {name: (np.asarray(old[name]), np.asarray(new[name])) for name in old}
 
 
 def _contributions(network: Network, node: Node, look: Looked) -> Iterator[Contribution]:
@@ -224,18 +224,18 @@ def _contributions(network: Network, node: Node, look: Looked) -> Iterator[Contr
 
 
 def _parameters(
-    stepper: Stepper, held: TrainState, plain: Any, nodes: Sequence[NodeNumbers]
+    stepper: Stepper, train: TrainState, plain: Any, nodes: Sequence[NodeNumbers]
 ) -> Iterator[ParameterNumbers]:
-    old, new = moments(stepper.optimizer, held.optimizer), moments(stepper.optimizer, plain.after.optimizer)
+    old, new = moments(stepper.optimizer, train.optimizer), moments(stepper.optimizer, plain.after.optimizer)
     uses: dict[str, dict[str, np.ndarray]] = {}
-    for each in nodes:
-        shares = dict(each.node.share)
-        for name, grad in each.grads.items():
-            path = shares.get(name, f"{each.path}/{name}")
+    for facts in nodes:
+        shares = dict(facts.node.share)
+        for name, grad in facts.grads.items():
+            path = shares.get(name, f"{facts.path}/{name}")
             owner = path.removesuffix(TRANSPOSED)
-            uses.setdefault(owner, {})[each.path] = grad.T if path.endswith(TRANSPOSED) else grad
-    for node, name in in_order(stepper.network, held.params):
-        value, path = held.params[node][name], f"{node}/{name}"
+            uses.setdefault(owner, {})[facts.path] = grad.T if path.endswith(TRANSPOSED) else grad
+    for node, name in in_order(stepper.network, train.params):
+        value, path = train.params[node][name], f"{node}/{name}"
         trained = name in plain.updates.get(node, {})
         yield ParameterNumbers(
             path,
@@ -271,13 +271,13 @@ def _sum_of_starts(look: Looked) -> dict[str, Any]:
 
 
 def moments(optimizer: Optimizer, state: Any) -> dict[str, Any]:
-    """Return {symbol: {node: {name: array}}} of what the direction of an optimizer is made from."""
+    """Return {symbol: {node: {name: array}}} of the moments from which an optimizer's direction is computed."""
     names = SYMBOLS_OF.get(getattr(optimizer, "registered_name", ""), {})
     return {names.get(name, SYMBOLS.get(name, name)): tree for name, tree in _trees(state["direction"])}
 
 
 def times(state: Any) -> int:
-    """Return how many updates an optimizer has made: the count of its schedule, which every chain has."""
+    """Return the number of updates by an optimizer: the count of its schedule, which every chain has."""
     return int(np.asarray(state["rate"].count))
 
 

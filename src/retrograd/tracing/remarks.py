@@ -1,4 +1,4 @@
-"""What a reader of a traced step should notice, each remark with the numbers that show it."""
+"""Remarks on a traced step, each with the numbers that show it."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ AFFINE = (
 
 
 def remarks(step: StepNumbers, f: Figures) -> tuple[str, ...]:
-    """Return the remarks on a step, the most telling first."""
+    """Return the remarks on a step, the most important first."""
     return tuple(sentence for rule in RULES for sentence in rule(step, f))
 
 
 def _given_delta(step: StepNumbers, f: Figures) -> Iterator[str]:
-    """A delta from outside points up or down the loss."""
-    if step.given is None:
+    """A delta from outside increases or decreases the loss."""
+    if step.outside is None:
         return
-    reference, delta = step.given
+    reference, delta = step.outside
     true = step.begun_by_loss.get(reference)
     if true is None:
         return
@@ -62,25 +62,25 @@ def _symmetric(step: StepNumbers, f: Figures) -> Iterator[str]:
         behind = _dense_behind(step, node)
         if node.layer.kind != "dense" or node.delta is None or behind is None:
             continue
-        own = [*_columns(node.params), *_columns(node.grads)]
-        sides = [*own, np.reshape(node.delta, (-1, node.delta.shape[-1])), behind.params["weight"].T]
-        each = np.concatenate([*sides, behind.grads["weight"].T]).T  # a row for each unit
-        if len({row.tobytes() for row in each + 0.0}) == len(each):  # + 0.0: -0.0 equals 0.0
+        weights = [*_columns(node.params), *_columns(node.grads)]
+        sides = [*weights, np.reshape(node.delta, (-1, node.delta.shape[-1])), behind.params["weight"].T]
+        rows = np.concatenate([*sides, behind.grads["weight"].T]).T  # a row per unit
+        if len({row.tobytes() for row in rows + 0.0}) == len(rows):  # + 0.0: -0.0 equals 0.0
             continue
-        first, groups = np.unique(each, axis=0, return_inverse=True)
+        first, groups = np.unique(rows, axis=0, return_inverse=True)
         most = max((np.flatnonzero(groups == i) for i in range(len(first))), key=len)
         if len(most) > 1:
             units = ", ".join(map(str, most[:6])) + (", ..." if len(most) > 6 else "")
             values = f" ({_values(node.delta[0][most][:3], f)})" if len(node.delta) == 1 else ""
             yield (
                 f"{node.path}: units {units} have the same weights and receive identical deltas{values}, so they get "
-                "the same update and stay identical for ever: together they are worth one unit. Random first weights "
+                "the same update and stay identical for ever: together they act as one unit. Random initial weights "
                 "break the symmetry."
             )
 
 
 def _columns(arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """Return what belongs to each unit of a dense node, a column each."""
+    """Return the numbers of each unit of a dense node, a column each."""
     return [np.atleast_2d(arrays[name]) for name in ("weight", "bias") if name in arrays]
 
 
@@ -111,7 +111,7 @@ def _clipped_probability(step: StepNumbers, f: Figures) -> Iterator[str]:
     """A probability outside the clip has gradient 0."""
     for objective in step.objectives:
         loss = objective.loss
-        if not isinstance(loss, (BinaryCrossEntropy, CrossEntropy)) or loss.from_logits or step.given:
+        if not isinstance(loss, (BinaryCrossEntropy, CrossEntropy)) or loss.from_logits or step.outside:
             continue
         y = objective.inputs[0]
         p = y / y.sum(-1, keepdims=True) if isinstance(loss, CrossEntropy) and loss.normalize else y
@@ -128,7 +128,7 @@ def _clipped_probability(step: StepNumbers, f: Figures) -> Iterator[str]:
 
 
 def _unreached(step: StepNumbers, f: Figures) -> Iterator[str]:
-    """No loss hangs on a node."""
+    """A node is reached by no loss."""
     names = [node.path for node in step.nodes if node.delta is None]
     if names:
         yield f"No loss reaches {', '.join(names[:6])}: no delta, and its parameters get no gradient."
@@ -149,7 +149,7 @@ def _stopped_deltas(step: StepNumbers, f: Figures) -> Iterator[str]:
 
 
 def _derived(step: StepNumbers, f: Figures) -> Iterator[str]:
-    """How a backward pass came about, where it was not written out or is deliberately another."""
+    """A backward pass is derived automatically, or deliberately is another derivative."""
     derived = [node.path for node in step.nodes if node.layer.derivation == "jax.vjp"]
     if derived:
         yield f"Derived by jax.vjp, not written out: the backward pass of {', '.join(derived[:6])}."
@@ -170,7 +170,7 @@ def _clipped(step: StepNumbers, f: Figures) -> Iterator[str]:
 
 
 def _first_of_adam(step: StepNumbers, f: Figures) -> Iterator[str]:
-    """The first step of Adam forgets the gradient's size."""
+    """The first step of Adam does not depend on the gradient's size."""
     if step.updates_so_far == 1 and isinstance(step.optimizer, Adam):
         yield (
             "The first step of Adam: m^/sqrt(v^) = g/|g|, so every number with a gradient moves by about the learning "
@@ -180,7 +180,7 @@ def _first_of_adam(step: StepNumbers, f: Figures) -> Iterator[str]:
 
 def _rose(step: StepNumbers, f: Figures) -> Iterator[str]:
     """The loss is larger after the step."""
-    if step.given is None and step.loss_after > step.loss:
+    if step.outside is None and step.loss_after > step.loss:
         yield (
             f"The loss of these rows rose from {f.number(step.loss)} to {f.number(step.loss_after)}: the step "
             "overshot; try a smaller learning rate."
@@ -200,7 +200,7 @@ RULES: tuple[Rule, ...] = (
 
 
 def _target(step: StepNumbers, reference: str) -> np.ndarray | None:
-    """Return what the loss on this output compares it with."""
+    """Return the target of the loss on this output."""
     for objective in step.objectives:
         if objective.references[0] == reference:
             return objective.inputs[1]

@@ -1,4 +1,4 @@
-"""Going back to a step of a run: the same seed, batches, keys and compiled programs, up to the step and a digest."""
+"""Replaying a run up to a step: the same seed, batches, keys and compiled programs, compared by digests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from retrograd.update.plateau import ReduceOnPlateau
 from retrograd.update.step import Stepper, TrainState
 
 Batch = dict[str, np.ndarray]
-Watch = Callable[[Stepper, Any], Any]  # gives, for a program of a stepper, one that does the same and tells of it
+Watch = Callable[[Stepper, Any], Any]  # wraps a program of a stepper in one that reports its calls
 
 
 class Dispatch(NamedTuple):
@@ -34,13 +34,13 @@ class Dispatch(NamedTuple):
 
     columns: Mapping[str, Any]
     order: np.ndarray | None
-    at: int  # which of its steps is meant, from 0
+    at: int  # index of the step within it, from 0
 
 
 class Reached(NamedTuple):
-    """The dispatch of a run that holds a step: the state before it, what it was given, the weights after it.
+    """The dispatch of a run that contains a step: the state before it, its arguments, the weights after it.
 
-    stepper: the step that it took, with what the guard had changed. digests: of the weights, by step, wherever the run
+    stepper: the stepper used, with the guard's changes. digests: of the weights, by step, wherever the run
     recorded one.
     """
 
@@ -59,9 +59,9 @@ class Reached(NamedTuple):
 
 
 class Replayed(NamedTuple):
-    """A step of the run, taken again by the run's own program with more outputs.
+    """A step of the run, repeated by the run's program with more outputs.
 
-    same: whether that program ends on the bits of the run's own, so that its numbers are the run's.
+    same: whether that program reaches the same bits, so that its numbers are those of the run.
     """
 
     before: TrainState
@@ -72,16 +72,16 @@ class Replayed(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Replay:
-    """How a step of a run was found again.
+    """The result of replaying a run up to a step.
 
-    recorded and found: digests of the weights by step, from the run and from the replay. weights: the digest after
-    the step, where the run's own program took it. same: whether the program with more outputs ended on the same bits.
-    interventions: what the guard had done before the step, and the replay did again.
+    recorded and replayed: digests of the weights by step, from the run and from the replay. weights: the digest after
+    the step, if the run's program took it. same: whether the program with more outputs reached the same bits.
+    interventions: the guard's interventions before the step, repeated by the replay.
     """
 
     step: int
     recorded: Mapping[int, str]
-    found: Mapping[int, str]
+    replayed: Mapping[int, str]
     weights: str | None
     same: bool
     differing: tuple[str, ...] = ()
@@ -90,32 +90,32 @@ class Replay:
     @property
     def is_exact(self) -> bool:
         """Whether the replay reached the run's weights, bit for bit, at and around the step."""
-        after = any(step >= self.step for step in self.found)
-        return after and self.same and all(self.recorded[step] == digest for step, digest in self.found.items())
+        after = any(step >= self.step for step in self.replayed)
+        return after and self.same and all(self.recorded[step] == digest for step, digest in self.replayed.items())
 
     def plain(self) -> dict[str, Any]:
-        """Return what JSON can say of it."""
-        recorded = {str(step): self.recorded[step] for step in self.found}
-        replayed = {str(step): digest for step, digest in self.found.items()}
+        """Return the result as plain values for JSON."""
+        recorded = {str(step): self.recorded[step] for step in self.replayed}
+        replayed = {str(step): digest for step, digest in self.replayed.items()}
         again = [{"step": event.step, "action": event.action} for event in self.interventions]
         return {"exact": self.is_exact, "weights": self.weights, "recorded": recorded, "found": replayed,
                 "interventions": again}  # fmt: skip
 
     def sentences(self) -> list[str]:
-        """Return what was compared, and how it came out."""
-        wrong = [step for step, digest in self.found.items() if self.recorded[step] != digest]
-        steps = ", ".join(map(str, list(self.found)[-3:]))
+        """Return sentences about the comparison and its result."""
+        wrong = [step for step, digest in self.replayed.items() if self.recorded[step] != digest]
+        steps = ", ".join(map(str, list(self.replayed)[-3:]))
         lines = [f"as the guard did before step {event.step + 1}: {event.action}" for event in self.interventions]
         if self.weights:
-            recorded = "" if self.found.get(self.step) != self.weights else ", as the run recorded"
+            recorded = "" if self.replayed.get(self.step) != self.weights else ", as the run recorded"
             lines.append(f"weights after step {self.step}: sha256 {self.weights}{recorded}")
         if wrong:
             lines.append(
                 f"the replay is NOT the run: after step {wrong[0]} the weights have another digest than recorded"
-                + (f" ({'; '.join(self.differing)})" if self.differing else "; another machine rounds otherwise")
+                + (f" ({'; '.join(self.differing)})" if self.differing else "; another machine may round differently")
             )
         elif not self.same:
-            lines.append("the program with more outputs rounds otherwise: these are not the bits of the run")
+            lines.append("the program with more outputs rounds differently: these are not the bits of the run")
         elif self.is_exact:
             lines.append(f"replayed bit for bit: the weights after step {steps} have the digests that the run recorded")
         else:
@@ -124,23 +124,23 @@ class Replay:
 
 
 def verdict_on(step: int, source: Source, reached: Reached, replayed: Replayed) -> Replay:
-    """Return how the replay of a run's step came out."""
+    """Return the result of replaying a run's step."""
     weights = None if replayed.looked is None else replayed.weights
     before = tuple({event.step: event for event in source.interventions if event.step < step}.values())
     return Replay(step, source.recorded, reached.digests, weights, replayed.same, source.differing, before)
 
 
 def reach(source: Source, step: int) -> Reached:
-    """Train again from the seed to the dispatch that holds a step, and on to the next step with a recorded digest.
+    """Retrain from the seed to the dispatch that contains a step, and on to the next step with a recorded digest.
 
-    What the guard did is done again at the same steps; what it undid is not.
+    The guard's interventions are repeated at the same steps; steps that it undid are not.
     """
     prepared = source.prepared
     catch = _Catch(step, source.recorded)
     config, dataset = prepared.config, prepared.dataset
     settings = dataclasses.replace(
         config.training, early_stopping=None, goal=None, convergence=None, time_limit=None, guard="off"
-    )  # the run has come as far as this
+    )  # the run reached this point
     first = prepared.first()
     fitted = Loop(
         Watched(prepared.stepper(), catch.around),
@@ -158,7 +158,7 @@ def reach(source: Source, step: int) -> Reached:
 
 
 def replay(prepared: Prepared, reached: Reached, looker: Looker | None) -> Replayed:
-    """Take the reached step again, with everything that `looker` sees as additional output of the run's program."""
+    """Repeat the step, with all numbers of `looker` as additional outputs of the run's program."""
     stepper, (columns, order, at) = reached.stepper, reached.dispatch
     with computing_in(prepared.config.training.precision):
         if order is None:
@@ -170,7 +170,7 @@ def replay(prepared: Prepared, reached: Reached, looker: Looker | None) -> Repla
 
 
 def first_state(source: Source) -> tuple[TrainState, Batch]:
-    """Return the state before the first step of a configuration, and the rows of that step; nothing is trained."""
+    """Return the state before the first step of a configuration, and the rows of that step, without training."""
     prepared, settings = source.prepared, source.prepared.config.training
     with computing_in(settings.precision):
         first = in_precision(prepared.first(), settings.precision)
@@ -182,7 +182,7 @@ def first_state(source: Source) -> tuple[TrainState, Batch]:
 
 @dataclasses.dataclass
 class _Catch:
-    """Stands around a run's compiled programs and keeps the dispatch that holds one of their steps."""
+    """Wraps a run's compiled programs and records the dispatch that contains one of their steps."""
 
     step: int
     recorded: Mapping[int, str]
@@ -195,11 +195,11 @@ class _Catch:
 
     @property
     def is_done(self) -> bool:
-        """Whether the step was found, and the digest after it compared."""
+        """Whether the step was reached and the digest after it compared."""
         return self.found is not None and self.done >= self.until
 
     def around(self, stepper: Stepper, program: Any) -> Any:
-        """Return a program that does the same and tells of it."""
+        """Return a program that does the same and reports its calls."""
 
         def dispatch(train: TrainState, columns: Mapping[str, Any], *order: np.ndarray) -> Any:
             steps = len(order[0]) if order else 1
@@ -219,7 +219,7 @@ class _Catch:
 
 
 def _score(prepared: Prepared) -> Callable[[Variables], Metrics]:
-    """Return the run's own measurement where the learning rate hangs on it, else none: weights do not."""
+    """Return the run's measurement if the learning rate depends on it, else None: weights do not depend on it."""
     if not isinstance(prepared.config.optimizer.learning_rate, ReduceOnPlateau):
         return _no_score
     evaluator = prepared.evaluator()
@@ -237,14 +237,14 @@ def stored_in(prepared: Prepared) -> Literal["float64", "float32"]:
 
 
 def cast_to(tree: Any, dtype: str) -> Any:
-    """Return a tree with its fractions in a precision, as NumPy's arrays: JAX would round them where it is off."""
+    """Return a tree with its fractions in a precision, as NumPy arrays, which JAX does not round."""
     return jax.tree.map(
         lambda leaf: np.asarray(leaf).astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, tree
     )
 
 
 class Watched(Stepper):
-    """A step whose compiled programs stand inside `watch`, those with a guard's other optimiser too."""
+    """A stepper whose compiled programs are wrapped in `watch`, also after a guard has changed the optimizer."""
 
     def __init__(self, stepper: Stepper, watch: Watch, gradient_norm: bool = False) -> None:
         norm = gradient_norm or stepper.gradient_norm
@@ -263,5 +263,5 @@ class Watched(Stepper):
         self.single = watch(self, self.single)
 
     def with_optimizer(self, optimizer: Optimizer) -> Stepper:
-        """Return the watched step with another schedule, clipping or decay of the same optimiser."""
+        """Return the watched stepper with another schedule, clipping or decay of the same optimizer."""
         return Watched(super().with_optimizer(optimizer), self.watch)

@@ -1,6 +1,6 @@
-"""The arithmetic of small layers written out: every number as the sum and product that it came from.
+"""The arithmetic of small layers written out: every number as its sums and products.
 
-A layer's rules are filed here by its class, from outside: `@forward_lines.register(Dense)`.
+A layer's rules are registered by its class: `@forward_lines.register(Dense)`.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ from retrograd.tracing.numbers import NodeNumbers
 
 @singledispatch
 def forward_lines(layer: Layer, node: NodeNumbers, f: Figures) -> Lines:
-    """Return the layer's output, number by number; nothing where no rule is filed."""
+    """Return the layer's output, number by number; empty without a rule."""
     return []
 
 
 @singledispatch
 def backward_lines(layer: Layer, node: NodeNumbers, f: Figures) -> list[Lines]:
-    """Return the delta of each input, number by number; nothing where no rule is filed."""
+    """Return the delta of each input, number by number; empty without a rule."""
     return []
 
 
 @singledispatch
 def gradient_lines(layer: Layer, node: NodeNumbers, f: Figures) -> dict[str, Lines]:
-    """Return the gradient of each parameter, number by number; nothing where no rule is filed."""
+    """Return the gradient of each parameter, number by number; empty without a rule."""
     return {}
 
 
@@ -172,8 +172,8 @@ def _(layer: Softmax | LogSoftmax, node: NodeNumbers, f: Figures) -> Lines:
 
     def text(index: tuple[int, ...]) -> str:
         below = " + ".join(f"exp({f.number(x[k])})" for k in summed.group(index))
-        own = f.number(x[index])
-        return f"{own} - log({below})" if is_log else f"exp({own}) / ({below})"
+        value = f.number(x[index])
+        return f"{value} - log({below})" if is_log else f"exp({value}) / ({below})"
 
     return _each(node, text, summed.count)
 
@@ -188,13 +188,13 @@ def _(layer: Softmax | LogSoftmax, node: NodeNumbers, f: Figures) -> list[Lines]
 
     def line(index: tuple[int, ...]) -> Line:
         group = summed.group(index)
-        own, dy_here, here = f.number(y[index]), f.number(dy[index]), summed.place(index)
+        here_y, dy_here, here = f.number(y[index]), f.number(dy[index]), summed.place(index)
         if is_log:
             slopes = [float((k == index) - np.exp(y[index])) for k in group]
-            text = f"{dy_here} - exp({own})*({f.sum([(dy[k],) for k in group])})"
+            text = f"{dy_here} - exp({here_y})*({f.sum([(dy[k],) for k in group])})"
         else:
             slopes = [float(y[k] * ((k == index) - y[index])) for k in group]
-            text = f"{own}*({dy_here} - ({f.sum([(dy[k], y[k]) for k in group])}))"
+            text = f"{here_y}*({dy_here} - ({f.sum([(dy[k], y[k]) for k in group])}))"
         terms = tuple(
             Term(((f"slope of {layer.kind}{summed.place(k)} by {here}", slope),), delta_key(node.path, k))
             for k, slope in zip(group, slopes, strict=True)
@@ -261,7 +261,7 @@ def _(layer: Layer, node: NodeNumbers, f: Figures) -> list[Lines]:
 
 Function = Callable[[Figures, float], str]
 Slope = Callable[[Figures, float, float], str]
-FUNCTIONS: Sequence[tuple[Layer, Function]] = (  # compared, not looked up: a layer of the user's own may have no hash
+FUNCTIONS: Sequence[tuple[Layer, Function]] = (  # compared, not looked up: a user's layer may have no hash
     (Sigmoid(), lambda f, x: f"1 / (1 + exp({f.number(-x)}))"),
     (ReLU(), lambda f, x: f"max({f.number(x)}, 0)"),
 )
@@ -272,19 +272,19 @@ SLOPES: Mapping[type, Slope] = {
 
 
 class Summed:
-    """The elements over which a softmax sums: those that differ from one another along its axes alone."""
+    """The elements over which a softmax sums: those that differ along its axes alone."""
 
     def __init__(self, layer: Softmax | LogSoftmax, x: np.ndarray) -> None:
         self.shape, self.axes = x.shape, axes_of(x, layer.axis)
         self.count = math.prod(x.shape[axis] for axis in self.axes)
 
     def group(self, index: tuple[int, ...]) -> list[tuple[int, ...]]:
-        """Return the indices of the elements that are in one sum with this one, itself included."""
+        """Return the indices of the elements in the same sum as this one, itself included."""
         lengths = enumerate(self.shape)
         return list(product(*(range(n) if axis in self.axes else (index[axis],) for axis, n in lengths)))
 
     def place(self, index: tuple[int, ...]) -> str:
-        """Return which of them an index is, as in `[2]`."""
+        """Return an element's index within its sum, such as `[2]`."""
         return f"[{', '.join(str(index[axis]) for axis in sorted(self.axes))}]"
 
 

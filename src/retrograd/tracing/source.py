@@ -1,4 +1,4 @@
-"""What is traced: a configuration or a run, the step that is meant, and its rows."""
+"""The source of a trace: a configuration or a run, the step, and its rows."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from retrograd.training.run import Run, as_config
 from retrograd.update.step import Stepper
 
 Batch = dict[str, np.ndarray]
-MOST_KEPT, MOST_BYTES = 4, 32 * 2**20  # configurations that were read, and the training rows of one
+MOST_KEPT, MOST_BYTES = 4, 32 * 2**20  # limits of the cache: configurations, and training rows of one
 _kept: OrderedDict[Any, tuple[Any, Source]] = OrderedDict()
 _lock = threading.Lock()
-PROGRAMS = ("jax", "jaxlib", "optax")  # whose versions decide the bits
+PROGRAMS = ("jax", "jaxlib", "optax")  # their versions decide the bits
 
 
 @dataclass(frozen=True)
 class Source:
-    """A run that has been or could be: `last` is its last step, `recorded` are the digests of its weights by step.
+    """A past or possible run: `last` is its last step, `recorded` are the digests of its weights by step.
 
-    interventions: what the guard did. One that could be is trained without a guard.
+    interventions: those of the guard. A possible run is trained without a guard.
     """
 
     prepared: Prepared
@@ -54,7 +54,7 @@ class Source:
 
     @functools.cached_property
     def stepper(self) -> Stepper:
-        """The step as it is looked at: in the precision of its arrays, of rows that are mixed already."""
+        """The examined step: in the precision of its arrays, with rows already mixed."""
         prepared, config = self.prepared, self.prepared.config
         return Stepper(
             prepared.network,
@@ -74,10 +74,10 @@ class Source:
 def open_source(
     source: Any, dataset: Dataset | None = None, changes: Sequence[str] = (), batch: Mapping[str, Any] | None = None
 ) -> Source:
-    """Return what a path of a configuration or run folder, a finished run, or a configuration stands for."""
+    """Return the source for the path of a configuration or run folder, a finished run, or a configuration."""
     is_run = isinstance(source, Run) or (isinstance(source, (str, Path)) and Path(source).is_dir())
     if changes and (is_run or not isinstance(source, (str, Path))):
-        cure = "a run is as it was" if is_run else "change the configuration itself"
+        cure = "a finished run cannot be changed" if is_run else "change the configuration itself"
         raise UsageError("only for a configuration file", where="changes", cure=cure)
     if isinstance(source, Run):
         return _of_run(RunFolder.open(source.folder), source.dataset)
@@ -96,9 +96,9 @@ def _of_prepared(prepared: Prepared) -> Source:
 
 
 def _of_file(path: Path, changes: tuple[str, ...]) -> Source:
-    """Return what a configuration file stands for: as it was read, if neither it nor its data have changed since.
+    """Return the source for a configuration file, from the cache if neither it nor its data have changed.
 
-    Who looks at one step after the other waits for the steps, not for the reading.
+    Looking at one step after another then costs no further reading.
     """
     key = (Path(os.path.abspath(path)), changes, os.getcwd())
     with _lock:
@@ -117,7 +117,7 @@ def _of_file(path: Path, changes: tuple[str, ...]) -> Source:
 
 
 def _stamps(path: Path, prepared: Prepared) -> tuple[tuple[int, int, int], ...] | None:
-    """Return inode, size and time of all files that a run was read from; None if they are not so few, or too large."""
+    """Return inode, size and time of all files behind a run; None if they are too many or too large."""
     data, dataset = prepared.config.data, prepared.dataset
     if (
         prepared.start is not None
@@ -127,10 +127,10 @@ def _stamps(path: Path, prepared: Prepared) -> tuple[tuple[int, int, int], ...] 
         return None
     if sum(column.nbytes for column in dataset.train.values()) > MOST_BYTES:
         return None
-    own = all(type(node.layer).__module__.startswith("retrograd.") for node in prepared.network)
+    is_known = all(type(node.layer).__module__.startswith("retrograd.") for node in prepared.network)
     files = [path, *(Path(file) for file in (data and (data.path, data.valid_path, data.test_path)) or () if file)]
     try:
-        if not own or not all(file.is_file() for file in files):
+        if not is_known or not all(file.is_file() for file in files):
             return None
         return tuple((status.st_ino, status.st_size, status.st_mtime_ns) for status in map(Path.stat, files))
     except OSError:
@@ -138,7 +138,7 @@ def _stamps(path: Path, prepared: Prepared) -> tuple[tuple[int, int, int], ...] 
 
 
 def alone(batch: Mapping[str, Any]) -> Dataset:
-    """Return rows as a data set of their own: nothing split off, nothing scaled."""
+    """Return rows as a data set, without splitting or scaling."""
     settings = DataSettings(task="regression", scale="none", scale_target="none", split=SplitSettings("none"))
     return from_arrays(np.asarray(batch["x"], np.float32), np.asarray(batch["y"], np.float32), settings=settings)
 
@@ -161,13 +161,13 @@ def _of_run(run: RunFolder, dataset: Dataset | None) -> Source:
     if dataset is None:
         if config.data is None:
             cure = "trace it from Python: rg.trace(run), or rg.trace(folder, dataset=...)"
-            raise UsageError("the run's data came from a program, and are not in its folder", where=str(run.path),
+            raise UsageError("the run's data came from a program and are not in its folder", where=str(run.path),
                              cure=cure)  # fmt: skip
         with reading_in(config.training.precision):
             dataset = load(config.data)
     if begun and begun.data_digest and begun.data_digest != dataset.digest:
-        raise DataError("the data are not those of the run any more", where=str(config.data and config.data.path),
-                        cure="bring back the file as it was")  # fmt: skip
+        raise DataError("the data have changed since the run", where=str(config.data and config.data.path),
+                        cure="restore the original file")  # fmt: skip
     here = versions()
     differing = tuple(
         f"{name} {begun.versions[name]} then, {here[name]} now"
@@ -182,8 +182,8 @@ def _of_run(run: RunFolder, dataset: Dataset | None) -> Source:
 def check_step(source: Source, step: int) -> None:
     """Raise UsageError for a step that the run does not have."""
     if not 1 <= step <= source.last:
-        taken = "took" if source.is_run else "takes"
-        raise UsageError(f"there is no step {step}", where="step", cure=f"the run {taken} steps 1 to {source.last}")
+        verb = "took" if source.is_run else "takes"
+        raise UsageError(f"there is no step {step}", where="step", cure=f"the run {verb} steps 1 to {source.last}")
 
 
 def one_row(dataset: Dataset, sample: int) -> Batch:
@@ -195,6 +195,6 @@ def one_row(dataset: Dataset, sample: int) -> Batch:
 
 
 def in_words(batch: Mapping[str, np.ndarray]) -> str:
-    """Return how many rows a batch has, in words."""
+    """Return the number of rows in words."""
     rows = len(next(iter(batch.values())))
     return "1 row" if rows == 1 else f"{rows} rows"

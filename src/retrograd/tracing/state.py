@@ -1,4 +1,4 @@
-"""What a batch does to the state of a layer: batch norm's own and running mean and variance."""
+"""The effect of a batch on the state of a layer: batch norm's batch and running mean and variance."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def state_table(node: NodeNumbers, f: Figures) -> tuple[tuple[str, ...], list[tu
     shown = range(min(x.shape[-1], MOST_FEATURES))
     rows = [(f"[{i}]", *(f.number(float(column[i])) for column in columns.values())) for i in shown]
     momentum = node.layer.momentum
-    if momentum is None:  # all batches count alike
+    if momentum is None:  # all batches have equal weight
         momentum = 1 / float(np.asarray(node.state["batches"][1]) or 1)
     return ("", *columns), rows, _rule(node, momentum, count, x.shape[-1], f)
 
@@ -37,9 +37,9 @@ def state_table(node: NodeNumbers, f: Figures) -> tuple[tuple[str, ...], list[tu
 def _rule(node: NodeNumbers, momentum: float, count: int, features: int, f: Figures) -> str:
     more = f"; {features - MOST_FEATURES} more features" if features > MOST_FEATURES else ""
     if all(np.array_equal(before, after) for before, after in node.state.values()):
-        return f"normalised with the running statistics, which stay as they are{more}"
+        return f"normalised with the running statistics, which do not change{more}"
     return (
-        f"normalised with the batch's; new = {f.number(1 - momentum)} running + {f.number(momentum)} batch, "
+        f"normalised with the batch's statistics; new = {f.number(1 - momentum)} running + {f.number(momentum)} batch, "
         f"the variance times {count}/{count - 1}{more}"
     )
 

@@ -56,7 +56,7 @@ Dtype = Literal["float64", "float32"]
 
 @dataclass(frozen=True)
 class Trace:
-    """One step, ready to be read: as text, Markdown, LaTeX, JSON, a page or a figure; `numbers` holds the arrays."""
+    """One step, readable as text, Markdown, LaTeX, JSON, a page or a figure; `numbers` holds the arrays."""
 
     numbers: StepNumbers
     remarks: tuple[str, ...]
@@ -77,13 +77,13 @@ class Trace:
         return as_json(self.numbers, self.remarks, replay, self.node) + "\n"
 
     def html(self, decimals: int = 4) -> str:
-        """Return the trace as one page that needs no server."""
+        """Return the trace as a self-contained page."""
         writer = self._writer(decimals)
         sections = list(writer.sections())
         return as_html(self.title, self.facts(writer.f), writer, sections, self.remarks, self.text(decimals))
 
     def latex(self, decimals: int = 4) -> str:
-        """Return the trace as a LaTeX document: every equation, and the same with its numbers."""
+        """Return the trace as a LaTeX document: every equation, followed by its numbers."""
         return self._written(Latex, decimals)
 
     def svg(self, decimals: int = 4) -> str:
@@ -103,7 +103,7 @@ class Trace:
 
     @property
     def title(self) -> str:
-        """What is traced, in one line."""
+        """The subject of the trace in one line."""
         step = self.numbers
         return f"trace of {step.name}: step {step.step} of {step.steps}, {step.rows}, {step.dtype}"
 
@@ -116,7 +116,7 @@ class Trace:
         return [f"{len(step.nodes)} nodes, {count:,} parameters; {losses}; {optimizer}", *self._found()]
 
     def figures(self, decimals: int) -> Figures:
-        """Return how numbers of this trace are written."""
+        """Return the number format of this trace."""
         return Figures(decimals, float(np.finfo(self.numbers.dtype).eps))
 
     def _found(self) -> list[str]:
@@ -141,14 +141,14 @@ def trace(
 ) -> Trace:
     """Return one step of a configuration (object, mapping, YAML file) or of a run (object, folder) with every number.
 
-    The weights are those before `step`, counted from 1: the run is trained again up to there, in float32, as it was,
-    with what its guard did; a configuration is trained without a guard.
+    The weights are those before `step`, counted from 1: the run is retrained up to it in float32,
+    with its guard's interventions; a configuration is trained without a guard.
     The rows are that step's own, one row of the training part (`sample`, from 0), or `batch`, columns of the caller's.
-    In float64 the step is then computed from the same weights and rows; in float32, with the step's own rows, it is
-    the run's compiled program that computes it, and the weights after it can be compared with the run's.
+    In float64 the step is then computed from the same weights and rows; in float32, with the step's own rows,
+    the run's compiled program computes it, and the weights after it can be compared with the run's.
 
-    node: open one node in full. delta: values with which the backward pass begins at the network's output, in place
-    of the losses' derivative. break_when: a condition such as `grad_norm>10`; the first step that fulfils it is taken.
+    node: show one node in full. delta: values with which the backward pass begins at the network's output, instead
+    of the losses' derivative. break_when: a condition such as `grad_norm>10`; the first step that meets it is traced.
 
         print(rg.trace("examples/xor.yaml", sample=3))
     """
@@ -158,7 +158,7 @@ def trace(
 
 
 class Request(NamedTuple):
-    """Which step of a source is traced, with which rows, and how; the fields are those of `trace`."""
+    """The step of a source to trace, its rows, and options; the fields are those of `trace`."""
 
     step: int = 1
     sample: int | None = None
@@ -171,7 +171,7 @@ class Request(NamedTuple):
     def checked(self, source: Source) -> Request:
         """Return the request with its step and the full path of its node.
 
-        Raises:  UsageError for what contradicts itself or does not exist
+        Raises:  UsageError for contradictions and for what does not exist
         """
         if self.dtype not in ("float64", "float32"):
             raise UsageError(f"expected float64 or float32, found {self.dtype!r}", where="dtype")
@@ -184,17 +184,17 @@ class Request(NamedTuple):
 
     @property
     def is_the_runs(self) -> bool:
-        """Whether the step can be one of the run's own, bit for bit, if that computes in this precision."""
+        """Whether the step can equal the run's bit for bit, if the run computes in this precision."""
         return self.sample is None and self.batch is None and self.delta is None
 
 
 def traced(source: Source, request: Request) -> Trace:
-    """Return the step of a source that is asked for."""
+    """Return the requested step of a source."""
     return Desk(source, request).trace()
 
 
 class Desk:
-    """A step of a source, reached once and computed as often as wanted, each time with other numbers edited."""
+    """A step of a source, reached once and then computed any number of times with edited numbers."""
 
     def __init__(self, source: Source, request: Request) -> None:
         self.source, self.wanted = source, request.checked(source)
@@ -210,51 +210,51 @@ class Desk:
 
         Raises:  UsageError for a place that does not exist
         """
-        source, wanted, reached, replayed = self.source, self.wanted, self.reached, self.replayed
+        source, request, reached, replayed = self.source, self.wanted, self.reached, self.replayed
         if not edits and reached and replayed and replayed.looked:
             with computing_in(source.prepared.config.training.precision):
-                facts = _facts(source, wanted, self.rows)
+                facts = _facts(source, request, self.rows)
                 shown = numbers(reached.stepper, self.state, self.rows, replayed.looked, None, **facts)
         else:
             optimizer = reached.stepper.optimizer if reached else None
-            shown = _look(source, wanted, self.state, self.rows, optimizer, edits)
+            shown = _look(source, request, self.state, self.rows, optimizer, edits)
         is_replay = reached and replayed and source.is_run and not edits
-        verdict = verdict_on(wanted.step, source, reached, replayed) if is_replay else None  # type: ignore[arg-type]
-        figures = Figures(4, float(np.finfo(wanted.dtype).eps))
-        return Trace(shown, remarks(shown, figures), wanted.node, verdict)
+        verdict = verdict_on(request.step, source, reached, replayed) if is_replay else None  # type: ignore[arg-type]
+        figures = Figures(4, float(np.finfo(request.dtype).eps))
+        return Trace(shown, remarks(shown, figures), request.node, verdict)
 
 
 def node_path(network: Network, name: str) -> str:
-    """Return the node that a path means: a node's, one of its parameters', or an entry's name."""
+    """Return the node of a path: of a node, of one of its parameters, or of an entry."""
     for path in (name, name.rpartition("/")[0], network.resolve(name)):
         if path in network.by_name:
             return path
     raise UsageError(f"the network has no node '{name}'", where="node", cure=did_you_mean(name, network.by_name))
 
 
-def _reach(source: Source, wanted: Request) -> tuple[Reached | None, Replayed | None]:
-    """Train up to the step, where that is needed: not for the first step of a configuration in other numbers."""
+def _reach(source: Source, request: Request) -> tuple[Reached | None, Replayed | None]:
+    """Train up to the step if needed: not for the first step of a configuration in another precision."""
     prepared = source.prepared
-    as_run = wanted.is_the_runs and wanted.dtype == stored_in(prepared)
-    if wanted.step == 1 and not source.is_run and not (as_run and wanted.dtype == "float32"):
+    as_run = request.is_the_runs and request.dtype == stored_in(prepared)
+    if request.step == 1 and not source.is_run and not (as_run and request.dtype == "float32"):
         return None, None
-    reached = reach(source, wanted.step)
+    reached = reach(source, request.step)
     return reached, replay(prepared, reached, Looker(reached.stepper, prepared.steps) if as_run else None)
 
 
-def _rows(source: Source, wanted: Request, run_rows: Batch) -> Batch:
+def _rows(source: Source, request: Request, run_rows: Batch) -> Batch:
     rows: Mapping[str, Any] = run_rows
-    if wanted.sample is not None:
-        rows = one_row(source.prepared.dataset, wanted.sample)
-    if wanted.batch is not None:
+    if request.sample is not None:
+        rows = one_row(source.prepared.dataset, request.sample)
+    if request.batch is not None:
         columns = source.prepared.dataset.train
-        rows = {name: np.asarray(wanted.batch[name]) for name in columns if name in wanted.batch}
-        missing = [name for name in columns if name not in wanted.batch]
+        rows = {name: np.asarray(request.batch[name]) for name in columns if name in request.batch}
+        missing = [name for name in columns if name not in request.batch]
         if missing:
             raise UsageError(f"there is no column '{missing[0]}'", where="batch", cure=f"give {', '.join(columns)}")
-    if wanted.dtype == "float64" and stored_in(source.prepared) == "float32":
+    if request.dtype == "float64" and stored_in(source.prepared) == "float32":
         return {name: as_written(column) for name, column in rows.items()}
-    if wanted.dtype == "float64":
+    if request.dtype == "float64":
         return {name: np.asarray(column) for name, column in in_precision(dict(rows), "float64").items()}
     return {name: _single(np.asarray(column)) for name, column in rows.items()}
 
@@ -264,22 +264,22 @@ def _single(column: np.ndarray) -> np.ndarray:
 
 
 def _look(
-    source: Source, wanted: Request, state: TrainState, rows: Batch, optimizer: Optimizer | None = None,
+    source: Source, request: Request, state: TrainState, rows: Batch, optimizer: Optimizer | None = None,
     edits: Mapping[str, float] = NO_EDITS,
 ) -> StepNumbers:  # fmt: skip
-    """Compute one step on its own, in the precision that is wanted."""
+    """Compute one step outside the run's program, in the requested precision."""
     prepared = source.prepared
-    with jax.enable_x64(wanted.dtype == "float64"):
-        if wanted.dtype == "float64" and wanted.step == 1:
+    with jax.enable_x64(request.dtype == "float64"):
+        if request.dtype == "float64" and request.step == 1:
             state = state._replace(params=given_params(prepared.network, state.params))
-        state = cast_to(state, wanted.dtype)
+        state = cast_to(state, request.dtype)
         if edits:
             params, rows = edited(state.params, rows, edits)
             state = state._replace(params=params)
-        outside = _outside(prepared.network, wanted.delta, rows)
+        outside = _outside(prepared.network, request.delta, rows)
         stepper = source.stepper if optimizer is None else source.stepper.with_optimizer(optimizer)
         columns: Mapping[str, Any] = rows
-        if (mixing := prepared.config.training.mixing) is not None:  # the step is that of the mixed rows
+        if (mixing := prepared.config.training.mixing) is not None:  # the step uses the mixed rows
             key = jax.random.fold_in(state.key, state.step)
             columns = mixing(
                 {name: jnp.asarray(column) for name, column in rows.items()}, key, prepared.network, prepared.objectives
@@ -288,12 +288,12 @@ def _look(
         program = source.program if optimizer is None else Program(step_numbers, stepper)
         plain = program(state, columns)
         made = plain if outside is None else Program(step_with_delta, stepper, outside[0])(state, columns, outside[1])
-        facts = _facts(source, wanted, rows) | {"given": outside}
+        facts = _facts(source, request, rows) | {"outside": outside}
         return numbers(stepper, state, rows, made, plain.look if outside else None, **facts)
 
 
 def _outside(network: Network, delta: Any, columns: Mapping[str, Any]) -> tuple[str, np.ndarray] | None:
-    """Return a delta in the shape of the network's output: one number for all, one a unit, or one an element."""
+    """Return a delta in the shape of the network's output, from one number, one per unit, or one per element."""
     if delta is None:
         return None
     shape = take(network.specs(columns, train=True), network.output).shape
@@ -307,18 +307,18 @@ def _outside(network: Network, delta: Any, columns: Mapping[str, Any]) -> tuple[
     return network.output, np.broadcast_to(values.reshape(shape) if values.size == size else values, shape)
 
 
-def _facts(source: Source, wanted: Request, rows: Batch) -> dict[str, Any]:
-    """Return what the numbers are of."""
+def _facts(source: Source, request: Request, rows: Batch) -> dict[str, Any]:
+    """Return the rows of the step in words."""
     which = in_words(rows)
-    if wanted.sample is not None:
-        which = f"training row {wanted.sample}"
-    elif wanted.batch is not None:
+    if request.sample is not None:
+        which = f"training row {request.sample}"
+    elif request.batch is not None:
         which += " given"
     return {
         "name": source.label,
-        "step": wanted.step,
+        "step": request.step,
         "steps": source.last,
         "rows": which,
-        "dtype": wanted.dtype,
-        "given": None,
+        "dtype": request.dtype,
+        "outside": None,
     }

@@ -1,4 +1,4 @@
-"""An update written out: what the optimizer remembers, the direction, the new value, one number at a time."""
+"""An update written out: the optimizer's moments, the direction, the new value, one number at a time."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from retrograd.update.groups import group_of
 from retrograd.update.optimizer import Optimizer
 from retrograd.update.optimizers import SGD, Adagrad, Lion, RMSprop
 
-ROUNDING = 1e-5  # relative: a hundred units of float32's round-off, for sums that are formed twice
+ROUNDING = 1e-5  # relative: a hundred times float32's round-off, for sums computed in two ways
 Index = tuple[int, ...]
 Written = Callable[["Held"], list[tuple[str, str, float]]]  # name, text, value
 
 
 class Held:
-    """One number of one parameter in one step: what the formulas of an optimizer are filled with."""
+    """One number of one parameter in one step, for the formulas of an optimizer."""
 
     def __init__(self, step: StepNumbers, parameter: ParameterNumbers, index: Index, f: Figures) -> None:
         self.step, self.parameter, self.index, self.f, self.t = step, parameter, index, f, step.updates_so_far
 
     def stage(self, name: str) -> float:
-        """Return what this number is after a stage of the optimizer."""
+        """Return this number after a stage of the optimizer."""
         return float(self.parameter.stages[name][self.index])
 
     @property
     def g(self) -> float:
-        """The gradient as the direction sees it: clipped and decayed."""
+        """The gradient that enters the direction: clipped and decayed."""
         return self.stage("decay")
 
     @property
@@ -57,25 +57,25 @@ def update_lines(step: StepNumbers, parameter: ParameterNumbers, index: Index, f
     """Return the lines from the gradient of the loss to the new value of one number."""
     if parameter.frozen:
         return []
-    held = Held(step, parameter, index, f)
-    lines = [*_stages(held)]
+    number = Held(step, parameter, index, f)
+    lines = [*_stages(number)]
     write = DIRECTIONS.get(type(step.optimizer))
-    lines += write(held) if write else [("d", f"{f.number(held.d)}", held.d)]
-    d, optimizer = held.stage("decoupled_decay"), step.optimizer
+    lines += write(number) if write else [("d", f"{f.number(number.d)}", number.d)]
+    d, optimizer = number.stage("decoupled_decay"), step.optimizer
     before, after = float(parameter.before[index]), float(parameter.after[index])
     decay = optimizer.decay_of(parameter.path)
-    if optimizer.decoupled and decay and d != held.d:
-        lines.append(("d", f.sum([(held.d,), (decay, before)]), d))
+    if optimizer.decoupled and decay and d != number.d:
+        lines.append(("d", f.sum([(number.d,), (decay, before)]), d))
     rate = group_of(parameter.path, optimizer.groups).rate
     if rate != 1:
-        lines.append(("d", f"{f.product([rate, d])}  rate of its group", d := held.stage("groups")))
+        lines.append(("d", f"{f.product([rate, d])}  rate of its group", d := number.stage("groups")))
     lines.append(("new", f"{f.number(before)} - {f.product([step.learning_rate, d])}", after))
     path = entry(parameter.path, index)
     return [Line(f"update:{path}:{i}", name, text, value) for i, (name, text, value) in enumerate(lines)]
 
 
 def corrected(step: StepNumbers, parameter: ParameterNumbers) -> dict[str, np.ndarray]:
-    """Return Adam's moments as they are used: divided by what they lack since their start at 0."""
+    """Return Adam's moments corrected for their start at 0."""
     optimizer, t = step.optimizer, step.updates_so_far
     if not isinstance(optimizer, Adam) or not optimizer.bias_correction or parameter.frozen:
         return {}
@@ -83,43 +83,43 @@ def corrected(step: StepNumbers, parameter: ParameterNumbers) -> dict[str, np.nd
     return {"m^": m / (1 - optimizer.beta1**t), "v^": v / (1 - optimizer.beta2**t)}
 
 
-def _stages(held: Held) -> list[tuple[str, str, float]]:
-    """Return what penalties, clipping and decay make of the gradient, as far as they act on it."""
-    f, parameter, index, optimizer = held.f, held.parameter, held.index, held.step.optimizer
+def _stages(number: Held) -> list[tuple[str, str, float]]:
+    """Return the effects of penalties, clipping and decay on the gradient, if they have any."""
+    f, parameter, index, optimizer = number.f, number.parameter, number.index, number.step.optimizer
     lines, g = [], float(parameter.gradient[index])
     if parameter.penalty is not None and parameter.penalty[index] != 0:
         whole = g + float(parameter.penalty[index])
         lines.append(("g", f.sum([(g,), (float(parameter.penalty[index]),)]) + "  penalty added", whole))
         g = whole
-    clipped = held.stage("clip")
+    clipped = number.stage("clip")
     if optimizer.clips and not math.isclose(clipped, g, rel_tol=ROUNDING):
         lines.append(("g", f"{f.product([g, clipped / g])}  clipped" if g else "0", clipped))
     decay = optimizer.decay_of(parameter.path)
-    if decay and not optimizer.decoupled and held.g != clipped:
+    if decay and not optimizer.decoupled and number.g != clipped:
         decayed = f.sum([(clipped,), (decay, float(parameter.before[index]))])
-        lines.append(("g", f"{decayed}  decay added", held.g))
+        lines.append(("g", f"{decayed}  decay added", number.g))
     return lines
 
 
-def _sgd(held: Held) -> list[tuple[str, str, float]]:
-    f, optimizer = held.f, held.step.optimizer
+def _sgd(number: Held) -> list[tuple[str, str, float]]:
+    f, optimizer = number.f, number.step.optimizer
     assert isinstance(optimizer, SGD)
     if not optimizer.momentum:
         return []
-    before, after = held.moment("v")
-    lines = [("v", f.sum([(optimizer.momentum, before), (held.g,)]), after)]
+    before, after = number.moment("v")
+    lines = [("v", f.sum([(optimizer.momentum, before), (number.g,)]), after)]
     if optimizer.nesterov:
-        lines.append(("d", f.sum([(held.g,), (optimizer.momentum, after)]), held.d))
+        lines.append(("d", f.sum([(number.g,), (optimizer.momentum, after)]), number.d))
     return lines
 
 
-def _adam(held: Held) -> list[tuple[str, str, float]]:
-    f, optimizer, t = held.f, held.step.optimizer, held.t
+def _adam(number: Held) -> list[tuple[str, str, float]]:
+    f, optimizer, t = number.f, number.step.optimizer, number.t
     assert isinstance(optimizer, Adam)
-    m, v = held.average("m", optimizer.beta1), held.average("v", optimizer.beta2, square=True)
+    m, v = number.average("m", optimizer.beta1), number.average("v", optimizer.beta2, square=True)
     lines, size = [m, v], v[2]
     if optimizer.amsgrad:
-        before, size = held.moment("w")
+        before, size = number.moment("w")
         lines.append(("w", f"max({f.number(before)}, {f.number(v[2])})", size))
     mean = m[2]
     if optimizer.bias_correction:
@@ -127,37 +127,37 @@ def _adam(held: Held) -> list[tuple[str, str, float]]:
         lines.append(("m^", f"{f.number(mean)}/(1 - {f.number(optimizer.beta1)}^{t})", m_hat))
         lines.append(("v^", f"{f.number(size)}/(1 - {f.number(optimizer.beta2)}^{t})", v_hat))
         mean, size = m_hat, v_hat
-    return [*lines, ("d", f"{f.number(mean)}/(sqrt({f.number(size)}) + {f.number(optimizer.eps)})", held.d)]
+    return [*lines, ("d", f"{f.number(mean)}/(sqrt({f.number(size)}) + {f.number(optimizer.eps)})", number.d)]
 
 
-def _adagrad(held: Held) -> list[tuple[str, str, float]]:
-    f, optimizer = held.f, held.step.optimizer
+def _adagrad(number: Held) -> list[tuple[str, str, float]]:
+    f, optimizer = number.f, number.step.optimizer
     assert isinstance(optimizer, Adagrad)
-    before, after = held.moment("s")
-    text = f"{f.number(held.g)}/sqrt({f.number(after)} + {f.number(optimizer.eps)})"
-    return [("s", f"{f.number(before)} + {f.factor(held.g)}²", after), ("d", text, held.d)]
+    before, after = number.moment("s")
+    text = f"{f.number(number.g)}/sqrt({f.number(after)} + {f.number(optimizer.eps)})"
+    return [("s", f"{f.number(before)} + {f.factor(number.g)}²", after), ("d", text, number.d)]
 
 
-def _rmsprop(held: Held) -> list[tuple[str, str, float]]:
-    f, optimizer = held.f, held.step.optimizer
+def _rmsprop(number: Held) -> list[tuple[str, str, float]]:
+    f, optimizer = number.f, number.step.optimizer
     assert isinstance(optimizer, RMSprop)
     if optimizer.centered:
-        return [("d", f.number(held.d), held.d)]
-    s = held.average("s", optimizer.decay, square=True)
-    scaled = held.g / (s[2] ** 0.5 + optimizer.eps)
-    lines = [s, ("d", f"{f.number(held.g)}/(sqrt({f.number(s[2])}) + {f.number(optimizer.eps)})", scaled)]
+        return [("d", f.number(number.d), number.d)]
+    s = number.average("s", optimizer.decay, square=True)
+    scaled = number.g / (s[2] ** 0.5 + optimizer.eps)
+    lines = [s, ("d", f"{f.number(number.g)}/(sqrt({f.number(s[2])}) + {f.number(optimizer.eps)})", scaled)]
     if optimizer.momentum:
-        before, after = held.moment("velocity")
+        before, after = number.moment("velocity")
         lines.append(("d", f.sum([(scaled,), (optimizer.momentum, before)]), after))
     return lines
 
 
-def _lion(held: Held) -> list[tuple[str, str, float]]:
-    f, optimizer = held.f, held.step.optimizer
+def _lion(number: Held) -> list[tuple[str, str, float]]:
+    f, optimizer = number.f, number.step.optimizer
     assert isinstance(optimizer, Lion)
-    before, _ = held.moment("m")
-    inside = f"{f.number(optimizer.beta1)}*{f.factor(before)} + {f.number(1 - optimizer.beta1)}*{f.factor(held.g)}"
-    return [("d", f"sign({inside})", held.d), held.average("m", optimizer.beta2)]
+    before, _ = number.moment("m")
+    inside = f"{f.number(optimizer.beta1)}*{f.factor(before)} + {f.number(1 - optimizer.beta1)}*{f.factor(number.g)}"
+    return [("d", f"sign({inside})", number.d), number.average("m", optimizer.beta2)]
 
 
 DIRECTIONS: Mapping[type[Optimizer], Written] = {
@@ -171,7 +171,7 @@ DIRECTIONS: Mapping[type[Optimizer], Written] = {
 
 
 def columns_of(step: StepNumbers, parameter: ParameterNumbers) -> dict[str, np.ndarray]:
-    """Return the columns of a parameter's table: before, gradient, what the optimizer made of it, new."""
+    """Return the columns of a parameter's table: before, gradient, the optimizer's stages, new."""
     columns = {"before": parameter.before, "gradient": parameter.gradient}
     if parameter.frozen:
         return columns
@@ -193,5 +193,5 @@ def columns_of(step: StepNumbers, parameter: ParameterNumbers) -> dict[str, np.n
 
 
 def rows_of(columns: Mapping[str, np.ndarray], places: Sequence[Index], f: Figures) -> list[list[str]]:
-    """Return a table's rows, one number of the parameter each."""
+    """Return a table's rows, a number of the parameter each."""
     return [[entry("", place), *(f.number(column[place]) for column in columns.values())] for place in places]

@@ -1,1 +1,1 @@
-"""Searches for settings that work: ranges, methods, studies on disk, the learning rate, the optimizer."""
+"""Hyperparameter search: ranges, methods, studies on disk, the learning rate, the optimizer."""

@@ -1,4 +1,4 @@
-"""How much each setting matters: the share of the scores' variance that its values explain."""
+"""The importance of each setting: the share of the scores' variance that its values explain."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import numpy as np
 from retrograd.training.config.search import Range
 from retrograd.tuning.study import Study
 
-GROUPS = 4  # of neighbouring values of a range, of nearly one size
-FEWEST = 8  # trials; fewer say nothing
+GROUPS = 4  # groups of neighbouring values of a range, of nearly equal size
+FEWEST = 8  # minimum number of trials for a meaningful share
 
 
 def importance(study: Study) -> list[tuple[str, float]]:
-    """Return each setting with its correlation ratio, the largest first; nothing for too few trials.
+    """Return each setting with its correlation ratio, the largest first; empty for too few trials.
 
         share = variance of the groups' mean ranks / variance of all ranks
 
-    Ranks, because one disaster among the scores would hide everything else. A setting that does nothing still gets
+    Ranks, because a single terrible score would hide everything else. A setting without effect still gets
     about (groups - 1) / (trials - 1).
     """
     if len(study.tried) < FEWEST:
         return []
-    ranks = np.argsort(np.argsort([sum(each.costs) for each in study.tried])).astype(float)
+    ranks = np.argsort(np.argsort([sum(trial.costs) for trial in study.tried])).astype(float)
     shares = [
-        (path, _explained([dict(each.values)[path] for each in study.tried], values, ranks))
+        (path, _explained([dict(trial.values)[path] for trial in study.tried], values, ranks))
         for path, values in study.search.ranges
     ]
     return sorted(shares, key=lambda pair: -pair[1])

@@ -1,4 +1,4 @@
-"""A study on disk: a journal that is only ever appended to, and a lock for each trial. No database, no server."""
+"""A study on disk: an append-only journal, and a lock for each trial. No database, no server."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from retrograd.record.files import make_folder, refusal
 from retrograd.record.strict_json import write_json
 
 JOURNAL, SETTINGS, TRIALS, LOCKS = "study.jsonl", "study.json", "trials", "locks"
-ATTEMPTS = 2  # of a trial whose process dies: the second may find a quieter machine
+ATTEMPTS = 2  # attempts at a trial whose process dies: the second may find more free memory
 
 
 @dataclass
 class State:
-    """What the journal holds."""
+    """The contents of the journal."""
 
     costs: dict[str, float] = field(default_factory=dict)  # of finished trials by key
     ended: dict[str, dict[str, Any]] = field(default_factory=dict)  # their events
-    begun: dict[str, int] = field(default_factory=dict)  # attempts without an end
-    is_closed: bool = False  # the budget is used up: nothing new is tried, the winner is confirmed
+    begun: dict[str, int] = field(default_factory=dict)  # attempts that did not end
+    is_closed: bool = False  # the budget is used up: no new trials, only confirmation of the winner
     retried: list[str] = field(default_factory=list)
 
 
 class Journal:
-    """The events of a study, one JSON object a line; several processes may append.
+    """The events of a study, a JSON object per line; several processes may append.
 
-    A line that a dying process left unfinished is passed over, and the next writer begins a new one.
+    An unfinished line of a killed process is ignored, and the next writer begins a new one.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / JOURNAL
 
     def append(self, **event: Any) -> None:
-        """Write one event, whole and to the disk.
+        """Append one event, whole, and flush it to disk.
 
         Raises:  ResourceError when the disk refuses
         """
@@ -61,7 +61,7 @@ class Journal:
             raise refusal(error, self.path) from None
 
     def read(self) -> State:
-        """Return what has happened so far."""
+        """Return the state so far."""
         state = State()
         content = self.path.read_bytes() if self.path.exists() else b""
         for line in content.split(b"\n"):
@@ -71,7 +71,7 @@ class Journal:
 
     @contextlib.contextmanager
     def claimed(self, key: str) -> Iterator[bool]:
-        """Give whether this process alone may run a trial, until the body ends or the process does."""
+        """Yield whether this process holds the trial's lock, until the body or the process ends."""
         make_folder(self.folder / LOCKS)
         descriptor = os.open(self.folder / LOCKS / key, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
@@ -86,7 +86,7 @@ class Journal:
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """Return what a study was begun with.
+    """Return the settings with which a study began.
 
     Raises:  DataError when the file is missing or damaged
     """
@@ -105,7 +105,7 @@ def _apply(event: Any, state: State) -> None:
         state.begun[key] = state.begun.get(key, 0) + 1
         if state.begun[key] > 1:
             state.retried.append(key)
-    elif kind == "interrupted":  # by the user or the budget: no fault of the trial
+    elif kind == "interrupted":  # by the user or the budget, not a failure of the trial
         state.begun[key] = state.begun.get(key, 0) - 1
     elif kind == "ended":
         cost = event.get("cost")

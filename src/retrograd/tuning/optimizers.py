@@ -1,4 +1,4 @@
-"""The comparison that every textbook prints, measured on one's own data: optimizers, each at its own best rate."""
+"""The textbook comparison of optimizers on the user's data, each at its best learning rate."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ COMPARED: dict[str, Any] = {
 }
 SWEPT: int = 16
 SEEDS: int = 3
-HALF = 0.5  # of the way from the first loss to the lowest one of all: when an optimizer passes it
+HALF = 0.5  # the part of the way from the first loss to the lowest loss of all that an optimizer must pass
 
 
 class Compared(NamedTuple):
-    """One optimizer at its best rate: lowest losses by seed, the epoch at which it was half-way, its loss by epoch."""
+    """One optimizer at its best rate: lowest losses by seed, the epoch at which it was halfway, its loss by epoch."""
 
     name: str
     rate: float
@@ -71,23 +71,23 @@ def compare(
     dataset: Dataset,
     names: Sequence[str] = tuple(COMPARED),
     seeds: int = SEEDS,
-    said: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> Comparison:
     """Train the same network with each optimizer at its own swept rate, from the same weights, over some seeds."""
     rows = []
     for name in names:
-        said(name)
+        progress(name)
         optimizer = parse_registered(optimizers, COMPARED[name], "optimizer")
-        own = dataclasses.replace(config, optimizer=optimizer, search=None)
-        found = sweep(own, dataset, SWEPT)
-        runs = [found.history]
+        variant = dataclasses.replace(config, optimizer=optimizer, search=None)
+        result = sweep(variant, dataset, SWEPT)
+        runs = [result.history]
         for seed in range(1, seeds):
             training = dataclasses.replace(config.training, seed=(config.training.seed + seed) % SEED_LIMIT)
-            other = dataclasses.replace(with_rate(own, found.best), training=training)
-            runs.append(trial(other, without_test(dataset), found.best, config.training.epochs)[0])
+            other = dataclasses.replace(with_rate(variant, result.best), training=training)
+            runs.append(trial(other, without_test(dataset), result.best, config.training.epochs)[0])
         losses = tuple(min((watched(epoch) for epoch in run), default=math.inf) for run in runs)
-        curve = tuple(watched(epoch) for epoch in found.history)
-        rows.append(Compared(name, found.best, losses, None, curve, found))
+        curve = tuple(watched(epoch) for epoch in result.history)
+        rows.append(Compared(name, result.best, losses, None, curve, result))
     rows.sort(key=lambda row: row.mean)
     low = min(min(row.curve, default=math.inf) for row in rows)
     rows = [row._replace(half_way=half_way(row.curve, low)) for row in rows]
@@ -95,7 +95,7 @@ def compare(
 
 
 def half_way(curve: Sequence[float], low: float) -> int | None:
-    """Return the epoch at which a curve has passed half of the way down from its first value to the lowest of all."""
+    """Return the epoch at which a curve is halfway down from its first value to the lowest of all."""
     if not curve:
         return None
     goal = low + HALF * (curve[0] - low)
@@ -103,7 +103,7 @@ def half_way(curve: Sequence[float], low: float) -> int | None:
 
 
 def sentence(rows: Sequence[Compared]) -> str:
-    """Return what the table says: which is best, and which are as good within the seeds' spread."""
+    """Return the conclusion: the best optimizer, and those as good within the seeds' spread."""
     best, *others = rows
     noise = {row.name: 2 * math.sqrt((best.spread**2 + row.spread**2) / max(len(row.losses), 1)) for row in others}
     as_good = [row.name for row in others if row.mean - best.mean <= noise[row.name]]

@@ -1,4 +1,4 @@
-"""Pages of a study, a sweep of rates and a comparison: one file each, drawn without scripts."""
+"""Pages of a study, a sweep of rates and a comparison: one file each, without scripts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from retrograd.tuning.rate import Sweep
 from retrograd.tuning.study import Study, Tried
 
 MOST_ROWS = 30
-SHOWN_SHARE = 0.9  # of the scores, the better ones, which a picture holds: a few disasters would flatten all others
+SHOWN_SHARE = 0.9  # of the scores, the better ones, are drawn: a few terrible scores would flatten all others
 COLOURS = ("forward", "backward", "s1", "loss", "update", "s0")  # of the theme
 STYLE = """
 main { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
@@ -46,15 +46,15 @@ thead th { color: var(--soft); border-bottom: 1px solid var(--line) }
 
 
 def study_page(study: Study) -> str:
-    """Return the page of a study: the verdict, what was tried, and pictures of what each setting does."""
+    """Return the page of a study: the verdict, the trials, and a picture of each setting's effect."""
     name = study.folder.name
     sentence = study.verdict.sentence if study.verdict else "no trial was finished"
-    said = [element("li", words) for words in (*study.notes, *study.failed[:MOST_ROWS])]
+    notes = [element("li", words) for words in (*study.notes, *study.failed[:MOST_ROWS])]
     body = element(
         "main",
         element("h1", f"Study {name}"),
         element("p", sentence),
-        *([element("ul", *said)] if said else []),
+        *([element("ul", *notes)] if notes else []),
         _winner(study),
         _tried(study),
         *(_settings(path, values, study) for path, values in study.search.ranges),
@@ -67,8 +67,8 @@ def study_page(study: Study) -> str:
 
 def rate_page(name: str, sweep: Sweep) -> str:
     """Return the page of a sweep: loss over learning rate."""
-    points = [(each.rate, each.loss, each.rate == sweep.best) for each in sweep.tried]
-    rows = [[number(each.rate, 3), number(each.loss, 4), str(each.epochs)] for each in sweep.tried]
+    points = [(trial.rate, trial.loss, trial.rate == sweep.best) for trial in sweep.tried]
+    rows = [[number(trial.rate, 3), number(trial.loss, 4), str(trial.epochs)] for trial in sweep.tried]
     body = element(
         "main",
         element("h1", f"Learning rates of {name}, {sweep.optimizer}"),
@@ -79,14 +79,14 @@ def rate_page(name: str, sweep: Sweep) -> str:
     return page(f"{name}: learning rates", STYLE, body)
 
 
-def comparison_page(name: str, found: Comparison) -> str:
+def comparison_page(name: str, comparison: Comparison) -> str:
     """Return the page of a comparison: the table, and the loss of each optimizer by epoch."""
     body = element(
         "main",
         element("h1", f"Optimizers on {name}"),
-        element("p", found.sentence),
-        table("optimizers", list(HEAD), [list(row) for row in comparison_rows(found)]),
-        _curves([(row.name, row.curve) for row in found.rows if row.curve]),
+        element("p", comparison.sentence),
+        table("optimizers", list(HEAD), [list(row) for row in comparison_rows(comparison)]),
+        _curves([(row.name, row.curve) for row in comparison.rows if row.curve]),
     )
     return page(f"{name}: optimizers", STYLE, body)
 
@@ -94,12 +94,12 @@ def comparison_page(name: str, found: Comparison) -> str:
 HEAD = ("optimizer", "rate", "lowest loss", "±", "half-way in epoch")
 
 
-def comparison_rows(found: Comparison) -> list[tuple[str, ...]]:
+def comparison_rows(comparison: Comparison) -> list[tuple[str, ...]]:
     """Return the cells of a comparison's table."""
     return [
         (row.name, number(row.rate, 3), number(row.mean, 4), number(row.spread, 2),
          "-" if row.half_way is None else str(row.half_way))
-        for row in found.rows
+        for row in comparison.rows
     ]  # fmt: skip
 
 
@@ -107,9 +107,9 @@ def scatter(
     points: Sequence[tuple[float, float, bool]], is_logarithmic: bool, what: str, is_falling: bool = True,
     names: Sequence[str] = (),
 ) -> Markup:  # fmt: skip
-    """Return a drawing of points (place, score, whether it is the best), those without a finite score left out.
+    """Return a drawing of points (position, score, whether it is the best), without those that have no finite score.
 
-    `what` is the score's name; `is_falling` where a lower one is better. Places may have `names`: 0 the first, ...
+    `what` is the score's name; `is_falling` if a lower score is better. Positions may have `names`: 0 the first, ...
     """
     finite = [point for point in points if math.isfinite(point[1])]
     across = scale_for([*(point[0] for point in points), *range(len(names))], is_logarithmic)
@@ -125,7 +125,7 @@ def scatter(
 
 
 def figure(inner: Markup, across: Scale, up: Scale, what: str, names: Sequence[str] = ()) -> Markup:
-    """Return a drawing under the name of what it shows, with numbers or names beside its axes."""
+    """Return a drawing with a heading, and numbers or names beside its axes."""
     ticks = list(enumerate(names)) if names else [(tick, number(tick, 3)) for tick in across.ticks()]
     below = [element("span", words, style=f"left:{across.place(tick) / 10:g}%") for tick, words in ticks]
     drawing = element(
@@ -139,7 +139,7 @@ def figure(inner: Markup, across: Scale, up: Scale, what: str, names: Sequence[s
 
 
 def _curves(curves: Sequence[tuple[str, Sequence[float]]]) -> Markup:
-    """Draw losses by epoch, each in the colour that the legend gives its name."""
+    """Draw losses by epoch, each in its colour of the legend."""
     up = scale_for([loss for _, curve in curves for loss in curve], True)
     across = scale_for([1, max([2, *(len(curve) for _, curve in curves)])])
     if up is None or across is None:
@@ -161,7 +161,7 @@ def _winner(study: Study) -> Markup:
 
 
 def _tried(study: Study) -> Markup:
-    rows = [tried_row(each) for each in study.tried[:MOST_ROWS]]
+    rows = [tried_row(trial) for trial in study.tried[:MOST_ROWS]]
     return joined([element("h2", "What was tried"), table("trials", tried_head(study), rows)])
 
 
@@ -177,7 +177,7 @@ def tried_row(tried: Tried) -> list[str]:
 
 def _settings(path: str, values: Range, study: Study) -> Markup:
     first = study.tried[0].number if study.tried else -1
-    points = [(_place(values, dict(each.values)[path]), each.score, each.number == first) for each in study.tried]
+    points = [(_place(values, dict(trial.values)[path]), trial.score, trial.number == first) for trial in study.tried]
     names = [shown(value) for value in values.values] if values.kind == "choice" else []
     metric = study.search.options.metric
     drawing = scatter(points, values.kind == "log", f"{metric} by {short(path)}", falls(metric), names)
@@ -189,14 +189,14 @@ def _place(values: Range, value: Any) -> float:
 
 
 def _parallel(study: Study) -> Markup:
-    """Draw each trial as a line over the settings and the score, the winner's on top."""
+    """Draw each trial as a line over the settings and the score, the winner on top."""
     if len(study.tried) < 2 or not study.search.ranges:
         return Markup("")
     axes = []
     for path, values in study.search.ranges:
-        places = [_place(values, dict(each.values)[path]) for each in study.tried]
+        places = [_place(values, dict(trial.values)[path]) for trial in study.tried]
         axes.append((places, scale_for(places, values.kind == "log")))
-    scores, is_falling = [each.score for each in study.tried], falls(study.search.options.metric)
+    scores, is_falling = [trial.score for trial in study.tried], falls(study.search.options.metric)
     axes.append((scores, scale_for(_without_disasters(scores, is_falling), True)))
     lines = []
     for i in reversed(range(len(study.tried))):
@@ -218,18 +218,18 @@ def _parallel(study: Study) -> Markup:
 
 
 def _rungs(study: Study) -> Markup:
-    numbers = sorted({each.rung for each in study.tried})
+    numbers = sorted({trial.rung for trial in study.tried})
     if len(numbers) < 2:
         return Markup("")
     rows = []
     for rung in numbers:
-        own = [each for each in study.tried if each.rung >= rung]
-        ended = [each for each in own if each.rung == rung]
+        entered = [trial for trial in study.tried if trial.rung >= rung]
+        ended = [trial for trial in entered if trial.rung == rung]
         rows.append(
             [
                 str(rung + 1),
                 str(ended[0].epochs if ended else "-"),
-                str(len(own)),
+                str(len(entered)),
                 str(len(ended) if rung != numbers[-1] else 0),
             ]
         )

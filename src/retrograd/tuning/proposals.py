@@ -1,7 +1,7 @@
-"""What is tried next: for each method a pure function of the search's seed and of what is finished.
+"""The next trials: for each method a pure function of the search's seed and of the finished trials.
 
-Nobody hands out work. Every process asks the same function what may begin now, so a study that was killed, or that
-several processes share, comes to the same trials.
+No process distributes work. Every process asks the same function what may begin now, so a study that was killed or
+that several processes share consists of the same trials.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from retrograd.base.errors import UsageError
 from retrograd.present.numbers import number
 from retrograd.training.config.search import Search
 
-TRIALS = 27  # unless the search says how many
-SHRINK = 3  # of so many settings one goes on to a rung with so many times the epochs
-PORTION = 8  # settings that TPE proposes at once: what may run side by side
+TRIALS = 27  # default number of trials
+SHRINK = 3  # one in three settings is promoted to the next rung, with three times the epochs
+PORTION = 8  # settings that TPE proposes at once, and that may run in parallel
 MOST_OF_GRID = 10_000
 TPE_CURE = "pip install 'retrograd[tune]', or choose the method halving, random or grid"
 
 
 class Proposal(NamedTuple):
-    """One trial: which settings (by number), in which rung, with which seed, for how many epochs."""
+    """One trial: the settings' number, the rung, the seed, and the number of epochs."""
 
     number: int
     rung: int
-    seed: int  # 0 for the configuration's own, 1 for the next, ...
+    seed: int  # 0 for the configuration's seed, 1 for the next, ...
     epochs: int
     values: tuple[tuple[str, Any], ...]
 
@@ -40,7 +40,7 @@ class Proposal(NamedTuple):
 
     @property
     def folder(self) -> str:
-        """The name of its run folder; a promoted trial goes on in its own."""
+        """The name of its run folder; a promoted trial continues in its folder."""
         return f"{self.number:04d}-{self.seed}"
 
 
@@ -50,7 +50,7 @@ def short(path: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return the value of a setting, in three digits where it is a fraction."""
+    """Return the value of a setting; fractions have three digits."""
     return number(value, 3) if isinstance(value, float) else str(value)
 
 
@@ -72,7 +72,7 @@ def proposals(search: Search, epochs: int, costs: Costs) -> tuple[list[Proposal]
 def grid(search: Search) -> list[Values]:
     """Return all combinations of the ranges' points.
 
-    Raises:  UsageError for more of them than anybody can want
+    Raises:  UsageError for an excessive number of points
     """
     points = [values.points() for _, values in search.ranges]
     count = math.prod(map(len, points))
@@ -86,7 +86,7 @@ def grid(search: Search) -> list[Values]:
 
 
 def draw(search: Search, number: int) -> Values:
-    """Return the settings with a number, drawn at random: by the search's seed and this number alone."""
+    """Return the random settings with a number, which depend on the search's seed and this number alone."""
     rng = np.random.default_rng(np.random.SeedSequence([search.options.seed, number]))
     return tuple(
         (path, values.at(float(share)))
@@ -95,7 +95,7 @@ def draw(search: Search, number: int) -> Values:
 
 
 def rungs(epochs: int, trials: int) -> list[tuple[int, int]]:
-    """Return how many settings each rung has and how many epochs in all; the last rung trains to the end."""
+    """Return the number of settings and the total epochs of each rung; the last rung trains to the end."""
     count = min(int(math.log(trials, SHRINK) + 1e-9), int(math.log(epochs, SHRINK) + 1e-9))
     return [
         (max(1, math.ceil(trials / SHRINK**i)), epochs if i == count else max(1, round(epochs / SHRINK ** (count - i))))
@@ -106,14 +106,14 @@ def rungs(epochs: int, trials: int) -> list[tuple[int, int]]:
 def halving(search: Search, epochs: int, costs: Costs) -> tuple[list[Proposal], bool]:
     """Successive halving: all settings for a few epochs, the best third of them three times as long, and so on.
 
-    See:  Jamieson & Talwalkar 2016, arXiv:1502.07943. A rung begins when the one before is complete, so that what is
-          promoted does not depend on who was faster.
+    See:  Jamieson & Talwalkar 2016, arXiv:1502.07943. A rung begins when the previous one is complete, so that
+          promotion does not depend on which process was faster.
     """
     steps = rungs(epochs, search.options.trials or TRIALS)
     drawn = [draw(search, i) for i in range(steps[0][0])]
     numbers: Sequence[int] = range(len(drawn))
     for rung, (count, length) in enumerate(steps):
-        if rung:  # the best first: a rung that the budget cuts has then tried them, whatever their numbers
+        if rung:  # the best first, so that a rung cut short by the budget has tried them
             numbers = best(search, numbers, rung - 1, costs)[:count]
         open_now, is_over = _unfinished(_rung(search, drawn, numbers, rung, length), costs)
         if not is_over:
@@ -131,14 +131,14 @@ def best(search: Search, numbers: Sequence[int], rung: int, costs: Costs) -> lis
 
 def mean_cost(number: int, rung: int, seeds: int, costs: Costs) -> float:
     """Return the mean cost of settings over their seeds in one rung; infinite where one failed or is missing."""
-    own = [costs.get(f"{number:04d}-{rung}-{seed}", math.inf) for seed in range(seeds)]
-    return math.fsum(own) / seeds if all(map(math.isfinite, own)) else math.inf
+    by_seed = [costs.get(f"{number:04d}-{rung}-{seed}", math.inf) for seed in range(seeds)]
+    return math.fsum(by_seed) / seeds if all(map(math.isfinite, by_seed)) else math.inf
 
 
 def by_tpe(search: Search, epochs: int, costs: Costs) -> tuple[list[Proposal], bool]:
-    """Tree-structured Parzen estimator (Bergstra et al. 2011), by Optuna's ask and tell, in portions.
+    """Tree-structured Parzen estimator (Bergstra et al. 2011), by Optuna's ask and tell, in batches.
 
-    A portion is asked for when all before it are finished, and told in the order of their numbers.
+    A batch is asked for when all earlier trials are finished, and reported in the order of their numbers.
     """
     total = search.options.trials or TRIALS
     drawn: list[Values] = []
@@ -156,7 +156,7 @@ def by_tpe(search: Search, epochs: int, costs: Costs) -> tuple[list[Proposal], b
 
 
 def tpe_asker(search: Search) -> Callable[[int, Sequence[float]], list[Values]]:
-    """Return a function that asks for so many settings, given the costs of all that it returned before."""
+    """Return a function that asks for a number of settings, given the costs of all settings returned before."""
     try:
         import optuna
     except ImportError:
@@ -168,7 +168,7 @@ def tpe_asker(search: Search) -> Callable[[int, Sequence[float]], list[Values]]:
         direction="minimize", sampler=optuna.samplers.TPESampler(seed=search.options.seed, constant_liar=True)
     )
     asked: list[Any] = []
-    told = 0
+    reported = 0
 
     def distribution(kind: str, values: Sequence[Any]) -> Any:
         if kind == "choice":
@@ -180,11 +180,11 @@ def tpe_asker(search: Search) -> Callable[[int, Sequence[float]], list[Values]]:
     space = {path: distribution(values.kind, values.values) for path, values in search.ranges}
 
     def ask(count: int, costs: Sequence[float]) -> list[Values]:
-        nonlocal told
-        for cost in costs[told:]:
+        nonlocal reported
+        for cost in costs[reported:]:
             state = optuna.trial.TrialState.COMPLETE if math.isfinite(cost) else optuna.trial.TrialState.FAIL
-            study.tell(asked[told], cost if math.isfinite(cost) else None, state=state)
-            told += 1
+            study.tell(asked[reported], cost if math.isfinite(cost) else None, state=state)
+            reported += 1
         portion = [study.ask(space) for _ in range(count)]
         asked.extend(portion)
         return [

@@ -1,4 +1,4 @@
-"""The learning rate: many tried for a few epochs, a third of them three times as long, until one is left."""
+"""The learning rate: many rates for a few epochs, the best third for three times as long, until one remains."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from retrograd.update.optimizer import optimizers
 RATES = 32
 RANGE = {"sgd": (1e-4, 10.0), "adagrad": (1e-4, 10.0), "adadelta": (1e-3, 100.0)}  # plain gradients take larger steps
 USUAL = (1e-5, 1.0)
-NEAR = 1.05  # times the lowest loss: rates that are as good
+NEAR = 1.05  # times the lowest loss: up to here, a rate is as good
 
 
 class Tried(NamedTuple):
@@ -32,7 +32,7 @@ class Tried(NamedTuple):
 
 
 class Sweep(NamedTuple):
-    """Rates in ascending order, the one that was chosen, and why; the epochs of its whole run."""
+    """Rates in ascending order, the chosen rate and the reason; the epochs of the whole run."""
 
     optimizer: str
     tried: tuple[Tried, ...]
@@ -48,15 +48,15 @@ class Sweep(NamedTuple):
             "learning_rate": self.best,
             "why": self.why,
             "updates": self.updates,
-            "tried": [each._asdict() for each in self.tried],
+            "tried": [trial._asdict() for trial in self.tried],
         }
 
 
 def sweep(config: RunConfig, dataset: Dataset, count: int = RATES) -> Sweep:
-    """Return the learning rate that trains best of `count` between the ends that suit the optimizer.
+    """Return the learning rate that trains best among `count` rates in the optimizer's usual range.
 
-    A rung's rates train from the same weights in one compiled program. The test part is not looked at, and the guard
-    only stops: a rate that it had lowered would be another rate.
+    A rung's rates train from the same weights in one compiled program. The test part is not used, and the guard
+    only stops runs: a rate lowered by it would be another rate.
     """
     name = optimizers.name_of(type(config.optimizer))
     low, high = RANGE.get(name, USUAL)
@@ -79,27 +79,25 @@ def sweep(config: RunConfig, dataset: Dataset, count: int = RATES) -> Sweep:
 
 
 def trial(config: RunConfig, dataset: Dataset, rate: float, epochs: int) -> tuple[tuple[Epoch, ...], int]:
-    """Return the epochs of one training with a rate, none where it diverged, and how many updates it took."""
+    """Return the epochs of one training with a rate, none if it diverged, and its number of updates."""
     training = dataclasses.replace(config.training, epochs=epochs, guard="stop", goal=None, convergence=None)
-    own = with_rate(dataclasses.replace(config, training=training, search=None), rate)
-    outcome = trained_in_memory(prepare(own, dataset))
+    changed = with_rate(dataclasses.replace(config, training=training, search=None), rate)
+    outcome = trained_in_memory(prepare(changed, dataset))
     is_sound = outcome.error is None and outcome.stop.reason != "diverged"
     return outcome.history if is_sound else (), outcome.history[-1].step if outcome.history else 0
 
 
 def reason(tried: Sequence[Tried], best: float, steps: Sequence[tuple[int, int]]) -> str:
-    """Return in words why a rate was chosen, and what the others did."""
+    """Return in words why a rate was chosen, and how the others compare."""
     whole = steps[-1][1]
     first = {rate.rate: rate for rate in tried}[best]
     words = [f"{best:g} has the lowest loss, {first.loss:.4g}, after {whole} epoch{'s' * (whole != 1)}"]
-    near = [
-        each.rate for each in tried if each.rate != best and each.epochs == whole and each.loss <= NEAR * first.loss
-    ]
+    near = [t.rate for t in tried if t.rate != best and t.epochs == whole and t.loss <= NEAR * first.loss]
     words += [f"as good within 5 %: {', '.join(f'{rate:g}' for rate in near)}"] if near else []
-    broken = [each.rate for each in tried if math.isinf(each.loss)]
+    broken = [trial.rate for trial in tried if math.isinf(trial.loss)]
     words += [f"from {min(broken):g} on training diverges"] if broken and min(broken) > best else []
-    words += ["every rate diverges: look at the data and the network first"] if len(broken) == len(tried) else []
+    words += ["every rate diverges: check the data and the network first"] if len(broken) == len(tried) else []
     if best in (tried[0].rate, tried[-1].rate):
-        words.append("it lies at an end of what was tried: the best one may lie beyond")
+        words.append("it lies at an end of the range tried: the best rate may lie beyond")
     words.append(f"each round kept one rate in {SHRINK} and trained it {SHRINK} times as long")
     return "; ".join(words)

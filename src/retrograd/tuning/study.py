@@ -26,15 +26,15 @@ from retrograd.tuning.proposals import Proposal, Values, mean_cost, proposals, s
 from retrograd.tuning.trial import Bench, Outcome, changed_config
 from retrograd.tuning.workers import end_with, helpers
 
-CONFIRM = 3  # fresh seeds, which no choice has seen
-FRESH = 1000  # the first of them, counted from the configuration's own
-CONFIRMING, AS_IT_WAS = 99, 9999  # the rung of confirming trials, and the number of the configuration as it was
+CONFIRM = 3  # fresh seeds, which played no part in the choice
+FRESH = 1000  # the first of them, counted from the configuration's seed
+CONFIRMING, ORIGINAL = 99, 9999  # the rung of confirming trials, and the number of the original configuration
 SEARCH_SHARE = 0.75  # of a time budget; the rest confirms the winner
 WAIT = 0.05  # seconds, while other processes finish what the next rung needs
 
 
 class Tried(NamedTuple):
-    """Settings that were tried, with the mean score over their seeds in the last rung that they reached."""
+    """Settings tried, with the mean score over their seeds in the last rung that they reached."""
 
     number: int
     values: Values
@@ -45,7 +45,7 @@ class Tried(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The winner beside the configuration as it was, each on the same fresh seeds."""
+    """The winner and the original configuration, on the same fresh seeds."""
 
     winner: Tried
     before: tuple[float, ...]  # scores
@@ -56,7 +56,7 @@ class Verdict(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """A study and what it has come to; `config` has the winner's settings if they are better, else the old ones."""
+    """A study and its result; `config` has the winner's settings if they are better, else the original ones."""
 
     folder: Path
     search: Search
@@ -72,7 +72,7 @@ class Study:
         return {
             "folder": str(self.folder),
             "search": self.search.plain(),
-            "tried": [{**each._asdict(), "values": dict(each.values)} for each in self.tried],
+            "tried": [{**trial._asdict(), "values": dict(trial.values)} for trial in self.tried],
             "failed": list(self.failed),
             "notes": list(self.notes),
             "verdict": None
@@ -83,17 +83,17 @@ class Study:
 
 
 def _in_words(proposal: Proposal, outcome: Outcome, metric: str) -> str:
-    """Return what a trial tried and came to, in a line."""
+    """Return a trial's settings and result in a line."""
     settings = ", ".join(f"{short(path)} {shown(value)}" for path, value in proposal.values)
     name = f"trial {proposal.number}: {settings}"
     if proposal.rung == CONFIRMING:
-        name = f"seed {proposal.seed}, {'as it was' if proposal.number == AS_IT_WAS else settings}"
+        name = f"seed {proposal.seed}, {'original' if proposal.number == ORIGINAL else settings}"
     result = outcome.words if outcome.score is None else f"{metric} {number(outcome.score, 4)}"
     return f"  {name}: {result} after {outcome.epochs} epochs"
 
 
 class Course:
-    """What a study does, in one process of possibly several: the same function of the journal in each."""
+    """The work on a study in one of possibly several processes: in each, the same function of the journal."""
 
     def __init__(
         self, folder: Path, config: RunConfig, dataset: Dataset | None, deadlines: tuple[float, float]
@@ -101,10 +101,10 @@ class Course:
         assert config.search is not None
         self.search, self.config, self.journal = config.search, config, Journal(folder)
         self.bench = Bench(config, dataset, self.search.options.metric, folder / TRIALS)
-        self.deadlines = deadlines  # of the search and of everything, by time.time(); infinite where there is no budget
+        self.deadlines = deadlines  # of the search and of the whole study, by time.time(); infinite without a budget
 
-    def work(self, said: Callable[[str], None] = lambda line: None) -> None:
-        """Run trials until nothing is left to do."""
+    def work(self, progress: Callable[[str], None] = lambda line: None) -> None:
+        """Run trials until nothing remains to do."""
         while True:
             state = self.journal.read()
             if not state.is_closed and time.time() >= self.deadlines[0]:
@@ -113,11 +113,11 @@ class Course:
             waiting = due(self.search, self.config, state)
             if not waiting or time.time() >= self.deadlines[1]:
                 return
-            if not any(self._run(proposal, said) for proposal in waiting):
+            if not any(self._run(proposal, progress) for proposal in waiting):
                 time.sleep(WAIT)
 
-    def _run(self, proposal: Proposal, said: Callable[[str], None]) -> bool:
-        """Run a trial, unless another process does or has done so; return whether anything was done."""
+    def _run(self, proposal: Proposal, progress: Callable[[str], None]) -> bool:
+        """Run a trial unless another process does or has done so; return whether it was run."""
         key = proposal.key
         with self.journal.claimed(key) as is_ours:
             if not is_ours:
@@ -143,7 +143,7 @@ class Course:
             cost = outcome.cost if math.isfinite(outcome.cost) else None
             self.journal.append(event="ended", trial=key, cost=cost, score=outcome.score, words=outcome.words,
                                 trained=outcome.epochs, **_facts(proposal))  # fmt: skip
-            said(_in_words(proposal, outcome, self.search.options.metric))
+            progress(_in_words(proposal, outcome, self.search.options.metric))
             return True
 
 
@@ -161,7 +161,7 @@ def due(search: Search, config: RunConfig, state: State) -> list[Proposal]:
     if winner is None:
         return []
     seeds, epochs = range(FRESH, FRESH + CONFIRM), config.training.epochs
-    pairs = ((AS_IT_WAS, ()), (winner.number, winner.values))
+    pairs = ((ORIGINAL, ()), (winner.number, winner.values))
     every = (Proposal(number, CONFIRMING, seed, epochs, values) for seed in seeds for number, values in pairs)
     return [proposal for proposal in every if proposal.key not in state.costs]
 
@@ -177,11 +177,11 @@ def ranked(search: Search, state: State) -> list[Tried]:
             latest[number] = event
     tried = []
     for number, event in latest.items():
-        own = tuple(state.costs[f"{number:04d}-{event['rung']}-{seed}"] for seed in range(search.options.seeds))
-        mean = math.fsum(own) / len(own)
+        by_seed = tuple(state.costs[f"{number:04d}-{event['rung']}-{seed}"] for seed in range(search.options.seeds))
+        mean = math.fsum(by_seed) / len(by_seed)
         score = mean if falls(search.options.metric) else -mean
-        tried.append(Tried(number, tuple(event["values"].items()), event["rung"], event["epochs"], score, own))
-    return sorted(tried, key=lambda each: (-each.rung, math.fsum(each.costs), each.number))
+        tried.append(Tried(number, tuple(event["values"].items()), event["rung"], event["epochs"], score, by_seed))
+    return sorted(tried, key=lambda trial: (-trial.rung, math.fsum(trial.costs), trial.number))
 
 
 def run_study(
@@ -193,11 +193,11 @@ def run_study(
     jobs: int = 1,
     resumes: bool = False,
     layers: Sequence[Path] = (),
-    said: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> Study:
-    """Run a study in a folder, alone or with further processes, and return what it came to.
+    """Run a study in a folder, alone or with further processes, and return its result.
 
-    Raises:  UsageError where there is a study already (without `resumes`), or none; for settings that do not exist
+    Raises:  UsageError for an existing study (without `resumes`), for a missing one, and for unknown settings
     """
     search = checked(config, dataset, jobs)
     whole = math.inf if seconds is None else time.time() + seconds
@@ -206,12 +206,12 @@ def run_study(
     course.bench.check_metric()
     begin(folder, config, resumes, layers)
     with helpers(jobs - 1, str(folder), *map(str, deadlines)):
-        course.work(said)
+        course.work(progress)
     return outcome(folder, config, search)
 
 
 def checked(config: RunConfig, dataset: Dataset | None, jobs: int) -> Search:
-    """Return the search of a configuration, once a value of each setting and the first trials have proved possible.
+    """Return the search of a configuration, after testing a value of each setting and the first trials.
 
     Raises:  UsageError, ConfigError
     """
@@ -232,7 +232,7 @@ def checked(config: RunConfig, dataset: Dataset | None, jobs: int) -> Search:
 
 
 def begin(folder: Path, config: RunConfig, resumes: bool, layers: Sequence[Path]) -> None:
-    """Write down what a study begins with, or compare it with what there is."""
+    """Record the settings with which a study begins, or compare them with an existing study."""
     settings = {"config": plain_config(portable(config)), "layers": [str(Path(path).resolve()) for path in layers]}
     there = (folder / SETTINGS).exists()
     if there and not resumes:
@@ -240,7 +240,7 @@ def begin(folder: Path, config: RunConfig, resumes: bool, layers: Sequence[Path]
             "already contains a study", where=str(folder), cure="continue it with --resume, or move it away"
         )
     if resumes and not there:
-        raise UsageError("there is no study to be resumed", where=str(folder), cure="leave --resume out")
+        raise UsageError("there is no study to resume", where=str(folder), cure="leave --resume out")
     if not there:
         make_folder(folder)
         write_file(folder / SETTINGS, write_json(settings).encode())
@@ -253,7 +253,7 @@ def begin(folder: Path, config: RunConfig, resumes: bool, layers: Sequence[Path]
 
 
 def work_in(arguments: Sequence[str]) -> None:
-    """Work on the study in a folder until nothing is left to do, or the parent ends: a further process."""
+    """Work on the study in a folder, as a further process, until nothing remains to do or the parent ends."""
     parent, folder, *times = arguments
     end_with(int(parent))
     settings = read_settings(Path(folder))
@@ -277,19 +277,19 @@ def outcome(folder: Path, config: RunConfig, search: Search) -> Study:
     )
     notes = [f"trial {key} was tried again: its process had died" for key in dict.fromkeys(state.retried)]
     is_short = state.is_closed and not proposals(search, config.training.epochs, state.costs)[1]
-    notes += ["the budget ended the search before all was tried"] if is_short else []
+    notes += ["the budget ended the search early"] if is_short else []
     verdict = judged(search, state, tried)
     chosen = changed_config(config, dict(verdict.winner.values)) if verdict and verdict.is_better else config
     return Study(folder, search, tried, failed, verdict, dataclasses.replace(chosen, search=None), tuple(notes))
 
 
 def judged(search: Search, state: State, tried: Sequence[Tried]) -> Verdict | None:
-    """Compare the winner with the configuration as it was on the fresh seeds that both have finished."""
+    """Compare the winner with the original configuration on the fresh seeds that both have finished."""
     if not tried:
         return None
     winner, metric = tried[0], search.options.metric
     pairs = [
-        tuple(state.costs.get(f"{number:04d}-{CONFIRMING}-{seed}", math.nan) for number in (AS_IT_WAS, winner.number))
+        tuple(state.costs.get(f"{number:04d}-{CONFIRMING}-{seed}", math.nan) for number in (ORIGINAL, winner.number))
         for seed in range(FRESH, FRESH + CONFIRM)
     ]
     pairs = [pair for pair in pairs if not any(map(math.isnan, pair))]
@@ -297,20 +297,20 @@ def judged(search: Search, state: State, tried: Sequence[Tried]) -> Verdict | No
         return Verdict(winner, (), (), False, "the budget left no time to confirm the winner on fresh seeds")
     before, after = (tuple(pair[i] if falls(metric) else -pair[i] for pair in pairs) for i in (0, 1))
     costs = [[pair[i] for pair in pairs] for i in (0, 1)]
-    means = [math.fsum(own) / len(own) for own in costs]
+    means = [math.fsum(by_seed) / len(by_seed) for by_seed in costs]
     if not math.isfinite(means[1]):
-        return Verdict(winner, before, after, False, "the winner failed on fresh seeds: nothing is changed")
+        return Verdict(winner, before, after, False, "the winner failed on fresh seeds: the configuration is unchanged")
     count, shown = len(pairs), [f"{value if falls(metric) else -value:.4g}" for value in means]
     if not math.isfinite(means[0]):
-        sentence = f"the configuration as it was failed on fresh seeds; {metric} {shown[1]} with the winner"
+        sentence = f"the original configuration failed on fresh seeds; {metric} {shown[1]} with the winner"
         return Verdict(winner, before, after, count > 1, sentence)
-    noise = 2 * math.sqrt(sum(_variance(own) / len(own) for own in costs))
+    noise = 2 * math.sqrt(sum(_variance(by_seed) / len(by_seed) for by_seed in costs))
     gain = means[0] - means[1]
     is_better = count > 1 and gain > noise
-    sentence = f"{metric} {shown[0]} as it was, {shown[1]} with the winner on {count} fresh seed{'s' * (count > 1)}: "
+    sentence = f"{metric} {shown[0]} originally, {shown[1]} with the winner on {count} fresh seed{'s' * (count > 1)}: "
     sentence += f"better by {gain:.3g}" if gain > 0 else f"worse by {-gain:.3g}" if gain else "the same"
     if count == 1:
-        sentence += ", which one seed does not tell from chance; give the search a larger budget"
+        sentence += ", which may be chance with one seed; give the search a larger budget"
     elif gain:
         sentence += f", {'beyond' if abs(gain) > noise else 'within'} the seeds' spread ({noise:.3g})"
     return Verdict(winner, before, after, is_better, sentence)

@@ -1,4 +1,4 @@
-"""One trial: a configuration with some settings changed, trained into a run folder of its own."""
+"""One trial: a configuration with some settings changed, trained in a separate run folder."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from retrograd.tuning.proposals import Proposal
 
 
 class Outcome(NamedTuple):
-    """What a trial came to: the score that is compared, as a cost where smaller is better, and why it stopped."""
+    """The result of a trial: its score as a cost (smaller is better), and why it stopped."""
 
     cost: float
     score: float | None
     words: str
     epochs: int = 0
-    is_cut: bool = False  # by the time that the study has left: the trial is not whole
+    is_cut: bool = False  # by the study's time limit: the trial is incomplete
 
 
 def changed_config(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
@@ -50,15 +50,15 @@ def changed_config(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
 
 
 def trial_config(config: RunConfig, proposal: Proposal) -> RunConfig:
-    """Return the configuration of a trial: its epochs, its seed, a place to go on from."""
-    own = changed_config(config, dict(proposal.values))
+    """Return the configuration of a trial: its epochs, its seed, and checkpoints to continue from."""
+    changed = changed_config(config, dict(proposal.values))
     training = dataclasses.replace(
-        own.training,
+        changed.training,
         epochs=proposal.epochs,
-        seed=(own.training.seed + proposal.seed) % SEED_LIMIT,
+        seed=(changed.training.seed + proposal.seed) % SEED_LIMIT,
         checkpoint=Checkpoint(seconds=0.0, keep=1),
     )
-    return dataclasses.replace(own, training=training, name=f"trial-{proposal.folder}")
+    return dataclasses.replace(changed, training=training, name=f"trial-{proposal.folder}")
 
 
 def limited(prepared: Prepared, seconds: float | None) -> Prepared:
@@ -81,7 +81,7 @@ def loaded(config: RunConfig) -> Dataset:
 
 
 def without_test(dataset: Dataset) -> Dataset:
-    """Return the data without the test part, which no search may look at."""
+    """Return the data without the test part, which no search may use."""
     seen = {name: rows for name, rows in dataset.seen.items() if name != "test"}
     return dataclasses.replace(dataset, test=None, seen=seen)
 
@@ -95,9 +95,9 @@ class Bench:
         self._dataset = loaded(config) if dataset is None and not reads_data else dataset
 
     def check_metric(self) -> None:
-        """Measure the first weights, to see before any training that the metric is one of those that a trial ends with.
+        """Score the initial weights, to verify before any training that trials report the metric.
 
-        Raises:  ConfigError where it is not; what `prepare` raises
+        Raises:  ConfigError if they do not; what `prepare` raises
         """
         if self.metric == "loss":  # always measured
             return
@@ -105,36 +105,36 @@ class Bench:
         prepared = prepare(dataclasses.replace(self.config, search=None), without_test(dataset))
         with kernels(self.config.training.native_kernels), memory_told():
             scores, _ = final_scores(prepared, prepared.evaluator(), prepared.first())
-        if all(math.isfinite(measured["loss"]) for measured in scores.values()):  # else there is nothing but the loss
+        if all(math.isfinite(measured["loss"]) for measured in scores.values()):  # otherwise there is only the loss
             score_of(scores, self.metric)
 
     def run(self, proposal: Proposal, seconds: float | None = None) -> Outcome:
-        """Run a trial to its end, from where it was left if its folder holds a part of it.
+        """Run a trial to its end, continuing from its folder if a part of it has run.
 
-        Raises:  KeyboardInterrupt, SystemExit once what there is is saved; ResourceError when the disk refuses
+        Raises:  KeyboardInterrupt, SystemExit after saving the state; ResourceError if the disk refuses
         """
         try:
             config = trial_config(self.config, proposal)
             dataset = without_test(self._dataset or loaded(config))
             run = self._trained(prepare(config, dataset), self.folder / proposal.folder, seconds)
-            score = score_of(run.scores, self.metric)  # there is none of predictions that are not finite
+            score = score_of(run.scores, self.metric)  # missing if predictions are not finite
         except OSError:
             raise
         except RetrogradError as error:
             return Outcome(math.inf, None, str(error))
         epochs = len(run.history)
-        is_ours = run.model.config.training.time_limit != config.training.time_limit  # who set the limit: the study
+        is_ours = run.model.config.training.time_limit != config.training.time_limit  # the limit was set by the study
         is_cut = run.stop.reason == "time limit" and is_ours and epochs < proposal.epochs
         return Outcome(score if falls(self.metric) else -score, score, run.stop.sentence, epochs, is_cut)
 
     def _trained(self, prepared: Prepared, folder: Path, seconds: float | None) -> Run:
-        """Train for at most so many more seconds, from where a lower rung or an interrupt ended; what cannot go on is
-        trained anew.
+        """Train for at most `seconds` more, from where a lower rung or an interrupt ended; where that fails,
+        train from scratch.
         """
         if (folder / EVENTS).exists():
             try:
                 begun = RunFolder.open(folder)
-                limit = None if seconds is None else begun.summary().seconds + seconds  # limits go on counting
+                limit = None if seconds is None else begun.summary().seconds + seconds  # earlier parts count
                 return resume_prepared(begun, limited(prepared, limit), extends=True)
             except (UsageError, ConfigError):  # it ended by itself, or its schedule has another length
                 pass
@@ -142,7 +142,7 @@ class Bench:
 
 
 def score_of(scores: Mapping[str, Mapping[str, float]], metric: str) -> float:
-    """Return the score that trials are compared by: of the validation part if there is one, else of the training part.
+    """Return the score that compares trials: on the validation part if there is one, else on the training part.
 
     Raises:  ConfigError for a metric that was not measured
     """

@@ -1,4 +1,4 @@
-"""`rg.tune`, `rg.tune_rate`, `rg.compare_optimizers`: what works best on one's own data, measured."""
+"""`rg.tune`, `rg.tune_rate`, `rg.compare_optimizers`: searches for the best settings on the user's data."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def tune(
     root: str | Path = "runs",
     folder: str | Path | None = None,
     layers: Sequence[Path] = (),
-    said: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> Study:
-    """Try the settings that the configuration's section `search` names, and return what was found.
+    """Try the settings named in the configuration's section `search`, and return the study.
 
     `budget` is a number of trials, or a time: "90s", "10m", "1h". Trials are run folders in `folder` (by default
-    `tune-NAME` below `root`), each in one of `jobs` processes; the journal beside them is only appended to, so a study
-    that was killed goes on with `resume=True` and comes to the same trials. The winner is compared with the
-    configuration as it was on fresh seeds. The test part is never looked at.
+    `tune-NAME` below `root`), each in one of `jobs` processes; the journal beside them is append-only, so a study
+    that was killed continues with `resume=True` and runs the same trials. The winner is compared with the
+    original configuration on fresh seeds. The test part is never used.
 
         study = rg.tune("house.yaml", budget="10m", jobs=2)
         rg.train(study.config)
 
-    Raises:  UsageError without a section `search`, or for a study that is there already; KeyboardInterrupt, after which
+    Raises:  UsageError without a section `search`, or for an existing study; KeyboardInterrupt, after which
              the study can be resumed
     """
     config = as_config(config)
@@ -55,7 +55,9 @@ def tune(
         options = dataclasses.replace(config.search.options, trials=trials)
         config = dataclasses.replace(config, search=dataclasses.replace(config.search, options=options))
     place = Path(folder) if folder is not None else Path(root) / f"tune-{config.name}"
-    study = run_study(config, dataset, place, seconds=seconds, jobs=jobs, resumes=resume, layers=layers, said=said)
+    study = run_study(
+        config, dataset, place, seconds=seconds, jobs=jobs, resumes=resume, layers=layers, progress=progress
+    )
     write_file(place / RESULT, write_json(study.plain()).encode())
     write_file(place / PAGE, study_page(study).encode())
     return study
@@ -68,16 +70,16 @@ def tune_rate(
     count: int = RATES,
     root: str | Path = "runs",
 ) -> Sweep:
-    """Return the learning rate that trains best on this data, and why: `count` rates, fewer and fewer of them longer.
+    """Return the learning rate that trains best on this data, and why: the best of `count` rates train ever longer.
 
     Its curve is written to `rate-NAME/report.html` below `root`.
     """
     config = as_config(config)
     if count < 2:
         raise UsageError(f"expected at least 2 rates, found {count}", where="count")
-    found = sweep(config, loaded(config) if dataset is None else dataset, count)
-    _write(Path(root) / f"rate-{config.name}", found.plain(), rate_page(config.name, found))
-    return found
+    result = sweep(config, loaded(config) if dataset is None else dataset, count)
+    _write(Path(root) / f"rate-{config.name}", result.plain(), rate_page(config.name, result))
+    return result
 
 
 def compare_optimizers(
@@ -87,9 +89,9 @@ def compare_optimizers(
     names: Sequence[str] = tuple(COMPARED),
     seeds: int = SEEDS,
     root: str | Path = "runs",
-    said: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> Comparison:
-    """Train the same network with SGD, momentum, RMSprop, Adagrad, Adam and AdamW, each at its own best rate.
+    """Train the same network with SGD, momentum, RMSprop, Adagrad, Adam and AdamW, each at its best rate.
 
     The table and its picture are written to `optimizers-NAME/report.html` below `root`.
     """
@@ -97,9 +99,9 @@ def compare_optimizers(
     unknown = [name for name in names if name not in COMPARED]
     if unknown:
         raise UsageError(f"unknown optimizer '{unknown[0]}'", where="names", cure=f"known: {', '.join(COMPARED)}")
-    found = compare(config, loaded(config) if dataset is None else dataset, names, seeds, said)
-    _write(Path(root) / f"optimizers-{config.name}", found.plain(), comparison_page(config.name, found))
-    return found
+    comparison = compare(config, loaded(config) if dataset is None else dataset, names, seeds, progress)
+    _write(Path(root) / f"optimizers-{config.name}", comparison.plain(), comparison_page(config.name, comparison))
+    return comparison
 
 
 def allowance(budget: str | float | int | None) -> tuple[int | None, float | None]:

@@ -1,1 +1,1 @@
-"""The forms of a trace: text, Markdown, LaTeX, JSON, pictures and a page."""
+"""The formats of a trace: text, Markdown, LaTeX, JSON, pictures and a page."""

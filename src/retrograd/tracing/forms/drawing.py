@@ -1,4 +1,4 @@
-"""A traced step as one still figure, SVG or PNG: units and weights with their numbers, or a box for each node."""
+"""A traced step as a static figure, SVG or PNG: units and weights with their numbers, or a box for each node."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from retrograd.tracing.chains import weight_facts
 from retrograd.tracing.forms.graph import graph
 from retrograd.tracing.numbers import StepNumbers
 
-# readable on white paper and told apart in grey, too: the order of lightness is ink, forward, update, backward
+# readable on white paper and distinct in grey: the order of lightness is ink, forward, update, backward
 INK, SOFT, LINE, PAPER = (COLOURS[name] for name in ("ink", "soft", "link", "card"))
 FORWARD, BACKWARD, UPDATE, LOSS = (COLOURS[name] for name in ("forward", "backward", "update", "loss"))
 RADIUS, LOSS_WIDTH, LOSS_HEIGHT = 30, 96, 44
@@ -48,7 +48,7 @@ class Circle(NamedTuple):
 
 
 class Box(NamedTuple):
-    """A rectangle with round corners; without an edge it hides what lies under it."""
+    """A rectangle with round corners; without an edge it hides what is below it."""
 
     corner: tuple[float, float]
     size: tuple[float, float]
@@ -78,7 +78,7 @@ class Drawing(NamedTuple):
 
 
 def drawing(step: StepNumbers, f: Figures, title: str) -> Drawing:
-    """Return the figure of a step. Of a batch, values and deltas are those of the first row."""
+    """Return the figure of a step; values and deltas of a batch are those of its first row."""
     made = graph(step, f)
     if made["kind"] == "units":
         width, height, shapes = made["width"], made["height"], list(_units(made, weight_facts(step, f)))
@@ -184,7 +184,7 @@ def _lowered(shape: Shape) -> Shape:
 
 
 def as_svg(drawing: Drawing) -> str:
-    """Return an SVG document with the text as text: it can be searched, edited and translated."""
+    """Return an SVG document with text as text, which can be searched, edited and translated."""
     width, height = (f"{length:g}" for length in (drawing.width, drawing.height))
     body = "\n".join(_element(shape) for shape in drawing.shapes)
     return (

@@ -1,4 +1,4 @@
-"""A traced step in some form of writing: the sections in order, each stop with its formula and its blocks."""
+"""A traced step in some format: the sections in order, each stop with its formula and its blocks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOTICE = "What to notice"
 
 
 class Form(ABC):
-    """Writes a trace; a subclass says how each part of it looks."""
+    """Writes a trace; a subclass defines the look of each part."""
 
     def __init__(self, f: Figures) -> None:
         self.f = f
@@ -78,11 +78,11 @@ class Form(ABC):
         yield from (f"- {remark}" for remark in remarks)
 
     def foot(self) -> Iterator[str]:
-        """Yield what ends the document."""
+        """Yield the end of the document."""
         yield from ()
 
     def sum(self, line: Line, mark: str) -> str:
-        """Return a number written out: its name, the sum, and its value where that is not the sum."""
+        """Return a number written out: its name, the sum, and its value if that differs from the sum."""
         value = self.f.number(line.value)
         return f"{mark}{line.name} = {line.text}" + ("" if line.text == value else f" = {value}")
 
@@ -111,7 +111,7 @@ class Text(Form):
         yield from wrapped(text, "  ")
 
     def table(self, block: Table) -> Iterator[str]:
-        """Yield a table; one that is too wide is cut into several, each with the first column."""
+        """Yield a table; a table that is too wide is split into several, each with the first column."""
         if block.title:
             yield f"  {block.title}"
         rows = [block.header, *block.rows]
@@ -128,7 +128,7 @@ class Text(Form):
             begin = end
 
     def sums(self, block: Sums) -> Iterator[str]:
-        """Yield numbers written out, broken at blanks where they are long."""
+        """Yield numbers written out; long ones are broken at spaces."""
         for line in block.lines:
             yield from wrapped(self.sum(line, block.mark), "    ", 8)
 
@@ -139,7 +139,7 @@ class Text(Form):
 
 
 class Markdown(Form):
-    """Markdown, with tables that a page can show."""
+    """Markdown with tables."""
 
     def head(self, title: str, facts: Sequence[str]) -> Iterator[str]:
         """Yield the title and the sentences below it."""
@@ -156,7 +156,7 @@ class Markdown(Form):
             yield from ("", f"`{section.formula}`")
 
     def words(self, text: str) -> Iterator[str]:
-        """Yield a sentence in which nothing is taken for markup."""
+        """Yield a sentence with markup escaped."""
         yield from ("", re.sub(r"([|*_])", r"\\\1", text))
 
     def table(self, block: Table) -> Iterator[str]:

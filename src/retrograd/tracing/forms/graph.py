@@ -16,11 +16,11 @@ from retrograd.tracing.numbers import NodeNumbers, ObjectiveNumbers, StepNumbers
 MOST_UNITS = 10  # in one column
 MOST_LINKS = 120
 MOST_ROWS = 16
-LABELLED = 12  # links between two columns that carry their numbers all the time
+LABELLED = 12  # links between two columns whose numbers are always shown
 ACROSS, MARGIN, ABOVE, BELOW = 290, 92, 112, 76
-DOWN, DOWN_CLOSE, FEW = 190, 120, 4  # close together, where a column has more than a few units
-LABEL = (140, 36)  # width and height that a label may take
-ALONG = (0.45, 0.36, 0.52, 0.58, 0.3, 0.64, 0.7)  # of a link, where its label may stand
+DOWN, DOWN_CLOSE, FEW = 190, 120, 4  # for columns with more than a few units
+LABEL = (140, 36)  # maximum width and height of a label
+ALONG = (0.45, 0.36, 0.52, 0.58, 0.3, 0.64, 0.7)  # positions along a link for its label
 
 
 Point = tuple[float, float]
@@ -28,10 +28,10 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Column:
-    """Units that stand below each other: inputs, or a dense node with the functions that act on its elements."""
+    """A column of units: inputs, or a dense node with the functions that act on its elements."""
 
     title: str
-    nodes: tuple[NodeNumbers, ...]  # a dense one and what acts on its output; none for the inputs
+    nodes: tuple[NodeNumbers, ...]  # a dense node and the functions of its output; none for the inputs
     values: np.ndarray  # [rows, units]: what the next column reads
 
 
@@ -45,7 +45,7 @@ def graph(step: StepNumbers, f: Figures) -> dict[str, Any]:
 
 
 def _columns(step: StepNumbers) -> list[Column] | None:
-    """Return the columns of a plain chain of dense layers, or None for any other network."""
+    """Return the columns of a plain chain of dense layers; None for any other network."""
     first = step.nodes[0].node.inputs[0]
     if first not in step.columns or step.columns[first].ndim != 2 or step.batch > MOST_ROWS:
         return None
@@ -85,9 +85,9 @@ def _units(step: StepNumbers, columns: Sequence[Column], f: Figures) -> dict[str
         if k:
             before = places[k - 1]
             weight = column.nodes[0].params["weight"]
-            taken: list[Point] = []
+            labels: list[Point] = []
             for i, j in np.ndindex(*weight.shape):
-                links.append(_link(column.nodes[0], (i, j), before[i], places[k][j], taken, weight.size))
+                links.append(_link(column.nodes[0], (i, j), before[i], places[k][j], labels, weight.size))
     return {
         "kind": "units",
         "tallest": tallest,
@@ -126,11 +126,11 @@ def _link(
     index: tuple[int, ...],
     start: Point,
     end: Point,
-    taken: list[Point],
+    labels: list[Point],
     many: int,
 ) -> dict[str, Any]:
-    at = free_place(start, end, taken)
-    taken.append(at)
+    at = free_place(start, end, labels)
+    labels.append(at)
     return {
         "from": start,
         "to": end,
@@ -140,11 +140,11 @@ def _link(
     }
 
 
-def free_place(start: Point, end: Point, taken: Sequence[Point]) -> Point:
-    """Return a place on a link where its label covers no other, or the one with most room around it."""
+def free_place(start: Point, end: Point, labels: Sequence[Point]) -> Point:
+    """Return a position on a link where its label covers no other, or the one with most room around it."""
 
     def room(at: Point) -> float:
-        return min((max(abs(at[0] - x) / LABEL[0], abs(at[1] - y) / LABEL[1]) for x, y in taken), default=2.0)
+        return min((max(abs(at[0] - x) / LABEL[0], abs(at[1] - y) / LABEL[1]) for x, y in labels), default=2.0)
 
     places = [(start[0] + (end[0] - start[0]) * part, start[1] + (end[1] - start[1]) * part) for part in ALONG]
     return next((at for at in places if room(at) >= 1), max(places, key=room))
@@ -158,7 +158,7 @@ def _loss(step: StepNumbers, x: float, y: float, ends: Sequence[tuple[float, flo
 
 
 def boxes(step: StepNumbers, f: Figures) -> dict[str, Any]:
-    """Return a box for each column, node and loss: what only a loss reads stands just above the losses."""
+    """Return a box for each column, node and loss; a column that only a loss reads is just above the losses."""
     read = {reference.partition(".")[0] for node in step.nodes for reference in node.node.inputs}
     columns = sorted(step.columns, key=lambda name: name not in read)
     early = [name for name in columns if name in read]

@@ -24,7 +24,7 @@ SIGNS = {
 }  # fmt: skip
 FUNCTIONS = ("exp", "log", "tanh", "max", "min", "sqrt", "erf", "sign", "clip", "softmax", "log1p", "abs")
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9_/]*(?:\[[^\]]*\])?'?")
-MANY = 400  # characters of a sum that fit on one page
+MANY = 400  # characters of a sum that fit on a page
 
 
 class Latex(Form):
@@ -74,18 +74,18 @@ class Latex(Form):
         yield from (r"\begin{itemize}", *(rf"\item {text(remark)}" for remark in remarks), r"\end{itemize}")
 
     def foot(self) -> Iterator[str]:
-        """Yield what ends the document."""
+        """Yield the end of the document."""
         yield r"\end{document}"
 
 
 def text(words: str) -> str:
-    """Return a sentence in which nothing is taken for a command; signs of mathematics are set as such."""
+    """Return a sentence with commands escaped and mathematical signs typeset."""
     return "".join(f"${SIGNS[letter]}$" if letter in SIGNS and letter != "*" else SPECIAL.get(letter, letter)
                    for letter in words)  # fmt: skip
 
 
 def formula(line: str) -> str:
-    """Return plain-text mathematics as LaTeX's: names upright, products as dots, powers raised."""
+    """Return plain-text mathematics as LaTeX: names upright, products as dots, powers raised."""
     pieces, at = [], 0
     for word in WORD.finditer(line):
         pieces += [_signs(line[at : word.start()]), _name(word[0])]
@@ -94,7 +94,7 @@ def formula(line: str) -> str:
 
 
 def _signs(part: str) -> str:
-    apart = part.replace("  ", "\t")  # two blanks set a remark apart
+    apart = part.replace("  ", "\t")  # two spaces separate a remark
     signs = "".join(f"{SIGNS[letter]} " if letter in SIGNS else SPECIAL.get(letter, letter) for letter in apart)
     return signs.replace(" ^", "^").replace("\t", r"\quad ")
 

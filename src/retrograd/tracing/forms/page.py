@@ -1,6 +1,6 @@
-"""A traced step as one page: a drawing, a panel for every stop on the way, and each weight's chain of factors.
+"""A traced step as a page: a drawing, a panel for every stop on the way, and each weight's chain of factors.
 
-The page needs nothing but itself; its body, style and script are the files beside this one.
+The page is self-contained; its body, style and script are the files beside this one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from retrograd.tracing.numbers import NodeNumbers, StepNumbers
 
 FOLDER = Path(__file__).parent
 SCRIPT = (FOLDER / "page.js").read_text(encoding="utf-8")
-MOST_ACROSS = 3  # units side by side on a telephone
+MOST_ACROSS = 3  # units side by side on a phone
 MOST_PICTURES = 8
 MOST_PLACES = 256  # queries and keys of a heat map
 
@@ -50,7 +50,7 @@ def as_html(
 
 
 def page_data(step: StepNumbers, writer: Writer, sections: Sequence[Section], f: Figures) -> dict[str, Any]:
-    """Return what the page's script draws: all numbers are texts already."""
+    """Return the data for the page's script, with all numbers as text."""
     weights = weight_facts(step, f)
     lines = chain_lines(step, writer) if weights else {}
     stops = [_stop(section, f) for section in sections]

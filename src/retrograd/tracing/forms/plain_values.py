@@ -12,12 +12,12 @@ from retrograd.tracing.lines import Summary, summary
 from retrograd.tracing.numbers import NodeNumbers, ObjectiveNumbers, ParameterNumbers, StepNumbers
 from retrograd.tracing.state import state_json
 
-FULL = 1024  # numbers of an array that are written as they are
-OPENED = 100_000  # of one that `node` opens
+FULL = 1024  # numbers of an array written in full
+OPENED = 100_000  # of an array opened by `node`
 
 
 def as_json(step: StepNumbers, remarks: tuple[str, ...], replay: Mapping[str, Any] | None, node: str | None) -> str:
-    """Return the trace as JSON; `node` leaves the other nodes out and writes its arrays in full."""
+    """Return the trace as JSON; `node` omits the other nodes and writes its arrays in full."""
     nodes = [one for one in step.nodes if node in (None, one.path)]
     paths = {one.path for one in nodes}
     optimizer = step.optimizer

@@ -45,7 +45,7 @@ def compare_optimizers(
     refuse_foreign(source, "tune")
     program = program_at(source, target, changes or [], runs)
     comparison = run_comparison(program.config, dataset=program.dataset, seeds=seeds, root=runs,
-                           said=lambda name: print(f"  {name}", file=sys.stderr))  # fmt: skip
+                           progress=lambda name: print(f"  {name}", file=sys.stderr))  # fmt: skip
     if as_json:
         typer.echo(write_json(comparison.plain()))
         return

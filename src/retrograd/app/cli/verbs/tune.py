@@ -81,7 +81,7 @@ def tune(
         resume=resume,
         root=runs,
         layers=layers or (),
-        said=lambda line: print(filled(line), file=sys.stderr),
+        progress=lambda line: print(filled(line), file=sys.stderr),
     )
     if study.verdict and study.verdict.is_better:
         write_file(study.folder / BEST, write_document(plain_config(portable(study.config))).encode())
