@@ -13,6 +13,7 @@ from retrograd.network.layer import Forward, layers
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
+from retrograd.ship.onnx import outside
 from retrograd.ship.onnx.session import run, session
 
 X = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
@@ -122,6 +123,26 @@ def test_the_command_line_says_what_goes_in_and_out(tmp_path, capsys):
     assert max(map(len, out.splitlines()[1:])) <= 80
     assert main(["export", str(trained.folder), str(tmp_path / "m.tflite")]) == 2
     assert "unknown ending '.tflite'" in capsys.readouterr().err
+
+
+def test_weights_too_large_for_one_file_lie_beside_it_and_that_is_said(tmp_path, capsys, monkeypatch):
+    trained = fit(tmp_path, network=[{"dense": 64}, {"dense": "classes"}])
+    whole = rg.export(trained, tmp_path / "whole.onnx", from_x=True)
+    monkeypatch.setattr(outside, "LARGEST", 2000)
+    (tmp_path / "there").mkdir()
+    path = tmp_path / "there" / "m.onnx"
+    assert main(["export", str(trained.folder), str(path), "--from-x"]) == 0
+    assert "more than 2 GB: the weights are in m.onnx.data, keep it beside the model" in capsys.readouterr().out
+    assert path.stat().st_size < whole.bytes - 6 * 64 * 4
+    onnx.checker.check_model(str(path))
+    for name, said in run(session(whole.path), {"x": X}).items():
+        np.testing.assert_array_equal(run(session(path), {"x": X})[name], said)
+    assert {t.data_location for t in onnx.load(path, load_external_data=False).graph.initializer} == {0, 1}
+    with pytest.raises(rg.ResourceError, match="a training step holds 2 GB"):
+        rg.export(trained, path, from_x=True, train_step="head")
+    made = rg.quantize(trained, tmp_path / "there" / "q.onnx", from_x=True, max_drop=0.9)
+    assert made.weights is None  # the integers are small enough
+    assert run(session(made.path), {"x": X})["probabilities"].shape == (40, 3)
 
 
 def test_columns_may_be_called_as_outputs_are(tmp_path):

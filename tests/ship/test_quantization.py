@@ -1,10 +1,13 @@
 """Runs as ONNX files of integers: what they compute, which layers stay in float32, and what is refused."""
 
+import base64
 import dataclasses
 import json
+import zlib
 
 import jax
 import numpy as np
+import polars as pl
 import pytest
 
 import retrograd as rg
@@ -13,14 +16,15 @@ from retrograd.app.cli.main import main
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 from retrograd.network.layer import Spec
-from retrograd.ship.onnx.graph import Graph, Value
+from retrograd.ship.onnx.graph import Graph, Value, model_of
 from retrograd.ship.onnx.network import write_network
 from retrograd.ship.onnx.session import run, session
 from retrograd.ship.quantization.folding import folded
 from retrograd.ship.quantization.nodes import in_integers
-from retrograd.ship.quantization.reading import constants_of
+from retrograd.ship.quantization.packing import packed
+from retrograd.ship.quantization.reading import constants_of, layer_of
 from retrograd.ship.quantization.running import outputs, ranges
-from retrograd.ship.quantization.scales import Range, integers
+from retrograd.ship.quantization.scales import Range, halves, integers
 
 RNG = np.random.default_rng(0)
 
@@ -34,13 +38,16 @@ def trained(tmp_path_factory):
     return rg.fit(x, y, network=network, epochs=12, batch_size=32, root=tmp_path_factory.mktemp("runs"), progress=False)
 
 
-def graph_of(network, x, dtype="float32"):
+def graph_of(network, x, **others):
     """A network with weights of no training, in float32, as (graph, columns, output, layers)."""
-    specs = jax.eval_shape(lambda key: network.init(key, {"x": Spec(x.shape, x.dtype)}), jax.random.key(0))
+    given = {name: Spec(a.shape, a.dtype) for name, a in {"x": x, **others}.items()}
+    specs = jax.eval_shape(lambda key: network.init(key, given), jax.random.key(0))
     params = jax.tree.map(lambda p: RNG.normal(0, p.shape[0] ** -0.5, p.shape).astype(p.dtype), specs.params)
     state = jax.tree.map(lambda s: RNG.uniform(0.5, 1.5, s.shape).astype(s.dtype), specs.state)
-    graph, columns = Graph(), {"x": Value("x", (1, *x.shape[1:]), dtype=dtype)}
-    graph.free("x")
+    graph = Graph()
+    columns = {
+        graph.free(name): Value(name, (1, *spec.shape[1:]), dtype=str(spec.dtype)) for name, spec in given.items()
+    }
     nodes = write_network(graph, network, rg.Variables(params, state), columns)
     return graph, columns, nodes[network.output], [node.name for node in network]
 
@@ -71,7 +78,7 @@ def test_weights_become_integers_whatever_reads_them(name):
 def test_a_table_of_words_and_its_weights_turned_round_become_integers():
     network = rg.Network(rg.Embedding(64, 40), rg.named(rg.Dense(40), "out", share={"weight": "embedding_1/weight.T"}))
     ids = RNG.integers(0, 40, (20, 5)).astype(np.int32)
-    graph, columns, y, layers = graph_of(network, ids, "int32")
+    graph, columns, y, layers = graph_of(network, ids)
     wanted, seen = outputs(graph, columns, y, {"x": ids}), ranges(graph, columns, layers, {"x": ids})
     for some in ([layers[0]], layers):  # the one that stays in float32 turns what stays there
         whole = in_integers(graph, some, seen, 7)
@@ -101,6 +108,9 @@ def test_a_file_computes_what_its_integers_say(trained, tmp_path):
     file = onnx.load(tmp_path / "m.onnx")
     held = {each.name: onnx.numpy_helper.to_array(each) for each in file.graph.initializer}
     makers = {name: node for node in file.graph.node for name in node.output}
+    held |= {
+        name: held[node.input[0]] for name, node in makers.items() if node.input[0] in held and node.op_type == "Cast"
+    }
     x = trained.dataset.test["x"][:50]
     y = x.astype(np.float64)
     for product, activate in zip([n for n in file.graph.node if n.op_type == "Gemm"], (relu, np.tanh), strict=False):
@@ -166,11 +176,38 @@ def test_where_no_layer_fits_the_budget_the_table_is_shown_and_nothing_is_writte
 
 def test_the_file_says_what_became_of_it(trained, tmp_path):
     made = rg.quantize(trained, tmp_path / "m.onnx", from_x=True, max_drop=0.1)
-    said = {entry.key: json.loads(entry.value) for entry in onnx.load(made.path).metadata_props}
+    (whole,) = onnx.load(made.path).metadata_props
+    said = json.loads(zlib.decompress(base64.b64decode(whole.value)))
+    assert said["checksum"] == trained.model.facts["weights"]
     assert said["quantized"] == {"bits": 7, "float32": [], "accuracy": pytest.approx(made.float_score - made.drop),
                                  "in_float32": made.float_score}  # fmt: skip
     assert made.answers == made.rows == len(trained.dataset.test["y"])
     assert made.doubt >= 3 / made.rows
+
+
+def test_narrower_constants_and_short_names_change_no_bit():
+    network, shape = NETWORKS["sequence"][0], (6, 16)
+    masked = rg.Network(rg.named(rg.GRU(16), "gru", inputs=("x", "mask")), *network.entries[1:])
+    x, mask = RNG.normal(size=(40, *shape)).astype(np.float32), RNG.random((40, 6)) < 0.7
+    graph, columns, y, layers = graph_of(masked, x, mask=mask)
+    whole = in_integers(graph, layers, ranges(graph, columns, layers, {"x": x, "mask": mask}), 8)
+    whole.result(y, "y")
+    ends = [("x", "float32", ["batch", *shape]), ("mask", "bool", ["batch", 6])], [("y", "float32", ["batch", 16])]
+    model = model_of(whole, *ends)
+    small = packed(model, layers)
+    onnx.checker.check_model(small)
+    wanted, found = (run(session(each), {"x": x, "mask": mask})["y"] for each in (model, small))
+    np.testing.assert_array_equal(found, wanted)
+    assert small.ByteSize() < 0.8 * model.ByteSize()
+    assert {layer_of(node) for node in small.graph.node} <= {"", *layers}
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-9, 1e9])
+def test_constants_of_16_bits_lose_at_most_their_last_bit(scale):
+    array = np.array([1.0, -0.3, 1e-4, 0.0], np.float32) * np.float32(scale)
+    near = halves(array)
+    assert (near is None) == (scale != 1.0)
+    assert near is None or np.abs(near - array).max() <= 2**-11
 
 
 @pytest.mark.parametrize("bits", [7, 8])
@@ -204,3 +241,15 @@ def test_the_command_tells_the_same_in_words_and_as_json(trained, tmp_path, caps
     text = capsys.readouterr().out
     assert f"{said['flipped']} of 135 labels change" in text
     assert max(map(len, text.replace(str(tmp_path), "").splitlines())) <= 80
+
+
+def test_cells_as_text_go_into_a_file_of_integers(tmp_path):
+    rows = np.random.default_rng(2).normal(10, 4, (200, 2))
+    frame = pl.DataFrame({"a": rows[:, 0], "kind": ["xy"[i % 2] for i in range(200)], "price": rows.sum(1)})
+    run_ = rg.fit(frame, target="price", network=[rg.Dense(64, "relu"), rg.Dense(4), rg.Dense(1)], epochs=1,
+                  root=tmp_path, progress=False)  # fmt: skip
+    made = rg.quantize(run_, tmp_path / "m.onnx", cells="text", max_drop=0.5)
+    texts = np.array([[repr(row[0]), row[1]] for row in frame.rows()], object)
+    said = run(session(made.path), {"rows": texts})
+    assert said["cells"].tolist() == [[0, 0]] * 200
+    np.testing.assert_allclose(said["values"][:, 0], run_.predict(frame), atol=0.3)  # 7 bits of about 20

@@ -23,6 +23,7 @@ from retrograd.ship.distance import distance
 from retrograd.ship.edge.files import beside
 from retrograd.ship.edge.step import Part
 from retrograd.ship.onnx.graph import OPSET
+from retrograd.ship.onnx.outside import Outside, write_model
 from retrograd.ship.onnx.session import run as run_once
 from retrograd.ship.onnx.session import session
 from retrograd.ship.onnx.written import LEAST_RUNTIME, OPSETS, metadata_of, write
@@ -32,7 +33,6 @@ from retrograd.training.adapted import without_adaptation
 from retrograd.training.run import Run
 from retrograd.training.use.predict import Model, load_file, locate
 
-LARGEST = 2**31 - 2**20  # bytes of weights: a protocol buffer ends at 2**31, and the nodes need room too
 TIMES = 100  # that one row is predicted
 OPSET_OF_TEXT = 20
 CellForm = Literal["typed", "text"]
@@ -58,6 +58,7 @@ class Exported:
     compared: tuple[str, ...]
     beside: tuple[Path, ...] = ()
     trained: tuple[str, ...] = ()
+    weights: Path | None = None
 
 
 def export(run: Run | Model | str | Path, path: str | Path, *, from_x: bool = False, cells: CellForm = "typed",
@@ -74,19 +75,18 @@ def export(run: Run | Model | str | Path, path: str | Path, *, from_x: bool = Fa
              layer without such a form; UsageError without the extra `onnx`, or without a C compiler
     """
     path = Path(path)
-    opset = _opset(path, from_x, cells, opset, train_step)
+    opset = opset_for(path, from_x, cells, opset, train_step)
     model, name = opened(run, runs)
     dataset = run.dataset if isinstance(run, Run) else None
     if path.suffix == ".c":
         return _export_c(model, path, dataset)
     door, rows = way(model, dataset, from_x, cells == "text")
     written = write(model, door, opset)
-    size = sum(array.nbytes for array in written.graph.constants.values())
-    if size > LARGEST:
-        raise ResourceError(f"{size / 1e9:.1f} GB of weights; an ONNX file holds 2 GB", where=str(path))
     metadata = metadata_of(model, door, name)
     file = written.file(metadata)
-    data = file.SerializeToString()
+    if train_step is not None and isinstance(file, Outside):
+        size = f"{file.ByteSize() / 1e9:.1f} GB"
+        raise ResourceError(f"{size} of weights; a training step holds 2 GB", where=str(path), cure="leave it out")
     difference = verify(model, written, file, rows)
     others: tuple[Path, ...] = ()
     trained: tuple[str, ...] = ()
@@ -94,16 +94,16 @@ def export(run: Run | Model | str | Path, path: str | Path, *, from_x: bool = Fa
         learning = beside(model, door, train_step, opset, path, rows, metadata, dataset)
         difference, trained = max(difference, learning.difference), learning.weights
         others = learning.write()
-    write_file(path, data)
+    weights = write_model(path, file)
     running, (one, _) = session(file), rows[0].first(1)
     inputs, outputs = (tuple((end.name, end.type[7:-1], tuple(end.shape)) for end in ends)
                        for ends in (running.get_inputs(), running.get_outputs()))  # fmt: skip
     needs = f"onnxruntime {LEAST_RUNTIME} or newer"
-    return Exported(path, difference, latency(lambda: run_once(running, one)), len(data), needs, inputs, outputs,
-                    tuple(case.what for case in rows), others, trained)  # fmt: skip
+    return Exported(path, difference, latency(lambda: run_once(running, one)), file.ByteSize(), needs, inputs, outputs,
+                    tuple(case.what for case in rows), others, trained, weights)  # fmt: skip
 
 
-def _opset(path: Path, from_x: bool, cells: str, opset: int | None, train_step: str | None) -> int:
+def opset_for(path: Path, from_x: bool, cells: str, opset: int | None = None, train_step: str | None = None) -> int:
     """Return the version of ONNX's operators; raise UsageError for what does not go together."""
     if path.suffix not in (".onnx", ".c"):
         raise UsageError(f"unknown ending '{path.suffix}'", where=str(path), cure="name it model.onnx or net.c")

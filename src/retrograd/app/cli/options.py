@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -131,6 +131,10 @@ OwnLayers = Annotated[
 Target = Annotated[str | None, typer.Option(help="predict this column of a data file")]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a setting, for example training.epochs=5")
+]
+CellsOption = Annotated[
+    Literal["typed", "text"],
+    typer.Option("--cells", help="accept a table's cells as numbers and words, or all as text, as in a CSV file"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document to standard output")]
 RunsRoot = Annotated[Path, typer.Option("--runs", help="folder of the runs")]

@@ -14,10 +14,12 @@ keep it with your program and change it. It needs onnxruntime, numpy and Python 
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -339,7 +341,10 @@ def _session(path: Path) -> Any:
 
 
 def _facts(session: Any) -> dict[str, Any]:
-    return {name: json.loads(value) for name, value in session.get_modelmeta().custom_metadata_map.items()}
+    said = session.get_modelmeta().custom_metadata_map
+    if "deflated" in said:  # by `retrograd quantize`
+        return dict(json.loads(zlib.decompress(base64.b64decode(said["deflated"]))))
+    return {name: json.loads(value) for name, value in said.items()}
 
 
 def _dtype(end: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from retrograd.ship.onnx.library import onnx
+from retrograd.ship.onnx.outside import Outside, is_outside, lies_outside, pointer
 
 OPSET, IR, ML = 18, 9, 3  # ML: the version of the domain ai.onnx.ml
 TYPES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7, "str": 8, "bool": 9, "float64": 11}  # onnx.TensorProto's
@@ -181,17 +182,24 @@ def body_of(graph: Graph, name: str, inputs: Sequence[tuple[str, str, int]], out
 def model_of(graph: Graph, inputs: Sequence[tuple[str, str, Sequence[Any]]],
              outputs: Sequence[tuple[str, str, Sequence[Any]]], metadata: dict[str, str] | None = None,
              opset: int = OPSET, name: str = "retrograd") -> Any:  # fmt: skip
-    """Return the graph as a checked ONNX model; inputs and outputs are (name, dtype, shape: free axes have names)."""
+    """Return the graph as an ONNX model, checked where it is one file; inputs and outputs are (name, dtype, shape: free
+    axes have names).
+    """
     package = onnx()
     helper = package.helper
     infos = [[helper.make_tensor_value_info(n, TYPES[dtype], list(shape)) for n, dtype, shape in each]
              for each in (inputs, outputs)]  # fmt: skip
-    constants = [_tensor(constant, key) for key, constant in graph.constants.items()]
+    outside = is_outside(graph.constants)
+    arrays = {key: array for key, array in graph.constants.items() if outside and lies_outside(array)}
+    constants = [pointer(key, array) if key in arrays else _tensor(array, key)
+                 for key, array in graph.constants.items()]  # fmt: skip
     made = helper.make_graph(graph.nodes, name, *infos, constants)
     domains = {node.domain for node in graph.nodes if node.domain}
     opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(domain, ML) for domain in sorted(domains))]
     model = helper.make_model(made, opset_imports=opsets, ir_version=IR, producer_name="retrograd")
     helper.set_model_props(model, metadata or {})
+    if outside:
+        return Outside(model, arrays)
     package.checker.check_model(model)
     return model
 

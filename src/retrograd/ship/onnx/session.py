@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from retrograd.ship.onnx.library import onnxruntime
+from retrograd.ship.onnx.outside import Outside
 
 
 def session(model: Any, threads: int = 1) -> Any:
@@ -15,6 +16,9 @@ def session(model: Any, threads: int = 1) -> Any:
     package = onnxruntime()
     options = package.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
+    if isinstance(model, Outside):
+        arrays = [package.OrtValue.ortvalue_from_numpy(array) for array in model.arrays.values()]
+        options.add_external_initializers([*model.arrays], arrays)
     source = model.SerializeToString() if hasattr(model, "SerializeToString") else str(model)
     return package.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 

@@ -13,6 +13,8 @@ from retrograd.network.network import take
 from retrograd.ship.onnx.answers import OUTPUT, Answer, write_answers
 from retrograd.ship.onnx.graph import BATCH, OPSET, Graph, Value, model_of
 from retrograd.ship.onnx.inputs.door import Door
+from retrograd.ship.onnx.inputs.table import Cells
+from retrograd.ship.onnx.inputs.windows import Windows
 from retrograd.ship.onnx.network import Outputs, named, write_members, write_network
 from retrograd.training.use.evaluate import gives_logits
 from retrograd.training.use.predict import Model
@@ -113,7 +115,7 @@ def metadata_of(model: Model, door: Door, run: str) -> dict[str, str]:
         "task": model.facts["task"],
         "classes": None if model.classes is None else list(model.classes),
         "targets": None if model.preprocessing.target is None else list(model.preprocessing.target.names),
-        "features": list(model.preprocessing.features),
+        **({} if isinstance(door, Cells | Windows) else {"features": list(model.preprocessing.features)}),
         "least_onnxruntime": LEAST_RUNTIME,
         **door.metadata(),
     }

@@ -37,11 +37,16 @@ class DropError(ModelFileError):
         self.layers, self.metric = layers, metric
 
 
+def paths_of(model: Model) -> set[str]:
+    """Return the paths of layers with weights, of each member of an ensemble."""
+    prefixes = [f"member_{i + 1}/" for i in range(model.members)] if model.members > 1 else [""]
+    return {f"{prefix}{node.name}" for prefix in prefixes for node in model.network
+            if own_params(model.variables.params, node)}  # fmt: skip
+
+
 def layers_of(model: Model, graph: Graph) -> dict[str, int]:
     """Return the paths of layers with weights that are worth integers, and how many bytes these are in float32."""
-    prefixes = [f"member_{i + 1}/" for i in range(model.members)] if model.members > 1 else [""]
-    paths = {f"{prefix}{node.name}" for prefix in prefixes for node in model.network
-             if own_params(model.variables.params, node)}  # fmt: skip
+    paths = paths_of(model)
     arrays, sizes = constants_of(graph), dict[str, dict[str, int]]()
     for node in graph.nodes:
         if layer_of(node) in paths:

@@ -9,13 +9,15 @@ import numpy as np
 
 from retrograd.ship.onnx.graph import TYPES, Graph
 from retrograd.ship.onnx.library import onnx
-from retrograd.ship.quantization.reading import bodies, constants_of, layer_of, reads, uses, without_unread
-from retrograd.ship.quantization.scales import Integers, Range, integers
+from retrograd.ship.quantization.reading import constants_of, layer_of, reads, rename_in_bodies, uses, without_unread
+from retrograd.ship.quantization.scales import Integers, Range, halves, integers
 
 PRODUCTS = {"Conv": 0, "Gemm": 1, "MatMul": 1}  # operators with integer kernels -> the weights' axis of output channels
 CHANNELS = {"LSTM": 1, "GRU": 1, "RNN": 1, "ConvTranspose": 1}  # that axis of others; else the last
-LEAST = 256  # numbers: of fewer, the nodes around the integers would take more room
+LEAST = 192  # numbers: of fewer, integers save little room and add as much noise as those of a large layer
 FEWEST = 4  # numbers of a channel: of fewer, its scale would
+LEAST_HALVED = 24  # numbers: of fewer, the node around those of 16 bits would take more room
+USUAL_AXIS = 1  # of DequantizeLinear
 LIMITS = ("Relu", "Clip")  # which runtimes read off the range of the integers
 
 
@@ -35,6 +37,14 @@ def _is_heavy(array: np.ndarray | None, axis: int) -> bool:
     if array is None or array.dtype != np.float32 or array.ndim < 2 or array.size < LEAST:
         return False
     return bool(array.size >= FEWEST * array.shape[axis])
+
+
+def light(arrays: Arrays, node: Any) -> dict[str, np.ndarray]:
+    """Return the other real constants of a node that are worth 16 bits, in these."""
+    names = [] if node.op_type == "Transpose" else {*reads(node)} - {*heavy(arrays, node)}
+    real = {name: arrays[name] for name in names if name in arrays and arrays[name].dtype == np.float32}
+    near = {name: halves(array) for name, array in real.items() if array.size >= LEAST_HALVED}
+    return {name: array for name, array in near.items() if array is not None}
 
 
 def is_product(arrays: Arrays, node: Any) -> bool:
@@ -101,8 +111,9 @@ def in_integers(graph: Graph, layers: Collection[str], ranges: Mapping[str, Rang
             continue
         elif made.path in layers:
             weights = {name: _unpacked(made, arrays[name], node.op_type, bits) for name in heavy(arrays, node)}
+            weights |= {name: _real(made, near) for name, near in light(arrays, node).items()}
             inputs = [weights.get(name, name) for name in inputs]
-            _rename(node, weights)
+            rename_in_bodies(node, weights)
         del node.input[:]
         node.input.extend(inputs)
         made.nodes.append(node)
@@ -113,24 +124,26 @@ def _product(made: Graph, arrays: Arrays, node: Any, read: Range, bits: int) -> 
     """Return the weights of a product, and its bias in the unit of the integers' products."""
     bias = arrays[node.input[2]] if len(node.input) > 2 else None
     whole = integers(arrays[node.input[1]], PRODUCTS[node.op_type], bits, bias, float(read.scale))
-    names = [_dequantized(made, whole, "weight", node.op_type != "Conv")]
+    scales = made.constant(whole.scales, "scales")
+    names = [_dequantized(made, whole, scales, node.op_type != "Conv")]
     if bias is not None:
         unit = whole.scales * read.scale
         sums = np.rint(bias / unit.astype(np.float64)).astype(np.int32)
-        names.append(_dequantized(made, Integers(sums, unit, 0), "bias"))
+        product = _around(made, "Mul", scales, made.constant(read.scale))
+        names.append(_around(made, "DequantizeLinear", made.constant(sums, "bias"), product, axis=0))
     return names
 
 
-def _dequantized(made: Graph, whole: Integers, name: str, zeros: bool = False) -> str:
-    """Add integers as real numbers; `zeros` says what stands for 0 too, without which onnxruntime fuses no Gemm."""
-    constants = [made.constant(whole.values, name), made.constant(whole.scales, f"{name}_scales")]
+def _dequantized(made: Graph, whole: Integers, scales: str, zeros: bool) -> str:
+    """Add weights as real numbers; `zeros` says what stands for 0 too, without which onnxruntime fuses no Gemm."""
+    constants = [made.constant(whole.values, "weight"), scales]
     if zeros:
         constants.append(made.constant(np.zeros(len(whole.scales), whole.values.dtype), "zeros"))
-    return _around(made, "DequantizeLinear", *constants, axis=whole.axis)
+    return _around(made, "DequantizeLinear", *constants, **({"axis": whole.axis} if whole.axis != USUAL_AXIS else {}))
 
 
 def _around(made: Graph, kind: str, *inputs: str, **attributes: Any) -> str:
-    """Add a node between numbers and integers; there are many, so that long names would fill a small file."""
+    """Add a node without a name, between numbers and integers."""
     name = made.free("q" if kind == "QuantizeLinear" else "r")
     made.nodes.append(onnx().helper.make_node(kind, inputs, [name], **attributes))
     return name
@@ -139,8 +152,8 @@ def _around(made: Graph, kind: str, *inputs: str, **attributes: Any) -> str:
 def _look_up(made: Graph, table: np.ndarray, node: Any, bits: int) -> None:
     """Add y = W[ids] scale: only the rows that are read become real numbers."""
     whole = integers(table, table.ndim - 1, bits)
-    found = made.op("Gather", made.constant(whole.values, "weight"), node.input[1], axis=0)
-    real = made.op("Cast", found, to=TYPES["float32"])
+    rows = _around(made, "Gather", made.constant(whole.values, "weight"), node.input[1])
+    real = _around(made, "Cast", rows, to=TYPES["float32"])
     made.nodes.append(onnx().helper.make_node("Mul", [real, made.constant(whole.scales, "scales")], [*node.output],
                                               name=node.name))  # fmt: skip
 
@@ -149,14 +162,8 @@ def _unpacked(made: Graph, array: np.ndarray, operator: str, bits: int) -> str:
     """Return weights that are integers in the file alone: runtimes make them real once, when they read it."""
     whole = integers(array, CHANNELS.get(operator, array.ndim - 1), bits)
     scales = whole.scales.reshape([-1 if i == whole.axis else 1 for i in range(array.ndim)])
-    real = made.op("Cast", made.constant(whole.values, "weight"), to=TYPES["float32"])
-    return made.op("Mul", real, made.constant(scales, "scales"))
+    return _around(made, "Mul", _real(made, whole.values), made.constant(scales, "scales"))
 
 
-def _rename(node: Any, names: Mapping[str, str]) -> None:
-    """Give what the body of a loop reads from around it other names."""
-    for body in bodies(node):
-        for each in body.node:
-            for i, name in enumerate(each.input):
-                each.input[i] = names.get(name, name)
-            _rename(each, names)
+def _real(made: Graph, array: np.ndarray) -> str:
+    return _around(made, "Cast", made.constant(array, "weight"), to=TYPES["float32"])

@@ -11,13 +11,15 @@ from typing import Any
 
 from retrograd.base.errors import ConfigError, UsageError
 from retrograd.network.network import take
-from retrograd.record.files import write_file
-from retrograd.ship.export import latency, opened
+from retrograd.ship.export import CellForm, latency, opened, opset_for
+from retrograd.ship.onnx.outside import write_model
 from retrograd.ship.onnx.session import run as run_once
 from retrograd.ship.onnx.session import session
 from retrograd.ship.onnx.written import metadata_of, write
-from retrograd.ship.quantization.choosing import LayerTrial, alone, layers_of, together
+from retrograd.ship.quantization.choosing import LayerTrial, alone, layers_of, paths_of, together
 from retrograd.ship.quantization.folding import folded
+from retrograd.ship.quantization.nodes import LEAST
+from retrograd.ship.quantization.packing import deflated, packed
 from retrograd.ship.quantization.rows import rows_of
 from retrograd.ship.quantization.running import ranges
 from retrograd.ship.quantization.trials import Bench
@@ -38,6 +40,7 @@ class Quantized:
     `layers` are the layers one at a time, the worst first; `kept_float` those that stayed in float32. `drop` is how
     much `metric` fell, from `float_score`, on `rows` rows of `part`; `doubt` the drop that these cannot tell from none.
     `flipped` of `answers` labels are others. `float_` says the same of the file in float32, in bytes and seconds a row.
+    Of more than 2 GB the `weights` are a file of their own.
     """
 
     path: Path
@@ -57,31 +60,34 @@ class Quantized:
     float_bytes: int
     latency: float
     float_latency: float
+    weights: Path | None
 
 
 def quantize(run: Run | Model | str | Path, path: str | Path, *, max_drop: float = 0.005, calibrate: Any = None,
-             bits: int = 7, from_x: bool = False, runs: str | Path = "runs") -> Quantized:  # fmt: skip
+             bits: int = 7, from_x: bool = False, cells: CellForm = "typed", runs: str | Path = "runs"
+             ) -> Quantized:  # fmt: skip
     """Write a run as an ONNX file whose weights, and what its layers read, are integers of 8 bits.
 
     `max_drop`: how much the metric may fall on the held-out rows; while it falls by more, the worst layer stays in
     float32. `calibrate`: rows whose smallest and largest numbers set the ranges of the integers, in place of those of
     training; where the run's data are not there any more, the metric is measured on them too. `bits`: of weights; 8 are
-    more precise, but overflow on processors without VNNI. `from_x`: see `export`.
+    more precise, but overflow on processors without VNNI. `from_x`, `cells`: see `export`.
 
     Raises:  DropError when no layer can be in integers: then nothing is written; as `export`
     """
     path = Path(path)
     _check(path, max_drop, bits)
+    opset = opset_for(path, from_x, cells)
     model, name = opened(run, runs)
     dataset = dataset_of(model, run.dataset if isinstance(run, Run) else None)
-    door, cases = way(model, dataset, from_x)
-    written = write(model, door)
+    door, cases = way(model, dataset, from_x, cells == "text")
+    written = write(model, door, opset)
     file = written.file(metadata_of(model, door, name))
     verify(model, written, file, cases)
     graph = folded(written.graph, {answer.value for answer in written.answers})
     layers = layers_of(model, graph)
     if not layers:
-        raise ConfigError("no layer has 256 weights or more", where=model.config.name, cure="export it in float32")
+        raise ConfigError(f"no layer has {LEAST} weights or more", where=model.config.name, cure="export it in float32")
     width = 4 * math.prod(take(written.nodes, model.evaluator.main_output).shape[1:])
     part, rows, calibration = rows_of(model, dataset, calibrate, max(1, BYTES // width))
     bench = Bench(model, written, graph, rows)
@@ -90,16 +96,17 @@ def quantize(run: Run | Model | str | Path, path: str | Path, *, max_drop: float
     whole, kept_float = together(bench, graph, trials, seen, bits, max_drop)
     trial = bench.trial(whole)
     about = {"bits": bits, "float32": kept_float, bench.metric: trial.metric, "in_float32": bench.float_score}
-    made = replace(written, graph=whole).file(metadata_of(model, door, name) | {"quantized": json.dumps(about)})
-    data, one = made.SerializeToString(), cases[0].first(1)[0]
+    metadata = deflated(metadata_of(model, door, name) | {"quantized": json.dumps(about)})
+    made = packed(replace(written, graph=whole).file(metadata), paths_of(model))
+    one = cases[0].first(1)[0]
     fast, slow = (latency(functools.partial(run_once, session(each), one)) for each in (made, file))
-    write_file(path, data)
+    weights = write_model(path, made)
     return Quantized(
         path=path, bits=bits, layers=trials, kept_float=kept_float, metric=bench.metric, drop=trial.drop,
         float_score=bench.float_score, signal_to_noise=trial.signal_to_noise, flipped=trial.flipped,
         answers=0 if bench.answers is None else bench.answers.size, part=part, rows=bench.count,
-        doubt=bench.doubt(trial, whole), bytes=len(data), float_bytes=len(file.SerializeToString()),
-        latency=fast, float_latency=slow,
+        doubt=bench.doubt(trial, whole), bytes=made.ByteSize(), float_bytes=file.ByteSize(),
+        latency=fast, float_latency=slow, weights=weights,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 LARGEST_BIAS = 2**30  # of a sum of 32 bits
+HALVES = np.finfo(np.float16)
 
 
 class Range(NamedTuple):
@@ -44,13 +45,30 @@ def integers(weight: np.ndarray, axis: int, bits: int, bias: np.ndarray | None =
 
         integer = round(weight / scale), scale = max|weight| / (2^(bits - 1) - 1)
 
-    A channel's scale is wider where its bias would not fit into 32 bits in units of scale times `step`, the input's.
+    A channel's scale is wider where its bias would not fit into 32 bits in units of scale times `step`, the input's;
+    and up to the next number of 16 bits, in which a file then holds it.
     """
     others = tuple(i for i in range(weight.ndim) if i != axis)
     largest = np.abs(weight.astype(np.float64)).max(others, initial=0)
     scales = largest / (2 ** (bits - 1) - 1)
     if bias is not None:
         scales = np.maximum(scales, np.abs(bias.astype(np.float64)) / (LARGEST_BIAS * step))
-    scales = np.where(scales > 0, scales, 1).astype(np.float32)
+    scales = _upward(np.where(scales > 0, scales, 1))
     shape = [-1 if i == axis else 1 for i in range(weight.ndim)]
     return Integers(np.rint(weight / scales.reshape(shape)).astype(np.int8), scales, axis)
+
+
+def _upward(scales: np.ndarray) -> np.ndarray:
+    """Return the next numbers of 16 bits where all have one of full precision, as float32."""
+    if scales.min() < HALVES.smallest_normal or scales.max() > HALVES.max:
+        return scales.astype(np.float32)
+    halves = scales.astype(np.float16)
+    return np.where(halves < scales, np.nextafter(halves, HALVES.max), halves).astype(np.float32)
+
+
+def halves(array: np.ndarray) -> np.ndarray | None:
+    """Return an array in 16 bits, or None where that changes it by more than their last bit does its largest number."""
+    with np.errstate(over="ignore"):
+        near = array.astype(np.float16)
+    apart = np.abs(near.astype(np.float64) - array).max(initial=0)
+    return near if apart <= HALVES.eps * np.abs(array).max(initial=0) else None

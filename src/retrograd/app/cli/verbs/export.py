@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from retrograd.app.cli.options import Json, ModelName, OwnLayers, RunsRoot, command_of
+from retrograd.app.cli.options import CellsOption, Json, ModelName, OwnLayers, RunsRoot, command_of
 from retrograd.app.cli.surroundings import settle
 from retrograd.present.numbers import size
 from retrograd.record.strict_json import write_json
@@ -22,10 +22,7 @@ def export(
         bool,
         typer.Option("--from-x", help="accept the network's columns instead of rows: no preprocessing in the file"),
     ] = False,
-    cells: Annotated[
-        Literal["typed", "text"],
-        typer.Option(help="accept a table's cells as numbers and words, or all as text, as in a CSV file"),
-    ] = "typed",
+    cells: CellsOption = "typed",
     opset: Annotated[
         int | None, typer.Option(metavar="N", help="version of the ONNX operators: 18, or 20 [default: 18; of text 20]")
     ] = None,
@@ -62,12 +59,15 @@ def plain(exported: Exported) -> dict[str, Any]:
     return {"path": str(exported.path), "bytes": exported.bytes, "needs": exported.needs,
             "difference": exported.difference, "latency_seconds": exported.latency,
             "compared": list(exported.compared), "beside": [str(path) for path in exported.beside],
-            "trained": list(exported.trained), **ends}  # fmt: skip
+            "trained": list(exported.trained),
+            "weights": None if exported.weights is None else str(exported.weights), **ends}  # fmt: skip
 
 
 def words(exported: Exported) -> str:
     """Return the lines to print for an exported file."""
     lines = [f"{exported.path}: {size(exported.bytes)}, for {exported.needs}"]
+    if exported.weights is not None:
+        lines.append(lies_beside(exported.weights))
     for what, ends in (("takes", exported.inputs), ("gives", exported.outputs)):
         for i, (name, kind, shape) in enumerate(ends):
             axes = ", ".join("?" if axis is None else str(axis) for axis in shape)
@@ -79,6 +79,11 @@ def words(exported: Exported) -> str:
         lines.append(f"beside it: {', '.join(path.name for path in exported.beside)}")
         lines.append(f"learns there: {', '.join(exported.trained)}")
     return "\n".join(lines)
+
+
+def lies_beside(weights: Path) -> str:
+    """Return what is to be said of weights in a file of their own."""
+    return f"more than 2 GB: the weights are in {weights.name}, keep it beside the model"
 
 
 command = command_of(export)

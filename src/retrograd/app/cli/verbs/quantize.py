@@ -10,8 +10,18 @@ from typing import Annotated, Any
 
 import typer
 
-from retrograd.app.cli.options import Json, ModelName, OwnLayers, RunsRoot, command_of, existing_data, share_of
+from retrograd.app.cli.options import (
+    CellsOption,
+    Json,
+    ModelName,
+    OwnLayers,
+    RunsRoot,
+    command_of,
+    existing_data,
+    share_of,
+)
 from retrograd.app.cli.surroundings import settle
+from retrograd.app.cli.verbs.export import lies_beside
 from retrograd.present.numbers import size
 from retrograd.present.tables import table
 from retrograd.record.strict_json import write_json
@@ -42,6 +52,7 @@ def quantize(
         bool,
         typer.Option("--from-x", help="accept the network's columns instead of rows: no preprocessing in the file"),
     ] = False,
+    cells: CellsOption = "typed",
     runs: RunsRoot = Path("runs"),
     layers: OwnLayers = None,
     as_json: Json = False,
@@ -57,7 +68,8 @@ def quantize(
     if calibrate is not None:
         existing_data(calibrate)
     try:
-        made = quantize_run(run, file, max_drop=max_drop, calibrate=calibrate, bits=bits, from_x=from_x, runs=runs)
+        made = quantize_run(run, file, max_drop=max_drop, calibrate=calibrate, bits=bits, from_x=from_x, cells=cells,
+                            runs=runs)  # fmt: skip
     except DropError as error:
         typer.echo(write_json({"layers": [plain_layer(layer) for layer in error.layers]}) if as_json
                    else layer_table(error.layers, error.metric))  # fmt: skip
@@ -69,7 +81,8 @@ def plain(made: Quantized) -> dict[str, Any]:
     """Return the JSON output of quantisation; a ratio without noise is null."""
     fields = {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
     seconds = {f"{name}_seconds": fields.pop(name) for name in ("latency", "float_latency")}
-    return {**fields, **seconds, "path": str(made.path), "signal_to_noise": _finite(made.signal_to_noise),
+    weights, noise = made.weights and str(made.weights), _finite(made.signal_to_noise)
+    return {**fields, **seconds, "path": str(made.path), "weights": weights, "signal_to_noise": noise,
             "layers": [plain_layer(layer) for layer in made.layers]}  # fmt: skip
 
 
@@ -102,6 +115,8 @@ def words(made: Quantized, max_drop: float) -> str:
         lines.append(f"too few rows for {percent(max_drop)}: a drop of up to {percent(made.doubt)} may go unnoticed")
     lines.append(f"{made.path}: {size(made.bytes)}, {made.float_bytes / made.bytes:.3g} times smaller than"
                  f" in float32 ({size(made.float_bytes)})")  # fmt: skip
+    if made.weights is not None:
+        lines.append(lies_beside(made.weights))
     lines.append(f"one row takes {made.latency * 1000:.3g} ms on one thread, {made.float_latency * 1000:.3g} ms"
                  " in float32")  # fmt: skip
     return "\n".join(lines)

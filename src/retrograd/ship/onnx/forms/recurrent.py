@@ -63,10 +63,12 @@ def _at_once(g: Graph, layer: Recurrent, weights: Weights, x: str, initial: list
     bias = None
     if f"{prefixes[0]}bias" in weights:
         own = gates("bias")
-        recurrent_bias = np.zeros_like(own)
         if f"{prefixes[0]}recurrent_bias" in weights:  # of n alone, the last of ONNX's gates
+            recurrent_bias = np.zeros_like(own)
             recurrent_bias[:, -int(layer.units) :] = [weights[f"{prefix}recurrent_bias"] for prefix in prefixes]
-        bias = g.constant(np.concatenate([own, recurrent_bias], -1), "bias")
+            bias = g.constant(np.concatenate([own, recurrent_bias], -1), "bias")
+        else:
+            bias = g.op("Pad", g.constant(own, "bias"), np.array([0, 0, 0, own.shape[1]]))  # a second one of zeros
     constants = [g.constant(gates(name), name) for name in ("input_weight", "recurrent_weight")]
     return g.ops(kind, 1 + len(layer.states), x, *constants, bias, None, *initial, **settings)
 

@@ -143,7 +143,7 @@ class Cells:
         parts += [self._as_numbers(g, each, self._cells_of(g, [each], names)) for each in self.numeric[self.numbers :]]
         raw = parts[0] if len(parts) == 1 else g.op("Concat", *parts, axis=1)
         present = g.op("LessOrEqual", g.op("Abs", raw), LARGEST)
-        fill = np.array([column.fill for column in self.numeric])
+        fill = _one(np.array([_fill(column) for column in self.numeric]))
         filled = g.op("Where", present, raw, fill)
         gap = g.op("IsNaN", raw)
         read = g.op("Where", present, np.uint8(FINE), g.op("Where", gap, np.uint8(MISSING), np.uint8(UNREADABLE)))
@@ -166,8 +166,8 @@ class Cells:
         if floor.any():
             logged = g.op("Log", g.op("Max", x, np.where(floor > 0, floor, 1.0)))
             x = g.op("Where", floor > 0, logged, x)
-        offset = np.array([each.offset[0] if each else 0.0 for each in scalings])
-        scale = np.array([each.scale[0] if each else 1.0 for each in scalings])
+        offset = _one(np.array([each.offset[0] if each else 0.0 for each in scalings]))
+        scale = _one(np.array([each.scale[0] if each else 1.0 for each in scalings]))
         x = g.op("Sub", x, offset) if offset.any() else x
         x = g.op("Div", x, scale) if (scale != 1).any() else x
         clip = np.array([each.clip if each and each.clip is not None else np.inf for each in scalings])
@@ -310,8 +310,24 @@ def _texts(series: pl.Series) -> np.ndarray:
     return np.array(["" if cell is None else cell for cell in series.cast(pl.String)], object)
 
 
-def _about(column: Any) -> dict[str, Any]:
-    """Return what a column is as JSON says it."""
+def _fill(column: Numeric) -> float:
+    """Return what fills the gaps of a column: as 32 bits hold it, which can take less room, if x is the same then."""
+    near = float(np.float32(column.fill))
+    if not isinstance(column, NumberColumn):
+        return column.fill
+    read = column.scaling.apply(np.array([[near], [column.fill]])).astype(np.float32)
+    return near if read[0] == read[1] else column.fill
+
+
+def _one(numbers: np.ndarray) -> np.ndarray:
+    """Return a number for all columns where they have the same one, else as it is."""
+    return numbers[:1] if (numbers == numbers[0]).all() else numbers
+
+
+def _about(column: Any) -> dict[str, Any] | str:
+    """Return what a column is as JSON says it; of numbers, of which there may be many, the name alone."""
+    if isinstance(column, NumberColumn):
+        return column.name
     said: dict[str, Any] = {"name": column.name, "kind": column.kind}
     if isinstance(column, CategoryColumn):
         said["words"] = list(column.words)

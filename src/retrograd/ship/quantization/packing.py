@@ -1,0 +1,95 @@
+"""A model in fewer bytes: constants in the narrowest numbers that hold them exactly, and names only where they tell
+something.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import string
+import zlib
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from retrograd.ship.onnx.library import onnx
+from retrograd.ship.onnx.outside import Outside
+from retrograd.ship.quantization.reading import bodies, layer_of, rename
+
+NARROWER = {"float64": ("float16", "float32"), "float32": ("float16",), "int32": ("int8", "int16")}
+NODE = 40  # bytes that the node takes which makes a constant as wide as it is read
+LETTERS = string.ascii_letters + string.digits
+DEFLATED = "deflated"
+
+
+def deflated(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return metadata as one entry, all of them as JSON, deflated and in base64; as they are where that is shorter."""
+    entries = {name: json.loads(value) for name, value in metadata.items()}
+    whole = base64.b64encode(zlib.compress(json.dumps(entries, ensure_ascii=False).encode(), 9)).decode()
+    return {DEFLATED: whole} if len(whole) < sum(map(len, [*metadata, *metadata.values()])) else dict(metadata)
+
+
+def packed(model: Any, paths: Collection[str]) -> Any:
+    """Return a model that computes the same to the last bit. Nodes below the network's paths keep their names.
+
+    One of more than 2 GB stays as it is.
+    """
+    if isinstance(model, Outside):
+        return model
+    made = type(model)()
+    made.CopyFrom(model)
+    graph = made.graph
+    widened = [node for tensor in graph.initializer if (node := _narrowed(tensor)) is not None]
+    nodes = [*widened, *graph.node]
+    names = _short_names(graph, nodes)
+    for tensor in graph.initializer:
+        tensor.name = names[tensor.name]
+    for node in nodes:
+        rename(node, names)
+        if layer_of(node) not in paths:
+            node.name = ""
+    del graph.node[:]
+    graph.node.extend(node for node in nodes if [*node.input] != [*node.output])
+    return made
+
+
+def _narrowed(tensor: Any) -> Any | None:
+    """Make a tensor narrower where that is exact and worth it; return the node that makes it what it was."""
+    package = onnx()
+    if tensor.data_type == package.TensorProto.STRING:
+        return None
+    wide = package.numpy_helper.to_array(tensor)
+    for dtype in NARROWER.get(wide.dtype.name, ()):
+        with np.errstate(over="ignore", invalid="ignore"):
+            narrow = wide.astype(dtype)
+        if narrow.nbytes + NODE < wide.nbytes and narrow.astype(wide.dtype).tobytes() == wide.tobytes():
+            node = package.helper.make_node("Cast", [f"{tensor.name}/narrow"], [tensor.name], to=tensor.data_type)
+            tensor.CopyFrom(package.numpy_helper.from_array(narrow, node.input[0]))
+            return node
+    return None
+
+
+def _short_names(graph: Any, nodes: list[Any]) -> dict[str, str]:
+    """Return a name for each value: inputs and outputs keep theirs, and what is only given as an output has its."""
+    ends = {end.name for each in (graph.input, graph.output) for end in each}
+    names = {"": "", **{name: name for name in ends}}
+    made = {name for node in nodes for name in node.output}
+    for node in nodes:
+        if node.op_type == "Identity" and node.input[0] in made and node.output[0] in ends:
+            names.setdefault(node.input[0], node.output[0])
+    taken = ends | {name for node in nodes for body in bodies(node) for name in _names_in(body)}
+    letters = (itertools.product(LETTERS, repeat=size) for size in itertools.count(1))
+    free = (name for name in map("".join, itertools.chain.from_iterable(letters)) if name not in taken)
+    for name in [*(tensor.name for tensor in graph.initializer), *(name for node in nodes for name in node.output)]:
+        if name not in names:
+            names[name] = next(free)
+    return names
+
+
+def _names_in(body: Any) -> Iterator[str]:
+    for node in body.node:
+        yield from (*node.input, *node.output)
+        for inner in bodies(node):
+            yield from _names_in(inner)
