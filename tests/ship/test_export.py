@@ -133,7 +133,7 @@ def test_weights_too_large_for_one_file_lie_beside_it_and_that_is_said(tmp_path,
     path = tmp_path / "there" / "m.onnx"
     assert main(["export", str(trained.folder), str(path), "--from-x"]) == 0
     assert "more than 2 GB: the weights are in m.onnx.data, keep it beside the model" in capsys.readouterr().out
-    assert path.stat().st_size < whole.bytes - 6 * 64 * 4
+    assert path.stat().st_size < whole.bytes - 6 * 64 * 4 + 100  # and where these lie
     onnx.checker.check_model(str(path))
     for name, said in run(session(whole.path), {"x": X}).items():
         np.testing.assert_array_equal(run(session(path), {"x": X})[name], said)

@@ -66,7 +66,7 @@ def write_model(path: Path, model: Any) -> Path | None:
             del tensor.external_data[:]
             for key, value in (("location", beside.name), ("offset", at), ("length", array.nbytes)):
                 tensor.external_data.add(key=key, value=str(value))
-            parts += [memoryview(array.reshape(-1).view(np.uint8)), bytes(-array.nbytes % PAGE)]
+            parts += [array.reshape(-1).view(np.uint8).data, bytes(-array.nbytes % PAGE)]
             at += array.nbytes + len(parts[-1])
     write_file(beside, *parts)
     write_file(path, model.SerializeToString())
