@@ -19,6 +19,7 @@ from retrograd.data.tables.inputs import TableInputs
 from retrograd.data.tables.plain import to_plain_like
 from retrograd.data.tables.text_column import TextColumn
 from retrograd.ship.onnx.graph import TYPES, Graph, Value
+from retrograd.ship.onnx.inputs.about import about
 from retrograd.ship.onnx.inputs.door import Entrance
 from retrograd.ship.onnx.inputs.text_cells import check_text, read_dates, read_numbers
 
@@ -278,7 +279,7 @@ class Cells:
     def metadata(self) -> dict[str, Any]:
         """Say what each column is, in the order of `cells`."""
         return {
-            "columns": [_about(column) for column in self.columns],
+            "columns": [about(column) for column in self.columns],
             "missing_words": list(self._gaps),
             "cells": {"0": "fine", "1": "missing", "2": "unseen", "3": "unreadable"},
         }
@@ -322,18 +323,3 @@ def _fill(column: Numeric) -> float:
 def _one(numbers: np.ndarray) -> np.ndarray:
     """Return a number for all columns where they have the same one, else as it is."""
     return numbers[:1] if (numbers == numbers[0]).all() else numbers
-
-
-def _about(column: Any) -> dict[str, Any] | str:
-    """Return what a column is as JSON says it; of numbers, of which there may be many, the name alone."""
-    if isinstance(column, NumberColumn):
-        return column.name
-    said: dict[str, Any] = {"name": column.name, "kind": column.kind}
-    if isinstance(column, CategoryColumn):
-        said["words"] = list(column.words)
-    if isinstance(column, DateColumn):
-        said |= {"form": column.form, "unit": "days since 1970-01-01"}
-    if isinstance(column, TextColumn):
-        said |= {"input": column.tokens, "vocabulary": list(column.vocabulary.tokens), "unit": column.vocabulary.unit,
-                 "lower": column.vocabulary.lower, "first_identifier": 4, "unknown": 1, "padding": 0}  # fmt: skip
-    return said
