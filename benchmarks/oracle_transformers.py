@@ -118,8 +118,11 @@ def shaken(model: Any) -> Any:
 
 
 def in_own_precision(model: Any) -> None:
-    """Let RMS norms and rotary positions compute in float64: transformers rounds to float32 there in any precision."""
+    """Let norms, rotary positions and softmax compute in float64, which transformers rounds to float32."""
     import torch
+
+    softmax = torch.softmax
+    torch.nn.functional.softmax = lambda x, dim, **_: softmax(x, dim)
 
     def norm(module: Any, x: Any) -> Any:
         return module.weight * x / (x.pow(2).mean(-1, keepdim=True) + module.variance_epsilon).sqrt()

@@ -32,7 +32,7 @@ VERBS = {
     "predict": "predict for new rows with a trained model",
     "generate": "continue or answer a text with a trained model",
     "import": "write the configuration of a pretrained model",
-    "export": "write a trained model as ONNX, for other places",
+    "export": "write a trained model as ONNX, C or its own folder",
     "prune": "remove units, channels and heads of a trained model",
     "quantize": "write a trained model as ONNX with weights of 8 bits",
     "evaluate": "measure a trained model on rows with targets",

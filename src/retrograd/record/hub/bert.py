@@ -92,7 +92,8 @@ BERT = Family(
     ("bert",),
     RULES,
     prefixes=("bert.",),
-    others=("embeddings.position_ids", "cls.*", "pooler.*", "classifier.*", "qa_outputs.*"),
+    others=("embeddings.position_ids", "pooler.*"),
+    heads=("cls.*", "classifier.*", "qa_outputs.*"),
     entries=entries,
     renamed=(("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias")),
 )

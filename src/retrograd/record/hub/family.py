@@ -39,7 +39,8 @@ class Family(NamedTuple):
     """A family of models.
 
     prefixes: what a tensor's name may begin with. renamed: older names, and those that the rules have. others: patterns
-    of tensors that are no parameters of these networks: buffers, and heads of other kinds.
+    of tensors that are no parameters of these networks, as buffers. heads: those of heads, which have no prefix; a
+    network need not have the head of its folder.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Family(NamedTuple):
     others: tuple[str, ...]
     entries: Callable[[Mapping[str, Any], Head], list[Any]]
     renamed: tuple[tuple[str, str], ...] = ()
+    heads: tuple[str, ...] = ()
 
     def plain_name(self, name: str) -> str:
         """Return a tensor's name as the rules have it."""
@@ -67,9 +69,13 @@ class Family(NamedTuple):
                     return rule.key.format(*(int(number) - 1 for number in match.groups())), rule
         return None
 
+    def is_head(self, name: str) -> bool:
+        """Return whether a tensor belongs to a head."""
+        return any(fnmatchcase(name, pattern) for pattern in self.heads)
+
     def is_other(self, name: str) -> bool:
         """Return whether a tensor is none of these networks' parameters, by its name as the rules have it."""
-        return any(fnmatchcase(name, pattern) for pattern in self.others)
+        return any(fnmatchcase(name, pattern) for pattern in (*self.others, *self.heads))
 
 
 class Plan(NamedTuple):

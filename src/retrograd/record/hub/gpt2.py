@@ -66,6 +66,7 @@ GPT2 = Family(
     ("gpt2",),
     RULES,
     prefixes=("transformer.",),
-    others=("h.*.attn.bias", "h.*.attn.masked_bias", "lm_head.weight", "score.*", "classifier.*"),
+    others=("h.*.attn.bias", "h.*.attn.masked_bias"),
+    heads=("lm_head.*", "score.*", "classifier.*"),
     entries=entries,
 )

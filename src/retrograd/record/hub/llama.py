@@ -81,6 +81,7 @@ LLAMA = Family(
     ("llama", "mistral", "qwen2", "qwen3"),
     RULES,
     prefixes=("model.",),
-    others=("*rotary_emb.inv_freq", "lm_head.weight", "score.*", "classifier.*"),
+    others=("*rotary_emb.inv_freq",),
+    heads=("lm_head.*", "score.*", "classifier.*"),
     entries=entries,
 )

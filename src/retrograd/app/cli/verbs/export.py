@@ -9,6 +9,8 @@ import typer
 
 from retrograd.app.cli.options import CellsOption, Json, ModelName, OwnLayers, RunsRoot, command_of
 from retrograd.app.cli.surroundings import settle
+from retrograd.base.errors import UsageError
+from retrograd.interop.hub.exporting import export_folder, lines
 from retrograd.present.numbers import size
 from retrograd.record.strict_json import write_json
 from retrograd.ship.export import Exported
@@ -17,7 +19,7 @@ from retrograd.ship.export import export as export_run
 
 def export(
     run: ModelName,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="file to write: model.onnx, or net.c")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="file to write: model.onnx, net.c, or a folder")],
     from_x: Annotated[
         bool,
         typer.Option("--from-x", help="accept the network's columns instead of rows: no preprocessing in the file"),
@@ -45,9 +47,19 @@ def export(
     their targets (model.rows.npz), and retrograd_edge.py, which predicts, learns and rolls back with onnxruntime
     and numpy alone.
 
+    A name without an ending is a folder: a model whose weights were imported is written as they were stored, under the
+    same names, with config.json and tokenizer.
+
     ONNX needs two packages: pip install 'retrograd[onnx]'
     """
     settle(layers)
+    if not file.suffix:
+        if from_x or train_step or opset or cells != "typed":
+            raise UsageError("these options are for an ONNX file", where=str(file), cure="name the file model.onnx")
+        written = export_folder(run, file, runs=runs)
+        typer.echo(write_json({**written._asdict(), "path": str(written.path)}) if as_json
+                   else "\n".join(lines(written)))  # fmt: skip
+        return
     exported = export_run(run, file, from_x=from_x, cells=cells, opset=opset, train_step=train_step, runs=runs)
     typer.echo(write_json(plain(exported)) if as_json else words(exported))
 
