@@ -193,8 +193,7 @@ def strike(
         return  # it was over already
     part.expect(code not in (0, None), f"{where}: exit code {code}")
     part.expect(len(errors) == 1, f"{where}: {len(errors)} messages: {said}")
-    early = phase == "start"  # before it could say its name
-    part.expect(early or RANK.findall(errors[0] if errors else "") == [str(rank)], f"{where}: not named: {said}")
+    part.expect(RANK.findall(errors[0] if errors else "") == [str(rank)], f"{where}: not named: {said}")
     part.expect(not any(dump in said for dump in DUMPS), f"{where}: a dump: {said}")
     whole(part, folder, where)
 

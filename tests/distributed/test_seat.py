@@ -4,7 +4,7 @@ import pytest
 from jax.tree_util import DictKey, GetAttrKey
 
 from retrograd.base.errors import ConfigError, ResourceError
-from retrograd.distributed import seat
+from retrograd.distributed import launch, seat
 from retrograd.distributed.launch import exit_code
 from retrograd.distributed.layout import axes_of
 from retrograd.distributed.seat import Seat, are_on_several_hosts, refuse_unreachable, seat_of
@@ -111,3 +111,31 @@ def test_the_first_rule_counts_that_matches_and_divides(path, shape, axes):
 @pytest.mark.parametrize(("codes", "code"), [([0, 0], 0), ([6, -9], 6), ([5, 5], 5), ([0, -9], 6), ([-15, -15], 143)])
 def test_a_launched_command_has_one_exit_code(codes, code):
     assert exit_code(codes) == code
+
+
+class Failing:
+    """A group of processes that ends with the exit codes of a list, one a start."""
+
+    def __init__(self, codes):
+        self.codes, self.commands = list(codes), []
+
+    def __call__(self, command, processes):
+        self.commands.append(list(command))
+        return self
+
+    def run(self):
+        return self.codes.pop(0), False
+
+
+@pytest.mark.parametrize(
+    ("codes", "code"),
+    [([6, 137, 0], 0), ([6, 6, 6], 6), ([2], 2), ([143], 143)],
+    ids=["goes well in the end", "fails each time", "a mistake", "asked to stop"],
+)
+def test_a_failed_command_goes_on_with_its_run(monkeypatch, codes, code):
+    group = Failing(codes)
+    monkeypatch.setattr(launch, "Group", group)
+    assert launch.launch(["train", "x.yaml", "--force"], 2, restarts=2) == code
+    assert group.codes == []
+    assert group.commands[0] == ["train", "x.yaml", "--force"]
+    assert all(command == ["train", "x.yaml", "--resume", "auto"] for command in group.commands[1:])

@@ -25,6 +25,7 @@ from retrograd.distributed.words import BEATS, END, EVERYWHERE, RESOURCE, Ear, W
 
 NEVER = 10**7  # seconds; who is stuck is noticed here, not by JAX
 MOST_DIFFERENCES = 3
+CLEAR = "\r\x1b[K\x1b[?25h"  # of a terminal: the line of a bar, whose process can no longer show the cursor
 
 
 class Disagreement(Exception):
@@ -190,7 +191,8 @@ class Hub:
         """Say once what has happened, and end all."""
         if self.verdict is None:
             self.verdict = code
-            print(f"error: {message}; all processes end", file=sys.stderr, flush=True)
+            clear = CLEAR if sys.stderr.isatty() else ""
+            print(f"{clear}error: {message}; all processes end", file=sys.stderr, flush=True)
             self._tell_all({"end": message, "code": code})
 
     def _tell_all(self, word: Word) -> None:

@@ -16,7 +16,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from retrograd.base.errors import ConfigError, ResourceError, RetrogradError
 from retrograd.distributed.layout import Layout, mesh_of
-from retrograd.distributed.line import Line, leave, reach, tell
+from retrograd.distributed.line import Line, hello, leave, reach, tell
 from retrograd.distributed.seat import RANK, is_launched, seat_of
 from retrograd.distributed.settings import AXES, Distributed
 from retrograd.distributed.team import ALONE, Crew, Team
@@ -133,7 +133,7 @@ def _fail_early(error: RetrogradError) -> NoReturn:
     """Tell the hub, if there is one, what keeps this process from coming; else rank 0 has met with the same."""
     with contextlib.suppress(RetrogradError, OSError):
         if (seat := seat_of(Distributed())) is not None:
-            tell(reach(seat, MOMENT), seat, str(error), error.exit_code)
+            tell(reach(seat, MOMENT), hello(seat), str(error), error.exit_code)
     leave(error.exit_code)
 
 

@@ -12,28 +12,33 @@ import time
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
-from retrograd.distributed.seat import COORDINATOR, LOCAL_RANK, PROCESSES, RANK
+from retrograd.distributed.line import hello, reach, tell
+from retrograd.distributed.seat import COORDINATOR, LOCAL_RANK, PROCESSES, RANK, Seat
 from retrograd.distributed.words import RESOURCE
 
-GRACE = 10.0  # seconds in which the others end when one has failed; then they are killed
+MOMENT = 3.0  # seconds in which the hub ends the others when one has failed
+GRACE = 10.0  # seconds in which they end when it was told; then they are killed
 LOOK = 0.05
 WISHES = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FIRST_SIGNAL = 128
+DEATHS = (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS)
+FAILURES = (1, RESOURCE, *(FIRST_SIGNAL + number for number in DEATHS))  # others are mistakes, or a wish to stop
 RESUME = ("--resume", "auto")
 
 
 def launch(command: Sequence[str], processes: int, restarts: int = 0) -> int:
     """Run `processes` processes of a command of retrograd; return the exit code of them all.
 
-    When they have failed, the command is run again, at most `restarts` times, and goes on with its run.
+    When they have failed, and not through a mistake, the command is run again, at most `restarts` times, and goes on
+    with its run.
     """
     words = list(command)
     for left in range(restarts, -1, -1):
         code, was_asked = Group(words, processes).run()
-        if code == 0 or was_asked or not left:
+        if code not in FAILURES or was_asked or not left:
             return code
-        if words[0] == "train" and "--resume" not in words:
-            words += RESUME
+        if "--resume" not in words:
+            words = [word for word in words if word != "--force"] + list(RESUME)
         print(f"restarting {processes} processes, {left - 1} more times at most", file=sys.stderr, flush=True)
     return code
 
@@ -42,7 +47,8 @@ class Group:
     """The processes of one start. A wish to stop is passed on to them; they agree on it among themselves."""
 
     def __init__(self, command: Sequence[str], processes: int) -> None:
-        common = {COORDINATOR: f"127.0.0.1:{free_port()}", PROCESSES: str(processes)}
+        self.port = free_port()
+        common = {COORDINATOR: f"127.0.0.1:{self.port}", PROCESSES: str(processes)}
         self.was_asked = False
         program = [sys.executable, "-m", "retrograd", *command]
         self.processes = [
@@ -52,18 +58,38 @@ class Group:
 
     def run(self) -> tuple[int, bool]:
         """Wait until all have ended; return their exit code, and whether they were asked to stop."""
+        failed = None  # when
         with self._passing_on():
-            deadline = None
-            while any(process.poll() is None for process in self.processes):
-                if deadline is None and any(process.returncode for process in self.processes):
-                    deadline = time.monotonic() + GRACE
-                if deadline is not None and time.monotonic() > deadline:
-                    for process in self.processes:
-                        process.kill()
-                    deadline = None
+            while None in (codes := [process.poll() for process in self.processes]):
+                if failed is None and any(codes):
+                    failed = time.monotonic()
+                if failed is not None and time.monotonic() > failed + MOMENT:
+                    self._end(codes)
                 time.sleep(LOOK)
-        codes = [process.returncode for process in self.processes]
-        return exit_code(codes), self.was_asked
+        return exit_code([process.returncode for process in self.processes]), self.was_asked
+
+    def _end(self, codes: Sequence[int | None]) -> None:
+        """End those that are left, where the death of one had no witness: it had not come to the hub yet."""
+        rank = next((rank for rank, code in enumerate(codes) if code is not None and code < 0), None)
+        if rank is not None:
+            self._report(rank, signal.Signals(-int(codes[rank] or 0)).name)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            for process in self.processes:
+                process.wait(GRACE)
+        for process in self.processes:
+            process.kill()
+
+    def _report(self, rank: int, name: str) -> None:
+        """Let the hub tell of a death, if there is one; else say it here."""
+        process = self.processes[rank].pid
+        seat = Seat("127.0.0.1", self.port, len(self.processes), rank)
+        try:
+            tell(reach(seat, LOOK), hello(seat, process), f"killed by {name}", RESOURCE)
+        except OSError:
+            where = f"rank {rank} of {seat.size} (host {socket.gethostname()}, process {process})"
+            print(f"error: {where}: killed by {name}; all processes end", file=sys.stderr, flush=True)
+            for other in self.processes:
+                other.kill()
 
     @contextlib.contextmanager
     def _passing_on(self) -> Iterator[None]:

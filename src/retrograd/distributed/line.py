@@ -108,14 +108,15 @@ class Line:
             time.sleep(silence(self.timeout) / BEATS)
 
 
-def hello(seat: Seat) -> Word:
-    """Return the first word of a process."""
-    return {"hello": seat.rank, "size": seat.size, "host": socket.gethostname(), "process": os.getpid()}
+def hello(seat: Seat, process: int | None = None) -> Word:
+    """Return the first word of a process, this one or another."""
+    number = os.getpid() if process is None else process
+    return {"hello": seat.rank, "size": seat.size, "host": socket.gethostname(), "process": number}
 
 
-def tell(connection: socket.socket, seat: Seat, message: str, code: int) -> None:
-    """Tell the hub why a process does not come."""
-    connection.sendall(spoken(hello(seat)) + spoken({"failed": message, "code": code}))
+def tell(connection: socket.socket, first: Word, message: str, code: int) -> None:
+    """Tell the hub why a process does not come, or is gone."""
+    connection.sendall(spoken(first) + spoken({"failed": message, "code": code}))
     connection.close()
 
 

@@ -50,6 +50,10 @@ class Team:
         """Return the minibatch of some row numbers; a process reads the rows of its devices alone."""
         return {name: column[chosen] for name, column in columns.items()}
 
+    def window(self, columns: dict[str, Any]) -> dict[str, Any]:
+        """Return the rows of some steps as they are given to a dispatch."""
+        return columns
+
     def measured(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return rows that every process has as they are measured: cut among the devices."""
         return batch
@@ -126,6 +130,10 @@ class Crew(Team):
             return self.layout.filled(shape, sharding, lambda place: np.asarray(column[chosen[place[0]]]))
 
         return {name: rows(column) for name, column in columns.items()}
+
+    def window(self, columns: dict[str, Any]) -> dict[str, Any]:
+        """Return the rows of some steps on each device of the mesh."""
+        return self.on_device(columns)
 
     def measured(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Return rows on the mesh."""

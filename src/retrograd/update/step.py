@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -204,6 +205,11 @@ class Stepper:
             cost: Cost = Program(Stepper.step, self.alone).remembered(_cost, train, batch)
             return cost
 
+    def fingerprint(self, train: TrainState, batch: Mapping[str, Any]) -> str:
+        """Return a digest of the program of a step: processes that share a run must have the same."""
+        digest: str = Program(Stepper.step, self.alone).remembered(_fingerprint, train, batch)
+        return digest
+
     def steps_per_dispatch(self, train: TrainState, batch: Mapping[str, Any]) -> int:
         """Return how many steps go into one dispatch: a rule of operation counts, the same on every machine.
 
@@ -227,6 +233,10 @@ class Stepper:
 def _cost(lowered: Any) -> Cost:
     operations = (lowered.cost_analysis() or {}).get("flops", SMALL_STEP)
     return Cost(float(operations), "stablehlo.convolution" in lowered.as_text())
+
+
+def _fingerprint(lowered: Any) -> str:
+    return hashlib.sha256(lowered.as_text().encode()).hexdigest()
 
 
 def without_frozen(network: Network, freeze: Sequence[str], tree: Mapping[str, Params]) -> dict[str, Params]:

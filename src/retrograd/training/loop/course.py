@@ -60,10 +60,15 @@ class Course:
         self.per_dispatch, self.look_steps = 1, LOOK_STEPS
 
     def begin(self, stepper: Stepper, train: TrainState) -> None:
-        """Decide how many steps share a dispatch, and bring the columns to the device where many do."""
+        """Decide how many steps share a dispatch, and bring the columns to the device where many do.
+
+        Several processes end here if they would not run the same program.
+        """
         first = {name: column[: self.batch_size] for name, column in self.columns.items()}
         self.per_dispatch = stepper.steps_per_dispatch(train, first)
         self.look_steps = look_steps(stepper.cost(train, first).operations)
+        if self.team.size > 1:
+            self.team.same("program (digest)", stepper.fingerprint(train, first))
         if is_streamed(self.columns):
             self.per_dispatch = 1
         if self.per_dispatch > 1 and not is_mapped(self.columns):  # minibatches are gathered on the device
@@ -101,7 +106,7 @@ class Course:
         if not is_mapped(self.columns):
             return Window(self.on_device, order)
         return Window(
-            self.team.on_device(self.batch(order.ravel())),
+            self.team.window(self.batch(order.ravel())),
             np.arange(order.size, dtype=order.dtype).reshape(order.shape),
         )
 
