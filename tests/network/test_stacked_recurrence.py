@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import retrograd as rg
+import retrograd.network.layers
 from retrograd.base.errors import ConfigError, UsageError
 from retrograd.network.entries import dump_entries, parse_entries
 from retrograd.network.layer import Spec
@@ -51,6 +52,43 @@ def test_a_stack_computes_what_its_layers_written_out_compute():
     for name, own in found.grads.items():
         for param, grad in own.items():
             np.testing.assert_allclose(grad, expected.grads[name.replace("/", "_")][param], rtol=1e-4, atol=1e-6)
+
+
+def test_a_stack_begins_with_states_of_each_layer_and_shows_those_it_ends_with():
+    plain = [
+        {"lstm": {"units": 2, "layers": 2, "output": "all"}, "name": "first", "inputs": {"x": "x", "mask": "mask"}},
+        {
+            "lstm": {"units": 2, "layers": 2, "output": "all"},
+            "name": "second",
+            "inputs": {"x": "first.sequence", "last_1": "first/1.last", "cell_1": "first/1.cell", "last_2": "first.last",
+                       "cell_2": "first/2.cell"},
+        },
+    ]  # fmt: skip
+    network = rg.Network(*parse_entries(plain))
+    assert [node.inputs for node in network] == [
+        ("x", "mask"),
+        ("first/1.sequence", "mask"),
+        ("first/2.sequence", "first/1.last", "first/1.cell"),
+        ("second/1.sequence", "first/2.last", "first/2.cell"),
+    ]
+    assert dump_entries(network.filled_entries(), filled=False)[1]["inputs"] == plain[1]["inputs"]
+    shapes = network.specs({"x": Spec((2, 4, 3), jnp.float32), "mask": Spec((2, 4), jnp.bool_)})
+    assert shapes["second/1"]["cell"].shape == (2, 2)
+    shared = [{"gru": {"units": 2, "layers": 2}, "inputs": {"x": "x", "last": "h"}}]
+    assert [node.inputs[1:] for node in rg.Network(*parse_entries(shared))] == [("h",), ("h",)]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"x": "x", "last_3": "h"}, "gru_1: inputs: none of the 2 layers reads last_3"),
+        ({"last": "h", "x": "x"}, "inputs: expected x, mask, last in this order; found last, x"),
+        ({"x": "x", "cell": "h"}, "found x, cell"),
+    ],
+)
+def test_an_input_that_no_layer_of_a_stack_reads_is_named(inputs, message):
+    with pytest.raises(ConfigError, match=message):
+        rg.Network(*parse_entries([{"gru": {"units": 2, "layers": 2}, "inputs": inputs}]))
 
 
 def test_what_a_stack_cannot_do_is_said():

@@ -113,6 +113,8 @@ CALLED = {
     "softcap": "logit_softcapping attn_logit_softcapping logits_soft_cap",
     "norm_kind": "norm_type",
     "backwards": "go_backwards reverse",
+    "projection": "proj_size",
+    "peepholes": "use_peepholes peephole",
     "merge": "merge_mode",
     "running": "track_running_stats",
     "size": "depth_radius",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -72,6 +73,7 @@ def named(layer: Layer | Block, name: str, *, inputs: Mapping[str, str] | Sequen
     return Entry(layer, name, chosen, tuple((share or {}).items()), frozen, recompute, names)
 
 
+NUMBERED = re.compile(r"_\d+$")  # a name for an input of one layer of a stack
 MAX_ENTRIES = 10_000  # of an expanded network: far above any that is known, and built in a second or two
 
 
@@ -188,12 +190,27 @@ class Scope:
         self.size.add(getattr(layer, "layers", 0), self.prefix + name)
         below = Scope(self.nodes, f"{self.prefix}{name}/", self, self.frozen or entry.frozen, self._group(name))
         x, *others = inputs
-        count = 0
-        for part in layer.parts():
+        names = entry.input_names
+        parts = layer.parts()
+        count, read = 0, set(names[:1])
+        for part in parts:
             is_numbered = type(part) is type(layer)
             count += is_numbered
             part_name = str(count) if is_numbered else f"{part.kind}_{count}"
-            x = below.add(Entry(part, part_name, recompute=entry.recompute), x, *(others if is_numbered else ()))
+            if not is_numbered:
+                x = below.add(Entry(part, part_name, recompute=entry.recompute), x)
+                continue
+            chosen = [(called, other) for called, other in zip(names[1:], others, strict=False)
+                      if not NUMBERED.search(called) or called.endswith(f"_{count}")]  # fmt: skip
+            read |= {called for called, _ in chosen}
+            called_here = (*names[:1], *(called.removesuffix(f"_{count}") for called, _ in chosen))
+            further = [other for _, other in chosen] if names else others
+            x = below.add(Entry(part, part_name, recompute=entry.recompute, input_names=called_here), x, *further)
+            if part is not parts[-1] and getattr(part, "output", "") == "all":
+                x = f"{x}.sequence"
+        if unread := [called for called in names if called not in read]:
+            raise ConfigError(f"none of the {count} layers reads {', '.join(unread)}",
+                              where=f"{self.prefix}{name}: inputs")  # fmt: skip
         return x
 
     def _group(self, name: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -12,7 +12,7 @@ from jax import Array, lax
 from typing_extensions import override
 
 from retrograd.base.annotations import Words
-from retrograd.base.errors import Problem, ShapeError, UsageError
+from retrograd.base.errors import ConfigError, Problem, UsageError
 from retrograd.base.quantities import Fraction, PositiveInt
 from retrograd.base.schema import unwritten
 from retrograd.native.matrix import transposed_product, transposed_product_by_xla
@@ -33,6 +33,7 @@ from retrograd.network.layer import (
     rows,
 )
 from retrograd.network.layers.noise.dropout import Dropout
+from retrograd.network.layers.recurrent.beginnings import masked_start
 from retrograd.network.layers.recurrent.directions import Merging, merged, parted
 from retrograd.network.layers.recurrent.through_time import Borders, States, Walk, cuts, states_before, walk, walk_back
 
@@ -47,7 +48,9 @@ class Recurrent(Layer):
     `output` is what the next layer reads: the `last` state (one vector an example), the `sequence` of all of them (for
     another recurrent layer, or an answer at each step), or `all`: a dict of parts, named as in `inputs: [lstm.last]`.
     `layers` stacks several, in a network nodes `1`, `2`, ... below the entry's name, with `dropout` between them; each
-    reads the mask, and begins with the initial states if those are given.
+    reads the mask, and begins with the initial states if those are given: all with the same, or by the numbers of the
+    layers, as in `inputs: {x: words, last_1: a, last_2: b}`. With `all` the states of every layer can be read:
+    `lstm/1.last`.
     """
 
     units: Annotated[
@@ -108,6 +111,11 @@ class Recurrent(Layer):
     gates: ClassVar[int] = 1
     states: ClassVar[tuple[str, ...]] = ("last",)  # what the parts of `output: all` call them
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The width of each state, in one direction."""
+        return (int(self.units),) * len(self.states)
+
     def step(self, params: Params, z: Array, before: States) -> tuple[States, Any]:
         """Return the states after one step, and what backward needs. z = x W + b is the input's part."""
         raise unwritten(self, "step(self, own, z, before)", "which returns (states after, what backward needs)")
@@ -117,6 +125,18 @@ class Recurrent(Layer):
     ) -> tuple[States, Array]:
         """Return the deltas of the states before a step, and of z. `transposed` is the recurrent weight's transpose."""
         raise unwritten(self, "step_back(self, transposed, deltas, before, after, saved)", "the adjoint of `step`")
+
+    def stepping_back(self, own: Params, transposed: Array) -> Callable[..., tuple[States, Array]]:
+        """Return `step_back` with the parameters of a direction that it needs."""
+        return lambda *now: self.step_back(transposed, *now)
+
+    def divided(self, dz: Array) -> tuple[Array, Array | None]:
+        """Return the deltas of z, and what else `step_back` laid beside them for `further_gradients`."""
+        return dz, None
+
+    def further_gradients(self, params: Params, prefix: str, taken: Walk, dz: Array, beside: Array | None) -> Params:
+        """Return the gradients of parameters that only this cell has."""
+        return {}
 
     @property
     def native(self) -> Loop | None:
@@ -141,9 +161,19 @@ class Recurrent(Layer):
         """Whether there are several layers."""
         return self.layers > 1
 
+    @override
+    def reading(self, names: Sequence[str]) -> Layer:
+        expected = ("x", "mask", *self.states)
+        known = [name for name in expected if name in names]
+        if [name for name in names if name != "mask"] != [name for name in known if name != "mask"] or names[0] != "x":
+            raise ConfigError(f"expected {', '.join(expected)} in this order; found {', '.join(names)}",
+                              where="inputs", cure="in a stack, last_2 is that of layer 2")  # fmt: skip
+        return self
+
     def parts(self) -> tuple[Layer, ...]:
         """Return the stack: all but the last layer pass on their sequence."""
-        below = dataclasses.replace(self, layers=1, dropout=0.0, output="sequence")
+        read = "all" if self.output == "all" else "sequence"
+        below = dataclasses.replace(self, layers=1, dropout=0.0, output=read)
         between = (Dropout(self.dropout),) if self.dropout else ()
         last = dataclasses.replace(self, layers=1, dropout=0.0)
         return (*(below, *between) * (self.layers - 1), last)
@@ -167,7 +197,7 @@ class Recurrent(Layer):
         for prefix in self.prefixes:
             for name, initial, shape in (
                 ("input_weight", self.input_weight or GLOROT, (x.shape[-1], width)),
-                ("recurrent_weight", self.recurrent_weight or ORTHOGONAL, (int(self.units), width)),
+                ("recurrent_weight", self.recurrent_weight or ORTHOGONAL, (self.widths[0], width)),
                 ("bias", self.bias, (width,)),
             ):
                 if initial:
@@ -176,7 +206,8 @@ class Recurrent(Layer):
 
     @override
     def forward(self, params: Params, state: State, ctx: Context, x: Array, *others: Array) -> Forward:
-        mask, initial = self._sorted(params, x, others)
+        expect_features(x, params[self.prefixes[0] + "input_weight"].shape[0])
+        mask, initial = masked_start(x, others, self.widths, len(self.prefixes))
         xt = lax.optimization_barrier(x.swapaxes(0, 1))
         finals, walks = [], []
         for prefix, start in zip(self.prefixes, initial, strict=True):
@@ -207,8 +238,10 @@ class Recurrent(Layer):
             own = {name: deltas[i] for name, deltas in apart.items()}
             start, dz = self._read_back(params, prefix, taken, own)
             starts.append(start)
+            dz, beside = self.divided(dz)
             dx += dz @ params[prefix + "input_weight"].T.astype(dz.dtype)
             grads |= self._gradients(params, prefix, xt, taken, dz)
+            grads |= self.further_gradients(params, prefix, taken, dz, beside)
         dstates = (jnp.concatenate(each, -1) for each in zip(*starts, strict=True))
         rest = tuple(None if dtype == jnp.bool_ else next(dstates).astype(dtype) for dtype in given.value)
         return Backward((dx.swapaxes(0, 1), *rest), grads)
@@ -225,11 +258,11 @@ class Recurrent(Layer):
 
     def _read_back(self, params: Params, prefix: str, taken: Walk, parts: Mapping[str, Array]) -> tuple[States, Array]:
         """Run one direction's loop in reverse; return the deltas of the initial states and of z."""
-        weight = params[prefix + "recurrent_weight"].astype(taken.initial[0].dtype)
+        own = _of_direction(params, prefix, taken.initial[0].dtype)
         dfinal = tuple(
             parts.get(name, jnp.zeros_like(start)) for name, start in zip(self.states, taken.initial, strict=True)
         )
-        return self._loop_back(weight, taken, dfinal, parts.get("sequence"), prefix == REVERSE)
+        return self._loop_back(own, taken, dfinal, parts.get("sequence"), prefix == REVERSE)
 
     def _loop(self, own: Params, z: Array, start: States, borders: Borders, reverse: bool) -> tuple[States, Walk]:
         """Run the steps: by a native kernel where one is faster and nothing is cut, else by the formula."""
@@ -245,13 +278,14 @@ class Recurrent(Layer):
         return tuple(each[0 if reverse else -1] for each in states), Walk(start, states, saved, borders)
 
     def _loop_back(
-        self, weight: Array, taken: Walk, dfinal: States, dsequence: Array | None, reverse: bool
+        self, own: Params, taken: Walk, dfinal: States, dsequence: Array | None, reverse: bool
     ) -> tuple[States, Array]:
         """Run the steps the other way, as `_loop` does."""
+        weight = own["recurrent_weight"]
 
         def formula(taken: Walk, weight: Array, dfinal: States, dsequence: Array | None) -> tuple[States, Array]:
             transposed = lax.optimization_barrier(weight.T)
-            return walk_back(lambda *now: self.step_back(transposed, *now), taken, dfinal, dsequence, reverse)
+            return walk_back(self.stepping_back(own, transposed), taken, dfinal, dsequence, reverse)
 
         native = self._native(taken.borders)
         if native is None or not native.suits(taken.saved, weight, taken.initial):
@@ -278,33 +312,6 @@ class Recurrent(Layer):
         named = ((prefix + name, grad) for name, grad in grads.items())
         return {name: grad for name, grad in named if grad is not None and name in params}
 
-    # ---------------------------------------------------------------------------------------------------- the inputs
-
-    def _sorted(self, params: Params, x: Array, others: tuple[Array, ...]) -> tuple[Array | None, tuple[States, ...]]:
-        """Return the mask [time, batch, 1], and each direction's initial states: zeros unless they are given."""
-        expect_features(x, params[self.prefixes[0] + "input_weight"].shape[0])
-        if x.ndim != 3:
-            raise ShapeError(
-                f"expected (batch, time, features), got {tuple(x.shape)}",
-                cure="give the recurrent layer before it `output: sequence`, or put an embedding or reshape before it",
-            )
-        masks = [other for other in others if other.dtype == jnp.bool_]
-        states = [other for other in others if other.dtype != jnp.bool_]
-        units, count = int(self.units), len(self.prefixes)
-        if len(masks) > 1 or any(mask.shape != x.shape[:2] for mask in masks):
-            shapes = " and ".join(str(tuple(mask.shape)) for mask in masks)
-            raise ShapeError(f"expected one mask (batch, time) = {tuple(x.shape[:2])}, got {shapes}")
-        if states and [state.shape for state in states] != [(len(x), units * count)] * len(self.states):
-            shapes = " and ".join(str(tuple(state.shape)) for state in states)
-            raise ShapeError(
-                f"initial states: expected {len(self.states)} of shape {(len(x), units * count)}, got {shapes}",
-                cure="a mask holds true or false",
-            )
-        initial = [jnp.split(state.astype(x.dtype), count, -1) for state in states]
-        initial = initial or [[jnp.zeros((len(x), units), x.dtype)] * count] * len(self.states)
-        mask = masks[0].T[..., None] if masks else None
-        return mask, tuple(zip(*initial, strict=True))
-
 
 @gradients_natively
 def gradients(x: Array | None, first: Array, states: Array, dz: Array, reverse: bool, dtype: Any) -> Gradients:
@@ -316,5 +323,5 @@ def gradients(x: Array | None, first: Array, states: Array, dz: Array, reverse: 
 
 def _of_direction(params: Params, prefix: str, dtype: Any) -> Params:
     """Return the parameters of one direction by their plain names, in the precision of the input."""
-    names = ("input_weight", "recurrent_weight", "bias", "recurrent_bias")
-    return {name: params[prefix + name].astype(dtype) for name in names if prefix + name in params}
+    plain = {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}
+    return {name: value.astype(dtype) for name, value in plain.items() if not name.startswith(REVERSE)}

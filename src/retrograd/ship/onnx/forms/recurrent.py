@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from retrograd.ship.onnx.graph import Graph, Value, body_of
 from retrograd.ship.onnx.registry import Weights, to_onnx
 
 SETTINGS = (
-    "units bidirectional output truncate layers dropout backwards merge nonlinearity reset forget_bias"  # of all three
+    "units bidirectional output truncate layers dropout backwards merge nonlinearity reset forget_bias "
+    "projection peepholes"  # of all three
 )
 MERGES = {"sum": "ReduceSum", "average": "ReduceMean", "multiply": "ReduceProd"}
 ORDERS = {"RNN": [0], "GRU": [1, 0, 2], "LSTM": [0, 3, 1, 2]}  # where ONNX's gates stand among the layer's
@@ -25,26 +27,28 @@ def recurrent(g: Graph, layer: Recurrent, weights: Weights, x: Value, *others: V
     mask = next((other for other in others if other.dtype == "bool"), None)
     time_first = g.op("Transpose", x, perm=[1, 0, 2])
     count = len(layer.prefixes)
-    initial = [g.op("Transpose", g.reshape(state, 0, count, int(layer.units)), perm=[1, 0, 2]) for state in states]
-    if mask is None:
+    initial = [g.op("Transpose", g.reshape(state, 0, count, width), perm=[1, 0, 2])
+               for state, width in zip(states, layer.widths, strict=False)]  # fmt: skip
+    if mask is None and layer.widths[0] == int(layer.units):  # ONNX has no projection
         sequence, *finals = _at_once(g, layer, weights, time_first, initial)
     else:
         sequence, *finals = _step_by_step(g, layer, weights, time_first, mask, initial)
-    parts = {name: _merged(g, layer, g.op("Transpose", final, perm=[1, 0, 2]), 3)
-             for name, final in zip(layer.states, finals, strict=True) if layer.output in (name, "all")}  # fmt: skip
+    parts = {name: _merged(g, layer, g.op("Transpose", final, perm=[1, 0, 2]), 3, width)
+             for name, final, width in zip(layer.states, finals, layer.widths, strict=True)
+             if layer.output in (name, "all")}  # fmt: skip
     if layer.output in ("sequence", "all"):
-        parts["sequence"] = _merged(g, layer, g.op("Transpose", sequence, perm=[2, 0, 1, 3]), 4)
+        parts["sequence"] = _merged(g, layer, g.op("Transpose", sequence, perm=[2, 0, 1, 3]), 4, layer.widths[0])
     return parts if layer.output == "all" else parts[layer.output]
 
 
-def _merged(g: Graph, layer: Recurrent, ends: str, rank: int) -> str:
+def _merged(g: Graph, layer: Recurrent, ends: str, rank: int, width: int) -> str:
     """Return what the directions [batch, ..., directions, units] give as one value [batch, ..., width]."""
     if layer.merge == "concat":
-        return g.reshape(ends, *[0] * (rank - 2), len(layer.prefixes) * int(layer.units))
+        return g.reshape(ends, *[0] * (rank - 2), len(layer.prefixes) * width)
     return g.op(MERGES[layer.merge], ends, np.array([-2]), keepdims=0)
 
 
-def _at_once(g: Graph, layer: Recurrent, weights: Weights, x: str, initial: list[str]) -> list[str]:
+def _at_once(g: Graph, layer: Recurrent, weights: Weights, x: str, initial: Sequence[str | None]) -> list[str]:
     """Return the sequence [time, directions, batch, units] and the final states [directions, batch, units]."""
     kind, prefixes = type(layer).__name__, layer.prefixes
     order = ORDERS[kind]
@@ -70,25 +74,34 @@ def _at_once(g: Graph, layer: Recurrent, weights: Weights, x: str, initial: list
         else:
             bias = g.op("Pad", g.constant(own, "bias"), np.array([0, 0, 0, own.shape[1]]))  # a second one of zeros
     constants = [g.constant(gates(name), name) for name in ("input_weight", "recurrent_weight")]
-    return g.ops(kind, 1 + len(layer.states), x, *constants, bias, None, *initial, **settings)
+    peepholes = []
+    if f"{prefixes[0]}peephole" in weights:
+        thirds = [np.split(weights[f"{prefix}peephole"], 3) for prefix in prefixes]
+        peepholes = [g.constant(np.stack([np.concatenate([i, o, f]) for i, f, o in thirds]), "peephole")]
+        initial = initial or [None, None]
+    return g.ops(kind, 1 + len(layer.states), x, *constants, bias, None, *initial, *peepholes, **settings)
 
 
-def _step_by_step(g: Graph, layer: Recurrent, weights: Weights, x: str, mask: Value, initial: list[str]) -> list[str]:
+def _step_by_step(g: Graph, layer: Recurrent, weights: Weights, x: str, mask: Value | None, initial: list[str]
+                  ) -> list[str]:  # fmt: skip
     """Return the same where a mask lets steps count or not: the others carry the state on and give 0."""
-    counts = g.op("Unsqueeze", g.op("Transpose", mask, perm=[1, 0]), np.array([2]))
+    counts = None if mask is None else g.op("Unsqueeze", g.op("Transpose", mask, perm=[1, 0]), np.array([2]))
     sequences, finals = [], []
     for i, prefix in enumerate(layer.prefixes):
         own = {name.removeprefix(prefix): array for name, array in weights.items()
                if name.startswith(prefix) and (prefix or not name.startswith(REVERSE))}  # fmt: skip
         z = g.op("MatMul", x, g.constant(own["input_weight"], f"{prefix}input_weight"))
         z = g.op("Add", z, g.constant(own["bias"], f"{prefix}bias")) if "bias" in own else z
-        starts = [g.op("Gather", state, np.int64(i), axis=0) for state in initial] or [_zeros(g, z, layer)] * len(
-            layer.states
-        )
+        starts = [g.op("Gather", state, np.int64(i), axis=0) for state in initial] or [
+            _zeros(g, z, width) for width in layer.widths
+        ]
         turned = int(prefix == REVERSE)
-        *ends, steps = g.ops("Scan", len(starts) + 1, *starts, z, counts, body=_body(g, layer, own), num_scan_inputs=2,
-                             scan_input_directions=[turned] * 2, scan_output_directions=[turned])  # fmt: skip
-        sequences.append(g.op("Unsqueeze", g.op("Where", counts, steps, np.float32(0)), np.array([1])))
+        read = [z] if counts is None else [z, counts]
+        *ends, steps = g.ops("Scan", len(starts) + 1, *starts, *read, body=_body(g, layer, own, counts is not None),
+                             num_scan_inputs=len(read), scan_input_directions=[turned] * len(read),
+                             scan_output_directions=[turned])  # fmt: skip
+        steps = steps if counts is None else g.op("Where", counts, steps, np.float32(0))
+        sequences.append(g.op("Unsqueeze", steps, np.array([1])))
         finals.append([g.op("Unsqueeze", end, np.array([0])) for end in ends])
     joined = [_concat(g, list(each), 0) for each in zip(*finals, strict=True)]
     return [_concat(g, sequences, 1), *joined]
@@ -98,22 +111,23 @@ def _concat(g: Graph, parts: list[str], axis: int) -> str:
     return parts[0] if len(parts) == 1 else g.op("Concat", *parts, axis=axis)
 
 
-def _zeros(g: Graph, z: str, layer: Recurrent) -> str:
+def _zeros(g: Graph, z: str, width: int) -> str:
     """Return zeros [batch, units]."""
     rows = g.op("Slice", g.op("Shape", z), np.array([1]), np.array([2]))
-    shape = g.op("Concat", rows, np.array([int(layer.units)]), axis=0)
+    shape = g.op("Concat", rows, np.array([width]), axis=0)
     return g.op("Expand", np.float32(0), shape)
 
 
-def _body(g: Graph, layer: Recurrent, own: Weights) -> Any:
+def _body(g: Graph, layer: Recurrent, own: Weights, masked: bool) -> Any:
     """Return the graph of one step: states and what the step reads -> states, and the first of them to collect."""
     body = Graph(g.path, outer=g)
     before = [body.free(f"{g.path}/{name}_before") for name in layer.states]
     z, counts = body.free(f"{g.path}/z"), body.free(f"{g.path}/counts")
     after = STEPS[type(layer).__name__](body, layer, own, z, before)
-    carried = [body.op("Where", counts, new, old) for new, old in zip(after, before, strict=True)]
+    carried = [body.op("Where", counts, new, old) if masked else body.op("Identity", new)
+               for new, old in zip(after, before, strict=True)]  # fmt: skip
     collected = body.op("Identity", carried[0])
-    inputs = [*((name, "float32", 2) for name in before), (z, "float32", 2), (counts, "bool", 2)]
+    inputs = [*((name, "float32", 2) for name in before), (z, "float32", 2), *([(counts, "bool", 2)] if masked else [])]
     return body_of(body, f"{g.path}/step", inputs, [(name, "float32", 2) for name in (*carried, collected)])
 
 
@@ -128,9 +142,17 @@ def _lstm(g: Graph, layer: Any, own: Weights, z: str, before: list[str]) -> list
     h, c = before
     z = g.op("Add", z, g.op("MatMul", h, g.constant(own["recurrent_weight"], "recurrent_weight")))
     i, f, new, o = _split(g, z, 4, layer)
-    i, f, new, o = g.op("Sigmoid", i), g.op("Sigmoid", f), g.op("Tanh", new), g.op("Sigmoid", o)
-    c = g.op("Add", g.op("Mul", f, c), g.op("Mul", i, new))
-    return [g.op("Mul", o, g.op("Tanh", c)), c]
+    for_i, for_f, for_o = np.split(own["peephole"], 3) if "peephole" in own else (None,) * 3
+
+    def seeing(gate: str, cell: str, weight: np.ndarray | None) -> str:
+        return gate if weight is None else g.op("Add", gate, g.op("Mul", cell, weight))
+
+    i, f = g.op("Sigmoid", seeing(i, c, for_i)), g.op("Sigmoid", seeing(f, c, for_f))
+    c = g.op("Add", g.op("Mul", f, c), g.op("Mul", i, g.op("Tanh", new)))
+    h = g.op("Mul", g.op("Sigmoid", seeing(o, c, for_o)), g.op("Tanh", c))
+    if "projection_weight" in own:
+        h = g.op("MatMul", h, g.constant(own["projection_weight"], "projection_weight"))
+    return [h, c]
 
 
 def _gru(g: Graph, layer: Any, own: Weights, z: str, before: list[str]) -> list[str]:

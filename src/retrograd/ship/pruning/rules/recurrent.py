@@ -17,22 +17,31 @@ from retrograd.ship.pruning.coupling import Place, coupled, tiled
 @coupled.register(RNN, GRU, LSTM)
 def recurrent(at: Place, layer: Recurrent, x: Labels, *others: Labels) -> Any:
     """Input weight [features, gates x units], recurrent weight [units, gates x units]."""
-    directions = []
+    directions, cells = [], []
+    projected = layer.widths[0] != int(layer.units)
     for prefix in layer.prefixes:
         unit = at.units("units", int(layer.units))
-        directions.append(unit)
+        state = at.channels.new(layer.widths[0]) if projected else unit
+        if projected:
+            at.freeze(state, "the projection has its width")
+            at.param(prefix + "projection_weight", 0, unit, reads=True)
+            at.param(prefix + "projection_weight", 1, state)
+        directions.append(state)
+        cells.append(unit)
         at.param(prefix + "input_weight", 0, x, reads=True)
         at.param(prefix + "input_weight", 1, tiled(unit, layer.gates))
-        at.param(prefix + "recurrent_weight", 0, unit, reads=True)
+        at.param(prefix + "recurrent_weight", 0, state, reads=True)
+        at.param(prefix + "peephole", 0, tiled(unit, 3))
         at.param(prefix + "recurrent_weight", 1, tiled(unit, layer.gates))
         at.param(prefix + "bias", 0, tiled(unit, layer.gates))
         at.param(prefix + "recurrent_bias", 0, unit)
-    states = np.concatenate(directions)
-    for spec, labels in zip(at.inputs[1:], others, strict=True):
-        if spec.dtype != np.bool_:  # not the mask: an initial state, of all directions side by side
-            at.channels.join(labels, states)
-    y = states
+    initial = [labels for spec, labels in zip(at.inputs[1:], others, strict=True) if spec.dtype != np.bool_]
+    for labels, of in zip(initial, (directions, cells), strict=False):
+        at.channels.join(labels, np.concatenate(of))  # all directions side by side
     if layer.merge != "concat" and len(directions) > 1:
         at.channels.join(*directions)
-        y = directions[0]
-    return dict.fromkeys((*layer.states, "sequence"), y) if layer.output == "all" else y
+        at.channels.join(*cells)
+        directions, cells = directions[:1], cells[:1]
+    y = np.concatenate(directions)
+    parts = {**dict.fromkeys((*layer.states, "sequence"), y), "cell": np.concatenate(cells)}
+    return {name: parts[name] for name in (*layer.states, "sequence")} if layer.output == "all" else y
