@@ -113,6 +113,7 @@ from retrograd.network.layers import (
     Softsign as Softsign,
     Sparsemax as Sparsemax,
     SpatialDropout as SpatialDropout,
+    SpectralNorm as SpectralNorm,
     StochasticDepth as StochasticDepth,
     Subtract as Subtract,
     Take as Take,
@@ -121,6 +122,7 @@ from retrograd.network.layers import (
     TokenDropout as TokenDropout,
     Unfold as Unfold,
     Upsample as Upsample,
+    WeightNorm as WeightNorm,
 )
 
 # a layer of your own
@@ -226,6 +228,7 @@ from retrograd.update.groups import Group as ParameterGroup
 from retrograd.update.muon import Muon as Muon
 from retrograd.update.resilient import Rprop as Rprop
 from retrograd.update.optimizers import (
+    ASGD as ASGD,
     Adadelta as Adadelta,
     Adagrad as Adagrad,
     Lion as Lion,

@@ -144,7 +144,7 @@ def test_a_configuration_stacks_them_in_two_lines():
     [
         ([X[:, 0]], ShapeError, r"expected \(batch, time, features\), got \(3, 2\).*output: sequence"),
         ([X, MASK[:, :4]], ShapeError, r"expected one mask \(batch, time\) = \(3, 5\), got \(3, 4\)"),
-        ([X, X[:, 0]], ShapeError, r"initial states: expected 2 of shape \(3, 2\), got \(3, 2\)"),
+        ([X, X[:, 0]], ShapeError, r"initial states: expected \(3, 2\) and \(3, 2\), got \(3, 2\)"),
         ([np.ones((3, 5, 2), int)], DataTypeError, "expected real numbers, got int64"),
     ],
 )

@@ -7,7 +7,8 @@ import pytest
 
 import retrograd as rg
 from retrograd.base.errors import ConfigError
-from retrograd.update.step import apply_gradients, without_frozen
+from retrograd.update.selection import without_frozen
+from retrograd.update.step import apply_gradients
 
 ROWS = {"rows": [[0, 0, 0.5], [0, 1, 1.5], [1, 0, -1.0], [1, 1, 2.0]]}
 CONFIG = {

@@ -16,7 +16,7 @@ import retrograd as rg
 from retrograd.base.errors import ConfigError, DataError, ResourceError, RunInUseError, UsageError
 from retrograd.record import writer as writer_module
 from retrograd.record.checkpoint import Checkpoint, checkpoint_paths, read_checkpoint, write_checkpoint
-from retrograd.record.events import Epoch, Health, Intervention, Resumed, Stopped, read_events
+from retrograd.record.events import Epoch, Health, Intervention, Note, Resumed, Stopped, read_events
 from retrograd.record.run import RunFolder
 from retrograd.record.sealed import NewerFormatError
 from retrograd.record.tree import digest
@@ -33,7 +33,12 @@ CONFIG = {
     "data": {"builtin": "moons", "samples": 80},
     "network": [{"dense": {"units": 4, "activation": "tanh"}}, {"dropout": 0.1}, {"dense": 1}],
     "optimizer": {"adam": 0.05},
-    "training": {"epochs": 6, "batch_size": 8, "checkpoint": {"seconds": 0, "keep": 3}},
+    "training": {
+        "epochs": 6,
+        "batch_size": 8,
+        "checkpoint": {"seconds": 0, "keep": 3},
+        "average": {"decay": 0.5, "after": 1},
+    },
 }
 
 
@@ -79,6 +84,7 @@ def same(run, whole):
         assert (run.folder / name).read_bytes() == (whole.folder / name).read_bytes()
     models = [rg.load(each.folder) for each in (run, whole)]
     assert digest(models[0].variables.params) == digest(models[1].variables.params)
+    assert digest(models[0].average.params) == digest(models[1].average.params)
     assert models[0].facts == models[1].facts
 
 
@@ -107,6 +113,20 @@ def test_a_run_that_broke_off_goes_on_to_the_same_bits(whole, tmp_path, epoch):
     (resumed,) = (event for event in read_events(folder / "events.jsonl") if isinstance(event, Resumed))
     assert resumed.epoch == epoch - 1  # it broke off before the epoch's end was saved
     assert resumed.step > 0
+
+
+def test_averaged_weights_are_in_the_model_file_and_their_scores_in_the_notes(whole, tmp_path):
+    model = rg.load(whole.folder)
+    averaged = model.averaged()
+    assert digest(averaged.variables.params) != digest(model.variables.params)
+    (note,) = [e.text for e in read_events(whole.folder / "events.jsonl")
+               if isinstance(e, Note) and e.text.startswith("averaged")]  # fmt: skip
+    score = whole.model.averaged().evaluator.scores(averaged.variables, whole.dataset.test)["loss"]
+    assert note.startswith(f"averaged weights (ema 0.5): test loss {score:.4g}, ")
+    again_loaded = rg.load(averaged.save(tmp_path / "average.safetensors"))
+    assert digest(again_loaded.variables.params) == digest(averaged.variables.params)
+    with pytest.raises(UsageError, match="the model has no averaged weights; train it with"):
+        again_loaded.averaged()
 
 
 def test_it_may_break_off_again_and_again(whole, tmp_path):

@@ -12,8 +12,8 @@ import pytest
 from retrograd.base.errors import ConfigError
 from retrograd.base.schema import dump_registered, parse_registered
 from retrograd.update.adam import Adam, AdamW, NAdam
-from retrograd.update.optimizers import SGD, Lion, RMSprop, optimizers
-from retrograd.update.schedules import Cosine, schedules
+from retrograd.update.optimizers import ASGD, SGD, Lion, RMSprop, optimizers
+from retrograd.update.schedules import Constant, Cosine, schedules
 from retrograd.update.step import apply_gradients
 
 PARAMS = {"dense": {"weight": jnp.asarray([[1.0, -2.0], [0.5, 3.0]]), "bias": jnp.asarray([0.3, -0.1])}}
@@ -237,3 +237,16 @@ def test_mistakes_are_named_with_place_and_cure(given, where, message):
     (problem,) = caught.value.problems
     assert problem.where == where
     assert message in str(problem)
+
+
+def test_asgd_takes_pytorchs_steps_and_a_schedule_as_it_is():
+    after = steps(ASGD(0.2, shrinking=0.05, power=0.6))
+    torchs = [[0.7625955143210883, -2.1199773175405885], [0.6464670593423376, 3.259101376453678]]  # torch 2.13, float64
+    np.testing.assert_allclose(after[-1], torchs, rtol=1e-9)
+    averaged = [
+        [0.8049928956021147, -1.9534399032422833],
+        [0.7874482870038785, 3.211703126379878],
+    ]  # its ax; t0 = 2 begins at step 4
+    np.testing.assert_allclose(after[3:].mean(0), averaged, rtol=1e-9)
+    constant = steps(ASGD(Constant(0.2), shrinking=0.05))
+    np.testing.assert_allclose(constant, steps(SGD(0.2, weight_decay=0.05)), rtol=1e-12)

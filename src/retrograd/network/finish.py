@@ -30,11 +30,11 @@ def choose_initializers(nodes: Sequence[Node]) -> tuple[Node, ...]:
         return None
 
     def finish(node: Node) -> Node:
-        if getattr(node.layer, "weight", ...) is not None:
+        if getattr(node.layer.wrapped or node.layer, "weight", ...) is not None:
             return node
         rule = behind(node.name)
         initial = initializers[rule]() if rule else GlorotUniform()
-        return dataclasses.replace(node, layer=dataclasses.replace(node.layer, weight=initial))  # type: ignore[call-arg]
+        return dataclasses.replace(node, layer=node.layer.having(weight=initial))
 
     return tuple(finish(node) for node in nodes)
 
@@ -60,13 +60,16 @@ def fill(thing: Any, sizes: Mapping[str, int]) -> Any:
     if isinstance(thing, Layer):
         widths = [field.name for field in fields(type(thing)) if field.annotation in FROM_DATA]
         known = {name: sizes[getattr(thing, name)] for name in widths if getattr(thing, name) in sizes}
+        if thing.wrapped is not None:
+            known["layer"] = fill(thing.wrapped, sizes)
         return dataclasses.replace(thing, **known) if known else thing
     return mapped(thing, lambda inner: fill(inner, sizes))
 
 
 def check_filled(node: Node) -> None:
     """Raise ShapeError when a width is still a word."""
-    for field in fields(type(node.layer)):
-        if field.annotation in FROM_DATA and isinstance(getattr(node.layer, field.name), str):
+    layer = node.layer.wrapped or node.layer
+    for field in fields(type(layer)):
+        if field.annotation in FROM_DATA and isinstance(getattr(layer, field.name), str):
             cure = "write a number; `classes` needs labels as target, `targets` quantities"
-            raise ShapeError(f"the data have no '{getattr(node.layer, field.name)}'", where=field.name, cure=cure)
+            raise ShapeError(f"the data have no '{getattr(layer, field.name)}'", where=field.name, cure=cure)

@@ -143,6 +143,17 @@ class Layer(Settings):
         """Return the deltas of the inputs and the gradients of the parameters."""
         raise unwritten(self, "backward(self, params, tape, dy)", "or let `adjoint` find it by jax.vjp")
 
+    @property
+    def wrapped(self) -> Layer | None:
+        """The layer inside this one, if this one only makes its weights."""
+        return None
+
+    def having(self, **settings: Any) -> Layer:
+        """Return the layer, or what makes the weights of one, with other settings of the layer."""
+        if self.wrapped is None:
+            return replace(self, **settings)
+        return replace(self, layer=self.wrapped.having(**settings))  # type: ignore[call-arg]
+
     def reading(self, names: Sequence[str]) -> Layer:
         """Return the layer for inputs of these names, in this order."""
         raise ConfigError(f"{self.kind} takes its inputs by their order", where="inputs", cure="give a list of them")

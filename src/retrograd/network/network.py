@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import functools
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -88,9 +87,10 @@ class Network:
 
         def write_out(thing: Any) -> Any:
             made = [self.by_name[path].layer for path in self.made(thing) if path in self.by_name]
-            chosen = {layer.weight for layer in made if hasattr(layer, "weight")}
+            inside = [layer.wrapped or layer for layer in made]
+            chosen = {layer.weight for layer in inside if hasattr(layer, "weight")}
             if len(chosen) == 1:  # a repeated layer can stand before different activations: then it stays open
-                return dataclasses.replace(thing, weight=chosen.pop())
+                return thing.having(weight=chosen.pop())
             return mapped(thing, write_out)
 
         return tuple(mapped(entry, write_out) for entry in self.entries)

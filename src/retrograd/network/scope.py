@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -167,9 +166,9 @@ class Scope:
     def _add_layer(self, entry: Entry, path: str, inputs: tuple[str, ...]) -> str:
         layer = entry.layer
         assert isinstance(layer, Layer)
-        activation = getattr(layer, "activation", None)
+        activation = getattr(layer.wrapped or layer, "activation", None)
         if activation is not None:  # a node of its own, so that its delta can be seen
-            layer = dataclasses.replace(layer, activation=None)  # type: ignore[call-arg]
+            layer = layer.having(activation=None)
         if entry.input_names:
             layer = layer.reading(entry.input_names)
         frozen = self.frozen or entry.frozen

@@ -1,13 +1,13 @@
 """The model file: weights and state, with the configuration and preprocessing that give them a meaning.
 
 A sealed safetensors file (`sealed.py`). Tensors are named `params/<node>/<name>` and `state/<node>/<name>`, its texts
-`config`, `preprocessing` and `facts`.
+`config`, `preprocessing` and `facts`. Averaged weights stand beside them as `average_params/` and `average_state/`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from retrograd.record.sealed import read_sealed, write_sealed
 from retrograd.record.tree import Tree, flatten, is_path, unflatten
 
 MAX_BYTES = 2**32
-PARTS = ("params", "state")
+NO_AVERAGE: tuple[Tree, Tree] = ({}, {})
+PARTS = ("params", "state", "average_params", "average_state")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class ModelFile:
     config: dict[str, Any]
     preprocessing: dict[str, Any]
     facts: dict[str, Any]
+    average_params: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    average_state: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
 
 def save_model(
@@ -42,6 +45,7 @@ def save_model(
     config: Mapping[str, Any],
     preprocessing: Mapping[str, Any],
     facts: Mapping[str, Any],
+    average: tuple[Tree, Tree] = NO_AVERAGE,
 ) -> None:
     """Write a model file; a failure leaves what was there. Equal models give equal files.
 
@@ -49,7 +53,7 @@ def save_model(
 
     Raises:  ResourceError when the disk refuses; UsageError for values that cannot be stored
     """
-    arrays = {f"{part}/{path}": array for part, tree in zip(PARTS, (params, state), strict=True)
+    arrays = {f"{part}/{path}": array for part, tree in zip(PARTS, (params, state, *average), strict=True)
               for path, array in flatten(tree).items()}  # fmt: skip
     write_sealed(Path(path), MODEL, arrays, {"config": config, "preprocessing": preprocessing, "facts": facts})
 

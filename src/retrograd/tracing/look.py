@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array, lax
 
+from retrograd.base.errors import UsageError
 from retrograd.network.layer import Activation, Context, Params
 from retrograd.network.network import Network, own_params, take
 from retrograd.propagation.accumulate import add_delta
@@ -80,6 +81,10 @@ class Looker:
     def __init__(self, stepper: Stepper, total_steps: int | None, delta: tuple[str, Any] | None = None) -> None:
         self.stepper, self.network, self.delta = stepper, remembering(stepper.computed), delta
         self.stages = stepper.optimizer.stages(total_steps)
+        for name in ("sharpness", "lookahead"):
+            if getattr(stepper.optimizer, name):
+                raise UsageError(f"{name} makes more of a step than one pass and one update, which is what is shown",
+                                 where="optimizer", cure="leave it out of a copy of the configuration")  # fmt: skip
 
     def step(self, train: TrainState, batch: Mapping[str, Any]) -> Stepped:
         """Return everything of one step. Pure."""

@@ -59,14 +59,16 @@ def end(
     Raises:  ResourceError when neither the run folder nor any other place takes the model
     """
     measured = fitted.best.metrics if fitted.best else {}
-    model = trained(prepared, fitted.variables, measured, evaluator.members)
+    model = trained(prepared, fitted.variables, measured, evaluator.members, fitted.averaged)
     place, moved = saved(model, place, prepared.start)
     error: Exception | None = moved
     scores: Metrics = measured
     try:
         scores, judged = final_scores(prepared, evaluator, fitted.variables)
-        model = trained(prepared, fitted.variables, scores, evaluator.members)
+        model = trained(prepared, fitted.variables, scores, evaluator.members, fitted.averaged)
         save(model, place)
+        if fitted.averaged is not None:
+            place.keep(scores_beside(prepared, evaluator, fitted.averaged))
         keep(PREDICTIONS, judged, write_judged, place)
         keep(ATTENTION, lambda: looked_at(prepared, evaluator, fitted.variables), write_attention, place)
         if sampler is not None:
@@ -169,7 +171,17 @@ def not_finite(scores: Metrics) -> Iterator[str]:
             )
 
 
-def trained(prepared: Prepared, variables: Variables, metrics: Metrics, members: int = 1) -> Model:
+def scores_beside(prepared: Prepared, evaluator: Evaluator, averaged: Variables) -> Note:
+    """Return what the averaged weights reach on the part furthest from training."""
+    part = [name for name in PARTS if getattr(prepared.dataset, name) is not None][-1]
+    scores = evaluator.scores(averaged, getattr(prepared.dataset, part), full=True)
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+    return Note(f"averaged weights ({prepared.config.training.average}): {part} {figures}")
+
+
+def trained(
+    prepared: Prepared, variables: Variables, metrics: Metrics, members: int = 1, averaged: Variables | None = None
+) -> Model:
     """Return the model that a run has come to: weights, all that they need to be used, and what was measured.
 
     Those of several members are stacked.
@@ -179,7 +191,7 @@ def trained(prepared: Prepared, variables: Variables, metrics: Metrics, members:
     facts: dict[str, Any] = {"task": dataset.task, "columns": columns, "metrics": metrics}
     facts |= {"weights": digest(variables.params)} | ({"layers": own} if (own := own_files(config)) else {})
     facts |= {"members": members} if members > 1 else {}
-    return Model(config, prepared.network, prepared.objectives, variables, dataset.preprocessing, facts)
+    return Model(config, prepared.network, prepared.objectives, variables, dataset.preprocessing, facts, averaged)
 
 
 def tell(place: RunFolder) -> None:

@@ -90,6 +90,7 @@ class Prepared:
     def stepper(self) -> Stepper:
         """Return the training step that the configuration describes."""
         config, convergence = self.config, self.config.training.convergence
+        averaging = config.training.average
         watched = convergence is not None and convergence.gradient_norm is not None
         return Stepper(
             self.network,
@@ -102,6 +103,7 @@ class Prepared:
             config.freeze,
             config.training.mixing,
             self.team.layout,
+            averaging.rule(self.steps // config.training.epochs) if averaging else None,
         )
 
     def evaluator(self, members: int = 1, team: Team = ALONE) -> Evaluator:

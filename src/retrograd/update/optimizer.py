@@ -18,6 +18,7 @@ from retrograd.base.quantities import NonNegativeFloat, PositiveFloat, PositiveI
 from retrograd.base.registry import Registry
 from retrograd.base.schema import Settings, unwritten
 from retrograd.network.own_layers import own_errors
+from retrograd.update.beyond import Lookahead
 from retrograd.update.clipping import clip
 from retrograd.update.custom import check_own
 from retrograd.update.groups import Groups, group_of, path_of, scale_groups
@@ -43,6 +44,8 @@ class Optimizer(Settings):
     weight_decay_on: `all` parameters, as PyTorch does, or only `weights` (not biases and scales).
     groups: other rates and decays for parameters whose path matches a pattern: `{embed/*: {rate: 0.1}}`.
     accumulate: micro-batches that make up one step; the compiled step adds them up.
+    sharpness: g is that of a second pass, at p + sharpness g / |g| (SAM).
+    lookahead: every few steps slow weights go a share of the way of p, which begins there again.
     """
 
     formula: ClassVar[str] = "d = direction(g)"
@@ -115,6 +118,19 @@ class Optimizer(Settings):
             why="1: the batch at once",
         ),
     ] = 1
+    sharpness: Annotated[
+        PositiveFloat | None,
+        Words(
+            "how far away the gradient is taken, in the direction in which the loss rises (SAM): two passes a step",
+            more="flatter minima; too much stops learning",
+            less="nearer to plain training",
+            why="none: one pass; 0.05 is a usual beginning",
+        ),
+    ] = None
+    lookahead: Annotated[
+        Lookahead | None,
+        Words("slow weights that follow these every few steps (lookahead)", why="none; 5 steps and half the way"),
+    ] = None
 
     @property
     def clips(self) -> bool:

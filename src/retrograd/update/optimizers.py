@@ -9,14 +9,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
+import jax
 import optax
 from typing_extensions import override
 
 from retrograd.base.annotations import Words
+from retrograd.base.compilation.scalars import with_values
 from retrograd.base.errors import Problem
 from retrograd.base.quantities import Fraction, NonNegativeFloat, PositiveFloat
 from retrograd.update.deviation import scale_by_deviation
 from retrograd.update.optimizer import LearningRate, Optimizer, optimizers
+from retrograd.update.schedule import Schedule
+from retrograd.update.schedules import InverseTime
 
 EPS = Words(
     "added to the root that divides the gradient",
@@ -70,6 +74,41 @@ class SGD(Optimizer):
     @override
     def direction(self) -> optax.GradientTransformation:
         return optax.trace(self.momentum, self.nesterov) if self.momentum else optax.identity()
+
+
+@optimizers.register("asgd", example={"learning_rate": 0.1, "shrinking": 0.01})
+@dataclass(frozen=True)
+class ASGD(Optimizer):
+    """Go down the gradient with a rate that falls over time, for weights that are averaged: `training.average`.
+
+    A learning rate that is a schedule is taken as it is, and `power` then concerns nothing.
+
+    See:  Polyak & Juditsky 1992; in PyTorch's form, whose `lambd` is `shrinking` and `alpha` is `power`. What PyTorch
+          keeps as `ax` is `training: {average: {kind: mean}}`.
+    """
+
+    formula = "d = g + shrinking p, at the rate learning_rate / (1 + shrinking learning_rate t)^power"
+    latex = r"d = g + \lambda p, \quad \eta_t = \eta_0 / (1 + \lambda \eta_0 t)^{power}"
+
+    learning_rate: LearningRate = 0.01
+    shrinking: Annotated[
+        PositiveFloat, Words("share of the weights that a step takes away; the rate falls by it", more="sooner")
+    ] = 1e-4
+    power: Annotated[PositiveFloat, Words("exponent of the rate's fall", more="falls faster", why="as in PyTorch")] = (
+        0.75
+    )
+
+    @property
+    @override
+    def schedule(self) -> Schedule:
+        rate = self.learning_rate
+        if isinstance(rate, Schedule):
+            return rate
+        return with_values(InverseTime(1.0, 1.0, self.power), {"initial": rate, "rate": self.shrinking * rate})
+
+    @override
+    def direction(self) -> optax.GradientTransformation:
+        return optax.stateless(lambda g, p: jax.tree.map(lambda g, p: g + self.shrinking * p, g, p))
 
 
 @optimizers.register("adagrad", example={"learning_rate": 0.1})

@@ -10,6 +10,7 @@ from jax import Array
 
 from retrograd.base.errors import ConfigError, did_you_mean
 from retrograd.network.layer import Params
+from retrograd.network.network import Network
 
 WEIGHT_NAMES = ("weight", "kernel")
 
@@ -42,3 +43,15 @@ def select(params: Mapping[str, Params], patterns: Sequence[str], where: str, ki
         if not any(fnmatchcase(path, pattern) for path in paths):
             raise ConfigError(f"no parameter matches '{pattern}'{kind}", where=where, cure=did_you_mean(pattern, paths))
     return [at for path, at in paths.items() if matches(path, patterns)]
+
+
+def without_frozen(network: Network, freeze: Sequence[str], tree: Mapping[str, Params]) -> dict[str, Params]:
+    """Return a tree of parameters without those of frozen nodes and those whose paths match a pattern."""
+    left = {name: tensors for name, tensors in tree.items() if not network.by_name[name].frozen}
+    if not freeze:
+        return left
+    chosen = {
+        node: {name: value for name, value in tensors.items() if not matches(f"{node}/{name}", freeze)}
+        for node, tensors in left.items()
+    }
+    return {node: tensors for node, tensors in chosen.items() if tensors}

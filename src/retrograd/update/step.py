@@ -27,17 +27,22 @@ from retrograd.network.network import Network, Variables, take
 from retrograd.network.precision import Precision, in_bfloat16
 from retrograd.propagation.backprop import Pass, backprop
 from retrograd.propagation.objective import Objective
+from retrograd.update.average import Average
+from retrograd.update.beyond import raised
 from retrograd.update.mixing import Mixing
 from retrograd.update.optimizer import Optimizer
 from retrograd.update.penalties import Penalty, penalise
-from retrograd.update.selection import matches
+from retrograd.update.selection import without_frozen
 
 SMALL_STEP = 2e8  # operations; below this (about a millisecond) a dispatch costs as much as it starts
 STEPS_PER_DISPATCH = 64  # 16 gain nearly all that there is to gain
 
 
 class TrainState(NamedTuple):
-    """All that a step changes. `rate_factor` multiplies the learning rate from outside the compiled program."""
+    """All that a step changes. `rate_factor` multiplies the learning rate from outside the compiled program.
+
+    `average` holds averaged (params, state) where they are asked for, `slow` the slow parameters of a lookahead.
+    """
 
     params: dict[str, Params]
     state: dict[str, Params]
@@ -45,6 +50,8 @@ class TrainState(NamedTuple):
     step: Array
     key: Array
     rate_factor: Array
+    average: Any = ()
+    slow: Any = ()
 
 
 class Cost(NamedTuple):
@@ -67,8 +74,8 @@ class Stepper:
 
     `gradient_norm` is reported on request: on large networks it costs 5 to 8 % of the step. Of the precisions bfloat16
     is the step's own matter; float64 is the caller's, who gives float64 arrays (`computing_in`). `freeze` are patterns
-    of parameters that stay as they are, beside those of frozen nodes; `mixing` changes the batch before the pass.
-    A `layout` cuts batch and state among several devices.
+    of parameters that stay as they are, beside those of frozen nodes; `mixing` changes the batch before the pass;
+    `average` keeps averaged weights beside the trained ones. A `layout` cuts batch and state among several devices.
 
     Shapes:  `single` takes a batch, `many` the whole columns and the row numbers of each minibatch [steps, batch].
     """
@@ -85,13 +92,14 @@ class Stepper:
         freeze: Sequence[str] = (),
         mixing: Mixing | None = None,
         layout: Layout | None = None,
+        average: Average | None = None,
     ) -> None:
         self.network, self.objectives, self.penalties = network, tuple(objectives), tuple(penalties)
         self.computed = in_bfloat16(network) if precision == "bfloat16" else network
         self.fused = fuse(self.computed, keep=[each for objective in objectives for each in objective.inputs])
         self.optimizer = optimizer
         self.gradient_norm, self.total_steps, self.precision = gradient_norm, total_steps, precision
-        self.freeze, self.mixing, self.layout = tuple(freeze), mixing, layout
+        self.freeze, self.mixing, self.layout, self.average = tuple(freeze), mixing, layout, average
         optimizer.build(total_steps)  # an error comes now, not in the first step
         self.single = Program(Stepper.step, self, donate=(0,))
         self.many = Program(Stepper._many, self, donate=(0,))
@@ -136,6 +144,7 @@ class Stepper:
             self.freeze,
             self.mixing,
             self.layout,
+            self.average,
         )
 
     def with_optimizer(self, optimizer: Optimizer) -> Stepper:
@@ -149,7 +158,7 @@ class Stepper:
 
     def _with(self, optimizer: Optimizer, layout: Layout | None) -> Stepper:
         settings = (self.penalties, self.total_steps, self.gradient_norm, self.precision, self.freeze, self.mixing)
-        return Stepper(self.network, self.objectives, optimizer, *settings, layout)
+        return Stepper(self.network, self.objectives, optimizer, *settings, layout, self.average)
 
     def with_rates_times(self, factor: float) -> Stepper:
         """Return the same step, not compiled again, with every learning rate multiplied by a factor."""
@@ -165,7 +174,11 @@ class Stepper:
     def _first(self, variables: Variables, key: Array, factor: Array) -> TrainState:
         params, state = jax.tree.map(jnp.copy, (variables.params, variables.state))
         moments = self.chain.init(self.trained(params))
-        return TrainState(params, state, moments, jnp.zeros((), jnp.int32), jnp.copy(key), jnp.copy(factor))
+        average = jax.tree.map(jnp.copy, (params, state)) if self.average else ()
+        slow = jax.tree.map(jnp.copy, self.trained(params)) if self.optimizer.lookahead else ()
+        return TrainState(
+            params, state, moments, jnp.zeros((), jnp.int32), jnp.copy(key), jnp.copy(factor), average, slow
+        )
 
     def step(self, train: TrainState, batch: Mapping[str, Any]) -> tuple[TrainState, Outcome]:
         """Return the state after one step, and what it reports. Pure; `single` is its compiled form."""
@@ -173,8 +186,17 @@ class Stepper:
             batch = self.layout.spreads(batch)
         result = self.evaluate(train, batch, self.fused)
         grads = self.trained(result.grads)
+        if self.optimizer.sharpness:  # the state stays that of the first pass: running statistics see a batch once
+            above = updated(train.params, raised(train.params, grads, self.optimizer.sharpness))
+            grads = self.trained(self.evaluate(train._replace(params=above), batch, self.fused).grads)
         params, moments = apply_gradients(self.chain, train.params, grads, train.optimizer, train.rate_factor)
         after = train._replace(params=params, state=result.state, optimizer=moments, step=train.step + 1)
+        if self.optimizer.lookahead:
+            fast, slow = self.optimizer.lookahead(self.trained(params), train.slow, train.step)
+            params = updated(params, fast)
+            after = after._replace(params=params, slow=slow)
+        if self.average:
+            after = after._replace(average=self.average(train.average, (params, result.state), train.step))
         if self.layout is not None:
             after = self.layout.keeps(after)
         norm = optax.tree.norm(grads) if self.gradient_norm else None
@@ -237,18 +259,6 @@ def _cost(lowered: Any) -> Cost:
 
 def _fingerprint(lowered: Any) -> str:
     return hashlib.sha256(lowered.as_text().encode()).hexdigest()
-
-
-def without_frozen(network: Network, freeze: Sequence[str], tree: Mapping[str, Params]) -> dict[str, Params]:
-    """Return a tree of parameters without those of frozen nodes and those whose paths match a pattern."""
-    left = {name: tensors for name, tensors in tree.items() if not network.by_name[name].frozen}
-    if not freeze:
-        return left
-    chosen = {
-        node: {name: value for name, value in tensors.items() if not matches(f"{node}/{name}", freeze)}
-        for node, tensors in left.items()
-    }
-    return {node: tensors for node, tensors in chosen.items() if tensors}
 
 
 def apply_gradients(

@@ -64,6 +64,8 @@ from retrograd.network.layers.normalisation.instance_norm import InstanceNorm
 from retrograd.network.layers.normalisation.layer_norm import LayerNorm
 from retrograd.network.layers.normalisation.local_response_norm import LocalResponseNorm
 from retrograd.network.layers.normalisation.rms_norm import RMSNorm
+from retrograd.network.layers.parametrised.spectral_norm import SpectralNorm
+from retrograd.network.layers.parametrised.weight_norm import WeightNorm
 from retrograd.network.layers.pooling.adaptive_average_pool import AdaptiveAveragePool
 from retrograd.network.layers.pooling.adaptive_max_pool import AdaptiveMaxPool
 from retrograd.network.layers.pooling.average_pool import AveragePool
@@ -163,6 +165,7 @@ __all__ = [
     "Softsign",
     "Sparsemax",
     "SpatialDropout",
+    "SpectralNorm",
     "StochasticDepth",
     "Subtract",
     "Take",
@@ -171,4 +174,5 @@ __all__ = [
     "TokenDropout",
     "Unfold",
     "Upsample",
+    "WeightNorm",
 ]

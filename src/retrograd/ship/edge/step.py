@@ -25,7 +25,7 @@ from retrograd.ship.onnx.registry import to_onnx
 from retrograd.ship.onnx.written import CELLS
 from retrograd.training.use.evaluate import gives_logits
 from retrograd.training.use.predict import Model
-from retrograd.update.step import without_frozen
+from retrograd.update.selection import without_frozen
 
 assert forms.__all__
 assert backward.__all__  # importing them files them

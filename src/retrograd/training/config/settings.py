@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from retrograd.base.annotations import Expect, Registered, Words
+from retrograd.base.errors import Problem
 from retrograd.base.keys import SEED_LIMIT
 from retrograd.base.quantities import NonNegativeFloat, NonNegativeInt, Number, PositiveFloat, PositiveInt
 from retrograd.base.schema import Settings
 from retrograd.network.losses.loss import Loss, losses
 from retrograd.network.precision import Precision
+from retrograd.update.average import Averaging
 from retrograd.update.mixing import Mixing
 from retrograd.update.schedule import MAX_STEP
 
@@ -188,6 +191,10 @@ class TrainingSettings(Settings):
             why="none: images train as they are; 1 draws any size alike",
         ),
     ] = None
+    average: Annotated[
+        Averaging | None,
+        Words("averages the weights of the steps beside those that are trained", why="none: the best weights are kept"),
+    ] = None
     early_stopping: Annotated[EarlyStopping | None, Words("stop when the validation loss no longer falls")] = None
     goal: Annotated[Goal | None, Words("stop when a metric is reached")] = None
     convergence: Annotated[Convergence | None, Words("stop when little changes any more")] = None
@@ -228,6 +235,11 @@ class TrainingSettings(Settings):
             why="the layers that come with the program are tested; yours may not be",
         ),
     ] = False  # the backward pass, before the first step
+
+    def rules(self) -> Iterator[Problem]:
+        """An ensemble averages the answers of its members."""
+        if self.average is not None and self.ensemble > 1:
+            yield Problem("average", "an ensemble averages answers, not weights", "choose one of both")
 
     @property
     def mixing(self) -> Mixing | None:

@@ -43,6 +43,7 @@ class Fitted(NamedTuple):
     best: Epoch | None
     error: NonFiniteError | None = None
     interventions: tuple[Intervention, ...] = ()
+    averaged: Variables | None = None  # over the steps, if that was asked for
 
 
 class Best(NamedTuple):
@@ -79,6 +80,7 @@ class Loop:
     team: Team = ALONE
     history: list[Epoch] = field(default_factory=list, init=False)
     best: Best = field(init=False)
+    averaged: Variables | None = field(default=None, init=False)
     outcomes: list[Outcome] = field(default_factory=list, init=False)  # of an unfinished group of epochs
     is_interrupted: bool = field(default=False, init=False)
 
@@ -106,7 +108,8 @@ class Loop:
             if precision == "float64":  # weights that were given keep their digits
                 variables = variables._replace(params=given_params(self.stepper.network, variables.params))
             fitted = self._run(in_precision(variables, precision), saved)
-            return fitted._replace(variables=taken_out(fitted.variables, precision))
+            averaged = None if fitted.averaged is None else taken_out(fitted.averaged, precision)
+            return fitted._replace(variables=taken_out(fitted.variables, precision), averaged=averaged)
 
     def _run(self, variables: Variables, saved: Saved | None) -> Fitted:
         train = self.stepper.start(variables, jax.random.key(self.settings.seed))
@@ -119,6 +122,7 @@ class Loop:
         stop: Stop | None = None
         if saved is not None:
             train, stop = self._restored(train, saved)
+        self._note_average(train)
         epoch = len(self.history)
         stop = self._asked(epoch) or stop
         while stop is None and epoch < self.settings.epochs:
@@ -157,6 +161,7 @@ class Loop:
 
     def _close(self, train: TrainState, outcomes: list[Outcome], epoch: int) -> Stop | None:
         """Measure after a group of epochs, tell the watchers, keep the best weights, ask the rules."""
+        self._note_average(train)
         scores = self.score(Variables(train.params, train.state))
         step, stop = int(train.step) - sum(len(steps.loss) for steps in outcomes), None
         for number, steps in enumerate(outcomes, epoch - len(outcomes) + 1):
@@ -177,6 +182,10 @@ class Loop:
         if self.keep is not None and self.best.epoch is not None:
             self.keep(lambda: taken_out(self.team.whole(self.best.variables), self.settings.precision), self.best.epoch)
         return stop
+
+    def _note_average(self, train: TrainState) -> None:
+        """Copy the averaged weights, if there are some: the next step takes their memory."""
+        self.averaged = copied(Variables(*train.average)) if train.average else None
 
     def _ruled(self) -> Stop | None:
         """Return the verdict of the first rule that ends training after the last epoch."""
@@ -266,6 +275,7 @@ class Loop:
             best.epoch,
             error,
             tuple(self.guard.interventions),
+            None if self.averaged is None else self.team.whole(self.averaged),
         )
 
 

@@ -36,7 +36,7 @@ from retrograd.network.precision import in_precision
 from retrograd.propagation.objective import Objective
 from retrograd.record.aside import settle_if_free
 from retrograd.record.lock import is_locked
-from retrograd.record.model import check_fits, load_model, save_model
+from retrograd.record.model import NO_AVERAGE, check_fits, load_model, save_model
 from retrograd.record.run import MODEL
 from retrograd.record.runs import find_run
 from retrograd.record.tree import nonfinite
@@ -59,12 +59,22 @@ class Model:
     variables: Variables
     preprocessing: Preprocessing
     facts: Mapping[str, Any]  # task, columns, what was measured, versions
+    average: Variables | None = None  # averaged over the steps of training, beside `variables`
 
     @functools.cached_property
     def evaluator(self) -> Evaluator:
         """The compiled forward pass of this model."""
         precision = self.config.training.precision
         return Evaluator(self.network, self.objectives, self.preprocessing, precision, self.members)
+
+    def averaged(self) -> Model:
+        """Return the model with the weights that were averaged over the steps of its training.
+
+        Raises:  UsageError where none were
+        """
+        if self.average is None:
+            raise UsageError("the model has no averaged weights", cure="train it with `training: {average: 0.999}`")
+        return dataclasses.replace(self, variables=self.average, average=None)
 
     @property
     def members(self) -> int:
@@ -223,6 +233,7 @@ class Model:
             config=plain_config(self.config),
             preprocessing=self.preprocessing.to_json(),
             facts=dict(self.facts),
+            average=NO_AVERAGE if self.average is None else jax.tree.map(np.asarray, tuple(self.average)),
         )
         return Path(path)
 
@@ -274,10 +285,15 @@ def load_file(path: Path, *, allow_nonfinite: bool = False) -> Model:
         raise ModelFileError(f"its configuration cannot be used: {error}", where=str(path)) from None
     check_fits(stored.params, expected.params, where=str(path))
     check_fits(stored.state, expected.state, where=str(path))
+    has_average = bool(stored.average_params)
+    if has_average:
+        check_fits(stored.average_params, expected.params, where=str(path))
+        check_fits(stored.average_state, expected.state, where=str(path))
     bad = nonfinite(stored.params)
     if bad and not allow_nonfinite:
         raise ModelFileError(f"non-finite weights in {', '.join(bad)}", where=str(path),
                              cure="train again, or give --allow-nonfinite")  # fmt: skip
     kept: Any = np.asarray if precision == "float64" else jnp.asarray  # JAX would round float64 here
     variables = Variables(*jax.tree.map(kept, (stored.params, stored.state)))
-    return Model(config, network, tuple(objectives), variables, preprocessing, stored.facts)
+    beside = Variables(*jax.tree.map(kept, (stored.average_params, stored.average_state))) if has_average else None
+    return Model(config, network, tuple(objectives), variables, preprocessing, stored.facts, beside)

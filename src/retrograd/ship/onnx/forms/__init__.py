@@ -6,6 +6,7 @@ from retrograd.ship.onnx.forms import (
     convolution,
     merging,
     normalisation,
+    parametrised,
     plain,
     pooling,
     rearranging,
@@ -14,6 +15,6 @@ from retrograd.ship.onnx.forms import (
 )
 
 __all__ = [
-    "activations", "attention", "convolution", "merging", "normalisation", "plain", "pooling", "rearranging",
-    "recurrent", "reducing",
+    "activations", "attention", "convolution", "merging", "normalisation", "parametrised", "plain", "pooling",
+    "rearranging", "recurrent", "reducing",
 ]  # fmt: skip
