@@ -49,6 +49,21 @@ def test_a_group_multiplies_the_rate_and_has_a_decay_of_its_own():
     assert_same(found["out"]["bias"], PARAMS["out"]["bias"])
 
 
+def test_a_group_rests_before_and_after_its_epochs_and_its_averages_go_on():
+    written = {"adam": {"learning_rate": 0.1, "weight_decay": 0.01, "groups": {"embed/*": {"after": 1, "until": 2}}}}
+    made = parse_registered(optimizers, written)
+    assert parse_registered(optimizers, dump_registered(optimizers, made)) == made
+    chain = made.timed(2).build(None)
+    after = [two_steps(chain, steps)["embed"]["weight"] for steps in (2, 3, 4, 6)]
+    np.testing.assert_array_equal(after[0], PARAMS["embed"]["weight"])
+    assert np.abs(after[1] - after[0]).max() < 0.2  # no jump: Adam has averaged since the first step
+    assert np.abs(after[2] - after[1]).min() > 0
+    np.testing.assert_array_equal(after[3], after[2])
+    assert made.timed(2) != made
+    with pytest.raises(ConfigError, match="until: expected more than after, 3; found 3"):
+        Group(after=3, until=3)
+
+
 def test_a_pattern_that_matches_nothing_is_named():
     chain = parse_registered(optimizers, {"sgd": {"groups": {"embedd/*": {"rate": 0.1}}}}).build(None)
     with pytest.raises(ConfigError, match=r"optimizer.sgd.groups: no parameter matches 'embedd/\*'"):

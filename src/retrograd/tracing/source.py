@@ -59,7 +59,7 @@ class Source:
         return Stepper(
             prepared.network,
             prepared.objectives,
-            config.optimizer,
+            config.optimizer.timed(prepared.steps // config.training.epochs),
             config.penalties,
             prepared.steps,
             freeze=config.freeze,

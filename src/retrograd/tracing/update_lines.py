@@ -66,7 +66,8 @@ def update_lines(step: StepNumbers, parameter: ParameterNumbers, index: Index, f
     decay = optimizer.decay_of(parameter.path)
     if optimizer.decoupled and decay and d != number.d:
         lines.append(("d", f.sum([(number.d,), (decay, before)]), d))
-    rate = group_of(parameter.path, optimizer.groups).rate
+    group = group_of(parameter.path, optimizer.groups)
+    rate = group.rate if group.moves(step.updates_so_far - 1) else 0
     if rate != 1:
         lines.append(("d", f"{f.product([rate, d])}  rate of its group", d := number.stage("groups")))
     lines.append(("new", f"{f.number(before)} - {f.product([step.learning_rate, d])}", after))

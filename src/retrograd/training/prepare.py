@@ -92,10 +92,11 @@ class Prepared:
         config, convergence = self.config, self.config.training.convergence
         averaging = config.training.average
         watched = convergence is not None and convergence.gradient_norm is not None
+        epoch = self.steps // config.training.epochs
         return Stepper(
             self.network,
             self.objectives,
-            config.optimizer,
+            config.optimizer.timed(epoch),
             config.penalties,
             self.steps,
             watched,
@@ -103,7 +104,7 @@ class Prepared:
             config.freeze,
             config.training.mixing,
             self.team.layout,
-            averaging.rule(self.steps // config.training.epochs) if averaging else None,
+            averaging.rule(epoch) if averaging else None,
         )
 
     def evaluator(self, members: int = 1, team: Team = ALONE) -> Evaluator:

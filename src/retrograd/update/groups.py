@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import jax
+import jax.numpy as jnp
 import optax
 from jax import Array
+from typing_extensions import override
 
 from retrograd.base.annotations import Custom, Words, show
-from retrograd.base.errors import ConfigError
+from retrograd.base.errors import ConfigError, Problem
 from retrograd.base.json_schema import settings_choices
-from retrograd.base.quantities import NonNegativeFloat
+from retrograd.base.quantities import NonNegativeFloat, NonNegativeInt, PositiveInt
 from retrograd.base.schema import Settings, dump, parse
 from retrograd.update.selection import matches, select
 
@@ -29,6 +31,28 @@ class Group(Settings):
         ),
     ] = 1.0
     weight_decay: Annotated[NonNegativeFloat | None, Words("their weight decay", why="none: the optimizer's")] = None
+    after: Annotated[
+        NonNegativeInt, Words("epochs before they begin to move: as frozen until then", why="0: from the start")
+    ] = 0
+    until: Annotated[
+        PositiveInt | None,
+        Words("epochs after which they rest: as frozen from then on", why="none: to the end"),
+    ] = None
+
+    @override
+    def rules(self) -> Iterator[Problem]:
+        if self.until is not None and self.until <= self.after:
+            yield Problem("until", f"expected more than after, {self.after}; found {self.until}")
+
+    @property
+    def rests(self) -> bool:
+        """Whether there are epochs in which these parameters do not move."""
+        return self.after > 0 or self.until is not None
+
+    def moves(self, step: Array | int) -> Array | bool:
+        """Return whether they move at a step, counted from 0, where `after` and `until` are steps."""
+        begun = step >= self.after
+        return begun if self.until is None else begun & (step < self.until)
 
 
 def _parse(value: Any, path: str) -> tuple[tuple[str, Group], ...]:
@@ -62,14 +86,18 @@ def path_of(keys: tuple[Any, ...]) -> str:
 
 
 def scale_groups(groups: tuple[tuple[str, Group], ...], where: str) -> optax.GradientTransformation:
-    """Return the transformation that multiplies each direction by the rate of its group.
+    """Return the transformation that multiplies each direction by the rate of its group, by 0 while that rests.
+
+    Clipping and averages see the gradients of a group that rests, so that its first step is one like any other.
 
     Raises:  ConfigError, when the parameters are known, for a pattern that changes none of them
     """
     if not groups:
         return optax.identity()
 
-    def init(params: Any) -> optax.EmptyState:
+    rest = any(group.rests for _, group in groups)
+
+    def init(params: Any) -> Any:
         taken: set[tuple[str, str]] = set()
         for pattern, _ in groups:
             chosen = {*select(params, [pattern], where, kind=" of those that are trained")}
@@ -77,12 +105,15 @@ def scale_groups(groups: tuple[tuple[str, Group], ...], where: str) -> optax.Gra
                 raise ConfigError(f"'{pattern}' changes nothing: patterns before it match all that it matches",
                                   where=where, cure="the first that fits counts: put narrow ones first")  # fmt: skip
             taken |= chosen
-        return optax.EmptyState()
+        return optax.ScaleByScheduleState(jnp.zeros((), jnp.int32)) if rest else optax.EmptyState()
 
-    def update(updates: Any, state: optax.EmptyState, params: Any = None) -> tuple[Any, optax.EmptyState]:
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         def scaled(keys: tuple[Any, ...], direction: Array) -> Array:
-            return direction * group_of(path_of(keys), groups).rate
+            group = group_of(path_of(keys), groups)
+            direction = direction * group.rate
+            return jnp.where(group.moves(state.count), direction, 0) if group.rests else direction
 
-        return jax.tree_util.tree_map_with_path(scaled, updates), state
+        after = optax.ScaleByScheduleState(optax.safe_increment(state.count)) if rest else state
+        return jax.tree_util.tree_map_with_path(scaled, updates), after
 
     return optax.GradientTransformation(init, update)

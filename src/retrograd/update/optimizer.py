@@ -21,7 +21,7 @@ from retrograd.network.own_layers import own_errors
 from retrograd.update.beyond import Lookahead
 from retrograd.update.clipping import clip
 from retrograd.update.custom import check_own
-from retrograd.update.groups import Groups, group_of, path_of, scale_groups
+from retrograd.update.groups import Group, Groups, group_of, path_of, scale_groups
 from retrograd.update.schedule import Schedule, schedules
 from retrograd.update.schedules import Constant
 from retrograd.update.selection import is_weight
@@ -42,7 +42,8 @@ class Optimizer(Settings):
         p <- p - learning_rate d
 
     weight_decay_on: `all` parameters, as PyTorch does, or only `weights` (not biases and scales).
-    groups: other rates and decays for parameters whose path matches a pattern: `{embed/*: {rate: 0.1}}`.
+    groups: other rates and decays for parameters whose path matches a pattern, and epochs in which they rest:
+    `{embed/*: {rate: 0.1, after: 5}}`.
     accumulate: micro-batches that make up one step; the compiled step adds them up.
     sharpness: g is that of a second pass, at p + sharpness g / |g| (SAM).
     lookahead: every few steps slow weights go a share of the way of p, which begins there again.
@@ -131,6 +132,18 @@ class Optimizer(Settings):
         Lookahead | None,
         Words("slow weights that follow these every few steps (lookahead)", why="none; 5 steps and half the way"),
     ] = None
+
+    def timed(self, steps: int) -> Optimizer:
+        """Return the optimizer with the epochs of its groups in steps, where an epoch has this many."""
+        if not any(group.rests for _, group in self.groups):
+            return self
+
+        def in_steps(group: Group) -> Group:
+            return replace(group, after=group.after * steps, until=group.until and group.until * steps)
+
+        groups = tuple((pattern, in_steps(group)) for pattern, group in self.groups)
+        timed: Optimizer = with_values(self, {"groups": groups})
+        return timed
 
     @property
     def clips(self) -> bool:

@@ -104,7 +104,9 @@ class ASGD(Optimizer):
         rate = self.learning_rate
         if isinstance(rate, Schedule):
             return rate
-        return with_values(InverseTime(1.0, 1.0, self.power), {"initial": rate, "rate": self.shrinking * rate})
+        falling = InverseTime(1.0, 1.0, self.power)
+        timed: Schedule = with_values(falling, {"initial": rate, "rate": self.shrinking * rate})
+        return timed
 
     @override
     def direction(self) -> optax.GradientTransformation:

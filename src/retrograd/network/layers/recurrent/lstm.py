@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -148,7 +149,7 @@ class LSTM(Recurrent):
 
     @override
     def stepping_back(self, own: Params, transposed: Array) -> Callable[..., tuple[States, Array]]:
-        return lambda *now: self.step_back(transposed, *now, own=own)
+        return functools.partial(self.step_back, transposed, own=own)
 
     def step_back(
         self, transposed: Array, deltas: States, before: States, after: States, saved: Any, own: Params = NOTHING

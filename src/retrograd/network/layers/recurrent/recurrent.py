@@ -172,7 +172,7 @@ class Recurrent(Layer):
 
     def parts(self) -> tuple[Layer, ...]:
         """Return the stack: all but the last layer pass on their sequence."""
-        read = "all" if self.output == "all" else "sequence"
+        read: Literal["all", "sequence"] = "all" if self.output == "all" else "sequence"
         below = dataclasses.replace(self, layers=1, dropout=0.0, output=read)
         between = (Dropout(self.dropout),) if self.dropout else ()
         last = dataclasses.replace(self, layers=1, dropout=0.0)
