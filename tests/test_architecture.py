@@ -23,7 +23,7 @@ ROOMS = {  # of a floor or of a room, lowest first; a kind's settings belong to 
     ],
     "network.layers": [
         "shared", "activations", "identity", "reducing", "merging", "dense", "embedding", "noise", "augmentation",
-        "normalisation", "convolution", "rearranging", "pooling", "attention", "recurrent",
+        "normalisation", "convolution", "rearranging", "pooling", "attention", "recurrent", "parametrised",
     ],
 }  # fmt: skip
 MOST_FILES = 20
