@@ -89,10 +89,9 @@ class Prepared:
 
     def stepper(self) -> Stepper:
         """Return the training step that the configuration describes."""
-        config, convergence = self.config, self.config.training.convergence
-        averaging = config.training.average
-        watched = convergence is not None and convergence.gradient_norm is not None
-        epoch = self.steps // config.training.epochs
+        config, training = self.config, self.config.training
+        watched = training.convergence is not None and training.convergence.gradient_norm is not None
+        epoch = self.steps // training.epochs
         return Stepper(
             self.network,
             self.objectives,
@@ -100,11 +99,11 @@ class Prepared:
             config.penalties,
             self.steps,
             watched,
-            config.training.precision,
+            training.precision,
             config.freeze,
-            config.training.mixing,
+            training.mixing,
             self.team.layout,
-            averaging.rule(epoch) if averaging else None,
+            training.average and training.average.rule(epoch),
         )
 
     def evaluator(self, members: int = 1, team: Team = ALONE) -> Evaluator:
