@@ -20,7 +20,8 @@ from retrograd.propagation.backprop import backward, forward
 from retrograd.propagation.objective import Objective, evaluate_losses, total
 from retrograd.propagation.one_layer import adjoint
 from retrograd.update.penalties import penalise
-from retrograd.update.step import Stepper, TrainState, count, split, updated
+from retrograd.update.selection import updated
+from retrograd.update.step import Stepper, TrainState, count, split
 
 
 class Looked(NamedTuple):

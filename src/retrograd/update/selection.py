@@ -55,3 +55,8 @@ def without_frozen(network: Network, freeze: Sequence[str], tree: Mapping[str, P
         for node, tensors in left.items()
     }
     return {node: tensors for node, tensors in chosen.items() if tensors}
+
+
+def updated(params: Mapping[str, Params], new: Mapping[str, Params]) -> dict[str, Params]:
+    """Return all parameters, with new values for those that have one."""
+    return {**params, **{node: {**params[node], **tensors} for node, tensors in new.items()}}

@@ -32,7 +32,7 @@ from retrograd.update.beyond import raised
 from retrograd.update.mixing import Mixing
 from retrograd.update.optimizer import Optimizer
 from retrograd.update.penalties import Penalty, penalise
-from retrograd.update.selection import without_frozen
+from retrograd.update.selection import updated, without_frozen
 
 SMALL_STEP = 2e8  # operations; below this (about a millisecond) a dispatch costs as much as it starts
 STEPS_PER_DISPATCH = 64  # 16 gain nearly all that there is to gain
@@ -273,11 +273,6 @@ def apply_gradients(
     updates, moments = chain.update(grads, moments, trained)
     scaled = jax.tree.map(lambda u: u * jnp.asarray(rate_factor, u.dtype), updates)
     return updated(params, optax.apply_updates(trained, scaled)), moments
-
-
-def updated(params: Mapping[str, Params], new: Mapping[str, Params]) -> dict[str, Params]:
-    """Return all parameters, with new values for those that have one."""
-    return {**params, **{node: {**params[node], **tensors} for node, tensors in new.items()}}
 
 
 def accumulate(
