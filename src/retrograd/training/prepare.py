@@ -103,7 +103,7 @@ class Prepared:
             config.freeze,
             training.mixing,
             self.team.layout,
-            training.average and training.average.rule(epoch),
+            training.average.rule(epoch) if training.average else None,
         )
 
     def evaluator(self, members: int = 1, team: Team = ALONE) -> Evaluator:
