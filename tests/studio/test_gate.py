@@ -41,6 +41,18 @@ def test_without_the_token_nothing_is_told(client, path, token):
     assert TOKEN not in answer.body.decode()
 
 
+def test_another_user_of_the_machine_gets_nothing_of_any_address(client, write):
+    run = write("secret-name").name
+    asked = [(route.path, method) for route in client.app.app.routes for method in route.methods]
+    assert len(asked) > 20
+    for path, method in asked:
+        if path in ASSETS and method in ("GET", "HEAD"):
+            continue
+        answer = client.call(method, path.replace("{run}", run).replace("{job:int}", "1"), b"{}", token="x" * 43)
+        assert answer.status == 401, (method, path)
+        assert b"secret" not in answer.body
+
+
 def test_wrong_tokens_never_lock_out(client):
     for _ in range(20):
         client.get("/api/runs", token="wrong")

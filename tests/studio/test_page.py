@@ -210,3 +210,16 @@ def test_a_log_that_is_replaced_while_it_is_followed_is_shown_anew(page, studio)
     os.replace(path / "new", log)
     page.locator(".tiles dd", has_text="7 / 40").wait_for()
     assert epochs.text_content() == "7 / 40"
+
+
+def test_eight_tabs_follow_a_run(page, studio):
+    root, facts = studio
+    path = write_run(root, "eight", epochs=4, stopped=False)
+    tabs = [page.context.new_page() for _ in range(8)]
+    for tab in tabs:
+        tab.goto(f"{facts['url']}#token={facts['token']}")
+        tab.goto(f"{facts['url']}#run/{path.name}")
+    with RunWriter.resume(path) as run:
+        run.record(Epoch(5, 10, 0.2, {}, 0.1, 0.5))
+        for tab in tabs:
+            tab.locator(".tiles dd", has_text="5 / 5").first.wait_for()

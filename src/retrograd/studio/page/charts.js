@@ -129,12 +129,18 @@ export function sparkline(curve, width = 120, height = 34) {
 
 // ------------------------------------------------------------------ the gradient spine
 // A bar up for each layer's output, a bar down for its delta, both by their logarithm; grey is what is usual.
-const DECADES = 7, USUAL = [0.05, 20], FALL = 1000;
+const DECADES = 7, USUAL = [0.05, 20], FALL = 1000, NARROW = 600;
+// On a narrow screen the layers stand in several rows, so that none is out of sight.
 export function spine(paths, readings, room) {
+  const nodes = paths.filter((path) => path in (readings.output_rms ?? {})), across = Math.max(1, Math.floor((room - 76) / 44));
+  const rows = room < NARROW ? Math.ceil(nodes.length / across) : 1, each = Math.ceil(nodes.length / rows);
+  return Array.from({ length: rows }, (_, i) => spineRow(nodes.slice(i * each, (i + 1) * each), readings, room, nodes));
+}
+
+function spineRow(nodes, readings, room, all) {
   const out = readings.output_rms ?? {}, back = readings.delta_rms ?? {}, dead = readings.dead ?? {}, stuck = readings.saturated ?? {};
-  const nodes = paths.filter((path) => path in out);
   const wide = Math.max(44, Math.min(96, Math.floor((room - 76) / Math.max(nodes.length, 1)))), high = 96, middle = high + 18, width = 74 + wide * nodes.length;
-  const largest = Math.max(...nodes.map((path) => back[path] ?? 0), 1e-300);
+  const largest = Math.max(...all.map((path) => back[path] ?? 0), 1e-300);
   const reach = (value, top) => high * Math.max(0.01, Math.min(1, 1 + Math.log10(Math.max(value, 1e-300) / top) / DECADES));
   const top = 1000;
   const svg = draw("svg", { class: "spine", viewBox: `0 0 ${width} ${2 * middle + 46}`, width, role: "img", "aria-label": say("outputs and deltas of the layers") });

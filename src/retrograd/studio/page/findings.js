@@ -136,4 +136,8 @@ export const findingCause = (finding) => (isChinese() && KINDS[finding.code]?.[1
 export const remedyTitle = (name) => (isChinese() && REMEDIES[name]?.[0]) || words(name);
 export const remedyReason = (name, why) => (isChinese() && REMEDIES[name]?.[1]) || why;
 export const verdictWords = (verdict) => (isChinese() && VERDICTS[verdict]) || null;
-export const quantityWords = (quantity) => (isChinese() && QUANTITIES[quantity]) || quantity;
+export function quantityWords(quantity) {
+  if (!isChinese()) return quantity;
+  const [, kind] = quantity.match(/^layers of (.+)$/) ?? [], [, remedy] = quantity.match(/^with (.+) alone$/) ?? [], [, what] = quantity.match(/^(.+) as it is$/) ?? [];
+  return QUANTITIES[quantity] ?? (kind ? `${kind} 层数` : remedy ? `只做“${remedyTitle(remedy)}”时` : what ? `原样的${what === "score" ? "得分" : what}` : quantity);
+}

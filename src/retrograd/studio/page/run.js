@@ -195,7 +195,7 @@ function curvesView(body, run) {
     layers.hidden = !reading;
     if (reading && strip.dataset.step !== String(reading.step)) {
       strip.dataset.step = reading.step;
-      strip.replaceChildren(spine(Object.keys(reading.readings.output_rms ?? {}), reading.readings, strip.clientWidth || 700));
+      strip.replaceChildren(...spine(Object.keys(reading.readings.output_rms ?? {}), reading.readings, strip.clientWidth || 700));
       stripNote.textContent = say("step {n}", { n: reading.step.toLocaleString("en") });
     }
     const step = epoch === null ? Infinity : story.stepAt(epoch), moment = moments.at(step);

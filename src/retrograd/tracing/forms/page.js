@@ -179,8 +179,8 @@ export function stepView(data, host = {}) {
       const isLoss = box.kind === "loss", isHere = isLoss ? phase === "loss" || phase === "after" : box.node && box.node === here;
       const to = isLoss ? stops.findIndex((stop) => stop.phase === "loss") : first(phase === "backward" ? "backward" : "forward", box.node);
       const jump = () => { if (to >= 0) go(to); };
-      svg.append(draw("g", { class: `box ${box.kind}${isHere ? " here" : ""}`, role: "button", tabindex: box.kind === "data" ? null : 0,
-        onclick: jump, onkeydown: (event) => { if (event.key === "Enter") jump(); }, "aria-label": `${box.name}: ${box.about}` },
+      const pressed = box.kind === "data" ? {} : { role: "button", tabindex: 0, onclick: jump, onkeydown: (event) => { if (event.key === "Enter") jump(); } };
+      svg.append(draw("g", { class: `box ${box.kind}${isHere ? " here" : ""}`, ...pressed },
         draw("rect", { x: left, y, width: wide, height: high, rx: 7 }),
         write(left + 10, y + 19, box.name, "", 13.5, "start"), write(left + 10, y + 36, box.about, "t-soft", 12, "start"),
         write(left + wide - 10, y + 19, isLoss ? (lossKnown ? box.output : "?") : known("forward", box.node) ? box.output : "", isLoss ? "t-loss" : "t-forward", 12, "end"),
