@@ -1,4 +1,4 @@
-"""What a diagnosis may cost: runs that would take too long are made on a sample of the rows, or cut short."""
+"""The time budget of a diagnosis: runs that would take too long use a sample of the rows, or are cut short."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.program import Program
 
 SECONDS = 120.0  # of a diagnosis, by default
-TRIAL = 0.25  # of the budget, for a first run that shows how fast it goes
-REST = 0.3  # of the budget, for what follows the runs
-QUICK = 8.0  # seconds: as long as all runs together took less, further seeds are as good as free
+TRIAL = 0.25  # of the budget, for a first run that shows the speed
+REST = 0.3  # of the budget, for the work after the runs
+QUICK = 8.0  # seconds: while all runs together took less, further seeds are nearly free
 MOST_HELD = 5_000  # held-out rows of a sample: their score is then known to 0.007
 
 
@@ -29,7 +29,7 @@ def unheard(_: str) -> None:
 
 @dataclass
 class Budget:
-    """Seconds of a diagnosis, and whom to tell how far it is."""
+    """The seconds of a diagnosis, and the callback for its progress."""
 
     seconds: float = math.inf
     say: Callable[[str], None] = unheard
@@ -37,34 +37,34 @@ class Budget:
 
     @property
     def used(self) -> float:
-        """Seconds that are over."""
+        """Seconds used so far."""
         return time.perf_counter() - self.begun
 
     @property
     def left(self) -> float:
-        """Seconds that are left for runs."""
+        """Seconds left for runs."""
         return max(0.0, (1 - REST) * self.seconds - self.used)
 
     @property
     def rest(self) -> float:
-        """Seconds that are left for what follows the runs."""
+        """Seconds left for the work after the runs."""
         return max(1.0, self.seconds - self.used)
 
     def tell(self, what: str) -> None:
-        """Say what is done now, and how much time is used."""
+        """Report the current step and the time used."""
         of = "" if math.isinf(self.seconds) else f" of {self.seconds:.0f}"
         self.say(f"{what} ({self.used:.0f}{of} s)")
 
     def allows(self, runs: int, last: float) -> bool:
-        """Return whether one more run fits in that may take as long as the last."""
+        """Return whether one more run as long as the last would fit."""
         return runs == 0 or last < self.left
 
 
 def within(program: Program, budget: Budget, seeds: int) -> tuple[Program, Observed | None]:
-    """Return the program and its first run; of a sample of its rows where all runs together would take too long.
+    """Return the program and its first run, on a sample of the rows if all runs together would take too long.
 
-    The first run is given a quarter of the budget. If it does not end in that time, its speed says how many rows a
-    run may have: at least as many as the references are fitted on. Where there are no more rows than these, or they
+    The first run has a quarter of the budget. If it does not end in that time, its speed determines the number of rows
+    of a run, at least as many as the references are fitted on. If there are no more rows than these, or rows
     are decoded one by one, runs are cut short instead.
     """
     if math.isinf(budget.seconds) or program.prepared is None:
@@ -91,7 +91,7 @@ def within(program: Program, budget: Budget, seeds: int) -> tuple[Program, Obser
 
 
 def sampled(dataset: Dataset, rows: int, seed: int = 0) -> Dataset:
-    """Return a data set of so many training rows, drawn at random and left in their order."""
+    """Return a data set with a random sample of the training rows, in their order."""
     draw = np.random.default_rng(seed)
 
     def some(columns: Batch | None, count: int) -> Batch | None:

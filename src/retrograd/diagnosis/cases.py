@@ -1,4 +1,4 @@
-"""Small generated data sets on which the symptoms' examples stand."""
+"""Small generated data sets for the symptoms' examples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from retrograd.base.schema import parse
 from retrograd.data.dataset import Dataset, from_arrays, from_frame
 from retrograd.data.settings import DataSettings
 
-ROWS = 160  # ten batches of 16: every rule has enough of them, and a run takes milliseconds
+ROWS = 160  # ten batches of 16: enough for every rule, and a run takes milliseconds
 
 
 def dataset(name: str, **options: Any) -> Dataset:

@@ -1,4 +1,4 @@
-"""What the doctors of configurations and of PyTorch's loops see, by code: titles, thresholds and their reasons."""
+"""The symptoms known to both doctors, by code: titles, thresholds and the thresholds' reasons."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 
 class Threshold(NamedTuple):
-    """From where on a quantity is a symptom; the reason continues the sentence that the number begins.
+    """The value from which a quantity is a symptom; the reason continues the sentence that the number begins.
 
-    It says what the number separates, or gives the arithmetic that leads to it.
+    The reason says what the number separates, or shows the arithmetic that leads to it.
     """
 
     value: float
@@ -17,7 +17,7 @@ class Threshold(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """What findings with one code have in common, whoever sees them."""
+    """What findings with the same code share in both doctors."""
 
     title: str
     thresholds: Mapping[str, Threshold] = {}
@@ -35,7 +35,7 @@ def threshold(code: str, name: str) -> float:
 CATALOGUE: dict[str, Kind] = {
     # the configuration
     "S01": _kind("softmax over one unit"),
-    "S02": _kind("output activation that does not suit the loss"),
+    "S02": _kind("output activation unsuited to the loss"),
     "S03": _kind(
         "targets out of range", share=(0.01, "of the targets: a few wild ones are outliers, not another range")
     ),
@@ -43,7 +43,7 @@ CATALOGUE: dict[str, Kind] = {
     "S05": _kind("no nonlinearity between layers"),
     "S06": _kind(
         "initial weights",
-        spread=(1e-6, "of the weights' size: rounding to float32 alone leaves a tenth of that"),
+        spread=(1e-6, "of the weights' size: float32 rounding alone leaves a tenth of that"),
         scale=(3.0, "times the usual deviation, or a third: He's and Glorot's rules differ by 1.4 for square matrices"),
         overall=(10.0, "times the scale of the inputs, or a tenth, after all layers together"),
         bias=(4.0, "deviations: of 10,000 normal values one lies on the other side"),
@@ -53,16 +53,16 @@ CATALOGUE: dict[str, Kind] = {
         overshoot=(4.0, "times the stable rate: a rate just above it may still settle where the loss is flatter"),
         standstill=(10.0, "for rate x curvature x updates: a direction a tenth as steep keeps e^-1 of its error"),
         timid=(0.05, "of the stable rate: steps twenty times as long would be stable"),
-        clipped=(0.1, "of the norm of the first weights: what moves less stays what was drawn"),
+        clipped=(0.1, "of the norm of the first weights: weights that move less stay at their random values"),
         largest_update=(3e-2, "of the weights: thirty times the usual 1e-3"),
         eps=(10.0, "times the gradients: steps are then a tenth of the learning rate"),
-        moved=(0.01, "of the weights' size: a hundredth changes no answer that was not near a boundary"),
+        moved=(0.01, "of the weights' size: a hundredth changes only answers near a boundary"),
         smallest_update=(1e-5, "of the weights: a hundredth of the usual 1e-3"),
     ),
     "S08": _kind(
         "too deep for its activation",
         sigmoid=(4, "sigmoid layers: they pass at most 0.25^4 = 0.4 % of a delta"),
-        tanh=(10, "tanh layers: the slope is 1 at 0, so it takes more of them"),
+        tanh=(10, "tanh layers: the slope is 1 at 0, so the limit is higher"),
         exponential=(2, "exponential layers: an exponential of an exponential overflows"),
         born_dead=(0.2, "for the probability of a dead layer: one seed in five"),
     ),
@@ -93,7 +93,7 @@ CATALOGUE: dict[str, Kind] = {
     "S16": _kind("loss summed over the batch"),
     "S17": _kind(
         "momentum of batch norm",
-        first=(0.1, "of a running average is still the value that it began with"),
+        first=(0.1, "of a running average is still its initial value"),
         newest=(0.5, "of a running average is the last batch: no average, but the last batch itself"),
         newest_in_torch=(0.9, "of a running average is the last batch: what Keras and papers write for PyTorch's 0.1"),
     ),
@@ -121,11 +121,11 @@ CATALOGUE: dict[str, Kind] = {
     "D04": _kind("missing values", share=(0.3, "of the rows: one filled-in value then dominates the column")),
     "D05": _kind(
         "repeated features",
-        correlation=(0.9999, "in correlation: one gives the other, but for a seventieth of its deviation"),
+        correlation=(0.9999, "in correlation: one determines the other up to a seventieth of its deviation"),
     ),
     "D06": _kind(
         "class imbalance",
-        ratio=(10.0, "to one: never answering the rare class is right for 91 %"),
+        ratio=(10.0, "to one: never predicting the rare class is right for 91 %"),
     ),
     "D07": _kind(
         "nothing to learn",
@@ -140,17 +140,17 @@ CATALOGUE: dict[str, Kind] = {
     "D09": _kind(
         "parts that differ",
         factor=(5.0, "between spreads: two parts of 30 rows drawn alike differ by less than 2"),
-        share=(0.5, "of the features: single ones may be odd"),
+        share=(0.5, "of the features: single features may be unusual"),
     ),
     "D10": _kind("leaked answers", share=(0.05, "of the validation rows: their accuracy is too high by up to 0.05")),
     "D11": _kind("units without a class"),
     "D12": _kind("few rows", rows=(50, "rows: a share measured on ten held-out ones is known to 0.16")),
     "D13": _kind("contradictory rows", share=(0.05, "of the rows: no accuracy above 0.95 is then possible")),
-    "D14": _kind("outliers", share=(0.5, "of a column's variance: a few cells then outweigh all the others")),
+    "D14": _kind("outliers", share=(0.5, "of a column's variance: a few cells then outweigh all others")),
     "D15": _kind("orders of magnitude"),
     # the behaviour of a run
     "B01": _kind("not finite"),
-    "B02": _kind("divergence", times=(3.0, "times the first loss: chance moves the loss of an epoch by less")),
+    "B02": _kind("divergence", times=(3.0, "times the first loss: chance changes the loss of an epoch by less")),
     "B03": _kind(
         "stuck",
         near=(0.05, "of the way from a constant answer to a perfect one: a difference that verdicts do not count"),
@@ -164,7 +164,7 @@ CATALOGUE: dict[str, Kind] = {
     "B05": _kind(
         "exploding gradients",
         per_layer=(2.0, "per layer: the mirror of vanishing gradients"),
-        overall=(1e3, "in all: twice at each of ten layers"),
+        overall=(1e3, "in total: twice at each of ten layers"),
         growth=(10.0, "times the median of the first looks, while the loss does not fall"),
     ),
     "B06": _kind("dead units", share=(0.5, "of a layer's units: it has then lost more than it keeps")),
@@ -191,17 +191,17 @@ CATALOGUE: dict[str, Kind] = {
     "B17": _kind("wrong gradient"),
     "B20": _kind(
         "first loss",
-        times=(5.0, "times that of an uninformed prediction: the first answers are sure of themselves, and wrong"),
+        times=(5.0, "times that of an uninformed prediction: the first answers are confident and wrong"),
     ),
-    "B21": _kind("rows that are not memorised", score=(0.95, "in accuracy or R²: with 15 of 16 rows right it is 0.94")),
+    "B21": _kind("rows not memorised", score=(0.95, "in accuracy or R²: with 15 of 16 rows right it is 0.94")),
     "B25": _kind(
         "running averages of batch norm",
         gain=(0.1, "of accuracy or R²: beyond what verdicts count as none, 0.05 and 0.1"),
-        channels=(0.5, "of the channels are more than a deviation apart: single ones may be odd"),
+        channels=(0.5, "of the channels are more than a deviation apart: single channels may be unusual"),
     ),
     "B26": _kind(
         "stopped too early",
-        epochs=(0.5, "of the planned epochs: a stop in the second half is what early stopping is for"),
+        epochs=(0.5, "of the planned epochs: a stop in the second half is the purpose of early stopping"),
         fall=(0.01, "of the loss in the last quarter of the epochs: less is noise"),
     ),
     "G01": _kind(
@@ -218,14 +218,14 @@ CATALOGUE: dict[str, Kind] = {
     "U08": _kind("graph cut"),
     "U09": _kind(
         "rows and answers mixed up",
-        contradicted=(0.3, "of the rows that came again: noise in the labels contradicts fewer"),
-        pure=(0.7, "of the minibatches hold one class: shuffled ones hardly ever do"),
+        contradicted=(0.3, "of the repeated rows: label noise contradicts fewer"),
+        pure=(0.7, "of the minibatches contain one class: shuffled ones hardly ever do"),
     ),
     "U10": _kind("broadcast loss"),
-    "U11": _kind("graphs that stay", alive=(3, "graphs that are five turns old: a right loop keeps none")),
+    "U11": _kind("graphs kept alive", alive=(3, "graphs that are five turns old: a right loop keeps none")),
     "U12": _kind(
         "learning-rate schedule",
-        early=(0.5, "of the steps: a schedule that ends in the second half is meant to"),
+        early=(0.5, "of the steps: a schedule that ends in the second half is intended"),
         vanished=(1e-3, "of the largest rate: nothing moves any more"),
         restarts=(3, "restarts: warm ones are usually fewer, and rarer than epochs"),
     ),

@@ -1,4 +1,4 @@
-"""What a program's data are: inputs and answers as matrices, and whether the parts hold the same classes."""
+"""The facts of a program's data: inputs and targets as matrices, and whether the parts contain the same classes."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ STRANGERS = threshold("D08", "unknown")
 
 
 class DataFacts:
-    """The facts of a data set that a symptom may ask for, computed once, when first asked."""
+    """The facts of a data set for the symptoms, each computed at its first use."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
 
     @cached_property
     def levels(self) -> Levels:
-        """What a trivial predictor, a linear one and two others without a network reach."""
+        """The scores of a trivial predictor, a linear one and two others without a network."""
         return reference_levels(self.dataset)
 
     @cached_property
     def x(self) -> np.ndarray | None:
         """The training part's real inputs as a matrix [rows, features], float64.
 
-        None where they are identifiers, or images that memory does not hold all at once.
+        None for identifiers, and for images that do not fit in memory together.
         """
         x = self.dataset.train.get("x")
         if x is None or is_streamed({"x": x}) or not np.issubdtype(x.dtype, np.floating):
@@ -42,7 +42,7 @@ class DataFacts:
     def y(self) -> np.ndarray | None:
         """The training part's targets as they reach the loss: class numbers [rows], or numbers [rows, targets].
 
-        None for tasks whose answers are neither.
+        None for tasks with other targets.
         """
         y = self.dataset.train.get("y")
         if y is None or self.dataset.task not in SCORED:
@@ -58,7 +58,7 @@ class DataFacts:
 
     @cached_property
     def strangers(self) -> np.ndarray:
-        """Which validation rows are of a class that no training row has; none where answers are no classes."""
+        """Which validation rows have a class that no training row has; none if the targets are not classes."""
         held = self.dataset.valid
         if not self.classifies or held is None or self.y is None:
             return np.zeros(0, bool)
@@ -73,10 +73,10 @@ class DataFacts:
 
     @property
     def badly_split(self) -> bool:
-        """Whether so many validation rows are of unknown classes that their score says nothing of the network."""
+        """Whether too many validation rows have unknown classes for their score to judge the network."""
         return bool(self.strangers.sum() > STRANGERS * len(self.strangers))
 
     @cached_property
     def neighbours_alike(self) -> float:
-        """The share of training rows whose class is that of the row before: near 1 where they are sorted."""
+        """The share of training rows with the class of the previous row: near 1 for sorted rows."""
         return float(np.mean(self.y[1:] == self.y[:-1])) if self.classifies and self.y is not None else 0.0

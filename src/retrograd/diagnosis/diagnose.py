@@ -1,4 +1,4 @@
-"""Diagnosis: cheap looks first, the failure before its symptoms, causes in the order in which they explain it."""
+"""Diagnosis: cheap checks first, the failure before its symptoms, causes in the order in which they explain it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from retrograd.diagnosis.symptom import STAGES, symptoms
 from retrograd.training.config.config import RunConfig
 from retrograd.training.run import as_config
 
-SEEDS, MOST_SEEDS = 3, 5  # three show whether seeds agree; two more where they do not
+SEEDS, MOST_SEEDS = 3, 5  # three show whether seeds agree; two more if they do not
 
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis:
-    """The verdict on a program, what was found with the likeliest cause first, and what was measured on the way."""
+    """The verdict on a program, its findings with the likeliest cause first, and the measurements."""
 
     program: Program
     verdict: Verdict
@@ -44,17 +44,17 @@ class Diagnosis:
 
     @property
     def ill(self) -> bool:
-        """Whether something is to be repaired."""
+        """Whether the program needs a repair."""
         return self.verdict.state in ("ill", "refused")
 
     @property
     def causes(self) -> tuple[Finding, ...]:
-        """The findings that may explain the failure; none where there is no failure."""
+        """The findings that may explain the failure; none without a failure."""
         return tuple(f for f in self.findings if f.severity != "note") if self.ill or self.hopeless else ()
 
     @property
     def hopeless(self) -> bool:
-        """Whether the data hold nothing to learn."""
+        """Whether the data contain nothing to learn."""
         return self.verdict.state == "hopeless"
 
     def __repr__(self) -> str:
@@ -81,13 +81,13 @@ def diagnose(
     budget: float | None = SECONDS,
     say: Callable[[str], None] = unheard,
 ) -> Diagnosis:
-    """Say whether a configuration learns what its data hold, and if not, why.
+    """Report whether a configuration learns what its data contain, and if not, why.
 
-    `seeds` runs are trained in memory, each at most `seconds` long, all within a `budget` of seconds (None: as long as
-    it takes); nothing is written. Where there are too many rows for that, a sample of them is trained on, and the
-    verdict says so. `say` is told how far it is.
+    `seeds` runs are trained in memory, each at most `seconds` long, all within a `budget` of seconds (None: no
+    limit); nothing is written. With too many rows for the budget, a sample of them is used, and the
+    verdict says so. `say` receives the progress.
 
-    Raises:  ConfigError, DataError for a configuration or data that cannot be read at all
+    Raises:  ConfigError, DataError for a configuration or data that cannot be read
     """
     refuse_foreign(config, "diagnose")
     config = as_config(config)
@@ -101,14 +101,14 @@ def diagnose(
 
 
 def examine(program: Program, seeds: int = SEEDS, budget: Budget | None = None, frugal: bool = False) -> Diagnosis:
-    """Return the diagnosis of a program from a number of seeds, or a few more where these leave it to luck.
+    """Return the diagnosis of a program from a number of seeds, or a few more if these leave the verdict to chance.
 
-    References that see no signal have the last word only where the network's own run sees none either. Where it is
-    ill, the remedies of its likeliest causes are tried one by one. A frugal diagnosis runs neither more seeds nor
+    References without a signal decide only if the network's own run finds none either. If the network is
+    ill, the remedies for its likeliest causes are tried one by one. A frugal diagnosis runs neither more seeds nor
     remedies.
     """
     budget = Budget() if budget is None else budget
-    budget.tell("looking at configuration and data, fitting references")
+    budget.tell("examining configuration and data, fitting references")
     findings_so_far = list(look(program, STAGES[:3]))
     hopeless = any(f.name == "no_signal" for f in findings_so_far)
     runs: list[Observed] = []
@@ -120,7 +120,7 @@ def examine(program: Program, seeds: int = SEEDS, budget: Budget | None = None, 
     verdict = judge(program, runs, hopeless)
     if runs and not hopeless:
         shown = program.seen_in(runs[verdict.run])
-        budget.tell("looking at the runs")
+        budget.tell("examining the runs")
         if shown is not program:
             findings_so_far = [f for f in findings_so_far if f.name in symptoms and symptoms[f.name].stage != "probe"]
             findings_so_far += look(shown, STAGES[2:])
@@ -137,9 +137,9 @@ def examine(program: Program, seeds: int = SEEDS, budget: Budget | None = None, 
 
 
 def trained(program: Program, seeds: int, budget: Budget, frugal: bool) -> tuple[Program, list[Observed]]:
-    """Return the runs of a program, which may be one on a sample of its rows: within the budget, as many as it takes.
+    """Return the program, perhaps on a sample of its rows, and its runs: as many as needed within the budget.
 
-    Unless it is frugal, further seeds are tried where the first ones leave it to luck, or cost next to nothing.
+    Unless it is frugal, further seeds are tried if the first ones leave the verdict to chance, or if they are cheap.
     """
     budget.tell(f"run 1 of {seeds}")
     program, first = within(program, budget, seeds)
@@ -166,7 +166,7 @@ def further(program: Program, runs: list[Observed], seeds: int, budget: Budget, 
 
 
 def look(program: Program, stages: tuple[str, ...]) -> Iterator[Finding]:
-    """Yield what the symptoms of some stages find, in the order of the stages."""
+    """Yield the findings of the symptoms of these stages, in the order of the stages."""
     explained = False
     for stage in stages:
         for name in symptoms:

@@ -1,4 +1,4 @@
-"""Where things are in a network's list of entries: the output layer, hidden layers, activations."""
+"""Positions in a network's list of entries: the output layer, hidden layers, activations."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ AFFINE = ("dense", "conv1d", "conv2d")
 
 
 def kind(entry: Entry) -> str:
-    """Return the name under which an entry's layer or block is registered."""
+    """Return the registered name of an entry's layer or block."""
     return str(getattr(entry.layer, "registered_name", ""))
 
 
 def output_index(entries: tuple[Entry, ...]) -> int | None:
-    """Return the place of the last affine entry: the output layer, if the network ends as most do."""
+    """Return the index of the last affine entry: the output layer of a usual network."""
     places = [i for i, entry in enumerate(entries) if kind(entry) in AFFINE]
     return places[-1] if places else None
 
 
 def hidden_affine(entries: tuple[Entry, ...]) -> list[int]:
-    """Return the places of the affine entries before the output layer."""
+    """Return the indices of the affine entries before the output layer."""
     return [i for i, entry in enumerate(entries) if kind(entry) in AFFINE][:-1]
 
 
 def hidden_dense(entries: tuple[Entry, ...]) -> list[int]:
-    """Return the places of the dense entries before the output layer."""
+    """Return the indices of the dense entries before the output layer."""
     return [i for i in hidden_affine(entries) if kind(entries[i]) == "dense"]
 
 
 def is_activation(entry: Entry) -> bool:
-    """Return whether an entry is an activation that stands for itself."""
+    """Return whether an entry is a separate activation."""
     return isinstance(entry.layer, Activation) and kind(entry) != "identity"
 
 
 def activated(entries: tuple[Entry, ...], place: int) -> bool:
-    """Return whether an activation follows an affine entry, in it or behind it."""
+    """Return whether an activation follows an affine entry, within it or after it."""
     if getattr(entries[place].layer, "activation", None) is not None:
         return kind_of_activation(entries[place]) != "identity"
     for entry in entries[place + 1 :]:

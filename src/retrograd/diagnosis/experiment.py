@@ -1,6 +1,6 @@
-"""Experiments: one remedy and nothing else is changed, and the network trained again.
+"""Experiments: the network is retrained with one remedy and no other change.
 
-A cause whose remedy alone repairs is the first. Of several, the more specific one: a learning rate makes up for much.
+A cause whose remedy alone repairs comes first; among several, the most specific: a learning rate can mask much.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from retrograd.diagnosis.variant import variant
 from retrograd.update.plateau import ReduceOnPlateau
 
 SECONDS = 40.0  # for all experiments of a diagnosis
-LIKELY = 0.4  # a finding of this confidence is tried before the learning rate, which makes up for other faults too
-SURE = 0.6  # and of this one, before them, where its remedy makes up for much as well
-CERTAIN = 0.9  # a fault that no experiment can change, and that explains everything: nothing is tried
-ANYTHING = ("adam", "widen")  # what they make up for tells nothing, where no finding of a cause asks for them
+LIKELY = 0.4  # findings of this confidence are tried before the learning rate, which compensates for other faults too
+SURE = 0.6  # findings of this confidence are tried before them, even if the remedy compensates for much as well
+CERTAIN = 0.9  # a fault that explains everything and cannot be changed by an experiment: nothing is tried
+ANYTHING = ("adam", "widen")  # their success proves nothing unless a finding of a cause names them
 FAMILIES = {
     "lower_rate": ("lower_rate", "lower_rate_much"),
     "raise_rate": ("raise_rate", "raise_rate_much"),
@@ -34,16 +34,16 @@ FAMILIES = {
 
 
 class Experiment(NamedTuple):
-    """A remedy tried alone: the held-out score as it was and with the remedy, and whether the failure is gone.
+    """A remedy tried alone: the held-out score without and with the remedy, and whether the failure is gone.
 
-    What is compared is the loss where answers have no score of their own.
+    The loss is compared where answers have no score.
     """
 
     remedy: str
     before: float
     after: float
     heals: bool
-    rate: float | None = None  # the learning rate that was tried, where it is what changed
+    rate: float | None = None  # the learning rate tried, if that is what changed
     what: str = "score"
 
     def __str__(self) -> str:
@@ -53,9 +53,9 @@ class Experiment(NamedTuple):
 def experiments(
     program: Program, runs: Sequence[Observed], findings: Sequence[Finding], seconds: float = SECONDS
 ) -> tuple[Experiment, ...]:
-    """Return what was tried on the seed that failed most, up to the first remedy that repairs by itself.
+    """Return the experiments on the seed that failed most, up to the first remedy that repairs by itself.
 
-    `findings` have the likeliest first. Nothing is tried where no single change of the configuration could help.
+    `findings` have the likeliest first. Nothing is tried if no single change of the configuration could help.
     """
     if program.prepared is None or not runs or program.data.badly_split or _is_settled(findings):
         return ()
@@ -69,7 +69,7 @@ def experiments(
             break
         result = trial.of(name)
         if result is not None and result.heals and found and trial.left > 0:
-            result = trial.of(name, 1) or result  # what overturns the order has to hold on a second seed
+            result = trial.of(name, 1) or result  # a result that changes the order must succeed on a second seed
         if result is not None:
             found.append(result)
             if result.heals:
@@ -78,7 +78,7 @@ def experiments(
 
 
 def plan(program: Program, findings: Sequence[Finding]) -> Iterator[str]:
-    """Yield remedies to try: of likely causes, then learning rates and more updates, then of unlikely causes."""
+    """Yield remedies to try: for likely causes, then learning rates and more updates, then for unlikely causes."""
     remedied = [finding for finding in findings if finding.remedies and finding.severity != "note"]
     causes = [finding for finding in remedied if not is_effect(finding)]
     likely = [
@@ -88,14 +88,14 @@ def plan(program: Program, findings: Sequence[Finding]) -> Iterator[str]:
     ]
     named = {name for finding in remedied for name in finding.remedies[:1]}
     rates: tuple[str, ...] = ("lower_rate", "raise_rate") if "lower_rate" in named else ("raise_rate", "lower_rate")
-    rates = () if set(rates) & set(likely) else rates  # they are tried in the one direction that is known
+    rates = () if set(rates) & set(likely) else rates  # they are tried in the known direction only
     others = [finding.remedies[0] for finding in (*causes, *remedied) if finding.remedies[0] not in ANYTHING]
     names = [*likely, *rates, "more_updates", *others]
     yield from dict.fromkeys(degree for name in names for degree in FAMILIES.get(name, (name,)))
 
 
 def _is_settled(findings: Sequence[Finding]) -> bool:
-    """Return whether the first finding is a certain fault without a remedy that can be tried."""
+    """Return whether the first finding is a certain fault without a remedy to try."""
     first = findings[0] if findings else None
     return first is not None and first.severity == "fault" and first.confidence >= CERTAIN and not first.remedies
 
@@ -112,15 +112,15 @@ class _Trial:
         self.before = FAILED if run.broken else run.score
         touched = max((moment.held_out for moment in run.moments), default=FAILED)
         best = program.data.levels.best if program.data.y is not None else float("inf")
-        self.enough = best if touched < best else float("inf")  # whoever got there and lost it must show the end
+        self.enough = best if touched < best else float("inf")  # a score that was reached and lost does not count
 
     @property
     def left(self) -> float:
-        """Seconds that are left."""
+        """Remaining seconds."""
         return self.end - time.perf_counter()
 
     def of(self, name: str, further: int = 0) -> Experiment | None:
-        """Return what a remedy does alone; None where it changes nothing or cannot be tried."""
+        """Return the experiment with one remedy; None if it changes nothing or cannot be tried."""
         try:
             config = remedies[name]().change(self.program.config, self.program)
         except RetrogradError:

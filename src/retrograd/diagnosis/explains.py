@@ -1,13 +1,13 @@
-"""Which causes explain which findings: the graph by which a cause stands before its consequences."""
+"""Which causes explain which findings: the graph that orders causes before their consequences."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-FAILURE = ("stuck", "underfit", "by_heart", "constant_output", "slow", "hardly_moved")  # what any cause may end in
+FAILURE = ("stuck", "underfit", "by_heart", "constant_output", "slow", "hardly_moved")  # possible results of any cause
 STEPS = ("divergence", "oscillation", "nonfinite", "dead_units", "saturation", "exploding", "untrained", *FAILURE)
 SIGNALS = ("vanishing", "exploding", "saturation", "dead_units", "untrained", "nonfinite", "initial_loss")
-TOO_LARGE = ("curvature", *STEPS)  # numbers so large that the loss bends steeply
+TOO_LARGE = ("curvature", *STEPS)  # numbers so large that the curvature of the loss is high
 SCALES = ("unscaled_inputs", "overscaled_inputs", "unscaled_target")
 STILL = ("untrained", "vanishing", "slow_descent", "dead_units", *FAILURE)
 
@@ -56,7 +56,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "curvature": ("slow_descent", *STEPS),
     "travel": STILL,
     "slow_descent": ("slow", *FAILURE),
-    # the run: its findings are effects of all of the above, and some of one another
+    # the run: its findings are effects of the above, and some are effects of one another
     "dead_units": ("untrained", *FAILURE),
     "saturation": ("vanishing", *FAILURE),
     "symmetry": ("untrained", *FAILURE),
@@ -68,7 +68,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
 
 
 def explained(names: Collection[str]) -> set[str]:
-    """Return those of some findings that others among them explain; two that explain each other stay as they are."""
+    """Return the findings that others among them explain, except those that explain each other."""
     effects = set()
     for cause in names:
         for name in EXPLAINS.get(cause, ()):

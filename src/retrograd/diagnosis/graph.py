@@ -1,4 +1,4 @@
-"""The network of a program: its nodes by what they are for, and where the configuration names them."""
+"""The network of a program: its nodes by role, and their places in the configuration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from retrograd.training.config.config import RunConfig, default_loss
 
 
 class Graph:
-    """The nodes; none where the network could not be built."""
+    """The nodes; none if the network could not be built."""
 
     def __init__(
         self, config: RunConfig, dataset: Dataset, network: Network | None, objectives: list[Objective]
@@ -26,7 +26,7 @@ class Graph:
 
     @property
     def loss(self) -> Loss | Any:
-        """The loss on the network's output: the configuration's, else the task's default."""
+        """The loss on the network's output: the configured one, else the task's default."""
         if self.objectives:
             return self.objectives[-1].loss
         return self.config.loss or default_loss(self.dataset.task, self.config.data)
@@ -72,7 +72,7 @@ class Graph:
         return None if self.specs is None else int(self.specs[self.tail[-1].name].shape[-1]) if self.tail else None
 
     def line(self, node: Node | str) -> str:
-        """Return where the configuration names a node: `network.2 (dense_1)`."""
+        """Return a node's place in the configuration: `network.2 (dense_1)`."""
         name = node if isinstance(node, str) else node.name
         return name if self.network is None else self.network.line(name)
 

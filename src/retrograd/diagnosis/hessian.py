@@ -1,4 +1,4 @@
-"""How much a loss bends: the largest eigenvalue of its Hessian."""
+"""The curvature of a loss: the largest eigenvalue of its Hessian."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from retrograd.network.network import Network, Variables
 from retrograd.propagation.backprop import backprop
 from retrograd.propagation.objective import Objective
 
-ITERATIONS = 12  # of the power method; a tenth off is near enough
+ITERATIONS = 12  # of the power method; an error of a tenth does no harm
 SMALL = 1e8  # parameters times numbers in the batch: below, compiling takes longer than iterating
 
 
@@ -40,7 +40,7 @@ def largest_curvature(
 def _iterate(
     network: Network, objectives: Sequence[Objective], params: Any, state: Any, batch: Mapping[str, Any], v: Any
 ) -> tuple[Any, Any]:
-    """Return the direction H v, of length 1, and the length that it had."""
+    """Return the direction H v, scaled to length 1, and its original length."""
 
     def grads(params: Any) -> Any:
         return backprop(network, objectives, params, state, Context(), batch).grads

@@ -1,4 +1,4 @@
-"""A run that is looked at: trained by the training loop, with scores and readings at a dozen moments."""
+"""An observed run: trained by the training loop, with scores and readings at a dozen moments."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from retrograd.training.prepare import Prepared
 from retrograd.update.plateau import ReduceOnPlateau
 from retrograd.update.step import Stepper
 
-MOMENTS = 12  # a curve of a dozen points shows its shape, and looks stay cheap beside the run
+MOMENTS = 12  # a dozen points show the shape of a curve and stay cheap beside the run
 CUT = "out of time"
 
 
 class Moment(NamedTuple):
-    """What was seen at the end of an epoch. `held_out` is the validation part's, where there is one."""
+    """The scores and readings at the end of an epoch. `held_out` is that of the validation part, if there is one."""
 
     step: int
     train: float
@@ -36,9 +36,9 @@ class Moment(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """A finished run: losses by epoch, moments, last weights, and what broke it if something did.
+    """A finished run: losses by epoch, moments, last weights, and the error that ended it, if any.
 
-    `cut` says that time was over before the last epoch, `stopped` why training ended.
+    `cut` says that time ran out before the last epoch, `stopped` why training ended.
     """
 
     losses: tuple[float, ...]
@@ -71,10 +71,10 @@ def observe(
     seconds: float | None = None,
     enough: float = math.inf,
 ) -> Observed:
-    """Train a prepared run in memory and return what was seen; the weights are the last ones, not the best.
+    """Train a prepared run in memory and return the observations; the weights are the last ones, not the best.
 
-    A `stepper` that is given is not compiled again. A held-out score that is `enough` ends the run, and so does its
-    time: after so many `seconds` it is cut short, even within an epoch.
+    An existing `stepper` is not compiled again. A held-out score of `enough` ends the run, and so does its
+    time: after `seconds` it is cut short, even within an epoch.
     """
     settings = prepared.config.training
     epochs = settings.epochs if epochs is None else epochs
@@ -83,11 +83,11 @@ def observe(
     settings = dataclasses.replace(
         settings,
         epochs=epochs,
-        guard="off",  # what it does by itself
+        guard="off",  # its behaviour without repairs
         seed=settings.seed if seed is None else seed,
         evaluate_every=settings.evaluate_every if waits else max(1, epochs // MOMENTS),
     )
-    began: list[float] = []  # when it was asked; compiling, before the first answer and the first score, does not count
+    began: list[float] = []  # the start of the clock, moved past compilation before the first step and the first score
     compiling: list[float] = []
     moments: list[Moment] = []
     seen: list[Epoch] = []
@@ -126,7 +126,7 @@ def observe(
     steps = seen[-1].step if seen else 0
     losses = tuple(epoch.loss for epoch in seen)
     broken = str(fitted.error) if fitted.error else ""
-    if broken:  # the weights before the accident are not what the program ends with
+    if broken:  # the weights before the failure are not the program's result
         moments.append(Moment(steps, 0.0, 0.0, float("nan"), float("nan"), None))
     weights = last[0] if last else jax.device_get(first)
     reason = fitted.stop.reason
@@ -134,6 +134,6 @@ def observe(
 
 
 def finite(values: tuple[float, ...]) -> np.ndarray:
-    """Return the finite ones among numbers."""
+    """Return the finite numbers."""
     array: np.ndarray = np.asarray(values, float)
     return np.extract(np.isfinite(array), array)

@@ -1,4 +1,4 @@
-"""Columns of a data set as the user gave them: before they were scaled."""
+"""Columns of a data set in the user's units: before scaling."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from retrograd.data.tables.target import Quantities
 
 
 def inputs_in_own_unit(dataset: Dataset, x: np.ndarray) -> np.ndarray:
-    """Return inputs [rows, ..., features] before their scaling; as they are where features are no plain numbers."""
+    """Return inputs [rows, ..., features] before their scaling; unchanged if features are not plain numbers."""
     inputs = dataset.preprocessing.inputs
     if isinstance(inputs, ArrayInputs):
         return x if inputs.scaling is None else inputs.scaling.undo(x)
@@ -26,7 +26,7 @@ def inputs_in_own_unit(dataset: Dataset, x: np.ndarray) -> np.ndarray:
 
 
 def takes_logarithms(thing: object) -> bool:
-    """Return whether fitted inputs, or a target, take some numbers by their logarithm."""
+    """Return whether fitted inputs, or a target, use the logarithm of some numbers."""
     scalings = [getattr(each, "scaling", None) for each in (thing, *getattr(thing, "columns", ()))]
     return any(isinstance(scaling, Scaling) and not scaling.is_affine for scaling in scalings)
 
@@ -38,9 +38,9 @@ def targets_in_own_unit(dataset: Dataset, y: np.ndarray) -> np.ndarray:
 
 
 def comparable(dataset: Dataset, y: np.ndarray) -> np.ndarray:
-    """Return targets, or outputs for them, whose R² is that in the user's own unit.
+    """Return targets, or outputs for them, whose R² is that in the user's units.
 
-    An affine scaling leaves R² as it is; a logarithm is undone.
+    An affine scaling does not change R²; a logarithm is undone.
     """
     taken = takes_logarithms(dataset.preprocessing.target)
     return targets_in_own_unit(dataset, np.reshape(y, (len(y), -1))) if taken else y

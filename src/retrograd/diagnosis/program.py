@@ -1,4 +1,4 @@
-"""A training program under examination: every fact that a symptom may ask for, computed once, when first asked."""
+"""A training program under examination: the facts for the symptoms, each computed at its first use."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from retrograd.update.optimizer import optimizers
 
 
 class Program:
-    """A configuration with its data set. What cannot be built is None, and `refusal` is the error that says why.
+    """A configuration with its data set. What cannot be built is None, and `refusal` is the reason.
 
-    `prepared` is the run, if that has been built already. `sample` says of which rows it is trained, if not of all.
+    `prepared` is the run, if that has been built already. `sample` says which rows it trains on, if not all.
     `data`, `graph`, `start` and `runs` hold the facts of the data, the network, the first moment and the training;
     `start` and `observed`, the run that symptoms look at, are those of one seed.
     """
@@ -50,7 +50,7 @@ class Program:
         self._runs = None if self.prepared is None else Runs(self.prepared, self.probe, seconds)
 
     def _build(self) -> None:
-        """Build network and run as far as the configuration allows."""
+        """Build the network and the run as far as the configuration allows."""
         config, dataset = self.config, self.dataset
         self.graph = Graph(config, dataset, None, [])
         try:
@@ -73,11 +73,11 @@ class Program:
 
     @cached_property
     def observed(self) -> Observed | None:
-        """The run as it is configured, looked at a dozen times."""
+        """The configured run, observed at a dozen moments."""
         return None if self.prepared is None else self.runs.of(self.seed)
 
     def seen_in(self, run: Observed) -> Program:
-        """Return the same program with another seed's run, and that seed's first weights, as what symptoms look at."""
+        """Return the same program with another seed's run and first weights for the symptoms."""
         if run is self.__dict__.get("observed"):
             return self
         other = copy.copy(self)
@@ -87,7 +87,7 @@ class Program:
 
     @property
     def optimizer_kind(self) -> str:
-        """The name under which the optimiser is registered."""
+        """The registered name of the optimizer."""
         return optimizers.name_of(type(self.config.optimizer))
 
     def rate(self, step: int) -> float:
@@ -96,9 +96,9 @@ class Program:
 
     @cached_property
     def mean_rate(self) -> float:
-        """The learning rate on average over all steps: times their number, how far a gradient of length 1 leads.
+        """The mean learning rate over all steps; times their number, the distance covered with gradients of length 1.
 
-        The trapezium rule, on points that lie as close at the start as a warm-up or a decay at once asks for.
+        By the trapezium rule, on points close enough at the start for a warm-up or a sudden decay.
         """
         assert self.prepared is not None
         last = self.prepared.steps - 1
@@ -115,7 +115,7 @@ class Program:
 
     @cached_property
     def numbers(self) -> np.ndarray | None:
-        """The numbers that the output is compared with, [rows, numbers]: quantities, or inputs to be given back."""
+        """The numbers compared with the output, [rows, numbers]: quantities, or inputs to reconstruct."""
         if self.data.y is not None:
             return None if self.data.classifies else self.data.y
         compared = [goal for goal in self.graph.objectives if goal.inputs[1:2] == ("x",)]
@@ -123,10 +123,10 @@ class Program:
 
     @cached_property
     def loss_levels(self) -> LossLevels | None:
-        """What the loss of a constant output is, and of a linear model; None where there is none to compare with."""
+        """The loss of a constant output and of a linear model; None without such references."""
         return None if self.prepared is None else loss_levels(self.prepared)
 
     def describe(self) -> str:
-        """Return one line that says what is examined."""
+        """Return the program in one line."""
         rows = ", ".join(f"{count} {part}" for part, count in self.dataset.rows.items())
         return f"{self.config.name}: {self.dataset.task}, rows: {rows}; {len(self.graph.nodes)} nodes"

@@ -1,4 +1,4 @@
-"""The order of findings: causes before their consequences, and what an experiment has shown before what is likely."""
+"""The order of findings: causes before their consequences, and experimental evidence before likelihood."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ RATE, UPDATES = "optimizer.learning_rate", "training.epochs"
 
 
 def ranked(findings: Sequence[Finding], state: str, tried: Sequence[Experiment] = ()) -> list[Finding]:
-    """Return findings with the likeliest cause first; where the network learns, oddities are notes.
+    """Return findings with the likeliest cause first; if the network learns, they become notes.
 
-    First comes the cause whose remedy alone repairs. What the configuration and the data show explains more than what
-    the run shows: the latter are its effects. So is what another finding explains.
+    The cause whose remedy alone repairs comes first. Findings of the configuration and the data precede those of
+    the run, which are effects, as are findings explained by others.
     """
     unique = list({(f.name, f.path): f for f in findings}.values())
     if state == "healthy":
         unique = [f._replace(severity="note") for f in unique]
-    elif state != "hopeless":  # where references learn what the network does not, contradictions are no cause
+    elif state != "hopeless":  # if references learn what the network does not, contradictions are not the cause
         unique = [f._replace(severity="note") if f.name == "contradictory_rows" else f for f in unique]
     later = explained({f.name for f in unique})
     order = sorted(unique, key=lambda f: (f.severity == "note", is_effect(f), f.name in later, -f.confidence))
@@ -32,10 +32,10 @@ def ranked(findings: Sequence[Finding], state: str, tried: Sequence[Experiment] 
 
 
 def _with_experiment(order: list[Finding], experiment: Experiment) -> list[Finding]:
-    """Return findings with what an experiment has shown: beside the finding that named the remedy, else as its own."""
+    """Return findings with the experiments' results: in the finding that named the remedy, else as a new finding."""
     family = next((first for first, all_ in FAMILIES.items() if experiment.remedy in all_), experiment.remedy)
     evidence = (
-        Evidence(f"{experiment.what} as it is", experiment.before),
+        Evidence(f"{experiment.what} as configured", experiment.before),
         Evidence(f"with {experiment.remedy} alone", experiment.after),
     )
     place = _place(order, experiment.remedy, family)
@@ -51,9 +51,9 @@ def _with_experiment(order: list[Finding], experiment: Experiment) -> list[Findi
 
 
 def _place(order: list[Finding], remedy: str, family: str) -> int | None:
-    """Return the first cause that asks for a remedy, else the first effect of which it is one.
+    """Return the first cause that names a remedy, else the first effect that names it.
 
-    Learning rates and updates make up for many effects, which are none of their causes.
+    Learning rates and numbers of updates compensate for many effects without being their cause.
     """
     asking = [i for i, f in enumerate(order) if f.severity != "note" and f.remedies]
     causes = [i for i in asking if not is_effect(order[i]) and order[i].remedies[0] == family]
@@ -62,7 +62,7 @@ def _place(order: list[Finding], remedy: str, family: str) -> int | None:
 
 
 def _new_finding(experiment: Experiment, family: str, evidence: tuple[Evidence, ...]) -> Finding:
-    """Return the finding that an experiment makes where no other one had named its remedy."""
+    """Return the finding from an experiment whose remedy no other finding had named."""
     if family == "more_updates":
         message = "training ends too early: with more updates, and nothing else changed, it learns"
         return Finding.of("travel", UPDATES, message, {}, evidence, (experiment.remedy,), "fault", "S12", SHOWN)

@@ -1,4 +1,4 @@
-"""What a remedy is: a named change of a configuration, with its reason."""
+"""Remedies: named changes of a configuration, with their reasons."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ remedies: Registry[Remedy] = Registry("remedy")
 
 
 class Remedy(ABC):
-    """A change of the configuration. `why` is the reason that is shown beside it.
+    """A change of the configuration. `why` is the reason shown beside it.
 
-    `cost` is how much it takes from the user's own choices, from 1 (a number) to 3 (another network): of repairs that
-    are as good, the cheapest is kept.
+    `cost` is how far it overrides the user's choices, from 1 (a number) to 3 (another network): of equally good
+    repairs, the cheapest is kept.
     """
 
     why: ClassVar[str]
@@ -31,14 +31,14 @@ class Remedy(ABC):
 
     @abstractmethod
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
-        """Return the changed configuration, or None where there is nothing to change."""
+        """Return the changed configuration, or None if there is nothing to change."""
 
 
 # ------------------------------------------------------------------------------------------- changing a configuration
 
 
 def with_data(config: RunConfig, **changes: Any) -> RunConfig | None:
-    """Return the configuration with other settings of its data, or None where they are set already."""
+    """Return the configuration with other settings of its data, or None if they are already set."""
     held = config.data or DataSettings()
     if all(getattr(held, name) == value for name, value in changes.items()):
         return None
@@ -51,24 +51,24 @@ def with_training(config: RunConfig, **changes: Any) -> RunConfig:
 
 
 def with_optimizer(config: RunConfig, **changes: Any) -> RunConfig:
-    """Return the configuration with other settings of its optimiser."""
+    """Return the configuration with other settings of its optimizer."""
     return dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, **changes))
 
 
 def with_entries(config: RunConfig, change: Callable[[Entry], Entry | None]) -> RunConfig | None:
-    """Return the configuration with each entry of its network changed (None drops it), or None if all stay."""
+    """Return the configuration with each entry of its network changed (None drops it), or None if none changes."""
     changed = [(i, new) for i, entry in enumerate(config.network) if (new := change(entry)) is not None]
     return None if tuple(entry for _, entry in changed) == config.network else rearranged(config, changed)
 
 
 def with_layers(config: RunConfig, places: Collection[int], **changes: Any) -> RunConfig | None:
-    """Return the configuration with other settings of the layers in some places, or None for no place."""
+    """Return the configuration with other settings of the layers at these indices, or None without any."""
     entries = (with_layer(entry, **changes) if i in places else entry for i, entry in enumerate(config.network))
     return dataclasses.replace(config, network=tuple(entries)) if places else None
 
 
 def with_behind(config: RunConfig, places: Collection[int], layer: Layer) -> RunConfig | None:
-    """Return the configuration with a layer put after the entries in some places, or None for no place."""
+    """Return the configuration with a layer inserted after the entries at these indices, or None without any."""
     entries: list[tuple[int | None, Entry]] = []
     for i, entry in enumerate(config.network):
         entries += [(i, entry), (None, Entry(layer))] if i in places else [(i, entry)]
@@ -76,10 +76,10 @@ def with_behind(config: RunConfig, places: Collection[int], layer: Layer) -> Run
 
 
 def rearranged(config: RunConfig, entries: Sequence[tuple[int | None, Entry]]) -> RunConfig:
-    """Return the configuration with other entries, beside each its place among the old ones (None: it is new).
+    """Return the configuration with other entries, each with its index among the old ones (None: it is new).
 
-    Entries without a name are numbered by kind. Where a pattern or a reference means an entry by a name that it would
-    lose, or that another would take over, the entry keeps its name; patterns that meant dropped entries alone go.
+    Entries without a name are numbered by kind. If a pattern or a reference names an entry by a name that it would
+    lose, or that another would take over, the entry keeps its name; patterns for dropped entries alone are removed.
     """
     before = _names(config.network)
     config = _without_idle_patterns(config, before, [before[i] for i, _ in entries if i is not None])
@@ -95,7 +95,7 @@ def rearranged(config: RunConfig, entries: Sequence[tuple[int | None, Entry]]) -
 
 
 def _names(entries: Sequence[Entry]) -> list[str]:
-    """Return the names of entries: their own, or kind and number."""
+    """Return the names of entries: the configured name, or kind and number."""
     counts: Counter[str] = Counter()
     names = []
     for entry in entries:
@@ -106,7 +106,7 @@ def _names(entries: Sequence[Entry]) -> list[str]:
 
 
 def _references(config: RunConfig) -> Iterator[str]:
-    """Yield the names by which entries and losses refer to entries."""
+    """Yield the names of entries used by entries and losses."""
     for entry in config.network:
         yield from entry.inputs or ()
         yield from (owner.partition("/")[0] for _, owner in entry.share)
@@ -121,7 +121,7 @@ def _patterns(config: RunConfig) -> Iterator[str]:
 
 
 def _without_idle_patterns(config: RunConfig, before: Sequence[str], left: Sequence[str]) -> RunConfig:
-    """Return the configuration without patterns that meant entries of which none is left, and penalties on them."""
+    """Return the configuration without patterns for removed entries, and without penalties on them."""
 
     def means(pattern: str, names: Sequence[str]) -> bool:
         return any(fnmatchcase(name, pattern.partition("/")[0]) for name in names)
@@ -132,7 +132,7 @@ def _without_idle_patterns(config: RunConfig, before: Sequence[str], left: Seque
     penalties = tuple(
         dataclasses.replace(penalty, parameters=remaining(penalty.parameters))
         for penalty in config.penalties
-        if remaining(penalty.parameters) or not penalty.parameters  # no pattern at all means all weights
+        if remaining(penalty.parameters) or not penalty.parameters  # without a pattern, all weights are meant
     )
     return dataclasses.replace(config, freeze=remaining(config.freeze), penalties=penalties)
 

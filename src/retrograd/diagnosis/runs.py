@@ -12,14 +12,14 @@ from retrograd.update.step import Stepper
 
 
 class Runs:
-    """Trains a prepared run in memory; each run takes at most `seconds`, if they are known."""
+    """Trains a prepared run in memory; each run takes at most `seconds`, if set."""
 
     def __init__(self, prepared: Prepared, probe: Probe, seconds: float | None) -> None:
         self.prepared, self.probe, self.seconds = prepared, probe, seconds
 
     @cached_property
     def scorer(self) -> Scorer:
-        """What measures weights by one number, the larger the better."""
+        """The measure of weights by one number; larger is better."""
         return Scorer(self.prepared)
 
     @cached_property
@@ -28,5 +28,5 @@ class Runs:
         return self.prepared.stepper()
 
     def of(self, seed: int) -> Observed:
-        """Return the run with a seed, looked at a dozen times."""
+        """Return the run with a seed, observed at a dozen moments."""
         return observe(self.prepared, self.scorer, self.stepper, self.probe.health, seed, seconds=self.seconds)

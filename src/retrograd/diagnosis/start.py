@@ -1,4 +1,4 @@
-"""The first moment of a run: its first weights, and one pass of some rows through them."""
+"""The start of a run: its initial weights, and a pass of a few rows through them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from retrograd.propagation.objective import Objective
 from retrograd.propagation.readings import Health, Look, health, look
 from retrograd.training.prepare import Prepared
 
-PROBE_ROWS = 256  # of the batch on which a pass is looked at: the error of a mean over them is a sixteenth
+PROBE_ROWS = 256  # rows of the probe's batch: the error of a mean over them is a sixteenth
 
 
 class Probe:
-    """Some training rows, spread evenly over them, and the compiled pass that looks at weights with them."""
+    """Evenly spread training rows, and the compiled pass that examines weights with them."""
 
     def __init__(self, graph: Graph, dataset: Dataset) -> None:
         self.graph, self.dataset = graph, dataset
@@ -38,7 +38,7 @@ class Probe:
         return {name: column[chosen] for name, column in self.dataset.train.items()}
 
     def look(self, variables: Variables) -> tuple[Pass, Health]:
-        """Return pass and readings of the rows through some weights, in evaluation mode."""
+        """Return pass and readings of the rows for given weights, in evaluation mode."""
         result, seen = self._look(variables.params, variables.state, self.rows)
         return result, health(self._network, jax.device_get(seen))
 
@@ -64,7 +64,7 @@ def _looked(
 
 
 class Start:
-    """The first weights that a seed draws, and what a probe shows of them; None where there is no run to begin."""
+    """The initial weights of a seed, and a probe's results for them; None if the run cannot begin."""
 
     def __init__(self, graph: Graph, probe: Probe, seed: int, prepared: Prepared | None) -> None:
         self.graph, self.probe, self.seed, self.prepared = graph, probe, seed, prepared
@@ -96,7 +96,7 @@ class Start:
 
     @cached_property
     def loss(self) -> float | None:
-        """The loss at the first weights, penalties left out."""
+        """The loss at the initial weights, without penalties."""
         return None if self.pass_ is None else float(self.pass_.loss)
 
     @cached_property

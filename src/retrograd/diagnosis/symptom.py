@@ -1,4 +1,4 @@
-"""What a symptom is: a rule over the facts of a program, with the examples that hold it to its word."""
+"""Symptoms: rules over the facts of a program, with examples that test them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from retrograd.training.config.config import RunConfig
 from retrograd.training.config.output_check import Mistake
 
 Stage = Literal["static", "data", "probe", "run"]
-STAGES: tuple[Stage, ...] = ("static", "data", "probe", "run")  # in the order of what they cost
+STAGES: tuple[Stage, ...] = ("static", "data", "probe", "run")  # in order of cost
 symptoms: Registry[Symptom] = Registry("symptom")
-HEAD = [{"dense": {"units": 8, "activation": "relu"}}]  # how the networks of most examples begin
+HEAD = [{"dense": {"units": 8, "activation": "relu"}}]  # the first layers of most examples
 
 
 class Symptom(ABC):
-    """A rule. `find` yields what it sees in a program and judges nothing: an oddity of a network that learns is a note.
+    """A rule. `find` yields findings without judging the program: an oddity of a network that learns is a note.
 
-    `code` is the symptom's in the catalogue, `stage` what it needs: the configuration, the data, probes, or a run.
-    What strikes `by_chance` spoils some seeds and spares others: a few good runs do not clear a network of it.
+    `code` is the symptom's code in the catalogue, `stage` what it needs: the configuration, the data, probes, or a run.
+    A fault `by_chance` spoils some seeds and spares others: a few good runs do not rule it out.
     """
 
     code: ClassVar[str]
@@ -36,7 +36,7 @@ class Symptom(ABC):
         """Yield the findings of this symptom."""
 
     def warned(self, program: Program, mistakes: Iterable[Mistake], *remedies: str) -> Iterator[Finding]:
-        """Yield the mistakes that a rule by which training warns has seen."""
+        """Yield the mistakes detected by a rule that also warns in training."""
         for mistake in mistakes:
             yield self.finding(
                 program.graph.line(mistake.node),
@@ -57,18 +57,18 @@ class Symptom(ABC):
         severity: Severity = "risk",
         confidence: float = 0.5,
     ) -> Finding:
-        """Return a finding of this symptom; its message is the form with the values in its braces."""
+        """Return a finding of this symptom; its message is the form filled with the values."""
         name = symptoms.name_of(type(self))
         return Finding.of(name, path, form, values, evidence, remedies, severity, self.code, confidence)
 
 
 def is_effect(finding: Finding) -> bool:
-    """Return whether a finding is seen in the run alone, and so may well be the effect of another fault."""
+    """Return whether a finding concerns the run alone, and so may be the effect of another fault."""
     return finding.name in symptoms and symptoms[finding.name].stage == "run"
 
 
 class Setup(NamedTuple):
-    """A program as plain data: settings of its configuration, and the name of a generated data set with options."""
+    """A program as plain data: its configuration's settings, and the name and options of a generated data set."""
 
     data: str
     settings: dict[str, Any]
@@ -86,7 +86,7 @@ def setup(data: str, options: dict[str, Any] | None = None, **settings: Any) -> 
 
 
 class Examples(NamedTuple):
-    """What a symptom must find, and two that it must not: a usual one, and one that only looks alike."""
+    """A program in which a symptom must be found, and two in which it must not: a usual one and a similar one."""
 
     sick: Setup
     healthy: Setup

@@ -1,4 +1,4 @@
-"""A program with one thing changed; it shares what stays the same: network, compiled step, reference levels."""
+"""A program with one change; it shares what stays the same: network, compiled step, reference levels."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from retrograd.diagnosis.program import Program
 from retrograd.training.config.config import RunConfig
 from retrograd.training.prepare import PARTS
 
-RESCALES = {"scale", "clip", "scale_target"}  # settings of the data that act on numbers which are already there
+RESCALES = {"scale", "clip", "scale_target"}  # settings of the data that apply to numbers already read
 
 
 def variant(program: Program, config: RunConfig) -> Program | None:
-    """Return the program under another configuration; None where its data would have to be read again.
+    """Return the program under another configuration; None if its data would have to be read again.
 
-    A split, or words that mean a missing value, are decided while reading. Scaling is done on the arrays at hand:
+    A split, or words for missing values, apply while reading. Scaling is done on the existing arrays:
     standardising what some affine map has scaled before gives the same as standardising the source.
     """
     own = program.prepared
@@ -40,12 +40,12 @@ def variant(program: Program, config: RunConfig) -> Program | None:
         if _steps_alike(program.config, config):
             other.runs.stepper = program.runs.stepper
     if program.data.y is not None:
-        other.data.levels = program.data.levels  # accuracy and R² in the user's own unit do not depend on the scaling
+        other.data.levels = program.data.levels  # accuracy and R² in the user's unit do not depend on the scaling
     return other
 
 
 def _steps_alike(one: RunConfig, other: RunConfig) -> bool:
-    """Return whether one compiled step serves both; a schedule is compiled for the length of its run."""
+    """Return whether both can share a compiled step; a schedule is compiled for the length of its run."""
     same = one.optimizer == other.optimizer and one.penalties == other.penalties
     same = same and one.training.precision == other.training.precision
     is_plain = isinstance(one.optimizer.learning_rate, float | int)
@@ -72,7 +72,7 @@ def rescaled(dataset: Dataset, before: DataSettings | None, after: DataSettings 
 
 
 def _scaled(dataset: Dataset, name: str, method: str, divisor: float, clip: float | None) -> Dataset:
-    """Return the data set with one column scaled anew; a logarithm is taken of what the user gave."""
+    """Return the data set with one column rescaled; a logarithm is taken of the user's values."""
     undo = inputs_in_own_unit if name == "x" else targets_in_own_unit
     columns = {part: held for part in PARTS if (held := getattr(dataset, part)) is not None}
     raw = {part: undo(dataset, held[name]) if method == "log" else held[name] for part, held in columns.items()}

@@ -1,4 +1,4 @@
-"""Whether predictions fit answers better than chance: permutation tests of how many are right and of how they rank."""
+"""Whether predictions fit answers better than chance: permutation tests of accuracy and of ranking."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 SHUFFLES = 400  # a chance of 0.05 is then known to 0.011
-FEWEST_ROWS = 8  # below which nothing is said about chance
+FEWEST_ROWS = 8  # minimum for a statement about chance
 
 
 def ranking(scores: np.ndarray, truth: np.ndarray, classes: bool) -> float:
-    """Return how well predictions rank answers: 0 is chance, 1 is perfect, below 0 is the wrong way round.
+    """Return how well predictions rank answers: 0 is chance, 1 is perfect, below 0 is reversed.
 
     classes: the mean over the classes of 2 AUC - 1, with scores [rows, classes] and class numbers [rows]
     numbers: Spearman's rank correlation, averaged over targets, both [rows, targets]
@@ -40,7 +40,7 @@ class Ranking:
 
 
 def share_by_chance(statistic: Callable[[np.ndarray], float], truth: np.ndarray, seed: int) -> float | None:
-    """Return how often answers in random order fit as well by a statistic as in theirs; None for too few rows."""
+    """Return how often shuffled answers fit a statistic as well as the true ones; None for too few rows."""
     if len(truth) < FEWEST_ROWS:
         return None
     rng = np.random.default_rng(seed)
@@ -64,7 +64,7 @@ def ranks_of(values: np.ndarray) -> np.ndarray:
 
 
 def area(ranks: np.ndarray, positive: np.ndarray) -> float:
-    """Return the area under the ROC curve from ranks and what is positive, both [rows]; 0.5 if all rows are alike."""
+    """Return the area under the ROC curve from ranks and positives, both [rows]; 0.5 if all rows are alike."""
     count = int(positive.sum())
     rest = len(positive) - count
     if not count or not rest:

@@ -1,4 +1,4 @@
-"""Reference levels: what can be had without a network, so that failure is measured and not guessed."""
+"""Reference levels: scores without a network, so that failure is measured rather than guessed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from retrograd.diagnosis.judgement.score import columns_of, mean_area, r_squared
 from retrograd.diagnosis.judgement.usual_rows import UsualRows
 from retrograd.diagnosis.original_unit import comparable
 
-MOST_ROWS, MOST_FEATURES = 3_000, 4_000  # more than these are sampled: references are to take seconds
-FOLDS = 5  # as scikit-learn does by default
+MOST_ROWS, MOST_FEATURES = 3_000, 4_000  # more rows are sampled, so that references take seconds
+FOLDS = 5  # scikit-learn's default
 LUCK = threshold("D07", "chance")
-SURER = 0.01  # chance of the second test, which is asked only where the first one sees nothing
-FEWEST_HELD = 30  # held-out rows by which signal is judged; fewer prove nothing
-FEWEST_FOLDED = 100  # rows of both parts together, out of fold, where there are fewer held-out ones
-FEW = 16  # rows of yes and no that are a truth table, even if not a whole one
+SURER = 0.01  # chance of the second test, which is used only if the first one finds nothing
+FEWEST_HELD = 30  # minimum number of held-out rows to judge a signal
+FEWEST_FOLDED = 100  # minimum number of rows of both parts, out of fold, if there are fewer held-out rows
+FEW = 16  # rows of yes and no up to which they are a truth table, even an incomplete one
 WORDS = {
     "trivial": "a constant", "linear": "a linear model", "nearest": "a nearest-neighbour model",
     "forest": "a random forest", "by heart": "whoever learns every row by heart",
@@ -30,16 +30,16 @@ WORDS = {
 
 
 class Levels(NamedTuple):
-    """Scores (accuracy, mean AUC, R²) on training and held-out rows by reference; the chance of the best one by luck.
+    """Scores (accuracy, mean AUC, R²) on training and held-out rows by reference; the probability of the best by luck.
 
-    Without a held-out part, `held_out` is out-of-fold on the training rows; where these are a whole truth table
-    (`whole`), everything but contradictions can be learned, and `by heart` is that.
+    Without a held-out part, `held_out` is out of fold on the training rows; if these are a whole truth table
+    (`whole`), everything except contradictions can be learned, as the level `by heart`.
 
     `chance` is the share of random pairings of the held-out rows' predictions and answers that fit as well: the
-    smallest over the references, times their number. Where the held-out rows are few it is that of all rows, out of
-    fold. None where there are too few rows to say. `tested` is the number of rows on which it rests.
+    smallest over the references, times their number. With few held-out rows it is that of all rows, out of
+    fold. None for too few rows. `tested` is the number of rows in the test.
     `ranking` is 2 AUC - 1 (of numbers the rank correlation) on held-out rows, and `errors` the linear model's errors
-    by part: the rows looked at, and for each of them 1 for a wrong class, or the squared error / variance.
+    by part: the rows judged, and for each of them 1 for a wrong class, or the squared error / variance.
     """
 
     train: dict[str, float]
@@ -53,7 +53,7 @@ class Levels(NamedTuple):
 
     @property
     def trivial(self) -> float:
-        """The score of the constant that training suggests."""
+        """The score of the best constant for the training part."""
         return self.held_out.get("trivial", 0.0)
 
     @property
@@ -73,7 +73,7 @@ class Levels(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Features [rows, features], answers, and which rows of their part they are."""
+    """Features [rows, features], answers, and the rows' indices in their part."""
 
     x: np.ndarray
     y: np.ndarray
@@ -81,7 +81,7 @@ class Rows(NamedTuple):
 
 
 class Guess(NamedTuple):
-    """A reference's answers, and what ranks them: a share for each class, or the answers themselves."""
+    """A reference's answers, and their ranking: a share for each class, or the answers themselves."""
 
     answers: np.ndarray
     scores: np.ndarray
@@ -110,7 +110,7 @@ def reference_levels(dataset: Dataset, seed: int = 0) -> Levels:
         ranks[name] = ranking(guess.scores, judged.y, classes)
         if name != "trivial" and valid_rows is not None:
             chances.append(_chance_of_ranking(guess, valid_rows.y, classes, seed))
-            if dataset.task != "multilabel":  # whose score is a ranking itself
+            if dataset.task != "multilabel":  # their score is a ranking
                 chances.append(_chance(guess, valid_rows.y, dataset.task, seed))
         if name == "linear":
             errors = {"train": (train_rows.chosen, row_errors(known.answers, train_rows.y, classes))}
@@ -128,19 +128,19 @@ def references(classes: bool, rows: int, seed: int) -> dict[str, Any]:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    near = max(1, min(5, rows - rows // FOLDS - 1))  # scikit-learn's five, or as many as a fold leaves
+    near = max(1, min(5, rows - rows // FOLDS - 1))  # scikit-learn's five, or as many as a fold has
     if classes:
         return {
             "trivial": dummy.DummyClassifier(),
-            # three times the usual bound, which wide tables exceed
+            # three times the usual limit, which wide tables exceed
             "linear": make_pipeline(StandardScaler(), linear_model.LogisticRegression(max_iter=300)),
             "nearest": make_pipeline(StandardScaler(), neighbors.KNeighborsClassifier(near)),
-            # 60 of the usual 100 trees: a reference is to take seconds
+            # 60 instead of the usual 100 trees, so that a reference takes seconds
             "forest": ensemble.RandomForestClassifier(60, random_state=seed),
         }
     return {
         "trivial": dummy.DummyRegressor(),
-        # a penalty only for columns that depend on one another
+        # the penalty is only for columns that depend on one another
         "linear": make_pipeline(StandardScaler(), linear_model.Ridge(1e-3)),
         "nearest": make_pipeline(StandardScaler(), neighbors.KNeighborsRegressor(near)),
         "forest": ensemble.RandomForestRegressor(60, random_state=seed),
@@ -148,10 +148,10 @@ def references(classes: bool, rows: int, seed: int) -> dict[str, Any]:
 
 
 def fitted(model: Any, train_rows: Rows, x: np.ndarray, classes: bool) -> Guess:
-    """Fit a reference on rows and return its answers for others."""
+    """Fit a reference on rows and return its answers for other rows."""
     y = train_rows.y if classes or train_rows.y.shape[1] > 1 else train_rows.y.squeeze(-1)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a reference that has not converged is still a reference
+        warnings.simplefilter("ignore")  # without convergence it is still a reference
         model.fit(train_rows.x, y)
         answers = np.asarray(model.predict(x))
         if not classes:
@@ -180,7 +180,7 @@ def out_of_fold(model: Any, train_rows: Rows, classes: bool) -> Guess:
 
 
 def is_whole(x: np.ndarray) -> bool:
-    """Return whether rows are a truth table, and no sample of something larger that numbers between them would show.
+    """Return whether rows are a truth table rather than a sample of a larger domain.
 
     All combinations of several features' values, or a handful of rows of yes and no.
     """
@@ -193,7 +193,7 @@ def is_whole(x: np.ndarray) -> bool:
 
 
 def learnable(x: np.ndarray, y: np.ndarray, classes: bool, labels: bool = False) -> float:
-    """Return the score of who knows every row: 1 minus what rows that contradict each other leave."""
+    """Return the score of perfect memory: 1 minus the loss by rows that contradict each other."""
     _, group = np.unique(x, axis=0, return_inverse=True)
     group = group.reshape(-1)
     if classes:
@@ -206,9 +206,9 @@ def learnable(x: np.ndarray, y: np.ndarray, classes: bool, labels: bool = False)
 
 
 def rows_of(dataset: Dataset, part: str, seed: int) -> Rows:
-    """Return features and targets of a part, at most 3,000 rows; embedded columns stand as their numbers.
+    """Return features and targets of a part, at most 3,000 rows; embedded columns are represented by their numbers.
 
-    Rows whose wild target outweighs all others are left out.
+    Rows with a wild target that outweighs all others are omitted.
     """
     columns = columns_of(dataset, part)
     usual = UsualRows(dataset)
@@ -234,7 +234,7 @@ def row_errors(answers: np.ndarray, y: np.ndarray, classes: bool) -> np.ndarray:
 
 
 def _guess(model: Any, train_rows: Rows, valid_rows: Rows | None, classes: bool, known: Guess, whole: bool) -> Guess:
-    """Return the answers by which a reference is judged: for held-out rows, or out of fold, or all that there are."""
+    """Return the answers that judge a reference: for held-out rows, or out of fold, or for all rows."""
     if valid_rows is not None:
         return fitted(model, train_rows, valid_rows.x, classes)
     return known if whole else out_of_fold(model, train_rows, classes)
@@ -247,19 +247,19 @@ def _score(found: np.ndarray, truth: np.ndarray, task: str) -> float:
 
 
 def _chance(guess: Guess, truth: np.ndarray, task: str, seed: int) -> float | None:
-    """Return how often predictions fit answers in random order as well as in theirs."""
+    """Return how often predictions fit shuffled answers as well as the true ones."""
     return share_by_chance(lambda answers: _score(guess.answers, answers, task), truth, seed)
 
 
 def _chance_of_ranking(guess: Guess, truth: np.ndarray, classes: bool, seed: int) -> float | None:
-    """Return the same by ranking: where one class is rare no answer beats "never", though shares may well rank."""
+    """Return the same by ranking: if one class is rare, no answer beats "never", but shares may rank well."""
     return share_by_chance(Ranking(guess.scores, truth, classes).of, truth, seed)
 
 
 def _luck(
     chances: list[float | None], train_rows: Rows, valid_rows: Rows, classes: bool, seed: int
 ) -> tuple[float | None, int]:
-    """Return the chance of the best reference by luck, and the rows that say so: many are asked out of fold too."""
+    """Return the probability of the best reference by luck, and the rows tested, out of fold as well if many."""
     luck, few = _smallest(chances), len(valid_rows.x) < FEWEST_HELD
     if few and len(train_rows.x) + len(valid_rows.x) >= FEWEST_FOLDED:
         both = Rows(*(np.concatenate(pair) for pair in zip(train_rows, valid_rows, strict=True)))
@@ -271,7 +271,7 @@ def _luck(
 
 
 def _chance_out_of_fold(rows: Rows, classes: bool, seed: int) -> float | None:
-    """Return the chance of the ranking of rows by models that were fitted on the other folds."""
+    """Return the probability by luck of the ranking of rows by models fitted on the other folds."""
     if (classes and len(np.unique(rows.y)) < 2) or len(rows.x) < FOLDS:
         return None
     models = references(classes, len(rows.x), seed)
@@ -280,6 +280,6 @@ def _chance_out_of_fold(rows: Rows, classes: bool, seed: int) -> float | None:
 
 
 def _smallest(chances: list[float | None]) -> float | None:
-    """Return the smallest of several chances, times their number: one of many is small by luck."""
+    """Return the smallest of several probabilities, times their number: one of many is small by luck."""
     known = [chance for chance in chances if chance is not None]
     return min(1.0, min(known) * len(known)) if known else None

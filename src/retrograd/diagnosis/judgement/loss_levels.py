@@ -1,7 +1,7 @@
-"""References for losses without a score of their own: a constant output, a linear model, and a perfect one.
+"""References for losses without a score: a constant output, a linear model, and a perfect one.
 
-Autoencoders, language models, contrastive embeddings, masks: the loss itself is computed on outputs that are made
-without the network, so any loss has its reference in its own units.
+Autoencoders, language models, contrastive embeddings, masks: the loss itself is computed on outputs made
+without the network, so that every loss has a reference in its units.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from retrograd.propagation.objective import Objective
 from retrograd.training.prepare import Prepared
 from retrograd.training.use.evaluate import Evaluator, gives_logits
 
-ROWS, TRAINING_ROWS = 256, 3_000  # compared; and looked at for means and components
+ROWS, TRAINING_ROWS = 256, 3_000  # compared, and used for means and components
 MOST_NUMBERS = 2 * 10**7  # of one output
 SHARPEST = (2.0, 4.0, 8.0, 16.0)  # logits of a right answer, of which the best is the floor
 CLIP = 1e-4  # of a share that becomes a logit
-SMOOTHING = 4.0  # rows of the single frequencies that are added to each row of the table of pairs
-TINY = 1e-3  # of the loss of an output of zeros: rows that are all alike are no reference for one another
+SMOOTHING = 4.0  # weight, in rows, of the single frequencies added to each row of the table of pairs
+TINY = 1e-3  # of the loss of an output of zeros: rows that are all alike are not a reference for one another
 
 
 class LossLevels(NamedTuple):
-    """Losses on some rows of the measured part: of a constant, of a perfect output, and of a linear model if known.
+    """Losses on rows of the measured part: of a constant, of a perfect output, and of a linear model if known.
 
-    `scale` is the loss that a score of 0 stands for, counted from the floor.
+    `scale` is the loss at a score of 0, counted from the floor.
     """
 
     rows: Mapping[str, Mapping[str, Any]]
@@ -51,14 +51,14 @@ class LossLevels(NamedTuple):
         return self.evaluator.loss(variables, self.rows[part])[0]
 
     def score(self, loss: float) -> float:
-        """Return what a loss is worth: 1 the floor, 0 the constant, below it what is worse; at least -1."""
+        """Return a loss as a score: 1 at the floor, 0 at the constant, negative if worse, at least -1."""
         if not np.isfinite(loss):
             return -1.0
         return float(max(-1.0, 1 - (loss - self.floor) / self.scale))
 
 
 def loss_levels(prepared: Prepared) -> LossLevels | None:
-    """Return the references of a run's main objective, or None where none can be made of its targets."""
+    """Return the references for a run's main objective, or None if its targets allow none."""
     objective = Evaluator(prepared.network, prepared.objectives, prepared.dataset.preprocessing).main
     own, held = some(prepared, "train", TRAINING_ROWS), some(prepared, prepared.measured_part, ROWS)
     if own is None or held is None or not isinstance(objective.loss, Loss):
@@ -85,7 +85,7 @@ def _levels(prepared: Prepared, objective: Objective, own: dict[str, Any], held:
 
 
 def some(prepared: Prepared, part: str, count: int) -> dict[str, Any] | None:
-    """Return rows of a part that are spread evenly over it; None for columns that are decoded one by one."""
+    """Return rows spread evenly over a part; None for columns that are decoded one by one."""
     columns = columns_of(prepared.dataset, part)
     if is_streamed(columns):
         return None
@@ -95,7 +95,7 @@ def some(prepared: Prepared, part: str, count: int) -> dict[str, Any] | None:
 
 
 class Shown:
-    """An objective, and the outputs that references would put before it."""
+    """An objective, and the outputs of references for it."""
 
     def __init__(self, prepared: Prepared, objective: Objective, own: dict[str, Any], held: dict[str, Any]) -> None:
         self.prepared, self.objective, self.own, self.held = prepared, objective, own, held
@@ -111,23 +111,23 @@ class Shown:
         self.constant_words, self.linear_words = "a constant output", ""
 
     def best(self, outputs: Callable[[], Iterator[np.ndarray]]) -> float | None:
-        """Return the smallest loss of some outputs; None where there are none."""
+        """Return the smallest loss of several outputs; None without any."""
         found = [self.of(output) for output in outputs() if np.size(output) <= MOST_NUMBERS]
         return min((loss for loss in found if np.isfinite(loss)), default=None)
 
     def of(self, output: np.ndarray) -> float:
-        """Return the loss of an output in place of the network's."""
+        """Return the loss of an output that replaces the network's."""
         predictions = [jnp.broadcast_to(jnp.asarray(output, each.dtype), each.shape) for each in self.predicted]
         return float(self.loss.forward({}, {}, Context(), *predictions, *self.inputs[len(predictions) :]).y)
 
     @property
     def compares_outputs(self) -> bool:
-        """Whether the loss compares outputs with one another, and not with a column."""
+        """Whether the loss compares outputs with one another instead of a column."""
         return self.loss.predictions > 1 or self.target not in self.own
 
     @property
     def counts(self) -> np.ndarray | None:
-        """How often each class is the target in training, where targets are class numbers."""
+        """The frequency of each class among the training targets, if these are class numbers."""
         target = self.own.get(self.target)
         if target is None or not np.issubdtype(target.dtype, np.integer) or target.ndim + 1 != len(self.shape):
             return None
@@ -135,7 +135,7 @@ class Shown:
 
     @property
     def numbers(self) -> np.ndarray | None:
-        """The training targets, where they are numbers of the output's shape."""
+        """The training targets, if they are numbers of the output's shape."""
         target = self.own.get(self.target)
         fits = target is not None and tuple(np.shape(target)[1:]) == self.shape[1:]
         return np.asarray(target, np.float64) if fits else None
@@ -146,7 +146,7 @@ class Shown:
             yield np.ones(self.shape[1:])
         elif self.counts is not None:
             self.constant_words = "the frequencies of the classes" if self.pairs is None else "single frequencies"
-            # no share is 0, so its logarithm is finite
+            # no share is 0, so the logarithm is finite
             yield self._as_output((self.counts + 1e-3) / (self.counts + 1e-3).sum())
         elif self.numbers is not None:
             self.constant_words = "the mean of all rows"
@@ -154,7 +154,7 @@ class Shown:
             yield self._as_output(np.median(self.numbers, 0))
 
     def perfect(self) -> Iterator[np.ndarray]:
-        """Yield outputs that are as right as can be."""
+        """Yield the best possible outputs."""
         if self.compares_outputs:
             return
         if self.counts is not None:
@@ -164,11 +164,11 @@ class Shown:
             yield self._as_output(np.asarray(self.held[self.target], np.float64))
 
     def zeros(self) -> Iterator[np.ndarray]:
-        """Yield the output of a network that says nothing."""
+        """Yield an output without information."""
         yield np.zeros(self.shape[1:])
 
     def linear(self) -> Iterator[np.ndarray]:
-        """Yield what a linear model would put out: principal components, or the table of pairs of tokens."""
+        """Yield the outputs of a linear model: principal components, or the table of pairs of tokens."""
         if self.compares_outputs:
             return
         if self.pairs is not None:
@@ -199,7 +199,7 @@ class Shown:
         flat = self.numbers.reshape(len(self.numbers), -1)
         kept = max(1, min(self.narrowest, flat.shape[1] // 2, len(flat) - 1))
         self.linear_words = f"{kept} principal component{'s' * (kept > 1)}"
-        # exact as long as that is quick
+        # exact while that is quick
         model = PCA(kept, svd_solver="randomized" if min(flat.shape) > 500 else "auto", random_state=0).fit(flat)
         held = np.asarray(self.held[self.target], np.float64)
         rows = model.inverse_transform(model.transform(held.reshape(len(held), -1)))
@@ -207,13 +207,13 @@ class Shown:
 
     @property
     def narrowest(self) -> int:
-        """The fewest numbers for a row that any node puts out."""
+        """The smallest number of outputs per row of any node."""
         specs = self.prepared.network.specs(self.held)
         sizes = [int(np.prod(spec.shape[1:])) for spec in specs.values() if len(getattr(spec, "shape", ())) > 1]
         return min(sizes, default=1)
 
     def _as_output(self, values: np.ndarray) -> np.ndarray:
-        """Return shares as the loss reads them: logits, or logarithms of class shares, or as they are."""
+        """Return shares in the form that the loss reads: logits, logarithms of class shares, or shares."""
         if not self.logits:
             return values
         shares = np.clip(values, CLIP, 1 - CLIP if self.counts is None else 1.0)

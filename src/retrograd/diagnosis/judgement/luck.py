@@ -1,4 +1,4 @@
-"""What several seeds say together: which of them failed, and whether they are below a reference in spite of noise."""
+"""Evidence from several seeds: which of them failed, and whether they are below a reference beyond noise."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 from retrograd.diagnosis.judgement.measure import ERRORS, Measure
 
-HALF = 0.5  # of what other seeds learn
+HALF = 0.5  # of the other seeds' gain
 SURE = 0.99  # one-sided, of Student's t
-GAIN, MORE = 0.02, 1.25  # a shortfall that a repair could prove to mend; and times the reference's errors
+GAIN, MORE = 0.02, 1.25  # a shortfall that a repair could verifiably remove; and the ratio to the reference's errors
 
 
 def granted(scores: Sequence[float], luck: float = ERRORS) -> float:
-    """Return the mean of several seeds' scores and some standard errors: what the next seeds may well reach."""
+    """Return the mean of several seeds' scores plus `errors` standard errors: a score within reach of further seeds."""
     mean = math.fsum(scores) / len(scores)
     if len(scores) < 2:
         return mean
@@ -24,9 +24,9 @@ def granted(scores: Sequence[float], luck: float = ERRORS) -> float:
 
 
 def failed(measure: Measure) -> list[int]:
-    """Return which seeds learned less than half of what the best one did, of their training rows and of the others.
+    """Return which seeds learned less than half as much as the best one, on training rows and on others.
 
-    Both have to fall short by more than chance: a score on few held-out rows alone may be bad luck of these rows.
+    Both must fall short by more than chance: a low score on few held-out rows alone may be bad luck.
     """
     if len(measure.own) < 2:
         return []
@@ -47,12 +47,12 @@ def failed(measure: Measure) -> list[int]:
 
 
 def _short(measure: Measure, score: float, top: float, rows: int) -> bool:
-    """Return whether a seed's score is below another one's by more than the rows' chance; of R², by what counts."""
+    """Return whether a seed's score is below another's by more than chance (for R², by a relevant difference)."""
     return score < top - measure.least_gap and (measure.kind == "r2" or measure.lags(score, top, rows))
 
 
 def below(errors: np.ndarray, reference: np.ndarray) -> tuple[float, bool]:
-    """Return by how much more a network errs than a reference on the same rows, and whether that is beyond noise.
+    """Return the excess of a network's errors over a reference's on the same rows, and whether it is beyond noise.
 
         t = mean difference / sqrt(variance over rows / rows + variance over seeds / seeds),  Welch's degrees of freedom
 

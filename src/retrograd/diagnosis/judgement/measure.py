@@ -1,4 +1,4 @@
-"""What runs are judged by, each with its references: accuracy, R², mean AUC, how they rank, what a loss is worth."""
+"""Measures for judging runs, with their references: accuracy, R², mean AUC, ranking, loss as a score."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.original_unit import comparable
 from retrograd.diagnosis.program import Program
 
-ACCURACY_GAP, R2_GAP, TIMES = 0.05, 0.1, 2.0  # smaller lags are no failure; of errors, twice the reference's is one
+ACCURACY_GAP, R2_GAP, TIMES = 0.05, 0.1, 2.0  # smaller gaps are not a failure; for errors, twice the reference's is one
 ERRORS = 2.0  # standard errors of a difference
-MANY = 10**9  # rows: then nothing is chance
+MANY = 10**9  # rows, for which nothing is chance
 
 
 class Measure(NamedTuple):
-    """Scores of several runs on held-out and on training rows, and what references reach, the larger the better.
+    """Scores of several runs on held-out and on training rows, and those of references; larger is better.
 
     kinds: accuracy, r2, auc (0.5 is chance), rank (2 AUC - 1, 0 is), order (rank correlation, 0 is), gain (of a table
     of pairs of tokens). `rows` is how many rows stand for others.
@@ -41,14 +41,14 @@ class Measure(NamedTuple):
     own_rows: int
     where: str
     classes: tuple[int, int] = (0, 0)  # rows of the rarest class and of the others
-    whole: bool = False  # the rows are a whole truth table
+    whole: bool = False  # whether the rows are a whole truth table
 
     def lags(self, score: float, reference: float, rows: int | None = None) -> bool:
         """Return whether a score is below a reference by more than chance explains."""
         rows = self.rows if rows is None else rows
         if self.kind == "accuracy":
             share = min(max((score + reference) / 2, 0.0), 1.0)
-            error = math.sqrt(share * (1 - share) / max(rows, 1))  # the same rows: half the variance of two samples
+            error = math.sqrt(share * (1 - share) / max(rows, 1))  # on the same rows: half the variance of two samples
             return score < reference - max(ACCURACY_GAP, ERRORS * error)
         if self.kind == "auc":
             error = area_error(max(score, reference, 0.5), *self.classes) if rows < MANY else 0.0
@@ -65,12 +65,12 @@ class Measure(NamedTuple):
         return score < reference - R2_GAP and 1 - score > TIMES * (1 - reference)
 
     def shown(self, score: float) -> float:
-        """Return a score as it is usually told: AUC itself, of what is 2 AUC - 1 here so that chance is 0."""
+        """Return a score in its usual form: AUC instead of 2 AUC - 1."""
         return (1 + score) / 2 if self.kind == "rank" else score
 
     @property
     def least_gap(self) -> float:
-        """The smallest difference that means anything, however many rows there are."""
+        """The smallest relevant difference, however many rows there are."""
         return {"r2": R2_GAP, "rank": 2 * ACCURACY_GAP, "order": 2 * ACCURACY_GAP}.get(self.kind, ACCURACY_GAP)
 
 
@@ -85,11 +85,11 @@ def lags(score: float, reference: float, rows: int, classifies: bool) -> bool:
 
 
 def measure(program: Program, runs: Sequence[Observed]) -> Measure:
-    """Return the measure of runs of a program whose answers are classes or numbers.
+    """Return the measure of runs of a program with classes or numbers as answers.
 
-    Where a class is so rare that no reference beats the most frequent one by what counts as a difference, accuracy
-    has no room to tell networks apart: then they are judged by how they rank. So they are where a few huge targets
-    decide the squared error of every answer.
+    If a class is so rare that no reference beats the most frequent class by a relevant difference, accuracy
+    cannot distinguish networks, and they are judged by ranking. The same holds if a few huge targets
+    dominate the squared error of every answer.
     """
     levels, split = program.data.levels, program.dataset.valid is not None
     rows, where = program.dataset.rows["train"], "held-out rows" if split else "its training rows"
@@ -117,7 +117,7 @@ def measure(program: Program, runs: Sequence[Observed]) -> Measure:
 
 
 def _left_out(program: Program, part: str) -> str:
-    """Return what to say of rows of a part that are not judged, because of their wild targets."""
+    """Return the remark on rows of a part that are not judged because of their wild targets."""
     usual = UsualRows(program.dataset)
     if not usual.ranges:
         return ""
@@ -126,14 +126,14 @@ def _left_out(program: Program, part: str) -> str:
 
 
 def _middle_label(program: Program) -> tuple[int, int]:
-    """Return how many measured rows have the label of middling frequency, and how many have not, at least 1 each."""
+    """Return how many measured rows have the label of median frequency, and how many do not; at least 1 each."""
     y = np.asarray(columns_of(program.dataset, "train" if program.dataset.valid is None else "valid")["y"])
     positive = int(np.median((y.reshape(len(y), -1) > HALF).sum(0)))
     return max(1, positive), max(1, len(y) - positive)
 
 
 def ranks_only(program: Program) -> bool:
-    """Return whether answers can be ranked, though by accuracy or R² no reference beats a constant."""
+    """Return whether answers can be ranked although by accuracy or R² no reference beats a constant."""
     levels = program.data.levels
     best = max(levels.ranking.values(), default=0.0)
     tells = levels.chance is not None and levels.chance <= LUCK and best > 2 * ACCURACY_GAP
@@ -143,7 +143,7 @@ def ranks_only(program: Program) -> bool:
 
 
 def measure_of_losses(program: Program, runs: Sequence[Observed]) -> Measure | None:
-    """Return the measure of runs whose loss alone tells, or None where there is nothing to compare it with."""
+    """Return the measure of runs that have only a loss; None without a reference for it."""
     levels = program.loss_levels
     if levels is None:
         return None
@@ -165,13 +165,13 @@ def measure_of_losses(program: Program, runs: Sequence[Observed]) -> Measure | N
 
 
 def ranks(program: Program, run: Observed, part: str) -> float:
-    """Return how a run's last outputs rank the answers of a part: `chance.ranking`."""
+    """Return how well a run's last outputs rank the answers of a part: `chance.ranking`."""
     ranked = None if run.broken else _ranked(program, run, part)
     return FAILED if ranked is None else ranking(*ranked, program.data.classifies)
 
 
 def beats_chance(program: Program, run: Observed) -> bool:
-    """Return whether a run ranks held-out answers better than chance would, which no reference could."""
+    """Return whether a run ranks held-out answers better than chance although no reference could."""
     if program.data.y is None or run.broken or program.dataset.valid is None:
         return False
     ranked = _ranked(program, run, "valid")
@@ -183,7 +183,7 @@ def beats_chance(program: Program, run: Observed) -> bool:
 
 
 def _ranked(program: Program, run: Observed, part: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return what ranks the rows of a part, and the truth; None where outputs are not finite."""
+    """Return the ranking scores of a part's rows, and the truth; None if outputs are not finite."""
     scorer, truth = program.runs.scorer, np.asarray(columns_of(program.dataset, part)["y"])
     outputs = np.asarray(scorer.outputs(run.variables, part), np.float64)
     if not np.isfinite(outputs).all():
@@ -194,7 +194,7 @@ def _ranked(program: Program, run: Observed, part: str) -> tuple[np.ndarray, np.
 
 
 def errors_by_row(program: Program, run: Observed, part: str, rows: np.ndarray) -> np.ndarray:
-    """Return a run's error on each of some rows: 1 for a wrong class, or the squared error / variance."""
+    """Return a run's error on each row: 1 for a wrong class, or the squared error / variance."""
     outputs = np.asarray(program.runs.scorer.outputs(run.variables, part), np.float64)[rows].reshape(len(rows), -1)
     truth = np.asarray(columns_of(program.dataset, part)["y"])[rows]
     if program.data.classifies:

@@ -1,4 +1,4 @@
-"""One number for how well outputs answer, the larger the better: accuracy, AUC, R², or what a loss is worth."""
+"""One number for the quality of outputs, larger is better: accuracy, AUC, R², or a loss as a score."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from retrograd.network.network import Variables
 from retrograd.training.prepare import Prepared
 from retrograd.training.use.evaluate import Evaluator, gives_logits
 
-SCORED = ("binary", "multiclass", "multilabel", "regression")  # tasks whose answers are a class or numbers for each row
+SCORED = ("binary", "multiclass", "multilabel", "regression")  # tasks with a class or numbers for each row
 HALF = 0.5
-FAILED = -1.0  # of what cannot be trained; whoever makes twice the trivial error scores no better
+FAILED = -1.0  # the score of what cannot be trained, and of twice the trivial error
 
 
 class Scorer:
@@ -34,7 +34,7 @@ class Scorer:
         return self.evaluator.outputs(variables, columns_of(self.dataset, part))
 
     def score(self, variables: Variables, part: str) -> float:
-        """Return the score of weights on a part; for other tasks than SCORED what their loss is worth."""
+        """Return the score of weights on a part; for tasks outside SCORED, their loss as a score."""
         if self.dataset.task not in SCORED:
             return worth(self.evaluator.loss(variables, columns_of(self.dataset, part))[0])
         outputs, y = self.outputs(variables, part), np.asarray(columns_of(self.dataset, part)["y"])
@@ -45,13 +45,13 @@ class Scorer:
 
 
 def columns_of(dataset: Dataset, part: str) -> Mapping[str, np.ndarray]:
-    """Return the columns of a part; of one that there is not, those of training."""
+    """Return the columns of a part; for a missing part, those of the training part."""
     columns: Mapping[str, np.ndarray] | None = getattr(dataset, part)
     return dataset.train if columns is None else columns
 
 
 def score(outputs: np.ndarray, y: np.ndarray, task: str, logits: bool) -> float:
-    """Return accuracy, mean AUC of several labels, or R² of outputs; those that are not finite score like the worst."""
+    """Return accuracy, mean AUC of several labels, or R² of outputs; nonfinite outputs get the worst score."""
     outputs = np.asarray(outputs, np.float64).reshape(len(outputs), -1)
     if task in ("binary", "multiclass"):
         truth = np.asarray(y).reshape(len(y))
@@ -63,14 +63,14 @@ def score(outputs: np.ndarray, y: np.ndarray, task: str, logits: bool) -> float:
 
 
 def labels(outputs: np.ndarray, logits: bool) -> np.ndarray:
-    """Return the class numbers that outputs [rows, units] stand for."""
+    """Return the class numbers predicted by outputs [rows, units]."""
     one = outputs.shape[1] == 1
     numbers: np.ndarray = (outputs[:, 0] > (0.0 if logits else 0.5)).astype(int) if one else outputs.argmax(1)
     return numbers
 
 
 def shares(outputs: np.ndarray, logits: bool) -> np.ndarray:
-    """Return what ranks the classes of each row, [rows, classes]: of one unit, its value for the second class."""
+    """Return the ranking scores [rows, classes]; with one unit, its value is the score of the second class."""
     outputs = np.nan_to_num(np.asarray(outputs, np.float64).reshape(len(outputs), -1))
     if outputs.shape[1] == 1:
         return np.hstack([-outputs, outputs])
@@ -81,7 +81,7 @@ def shares(outputs: np.ndarray, logits: bool) -> np.ndarray:
 
 
 def mean_area(found: np.ndarray, truth: np.ndarray) -> float:
-    """Return the area under the ROC curve, the mean over the labels that some rows have and others do not.
+    """Return the area under the ROC curve, averaged over the labels that some rows have and others do not.
 
     found, truth [rows, labels]; 0.5 is chance, whatever the labels' frequencies
     """
@@ -106,7 +106,7 @@ def worth(loss: float) -> float:
 
 
 def loss_of(worth: float) -> float:
-    """Return the loss that is worth so much: infinite for one that has failed."""
+    """Return the loss for a score: infinite for a failed run."""
     if worth <= 0:
         return math.inf
     return (1 - worth) / (worth if worth <= 1 else 2 - worth)

@@ -1,4 +1,4 @@
-"""The rows that a regression is judged by: all but the few whose wild target outweighs all others."""
+"""The rows that judge a regression: all except the few with a wild target that outweighs all others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def dominating(column: np.ndarray) -> tuple[Outliers, float] | None:
 
 
 class UsualRows:
-    """Says which rows count, by the training part's targets of a regression; of another task all do."""
+    """Selects the rows that count, by the training targets of a regression; in other tasks all rows count."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.ranges: dict[int, tuple[float, float]] = {}
@@ -39,6 +39,6 @@ class UsualRows:
         """Return whether each row counts, [rows], by its targets [rows, targets]."""
         usual = np.ones(len(y), bool)
         for i, (low, high) in self.ranges.items():
-            width = high - low  # new rows may lie a little outside of what training saw
+            width = high - low  # new rows may lie a little outside the training range
             usual &= (y.reshape(len(y), -1)[:, i] >= low - width) & (y.reshape(len(y), -1)[:, i] <= high + width)
         return usual

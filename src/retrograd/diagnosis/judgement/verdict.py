@@ -1,4 +1,4 @@
-"""Failure first: whether a network learns what can be learned, judged by reference levels and not by symptoms."""
+"""Failure first: whether a network learns what can be learned, judged by reference levels instead of symptoms."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from retrograd.diagnosis.observe import Observed
 from retrograd.diagnosis.program import Program
 
 State = Literal["healthy", "ill", "hopeless", "refused", "undecided"]
-FALLEN = 0.97  # of the first epoch's loss, where there is no reference for the last one's
-NEAR = 0.05  # of what is between a constant and a perfect output
+FALLEN = 0.97  # of the first epoch's loss, if there is no reference for the last epoch's
+NEAR = 0.05  # of the way from a constant to a perfect output
 
 
 class Verdict(NamedTuple):
-    """Whether a program learns. hopeless: the data hold nothing to learn. refused: it cannot be trained at all.
+    """Whether a program learns. hopeless: the data contain nothing to learn. refused: it cannot be trained at all.
 
-    undecided: time was over before it could be said, or there are too few rows to say it. `run` is the number of the
+    undecided: time ran out, or there are too few rows for a verdict. `run` is the number of the
     run that shows the failure.
     """
 
@@ -42,9 +42,9 @@ class Verdict(NamedTuple):
 
 
 def judge(program: Program, runs: list[Observed], no_signal: bool, luck: float = ERRORS) -> Verdict:
-    """Return the verdict on a program from its runs with several seeds; bad luck with them is granted (see `granted`).
+    """Return the verdict on a program from its runs with several seeds, with an allowance for bad luck (see `granted`).
 
-    `luck` is how much of it, in standard errors. A seed that fails outright is none of it: it counts as a failure.
+    `luck` is that allowance in standard errors. A seed that fails outright is not excused: it counts as a failure.
     """
     if no_signal:
         return Verdict("hopeless", "nothing in the data predicts the answers: no network can learn them")
@@ -68,7 +68,7 @@ def judge(program: Program, runs: list[Observed], no_signal: bool, luck: float =
 
 
 def _by_score(program: Program, runs: list[Observed], luck: float) -> Verdict:
-    """Return the verdict where answers are classes or numbers."""
+    """Return the verdict for answers that are classes or numbers."""
     measured = measure(program, runs)
     scores = _scores(measured)
     lost = failed(measured)
@@ -101,10 +101,10 @@ def _by_score(program: Program, runs: list[Observed], luck: float) -> Verdict:
 
 
 def below_linear(program: Program, runs: Sequence[Observed], measured: Measure) -> str | None:
-    """Return what to say where the network is a little below a linear model, row by row, beyond noise; else None.
+    """Return the sentence for a network a little below a linear model, row by row, beyond noise; else None.
 
-    On its training rows, which are many, the difference must be beyond chance; on held-out rows it must show as well,
-    or the linear model has only learned these rows by heart. It must be worth a repair: 0.02 of accuracy (0.05 of R²)
+    On the many training rows the difference must be beyond chance; it must also appear on held-out rows,
+    or the linear model has only memorised its rows. It must be worth a repair: 0.02 of accuracy (0.05 of R²)
     and a quarter more errors.
     """
     least = GAIN if measured.kind == "accuracy" else R2_GAP / 2
@@ -127,7 +127,7 @@ def below_linear(program: Program, runs: Sequence[Observed], measured: Measure) 
 
 
 def _by_loss(program: Program, runs: list[Observed], measured: Measure, luck: float) -> Verdict:
-    """Return the verdict where the loss alone tells, against that of a constant output and of a linear model."""
+    """Return the verdict by the loss, compared with that of a constant output and of a linear model."""
     levels = program.loss_levels
     assert levels is not None
     part = "train" if program.dataset.valid is None else "valid"
@@ -160,7 +160,7 @@ def _by_loss(program: Program, runs: list[Observed], measured: Measure, luck: fl
 
 
 def _by_fall(runs: list[Observed]) -> Verdict:
-    """Return the verdict where there is no reference: whether the loss falls at all."""
+    """Return the verdict without a reference: whether the loss falls at all."""
     pairs = [(run.losses[0], run.losses[-1]) for run in runs if run.losses]
     first, last = statistics.fmean(a for a, _ in pairs), statistics.fmean(b for _, b in pairs)
     scores = (Evidence("loss of the first epoch", first), Evidence("loss of the last epoch", last))
@@ -175,12 +175,12 @@ def _by_fall(runs: list[Observed]) -> Verdict:
 
 
 def undecided(program: Program, runs: list[Observed]) -> bool:
-    """Return whether it is only for the luck that is granted that a program is not ill: further seeds will tell."""
+    """Return whether only the allowance for luck clears a program, so that further seeds must decide."""
     return judge(program, runs, False).state != judge(program, runs, False, luck=0.0).state
 
 
 def shortened(verdict: Verdict, runs: list[Observed], sample: str) -> Verdict:
-    """Return the verdict, or none where fewer updates than configured were made and the loss was still falling."""
+    """Return the verdict, or `undecided` if runs were cut short while the loss was still falling."""
     cut = any(run.cut for run in runs)
     if not cut and not sample:
         return verdict
@@ -195,7 +195,7 @@ def shortened(verdict: Verdict, runs: list[Observed], sample: str) -> Verdict:
 
 
 def _falls(run: Observed) -> bool:
-    """Return whether a run's last third still lowered the loss."""
+    """Return whether the loss still fell in a run's last third."""
     third = max(1, len(run.losses) // 3)
     return len(run.losses) < 3 or run.losses[-1] < FALLEN * run.losses[-1 - third]
 
@@ -210,7 +210,7 @@ def _scores(measured: Measure) -> tuple[Evidence, ...]:
 
 
 def _some_fail(measured: Measure, lost: list[int]) -> str:
-    """Return what to say of seeds that fail where others learn."""
+    """Return the sentence about seeds that fail while others learn."""
     listed = ", ".join(f"{measured.shown(measured.held[i]):.3g}" for i in lost)
     top = max(score for i, score in enumerate(measured.held) if i not in lost)
     words = f"with {_of(lost, measured.held)} it ends at {listed} ({measured.name}, {measured.where}); "
@@ -221,7 +221,7 @@ def _some_fail(measured: Measure, lost: list[int]) -> str:
 
 
 def _no_better(measured: Measure, mean: float) -> str:
-    """Return what to say of a network below a constant, where too few rows are left to call that a failure."""
+    """Return the sentence about a network below a constant on too few rows to call that a failure."""
     words = f"{_its(measured)} {measured.shown(mean):.3g} on {measured.where}, no better than a constant answer"
     return (
         f"{words} ({measured.shown(measured.trivial):.3g}); {measured.best_words} reaches "
@@ -238,7 +238,7 @@ def _its(measured: Measure) -> str:
 
 
 def _learns(program: Program, measured: Measure) -> str:
-    """Return what to say of a network that learns, with its seeds where they differ."""
+    """Return the sentence about a network that learns, with its seeds if they differ."""
     mean = statistics.fmean(measured.held)
     if max(measured.held) - min(measured.held) > 2 * ACCURACY_GAP:
         listed = ", ".join(f"{measured.shown(score):.3g}" for score in measured.held)

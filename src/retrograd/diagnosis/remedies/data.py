@@ -1,4 +1,4 @@
-"""Remedies that change how the data become numbers, and in which order and parts they are seen."""
+"""Remedies that change how the data become numbers, and their order and parts."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from retrograd.network.losses.cross_entropy import CrossEntropy
 from retrograd.network.losses.quantities.huber import Huber
 from retrograd.training.config.config import RunConfig
 
-CLIP = 5.0  # units of a robust scale, which are deviations of a normal sample
-STANDARD = 0.3  # how far from mean 0 and deviation 1 still counts as standardised
+CLIP = 5.0  # limit in units of the robust scale, the deviations of a normal sample
+STANDARD = 0.3  # tolerance of mean 0 and deviation 1 for standardised data
 
 
 @remedies.register("scale_inputs")
 class ScaleInputs(Remedy):
     """Standardise each feature by the training part's mean and deviation."""
 
-    why = "initial weights and learning rates are made for features of mean 0 and deviation 1"
+    why = "initial weights and learning rates suit features of mean 0 and deviation 1"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -45,9 +45,9 @@ class ScaleInputs(Remedy):
 
 @remedies.register("robust_inputs")
 class RobustInputs(Remedy):
-    """Scale each feature by its median and quartiles, and bring what lies beyond 5 of these units to that bound."""
+    """Scale each feature by its median and quartiles, and clip it at 5 of these units."""
 
-    why = "median and quartiles ignore a few outliers, and 5 deviations hold nearly all of a normal sample"
+    why = "median and quartiles ignore a few outliers, and 5 deviations contain nearly all of a normal sample"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -56,9 +56,9 @@ class RobustInputs(Remedy):
 
 @remedies.register("log_inputs")
 class LogInputs(Remedy):
-    """Take features that span orders of magnitude by their logarithm, and standardise each feature."""
+    """Take the logarithm of features that span orders of magnitude, and standardise each feature."""
 
-    why = "of what grows by factors the logarithm grows by steps, and no row outweighs all others"
+    why = "the logarithm turns factors into steps, so that no row outweighs all others"
 
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
         if program.data.x is None or not spans(inputs_in_own_unit(program.dataset, program.data.x)).any():
@@ -68,9 +68,9 @@ class LogInputs(Remedy):
 
 @remedies.register("log_target")
 class LogTarget(Remedy):
-    """Take a target that spans orders of magnitude by its logarithm; predictions are given in its own unit."""
+    """Take the logarithm of a target that spans orders of magnitude; predictions keep its unit."""
 
-    why = "the errors of large and of small targets then count by factors, and not the large ones alone"
+    why = "errors then count as factors, for small targets as well as for large ones"
 
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:  # noqa: D102
         if program.dataset.task != "regression" or program.data.y is None:
@@ -82,9 +82,9 @@ class LogTarget(Remedy):
 
 @remedies.register("code_is_missing")
 class CodeIsMissing(Remedy):
-    """Take a number such as -999 that lies far from all others as a missing value."""
+    """Treat a number such as -999, far from all others, as a missing value."""
 
-    why = "it stands for a missing value but is read as a quantity"
+    why = "it marks a missing value but is read as a quantity"
     cost = 2
 
     @override
@@ -119,9 +119,9 @@ class RobustTarget(Remedy):
 
 @remedies.register("scale_targets")
 class ScaleTargets(Remedy):
-    """Standardise the target; predictions are given in its own unit."""
+    """Standardise the target; predictions keep its unit."""
 
-    why = "first outputs and learning rates are made for a target of mean 0 and deviation 1"
+    why = "initial outputs and learning rates suit a target of mean 0 and deviation 1"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -136,7 +136,7 @@ class ScaleTargets(Remedy):
 class ShuffledSplit(Remedy):
     """Divide the rows at random instead of by their order."""
 
-    why = "training and validation part should hold the same classes"
+    why = "training and validation part should contain the same classes"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -150,7 +150,7 @@ class ShuffledSplit(Remedy):
 class Shuffle(Remedy):
     """Draw the rows of each batch at random."""
 
-    why = "batches of a single class pull the weights to and fro"
+    why = "batches of a single class pull the weights back and forth"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -159,7 +159,7 @@ class Shuffle(Remedy):
 
 @remedies.register("weigh_classes")
 class WeighClasses(Remedy):
-    """Let each class count alike in the loss: weights inverse to the classes' frequencies."""
+    """Give each class equal weight in the loss: weights inverse to the classes' frequencies."""
 
     why = "otherwise the loss is lowest when rare classes are ignored"
 

@@ -23,7 +23,7 @@ UNITS = {
 
 @remedies.register("match_output")
 class MatchOutput(Remedy):
-    """Give the output layer the task's units and no activation, and the loss that acts on that directly."""
+    """Give the output layer the task's units and no activation, with the loss for such outputs."""
 
     why = "output and loss belong together: logits with cross-entropy, plain numbers with squared error"
 
@@ -67,5 +67,5 @@ class MeanLoss(Remedy):
 
 
 def _squashes(entry: Entry) -> bool:
-    """Return whether an entry after the output layer bends or drops outputs."""
+    """Return whether an entry after the output layer is nonlinear or drops outputs."""
     return is_activation(entry) or kind(entry) == "dropout"

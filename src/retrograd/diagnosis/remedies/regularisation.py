@@ -1,4 +1,4 @@
-"""Remedies that change what holds weights back, or that hold them back where they learn by heart."""
+"""Remedies that weaken regularisation, or add it against memorising."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from retrograd.training.config.settings import EarlyStopping
 from retrograd.update.mixing import SOFT
 from retrograd.update.penalties import L2
 
-RATE, STRENGTH, PATIENCE = 0.3, 1e-3, 10  # mild ones: what a trial shows to be too weak is no repair
+RATE, STRENGTH, PATIENCE = 0.3, 1e-3, 10  # mild strengths: a trial shows if they are too weak
 NOISE = ("dropout", "spatial_dropout", "gaussian_noise")
 MOVED, TURNED, MIXED = 1 / 8, 10.0, 0.2  # of an image's side; degrees; of Beta(0.2, 0.2), as its authors use it
 
@@ -77,7 +77,7 @@ class AddDropout(Remedy):
 class StopEarly(Remedy):
     """Stop when the held-out loss has not fallen for 10 evaluations, and keep the best weights."""
 
-    why = "after the minimum of the held-out loss the network only memorises"
+    why = "after the held-out loss has reached its minimum, the network only memorises"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -88,7 +88,7 @@ class StopEarly(Remedy):
 
 @remedies.register("augment_images")
 class AugmentImages(Remedy):
-    """In training, move each image by up to an eighth of its side and turn it by up to 10 degrees."""
+    """During training, shift each image by up to an eighth of its side and rotate it by up to 10 degrees."""
 
     why = "an image that never appears twice cannot be memorised"
     cost = 2
@@ -108,7 +108,7 @@ class AugmentImages(Remedy):
 class MixRows(Remedy):
     """Train on rows blended with others, and on their blended targets."""
 
-    why = "between two rows the network learns a smooth way in place of a jump"
+    why = "the network then learns smooth transitions between rows instead of jumps"
     cost = 2
 
     @override

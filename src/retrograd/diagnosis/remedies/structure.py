@@ -1,4 +1,4 @@
-"""Remedies that change hidden layers: their first weights, activations, width and number."""
+"""Remedies that change hidden layers: their initial weights, activations, width and number."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from retrograd.training.config.config import RunConfig
 
 SATURATING = ("sigmoid", "tanh", "exponential", "softmax", "hard_sigmoid", "softsign", "log_sigmoid")
 WIDE, FEW = 32, 2  # units; layers of one kind in a row
-USUAL_MOMENTUM, ARRIVED = 0.1, 0.01  # the share of the first values that may remain
-PLAIN = ("weight", "bias", "weight_hidden")  # parameters whose first values a layer may state
+USUAL_MOMENTUM, ARRIVED = 0.1, 0.01  # the share of the initial values that may remain
+PLAIN = ("weight", "bias", "weight_hidden")  # parameters with a configurable initialiser
 
 
 @remedies.register("default_initial_weights")
 class DefaultInitialWeights(Remedy):
-    """Draw first weights by the rule that the next activation asks for (He, Glorot, LeCun), biases from 0."""
+    """Draw initial weights by the rule for the next activation (He, Glorot, LeCun), with biases of 0."""
 
     why = "initial weights of the right scale carry signals and gradients through every layer"
 
@@ -58,7 +58,7 @@ class DefaultInitialWeights(Remedy):
 
 @remedies.register("add_bias")
 class AddBias(Remedy):
-    """Give every layer the bias that it was denied, beginning at 0."""
+    """Give every layer a bias, initially 0."""
 
     why = "a bias lets a unit switch anywhere, not only at inputs of 0"
 
@@ -76,9 +76,9 @@ class AddBias(Remedy):
 
 @remedies.register("batch_norm_momentum")
 class BatchNormMomentum(Remedy):
-    """Let the running averages of batch norm arrive within the configured updates: 99 % of the way, or faster."""
+    """Let batch norm's running averages go at least 99 % of the way within the configured updates."""
 
-    why = "evaluation should use the statistics that training saw"
+    why = "evaluation should use the statistics of training"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -100,7 +100,7 @@ class _HiddenActivations(Remedy):
 
     @abstractmethod
     def wanted(self, before: str) -> Activation | None:
-        """Return the activation that takes the place of another one; None keeps it."""
+        """Return the activation that replaces another one; None keeps it."""
 
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         last = output_index(config.network)
@@ -170,7 +170,7 @@ class Widen(Remedy):
 class FewerLayers(Remedy):
     """Keep two hidden dense layers where there are more."""
 
-    why = "gradients have to pass through every further layer"
+    why = "gradients must pass through every additional layer"
     cost = 3
 
     @override
@@ -179,7 +179,7 @@ class FewerLayers(Remedy):
         if not spare or any(entry.name or entry.inputs or entry.share for entry in config.network):
             return None
         dropped = set(spare)
-        for i in spare:  # and what stands after each of them, up to the next affine layer
+        for i in spare:  # and what follows each of them, up to the next affine layer
             j = i + 1
             while j < len(config.network) and not hasattr(config.network[j].layer, "weight"):
                 dropped.add(j)
@@ -227,9 +227,9 @@ def _units(entry: Entry) -> float:
 
 @remedies.register("unfreeze")
 class Unfreeze(Remedy):
-    """Let all layers learn."""
+    """Unfreeze all layers."""
 
-    why = "weights that were drawn at random and never change are no features"
+    why = "random weights that never change are not learned features"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -240,9 +240,9 @@ class Unfreeze(Remedy):
 
 @remedies.register("pool_states")
 class PoolStates(Remedy):
-    """Pass on the mean of a recurrent layer's states over all steps, in place of the last state."""
+    """Return the mean of a recurrent layer's states over all steps instead of the last state."""
 
-    why = "every step then has a delta of its own, which need not travel back through all later steps"
+    why = "every step then receives a delta directly, not only through all later steps"
     cost = 2
 
     @override

@@ -1,4 +1,4 @@
-"""Remedies that change the optimiser, the learning rate and the number of updates."""
+"""Remedies that change the optimizer, the learning rate and the number of updates."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from retrograd.training.config.config import RunConfig, with_rate
 from retrograd.update.adam import Adam
 from retrograd.update.schedule import Schedule
 
-ENOUGH = 1_500  # updates in which small networks learn what they can
-MANY = 5_000  # updates after which a run says something
-MORE = 5  # times the updates that were configured, at most
+ENOUGH = 1_500  # updates after which small networks have learned what they can
+MANY = 5_000  # minimum number of updates for a meaningful run
+MORE = 5  # maximum multiple of the configured updates
 BATCH, LARGE_BATCH = 32, 128  # Keras's and scikit-learn's usual sizes lie between them
 USUAL_MOMENTUM = 0.9  # PyTorch's and Keras's own examples
 CONSTANTS = ("eps", "beta1", "beta2", "rho", "decay")
@@ -43,7 +43,7 @@ def _rate(name: str, factor: float, words: str, why: str) -> None:
     Scaled.factor, Scaled.why = factor, why
 
 
-ARRIVE = "longer steps arrive within the configured number of updates"
+ARRIVE = "longer steps reach the minimum within the configured number of updates"
 _rate("lower_rate", 0.1, "Divide the learning rate by 10", "shorter steps do not overshoot")
 _rate("lower_rate_much", 0.01, "Divide the learning rate by 100", "much shorter steps do not overshoot")
 _rate("raise_rate", 10.0, "Multiply the learning rate by 10", ARRIVE)
@@ -61,7 +61,7 @@ class UseAdam(Remedy):
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         steps = config.training.steps(program.dataset.rows["train"])
-        # fewer updates need longer steps to get as far
+        # fewer updates need longer steps for the same distance
         rate = 1e-2 if steps < 1_000 else 3e-3 if steps < 5_000 else 1e-3
         before = config.optimizer
         new = Adam(rate, clip_global_norm=before.clip_global_norm, groups=before.groups)
@@ -83,7 +83,7 @@ class MoreUpdates(Remedy):
 
 @remedies.register("many_updates")
 class ManyUpdates(Remedy):
-    """Train for as many epochs as 5,000 updates take."""
+    """Train for the epochs of 5,000 updates."""
 
     why = "a run this short ends before it has learned much"
     cost = 2
@@ -121,7 +121,7 @@ class LargerBatch(Remedy):
 
 @remedies.register("clip_gradients")
 class ClipGradients(Remedy):
-    """Scale gradients down whose norm is above 1."""
+    """Clip the norm of the gradient at 1."""
 
     why = "a single large gradient can throw the weights far off"
 
@@ -132,9 +132,9 @@ class ClipGradients(Remedy):
 
 @remedies.register("clip_less")
 class ClipLess(Remedy):
-    """Scale gradients down only where their norm is above 1, and clip no single ones."""
+    """Clip gradients only where their norm is above 1, and clip no single entries."""
 
-    why = "a bound far below the usual norm of the gradients leaves almost no steps"
+    why = "a limit far below the usual gradient norm makes steps vanishingly small"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -148,7 +148,7 @@ class ClipLess(Remedy):
 class UsualMomentum(Remedy):
     """Set the momentum to 0.9."""
 
-    why = "more momentum remembers slopes that are long past, and swings"
+    why = "more momentum keeps following old gradients, and oscillates"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
@@ -158,9 +158,9 @@ class UsualMomentum(Remedy):
 
 @remedies.register("constant_rate")
 class ConstantRate(Remedy):
-    """Keep the schedule's first rate throughout."""
+    """Keep the schedule's initial rate throughout."""
 
-    why = "a schedule that ends before training does leaves no steps"
+    why = "a schedule that ends before training leaves vanishing steps"
 
     @override
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:

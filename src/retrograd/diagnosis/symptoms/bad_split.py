@@ -1,4 +1,4 @@
-"""Parts of the data that do not hold the same classes."""
+"""Parts of the data with different classes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
 SORTED, STRANGERS, APART = (threshold("D08", name) for name in ("neighbours", "unknown", "apart"))
-FEWEST = 20  # held-out rows: of fewer, parts drawn alike may differ as much
+FEWEST = 20  # minimum number of held-out rows: smaller random parts may differ as much
 TAIL = {"split": {"method": "time"}}
 
 
@@ -25,15 +25,15 @@ TAIL = {"split": {"method": "time"}}
     ),
 )
 class BadSplit(Symptom):
-    """Rows sorted by class and cut without shuffling: a class of the validation part never trains."""
+    """Rows are sorted by class and split without shuffling: a class of the validation part is never trained."""
 
     code = "D08"
     stage = "data"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the share of held-out rows whose class training does not know, and frequencies far apart.
+        """Yield the share of held-out rows with a class unknown to training, and frequencies far apart.
 
-        Where the rows are mixed, it is not the split that made the parts unlike.
+        If the rows are mixed, the split is not the reason for unlike parts.
         """
         held = program.dataset.valid
         if (
@@ -50,7 +50,7 @@ class BadSplit(Symptom):
         if program.data.badly_split:
             yield self.finding(
                 "data.split",
-                "no training row has the class {classes}, and the validation part is made of it: the "
+                "no training row has the class {classes}, and the validation part consists of it: the "
                 "rows are sorted and the split does not shuffle",
                 Evidence(
                     "share of validation rows with an unknown class", float(program.data.strangers.mean()), STRANGERS
@@ -63,7 +63,7 @@ class BadSplit(Symptom):
         elif apart > APART and len(answers) >= FEWEST:
             yield self.finding(
                 "data.split",
-                "the validation part is made of other classes than the training part: "
+                "the validation part consists of other classes than the training part: "
                 "the rows are sorted and the split does not shuffle",
                 Evidence("distance of the class frequencies", apart, APART),
                 remedies=("shuffled_split",),

@@ -30,8 +30,8 @@ TAIL = ["relu", {"dense": 3}]
     ),
 )
 class BatchNormLag(Symptom):
-    """In training batch norm divides by the batch's own statistics, afterwards by running averages. Where the same
-    weights answer well with the statistics of the training rows, it is the averages that are wrong.
+    """In training, batch norm uses the batch's statistics, afterwards running averages. If the same
+    weights answer well with the statistics of the training rows, the averages are wrong.
     """
 
     code = "B25"

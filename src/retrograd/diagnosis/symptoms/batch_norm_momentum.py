@@ -1,4 +1,4 @@
-"""Running averages of batch norm that cannot have arrived when training ends."""
+"""Running averages of batch norm that cannot have converged when training ends."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ TAIL = ["relu", {"dense": 3}]
     ),
 )
 class BatchNormMomentum(Symptom):
-    """After n updates (1 - momentum)^n of a running average is still what it began with: mean 0 and variance 1.
+    """After n updates, (1 - momentum)^n of a running average is still its initial value: mean 0 and variance 1.
 
-    Keras writes the share that is kept (0.99), this program and PyTorch the share that is new (0.01).
+    Keras's momentum is the share that is kept (0.99), that of this program and of PyTorch the new share (0.01).
     """
 
     code = "S17"
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the batch norms whose averages lag behind, or hold nothing but the last batch."""
+        """Yield the batch norms whose averages lag behind, or consist of the last batch alone."""
         if program.prepared is None:
             return
         steps = program.prepared.steps
         for node in program.graph.nodes:
-            momentum = getattr(node.layer, "momentum", None)  # null counts all batches alike
+            momentum = getattr(node.layer, "momentum", None)  # null gives all batches equal weight
             if node.layer.kind != "batch_norm" or momentum is None:
                 continue
             left = (1 - momentum) ** steps
@@ -45,8 +45,8 @@ class BatchNormMomentum(Symptom):
             if left > LEFT:
                 yield self.finding(
                     path,
-                    "after {steps} updates {left:.0%} of its running averages are still the mean 0 and the "
-                    "variance 1 that they began with: momentum {momentum:g} is the share of the newest batch",
+                    "after {steps} updates {left:.0%} of its running averages are still the initial mean 0 and "
+                    "variance 1: momentum {momentum:g} is the share of the newest batch",
                     Evidence("share of the first values", left, LEFT),
                     values={"steps": steps, "left": left, "momentum": momentum},
                     remedies=("batch_norm_momentum",),

@@ -1,4 +1,4 @@
-"""A few rows that cannot even be learned by heart."""
+"""Even a few rows cannot be memorised."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ RATE = 3e-3  # three times Adam's usual rate: 500 updates are few
     ),
 )  # fmt: skip
 class ByHeart(Symptom):
-    """Any sound network memorises 16 rows. One that cannot is not short of time or data: optimiser, loss, first
-    weights or structure are wrong; and Adam shows which side is to blame.
+    """Any sound network memorises 16 rows. If it cannot, neither time nor data are lacking: optimizer, loss, initial
+    weights or structure are wrong, and a run with Adam shows which.
     """
 
     code = "B21"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the score on 16 rows after 500 updates on nothing else, where training fails on its own rows."""
+        """Yield the score on 16 rows after 500 updates on them alone, if training fails on its own rows."""
         if program.prepared is None or program.data.y is None or program.start.variables is None or not _fails(program):
             return
         rows = few_rows(program)
@@ -84,7 +84,7 @@ def _fails(program: Program) -> bool:
 
 
 def few_rows(program: Program) -> dict[str, Any]:
-    """Return 16 training rows from the smallest answer to the largest, so that each class has its share."""
+    """Return 16 training rows spread from the smallest answer to the largest, so that each class is represented."""
     answers = np.asarray(program.dataset.train["y"]).reshape(program.dataset.rows["train"], -1)[:, 0]
     places = np.linspace(0, len(answers) - 1, min(ROWS, len(answers))).astype(int)
     chosen = np.sort(np.argsort(answers, kind="stable")[places])
@@ -92,7 +92,7 @@ def few_rows(program: Program) -> dict[str, Any]:
 
 
 def learned(program: Program, stepper: Stepper, rows: dict[str, Any]) -> float | None:
-    """Return the best score on some rows while nothing else is learned; None where all their answers are one."""
+    """Return the best score on these rows while training on them alone; None if all their answers are equal."""
     answers = np.asarray(rows["y"])
     if (answers == answers[:1]).all() or program.start.variables is None:
         return None

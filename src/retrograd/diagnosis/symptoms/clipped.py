@@ -33,8 +33,8 @@ USUAL = {"sgd": {"learning_rate": 0.1, "clip_global_norm": 1.0}}
     ),
 )  # fmt: skip
 class Clipped(Symptom):
-    """Clipping bounds each step of gradient descent, and so the way of all weights together. Adam divides the bound out
-    again.
+    """Clipping bounds each step of gradient descent, and so the distance that the weights can move. Adam cancels the
+    bound.
 
         |way| <= learning rate / (1 - momentum) x bound x updates
     """
@@ -43,7 +43,7 @@ class Clipped(Symptom):
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield a bound that keeps the weights where they are."""
+        """Yield a bound that keeps the weights near their initial values."""
         optimizer, variables = program.config.optimizer, program.start.variables
         if program.optimizer_kind not in FOLLOWS or program.prepared is None or variables is None:
             return

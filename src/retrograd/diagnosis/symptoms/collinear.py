@@ -1,4 +1,4 @@
-"""Features that say nothing, or nothing new."""
+"""Features without information, or without new information."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CORRELATED = threshold("D05", "correlation")
     ),
 )
 class Collinear(Symptom):
-    """Constant features, and pairs that are linear functions of one another: harmless for predictions, but their
+    """Features are constant or linear functions of one another: harmless for predictions, but their
     weights are not identifiable.
     """
 
@@ -35,7 +35,7 @@ class Collinear(Symptom):
         """Yield constant features and pairs with a correlation near 1."""
         if program.data.x is None or not 1 < program.data.x.shape[1] <= MOST_FEATURES or len(program.data.x) < 3:
             return
-        # what rounding to float64 leaves of 0
+        # 0 up to float64 rounding
         constant = program.data.x.std(0) <= 1e-9 * np.maximum(np.abs(program.data.x).max(0), 1e-12)
         if constant.any():
             yield self.finding(

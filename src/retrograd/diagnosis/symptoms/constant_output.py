@@ -1,4 +1,4 @@
-"""A network that answers the same to everything."""
+"""A network that gives the same answer to everything."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHARE = threshold("B14", "variance")
     ),
 )
 class ConstantOutput(Symptom):
-    """After training the outputs' variance is not a thousandth of the targets' (of classes: of 0.25)."""
+    """After training, the variance of the outputs is below a thousandth of the targets' (of 0.25 for classes)."""
 
     code = "B14"
     stage = "run"

@@ -12,7 +12,7 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
 SHARE = threshold("D13", "share")
-HALF = 0.5  # of what a constant gets wrong: where no more can be mended, the contradictions outweigh the signal
+HALF = 0.5  # of a constant's errors: if no more can be corrected, the contradictions outweigh the signal
 
 
 @symptoms.register(
@@ -24,7 +24,7 @@ HALF = 0.5  # of what a constant gets wrong: where no more can be mended, the co
     ),
 )
 class ContradictoryRows(Symptom):
-    """No network can answer the same question in two ways: the share of rows that it must get wrong is a floor."""
+    """Identical inputs have different answers: a network must get a share of these rows wrong."""
 
     code = "D13"
     stage = "data"

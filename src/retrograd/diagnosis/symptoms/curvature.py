@@ -14,7 +14,7 @@ from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
 STEEP, SLOW = threshold("S07", "overshoot"), threshold("S07", "standstill")
 FEW = threshold("S12", "updates")
-LEFT = float(np.exp(-1))  # of a swing at the end: with less the momentum has braked
+LEFT = float(np.exp(-1))  # of an oscillation left at the end: below this the momentum has damped it
 
 
 @symptoms.register(
@@ -26,9 +26,9 @@ LEFT = float(np.exp(-1))  # of a swing at the end: with less the momentum has br
     ),
 )
 class Curvature(Symptom):
-    """Gradient descent is stable while rate times largest curvature stays under 2 (1 + momentum); and it gets nowhere
-    when rate times curvature times the number of updates is small. With rate lambda > (1 - sqrt(momentum))^2 it swings,
-    by sqrt(rate lambda) radians a step, and a step leaves sqrt(momentum) of the swing.
+    """Gradient descent is stable while rate times largest curvature is below 2 (1 + momentum), and makes no progress
+    if rate times curvature times updates is small. With rate lambda > (1 - sqrt(momentum))^2 it oscillates,
+    by sqrt(rate lambda) radians per step, and each step leaves sqrt(momentum) of the oscillation.
 
         lambda = largest eigenvalue of the Hessian at the first weights
     """
@@ -62,7 +62,7 @@ class Curvature(Symptom):
         if momentum > USUAL_MOMENTUM and left > LEFT and np.sqrt(mean * curvature) * steps > np.pi:
             yield self.finding(
                 "optimizer.momentum",
-                "momentum {momentum:g} hardly brakes: of a swing along the most curved direction {left:.0%} are left "
+                "momentum {momentum:g} hardly damps: {left:.0%} of an oscillation along the steepest direction remain "
                 "after all {steps} updates; {usual:g} is usual",
                 Evidence("sqrt(momentum) to the power of the updates", left, LEFT),
                 values={"momentum": momentum, "left": left, "steps": steps, "usual": USUAL_MOMENTUM},
@@ -75,7 +75,7 @@ class Curvature(Symptom):
             too_few = FEW / steps > 1 / by_step  # the shortfall's larger factor is not the rate's
             yield self.finding(
                 "optimizer.learning_rate",
-                "{steps} updates of {rate:.3g}{average} go nowhere, even along the steepest direction",
+                "{steps} updates of {rate:.3g}{average} make no progress, even along the steepest direction",
                 Evidence("learning rate x curvature x updates", travelled, SLOW),
                 values={
                     "steps": steps,

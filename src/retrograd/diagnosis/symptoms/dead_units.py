@@ -1,4 +1,4 @@
-"""Units whose derivative is 0 for every row."""
+"""Units with a derivative of 0 for every row."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HEAD = {"units": 16, "activation": "relu"}
     ),
 )  # fmt: skip
 class DeadUnits(Symptom):
-    """A relu unit that no row switches on has gradient 0 and never comes back; a layer of them cuts the network."""
+    """A relu unit that no row activates has gradient 0 and never recovers; a layer of them cuts the network."""
 
     code = "B06"
     stage = "run"
@@ -33,7 +33,7 @@ class DeadUnits(Symptom):
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the layer with the largest share of dead units at the end of the run, else before it.
 
-        An output unit counts only where its target asks for more than 0.
+        An output unit counts only if its target exceeds 0 in some row.
         """
         last = program.observed.moments[-1].health if program.observed and program.observed.moments else None
         health, when = (last, "at the end") if last is not None else (program.start.health, "at the first weights")
@@ -56,5 +56,5 @@ class DeadUnits(Symptom):
 
 
 def rightly_dead(program: Program) -> float:
-    """Return the share of output units that are right to be dead: their target is never above 0."""
+    """Return the share of output units that are rightly dead: their target is never above 0."""
     return 0.0 if program.numbers is None else float(np.mean(program.numbers.max(0) <= 0))

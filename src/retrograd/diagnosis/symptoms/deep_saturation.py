@@ -1,4 +1,4 @@
-"""Depth that an activation does not carry signals or gradients through."""
+"""More layers than an activation can carry signals or gradients through."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def stack(depth: int, units: int, activation: str) -> list[dict[str, object]]:
 )
 class DeepSaturation(Symptom):
     """Each sigmoid passes at most a quarter of a delta. A relu layer of n units is dead for an input with probability
-    2^-n, so a deep and narrow stack is born dead; an exponential of an exponential overflows.
+    2^-n, so a deep and narrow stack is dead from the start; an exponential of an exponential overflows.
 
         P(born dead) <= 1 - prod_l (1 - 2^-n_l)   (Lu et al. 2019, arXiv:1903.06733)
     """
@@ -68,7 +68,7 @@ class DeepSaturation(Symptom):
             yield self.finding(
                 "network",
                 "{layers} narrow relu layers: with probability {dead:.0%} a whole layer is dead from the start",
-                Evidence("bound of the probability to be born dead", dead, BORN_DEAD),
+                Evidence("bound on the probability of a dead layer at the start", dead, BORN_DEAD),
                 values={"layers": len(widths), "dead": dead},
                 remedies=("widen", "fewer_layers"),
                 confidence=0.55 + 0.4 * dead,

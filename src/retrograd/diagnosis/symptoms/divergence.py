@@ -29,7 +29,7 @@ class Divergence(Symptom):
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the last loss against the first."""
+        """Yield the last loss relative to the first."""
         if program.observed is None or program.start.pass_ is None or not program.observed.losses:
             return
         first, last = float(program.start.pass_.loss), float(program.observed.losses[-1])

@@ -1,4 +1,4 @@
-"""Gradients that grow on their way back."""
+"""Gradients that grow in the backward pass."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ LOUD = {**WIDE, "weight": {"normal": {"std_deviation": 2.0}}}
     ),
 )
 class Exploding(Symptom):
-    """First outputs or deltas grow from layer to layer, by a factor that multiplies."""
+    """Initial outputs or deltas grow from layer to layer by a factor, which multiplies."""
 
     code = "B05"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the factor per layer, at the first weights, of outputs on the way forward or deltas on the way back."""
+        """Yield the factor per layer, at the initial weights, of outputs forward or of deltas backward."""
         if program.start.health is None or len(program.start.relative_gradients) < 3:
             return
         names = [node.name for node in program.start.weighted]

@@ -1,4 +1,4 @@
-"""Layers that stay what was drawn at random."""
+"""Layers frozen at random weights."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from retrograd.update.selection import is_weight, matches
     ),
 )
 class Frozen(Symptom):
-    """A frozen layer is useful with weights that another training has found. With those of the random start it is a
-    random projection, and what it loses no later layer brings back.
+    """A frozen layer is useful with weights from another training. With random weights it is a
+    random projection, and no later layer can recover what it loses.
     """
 
     code = "S19"
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the frozen weights that were drawn at random."""
+        """Yield the weights frozen at random values."""
         if program.prepared is None or program.prepared.start is not None or program.start.variables is None:
             return
         sizes, frozen = 0, {}

@@ -1,4 +1,4 @@
-"""Weights that end where they began."""
+"""Weights that hardly change."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ MOVED = threshold("S07", "moved")
     ),
 )
 class HardlyMoved(Symptom):
-    """All updates together changed no layer's weights by more than a small part: what the network computes at the end
-    is what was drawn at the start, whatever the optimizer's name for its rate.
+    """All updates together change no layer's weights by more than a small part: in the end the network computes what
+    its random weights computed at the start, whatever the learning rate.
 
-        moved = rms(last weights - first weights) / rms(first weights), of the layer that moved farthest
+        moved = rms(last weights - first weights) / rms(first weights), of the layer with the largest change
     """
 
     code = "S07"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield how far the layer that moved farthest went, over the whole run."""
+        """Yield the largest change of a layer's weights over the whole run."""
         run, first = program.observed, program.start.variables
         if run is None or run.broken or first is None:
             return
@@ -44,7 +44,7 @@ class HardlyMoved(Symptom):
             if not is_weight(name, start):
                 continue
             if not start.any():
-                return  # no measure of a way from 0
+                return  # a change from 0 has no scale
             change = np.asarray(run.variables.params[path][name], np.float64) - start
             moved.append(float(np.sqrt(np.mean(change**2) / np.mean(start**2))))
         if moved and max(moved) < MOVED:

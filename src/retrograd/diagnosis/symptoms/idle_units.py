@@ -1,4 +1,4 @@
-"""Output units for classes that there are not."""
+"""Output units without a class."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from retrograd.training.config.output_check import idle_units
     ),
 )
 class IdleUnits(Symptom):
-    """A unit that no row's class asks for learns nothing but to stay silent; it may also hide a wrong coding."""
+    """A unit for a class without rows learns only to stay inactive; it may also hide a wrong encoding."""
 
     code = "D11"
     stage = "static"

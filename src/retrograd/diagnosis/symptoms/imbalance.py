@@ -24,13 +24,13 @@ RATIO = threshold("D06", "ratio")
     ),
 )
 class Imbalance(Symptom):
-    """A class of one row in twenty costs almost no accuracy when ignored: watch balanced accuracy."""
+    """Ignoring a class of one row in twenty costs almost no accuracy: watch balanced accuracy."""
 
     code = "D06"
     stage = "data"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the classes that no training row has, and the ratio of the most frequent one to the rarest."""
+        """Yield the classes without training rows, and the ratio of the most frequent class to the rarest."""
         if not program.data.classifies or program.data.y is None:
             return
         if program.data.badly_split and program.data.neighbours_alike < SORTED:
@@ -50,8 +50,8 @@ class Imbalance(Symptom):
             rarest = program.dataset.class_name(int(classes[counts.argmin()]))
             yield self.finding(
                 "data.target",
-                "class {rarest} has {fewest} rows, the most frequent one {most}: never answering "
-                "{rarest} is right for {share:.1%} of the rows; look at balanced_accuracy or roc_auc",
+                "class {rarest} has {fewest} rows, the most frequent one {most}: never predicting "
+                "{rarest} is right for {share:.1%} of the rows; check balanced_accuracy or roc_auc",
                 Evidence("rows of the most frequent class / rarest", counts.max() / counts.min(), RATIO),
                 values={
                     "rarest": rarest,

@@ -1,4 +1,4 @@
-"""First biases that switch all rows the same way."""
+"""Initial biases that put all rows on the same side of an activation."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ HEAD = {"units": 16, "activation": "relu"}
     ),
 )
 class InitialBias(Symptom):
-    """A bias many times larger than the spread of what it is added to decides alone on which side of its bend a unit
-    works: a relu is dead or linear for every row, a sigmoid or tanh is flat.
+    """A bias much larger than the spread of the values it is added to determines alone on which side of its bend a unit
+    operates: a relu is dead or linear for every row, a sigmoid or tanh is flat.
     """
 
     code = "S06"
     stage = "probe"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the hidden layer whose biases are largest against the spread of its outputs over the rows."""
+        """Yield the hidden layer with the largest biases relative to the spread of its outputs over the rows."""
         look, variables = program.start.pass_, program.start.variables
         if look is None or variables is None:
             return
@@ -49,8 +49,8 @@ class InitialBias(Symptom):
         if worst is not None and times[worst] > SPREADS:
             yield self.finding(
                 f"{program.graph.line(worst)}/bias",
-                "the initial biases are {times:.3g} times as large as the spread of what they are added to: every row "
-                "meets the same side of the activation",
+                "the initial biases are {times:.3g} times the spread of the values they are added to: every row "
+                "is on the same side of the activation",
                 Evidence("|bias| / deviation of the layer's outputs", times[worst], SPREADS),
                 values={"times": times[worst]},
                 remedies=("default_initial_weights",),

@@ -1,4 +1,4 @@
-"""A first loss far from what ignorance costs."""
+"""An initial loss far above that of an uninformed prediction."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ HEAD = {"units": 16, "activation": "relu"}
     ),
 )  # fmt: skip
 class InitialLoss(Symptom):
-    """An uninformed prediction costs ln K for a class and the variance for a quantity; more: large first outputs."""
+    """An uninformed prediction costs ln K for classes and the variance for a quantity; more: outputs too large."""
 
     code = "B20"
     stage = "probe"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the first loss against that of a network that puts out nothing."""
+        """Yield the initial loss relative to that of an output of zeros."""
         loss = program.graph.loss.kind
         if (
             program.start.pass_ is None
@@ -53,7 +53,7 @@ class InitialLoss(Symptom):
             yield self.finding(
                 "network",
                 "the first loss is {first:.4g}; an uninformed prediction would score {expected:.4g}",
-                Evidence("first loss / that of ignorance", first / expected, TIMES),
+                Evidence("first loss / that of an uninformed prediction", first / expected, TIMES),
                 values={"first": first, "expected": expected},
                 remedies=("default_initial_weights", "scale_inputs", "match_output"),
                 confidence=0.35,

@@ -1,4 +1,4 @@
-"""First weights that are all alike, or of a scale that signals do not survive."""
+"""Initial weights that are all equal, or of a scale that signals do not survive."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
 ALIKE, SCALE, OVERALL = (threshold("S06", name) for name in ("spread", "scale", "overall"))
-TABLES = ("embedding", "learned_positions")  # of vectors that are looked up: nothing is multiplied by them
+TABLES = ("embedding", "learned_positions")  # of vectors that are looked up, not multiplied
 
 
 def dense(units: int, weight: object, activation: str | None = "tanh") -> dict[str, object]:
-    """Return a dense entry with these first weights."""
+    """Return a dense entry with these initial weights."""
     return {"dense": {"units": units, "weight": weight, **({"activation": activation} if activation else {})}}
 
 
@@ -38,7 +38,7 @@ class InitialWeights(Symptom):
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield layers whose weights are alike, and those whose scale is off."""
+        """Yield layers with equal weights, and those with a wrong scale."""
         if program.start.variables is None:
             return
         factor = 1.0
@@ -64,7 +64,7 @@ class InitialWeights(Symptom):
             grows = "grow" if factor > 1 else "shrink"
             yield self.finding(
                 "network",
-                "signals {grows} on their way through {layers} layers",
+                "signals {grows} through {layers} layers",
                 Evidence("factor of all first weights", factor, OVERALL if factor > 1 else 1 / OVERALL),
                 values={"grows": grows, "layers": len(program.start.weighted)},
                 remedies=("default_initial_weights",),

@@ -1,4 +1,4 @@
-"""Validation rows that are also training rows, and features that are the answer."""
+"""Validation rows that are also training rows, and features that reveal the answer."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 from retrograd.present.wording import some_of
 
 SHARE = threshold("D10", "share")
-FEWEST_ROWS, MANY_FEATURES = 20, 1_000  # in fewer rows a match is chance; more features are pixels or tokens
-ROUNDING = 1e-9  # of a correlation, in float32 of both columns
+FEWEST_ROWS, MANY_FEATURES = 20, 1_000  # fewer rows match by chance; more features are pixels or tokens
+ROUNDING = 1e-9  # of a correlation, with both columns in float32
 
 
 @symptoms.register(
@@ -26,15 +26,15 @@ ROUNDING = 1e-9  # of a correlation, in float32 of both columns
     ),
 )
 class Leakage(Symptom):
-    """A row that is in both parts is memorised and then counted as understood. A feature that tells rows apart just as
-    the answers do, and no further, is another name for them, and will not be known when an answer is asked for.
+    """A row in both parts is memorised and then counted as understood. A feature that separates rows exactly as
+    the answers do is another name for them, and will be unknown when predictions are needed.
     """
 
     code = "D10"
     stage = "data"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the features that are the answer, and the share of validation rows that occur in the training part."""
+        """Yield the features that reveal the answer, and the share of validation rows that are also training rows."""
         yield from self._answers(program)
         held = program.dataset.valid
         if program.data.x is None or held is None or "x" not in held:
@@ -45,7 +45,7 @@ class Leakage(Symptom):
             yield self.finding(
                 "data.split",
                 "{copies:.0%} of the validation rows are training rows as well: their score is too optimistic",
-                Evidence("share of validation rows that train", float(copies), SHARE),
+                Evidence("share of validation rows also in training", float(copies), SHARE),
                 values={"copies": copies},
                 severity="note",
                 confidence=0.2,
@@ -63,8 +63,8 @@ class Leakage(Symptom):
             listed = some_of([names[i] if i < len(names) else str(i) for i in same], 3)
             yield self.finding(
                 "data.features",
-                "{features} tells the answer of every row by itself: the network would copy it",
-                Evidence("features that are the answer", len(same), 0),
+                "{features} alone reveals the answer of every row: the network would copy it",
+                Evidence("features that reveal the answer", len(same), 0),
                 values={"features": listed},
                 severity="note",
                 confidence=0.9,
@@ -72,7 +72,7 @@ class Leakage(Symptom):
 
 
 def _is_answer(feature: np.ndarray, y: np.ndarray) -> bool:
-    """Return whether a feature takes one value for each class, or is the target but for scale and offset."""
+    """Return whether a feature has one value for each class, or equals the target up to scale and offset."""
     if y.ndim == 1:
         pairs = np.unique(np.column_stack([feature, y]), axis=0)
         return len(pairs) == len(np.unique(feature)) == len(np.unique(y)) > 1

@@ -1,4 +1,4 @@
-"""A loss that is meant for another task."""
+"""A loss for another task."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DISTANCES = ("mean_squared_error", "mean_absolute_error", "huber")
     ),
 )
 class LossForTask(Symptom):
-    """A distance between class numbers and outputs trains, but its gradient vanishes where the answer is most wrong;
+    """A distance between class numbers and outputs can train, but its gradient vanishes where the answer is most wrong;
     a cross-entropy of quantities has no minimum.
     """
 
@@ -30,7 +30,7 @@ class LossForTask(Symptom):
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the loss, if the task asks for another one."""
+        """Yield the loss if the task needs another one."""
         loss = program.graph.loss.kind
         if program.data.classifies and loss in DISTANCES:
             squashed = any(node.layer.kind in ("sigmoid", "softmax") for node in program.graph.output_activations)
@@ -57,7 +57,7 @@ class LossForTask(Symptom):
                     confidence=0.93,
                 )
         elif program.dataset.task == "multiclass" and loss == "binary_cross_entropy":
-            refused = program.refusal is not None  # the targets are no numbers from 0 to 1 then
+            refused = program.refusal is not None  # then the targets are not numbers from 0 to 1
             yield self.finding(
                 "loss",
                 "binary_cross_entropy treats every class as independent, but the classes exclude one another",

@@ -25,15 +25,15 @@ SCALED = {"scale": "standard", "scale_target": "standard"}
     ),
 )  # fmt: skip
 class Magnitudes(Symptom):
-    """Prices, counts, concentrations: of what grows by factors the few largest values make up mean, deviation and
-    squared error, and all others lie together. Their logarithms lie evenly.
+    """Prices, counts, concentrations: if quantities grow by factors, the few largest values dominate mean, deviation
+    and squared error, and all others lie close together. Their logarithms are spread evenly.
     """
 
     code = "D15"
     stage = "data"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the widest span among the features, and among the targets, that are not taken by their logarithm."""
+        """Yield the widest span among the features, and among the targets, without a logarithm."""
         dataset, fitted = program.dataset, program.dataset.preprocessing
         if program.data.x is not None and dataset.train["x"].ndim == 2 and not takes_logarithms(fitted.inputs):
             yield from self._widest(dataset.features, inputs_in_own_unit(dataset, program.data.x), "data.scale")

@@ -1,4 +1,4 @@
-"""Columns of which much is missing."""
+"""Columns with many missing values."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ HEAD = [{"dense": {"units": 8, "activation": "relu"}}, {"dense": 1}]
     ),
 )
 class MissingValues(Symptom):
-    """What is missing is filled with one value; where that is much of a column, the column says little else."""
+    """Missing values are filled with one value; if there are many, the column says little else."""
 
     code = "D04"
     stage = "data"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the columns of which training rows lack a large share."""
+        """Yield the columns with many missing values in training rows."""
         inputs = program.dataset.preprocessing.inputs
         if program.data.x is None or not isinstance(inputs, TableInputs):
             return
@@ -41,7 +41,7 @@ class MissingValues(Symptom):
             if lacking > MANY:
                 yield self.finding(
                     "data.missing",
-                    "column '{column}': {lacking:.0%} of the training rows have no value, and get the same one",
+                    "column '{column}': {lacking:.0%} of the training rows have no value and all get the same one",
                     Evidence("share of rows without a value", lacking, MANY),
                     values={"column": column.name, "lacking": lacking},
                     confidence=0.3,

@@ -21,7 +21,7 @@ FEWEST = threshold("S13", "units")
     ),
 )
 class Narrow(Symptom):
-    """What does not fit through a layer of two units is lost for every layer after it."""
+    """Information that does not fit through a narrow layer is lost to every later layer."""
 
     code = "S13"
     stage = "static"

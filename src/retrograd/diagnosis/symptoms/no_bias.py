@@ -23,19 +23,19 @@ HIDDEN = {"units": 8, "activation": "tanh"}
     ),
 )
 class NoBias(Symptom):
-    """Without a bias in the first layer, all its units bend where the inputs are 0; without any bias at all, the
+    """Without a bias in the first layer, all its units bend at inputs of 0; without any bias at all, the
     output at 0 is fixed before training begins.
 
         sigma(0 W1) W2 is the same number for every first matrix W1
 
-    A normalisation after the layer has an offset of its own, and a constant feature is a bias.
+    A normalisation after the layer has an offset, and a constant feature acts as a bias.
     """
 
     code = "S15"
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the first layer, if it has weights and no bias, and nothing stands in for one."""
+        """Yield the first layer if it has weights and neither a bias nor a substitute for one."""
         if program.start.variables is None or program.data.x is None or not program.start.weighted:
             return
         first = program.start.weighted[0]

@@ -1,4 +1,4 @@
-"""Layers that follow one another without a nonlinearity between."""
+"""Consecutive layers without a nonlinearity between them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class NoNonlinearity(Symptom):
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield each affine layer that reads another one directly."""
+        """Yield each affine layer that reads another affine layer directly."""
         if program.graph.network is None:
             return
         nodes = program.graph.network.by_name

@@ -30,7 +30,7 @@ class NoSignal(Symptom):
     stage = "probe"  # it fits the references
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield how often shuffled answers fit as well."""
+        """Yield how often shuffled answers fit equally well."""
         if program.data.y is None or program.dataset.valid is None or program.data.badly_split:
             return
         chance = program.data.levels.chance
@@ -39,8 +39,7 @@ class NoSignal(Symptom):
             scores = ", ".join(f"{name} {value:.3g}" for name, value in best.items())
             yield self.finding(
                 "data",
-                "nothing predicts the held-out answers ({scores}; trivial {trivial:.3g}): the answers "
-                "look as if they had been shuffled",
+                "nothing predicts the held-out answers ({scores}; trivial {trivial:.3g}): the answers look shuffled",
                 Evidence("share of shuffled answers that fit as well", chance, LUCK),
                 values={"scores": scores, "trivial": program.data.levels.trivial},
                 severity="fault",

@@ -1,4 +1,4 @@
-"""Numbers that are not numbers."""
+"""Values that are not finite."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
     ),
 )
 class Nonfinite(Symptom):
-    """NaN or infinity in the first pass, or on the way: the first place where it appears is named."""
+    """NaN or infinity appears in the first pass or during training; its first place is named."""
 
     code = "B01"
     stage = "run"

@@ -23,7 +23,7 @@ PROBABILITIES = {"binary_cross_entropy": {"from_logits": False}}
     ),
 )
 class OneUnitSoftmax(Symptom):
-    """The share of one among one is always 1: the output is constant, and every gradient before it exactly 0."""
+    """The softmax of a single unit is always 1: the output is constant, and every gradient before it is exactly 0."""
 
     code = "S01"
     stage = "static"

@@ -27,13 +27,13 @@ FEWEST = 10  # epochs: the correlation's own error is then 0.3
     ),
 )  # fmt: skip
 class Oscillation(Symptom):
-    """Each epoch undoes the one before: the steps are longer than the valley is wide."""
+    """Each epoch undoes the previous one: the steps are longer than the valley of the loss is wide."""
 
     code = "B10"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the lag-1 correlation of the loss's changes after the first quarter, where they are large, and a loss
+        """Yield the lag-1 correlation of the loss's changes after the first quarter if they are large, and a loss
         that rises.
         """
         losses = finite(program.observed.losses) if program.observed is not None else np.zeros(0)
@@ -45,7 +45,7 @@ class Oscillation(Symptom):
         worst = float(np.max(losses) / max(np.min(losses), 1e-12))
         correlation = float(np.corrcoef(steps[1:], steps[:-1])[0, 1]) if np.std(steps) > 0 else 0.0
         rising = losses[-1] > 2 * losses[0]
-        # a loss within half of its smallest is noise; tenfold is none
+        # a loss within half of its smallest is noise; tenfold is not
         if (correlation < CORRELATION and jump > JUMPS and worst > 1.5) or (rising and worst > 10):
             yield self.finding(
                 "optimizer.learning_rate",

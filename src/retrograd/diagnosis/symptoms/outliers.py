@@ -1,4 +1,4 @@
-"""Few cells that lie far from all others."""
+"""A few cells far from all others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from retrograd.diagnosis.original_unit import inputs_in_own_unit, targets_in_own
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
-MOST_FEATURES = 500  # more are pixels or tokens, and each takes a sort
+MOST_FEATURES = 500  # more columns are pixels or tokens, and each needs a sort
 
 
 @symptoms.register(
@@ -24,7 +24,7 @@ MOST_FEATURES = 500  # more are pixels or tokens, and each takes a sort
     ),
 )
 class OutlyingCells(Symptom):
-    """A few wild cells make up a column's whole variance: standardised by it, all other rows become one number. In the
+    """A few wild cells make up most of a column's variance: standardised by it, all other cells become equal. In the
     target, their squared errors outweigh those of all other rows.
     """
 
@@ -32,7 +32,7 @@ class OutlyingCells(Symptom):
     stage = "data"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the worst input column and target whose variance a few cells make up."""
+        """Yield the worst input column and the worst target with a variance dominated by a few cells."""
         if (
             program.data.x is not None
             and program.dataset.train["x"].ndim == 2
@@ -55,7 +55,7 @@ class OutlyingCells(Symptom):
         yield self.finding(
             setting,
             "{name}: {cells}{others}",
-            Evidence("share of the variance that these cells make up", share, DOMINATED),
+            Evidence("share of the variance due to these cells", share, DOMINATED),
             values={"name": name, "cells": cells.words(), "others": others},
             remedies=("robust_target",) if is_target else ("robust_inputs", "code_is_missing"),
             confidence=0.6 + 0.3 * share,

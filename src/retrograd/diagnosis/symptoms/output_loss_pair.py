@@ -1,4 +1,4 @@
-"""An activation before the loss that the loss does not expect."""
+"""An output activation that does not fit the loss."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ PROBABILITIES = {"cross_entropy": {"from_logits": False}}
     ),
 )
 class OutputLossPair(Symptom):
-    """Cross-entropies on probabilities need a sigmoid or softmax before them, those on logits need none."""
+    """Cross-entropies of probabilities need a sigmoid or softmax before them, those of logits need none."""
 
     code = "S02"
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the pair of the last activation and the loss, if it does not fit."""
+        """Yield the last activation and the loss if they do not fit."""
         for objective in program.graph.objectives:
-            assert program.graph.network is not None  # objectives belong to one
+            assert program.graph.network is not None  # only one output is judged
             yield from self.warned(program, unfit_pair(program.graph.network, objective), "match_output")

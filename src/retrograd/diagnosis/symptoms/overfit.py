@@ -1,4 +1,4 @@
-"""A network that learns its rows by heart."""
+"""A network that memorises its rows."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ BEFORE = 0.7  # share of the run: later minima are noise
     ),
 )  # fmt: skip
 class Overfit(Symptom):
-    """The held-out loss has its minimum early and rises from there, while the training score grows above it."""
+    """The held-out loss has an early minimum and then rises, while the training score exceeds the held-out one."""
 
     code = "B12"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield where the held-out loss was smallest and how far it rose from there."""
+        """Yield the step of the smallest held-out loss and the rise from there."""
         observed = program.observed
         if observed is None or program.dataset.valid is None or program.data.badly_split:
             return
-        if len(observed.moments) < 4 or observed.broken:  # of fewer, "early" has no meaning
+        if len(observed.moments) < 4 or observed.broken:  # with fewer, "early" has no meaning
             return
         losses = np.array([moment.held_out_loss for moment in observed.moments])
         if not np.isfinite(losses).all():

@@ -24,13 +24,13 @@ SMALLEST = threshold("D03", "spread")
     ),
 )
 class OverscaledInputs(Symptom):
-    """Inputs near 0 give gradients near 0: the first layer hardly learns, and its bias is all that speaks."""
+    """Inputs near 0 give gradients near 0: the first layer hardly learns anything except its bias."""
 
     code = "D03"
     stage = "data"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield features whose spread is small; of most of them, unless one is enough."""
+        """Yield the small spread of the features, if most of them have one."""
         if program.data.x is None:
             return
         spread = program.data.x.std(0)

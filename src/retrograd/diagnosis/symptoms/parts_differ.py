@@ -1,4 +1,4 @@
-"""Validation rows that were preprocessed in another way than training rows."""
+"""Validation rows preprocessed differently from training rows."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ FACTOR, SHARE = threshold("D09", "factor"), threshold("D09", "share")
     ),
 )
 class PartsDiffer(Symptom):
-    """A scaler that only the training part has seen, or another source: scores on the other part mean nothing."""
+    """Only the training part was scaled, or the parts come from different sources: held-out scores mean nothing."""
 
     code = "D09"
     stage = "data"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the share of features whose spread or mean differs a lot between training and validation part."""
+        """Yield the share of features with a very different spread or mean in training and validation part."""
         held = program.dataset.valid
-        # fewer rows say nothing of a spread
+        # too few rows to estimate a spread
         if program.data.x is None or held is None or "x" not in held or len(held["x"]) < 20:
             return
         other = np.asarray(held["x"], np.float64).reshape(len(held["x"]), -1)

@@ -1,4 +1,4 @@
-"""A schedule that leaves hardly anything of its learning rate."""
+"""A schedule that leaves little of its learning rate."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WARMUP = {"constant": {"initial": 0.01, "warmup": 100_000}}
     ),
 )
 class RateSchedule(Symptom):
-    """A warm-up that outlasts training, or a rate that falls to nothing in its first steps, moves the weights less far
+    """A warm-up that outlasts training, or a rate that vanishes within the first steps, moves the weights less far
     than the stated rate promises.
 
         share = mean of the rate over all steps / the schedule's first rate
@@ -35,7 +35,7 @@ class RateSchedule(Symptom):
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the share of the stated rate that is left on average."""
+        """Yield the mean rate as a share of the stated rate."""
         schedule = program.config.optimizer.learning_rate
         if program.prepared is None or not isinstance(schedule, Schedule):
             return

@@ -1,4 +1,4 @@
-"""Units that stand where their activation is flat."""
+"""Units in the flat part of their activation."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ BOUNDED = ("sigmoid", "tanh", "softsign", "hard_sigmoid")
     ),
 )  # fmt: skip
 class Saturation(Symptom):
-    """Sigmoid and tanh are flat far from 0: deltas that meet a flat place end there."""
+    """Sigmoid and tanh are flat far from 0: deltas vanish in their flat parts."""
 
     code = "B07"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the layer with the largest share of saturated units, at the first weights or at the end."""
+        """Yield the layer with the largest share of saturated units, at the initial weights or at the end."""
         moments = [program.start.health]
         if program.observed is not None and program.observed.moments:
             moments.append(program.observed.moments[-1].health)

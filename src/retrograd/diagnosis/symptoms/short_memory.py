@@ -1,4 +1,4 @@
-"""Recurrent layers whose last state has forgotten the first steps."""
+"""Recurrent layers that have forgotten the first steps in their last state."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from retrograd.network.layers.recurrent.recurrent import Recurrent
 
 SHARE = threshold("B04", "through_time")
 PART = 10  # the first and the last tenth of the steps are compared
-FEWEST = 2 * PART  # steps; of fewer, a tenth is not two
+FEWEST = 2 * PART  # minimum number of steps: a tenth is then two
 
 
 def over_time(layer: str, **settings: object) -> list[object]:
-    """Return a network that reads 40 features as steps of a sequence."""
+    """Return a network that reads 40 features as the steps of a sequence."""
     pool = ["global_average_pool"] if settings.get("output") == "sequence" else []
     return [{"reshape": [40, 1]}, {layer: {"units": 4, **settings}}, *pool, {"dense": 1}]
 
@@ -32,8 +32,8 @@ def over_time(layer: str, **settings: object) -> list[object]:
     ),
 )
 class ShortMemory(Symptom):
-    """On the way back through time a delta is multiplied by a factor at every step: what the first steps of a sequence
-    hold cannot be learned from its last state where nothing of the delta arrives there.
+    """Backward through time, a delta is multiplied by a factor at every step: what the first steps of a sequence
+    contain cannot be learned from the last state if no delta reaches them.
 
         share = rms of the loss's delta at the first tenth of the steps / at the last tenth
     """
@@ -42,7 +42,7 @@ class ShortMemory(Symptom):
     stage = "probe"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the recurrent layer whose delta fades most, of those of which only the last state is read."""
+        """Yield the recurrent layer with the strongest decay of the delta, if only its last state is read."""
         look = program.start.pass_
         if look is None:
             return
@@ -65,8 +65,8 @@ class ShortMemory(Symptom):
             share, steps_in_all = faded[worst]
             yield self.finding(
                 program.graph.line(worst),
-                "of {steps} steps the first ones get {share:.2g} of the delta of the last ones: only the end of a "
-                "sequence is learned from",
+                "the first of {steps} steps get {share:.2g} of the delta of the last ones: the network learns from the "
+                "end of a sequence only",
                 Evidence("delta at the first steps / at the last steps", share, SHARE),
                 values={"steps": steps_in_all, "share": share},
                 remedies=("pool_states", "more_updates") if worst not in cut else ("no_truncation", "pool_states"),

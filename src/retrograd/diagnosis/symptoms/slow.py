@@ -19,7 +19,7 @@ FALL = threshold("B11", "fall")
     "slow",
     examples=Examples(
         sick=setup("blobs", network=[{"dense": 3}], optimizer={"sgd": 0.004}),
-        healthy=setup(  # weight decay: without it the loss of separable classes falls for ever
+        healthy=setup(  # weight decay, without which the loss of separable classes falls for ever
             "blobs",
             network=[{"dense": 3}],
             optimizer={"sgd": {"learning_rate": 0.5, "weight_decay": 0.01}},
@@ -37,7 +37,7 @@ class Slow(Symptom):
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the fall over the last quarter of the epochs, where most of them lower the loss."""
         losses = finite(program.observed.losses) if program.observed is not None else np.zeros(0)
-        # of fewer epochs, a quarter is not one
+        # with fewer epochs, a quarter is less than one
         if len(losses) < 4 or program.observed is None or program.observed.broken:
             return
         quarter = max(1, len(losses) // 4)

@@ -1,4 +1,4 @@
-"""Plain gradient descent that is on its way when training ends, at a rate far below what is stable."""
+"""Plain gradient descent that has not arrived when training ends, at a rate far below the stable one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
 TIMID = threshold("S07", "timid")
-FALLING = 0.03  # of the loss, in the last quarter of the epochs: a run that gains less is at its end
-FEWEST = 4  # epochs: of fewer, a quarter is not one
+FALLING = 0.03  # of the loss, in the last quarter of the epochs: a run that gains less has converged
+FEWEST = 4  # minimum number of epochs: a quarter is then one
 
 
 @symptoms.register(
@@ -34,7 +34,7 @@ class SlowDescent(Symptom):
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield how far below the stable rate the steps were, where the last still gained."""
+        """Yield the ratio of the stable rate to the rate, if the last steps still lowered the loss."""
         observed = program.observed
         if program.optimizer_kind != "sgd" or observed is None or observed.broken or program.prepared is None:
             return
@@ -42,15 +42,15 @@ class SlowDescent(Symptom):
         if len(losses) < FEWEST or losses[-1] > (1 - FALLING) * losses[-1 - len(losses) // 4]:
             return
         curvature = program.start.curvature
-        if not np.isfinite(curvature) or curvature <= 0:  # as of losses made of straight lines: it bounds no rate
+        if not np.isfinite(curvature) or curvature <= 0:  # as for piecewise linear losses: no bound on the rate
             return
         momentum = float(getattr(program.config.optimizer, "momentum", 0.0) or 0.0)
-        step = program.mean_rate / (1 - momentum)  # not the last rate, which a schedule brings to 0
+        step = program.mean_rate / (1 - momentum)  # not the last rate, which a schedule may bring to 0
         stable = 2 * (1 + momentum) / curvature
         if step < TIMID * stable:
             yield self.finding(
                 "optimizer.learning_rate",
-                "the loss still falls when training ends, and steps {times:.2g} times as long would be stable",
+                "the loss still falls when training ends, and a rate {times:.2g} times as large would be stable",
                 Evidence("rate / (1 - momentum)", step, TIMID * stable),
                 values={"times": stable / step},
                 remedies=("raise_rate", "more_updates", "adam"),

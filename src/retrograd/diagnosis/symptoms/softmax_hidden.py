@@ -22,7 +22,7 @@ from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
     ),
 )
 class SoftmaxHidden(Symptom):
-    """Units that must sum to 1 compete: the layer's signal is small, and so is its gradient."""
+    """Units that must sum to 1 compete: the layer's signal and gradient are small."""
 
     code = "S09"
     stage = "static"

@@ -1,4 +1,4 @@
-"""Probabilities given to a loss that makes probabilities itself."""
+"""Probabilities for a loss that expects logits."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from retrograd.training.config.output_check import squashed_twice
     ),
 )
 class SoftmaxTwice(Symptom):
-    """A loss on logits squashes a second time what is in [0, 1] already: it cannot fall below ln(1 + (K-1)/e)."""
+    """A loss of logits squashes probabilities a second time: it cannot fall below ln(1 + (K-1)/e)."""
 
     code = "S10"
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield squashing activations before a loss on logits, or before one another."""
+        """Yield squashing activations before a loss of logits, or before one another."""
         if program.graph.network is not None:
             yield from self.warned(
                 program, squashed_twice(program.graph.network, program.graph.objectives), "match_output"

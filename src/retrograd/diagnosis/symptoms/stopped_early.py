@@ -1,4 +1,4 @@
-"""Early stopping that ends a run which is still learning."""
+"""Early stopping of a run that is still learning."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ PATIENT, HASTY = {"patience": 10}, {"patience": 1, "min_change": 0.2}
     ),
 )
 class StoppedEarly(Symptom):
-    """Early stopping waits for `patience` evaluations that lower the loss by less than `min_change`. A short patience
-    takes the noise of one evaluation for the end, a large `min_change` a slow descent.
+    """Early stopping ends a run after `patience` evaluations that lower the loss by less than `min_change`. A short
+    patience mistakes the noise of one evaluation for the end, a large `min_change` a slow descent.
     """
 
     code = "B26"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield a run that was stopped in its first half while the losses were still falling."""
+        """Yield a run stopped in its first half while the losses were still falling."""
         run, rule = program.observed, program.config.training.early_stopping
         if run is None or rule is None or run.stopped != "early stopping":
             return

@@ -1,4 +1,4 @@
-"""Dropout and penalties that leave the data no say."""
+"""Dropout and penalties that outweigh the data."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ HEAD = [{"dense": {"units": 16, "activation": "relu"}}]
     ),
 )
 class StrongRegularisation(Symptom):
-    """A penalty above the loss itself pulls all weights to 0; dropout above one half, on few units, or on the output
+    """A penalty above the loss pulls all weights to 0; dropout above one half, on few units, or on the output
     hides the signal, and so do smooth labels that hardly name their class. Weight decay in the gradient is a penalty of
-    decay / 2 |w|^2. Decoupled from it, beside steps of the learning rate's size, it leaves no weight above 1 / decay.
+    decay / 2 |w|^2. Decoupled, with steps of the learning rate's size, it keeps all weights below 1 / decay.
     """
 
     code = "S14"
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield penalties and decays larger than the first loss, and dropout where it hurts."""
+        """Yield penalties and decays larger than the initial loss, and harmful dropout."""
         yield from self._penalties(program)
         yield from self._decay(program)
         yield from self._smoothing(program)
@@ -86,7 +86,7 @@ class StrongRegularisation(Symptom):
             if decay > MOST_DECAY and shrunk > 1:
                 yield self.finding(
                     "optimizer.weight_decay",
-                    "a weight decay of {decay:g} leaves no weight above about {largest:.2g}, and some need about "
+                    "a weight decay of {decay:g} leaves no weight above about {largest:.2g}, but some need about "
                     "{needed:.2g}",
                     Evidence("weight decay", decay, MOST_DECAY),
                     values={"decay": decay, "largest": 1 / decay, "needed": 1 / MOST_DECAY},

@@ -22,13 +22,13 @@ NEAR = threshold("B03", "near")
     ),
 )  # fmt: skip
 class Stuck(Symptom):
-    """After the whole training the score on the training rows is that of the most frequent class, or of the mean."""
+    """After training, the score on the training rows equals that of the most frequent class, or of the mean."""
 
     code = "B03"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the training score against the trivial one."""
+        """Yield the training score and the trivial one."""
         if program.observed is None or program.observed.broken or program.data.y is None:
             return
         score, trivial = program.observed.train_score, program.data.levels.train.get("trivial", 0.0)

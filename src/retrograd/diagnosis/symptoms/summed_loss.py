@@ -21,14 +21,14 @@ SUMMED = {"mean_squared_error": {"reduction": "sum"}}
 )
 class SummedLoss(Symptom):
     """A sum grows with the batch, and with it every gradient: the learning rate is multiplied by the batch size.
-    Adaptive optimisers do not notice.
+    Adaptive optimizers are not affected.
     """
 
     code = "S16"
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield a summed loss under an optimiser that follows the gradient's size."""
+        """Yield a summed loss with an optimizer whose steps depend on the gradient's size."""
         if getattr(program.graph.loss, "reduction", "mean") == "sum" and program.optimizer_kind == "sgd":
             rows = program.prepared.batch_size if program.prepared else program.dataset.rows["train"]
             yield self.finding(

@@ -12,7 +12,7 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
 SHARE = threshold("B15", "share")
-COSINE = 0.999  # of two units' weights and gradients: random ones never come so close
+COSINE = 0.999  # between two units' weights and gradients: random ones are never this close
 SAME = {"units": 6, "activation": "tanh", "weight": {"constant": 0.3}}
 
 
@@ -26,13 +26,13 @@ SAME = {"units": 6, "activation": "tanh", "weight": {"constant": 0.3}}
     ),
 )  # fmt: skip
 class Symmetry(Symptom):
-    """Units with the same weights in and out get the same gradient, and so they stay copies for ever."""
+    """Units with the same incoming and outgoing weights get the same gradient, and so stay copies for ever."""
 
     code = "B15"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield hidden layers half of whose units are copies, in their weights and in their gradients."""
+        """Yield hidden layers in which half of the units are copies, in weights and gradients."""
         if program.start.variables is None or program.start.pass_ is None:
             return
         for node in program.start.weighted[:-1]:
@@ -53,7 +53,7 @@ class Symmetry(Symptom):
 
 
 def _copies(matrix: np.ndarray) -> float:
-    """Return the share of columns that point the same way as another one and are as long."""
+    """Return the share of columns with the same direction and length as another column."""
     columns = matrix.reshape(-1, matrix.shape[-1])
     length = np.linalg.norm(columns, axis=0)
     if not length.any():

@@ -27,7 +27,7 @@ SHARE = threshold("S03", "share")
     ),
 )
 class TargetOutOfRange(Symptom):
-    """The output activation has a range, and targets lie outside: the output sticks to the bound."""
+    """Targets lie outside the range of the output activation: the output stays at the bound."""
 
     code = "S03"
     stage = "static"

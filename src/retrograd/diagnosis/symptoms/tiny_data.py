@@ -22,7 +22,7 @@ HEAD = [{"dense": {"units": 64, "activation": "relu"}}]
     ),
 )
 class TinyData(Symptom):
-    """Scores on a handful of held-out rows are mostly luck; simpler models and cross-validation suit so few rows."""
+    """Scores on a handful of held-out rows are mostly luck; simpler models and cross-validation suit small data."""
 
     code = "D12"
     stage = "data"

@@ -1,4 +1,4 @@
-"""How far weights can move at all, against how far they have to."""
+"""Weights that cannot move as far as they must."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import HEAD, Examples, Symptom, setup, symptoms
 
 ADAPTIVE = ("adam", "adamw", "nadam", "adamax", "rmsprop", "lion", "adagrad", "amsgrad")
-TIMID = 0.1  # of the usual rate: ten times fewer updates would do at the usual one
+TIMID = 0.1  # of the usual rate, at which ten times fewer updates would do
 LEAST, FEW = threshold("S12", "distance"), threshold("S12", "updates")
 USUAL = 1e-3  # the rate that Adam's paper recommends, and its default nearly everywhere
 
@@ -26,7 +26,7 @@ USUAL = 1e-3  # the rate that Adam's paper recommends, and its default nearly ev
     ),
 )
 class Travel(Symptom):
-    """An adaptive optimiser moves a weight by about the learning rate at each update, so rate x updates bounds the way.
+    """An adaptive optimizer moves a weight by about the learning rate per update: rate x updates bounds the distance.
 
     Needed: about 0.3 for weights of the usual scale; the largest coefficient for a linear network; the target's mean
     for a linear output that starts at 0.
@@ -36,7 +36,7 @@ class Travel(Symptom):
     stage = "static"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield a budget of updates that cannot be enough."""
+        """Yield a number of updates that cannot suffice."""
         if program.prepared is None:
             return
         steps = program.prepared.steps
@@ -71,7 +71,7 @@ class Travel(Symptom):
             )
 
     def _too_slow(self, program: Program, steps: int, way: float, needed: float) -> Finding:
-        """Return the finding that it is the rate that is too small, by a larger factor than the updates are too few."""
+        """Return the finding that the rate is too small, by a larger factor than the updates are too few."""
         finding = self.finding(
             "optimizer.learning_rate",
             "steps of {rate:g} move a weight by {way:.3g} at most in {steps} updates, and some have "
@@ -84,7 +84,7 @@ class Travel(Symptom):
         return finding._replace(code="S07")
 
     def _confidence(self, way: float, needed: float) -> float:
-        """Return less where usual weights would get there, and only the scale of the data asks for more."""
+        """Return a lower confidence if usual weights are within reach and only the scale of the data demands more."""
         if way >= LEAST:
             return 0.6
         return 0.93 if way < needed / 10 else 0.85 if way < needed / 3 else 0.7  # the wider the gap, the surer

@@ -1,4 +1,4 @@
-"""A network that a straight line beats."""
+"""A network beaten by a linear model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Underfit(Symptom):
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the training score against the linear model's."""
+        """Yield the training score and the linear model's."""
         if program.observed is None or program.data.y is None or program.observed.broken:
             return
         score, linear = program.observed.train_score, program.data.levels.train.get("linear", 0.0)

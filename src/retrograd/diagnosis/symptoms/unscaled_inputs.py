@@ -1,4 +1,4 @@
-"""Inputs whose size or spread does not suit first weights and learning rate."""
+"""Inputs with a size or spread unsuited to initial weights and learning rate."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from retrograd.diagnosis.catalogue import threshold
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.symptom import Examples, Symptom, setup, symptoms
 
-MANY = 64  # features, the pixels of an image of 8 x 8: from here on they are of one kind
-ODD = {  # what to say where it is not the size alone
+MANY = 64  # features, the pixels of an 8 x 8 image: from here on they are assumed to be of one kind
+ODD = {  # remarks for measures other than the size
     "largest spread / smallest": "some features vary far more than others",
     "mean / spread of a feature": "the mean of some features is large compared with their spread",
     "float32 spacing / spread": "some features vary by little more than the resolution of float32",
@@ -31,22 +31,22 @@ HEAD = [{"dense": {"units": 8, "activation": "tanh"}}]
 )
 class UnscaledInputs(Symptom):
     """Large inputs saturate the first layer or multiply its gradients; features of very different spread, or far from
-    0 for their spread, bend the loss in very different ways along different directions.
+    0 relative to their spread, give the loss very different curvature along different directions.
     """
 
     code = "D01"
     stage = "data"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the worst of four measures over the features, after the preprocessing that is configured."""
+        """Yield the worst of four measures over the features, after the configured preprocessing."""
         if program.data.x is None or _normalised_first(program):
             return
         spread, mean, largest = program.data.x.std(0), program.data.x.mean(0), np.abs(program.data.x).max(0)
-        varied = spread > 1e-9 * np.maximum(largest, 1e-12)  # what rounding to float64 leaves of 0
+        varied = spread > 1e-9 * np.maximum(largest, 1e-12)  # 0 up to float64 rounding
         if not varied.any():
             return
         offset = np.abs(mean[varied]) / spread[varied]
-        if program.data.x.shape[1] >= MANY or program.dataset.train["x"].ndim > 2:  # these share a unit: pixels, steps
+        if program.data.x.shape[1] >= MANY or program.dataset.train["x"].ndim > 2:  # one scale: pixels, steps
             ratio, off = 1.0, float(np.median(offset))
         else:
             ratio, off = float(spread[varied].max() / spread[varied].min()), float(offset.max())

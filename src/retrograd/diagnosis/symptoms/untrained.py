@@ -1,4 +1,4 @@
-"""Parameters that nothing reaches."""
+"""Parameters that no gradient reaches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from retrograd.update.selection import matches
     ),
 )
 class Untrained(Symptom):
-    """A gradient that is exactly 0, before training and after it: the parameter cannot learn."""
+    """A gradient is exactly 0, before and after training: the parameter cannot learn."""
 
     code = "B08"
     stage = "run"

@@ -26,13 +26,13 @@ def stack(depth: int, activation: str) -> list[dict[str, object]]:
     ),
 )
 class Vanishing(Symptom):
-    """Relative gradients |g| / |w| shrink from layer to layer on the way back, so the first layers stand still."""
+    """Relative gradients |g| / |w| shrink from layer to layer going backward, so the first layers hardly learn."""
 
     code = "B04"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the factor per layer, at the first weights."""
+        """Yield the factor per layer, at the initial weights."""
         sizes = program.start.relative_gradients
         if len(sizes) < 3:
             return

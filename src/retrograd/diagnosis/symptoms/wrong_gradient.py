@@ -1,4 +1,4 @@
-"""A layer or loss of one's own whose backward is not the derivative of its forward."""
+"""A custom layer or loss whose backward is not the derivative of its forward."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from retrograd.network.layers.activations.tanh import Tanh
 from retrograd.network.layers.dense import Dense
 from retrograd.training.gradients import check_prepared
 
-TESTED = "retrograd.network."  # where the layers and losses stand that come with the package
+TESTED = "retrograd.network."  # modules of the layers and losses in the package
 ENTRIES = 16  # of each tensor
 
 
 @dataclass(frozen=True)
 class _Own(Dense):
-    """A layer that did not come with the package, and is right."""
+    """A correct custom layer."""
 
 
 @dataclass(frozen=True)
 class _BiasTwice(Dense):
-    """A layer that counts its bias twice on the way back."""
+    """A custom layer that counts its bias twice in the backward pass."""
 
     def backward(self, params: Params, tape: Array, dy: Array) -> Backward:
-        """Return what Dense does, and the bias's gradient doubled."""
+        """Return the result of Dense with the gradient of the bias doubled."""
         right = super().backward(params, tape, dy)
         return Backward(right.inputs, {**right.grads, "bias": 2 * right.grads["bias"]})
 
@@ -44,7 +44,7 @@ class _BiasTwice(Dense):
     ),
 )
 class WrongGradient(Symptom):
-    """The gradient is not the derivative: training descends on another function than the loss.
+    """The gradient is not the derivative: training descends on a function other than the loss.
 
     error = |g - g_differences| / max(|g|, |g_differences|), in float64, tensor by tensor
     """
@@ -53,7 +53,7 @@ class WrongGradient(Symptom):
     stage = "probe"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the faulty layers, where the network has layers or losses that did not come with the package."""
+        """Yield the faulty layers, if the network has layers or losses from outside the package."""
         if program.prepared is None:
             return
         parts = [
