@@ -131,7 +131,7 @@ def test_a_run_whose_data_changed_or_whose_step_is_not_there_is_refused(xor, tmp
     first, *rest = (xor.folder / "events.jsonl").read_text().splitlines(keepends=True)
     changed = json.dumps({**json.loads(first), "data_digest": "0" * 64}) + "\n"
     (copy / "events.jsonl").write_text(changed + "".join(rest))
-    with pytest.raises(DataError, match="not those of the run"):
+    with pytest.raises(DataError, match="have changed since the run"):
         rg.trace(copy)
 
 
