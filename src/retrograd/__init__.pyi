@@ -200,6 +200,7 @@ from retrograd.propagation.backprop import (
 )
 from retrograd.diagnosis.diagnose import Diagnosis as Diagnosis, diagnose as diagnose
 from retrograd.repairs.repair import Repair as Repair, repair as repair
+from retrograd.update.average import Averaging as Averaging
 from retrograd.update.step import Stepper as Stepper, apply_gradients as apply_gradients
 
 # what works best

@@ -22,6 +22,7 @@ BUDGETS = {  # example: (changes, metric of the test part, how good it must be a
     "number_words": (["training.epochs=2", "data.samples=400", SMALL], "accuracy", 0.25),
     "reviews_gru": (["training.epochs=8", "data.samples=400", "training.batch_size=16"], "accuracy", 0.7),
     "digits_autoencoder": (["training.epochs=3"], None, 0.0),
+    "digits_vae": (["training.epochs=3"], None, 0.0),
 }
 
 
@@ -34,7 +35,9 @@ def learned(name, root):
     return run
 
 
-@pytest.mark.parametrize("name", ["digits_cnn", "digits_resnet", "waves_lstm", "reviews_gru", "digits_autoencoder"])
+@pytest.mark.parametrize(
+    "name", ["digits_cnn", "digits_resnet", "waves_lstm", "reviews_gru", "digits_autoencoder", "digits_vae"]
+)
 def test_an_example_learns_within_a_few_epochs(name, tmp_path):
     learned(name, tmp_path)
 
@@ -69,11 +72,15 @@ def test_numbers_are_translated_one_by_one_or_many_at_once(tmp_path):
     assert rg.beam_search(model, "twelve", width=1)[0][0] == model.predict(["twelve"])[0]
 
 
+def loaded(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def test_the_pole_stands_longer_after_a_few_rounds():
-    spec = importlib.util.spec_from_file_location("balance", EXAMPLES / "balance.py")
-    balance = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(balance)
-    stood = balance.train(rounds=16)
+    stood = loaded("balance").train(rounds=16)
     assert np.mean(stood[-3:]) > 1.3 * np.mean(stood[:3])
 
 
