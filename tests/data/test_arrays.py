@@ -101,7 +101,7 @@ def test_sample_weights_pass_as_numbers():
     ("x", "y", "error", "words"),
     [
         (np.zeros((3, 1)), [0, 1], DataError, "x has 3, y has 2"),
-        (np.array([[0.0], [np.nan]]), None, DataError, r"x holds 1 NaN or infinite values, the first at \(1, 0\)"),
+        (np.array([[0.0], [np.nan]]), None, DataError, r"x contains 1 NaN or infinite values, the first at \(1, 0\)"),
         (np.array([[np.inf]]), None, DataError, "NaN or infinite"),
         (np.zeros((0, 2)), None, DataError, "x is empty"),
         (np.array(["a"]), None, DataTypeError, "expected an array of numbers"),
@@ -113,7 +113,7 @@ def test_sample_weights_pass_as_numbers():
         ([[1.0], [1.0, 2.0]], None, DataTypeError, "x: rows of different lengths"),
         (np.zeros((2, 1)), [[1], [1, 2]], DataTypeError, "y: rows of different lengths"),
         (np.zeros((2, 1)), np.zeros((2, 2, 2)), DataError, "y: expected"),
-        ({"x": [[0.0]], "ids": [2**40]}, None, DataError, "ids holds integers beyond 32 bits"),
+        ({"x": [[0.0]], "ids": [2**40]}, None, DataError, "ids contains integers beyond 32 bits"),
         ({"x": [[0.0]], "sample_weight": [-1]}, None, DataError, "negative weight"),
         ({"x": [[0.0]], "sample_weight": [0]}, None, DataError, "every weight is 0"),
         ([[1e300]], None, DataError, "too large for a 32-bit number"),

@@ -48,7 +48,7 @@ def test_rows_without_a_target():
         ({"rows": [1, 2]}, "data.rows: expected rows, each a list of cells"),
         ({"rows": [[1, float("nan")]]}, "data.rows: expected rows, each a list of cells"),
         ({"rows": [[1, 2]], "builtin": "xor"}, "data.rows: set together with 'xor'"),
-        ({"columns": ["a"]}, "data.columns: there are no rows whose columns they name"),
+        ({"columns": ["a"]}, "data.columns: names without rows"),
         ({"rows": [[1, 2]], "columns": ["a", "a"]}, "data.columns: names a column twice"),
     ],
 )

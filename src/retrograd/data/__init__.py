@@ -1,1 +1,1 @@
-"""Data: from files, arrays and built-in sets to batches, with a preprocessing that a model file can carry."""
+"""Data: from files, arrays and built-in sets to batches, with preprocessing that is stored in the model file."""

@@ -20,9 +20,9 @@ INT32 = np.iinfo(np.int32)
 
 @dataclass(frozen=True)
 class Arrays:
-    """Input arrays by name (`x` among them) and what belongs to their rows: target columns and weights.
+    """Input arrays by name (`x` among them), with target columns and weights for their rows.
 
-    `numbers` are the rows' numbers in the data, from 1, once some of them were taken.
+    `numbers` are the rows' numbers in the data, from 1, after a selection of rows.
     """
 
     inputs: dict[str, np.ndarray]
@@ -35,7 +35,7 @@ class Arrays:
         return len(self.inputs["x"])
 
     def place(self, row: int) -> tuple[str, str]:
-        """Return where a row stands: what the arrays are called, and in words."""
+        """Return the place of a row: the arrays' name, and the row in words."""
         return self.where, f"row {row + 1 if self.numbers is None else self.numbers[row]}"
 
     def take(self, rows: np.ndarray) -> Arrays:
@@ -46,7 +46,7 @@ class Arrays:
         return Arrays(inputs, target, weight, self.where, numbers)
 
     def numbered(self) -> Arrays:
-        """Return rows that know their numbers in the data, from 1, also after some of them are taken."""
+        """Return rows with their numbers in the data, from 1, which survive a selection."""
         return replace(self, numbers=np.arange(1, len(self) + 1))
 
     @property
@@ -65,9 +65,9 @@ class Arrays:
 def as_arrays(x: Any, y: Any = None, *, keep_integers: bool = False, where: str = "arrays") -> Arrays:
     """Return Arrays for NumPy or JAX arrays or nested lists; `x` may be a mapping of several, with one named `x`.
 
-    Integers of the further arrays become int32, fractions float32. An array `sample_weight` weighs the rows.
+    Integers of the further arrays become int32, fractions float32. An array `sample_weight` weights the rows.
 
-    Raises:  DataError for unequal row counts, NaN or infinity; DataTypeError for values that are no numbers
+    Raises:  DataError for unequal row counts, NaN or infinity; DataTypeError for values that are not numbers
     """
     named = dict(x) if isinstance(x, Mapping) else {"x": x}
     if "x" not in named:
@@ -113,11 +113,11 @@ def as_frame(y: Any, where: str) -> pl.DataFrame:
 def beside(frame: pl.DataFrame, added: pl.DataFrame, where: str) -> pl.DataFrame:
     """Return two frames side by side, row by row.
 
-    Raises:  DataError when the numbers of rows differ, or a name is in both
+    Raises:  DataError if the numbers of rows differ, or a name is in both
     """
     taken = [name for name in added.columns if name in frame.columns]
     if taken:
-        cure = "rename one of them, or leave the target's values out and name it"
+        cure = "rename one of them, or pass the target's name instead of its values"
         raise DataError(f"the target '{taken[0]}' has the name of a column of x", where=where, cure=cure)
     if len(added) != len(frame):
         raise DataError(f"x has {len(frame)} rows, y has {len(added)}", where=where)
@@ -128,7 +128,7 @@ def _as_numpy(name: str, values: Any, where: str) -> np.ndarray:
     try:
         return np.asarray(values)
     except (ValueError, TypeError):
-        raise DataTypeError(f"{name}: rows of different lengths are no array", where=where) from None
+        raise DataTypeError(f"{name}: rows of different lengths do not form an array", where=where) from None
 
 
 def _numbers(name: str, values: Any, where: str) -> np.ndarray:
@@ -140,29 +140,29 @@ def _numbers(name: str, values: Any, where: str) -> np.ndarray:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         index = tuple(int(i[0]) for i in np.nonzero(~np.isfinite(array)))
         count = int((~np.isfinite(array)).sum())
-        cure = "arrays are taken as they are: fill them, or use a table, where missing values are filled"
-        raise DataError(f"{name} holds {count} NaN or infinite values, the first at {index}", where=where, cure=cure)
+        cure = "fill the gaps, or use a table, in which missing values are filled"
+        raise DataError(f"{name} contains {count} NaN or infinite values, the first at {index}", where=where, cure=cure)
     return array
 
 
 def _narrow(name: str, array: np.ndarray, where: str) -> np.ndarray:
-    """Return integers as int32 and fractions as float32, the types that networks compute with."""
+    """Return integers as int32 and fractions as float32, the types of network inputs."""
     if array.dtype.kind == "f":
         return array.astype(floats())
     if array.dtype.kind == "b":
         return array
     if array.size and (array.min() < INT32.min or array.max() > INT32.max):
-        raise DataError(f"{name} holds integers beyond 32 bits", where=where)
+        raise DataError(f"{name} contains integers beyond 32 bits", where=where)
     return array.astype(np.int32)
 
 
 def _series(column: np.ndarray, where: str) -> pl.Series:
     if column.dtype.kind not in PLAIN_KINDS + "O":
-        raise DataTypeError(f"y holds values of the type {column.dtype}", where=where, cure="use numbers or text")
+        raise DataTypeError(f"y contains values of the type {column.dtype}", where=where, cure="use numbers or text")
     if column.dtype.kind == "S":
         column = column.astype(str)
     try:
         series = pl.Series(column.tolist() if column.dtype.kind in "OU" else column)
     except (TypeError, pl.exceptions.PolarsError):
-        raise DataTypeError("y holds values of several types", where=where, cure="make them all text") from None
+        raise DataTypeError("y contains values of several types", where=where, cure="make them all text") from None
     return series.fill_nan(None) if series.dtype.is_float() else series

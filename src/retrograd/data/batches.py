@@ -1,4 +1,4 @@
-"""In which order rows are seen: a permutation for each epoch, cut into batches of equal size and a rest."""
+"""The order of rows: a permutation for each epoch, cut into batches of equal size and a rest."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class EpochOrder(NamedTuple):
 def epoch_order(
     rows: int, batch_size: int, seed: int, epoch: int, *, shuffle: bool = True, join_single: bool = False
 ) -> EpochOrder:
-    """Return the batches of one epoch, int32; they depend on seed and epoch alone, so a resumed run sees the same.
+    """Return the batches of one epoch, int32; they depend on seed and epoch alone, so that a resumed run has the same.
 
-    Every row is in exactly one batch. With `join_single` a single row left over joins the batch before it, which then
+    Every row is in exactly one batch. With `join_single`, a single remaining row joins the last full batch, which then
     is the rest (batch norm cannot train on one row).
     """
     order = _all(rows, batch_size)
@@ -35,10 +35,10 @@ def epoch_order(
 def block_order(
     rows: int, batch_size: int, seed: int, epoch: int, *, shuffle: bool = True, join_single: bool = False
 ) -> EpochOrder:
-    """Return the batches of one epoch over rows that are read from a disk; as `epoch_order` a matter of seed and epoch.
+    """Return the batches of one epoch over rows on disk, which depend on seed and epoch alone, as in `epoch_order`.
 
-    Blocks of 4,096 rows are brought into a random order, and the rows within each window of 64 blocks: each window is
-    read from 64 places, and holds rows from all over the file.
+    Blocks of 4,096 rows are shuffled, and so are the rows within each window of 64 blocks: each window is
+    read from 64 places and contains rows from the whole file.
     """
     order = _all(rows, batch_size)
     if shuffle:

@@ -1,4 +1,4 @@
-"""The data set: batch columns for training, validation and test, and all that was found out on the way."""
+"""The data set: batch columns for training, validation and test, with notes on what was inferred."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ Batch = dict[str, Any]  # NumPy arrays, or columns of images that are decoded wh
 class Dataset:
     """Batch columns by part: `x`, `y`, `sample_weight`, embedded columns and further arrays, each with its rows first.
 
-    `notes` are sentences to show; `digest` is a SHA-256 that changes with the data. `seen` holds, of the part that is
-    the furthest from training, the rows as the user knows them.
+    `notes` are sentences to show; `digest` is a SHA-256 that changes with the data. `seen` holds, for the part
+    furthest from training, the original rows.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Dataset:
     preprocessing: Preprocessing
     notes: tuple[str, ...]
     digest: str
-    form: TextForm | None = None  # how the text file was read that the data came from
+    form: TextForm | None = None  # how the data's text file was read
     seen: Mapping[str, Seen] = field(default_factory=dict)
 
     @property
@@ -73,18 +73,18 @@ class Dataset:
         return self.preprocessing.classes
 
     def class_name(self, number: int) -> str:
-        """Return a class by its label, where it has one."""
+        """Return a class by its label, if it has one."""
         labels = self.classes or ()
         return str(labels[number]) if number < len(labels) else str(number)
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The names of the features of `x`; empty where x is not flat."""
+        """The names of the features of `x`; empty if x is not flat."""
         return self.preprocessing.features
 
     @property
     def rows(self) -> dict[str, int]:
-        """The number of rows of each part that there is."""
+        """The number of rows of each existing part."""
         parts = {"train": self.train, "valid": self.valid, "test": self.test}
         return {name: len(next(iter(batch.values()))) for name, batch in parts.items() if batch is not None}
 
@@ -105,10 +105,10 @@ class Dataset:
 
 
 def load(settings: DataSettings, base_dir: str | Path | None = None) -> Dataset:
-    """Read, split and preprocess the data that the settings name; relative paths start at `base_dir`.
+    """Read, split and preprocess the data named by the settings; relative paths start at `base_dir`.
 
     Raises:  ConfigError, DataError, LabelError, ResourceError, each saying where and what
-    Warns:   RetrogradWarning of a table that is read into memory because no folder takes its columns
+    Warns:   RetrogradWarning for a table read into memory because no folder is available for its columns
     """
     base_dir = Path(base_dir or ".")
     digest = streamed_digest(settings, base_dir)
@@ -188,7 +188,7 @@ def is_name(target: Any) -> bool:
 
 
 def joined(frame: Any, y: Any, names: Sequence[str] = ()) -> Table:
-    """Return a data frame and the target's values as one table; `names` are the target's, if they are settled."""
+    """Return a data frame and the target's values as one table; `names` are the target's, if known."""
     table = from_any_frame(frame)
     added = as_frame(y, table.where)
     if names:
@@ -201,7 +201,7 @@ def joined(frame: Any, y: Any, names: Sequence[str] = ()) -> Table:
 
 
 def build(source: Source, folder: Path | None = None) -> Dataset:
-    """Plan, split, fit on the training rows, and transform every part; rows that stay in files are, into a folder."""
+    """Plan, split, fit on the training rows, and transform every part; rows in files are transformed into a folder."""
     try:
         return _build(source, folder)
     except DataError as error:
@@ -259,7 +259,7 @@ def _with_plain_numbers(source: Source) -> tuple[Source, dict[str, Notation], tu
 
 
 def plan_of(source: Source) -> Plan[Any, tuple[Inputs, Target | None]]:
-    """Return the plan for the kind of rows that were read."""
+    """Return the plan for rows of this kind."""
     rows, settings = source.rows.numbered(), source.settings
     if isinstance(rows, Images):
         return plan_images(rows, settings)
@@ -276,7 +276,7 @@ def plan_of(source: Source) -> Plan[Any, tuple[Inputs, Target | None]]:
 
 
 def _split(plan: Plan[Any, Any], source: Source) -> tuple[Split, str]:
-    """Return the parts of the rows, and a sentence about them; a part that has its own file is not split off."""
+    """Return the parts of the rows, and a sentence about them; a part with its own file is not split off."""
     rows = plan.rows
     settings = source.settings.split
     settings = replace(

@@ -9,6 +9,7 @@ import importlib.metadata
 import os
 import signal
 import sys
+import textwrap
 import threading
 import traceback
 import warnings
@@ -169,7 +170,10 @@ Try first:  {PROGRAM} train examples/xor.yaml"""
 
 def unknown(word: str) -> UsageError:
     """Return the error for a command line without a known verb."""
-    usage = f"usage: {PROGRAM} VERB ...\nverbs: {', '.join(VERBS)}"
+    verbs = textwrap.fill(
+        ", ".join(VERBS), 72, initial_indent="verbs: ", subsequent_indent=" " * 7, break_on_hyphens=False
+    )
+    usage = f"usage: {PROGRAM} VERB ...\n{verbs}"
     if not word:
         return UsageError(f"no verb given\n{usage}")
     kind = "option" if word.startswith("-") else "command"

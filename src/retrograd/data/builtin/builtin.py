@@ -17,7 +17,7 @@ from retrograd.data.settings import DataSettings, Scale, Task
 from retrograd.data.table import Table
 
 TARGET = "y"
-MANY = 100_000  # samples: fewer fit into any memory
+MANY = 100_000  # samples; fewer fit into any memory
 PROBED = 1000
 COPIES = 2  # of the rows: as they are made, and as the network reads them
 SPIRAL_TURNS = 1.0  # of each arm; the classic benchmark has three, which small networks take very long to learn
@@ -34,7 +34,7 @@ class Builtin(NamedTuple):
 
 
 class Generated(NamedTuple):
-    """How a generated set is made, and its usual size and noise (a standard deviation)."""
+    """The generator of a set, with its usual size and noise (a standard deviation)."""
 
     make: Callable[[np.random.Generator, int, float], tuple[np.ndarray, np.ndarray]]
     samples: int
@@ -43,7 +43,7 @@ class Generated(NamedTuple):
 
 
 def read_builtin(settings: DataSettings) -> Builtin:
-    """Return the built-in that the settings name; `samples`, `noise` and `seed` shape those that are generated."""
+    """Return the built-in named by the settings; `samples`, `noise` and `seed` apply to generated ones."""
     name = settings.builtin or ""
     if name in TRUTH_TABLES:
         inputs = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
@@ -66,7 +66,7 @@ def read_builtin(settings: DataSettings) -> Builtin:
 
 
 def check_samples(make: Callable[[np.random.Generator, int, float], object], settings: DataSettings) -> None:
-    """Refuse more samples than fit into memory, by what a few of them take while they are made.
+    """Refuse more samples than fit into memory, estimated from a few of them.
 
     Raises:  ResourceError naming the bytes
     """
@@ -80,7 +80,7 @@ def check_samples(make: Callable[[np.random.Generator, int, float], object], set
     finally:
         tracemalloc.stop()
     needed = COPIES * peak // PROBED * samples
-    require_room(needed, f"{samples:,} samples", "data.samples", "give fewer samples")
+    require_room(needed, f"{samples:,} samples", "data.samples", "use fewer samples")
 
 
 def _circles(rng: np.random.Generator, samples: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
@@ -146,7 +146,7 @@ def _bundled(name: str) -> Builtin:
 
 
 def _digits_file() -> Path:
-    """Return where scikit-learn keeps the digits, which are read from there without importing it."""
+    """Return the path of scikit-learn's digits, to read them without importing it."""
     package = importlib.util.find_spec("sklearn")
     places = package.submodule_search_locations if package else None
     return Path(places[0] if places else "", "datasets", "data", "digits.csv.gz")

@@ -1,4 +1,4 @@
-"""Built-in images, sequences and texts that are generated: each small, each with something to learn."""
+"""Generated built-in images, sequences and texts: small, each with something to learn."""
 
 from __future__ import annotations
 

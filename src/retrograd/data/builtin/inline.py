@@ -1,4 +1,4 @@
-"""Rows that stand in the configuration itself: for exercises, and to try a network on a few numbers."""
+"""Rows written in the configuration: for exercises, and to try a network on a few numbers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ WHERE = "data.rows"
 
 
 def inline_table(settings: DataSettings) -> tuple[Table, DataSettings]:
-    """Return the rows as a table, and the settings with what suits them: numbers as they are, all rows for training.
+    """Return the rows as a table, and settings that suit them: no scaling, all rows for training.
 
-    Columns that have no names are x1, x2, ... and, last, the target y.
+    Columns without names are x1, x2, ... and, last, the target y.
     """
     rows, names = settings.rows or (), inline_names(settings)
     frame = pl.DataFrame({name: _column([row[i] for row in rows]) for i, name in enumerate(names)})

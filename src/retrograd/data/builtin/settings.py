@@ -1,4 +1,4 @@
-"""What rows may be that stand in the configuration itself."""
+"""The settings for rows written in the configuration."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ InlineRows = Annotated[tuple[tuple[Cell, ...], ...], Expect("rows, each a list o
 
 
 def row_problems(rows: Sequence[Sequence[Cell]] | None, columns: Sequence[str], other: str | None) -> Iterator[Problem]:
-    """Yield what is wrong with rows and the names of their columns; `other` is the data set or file beside them."""
+    """Yield the problems of rows and their columns' names; `other` is the data set or file beside them."""
     if rows is None:
         if columns:
-            yield Problem("columns", "there are no rows whose columns they name", "give `rows`; a file names its own")
+            yield Problem("columns", "names without rows", "give `rows`; a file names its own")
         return
     if other is not None:
         yield Problem("rows", f"set together with '{other}'", "keep one of them")

@@ -1,1 +1,1 @@
-"""Transformed columns that are kept in files, from which training reads them."""
+"""Transformed columns kept in files for training."""

@@ -1,6 +1,6 @@
 """Entries of the data cache: folders that appear whole or not at all, written by one process at a time.
 
-Who writes an entry, or removes it, has the lock of its key; who uses it, a shared lock on its manifest. Both locks go
+Writing or removing an entry requires the lock of its key, using it a shared lock on its manifest. Both locks end
 with the process.
 """
 
@@ -25,7 +25,7 @@ from retrograd.base.caches import cache_folder
 from retrograd.base.errors import ResourceError
 
 MANIFEST = "manifest.json"
-SHARE = 0.25  # of the disk: what the entries may take together when the next one is written
+SHARE = 0.25  # of the disk: the maximum for all entries together when the next one is written
 LOCK, TEMPORARY = ".lock", ".tmp"
 KIND = "data of retrograd"  # says the manifest of a folder that is ours
 NAME = re.compile(r"([0-9a-f]{32})(-\d+-[0-9a-f]{8}(\.old)?\.tmp)?")  # of such a folder
@@ -33,7 +33,7 @@ CURE = "free some space, or name a folder on another disk with `--cache DIR` (`d
 
 
 class KeptData(NamedTuple):
-    """What a folder keeps of data: how many tables, and their bytes; and how many a process uses, so that they stay."""
+    """A folder's contents: the number of tables, their bytes, and the number in use by a process, which stay."""
 
     folder: Path
     tables: int
@@ -42,7 +42,7 @@ class KeptData(NamedTuple):
 
 
 class NoCacheError(ResourceError):
-    """There is no folder that columns could be written to."""
+    """There is no folder for writing columns."""
 
 
 def cache_root(chosen: str | Path | None = None) -> Path:
@@ -57,7 +57,7 @@ def cache_root(chosen: str | Path | None = None) -> Path:
 
 
 class Lease:
-    """A shared lock on an entry, which keeps others from removing it until this object goes."""
+    """A shared lock on an entry, which prevents its removal while this object lives."""
 
     def __init__(self, number: int) -> None:
         self.number = number  # of the open manifest
@@ -77,7 +77,7 @@ def _let_go(lease: Lease) -> None:
 
 @dataclass(frozen=True)
 class Entry:
-    """What is kept under a key."""
+    """The entry of a key."""
 
     root: Path
     key: str
@@ -88,7 +88,7 @@ class Entry:
         return self.root / self.key
 
     def leased(self) -> tuple[dict[str, Any], Lease] | None:
-        """Return the manifest of a whole entry, and the lock under which it stays; None where there is none."""
+        """Return the manifest of a complete entry and its lock; None without one."""
         path = self.folder / MANIFEST
         with contextlib.suppress(OSError):
             lease = Lease(os.open(path, os.O_RDONLY))
@@ -99,7 +99,7 @@ class Entry:
         return None
 
     def touch(self) -> None:
-        """Note the time at which the entry is used, where the folder can be written to."""
+        """Record the time of use of the entry, if the folder can be written to."""
         with contextlib.suppress(OSError):
             self.folder.touch()
 
@@ -111,7 +111,7 @@ class Entry:
         Raises:  ResourceError when the disk refuses; MemoryError when there is no memory to map files
         """
         for folder in _entries(self.root):
-            if folder.name.startswith(f"{self.key}-"):  # of a process that was killed: the lock is ours
+            if folder.name.startswith(f"{self.key}-"):  # left by a killed process: the lock is ours
                 shutil.rmtree(folder, ignore_errors=True)
         temporary = self.root / f"{self.key}-{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}"
         try:
@@ -140,9 +140,9 @@ class Entry:
 
 @contextmanager
 def locked(root: Path, key: str) -> Iterator[None]:
-    """Let one process at a time write the entry of a key; others wait, and find what the first one wrote.
+    """Let one process at a time write the entry of a key; others wait and then find it.
 
-    Raises:  NoCacheError when the folder cannot be written to, or lies where there are no locks
+    Raises:  NoCacheError if the folder cannot be written to or does not support locks
     """
     with contextlib.ExitStack() as opened:
         try:
@@ -155,13 +155,13 @@ def locked(root: Path, key: str) -> Iterator[None]:
 
 
 def kept_data(root: Path) -> KeptData:
-    """Return what a cache holds."""
+    """Return the contents of a cache."""
     folders = [path for path in _entries(root) if not path.name.endswith(TEMPORARY)]
     return KeptData(root, len(folders), sum(map(_bytes, folders)))
 
 
 def clear_data(root: Path) -> KeptData:
-    """Remove all entries that no process is writing or using; return what was removed, and how many are in use."""
+    """Remove all entries that no process is writing or using; return the removed contents and the number in use."""
     before = kept_data(root)
     in_use = sum(not _remove(folder) for folder in _entries(root))
     after = kept_data(root)
@@ -169,7 +169,7 @@ def clear_data(root: Path) -> KeptData:
 
 
 def _prune(root: Path) -> None:
-    """Remove entries that no process uses, those that were used longest ago first, beyond a share of the disk."""
+    """Remove unused entries beyond a share of the disk, the least recently used first."""
     most = SHARE * shutil.disk_usage(root).total
     sizes = {folder: _bytes(folder) for folder in sorted(_entries(root), key=_last_used)}
     left = sum(sizes.values())
@@ -179,27 +179,27 @@ def _prune(root: Path) -> None:
 
 
 def _remove(folder: Path) -> bool:
-    """Remove an entry, unless a process is writing or using it: then return False."""
+    """Remove an entry; return False if a process is writing or using it."""
     lock = folder.parent / f"{folder.name.partition('-')[0]}{LOCK}"
     try:
         with open(lock, "ab") as writing, open(folder / MANIFEST, "r+b") as using:
             for file in (writing, using):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)
-    except OSError as error:  # else it is gone already, or not ours to remove
+    except OSError as error:  # else it is already gone, or may not be removed
         return not isinstance(error, BlockingIOError)
     return True
 
 
 def _entries(root: Path) -> list[Path]:
-    """Return the folders of a cache, whole ones and those that are being written."""
+    """Return the folders of a cache, complete or being written."""
     with contextlib.suppress(OSError):
         return [path for path in root.iterdir() if _manifest(path) is not None]
     return []
 
 
 def _manifest(folder: Path) -> dict[str, Any] | None:
-    """Return the manifest of a folder of the cache; None where the name or the manifest is not ours."""
+    """Return the manifest of a folder of the cache; None if the name or the manifest is foreign."""
     name = NAME.fullmatch(folder.name)
     if name is None:
         return None
@@ -219,7 +219,7 @@ def _last_used(folder: Path) -> float:
 
 
 def _bytes(folder: Path) -> int:
-    """Return the size of a folder's files, of which others may be removing some."""
+    """Return the size of a folder's files, which others may be removing."""
     total = 0
     for path in folder.rglob("*"):
         with contextlib.suppress(OSError):
@@ -232,7 +232,7 @@ def _refusal(error: OSError) -> str:
 
 
 def _is_below(filename: object, root: Path) -> bool:
-    """Return whether an error's file is in the cache; the errors of an open file have no name, and are of writing."""
+    """Return whether an error concerns the cache; errors without a file name come from writing an open file."""
     if not isinstance(filename, (str, bytes)):
         return True
     return Path(os.fsdecode(filename)).absolute().is_relative_to(root.absolute())

@@ -30,7 +30,7 @@ Columns = dict[str, np.ndarray]
 
 
 def cache_key(settings: DataSettings, digest: str) -> str:
-    """Return the name under which the columns of data are kept: it changes with the data and whatever shapes them."""
+    """Return the key of the columns of data, which changes with the data and with everything that shapes them."""
     shaping = {name: value for name, value in asdict(settings).items() if name not in NOT_IN_KEY}
     plain = [_sources(), pl.__version__, np.__version__, floats().__name__, digest, shaping]
     return hashlib.sha256(json.dumps(plain, default=str).encode()).hexdigest()[:32]
@@ -74,7 +74,7 @@ def stored_part(
 
 
 def stored_seen(folder: Path, seen: Mapping[str, Seen]) -> dict[str, Any] | None:
-    """Write the cells of rows as the user knows them, and return what finds them again."""
+    """Write the original cells of rows, and return the facts for finding them again."""
     for part, each in seen.items():
         rows = each.rows
         assert isinstance(rows, ScannedTable)
@@ -95,7 +95,7 @@ def stored_seen(folder: Path, seen: Mapping[str, Seen]) -> dict[str, Any] | None
 
 
 def read_seen(folder: Path, plain: Mapping[str, Any] | None) -> dict[str, Seen]:
-    """Return the rows that `stored_seen` wrote."""
+    """Return the rows written by `stored_seen`."""
     if plain is None:
         return {}
     scan = pl.scan_ipc([folder / f"seen/{i}.arrow" for i in range(plain["files"])])
@@ -113,7 +113,7 @@ def read_seen(folder: Path, plain: Mapping[str, Any] | None) -> dict[str, Seen]:
 
 
 def write_manifest(folder: Path, key: str, parts: Mapping[str, Columns], facts: Mapping[str, Any]) -> None:
-    """Write what a folder holds: of each part its columns, in the order of their files, and further facts."""
+    """Write a folder's manifest: the columns of each part, in the order of their files, and further facts."""
     columns = {
         part: {name: [column.dtype.str, list(column.shape)] for name, column in batch.items()}
         for part, batch in parts.items()
@@ -123,7 +123,7 @@ def write_manifest(folder: Path, key: str, parts: Mapping[str, Columns], facts: 
 
 
 def read_parts(entry: Entry, manifest: Mapping[str, Any]) -> dict[str, Columns] | None:
-    """Return the columns of an entry, mapped into memory; None where a file is missing or of another size."""
+    """Return the columns of an entry, mapped into memory; None if a file is missing or has another size."""
     parts: dict[str, Columns] = {}
     for part, columns in manifest["parts"].items():
         parts[part] = {}

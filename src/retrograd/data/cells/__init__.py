@@ -1,1 +1,1 @@
-"""Cells: what the text in a column means."""
+"""Cells: the meaning of the text in a column."""

@@ -1,4 +1,4 @@
-"""Forms of dates such as %d/%m/%Y: what each directive matches in a cell, whatever the time of day after it."""
+"""Date formats such as %d/%m/%Y: what each directive matches in a cell, before any time of day."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ HOURS = "HIkl"
 
 @functools.cache
 def pattern(form: str) -> str:
-    """Return the pattern of a cell that holds a date in this form; a time of day may follow where the form has none.
+    """Return the pattern of a cell with a date in this form; a time of day may follow if the form has none.
 
-    Raises:  ValueError for a directive that is not known, or a form without any
+    Raises:  ValueError for an unknown directive, or a form without any
     """
     for short, long in SHORTHANDS.items():
         form = form.replace(short, long)
@@ -65,7 +65,7 @@ def pattern(form: str) -> str:
     directives = [token[1] for token in tokens if len(token) == 2]
     known = [directive for directive in directives if directive not in "%aA"]
     if not known or any(directive not in DIRECTIVES for directive in directives) or len(set(known)) < len(known):
-        raise ValueError(f"'{form}' is no format of a date")
+        raise ValueError(f"'{form}' is not a date format")
     has_name = any(directive in "bBh" for directive in directives)
     parts = [_part(tokens, i, has_name) for i in range(len(tokens))]
     has_time = any(directive in HOURS for directive in directives)
@@ -79,7 +79,7 @@ def pattern(form: str) -> str:
 
 
 def marks(form: str) -> set[str]:
-    """Return characters that every date in a form has; between words and numbers any mark goes."""
+    """Return characters that every date in a form has; between words and numbers any mark is allowed."""
     return set() if re.search("%[bBh]", form) else {*re.sub("%.", "", form)} - {" ", "T"}
 
 
@@ -99,12 +99,12 @@ def _part(tokens: list[str], i: int, has_name: bool) -> str:
 
 
 def has_week(form: str) -> bool:
-    """Return whether a form says the day, so that the place in the week means something."""
+    """Return whether a form contains the day, so that weekdays are meaningful."""
     return any(f"%{directive}" in form for directive in ("d", "e", "j", "u", "F", "D", "-d", "#d"))
 
 
 def has_year(form: str) -> bool:
-    """Return whether a form says the year."""
+    """Return whether a form contains the year."""
     return any(f"%{directive}" in form for directive in "YyGFD")
 
 

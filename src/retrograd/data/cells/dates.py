@@ -1,4 +1,4 @@
-"""Dates and times in text: every form in which people write them, read as days, and found by the whole column."""
+"""Dates and times in text, in all usual forms: read as days, with the form chosen by the whole column."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from retrograd.data.cells.notation import half_width
 PIVOT = 69  # two digits below are of this century, as POSIX has it
 YEARS = (1800, 2200)  # of compact dates, which could be numbers as well
 SAMPLE = 1000
-FEW_REPEATS = 2  # cells to each different one, from which reading only these is faster
-FEWEST_MONTHS = 12  # different cells from which 199001 is rather a month than a number
-DISTINCT_DAYS = 3  # and from which 20240131 is rather a day: one number of 27 in these years is one by chance
+FEW_REPEATS = 2  # cells per distinct cell, from which reading only the distinct ones is faster
+FEWEST_MONTHS = 12  # distinct cells from which 199001 is a month rather than a number
+DISTINCT_DAYS = 3  # and from which 20240131 is a day: one number in 27 of these years is a day by chance
 NUMERIC = tuple(
     form.replace("-", mark)
     for mark in "-/."
@@ -34,7 +34,7 @@ FORMS = (*NUMERIC, "%Y年%m月%d日", *NAMED, *CLOCKS, *MONTHLY, "%Y%m%dT%H%M%S"
 
 
 class Dated(NamedTuple):
-    """The form of a column's dates, others that would read it as well, and why this one was taken."""
+    """The form of a column's dates, other forms that fit, and the reason for the choice."""
 
     form: str
     others: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class Dated(NamedTuple):
 
 
 def is_date_form(form: str) -> bool:
-    """Tell whether dates can be read by this form."""
+    """Return whether dates can be read by this form."""
     try:
         pattern(form)
     except ValueError:
@@ -51,9 +51,9 @@ def is_date_form(form: str) -> bool:
 
 
 def read_dates(cells: pl.Series, form: str) -> pl.Series:
-    """Return text as days since 1970 in UTC (Float64; the time of day is the fraction), null where it is no such date.
+    """Return text as days since 1970 in UTC (Float64; the time of day is the fraction), null for other text.
 
-    What a form leaves out is the first: 1990-01 is 1990-01-01. Without a year it is the time since midnight.
+    Missing parts are the first: 1990-01 is 1990-01-01. Without a year it is the time since midnight.
     """
     cells = half_width(cells)
     different = cells.drop_nulls().unique()
@@ -86,10 +86,10 @@ def _read(cells: pl.Series, form: str) -> pl.Series:
 
 
 def find_date(cells: pl.Series, enough: float, known: Collection[str] = ()) -> Dated | None:
-    """Return the form under which (nearly) all of these cells (text, none missing) are dates; None when there is none.
+    """Return the form in which (nearly) all of these cells (text, none missing) are dates; None if there is none.
 
-    Where several read as many cells, the order decides that the table's other columns have (`known`), then the one
-    under which the rows are in order, then the one with the more even steps.
+    Among forms that read equally many cells, the forms of the table's other columns (`known`) decide, then the form
+    in which the rows are in order, then the one with the more even steps.
     """
     cells = half_width(cells)
     sample = cells.gather_every(max(1, len(cells) // SAMPLE))
@@ -147,14 +147,14 @@ def _is_sound(cells: pl.Series, days: pl.Series, form: str) -> bool:
 
 
 def _numbers(parts: pl.DataFrame, name: str, default: float = np.nan) -> np.ndarray:
-    """Return a group's digits as float64 [rows], the default where there are none."""
+    """Return a group's digits as float64 [rows], or the default."""
     if name not in parts.columns:
         return np.full(len(parts), default)
     return parts[name].cast(pl.Float64, strict=False).fill_null(default).to_numpy()
 
 
 def _days(year: np.ndarray, month: np.ndarray, day: np.ndarray) -> np.ndarray:
-    """Return days since 1970-01-01; NaN for a month or day that there is not."""
+    """Return days since 1970-01-01; NaN for an impossible month or day."""
     good = (month >= 1) & (month <= 12) & (day >= 1) & (year >= 1) & (year <= 9999)
     months = np.where(good, (year - 1970) * 12 + month - 1, 0).astype("int64").astype("datetime64[M]")
     first, after = (months_here.astype("datetime64[D]").astype(np.int64) for months_here in (months, months + 1))
@@ -169,7 +169,7 @@ def _week(year: np.ndarray, week: np.ndarray, day: np.ndarray) -> np.ndarray:
 
 
 def _time(parts: pl.DataFrame, number: functools.partial[np.ndarray]) -> np.ndarray:
-    """Return the seconds since midnight in UTC; NaN for a time that there is not."""
+    """Return the seconds since midnight in UTC; NaN for an impossible time."""
     hour, minute, second = number("H", 0), number("M", 0), number("S", 0)
     for group, words in (("p", "p"), ("half", "下午|午後|오후")):
         if group in parts.columns:

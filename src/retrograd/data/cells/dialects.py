@@ -1,4 +1,4 @@
-"""Which notation each text column of a table uses for its numbers: decided by its own cells, then by its neighbours."""
+"""The number notation of each text column of a table: decided by its cells, then by its neighbours."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from retrograd.data.cells.notation import (
     stands_for_none,
 )
 
-ENOUGH = 0.95  # share of a text column's cells that make it a column of numbers; the others are errors
-SAMPLE = 1000  # cells, spread over the column, that tell whether it may hold numbers at all
+ENOUGH = 0.95  # share of numbers that makes a text column a column of numbers; other cells are errors
+SAMPLE = 1000  # cells, spread over the column, that show whether it may contain numbers
 FEW_CHANCES = 30  # numbers that all keep three decimals by chance: one in ten ends in 0 and is shortened, 0.9^30 = 4 %
 EXAMPLE = re.compile(rf"^\d[\d.,'’{BLANKS}]*$")
 MONEY = rf"[A-Za-z]{{0,3}}[$€£¥₹₽₩₺₪฿₫₴]|{CODES}|(?i:s?fr|kr|rs|rm|rp)|zł|Kč|Ft|元|円|원"
@@ -34,10 +34,10 @@ Mark = Literal[".", ","]
 
 @dataclass(frozen=True)
 class Evidence:
-    """How many numbers of a column say what each mark means.
+    """How many numbers of a column show the meaning of each mark.
 
     `point` and `comma` can only be decimal marks there (or follow from the other mark, which groups thousands);
-    `three_point` and `three_comma` stand before just three digits, as in 1.234, and could be either.
+    `three_point` and `three_comma` are followed by exactly three digits, as in 1.234, and could be either.
     """
 
     point: int
@@ -46,18 +46,18 @@ class Evidence:
     three_comma: int
     small: int  # below 1000, without any mark
     large: int  # 1000 and more, without any mark
-    padded: int  # of the undecided ones, those that end in 0, as shortened decimals do not
+    padded: int  # of the undecided ones, those that end in 0, unlike shortened decimals
 
     @property
     def decided(self) -> Mark | None:
-        """The decimal mark, when the column itself shows it."""
+        """The decimal mark, if the column itself shows it."""
         if self.point == self.comma:
             return None
         return "." if self.point > self.comma else ","
 
     @property
     def groups(self) -> bool:
-        """Whether undecided marks must group thousands: whole numbers below 1000 go without, and no larger ones do.
+        """Whether undecided marks must group thousands: whole numbers below 1000 have none, and larger ones always do.
 
         Decimals that keep their zeros would leave no number without a mark; those that drop them would sometimes have
         fewer than three.
@@ -68,7 +68,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Found:
-    """A column's notation, an example of it, and a doubt where its marks could mean either."""
+    """A column's notation, an example of it, and a doubt if its marks are ambiguous."""
 
     notation: Notation
     example: str
@@ -76,7 +76,7 @@ class Found:
 
 
 def example_notation(text: str) -> Notation | None:
-    """Return the notation that an example such as 1.234,56 shows; None for other text, or one that leaves it open."""
+    """Return the notation of an example such as 1.234,56; None for other text and for ambiguous examples."""
     if not EXAMPLE.match(text) or not any(mark in text for mark in ".,"):
         return None
     shown = evidence(pl.Series([text]))
@@ -85,7 +85,7 @@ def example_notation(text: str) -> Notation | None:
 
 
 def evidence(numbers: pl.Series) -> Evidence:
-    """Count what numbers (text, without sign and unit) say about their marks."""
+    """Count the evidence of numbers (text, without sign and unit) about their marks."""
     text = pl.col("number")
     three = r"^[1-9]\d{0,2}[MARK]\d{3}$"
     point, comma = text.str.contains(three.replace("MARK", ".")), text.str.contains(three.replace("MARK", ","))
@@ -108,7 +108,7 @@ def evidence(numbers: pl.Series) -> Evidence:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A text column most of whose cells may be numbers: its numbers, the unit, and what they say about their marks."""
+    """A text column of mostly possible numbers: its numbers, the unit, and the evidence about marks."""
 
     cells: pl.Series
     numbers: pl.Series
@@ -127,7 +127,7 @@ class Candidate:
         return self.evidence.decided is None and bool(self.evidence.three_point + self.evidence.three_comma)
 
     def decide(self, prior: Mark | None, thousands: str | None, separator: str | None) -> tuple[Notation, str]:
-        """Return the notation, and where the cells leave it open a sentence about that.
+        """Return the notation and, if the cells are ambiguous, a sentence about that.
 
         `prior` is the decimal mark of the settings, of training, or of the table's other columns.
         """
@@ -152,7 +152,7 @@ class Candidate:
 
 
 def find_candidate(cells: pl.Series) -> Candidate | None:
-    """Return a text column as a candidate for numbers; None when most of its cells are none, or all are plain ones."""
+    """Return a text column as a candidate for numbers; None if most cells are not numbers, or all are plain ones."""
     cells = cells.drop_nulls()
     sample = half_width(cells.gather_every(max(1, len(cells) // SAMPLE)))
     if not len(sample):
@@ -190,9 +190,9 @@ def find_notations(
 ) -> dict[str, Found]:
     """Return the notation of those text columns whose numbers are not plainly written.
 
-    A column decides by its own cells; what could be either follows the settings, then the table's other columns. Where
-    those are silent, a comma before three digits stands between thousands, and a point is a decimal mark. `certain`
-    are columns that hold numbers even if many of their cells do not.
+    A column decides by its own cells; ambiguous marks follow the settings, then the table's other columns. Without
+    evidence there, a comma before three digits separates thousands, and a point is a decimal mark. `certain`
+    are columns of numbers even if many of their cells are not.
     """
     candidates = {name: find_candidate(cells) for name, cells in columns.items()}
     known = {name: candidate for name, candidate in candidates.items() if candidate is not None}
@@ -217,7 +217,7 @@ def readable(cells: pl.Series, notation: Notation) -> float:
 
 
 def notation_like(cells: pl.Series, prior: Notation) -> Notation:
-    """Return the notation of a column of further rows: its own where its cells show one, else that of training."""
+    """Return the notation of a column of further rows: its own if its cells show one, else that of training."""
     candidate = find_candidate(cells)
     if candidate is None:
         shows_point = cells.cast(pl.Float64, strict=False).is_not_null() & cells.str.contains(".", literal=True)
@@ -236,7 +236,7 @@ def _example(cells: pl.Series, notation: Notation) -> str:
 
 
 def _units(parts: pl.DataFrame) -> Counter[tuple[str, str, str]]:
-    """Count what stands around numbers: a unit before, and after them a factor and a unit; "" for what is not there."""
+    """Count the surroundings of numbers: a unit before, and a factor and a unit after them; "" if missing."""
     after = pl.col("suffix").fill_null("").str.strip_chars()
     split = after.str.extract_groups(BEFORE_UNIT).struct
     factor, unit = (pl.coalesce(split[first], split[first + 2]) for first in (0, 1))
@@ -306,7 +306,7 @@ def _grouping(numbers: pl.Series, decimal: Mark) -> Literal["", ",", ".", " ", "
 
 
 def _are_calls(parts: pl.DataFrame) -> bool:
-    """Return whether numbers are rather telephone numbers: grouped by blanks after a + or a 0."""
+    """Return whether numbers are probably telephone numbers: grouped by spaces after a + or a 0."""
     number = pl.col("number")
     grouped = number.str.contains(rf"\d[{BLANKS}]\d")
     calls = grouped & ((pl.col("first") == "+").fill_null(False) | number.str.starts_with("0"))

@@ -1,4 +1,4 @@
-"""Which kind of column each one is: number, category, boolean, date, free text, or an identifier that is left out."""
+"""The kind of each column: number, category, boolean, date, free text, or an identifier, which is omitted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from retrograd.data.settings import DataSettings
 from retrograd.data.table import Table
 from retrograd.present.wording import some_of
 
-MANY = 0.5  # share of cells that look like numbers or dates from which a text column's note says so
+MANY = 0.5  # share of cells like numbers or dates from which a text column gets a note
 MOST_WORDS = 64  # a column with more different words, which hardly repeat, names its rows
 FEW_WORDS = 20  # different ones; of more, half as many as cells, it is said that they hardly repeat
 FEW_A_WORD = 5  # cells to each different word; with more, words that look like numbers are still good categories
@@ -29,15 +29,15 @@ PADDED = r"^0\d+$"
 ROW_NUMBER_NAME = re.compile(r"(?i:(^|[_ .-])(id|index|row|no|nr)$|^unnamed)|[a-z](Id|ID)$")
 FEWEST_WORDS = 3  # a cell, on average. AutoGluon's threshold for a text column (`check_if_nlp_feature`) as well
 FEWEST_TEXTS = 64  # different ones; as many as a category column keeps words at most
-WORD = r"(?:^|\s)\S*\p{L}\S*"  # something with a letter between blanks: neither a number nor a time of day
-UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}]"  # scripts written without blanks
+WORD = r"(?:^|\s)\S*\p{L}\S*"  # a letter within a word: neither a number nor a time of day
+UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}]"  # scripts written without spaces
 CHARACTERS_A_WORD = 2  # of these scripts; the usual length of a Chinese word
 SAMPLE = 5_000  # cells, spread evenly; more would not change an average of words
 
 
 @dataclass(frozen=True)
 class ColumnKind:
-    """A column's kind, a date's format, and what is worth telling about how it was found."""
+    """A column's kind, a date's format, and notes on how it was inferred."""
 
     kind: str
     form: str = ""
@@ -51,14 +51,14 @@ class ColumnKind:
 
     @property
     def expected(self) -> str:
-        """What a cell must be, in words."""
+        """The requirement for a cell, in words."""
         return {"number": "a finite number", "boolean": "true or false", "date": f"a date like {example(self.form)}"}[
             self.kind
         ]
 
 
 def find_kinds(table: Table, names: tuple[str, ...], settings: DataSettings) -> dict[str, ColumnKind]:
-    """Return the kind of each named column: the one that the settings say, or what most of its cells are.
+    """Return the kind of each named column: the configured kind, or that of most of its cells.
 
     Raises:  DataError for a column without any value, or for `kinds` of a column that does not exist
     """
@@ -128,7 +128,7 @@ def _compact_date(cells: pl.Series) -> ColumnKind | None:
 
 
 def _code(cells: pl.Series) -> ColumnKind | None:
-    """Return the kind of whole numbers that only name something: with leading zeros, or too long for a number."""
+    """Return the kind of whole numbers that only identify something: with leading zeros, or too long to be exact."""
     if cells.dtype.is_integer():
         largest = max(abs(value) for value in (cells.min(), cells.max()) if isinstance(value, int))
         long, padded = largest > LARGEST_EXACT, False
@@ -193,7 +193,7 @@ def _category(cells: pl.Series, readable: float) -> ColumnKind:
 
 
 def kinds_notes(kinds: Mapping[str, ColumnKind]) -> tuple[str, ...]:
-    """Return what was inferred, in sentences: the columns of each kind, then the doubtful ones."""
+    """Return the inferred kinds in sentences: the columns of each kind, then the doubtful ones."""
     by_kind: dict[str, list[str]] = {}
     for name, column in kinds.items():
         form = f" ({column.form})" if column.form not in ("", ISO_DATE) else ""
@@ -207,7 +207,7 @@ def kinds_notes(kinds: Mapping[str, ColumnKind]) -> tuple[str, ...]:
 
 
 def is_free_text(cells: pl.Series) -> bool:
-    """Return whether most cells of a text column differ and hold several words, as reviews and descriptions do."""
+    """Return whether most cells of a text column differ and have several words, like reviews and descriptions."""
     different = cells.n_unique()
     if cells.dtype != pl.String or (different <= FEWEST_TEXTS and 2 * different <= len(cells)):
         return False
@@ -215,7 +215,7 @@ def is_free_text(cells: pl.Series) -> bool:
 
 
 def words_a_cell(cells: pl.Series) -> float:
-    """Return how many words the different texts of a column have on average."""
+    """Return the mean number of words in the distinct texts of a column."""
     texts = cells.unique(maintain_order=True).gather_every(max(1, cells.n_unique() // SAMPLE))
     spaced = texts.str.count_matches(WORD).cast(pl.Float64)
     unspaced = texts.str.count_matches(UNSPACED).cast(pl.Float64)
@@ -224,7 +224,7 @@ def words_a_cell(cells: pl.Series) -> float:
 
 
 def resemblance(cells: pl.Series) -> str:
-    """Return what at least half of the cells (none missing) look like, as the end of a sentence; "" for nothing."""
+    """Return what at least half of the cells (none missing) look like, as the end of a sentence, or ""."""
     if cells.dtype != pl.String:
         return ""
     units = find_units(cells)

@@ -1,4 +1,4 @@
-"""How one column writes its numbers: decimal mark, mark between thousands, unit, and what stands for no number."""
+"""The number notation of a column: decimal mark, thousands separator, unit, and marks for missing numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import ConfigDict
 
 BLANKS = " \u00a0\u2007\u2009\u202f"  # with the no-break and the thin ones that spreadsheets write
 MARKS = {",": ",", ".": r"\.", " ": f"[{BLANKS}]", "'": "['’]"}
-MINUS = "−–－-"  # the hyphen last, as a character class wants it
+MINUS = "−–－-"  # the hyphen last, as required in a character class
 LETTERS = {"k": 1e3, "m": 1e6, "b": 1e9}  # which may be units as well
 WORDS = {
     "mn": 1e6, "mio": 1e6, "mio.": 1e6, "mln": 1e6, "million": 1e6, "millions": 1e6, "bn": 1e9, "mrd": 1e9,
@@ -36,10 +36,10 @@ SIDE = r"(?i:\s*(?:dr|cr)\.?)"  # debit and credit, as bank statements say minus
 
 @dataclass(frozen=True)
 class Notation:
-    """How the cells of a column write numbers.
+    """The notation of numbers in a column's cells.
 
-    `grouping` is the mark between thousands, if there is one; `unit` what stands before or after each number, and
-    `second_unit` what stands after it where a unit stands before it as well; with `factors`, k, M and B after a number
+    `grouping` is the thousands separator, if there is one; `unit` the text before or after each number, and
+    `second_unit` the text after it if a unit comes before it as well; with `factors`, k, M and B after a number
     count as thousands, millions and billions, 万 as ten thousand.
     """
 
@@ -78,7 +78,7 @@ class Notation:
         return half_width(cells).str.contains(self.pattern)
 
     def read(self, cells: pl.Series) -> pl.Series:
-        """Return the numbers that cells of text stand for (Float64); null where there is none, or another notation."""
+        """Return the numbers in text cells (Float64); null for other text and for other notations."""
         parts = half_width(cells).str.extract_groups(self.pattern).struct.unnest()
         text = pl.col("number").str.replace_all(f"[-–—{BLANKS}'’]+$", "")
         if self.grouping:
@@ -97,19 +97,19 @@ class Notation:
 
 
 def half_width(cells: pl.Series) -> pl.Series:
-    """Return text with digits and marks as wide as letters in place of those as wide as Chinese characters."""
+    """Return text with full-width digits and marks replaced by ordinary ones."""
     if not cells.str.contains("[０-９]").any():
         return cells
     return cells.str.replace_many(list(FULL_WIDTH), list(FULL_WIDTH.values()))
 
 
 def stands_for_none(cells: pl.Series) -> pl.Series:
-    """Return which cells are a dash, n/a or a spreadsheet's error: in a column of numbers, a missing value."""
+    """Return which cells are a dash, n/a or a spreadsheet error: missing values in a column of numbers."""
     return cells.str.contains(NONE)
 
 
 def general(cells: pl.Series) -> pl.DataFrame:
-    """Return prefix, number and suffix of cells that are a number in any notation; null where they are none."""
+    """Return prefix, number and suffix of cells that are a number in any notation; null for other cells."""
     number = rf"(?:\d(?:[\d.,'’{BLANKS}]*\d)?|[.,]\d+)(?:[.,][-–—]{{0,2}})?(?:[eE][+-]?\d+)?"
     pattern = (
         rf"^\(?\s*(?P<first>[+{MINUS}])?\s*(?P<prefix>{CURRENCY})?\s*[+{MINUS}]?\s*(?P<number>{number})\s*"

@@ -1,4 +1,4 @@
-"""Tokens and their identifiers, and the way back to text."""
+"""Tokens, their identifiers, and decoding back to text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from retrograd.data.read.files import check_file
 from retrograd.data.report import Report
 from retrograd.data.texts.settings import TextSettings
 
-PADDING, UNKNOWN, START, END = range(4)  # identifiers that stand for no token
+PADDING, UNKNOWN, START, END = range(4)  # identifiers without a token
 SPECIAL = 4
 NO_TARGET = -1  # where there is no next token, and 0 is an identifier like others
 TOKEN_BYTES = 9  # identifier, target and mask
@@ -45,7 +45,7 @@ class Marks(NamedTuple):
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The tokens that training knew; token i has the identifier i + 4, after padding, unknown, start and end.
+    """The tokens known to training; token i has the identifier i + 4, after padding, unknown, start and end.
 
     With `special` identifiers are the tokenizer's own, and these four are among them.
     """
@@ -64,7 +64,7 @@ class Vocabulary:
 
     @property
     def size(self) -> int:
-        """How many identifiers there are, the four special ones included."""
+        """The number of identifiers, including the four special ones."""
         count = len(self.tokens) if self.tokenizer is None else tokenizer_of(self.tokenizer).get_vocab_size()
         return self.first + count
 
@@ -110,7 +110,7 @@ class Vocabulary:
         return tokenizer_of(str(self.tokenizer)).encode(text.lower() if self.lower else text, add_special_tokens=marked)
 
     def decode(self, numbers: Iterable[int]) -> str:
-        """Return the text of identifiers up to the end; padding and start are left out."""
+        """Return the text of identifiers up to the end, without padding and start."""
         numbers_of_tokens: list[int] = []
         for number in map(int, numbers):
             if number == self.marks.end:
@@ -129,14 +129,14 @@ class Vocabulary:
 def split(text: str, unit: str, lower: bool) -> list[str]:
     """Return a text's words (and marks, each for itself) or characters.
 
-    Chinese and Japanese are written without blanks; each of their characters is a word, as in BERT's tokeniser.
+    Chinese and Japanese are written without spaces; each of their characters is a word, as in BERT's tokeniser.
     """
     text = text.lower() if lower else text
     return list(text) if unit == "characters" else WORD.findall(text)
 
 
 def fit_vocabulary(texts: Iterable[str], settings: TextSettings, tokenizer: str | None) -> Vocabulary:
-    """Return the most frequent tokens of training texts, in their order; ties go by the alphabet."""
+    """Return the most frequent tokens of training texts, in order of frequency; ties are alphabetical."""
     if tokenizer is not None:
         special = settings.special
         marks = Marks(special.padding, special.unknown, special.start, special.end) if special else None
@@ -152,9 +152,9 @@ def fit_vocabulary(texts: Iterable[str], settings: TextSettings, tokenizer: str 
 
 
 def read_tokenizer(settings: TextSettings, folder: Path) -> str | None:
-    """Return the JSON of the tokenizer file that the settings name.
+    """Return the JSON of the tokenizer file named by the settings.
 
-    Raises:  DataError for a file that is no tokenizer
+    Raises:  DataError for a file that is not a tokenizer
     """
     if settings.tokenizer is None:
         return None
@@ -195,7 +195,7 @@ def token_columns(
 
 
 def count_tokens(vocabulary: Vocabulary, text: str, column: str, report: Report) -> np.ndarray:
-    """Return a text's identifiers; the report counts those that training did not know."""
+    """Return a text's identifiers; the report counts the tokens unknown to training."""
     ids = vocabulary.encode(text)
     report.tokens[column] += len(ids)
     unknown = int((ids == vocabulary.marks.unknown).sum())
