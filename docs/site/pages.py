@@ -16,6 +16,7 @@ GUIDES = [
     "large-data.md",
     "edge.md",
     "prune.md",
+    "pretrained.md",
     "coming-from.md",
     "add-a-layer.md",
     "add-an-optimizer.md",

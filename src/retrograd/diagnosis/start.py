@@ -69,13 +69,14 @@ class Start:
     def __init__(self, graph: Graph, probe: Probe, seed: int, prepared: Prepared | None) -> None:
         self.graph, self.probe, self.seed, self.prepared = graph, probe, seed, prepared
         self.can_train = prepared is not None
+        self.is_pretrained = prepared is not None and prepared.pretrained is not None
 
     @cached_property
     def variables(self) -> Variables | None:
         """The first parameters and state."""
         if self.graph.network is None or self.graph.specs is None:
             return None
-        if self.prepared is not None and self.prepared.pretrained is not None:
+        if self.prepared is not None and self.is_pretrained:
             return self.prepared.first(self.seed)
         return self.graph.network.init(jax.random.key(self.seed), self.graph.dataset.train)
 

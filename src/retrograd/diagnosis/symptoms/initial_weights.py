@@ -39,7 +39,7 @@ class InitialWeights(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield layers with equal weights, and those with a wrong scale."""
-        if program.start.variables is None:
+        if program.start.variables is None or program.start.is_pretrained:
             return
         factor = 1.0
         for node in program.start.weighted:
