@@ -35,7 +35,7 @@ def test_settings_come_back_from_their_plain_form():
         ({"target": "y", "features": ["x", "y"]}, "features: 'y' is already under target"),
         ({"weight": "w", "features": ["x", "w"]}, "weight: 'w' is already under features"),
         ({"target": ["y", "y"]}, "names a column twice"),
-        ({"builtin": "xor", "valid_path": "v.csv"}, "there is no `path` beside it"),
+        ({"builtin": "xor", "valid_path": "v.csv"}, "it requires `path`"),
         ({"builtin": "xor", "samples": 7}, "only circles, moons, spirals, sine, .* are generated"),
         ({"split": {"valid": 0.5, "test": 0.5}}, "leave some for training"),
         ({"split": {"valid": 1.5}}, r"expected a number in \[0, 1\)"),

@@ -1,4 +1,4 @@
-"""Columns that lie in files and are mapped into memory: rows are read where they are asked for."""
+"""Columns in files, mapped into memory: rows are read on demand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def is_mapped(columns: Mapping[str, Any]) -> bool:
 
 
 def exceeds_page_cache(columns: Mapping[str, Any]) -> bool:
-    """Return whether columns are so large that rows in any order would each be read from the disk, epoch for epoch.
+    """Return whether columns are so large that rows in random order would be read from disk one by one in every epoch.
 
     A rule of the machine's whole memory, not of what is free, so that a run that is resumed there has the same order.
     """

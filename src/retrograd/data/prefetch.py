@@ -1,4 +1,4 @@
-"""Work ahead: the next portions are made in the background while the caller works on the one before."""
+"""Prefetching: the next portions are made in the background while the caller works on the current one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ R = TypeVar("R")
 
 
 def ahead(make: Callable[[T], R], items: Iterable[T], depth: int = AHEAD) -> Iterator[R]:
-    """Yield make(item) of each item, in order; up to `depth` results are made ahead, one after the other.
+    """Yield make(item) for each item, in order; up to `depth` results are made ahead, one after the other.
 
-    What `make` raises is raised where its result would have been. A caller that stops early waits for one at most.
+    An error of `make` is raised in place of its result. A caller that stops early waits for one result at most.
     """
     rest = iter(items)
     with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as background:
@@ -35,5 +35,5 @@ def ahead(make: Callable[[T], R], items: Iterable[T], depth: int = AHEAD) -> Ite
 
 
 def is_streamed(columns: Mapping[str, Any]) -> bool:
-    """Return whether rows of these columns take work to get: one of them holds images that are not in memory."""
+    """Return whether getting rows of these columns takes work: one of them has images that are not in memory."""
     return any(isinstance(column, PixelColumn) for column in columns.values())

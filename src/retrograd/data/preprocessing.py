@@ -1,4 +1,4 @@
-"""Preprocessing: from a user's data to batch columns and from a network's outputs back; plain JSON in a model."""
+"""Preprocessing: from the user's data to batch columns, and back from a network's outputs; plain JSON in a model."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Target = Labels | MultiLabels | Quantities | Masks | Boxes | NextToken | Answer
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Fitted inputs, target and weight column; no row outside the training part has shaped their numbers."""
+    """Fitted inputs, target and weight column; their numbers depend on the training part alone."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -93,11 +93,11 @@ class Preprocessing:
         return {**batch, **targets}
 
     def rows_of(self, data: Any) -> Any:
-        """Return data as the rows that `transform` takes: for images Images, for windows a table in order."""
+        """Return data as rows for `transform`: for images Images, for windows a table in order."""
         return self.inputs.rows_of(data, () if self.target is None else self.target.names)
 
     def settings(self, settings: DataSettings) -> DataSettings:
-        """Return the settings with which files are read that hold rows like those of training."""
+        """Return the settings for reading files with rows like those of training."""
         inputs, target = self.inputs, self.target
         images, text = None, None
         if isinstance(inputs, ImageInputs):
@@ -117,13 +117,13 @@ class Preprocessing:
         return self.target.decode(np.asarray(outputs), from_logits)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON types; `from_json` gives an equal object, with the same transform to the last bit."""
+        """Return plain JSON types; `from_json` returns an equal object, with the same transform to the last bit."""
         plain: dict[str, Any] = _adapter().dump_python(self, mode="json")
         return plain
 
     @staticmethod
     def from_json(plain: Any) -> Preprocessing:
-        """Return the preprocessing that was written; whatever is not exactly that is a ModelFileError."""
+        """Return the preprocessing from its JSON; anything else is a ModelFileError."""
         number = plain.get("format") if isinstance(plain, Mapping) else None
         if isinstance(number, int) and number > FORMAT:
             cure = "use a newer version of retrograd"
@@ -159,7 +159,7 @@ class Preprocessing:
         return labelled
 
     def _targets(self, rows: Any) -> dict[str, Any]:
-        """Return the target's columns, and the weights where there are any."""
+        """Return the target's columns, and the weights if there are any."""
         columns: dict[str, Any] = {}
         if isinstance(self.target, (Labels, MultiLabels, Quantities)):
             columns["y"] = self.target.encode(self.inputs.target_table(rows))

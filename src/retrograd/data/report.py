@@ -1,4 +1,4 @@
-"""What a transformation met on its way: missing values that were filled, and words that training did not know."""
+"""The report of a transformation: missing values filled, and words unknown to training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from retrograd.present.wording import listing
 
 @dataclass
 class Report:
-    """Counts by column, added up over the tables that were transformed."""
+    """Counts by column, added up over the transformed tables."""
 
     ignored: list[str] = field(default_factory=list)  # columns that training did not have
     unreadable: Counter[str] = field(default_factory=Counter)  # cells that were taken as missing

@@ -1,4 +1,4 @@
-"""Rows as the user knows them: where each stands in the data, its first cells, and its picture."""
+"""Rows as the user knows them: their place in the data, their first cells, and their picture."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Seen:
     grid: tuple[str, ...] = ()
 
     def place(self, row: int) -> str:
-        """Return where a row stands in the user's data: `line 17`, `row 3`, or the file of an image."""
+        """Return the place of a row in the user's data: `line 17`, `row 3`, or the file of an image."""
         if isinstance(self.rows, Images) and self.rows.names is not None:
             return self.rows.names[row]
         if isinstance(self.rows, Arrays):
@@ -66,7 +66,7 @@ class Seen:
 
 
 def seen_rows(rows: Rows, preprocessing: Preprocessing, count: int) -> Seen | None:
-    """Return what can be shown of a part's rows, `count` of them measured; None where the part has no rows."""
+    """Return the material to show a part's rows, `count` of them measured; None for an empty part."""
     inputs = preprocessing.inputs
     if isinstance(rows, Arrays):
         fits = len(rows) == count and rows.inputs["x"].nbytes <= MOST_BYTES
@@ -82,7 +82,7 @@ def seen_rows(rows: Rows, preprocessing: Preprocessing, count: int) -> Seen | No
 
 
 def _grid(table: Table, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the columns if they are the pixels of a square: numbers whose names differ in nothing but numbers."""
+    """Return the columns if they are the pixels of a square: their names differ in numbers alone."""
     is_square = _side(len(names)) >= LEAST_SIDE
     if not is_square or len({re.sub(r"\d+", "#", name) for name in names}) > 1:
         return ()
@@ -91,7 +91,7 @@ def _grid(table: Table, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _side(count: int) -> int:
-    """Return the side of a square with this number of cells; 0 where there is none."""
+    """Return the side of a square with this number of cells; 0 if there is none."""
     side = round(count**0.5)
     return side if side * side == count else 0
 

@@ -1,4 +1,4 @@
-"""Tables larger than memory: their cells lie in files, from which one column at a time is read."""
+"""Tables larger than memory: their cells stay in files and are read one column at a time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException)  # what polar
 
 @dataclass(frozen=True)
 class ScannedTable(Table):
-    """A table whose cells stay in files. Of its `frame` the names and types count: it has no rows.
+    """A table with its cells in files. Its `frame` has names and types but no rows.
 
     `scans` hold one column each, all of `height` rows; `chosen` are those that the table has, in ascending order, and
     `folder` is where derived columns go. Of its origin `file_of` are the numbers of each file's first row.
@@ -46,7 +46,7 @@ class ScannedTable(Table):
         return self.names
 
     def place(self, row: int) -> tuple[str, str]:
-        """Return where a row stands, as `file:line` and in words."""
+        """Return the place of a row, as `file:line` and in words."""
         number = row if self.chosen is None else int(self.chosen[row])
         file = self.where
         if self.origin is not None:
@@ -88,7 +88,7 @@ class ScannedTable(Table):
             raise DataError(f"column '{name}' cannot be read: {reason}", where=self._damaged_file(scan)) from None
 
     def _damaged_file(self, scan: pl.LazyFrame) -> str:
-        """Return which of the table's files holds the cells that cannot be read."""
+        """Return the file of the table with the unreadable cells."""
         files, starts = ((), np.empty(0, int)) if self.origin is None else self.origin
         for file, start, stop in zip(files, starts, [*starts, self.height][1:], strict=False):
             try:
@@ -102,7 +102,7 @@ class ScannedTable(Table):
         return replace(self, chosen=rows if self.chosen is None else self.chosen[rows])
 
     def numbered(self) -> ScannedTable:
-        """Return the table: its rows know their numbers."""
+        """Return the table, whose rows already have numbers."""
         return self
 
     def each(self, names: Sequence[str], ask: Callable[[pl.Expr], pl.Expr]) -> tuple[Any, ...]:
@@ -131,7 +131,7 @@ class ScannedTable(Table):
         return replace(self, frame=frame, scans={n: s for n, s in self.scans.items() if n in (*frame.columns, LINE)})
 
     def with_missing(self, words: Sequence[str]) -> ScannedTable:
-        """Return the table with text stripped of blanks, and with NaN and the `words` for a missing value as nulls."""
+        """Return the table with text stripped of spaces, and with NaN and the `words` for a missing value as nulls."""
         if self.missing_words == tuple(words):
             return self
         scans = {name: scan.with_columns(plain_cells(words)) for name, scan in self.scans.items()}
@@ -164,7 +164,7 @@ def joined_scans(tables: Sequence[ScannedTable], where: str, files: tuple[str, .
 
 
 class MixedColumns(Exception):
-    """Columns that have to be read as text from the beginning on: the first rows were numbers, later ones are not."""
+    """Columns that must be read again as text: their first rows were numbers, later ones are not."""
 
     def __init__(self, names: Iterable[str]) -> None:
         super().__init__(*sorted(names))
@@ -237,7 +237,7 @@ class Spill:
 
 
 def columns_of_text(names: Sequence[str], settings: DataSettings) -> set[str]:
-    """Return the columns whose text is looked at even where they hold ordinary numbers: targets and chosen kinds."""
+    """Return the columns examined as text even if they contain ordinary numbers: targets and chosen kinds."""
     named = tuple(name for name in names if not name.startswith("unnamed_"))  # the last one may be left out
     others = {name for name in (settings.split.column, settings.weight) if name is not None}
     return {*find_targets(tuple(names), settings), *find_targets(named or ("",), settings), *settings.kinds, *others}
@@ -247,13 +247,13 @@ _SPILL: ContextVar[Spill | None] = ContextVar("spill", default=None)
 
 
 def spill() -> Spill | None:
-    """Return where rows go that are read now; None where they stay in memory."""
+    """Return the destination of rows being read; None if they stay in memory."""
     return _SPILL.get()
 
 
 @contextmanager
 def spilling(into: Spill) -> Iterator[None]:
-    """Let the tables that are read inside stay in files."""
+    """Keep tables read inside the block in files."""
     token = _SPILL.set(into)
     try:
         yield

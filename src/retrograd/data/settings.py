@@ -62,18 +62,18 @@ SPLIT = SplitSettings()
 
 @dataclass(frozen=True)
 class DataSettings(Settings):
-    """Where the data come from and how they become numbers.
+    """The source of the data and how they become numbers.
 
     Either `builtin` or `path`: CSV, TSV, ARFF, JSON, JSONL, Parquet, Feather, XLSX, SQLite, NPY, NPZ (most also as .gz,
     .bz2, .xz, .zst, .zip); a folder or pattern (`parts/*.csv`) of such files, or a folder of images or of text files.
-    `None` means: decided by the kind of data. Tables are standardised, images divided by 255, arrays and most built-ins
-    taken as they are.
+    `None` leaves it to the kind of data. Tables are standardised, images divided by 255, arrays and most built-ins
+    left unchanged.
     """
 
-    builtin: Annotated[BuiltinName, Words("a data set that comes with the program")] = None
+    builtin: Annotated[BuiltinName, Words("a bundled or generated data set")] = None
     path: Annotated[
         str | None,
-        Words("the file that holds the rows, a pattern such as `parts/*.csv`, or a folder of tables, images or texts"),
+        Words("the data file, a pattern such as `parts/*.csv`, or a folder of tables, images or texts"),
     ] = None
     rows: Annotated[
         InlineRows | None, Words("the rows themselves, each a list of cells, the target last", why="taken as they are")
@@ -81,8 +81,8 @@ class DataSettings(Settings):
     columns: Annotated[
         tuple[str, ...], Words("the names of the columns of `rows`", why="x1, x2, ... and y for the last one")
     ] = ()
-    valid_path: Annotated[str | None, Words("a file with the validation rows; none are split off then")] = None
-    test_path: Annotated[str | None, Words("a file with the test rows; none are split off then")] = None
+    valid_path: Annotated[str | None, Words("a file with the validation rows; then none are split off")] = None
+    test_path: Annotated[str | None, Words("a file with the test rows; then none are split off")] = None
     # what the columns are
     target: Annotated[
         str | tuple[str, ...] | None,
@@ -91,84 +91,84 @@ class DataSettings(Settings):
     task: Annotated[
         Literal["auto", "binary", "multiclass", "multilabel", "regression", "unsupervised"],
         Words(
-            "what is predicted: a class, several labels at once, or a quantity",
-            why="read off the target: text and few whole numbers are classes, several columns of 0 and 1 are labels",
+            "the kind of prediction: a class, several labels at once, or a quantity",
+            why="inferred: text and few whole numbers are classes, several columns of 0 and 1 are labels",
         ),
     ] = "auto"
-    features: Annotated[tuple[str, ...] | None, Words("the columns to learn from; all but the target unless given")] = (
+    features: Annotated[tuple[str, ...] | None, Words("the columns to learn from; by default all but the target")] = (
         None
     )
     exclude: Annotated[tuple[str, ...], Words("columns to leave out")] = ()
-    weight: Annotated[str | None, Words("the column that says what each row counts for")] = None
-    kinds: Annotated[dict[str, Kind], Words("what kind of values a column holds, where the guess is wrong")] = field(
+    weight: Annotated[str | None, Words("the column with the weight of each row")] = None
+    kinds: Annotated[dict[str, Kind], Words("the kind of a column's values, if the inferred kind is wrong")] = field(
         default_factory=dict
     )
     # how they become numbers
     scale: Annotated[
         Scale | None,
         Words(
-            "how numbers are brought to one size; fitted on the training rows",
-            why="tables are standardised, as columns differ in unit; arrays and most built-ins are taken as they are",
+            "the scaling of numeric columns, fitted on the training rows",
+            why="tables are standardised, because columns differ in unit; arrays and most built-ins are not scaled",
         ),
     ] = None
     clip: Annotated[
         PositiveFloat | None,
         Words(
-            "how far from 0 a scaled number may lie; what lies farther is brought there",
+            "the bound at which scaled numbers are clipped",
             more="changes fewer numbers",
-            less="single wild numbers disturb less, and large ones are harder to distinguish",
-            why="numbers are taken as they are",
+            less="outliers disturb less, but large numbers are harder to distinguish",
+            why="no clipping",
         ),
     ] = None
     scale_target: Annotated[
         Literal["none", "standard", "robust", "log", "minmax"] | None,
         Words(
-            "how the target's numbers are scaled; predictions are scaled back",
+            "the scaling of the target; predictions are scaled back",
             why="a quantity of a table is standardised, so that a learning rate suits any unit",
         ),
     ] = None
     categories: Annotated[
         Literal["one_hot", "embed"],
         Words(
-            "how categories become numbers: a column for each, or identifiers for an embedding",
-            why="one column each needs no further layer",
+            "the encoding of categories: a column for each, or identifiers for an embedding",
+            why="a column for each needs no further layer",
         ),
     ] = "one_hot"
     max_categories: Annotated[
         PositiveInt,
         Words(
-            "categories of one column that are distinguished; rarer ones count as unseen",
+            "maximum number of categories of a column; rarer ones count as unseen",
             more="distinguishes more, makes the input wider",
             less="merges rare ones",
-            why="more are seldom learnt from",
+            why="more are rarely useful",
         ),
     ] = 64
     missing: Annotated[
         Literal["mean", "median", "drop", "interpolate", "error"],
         Words(
-            "what stands in for a missing number; interpolate: a line between its neighbours in time, for windows",
+            "the value for a missing number; interpolate: a line between its neighbours in time, for windows",
             why="the mean changes the column's mean least",
         ),
     ] = "mean"
     missing_values: Annotated[
-        tuple[str, ...], Words("words that mean: no value here", why="what spreadsheets and data frames write")
+        tuple[str, ...], Words("words for a missing value", why="what spreadsheets and data frames write")
     ] = MISSING_WORDS
     invalid: Annotated[
         Literal["error", "missing"],
-        Words("what happens to a cell that is not of its column's kind", why="a typing error should be seen"),
+        Words("the treatment of a cell that does not fit its column's kind", why="a typing error should be seen"),
     ] = "error"
     keep_integers: Annotated[
         bool,
         Words(
             "whether whole numbers in arrays stay identifiers for an embedding",
-            why="numbers are quantities unless said otherwise",
+            why="whole numbers in arrays are usually quantities",
         ),
     ] = False
-    split: Annotated[SplitSettings, Words("how the rows are divided into training, validation and test part")] = SPLIT
+    split: Annotated[SplitSettings, Words("the split of the rows into training, validation and test part")] = SPLIT
     # data that are no plain table
-    images: Annotated[ImageSettings | None, Words("how images are found and decoded, where the data are images")] = None
-    text: Annotated[TextSettings | None, Words("how texts are cut into tokens, and what is learned from them")] = None
-    windows: Annotated[WindowSettings | None, Words("how windows are laid over the rows, for a forecast")] = None
+    images: Annotated[ImageSettings | None, Words("the location and decoding of images")] = None
+    text: Annotated[TextSettings | None, Words("the tokens of texts, and the task learned from them")] = None
+    windows: Annotated[WindowSettings | None, Words("the windows of rows for a forecast")] = None
     # how files are read
     header: Annotated[
         bool | None, Words("whether the first line names the columns", why="decided by the first lines together")
@@ -176,8 +176,8 @@ class DataSettings(Settings):
     skip_lines: Annotated[
         NonNegativeInt | None,
         Words(
-            "lines above the header that are not read",
-            more="skips more of the file's head",
+            "number of lines above the header to skip",
+            more="skips more of the file's beginning",
             less="reads more of it",
             why="titles are recognised: they fill at most half of a row's cells",
         ),
@@ -185,19 +185,19 @@ class DataSettings(Settings):
     skip_footer: Annotated[
         NonNegativeInt | None,
         Words(
-            "rows at the end of a text file that are not read",
-            more="leaves out more",
+            "number of rows to skip at the end of a text file",
+            more="skips more",
             less="keeps more",
             why="a total or a remark in the last lines is recognised",
         ),
     ] = None
     comment: Annotated[
-        str | None, Words('with what a line begins that is not read; "" for none', why="decided by the first lines")
+        str | None, Words('the mark at the beginning of comment lines; "" for none', why="decided by the first lines")
     ] = None
     separator: Annotated[
         Character | None,
         Words(
-            "the character between two cells; a blank stands for any run of blanks and tabs",
+            "the character between two cells; a space means any run of spaces and tabs",
             why="the one that divides the lines most evenly",
         ),
     ] = None
@@ -205,7 +205,7 @@ class DataSettings(Settings):
         Literal[".", ","] | None, Words("the decimal mark", why="decided by each column's cells, then by the table's")
     ] = None
     thousands: Annotated[
-        Literal[",", ".", " ", "'"] | None, Words("the mark between thousands", why="decided by each column's cells")
+        Literal[",", ".", " ", "'"] | None, Words("the thousands separator", why="decided by each column's cells")
     ] = None
     encoding: Annotated[str | None, Words("the file's character encoding", why="recognised by its first bytes")] = None
     sheet: Annotated[str | None, Words("the sheet of a spreadsheet", why="the first that has cells")] = None
@@ -215,7 +215,7 @@ class DataSettings(Settings):
     max_bytes: Annotated[
         ByteCount,
         Words(
-            "the largest file that is read, decompressed",
+            "the size limit of a data file after decompression, in bytes",
             more="reads larger files",
             less="refuses more",
             why="no limit in practice: tables that do not fit into memory stay in files",
@@ -224,8 +224,8 @@ class DataSettings(Settings):
     stream: Annotated[
         Literal["auto", "always", "never"],
         Words(
-            "whether a table's rows stay in files, from which training reads them",
-            why="they do where the table would take more than half of the free memory",
+            "whether training reads a table's rows from files instead of memory",
+            why="from files if the table would take more than half of the free memory",
         ),
     ] = "auto"
     cache: Annotated[
@@ -235,7 +235,7 @@ class DataSettings(Settings):
     # for the built-ins that are generated
     samples: Annotated[
         PositiveInt | None,
-        Words("how many points are generated", more="a finer picture, slower epochs", less="a coarser picture"),
+        Words("number of generated points", more="a finer picture, slower epochs", less="a coarser picture"),
     ] = None
     noise: Annotated[
         NonNegativeFloat | None,
@@ -245,11 +245,11 @@ class DataSettings(Settings):
             less="easier to tell apart",
         ),
     ] = None
-    seed: Annotated[AnySeed, Words("what generated points are drawn from", why="any number will do")] = 0
+    seed: Annotated[AnySeed, Words("seed for generated points", why="any number will do")] = 0
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The names of the target columns, as far as the settings say."""
+        """The names of the target columns that the settings name."""
         return (self.target,) if isinstance(self.target, str) else self.target or ()
 
     @property
@@ -259,7 +259,7 @@ class DataSettings(Settings):
         return text is not None and "text" in self.kinds.values() and not (text.column or text.answer or text.next)
 
     def rules(self) -> Iterator[Problem]:
-        """Yield what is wrong between fields."""
+        """Yield problems that concern several fields."""
         if self.builtin is not None:
             yield from self._builtin_rules(self.builtin)
         for name, kind in self.kinds.items():
@@ -268,7 +268,7 @@ class DataSettings(Settings):
         yield from row_problems(self.rows, self.columns, self.builtin or self.path)
         if self.path is None:
             named = [name for name in ("valid_path", "test_path") if getattr(self, name) is not None]
-            yield from (Problem(name, "there is no `path` beside it", "give path as well") for name in named)
+            yield from (Problem(name, "it requires `path`", "give path as well") for name in named)
         if self.missing == "interpolate" and self.windows is None:
             yield Problem("missing", "only rows in time have neighbours", "set `windows:`, or choose mean or median")
         if self.samples is not None and self.builtin not in GENERATED:
@@ -282,7 +282,7 @@ class DataSettings(Settings):
         yield from self._role_rules()
 
     def _role_rules(self) -> Iterator[Problem]:
-        """Yield the columns that are to be two things at once."""
+        """Yield the columns with two conflicting roles."""
         roles = [("exclude", name) for name in self.exclude]
         roles += [("features", name) for name in self.features or () if self.windows is None]  # the past is a feature
         roles += [("weight", self.weight)] if self.weight is not None else []

@@ -1,4 +1,4 @@
-"""Reading what the settings name: a built-in, or files of any kind that is known."""
+"""Reading the data named by the settings: a built-in, or files of any known kind."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ KNOWN_SUFFIXES = (*dict.fromkeys((*SEPARATED, *READERS)), *IMAGE_SUFFIXES)
 
 
 class NoPlainTableError(ConfigError):
-    """What was taken for a plain table, whose rows can stay in files, is none."""
+    """The data are not a plain table, so that the rows cannot stay in files."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Source:
 
 
 def _read_further(settings: DataSettings, base_dir: Path, paths: dict[str, Path], parts: dict[str, Rows]) -> None:
-    """Read the parts that have files of their own, and note their paths."""
+    """Read the parts with separate files, and record their paths."""
     for part, name in (("valid", settings.valid_path), ("test", settings.test_path)):
         if name is not None:
             if (into := spill()) is not None:
@@ -70,7 +70,7 @@ def _read_further(settings: DataSettings, base_dir: Path, paths: dict[str, Path]
 
 
 def read_source(settings: DataSettings, base_dir: Path) -> Source:
-    """Return the data that the settings name; relative paths start at `base_dir`.
+    """Return the data named by the settings; relative paths start at `base_dir`.
 
     Raises:  ConfigError when they name none; NoPlainTableError for rows that are to stay in files and name images;
              DataError for what cannot be read
@@ -97,7 +97,7 @@ def read_source(settings: DataSettings, base_dir: Path) -> Source:
         settings, image_notes = with_image_column(rows, settings)
         notes = (*notes, *image_notes)
         if into is not None and settings.images is not None:
-            message = f"'{settings.images.column}' holds paths of images, so these data are read into memory"
+            message = f"'{settings.images.column}' contains paths of images, so these data are read into memory"
             raise NoPlainTableError(message, where="data.stream", cure="use `stream: never`")
         rows = special_rows(rows, settings)
     if isinstance(rows, Arrays) and paths["train"].suffix == ".npy" and settings.targets:
@@ -147,7 +147,7 @@ def _builtin_source(settings: DataSettings) -> Source:
 
 
 def with_kind(path: Path, settings: DataSettings) -> DataSettings:
-    """Return the settings with the section that a folder's files ask for: `images` or `text`."""
+    """Return the settings with the section for a folder's files: `images` or `text`."""
     if not path.is_dir() or settings.images is not None or settings.text is not None:
         return settings
     if any(files_below(path, IMAGE_SUFFIXES)):
@@ -171,7 +171,7 @@ def read_file(path: Path, settings: DataSettings) -> Rows:
     parts = read_parts(path, settings)
     part = next((part for part in ("test", "valid") if part in parts), "train") if path.is_dir() else "train"
     if part != "train":
-        message = f"{path} holds the parts of a data set: its {part} part is read; name a folder in it for another"
+        message = f"{path} contains the parts of a data set: its {part} part is read; name a folder in it for another"
         warnings.warn(message, RetrogradWarning, stacklevel=2)
     return parts[part]
 
@@ -210,7 +210,7 @@ def read_parts(path: Path, settings: DataSettings) -> dict[str, Rows]:
 
 
 def special_rows(table: Table, settings: DataSettings) -> Table | Images | Corpus:
-    """Return what a table stands for: the images whose paths it holds, running text, or its own rows."""
+    """Return the data of a table: the images at its paths, running text, or its rows."""
     if settings.images is not None:
         return images_of_table(table, settings.images)
     if settings.text is not None and settings.text.next:
@@ -266,7 +266,7 @@ def _is_labelled(rows: Rows) -> bool:
 
 
 def _name(path: Path) -> str:
-    """Return what data are called: a file by its name, a pattern by its folder."""
+    """Return the name of data: that of a file, or of a pattern's folder."""
     path = path.resolve()
     path = path.parent if is_pattern(path) else path
     return path.stem if path.suffix.lower() not in PACKED else Path(path.stem).stem
@@ -289,5 +289,5 @@ def folder_digests(folder: Path, files: Iterable[Path], max_bytes: int) -> list[
 
 
 def joined_digest(digests: list[str]) -> str:
-    """Return the digest of data that consist of several things."""
+    """Return the digest of data with several components."""
     return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The `images:` section: how image files become arrays."""
+"""The `images:` section: from image files to arrays."""
 
 from __future__ import annotations
 
@@ -40,18 +40,16 @@ class ImageSettings(Settings):
     size: Annotated[
         Size | None,
         Words(
-            "height and width of what the network sees",
+            "height and width of the network's input",
             more="finer; slower, more memory",
             less="coarser, faster",
             why="32 pixels",
         ),
     ] = None  # pixels; default: 32 for files, their own for arrays
-    color: Annotated[
-        Literal["rgb", "grey"], Words("whether a pixel is three numbers or one", why="colours may tell")
-    ] = "rgb"
+    color: Annotated[Literal["rgb", "grey"], Words("colour channels: three or one", why="colours may tell")] = "rgb"
     fit: Annotated[
         Literal["stretch", "crop", "pad"],
-        Words("what happens to images of other proportions", why="nothing of the image is lost"),
+        Words("the treatment of images with other proportions", why="nothing of the image is lost"),
     ] = "stretch"
     column: Annotated[
         str | None, Words("the column with the images' paths", why="one named path, file, image or filename")
@@ -61,17 +59,17 @@ class ImageSettings(Settings):
     )
     grid: Annotated[
         Size | None,
-        Words("cells of the grid, where boxes are the target", more="separates close objects", less="fewer outputs"),
+        Words("cells of the grid for boxes as the target", more="separates close objects", less="fewer outputs"),
     ] = None
     unreadable: Annotated[
         Literal["error", "skip"],
-        Words("what happens to files that cannot be read", why="a damaged file should be seen"),
+        Words("the treatment of files that cannot be read", why="a damaged file should be seen"),
     ] = "error"
     memory: Annotated[
         ByteCount,
         Words(
-            "bytes of decoded images that stay in memory",
-            more="epochs decode less",
+            "maximum bytes of decoded images in memory",
+            more="fewer images are decoded in each epoch",
             less="less memory, slower epochs",
             why="1 GiB",
         ),
@@ -79,10 +77,10 @@ class ImageSettings(Settings):
     max_pixels: Annotated[
         ByteCount,
         Words(
-            "the largest image that is read",
+            "the size limit of an image",
             more="reads larger images",
             less="refuses more",
-            why="beyond it one fills memory",
+            why="a larger image fills memory",
         ),
     ] = 50_000_000  # of a file
 

@@ -1,4 +1,4 @@
-"""A table whose feature columns have been read: cells are parsed once, and their values go along with the rows."""
+"""A table with parsed feature columns: cells are parsed once, and their values accompany the rows."""
 
 from __future__ import annotations
 
