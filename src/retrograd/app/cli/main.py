@@ -26,7 +26,7 @@ VERBS = {
     "train": "train a network from a configuration or a table alone",
     "launch": "train in several processes, on one machine",
     "trace": "show every number of one training step",
-    "diagnose": "say whether a network learns, and if not, why",
+    "diagnose": "report whether a network learns, and if not, why",
     "repair": "try remedies and keep those that measure better",
     "tune": "find the learning rate, or other settings that work best",
     "compare-optimizers": "train the same network with each optimizer at its own rate",

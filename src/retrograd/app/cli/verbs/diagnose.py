@@ -45,7 +45,7 @@ def diagnose(
     budget: Annotated[
         float,
         typer.Option(
-            parser=seconds_of, metavar="TIME", show_default="2m", help="time limit of the diagnosis: 30, 90s, 2m, 1h"
+            parser=seconds_of, metavar="TIME", show_default=False, help="time limit: 30, 90s, 2m, 1h [default: 2m]"
         ),
     ] = SECONDS,
     layers: OwnLayers = None,
@@ -53,7 +53,7 @@ def diagnose(
     runs: RunsRoot = Path("runs"),
     as_json: Json = False,
 ) -> int:
-    """Say whether a network learns what its data hold, and if not, why.
+    """Report whether a network learns what its data contain, and if not, why.
 
     \b
     Examines the configuration, the data, the first pass and a few diagnostic

@@ -26,11 +26,12 @@ def export(
     ] = False,
     cells: CellsOption = "typed",
     opset: Annotated[
-        int | None, typer.Option(metavar="N", help="version of the ONNX operators: 18, or 20 [default: 18; of text 20]")
+        int | None,
+        typer.Option(metavar="N", help="version of the ONNX operators: 18, or 20 [default: 18, for text 20]"),
     ] = None,
     train_step: Annotated[
         Literal["head", "all"] | None,
-        typer.Option(help="also write what it needs to learn where it is used: last layer, or all"),
+        typer.Option(help="also write a training step for use elsewhere: of the last layer, or all"),
     ] = None,
     runs: RunsRoot = Path("runs"),
     layers: OwnLayers = None,
