@@ -84,6 +84,12 @@ def test_the_pole_stands_longer_after_a_few_rounds():
     assert np.mean(stood[-3:]) > 1.3 * np.mean(stood[:3])
 
 
+def test_points_that_are_made_come_nearer_to_true_ones():
+    share, places = loaded("ring_gan").train(rounds=300)
+    assert share > 0.18  # 0.12 at first
+    assert places > 4
+
+
 def test_every_example_of_a_task_has_a_budget_here():
     known = {*BUDGETS, "xor", "xor_by_hand", "digits", "all_ones"}  # the others have tests elsewhere
     assert {path.stem for path in EXAMPLES.glob("*.yaml")} <= known

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,9 +67,11 @@ def end(
     try:
         scores, judged = final_scores(prepared, evaluator, fitted.variables)
         model = trained(prepared, fitted.variables, scores, evaluator.members, fitted.averaged)
-        save(model, place)
         if fitted.averaged is not None:
-            place.keep(scores_beside(prepared, evaluator, fitted.averaged))
+            words = scores_beside(prepared, evaluator, fitted.averaged)
+            place.keep(Note(words))
+            model = replace(model, facts={**model.facts, "averaged": words})
+        save(model, place)
         keep(PREDICTIONS, judged, write_judged, place)
         keep(ATTENTION, lambda: looked_at(prepared, evaluator, fitted.variables), write_attention, place)
         if sampler is not None:
@@ -171,12 +174,12 @@ def not_finite(scores: Metrics) -> Iterator[str]:
             )
 
 
-def scores_beside(prepared: Prepared, evaluator: Evaluator, averaged: Variables) -> Note:
-    """Return what the averaged weights reach on the part furthest from training."""
+def scores_beside(prepared: Prepared, evaluator: Evaluator, averaged: Variables) -> str:
+    """Say what the averaged weights reach on the part furthest from training."""
     part = [name for name in PARTS if getattr(prepared.dataset, name) is not None][-1]
     scores = evaluator.scores(averaged, getattr(prepared.dataset, part), full=True)
     figures = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
-    return Note(f"averaged weights ({prepared.config.training.average}): {part} {figures}")
+    return f"averaged weights ({prepared.config.training.average}): {part} {figures}"
 
 
 def trained(

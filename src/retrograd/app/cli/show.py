@@ -60,6 +60,8 @@ def print_run(run: Run, chosen: Path | None = None) -> None:
         print(filled(f"to make it permanent: {run.interventions[-1].permanent}"))
     judged = read_judged(run.folder)
     print(score_table(run.scores) + most_confused(judged.pairs if judged else ()))
+    if averaged := run.model.facts.get("averaged"):
+        print(filled(averaged, hang=8))
     if run.health:
         print(filled(f"health: {run.health}", hang=8))
     print(f"run   {run.folder}")
