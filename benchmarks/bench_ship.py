@@ -1,11 +1,12 @@
 """One row in onnxruntime: files that retrograd writes beside those that PyTorch writes of the same networks.
 
-    python benchmarks/bench_ship.py [--peer PYTHON] [--network NAME] [--rounds N] [--json FILE]
+    python benchmarks/bench_ship.py [--peer PYTHON | --peers FOLDER] [--network NAME] [--rounds N] [--json FILE] [--readme]
 
-Both files run on one thread, in turns, and give a label and probabilities; a figure is the median of the rounds'
-medians. Beside them one row by `model.predict`, warm; one training step of 32 rows in ONNX (`--train-step all`); the
-sizes; and how far the file lies from `predict`, the step from the run's own. PYTHON is an interpreter with PyTorch and
-its ONNX exporter (onnx, onnxscript); without one the peer is left out.
+The files run on one thread, in turns, and give a label and probabilities; a figure is the median of the rounds'
+medians. Beside them the same file with integers of 8 bits; one row by `model.predict`, warm; one training step of 32
+rows in ONNX (`--train-step all`); the sizes; and how far the file lies from `predict`, the step from the run's own.
+PYTHON is an interpreter with PyTorch and its ONNX exporter (onnx, onnxscript); without one the peer is left out.
+`--readme` writes the table of README.md from benchmarks/ship.json, and measures nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from retrograd.ship.onnx.session import session
 
 CALLS = 200  # of one row, in a round
 PREDICTIONS, STEPS = 30, 100
-SCRIPT = Path(__file__).parent / "scripts" / "torch_to_onnx.py"
+FOLDER = Path(__file__).parent
+SCRIPT, FIGURES, README = FOLDER / "scripts" / "torch_to_onnx.py", FOLDER / "ship.json", FOLDER.parent / "README.md"
+HEAD = "| network, one row | retrograd | PyTorch | integers | training step |"
 
 
 def conv(filters: int, activation: str | None = None) -> dict[str, Any]:
@@ -84,7 +87,9 @@ def measure(name: str, folder: Path, peers: Path | None, rounds: int) -> dict[st
     """Return what one network's file costs, and the peer's."""
     run = trained(name, folder)
     exported = rg.export(run, folder / f"{name}.onnx", from_x=True)
-    files = {"retrograd": exported.path} | ({} if peers is None else {"pytorch": peers / f"{name}.onnx"})
+    whole = rg.quantize(run, folder / f"{name}_int8.onnx", from_x=True, max_drop=0.99)
+    files = {"retrograd": exported.path, "integers": whole.path}
+    files |= {} if peers is None else {"pytorch": peers / f"{name}.onnx"}
     one = {"x": np.random.default_rng(1).normal(size=(1, *NETWORKS[name][0])).astype(np.float32)}
     sessions = {who: session(path) for who, path in files.items()}
     taken: dict[str, list[float]] = {who: [] for who in files}
@@ -117,16 +122,48 @@ def step(run: Any, name: str, folder: Path) -> dict[str, Any]:
             "difference": exported.difference}  # fmt: skip
 
 
+def table(networks: dict[str, Any]) -> str:
+    """Return the table of the README: microseconds and kB."""
+    lines = [HEAD, "|---|---|---|---|---|"]
+    for name, figures in networks.items():
+        cells = [said(figures.get(who)) for who in ("retrograd", "pytorch", "integers")]
+        lines.append(f"| {name} | {' | '.join(cells)} | {said(figures['step'])} |")
+    return "\n".join(lines) + "\n"
+
+
+def said(figures: dict[str, Any] | str | None) -> str:
+    """Return what a file takes, as a cell of the table."""
+    if not isinstance(figures, dict):
+        return "-"
+    return f"{figures['microseconds']:.0f} µs, {figures['bytes'] / 1e3:.0f} kB"
+
+
+def write_readme() -> None:
+    """Replace the table in the README by that of the results file."""
+    text = README.read_text(encoding="utf-8")
+    before, _, rest = text.partition(HEAD)
+    after = rest.partition("\n\n")[2]
+    made = table(json.loads(FIGURES.read_text(encoding="utf-8"))["networks"])
+    README.write_text(f"{before}{made}\n{after}", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", metavar="PYTHON", help="an interpreter with PyTorch and its ONNX exporter")
+    parser.add_argument("--peers", metavar="FOLDER", type=Path, help="files that torch_to_onnx.py has made before")
     parser.add_argument("--network", choices=NETWORKS, help="measure this one alone")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--readme", action="store_true", help="write the README's table from the figures")
     arguments = parser.parse_args()
+    if arguments.readme:
+        write_readme()
+        return
     with tempfile.TemporaryDirectory() as made:
         folder, peers = Path(made), None
-        if arguments.peer:
+        if arguments.peers:
+            peers = arguments.peers
+        elif arguments.peer:
             peers = folder / "pytorch"
             peers.mkdir()
             only = [arguments.network] if arguments.network else []
@@ -135,14 +172,14 @@ def main() -> None:
         chosen = [arguments.network] if arguments.network else NETWORKS
         results = {name: measure(name, folder, peers, arguments.rounds) for name in chosen}
     print("network       row    pytorch  ratio  predict   size   pytorch  difference   step")
-    for name, found in results.items():
-        ours, peer, learning = found["retrograd"], found.get("pytorch"), found["step"]
+    for name, figures in results.items():
+        ours, peer, learning = figures["retrograd"], figures.get("pytorch"), figures["step"]
         ratio = "" if peer is None else f"{ours['microseconds'] / peer['microseconds']:.2f}"
         theirs = ("", "") if peer is None else (f"{peer['microseconds']:.0f} µs", f"{peer['bytes'] / 1e3:.0f} kB")
         taught = "-" if isinstance(learning, str) else f"{learning['microseconds']:.0f} µs"
-        predicted = f"{found['predict microseconds'] / 1e3:.1f} ms"
+        predicted = f"{figures['predict microseconds'] / 1e3:.1f} ms"
         print(f"{name:11} {ours['microseconds']:4.0f} µs  {theirs[0]:>7}  {ratio:>5}  {predicted:>7}"
-              f"  {ours['bytes'] / 1e3:4.0f} kB  {theirs[1]:>7}  {found['difference from predict']:10.1e}"
+              f"  {ours['bytes'] / 1e3:4.0f} kB  {theirs[1]:>7}  {figures['difference from predict']:10.1e}"
               f"  {taught:>8}")  # fmt: skip
     if arguments.json:
         machine = {"cores": os.cpu_count(), "processor": platform.machine(), "load": round(load, 1)}

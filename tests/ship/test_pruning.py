@@ -16,7 +16,7 @@ from retrograd.ship.pruning import prune as pruning
 from retrograd.ship.pruning.coupling import couple
 from retrograd.ship.pruning.prune import prune_run
 from retrograd.ship.pruning.statistics import measured_again
-from retrograd.ship.pruning.surgery import Left, cut, is_exact, masked
+from retrograd.ship.pruning.surgery import Left, _trimmed, cut, is_exact, masked
 from retrograd.training.prepare import prepare
 from retrograd.training.run import as_config
 
@@ -131,6 +131,26 @@ def test_the_smaller_network_computes_what_the_whole_one_does_with_zeros_for_wha
     wanted, got = jax.jit(both)(masked(coupling, variables, smaller.gone), smaller.variables)
     np.testing.assert_allclose(got, wanted, atol=2e-5 * np.abs(wanted).max())  # float32: sums in another order
     assert np.abs(wanted).max() > 1e-3
+
+
+@pytest.mark.parametrize("case", ["residual", "shared"])
+def test_the_first_gradients_of_the_smaller_network_are_those_of_the_whole_one_with_zeros(case):
+    """So that the training which follows begins where the masked network would; what went is cut off its gradients."""
+    layers, shape, _ = HALVED[case]
+    network, variables, coupling, smaller, batch = pruned(layers, shape)
+
+    def begun(network, variables):
+        objectives = [rg.Objective.on(network, rg.CrossEntropy())]
+        return rg.backprop(network, objectives, *variables, rg.Context(), batch)[::4]  # loss, grads
+
+    (wanted, grads), (loss, got) = jax.jit(lambda whole, small: (begun(network, whole), begun(smaller.network, small)))(
+        masked(coupling, variables, smaller.gone), smaller.variables
+    )
+    np.testing.assert_allclose(loss, wanted, rtol=1e-6)  # float32: sums in another order
+    largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(got))
+    expected = _trimmed(coupling, Variables(grads, variables.state), smaller.gone).params
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6 * largest), got, expected)
+    assert largest > 1e-3
 
 
 def test_what_is_left_alone_is_named_with_its_reason():

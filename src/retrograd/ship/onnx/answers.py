@@ -34,7 +34,9 @@ def write_answers(g: Graph, target: Target | None, y: Value, from_logits: bool, 
     if isinstance(target, Labels):
         probabilities = _probabilities(g, target.binary, y, from_logits)
         dtype, classes = _labels(target.classes)
-        label = g.op("Gather", classes, g.op("ArgMax", probabilities, axis=1, keepdims=0))
+        label = g.op("ArgMax", probabilities, axis=1, keepdims=0)
+        if dtype != "int64" or [*classes] != [*range(len(classes))]:
+            label = g.op("Gather", classes, label)
         return [Answer(label, LABEL, dtype, (BATCH,)),
                 Answer(probabilities, PROBABILITIES, "float64", (BATCH, len(target.classes)))]  # fmt: skip
     if isinstance(target, MultiLabels):

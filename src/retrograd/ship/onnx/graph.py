@@ -11,6 +11,7 @@ import numpy as np
 
 from retrograd.ship.onnx.library import onnx
 from retrograd.ship.onnx.outside import Outside, is_outside, lies_outside, pointer
+from retrograd.ship.onnx.renaming import without_copies
 
 OPSET, IR, ML = 18, 9, 3  # ML: the version of the domain ai.onnx.ml
 TYPES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7, "str": 8, "bool": 9, "float64": 11}  # onnx.TensorProto's
@@ -193,8 +194,9 @@ def model_of(graph: Graph, inputs: Sequence[tuple[str, str, Sequence[Any]]],
     arrays = {key: array for key, array in graph.constants.items() if outside and lies_outside(array)}
     constants = [pointer(key, array) if key in arrays else _tensor(array, key)
                  for key, array in graph.constants.items()]  # fmt: skip
-    made = helper.make_graph(graph.nodes, name, *infos, constants)
-    domains = {node.domain for node in graph.nodes if node.domain}
+    nodes = without_copies(graph.nodes, [name for name, *_ in outputs])
+    made = helper.make_graph(nodes, name, *infos, constants)
+    domains = {node.domain for node in nodes if node.domain}
     opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(domain, ML) for domain in sorted(domains))]
     model = helper.make_model(made, opset_imports=opsets, ir_version=IR, producer_name="retrograd")
     helper.set_model_props(model, metadata or {})

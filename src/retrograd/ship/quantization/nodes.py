@@ -9,7 +9,8 @@ import numpy as np
 
 from retrograd.ship.onnx.graph import TYPES, Graph
 from retrograd.ship.onnx.library import onnx
-from retrograd.ship.quantization.reading import constants_of, layer_of, reads, rename_in_bodies, uses, without_unread
+from retrograd.ship.onnx.renaming import rename_in_bodies
+from retrograd.ship.quantization.reading import constants_of, layer_of, reads, uses, without_unread
 from retrograd.ship.quantization.scales import Integers, Range, halves, integers
 
 PRODUCTS = {"Conv": 0, "Gemm": 1, "MatMul": 1}  # operators with integer kernels -> the weights' axis of output channels

@@ -16,7 +16,8 @@ import numpy as np
 
 from retrograd.ship.onnx.library import onnx
 from retrograd.ship.onnx.outside import Outside
-from retrograd.ship.quantization.reading import bodies, layer_of, rename
+from retrograd.ship.onnx.renaming import bodies, rename
+from retrograd.ship.quantization.reading import layer_of
 
 NARROWER = {"float64": ("float16", "float32"), "float32": ("float16",), "int32": ("int8", "int16")}
 NODE = 40  # bytes that the node takes which makes a constant as wide as it is read
@@ -51,7 +52,7 @@ def packed(model: Any, paths: Collection[str]) -> Any:
         if layer_of(node) not in paths:
             node.name = ""
     del graph.node[:]
-    graph.node.extend(node for node in nodes if [*node.input] != [*node.output])
+    graph.node.extend(nodes)
     return made
 
 
@@ -72,13 +73,9 @@ def _narrowed(tensor: Any) -> Any | None:
 
 
 def _short_names(graph: Any, nodes: list[Any]) -> dict[str, str]:
-    """Return a name for each value: inputs and outputs keep theirs, and what is only given as an output has its."""
+    """Return a name for each value: inputs and outputs keep theirs."""
     ends = {end.name for each in (graph.input, graph.output) for end in each}
     names = {"": "", **{name: name for name in ends}}
-    made = {name for node in nodes for name in node.output}
-    for node in nodes:
-        if node.op_type == "Identity" and node.input[0] in made and node.output[0] in ends:
-            names.setdefault(node.input[0], node.output[0])
     taken = ends | {name for node in nodes for body in bodies(node) for name in _names_in(body)}
     letters = (itertools.product(LETTERS, repeat=size) for size in itertools.count(1))
     free = (name for name in map("".join, itertools.chain.from_iterable(letters)) if name not in taken)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from retrograd.ship.onnx.graph import Graph
+from retrograd.ship.onnx.renaming import bodies
 
 
 def reads(node: Any) -> Iterator[str]:
@@ -17,26 +18,6 @@ def reads(node: Any) -> Iterator[str]:
     for body in bodies(node):
         inside = {info.name for info in body.input} | {name for each in body.node for name in each.output}
         yield from (name for each in body.node for name in reads(each) if name not in inside)
-
-
-def bodies(node: Any) -> list[Any]:
-    """Return the graphs in a node."""
-    return [attribute.g for attribute in node.attribute if attribute.HasField("g")]
-
-
-def rename(node: Any, names: Mapping[str, str]) -> None:
-    """Give what a node reads and gives other names, and what its bodies read from around them."""
-    for ends in (node.input, node.output):
-        ends[:] = [names.get(name, name) for name in ends]
-    rename_in_bodies(node, names)
-
-
-def rename_in_bodies(node: Any, names: Mapping[str, str]) -> None:
-    """Give what the body of a loop reads from around it other names."""
-    for body in bodies(node):
-        for each in body.node:
-            each.input[:] = [names.get(name, name) for name in each.input]
-            rename_in_bodies(each, names)
 
 
 def uses(graph: Graph) -> Counter[str]:
