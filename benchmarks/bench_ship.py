@@ -1,6 +1,7 @@
 """One row in onnxruntime: files that retrograd writes beside those that PyTorch writes of the same networks.
 
-    python benchmarks/bench_ship.py [--peer PYTHON | --peers FOLDER] [--network NAME] [--rounds N] [--json FILE] [--readme]
+    python benchmarks/bench_ship.py [--peer PYTHON | --peers FOLDER] [--network NAME] [--rounds N] [--json FILE]
+    python benchmarks/bench_ship.py --readme
 
 The files run on one thread, in turns, and give a label and probabilities; a figure is the median of the rounds'
 medians. Beside them the same file with integers of 8 bits; one row by `model.predict`, warm; one training step of 32
@@ -159,6 +160,7 @@ def main() -> None:
     if arguments.readme:
         write_readme()
         return
+    results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as made:
         folder, peers = Path(made), None
         if arguments.peers:
@@ -170,7 +172,12 @@ def main() -> None:
             subprocess.run([arguments.peer, "-W", "ignore", str(SCRIPT), str(peers), *only], check=True)
         load = os.getloadavg()[0]
         chosen = [arguments.network] if arguments.network else NETWORKS
-        results = {name: measure(name, folder, peers, arguments.rounds) for name in chosen}
+        for name in chosen:
+            results[name] = measure(name, folder, peers, arguments.rounds)
+            if arguments.json:  # after each, so that an interrupted run is not lost
+                machine = {"cores": os.cpu_count(), "processor": platform.machine(), "load": round(load, 1)}
+                figures = json.dumps({"machine": machine, "networks": results}, indent=1)
+                arguments.json.write_text(figures + "\n", encoding="utf-8")
     print("network       row    pytorch  ratio  predict   size   pytorch  difference   step")
     for name, figures in results.items():
         ours, peer, learning = figures["retrograd"], figures.get("pytorch"), figures["step"]
@@ -181,11 +188,6 @@ def main() -> None:
         print(f"{name:11} {ours['microseconds']:4.0f} µs  {theirs[0]:>7}  {ratio:>5}  {predicted:>7}"
               f"  {ours['bytes'] / 1e3:4.0f} kB  {theirs[1]:>7}  {figures['difference from predict']:10.1e}"
               f"  {taught:>8}")  # fmt: skip
-    if arguments.json:
-        machine = {"cores": os.cpu_count(), "processor": platform.machine(), "load": round(load, 1)}
-        arguments.json.write_text(
-            json.dumps({"machine": machine, "networks": results}, indent=1) + "\n", encoding="utf-8"
-        )
 
 
 if __name__ == "__main__":
