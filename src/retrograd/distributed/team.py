@@ -107,8 +107,14 @@ class Crew(Team):
         return jax.tree.map(self.layout.placed, tree, self.layout.shardings(tree))
 
     def whole(self, tree: Any) -> Any:
-        """Return a state on one device of this process."""
-        return jax.tree.map(lambda leaf: leaf.addressable_data(0), self._replicated(tree))
+        """Return a state of arrays that are here whole; those that are cut are gathered one by one, in memory."""
+
+        def here(leaf: Any) -> Any:
+            if leaf.is_fully_replicated:
+                return leaf.addressable_data(0)
+            return np.asarray(self.gathered(leaf))
+
+        return jax.tree.map(here, tree)
 
     def _replicated(self, tree: Any) -> Any:
         leaves, form = jax.tree.flatten(tree)
