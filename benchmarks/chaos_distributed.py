@@ -3,8 +3,9 @@
     python benchmarks/chaos_distributed.py [--only PART] [--processes N] [--timeout N] [--json FILE]
 
 Parts
-    equal      losses of 1, 2 and 4 processes, and of a repetition: a CNN with batch norm and dropout, an LSTM, a GPT,
-               micro-batches (SGD; Adam turns rounding of attention's key_bias, whose gradient is 0, into full steps)
+    equal      losses of 1, 2 and 4 processes, of one with two devices, and of a repetition: a CNN with batch norm and
+               dropout, an LSTM, a GPT, micro-batches (SGD; Adam turns rounding of attention's key_bias, whose gradient
+               is 0, into full steps)
     kill       kill -9 of each rank in each phase: start, compile, step, checkpoint, end
     stop       SIGSTOP of each rank while it trains
     differs    one process with another configuration, with other data
@@ -43,6 +44,7 @@ LONG = ["training.epochs=400", "training.checkpoint={seconds: 0, keep: 2}", "tra
 PHASES = ("start", "compile", "step", "checkpoint", "end")
 SOON = 60.0  # seconds
 EQUAL = 1e-6
+DEVICES = "1 with 2 devices"
 DUMPS = ("*** Check failure", "terminate called", "Traceback", "core dumped", "F1")
 RANK = re.compile(r"rank (\d+) of \d+ \(host")
 
@@ -139,9 +141,11 @@ def equal(root: Path, given: argparse.Namespace) -> Part:
     part = Part("equal")
     for name, (example, changes) in PROGRAMS.items():
         found: dict[str, list[float]] = {}
-        for label, processes in (("1", 1), ("2", 2), ("2 again", 2), ("4", 4)):
+        for label, processes in (("1", 1), ("2", 2), ("2 again", 2), ("4", 4), (DEVICES, 1)):
             folder = root / f"{name}-{label}"
-            run = Launched(root, processes, [*settings(example, changes), "--run", str(folder)])
+            more = ["distributed={}"] if label == DEVICES else []
+            env = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"} if label == DEVICES else {}
+            run = Launched(root, processes, [*settings(example, [*changes, *more]), "--run", str(folder)], env)
             part.expect(run.wait(1200) == 0, f"{name}, {label}: {run.said.read_text()}")
             found[label] = losses(folder)
             part.tried += 1
@@ -149,6 +153,7 @@ def equal(root: Path, given: argparse.Namespace) -> Part:
         print(f"  {name}: 1 against 2 and 4 processes: {differences}", flush=True)
         part.expect(max(differences.values()) <= EQUAL, f"{name}: {found}")
         part.expect(found["2"] == found["2 again"], f"{name}: a repetition has other bits")
+        part.expect(found["2"] == found[DEVICES], f"{name}: one process with two devices has other bits")
     return part
 
 
