@@ -273,7 +273,7 @@ def test_what_devices_share_is_counted():
     (shared,) = made.sharing
     assert (shared.devices, shared.cut, shared.parameters) == (2, 32, 33)
     assert shared.parameter_bytes == 4 * (32 // 2 + 1)
-    assert shared.optimizer_bytes == 2 * shared.parameter_bytes + 4  # the moments, and the count of steps
+    assert shared.optimizer_bytes == 2 * shared.parameter_bytes + 2 * 4  # the moments, and two counts of steps
     assert shared.wire_bytes == 3 * 4 * 32 // 2 + 2 * 4 // 2
     assert "97% of the parameters are cut" in " ".join(str(made).split())
     usual = rg.explain({**config, "distributed": {}}, measure=False).sharing
