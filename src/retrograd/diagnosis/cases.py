@@ -16,7 +16,8 @@ ROWS = 160  # ten batches of 16: enough for every rule, and a run takes millisec
 
 def dataset(name: str, **options: Any) -> Dataset:
     """Return a generated data set: `blobs` (3 classes), `halves` (2 classes), `line` and `wave` (quantities),
-    `noise` (2 classes by chance), `rare` (one row in twenty is of the second class, by chance).
+    `noise` (2 classes by chance), `rare` (one row in twenty is of the second class, by chance), `codes` (a quantity for
+    each of 12 numbers of a table's column).
 
     Options: rows, features, seed, stretch (multiplies x), shift (added to x), target_stretch, target_shift; rounded (x
     to its sign), copies (features that repeat others), skewed (lognormal), wild (so many cells of the first feature are
@@ -26,6 +27,10 @@ def dataset(name: str, **options: Any) -> Dataset:
     rows, features = options.get("rows", ROWS), options.get("features", 4)
     rng = np.random.default_rng(options.get("seed", 0))
     x = rng.normal(size=(rows, features))
+    if name == "codes":
+        code = rng.integers(0, 12, rows)
+        settings = parse(DataSettings, {"task": "regression", **options.get("data", {})}, "data")
+        return from_frame({"x0": code}, rng.normal(size=12)[code], settings=settings)
     task, y = _answers(name, x, rng)
     x, y = _changed(x + 3.0 * np.eye(features)[y] if name == "blobs" else x, y, options)
     x = x * options.get("stretch", 1.0) + options.get("shift", 0.0)

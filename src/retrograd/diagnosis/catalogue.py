@@ -102,6 +102,7 @@ CATALOGUE: dict[str, Kind] = {
         share=(0.1, "of the stated rate: a cosine leaves 0.5 on average, a decay to a hundredth 0.2"),
     ),
     "S19": _kind("frozen at random"),
+    "S20": _kind("weights of classes", ratio=(10.0, "to one: what counts as imbalance without any weights")),
     # the data
     "D01": _kind(
         "unscaled inputs",
@@ -148,6 +149,9 @@ CATALOGUE: dict[str, Kind] = {
     "D13": _kind("contradictory rows", share=(0.05, "of the rows: no accuracy above 0.95 is then possible")),
     "D14": _kind("outliers", share=(0.5, "of a column's variance: a few cells then outweigh all others")),
     "D15": _kind("orders of magnitude"),
+    "D16": _kind(
+        "codes as numbers", gain=(0.1, "of the target's variance: five times what chance gives 40 codes in 600 rows")
+    ),
     # the behaviour of a run
     "B01": _kind("not finite"),
     "B02": _kind("divergence", times=(3.0, "times the first loss: chance changes the loss of an epoch by less")),

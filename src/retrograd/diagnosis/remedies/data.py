@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 from typing_extensions import override
 
+from retrograd.data.settings import DataSettings
 from retrograd.data.split.settings import SplitSettings
 from retrograd.data.tables.columns import NumberColumn
 from retrograd.data.tables.inputs import TableInputs
@@ -15,6 +16,7 @@ from retrograd.data.tables.scaling import spans
 from retrograd.diagnosis.original_unit import inputs_in_own_unit, targets_in_own_unit
 from retrograd.diagnosis.program import Program
 from retrograd.diagnosis.remedy import Remedy, remedies, with_data, with_training
+from retrograd.diagnosis.symptoms.coded_numbers import coded
 from retrograd.network.losses.binary_cross_entropy import BinaryCrossEntropy
 from retrograd.network.losses.cross_entropy import CrossEntropy
 from retrograd.network.losses.quantities.huber import Huber
@@ -177,4 +179,32 @@ class WeighClasses(Remedy):
         if isinstance(loss, BinaryCrossEntropy) and loss.positive_weight == 1.0:
             weight = float(f"{counts[0] / counts[1]:.4g}")
             return dataclasses.replace(config, loss=dataclasses.replace(loss, positive_weight=weight))
+        return None
+
+
+@remedies.register("codes_as_categories")
+class CodesAsCategories(Remedy):
+    """Take numbers that look like names as categories: each value has weights of its own."""
+
+    why = "the order of codes says nothing, so no slope can use it"
+
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
+        names = coded(program)
+        return with_data(config, kinds={**(config.data or DataSettings()).kinds, **dict.fromkeys(names, "category")})
+
+
+@remedies.register("plain_weights")
+class PlainWeights(Remedy):
+    """Leave the weights of classes out of the loss."""
+
+    why = "each row then counts alike"
+
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
+        loss = config.loss
+        if isinstance(loss, CrossEntropy) and loss.class_weights:
+            return dataclasses.replace(config, loss=dataclasses.replace(loss, class_weights=()))
+        if isinstance(loss, BinaryCrossEntropy) and loss.positive_weight != 1.0:
+            return dataclasses.replace(config, loss=dataclasses.replace(loss, positive_weight=1.0))
         return None

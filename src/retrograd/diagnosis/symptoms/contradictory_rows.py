@@ -31,20 +31,28 @@ class ContradictoryRows(Symptom):
 
     def find(self, program: Program) -> Iterator[Finding]:
         """Yield the share of rows that no function of the inputs can answer."""
-        if program.data.x is None or program.data.y is None or not program.data.classifies:
+        x, y = program.data.x, program.data.y
+        if x is None or y is None or program.dataset.task == "multilabel":
             return
         groups: dict[bytes, int] = {}
-        rows = program.data.x + 0.0  # which makes 0 of -0
-        group_of_row = np.array([groups.setdefault(row.tobytes(), len(groups)) for row in rows])
-        counts = np.zeros((len(groups), program.data.y.max() + 1))
-        np.add.at(counts, (group_of_row, program.data.y), 1)
-        wrong = 1 - float(counts.max(1).sum()) / len(program.data.y)
-        gain = 1 - wrong / max(1 - float(counts.sum(0).max()) / len(program.data.y), 1e-9)
+        group_of_row = np.array([groups.setdefault(row.tobytes(), len(groups)) for row in x + 0.0])  # 0 of -0
+        if len(groups) == len(x):
+            return
+        answers = np.eye(int(y.max()) + 1)[y] if program.data.classifies else y
+        sums = np.stack([np.bincount(group_of_row, column) for column in answers.T], 1)
+        if program.data.classifies:
+            wrong, limit = 1 - float(sums.max(1).sum()) / len(y), "at most {right:.1%} of these rows can be right"
+            constant = 1 - float(sums.sum(0).max()) / len(y)
+        else:
+            means, spread = sums / np.bincount(group_of_row)[:, None], answers.var(0)
+            left = ((answers - means[group_of_row]) ** 2).mean(0) / np.where(spread > 0, spread, 1)
+            wrong, constant, limit = float(left.mean()), 1.0, "R² can be {right:.3g} at most"
         if wrong > SHARE:
+            gain = 1 - wrong / max(constant, 1e-9)
             yield self.finding(
                 "data",
-                "identical inputs have different answers: at most {right:.1%} of these rows can be right",
-                Evidence("share of rows that cannot be right", wrong, SHARE),
+                f"identical inputs have different answers: {limit}",
+                Evidence("share that cannot be right", wrong, SHARE),
                 values={"right": 1 - wrong},
                 severity="note" if gain > HALF else "risk",
                 confidence=0.3,

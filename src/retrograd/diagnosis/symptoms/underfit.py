@@ -1,4 +1,4 @@
-"""A network beaten by a linear model."""
+"""A network that does not even fit its training rows."""
 
 from __future__ import annotations
 
@@ -23,22 +23,27 @@ MARGIN = threshold("B13", "margin")
     ),
 )  # fmt: skip
 class Underfit(Symptom):
-    """On its own training rows the network is worse than logistic or ridge regression, which it contains."""
+    """On its own training rows the network is worse than logistic or ridge regression, which it contains, or than any
+    reference is on new rows.
+    """
 
     code = "B13"
     stage = "run"
 
     def find(self, program: Program) -> Iterator[Finding]:
-        """Yield the training score and the linear model's."""
+        """Yield the training score and the reference's."""
         if program.observed is None or program.data.y is None or program.observed.broken:
             return
-        score, linear = program.observed.train_score, program.data.levels.train.get("linear", 0.0)
-        if score < linear - MARGIN:
+        levels, score = program.data.levels, program.observed.train_score
+        level, reference = levels.train.get("linear", 0.0), "a linear model"
+        if levels.best > max(level, score + MARGIN):
+            level, reference = levels.best, f"{levels.best_words} on rows that it has not seen"
+        if score < level - MARGIN:
             yield self.finding(
                 "network",
-                "on the training rows the network scores {score:.3g}, a linear model {linear:.3g}",
-                Evidence("training score", score, linear - MARGIN),
-                values={"score": score, "linear": linear},
+                "on the training rows the network scores {score:.3g}, {reference} {level:.3g}",
+                Evidence("training score", score, level - MARGIN),
+                values={"score": score, "reference": reference, "level": level},
                 remedies=("raise_rate", "more_updates", "widen", "adam"),
                 severity="fault",
                 confidence=0.35,
