@@ -102,6 +102,9 @@ CATALOGUE: dict[str, Kind] = {
         share=(0.1, "of the stated rate: a cosine leaves 0.5 on average, a decay to a hundredth 0.2"),
     ),
     "S19": _kind("frozen at random"),
+    "S21": _kind(
+        "order of steps", change=(1e-3, "of the outputs' deviation: sums in another order leave 1e-6 in float32")
+    ),
     "S20": _kind("weights of classes", ratio=(10.0, "to one: what counts as imbalance without any weights")),
     # the data
     "D01": _kind(

@@ -20,6 +20,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "unshuffled": ("bad_split", "oscillation", *FAILURE),
     "bad_split": ("overfit", "parts_differ", "imbalance", *FAILURE),
     "imbalance": FAILURE,
+    "order_blind": FAILURE,
     "coded_numbers": ("narrow", *FAILURE),
     "loss_weights": ("initial_loss", "imbalance", "curvature", *FAILURE),
     "contradictory_rows": ("no_signal", *FAILURE),

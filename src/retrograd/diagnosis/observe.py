@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from retrograd.diagnosis.judgement.score import Scorer
+from retrograd.diagnosis.judgement.score import Scorer, columns_of
 from retrograd.network.network import Variables
 from retrograd.propagation.readings import Health
 from retrograd.record.events import Epoch
@@ -103,7 +103,11 @@ def observe(
         held = in_training if part == "train" else scorer.score(variables, part)
         moments.append(Moment(0, in_training, held, 0.0, loss, look(variables) if look else None))
         compiling[:] = compiling or [time.perf_counter() - start]
-        return {part: {"loss": loss}}
+        if settings.goal is None:
+            return {part: {"loss": loss}}
+        return {
+            name: scorer.evaluator.scores(variables, columns_of(prepared.dataset, name)) for name in (part, "train")
+        }
 
     def ended() -> str | None:
         began.append(time.perf_counter())

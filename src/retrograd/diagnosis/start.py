@@ -37,9 +37,9 @@ class Probe:
         chosen = np.unique(np.linspace(0, rows - 1, min(rows, PROBE_ROWS)).astype(int))
         return {name: column[chosen] for name, column in self.dataset.train.items()}
 
-    def look(self, variables: Variables) -> tuple[Pass, Health]:
-        """Return pass and readings of the rows for given weights, in evaluation mode."""
-        result, seen = self._look(variables.params, variables.state, self.rows)
+    def look(self, variables: Variables, rows: Batch | None = None) -> tuple[Pass, Health]:
+        """Return pass and readings of the rows, or of others like them, through some weights, in evaluation mode."""
+        result, seen = self._look(variables.params, variables.state, self.rows if rows is None else rows)
         return result, health(self._network, jax.device_get(seen))
 
     def health(self, variables: Variables) -> Health:

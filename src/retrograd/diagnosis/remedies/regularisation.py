@@ -134,3 +134,17 @@ class MorePatience(Remedy):
             return None
         patient = dataclasses.replace(rule, patience=max(rule.patience, PATIENCE), min_change=0.0)
         return with_training(config, early_stopping=patient)
+
+
+@remedies.register("train_to_the_end")
+class TrainToTheEnd(Remedy):
+    """Train all epochs: no goal, no rule of convergence, no time limit."""
+
+    why = "the rule ended training before the network had learned what it can"
+
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
+        settings = config.training
+        if settings.goal is None and settings.convergence is None and settings.time_limit is None:
+            return None
+        return with_training(config, goal=None, convergence=None, time_limit=None)

@@ -24,6 +24,7 @@ from retrograd.network.finish import mapped
 from retrograd.network.layer import Activation
 from retrograd.network.layers.activations.leaky_relu import LeakyReLU
 from retrograd.network.layers.activations.relu import ReLU
+from retrograd.network.layers.attention.positions import Positions
 from retrograd.network.layers.normalisation.layer_norm import LayerNorm
 from retrograd.network.layers.pooling.global_average_pool import GlobalAveragePool
 from retrograd.network.layers.recurrent.recurrent import Recurrent
@@ -33,6 +34,7 @@ from retrograd.training.config.config import RunConfig
 SATURATING = ("sigmoid", "tanh", "exponential", "softmax", "hard_sigmoid", "softsign", "log_sigmoid")
 WIDE, FEW = 32, 2  # units; layers of one kind in a row
 USUAL_MOMENTUM, ARRIVED = 0.1, 0.01  # the share of the initial values that may remain
+ATTENDING = ("multi_head_attention", "transformer_encoder", "transformer_decoder", "repeat")
 PLAIN = ("weight", "bias", "weight_hidden")  # parameters with a configurable initialiser
 
 
@@ -265,3 +267,20 @@ class NoTruncation(Remedy):
     def change(self, config: RunConfig, program: Program) -> RunConfig | None:
         places = [i for i, entry in enumerate(config.network) if getattr(entry.layer, "truncate", None)]
         return with_layers(config, places, truncate=None)
+
+
+@remedies.register("add_positions")
+class AddPositions(Remedy):
+    """Add a sinusoid of its place to each step, before the first attention."""
+
+    why = "attention alone does not know in which order the steps are"
+    cost = 2
+
+    @override
+    def change(self, config: RunConfig, program: Program) -> RunConfig | None:
+        place = next((i for i, entry in enumerate(config.network) if kind(entry) in ATTENDING), None)
+        if not place or any("positions" in kind(entry) for entry in config.network):
+            return None
+        entries: list[tuple[int | None, Entry]] = list(enumerate(config.network))
+        entries.insert(place, (None, Entry(Positions())))
+        return rearranged(config, entries)

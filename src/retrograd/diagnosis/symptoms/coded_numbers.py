@@ -45,8 +45,8 @@ class CodedNumbers(Symptom):
             others = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
             yield self.finding(
                 "data.kinds",
-                "the numbers of {name}{others} look like names: taken singly they explain {by_value:.0%} of the target, "
-                "as a quantity {by_order:.0%}",
+                "the numbers of {name}{others} look like names: singly they explain {by_value:.0%} of the target, as a "
+                "quantity {by_order:.0%}",
                 Evidence("variance explained by value - by a cubic", by_value - by_order, GAIN),
                 values={"name": worst, "others": others, "by_value": by_value, "by_order": max(by_order, 0.0)},
                 remedies=("codes_as_categories",),

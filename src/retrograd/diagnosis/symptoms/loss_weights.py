@@ -55,8 +55,8 @@ class LossWeights(Symptom):
             heavy = program.dataset.class_name(int(np.argmax(weights * counts)))
             yield self.finding(
                 f"loss.{setting}",
-                "with these weights class {heavy} counts {ratio:.3g} times as much as another one; by their rows alone it "
-                "is {before:.3g}",
+                "with these weights class {heavy} counts {ratio:.3g} times as much as another one; by their rows alone "
+                "it is {before:.3g}",
                 Evidence("largest / smallest of weight x rows", ratio, RATIO),
                 values={"heavy": heavy, "ratio": ratio, "before": before},
                 remedies=("plain_weights", "weigh_classes"),
