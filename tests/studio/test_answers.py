@@ -15,7 +15,7 @@ from tests.studio.conftest import XOR
 
 
 def test_the_server_loads_no_jax():
-    code = "import sys, retrograd.studio.serve; print([m for m in ('jax', 'jaxlib', 'optax', 'sklearn', 'polars') if m in sys.modules])"
+    code = "import sys, retrograd.studio.serve, retrograd.app.cli.verbs.studio; print([m for m in ('jax', 'jaxlib', 'optax', 'sklearn', 'polars') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -147,10 +147,21 @@ def test_data_below_the_folder_become_absolute(tmp_path):
 def test_a_run_from_elsewhere_whose_data_lie_outside_is_shown_but_not_computed(client, write):
     path = write("foreign", config="data: {path: /etc/passwd}\nnetwork: [dense: 1]\n")
     assert client.get(f"/api/runs/{path.name}").status == 200
-    for verb in ("trace", "diagnose", "repair", "resume", "remedy", "short"):
-        assert client.post(f"/api/runs/{path.name}/{verb}", {"remedy": "widen"}).status == 400
+    body = {"remedy": "widen", "key": "grad:w[0]", "steps": [0], "stop": {"phase": "input", "node": "", "title": ""}}
+    for verb in ("trace", "arrays", "cell", "plane", "diagnose", "repair", "resume", "remedy", "short"):
+        assert client.post(f"/api/runs/{path.name}/{verb}", body).status == 400
     assert client.studio.bench.asked == []
     assert client.studio.jobs.jobs == []
+
+
+def test_weights_are_sent_as_they_lie_there_from_a_place_on(client, write):
+    path = write("xor")
+    address = f"/api/runs/{path.name}/weights"
+    assert client.get(address).body == b""
+    (path / "weights.bin").write_bytes(b"header\n0123")
+    assert client.get(f"{address}?after=7").body == b"0123"
+    assert json.loads(client.get(f"/api/runs/{path.name}/events").body.splitlines()[0])["weights"] == 11
+    assert client.get(f"{address}?after=x").status == 400
 
 
 def test_a_start_is_the_name_of_a_run(tmp_path):

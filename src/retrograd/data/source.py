@@ -21,12 +21,13 @@ from retrograd.data.images.decoding import SUFFIXES as IMAGE_SUFFIXES
 from retrograd.data.images.reading import images_of_arrays, images_of_table, read_image_folder, with_image_column
 from retrograd.data.images.rows import Images
 from retrograd.data.images.settings import ImageSettings
+from retrograd.data.patterns import is_pattern, matching
 from retrograd.data.read.compression import SUFFIXES as PACKED
 from retrograd.data.read.compression import inner_name
 from retrograd.data.read.delimited import SEPARATED
 from retrograd.data.read.files import check_file, file_digest
 from retrograd.data.read.folders import LABEL, files_below, part_folders
-from retrograd.data.read.parts import is_pattern, matching, read_tables, tables_below
+from retrograd.data.read.parts import read_tables, tables_below
 from retrograd.data.read.reader import READERS, read_content
 from retrograd.data.read.text import SUFFIXES as TEXT_SUFFIXES
 from retrograd.data.scanned import spill

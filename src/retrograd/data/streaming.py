@@ -16,13 +16,14 @@ from retrograd.base.memory import host_bytes
 from retrograd.data.cache.entry import Entry, cache_root, locked
 from retrograd.data.cache.stored import Columns, cache_key, read_parts, read_seen, stored_seen, write_manifest
 from retrograd.data.images.decoding import SUFFIXES as IMAGE_SUFFIXES
+from retrograd.data.patterns import is_pattern, matching
 from retrograd.data.preprocessing import Preprocessing
 from retrograd.data.read.compression import SUFFIXES as PACKED
 from retrograd.data.read.compression import inner_name
 from retrograd.data.read.delimited import SEPARATED
 from retrograd.data.read.files import MEMORY_PER_BYTE, file_digest
 from retrograd.data.read.folders import files_below
-from retrograd.data.read.parts import is_pattern, matching, tables_below
+from retrograd.data.read.parts import tables_below
 from retrograd.data.row_places import Seen
 from retrograd.data.scanned import MixedColumns, Spill, spilling
 from retrograd.data.settings import DataSettings, Task

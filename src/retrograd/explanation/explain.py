@@ -15,7 +15,7 @@ from retrograd.base.doors import refuse_foreign
 from retrograd.base.finding import Finding
 from retrograd.base.schema import parse
 from retrograd.data.dataset import Batch, Dataset, load
-from retrograd.data.read.parts import is_pattern
+from retrograd.data.patterns import is_pattern
 from retrograd.data.settings import DataSettings
 from retrograd.explanation.facts import LossFacts, RunFacts
 from retrograd.explanation.nodes import Inspector

@@ -12,7 +12,7 @@ import typer
 
 from retrograd.base.errors import UsageError
 from retrograd.base.memory import memory_told
-from retrograd.data.read.parts import is_pattern, matching
+from retrograd.data.patterns import is_pattern, matching
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}  # shared by the help of all verbs
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}  # of time

@@ -11,7 +11,7 @@ from retrograd.base.errors import ConfigError
 from retrograd.base.schema import parse
 from retrograd.data.cells.precision import reading_in
 from retrograd.data.dataset import Dataset, load
-from retrograd.data.read.parts import is_pattern
+from retrograd.data.patterns import is_pattern
 from retrograd.data.settings import DataSettings
 from retrograd.record.layout import CONFIG, EVENTS
 from retrograd.record.runs import find_run

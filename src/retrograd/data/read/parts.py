@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,24 +17,6 @@ from retrograd.data.scanned import ScannedTable, joined_scans
 from retrograd.data.settings import DataSettings
 from retrograd.data.table import Origin, Table
 from retrograd.present.wording import listing, some_of
-
-MARKS = "*?["  # of a pattern
-
-
-def is_pattern(path: Path) -> bool:
-    """Return whether a path is no file but a pattern that files match."""
-    return any(mark in str(path) for mark in MARKS) and not path.exists()
-
-
-def matching(path: Path) -> list[Path]:
-    """Return the files that a pattern matches, sorted by name.
-
-    Raises:  DataError when there are none
-    """
-    files = sorted(file for file in map(Path, glob.glob(str(path), recursive=True)) if file.is_file())
-    if not files:
-        raise DataError("no file matches the pattern", where=str(path), cure="check the path")
-    return files
 
 
 def tables_below(folder: Path) -> list[Path]:

@@ -64,11 +64,10 @@ export class Story {
   }
 
   healthAt(epoch) {
-    let best = null;
-    for (const event of this.health) {
-      if (best === null || this.epochAt(event.step) <= epoch + 1e-9) best = event; else break;
-    }
-    return best;
+    const { health } = this;
+    let low = 0, high = health.length - 1;
+    while (low < high) { const middle = (low + high + 1) >> 1; if (this.epochAt(health[middle].step) <= epoch + 1e-9) low = middle; else high = middle - 1; }
+    return health[low] ?? null;
   }
 
   pace() { // epochs a second, lately

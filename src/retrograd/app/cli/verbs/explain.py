@@ -19,7 +19,7 @@ from retrograd.app.cli.options import (
 )
 from retrograd.app.cli.surroundings import settle
 from retrograd.base.errors import UsageError
-from retrograd.data.read.parts import is_pattern
+from retrograd.data.patterns import is_pattern
 from retrograd.explanation.explain import explain as explain_run
 from retrograd.explanation.manual.pages import manual, names
 from retrograd.record.files import write_file
