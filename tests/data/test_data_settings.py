@@ -39,7 +39,7 @@ def test_settings_come_back_from_their_plain_form():
         ({"builtin": "xor", "samples": 7}, "only circles, moons, spirals, sine, .* are generated"),
         ({"split": {"valid": 0.5, "test": 0.5}}, "leave some for training"),
         ({"split": {"valid": 1.5}}, r"expected a number in \[0, 1\)"),
-        ({"split": "group"}, "name the column whose values are the groups"),
+        ({"split": "group"}, "name the column of the groups"),
         ({"split": {"column": "g"}}, "not used by the method 'auto'"),
         ({"separator": ""}, "a single character"),
         ({"max_bytes": 0}, "positive integer"),

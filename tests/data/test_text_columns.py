@@ -77,7 +77,7 @@ def test_the_text_section_says_how_text_columns_are_cut():
     np.testing.assert_array_equal(data.train["t"], [[4, 5], [5, 0]])
     assert "x" in data.train
     tokenizer = DataSettings(text={"unit": "tokenizer", "tokenizer": "tokens.json"})
-    with pytest.raises(ConfigError, match="a tokenizer reads no text beside other columns"):
+    with pytest.raises(ConfigError, match="a tokenizer cannot be used for text beside other columns"):
         fit_text_column("t", frame["t"], tokenizer)
 
 

@@ -1,4 +1,4 @@
-"""Data whose rows stay in files: which they are, and their columns, kept by an earlier run or made by this one."""
+"""Data that stay in files: which data they are, and their columns, kept by an earlier run or made by this one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Build = Callable[[Source, Path], Any]  # of a data set, with its columns in file
 
 
 class Kept(NamedTuple):
-    """What is kept of a data set; its columns are mapped into memory."""
+    """The kept facts of a data set; its columns are mapped into memory."""
 
     name: str
     task: Task
@@ -55,9 +55,9 @@ class Kept(NamedTuple):
 
 
 def kept(settings: DataSettings, base_dir: Path, digest: str, build: Build) -> Kept:
-    """Return data whose columns are kept in files; they are written first, unless an earlier run has done so.
+    """Return data with columns in files, which are written first unless an earlier run has done so.
 
-    Warns:  what was warned of when they were written
+    Warns:  the warnings from when they were written
     """
     root = cache_root(None if settings.cache is None else base_dir / settings.cache)
     entry = Entry(root, cache_key(settings, digest))
@@ -89,7 +89,7 @@ def kept(settings: DataSettings, base_dir: Path, digest: str, build: Build) -> K
 
 
 def _stored(entry: Entry) -> tuple[dict[str, Any], dict[str, Columns], dict[str, Seen]] | None:
-    """Return an entry's facts, columns and rows, if all of them are there; it stays while these are in use."""
+    """Return an entry's facts, columns and rows if it is complete; it is kept while these are in use."""
     leased = entry.leased()
     if leased is None:
         return None
@@ -105,7 +105,7 @@ def _stored(entry: Entry) -> tuple[dict[str, Any], dict[str, Columns], dict[str,
 
 
 def _keep(settings: DataSettings, base_dir: Path, digest: str, build: Build, key: str, folder: Path) -> None:
-    """Read, split and preprocess data whose rows stay in files, and write their columns and manifest to a folder."""
+    """Read, split and preprocess data that stay in files, and write their columns and manifest to a folder."""
     raw, text = folder / "raw", frozenset[str]()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -133,9 +133,9 @@ def _keep(settings: DataSettings, base_dir: Path, digest: str, build: Build, key
 
 
 def streamed_digest(settings: DataSettings, base_dir: Path) -> str | None:
-    """Return the digest of data whose rows are to stay in files; None where they are read into memory.
+    """Return the digest of data that stay in files; None if they are read into memory.
 
-    Raises:  ConfigError for `stream: always` where the data are no tables that can stay in files
+    Raises:  ConfigError for `stream: always` for data that cannot stay in files
     """
     paths = [base_dir / name for name in (settings.path, settings.valid_path, settings.test_path) if name is not None]
     if settings.stream == "never" or not paths:
@@ -170,7 +170,7 @@ def _table_files(path: Path, settings: DataSettings) -> list[Path]:
 
 
 def _bytes_in_memory(path: Path) -> int:
-    """Return about how many bytes a table takes while it becomes batches."""
+    """Return the approximate bytes of a table while it becomes batches."""
     is_text = Path(inner_name(path)).suffix not in COLUMN_FILES
     factor = (MEMORY_PER_BYTE if is_text else COLUMN_MEMORY) * (UNPACKED if path.suffix.lower() in PACKED else 1)
     return factor * path.stat().st_size

@@ -1,4 +1,4 @@
-"""A table in memory: a polars frame that still knows where each of its rows came from."""
+"""A table in memory: a polars frame with the origin of each row."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from retrograd.present.text import cut
 from retrograd.present.wording import listing, some_of
 
 WORDS = (pl.String, pl.Categorical, pl.Enum)
-SHOWN = 5  # faulty cells or lines that an error lists before it only counts
+SHOWN = 5  # faulty cells or lines listed in an error; further ones are counted
 
 
 class TextForm(NamedTuple):
-    """How a text file was read: what the settings said, or what was recognised."""
+    """The form of a text file: from the settings, or recognised."""
 
     encoding: str
     separator: str
@@ -44,9 +44,9 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """Rows and named columns. `where` is the file (or what else it is); `lines[i]` is row i's line in that file.
+    """Rows and named columns. `where` is the file or other source; `lines[i]` is row i's line in that file.
 
-    Without lines, `numbers[i]` is row i's number in the data, from 1. `notes` say in sentences what the reader guessed.
+    Without lines, `numbers[i]` is row i's number in the data, from 1. `notes` are sentences about the reader's guesses.
     """
 
     frame: pl.DataFrame
@@ -71,7 +71,7 @@ class Table:
         return frozenset(self.names)
 
     def place(self, row: int) -> tuple[str, str]:
-        """Return where a row stands, as `file:line` and in words."""
+        """Return the place of a row, as `file:line` and in words."""
         file = self.where if self.origin is None else self.origin.files[self.origin.file_of[row]]
         if self.lines is None:
             return file, f"row {row + 1 if self.numbers is None else self.numbers[row]}"
@@ -85,7 +85,7 @@ class Table:
         return replace(self, frame=self.frame[rows], lines=lines, origin=origin, numbers=numbers)
 
     def numbered(self) -> Table:
-        """Return rows that know their numbers in the data, from 1, also after some of them are taken."""
+        """Return rows with their numbers in the data, from 1, which survive a selection."""
         return self if self.lines is not None else replace(self, numbers=np.arange(1, len(self) + 1))
 
     @property
@@ -110,14 +110,14 @@ class Table:
         return self.column(name)[start:stop]
 
     def require(self, names: Iterable[str]) -> None:
-        """Raise DataError naming all of these columns that are not there."""
+        """Raise DataError naming the missing columns."""
         missing = [name for name in names if name not in self._known]
         if missing:
             have = some_of(self.names, 30)
             raise DataError(f"missing {listing('column', missing)}; have: {have}", where=self.where)
 
     def with_missing(self, words: Sequence[str]) -> Table:
-        """Return the table with text stripped of blanks, and with NaN and the `words` for a missing value as nulls."""
+        """Return the table with text stripped of spaces, and with NaN and the `words` for a missing value as nulls."""
         if self.missing_words == tuple(words):
             return self
         return replace(self, frame=self.frame.with_columns(plain_cells(words)), missing_words=tuple(words))
@@ -140,7 +140,7 @@ class Table:
 
 
 class Cells(Mapping[str, pl.Series]):
-    """Some columns of a table by name, each read when it is asked for."""
+    """Columns of a table by name, each read on demand."""
 
     def __init__(self, names: Iterable[str], column: Callable[[str], pl.Series]) -> None:
         self._names, self._column = dict.fromkeys(names), column
@@ -166,11 +166,11 @@ def plain_cells(words: Sequence[str]) -> list[pl.Expr]:
 
 
 class CellFaults:
-    """Collects cells that are not what their column holds: the first ones of each column, and the count of all."""
+    """Collects cells that do not fit their column: the first ones of each column, and the count of all."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._cells: list[tuple[int, str]] = []  # row, and what is wrong there
+        self._cells: list[tuple[int, str]] = []  # row, and the problem there
         self._count = 0
 
     def add(self, column: str, rows: pl.Series, expected: str) -> None:
@@ -195,7 +195,7 @@ class CellFaults:
 
 
 def listed(problems: Sequence[Problem], total: int, things: str, cure: str, where: str) -> list[Problem]:
-    """Return the first problems and the count of the rest; the cure stands once, in the last line."""
+    """Return the first problems and the count of the rest; the cure appears once, in the last line."""
     if total > len(problems):
         return [*problems, Problem(where, f"and {total - len(problems)} more {things}", cure)]
     return [*problems[:-1], problems[-1]._replace(cure=cure)]
@@ -204,7 +204,7 @@ def listed(problems: Sequence[Problem], total: int, things: str, cure: str, wher
 def checked(table: Table) -> Table:
     """Return the table if it has rows and columns that can become numbers, else raise DataError.
 
-    Lists of words become JSON text, as they stand in a text file.
+    Lists of words become JSON text, as in a text file.
     """
     if not len(table) or not table.names:
         raise DataError("empty: no data rows", where=table.where)
@@ -281,10 +281,10 @@ def refuse_duplicates(names: Iterable[str], where: str) -> None:
 
 
 def _foreign_series(values: Any, name: str, where: str) -> pl.Series:
-    """Return a pandas column (of any of its types) as a polars one, by way of NumPy."""
+    """Return a pandas column of any type as a polars one, by way of NumPy."""
     is_numpy = isinstance(
         getattr(values, "dtype", None), np.dtype | NoneType
-    )  # else a type of pandas, whose gaps would make floats of whole numbers
+    )  # pandas' own types, in which gaps would turn whole numbers into floats
     array = values.to_numpy() if is_numpy else values.to_numpy(dtype=object)
     try:
         if array.dtype == object:
@@ -298,7 +298,7 @@ def _foreign_series(values: Any, name: str, where: str) -> pl.Series:
 
 
 def _is_nothing(cell: Any) -> bool:
-    """Return whether a cell of pandas stands for no value: None, NaN, NaT, or NA, which compares with nothing."""
+    """Return whether a pandas cell is missing: None, NaN, NaT, or NA, which compares with nothing."""
     return cell is None or type(cell).__name__ in ("NAType", "NaTType") or (isinstance(cell, float) and cell != cell)
 
 

@@ -25,14 +25,14 @@ class SplitSettings(Settings):
     method: Annotated[
         Literal["auto", "random", "stratified", "time", "group", "none"],
         Words(
-            "how rows are chosen for validation and test",
+            "the method of choosing rows for validation and test",
             why="classes keep their shares, numbers are drawn at random; a table of fewer than 10 rows trains whole",
         ),
     ] = "auto"
     valid: Annotated[
         Fraction,
         Words(
-            "share of the rows that steer training: early stopping and the best weights",
+            "share of the rows that decide early stopping and the best weights",
             more="a steadier measure, fewer rows to learn from",
             less="more rows to learn from, a shakier measure",
             why="enough to measure, few enough to spare",
@@ -41,7 +41,7 @@ class SplitSettings(Settings):
     test: Annotated[
         Fraction,
         Words(
-            "share of the rows that are measured once, at the end",
+            "share of the rows that are scored once, at the end",
             more="a steadier measure, fewer rows to learn from",
             less="more rows to learn from, a shakier measure",
             why="as many as for validation",
@@ -49,16 +49,16 @@ class SplitSettings(Settings):
     ] = 0.15
     column: Annotated[str | None, Words("the column of times or groups, for the methods `time` and `group`")] = None
     seed: Annotated[
-        AnySeed, Words("what the split is drawn from; the same seed gives the same parts", why="any number will do")
+        AnySeed, Words("seed for the split; the same seed gives the same parts", why="any number will do")
     ] = 0
 
     def rules(self) -> Iterator[Problem]:
-        """Yield what is wrong between fields."""
+        """Yield problems that concern several fields."""
         if self.valid + self.test >= 1:
             yield Problem(
                 "valid", f"valid and test take {self.valid + self.test:g} of the rows", "leave some for training"
             )
         if self.method == "group" and self.column is None:
-            yield Problem("column", "missing", "name the column whose values are the groups")
+            yield Problem("column", "missing", "name the column of the groups")
         if self.column is not None and self.method not in ("time", "group"):
             yield Problem("column", f"not used by the method '{self.method}'", "choose method: time or method: group")

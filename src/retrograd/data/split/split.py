@@ -9,7 +9,7 @@ import numpy as np
 from retrograd.base.errors import DataError
 from retrograd.data.split.settings import SplitSettings
 
-FEW_ROWS = 10  # fewer than these are too few for a validation part that says anything
+FEW_ROWS = 10  # minimum for a meaningful validation part
 
 
 class Split(NamedTuple):
@@ -28,7 +28,7 @@ class RowLabels(NamedTuple):
 
 
 def choose_method(settings: SplitSettings, rows: int, has_classes: bool, has_valid: bool) -> str:
-    """Return the method that `auto` stands for, or the chosen one."""
+    """Return the chosen method, with `auto` resolved."""
     if settings.method != "auto":
         return settings.method
     if has_valid or rows < FEW_ROWS:
@@ -67,7 +67,7 @@ def split_random(rows: int, valid: float, test: float, seed: int) -> Split:
 def split_stratified(labels: RowLabels, valid: float, test: float, seed: int) -> Split:
     """Return parts in which each class has (nearly) the same share as in the whole.
 
-    Each class is shuffled and spread evenly over [0, 1); cutting all rows in the order of these places cuts every class
+    Each class is shuffled and spread evenly over [0, 1); cutting all rows in this order cuts every class
     at the same share, and the parts have the exact size.
 
     Raises:  DataError for a class with a single row, which cannot be in two parts
@@ -75,7 +75,7 @@ def split_stratified(labels: RowLabels, valid: float, test: float, seed: int) ->
     numbers, names = labels
     counts = np.bincount(numbers)
     if 1 in counts:
-        cure = "add rows to it, leave it out, or choose `split: {method: random}`"
+        cure = "add rows to it, omit it, or choose `split: {method: random}`"
         if all(name.replace("-", "").replace(".", "").isdigit() for name in names):
             cure = f"if these are quantities and no classes, `task: regression`; else {cure}"
         raise DataError(f"class '{names[list(counts).index(1)]}' has 1 row, too few for a stratified split", cure=cure)
@@ -89,7 +89,7 @@ def split_stratified(labels: RowLabels, valid: float, test: float, seed: int) ->
 def split_by_time(times: np.ndarray, valid: float, test: float) -> Split:
     """Return the oldest rows for training, the newest for the test; rows of one moment stay together."""
     order = np.argsort(times, kind="stable")
-    between = np.flatnonzero(np.diff(times[order])) + 1  # where a cut tears no moment apart
+    between = np.flatnonzero(np.diff(times[order])) + 1  # where a cut separates no moment
     allowed = np.concatenate([[0], between, [len(order)]])
     first, second = (allowed[np.abs(allowed - cut).argmin()] for cut in _cuts(len(order), valid, test))
     split = _parts(order, first, second)
@@ -122,7 +122,7 @@ def _rng(seed: int) -> np.random.Generator:
 
 
 def _cuts(rows: int, valid: float, test: float) -> tuple[int, int]:
-    """Return where, in an order of all rows, the validation and the test part begin."""
+    """Return the positions, in an order of all rows, where the validation and the test part begin."""
     sizes = [max(1, round(rows * share)) if share else 0 for share in (valid, test)]
     if sum(sizes) >= rows:
         cure = "choose `split: none` to train on every row"

@@ -1,1 +1,1 @@
-"""Tables: what each column is for, and how it becomes numbers."""
+"""Tables: the role of each column, and how it becomes numbers."""

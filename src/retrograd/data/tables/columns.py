@@ -1,4 +1,4 @@
-"""Fitted columns of a table: each turns its cells into numbers, and can be written to JSON."""
+"""Fitted columns of a table: each turns its cells into numbers and can be written to JSON."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from retrograd.data.report import Report
 from retrograd.data.settings import DataSettings, Scale, plain_scale
 from retrograd.data.tables.scaling import Finite, Scaling, fit_scaling
 
-YEAR_DAYS, WEEK_DAYS, DAY = 365.2425, 7.0, 1.0  # the cycles that a date goes through, in days
+YEAR_DAYS, WEEK_DAYS, DAY = 365.2425, 7.0, 1.0  # the cycles of a date, in days
 
 
 @dataclass(frozen=True)
 class FittedColumn(ABC):
-    """What all fitted columns share. `flag` adds a feature that is 1 where the value is missing."""
+    """The base of fitted columns. `flag` adds a feature that is 1 for a missing value."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -48,7 +48,7 @@ class FittedColumn(ABC):
 
     def encode(self, values: pl.Series) -> np.ndarray:
         """Return the features of parsed values, float32 [rows, features]."""
-        with np.errstate(over="ignore"):  # what overflows is infinite, which the caller refuses
+        with np.errstate(over="ignore"):  # overflow gives infinity, which the caller refuses
             encoded = self.encode_values(values).astype(floats())
         return np.column_stack([encoded, values.is_null().to_numpy().astype(floats())]) if self.flag else encoded
 
@@ -69,7 +69,7 @@ class FittedColumn(ABC):
         return {}
 
     def count(self, values: pl.Series, report: Report) -> None:
-        """Count in the report what is missing, or unknown from training."""
+        """Count missing and unknown cells in the report."""
         if values.null_count():
             report.missing[self.name] += values.null_count()
 
@@ -80,7 +80,7 @@ class FittedColumn(ABC):
 
 @dataclass(frozen=True)
 class NumberColumn(FittedColumn):
-    """A column of numbers, scaled; what is missing becomes `fill`."""
+    """A column of numbers, scaled; missing values become `fill`."""
 
     fill: Finite
     scaling: Scaling
@@ -97,7 +97,7 @@ class NumberColumn(FittedColumn):
 
 @dataclass(frozen=True)
 class BooleanColumn(FittedColumn):
-    """A column of truths as 0 and 1; what is missing becomes `fill`, the share of true."""
+    """A column of booleans as 0 and 1; missing values become `fill`, the share of true."""
 
     fill: Finite
     kind: Literal["boolean"] = "boolean"
@@ -109,9 +109,9 @@ class BooleanColumn(FittedColumn):
 
 @dataclass(frozen=True)
 class DateColumn(FittedColumn):
-    """A column of dates: days since 1970, scaled, and sine and cosine of the place in year, week and day.
+    """A column of dates: days since 1970, scaled, and sine and cosine of the position in year, week and day.
 
-    The week and the year only where the form says them, the day where there are times.
+    Week and year are included only if the form contains them, the day only if there are times.
     """
 
     form: str
@@ -209,7 +209,7 @@ Column = NumberColumn | BooleanColumn | DateColumn | CategoryColumn
 def fit_column(name: str, kind: ColumnKind, values: pl.Series, settings: DataSettings, scale: Scale) -> Column:
     """Return a column fitted on the parsed values of the training rows.
 
-    Raises:  DataError when the training rows hold no value at all
+    Raises:  DataError if the training rows have no value
     """
     present = values.drop_nulls() if values.null_count() else values
     if present.is_empty():

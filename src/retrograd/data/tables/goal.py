@@ -1,4 +1,4 @@
-"""What is learned from rows, which of them have it, and the plan that every kind of data makes for its own."""
+"""The goal of learning, the rows with targets, and the plan that every kind of data provides."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ F_co = TypeVar("F_co", covariant=True)
 
 @dataclass(frozen=True)
 class Goal:
-    """What is learned: the task, its target columns, and for classes their labels, known from all rows."""
+    """The goal: the task, its target columns and, for classes, their labels, known from all rows."""
 
     task: Task
     names: tuple[str, ...]
     labels: Labels | MultiLabels | None = None
 
     def fit(self, train: Table, scale: str) -> Labels | MultiLabels | Quantities | None:
-        """Return the target fitted on training rows; of classes nothing is fitted."""
+        """Return the target fitted on training rows; classes need no fitting."""
         if self.labels is not None or not self.names:
             return self.labels
         return fit_quantities(train, self.names, scale)
@@ -47,7 +47,7 @@ class Goal:
         return RowLabels(self.labels.encode(table).astype(np.int32).ravel(), names)
 
     def notes(self, hint: str) -> tuple[str, ...]:
-        """Return in sentences what is learned; `hint` says how the target was found."""
+        """Return the goal in sentences; `hint` says how the target was found."""
         if not self.names:
             return ("no target: unsupervised",)
         shown = some_of(self.names)
@@ -73,9 +73,9 @@ class Goal:
 
 @dataclass(frozen=True)
 class Plan(ABC, Generic[R, F_co]):
-    """What is done with rows of one kind: which are used, how they are split, what is fitted on the training rows.
+    """The treatment of one kind of rows: which are used, how they are split, what is fitted on the training rows.
 
-    `rows` are those that the plan was made from; `notes` say in sentences what was taken for granted. `is_ordered` when
+    `rows` are those that the plan was made from; `notes` are sentences about assumptions. `is_ordered` if
     rows belong together in their order.
     """
 
@@ -94,15 +94,15 @@ class Plan(ABC, Generic[R, F_co]):
         """Return inputs and target fitted on training rows."""
 
     def row_labels(self, rows: R) -> RowLabels | None:
-        """Return each row's class, by which a split is stratified; None where there are none."""
+        """Return each row's class, by which a split is stratified; None without classes."""
         return None
 
     def split_keys(self, rows: R) -> np.ndarray | None:
-        """Return the moments or groups by which the rows are split; None where only their number counts."""
+        """Return the moments or groups by which the rows are split; None if only their number counts."""
         return None
 
     def with_history(self, rows: R, part: np.ndarray) -> np.ndarray:
-        """Return a part's rows (indices) and those before them that it looks back to."""
+        """Return a part's rows (indices) and the earlier rows that it refers to."""
         return part
 
     def cleaned(self) -> Self:
@@ -134,12 +134,12 @@ def find_goal(table: Table, targets: tuple[str, ...], settings: DataSettings) ->
 
 
 def is_anonymous(names: tuple[str, ...]) -> bool:
-    """Return whether columns were numbered by the program: y1, y2, ..."""
+    """Return whether columns have generated names: y1, y2, ..."""
     return names == tuple(f"y{i + 1}" for i in range(len(names)))
 
 
 def refuse_names(rows: Table, name: str, kind: ColumnKind) -> None:
-    """Refuse a target whose words hardly repeat: they are no classes.
+    """Refuse a target with words that hardly repeat: they are not classes.
 
     Raises:  DataError that says what the words look like
     """
@@ -168,7 +168,7 @@ def _multilabel_note(labels: MultiLabels, hint: str) -> str:
 
 
 def _target_kind(table: Table, name: str, settings: DataSettings) -> ColumnKind:
-    """Return the kind of a target column; what would be an identifier or a text among the features is a target."""
+    """Return the kind of a target column; here, columns like identifiers or texts are allowed."""
     if table.column(name).null_count() == len(table):
         cure = "name another with `target:`"
         raise DataError(f"the target '{name}' is empty: every cell is missing", where=table.where, cure=cure)
@@ -180,7 +180,7 @@ def _target_kind(table: Table, name: str, settings: DataSettings) -> ColumnKind:
 
 
 def labelled_rows(table: Table, targets: tuple[str, ...]) -> Table:
-    """Return the rows in which no target is missing.
+    """Return the rows with all targets.
 
     Raises:  DataError when there is none
     """
@@ -195,7 +195,7 @@ def labelled_rows(table: Table, targets: tuple[str, ...]) -> Table:
 
 
 def unlabelled_note(table: Table, targets: tuple[str, ...], remaining: int) -> tuple[str, ...]:
-    """Return a sentence about the rows that were left out, if there are any."""
+    """Return a sentence about omitted rows, if there are any."""
     missing = len(table) - remaining
     if not missing:
         return ()
@@ -204,7 +204,7 @@ def unlabelled_note(table: Table, targets: tuple[str, ...], remaining: int) -> t
 
 
 def twin_labels(labels: tuple[object, ...]) -> tuple[str, ...]:
-    """Return a sentence about labels that differ only by capitals or blanks, if there are any."""
+    """Return a sentence about labels that differ only by capitals or spaces, if there are any."""
     groups: dict[str, list[str]] = {}
     for label in labels:
         if isinstance(label, str):

@@ -32,7 +32,7 @@ from retrograd.present.wording import some_of
 class TableInputs:
     """The columns of a table that the network sees.
 
-    `ignored` are columns of the training table that it does not see: they may be there or not.
+    `ignored` are columns of the training table that it does not use: they may be present or not.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -75,13 +75,13 @@ class TableInputs:
         return from_any_frame(pl.DataFrame(columns))
 
     def target_table(self, table: Table) -> Table:
-        """Return the table that holds the target: the same."""
+        """Return the table with the target: the same table."""
         return table
 
     def encode_array(self, data: Any) -> np.ndarray | None:
         """Return `x` for an array of finite numbers [rows, columns], all columns at once, to the bits of `encode`.
 
-        None for anything else, or where a column is more than a scaled number: a table knows what to do.
+        None for anything else, or if a column is more than a scaled number and needs a table.
         """
         scaling = self._scaling
         if scaling is None or type(data) is not np.ndarray or data.dtype.kind not in "fiu" or data.itemsize > 8:
@@ -94,7 +94,7 @@ class TableInputs:
 
     @functools.cached_property
     def _scaling(self) -> Scaling | None:
-        """The scalings of all columns as one, if they are numbers that are always there."""
+        """The scalings of all columns as one, if they are numbers without gaps."""
         columns = [column for column in self.columns if isinstance(column, NumberColumn) and not column.flag]
         scalings = [column.scaling for column in columns if column.scaling.is_affine]
         if len(scalings) < len(self.columns) or len({scaling.clip for scaling in scalings}) != 1:
@@ -123,7 +123,7 @@ class TableInputs:
         return batch
 
     def check_names(self, table: Table, report: Report) -> None:
-        """Refuse a table that lacks a column, and report those that training did not have, in whatever order."""
+        """Refuse a table that lacks a column, and report columns unknown to training, in any order."""
         names = [column.name for column in self.columns]
         table.require(names)
         known = {*names, *self.ignored, *report.ignored}
@@ -135,7 +135,7 @@ class ArrayInputs:
     """An array `x` and further arrays with as many rows.
 
     `shape` is that of one row of x; without `scaling`, x keeps its integers as identifiers. `others` are the names of
-    the further arrays, whose values are taken as they are.
+    the further arrays, which are not scaled.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -156,7 +156,7 @@ class ArrayInputs:
 
     @property
     def embedded(self) -> dict[str, int]:
-        """Batch columns of identifiers with a known count: none, arrays do not tell it."""
+        """Batch columns of identifiers with a known count: none, because arrays do not state it."""
         return {}
 
     def rows_of(self, data: Any, targets: tuple[str, ...] = ()) -> Arrays:
@@ -170,7 +170,7 @@ class ArrayInputs:
         return as_arrays(arrays, y, keep_integers=self.scaling is None)
 
     def target_table(self, arrays: Arrays) -> Table:
-        """Return the table that holds the target."""
+        """Return the table with the target."""
         if arrays.target is None:
             raise DataError("no array 'y'", where=arrays.where, cure="give the targets as well")
         return arrays.target
@@ -188,7 +188,7 @@ class ArrayInputs:
             x = self.scaling.to_floats(x)
             if not np.isfinite(x).all():
                 cure = "choose `scale: standard`"
-                raise DataError("x holds values too large for a 32-bit number", where=arrays.where, cure=cure)
+                raise DataError("x contains values too large for a 32-bit number", where=arrays.where, cure=cure)
         return {**arrays.inputs, "x": x}
 
     def _check_names(self, arrays: Arrays) -> None:
@@ -222,7 +222,7 @@ def fit_table(
 
 
 def fit_arrays(arrays: Arrays, settings: DataSettings) -> ArrayInputs:
-    """Return inputs fitted on the training rows of arrays, taken as they are unless `scale` says otherwise."""
+    """Return inputs fitted on the training rows of arrays, which are scaled only if `scale` is set."""
     x = arrays.inputs["x"]
     others = tuple(name for name in arrays.inputs if name != "x")
     if settings.keep_integers:

@@ -1,4 +1,4 @@
-"""What is odd about a table's columns: copies of one another, names of rows, the answer among the questions."""
+"""Oddities of a table's columns: copies of one another, names of rows, features that reveal the target."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from retrograd.data.table import Cells, Table
 from retrograd.data.tables.outliers import outliers
 from retrograd.present.wording import listing
 
-FEWEST_ROWS = 20  # in fewer, different numbers in every row say nothing
-FEWEST_GROUPS = 10  # fewer values are a category whose every value the network is to know
+FEWEST_ROWS = 20  # minimum of rows, below which distinct numbers in every row mean nothing
+FEWEST_GROUPS = 10  # fewer values are a category, all of whose values the network should know
 FEWEST_EACH = 2  # rows of a group, on average
 SAMPLE = 10_000  # rows, spread evenly, on which what holds in every row is looked for first
 GROUP_NAME = re.compile(
@@ -59,7 +59,7 @@ def leaks(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series]) -
 
 
 def one_hot_parts(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Series]) -> Iterator[Finding]:
-    """Yield the features that together tell a single target: in each row one of them or the target holds the only 1."""
+    """Yield features that together reveal a target: in each row, one of them or the target has the only 1."""
     if len(targets) != 1:
         return
     (target, cells), *_ = targets.items()
@@ -68,7 +68,7 @@ def one_hot_parts(features: Mapping[str, pl.Series], targets: Mapping[str, pl.Se
         return
     hot = sample.to_numpy()
     others: list[str] = []
-    for name in reversed(tuple(features)):  # the columns of a variable stand side by side
+    for name in reversed(tuple(features)):  # the columns of a variable are side by side
         if not (hot == 0).any():
             break
         if not _is_zero_or_one(part := _sample(features[name])):

@@ -26,9 +26,9 @@ MOST_LABELS = 1000
 
 @dataclass(frozen=True)
 class MultiLabels:
-    """Labels that a row may have or not, each on its own.
+    """Labels that a row may have or not, independently.
 
-    With several columns `said` holds what stands there for no and for yes. In a list column the labels of a cell are
+    With several columns, `said` holds their words for no and yes. In a list column, the labels of a cell are
     separated by `mark`, or the cell is a JSON list.
     """
 
@@ -127,15 +127,15 @@ def read_truths(table: Table, names: Sequence[str]) -> np.ndarray:
 
 
 def are_truths(columns: Sequence[pl.Series]) -> bool:
-    """Return whether columns hold nothing but 0 and 1, yes and no, or true and false."""
+    """Return whether columns contain only 0 and 1, yes and no, or true and false."""
     return all(not booleans(column.drop_nulls()).bad.any() for column in columns)
 
 
 def find_mark(cells: pl.Series) -> str:
-    """Return what separates the labels of a column of lists, `json` for JSON lists, "" for a column of single labels.
+    """Return the separator of a column of lists, `json` for JSON lists, "" for a column of single labels.
 
-    A column holds lists when its cells are made of fewer different labels than there are different cells, and most
-    labels stand in several of these cells; as names with a comma in them do not.
+    A column contains lists if its cells consist of fewer distinct labels than there are distinct cells, and most
+    labels occur in several of these cells, unlike names with a comma.
     """
     cells = cells.drop_nulls().unique()
     if cells.dtype != pl.String or not len(cells):

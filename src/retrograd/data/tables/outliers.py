@@ -1,4 +1,4 @@
-"""Single values far from all others: a typing error, another unit, or a word for "missing" that is a number."""
+"""Single values far from all others: a typing error, another unit, or a number that means "missing"."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 FEWEST = 20  # values; among fewer, a gap is chance
-FEW, MANY = 0.02, 0.4  # share of the values that may be wild; of a word for "missing" that is a number
+FEW, MANY = 0.02, 0.4  # maximum share of wild values, and of a number that means "missing"
 COARSE, TIMES = 10, 10.0  # different values below which a gap must be this many times wider: codes leave gaps
 BINS, BLOCK = 24, 1 << 18
 WORDS = {-1.0, 32767.0, -32768.0, 2147483647.0, -2147483648.0}  # beside 99, -999 and the like
@@ -24,7 +24,7 @@ class Outliers(NamedTuple):
     is_code: bool
 
     def words(self) -> str:
-        """Say what stands out against what."""
+        """Return the finding in words."""
         lie = "1 cell lies" if self.cells == 1 else f"{self.cells} cells lie"
         rest = f"where the rest goes from {self.low:.4g} to {self.high:.4g}"
         sentence = f"{lie} far from all others: {self.farthest:g}, {rest}"
@@ -34,9 +34,9 @@ class Outliers(NamedTuple):
 def outliers(values: np.ndarray) -> Outliers | None:
     """Return the few values that a gap divides from all others, a gap wider than all others together.
 
-    The gap has to be there on a linear scale and on a logarithmic one, asinh((v - median) / quartile range): samples
+    The gap must exist on a linear scale and on a logarithmic one, asinh((v - median) / quartile range): samples
     of normal, exponential and lognormal quantities, and of power laws down to few moments, have no such gap. A number
-    that stands for "missing" (99, -999) repeats; for it the linear scale is enough.
+    that means "missing" (99, -999) repeats; for it the linear scale is enough.
     """
     values = np.asarray(values, np.float64).reshape(-1)
     if not _may_have_gap(values):
@@ -132,6 +132,6 @@ def _gap_at_end(values: np.ndarray, gaps: np.ndarray) -> int | None:
 
 
 def _is_code(value: float) -> bool:
-    """Return whether a number is one of those that stand for a missing value: nines, or the ends of integers."""
+    """Return whether a number commonly means a missing value: nines, or the limits of integers."""
     digits = f"{abs(value):g}"
     return value in WORDS or (len(digits) > 1 and set(digits) == {"9"})

@@ -1,4 +1,4 @@
-"""Tables with plain numbers: text such as 1.394,03 €, 18% or ($2,338) is read before anything else is decided."""
+"""Tables with plain numbers: text such as 1.394,03 €, 18% or ($2,338) is read before any other decision."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _ordinary(tables: Mapping[str, Table], settings: DataSettings) -> dict[str, 
 
 
 def to_plain(table: Table, notations: Mapping[str, Notation], invalid: str) -> Table:
-    """Return a table with numbers in place of the text of these columns (those that there are)."""
+    """Return a table with numbers in place of the text of these columns, if they exist."""
     faults = CellFaults(table)
     schema = table.frame.schema
     written = {name: notation for name, notation in notations.items() if schema.get(name) == pl.String}
@@ -119,7 +119,9 @@ def _found(table: Table, settings: DataSettings) -> dict[str, Found]:
 
 def _notes(table: Table, findings: Mapping[str, Found]) -> list[str]:
     notes = []
-    usual = (Notation(), Notation(",")) if table.form is not None else (Notation(),)  # a file's mark is told elsewhere
+    usual = (
+        (Notation(), Notation(",")) if table.form is not None else (Notation(),)
+    )  # else reported elsewhere
     names = [name for name, finding in findings.items() if finding.notation not in usual and not finding.doubt]
     if names:
         shown = [f"{name} ('{findings[name].example}' is {_value(findings[name])})" for name in names]
@@ -131,7 +133,7 @@ def _notes(table: Table, findings: Mapping[str, Found]) -> list[str]:
 
 
 def _doubt(name: str, found: Found) -> str:
-    """Return how a number was read that could be read in two ways, and the setting for the other."""
+    """Return how an ambiguous number was read, and the setting for the other reading."""
     mark = "comma" if "," in found.example else "point"
     other: Literal[".", ","] = "," if found.notation.decimal == "." else "."
     swapped = Notation(other, "." if other == "," else ",", found.notation.unit)
@@ -158,7 +160,7 @@ def _value(found: Found) -> str:
 def with_ordinary_numbers(table: Table, names: Iterable[str]) -> Table:
     """Return the table with numbers in place of the text of those named columns whose cells are ordinary numbers.
 
-    A column in which every point may stand between thousands stays as it is.
+    A column in which every point may separate thousands is left unchanged.
     """
     schema = table.frame.schema
     texts = [name for name in names if schema.get(name) == pl.String]

@@ -1,4 +1,4 @@
-"""The plan for a data set: what each column is for, what is learned, and how training rows become a preprocessing."""
+"""The plan for tables: the role of each column, the goal, and the fitting of the preprocessing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Target = Labels | MultiLabels | Quantities | None
 
 @dataclass(frozen=True)
 class TablePlan(Plan[TypedTable, tuple[TableInputs, Target]]):
-    """The plan for tables: which columns the network sees, and of which kind they are."""
+    """The plan for tables: the columns of the network's input and their kinds."""
 
     features: dict[str, ColumnKind]
     ignored: tuple[str, ...]
@@ -59,7 +59,7 @@ class TablePlan(Plan[TypedTable, tuple[TableInputs, Target]]):
 
 @dataclass(frozen=True)
 class ArrayPlan(Plan[Arrays, tuple[ArrayInputs, Target]]):
-    """The plan for arrays, which are taken as they are unless the settings say otherwise."""
+    """The plan for arrays, which are scaled only if the settings say so."""
 
     def clean(self, rows: Arrays) -> Arrays:
         """Return the rows that have their targets; the inputs have no gaps."""
@@ -82,7 +82,7 @@ class ArrayPlan(Plan[Arrays, tuple[ArrayInputs, Target]]):
 
 
 def plan_table(table: Table, settings: DataSettings) -> TablePlan:
-    """Find out what the columns of a table are, and check every cell before anything is fitted.
+    """Infer the kinds of a table's columns, and check every cell before anything is fitted.
 
     Raises:  DataError for columns that do not exist, are empty or hold cells of another kind; for too few classes
     """
@@ -118,7 +118,7 @@ def plan_table(table: Table, settings: DataSettings) -> TablePlan:
 
 
 def plan_arrays(arrays: Arrays, settings: DataSettings) -> ArrayPlan:
-    """Find out what the target of arrays is."""
+    """Infer the target of arrays."""
     if settings.split.column is not None:
         raise ConfigError("arrays have no columns", where="data.split.column", cure="split otherwise")
     if arrays.target is None:

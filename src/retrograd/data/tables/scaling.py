@@ -37,7 +37,7 @@ class Scaling:
     offset: tuple[Finite, ...]
     scale: tuple[Positive, ...]
     clip: Positive | None = None
-    floor: tuple[NonNegative, ...] = ()  # none at all where no feature is taken by its logarithm
+    floor: tuple[NonNegative, ...] = ()  # empty without a logarithmic feature
 
     def __post_init__(self) -> None:
         if len(self.offset) != len(self.scale) or len(self.floor) not in (0, len(self.scale)):
@@ -45,7 +45,7 @@ class Scaling:
 
     @property
     def is_affine(self) -> bool:
-        """Whether no feature is taken by its logarithm."""
+        """Whether no feature is logarithmic."""
         return not any(self.floor)
 
     def apply(self, x: np.ndarray) -> np.ndarray:
@@ -59,7 +59,7 @@ class Scaling:
         """Return the scaled numbers in the numbers that are read, without holding a float64 copy of all of x."""
         y = np.empty(x.shape, floats())
         rows = max(1, CHUNK_NUMBERS // max(1, x[0].size if len(x) else 1))
-        with np.errstate(over="ignore"):  # what overflows is infinite, which the caller looks for
+        with np.errstate(over="ignore"):  # overflow gives infinity, which the caller checks for
             for start in range(0, len(x), rows):
                 y[start : start + rows] = self.apply(x[start : start + rows])
         return y
@@ -74,7 +74,7 @@ class Scaling:
 
 
 def logarithms(x: np.ndarray, floor: tuple[float, ...]) -> np.ndarray:
-    """Return x with the features that have a floor above 0 taken by their logarithm."""
+    """Return x with the logarithm of the features with a floor above 0."""
     if not any(floor):
         return x
     low = np.array(floor)
@@ -82,7 +82,7 @@ def logarithms(x: np.ndarray, floor: tuple[float, ...]) -> np.ndarray:
 
 
 def spans(x: np.ndarray) -> np.ndarray:
-    """Return which features [features] of x [rows, ..., features] have a logarithm that says more than they do.
+    """Return which features [features] of x [rows, ..., features] are better represented by their logarithm.
 
     No value is below 0, those from the 1st to the 99th hundredth of the positive ones lie a factor of 100 apart, and
     nine times in ten they lie below the middle of that range: the upper half is 4 times as wide as the lower one. A

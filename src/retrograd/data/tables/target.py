@@ -1,4 +1,4 @@
-"""Fitted targets: class labels as numbers, or quantities scaled; and the way back from a network's outputs."""
+"""Fitted targets: class labels as numbers, or scaled quantities, and the inverse for a network's outputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NO_LABEL_CURE = (
 class Decoded(NamedTuple):
     """Predictions in the user's terms: labels and probabilities [rows, classes], or values [rows, targets].
 
-    Of masks the labels are [rows, height, width]; `boxes` holds each image's objects.
+    For masks the labels are [rows, height, width]; `boxes` holds each image's objects.
     """
 
     labels: np.ndarray | None = None
@@ -48,7 +48,7 @@ class Decoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Labels:
-    """A column of class labels; class number i is `classes[i]`. Of two classes the second is the one that is 1.
+    """A column of class labels; class number i is `classes[i]`. With two classes, the second is 1.
 
     With `one_hot` the classes are columns, and each row has a 1 in one of them.
     """
@@ -108,7 +108,7 @@ class Labels:
         return text.str.to_lowercase() if isinstance(self.classes[0], bool) else text
 
     def _hot(self, table: Table) -> np.ndarray:
-        """Return which of the columns holds the 1, int32 [rows]."""
+        """Return the index of the column with the 1, int32 [rows]."""
         values = quantities(table, self.one_hot)
         is_hot = ((values == 0) | (values == 1)).all(1) & (values.sum(1) == 1)
         if not is_hot.all():
@@ -167,7 +167,7 @@ class Quantities:
         return y
 
     def decode(self, outputs: np.ndarray, from_logits: bool = True) -> Decoded:
-        """Return the numbers in their own unit for outputs [rows, targets]; of one target there may be several."""
+        """Return the numbers in the target's unit for outputs [rows, targets]; one target may have several outputs."""
         outputs = np.asarray(outputs)
         outputs = outputs.reshape(len(outputs), 1) if outputs.ndim == 1 and self.units == 1 else outputs
         if outputs.ndim != 2 or (self.units > 1 and outputs.shape[1] != self.units):
@@ -176,7 +176,7 @@ class Quantities:
 
 
 def fit_labels(table: Table, name: str, is_number: bool, task: Task) -> Labels:
-    """Return the classes of a column, sorted (numbers by size). All rows are asked, so that a class which the split
+    """Return the classes of a column, sorted (numbers by size). All rows are used, so that a class which the split
     happens to put outside the training part keeps its number.
 
     Raises:  DataError for fewer than two classes; DataTypeError for fractions, which are no labels
@@ -200,7 +200,7 @@ def fit_labels(table: Table, name: str, is_number: bool, task: Task) -> Labels:
 
 
 def fit_quantities(table: Table, names: tuple[str, ...], scale: str) -> Quantities:
-    """Return target columns scaled by what the training rows hold.
+    """Return target columns scaled by the training rows.
 
     Raises:  DataError naming the column whose numbers are too large
     """

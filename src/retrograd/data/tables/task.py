@@ -1,4 +1,4 @@
-"""What is to be learned: two classes, several classes, several labels at once, or numbers."""
+"""The task: two classes, several classes, several labels at once, or numbers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from retrograd.data.settings import DataSettings, Task
 from retrograd.data.tables.multilabel import are_truths, find_mark
 
 MOST_CLASSES = 20  # whole numbers with more different values than this are taken as quantities
-ROWS_PER_CLASS = 5  # and so are those with fewer rows for each value than this
+ROWS_PER_CLASS = 5  # as are those with fewer rows per value than this
 
 
 def find_task(targets: list[pl.Series], kinds: list[ColumnKind], settings: DataSettings, where: str) -> Task:
     """Return the task: the chosen one, or the one that the target columns' kinds and values suggest.
 
     Two different whole numbers are two classes; up to 20 are classes when each has 5 rows on average; other numbers are
-    quantities. Words and truths are classes. Several columns of 0 and 1 are labels, or classes where each row has a
+    quantities. Words and booleans are classes. Several columns of 0 and 1 are labels, or classes if each row has a
     single 1; cells that list labels are labels as well.
     """
     if settings.task == "unsupervised" or not targets:
@@ -60,7 +60,7 @@ def _regression(numeric: bool, settings: DataSettings, where: str) -> Task:
         cure = "name one class column, or choose `task: multilabel` for columns of 0 and 1"
         raise DataError("several target columns can only be numbers or labels", where=where, cure=cure)
     if not numeric:
-        cure = "name others with `target:`; a column of classes is learned by itself, with a model of its own"
+        cure = "name others with `target:`; a column of classes needs a separate model"
         raise DataError("regression needs target columns of numbers", where=where, cure=cure)
     return "regression"
 

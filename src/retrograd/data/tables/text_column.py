@@ -30,7 +30,7 @@ class TextColumn(FittedColumn):
 
     @property
     def value_features(self) -> tuple[str, ...]:
-        """None: the tokens stand in batch columns of their own."""
+        """None: the tokens are in separate batch columns."""
         return ()
 
     @property
@@ -40,7 +40,7 @@ class TextColumn(FittedColumn):
 
     @property
     def mask(self) -> str:
-        """The batch column that is true where a token is."""
+        """The batch column that is true for tokens."""
         return f"{self.tokens}_mask"
 
     @property
@@ -69,14 +69,14 @@ class TextColumn(FittedColumn):
 
 
 def fit_text_column(name: str, values: pl.Series, settings: DataSettings) -> TextColumn:
-    """Return a text column whose vocabulary and length come from the training rows; `text:` says how it is cut.
+    """Return a text column with vocabulary and length from the training rows; `text:` says how it is tokenised.
 
-    Raises:  DataError when the training rows hold no text at all; ConfigError for a tokenizer
+    Raises:  DataError if the training rows have no text; ConfigError for a tokenizer
     """
     section = settings.text or TextSettings()
     if section.unit == "tokenizer":
         cure = "choose `unit: words` or `characters`, or leave `kinds` out and learn from the text alone"
-        raise ConfigError("a tokenizer reads no text beside other columns", where="data.text.unit", cure=cure)
+        raise ConfigError("a tokenizer cannot be used for text beside other columns", where="data.text.unit", cure=cure)
     texts = [text for text in values if text]
     if not texts:
         raise DataError(f"column '{name}' is empty in the training part", cure=f"leave it out with `exclude: [{name}]`")

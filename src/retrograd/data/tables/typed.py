@@ -24,7 +24,7 @@ NO_GAPS_CURE = "`missing: mean` or `missing: median` fills them, `missing: drop`
 
 @dataclass(frozen=True)
 class TypedTable(Table):
-    """A table with its `values`: those of the feature columns as their kinds read them, null where there is none.
+    """A table with its `values`: the parsed feature columns, null for missing values.
 
     `unreadable` marks by column the cells that were there but could not be read; columns without any are not in it.
     """
@@ -43,7 +43,7 @@ class TypedTable(Table):
 
 @dataclass(frozen=True)
 class ScannedTypedTable(TypedTable, ScannedTable):
-    """The same of a table whose cells, and values, stay in files."""
+    """The same for a table with cells and values in files."""
 
     def block(self, others: Iterable[str], start: int, stop: int) -> TypedTable:
         """Return the rows from one to another in memory: the values of the features, and some other columns."""
@@ -90,9 +90,9 @@ def typed(table: Table, kinds: Mapping[str, ColumnKind], invalid: str, missing: 
 
 
 def complete_rows(table: TypedTable) -> TypedTable:
-    """Return the rows that lack no value.
+    """Return the complete rows.
 
-    Raises:  DataError when each lacks one
+    Raises:  DataError if there are none
     """
     filled = (table.values[name].is_not_null().to_numpy() for name in table.values.columns)
     is_complete = functools.reduce(np.logical_and, filled)  # column by column
